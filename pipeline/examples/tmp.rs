@@ -1,0 +1,1 @@
+fn main(){ pipeline::augment::bench_resize() }

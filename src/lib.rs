@@ -1,0 +1,1 @@
+//! Trains image encoders without labels, fast.

@@ -1,0 +1,79 @@
+//! Objectives with their heads: what a step optimizes.
+
+pub mod amdim;
+
+use pipeline::{Preset, Recipe};
+use serde::{Deserialize, Serialize};
+use shards::Position;
+use tch::{Tensor, nn::Path};
+
+use crate::model::{self, Encoder};
+
+/// A batch on the device.
+#[derive(Debug)]
+pub struct Views {
+    /// Normalized views (v, n, 3, h, w).
+    pub images: Tensor,
+    /// Classes (n), i64, −1 where a sample has none.
+    pub labels: Tensor,
+    /// Dense numbers of the samples in the whole set (n), i64: what banks are addressed by.
+    pub indices: Tensor,
+    /// Where the samples stand after this batch.
+    pub next: Position,
+}
+
+/// What a method makes of a batch.
+#[derive(Debug)]
+pub struct Loss {
+    /// The scalar to minimize.
+    pub total: Tensor,
+    /// Its scalar parts, each under the name it is logged by.
+    pub parts: Vec<(&'static str, Tensor)>,
+    /// Features (v·n, width) view after view, for the online probe.
+    pub features: Tensor,
+}
+
+/// An objective for training an encoder without labels.
+pub trait Method {
+    /// The loss of one batch, with a graph; batch norms are in training mode.
+    fn loss(&self, views: &Views) -> Loss;
+
+    /// The loss to expect from features that say nothing, for a batch of `n` samples.
+    fn chance(&self, n: i64) -> f64;
+
+    /// What is trained for use elsewhere.
+    fn encoder(&self) -> &dyn Encoder;
+
+    /// Called after every update; momentum encoders and queues move here.
+    fn after_step(&mut self) {}
+}
+
+/// Which method, with its settings.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "name", rename_all = "lowercase")]
+pub enum MethodConfig {
+    /// AMDIM (Bachman et al. 2019).
+    Amdim(amdim::Config),
+}
+
+impl Default for MethodConfig {
+    fn default() -> Self {
+        Self::Amdim(amdim::Config::default())
+    }
+}
+
+impl MethodConfig {
+    /// The views that the method wants of each image.
+    pub fn recipe(&self, preset: Preset) -> Recipe {
+        match self {
+            Self::Amdim(_) => preset.recipe(),
+        }
+    }
+
+    /// The method with a freshly initialized encoder for images of `side`, its tensors named under `path`.
+    pub fn build(&self, path: &Path, side: u32, encoder: &model::amdim::Config) -> Box<dyn Method> {
+        match self {
+            Self::Amdim(config) => Box::new(amdim::Amdim::new(path, side, encoder, config)),
+        }
+    }
+}

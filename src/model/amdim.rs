@@ -1,0 +1,181 @@
+//! The AMDIM encoder (Bachman, Hjelm, Buchwalter 2019) at 32, 64 and 128 pixels.
+
+use serde::{Deserialize, Serialize};
+use tch::{Tensor, nn::Path};
+
+pub(crate) use super::blocks::cell_masks;
+use super::{
+    Encoder,
+    blocks::{Conv3x3, ConvResNxN, Layer, MaybeNorm, ResShape, RkhsHead, StemGeometry},
+};
+
+/// Size of the encoder. The defaults are the reference implementation's.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Channels of the first layer.
+    pub ndf: i64,
+    /// Channels of the embeddings `r1`, `r5` and `r7`.
+    pub n_rkhs: i64,
+    /// Residual layers in each block.
+    pub n_depth: i64,
+    /// Batch norms inside the trunk.
+    pub use_bn: bool,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self { ndf: 128, n_rkhs: 1024, n_depth: 3, use_bn: false }
+    }
+}
+
+/// RKHS embeddings of a batch: `r1` (n, d, 1, 1), `r5` (n, d, 5, 5), `r7` (n, d, 7, 7), d being `n_rkhs`.
+#[derive(Debug)]
+#[expect(missing_docs, reason = "the fields are the paper's symbols, described above")]
+pub struct Embeddings {
+    pub r1: Tensor,
+    pub r5: Tensor,
+    pub r7: Tensor,
+}
+
+/// A convolutional encoder whose receptive fields overlap little at sides 7 and 5, with an RKHS head on each.
+#[derive(Debug)]
+pub struct AmdimEncoder {
+    layers: Vec<Layer>,
+    rkhs_block_5: RkhsHead,
+    rkhs_block_7: RkhsHead,
+    n_rkhs: i64,
+}
+
+impl AmdimEncoder {
+    /// An initialized encoder of images of `side` 32, 64 or 128, its tensors named under `path` as in the reference.
+    ///
+    /// # Panics
+    ///
+    /// On another side: [`pipeline::Preset`] has only these.
+    pub fn new(path: &Path, side: u32, config: &Config) -> Self {
+        let &Config { ndf, n_rkhs, n_depth, use_bn } = config;
+        let mut list = LayerList { path: path / "layer_list", layers: Vec::new(), n_depth, use_bn };
+        let widest = match side {
+            32 => list.trunk_32(ndf),
+            64 => list.trunk_64(ndf),
+            128 => list.trunk_128(ndf),
+            other => panic!("no AMDIM encoder for side {other}"),
+        };
+        list.tail(widest, n_rkhs);
+        Self {
+            layers: list.layers,
+            rkhs_block_5: RkhsHead::new(&(path / "rkhs_block_5"), widest, n_rkhs, use_bn),
+            rkhs_block_7: RkhsHead::new(&(path / "rkhs_block_7"), widest, n_rkhs, use_bn),
+            n_rkhs,
+        }
+    }
+
+    /// Embeddings of normalized images (n, 3, side, side).
+    ///
+    /// # Panics
+    ///
+    /// On images of another side than the encoder's.
+    pub fn embed(&self, images: &Tensor, train: bool) -> Embeddings {
+        let mut x = images.shallow_clone();
+        let (mut last_5, mut last_7) = (None, None);
+        for layer in &self.layers {
+            x = layer.forward(&x, train);
+            match x.size()[2] {
+                7 => last_7 = Some(x.shallow_clone()),
+                5 => last_5 = Some(x.shallow_clone()),
+                _ => {}
+            }
+        }
+        let (at_5, at_7) = last_5.zip(last_7).expect("the trunk of this side passes through 7 and 5");
+        Embeddings {
+            r5: self.rkhs_block_5.forward(&at_5, train),
+            r7: self.rkhs_block_7.forward(&at_7, train),
+            r1: x,
+        }
+    }
+}
+
+impl Encoder for AmdimEncoder {
+    fn features(&self, images: &Tensor, train: bool) -> Tensor {
+        let r1 = self.layers.iter().fold(images.shallow_clone(), |x, layer| layer.forward(&x, train));
+        r1.flatten(1, 3)
+    }
+
+    fn width(&self) -> i64 {
+        self.n_rkhs
+    }
+}
+
+/// The layer list under construction; a layer's number is its name.
+struct LayerList<'a> {
+    path: Path<'a>,
+    layers: Vec<Layer>,
+    n_depth: i64,
+    use_bn: bool,
+}
+
+impl<'a> LayerList<'a> {
+    fn next(&self) -> Path<'a> {
+        &self.path / self.layers.len()
+    }
+
+    fn stem(&mut self, input: i64, output: i64, geometry: StemGeometry) {
+        let stem = Conv3x3::new(&self.next(), input, output, geometry);
+        self.layers.push(Layer::Stem(stem));
+    }
+
+    fn res(&mut self, shape: ResShape) {
+        let res = ConvResNxN::new(&self.next(), shape, self.use_bn);
+        self.layers.push(Layer::Res(res));
+    }
+
+    fn block(&mut self, input: i64, output: i64, width: i64, stride: i64) {
+        let shape = ResShape { input, output, width, stride };
+        let block = Layer::block(&self.next(), shape, self.n_depth, self.use_bn);
+        self.layers.push(block);
+    }
+
+    fn norm(&mut self, channels: i64, on: bool) {
+        let norm = MaybeNorm::new(&self.next(), channels, on);
+        self.layers.push(Layer::Norm(norm));
+    }
+
+    /// 32 → 30 → 30 → 14 → 7; returns the channels.
+    fn trunk_32(&mut self, ndf: i64) -> i64 {
+        self.stem(3, ndf, StemGeometry { kernel: 3, stride: 1, reflect: 0 });
+        self.res(ResShape { input: ndf, output: ndf, width: 1, stride: 1 });
+        self.block(ndf, 2 * ndf, 4, 2);
+        self.block(2 * ndf, 4 * ndf, 2, 2);
+        4 * ndf
+    }
+
+    /// 64 → 62 → 30 → 14 → 7; returns the channels.
+    fn trunk_64(&mut self, ndf: i64) -> i64 {
+        self.stem(3, ndf, StemGeometry { kernel: 3, stride: 1, reflect: 0 });
+        self.blocks_62_to_7(ndf)
+    }
+
+    /// 128 → 64 → 62 → 30 → 14 → 7; returns the channels.
+    fn trunk_128(&mut self, ndf: i64) -> i64 {
+        self.stem(3, ndf, StemGeometry { kernel: 5, stride: 2, reflect: 2 });
+        self.stem(ndf, ndf, StemGeometry { kernel: 3, stride: 1, reflect: 0 });
+        self.blocks_62_to_7(ndf)
+    }
+
+    fn blocks_62_to_7(&mut self, ndf: i64) -> i64 {
+        self.block(ndf, 2 * ndf, 4, 2);
+        self.block(2 * ndf, 4 * ndf, 4, 2);
+        self.block(4 * ndf, 8 * ndf, 2, 2);
+        8 * ndf
+    }
+
+    /// 7 → 5 → 3 → 1, the last one `n_rkhs` wide and always normalized.
+    fn tail(&mut self, widest: i64, n_rkhs: i64) {
+        self.norm(widest, self.use_bn);
+        self.block(widest, widest, 3, 1);
+        self.block(widest, widest, 3, 1);
+        self.res(ResShape { input: widest, output: n_rkhs, width: 3, stride: 1 });
+        self.norm(n_rkhs, true);
+    }
+}

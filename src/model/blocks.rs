@@ -1,0 +1,199 @@
+//! The blocks that AMDIM's encoder is made of, under the names of the reference implementation.
+
+use tch::{Kind, Tensor, nn::Path};
+
+use super::{Norm, buffer, parameter, uniform_fan_in};
+
+/// A convolution with bias and ReLU, no batch norm.
+#[derive(Debug)]
+pub(super) struct Conv3x3 {
+    weight: Tensor,
+    bias: Tensor,
+    geometry: StemGeometry,
+}
+
+/// How a stem convolution moves over its input.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct StemGeometry {
+    pub(super) kernel: i64,
+    pub(super) stride: i64,
+    /// Pixels of reflected border on each side.
+    pub(super) reflect: i64,
+}
+
+impl Conv3x3 {
+    pub(super) fn new(path: &Path, input: i64, output: i64, geometry: StemGeometry) -> Self {
+        let path = path / "conv";
+        let side = geometry.kernel;
+        let fan_in = input * side * side;
+        Self {
+            weight: uniform_fan_in(&path, "weight", &[output, input, side, side], fan_in),
+            bias: uniform_fan_in(&path, "bias", &[output], fan_in),
+            geometry,
+        }
+    }
+
+    fn forward(&self, x: &Tensor) -> Tensor {
+        let StemGeometry { stride, reflect, .. } = self.geometry;
+        let padded = match reflect {
+            0 => x.shallow_clone(),
+            border => x.reflection_pad2d([border; 4]),
+        };
+        padded.conv2d(&self.weight, Some(&self.bias), [stride; 2], [0; 2], [1; 2], 1).relu()
+    }
+}
+
+/// A batch norm that may be switched off; its state exists either way, as in the reference's checkpoints.
+#[derive(Debug)]
+pub(super) struct MaybeNorm {
+    norm: Norm,
+    on: bool,
+}
+
+impl MaybeNorm {
+    pub(super) fn new(path: &Path, channels: i64, on: bool) -> Self {
+        Self { norm: Norm::new(&(path / "bn"), channels), on }
+    }
+
+    pub(super) fn forward(&self, x: &Tensor, train: bool) -> Tensor {
+        if self.on { self.norm.forward(x, train) } else { x.shallow_clone() }
+    }
+}
+
+/// A residual block without padding: w×w convolution, norm, ReLU and 1×1 convolution beside an average pooling.
+#[derive(Debug)]
+pub(super) struct ConvResNxN {
+    conv1: Tensor,
+    bn1: MaybeNorm,
+    conv2: Tensor,
+    shape: ResShape,
+}
+
+/// Channels and window of a residual block.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct ResShape {
+    pub(super) input: i64,
+    pub(super) output: i64,
+    pub(super) width: i64,
+    pub(super) stride: i64,
+}
+
+impl ConvResNxN {
+    pub(super) fn new(path: &Path, shape: ResShape, use_bn: bool) -> Self {
+        let ResShape { input, output, width, .. } = shape;
+        let kernel = [output, input, width, width];
+        Self {
+            conv1: uniform_fan_in(&(path / "conv1"), "weight", &kernel, input * width * width),
+            bn1: MaybeNorm::new(&(path / "bn1"), output, use_bn),
+            conv2: zero_1x1(&(path / "conv2"), output),
+            shape,
+        }
+    }
+
+    fn forward(&self, x: &Tensor, train: bool) -> Tensor {
+        let stride = [self.shape.stride; 2];
+        let hidden = x.conv2d(&self.conv1, None::<Tensor>, stride, [0; 2], [1; 2], 1);
+        let hidden = self.bn1.forward(&hidden, train).relu();
+        let residual = hidden.conv2d(&self.conv2, None::<Tensor>, [1; 2], [0; 2], [1; 2], 1);
+        residual + self.skip(x)
+    }
+
+    fn skip(&self, x: &Tensor) -> Tensor {
+        let ResShape { input, output, width, stride } = self.shape;
+        let pooled = match (width, stride) {
+            (1, 1) => x.shallow_clone(),
+            _ => x.avg_pool2d([width; 2], [stride; 2], [0; 2], false, true, None::<i64>),
+        };
+        if output == input { pooled } else { pooled.constant_pad_nd([0, 0, 0, 0, 0, output - input]) }
+    }
+}
+
+/// The zero with which every residual branch ends at the start of training.
+fn zero_1x1(path: &Path, channels: i64) -> Tensor {
+    let zeros = Tensor::zeros([channels, channels, 1, 1], (Kind::Float, tch::Device::Cpu));
+    parameter(path, "weight", &zeros)
+}
+
+/// A [`ConvResNxN`] that changes the shape, then `depth` − 1 of width 1 that keep it.
+fn res_block(path: &Path, shape: ResShape, depth: i64, use_bn: bool) -> Vec<ConvResNxN> {
+    let path = path / "layer_list";
+    let keeping = ResShape { input: shape.output, output: shape.output, width: 1, stride: 1 };
+    (0..depth)
+        .map(|k| ConvResNxN::new(&(&path / k), if k == 0 { shape } else { keeping }, use_bn))
+        .collect()
+}
+
+/// One entry of the encoder's layer list.
+#[derive(Debug)]
+pub(super) enum Layer {
+    Stem(Conv3x3),
+    Res(ConvResNxN),
+    Block(Vec<ConvResNxN>),
+    Norm(MaybeNorm),
+}
+
+impl Layer {
+    pub(super) fn block(path: &Path, shape: ResShape, depth: i64, use_bn: bool) -> Self {
+        Self::Block(res_block(path, shape, depth, use_bn))
+    }
+
+    pub(super) fn forward(&self, x: &Tensor, train: bool) -> Tensor {
+        match self {
+            Self::Stem(stem) => stem.forward(x),
+            Self::Res(res) => res.forward(x, train),
+            Self::Block(block) => block.iter().fold(x.shallow_clone(), |x, res| res.forward(&x, train)),
+            Self::Norm(norm) => norm.forward(x, train),
+        }
+    }
+}
+
+/// Maps one layer's activations to embeddings of `n_rkhs` channels, cell by cell.
+#[derive(Debug)]
+pub(super) struct RkhsHead {
+    conv1: Tensor,
+    bn_hid: MaybeNorm,
+    conv2: Tensor,
+    shortcut: Tensor,
+    shortcut_bias: Tensor,
+    bn_out: MaybeNorm,
+}
+
+impl RkhsHead {
+    pub(super) fn new(path: &Path, input: i64, n_rkhs: i64, use_bn: bool) -> Self {
+        let shortcut = path / "shortcut";
+        Self {
+            conv1: uniform_fan_in(&(path / "conv1"), "weight", &[n_rkhs, input, 1, 1], input),
+            bn_hid: MaybeNorm::new(&(path / "bn_hid"), n_rkhs, use_bn),
+            conv2: zero_1x1(&(path / "conv2"), n_rkhs),
+            shortcut: shortcut_weight(&shortcut, input, n_rkhs),
+            shortcut_bias: uniform_fan_in(&shortcut, "bias", &[n_rkhs], input),
+            bn_out: MaybeNorm::new(&(path / "bn_out"), n_rkhs, true),
+        }
+    }
+
+    pub(super) fn forward(&self, x: &Tensor, train: bool) -> Tensor {
+        let pointwise =
+            |x: &Tensor, weight, bias: Option<&Tensor>| x.conv2d(weight, bias, [1; 2], [0; 2], [1; 2], 1);
+        let hidden = self.bn_hid.forward(&pointwise(x, &self.conv1, None), train).relu();
+        let sum = pointwise(&hidden, &self.conv2, None) + pointwise(x, &self.shortcut, Some(&self.shortcut_bias));
+        self.bn_out.forward(&sum, train)
+    }
+}
+
+/// Nearly the identity where the embedding is at least as wide as its input.
+fn shortcut_weight(path: &Path, input: i64, n_rkhs: i64) -> Tensor {
+    if n_rkhs < input {
+        return uniform_fan_in(path, "weight", &[n_rkhs, input, 1, 1], input);
+    }
+    let on_cpu = (Kind::Float, tch::Device::Cpu);
+    let noise = Tensor::empty([n_rkhs, input], on_cpu).uniform_(-0.01, 0.01);
+    let diagonal = Tensor::eye_m(n_rkhs, input, on_cpu);
+    let weight: Tensor = noise * (1.0 - &diagonal) + diagonal;
+    parameter(path, "weight", &weight.view([n_rkhs, input, 1, 1]))
+}
+
+/// Row i·side + j has its one at cell (i, j): (side², 1, side, side), u8, as the reference stores it.
+pub(crate) fn cell_masks(path: &Path, name: &str, side: i64) -> Tensor {
+    let ones = Tensor::eye(side * side, (Kind::Uint8, tch::Device::Cpu));
+    buffer(path, name, &ones.view([side * side, 1, side, side]))
+}

@@ -1,0 +1,82 @@
+//! Encoders and what sits on their features.
+
+pub mod amdim;
+mod blocks;
+pub mod heads;
+
+use tch::{
+    Kind, Tensor,
+    nn::{self, Path},
+};
+
+/// What maps images to a representation: all that evaluation and export see of a model.
+pub trait Encoder {
+    /// The global output before any head, (n, `width`), of normalized images (n, 3, h, w).
+    ///
+    /// With `train`, batch norms use the batch's statistics and move their running ones.
+    fn features(&self, images: &Tensor, train: bool) -> Tensor;
+
+    /// Channels of the features.
+    fn width(&self) -> i64;
+}
+
+/// PyTorch's default for convolutions and linear layers: uniform within ±1/√fan-in, fan-in being all but the first
+/// of `shape`. Drawn on the CPU, so that a seed gives the same model on every device.
+fn uniform_fan_in(path: &Path, name: &str, shape: &[i64], fan_in: i64) -> Tensor {
+    let bound = 1.0 / (fan_in as f64).sqrt();
+    let values = Tensor::empty(shape, (Kind::Float, tch::Device::Cpu)).uniform_(-bound, bound);
+    parameter(path, name, &values)
+}
+
+/// A trained tensor of the given initial value.
+fn parameter(path: &Path, name: &str, value: &Tensor) -> Tensor {
+    path.add(name, value.to_kind(path.kind()).to_device(path.device()), true)
+}
+
+/// A named tensor that is state, not trained.
+fn buffer(path: &Path, name: &str, value: &Tensor) -> Tensor {
+    path.add(name, value.to_device(path.device()), false)
+}
+
+/// Batch norm over the channels of (n, c) or (n, c, h, w), with all of its state under names.
+#[derive(Debug)]
+struct Norm {
+    weight: Tensor,
+    bias: Tensor,
+    running_mean: Tensor,
+    running_var: Tensor,
+    num_batches_tracked: Tensor,
+}
+
+impl Norm {
+    const MOMENTUM: f64 = 0.1;
+    const EPS: f64 = 1e-5;
+
+    fn new(path: &Path, channels: i64) -> Self {
+        let filled = |value: f64| Tensor::full(channels, value, (path.kind(), tch::Device::Cpu));
+        Self {
+            weight: parameter(path, "weight", &filled(1.0)),
+            bias: parameter(path, "bias", &filled(0.0)),
+            running_mean: buffer(path, "running_mean", &filled(0.0)),
+            running_var: buffer(path, "running_var", &filled(1.0)),
+            num_batches_tracked: buffer(path, "num_batches_tracked", &Tensor::from(0i64)),
+        }
+    }
+
+    fn forward(&self, x: &Tensor, train: bool) -> Tensor {
+        if train {
+            let _ = tch::no_grad(|| self.num_batches_tracked.shallow_clone().g_add_scalar_(1));
+        }
+        let (weight, bias) = (Some(&self.weight), Some(&self.bias));
+        let running = (Some(&self.running_mean), Some(&self.running_var));
+        x.batch_norm(weight, bias, running.0, running.1, train, Self::MOMENTUM, Self::EPS, true)
+    }
+}
+
+/// Sets the kind of every floating-point tensor, parameters and state alike, e.g. to f64 for comparisons.
+pub fn set_float_kind(vars: &mut nn::VarStore, kind: Kind) {
+    match kind {
+        Kind::Double => vars.double(),
+        _ => vars.float(),
+    }
+}

@@ -1,0 +1,3 @@
+//! The whole program, in one binary: libtorch is linked once.
+
+mod fixtures;
