@@ -86,7 +86,10 @@ mod tests {
                 let positive: f64 = score(i, i, k);
                 loss -= positive - (positive.exp() + negatives).ln();
             }
-            penalty += (0..n).flat_map(|j| (0..l).map(move |k| (j, k))).map(|(j, k)| raw(i, j, k).powi(2)).sum::<f64>();
+            penalty += (0..n)
+                .flat_map(|j| (0..l).map(move |k| (j, k)))
+                .map(|(j, k)| raw(i, j, k).powi(2))
+                .sum::<f64>();
         }
         (loss / (n * l) as f64, penalty / (n * n * l) as f64)
     }
@@ -127,7 +130,8 @@ mod tests {
         let (few, few_labels) = (logits.index_select(0, &chosen), labels.index_select(0, &chosen));
         let difference = classification(&logits, &labels) - classification(&few, &few_labels);
         assert!(difference.double_value(&[]).abs() < 1e-12);
-        let same = accuracy(&logits, &labels).double_value(&[]) - accuracy(&few, &few_labels).double_value(&[]);
+        let same =
+            accuracy(&logits, &labels).double_value(&[]) - accuracy(&few, &few_labels).double_value(&[]);
         assert!(same.abs() < 1e-7);
         let none = classification(&logits, &Tensor::full([5], -1, (Kind::Int64, Device::Cpu)));
         assert!((none.double_value(&[]) - 4e-3).abs() < 1e-12);

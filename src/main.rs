@@ -1,3 +1,75 @@
-//! Parse, run, exit code.
+//! Parse, run, exit code: 0 done, 1 failed, 2 usage, 130 interrupted.
 
-fn main() {}
+use std::{env, io, os::unix::process::CommandExt, process};
+
+use amdim_stream::{
+    cli::{Cli, Command, EvalCommand},
+    eval, pack, synth,
+    train::{self, Ended},
+    usage::UsageError,
+};
+use anyhow::Result;
+use clap::Parser;
+use tracing_subscriber::EnvFilter;
+
+fn main() {
+    let cli = Cli::parse();
+    log_to_stderr();
+    settle_threads();
+    process::exit(match run(cli) {
+        Ok(Ended::Finished) => 0,
+        Ok(Ended::Interrupted) => train::INTERRUPTED,
+        Err(error) => {
+            tracing::error!("{}", render(&error));
+            if error.is::<UsageError>() { 2 } else { 1 }
+        }
+    })
+}
+
+fn run(cli: Cli) -> Result<Ended> {
+    match cli.command {
+        None => return train::run(&cli.train.asked()?),
+        Some(Command::Eval(EvalCommand::Linear(args))) => eval::run_linear(&args.options())?,
+        Some(Command::Pack(args)) => pack::run(&args)?,
+        Some(Command::Synth(args)) => synth::run(&args)?,
+    }
+    Ok(Ended::Finished)
+}
+
+/// The causes of an error on one line, then what cures it.
+fn render(error: &anyhow::Error) -> String {
+    let chain: Vec<_> = error.chain().map(ToString::to_string).collect();
+    let mut hints = String::new();
+    let mut causes = Vec::new();
+    for message in &chain {
+        let (cures, cause): (Vec<_>, Vec<_>) =
+            message.lines().map(str::trim).partition(|line| line.starts_with("hint:"));
+        causes.push(cause.join(" "));
+        hints.extend(cures.iter().map(|cure| format!("\n  {cure}")));
+    }
+    causes.join(": ") + &hints
+}
+
+/// Messages of this program and its libraries; `RUST_LOG=debug` shows more of them.
+fn log_to_stderr() {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .with_ansi(io::IsTerminal::is_terminal(&io::stderr()) && env::var_os("NO_COLOR").is_none())
+        .with_target(false)
+        .without_time()
+        .init();
+}
+
+/// Lets libtorch's idle threads sleep instead of spin: spinning, they take the cores that decode, and a step on two
+/// cores becomes four times slower. The OpenMP library reads this when it is loaded, before `main`.
+fn settle_threads() {
+    if env::var_os("OMP_WAIT_POLICY").is_some() {
+        return;
+    }
+    let Ok(program) = env::current_exe() else { return };
+    let error =
+        process::Command::new(program).args(env::args_os().skip(1)).env("OMP_WAIT_POLICY", "passive").exec();
+    tracing::debug!("cannot start again with OMP_WAIT_POLICY=passive: {error}");
+}

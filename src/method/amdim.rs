@@ -77,7 +77,12 @@ impl Amdim {
         let tasks = [
             self.both_ways(&one.r1.flatten(1, 3), &two.r5, &two.r1.flatten(1, 3), &one.r5),
             self.both_ways(&one.r1.flatten(1, 3), &two.r7, &two.r1.flatten(1, 3), &one.r7),
-            self.both_ways(&self.pick(&one.r5, &cells.get(0)), &two.r5, &self.pick(&two.r5, &cells.get(1)), &one.r5),
+            self.both_ways(
+                &self.pick(&one.r5, &cells.get(0)),
+                &two.r5,
+                &self.pick(&two.r5, &cells.get(1)),
+                &one.r5,
+            ),
         ];
         let penalty = tasks.iter().map(|task| &task.penalty).sum::<Tensor>() * self.config.score_penalty;
         let [task_1t5, task_1t7, task_5t5] = tasks.map(|task| task.loss);

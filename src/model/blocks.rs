@@ -118,9 +118,7 @@ fn zero_1x1(path: &Path, channels: i64) -> Tensor {
 fn res_block(path: &Path, shape: ResShape, depth: i64, use_bn: bool) -> Vec<ConvResNxN> {
     let path = path / "layer_list";
     let keeping = ResShape { input: shape.output, output: shape.output, width: 1, stride: 1 };
-    (0..depth)
-        .map(|k| ConvResNxN::new(&(&path / k), if k == 0 { shape } else { keeping }, use_bn))
-        .collect()
+    (0..depth).map(|k| ConvResNxN::new(&(&path / k), if k == 0 { shape } else { keeping }, use_bn)).collect()
 }
 
 /// One entry of the encoder's layer list.
@@ -175,7 +173,8 @@ impl RkhsHead {
         let pointwise =
             |x: &Tensor, weight, bias: Option<&Tensor>| x.conv2d(weight, bias, [1; 2], [0; 2], [1; 2], 1);
         let hidden = self.bn_hid.forward(&pointwise(x, &self.conv1, None), train).relu();
-        let sum = pointwise(&hidden, &self.conv2, None) + pointwise(x, &self.shortcut, Some(&self.shortcut_bias));
+        let sum =
+            pointwise(&hidden, &self.conv2, None) + pointwise(x, &self.shortcut, Some(&self.shortcut_bias));
         self.bn_out.forward(&sum, train)
     }
 }

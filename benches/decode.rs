@@ -1,0 +1,36 @@
+//! What decoding an ImageNet-size JPEG costs.
+//!
+//! `cargo bench -p pipeline --bench decode`
+
+use image::ImageFormat;
+use pipeline::{Decoder, Rgb};
+
+use common::{Table, measure};
+
+mod common;
+mod photos;
+
+const PHOTOS: u64 = 40;
+
+fn main() {
+    let photos = photos::photos(PHOTOS);
+    let bytes: usize = photos.iter().map(Vec::len).sum();
+    let mut table = Table::new("decode: JPEGs of 500×375 pixels to RGB, one thread");
+    table.row("their size", bytes as f64 / PHOTOS as f64 / 1e3, "KB");
+    let mut per_image = |name: &str, work: &mut dyn FnMut(&[u8])| {
+        let time = measure(7, || photos.iter().for_each(|photo| work(photo)));
+        table.row(name, time.thread_s / PHOTOS as f64 * 1e6, "µs CPU/image");
+    };
+    let mut decoder = Decoder::new(u64::MAX).expect("libjpeg-turbo starts");
+    let mut image = Rgb::default();
+    per_image("libjpeg-turbo, memory kept (as in the loader)", &mut |photo| {
+        decoder.decode(photo, &mut image).expect("a photo decodes");
+    });
+    per_image("libjpeg-turbo, from scratch", &mut |photo| {
+        std::hint::black_box(pipeline::decode(photo, u64::MAX).expect("a photo decodes"));
+    });
+    per_image("`image`", &mut |photo| {
+        let decoded = image::load_from_memory_with_format(photo, ImageFormat::Jpeg);
+        std::hint::black_box(decoded.expect("a photo decodes"));
+    });
+}

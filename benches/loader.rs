@@ -1,0 +1,77 @@
+//! How many image pairs a second the loader makes, and where the time goes.
+//!
+//! `cargo bench -p pipeline --bench loader`
+
+use bytes::Bytes;
+use pipeline::{Decoder, Loader, LoaderConfig, Preset, Rgb, StageStats, Stats};
+use shards::{Position, Sample};
+
+use common::{Table, measure, once};
+
+mod common;
+mod photos;
+
+const PHOTOS: u64 = 40;
+const SAMPLES: u64 = 1_600;
+
+fn main() {
+    let photos: Vec<Bytes> = photos::photos(PHOTOS).into_iter().map(Bytes::from).collect();
+    let mut table = Table::new("loader: JPEGs of 500×375 pixels, two views by the recipe `in128`");
+    let bound = bound(&photos);
+    table.row("the bound: bare libjpeg-turbo decode, one thread", 1e6 / bound, "images/s");
+    table.row("", bound, "µs CPU/image");
+    for workers in [1, 2] {
+        let (wall_s, process_s, stats) = load(&photos, workers);
+        let samples = SAMPLES as f64;
+        table.row(&format!("{workers} workers: image pairs"), samples / wall_s, "pairs/s");
+        table.row("    whole process", process_s / samples * 1e6, "µs CPU/pair");
+        table.row("    of the bound", bound / (process_s / samples * 1e6), "×");
+        for (name, stage) in [
+            ("read", stats.read),
+            ("decode", stats.decode),
+            ("augment", stats.augment),
+            ("batch", stats.batch),
+        ] {
+            stage_rows(&mut table, name, stage);
+        }
+    }
+}
+
+/// CPU µs that libjpeg-turbo alone takes for an image.
+fn bound(photos: &[Bytes]) -> f64 {
+    let mut decoder = Decoder::new(u64::MAX).expect("libjpeg-turbo starts");
+    let mut image = Rgb::default();
+    let mut decode = |photo: &Bytes| decoder.decode(photo, &mut image).expect("a photo decodes");
+    measure(7, || photos.iter().for_each(&mut decode)).thread_s / photos.len() as f64 * 1e6
+}
+
+fn load(photos: &[Bytes], workers: usize) -> (f64, f64, Stats) {
+    let photos = photos.to_vec();
+    let samples = (0..SAMPLES).map(move |index| Ok(sample(&photos, index)));
+    let recipe = Preset::In128.recipe();
+    let config = LoaderConfig { workers, batch_size: 64, ..LoaderConfig::default() };
+    let slabs = vec![vec![0; config.shape(&recipe).bytes()]; config.slabs()];
+    let mut loader = Loader::spawn(samples, recipe, slabs, &config).expect("the set-up is right");
+    let time = once(|| assert!(loader.by_ref().all(|batch| batch.is_ok()), "every photo decodes"));
+    (time.wall_s, time.process_s, loader.stats())
+}
+
+fn sample(photos: &[Bytes], index: u64) -> Sample {
+    Sample {
+        shard: "memory".into(),
+        key: index.to_string(),
+        offset: 0,
+        index,
+        epoch: 0,
+        image: photos[index as usize % photos.len()].clone(),
+        label: None,
+        next: Position { epoch: 0, offset: index + 1 },
+    }
+}
+
+fn stage_rows(table: &mut Table, name: &str, stage: StageStats) {
+    let per_pair = |us: u64| us as f64 / SAMPLES as f64;
+    table.row(&format!("    {name}"), per_pair(stage.cpu_us), "µs CPU/pair");
+    table.row(&format!("    {name}, waiting for input"), per_pair(stage.input_us), "µs/pair");
+    table.row(&format!("    {name}, waiting for room"), per_pair(stage.output_us), "µs/pair");
+}

@@ -1,0 +1,61 @@
+//! Where samples come from: tar shards, mapped, indexed, shuffled and read ahead.
+//!
+//! A *shard* is a plain tar file. Neighbouring members that share a key (the name, folder included, up to the first dot
+//! of the base name) are one *sample*: `jpg`, `jpeg` or `png` is its image, `cls` its label (an integer as text),
+//! `json` may carry an integer `label`; the rest is ignored. Nothing is decoded here, and the bytes of an image are
+//! copied nowhere: a [`Sample`] holds a slice of the mapped file.
+//!
+//! ```
+//! use shards::{IndexConfig, LocalSource, Order, Position, Share, ShardSet, ShardWriter};
+//!
+//! # let folder = tempfile::tempdir()?;
+//! # let folder = folder.path().to_str().ok_or("the path is no text")?;
+//! for shard in 0..3 {
+//!     let mut writer = ShardWriter::create(format!("{folder}/train-{shard:03}.tar"))?;
+//!     writer.append("cat", &[("jpg", b"...".as_slice()), ("cls", b"0")])?;
+//!     writer.append("dog", &[("jpg", b"...".as_slice()), ("cls", b"1")])?;
+//!     writer.finish()?;
+//! }
+//!
+//! let source = LocalSource::new(&[format!("{folder}/train-<000..002>.tar")])?;
+//! let set = ShardSet::open(source, &IndexConfig::default())?;
+//! assert_eq!((set.len(), set.classes()), (6, Some(2)));
+//!
+//! let order = Order { epochs: Some(1), ..Order::default() };
+//! for sample in set.samples(order, Share::default(), Position::default()) {
+//!     let sample = sample?;
+//!     assert_eq!(sample.label, Some(if sample.key == "cat" { 0 } else { 1 }));
+//! }
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod cache;
+mod error;
+mod index;
+mod local;
+mod opened;
+mod order;
+mod pattern;
+mod permutation;
+mod read;
+mod readahead;
+mod sample;
+mod scan;
+mod set;
+mod shard;
+mod signature;
+mod source;
+mod span;
+mod temporary;
+mod writer;
+
+pub use error::{Error, Result};
+pub use local::LocalSource;
+pub use order::{Order, Position, Share};
+pub use pattern::{Listing, PatternError, expand};
+pub use readahead::Samples;
+pub use sample::Sample;
+pub use set::{IndexConfig, Location, ShardFault, ShardSet};
+pub use shard::Shard;
+pub use source::{MemorySource, ShardName, Source, Stamp};
+pub use writer::ShardWriter;

@@ -1,0 +1,166 @@
+//! Shards on disk, mapped and made resident; the crate's only unsafe code.
+
+use std::{
+    fs::{File, Metadata},
+    io,
+    ops::Range,
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::UNIX_EPOCH,
+};
+
+use bytes::Bytes;
+use memmap2::{Advice, Mmap};
+
+use crate::{Error, Result, Shard, ShardName, Source, Stamp, pattern};
+
+/// Shards that are files.
+#[derive(Debug, Clone)]
+pub struct LocalSource {
+    names: Vec<ShardName>,
+}
+
+impl LocalSource {
+    /// The files that the patterns name (see [`expand`](crate::expand)), all of which must exist.
+    pub fn new(patterns: &[String]) -> Result<Self> {
+        let paths = pattern::expand(patterns)?;
+        let name = |path: &Path| {
+            let text = path.to_str().ok_or_else(|| open_error(path, io::ErrorKind::InvalidFilename.into()));
+            text.map(ShardName::from)
+        };
+        Ok(Self { names: paths.iter().map(|path| name(path)).collect::<Result<_>>()? })
+    }
+}
+
+impl Source for LocalSource {
+    fn list(&self) -> Result<Vec<ShardName>> {
+        Ok(self.names.clone())
+    }
+
+    fn stamp(&self, name: &ShardName) -> Result<Stamp> {
+        let path = Path::new(name.as_str());
+        path.metadata().map(|metadata| stamp(&metadata)).map_err(|source| open_error(path, source))
+    }
+
+    fn open(&self, name: &ShardName) -> Result<Shard> {
+        let path = Path::new(name.as_str());
+        Mapping::open(path).map_err(|source| open_error(path, source))
+    }
+
+    fn identity(&self, name: &ShardName) -> Option<String> {
+        Path::new(name.as_str()).canonicalize().ok()?.into_os_string().into_string().ok()
+    }
+}
+
+fn open_error(path: &Path, source: io::Error) -> Error {
+    Error::Open { path: path.to_owned(), source }
+}
+
+fn stamp(metadata: &Metadata) -> Stamp {
+    let modified = metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+    Stamp { size: metadata.len(), modified_ns: modified.map_or(0, |since| since.as_nanos() as u64) }
+}
+
+/// A mapped file.
+///
+/// A mapping raises SIGBUS when a page is touched that the file no longer reaches. A shard that is *replaced* (another
+/// renamed over it) or removed does no harm: the mapping keeps the old file. One that is cut or rewritten *in place*
+/// does, so [`make_resident`](Self::make_resident) lets the kernel touch the pages, which reports instead of raising.
+/// What remains is a file cut between that call and the reading of the bytes, some milliseconds later; only a copy
+/// could close that gap.
+#[derive(Debug)]
+pub(crate) struct Mapping {
+    path: PathBuf,
+    inode: u64,
+    map: Arc<Mmap>,
+    /// Absent in shards that stay open for long, of which there may be more than file descriptors.
+    file: Option<File>,
+}
+
+/// Keeps the mapping alive in [`Bytes`].
+struct Owner(Arc<Mmap>);
+
+impl AsRef<[u8]> for Owner {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl Mapping {
+    /// Maps a finished shard read-only.
+    fn open(path: &Path) -> io::Result<Shard> {
+        let file = File::open(path)?;
+        let metadata = file.metadata()?;
+        if metadata.is_dir() {
+            return Err(io::ErrorKind::IsADirectory.into());
+        }
+        let map = Arc::new(map(&file)?);
+        let mapping = Self { path: path.to_owned(), inode: metadata.ino(), map, file: Some(file) };
+        Ok(Shard::mapped(mapping, stamp(&metadata)))
+    }
+
+    pub(crate) fn bytes(&self) -> Bytes {
+        Bytes::from_owner(Owner(Arc::clone(&self.map)))
+    }
+
+    /// The file, to read it without mapping pages: faster where little is read, here and there.
+    pub(crate) fn file(&self) -> Option<&File> {
+        self.file.as_ref()
+    }
+
+    pub(crate) fn release_file(&mut self) {
+        self.file = None;
+    }
+
+    /// Brings the pages of `range` into memory, or says why they cannot be read.
+    pub(crate) fn make_resident(&self, range: Range<usize>) -> io::Result<()> {
+        self.check_length(range.end as u64)?;
+        if range.is_empty() {
+            return Ok(());
+        }
+        match self.populate(range) {
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(()),
+            Err(error) => Err(io::Error::other(format!("its pages cannot be read: {error}"))),
+            Ok(()) => Ok(()),
+        }
+    }
+
+    /// Whether the file still reaches that far, unless another has taken its name.
+    ///
+    /// Populating finds that out too, but a file cut within the range's last page would read as zeros there. On
+    /// kernels before 5.14 and on systems other than Linux this is the only check, so that disk errors raise there.
+    fn check_length(&self, end: u64) -> io::Result<()> {
+        match self.path.metadata() {
+            Ok(metadata) if metadata.ino() == self.inode && metadata.len() < end => {
+                let reason = format!("the file was cut to {} bytes while it was in use", metadata.len());
+                Err(io::Error::new(io::ErrorKind::UnexpectedEof, reason))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    #[cfg(target_os = "linux")]
+    fn populate(&self, range: Range<usize>) -> io::Result<()> {
+        self.map.advise_range(Advice::PopulateRead, range.start, range.len())
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn populate(&self, _range: Range<usize>) -> io::Result<()> {
+        Err(io::ErrorKind::InvalidInput.into())
+    }
+
+    // Advice only: nothing is lost where it is not taken.
+    pub(crate) fn will_need(&self, range: Range<usize>) {
+        self.map.advise_range(Advice::WillNeed, range.start, range.len()).ok();
+    }
+}
+
+#[expect(unsafe_code, reason = "the only mapping in the crate")]
+fn map(file: &File) -> io::Result<Mmap> {
+    // SAFETY: `Mmap` asks that the file be not changed underneath. Shards are renamed into place when complete
+    // (`writer.rs`) and not written to afterwards (README). Should one be, its bytes are still only bytes to us: they
+    // are parsed with every length checked, and never trusted to stay the same between two reads. Should one be cut,
+    // `make_resident` finds out before a slice is read.
+    unsafe { Mmap::map(file) }
+}

@@ -1,0 +1,93 @@
+//! The shards that are open at the moment.
+
+use std::{
+    collections::HashMap,
+    io,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use crate::{Shard, ShardSet};
+
+/// Shards kept open: those that a window of the usual size touches. Each costs a mapping but no file descriptor.
+const LIMIT: usize = 512;
+
+/// Opens shards of a set and keeps those used last.
+///
+/// One that is closed here lives on in the slices that were taken from it.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    set: ShardSet,
+    recent: Mutex<Recent>,
+}
+
+#[derive(Debug, Default)]
+struct Recent {
+    shards: HashMap<usize, (Arc<Shard>, u64)>,
+    uses: u64,
+}
+
+impl Opened {
+    pub(crate) fn new(set: ShardSet) -> Self {
+        Self { set, recent: Mutex::default() }
+    }
+
+    /// The shard with this number, open.
+    pub(crate) fn get(&self, number: usize) -> io::Result<Arc<Shard>> {
+        if let Some(shard) = self.lock().find(number) {
+            return Ok(shard);
+        }
+        // Others are not kept waiting; that two open the same shard at a time is rare and harmless.
+        let mut shard = self.set.open_shard(number)?;
+        shard.release_file();
+        let shard = Arc::new(shard);
+        let evicted = self.lock().insert(number, Arc::clone(&shard));
+        drop(evicted); // unmapped, if nobody uses it, outside the lock
+        Ok(shard)
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Recent> {
+        self.recent.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Recent {
+    fn find(&mut self, number: usize) -> Option<Arc<Shard>> {
+        self.uses += 1;
+        let (shard, last_use) = self.shards.get_mut(&number)?;
+        *last_use = self.uses;
+        Some(Arc::clone(shard))
+    }
+
+    /// Keeps a shard, and gives back the one that makes room for it.
+    fn insert(&mut self, number: usize, shard: Arc<Shard>) -> Option<Arc<Shard>> {
+        let oldest = self.shards.iter().min_by_key(|(_, (_, last_use))| *last_use).map(|(&number, _)| number);
+        let evicted =
+            oldest.filter(|_| self.shards.len() >= LIMIT).and_then(|oldest| self.shards.remove(&oldest));
+        self.shards.insert(number, (shard, self.uses));
+        evicted.map(|(shard, _)| shard)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shard() -> Arc<Shard> {
+        Arc::new(Shard::in_memory(bytes::Bytes::new()))
+    }
+
+    #[test]
+    fn the_shard_unused_for_longest_is_closed_first() {
+        let mut recent = Recent::default();
+        for number in 0..LIMIT {
+            assert!(recent.find(number).is_none());
+            assert!(recent.insert(number, shard()).is_none());
+        }
+        assert!(recent.find(0).is_some());
+        assert!(recent.find(LIMIT).is_none());
+        assert!(recent.insert(LIMIT, shard()).is_some());
+        assert!(recent.find(0).is_some());
+        assert!(recent.find(1).is_none());
+        assert_eq!(recent.shards.len(), LIMIT);
+    }
+}

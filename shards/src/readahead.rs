@@ -1,0 +1,147 @@
+//! Samples in their order, read ahead by tokio tasks.
+
+use std::{collections::VecDeque, io, panic, sync::Arc, vec};
+
+use async_channel::{Receiver, Sender};
+use tokio::{
+    runtime::{Builder, Runtime},
+    task::{self, JoinError, JoinHandle},
+};
+
+use crate::{Error, Order, Position, Result, Sample, ShardSet, Share, opened::Opened, order::Sequence, read};
+
+/// Samples that one task reads.
+const BLOCK: u64 = 64;
+/// Blocks being read at a time.
+const TASKS: usize = 4;
+/// Blocks that were read and wait to be taken.
+const READY: usize = 2;
+
+/// The samples of one rank in their order, read ahead by a few threads.
+///
+/// A sample that cannot be read comes in its place as [`Error::Sample`], and the stream goes on; any other error is its
+/// last item. Dropped, it ends the reading and waits for it, which must not happen inside of an async runtime.
+#[derive(Debug)]
+pub struct Samples {
+    block: vec::IntoIter<Result<Sample>>,
+    /// `None` once the samples are over.
+    blocks: Option<Receiver<Block>>,
+    /// Dropped last: waits for reads that are under way.
+    _runtime: Option<Runtime>,
+}
+
+type Block = Result<Vec<Result<Sample>>, JoinError>;
+
+impl Samples {
+    pub(crate) fn spawn(set: ShardSet, order: Order, share: Share, from: Position) -> Self {
+        Self::try_spawn(set, order, share, from).unwrap_or_else(|error| Self {
+            block: vec![Err(error)].into_iter(),
+            blocks: None,
+            _runtime: None,
+        })
+    }
+
+    fn try_spawn(set: ShardSet, order: Order, share: Share, from: Position) -> Result<Self> {
+        let sequence = Sequence::new(order, share, set.len())?;
+        sequence.check(from)?;
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(1)
+            .max_blocking_threads(TASKS)
+            .thread_name("shards-readahead")
+            .build()
+            .map_err(|source| Error::Threads { source })?;
+        let (sender, blocks) = async_channel::bounded(READY);
+        let reader = Arc::new(Reader { opened: Opened::new(set.clone()), set, sequence });
+        runtime.spawn(read_ahead(reader, from, sender));
+        Ok(Self { block: Vec::new().into_iter(), blocks: Some(blocks), _runtime: Some(runtime) })
+    }
+}
+
+impl Iterator for Samples {
+    type Item = Result<Sample>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            if let Some(sample) = self.block.next() {
+                return Some(sample);
+            }
+            match self.blocks.as_ref()?.recv_blocking() {
+                Ok(Ok(block)) => self.block = block.into_iter(),
+                Ok(Err(failure)) => panic::resume_unwind(failure.into_panic()),
+                Err(_) => self.blocks = None,
+            }
+        }
+    }
+}
+
+/// Keeps a few blocks being read, and hands them on in their order, until they end or nobody wants them.
+async fn read_ahead(reader: Arc<Reader>, from: Position, sender: Sender<Block>) {
+    let mut position = from;
+    let mut tasks: VecDeque<JoinHandle<Vec<Result<Sample>>>> = VecDeque::with_capacity(TASKS);
+    loop {
+        while tasks.len() < TASKS && !reader.sequence.is_over(position) {
+            let (begin, count) = (position, BLOCK.min(reader.sequence.left(position)));
+            let reader_of_task = Arc::clone(&reader);
+            tasks.push_back(task::spawn_blocking(move || reader_of_task.block(begin, count)));
+            position = reader.sequence.advance(begin, count);
+        }
+        let Some(first) = tasks.pop_front() else { return };
+        if sender.send(first.await).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// What the tasks share.
+#[derive(Debug)]
+struct Reader {
+    set: ShardSet,
+    sequence: Sequence,
+    opened: Opened,
+}
+
+impl Reader {
+    /// Reads `count` samples of one epoch.
+    fn block(&self, begin: Position, count: u64) -> Vec<Result<Sample>> {
+        let epoch = self.sequence.epoch(begin.epoch);
+        let indices: Vec<u64> = (0..count).map(|i| epoch.index(begin.offset + i)).collect();
+        // All at once first, so that a disk can serve them together.
+        for &index in &indices {
+            self.announce(index);
+        }
+        let sample = |(i, &index)| {
+            let next = self.sequence.advance(begin, i as u64 + 1);
+            self.sample(index, begin.epoch, next)
+        };
+        indices.iter().enumerate().map(sample).collect()
+    }
+
+    fn announce(&self, index: u64) {
+        let Some((number, span)) = self.set.span(index) else {
+            return;
+        };
+        if let (Ok(shard), true) = (self.opened.get(number), span.image != 0) {
+            // Its headers usually lie right before the image.
+            let start = span.head.max(span.image.saturating_sub(1 << 16));
+            shard.will_need(start..span.image + u64::from(span.length));
+        }
+    }
+
+    fn sample(&self, index: u64, epoch: u64, next: Position) -> Result<Sample> {
+        let fail = |key, source| self.set.sample_error(index, key, source);
+        let (number, span) =
+            self.set.span(index).ok_or_else(|| fail(None, io::ErrorKind::NotFound.into()))?;
+        let shard = self.opened.get(number).map_err(|source| fail(None, source))?;
+        let (key, image) = read::sample(&shard, span).map_err(|(key, source)| fail(key, source))?;
+        Ok(Sample {
+            shard: self.set.shards()[number].shared(),
+            key,
+            offset: span.offset(),
+            index,
+            epoch,
+            image,
+            label: span.label(),
+            next,
+        })
+    }
+}

@@ -1,0 +1,249 @@
+//! A set of shards: indexed, counted, its samples numbered.
+
+use std::{
+    num::NonZero,
+    path::PathBuf,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+};
+
+use xxhash_rust::xxh3::Xxh3;
+
+use crate::{
+    Error, Order, Position, Result, Samples, ShardName, Share, Source, Stamp,
+    cache::CacheEntry,
+    index::{self, Index},
+    read,
+    span::Span,
+};
+
+/// How the index is made.
+#[derive(Debug, Clone, Default)]
+pub struct IndexConfig {
+    /// The folder in which indices are kept between runs; made when missing. `None` reads all headers every time.
+    pub cache: Option<PathBuf>,
+    /// Shards read at a time; 0 for as many as there are cores.
+    pub threads: usize,
+}
+
+/// Trouble with a whole shard, found by the index; the rest of the set goes on without what it hides.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ShardFault {
+    /// The shard.
+    pub shard: Arc<str>,
+    /// Byte at which the trouble begins.
+    pub offset: u64,
+    /// What it is, as a clause about the shard ("it is empty").
+    pub reason: String,
+}
+
+/// Where a sample lies, for reports.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Location {
+    /// The shard.
+    pub shard: Arc<str>,
+    /// Byte at which the image's data begin (the first header where there is no image).
+    pub offset: u64,
+    /// The sample's key.
+    pub key: String,
+}
+
+/// A set of shards whose samples are known and numbered. Clones share everything.
+#[derive(Debug, Clone)]
+pub struct ShardSet {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    source: Box<dyn Source>,
+    names: Vec<ShardName>,
+    stamps: Vec<Stamp>,
+    spans: Vec<Box<[Span]>>,
+    /// For each shard the number of its first sample; at the end their total.
+    starts: Vec<u64>,
+    faults: Vec<ShardFault>,
+    labelled: u64,
+    classes: Option<u32>,
+    digest: u64,
+}
+
+impl ShardSet {
+    /// Lists the source's shards and reads their indices, from the cache where they are current, several at a time.
+    ///
+    /// Shards with trouble of their own become [`faults`](Self::faults). An error is what concerns the set: a shard
+    /// that is no tar or cannot be opened, a label out of range, no image in any shard.
+    pub fn open(source: impl Source + 'static, config: &IndexConfig) -> Result<Self> {
+        let source: Box<dyn Source> = Box::new(source);
+        let names = source.list()?;
+        let indices = read_indices(&*source, &names, config)?;
+        let inner = Inner::new(source, names, indices);
+        if inner.starts.last() == Some(&0) {
+            return Err(Error::NoImages { shards: inner.names.len(), faults: inner.faults });
+        }
+        tracing::debug!(shards = inner.names.len(), samples = inner.starts.last(), "indexed");
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// Samples, those included that will prove unreadable.
+    pub fn len(&self) -> u64 {
+        self.inner.starts.last().copied().unwrap_or(0)
+    }
+
+    /// Whether there are no samples; never so for an opened set.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The shards, in the order in which their samples are numbered.
+    pub fn shards(&self) -> &[ShardName] {
+        &self.inner.names
+    }
+
+    /// Samples with a label.
+    pub fn labelled(&self) -> u64 {
+        self.inner.labelled
+    }
+
+    /// One more than the largest label; `None` when nothing is labelled.
+    pub fn classes(&self) -> Option<u32> {
+        self.inner.classes
+    }
+
+    /// Trouble with whole shards, in their order.
+    pub fn faults(&self) -> &[ShardFault] {
+        &self.inner.faults
+    }
+
+    /// Identifies the data: the same for the same shards in another folder, another when a name, a size, or a
+    /// sample's key, place or label differs. Image bytes are not read for it.
+    pub fn digest(&self) -> u64 {
+        self.inner.digest
+    }
+
+    /// The samples of one rank from a position on, in the order given, read ahead by threads of their own.
+    ///
+    /// What makes the arguments impossible (more ranks than samples, a position past the end of an epoch) is the
+    /// stream's first and only item.
+    pub fn samples(&self, order: Order, share: Share, from: Position) -> Samples {
+        Samples::spawn(self.clone(), order, share, from)
+    }
+
+    /// Where a sample lies. Its key is read from the shard.
+    pub fn locate(&self, index: u64) -> Result<Location> {
+        let (shard, span) = self.span(index).ok_or(Error::Index { index, len: self.len() })?;
+        let opened = self.open_shard(shard);
+        let key = opened.and_then(|opened| read::key(&opened, span.head));
+        let key = key.map_err(|source| self.sample_error(index, None, source))?;
+        Ok(Location { shard: self.inner.names[shard].shared(), offset: span.offset(), key })
+    }
+
+    /// The shard (as a place in [`shards`](Self::shards)) and the span of a sample.
+    pub(crate) fn span(&self, index: u64) -> Option<(usize, &Span)> {
+        let shard = self.inner.starts.partition_point(|&start| start <= index).checked_sub(1)?;
+        let span = self.inner.spans.get(shard)?.get((index - self.inner.starts[shard]) as usize)?;
+        Some((shard, span))
+    }
+
+    /// Opens a shard, which must still be the one that was indexed.
+    pub(crate) fn open_shard(&self, shard: usize) -> std::io::Result<crate::Shard> {
+        let opened = self.inner.source.open(&self.inner.names[shard]).map_err(into_io)?;
+        if opened.stamp() == self.inner.stamps[shard] {
+            return Ok(opened);
+        }
+        Err(std::io::Error::other("the shard was changed after it was indexed"))
+    }
+
+    pub(crate) fn sample_error(&self, index: u64, key: Option<String>, source: std::io::Error) -> Error {
+        let found = self.span(index);
+        Error::Sample {
+            shard: found.map_or_else(|| "".into(), |(shard, _)| self.inner.names[shard].shared()),
+            offset: found.map_or(0, |(_, span)| span.offset()),
+            key: key.unwrap_or_else(|| format!("#{index}")),
+            source,
+        }
+    }
+}
+
+fn into_io(error: Error) -> std::io::Error {
+    match error {
+        Error::Open { source, .. } => source,
+        other => std::io::Error::other(other),
+    }
+}
+
+impl Inner {
+    fn new(source: Box<dyn Source>, names: Vec<ShardName>, indices: Vec<(Stamp, Index)>) -> Self {
+        let mut digest = Xxh3::new();
+        let (mut starts, mut total) = (vec![0], 0);
+        let (mut stamps, mut spans, mut faults) = (Vec::new(), Vec::new(), Vec::new());
+        for (name, (stamp, index)) in names.iter().zip(indices) {
+            digest.update(name.base().as_bytes());
+            digest.update(&stamp.size.to_le_bytes());
+            digest.update(&index.digest.to_le_bytes());
+            total += index.spans.len() as u64;
+            starts.push(total);
+            let fault = |fault: index::Fault| ShardFault {
+                shard: name.shared(),
+                offset: fault.offset,
+                reason: fault.reason,
+            };
+            faults.extend(index.faults.into_iter().map(fault));
+            stamps.push(stamp);
+            spans.push(index.spans);
+        }
+        let labels = || spans.iter().flatten().filter_map(Span::label);
+        let (labelled, classes) = (labels().count() as u64, labels().max().map(|label| label + 1));
+        Self { source, names, stamps, starts, faults, labelled, classes, digest: digest.digest(), spans }
+    }
+}
+
+/// The indices of all shards, or the first error that a thread met.
+fn read_indices(
+    source: &dyn Source,
+    names: &[ShardName],
+    config: &IndexConfig,
+) -> Result<Vec<(Stamp, Index)>> {
+    let cores = thread::available_parallelism().map_or(1, NonZero::get);
+    let threads = if config.threads == 0 { cores } else { config.threads };
+    let next = AtomicUsize::new(0);
+    let results = Mutex::new(Vec::with_capacity(names.len()));
+    thread::scope(|scope| {
+        for _ in 0..threads.min(names.len()) {
+            scope.spawn(|| {
+                while let Some((number, name)) = take(&next, names) {
+                    let result = read_index(source, name, config);
+                    if result.is_err() {
+                        next.store(names.len(), Ordering::Relaxed); // the others need not go on
+                    }
+                    results.lock().unwrap_or_else(PoisonError::into_inner).push((number, result));
+                }
+            });
+        }
+    });
+    let mut results = results.into_inner().unwrap_or_else(PoisonError::into_inner);
+    results.sort_unstable_by_key(|(number, _)| *number);
+    results.into_iter().map(|(_, result)| result).collect()
+}
+
+fn take<'a>(next: &AtomicUsize, names: &'a [ShardName]) -> Option<(usize, &'a ShardName)> {
+    let number = next.fetch_add(1, Ordering::Relaxed);
+    Some((number, names.get(number)?))
+}
+
+fn read_index(source: &dyn Source, name: &ShardName, config: &IndexConfig) -> Result<(Stamp, Index)> {
+    let entry = |stamp| Some(CacheEntry::new(config.cache.as_deref()?, source.identity(name)?, stamp));
+    let stamp = source.stamp(name)?;
+    if let Some(index) = entry(stamp).and_then(|entry| entry.load()) {
+        return Ok((stamp, index));
+    }
+    let shard = source.open(name)?;
+    let index = index::scan(name, &shard)?;
+    if let Some(entry) = entry(shard.stamp()) {
+        entry.store(&index);
+    }
+    Ok((shard.stamp(), index))
+}

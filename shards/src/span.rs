@@ -1,0 +1,45 @@
+//! Where one sample lies in its shard.
+
+/// The label of a sample that has none.
+pub(crate) const NO_LABEL: u32 = u32::MAX;
+
+/// Where one sample lies in its shard. Its key is read again from there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Span {
+    /// Byte of its first header.
+    pub(crate) head: u64,
+    /// Byte of its image's data; 0 where it has no image.
+    pub(crate) image: u64,
+    /// Bytes of its image.
+    pub(crate) length: u32,
+    pub(crate) label: u32,
+}
+
+impl Span {
+    /// Bytes that a span takes when it is stored.
+    pub(crate) const SIZE: usize = 24;
+
+    pub(crate) fn label(&self) -> Option<u32> {
+        (self.label != NO_LABEL).then_some(self.label)
+    }
+
+    /// Where reading begins that wants this sample: its image, or its header where it has none.
+    pub(crate) fn offset(&self) -> u64 {
+        if self.image == 0 { self.head } else { self.image }
+    }
+
+    pub(crate) fn to_bytes(self) -> [u8; Self::SIZE] {
+        let mut bytes = [0; Self::SIZE];
+        bytes[..8].copy_from_slice(&self.head.to_le_bytes());
+        bytes[8..16].copy_from_slice(&self.image.to_le_bytes());
+        bytes[16..20].copy_from_slice(&self.length.to_le_bytes());
+        bytes[20..].copy_from_slice(&self.label.to_le_bytes());
+        bytes
+    }
+
+    pub(crate) fn from_bytes(bytes: &[u8; Self::SIZE]) -> Self {
+        let long = |at: usize| u64::from_le_bytes(std::array::from_fn(|i| bytes[at + i]));
+        let short = |at: usize| u32::from_le_bytes(std::array::from_fn(|i| bytes[at + i]));
+        Self { head: long(0), image: long(8), length: short(16), label: short(20) }
+    }
+}

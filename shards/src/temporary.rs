@@ -1,0 +1,39 @@
+//! Files that are complete or not there.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+/// A file beside the one to be written, removed on drop unless disarmed.
+#[derive(Debug)]
+pub(crate) struct Temporary {
+    pub(crate) path: PathBuf,
+    is_armed: bool,
+}
+
+impl Temporary {
+    pub(crate) fn beside(path: &Path) -> io::Result<Self> {
+        let name = path.file_name().ok_or(io::Error::from(io::ErrorKind::InvalidFilename))?;
+        let name = format!(".{}.{}.tmp", name.to_string_lossy(), std::process::id());
+        Ok(Self { path: folder_of(path).join(name), is_armed: true })
+    }
+
+    pub(crate) fn disarm(mut self) {
+        self.is_armed = false;
+    }
+}
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        if self.is_armed {
+            // Nothing can be done about a failure here, and the name says that it is temporary.
+            fs::remove_file(&self.path).ok();
+        }
+    }
+}
+
+/// The folder that a path lies in.
+pub(crate) fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}

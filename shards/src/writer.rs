@@ -1,0 +1,214 @@
+//! Writes one shard.
+
+use std::{
+    fs::{self, File},
+    io::{self, BufWriter, Write},
+    path::{Path, PathBuf},
+};
+
+use crate::{
+    Error, Result,
+    temporary::{Temporary, folder_of},
+};
+
+/// Writes one shard, a tar file of samples, and puts it in place only when it is complete.
+///
+/// Until [`finish`](Self::finish) the bytes lie under a hidden temporary name in the same folder; a writer dropped
+/// before that removes them. The same calls give the same bytes: times and owners are zero. Names that do not fit
+/// into the tar header's 100 bytes are written as GNU long names.
+///
+/// ```
+/// # let folder = tempfile::tempdir()?;
+/// let mut writer = shards::ShardWriter::create(folder.path().join("train-000.tar"))?;
+/// writer.append("cats/0001", &[("jpg", b"...".as_slice()), ("cls", b"3")])?;
+/// writer.finish()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct ShardWriter {
+    path: PathBuf,
+    temporary: Temporary,
+    tar: Tar,
+    last_key: String,
+}
+
+impl ShardWriter {
+    /// Begins a shard that will lie at `path`, replacing what is there when it is finished.
+    pub fn create(path: impl Into<PathBuf>) -> Result<Self> {
+        let path = path.into();
+        let temporary = Temporary::beside(&path).map_err(|source| write_error(&path, source))?;
+        let file = File::create(&temporary.path).map_err(|source| write_error(&path, source))?;
+        let tar = Tar { file: BufWriter::with_capacity(1 << 18, file) };
+        Ok(Self { path, temporary, tar, last_key: String::new() })
+    }
+
+    /// Appends one sample: for each member its extension (`jpg`, `cls`, `json` …) and its bytes.
+    ///
+    /// The key may name folders (`a/b/name`) but its base name has no dot, since readers end the key there, and it
+    /// differs from the sample's before, with which readers would merge it.
+    pub fn append(&mut self, key: &str, members: &[(&str, &[u8])]) -> Result<()> {
+        self.check_key(key)?;
+        for (extension, data) in members {
+            let name = format!("{key}.{extension}");
+            self.tar.member(&name, data).map_err(|source| write_error(&self.path, source))?;
+        }
+        key.clone_into(&mut self.last_key);
+        Ok(())
+    }
+
+    /// Ends the shard, waits until it is on disk, and gives it its name.
+    pub fn finish(self) -> Result<()> {
+        let Self { path, temporary, tar, .. } = self;
+        finish(tar, temporary, &path).map_err(|source| write_error(&path, source))
+    }
+
+    fn check_key(&self, key: &str) -> Result<()> {
+        let refuse = |reason| Err(Error::Key { path: self.path.clone(), key: key.to_owned(), reason });
+        let base = key.rsplit('/').next().unwrap_or_default();
+        if base.is_empty() {
+            return refuse("it has no base name");
+        }
+        if base.contains('.') {
+            return refuse("its base name contains a dot, where readers would cut it off");
+        }
+        if key.split('/').any(|part| part.is_empty() || part == "." || part == "..") || key.contains('\0') {
+            return refuse("it is not a plain relative path");
+        }
+        if key == self.last_key {
+            return refuse("the sample before has the same key");
+        }
+        Ok(())
+    }
+}
+
+fn write_error(path: &Path, source: io::Error) -> Error {
+    Error::Write { path: path.to_owned(), source }
+}
+
+fn finish(tar: Tar, temporary: Temporary, path: &Path) -> io::Result<()> {
+    tar.end()?.sync_all()?;
+    fs::rename(&temporary.path, path)?;
+    // What bears the temporary name from here on, if anything, is another writer's.
+    temporary.disarm();
+    File::open(folder_of(path))?.sync_all()
+}
+
+/// The tar format, as far as it is written.
+#[derive(Debug)]
+struct Tar {
+    file: BufWriter<File>,
+}
+
+impl Tar {
+    fn member(&mut self, name: &str, data: &[u8]) -> io::Result<()> {
+        let mut header = tar::Header::new_gnu();
+        header.set_mode(0o644);
+        header.set_size(data.len() as u64);
+        if name.len() > 100 {
+            self.long_name(name)?;
+        }
+        // A long name is cut here; readers take the one before.
+        let field = &mut header.as_old_mut().name;
+        let length = name.len().min(field.len());
+        field[..length].copy_from_slice(&name.as_bytes()[..length]);
+        self.entry(header, data)
+    }
+
+    fn long_name(&mut self, name: &str) -> io::Result<()> {
+        let mut header = tar::Header::new_gnu();
+        header.set_entry_type(tar::EntryType::GNULongName);
+        header.set_path("././@LongLink")?;
+        header.set_mode(0o644);
+        header.set_size(name.len() as u64 + 1);
+        let mut data = name.as_bytes().to_vec();
+        data.push(0);
+        self.entry(header, &data)
+    }
+
+    fn entry(&mut self, mut header: tar::Header, data: &[u8]) -> io::Result<()> {
+        header.set_uid(0);
+        header.set_gid(0);
+        header.set_mtime(0);
+        header.set_cksum();
+        self.file.write_all(header.as_bytes())?;
+        self.file.write_all(data)?;
+        let padding = data.len().next_multiple_of(512) - data.len();
+        self.file.write_all(&[0; 512][..padding])
+    }
+
+    fn end(mut self) -> io::Result<File> {
+        self.file.write_all(&[0; 1024])?;
+        self.file.into_inner().map_err(io::IntoInnerError::into_error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+
+    use super::*;
+
+    fn names(path: &Path) -> Vec<(String, Vec<u8>)> {
+        let mut tar = tar::Archive::new(File::open(path).unwrap());
+        let entries = tar.entries().unwrap().map(|entry| {
+            let mut entry = entry.unwrap();
+            let name = String::from_utf8(entry.path_bytes().into_owned()).unwrap();
+            let mut data = Vec::new();
+            entry.read_to_end(&mut data).unwrap();
+            (name, data)
+        });
+        entries.collect()
+    }
+
+    #[test]
+    fn what_is_written_is_what_the_tar_crate_reads() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.tar");
+        let mut writer = ShardWriter::create(&path).unwrap();
+        let long = format!("folder/{}", "ä".repeat(150));
+        writer.append("a/1", &[("jpg", &[7; 513]), ("cls", b"3")]).unwrap();
+        writer.append(&long, &[("png", &[]), ("cls", b"4")]).unwrap();
+        writer.finish().unwrap();
+        let expected = vec![
+            ("a/1.jpg".to_owned(), vec![7; 513]),
+            ("a/1.cls".to_owned(), b"3".to_vec()),
+            (format!("{long}.png"), vec![]),
+            (format!("{long}.cls"), b"4".to_vec()),
+        ];
+        assert_eq!(names(&path), expected);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn an_unfinished_shard_leaves_nothing_behind() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut writer = ShardWriter::create(folder.path().join("x.tar")).unwrap();
+        writer.append("1", &[("jpg", b"x")]).unwrap();
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+        drop(writer);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn keys_that_readers_would_misread_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut writer = ShardWriter::create(folder.path().join("x.tar")).unwrap();
+        writer.append("same", &[("jpg", b"x")]).unwrap();
+        for key in ["", "a/", "a.b", "../a", "/a", "a//b", "same"] {
+            assert!(matches!(writer.append(key, &[]), Err(Error::Key { .. })), "{key}");
+        }
+        writer.append("a.b/c", &[("jpg", b"x")]).unwrap();
+    }
+
+    #[test]
+    fn the_same_samples_give_the_same_bytes() {
+        let folder = tempfile::tempdir().unwrap();
+        let bytes = ["x.tar", "y.tar"].map(|name| {
+            let mut writer = ShardWriter::create(folder.path().join(name)).unwrap();
+            writer.append("1", &[("jpg", b"x"), ("cls", b"1")]).unwrap();
+            writer.finish().unwrap();
+            fs::read(folder.path().join(name)).unwrap()
+        });
+        assert_eq!(bytes[0], bytes[1]);
+    }
+}

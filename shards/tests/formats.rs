@@ -1,0 +1,86 @@
+//! Archives as other programs write them; `data/make.py` made them.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests may, too")]
+
+use std::path::Path;
+
+use shards::{IndexConfig, LocalSource, Order, Position, ShardSet, Share};
+
+fn set(name: &str) -> ShardSet {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(name);
+    let source = LocalSource::new(&[path.to_str().unwrap().to_owned()]).unwrap();
+    ShardSet::open(source, &IndexConfig::default()).unwrap()
+}
+
+/// Key, image and label of each sample, by key.
+fn samples(name: &str) -> Vec<(String, String, Option<u32>)> {
+    let set = set(name);
+    assert_eq!(set.faults(), [], "{name}");
+    let order = Order { epochs: Some(1), ..Order::default() };
+    let samples = set.samples(order, Share::default(), Position::default());
+    let mut samples: Vec<_> = samples
+        .map(|sample| {
+            let sample = sample.unwrap();
+            (sample.key, String::from_utf8(sample.image.to_vec()).unwrap(), sample.label)
+        })
+        .collect();
+    samples.sort_unstable();
+    samples
+}
+
+/// What `make.py` puts into each archive, by key. The ustar format cannot hold the longest name.
+fn expected(has_longest: bool) -> Vec<(String, String, Option<u32>)> {
+    let long = format!("{}/{}", "d".repeat(80), "n".repeat(90));
+    let longer = format!("{}/{}", "e".repeat(130), "f".repeat(200));
+    let samples = [
+        ("a/1", "first image", Some(0)),
+        ("a/2", "second image", Some(3)),
+        ("b/3", "third image", None),
+        ("b/4", "", None),
+        ("b/5", "", None),
+        (&long, "long name", Some(1)),
+        (&longer, "longer name", Some(2)),
+        ("ünï/ключ", "name beyond ASCII", Some(7)),
+    ];
+    let wanted = samples.into_iter().filter(|(key, ..)| has_longest || *key != longer);
+    wanted.map(|(key, image, label)| (key.to_owned(), image.to_owned(), label)).collect()
+}
+
+#[test]
+fn archives_of_gnu_tar_are_read() {
+    assert_eq!(samples("gnu-tar-ustar.tar"), expected(false));
+    assert_eq!(samples("gnu-tar-gnu.tar"), expected(true));
+    assert_eq!(samples("gnu-tar-posix.tar"), expected(true));
+}
+
+#[test]
+fn archives_of_python_tarfile_are_read() {
+    assert_eq!(samples("tarfile-ustar.tar"), expected(false));
+    assert_eq!(samples("tarfile-gnu.tar"), expected(true));
+    assert_eq!(samples("tarfile-pax.tar"), expected(true));
+}
+
+#[test]
+fn archives_of_the_webdataset_writer_are_read() {
+    assert_eq!(samples("webdataset.tar"), expected(true));
+}
+
+#[test]
+fn the_scanner_and_the_tar_crate_find_the_same_images() {
+    for name in ["gnu-tar-gnu.tar", "gnu-tar-posix.tar", "tarfile-pax.tar", "webdataset.tar"] {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(name);
+        let mut archive = tar::Archive::new(std::fs::File::open(path).unwrap());
+        let offsets = archive.entries().unwrap().filter_map(|entry| {
+            let entry = entry.unwrap();
+            let name = String::from_utf8_lossy(&entry.path_bytes()).to_ascii_lowercase();
+            let base = name.rsplit('/').next().unwrap();
+            let (stem, extension) = base.split_once('.')?;
+            let is_image = !stem.is_empty() && ["jpg", "jpeg", "png"].contains(&extension);
+            (is_image && entry.header().entry_type().is_file()).then(|| entry.raw_file_position())
+        });
+        let set = set(name);
+        let found = (0..set.len()).map(|index| set.locate(index).unwrap());
+        let found: Vec<u64> = found.filter(|found| found.key != "b/4").map(|found| found.offset).collect();
+        assert_eq!(found, offsets.collect::<Vec<_>>(), "{name}");
+    }
+}

@@ -1,0 +1,149 @@
+//! Whole sets: what sources must do, streaming, resuming.
+#![expect(clippy::unwrap_used, reason = "helpers of tests may, too")]
+
+use std::{collections::BTreeSet, fs};
+
+use shards::{Error, IndexConfig, MemorySource, Order, Position, Sample, ShardSet, Share, Source};
+
+use support::{all, epochs, local, open, write, written};
+
+mod support;
+
+/// What every source must do with two shards of three and two samples.
+fn conforms(source: impl Source + Clone + 'static) {
+    let names = source.list().unwrap();
+    assert_eq!(names.iter().map(shards::ShardName::base).collect::<Vec<_>>(), ["x-000.tar", "x-001.tar"]);
+    for name in &names {
+        let shard = source.open(name).unwrap();
+        assert_eq!(shard.stamp(), source.stamp(name).unwrap());
+        assert_eq!(shard.stamp().size, shard.len());
+        let bytes = shard.slice(0..512).unwrap();
+        assert!(shard.slice(0..shard.len() + 1).is_err());
+        assert!(shard.slice(512..512).unwrap().is_empty());
+        drop(shard);
+        assert_eq!(bytes[257..262], *b"ustar");
+    }
+    assert!(source.open(&"no.tar".into()).is_err());
+    assert!(source.stamp(&"no.tar".into()).is_err());
+
+    let set = ShardSet::open(source, &IndexConfig::default()).unwrap();
+    assert_eq!((set.len(), set.labelled(), set.classes()), (5, 5, Some(5)));
+    assert_eq!((set.shards(), set.faults()), (&*names, &[][..]));
+    let samples = all(&set, Order { shuffle: false, ..epochs(1) }, Share::default(), Position::default());
+    for (number, sample) in samples.iter().enumerate() {
+        assert_eq!((sample.index, sample.key.clone()), (number as u64, number.to_string()));
+        assert_eq!((&*sample.image, sample.label), (&[number as u8; 10][..], Some(number as u32)));
+        let location = set.locate(sample.index).unwrap();
+        assert_eq!((location.shard, location.offset), (sample.shard.clone(), sample.offset));
+        assert_eq!(location.key, sample.key);
+    }
+    assert_eq!(samples.len(), 5);
+    assert!(matches!(set.locate(5), Err(Error::Index { index: 5, len: 5 })));
+}
+
+#[test]
+fn a_source_of_files_conforms() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), &[3, 2], 10);
+    conforms(local(folder.path()));
+}
+
+#[test]
+fn a_source_in_memory_conforms() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), &[3, 2], 10);
+    let read = |name: &str| fs::read(folder.path().join(name)).unwrap();
+    conforms(MemorySource::new().with("x-000.tar", read("x-000.tar")).with("x-001.tar", read("x-001.tar")));
+}
+
+#[test]
+fn every_sample_is_seen_once_per_epoch_across_all_ranks() {
+    let (_folder, set) = written(&[1, 150, 33, 64, 7]);
+    for world_size in [1, 2, 3, 5, 8] {
+        let each = set.len() / world_size as u64;
+        let mut seen = BTreeSet::new();
+        for rank in 0..world_size {
+            let samples = all(&set, epochs(1), Share { rank, world_size }, Position::default());
+            assert_eq!(samples.len() as u64, each, "rank {rank} of {world_size}");
+            for sample in samples {
+                assert_eq!(sample.key, sample.index.to_string());
+                assert!(seen.insert(sample.index), "{} twice", sample.index);
+            }
+        }
+        assert_eq!(seen.len() as u64, each * world_size as u64);
+    }
+}
+
+#[test]
+fn a_resumed_run_continues_with_the_next_sample() {
+    let (_folder, set) = written(&[40, 61]);
+    let share = Share { rank: 1, world_size: 2 };
+    let whole = all(&set, epochs(3), share, Position::default());
+    assert_eq!(whole.len(), 150);
+    for taken in [0, 1, 49, 50, 51, 99, 149] {
+        let from = if taken == 0 { Position::default() } else { whole[taken - 1].next };
+        let tail = all(&set, epochs(3), share, from);
+        let place = |sample: &Sample| (sample.epoch, sample.index, sample.next);
+        assert!(tail.iter().map(place).eq(whole[taken..].iter().map(place)), "after {taken}");
+    }
+    assert_eq!(whole[149].next, Position { epoch: 3, offset: 0 });
+    assert_eq!(set.samples(epochs(3), share, whole[149].next).count(), 0);
+}
+
+#[test]
+fn epochs_differ_and_go_on_without_end() {
+    let (_folder, set) = written(&[30]);
+    let endless = Order { epochs: None, ..epochs(0) };
+    let samples = set.samples(endless, Share::default(), Position { epoch: 1 << 40, offset: 0 });
+    let samples: Vec<Sample> = samples.take(90).map(Result::unwrap).collect();
+    let epoch =
+        |number: usize| samples[number * 30..][..30].iter().map(|sample| sample.index).collect::<Vec<_>>();
+    assert_ne!(epoch(0), epoch(1));
+    assert_ne!(epoch(1), epoch(2));
+    assert_eq!(epoch(2).into_iter().collect::<BTreeSet<_>>().len(), 30);
+    assert_eq!(samples[89].epoch, (1 << 40) + 2);
+}
+
+#[test]
+fn impossible_requests_are_the_only_item() {
+    let (_folder, set) = written(&[3]);
+    let mut few = set.samples(epochs(1), Share { rank: 0, world_size: 4 }, Position::default());
+    assert!(matches!(few.next(), Some(Err(Error::TooFew { samples: 3, world_size: 4 }))));
+    assert!(few.next().is_none());
+    let mut past = set.samples(epochs(1), Share::default(), Position { epoch: 0, offset: 3 });
+    assert!(matches!(past.next(), Some(Err(Error::Position { offset: 3, length: 3 }))));
+}
+
+#[test]
+fn a_stream_can_be_dropped_at_any_time() {
+    let (_folder, set) = written(&[300, 300]);
+    for taken in [0, 1, 64, 1000] {
+        let endless = Order { epochs: None, ..epochs(0) };
+        assert_eq!(set.samples(endless, Share::default(), Position::default()).take(taken).count(), taken);
+    }
+}
+
+#[test]
+fn the_digest_is_of_the_data_and_not_of_the_place() {
+    let (folder, set) = written(&[3, 2]);
+    let (_elsewhere, same) = written(&[3, 2]);
+    assert_eq!(set.digest(), same.digest());
+    assert_ne!(set.digest(), written(&[2, 3]).1.digest());
+    let path = folder.path().join("x-001.tar");
+    let mut longer = fs::read(&path).unwrap();
+    longer.extend([0; 512]);
+    fs::write(&path, longer).unwrap();
+    assert_ne!(set.digest(), open(folder.path()).digest());
+    fs::rename(&path, folder.path().join("x-002.tar")).unwrap();
+    let renamed = open(folder.path()).digest();
+    fs::rename(folder.path().join("x-002.tar"), &path).unwrap();
+    assert_ne!(renamed, open(folder.path()).digest());
+}
+
+#[test]
+fn a_stream_can_be_handed_to_another_thread() {
+    let (_folder, set) = written(&[3]);
+    let samples = set.samples(epochs(1), Share::default(), Position::default());
+    let set = std::thread::spawn(move || (samples.count(), set.clone())).join().unwrap();
+    assert_eq!(set.0 as u64, set.1.len());
+}

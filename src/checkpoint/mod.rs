@@ -1,0 +1,263 @@
+//! Saving a run so that it can go on as if it had never stopped, and finding the last good save.
+//!
+//! A checkpoint is a folder `step-00000500` with `model.safetensors` (parameters and statistics under the reference's
+//! names), `optimizer.safetensors` (moments) and `state.json` (all else, with the checksums of all three). It is
+//! written beside, synced and renamed, so that a folder of that name is complete.
+
+mod tensors;
+
+use std::{
+    collections::BTreeMap,
+    fs::{self, File},
+    io::Write,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result, bail, ensure};
+use serde::{Deserialize, Serialize};
+use shards::Position;
+use tch::Tensor;
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::config::Config;
+
+/// Named tensors, in the order in which they are written.
+pub type Named = BTreeMap<String, Tensor>;
+
+/// What resuming needs beside the tensors.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct State {
+    /// Updates made.
+    pub step: u64,
+    /// Where the samples stand after the last batch trained on.
+    pub position: Position,
+    /// The set trained on.
+    pub data: DataIdentity,
+    /// Classes of the probes; none without probes.
+    pub classes: Option<u32>,
+    /// The resolved configuration.
+    pub config: Config,
+}
+
+/// What tells one set of samples from another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DataIdentity {
+    /// [`shards::ShardSet::digest`].
+    pub digest: u64,
+    /// [`shards::ShardSet::len`].
+    pub samples: u64,
+}
+
+/// `state.json`: the state, what it says of the tensor files, and a checksum over both.
+#[derive(Debug, Serialize, Deserialize)]
+struct Sealed {
+    checksum: String,
+    content: Content,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Content {
+    version: u32,
+    state: State,
+    tensors: BTreeMap<String, String>,
+}
+
+const VERSION: u32 = 1;
+const MODEL: &str = "model.safetensors";
+const OPTIMIZER: &str = "optimizer.safetensors";
+const STATE: &str = "state.json";
+
+/// Which checkpoints stay.
+#[derive(Debug, Clone, Copy)]
+pub struct Retention {
+    /// The latest so many.
+    pub keep: usize,
+    /// And those whose step is a multiple of this; 0 for none.
+    pub keep_every: u64,
+}
+
+/// The checkpoints of a run.
+#[derive(Debug, Clone)]
+pub struct Checkpoints {
+    folder: PathBuf,
+}
+
+impl Checkpoints {
+    /// The checkpoints below a run folder.
+    pub fn of(run: &Path) -> Self {
+        Self { folder: run.join("checkpoints") }
+    }
+
+    /// Writes a checkpoint, complete on the disk when this returns, and removes those that need not stay.
+    pub fn save(
+        &self,
+        state: &State,
+        model: &Named,
+        optimizer: &Named,
+        retention: Retention,
+    ) -> Result<PathBuf> {
+        let path = self.folder.join(format!("step-{:08}", state.step));
+        let partial = self.folder.join(format!(".partial-{}", state.step));
+        let written = self.write(&partial, state, model, optimizer).and_then(|()| {
+            if path.exists() {
+                fs::remove_dir_all(&path)?;
+            }
+            fs::rename(&partial, &path)?;
+            Ok(File::open(&self.folder)?.sync_all()?)
+        });
+        if let Err(error) = written {
+            let _ = fs::remove_dir_all(&partial); // frees a full disk; the error below is what matters
+            return Err(error.context(format!(
+                "cannot write the checkpoint `{}`\n  hint: see to space and permissions there, then run the same command \
+                 again: it resumes from the checkpoint before",
+                path.display()
+            )));
+        }
+        self.prune(retention);
+        Ok(path)
+    }
+
+    fn write(&self, partial: &Path, state: &State, model: &Named, optimizer: &Named) -> Result<()> {
+        if partial.exists() {
+            fs::remove_dir_all(partial)?;
+        }
+        fs::create_dir_all(partial)?;
+        let mut checksums = BTreeMap::new();
+        for (name, named) in [(MODEL, model), (OPTIMIZER, optimizer)] {
+            checksums.insert(name.to_owned(), tensors::write(&partial.join(name), named)?);
+        }
+        let content = Content { version: VERSION, state: state.clone(), tensors: checksums };
+        let sealed = Sealed { checksum: seal(&content)?, content };
+        let mut file = File::create(partial.join(STATE))?;
+        file.write_all(serde_json::to_string_pretty(&sealed)?.as_bytes())?;
+        file.sync_all()?;
+        File::open(partial)?.sync_all()?;
+        Ok(())
+    }
+
+    /// Steps of the checkpoints that are there, ascending.
+    fn steps(&self) -> Vec<u64> {
+        let entries = fs::read_dir(&self.folder).into_iter().flatten().flatten();
+        let step = |entry: fs::DirEntry| entry.file_name().to_str()?.strip_prefix("step-")?.parse().ok();
+        let mut steps: Vec<u64> = entries.filter_map(step).collect();
+        steps.sort_unstable();
+        steps
+    }
+
+    /// Removes what need not stay, also what a killed process left half-written.
+    fn prune(&self, retention: Retention) {
+        let steps = self.steps();
+        let old = &steps[..steps.len().saturating_sub(retention.keep)];
+        let stays = |step: u64| retention.keep_every > 0 && step.is_multiple_of(retention.keep_every);
+        for step in old.iter().filter(|&&step| !stays(step)) {
+            self.remove(&format!("step-{step:08}"));
+        }
+        for entry in fs::read_dir(&self.folder).into_iter().flatten().flatten() {
+            if entry.file_name().to_string_lossy().starts_with(".partial-") {
+                self.remove(&entry.file_name().to_string_lossy());
+            }
+        }
+    }
+
+    fn remove(&self, name: &str) {
+        let path = self.folder.join(name);
+        if let Err(error) = fs::remove_dir_all(&path) {
+            tracing::warn!("cannot remove the old checkpoint `{}`: {error}", path.display());
+        }
+    }
+
+    /// The latest checkpoint that is whole: none when there is none at all, an error when all are damaged.
+    pub fn latest(&self) -> Result<Option<Loaded>> {
+        let steps = self.steps();
+        for step in steps.iter().rev() {
+            match Loaded::open(&self.folder.join(format!("step-{step:08}"))) {
+                Ok(loaded) => return Ok(Some(loaded)),
+                Err(error) => tracing::warn!("skipping a damaged checkpoint: {error:#}"),
+            }
+        }
+        ensure!(
+            steps.is_empty(),
+            "no checkpoint in `{}` can be read\n  hint: move the folder away to start anew",
+            self.folder.display()
+        );
+        Ok(None)
+    }
+}
+
+/// A checkpoint whose checksums hold.
+#[derive(Debug)]
+pub struct Loaded {
+    /// Where it lies.
+    pub path: PathBuf,
+    /// What it says.
+    pub state: State,
+    model: Vec<u8>,
+    optimizer: Vec<u8>,
+}
+
+impl Loaded {
+    /// Reads a checkpoint folder and checks it.
+    pub fn open(path: &Path) -> Result<Self> {
+        Self::read(path).with_context(|| format!("cannot read the checkpoint `{}`", path.display()))
+    }
+
+    fn read(path: &Path) -> Result<Self> {
+        let sealed: Sealed =
+            serde_json::from_slice(&fs::read(path.join(STATE)).context(STATE)?).context(STATE)?;
+        let Sealed { checksum, content } = sealed;
+        ensure!(
+            content.version == VERSION,
+            "{STATE} has version {}, this program reads {VERSION}",
+            content.version
+        );
+        ensure!(checksum == seal(&content)?, "{STATE} does not match its checksum");
+        let checked = |name: &str| -> Result<Vec<u8>> {
+            let bytes = fs::read(path.join(name)).with_context(|| name.to_owned())?;
+            ensure!(content.tensors.get(name) == Some(&hash(&bytes)), "{name} does not match its checksum");
+            Ok(bytes)
+        };
+        let (model, optimizer) = (checked(MODEL)?, checked(OPTIMIZER)?);
+        Ok(Self { path: path.to_owned(), state: content.state, model, optimizer })
+    }
+
+    /// Copies the parameters and statistics into the model's tensors of the same names and shapes.
+    pub fn restore_model(&self, model: &Named) -> Result<()> {
+        self.restore(&self.model, model, MODEL)
+    }
+
+    /// Copies the moments into the optimizer's tensors of the same names and shapes.
+    pub fn restore_optimizer(&self, optimizer: &Named) -> Result<()> {
+        self.restore(&self.optimizer, optimizer, OPTIMIZER)
+    }
+
+    fn restore(&self, bytes: &[u8], named: &Named, file: &str) -> Result<()> {
+        tensors::restore(bytes, named).with_context(|| format!("`{}`", self.path.join(file).display()))
+    }
+}
+
+/// The checkpoint that a path means: a checkpoint folder itself, or the latest one of a run folder.
+pub fn find(path: &Path) -> Result<Loaded> {
+    if path.join(STATE).exists() {
+        return Loaded::open(path);
+    }
+    match Checkpoints::of(path).latest()? {
+        Some(loaded) => Ok(loaded),
+        None => bail!(
+            "no checkpoint in `{}`\n  hint: name a run folder or one of its checkpoints/step-… folders",
+            path.display()
+        ),
+    }
+}
+
+fn seal(content: &Content) -> Result<String> {
+    Ok(hash(&serde_json::to_vec(content)?))
+}
+
+fn hash(bytes: &[u8]) -> String {
+    format!("xxh3:{:016x}", xxh3_64(bytes))
+}
+
+#[cfg(test)]
+mod tests;

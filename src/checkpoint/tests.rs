@@ -1,0 +1,108 @@
+use pipeline::Preset;
+use tch::Kind;
+
+use super::*;
+
+fn state(step: u64) -> State {
+    State {
+        step,
+        position: Position { epoch: 1, offset: step },
+        data: DataIdentity { digest: u64::MAX, samples: 10 },
+        classes: Some(3),
+        config: Config::preset(Preset::C10),
+    }
+}
+
+fn tensors(value: f64) -> Named {
+    let weight = Tensor::full([2, 3], value, (Kind::Float, tch::Device::Cpu));
+    [("weight".to_owned(), weight), ("count".to_owned(), Tensor::from(7i64))].into()
+}
+
+const KEEP: Retention = Retention { keep: 2, keep_every: 0 };
+
+fn save(checkpoints: &Checkpoints, step: u64, retention: Retention) -> PathBuf {
+    checkpoints.save(&state(step), &tensors(step as f64), &tensors(-1.0), retention).unwrap()
+}
+
+fn weight(loaded: &Loaded) -> f64 {
+    let model = tensors(0.0);
+    loaded.restore_model(&model).unwrap();
+    model["weight"].double_value(&[1, 2])
+}
+
+#[test]
+fn the_latest_checkpoint_gives_back_what_was_saved() {
+    let run = tempfile::tempdir().unwrap();
+    let checkpoints = Checkpoints::of(run.path());
+    assert!(checkpoints.latest().unwrap().is_none());
+    save(&checkpoints, 5, KEEP);
+    save(&checkpoints, 40, KEEP);
+    let loaded = checkpoints.latest().unwrap().unwrap();
+    assert_eq!((loaded.state.clone(), weight(&loaded)), (state(40), 40.0));
+}
+
+#[test]
+fn the_last_ones_and_every_multiple_stay() {
+    let run = tempfile::tempdir().unwrap();
+    let checkpoints = Checkpoints::of(run.path());
+    fs::create_dir_all(checkpoints.folder.join(".partial-3")).unwrap();
+    for step in [10, 20, 30, 40, 50] {
+        save(&checkpoints, step, Retention { keep: 2, keep_every: 20 });
+    }
+    assert_eq!(checkpoints.steps(), [20, 40, 50]);
+    assert!(!checkpoints.folder.join(".partial-3").exists());
+}
+
+#[test]
+fn a_damaged_byte_anywhere_falls_back_to_the_checkpoint_before() {
+    let run = tempfile::tempdir().unwrap();
+    let checkpoints = Checkpoints::of(run.path());
+    save(&checkpoints, 1, KEEP);
+    let last = save(&checkpoints, 2, KEEP);
+    for file in [MODEL, OPTIMIZER, STATE] {
+        let path = last.join(file);
+        let whole = fs::read(&path).unwrap();
+        for position in (0..whole.len()).step_by(whole.len() / 40) {
+            let mut damaged = whole.clone();
+            damaged[position] ^= 0x04;
+            fs::write(&path, damaged).unwrap();
+            let step = checkpoints.latest().unwrap().unwrap().state.step;
+            // White space between JSON tokens is the only thing that may change unnoticed.
+            assert!(step == 1 || whole[position].is_ascii_whitespace(), "{file} at byte {position}");
+        }
+        fs::write(&path, &whole[..whole.len() / 2]).unwrap();
+        assert_eq!(checkpoints.latest().unwrap().unwrap().state.step, 1);
+        fs::write(&path, &whole).unwrap();
+    }
+    assert_eq!(checkpoints.latest().unwrap().unwrap().state.step, 2);
+}
+
+#[test]
+fn when_all_are_damaged_nothing_starts_anew_silently() {
+    let run = tempfile::tempdir().unwrap();
+    let checkpoints = Checkpoints::of(run.path());
+    let path = save(&checkpoints, 1, KEEP);
+    fs::remove_file(path.join(MODEL)).unwrap();
+    assert!(checkpoints.latest().unwrap_err().to_string().contains("move the folder away"));
+}
+
+#[test]
+fn names_shapes_and_kinds_have_to_be_the_models() {
+    let run = tempfile::tempdir().unwrap();
+    let loaded = Loaded::open(&save(&Checkpoints::of(run.path()), 1, KEEP)).unwrap();
+    let refused = |change: &dyn Fn(&mut Named)| {
+        let mut model = tensors(0.0);
+        change(&mut model);
+        format!("{:#}", loaded.restore_model(&model).unwrap_err())
+    };
+    let other = |shape: &[i64], kind| Tensor::zeros(shape, (kind, tch::Device::Cpu));
+    let missing = refused(&|model| drop(model.insert("bias".to_owned(), other(&[1], Kind::Float))));
+    assert!(missing.contains("lacks 1 tensors") && missing.contains("`bias`"), "{missing}");
+    let foreign = refused(&|model| drop(model.remove("weight")));
+    assert!(foreign.contains("unknown") && foreign.contains("`weight`"), "{foreign}");
+    // A tensor of one element would broadcast into anything.
+    let shape = refused(&|model| drop(model.insert("weight".to_owned(), other(&[1], Kind::Float))));
+    assert!(shape.contains("shape [2, 3] instead of [1]"), "{shape}");
+    let kind = refused(&|model| drop(model.insert("weight".to_owned(), other(&[2, 3], Kind::Double))));
+    assert!(kind.contains("F32 instead of Double"), "{kind}");
+}

@@ -1,0 +1,245 @@
+//! What is typed: flags, subcommands, and how flags become settings.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::{Args, Parser, Subcommand};
+use pipeline::{FaultBudget, Preset};
+use toml::{Table, Value};
+
+use crate::{config, eval, pack, synth, sys::DeviceChoice};
+
+/// Trains image encoders without labels, from sharded tar datasets
+///
+/// Without a subcommand it trains: amdim-stream --shards 'data/train-<000..999>.tar'. The same command line resumes an
+/// interrupted run.
+#[derive(Debug, Parser)]
+#[command(name = "amdim-stream", version, args_conflicts_with_subcommands = true)]
+pub struct Cli {
+    /// Anything but training.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// The settings of a training run.
+    #[command(flatten)]
+    pub train: TrainArgs,
+}
+
+/// What the program does beside training.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Judge the encoder of a run
+    #[command(subcommand)]
+    Eval(EvalCommand),
+    /// Make shards from an image folder, CIFAR or STL-10 files
+    Pack(pack::Args),
+    /// Make a labelled synthetic dataset of JPEGs
+    Synth(synth::Args),
+}
+
+/// How an encoder is judged.
+#[derive(Debug, Subcommand)]
+pub enum EvalCommand {
+    /// Fit a linear classifier on frozen features
+    Linear(LinearArgs),
+}
+
+/// Settings of a training run; what is not given comes from --config, else from the preset.
+#[derive(Debug, Args)]
+pub struct TrainArgs {
+    /// Settings from a file, e.g. the config.toml of another run; flags win over it
+    #[arg(long, value_name = "FILE.toml")]
+    pub config: Option<PathBuf>,
+    #[command(flatten)]
+    data: DataArgs,
+    #[command(flatten)]
+    model: ModelArgs,
+    #[command(flatten)]
+    length: LengthArgs,
+    #[command(flatten)]
+    run: RunArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Data")]
+struct DataArgs {
+    /// Shards to train on: 'train-<000..999>.tar', '{000..999}', '{a,b}', globs, @list.txt; several may be given
+    #[arg(long, value_name = "PATTERN", num_args = 1..)]
+    shards: Vec<String>,
+    /// Shards to validate the online probes on
+    #[arg(long, value_name = "PATTERN", num_args = 1..)]
+    val_shards: Vec<String>,
+    /// Augmentation, image size and schedule: c10 (32 px), stl10 (64 px) or in128 (128 px) [default: in128]
+    #[arg(long)]
+    preset: Option<Preset>,
+    /// Samples that are mixed with one another at a time [default: 16384]
+    #[arg(long, value_name = "N")]
+    shuffle_window: Option<u32>,
+    /// Samples that may be unreadable: a share such as 1% (held against a run after 1000 samples), or a number [default: 1%]
+    #[arg(long, value_name = "BUDGET")]
+    max_bad: Option<FaultBudget>,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Model")]
+struct ModelArgs {
+    /// Channels of the first layer [default: 128]
+    #[arg(long, value_name = "N")]
+    ndf: Option<u32>,
+    /// Channels of the embeddings [default: 1024]
+    #[arg(long, value_name = "N")]
+    n_rkhs: Option<u32>,
+    /// Residual layers in each block [default: 3]
+    #[arg(long, value_name = "N")]
+    n_depth: Option<u32>,
+    /// Batch norms inside the trunk
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
+    use_bn: Option<bool>,
+    /// Scores are clipped softly to ± this [default: 20]
+    #[arg(long, value_name = "X")]
+    tclip: Option<f64>,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Training")]
+struct LengthArgs {
+    /// Samples in a step [default: 200; on the CPU 64, with in128 32; never more than there are]
+    #[arg(long, value_name = "N")]
+    batch_size: Option<u32>,
+    /// Learning rate after the warm-up [default: 2e-4]
+    #[arg(long, value_name = "X")]
+    lr: Option<f64>,
+    /// Passes over the samples [default: 50 with in128, else 300]
+    #[arg(long, value_name = "X", conflicts_with = "steps")]
+    epochs: Option<f64>,
+    /// Updates, instead of epochs
+    #[arg(long, value_name = "N")]
+    steps: Option<u32>,
+    /// What all randomness derives from [default: 0]
+    #[arg(long, value_name = "N")]
+    seed: Option<u32>,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Run")]
+struct RunArgs {
+    /// Run folder: configuration, metrics, checkpoints [default: runs/amdim-PRESET]
+    #[arg(long, value_name = "DIR")]
+    out: Option<String>,
+    /// auto, cpu, cuda or cuda:N [default: auto]
+    #[arg(long)]
+    device: Option<DeviceChoice>,
+    /// Decoding threads [default: one a core]
+    #[arg(long, value_name = "N")]
+    workers: Option<u32>,
+    /// Steps between log records [default: 10]
+    #[arg(long, value_name = "STEPS")]
+    log_every: Option<u32>,
+    /// Steps between checkpoints [default: 500]
+    #[arg(long, value_name = "STEPS")]
+    checkpoint_every: Option<u32>,
+    /// Latest checkpoints that are kept [default: 3]
+    #[arg(long, value_name = "N")]
+    keep: Option<u32>,
+    /// Keep also the checkpoints whose step is a multiple of this [default: 0, none]
+    #[arg(long, value_name = "STEPS")]
+    keep_every: Option<u32>,
+    /// Epochs between validations [default: 1]
+    #[arg(long, value_name = "EPOCHS")]
+    validate_every: Option<u32>,
+}
+
+/// Settings of a linear evaluation.
+#[derive(Debug, Args)]
+pub struct LinearArgs {
+    /// A run folder, or one of its checkpoints/step-… folders
+    #[arg(long, value_name = "DIR")]
+    checkpoint: PathBuf,
+    /// Shards to fit on [default: those of the run]
+    #[arg(long, value_name = "PATTERN", num_args = 1..)]
+    shards: Vec<String>,
+    /// Shards to judge by [default: those of the run]
+    #[arg(long, value_name = "PATTERN", num_args = 1..)]
+    val_shards: Vec<String>,
+    /// Evaluate the encoder as it was before training, too
+    #[arg(long)]
+    baseline: bool,
+    /// auto, cpu, cuda or cuda:N
+    #[arg(long, default_value = "auto")]
+    device: DeviceChoice,
+    /// Decoding threads [default: one a core]
+    #[arg(long, value_name = "N")]
+    workers: Option<usize>,
+}
+
+impl LinearArgs {
+    /// As the evaluation wants it.
+    pub fn options(self) -> eval::LinearOptions {
+        let Self { checkpoint, shards, val_shards, baseline, device, workers } = self;
+        eval::LinearOptions { checkpoint, shards, val_shards, baseline, device, workers }
+    }
+}
+
+impl TrainArgs {
+    /// What was asked for: the flags over the file.
+    pub fn asked(&self) -> Result<Table> {
+        let mut asked = match &self.config {
+            Some(path) => config::read(path)?,
+            None => Table::new(),
+        };
+        config::overlay(&mut asked, &self.flags());
+        Ok(asked)
+    }
+
+    /// The flags that were given, by the keys that they set.
+    fn flags(&self) -> Table {
+        let Self { data, model, length, run, .. } = self;
+        let integer = |value: Option<u32>| value.map(|value| Value::from(i64::from(value)));
+        let text = |value: Option<String>| value.map(Value::from);
+        let patterns = |values: &[String]| (!values.is_empty()).then(|| Value::from(values.to_vec()));
+        let settings = [
+            ("preset", text(data.preset.map(|preset| preset.to_string()))),
+            ("out", text(run.out.clone())),
+            ("seed", integer(length.seed)),
+            ("data.shards", patterns(&data.shards)),
+            ("data.val_shards", patterns(&data.val_shards)),
+            ("data.shuffle_window", integer(data.shuffle_window)),
+            ("encoder.ndf", integer(model.ndf)),
+            ("encoder.n_rkhs", integer(model.n_rkhs)),
+            ("encoder.n_depth", integer(model.n_depth)),
+            ("encoder.use_bn", model.use_bn.map(Value::from)),
+            ("method.tclip", model.tclip.map(Value::from)),
+            ("train.batch_size", integer(length.batch_size)),
+            ("train.epochs", length.epochs.map(Value::from)),
+            ("train.steps", integer(length.steps)),
+            ("optim.lr", length.lr.map(Value::from)),
+            ("run.device", text(run.device.map(|device| device.to_string()))),
+            ("run.workers", integer(run.workers)),
+            ("run.log_every", integer(run.log_every)),
+            ("run.checkpoint_every", integer(run.checkpoint_every)),
+            ("run.keep", integer(run.keep)),
+            ("run.keep_every", integer(run.keep_every)),
+            ("run.validate_every", integer(run.validate_every)),
+            ("run.max_bad", text(data.max_bad.map(|budget| budget.to_string()))),
+        ];
+        let mut table = Table::new();
+        for (key, value) in settings {
+            if let Some(value) = value {
+                set(&mut table, key, value);
+            }
+        }
+        table
+    }
+}
+
+/// Sets a key given by its dotted path.
+fn set(table: &mut Table, key: &str, value: Value) {
+    match key.split_once('.') {
+        None => {
+            table.insert(key.to_owned(), value);
+        }
+        Some((section, rest)) => {
+            let inner = table.entry(section).or_insert_with(|| Value::Table(Table::new()));
+            set(inner.as_table_mut().expect("sections hold tables"), rest, value);
+        }
+    }
+}

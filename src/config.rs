@@ -1,0 +1,346 @@
+//! Everything that a run can be told: the sum of the parts' own settings, loaded, layered and checked.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result};
+use pipeline::{FaultBudget, Preset};
+use serde::{Deserialize, Serialize};
+use toml::{Table, Value};
+
+use crate::{method::MethodConfig, model, sys::DeviceChoice, train::optim, usage};
+
+/// The settings of a training run. What a run resolved them to lies in its folder as `config.toml`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// The run folder.
+    pub out: PathBuf,
+    /// Augmentation, image size, schedule and length of a data set's kind.
+    pub preset: Preset,
+    /// What all randomness derives from.
+    pub seed: u64,
+    /// Which samples.
+    #[serde(default)]
+    pub data: DataConfig,
+    /// The encoder's size.
+    #[serde(default)]
+    pub encoder: model::amdim::Config,
+    /// The objective.
+    #[serde(default)]
+    pub method: MethodConfig,
+    /// Batch and length.
+    #[serde(default)]
+    pub train: TrainConfig,
+    /// The optimizer.
+    #[serde(default)]
+    pub optim: optim::Config,
+    /// What does not change the result.
+    #[serde(default)]
+    pub run: RunConfig,
+}
+
+/// Which samples are trained on.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct DataConfig {
+    /// Patterns that name the training shards.
+    pub shards: Vec<String>,
+    /// Patterns that name the validation shards; empty for none.
+    pub val_shards: Vec<String>,
+    /// Samples that are mixed with one another at a time.
+    pub shuffle_window: usize,
+}
+
+impl Default for DataConfig {
+    fn default() -> Self {
+        Self { shards: Vec::new(), val_shards: Vec::new(), shuffle_window: shards::Order::default().window }
+    }
+}
+
+/// Batch and length of a run.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TrainConfig {
+    /// Samples in a step. Unset: by device, preset and number of samples.
+    pub batch_size: Option<usize>,
+    /// Passes over the samples. Either these or `steps`; unset: the preset's.
+    pub epochs: Option<f64>,
+    /// Updates.
+    pub steps: Option<u64>,
+}
+
+/// How a run is carried out; nothing here changes what it computes, but for rounding on another device.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RunConfig {
+    /// Where the model is trained.
+    pub device: DeviceChoice,
+    /// Decoding threads. Unset: one a core.
+    pub workers: Option<usize>,
+    /// Steps from one log record to the next.
+    pub log_every: u64,
+    /// Steps from one checkpoint to the next.
+    pub checkpoint_every: u64,
+    /// Checkpoints that are kept: the latest so many …
+    pub keep: usize,
+    /// … and those whose step is a multiple of this; 0 for none.
+    pub keep_every: u64,
+    /// Epochs from one validation to the next.
+    pub validate_every: u64,
+    /// How many samples may be unreadable: `1%` or a number.
+    #[serde(with = "as_text")]
+    pub max_bad: FaultBudget,
+}
+
+impl Default for RunConfig {
+    fn default() -> Self {
+        Self {
+            device: DeviceChoice::Auto,
+            workers: None,
+            log_every: 10,
+            checkpoint_every: 500,
+            keep: 3,
+            keep_every: 0,
+            validate_every: 1,
+            max_bad: FaultBudget::default(),
+        }
+    }
+}
+
+/// Settings that read as they are typed on the command line.
+mod as_text {
+    use std::{fmt::Display, str::FromStr};
+
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    pub(super) fn serialize<S: Serializer>(value: &impl Display, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(value)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>, T: FromStr<Err: Display>>(
+        deserializer: D,
+    ) -> Result<T, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+    }
+}
+
+/// Settings that a resumed run may change: they say where and how, not what.
+const FREE: [&str; 4] = ["out", "data.shards", "data.val_shards", "run."];
+
+impl Config {
+    /// The defaults of a preset.
+    pub fn preset(preset: Preset) -> Self {
+        let drop_at = match preset {
+            Preset::C10 | Preset::Stl10 => vec![250.0 / 300.0, 280.0 / 300.0],
+            Preset::In128 => vec![30.0 / 50.0, 45.0 / 50.0],
+        };
+        Self {
+            out: PathBuf::from(format!("runs/amdim-{preset}")),
+            preset,
+            seed: 0,
+            data: DataConfig::default(),
+            encoder: model::amdim::Config::default(),
+            method: MethodConfig::default(),
+            train: TrainConfig::default(),
+            optim: optim::Config { drop_at, ..optim::Config::default() },
+            run: RunConfig::default(),
+        }
+    }
+
+    /// What was asked for (`asked`: the flags over the file), over the defaults of its preset.
+    pub fn resolve(asked: &Table) -> Result<Self> {
+        let preset = match asked.get("preset") {
+            Some(preset) => {
+                preset.clone().try_into().map_err(|error| usage!("`preset`: {}", first_line(&error)))?
+            }
+            None => Preset::default(),
+        };
+        let mut table = Table::try_from(Self::preset(preset)).context("cannot write the defaults as TOML")?;
+        overlay(&mut table, asked);
+        let config: Self = table.try_into().map_err(|error| usage!("{}", first_line(&error)))?;
+        config.check()?;
+        Ok(config)
+    }
+
+    /// What was asked for over what an earlier run in this folder was; a contradiction is refused.
+    pub fn resume(saved: &Table, asked: &Table) -> Result<Self> {
+        let differing = contradictions(saved, asked);
+        if !differing.is_empty() {
+            let out = saved.get("out").and_then(Value::as_str).unwrap_or("this folder");
+            return Err(usage!(
+                "the run in `{out}` was started with other settings: {}\n  hint: give this one another folder with \
+                 --out, or leave these settings as they were to resume",
+                differing.join(", ")
+            ));
+        }
+        let mut table = saved.clone();
+        overlay(&mut table, asked);
+        let config: Self = table.try_into().map_err(|error| usage!("{}", first_line(&error)))?;
+        config.check()?;
+        Ok(config)
+    }
+
+    /// Checks that no part can make alone.
+    fn check(&self) -> Result<()> {
+        let positive = [
+            ("encoder.ndf", self.encoder.ndf),
+            ("encoder.n_rkhs", self.encoder.n_rkhs),
+            ("encoder.n_depth", self.encoder.n_depth),
+            ("run.workers", self.run.workers.map_or(1, |workers| workers as i64)),
+            ("run.log_every", self.run.log_every as i64),
+            ("run.checkpoint_every", self.run.checkpoint_every as i64),
+            ("run.keep", self.run.keep as i64),
+            ("run.validate_every", self.run.validate_every as i64),
+            ("train.steps", self.train.steps.map_or(1, |steps| steps as i64)),
+            ("data.shuffle_window", self.data.shuffle_window as i64),
+        ];
+        if let Some((name, value)) = positive.iter().find(|(_, value)| *value < 1) {
+            return Err(usage!("`{name}` is {value}, but has to be at least 1"));
+        }
+        let widest = self.encoder.ndf * if self.preset == Preset::C10 { 4 } else { 8 };
+        if self.encoder.n_rkhs < widest {
+            return Err(usage!(
+                "`encoder.n_rkhs` is {}, but the last block of ndf {} is {widest} wide and can only widen\n  hint: \
+                 --n-rkhs {widest} or more, or a smaller --ndf",
+                self.encoder.n_rkhs,
+                self.encoder.ndf
+            ));
+        }
+        match self.train.batch_size {
+            Some(size @ ..2) => Err(usage!(
+                "`train.batch_size` is {size}, but negatives come from the other images of the batch"
+            )),
+            _ if !(self.optim.lr > 0.0 && self.optim.lr.is_finite()) => {
+                Err(usage!("`optim.lr` is {}", self.optim.lr))
+            }
+            _ if self.train.epochs.is_some_and(|epochs| !(epochs > 0.0 && epochs.is_finite())) => {
+                Err(usage!("`train.epochs` has to be above 0"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Writes the configuration so that it can be given back with `--config`.
+    pub fn write(&self, path: &Path) -> Result<()> {
+        let text = toml::to_string(self).context("cannot write the configuration as TOML")?;
+        let partial = path.with_extension("toml.partial");
+        fs::write(&partial, text)
+            .and_then(|()| fs::rename(&partial, path))
+            .with_context(|| format!("cannot write `{}`", path.display()))
+    }
+}
+
+/// A configuration file, as what was typed.
+pub fn read(path: &Path) -> Result<Table> {
+    let text =
+        fs::read_to_string(path).map_err(|error| usage!("cannot read `{}`: {error}", path.display()))?;
+    text.parse().map_err(|error: toml::de::Error| usage!("`{}` is not valid TOML: {error}", path.display()))
+}
+
+/// Puts `over` on top of `under`, key by key. Of `steps` and `epochs` the upper layer's one replaces both.
+pub fn overlay(under: &mut Table, over: &Table) {
+    if over.contains_key("steps") || over.contains_key("epochs") {
+        under.remove("steps");
+        under.remove("epochs");
+    }
+    for (key, value) in over {
+        match (under.get_mut(key), value) {
+            (Some(Value::Table(under)), Value::Table(over)) => overlay(under, over),
+            _ => {
+                under.insert(key.clone(), value.clone());
+            }
+        }
+    }
+}
+
+/// What was asked for and differs from `saved`, as `key = now (was then)`.
+fn contradictions(saved: &Table, asked: &Table) -> Vec<String> {
+    let saved = flattened(saved, "");
+    flattened(asked, "")
+        .into_iter()
+        .filter(|(key, _)| {
+            !FREE.iter().any(|free| key == free || (free.ends_with('.') && key.starts_with(free)))
+        })
+        .filter_map(|(key, value)| match saved.iter().find(|(other, _)| *other == key) {
+            Some((_, then)) if same(then, &value) => None,
+            Some((_, then)) => Some(format!("`{key}` = {value} (was {then})")),
+            None => Some(format!("`{key}` = {value} (was unset)")),
+        })
+        .collect()
+}
+
+/// Whether two settings mean the same: `50` and `50.0` do.
+fn same(one: &Value, other: &Value) -> bool {
+    let number = |value: &Value| value.as_float().or_else(|| value.as_integer().map(|whole| whole as f64));
+    match (number(one), number(other)) {
+        (Some(one), Some(other)) => one.to_bits() == other.to_bits(),
+        _ => one == other,
+    }
+}
+
+fn flattened(table: &Table, prefix: &str) -> Vec<(String, Value)> {
+    let entry = |(key, value): (&String, &Value)| match value {
+        Value::Table(inner) => flattened(inner, &format!("{prefix}{key}.")),
+        value => vec![(format!("{prefix}{key}"), value.clone())],
+    };
+    table.iter().flat_map(entry).collect()
+}
+
+/// TOML's errors quote the file over several lines; what is wrong stands in the last one that is not empty.
+fn first_line(error: &toml::de::Error) -> String {
+    error.message().replace('\n', "; ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table(text: &str) -> Table {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn a_resolved_configuration_gives_itself_back() {
+        for preset in [Preset::C10, Preset::Stl10, Preset::In128] {
+            let config = Config::preset(preset);
+            let text = toml::to_string(&config).unwrap();
+            assert_eq!(Config::resolve(&table(&text)).unwrap(), config);
+        }
+    }
+
+    #[test]
+    fn what_was_asked_wins_over_the_preset() {
+        let config =
+            Config::resolve(&table("preset = 'c10'\n[optim]\nlr = 1e-3\n[train]\nsteps = 7")).unwrap();
+        assert_eq!((config.optim.lr, config.train.steps, config.optim.betas[0]), (1e-3, Some(7), 0.8));
+        assert_eq!(config.preset, Preset::C10);
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused_by_name() {
+        let error = Config::resolve(&table("[encoder]\nn_rkhz = 5")).unwrap_err();
+        assert!(error.to_string().contains("n_rkhz"), "{error}");
+    }
+
+    #[test]
+    fn a_contradiction_is_named_and_free_settings_are_not() {
+        let saved = Table::try_from(Config::preset(Preset::C10)).unwrap();
+        let asked =
+            table("seed = 4\n[optim]\nlr = 0.1\n[run]\nworkers = 9\n[data]\nshards = ['elsewhere.tar']");
+        let error = Config::resume(&saved, &asked).unwrap_err().to_string();
+        assert!(error.contains("`seed` = 4 (was 0)") && error.contains("`optim.lr`"), "{error}");
+        assert!(!error.contains("workers") && !error.contains("elsewhere"), "{error}");
+        let config = Config::resume(&saved, &table("[run]\nworkers = 9")).unwrap();
+        assert_eq!(config.run.workers, Some(9));
+    }
+
+    #[test]
+    fn steps_replace_the_epochs_of_a_lower_layer() {
+        let mut under = table("[train]\nepochs = 5.0");
+        overlay(&mut under, &table("[train]\nsteps = 9"));
+        assert_eq!(under, table("[train]\nsteps = 9"));
+    }
+}

@@ -1,0 +1,81 @@
+//! The sets that a command reads, opened once.
+
+use std::{env, path::PathBuf, thread};
+
+use anyhow::{Context, Result, bail};
+use shards::{IndexConfig, LocalSource, ShardSet};
+
+use crate::{config::DataConfig, usage};
+
+/// Training and validation samples with what is known of their classes.
+#[derive(Debug, Clone)]
+pub struct Data {
+    /// What is trained on.
+    pub train: ShardSet,
+    /// What the probes are judged by.
+    pub validation: Option<ShardSet>,
+    /// The number of classes; none when no sample is labelled.
+    pub classes: Option<u32>,
+}
+
+impl Data {
+    /// Opens and indexes both sets.
+    pub fn open(config: &DataConfig) -> Result<Self> {
+        if config.shards.is_empty() {
+            return Err(usage!(
+                "no shards to train on\n  hint: amdim-stream --shards 'data/train-<000..999>.tar'"
+            ));
+        }
+        let train = open(&config.shards)?;
+        let classes = train.classes();
+        let validation = match config.val_shards.as_slice() {
+            [] => None,
+            patterns => Some(open(patterns).context("validation shards")?),
+        };
+        if let Some(validation) = &validation {
+            check_classes(classes, validation.classes())?;
+        }
+        Ok(Self { train, validation, classes })
+    }
+}
+
+/// Validation makes sense only of classes that training has.
+fn check_classes(train: Option<u32>, validation: Option<u32>) -> Result<()> {
+    match (train, validation) {
+        (_, None) => {
+            bail!("no validation sample is labelled\n  hint: leave out --val-shards, or add `cls` members")
+        }
+        (None, Some(_)) => bail!(
+            "no training sample is labelled, so there are no probes to validate\n  hint: leave out --val-shards"
+        ),
+        (Some(train), Some(validation)) if validation > train => bail!(
+            "the validation shards have a label {}, the training shards only 0 to {}\n  hint: both need the same numbering of classes",
+            validation - 1,
+            train - 1
+        ),
+        _ => Ok(()),
+    }
+}
+
+/// Opens and indexes the shards that the patterns name.
+pub fn open(patterns: &[String]) -> Result<ShardSet> {
+    let source = LocalSource::new(patterns)?;
+    let set = ShardSet::open(source, &IndexConfig { cache: cache_folder(), threads: cores() })?;
+    for fault in set.faults() {
+        tracing::warn!("shard `{}` at byte {}: {}", fault.shard, fault.offset, fault.reason);
+    }
+    Ok(set)
+}
+
+/// Cores that this process may use.
+pub fn cores() -> usize {
+    thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// Where indices are kept from run to run; none on a machine without a home.
+fn cache_folder() -> Option<PathBuf> {
+    let absolute = |name| env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let ours = absolute("AMDIM_STREAM_CACHE");
+    let users = || absolute("XDG_CACHE_HOME").or_else(|| absolute("HOME").map(|home| home.join(".cache")));
+    ours.or_else(|| users().map(|cache| cache.join("amdim-stream"))).map(|cache| cache.join("index"))
+}

@@ -1,0 +1,32 @@
+//! What a run says of itself: records of names and numbers, written to every sink.
+
+mod jsonl;
+mod progress;
+
+use anyhow::Result;
+pub use jsonl::{JsonLines, read_lines};
+pub use progress::Progress;
+
+/// Numbers at one step.
+#[derive(Debug, Clone)]
+pub struct Record {
+    /// `train` or `validation`.
+    pub kind: &'static str,
+    /// Updates made.
+    pub step: u64,
+    /// The numbers, in the order in which they are shown; one that is not finite is left out.
+    pub values: Vec<(&'static str, f64)>,
+}
+
+impl Record {
+    /// The number of this name.
+    pub fn get(&self, name: &str) -> Option<f64> {
+        self.values.iter().find(|(other, _)| *other == name).map(|(_, value)| *value)
+    }
+}
+
+/// Where records go.
+pub trait Sink {
+    /// Takes a record.
+    fn write(&mut self, record: &Record) -> Result<()>;
+}

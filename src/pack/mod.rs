@@ -1,0 +1,91 @@
+//! `amdim-stream pack`: image folders, CIFAR and STL-10 binaries → shards and `classes.txt`.
+//!
+//! Encoded images go in byte by byte, raw pixels losslessly as PNG. What cannot be read is left out and named; nothing
+//! holds more than one image a thread in memory, whatever the size of the source.
+
+mod folder;
+mod open;
+mod output;
+mod plan;
+mod random;
+mod records;
+mod source;
+mod write;
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+
+pub use open::{Format, open};
+pub(crate) use output::Output;
+pub use output::Summary;
+pub use plan::Cut;
+pub(crate) use random::Random;
+pub use source::{Image, Source};
+pub(crate) use write::progress;
+pub use write::{Options, Resize, write};
+
+/// What `pack` is told.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// What to pack: a folder of images, or the binary files of CIFAR-10, CIFAR-100 or STL-10
+    ///
+    /// An image folder has a folder for each class (`cat/1.jpg`, `dog/a/2.png`), whose sorted order gives the labels
+    /// 0, 1, 2 …; images that lie in the folder itself, without class folders, are packed without labels. Of the binary
+    /// datasets, give the folder that their archive unpacks to, or one of its `.bin` files.
+    #[arg(value_name = "SOURCE")]
+    pub source: PathBuf,
+    /// Folder for the shards and `classes.txt`
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+    /// What SOURCE is; `auto` goes by the names of its files
+    #[arg(long, value_enum, default_value_t = Format::Auto)]
+    pub format: Format,
+    /// Part of the dataset: `train`, `test` or, of STL-10, `unlabeled` [default: train]; of an image folder, a folder in
+    /// it, e.g. `val` [default: all of it]
+    #[arg(long, value_name = "NAME")]
+    pub split: Option<String>,
+    /// Shards are called `PREFIX-000.tar` on [default: the split's name, or `train`]
+    #[arg(long)]
+    pub prefix: Option<String>,
+    /// Samples in a shard; the last one may have fewer
+    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u64).range(1..))]
+    pub samples_per_shard: u64,
+    /// Most MiB of images in a shard, counted before `--resize`; goes together with `--samples-per-shard`
+    #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u64).range(1..))]
+    pub shard_size: Option<u64>,
+    /// Make images whose short side is longer than this smaller; they become JPEGs. Others stay byte by byte
+    #[arg(long, value_name = "PIXELS", value_parser = clap::value_parser!(u32).range(1..=65_535))]
+    pub resize: Option<u32>,
+    /// Quality of the JPEGs that `--resize` makes, from 1 to 100
+    #[arg(long, value_name = "Q", default_value_t = 90, value_parser = clap::value_parser!(u8).range(1..=100))]
+    pub quality: u8,
+    /// Seed of the order in which samples are mixed
+    #[arg(long, value_name = "S", default_value_t = 0)]
+    pub seed: u64,
+    /// Keep the order of the source: a shard then holds neighbours, often of one class
+    #[arg(long)]
+    pub no_shuffle: bool,
+    /// Shards written side by side [default: one a core]
+    #[arg(long, value_name = "N")]
+    pub workers: Option<usize>,
+    /// Replace shards of this prefix
+    #[arg(long)]
+    pub force: bool,
+}
+
+/// Packs what `args` name, and prints what was written.
+pub fn run(args: &Args) -> Result<()> {
+    let source = open(&args.source, args.format, args.split.as_deref())?;
+    let prefix = args.prefix.as_deref().or(args.split.as_deref()).unwrap_or("train");
+    let options = Options {
+        out: args.out.clone(),
+        prefix: prefix.to_owned(),
+        cut: Cut { samples: args.samples_per_shard, bytes: args.shard_size.map(|size| size << 20) },
+        resize: args.resize.map(|short_side| Resize { short_side, quality: args.quality }),
+        shuffle: (!args.no_shuffle).then_some(args.seed),
+        workers: args.workers,
+        force: args.force,
+    };
+    write(&*source, &options)?.print()
+}

@@ -1,0 +1,218 @@
+//! Raw images of equal size in binary files, as CIFAR and STL-10 are given out.
+
+use std::{
+    fs::{self, File},
+    os::unix::fs::FileExt,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result, bail, ensure};
+use image::{
+    ExtendedColorType, ImageEncoder,
+    codecs::png::{CompressionType, FilterType, PngEncoder},
+};
+
+use super::source::{Image, Source};
+
+/// How one image lies in its file: `header` bytes, then a red, a green and a blue plane.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Layout {
+    /// Width and height.
+    pub(super) side: usize,
+    /// Bytes before the planes.
+    pub(super) header: usize,
+    /// Whether a plane runs down the columns instead of along the rows.
+    pub(super) is_column_major: bool,
+    /// Where the label stands.
+    pub(super) label: Label,
+}
+
+/// Where the label of an image stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Label {
+    /// In this byte of the header, counted from 0.
+    Header(usize),
+    /// In a file beside, `train_y.bin` for `train_X.bin`, counted from 1.
+    Beside,
+    /// Nowhere.
+    Unknown,
+}
+
+impl Layout {
+    fn record(&self) -> usize {
+        self.header + 3 * self.side * self.side
+    }
+
+    /// The planes as rows of interleaved pixels.
+    fn interleave(&self, planes: &[u8]) -> Vec<u8> {
+        let side = self.side;
+        let mut pixels = Vec::with_capacity(planes.len());
+        for (row, column) in (0..side).flat_map(|row| (0..side).map(move |column| (row, column))) {
+            let at = if self.is_column_major { column * side + row } else { row * side + column };
+            pixels.extend((0..3).map(|plane| planes[plane * side * side + at]));
+        }
+        pixels
+    }
+}
+
+/// The images of some binary files, one file after the other. They are read when asked for, one at a time.
+#[derive(Debug)]
+pub(super) struct Records {
+    layout: Layout,
+    classes: Vec<String>,
+    files: Vec<RecordFile>,
+}
+
+#[derive(Debug)]
+struct RecordFile {
+    path: PathBuf,
+    file: File,
+    /// Number of its first image in the set, and of its images.
+    first: usize,
+    count: usize,
+    /// From the file beside it.
+    labels: Vec<u8>,
+}
+
+impl Records {
+    /// Opens the files and checks their sizes.
+    pub(super) fn open(paths: &[PathBuf], layout: Layout, classes: Vec<String>) -> Result<Self> {
+        let mut files = Vec::with_capacity(paths.len());
+        let mut first = 0;
+        for path in paths {
+            let file = RecordFile::open(path, first, layout)?;
+            first += file.count;
+            files.push(file);
+        }
+        Ok(Self { layout, classes, files })
+    }
+
+    /// The file of an image, and its number there.
+    fn locate(&self, number: usize) -> (&RecordFile, usize) {
+        let file = self.files.partition_point(|file| file.first <= number) - 1;
+        // An empty file begins where the next one does; the last to begin there is the one that has the image.
+        let file = &self.files[file];
+        (file, number - file.first)
+    }
+
+    fn label(&self, file: &RecordFile, place: usize, record: &[u8]) -> Result<Option<usize>> {
+        let (label, first) = match self.layout.label {
+            Label::Header(at) => (record[at], 0),
+            Label::Beside => (file.labels[place], 1),
+            Label::Unknown => return Ok(None),
+        };
+        let last = first + self.classes.len() - 1;
+        ensure!(
+            (first..=last).contains(&usize::from(label)),
+            "image {place} of `{}` has label {label}, which is not from {first} to {last}",
+            file.path.display()
+        );
+        Ok(Some(usize::from(label) - first))
+    }
+}
+
+impl RecordFile {
+    fn open(path: &Path, first: usize, layout: Layout) -> Result<Self> {
+        let file = File::open(path).with_context(|| format!("opening `{}`", path.display()))?;
+        let bytes =
+            file.metadata().with_context(|| format!("asking for the size of `{}`", path.display()))?.len();
+        let record = layout.record() as u64;
+        ensure!(
+            bytes % record == 0,
+            "`{}` is cut short, or something else: its {bytes} bytes are no whole number of images of {record} bytes\n\
+             hint: download and unpack it again, or name its `--format`",
+            path.display()
+        );
+        let count = (bytes / record) as usize;
+        let labels = if layout.label == Label::Beside { labels_beside(path, count)? } else { Vec::new() };
+        Ok(Self { path: path.to_owned(), file, first, count, labels })
+    }
+}
+
+/// The labels in `train_y.bin` for the images in `train_X.bin`.
+fn labels_beside(path: &Path, count: usize) -> Result<Vec<u8>> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy().replace("_X.bin", "_y.bin");
+    let path = path.with_file_name(name);
+    let labels = fs::read(&path).with_context(|| format!("reading the labels in `{}`", path.display()))?;
+    if labels.len() != count {
+        bail!(
+            "`{}` has {} labels for {count} images\nhint: download and unpack the dataset again",
+            path.display(),
+            labels.len()
+        );
+    }
+    Ok(labels)
+}
+
+impl Source for Records {
+    fn classes(&self) -> &[String] {
+        &self.classes
+    }
+
+    fn count(&self) -> usize {
+        self.files.iter().map(|file| file.count).sum()
+    }
+
+    fn bytes(&self, _: usize) -> u64 {
+        self.layout.record() as u64
+    }
+
+    fn key(&self, number: usize) -> String {
+        let (file, place) = self.locate(number);
+        let stem = file.path.file_stem().unwrap_or_default().to_string_lossy();
+        format!("{}-{place:06}", stem.replace('.', "_"))
+    }
+
+    fn read(&self, number: usize) -> Result<Image> {
+        let (file, place) = self.locate(number);
+        let mut record = vec![0; self.layout.record()];
+        file.file
+            .read_exact_at(&mut record, place as u64 * self.layout.record() as u64)
+            .with_context(|| format!("reading image {place} of `{}`", file.path.display()))?;
+        let label = self.label(file, place, &record)?;
+        let data = png(&self.layout.interleave(&record[self.layout.header..]), self.layout.side as u32)?;
+        Ok(Image { extension: "png", data, label })
+    }
+}
+
+/// Encodes a square of RGB pixels without loss.
+fn png(pixels: &[u8], side: u32) -> Result<Vec<u8>> {
+    let mut data = Vec::new();
+    PngEncoder::new_with_quality(&mut data, CompressionType::Default, FilterType::Adaptive)
+        .write_image(pixels, side, side, ExtendedColorType::Rgb8)
+        .context("encoding a PNG")?;
+    Ok(data)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn planes_become_pixels_along_rows_or_down_columns() {
+        let planes: Vec<u8> = (0..12).collect();
+        let layout = |is_column_major| Layout { side: 2, header: 0, is_column_major, label: Label::Unknown };
+        assert_eq!(layout(false).interleave(&planes), [0, 4, 8, 1, 5, 9, 2, 6, 10, 3, 7, 11]);
+        assert_eq!(layout(true).interleave(&planes), [0, 4, 8, 2, 6, 10, 1, 5, 9, 3, 7, 11]);
+    }
+
+    #[test]
+    fn images_are_found_across_files_and_empty_ones() {
+        let folder = tempfile::tempdir().unwrap();
+        let layout = Layout { side: 1, header: 1, is_column_major: false, label: Label::Header(0) };
+        let paths: Vec<_> = [2usize, 0, 1]
+            .iter()
+            .enumerate()
+            .map(|(file, &count)| {
+                let path = folder.path().join(format!("{file}.bin"));
+                fs::write(&path, [file as u8, 9, 9, 9].repeat(count)).unwrap();
+                path
+            })
+            .collect();
+        let classes = ["a", "b", "c"].map(str::to_owned).to_vec();
+        let records = Records::open(&paths, layout, classes).unwrap();
+        let labels: Vec<_> = (0..records.count()).map(|number| records.read(number).unwrap().label).collect();
+        assert_eq!(labels, [Some(0), Some(0), Some(2)]);
+        assert_eq!(records.key(2), "2-000000");
+    }
+}

@@ -1,0 +1,171 @@
+//! A source → shards, several at a time.
+
+use std::{
+    path::PathBuf,
+    sync::{
+        Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use anyhow::{Context, Result, bail};
+use indicatif::{ProgressBar, ProgressStyle};
+use rayon::{ThreadPoolBuilder, prelude::*};
+use shards::ShardWriter;
+
+use super::{
+    output::{Output, Summary},
+    plan::{Cut, Plan},
+    source::{Image, Source},
+};
+
+/// The largest image that `--resize` decodes: 600 MB of pixels.
+const MAX_PIXELS: u64 = 200_000_000;
+
+/// So many of the samples left out are named one by one.
+const NAMED: usize = 100;
+
+/// How a source is packed.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Folder for the shards.
+    pub out: PathBuf,
+    /// Begins the shards' names.
+    pub prefix: String,
+    /// When a shard is full.
+    pub cut: Cut,
+    /// Whether images are made smaller.
+    pub resize: Option<Resize>,
+    /// Mixes the samples by this seed.
+    pub shuffle: Option<u64>,
+    /// Shards written side by side; one a core if not given.
+    pub workers: Option<usize>,
+    /// Whether shards of this prefix may be replaced.
+    pub force: bool,
+}
+
+/// Makes images smaller and encodes them as JPEG.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Resize {
+    /// The short side afterwards; images that do not exceed it stay as they are.
+    pub short_side: u32,
+    /// Of the JPEG, from 1 to 100.
+    pub quality: u8,
+}
+
+/// Writes the shards and `classes.txt`. The bytes do not depend on the number of workers.
+///
+/// A sample that cannot be read (or resized) is left out, named on stderr, and counted.
+pub fn write(source: &dyn Source, options: &Options) -> Result<Summary> {
+    let plan = Plan::new(source, options.cut, options.shuffle);
+    let output = Output::create(&options.out, &options.prefix, plan.shards(), options.force)?;
+    output.write_classes(source.classes(), options.force)?;
+    let job = Job {
+        source,
+        resize: options.resize,
+        bar: progress(source.count() as u64),
+        skipped: Mutex::default(),
+    };
+    let pool = ThreadPoolBuilder::new().num_threads(options.workers.unwrap_or(0)).build()?;
+    let next = AtomicUsize::new(0);
+    // Each thread takes the next shard, so that those written first are those with the lowest numbers.
+    let worker = |_: usize| -> Result<()> {
+        loop {
+            let shard = next.fetch_add(1, Ordering::Relaxed);
+            if shard >= plan.shards() {
+                return Ok(());
+            }
+            job.write_shard(plan.samples(shard), output.shard(shard))?;
+        }
+    };
+    pool.install(|| (0..pool.current_num_threads()).into_par_iter().try_for_each(worker))?;
+    let skipped = job.report();
+    let samples = source.count() as u64 - skipped;
+    if samples == 0 {
+        output.discard()?;
+        bail!(
+            "nothing was packed: none of {skipped} images could be read\nhint: the warnings above say what is wrong \
+             with them"
+        );
+    }
+    let summary = output.finish(samples, source.classes().len())?;
+    Ok(Summary { skipped, ignored: source.ignored(), ..summary })
+}
+
+/// What the threads share.
+struct Job<'a> {
+    source: &'a dyn Source,
+    resize: Option<Resize>,
+    bar: ProgressBar,
+    /// Number of each sample left out, and why.
+    skipped: Mutex<Vec<(u32, anyhow::Error)>>,
+}
+
+impl Job<'_> {
+    fn write_shard(&self, samples: &[u32], path: PathBuf) -> Result<()> {
+        let mut writer = ShardWriter::create(path)?;
+        for &number in samples {
+            match self.read(number as usize) {
+                Ok(image) => append(&mut writer, &self.source.key(number as usize), &image)?,
+                Err(error) => self.skipped.lock().expect("no thread panics here").push((number, error)),
+            }
+            self.bar.inc(1);
+        }
+        Ok(writer.finish()?)
+    }
+
+    fn read(&self, number: usize) -> Result<Image> {
+        let image = self.source.read(number)?;
+        match self.resize {
+            Some(resize) => resized(image, resize)
+                .with_context(|| format!("resizing image `{}`", self.source.key(number))),
+            None => Ok(image),
+        }
+    }
+
+    /// Ends the progress and names the samples left out, in the source's order; gives their number.
+    fn report(self) -> u64 {
+        self.bar.finish_and_clear();
+        let mut skipped = self.skipped.into_inner().expect("no thread panicked");
+        skipped.sort_by_key(|(number, _)| *number);
+        for (_, error) in skipped.iter().take(NAMED) {
+            tracing::warn!("left out: {error:#}");
+        }
+        match skipped.len() {
+            0 => {}
+            few @ ..=NAMED => tracing::warn!("images left out: {few}"),
+            many => tracing::warn!("images left out: {many}, of which the first {NAMED} are named above"),
+        }
+        skipped.len() as u64
+    }
+}
+
+fn append(writer: &mut ShardWriter, key: &str, image: &Image) -> Result<()> {
+    let label = image.label.map(|label| label.to_string());
+    let mut members = vec![(image.extension, image.data.as_slice())];
+    members.extend(label.as_deref().map(|label| ("cls", label.as_bytes())));
+    Ok(writer.append(key, &members)?)
+}
+
+/// The image with its short side as wanted, or unchanged if that is no longer.
+fn resized(image: Image, resize: Resize) -> Result<Image> {
+    let pixels = pipeline::decode(&image.data, MAX_PIXELS)?;
+    let short_side = pixels.width.min(pixels.height);
+    if short_side <= resize.short_side {
+        return Ok(image);
+    }
+    let scaled = |side: u32| {
+        let exact = f64::from(side) * f64::from(resize.short_side) / f64::from(short_side);
+        exact.round() as u32
+    };
+    let smaller = pipeline::resize(&pixels, scaled(pixels.width), scaled(pixels.height));
+    Ok(Image { extension: "jpg", data: pipeline::encode_jpeg(&smaller, resize.quality)?, ..image })
+}
+
+/// Progress on stderr; nothing where that is no terminal.
+pub(crate) fn progress(samples: u64) -> ProgressBar {
+    let style =
+        ProgressStyle::with_template("{bar:30} {human_pos}/{human_len} samples, {per_sec:.0}, {eta} left")
+            .expect("the template is well-formed");
+    ProgressBar::new(samples).with_style(style)
+}

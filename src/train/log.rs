@@ -1,0 +1,140 @@
+//! Sums over the steps between two records.
+
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
+
+use anyhow::Result;
+use pipeline::Stats;
+use tch::Tensor;
+
+use super::{run_folder::RunFolder, trainer::Outcome};
+use crate::{
+    eval::probe::Both,
+    feed::Staged,
+    metrics::{JsonLines, Progress, Record, Sink},
+};
+
+/// Gathers what steps find and writes records to every sink.
+pub(super) struct Log {
+    sinks: Vec<Box<dyn Sink>>,
+    window: Window,
+}
+
+/// The steps since the last record.
+struct Window {
+    /// Sums by name, on the device.
+    sums: BTreeMap<&'static str, Tensor>,
+    steps: f64,
+    images: f64,
+    chance: f64,
+    lr: f64,
+    since: Instant,
+    waited: Duration,
+    excluded: Duration,
+    stats: Option<Stats>,
+}
+
+impl Window {
+    fn new() -> Self {
+        Self {
+            sums: BTreeMap::new(),
+            steps: 0.0,
+            images: 0.0,
+            chance: 0.0,
+            lr: 0.0,
+            since: Instant::now(),
+            waited: Duration::ZERO,
+            excluded: Duration::ZERO,
+            stats: None,
+        }
+    }
+
+    fn add(&mut self, name: &'static str, value: &Tensor) {
+        let sum = self.sums.remove(name).map_or_else(|| value.shallow_clone(), |sum| sum + value);
+        self.sums.insert(name, sum);
+    }
+
+    fn mean(&self, name: &'static str) -> Option<f64> {
+        self.sums.get(name).map(|sum| sum.double_value(&[]) / self.steps)
+    }
+
+    fn values(&self, epoch: f64, bad: usize) -> Vec<(&'static str, f64)> {
+        let seconds = self.since.elapsed().saturating_sub(self.excluded).as_secs_f64().max(1e-9);
+        let mut values = vec![
+            ("epoch", epoch),
+            ("images_per_second", self.images / seconds),
+            ("data_wait", self.waited.as_secs_f64() / seconds),
+            ("chance", self.chance),
+            ("lr", self.lr),
+            ("bad_samples", bad as f64),
+        ];
+        values.extend(self.sums.keys().filter_map(|name| Some((*name, self.mean(name)?))));
+        if let Some(stats) = &self.stats {
+            values.extend(stage_times(stats));
+        }
+        values
+    }
+}
+
+impl Log {
+    /// Continues the records of a run that stands at `step` of `steps`.
+    pub(super) fn open(folder: &RunFolder, step: u64, steps: u64) -> Result<Self> {
+        let lines =
+            JsonLines::open(&folder.metrics, |line| line["step"].as_u64().is_some_and(|then| then <= step))?;
+        Ok(Self { sinks: vec![Box::new(lines), Box::new(Progress::new(step, steps))], window: Window::new() })
+    }
+
+    /// Takes in a step.
+    pub(super) fn count(&mut self, outcome: &Outcome, staged: &Staged, waited: Duration) {
+        let window = &mut self.window;
+        window.steps += 1.0;
+        window.images += staged.views.labels.size()[0] as f64;
+        window.waited += waited;
+        window.chance = outcome.chance;
+        window.lr = outcome.lr;
+        window.stats = Some(staged.stats);
+        window.add("loss", &outcome.loss);
+        for (name, part) in &outcome.parts {
+            window.add(name, part);
+        }
+        if let Some(accuracy) = &outcome.accuracy {
+            window.add("linear", &accuracy.linear);
+            window.add("mlp", &accuracy.mlp);
+        }
+    }
+
+    /// Leaves time that was not spent training out of the rates.
+    pub(super) fn exclude(&mut self, time: Duration) {
+        self.window.excluded += time;
+    }
+
+    /// Writes the record of the steps since the last one.
+    pub(super) fn train(&mut self, step: u64, epoch: f64, bad: usize) -> Result<()> {
+        let values = self.window.values(epoch, bad);
+        self.window = Window::new();
+        self.write(&Record { kind: "train", step, values })
+    }
+
+    /// Writes the accuracies of a validation.
+    pub(super) fn validation(&mut self, step: u64, epoch: f64, accuracy: Both<f64>) -> Result<()> {
+        let values = vec![("epoch", epoch), ("linear", accuracy.linear), ("mlp", accuracy.mlp)];
+        self.write(&Record { kind: "validation", step, values })
+    }
+
+    fn write(&mut self, record: &Record) -> Result<()> {
+        self.sinks.iter_mut().try_for_each(|sink| sink.write(record))
+    }
+}
+
+/// CPU microseconds that a sample has cost each stage of the pipeline, over the run so far.
+fn stage_times(stats: &Stats) -> [(&'static str, f64); 4] {
+    let stages = [
+        ("read_us", stats.read),
+        ("decode_us", stats.decode),
+        ("augment_us", stats.augment),
+        ("batch_us", stats.batch),
+    ];
+    stages.map(|(name, stage)| (name, stage.cpu_us as f64 / stats.samples.max(1) as f64))
+}

@@ -1,0 +1,49 @@
+//! `bad-samples.jsonl`: every sample that could not be used, once.
+
+use std::{collections::HashSet, path::Path};
+
+use anyhow::Result;
+use pipeline::Skipped;
+use serde_json::{Value, json};
+use shards::ShardFault;
+
+use crate::metrics::{JsonLines, read_lines};
+
+/// The list of unusable samples and damaged shards.
+#[derive(Debug)]
+pub(super) struct BadSamples {
+    lines: JsonLines,
+    listed: HashSet<(String, u64)>,
+}
+
+impl BadSamples {
+    /// Opens the list and adds what indexing found.
+    pub(super) fn open(path: &Path, faults: &[ShardFault]) -> Result<Self> {
+        let place = |line: &Value| Some((line["shard"].as_str()?.to_owned(), line["offset"].as_u64()?));
+        let listed = read_lines(path)?.iter().filter_map(place).collect();
+        let mut this = Self { lines: JsonLines::open(path, |_| true)?, listed };
+        for fault in faults {
+            this.add(&fault.shard, fault.offset, None, &fault.reason)?;
+        }
+        Ok(this)
+    }
+
+    /// Adds samples that are not in the list yet.
+    pub(super) fn write(&mut self, skipped: &[Skipped]) -> Result<()> {
+        skipped
+            .iter()
+            .try_for_each(|sample| self.add(&sample.shard, sample.offset, Some(&sample.key), &sample.reason))
+    }
+
+    /// Entries of the list.
+    pub(super) fn count(&self) -> usize {
+        self.listed.len()
+    }
+
+    fn add(&mut self, shard: &str, offset: u64, key: Option<&str>, reason: &str) -> Result<()> {
+        if self.listed.insert((shard.to_owned(), offset)) {
+            self.lines.append(&json!({"shard": shard, "offset": offset, "key": key, "reason": reason}))?;
+        }
+        Ok(())
+    }
+}

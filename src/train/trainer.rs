@@ -1,0 +1,164 @@
+//! A model with everything that a step changes.
+
+use anyhow::Result;
+use tch::{Device, Kind, Tensor, nn::VarStore};
+
+use super::{optim::Adam, schedule::Schedule};
+use crate::{
+    checkpoint::{Loaded, Named},
+    config::Config,
+    eval::probe::{Both, OnlineProbe},
+    feed::Feed,
+    loss,
+    method::{Method, Views},
+    model::Encoder,
+};
+
+/// Model, probe and optimizer of a run.
+pub struct Trainer {
+    vars: VarStore,
+    method: Box<dyn Method>,
+    probe: Option<OnlineProbe>,
+    adam: Adam,
+    schedule: Schedule,
+    seed: u64,
+}
+
+impl std::fmt::Debug for Trainer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Trainer").field("step", &self.step_count()).finish_non_exhaustive()
+    }
+}
+
+/// What a step found, as scalars that stay on the device until they are logged.
+#[derive(Debug)]
+pub struct Outcome {
+    /// The method's loss.
+    pub loss: Tensor,
+    /// The value of the loss at chance level.
+    pub chance: f64,
+    /// The parts of the loss.
+    pub parts: Vec<(&'static str, Tensor)>,
+    /// Accuracies of the online probe on this batch.
+    pub accuracy: Option<Both<Tensor>>,
+    /// The learning rate.
+    pub lr: f64,
+}
+
+/// The loss of a batch was not a finite number; nothing was updated.
+#[derive(Debug)]
+pub struct Broken {
+    /// Updates made before.
+    pub step: u64,
+    /// The parts of the loss, by name.
+    pub parts: Vec<(&'static str, f64)>,
+}
+
+impl Trainer {
+    /// A freshly initialized model, the same for the same seed on every device.
+    pub fn new(config: &Config, classes: Option<u32>, device: Device, steps: u64) -> Self {
+        tch::manual_seed(mixed(config.seed, u64::MAX));
+        let vars = VarStore::new(device);
+        let method = config.method.build(&vars.root(), config.preset.side(), &config.encoder);
+        let width = method.encoder().width();
+        let probe = classes
+            .map(|classes| OnlineProbe::new(&vars.root(), width, i64::from(classes), OnlineProbe::DROPOUT));
+        let adam = Adam::new(&vars, &config.optim);
+        Self { vars, method, probe, adam, schedule: Schedule::new(&config.optim, steps), seed: config.seed }
+    }
+
+    /// Updates made so far.
+    pub fn step_count(&self) -> u64 {
+        self.adam.updates()
+    }
+
+    /// One update on one batch.
+    ///
+    /// All that is drawn during the step derives from the seed and the step: there is no generator state to save.
+    ///
+    /// # Errors
+    ///
+    /// The loss is not finite; parameters and optimizer are as before, batch-norm statistics are not.
+    pub fn step(&mut self, views: &Views) -> Result<Outcome, Broken> {
+        let step = self.step_count();
+        tch::manual_seed(mixed(self.seed, step));
+        let loss = self.method.loss(views);
+        let labels = Tensor::cat(&[&views.labels, &views.labels], 0);
+        let probe = self.probe.as_ref().map(|probe| {
+            let logits = probe.logits(&loss.features, true);
+            (OnlineProbe::losses(&logits, &labels), logits.map(|logits| loss::accuracy(logits, &labels)))
+        });
+        let mut total = loss.total.shallow_clone();
+        if let Some((losses, _)) = &probe {
+            total = total + &losses.mlp + &losses.linear;
+        }
+        if !total.double_value(&[]).is_finite() {
+            let parts = loss.parts.iter().map(|(name, part)| (*name, part.double_value(&[]))).collect();
+            return Err(Broken { step, parts });
+        }
+        let lr = self.schedule.at(step);
+        self.adam.zero_grad();
+        total.backward();
+        self.adam.step(lr);
+        self.method.after_step();
+        Ok(Outcome {
+            loss: loss.total.detach(),
+            chance: self.method.chance(views.labels.size()[0]),
+            parts: loss.parts.into_iter().map(|(name, part)| (name, part.detach())).collect(),
+            accuracy: probe.map(|(_, accuracy)| accuracy),
+            lr,
+        })
+    }
+
+    /// Accuracies of the online probe, in evaluation mode, over all labelled samples of a finite feed of single views.
+    pub fn validate(&self, feed: Feed) -> Result<Both<f64>> {
+        let probe = self.probe.as_ref().expect("validation shards are refused where training has no labels");
+        let (mut hits, mut labelled) = ([0.0; 2], 0.0);
+        for staged in feed {
+            let views = staged?.views;
+            let accuracy = tch::no_grad(|| {
+                let features = self.method.encoder().features(&views.images.get(0), false);
+                probe.logits(&features, false).map(|logits| loss::accuracy(logits, &views.labels))
+            });
+            let count = views.labels.ge(0).sum(Kind::Float).double_value(&[]);
+            if count > 0.0 {
+                labelled += count;
+                hits[0] += count * accuracy.mlp.double_value(&[]);
+                hits[1] += count * accuracy.linear.double_value(&[]);
+            }
+        }
+        Ok(Both { mlp: hits[0] / labelled, linear: hits[1] / labelled })
+    }
+
+    /// What is trained.
+    pub fn encoder(&self) -> &dyn Encoder {
+        self.method.encoder()
+    }
+
+    /// Parameters and statistics by name, sharing the model's memory.
+    pub fn model(&self) -> Named {
+        self.vars.variables().into_iter().collect()
+    }
+
+    /// The optimizer's moments by name, sharing its memory.
+    pub fn moments(&self) -> Named {
+        self.adam.moments()
+    }
+
+    /// Takes over the tensors and the step of a checkpoint.
+    pub fn restore(&mut self, loaded: &Loaded) -> Result<()> {
+        loaded.restore_model(&self.model())?;
+        loaded.restore_optimizer(&self.moments())?;
+        self.adam.resume(loaded.state.step);
+        Ok(())
+    }
+}
+
+/// A generator seed from the run's seed and a number (`SplitMix64`, Steele et al. 2014).
+fn mixed(seed: u64, number: u64) -> i64 {
+    let mut z =
+        seed.wrapping_add(number.wrapping_mul(0x9e37_79b9_7f4a_7c15)).wrapping_add(0x9e37_79b9_7f4a_7c15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    (z ^ (z >> 31)).cast_signed()
+}

@@ -1,0 +1,135 @@
+//! Wrong things typed: one line of cause, one of cure, exit code 1 or 2.
+
+use std::{fs, path::Path};
+
+use crate::support::{Entry, Place, jpeg, program, run};
+
+/// Runs training with these arguments; the message has to hold every part and a hint.
+fn refused(place: &Place, arguments: &[&str], code: i32, parts: &[&str]) {
+    let mut command = program();
+    command.args(arguments).env("AMDIM_STREAM_CACHE", place.path("cache")).current_dir(place.path(""));
+    let said = run(&mut command);
+    assert_eq!(said.code, Some(code), "{arguments:?}: {}", said.stderr);
+    for part in parts {
+        assert!(said.stderr.contains(part), "{arguments:?}: no `{part}` in: {}", said.stderr);
+    }
+    assert!(said.stderr.contains("hint: "), "{arguments:?}: {}", said.stderr);
+    assert!(!said.stderr.contains("panicked"), "{}", said.stderr);
+    assert!(said.stderr.lines().count() <= 6, "{arguments:?}: {}", said.stderr);
+    assert!(said.stdout.is_empty(), "{}", said.stdout);
+}
+
+#[test]
+fn no_shards_at_all() {
+    refused(&Place::new(), &[], 2, &["no shards to train on", "--shards"]);
+}
+
+#[test]
+fn a_pattern_that_nothing_matches() {
+    refused(&Place::new(), &["--shards", "x-<000..003>.tar"], 1, &["x-000.tar"]);
+}
+
+#[test]
+fn a_gap_in_the_numbers() {
+    let place = Place::new();
+    place.shards("x", 5, 2);
+    fs::remove_file(place.path("x-003.tar")).unwrap();
+    refused(&place, &["--shards", "x-<000..004>.tar"], 1, &["x-003.tar"]);
+}
+
+#[test]
+fn a_folder_in_place_of_shards() {
+    let place = Place::new();
+    place.shards("x", 2, 2);
+    let folder = place.path("");
+    refused(&place, &["--shards", folder.to_str().unwrap()], 1, &["folder"]);
+}
+
+#[test]
+fn a_file_that_is_no_tar() {
+    let place = Place::new();
+    fs::write(place.path("notes.tar"), "hello ".repeat(1000)).unwrap();
+    refused(&place, &["--shards", "notes.tar"], 1, &["notes.tar", "tar"]);
+}
+
+#[test]
+fn a_tar_without_images() {
+    let place = Place::new();
+    let mut writer = shards::ShardWriter::create(place.path("texts.tar")).unwrap();
+    writer.append("a", &[("txt", b"hello")]).unwrap();
+    writer.finish().unwrap();
+    refused(&place, &["--shards", "texts.tar"], 1, &["image"]);
+}
+
+#[test]
+fn labels_that_are_none() {
+    let place = Place::new();
+    for (name, label) in [("negative", "-7"), ("text", "cat"), ("huge", "4000000000")] {
+        let entry = Entry { key: "a".to_owned(), image: jpeg(1), label: Some(label.to_owned()) };
+        place.write(&format!("{name}.tar"), [entry]);
+        refused(&place, &["--shards", &format!("{name}.tar")], 1, &["label", label]);
+    }
+}
+
+#[test]
+fn validation_labels_beyond_those_of_training() {
+    let place = Place::new();
+    place.shards("x", 1, 20);
+    place.write("val.tar", [Entry { key: "a".to_owned(), image: jpeg(1), label: Some("9".to_owned()) }]);
+    refused(&place, &["--shards", "x-000.tar", "--val-shards", "val.tar"], 1, &["label 9", "0 to 2"]);
+}
+
+#[test]
+fn a_run_folder_that_cannot_be_written() {
+    let place = Place::new();
+    place.shards("x", 1, 20);
+    fs::write(place.path("file"), "").unwrap();
+    refused(&place, &["--shards", "x-000.tar", "--out", "file/run"], 2, &["file/run", "--out"]);
+}
+
+#[test]
+fn a_gpu_where_there_is_none() {
+    if Path::new("/dev/nvidiactl").exists() {
+        return; // there is one
+    }
+    let place = Place::new();
+    place.shards("x", 1, 20);
+    refused(&place, &["--shards", "x-000.tar", "--device", "cuda"], 2, &["NVIDIA driver", "--device cpu"]);
+}
+
+#[test]
+fn a_batch_larger_than_the_set() {
+    let place = Place::new();
+    place.shards("x", 1, 20);
+    refused(&place, &["--shards", "x-000.tar", "--batch-size", "64"], 2, &["64", "20", "--batch-size"]);
+}
+
+#[test]
+fn embeddings_narrower_than_the_trunk() {
+    let place = Place::new();
+    place.shards("x", 1, 20);
+    refused(&place, &["--shards", "x-000.tar", "--ndf", "64", "--n-rkhs", "256"], 2, &["n_rkhs", "512"]);
+}
+
+#[test]
+fn a_checkpoint_that_is_not_there() {
+    let place = Place::new();
+    refused(&place, &["eval", "linear", "--checkpoint", "nowhere"], 1, &["no checkpoint in `nowhere`"]);
+}
+
+#[test]
+fn a_configuration_with_an_unknown_key_or_wrong_value() {
+    let place = Place::new();
+    let mut command = program();
+    fs::write(place.path("c.toml"), "[encoder]\nn_rkhz = 5\n").unwrap();
+    let said = run(command.arg("--config").arg(place.path("c.toml")));
+    assert_eq!(said.code, Some(2));
+    assert!(said.stderr.contains("n_rkhz"), "{}", said.stderr);
+    fs::write(place.path("c.toml"), "preset = 'imagenet'\n").unwrap();
+    let said = run(program().arg("--config").arg(place.path("c.toml")));
+    assert_eq!(said.code, Some(2));
+    assert!(said.stderr.contains("imagenet"), "{}", said.stderr);
+    let said = run(program().args(["--preset", "c100"]));
+    assert_eq!(said.code, Some(2));
+    assert!(said.stderr.contains("c10"), "{}", said.stderr);
+}

@@ -1,0 +1,135 @@
+//! Tiny data sets and the program itself.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Output, Stdio},
+};
+
+use pipeline::Rgb;
+use shards::ShardWriter;
+use tempfile::TempDir;
+
+/// A folder that holds everything of one test.
+pub(crate) struct Place(TempDir);
+
+impl Place {
+    pub(crate) fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    /// `name-000.tar` on, `per_shard` labelled images each; the pattern that names them.
+    pub(crate) fn shards(&self, name: &str, shards: usize, per_shard: usize) -> String {
+        for shard in 0..shards {
+            let samples = (0..per_shard).map(|k| {
+                let number = shard * per_shard + k;
+                Entry {
+                    key: format!("{number:05}"),
+                    image: jpeg(number),
+                    label: Some((number % 3).to_string()),
+                }
+            });
+            self.write(&format!("{name}-{shard:03}.tar"), samples);
+        }
+        self.pattern(name, shards)
+    }
+
+    pub(crate) fn pattern(&self, name: &str, shards: usize) -> String {
+        self.path(&format!("{name}-<000..{:03}>.tar", shards - 1)).to_str().unwrap().to_owned()
+    }
+
+    pub(crate) fn write(&self, name: &str, samples: impl IntoIterator<Item = Entry>) {
+        let mut writer = ShardWriter::create(self.path(name)).unwrap();
+        for sample in samples {
+            let mut members = vec![("jpg", sample.image.as_slice())];
+            if let Some(label) = &sample.label {
+                members.push(("cls", label.as_bytes()));
+            }
+            writer.append(&sample.key, &members).unwrap();
+        }
+        writer.finish().unwrap();
+    }
+
+    /// The program on this place's shards with a model that trains in moments.
+    pub(crate) fn train(&self, pattern: &str, out: &str, more: &[&str]) -> Command {
+        let mut command = program();
+        command.args([
+            "--preset",
+            "c10",
+            "--ndf",
+            "4",
+            "--n-rkhs",
+            "16",
+            "--n-depth",
+            "1",
+            "--batch-size",
+            "16",
+        ]);
+        command.args(["--device", "cpu", "--log-every", "1", "--shards", pattern]).args(["--out"]);
+        command.arg(self.path(out)).args(more);
+        command.env("AMDIM_STREAM_CACHE", self.path("cache"));
+        command
+    }
+}
+
+/// A sample to be written.
+pub(crate) struct Entry {
+    pub(crate) key: String,
+    pub(crate) image: Vec<u8>,
+    pub(crate) label: Option<String>,
+}
+
+/// An image of 40×36 pixels that differs from number to number.
+pub(crate) fn jpeg(number: usize) -> Vec<u8> {
+    let (width, height) = (40, 36);
+    let pixel = |at: usize| {
+        let (x, y) = (at % width, at / width);
+        let wave = ((x * (1 + number % 5) + y * (1 + number % 7)) % 32 * 8) as u8;
+        [wave, (number * 37 % 256) as u8 ^ wave, (y * 7) as u8]
+    };
+    let pixels = (0..width * height).flat_map(pixel).collect();
+    pipeline::encode_jpeg(&Rgb { width: width as u32, height: height as u32, pixels }, 90).unwrap()
+}
+
+pub(crate) fn program() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_amdim-stream"));
+    command.stdin(Stdio::null()).env_remove("RUST_LOG").env_remove("OMP_NUM_THREADS");
+    command
+}
+
+/// What a command that ended by itself said.
+#[derive(Debug)]
+pub(crate) struct Said {
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+pub(crate) fn run(command: &mut Command) -> Said {
+    let Output { status, stdout, stderr } = command.output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    Said { code: status.code(), stdout: text(stdout), stderr: text(stderr) }
+}
+
+pub(crate) fn succeed(command: &mut Command) -> Said {
+    let said = run(command);
+    assert_eq!(said.code, Some(0), "{command:?}\n{}", said.stderr);
+    said
+}
+
+/// The tensor files of a run's checkpoint at this step.
+pub(crate) fn tensors(run: &Path, step: u64) -> [Vec<u8>; 2] {
+    let folder = run.join(format!("checkpoints/step-{step:08}"));
+    ["model.safetensors", "optimizer.safetensors"].map(|name| {
+        fs::read(folder.join(name)).unwrap_or_else(|error| panic!("{}: {error}", folder.display()))
+    })
+}
+
+/// The objects of a file of JSON lines.
+pub(crate) fn lines(path: &Path) -> Vec<serde_json::Value> {
+    fs::read_to_string(path).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}

@@ -1,0 +1,196 @@
+//! Runs from shards to checkpoints.
+
+use std::fs;
+
+use crate::support::{Entry, Place, jpeg, lines, run, succeed, tensors};
+
+#[test]
+fn every_preset_trains_with_and_without_batch_norms() {
+    let place = Place::new();
+    let pattern = place.shards("train", 1, 8);
+    for (preset, width) in [("c10", "16"), ("stl10", "32"), ("in128", "32")] {
+        for use_bn in ["true", "false"] {
+            let out = format!("{preset}-{use_bn}");
+            let mut command = crate::support::program();
+            command.args([
+                "--preset",
+                preset,
+                "--shards",
+                &pattern,
+                "--ndf",
+                "4",
+                "--n-rkhs",
+                width,
+                "--n-depth",
+                "1",
+            ]);
+            command.args([
+                "--use-bn",
+                use_bn,
+                "--batch-size",
+                "4",
+                "--steps",
+                "2",
+                "--log-every",
+                "1",
+                "--device",
+                "cpu",
+            ]);
+            command.arg("--out").arg(place.path(&out)).env("AMDIM_STREAM_CACHE", place.path("cache"));
+            succeed(&mut command);
+            let metrics = lines(&place.path(&out).join("metrics.jsonl"));
+            assert_eq!(metrics.len(), 2);
+            for name in
+                ["loss", "chance", "1t5", "1t7", "5t5", "penalty", "linear", "mlp", "images_per_second", "lr"]
+            {
+                assert!(metrics[1][name].is_f64(), "{preset}: no {name} in {}", metrics[1]);
+            }
+        }
+    }
+}
+
+#[test]
+fn results_do_not_depend_on_the_number_of_workers() {
+    let place = Place::new();
+    let pattern = place.shards("train", 3, 20);
+    for workers in ["1", "2", "7"] {
+        succeed(&mut place.train(&pattern, workers, &["--steps", "6", "--workers", workers]));
+    }
+    let one = tensors(&place.path("1"), 6);
+    assert!(one == tensors(&place.path("2"), 6) && one == tensors(&place.path("7"), 6));
+}
+
+#[test]
+fn a_resolved_configuration_repeats_the_run() {
+    let place = Place::new();
+    let pattern = place.shards("train", 2, 20);
+    succeed(&mut place.train(&pattern, "first", &["--epochs", "1.5", "--seed", "7", "--lr", "1e-3"]));
+    let mut again = crate::support::program();
+    again.arg("--config").arg(place.path("first/config.toml")).arg("--out").arg(place.path("second"));
+    again.env("AMDIM_STREAM_CACHE", place.path("cache"));
+    succeed(&mut again);
+    assert!(tensors(&place.path("first"), 3) == tensors(&place.path("second"), 3));
+}
+
+#[test]
+fn training_lowers_the_loss_and_validates_the_probes() {
+    let place = Place::new();
+    let pattern = place.shards("train", 3, 32);
+    let validation = place.shards("val", 1, 12);
+    let more = ["--steps", "60", "--lr", "2e-3", "--val-shards", &validation, "--validate-every", "5"];
+    succeed(&mut place.train(&pattern, "run", &more));
+    let metrics = lines(&place.path("run/metrics.jsonl"));
+    let losses: Vec<_> = metrics
+        .iter()
+        .filter(|line| line["kind"] == "train")
+        .map(|line| line["loss"].as_f64().unwrap())
+        .collect();
+    let mean = |part: &[f64]| part.iter().sum::<f64>() / part.len() as f64;
+    assert!(mean(&losses[50..]) < mean(&losses[..10]) - 0.5, "{losses:?}");
+    // 96 samples are 6 steps an epoch: after every fifth epoch, which the last step ends.
+    let validated: Vec<_> = metrics
+        .iter()
+        .filter(|line| line["kind"] == "validation")
+        .map(|line| line["step"].as_u64().unwrap())
+        .collect();
+    assert_eq!(validated, [30, 60]);
+}
+
+#[test]
+fn unlabelled_data_trains_without_probes() {
+    let place = Place::new();
+    let samples =
+        (0..20).map(|number| Entry { key: format!("{number:03}"), image: jpeg(number), label: None });
+    place.write("bare.tar", samples);
+    let pattern = place.path("bare.tar").to_str().unwrap().to_owned();
+    succeed(&mut place.train(&pattern, "run", &["--steps", "2"]));
+    let metrics = lines(&place.path("run/metrics.jsonl"));
+    assert!(metrics[0]["loss"].is_f64() && metrics[0]["linear"].is_null());
+}
+
+/// 200 samples of which four are damaged, a shard that is cut and one that is empty.
+fn damaged(place: &Place) -> String {
+    let sample = |number: usize| {
+        let mut image = jpeg(number);
+        match number {
+            30 => image.truncate(image.len() / 2),
+            77 => image = b"<html>not found</html>".to_vec(),
+            123 => image.clear(),
+            199 => image[..64].fill(0),
+            _ => {}
+        }
+        Entry { key: format!("{number:05}"), image, label: Some((number % 3).to_string()) }
+    };
+    place.write("mixed-000.tar", (0..100).map(sample));
+    place.write("mixed-001.tar", (100..200).map(sample));
+    place.write("mixed-002.tar", (200..240).map(sample));
+    let cut = fs::read(place.path("mixed-002.tar")).unwrap();
+    fs::write(place.path("mixed-002.tar"), &cut[..cut.len() / 2 + 100]).unwrap();
+    fs::write(place.path("mixed-003.tar"), "").unwrap();
+    place.pattern("mixed", 4)
+}
+
+#[test]
+fn damaged_samples_and_shards_are_skipped_and_listed() {
+    let place = Place::new();
+    let pattern = damaged(&place);
+    succeed(&mut place.train(&pattern, "run", &["--epochs", "2"]));
+    let listed = lines(&place.path("run/bad-samples.jsonl"));
+    for key in ["00030", "00077", "00123", "00199"] {
+        let found = listed.iter().filter(|line| line["key"] == key).count();
+        assert_eq!(found, 1, "{key} in {listed:?}");
+    }
+    for shard in ["mixed-002.tar", "mixed-003.tar"] {
+        let names = |line: &&serde_json::Value| line["shard"].as_str().unwrap().ends_with(shard);
+        let line = listed.iter().find(names).unwrap_or_else(|| panic!("no {shard} in {listed:?}"));
+        assert!(line["offset"].is_u64() && line["reason"].is_string(), "{line}");
+    }
+}
+
+#[test]
+fn too_many_damaged_samples_stop_the_run_with_the_last_one() {
+    let place = Place::new();
+    let pattern = damaged(&place);
+    let said = run(&mut place.train(&pattern, "run", &["--epochs", "2", "--max-bad", "2"]));
+    assert_eq!(said.code, Some(1), "{}", said.stderr);
+    assert!(said.stderr.contains("--max-bad") || said.stderr.contains("max_bad"), "{}", said.stderr);
+    assert!(said.stderr.contains("mixed-00"), "{}", said.stderr);
+}
+
+#[test]
+fn a_loss_that_is_not_finite_stops_the_run_and_names_the_samples() {
+    let place = Place::new();
+    let pattern = place.shards("train", 3, 20);
+    let said =
+        run(&mut place.train(&pattern, "run", &["--steps", "40", "--lr", "1e30", "--checkpoint-every", "1"]));
+    assert_eq!(said.code, Some(1), "{}", said.stderr);
+    assert!(said.stderr.contains("is not finite"), "{}", said.stderr);
+    let text = fs::read_to_string(place.path("run/broken-batch.json")).unwrap();
+    let broken: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(broken["samples"].as_array().unwrap().len(), 16);
+    assert!(broken["samples"][0]["key"].is_string());
+    let step = broken["step"].as_u64().unwrap();
+    tensors(&place.path("run"), step); // the checkpoint before it is there
+}
+
+#[test]
+fn a_linear_probe_judges_the_trained_and_the_initial_encoder() {
+    let place = Place::new();
+    let pattern = place.shards("train", 2, 30);
+    let validation = place.shards("val", 1, 12);
+    succeed(&mut place.train(&pattern, "run", &["--steps", "3"]));
+    let mut eval = crate::support::program();
+    eval.args(["eval", "linear", "--baseline", "--val-shards", &validation, "--checkpoint"])
+        .arg(place.path("run"));
+    eval.env("AMDIM_STREAM_CACHE", place.path("cache"));
+    let said = succeed(&mut eval);
+    let reports: Vec<serde_json::Value> =
+        said.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let encoders: Vec<_> = reports.iter().map(|report| (&report["encoder"], &report["step"])).collect();
+    assert_eq!(encoders, [(&"initial".into(), &0.into()), (&"trained".into(), &3.into())]);
+    for report in &reports {
+        assert_eq!(report["report"]["samples"], 12);
+        assert!((0.0..=1.0).contains(&report["report"]["top1"].as_f64().unwrap()));
+    }
+    assert_eq!(succeed(&mut eval).stdout, said.stdout, "an evaluation repeats to the bit");
+}

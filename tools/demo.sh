@@ -1,0 +1,30 @@
+#!/bin/sh
+# What `make demo` does once the program is built: a small dataset, a short training, an evaluation. An interrupted
+# demo goes on where it stopped; `rm -r runs/demo` makes the next one start anew.
+set -eu
+cd "$(dirname "$0")/.."
+
+program=target/release/amdim-stream
+demo=runs/demo
+data=$demo/data
+
+if [ ! -d "$data" ]; then
+    rm -rf "$data.partial"
+    "$program" synth --out "$data.partial" --side 32 --count 4000 --shards 4 --seed 1 --prefix train
+    "$program" synth --out "$data.partial" --side 32 --count 1000 --shards 2 --seed 1 --prefix val
+    mv "$data.partial" "$data"
+fi
+
+"$program" --preset c10 --shards "$data/train-<000..003>.tar" --val-shards "$data/val-<000..001>.tar" \
+    --ndf 32 --n-rkhs 256 --batch-size 64 --steps 1000 --lr 1e-3 --validate-every 4 --checkpoint-every 250 \
+    --seed 1 --out "$demo/run" >/dev/null
+
+printf '\nlinear probe on frozen features, %s validation images, ten classes:\n' 1000
+"$program" eval linear --checkpoint "$demo/run" --baseline
+
+cat <<TXT
+
+run folder:  $demo/run  (config.toml, metrics.jsonl, checkpoints/)
+your shards: $program --preset in128 --shards '/data/train-<000..999>.tar' --out runs/mine
+images in class folders first become shards: $program pack IMAGES --out /data
+TXT
