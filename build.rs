@@ -8,8 +8,5 @@ fn main() {
     // `.libtorch` is a link inside the checkout; what it points to outlives the checkout.
     let folder = fs::canonicalize(&folder).expect("torch-sys found libtorch there");
     // Beside the binary first: a binary that is carried to another machine can bring or find its libtorch there.
-    println!(
-        "cargo:rustc-link-arg=-Wl,-rpath,$ORIGIN:$ORIGIN/libtorch/lib:{}",
-        folder.display()
-    );
+    println!("cargo:rustc-link-arg=-Wl,-rpath,$ORIGIN:$ORIGIN/libtorch/lib:{}", folder.display());
 }

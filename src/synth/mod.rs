@@ -70,7 +70,10 @@ pub struct Size {
 impl Size {
     fn check(self) -> Result<Self> {
         let fits = |side| (32..=500).contains(&side);
-        ensure!(fits(self.width) && fits(self.height), "{self} is out of bounds: both sides are from 32 to 500 pixels");
+        ensure!(
+            fits(self.width) && fits(self.height),
+            "{self} is out of bounds: both sides are from 32 to 500 pixels"
+        );
         Ok(self)
     }
 }

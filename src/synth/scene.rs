@@ -103,7 +103,7 @@ impl Background {
         let placement = Placement::draw(random, 0.0, 0.0, 1.0);
         let texture = random.pick(&Texture::ALL);
         let period = random.between(0.12, 0.3);
-        let strength = random.between(0.0, 0.3);
+        let strength = random.between(0.0, 0.2);
         Self {
             color: color(random, 0.25, 0.75),
             right: change(random, 0.3),

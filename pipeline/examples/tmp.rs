@@ -1,1 +1,0 @@
-fn main(){ pipeline::augment::bench_resize() }

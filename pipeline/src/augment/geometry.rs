@@ -1,0 +1,57 @@
+//! Operations that move pixels.
+
+use super::{edit::Crop, planes::Planes};
+
+/// Moves the content `dx` pixels to the right and `dy` down; the uncovered border shows its mirror image.
+pub(crate) fn translate(image: &Planes, dx: i32, dy: i32, out: &mut Planes) {
+    out.reshape(image.width, image.height);
+    let width = image.width;
+    let planes = image.pixels.chunks_exact(width * image.height);
+    for (plane, out) in planes.zip(out.pixels.chunks_exact_mut(width * image.height)) {
+        for (y, out) in out.chunks_exact_mut(width).enumerate() {
+            let row = &plane[reflect(y as i32 - dy, image.height) * width..][..width];
+            for (x, out) in out.iter_mut().enumerate() {
+                *out = row[reflect(x as i32 - dx, width)];
+            }
+        }
+    }
+}
+
+/// The pixel of a row of `length` that `at` shows when the row goes on as its mirror image, its last pixel not repeated.
+fn reflect(at: i32, length: usize) -> usize {
+    let last = length as i32 - 1;
+    if last == 0 {
+        return 0;
+    }
+    let at = at.rem_euclid(2 * last);
+    at.min(2 * last - at) as usize
+}
+
+/// Cuts out a rectangle.
+pub(crate) fn crop(image: &Planes, crop: Crop, out: &mut Planes) {
+    out.reshape(crop.width as usize, crop.height as usize);
+    let planes = image.pixels.chunks_exact(image.width * image.height);
+    for (plane, out) in planes.zip(out.pixels.chunks_exact_mut(out.width * out.height)) {
+        let rows = plane.chunks_exact(image.width).skip(crop.top as usize);
+        for (row, out) in rows.zip(out.chunks_exact_mut(crop.width as usize)) {
+            out.copy_from_slice(&row[crop.left as usize..][..crop.width as usize]);
+        }
+    }
+}
+
+/// Turns left into right.
+pub(crate) fn mirror(image: &mut Planes) {
+    let width = image.width;
+    image.pixels.chunks_exact_mut(width).for_each(<[u8]>::reverse);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::reflect;
+
+    #[test]
+    fn reflection_does_not_repeat_the_edge() {
+        let seen: Vec<_> = (-4..8).map(|at| reflect(at, 4)).collect();
+        assert_eq!(seen, [2, 3, 2, 1, 0, 1, 2, 3, 2, 1, 0, 1]);
+    }
+}

@@ -1,0 +1,153 @@
+//! The batching thread: answers in order, copied into slabs.
+
+use std::{
+    collections::VecDeque,
+    convert::Infallible,
+    sync::{Arc, atomic::Ordering::Relaxed},
+};
+
+use crossbeam::{
+    channel::{Receiver, Sender},
+    select,
+};
+
+use crate::{
+    Batch, Lease, Result, Shape, Skipped, Slab,
+    draft::Draft,
+    faults::Tally,
+    stats::Counters,
+    worker::{Answer, Outcome},
+};
+
+/// The batching thread's ends of the channels.
+#[derive(Debug)]
+pub(crate) struct Ends<S: Slab> {
+    pub(crate) answers: Receiver<Answer>,
+    /// Where the workers' buffers go back to.
+    pub(crate) spares: Sender<Vec<u8>>,
+    pub(crate) slabs: Receiver<S>,
+    /// Where leases send their slabs. As they and this thread hold it, `slabs` never disconnects: hence `hangup`.
+    pub(crate) home: Sender<S>,
+    pub(crate) batches: Sender<Result<Batch<S>>>,
+    /// Disconnects when the loader is dropped.
+    pub(crate) hangup: Receiver<Infallible>,
+}
+
+/// Makes batches of answers.
+#[derive(Debug)]
+pub(crate) struct Batcher<S: Slab> {
+    pub(crate) ends: Ends<S>,
+    pub(crate) counters: Arc<Counters>,
+    /// The shape of a full batch.
+    pub(crate) full: Shape,
+    pub(crate) drop_last: bool,
+    pub(crate) tally: Tally,
+    pub(crate) queue: Queue,
+    /// Bad samples that no batch has reported yet.
+    pub(crate) skipped: Vec<Skipped>,
+}
+
+impl<S: Slab> Batcher<S> {
+    /// Makes batches until the answers run out or nobody wants them; gives back the bad samples after the last one.
+    pub(crate) fn run(mut self) -> Vec<Skipped> {
+        while let Some(batch) = self.batch().transpose() {
+            let is_last = batch.is_err();
+            let is_sent = self.counters.batch.output(|| self.ends.batches.send(batch).is_ok());
+            if is_last || !is_sent {
+                break;
+            }
+        }
+        self.skipped
+    }
+
+    fn batch(&mut self) -> Result<Option<Batch<S>>> {
+        let mut draft = None;
+        while let Some(Answer { outcome, views, .. }) = self.next() {
+            match outcome {
+                Outcome::Good(sample) => {
+                    let Some(draft) = self.draft(&mut draft) else {
+                        return Ok(None);
+                    };
+                    self.counters.batch.work(|| draft.push(&sample, &views));
+                    self.counters.samples.fetch_add(1, Relaxed);
+                    self.tally.good()?;
+                }
+                Outcome::Bad(skipped) => self.skip(skipped)?,
+                Outcome::Failed(error) => return Err(error),
+            }
+            // There is room for every buffer; without workers nobody needs it.
+            drop(self.ends.spares.try_send(views));
+            if let Some(batch) = draft.take_if(|draft| draft.is_full()) {
+                return Ok(Some(self.finish(batch)));
+            }
+        }
+        Ok(draft.filter(|_| !self.drop_last).map(|draft| self.finish(draft)))
+    }
+
+    /// The next answer in order; none at the end, or when the loader is gone.
+    fn next(&mut self) -> Option<Answer> {
+        loop {
+            if let Some(answer) = self.queue.pop() {
+                return Some(answer);
+            }
+            let answer = self.counters.batch.input(|| receive(&self.ends.answers, &self.ends.hangup))?;
+            self.queue.insert(answer);
+        }
+    }
+
+    /// The batch being filled, begun when there is none. None when the loader is gone.
+    fn draft<'a>(&self, draft: &'a mut Option<Draft<S>>) -> Option<&'a mut Draft<S>> {
+        if draft.is_none() {
+            let slab = self.counters.batch.output(|| receive(&self.ends.slabs, &self.ends.hangup))?;
+            *draft = Some(Draft::new(Lease::new(slab, self.ends.home.clone()), self.full));
+        }
+        draft.as_mut()
+    }
+
+    fn finish(&mut self, draft: Draft<S>) -> Batch<S> {
+        let mut batch = self.counters.batch.work(|| draft.finish());
+        batch.skipped = std::mem::take(&mut self.skipped);
+        batch
+    }
+
+    fn skip(&mut self, skipped: Skipped) -> Result<()> {
+        tracing::debug!("skipped {skipped}");
+        self.counters.bad.fetch_add(1, Relaxed);
+        self.skipped.push(skipped.clone());
+        self.tally.bad(skipped)
+    }
+}
+
+/// The next message; none when the other side or the loader hung up.
+fn receive<T>(from: &Receiver<T>, hangup: &Receiver<Infallible>) -> Option<T> {
+    select! {
+        recv(from) -> message => message.ok(),
+        recv(hangup) -> _ => None,
+    }
+}
+
+/// Puts answers into the order of their numbers.
+#[derive(Debug, Default)]
+pub(crate) struct Queue {
+    /// The number of the first entry.
+    first: u64,
+    /// Answers that came early, with gaps for those still to come.
+    answers: VecDeque<Option<Answer>>,
+}
+
+impl Queue {
+    fn insert(&mut self, answer: Answer) {
+        let at = (answer.number - self.first) as usize;
+        if at >= self.answers.len() {
+            self.answers.resize_with(at + 1, || None);
+        }
+        self.answers[at] = Some(answer);
+    }
+
+    fn pop(&mut self) -> Option<Answer> {
+        let answer = self.answers.front_mut()?.take()?;
+        self.answers.pop_front();
+        self.first += 1;
+        Some(answer)
+    }
+}

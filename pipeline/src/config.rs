@@ -1,0 +1,74 @@
+//! How a loader is set up.
+
+use std::thread;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Error, FaultBudget, Recipe, Result, Shape, Slab};
+
+/// How samples become batches.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LoaderConfig {
+    /// Threads that decode and augment. Batches do not depend on their number.
+    pub workers: usize,
+    /// Samples of a batch.
+    pub batch_size: usize,
+    /// Finished batches that may wait to be taken.
+    pub prefetch: usize,
+    /// What all randomness is derived from, together with epoch, sample and view.
+    pub seed: u64,
+    /// Whether the last samples of a finite stream are left out when they fill no batch.
+    pub drop_last: bool,
+    /// Images of more pixels are bad samples.
+    pub max_pixels: u64,
+    /// How many bad samples to put up with.
+    pub faults: FaultBudget,
+}
+
+impl Default for LoaderConfig {
+    fn default() -> Self {
+        Self {
+            workers: thread::available_parallelism().map_or(1, usize::from),
+            batch_size: 200,
+            prefetch: 2,
+            seed: 0,
+            drop_last: false,
+            max_pixels: 100_000_000,
+            faults: FaultBudget::default(),
+        }
+    }
+}
+
+impl LoaderConfig {
+    /// Slabs that a loader needs so that nobody waits for one: one being filled, those that wait, one in use.
+    ///
+    /// Who holds on to several batches adds one for each further batch.
+    pub fn slabs(&self) -> usize {
+        self.prefetch + 2
+    }
+
+    /// The shape of a full batch: [`Shape::bytes`] is what a slab must hold.
+    pub fn shape(&self, recipe: &Recipe) -> Shape {
+        Shape { views: recipe.views.len(), samples: self.batch_size, side: recipe.side as usize }
+    }
+
+    /// Refuses what cannot work.
+    pub(crate) fn check<S: Slab>(&self, recipe: &Recipe, slabs: &[S]) -> Result<()> {
+        let needed = self.shape(recipe).bytes();
+        let smallest = slabs.iter().map(|slab| slab.as_ref().len()).min().unwrap_or(0);
+        let wrong = if self.workers == 0 {
+            "`workers` is 0\nhint: 1 or more".to_owned()
+        } else if needed == 0 {
+            "a batch would be empty\nhint: `batch_size`, views and side of the recipe are 1 or more"
+                .to_owned()
+        } else if slabs.len() < self.slabs() {
+            format!("{} slabs are too few\nhint: `prefetch` + 2 = {}", slabs.len(), self.slabs())
+        } else if smallest < needed {
+            format!("a slab of {smallest} bytes is too small\nhint: a batch takes {needed}")
+        } else {
+            return Ok(());
+        };
+        Err(Error::Config(wrong))
+    }
+}

@@ -1,0 +1,108 @@
+//! What can go wrong between an encoded sample and a batch.
+
+use std::sync::Arc;
+
+use crate::{FaultBudget, Skipped};
+
+/// The result of a stage of the pipeline.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What can go wrong between an encoded sample and a batch.
+///
+/// The first six concern one image: the [`Loader`](crate::Loader) counts them against its
+/// [`FaultBudget`](crate::FaultBudget) and goes on. The others end it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The sample has no image.
+    #[error("has no image")]
+    NoImage,
+    /// The bytes are of another format, whatever the file is called.
+    #[error("is neither a JPEG nor a PNG")]
+    Format,
+    /// The JPEG is damaged or cut short.
+    #[error("is a damaged JPEG")]
+    Jpeg(#[source] turbojpeg::Error),
+    /// The PNG is damaged or cut short.
+    #[error("is a damaged PNG")]
+    Png(#[source] image::ImageError),
+    /// The image has, or would get, more pixels than are allowed; nothing has been allocated for them.
+    #[error("needs {width}×{height} pixels, above the limit of {limit}")]
+    TooLarge {
+        /// Pixels in a row.
+        width: u64,
+        /// Rows.
+        height: u64,
+        /// The most pixels allowed.
+        limit: u64,
+    },
+    /// The image has a size that the recipe does not turn into its own.
+    #[error("is {width}×{height} at the end of the recipe, not {side}×{side}")]
+    Size {
+        /// Pixels in a row.
+        width: u32,
+        /// Rows.
+        height: u32,
+        /// Width and height that the recipe promises.
+        side: u32,
+    },
+    /// The image cannot be written as a JPEG.
+    #[error("cannot encode a JPEG of {width}×{height} pixels")]
+    Encode {
+        /// Pixels in a row.
+        width: u32,
+        /// Rows.
+        height: u32,
+        /// The cause.
+        source: turbojpeg::Error,
+    },
+    /// More samples are bad than the budget allows.
+    #[error(
+        "{bad} of {seen} samples are bad, more than {budget}; the last: {last}\n\
+         hint: a larger budget (`--max-bad`) goes on all the same"
+    )]
+    Faults {
+        /// Bad samples so far.
+        bad: u64,
+        /// Samples so far, bad ones included.
+        seen: u64,
+        /// What is allowed.
+        budget: FaultBudget,
+        /// The last bad one.
+        last: Skipped,
+    },
+    /// The shards cannot be read on.
+    #[error("the samples end early")]
+    Samples(#[from] shards::Error),
+    /// A decoding thread panicked, which is a bug; this is the sample it had in hand.
+    #[error(
+        "a worker panicked on sample `{key}`, shard `{shard}` at byte {offset}; its message is on stderr"
+    )]
+    Worker {
+        /// The shard.
+        shard: Arc<str>,
+        /// Byte at which the image's data begins.
+        offset: u64,
+        /// The sample.
+        key: String,
+    },
+    /// A thread panicked outside its samples, which is a bug.
+    #[error("thread `{thread}` panicked: {message}")]
+    Thread {
+        /// Its name.
+        thread: String,
+        /// What the panic said.
+        message: String,
+    },
+    /// A thread cannot be started.
+    #[error("cannot start thread `{thread}`")]
+    Spawn {
+        /// Its name.
+        thread: String,
+        /// The cause.
+        source: std::io::Error,
+    },
+    /// The configuration cannot work.
+    #[error("{0}")]
+    Config(String),
+}

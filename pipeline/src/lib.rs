@@ -1,0 +1,65 @@
+//! From encoded samples to augmented host batches.
+//!
+//! ```text
+//! reader ─jobs(2w)─► decode-0 … decode-(w−1) ─answers(2w)─► batch ─batches(prefetch)─► whoever iterates
+//!                      ▲─────────── spares(3w) ───────────────┘ ▲──────── slabs ──────────┘
+//! ```
+//!
+//! A [`Loader`] decodes [`shards::Sample`]s, makes their views by a [`Recipe`] and lays them into slabs, on `w` workers.
+//! Channels are bounded and buffers go round, so its memory is fixed once its largest image has been seen. Batches are
+//! the same, to the bit, for any number of workers: samples are numbered, and all that is random about one follows from
+//! (seed, epoch, index, view). Images come out as Pillow and torchvision would have made them, also to the bit.
+//!
+//! ```
+//! use pipeline::{Loader, LoaderConfig, Preset, Rgb, encode_jpeg};
+//! use shards::{Position, Sample};
+//!
+//! let jpeg = encode_jpeg(&Rgb::black(40, 30), 90)?;
+//! let samples = (0..6).map(move |index| {
+//!     Ok(Sample {
+//!         shard: "train-000.tar".into(),
+//!         key: format!("{index:04}"),
+//!         offset: 512,
+//!         index,
+//!         epoch: 0,
+//!         image: jpeg.clone().into(),
+//!         label: Some(3),
+//!         next: Position { epoch: 0, offset: index + 1 },
+//!     })
+//! });
+//! let recipe = Preset::Stl10.recipe();
+//! let config = LoaderConfig { workers: 2, batch_size: 4, ..LoaderConfig::default() };
+//! let slab = vec![0; config.shape(&recipe).bytes()];
+//! for batch in Loader::spawn(samples, recipe, vec![slab; config.slabs()], &config)? {
+//!     let batch = batch?;
+//!     println!("{:?}: {} bytes, labels {:?}", batch.shape, batch.bytes().len(), batch.labels);
+//! }
+//! # Ok::<(), pipeline::Error>(())
+//! ```
+
+mod augment;
+mod batch;
+mod batcher;
+mod config;
+mod decode;
+mod draft;
+mod encode;
+mod error;
+mod faults;
+mod loader;
+mod rgb;
+mod stats;
+mod worker;
+
+pub use augment::{
+    Augmenter, Crop, Edit, Editor, Normalization, Occasion, Op, Plan, Preset, Recipe, edit, resize,
+};
+pub use batch::{Batch, Lease, Shape, Slab};
+pub use config::LoaderConfig;
+pub use decode::{Decoder, decode};
+pub use encode::encode_jpeg;
+pub use error::{Error, Result};
+pub use faults::{FaultBudget, Skipped};
+pub use loader::Loader;
+pub use rgb::Rgb;
+pub use stats::{StageStats, Stats};

@@ -1,0 +1,235 @@
+//! Starts the threads, hands out their batches, joins them.
+
+use std::{
+    any::Any,
+    convert::Infallible,
+    sync::Arc,
+    thread::{self, JoinHandle},
+};
+
+use crossbeam::channel::{Receiver, Sender, bounded};
+use shards::Sample;
+
+use crate::{
+    Augmenter, Batch, Decoder, Error, LoaderConfig, Occasion, Recipe, Result, Rgb, Shape, Skipped, Slab,
+    Stats,
+    batcher::{self, Batcher, Queue},
+    faults::Tally,
+    stats::Counters,
+    worker::{self, Job},
+};
+
+/// Decodes, augments and batches samples on threads of its own; an iterator over the batches.
+///
+/// Batches are the same for any number of workers and any timing. After an error the iterator ends. Dropping the loader
+/// hangs up on the threads and joins them, which takes as long as the samples in hand, or as long as the source takes
+/// to give its next sample.
+#[derive(Debug)]
+pub struct Loader<S: Slab> {
+    /// Gone when the stream has ended.
+    batches: Option<Receiver<Result<Batch<S>>>>,
+    /// Nothing is ever sent: dropping it tells the batching thread that nobody listens.
+    hangup: Option<Sender<Infallible>>,
+    threads: Vec<JoinHandle<()>>,
+    batcher: Option<JoinHandle<Vec<Skipped>>>,
+    /// Bad samples after the last batch; known when the threads have ended.
+    trailing: Vec<Skipped>,
+    counters: Arc<Counters>,
+}
+
+impl<S: Slab> Loader<S> {
+    /// Starts loading. There must be [`LoaderConfig::slabs`] slabs, each large enough for a batch.
+    ///
+    /// Of the errors in `samples`, [`shards::Error::Sample`] counts as a bad sample; any other ends the stream.
+    pub fn spawn(
+        samples: impl Iterator<Item = shards::Result<Sample>> + Send + 'static,
+        recipe: Recipe,
+        slabs: Vec<S>,
+        config: &LoaderConfig,
+    ) -> Result<Self> {
+        config.check(&recipe, &slabs)?;
+        Self::spawn_with(samples, slabs, config.shape(&recipe), config, |counters| {
+            renderer(recipe.clone(), config, counters)
+        })
+    }
+
+    /// Starts loading batches of shape `full`, whose views come from one renderer for each worker.
+    fn spawn_with<R>(
+        samples: impl Iterator<Item = shards::Result<Sample>> + Send + 'static,
+        slabs: Vec<S>,
+        full: Shape,
+        config: &LoaderConfig,
+        renderer: impl Fn(Arc<Counters>) -> Result<R>,
+    ) -> Result<Self>
+    where
+        R: FnMut(&Sample, &mut [u8]) -> Result<()> + Send + 'static,
+    {
+        let counters = Arc::new(Counters::default());
+        let (job_sender, jobs) = bounded(2 * config.workers);
+        let (answer_sender, answers) = bounded(2 * config.workers);
+        let (spare_sender, spares) =
+            filled(vec![vec![0; full.views * full.view_bytes()]; 3 * config.workers]);
+        let (home, slabs) = filled(slabs);
+        let (batch_sender, batches) = bounded(config.prefetch);
+        let (hangup_sender, hangup) = bounded(0);
+
+        let reader_counters = counters.clone();
+        let mut threads = vec![spawn("reader", move || {
+            read(samples, &job_sender, &reader_counters);
+        })?];
+        for number in 0..config.workers {
+            let (spares, jobs, answers) = (spares.clone(), jobs.clone(), answer_sender.clone());
+            let ends = worker::Ends { spares, jobs, answers };
+            let (counters, render) = (counters.clone(), renderer(counters.clone())?);
+            threads.push(spawn(&format!("decode-{number}"), move || {
+                worker::run(ends, &counters, render);
+            })?);
+        }
+        let ends =
+            batcher::Ends { answers, spares: spare_sender, slabs, home, batches: batch_sender, hangup };
+        let batcher = Batcher {
+            ends,
+            counters: counters.clone(),
+            full,
+            drop_last: config.drop_last,
+            tally: Tally::new(config.faults),
+            queue: Queue::default(),
+            skipped: Vec::new(),
+        };
+        let batcher = Some(spawn("batch", move || batcher.run())?);
+        let (batches, hangup, trailing) = (Some(batches), Some(hangup_sender), Vec::new());
+        Ok(Self { batches, hangup, threads, batcher, trailing, counters })
+    }
+
+    /// What the threads have done so far.
+    pub fn stats(&self) -> Stats {
+        self.counters.snapshot()
+    }
+
+    /// Ends the loader and gives the bad samples that no batch has reported.
+    ///
+    /// Once the iterator has ended, by an error or without, these are the ones after the last batch.
+    pub fn finish(mut self) -> Vec<Skipped> {
+        // A panic that mattered has been reported by the iterator.
+        drop(self.join());
+        std::mem::take(&mut self.trailing)
+    }
+
+    /// Hangs up and waits for the threads; an error names one that panicked.
+    fn join(&mut self) -> Result<()> {
+        (self.batches, self.hangup) = (None, None);
+        let batcher = self.batcher.take().map_or_else(|| Ok(Vec::new()), join);
+        let threads: Vec<Result<()>> = self.threads.drain(..).map(join).collect();
+        self.trailing.extend(batcher?);
+        threads.into_iter().collect()
+    }
+}
+
+impl<S: Slab> Iterator for Loader<S> {
+    type Item = Result<Batch<S>>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        match self.batches.as_ref()?.recv() {
+            Ok(Ok(batch)) => Some(Ok(batch)),
+            Ok(Err(error)) => {
+                self.batches = None;
+                Some(Err(error))
+            }
+            Err(_) => self.join().err().map(Err),
+        }
+    }
+}
+
+impl<S: Slab> Drop for Loader<S> {
+    fn drop(&mut self) {
+        // Nobody is left to hear of a panic.
+        drop(self.join());
+    }
+}
+
+/// The reading thread: sends samples until they run out or nobody wants them.
+fn read(mut samples: impl Iterator<Item = shards::Result<Sample>>, jobs: &Sender<Job>, counters: &Counters) {
+    let mut number = 0;
+    while let Some(sample) = counters.read.work(|| samples.next()) {
+        if !counters.read.output(|| jobs.send((number, sample)).is_ok()) {
+            return;
+        }
+        number += 1;
+    }
+}
+
+/// Decodes and augments, with memory of its own.
+fn renderer(
+    recipe: Recipe,
+    config: &LoaderConfig,
+    counters: Arc<Counters>,
+) -> Result<impl FnMut(&Sample, &mut [u8]) -> Result<()> + Send + use<>> {
+    let mut decoder = Decoder::new(config.max_pixels)?;
+    let mut augmenter = Augmenter::new(recipe);
+    let mut image = Rgb::default();
+    let seed = config.seed;
+    Ok(move |sample: &Sample, views: &mut [u8]| {
+        counters.decode.work(|| decoder.decode(&sample.image, &mut image))?;
+        let occasion = Occasion { seed, epoch: sample.epoch, index: sample.index };
+        counters.augment.work(|| augmenter.render(&image, occasion, views))
+    })
+}
+
+/// A channel with all of `items` in it, and room for no more.
+fn filled<T>(items: Vec<T>) -> (Sender<T>, Receiver<T>) {
+    let (sender, receiver) = bounded(items.len());
+    for item in items {
+        sender.try_send(item).expect("there is room for every item");
+    }
+    (sender, receiver)
+}
+
+fn spawn<T: Send + 'static>(name: &str, body: impl FnOnce() -> T + Send + 'static) -> Result<JoinHandle<T>> {
+    let spawned = thread::Builder::new().name(name.to_owned()).spawn(body);
+    spawned.map_err(|source| Error::Spawn { thread: name.to_owned(), source })
+}
+
+fn join<T>(handle: JoinHandle<T>) -> Result<T> {
+    let thread = handle.thread().name().unwrap_or_default().to_owned();
+    handle.join().map_err(|panic| Error::Thread { thread, message: message(&*panic) })
+}
+
+/// What a panic said.
+fn message(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(ToString::to_string);
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use shards::Position;
+
+    use super::*;
+
+    fn sample(index: u64) -> Sample {
+        let (shard, key) = ("train-007.tar".into(), format!("{index:04}"));
+        let next = Position { epoch: 0, offset: index + 1 };
+        Sample { shard, key, offset: 512, index, epoch: 0, image: Bytes::new(), label: None, next }
+    }
+
+    #[test]
+    fn a_panicking_worker_ends_the_stream_naming_its_sample() {
+        let config = LoaderConfig { workers: 3, batch_size: 4, ..LoaderConfig::default() };
+        let full = Shape { views: 1, samples: 4, side: 2 };
+        let slabs = vec![vec![0; full.bytes()]; config.slabs()];
+        let samples = (0..).map(|index| Ok(sample(index)));
+        let loader = Loader::spawn_with(samples, slabs, full, &config, |_| {
+            Ok(|sample: &Sample, views: &mut [u8]| {
+                assert!(sample.index != 9, "a worker that must panic");
+                views.fill(sample.index as u8);
+                Ok(())
+            })
+        });
+        let results: Vec<_> = loader.unwrap().collect();
+        assert_eq!(results.len(), 3);
+        assert_eq!(results[1].as_ref().unwrap().view(0)[11..13], [4, 5]);
+        let error = results[2].as_ref().unwrap_err().to_string();
+        assert!(error.starts_with("a worker panicked on sample `0009`, shard `train-007.tar`"), "{error}");
+    }
+}

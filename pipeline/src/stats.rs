@@ -1,0 +1,119 @@
+//! What each stage did and what it waited for.
+
+use std::{
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
+    time::{Duration, Instant},
+};
+
+use rustix::time::{ClockId, clock_gettime};
+use serde::Serialize;
+
+/// What a [`Loader`](crate::Loader) has done so far, over all its threads.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Stats {
+    /// Samples that went into batches.
+    pub samples: u64,
+    /// Bad samples that were skipped.
+    pub bad: u64,
+    /// Taking samples from their source.
+    pub read: StageStats,
+    /// Encoded bytes to pixels. Its waits are those of the decoding threads for samples and for empty buffers.
+    pub decode: StageStats,
+    /// Pixels to views. It takes them from `decode` on the same thread; its output waits are for the batching thread.
+    pub augment: StageStats,
+    /// Views to batches. Its output waits are for slabs and for whoever takes the batches.
+    pub batch: StageStats,
+}
+
+/// Times of one stage in microseconds, summed over its threads.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct StageStats {
+    /// On the CPU.
+    pub cpu_us: u64,
+    /// At work, by the wall clock: more than `cpu_us` where cores or the disk are short.
+    pub wall_us: u64,
+    /// Waiting for something to work on.
+    pub input_us: u64,
+    /// Waiting for room to put the result.
+    pub output_us: u64,
+}
+
+/// The running sums behind [`Stats`].
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    pub(crate) samples: AtomicU64,
+    pub(crate) bad: AtomicU64,
+    pub(crate) read: Stage,
+    pub(crate) decode: Stage,
+    pub(crate) augment: Stage,
+    pub(crate) batch: Stage,
+}
+
+impl Counters {
+    pub(crate) fn snapshot(&self) -> Stats {
+        Stats {
+            samples: self.samples.load(Relaxed),
+            bad: self.bad.load(Relaxed),
+            read: self.read.snapshot(),
+            decode: self.decode.snapshot(),
+            augment: self.augment.snapshot(),
+            batch: self.batch.snapshot(),
+        }
+    }
+}
+
+/// Running sums of one stage, in nanoseconds.
+#[derive(Debug, Default)]
+pub(crate) struct Stage {
+    cpu: AtomicU64,
+    wall: AtomicU64,
+    input: AtomicU64,
+    output: AtomicU64,
+}
+
+impl Stage {
+    /// Does a piece of the stage's work.
+    pub(crate) fn work<R>(&self, work: impl FnOnce() -> R) -> R {
+        let before = thread_cpu();
+        let done = timed(&self.wall, work);
+        add(&self.cpu, thread_cpu().saturating_sub(before));
+        done
+    }
+
+    /// Waits for something to work on.
+    pub(crate) fn input<R>(&self, wait: impl FnOnce() -> R) -> R {
+        timed(&self.input, wait)
+    }
+
+    /// Waits for room for the result.
+    pub(crate) fn output<R>(&self, wait: impl FnOnce() -> R) -> R {
+        timed(&self.output, wait)
+    }
+
+    fn snapshot(&self) -> StageStats {
+        let us = |nanoseconds: &AtomicU64| nanoseconds.load(Relaxed) / 1_000;
+        StageStats {
+            cpu_us: us(&self.cpu),
+            wall_us: us(&self.wall),
+            input_us: us(&self.input),
+            output_us: us(&self.output),
+        }
+    }
+}
+
+fn timed<R>(sum: &AtomicU64, work: impl FnOnce() -> R) -> R {
+    let start = Instant::now();
+    let done = work();
+    add(sum, start.elapsed());
+    done
+}
+
+fn add(sum: &AtomicU64, time: Duration) {
+    sum.fetch_add(time.as_nanos() as u64, Relaxed);
+}
+
+/// CPU time of the calling thread.
+fn thread_cpu() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+}

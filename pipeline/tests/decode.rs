@@ -1,0 +1,158 @@
+//! Images of all kinds.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod common;
+
+use std::io::Cursor;
+
+use common::picture;
+use image::{DynamicImage, ImageBuffer, ImageFormat};
+use pipeline::{Error, Rgb, decode, encode_jpeg};
+use turbojpeg::{Compressor, Image, PixelFormat, Subsamp};
+
+const LIMIT: u64 = 1_000_000;
+
+fn png(image: impl Into<DynamicImage>) -> Vec<u8> {
+    let mut bytes = Cursor::new(Vec::new());
+    image.into().write_to(&mut bytes, ImageFormat::Png).unwrap();
+    bytes.into_inner()
+}
+
+/// A JPEG by a compressor set up otherwise.
+fn jpeg(
+    image: &Rgb,
+    format: PixelFormat,
+    set: impl FnOnce(&mut Compressor) -> turbojpeg::Result<()>,
+) -> Vec<u8> {
+    let mut compressor = Compressor::new().unwrap();
+    compressor.set_quality(95).unwrap();
+    set(&mut compressor).unwrap();
+    let (width, height) = (image.width as usize, image.height as usize);
+    let pitch = width * format.size();
+    let pixels = &image.pixels[..pitch * height];
+    compressor.compress_to_vec(Image { pixels, width, pitch, height, format }).unwrap()
+}
+
+fn mean_difference(a: &Rgb, b: &Rgb) -> f64 {
+    assert_eq!((a.width, a.height), (b.width, b.height));
+    let sum: u64 = a.pixels.iter().zip(&b.pixels).map(|(a, b)| u64::from(a.abs_diff(*b))).sum();
+    sum as f64 / a.pixels.len() as f64
+}
+
+fn smooth() -> Rgb {
+    let mut image = Rgb::black(61, 47);
+    for (i, value) in image.pixels.iter_mut().enumerate() {
+        *value = (i / 3 % 61 * 2 + i / 183 + i % 3 * 40) as u8;
+    }
+    image
+}
+
+#[test]
+fn a_jpeg_comes_back_nearly_as_it_was() {
+    let image = smooth();
+    assert!(mean_difference(&decode(&encode_jpeg(&image, 95).unwrap(), LIMIT).unwrap(), &image) < 1.5);
+}
+
+#[test]
+fn a_progressive_jpeg_has_the_pixels_of_the_baseline_one() {
+    let image = smooth();
+    let baseline = jpeg(&image, PixelFormat::RGB, |_| Ok(()));
+    let progressive = jpeg(&image, PixelFormat::RGB, |compressor| compressor.set_progressive(true));
+    assert_ne!(baseline, progressive);
+    assert_eq!(decode(&baseline, LIMIT).unwrap(), decode(&progressive, LIMIT).unwrap());
+}
+
+#[test]
+fn a_grayscale_jpeg_has_three_equal_channels() {
+    let gray = jpeg(&smooth(), PixelFormat::GRAY, |compressor| compressor.set_subsamp(Subsamp::Gray));
+    let image = decode(&gray, LIMIT).unwrap();
+    assert!(image.pixels.chunks(3).all(|pixel| pixel[0] == pixel[1] && pixel[1] == pixel[2]));
+    assert!(image.pixels.iter().any(|value| *value > 100));
+}
+
+#[test]
+fn a_cmyk_jpeg_is_converted_as_pillow_does() {
+    let image = decode(include_bytes!("data/cmyk.jpg"), LIMIT).unwrap();
+    assert_eq!(image, decode(include_bytes!("data/cmyk.png"), LIMIT).unwrap());
+}
+
+#[test]
+fn a_png_is_exact_and_loses_its_alpha() {
+    let image = picture(31, 17, 2);
+    let rgba = ImageBuffer::from_fn(31, 17, |x, y| {
+        let at = 3 * (y * 31 + x) as usize;
+        image::Rgba([image.pixels[at], image.pixels[at + 1], image.pixels[at + 2], (x * 8) as u8])
+    });
+    assert_eq!(decode(&png(rgba), LIMIT).unwrap(), image);
+}
+
+#[test]
+fn the_upper_half_of_16_bits_counts() {
+    let rgb = ImageBuffer::from_pixel(2, 1, image::Rgb([0x12FFu16, 0x3400, 0xFFFF]));
+    assert_eq!(decode(&png(rgb), LIMIT).unwrap().pixels, [0x12, 0x34, 0xFF, 0x12, 0x34, 0xFF]);
+    let gray = ImageBuffer::from_pixel(1, 1, image::LumaA([0x80FFu16, 7]));
+    assert_eq!(decode(&png(gray), LIMIT).unwrap().pixels, [0x80; 3]);
+}
+
+#[test]
+fn a_palette_is_looked_up() {
+    // 2×1 pixels of one bit each: 0 is (1, 2, 3), 1 is (250, 0, 7).
+    let mut bytes = b"\x89PNG\r\n\x1a\n".to_vec();
+    for (kind, data) in [
+        (b"IHDR", &[0, 0, 0, 2, 0, 0, 0, 1, 1, 3, 0, 0, 0][..]),
+        (b"PLTE", &[1, 2, 3, 250, 0, 7]),
+        // A stored deflate block: filter 0, bits 01.
+        (b"IDAT", &[0x78, 1, 1, 2, 0, 0xFD, 0xFF, 0, 0x40, 0, 0x42, 0, 0x41]),
+        (b"IEND", &[]),
+    ] {
+        bytes.extend((data.len() as u32).to_be_bytes());
+        let start = bytes.len();
+        bytes.extend(kind);
+        bytes.extend(data);
+        bytes.extend(crc32(&bytes[start..]).to_be_bytes());
+    }
+    assert_eq!(decode(&bytes, LIMIT).unwrap().pixels, [1, 2, 3, 250, 0, 7]);
+}
+
+fn crc32(bytes: &[u8]) -> u32 {
+    !bytes.iter().fold(!0, |crc, byte| {
+        (0..8).fold(crc ^ u32::from(*byte), |crc, _| (crc >> 1) ^ (0xEDB8_8320 & (crc & 1).wrapping_neg()))
+    })
+}
+
+#[test]
+fn a_file_cut_short_is_an_error_wherever_it_ends() {
+    let image = picture(200, 150, 1);
+    let opaque = ImageBuffer::<image::Rgb<u8>, _>::from_raw(200, 150, image.pixels.clone()).unwrap();
+    for whole in [encode_jpeg(&image, 90).unwrap(), png(opaque)] {
+        assert!(decode(&whole, LIMIT).is_ok());
+        for percent in [1, 10, 50, 90, 98] {
+            let cut = &whole[..whole.len() * percent / 100];
+            assert!(
+                matches!(decode(cut, LIMIT), Err(Error::Jpeg(_) | Error::Png(_) | Error::Format)),
+                "{percent} %"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_huge_header_is_refused_before_memory_is_taken() {
+    let mut bytes = encode_jpeg(&picture(16, 16, 0), 90).unwrap();
+    let header = bytes.windows(2).position(|marker| marker == [0xFF, 0xC0]).unwrap();
+    bytes[header + 5..header + 9].copy_from_slice(&[0xFF, 0xDC, 0xFF, 0xDC]);
+    let error = decode(&bytes, LIMIT).unwrap_err();
+    assert!(matches!(error, Error::TooLarge { width: 65_500, height: 65_500, limit: LIMIT }), "{error}");
+    assert!(matches!(
+        decode(&encode_jpeg(&picture(16, 16, 0), 90).unwrap(), 255),
+        Err(Error::TooLarge { .. })
+    ));
+}
+
+#[test]
+fn the_format_is_told_from_the_bytes() {
+    assert!(matches!(decode(b"", LIMIT), Err(Error::NoImage)));
+    assert!(matches!(decode(b"GIF89a", LIMIT), Err(Error::Format)));
+    assert!(matches!(decode(&[0xFF, 0xD8, 0xFF], LIMIT), Err(Error::Jpeg(_))));
+}
