@@ -2,9 +2,8 @@
 //!
 //! `cargo bench -p pipeline --bench loader`
 
-use bytes::Bytes;
 use pipeline::{Decoder, Loader, LoaderConfig, Preset, Rgb, StageStats, Stats};
-use shards::{Position, Sample};
+use shards::{Encoded, Position, Sample};
 
 use common::{Table, measure, once};
 
@@ -15,7 +14,7 @@ const PHOTOS: u64 = 40;
 const SAMPLES: u64 = 1_600;
 
 fn main() {
-    let photos: Vec<Bytes> = photos::photos(PHOTOS).into_iter().map(Bytes::from).collect();
+    let photos = photos::photos(PHOTOS);
     let mut table = Table::new("loader: JPEGs of 500×375 pixels, two views by the recipe `in128`");
     let bound = bound(&photos);
     table.row("the bound: bare libjpeg-turbo decode, one thread", 1e6 / bound, "images/s");
@@ -38,15 +37,15 @@ fn main() {
 }
 
 /// CPU µs that libjpeg-turbo alone takes for an image.
-fn bound(photos: &[Bytes]) -> f64 {
+fn bound(photos: &[Vec<u8>]) -> f64 {
     let mut decoder = Decoder::new(u64::MAX).expect("libjpeg-turbo starts");
     let mut image = Rgb::default();
-    let mut decode = |photo: &Bytes| decoder.decode(photo, &mut image).expect("a photo decodes");
-    measure(7, || photos.iter().for_each(&mut decode)).thread_s / photos.len() as f64 * 1e6
+    let mut decode = |photo: &[u8]| decoder.decode(photo, &mut image).expect("a photo decodes");
+    measure(7, || photos.iter().for_each(|photo| decode(photo))).thread_s / photos.len() as f64 * 1e6
 }
 
-fn load(photos: &[Bytes], workers: usize) -> (f64, f64, Stats) {
-    let photos = photos.to_vec();
+fn load(photos: &[Vec<u8>], workers: usize) -> (f64, f64, Stats) {
+    let photos: Vec<Encoded> = photos.iter().cloned().map(Encoded::from).collect();
     let samples = (0..SAMPLES).map(move |index| Ok(sample(&photos, index)));
     let recipe = Preset::In128.recipe();
     let config = LoaderConfig { workers, batch_size: 64, ..LoaderConfig::default() };
@@ -56,7 +55,7 @@ fn load(photos: &[Bytes], workers: usize) -> (f64, f64, Stats) {
     (time.wall_s, time.process_s, loader.stats())
 }
 
-fn sample(photos: &[Bytes], index: u64) -> Sample {
+fn sample(photos: &[Encoded], index: u64) -> Sample {
     Sample {
         shard: "memory".into(),
         key: index.to_string(),

@@ -16,7 +16,7 @@ if [ ! -d "$data" ]; then
 fi
 
 "$program" --preset c10 --shards "$data/train-<000..003>.tar" --val-shards "$data/val-<000..001>.tar" \
-    --ndf 32 --n-rkhs 256 --batch-size 64 --steps 1000 --lr 1e-3 --validate-every 4 --checkpoint-every 250 \
+    --config tools/demo.toml \
     --seed 1 --out "$demo/run" >/dev/null
 
 printf '\nlinear probe on frozen features, %s validation images, ten classes:\n' 1000

@@ -9,11 +9,14 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// What can go wrong between an encoded sample and a batch.
 ///
-/// The first six concern one image: the [`Loader`](crate::Loader) counts them against its
+/// The first seven concern one image: the [`Loader`](crate::Loader) counts them against its
 /// [`FaultBudget`](crate::FaultBudget) and goes on. The others end it.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
+    /// The bytes cannot be read any more: the shard was cut while the sample waited.
+    #[error("cannot be read")]
+    Read(#[source] std::io::Error),
     /// The sample has no image.
     #[error("has no image")]
     NoImage,

@@ -169,7 +169,10 @@ fn renderer(
     let mut image = Rgb::default();
     let seed = config.seed;
     Ok(move |sample: &Sample, views: &mut [u8]| {
-        counters.decode.work(|| decoder.decode(&sample.image, &mut image))?;
+        counters.decode.work(|| {
+            let bytes = sample.image.read().map_err(Error::Read)?;
+            decoder.decode(bytes, &mut image)
+        })?;
         let occasion = Occasion { seed, epoch: sample.epoch, index: sample.index };
         counters.augment.work(|| augmenter.render(&image, occasion, views))
     })
@@ -202,15 +205,14 @@ fn message(panic: &(dyn Any + Send)) -> String {
 
 #[cfg(test)]
 mod tests {
-    use bytes::Bytes;
-    use shards::Position;
+    use shards::{Encoded, Position};
 
     use super::*;
 
     fn sample(index: u64) -> Sample {
         let (shard, key) = ("train-007.tar".into(), format!("{index:04}"));
         let next = Position { epoch: 0, offset: index + 1 };
-        Sample { shard, key, offset: 512, index, epoch: 0, image: Bytes::new(), label: None, next }
+        Sample { shard, key, offset: 512, index, epoch: 0, image: Encoded::default(), label: None, next }
     }
 
     #[test]

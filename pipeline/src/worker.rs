@@ -1,8 +1,7 @@
 //! A decoding thread.
 
-use bytes::Bytes;
 use crossbeam::channel::{Receiver, Sender};
-use shards::Sample;
+use shards::{Encoded, Sample};
 
 use crate::{Error, Result, Skipped, stats::Counters};
 
@@ -88,7 +87,7 @@ impl Ticket<'_> {
     fn redeem(mut self, rendered: Result<()>) -> Outcome {
         let sample = self.sample.take().expect("a ticket has its sample until redeemed");
         match rendered {
-            Ok(()) => Outcome::Good(Sample { image: Bytes::new(), ..sample }),
+            Ok(()) => Outcome::Good(Sample { image: Encoded::default(), ..sample }),
             Err(error) => Outcome::Bad(Skipped::image(&sample, &error)),
         }
     }

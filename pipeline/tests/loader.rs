@@ -105,7 +105,7 @@ fn a_sample_without_label_has_label_minus_one() {
 
 #[test]
 fn bad_samples_are_reported_in_order_with_the_batch_that_follows_them() {
-    let imageless = Sample { image: bytes::Bytes::new(), ..sample(0) };
+    let imageless = Sample { image: shards::Encoded::default(), ..sample(0) };
     let source = io::Error::other("beyond the end of the file");
     let unreadable =
         shards::Error::Sample { shard: "train-000.tar".into(), offset: 9, key: "cut".into(), source };

@@ -3,7 +3,7 @@
 //! A *shard* is a plain tar file. Neighbouring members that share a key (the name, folder included, up to the first dot
 //! of the base name) are one *sample*: `jpg`, `jpeg` or `png` is its image, `cls` its label (an integer as text),
 //! `json` may carry an integer `label`; the rest is ignored. Nothing is decoded here, and the bytes of an image are
-//! copied nowhere: a [`Sample`] holds a slice of the mapped file.
+//! copied nowhere: a [`Sample`] holds a slice of the mapped file, and proves it readable when it is read.
 //!
 //! ```
 //! use shards::{IndexConfig, LocalSource, Order, Position, Share, ShardSet, ShardWriter};
@@ -54,7 +54,7 @@ pub use local::LocalSource;
 pub use order::{Order, Position, Share};
 pub use pattern::{Listing, PatternError, expand};
 pub use readahead::Samples;
-pub use sample::Sample;
+pub use sample::{Encoded, Sample};
 pub use set::{IndexConfig, Location, ShardFault, ShardSet};
 pub use shard::Shard;
 pub use source::{MemorySource, ShardName, Source, Stamp};

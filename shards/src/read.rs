@@ -2,10 +2,8 @@
 
 use std::io;
 
-use bytes::Bytes;
-
 use crate::{
-    Shard,
+    Encoded, Shard,
     index::split_name,
     scan::{Scanner, Trouble},
     span::Span,
@@ -28,18 +26,19 @@ pub(crate) fn key(shard: &Shard, head: u64) -> io::Result<String> {
 }
 
 /// The key and the image of a sample, or what there is of the key and why the image cannot be read.
-pub(crate) fn sample(shard: &Shard, span: &Span) -> Result<(String, Bytes), (Option<String>, io::Error)> {
+pub(crate) fn sample(shard: &Shard, span: &Span) -> Result<(String, Encoded), (Option<String>, io::Error)> {
     let without_key = |source| (None, source);
     if span.image == 0 {
-        return Ok((key(shard, span.head).map_err(without_key)?, Bytes::new()));
+        return Ok((key(shard, span.head).map_err(without_key)?, Encoded::default()));
     }
     // Header and image at once where they lie next to each other, as they usually do.
     let start = if span.image - span.head < NEAR { span.head } else { span.image };
-    let bytes = match shard.slice(start..span.image + u64::from(span.length)) {
+    let end = span.image + u64::from(span.length);
+    let bytes = match shard.slice(start..end) {
         Ok(bytes) => bytes,
         Err(source) => return Err((key(shard, span.head).ok(), source)),
     };
     let key =
         if start == span.head { key(&Shard::in_memory(bytes.clone()), 0) } else { key(shard, span.head) };
-    Ok((key.map_err(without_key)?, bytes.slice((span.image - start) as usize..)))
+    Ok((key.map_err(without_key)?, shard.encoded(&bytes, span.image..end)))
 }

@@ -1,10 +1,10 @@
 //! An open shard: bytes that are proven readable before they are handed out.
 
-use std::{io, ops::Range, os::unix::fs::FileExt};
+use std::{io, ops::Range, os::unix::fs::FileExt, sync::Arc};
 
 use bytes::Bytes;
 
-use crate::{Stamp, local::Mapping};
+use crate::{Encoded, Stamp, local::Mapping};
 
 /// An open shard.
 ///
@@ -13,7 +13,7 @@ use crate::{Stamp, local::Mapping};
 pub struct Shard {
     bytes: Bytes,
     stamp: Stamp,
-    mapping: Option<Mapping>,
+    mapping: Option<Arc<Mapping>>,
 }
 
 impl Shard {
@@ -25,7 +25,7 @@ impl Shard {
 
     /// A shard that is mapped from disk.
     pub(crate) fn mapped(mapping: Mapping, stamp: Stamp) -> Self {
-        Self { bytes: mapping.bytes(), stamp, mapping: Some(mapping) }
+        Self { bytes: mapping.bytes(), stamp, mapping: Some(Arc::new(mapping)) }
     }
 
     /// Bytes it had when it was opened.
@@ -54,6 +54,15 @@ impl Shard {
         Ok(self.bytes.slice(range))
     }
 
+    /// The end of `slice`, itself a slice that ends at byte `end` of this shard, from byte `start` of this shard on.
+    pub(crate) fn encoded(&self, slice: &Bytes, range: Range<u64>) -> Encoded {
+        let bytes = slice.slice(slice.len() - (range.end - range.start) as usize..);
+        match &self.mapping {
+            Some(mapping) => Encoded::mapped(bytes, Arc::clone(mapping), range.start as usize),
+            None => bytes.into(),
+        }
+    }
+
     /// Lets the system begin to read `range` without waiting for it.
     pub(crate) fn will_need(&self, range: Range<u64>) {
         if let (Some(mapping), Ok(range)) = (&self.mapping, self.check(range)) {
@@ -65,15 +74,15 @@ impl Shard {
     pub(crate) fn read(&self, start: u64, target: &mut [u8]) -> io::Result<()> {
         let range = start..start.saturating_add(target.len() as u64);
         self.check(range.clone())?;
-        match self.mapping.as_ref().and_then(Mapping::file) {
+        match self.mapping.as_deref().and_then(Mapping::file) {
             Some(file) => file.read_exact_at(target, start),
             None => self.slice(range).map(|bytes| target.copy_from_slice(&bytes)),
         }
     }
 
-    /// Gives the file descriptor back; the mapping stays.
+    /// Gives the file descriptor back, before anything was taken from the shard; the mapping stays.
     pub(crate) fn release_file(&mut self) {
-        if let Some(mapping) = &mut self.mapping {
+        if let Some(mapping) = self.mapping.as_mut().and_then(Arc::get_mut) {
             mapping.release_file();
         }
     }

@@ -32,7 +32,10 @@ fn conforms(source: impl Source + Clone + 'static) {
     let samples = all(&set, Order { shuffle: false, ..epochs(1) }, Share::default(), Position::default());
     for (number, sample) in samples.iter().enumerate() {
         assert_eq!((sample.index, sample.key.clone()), (number as u64, number.to_string()));
-        assert_eq!((&*sample.image, sample.label), (&[number as u8; 10][..], Some(number as u32)));
+        assert_eq!(
+            (sample.image.read().unwrap(), sample.label),
+            (&[number as u8; 10][..], Some(number as u32))
+        );
         let location = set.locate(sample.index).unwrap();
         assert_eq!((location.shard, location.offset), (sample.shard.clone(), sample.offset));
         assert_eq!(location.key, sample.key);

@@ -33,13 +33,29 @@ fn a_shard_cut_while_mapped_gives_errors_that_name_the_sample() {
     let mut after = samples.skip_while(|sample| sample.as_ref().map_or(true, |sample| sample.epoch < 100));
     for number in 0..3 {
         let sample = after.next().unwrap().unwrap();
-        assert!(sample.image.iter().all(|&byte| byte == number));
+        assert!(sample.image.read().unwrap().iter().all(|&byte| byte == number));
     }
     let Some(Err(Error::Sample { shard, offset, key, .. })) = after.next() else {
         panic!("an error was due")
     };
     assert_eq!((shard, offset, &*key), (last.shard, last.offset, "3"));
     assert!(after.next().unwrap().is_ok());
+}
+
+#[test]
+fn a_sample_that_was_read_ahead_is_an_error_once_its_shard_is_cut() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), &[1, 2], 100_000);
+    let set = ShardSet::open(local(folder.path()), &IndexConfig::default()).unwrap();
+    let order = Order { shuffle: false, epochs: Some(1), ..Order::default() };
+    let samples: Vec<_> =
+        set.samples(order, Share::default(), Position::default()).map(Result::unwrap).collect();
+    let last = samples.last().unwrap();
+    assert_eq!(last.image.read().unwrap().len(), 100_000);
+    let path = folder.path().join("x-000.tar");
+    File::options().write(true).open(path).unwrap().set_len(last.offset + 99_999).unwrap();
+    assert!(last.image.read().is_err());
+    assert!(samples[0].image.read().unwrap().iter().all(|&byte| byte == 1));
 }
 
 #[test]

@@ -100,7 +100,7 @@ impl Checkpoints {
     ) -> Result<PathBuf> {
         let path = self.folder.join(format!("step-{:08}", state.step));
         let partial = self.folder.join(format!(".partial-{}", state.step));
-        let written = self.write(&partial, state, model, optimizer).and_then(|()| {
+        let written = write(&partial, state, model, optimizer).and_then(|()| {
             if path.exists() {
                 fs::remove_dir_all(&path)?;
             }
@@ -117,24 +117,6 @@ impl Checkpoints {
         }
         self.prune(retention);
         Ok(path)
-    }
-
-    fn write(&self, partial: &Path, state: &State, model: &Named, optimizer: &Named) -> Result<()> {
-        if partial.exists() {
-            fs::remove_dir_all(partial)?;
-        }
-        fs::create_dir_all(partial)?;
-        let mut checksums = BTreeMap::new();
-        for (name, named) in [(MODEL, model), (OPTIMIZER, optimizer)] {
-            checksums.insert(name.to_owned(), tensors::write(&partial.join(name), named)?);
-        }
-        let content = Content { version: VERSION, state: state.clone(), tensors: checksums };
-        let sealed = Sealed { checksum: seal(&content)?, content };
-        let mut file = File::create(partial.join(STATE))?;
-        file.write_all(serde_json::to_string_pretty(&sealed)?.as_bytes())?;
-        file.sync_all()?;
-        File::open(partial)?.sync_all()?;
-        Ok(())
     }
 
     /// Steps of the checkpoints that are there, ascending.
@@ -184,6 +166,25 @@ impl Checkpoints {
         );
         Ok(None)
     }
+}
+
+/// Writes the files of a checkpoint and syncs them.
+fn write(partial: &Path, state: &State, model: &Named, optimizer: &Named) -> Result<()> {
+    if partial.exists() {
+        fs::remove_dir_all(partial)?;
+    }
+    fs::create_dir_all(partial)?;
+    let mut checksums = BTreeMap::new();
+    for (name, named) in [(MODEL, model), (OPTIMIZER, optimizer)] {
+        checksums.insert(name.to_owned(), tensors::write(&partial.join(name), named)?);
+    }
+    let content = Content { version: VERSION, state: state.clone(), tensors: checksums };
+    let sealed = Sealed { checksum: seal(&content)?, content };
+    let mut file = File::create(partial.join(STATE))?;
+    file.write_all(serde_json::to_string_pretty(&sealed)?.as_bytes())?;
+    file.sync_all()?;
+    File::open(partial)?.sync_all()?;
+    Ok(())
 }
 
 /// A checkpoint whose checksums hold.

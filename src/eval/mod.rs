@@ -30,7 +30,7 @@ pub fn images(set: &ShardSet, config: &Config, device: Device) -> Result<Feed> {
         workers: train::workers(config),
         batch_size: BATCH,
         drop_last: false,
-        faults: config.run.max_bad.clone(),
+        faults: config.run.max_bad,
         ..LoaderConfig::default()
     };
     Feed::spawn(samples, config.preset.evaluation(), config.preset.normalization(), &loader, device)

@@ -28,10 +28,9 @@ impl Progress {
         let lines = !std::io::stderr().is_terminal() || std::env::var_os("NO_COLOR").is_some();
         let target = if lines { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
         let bar = ProgressBar::with_draw_target(Some(steps), target).with_position(step);
-        bar.set_style(
-            ProgressStyle::with_template("{bar:24} step {pos}/{len}  {msg}  eta {eta}")
-                .expect("the template is a constant that parses"),
-        );
+        if let Ok(style) = ProgressStyle::with_template("{bar:24} step {pos}/{len}  {msg}  eta {eta}") {
+            bar.set_style(style);
+        }
         bar.reset_eta();
         Self { bar, steps, lines, last_line: None }
     }

@@ -105,7 +105,7 @@ impl Run {
         let classes =
             self.data.classes.map_or("no labels".to_owned(), |classes| format!("{classes} classes"));
         tracing::info!(
-            "{} samples ({classes}) in {} shards; batches of {} on {:?}, {} decoding threads; {}",
+            "{} samples ({classes}), shards: {}; batches of {} on {:?}; decoding threads: {}; {}",
             self.data.train.len(),
             self.data.train.shards().len(),
             self.batch_size,
@@ -133,7 +133,7 @@ impl Run {
             batch_size: self.batch_size,
             seed: self.config.seed,
             drop_last: true,
-            faults: self.config.run.max_bad.clone(),
+            faults: self.config.run.max_bad,
             ..LoaderConfig::default()
         };
         Feed::spawn(samples, recipe, self.config.preset.normalization(), &loader, self.device)

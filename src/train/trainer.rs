@@ -1,6 +1,6 @@
 //! A model with everything that a step changes.
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use tch::{Device, Kind, Tensor, nn::VarStore};
 
 use super::{optim::Adam, schedule::Schedule};
@@ -112,7 +112,7 @@ impl Trainer {
 
     /// Accuracies of the online probe, in evaluation mode, over all labelled samples of a finite feed of single views.
     pub fn validate(&self, feed: Feed) -> Result<Both<f64>> {
-        let probe = self.probe.as_ref().expect("validation shards are refused where training has no labels");
+        let probe = self.probe.as_ref().context("there is no probe to validate: nothing is labelled")?;
         let (mut hits, mut labelled) = ([0.0; 2], 0.0);
         for staged in feed {
             let views = staged?.views;

@@ -1,7 +1,10 @@
 //! The whole program, in one binary: libtorch is linked once.
+#![expect(clippy::unwrap_used, reason = "helpers of tests may, too")]
 
 mod cli;
 mod fixtures;
+mod pack;
 mod resume;
 mod support;
+mod synth;
 mod train;

@@ -1,7 +1,5 @@
 //! `pack`: what goes in comes out, from every kind of source.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests may, too")]
-
 use std::{
     fs::{self, File},
     io::Read,

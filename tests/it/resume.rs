@@ -23,7 +23,7 @@ fn logged(folder: &Path) -> u64 {
 /// Starts the command and waits until it has logged a step, or has ended.
 fn start_until(command: &mut Command, folder: &Path, step: u64) -> Child {
     let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    let deadline = Instant::now() + Duration::from_mins(5);
+    let deadline = Instant::now() + Duration::from_secs(300);
     while logged(folder) < step && child.try_wait().unwrap().is_none() {
         assert!(Instant::now() < deadline, "no step {step} in five minutes");
         thread::sleep(Duration::from_millis(5));

@@ -1,7 +1,5 @@
 //! `synth`: the same bytes from the same seed, and colours that give nothing away.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests may, too")]
-
 use std::{fs, path::Path};
 
 use amdim_stream::synth::{Options, Size, write};

@@ -56,5 +56,6 @@ pub(crate) fn sample(index: u64) -> Sample {
 /// A sample like the others, cut in half.
 pub(crate) fn damaged(index: u64) -> Sample {
     let whole = sample(index);
-    Sample { image: whole.image.slice(..whole.image.len() / 2), ..whole }
+    let half = whole.image.read().unwrap()[..whole.image.len() / 2].to_vec();
+    Sample { image: half.into(), ..whole }
 }
