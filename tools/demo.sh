@@ -15,9 +15,8 @@ if [ ! -d "$data" ]; then
     mv "$data.partial" "$data"
 fi
 
-"$program" --preset c10 --shards "$data/train-<000..003>.tar" --val-shards "$data/val-<000..001>.tar" \
-    --config tools/demo.toml \
-    --seed 1 --out "$demo/run" >/dev/null
+"$program" --config tools/demo.toml --shards "$data/train-<000..003>.tar" --val-shards "$data/val-<000..001>.tar" \
+    --out "$demo/run" >/dev/null
 
 printf '\nlinear probe on frozen features, %s validation images, ten classes:\n' 1000
 "$program" eval linear --checkpoint "$demo/run" --baseline

@@ -10,7 +10,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// What can go wrong between an encoded sample and a batch.
 ///
 /// The first seven concern one image: the [`Loader`](crate::Loader) counts them against its
-/// [`FaultBudget`](crate::FaultBudget) and goes on. The others end it.
+/// [`FaultBudget`] and goes on. The others end it.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
