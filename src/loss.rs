@@ -55,8 +55,8 @@ pub fn classification(logits: &Tensor, labels: &Tensor) -> Tensor {
 
 /// Share of the labelled samples whose largest logit is their label's; `NaN` when none is labelled.
 pub fn accuracy(logits: &Tensor, labels: &Tensor) -> Tensor {
-    let hits = logits.argmax(1, false).eq_tensor(labels).to_kind(Kind::Float);
-    hits.sum(None::<Kind>) / labels.ge(0).to_kind(Kind::Float).sum(None::<Kind>)
+    let hits = logits.argmax(1, false).eq_tensor(labels).to_kind(Kind::Double);
+    hits.sum(None::<Kind>) / labels.ge(0).to_kind(Kind::Double).sum(None::<Kind>)
 }
 
 /// In f32 at least: sums of exponentials do not survive half precision.

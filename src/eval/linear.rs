@@ -8,6 +8,7 @@ use tch::{Device, Kind, Tensor, nn::VarStore};
 use super::images;
 use crate::{
     config::Config,
+    feed::Staged,
     model::{Encoder, heads::LinearHead},
     train::optim::{self, Adam},
 };
@@ -36,26 +37,25 @@ pub struct Report {
 
 /// Runs an encoder in evaluation mode over a set; samples without a label are left out.
 pub fn features(encoder: &dyn Encoder, set: &ShardSet, config: &Config, device: Device) -> Result<Features> {
-    let (mut values, mut labels) = (Vec::new(), Vec::new());
+    let (mut values, mut labels, mut bad) = (Vec::new(), Vec::new(), 0);
     for staged in images(set, config, device)? {
-        let views = staged?.views;
-        let chosen = views.labels.ge(0);
+        let Staged { views, skipped, .. } = staged?;
+        let labelled = views.labels.ge(0).nonzero().view(-1);
         let features = tch::no_grad(|| encoder.features(&views.images.get(0), false));
-        values.push(features.to_device(Device::Cpu));
-        labels.push((views.labels.to_device(Device::Cpu), chosen.to_device(Device::Cpu)));
+        values.push(features.index_select(0, &labelled).to_device(Device::Cpu));
+        labels.push(views.labels.index_select(0, &labelled).to_device(Device::Cpu));
+        bad += skipped.len();
+    }
+    if bad > 0 {
+        tracing::warn!("{bad} unreadable samples take no part");
     }
     ensure!(!values.is_empty(), "no image of the set could be read");
-    let chosen =
-        Tensor::cat(&labels.iter().map(|(_, chosen)| chosen).collect::<Vec<_>>(), 0).nonzero().view(-1);
+    let features = Features { values: Tensor::cat(&values, 0), labels: Tensor::cat(&labels, 0) };
     ensure!(
-        chosen.numel() > 0,
+        features.labels.numel() > 0,
         "no sample is labelled\n  hint: a probe needs `cls` members, or `label` in `json` ones"
     );
-    let labels = Tensor::cat(&labels.iter().map(|(labels, _)| labels).collect::<Vec<_>>(), 0);
-    Ok(Features {
-        values: Tensor::cat(&values, 0).index_select(0, &chosen),
-        labels: labels.index_select(0, &chosen),
-    })
+    Ok(features)
 }
 
 /// Fits a linear classifier on standardized training features and judges it on the validation ones.

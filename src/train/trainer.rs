@@ -83,7 +83,7 @@ impl Trainer {
         let step = self.step_count();
         tch::manual_seed(mixed(self.seed, step));
         let loss = self.method.loss(views);
-        let labels = Tensor::cat(&[&views.labels, &views.labels], 0);
+        let labels = views.labels.repeat([views.images.size()[0]]);
         let probe = self.probe.as_ref().map(|probe| {
             let logits = probe.logits(&loss.features, true);
             (OnlineProbe::losses(&logits, &labels), logits.map(|logits| loss::accuracy(logits, &labels)))

@@ -2,34 +2,13 @@
 
 use std::{
     fs,
-    path::Path,
-    process::{Child, Command, Stdio},
-    thread,
-    time::{Duration, Instant},
+    process::{Child, Command},
 };
 
-use crate::support::{Place, lines, run, succeed, tensors};
+use crate::support::{Place, lines, run, start_until, succeed, tensors};
 
 const STEPS: u64 = 24;
 const LENGTH: [&str; 4] = ["--steps", "24", "--checkpoint-every", "3"];
-
-/// The largest step that the run has logged.
-fn logged(folder: &Path) -> u64 {
-    let text = fs::read_to_string(folder.join("metrics.jsonl")).unwrap_or_default();
-    let step = |line: &str| serde_json::from_str::<serde_json::Value>(line).ok()?["step"].as_u64();
-    text.lines().filter_map(step).max().unwrap_or(0)
-}
-
-/// Starts the command and waits until it has logged a step, or has ended.
-fn start_until(command: &mut Command, folder: &Path, step: u64) -> Child {
-    let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    let deadline = Instant::now() + Duration::from_secs(300);
-    while logged(folder) < step && child.try_wait().unwrap().is_none() {
-        assert!(Instant::now() < deadline, "no step {step} in five minutes");
-        thread::sleep(Duration::from_millis(5));
-    }
-    child
-}
 
 fn signal(child: &Child, name: &str) {
     let kill = format!("kill -s {name} {}", child.id()); // a built-in of every shell

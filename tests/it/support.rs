@@ -3,7 +3,9 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::{Command, Output, Stdio},
+    process::{Child, Command, Output, Stdio},
+    thread,
+    time::{Duration, Instant},
 };
 
 use pipeline::Rgb;
@@ -132,4 +134,22 @@ pub(crate) fn tensors(run: &Path, step: u64) -> [Vec<u8>; 2] {
 /// The objects of a file of JSON lines.
 pub(crate) fn lines(path: &Path) -> Vec<serde_json::Value> {
     fs::read_to_string(path).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// The largest step that the run has logged.
+fn logged(folder: &Path) -> u64 {
+    let text = fs::read_to_string(folder.join("metrics.jsonl")).unwrap_or_default();
+    let step = |line: &str| serde_json::from_str::<serde_json::Value>(line).ok()?["step"].as_u64();
+    text.lines().filter_map(step).max().unwrap_or(0)
+}
+
+/// Starts the command and waits until it has logged a step, or has ended.
+pub(crate) fn start_until(command: &mut Command, folder: &Path, step: u64) -> Child {
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let deadline = Instant::now() + Duration::from_secs(300);
+    while logged(folder) < step && child.try_wait().unwrap().is_none() {
+        assert!(Instant::now() < deadline, "no step {step} in five minutes");
+        thread::sleep(Duration::from_millis(5));
+    }
+    child
 }

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::support::{Entry, Place, jpeg, lines, run, succeed, tensors};
+use crate::support::{Entry, Place, jpeg, lines, run, start_until, succeed, tensors};
 
 #[test]
 fn every_preset_trains_with_and_without_batch_norms() {
@@ -144,6 +144,24 @@ fn damaged_samples_and_shards_are_skipped_and_listed() {
         let names = |line: &&serde_json::Value| line["shard"].as_str().unwrap().ends_with(shard);
         let line = listed.iter().find(names).unwrap_or_else(|| panic!("no {shard} in {listed:?}"));
         assert!(line["offset"].is_u64() && line["reason"].is_string(), "{line}");
+    }
+}
+
+#[test]
+fn a_shard_cut_while_it_is_trained_on_is_listed_and_kills_nothing() {
+    let place = Place::new();
+    let pattern = place.shards("train", 3, 60);
+    // Fewer samples than the budget's trial, so that the run goes on to its end.
+    let mut command = place.train(&pattern, "run", &["--steps", "40"]);
+    let mut child = start_until(&mut command, &place.path("run"), 2);
+    let shard = fs::File::options().write(true).open(place.path("train-001.tar")).unwrap();
+    shard.set_len(shard.metadata().unwrap().len() / 3).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    let listed = lines(&place.path("run/bad-samples.jsonl"));
+    assert!(!listed.is_empty());
+    for line in listed {
+        assert!(line["shard"].as_str().unwrap().ends_with("train-001.tar"), "{line}");
+        assert!(line["key"].is_string() && line["offset"].is_u64(), "{line}");
     }
 }
 
