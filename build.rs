@@ -4,6 +4,7 @@ use std::{env, fs};
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
+    println!("cargo:rerun-if-changed=.libtorch");
     let folder = env::var("DEP_TCH_LIBTORCH_LIB").expect("torch-sys says where libtorch is");
     // `.libtorch` is a link inside the checkout; what it points to outlives the checkout.
     let folder = fs::canonicalize(&folder).expect("torch-sys found libtorch there");

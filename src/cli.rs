@@ -14,7 +14,12 @@ use crate::{config, eval, pack, synth, sys::DeviceChoice};
 /// Without a subcommand it trains: amdim-stream --shards 'data/train-<000..999>.tar'. The same command line resumes an
 /// interrupted run.
 #[derive(Debug, Parser)]
-#[command(name = "amdim-stream", version, args_conflicts_with_subcommands = true)]
+#[command(
+    name = "amdim-stream",
+    version,
+    args_conflicts_with_subcommands = true,
+    allow_negative_numbers = true
+)]
 pub struct Cli {
     /// Anything but training.
     #[command(subcommand)]

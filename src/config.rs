@@ -150,17 +150,21 @@ impl Config {
         }
     }
 
+    /// The run folder that is asked for, or the default one of the preset.
+    pub fn out(asked: &Table) -> Result<PathBuf> {
+        match asked.get("out") {
+            Some(Value::String(out)) if !out.is_empty() => Ok(PathBuf::from(out)),
+            Some(other) => Err(usage!("`out` = {other} is no folder\n  hint: --out runs/mine")),
+            None => Ok(Self::preset(preset(asked)?).out),
+        }
+    }
+
     /// What was asked for (`asked`: the flags over the file), over the defaults of its preset.
     pub fn resolve(asked: &Table) -> Result<Self> {
-        let preset = match asked.get("preset") {
-            Some(preset) => {
-                preset.clone().try_into().map_err(|error| usage!("`preset`: {}", first_line(&error)))?
-            }
-            None => Preset::default(),
-        };
-        let mut table = Table::try_from(Self::preset(preset)).context("cannot write the defaults as TOML")?;
+        let mut table =
+            Table::try_from(Self::preset(preset(asked)?)).context("cannot write the defaults as TOML")?;
         overlay(&mut table, asked);
-        let config: Self = table.try_into().map_err(|error| usage!("{}", first_line(&error)))?;
+        let config: Self = table.try_into().map_err(|error| wrong(&error))?;
         config.check()?;
         Ok(config)
     }
@@ -178,7 +182,7 @@ impl Config {
         }
         let mut table = saved.clone();
         overlay(&mut table, asked);
-        let config: Self = table.try_into().map_err(|error| usage!("{}", first_line(&error)))?;
+        let config: Self = table.try_into().map_err(|error| wrong(&error))?;
         config.check()?;
         Ok(config)
     }
@@ -198,38 +202,71 @@ impl Config {
             ("data.shuffle_window", self.data.shuffle_window as i64),
         ];
         if let Some((name, value)) = positive.iter().find(|(_, value)| *value < 1) {
-            return Err(usage!("`{name}` is {value}, but has to be at least 1"));
+            return Err(usage!("`{name}` is {value}\n  hint: it is a number from 1 on"));
         }
-        let widest = self.encoder.ndf * if self.preset == Preset::C10 { 4 } else { 8 };
-        if self.encoder.n_rkhs < widest {
+        if self.train.steps.is_some() && self.train.epochs.is_some() {
             return Err(usage!(
-                "`encoder.n_rkhs` is {}, but the last block of ndf {} is {widest} wide and can only widen\n  hint: \
-                 --n-rkhs {widest} or more, or a smaller --ndf",
-                self.encoder.n_rkhs,
-                self.encoder.ndf
+                "both `train.steps` and `train.epochs` are given\n  hint: leave out one of them"
             ));
         }
-        match self.train.batch_size {
-            Some(size @ ..2) => Err(usage!(
-                "`train.batch_size` is {size}, but negatives come from the other images of the batch"
-            )),
-            _ if !(self.optim.lr > 0.0 && self.optim.lr.is_finite()) => {
-                Err(usage!("`optim.lr` is {}", self.optim.lr))
-            }
-            _ if self.train.epochs.is_some_and(|epochs| !(epochs > 0.0 && epochs.is_finite())) => {
-                Err(usage!("`train.epochs` has to be above 0"))
-            }
-            _ => Ok(()),
+        if let Some(size @ ..2) = self.train.batch_size {
+            return Err(usage!(
+                "`train.batch_size` is {size}, but negatives come from the other images of the batch\n  hint: 2 or more"
+            ));
         }
+        self.check_numbers()?;
+        self.check_width()
+    }
+
+    fn check_numbers(&self) -> Result<()> {
+        let MethodConfig::Amdim(method) = &self.method;
+        let [beta_1, beta_2] = self.optim.betas;
+        let positive = |value: f64| value > 0.0 && value.is_finite();
+        let share = |value: f64| (0.0..1.0).contains(&value);
+        let checks = [
+            ("train.epochs", self.train.epochs.unwrap_or(1.0), positive(self.train.epochs.unwrap_or(1.0))),
+            ("method.tclip", method.tclip, positive(method.tclip)),
+            ("method.score_penalty", method.score_penalty, method.score_penalty >= 0.0),
+            ("optim.lr", self.optim.lr, positive(self.optim.lr)),
+            ("optim.eps", self.optim.eps, positive(self.optim.eps)),
+            ("optim.weight_decay", self.optim.weight_decay, self.optim.weight_decay >= 0.0),
+            ("optim.drop_factor", self.optim.drop_factor, positive(self.optim.drop_factor)),
+            ("optim.betas", beta_1, share(beta_1)),
+            ("optim.betas", beta_2, share(beta_2)),
+        ];
+        match checks.iter().find(|(_, _, fits)| !fits) {
+            Some((name, value, _)) => Err(usage!(
+                "`{name}` is {value}\n  hint: rates, sizes and factors are above 0, penalties at least 0, betas below 1"
+            )),
+            None => Ok(()),
+        }
+    }
+
+    /// The last block widens to the embeddings and cannot narrow.
+    fn check_width(&self) -> Result<()> {
+        let widest = self.encoder.ndf * if self.preset == Preset::C10 { 4 } else { 8 };
+        if self.encoder.n_rkhs >= widest {
+            return Ok(());
+        }
+        Err(usage!(
+            "`encoder.n_rkhs` is {}, but the last block of ndf {} is {widest} wide and can only widen\n  hint: --n-rkhs \
+             {widest} or more, or a smaller --ndf",
+            self.encoder.n_rkhs,
+            self.encoder.ndf
+        ))
     }
 
     /// Writes the configuration so that it can be given back with `--config`.
     pub fn write(&self, path: &Path) -> Result<()> {
         let text = toml::to_string(self).context("cannot write the configuration as TOML")?;
         let partial = path.with_extension("toml.partial");
-        fs::write(&partial, text)
-            .and_then(|()| fs::rename(&partial, path))
-            .with_context(|| format!("cannot write `{}`", path.display()))
+        let written = fs::write(&partial, text).and_then(|()| fs::rename(&partial, path));
+        if written.is_err() {
+            let _ = fs::remove_file(&partial); // frees a full disk; the error below is what matters
+        }
+        written.with_context(|| {
+            format!("cannot write `{}`\n  hint: see to space and permissions there", path.display())
+        })
     }
 }
 
@@ -289,9 +326,20 @@ fn flattened(table: &Table, prefix: &str) -> Vec<(String, Value)> {
     table.iter().flat_map(entry).collect()
 }
 
-/// TOML's errors quote the file over several lines; what is wrong stands in the last one that is not empty.
-fn first_line(error: &toml::de::Error) -> String {
-    error.message().replace('\n', "; ")
+/// The preset that is asked for, or the default one.
+fn preset(asked: &Table) -> Result<Preset> {
+    match asked.get("preset") {
+        Some(preset) => preset.clone().try_into().map_err(|error: toml::de::Error| {
+            usage!("`preset` = {preset}: {}\n  hint: c10, stl10 or in128", error.message())
+        }),
+        None => Ok(Preset::default()),
+    }
+}
+
+/// A setting of the wrong type or name; TOML says on a second line where it is.
+fn wrong(error: &toml::de::Error) -> anyhow::Error {
+    let message = error.to_string().trim().replace('\n', ", ");
+    usage!("in the settings: {message}\n  hint: the config.toml of any run shows every setting and its type")
 }
 
 #[cfg(test)]

@@ -28,6 +28,7 @@ impl Data {
         }
         let train = open(&config.shards)?;
         let classes = train.classes();
+        check_label_range(classes, train.labelled())?;
         let validation = match config.val_shards.as_slice() {
             [] => None,
             patterns => Some(open(patterns).context("validation shards")?),
@@ -39,11 +40,28 @@ impl Data {
     }
 }
 
+/// A probe has an output for every label up to the largest: one stray label must not make it huge.
+fn check_label_range(classes: Option<u32>, labelled: u64) -> Result<()> {
+    const MANY: u32 = 10_000;
+    let Some(classes) = classes.filter(|&classes| u64::from(classes) > labelled) else { return Ok(()) };
+    if classes > MANY {
+        bail!(
+            "labels go up to {}, but only {labelled} samples are labelled\n  hint: number the classes from 0 on; \
+             `amdim-stream pack` does",
+            classes - 1
+        );
+    }
+    tracing::warn!("labels go up to {}, but only {labelled} samples are labelled", classes - 1);
+    Ok(())
+}
+
 /// Validation makes sense only of classes that training has.
 fn check_classes(train: Option<u32>, validation: Option<u32>) -> Result<()> {
     match (train, validation) {
         (_, None) => {
-            bail!("no validation sample is labelled\n  hint: leave out --val-shards, or add `cls` members")
+            bail!(
+                "no validation sample is labelled\n  hint: validation needs `cls` members, or `label` in `json` ones"
+            )
         }
         (None, Some(_)) => bail!(
             "no training sample is labelled, so there are no probes to validate\n  hint: leave out --val-shards"

@@ -44,7 +44,10 @@ fn render(error: &anyhow::Error) -> String {
     for message in &chain {
         let (cures, cause): (Vec<_>, Vec<_>) =
             message.lines().map(str::trim).partition(|line| line.starts_with("hint:"));
-        causes.push(cause.join(" "));
+        let cause = cause.join(" ");
+        if !causes.last().is_some_and(|last: &String| last.ends_with(&cause)) {
+            causes.push(cause);
+        }
         hints.extend(cures.iter().map(|cure| format!("\n  {cure}")));
     }
     causes.join(": ") + &hints
@@ -59,6 +62,8 @@ fn log_to_stderr() {
         .with_ansi(io::IsTerminal::is_terminal(&io::stderr()) && env::var_os("NO_COLOR").is_none())
         .with_target(false)
         .without_time()
+        // A message that cannot be written, to a full disk or a closed pipe, is no reason to end.
+        .log_internal_errors(false)
         .init();
 }
 

@@ -55,7 +55,8 @@ install_packages() {
 fetch_libtorch() { # FLAVOUR FOLDER
     python3 -c 'import sys; sys.exit(sys.version_info < (3, 10))' ||
         fail "$(python3 --version) is too old to fetch libtorch $torch_version" "install Python 3.10 or later, or set LIBTORCH"
-    say "fetching libtorch $torch_version ($1) into $2: 0.5 GB, once for all checkouts"
+    say "fetching libtorch $torch_version ($1) into $2: 0.5 GB, with CUDA 3 GB, once for all checkouts"
+    rm -rf "$cache"/partial.* # of a fetch that was killed; the lock says that none is under way
     partial=$(mktemp -d "$cache/partial.XXXXXX")
     trap 'rm -rf "$partial"' EXIT
     trap 'exit 130' INT TERM
@@ -71,6 +72,7 @@ fetch_libtorch() { # FLAVOUR FOLDER
     python3 -c "import ctypes; ctypes.CDLL('$partial/torch/lib/libtorch_cpu.so')" ||
         fail "the fetched libtorch does not load" "the message above names the library that is missing on this machine"
     chmod 755 "$partial" # mktemp made it private
+    rm -rf "$destination"
     mv -T "$partial" "$destination"
     trap - EXIT INT TERM
 }
@@ -88,7 +90,7 @@ find_libtorch() {
     mkdir -p "$cache" || fail "cannot write to the cache folder \`$cache\`" "set AMDIM_STREAM_CACHE to a folder of yours"
     exec 9>"$cache/lock"
     flock 9 # another checkout may be fetching it right now
-    [ -d "$folder" ] || fetch_libtorch "$flavour" "$folder"
+    [ -e "$folder/torch/lib/libtorch_cpu.so" ] || fetch_libtorch "$flavour" "$folder"
     exec 9>&-
     libtorch=$folder/torch
 }

@@ -28,6 +28,8 @@ pub fn decode(bytes: &[u8], max_pixels: u64) -> Result<Rgb> {
 #[derive(Debug)]
 pub struct Decoder {
     jpeg: Decompressor,
+    /// Whether the last JPEG was damaged.
+    jpeg_failed: bool,
     cmyk: Vec<u8>,
     max_pixels: u64,
 }
@@ -35,22 +37,25 @@ pub struct Decoder {
 impl Decoder {
     /// A decoder that refuses images of more than `max_pixels`.
     pub fn new(max_pixels: u64) -> Result<Self> {
-        let mut jpeg = Decompressor::new().map_err(Error::Jpeg)?;
-        jpeg.set_scan_limit(MAX_SCANS).map_err(Error::Jpeg)?;
-        Ok(Self { jpeg, cmyk: Vec::new(), max_pixels })
+        Ok(Self { jpeg: decompressor()?, jpeg_failed: false, cmyk: Vec::new(), max_pixels })
     }
 
     /// Decodes `bytes` into `image`, whose memory is reused. After an error `image` holds anything.
     pub fn decode(&mut self, bytes: &[u8], image: &mut Rgb) -> Result<()> {
         match bytes {
             [] => Err(Error::NoImage),
-            [0xFF, 0xD8, ..] => self.decode_jpeg(bytes, image),
+            [0xFF, 0xD8, ..] => self.decode_jpeg(bytes, image).inspect_err(|_| self.jpeg_failed = true),
             [0x89, b'P', b'N', b'G', ..] => self.decode_png(bytes, image),
             _ => Err(Error::Format),
         }
     }
 
     fn decode_jpeg(&mut self, bytes: &[u8], image: &mut Rgb) -> Result<()> {
+        if self.jpeg_failed {
+            // libjpeg-turbo may still be inside the header of the damaged image, and would go on from there.
+            self.jpeg = decompressor()?;
+            self.jpeg_failed = false;
+        }
         let header = self.jpeg.read_header(bytes).map_err(Error::Jpeg)?;
         self.check(header.width as u64, header.height as u64)?;
         image.reshape(header.width as u32, header.height as u32);
@@ -94,6 +99,12 @@ impl Decoder {
         }
         Ok(())
     }
+}
+
+fn decompressor() -> Result<Decompressor> {
+    let mut jpeg = Decompressor::new().map_err(Error::Jpeg)?;
+    jpeg.set_scan_limit(MAX_SCANS).map_err(Error::Jpeg)?;
+    Ok(jpeg)
 }
 
 /// Pillow's CMYK → RGB, on values stored inverted: each ink lets through `c·k / 255`, rounded as Pillow rounds.

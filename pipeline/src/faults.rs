@@ -1,6 +1,6 @@
 //! Bad samples, and how many of them a run puts up with.
 
-use std::{error::Error as _, fmt, str::FromStr, sync::Arc};
+use std::{collections::HashSet, error::Error as _, fmt, str::FromStr, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 use shards::Sample;
@@ -50,7 +50,7 @@ pub enum FaultBudget {
         /// Samples that must have been seen before it is held against them.
         trial: u64,
     },
-    /// A number.
+    /// A number of distinct samples.
     Count(u64),
 }
 
@@ -73,7 +73,11 @@ impl FaultBudget {
 impl fmt::Display for FaultBudget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Rate { share, trial } => write!(f, "{}% after {trial} samples", share * 100.0),
+            Self::Rate { share, trial } => {
+                // To a millionth: 7 % is not quite 100 · 0.07.
+                let percent = (share * 100.0 * 1e6).round() / 1e6;
+                write!(f, "{percent}% after {trial} samples")
+            }
             Self::Count(most) => write!(f, "{most}"),
         }
     }
@@ -108,12 +112,14 @@ pub(crate) struct Tally {
     budget: FaultBudget,
     seen: u64,
     bad: u64,
+    /// The bad ones so far, where the budget is a number of samples: each counts once, however many epochs see it.
+    distinct: HashSet<(Arc<str>, u64)>,
     last: Option<Skipped>,
 }
 
 impl Tally {
     pub(crate) fn new(budget: FaultBudget) -> Self {
-        Self { budget, seen: 0, bad: 0, last: None }
+        Self { budget, seen: 0, bad: 0, distinct: HashSet::new(), last: None }
     }
 
     pub(crate) fn good(&mut self) -> Result<()> {
@@ -123,7 +129,11 @@ impl Tally {
 
     pub(crate) fn bad(&mut self, skipped: Skipped) -> Result<()> {
         self.seen += 1;
-        self.bad += 1;
+        let is_new = match self.budget {
+            FaultBudget::Rate { .. } => true,
+            FaultBudget::Count(_) => self.distinct.insert((skipped.shard.clone(), skipped.offset)),
+        };
+        self.bad += u64::from(is_new);
         self.last = Some(skipped);
         self.check()
     }
@@ -162,11 +172,21 @@ mod tests {
     #[test]
     fn a_budget_is_read_as_it_is_written() {
         assert_eq!("1%".parse::<FaultBudget>().unwrap(), FaultBudget::default());
-        for text in ["2.5% after 50 samples", "1% after 1000 samples", "7"] {
+        for text in ["2.5% after 50 samples", "7% after 1000 samples", "7"] {
             assert_eq!(text.parse::<FaultBudget>().unwrap().to_string(), text);
         }
         assert!("101%".parse::<FaultBudget>().is_err());
         assert!("1% or so".parse::<FaultBudget>().is_err());
         assert!("few".parse::<FaultBudget>().unwrap_err().to_string().contains("`1%`"));
+    }
+
+    #[test]
+    fn a_number_counts_a_sample_once_however_often_it_comes() {
+        let mut tally = Tally::new(FaultBudget::Count(1));
+        let bad = |offset| Skipped { shard: "x".into(), offset, key: "k".into(), reason: "r".into() };
+        for _ in 0..5 {
+            tally.bad(bad(512)).unwrap();
+        }
+        assert!(tally.bad(bad(1024)).is_err());
     }
 }

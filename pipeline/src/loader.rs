@@ -7,7 +7,10 @@ use std::{
     thread::{self, JoinHandle},
 };
 
-use crossbeam::channel::{Receiver, Sender, bounded};
+use crossbeam::{
+    channel::{Receiver, Sender, bounded, never},
+    select,
+};
 use shards::Sample;
 
 use crate::{
@@ -101,6 +104,23 @@ impl<S: Slab> Loader<S> {
         Ok(Self { batches, hangup, threads, batcher, trailing, counters })
     }
 
+    /// The next batch; none at the end of the stream, or when `stop` is disconnected first.
+    pub fn next_unless(&mut self, stop: &Receiver<Infallible>) -> Option<Result<Batch<S>>> {
+        let batches = self.batches.as_ref()?;
+        let received = select! {
+            recv(batches) -> batch => batch,
+            recv(stop) -> _ => return None,
+        };
+        match received {
+            Ok(Ok(batch)) => Some(Ok(batch)),
+            Ok(Err(error)) => {
+                self.batches = None;
+                Some(Err(error))
+            }
+            Err(_) => self.join().err().map(Err),
+        }
+    }
+
     /// What the threads have done so far.
     pub fn stats(&self) -> Stats {
         self.counters.snapshot()
@@ -129,14 +149,7 @@ impl<S: Slab> Iterator for Loader<S> {
     type Item = Result<Batch<S>>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        match self.batches.as_ref()?.recv() {
-            Ok(Ok(batch)) => Some(Ok(batch)),
-            Ok(Err(error)) => {
-                self.batches = None;
-                Some(Err(error))
-            }
-            Err(_) => self.join().err().map(Err),
-        }
+        self.next_unless(&never())
     }
 }
 
@@ -169,10 +182,9 @@ fn renderer(
     let mut image = Rgb::default();
     let seed = config.seed;
     Ok(move |sample: &Sample, views: &mut [u8]| {
-        counters.decode.work(|| {
-            let bytes = sample.image.read().map_err(Error::Read)?;
-            decoder.decode(bytes, &mut image)
-        })?;
+        counters
+            .decode
+            .work(|| sample.image.read(|bytes| decoder.decode(bytes, &mut image)).map_err(Error::Read)?)?;
         let occasion = Occasion { seed, epoch: sample.epoch, index: sample.index };
         counters.augment.work(|| augmenter.render(&image, occasion, views))
     })

@@ -8,7 +8,7 @@ use std::io::Cursor;
 
 use common::picture;
 use image::{DynamicImage, ImageBuffer, ImageFormat};
-use pipeline::{Error, Rgb, decode, encode_jpeg};
+use pipeline::{Decoder, Error, Rgb, decode, encode_jpeg};
 use turbojpeg::{Compressor, Image, PixelFormat, Subsamp};
 
 const LIMIT: u64 = 1_000_000;
@@ -155,4 +155,25 @@ fn the_format_is_told_from_the_bytes() {
     assert!(matches!(decode(b"", LIMIT), Err(Error::NoImage)));
     assert!(matches!(decode(b"GIF89a", LIMIT), Err(Error::Format)));
     assert!(matches!(decode(&[0xFF, 0xD8, 0xFF], LIMIT), Err(Error::Jpeg(_))));
+}
+
+#[test]
+fn a_damaged_jpeg_leaves_no_trace_in_the_next_one() {
+    let image = smooth();
+    let good = encode_jpeg(&image, 95).unwrap();
+    let expected = decode(&good, LIMIT).unwrap();
+    // The length of every header segment in turn: libjpeg-turbo gives up in the middle of it.
+    let mut segment = 2;
+    let mut damaged = 0;
+    while good[segment + 1] != 0xDA {
+        let mut bad = good.clone();
+        bad[segment + 3] ^= 0x55;
+        let mut decoder = Decoder::new(LIMIT).unwrap();
+        let mut decoded = Rgb::default();
+        damaged += usize::from(decoder.decode(&bad, &mut decoded).is_err());
+        decoder.decode(&good, &mut decoded).unwrap();
+        assert!(decoded == expected, "after damage at byte {segment}");
+        segment += 2 + usize::from(u16::from_be_bytes([good[segment + 2], good[segment + 3]]));
+    }
+    assert!(damaged >= 3, "only {damaged} segments were damaged for the decoder");
 }

@@ -3,7 +3,8 @@
 //! A *shard* is a plain tar file. Neighbouring members that share a key (the name, folder included, up to the first dot
 //! of the base name) are one *sample*: `jpg`, `jpeg` or `png` is its image, `cls` its label (an integer as text),
 //! `json` may carry an integer `label`; the rest is ignored. Nothing is decoded here, and the bytes of an image are
-//! copied nowhere: a [`Sample`] holds a slice of the mapped file, and proves it readable when it is read.
+//! copied nowhere: a [`Sample`] holds a slice of the mapped file, and a shard that is cut underneath gives errors, not SIGBUS: the first
+//! shard that is mapped takes that signal for mapped shards, and for nothing else.
 //!
 //! ```
 //! use shards::{IndexConfig, LocalSource, Order, Position, Share, ShardSet, ShardWriter};
@@ -29,6 +30,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod bus;
 mod cache;
 mod error;
 mod index;

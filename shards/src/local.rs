@@ -1,4 +1,4 @@
-//! Shards on disk, mapped and made resident; the crate's only unsafe code.
+//! Shards on disk, mapped and made resident.
 
 use std::{
     fs::{File, Metadata},
@@ -13,7 +13,7 @@ use std::{
 use bytes::Bytes;
 use memmap2::{Advice, Mmap};
 
-use crate::{Error, Result, Shard, ShardName, Source, Stamp, pattern};
+use crate::{Error, Result, Shard, ShardName, Source, Stamp, bus::Guard, pattern};
 
 /// Shards that are files.
 #[derive(Debug, Clone)]
@@ -67,12 +67,14 @@ fn stamp(metadata: &Metadata) -> Stamp {
 /// A mapping raises SIGBUS when a page is touched that the file no longer reaches. A shard that is *replaced* (another
 /// renamed over it) or removed does no harm: the mapping keeps the old file. One that is cut or rewritten *in place*
 /// does, so [`make_resident`](Self::make_resident) lets the kernel touch the pages, which reports instead of raising.
-/// What remains is a file cut between that call and the reading of the bytes, some milliseconds later; only a copy
-/// could close that gap.
+/// A file cut between that call and the reading of the bytes is caught by the [`Guard`]: the reader sees zeros there,
+/// and [`check_intact`](Self::check_intact) says so afterwards.
 #[derive(Debug)]
 pub(crate) struct Mapping {
     path: PathBuf,
     inode: u64,
+    /// Before `map`, so that it ends before the pages go.
+    guard: Guard,
     map: Arc<Mmap>,
     /// Absent in shards that stay open for long, of which there may be more than file descriptors.
     file: Option<File>,
@@ -96,7 +98,8 @@ impl Mapping {
             return Err(io::ErrorKind::IsADirectory.into());
         }
         let map = Arc::new(map(&file)?);
-        let mapping = Self { path: path.to_owned(), inode: metadata.ino(), map, file: Some(file) };
+        let guard = Guard::new(&map);
+        let mapping = Self { path: path.to_owned(), inode: metadata.ino(), guard, map, file: Some(file) };
         Ok(Shard::mapped(mapping, stamp(&metadata)))
     }
 
@@ -115,6 +118,7 @@ impl Mapping {
 
     /// Brings the pages of `range` into memory, or says why they cannot be read.
     pub(crate) fn make_resident(&self, range: Range<usize>) -> io::Result<()> {
+        self.check_intact()?;
         self.check_length(range.end as u64)?;
         if range.is_empty() {
             return Ok(());
@@ -124,6 +128,15 @@ impl Mapping {
             Err(error) => Err(io::Error::other(format!("its pages cannot be read: {error}"))),
             Ok(()) => Ok(()),
         }
+    }
+
+    /// An error once a page of the mapping could not be read.
+    pub(crate) fn check_intact(&self) -> io::Result<()> {
+        if self.guard.has_faulted() {
+            let reason = "the file was cut, or its disk failed, while it was being read";
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, reason));
+        }
+        Ok(())
     }
 
     /// Whether the file still reaches that far, unless another has taken its name.

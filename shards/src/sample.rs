@@ -29,8 +29,8 @@ pub struct Sample {
 
 /// Encoded bytes that may lie in a mapped shard, which they keep alive.
 ///
-/// A shard can be cut while a sample waits to be decoded. The bytes are therefore to be had only by
-/// [`read`](Self::read), right before they are used.
+/// A shard can be cut while a sample waits to be decoded, and while it is decoded. The bytes are therefore to be had
+/// only inside of [`read`](Self::read).
 #[derive(Debug, Clone, Default)]
 pub struct Encoded {
     bytes: Bytes,
@@ -43,12 +43,13 @@ impl Encoded {
         Self { bytes, mapped: Some((mapping, start)) }
     }
 
-    /// The bytes, which can be read without a fault at the time of the call; an error where the shard was cut.
-    pub fn read(&self) -> io::Result<&[u8]> {
-        if let Some((mapping, start)) = &self.mapped {
-            mapping.make_resident(*start..start + self.bytes.len())?;
-        }
-        Ok(&self.bytes)
+    /// Hands the bytes to `of` and gives back its result; an error where the shard was cut, before or meanwhile.
+    pub fn read<R>(&self, of: impl FnOnce(&[u8]) -> R) -> io::Result<R> {
+        let Some((mapping, start)) = &self.mapped else { return Ok(of(&self.bytes)) };
+        mapping.make_resident(*start..start + self.bytes.len())?;
+        let result = of(&self.bytes);
+        mapping.check_intact()?;
+        Ok(result)
     }
 
     /// Number of bytes.

@@ -21,7 +21,7 @@ fn samples(name: &str) -> Vec<(String, String, Option<u32>)> {
     let mut samples: Vec<_> = samples
         .map(|sample| {
             let sample = sample.unwrap();
-            (sample.key, String::from_utf8(sample.image.read().unwrap().to_vec()).unwrap(), sample.label)
+            (sample.key, String::from_utf8(sample.image.read(<[u8]>::to_vec).unwrap()).unwrap(), sample.label)
         })
         .collect();
     samples.sort_unstable();

@@ -33,8 +33,8 @@ fn conforms(source: impl Source + Clone + 'static) {
     for (number, sample) in samples.iter().enumerate() {
         assert_eq!((sample.index, sample.key.clone()), (number as u64, number.to_string()));
         assert_eq!(
-            (sample.image.read().unwrap(), sample.label),
-            (&[number as u8; 10][..], Some(number as u32))
+            (sample.image.read(<[u8]>::to_vec).unwrap(), sample.label),
+            (vec![number as u8; 10], Some(number as u32))
         );
         let location = set.locate(sample.index).unwrap();
         assert_eq!((location.shard, location.offset), (sample.shard.clone(), sample.offset));

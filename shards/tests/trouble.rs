@@ -33,7 +33,7 @@ fn a_shard_cut_while_mapped_gives_errors_that_name_the_sample() {
     let mut after = samples.skip_while(|sample| sample.as_ref().map_or(true, |sample| sample.epoch < 100));
     for number in 0..3 {
         let sample = after.next().unwrap().unwrap();
-        assert!(sample.image.read().unwrap().iter().all(|&byte| byte == number));
+        assert!(sample.image.read(|bytes| bytes.iter().all(|&byte| byte == number)).unwrap());
     }
     let Some(Err(Error::Sample { shard, offset, key, .. })) = after.next() else {
         panic!("an error was due")
@@ -51,11 +51,25 @@ fn a_sample_that_was_read_ahead_is_an_error_once_its_shard_is_cut() {
     let samples: Vec<_> =
         set.samples(order, Share::default(), Position::default()).map(Result::unwrap).collect();
     let last = samples.last().unwrap();
-    assert_eq!(last.image.read().unwrap().len(), 100_000);
+    assert_eq!(last.image.read(<[u8]>::len).unwrap(), 100_000);
     let path = folder.path().join("x-000.tar");
     File::options().write(true).open(path).unwrap().set_len(last.offset + 99_999).unwrap();
-    assert!(last.image.read().is_err());
-    assert!(samples[0].image.read().unwrap().iter().all(|&byte| byte == 0));
+    assert!(last.image.read(<[u8]>::len).is_err());
+    assert!(samples[0].image.read(|bytes| bytes.iter().all(|&byte| byte == 0)).unwrap());
+}
+
+#[test]
+fn a_shard_cut_while_its_sample_is_read_is_an_error_afterwards() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), &[2], 100_000);
+    let set = open(folder.path());
+    let sample = set.samples(epochs(1), Share::default(), Position::default()).next().unwrap().unwrap();
+    let cut = |bytes: &[u8]| {
+        File::options().write(true).open(folder.path().join("x-000.tar")).unwrap().set_len(1024).unwrap();
+        bytes.iter().map(|&byte| u64::from(byte)).sum::<u64>()
+    };
+    assert!(sample.image.read(cut).is_err());
+    assert!(sample.image.read(<[u8]>::len).is_err());
 }
 
 #[test]

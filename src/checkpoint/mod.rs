@@ -9,7 +9,7 @@ mod tensors;
 use std::{
     collections::BTreeMap,
     fs::{self, File},
-    io::Write,
+    io::{ErrorKind, Write},
     path::{Path, PathBuf},
 };
 
@@ -19,7 +19,7 @@ use shards::Position;
 use tch::Tensor;
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::config::Config;
+use crate::{config::Config, usage};
 
 /// Named tensors, in the order in which they are written.
 pub type Named = BTreeMap<String, Tensor>;
@@ -98,7 +98,7 @@ impl Checkpoints {
         optimizer: &Named,
         retention: Retention,
     ) -> Result<PathBuf> {
-        let path = self.folder.join(format!("step-{:08}", state.step));
+        let path = self.folder.join(folder_name(state.step));
         let partial = self.folder.join(format!(".partial-{}", state.step));
         let written = write(&partial, state, model, optimizer).and_then(|()| {
             if path.exists() {
@@ -120,21 +120,43 @@ impl Checkpoints {
     }
 
     /// Steps of the checkpoints that are there, ascending.
-    fn steps(&self) -> Vec<u64> {
-        let entries = fs::read_dir(&self.folder).into_iter().flatten().flatten();
-        let step = |entry: fs::DirEntry| entry.file_name().to_str()?.strip_prefix("step-")?.parse().ok();
-        let mut steps: Vec<u64> = entries.filter_map(step).collect();
+    fn steps(&self) -> Result<Vec<u64>> {
+        let entries = match fs::read_dir(&self.folder) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries.map_err(|error| {
+                let folder = self.folder.display();
+                usage!("cannot list `{folder}`: {error}\n  hint: see to its permissions, or name another folder with --out")
+            })?,
+        };
+        let step = |entry: fs::DirEntry| {
+            let name = entry.file_name();
+            let step = name.to_str()?.strip_prefix("step-")?.parse().ok()?;
+            (name.to_str()? == folder_name(step)).then_some(step)
+        };
+        let mut steps: Vec<u64> = entries.flatten().filter_map(step).collect();
         steps.sort_unstable();
-        steps
+        Ok(steps)
+    }
+
+    /// Renames the checkpoints after `step`, which are damaged, so that what the run makes anew takes their place.
+    pub fn set_aside_after(&self, step: u64) -> Result<()> {
+        for later in self.steps()?.into_iter().filter(|&later| later > step) {
+            let name = folder_name(later);
+            let aside = self.folder.join(format!("damaged-{name}"));
+            let _ = fs::remove_dir_all(&aside); // of an earlier time
+            fs::rename(self.folder.join(&name), aside)
+                .with_context(|| format!("cannot set aside `{name}`"))?;
+        }
+        Ok(())
     }
 
     /// Removes what need not stay, also what a killed process left half-written.
     fn prune(&self, retention: Retention) {
-        let steps = self.steps();
+        let steps = self.steps().unwrap_or_default();
         let old = &steps[..steps.len().saturating_sub(retention.keep)];
         let stays = |step: u64| retention.keep_every > 0 && step.is_multiple_of(retention.keep_every);
         for step in old.iter().filter(|&&step| !stays(step)) {
-            self.remove(&format!("step-{step:08}"));
+            self.remove(&folder_name(*step));
         }
         for entry in fs::read_dir(&self.folder).into_iter().flatten().flatten() {
             if entry.file_name().to_string_lossy().starts_with(".partial-") {
@@ -152,16 +174,16 @@ impl Checkpoints {
 
     /// The latest checkpoint that is whole: none when there is none at all, an error when all are damaged.
     pub fn latest(&self) -> Result<Option<Loaded>> {
-        let steps = self.steps();
+        let steps = self.steps()?;
         for step in steps.iter().rev() {
-            match Loaded::open(&self.folder.join(format!("step-{step:08}"))) {
+            match Loaded::open(&self.folder.join(folder_name(*step))) {
                 Ok(loaded) => return Ok(Some(loaded)),
                 Err(error) => tracing::warn!("skipping a damaged checkpoint: {error:#}"),
             }
         }
         ensure!(
             steps.is_empty(),
-            "no checkpoint in `{}` can be read\n  hint: move the folder away to start anew",
+            "no checkpoint in `{}` can be read\n  hint: bring one back from a copy, or move the folder away and train anew",
             self.folder.display()
         );
         Ok(None)
@@ -250,6 +272,10 @@ pub fn find(path: &Path) -> Result<Loaded> {
             path.display()
         ),
     }
+}
+
+fn folder_name(step: u64) -> String {
+    format!("step-{step:08}")
 }
 
 fn seal(content: &Content) -> Result<String> {

@@ -49,7 +49,7 @@ fn the_last_ones_and_every_multiple_stay() {
     for step in [10, 20, 30, 40, 50] {
         save(&checkpoints, step, Retention { keep: 2, keep_every: 20 });
     }
-    assert_eq!(checkpoints.steps(), [20, 40, 50]);
+    assert_eq!(checkpoints.steps().unwrap(), [20, 40, 50]);
     assert!(!checkpoints.folder.join(".partial-3").exists());
 }
 
@@ -83,7 +83,7 @@ fn when_all_are_damaged_nothing_starts_anew_silently() {
     let checkpoints = Checkpoints::of(run.path());
     let path = save(&checkpoints, 1, KEEP);
     fs::remove_file(path.join(MODEL)).unwrap();
-    assert!(checkpoints.latest().unwrap_err().to_string().contains("move the folder away"));
+    assert!(checkpoints.latest().unwrap_err().to_string().contains("train anew"));
 }
 
 #[test]
@@ -105,4 +105,29 @@ fn names_shapes_and_kinds_have_to_be_the_models() {
     assert!(shape.contains("shape [2, 3] instead of [1]"), "{shape}");
     let kind = refused(&|model| drop(model.insert("weight".to_owned(), other(&[2, 3], Kind::Double))));
     assert!(kind.contains("F32 instead of Double"), "{kind}");
+}
+
+#[test]
+fn damaged_checkpoints_do_not_push_out_good_ones() {
+    let run = tempfile::tempdir().unwrap();
+    let checkpoints = Checkpoints::of(run.path());
+    let retention = Retention { keep: 3, keep_every: 0 };
+    for step in [8, 12, 16] {
+        save(&checkpoints, step, retention);
+    }
+    for step in [12, 16] {
+        fs::write(checkpoints.folder.join(folder_name(step)).join(MODEL), "damaged").unwrap();
+    }
+    let good = checkpoints.latest().unwrap().unwrap().state.step;
+    checkpoints.set_aside_after(good).unwrap();
+    save(&checkpoints, 9, Retention { keep: 1, keep_every: 0 });
+    assert_eq!((good, checkpoints.steps().unwrap()), (8, vec![9]));
+    assert_eq!(checkpoints.latest().unwrap().unwrap().state.step, 9);
+}
+
+#[test]
+fn a_folder_that_cannot_be_listed_is_no_fresh_start() {
+    let run = tempfile::tempdir().unwrap();
+    fs::write(run.path().join("checkpoints"), "").unwrap();
+    assert!(Checkpoints::of(run.path()).latest().is_err());
 }

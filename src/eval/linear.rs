@@ -38,7 +38,8 @@ pub struct Report {
 /// Runs an encoder in evaluation mode over a set; samples without a label are left out.
 pub fn features(encoder: &dyn Encoder, set: &ShardSet, config: &Config, device: Device) -> Result<Features> {
     let (mut values, mut labels, mut bad) = (Vec::new(), Vec::new(), 0);
-    for staged in images(set, config, device)? {
+    let mut feed = images(set, config, device)?;
+    for staged in feed.by_ref() {
         let Staged { views, skipped, .. } = staged?;
         let labelled = views.labels.ge(0).nonzero().view(-1);
         let features = tch::no_grad(|| encoder.features(&views.images.get(0), false));
@@ -46,6 +47,7 @@ pub fn features(encoder: &dyn Encoder, set: &ShardSet, config: &Config, device: 
         labels.push(views.labels.index_select(0, &labelled).to_device(Device::Cpu));
         bad += skipped.len();
     }
+    bad += feed.finish().len();
     if bad > 0 {
         tracing::warn!("{bad} unreadable samples take no part");
     }

@@ -17,6 +17,7 @@ use crate::{
     config::Config,
     data::Data,
     feed::Feed,
+    stdout,
     sys::{self, DeviceChoice},
     train::{self, Trainer},
 };
@@ -54,7 +55,6 @@ pub struct LinearOptions {
 }
 
 /// Fits a linear probe on a checkpoint's frozen features and prints one JSON object for each encoder evaluated.
-#[expect(clippy::print_stdout, reason = "the result of the command")]
 pub fn run_linear(options: &LinearOptions) -> Result<()> {
     let loaded = checkpoint::find(&options.checkpoint)?;
     let mut config = loaded.state.config.clone();
@@ -62,12 +62,15 @@ pub fn run_linear(options: &LinearOptions) -> Result<()> {
     override_if_given(&mut config.data.val_shards, &options.val_shards);
     config.run.workers = options.workers;
     let device = sys::device(options.device)?;
-    let data = Data::open(&config.data)?;
+    let data = Data::open(&config.data).with_context(|| match options.shards.as_slice() {
+        [] => "the shards that the run was trained on\n  hint: --shards and --val-shards name others",
+        _ => "the shards to evaluate with",
+    })?;
     let validation =
         data.validation.as_ref().context("no validation shards\n  hint: name them with --val-shards")?;
     let classes =
         data.classes.context("no training sample is labelled\n  hint: a linear probe needs `cls` members")?;
-    let mut trainer = Trainer::new(&config, loaded.state.classes, device, 1);
+    let trainer = Trainer::new(&config, loaded.state.classes, device, 1);
     let evaluate = |encoder: &str, step: u64, trainer: &Trainer| -> Result<()> {
         let of = |set| features(trainer.encoder(), set, &config, device);
         let report = fit(&of(&data.train)?, &of(validation)?, classes, config.seed);
@@ -76,13 +79,12 @@ pub fn run_linear(options: &LinearOptions) -> Result<()> {
             100.0 * report.top1,
             report.samples
         );
-        println!("{}", json!({"probe": "linear", "encoder": encoder, "step": step, "report": report}));
-        Ok(())
+        stdout::print(&json!({"probe": "linear", "encoder": encoder, "step": step, "report": report}))
     };
     if options.baseline {
         evaluate("initial", 0, &trainer)?;
     }
-    trainer.restore(&loaded)?;
+    trainer.restore_model(&loaded)?;
     evaluate("trained", loaded.state.step, &trainer)
 }
 

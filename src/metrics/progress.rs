@@ -16,7 +16,7 @@ pub struct Progress {
     bar: ProgressBar,
     steps: u64,
     lines: bool,
-    /// The last line and when it was shown: plain lines come a few seconds apart.
+    /// When the last line was shown: plain lines come a few seconds apart.
     last_line: Option<Instant>,
 }
 

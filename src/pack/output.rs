@@ -121,10 +121,8 @@ impl Output {
 
 impl Summary {
     /// Prints the summary as one JSON object.
-    #[expect(clippy::print_stdout, reason = "the command's result")]
     pub(crate) fn print(&self) -> Result<()> {
-        println!("{}", serde_json::to_string(self)?);
-        Ok(())
+        crate::stdout::print(&serde_json::to_value(self)?)
     }
 }
 

@@ -80,6 +80,14 @@ pub fn device(choice: DeviceChoice) -> Result<Device> {
     }
 }
 
+/// A device as it is written on the command line.
+pub fn name(device: Device) -> String {
+    match device {
+        Device::Cuda(number) => format!("cuda:{number}"),
+        other => format!("{other:?}").to_lowercase(),
+    }
+}
+
 /// The GPU of this number, or why there is none.
 fn cuda(number: usize) -> Result<Device, String> {
     if !Path::new("/dev/nvidiactl").exists() {

@@ -9,13 +9,20 @@ mod run_folder;
 mod stop;
 mod trainer;
 
-use anyhow::{Context, Result};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
 use pipeline::LoaderConfig;
 use serde_json::{Value, json};
-use shards::{Order, Position, Share};
+use shards::{Order, Position, ShardSet, Share};
 use tch::Device;
 
-use self::{log::Log, records::BadSamples, run_folder::RunFolder, stop::Stop};
+use self::{
+    log::Log,
+    records::BadSamples,
+    run_folder::{DIVERGED, RunFolder},
+    stop::Stop,
+};
 pub use self::{
     stop::INTERRUPTED,
     trainer::{Broken, Outcome, Trainer},
@@ -24,8 +31,9 @@ use crate::{
     checkpoint::{self, DataIdentity, Retention, State},
     config::Config,
     data::{self, Data},
-    feed::Feed,
-    sys, usage,
+    eval::probe::Both,
+    feed::{Feed, Staged},
+    stdout, sys, usage,
 };
 
 /// How a run ended.
@@ -46,21 +54,26 @@ struct Run {
     position: Position,
     steps: u64,
     batch_size: usize,
+    /// The step of the last checkpoint.
+    saved: Option<u64>,
 }
 
 /// Trains as `asked` (flags over file), resuming what lies in the run folder.
 pub fn run(asked: &toml::Table) -> Result<Ended> {
     let stop = Stop::install()?;
-    let fresh = Config::resolve(asked)?;
-    let folder = RunFolder::open(&fresh.out)?;
+    let folder = RunFolder::of(&Config::out(asked)?);
     let resumed = folder.checkpoints.latest()?;
     let config = match &resumed {
         Some(loaded) => Config::resume(&toml::Table::try_from(&loaded.state.config)?, asked)?,
-        None => fresh,
+        None => Config::resolve(asked)?,
     };
-    let mut run = Run::prepare(config)?;
+    let mut run = Run::prepare(config, resumed.as_ref())?;
+    let _lock = folder.take()?;
     if let Some(loaded) = resumed {
-        run.resume(&loaded)?;
+        folder.checkpoints.set_aside_after(loaded.state.step)?;
+        run.trainer.restore(&loaded).context("cannot resume")?;
+        run.position = loaded.state.position;
+        run.saved = Some(loaded.state.step);
     }
     run.config.write(&folder.config)?;
     run.announce(&folder);
@@ -70,52 +83,44 @@ pub fn run(asked: &toml::Table) -> Result<Ended> {
 }
 
 impl Run {
-    fn prepare(mut config: Config) -> Result<Self> {
+    fn prepare(mut config: Config, resumed: Option<&checkpoint::Loaded>) -> Result<Self> {
         let device = sys::device(config.run.device)?;
         let data = Data::open(&config.data)?;
+        if let Some(loaded) = resumed {
+            check_identity(loaded.state.data, identity(&data))?;
+        }
         let batch_size = batch_size(&config, device, data.train.len())?;
         let steps = steps(&config, batch_size, data.train.len());
         config.train.batch_size = Some(batch_size);
         config.train.epochs =
             config.train.epochs.or(config.train.steps.is_none().then(|| default_epochs(&config)));
         let trainer = Trainer::new(&config, data.classes, device, steps);
-        Ok(Self { config, data, device, trainer, position: Position::default(), steps, batch_size })
-    }
-
-    fn identity(&self) -> DataIdentity {
-        DataIdentity { digest: self.data.train.digest(), samples: self.data.train.len() }
-    }
-
-    fn resume(&mut self, loaded: &checkpoint::Loaded) -> Result<()> {
-        let (then, now) = (loaded.state.data, self.identity());
-        if then != now {
-            return Err(usage!(
-                "the training shards have changed since this run was started: {} samples then, {} now\n  hint: give \
-                 the run on the new shards another folder with --out",
-                then.samples,
-                now.samples
-            ));
-        }
-        self.trainer.restore(loaded).context("cannot resume")?;
-        self.position = loaded.state.position;
-        Ok(())
+        let position = Position::default();
+        Ok(Self { config, data, device, trainer, position, steps, batch_size, saved: None })
     }
 
     fn announce(&self, folder: &RunFolder) {
-        let classes =
-            self.data.classes.map_or("no labels".to_owned(), |classes| format!("{classes} classes"));
+        let (samples, labelled, step) =
+            (self.data.train.len(), self.data.train.labelled(), self.trainer.step_count());
+        let classes = match self.data.classes {
+            None => "no labels".to_owned(),
+            Some(classes) if labelled < samples => format!("{labelled} labelled, classes: {classes}"),
+            Some(classes) => format!("classes: {classes}"),
+        };
+        let standing = match step {
+            0 => "run folder",
+            _ if step >= self.steps => "already finished:",
+            _ => "resuming",
+        };
         tracing::info!(
-            "{} samples ({classes}), shards: {}; batches of {} on {:?}; decoding threads: {}; {}",
-            self.data.train.len(),
+            "{samples} samples ({classes}), shards: {}; batches of {} on {}; decoding threads: {}; {standing} `{}`, \
+             step {step} of {}",
             self.data.train.shards().len(),
             self.batch_size,
-            self.device,
+            sys::name(self.device),
             workers(&self.config),
-            if self.trainer.step_count() == 0 {
-                format!("run folder `{}`", folder.path.display())
-            } else {
-                format!("resuming `{}` at step {}", folder.path.display(), self.trainer.step_count())
-            }
+            folder.path.display(),
+            self.steps
         );
     }
 
@@ -142,35 +147,59 @@ impl Run {
     /// Steps until the last one or a signal.
     fn train(&mut self, folder: &RunFolder, stop: &Stop) -> Result<Ended> {
         let mut log = Log::open(folder, self.trainer.step_count(), self.steps)?;
-        let mut bad = BadSamples::open(&folder.bad_samples, self.data.train.faults())?;
+        let faults = self.data.validation.iter().flat_map(ShardSet::faults).chain(self.data.train.faults());
+        let mut bad = BadSamples::open(&folder.bad_samples, faults)?;
         if self.trainer.step_count() >= self.steps {
             return Ok(Ended::Finished);
         }
         let mut feed = self.feed()?;
-        while self.trainer.step_count() < self.steps && !stop.requested() {
-            let staged = feed.next().context("the samples ran out")??;
-            bad.write(&staged.skipped)?;
-            let outcome = match self.trainer.step(&staged.views) {
-                Ok(outcome) => outcome,
-                Err(broken) => return Err(folder.write_broken_batch(&broken, &staged.views, &self.data)),
+        while self.trainer.step_count() < self.steps {
+            let staged = match feed.next_unless(stop.channel()) {
+                Some(Ok(staged)) => staged,
+                Some(Err(error)) => {
+                    bad.write(&feed.finish())?;
+                    return Err(error);
+                }
+                None => break, // an endless stream ends only when asked to
             };
-            self.position = staged.views.next;
-            log.count(&outcome, &staged, feed.take_waited());
-            let step = self.trainer.step_count();
-            if step.is_multiple_of(self.config.run.log_every) || step == self.steps {
-                log.train(step, self.epoch(), bad.count())?;
-            }
+            self.step(&staged, feed.take_waited(), folder, &mut log, &mut bad)?;
             if self.validation_due() {
-                let started = std::time::Instant::now();
-                self.validate(&mut log)?;
-                log.exclude(started.elapsed());
+                self.validate(stop, &mut log, &mut bad)?;
             }
-            if step.is_multiple_of(self.config.run.checkpoint_every) && step != self.steps {
-                self.save(folder)?;
+            if stop.requested() {
+                break;
             }
         }
         self.save(folder)?;
+        bad.summarize();
         Ok(if self.trainer.step_count() == self.steps { Ended::Finished } else { Ended::Interrupted })
+    }
+
+    /// One update with its record and, where it is due, its checkpoint.
+    fn step(
+        &mut self,
+        staged: &Staged,
+        waited: Duration,
+        folder: &RunFolder,
+        log: &mut Log,
+        bad: &mut BadSamples,
+    ) -> Result<()> {
+        bad.write(&staged.skipped)?;
+        let outcome = match self.trainer.step(&staged.views) {
+            Ok(outcome) => outcome,
+            Err(broken) => return Err(folder.write_broken_batch(&broken, &staged.views, &self.data)),
+        };
+        self.position = staged.views.next;
+        log.count(&outcome, staged, waited);
+        let step = self.trainer.step_count();
+        let is_last = step == self.steps;
+        if is_last || step.is_multiple_of(self.config.run.log_every) {
+            log.train(step, self.epoch(), bad.count())?;
+        }
+        if is_last || step.is_multiple_of(self.config.run.checkpoint_every) {
+            self.save(folder)?;
+        }
+        Ok(())
     }
 
     /// Epochs gone by, with their fraction.
@@ -187,27 +216,53 @@ impl Run {
         self.data.validation.is_some() && (ended(step) > ended(step - 1) || step == self.steps)
     }
 
-    fn validate(&self, log: &mut Log) -> Result<()> {
+    /// Judges the online probes by the validation samples; a signal ends it without a record.
+    fn validate(&self, stop: &Stop, log: &mut Log, bad: &mut BadSamples) -> Result<()> {
         let Some(validation) = &self.data.validation else { return Ok(()) };
-        let feed = crate::eval::images(validation, &self.config, self.device)?;
-        log.validation(self.trainer.step_count(), self.epoch(), self.trainer.validate(feed)?)
+        let started = Instant::now();
+        let mut feed = crate::eval::images(validation, &self.config, self.device)?;
+        let (mut hits, mut labelled) = (Both { mlp: 0.0, linear: 0.0 }, 0.0);
+        while let Some(staged) = feed.next_unless(stop.channel()) {
+            let staged = staged.context("validation")?;
+            bad.write(&staged.skipped)?;
+            if let Some((accuracy, count)) = self.trainer.judge(&staged.views) {
+                hits.mlp += accuracy.mlp * count;
+                hits.linear += accuracy.linear * count;
+                labelled += count;
+            }
+        }
+        bad.write(&feed.finish())?;
+        log.exclude(started.elapsed());
+        if stop.requested() {
+            return Ok(());
+        }
+        log.validation(self.trainer.step_count(), self.epoch(), hits.map(|hits| hits / labelled))
     }
 
-    fn save(&self, folder: &RunFolder) -> Result<()> {
+    /// Writes a checkpoint, unless this step has one.
+    fn save(&mut self, folder: &RunFolder) -> Result<()> {
+        let step = self.trainer.step_count();
+        if self.saved == Some(step) {
+            return Ok(());
+        }
+        ensure!(
+            self.trainer.is_finite(),
+            "the parameters are not finite after step {step}, which is not saved\n  {DIVERGED}"
+        );
         let state = State {
-            step: self.trainer.step_count(),
+            step,
             position: self.position,
-            data: self.identity(),
+            data: identity(&self.data),
             classes: self.data.classes,
             config: self.config.clone(),
         };
         let retention = Retention { keep: self.config.run.keep, keep_every: self.config.run.keep_every };
         folder.checkpoints.save(&state, &self.trainer.model(), &self.trainer.moments(), retention)?;
+        self.saved = Some(step);
         Ok(())
     }
 
     /// One JSON object on stdout: where the run stands and its last numbers.
-    #[expect(clippy::print_stdout, reason = "the result of the command")]
     fn report(&self, folder: &RunFolder, ended: Ended) -> Result<()> {
         let last = |kind: &str| -> Result<Value> {
             let lines = crate::metrics::read_lines(&folder.metrics)?;
@@ -220,9 +275,25 @@ impl Run {
             "train": last("train")?,
             "validation": last("validation")?,
         });
-        println!("{result}");
-        Ok(())
+        stdout::print(&result)
     }
+}
+
+fn identity(data: &Data) -> DataIdentity {
+    DataIdentity { digest: data.train.digest(), samples: data.train.len() }
+}
+
+/// A position means nothing in another set.
+fn check_identity(then: DataIdentity, now: DataIdentity) -> Result<()> {
+    if then == now {
+        return Ok(());
+    }
+    Err(usage!(
+        "the training shards are not those that this run was started on ({} samples then, {} now)\n  hint: give a run \
+         on other shards another folder with --out",
+        then.samples,
+        now.samples
+    ))
 }
 
 /// Decoding threads: as many as asked for, else one a core.
@@ -240,10 +311,15 @@ fn batch_size(config: &Config, device: Device, samples: u64) -> Result<usize> {
     if wanted as u64 <= samples {
         return Ok(wanted);
     }
-    if config.train.batch_size.is_some() || samples < 2 {
+    if samples < 2 {
         return Err(usage!(
-            "a batch of {wanted} needs as many samples, the shards have {samples}\n  hint: --batch-size {}, or more shards",
-            samples.max(2)
+            "the shards have {samples} sample, but negatives come from other images\n  hint: name shards of at least 2"
+        ));
+    }
+    if config.train.batch_size.is_some() {
+        return Err(usage!(
+            "a batch of {wanted} needs as many samples, the shards have {samples}\n  hint: --batch-size {samples}, or \
+             more shards"
         ));
     }
     Ok(samples as usize)

@@ -1,6 +1,9 @@
 //! `bad-samples.jsonl`: every sample that could not be used, once.
 
-use std::{collections::HashSet, path::Path};
+use std::{
+    collections::HashSet,
+    path::{Path, PathBuf},
+};
 
 use anyhow::Result;
 use pipeline::Skipped;
@@ -14,14 +17,15 @@ use crate::metrics::{JsonLines, read_lines};
 pub(super) struct BadSamples {
     lines: JsonLines,
     listed: HashSet<(String, u64)>,
+    path: PathBuf,
 }
 
 impl BadSamples {
     /// Opens the list and adds what indexing found.
-    pub(super) fn open(path: &Path, faults: &[ShardFault]) -> Result<Self> {
+    pub(super) fn open<'a>(path: &Path, faults: impl IntoIterator<Item = &'a ShardFault>) -> Result<Self> {
         let place = |line: &Value| Some((line["shard"].as_str()?.to_owned(), line["offset"].as_u64()?));
         let listed = read_lines(path)?.iter().filter_map(place).collect();
-        let mut this = Self { lines: JsonLines::open(path, |_| true)?, listed };
+        let mut this = Self { lines: JsonLines::open(path, |_| true)?, listed, path: path.to_owned() };
         for fault in faults {
             this.add(&fault.shard, fault.offset, None, &fault.reason)?;
         }
@@ -38,6 +42,17 @@ impl BadSamples {
     /// Entries of the list.
     pub(super) fn count(&self) -> usize {
         self.listed.len()
+    }
+
+    /// Says where the list is, if there is anything in it.
+    pub(super) fn summarize(&self) {
+        if self.count() > 0 {
+            tracing::warn!(
+                "unusable samples and shards: {}, listed in `{}`",
+                self.count(),
+                self.path.display()
+            );
+        }
     }
 
     fn add(&mut self, shard: &str, offset: u64, key: Option<&str>, reason: &str) -> Result<()> {

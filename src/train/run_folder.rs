@@ -1,11 +1,15 @@
 //! A run's folder and the files in it.
 
 use std::{
-    fs,
+    fs::{self, File},
     path::{Path, PathBuf},
 };
 
 use anyhow::{Context, Result, anyhow};
+use rustix::{
+    fs::{FlockOperation, flock},
+    io::Errno,
+};
 use serde_json::json;
 
 use super::trainer::Broken;
@@ -25,56 +29,64 @@ pub(super) struct RunFolder {
 }
 
 impl RunFolder {
-    /// Creates the folder where there is none, and makes sure that it can be written.
-    pub(super) fn open(path: &Path) -> Result<Self> {
-        let probe = path.join(".writable");
-        fs::create_dir_all(path)
-            .and_then(|()| fs::write(&probe, ""))
-            .and_then(|()| fs::remove_file(&probe))
-            .map_err(|error| {
-                usage!(
-                    "cannot write to the run folder `{}`: {error}\n  hint: name another one with --out",
-                    path.display()
-                )
-            })?;
-        Ok(Self {
+    /// Names the files of a run folder, which need not exist.
+    pub(super) fn of(path: &Path) -> Self {
+        Self {
             path: path.to_owned(),
             config: path.join("config.toml"),
             metrics: path.join("metrics.jsonl"),
             bad_samples: path.join("bad-samples.jsonl"),
             checkpoints: Checkpoints::of(path),
-        })
+        }
+    }
+
+    /// Creates the folder where there is none, and takes it for this process until the result is dropped.
+    pub(super) fn take(&self) -> Result<File> {
+        let path = self.path.display();
+        let unwritable = |error| {
+            usage!("cannot write to the run folder `{path}`: {error}\n  hint: name another one with --out")
+        };
+        let lock = fs::create_dir_all(&self.path).and_then(|()| File::create(self.path.join("run.lock")));
+        let lock = lock.map_err(unwritable)?;
+        match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+            Err(Errno::WOULDBLOCK) => Err(usage!(
+                "another process is training in `{path}`\n  hint: wait for it, or name another folder with --out"
+            )),
+            Err(error) => {
+                tracing::warn!("cannot lock `{path}` against a second process: {error}");
+                Ok(lock)
+            }
+            Ok(()) => Ok(lock),
+        }
     }
 
     /// Writes down which samples broke a step; the error to end the run with.
     pub(super) fn write_broken_batch(&self, broken: &Broken, views: &Views, data: &Data) -> anyhow::Error {
         let path = self.path.join("broken-batch.json");
-        let samples: Result<Vec<_>> =
-            Vec::<i64>::try_from(&views.indices).map_err(anyhow::Error::from).and_then(|indices| {
-                indices.into_iter().map(|index| Ok(data.train.locate(index as u64)?)).collect()
-            });
-        let written = samples.and_then(|samples| {
-            let samples: Vec<_> = samples
-                .iter()
-                .map(|at| json!({"shard": &*at.shard, "offset": at.offset, "key": at.key}))
-                .collect();
-            let parts: serde_json::Map<_, _> = broken
-                .parts
-                .iter()
-                .map(|(name, value)| ((*name).to_owned(), json!(value.to_string())))
-                .collect();
-            let text = serde_json::to_string_pretty(
-                &json!({"step": broken.step, "loss": parts, "samples": samples}),
-            )?;
+        let written = describe(broken, views, data).and_then(|text| {
             fs::write(&path, text).with_context(|| format!("cannot write `{}`", path.display()))
         });
         let whereabouts = match written {
             Ok(()) => format!("its samples are listed in `{}`", path.display()),
             Err(error) => format!("its samples could not be listed: {error:#}"),
         };
-        anyhow!(
-            "the loss of step {} is not finite; {whereabouts}\n  hint: a lower --lr; the last checkpoint is from before",
-            broken.step + 1
-        )
+        anyhow!("the loss of step {} is not finite; {whereabouts}\n  {DIVERGED}", broken.step)
     }
+}
+
+/// What cures a run whose numbers are no longer finite.
+pub(super) const DIVERGED: &str =
+    "hint: train anew with a lower --lr and another --out; the checkpoints of this run are from before";
+
+/// The step, the parts of its loss and its samples as JSON.
+fn describe(broken: &Broken, views: &Views, data: &Data) -> Result<String> {
+    let mut samples = Vec::new();
+    for index in Vec::<i64>::try_from(&views.indices)? {
+        let at = data.train.locate(index as u64)?;
+        samples.push(json!({"shard": &*at.shard, "offset": at.offset, "key": at.key}));
+    }
+    let parts = broken.parts.iter().map(|(name, value)| ((*name).to_owned(), json!(value.to_string())));
+    let parts: serde_json::Map<_, _> = parts.collect();
+    let broken = json!({"step": broken.step, "loss": parts, "samples": samples});
+    Ok(serde_json::to_string_pretty(&broken)?)
 }

@@ -1,6 +1,6 @@
 //! A model with everything that a step changes.
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use tch::{Device, Kind, Tensor, nn::VarStore};
 
 use super::{optim::Adam, schedule::Schedule};
@@ -8,7 +8,6 @@ use crate::{
     checkpoint::{Loaded, Named},
     config::Config,
     eval::probe::{Both, OnlineProbe},
-    feed::Feed,
     loss,
     method::{Method, Views},
     model::Encoder,
@@ -48,7 +47,7 @@ pub struct Outcome {
 /// The loss of a batch was not a finite number; nothing was updated.
 #[derive(Debug)]
 pub struct Broken {
-    /// Updates made before.
+    /// The step that it would have been.
     pub step: u64,
     /// The parts of the loss, by name.
     pub parts: Vec<(&'static str, f64)>,
@@ -93,8 +92,15 @@ impl Trainer {
             total = total + &losses.mlp + &losses.linear;
         }
         if !total.double_value(&[]).is_finite() {
-            let parts = loss.parts.iter().map(|(name, part)| (*name, part.double_value(&[]))).collect();
-            return Err(Broken { step, parts });
+            let mut parts: Vec<_> =
+                loss.parts.iter().map(|(name, part)| (*name, part.double_value(&[]))).collect();
+            if let Some((losses, _)) = &probe {
+                parts.extend([
+                    ("mlp", losses.mlp.double_value(&[])),
+                    ("linear", losses.linear.double_value(&[])),
+                ]);
+            }
+            return Err(Broken { step: step + 1, parts });
         }
         let lr = self.schedule.at(step);
         self.adam.zero_grad();
@@ -110,24 +116,23 @@ impl Trainer {
         })
     }
 
-    /// Accuracies of the online probe, in evaluation mode, over all labelled samples of a finite feed of single views.
-    pub fn validate(&self, feed: Feed) -> Result<Both<f64>> {
-        let probe = self.probe.as_ref().context("there is no probe to validate: nothing is labelled")?;
-        let (mut hits, mut labelled) = ([0.0; 2], 0.0);
-        for staged in feed {
-            let views = staged?.views;
-            let accuracy = tch::no_grad(|| {
-                let features = self.method.encoder().features(&views.images.get(0), false);
-                probe.logits(&features, false).map(|logits| loss::accuracy(logits, &views.labels))
-            });
-            let count = views.labels.ge(0).sum(Kind::Float).double_value(&[]);
-            if count > 0.0 {
-                labelled += count;
-                hits[0] += count * accuracy.mlp.double_value(&[]);
-                hits[1] += count * accuracy.linear.double_value(&[]);
-            }
-        }
-        Ok(Both { mlp: hits[0] / labelled, linear: hits[1] / labelled })
+    /// Accuracies of the online probe on one batch of single views, in evaluation mode, with the number of labelled
+    /// samples that they are over.
+    pub fn judge(&self, views: &Views) -> Option<(Both<f64>, f64)> {
+        let probe = self.probe.as_ref()?;
+        let accuracy = tch::no_grad(|| {
+            let features = self.method.encoder().features(&views.images.get(0), false);
+            probe.logits(&features, false).map(|logits| loss::accuracy(logits, &views.labels))
+        });
+        let labelled = views.labels.ge(0).sum(Kind::Float).double_value(&[]);
+        (labelled > 0.0).then(|| (accuracy.map(|accuracy| accuracy.double_value(&[])), labelled))
+    }
+
+    /// Whether every parameter, statistic and moment is a finite number.
+    pub fn is_finite(&self) -> bool {
+        let all = self.model().into_values().chain(self.moments().into_values());
+        let finite = |tensor: &Tensor| tensor.isfinite().all().int64_value(&[]) == 1;
+        all.filter(Tensor::is_floating_point).all(|tensor| finite(&tensor))
     }
 
     /// What is trained.
@@ -145,9 +150,14 @@ impl Trainer {
         self.adam.moments()
     }
 
+    /// Takes over the model of a checkpoint.
+    pub fn restore_model(&self, loaded: &Loaded) -> Result<()> {
+        loaded.restore_model(&self.model())
+    }
+
     /// Takes over the tensors and the step of a checkpoint.
     pub fn restore(&mut self, loaded: &Loaded) -> Result<()> {
-        loaded.restore_model(&self.model())?;
+        self.restore_model(loaded)?;
         loaded.restore_optimizer(&self.moments())?;
         self.adam.resume(loaded.state.step);
         Ok(())

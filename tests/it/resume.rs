@@ -3,9 +3,11 @@
 use std::{
     fs,
     process::{Child, Command},
+    thread,
+    time::Duration,
 };
 
-use crate::support::{Place, lines, run, start_until, succeed, tensors};
+use crate::support::{Entry, Place, lines, run, start_until, succeed, tensors};
 
 const STEPS: u64 = 24;
 const LENGTH: [&str; 4] = ["--steps", "24", "--checkpoint-every", "3"];
@@ -47,6 +49,34 @@ fn a_signal_saves_and_the_same_command_goes_on() {
     succeed(&mut place.train(&pattern, "run", &length));
     succeed(&mut place.train(&pattern, "whole", &length));
     assert!(tensors(&place.path("whole"), 120) == tensors(&folder, 120));
+}
+
+#[test]
+fn a_signal_is_heard_while_the_run_waits_for_data() {
+    let place = Place::new();
+    let samples = (0..20).map(|number| Entry { key: format!("{number}"), image: vec![1; 50], label: None });
+    place.write("bad.tar", samples);
+    let pattern = place.path("bad.tar").to_str().unwrap().to_owned();
+    let mut child = place.train(&pattern, "run", &["--steps", "5", "--max-bad", "100%"]).spawn().unwrap();
+    while !place.path("run/bad-samples.jsonl").exists() {
+        assert!(child.try_wait().unwrap().is_none());
+        thread::sleep(Duration::from_millis(5));
+    }
+    signal(&child, "INT");
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+}
+
+#[test]
+fn a_second_run_in_the_same_folder_is_refused() {
+    let place = Place::new();
+    let pattern = place.shards("train", 3, 20);
+    let length = ["--steps", "100000"];
+    let mut first = start_until(&mut place.train(&pattern, "run", &length), &place.path("run"), 1);
+    let said = run(&mut place.train(&pattern, "run", &length));
+    first.kill().unwrap();
+    first.wait().unwrap();
+    assert_eq!(said.code, Some(2));
+    assert!(said.stderr.contains("another process is training"), "{}", said.stderr);
 }
 
 #[test]
@@ -103,7 +133,7 @@ fn a_damaged_checkpoint_falls_back_to_the_one_before() {
     fs::write(&path, bytes).unwrap();
     let said = succeed(&mut place.train(&pattern, "run", &LENGTH));
     assert!(
-        said.stderr.contains("does not match its checksum") && said.stderr.contains("at step 21"),
+        said.stderr.contains("does not match its checksum") && said.stderr.contains("step 21 of 24"),
         "{}",
         said.stderr
     );

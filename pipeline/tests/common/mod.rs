@@ -56,6 +56,6 @@ pub(crate) fn sample(index: u64) -> Sample {
 /// A sample like the others, cut in half.
 pub(crate) fn damaged(index: u64) -> Sample {
     let whole = sample(index);
-    let half = whole.image.read().unwrap()[..whole.image.len() / 2].to_vec();
+    let half = whole.image.read(|bytes| bytes[..bytes.len() / 2].to_vec()).unwrap();
     Sample { image: half.into(), ..whole }
 }

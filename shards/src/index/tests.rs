@@ -23,7 +23,7 @@ fn samples(bytes: &[u8]) -> Vec<(String, Vec<u8>, Option<u32>)> {
     let shard = Shard::in_memory(Bytes::copy_from_slice(bytes));
     let read = |span: &Span| {
         let (key, image) = crate::read::sample(&shard, span).unwrap();
-        (key, image.read().unwrap().to_vec(), span.label())
+        (key, image.read(<[u8]>::to_vec).unwrap(), span.label())
     };
     scan_bytes(bytes).unwrap().spans.iter().map(read).collect()
 }
