@@ -12,10 +12,12 @@ use serde_json::Value;
 use shards::{Position, Sample};
 
 /// The facts and tensors of all files of kind `amdim_augment` in `tests/fixtures`, or in the folder that
-/// `AMDIM_FIXTURES` names.
+/// `AMDIM_FIXTURES` names; only the project's own folder has to have some.
 pub(crate) fn fixtures() -> Vec<(Value, Vec<u8>)> {
-    let folder = env::var_os("AMDIM_FIXTURES")
-        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures"), PathBuf::from);
+    let named = env::var_os("AMDIM_FIXTURES");
+    let is_own = named.is_none();
+    let folder =
+        named.map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures"), PathBuf::from);
     let paths = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path());
     let mut found = Vec::new();
     for path in paths.filter(|path| path.extension().is_some_and(|extension| extension == "json")) {
@@ -24,7 +26,7 @@ pub(crate) fn fixtures() -> Vec<(Value, Vec<u8>)> {
             found.push((facts, fs::read(path.with_extension("safetensors")).unwrap()));
         }
     }
-    assert!(!found.is_empty(), "no augment fixture in {}", folder.display());
+    assert!(!is_own || !found.is_empty(), "no augment fixture in {}", folder.display());
     found
 }
 
