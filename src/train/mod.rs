@@ -62,13 +62,15 @@ struct Run {
 pub fn run(asked: &toml::Table) -> Result<Ended> {
     let stop = Stop::install()?;
     let folder = RunFolder::of(&Config::out(asked)?);
+    // What lies there is read under the lock; a new folder is made only when nothing can be refused any more.
+    let early_lock = folder.path.is_dir().then(|| folder.take()).transpose()?;
     let resumed = folder.checkpoints.latest()?;
     let config = match &resumed {
         Some(loaded) => Config::resume(&toml::Table::try_from(&loaded.state.config)?, asked)?,
         None => Config::resolve(asked)?,
     };
     let mut run = Run::prepare(config, resumed.as_ref())?;
-    let _lock = folder.take()?;
+    let _lock = early_lock.map_or_else(|| folder.take(), Ok)?;
     if let Some(loaded) = resumed {
         folder.checkpoints.set_aside_after(loaded.state.step)?;
         run.trainer.restore(&loaded).context("cannot resume")?;
