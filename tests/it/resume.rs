@@ -39,7 +39,7 @@ fn a_run_killed_five_times_ends_with_the_same_bits() {
 fn a_signal_saves_and_the_same_command_goes_on() {
     let place = Place::new();
     let pattern = place.shards("train", 3, 20);
-    let length = ["--steps", "120", "--checkpoint-every", "1000"];
+    let length = ["--steps", "160", "--checkpoint-every", "1000"];
     let folder = place.path("run");
     let mut child = start_until(&mut place.train(&pattern, "run", &length), &folder, 2);
     signal(&child, "TERM");
@@ -48,7 +48,7 @@ fn a_signal_saves_and_the_same_command_goes_on() {
     assert_eq!((code, saved), (Some(130), 1));
     succeed(&mut place.train(&pattern, "run", &length));
     succeed(&mut place.train(&pattern, "whole", &length));
-    assert!(tensors(&place.path("whole"), 120) == tensors(&folder, 120));
+    assert!(tensors(&place.path("whole"), 160) == tensors(&folder, 160));
 }
 
 #[test]

@@ -151,8 +151,7 @@ fn damaged_samples_and_shards_are_skipped_and_listed() {
 fn a_shard_cut_while_it_is_trained_on_is_listed_and_kills_nothing() {
     let place = Place::new();
     let pattern = place.shards("train", 3, 60);
-    // Fewer samples than the budget's trial, so that the run goes on to its end.
-    let mut command = place.train(&pattern, "run", &["--steps", "40"]);
+    let mut command = place.train(&pattern, "run", &["--steps", "150", "--max-bad", "100%"]);
     let mut child = start_until(&mut command, &place.path("run"), 2);
     let shard = fs::File::options().write(true).open(place.path("train-001.tar")).unwrap();
     shard.set_len(shard.metadata().unwrap().len() / 3).unwrap();
