@@ -7,7 +7,7 @@
 set -eu
 
 torch_version=2.11.0
-rust_version=1.88
+rust_version=1.89
 root=$(cd "$(dirname "$0")/.." && pwd)
 cache=${AMDIM_STREAM_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/amdim-stream}
 

@@ -46,6 +46,7 @@ mod draft;
 mod encode;
 mod error;
 mod faults;
+pub mod jpeg;
 mod loader;
 mod rgb;
 mod stats;

@@ -1,0 +1,202 @@
+//! Who decodes: the memory, the tables of the last image, and the CPU's instructions.
+
+#[cfg(target_arch = "x86_64")]
+use super::idct::{Avx2, Avx512};
+use super::{
+    Header, Planes, Refusal, Region, Result,
+    bits::ScanBytes,
+    entropy,
+    huffman::{AcTable, DcTable},
+    idct::{Portable, Quantization},
+    planes::Cover,
+    scan::Scan,
+};
+
+/// The instructions that a decoder uses. All give the same samples.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cpu {
+    /// Those that every CPU has.
+    Portable,
+    /// AVX2 and BMI2.
+    Avx2,
+    /// AVX-512 F, BW, DQ and VL.
+    Avx512,
+}
+
+impl Cpu {
+    /// The kinds that this CPU has, the best one last.
+    pub fn available() -> Vec<Self> {
+        let mut kinds = vec![Self::Portable];
+        #[cfg(target_arch = "x86_64")]
+        {
+            kinds.extend(Avx2::detect().map(|_| Self::Avx2));
+            kinds.extend(Avx512::detect().map(|_| Self::Avx512));
+        }
+        kinds
+    }
+}
+
+/// Decodes regions of images one after the other, keeping its memory.
+#[derive(Debug)]
+pub struct Decoder {
+    run: Run,
+    scan: ScanBytes,
+    planes: Planes,
+    /// Tables rarely differ from one image to the next.
+    dc: [Cached<DcTable>; 4],
+    ac: [Cached<AcTable>; 4],
+    quantization: [Quantization; 4],
+}
+
+/// The transform with the proof that it can run.
+#[derive(Debug, Clone, Copy)]
+enum Run {
+    Portable,
+    #[cfg(target_arch = "x86_64")]
+    Avx2(Avx2),
+    #[cfg(target_arch = "x86_64")]
+    Avx512(Avx512),
+}
+
+impl Default for Decoder {
+    fn default() -> Self {
+        Self::new(Cpu::Avx512)
+    }
+}
+
+impl Decoder {
+    /// A decoder that uses no better instructions than `cpu`, or the best below that this CPU has.
+    pub fn new(cpu: Cpu) -> Self {
+        Self {
+            run: Run::best(cpu),
+            scan: ScanBytes::default(),
+            planes: Planes::default(),
+            dc: Default::default(),
+            ac: Default::default(),
+            quantization: std::array::from_fn(|_| Quantization([0; 64])),
+        }
+    }
+
+    /// The samples that the pixels of `region` are made of, chroma's neighbours included.
+    ///
+    /// Memory is taken for the region alone: it is the caller who says how large an image may be.
+    ///
+    /// # Panics
+    /// If the region is empty or does not lie within the image.
+    pub fn decode(&mut self, header: &Header, region: Region) -> Result<&Planes> {
+        let Region { left, top, width, height } = region;
+        assert!(
+            width > 0 && height > 0 && left + width <= header.width && top + height <= header.height,
+            "the region lies within the image"
+        );
+        self.load_tables(header)?;
+        self.scan.load(header.scan)?;
+        let cover = Cover::new(header, region);
+        self.planes.reshape(header, &cover);
+        let components = &header.components;
+        let scan = Scan {
+            header,
+            cover: &cover,
+            bytes: &self.scan,
+            quantization: std::array::from_fn(|i| &self.quantization[components[i].quantization]),
+            dc: table(&self.dc, components.map(|component| component.dc))?,
+            ac: table(&self.ac, components.map(|component| component.ac))?,
+        };
+        self.run.scan(&scan, &mut self.planes)?;
+        Ok(&self.planes)
+    }
+
+    fn load_tables(&mut self, header: &Header) -> Result<()> {
+        for component in &header.components[..header.sampling.components()] {
+            let factors = *header.quantization.get(component.quantization).ok_or(Refusal::Damaged)?;
+            let factors = factors.ok_or(Refusal::Damaged)?;
+            for (k, &factor) in factors.iter().enumerate() {
+                self.quantization[component.quantization].0[entropy::place(k)] = factor.into();
+            }
+            self.dc
+                .get_mut(component.dc)
+                .ok_or(Refusal::Damaged)?
+                .load(header.dc[component.dc], DcTable::new)?;
+            self.ac
+                .get_mut(component.ac)
+                .ok_or(Refusal::Damaged)?
+                .load(header.ac[component.ac], AcTable::new)?;
+        }
+        Ok(())
+    }
+}
+
+/// The tables of the components.
+fn table<T>(cached: &[Cached<T>; 4], numbers: [usize; 3]) -> Result<[&T; 3]> {
+    let [a, b, c] = numbers.map(|number| cached[number].table.as_deref());
+    // Of a gray image, the first stands for all.
+    let a = a.ok_or(Refusal::Damaged)?;
+    Ok([a, b.unwrap_or(a), c.unwrap_or(a)])
+}
+
+/// A table and what it was made from.
+#[derive(Debug)]
+struct Cached<T> {
+    spec: Vec<u8>,
+    table: Option<Box<T>>,
+}
+
+impl<T> Default for Cached<T> {
+    fn default() -> Self {
+        Self { spec: Vec::new(), table: None }
+    }
+}
+
+impl<T> Cached<T> {
+    fn load(&mut self, spec: Option<&[u8]>, make: impl FnOnce(&[u8]) -> Result<Box<T>>) -> Result<()> {
+        let spec = spec.ok_or(Refusal::Unsupported)?;
+        if self.table.is_none() || self.spec != spec {
+            self.table = None;
+            self.table = Some(make(spec)?);
+            self.spec.clear();
+            self.spec.extend_from_slice(spec);
+        }
+        Ok(())
+    }
+}
+
+impl Run {
+    fn best(most: Cpu) -> Self {
+        #[cfg(target_arch = "x86_64")]
+        {
+            if let (Cpu::Avx512, Some(avx512)) = (most, Avx512::detect()) {
+                return Self::Avx512(avx512);
+            }
+            if let (Cpu::Avx512 | Cpu::Avx2, Some(avx2)) = (most, Avx2::detect()) {
+                return Self::Avx2(avx2);
+            }
+        }
+        let _ = most;
+        Self::Portable
+    }
+
+    #[expect(unsafe_code, reason = "the decoder compiled for instructions that were found")]
+    fn scan(self, scan: &Scan, planes: &mut Planes) -> Result<()> {
+        match self {
+            Self::Portable => scan.run(Portable, planes),
+            // SAFETY: a value of `Avx2` was made by `detect` alone, so that the CPU has these features.
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2(avx2) => unsafe { scan_avx2(scan, avx2, planes) },
+            // SAFETY: a value of `Avx512` was made by `detect` alone, so that the CPU has these features.
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512(avx512) => unsafe { scan_avx512(scan, avx512, planes) },
+        }
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,bmi1,bmi2")]
+fn scan_avx2(scan: &Scan, avx2: Avx2, planes: &mut Planes) -> Result<()> {
+    scan.run(avx2, planes)
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,bmi1,bmi2,avx512f,avx512bw,avx512dq,avx512vl")]
+fn scan_avx512(scan: &Scan, avx512: Avx512, planes: &mut Planes) -> Result<()> {
+    scan.run(avx512, planes)
+}

@@ -1,0 +1,110 @@
+//! One block of coefficients.
+
+use super::{
+    bits::Bits,
+    huffman::{AcTable, DcTable, END, extend},
+};
+
+/// The coefficients of a block, row after row; then room for what lies beyond a block's end. As large as a byte can tell,
+/// so that a place needs no check.
+#[derive(Debug, Clone, Copy)]
+#[repr(C, align(64))]
+pub(super) struct Block(pub(super) [i16; 256]);
+
+/// Where coefficients beyond the last one go.
+const BEYOND: u8 = 64;
+
+/// The place in a block of each coefficient in the order in which they come. Beyond 63 as far as two runs may lead.
+const PLACES: [u8; 63 + 256] = {
+    let mut places = [BEYOND; 63 + 256];
+    let (mut x, mut y, mut k) = (0usize, 0usize, 0);
+    while k < 64 {
+        places[k] = (8 * y + x) as u8;
+        k += 1;
+        // Along the diagonals, up and down in turn.
+        let is_up = (x + y).is_multiple_of(2);
+        (x, y) = match (is_up, x, y) {
+            (true, 7, y) => (7, y + 1),
+            (true, x, 0) => (x + 1, 0),
+            (true, x, y) => (x + 1, y - 1),
+            (false, x, 7) => (x + 1, 7),
+            (false, 0, y) => (0, y + 1),
+            (false, x, y) => (x - 1, y + 1),
+        };
+    }
+    places
+};
+
+/// The place in a block of coefficient `k` of a file, below 64.
+pub(super) fn place(k: usize) -> usize {
+    PLACES[k].into()
+}
+
+/// A component's tables and what its next DC coefficient is told from.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Coder<'a> {
+    pub(super) dc: &'a DcTable,
+    pub(super) ac: &'a AcTable,
+    pub(super) last_dc: i32,
+}
+
+impl Coder<'_> {
+    /// Takes a block of coefficients; none where the bits make none. `block` must hold zeros.
+    #[inline(always)]
+    pub(super) fn block(&mut self, bits: &mut Bits, block: &mut Block) -> Option<()> {
+        self.walk(bits, |place, value| block.0[place] = value)
+    }
+
+    /// Passes a block over, but for its DC coefficient, which the next one is told from.
+    #[inline(always)]
+    pub(super) fn skip_block(&mut self, bits: &mut Bits) -> Option<()> {
+        self.walk(bits, |_, _| ())
+    }
+
+    #[inline(always)]
+    fn walk(&mut self, shared: &mut Bits, mut put: impl FnMut(usize, i16)) -> Option<()> {
+        let mut bits = *shared; // in registers
+        bits.refill();
+        self.last_dc = self.last_dc.wrapping_add(self.dc.take(&mut bits)?);
+        put(0, self.last_dc as i16);
+        let mut k = 0;
+        // 56 bits are enough for a DC coefficient (27) and a lookup (26), and then for two lookups.
+        while let Step::On(middle) = step(self.ac, &mut bits, k, &mut put)? {
+            bits.refill();
+            match step(self.ac, &mut bits, middle, &mut put)? {
+                Step::On(next) => k = next,
+                Step::End => break,
+            }
+        }
+        *shared = bits;
+        Some(())
+    }
+}
+
+/// How a lookup leaves a block.
+enum Step {
+    /// Its last coefficient so far.
+    On(usize),
+    /// It is complete.
+    End,
+}
+
+/// Takes the coefficients of one lookup, after coefficient `k`; none where they are no code or lead beyond the block.
+#[inline(always)]
+fn step(ac: &AcTable, bits: &mut Bits, k: usize, mut put: impl FnMut(usize, i16)) -> Option<Step> {
+    let symbols = ac.look(bits)?;
+    let (first, second) = (k + symbols.first_run(), k + symbols.second_run());
+    let value = extend(bits.after(symbols.code()), symbols.extra()) as i16;
+    // The second one first: where there is none, the first takes its place.
+    put(PLACES[second].into(), symbols.second());
+    put(PLACES[first].into(), symbols.first().wrapping_add(value));
+    if second < 63 {
+        bits.skip(symbols.bits());
+        return Some(Step::On(second));
+    }
+    // The second symbol may already belong to the next block.
+    let is_first = first >= 63;
+    bits.skip(if is_first { symbols.code() + symbols.extra() } else { symbols.bits() });
+    let last = if is_first { first } else { second };
+    (last == 63 || last >= usize::from(END)).then_some(Step::End)
+}

@@ -1,0 +1,263 @@
+//! Huffman codes as lookup tables, one or two symbols a lookup.
+
+use super::{Refusal, Result, bits::Bits};
+
+/// Bits that a lookup sees.
+const LOOK: u32 = 11;
+
+/// A run that ends the block, whatever came before it.
+pub(super) const END: u8 = 128;
+
+/// What the next bits of a block mean: one AC coefficient, or two where both fit into a lookup.
+///
+/// A word, so that it stays in a register: from the lowest byte on the bits in all (0 for a code that is longer than the
+/// lookup), those of the first coefficient before its extra ones, its extra ones that were not in the lookup, its run,
+/// the run of the second one counted from the same place (that of the first where there is none), the value of the
+/// second one, and in two bytes that of the first as far as it was in the lookup.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Symbols(u64);
+
+impl Symbols {
+    /// A single coefficient, its value still to come.
+    fn single(code: u8, extra: u8, run: u8) -> Self {
+        let bytes = [code + extra, code, extra, run, run, 0, 0, 0];
+        Self(u64::from_le_bytes(bytes))
+    }
+
+    /// A single coefficient with its value.
+    fn valued(bits: u8, run: u8, value: i16) -> Self {
+        Self(Self::single(bits, 0, run).0 | u64::from(value as u16) << 48)
+    }
+
+    /// This one, and behind it `other`, whose value fits into a byte.
+    fn then(self, other: Self) -> Self {
+        let mut bytes = self.0.to_le_bytes();
+        bytes[0] += other.bits() as u8;
+        bytes[4] += other.first_run() as u8;
+        bytes[5] = other.first() as u8;
+        Self(u64::from_le_bytes(bytes))
+    }
+
+    /// Bits in all.
+    #[inline(always)]
+    pub(super) fn bits(self) -> u32 {
+        self.0 as u32 & 63
+    }
+
+    /// Bits of the first coefficient before its `extra` ones.
+    #[inline(always)]
+    pub(super) fn code(self) -> u32 {
+        (self.0 >> 8) as u32 & 63
+    }
+
+    /// Bits of the first coefficient that were not in the lookup.
+    #[inline(always)]
+    pub(super) fn extra(self) -> u32 {
+        (self.0 >> 16) as u32 & 63
+    }
+
+    /// How far the first coefficient lies ahead; at least [`END`] where the block ends.
+    #[inline(always)]
+    pub(super) fn first_run(self) -> usize {
+        (self.0 >> 24) as usize & 255
+    }
+
+    /// How far the second one lies ahead, from the same place. As `first_run` where there is none.
+    #[inline(always)]
+    pub(super) fn second_run(self) -> usize {
+        (self.0 >> 32) as usize & 255
+    }
+
+    /// The first coefficient as far as it was in the lookup.
+    #[inline(always)]
+    pub(super) fn first(self) -> i16 {
+        (self.0 >> 48) as i16
+    }
+
+    /// The second coefficient; 0 where there is none.
+    #[inline(always)]
+    pub(super) fn second(self) -> i16 {
+        ((self.0 >> 40) as i8).into()
+    }
+}
+
+/// The codes of AC coefficients.
+#[derive(Debug)]
+pub(super) struct AcTable {
+    lookup: [Symbols; 1 << LOOK],
+    long: LongCodes,
+}
+
+/// The codes of DC coefficients.
+#[derive(Debug)]
+pub(super) struct DcTable {
+    /// Bits of code and value together, and bits of the value; 0 for a code that is longer than the lookup.
+    lookup: [[u8; 2]; 1 << LOOK],
+    long: LongCodes,
+}
+
+impl AcTable {
+    /// The table for 16 counts of codes and their symbols.
+    pub(super) fn new(spec: &[u8]) -> Result<Box<Self>> {
+        let long = LongCodes::new(spec)?;
+        let mut singles = vec![Symbols::default(); 1 << LOOK];
+        for code in long.codes() {
+            if code.symbol & 15 > 10 {
+                return Err(Refusal::Unsupported); // more bits than an 8-bit image needs
+            }
+            if code.length <= LOOK {
+                singles[code.lookups(LOOK)].fill(symbol(code.length, code.symbol));
+            }
+        }
+        Ok(Box::new(Self { lookup: std::array::from_fn(|bits| pair(bits, &singles)), long }))
+    }
+
+    /// What the next bits mean; none where they are no code. At least 26 bits must be there.
+    #[inline(always)]
+    pub(super) fn look(&self, bits: &Bits) -> Option<Symbols> {
+        let symbols = self.lookup[bits.peek(LOOK) as usize];
+        if symbols.0 != 0 { Some(symbols) } else { self.look_long(bits.peek(16)) }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn look_long(&self, next: u64) -> Option<Symbols> {
+        self.long.find(next).map(|(length, value)| symbol(length, value))
+    }
+}
+
+/// A single coefficient whose extra bits are still to come.
+fn symbol(length: u32, symbol: u8) -> Symbols {
+    let (run, size) = (symbol >> 4, symbol & 15);
+    // Of size 0, only the end of the block and the run of 16 zeros mean something; libjpeg takes the others for the end.
+    let run = if size == 0 && run != 15 { END } else { run + 1 };
+    Symbols::single(length as u8, size, run)
+}
+
+/// The entry for a lookup of these bits: values that lie within it are taken out, a second symbol is joined.
+fn pair(bits: usize, singles: &[Symbols]) -> Symbols {
+    let Some(first) = complete(bits, 0, singles) else { return singles[bits] };
+    if first.first_run() >= END.into() {
+        return first;
+    }
+    match complete(bits, first.bits(), singles) {
+        Some(second) if i8::try_from(second.first()).is_ok() => first.then(second),
+        _ => first,
+    }
+}
+
+/// The symbol `skip` bits on, with its value taken out; none where it does not lie within the lookup.
+fn complete(bits: usize, skip: u32, singles: &[Symbols]) -> Option<Symbols> {
+    let rest = (bits << skip) & ((1 << LOOK) - 1);
+    let single = singles[rest];
+    if single.bits() == 0 || skip + single.bits() > LOOK {
+        return None;
+    }
+    let at_top = (rest as u64) << (64 - LOOK) << single.code();
+    let value = extend(at_top, single.extra()) as i16;
+    Some(Symbols::valued(single.bits() as u8, single.first_run() as u8, value))
+}
+
+impl DcTable {
+    /// The table for 16 counts of codes and their symbols.
+    pub(super) fn new(spec: &[u8]) -> Result<Box<Self>> {
+        let long = LongCodes::new(spec)?;
+        let mut lookup = [[0; 2]; 1 << LOOK];
+        for code in long.codes() {
+            if code.symbol > 11 {
+                return Err(Refusal::Unsupported);
+            }
+            if code.length <= LOOK {
+                lookup[code.lookups(LOOK)].fill([code.length as u8 + code.symbol, code.symbol]);
+            }
+        }
+        Ok(Box::new(Self { lookup, long }))
+    }
+
+    /// Takes a difference of DC coefficients; none where the bits are no code. At least 27 bits must be there.
+    #[inline(always)]
+    pub(super) fn take(&self, bits: &mut Bits) -> Option<i32> {
+        let [mut total, mut size] = self.lookup[bits.peek(LOOK) as usize];
+        if total == 0 {
+            let (length, symbol) = self.find(bits.peek(16))?;
+            (total, size) = (length as u8 + symbol, symbol);
+        }
+        let value = extend(bits.after(u32::from(total - size)), size.into());
+        bits.skip(total.into());
+        Some(value)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn find(&self, next: u64) -> Option<(u32, u8)> {
+        self.long.find(next)
+    }
+}
+
+/// The number that `size` bits at the top of a word stand for (ISO 10918-1, figure F.12); `size` is at most 15.
+#[inline(always)]
+pub(super) fn extend(at_top: u64, size: u32) -> i32 {
+    let magnitude = ((at_top >> 1) >> (63 - size)) as i32;
+    let is_low = !((at_top as i64 >> 63) as i32);
+    magnitude + (is_low & ((-1i32 << size) + 1))
+}
+
+/// Codes of any length by comparison (ISO 10918-1, figure F.16).
+#[derive(Debug)]
+struct LongCodes {
+    /// For each length the first 16 bits that are beyond its codes, and beyond all shorter ones.
+    ends: [u32; 17],
+    /// For each length the place of its first symbol, less its first code.
+    offsets: [i32; 17],
+    symbols: Vec<u8>,
+    lengths: Vec<u8>,
+}
+
+/// A code and what it stands for.
+struct Code {
+    bits: u32,
+    length: u32,
+    symbol: u8,
+}
+
+impl Code {
+    /// The lookups that begin with this code, of at most `look` bits.
+    fn lookups(&self, look: u32) -> std::ops::Range<usize> {
+        let free = look - self.length;
+        (self.bits as usize) << free..(self.bits as usize + 1) << free
+    }
+}
+
+impl LongCodes {
+    fn new(spec: &[u8]) -> Result<Self> {
+        let (counts, symbols) = spec.split_first_chunk::<16>().ok_or(Refusal::Damaged)?;
+        let (mut ends, mut offsets, mut lengths) = ([0; 17], [0; 17], Vec::with_capacity(symbols.len()));
+        let mut code = 0u32;
+        for (length, count) in (1..).zip(counts) {
+            offsets[length] = lengths.len() as i32 - code as i32;
+            lengths.resize(lengths.len() + usize::from(*count), length as u8);
+            code += u32::from(*count);
+            if code > 1 << length {
+                return Err(Refusal::Damaged); // more codes than there are
+            }
+            ends[length] = code << (16 - length);
+            code <<= 1;
+        }
+        Ok(Self { ends, offsets, symbols: symbols.to_vec(), lengths })
+    }
+
+    fn codes(&self) -> impl Iterator<Item = Code> {
+        self.lengths.iter().zip(&self.symbols).enumerate().map(|(at, (&length, &symbol))| {
+            let bits = (at as i32 - self.offsets[usize::from(length)]) as u32;
+            Code { bits, length: length.into(), symbol }
+        })
+    }
+
+    /// Length and symbol of the code that 16 bits begin with.
+    fn find(&self, next: u64) -> Option<(u32, u8)> {
+        let next = next as u32;
+        let length = (1..=16).find(|&length| next < self.ends[length as usize])?;
+        let at = (next >> (16 - length)) as i32 + self.offsets[length as usize];
+        Some((length, *self.symbols.get(usize::try_from(at).ok()?)?))
+    }
+}

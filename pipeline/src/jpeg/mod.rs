@@ -1,0 +1,47 @@
+//! A decoder for the JPEGs that photos come as, which decodes what a crop needs and stops below it.
+//!
+//! It takes baseline and extended sequential files of 8 bits with Huffman codes, in one scan: gray, or Y, Cb and Cr at
+//! 4:4:4, 4:2:2, 4:4:0 or 4:2:0. All else it refuses, and leaves to libjpeg-turbo; so it does with whatever is damaged.
+//! Of a file that it accepts, coefficients and samples are those of libjpeg-turbo's accurate integer transform, to the bit
+//! (`tests/jpeg.rs`).
+//!
+//! A file is refused as a whole where it is cut short or its markers are out of order; damage to the coded data is noticed
+//! only as far as they are read. Entropy decoding takes most of the time, so that is where the care went: stuffing is
+//! removed beforehand, a lookup gives up to two coefficients with their values, and there is one branch that is hard to
+//! foresee in a block, its end. Blocks outside of the region are passed over without storing anything.
+//!
+//! Samples lie column after column ([`Planes`]): the transform yields them that way for nothing, and the horizontal half
+//! of resizing, which is the larger one, then runs over plain memory.
+
+#![expect(
+    clippy::inline_always,
+    reason = "loops take the CPU features of the function that they are inlined into"
+)]
+
+mod bits;
+mod decoder;
+mod entropy;
+mod header;
+mod huffman;
+mod idct;
+mod planes;
+mod scan;
+
+pub use decoder::{Cpu, Decoder};
+pub use header::{Header, Sampling};
+pub use planes::{Planes, Region};
+
+/// Why a file is not decoded here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// It is of a kind that this decoder does not know.
+    #[error("is no baseline JPEG of a common kind")]
+    Unsupported,
+    /// It is damaged or cut short.
+    #[error("is a damaged JPEG")]
+    Damaged,
+}
+
+/// The result of decoding, or why it is refused.
+pub type Result<T> = std::result::Result<T, Refusal>;
