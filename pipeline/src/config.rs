@@ -4,7 +4,7 @@ use std::thread;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, FaultBudget, Recipe, Result, Shape, Slab};
+use crate::{DecodeMode, Error, FaultBudget, Recipe, Result, Shape, Slab};
 
 /// How samples become batches.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -20,6 +20,8 @@ pub struct LoaderConfig {
     pub seed: u64,
     /// Whether the last samples of a finite stream are left out when they fill no batch.
     pub drop_last: bool,
+    /// How exactly JPEGs are decoded.
+    pub decode: DecodeMode,
     /// Images of more pixels are bad samples.
     pub max_pixels: u64,
     /// How many bad samples to put up with.
@@ -34,6 +36,7 @@ impl Default for LoaderConfig {
             prefetch: 2,
             seed: 0,
             drop_last: false,
+            decode: DecodeMode::default(),
             max_pixels: 100_000_000,
             faults: FaultBudget::default(),
         }

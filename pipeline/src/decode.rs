@@ -92,7 +92,7 @@ impl Decoder {
         Ok(())
     }
 
-    fn check(&self, width: u64, height: u64) -> Result<()> {
+    pub(crate) fn check(&self, width: u64, height: u64) -> Result<()> {
         let limit = self.max_pixels;
         if width.max(height) > MAX_SIDE || width * height > limit {
             return Err(Error::TooLarge { width, height, limit });

@@ -48,9 +48,12 @@ mod error;
 mod faults;
 pub mod jpeg;
 mod loader;
+mod pixels;
+mod render;
 mod rgb;
 mod stats;
 mod worker;
+mod ycc;
 
 pub use augment::{
     Augmenter, Crop, Edit, Editor, Normalization, Occasion, Op, Plan, Preset, Recipe, edit, resize,
@@ -62,5 +65,6 @@ pub use encode::encode_jpeg;
 pub use error::{Error, Result};
 pub use faults::{FaultBudget, Skipped};
 pub use loader::Loader;
+pub use render::{DecodeMode, Renderer};
 pub use rgb::Rgb;
 pub use stats::{StageStats, Stats};

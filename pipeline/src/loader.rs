@@ -14,8 +14,7 @@ use crossbeam::{
 use shards::Sample;
 
 use crate::{
-    Augmenter, Batch, Decoder, Error, LoaderConfig, Occasion, Recipe, Result, Rgb, Shape, Skipped, Slab,
-    Stats,
+    Batch, Error, LoaderConfig, Occasion, Recipe, Renderer, Result, Shape, Skipped, Slab, Stats,
     batcher::{self, Batcher, Queue},
     faults::Tally,
     stats::Counters,
@@ -177,16 +176,15 @@ fn renderer(
     config: &LoaderConfig,
     counters: Arc<Counters>,
 ) -> Result<impl FnMut(&Sample, &mut [u8]) -> Result<()> + Send + use<>> {
-    let mut decoder = Decoder::new(config.max_pixels)?;
-    let mut augmenter = Augmenter::new(recipe);
-    let mut image = Rgb::default();
+    let mut renderer = Renderer::new(recipe, config.decode, config.max_pixels)?;
     let seed = config.seed;
     Ok(move |sample: &Sample, views: &mut [u8]| {
+        let occasion = Occasion { seed, epoch: sample.epoch, index: sample.index };
         counters
             .decode
-            .work(|| sample.image.read(|bytes| decoder.decode(bytes, &mut image)).map_err(Error::Read)?)?;
-        let occasion = Occasion { seed, epoch: sample.epoch, index: sample.index };
-        counters.augment.work(|| augmenter.render(&image, occasion, views))
+            .work(|| sample.image.read(|bytes| renderer.decode(bytes, occasion)).map_err(Error::Read)?)?;
+        counters.augment.work(|| renderer.render(views));
+        Ok(())
     })
 }
 

@@ -63,7 +63,8 @@ impl Axis {
         self.cubic.extend((0..count).map(|i| cubic((f64::from(i) + first) * shrink)));
         let sum: f64 = self.cubic.iter().sum();
         let one = f64::from(1 << PRECISION);
-        let fixed = |weight: &f64| (weight / sum * one).round() as i32;
+        // Rounded half away from zero.
+        let fixed = |weight: &f64| (weight / sum * one + 0.5f64.copysign(*weight)) as i32;
         let end = self.weights.len() + self.taps;
         self.weights.extend(self.cubic.iter().map(fixed));
         self.weights.resize(end, 0);

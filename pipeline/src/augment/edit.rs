@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::Rgb;
+use crate::{Rgb, pixels::Pixels};
 
 use super::{color, geometry, hue, planes::Planes, resize::Resizer};
 
@@ -83,16 +83,22 @@ pub struct Editor {
     image: Planes,
     spare: Planes,
     interleaved: Rgb,
+    pixels: Pixels,
 }
 
 impl Editor {
     /// Carries out `edits` one after the other; the result goes into `edited`, whose memory is reused.
     pub fn edit(&mut self, image: &Rgb, edits: &[Edit], edited: &mut Rgb) {
-        self.run(image, false, edits).store_image(edited);
+        let mut pixels = std::mem::take(&mut self.pixels);
+        pixels.load_rgb(image);
+        self.run(&pixels, false, edits).store_image(edited);
+        self.pixels = pixels;
     }
 
     /// The image after all `edits`; with `mirrored` they are done to its mirror image.
-    pub(crate) fn run(&mut self, image: &Rgb, mirrored: bool, edits: &[Edit]) -> &Planes {
+    ///
+    /// Where the first edit is no crop with resizing, the image must be there as a whole, in red, green and blue.
+    pub(crate) fn run(&mut self, image: &Pixels, mirrored: bool, edits: &[Edit]) -> &Planes {
         // Most recipes begin with a crop: it reads the source itself, mirrored or not.
         let rest = if let [Edit::ResizedCrop { crop, width, height }, rest @ ..] = edits {
             self.image.reshape(*width as usize, *height as usize);
@@ -122,8 +128,9 @@ impl Editor {
             }
             Edit::ResizedCrop { crop, width, height } => {
                 image.store_image(&mut self.interleaved);
+                self.pixels.load_rgb(&self.interleaved);
                 image.reshape(width as usize, height as usize);
-                self.resizer.resize(&self.interleaved, false, crop, image);
+                self.resizer.resize(&self.pixels, false, crop, image);
             }
             Edit::Brightness(factor) => color::brightness(image, factor),
             Edit::Contrast(factor) => color::contrast(image, factor),

@@ -9,20 +9,23 @@ mod axis;
 mod color;
 mod draw;
 mod edit;
+mod fold;
 mod geometry;
 mod hue;
 mod plan;
-mod planes;
+pub(crate) mod planes;
 mod recipe;
 mod resize;
-mod transpose;
+pub(crate) mod transpose;
+mod weigh;
 
 pub use draw::Occasion;
 pub use edit::{Crop, Edit, Editor, edit, resize};
 pub use plan::Plan;
 pub use recipe::{Normalization, Op, Preset, Recipe};
 
-use crate::{Result, Rgb};
+use crate::{Result, Rgb, pixels::Pixels};
+pub(crate) use plan::Need;
 
 /// Renders the views of images by one recipe, keeping its memory.
 #[derive(Debug)]
@@ -30,13 +33,20 @@ pub struct Augmenter {
     recipe: Recipe,
     plan: Plan,
     editor: edit::Editor,
+    pixels: Pixels,
     shared: Rgb,
 }
 
 impl Augmenter {
     /// An augmenter for this recipe.
     pub fn new(recipe: Recipe) -> Self {
-        Self { recipe, plan: Plan::default(), editor: edit::Editor::default(), shared: Rgb::default() }
+        Self {
+            recipe,
+            plan: Plan::default(),
+            editor: edit::Editor::default(),
+            pixels: Pixels::default(),
+            shared: Rgb::default(),
+        }
     }
 
     /// Renders all views of `image` into `views`, one after the other, [`Recipe::bytes`] in all.
@@ -46,19 +56,40 @@ impl Augmenter {
     /// # Panics
     /// If `views` has another length.
     pub fn render(&mut self, image: &Rgb, occasion: Occasion, views: &mut [u8]) -> Result<()> {
-        assert_eq!(views.len(), self.recipe.bytes(), "`views` holds all views of the recipe");
-        self.plan.draw(&self.recipe, occasion, image.width, image.height)?;
-        let (image, mirrored) = match &self.plan.shared[..] {
-            [] => (image, false),
-            [Edit::Flip] => (image, true),
-            edits => {
-                self.editor.edit(image, edits, &mut self.shared);
-                (&self.shared, false)
-            }
-        };
-        for (edits, view) in self.plan.views.iter().zip(views.chunks_exact_mut(self.recipe.view_bytes())) {
-            self.editor.run(image, mirrored, edits).store(view);
-        }
+        self.plan(occasion, image.width, image.height)?;
+        let mut pixels = std::mem::take(&mut self.pixels);
+        pixels.load_rgb(image);
+        self.render_planned(&pixels, views);
+        self.pixels = pixels;
         Ok(())
+    }
+
+    /// Draws what happens to an image of this size; gives the part of it that is needed.
+    pub(crate) fn plan(&mut self, occasion: Occasion, width: u32, height: u32) -> Result<Need> {
+        self.plan.draw(&self.recipe, occasion, width, height)?;
+        Ok(self.plan.need(width, height))
+    }
+
+    /// Renders the views that were planned last, of an image that is there as far as they need it.
+    ///
+    /// # Panics
+    /// If `views` has another length than [`Recipe::bytes`].
+    pub(crate) fn render_planned(&mut self, image: &Pixels, views: &mut [u8]) {
+        assert_eq!(views.len(), self.recipe.bytes(), "`views` holds all views of the recipe");
+        let is_mirrored = self.plan.shared == [Edit::Flip];
+        if !is_mirrored && !self.plan.shared.is_empty() {
+            self.editor.run(image, false, &self.plan.shared).store_image(&mut self.shared);
+            self.pixels.load_rgb(&self.shared);
+            return render(&mut self.editor, &self.plan, &self.pixels, false, views);
+        }
+        render(&mut self.editor, &self.plan, image, is_mirrored, views);
+    }
+}
+
+/// Renders the views of an image to which all that they share has been done.
+fn render(editor: &mut Editor, plan: &Plan, image: &Pixels, is_mirrored: bool, views: &mut [u8]) {
+    let bytes = views.len() / plan.views.len();
+    for (edits, view) in plan.views.iter().zip(views.chunks_exact_mut(bytes)) {
+        editor.run(image, is_mirrored, edits).store(view);
     }
 }

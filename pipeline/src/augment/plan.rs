@@ -1,6 +1,6 @@
 //! A recipe with its dice cast.
 
-use crate::{Error, Result};
+use crate::{Error, Result, jpeg::Region};
 
 use super::{
     draw::{Draws, Occasion},
@@ -40,6 +40,38 @@ impl Plan {
             drawing.check()?;
         }
         Ok(())
+    }
+}
+
+/// The part of an image that a plan needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Need {
+    /// All of it, in red, green and blue.
+    Whole,
+    /// So much of it, to be cropped and resized.
+    Crops(Region),
+}
+
+impl Plan {
+    /// The part of an image of this size that is needed.
+    pub(crate) fn need(&self, width: u32, height: u32) -> Need {
+        let is_mirrored = match &self.shared[..] {
+            [] => false,
+            [Edit::Flip] => true,
+            _ => return Need::Whole,
+        };
+        let mut region: Option<Region> = None;
+        for edits in &self.views {
+            let Some(Edit::ResizedCrop { crop, .. }) = edits.first() else { return Need::Whole };
+            let left = if is_mirrored { width - crop.left - crop.width } else { crop.left };
+            let crop = Region { left, top: crop.top, width: crop.width, height: crop.height };
+            region = Some(region.map_or(crop, |region| region.union(crop)));
+        }
+        debug_assert!(
+            region.is_none_or(|region| region.top + region.height <= height),
+            "crops lie within the image"
+        );
+        region.map_or(Need::Whole, Need::Crops)
     }
 }
 

@@ -1,6 +1,6 @@
 //! The image type that operations work on.
 
-use crate::Rgb;
+use crate::{Rgb, pixels::Pixels};
 
 /// An image whose colours lie in three planes, one after the other, so that arithmetic runs over plain rows.
 #[derive(Debug, Clone, Default)]
@@ -17,6 +17,12 @@ impl Planes {
         self.pixels.resize(3 * width * height, 0);
     }
 
+    /// The planes, each with its width.
+    pub(crate) fn planes_mut(&mut self) -> impl Iterator<Item = (usize, &mut [u8])> {
+        let (width, size) = (self.width, self.width * self.height);
+        self.pixels.chunks_exact_mut(size).map(move |plane| (width, plane))
+    }
+
     /// Red, green and blue.
     pub(crate) fn rgb_mut(&mut self) -> [&mut [u8]; 3] {
         let (red, rest) = self.pixels.split_at_mut(self.width * self.height);
@@ -24,15 +30,21 @@ impl Planes {
         [red, green, blue]
     }
 
-    /// Takes over an interleaved image, seen in a mirror if `mirrored`.
-    pub(crate) fn load(&mut self, image: &Rgb, mirrored: bool) {
+    /// Takes over an image that is there as a whole, seen in a mirror if `mirrored`.
+    pub(crate) fn load(&mut self, image: &Pixels, mirrored: bool) {
         self.reshape(image.width as usize, image.height as usize);
-        let width = self.width;
-        let [red, green, blue] = self.rgb_mut();
-        for (y, row) in image.pixels.chunks_exact(3 * width).enumerate() {
-            for (x, &[r, g, b]) in row.as_chunks::<3>().0.iter().enumerate() {
-                let at = y * width + if mirrored { width - 1 - x } else { x };
-                (red[at], green[at], blue[at]) = (r, g, b);
+        let (width, height) = (self.width, self.height);
+        for (number, plane) in self.pixels.chunks_exact_mut(width * height).enumerate() {
+            let columns = image.rows(number, 0).chunks(image.pitch(number));
+            for (x, column) in columns
+                .flat_map(|pair| [&pair[..2 * height - 1], &pair[1..2 * height]])
+                .take(width)
+                .enumerate()
+            {
+                let x = if mirrored { width - 1 - x } else { x };
+                for (y, value) in column.iter().step_by(2).enumerate() {
+                    plane[y * width + x] = *value;
+                }
             }
         }
     }
@@ -55,5 +67,13 @@ impl Planes {
 fn interleave(red: &[u8], green: &[u8], blue: &[u8], pixels: &mut [u8]) {
     for (((pixel, &r), &g), &b) in pixels.as_chunks_mut::<3>().0.iter_mut().zip(red).zip(green).zip(blue) {
         *pixel = [r, g, b];
+    }
+}
+
+/// Interleaved colours apart.
+#[multiversion::multiversion(targets("x86_64+avx512f+avx512bw+avx512dq+avx512vl", "x86_64+avx2"))]
+pub(crate) fn part(pixels: &[u8], red: &mut [u8], green: &mut [u8], blue: &mut [u8]) {
+    for (((&[r, g, b], red), green), blue) in pixels.as_chunks().0.iter().zip(red).zip(green).zip(blue) {
+        (*red, *green, *blue) = (r, g, b);
     }
 }

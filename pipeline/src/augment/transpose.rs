@@ -1,57 +1,48 @@
-//! Bytes of rows ↔ bytes of columns.
+//! Pairs of bytes of rows ↔ pairs of bytes of columns.
 
-/// Blocks of 8×8 bytes turned at once, side by side in vector registers.
-const BLOCKS: usize = 4;
+/// Pairs of a row that are turned at once; rows are padded to a multiple of it.
+pub(crate) const PAIRS: usize = 16;
+/// Rows that are turned at once; there is room for a multiple of it.
+pub(crate) const ROWS: usize = 4;
 
-/// Columns that [`transpose`] turns at once: buffers are padded to a multiple of it.
-pub(crate) const COLUMNS: usize = 8 * BLOCKS;
-
-/// Turns 8 rows into columns: byte `c` of row `r` becomes byte `r` of `columns[c · pitch ..]`.
+/// Turns rows of byte pairs into columns of byte pairs: pair `p` of row `r` becomes pair `r` of column `p`.
 ///
-/// Rows may be shorter than a multiple of [`COLUMNS`]; the missing bytes count as 0 and their columns are written.
-#[inline(always)]
-pub(crate) fn transpose(rows: [&[u8]; 8], columns: &mut [u8], pitch: usize) {
-    for (i, columns) in columns.chunks_mut(COLUMNS * pitch).enumerate() {
-        let mut words = [[0; BLOCKS]; 8];
-        for (words, row) in words.iter_mut().zip(rows) {
-            load(row, i * COLUMNS, words);
-        }
-        turn(&mut words);
-        for block in 0..BLOCKS {
-            for (byte, word) in words.iter().enumerate() {
-                let at = (block * 8 + byte) * pitch;
-                columns[at..at + 8].copy_from_slice(&word[block].to_le_bytes());
+/// Rows lie `pitch` bytes apart, and columns `out_pitch`. Both counts are rounded up to full blocks, for which there must
+/// be room.
+#[multiversion::multiversion(targets("x86_64+avx512f+avx512bw+avx512dq+avx512vl", "x86_64+avx2"))]
+pub(crate) fn transpose(rows: &[u8], pitch: usize, pairs: usize, out: &mut [u8], out_pitch: usize) {
+    for (block, rows) in rows.chunks_exact(ROWS * pitch).enumerate() {
+        let (a, rest) = rows.split_at(pitch);
+        let (b, rest) = rest.split_at(pitch);
+        let (c, d) = rest.split_at(pitch);
+        for (group, out) in out.chunks_mut(PAIRS * out_pitch).take(pairs.div_ceil(PAIRS)).enumerate() {
+            let at = 2 * PAIRS * group;
+            let mut words = [load(&a[at..]), load(&b[at..]), load(&c[at..]), load(&d[at..])];
+            swap::<1>(&mut words, 16, 0x0000_FFFF_0000_FFFF);
+            swap::<2>(&mut words, 32, 0x0000_0000_FFFF_FFFF);
+            for word in 0..PAIRS / 4 {
+                for (i, words) in words.iter().enumerate() {
+                    let at = (4 * word + i) * out_pitch + 2 * ROWS * block;
+                    out[at..at + 8].copy_from_slice(&words[word].to_le_bytes());
+                }
             }
         }
     }
 }
 
 #[inline(always)]
-fn load(row: &[u8], at: usize, words: &mut [u64; BLOCKS]) {
-    let mut padded = [0; COLUMNS];
-    let bytes = if let Some(bytes) = row.get(at..at + COLUMNS) {
-        bytes
-    } else {
-        let rest = row.get(at..).unwrap_or(&[]);
-        padded[..rest.len()].copy_from_slice(rest);
-        &padded
-    };
-    for (word, bytes) in words.iter_mut().zip(bytes.as_chunks::<8>().0) {
+fn load(row: &[u8]) -> [u64; PAIRS / 4] {
+    let mut words = [0; PAIRS / 4];
+    for (word, bytes) in words.iter_mut().zip(row[..2 * PAIRS].as_chunks().0) {
         *word = u64::from_le_bytes(*bytes);
     }
+    words
 }
 
-/// Turns 8×8 bytes by swapping ever larger squares across the diagonal.
+/// Swaps squares across the diagonal.
 #[inline(always)]
-fn turn(words: &mut [[u64; BLOCKS]; 8]) {
-    swap::<1>(words, 8, 0x00FF_00FF_00FF_00FF);
-    swap::<2>(words, 16, 0x0000_FFFF_0000_FFFF);
-    swap::<4>(words, 32, 0x0000_0000_FFFF_FFFF);
-}
-
-#[inline(always)]
-fn swap<const SPAN: usize>(words: &mut [[u64; BLOCKS]; 8], bits: u32, mask: u64) {
-    for upper in 0..8 {
+fn swap<const SPAN: usize>(words: &mut [[u64; PAIRS / 4]; ROWS], bits: u32, mask: u64) {
+    for upper in 0..ROWS {
         if upper & SPAN != 0 {
             continue;
         }
@@ -69,15 +60,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rows_become_columns_also_where_they_are_short() {
-        let rows: [Vec<u8>; 8] =
-            std::array::from_fn(|row| (0..43).map(|column| (row * 43 + column) as u8).collect());
-        let mut columns = vec![0xEE; 2 * COLUMNS * 9];
-        transpose(rows.each_ref().map(|row| &row[..]), &mut columns, 9);
-        for (column, bytes) in columns.chunks(9).enumerate() {
-            let expected: Vec<u8> = rows.iter().map(|row| row.get(column).copied().unwrap_or(0)).collect();
-            assert_eq!(bytes[..8], expected);
-            assert_eq!(bytes[8], 0xEE);
+    fn pairs_of_rows_become_pairs_of_columns() {
+        let (pitch, out_pitch) = (2 * 2 * PAIRS, 2 * 3 * ROWS);
+        let rows: Vec<u8> = (0..3 * ROWS * pitch).map(|at| (at * 7 % 251) as u8).collect();
+        let mut out = vec![0; 2 * PAIRS * out_pitch];
+        transpose(&rows, pitch, PAIRS + 1, &mut out, out_pitch);
+        for row in 0..3 * ROWS {
+            for pair in 0..2 * PAIRS {
+                let (from, to) = (row * pitch + 2 * pair, pair * out_pitch + 2 * row);
+                assert_eq!(rows[from..from + 2], out[to..to + 2], "row {row}, pair {pair}");
+            }
         }
     }
 }

@@ -1,0 +1,287 @@
+//! Sums of weighted lines: both halves of resizing.
+//!
+//! A *line* is a column of an image, or a row; its *lanes* are the pixels across it. Lines come in pairs, the bytes of
+//! both next to each other, because CPUs multiply and add 16-bit numbers in pairs. Weights of 22 bits behind the point, as
+//! Pillow has them, are more than 16 bits hold: their upper and their lower bits are summed apart, which is exact.
+
+use super::axis::PRECISION;
+
+/// Lanes that are summed side by side.
+pub(crate) const LANES: usize = 32;
+
+/// Bits of an exact weight that its lower part holds.
+const LOWER: u32 = 11;
+/// Bits behind the point of a rounded weight.
+const ROUNDED: u32 = 14;
+
+/// The weights of two neighbouring lines.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[repr(C)]
+struct Pair {
+    upper: [i16; 2],
+    lower: [i16; 2],
+}
+
+/// For each output line the pairs of lines that it takes, and their weights.
+#[derive(Debug, Default)]
+pub(crate) struct Taps {
+    /// The first pair, and where its weights lie among all.
+    spans: Vec<(u32, u32)>,
+    pairs: Vec<Pair>,
+}
+
+impl Taps {
+    pub(crate) fn clear(&mut self) {
+        self.spans.clear();
+        self.pairs.clear();
+    }
+
+    /// Appends an output line: the weights, with 22 bits behind the point, of the lines from `start` on.
+    pub(crate) fn push_exact(&mut self, start: usize, weights: &[i32]) {
+        self.push(start, weights.len(), |i| {
+            let weight = weights[i];
+            ((weight >> LOWER) as i16, (weight & ((1 << LOWER) - 1)) as i16)
+        });
+    }
+
+    /// Appends an output line whose weights are rounded to 14 bits behind the point; their sum stays the same.
+    pub(crate) fn push_rounded(&mut self, start: usize, weights: &[i32]) {
+        const CUT: u32 = PRECISION - ROUNDED;
+        let round = |weight: i32| (weight + (1 << (CUT - 1))) >> CUT;
+        let missing = round(weights.iter().sum()) - weights.iter().map(|&weight| round(weight)).sum::<i32>();
+        let largest = (0..weights.len()).max_by_key(|&i| weights[i]).unwrap_or(0);
+        self.push(start, weights.len(), |i| {
+            let weight = round(weights[i]) + if i == largest { missing } else { 0 };
+            (weight as i16, 0)
+        });
+    }
+
+    fn push(&mut self, start: usize, count: usize, weight: impl Fn(usize) -> (i16, i16)) {
+        self.spans.push(((start / 2) as u32, self.pairs.len() as u32));
+        let first = self.pairs.len();
+        self.pairs.resize(first + (start % 2 + count).div_ceil(2), Pair::default());
+        for i in 0..count {
+            let pair = &mut self.pairs[first + (start % 2 + i) / 2];
+            (pair.upper[(start + i) % 2], pair.lower[(start + i) % 2]) = weight(i);
+        }
+    }
+
+    /// Output lines.
+    pub(crate) fn len(&self) -> usize {
+        self.spans.len()
+    }
+
+    /// The first pair of lines that output line `number` takes, and the weights of all.
+    #[inline(always)]
+    fn of(&self, number: usize) -> (usize, &[Pair]) {
+        let (first, start) = self.spans[number];
+        let end = self.spans.get(number + 1).map_or(self.pairs.len(), |&(_, start)| start as usize);
+        (first as usize, &self.pairs[start as usize..end])
+    }
+}
+
+/// Pairs of lines in memory.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Lines<'a> {
+    /// From the first lane of the first pair on. Lanes may be read up to the next multiple of [`LANES`].
+    pub(crate) bytes: &'a [u8],
+    /// Bytes from one pair to the next.
+    pub(crate) pitch: usize,
+    /// Lanes that matter.
+    pub(crate) lanes: usize,
+}
+
+/// Writes the sums for all output lines, `pitch` bytes from one to the next; `EXACT` says how the taps were pushed.
+pub(crate) fn weigh<const EXACT: bool>(lines: Lines, taps: &Taps, out: &mut [u8], pitch: usize) {
+    #[cfg(target_arch = "x86_64")]
+    if let Some(cpu) = x86::Avx512::detect() {
+        return cpu.weigh::<EXACT>(lines, taps, out, pitch);
+    } else if let Some(cpu) = x86::Avx2::detect() {
+        return cpu.weigh::<EXACT>(lines, taps, out, pitch);
+    }
+    each_block(lines, taps, out, pitch, portable::<EXACT>);
+}
+
+/// Calls `sum` for each output line and each block of lanes.
+#[inline(always)]
+fn each_block(
+    lines: Lines,
+    taps: &Taps,
+    out: &mut [u8],
+    pitch: usize,
+    sum: impl Fn(&[u8], usize, &[Pair]) -> [u8; LANES],
+) {
+    for (number, out) in out.chunks_mut(pitch).enumerate().take(taps.len()) {
+        let (first, pairs) = taps.of(number);
+        let bytes = &lines.bytes[first * lines.pitch..];
+        for (block, out) in out[..lines.lanes].chunks_mut(LANES).enumerate() {
+            let sums = sum(&bytes[2 * LANES * block..], lines.pitch, pairs);
+            match out.first_chunk_mut() {
+                Some(out) => *out = sums,
+                None => out.copy_from_slice(&sums[..out.len()]),
+            }
+        }
+    }
+}
+
+/// The sums of 32 lanes.
+fn portable<const EXACT: bool>(bytes: &[u8], pitch: usize, pairs: &[Pair]) -> [u8; LANES] {
+    let (mut upper, mut lower) = ([0; LANES], [0; LANES]);
+    for (number, pair) in pairs.iter().enumerate() {
+        let line = &bytes[number * pitch..][..2 * LANES];
+        for (lane, &[a, b]) in line.as_chunks::<2>().0.iter().enumerate() {
+            let dot = |weights: [i16; 2]| {
+                i32::from(a) * i32::from(weights[0]) + i32::from(b) * i32::from(weights[1])
+            };
+            upper[lane] += dot(pair.upper);
+            lower[lane] += dot(pair.lower);
+        }
+    }
+    std::array::from_fn(|lane| {
+        let sum = if EXACT {
+            ((upper[lane] << LOWER) + lower[lane] + (1 << (PRECISION - 1))) >> PRECISION
+        } else {
+            (upper[lane] + (1 << (ROUNDED - 1))) >> ROUNDED
+        };
+        sum.clamp(0, 255) as u8
+    })
+}
+
+/// The same with vector instructions.
+#[cfg(target_arch = "x86_64")]
+mod x86 {
+    #![expect(unsafe_code, reason = "vector instructions, and loads into registers")]
+    #![expect(clippy::wildcard_imports, reason = "intrinsics, whose names say where they are from")]
+
+    use std::arch::x86_64::*;
+
+    use super::{LANES, LOWER, Lines, PRECISION, Pair, ROUNDED, Taps, each_block};
+
+    /// Exists only where the CPU has AVX2.
+    #[derive(Debug, Clone, Copy)]
+    pub(super) struct Avx2(());
+
+    /// Exists only where the CPU has AVX-512 F and BW.
+    #[derive(Debug, Clone, Copy)]
+    pub(super) struct Avx512(());
+
+    impl Avx2 {
+        pub(super) fn detect() -> Option<Self> {
+            is_x86_feature_detected!("avx2").then_some(Self(()))
+        }
+
+        pub(super) fn weigh<const EXACT: bool>(
+            self,
+            lines: Lines,
+            taps: &Taps,
+            out: &mut [u8],
+            pitch: usize,
+        ) {
+            #[target_feature(enable = "avx2")]
+            fn run<const EXACT: bool>(lines: Lines, taps: &Taps, out: &mut [u8], pitch: usize) {
+                each_block(lines, taps, out, pitch, |bytes, pitch, pairs| avx2::<EXACT>(bytes, pitch, pairs));
+            }
+            // SAFETY: a value of `Avx2` was made by `detect` alone, so that the CPU has it.
+            unsafe { run::<EXACT>(lines, taps, out, pitch) }
+        }
+    }
+
+    impl Avx512 {
+        pub(super) fn detect() -> Option<Self> {
+            (is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512bw")).then_some(Self(()))
+        }
+
+        pub(super) fn weigh<const EXACT: bool>(
+            self,
+            lines: Lines,
+            taps: &Taps,
+            out: &mut [u8],
+            pitch: usize,
+        ) {
+            #[target_feature(enable = "avx2,avx512f,avx512bw")]
+            fn run<const EXACT: bool>(lines: Lines, taps: &Taps, out: &mut [u8], pitch: usize) {
+                each_block(lines, taps, out, pitch, |bytes, pitch, pairs| {
+                    avx512::<EXACT>(bytes, pitch, pairs)
+                });
+            }
+            // SAFETY: a value of `Avx512` was made by `detect` alone, so that the CPU has both.
+            unsafe { run::<EXACT>(lines, taps, out, pitch) }
+        }
+    }
+
+    /// Two weights as the number that is copied to all places of a register.
+    #[inline(always)]
+    fn word([first, second]: [i16; 2]) -> i32 {
+        i32::from(first) & 0xFFFF | i32::from(second) << 16
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn avx2<const EXACT: bool>(bytes: &[u8], pitch: usize, pairs: &[Pair]) -> [u8; LANES] {
+        let (mut upper, mut lower) = ([_mm256_setzero_si256(); 4], [_mm256_setzero_si256(); 4]);
+        for (number, pair) in pairs.iter().enumerate() {
+            let line: &[u8; 2 * LANES] = bytes[number * pitch..].first_chunk().expect("lanes may be read");
+            let weights = [_mm256_set1_epi32(word(pair.upper)), _mm256_set1_epi32(word(pair.lower))];
+            for (i, bytes) in line.as_chunks::<16>().0.iter().enumerate() {
+                // SAFETY: 16 bytes are loaded from an array of 16, which needs no alignment.
+                let pixels = _mm256_cvtepu8_epi16(unsafe { _mm_loadu_si128(bytes.as_ptr().cast()) });
+                upper[i] = _mm256_add_epi32(upper[i], _mm256_madd_epi16(pixels, weights[0]));
+                if EXACT {
+                    lower[i] = _mm256_add_epi32(lower[i], _mm256_madd_epi16(pixels, weights[1]));
+                }
+            }
+        }
+        let mut sums = [_mm256_setzero_si256(); 4];
+        for i in 0..4 {
+            sums[i] = if EXACT {
+                let sum = _mm256_add_epi32(_mm256_slli_epi32::<{ LOWER as i32 }>(upper[i]), lower[i]);
+                let sum = _mm256_add_epi32(sum, _mm256_set1_epi32(1 << (PRECISION - 1)));
+                _mm256_srai_epi32::<{ PRECISION as i32 }>(sum)
+            } else {
+                let sum = _mm256_add_epi32(upper[i], _mm256_set1_epi32(1 << (ROUNDED - 1)));
+                _mm256_srai_epi32::<{ ROUNDED as i32 }>(sum)
+            };
+        }
+        // Packing works on each half of a register: fours of lanes come out in the order 0, 2, 4, 6, 1, 3, 5, 7.
+        let words = [_mm256_packs_epi32(sums[0], sums[1]), _mm256_packs_epi32(sums[2], sums[3])];
+        let order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
+        let bytes = _mm256_permutevar8x32_epi32(_mm256_packus_epi16(words[0], words[1]), order);
+        let mut out = [0; LANES];
+        // SAFETY: 32 bytes are stored into an array of 32, which needs no alignment.
+        unsafe { _mm256_storeu_si256(out.as_mut_ptr().cast(), bytes) };
+        out
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx2,avx512f,avx512bw")]
+    fn avx512<const EXACT: bool>(bytes: &[u8], pitch: usize, pairs: &[Pair]) -> [u8; LANES] {
+        let (mut upper, mut lower) = ([_mm512_setzero_si512(); 2], [_mm512_setzero_si512(); 2]);
+        for (number, pair) in pairs.iter().enumerate() {
+            let line: &[u8; 2 * LANES] = bytes[number * pitch..].first_chunk().expect("lanes may be read");
+            let weights = [_mm512_set1_epi32(word(pair.upper)), _mm512_set1_epi32(word(pair.lower))];
+            for (i, bytes) in line.as_chunks::<32>().0.iter().enumerate() {
+                // SAFETY: 32 bytes are loaded from an array of 32, which needs no alignment.
+                let pixels = _mm512_cvtepu8_epi16(unsafe { _mm256_loadu_si256(bytes.as_ptr().cast()) });
+                upper[i] = _mm512_add_epi32(upper[i], _mm512_madd_epi16(pixels, weights[0]));
+                if EXACT {
+                    lower[i] = _mm512_add_epi32(lower[i], _mm512_madd_epi16(pixels, weights[1]));
+                }
+            }
+        }
+        let mut out = [0; LANES];
+        for i in 0..2 {
+            let sum = if EXACT {
+                let sum = _mm512_add_epi32(_mm512_slli_epi32::<LOWER>(upper[i]), lower[i]);
+                let sum = _mm512_add_epi32(sum, _mm512_set1_epi32(1 << (PRECISION - 1)));
+                _mm512_srai_epi32::<PRECISION>(sum)
+            } else {
+                let sum = _mm512_add_epi32(upper[i], _mm512_set1_epi32(1 << (ROUNDED - 1)));
+                _mm512_srai_epi32::<ROUNDED>(sum)
+            };
+            let bytes = _mm512_cvtusepi32_epi8(_mm512_max_epi32(sum, _mm512_setzero_si512()));
+            // SAFETY: 16 bytes are stored into the 16 from place 16·i on of an array of 32, which needs no alignment.
+            unsafe { _mm_storeu_si128(out[16 * i..16 * i + 16].as_mut_ptr().cast(), bytes) };
+        }
+        out
+    }
+}

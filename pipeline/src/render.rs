@@ -1,0 +1,106 @@
+//! From an encoded image to its views.
+
+use std::{fmt, str::FromStr};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Augmenter, Decoder, Error, Occasion, Recipe, Result, Rgb,
+    augment::Need,
+    jpeg::{self, Region},
+    pixels::Pixels,
+};
+
+/// How exactly JPEGs are decoded.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DecodeMode {
+    /// Views are those of libjpeg-turbo and Pillow, to the bit.
+    #[default]
+    Exact,
+    /// Luma and chroma are resized as the file holds them, with 14-bit weights, and become colours afterwards: faster, and
+    /// apart from the exact views where colours are cut off or rounded in between (README).
+    Fast,
+}
+
+impl fmt::Display for DecodeMode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Exact => "exact",
+            Self::Fast => "fast",
+        })
+    }
+}
+
+impl FromStr for DecodeMode {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self> {
+        match name {
+            "exact" => Ok(Self::Exact),
+            "fast" => Ok(Self::Fast),
+            _ => Err(Error::Config(format!("no way to decode is called `{name}`\nhint: `exact` or `fast`"))),
+        }
+    }
+}
+
+/// Renders the views of encoded images by one recipe, keeping its memory.
+///
+/// Of a JPEG it decodes only what the views show. Others, and JPEGs of rare kinds, are decoded as a whole.
+#[derive(Debug)]
+pub struct Renderer {
+    decoder: Decoder,
+    /// For the JPEGs that photos come as; what it refuses is left to `decoder`.
+    jpeg: jpeg::Decoder,
+    augmenter: Augmenter,
+    mode: DecodeMode,
+    image: Rgb,
+    pixels: Pixels,
+}
+
+impl Renderer {
+    /// A renderer that refuses images of more than `max_pixels`.
+    pub fn new(recipe: Recipe, mode: DecodeMode, max_pixels: u64) -> Result<Self> {
+        Ok(Self {
+            decoder: Decoder::new(max_pixels)?,
+            jpeg: jpeg::Decoder::default(),
+            augmenter: Augmenter::new(recipe),
+            mode,
+            image: Rgb::default(),
+            pixels: Pixels::default(),
+        })
+    }
+
+    /// Draws what the views of an image show, and decodes that much of it.
+    pub fn decode(&mut self, bytes: &[u8], occasion: Occasion) -> Result<()> {
+        if self.decode_region(bytes, occasion)? {
+            return Ok(());
+        }
+        self.decoder.decode(bytes, &mut self.image)?;
+        self.augmenter.plan(occasion, self.image.width, self.image.height)?;
+        self.pixels.load_rgb(&self.image);
+        Ok(())
+    }
+
+    /// Renders the views of the image that was decoded last into `views`, one after the other.
+    ///
+    /// # Panics
+    /// If `views` has another length than [`Recipe::bytes`].
+    pub fn render(&mut self, views: &mut [u8]) {
+        self.augmenter.render_planned(&self.pixels, views);
+    }
+
+    /// Whether the image is one that our own decoder takes; then it has been decoded.
+    fn decode_region(&mut self, bytes: &[u8], occasion: Occasion) -> Result<bool> {
+        let Ok(header) = jpeg::Header::parse(bytes) else { return Ok(false) };
+        self.decoder.check(header.width.into(), header.height.into())?;
+        let need = self.augmenter.plan(occasion, header.width, header.height)?;
+        let region = if let Need::Crops(region) = need { region } else { Region::whole(&header) };
+        let Ok(planes) = self.jpeg.decode(&header, region) else { return Ok(false) };
+        match (self.mode, need) {
+            (DecodeMode::Fast, Need::Crops(_)) => self.pixels.load_jpeg_planes(&header, planes, region),
+            _ => self.pixels.load_jpeg(&header, planes, region),
+        }
+        Ok(true)
+    }
+}

@@ -1,0 +1,59 @@
+//! Views straight from encoded images against the long way: decode all of it, then crop.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod common;
+
+use common::picture;
+use pipeline::{Augmenter, DecodeMode, Occasion, Preset, Recipe, Renderer, Rgb, decode};
+use turbojpeg::{Compressor, Image, PixelFormat, Subsamp};
+
+const SAMPLINGS: [Subsamp; 5] =
+    [Subsamp::Gray, Subsamp::None, Subsamp::Sub2x1, Subsamp::Sub1x2, Subsamp::Sub2x2];
+const SIZES: [(u32, u32); 10] =
+    [(1, 1), (2, 3), (5, 4), (6, 9), (16, 16), (33, 17), (64, 100), (97, 61), (150, 200), (301, 203)];
+
+/// A picture with fine detail and strong colours, as a JPEG.
+fn jpeg(width: u32, height: u32, subsampling: Subsamp) -> Vec<u8> {
+    let mut image = picture(width, height, 3);
+    for (at, value) in image.pixels.iter_mut().enumerate() {
+        *value = value.wrapping_add((at as u32).wrapping_mul(2_654_435_761).to_be_bytes()[0] & 63);
+    }
+    let mut compressor = Compressor::new().unwrap();
+    compressor.set_quality(88).unwrap();
+    compressor.set_subsamp(subsampling).unwrap();
+    let (width, height, pitch) = (width as usize, height as usize, image.stride());
+    let pixels = &image.pixels[..];
+    compressor.compress_to_vec(Image { pixels, width, pitch, height, format: PixelFormat::RGB }).unwrap()
+}
+
+fn direct(renderer: &mut Renderer, recipe: &Recipe, bytes: &[u8], occasion: Occasion) -> Vec<u8> {
+    let mut views = vec![0; recipe.bytes()];
+    renderer.decode(bytes, occasion).unwrap();
+    renderer.render(&mut views);
+    views
+}
+
+fn long_way(augmenter: &mut Augmenter, recipe: &Recipe, image: &Rgb, occasion: Occasion) -> Vec<u8> {
+    let mut views = vec![0; recipe.bytes()];
+    augmenter.render(image, occasion, &mut views).unwrap();
+    views
+}
+
+#[test]
+fn views_of_a_region_are_those_of_the_whole_image() {
+    for recipe in Preset::ALL.iter().flat_map(|preset| [preset.recipe(), preset.evaluation()]) {
+        let mut renderer = Renderer::new(recipe.clone(), DecodeMode::Exact, u64::MAX).unwrap();
+        let mut augmenter = Augmenter::new(recipe.clone());
+        for (sampling, (width, height)) in SAMPLINGS.iter().flat_map(|s| SIZES.map(|size| (*s, size))) {
+            let bytes = jpeg(width, height, sampling);
+            let image = decode(&bytes, u64::MAX).unwrap();
+            for index in 0..6 {
+                let occasion = Occasion { seed: 5, epoch: 0, index };
+                let expected = long_way(&mut augmenter, &recipe, &image, occasion);
+                let views = direct(&mut renderer, &recipe, &bytes, occasion);
+                assert!(views == expected, "{sampling:?} {width}×{height}, {index}");
+            }
+        }
+    }
+}
