@@ -250,14 +250,29 @@ fn fill_column(
 }
 
 /// Luma and chroma of the same size become red, green and blue.
-#[multiversion(targets("x86_64+avx512f+avx512bw+avx512dq+avx512vl", "x86_64+avx2"))]
 pub(crate) fn convert_in_place(luma: &mut [u8], blue: &mut [u8], red: &mut [u8]) {
+    #[cfg(target_arch = "x86_64")]
+    if let Some(cpu) = x86::Avx2::detect() {
+        return cpu.convert_in_place(luma, blue, red);
+    }
+    each_in_place(luma, blue, red, |luma, blue, red| {
+        let chroma = |values: &[u8; LANES]| values.map(|value| i16::from(value) - 128);
+        rgb(&luma.map(i16::from), &chroma(blue), &chroma(red))
+    });
+}
+
+#[inline(always)]
+fn each_in_place(
+    luma: &mut [u8],
+    blue: &mut [u8],
+    red: &mut [u8],
+    convert: impl Fn(&[u8; LANES], &[u8; LANES], &[u8; LANES]) -> [[u8; LANES]; 3],
+) {
     let blocks = luma.chunks_mut(LANES).zip(blue.chunks_mut(LANES)).zip(red.chunks_mut(LANES));
     for ((luma, blue), red) in blocks {
-        let block = |values: &[u8]| padded(values, &mut [0; LANES]).map(i16::from);
-        let [r, g, b] =
-            rgb(&block(luma), &block(blue).map(|value| value - 128), &block(red).map(|value| value - 128));
-        for (out, values) in [luma, blue, red].into_iter().zip([r, g, b]) {
+        let (mut a, mut b, mut c) = ([0; LANES], [0; LANES], [0; LANES]);
+        let colours = convert(padded(luma, &mut a), padded(blue, &mut b), padded(red, &mut c));
+        for (out, values) in [luma, blue, red].into_iter().zip(colours) {
             out.copy_from_slice(&values[..out.len()]);
         }
     }
@@ -271,7 +286,7 @@ mod x86 {
 
     use std::arch::x86_64::*;
 
-    use super::{Block, LANES, each_block};
+    use super::{Block, LANES, each_block, each_in_place};
 
     /// Exists only where the CPU has AVX2.
     #[derive(Debug, Clone, Copy)]
@@ -296,6 +311,38 @@ mod x86 {
             // SAFETY: a value of `Avx2` was made by `detect` alone, so that the CPU has it.
             unsafe { run(luma, blue, red, out) }
         }
+
+        pub(super) fn convert_in_place(self, luma: &mut [u8], blue: &mut [u8], red: &mut [u8]) {
+            #[target_feature(enable = "avx2")]
+            fn run(luma: &mut [u8], blue: &mut [u8], red: &mut [u8]) {
+                each_in_place(luma, blue, red, |luma, blue, red| pixels(luma, blue, red));
+            }
+            // SAFETY: a value of `Avx2` was made by `detect` alone, so that the CPU has it.
+            unsafe { run(luma, blue, red) }
+        }
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn widen(values: &[u8; LANES]) -> __m256i {
+        // SAFETY: the array has 16 bytes, and the load needs no alignment.
+        _mm256_cvtepu8_epi16(unsafe { _mm_loadu_si128(values.as_ptr().cast()) })
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn pixels(luma: &[u8; LANES], blue: &[u8; LANES], red: &[u8; LANES]) -> [[u8; LANES]; 3] {
+        let middle = _mm256_set1_epi16(128);
+        let colours =
+            rgb(widen(luma), _mm256_sub_epi16(widen(blue), middle), _mm256_sub_epi16(widen(red), middle));
+        let mut out = [[0; LANES]; 3];
+        for (out, colour) in out.iter_mut().zip(colours) {
+            // Both halves are packed with themselves; the first and the third quarter are what is wanted.
+            let bytes = _mm256_permute4x64_epi64::<0b1000>(_mm256_packus_epi16(colour, colour));
+            // SAFETY: the array has 16 bytes, and the store needs no alignment.
+            unsafe { _mm_storeu_si128(out.as_mut_ptr().cast(), _mm256_castsi256_si128(bytes)) };
+        }
+        out
     }
 
     #[inline]

@@ -6,44 +6,49 @@ use super::{axis::Axis, weigh::Taps};
 /// the pixels from `start` on, up to rounding.
 ///
 /// There are `factor` pixels (1 or 2) to each of `size` samples. Taps count from sample `origin`; gives one more than the
-/// last one that is taken.
+/// last one that is taken. `weights` is memory.
 pub(crate) fn fold(
     axis: &Axis,
     start: usize,
     (factor, size): (usize, usize),
     origin: usize,
+    weights: &mut Vec<i32>,
     taps: &mut Taps,
 ) -> usize {
     let mut end = 0;
-    let mut weights = Vec::new();
     taps.clear();
     for x in 0..axis.len() {
         let (span, pixels) = axis.taps(x);
         let first = start + span.start;
-        if factor == 1 {
-            taps.push_rounded(first - origin, pixels);
-            end = end.max(first + pixels.len() - origin);
-            continue;
-        }
-        let lowest = (first / 2).saturating_sub(1);
-        weights.clear();
-        weights.resize((first + pixels.len() - 1) / 2 + 2 - lowest, 0);
-        for (x, &weight) in (first..).zip(pixels) {
-            let near = x / 2;
-            // What is narrower libjpeg repeats instead.
-            let far = match x % 2 {
-                _ if size <= 2 => near,
-                0 => near.saturating_sub(1),
-                _ => (near + 1).min(size - 1),
-            };
-            weights[near - lowest] += 3 * weight;
-            weights[far - lowest] += weight;
-        }
-        let beyond = (lowest + weights.len()).saturating_sub(size);
-        weights.truncate(weights.len() - beyond);
-        weights.iter_mut().for_each(|weight| *weight = (*weight + 2) >> 2);
-        taps.push_rounded(lowest - origin, &weights);
+        let (lowest, weights) = if factor == 1 {
+            (first, pixels)
+        } else {
+            let lowest = halve(first, pixels, size, weights);
+            (lowest, &weights[..])
+        };
+        taps.push_rounded(lowest - origin, weights);
         end = end.max(lowest + weights.len() - origin);
     }
     end
+}
+
+/// Weights of samples from those of pixels, of which the first is number `first`; gives the number of the first sample.
+fn halve(first: usize, pixels: &[i32], size: usize, samples: &mut Vec<i32>) -> usize {
+    let lowest = (first / 2).saturating_sub(1);
+    let last = ((first + pixels.len() - 1) / 2 + 1).min(size - 1);
+    samples.clear();
+    samples.resize(last + 1 - lowest, 0);
+    for (x, &weight) in (first..).zip(pixels) {
+        let near = x / 2;
+        // What is narrower libjpeg repeats instead.
+        let far = match x % 2 {
+            _ if size <= 2 => near,
+            0 => near.saturating_sub(1),
+            _ => (near + 1).min(size - 1),
+        };
+        samples[near - lowest] += 3 * weight;
+        samples[far - lowest] += weight;
+    }
+    samples.iter_mut().for_each(|weight| *weight = (*weight + 2) >> 2);
+    lowest
 }

@@ -1,7 +1,7 @@
 //! Hue shifts as Pillow computes them: through 8-bit HSV and back.
 //!
-//! The mixture of `f32` and `f64` is Pillow's own, and so are its roundings: with fewer of them, one pixel in some
-//! thousands would differ by a level. A test goes through all colours.
+//! Pillow mixes `f32` and `f64`; here all is `f32`, and each formula such that it rounds to the same 8 bits. Tests go
+//! through all arguments of each, and through all colours.
 
 use super::planes::Planes;
 
@@ -35,24 +35,36 @@ fn to_hsv(r: u8, g: u8, b: u8) -> (i32, i32, i32) {
         }
     };
     let (base, plus, minus) = (by_leader(0, 2, 4), by_leader(b, r, g), by_leader(g, b, r));
-    let divisor = f32::from(range.max(1));
-    let below = |color: u8| f64::from(f32::from(max - color) / divisor);
-    let sextant = (f64::from(base) + below(plus) - below(minus)) as f32;
-    let turn = f64::from(sextant) / 6.0 + 1.0;
-    let hue = whole(f64::from((turn - turn.floor()) as f32) * 255.0);
-    let saturation = whole(f64::from(f32::from(range) / f32::from(max.max(1))) * 255.0);
-    (if range == 0 { 0 } else { hue }, saturation, i32::from(max))
+    let (below_plus, below_minus) = (max - plus, max - minus);
+    let hue = hue(base, below_plus, below_minus, range);
+    (if range == 0 { 0 } else { hue }, saturation(range, max), i32::from(max))
+}
+
+/// The hue of a colour from how far its other two lie below the strongest one. One of them does by the whole range, so
+/// that its quotient is 1: with a single rounding after the other's, the sum is Pillow's.
+#[inline(always)]
+fn hue(base: u8, below_plus: u8, below_minus: u8, range: u8) -> i32 {
+    let is_plus_weakest = below_plus == range;
+    let other = if is_plus_weakest { below_minus } else { below_plus };
+    let quotient = f32::from(other) / f32::from(range.max(1));
+    let base = f32::from(base);
+    let sextant = if is_plus_weakest { (base + 1.0) - quotient } else { (base - 1.0) + quotient };
+    let hue = sextant / 6.0 * 255.0;
+    whole(if hue < 0.0 { hue + 255.0 } else { hue })
+}
+
+#[inline(always)]
+fn saturation(range: u8, max: u8) -> i32 {
+    whole(f32::from(range) * 255.0 / f32::from(max.max(1)))
 }
 
 #[inline(always)]
 fn to_rgb(hue: i32, saturation: i32, value: i32) -> (u8, u8, u8) {
     let sextant = hue * 6 / 255;
-    let fraction = (hue * 6 - sextant * 255) as f32 / 255.0;
-    let share = saturation as f32 / 255.0;
-    let level = |missing: f64| whole(f64::from(value) * (1.0 - missing) + 0.5) as u8;
-    let low = level(f64::from(share));
-    let falling = level(f64::from(share * fraction));
-    let rising = level(f64::from(share) * (1.0 - f64::from(fraction)));
+    let fraction = hue * 6 - sextant * 255;
+    let low = level(value, saturation, 255);
+    let falling = level(value, saturation, fraction);
+    let rising = level(value, saturation, 255 - fraction);
     let value = value as u8;
     // Green is where red is four sextants on, blue where it is two on.
     let level_at = |sextant: i32| match sextant % 6 {
@@ -64,10 +76,17 @@ fn to_rgb(hue: i32, saturation: i32, value: i32) -> (u8, u8, u8) {
     (level_at(sextant), level_at(sextant + 4), level_at(sextant + 2))
 }
 
-/// The whole part of a small number that is not negative, as `color::whole`.
+/// `value` less its part `saturation` · `fraction`, both of 255, rounded. The product is below 2²⁴, which is exact.
 #[inline(always)]
-fn whole(value: f64) -> i32 {
-    (value.floor() + 4_503_599_627_370_496.0).to_bits() as i32
+fn level(value: i32, saturation: i32, fraction: i32) -> u8 {
+    let product = (value * (saturation * fraction)) as f32;
+    whole(value as f32 - product * (1.0 / 65_025.0) + 0.5) as u8
+}
+
+/// The whole part of a number from 0 to 256, as `color::whole`.
+#[inline(always)]
+fn whole(value: f32) -> i32 {
+    (value.floor() + 8_388_608.0).to_bits() as i32 & 0x1FF
 }
 
 #[cfg(test)]
@@ -104,6 +123,51 @@ mod tests {
         let q = (v * (1.0 - f64::from(fs * f))).round() as u8;
         let t = (v * (1.0 - f64::from(fs) * (1.0 - f64::from(f)))).round() as u8;
         [(max, t, p), (q, max, p), (p, max, t), (p, q, max), (t, p, max), (max, p, q)][x.floor() as usize % 6]
+    }
+
+    #[test]
+    fn every_argument_of_a_formula_gives_what_pillows_mixture_gives() {
+        for range in 1..=255u8 {
+            for other in 0..=range {
+                let quotient = f64::from(f32::from(other) / f32::from(range));
+                for base in [0, 2, 4] {
+                    let pillow = |sextant: f64| {
+                        let turn = f64::from(sextant as f32) / 6.0 + 1.0;
+                        (f64::from((turn % 1.0) as f32) * 255.0) as i32
+                    };
+                    let plus = pillow(f64::from(base) + 1.0 - quotient);
+                    let minus = pillow(f64::from(base) + quotient - 1.0);
+                    assert_eq!(hue(base, range, other, range), plus, "{base} + 1 − {other}/{range}");
+                    assert_eq!(hue(base, other, range, range), minus, "{base} + {other}/{range} − 1");
+                }
+            }
+            for part in 0..=range {
+                let pillow = f64::from(f32::from(part) / f32::from(range)) * 255.0;
+                assert_eq!(saturation(part, range), pillow as i32, "{part}/{range}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_level_is_that_of_pillows_mixture() {
+        for (value, saturation) in
+            (0..256).flat_map(|value| (0..256).map(move |saturation| (value, saturation)))
+        {
+            let (light, share) = (f64::from(value), saturation as f32 / 255.0);
+            let low = (light * (1.0 - f64::from(share)) + 0.5) as u8;
+            assert_eq!(level(value, saturation, 255), low, "{value} {saturation}");
+            for fraction in (0..255).step_by(3) {
+                let part = fraction as f32 / 255.0;
+                let falling = (light * (1.0 - f64::from(share * part)) + 0.5) as u8;
+                let rising = (light * (1.0 - f64::from(share) * (1.0 - f64::from(part))) + 0.5) as u8;
+                assert_eq!(level(value, saturation, fraction), falling, "{value} {saturation} {fraction}");
+                assert_eq!(
+                    level(value, saturation, 255 - fraction),
+                    rising,
+                    "{value} {saturation} {fraction}"
+                );
+            }
+        }
     }
 
     #[test]

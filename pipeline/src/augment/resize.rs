@@ -24,6 +24,8 @@ pub(crate) struct Resizer {
     vertical: Axis,
     columns: Taps,
     rows: Taps,
+    /// Weights of samples that pixels are interpolated from.
+    samples: Vec<i32>,
     /// A plane after the horizontal pass: column after column.
     narrow: Vec<u8>,
     /// The same as pairs of rows.
@@ -89,9 +91,9 @@ impl Resizer {
     ) -> std::ops::Range<usize> {
         let (first_column, _) = image.origin(number);
         let (width, height) = image.plane_size(number);
-        fold(&self.horizontal, left, (across, width), first_column, &mut self.columns);
+        fold(&self.horizontal, left, (across, width), first_column, &mut self.samples, &mut self.columns);
         let first_row = (top / down).saturating_sub(down - 1);
-        let rows = fold(&self.vertical, top, (down, height), first_row, &mut self.rows);
+        let rows = fold(&self.vertical, top, (down, height), first_row, &mut self.samples, &mut self.rows);
         first_row..first_row + rows
     }
 

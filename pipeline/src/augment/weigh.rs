@@ -44,25 +44,39 @@ impl Taps {
         });
     }
 
-    /// Appends an output line whose weights are rounded to 14 bits behind the point; their sum stays the same.
+    /// Appends an output line whose weights are rounded to 14 bits behind the point; their sum stays 1.
     pub(crate) fn push_rounded(&mut self, start: usize, weights: &[i32]) {
         const CUT: u32 = PRECISION - ROUNDED;
-        let round = |weight: i32| (weight + (1 << (CUT - 1))) >> CUT;
-        let missing = round(weights.iter().sum()) - weights.iter().map(|&weight| round(weight)).sum::<i32>();
-        let largest = (0..weights.len()).max_by_key(|&i| weights[i]).unwrap_or(0);
+        let mut missing = 1 << ROUNDED;
         self.push(start, weights.len(), |i| {
-            let weight = round(weights[i]) + if i == largest { missing } else { 0 };
+            let weight = (weights[i] + (1 << (CUT - 1))) >> CUT;
+            missing -= weight;
             (weight as i16, 0)
         });
+        // The one in the middle is large.
+        let (middle, first) =
+            (start % 2 + weights.len() / 2, self.spans.last().map_or(0, |&(_, first)| first));
+        self.pairs[first as usize + middle / 2].upper[middle % 2] += missing as i16;
     }
 
-    fn push(&mut self, start: usize, count: usize, weight: impl Fn(usize) -> (i16, i16)) {
+    #[inline(always)]
+    fn push(&mut self, start: usize, count: usize, mut weight: impl FnMut(usize) -> (i16, i16)) {
         self.spans.push(((start / 2) as u32, self.pairs.len() as u32));
-        let first = self.pairs.len();
-        self.pairs.resize(first + (start % 2 + count).div_ceil(2), Pair::default());
-        for i in 0..count {
-            let pair = &mut self.pairs[first + (start % 2 + i) / 2];
-            (pair.upper[(start + i) % 2], pair.lower[(start + i) % 2]) = weight(i);
+        let mut i = 0;
+        let mut next = || {
+            let (upper, lower) = if i < count { weight(i) } else { (0, 0) };
+            i += 1;
+            (upper, lower)
+        };
+        let pair = |(first, second): ((i16, i16), (i16, i16))| Pair {
+            upper: [first.0, second.0],
+            lower: [first.1, second.1],
+        };
+        if start % 2 == 1 {
+            self.pairs.push(pair(((0, 0), next())));
+        }
+        for _ in 0..(count - start % 2).div_ceil(2) {
+            self.pairs.push(pair((next(), next())));
         }
     }
 

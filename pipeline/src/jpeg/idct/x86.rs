@@ -84,9 +84,9 @@ fn row(block: &[i16], y: usize) -> __m128i {
 #[target_feature(enable = "avx2")]
 fn store(columns: __m128i, x: usize, place: &Place, data: &mut [u8]) {
     let at = place.at + x * place.stride;
-    let [low, high] = [_mm_cvtsi128_si64(columns), _mm_extract_epi64::<1>(columns)].map(i64::to_le_bytes);
-    data[at..at + 8].copy_from_slice(&low);
-    data[at + place.stride..at + place.stride + 8].copy_from_slice(&high);
+    let (first, second) = (_mm_cvtsi128_si64(columns), _mm_extract_epi64::<1>(columns));
+    data[at..at + 8].copy_from_slice(&first.to_le_bytes());
+    data[at + place.stride..at + place.stride + 8].copy_from_slice(&second.to_le_bytes());
 }
 
 /// Defines the transform over one kind of register.
