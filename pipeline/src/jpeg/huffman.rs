@@ -3,7 +3,7 @@
 use super::{Refusal, Result, bits::Bits};
 
 /// Bits that a lookup sees.
-const LOOK: u32 = 11;
+const LOOK: u32 = 10;
 
 /// A run that ends the block, whatever came before it.
 pub(super) const END: u8 = 128;
