@@ -9,7 +9,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// What can go wrong between an encoded sample and a batch.
 ///
-/// The first seven concern one image: the [`Loader`](crate::Loader) counts them against its
+/// The first eight concern one image: the [`Loader`](crate::Loader) counts them against its
 /// [`FaultBudget`] and goes on. The others end it.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -21,14 +21,22 @@ pub enum Error {
     #[error("has no image")]
     NoImage,
     /// The bytes are of another format, whatever the file is called.
-    #[error("is neither a JPEG nor a PNG")]
+    #[error("is neither a JPEG, nor a PNG, nor a WebP")]
     Format,
     /// The JPEG is damaged or cut short.
     #[error("is a damaged JPEG")]
     Jpeg(#[source] turbojpeg::Error),
     /// The PNG is damaged or cut short.
     #[error("is a damaged PNG")]
-    Png(#[source] image::ImageError),
+    Png(#[source] png::DecodingError),
+    /// The image's structure is damaged, or it is cut short.
+    #[error("is a damaged {format}: {reason}")]
+    Damaged {
+        /// The image's format.
+        format: &'static str,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
     /// The image has, or would get, more pixels than are allowed; nothing has been allocated for them.
     #[error("needs {width}×{height} pixels, above the limit of {limit}")]
     TooLarge {

@@ -60,7 +60,7 @@ pub use augment::{
 };
 pub use batch::{Batch, Lease, Shape, Slab};
 pub use config::LoaderConfig;
-pub use decode::{Decoder, decode};
+pub use decode::{Decoder, Header, Orientation, decode};
 pub use encode::encode_jpeg;
 pub use error::{Error, Result};
 pub use faults::{FaultBudget, Skipped};

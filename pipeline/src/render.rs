@@ -5,7 +5,7 @@ use std::{fmt, str::FromStr};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Augmenter, Decoder, Error, Occasion, Recipe, Result, Rgb,
+    Augmenter, Decoder, Error, Occasion, Orientation, Recipe, Result, Rgb,
     augment::Need,
     jpeg::{self, Region},
     pixels::Pixels,
@@ -93,7 +93,10 @@ impl Renderer {
     /// Whether the image is one that our own decoder takes; then it has been decoded.
     fn decode_region(&mut self, bytes: &[u8], occasion: Occasion) -> Result<bool> {
         let Ok(header) = jpeg::Header::parse(bytes) else { return Ok(false) };
-        self.decoder.check(header.width.into(), header.height.into())?;
+        // Those that must be turned are rare.
+        if self.decoder.header(bytes)?.orientation != Orientation::Upright {
+            return Ok(false);
+        }
         let need = self.augmenter.plan(occasion, header.width, header.height)?;
         let region = if let Need::Crops(region) = need { region } else { Region::whole(&header) };
         let Ok(planes) = self.jpeg.decode(&header, region) else { return Ok(false) };

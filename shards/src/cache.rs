@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// Changes whenever the format or the meaning of an index does.
-const MAGIC: &[u8; 8] = b"amdimIX1";
+const MAGIC: &[u8; 8] = b"amdimIX2";
 
 /// Where the index of one version of one shard is kept.
 #[derive(Debug)]

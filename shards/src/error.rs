@@ -70,7 +70,7 @@ pub enum Error {
     },
     /// No shard of a set holds images.
     #[error(
-        "there are no images in {}{}\nhint: a sample's image is its `jpg`, `jpeg` or `png` member; `amdim-stream pack` makes shards from folders of images",
+        "there are no images in {}{}\nhint: a sample's image is its `jpg`, `jpeg`, `png` or `webp` member; `amdim-stream pack` makes shards from folders of images",
         shards_text(*.shards), faults_text(.faults)
     )]
     NoImages {

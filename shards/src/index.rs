@@ -16,7 +16,7 @@ const LABEL_LIMIT: u32 = 1_000_000;
 /// A `cls` member is a number in text; a `json` member is read up to a size that descriptions stay below.
 const CLASS_LIMIT: u64 = 64;
 const JSON_LIMIT: u64 = 1 << 20;
-const IMAGES: [&str; 3] = ["jpg", "jpeg", "png"];
+const IMAGES: [&str; 4] = ["jpg", "jpeg", "png", "webp"];
 
 /// Trouble with a shard that leaves its other samples usable.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -233,10 +233,10 @@ fn describe(members: u64, extensions: &BTreeSet<String>) -> String {
     let found: Vec<String> = extensions.iter().map(|extension| format!("`{extension}`")).collect();
     match (members, found.is_empty()) {
         (0, _) => "it holds no files".to_owned(),
-        (_, true) => format!("it holds {members} files but no images (`jpg`, `jpeg`, `png`)"),
+        (_, true) => format!("it holds {members} files but no images (`jpg`, `jpeg`, `png`, `webp`)"),
         (_, false) => {
             let found = found.join(", ");
-            format!("it holds {members} files but no images (`jpg`, `jpeg`, `png`), only {found}")
+            format!("it holds {members} files but no images (`jpg`, `jpeg`, `png`, `webp`), only {found}")
         }
     }
 }

@@ -1,8 +1,8 @@
 //! Where samples come from: tar shards, mapped, indexed, shuffled and read ahead.
 //!
 //! A *shard* is a plain tar file. Neighbouring members that share a key (the name, folder included, up to the first dot
-//! of the base name) are one *sample*: `jpg`, `jpeg` or `png` is its image, `cls` its label (an integer as text),
-//! `json` may carry an integer `label`; the rest is ignored. Nothing is decoded here, and the bytes of an image are
+//! of the base name) are one *sample*: `jpg`, `jpeg`, `png` or `webp` is its image, `cls` its label (an integer as
+//! text), `json` may carry an integer `label`; the rest is ignored. Nothing is decoded here, and the bytes of an image are
 //! copied nowhere: a [`Sample`] holds a slice of the mapped file, and a shard that is cut underneath gives errors, not SIGBUS: the first
 //! shard that is mapped takes that signal for mapped shards, and for nothing else.
 //!

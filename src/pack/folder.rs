@@ -184,7 +184,7 @@ impl Entry {
 
 fn image_extension(path: &Path) -> Option<&'static str> {
     let extension = path.extension()?.to_str()?.to_ascii_lowercase();
-    ["jpg", "jpeg", "png"].into_iter().find(|known| *known == extension)
+    ["jpg", "jpeg", "png", "webp"].into_iter().find(|known| *known == extension)
 }
 
 /// The path without its extension. Dots of the base name become underscores, as readers end the key at the first.
@@ -234,7 +234,7 @@ mod tests {
 
     #[test]
     fn namesakes_get_keys_of_their_own() {
-        let root = folder_of(&["c/a.b.jpg", "c/a_b.jpg", "c/a_b.png"]);
+        let root = folder_of(&["c/a.b.jpg", "c/a_b.jpg", "c/a_b.webp"]);
         assert_eq!(keys(&Folder::open(root.path()).unwrap()), ["c/a_b", "c/a_b+1", "c/a_b+2"]);
     }
 

@@ -18,7 +18,7 @@ use super::{
 pub enum Format {
     /// Told by the names of the files
     Auto,
-    /// Folders of JPEGs and PNGs, one for each class
+    /// Folders of JPEGs, PNGs and WebPs, one for each class
     Folder,
     /// `data_batch_1.bin` … and `test_batch.bin`
     Cifar10,
@@ -117,8 +117,8 @@ fn open_folder(path: &Path, split: Option<&str>) -> Result<Box<dyn Source>> {
     let folder = Folder::open(&root)?;
     ensure!(
         folder.count() > 0,
-        "nothing to pack: no `.jpg`, `.jpeg` or `.png` in `{}` ({} other files)\nhint: give a folder of images or of \
-         class folders, or the `.bin` files of CIFAR-10, CIFAR-100 or STL-10",
+        "nothing to pack: no `.jpg`, `.jpeg`, `.png` or `.webp` in `{}` ({} other files)\nhint: give a folder of images \
+         or of class folders, or the `.bin` files of CIFAR-10, CIFAR-100 or STL-10",
         root.display(),
         folder.ignored()
     );

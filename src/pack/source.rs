@@ -28,7 +28,7 @@ pub trait Source: Sync {
 /// One image as it goes into a shard.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Image {
-    /// `jpg`, `jpeg` or `png`: its name in the shard ends so.
+    /// `jpg`, `jpeg`, `png` or `webp`: its name in the shard ends so.
     pub extension: &'static str,
     /// The encoded image.
     pub data: Vec<u8>,

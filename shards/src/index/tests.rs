@@ -55,7 +55,7 @@ fn neighbours_that_share_a_key_are_one_sample() {
         ("a/1.seg.png", b"mask"),
         ("b/1.JPEG", b"two"),
         ("b/1.cls", b"5"),
-        ("b/2.x/3.png", b"three"),
+        ("b/2.x/3.webp", b"three"),
         ("a/1.jpg", b"four"),
         ("a/1.png", b"second image of a sample"),
     ]);
@@ -162,7 +162,7 @@ fn a_shard_with_nothing_for_us_is_a_fault() {
     assert_eq!(faults(&tar(&[])), ["0: it holds no files"]);
     assert_eq!(
         faults(&tar(&[("a.txt", b""), ("b.cls", b"1")])),
-        ["0: it holds 2 files but no images (`jpg`, `jpeg`, `png`), only `cls`, `txt`"]
+        ["0: it holds 2 files but no images (`jpg`, `jpeg`, `png`, `webp`), only `cls`, `txt`"]
     );
     assert_eq!(scan_bytes(&tar(&[("a.txt", b"")])).unwrap().spans.len(), 0);
 }
@@ -265,8 +265,8 @@ fn a_set_without_any_image_says_what_is_there() {
     let message = error.to_string();
     assert_eq!(
         message.lines().next().unwrap(),
-        "there are no images in any of the 2 shards: `a.tar`: it holds 1 files but no images (`jpg`, `jpeg`, `png`), \
-         only `txt`; `b.tar`: it is empty (0 bytes)"
+        "there are no images in any of the 2 shards: `a.tar`: it holds 1 files but no images (`jpg`, `jpeg`, `png`, \
+         `webp`), only `txt`; `b.tar`: it is empty (0 bytes)"
     );
 }
 

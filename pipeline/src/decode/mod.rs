@@ -1,0 +1,95 @@
+//! Encoded bytes → upright RGB pixels; which decoder takes which file.
+//!
+//! JPEGs go to libjpeg-turbo, PNGs to `png`, WebPs to libwebp. The format is told from the first bytes: names lie.
+//! Pixels are those of Pillow's `ImageOps.exif_transpose` and `convert("RGB")`: turned as EXIF says, alpha dropped,
+//! grayscale replicated, palettes looked up, of 16 bits the upper eight (of grayscale as well, which Pillow would clip to
+//! white), CMYK taken to be inverted, as Adobe writes it, and of an animation the first frame. Files cut short are
+//! errors, not gray pixels.
+
+mod exif;
+mod header;
+mod jpeg_header;
+mod jpeg_turbo;
+mod limit;
+mod orientation;
+mod png;
+mod webp;
+
+pub use header::Header;
+pub use orientation::Orientation;
+
+use crate::{Error, Result, Rgb};
+use jpeg_turbo::JpegTurbo;
+use limit::Limit;
+use png::Png;
+
+/// Decodes one image. `max_pixels` is checked against the header, before memory is taken.
+pub fn decode(bytes: &[u8], max_pixels: u64) -> Result<Rgb> {
+    let mut image = Rgb::default();
+    Decoder::new(max_pixels)?.decode(bytes, &mut image)?;
+    Ok(image)
+}
+
+/// Decodes images one after the other, keeping its memory.
+#[derive(Debug)]
+pub struct Decoder {
+    jpeg: JpegTurbo,
+    png: Png,
+    /// An image's pixels before they are turned upright.
+    spare: Rgb,
+    limit: Limit,
+}
+
+impl Decoder {
+    /// A decoder that refuses images of more than `max_pixels`.
+    pub fn new(max_pixels: u64) -> Result<Self> {
+        Ok(Self {
+            jpeg: JpegTurbo::new()?,
+            png: Png::default(),
+            spare: Rgb::default(),
+            limit: Limit { max_pixels },
+        })
+    }
+
+    /// Size and orientation of an image that [`decode`](Self::decode) would not refuse for its size.
+    ///
+    /// Reads the parts that tell them and no pixels: about a microsecond.
+    pub fn header(&self, bytes: &[u8]) -> Result<Header> {
+        let header = Header::read(bytes)?;
+        self.limit.check(header.width, header.height)?;
+        Ok(header)
+    }
+
+    /// Decodes `bytes` into `image`, upright, whose memory is reused. After an error `image` holds anything.
+    pub fn decode(&mut self, bytes: &[u8], image: &mut Rgb) -> Result<()> {
+        match Format::of(bytes)? {
+            Format::Jpeg => self.jpeg.decode(bytes, self.limit, image),
+            Format::Png => self.png.decode(bytes, self.limit, image),
+            Format::WebP => webp::decode(bytes, self.limit, image),
+        }?;
+        let orientation = Header::read(bytes).map_or(Orientation::Upright, |header| header.orientation);
+        orientation.turn(image, &mut self.spare);
+        Ok(())
+    }
+}
+
+/// The formats that are decoded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Format {
+    Jpeg,
+    Png,
+    WebP,
+}
+
+impl Format {
+    /// The format, by the first bytes.
+    fn of(bytes: &[u8]) -> Result<Self> {
+        match bytes {
+            [] => Err(Error::NoImage),
+            [0xFF, 0xD8, ..] => Ok(Self::Jpeg),
+            [0x89, b'P', b'N', b'G', ..] => Ok(Self::Png),
+            [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => Ok(Self::WebP),
+            _ => Err(Error::Format),
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! PNG.
+
+use std::io::Cursor;
+
+use ::png::{ColorType, Limits, Transformations};
+
+use crate::{Error, Result, Rgb};
+
+use super::{Header, Orientation, exif, limit::Limit};
+
+/// What the library may take for itself: chunks other than pixels.
+const MAX_BYTES: usize = 16 << 20;
+
+/// Decodes PNGs, keeping its memory.
+#[derive(Debug, Default)]
+pub(super) struct Png {
+    /// Pixels that are not RGB yet.
+    scratch: Vec<u8>,
+}
+
+impl Png {
+    pub(super) fn decode(&mut self, bytes: &[u8], limit: Limit, image: &mut Rgb) -> Result<()> {
+        let mut decoder = ::png::Decoder::new_with_limits(Cursor::new(bytes), Limits { bytes: MAX_BYTES });
+        decoder.set_ignore_text_chunk(true);
+        decoder.set_ignore_iccp_chunk(true);
+        decoder.set_transformations(Transformations::EXPAND | Transformations::STRIP_16);
+        let info = decoder.read_header_info().map_err(Error::Png)?;
+        let (width, height) = (info.width, info.height);
+        limit.check(width, height)?;
+        let mut reader = decoder.read_info().map_err(Error::Png)?;
+        image.reshape(width, height);
+        let color = reader.output_color_type().0;
+        let pixels = if color == ColorType::Rgb {
+            &mut image.pixels
+        } else {
+            self.scratch.resize(color.samples() * image.pixels.len() / 3, 0);
+            &mut self.scratch
+        };
+        let frame = reader.next_frame(pixels).map_err(Error::Png)?;
+        if (frame.width, frame.height) != (width, height) {
+            return Err(Error::Damaged { format: "PNG", reason: "its first frame is not the whole image" });
+        }
+        match color {
+            ColorType::Rgb => {}
+            ColorType::Rgba => convert(&self.scratch, image, |[r, g, b, _]: [u8; 4]| [r, g, b]),
+            ColorType::GrayscaleAlpha => convert(&self.scratch, image, |[gray, _]: [u8; 2]| [gray; 3]),
+            ColorType::Grayscale => convert(&self.scratch, image, |[gray]: [u8; 1]| [gray; 3]),
+            ColorType::Indexed => unreachable!("palettes have been expanded"),
+        }
+        Ok(())
+    }
+}
+
+fn convert<const N: usize>(pixels: &[u8], image: &mut Rgb, rgb: impl Fn([u8; N]) -> [u8; 3]) {
+    for (to, from) in image.pixels.as_chunks_mut().0.iter_mut().zip(pixels.as_chunks().0) {
+        *to = rgb(*from);
+    }
+}
+
+/// Reads size and orientation; EXIF data may come after the pixels.
+pub(super) fn header(bytes: &[u8]) -> Result<Header> {
+    let mut chunks = Chunks(bytes.get(8..).unwrap_or_default());
+    let Some((b"IHDR", [w0, w1, w2, w3, h0, h1, h2, h3, ..])) = chunks.next() else {
+        return Err(Error::Damaged { format: "PNG", reason: "its header does not tell the size" });
+    };
+    let width = u32::from_be_bytes([*w0, *w1, *w2, *w3]);
+    let height = u32::from_be_bytes([*h0, *h1, *h2, *h3]);
+    if width == 0 || height == 0 {
+        return Err(Error::Damaged { format: "PNG", reason: "it has no pixels" });
+    }
+    let exif = chunks.find_map(|(name, data)| (name == b"eXIf").then_some(data));
+    Ok(Header { width, height, orientation: exif.map_or(Orientation::Upright, exif::orientation) })
+}
+
+/// The chunks of a PNG with their names. Those cut short are none.
+struct Chunks<'a>(&'a [u8]);
+
+impl<'a> Iterator for Chunks<'a> {
+    type Item = (&'a [u8; 4], &'a [u8]);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let (length, rest) = self.0.split_first_chunk()?;
+        let (name, rest) = rest.split_first_chunk()?;
+        let (data, rest) = rest.split_at_checked(u32::from_be_bytes(*length) as usize)?;
+        self.0 = rest.get(4..).unwrap_or_default();
+        Some((name, data))
+    }
+}

@@ -1,0 +1,162 @@
+//! WebP.
+//!
+//! libwebp gets the chunk of the pixels alone: that saves decoding the alpha plane, half the time of a lossy image with
+//! alpha, and the first frame of an animation is then an image like others.
+
+use std::ffi::c_int;
+
+use crate::{Error, Result, Rgb};
+
+use super::{Header, Orientation, exif, limit::Limit};
+
+const HAS_ANIMATION: u8 = 0x02;
+const HAS_EXIF: u8 = 0x08;
+
+/// Decodes a WebP, of an animation the first frame, on black where it leaves the canvas free.
+pub(super) fn decode(bytes: &[u8], limit: Limit, image: &mut Rgb) -> Result<()> {
+    let WebP { width, height, frame, .. } = WebP::read(bytes).map_err(damaged)?;
+    limit.check(width, height)?;
+    image.reshape(width, height);
+    if (frame.width, frame.height) != (width, height) {
+        image.pixels.fill(0);
+    }
+    let stride = image.stride();
+    let place = frame.y as usize * stride + 3 * frame.x as usize;
+    if decode_chunk(frame.chunk, &mut image.pixels[place..], stride) {
+        Ok(())
+    } else {
+        Err(damaged("its pixels cannot be decoded"))
+    }
+}
+
+/// Reads size and orientation; EXIF data comes after the pixels.
+pub(super) fn header(bytes: &[u8]) -> Result<Header> {
+    let WebP { width, height, orientation, .. } = WebP::read(bytes).map_err(damaged)?;
+    Ok(Header { width, height, orientation })
+}
+
+fn damaged(reason: &'static str) -> Error {
+    Error::Damaged { format: "WebP", reason }
+}
+
+/// The parts of a WebP.
+struct WebP<'a> {
+    width: u32,
+    height: u32,
+    orientation: Orientation,
+    frame: Frame<'a>,
+}
+
+/// The only image, or the first one of an animation; it lies within the canvas.
+struct Frame<'a> {
+    x: u32,
+    y: u32,
+    width: u32,
+    height: u32,
+    /// With its header.
+    chunk: &'a [u8],
+}
+
+impl<'a> WebP<'a> {
+    fn read(bytes: &'a [u8]) -> Result<Self, &'static str> {
+        let riff = bytes.get(8..).unwrap_or_default();
+        let length = bytes[4..].first_chunk().map_or(0, |length| u32::from_le_bytes(*length) as usize);
+        let chunks = Chunks(riff.get(4..length).ok_or("it is cut short")?);
+        if let Some(Chunk { name: b"VP8X", data, .. }) = chunks.clone().next() {
+            return Self::extended(data, chunks);
+        }
+        let frame = Frame::still(chunks)?;
+        let Frame { width, height, .. } = frame;
+        Ok(Self { width, height, orientation: Orientation::Upright, frame })
+    }
+
+    /// A WebP whose first chunk describes the canvas and says what the others are.
+    fn extended(features: &[u8], mut chunks: Chunks<'a>) -> Result<Self, &'static str> {
+        let [flags, _, _, _, size @ ..] = features else { return Err("its header is cut short") };
+        let (width, height) = (u24(size, 0)? + 1, u24(size, 3)? + 1);
+        let frame = if flags & HAS_ANIMATION == 0 {
+            Frame::still(chunks.clone())?
+        } else {
+            let first = chunks.clone().find(|chunk| chunk.name == b"ANMF");
+            Frame::moving(first.ok_or("its animation has no frame")?.data)?
+        };
+        let is_whole = (frame.width, frame.height) == (width, height);
+        let fits = frame.x + frame.width <= width && frame.y + frame.height <= height;
+        if !fits || flags & HAS_ANIMATION == 0 && !is_whole {
+            return Err("its sizes contradict each other");
+        }
+        let exif = chunks.find(|chunk| flags & HAS_EXIF != 0 && chunk.name == b"EXIF");
+        let orientation = exif.map_or(Orientation::Upright, |chunk| exif::orientation(chunk.data));
+        Ok(Self { width, height, orientation, frame })
+    }
+}
+
+impl<'a> Frame<'a> {
+    /// The image among `chunks`, at the canvas' corner.
+    fn still(mut chunks: Chunks<'a>) -> Result<Self, &'static str> {
+        let pixels = chunks.find(|chunk| matches!(chunk.name, b"VP8 " | b"VP8L"));
+        let chunk = pixels.ok_or("it has no pixels")?.whole;
+        let (width, height) = size_of_chunk(chunk).ok_or("the header of its pixels is damaged")?;
+        Ok(Self { x: 0, y: 0, width, height, chunk })
+    }
+
+    /// The frame of an animation: its place and size, some more facts, and chunks like those of a still image.
+    fn moving(data: &'a [u8]) -> Result<Self, &'static str> {
+        let frame = Self::still(Chunks(data.get(16..).unwrap_or_default()))?;
+        if (frame.width, frame.height) != (u24(data, 6)? + 1, u24(data, 9)? + 1) {
+            return Err("its sizes contradict each other");
+        }
+        Ok(Self { x: 2 * u24(data, 0)?, y: 2 * u24(data, 3)?, ..frame })
+    }
+}
+
+/// The number of three bytes at `at`.
+fn u24(bytes: &[u8], at: usize) -> Result<u32, &'static str> {
+    let [a, b, c, ..] = *bytes.get(at..).unwrap_or_default() else { return Err("its header is cut short") };
+    Ok(u32::from_le_bytes([a, b, c, 0]))
+}
+
+struct Chunk<'a> {
+    name: &'a [u8; 4],
+    data: &'a [u8],
+    /// With name and length.
+    whole: &'a [u8],
+}
+
+/// The chunks of a RIFF file. Those cut short are none.
+#[derive(Clone)]
+struct Chunks<'a>(&'a [u8]);
+
+impl<'a> Iterator for Chunks<'a> {
+    type Item = Chunk<'a>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let (name, rest) = self.0.split_first_chunk()?;
+        let length = u32::from_le_bytes(*rest.first_chunk()?) as usize;
+        let (whole, rest) = self.0.split_at_checked(length.checked_add(8)?)?;
+        self.0 = rest.get(length % 2..).unwrap_or_default();
+        Some(Chunk { name, data: &whole[8..], whole })
+    }
+}
+
+/// Width and height of the pixels in a `VP8 ` or `VP8L` chunk.
+#[expect(unsafe_code, reason = "libwebp has no safe bindings that are kept up to date")]
+fn size_of_chunk(chunk: &[u8]) -> Option<(u32, u32)> {
+    let (mut width, mut height): (c_int, c_int) = (0, 0);
+    // SAFETY: libwebp reads `len` bytes at most, writes two integers, and keeps no pointer.
+    let is_known =
+        unsafe { libwebp_sys::WebPGetInfo(chunk.as_ptr(), chunk.len(), &raw mut width, &raw mut height) };
+    (is_known != 0).then_some((width.try_into().ok()?, height.try_into().ok()?))
+}
+
+/// Decodes a `VP8 ` or `VP8L` chunk into rows that begin `stride` bytes apart; whether it succeeded.
+#[expect(unsafe_code, reason = "libwebp has no safe bindings that decode into memory of the caller's")]
+fn decode_chunk(chunk: &[u8], pixels: &mut [u8], stride: usize) -> bool {
+    let Ok(stride) = c_int::try_from(stride) else { return false };
+    let (data, room) = (chunk.as_ptr(), pixels.len());
+    // SAFETY: libwebp reads `len` bytes at most, and writes only after it has made sure that all rows, of a width and
+    // height that it takes from the same bytes, end within `room`. It keeps no pointer, and its own set-up is guarded
+    // by a mutex (feature `std` of `libwebp-sys`), so that threads may decode at once.
+    let end = unsafe { libwebp_sys::WebPDecodeRGBInto(data, chunk.len(), pixels.as_mut_ptr(), room, stride) };
+    !end.is_null()
+}
