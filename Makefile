@@ -1,12 +1,13 @@
 # The two commands of a fresh machine are `make demo` and `make test`. Each does all set-up that it needs.
 
-.PHONY: help setup demo test bench
+.PHONY: help setup demo test bench bench-peers
 
 help:
-	@echo 'make demo   build, make a small dataset, train on it for three minutes, evaluate'
-	@echo 'make test   formatting, lints, every test, documentation'
-	@echo 'make bench  speed of every stage'
-	@echo 'make setup  what the others do first: toolchain, system packages, libtorch'
+	@echo 'make demo         build, make a small dataset, train on it for three minutes, evaluate'
+	@echo 'make test         formatting, lints, every test, documentation'
+	@echo 'make bench        speed of every stage'
+	@echo 'make bench-peers  our loader beside webdataset, torchvision, DALI, FFCV and others (installs them, 2 GB)'
+	@echo 'make setup        what the others do first: toolchain, system packages, libtorch'
 
 setup:
 	@tools/setup.sh
@@ -23,3 +24,9 @@ test: setup
 
 bench: setup
 	cargo bench --locked
+
+# Options of the driver: make bench-peers PEERS='--images 400 --rounds 1'
+bench-peers: setup
+	cargo build --release --locked
+	cargo build --release --locked -p pipeline --example peers-ours
+	@python3 -B benches/peers/run.py $(PEERS)

@@ -1,0 +1,91 @@
+//! This program's loader, measured as `run.py` measures its peers: shards to batches by the recipe `in128`.
+//!
+//! `peers-ours SHARDS… --workers N --pairs N --warmup N`, or `--bound` for the bare decoder on one thread. Prints one
+//! JSON object.
+#![expect(clippy::print_stdout, reason = "the result goes to stdout")]
+
+use std::{env, error, time::Instant};
+
+use pipeline::{Decoder, Loader, LoaderConfig, Preset, Rgb};
+use serde_json::json;
+use shards::{IndexConfig, LocalSource, Order, Position, Samples, ShardSet, Share};
+
+use common::process_cpu_s;
+
+#[path = "../common/mod.rs"]
+mod common;
+
+const BATCH: usize = 64;
+
+type Result<T, E = Box<dyn error::Error>> = std::result::Result<T, E>;
+
+fn main() -> Result<()> {
+    let options = Options::parse(env::args().skip(1))?;
+    let set = ShardSet::open(LocalSource::new(&options.shards)?, &IndexConfig::default())?;
+    let samples = set.samples(Order::default(), Share::default(), Position::default());
+    if options.bound { decode(samples, set.len(), &options) } else { load(samples, &options) }
+}
+
+struct Options {
+    shards: Vec<String>,
+    workers: usize,
+    pairs: usize,
+    warmup: usize,
+    bound: bool,
+}
+
+impl Options {
+    fn parse(mut words: impl Iterator<Item = String>) -> Result<Self> {
+        let mut options = Self { shards: Vec::new(), workers: 1, pairs: 2048, warmup: 512, bound: false };
+        while let Some(word) = words.next() {
+            match word.as_str() {
+                "--workers" => options.workers = number(words.next())?,
+                "--pairs" => options.pairs = number(words.next())?,
+                "--warmup" => options.warmup = number(words.next())?,
+                "--bound" => options.bound = true,
+                _ if word.starts_with("--") => return Err(format!("no option `{word}`").into()),
+                _ => options.shards.push(word),
+            }
+        }
+        Ok(options)
+    }
+}
+
+fn number(word: Option<String>) -> Result<usize> {
+    Ok(word.ok_or("a number is missing")?.parse()?)
+}
+
+/// Times the batches that follow the warm-up.
+fn load(samples: Samples, options: &Options) -> Result<()> {
+    let recipe = Preset::In128.recipe();
+    let config = LoaderConfig { workers: options.workers, batch_size: BATCH, ..LoaderConfig::default() };
+    let slabs = vec![vec![0; config.shape(&recipe).bytes()]; config.slabs()];
+    let mut loader = Loader::spawn(samples, recipe, slabs, &config)?;
+    let mut batches = |count| loader.by_ref().take(count).try_for_each(|batch| batch.map(drop));
+    batches(options.warmup.div_ceil(BATCH))?;
+    let count = options.pairs.div_ceil(BATCH);
+    measure(count * BATCH, || Ok(batches(count)?))
+}
+
+/// Times libjpeg-turbo on images that are in memory already.
+fn decode(samples: Samples, images: u64, options: &Options) -> Result<()> {
+    let photos: Vec<Vec<u8>> = samples
+        .take(images as usize)
+        .map(|sample| Ok(sample?.image.read(<[u8]>::to_vec)?))
+        .collect::<Result<_>>()?;
+    let mut decoder = Decoder::new(u64::MAX)?;
+    let mut image = Rgb::default();
+    let mut decode = |count| -> Result<()> {
+        photos.iter().cycle().take(count).try_for_each(|photo| Ok(decoder.decode(photo, &mut image)?))
+    };
+    decode(options.warmup)?;
+    measure(options.pairs, || decode(options.pairs))
+}
+
+fn measure(pairs: usize, work: impl FnOnce() -> Result<()>) -> Result<()> {
+    let (wall, cpu_s) = (Instant::now(), process_cpu_s());
+    work()?;
+    let (wall_s, cpu_s) = (wall.elapsed().as_secs_f64(), process_cpu_s() - cpu_s);
+    println!("{}", json!({ "pairs": pairs, "wall_s": wall_s, "cpu_s": cpu_s }));
+    Ok(())
+}
