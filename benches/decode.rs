@@ -3,7 +3,7 @@
 //! `cargo bench -p pipeline --bench decode`
 
 use image::ImageFormat;
-use pipeline::{Decoder, Rgb};
+use pipeline::{Decoder, Rgb, jpeg};
 
 use common::{Table, measure};
 
@@ -25,6 +25,16 @@ fn main() {
     let mut image = Rgb::default();
     per_image("libjpeg-turbo, memory kept (as in the loader)", &mut |photo| {
         decoder.decode(photo, &mut image).expect("a photo decodes");
+    });
+    let mut own = jpeg::Decoder::default();
+    per_image("our own: planes of the whole image", &mut |photo| {
+        let header = jpeg::Header::parse(photo).expect("a photo has a header");
+        own.decode(&header, jpeg::Region::whole(&header)).expect("a photo decodes");
+    });
+    per_image("our own: planes of 400×330 pixels in the middle", &mut |photo| {
+        let header = jpeg::Header::parse(photo).expect("a photo has a header");
+        let region = jpeg::Region { left: 50, top: 22, width: 400, height: 330 };
+        own.decode(&header, region).expect("a photo decodes");
     });
     per_image("libjpeg-turbo, from scratch", &mut |photo| {
         std::hint::black_box(pipeline::decode(photo, u64::MAX).expect("a photo decodes"));

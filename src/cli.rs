@@ -4,10 +4,10 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
-use pipeline::{FaultBudget, Preset};
+use pipeline::{DecodeMode, FaultBudget, Preset};
 use toml::{Table, Value};
 
-use crate::{config, eval, pack, synth, sys::DeviceChoice};
+use crate::{config, eval, pack, show, synth, sys::DeviceChoice};
 
 /// Trains image encoders without labels, from sharded tar datasets
 ///
@@ -37,6 +37,8 @@ pub enum Command {
     Eval(EvalCommand),
     /// Make shards from an image folder, CIFAR or STL-10 files
     Pack(pack::Args),
+    /// Draw an image and the views that training sees of it
+    Show(show::Args),
     /// Make a labelled synthetic dataset of JPEGs
     Synth(synth::Args),
 }
@@ -79,6 +81,9 @@ struct DataArgs {
     /// Samples that are mixed with one another at a time [default: 16384]
     #[arg(long, value_name = "N")]
     shuffle_window: Option<u32>,
+    /// How JPEGs are decoded: exact (as Pillow, to the bit) or fast (chroma resized as the file holds it) [default: exact]
+    #[arg(long, value_name = "MODE")]
+    decode: Option<DecodeMode>,
     /// Samples that may be unreadable: a share such as 1% (held against a run after 1000 samples), or a number [default: 1%]
     #[arg(long, value_name = "BUDGET")]
     max_bad: Option<FaultBudget>,
@@ -208,6 +213,7 @@ impl TrainArgs {
             ("data.shards", patterns(&data.shards)),
             ("data.val_shards", patterns(&data.val_shards)),
             ("data.shuffle_window", integer(data.shuffle_window)),
+            ("data.decode", text(data.decode.map(|mode| mode.to_string()))),
             ("encoder.ndf", integer(model.ndf)),
             ("encoder.n_rkhs", integer(model.n_rkhs)),
             ("encoder.n_depth", integer(model.n_depth)),

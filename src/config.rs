@@ -6,7 +6,7 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use pipeline::{FaultBudget, Preset};
+use pipeline::{DecodeMode, FaultBudget, Preset};
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
@@ -52,11 +52,18 @@ pub struct DataConfig {
     pub val_shards: Vec<String>,
     /// Samples that are mixed with one another at a time.
     pub shuffle_window: usize,
+    /// How exactly JPEGs are decoded.
+    pub decode: DecodeMode,
 }
 
 impl Default for DataConfig {
     fn default() -> Self {
-        Self { shards: Vec::new(), val_shards: Vec::new(), shuffle_window: shards::Order::default().window }
+        Self {
+            shards: Vec::new(),
+            val_shards: Vec::new(),
+            shuffle_window: shards::Order::default().window,
+            decode: DecodeMode::default(),
+        }
     }
 }
 

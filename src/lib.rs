@@ -13,6 +13,7 @@ pub mod method;
 pub mod metrics;
 pub mod model;
 pub mod pack;
+pub mod show;
 pub mod stdout;
 pub mod synth;
 pub mod sys;

@@ -4,7 +4,7 @@ use std::{env, io, os::unix::process::CommandExt, process};
 
 use amdim_stream::{
     cli::{Cli, Command, EvalCommand},
-    eval, pack, synth,
+    eval, pack, show, synth,
     train::{self, Ended},
     usage::UsageError,
 };
@@ -31,6 +31,7 @@ fn run(cli: Cli) -> Result<Ended> {
         None => return train::run(&cli.train.asked()?),
         Some(Command::Eval(EvalCommand::Linear(args))) => eval::run_linear(&args.options())?,
         Some(Command::Pack(args)) => pack::run(&args)?,
+        Some(Command::Show(args)) => show::run(&args)?,
         Some(Command::Synth(args)) => synth::run(&args)?,
     }
     Ok(Ended::Finished)

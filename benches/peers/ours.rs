@@ -1,12 +1,12 @@
 //! This program's loader, measured as `run.py` measures its peers: shards to batches by the recipe `in128`.
 //!
-//! `peers-ours SHARDS… --workers N --pairs N --warmup N`, or `--bound` for the bare decoder on one thread. Prints one
+//! `peers-ours SHARDS… --workers N --pairs N --warmup N --decode exact|fast`, or `--bound` for the bare decoder on one thread. Prints one
 //! JSON object.
 #![expect(clippy::print_stdout, reason = "the result goes to stdout")]
 
 use std::{env, error, time::Instant};
 
-use pipeline::{Decoder, Loader, LoaderConfig, Preset, Rgb};
+use pipeline::{DecodeMode, Decoder, Loader, LoaderConfig, Preset, Rgb};
 use serde_json::json;
 use shards::{IndexConfig, LocalSource, Order, Position, Samples, ShardSet, Share};
 
@@ -31,17 +31,26 @@ struct Options {
     workers: usize,
     pairs: usize,
     warmup: usize,
+    decode: DecodeMode,
     bound: bool,
 }
 
 impl Options {
     fn parse(mut words: impl Iterator<Item = String>) -> Result<Self> {
-        let mut options = Self { shards: Vec::new(), workers: 1, pairs: 2048, warmup: 512, bound: false };
+        let mut options = Self {
+            shards: Vec::new(),
+            workers: 1,
+            pairs: 2048,
+            warmup: 512,
+            decode: DecodeMode::default(),
+            bound: false,
+        };
         while let Some(word) = words.next() {
             match word.as_str() {
                 "--workers" => options.workers = number(words.next())?,
                 "--pairs" => options.pairs = number(words.next())?,
                 "--warmup" => options.warmup = number(words.next())?,
+                "--decode" => options.decode = words.next().ok_or("a mode is missing")?.parse()?,
                 "--bound" => options.bound = true,
                 _ if word.starts_with("--") => return Err(format!("no option `{word}`").into()),
                 _ => options.shards.push(word),
@@ -58,7 +67,12 @@ fn number(word: Option<String>) -> Result<usize> {
 /// Times the batches that follow the warm-up.
 fn load(samples: Samples, options: &Options) -> Result<()> {
     let recipe = Preset::In128.recipe();
-    let config = LoaderConfig { workers: options.workers, batch_size: BATCH, ..LoaderConfig::default() };
+    let config = LoaderConfig {
+        workers: options.workers,
+        batch_size: BATCH,
+        decode: options.decode,
+        ..LoaderConfig::default()
+    };
     let slabs = vec![vec![0; config.shape(&recipe).bytes()]; config.slabs()];
     let mut loader = Loader::spawn(samples, recipe, slabs, &config)?;
     let mut batches = |count| loader.by_ref().take(count).try_for_each(|batch| batch.map(drop));

@@ -225,7 +225,8 @@ def peers(shards):
     ffcv = Venv("ffcv", FFCV, torch=True, environment={"PKG_CONFIG_PATH": str(CACHE / "opencv")}, before=ffcv_libraries)
     return [
         Peer("**bound**: libjpeg-turbo's bare decode", [ours, *shards, "--bound"], "no views, one thread", workers=(1,)),
-        Peer("**ours**", [ours, *shards], ""),
+        Peer("**ours**, exact", [ours, *shards], "as Pillow, to the bit"),
+        Peer("**ours**, fast", [ours, *shards, "--decode", "fast"], "chroma resized as the file holds it"),
         Peer("albumentations + OpenCV, webdataset", ["albumentations_cv2.py", *shards],
              "bicubic not antialiased", torch),
         Peer("FFCV, JPEG", ["ffcv_jpeg.py", beton],

@@ -3,6 +3,11 @@
 //! Halved chroma is interpolated by triangles ("fancy upsampling": three parts of the nearer sample, one of the further
 //! one), rounded once; then the matrix of JFIF, in 16-bit fixed point.
 
+#![expect(
+    clippy::inline_always,
+    reason = "loops take the CPU features of the function that they are inlined into"
+)]
+
 use multiversion::multiversion;
 
 use crate::jpeg::{Header, Planes, Sampling};
@@ -282,7 +287,11 @@ fn each_in_place(
 #[cfg(target_arch = "x86_64")]
 mod x86 {
     #![expect(unsafe_code, reason = "vector instructions, loads and stores")]
-    #![expect(clippy::wildcard_imports, reason = "intrinsics, whose names say where they are from")]
+    #![expect(clippy::unused_self, reason = "a value is the proof that the CPU can")]
+    #![cfg_attr(
+        not(test),
+        expect(clippy::wildcard_imports, reason = "intrinsics, whose names say where they are from")
+    )]
 
     use std::arch::x86_64::*;
 
@@ -398,7 +407,7 @@ mod x86 {
     #[target_feature(enable = "avx2")]
     fn rgb(luma: __m256i, blue: __m256i, red: __m256i) -> [__m256i; 3] {
         let (twice_blue, twice_red) = (_mm256_add_epi16(blue, blue), _mm256_add_epi16(red, red));
-        let factors = _mm256_set1_epi32((-22_554 & 0xFFFF) | (18_734 << 16));
+        let factors = _mm256_set1_epi32((-22_554 + 0x1_0000) | (18_734 << 16));
         let half = _mm256_set1_epi32(32_768);
         let low = _mm256_madd_epi16(_mm256_unpacklo_epi16(blue, red), factors);
         let high = _mm256_madd_epi16(_mm256_unpackhi_epi16(blue, red), factors);

@@ -31,6 +31,7 @@ pub fn images(set: &ShardSet, config: &Config, device: Device) -> Result<Feed> {
         workers: train::workers(config),
         batch_size: BATCH,
         drop_last: false,
+        decode: config.data.decode,
         faults: config.run.max_bad,
         ..LoaderConfig::default()
     };

@@ -140,6 +140,7 @@ impl Run {
             batch_size: self.batch_size,
             seed: self.config.seed,
             drop_last: true,
+            decode: self.config.data.decode,
             faults: self.config.run.max_bad,
             ..LoaderConfig::default()
         };

@@ -49,6 +49,8 @@ fn halve(first: usize, pixels: &[i32], size: usize, samples: &mut Vec<i32>) -> u
         samples[near - lowest] += 3 * weight;
         samples[far - lowest] += weight;
     }
-    samples.iter_mut().for_each(|weight| *weight = (*weight + 2) >> 2);
+    for weight in samples.iter_mut() {
+        *weight = (*weight + 2) >> 2;
+    }
     lowest
 }

@@ -4,7 +4,10 @@
 //! crosses a lane.
 
 #![expect(unsafe_code, reason = "vector instructions, and loads into registers")]
-#![expect(clippy::wildcard_imports, reason = "intrinsics, whose names say where they are from")]
+#![cfg_attr(
+    not(test),
+    expect(clippy::wildcard_imports, reason = "intrinsics, whose names say where they are from")
+)]
 
 use std::arch::x86_64::*;
 

@@ -1,0 +1,96 @@
+//! Crops of real photographs against Pillow 12 (`data/photos.py`), and the fast mode against the exact one.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::print_stdout, reason = "how near the fast mode comes")]
+
+use std::{collections::BTreeMap, fs, path::Path};
+
+use pipeline::{Augmenter, Crop, DecodeMode, Edit, Occasion, Op, Recipe, Renderer, Rgb, decode, edit};
+
+/// The photos by name.
+fn photos() -> BTreeMap<String, Vec<u8>> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/photos");
+    let paths = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let jpegs = paths.filter(|path| path.extension().is_some_and(|extension| extension == "jpg"));
+    jpegs
+        .map(|path| (path.file_name().unwrap().to_str().unwrap().to_owned(), fs::read(&path).unwrap()))
+        .collect()
+}
+
+/// Digest by FNV-1a.
+fn fnv(bytes: &[u8]) -> u64 {
+    bytes
+        .iter()
+        .fold(0xCBF2_9CE4_8422_2325, |digest, byte| (digest ^ u64::from(*byte)).wrapping_mul(0x100_0000_01B3))
+}
+
+/// A flip for both views, and a crop for each.
+fn recipe() -> Recipe {
+    let crop = Op::ResizedCrop { scale: (0.3, 1.0), ratio: (0.7, 1.4) };
+    Recipe { shared: vec![Op::Flip { p: 0.5 }], views: vec![vec![crop]; 2], side: 128 }
+}
+
+fn render(renderer: &mut Renderer, photo: &[u8], index: u64) -> Vec<u8> {
+    let mut views = vec![0; recipe().bytes()];
+    renderer.decode(photo, Occasion { seed: 11, epoch: 0, index }).unwrap();
+    renderer.render(&mut views);
+    views
+}
+
+#[test]
+fn crops_of_photos_are_those_of_pillow_to_the_bit() {
+    let images: BTreeMap<String, Rgb> =
+        photos().into_iter().map(|(name, bytes)| (name, decode(&bytes, u64::MAX).unwrap())).collect();
+    let mut count = 0;
+    for line in include_str!("data/photos/crops.tsv").lines().filter(|line| !line.starts_with('#')) {
+        let fields: Vec<&str> = line.split('\t').collect();
+        let [left, top, width, height] = [1, 2, 3, 4].map(|at| fields[at].parse().unwrap());
+        let resized = Edit::ResizedCrop { crop: Crop { top, left, height, width }, width: 128, height: 128 };
+        let view = edit(&images[fields[0]], &[resized]);
+        assert_eq!(format!("{:016x}", fnv(&view.pixels)), fields[5], "{line}");
+        count += 1;
+    }
+    assert!(count >= 200, "{count} crops");
+}
+
+#[test]
+fn views_of_photos_need_no_more_than_their_region() {
+    let mut renderer = Renderer::new(recipe(), DecodeMode::Exact, u64::MAX).unwrap();
+    let mut augmenter = Augmenter::new(recipe());
+    let mut expected = vec![0; recipe().bytes()];
+    for (name, photo) in photos() {
+        let image = decode(&photo, u64::MAX).unwrap();
+        for index in 0..20 {
+            augmenter.render(&image, Occasion { seed: 11, epoch: 0, index }, &mut expected).unwrap();
+            assert!(render(&mut renderer, &photo, index) == expected, "{name}, {index}");
+        }
+    }
+}
+
+#[test]
+fn the_fast_mode_stays_near_the_exact_one() {
+    let modes = [DecodeMode::Exact, DecodeMode::Fast];
+    let mut renderers = modes.map(|mode| Renderer::new(recipe(), mode, u64::MAX).unwrap());
+    let mut psnrs = Vec::new();
+    for (name, photo) in photos() {
+        let mut of_photo = Vec::new();
+        for index in 0..20 {
+            let [exact, fast] = renderers.each_mut().map(|renderer| render(renderer, &photo, index));
+            let views = exact.chunks_exact(recipe().view_bytes());
+            of_photo.extend(views.zip(fast.chunks_exact(recipe().view_bytes())).map(|(a, b)| psnr(a, b)));
+        }
+        of_photo.sort_by(f64::total_cmp);
+        println!("{name}: median {:.1} dB, least {:.1} dB", of_photo[of_photo.len() / 2], of_photo[0]);
+        psnrs.extend(of_photo);
+    }
+    psnrs.sort_by(f64::total_cmp);
+    let (least, median) = (psnrs[0], psnrs[psnrs.len() / 2]);
+    println!("{} views: median {median:.1} dB, least {least:.1} dB", psnrs.len());
+    assert!(psnrs.len() >= 200 && median >= 50.0 && least >= 36.0, "median {median}, least {least}");
+}
+
+/// Peak signal to noise ratio in dB.
+fn psnr(a: &[u8], b: &[u8]) -> f64 {
+    let squares: u64 = a.iter().zip(b).map(|(a, b)| u64::from(a.abs_diff(*b)).pow(2)).sum();
+    10.0 * (255.0 * 255.0 * a.len() as f64 / (squares as f64).max(1.0)).log10()
+}

@@ -1,0 +1,122 @@
+//! `amdim-stream show`: an image and the views that training sees of it, side by side.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, anyhow};
+use pipeline::{DecodeMode, Occasion, Plan, Preset, Recipe, Renderer, Rgb};
+use serde_json::json;
+use shards::{Order, Position, Sample, ShardSet, Share};
+
+use crate::{data, stdout};
+
+/// Pixels between two pictures.
+const GAP: u32 = 4;
+
+/// What `show` is told.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Shards to look in
+    #[arg(long, value_name = "PATTERN", num_args = 1.., required = true)]
+    pub shards: Vec<String>,
+    /// Key of the sample: its name in the shard up to the first dot, e.g. `cat/0001`
+    #[arg(long, value_name = "KEY")]
+    pub sample: String,
+    /// PNG to write
+    #[arg(long, short, value_name = "FILE.png")]
+    pub out: PathBuf,
+    /// Augmentation and image size: c10, stl10 or in128
+    #[arg(long, default_value = "in128")]
+    pub preset: Preset,
+    /// Seed of the run
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub seed: u64,
+    /// Epoch, from 0 on
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub epoch: u64,
+    /// How JPEGs are decoded: exact or fast
+    #[arg(long, value_name = "MODE", default_value = "exact")]
+    pub decode: DecodeMode,
+}
+
+/// Draws the image and its views into a PNG, and prints what was drawn.
+pub fn run(args: &Args) -> Result<()> {
+    let set = data::open(&args.shards)?;
+    let index = find(&set, &args.sample)?;
+    let sample = read(&set, index)?;
+    let recipe = args.preset.recipe();
+    let occasion = Occasion { seed: args.seed, epoch: args.epoch, index };
+    let max_pixels = pipeline::LoaderConfig::default().max_pixels;
+    let mut renderer = Renderer::new(recipe.clone(), args.decode, max_pixels)?;
+    let mut views = vec![0; recipe.bytes()];
+    let decoded = sample.image.read(|bytes| -> pipeline::Result<Rgb> {
+        renderer.decode(bytes, occasion)?;
+        renderer.render(&mut views);
+        pipeline::decode(bytes, max_pixels)
+    });
+    let name = || format!("sample `{}`, shard `{}`", sample.key, sample.shard);
+    let image = decoded.with_context(name)?.with_context(name)?;
+    let mut plan = Plan::default();
+    plan.draw(&recipe, occasion, image.width, image.height)?;
+    write(&strip(&image, &recipe, &views), &args.out)?;
+    stdout::print(&json!({
+        "key": sample.key, "shard": &*sample.shard, "offset": sample.offset, "index": index, "label": sample.label,
+        "width": image.width, "height": image.height, "seed": args.seed, "epoch": args.epoch,
+        "shared": plan.shared, "views": plan.views, "out": args.out,
+    }))
+}
+
+/// The number of the sample with this key.
+fn find(set: &ShardSet, key: &str) -> Result<u64> {
+    for index in 0..set.len() {
+        // A sample that cannot be read has no key to find it by.
+        if set.locate(index).is_ok_and(|location| location.key == key) {
+            return Ok(index);
+        }
+    }
+    let example = set.locate(0).map_or_else(|_| String::new(), |first| format!(", e.g. `{}`", first.key));
+    Err(anyhow!(
+        "none of the {} samples has the key `{key}`\n  hint: keys are names inside the shards up to the first \
+         dot{example}; `tar tf SHARD` lists them",
+        set.len()
+    ))
+}
+
+fn read(set: &ShardSet, index: u64) -> Result<Sample> {
+    let order = Order { shuffle: false, epochs: Some(1), ..Order::default() };
+    let mut samples = set.samples(order, Share::default(), Position { epoch: 0, offset: index });
+    Ok(samples.next().context("a sample that was found is there")??)
+}
+
+/// The image, and to the right of it its views, one below the other.
+fn strip(image: &Rgb, recipe: &Recipe, views: &[u8]) -> Rgb {
+    let count = recipe.views.len() as u32;
+    let mut strip =
+        Rgb::black(image.width + GAP + recipe.side, image.height.max(count * (recipe.side + GAP) - GAP));
+    strip.pixels.fill(255);
+    place(&mut strip, (0, 0), &image.pixels, image.width);
+    for (number, view) in views.chunks_exact(recipe.view_bytes()).enumerate() {
+        let top = number as u32 * (recipe.side + GAP);
+        place(&mut strip, (image.width + GAP, top), view, recipe.side);
+    }
+    strip
+}
+
+fn place(strip: &mut Rgb, (left, top): (u32, u32), pixels: &[u8], width: u32) {
+    let (stride, row) = (strip.stride(), 3 * width as usize);
+    let rows = strip.pixels.chunks_exact_mut(stride).skip(top as usize);
+    for (out, row_pixels) in rows.zip(pixels.chunks_exact(row)) {
+        out[3 * left as usize..][..row].copy_from_slice(row_pixels);
+    }
+}
+
+fn write(image: &Rgb, path: &std::path::Path) -> Result<()> {
+    image::save_buffer_with_format(
+        path,
+        &image.pixels,
+        image.width,
+        image.height,
+        image::ColorType::Rgb8,
+        image::ImageFormat::Png,
+    )
+    .with_context(|| format!("cannot write `{}`\n  hint: name a PNG in a folder that exists", path.display()))
+}
