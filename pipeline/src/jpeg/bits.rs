@@ -86,6 +86,8 @@ impl ScanBytes {
                     self.bytes.push(0xFF);
                     rest = after;
                 }
+                // Fill before a stuffed byte: libjpeg-turbo's fast path and its slow one do not agree about it.
+                [0xFF, 0xFF, 0x00, ..] => return Err(Refusal::Damaged),
                 [0xFF, 0xFF, ..] => rest = &rest[1..],
                 [0xFF, marker @ 0xD0..=0xD7, after @ ..] => {
                     if usize::from(*marker & 7) != self.ends.len() % 8 {

@@ -85,8 +85,11 @@ impl Decoder {
     /// If the region is empty or does not lie within the image.
     pub fn decode(&mut self, header: &Header, region: Region) -> Result<&Planes> {
         let Region { left, top, width, height } = region;
+        let is_within = |from: u32, length: u32, size: u32| {
+            length > 0 && from.checked_add(length).is_some_and(|end| end <= size)
+        };
         assert!(
-            width > 0 && height > 0 && left + width <= header.width && top + height <= header.height,
+            is_within(left, width, header.width) && is_within(top, height, header.height),
             "the region lies within the image"
         );
         self.load_tables(header)?;

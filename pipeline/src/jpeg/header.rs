@@ -1,6 +1,6 @@
 //! The markers before the entropy-coded data.
 
-use super::{Refusal, Result};
+use super::{Refusal, Result, icc::Profile};
 
 /// How often chroma is sampled against luma.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,6 +64,9 @@ pub struct Header<'a> {
     pub(super) scan: &'a [u8],
 }
 
+/// The longest side that libjpeg-turbo decodes.
+const MAX_SIDE: u16 = 65_500;
+
 /// Markers by their second byte.
 mod marker {
     pub(super) const SOF0: u8 = 0xC0;
@@ -75,12 +78,12 @@ mod marker {
     pub(super) const EOI: u8 = 0xD9;
     pub(super) const SOS: u8 = 0xDA;
     pub(super) const DQT: u8 = 0xDB;
-    pub(super) const DNL: u8 = 0xDC;
     pub(super) const DRI: u8 = 0xDD;
-    pub(super) const DHP: u8 = 0xDE;
-    pub(super) const EXP: u8 = 0xDF;
     pub(super) const APP0: u8 = 0xE0;
+    pub(super) const APP2: u8 = 0xE2;
     pub(super) const APP14: u8 = 0xEE;
+    pub(super) const APP15: u8 = 0xEF;
+    pub(super) const COM: u8 = 0xFE;
     pub(super) const TEM: u8 = 0x01;
 }
 
@@ -96,15 +99,16 @@ impl<'a> Header<'a> {
                 marker::DQT => draft.quantization_tables(segment)?,
                 marker::DHT => draft.huffman_tables(segment)?,
                 marker::SOF0 | marker::SOF1 => draft.frame(segment)?,
-                marker::DRI => draft.restart_interval = be16(segment, 0)?,
-                marker::APP0 => draft.has_jfif |= segment.len() >= 14 && segment.starts_with(b"JFIF\0"),
+                marker::DRI => draft.restart_interval(segment)?,
+                marker::APP0 => draft.jfif(segment)?,
+                marker::APP2 => draft.profile.segment(segment)?,
                 marker::APP14 if segment.len() >= 12 && segment.starts_with(b"Adobe") => {
                     draft.adobe_transform = Some(segment[11]);
                 }
                 marker::SOS => return draft.finish(segment, reader.rest),
-                // Progressive, lossless, arithmetic; heights and frames defined elsewhere.
-                0xC2..=0xCF | marker::DNL | marker::DHP | marker::EXP => return Err(Refusal::Unsupported),
-                _ => {}
+                marker::APP0..=marker::APP15 | marker::COM => {}
+                // Progressive, lossless, arithmetic; heights and frames defined elsewhere; what is yet to be defined.
+                _ => return Err(Refusal::Unsupported),
             }
         }
     }
@@ -159,6 +163,7 @@ struct Draft<'a> {
     restart_interval: usize,
     has_jfif: bool,
     adobe_transform: Option<u8>,
+    profile: Profile,
 }
 
 impl<'a> Draft<'a> {
@@ -193,6 +198,22 @@ impl<'a> Draft<'a> {
         Ok(())
     }
 
+    fn restart_interval(&mut self, segment: &[u8]) -> Result<()> {
+        let interval = <[u8; 2]>::try_from(segment).map_err(|_| Refusal::Damaged)?;
+        self.restart_interval = u16::from_be_bytes(interval).into();
+        Ok(())
+    }
+
+    fn jfif(&mut self, segment: &[u8]) -> Result<()> {
+        if segment.len() >= 14 && segment.starts_with(b"JFIF\0") {
+            self.has_jfif = true;
+            if segment[5] != 1 {
+                return Err(Refusal::Unsupported); // a version that is not known
+            }
+        }
+        Ok(())
+    }
+
     fn frame(&mut self, segment: &[u8]) -> Result<()> {
         if self.size.is_some() {
             return Err(Refusal::Damaged);
@@ -206,7 +227,7 @@ impl<'a> Draft<'a> {
             return Err(Refusal::Damaged);
         }
         let (width, height) = (u16::from_be_bytes([*x1, *x0]), u16::from_be_bytes([*y1, *y0]));
-        if width == 0 || height == 0 {
+        if !(1..=MAX_SIDE).contains(&width) || !(1..=MAX_SIDE).contains(&height) {
             return Err(Refusal::Unsupported);
         }
         for (component, spec) in self.components.iter_mut().zip(specs.as_chunks::<3>().0) {
@@ -225,6 +246,9 @@ impl<'a> Draft<'a> {
             return Err(Refusal::Damaged);
         };
         self.check_colours(sampling)?;
+        if !self.profile.is_complete() {
+            return Err(Refusal::Damaged);
+        }
         let count = sampling.components();
         let [n, specs @ ..] = segment else { return Err(Refusal::Damaged) };
         if usize::from(*n) != count {

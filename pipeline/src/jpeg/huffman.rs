@@ -237,8 +237,8 @@ impl LongCodes {
             offsets[length] = lengths.len() as i32 - code as i32;
             lengths.resize(lengths.len() + usize::from(*count), length as u8);
             code += u32::from(*count);
-            if code > 1 << length {
-                return Err(Refusal::Damaged); // more codes than there are
+            if code >= 1 << length {
+                return Err(Refusal::Damaged); // more codes than there are: that of ones alone is none
             }
             ends[length] = code << (16 - length);
             code <<= 1;

@@ -3,7 +3,7 @@
 //! It takes baseline and extended sequential files of 8 bits with Huffman codes, in one scan: gray, or Y, Cb and Cr at
 //! 4:4:4, 4:2:2, 4:4:0 or 4:2:0. All else it refuses, and leaves to libjpeg-turbo; so it does with whatever is damaged.
 //! Of a file that it accepts, coefficients and samples are those of libjpeg-turbo's accurate integer transform, to the bit
-//! (`tests/jpeg.rs`).
+//! (`tests/jpeg`).
 //!
 //! A file is refused as a whole where it is cut short or its markers are out of order; damage to the coded data is noticed
 //! only as far as they are read. Entropy decoding takes most of the time, so that is where the care went: stuffing is
@@ -23,6 +23,7 @@ mod decoder;
 mod entropy;
 mod header;
 mod huffman;
+mod icc;
 mod idct;
 mod planes;
 mod scan;

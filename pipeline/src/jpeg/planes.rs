@@ -90,6 +90,7 @@ impl Planes {
     /// Makes room for the MCUs of `cover`, keeping the memory.
     pub(super) fn reshape(&mut self, header: &Header, cover: &Cover) {
         let (across, down) = header.sampling.factors();
+        self.planes = Default::default();
         let mut start = 0;
         for (number, plane) in self.planes.iter_mut().enumerate().take(header.sampling.components()) {
             // Blocks of this component in an MCU.
@@ -120,7 +121,8 @@ impl Planes {
         &self.data[start + rows.start - plane.top..start + rows.end - plane.top]
     }
 
-    /// Columns and rows of component `number` over the whole image: those that belong to pixels.
+    /// Columns and rows of component `number` over the whole image: those that belong to pixels. None of
+    /// a component that the image has not.
     pub fn size(&self, number: usize) -> (usize, usize) {
         (self.planes[number].width, self.planes[number].height)
     }

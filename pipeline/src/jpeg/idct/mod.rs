@@ -1,8 +1,9 @@
 //! The inverse discrete cosine transform, as libjpeg-turbo's "slow integer" one computes it, to the bit.
 //!
 //! The factorization is that of Loeffler, Ligtenberg and Moschytz (1989) with 13-bit constants. Coefficients and sums of
-//! them are 16-bit numbers that wrap, products are 32-bit ones, and what a pass gives back is cut off to 16 bits: where
-//! a file's coefficients are absurd, that decides what comes out.
+//! them are 16-bit numbers that wrap, products are 32-bit ones, and what a pass gives back is cut off to 16 bits,
+//! except that of a block with coefficients in its first row alone, the first pass only shifts, and wraps: where a file's
+//! coefficients are absurd, that decides what comes out.
 
 mod portable;
 #[cfg(target_arch = "x86_64")]
@@ -36,8 +37,10 @@ pub(super) trait Idct: Copy {
 
 /// Bits behind the point of the constants.
 const BITS: u32 = 13;
-/// What the two passes shift their sums by: the first keeps two bits more than a sample has.
-const SHIFTS: [u32; 2] = [BITS - 2, BITS + 2 + 3];
+/// Bits that the first pass keeps behind the point.
+const PASS_BITS: u32 = 2;
+/// What the two passes shift their sums by.
+const SHIFTS: [u32; 2] = [BITS - PASS_BITS, BITS + PASS_BITS + 3];
 
 const F_0_298: i32 = 2446;
 const F_0_390: i32 = 3196;

@@ -1,6 +1,6 @@
 //! The transform in plain Rust: the reference for the others, and what runs where they cannot.
 
-use super::{BITS, Block, Idct, PAIRS, Place, Quantization, SHIFTS};
+use super::{BITS, Block, Idct, PAIRS, PASS_BITS, Place, Quantization, SHIFTS};
 
 /// The transform in plain Rust, one block at a time.
 #[derive(Debug, Clone, Copy)]
@@ -16,22 +16,30 @@ impl Idct for Portable {
         quantization: &[&Quantization; 3],
         data: &mut [u8],
     ) {
-        let Place { component, at, stride } = places[0];
-        let mut rows = [[0; 8]; 8];
-        for ((rows, coefficients), factors) in rows
-            .iter_mut()
-            .zip(blocks[0].0.as_chunks::<8>().0)
-            .zip(quantization[component].0.as_chunks::<8>().0)
-        {
-            *rows = std::array::from_fn(|i| coefficients[i].wrapping_mul(factors[i]));
-        }
+        run(&blocks[0], &places[0], quantization, data);
+    }
+}
+
+/// Transforms a block.
+pub(super) fn run(block: &Block, place: &Place, quantization: &[&Quantization; 3], data: &mut [u8]) {
+    let Place { component, at, stride } = *place;
+    let mut rows = [[0; 8]; 8];
+    for ((rows, coefficients), factors) in
+        rows.iter_mut().zip(block.0.as_chunks::<8>().0).zip(quantization[component].0.as_chunks::<8>().0)
+    {
+        *rows = std::array::from_fn(|i| coefficients[i].wrapping_mul(factors[i]));
+    }
+    if block.0[8..64].iter().all(|coefficient| *coefficient == 0) {
+        // As the first pass would have it but for what does not fit into 16 bits: here alone that is not cut off.
+        rows = [rows[0].map(|value| value << PASS_BITS); 8];
+    } else {
         pass(&mut rows, SHIFTS[0]);
-        let mut columns = std::array::from_fn(|x| std::array::from_fn(|y| rows[y][x]));
-        pass(&mut columns, SHIFTS[1]);
-        for (x, column) in columns.iter().enumerate() {
-            let samples = column.map(|value| (value.clamp(-128, 127) + 128) as u8);
-            data[at + x * stride..][..8].copy_from_slice(&samples);
-        }
+    }
+    let mut columns = std::array::from_fn(|x| std::array::from_fn(|y| rows[y][x]));
+    pass(&mut columns, SHIFTS[1]);
+    for (x, column) in columns.iter().enumerate() {
+        let samples = column.map(|value| (value.clamp(-128, 127) + 128) as u8);
+        data[at + x * stride..][..8].copy_from_slice(&samples);
     }
 }
 

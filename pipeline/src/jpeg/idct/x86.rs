@@ -11,7 +11,7 @@
 
 use std::arch::x86_64::*;
 
-use super::{Block, Idct, PAIRS, Place, Quantization, SHIFTS};
+use super::{Block, Idct, PAIRS, PASS_BITS, Place, Quantization, SHIFTS, portable};
 
 /// Two blocks at a time. A value exists only where the CPU has AVX2.
 #[derive(Debug, Clone, Copy)]
@@ -92,11 +92,23 @@ fn store(columns: __m128i, x: usize, place: &Place, data: &mut [u8]) {
     data[at + place.stride..at + place.stride + 8].copy_from_slice(&second.to_le_bytes());
 }
 
+/// Numbers of the first row are tame from minus this on, and below it.
+const TAME: i16 = 1 << (15 - PASS_BITS);
+
+/// Transforms blocks of which one has coefficients that no image has.
+#[cold]
+#[inline(never)]
+fn absurd(blocks: &[Block], places: &[Place; 4], quantization: &[&Quantization; 3], data: &mut [u8]) {
+    for (block, place) in blocks.iter().zip(places) {
+        portable::run(block, place, quantization, data);
+    }
+}
+
 /// Defines the transform over one kind of register.
 macro_rules! transform {
     (
-        $name:ident, $features:literal, $register:ty, $gather:ident, $scatter:ident,
-        $set1_32:ident, $set1_8:ident, $zero:ident, $add16:ident, $sub16:ident, $mul16:ident, $dot:ident,
+        $name:ident, $features:literal, $lanes:literal, $register:ty, $gather:ident, $scatter:ident,
+        $is_tame:ident, $set1_32:ident, $set1_8:ident, $zero:ident, $add16:ident, $sub16:ident, $mul16:ident, $dot:ident,
         $add32:ident, $sub32:ident, $shift32:ident, $pack32:ident, $pack16:ident, $add8:ident,
         $low16:ident, $high16:ident, $low32:ident, $high32:ident, $low64:ident, $high64:ident
     ) => {
@@ -115,6 +127,9 @@ macro_rules! transform {
                     let coefficients = $gather(|lane| row(&blocks[lane].0, y));
                     let factors = $gather(|lane| row(&quantization[places[lane].component].0, y));
                     *rows = $mul16(coefficients, factors);
+                }
+                if !$is_tame(rows[0]) {
+                    return absurd(&blocks[..$lanes], places, quantization, data);
                 }
                 let columns = pass::<{ SHIFTS[1] }>(transpose(pass::<{ SHIFTS[0] }>(rows)));
                 let middle = $set1_8(-128);
@@ -243,6 +258,21 @@ fn scatter4(lanes: __m512i, mut lane: impl FnMut(usize, __m128i)) {
     scatter2(_mm512_extracti64x4_epi64::<1>(lanes), |i, columns| lane(2 + i, columns));
 }
 
+/// Whether the first pass cannot exceed 16 bits on a block with no other row.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn is_tame2(row: __m256i) -> bool {
+    let from_zero = _mm256_add_epi16(row, _mm256_set1_epi16(TAME));
+    _mm256_testz_si256(from_zero, _mm256_set1_epi16(!(2 * TAME - 1))) != 0
+}
+
+#[inline]
+#[target_feature(enable = "avx2,avx512f,avx512bw,avx512dq,avx512vl")]
+fn is_tame4(row: __m512i) -> bool {
+    let from_zero = _mm512_add_epi16(row, _mm512_set1_epi16(TAME));
+    _mm512_test_epi16_mask(from_zero, _mm512_set1_epi16(!(2 * TAME - 1))) == 0
+}
+
 // The shift counts of AVX2's instructions are signed, those of AVX-512's are not.
 #[inline]
 #[target_feature(enable = "avx2")]
@@ -253,9 +283,11 @@ fn shift_right_256<const SHIFT: u32>(a: __m256i) -> __m256i {
 transform!(
     avx2,
     "avx2",
+    2,
     __m256i,
     gather2,
     scatter2,
+    is_tame2,
     _mm256_set1_epi32,
     _mm256_set1_epi8,
     _mm256_setzero_si256,
@@ -280,9 +312,11 @@ transform!(
 transform!(
     avx512,
     "avx2,avx512f,avx512bw,avx512dq,avx512vl",
+    4,
     __m512i,
     gather4,
     scatter4,
+    is_tame4,
     _mm512_set1_epi32,
     _mm512_set1_epi8,
     _mm512_setzero_si512,

@@ -1,0 +1,135 @@
+//! What is demanded of the decoder for any bytes at all.
+
+use std::{cell::RefCell, ops::Range};
+
+use pipeline::jpeg::{Cpu, Decoder, Header, Planes, Region};
+use turbojpeg::{Decompressor, Subsamp, YuvImage};
+
+/// One decoder for each kind of CPU; the first one is the portable one.
+fn with_decoders<T>(run: impl FnOnce(&mut [Decoder]) -> T) -> T {
+    thread_local! {
+        static DECODERS: RefCell<Vec<Decoder>> =
+            RefCell::new(Cpu::available().into_iter().map(Decoder::new).collect());
+    }
+    DECODERS.with_borrow_mut(|decoders| run(decoders))
+}
+
+/// Whether the whole image of `bytes` is accepted.
+///
+/// # Panics
+/// If CPUs differ; if what is accepted is not what libjpeg-turbo makes of it; or if `region`, a region of the image given
+/// its size, is refused or has other samples.
+pub(crate) fn judge(bytes: &[u8], max_pixels: u32, region: impl FnOnce(u32, u32) -> Region) -> bool {
+    let Ok(header) = Header::parse(bytes) else { return false };
+    if header.width * header.height > max_pixels {
+        return false;
+    }
+    let region = region(header.width, header.height);
+    with_decoders(|decoders| {
+        let (portable, others) = decoders.split_first_mut().expect("there is always the portable one");
+        let whole = portable.decode(&header, Region::whole(&header)).map(samples);
+        let part = portable.decode(&header, region).map(|planes| cover(planes, &header, region));
+        for other in others {
+            let of_other = other.decode(&header, Region::whole(&header)).map(samples);
+            assert!(of_other == whole, "{other:?} differs on the whole image");
+            let of_other = other.decode(&header, region).map(|planes| cover(planes, &header, region));
+            assert!(of_other == part, "{other:?} differs in {region:?}");
+        }
+        let Ok(whole) = whole else { return false };
+        let part = part.expect("a region of an image that is accepted is accepted");
+        check_region(&part, &whole, &header, region);
+        let reference = reference(bytes, &header).expect("libjpeg-turbo accepts what is accepted here");
+        assert!(whole == reference, "not the samples of libjpeg-turbo");
+        true
+    })
+}
+
+/// A component: columns and rows of the image's own component, and the samples, column after column.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Component {
+    pub(crate) columns: Range<usize>,
+    pub(crate) rows: Range<usize>,
+    pub(crate) samples: Vec<u8>,
+}
+
+/// All samples that belong to pixels.
+pub(crate) fn samples(planes: &Planes) -> Vec<Component> {
+    let sizes = (0..3).map(|number| planes.size(number)).take_while(|size| size.0 > 0);
+    let whole = |(number, (width, height))| component(planes, number, 0..width, 0..height);
+    sizes.enumerate().map(whole).collect()
+}
+
+fn component(planes: &Planes, number: usize, columns: Range<usize>, rows: Range<usize>) -> Component {
+    let mut samples = Vec::with_capacity(columns.len() * rows.len());
+    columns.clone().for_each(|x| samples.extend_from_slice(planes.column(number, x, rows.clone())));
+    Component { columns, rows, samples }
+}
+
+/// The samples that the pixels of a region are made of: of halved chroma, with a neighbour at either side.
+pub(crate) fn cover(planes: &Planes, header: &Header, region: Region) -> Vec<Component> {
+    let factors = header.sampling.factors();
+    (0..header.sampling.components())
+        .map(|number| {
+            let (width, height) = planes.size(number);
+            let axis = |from: u32, length: u32, factor: usize, size: usize| {
+                let factor = if number == 0 { 1 } else { factor };
+                let (from, to) = (from as usize / factor, ((from + length) as usize).div_ceil(factor));
+                from.saturating_sub(factor - 1)..(to + factor - 1).min(size)
+            };
+            let columns = axis(region.left, region.width, factors.0, width);
+            component(planes, number, columns, axis(region.top, region.height, factors.1, height))
+        })
+        .collect()
+}
+
+/// Checks that a region's samples are those of the whole image.
+pub(crate) fn check_region(part: &[Component], whole: &[Component], header: &Header, region: Region) {
+    for (number, (part, whole)) in part.iter().zip(whole).enumerate() {
+        let height = whole.rows.len();
+        let mut columns = part.columns.clone().zip(part.samples.chunks_exact(part.rows.len()));
+        assert!(
+            columns.all(|(x, column)| *column == whole.samples[x * height..][part.rows.clone()]),
+            "component {number} of {region:?} of {}×{} {:?}",
+            header.width,
+            header.height,
+            header.sampling
+        );
+    }
+}
+
+/// The components by libjpeg-turbo.
+pub(crate) fn reference(bytes: &[u8], header: &Header) -> turbojpeg::Result<Vec<Component>> {
+    thread_local! {
+        static DECOMPRESSOR: RefCell<Option<Decompressor>> = const { RefCell::new(None) };
+    }
+    // After an error it may still be inside of a header: then the next file gets another one.
+    let mut decompressor = DECOMPRESSOR.take().map_or_else(Decompressor::new, Ok)?;
+    let subsamp = decompressor.read_header(bytes)?.subsamp;
+    let (width, height) = (header.width as usize, header.height as usize);
+    let length = turbojpeg::yuv_pixels_len(width, 1, height, subsamp)?;
+    let mut pixels = vec![0; length];
+    decompressor
+        .decompress_to_yuv(bytes, YuvImage { pixels: &mut pixels[..], width, align: 1, height, subsamp })?;
+    DECOMPRESSOR.set(Some(decompressor));
+    Ok(components(&pixels, (width, height), subsamp))
+}
+
+fn components(mut pixels: &[u8], (width, height): (usize, usize), subsamp: Subsamp) -> Vec<Component> {
+    let (across, down) = (subsamp.width(), subsamp.height());
+    let count = if subsamp == Subsamp::Gray { 1 } else { 3 };
+    (0..count)
+        .map(|number| {
+            // Luma comes with the columns and rows that chroma's last sample stands for.
+            let factors = if number == 0 { (1, 1) } else { (across, down) };
+            let stride = width.next_multiple_of(across) / factors.0;
+            let (plane, rest) = pixels.split_at(stride * (height.next_multiple_of(down) / factors.1));
+            pixels = rest;
+            let (width, height) = (width.div_ceil(factors.0), height.div_ceil(factors.1));
+            let mut samples = vec![0; width * height];
+            for (x, column) in samples.chunks_exact_mut(height).enumerate() {
+                (0..height).for_each(|y| column[y] = plane[y * stride + x]);
+            }
+            Component { columns: 0..width, rows: 0..height, samples }
+        })
+        .collect()
+}
