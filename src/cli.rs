@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
 use pipeline::{DecodeMode, FaultBudget, Preset};
+use shards::Shuffle;
 use toml::{Table, Value};
 
 use crate::{config, eval, pack, show, synth, sys::DeviceChoice};
@@ -78,9 +79,10 @@ struct DataArgs {
     /// Augmentation, image size and schedule: c10 (32 px), stl10 (64 px) or in128 (128 px) [default: in128]
     #[arg(long)]
     preset: Option<Preset>,
-    /// Samples that are mixed with one another at a time [default: 16384]
-    #[arg(long, value_name = "N")]
-    shuffle_window: Option<u32>,
+    /// global (any order, for local SSDs), window:N (neighbours read together, then N samples mixed; for disks and
+    /// remote stores) or none [default: window:16384]
+    #[arg(long, value_name = "HOW")]
+    shuffle: Option<Shuffle>,
     /// How JPEGs are decoded: exact (as Pillow, to the bit) or fast (chroma resized as the file holds it) [default: exact]
     #[arg(long, value_name = "MODE")]
     decode: Option<DecodeMode>,
@@ -212,7 +214,7 @@ impl TrainArgs {
             ("seed", integer(length.seed)),
             ("data.shards", patterns(&data.shards)),
             ("data.val_shards", patterns(&data.val_shards)),
-            ("data.shuffle_window", integer(data.shuffle_window)),
+            ("data.shuffle", text(data.shuffle.map(|shuffle| shuffle.to_string()))),
             ("data.decode", text(data.decode.map(|mode| mode.to_string()))),
             ("encoder.ndf", integer(model.ndf)),
             ("encoder.n_rkhs", integer(model.n_rkhs)),

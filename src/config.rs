@@ -8,6 +8,7 @@ use std::{
 use anyhow::{Context, Result};
 use pipeline::{DecodeMode, FaultBudget, Preset};
 use serde::{Deserialize, Serialize};
+use shards::Shuffle;
 use toml::{Table, Value};
 
 use crate::{method::MethodConfig, model, sys::DeviceChoice, train::optim, usage};
@@ -43,28 +44,17 @@ pub struct Config {
 }
 
 /// Which samples are trained on.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct DataConfig {
     /// Patterns that name the training shards.
     pub shards: Vec<String>,
     /// Patterns that name the validation shards; empty for none.
     pub val_shards: Vec<String>,
-    /// Samples that are mixed with one another at a time.
-    pub shuffle_window: usize,
+    /// How the training samples are shuffled.
+    pub shuffle: Shuffle,
     /// How exactly JPEGs are decoded.
     pub decode: DecodeMode,
-}
-
-impl Default for DataConfig {
-    fn default() -> Self {
-        Self {
-            shards: Vec::new(),
-            val_shards: Vec::new(),
-            shuffle_window: shards::Order::default().window,
-            decode: DecodeMode::default(),
-        }
-    }
 }
 
 /// Batch and length of a run.
@@ -168,6 +158,7 @@ impl Config {
 
     /// What was asked for (`asked`: the flags over the file), over the defaults of its preset.
     pub fn resolve(asked: &Table) -> Result<Self> {
+        check_version(asked)?;
         let mut table =
             Table::try_from(Self::preset(preset(asked)?)).context("cannot write the defaults as TOML")?;
         overlay(&mut table, asked);
@@ -178,6 +169,7 @@ impl Config {
 
     /// What was asked for over what an earlier run in this folder was; a contradiction is refused.
     pub fn resume(saved: &Table, asked: &Table) -> Result<Self> {
+        check_version(asked)?;
         let differing = contradictions(saved, asked);
         if !differing.is_empty() {
             let out = saved.get("out").and_then(Value::as_str).unwrap_or("this folder");
@@ -206,7 +198,6 @@ impl Config {
             ("run.keep", self.run.keep as i64),
             ("run.validate_every", self.run.validate_every as i64),
             ("train.steps", self.train.steps.map_or(1, |steps| steps as i64)),
-            ("data.shuffle_window", self.data.shuffle_window as i64),
         ];
         if let Some((name, value)) = positive.iter().find(|(_, value)| *value < 1) {
             return Err(usage!("`{name}` is {value}\n  hint: it is a number from 1 on"));
@@ -343,6 +334,17 @@ fn preset(asked: &Table) -> Result<Preset> {
     }
 }
 
+/// Refuses what an earlier version wrote under other names.
+fn check_version(table: &Table) -> Result<()> {
+    match table.get("data").and_then(|data| data.get("shuffle_window")) {
+        Some(window) => Err(usage!(
+            "`data.shuffle_window` = {window} is a setting of an earlier version\n  hint: write `shuffle = \"window:{window}\"` instead, which is \
+             the same"
+        )),
+        None => Ok(()),
+    }
+}
+
 /// A setting of the wrong type or name; TOML says on a second line where it is.
 fn wrong(error: &toml::de::Error) -> anyhow::Error {
     let message = error.to_string().trim().replace('\n', ", ");
@@ -378,6 +380,19 @@ mod tests {
     fn an_unknown_key_is_refused_by_name() {
         let error = Config::resolve(&table("[encoder]\nn_rkhz = 5")).unwrap_err();
         assert!(error.to_string().contains("n_rkhz"), "{error}");
+    }
+
+    #[test]
+    fn a_setting_of_an_earlier_version_is_refused_with_what_to_write_instead() {
+        let old = table("preset = 'c10'\n[data]\nshuffle_window = 512");
+        let saved = Table::try_from(Config::preset(Preset::C10)).unwrap();
+        for error in [Config::resolve(&old), Config::resume(&saved, &old)].map(Result::unwrap_err) {
+            assert!(error.to_string().contains("`shuffle = \"window:512\"`"), "{error}");
+        }
+        let new = Config::resolve(&table("[data]\nshuffle = 'window:512'")).unwrap();
+        assert_eq!(new.data.shuffle.to_string(), "window:512");
+        let error = Config::resolve(&table("[data]\nshuffle = 'window:0'")).unwrap_err().to_string();
+        assert!(error.contains("`window:0`") && error.matches("hint:").count() == 1, "{error}");
     }
 
     #[test]

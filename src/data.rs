@@ -78,7 +78,7 @@ fn check_classes(train: Option<u32>, validation: Option<u32>) -> Result<()> {
 /// Opens and indexes the shards that the patterns name.
 pub fn open(patterns: &[String]) -> Result<ShardSet> {
     let source = LocalSource::new(patterns)?;
-    let set = ShardSet::open(source, &IndexConfig { cache: cache_folder(), threads: cores() })?;
+    let set = ShardSet::open(source, &IndexConfig { cache: cache_folder(), threads: 0 })?;
     for fault in set.faults() {
         tracing::warn!("shard `{}` at byte {}: {}", fault.shard, fault.offset, fault.reason);
     }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, anyhow};
 use pipeline::{DecodeMode, Occasion, Plan, Preset, Recipe, Renderer, Rgb};
 use serde_json::json;
-use shards::{Order, Position, Sample, ShardSet, Share};
+use shards::{Order, Position, Sample, ShardSet, Share, Shuffle};
 
 use crate::{data, stdout};
 
@@ -82,7 +82,7 @@ fn find(set: &ShardSet, key: &str) -> Result<u64> {
 }
 
 fn read(set: &ShardSet, index: u64) -> Result<Sample> {
-    let order = Order { shuffle: false, epochs: Some(1), ..Order::default() };
+    let order = Order { shuffle: Shuffle::None, epochs: Some(1), ..Order::default() };
     let mut samples = set.samples(order, Share::default(), Position { epoch: 0, offset: index });
     Ok(samples.next().context("a sample that was found is there")??)
 }

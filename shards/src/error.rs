@@ -99,6 +99,14 @@ pub enum Error {
         /// Samples there are.
         len: u64,
     },
+    /// A text that names no way of shuffling.
+    #[error(
+        "`{text}` is no way to shuffle\nhint: `global`, `none`, or `window:N` with N samples from 1 on, such as `window:16384`"
+    )]
+    Shuffle {
+        /// The text.
+        text: String,
+    },
     /// A rank that does not exist.
     #[error("rank {rank} is not among {world_size} ranks, which count from 0")]
     Share {

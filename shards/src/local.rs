@@ -11,7 +11,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use memmap2::{Advice, Mmap};
+use memmap2::{Advice, Mmap, UncheckedAdvice};
 
 use crate::{Error, Result, Shard, ShardName, Source, Stamp, bus::Guard, pattern};
 
@@ -166,6 +166,14 @@ impl Mapping {
     // Advice only: nothing is lost where it is not taken.
     pub(crate) fn will_need(&self, range: Range<usize>) {
         self.map.advise_range(Advice::WillNeed, range.start, range.len()).ok();
+    }
+
+    /// Takes all pages out of the process. They stay in the page cache, from which the next touch maps them again.
+    #[expect(unsafe_code, reason = "the advice is safe only for mappings such as this one")]
+    pub(crate) fn release_pages(&self) {
+        // SAFETY: the mapping is of a file and never written to, so that whoever reads it meanwhile or later finds the
+        // same bytes; where the file was cut, the `Guard` gives zeros as before.
+        unsafe { self.map.unchecked_advise(UncheckedAdvice::DontNeed) }.ok();
     }
 }
 

@@ -3,13 +3,24 @@
 use std::{
     collections::HashMap,
     io,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
 };
 
 use crate::{Shard, ShardSet};
 
 /// Shards kept open: those that a window of the usual size touches. Each costs a mapping but no file descriptor.
 const LIMIT: usize = 512;
+
+/// Bytes that are read before their pages are taken out of the process again: what the system counts as its memory
+/// would otherwise grow to the size of the shards that are open.
+const MAPPED: u64 = 40 << 20;
+/// Bytes that are counted for a sample beside its image. The system maps up to 64 KB of neighbours along with it, so
+/// that tiny images can come to some 250 MB; to count as much would cost more than it saves, since neighbours in a
+/// window share those pages.
+const AROUND: u64 = 16 << 10;
 
 /// Opens shards of a set and keeps those used last.
 ///
@@ -18,6 +29,8 @@ const LIMIT: usize = 512;
 pub(crate) struct Opened {
     set: ShardSet,
     recent: Mutex<Recent>,
+    /// Bytes read since pages were last released.
+    mapped: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -28,7 +41,7 @@ struct Recent {
 
 impl Opened {
     pub(crate) fn new(set: ShardSet) -> Self {
-        Self { set, recent: Mutex::default() }
+        Self { set, recent: Mutex::default(), mapped: AtomicU64::new(0) }
     }
 
     /// The shard with this number, open.
@@ -43,6 +56,19 @@ impl Opened {
         let evicted = self.lock().insert(number, Arc::clone(&shard));
         drop(evicted); // unmapped, if nobody uses it, outside the lock
         Ok(shard)
+    }
+
+    /// Counts samples that were read, and releases the pages of all shards once in a while.
+    pub(crate) fn count_mapped(&self, samples: u64, bytes: u64) {
+        let more = bytes + samples * AROUND;
+        if self.mapped.fetch_add(more, Relaxed) + more < MAPPED {
+            return;
+        }
+        self.mapped.store(0, Relaxed);
+        let shards: Vec<_> = self.lock().shards.values().map(|(shard, _)| Arc::clone(shard)).collect();
+        for shard in shards {
+            shard.release_pages();
+        }
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Recent> {

@@ -10,10 +10,12 @@ use tokio::{
 
 use crate::{Error, Order, Position, Result, Sample, ShardSet, Share, opened::Opened, order::Sequence, read};
 
-/// Samples that one task reads.
+/// Samples that one task reads …
 const BLOCK: u64 = 64;
+/// … or fewer, so that their images have not many more bytes than this: bounds the memory.
+const BLOCK_BYTES: u64 = 8 << 20;
 /// Blocks being read at a time.
-const TASKS: usize = 4;
+const TASKS: usize = 8;
 /// Blocks that were read and wait to be taken.
 const READY: usize = 2;
 
@@ -80,10 +82,10 @@ async fn read_ahead(reader: Arc<Reader>, from: Position, sender: Sender<Block>) 
     let mut tasks: VecDeque<JoinHandle<Vec<Result<Sample>>>> = VecDeque::with_capacity(TASKS);
     loop {
         while tasks.len() < TASKS && !reader.sequence.is_over(position) {
-            let (begin, count) = (position, BLOCK.min(reader.sequence.left(position)));
+            let (begin, indices) = (position, reader.plan(position));
+            position = reader.sequence.advance(begin, indices.len() as u64);
             let reader_of_task = Arc::clone(&reader);
-            tasks.push_back(task::spawn_blocking(move || reader_of_task.block(begin, count)));
-            position = reader.sequence.advance(begin, count);
+            tasks.push_back(task::spawn_blocking(move || reader_of_task.block(begin, &indices)));
         }
         let Some(first) = tasks.pop_front() else { return };
         if sender.send(first.await).await.is_err() {
@@ -101,19 +103,42 @@ struct Reader {
 }
 
 impl Reader {
-    /// Reads `count` samples of one epoch.
-    fn block(&self, begin: Position, count: u64) -> Vec<Result<Sample>> {
+    /// The samples of the block that begins at a position, all of one epoch.
+    fn plan(&self, begin: Position) -> Vec<u64> {
         let epoch = self.sequence.epoch(begin.epoch);
-        let indices: Vec<u64> = (0..count).map(|i| epoch.index(begin.offset + i)).collect();
+        let count = BLOCK.min(self.sequence.left(begin));
+        let mut indices = Vec::with_capacity(count as usize);
+        let mut bytes = 0;
+        for offset in begin.offset..begin.offset + count {
+            let index = epoch.index(offset);
+            bytes += self.bytes(index);
+            if bytes > BLOCK_BYTES && !indices.is_empty() {
+                break;
+            }
+            indices.push(index);
+        }
+        indices
+    }
+
+    /// Bytes of a sample's image.
+    fn bytes(&self, index: u64) -> u64 {
+        self.set.span(index).map_or(0, |(_, span)| span.length.into())
+    }
+
+    /// Reads samples of one epoch.
+    fn block(&self, begin: Position, indices: &[u64]) -> Vec<Result<Sample>> {
         // All at once first, so that a disk can serve them together.
-        for &index in &indices {
+        for &index in indices {
             self.announce(index);
         }
         let sample = |(i, &index)| {
             let next = self.sequence.advance(begin, i as u64 + 1);
             self.sample(index, begin.epoch, next)
         };
-        indices.iter().enumerate().map(sample).collect()
+        let samples = indices.iter().enumerate().map(sample).collect();
+        let bytes = indices.iter().map(|&index| self.bytes(index)).sum();
+        self.opened.count_mapped(indices.len() as u64, bytes);
+        samples
     }
 
     fn announce(&self, index: u64) {

@@ -70,6 +70,13 @@ impl Shard {
         }
     }
 
+    /// Takes pages that were read out of the process's memory; slices of them stay valid.
+    pub(crate) fn release_pages(&self) {
+        if let Some(mapping) = &self.mapping {
+            mapping.release_pages();
+        }
+    }
+
     /// Fills `target` with the bytes from `start` on, without mapping them where the file is at hand.
     pub(crate) fn read(&self, start: u64, target: &mut [u8]) -> io::Result<()> {
         let range = start..start.saturating_add(target.len() as u64);

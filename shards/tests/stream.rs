@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeSet, fs};
 
-use shards::{Error, IndexConfig, MemorySource, Order, Position, Sample, ShardSet, Share, Source};
+use shards::{Error, IndexConfig, MemorySource, Order, Position, Sample, ShardSet, Share, Shuffle, Source};
 
 use support::{all, epochs, local, open, write, written};
 
@@ -29,7 +29,8 @@ fn conforms(source: impl Source + Clone + 'static) {
     let set = ShardSet::open(source, &IndexConfig::default()).unwrap();
     assert_eq!((set.len(), set.labelled(), set.classes()), (5, 5, Some(5)));
     assert_eq!((set.shards(), set.faults()), (&*names, &[][..]));
-    let samples = all(&set, Order { shuffle: false, ..epochs(1) }, Share::default(), Position::default());
+    let samples =
+        all(&set, Order { shuffle: Shuffle::None, ..epochs(1) }, Share::default(), Position::default());
     for (number, sample) in samples.iter().enumerate() {
         assert_eq!((sample.index, sample.key.clone()), (number as u64, number.to_string()));
         assert_eq!(

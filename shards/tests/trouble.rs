@@ -7,7 +7,7 @@ use std::{
     time::{Duration, UNIX_EPOCH},
 };
 
-use shards::{Error, IndexConfig, Order, Position, ShardSet, Share, Source};
+use shards::{Error, IndexConfig, Order, Position, ShardSet, Share, Shuffle, Source};
 
 use support::{all, epochs, local, open, write, written};
 
@@ -18,7 +18,7 @@ fn a_shard_cut_while_mapped_gives_errors_that_name_the_sample() {
     let folder = tempfile::tempdir().unwrap();
     write(folder.path(), &[4], 100_000);
     let set = open(folder.path());
-    let endless = Order { shuffle: false, epochs: None, ..Order::default() };
+    let endless = Order { shuffle: Shuffle::None, epochs: None, ..Order::default() };
     let mut samples = set.samples(endless, Share::default(), Position::default());
     assert!(samples.next().unwrap().is_ok());
     let last = set.locate(3).unwrap();
@@ -47,7 +47,7 @@ fn a_sample_that_was_read_ahead_is_an_error_once_its_shard_is_cut() {
     let folder = tempfile::tempdir().unwrap();
     write(folder.path(), &[2], 100_000);
     let set = ShardSet::open(local(folder.path()), &IndexConfig::default()).unwrap();
-    let order = Order { shuffle: false, epochs: Some(1), ..Order::default() };
+    let order = Order { shuffle: Shuffle::None, epochs: Some(1), ..Order::default() };
     let samples: Vec<_> =
         set.samples(order, Share::default(), Position::default()).map(Result::unwrap).collect();
     let last = samples.last().unwrap();
@@ -146,7 +146,7 @@ fn shards_with_trouble_are_listed_and_the_rest_goes_on() {
 fn first_label(folder: &Path, cache: &Path) -> Option<u32> {
     let config = IndexConfig { cache: Some(cache.to_owned()), threads: 1 };
     let set = ShardSet::open(local(folder), &config).unwrap();
-    let order = Order { shuffle: false, ..epochs(1) };
+    let order = Order { shuffle: Shuffle::None, ..epochs(1) };
     all(&set, order, Share::default(), Position::default())[0].label
 }
 

@@ -64,7 +64,8 @@ struct Content {
     tensors: BTreeMap<String, String>,
 }
 
-const VERSION: u32 = 1;
+/// Changes whenever the state does, the configuration included.
+const VERSION: u32 = 2;
 const MODEL: &str = "model.safetensors";
 const OPTIMIZER: &str = "optimizer.safetensors";
 const STATE: &str = "state.json";
@@ -178,7 +179,7 @@ impl Checkpoints {
         for step in steps.iter().rev() {
             match Loaded::open(&self.folder.join(folder_name(*step))) {
                 Ok(loaded) => return Ok(Some(loaded)),
-                Err(error) => tracing::warn!("skipping a damaged checkpoint: {error:#}"),
+                Err(error) => tracing::warn!("skipping a checkpoint: {error:#}"),
             }
         }
         ensure!(
@@ -227,14 +228,9 @@ impl Loaded {
     }
 
     fn read(path: &Path) -> Result<Self> {
-        let sealed: Sealed =
-            serde_json::from_slice(&fs::read(path.join(STATE)).context(STATE)?).context(STATE)?;
-        let Sealed { checksum, content } = sealed;
-        ensure!(
-            content.version == VERSION,
-            "{STATE} has version {}, this program reads {VERSION}",
-            content.version
-        );
+        let sealed = fs::read(path.join(STATE)).context(STATE)?;
+        check_version(&sealed)?;
+        let Sealed { checksum, content } = serde_json::from_slice(&sealed).context(STATE)?;
         ensure!(checksum == seal(&content)?, "{STATE} does not match its checksum");
         let checked = |name: &str| -> Result<Vec<u8>> {
             let bytes = fs::read(path.join(name)).with_context(|| name.to_owned())?;
@@ -272,6 +268,17 @@ pub fn find(path: &Path) -> Result<Loaded> {
             path.display()
         ),
     }
+}
+
+/// Says so where the state is of a version that has other fields, before they are read.
+fn check_version(sealed: &[u8]) -> Result<()> {
+    let sealed: serde_json::Value = serde_json::from_slice(sealed).context(STATE)?;
+    let version = &sealed["content"]["version"];
+    ensure!(
+        version == VERSION,
+        "another version of amdim-stream wrote it: {STATE} has format {version}, this program reads {VERSION}"
+    );
+    Ok(())
 }
 
 fn folder_name(step: u64) -> String {

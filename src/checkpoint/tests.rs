@@ -54,6 +54,16 @@ fn the_last_ones_and_every_multiple_stay() {
 }
 
 #[test]
+fn a_checkpoint_of_another_version_is_told_from_a_damaged_one() {
+    let run = tempfile::tempdir().unwrap();
+    let path = save(&Checkpoints::of(run.path()), 1, KEEP);
+    let old = "{\"checksum\": \"\", \"content\": {\"version\": 1, \"state\": {\"shuffle_window\": 9}}}";
+    fs::write(path.join(STATE), old).unwrap();
+    let error = format!("{:#}", Loaded::open(&path).unwrap_err());
+    assert!(error.contains("another version of amdim-stream wrote it"), "{error}");
+}
+
+#[test]
 fn a_damaged_byte_anywhere_falls_back_to_the_checkpoint_before() {
     let run = tempfile::tempdir().unwrap();
     let checkpoints = Checkpoints::of(run.path());

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 use pipeline::LoaderConfig;
 use serde_json::json;
-use shards::{Order, Position, ShardSet, Share};
+use shards::{Order, Position, ShardSet, Share, Shuffle};
 use tch::Device;
 
 use self::linear::{features, fit};
@@ -25,7 +25,7 @@ use crate::{
 /// Every sample of a set once, in order, by the evaluation recipe of the configuration's preset.
 pub fn images(set: &ShardSet, config: &Config, device: Device) -> Result<Feed> {
     const BATCH: usize = 100;
-    let order = Order { shuffle: false, epochs: Some(1), ..Order::default() };
+    let order = Order { shuffle: Shuffle::None, epochs: Some(1), ..Order::default() };
     let samples = set.samples(order, Share::default(), Position::default());
     let loader = LoaderConfig {
         workers: train::workers(config),

@@ -32,8 +32,8 @@ pub struct Args {
     /// Folder for the shards and `classes.txt`
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
-    /// Width and height of the images, from 32 to 500 pixels
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(32..=500))]
+    /// Width and height of the images, from 8 to 500 pixels
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(8..=500))]
     pub side: Option<u32>,
     /// Size of the images, e.g. `500x375`
     #[arg(long, value_name = "WxH")]
@@ -58,7 +58,7 @@ pub struct Args {
     pub force: bool,
 }
 
-/// Width and height in pixels, each from 32 to 500, written `WxH`.
+/// Width and height in pixels, each from 8 to 500, written `WxH`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Size {
     /// Pixels in a row.
@@ -69,10 +69,10 @@ pub struct Size {
 
 impl Size {
     fn check(self) -> Result<Self> {
-        let fits = |side| (32..=500).contains(&side);
+        let fits = |side| (8..=500).contains(&side);
         ensure!(
             fits(self.width) && fits(self.height),
-            "{self} is out of bounds: both sides are from 32 to 500 pixels"
+            "{self} is out of bounds: both sides are from 8 to 500 pixels"
         );
         Ok(self)
     }
@@ -223,7 +223,7 @@ mod tests {
     #[test]
     fn a_size_is_read_as_width_times_height() {
         assert_eq!("500x375".parse::<Size>().unwrap(), Size { width: 500, height: 375 });
-        for wrong in ["500", "x", "31x100", "100x501", "-3x40"] {
+        for wrong in ["500", "x", "7x100", "100x501", "-3x40"] {
             assert!(wrong.parse::<Size>().is_err(), "{wrong}");
         }
     }

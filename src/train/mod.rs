@@ -127,12 +127,7 @@ impl Run {
     }
 
     fn feed(&self) -> Result<Feed> {
-        let order = Order {
-            seed: self.config.seed,
-            shuffle: true,
-            window: self.config.data.shuffle_window,
-            epochs: None,
-        };
+        let order = Order { seed: self.config.seed, shuffle: self.config.data.shuffle, epochs: None };
         let samples = self.data.train.samples(order, Share::default(), self.position);
         let recipe = self.config.method.recipe(self.config.preset);
         let loader = LoaderConfig {

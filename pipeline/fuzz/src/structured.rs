@@ -89,8 +89,8 @@ fn raw(input: &mut Input) -> Vec<u8> {
         if byte == 0xFF {
             match bytes.next() {
                 Some(0..8) => {
-                    scan.push(0xD0 + restarts % 8);
-                    restarts += 1;
+                    scan.push(0xD0 + restarts);
+                    restarts = (restarts + 1) % 8;
                 }
                 Some(8) => scan.extend([0xFF, 0]),
                 Some(9) => scan.push(0xDC),

@@ -38,7 +38,8 @@ pub(crate) fn written(sizes: &[usize]) -> (TempDir, ShardSet) {
 }
 
 pub(crate) fn epochs(count: u64) -> Order {
-    Order { seed: 3, window: 50, epochs: Some(count), ..Order::default() }
+    let shuffle = "window:50".parse().unwrap();
+    Order { seed: 3, shuffle, epochs: Some(count) }
 }
 
 pub(crate) fn all(set: &ShardSet, order: Order, share: Share, from: Position) -> Vec<Sample> {

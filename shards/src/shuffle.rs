@@ -1,0 +1,91 @@
+//! How samples are shuffled.
+
+use std::{fmt, num::NonZero, str::FromStr};
+
+use serde::{Deserialize, Serialize};
+
+use crate::Error;
+
+/// How samples are shuffled, anew for each epoch: `global`, `window:N` or `none`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
+pub enum Shuffle {
+    /// Any order of all samples is as likely as any other. Every sample is a read of its own from anywhere in the set,
+    /// which suits local SSDs and memory.
+    Global,
+    /// Chunks of 32 neighbours are shuffled over the whole set, and so many samples are then mixed thoroughly with each
+    /// other. Costs no memory, and a slow disk reads what lies together at one go.
+    Window(NonZero<u64>),
+    /// Every epoch has the order in which the samples are stored.
+    None,
+}
+
+impl Default for Shuffle {
+    fn default() -> Self {
+        const SAMPLES: NonZero<u64> = NonZero::new(16_384).expect("it is not 0");
+        Self::Window(SAMPLES)
+    }
+}
+
+impl fmt::Display for Shuffle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Global => f.write_str("global"),
+            Self::Window(samples) => write!(f, "window:{samples}"),
+            Self::None => f.write_str("none"),
+        }
+    }
+}
+
+impl FromStr for Shuffle {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let window = |samples: &str| samples.parse().ok().map(Self::Window);
+        let parsed = match text {
+            "global" => Some(Self::Global),
+            "none" => Some(Self::None),
+            _ => text.strip_prefix("window:").and_then(window),
+        };
+        parsed.ok_or_else(|| Error::Shuffle { text: text.to_owned() })
+    }
+}
+
+impl From<Shuffle> for String {
+    fn from(shuffle: Shuffle) -> Self {
+        shuffle.to_string()
+    }
+}
+
+impl TryFrom<String> for Shuffle {
+    type Error = Error;
+
+    fn try_from(text: String) -> Result<Self, Error> {
+        text.parse()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shuffle_reads_as_it_is_written() {
+        for text in ["global", "window:1", "window:16384", "none"] {
+            let shuffle: Shuffle = text.parse().unwrap();
+            assert_eq!(shuffle.to_string(), text);
+            let json = serde_json::to_string(&shuffle).unwrap();
+            assert_eq!(json, format!("\"{text}\""));
+            assert_eq!(serde_json::from_str::<Shuffle>(&json).unwrap(), shuffle);
+        }
+        assert_eq!(Shuffle::default().to_string(), "window:16384");
+    }
+
+    #[test]
+    fn what_is_no_shuffle_is_refused_with_a_hint() {
+        for text in ["", "window", "window:", "window:0", "window:-1", "16384", "Global", "window:1k"] {
+            let error = text.parse::<Shuffle>().unwrap_err().to_string();
+            assert!(error.contains(&format!("`{text}`")) && error.contains("\nhint: "), "{error}");
+        }
+    }
+}
