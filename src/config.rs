@@ -338,8 +338,8 @@ fn preset(asked: &Table) -> Result<Preset> {
 fn check_version(table: &Table) -> Result<()> {
     match table.get("data").and_then(|data| data.get("shuffle_window")) {
         Some(window) => Err(usage!(
-            "`data.shuffle_window` = {window} is a setting of an earlier version\n  hint: write `shuffle = \"window:{window}\"` instead, which is \
-             the same"
+            "`data.shuffle_window` = {window} is a setting of an earlier version\n  hint: write `shuffle = \"window:{window}\"` \
+             instead, which is the same"
         )),
         None => Ok(()),
     }
@@ -347,8 +347,12 @@ fn check_version(table: &Table) -> Result<()> {
 
 /// A setting of the wrong type or name; TOML says on a second line where it is.
 fn wrong(error: &toml::de::Error) -> anyhow::Error {
-    let message = error.to_string().trim().replace('\n', ", ");
-    usage!("in the settings: {message}\n  hint: the config.toml of any run shows every setting and its type")
+    let message = error.to_string();
+    let (hints, causes): (Vec<_>, Vec<_>) =
+        message.trim().lines().map(str::trim).partition(|line| line.starts_with("hint:"));
+    let hint = hints.first().copied();
+    let hint = hint.unwrap_or("hint: the config.toml of any run shows every setting and its type");
+    usage!("in the settings: {}\n  {hint}", causes.join(", "))
 }
 
 #[cfg(test)]
