@@ -1,4 +1,11 @@
 //! What the fuzz targets share with the tests of the decoder, and how they take their input apart.
+//!
+//! Sanitizers want a nightly compiler, or a stable one that is told to act as if:
+//!
+//! ```sh
+//! RUSTC_BOOTSTRAP=1 cargo fuzz run jpeg_structured --no-trace-compares -- -max_len=512
+//! RUSTC_BOOTSTRAP=1 cargo fuzz run jpeg_differential fuzz/corpus/jpeg_differential fuzz/seeds/jpeg_differential
+//! ```
 
 use pipeline::jpeg::Region;
 

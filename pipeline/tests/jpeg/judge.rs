@@ -6,10 +6,10 @@ use pipeline::jpeg::{Cpu, Decoder, Header, Planes, Region};
 use turbojpeg::{Decompressor, Subsamp, YuvImage};
 
 /// One decoder for each kind of CPU; the first one is the portable one.
-fn with_decoders<T>(run: impl FnOnce(&mut [Decoder]) -> T) -> T {
+fn with_decoders<T>(run: impl FnOnce(&mut [(Cpu, Decoder)]) -> T) -> T {
     thread_local! {
-        static DECODERS: RefCell<Vec<Decoder>> =
-            RefCell::new(Cpu::available().into_iter().map(Decoder::new).collect());
+        static DECODERS: RefCell<Vec<(Cpu, Decoder)>> =
+            RefCell::new(Cpu::available().into_iter().map(|cpu| (cpu, Decoder::new(cpu))).collect());
     }
     DECODERS.with_borrow_mut(|decoders| run(decoders))
 }
@@ -26,14 +26,14 @@ pub(crate) fn judge(bytes: &[u8], max_pixels: u32, region: impl FnOnce(u32, u32)
     }
     let region = region(header.width, header.height);
     with_decoders(|decoders| {
-        let (portable, others) = decoders.split_first_mut().expect("there is always the portable one");
+        let ((_, portable), others) = decoders.split_first_mut().expect("there is always the portable one");
         let whole = portable.decode(&header, Region::whole(&header)).map(samples);
         let part = portable.decode(&header, region).map(|planes| cover(planes, &header, region));
-        for other in others {
+        for (cpu, other) in others {
             let of_other = other.decode(&header, Region::whole(&header)).map(samples);
-            assert!(of_other == whole, "{other:?} differs on the whole image");
+            assert!(of_other == whole, "{cpu:?} differs on the whole image");
             let of_other = other.decode(&header, region).map(|planes| cover(planes, &header, region));
-            assert!(of_other == part, "{other:?} differs in {region:?}");
+            assert!(of_other == part, "{cpu:?} differs in {region:?}");
         }
         let Ok(whole) = whole else { return false };
         let part = part.expect("a region of an image that is accepted is accepted");

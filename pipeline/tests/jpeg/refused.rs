@@ -83,7 +83,7 @@ fn headers_that_libjpeg_turbo_complains_about_are_refused() {
         ("a reserved marker", with_segment(&file, 0xF3, b"?")),
         ("another reserved marker", with_segment(&file, 0x42, b"?")),
         ("an interval of one byte", with_segment(&file, 0xDD, &[1])),
-        ("an interval of three bytes", with_segment(&file, 0xDD, &[0, 1, 0])),
+        ("an interval of three bytes", with_segment(&file, 0xDD, &[0, 0, 0])),
         ("JFIF 2", with_segment(&file, 0xE0, b"JFIF\0\x02\0\0\0\x01\0\x01\0\0")),
         ("half of a profile", with_segment(&file, 0xE2, b"ICC_PROFILE\0\x01\x02data")),
         ("part 2 of 1 of a profile", with_segment(&file, 0xE2, b"ICC_PROFILE\0\x02\x01data")),
