@@ -8,7 +8,8 @@
 //! A [`Loader`] decodes [`shards::Sample`]s, makes their views by a [`Recipe`] and lays them into slabs, on `w` workers.
 //! Channels are bounded and buffers go round, so its memory is fixed once its largest image has been seen. Batches are
 //! the same, to the bit, for any number of workers: samples are numbered, and all that is random about one follows from
-//! (seed, epoch, index, view). Images come out as Pillow and torchvision would have made them, also to the bit.
+//! (seed, epoch, index, view). Images come out as Pillow and torchvision would have made them, also to the bit, unless
+//! [`DecodeMode::Fast`] is asked for.
 //!
 //! ```
 //! use pipeline::{Loader, LoaderConfig, Preset, Rgb, encode_jpeg};

@@ -17,9 +17,8 @@ const LIMIT: usize = 512;
 /// Bytes that are read before their pages are taken out of the process again: what the system counts as its memory
 /// would otherwise grow to the size of the shards that are open.
 const MAPPED: u64 = 40 << 20;
-/// Bytes that are counted for a sample beside its image. The system maps up to 64 KB of neighbours along with it, so
-/// that tiny images can come to some 250 MB; to count as much would cost more than it saves, since neighbours in a
-/// window share those pages.
+/// Bytes that are counted for a sample beside its image. The system maps up to 64 KB of neighbours along with it; to
+/// count as much would release pages more often than it saves memory, since neighbours in a window share them.
 const AROUND: u64 = 16 << 10;
 
 /// Opens shards of a set and keeps those used last.
