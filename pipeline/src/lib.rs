@@ -42,6 +42,7 @@ mod augment;
 mod batch;
 mod batcher;
 mod config;
+mod cpu;
 mod decode;
 mod draft;
 mod encode;
@@ -61,6 +62,7 @@ pub use augment::{
 };
 pub use batch::{Batch, Lease, Shape, Slab};
 pub use config::LoaderConfig;
+pub use cpu::Cpu;
 pub use decode::{Decoder, Header, Orientation, decode};
 pub use encode::encode_jpeg;
 pub use error::{Error, Result};

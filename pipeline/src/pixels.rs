@@ -6,6 +6,7 @@ use crate::{
         planes::part,
         transpose::{self, transpose},
     },
+    cpu::{Cpu, versions},
     jpeg::{Header, Planes, Region},
     ycc::Converter,
 };
@@ -14,6 +15,7 @@ use crate::{
 /// bottom, and of each row the two bytes side by side.
 #[derive(Debug, Default)]
 pub(crate) struct Pixels {
+    cpu: Cpu,
     /// Pixels in a row of the whole image.
     pub(crate) width: u32,
     /// Rows of the whole image.
@@ -57,6 +59,11 @@ struct PairPlane {
 const SLACK: usize = 31;
 
 impl Pixels {
+    /// No image yet; loops use these instructions.
+    pub(crate) fn new(cpu: Cpu) -> Self {
+        Self { cpu, converter: Converter::new(cpu), ..Self::default() }
+    }
+
     /// Takes over a whole interleaved image.
     pub(crate) fn load_rgb(&mut self, image: &Rgb) {
         (self.width, self.height, self.colours) = (image.width, image.height, Colours::Rgb);
@@ -72,12 +79,13 @@ impl Pixels {
             let (green, blue) = rest.split_at_mut(plane);
             for (i, row) in rows.chunks_exact(image.stride()).enumerate() {
                 let at = i * pitch..i * pitch + width;
-                part(row, &mut red[at.clone()], &mut green[at.clone()], &mut blue[at]);
+                let (red, green, blue) = (&mut red[at.clone()], &mut green[at.clone()], &mut blue[at]);
+                part(self.cpu, row, red, green, blue);
             }
             for (number, rows) in self.rows.chunks_exact(plane).enumerate() {
                 let PairPlane { start, pitch: out_pitch, .. } = self.planes[number];
                 let out = &mut self.data[start + 2 * transpose::ROWS * block..];
-                transpose(rows, pitch, pairs, out, out_pitch);
+                transpose(self.cpu, rows, pitch, pairs, out, out_pitch);
             }
         }
     }
@@ -118,10 +126,11 @@ impl Pixels {
             for pair in 0..area.pairs {
                 let rows = area.top..area.top + area.rows;
                 let x = area.left + 2 * pair;
-                let columns =
+                let [first, second] =
                     [x, (x + 1).min(area.width - 1)].map(|x| planes.column(number, x, rows.clone()));
                 let start = plane.start + pair * plane.pitch;
-                join(columns, &mut self.data[start..start + 2 * area.rows]);
+                let out = &mut self.data[start..start + 2 * area.rows];
+                join(self.cpu, first, second, out);
             }
         }
     }
@@ -197,10 +206,11 @@ fn halved(region: Region, (across, down): (usize, usize), (width, height): (u32,
     Region { left, top, width, height }
 }
 
-/// Two columns side by side.
-#[multiversion::multiversion(targets("x86_64+avx512f+avx512bw+avx512dq+avx512vl", "x86_64+avx2"))]
-fn join([first, second]: [&[u8]; 2], out: &mut [u8]) {
-    for ((out, &first), &second) in out.as_chunks_mut().0.iter_mut().zip(first).zip(second) {
-        *out = (u16::from(first) | u16::from(second) << 8).to_le_bytes();
+versions! {
+    /// Two columns side by side.
+    fn join(first: &[u8], second: &[u8], out: &mut [u8]) {
+        for ((out, &first), &second) in out.as_chunks_mut().0.iter_mut().zip(first).zip(second) {
+            *out = (u16::from(first) | u16::from(second) << 8).to_le_bytes();
+        }
     }
 }

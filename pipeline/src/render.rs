@@ -5,7 +5,7 @@ use std::{fmt, str::FromStr};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Augmenter, Decoder, Error, Occasion, Orientation, Recipe, Result, Rgb,
+    Augmenter, Cpu, Decoder, Error, Occasion, Orientation, Recipe, Result, Rgb,
     augment::Need,
     jpeg::{self, Region},
     pixels::Pixels,
@@ -61,13 +61,18 @@ pub struct Renderer {
 impl Renderer {
     /// A renderer that refuses images of more than `max_pixels`.
     pub fn new(recipe: Recipe, mode: DecodeMode, max_pixels: u64) -> Result<Self> {
+        Self::on(Cpu::default(), recipe, mode, max_pixels)
+    }
+
+    /// A renderer that uses these instructions. Libraries choose by themselves.
+    pub fn on(cpu: Cpu, recipe: Recipe, mode: DecodeMode, max_pixels: u64) -> Result<Self> {
         Ok(Self {
             decoder: Decoder::new(max_pixels)?,
-            jpeg: jpeg::Decoder::default(),
-            augmenter: Augmenter::new(recipe),
+            jpeg: jpeg::Decoder::new(cpu),
+            augmenter: Augmenter::on(cpu, recipe),
             mode,
             image: Rgb::default(),
-            pixels: Pixels::default(),
+            pixels: Pixels::new(cpu),
         })
     }
 

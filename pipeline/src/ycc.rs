@@ -8,13 +8,15 @@
     reason = "loops take the CPU features of the function that they are inlined into"
 )]
 
-use multiversion::multiversion;
-
-use crate::jpeg::{Header, Planes, Sampling};
+use crate::{
+    cpu::{Cpu, versions},
+    jpeg::{Header, Planes, Sampling},
+};
 
 /// Converts an image pair of columns by pair of columns, keeping its memory.
 #[derive(Debug, Default)]
 pub(crate) struct Converter {
+    cpu: Cpu,
     sampling: Option<Sampling>,
     top: usize,
     rows: usize,
@@ -26,6 +28,11 @@ pub(crate) struct Converter {
 }
 
 impl Converter {
+    /// A converter that uses these instructions.
+    pub(crate) fn new(cpu: Cpu) -> Self {
+        Self { cpu, ..Self::default() }
+    }
+
     /// Begins with another image, of which so many rows from `top` on are wanted. `top` must be even.
     pub(crate) fn start(&mut self, header: &Header, top: usize, rows: usize) {
         self.sampling = Some(header.sampling);
@@ -44,7 +51,7 @@ impl Converter {
         let luma = [x, x + 1].map(|x| planes.column(0, x, self.top..self.top + self.rows));
         if sampling == Sampling::Gray {
             let [blue, blue_2, red, red_2] = &self.whole;
-            return convert_columns(luma, [blue, blue_2], [red, red_2], out);
+            return convert_columns(self.cpu, luma, [blue, blue_2], [red, red_2], out);
         }
         let has_triangles = planes.size(1).0 > 2; // libjpeg repeats what is narrower
         if sampling == Sampling::Quarter && has_triangles {
@@ -54,7 +61,7 @@ impl Converter {
             fill_column(planes, 1 + number / 2, sampling, (x + number % 2, self.top), column);
         }
         let [blue, blue_2, red, red_2] = &self.whole;
-        convert_columns(luma, [blue, blue_2], [red, red_2], out);
+        convert_columns(self.cpu, luma, [blue, blue_2], [red, red_2], out);
     }
 
     fn convert_quarter(&mut self, planes: &Planes, x: usize, luma: [&[u8]; 2], out: [&mut [u8]; 3]) {
@@ -68,7 +75,8 @@ impl Converter {
             let column = |x: usize| planes.column(component, x, rows.clone());
             let [left, near, right] = [near.saturating_sub(1), near, (near + 1).min(width - 1)].map(column);
             let end = first.len() - after;
-            between_columns(near, left, right, &mut first[before..end], &mut second[before..end]);
+            let (a, b) = (&mut first[before..end], &mut second[before..end]);
+            between_columns(self.cpu, near, left, right, a, b);
             for between in [first, second] {
                 between[0] = between[before];
                 let last = between[end - 1];
@@ -76,17 +84,18 @@ impl Converter {
             }
         }
         let [blue, blue_2, red, red_2] = &self.between;
-        convert_quads(luma, [blue, blue_2], [red, red_2], out);
+        convert_quads(self.cpu, luma, [blue, blue_2], [red, red_2], out);
     }
 }
 
-/// Three parts of `near` and one of the column at either side.
-#[multiversion(targets("x86_64+avx512f+avx512bw+avx512dq+avx512vl", "x86_64+avx2"))]
-fn between_columns(near: &[u8], left: &[u8], right: &[u8], first: &mut [i16], second: &mut [i16]) {
-    let columns = near.iter().zip(left).zip(right);
-    for (((&near, &left), &right), (first, second)) in columns.zip(first.iter_mut().zip(second)) {
-        let near = 3 * i16::from(near);
-        (*first, *second) = (near + i16::from(left), near + i16::from(right));
+versions! {
+    /// Three parts of `near` and one of the column at either side.
+    fn between_columns(near: &[u8], left: &[u8], right: &[u8], first: &mut [i16], second: &mut [i16]) {
+        let columns = near.iter().zip(left).zip(right);
+        for (((&near, &left), &right), (first, second)) in columns.zip(first.iter_mut().zip(second)) {
+            let near = 3 * i16::from(near);
+            (*first, *second) = (near + i16::from(left), near + i16::from(right));
+        }
     }
 }
 
@@ -96,12 +105,14 @@ const LANES: usize = 16;
 /// Two columns of two rows at a time, from chroma that is already interpolated between columns.
 ///
 /// Of each chroma row there are two pixels in either column. What is left is to interpolate between rows.
-fn convert_quads(luma: [&[u8]; 2], blue: [&[i16]; 2], red: [&[i16]; 2], out: [&mut [u8]; 3]) {
-    #[cfg(target_arch = "x86_64")]
-    if let Some(cpu) = x86::Avx2::detect() {
-        return cpu.convert_quads(luma, blue, red, out);
+fn convert_quads(cpu: Cpu, luma: [&[u8]; 2], blue: [&[i16]; 2], red: [&[i16]; 2], out: [&mut [u8]; 3]) {
+    match cpu {
+        Cpu::Portable => each_block(luma, blue, red, out, quads),
+        #[cfg(target_arch = "x86_64")]
+        Cpu::Avx2(cpu) => x86::convert_quads(cpu, luma, blue, red, out),
+        #[cfg(target_arch = "x86_64")]
+        Cpu::Avx512(cpu) => x86::convert_quads(cpu.avx2(), luma, blue, red, out),
     }
-    each_block(luma, blue, red, out, quads);
 }
 
 /// What is converted at a time: luma of two columns of twice as many pixels, and chroma between columns, with a row above
@@ -186,27 +197,28 @@ fn rgb(luma: &[i16; LANES], blue: &[i16; LANES], red: &[i16; LANES]) -> [[u8; LA
     ]
 }
 
-/// Two columns of pixels that have chroma each.
-#[multiversion(targets("x86_64+avx512f+avx512bw+avx512dq+avx512vl", "x86_64+avx2"))]
-fn convert_columns(luma: [&[u8]; 2], blue: [&[u8]; 2], red: [&[u8]; 2], out: [&mut [u8]; 3]) {
-    let [out_red, out_green, out_blue] = out;
-    let out = out_red
-        .chunks_mut(2 * LANES)
-        .zip(out_green.chunks_mut(2 * LANES))
-        .zip(out_blue.chunks_mut(2 * LANES));
-    for (number, ((red_out, green_out), blue_out)) in out.enumerate() {
-        let (at, rows) = (number * LANES, red_out.len() / 2);
-        let block = |column: &[u8]| padded(&column[at..][..rows], &mut [0; LANES]).map(i16::from);
-        let colours = [0, 1].map(|i| {
-            rgb(
-                &block(luma[i]),
-                &block(blue[i]).map(|value| value - 128),
-                &block(red[i]).map(|value| value - 128),
-            )
-        });
-        for (colour, out) in [red_out, green_out, blue_out].into_iter().enumerate() {
-            for (i, out) in out.as_chunks_mut::<2>().0.iter_mut().enumerate() {
-                *out = [colours[0][colour][i], colours[1][colour][i]];
+versions! {
+    /// Two columns of pixels that have chroma each.
+    fn convert_columns(luma: [&[u8]; 2], blue: [&[u8]; 2], red: [&[u8]; 2], out: [&mut [u8]; 3]) {
+        let [out_red, out_green, out_blue] = out;
+        let out = out_red
+            .chunks_mut(2 * LANES)
+            .zip(out_green.chunks_mut(2 * LANES))
+            .zip(out_blue.chunks_mut(2 * LANES));
+        for (number, ((red_out, green_out), blue_out)) in out.enumerate() {
+            let (at, rows) = (number * LANES, red_out.len() / 2);
+            let block = |column: &[u8]| padded(&column[at..][..rows], &mut [0; LANES]).map(i16::from);
+            let colours = [0, 1].map(|i| {
+                rgb(
+                    &block(luma[i]),
+                    &block(blue[i]).map(|value| value - 128),
+                    &block(red[i]).map(|value| value - 128),
+                )
+            });
+            for (colour, out) in [red_out, green_out, blue_out].into_iter().enumerate() {
+                for (i, out) in out.as_chunks_mut::<2>().0.iter_mut().enumerate() {
+                    *out = [colours[0][colour][i], colours[1][colour][i]];
+                }
             }
         }
     }
@@ -255,15 +267,17 @@ fn fill_column(
 }
 
 /// Luma and chroma of the same size become red, green and blue.
-pub(crate) fn convert_in_place(luma: &mut [u8], blue: &mut [u8], red: &mut [u8]) {
-    #[cfg(target_arch = "x86_64")]
-    if let Some(cpu) = x86::Avx2::detect() {
-        return cpu.convert_in_place(luma, blue, red);
+pub(crate) fn convert_in_place(cpu: Cpu, luma: &mut [u8], blue: &mut [u8], red: &mut [u8]) {
+    match cpu {
+        Cpu::Portable => each_in_place(luma, blue, red, |luma, blue, red| {
+            let chroma = |values: &[u8; LANES]| values.map(|value| i16::from(value) - 128);
+            rgb(&luma.map(i16::from), &chroma(blue), &chroma(red))
+        }),
+        #[cfg(target_arch = "x86_64")]
+        Cpu::Avx2(cpu) => x86::convert_in_place(cpu, luma, blue, red),
+        #[cfg(target_arch = "x86_64")]
+        Cpu::Avx512(cpu) => x86::convert_in_place(cpu.avx2(), luma, blue, red),
     }
-    each_in_place(luma, blue, red, |luma, blue, red| {
-        let chroma = |values: &[u8; LANES]| values.map(|value| i16::from(value) - 128);
-        rgb(&luma.map(i16::from), &chroma(blue), &chroma(red))
-    });
 }
 
 #[inline(always)]
@@ -287,7 +301,6 @@ fn each_in_place(
 #[cfg(target_arch = "x86_64")]
 mod x86 {
     #![expect(unsafe_code, reason = "vector instructions, loads and stores")]
-    #![expect(clippy::unused_self, reason = "a value is the proof that the CPU can")]
     #![cfg_attr(
         not(test),
         expect(clippy::wildcard_imports, reason = "intrinsics, whose names say where they are from")
@@ -296,39 +309,30 @@ mod x86 {
     use std::arch::x86_64::*;
 
     use super::{Block, LANES, each_block, each_in_place};
+    use crate::cpu::Avx2;
 
-    /// Exists only where the CPU has AVX2.
-    #[derive(Debug, Clone, Copy)]
-    pub(super) struct Avx2(());
-
-    impl Avx2 {
-        pub(super) fn detect() -> Option<Self> {
-            is_x86_feature_detected!("avx2").then_some(Self(()))
+    pub(super) fn convert_quads(
+        _cpu: Avx2,
+        luma: [&[u8]; 2],
+        blue: [&[i16]; 2],
+        red: [&[i16]; 2],
+        out: [&mut [u8]; 3],
+    ) {
+        #[target_feature(enable = "avx2")]
+        fn run(luma: [&[u8]; 2], blue: [&[i16]; 2], red: [&[i16]; 2], out: [&mut [u8]; 3]) {
+            each_block(luma, blue, red, out, |block| quads(block));
         }
+        // SAFETY: a value of `Avx2` exists only where the CPU has it.
+        unsafe { run(luma, blue, red, out) }
+    }
 
-        pub(super) fn convert_quads(
-            self,
-            luma: [&[u8]; 2],
-            blue: [&[i16]; 2],
-            red: [&[i16]; 2],
-            out: [&mut [u8]; 3],
-        ) {
-            #[target_feature(enable = "avx2")]
-            fn run(luma: [&[u8]; 2], blue: [&[i16]; 2], red: [&[i16]; 2], out: [&mut [u8]; 3]) {
-                each_block(luma, blue, red, out, |block| quads(block));
-            }
-            // SAFETY: a value of `Avx2` was made by `detect` alone, so that the CPU has it.
-            unsafe { run(luma, blue, red, out) }
+    pub(super) fn convert_in_place(_cpu: Avx2, luma: &mut [u8], blue: &mut [u8], red: &mut [u8]) {
+        #[target_feature(enable = "avx2")]
+        fn run(luma: &mut [u8], blue: &mut [u8], red: &mut [u8]) {
+            each_in_place(luma, blue, red, |luma, blue, red| pixels(luma, blue, red));
         }
-
-        pub(super) fn convert_in_place(self, luma: &mut [u8], blue: &mut [u8], red: &mut [u8]) {
-            #[target_feature(enable = "avx2")]
-            fn run(luma: &mut [u8], blue: &mut [u8], red: &mut [u8]) {
-                each_in_place(luma, blue, red, |luma, blue, red| pixels(luma, blue, red));
-            }
-            // SAFETY: a value of `Avx2` was made by `detect` alone, so that the CPU has it.
-            unsafe { run(luma, blue, red) }
-        }
+        // SAFETY: a value of `Avx2` exists only where the CPU has it.
+        unsafe { run(luma, blue, red) }
     }
 
     #[inline]

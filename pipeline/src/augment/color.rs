@@ -1,33 +1,62 @@
 //! Colour operations as Pillow's `ImageEnhance` computes them: blends in `f32`, cut off to 8 bits after each one.
+//!
+//! Operations that follow each other share sweeps over the image: a block of it goes through all of them before the next
+//! one does. Only contrast must know the whole image first.
 
-use multiversion::multiversion;
+use crate::cpu::{Cpu, versions};
 
-use super::planes::Planes;
+use super::{edit::Edit, hue, planes::Planes};
 
-/// Blends with black.
-pub(crate) fn brightness(image: &mut Planes, factor: f32) {
-    blend_with(&mut image.pixels, 0, factor);
+/// Pixels of a block: its three planes stay in the nearest cache.
+const BLOCK: usize = 2048;
+
+/// Does `edits`, all of which are operations on colours, one after the other.
+pub(crate) fn adjust(cpu: Cpu, image: &mut Planes, edits: &[Edit]) {
+    let mut contrast = None;
+    for edits in edits.split_inclusive(|edit| matches!(edit, Edit::Contrast(_))) {
+        if let [edits @ .., Edit::Contrast(factor)] = edits {
+            let sum = sweep::<true>(cpu, image, contrast, edits);
+            let mean = sum as f64 / (image.width * image.height) as f64;
+            contrast = Some(Blend { other: (mean + 0.5) as u8, factor: *factor });
+        } else {
+            sweep::<false>(cpu, image, contrast.take(), edits);
+        }
+    }
+    if contrast.is_some() {
+        sweep::<false>(cpu, image, contrast, &[]);
+    }
 }
 
-/// Blends with the mean gray of the image.
-pub(crate) fn contrast(image: &mut Planes, factor: f32) {
-    let [red, green, blue] = image.rgb_mut();
-    let mean = sum_of_grays(red, green, blue) as f64 / red.len() as f64;
-    blend_with(&mut image.pixels, (mean + 0.5) as u8, factor);
+/// A blend of all values with one.
+#[derive(Debug, Clone, Copy)]
+struct Blend {
+    other: u8,
+    factor: f32,
 }
 
-/// Blends each pixel with its gray.
-pub(crate) fn saturation(image: &mut Planes, factor: f32) {
+/// Does the blend of a contrast whose mean is known by now, and then `edits`; gives the sum of all grays if `SUM`.
+fn sweep<const SUM: bool>(cpu: Cpu, image: &mut Planes, contrast: Option<Blend>, edits: &[Edit]) -> u64 {
+    let mut sum = 0;
     let [red, green, blue] = image.rgb_mut();
-    blend_with_grays(red, green, blue, factor);
-}
-
-/// Replaces each pixel by its gray.
-pub(crate) fn grayscale(image: &mut Planes) {
-    let [red, green, blue] = image.rgb_mut();
-    gray_into_red(red, green, blue);
-    green.copy_from_slice(red);
-    blue.copy_from_slice(red);
+    for ((red, green), blue) in red.chunks_mut(BLOCK).zip(green.chunks_mut(BLOCK)).zip(blue.chunks_mut(BLOCK))
+    {
+        if let Some(contrast) = contrast {
+            blend(cpu, red, green, blue, contrast);
+        }
+        for edit in edits {
+            match *edit {
+                Edit::Brightness(factor) => blend(cpu, red, green, blue, Blend { other: 0, factor }),
+                Edit::Saturation(factor) => blend_with_grays(cpu, red, green, blue, factor),
+                Edit::Hue(turns) => hue::shift(cpu, red, green, blue, hue::steps(turns)),
+                Edit::Grayscale => grayscale(cpu, red, green, blue),
+                _ => unreachable!("the rest moves pixels, or must know the whole image"),
+            }
+        }
+        if SUM {
+            sum += u64::from(sum_of_grays(cpu, red, green, blue));
+        }
+    }
+    sum
 }
 
 /// Luma of ITU-R 601, in 16-bit fixed point.
@@ -38,7 +67,7 @@ fn gray(red: u8, green: u8, blue: u8) -> u8 {
 
 /// `factor` of the value and the rest of `other`; beyond 1 it moves away from `other`.
 #[inline(always)]
-fn blend(value: u8, other: u8, factor: f32) -> u8 {
+fn mix(value: u8, other: u8, factor: f32) -> u8 {
     let (value, other) = (f32::from(value), f32::from(other));
     whole((other + factor * (value - other)).clamp(0.0, 255.0))
 }
@@ -50,34 +79,31 @@ fn whole(value: f32) -> u8 {
     (value.floor() + 8_388_608.0).to_bits() as u8
 }
 
-#[multiversion(targets("x86_64+avx512f+avx512bw+avx512dq+avx512vl", "x86_64+avx2"))]
-fn blend_with(pixels: &mut [u8], other: u8, factor: f32) {
-    for value in pixels {
-        *value = blend(*value, other, factor);
+versions! {
+    fn blend(red: &mut [u8], green: &mut [u8], blue: &mut [u8], with: Blend) {
+        for values in [red, green, blue] {
+            for value in values {
+                *value = mix(*value, with.other, with.factor);
+            }
+        }
     }
-}
 
-#[multiversion(targets("x86_64+avx512f+avx512bw+avx512dq+avx512vl", "x86_64+avx2"))]
-fn blend_with_grays(red: &mut [u8], green: &mut [u8], blue: &mut [u8], factor: f32) {
-    for ((r, g), b) in red.iter_mut().zip(green).zip(blue) {
-        let gray = gray(*r, *g, *b);
-        (*r, *g, *b) = (blend(*r, gray, factor), blend(*g, gray, factor), blend(*b, gray, factor));
+    fn blend_with_grays(red: &mut [u8], green: &mut [u8], blue: &mut [u8], factor: f32) {
+        for ((r, g), b) in red.iter_mut().zip(green).zip(blue) {
+            let gray = gray(*r, *g, *b);
+            (*r, *g, *b) = (mix(*r, gray, factor), mix(*g, gray, factor), mix(*b, gray, factor));
+        }
     }
-}
 
-#[multiversion(targets("x86_64+avx512f+avx512bw+avx512dq+avx512vl", "x86_64+avx2"))]
-fn gray_into_red(red: &mut [u8], green: &[u8], blue: &[u8]) {
-    for ((r, &g), &b) in red.iter_mut().zip(green).zip(blue) {
-        *r = gray(*r, g, b);
+    fn grayscale(red: &mut [u8], green: &mut [u8], blue: &mut [u8]) {
+        for ((r, g), b) in red.iter_mut().zip(green).zip(blue) {
+            let gray = gray(*r, *g, *b);
+            (*r, *g, *b) = (gray, gray, gray);
+        }
     }
-}
 
-#[multiversion(targets("x86_64+avx512f+avx512bw+avx512dq+avx512vl", "x86_64+avx2"))]
-fn sum_of_grays(red: &[u8], green: &[u8], blue: &[u8]) -> u64 {
-    let rows = red.chunks(1 << 16).zip(green.chunks(1 << 16)).zip(blue.chunks(1 << 16));
-    rows.map(|((red, green), blue)| {
-        let pixels = red.iter().zip(green).zip(blue);
-        u64::from(pixels.map(|((&r, &g), &b)| u32::from(gray(r, g, b))).sum::<u32>())
-    })
-    .sum()
+    /// Of a block, for which 32 bits are enough.
+    fn sum_of_grays(red: &[u8], green: &[u8], blue: &[u8]) -> u32 {
+        red.iter().zip(green).zip(blue).map(|((&r, &g), &b)| u32::from(gray(r, g, b))).sum()
+    }
 }

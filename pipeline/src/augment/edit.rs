@@ -2,9 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Rgb, pixels::Pixels};
+use crate::{Cpu, Rgb, pixels::Pixels};
 
-use super::{color, geometry, hue, planes::Planes, resize::Resizer};
+use super::{color, geometry, planes::Planes, resize::Resizer};
 
 /// A rectangle of an image, in pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,6 +62,18 @@ impl Edit {
         let crop = Crop { top: 0, left: 0, height: image.height, width: image.width };
         Self::ResizedCrop { crop, width, height }
     }
+
+    /// Whether it changes colours and nothing else.
+    fn is_colour(&self) -> bool {
+        match self {
+            Self::Flip | Self::Translate { .. } | Self::Crop(_) | Self::ResizedCrop { .. } => false,
+            Self::Brightness(_)
+            | Self::Contrast(_)
+            | Self::Saturation(_)
+            | Self::Hue(_)
+            | Self::Grayscale => true,
+        }
+    }
 }
 
 /// Carries out edits one after the other.
@@ -79,6 +91,7 @@ pub fn resize(image: &Rgb, width: u32, height: u32) -> Rgb {
 /// Carries out edits, keeping its memory.
 #[derive(Debug, Default)]
 pub struct Editor {
+    cpu: Cpu,
     resizer: Resizer,
     image: Planes,
     spare: Planes,
@@ -87,11 +100,17 @@ pub struct Editor {
 }
 
 impl Editor {
+    /// An editor that uses these instructions.
+    pub(crate) fn new(cpu: Cpu) -> Self {
+        Self { cpu, resizer: Resizer::new(cpu), pixels: Pixels::new(cpu), ..Self::default() }
+    }
+
     /// Carries out `edits` one after the other; the result goes into `edited`, whose memory is reused.
     pub fn edit(&mut self, image: &Rgb, edits: &[Edit], edited: &mut Rgb) {
+        let cpu = self.cpu;
         let mut pixels = std::mem::take(&mut self.pixels);
         pixels.load_rgb(image);
-        self.run(&pixels, false, edits).store_image(edited);
+        self.run(&pixels, false, edits).store_image(cpu, edited);
         self.pixels = pixels;
     }
 
@@ -108,13 +127,17 @@ impl Editor {
             self.image.load(image, mirrored);
             edits
         };
-        for edit in rest {
-            self.apply(*edit);
+        for edits in rest.chunk_by(|a, b| a.is_colour() && b.is_colour()) {
+            if edits[0].is_colour() {
+                color::adjust(self.cpu, &mut self.image, edits);
+            } else {
+                self.move_pixels(edits[0]);
+            }
         }
         &self.image
     }
 
-    fn apply(&mut self, edit: Edit) {
+    fn move_pixels(&mut self, edit: Edit) {
         let image = &mut self.image;
         match edit {
             Edit::Flip => geometry::mirror(image),
@@ -127,16 +150,16 @@ impl Editor {
                 std::mem::swap(image, &mut self.spare);
             }
             Edit::ResizedCrop { crop, width, height } => {
-                image.store_image(&mut self.interleaved);
+                image.store_image(self.cpu, &mut self.interleaved);
                 self.pixels.load_rgb(&self.interleaved);
                 image.reshape(width as usize, height as usize);
                 self.resizer.resize(&self.pixels, false, crop, image);
             }
-            Edit::Brightness(factor) => color::brightness(image, factor),
-            Edit::Contrast(factor) => color::contrast(image, factor),
-            Edit::Saturation(factor) => color::saturation(image, factor),
-            Edit::Hue(turns) => hue::shift_hue(image, turns),
-            Edit::Grayscale => color::grayscale(image),
+            Edit::Brightness(_)
+            | Edit::Contrast(_)
+            | Edit::Saturation(_)
+            | Edit::Hue(_)
+            | Edit::Grayscale => unreachable!("colours are adjusted together"),
         }
     }
 }

@@ -3,20 +3,20 @@
 //! Pillow mixes `f32` and `f64`; here all is `f32`, and each formula such that it rounds to the same 8 bits. Tests go
 //! through all arguments of each, and through all colours.
 
-use super::planes::Planes;
+use crate::cpu::versions;
 
-/// Turns the hue by `turns` of the colour circle, −½ to ½.
-pub(crate) fn shift_hue(image: &mut Planes, turns: f64) {
-    let steps = (turns * 255.0) as i32 & 255;
-    let [red, green, blue] = image.rgb_mut();
-    shift(red, green, blue, steps);
+/// Turns of the colour circle, −½ to ½, as steps of the 8-bit hue.
+pub(crate) fn steps(turns: f64) -> i32 {
+    (turns * 255.0) as i32 & 255
 }
 
-#[multiversion::multiversion(targets("x86_64+avx512f+avx512bw+avx512dq+avx512vl", "x86_64+avx2"))]
-fn shift(red: &mut [u8], green: &mut [u8], blue: &mut [u8], steps: i32) {
-    for ((r, g), b) in red.iter_mut().zip(green).zip(blue) {
-        let (hue, saturation, value) = to_hsv(*r, *g, *b);
-        (*r, *g, *b) = to_rgb((hue + steps) & 255, saturation, value);
+versions! {
+    /// Turns the hue by so many steps.
+    pub(crate) fn shift(red: &mut [u8], green: &mut [u8], blue: &mut [u8], steps: i32) {
+        for ((r, g), b) in red.iter_mut().zip(green).zip(blue) {
+            let (hue, saturation, value) = to_hsv(*r, *g, *b);
+            (*r, *g, *b) = to_rgb((hue + steps) & 255, saturation, value);
+        }
     }
 }
 
@@ -92,6 +92,7 @@ fn whole(value: f32) -> i32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Cpu;
 
     /// The conversion in the words of `conventions` in the fixtures.
     fn reference(r: u8, g: u8, b: u8, steps: i32) -> (u8, u8, u8) {
@@ -172,16 +173,14 @@ mod tests {
 
     #[test]
     fn every_colour_turns_as_in_pillow() {
-        let mut slice = Planes::default();
-        slice.reshape(256, 256);
+        let (mut r, mut g, mut b) = (vec![0; 1 << 16], vec![0; 1 << 16], vec![0; 1 << 16]);
         for steps in [0, 25, 231] {
             for red in 0..=255u8 {
-                let [r, g, b] = slice.rgb_mut();
                 r.fill(red);
                 for i in 0..1 << 16 {
                     (g[i], b[i]) = ((i >> 8) as u8, i as u8);
                 }
-                shift(r, g, b, steps);
+                shift(Cpu::default(), &mut r, &mut g, &mut b, steps);
                 for i in 0..1 << 16 {
                     let expected = reference(red, (i >> 8) as u8, i as u8, steps);
                     assert_eq!((r[i], g[i], b[i]), expected, "{red} {} {} by {steps}", i >> 8, i & 255);

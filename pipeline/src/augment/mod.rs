@@ -24,15 +24,16 @@ pub use edit::{Crop, Edit, Editor, edit, resize};
 pub use plan::Plan;
 pub use recipe::{Normalization, Op, Preset, Recipe};
 
-use crate::{Result, Rgb, pixels::Pixels};
+use crate::{Cpu, Result, Rgb, pixels::Pixels};
 pub(crate) use plan::Need;
 
 /// Renders the views of images by one recipe, keeping its memory.
 #[derive(Debug)]
 pub struct Augmenter {
+    cpu: Cpu,
     recipe: Recipe,
     plan: Plan,
-    editor: edit::Editor,
+    editor: Editor,
     pixels: Pixels,
     shared: Rgb,
 }
@@ -40,11 +41,17 @@ pub struct Augmenter {
 impl Augmenter {
     /// An augmenter for this recipe.
     pub fn new(recipe: Recipe) -> Self {
+        Self::on(Cpu::default(), recipe)
+    }
+
+    /// An augmenter that uses these instructions.
+    pub fn on(cpu: Cpu, recipe: Recipe) -> Self {
         Self {
+            cpu,
             recipe,
             plan: Plan::default(),
-            editor: edit::Editor::default(),
-            pixels: Pixels::default(),
+            editor: Editor::new(cpu),
+            pixels: Pixels::new(cpu),
             shared: Rgb::default(),
         }
     }
@@ -78,18 +85,18 @@ impl Augmenter {
         assert_eq!(views.len(), self.recipe.bytes(), "`views` holds all views of the recipe");
         let is_mirrored = self.plan.shared == [Edit::Flip];
         if !is_mirrored && !self.plan.shared.is_empty() {
-            self.editor.run(image, false, &self.plan.shared).store_image(&mut self.shared);
+            self.editor.run(image, false, &self.plan.shared).store_image(self.cpu, &mut self.shared);
             self.pixels.load_rgb(&self.shared);
-            return render(&mut self.editor, &self.plan, &self.pixels, false, views);
+            return render(self.cpu, &mut self.editor, &self.plan, &self.pixels, false, views);
         }
-        render(&mut self.editor, &self.plan, image, is_mirrored, views);
+        render(self.cpu, &mut self.editor, &self.plan, image, is_mirrored, views);
     }
 }
 
 /// Renders the views of an image to which all that they share has been done.
-fn render(editor: &mut Editor, plan: &Plan, image: &Pixels, is_mirrored: bool, views: &mut [u8]) {
+fn render(cpu: Cpu, editor: &mut Editor, plan: &Plan, image: &Pixels, is_mirrored: bool, views: &mut [u8]) {
     let bytes = views.len() / plan.views.len();
     for (edits, view) in plan.views.iter().zip(views.chunks_exact_mut(bytes)) {
-        editor.run(image, is_mirrored, edits).store(view);
+        editor.run(image, is_mirrored, edits).store(cpu, view);
     }
 }

@@ -1,6 +1,10 @@
 //! The image type that operations work on.
 
-use crate::{Rgb, pixels::Pixels};
+use crate::{
+    Rgb,
+    cpu::{Cpu, versions},
+    pixels::Pixels,
+};
 
 /// An image whose colours lie in three planes, one after the other, so that arithmetic runs over plain rows.
 #[derive(Debug, Clone, Default)]
@@ -50,30 +54,32 @@ impl Planes {
     }
 
     /// Writes the image interleaved.
-    pub(crate) fn store_image(&self, image: &mut Rgb) {
+    pub(crate) fn store_image(&self, cpu: Cpu, image: &mut Rgb) {
         image.reshape(self.width as u32, self.height as u32);
-        self.store(&mut image.pixels);
+        self.store(cpu, &mut image.pixels);
     }
 
     /// Writes the pixels interleaved.
-    pub(crate) fn store(&self, pixels: &mut [u8]) {
+    pub(crate) fn store(&self, cpu: Cpu, pixels: &mut [u8]) {
         let (red, rest) = self.pixels.split_at(self.width * self.height);
         let (green, blue) = rest.split_at(self.width * self.height);
-        interleave(red, green, blue, pixels);
+        interleave(cpu, red, green, blue, pixels);
     }
 }
 
-#[multiversion::multiversion(targets("x86_64+avx512f+avx512bw+avx512dq+avx512vl", "x86_64+avx2"))]
-fn interleave(red: &[u8], green: &[u8], blue: &[u8], pixels: &mut [u8]) {
-    for (((pixel, &r), &g), &b) in pixels.as_chunks_mut::<3>().0.iter_mut().zip(red).zip(green).zip(blue) {
-        *pixel = [r, g, b];
+versions! {
+    fn interleave(red: &[u8], green: &[u8], blue: &[u8], pixels: &mut [u8]) {
+        for (((pixel, &r), &g), &b) in pixels.as_chunks_mut::<3>().0.iter_mut().zip(red).zip(green).zip(blue) {
+            *pixel = [r, g, b];
+        }
     }
 }
 
-/// Interleaved colours apart.
-#[multiversion::multiversion(targets("x86_64+avx512f+avx512bw+avx512dq+avx512vl", "x86_64+avx2"))]
-pub(crate) fn part(pixels: &[u8], red: &mut [u8], green: &mut [u8], blue: &mut [u8]) {
-    for (((&[r, g, b], red), green), blue) in pixels.as_chunks().0.iter().zip(red).zip(green).zip(blue) {
-        (*red, *green, *blue) = (r, g, b);
+versions! {
+    /// Interleaved colours apart.
+    pub(crate) fn part(pixels: &[u8], red: &mut [u8], green: &mut [u8], blue: &mut [u8]) {
+        for (((&[r, g, b], red), green), blue) in pixels.as_chunks().0.iter().zip(red).zip(green).zip(blue) {
+            (*red, *green, *blue) = (r, g, b);
+        }
     }
 }

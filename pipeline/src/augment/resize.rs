@@ -4,6 +4,7 @@
 //! rows lie side by side for the vertical pass, which is the same sum.
 
 use crate::{
+    Cpu,
     pixels::{Colours, Pixels},
     ycc,
 };
@@ -20,6 +21,7 @@ use super::{
 /// Resizes, keeping its memory.
 #[derive(Debug, Default)]
 pub(crate) struct Resizer {
+    cpu: Cpu,
     horizontal: Axis,
     vertical: Axis,
     columns: Taps,
@@ -33,6 +35,11 @@ pub(crate) struct Resizer {
 }
 
 impl Resizer {
+    /// A resizer that uses these instructions.
+    pub(crate) fn new(cpu: Cpu) -> Self {
+        Self { cpu, ..Self::default() }
+    }
+
     /// Cuts `crop` out of the image and resizes it to the size of `out`; pixels outside the crop play no part.
     ///
     /// With `mirrored`, the crop is one of the mirrored image.
@@ -64,7 +71,7 @@ impl Resizer {
                     self.plane::<false>(image, number, rows.clone(), out);
                 }
                 let [luma, blue, red] = out.rgb_mut();
-                ycc::convert_in_place(luma, blue, red);
+                ycc::convert_in_place(self.cpu, luma, blue, red);
             }
         }
     }
@@ -110,11 +117,11 @@ impl Resizer {
         let pitch = lanes.next_multiple_of(2 * PAIRS);
         self.narrow.resize(width.next_multiple_of(ROWS) * pitch, 0);
         let lines = Lines { bytes: image.rows(number, rows.start), pitch: image.pitch(number), lanes };
-        weigh::<EXACT>(lines, &self.columns, &mut self.narrow, pitch);
+        weigh::<EXACT>(self.cpu, lines, &self.columns, &mut self.narrow, pitch);
         let out_pitch = 2 * width.next_multiple_of(LANES);
         self.turned.resize(pitch / 2 * out_pitch, 0);
-        transpose(&self.narrow, pitch, pitch / 2, &mut self.turned, out_pitch);
+        transpose(self.cpu, &self.narrow, pitch, pitch / 2, &mut self.turned, out_pitch);
         let lines = Lines { bytes: &self.turned, pitch: out_pitch, lanes: width };
-        weigh::<EXACT>(lines, &self.rows, out, width);
+        weigh::<EXACT>(self.cpu, lines, &self.rows, out, width);
     }
 }

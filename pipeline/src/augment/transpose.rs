@@ -1,29 +1,32 @@
 //! Pairs of bytes of rows ↔ pairs of bytes of columns.
 
+use crate::cpu::versions;
+
 /// Pairs of a row that are turned at once; rows are padded to a multiple of it.
 pub(crate) const PAIRS: usize = 16;
 /// Rows that are turned at once; there is room for a multiple of it.
 pub(crate) const ROWS: usize = 4;
 
-/// Turns rows of byte pairs into columns of byte pairs: pair `p` of row `r` becomes pair `r` of column `p`.
-///
-/// Rows lie `pitch` bytes apart, and columns `out_pitch`. Both counts are rounded up to full blocks, for which there must
-/// be room.
-#[multiversion::multiversion(targets("x86_64+avx512f+avx512bw+avx512dq+avx512vl", "x86_64+avx2"))]
-pub(crate) fn transpose(rows: &[u8], pitch: usize, pairs: usize, out: &mut [u8], out_pitch: usize) {
-    for (block, rows) in rows.chunks_exact(ROWS * pitch).enumerate() {
-        let (a, rest) = rows.split_at(pitch);
-        let (b, rest) = rest.split_at(pitch);
-        let (c, d) = rest.split_at(pitch);
-        for (group, out) in out.chunks_mut(PAIRS * out_pitch).take(pairs.div_ceil(PAIRS)).enumerate() {
-            let at = 2 * PAIRS * group;
-            let mut words = [load(&a[at..]), load(&b[at..]), load(&c[at..]), load(&d[at..])];
-            swap::<1>(&mut words, 16, 0x0000_FFFF_0000_FFFF);
-            swap::<2>(&mut words, 32, 0x0000_0000_FFFF_FFFF);
-            for word in 0..PAIRS / 4 {
-                for (i, words) in words.iter().enumerate() {
-                    let at = (4 * word + i) * out_pitch + 2 * ROWS * block;
-                    out[at..at + 8].copy_from_slice(&words[word].to_le_bytes());
+versions! {
+    /// Turns rows of byte pairs into columns of byte pairs: pair `p` of row `r` becomes pair `r` of column `p`.
+    ///
+    /// Rows lie `pitch` bytes apart, and columns `out_pitch`. Both counts are rounded up to full blocks, for which there must
+    /// be room.
+    pub(crate) fn transpose(rows: &[u8], pitch: usize, pairs: usize, out: &mut [u8], out_pitch: usize) {
+        for (block, rows) in rows.chunks_exact(ROWS * pitch).enumerate() {
+            let (a, rest) = rows.split_at(pitch);
+            let (b, rest) = rest.split_at(pitch);
+            let (c, d) = rest.split_at(pitch);
+            for (group, out) in out.chunks_mut(PAIRS * out_pitch).take(pairs.div_ceil(PAIRS)).enumerate() {
+                let at = 2 * PAIRS * group;
+                let mut words = [load(&a[at..]), load(&b[at..]), load(&c[at..]), load(&d[at..])];
+                swap::<1>(&mut words, 16, 0x0000_FFFF_0000_FFFF);
+                swap::<2>(&mut words, 32, 0x0000_0000_FFFF_FFFF);
+                for word in 0..PAIRS / 4 {
+                    for (i, words) in words.iter().enumerate() {
+                        let at = (4 * word + i) * out_pitch + 2 * ROWS * block;
+                        out[at..at + 8].copy_from_slice(&words[word].to_le_bytes());
+                    }
                 }
             }
         }
@@ -58,17 +61,18 @@ fn swap<const SPAN: usize>(words: &mut [[u64; PAIRS / 4]; ROWS], bits: u32, mask
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Cpu;
 
     #[test]
     fn pairs_of_rows_become_pairs_of_columns() {
         let (pitch, out_pitch) = (2 * 2 * PAIRS, 2 * 3 * ROWS);
         let rows: Vec<u8> = (0..3 * ROWS * pitch).map(|at| (at * 7 % 251) as u8).collect();
-        let mut out = vec![0; 2 * PAIRS * out_pitch];
-        transpose(&rows, pitch, PAIRS + 1, &mut out, out_pitch);
-        for row in 0..3 * ROWS {
-            for pair in 0..2 * PAIRS {
+        for cpu in Cpu::available() {
+            let mut out = vec![0; 2 * PAIRS * out_pitch];
+            transpose(cpu, &rows, pitch, PAIRS + 1, &mut out, out_pitch);
+            for (row, pair) in (0..3 * ROWS).flat_map(|row| (0..2 * PAIRS).map(move |pair| (row, pair))) {
                 let (from, to) = (row * pitch + 2 * pair, pair * out_pitch + 2 * row);
-                assert_eq!(rows[from..from + 2], out[to..to + 2], "row {row}, pair {pair}");
+                assert_eq!(rows[from..from + 2], out[to..to + 2], "{cpu}, row {row}, pair {pair}");
             }
         }
     }

@@ -4,6 +4,8 @@
 //! both next to each other, because CPUs multiply and add 16-bit numbers in pairs. Weights of 22 bits behind the point, as
 //! Pillow has them, are more than 16 bits hold: their upper and their lower bits are summed apart, which is exact.
 
+use crate::Cpu;
+
 use super::axis::PRECISION;
 
 /// Lanes that are summed side by side.
@@ -106,14 +108,14 @@ pub(crate) struct Lines<'a> {
 }
 
 /// Writes the sums for all output lines, `pitch` bytes from one to the next; `EXACT` says how the taps were pushed.
-pub(crate) fn weigh<const EXACT: bool>(lines: Lines, taps: &Taps, out: &mut [u8], pitch: usize) {
-    #[cfg(target_arch = "x86_64")]
-    if let Some(cpu) = x86::Avx512::detect() {
-        return cpu.weigh::<EXACT>(lines, taps, out, pitch);
-    } else if let Some(cpu) = x86::Avx2::detect() {
-        return cpu.weigh::<EXACT>(lines, taps, out, pitch);
+pub(crate) fn weigh<const EXACT: bool>(cpu: Cpu, lines: Lines, taps: &Taps, out: &mut [u8], pitch: usize) {
+    match cpu {
+        Cpu::Portable => each_block(lines, taps, out, pitch, portable::<EXACT>),
+        #[cfg(target_arch = "x86_64")]
+        Cpu::Avx2(cpu) => x86::avx2::weigh::<EXACT>(cpu, lines, taps, out, pitch),
+        #[cfg(target_arch = "x86_64")]
+        Cpu::Avx512(cpu) => x86::avx512::weigh::<EXACT>(cpu, lines, taps, out, pitch),
     }
-    each_block(lines, taps, out, pitch, portable::<EXACT>);
 }
 
 /// Calls `sum` for each output line and each block of lanes.
@@ -165,7 +167,6 @@ fn portable<const EXACT: bool>(bytes: &[u8], pitch: usize, pairs: &[Pair]) -> [u
 #[cfg(target_arch = "x86_64")]
 mod x86 {
     #![expect(unsafe_code, reason = "vector instructions, and loads into registers")]
-    #![expect(clippy::unused_self, reason = "a value is the proof that the CPU can")]
     #![cfg_attr(
         not(test),
         expect(clippy::wildcard_imports, reason = "intrinsics, whose names say where they are from")
@@ -174,58 +175,7 @@ mod x86 {
     use std::arch::x86_64::*;
 
     use super::{LANES, LOWER, Lines, PRECISION, Pair, ROUNDED, Taps, each_block};
-
-    /// Exists only where the CPU has AVX2.
-    #[derive(Debug, Clone, Copy)]
-    pub(super) struct Avx2(());
-
-    /// Exists only where the CPU has AVX-512 F and BW.
-    #[derive(Debug, Clone, Copy)]
-    pub(super) struct Avx512(());
-
-    impl Avx2 {
-        pub(super) fn detect() -> Option<Self> {
-            is_x86_feature_detected!("avx2").then_some(Self(()))
-        }
-
-        pub(super) fn weigh<const EXACT: bool>(
-            self,
-            lines: Lines,
-            taps: &Taps,
-            out: &mut [u8],
-            pitch: usize,
-        ) {
-            #[target_feature(enable = "avx2")]
-            fn run<const EXACT: bool>(lines: Lines, taps: &Taps, out: &mut [u8], pitch: usize) {
-                each_block(lines, taps, out, pitch, |bytes, pitch, pairs| avx2::<EXACT>(bytes, pitch, pairs));
-            }
-            // SAFETY: a value of `Avx2` was made by `detect` alone, so that the CPU has it.
-            unsafe { run::<EXACT>(lines, taps, out, pitch) }
-        }
-    }
-
-    impl Avx512 {
-        pub(super) fn detect() -> Option<Self> {
-            (is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512bw")).then_some(Self(()))
-        }
-
-        pub(super) fn weigh<const EXACT: bool>(
-            self,
-            lines: Lines,
-            taps: &Taps,
-            out: &mut [u8],
-            pitch: usize,
-        ) {
-            #[target_feature(enable = "avx2,avx512f,avx512bw")]
-            fn run<const EXACT: bool>(lines: Lines, taps: &Taps, out: &mut [u8], pitch: usize) {
-                each_block(lines, taps, out, pitch, |bytes, pitch, pairs| {
-                    avx512::<EXACT>(bytes, pitch, pairs)
-                });
-            }
-            // SAFETY: a value of `Avx512` was made by `detect` alone, so that the CPU has both.
-            unsafe { run::<EXACT>(lines, taps, out, pitch) }
-        }
-    }
+    use crate::cpu::{Avx2, Avx512};
 
     /// Two weights as the number that is copied to all places of a register.
     #[inline(always)]
@@ -233,33 +183,106 @@ mod x86 {
         i32::from(first) & 0xFFFF | i32::from(second) << 16
     }
 
-    #[inline]
-    #[target_feature(enable = "avx2")]
-    fn avx2<const EXACT: bool>(bytes: &[u8], pitch: usize, pairs: &[Pair]) -> [u8; LANES] {
-        let (mut upper, mut lower) = ([_mm256_setzero_si256(); 4], [_mm256_setzero_si256(); 4]);
-        for (number, pair) in pairs.iter().enumerate() {
-            let line: &[u8; 2 * LANES] = bytes[number * pitch..].first_chunk().expect("lanes may be read");
-            let weights = [_mm256_set1_epi32(word(pair.upper)), _mm256_set1_epi32(word(pair.lower))];
-            for (i, bytes) in line.as_chunks::<16>().0.iter().enumerate() {
-                // SAFETY: 16 bytes are loaded from an array of 16, which needs no alignment.
-                let pixels = _mm256_cvtepu8_epi16(unsafe { _mm_loadu_si128(bytes.as_ptr().cast()) });
-                upper[i] = _mm256_add_epi32(upper[i], _mm256_madd_epi16(pixels, weights[0]));
-                if EXACT {
-                    lower[i] = _mm256_add_epi32(lower[i], _mm256_madd_epi16(pixels, weights[1]));
+    /// Defines the sums over one kind of register: `$count` of them hold the sums of all lanes as 32-bit numbers.
+    macro_rules! sums {
+        (
+            $name:ident, $cpu:ty, $features:literal, $count:literal, $bytes:literal,
+            $load:ident, $widen:ident, $zero:ident, $set1:ident, $add:ident, $dot:ident,
+            $left:ident, $right:ident, $shift:ty, $pack:ident
+        ) => {
+            pub(super) mod $name {
+                use super::*;
+
+                pub(in super::super) fn weigh<const EXACT: bool>(
+                    _cpu: $cpu,
+                    lines: Lines,
+                    taps: &Taps,
+                    out: &mut [u8],
+                    pitch: usize,
+                ) {
+                    #[target_feature(enable = $features)]
+                    fn run<const EXACT: bool>(lines: Lines, taps: &Taps, out: &mut [u8], pitch: usize) {
+                        each_block(lines, taps, out, pitch, |bytes, pitch, pairs| {
+                            sums::<EXACT>(bytes, pitch, pairs)
+                        });
+                    }
+                    // SAFETY: a value of the CPU's type exists only where it has the features.
+                    unsafe { run::<EXACT>(lines, taps, out, pitch) }
+                }
+
+                #[inline]
+                #[target_feature(enable = $features)]
+                fn sums<const EXACT: bool>(bytes: &[u8], pitch: usize, pairs: &[Pair]) -> [u8; LANES] {
+                    let (mut upper, mut lower) = ([$zero(); $count], [$zero(); $count]);
+                    for (number, pair) in pairs.iter().enumerate() {
+                        let line: &[u8; 2 * LANES] =
+                            bytes[number * pitch..].first_chunk().expect("lanes may be read");
+                        let weights = [$set1(word(pair.upper)), $set1(word(pair.lower))];
+                        for (i, bytes) in line.as_chunks::<$bytes>().0.iter().enumerate() {
+                            // SAFETY: the array is as long as what is loaded, which needs no alignment.
+                            let pixels = $widen(unsafe { $load(bytes.as_ptr().cast()) });
+                            upper[i] = $add(upper[i], $dot(pixels, weights[0]));
+                            if EXACT {
+                                lower[i] = $add(lower[i], $dot(pixels, weights[1]));
+                            }
+                        }
+                    }
+                    let mut sums = [$zero(); $count];
+                    for i in 0..$count {
+                        sums[i] = if EXACT {
+                            let sum = $add($left::<{ LOWER as $shift }>(upper[i]), lower[i]);
+                            $right::<{ PRECISION as $shift }>($add(sum, $set1(1 << (PRECISION - 1))))
+                        } else {
+                            $right::<{ ROUNDED as $shift }>($add(upper[i], $set1(1 << (ROUNDED - 1))))
+                        };
+                    }
+                    $pack(sums)
                 }
             }
-        }
-        let mut sums = [_mm256_setzero_si256(); 4];
-        for i in 0..4 {
-            sums[i] = if EXACT {
-                let sum = _mm256_add_epi32(_mm256_slli_epi32::<{ LOWER as i32 }>(upper[i]), lower[i]);
-                let sum = _mm256_add_epi32(sum, _mm256_set1_epi32(1 << (PRECISION - 1)));
-                _mm256_srai_epi32::<{ PRECISION as i32 }>(sum)
-            } else {
-                let sum = _mm256_add_epi32(upper[i], _mm256_set1_epi32(1 << (ROUNDED - 1)));
-                _mm256_srai_epi32::<{ ROUNDED as i32 }>(sum)
-            };
-        }
+        };
+    }
+
+    // The shift counts of AVX2's instructions are signed, those of AVX-512's are not.
+    sums!(
+        avx2,
+        Avx2,
+        "avx2",
+        4,
+        16,
+        _mm_loadu_si128,
+        _mm256_cvtepu8_epi16,
+        _mm256_setzero_si256,
+        _mm256_set1_epi32,
+        _mm256_add_epi32,
+        _mm256_madd_epi16,
+        _mm256_slli_epi32,
+        _mm256_srai_epi32,
+        i32,
+        pack4
+    );
+
+    sums!(
+        avx512,
+        Avx512,
+        "avx2,avx512f,avx512bw",
+        2,
+        32,
+        _mm256_loadu_si256,
+        _mm512_cvtepu8_epi16,
+        _mm512_setzero_si512,
+        _mm512_set1_epi32,
+        _mm512_add_epi32,
+        _mm512_madd_epi16,
+        _mm512_slli_epi32,
+        _mm512_srai_epi32,
+        u32,
+        pack2
+    );
+
+    /// Sums cut off to bytes.
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn pack4(sums: [__m256i; 4]) -> [u8; LANES] {
         // Packing works on each half of a register: fours of lanes come out in the order 0, 2, 4, 6, 1, 3, 5, 7.
         let words = [_mm256_packs_epi32(sums[0], sums[1]), _mm256_packs_epi32(sums[2], sums[3])];
         let order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
@@ -270,35 +293,15 @@ mod x86 {
         out
     }
 
+    /// Sums cut off to bytes.
     #[inline]
     #[target_feature(enable = "avx2,avx512f,avx512bw")]
-    fn avx512<const EXACT: bool>(bytes: &[u8], pitch: usize, pairs: &[Pair]) -> [u8; LANES] {
-        let (mut upper, mut lower) = ([_mm512_setzero_si512(); 2], [_mm512_setzero_si512(); 2]);
-        for (number, pair) in pairs.iter().enumerate() {
-            let line: &[u8; 2 * LANES] = bytes[number * pitch..].first_chunk().expect("lanes may be read");
-            let weights = [_mm512_set1_epi32(word(pair.upper)), _mm512_set1_epi32(word(pair.lower))];
-            for (i, bytes) in line.as_chunks::<32>().0.iter().enumerate() {
-                // SAFETY: 32 bytes are loaded from an array of 32, which needs no alignment.
-                let pixels = _mm512_cvtepu8_epi16(unsafe { _mm256_loadu_si256(bytes.as_ptr().cast()) });
-                upper[i] = _mm512_add_epi32(upper[i], _mm512_madd_epi16(pixels, weights[0]));
-                if EXACT {
-                    lower[i] = _mm512_add_epi32(lower[i], _mm512_madd_epi16(pixels, weights[1]));
-                }
-            }
-        }
+    fn pack2(sums: [__m512i; 2]) -> [u8; LANES] {
         let mut out = [0; LANES];
-        for i in 0..2 {
-            let sum = if EXACT {
-                let sum = _mm512_add_epi32(_mm512_slli_epi32::<LOWER>(upper[i]), lower[i]);
-                let sum = _mm512_add_epi32(sum, _mm512_set1_epi32(1 << (PRECISION - 1)));
-                _mm512_srai_epi32::<PRECISION>(sum)
-            } else {
-                let sum = _mm512_add_epi32(upper[i], _mm512_set1_epi32(1 << (ROUNDED - 1)));
-                _mm512_srai_epi32::<ROUNDED>(sum)
-            };
+        for (sum, out) in sums.into_iter().zip(out.as_chunks_mut::<16>().0) {
             let bytes = _mm512_cvtusepi32_epi8(_mm512_max_epi32(sum, _mm512_setzero_si512()));
-            // SAFETY: 16 bytes are stored into the 16 from place 16·i on of an array of 32, which needs no alignment.
-            unsafe { _mm_storeu_si128(out[16 * i..16 * i + 16].as_mut_ptr().cast(), bytes) };
+            // SAFETY: 16 bytes are stored into an array of 16, which needs no alignment.
+            unsafe { _mm_storeu_si128(out.as_mut_ptr().cast(), bytes) };
         }
         out
     }

@@ -1,7 +1,9 @@
 //! Who decodes: the memory, the tables of the last image, and the CPU's instructions.
 
+use crate::cpu::Cpu;
 #[cfg(target_arch = "x86_64")]
-use super::idct::{Avx2, Avx512};
+use crate::cpu::{Avx2, Avx512};
+
 use super::{
     Header, Planes, Refusal, Region, Result,
     bits::ScanBytes,
@@ -12,34 +14,10 @@ use super::{
     scan::Scan,
 };
 
-/// The instructions that a decoder uses. All give the same samples.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Cpu {
-    /// Those that every CPU has.
-    Portable,
-    /// AVX2 and BMI2.
-    Avx2,
-    /// AVX-512 F, BW, DQ and VL.
-    Avx512,
-}
-
-impl Cpu {
-    /// The kinds that this CPU has, the best one last.
-    pub fn available() -> Vec<Self> {
-        let mut kinds = vec![Self::Portable];
-        #[cfg(target_arch = "x86_64")]
-        {
-            kinds.extend(Avx2::detect().map(|_| Self::Avx2));
-            kinds.extend(Avx512::detect().map(|_| Self::Avx512));
-        }
-        kinds
-    }
-}
-
 /// Decodes regions of images one after the other, keeping its memory.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Decoder {
-    run: Run,
+    cpu: Cpu,
     scan: ScanBytes,
     planes: Planes,
     /// Tables rarely differ from one image to the next.
@@ -48,33 +26,10 @@ pub struct Decoder {
     quantization: [Quantization; 4],
 }
 
-/// The transform with the proof that it can run.
-#[derive(Debug, Clone, Copy)]
-enum Run {
-    Portable,
-    #[cfg(target_arch = "x86_64")]
-    Avx2(Avx2),
-    #[cfg(target_arch = "x86_64")]
-    Avx512(Avx512),
-}
-
-impl Default for Decoder {
-    fn default() -> Self {
-        Self::new(Cpu::Avx512)
-    }
-}
-
 impl Decoder {
-    /// A decoder that uses no better instructions than `cpu`, or the best below that this CPU has.
+    /// A decoder that uses these instructions.
     pub fn new(cpu: Cpu) -> Self {
-        Self {
-            run: Run::best(cpu),
-            scan: ScanBytes::default(),
-            planes: Planes::default(),
-            dc: Default::default(),
-            ac: Default::default(),
-            quantization: std::array::from_fn(|_| Quantization([0; 64])),
-        }
+        Self { cpu, ..Self::default() }
     }
 
     /// The samples that the pixels of `region` are made of, chroma's neighbours included.
@@ -105,8 +60,9 @@ impl Decoder {
             dc: table(&self.dc, components.map(|component| component.dc))?,
             ac: table(&self.ac, components.map(|component| component.ac))?,
         };
-        self.run.scan(&scan, &mut self.planes)?;
-        Ok(&self.planes)
+        let planes = &mut self.planes;
+        decode(self.cpu, &scan, planes)?;
+        Ok(planes)
     }
 
     fn load_tables(&mut self, header: &Header) -> Result<()> {
@@ -163,43 +119,27 @@ impl<T> Cached<T> {
     }
 }
 
-impl Run {
-    fn best(most: Cpu) -> Self {
+#[expect(unsafe_code, reason = "the decoder compiled for instructions that were found")]
+fn decode(cpu: Cpu, scan: &Scan, planes: &mut Planes) -> Result<()> {
+    match cpu {
+        Cpu::Portable => scan.run(Portable, planes),
+        // SAFETY: a value of `Avx2` exists only where the CPU has these features.
         #[cfg(target_arch = "x86_64")]
-        {
-            if let (Cpu::Avx512, Some(avx512)) = (most, Avx512::detect()) {
-                return Self::Avx512(avx512);
-            }
-            if let (Cpu::Avx512 | Cpu::Avx2, Some(avx2)) = (most, Avx2::detect()) {
-                return Self::Avx2(avx2);
-            }
-        }
-        let _ = most;
-        Self::Portable
-    }
-
-    #[expect(unsafe_code, reason = "the decoder compiled for instructions that were found")]
-    fn scan(self, scan: &Scan, planes: &mut Planes) -> Result<()> {
-        match self {
-            Self::Portable => scan.run(Portable, planes),
-            // SAFETY: a value of `Avx2` was made by `detect` alone, so that the CPU has these features.
-            #[cfg(target_arch = "x86_64")]
-            Self::Avx2(avx2) => unsafe { scan_avx2(scan, avx2, planes) },
-            // SAFETY: a value of `Avx512` was made by `detect` alone, so that the CPU has these features.
-            #[cfg(target_arch = "x86_64")]
-            Self::Avx512(avx512) => unsafe { scan_avx512(scan, avx512, planes) },
-        }
+        Cpu::Avx2(cpu) => unsafe { decode_avx2(scan, cpu, planes) },
+        // SAFETY: a value of `Avx512` exists only where the CPU has these features.
+        #[cfg(target_arch = "x86_64")]
+        Cpu::Avx512(cpu) => unsafe { decode_avx512(scan, cpu, planes) },
     }
 }
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,bmi1,bmi2")]
-fn scan_avx2(scan: &Scan, avx2: Avx2, planes: &mut Planes) -> Result<()> {
-    scan.run(avx2, planes)
+fn decode_avx2(scan: &Scan, cpu: Avx2, planes: &mut Planes) -> Result<()> {
+    scan.run(cpu, planes)
 }
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,bmi1,bmi2,avx512f,avx512bw,avx512dq,avx512vl")]
-fn scan_avx512(scan: &Scan, avx512: Avx512, planes: &mut Planes) -> Result<()> {
-    scan.run(avx512, planes)
+fn decode_avx512(scan: &Scan, cpu: Avx512, planes: &mut Planes) -> Result<()> {
+    scan.run(cpu, planes)
 }

@@ -28,7 +28,7 @@ mod idct;
 mod planes;
 mod scan;
 
-pub use decoder::{Cpu, Decoder};
+pub use decoder::Decoder;
 pub use header::{Header, Sampling};
 pub use planes::{Planes, Region};
 

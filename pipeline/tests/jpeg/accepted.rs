@@ -1,6 +1,9 @@
 //! What is accepted, and that its samples are those of libjpeg-turbo.
 
-use pipeline::jpeg::{Cpu, Decoder, Header, Region, Sampling};
+use pipeline::{
+    Cpu,
+    jpeg::{Decoder, Header, Region, Sampling},
+};
 
 use crate::{
     Random, SAMPLINGS, accept, encoded, find,

@@ -2,7 +2,10 @@
 
 use std::{cell::RefCell, ops::Range};
 
-use pipeline::jpeg::{Cpu, Decoder, Header, Planes, Region};
+use pipeline::{
+    Cpu,
+    jpeg::{Decoder, Header, Planes, Region},
+};
 use turbojpeg::{Decompressor, Subsamp, YuvImage};
 
 /// One decoder for each kind of CPU; the first one is the portable one.

@@ -10,8 +10,6 @@ mod portable;
 mod x86;
 
 pub(super) use portable::Portable;
-#[cfg(target_arch = "x86_64")]
-pub(super) use x86::{Avx2, Avx512};
 
 use super::{entropy::Block, scan::Place};
 
@@ -19,6 +17,12 @@ use super::{entropy::Block, scan::Place};
 #[derive(Debug, Clone)]
 #[repr(C, align(64))]
 pub(super) struct Quantization(pub(super) [i16; 64]);
+
+impl Default for Quantization {
+    fn default() -> Self {
+        Self([0; 64])
+    }
+}
 
 /// A way to compute the transform. A value is the proof that this CPU can.
 pub(super) trait Idct: Copy {

@@ -11,35 +11,9 @@
 
 use std::arch::x86_64::*;
 
+use crate::cpu::{Avx2, Avx512};
+
 use super::{Block, Idct, PAIRS, PASS_BITS, Place, Quantization, SHIFTS, portable};
-
-/// Two blocks at a time. A value exists only where the CPU has AVX2.
-#[derive(Debug, Clone, Copy)]
-pub(in crate::jpeg) struct Avx2(());
-
-/// Four blocks at a time. A value exists only where the CPU has AVX-512 F, BW, DQ and VL.
-#[derive(Debug, Clone, Copy)]
-pub(in crate::jpeg) struct Avx512(());
-
-impl Avx2 {
-    pub(in crate::jpeg) fn detect() -> Option<Self> {
-        (is_x86_feature_detected!("avx2")
-            && is_x86_feature_detected!("bmi1")
-            && is_x86_feature_detected!("bmi2"))
-        .then_some(Self(()))
-    }
-}
-
-impl Avx512 {
-    pub(in crate::jpeg) fn detect() -> Option<Self> {
-        (Avx2::detect().is_some()
-            && is_x86_feature_detected!("avx512f")
-            && is_x86_feature_detected!("avx512bw")
-            && is_x86_feature_detected!("avx512dq")
-            && is_x86_feature_detected!("avx512vl"))
-        .then_some(Self(()))
-    }
-}
 
 impl Idct for Avx2 {
     const BLOCKS: usize = 2;
@@ -52,7 +26,7 @@ impl Idct for Avx2 {
         quantization: &[&Quantization; 3],
         data: &mut [u8],
     ) {
-        // SAFETY: a value of `Avx2` was made by `detect` alone, so that the CPU has the features of the function.
+        // SAFETY: a value of `Avx2` exists only where the CPU has the features of the function.
         unsafe { avx2::run(blocks, places, quantization, data) }
     }
 }
@@ -68,7 +42,7 @@ impl Idct for Avx512 {
         quantization: &[&Quantization; 3],
         data: &mut [u8],
     ) {
-        // SAFETY: a value of `Avx512` was made by `detect` alone, so that the CPU has the features of the function.
+        // SAFETY: a value of `Avx512` exists only where the CPU has the features of the function.
         unsafe { avx512::run(blocks, places, quantization, data) }
     }
 }
