@@ -1,6 +1,5 @@
 //! Which instructions the hot loops use.
 
-
 use std::fmt;
 
 /// Instructions that hot loops are compiled for. All give the same bytes.

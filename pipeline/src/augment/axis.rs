@@ -2,11 +2,16 @@
 
 use std::ops::Range;
 
+use crate::cpu::{Cpu, versions};
+
 /// Bits behind the point of a weight.
 pub(crate) const PRECISION: u32 = 22;
 
 /// Cubic that reaches two pixels to each side.
 const SUPPORT: f64 = 2.0;
+
+/// Weights that are computed side by side.
+const LANES: usize = 4;
 
 /// For each output pixel, the input pixels it takes and their weights.
 #[derive(Debug, Default)]
@@ -14,25 +19,33 @@ pub(crate) struct Axis {
     spans: Vec<(u32, u32)>,
     /// One row of `taps` for each output pixel.
     weights: Vec<i32>,
+    /// A multiple of [`LANES`].
     taps: usize,
+    /// Values of the filter for a row.
     cubic: Vec<f64>,
 }
 
 impl Axis {
     /// Sets the axis up for shrinking or enlarging `input` pixels to `output`, keeping its memory.
-    pub(crate) fn set(&mut self, input: u32, output: u32) {
+    pub(crate) fn set(&mut self, cpu: Cpu, input: u32, output: u32) {
         let scale = f64::from(input) / f64::from(output);
         let stretch = scale.max(1.0);
         let support = SUPPORT * stretch;
-        self.taps = support.ceil() as usize * 2 + 1;
+        let center = |x: u32| (f64::from(x) + 0.5) * scale;
         self.spans.clear();
-        self.weights.clear();
-        for x in 0..output {
-            let center = (f64::from(x) + 0.5) * scale;
-            let start = (center - support + 0.5).max(0.0) as u32;
-            let end = ((center + support + 0.5) as u32).min(input);
-            self.spans.push((start, end - start));
-            self.push_weights(f64::from(start) - center + 0.5, end - start, 1.0 / stretch);
+        self.spans.extend((0..output).map(|x| {
+            let start = (center(x) - support + 0.5).max(0.0) as u32;
+            let end = ((center(x) + support + 0.5) as u32).min(input);
+            (start, end - start)
+        }));
+        self.taps = (support.ceil() as usize * 2 + 1).next_multiple_of(LANES);
+        self.weights.resize(output as usize * self.taps, 0);
+        self.cubic.resize(self.taps, 0.0);
+        for ((x, (start, count)), weights) in
+            (0..).zip(&self.spans).zip(self.weights.chunks_exact_mut(self.taps))
+        {
+            let first = f64::from(*start) - center(x) + 0.5;
+            fixed_weights(cpu, first, *count, 1.0 / stretch, &mut self.cubic, weights);
         }
     }
 
@@ -56,29 +69,45 @@ impl Axis {
         let (start, count) = (start as usize, count as usize);
         (start..start + count, &self.weights[x * self.taps..][..count])
     }
+}
 
-    /// The fixed-point weights of one output pixel. `first` is the distance of its first input pixel.
-    fn push_weights(&mut self, first: f64, count: u32, shrink: f64) {
-        self.cubic.clear();
-        self.cubic.extend((0..count).map(|i| cubic((f64::from(i) + first) * shrink)));
-        let sum: f64 = self.cubic.iter().sum();
+versions! {
+    /// The fixed-point weights of one output pixel, zeros behind them. `first` is the distance of its first input pixel.
+    fn fixed_weights(first: f64, count: u32, shrink: f64, cubic: &mut [f64], weights: &mut [i32]) {
+        let cubic = cubic.as_chunks_mut::<LANES>().0;
+        for (i, values) in (0..).step_by(LANES).zip(&mut *cubic) {
+            *values = std::array::from_fn(|lane| {
+                let at = i + lane as u32;
+                let value = keys((f64::from(at) + first) * shrink);
+                if at < count { value } else { 0.0 }
+            });
+        }
+        let sum: f64 = cubic.as_flattened().iter().sum();
         let one = f64::from(1 << PRECISION);
-        // Rounded half away from zero.
-        let fixed = |weight: &f64| (weight / sum * one + 0.5f64.copysign(*weight)) as i32;
-        let end = self.weights.len() + self.taps;
-        self.weights.extend(self.cubic.iter().map(fixed));
-        self.weights.resize(end, 0);
+        for (weights, values) in weights.as_chunks_mut::<LANES>().0.iter_mut().zip(cubic) {
+            *weights = values.map(|value| whole(value / sum * one + 0.5f64.copysign(value)));
+        }
     }
 }
 
+/// A number below 2³¹ in size, rounded towards zero. `as` would take care of all others too: here the lower bits of the
+/// sum hold the number.
+#[inline(always)]
+fn whole(value: f64) -> i32 {
+    (value.trunc() + 6_755_399_441_055_744.0).to_bits() as i32
+}
+
 /// Keys' cubic with a = −½.
-fn cubic(x: f64) -> f64 {
+#[inline(always)]
+fn keys(x: f64) -> f64 {
     const A: f64 = -0.5;
     let x = x.abs();
+    let near = ((A + 2.0) * x - (A + 3.0)) * x * x + 1.0;
+    let far = (((x - 5.0) * x + 8.0) * x - 4.0) * A;
     if x < 1.0 {
-        ((A + 2.0) * x - (A + 3.0)) * x * x + 1.0
+        near
     } else if x < 2.0 {
-        (((x - 5.0) * x + 8.0) * x - 4.0) * A
+        far
     } else {
         0.0
     }

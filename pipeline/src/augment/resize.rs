@@ -44,8 +44,8 @@ impl Resizer {
     ///
     /// With `mirrored`, the crop is one of the mirrored image.
     pub(crate) fn resize(&mut self, image: &Pixels, mirrored: bool, crop: Crop, out: &mut Planes) {
-        self.horizontal.set(crop.width, out.width as u32);
-        self.vertical.set(crop.height, out.height as u32);
+        self.horizontal.set(self.cpu, crop.width, out.width as u32);
+        self.vertical.set(self.cpu, crop.height, out.height as u32);
         let mut left = crop.left;
         if mirrored {
             self.horizontal.mirror(crop.width);
