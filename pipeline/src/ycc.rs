@@ -145,7 +145,7 @@ fn each_block(
         };
         let colours = convert(&block);
         for (colour, out) in colours.iter().zip([&mut *out_red, &mut *out_green, &mut *out_blue]) {
-            out[4 * at..4 * (at + count)].copy_from_slice(&colour[..4 * count]);
+            store(colour, &mut out[4 * at..4 * (at + count)]);
         }
     }
 }
@@ -173,6 +173,15 @@ fn padded<'a, T: Copy, const N: usize>(values: &'a [T], room: &'a mut [T; N]) ->
     }
     room[..values.len()].copy_from_slice(values);
     room
+}
+
+/// Writes a block's values, or the first ones where there is less room.
+#[inline(always)]
+fn store<const N: usize>(values: &[u8; N], out: &mut [u8]) {
+    match out.first_chunk_mut() {
+        Some(out) => *out = *values,
+        None => out.copy_from_slice(&values[..out.len()]),
+    }
 }
 
 /// Chroma of the upper or lower pixels of a block's rows; libjpeg's rounding differs from column to column.
@@ -292,7 +301,7 @@ fn each_in_place(
         let (mut a, mut b, mut c) = ([0; LANES], [0; LANES], [0; LANES]);
         let colours = convert(padded(luma, &mut a), padded(blue, &mut b), padded(red, &mut c));
         for (out, values) in [luma, blue, red].into_iter().zip(colours) {
-            out.copy_from_slice(&values[..out.len()]);
+            store(&values, out);
         }
     }
 }

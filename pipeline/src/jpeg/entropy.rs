@@ -67,44 +67,51 @@ impl Coder<'_> {
         bits.refill();
         self.last_dc = self.last_dc.wrapping_add(self.dc.take(&mut bits)?);
         put(0, self.last_dc as i16);
+        let last = self.walk_ac(&mut bits, put)?;
+        *shared = bits;
+        (last == 63 || last >= usize::from(END)).then_some(())
+    }
+
+    /// Takes coefficients until one is the last, or leads beyond the block; gives its number.
+    #[inline(always)]
+    fn walk_ac(&self, bits: &mut Bits, mut put: impl FnMut(usize, i16)) -> Option<usize> {
         let mut k = 0;
-        // 56 bits are enough for a DC coefficient (27) and a lookup (26), and then for two lookups.
-        while let Step::On(middle) = step(self.ac, &mut bits, k, &mut put)? {
+        loop {
             bits.refill();
-            match step(self.ac, &mut bits, middle, &mut put)? {
-                Step::On(next) => k = next,
-                Step::End => break,
+            let mut symbols = self.ac.look(bits);
+            for _ in 0..LOOKUPS {
+                if symbols.is_incomplete() {
+                    break;
+                }
+                let (first, second) = (k + symbols.first_run(), k + symbols.second_run());
+                // The second one first: where there is none, the first takes its place.
+                put(PLACES[second].into(), symbols.second());
+                put(PLACES[first].into(), symbols.first());
+                if second >= 63 {
+                    // The second symbol may already belong to the next block.
+                    let is_first = first >= 63;
+                    bits.skip(if is_first { symbols.first_bits() } else { symbols.bits() });
+                    return Some(if is_first { first } else { second });
+                }
+                bits.skip(symbols.bits());
+                k = second;
+                symbols = self.ac.look(bits);
+            }
+            // One lookup in twenty tells the code alone, or not even that. Others come by here as well, to be looked up
+            // again.
+            if symbols.is_incomplete() {
+                bits.refill();
+                let (code, extra, run) = self.ac.single(symbols, bits)?;
+                k += run;
+                put(PLACES[k].into(), extend(bits.after(code), extra) as i16);
+                bits.skip(code + extra);
+                if k >= 63 {
+                    return Some(k);
+                }
             }
         }
-        *shared = bits;
-        Some(())
     }
 }
 
-/// How a lookup leaves a block.
-enum Step {
-    /// Its last coefficient so far.
-    On(usize),
-    /// It is complete.
-    End,
-}
-
-/// Takes the coefficients of one lookup, after coefficient `k`; none where they are no code or lead beyond the block.
-#[inline(always)]
-fn step(ac: &AcTable, bits: &mut Bits, k: usize, mut put: impl FnMut(usize, i16)) -> Option<Step> {
-    let symbols = ac.look(bits)?;
-    let (first, second) = (k + symbols.first_run(), k + symbols.second_run());
-    let value = extend(bits.after(symbols.code()), symbols.extra()) as i16;
-    // The second one first: where there is none, the first takes its place.
-    put(PLACES[second].into(), symbols.second());
-    put(PLACES[first].into(), symbols.first().wrapping_add(value));
-    if second < 63 {
-        bits.skip(symbols.bits());
-        return Some(Step::On(second));
-    }
-    // The second symbol may already belong to the next block.
-    let is_first = first >= 63;
-    bits.skip(if is_first { symbols.code() + symbols.extra() } else { symbols.bits() });
-    let last = if is_first { first } else { second };
-    (last == 63 || last >= usize::from(END)).then_some(Step::End)
-}
+/// Lookups of 10 bits for which the 56 of a full buffer are enough, and one more.
+const LOOKUPS: usize = 4;

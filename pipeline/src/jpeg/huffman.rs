@@ -8,34 +8,41 @@ const LOOK: u32 = 10;
 /// A run that ends the block, whatever came before it.
 pub(super) const END: u8 = 128;
 
-/// What the next bits of a block mean: one AC coefficient, or two where both fit into a lookup.
+/// What the next bits of a block mean: one AC coefficient, or two where both fit into a lookup with their values.
 ///
-/// A word, so that it stays in a register: from the lowest byte on the bits in all (0 for a code that is longer than the
-/// lookup), those of the first coefficient before its extra ones, its extra ones that were not in the lookup, its run,
-/// the run of the second one counted from the same place (that of the first where there is none), the value of the
-/// second one, and in two bytes that of the first as far as it was in the lookup.
+/// A word, so that it stays in a register: from the lowest byte on the bits in all, those of the first coefficient, its
+/// run, the run of the second one counted from the same place (that of the first where there is none), the value of the
+/// second one, an unused byte, and in two bytes the value of the first.
+///
+/// Where not even the first coefficient fits, the bits in all are 0, and the bytes after it hold those of its code, those
+/// of its value, and its run; all are 0 for a code that is longer than the lookup.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Symbols(u64);
 
 impl Symbols {
-    /// A single coefficient, its value still to come.
-    fn single(code: u8, extra: u8, run: u8) -> Self {
-        let bytes = [code + extra, code, extra, run, run, 0, 0, 0];
-        Self(u64::from_le_bytes(bytes))
+    fn incomplete(code: u8, extra: u8, run: u8) -> Self {
+        Self(u64::from_le_bytes([0, code, extra, run, 0, 0, 0, 0]))
     }
 
-    /// A single coefficient with its value.
-    fn valued(bits: u8, run: u8, value: i16) -> Self {
-        Self(Self::single(bits, 0, run).0 | u64::from(value as u16) << 48)
+    /// A single coefficient.
+    fn one(bits: u8, run: u8, value: i16) -> Self {
+        let [low, high] = value.to_le_bytes();
+        Self(u64::from_le_bytes([bits, bits, run, run, 0, 0, low, high]))
     }
 
     /// This one, and behind it `other`, whose value fits into a byte.
     fn then(self, other: Self) -> Self {
         let mut bytes = self.0.to_le_bytes();
         bytes[0] += other.bits() as u8;
-        bytes[4] += other.first_run() as u8;
-        bytes[5] = other.first() as u8;
+        bytes[3] += other.first_run() as u8;
+        bytes[4] = other.first() as u8;
         Self(u64::from_le_bytes(bytes))
+    }
+
+    /// Whether the first coefficient lies within the lookup in part only.
+    #[inline(always)]
+    pub(super) fn is_incomplete(self) -> bool {
+        self.0 as u8 == 0
     }
 
     /// Bits in all.
@@ -44,31 +51,25 @@ impl Symbols {
         self.0 as u32 & 63
     }
 
-    /// Bits of the first coefficient before its `extra` ones.
+    /// Bits of the first coefficient.
     #[inline(always)]
-    pub(super) fn code(self) -> u32 {
+    pub(super) fn first_bits(self) -> u32 {
         (self.0 >> 8) as u32 & 63
-    }
-
-    /// Bits of the first coefficient that were not in the lookup.
-    #[inline(always)]
-    pub(super) fn extra(self) -> u32 {
-        (self.0 >> 16) as u32 & 63
     }
 
     /// How far the first coefficient lies ahead; at least [`END`] where the block ends.
     #[inline(always)]
     pub(super) fn first_run(self) -> usize {
-        (self.0 >> 24) as usize & 255
+        (self.0 >> 16) as usize & 255
     }
 
     /// How far the second one lies ahead, from the same place. As `first_run` where there is none.
     #[inline(always)]
     pub(super) fn second_run(self) -> usize {
-        (self.0 >> 32) as usize & 255
+        (self.0 >> 24) as usize & 255
     }
 
-    /// The first coefficient as far as it was in the lookup.
+    /// The first coefficient.
     #[inline(always)]
     pub(super) fn first(self) -> i16 {
         (self.0 >> 48) as i16
@@ -77,8 +78,19 @@ impl Symbols {
     /// The second coefficient; 0 where there is none.
     #[inline(always)]
     pub(super) fn second(self) -> i16 {
-        ((self.0 >> 40) as i8).into()
+        ((self.0 >> 32) as i8).into()
     }
+}
+
+/// A coefficient whose value is still to be read.
+#[derive(Debug, Clone, Copy, Default)]
+struct Single {
+    /// Bits of its code; 0 for none.
+    code: u8,
+    /// Bits of its value.
+    extra: u8,
+    /// How far it lies ahead.
+    run: u8,
 }
 
 /// The codes of AC coefficients.
@@ -100,43 +112,53 @@ impl AcTable {
     /// The table for 16 counts of codes and their symbols.
     pub(super) fn new(spec: &[u8]) -> Result<Box<Self>> {
         let long = LongCodes::new(spec)?;
-        let mut singles = vec![Symbols::default(); 1 << LOOK];
+        let mut singles = vec![Single::default(); 1 << LOOK];
         for code in long.codes() {
             if code.symbol & 15 > 10 {
                 return Err(Refusal::Unsupported); // more bits than an 8-bit image needs
             }
             if code.length <= LOOK {
-                singles[code.lookups(LOOK)].fill(symbol(code.length, code.symbol));
+                singles[code.lookups(LOOK)].fill(single(code.length, code.symbol));
             }
         }
         Ok(Box::new(Self { lookup: std::array::from_fn(|bits| pair(bits, &singles)), long }))
     }
 
-    /// What the next bits mean; none where they are no code. At least 26 bits must be there.
+    /// What the next bits mean.
     #[inline(always)]
-    pub(super) fn look(&self, bits: &Bits) -> Option<Symbols> {
-        let symbols = self.lookup[bits.peek(LOOK) as usize];
-        if symbols.0 != 0 { Some(symbols) } else { self.look_long(bits.peek(16)) }
+    pub(super) fn look(&self, bits: &Bits) -> Symbols {
+        self.lookup[bits.peek(LOOK) as usize]
+    }
+
+    /// Of a coefficient that `look` found incomplete the bits of its code, those of its value, and its run; none where
+    /// the bits are no code. At least 26 bits must be there.
+    #[inline(always)]
+    pub(super) fn single(&self, symbols: Symbols, bits: &Bits) -> Option<(u32, u32, usize)> {
+        let [_, code, extra, run, ..] = symbols.0.to_le_bytes();
+        let single = if code == 0 { self.single_long(bits.peek(16))? } else { Single { code, extra, run } };
+        Some((single.code.into(), single.extra.into(), single.run.into()))
     }
 
     #[cold]
     #[inline(never)]
-    fn look_long(&self, next: u64) -> Option<Symbols> {
-        self.long.find(next).map(|(length, value)| symbol(length, value))
+    fn single_long(&self, next: u64) -> Option<Single> {
+        self.long.find(next).map(|(length, value)| single(length, value))
     }
 }
 
-/// A single coefficient whose extra bits are still to come.
-fn symbol(length: u32, symbol: u8) -> Symbols {
+fn single(length: u32, symbol: u8) -> Single {
     let (run, size) = (symbol >> 4, symbol & 15);
     // Of size 0, only the end of the block and the run of 16 zeros mean something; libjpeg takes the others for the end.
     let run = if size == 0 && run != 15 { END } else { run + 1 };
-    Symbols::single(length as u8, size, run)
+    Single { code: length as u8, extra: size, run }
 }
 
 /// The entry for a lookup of these bits: values that lie within it are taken out, a second symbol is joined.
-fn pair(bits: usize, singles: &[Symbols]) -> Symbols {
-    let Some(first) = complete(bits, 0, singles) else { return singles[bits] };
+fn pair(bits: usize, singles: &[Single]) -> Symbols {
+    let Some(first) = complete(bits, 0, singles) else {
+        let Single { code, extra, run } = singles[bits];
+        return Symbols::incomplete(code, extra, run);
+    };
     if first.first_run() >= END.into() {
         return first;
     }
@@ -147,15 +169,14 @@ fn pair(bits: usize, singles: &[Symbols]) -> Symbols {
 }
 
 /// The symbol `skip` bits on, with its value taken out; none where it does not lie within the lookup.
-fn complete(bits: usize, skip: u32, singles: &[Symbols]) -> Option<Symbols> {
+fn complete(bits: usize, skip: u32, singles: &[Single]) -> Option<Symbols> {
     let rest = (bits << skip) & ((1 << LOOK) - 1);
-    let single = singles[rest];
-    if single.bits() == 0 || skip + single.bits() > LOOK {
+    let Single { code, extra, run } = singles[rest];
+    if code == 0 || skip + u32::from(code + extra) > LOOK {
         return None;
     }
-    let at_top = (rest as u64) << (64 - LOOK) << single.code();
-    let value = extend(at_top, single.extra()) as i16;
-    Some(Symbols::valued(single.bits() as u8, single.first_run() as u8, value))
+    let at_top = (rest as u64) << (64 - LOOK) << code;
+    Some(Symbols::one(code + extra, run, extend(at_top, extra.into()) as i16))
 }
 
 impl DcTable {
