@@ -5,7 +5,7 @@
 mod common;
 
 use common::picture;
-use pipeline::{Augmenter, DecodeMode, Occasion, Preset, Recipe, Renderer, Rgb, decode};
+use pipeline::{Augmenter, Cpu, DecodeMode, Edit, Occasion, Preset, Recipe, Renderer, Rgb, decode, edit};
 use turbojpeg::{Compressor, Image, PixelFormat, Subsamp};
 
 const SAMPLINGS: [Subsamp; 5] =
@@ -56,4 +56,54 @@ fn views_of_a_region_are_those_of_the_whole_image() {
             }
         }
     }
+}
+
+#[test]
+fn every_kind_of_cpu_gives_the_same_views() {
+    for mode in [DecodeMode::Exact, DecodeMode::Fast] {
+        let recipe = Preset::In128.recipe();
+        let mut renderers = Cpu::available()
+            .into_iter()
+            .map(|cpu| (cpu, Renderer::on(cpu, recipe.clone(), mode, u64::MAX).unwrap()))
+            .collect::<Vec<_>>();
+        for (sampling, (width, height)) in SAMPLINGS.iter().flat_map(|s| SIZES.map(|size| (*s, size))) {
+            let bytes = jpeg(width, height, sampling);
+            for index in 0..3 {
+                let occasion = Occasion { seed: 6, epoch: 0, index };
+                let mut views = renderers
+                    .iter_mut()
+                    .map(|(cpu, renderer)| (*cpu, direct(renderer, &recipe, &bytes, occasion)));
+                let (_, portable) = views.next().unwrap();
+                for (cpu, views) in views {
+                    assert!(views == portable, "{cpu}, {mode}: {sampling:?} {width}×{height}, {index}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn the_best_kind_of_cpu_is_the_default() {
+    assert_eq!(Some(&Cpu::default()), Cpu::available().last());
+}
+
+#[test]
+fn edits_done_together_are_those_done_one_after_the_other() {
+    let colours = [
+        Edit::Contrast(1.3),
+        Edit::Brightness(0.8),
+        Edit::Hue(0.07),
+        Edit::Flip,
+        Edit::Saturation(1.4),
+        Edit::Contrast(0.7),
+        Edit::Contrast(1.2),
+        Edit::Translate { dx: 3, dy: -2 },
+        Edit::Brightness(1.3),
+        Edit::Contrast(0.9),
+        Edit::Grayscale,
+    ];
+    // Of some blocks and a part of one.
+    let image = picture(97, 83, 2);
+    let singly = colours.iter().fold(image.clone(), |image, colour| edit(&image, &[*colour]));
+    assert_eq!(edit(&image, &colours), singly);
 }

@@ -1,0 +1,59 @@
+//! Rendering takes no memory once it has seen images as large as those to come.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(unsafe_code, reason = "an allocator that counts")]
+
+mod common;
+
+use std::{
+    alloc::{GlobalAlloc, Layout, System},
+    sync::atomic::{AtomicUsize, Ordering::Relaxed},
+};
+
+use common::picture;
+use pipeline::{DecodeMode, Occasion, Preset, Renderer, encode_jpeg};
+
+struct Counting;
+
+static ALLOCATIONS: AtomicUsize = AtomicUsize::new(0);
+
+// SAFETY: all is left to the system's allocator.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.fetch_add(1, Relaxed);
+        // SAFETY: the caller keeps to the same contract.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
+        // SAFETY: the caller keeps to the same contract.
+        unsafe { System.dealloc(memory, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// The only test of this program: another one's allocations would count as well.
+#[test]
+fn a_renderer_takes_no_memory_for_further_images() {
+    let photos: Vec<Vec<u8>> =
+        (0..4).map(|phase| encode_jpeg(&picture(300, 200, phase), 90).unwrap()).collect();
+    for mode in [DecodeMode::Exact, DecodeMode::Fast] {
+        let recipe = Preset::In128.recipe();
+        let mut views = vec![0; recipe.bytes()];
+        let mut renderer = Renderer::new(recipe, mode, u64::MAX).unwrap();
+        let mut render = |from: u64, count: u64| {
+            let before = ALLOCATIONS.load(Relaxed);
+            for index in from..from + count {
+                let photo = &photos[index as usize % photos.len()];
+                renderer.decode(photo, Occasion { seed: 1, epoch: 0, index }).unwrap();
+                renderer.render(&mut views);
+            }
+            ALLOCATIONS.load(Relaxed) - before
+        };
+        assert!(render(0, 400) > 0, "allocations are not counted");
+        let further = render(400, 100);
+        assert!(further <= 2, "{mode}: {further} allocations for 100 images"); // a larger crop than all before
+    }
+}
