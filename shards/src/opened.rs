@@ -97,6 +97,36 @@ impl Recent {
 mod tests {
     use super::*;
 
+    /// KB of the file that the process has mapped in.
+    #[cfg(target_os = "linux")]
+    fn resident_kb(path: &std::path::Path) -> u64 {
+        let maps = std::fs::read_to_string("/proc/self/smaps").unwrap();
+        let of_file = maps.lines().skip_while(|line| !line.ends_with(path.to_str().unwrap()));
+        let line = of_file.into_iter().find_map(|line| line.strip_prefix("Rss:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse().unwrap()
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn pages_are_released_after_so_many_bytes_and_come_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.tar");
+        let image: Vec<u8> = (0..2_000_000u32).map(|i| (i.wrapping_mul(i) >> 7) as u8).collect();
+        let mut writer = crate::ShardWriter::create(&path).unwrap();
+        writer.append("0", &[("jpg", &image)]).unwrap();
+        writer.finish().unwrap();
+        let source = crate::LocalSource::new(&[path.display().to_string()]).unwrap();
+        let opened = Opened::new(ShardSet::open(source, &crate::IndexConfig::default()).unwrap());
+        let shard = opened.get(0).unwrap();
+        let slice = shard.slice(512..512 + 2_000_000).unwrap();
+        assert!(slice[..] == image[..] && resident_kb(&path) >= 1_900);
+        opened.count_mapped(1, MAPPED - AROUND - 1);
+        assert!(resident_kb(&path) >= 1_900, "released too early");
+        opened.count_mapped(1, 0);
+        assert!(resident_kb(&path) < 100, "{} KB are left", resident_kb(&path));
+        assert!(slice[..] == image[..], "other bytes came back");
+    }
+
     fn shard() -> Arc<Shard> {
         Arc::new(Shard::in_memory(bytes::Bytes::new()))
     }

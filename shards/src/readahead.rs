@@ -170,3 +170,29 @@ impl Reader {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{IndexConfig, LocalSource, ShardWriter, Shuffle};
+
+    #[test]
+    fn a_block_of_large_images_is_a_short_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.tar");
+        let mut writer = ShardWriter::create(&path).unwrap();
+        // Three of 3 MB, one that is larger than a block, and more small ones than a block takes.
+        let sizes = [3_000_000; 3].into_iter().chain([9_000_000]).chain([10; 70]);
+        for (number, size) in sizes.enumerate() {
+            writer.append(&number.to_string(), &[("jpg", &vec![1; size])]).unwrap();
+        }
+        writer.finish().unwrap();
+        let source = LocalSource::new(&[path.display().to_string()]).unwrap();
+        let set = ShardSet::open(source, &IndexConfig::default()).unwrap();
+        let order = Order { shuffle: Shuffle::None, ..Order::default() };
+        let sequence = Sequence::new(order, Share::default(), set.len()).unwrap();
+        let reader = Reader { opened: Opened::new(set.clone()), set, sequence };
+        let blocks = [0, 2, 3, 4].map(|offset| reader.plan(Position { epoch: 0, offset }));
+        assert_eq!(blocks.map(|block| block.len()), [2, 1, 1, 64]);
+    }
+}
