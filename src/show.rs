@@ -15,7 +15,7 @@ const GAP: u32 = 4;
 /// What `show` is told.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Shards to look in
+    /// Shards of the run, all of them: what is drawn depends on a sample's place among all
     #[arg(long, value_name = "PATTERN", num_args = 1.., required = true)]
     pub shards: Vec<String>,
     /// Key of the sample: its name in the shard up to the first dot, e.g. `cat/0001`
@@ -67,11 +67,8 @@ pub fn run(args: &Args) -> Result<()> {
 
 /// The number of the sample with this key.
 fn find(set: &ShardSet, key: &str) -> Result<u64> {
-    for index in 0..set.len() {
-        // A sample that cannot be read has no key to find it by.
-        if set.locate(index).is_ok_and(|location| location.key == key) {
-            return Ok(index);
-        }
+    if let Some(index) = set.find(key)? {
+        return Ok(index);
     }
     let example = set.locate(0).map_or_else(|_| String::new(), |first| format!(", e.g. `{}`", first.key));
     Err(anyhow!(

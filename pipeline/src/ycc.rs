@@ -53,12 +53,17 @@ impl Converter {
             let [blue, blue_2, red, red_2] = &self.whole;
             return convert_columns(self.cpu, luma, [blue, blue_2], [red, red_2], out);
         }
+        if sampling == Sampling::Full {
+            let rows = self.top..self.top + self.rows;
+            let [blue, red] = [1, 2].map(|number| [x, x + 1].map(|x| planes.column(number, x, rows.clone())));
+            return convert_columns(self.cpu, luma, blue, red, out);
+        }
         let has_triangles = planes.size(1).0 > 2; // libjpeg repeats what is narrower
         if sampling == Sampling::Quarter && has_triangles {
             return self.convert_quarter(planes, x, luma, out);
         }
         for (number, column) in self.whole.iter_mut().enumerate() {
-            fill_column(planes, 1 + number / 2, sampling, (x + number % 2, self.top), column);
+            fill_column(self.cpu, planes, 1 + number / 2, sampling, (x + number % 2, self.top), column);
         }
         let [blue, blue_2, red, red_2] = &self.whole;
         convert_columns(self.cpu, luma, [blue, blue_2], [red, red_2], out);
@@ -235,6 +240,7 @@ versions! {
 
 /// A column of chroma with a value for each pixel, from row `top` on, which is even.
 fn fill_column(
+    cpu: Cpu,
     planes: &Planes,
     component: usize,
     sampling: Sampling,
@@ -254,6 +260,9 @@ fn fill_column(
     let (first, last) = ((top / down).saturating_sub(down - 1), (top + out.len() - 1) / down + down - 1);
     let rows = first..(last + 1).min(height);
     let [near, far] = [near_x, far_x].map(|x| planes.column(component, x, rows.clone()));
+    if (across, down) == (2, 1) {
+        return mix_columns(cpu, near, far, 1 + (x % 2) as u16, out);
+    }
     let value =
         |column: &[u8], row: usize| u16::from(column[row.clamp(rows.start, rows.end - 1) - rows.start]);
     for (i, out) in out.iter_mut().enumerate() {
@@ -268,10 +277,18 @@ fn fill_column(
         let sum = 3 * value(near, row) + value(far, row);
         *out = match (across, down) {
             (2, 2) => (3 * sum + 3 * value(near, far_row) + value(far, far_row) + 8 - odd(x)) >> 4,
-            (2, _) => (sum + 1 + odd(x)) >> 2,
             (_, 2) => (3 * value(near, row) + value(near, far_row) + 1 + odd(y)) >> 2,
             _ => value(near, row),
         } as u8;
+    }
+}
+
+versions! {
+    /// Three parts of `near` and one of `far`.
+    fn mix_columns(near: &[u8], far: &[u8], round: u16, out: &mut [u8]) {
+        for ((&near, &far), out) in near.iter().zip(far).zip(out) {
+            *out = ((3 * u16::from(near) + u16::from(far) + round) >> 2) as u8;
+        }
     }
 }
 

@@ -5,11 +5,15 @@
 mod common;
 
 use common::picture;
-use pipeline::{Augmenter, Cpu, DecodeMode, Edit, Occasion, Preset, Recipe, Renderer, Rgb, decode, edit};
+use pipeline::{
+    Augmenter, Cpu, DecodeMode, Edit, Occasion, Op, Plan, Preset, Recipe, Renderer, Rgb, decode, edit,
+};
 use turbojpeg::{Compressor, Image, PixelFormat, Subsamp};
 
 const SAMPLINGS: [Subsamp; 5] =
     [Subsamp::Gray, Subsamp::None, Subsamp::Sub2x1, Subsamp::Sub1x2, Subsamp::Sub2x2];
+/// Large ones, of long lines and of weights for many pixels.
+const LARGE: [(u32, u32); 3] = [(4001, 61), (61, 4001), (1500, 1100)];
 const SIZES: [(u32, u32); 10] =
     [(1, 1), (2, 3), (5, 4), (6, 9), (16, 16), (33, 17), (64, 100), (97, 61), (150, 200), (301, 203)];
 
@@ -66,7 +70,9 @@ fn every_kind_of_cpu_gives_the_same_views() {
             .into_iter()
             .map(|cpu| (cpu, Renderer::on(cpu, recipe.clone(), mode, u64::MAX).unwrap()))
             .collect::<Vec<_>>();
-        for (sampling, (width, height)) in SAMPLINGS.iter().flat_map(|s| SIZES.map(|size| (*s, size))) {
+        let large = [Subsamp::Gray, Subsamp::Sub2x2].into_iter().flat_map(|s| LARGE.map(|size| (s, size)));
+        let small = SAMPLINGS.iter().flat_map(|s| SIZES.map(|size| (*s, size)));
+        for (sampling, (width, height)) in small.chain(large) {
             let bytes = jpeg(width, height, sampling);
             for index in 0..3 {
                 let occasion = Occasion { seed: 6, epoch: 0, index };
@@ -106,4 +112,39 @@ fn edits_done_together_are_those_done_one_after_the_other() {
     let image = picture(97, 83, 2);
     let singly = colours.iter().fold(image.clone(), |image, colour| edit(&image, &[*colour]));
     assert_eq!(edit(&image, &colours), singly);
+}
+
+/// The occasions among the first hundred whose views, by this recipe, leave the lowest quarter of an image alone.
+fn upper(recipe: &Recipe, width: u32, height: u32) -> Vec<Occasion> {
+    let mut plan = Plan::default();
+    let occasions = (0..100).map(|index| Occasion { seed: 8, epoch: 0, index });
+    let is_upper = |occasion: &Occasion| {
+        plan.draw(recipe, *occasion, width, height).unwrap();
+        plan.views.iter().all(|edits| {
+            matches!(edits[0], Edit::ResizedCrop { crop, .. } if crop.top + crop.height < height * 3 / 4)
+        })
+    };
+    occasions.filter(is_upper).collect()
+}
+
+#[test]
+fn damage_below_what_the_views_show_is_not_come_to_but_a_cut_file_is_noticed() {
+    let crop = Op::ResizedCrop { scale: (0.05, 0.3), ratio: (0.7, 1.4) };
+    let recipe = Recipe { shared: vec![], views: vec![vec![crop]; 2], side: 48 };
+    for mode in [DecodeMode::Exact, DecodeMode::Fast] {
+        let mut renderer = Renderer::new(recipe.clone(), mode, u64::MAX).unwrap();
+        let whole = jpeg(301, 203, Subsamp::Sub2x2);
+        let mut damaged = whole.clone();
+        // Ones alone are no code.
+        let last = damaged.len() - 40;
+        damaged[last..last + 32].copy_from_slice(&[0xFF, 0].repeat(16));
+        assert!(decode(&damaged, u64::MAX).is_err(), "it is noticed where all is decoded");
+        let occasions = upper(&recipe, 301, 203);
+        assert!(occasions.len() >= 3);
+        for occasion in occasions {
+            let expected = direct(&mut renderer, &recipe, &whole, occasion);
+            assert!(direct(&mut renderer, &recipe, &damaged, occasion) == expected, "{mode}, {occasion:?}");
+            assert!(renderer.decode(&whole[..whole.len() - 2], occasion).is_err(), "{mode}: cut");
+        }
+    }
 }

@@ -12,10 +12,12 @@ use std::{
     },
 };
 
-/// Mappings that can be guarded at a time. Some 500 shards are open; more live on in samples that wait.
+/// Mappings that can be guarded at a time. Some 2,000 shards are open; more live on in samples that wait.
 const SLOTS: usize = 4096;
 
 static TABLE: [Slot; SLOTS] = [const { Slot::new() }; SLOTS];
+/// Where to look for a free place first.
+static NEXT: AtomicUsize = AtomicUsize::new(0);
 static INSTALL: Once = Once::new();
 static PAGE: AtomicUsize = AtomicUsize::new(0);
 
@@ -54,8 +56,12 @@ pub(crate) struct Guard {
 impl Guard {
     pub(crate) fn new(mapping: &[u8]) -> Self {
         INSTALL.call_once(install);
-        let free = |slot: &Slot| slot.taken.compare_exchange(false, true, SeqCst, SeqCst).is_ok();
-        let slot = TABLE.iter().position(free);
+        let free =
+            |number: &usize| TABLE[*number].taken.compare_exchange(false, true, SeqCst, SeqCst).is_ok();
+        // From the last one taken on, so that many mappings need not be passed over each time.
+        let from = NEXT.load(SeqCst);
+        let slot = (from..SLOTS).chain(0..from).find(free);
+        NEXT.store(slot.map_or(0, |slot| (slot + 1) % SLOTS), SeqCst);
         if let Some(number) = slot {
             let slot = &TABLE[number];
             slot.faulted.store(false, SeqCst);
@@ -65,6 +71,11 @@ impl Guard {
             tracing::debug!("more than {SLOTS} shards are mapped; one is not guarded");
         }
         Self { slot }
+    }
+
+    /// Whether it guards at all.
+    pub(crate) fn is_set(&self) -> bool {
+        self.slot.is_some()
     }
 
     /// Whether a page could not be read.

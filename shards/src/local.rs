@@ -168,11 +168,15 @@ impl Mapping {
         self.map.advise_range(Advice::WillNeed, range.start, range.len()).ok();
     }
 
-    /// Takes all pages out of the process. They stay in the page cache, from which the next touch maps them again.
+    /// Takes all pages out of the process. They stay in the page cache, from which the next touch maps them again; where it
+    /// cannot, the `Guard` is what protects the reader, even of pages that `make_resident` had brought in.
     #[expect(unsafe_code, reason = "the advice is safe only for mappings such as this one")]
     pub(crate) fn release_pages(&self) {
+        if !self.guard.is_set() {
+            return;
+        }
         // SAFETY: the mapping is of a file and never written to, so that whoever reads it meanwhile or later finds the
-        // same bytes; where the file was cut, the `Guard` gives zeros as before.
+        // same bytes; where the file was cut, the `Guard` gives zeros.
         unsafe { self.map.unchecked_advise(UncheckedAdvice::DontNeed) }.ok();
     }
 }

@@ -11,8 +11,8 @@ use std::{
 
 use crate::{Shard, ShardSet};
 
-/// Shards kept open: those that a window of the usual size touches. Each costs a mapping but no file descriptor.
-const LIMIT: usize = 512;
+/// Shards kept open: those of a large set in any order at all. Each costs a mapping but no file descriptor.
+const LIMIT: usize = 2048;
 
 /// Bytes that are read before their pages are taken out of the process again: what the system counts as its memory
 /// would otherwise grow to the size of the shards that are open.

@@ -25,7 +25,8 @@ use crate::{
 pub struct IndexConfig {
     /// The folder in which indices are kept between runs; made when missing. `None` reads all headers every time.
     pub cache: Option<PathBuf>,
-    /// Shards read at a time; 0 for eight a core, since a disk is fastest when asked for much at a time.
+    /// Shards read at a time; 0 for eight a core, since a disk is fastest when asked for much at a time, but no more than
+    /// 64, each of which holds two files open.
     pub threads: usize,
 }
 
@@ -141,6 +142,34 @@ impl ShardSet {
         Ok(Location { shard: self.inner.names[shard].shared(), offset: span.offset(), key })
     }
 
+    /// The number of the first sample with this key; none where there is none. Reads through the shards until it is found.
+    ///
+    /// # Errors
+    /// It was not found, but not every shard could be read.
+    pub fn find(&self, key: &str) -> Result<Option<u64>> {
+        let mut failed = None;
+        for (shard, spans) in self.inner.spans.iter().enumerate() {
+            let first = self.inner.starts[shard];
+            let opened = match self.open_shard(shard) {
+                Ok(opened) => opened,
+                Err(source) => {
+                    failed.get_or_insert(self.sample_error(first, None, source));
+                    continue;
+                }
+            };
+            for (index, span) in (first..).zip(spans.iter()) {
+                match read::key(&opened, span.head) {
+                    Ok(found) if found == key => return Ok(Some(index)),
+                    Ok(_) => {}
+                    Err(source) => {
+                        failed.get_or_insert(self.sample_error(index, None, source));
+                    }
+                }
+            }
+        }
+        failed.map_or(Ok(None), Err)
+    }
+
     /// The shard (as a place in [`shards`](Self::shards)) and the span of a sample.
     pub(crate) fn span(&self, index: u64) -> Option<(usize, &Span)> {
         let shard = self.inner.starts.partition_point(|&start| start <= index).checked_sub(1)?;
@@ -208,21 +237,26 @@ fn read_indices(
     config: &IndexConfig,
 ) -> Result<Vec<(Stamp, Index)>> {
     let cores = thread::available_parallelism().map_or(1, NonZero::get);
-    let threads = if config.threads == 0 { 8 * cores } else { config.threads };
+    let threads = if config.threads == 0 { (8 * cores).min(64) } else { config.threads };
     let next = AtomicUsize::new(0);
     let results = Mutex::new(Vec::with_capacity(names.len()));
-    thread::scope(|scope| {
-        for _ in 0..threads.min(names.len()) {
-            scope.spawn(|| {
-                while let Some((number, name)) = take(&next, names) {
-                    let result = read_index(source, name, config);
-                    if result.is_err() {
-                        next.store(names.len(), Ordering::Relaxed); // the others need not go on
-                    }
-                    results.lock().unwrap_or_else(PoisonError::into_inner).push((number, result));
-                }
-            });
+    let work = || {
+        while let Some((number, name)) = take(&next, names) {
+            let result = read_index(source, name, config);
+            if result.is_err() {
+                next.store(names.len(), Ordering::Relaxed); // the others need not go on
+            }
+            results.lock().unwrap_or_else(PoisonError::into_inner).push((number, result));
         }
+    };
+    thread::scope(|scope| {
+        for _ in 1..threads.min(names.len()) {
+            // Where the system allows no more threads, those that there are do.
+            if thread::Builder::new().spawn_scoped(scope, work).is_err() {
+                break;
+            }
+        }
+        work();
     });
     let mut results = results.into_inner().unwrap_or_else(PoisonError::into_inner);
     results.sort_unstable_by_key(|(number, _)| *number);

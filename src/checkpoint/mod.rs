@@ -184,7 +184,7 @@ impl Checkpoints {
         }
         ensure!(
             steps.is_empty(),
-            "no checkpoint in `{}` can be read\n  hint: bring one back from a copy, or move the folder away and train anew",
+            "no checkpoint in `{}` can be read, for the reasons above\n  hint: bring one back from a copy, or move the folder away and train anew",
             self.folder.display()
         );
         Ok(None)

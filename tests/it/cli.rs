@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use crate::support::{Entry, Place, jpeg, program, run};
+use crate::support::{Entry, Place, jpeg, program, run, succeed};
 
 /// Runs training with these arguments; the message has to hold every part and a hint.
 fn refused(place: &Place, arguments: &[&str], code: i32, parts: &[&str]) {
@@ -132,4 +132,32 @@ fn a_configuration_with_an_unknown_key_or_wrong_value() {
     let said = run(program().args(["--preset", "c100"]));
     assert_eq!(said.code, Some(2));
     assert!(said.stderr.contains("c10"), "{}", said.stderr);
+}
+
+#[test]
+fn show_draws_a_sample_and_its_views_and_says_what_was_drawn() {
+    let place = Place::new();
+    let pattern = place.shards("x", 2, 3);
+    let out = place.path("views.png");
+    let show = |key: &str| {
+        let mut command = program();
+        command.args(["show", "--preset", "c10", "--shards", &pattern, "--sample", key, "--out"]).arg(&out);
+        command
+    };
+    let said = succeed(&mut show("00004"));
+    let drawn: serde_json::Value = serde_json::from_str(&said.stdout).unwrap();
+    assert_eq!((drawn["key"].as_str(), drawn["index"].as_u64()), (Some("00004"), Some(4)));
+    assert_eq!(drawn["views"].as_array().unwrap().len(), 2);
+    let picture = image::open(&out).unwrap();
+    let (width, height) = (drawn["width"].as_u64().unwrap(), drawn["height"].as_u64().unwrap());
+    // Beside the image, two views of 32 pixels with a gap.
+    assert_eq!(u64::from(picture.width()), width + 4 + 32);
+    assert_eq!(u64::from(picture.height()), height.max(68));
+    let wrong = run(&mut show("no-such-key"));
+    assert_eq!(wrong.code, Some(1));
+    assert!(
+        wrong.stderr.contains("no-such-key") && wrong.stderr.contains("e.g. `00000`"),
+        "{}",
+        wrong.stderr
+    );
 }

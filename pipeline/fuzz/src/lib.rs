@@ -7,7 +7,9 @@
 //! RUSTC_BOOTSTRAP=1 cargo fuzz run jpeg_differential fuzz/corpus/jpeg_differential fuzz/seeds/jpeg_differential
 //! ```
 
-use pipeline::jpeg::Region;
+use std::cell::RefCell;
+
+use pipeline::{Cpu, DecodeMode, Occasion, Op, Recipe, Renderer, jpeg::Region};
 
 #[path = "../../tests/jpeg/forge.rs"]
 mod forge;
@@ -23,6 +25,39 @@ const MAX_PIXELS: u32 = 1 << 14;
 /// Judges `bytes` as they are.
 pub fn differential(bytes: &[u8]) {
     judge(bytes, bytes.last_chunk().copied().unwrap_or_default());
+}
+
+/// Renders `bytes` in both modes by every kind of CPU.
+pub fn render(bytes: &[u8]) {
+    thread_local! {
+        static RENDERERS: RefCell<Vec<[Renderer; 2]>> = RefCell::new(Cpu::available().into_iter().map(renderers).collect());
+    }
+    let index = bytes.last_chunk().map_or(0, |seed| u64::from_le_bytes(*seed));
+    let occasion = Occasion { seed: 1, epoch: 0, index };
+    RENDERERS.with_borrow_mut(|renderers| {
+        let mut views = renderers.iter_mut().map(|modes| {
+            modes.each_mut().map(|renderer| {
+                let mut views = vec![0; recipe().bytes()];
+                renderer.decode(bytes, occasion).ok().map(|()| {
+                    renderer.render(&mut views);
+                    views
+                })
+            })
+        });
+        let first = views.next().expect("every CPU is portable");
+        assert!(views.all(|others| others == first), "kinds of CPUs differ");
+    });
+}
+
+fn renderers(cpu: Cpu) -> [Renderer; 2] {
+    [DecodeMode::Exact, DecodeMode::Fast]
+        .map(|mode| Renderer::on(cpu, recipe(), mode, MAX_PIXELS.into()).expect("libjpeg-turbo starts"))
+}
+
+/// Small, and of one crop that may be all of the image and one that is a small part.
+fn recipe() -> Recipe {
+    let crop = |scale| vec![Op::ResizedCrop { scale, ratio: (0.5, 2.0) }];
+    Recipe { shared: vec![Op::Flip { p: 0.5 }], views: vec![crop((0.3, 1.0)), crop((0.01, 0.1))], side: 24 }
 }
 
 /// Judges a file and a region of it that four bytes give; whether it is accepted.

@@ -98,9 +98,12 @@ impl Resizer {
     ) -> std::ops::Range<usize> {
         let (first_column, _) = image.origin(number);
         let (width, height) = image.plane_size(number);
-        fold(&self.horizontal, left, (across, width), first_column, &mut self.samples, &mut self.columns);
+        // As libjpeg: chroma that is narrower is repeated, down as well as across.
+        let is_smooth = across == 1 || width > 2;
+        let (columns, rows) = ((across, width, is_smooth), (down, height, is_smooth));
+        fold(&self.horizontal, left, columns, first_column, &mut self.samples, &mut self.columns);
         let first_row = (top / down).saturating_sub(down - 1);
-        let rows = fold(&self.vertical, top, (down, height), first_row, &mut self.samples, &mut self.rows);
+        let rows = fold(&self.vertical, top, rows, first_row, &mut self.samples, &mut self.rows);
         first_row..first_row + rows
     }
 

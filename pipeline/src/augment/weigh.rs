@@ -142,20 +142,21 @@ fn each_block(
 
 /// The sums of 32 lanes.
 fn portable<const EXACT: bool>(bytes: &[u8], pitch: usize, pairs: &[Pair]) -> [u8; LANES] {
-    let (mut upper, mut lower) = ([0; LANES], [0; LANES]);
+    let (mut upper, mut lower) = ([0i32; LANES], [0i32; LANES]);
     for (number, pair) in pairs.iter().enumerate() {
         let line = &bytes[number * pitch..][..2 * LANES];
         for (lane, &[a, b]) in line.as_chunks::<2>().0.iter().enumerate() {
             let dot = |weights: [i16; 2]| {
                 i32::from(a) * i32::from(weights[0]) + i32::from(b) * i32::from(weights[1])
             };
-            upper[lane] += dot(pair.upper);
-            lower[lane] += dot(pair.lower);
+            // On the way the lower parts of very many weights may leave 32 bits; in the end both together fit.
+            upper[lane] = dot(pair.upper).wrapping_add(upper[lane]);
+            lower[lane] = dot(pair.lower).wrapping_add(lower[lane]);
         }
     }
     std::array::from_fn(|lane| {
         let sum = if EXACT {
-            ((upper[lane] << LOWER) + lower[lane] + (1 << (PRECISION - 1))) >> PRECISION
+            (upper[lane] << LOWER).wrapping_add(lower[lane]).wrapping_add(1 << (PRECISION - 1)) >> PRECISION
         } else {
             (upper[lane] + (1 << (ROUNDED - 1))) >> ROUNDED
         };

@@ -2,8 +2,8 @@
 
 use super::{Refusal, Result};
 
-/// Zero bytes behind the data: more than an MCU can take from beyond their end (six blocks of 64 coefficients of 27
-/// bits at most, 1,300 bytes), so that looking for the end once an MCU is enough.
+/// Zero bytes behind the data: more than an MCU can take from beyond their end (six blocks of a coefficient of 27 bits and
+/// 63 of 26 at most, 1,249 bytes), so that looking for the end once an MCU is enough.
 const PADDING: usize = 1_536;
 
 /// Reads bits, the most significant ones first.
@@ -12,7 +12,7 @@ pub(super) struct Bits<'a> {
     bytes: &'a [u8],
     /// The byte that is read next. Of 32 bits, so that the end of what is read does not overflow.
     at: u32,
-    /// The next bits at the top; zeros below them.
+    /// The next bits at the top; below them a part of the next byte, which comes again, or zeros.
     buffer: u64,
     count: u32,
 }

@@ -57,8 +57,8 @@ impl Decoder {
             cover: &cover,
             bytes: &self.scan,
             quantization: std::array::from_fn(|i| &self.quantization[components[i].quantization]),
-            dc: table(&self.dc, components.map(|component| component.dc))?,
-            ac: table(&self.ac, components.map(|component| component.ac))?,
+            dc: tables(&self.dc, components.map(|component| component.dc), header.sampling.components()),
+            ac: tables(&self.ac, components.map(|component| component.ac), header.sampling.components()),
         };
         let planes = &mut self.planes;
         decode(self.cpu, &scan, planes)?;
@@ -75,47 +75,50 @@ impl Decoder {
             self.dc
                 .get_mut(component.dc)
                 .ok_or(Refusal::Damaged)?
-                .load(header.dc[component.dc], DcTable::new)?;
+                .load(header.dc[component.dc], DcTable::set)?;
             self.ac
                 .get_mut(component.ac)
                 .ok_or(Refusal::Damaged)?
-                .load(header.ac[component.ac], AcTable::new)?;
+                .load(header.ac[component.ac], AcTable::set)?;
         }
         Ok(())
     }
 }
 
-/// The tables of the components.
-fn table<T>(cached: &[Cached<T>; 4], numbers: [usize; 3]) -> Result<[&T; 3]> {
-    let [a, b, c] = numbers.map(|number| cached[number].table.as_deref());
-    // Of a gray image, the first stands for all.
-    let a = a.ok_or(Refusal::Damaged)?;
-    Ok([a, b.unwrap_or(a), c.unwrap_or(a)])
+/// The tables of the components. Of a gray image, the first stands for all.
+fn tables<T>(cached: &[Cached<T>; 4], numbers: [usize; 3], components: usize) -> [&T; 3] {
+    std::array::from_fn(|i| &*cached[numbers[if i < components { i } else { 0 }]].table)
 }
 
 /// A table and what it was made from.
 #[derive(Debug)]
 struct Cached<T> {
+    /// Empty where the table is of no use.
     spec: Vec<u8>,
-    table: Option<Box<T>>,
-}
-
-impl<T> Default for Cached<T> {
-    fn default() -> Self {
-        Self { spec: Vec::new(), table: None }
-    }
+    table: Box<T>,
 }
 
 impl<T> Cached<T> {
-    fn load(&mut self, spec: Option<&[u8]>, make: impl FnOnce(&[u8]) -> Result<Box<T>>) -> Result<()> {
+    fn load(&mut self, spec: Option<&[u8]>, set: impl FnOnce(&mut T, &[u8]) -> Result<()>) -> Result<()> {
         let spec = spec.ok_or(Refusal::Unsupported)?;
-        if self.table.is_none() || self.spec != spec {
-            self.table = None;
-            self.table = Some(make(spec)?);
+        if self.spec != spec {
             self.spec.clear();
+            set(&mut self.table, spec)?;
             self.spec.extend_from_slice(spec);
         }
         Ok(())
+    }
+}
+
+impl Default for Cached<DcTable> {
+    fn default() -> Self {
+        Self { spec: Vec::new(), table: Box::new(DcTable::EMPTY) }
+    }
+}
+
+impl Default for Cached<AcTable> {
+    fn default() -> Self {
+        Self { spec: Vec::new(), table: Box::new(AcTable::EMPTY) }
     }
 }
 

@@ -109,11 +109,14 @@ pub(super) struct DcTable {
 }
 
 impl AcTable {
-    /// The table for 16 counts of codes and their symbols.
-    pub(super) fn new(spec: &[u8]) -> Result<Box<Self>> {
-        let long = LongCodes::new(spec)?;
-        let mut singles = vec![Single::default(); 1 << LOOK];
-        for code in long.codes() {
+    /// The table that no bits are a code of.
+    pub(super) const EMPTY: Self = Self { lookup: [Symbols(0); 1 << LOOK], long: LongCodes::EMPTY };
+
+    /// Becomes the table for 16 counts of codes and their symbols. Of no use after an error.
+    pub(super) fn set(&mut self, spec: &[u8]) -> Result<()> {
+        self.long.set(spec)?;
+        let mut singles = [Single::default(); 1 << LOOK];
+        for code in self.long.codes() {
             if code.symbol & 15 > 10 {
                 return Err(Refusal::Unsupported); // more bits than an 8-bit image needs
             }
@@ -121,7 +124,10 @@ impl AcTable {
                 singles[code.lookups(LOOK)].fill(single(code.length, code.symbol));
             }
         }
-        Ok(Box::new(Self { lookup: std::array::from_fn(|bits| pair(bits, &singles)), long }))
+        for (bits, entry) in self.lookup.iter_mut().enumerate() {
+            *entry = pair(bits, &singles);
+        }
+        Ok(())
     }
 
     /// What the next bits mean.
@@ -180,19 +186,22 @@ fn complete(bits: usize, skip: u32, singles: &[Single]) -> Option<Symbols> {
 }
 
 impl DcTable {
-    /// The table for 16 counts of codes and their symbols.
-    pub(super) fn new(spec: &[u8]) -> Result<Box<Self>> {
-        let long = LongCodes::new(spec)?;
-        let mut lookup = [[0; 2]; 1 << LOOK];
-        for code in long.codes() {
+    /// The table that no bits are a code of.
+    pub(super) const EMPTY: Self = Self { lookup: [[0; 2]; 1 << LOOK], long: LongCodes::EMPTY };
+
+    /// Becomes the table for 16 counts of codes and their symbols. Of no use after an error.
+    pub(super) fn set(&mut self, spec: &[u8]) -> Result<()> {
+        self.long.set(spec)?;
+        self.lookup.fill([0; 2]);
+        for code in self.long.codes() {
             if code.symbol > 11 {
                 return Err(Refusal::Unsupported);
             }
             if code.length <= LOOK {
-                lookup[code.lookups(LOOK)].fill([code.length as u8 + code.symbol, code.symbol]);
+                self.lookup[code.lookups(LOOK)].fill([code.length as u8 + code.symbol, code.symbol]);
             }
         }
-        Ok(Box::new(Self { lookup, long }))
+        Ok(())
     }
 
     /// Takes a difference of DC coefficients; none where the bits are no code. At least 27 bits must be there.
@@ -230,8 +239,10 @@ struct LongCodes {
     ends: [u32; 17],
     /// For each length the place of its first symbol, less its first code.
     offsets: [i32; 17],
-    symbols: Vec<u8>,
-    lengths: Vec<u8>,
+    /// As many as there are codes, shorter ones first; likewise their lengths.
+    symbols: [u8; 256],
+    lengths: [u8; 256],
+    count: usize,
 }
 
 /// A code and what it stands for.
@@ -250,25 +261,31 @@ impl Code {
 }
 
 impl LongCodes {
-    fn new(spec: &[u8]) -> Result<Self> {
+    const EMPTY: Self =
+        Self { ends: [0; 17], offsets: [0; 17], symbols: [0; 256], lengths: [0; 256], count: 0 };
+
+    fn set(&mut self, spec: &[u8]) -> Result<()> {
         let (counts, symbols) = spec.split_first_chunk::<16>().ok_or(Refusal::Damaged)?;
-        let (mut ends, mut offsets, mut lengths) = ([0; 17], [0; 17], Vec::with_capacity(symbols.len()));
+        self.symbols.get_mut(..symbols.len()).ok_or(Refusal::Damaged)?.copy_from_slice(symbols);
+        self.count = 0;
         let mut code = 0u32;
         for (length, count) in (1..).zip(counts) {
-            offsets[length] = lengths.len() as i32 - code as i32;
-            lengths.resize(lengths.len() + usize::from(*count), length as u8);
+            self.offsets[length] = self.count as i32 - code as i32;
+            let end = self.count + usize::from(*count);
+            self.lengths.get_mut(self.count..end).ok_or(Refusal::Damaged)?.fill(length as u8);
+            self.count = end;
             code += u32::from(*count);
             if code >= 1 << length {
                 return Err(Refusal::Damaged); // more codes than there are: that of ones alone is none
             }
-            ends[length] = code << (16 - length);
+            self.ends[length] = code << (16 - length);
             code <<= 1;
         }
-        Ok(Self { ends, offsets, symbols: symbols.to_vec(), lengths })
+        if self.count == symbols.len() { Ok(()) } else { Err(Refusal::Damaged) }
     }
 
     fn codes(&self) -> impl Iterator<Item = Code> {
-        self.lengths.iter().zip(&self.symbols).enumerate().map(|(at, (&length, &symbol))| {
+        self.lengths.iter().zip(&self.symbols).take(self.count).enumerate().map(|(at, (&length, &symbol))| {
             let bits = (at as i32 - self.offsets[usize::from(length)]) as u32;
             Code { bits, length: length.into(), symbol }
         })
@@ -279,6 +296,6 @@ impl LongCodes {
         let next = next as u32;
         let length = (1..=16).find(|&length| next < self.ends[length as usize])?;
         let at = (next >> (16 - length)) as i32 + self.offsets[length as usize];
-        Some((length, *self.symbols.get(usize::try_from(at).ok()?)?))
+        Some((length, *self.symbols[..self.count].get(usize::try_from(at).ok()?)?))
     }
 }

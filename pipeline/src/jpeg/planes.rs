@@ -44,6 +44,9 @@ pub(super) struct Plane {
     left: usize,
     /// The first row there is.
     top: usize,
+    /// Columns and rows that were decoded.
+    columns: usize,
+    rows: usize,
     /// Columns of the whole component, without the padding to full blocks.
     width: usize,
     /// Rows of the whole component.
@@ -101,6 +104,8 @@ impl Planes {
                 stride: stride(8 * v * cover.rows.len()),
                 left: 8 * h * cover.columns.start,
                 top: 8 * v * cover.rows.start,
+                columns: 8 * h * cover.columns.len(),
+                rows: 8 * v * cover.rows.len(),
                 width: (width * h).div_ceil(across),
                 height: (height * v).div_ceil(down),
             };
@@ -116,9 +121,14 @@ impl Planes {
     #[inline]
     pub fn column(&self, number: usize, x: usize, rows: Range<usize>) -> &[u8] {
         let plane = &self.planes[number];
-        assert!(rows.end - plane.top <= plane.stride, "the rows were decoded");
-        let start = plane.start + (x - plane.left) * plane.stride;
-        &self.data[start + rows.start - plane.top..start + rows.end - plane.top]
+        // Smaller ones than the first become large ones.
+        let (x, from, to) = (
+            x.wrapping_sub(plane.left),
+            rows.start.wrapping_sub(plane.top),
+            rows.end.wrapping_sub(plane.top),
+        );
+        assert!(x < plane.columns && from <= to && to <= plane.rows, "the samples were decoded");
+        &self.data[plane.start + x * plane.stride..][from..to]
     }
 
     /// Columns and rows of component `number` over the whole image: those that belong to pixels. None of

@@ -1,6 +1,9 @@
 //! What is refused: other kinds of JPEG, and all damage that libjpeg-turbo notices.
 
-use pipeline::jpeg::{Decoder, Header, Planes, Refusal, Region, Result, Sampling};
+use pipeline::{
+    Cpu,
+    jpeg::{Decoder, Header, Planes, Refusal, Region, Result, Sampling},
+};
 
 use crate::{
     Random, SAMPLINGS, encoded, find,
@@ -194,4 +197,22 @@ fn a_region_beyond_the_image_is_the_callers_mistake() {
     let file = Random(26).file(&Forge::new(20, 20, Sampling::Quarter), 6);
     let region = Region { left: u32::MAX, top: 0, width: 2, height: 20 };
     let _ = Decoder::default().decode(&Header::parse(&file).unwrap(), region);
+}
+
+/// Of codes of 16 bits alone, that of zeros standing for the longest values: nothing takes more bits from beyond the end.
+#[test]
+fn a_scan_without_data_ends_within_the_padding() {
+    let table = |symbol: u8| {
+        let mut spec = vec![0; 15];
+        spec.extend([1, symbol]);
+        spec
+    };
+    let mut forge = Forge::new(64, 64, Sampling::Quarter);
+    (forge.dc, forge.ac) = (table(11), table(0x0A));
+    let file = forge.file(&[]);
+    let header = Header::parse(&file).unwrap();
+    for cpu in Cpu::available() {
+        let decoded = Decoder::new(cpu).decode(&header, Region::whole(&header)).is_err();
+        assert!(decoded, "{cpu}");
+    }
 }
