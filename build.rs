@@ -1,6 +1,7 @@
-//! Tells the linker where libtorch lies, so that no program of this package needs `LD_LIBRARY_PATH`.
+//! Compiles the C++ half of `sys`, and tells the linker where libtorch lies, so that no program of this package needs
+//! `LD_LIBRARY_PATH`.
 
-use std::{env, fs};
+use std::{env, fs, path::Path};
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
@@ -10,4 +11,22 @@ fn main() {
     let folder = fs::canonicalize(&folder).expect("torch-sys found libtorch there");
     // Beside the binary first: a binary that is carried to another machine can bring or find its libtorch there.
     println!("cargo:rustc-link-arg=-Wl,-rpath,$ORIGIN:$ORIGIN/libtorch/lib:{}", folder.display());
+    compile_shim(&folder);
+}
+
+/// `src/sys/cxx` against libtorch's headers, in the dialect that libtorch's wheels are built in.
+fn compile_shim(libraries: &Path) {
+    println!("cargo:rerun-if-changed=src/sys/cxx");
+    let headers = libraries.parent().expect("libraries lie in a folder of libtorch").join("include");
+    cc::Build::new()
+        .cpp(true)
+        .std("c++17")
+        .flag("-isystem") // libtorch's headers are not ours to be warned of
+        .flag(&headers)
+        .file("src/sys/cxx/shim.cpp")
+        .compile("amdim_shim");
+    // torch-sys links with them too, but perhaps before the shim is seen to need them.
+    println!("cargo:rustc-link-search=native={}", libraries.display());
+    println!("cargo:rustc-link-lib=torch_cpu");
+    println!("cargo:rustc-link-lib=c10");
 }

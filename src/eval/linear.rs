@@ -63,7 +63,7 @@ pub fn features(encoder: &dyn Encoder, set: &ShardSet, config: &Config, device: 
 /// Fits a linear classifier on standardized training features and judges it on the validation ones.
 ///
 /// Adam, batches of 256, 60 epochs, learning rate 5e-3 falling to zero along a half cosine; deterministic by `seed`.
-pub fn fit(train: &Features, validation: &Features, classes: u32, seed: u64) -> Report {
+pub fn fit(train: &Features, validation: &Features, classes: u32, seed: u64) -> Result<Report> {
     const EPOCHS: i64 = 60;
     const BATCH: i64 = 256;
     tch::manual_seed(seed.cast_signed());
@@ -79,18 +79,19 @@ pub fn fit(train: &Features, validation: &Features, classes: u32, seed: u64) -> 
         let lr = 5e-3 * 0.5 * (1.0 + (std::f64::consts::PI * epoch as f64 / EPOCHS as f64).cos());
         for batch in order.split(BATCH, 0) {
             let logits = head.forward(&values.index_select(0, &batch));
-            adam.zero_grad();
-            logits.cross_entropy_for_logits(&train.labels.index_select(0, &batch)).backward();
-            adam.step(lr);
+            adam.forget_gradients()?;
+            let loss = logits.cross_entropy_for_logits(&train.labels.index_select(0, &batch));
+            loss.backward();
+            let _ = adam.step(lr, &loss)?;
         }
     }
     let top1 = |values: &Tensor, labels: &Tensor| {
         tch::no_grad(|| crate::loss::accuracy(&head.forward(values), labels)).double_value(&[])
     };
-    Report {
+    Ok(Report {
         top1: top1(&standardized(validation), &validation.labels),
         train_top1: top1(&values, &train.labels),
         samples: validation.labels.size()[0],
         classes,
-    }
+    })
 }

@@ -74,7 +74,7 @@ pub fn run_linear(options: &LinearOptions) -> Result<()> {
     let trainer = Trainer::new(&config, loaded.state.classes, device, 1);
     let evaluate = |encoder: &str, step: u64, trainer: &Trainer| -> Result<()> {
         let of = |set| features(trainer.encoder(), set, &config, device);
-        let report = fit(&of(&data.train)?, &of(validation)?, classes, config.seed);
+        let report = fit(&of(&data.train)?, &of(validation)?, classes, config.seed)?;
         tracing::info!(
             "linear probe, {encoder} encoder (step {step}): {:.1} % of {} validation samples",
             100.0 * report.top1,

@@ -1,140 +1,18 @@
-//! What the machine offers: devices, and the one foreign call that makes CUDA available.
+//! What `tch` does not offer: devices chosen by name, streams, events, pinned memory, the fused optimizer, precision.
+//!
+//! All foreign calls are in this folder, behind safe functions. On the CPU, where work is done when its call returns,
+//! streams and events are stand-ins that do nothing, so that the same code runs everywhere.
 
-use std::{fmt, path::Path, str::FromStr};
+mod device;
+mod ffi;
+mod memory;
+mod precision;
+mod stream;
 
-use anyhow::Result;
-use serde::{Deserialize, Serialize};
-use tch::{Cuda, Device};
+pub use device::{DeviceChoice, device, name};
+pub use ffi::Failure;
+pub use memory::{Memory, Pinned, copy, empty, memory};
+pub use precision::{Autocast, allow_tf32, benchmark_convolutions};
+pub use stream::{Accelerator, Event, Stream};
 
-use crate::usage;
-
-/// Where a model shall run: `auto`, `cpu`, `cuda` or `cuda:N`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub enum DeviceChoice {
-    /// A GPU where there is one, else the CPU.
-    #[default]
-    Auto,
-    /// The CPU.
-    Cpu,
-    /// The GPU of this number.
-    Cuda(usize),
-}
-
-impl FromStr for DeviceChoice {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "auto" => Ok(Self::Auto),
-            "cpu" => Ok(Self::Cpu),
-            "cuda" => Ok(Self::Cuda(0)),
-            _ => match text.strip_prefix("cuda:").map(str::parse) {
-                Some(Ok(number)) => Ok(Self::Cuda(number)),
-                _ => Err(format!("no device `{text}`: `auto`, `cpu`, `cuda` or `cuda:N`")),
-            },
-        }
-    }
-}
-
-impl TryFrom<String> for DeviceChoice {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        text.parse()
-    }
-}
-
-impl From<DeviceChoice> for String {
-    fn from(choice: DeviceChoice) -> Self {
-        choice.to_string()
-    }
-}
-
-impl fmt::Display for DeviceChoice {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Auto => f.write_str("auto"),
-            Self::Cpu => f.write_str("cpu"),
-            Self::Cuda(number) => write!(f, "cuda:{number}"),
-        }
-    }
-}
-
-/// The device that a choice means on this machine.
-///
-/// Has to come before anything that asks torch about CUDA: torch looks for its CUDA half once, and remembers.
-pub fn device(choice: DeviceChoice) -> Result<Device> {
-    match choice {
-        DeviceChoice::Cpu => Ok(Device::Cpu),
-        DeviceChoice::Auto if !Path::new("/dev/nvidiactl").exists() => Ok(Device::Cpu),
-        DeviceChoice::Auto => Ok(cuda(0).unwrap_or_else(|reason| {
-            tracing::warn!("training on the CPU: there is a GPU, but {reason}");
-            Device::Cpu
-        })),
-        DeviceChoice::Cuda(number) => cuda(number).map_err(|reason| {
-            usage!(
-                "no `cuda:{number}` here: {reason}\n  hint: --device auto or --device cpu trains on the CPU"
-            )
-        }),
-    }
-}
-
-/// A device as it is written on the command line.
-pub fn name(device: Device) -> String {
-    match device {
-        Device::Cuda(number) => format!("cuda:{number}"),
-        other => format!("{other:?}").to_lowercase(),
-    }
-}
-
-/// The GPU of this number, or why there is none.
-fn cuda(number: usize) -> Result<Device, String> {
-    if !Path::new("/dev/nvidiactl").exists() {
-        return Err("this machine has no NVIDIA driver (`/dev/nvidiactl` is missing)".to_owned());
-    }
-    load_cuda()?;
-    let count = usize::try_from(Cuda::device_count()).unwrap_or(0);
-    if number < count {
-        Ok(Device::Cuda(number))
-    } else {
-        Err(format!("libtorch sees {count} GPUs (see `nvidia-smi` and CUDA_VISIBLE_DEVICES)"))
-    }
-}
-
-/// Brings in libtorch's CUDA half, which this program is not linked with, so that it starts on machines without.
-#[expect(unsafe_code, reason = "loading a library by name is a foreign call")]
-fn load_cuda() -> Result<(), String> {
-    // SAFETY: the name is a NUL-terminated constant. The library's initializers only register torch's CUDA kernels; it
-    // is found by the rpath of this program beside the libtorch_cpu.so it belongs to, and is never unloaded.
-    let handle = unsafe { libc::dlopen(c"libtorch_cuda.so".as_ptr(), libc::RTLD_NOW | libc::RTLD_GLOBAL) };
-    if !handle.is_null() {
-        return Ok(());
-    }
-    // SAFETY: dlerror gives this thread's message of the failure just above, NUL-terminated, or null.
-    let message = unsafe {
-        let message = libc::dlerror();
-        if message.is_null() {
-            None
-        } else {
-            Some(std::ffi::CStr::from_ptr(message).to_string_lossy().into_owned())
-        }
-    };
-    Err(message.unwrap_or_else(|| "libtorch_cuda.so cannot be loaded".to_owned()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_device_reads_as_it_is_written() {
-        for text in ["auto", "cpu", "cuda:0", "cuda:3"] {
-            assert_eq!(text.parse::<DeviceChoice>().unwrap().to_string(), text);
-        }
-        assert_eq!("cuda".parse(), Ok(DeviceChoice::Cuda(0)));
-        for text in ["gpu", "cuda:", "cuda:x", "CPU"] {
-            assert!(text.parse::<DeviceChoice>().unwrap_err().contains(text));
-        }
-    }
-}
+pub(crate) use ffi::{AdamScalars, AdamSettings, AdamTensors, forget_gradients, fused_adam, gradient_norm};

@@ -183,21 +183,24 @@ impl Run {
         bad: &mut BadSamples,
     ) -> Result<()> {
         bad.write(&staged.skipped)?;
-        let outcome = match self.trainer.step(&staged.views) {
-            Ok(outcome) => outcome,
-            Err(broken) => return Err(folder.write_broken_batch(&broken, &staged.views, &self.data)),
-        };
+        let outcome = self.trainer.step(&staged.views)?;
         self.position = staged.views.next;
         log.count(&outcome, staged, waited);
         let step = self.trainer.step_count();
         let is_last = step == self.steps;
         if is_last || step.is_multiple_of(self.config.run.log_every) {
+            self.check(folder)?;
             log.train(step, self.epoch(), bad.count())?;
         }
         if is_last || step.is_multiple_of(self.config.run.checkpoint_every) {
             self.save(folder)?;
         }
         Ok(())
+    }
+
+    /// Waits for the steps so far, and refuses to go on from numbers that are not finite.
+    fn check(&mut self, folder: &RunFolder) -> Result<()> {
+        self.trainer.check().map_err(|broken| folder.write_broken_batch(&broken, &self.data))
     }
 
     /// Epochs gone by, with their fraction.
@@ -243,6 +246,7 @@ impl Run {
         if self.saved == Some(step) {
             return Ok(());
         }
+        self.check(folder)?;
         ensure!(
             self.trainer.is_finite(),
             "the parameters are not finite after step {step}, which is not saved\n  {DIVERGED}"

@@ -2,8 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use anyhow::Result;
 use serde::{Deserialize, Serialize};
-use tch::{Tensor, nn::VarStore};
+use tch::{Kind, Tensor, nn::VarStore};
+
+use crate::sys::{self, AdamScalars, AdamSettings, AdamTensors};
 
 /// Settings of the optimizer; the defaults are the reference's.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -17,6 +20,8 @@ pub struct Config {
     pub eps: f64,
     /// Added to the gradient times the parameter (L2, not decoupled).
     pub weight_decay: f64,
+    /// The largest norm of all gradients together; they are scaled down to it. Unset: they are taken as they are.
+    pub clip_norm: Option<f64>,
     /// Updates over which the learning rate rises linearly.
     pub warmup_steps: u64,
     /// Shares of the run after which the learning rate drops.
@@ -32,6 +37,7 @@ impl Default for Config {
             betas: [0.8, 0.999],
             eps: 1e-8,
             weight_decay: 1e-5,
+            clip_norm: None,
             warmup_steps: 500,
             drop_at: vec![30.0 / 50.0, 45.0 / 50.0],
             drop_factor: 0.2,
@@ -39,11 +45,14 @@ impl Default for Config {
     }
 }
 
-/// Adam (Kingma, Ba 2015) with L2 weight decay, as in PyTorch.
+/// Adam (Kingma, Ba 2015) with L2 weight decay, as in PyTorch. All parameters are updated at once, and nothing that an
+/// update depends on is read by the host.
 #[derive(Debug)]
 pub struct Adam {
     slots: Vec<Slot>,
     updates: u64,
+    /// The same as a scalar on the device, less the updates that were skipped there.
+    step: Tensor,
     config: Config,
 }
 
@@ -68,28 +77,44 @@ impl Adam {
                 Slot { name, parameter, exp_avg: zeros.copy(), exp_avg_sq: zeros }
             })
             .collect();
-        Self { slots, updates: 0, config: config.clone() }
+        let step = Tensor::zeros([], (Kind::Float, vars.device()));
+        Self { slots, updates: 0, step, config: config.clone() }
     }
 
     /// Forgets the gradients of the step before.
-    pub fn zero_grad(&mut self) {
-        for slot in &mut self.slots {
-            slot.parameter.zero_grad();
-        }
+    pub fn forget_gradients(&self) -> Result<()> {
+        let parameters: Vec<_> = self.slots.iter().map(|slot| &slot.parameter).collect();
+        Ok(sys::forget_gradients(&parameters)?)
     }
 
     /// One update at the learning rate `lr`. A parameter that has no gradient is left alone, weight decay included.
-    pub fn step(&mut self, lr: f64) {
+    ///
+    /// Where the gradients' norm is above [`Config::clip_norm`] they are scaled down to it. Where the norm or `loss` is not
+    /// a finite number nothing changes; gives 1 then and else 0, a scalar on the device.
+    pub fn step(&mut self, lr: f64, loss: &Tensor) -> Result<Tensor> {
         self.updates += 1;
-        let corrections = self.config.betas.map(|beta| 1.0 - beta.powf(self.updates as f64));
-        tch::no_grad(|| {
-            for slot in &mut self.slots {
-                let gradient = slot.parameter.grad();
-                if gradient.defined() {
-                    slot.update(&gradient, lr, corrections, &self.config);
-                }
-            }
-        });
+        let gradients: Vec<_> = self.slots.iter().map(|slot| slot.parameter.grad()).collect();
+        let mut tensors = AdamTensors::default();
+        for (slot, gradient) in self.slots.iter().zip(&gradients).filter(|(_, gradient)| gradient.defined()) {
+            tensors.parameters.push(&slot.parameter);
+            tensors.gradients.push(gradient);
+            tensors.means.push(&slot.exp_avg);
+            tensors.squares.push(&slot.exp_avg_sq);
+        }
+        let norm = if tensors.gradients.is_empty() {
+            self.step.zeros_like()
+        } else {
+            sys::gradient_norm(&tensors.gradients)?
+        };
+        let skip = (&norm + loss.detach()).isfinite().logical_not().to_kind(Kind::Float);
+        let scale = match self.config.clip_norm {
+            Some(most) => (&norm / most).clamp_min(1.0),
+            None => norm.ones_like(),
+        };
+        let scalars = AdamScalars { step: &self.step, scale: &scale, skip: &skip };
+        let Config { betas, weight_decay, eps, .. } = self.config;
+        sys::fused_adam(&tensors, scalars, AdamSettings { lr, betas, weight_decay, eps })?;
+        Ok(skip)
     }
 
     /// Updates made so far.
@@ -109,18 +134,132 @@ impl Adam {
     /// Continues after `updates`, the moments having been restored.
     pub fn resume(&mut self, updates: u64) {
         self.updates = updates;
+        let _ = self.step.fill_(updates as f64);
     }
 }
 
-impl Slot {
-    fn update(&mut self, gradient: &Tensor, lr: f64, corrections: [f64; 2], config: &Config) {
+#[cfg(test)]
+mod tests {
+    use tch::{Device, nn::Init};
+
+    use super::*;
+
+    /// Parameters of several shapes, the same for the same seed.
+    fn vars(kind: Kind) -> VarStore {
+        tch::manual_seed(7);
+        let mut vars = VarStore::new(Device::Cpu);
+        for (name, shape) in [("a", &[3i64, 5][..]), ("b", &[7]), ("c", &[2, 3, 4, 4]), ("unused", &[2])] {
+            let _ = vars.root().var(name, shape, Init::Randn { mean: 0.0, stdev: 1.0 });
+        }
+        if kind == Kind::Double {
+            vars.double();
+        }
+        vars
+    }
+
+    fn sorted(vars: &VarStore) -> BTreeMap<String, Tensor> {
+        vars.variables().into_iter().collect()
+    }
+
+    /// A gradient for every parameter but `unused`.
+    fn backward(vars: &VarStore, step: u64) {
+        tch::manual_seed(step as i64);
+        for (name, parameter) in sorted(vars) {
+            if name != "unused" {
+                (&parameter * parameter.detach().randn_like()).sum(None::<Kind>).backward();
+            }
+        }
+    }
+
+    fn is_one(scalar: &Tensor) -> bool {
+        scalar.double_value(&[]) > 0.5
+    }
+
+    fn finite() -> Tensor {
+        Tensor::from(1.0f32)
+    }
+
+    /// The definition: one parameter after the other, term by term.
+    fn plain_step(slots: &mut [Slot], updates: i32, lr: f64, config: &Config) {
         let [beta_1, beta_2] = config.betas;
-        let gradient = gradient + &self.parameter * config.weight_decay;
-        self.exp_avg *= beta_1;
-        self.exp_avg += &gradient * (1.0 - beta_1);
-        self.exp_avg_sq *= beta_2;
-        self.exp_avg_sq += gradient.square() * (1.0 - beta_2);
-        let denominator = self.exp_avg_sq.sqrt() / corrections[1].sqrt() + config.eps;
-        self.parameter -= &self.exp_avg / denominator * (lr / corrections[0]);
+        let corrections = config.betas.map(|beta| 1.0 - beta.powi(updates));
+        tch::no_grad(|| {
+            for slot in slots {
+                let gradient = slot.parameter.grad();
+                if !gradient.defined() {
+                    continue;
+                }
+                let gradient = gradient + &slot.parameter * config.weight_decay;
+                slot.exp_avg *= beta_1;
+                slot.exp_avg += &gradient * (1.0 - beta_1);
+                slot.exp_avg_sq *= beta_2;
+                slot.exp_avg_sq += gradient.square() * (1.0 - beta_2);
+                let denominator = slot.exp_avg_sq.sqrt() / corrections[1].sqrt() + config.eps;
+                slot.parameter -= &slot.exp_avg / denominator * (lr / corrections[0]);
+            }
+        });
+    }
+
+    fn largest_difference(a: &VarStore, b: &VarStore) -> f64 {
+        let b = b.variables();
+        let of = |(name, tensor): (String, Tensor)| (tensor - &b[&name]).abs().max().double_value(&[]);
+        a.variables().into_iter().map(of).fold(0.0, f64::max)
+    }
+
+    #[test]
+    fn the_fused_update_is_the_plain_one() {
+        let config = Config { weight_decay: 1e-2, ..Config::default() };
+        for (kind, bound) in [(Kind::Float, 2e-7), (Kind::Double, 1e-14)] {
+            let (fused_vars, plain_vars) = (vars(kind), vars(kind));
+            let mut fused = Adam::new(&fused_vars, &config);
+            let mut plain = Adam::new(&plain_vars, &config);
+            for step in 1..=50 {
+                fused.forget_gradients().unwrap();
+                plain.forget_gradients().unwrap();
+                backward(&fused_vars, step);
+                backward(&plain_vars, step);
+                let skipped = fused.step(1e-3, &finite()).unwrap();
+                plain_step(&mut plain.slots, step as i32, 1e-3, &config);
+                assert!(!is_one(&skipped));
+            }
+            let difference = largest_difference(&fused_vars, &plain_vars);
+            assert!(difference < bound, "{kind:?}: {difference:e}");
+            assert!(largest_difference(&fused_vars, &vars(kind)) > 1e-2, "nothing was learned");
+        }
+    }
+
+    #[test]
+    fn a_loss_or_gradient_that_is_not_finite_changes_nothing() {
+        let vars = vars(Kind::Float);
+        let mut adam = Adam::new(&vars, &Config::default());
+        backward(&vars, 1);
+        assert!(!is_one(&adam.step(1e-3, &finite()).unwrap()));
+        let before: Vec<Tensor> =
+            sorted(&vars).into_values().chain(adam.moments().into_values()).map(|t| t.copy()).collect();
+        adam.forget_gradients().unwrap();
+        backward(&vars, 2);
+        let _ = vars.variables()["b"].grad().g_mul_scalar_(f64::INFINITY);
+        assert!(is_one(&adam.step(1e-3, &finite()).unwrap()));
+        let nan = Tensor::from(f32::NAN);
+        adam.forget_gradients().unwrap();
+        backward(&vars, 3);
+        assert!(is_one(&adam.step(1e-3, &nan).unwrap()));
+        let after = sorted(&vars).into_values().chain(adam.moments().into_values());
+        assert!(before.iter().zip(after).all(|(before, after)| before.equal(&after)));
+        assert_eq!((adam.step.double_value(&[]), adam.updates()), (1.0, 3));
+    }
+
+    #[test]
+    fn gradients_are_scaled_down_to_the_largest_norm_allowed() {
+        let config =
+            |clip_norm| Config { clip_norm, betas: [0.0, 0.0], weight_decay: 0.0, ..Config::default() };
+        let vars = vars(Kind::Double);
+        let mut adam = Adam::new(&vars, &config(Some(0.5)));
+        backward(&vars, 1);
+        assert!(!is_one(&adam.step(0.0, &finite()).unwrap()));
+        let moments = adam.moments();
+        let means = moments.iter().filter(|(name, _)| name.starts_with("exp_avg."));
+        let squares: f64 = means.map(|(_, mean)| mean.square().sum(Kind::Double).double_value(&[])).sum();
+        assert!((squares.sqrt() - 0.5).abs() < 1e-6, "{}", squares.sqrt());
     }
 }

@@ -13,7 +13,7 @@ use rustix::{
 use serde_json::json;
 
 use super::trainer::Broken;
-use crate::{checkpoint::Checkpoints, data::Data, method::Views, usage};
+use crate::{checkpoint::Checkpoints, data::Data, usage};
 
 /// Where a run keeps what it makes.
 #[derive(Debug)]
@@ -61,9 +61,9 @@ impl RunFolder {
     }
 
     /// Writes down which samples broke a step; the error to end the run with.
-    pub(super) fn write_broken_batch(&self, broken: &Broken, views: &Views, data: &Data) -> anyhow::Error {
+    pub(super) fn write_broken_batch(&self, broken: &Broken, data: &Data) -> anyhow::Error {
         let path = self.path.join("broken-batch.json");
-        let written = describe(broken, views, data).and_then(|text| {
+        let written = describe(broken, data).and_then(|text| {
             fs::write(&path, text).with_context(|| format!("cannot write `{}`", path.display()))
         });
         let whereabouts = match written {
@@ -79,10 +79,10 @@ pub(super) const DIVERGED: &str =
     "hint: train anew with a lower --lr and another --out; the checkpoints of this run are from before";
 
 /// The step, the parts of its loss and its samples as JSON.
-fn describe(broken: &Broken, views: &Views, data: &Data) -> Result<String> {
+fn describe(broken: &Broken, data: &Data) -> Result<String> {
     let mut samples = Vec::new();
-    for index in Vec::<i64>::try_from(&views.indices)? {
-        let at = data.train.locate(index as u64)?;
+    for index in &broken.indices {
+        let at = data.train.locate(*index as u64)?;
         samples.push(json!({"shard": &*at.shard, "offset": at.offset, "key": at.key}));
     }
     let parts = broken.parts.iter().map(|(name, value)| ((*name).to_owned(), json!(value.to_string())));

@@ -21,6 +21,16 @@ pub struct Trainer {
     adam: Adam,
     schedule: Schedule,
     seed: u64,
+    unchecked: Vec<Unchecked>,
+}
+
+/// A step of which the host does not know yet whether its numbers are finite.
+struct Unchecked {
+    step: u64,
+    /// 1 where they are not.
+    is_broken: Tensor,
+    parts: Vec<(&'static str, Tensor)>,
+    indices: Tensor,
 }
 
 impl std::fmt::Debug for Trainer {
@@ -44,13 +54,16 @@ pub struct Outcome {
     pub lr: f64,
 }
 
-/// The loss of a batch was not a finite number; nothing was updated.
+/// The loss of a batch, or its gradients, were not finite numbers; that step and those after it updated nothing that is
+/// kept.
 #[derive(Debug)]
 pub struct Broken {
     /// The step that it would have been.
     pub step: u64,
     /// The parts of the loss, by name.
     pub parts: Vec<(&'static str, f64)>,
+    /// The samples' numbers in the whole set.
+    pub indices: Vec<i64>,
 }
 
 impl Trainer {
@@ -63,7 +76,8 @@ impl Trainer {
         let probe = classes
             .map(|classes| OnlineProbe::new(&vars.root(), width, i64::from(classes), OnlineProbe::DROPOUT));
         let adam = Adam::new(&vars, &config.optim);
-        Self { vars, method, probe, adam, schedule: Schedule::new(&config.optim, steps), seed: config.seed }
+        let schedule = Schedule::new(&config.optim, steps);
+        Self { vars, method, probe, adam, schedule, seed: config.seed, unchecked: Vec::new() }
     }
 
     /// Updates made so far.
@@ -71,49 +85,67 @@ impl Trainer {
         self.adam.updates()
     }
 
-    /// One update on one batch.
+    /// One update on one batch, queued on the device: nothing is waited for.
     ///
-    /// All that is drawn during the step derives from the seed and the step: there is no generator state to save.
-    ///
-    /// # Errors
-    ///
-    /// The loss is not finite; parameters and optimizer are as before, batch-norm statistics are not.
-    pub fn step(&mut self, views: &Views) -> Result<Outcome, Broken> {
+    /// All that is drawn during the step derives from the seed and the step: there is no generator state to save. Where the
+    /// numbers are not finite, nothing is updated but batch-norm statistics; [`check`](Self::check) tells.
+    pub fn step(&mut self, views: &Views) -> Result<Outcome> {
         let step = self.step_count();
         tch::manual_seed(mixed(self.seed, step));
         let loss = self.method.loss(views);
         let labels = views.labels.repeat([views.images.size()[0]]);
-        let probe = self.probe.as_ref().map(|probe| {
-            let logits = probe.logits(&loss.features, true);
-            (OnlineProbe::losses(&logits, &labels), logits.map(|logits| loss::accuracy(logits, &labels)))
-        });
+        let mut probed = Vec::new();
         let mut total = loss.total.shallow_clone();
-        if let Some((losses, _)) = &probe {
+        let mut accuracy = None;
+        if let Some(probe) = &self.probe {
+            let logits = probe.logits(&loss.features, true);
+            let losses = OnlineProbe::losses(&logits, &labels);
+            accuracy = Some(logits.map(|logits| loss::accuracy(logits, &labels)));
             total = total + &losses.mlp + &losses.linear;
-        }
-        if !total.double_value(&[]).is_finite() {
-            let mut parts: Vec<_> =
-                loss.parts.iter().map(|(name, part)| (*name, part.double_value(&[]))).collect();
-            if let Some((losses, _)) = &probe {
-                parts.extend([
-                    ("mlp", losses.mlp.double_value(&[])),
-                    ("linear", losses.linear.double_value(&[])),
-                ]);
-            }
-            return Err(Broken { step: step + 1, parts });
+            probed.extend([("mlp", losses.mlp.detach()), ("linear", losses.linear.detach())]);
         }
         let lr = self.schedule.at(step);
-        self.adam.zero_grad();
+        self.adam.forget_gradients()?;
         total.backward();
-        self.adam.step(lr);
+        let is_broken = self.adam.step(lr, &total)?;
         self.method.after_step();
+        let detached = |part: &(&'static str, Tensor)| (part.0, part.1.detach());
+        self.unchecked.push(Unchecked {
+            step: step + 1,
+            is_broken,
+            parts: loss.parts.iter().map(detached).chain(probed).collect(),
+            indices: views.indices.copy(),
+        });
         Ok(Outcome {
             loss: loss.total.detach(),
             chance: self.method.chance(views.labels.size()[0]),
-            parts: loss.parts.into_iter().map(|(name, part)| (name, part.detach())).collect(),
-            accuracy: probe.map(|(_, accuracy)| accuracy),
+            parts: loss.parts.iter().map(detached).collect(),
+            accuracy,
             lr,
         })
+    }
+
+    /// Waits for the steps since the last check.
+    ///
+    /// # Errors
+    ///
+    /// The first of them whose numbers were not finite.
+    pub fn check(&mut self) -> Result<(), Broken> {
+        let unchecked = std::mem::take(&mut self.unchecked);
+        if unchecked.is_empty() {
+            return Ok(());
+        }
+        let flags: Vec<_> = unchecked.iter().map(|step| &step.is_broken).collect();
+        let flags = Tensor::stack(&flags, 0).to_device(Device::Cpu);
+        let Some(broken) =
+            unchecked.iter().zip(flags.iter::<f64>().into_iter().flatten()).find(|(_, flag)| *flag != 0.0)
+        else {
+            return Ok(());
+        };
+        let (Unchecked { step, parts, indices, .. }, _) = broken;
+        let parts = parts.iter().map(|(name, part)| (*name, part.double_value(&[]))).collect();
+        let indices = indices.to_device(Device::Cpu).iter::<i64>().into_iter().flatten().collect();
+        Err(Broken { step: *step, parts, indices })
     }
 
     /// Accuracies of the online probe on one batch of single views, in evaluation mode, with the number of labelled

@@ -1,0 +1,187 @@
+// What tch does not offer, as C functions over `at::Tensor*`, which is what `tch::Tensor::as_ptr` gives.
+//
+// Streams, events and pinned memory go through c10's device-generic interfaces: no CUDA header, no CUDA library to link
+// with, and the same calls for the devices that tests make up.
+
+#include "shim.h"
+
+#include <ATen/ATen.h>
+#include <ATen/autocast_mode.h>
+#include <c10/core/CachingDeviceAllocator.h>
+#include <c10/core/Event.h>
+#include <c10/core/impl/VirtualGuardImpl.h>
+
+#include <vector>
+
+namespace {
+
+c10::impl::VirtualGuardImpl guard(c10::Device device) { return c10::impl::VirtualGuardImpl(device.type()); }
+
+std::vector<at::Tensor> listed(at::Tensor* const* tensors, size_t count) {
+  std::vector<at::Tensor> list;
+  list.reserve(count);
+  for (size_t i = 0; i < count; ++i) list.push_back(*tensors[i]);
+  return list;
+}
+
+}  // namespace
+
+std::string& amdim_last_error() {
+  static thread_local std::string error;
+  return error;
+}
+
+extern "C" {
+
+const char* amdim_error() { return amdim_last_error().c_str(); }
+
+// Streams. Which one is current is a thread's own affair.
+
+int amdim_stream_current(amdim_device device, amdim_stream* out) {
+  return amdim_guarded([&] { *out = packed(guard(unpacked(device)).getStream(unpacked(device))); });
+}
+
+int amdim_stream_new(amdim_device device, amdim_stream* out) {
+  return amdim_guarded(
+      [&] { *out = packed(guard(unpacked(device)).getStreamFromGlobalPool(unpacked(device), /*isHighPriority=*/true)); });
+}
+
+int amdim_stream_make_current(amdim_stream stream) {
+  return amdim_guarded([&] {
+    auto guard = ::guard(unpacked(stream.device));
+    guard.setDevice(unpacked(stream.device));
+    guard.exchangeStream(unpacked(stream));
+  });
+}
+
+int amdim_stream_synchronize(amdim_stream stream) {
+  return amdim_guarded([&] { unpacked(stream).synchronize(); });
+}
+
+// Events.
+
+int amdim_event_new(amdim_device device, int timed, c10::Event** out) {
+  return amdim_guarded([&] {
+    auto flag = timed ? c10::EventFlag::BACKEND_DEFAULT : c10::EventFlag::PYTORCH_DEFAULT;
+    *out = new c10::Event(unpacked(device).type(), flag);
+  });
+}
+
+void amdim_event_free(c10::Event* event) { delete event; }
+
+int amdim_event_record(c10::Event* event, amdim_stream stream) {
+  return amdim_guarded([&] { event->record(unpacked(stream)); });
+}
+
+int amdim_event_block(c10::Event* event, amdim_stream stream) {
+  return amdim_guarded([&] { event->block(unpacked(stream)); });
+}
+
+int amdim_event_query(c10::Event* event, int* has_passed) {
+  return amdim_guarded([&] { *has_passed = event->query(); });
+}
+
+int amdim_event_elapsed(c10::Event* start, c10::Event* end, double* milliseconds) {
+  return amdim_guarded([&] { *milliseconds = start->elapsedTime(*end); });
+}
+
+// Memory.
+
+int amdim_pinned(int64_t bytes, at::Tensor** out) {
+  return amdim_guarded([&] {
+    auto options = at::TensorOptions().dtype(at::kByte).pinned_memory(true);
+    *out = new at::Tensor(at::empty({bytes}, options));
+  });
+}
+
+int amdim_empty(amdim_device device, const int64_t* sizes, size_t dimensions, int kind, at::Tensor** out) {
+  return amdim_guarded([&] {
+    auto options = at::TensorOptions().dtype(static_cast<at::ScalarType>(kind)).device(unpacked(device));
+    *out = new at::Tensor(at::empty(at::IntArrayRef(sizes, dimensions), options));
+  });
+}
+
+// Without waiting for it, on the current stream of `to`'s device.
+int amdim_copy(at::Tensor* to, at::Tensor* from) {
+  return amdim_guarded([&] {
+    at::NoGradGuard no_grad;
+    to->copy_(*from, /*non_blocking=*/true);
+  });
+}
+
+// Bytes in tensors now and at most, held by the allocator now and at most, free and in all on the device.
+int amdim_memory(amdim_device device, int64_t out[6]) {
+  return amdim_guarded([&] {
+    auto* allocator = at::getDeviceAllocator(unpacked(device).type());
+    auto stats = allocator->getDeviceStats(unpacked(device).index());
+    auto free_and_total = allocator->getMemoryInfo(unpacked(device).index());
+    out[0] = stats.allocated_bytes[0].current;
+    out[1] = stats.allocated_bytes[0].peak;
+    out[2] = stats.reserved_bytes[0].current;
+    out[3] = stats.reserved_bytes[0].peak;
+    out[4] = static_cast<int64_t>(free_and_total.first);
+    out[5] = static_cast<int64_t>(free_and_total.second);
+  });
+}
+
+// The optimizer.
+
+// The 2-norm of all gradients together, a scalar of f32 on their device.
+int amdim_norm(at::Tensor* const* gradients, size_t count, at::Tensor** out) {
+  return amdim_guarded([&] {
+    at::NoGradGuard no_grad;
+    auto norms = at::_foreach_norm(listed(gradients, count), 2.0);
+    *out = new at::Tensor(at::linalg_vector_norm(at::stack(norms), 2.0).to(at::kFloat));
+  });
+}
+
+// One update of Adam with L2 weight decay. `*step` is counted up first; gradients are divided by `*scale`; where `*skip`
+// is 1 nothing changes and nothing is counted.
+int amdim_adam(at::Tensor* const* parameters, at::Tensor* const* gradients, at::Tensor* const* means,
+               at::Tensor* const* squares, size_t count, at::Tensor* step, double lr, double beta1, double beta2,
+               double weight_decay, double eps, at::Tensor* scale, at::Tensor* skip) {
+  return amdim_guarded([&] {
+    at::NoGradGuard no_grad;
+    step->add_(1);
+    at::_fused_adam_(listed(parameters, count), listed(gradients, count), listed(means, count), listed(squares, count),
+                     {}, std::vector<at::Tensor>(count, *step), lr, beta1, beta2, weight_decay, eps, /*amsgrad=*/false,
+                     /*maximize=*/false, *scale, *skip);
+    step->sub_(*skip);
+  });
+}
+
+// Drops the gradients instead of setting them to zero: no work for the device.
+int amdim_forget_gradients(at::Tensor* const* parameters, size_t count) {
+  return amdim_guarded([&] {
+    for (size_t i = 0; i < count; ++i) parameters[i]->mutable_grad() = at::Tensor();
+  });
+}
+
+// Precision.
+
+int amdim_autocast(int device_type, int on, int kind) {
+  return amdim_guarded([&] {
+    auto type = static_cast<c10::DeviceType>(device_type);
+    at::autocast::set_autocast_enabled(type, on);
+    at::autocast::set_autocast_dtype(type, static_cast<at::ScalarType>(kind));
+  });
+}
+
+void amdim_autocast_enter() { at::autocast::increment_nesting(); }
+
+// The outermost guard forgets the weights that were cast.
+void amdim_autocast_leave() {
+  if (at::autocast::decrement_nesting() == 0) at::autocast::clear_cache();
+}
+
+int amdim_tf32(int on) {
+  return amdim_guarded([&] {
+    at::globalContext().setAllowTF32CuDNN(on);
+    at::globalContext().setAllowTF32CuBLAS(on);
+  });
+}
+
+int amdim_benchmark_convolutions(int on) {
+  return amdim_guarded([&] { at::globalContext().setBenchmarkCuDNN(on); });
+}
+}

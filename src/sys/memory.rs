@@ -1,0 +1,106 @@
+//! Memory that a device copies from while its host goes on, and what the device's own memory is used for.
+
+#![expect(unsafe_code, reason = "foreign calls, and a tensor's bytes")]
+
+use tch::{Kind, Tensor};
+
+use super::{
+    ffi::{self, Failure, RawDevice, check, made, raw},
+    stream::Accelerator,
+};
+
+/// c10's number of the CPU.
+const CPU: i32 = 0;
+
+/// Bytes of the host that stay where they are: pinned, where there is a device to copy from them.
+#[derive(Debug)]
+pub struct Pinned {
+    tensor: Tensor,
+    bytes: usize,
+}
+
+impl Pinned {
+    /// So many bytes, zero at first.
+    pub fn new(bytes: usize, of: Option<Accelerator>) -> Result<Self, Failure> {
+        let mut tensor = if of.is_some_and(Accelerator::has_pinned_memory) {
+            // SAFETY: `out` is written on success alone, to a new tensor.
+            made(|out| unsafe { ffi::amdim_pinned(bytes as i64, out) })?
+        } else {
+            Tensor::empty([bytes as i64], (Kind::Uint8, tch::Device::Cpu))
+        };
+        let _ = tensor.fill_(0);
+        Ok(Self { tensor, bytes })
+    }
+
+    /// The first `bytes` of it, as a tensor (bytes) that shares the memory.
+    pub fn tensor(&self, bytes: usize) -> Tensor {
+        self.tensor.narrow(0, 0, bytes as i64)
+    }
+}
+
+impl AsRef<[u8]> for Pinned {
+    fn as_ref(&self) -> &[u8] {
+        // SAFETY: the tensor is contiguous bytes on the host, so many of them, initialized, and lives as long as `self`.
+        unsafe { std::slice::from_raw_parts(self.tensor.data_ptr().cast(), self.bytes) }
+    }
+}
+
+impl AsMut<[u8]> for Pinned {
+    fn as_mut(&mut self) -> &mut [u8] {
+        // SAFETY: as for `as_ref`. That no device still copies from these bytes is what the feed's events are for; to
+        // write them meanwhile would give a wrong batch, but is a race with the device alone, which no reference sees.
+        unsafe { std::slice::from_raw_parts_mut(self.tensor.data_ptr().cast(), self.bytes) }
+    }
+}
+
+/// Copies a tensor into another one, on this thread's current stream, without waiting for it.
+pub fn copy(to: &Tensor, from: &Tensor) -> Result<(), Failure> {
+    // SAFETY: both tensors are borrowed until the call returns; c10 keeps pinned memory that is given back until its
+    // copies are done, and everything else is the caller's to keep.
+    check(unsafe { ffi::amdim_copy(raw(to), raw(from)) })
+}
+
+/// A tensor on the accelerator, or on the CPU, whose contents are anything.
+pub fn empty(shape: &[i64], kind: Kind, of: Option<Accelerator>) -> Result<Tensor, Failure> {
+    let device = of.map_or(RawDevice { kind: CPU, index: -1 }, Accelerator::raw);
+    // SAFETY: the sizes are as many as is said; `out` is written on success alone, to a new tensor.
+    made(|out| unsafe { ffi::amdim_empty(device, shape.as_ptr(), shape.len(), number(kind), out) })
+}
+
+/// c10's number of a kind of numbers.
+///
+/// # Panics
+/// On kinds that nobody has asked for yet.
+pub(super) fn number(kind: Kind) -> i32 {
+    match kind {
+        Kind::Uint8 => 0,
+        Kind::Int64 => 4,
+        Kind::Float => 6,
+        Kind::BFloat16 => 15,
+        other => panic!("no number for {other:?}"),
+    }
+}
+
+/// A device's memory, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Memory {
+    /// In tensors now.
+    pub used: u64,
+    /// In tensors at most so far.
+    pub used_at_most: u64,
+    /// Taken from the device by this process' allocator.
+    pub reserved: u64,
+    /// Free on the device.
+    pub free: u64,
+    /// In all on the device.
+    pub total: u64,
+}
+
+/// How the device's memory is used.
+pub fn memory(of: Accelerator) -> Result<Memory, Failure> {
+    let mut values = [0; 6];
+    // SAFETY: six numbers are written.
+    check(unsafe { ffi::amdim_memory(of.raw(), values.as_mut_ptr()) })?;
+    let [used, used_at_most, reserved, _, free, total] = values.map(|bytes: i64| bytes as u64);
+    Ok(Memory { used, used_at_most, reserved, free, total })
+}
