@@ -18,15 +18,18 @@ fn main() {
 fn compile_shim(libraries: &Path) {
     println!("cargo:rerun-if-changed=src/sys/cxx");
     let headers = libraries.parent().expect("libraries lie in a folder of libtorch").join("include");
-    cc::Build::new()
-        .cpp(true)
-        .std("c++17")
-        .flag("-isystem") // libtorch's headers are not ours to be warned of
-        .flag(&headers)
-        .file("src/sys/cxx/shim.cpp")
-        .compile("amdim_shim");
+    let mut compiler = cc::Build::new();
+    compiler.cpp(true).std("c++17").flag("-isystem").flag(&headers); // not ours to be warned of
+    compiler.clone().file("src/sys/cxx/shim.cpp").compile("amdim_shim");
     // torch-sys links with them too, but perhaps before the shim is seen to need them.
     println!("cargo:rustc-link-search=native={}", libraries.display());
     println!("cargo:rustc-link-lib=torch_cpu");
     println!("cargo:rustc-link-lib=c10");
+    // Tests alone load it, by this name; what it needs of libtorch is there by then.
+    let fake_device =
+        Path::new(&env::var_os("OUT_DIR").expect("cargo sets OUT_DIR")).join("libfake_device.so");
+    let mut command = compiler.get_compiler().to_command();
+    command.args(["-shared", "-fPIC", "src/sys/cxx/fake_device.cpp", "-o"]).arg(&fake_device);
+    assert!(command.status().is_ok_and(|status| status.success()), "`{command:?}` failed");
+    println!("cargo:rustc-env=AMDIM_FAKE_DEVICE={}", fake_device.display());
 }

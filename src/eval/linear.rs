@@ -40,7 +40,8 @@ pub fn features(encoder: &dyn Encoder, set: &ShardSet, config: &Config, device: 
     let (mut values, mut labels, mut bad) = (Vec::new(), Vec::new(), 0);
     let mut feed = images(set, config, device)?;
     for staged in feed.by_ref() {
-        let Staged { views, skipped, .. } = staged?;
+        let staged = staged?;
+        let Staged { views, skipped, .. } = &staged;
         let labelled = views.labels.ge(0).nonzero().view(-1);
         let features = tch::no_grad(|| encoder.features(&views.images.get(0), false));
         values.push(features.index_select(0, &labelled).to_device(Device::Cpu));

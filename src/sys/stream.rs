@@ -58,6 +58,11 @@ impl Stream {
         Self::made(of, |device, out| unsafe { ffi::amdim_stream_new(device, out) })
     }
 
+    /// The stand-in of the CPU.
+    pub fn of_cpu() -> Self {
+        Self(None)
+    }
+
     fn made(
         of: Option<Accelerator>,
         make: impl FnOnce(RawDevice, *mut RawStream) -> i32,

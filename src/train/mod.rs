@@ -160,7 +160,7 @@ impl Run {
                 }
                 None => break, // an endless stream ends only when asked to
             };
-            self.step(&staged, feed.take_waited(), folder, &mut log, &mut bad)?;
+            self.step(&staged, feed.take_waited()?, folder, &mut log, &mut bad)?;
             if self.validation_due() {
                 self.validate(stop, &mut log, &mut bad)?;
             }

@@ -5,6 +5,7 @@
 
 #include <ATen/ATen.h>
 #include <ATen/EmptyTensor.h>
+#include <ATen/ops/as_strided_native.h>
 #include <c10/core/Allocator.h>
 #include <c10/core/impl/DeviceGuardImplInterface.h>
 #include <torch/library.h>
@@ -83,6 +84,7 @@ struct Mark {
   std::mutex mutex;
   std::condition_variable changed;
   int64_t recorded = 0, reached = 0;
+  std::chrono::steady_clock::time_point at;
 
   void wait_for(int64_t number) {
     std::unique_lock<std::mutex> lock(mutex);
@@ -98,7 +100,7 @@ struct Mark {
 thread_local c10::StreamId current = 0;
 
 struct Guard final : c10::impl::DeviceGuardImplInterface {
-  static c10::Stream stream(c10::StreamId id) { return {c10::Stream::UNSAFE, {kDevice, 0}, id}; }
+  static c10::Stream stream(c10::StreamId id) { return c10::Stream(c10::Stream::UNSAFE, {kDevice, 0}, id); }
 
   c10::DeviceType type() const override { return kDevice; }
   c10::Device exchangeDevice(c10::Device) const override { return {kDevice, 0}; }
@@ -132,6 +134,7 @@ struct Guard final : c10::impl::DeviceGuardImplInterface {
       {
         std::lock_guard<std::mutex> lock(mark->mutex);
         mark->reached = std::max(mark->reached, number);
+        mark->at = std::chrono::steady_clock::now();
       }
       mark->changed.notify_all();
     });
@@ -149,6 +152,14 @@ struct Guard final : c10::impl::DeviceGuardImplInterface {
   }
   void synchronizeEvent(void* event) const override {
     if (event) static_cast<Mark*>(event)->wait_for(static_cast<Mark*>(event)->last());
+  }
+  double elapsedTime(void* start, void* end, const c10::DeviceIndex) const override {
+    auto at = [](void* event) {
+      auto* mark = static_cast<Mark*>(event);
+      std::lock_guard<std::mutex> lock(mark->mutex);
+      return mark->at;
+    };
+    return std::chrono::duration<double, std::milli>(at(end) - at(start)).count();
   }
   // Queues may still come to it: a test's few events are not worth counting who does.
   void destroyEvent(void*, const c10::DeviceIndex) const noexcept override {}
@@ -197,6 +208,7 @@ at::Tensor copy_from(const at::Tensor& from, const at::Tensor& to, bool non_bloc
 TORCH_LIBRARY_IMPL(aten, PrivateUse1, library) {
   library.impl("empty.memory_format", TORCH_FN(empty));
   library.impl("empty_strided", TORCH_FN(empty_strided));
+  library.impl("as_strided", TORCH_FN(at::native::as_strided_tensorimpl));
   library.impl("_copy_from", TORCH_FN(copy_from));
 }
 

@@ -1,0 +1,359 @@
+//! The copying thread: host batches become normalized views on the device, while the one before is trained on.
+//!
+//! A batch travels as bytes from pinned memory, over a queue of its own, and becomes floats on the device. It lies in one of
+//! a few slots, whose memory lasts as long as the feed; `slot` says who waits for whom.
+
+mod slot;
+
+use std::{
+    convert::Infallible,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, anyhow};
+use crossbeam::{
+    channel::{self, Receiver, Sender},
+    select,
+};
+use pipeline::{Batch, Loader, LoaderConfig, Normalization, Recipe, Shape, Skipped, Stats};
+use shards::Samples;
+use tch::{Device, Kind, Tensor};
+
+use self::slot::Source;
+use crate::{
+    method::Views,
+    sys::{self, Accelerator, Event, Failure, Pinned, Stream},
+};
+
+type Slot = slot::Slot<Batch<Pinned>>;
+
+/// Batches on the device at a time: one that is trained on, and one that is copied meanwhile.
+const DEPTH: usize = 2;
+
+/// A batch on the device with what is to be said of it. Dropped when all that reads it has been queued, it gives its memory
+/// back for a later one.
+#[derive(Debug)]
+pub struct Staged {
+    /// The batch.
+    pub views: Views,
+    /// Samples that could not be used since the batch before.
+    pub skipped: Vec<Skipped>,
+    /// The pipeline's work up to this batch.
+    pub stats: Stats,
+    /// Taken out by `drop` alone.
+    slot: Option<Slot>,
+    free: Sender<Slot>,
+    compute: Stream,
+}
+
+impl Drop for Staged {
+    fn drop(&mut self) {
+        let Some(slot) = self.slot.take() else { return };
+        match slot.release(self.compute) {
+            // There is room for every slot, so this fails only when the feed is gone.
+            Ok(()) => drop(self.free.try_send(slot)),
+            Err(error) => tracing::error!("a batch's memory is lost: {error}"),
+        }
+    }
+}
+
+/// Batches, ready on the device while the one before is trained on. Dropping it ends the pipeline.
+#[derive(Debug)]
+pub struct Feed {
+    staged: Option<Receiver<Result<Ready>>>,
+    /// Where slots go back to.
+    free: Sender<Slot>,
+    /// The queue that batches are trained on.
+    compute: Stream,
+    accelerator: Option<Accelerator>,
+    /// Nothing is ever sent: dropping it tells the copying thread that nobody listens.
+    hangup: Option<Sender<Infallible>>,
+    thread: Option<JoinHandle<Vec<Skipped>>>,
+    trailing: Vec<Skipped>,
+    waits: Waits,
+    copying: Arc<AtomicU64>,
+}
+
+/// What the copying thread hands on.
+#[derive(Debug)]
+struct Ready {
+    slot: Slot,
+    views: Views,
+    skipped: Vec<Skipped>,
+    stats: Stats,
+}
+
+/// How long training waited for batches: the device's own time where there is one, else the host's.
+#[derive(Debug, Default)]
+struct Waits {
+    host: Duration,
+    /// Marks on the compute queue before and after each wait.
+    device: Vec<[Event; 2]>,
+}
+
+impl Feed {
+    /// Starts the pipeline on `samples` and the copying behind it.
+    pub fn spawn(
+        samples: Samples,
+        recipe: Recipe,
+        normalization: Normalization,
+        config: &LoaderConfig,
+        device: Device,
+    ) -> Result<Self> {
+        let shape = config.shape(&recipe);
+        let accelerator = Accelerator::of(device);
+        let compute = Stream::current(accelerator)?;
+        // Each slot holds on to the memory that it was copied from.
+        let slabs: Result<Vec<_>, Failure> =
+            (0..config.slabs() + DEPTH).map(|_| Pinned::new(shape.bytes(), accelerator)).collect();
+        let loader = Loader::spawn(samples, recipe, slabs?, config)?;
+        let (free, slots) = channel::bounded(DEPTH);
+        for _ in 0..DEPTH {
+            drop(free.try_send(Slot::new(shape, accelerator)?));
+        }
+        let copying = Arc::new(AtomicU64::new(0));
+        let copier = Copier {
+            loader,
+            normalizer: Normalizer::new(&normalization, device),
+            slots,
+            stream: Stream::new(accelerator)?,
+            copying: copying.clone(),
+        };
+        // What the device's allocator gave us may still be in use by work that was queued before.
+        compute.synchronize()?;
+        let (sender, staged) = channel::bounded(1);
+        let (hangup, stop) = channel::bounded(0);
+        let thread = thread::Builder::new()
+            .name("feed".to_owned())
+            .spawn(move || copier.run(&sender, &stop))
+            .context("cannot start the copying thread")?;
+        let mut feed = Self::of(staged, free, hangup, thread);
+        (feed.accelerator, feed.compute, feed.copying) = (accelerator, compute, copying);
+        Ok(feed)
+    }
+
+    fn of(
+        staged: Receiver<Result<Ready>>,
+        free: Sender<Slot>,
+        hangup: Sender<Infallible>,
+        thread: JoinHandle<Vec<Skipped>>,
+    ) -> Self {
+        Self {
+            staged: Some(staged),
+            free,
+            compute: Stream::of_cpu(),
+            accelerator: None,
+            hangup: Some(hangup),
+            thread: Some(thread),
+            trailing: Vec::new(),
+            waits: Waits::default(),
+            copying: Arc::default(),
+        }
+    }
+
+    /// The next batch; none when the samples have run out, or when `stop` is disconnected first.
+    pub fn next_unless(&mut self, stop: &Receiver<Infallible>) -> Option<Result<Staged>> {
+        let staged = self.staged.as_ref()?;
+        let start = Instant::now();
+        let received = select! {
+            recv(staged) -> item => item.map(Some),
+            recv(stop) -> _ => Ok(None),
+        };
+        self.waits.host += start.elapsed();
+        match received {
+            Ok(ready) => ready.map(|ready| ready.and_then(|ready| self.stage(ready))),
+            Err(_) => self.join().err().map(Err),
+        }
+    }
+
+    /// Lets the device, not the host, wait for the batch.
+    fn stage(&mut self, ready: Ready) -> Result<Staged> {
+        let marks = [Event::timed(self.accelerator)?, Event::timed(self.accelerator)?];
+        marks[0].record(self.compute)?;
+        ready.slot.wait_filled(self.compute)?;
+        marks[1].record(self.compute)?;
+        if self.accelerator.is_some() {
+            self.waits.device.push(marks);
+        }
+        let Ready { slot, views, skipped, stats } = ready;
+        let (slot, free) = (Some(slot), self.free.clone());
+        Ok(Staged { views, skipped, stats, slot, free, compute: self.compute })
+    }
+
+    /// Ends the pipeline and gives the unusable samples that no batch has reported.
+    pub fn finish(mut self) -> Vec<Skipped> {
+        // A panic that mattered has been reported by the iterator.
+        let _ = self.join();
+        std::mem::take(&mut self.trailing)
+    }
+
+    /// Hangs up and waits for the thread; an error says how it panicked.
+    fn join(&mut self) -> Result<()> {
+        (self.staged, self.hangup) = (None, None);
+        if let Some(thread) = self.thread.take() {
+            self.trailing = thread.join().map_err(|panic| {
+                let text = panic.downcast_ref::<String>().map(String::as_str);
+                let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message");
+                anyhow!("the copying thread panicked: {text}")
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Time that training waited for batches since the last call; on a device that of the waits that are over.
+    pub fn take_waited(&mut self) -> Result<Duration> {
+        let host = std::mem::take(&mut self.waits.host);
+        if self.accelerator.is_none() {
+            return Ok(host);
+        }
+        let mut waited = Duration::ZERO;
+        let mut pending = Vec::new();
+        for [start, end] in self.waits.device.drain(..) {
+            if !end.has_passed()? {
+                pending.push([start, end]);
+            } else if let Some(milliseconds) = start.milliseconds_to(&end)? {
+                waited += Duration::from_secs_f64(milliseconds / 1e3);
+            }
+        }
+        self.waits.device = pending;
+        Ok(waited)
+    }
+
+    /// Time that copies to the device and the normalization there have taken so far; zero on the CPU.
+    pub fn copied(&self) -> Duration {
+        Duration::from_nanos(self.copying.load(Relaxed))
+    }
+}
+
+impl Iterator for Feed {
+    type Item = Result<Staged>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.next_unless(&channel::never())
+    }
+}
+
+impl Drop for Feed {
+    fn drop(&mut self) {
+        if let Err(error) = self.join() {
+            tracing::error!("{error}");
+        }
+    }
+}
+
+/// What the copying thread works with.
+struct Copier {
+    loader: Loader<Pinned>,
+    normalizer: Normalizer,
+    slots: Receiver<Slot>,
+    stream: Stream,
+    /// Nanoseconds of the device.
+    copying: Arc<AtomicU64>,
+}
+
+impl Copier {
+    /// Copies until the batches run out or nobody wants them; gives the unusable samples after the last one.
+    fn run(mut self, staged: &Sender<Result<Ready>>, stop: &Receiver<Infallible>) -> Vec<Skipped> {
+        loop {
+            let slot = select! {
+                recv(self.slots) -> slot => slot.ok(),
+                recv(stop) -> _ => None,
+            };
+            let Some(item) = slot.and_then(|slot| self.fill(slot, stop).transpose()) else { break };
+            let failed = item.is_err();
+            if staged.send(item).is_err() || failed {
+                break;
+            }
+        }
+        self.loader.finish()
+    }
+
+    fn fill(&mut self, mut slot: Slot, stop: &Receiver<Infallible>) -> Result<Option<Ready>> {
+        self.stream.make_current()?;
+        if let Some(milliseconds) = slot.wait_reusable()? {
+            self.copying.fetch_add((milliseconds * 1e6) as u64, Relaxed);
+        }
+        let Some(mut batch) = self.loader.next_unless(stop).transpose()? else { return Ok(None) };
+        let (shape, next, skipped) = (batch.shape, batch.next, std::mem::take(&mut batch.skipped));
+        let source = Source {
+            pixels: batch.pixels.tensor(shape.bytes()),
+            labels: std::mem::take(&mut batch.labels),
+            indices: std::mem::take(&mut batch.indices),
+        };
+        slot.fill(&source, batch, self.stream, |bytes, floats| {
+            sys::copy(floats, bytes)?;
+            tch::no_grad(|| self.normalizer.normalize(&floats.view([-1, 3])));
+            Ok(())
+        })?;
+        let Shape { samples, .. } = shape;
+        let numbers = slot.numbers(samples);
+        let views = Views {
+            images: slot.images(shape).permute([0, 1, 4, 2, 3]),
+            labels: numbers.get(0),
+            indices: numbers.get(1),
+            next,
+        };
+        Ok(Some(Ready { slot, views, skipped, stats: self.loader.stats() }))
+    }
+}
+
+/// Mean and spread of the channels, on the device.
+#[derive(Debug)]
+struct Normalizer {
+    mean: Tensor,
+    std: Tensor,
+}
+
+impl Normalizer {
+    fn new(normalization: &Normalization, device: Device) -> Self {
+        let channels = |values: &[f64; 3]| Tensor::from_slice(values).to_kind(Kind::Float).to_device(device);
+        Self { mean: channels(&normalization.mean), std: channels(&normalization.std) }
+    }
+
+    /// Normalizes pixels (…, 3) in place.
+    fn normalize(&self, pixels: &Tensor) {
+        let mut pixels = pixels.shallow_clone();
+        pixels -= &self.mean;
+        pixels /= &self.std;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn feed(thread: impl FnOnce(Sender<Result<Ready>>) -> Vec<Skipped> + Send + 'static) -> Feed {
+        let (sender, staged) = channel::bounded(1);
+        let (hangup, _) = channel::bounded(0);
+        let (free, _) = channel::bounded(DEPTH);
+        Feed::of(staged, free, hangup, thread::spawn(move || thread(sender)))
+    }
+
+    #[test]
+    fn a_panic_of_the_copying_thread_is_an_error_and_not_the_end() {
+        let mut feed = feed(|_sender| panic!("out of memory"));
+        let error = feed.next().unwrap().unwrap_err().to_string();
+        assert!(error.contains("out of memory"), "{error}");
+        assert!(feed.next().is_none());
+    }
+
+    #[test]
+    fn waiting_ends_when_the_run_is_asked_to_stop() {
+        let (keep, kept) = channel::bounded::<Infallible>(0);
+        let mut feed = feed(move |sender| {
+            // Sends nothing until the test is over.
+            let _ = kept.recv();
+            drop(sender);
+            Vec::new()
+        });
+        let (listening, stop) = channel::bounded::<Infallible>(0);
+        drop(listening);
+        assert!(feed.next_unless(&stop).is_none());
+        drop(keep);
+    }
+}
