@@ -8,7 +8,10 @@ use pipeline::{DecodeMode, FaultBudget, Preset};
 use shards::Shuffle;
 use toml::{Table, Value};
 
-use crate::{config, eval, pack, show, synth, sys::DeviceChoice};
+use crate::{
+    config, eval, pack, show, synth,
+    sys::{DeviceChoice, Precision},
+};
 
 /// Trains image encoders without labels, from sharded tar datasets
 ///
@@ -117,6 +120,19 @@ struct LengthArgs {
     /// Samples in a step [default: 200; on the CPU 64, with in128 32; never more than there are]
     #[arg(long, value_name = "N")]
     batch_size: Option<u32>,
+    /// auto, f32, tf32 or bf16: what the encoder is computed in; scores, losses and the optimizer's state are f32 always
+    /// [default: auto, bf16 on a GPU and f32 on the CPU]
+    #[arg(long, value_name = "KIND")]
+    precision: Option<Precision>,
+    /// Encode a batch in so many parts, one after the other; negatives are those of the whole batch [default: 1]
+    #[arg(long, value_name = "N")]
+    accumulate: Option<u32>,
+    /// Compute what happens inside of a block again on the way back instead of keeping it: less memory, more time
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
+    checkpoint_blocks: Option<bool>,
+    /// Largest norm of the gradients, which are scaled down to it [default: none]
+    #[arg(long, value_name = "X")]
+    clip_norm: Option<f64>,
     /// Learning rate after the warm-up [default: 2e-4]
     #[arg(long, value_name = "X")]
     lr: Option<f64>,
@@ -224,6 +240,10 @@ impl TrainArgs {
             ("train.batch_size", integer(length.batch_size)),
             ("train.epochs", length.epochs.map(Value::from)),
             ("train.steps", integer(length.steps)),
+            ("train.precision", text(length.precision.map(|precision| precision.to_string()))),
+            ("train.accumulate", integer(length.accumulate)),
+            ("train.checkpoint_blocks", length.checkpoint_blocks.map(Value::from)),
+            ("optim.clip_norm", length.clip_norm.map(Value::from)),
             ("optim.lr", length.lr.map(Value::from)),
             ("run.device", text(run.device.map(|device| device.to_string()))),
             ("run.workers", integer(run.workers)),

@@ -11,7 +11,13 @@ use serde::{Deserialize, Serialize};
 use shards::Shuffle;
 use toml::{Table, Value};
 
-use crate::{method::MethodConfig, model, sys::DeviceChoice, train::optim, usage};
+use crate::{
+    method::MethodConfig,
+    model,
+    sys::{DeviceChoice, Precision},
+    train::optim,
+    usage,
+};
 
 /// The settings of a training run. What a run resolved them to lies in its folder as `config.toml`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -58,7 +64,7 @@ pub struct DataConfig {
 }
 
 /// Batch and length of a run.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct TrainConfig {
     /// Samples in a step. Unset: by device, preset and number of samples.
@@ -67,6 +73,25 @@ pub struct TrainConfig {
     pub epochs: Option<f64>,
     /// Updates.
     pub steps: Option<u64>,
+    /// In what precision the encoder is computed.
+    pub precision: Precision,
+    /// Parts of a batch that are encoded one after the other, with the negatives of the whole batch.
+    pub accumulate: usize,
+    /// Whether to compute what happens inside of a block again on the way back, instead of keeping it.
+    pub checkpoint_blocks: bool,
+}
+
+impl Default for TrainConfig {
+    fn default() -> Self {
+        Self {
+            batch_size: None,
+            epochs: None,
+            steps: None,
+            precision: Precision::Auto,
+            accumulate: 1,
+            checkpoint_blocks: false,
+        }
+    }
 }
 
 /// How a run is carried out; nothing here changes what it computes, but for rounding on another device.
@@ -198,6 +223,7 @@ impl Config {
             ("run.keep", self.run.keep as i64),
             ("run.validate_every", self.run.validate_every as i64),
             ("train.steps", self.train.steps.map_or(1, |steps| steps as i64)),
+            ("train.accumulate", self.train.accumulate as i64),
         ];
         if let Some((name, value)) = positive.iter().find(|(_, value)| *value < 1) {
             return Err(usage!("`{name}` is {value}\n  hint: it is a number from 1 on"));
@@ -219,6 +245,7 @@ impl Config {
     fn check_numbers(&self) -> Result<()> {
         let MethodConfig::Amdim(method) = &self.method;
         let [beta_1, beta_2] = self.optim.betas;
+        let clip_norm = self.optim.clip_norm.unwrap_or(1.0);
         let positive = |value: f64| value > 0.0 && value.is_finite();
         let share = |value: f64| (0.0..1.0).contains(&value);
         let checks = [
@@ -229,6 +256,7 @@ impl Config {
             ("optim.eps", self.optim.eps, positive(self.optim.eps)),
             ("optim.weight_decay", self.optim.weight_decay, self.optim.weight_decay >= 0.0),
             ("optim.drop_factor", self.optim.drop_factor, positive(self.optim.drop_factor)),
+            ("optim.clip_norm", clip_norm, clip_norm > 0.0),
             ("optim.betas", beta_1, share(beta_1)),
             ("optim.betas", beta_2, share(beta_2)),
         ];

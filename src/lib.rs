@@ -19,3 +19,10 @@ pub mod synth;
 pub mod sys;
 pub mod train;
 pub mod usage;
+
+/// Torch's generator for one test alone: it is the process', and tests run side by side.
+#[cfg(test)]
+pub(crate) fn generator() -> std::sync::MutexGuard<'static, ()> {
+    static GENERATOR: std::sync::Mutex<()> = std::sync::Mutex::new(());
+    GENERATOR.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}

@@ -22,16 +22,22 @@ pub struct Nce {
 /// On other shapes.
 pub fn nce(contexts: &Tensor, targets: &Tensor, clip: f64) -> Nce {
     let (n, d) = contexts.size2().expect("contexts are (n, d)");
-    let targets = targets.permute([1, 0, 2]).reshape([d, -1]);
-    let raw = (widened(&contexts.matmul(&targets)) / (d as f64).sqrt()).view([n, n, -1]);
-    let scores = (&raw / clip).tanh() * clip;
+    let targets = widened(targets).permute([1, 0, 2]).reshape([d, -1]);
+    // Raw scores, of which there are n²·l, in units of `clip`: what can be is done to the n·d contexts instead.
+    let raw = (widened(contexts) / (clip * (d as f64).sqrt())).matmul(&targets).view([n, n, -1]);
+    let scores = raw.tanh() * clip;
     let own = Tensor::eye(n, (Kind::Bool, raw.device())).unsqueeze(-1);
     let positives = scores.diagonal(0, 0, 1).transpose(0, 1);
     let negatives = scores.masked_fill(&own, f64::NEG_INFINITY).view([n, -1]).logsumexp(1i64, true);
     Nce {
         loss: (positives.logaddexp(&negatives) - &positives).mean(None::<Kind>),
-        penalty: raw.square().mean(None::<Kind>),
+        penalty: mean_square(&raw) * (clip * clip),
     }
+}
+
+/// In one pass, where squaring first would write all squares.
+fn mean_square(x: &Tensor) -> Tensor {
+    x.norm().square() / x.numel() as f64
 }
 
 /// The value of [`nce`]'s loss when features say nothing: ln(1 + (n − 1)·l) for `n` images of `l` locations.
@@ -60,7 +66,7 @@ pub fn accuracy(logits: &Tensor, labels: &Tensor) -> Tensor {
 }
 
 /// In f32 at least: sums of exponentials do not survive half precision.
-fn widened(x: &Tensor) -> Tensor {
+pub(crate) fn widened(x: &Tensor) -> Tensor {
     if matches!(x.kind(), Kind::Half | Kind::BFloat16) { x.to_kind(Kind::Float) } else { x.shallow_clone() }
 }
 
@@ -100,6 +106,7 @@ mod tests {
 
     #[test]
     fn nce_equals_its_definition_term_by_term() {
+        let _alone = crate::generator();
         tch::manual_seed(1);
         for (n, d, l) in [(2, 3, 1), (3, 5, 4), (5, 8, 9)] {
             let contexts = Tensor::randn([n, d], (Kind::Double, Device::Cpu)) * 3.0;
@@ -114,6 +121,7 @@ mod tests {
 
     #[test]
     fn features_that_say_nothing_lose_by_chance() {
+        let _alone = crate::generator();
         let (contexts, targets) = (Tensor::zeros([6, 4], (Kind::Double, Device::Cpu)), [6, 4, 25]);
         let targets = Tensor::zeros(targets, (Kind::Double, Device::Cpu));
         let loss = nce(&contexts, &targets, 20.0).loss.double_value(&[]);
@@ -122,6 +130,7 @@ mod tests {
 
     #[test]
     fn unlabelled_samples_take_no_part_in_cross_entropy_and_accuracy() {
+        let _alone = crate::generator();
         tch::manual_seed(2);
         // All rows have the same mean square, so that the penalty is the same with and without some.
         let logits = Tensor::randn([5, 3], (Kind::Double, Device::Cpu)).sign() * 2.0;

@@ -225,7 +225,7 @@ impl Feed {
     }
 
     /// Time that copies to the device and the normalization there have taken so far; zero on the CPU.
-    pub fn copied(&self) -> Duration {
+    pub fn copying_time(&self) -> Duration {
         Duration::from_nanos(self.copying.load(Relaxed))
     }
 }

@@ -1,15 +1,17 @@
 //! AMDIM: maximizing mutual information across views (Bachman, Hjelm, Buchwalter 2019).
 
+use anyhow::Result;
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor, nn::Path};
 
-use super::{Loss, Method, Views};
+use super::{Loss, Means, Method, Views};
 use crate::{
     loss::{self, Nce},
     model::{
         self, Encoder,
         amdim::{AmdimEncoder, Embeddings, cell_masks},
     },
+    sys::Precision,
 };
 
 /// Settings of the objective; the defaults are the paper's.
@@ -72,6 +74,11 @@ impl Amdim {
         self.encoder.embed(images, train)
     }
 
+    /// Embeddings in training mode of both views (2, n, 3, h, w), as one batch.
+    pub fn embed_views(&self, images: &Tensor) -> [Embeddings; 2] {
+        of_views(&self.encoder.embed_views(images, true))
+    }
+
     /// The objective of two views' embeddings; `cells` (2, n) names the cell of `r5` that each view predicts from.
     pub fn objective(&self, one: &Embeddings, two: &Embeddings, cells: &Tensor) -> Parts {
         let tasks = [
@@ -103,21 +110,87 @@ impl Amdim {
     }
 }
 
-impl Method for Amdim {
-    fn loss(&self, views: &Views) -> Loss {
-        let (one, two) = (self.embed(&views.images.get(0), true), self.embed(&views.images.get(1), true));
-        let cells = Tensor::randint(25, [2, one.r1.size()[0]], (Kind::Int64, views.images.device()));
-        let parts = self.objective(&one, &two, &cells);
-        Loss {
-            total: parts.total(),
-            features: Tensor::cat(&[one.r1, two.r1], 0).flatten(1, 3),
-            parts: vec![
-                ("1t5", parts.task_1t5),
-                ("1t7", parts.task_1t7),
-                ("5t5", parts.task_5t5),
-                ("penalty", parts.penalty),
-            ],
+/// Embeddings (2, n, …), view by view.
+fn of_views(embeddings: &Embeddings) -> [Embeddings; 2] {
+    [0, 1].map(|view| embeddings.map(|embedding| embedding.get(view)))
+}
+
+impl Amdim {
+    /// The objective of embeddings (2, n, …) of both views, in f32 at least.
+    fn objective_of(&self, embeddings: &Embeddings) -> Parts {
+        let [one, two] = of_views(embeddings);
+        let (n, device) = (one.r1.size()[0], one.r1.device());
+        let cells = Tensor::randint(25, [2, n], (Kind::Int64, device));
+        self.objective(&one, &two, &cells)
+    }
+
+    /// The loss of a whole batch whose parts are encoded one after the other: first all of them without a graph, then the
+    /// objective on all embeddings, so that the negatives are those of the whole batch, then each again with a graph, which
+    /// the objective's gradients go back through ("gradient cache", Gao et al. 2021).
+    fn backward_in_parts(&self, images: &Tensor, means: Means) -> Result<(Embeddings, Parts)> {
+        let scope = || means.precision.autocast(images.device());
+        let parts = images.chunk(means.parts, 1);
+        let encoded = tch::no_grad(|| -> Result<Vec<_>> {
+            let _scope = scope()?;
+            Ok(parts.iter().map(|part| self.encoder.embed_views(part, false)).collect())
+        })?;
+        let whole = |of: fn(&Embeddings) -> &Tensor| {
+            let parts: Vec<_> = encoded.iter().map(of).collect();
+            loss::widened(&Tensor::cat(&parts, 1)).detach().set_requires_grad(true)
+        };
+        let embeddings = Embeddings { r1: whole(|e| &e.r1), r5: whole(|e| &e.r5), r7: whole(|e| &e.r7) };
+        let objective = self.objective_of(&embeddings);
+        objective.total().backward();
+        let gradients = embeddings.map(Tensor::grad);
+        let mut start = 0;
+        for part in &parts {
+            let count = part.size()[1];
+            let gradients = gradients.map(|gradient| gradient.narrow(1, start, count));
+            start += count;
+            if means.by_block {
+                self.encoder.backward_by_block(part, &gradients, || Ok(scope()?))?;
+                continue;
+            }
+            let encoded = {
+                let _scope = scope()?;
+                self.encoder.embed_views(part, true)
+            };
+            let along = encoded.each().into_iter().zip(gradients.each());
+            let total: Tensor =
+                along.map(|(x, gradient)| (loss::widened(x) * gradient).sum(None::<Kind>)).sum();
+            total.backward();
         }
+        Ok((embeddings, objective))
+    }
+
+    fn backward_at_once(&self, images: &Tensor, precision: Precision) -> Result<(Embeddings, Parts)> {
+        let embeddings = {
+            let _scope = precision.autocast(images.device())?;
+            self.encoder.embed_views(images, true)
+        };
+        let objective = self.objective_of(&embeddings);
+        objective.total().backward();
+        Ok((embeddings, objective))
+    }
+}
+
+impl Method for Amdim {
+    fn backward(&self, views: &Views, means: Means) -> Result<Loss> {
+        let (embeddings, parts) = if means.parts > 1 || means.by_block {
+            self.backward_in_parts(&views.images, means)?
+        } else {
+            self.backward_at_once(&views.images, means.precision)?
+        };
+        Ok(Loss {
+            total: parts.total().detach(),
+            features: loss::widened(&embeddings.r1.detach()).flatten(2, 4).flatten(0, 1),
+            parts: vec![
+                ("1t5", parts.task_1t5.detach()),
+                ("1t7", parts.task_1t7.detach()),
+                ("5t5", parts.task_5t5.detach()),
+                ("penalty", parts.penalty.detach()),
+            ],
+        })
     }
 
     fn chance(&self, n: i64) -> f64 {
@@ -126,5 +199,112 @@ impl Method for Amdim {
 
     fn encoder(&self) -> &dyn Encoder {
         &self.encoder
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use shards::Position;
+    use tch::{Device, nn::VarStore};
+
+    use super::*;
+
+    const PLAIN: Means = Means { precision: Precision::F32, parts: 1, by_block: false };
+
+    /// The loss of a batch, all gradients one after the other, and the running statistics.
+    fn pass(images: &Tensor, use_bn: bool, means: Means) -> (f64, Tensor, Tensor) {
+        tch::manual_seed(3);
+        let mut vars = VarStore::new(Device::Cpu);
+        let encoder = model::amdim::Config { ndf: 16, n_rkhs: 128, n_depth: 2, use_bn };
+        let method = Amdim::new(&vars.root(), 32, &encoder, &Config::default());
+        if images.kind() == Kind::Double {
+            vars.double();
+        }
+        let named: std::collections::BTreeMap<_, _> = vars.variables().into_iter().collect();
+        // As they are initialized, half of the weights are zero, and hide what is behind them.
+        tch::no_grad(|| {
+            for (_, tensor) in named.iter().filter(|(name, _)| name.contains("conv2")) {
+                let _ = tensor.shallow_clone().uniform_(-0.05, 0.05);
+            }
+        });
+        let numbers = || Tensor::zeros([images.size()[1]], (Kind::Int64, Device::Cpu));
+        let (labels, indices) = (numbers(), numbers());
+        let views = Views { images: images.shallow_clone(), labels, indices, next: Position::default() };
+        let loss = method.backward(&views, means).unwrap();
+        let flat = |tensors: Vec<Tensor>| {
+            let flat: Vec<_> =
+                tensors.iter().map(|tensor| tensor.flatten(0, -1).to_kind(Kind::Double)).collect();
+            Tensor::cat(&flat, 0)
+        };
+        let gradients = flat(named.values().map(Tensor::grad).filter(Tensor::defined).collect());
+        let running = named.iter().filter(|(name, _)| name.contains("running") || name.contains("tracked"));
+        (loss.total.double_value(&[]), gradients, flat(running.map(|(_, tensor)| tensor.copy()).collect()))
+    }
+
+    fn images(samples: i64, kind: Kind) -> Tensor {
+        tch::manual_seed(4);
+        Tensor::randn([2, samples, 3, 32, 32], (kind, Device::Cpu))
+    }
+
+    fn cosine(a: &Tensor, b: &Tensor) -> f64 {
+        (a.dot(b) / (a.norm() * b.norm())).double_value(&[])
+    }
+
+    fn largest_difference(a: &Tensor, b: &Tensor) -> f64 {
+        ((a - b).abs().max() / a.abs().max()).double_value(&[])
+    }
+
+    #[test]
+    fn bf16_stays_near_f32() {
+        let _alone = crate::generator();
+        let images = images(24, Kind::Float);
+        let (exact, exact_gradients, _) = pass(&images, true, PLAIN);
+        let (rough, rough_gradients, _) = pass(&images, true, Means { precision: Precision::Bf16, ..PLAIN });
+        let (off, cosine) = ((rough - exact).abs() / exact, cosine(&exact_gradients, &rough_gradients));
+        assert!(off > 0.0, "bf16 is not used");
+        assert!(off < 1e-2 && cosine > 0.98, "loss off by {off:.1e}, cosine of the gradients {cosine:.4}");
+    }
+
+    #[test]
+    fn by_block_nothing_changes() {
+        let _alone = crate::generator();
+        let images = images(12, Kind::Double);
+        for use_bn in [false, true] {
+            let (loss, gradients, running) = pass(&images, use_bn, PLAIN);
+            let (again, by_block, running_by_block) =
+                pass(&images, use_bn, Means { by_block: true, ..PLAIN });
+            assert!((loss - again).abs() < 1e-9);
+            let off = largest_difference(&gradients, &by_block);
+            assert!(off < 1e-9, "gradients off by {off:.1e}, batch norms in the trunk: {use_bn}");
+            assert!(largest_difference(&running, &running_by_block) < 1e-9);
+        }
+    }
+
+    /// Of equal parts, whose statistics are those of the whole.
+    #[test]
+    fn in_parts_the_negatives_are_those_of_the_whole_batch() {
+        let _alone = crate::generator();
+        let part = images(6, Kind::Double);
+        let images = Tensor::cat(&[&part, &part, &part], 1);
+        let (loss, gradients, _) = pass(&images, false, PLAIN);
+        for by_block in [false, true] {
+            let (again, in_parts, _) = pass(&images, false, Means { parts: 3, by_block, ..PLAIN });
+            assert!((loss - again).abs() < 1e-9, "{loss} and {again}");
+            let off = largest_difference(&gradients, &in_parts);
+            assert!(off < 1e-8, "gradients off by {off:.1e}");
+        }
+        let (alone, ..) = pass(&part, false, PLAIN);
+        assert!((loss - alone).abs() > 0.1, "a third of the batch has fewer negatives");
+    }
+
+    /// What parts cost in exactness: each is normalized by its own statistics.
+    #[test]
+    fn in_parts_of_their_own_statistics_gradients_point_the_same_way() {
+        let _alone = crate::generator();
+        let images = images(32, Kind::Double);
+        let (loss, gradients, _) = pass(&images, false, PLAIN);
+        let (again, in_parts, _) = pass(&images, false, Means { parts: 2, ..PLAIN });
+        let (off, cosine) = ((loss - again).abs() / loss, cosine(&gradients, &in_parts));
+        assert!(off < 0.1 && cosine > 0.8, "loss off by {off:.1e}, cosine of the gradients {cosine:.4}");
     }
 }

@@ -2,12 +2,16 @@
 
 pub mod amdim;
 
+use anyhow::Result;
 use pipeline::{Preset, Recipe};
 use serde::{Deserialize, Serialize};
 use shards::Position;
 use tch::{Tensor, nn::Path};
 
-use crate::model::{self, Encoder};
+use crate::{
+    model::{self, Encoder},
+    sys::Precision,
+};
 
 /// A batch on the device.
 #[derive(Debug)]
@@ -22,10 +26,10 @@ pub struct Views {
     pub next: Position,
 }
 
-/// What a method makes of a batch.
+/// What a method makes of a batch, without a graph.
 #[derive(Debug)]
 pub struct Loss {
-    /// The scalar to minimize.
+    /// The scalar that is minimized.
     pub total: Tensor,
     /// Its scalar parts, each under the name it is logged by.
     pub parts: Vec<(&'static str, Tensor)>,
@@ -33,10 +37,22 @@ pub struct Loss {
     pub features: Tensor,
 }
 
+/// How a step is computed. What comes out does not depend on it, but for rounding and, in parts of a batch, for the
+/// statistics of batch norms.
+#[derive(Debug, Clone, Copy)]
+pub struct Means {
+    /// What the encoder is computed in.
+    pub precision: Precision,
+    /// Parts of the batch that are encoded one after the other.
+    pub parts: i64,
+    /// Whether to keep the inputs of blocks alone for the way back.
+    pub by_block: bool,
+}
+
 /// An objective for training an encoder without labels.
 pub trait Method {
-    /// The loss of one batch, with a graph; batch norms are in training mode.
-    fn loss(&self, views: &Views) -> Loss;
+    /// The loss of one batch, whose gradients are added to those of the parameters; batch norms are in training mode.
+    fn backward(&self, views: &Views, means: Means) -> Result<Loss>;
 
     /// The loss to expect from features that say nothing, for a batch of `n` samples.
     fn chance(&self, n: i64) -> f64;

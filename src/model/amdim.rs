@@ -1,11 +1,12 @@
 //! The AMDIM encoder (Bachman, Hjelm, Buchwalter 2019) at 32, 64 and 128 pixels.
 
+use anyhow::Result;
 use serde::{Deserialize, Serialize};
-use tch::{Tensor, nn::Path};
+use tch::{Kind, Tensor, nn::Path};
 
 pub(crate) use super::blocks::cell_masks;
 use super::{
-    Encoder,
+    Encoder, Mode,
     blocks::{Conv3x3, ConvResNxN, Layer, MaybeNorm, ResShape, RkhsHead, StemGeometry},
 };
 
@@ -36,6 +37,19 @@ pub struct Embeddings {
     pub r1: Tensor,
     pub r5: Tensor,
     pub r7: Tensor,
+}
+
+impl Embeddings {
+    /// The same done to each.
+    #[must_use]
+    pub fn map(&self, of: impl Fn(&Tensor) -> Tensor) -> Self {
+        Self { r1: of(&self.r1), r5: of(&self.r5), r7: of(&self.r7) }
+    }
+
+    /// Each by itself.
+    pub fn each(&self) -> [&Tensor; 3] {
+        [&self.r1, &self.r5, &self.r7]
+    }
 }
 
 /// A convolutional encoder whose receptive fields overlap little at sides 7 and 5, with an RKHS head on each.
@@ -77,10 +91,73 @@ impl AmdimEncoder {
     ///
     /// On images of another side than the encoder's.
     pub fn embed(&self, images: &Tensor, train: bool) -> Embeddings {
+        self.forward(images, Mode::of(train))
+    }
+
+    /// Embeddings in training mode of views (v, n, 3, side, side): (v, n, …) each. They go through the convolutions as one
+    /// batch, but each by itself through batch norms, in order; the running statistics follow if `moves`.
+    ///
+    /// # Panics
+    ///
+    /// On images of another side than the encoder's.
+    pub fn embed_views(&self, images: &Tensor, moves: bool) -> Embeddings {
+        let (views, samples) = (images.size()[0], images.size()[1]);
+        let all = self.forward(&images.flatten(0, 1), Mode::Training { views, moves });
+        all.map(|embedding| embedding.unflatten(0, [views, samples]))
+    }
+
+    /// Leaves on the parameters what a loss with these gradients of the embeddings, (v, n, …) each, makes of views
+    /// (v, n, 3, side, side); the running statistics follow. Keeps the inputs of blocks in memory, and what happens inside
+    /// of one block at a time (Chen et al. 2016, "Training deep nets with sublinear memory cost").
+    ///
+    /// `scope` is held while embeddings are computed.
+    pub fn backward_by_block<S>(
+        &self,
+        images: &Tensor,
+        gradients: &Embeddings,
+        scope: impl Fn() -> Result<S>,
+    ) -> Result<()> {
+        let mode = |moves| Mode::Training { views: images.size()[0], moves };
+        let [r1, r5, r7] = gradients.each().map(|gradient| gradient.flatten(0, 1));
+        let mut inputs = vec![images.flatten(0, 1)];
+        tch::no_grad(|| -> Result<()> {
+            let _scope = scope()?;
+            for layer in &self.layers[..self.layers.len() - 1] {
+                let next = layer.forward(&inputs[inputs.len() - 1], mode(false));
+                inputs.push(next);
+            }
+            Ok(())
+        })?;
+        let (mut left_5, mut left_7) = (Some((&self.rkhs_block_5, r5)), Some((&self.rkhs_block_7, r7)));
+        let mut gradient = r1;
+        for (number, (layer, input)) in self.layers.iter().zip(&inputs).enumerate().rev() {
+            let input = input.detach().set_requires_grad(number > 0);
+            let scope = scope()?;
+            let output = layer.forward(&input, mode(true));
+            // Of the layers of a side, the head sits on the last.
+            let head = match output.size()[2] {
+                5 => left_5.take(),
+                7 => left_7.take(),
+                _ => None,
+            };
+            let embedding = head.map(|(head, gradient)| (head.forward(&output, mode(true)), gradient));
+            drop(scope);
+            let along = |x: &Tensor, gradient: &Tensor| (x * gradient.to_kind(x.kind())).sum(Kind::Float);
+            let mut total = along(&output, &gradient);
+            if let Some((embedding, gradient)) = embedding {
+                total += along(&embedding, &gradient);
+            }
+            total.backward();
+            gradient = input.grad();
+        }
+        Ok(())
+    }
+
+    fn forward(&self, images: &Tensor, mode: Mode) -> Embeddings {
         let mut x = images.shallow_clone();
         let (mut last_5, mut last_7) = (None, None);
         for layer in &self.layers {
-            x = layer.forward(&x, train);
+            x = layer.forward(&x, mode);
             match x.size()[2] {
                 7 => last_7 = Some(x.shallow_clone()),
                 5 => last_5 = Some(x.shallow_clone()),
@@ -89,8 +166,8 @@ impl AmdimEncoder {
         }
         let (at_5, at_7) = last_5.zip(last_7).expect("the trunk of this side passes through 7 and 5");
         Embeddings {
-            r5: self.rkhs_block_5.forward(&at_5, train),
-            r7: self.rkhs_block_7.forward(&at_7, train),
+            r5: self.rkhs_block_5.forward(&at_5, mode),
+            r7: self.rkhs_block_7.forward(&at_7, mode),
             r1: x,
         }
     }
@@ -98,7 +175,8 @@ impl AmdimEncoder {
 
 impl Encoder for AmdimEncoder {
     fn features(&self, images: &Tensor, train: bool) -> Tensor {
-        let r1 = self.layers.iter().fold(images.shallow_clone(), |x, layer| layer.forward(&x, train));
+        let r1 =
+            self.layers.iter().fold(images.shallow_clone(), |x, layer| layer.forward(&x, Mode::of(train)));
         r1.flatten(1, 3)
     }
 

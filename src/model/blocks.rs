@@ -2,7 +2,7 @@
 
 use tch::{Kind, Tensor, nn::Path};
 
-use super::{Norm, buffer, parameter, uniform_fan_in};
+use super::{Mode, Norm, buffer, parameter, uniform_fan_in};
 
 /// A convolution with bias and ReLU, no batch norm.
 #[derive(Debug)]
@@ -55,8 +55,8 @@ impl MaybeNorm {
         Self { norm: Norm::new(&(path / "bn"), channels), on }
     }
 
-    pub(super) fn forward(&self, x: &Tensor, train: bool) -> Tensor {
-        if self.on { self.norm.forward(x, train) } else { x.shallow_clone() }
+    pub(super) fn forward(&self, x: &Tensor, mode: Mode) -> Tensor {
+        if self.on { self.norm.forward(x, mode) } else { x.shallow_clone() }
     }
 }
 
@@ -90,10 +90,10 @@ impl ConvResNxN {
         }
     }
 
-    fn forward(&self, x: &Tensor, train: bool) -> Tensor {
+    fn forward(&self, x: &Tensor, mode: Mode) -> Tensor {
         let stride = [self.shape.stride; 2];
         let hidden = x.conv2d(&self.conv1, None::<Tensor>, stride, [0; 2], [1; 2], 1);
-        let hidden = self.bn1.forward(&hidden, train).relu();
+        let hidden = self.bn1.forward(&hidden, mode).relu();
         let residual = hidden.conv2d(&self.conv2, None::<Tensor>, [1; 2], [0; 2], [1; 2], 1);
         residual + self.skip(x)
     }
@@ -135,12 +135,12 @@ impl Layer {
         Self::Block(res_block(path, shape, depth, use_bn))
     }
 
-    pub(super) fn forward(&self, x: &Tensor, train: bool) -> Tensor {
+    pub(super) fn forward(&self, x: &Tensor, mode: Mode) -> Tensor {
         match self {
             Self::Stem(stem) => stem.forward(x),
-            Self::Res(res) => res.forward(x, train),
-            Self::Block(block) => block.iter().fold(x.shallow_clone(), |x, res| res.forward(&x, train)),
-            Self::Norm(norm) => norm.forward(x, train),
+            Self::Res(res) => res.forward(x, mode),
+            Self::Block(block) => block.iter().fold(x.shallow_clone(), |x, res| res.forward(&x, mode)),
+            Self::Norm(norm) => norm.forward(x, mode),
         }
     }
 }
@@ -169,13 +169,13 @@ impl RkhsHead {
         }
     }
 
-    pub(super) fn forward(&self, x: &Tensor, train: bool) -> Tensor {
+    pub(super) fn forward(&self, x: &Tensor, mode: Mode) -> Tensor {
         let pointwise =
             |x: &Tensor, weight, bias: Option<&Tensor>| x.conv2d(weight, bias, [1; 2], [0; 2], [1; 2], 1);
-        let hidden = self.bn_hid.forward(&pointwise(x, &self.conv1, None), train).relu();
+        let hidden = self.bn_hid.forward(&pointwise(x, &self.conv1, None), mode).relu();
         let sum =
             pointwise(&hidden, &self.conv2, None) + pointwise(x, &self.shortcut, Some(&self.shortcut_bias));
-        self.bn_out.forward(&sum, train)
+        self.bn_out.forward(&sum, mode)
     }
 }
 

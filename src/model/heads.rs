@@ -2,7 +2,7 @@
 
 use tch::{Tensor, nn::Path};
 
-use super::{Norm, uniform_fan_in};
+use super::{Mode, Norm, uniform_fan_in};
 
 /// A linear classifier.
 #[derive(Debug)]
@@ -51,7 +51,7 @@ impl MlpHead {
     /// Logits (n, classes) of features (n, width).
     pub fn forward(&self, features: &Tensor, train: bool) -> Tensor {
         let hidden = features.dropout(self.dropout, train).linear(&self.hidden, None::<Tensor>);
-        let hidden = self.norm.forward(&hidden, train).relu();
+        let hidden = self.norm.forward(&hidden, Mode::of(train)).relu();
         self.output.forward(&hidden.dropout(self.dropout, train))
     }
 }

@@ -38,6 +38,23 @@ fn buffer(path: &Path, name: &str, value: &Tensor) -> Tensor {
     path.add(name, value.to_device(path.device()), false)
 }
 
+/// What batch norms go by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    /// Their running statistics.
+    Evaluation,
+    /// Those of each view by itself, one after the other, which move the running ones if it `moves` them. The batch holds so
+    /// many views of the same size, all samples of the first before those of the second.
+    Training { views: i64, moves: bool },
+}
+
+impl Mode {
+    /// Of a batch of single views.
+    fn of(train: bool) -> Self {
+        if train { Self::Training { views: 1, moves: true } } else { Self::Evaluation }
+    }
+}
+
 /// Batch norm over the channels of (n, c) or (n, c, h, w), with all of its state under names.
 #[derive(Debug)]
 struct Norm {
@@ -63,13 +80,27 @@ impl Norm {
         }
     }
 
-    fn forward(&self, x: &Tensor, train: bool) -> Tensor {
-        if train {
+    fn forward(&self, x: &Tensor, mode: Mode) -> Tensor {
+        match mode {
+            Mode::Evaluation => self.normalize(x, false, true),
+            Mode::Training { views: 1, moves } => self.normalize(x, true, moves),
+            Mode::Training { views, moves } => {
+                let views = x.chunk(views, 0);
+                let views: Vec<_> = views.iter().map(|view| self.normalize(view, true, moves)).collect();
+                Tensor::cat(&views, 0)
+            }
+        }
+    }
+
+    /// By the batch's statistics or the running ones, which are looked at, or moved, only when `running`.
+    fn normalize(&self, x: &Tensor, train: bool, running: bool) -> Tensor {
+        if train && running {
             let _ = tch::no_grad(|| self.num_batches_tracked.shallow_clone().g_add_scalar_(1));
         }
         let (weight, bias) = (Some(&self.weight), Some(&self.bias));
-        let running = (Some(&self.running_mean), Some(&self.running_var));
-        x.batch_norm(weight, bias, running.0, running.1, train, Self::MOMENTUM, Self::EPS, true)
+        let [mean, var] =
+            [&self.running_mean, &self.running_var].map(|statistic| running.then_some(statistic));
+        x.batch_norm(weight, bias, mean, var, train, Self::MOMENTUM, Self::EPS, true)
     }
 }
 

@@ -6,6 +6,7 @@ use anyhow::Result;
 use serde::{Deserialize, Serialize};
 use tch::{Cuda, Device};
 
+use super::monitor;
 use crate::usage;
 
 /// Where a model shall run: `auto`, `cpu`, `cuda` or `cuda:N`.
@@ -94,11 +95,21 @@ fn cuda(number: usize) -> Result<Device, String> {
         return Err("this machine has no NVIDIA driver (`/dev/nvidiactl` is missing)".to_owned());
     }
     load_cuda()?;
-    let count = usize::try_from(Cuda::device_count()).unwrap_or(0);
-    if number < count {
-        Ok(Device::Cuda(number))
-    } else {
-        Err(format!("libtorch sees {count} GPUs (see `nvidia-smi` and CUDA_VISIBLE_DEVICES)"))
+    match usize::try_from(Cuda::device_count()).unwrap_or(0) {
+        count if number < count => Ok(Device::Cuda(number)),
+        0 => Err(format!(
+            "libtorch sees no GPU; it is built for CUDA 13.0, which needs a driver of version 580 or later ({}), and \
+             CUDA_VISIBLE_DEVICES must not hide it",
+            monitor::driver().map_or_else(
+                || "`nvidia-smi` shows which is there".to_owned(),
+                |version| format!("here: {version}")
+            )
+        )),
+        1 => Err("there is one GPU, `cuda:0` (see `nvidia-smi` and CUDA_VISIBLE_DEVICES)".to_owned()),
+        count => Err(format!(
+            "there are {count} GPUs, `cuda:0` to `cuda:{}` (see `nvidia-smi` and CUDA_VISIBLE_DEVICES)",
+            count - 1
+        )),
     }
 }
 

@@ -3,16 +3,20 @@
 //! All foreign calls are in this folder, behind safe functions. On the CPU, where work is done when its call returns,
 //! streams and events are stand-ins that do nothing, so that the same code runs everywhere.
 
+mod caught;
 mod device;
 mod ffi;
 mod memory;
+mod monitor;
 mod precision;
 mod stream;
 
+pub use caught::caught;
 pub use device::{DeviceChoice, device, name};
 pub use ffi::Failure;
 pub use memory::{Memory, Pinned, copy, empty, memory};
-pub use precision::{Autocast, allow_tf32, benchmark_convolutions};
+pub use monitor::Monitor;
+pub use precision::{Autocast, Precision};
 pub use stream::{Accelerator, Event, Stream};
 
 pub(crate) use ffi::{AdamScalars, AdamSettings, AdamTensors, forget_gradients, fused_adam, gradient_norm};

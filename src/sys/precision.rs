@@ -2,6 +2,9 @@
 
 #![expect(unsafe_code, reason = "foreign calls")]
 
+use std::{fmt, marker::PhantomData, str::FromStr};
+
+use serde::{Deserialize, Serialize};
 use tch::{Device, Kind};
 
 use super::{
@@ -9,52 +12,127 @@ use super::{
     memory::number,
 };
 
-/// While it lives, matrix products and convolutions of this thread are computed in bf16, the rest as torch's autocast
-/// sees fit.
+/// In what precision the encoder is trained. Scores, losses, the statistics of norms, parameters and the optimizer's
+/// state are f32 always.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum Precision {
+    /// bf16 on a GPU, f32 on the CPU.
+    #[default]
+    Auto,
+    /// 24 bits of every factor.
+    F32,
+    /// Products of factors that are rounded to 11 bits, where the device can; sums of f32.
+    Tf32,
+    /// Convolutions and matrix products of the encoder in bf16.
+    Bf16,
+}
+
+impl Precision {
+    /// What `Auto` means on this device.
+    #[must_use]
+    pub fn on(self, device: Device) -> Self {
+        match (self, device) {
+            (Self::Auto, Device::Cuda(_)) => Self::Bf16,
+            (Self::Auto, _) => Self::F32,
+            _ => self,
+        }
+    }
+
+    /// Sets what libtorch allows itself, for the whole process.
+    pub fn apply(self) -> Result<(), Failure> {
+        set_flags(self == Self::Tf32)
+    }
+
+    /// What the encoder is to be computed under.
+    pub fn autocast(self, device: Device) -> Result<Option<Autocast>, Failure> {
+        if self == Self::Bf16 { Autocast::set(device, true).map(Some) } else { Ok(None) }
+    }
+}
+
+fn set_flags(tf32: bool) -> Result<(), Failure> {
+    // SAFETY: both set global flags of libtorch.
+    unsafe {
+        check(ffi::amdim_tf32(tf32.into()))?;
+        // Batches are all of one shape: cuDNN may look for its fastest algorithms.
+        check(ffi::amdim_benchmark_convolutions(1))
+    }
+}
+
+impl FromStr for Precision {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        match name {
+            "auto" => Ok(Self::Auto),
+            "f32" => Ok(Self::F32),
+            "tf32" => Ok(Self::Tf32),
+            "bf16" => Ok(Self::Bf16),
+            _ => Err(format!("no precision `{name}`: `auto`, `f32`, `tf32` or `bf16`")),
+        }
+    }
+}
+
+impl fmt::Display for Precision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Auto => "auto",
+            Self::F32 => "f32",
+            Self::Tf32 => "tf32",
+            Self::Bf16 => "bf16",
+        })
+    }
+}
+
+impl TryFrom<String> for Precision {
+    type Error = String;
+
+    fn try_from(name: String) -> Result<Self, String> {
+        name.parse()
+    }
+}
+
+impl From<Precision> for String {
+    fn from(precision: Precision) -> Self {
+        precision.to_string()
+    }
+}
+
+/// While it lives, matrix products and convolutions of this thread are computed in bf16, or not. Scopes nest.
 #[derive(Debug)]
 pub struct Autocast {
     kind: i32,
+    was_on: i32,
     /// Belongs to its thread.
-    _here: std::marker::PhantomData<*const ()>,
+    _here: PhantomData<*const ()>,
 }
 
 impl Autocast {
-    /// Begins with bf16 on this device.
-    pub fn bf16(device: Device) -> Result<Self, Failure> {
-        let kind = kind(device);
-        // SAFETY: sets this thread's flags.
+    /// Computes as given whatever the scope around it says.
+    pub fn off(device: Device) -> Result<Self, Failure> {
+        Self::set(device, false)
+    }
+
+    fn set(device: Device, on: bool) -> Result<Self, Failure> {
+        let kind = i32::from(matches!(device, Device::Cuda(_))); // c10's numbers
+        let mut was_on = 0;
+        // SAFETY: reads and sets this thread's flags.
         unsafe {
-            check(ffi::amdim_autocast(kind, 1, number(Kind::BFloat16)))?;
+            check(ffi::amdim_autocast_is_on(kind, &raw mut was_on))?;
+            check(ffi::amdim_autocast(kind, on.into(), number(Kind::BFloat16)))?;
             ffi::amdim_autocast_enter();
         }
-        Ok(Self { kind, _here: std::marker::PhantomData })
+        Ok(Self { kind, was_on, _here: PhantomData })
     }
 }
 
 impl Drop for Autocast {
     fn drop(&mut self) {
-        // SAFETY: undoes what `bf16` did to this thread's flags: values of this type do not leave their thread.
+        // SAFETY: undoes what `set` did to this thread's flags: values of this type do not leave their thread.
         let undone = unsafe {
             ffi::amdim_autocast_leave();
-            check(ffi::amdim_autocast(self.kind, 0, number(Kind::BFloat16)))
+            check(ffi::amdim_autocast(self.kind, self.was_on, number(Kind::BFloat16)))
         };
         debug_assert!(undone.is_ok(), "a flag can be set that could be set before");
     }
-}
-
-/// Whether f32 products may be computed from 19 bits of their factors, where the device can (TF32).
-pub fn allow_tf32(on: bool) -> Result<(), Failure> {
-    // SAFETY: sets libtorch's global flags.
-    check(unsafe { ffi::amdim_tf32(on.into()) })
-}
-
-/// Whether cuDNN tries its algorithms for a convolution of a new shape and keeps the fastest.
-pub fn benchmark_convolutions(on: bool) -> Result<(), Failure> {
-    // SAFETY: sets a global flag of libtorch.
-    check(unsafe { ffi::amdim_benchmark_convolutions(on.into()) })
-}
-
-/// c10's number of a device's kind.
-fn kind(device: Device) -> i32 {
-    i32::from(matches!(device, Device::Cuda(_)))
 }

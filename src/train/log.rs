@@ -7,19 +7,24 @@ use std::{
 
 use anyhow::Result;
 use pipeline::Stats;
-use tch::Tensor;
+use tch::{Device, Tensor};
 
 use super::{run_folder::RunFolder, trainer::Outcome};
 use crate::{
     eval::probe::Both,
     feed::Staged,
     metrics::{JsonLines, Progress, Record, Sink},
+    sys::{self, Accelerator, Monitor},
 };
 
 /// Gathers what steps find and writes records to every sink.
 pub(super) struct Log {
     sinks: Vec<Box<dyn Sink>>,
     window: Window,
+    accelerator: Option<Accelerator>,
+    monitor: Option<Monitor>,
+    /// Time that copying has taken up to the last record.
+    copied: Duration,
 }
 
 /// The steps since the last record.
@@ -65,6 +70,7 @@ impl Window {
         let mut values = vec![
             ("epoch", epoch),
             ("images_per_second", self.images / seconds),
+            ("step_ms", 1e3 * seconds / self.steps),
             ("data_wait", self.waited.as_secs_f64() / seconds),
             ("chance", self.chance),
             ("lr", self.lr),
@@ -80,18 +86,23 @@ impl Window {
 
 impl Log {
     /// Continues the records of a run that stands at `step` of `steps`.
-    pub(super) fn open(folder: &RunFolder, step: u64, steps: u64) -> Result<Self> {
+    pub(super) fn open(folder: &RunFolder, step: u64, steps: u64, device: Device) -> Result<Self> {
         let lines =
             JsonLines::open(&folder.metrics, |line| line["step"].as_u64().is_some_and(|then| then <= step))?;
-        Ok(Self { sinks: vec![Box::new(lines), Box::new(Progress::new(step, steps))], window: Window::new() })
+        Ok(Self {
+            sinks: vec![Box::new(lines), Box::new(Progress::new(step, steps))],
+            window: Window::new(),
+            accelerator: Accelerator::of(device),
+            monitor: Monitor::of(device),
+            copied: Duration::ZERO,
+        })
     }
 
     /// Takes in a step.
-    pub(super) fn count(&mut self, outcome: &Outcome, staged: &Staged, waited: Duration) {
+    pub(super) fn count(&mut self, outcome: &Outcome, staged: &Staged) {
         let window = &mut self.window;
         window.steps += 1.0;
         window.images += staged.views.labels.size()[0] as f64;
-        window.waited += waited;
         window.chance = outcome.chance;
         window.lr = outcome.lr;
         window.stats = Some(staged.stats);
@@ -110,11 +121,35 @@ impl Log {
         self.window.excluded += time;
     }
 
-    /// Writes the record of the steps since the last one.
-    pub(super) fn train(&mut self, step: u64, epoch: f64, bad: usize) -> Result<()> {
-        let values = self.window.values(epoch, bad);
+    /// Writes the record of the steps since the last one. `waited` is the time that they waited for data, `copied` that of
+    /// all copies to the device so far.
+    pub(super) fn train(
+        &mut self,
+        step: u64,
+        epoch: f64,
+        bad: usize,
+        waited: Duration,
+        copied: Duration,
+    ) -> Result<()> {
+        self.window.waited = waited;
+        let mut values = self.window.values(epoch, bad);
+        values.extend(self.device_values(copied)?);
         self.window = Window::new();
         self.write(&Record { kind: "train", step, values })
+    }
+
+    /// What there is to say of a GPU.
+    fn device_values(&mut self, copied: Duration) -> Result<Vec<(&'static str, f64)>> {
+        let Some(accelerator) = self.accelerator else { return Ok(Vec::new()) };
+        let since = copied.saturating_sub(std::mem::replace(&mut self.copied, copied));
+        let mut values = vec![
+            ("copy_ms", 1e3 * since.as_secs_f64() / self.window.steps),
+            ("tensor_memory_peak", sys::memory(accelerator)?.used_at_most as f64),
+        ];
+        if let Some((utilization, memory)) = self.monitor.as_ref().and_then(Monitor::figures) {
+            values.extend([("gpu_utilization", utilization), ("gpu_memory", memory as f64)]);
+        }
+        Ok(values)
     }
 
     /// Writes the accuracies of a validation.

@@ -9,9 +9,9 @@ mod run_folder;
 mod stop;
 mod trainer;
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use pipeline::LoaderConfig;
 use serde_json::{Value, json};
 use shards::{Order, Position, ShardSet, Share};
@@ -94,6 +94,15 @@ impl Run {
         let batch_size = batch_size(&config, device, data.train.len())?;
         let steps = steps(&config, batch_size, data.train.len());
         config.train.batch_size = Some(batch_size);
+        if batch_size < 2 * config.train.accumulate {
+            return Err(usage!(
+                "a batch of {batch_size} cannot be encoded in {} parts of two samples or more\n  hint: --accumulate {} or less",
+                config.train.accumulate,
+                batch_size / 2
+            ));
+        }
+        config.train.precision = config.train.precision.on(device);
+        config.train.precision.apply()?;
         config.train.epochs =
             config.train.epochs.or(config.train.steps.is_none().then(|| default_epochs(&config)));
         let trainer = Trainer::new(&config, data.classes, device, steps);
@@ -115,11 +124,12 @@ impl Run {
             _ => "resuming",
         };
         tracing::info!(
-            "{samples} samples ({classes}), shards: {}; batches of {} on {}; decoding threads: {}; {standing} `{}`, \
+            "{samples} samples ({classes}), shards: {}; batches of {} on {} in {}; decoding threads: {}; {standing} `{}`, \
              step {step} of {}",
             self.data.train.shards().len(),
             self.batch_size,
             sys::name(self.device),
+            self.config.train.precision,
             workers(&self.config),
             folder.path.display(),
             self.steps
@@ -144,7 +154,7 @@ impl Run {
 
     /// Steps until the last one or a signal.
     fn train(&mut self, folder: &RunFolder, stop: &Stop) -> Result<Ended> {
-        let mut log = Log::open(folder, self.trainer.step_count(), self.steps)?;
+        let mut log = Log::open(folder, self.trainer.step_count(), self.steps, self.device)?;
         let faults = self.data.validation.iter().flat_map(ShardSet::faults).chain(self.data.train.faults());
         let mut bad = BadSamples::open(&folder.bad_samples, faults)?;
         if self.trainer.step_count() >= self.steps {
@@ -160,7 +170,7 @@ impl Run {
                 }
                 None => break, // an endless stream ends only when asked to
             };
-            self.step(&staged, feed.take_waited()?, folder, &mut log, &mut bad)?;
+            self.step(&staged, &mut feed, folder, &mut log, &mut bad)?;
             if self.validation_due() {
                 self.validate(stop, &mut log, &mut bad)?;
             }
@@ -177,25 +187,42 @@ impl Run {
     fn step(
         &mut self,
         staged: &Staged,
-        waited: Duration,
+        feed: &mut Feed,
         folder: &RunFolder,
         log: &mut Log,
         bad: &mut BadSamples,
     ) -> Result<()> {
         bad.write(&staged.skipped)?;
-        let outcome = self.trainer.step(&staged.views)?;
+        let outcome =
+            sys::caught(|| self.trainer.step(&staged.views)).map_err(|failure| self.failed(&failure))??;
         self.position = staged.views.next;
-        log.count(&outcome, staged, waited);
+        log.count(&outcome, staged);
         let step = self.trainer.step_count();
         let is_last = step == self.steps;
         if is_last || step.is_multiple_of(self.config.run.log_every) {
             self.check(folder)?;
-            log.train(step, self.epoch(), bad.count())?;
+            log.train(step, self.epoch(), bad.count(), feed.take_waited()?, feed.copying_time())?;
         }
         if is_last || step.is_multiple_of(self.config.run.checkpoint_every) {
             self.save(folder)?;
         }
         Ok(())
+    }
+
+    /// What a step that libtorch could not make comes to, and what cures it.
+    fn failed(&self, failure: &sys::Failure) -> anyhow::Error {
+        let step = self.trainer.step_count() + 1;
+        if !failure.is_out_of_memory {
+            return anyhow!("step {step} failed: {failure}");
+        }
+        let smaller = (self.batch_size / 2).max(2);
+        let others = if self.device.is_cuda() { "; `nvidia-smi` lists who else takes some" } else { "" };
+        anyhow!(
+            "there is not enough memory on {} for step {step} with batches of {}: {failure}\n  hint: \
+             --checkpoint-blocks or --accumulate 2 takes less for the same batch, --batch-size {smaller} for a smaller one{others}",
+            sys::name(self.device),
+            self.batch_size
+        )
     }
 
     /// Waits for the steps so far, and refuses to go on from numbers that are not finite.

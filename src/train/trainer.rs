@@ -9,7 +9,7 @@ use crate::{
     config::Config,
     eval::probe::{Both, OnlineProbe},
     loss,
-    method::{Method, Views},
+    method::{Means, Method, Views},
     model::Encoder,
 };
 
@@ -21,6 +21,7 @@ pub struct Trainer {
     adam: Adam,
     schedule: Schedule,
     seed: u64,
+    means: Means,
     unchecked: Vec<Unchecked>,
 }
 
@@ -77,7 +78,12 @@ impl Trainer {
             .map(|classes| OnlineProbe::new(&vars.root(), width, i64::from(classes), OnlineProbe::DROPOUT));
         let adam = Adam::new(&vars, &config.optim);
         let schedule = Schedule::new(&config.optim, steps);
-        Self { vars, method, probe, adam, schedule, seed: config.seed, unchecked: Vec::new() }
+        let means = Means {
+            precision: config.train.precision.on(device),
+            parts: config.train.accumulate as i64,
+            by_block: config.train.checkpoint_blocks,
+        };
+        Self { means, vars, method, probe, adam, schedule, seed: config.seed, unchecked: Vec::new() }
     }
 
     /// Updates made so far.
@@ -92,7 +98,8 @@ impl Trainer {
     pub fn step(&mut self, views: &Views) -> Result<Outcome> {
         let step = self.step_count();
         tch::manual_seed(mixed(self.seed, step));
-        let loss = self.method.loss(views);
+        self.adam.forget_gradients()?;
+        let loss = self.method.backward(views, self.means)?;
         let labels = views.labels.repeat([views.images.size()[0]]);
         let mut probed = Vec::new();
         let mut total = loss.total.shallow_clone();
@@ -101,12 +108,12 @@ impl Trainer {
             let logits = probe.logits(&loss.features, true);
             let losses = OnlineProbe::losses(&logits, &labels);
             accuracy = Some(logits.map(|logits| loss::accuracy(logits, &labels)));
-            total = total + &losses.mlp + &losses.linear;
+            let probe_loss = &losses.mlp + &losses.linear;
+            probe_loss.backward();
+            total = &total + probe_loss.detach();
             probed.extend([("mlp", losses.mlp.detach()), ("linear", losses.linear.detach())]);
         }
         let lr = self.schedule.at(step);
-        self.adam.forget_gradients()?;
-        total.backward();
         let is_broken = self.adam.step(lr, &total)?;
         self.method.after_step();
         let detached = |part: &(&'static str, Tensor)| (part.0, part.1.detach());

@@ -167,6 +167,10 @@ int amdim_autocast(int device_type, int on, int kind) {
   });
 }
 
+int amdim_autocast_is_on(int device_type, int* out) {
+  return amdim_guarded([&] { *out = at::autocast::is_autocast_enabled(static_cast<c10::DeviceType>(device_type)); });
+}
+
 void amdim_autocast_enter() { at::autocast::increment_nesting(); }
 
 // The outermost guard forgets the weights that were cast.
