@@ -39,6 +39,11 @@ impl Precision {
         }
     }
 
+    /// Whether the device has no instructions for it, so that it is many times slower than f32.
+    pub fn is_emulated(self, device: Device) -> bool {
+        self == Self::Bf16 && device == Device::Cpu && !has_bf16()
+    }
+
     /// Sets what libtorch allows itself, for the whole process.
     pub fn apply(self) -> Result<(), Failure> {
         set_flags(self == Self::Tf32)
@@ -48,6 +53,17 @@ impl Precision {
     pub fn autocast(self, device: Device) -> Result<Option<Autocast>, Failure> {
         if self == Self::Bf16 { Autocast::set(device, true).map(Some) } else { Ok(None) }
     }
+}
+
+#[cfg(target_arch = "x86_64")]
+fn has_bf16() -> bool {
+    is_x86_feature_detected!("avx512bf16")
+}
+
+/// Others than x86 are not asked: no warning is better than a wrong one.
+#[cfg(not(target_arch = "x86_64"))]
+fn has_bf16() -> bool {
+    true
 }
 
 fn set_flags(tf32: bool) -> Result<(), Failure> {

@@ -103,6 +103,11 @@ impl Run {
         }
         config.train.precision = config.train.precision.on(device);
         config.train.precision.apply()?;
+        if config.train.precision.is_emulated(device) {
+            tracing::warn!(
+                "this CPU has no instructions for bf16, which makes a step many times slower than f32"
+            );
+        }
         config.train.epochs =
             config.train.epochs.or(config.train.steps.is_none().then(|| default_epochs(&config)));
         let trainer = Trainer::new(&config, data.classes, device, steps);
