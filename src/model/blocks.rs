@@ -91,11 +91,23 @@ impl ConvResNxN {
     }
 
     fn forward(&self, x: &Tensor, mode: Mode) -> Tensor {
-        let stride = [self.shape.stride; 2];
-        let hidden = x.conv2d(&self.conv1, None::<Tensor>, stride, [0; 2], [1; 2], 1);
-        let hidden = self.bn1.forward(&hidden, mode).relu();
-        let residual = hidden.conv2d(&self.conv2, None::<Tensor>, [1; 2], [0; 2], [1; 2], 1);
-        residual + self.skip(x)
+        let ResShape { input, output, width, stride } = self.shape;
+        if (width, stride, input) == (1, 1, output) {
+            let pixels = rows(x);
+            return pixels_to_images(
+                &self.residual(&pointwise(&pixels, &self.conv1), &pixels, mode),
+                &x.size(),
+            );
+        }
+        let hidden = x.conv2d(&self.conv1, None::<Tensor>, [stride; 2], [0; 2], [1; 2], 1);
+        let skip = self.skip(x);
+        pixels_to_images(&self.residual(&rows(&hidden), &rows(&skip), mode), &hidden.size())
+    }
+
+    /// Norm, ReLU and the 1×1 convolution of pixels (m, c), on top of `skip`: one matrix product.
+    fn residual(&self, hidden: &Tensor, skip: &Tensor, mode: Mode) -> Tensor {
+        let hidden = self.bn1.forward(hidden, mode).relu();
+        skip.addmm(&hidden, &matrix(&self.conv2))
     }
 
     fn skip(&self, x: &Tensor) -> Tensor {
@@ -106,6 +118,26 @@ impl ConvResNxN {
         };
         if output == input { pooled } else { pooled.constant_pad_nd([0, 0, 0, 0, 0, output - input]) }
     }
+}
+
+/// The pixels of images (n, c, h, w): (n·h·w, c), without a copy where the images are channels-last.
+fn rows(x: &Tensor) -> Tensor {
+    x.permute([0, 2, 3, 1]).flatten(0, 2)
+}
+
+/// Images of this size with the channels of pixels (n·h·w, c), channels-last.
+fn pixels_to_images(pixels: &Tensor, size: &[i64]) -> Tensor {
+    pixels.view([size[0], size[2], size[3], -1]).permute([0, 3, 1, 2])
+}
+
+/// The weight of a 1×1 convolution (out, in, 1, 1) as what pixels (m, in) are multiplied by: (in, out).
+fn matrix(weight: &Tensor) -> Tensor {
+    weight.flatten(1, 3).transpose(0, 1)
+}
+
+/// A 1×1 convolution of pixels (m, in).
+fn pointwise(pixels: &Tensor, weight: &Tensor) -> Tensor {
+    pixels.matmul(&matrix(weight))
 }
 
 /// The zero with which every residual branch ends at the start of training.
@@ -170,12 +202,11 @@ impl RkhsHead {
     }
 
     pub(super) fn forward(&self, x: &Tensor, mode: Mode) -> Tensor {
-        let pointwise =
-            |x: &Tensor, weight, bias: Option<&Tensor>| x.conv2d(weight, bias, [1; 2], [0; 2], [1; 2], 1);
-        let hidden = self.bn_hid.forward(&pointwise(x, &self.conv1, None), mode).relu();
-        let sum =
-            pointwise(&hidden, &self.conv2, None) + pointwise(x, &self.shortcut, Some(&self.shortcut_bias));
-        self.bn_out.forward(&sum, mode)
+        let pixels = rows(x);
+        let hidden = self.bn_hid.forward(&pointwise(&pixels, &self.conv1), mode).relu();
+        let shortcut = self.shortcut_bias.addmm(&pixels, &matrix(&self.shortcut));
+        let sum = shortcut.addmm(&hidden, &matrix(&self.conv2));
+        pixels_to_images(&self.bn_out.forward(&sum, mode), &x.size())
     }
 }
 
