@@ -4,7 +4,7 @@ use std::{env, io, os::unix::process::CommandExt, process};
 
 use amdim_stream::{
     cli::{Cli, Command, EvalCommand},
-    eval, pack, show, synth,
+    eval, pack, show, synth, sys,
     train::{self, Ended},
     usage::UsageError,
 };
@@ -16,6 +16,7 @@ fn main() {
     let cli = Cli::parse();
     log_to_stderr();
     settle_threads();
+    sys::keep_host_memory();
     process::exit(match run(cli) {
         Ok(Ended::Finished) => 0,
         Ok(Ended::Interrupted) => train::INTERRUPTED,

@@ -81,6 +81,17 @@ pub(super) fn number(kind: Kind) -> i32 {
     }
 }
 
+/// Lets the C library keep memory that tensors give back: it would return large pieces to the system, and fetch them again,
+/// page by page, in every step. Only glibc does that; elsewhere nothing is changed.
+pub fn keep_host_memory() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    // SAFETY: sets two numbers of the allocator; other threads may allocate meanwhile.
+    unsafe {
+        libc::mallopt(libc::M_MMAP_THRESHOLD, 1 << 30);
+        libc::mallopt(libc::M_TRIM_THRESHOLD, i32::MAX);
+    }
+}
+
 /// A device's memory, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Memory {
