@@ -120,14 +120,16 @@ struct LengthArgs {
     /// Samples in a step [default: 200; on the CPU 64, with in128 32; never more than there are]
     #[arg(long, value_name = "N")]
     batch_size: Option<u32>,
-    /// auto, f32, tf32 or bf16: what the encoder is computed in; scores, losses and the optimizer's state are f32 always
-    /// [default: auto, bf16 on a GPU and f32 on the CPU]
+    /// auto, f32, tf32 (on the CPU the same) or bf16: what the encoder is computed in; scores, losses and the optimizer's
+    /// state are f32 always [default: auto, bf16 on a GPU that has units for it, else f32]
     #[arg(long, value_name = "KIND")]
     precision: Option<Precision>,
-    /// Encode a batch in so many parts, one after the other; negatives are those of the whole batch [default: 1]
+    /// Encode a batch in so many parts, one after the other: less memory, more time. Negatives are those of the whole batch;
+    /// batch norms see each part by itself, and their running statistics move once for each [default: 1]
     #[arg(long, value_name = "N")]
     accumulate: Option<u32>,
-    /// Compute what happens inside of a block again on the way back instead of keeping it: less memory, more time
+    /// Compute what happens inside of a block again on the way back instead of keeping it: the same results, less memory,
+    /// more time
     #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
     checkpoint_blocks: Option<bool>,
     /// Largest norm of the gradients, which are scaled down to it [default: none]

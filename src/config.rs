@@ -150,7 +150,7 @@ mod as_text {
 }
 
 /// Settings that a resumed run may change: they say where and how, not what.
-const FREE: [&str; 4] = ["out", "data.shards", "data.val_shards", "run."];
+const FREE: [&str; 5] = ["out", "data.shards", "data.val_shards", "train.checkpoint_blocks", "run."];
 
 impl Config {
     /// The defaults of a preset.
@@ -195,6 +195,7 @@ impl Config {
     /// What was asked for over what an earlier run in this folder was; a contradiction is refused.
     pub fn resume(saved: &Table, asked: &Table) -> Result<Self> {
         check_version(asked)?;
+        let (saved, asked) = (&with_precision(saved), &without_auto(asked));
         let differing = contradictions(saved, asked);
         if !differing.is_empty() {
             let out = saved.get("out").and_then(Value::as_str).unwrap_or("this folder");
@@ -317,6 +318,27 @@ pub fn overlay(under: &mut Table, over: &Table) {
             }
         }
     }
+}
+
+/// A saved configuration; one from before there was a precision is of a run in f32.
+fn with_precision(saved: &Table) -> Table {
+    let mut saved = saved.clone();
+    let precision = saved.get_mut("train").and_then(|train| train.get_mut("precision"));
+    if let Some(precision) = precision.filter(|precision| precision.as_str() == Some("auto")) {
+        *precision = Value::from(Precision::F32.to_string());
+    }
+    saved
+}
+
+/// What was asked for; `auto` asks for what the run has.
+fn without_auto(asked: &Table) -> Table {
+    let mut asked = asked.clone();
+    if let Some(Value::Table(train)) = asked.get_mut("train")
+        && train.get("precision").and_then(Value::as_str) == Some("auto")
+    {
+        train.remove("precision");
+    }
+    asked
 }
 
 /// What was asked for and differs from `saved`, as `key = now (was then)`.
@@ -444,5 +466,23 @@ mod tests {
         let mut under = table("[train]\nepochs = 5.0");
         overlay(&mut under, &table("[train]\nsteps = 9"));
         assert_eq!(under, table("[train]\nsteps = 9"));
+    }
+
+    #[test]
+    fn a_run_is_resumed_in_the_precision_that_it_has() {
+        let asked =
+            |precision: &str| -> Table { format!("train.precision = \"{precision}\"").parse().unwrap() };
+        let mut config = Config::preset(Preset::C10);
+        for (then, now, resumed) in [
+            (Precision::Bf16, "auto", Some(Precision::Bf16)),
+            (Precision::F32, "auto", Some(Precision::F32)),
+            (Precision::Auto, "f32", Some(Precision::F32)), // saved before there was a precision
+            (Precision::F32, "bf16", None),
+        ] {
+            config.train.precision = then;
+            let saved = Table::try_from(&config).unwrap();
+            let found = Config::resume(&saved, &asked(now)).ok().map(|config| config.train.precision);
+            assert_eq!(found, resumed, "{then}, {now}");
+        }
     }
 }

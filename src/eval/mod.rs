@@ -18,7 +18,7 @@ use crate::{
     data::Data,
     feed::Feed,
     stdout,
-    sys::{self, DeviceChoice},
+    sys::{self, DeviceChoice, Precision},
     train::{self, Trainer},
 };
 
@@ -71,6 +71,7 @@ pub fn run_linear(options: &LinearOptions) -> Result<()> {
         data.validation.as_ref().context("no validation shards\n  hint: name them with --val-shards")?;
     let classes =
         data.classes.context("no training sample is labelled\n  hint: a linear probe needs `cls` members")?;
+    Precision::F32.apply()?;
     let trainer = Trainer::new(&config, loaded.state.classes, device, 1);
     let evaluate = |encoder: &str, step: u64, trainer: &Trainer| -> Result<()> {
         let of = |set| features(trainer.encoder(), set, &config, device);

@@ -6,6 +6,7 @@
 mod slot;
 
 use std::{
+    collections::VecDeque,
     convert::Infallible,
     sync::{
         Arc,
@@ -92,8 +93,25 @@ struct Ready {
 #[derive(Debug, Default)]
 struct Waits {
     host: Duration,
-    /// Marks on the compute queue before and after each wait.
-    device: Vec<[Event; 2]>,
+    /// The device's, as far as it is known.
+    device: Duration,
+    /// Marks on the compute queue before and after each wait that may not be over.
+    marks: VecDeque<[Event; 2]>,
+}
+
+impl Waits {
+    /// Adds the waits that are over.
+    fn collect(&mut self) -> Result<(), Failure> {
+        while let Some([start, end]) = self.marks.front() {
+            if !end.has_passed()? {
+                break;
+            }
+            let milliseconds = start.milliseconds_to(end)?.unwrap_or(0.0);
+            self.device += Duration::from_secs_f64(milliseconds.max(0.0) / 1e3);
+            self.marks.pop_front();
+        }
+        Ok(())
+    }
 }
 
 impl Feed {
@@ -158,6 +176,11 @@ impl Feed {
 
     /// The next batch; none when the samples have run out, or when `stop` is disconnected first.
     pub fn next_unless(&mut self, stop: &Receiver<Infallible>) -> Option<Result<Staged>> {
+        // Where the device stands when the batch before is done with: it waits from there on, whatever the host does.
+        let idle = match self.mark() {
+            Ok(idle) => idle,
+            Err(error) => return Some(Err(error.into())),
+        };
         let staged = self.staged.as_ref()?;
         let start = Instant::now();
         let received = select! {
@@ -166,19 +189,24 @@ impl Feed {
         };
         self.waits.host += start.elapsed();
         match received {
-            Ok(ready) => ready.map(|ready| ready.and_then(|ready| self.stage(ready))),
+            Ok(ready) => ready.map(|ready| ready.and_then(|ready| self.stage(ready, idle))),
             Err(_) => self.join().err().map(Err),
         }
     }
 
+    /// A mark where the compute queue stands.
+    fn mark(&self) -> Result<Event, Failure> {
+        let mark = Event::timed(self.accelerator)?;
+        mark.record(self.compute)?;
+        Ok(mark)
+    }
+
     /// Lets the device, not the host, wait for the batch.
-    fn stage(&mut self, ready: Ready) -> Result<Staged> {
-        let marks = [Event::timed(self.accelerator)?, Event::timed(self.accelerator)?];
-        marks[0].record(self.compute)?;
+    fn stage(&mut self, ready: Ready, idle: Event) -> Result<Staged> {
         ready.slot.wait_filled(self.compute)?;
-        marks[1].record(self.compute)?;
         if self.accelerator.is_some() {
-            self.waits.device.push(marks);
+            self.waits.marks.push_back([idle, self.mark()?]);
+            self.waits.collect()?;
         }
         let Ready { slot, views, skipped, stats } = ready;
         let (slot, free) = (Some(slot), self.free.clone());
@@ -207,21 +235,9 @@ impl Feed {
 
     /// Time that training waited for batches since the last call; on a device that of the waits that are over.
     pub fn take_waited(&mut self) -> Result<Duration> {
-        let host = std::mem::take(&mut self.waits.host);
-        if self.accelerator.is_none() {
-            return Ok(host);
-        }
-        let mut waited = Duration::ZERO;
-        let mut pending = Vec::new();
-        for [start, end] in self.waits.device.drain(..) {
-            if !end.has_passed()? {
-                pending.push([start, end]);
-            } else if let Some(milliseconds) = start.milliseconds_to(&end)? {
-                waited += Duration::from_secs_f64(milliseconds / 1e3);
-            }
-        }
-        self.waits.device = pending;
-        Ok(waited)
+        self.waits.collect()?;
+        let (host, device) = (std::mem::take(&mut self.waits.host), std::mem::take(&mut self.waits.device));
+        Ok(if self.accelerator.is_some() { device } else { host })
     }
 
     /// Time that copies to the device and the normalization there have taken so far; zero on the CPU.
@@ -287,8 +303,7 @@ impl Copier {
         };
         slot.fill(&source, batch, self.stream, |bytes, floats| {
             sys::copy(floats, bytes)?;
-            tch::no_grad(|| self.normalizer.normalize(&floats.view([-1, 3])));
-            Ok(())
+            sys::caught(|| tch::no_grad(|| self.normalizer.normalize(&floats.view([-1, 3]))))
         })?;
         let Shape { samples, .. } = shape;
         let numbers = slot.numbers(samples);

@@ -99,6 +99,22 @@ impl<H> Slot<H> {
         for (number, out) in numbers.zip(self.host_numbers.as_mut().as_chunks_mut().0) {
             *out = number.to_ne_bytes();
         }
+        self.held = Some(held); // before the device begins
+        let queued = self.queue(source, (bytes, count), copies, finish);
+        if queued.is_err() {
+            // Whatever was queued must be over before the memory is given back.
+            copies.synchronize()?;
+        }
+        queued
+    }
+
+    fn queue(
+        &self,
+        source: &Source,
+        (bytes, count): (usize, usize),
+        copies: Stream,
+        finish: impl FnOnce(&Tensor, &Tensor) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
         self.wait_consumed(copies)?;
         self.started.record(copies)?;
         let first = |tensor: &Tensor, count: usize| tensor.narrow(0, 0, count as i64);
@@ -109,7 +125,6 @@ impl<H> Slot<H> {
             &self.host_numbers.tensor(8 * count).view_dtype(Kind::Int64),
         )?;
         finish(&pixels, &floats)?;
-        self.held = Some(held);
         self.filled.record(copies)
     }
 

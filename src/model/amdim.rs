@@ -106,41 +106,46 @@ impl AmdimEncoder {
         all.map(|embedding| embedding.unflatten(0, [views, samples]))
     }
 
-    /// Leaves on the parameters what a loss with these gradients of the embeddings, (v, n, …) each, makes of views
-    /// (v, n, 3, side, side); the running statistics follow. Keeps the inputs of blocks in memory, and what happens inside
-    /// of one block at a time (Chen et al. 2016, "Training deep nets with sublinear memory cost").
+    /// Embeddings of views (v, n, 3, side, side) as [`embed_views`](Self::embed_views) has them, the running statistics as
+    /// they were; and the inputs of all layers, for [`backward_by_block`](Self::backward_by_block).
+    pub fn embed_by_block(&self, images: &Tensor) -> (Embeddings, Vec<Tensor>) {
+        let (views, samples) = (images.size()[0], images.size()[1]);
+        let mut inputs = vec![images.flatten(0, 1)];
+        let all =
+            self.forward_each(&inputs[0].shallow_clone(), Mode::Training { views, moves: false }, |x| {
+                inputs.push(x.shallow_clone());
+            });
+        inputs.pop(); // what the last layer gave
+        (all.map(|embedding| embedding.unflatten(0, [views, samples])), inputs)
+    }
+
+    /// Leaves on the parameters what a loss with these gradients of the embeddings, (v, n, …) each, makes of the inputs of
+    /// all layers; the running statistics follow. What happens inside of a block is computed again, one block at a time
+    /// (Chen et al. 2016, "Training deep nets with sublinear memory cost").
     ///
     /// `scope` is held while embeddings are computed.
     pub fn backward_by_block<S>(
         &self,
-        images: &Tensor,
+        inputs: Vec<Tensor>,
+        views: i64,
         gradients: &Embeddings,
         scope: impl Fn() -> Result<S>,
     ) -> Result<()> {
-        let mode = |moves| Mode::Training { views: images.size()[0], moves };
+        let mode = Mode::Training { views, moves: true };
         let [r1, r5, r7] = gradients.each().map(|gradient| gradient.flatten(0, 1));
-        let mut inputs = vec![images.flatten(0, 1)];
-        tch::no_grad(|| -> Result<()> {
-            let _scope = scope()?;
-            for layer in &self.layers[..self.layers.len() - 1] {
-                let next = layer.forward(&inputs[inputs.len() - 1], mode(false));
-                inputs.push(next);
-            }
-            Ok(())
-        })?;
         let (mut left_5, mut left_7) = (Some((&self.rkhs_block_5, r5)), Some((&self.rkhs_block_7, r7)));
         let mut gradient = r1;
-        for (number, (layer, input)) in self.layers.iter().zip(&inputs).enumerate().rev() {
+        for (number, (layer, input)) in self.layers.iter().zip(inputs).enumerate().rev() {
             let input = input.detach().set_requires_grad(number > 0);
             let scope = scope()?;
-            let output = layer.forward(&input, mode(true));
+            let output = layer.forward(&input, mode);
             // Of the layers of a side, the head sits on the last.
             let head = match output.size()[2] {
                 5 => left_5.take(),
                 7 => left_7.take(),
                 _ => None,
             };
-            let embedding = head.map(|(head, gradient)| (head.forward(&output, mode(true)), gradient));
+            let embedding = head.map(|(head, gradient)| (head.forward(&output, mode), gradient));
             drop(scope);
             let along = |x: &Tensor, gradient: &Tensor| (x * gradient.to_kind(x.kind())).sum(Kind::Float);
             let mut total = along(&output, &gradient);
@@ -154,10 +159,16 @@ impl AmdimEncoder {
     }
 
     fn forward(&self, images: &Tensor, mode: Mode) -> Embeddings {
+        self.forward_each(images, mode, |_| ())
+    }
+
+    /// The same, showing what each layer gives.
+    fn forward_each(&self, images: &Tensor, mode: Mode, mut see: impl FnMut(&Tensor)) -> Embeddings {
         let mut x = images.shallow_clone();
         let (mut last_5, mut last_7) = (None, None);
         for layer in &self.layers {
             x = layer.forward(&x, mode);
+            see(&x);
             match x.size()[2] {
                 7 => last_7 = Some(x.shallow_clone()),
                 5 => last_5 = Some(x.shallow_clone()),

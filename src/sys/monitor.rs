@@ -35,12 +35,31 @@ impl Monitor {
 
     /// Share of the last moments in which the GPU had work, and the bytes of its memory that are taken, by whomever.
     pub fn figures(&self) -> Option<(f64, u64)> {
-        let gpu = match &self.gpu {
-            Visible::Number(number) => self.nvml.device_by_index(*number),
-            Visible::Uuid(uuid) => self.nvml.device_by_uuid(uuid.as_str()),
-        };
-        let gpu = gpu.ok()?;
+        let gpu = self.gpu()?;
         Some((f64::from(gpu.utilization_rates().ok()?.gpu) / 100.0, gpu.memory_info().ok()?.used))
+    }
+
+    /// The first number of the compute capability.
+    pub fn capability(&self) -> Option<i32> {
+        Some(self.gpu()?.cuda_compute_capability().ok()?.major)
+    }
+
+    fn gpu(&self) -> Option<nvml_wrapper::Device<'_>> {
+        match &self.gpu {
+            Visible::Number(number) if self.is_ordered() => self.nvml.device_by_index(*number).ok(),
+            Visible::Number(_) => None,
+            Visible::Uuid(uuid) => self.nvml.device_by_uuid(uuid.as_str()).ok(),
+        }
+    }
+
+    /// Whether CUDA numbers the GPUs as NVML does: by their places on the bus, unless told so only where all are alike.
+    fn is_ordered(&self) -> bool {
+        let names = || -> Option<Vec<String>> {
+            let count = self.nvml.device_count().ok()?;
+            (0..count).map(|number| self.nvml.device_by_index(number).ok()?.name().ok()).collect()
+        };
+        env::var("CUDA_DEVICE_ORDER").is_ok_and(|order| order == "PCI_BUS_ID")
+            || names().is_some_and(|names| names.windows(2).all(|pair| pair[0] == pair[1]))
     }
 }
 

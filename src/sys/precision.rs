@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use tch::{Device, Kind};
 
 use super::{
+    Monitor,
     ffi::{self, Failure, check},
     memory::number,
 };
@@ -17,7 +18,7 @@ use super::{
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum Precision {
-    /// bf16 on a GPU, f32 on the CPU.
+    /// bf16 on a GPU that has units for it (compute capability 8.0 or later), else f32.
     #[default]
     Auto,
     /// 24 bits of every factor.
@@ -33,7 +34,7 @@ impl Precision {
     #[must_use]
     pub fn on(self, device: Device) -> Self {
         match (self, device) {
-            (Self::Auto, Device::Cuda(_)) => Self::Bf16,
+            (Self::Auto, Device::Cuda(_)) if has_bf16(device) => Self::Bf16,
             (Self::Auto, _) => Self::F32,
             _ => self,
         }
@@ -41,7 +42,7 @@ impl Precision {
 
     /// Whether the device has no instructions for it, so that it is many times slower than f32.
     pub fn is_emulated(self, device: Device) -> bool {
-        self == Self::Bf16 && device == Device::Cpu && !has_bf16()
+        self == Self::Bf16 && !has_bf16(device)
     }
 
     /// Sets what libtorch allows itself, for the whole process.
@@ -55,14 +56,14 @@ impl Precision {
     }
 }
 
-#[cfg(target_arch = "x86_64")]
-fn has_bf16() -> bool {
-    is_x86_feature_detected!("avx512bf16")
-}
-
-/// Others than x86 are not asked: no warning is better than a wrong one.
-#[cfg(not(target_arch = "x86_64"))]
-fn has_bf16() -> bool {
+/// Whether there are instructions for it. Where nobody tells, it is taken to be so.
+fn has_bf16(device: Device) -> bool {
+    if let Device::Cuda(_) = device {
+        return Monitor::of(device).and_then(|monitor| monitor.capability()).is_none_or(|major| major >= 8);
+    }
+    #[cfg(target_arch = "x86_64")]
+    return is_x86_feature_detected!("avx512bf16");
+    #[cfg(not(target_arch = "x86_64"))]
     true
 }
 

@@ -29,12 +29,15 @@ pub use self::{
 };
 use crate::{
     checkpoint::{self, DataIdentity, Retention, State},
-    config::Config,
+    config::{Config, TrainConfig},
     data::{self, Data},
     eval::probe::Both,
     feed::{Feed, Staged},
     stdout, sys, usage,
 };
+
+/// Steps after which the numbers are looked at, if not earlier for a record or a checkpoint.
+const CHECK_EVERY: u64 = 100;
 
 /// How a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -105,7 +108,8 @@ impl Run {
         config.train.precision.apply()?;
         if config.train.precision.is_emulated(device) {
             tracing::warn!(
-                "this CPU has no instructions for bf16, which makes a step many times slower than f32"
+                "{} has no instructions for bf16, which makes a step many times slower than f32",
+                sys::name(device)
             );
         }
         config.train.epochs =
@@ -177,6 +181,7 @@ impl Run {
             };
             self.step(&staged, &mut feed, folder, &mut log, &mut bad)?;
             if self.validation_due() {
+                self.check(folder)?;
                 self.validate(stop, &mut log, &mut bad)?;
             }
             if stop.requested() {
@@ -198,12 +203,15 @@ impl Run {
         bad: &mut BadSamples,
     ) -> Result<()> {
         bad.write(&staged.skipped)?;
-        let outcome =
-            sys::caught(|| self.trainer.step(&staged.views)).map_err(|failure| self.failed(&failure))??;
+        let outcome = sys::caught(|| self.trainer.step(&staged.views)).map_err(anyhow::Error::from);
+        let outcome = outcome.flatten().map_err(|error| self.failed(error))?;
         self.position = staged.views.next;
         log.count(&outcome, staged);
         let step = self.trainer.step_count();
         let is_last = step == self.steps;
+        if step.is_multiple_of(CHECK_EVERY) {
+            self.check(folder)?;
+        }
         if is_last || step.is_multiple_of(self.config.run.log_every) {
             self.check(folder)?;
             log.train(step, self.epoch(), bad.count(), feed.take_waited()?, feed.copying_time())?;
@@ -214,19 +222,32 @@ impl Run {
         Ok(())
     }
 
-    /// What a step that libtorch could not make comes to, and what cures it.
-    fn failed(&self, failure: &sys::Failure) -> anyhow::Error {
+    /// What a step that could not be made comes to, and what cures it.
+    fn failed(&self, error: anyhow::Error) -> anyhow::Error {
         let step = self.trainer.step_count() + 1;
-        if !failure.is_out_of_memory {
-            return anyhow!("step {step} failed: {failure}");
+        let Some(failure) = error.downcast_ref::<sys::Failure>().filter(|failure| failure.is_out_of_memory)
+        else {
+            return error.context(format!("step {step} failed"));
+        };
+        let TrainConfig { accumulate, checkpoint_blocks, .. } = self.config.train;
+        let mut cures = Vec::new();
+        if !checkpoint_blocks {
+            cures.push("--checkpoint-blocks, for the same results in more time".to_owned());
         }
-        let smaller = (self.batch_size / 2).max(2);
-        let others = if self.device.is_cuda() { "; `nvidia-smi` lists who else takes some" } else { "" };
+        if self.batch_size >= 4 * accumulate {
+            cures.push(format!("a new run (--out) with --accumulate {}", 2 * accumulate));
+        }
+        if self.batch_size >= 4 {
+            cures.push(format!("one with --batch-size {}", self.batch_size / 2));
+        }
+        if self.device.is_cuda() {
+            cures.push("ending what else `nvidia-smi` lists there".to_owned());
+        }
         anyhow!(
-            "there is not enough memory on {} for step {step} with batches of {}: {failure}\n  hint: \
-             --checkpoint-blocks or --accumulate 2 takes less for the same batch, --batch-size {smaller} for a smaller one{others}",
+            "there is not enough memory on {} for step {step} with batches of {}: {failure}\n  hint: {}",
             sys::name(self.device),
-            self.batch_size
+            self.batch_size,
+            cures.join("; ")
         )
     }
 

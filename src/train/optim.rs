@@ -92,7 +92,6 @@ impl Adam {
     /// Where the gradients' norm is above [`Config::clip_norm`] they are scaled down to it. Where the norm or `loss` is not
     /// a finite number nothing changes; gives 1 then and else 0, a scalar on the device.
     pub fn step(&mut self, lr: f64, loss: &Tensor) -> Result<Tensor> {
-        self.updates += 1;
         let gradients: Vec<_> = self.slots.iter().map(|slot| slot.parameter.grad()).collect();
         let mut tensors = AdamTensors::default();
         for (slot, gradient) in self.slots.iter().zip(&gradients).filter(|(_, gradient)| gradient.defined()) {
@@ -114,6 +113,7 @@ impl Adam {
         let scalars = AdamScalars { step: &self.step, scale: &scale, skip: &skip };
         let Config { betas, weight_decay, eps, .. } = self.config;
         sys::fused_adam(&tensors, scalars, AdamSettings { lr, betas, weight_decay, eps })?;
+        self.updates += 1;
         Ok(skip)
     }
 
