@@ -123,8 +123,23 @@ impl Feed {
         config: &LoaderConfig,
         device: Device,
     ) -> Result<Self> {
+        let normalizer = Normalizer::new(&normalization, device);
+        let finish = move |bytes: &Tensor, floats: &Tensor| {
+            sys::copy(floats, bytes)?;
+            sys::caught(|| tch::no_grad(|| normalizer.normalize(&floats.view([-1, 3]))))
+        };
+        Self::spawn_on(Accelerator::of(device), samples, recipe, config, finish)
+    }
+
+    /// Starts both for an accelerator, or the CPU. `finish` makes floats of the bytes on the device.
+    fn spawn_on(
+        accelerator: Option<Accelerator>,
+        samples: Samples,
+        recipe: Recipe,
+        config: &LoaderConfig,
+        finish: impl Fn(&Tensor, &Tensor) -> Result<(), Failure> + Send + 'static,
+    ) -> Result<Self> {
         let shape = config.shape(&recipe);
-        let accelerator = Accelerator::of(device);
         let compute = Stream::current(accelerator)?;
         // Each slot holds on to the memory that it was copied from.
         let slabs: Result<Vec<_>, Failure> =
@@ -135,13 +150,8 @@ impl Feed {
             drop(free.try_send(Slot::new(shape, accelerator)?));
         }
         let copying = Arc::new(AtomicU64::new(0));
-        let copier = Copier {
-            loader,
-            normalizer: Normalizer::new(&normalization, device),
-            slots,
-            stream: Stream::new(accelerator)?,
-            copying: copying.clone(),
-        };
+        let copier =
+            Copier { loader, finish, slots, stream: Stream::new(accelerator)?, copying: copying.clone() };
         // What the device's allocator gave us may still be in use by work that was queued before.
         compute.synchronize()?;
         let (sender, staged) = channel::bounded(1);
@@ -263,16 +273,16 @@ impl Drop for Feed {
 }
 
 /// What the copying thread works with.
-struct Copier {
+struct Copier<F> {
     loader: Loader<Pinned>,
-    normalizer: Normalizer,
+    finish: F,
     slots: Receiver<Slot>,
     stream: Stream,
     /// Nanoseconds of the device.
     copying: Arc<AtomicU64>,
 }
 
-impl Copier {
+impl<F: Fn(&Tensor, &Tensor) -> Result<(), Failure>> Copier<F> {
     /// Copies until the batches run out or nobody wants them; gives the unusable samples after the last one.
     fn run(mut self, staged: &Sender<Result<Ready>>, stop: &Receiver<Infallible>) -> Vec<Skipped> {
         loop {
@@ -301,10 +311,7 @@ impl Copier {
             labels: std::mem::take(&mut batch.labels),
             indices: std::mem::take(&mut batch.indices),
         };
-        slot.fill(&source, batch, self.stream, |bytes, floats| {
-            sys::copy(floats, bytes)?;
-            sys::caught(|| tch::no_grad(|| self.normalizer.normalize(&floats.view([-1, 3]))))
-        })?;
+        slot.fill(&source, batch, self.stream, &self.finish)?;
         let Shape { samples, .. } = shape;
         let numbers = slot.numbers(samples);
         let views = Views {
@@ -340,8 +347,90 @@ impl Normalizer {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use shards::{IndexConfig, LocalSource, Order, Position, ShardSet, ShardWriter, Share, Shuffle};
 
+    use super::{
+        slot::tests::{Fake, fake},
+        *,
+    };
+
+    /// Batches of two images of one gray each, the next one lighter than the one before.
+    fn grays(batches: u64) -> (tempfile::TempDir, Samples) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.tar");
+        let mut writer = ShardWriter::create(&path).unwrap();
+        for number in 0..2 * batches {
+            let mut image = pipeline::Rgb::black(32, 32);
+            image.pixels.fill(gray(number / 2));
+            let jpeg = pipeline::encode_jpeg(&image, 95).unwrap();
+            writer.append(&number.to_string(), &[("jpg", &jpeg)]).unwrap();
+        }
+        writer.finish().unwrap();
+        let source = LocalSource::new(&[path.display().to_string()]).unwrap();
+        let set = ShardSet::open(source, &IndexConfig::default()).unwrap();
+        let order = Order { shuffle: Shuffle::None, epochs: Some(1), ..Order::default() };
+        (folder, set.samples(order, Share::default(), Position::default()))
+    }
+
+    fn gray(batch: u64) -> u8 {
+        (batch * 9 % 250) as u8
+    }
+
+    /// A feed of these batches on the fake device; two threads decode.
+    fn feed_on_fake(samples: Samples) -> Feed {
+        let config = LoaderConfig { workers: 2, batch_size: 2, ..LoaderConfig::default() };
+        let recipe = pipeline::Preset::C10.evaluation();
+        Feed::spawn_on(Some(fake().accelerator), samples, recipe, &config, |_, _| Ok(())).unwrap()
+    }
+
+    /// The device is told what to do by the feed itself here: what it sees of each batch.
+    #[test]
+    #[expect(unsafe_code, reason = "a foreign function")]
+    fn a_device_that_lags_behind_sees_each_batch_of_the_feed() {
+        let _alone = Fake::alone();
+        for (copy_us, kernel_us) in [(4_000, 500), (500, 4_000)] {
+            (fake().delays)(copy_us, kernel_us);
+            let (_folder, samples) = grays(30);
+            let compute = Stream::new(Some(fake().accelerator)).unwrap();
+            compute.make_current().unwrap();
+            let mut feed = feed_on_fake(samples);
+            let mut seen = vec![[-1; 2]; 30];
+            for (seen, staged) in seen.iter_mut().zip(feed.by_ref()) {
+                let staged = staged.unwrap();
+                let pixels = &staged.slot.as_ref().unwrap().pixels;
+                // SAFETY: slot and `seen` outlive the queue's work, which is waited for below.
+                unsafe { (fake().range)(pixels.as_ptr().cast_mut(), seen.as_mut_ptr()) };
+            }
+            let waited = feed.take_waited().unwrap();
+            compute.synchronize().unwrap();
+            for (number, [least, greatest]) in (0..).zip(seen) {
+                let expected = i32::from(gray(number));
+                assert!(
+                    (least - expected).abs() <= 2 && (greatest - expected).abs() <= 2,
+                    "batch {number} of {expected}: {least} to {greatest}"
+                );
+            }
+            if copy_us > kernel_us {
+                assert!(waited > Duration::from_millis(60), "30 copies of 4 ms were waited for {waited:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_feed_that_is_dropped_ends_whatever_is_in_flight() {
+        let _alone = Fake::alone();
+        (fake().delays)(3_000, 3_000);
+        for taken in 0..3 {
+            let (_folder, samples) = grays(20);
+            Stream::new(Some(fake().accelerator)).unwrap().make_current().unwrap();
+            let mut feed = feed_on_fake(samples);
+            let held: Vec<_> = feed.by_ref().take(taken).collect();
+            drop(feed);
+            drop(held);
+        }
+    }
+
+    /// With its slots on the CPU.
     fn feed(thread: impl FnOnce(Sender<Result<Ready>>) -> Vec<Skipped> + Send + 'static) -> Feed {
         let (sender, staged) = channel::bounded(1);
         let (hangup, _) = channel::bounded(0);

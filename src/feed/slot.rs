@@ -16,7 +16,7 @@ use crate::sys::{self, Accelerator, Event, Failure, Pinned, Stream};
 /// Memory of one batch on the device, which lasts, and the host memory that is being copied to it.
 #[derive(Debug)]
 pub(super) struct Slot<H> {
-    pixels: Tensor,
+    pub(super) pixels: Tensor,
     floats: Tensor,
     /// Labels and indices (2, samples).
     numbers: Tensor,
@@ -175,10 +175,10 @@ impl<H> Drop for Slot<H> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::{
         ffi::{CString, c_int},
-        sync::OnceLock,
+        sync::{Mutex, MutexGuard, OnceLock, PoisonError},
         thread,
     };
 
@@ -188,20 +188,20 @@ mod tests {
     use super::*;
 
     /// Of a kernel that finds the least and the greatest byte of a tensor.
-    type Range = unsafe extern "C" fn(*mut C_tensor, *mut i32);
+    pub(crate) type Range = unsafe extern "C" fn(*mut C_tensor, *mut i32);
 
     /// Of what sets the microseconds of a copy and of a kernel.
-    type Delays = extern "C" fn(c_int, c_int);
+    pub(crate) type Delays = extern "C" fn(c_int, c_int);
 
     /// A device that lags behind (`sys/cxx/fake_device.cpp`).
-    struct Fake {
-        accelerator: Accelerator,
-        range: Range,
-        delays: Delays,
+    pub(crate) struct Fake {
+        pub(crate) accelerator: Accelerator,
+        pub(crate) range: Range,
+        pub(crate) delays: Delays,
     }
 
     #[expect(unsafe_code, reason = "a library that is loaded by name")]
-    fn fake() -> &'static Fake {
+    pub(crate) fn fake() -> &'static Fake {
         static FAKE: OnceLock<Fake> = OnceLock::new();
         FAKE.get_or_init(|| {
             let path = CString::new(env!("AMDIM_FAKE_DEVICE")).unwrap();
@@ -220,6 +220,14 @@ mod tests {
                 Fake { accelerator: Accelerator::of_kind(kind()), range, delays }
             }
         })
+    }
+
+    impl Fake {
+        /// The device for one test alone: its delays and streams are everybody's.
+        pub(crate) fn alone() -> MutexGuard<'static, ()> {
+            static ALONE: Mutex<()> = Mutex::new(());
+            ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+        }
     }
 
     const SHAPE: Shape = Shape { views: 2, samples: 4, side: 16 };
@@ -296,6 +304,7 @@ mod tests {
 
     #[test]
     fn the_device_sees_each_batch_whole_and_no_wait_can_be_left_out() {
+        let _alone = Fake::alone();
         let (slow_copies, slow_kernels) = ((4_000, 1_000), (1_000, 4_000));
         for delays in [slow_copies, slow_kernels] {
             assert_eq!(corrupted(None, delays), 0);
