@@ -74,6 +74,7 @@ pub struct TrainConfig {
     /// Updates.
     pub steps: Option<u64>,
     /// In what precision the encoder is computed.
+    #[serde(with = "as_text")]
     pub precision: Precision,
     /// Parts of a batch that are encoded one after the other, with the negatives of the whole batch.
     pub accumulate: usize,
@@ -99,6 +100,7 @@ impl Default for TrainConfig {
 #[serde(deny_unknown_fields, default)]
 pub struct RunConfig {
     /// Where the model is trained.
+    #[serde(with = "as_text")]
     pub device: DeviceChoice,
     /// Decoding threads. Unset: one a core.
     pub workers: Option<usize>,

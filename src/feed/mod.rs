@@ -430,7 +430,6 @@ mod tests {
         }
     }
 
-    /// With its slots on the CPU.
     fn feed(thread: impl FnOnce(Sender<Result<Ready>>) -> Vec<Skipped> + Send + 'static) -> Feed {
         let (sender, staged) = channel::bounded(1);
         let (hangup, _) = channel::bounded(0);

@@ -133,13 +133,12 @@ impl Amdim {
         let mut kept = Vec::new();
         let encoded = tch::no_grad(|| -> Result<Vec<_>> {
             let _scope = scope()?;
-            let encode = |part: &Tensor| {
-                let (embeddings, inputs) = self.encoder.embed_by_block(part);
-                // Those of one part are what there is memory for.
+            if means.by_block && means.parts == 1 {
+                let (embeddings, inputs) = self.encoder.embed_by_block(&parts[0]);
                 kept = inputs;
-                embeddings
-            };
-            Ok(parts.iter().map(encode).collect())
+                return Ok(vec![embeddings]);
+            }
+            Ok(parts.iter().map(|part| self.encoder.embed_views(part, false)).collect())
         })?;
         let whole = |of: fn(&Embeddings) -> &Tensor| {
             let parts: Vec<_> = encoded.iter().map(of).collect();
@@ -163,7 +162,6 @@ impl Amdim {
                 self.encoder.backward_by_block(inputs, part.size()[0], &gradients, || Ok(scope()?))?;
                 continue;
             }
-            kept.clear();
             let encoded = {
                 let _scope = scope()?;
                 self.encoder.embed_views(part, true)

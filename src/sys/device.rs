@@ -3,15 +3,13 @@
 use std::{fmt, path::Path, str::FromStr};
 
 use anyhow::Result;
-use serde::{Deserialize, Serialize};
 use tch::{Cuda, Device};
 
 use super::monitor;
 use crate::usage;
 
 /// Where a model shall run: `auto`, `cpu`, `cuda` or `cuda:N`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum DeviceChoice {
     /// A GPU where there is one, else the CPU.
     #[default]
@@ -35,20 +33,6 @@ impl FromStr for DeviceChoice {
                 _ => Err(format!("no device `{text}`: `auto`, `cpu`, `cuda` or `cuda:N`")),
             },
         }
-    }
-}
-
-impl TryFrom<String> for DeviceChoice {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        text.parse()
-    }
-}
-
-impl From<DeviceChoice> for String {
-    fn from(choice: DeviceChoice) -> Self {
-        choice.to_string()
     }
 }
 

@@ -83,7 +83,7 @@ unsafe extern "C" {
         out: *mut *mut C_tensor,
     ) -> c_int;
     pub(super) fn amdim_copy(to: *mut C_tensor, from: *mut C_tensor) -> c_int;
-    pub(super) fn amdim_memory(device: RawDevice, out: *mut i64) -> c_int;
+    pub(super) fn amdim_peak_memory(device: RawDevice, out: *mut i64) -> c_int;
 
     fn amdim_norm(gradients: *const *mut C_tensor, count: usize, out: *mut *mut C_tensor) -> c_int;
     fn amdim_adam(
@@ -105,7 +105,6 @@ unsafe extern "C" {
     fn amdim_forget_gradients(parameters: *const *mut C_tensor, count: usize) -> c_int;
 
     pub(super) fn amdim_autocast(device_type: c_int, on: c_int, kind: c_int) -> c_int;
-    pub(super) fn amdim_autocast_is_on(device_type: c_int, out: *mut c_int) -> c_int;
     pub(super) fn amdim_autocast_enter();
     pub(super) fn amdim_autocast_leave();
     pub(super) fn amdim_tf32(on: c_int) -> c_int;

@@ -93,26 +93,10 @@ pub fn keep_host_memory() {
     }
 }
 
-/// A device's memory, in bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Memory {
-    /// In tensors now.
-    pub used: u64,
-    /// In tensors at most so far.
-    pub used_at_most: u64,
-    /// Taken from the device by this process' allocator.
-    pub reserved: u64,
-    /// Free on the device.
-    pub free: u64,
-    /// In all on the device.
-    pub total: u64,
-}
-
-/// How the device's memory is used.
-pub fn memory(of: Accelerator) -> Result<Memory, Failure> {
-    let mut values = [0; 6];
-    // SAFETY: six numbers are written.
-    check(unsafe { ffi::amdim_memory(of.raw(), values.as_mut_ptr()) })?;
-    let [used, used_at_most, reserved, _, free, total] = values.map(|bytes: i64| bytes as u64);
-    Ok(Memory { used, used_at_most, reserved, free, total })
+/// Bytes of the device's memory that tensors have taken at most so far.
+pub fn peak_memory(of: Accelerator) -> Result<u64, Failure> {
+    let mut bytes = 0i64;
+    // SAFETY: one number is written.
+    check(unsafe { ffi::amdim_peak_memory(of.raw(), &raw mut bytes) })?;
+    Ok(bytes as u64)
 }

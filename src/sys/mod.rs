@@ -14,7 +14,7 @@ mod stream;
 pub use caught::caught;
 pub use device::{DeviceChoice, device, name};
 pub use ffi::Failure;
-pub use memory::{Memory, Pinned, copy, empty, keep_host_memory, memory};
+pub use memory::{Pinned, copy, empty, keep_host_memory, peak_memory};
 pub use monitor::Monitor;
 pub use precision::{Autocast, Precision};
 pub use stream::{Accelerator, Event, Stream};

@@ -4,7 +4,6 @@
 
 use std::{fmt, marker::PhantomData, str::FromStr};
 
-use serde::{Deserialize, Serialize};
 use tch::{Device, Kind};
 
 use super::{
@@ -15,8 +14,7 @@ use super::{
 
 /// In what precision the encoder is trained. Scores, losses, the statistics of norms, parameters and the optimizer's
 /// state are f32 always.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Precision {
     /// bf16 on a GPU that has units for it (compute capability 8.0 or later), else f32.
     #[default]
@@ -52,7 +50,7 @@ impl Precision {
 
     /// What the encoder is to be computed under.
     pub fn autocast(self, device: Device) -> Result<Option<Autocast>, Failure> {
-        if self == Self::Bf16 { Autocast::set(device, true).map(Some) } else { Ok(None) }
+        if self == Self::Bf16 { Autocast::new(device).map(Some) } else { Ok(None) }
     }
 }
 
@@ -101,54 +99,32 @@ impl fmt::Display for Precision {
     }
 }
 
-impl TryFrom<String> for Precision {
-    type Error = String;
-
-    fn try_from(name: String) -> Result<Self, String> {
-        name.parse()
-    }
-}
-
-impl From<Precision> for String {
-    fn from(precision: Precision) -> Self {
-        precision.to_string()
-    }
-}
-
-/// While it lives, matrix products and convolutions of this thread are computed in bf16, or not. Scopes nest.
+/// While it lives, matrix products and convolutions of this thread are computed in bf16. Scopes do not nest.
 #[derive(Debug)]
 pub struct Autocast {
     kind: i32,
-    was_on: i32,
     /// Belongs to its thread.
     _here: PhantomData<*const ()>,
 }
 
 impl Autocast {
-    /// Computes as given whatever the scope around it says.
-    pub fn off(device: Device) -> Result<Self, Failure> {
-        Self::set(device, false)
-    }
-
-    fn set(device: Device, on: bool) -> Result<Self, Failure> {
-        let kind = i32::from(matches!(device, Device::Cuda(_))); // c10's numbers
-        let mut was_on = 0;
-        // SAFETY: reads and sets this thread's flags.
+    fn new(device: Device) -> Result<Self, Failure> {
+        let kind = i32::from(device.is_cuda()); // c10's numbers
+        // SAFETY: sets this thread's flags.
         unsafe {
-            check(ffi::amdim_autocast_is_on(kind, &raw mut was_on))?;
-            check(ffi::amdim_autocast(kind, on.into(), number(Kind::BFloat16)))?;
+            check(ffi::amdim_autocast(kind, 1, number(Kind::BFloat16)))?;
             ffi::amdim_autocast_enter();
         }
-        Ok(Self { kind, was_on, _here: PhantomData })
+        Ok(Self { kind, _here: PhantomData })
     }
 }
 
 impl Drop for Autocast {
     fn drop(&mut self) {
-        // SAFETY: undoes what `set` did to this thread's flags: values of this type do not leave their thread.
+        // SAFETY: undoes what `new` did to this thread's flags: values of this type do not leave their thread.
         let undone = unsafe {
             ffi::amdim_autocast_leave();
-            check(ffi::amdim_autocast(self.kind, self.was_on, number(Kind::BFloat16)))
+            check(ffi::amdim_autocast(self.kind, 0, number(Kind::BFloat16)))
         };
         debug_assert!(undone.is_ok(), "a flag can be set that could be set before");
     }

@@ -144,7 +144,7 @@ impl Log {
         let since = copied.saturating_sub(std::mem::replace(&mut self.copied, copied));
         let mut values = vec![
             ("copy_ms", 1e3 * since.as_secs_f64() / self.window.steps),
-            ("tensor_memory_peak", sys::memory(accelerator)?.used_at_most as f64),
+            ("tensor_memory_peak", sys::peak_memory(accelerator)? as f64),
         ];
         if let Some((utilization, memory)) = self.monitor.as_ref().and_then(Monitor::figures) {
             values.extend([("gpu_utilization", utilization), ("gpu_memory", memory as f64)]);

@@ -116,17 +116,17 @@ impl Trainer {
         let lr = self.schedule.at(step);
         let is_broken = self.adam.step(lr, &total)?;
         self.method.after_step();
-        let detached = |part: &(&'static str, Tensor)| (part.0, part.1.detach());
+        let shared = |part: &(&'static str, Tensor)| (part.0, part.1.shallow_clone());
         self.unchecked.push(Unchecked {
             step: step + 1,
             is_broken,
-            parts: loss.parts.iter().map(detached).chain(probed).collect(),
+            parts: loss.parts.iter().map(shared).chain(probed).collect(),
             indices: views.indices.copy(),
         });
         Ok(Outcome {
-            loss: loss.total.detach(),
+            loss: loss.total,
             chance: self.method.chance(views.labels.size()[0]),
-            parts: loss.parts.iter().map(detached).collect(),
+            parts: loss.parts,
             accuracy,
             lr,
         })
@@ -137,21 +137,23 @@ impl Trainer {
     /// # Errors
     ///
     /// The first of them whose numbers were not finite.
+    ///
+    /// # Panics
+    ///
+    /// If the device's numbers cannot be read.
     pub fn check(&mut self) -> Result<(), Broken> {
         let unchecked = std::mem::take(&mut self.unchecked);
         if unchecked.is_empty() {
             return Ok(());
         }
         let flags: Vec<_> = unchecked.iter().map(|step| &step.is_broken).collect();
-        let flags = Tensor::stack(&flags, 0).to_device(Device::Cpu);
-        let Some(broken) =
-            unchecked.iter().zip(flags.iter::<f64>().into_iter().flatten()).find(|(_, flag)| *flag != 0.0)
-        else {
+        let flags = Vec::<f64>::try_from(Tensor::stack(&flags, 0)).expect("a flag for each step");
+        let Some((broken, _)) = unchecked.iter().zip(flags).find(|(_, flag)| *flag != 0.0) else {
             return Ok(());
         };
-        let (Unchecked { step, parts, indices, .. }, _) = broken;
+        let Unchecked { step, parts, indices, .. } = broken;
         let parts = parts.iter().map(|(name, part)| (*name, part.double_value(&[]))).collect();
-        let indices = indices.to_device(Device::Cpu).iter::<i64>().into_iter().flatten().collect();
+        let indices = Vec::<i64>::try_from(indices).expect("an index for each sample");
         Err(Broken { step: *step, parts, indices })
     }
 

@@ -7,8 +7,8 @@
 //!
 //! A file is refused as a whole where it is cut short or its markers are out of order; damage to the coded data is noticed
 //! only as far as they are read. Entropy decoding takes most of the time, so that is where the care went: stuffing is
-//! removed beforehand, a lookup gives up to two coefficients with their values, and there is one branch that is hard to
-//! foresee in a block, its end. Blocks outside of the region are passed over without storing anything.
+//! removed beforehand, a lookup gives up to two coefficients with their values, and only two branches are hard to foresee:
+//! the end of a block and, one lookup in twenty, a value that is longer than a lookup. Blocks outside of the region are passed over without storing anything.
 //!
 //! Samples lie column after column ([`Planes`]): the transform yields them that way for nothing, and the horizontal half
 //! of resizing, which is the larger one, then runs over plain memory.

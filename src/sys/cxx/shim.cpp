@@ -109,18 +109,11 @@ int amdim_copy(at::Tensor* to, at::Tensor* from) {
   });
 }
 
-// Bytes in tensors now and at most, held by the allocator now and at most, free and in all on the device.
-int amdim_memory(amdim_device device, int64_t out[6]) {
+// Bytes in tensors at most so far.
+int amdim_peak_memory(amdim_device device, int64_t* out) {
   return amdim_guarded([&] {
     auto* allocator = at::getDeviceAllocator(unpacked(device).type());
-    auto stats = allocator->getDeviceStats(unpacked(device).index());
-    auto free_and_total = allocator->getMemoryInfo(unpacked(device).index());
-    out[0] = stats.allocated_bytes[0].current;
-    out[1] = stats.allocated_bytes[0].peak;
-    out[2] = stats.reserved_bytes[0].current;
-    out[3] = stats.reserved_bytes[0].peak;
-    out[4] = static_cast<int64_t>(free_and_total.first);
-    out[5] = static_cast<int64_t>(free_and_total.second);
+    *out = allocator->getDeviceStats(unpacked(device).index()).allocated_bytes[0].peak;
   });
 }
 
@@ -165,10 +158,6 @@ int amdim_autocast(int device_type, int on, int kind) {
     at::autocast::set_autocast_enabled(type, on);
     at::autocast::set_autocast_dtype(type, static_cast<at::ScalarType>(kind));
   });
-}
-
-int amdim_autocast_is_on(int device_type, int* out) {
-  return amdim_guarded([&] { *out = at::autocast::is_autocast_enabled(static_cast<c10::DeviceType>(device_type)); });
 }
 
 void amdim_autocast_enter() { at::autocast::increment_nesting(); }
