@@ -1,7 +1,10 @@
 //! Compiles the C++ half of `sys`, and tells the linker where libtorch lies, so that no program of this package needs
 //! `LD_LIBRARY_PATH`.
 
-use std::{env, fs, path::Path};
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+};
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
@@ -20,16 +23,46 @@ fn compile_shim(libraries: &Path) {
     let headers = libraries.parent().expect("libraries lie in a folder of libtorch").join("include");
     let mut compiler = cc::Build::new();
     compiler.cpp(true).std("c++17").flag("-isystem").flag(&headers); // not ours to be warned of
-    compiler.clone().file("src/sys/cxx/shim.cpp").compile("amdim_shim");
+    compiler.clone().files(["src/sys/cxx/shim.cpp", "src/sys/cxx/profile.cpp"]).compile("amdim_shim");
     // torch-sys links with them too, but perhaps before the shim is seen to need them.
     println!("cargo:rustc-link-search=native={}", libraries.display());
     println!("cargo:rustc-link-lib=torch_cpu");
     println!("cargo:rustc-link-lib=c10");
     // Tests alone load it, by this name; what it needs of libtorch is there by then.
-    let fake_device =
-        Path::new(&env::var_os("OUT_DIR").expect("cargo sets OUT_DIR")).join("libfake_device.so");
-    let mut command = compiler.get_compiler().to_command();
-    command.args(["-shared", "-fPIC", "src/sys/cxx/fake_device.cpp", "-o"]).arg(&fake_device);
-    assert!(command.status().is_ok_and(|status| status.success()), "`{command:?}` failed");
+    let fake_device = library(&compiler, "fake_device");
     println!("cargo:rustc-env=AMDIM_FAKE_DEVICE={}", fake_device.display());
+    // Travels inside of the program, and is loaded where there is CUDA.
+    let graph = if let Some(cuda) = cuda_headers(&headers) {
+        library(compiler.flag("-isystem").flag(cuda), "graph")
+    } else {
+        println!("cargo:warning=no headers of CUDA 13.0 beside libtorch: built without CUDA graphs");
+        let none = out().join("none");
+        fs::write(&none, []).expect("OUT_DIR can be written to");
+        none
+    };
+    println!("cargo:rustc-env=AMDIM_GRAPH_LIBRARY={}", graph.display());
+}
+
+/// A library of one source file, which leaves libtorch to be found by whoever loads it.
+fn library(compiler: &cc::Build, name: &str) -> PathBuf {
+    let made = out().join(format!("lib{name}.so"));
+    let mut command = compiler.get_compiler().to_command();
+    command.args(["-shared", "-fPIC", "-s", &format!("src/sys/cxx/{name}.cpp"), "-o"]).arg(&made);
+    assert!(command.status().is_ok_and(|status| status.success()), "`{command:?}` failed");
+    made
+}
+
+/// The headers of CUDA: those of packages beside libtorch's, or of the toolkit.
+fn cuda_headers(libtorch: &Path) -> Option<PathBuf> {
+    println!("cargo:rerun-if-env-changed=CUDA_HOME");
+    let toolkit = env::var_os("CUDA_HOME").map_or_else(|| PathBuf::from("/usr/local/cuda"), PathBuf::from);
+    let packages = libtorch.join("../../nvidia/cu13/include");
+    let is_complete = |folder: &PathBuf| {
+        ["cuda_runtime.h", "crt/host_config.h"].iter().all(|header| folder.join(header).exists())
+    };
+    [packages, toolkit.join("include")].into_iter().find(is_complete)
+}
+
+fn out() -> PathBuf {
+    env::var_os("OUT_DIR").expect("cargo sets OUT_DIR").into()
 }

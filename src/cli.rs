@@ -10,7 +10,7 @@ use toml::{Table, Value};
 
 use crate::{
     config, eval, pack, show, synth,
-    sys::{DeviceChoice, Precision},
+    sys::{DeviceChoice, GraphChoice, Precision},
 };
 
 /// Trains image encoders without labels, from sharded tar datasets
@@ -158,6 +158,10 @@ struct RunArgs {
     /// auto, cpu, cuda or cuda:N [default: auto]
     #[arg(long)]
     device: Option<DeviceChoice>,
+    /// auto, on or off: queue a step as one CUDA graph instead of kernel by kernel. Where none can be recorded the run goes on
+    /// without, and says why [default: auto]
+    #[arg(long, value_name = "CHOICE")]
+    cuda_graph: Option<GraphChoice>,
     /// Decoding threads [default: one a core]
     #[arg(long, value_name = "N")]
     workers: Option<u32>,
@@ -248,6 +252,7 @@ impl TrainArgs {
             ("optim.clip_norm", length.clip_norm.map(Value::from)),
             ("optim.lr", length.lr.map(Value::from)),
             ("run.device", text(run.device.map(|device| device.to_string()))),
+            ("run.cuda_graph", text(run.cuda_graph.map(|choice| choice.to_string()))),
             ("run.workers", integer(run.workers)),
             ("run.log_every", integer(run.log_every)),
             ("run.checkpoint_every", integer(run.checkpoint_every)),

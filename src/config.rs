@@ -14,7 +14,7 @@ use toml::{Table, Value};
 use crate::{
     method::MethodConfig,
     model,
-    sys::{DeviceChoice, Precision},
+    sys::{DeviceChoice, GraphChoice, Precision},
     train::optim,
     usage,
 };
@@ -102,6 +102,9 @@ pub struct RunConfig {
     /// Where the model is trained.
     #[serde(with = "as_text")]
     pub device: DeviceChoice,
+    /// Whether a step is queued as one CUDA graph.
+    #[serde(with = "as_text")]
+    pub cuda_graph: GraphChoice,
     /// Decoding threads. Unset: one a core.
     pub workers: Option<usize>,
     /// Steps from one log record to the next.
@@ -123,6 +126,7 @@ impl Default for RunConfig {
     fn default() -> Self {
         Self {
             device: DeviceChoice::Auto,
+            cuda_graph: GraphChoice::Auto,
             workers: None,
             log_every: 10,
             checkpoint_every: 500,

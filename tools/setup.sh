@@ -52,6 +52,7 @@ install_packages() {
 
 # The wheel holds headers and libraries for CPU and CUDA. Without a GPU the two small CUDA libraries that
 # libtorch_cpu.so itself is linked with are enough; with one, everything that the wheel asks for (3 GB) comes along.
+# cuda-crt has the headers that CUDA graphs are compiled with.
 fetch_libtorch() { # FLAVOUR FOLDER
     python3 -c 'import sys; sys.exit(sys.version_info < (3, 10))' ||
         fail "$(python3 --version) is too old to fetch libtorch $torch_version" "install Python 3.10 or later, or set LIBTORCH"
@@ -61,9 +62,10 @@ fetch_libtorch() { # FLAVOUR FOLDER
     trap 'rm -rf "$partial"' EXIT
     trap 'exit 130' INT TERM
     if [ "$1" = cuda ]; then
-        set -- "$1" "$2" "torch==$torch_version"
+        set -- "$1" "$2" "torch==$torch_version" 'nvidia-cuda-crt==13.0.*'
     else
-        set -- "$1" "$2" --no-deps "torch==$torch_version" 'nvidia-cuda-runtime==13.0.*' 'nvidia-cuda-cupti==13.0.*'
+        set -- "$1" "$2" --no-deps "torch==$torch_version" 'nvidia-cuda-runtime==13.0.*' 'nvidia-cuda-cupti==13.0.*' \
+            'nvidia-cuda-crt==13.0.*'
     fi
     destination=$2
     shift 2
@@ -90,7 +92,9 @@ find_libtorch() {
     mkdir -p "$cache" || fail "cannot write to the cache folder \`$cache\`" "set AMDIM_STREAM_CACHE to a folder of yours"
     exec 9>"$cache/lock"
     flock 9 # another checkout may be fetching it right now
-    [ -e "$folder/torch/lib/libtorch_cpu.so" ] || fetch_libtorch "$flavour" "$folder"
+    if ! [ -e "$folder/torch/lib/libtorch_cpu.so" ] || ! [ -e "$folder/nvidia/cu13/include/crt/host_config.h" ]; then
+        fetch_libtorch "$flavour" "$folder"
+    fi
     exec 9>&-
     libtorch=$folder/torch
 }

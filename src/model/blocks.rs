@@ -3,6 +3,7 @@
 use tch::{Kind, Tensor, nn::Path};
 
 use super::{Mode, Norm, buffer, parameter, uniform_fan_in};
+use crate::sys;
 
 /// A convolution with bias and ReLU, no batch norm.
 #[derive(Debug)]
@@ -94,20 +95,17 @@ impl ConvResNxN {
         let ResShape { input, output, width, stride } = self.shape;
         if (width, stride, input) == (1, 1, output) {
             let pixels = rows(x);
-            return pixels_to_images(
-                &self.residual(&pointwise(&pixels, &self.conv1), &pixels, mode),
-                &x.size(),
-            );
+            let hidden = pointwise_norm_relu(&pixels, &self.conv1, &self.bn1, mode);
+            return pixels_to_images(&self.residual(&hidden, &pixels), &x.size());
         }
         let hidden = x.conv2d(&self.conv1, None::<Tensor>, [stride; 2], [0; 2], [1; 2], 1);
-        let skip = self.skip(x);
-        pixels_to_images(&self.residual(&rows(&hidden), &rows(&skip), mode), &hidden.size())
+        let activated = self.bn1.forward(&rows(&hidden), mode).relu();
+        pixels_to_images(&self.residual(&activated, &rows(&self.skip(x))), &hidden.size())
     }
 
-    /// Norm, ReLU and the 1×1 convolution of pixels (m, c), on top of `skip`: one matrix product.
-    fn residual(&self, hidden: &Tensor, skip: &Tensor, mode: Mode) -> Tensor {
-        let hidden = self.bn1.forward(hidden, mode).relu();
-        skip.addmm(&hidden, &matrix(&self.conv2))
+    /// The 1×1 convolution of pixels (m, c), on top of `skip`: one matrix product.
+    fn residual(&self, hidden: &Tensor, skip: &Tensor) -> Tensor {
+        skip.addmm(hidden, &matrix(&self.conv2))
     }
 
     fn skip(&self, x: &Tensor) -> Tensor {
@@ -135,9 +133,13 @@ fn matrix(weight: &Tensor) -> Tensor {
     weight.flatten(1, 3).transpose(0, 1)
 }
 
-/// A 1×1 convolution of pixels (m, in).
-fn pointwise(pixels: &Tensor, weight: &Tensor) -> Tensor {
-    pixels.matmul(&matrix(weight))
+/// A 1×1 convolution of pixels (m, in), its norm and ReLU; without the norm one kernel.
+fn pointwise_norm_relu(pixels: &Tensor, weight: &Tensor, norm: &MaybeNorm, mode: Mode) -> Tensor {
+    if norm.on {
+        norm.forward(&pixels.matmul(&matrix(weight)), mode).relu()
+    } else {
+        sys::mm_relu(pixels, &matrix(weight))
+    }
 }
 
 /// The zero with which every residual branch ends at the start of training.
@@ -203,7 +205,7 @@ impl RkhsHead {
 
     pub(super) fn forward(&self, x: &Tensor, mode: Mode) -> Tensor {
         let pixels = rows(x);
-        let hidden = self.bn_hid.forward(&pointwise(&pixels, &self.conv1), mode).relu();
+        let hidden = pointwise_norm_relu(&pixels, &self.conv1, &self.bn_hid, mode);
         let shortcut = self.shortcut_bias.addmm(&pixels, &matrix(&self.shortcut));
         let sum = shortcut.addmm(&hidden, &matrix(&self.conv2));
         pixels_to_images(&self.bn_out.forward(&sum, mode), &x.size())

@@ -23,7 +23,7 @@ pub fn caught<T>(work: impl FnOnce() -> T) -> Result<T, Failure> {
     HOOK.call_once(|| {
         let usual = panic::take_hook();
         panic::set_hook(Box::new(move |info| {
-            if !IS_CAUGHT.get() || message(info.payload()).is_none() {
+            if !IS_CAUGHT.get() || failure(info.payload()).is_none() {
                 usual(info);
             }
         }));
@@ -31,23 +31,20 @@ pub fn caught<T>(work: impl FnOnce() -> T) -> Result<T, Failure> {
     let was_caught = IS_CAUGHT.replace(true);
     let done = panic::catch_unwind(AssertUnwindSafe(work));
     IS_CAUGHT.set(was_caught);
-    done.map_err(|payload| match message(&*payload) {
-        Some(message) => failure(&message),
-        None => panic::resume_unwind(payload),
-    })
+    done.map_err(|payload| failure(&*payload).unwrap_or_else(|| panic::resume_unwind(payload)))
 }
 
-/// What libtorch says in a panic of `tch`'s; none where the panic is another one.
-fn message(payload: &(dyn Any + Send)) -> Option<String> {
+/// What libtorch says in a panic of `tch`'s, or ours in its place; none where the panic is another one.
+fn failure(payload: &(dyn Any + Send)) -> Option<Failure> {
+    if let Some(failure) = payload.downcast_ref::<Failure>() {
+        return Some(failure.clone());
+    }
     let text = payload.downcast_ref::<String>()?;
     let (_, quoted) = text.split_once(" value: Torch(\"")?;
     let said = quoted.split("\\n").next()?;
-    Some(said.trim_end_matches("\")").replace("\\\"", "\""))
-}
-
-fn failure(message: &str) -> Failure {
+    let message = said.trim_end_matches("\")").replace("\\\"", "\"");
     let is_out_of_memory = message.contains("out of memory") || message.contains("can't allocate memory");
-    Failure { message: message.to_owned(), is_out_of_memory }
+    Some(Failure { message, is_out_of_memory })
 }
 
 #[cfg(test)]

@@ -1,6 +1,12 @@
 //! The device that a run is asked to use, and the one foreign call that makes CUDA available.
 
-use std::{fmt, path::Path, str::FromStr};
+use std::{
+    ffi::{CStr, CString, c_void},
+    fmt,
+    path::Path,
+    ptr::NonNull,
+    str::FromStr,
+};
 
 use anyhow::Result;
 use tch::{Cuda, Device};
@@ -98,24 +104,25 @@ fn cuda(number: usize) -> Result<Device, String> {
 }
 
 /// Brings in libtorch's CUDA half, which this program is not linked with, so that it starts on machines without.
-#[expect(unsafe_code, reason = "loading a library by name is a foreign call")]
 fn load_cuda() -> Result<(), String> {
-    // SAFETY: the name is a NUL-terminated constant. The library's initializers only register torch's CUDA kernels; it
-    // is found by the rpath of this program beside the libtorch_cpu.so it belongs to, and is never unloaded.
-    let handle = unsafe { libc::dlopen(c"libtorch_cuda.so".as_ptr(), libc::RTLD_NOW | libc::RTLD_GLOBAL) };
-    if !handle.is_null() {
-        return Ok(());
-    }
-    // SAFETY: dlerror gives this thread's message of the failure just above, NUL-terminated, or null.
-    let message = unsafe {
-        let message = libc::dlerror();
-        if message.is_null() {
-            None
-        } else {
-            Some(std::ffi::CStr::from_ptr(message).to_string_lossy().into_owned())
-        }
-    };
-    Err(message.unwrap_or_else(|| "libtorch_cuda.so cannot be loaded".to_owned()))
+    // It is found by the rpath of this program beside the libtorch_cpu.so it belongs to.
+    open_library("libtorch_cuda.so").map(|_| ())
+}
+
+/// Loads a library, one of libtorch's or our own, for good; or the loader's message.
+#[expect(unsafe_code, reason = "loading a library by name is a foreign call")]
+pub(super) fn open_library(name: &str) -> Result<NonNull<c_void>, String> {
+    let terminated = CString::new(name).expect("names of libraries hold no zero");
+    // SAFETY: the name is NUL-terminated. The initializers of these libraries register kernels at most; none is unloaded.
+    let handle = unsafe { libc::dlopen(terminated.as_ptr(), libc::RTLD_NOW | libc::RTLD_GLOBAL) };
+    NonNull::new(handle).ok_or_else(|| {
+        // SAFETY: dlerror gives this thread's message of the failure just above, NUL-terminated, or null.
+        let message = unsafe {
+            let message = libc::dlerror();
+            (!message.is_null()).then(|| CStr::from_ptr(message).to_string_lossy().into_owned())
+        };
+        message.unwrap_or_else(|| format!("{name} cannot be loaded"))
+    })
 }
 
 #[cfg(test)]

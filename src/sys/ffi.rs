@@ -46,12 +46,16 @@ pub(super) struct RawEvent(c_void);
 /// Turns what a function returned into a result.
 #[expect(unsafe_code, reason = "a foreign string")]
 pub(super) fn check(code: c_int) -> Result<(), Failure> {
-    if code == 0 {
-        return Ok(());
-    }
     // SAFETY: the message is this thread's own string, NUL-terminated, that lives until the next failure on it.
-    let message = unsafe { CStr::from_ptr(amdim_error()) }.to_string_lossy().into_owned();
-    Err(Failure { message, is_out_of_memory: code == 2 })
+    failure_of(code, || unsafe { CStr::from_ptr(amdim_error()) })
+}
+
+/// What a code of `cxx/shim.h` means, given what to say of a failure.
+pub(super) fn failure_of<'a>(code: c_int, message: impl FnOnce() -> &'a CStr) -> Result<(), Failure> {
+    match code {
+        0 => Ok(()),
+        _ => Err(Failure { message: message().to_string_lossy().into_owned(), is_out_of_memory: code == 2 }),
+    }
 }
 
 #[expect(unsafe_code, reason = "declarations of foreign functions")]
@@ -84,6 +88,11 @@ unsafe extern "C" {
     ) -> c_int;
     pub(super) fn amdim_copy(to: *mut C_tensor, from: *mut C_tensor) -> c_int;
     pub(super) fn amdim_peak_memory(device: RawDevice, out: *mut i64) -> c_int;
+    pub(super) fn amdim_reset_peak_memory(device: RawDevice) -> c_int;
+    pub(super) fn amdim_watch_host_memory() -> c_int;
+    pub(super) fn amdim_unwatch_host_memory(peak: *mut i64) -> c_int;
+
+    fn amdim_mm_relu(x: *mut C_tensor, weight: *mut C_tensor, out: *mut *mut C_tensor) -> c_int;
 
     fn amdim_norm(gradients: *const *mut C_tensor, count: usize, out: *mut *mut C_tensor) -> c_int;
     fn amdim_adam(
@@ -93,7 +102,7 @@ unsafe extern "C" {
         squares: *const *mut C_tensor,
         count: usize,
         step: *mut C_tensor,
-        lr: f64,
+        lr: *mut C_tensor,
         beta1: f64,
         beta2: f64,
         weight_decay: f64,
@@ -109,6 +118,13 @@ unsafe extern "C" {
     pub(super) fn amdim_autocast_leave();
     pub(super) fn amdim_tf32(on: c_int) -> c_int;
     pub(super) fn amdim_benchmark_convolutions(on: c_int) -> c_int;
+
+    pub(super) fn amdim_profile_start(cuda: c_int) -> c_int;
+    pub(super) fn amdim_profile_stop(
+        cuda: c_int,
+        to: *mut c_void,
+        each: unsafe extern "C" fn(*mut c_void, *const c_char, i64, i64),
+    ) -> c_int;
 }
 
 /// The pointer behind a tensor, to be used while the tensor is borrowed.
@@ -127,6 +143,17 @@ pub(super) fn made(make: impl FnOnce(*mut *mut C_tensor) -> c_int) -> Result<Ten
 
 fn raws(tensors: &[&Tensor]) -> Vec<*mut C_tensor> {
     tensors.iter().map(|tensor| raw(tensor)).collect()
+}
+
+/// relu(`x` · `weight`) of x (m, in) and weight (in, out), in the precision of the scope. On CUDA one kernel.
+///
+/// # Panics
+/// If the shapes do not fit, and where libtorch fails: as operations of `tch` do.
+#[expect(unsafe_code, reason = "a foreign call")]
+pub(crate) fn mm_relu(x: &Tensor, weight: &Tensor) -> Tensor {
+    // SAFETY: both tensors are borrowed until the call returns; `out` is written on success alone.
+    made(|out| unsafe { amdim_mm_relu(raw(x), raw(weight), out) })
+        .unwrap_or_else(|failure| std::panic::panic_any(failure))
 }
 
 /// The 2-norm of all gradients together: a scalar on their device, which is not waited for.
@@ -149,15 +176,17 @@ pub(crate) struct AdamTensors<'a> {
 /// What the host says of an update.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct AdamSettings {
-    pub(crate) lr: f64,
     pub(crate) betas: [f64; 2],
     pub(crate) weight_decay: f64,
     pub(crate) eps: f64,
 }
 
-/// Scalars of f32 on the parameters' device that steer an update, so that the host need not know them.
+/// Scalars of f32 on the parameters' device that steer an update, so that the host need not know them, and a recorded update
+/// can be done again with others.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct AdamScalars<'a> {
+    /// The learning rate; on the CPU it may be f64.
+    pub(crate) lr: &'a Tensor,
     /// Updates so far; counted by the update.
     pub(crate) step: &'a Tensor,
     /// What gradients are divided by.
@@ -169,7 +198,8 @@ pub(crate) struct AdamScalars<'a> {
 /// One update of Adam (Kingma, Ba 2015) with L2 weight decay, of all parameters at once, queued on the device.
 ///
 /// # Panics
-/// If the lists differ in length, or a moment's strides from its parameter's: libtorch would compute nonsense.
+/// If the lists differ in length, or the strides of a gradient or moment from its parameter's: libtorch would compute
+/// nonsense.
 #[expect(unsafe_code, reason = "a foreign call")]
 pub(crate) fn fused_adam(
     tensors: &AdamTensors,
@@ -180,20 +210,21 @@ pub(crate) fn fused_adam(
     let count = parameters.len();
     let others = [gradients, means, squares];
     assert!(others.iter().all(|list| list.len() == count), "one of each for every parameter");
-    for (parameter, moments) in parameters.iter().zip(means.iter().zip(squares)) {
-        let strides = parameter.stride();
-        assert!(
-            strides == moments.0.stride() && strides == moments.1.stride(),
-            "moments lie as parameters do"
-        );
+    for (number, parameter) in parameters.iter().enumerate() {
+        let lies = |tensor: &Tensor| {
+            let strides = tensor.stride().into_iter().zip(tensor.size());
+            strides.filter(|(_, size)| *size > 1).collect::<Vec<_>>()
+        };
+        let alike = others.iter().all(|list| lies(list[number]) == lies(parameter));
+        assert!(alike, "gradients and moments lie as parameters do");
     }
     if count == 0 {
         return Ok(());
     }
     let parameters = raws(parameters);
     let [gradients, means, squares] = others.map(|list| raws(list));
-    let AdamScalars { step, scale, skip } = scalars;
-    let AdamSettings { lr, betas: [beta1, beta2], weight_decay, eps } = settings;
+    let AdamScalars { lr, step, scale, skip } = scalars;
+    let AdamSettings { betas: [beta1, beta2], weight_decay, eps } = settings;
     // SAFETY: each list has `count` pointers, of tensors that are borrowed until the call returns.
     check(unsafe {
         amdim_adam(
@@ -203,7 +234,7 @@ pub(crate) fn fused_adam(
             squares.as_ptr(),
             count,
             raw(step),
-            lr,
+            raw(lr),
             beta1,
             beta2,
             weight_decay,
@@ -220,4 +251,45 @@ pub(crate) fn forget_gradients(parameters: &[&Tensor]) -> Result<(), Failure> {
     let parameters = raws(parameters);
     // SAFETY: the pointers are of tensors that are borrowed until the call returns.
     check(unsafe { amdim_forget_gradients(parameters.as_ptr(), parameters.len()) })
+}
+
+#[cfg(test)]
+mod tests {
+    use tch::{Device, Kind};
+
+    use super::*;
+    use crate::sys::{Precision, caught};
+
+    /// Result and gradients (of x and of the parameter behind the transposed weight) of a product under a ReLU.
+    fn pass(kind: Kind, precision: Precision, product: fn(&Tensor, &Tensor) -> Tensor) -> [Tensor; 3] {
+        tch::manual_seed(5);
+        let leaf = |shape: [i64; 2]| Tensor::randn(shape, (kind, Device::Cpu)).set_requires_grad(true);
+        let (x, weight, along) = (leaf([40, 6]), leaf([9, 6]), Tensor::randn([40, 9], (kind, Device::Cpu)));
+        let result = {
+            let _scope = precision.autocast(Device::Cpu).unwrap();
+            product(&x, &weight.transpose(0, 1))
+        };
+        (&result * along).sum(None::<Kind>).backward();
+        assert_eq!(weight.grad().stride(), weight.stride(), "the optimizer wants it so");
+        [result.detach(), x.grad(), weight.grad()]
+    }
+
+    #[test]
+    fn a_product_under_a_relu_has_the_gradients_of_both() {
+        let _alone = crate::generator();
+        let plainly = |x: &Tensor, weight: &Tensor| x.matmul(weight).relu();
+        for (kind, precision, bound) in
+            [(Kind::Double, Precision::F32, 1e-14), (Kind::Float, Precision::Bf16, 1e-2)]
+        {
+            let pairs = pass(kind, precision, mm_relu).into_iter().zip(pass(kind, precision, plainly));
+            for (found, expected) in pairs {
+                assert_eq!(found.kind(), expected.kind());
+                let off = ((&found - &expected).abs().max() / expected.abs().max()).double_value(&[]);
+                assert!(off < bound, "{kind:?}: off by {off:.1e}");
+            }
+        }
+        let wide = Tensor::zeros([2, 3], (Kind::Float, Device::Cpu));
+        let failed = caught(|| mm_relu(&wide, &wide)).unwrap_err();
+        assert!(failed.message.contains("2x3"), "{failed}");
+    }
 }

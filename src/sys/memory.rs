@@ -100,3 +100,46 @@ pub fn peak_memory(of: Accelerator) -> Result<u64, Failure> {
     check(unsafe { ffi::amdim_peak_memory(of.raw(), &raw mut bytes) })?;
     Ok(bytes as u64)
 }
+
+/// Does work, and measures the bytes that tensors take at most meanwhile: on an accelerator all that there are, on the CPU
+/// those that this thread makes in the course of it.
+pub fn peak_memory_of<T>(device: Option<Accelerator>, work: impl FnOnce() -> T) -> Result<(T, u64), Failure> {
+    let mut bytes = 0i64;
+    let Some(accelerator) = device else {
+        // SAFETY: the watch is this thread's own, and ends below, whatever becomes of the work.
+        check(unsafe { ffi::amdim_watch_host_memory() })?;
+        let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));
+        // SAFETY: one number is written.
+        let ended = check(unsafe { ffi::amdim_unwatch_host_memory(&raw mut bytes) });
+        let done = done.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        return ended.map(|()| (done, bytes as u64));
+    };
+    // SAFETY: sets a number of the device's allocator.
+    check(unsafe { ffi::amdim_reset_peak_memory(accelerator.raw()) })?;
+    let done = work();
+    Ok((done, peak_memory(accelerator)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use tch::Device;
+
+    use super::*;
+
+    #[test]
+    fn the_most_that_is_taken_at_a_time_is_measured() {
+        let floats = |count: i64| Tensor::zeros([count], (Kind::Float, Device::Cpu));
+        let before = floats(1 << 20);
+        let (kept, peak) = peak_memory_of(None, || {
+            drop(floats(3000));
+            let kept = floats(1000);
+            drop(before);
+            (floats(1000) + &kept, kept)
+        })
+        .unwrap();
+        drop(kept);
+        assert!((12_000..13_000).contains(&peak), "{peak}");
+        let ((), none) = peak_memory_of(None, || ()).unwrap();
+        assert_eq!(none, 0, "one watch does not see what another one saw");
+    }
+}

@@ -6,17 +6,23 @@
 mod caught;
 mod device;
 mod ffi;
+mod graph;
 mod memory;
 mod monitor;
 mod precision;
+mod profile;
 mod stream;
 
 pub use caught::caught;
 pub use device::{DeviceChoice, device, name};
 pub use ffi::Failure;
-pub use memory::{Pinned, copy, empty, keep_host_memory, peak_memory};
+pub use graph::{Graph, GraphChoice};
+pub use memory::{Pinned, copy, empty, keep_host_memory, peak_memory, peak_memory_of};
 pub use monitor::Monitor;
 pub use precision::{Autocast, Precision};
+pub use profile::{Kernel, profile};
 pub use stream::{Accelerator, Event, Stream};
 
-pub(crate) use ffi::{AdamScalars, AdamSettings, AdamTensors, forget_gradients, fused_adam, gradient_norm};
+pub(crate) use ffi::{
+    AdamScalars, AdamSettings, AdamTensors, forget_gradients, fused_adam, gradient_norm, mm_relu,
+};

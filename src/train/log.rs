@@ -1,15 +1,12 @@
 //! Sums over the steps between two records.
 
-use std::{
-    collections::BTreeMap,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use pipeline::Stats;
-use tch::{Device, Tensor};
+use tch::Device;
 
-use super::{run_folder::RunFolder, trainer::Outcome};
+use super::{run_folder::RunFolder, step::Found, trainer::Outcome};
 use crate::{
     eval::probe::Both,
     feed::Staged,
@@ -29,8 +26,8 @@ pub(super) struct Log {
 
 /// The steps since the last record.
 struct Window {
-    /// Sums by name, on the device.
-    sums: BTreeMap<&'static str, Tensor>,
+    /// Sums of what the steps found, on the device.
+    sums: Option<Found>,
     steps: f64,
     images: f64,
     chance: f64,
@@ -44,7 +41,7 @@ struct Window {
 impl Window {
     fn new() -> Self {
         Self {
-            sums: BTreeMap::new(),
+            sums: None,
             steps: 0.0,
             images: 0.0,
             chance: 0.0,
@@ -56,13 +53,11 @@ impl Window {
         }
     }
 
-    fn add(&mut self, name: &'static str, value: &Tensor) {
-        let sum = self.sums.remove(name).map_or_else(|| value.shallow_clone(), |sum| sum + value);
-        self.sums.insert(name, sum);
-    }
-
-    fn mean(&self, name: &'static str) -> Option<f64> {
-        self.sums.get(name).map(|sum| sum.double_value(&[]) / self.steps)
+    fn add(&mut self, found: &Found) {
+        match &mut self.sums {
+            Some(sums) => sums.add(found),
+            none => *none = Some(found.shared()),
+        }
     }
 
     fn values(&self, epoch: f64, bad: usize) -> Vec<(&'static str, f64)> {
@@ -76,7 +71,8 @@ impl Window {
             ("lr", self.lr),
             ("bad_samples", bad as f64),
         ];
-        values.extend(self.sums.keys().filter_map(|name| Some((*name, self.mean(name)?))));
+        let sums = self.sums.iter().flat_map(Found::read);
+        values.extend(sums.map(|(name, sum)| (name, sum / self.steps)));
         if let Some(stats) = &self.stats {
             values.extend(stage_times(stats));
         }
@@ -106,14 +102,7 @@ impl Log {
         window.chance = outcome.chance;
         window.lr = outcome.lr;
         window.stats = Some(staged.stats);
-        window.add("loss", &outcome.loss);
-        for (name, part) in &outcome.parts {
-            window.add(name, part);
-        }
-        if let Some(accuracy) = &outcome.accuracy {
-            window.add("linear", &accuracy.linear);
-            window.add("mlp", &accuracy.mlp);
-        }
+        window.add(&outcome.found);
     }
 
     /// Leaves time that was not spent training out of the rates.

@@ -6,6 +6,7 @@ pub mod schedule;
 mod log;
 mod records;
 mod run_folder;
+mod step;
 mod stop;
 mod trainer;
 
@@ -33,7 +34,9 @@ use crate::{
     data::{self, Data},
     eval::probe::Both,
     feed::{Feed, Staged},
-    stdout, sys, usage,
+    stdout,
+    sys::{self, Accelerator, Stream},
+    usage,
 };
 
 /// Steps after which the numbers are looked at, if not earlier for a record or a checkpoint.
@@ -114,6 +117,8 @@ impl Run {
         }
         config.train.epochs =
             config.train.epochs.or(config.train.steps.is_none().then(|| default_epochs(&config)));
+        // A step is recorded on a queue that is not the device's default one: everything is done on it.
+        Stream::new(Accelerator::of(device))?.make_current()?;
         let trainer = Trainer::new(&config, data.classes, device, steps);
         let position = Position::default();
         Ok(Self { config, data, device, trainer, position, steps, batch_size, saved: None })

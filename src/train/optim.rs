@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
-use tch::{Kind, Tensor, nn::VarStore};
+use tch::{Device, Kind, Tensor, nn::VarStore};
 
 use crate::sys::{self, AdamScalars, AdamSettings, AdamTensors};
 
@@ -53,6 +53,8 @@ pub struct Adam {
     updates: u64,
     /// The same as a scalar on the device, less the updates that were skipped there.
     step: Tensor,
+    /// The learning rate of the next update.
+    lr: Tensor,
     config: Config,
 }
 
@@ -77,8 +79,10 @@ impl Adam {
                 Slot { name, parameter, exp_avg: zeros.copy(), exp_avg_sq: zeros }
             })
             .collect();
-        let step = Tensor::zeros([], (Kind::Float, vars.device()));
-        Self { slots, updates: 0, step, config: config.clone() }
+        let scalar = |kind| Tensor::zeros([], (kind, vars.device()));
+        // CUDA's update reads an f32, that of the CPU any kind.
+        let lr = scalar(if vars.device() == Device::Cpu { Kind::Double } else { Kind::Float });
+        Self { slots, updates: 0, step: scalar(Kind::Float), lr, config: config.clone() }
     }
 
     /// Forgets the gradients of the step before.
@@ -92,6 +96,24 @@ impl Adam {
     /// Where the gradients' norm is above [`Config::clip_norm`] they are scaled down to it. Where the norm or `loss` is not
     /// a finite number nothing changes; gives 1 then and else 0, a scalar on the device.
     pub fn step(&mut self, lr: f64, loss: &Tensor) -> Result<Tensor> {
+        self.set_lr(lr);
+        let skipped = self.update(loss)?;
+        self.count();
+        Ok(skipped)
+    }
+
+    /// Lets the device know the learning rate of the next update.
+    pub fn set_lr(&mut self, lr: f64) {
+        let _ = self.lr.fill_(lr);
+    }
+
+    /// Counts an update that was queued.
+    pub fn count(&mut self) {
+        self.updates += 1;
+    }
+
+    /// What of a [`step`](Self::step) is the device's alone: once recorded it can be queued again, at another rate.
+    pub fn update(&self, loss: &Tensor) -> Result<Tensor> {
         let gradients: Vec<_> = self.slots.iter().map(|slot| slot.parameter.grad()).collect();
         let mut tensors = AdamTensors::default();
         for (slot, gradient) in self.slots.iter().zip(&gradients).filter(|(_, gradient)| gradient.defined()) {
@@ -110,10 +132,9 @@ impl Adam {
             Some(most) => (&norm / most).clamp_min(1.0),
             None => norm.ones_like(),
         };
-        let scalars = AdamScalars { step: &self.step, scale: &scale, skip: &skip };
+        let scalars = AdamScalars { lr: &self.lr, step: &self.step, scale: &scale, skip: &skip };
         let Config { betas, weight_decay, eps, .. } = self.config;
-        sys::fused_adam(&tensors, scalars, AdamSettings { lr, betas, weight_decay, eps })?;
-        self.updates += 1;
+        sys::fused_adam(&tensors, scalars, AdamSettings { betas, weight_decay, eps })?;
         Ok(skip)
     }
 
@@ -140,7 +161,7 @@ impl Adam {
 
 #[cfg(test)]
 mod tests {
-    use tch::{Device, nn::Init};
+    use tch::nn::Init;
 
     use super::*;
 

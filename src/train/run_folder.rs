@@ -85,7 +85,7 @@ fn describe(broken: &Broken, data: &Data) -> Result<String> {
         let at = data.train.locate(*index as u64)?;
         samples.push(json!({"shard": &*at.shard, "offset": at.offset, "key": at.key}));
     }
-    let parts = broken.parts.iter().map(|(name, value)| ((*name).to_owned(), json!(value.to_string())));
+    let parts = broken.found.iter().map(|(name, value)| ((*name).to_owned(), json!(value.to_string())));
     let parts: serde_json::Map<_, _> = parts.collect();
     let broken = json!({"step": broken.step, "loss": parts, "samples": samples});
     Ok(serde_json::to_string_pretty(&broken)?)

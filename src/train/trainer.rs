@@ -1,36 +1,34 @@
 //! A model with everything that a step changes.
 
 use anyhow::Result;
-use tch::{Device, Kind, Tensor, nn::VarStore};
+use tch::{Device, Kind, Tensor};
 
-use super::{optim::Adam, schedule::Schedule};
+use super::{
+    schedule::Schedule,
+    step::{Found, Model, StepGraph},
+};
 use crate::{
     checkpoint::{Loaded, Named},
     config::Config,
-    eval::probe::{Both, OnlineProbe},
+    eval::probe::Both,
     loss,
-    method::{Means, Method, Views},
+    method::Views,
     model::Encoder,
 };
 
 /// Model, probe and optimizer of a run.
 pub struct Trainer {
-    vars: VarStore,
-    method: Box<dyn Method>,
-    probe: Option<OnlineProbe>,
-    adam: Adam,
+    model: Model,
     schedule: Schedule,
     seed: u64,
-    means: Means,
+    pub(super) graph: StepGraph,
     unchecked: Vec<Unchecked>,
 }
 
 /// A step of which the host does not know yet whether its numbers are finite.
 struct Unchecked {
     step: u64,
-    /// 1 where they are not.
-    is_broken: Tensor,
-    parts: Vec<(&'static str, Tensor)>,
+    found: Found,
     indices: Tensor,
 }
 
@@ -40,17 +38,13 @@ impl std::fmt::Debug for Trainer {
     }
 }
 
-/// What a step found, as scalars that stay on the device until they are logged.
+/// What a step came to.
 #[derive(Debug)]
 pub struct Outcome {
-    /// The method's loss.
-    pub loss: Tensor,
+    /// The loss, its parts, and what the probe reached.
+    pub found: Found,
     /// The value of the loss at chance level.
     pub chance: f64,
-    /// The parts of the loss.
-    pub parts: Vec<(&'static str, Tensor)>,
-    /// Accuracies of the online probe on this batch.
-    pub accuracy: Option<Both<Tensor>>,
     /// The learning rate.
     pub lr: f64,
 }
@@ -61,8 +55,8 @@ pub struct Outcome {
 pub struct Broken {
     /// The step that it would have been.
     pub step: u64,
-    /// The parts of the loss, by name.
-    pub parts: Vec<(&'static str, f64)>,
+    /// What the step found, by name.
+    pub found: Vec<(&'static str, f64)>,
     /// The samples' numbers in the whole set.
     pub indices: Vec<i64>,
 }
@@ -71,24 +65,18 @@ impl Trainer {
     /// A freshly initialized model, the same for the same seed on every device.
     pub fn new(config: &Config, classes: Option<u32>, device: Device, steps: u64) -> Self {
         tch::manual_seed(mixed(config.seed, u64::MAX));
-        let vars = VarStore::new(device);
-        let method = config.method.build(&vars.root(), config.preset.side(), &config.encoder);
-        let width = method.encoder().width();
-        let probe = classes
-            .map(|classes| OnlineProbe::new(&vars.root(), width, i64::from(classes), OnlineProbe::DROPOUT));
-        let adam = Adam::new(&vars, &config.optim);
-        let schedule = Schedule::new(&config.optim, steps);
-        let means = Means {
-            precision: config.train.precision.on(device),
-            parts: config.train.accumulate as i64,
-            by_block: config.train.checkpoint_blocks,
-        };
-        Self { means, vars, method, probe, adam, schedule, seed: config.seed, unchecked: Vec::new() }
+        Self {
+            model: Model::new(config, classes, device),
+            schedule: Schedule::new(&config.optim, steps),
+            seed: config.seed,
+            graph: StepGraph::new(config.run.cuda_graph, device),
+            unchecked: Vec::new(),
+        }
     }
 
     /// Updates made so far.
     pub fn step_count(&self) -> u64 {
-        self.adam.updates()
+        self.model.adam.updates()
     }
 
     /// One update on one batch, queued on the device: nothing is waited for.
@@ -97,39 +85,15 @@ impl Trainer {
     /// numbers are not finite, nothing is updated but batch-norm statistics; [`check`](Self::check) tells.
     pub fn step(&mut self, views: &Views) -> Result<Outcome> {
         let step = self.step_count();
-        tch::manual_seed(mixed(self.seed, step));
-        self.adam.forget_gradients()?;
-        let loss = self.method.backward(views, self.means)?;
-        let labels = views.labels.repeat([views.images.size()[0]]);
-        let mut probed = Vec::new();
-        let mut total = loss.total.shallow_clone();
-        let mut accuracy = None;
-        if let Some(probe) = &self.probe {
-            let logits = probe.logits(&loss.features, true);
-            let losses = OnlineProbe::losses(&logits, &labels);
-            accuracy = Some(logits.map(|logits| loss::accuracy(logits, &labels)));
-            let probe_loss = &losses.mlp + &losses.linear;
-            probe_loss.backward();
-            total = &total + probe_loss.detach();
-            probed.extend([("mlp", losses.mlp.detach()), ("linear", losses.linear.detach())]);
-        }
         let lr = self.schedule.at(step);
-        let is_broken = self.adam.step(lr, &total)?;
-        self.method.after_step();
-        let shared = |part: &(&'static str, Tensor)| (part.0, part.1.shallow_clone());
-        self.unchecked.push(Unchecked {
-            step: step + 1,
-            is_broken,
-            parts: loss.parts.iter().map(shared).chain(probed).collect(),
-            indices: views.indices.copy(),
-        });
-        Ok(Outcome {
-            loss: loss.total,
-            chance: self.method.chance(views.labels.size()[0]),
-            parts: loss.parts,
-            accuracy,
-            lr,
-        })
+        tch::manual_seed(mixed(self.seed, step));
+        self.model.adam.set_lr(lr);
+        let found = self.graph.update(&mut self.model, views)?;
+        self.model.adam.count();
+        let chance = self.model.method.chance(views.labels.size()[0]);
+        let (shared, indices) = (found.shared(), views.indices.copy());
+        self.unchecked.push(Unchecked { step: step + 1, found: shared, indices });
+        Ok(Outcome { found, chance, lr })
     }
 
     /// Waits for the steps since the last check.
@@ -146,23 +110,21 @@ impl Trainer {
         if unchecked.is_empty() {
             return Ok(());
         }
-        let flags: Vec<_> = unchecked.iter().map(|step| &step.is_broken).collect();
+        let flags: Vec<_> = unchecked.iter().map(|step| step.found.is_broken()).collect();
         let flags = Vec::<f64>::try_from(Tensor::stack(&flags, 0)).expect("a flag for each step");
         let Some((broken, _)) = unchecked.iter().zip(flags).find(|(_, flag)| *flag != 0.0) else {
             return Ok(());
         };
-        let Unchecked { step, parts, indices, .. } = broken;
-        let parts = parts.iter().map(|(name, part)| (*name, part.double_value(&[]))).collect();
-        let indices = Vec::<i64>::try_from(indices).expect("an index for each sample");
-        Err(Broken { step: *step, parts, indices })
+        let indices = Vec::<i64>::try_from(&broken.indices).expect("an index for each sample");
+        Err(Broken { step: broken.step, found: broken.found.read(), indices })
     }
 
     /// Accuracies of the online probe on one batch of single views, in evaluation mode, with the number of labelled
     /// samples that they are over.
     pub fn judge(&self, views: &Views) -> Option<(Both<f64>, f64)> {
-        let probe = self.probe.as_ref()?;
+        let probe = self.model.probe.as_ref()?;
         let accuracy = tch::no_grad(|| {
-            let features = self.method.encoder().features(&views.images.get(0), false);
+            let features = self.encoder().features(&views.images.get(0), false);
             probe.logits(&features, false).map(|logits| loss::accuracy(logits, &views.labels))
         });
         let labelled = views.labels.ge(0).sum(Kind::Float).double_value(&[]);
@@ -178,17 +140,17 @@ impl Trainer {
 
     /// What is trained.
     pub fn encoder(&self) -> &dyn Encoder {
-        self.method.encoder()
+        self.model.method.encoder()
     }
 
     /// Parameters and statistics by name, sharing the model's memory.
     pub fn model(&self) -> Named {
-        self.vars.variables().into_iter().collect()
+        self.model.vars.variables().into_iter().collect()
     }
 
     /// The optimizer's moments by name, sharing its memory.
     pub fn moments(&self) -> Named {
-        self.adam.moments()
+        self.model.adam.moments()
     }
 
     /// Takes over the model of a checkpoint.
@@ -200,7 +162,7 @@ impl Trainer {
     pub fn restore(&mut self, loaded: &Loaded) -> Result<()> {
         self.restore_model(loaded)?;
         loaded.restore_optimizer(&self.moments())?;
-        self.adam.resume(loaded.state.step);
+        self.model.adam.resume(loaded.state.step);
         Ok(())
     }
 }

@@ -10,7 +10,10 @@
 #include <c10/core/CachingDeviceAllocator.h>
 #include <c10/core/Event.h>
 #include <c10/core/impl/VirtualGuardImpl.h>
+#include <c10/util/ThreadLocalDebugInfo.h>
+#include <torch/csrc/autograd/custom_function.h>
 
+#include <algorithm>
 #include <vector>
 
 namespace {
@@ -23,6 +26,45 @@ std::vector<at::Tensor> listed(at::Tensor* const* tensors, size_t count) {
   for (size_t i = 0; i < count; ++i) list.push_back(*tensors[i]);
   return list;
 }
+
+// relu(x @ weight) of x (m, in) and weight (in, out): on CUDA one kernel, the ReLU in the epilogue of the product.
+at::Tensor mm_relu(const at::Tensor& x, const at::Tensor& weight) {
+  if (!x.is_cuda()) return at::mm(x, weight).relu_();
+  // The epilogue comes with a bias.
+  return at::_addmm_activation(at::zeros({weight.size(1)}, x.options()), x, weight);
+}
+
+// The same with gradients, which libtorch has none of for such a product. Only the result and the factors are kept.
+struct MmRelu : torch::autograd::Function<MmRelu> {
+  static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& x, const at::Tensor& weight) {
+    auto result = mm_relu(x, weight);
+    context->save_for_backward({x, weight, result});
+    return result;
+  }
+
+  static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
+                                                 torch::autograd::variable_list gradients) {
+    auto saved = context->get_saved_variables();
+    auto gradient = at::threshold_backward(gradients[0], saved[2], 0);
+    // The weight's is laid out as the transposed weight is: the parameter behind it takes it over without a copy.
+    return {context->needs_input_grad(0) ? at::mm(gradient, saved[1].t()) : at::Tensor(),
+            context->needs_input_grad(1) ? at::mm(gradient.t(), saved[0]).t() : at::Tensor()};
+  }
+};
+
+// Counts the bytes that this thread's tensors take on the CPU.
+struct HostMemory : c10::MemoryReportingInfoBase {
+  int64_t now = 0, peak = 0;
+
+  void reportMemoryUsage(void*, int64_t bytes, size_t, size_t, c10::Device device) override {
+    if (!device.is_cpu()) return;
+    now += bytes;
+    peak = std::max(peak, now);
+  }
+  bool memoryProfilingEnabled() const override { return true; }
+};
+
+thread_local std::shared_ptr<HostMemory> host_memory;
 
 }  // namespace
 
@@ -117,6 +159,47 @@ int amdim_peak_memory(amdim_device device, int64_t* out) {
   });
 }
 
+// Forgets the most so far: what is taken now is the most from here on. Memory that nothing lies in goes back to the driver.
+int amdim_reset_peak_memory(amdim_device device) {
+  return amdim_guarded([&] {
+    auto* allocator = at::getDeviceAllocator(unpacked(device).type());
+    allocator->emptyCache();
+    allocator->resetPeakStats(unpacked(device).index());
+  });
+}
+
+// Begins to count what this thread's tensors take on the CPU, those that are there already left out.
+int amdim_watch_host_memory() {
+  return amdim_guarded([&] {
+    auto watch = std::make_shared<HostMemory>();
+    c10::ThreadLocalDebugInfo::_push(c10::DebugInfoKind::PROFILER_STATE, watch);
+    host_memory = std::move(watch);
+  });
+}
+
+// Ends it: the most bytes at a time.
+int amdim_unwatch_host_memory(int64_t* peak) {
+  return amdim_guarded([&] {
+    c10::ThreadLocalDebugInfo::_pop(c10::DebugInfoKind::PROFILER_STATE);
+    *peak = host_memory->peak;
+    host_memory.reset();
+  });
+}
+
+// Arithmetic.
+
+// relu(x @ weight) of x (m, in) and weight (in, out), which autocast applies to.
+int amdim_mm_relu(at::Tensor* x, at::Tensor* weight, at::Tensor** out) {
+  return amdim_guarded([&] {
+    auto device = x->device().type();
+    auto cast = [&](const at::Tensor& tensor) {
+      if (!at::autocast::is_autocast_enabled(device)) return tensor;
+      return at::autocast::cached_cast(at::autocast::get_autocast_dtype(device), tensor, device);
+    };
+    *out = new at::Tensor(MmRelu::apply(cast(*x), cast(*weight)));
+  });
+}
+
 // The optimizer.
 
 // The 2-norm of all gradients together, a scalar of f32 on their device.
@@ -129,15 +212,15 @@ int amdim_norm(at::Tensor* const* gradients, size_t count, at::Tensor** out) {
 }
 
 // One update of Adam with L2 weight decay. `*step` is counted up first; gradients are divided by `*scale`; where `*skip`
-// is 1 nothing changes and nothing is counted.
+// is 1 nothing changes and nothing is counted. `*lr` is read on the device.
 int amdim_adam(at::Tensor* const* parameters, at::Tensor* const* gradients, at::Tensor* const* means,
-               at::Tensor* const* squares, size_t count, at::Tensor* step, double lr, double beta1, double beta2,
+               at::Tensor* const* squares, size_t count, at::Tensor* step, at::Tensor* lr, double beta1, double beta2,
                double weight_decay, double eps, at::Tensor* scale, at::Tensor* skip) {
   return amdim_guarded([&] {
     at::NoGradGuard no_grad;
     step->add_(1);
     at::_fused_adam_(listed(parameters, count), listed(gradients, count), listed(means, count), listed(squares, count),
-                     {}, std::vector<at::Tensor>(count, *step), lr, beta1, beta2, weight_decay, eps, /*amsgrad=*/false,
+                     {}, std::vector<at::Tensor>(count, *step), *lr, beta1, beta2, weight_decay, eps, /*amsgrad=*/false,
                      /*maximize=*/false, *scale, *skip);
     step->sub_(*skip);
   });

@@ -1,0 +1,53 @@
+// What a device spends its time on, through libtorch's own profiler (Kineto).
+
+#include "shim.h"
+
+#include <torch/csrc/autograd/profiler_kineto.h>
+
+#include <map>
+#include <set>
+
+namespace {
+
+namespace profiler = torch::profiler::impl;
+
+std::set<profiler::ActivityType> activities(bool cuda) {
+  std::set<profiler::ActivityType> all{profiler::ActivityType::CPU};
+  if (cuda) all.insert(profiler::ActivityType::CUDA);
+  return all;
+}
+
+profiler::ProfilerConfig configuration() { return profiler::ProfilerConfig(profiler::ProfilerState::KINETO); }
+
+struct Total {
+  int64_t count = 0, nanoseconds = 0;
+};
+
+}  // namespace
+
+extern "C" {
+
+int amdim_profile_start(int cuda) {
+  return amdim_guarded([&] {
+    torch::autograd::profiler::prepareProfiler(configuration(), activities(cuda));
+    torch::autograd::profiler::enableProfiler(configuration(), activities(cuda), {at::RecordScope::FUNCTION});
+  });
+}
+
+// Ends it, and tells `each` of every kernel by its name: how often, and how long in all. Without CUDA operations stand for
+// kernels, those that others call included in them.
+int amdim_profile_stop(int cuda, void* to, void (*each)(void* to, const char* name, int64_t count, int64_t nanoseconds)) {
+  return amdim_guarded([&] {
+    auto result = torch::autograd::profiler::disableProfiler();
+    auto wanted = cuda ? c10::DeviceType::CUDA : c10::DeviceType::CPU;
+    std::map<std::string, Total> totals;
+    for (const auto& event : result->events()) {
+      if (event.deviceType() != wanted) continue;
+      auto& total = totals[event.name()];
+      total.count += 1;
+      total.nanoseconds += static_cast<int64_t>(event.durationNs());
+    }
+    for (const auto& [name, total] : totals) each(to, name.c_str(), total.count, total.nanoseconds);
+  });
+}
+}

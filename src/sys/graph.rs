@@ -1,0 +1,194 @@
+//! Work that a CUDA device records once, and is given again as a whole ("CUDA graph").
+
+#![expect(unsafe_code, reason = "foreign calls")]
+
+use std::{
+    ffi::{CStr, c_char, c_int, c_void},
+    fmt,
+    fs::File,
+    io::{self, Write},
+    os::fd::{AsRawFd, FromRawFd},
+    ptr::NonNull,
+    str::FromStr,
+    sync::OnceLock,
+};
+
+use anyhow::{Result, anyhow};
+use tch::Device;
+
+use super::{Failure, caught, ffi::failure_of};
+
+/// Whether a step is queued as one graph: `auto`, `on` or `off`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum GraphChoice {
+    /// Where the device has graphs and the step can be recorded.
+    #[default]
+    Auto,
+    /// The same, and where it cannot be it is said.
+    On,
+    /// Never.
+    Off,
+}
+
+impl FromStr for GraphChoice {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        match name {
+            "auto" => Ok(Self::Auto),
+            "on" => Ok(Self::On),
+            "off" => Ok(Self::Off),
+            _ => Err(format!("`{name}` is neither `auto`, `on` nor `off`")),
+        }
+    }
+}
+
+impl fmt::Display for GraphChoice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Auto => "auto",
+            Self::On => "on",
+            Self::Off => "off",
+        })
+    }
+}
+
+/// `cxx/graph.cpp` as a library; empty where it was built without CUDA's headers.
+static LIBRARY: &[u8] = include_bytes!(env!("AMDIM_GRAPH_LIBRARY"));
+
+/// The library's functions. It stays loaded.
+#[derive(Debug)]
+struct Functions {
+    error: unsafe extern "C" fn() -> *const c_char,
+    begin: unsafe extern "C" fn(*mut *mut c_void) -> c_int,
+    end: unsafe extern "C" fn(*mut c_void) -> c_int,
+    replay: unsafe extern "C" fn(*mut c_void) -> c_int,
+    free: unsafe extern "C" fn(*mut c_void),
+}
+
+/// Recorded work.
+#[derive(Debug)]
+pub struct Graph {
+    graph: NonNull<c_void>,
+    functions: &'static Functions,
+}
+
+impl Graph {
+    /// Records what `work` queues on this thread's current stream, which must not be the device's default one. It is not done
+    /// yet. Whatever `work` does beside, it does now and never again.
+    ///
+    /// # Errors
+    ///
+    /// Where there are no graphs, and where `work` does what cannot be recorded, such as to wait for the device. `work` may have
+    /// run, but nothing that it queued.
+    pub fn record<T>(device: Device, work: impl FnOnce() -> Result<T>) -> Result<(Self, T)> {
+        let functions = functions(device)?;
+        let mut graph = std::ptr::null_mut();
+        // SAFETY: the pointer is written on success, to a graph that nobody else owns.
+        functions.check(unsafe { (functions.begin)(&raw mut graph) })?;
+        let graph = NonNull::new(graph).ok_or_else(|| anyhow!("no graph was begun"))?;
+        let graph = Self { graph, functions };
+        let done = caught(work);
+        // SAFETY: the graph lives until `drop`. The recording ends whatever became of the work, or the stream would stay lost.
+        let ended = functions.check(unsafe { (functions.end)(graph.graph.as_ptr()) });
+        let done = done??;
+        ended?;
+        Ok((graph, done))
+    }
+
+    /// Queues the work on this thread's current stream. Its tensors are those that there were when it was recorded, at their
+    /// addresses; its random numbers follow from the seed as it is now.
+    pub fn replay(&self) -> Result<(), Failure> {
+        // SAFETY: the graph lives until `drop`; its memory is its own, and that of tensors that whoever recorded it keeps.
+        self.functions.check(unsafe { (self.functions.replay)(self.graph.as_ptr()) })
+    }
+}
+
+impl Drop for Graph {
+    fn drop(&mut self) {
+        // SAFETY: made by `begin`, and given back once.
+        unsafe { (self.functions.free)(self.graph.as_ptr()) }
+    }
+}
+
+impl Functions {
+    fn check(&self, code: c_int) -> Result<(), Failure> {
+        // SAFETY: the message is the library's own string of this thread, that lives until its next failure.
+        failure_of(code, || unsafe { CStr::from_ptr((self.error)()) })
+    }
+}
+
+/// The library's functions, loaded at the first call; why there are none otherwise.
+fn functions(device: Device) -> Result<&'static Functions, Failure> {
+    static FUNCTIONS: OnceLock<Result<Functions, String>> = OnceLock::new();
+    let because = |message: &str| Failure { message: message.to_owned(), is_out_of_memory: false };
+    if !device.is_cuda() {
+        return Err(because("only CUDA devices have graphs"));
+    }
+    FUNCTIONS.get_or_init(load).as_ref().map_err(|message| because(message))
+}
+
+fn load() -> Result<Functions, String> {
+    if LIBRARY.is_empty() {
+        return Err("this program was built without CUDA's headers".to_owned());
+    }
+    let handle =
+        open(LIBRARY).map_err(|error| format!("the library of CUDA graphs does not load: {error}"))?;
+    let function = |name: &CStr| -> Result<NonNull<c_void>, String> {
+        // SAFETY: the handle is of a library that is never unloaded, the name a NUL-terminated constant.
+        NonNull::new(unsafe { libc::dlsym(handle.as_ptr(), name.as_ptr()) })
+            .ok_or_else(|| format!("the library of CUDA graphs lacks {name:?}"))
+    };
+    // SAFETY: the types are those that `graph.cpp` defines these functions with.
+    unsafe {
+        Ok(Functions {
+            error: std::mem::transmute::<NonNull<c_void>, unsafe extern "C" fn() -> *const c_char>(function(
+                c"amdim_graph_error",
+            )?),
+            begin: std::mem::transmute::<NonNull<c_void>, unsafe extern "C" fn(*mut *mut c_void) -> c_int>(
+                function(c"amdim_graph_begin")?,
+            ),
+            end: std::mem::transmute::<NonNull<c_void>, unsafe extern "C" fn(*mut c_void) -> c_int>(
+                function(c"amdim_graph_end")?,
+            ),
+            replay: std::mem::transmute::<NonNull<c_void>, unsafe extern "C" fn(*mut c_void) -> c_int>(
+                function(c"amdim_graph_replay")?,
+            ),
+            free: std::mem::transmute::<NonNull<c_void>, unsafe extern "C" fn(*mut c_void)>(function(
+                c"amdim_graph_free",
+            )?),
+        })
+    }
+}
+
+/// Loads a library from memory: it travels inside of the program.
+fn open(library: &[u8]) -> io::Result<NonNull<c_void>> {
+    // SAFETY: the name is a NUL-terminated constant; the descriptor is new, and the file's own.
+    let mut file = unsafe {
+        match libc::memfd_create(c"amdim_graph".as_ptr(), libc::MFD_CLOEXEC) {
+            -1 => return Err(io::Error::last_os_error()),
+            descriptor => File::from_raw_fd(descriptor),
+        }
+    };
+    file.write_all(library)?;
+    super::device::open_library(&format!("/proc/self/fd/{}", file.as_raw_fd())).map_err(io::Error::other)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_are_no_graphs_on_the_cpu() {
+        let error = Graph::record(Device::Cpu, || Ok(())).unwrap_err();
+        assert!(error.to_string().contains("only CUDA"), "{error}");
+    }
+
+    #[test]
+    fn the_library_is_a_library() {
+        // Without libtorch's CUDA half it does not load: what it names first is missing, not the file.
+        assert!(!LIBRARY.is_empty(), "`make setup` fetches the headers that it is built with");
+        let error = open(LIBRARY).unwrap_err().to_string();
+        assert!(error.contains("undefined symbol") && error.contains("cuda"), "{error}");
+    }
+}

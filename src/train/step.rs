@@ -1,0 +1,272 @@
+//! The device's part of a step, queued kernel by kernel or as one recorded graph.
+
+use anyhow::Result;
+use tch::{Device, Kind, Tensor, nn::VarStore};
+
+use super::optim::Adam;
+use crate::{
+    config::Config,
+    eval::probe::OnlineProbe,
+    loss,
+    method::{Means, Method, Views},
+    sys::{Graph, GraphChoice},
+};
+
+/// What a step found: scalars on the device, by name.
+#[derive(Debug)]
+pub struct Found {
+    names: Vec<&'static str>,
+    /// (names), f32.
+    values: Tensor,
+}
+
+impl Found {
+    /// Whether the step updated nothing, because its numbers were not finite: 1 or 0.
+    const IS_BROKEN: &str = "is_broken";
+
+    fn of(scalars: Vec<(&'static str, Tensor)>) -> Self {
+        let (names, values): (Vec<_>, Vec<_>) =
+            scalars.into_iter().map(|(name, value)| (name, value.to_kind(Kind::Float))).unzip();
+        Self { names, values: Tensor::stack(&values, 0) }
+    }
+
+    /// The same scalars, on the same memory.
+    pub(super) fn shared(&self) -> Self {
+        Self { names: self.names.clone(), values: self.values.shallow_clone() }
+    }
+
+    pub(super) fn is_broken(&self) -> Tensor {
+        let place = self.names.iter().position(|name| *name == Self::IS_BROKEN);
+        self.values.get(place.expect("every step says it") as i64)
+    }
+
+    /// Adds those of another step.
+    pub(super) fn add(&mut self, other: &Self) {
+        self.values = &self.values + &other.values;
+    }
+
+    /// The scalars, waited for; whether the step is broken is left out.
+    pub(super) fn read(&self) -> Vec<(&'static str, f64)> {
+        let values = Vec::<f64>::try_from(&self.values).expect("one scalar for each name");
+        let named = self.names.iter().copied().zip(values);
+        named.filter(|(name, _)| *name != Self::IS_BROKEN).collect()
+    }
+}
+
+/// Everything that a step changes.
+pub(super) struct Model {
+    pub(super) vars: VarStore,
+    pub(super) method: Box<dyn Method>,
+    pub(super) probe: Option<OnlineProbe>,
+    pub(super) adam: Adam,
+    means: Means,
+}
+
+impl Model {
+    pub(super) fn new(config: &Config, classes: Option<u32>, device: Device) -> Self {
+        let vars = VarStore::new(device);
+        let method = config.method.build(&vars.root(), config.preset.side(), &config.encoder);
+        let width = method.encoder().width();
+        let probe = classes
+            .map(|classes| OnlineProbe::new(&vars.root(), width, i64::from(classes), OnlineProbe::DROPOUT));
+        let adam = Adam::new(&vars, &config.optim);
+        let means = Means {
+            precision: config.train.precision.on(device),
+            parts: config.train.accumulate as i64,
+            by_block: config.train.checkpoint_blocks,
+        };
+        Self { vars, method, probe, adam, means }
+    }
+
+    /// One update on one batch. All that it depends on lies on the device, and nothing is waited for.
+    fn update(&mut self, views: &Views) -> Result<Found> {
+        self.adam.forget_gradients()?;
+        let loss = self.method.backward(views, self.means)?;
+        let mut scalars = vec![("loss", loss.total.shallow_clone())];
+        scalars.extend(loss.parts);
+        let mut total = loss.total;
+        if let Some(probe) = &self.probe {
+            let labels = views.labels.repeat([views.images.size()[0]]);
+            let logits = probe.logits(&loss.features, true);
+            let losses = OnlineProbe::losses(&logits, &labels);
+            let probe_loss = &losses.mlp + &losses.linear;
+            probe_loss.backward();
+            total = &probe_loss.detach() + &total;
+            let accuracy = logits.map(|logits| loss::accuracy(logits, &labels));
+            scalars.extend([("mlp_loss", losses.mlp.detach()), ("linear_loss", losses.linear.detach())]);
+            scalars.extend([("mlp", accuracy.mlp), ("linear", accuracy.linear)]);
+        }
+        scalars.push((Found::IS_BROKEN, self.adam.update(&total)?));
+        self.method.after_step();
+        Ok(Found::of(scalars))
+    }
+}
+
+/// How updates are queued: kernel by kernel, or, once the first few have shown what there is to do, as one graph.
+pub(super) struct StepGraph {
+    choice: GraphChoice,
+    device: Device,
+    /// Updates still to be made kernel by kernel: libraries choose their algorithms, and take their memory, in the first ones.
+    warm_up: u32,
+    recorded: Option<Recorded>,
+}
+
+/// An update on a batch that lies in memory of its own.
+struct Recorded {
+    replay: Replay,
+    batch: Views,
+    found: Found,
+}
+
+enum Replay {
+    Graph(Graph),
+    /// What the device does, done by the host.
+    #[cfg(test)]
+    Again,
+}
+
+impl StepGraph {
+    const WARM_UP: u32 = 3;
+
+    pub(super) fn new(choice: GraphChoice, device: Device) -> Self {
+        Self { choice, device, warm_up: Self::WARM_UP, recorded: None }
+    }
+
+    /// One update on one batch, queued.
+    pub(super) fn update(&mut self, model: &mut Model, views: &Views) -> Result<Found> {
+        if self.is_due() {
+            self.record(model, views)?;
+        }
+        match &self.recorded {
+            Some(recorded) => recorded.update(model, views),
+            None => model.update(views),
+        }
+    }
+
+    /// Whether the next update is to be recorded: none is twice.
+    fn is_due(&mut self) -> bool {
+        let wanted = match self.choice {
+            GraphChoice::Off => false,
+            GraphChoice::Auto => self.device.is_cuda(),
+            GraphChoice::On => true,
+        };
+        if !wanted || self.recorded.is_some() {
+            return false;
+        }
+        self.warm_up = self.warm_up.saturating_sub(1);
+        self.warm_up == 0
+    }
+
+    /// Records an update, which is not made yet; where that cannot be, the run goes on without.
+    fn record(&mut self, model: &mut Model, views: &Views) -> Result<()> {
+        self.choice = GraphChoice::Off; // whatever comes of it
+        // Their memory is the graph's to take.
+        model.adam.forget_gradients()?;
+        let batch = copied(views);
+        match Graph::record(self.device, || model.update(&batch)) {
+            Ok((graph, found)) => {
+                tracing::debug!("steps are queued as one CUDA graph from here on");
+                self.recorded = Some(Recorded { replay: Replay::Graph(graph), batch, found });
+            }
+            Err(error) => {
+                tracing::warn!(
+                    "steps are queued kernel by kernel, as no CUDA graph can be recorded: {error:#}"
+                );
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Recorded {
+    #[cfg_attr(not(test), expect(unused_variables, reason = "the device knows the model"))]
+    fn update(&self, model: &mut Model, views: &Views) -> Result<Found> {
+        let pairs = [
+            (&self.batch.images, &views.images),
+            (&self.batch.labels, &views.labels),
+            (&self.batch.indices, &views.indices),
+        ];
+        for (batch, views) in pairs {
+            batch.shallow_clone().copy_(views);
+        }
+        match &self.replay {
+            Replay::Graph(graph) => graph.replay()?,
+            #[cfg(test)]
+            Replay::Again => self.found.values.shallow_clone().copy_(&model.update(&self.batch)?.values),
+        }
+        // The next update overwrites them.
+        Ok(Found { names: self.found.names.clone(), values: self.found.values.copy() })
+    }
+}
+
+/// The same batch in other memory, laid out alike.
+fn copied(views: &Views) -> Views {
+    let Views { images, labels, indices, next } = views;
+    Views { images: images.copy(), labels: labels.copy(), indices: indices.copy(), next: *next }
+}
+
+#[cfg(test)]
+mod tests {
+    use shards::Position;
+
+    use super::*;
+    use crate::train::Trainer;
+
+    const FLOATS: (Kind, Device) = (Kind::Float, Device::Cpu);
+
+    fn trainer(choice: GraphChoice) -> Trainer {
+        let mut config = Config::preset(pipeline::Preset::C10);
+        config.encoder = crate::model::amdim::Config { ndf: 4, n_rkhs: 16, n_depth: 1, use_bn: false };
+        config.run.cuda_graph = choice;
+        Trainer::new(&config, Some(3), Device::Cpu, 100)
+    }
+
+    fn batch(number: i64) -> Views {
+        tch::manual_seed(100 + number);
+        let images = Tensor::randn([2, 8, 32, 32, 3], FLOATS).permute([0, 1, 4, 2, 3]);
+        let labels = Tensor::randint(3, [8], (Kind::Int64, Device::Cpu));
+        let indices = Tensor::arange(8, (Kind::Int64, Device::Cpu)) + 8 * number;
+        Views { images, labels, indices, next: Position::default() }
+    }
+
+    fn bits(trainer: &Trainer) -> Vec<Tensor> {
+        trainer.model().into_values().chain(trainer.moments().into_values()).map(|t| t.copy()).collect()
+    }
+
+    /// What is recorded sees each batch, rate and seed, and what a step found stays as it was. The device is played by the
+    /// host here, which does again what was recorded.
+    #[test]
+    fn recorded_updates_are_those_that_are_queued_one_by_one() {
+        let _alone = crate::generator();
+        let (mut plain, mut recorded) = (trainer(GraphChoice::Off), trainer(GraphChoice::Off));
+        let (mut plainly, mut again) = (Vec::new(), Vec::new());
+        for number in 0..6 {
+            if number == 2 {
+                let batch = copied(&batch(50));
+                let found = plainly.first().map(|first: &Found| first.names.clone()).unwrap();
+                let found = Found { values: Tensor::zeros([found.len() as i64], FLOATS), names: found };
+                recorded.graph.recorded = Some(Recorded { replay: Replay::Again, batch, found });
+            }
+            plainly.push(plain.step(&batch(number)).unwrap().found);
+            again.push(recorded.step(&batch(number)).unwrap().found);
+        }
+        let differ = |a: &Tensor, b: &Tensor| a.ne_tensor(b).any().int64_value(&[]) != 0;
+        assert!(plainly.iter().zip(&again).all(|(a, b)| a.names == b.names && !differ(&a.values, &b.values)));
+        assert!(differ(&again[4].values, &again[5].values), "a step's values are those of the next one");
+        assert!(bits(&plain).iter().zip(bits(&recorded)).all(|(a, b)| !differ(a, &b)));
+        assert_eq!(recorded.step_count(), 6);
+        recorded.check().unwrap();
+    }
+
+    #[test]
+    fn a_step_that_cannot_be_recorded_is_made_all_the_same() {
+        let _alone = crate::generator();
+        let (mut plain, mut asked) = (trainer(GraphChoice::Off), trainer(GraphChoice::On));
+        for number in 0..5 {
+            plain.step(&batch(number)).unwrap();
+            asked.step(&batch(number)).unwrap();
+        }
+        assert!(asked.graph.recorded.is_none() && asked.step_count() == 5);
+        assert!(bits(&plain).iter().zip(bits(&asked)).all(|(a, b)| a.equal(&b)));
+    }
+}
