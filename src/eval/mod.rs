@@ -72,9 +72,13 @@ pub fn run_linear(options: &LinearOptions) -> Result<()> {
     let classes =
         data.classes.context("no training sample is labelled\n  hint: a linear probe needs `cls` members")?;
     Precision::F32.apply()?;
-    let trainer = Trainer::new(&config, loaded.state.classes, device, 1);
+    let trainer = Trainer::new(&config, loaded.state.classes, device, 1)?;
     let evaluate = |encoder: &str, step: u64, trainer: &Trainer| -> Result<()> {
-        let of = |set| features(trainer.encoder(), set, &config, device);
+        let cures = || if device.is_cuda() { vec!["--device cpu".to_owned()] } else { Vec::new() };
+        let of = |set| {
+            let compute = || features(trainer.encoder(), set, &config, device);
+            sys::within_memory(device, || "the encoder's features".to_owned(), cures, compute)
+        };
         let report = fit(&of(&data.train)?, &of(validation)?, classes, config.seed)?;
         tracing::info!(
             "linear probe, {encoder} encoder (step {step}): {:.1} % of {} validation samples",

@@ -13,7 +13,7 @@ mod precision;
 mod profile;
 mod stream;
 
-pub use caught::caught;
+pub use caught::{caught, within_memory};
 pub use device::{DeviceChoice, device, name};
 pub use ffi::Failure;
 pub use graph::{Graph, GraphChoice};

@@ -12,7 +12,7 @@ mod trainer;
 
 use std::time::Instant;
 
-use anyhow::{Context, Result, anyhow, ensure};
+use anyhow::{Context, Result, ensure};
 use pipeline::LoaderConfig;
 use serde_json::{Value, json};
 use shards::{Order, Position, ShardSet, Share};
@@ -118,8 +118,9 @@ impl Run {
         config.train.epochs =
             config.train.epochs.or(config.train.steps.is_none().then(|| default_epochs(&config)));
         // A step is recorded on a queue that is not the device's default one: everything is done on it.
-        Stream::new(Accelerator::of(device))?.make_current()?;
-        let trainer = Trainer::new(&config, data.classes, device, steps);
+        let queue = || Ok(Stream::new(Accelerator::of(device))?.make_current()?);
+        sys::within_memory(device, || "anything at all".to_owned(), Vec::new, queue)?;
+        let trainer = Trainer::new(&config, data.classes, device, steps)?;
         let position = Position::default();
         Ok(Self { config, data, device, trainer, position, steps, batch_size, saved: None })
     }
@@ -174,13 +175,13 @@ impl Run {
         if self.trainer.step_count() >= self.steps {
             return Ok(Ended::Finished);
         }
-        let mut feed = self.feed()?;
+        let mut feed = self.for_batches(|| self.feed())?;
         while self.trainer.step_count() < self.steps {
             let staged = match feed.next_unless(stop.channel()) {
                 Some(Ok(staged)) => staged,
                 Some(Err(error)) => {
                     bad.write(&feed.finish())?;
-                    return Err(error);
+                    return self.for_batches(|| Err(error));
                 }
                 None => break, // an endless stream ends only when asked to
             };
@@ -208,11 +209,16 @@ impl Run {
         bad: &mut BadSamples,
     ) -> Result<()> {
         bad.write(&staged.skipped)?;
-        let outcome = sys::caught(|| self.trainer.step(&staged.views)).map_err(anyhow::Error::from);
-        let outcome = outcome.flatten().map_err(|error| self.failed(error))?;
+        let step = self.trainer.step_count() + 1;
+        let outcome = sys::within_memory(
+            self.device,
+            || format!("batches of {}", self.batch_size),
+            || Self::cures(&self.config.train, self.batch_size),
+            || self.trainer.step(&staged.views),
+        )
+        .with_context(|| format!("step {step} failed"))?;
         self.position = staged.views.next;
         log.count(&outcome, staged);
-        let step = self.trainer.step_count();
         let is_last = step == self.steps;
         if step.is_multiple_of(CHECK_EVERY) {
             self.check(folder)?;
@@ -227,33 +233,26 @@ impl Run {
         Ok(())
     }
 
-    /// What a step that could not be made comes to, and what cures it.
-    fn failed(&self, error: anyhow::Error) -> anyhow::Error {
-        let step = self.trainer.step_count() + 1;
-        let Some(failure) = error.downcast_ref::<sys::Failure>().filter(|failure| failure.is_out_of_memory)
-        else {
-            return error.context(format!("step {step} failed"));
-        };
-        let TrainConfig { accumulate, checkpoint_blocks, .. } = self.config.train;
+    /// Does what makes batches, before they are trained on; where memory is short it says so.
+    fn for_batches<T>(&self, work: impl FnOnce() -> Result<T>) -> Result<T> {
+        let what = || format!("two batches of {}, before they are trained on", self.batch_size);
+        let cures = || vec![format!("a new run (--out) with --batch-size {}", self.batch_size / 2)];
+        sys::within_memory(self.device, what, cures, work)
+    }
+
+    /// What makes a step need less memory, given the settings and the batch.
+    fn cures(config: &TrainConfig, batch_size: usize) -> Vec<String> {
         let mut cures = Vec::new();
-        if !checkpoint_blocks {
+        if !config.checkpoint_blocks {
             cures.push("--checkpoint-blocks, for the same results in more time".to_owned());
         }
-        if self.batch_size >= 4 * accumulate {
-            cures.push(format!("a new run (--out) with --accumulate {}", 2 * accumulate));
+        if batch_size >= 4 * config.accumulate {
+            cures.push(format!("a new run (--out) with --accumulate {}", 2 * config.accumulate));
         }
-        if self.batch_size >= 4 {
-            cures.push(format!("one with --batch-size {}", self.batch_size / 2));
+        if batch_size >= 4 {
+            cures.push(format!("one with --batch-size {}", batch_size / 2));
         }
-        if self.device.is_cuda() {
-            cures.push("ending what else `nvidia-smi` lists there".to_owned());
-        }
-        anyhow!(
-            "there is not enough memory on {} for step {step} with batches of {}: {failure}\n  hint: {}",
-            sys::name(self.device),
-            self.batch_size,
-            cures.join("; ")
-        )
+        cures
     }
 
     /// Waits for the steps so far, and refuses to go on from numbers that are not finite.
@@ -284,7 +283,13 @@ impl Run {
         while let Some(staged) = feed.next_unless(stop.channel()) {
             let staged = staged.context("validation")?;
             bad.write(&staged.skipped)?;
-            if let Some((accuracy, count)) = self.trainer.judge(&staged.views) {
+            let judged = sys::within_memory(
+                self.device,
+                || "validation".to_owned(),
+                || vec!["a run without --val-shards".to_owned()],
+                || Ok(self.trainer.judge(&staged.views)),
+            )?;
+            if let Some((accuracy, count)) = judged {
                 hits.mlp += accuracy.mlp * count;
                 hits.linear += accuracy.linear * count;
                 labelled += count;

@@ -218,7 +218,7 @@ mod tests {
         let mut config = Config::preset(pipeline::Preset::C10);
         config.encoder = crate::model::amdim::Config { ndf: 4, n_rkhs: 16, n_depth: 1, use_bn: false };
         config.run.cuda_graph = choice;
-        Trainer::new(&config, Some(3), Device::Cpu, 100)
+        Trainer::new(&config, Some(3), Device::Cpu, 100).unwrap()
     }
 
     fn batch(number: i64) -> Views {

@@ -14,6 +14,7 @@ use crate::{
     loss,
     method::Views,
     model::Encoder,
+    sys,
 };
 
 /// Model, probe and optimizer of a run.
@@ -63,15 +64,21 @@ pub struct Broken {
 
 impl Trainer {
     /// A freshly initialized model, the same for the same seed on every device.
-    pub fn new(config: &Config, classes: Option<u32>, device: Device, steps: u64) -> Self {
+    ///
+    /// # Errors
+    ///
+    /// If the device has no room for it.
+    pub fn new(config: &Config, classes: Option<u32>, device: Device, steps: u64) -> Result<Self> {
         tch::manual_seed(mixed(config.seed, u64::MAX));
-        Self {
-            model: Model::new(config, classes, device),
+        let cures = || vec!["a smaller model, by --ndf, --n-rkhs or --n-depth".to_owned()];
+        let build = || Ok(Model::new(config, classes, device));
+        Ok(Self {
+            model: sys::within_memory(device, || "the model".to_owned(), cures, build)?,
             schedule: Schedule::new(&config.optim, steps),
             seed: config.seed,
             graph: StepGraph::new(config.run.cuda_graph, device),
             unchecked: Vec::new(),
-        }
+        })
     }
 
     /// Updates made so far.
