@@ -121,7 +121,7 @@ struct LengthArgs {
     #[arg(long, value_name = "N")]
     batch_size: Option<u32>,
     /// auto, f32, tf32 (on the CPU the same) or bf16: what the encoder is computed in; scores, losses and the optimizer's
-    /// state are f32 always [default: auto, bf16 on a GPU that has units for it, else f32]
+    /// state are f32 always [default: auto, bf16 where the device has instructions for it, else f32]
     #[arg(long, value_name = "KIND")]
     precision: Option<Precision>,
     /// Encode a batch in so many parts, one after the other: less memory, more time. Negatives are those of the whole batch;
@@ -165,6 +165,10 @@ struct RunArgs {
     /// Decoding threads [default: one a core]
     #[arg(long, value_name = "N")]
     workers: Option<u32>,
+    /// Threads that libtorch computes with on the CPU [default: its share of the cores, by what a sample costs to decode and to
+    /// train on]
+    #[arg(long, value_name = "N")]
+    threads: Option<u32>,
     /// Steps between log records [default: 10]
     #[arg(long, value_name = "STEPS")]
     log_every: Option<u32>,
@@ -254,6 +258,7 @@ impl TrainArgs {
             ("run.device", text(run.device.map(|device| device.to_string()))),
             ("run.cuda_graph", text(run.cuda_graph.map(|choice| choice.to_string()))),
             ("run.workers", integer(run.workers)),
+            ("run.threads", integer(run.threads)),
             ("run.log_every", integer(run.log_every)),
             ("run.checkpoint_every", integer(run.checkpoint_every)),
             ("run.keep", integer(run.keep)),

@@ -107,6 +107,8 @@ pub struct RunConfig {
     pub cuda_graph: GraphChoice,
     /// Decoding threads. Unset: one a core.
     pub workers: Option<usize>,
+    /// Threads that libtorch computes with on the CPU. Unset: its share of the cores, by what a sample costs.
+    pub threads: Option<usize>,
     /// Steps from one log record to the next.
     pub log_every: u64,
     /// Steps from one checkpoint to the next.
@@ -128,6 +130,7 @@ impl Default for RunConfig {
             device: DeviceChoice::Auto,
             cuda_graph: GraphChoice::Auto,
             workers: None,
+            threads: None,
             log_every: 10,
             checkpoint_every: 500,
             keep: 3,
@@ -225,6 +228,7 @@ impl Config {
             ("encoder.n_rkhs", self.encoder.n_rkhs),
             ("encoder.n_depth", self.encoder.n_depth),
             ("run.workers", self.run.workers.map_or(1, |workers| workers as i64)),
+            ("run.threads", self.run.threads.map_or(1, |threads| threads as i64)),
             ("run.log_every", self.run.log_every as i64),
             ("run.checkpoint_every", self.run.checkpoint_every as i64),
             ("run.keep", self.run.keep as i64),

@@ -104,6 +104,11 @@ impl ShardSet {
         &self.inner.names
     }
 
+    /// Bytes of all shards.
+    pub fn bytes(&self) -> u64 {
+        self.inner.stamps.iter().map(|stamp| stamp.size).sum()
+    }
+
     /// Samples with a label.
     pub fn labelled(&self) -> u64 {
         self.inner.labelled

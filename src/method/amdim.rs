@@ -69,6 +69,11 @@ impl Amdim {
         }
     }
 
+    /// Multiply-accumulates of the encoder's convolutions for one image.
+    pub fn encoder_macs(&self) -> u64 {
+        self.encoder.macs()
+    }
+
     /// Embeddings of one view (n, 3, h, w).
     pub fn embed(&self, images: &Tensor, train: bool) -> Embeddings {
         self.encoder.embed(images, train)
@@ -206,6 +211,12 @@ impl Method for Amdim {
 
     fn chance(&self, n: i64) -> f64 {
         2.0 * loss::chance(n, 25) + loss::chance(n, 49)
+    }
+
+    fn macs(&self, n: i64) -> f64 {
+        let (n, passes, views) = (n as f64, 3.0, 2.0);
+        let locations = 25.0 + 49.0 + 25.0;
+        passes * views * n * (self.encoder.macs() as f64 + locations * self.encoder.width() as f64 * n)
     }
 
     fn encoder(&self) -> &dyn Encoder {

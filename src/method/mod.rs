@@ -57,6 +57,10 @@ pub trait Method {
     /// The loss to expect from features that say nothing, for a batch of `n` samples.
     fn chance(&self, n: i64) -> f64;
 
+    /// Multiply-accumulates of a step with `n` samples: convolutions, scores and both of their products on the way back. What is
+    /// computed again to save memory is not counted.
+    fn macs(&self, n: i64) -> f64;
+
     /// What is trained for use elsewhere.
     fn encoder(&self) -> &dyn Encoder;
 

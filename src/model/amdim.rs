@@ -59,6 +59,7 @@ pub struct AmdimEncoder {
     rkhs_block_5: RkhsHead,
     rkhs_block_7: RkhsHead,
     n_rkhs: i64,
+    side: i64,
 }
 
 impl AmdimEncoder {
@@ -82,7 +83,18 @@ impl AmdimEncoder {
             rkhs_block_5: RkhsHead::new(&(path / "rkhs_block_5"), widest, n_rkhs, use_bn),
             rkhs_block_7: RkhsHead::new(&(path / "rkhs_block_7"), widest, n_rkhs, use_bn),
             n_rkhs,
+            side: side.into(),
         }
+    }
+
+    /// Multiply-accumulates of the convolutions for the embeddings of one image.
+    pub fn macs(&self) -> u64 {
+        let along = |(side, macs), layer: &Layer| {
+            let (side, more) = layer.macs(side);
+            (side, macs + more)
+        };
+        let (_, trunk) = self.layers.iter().fold((self.side, 0), along);
+        trunk + self.rkhs_block_5.macs(5) + self.rkhs_block_7.macs(7)
     }
 
     /// Embeddings of normalized images (n, 3, side, side).

@@ -42,6 +42,13 @@ impl Conv3x3 {
         };
         padded.conv2d(&self.weight, Some(&self.bias), [stride; 2], [0; 2], [1; 2], 1).relu()
     }
+
+    /// As of [`Layer::macs`].
+    fn macs(&self, side: i64) -> (i64, u64) {
+        let StemGeometry { kernel, stride, reflect } = self.geometry;
+        let side = (side + 2 * reflect - kernel) / stride + 1;
+        (side, pixel_macs(&self.weight, side))
+    }
 }
 
 /// A batch norm that may be switched off; its state exists either way, as in the reference's checkpoints.
@@ -103,6 +110,12 @@ impl ConvResNxN {
         pixels_to_images(&self.residual(&activated, &rows(&self.skip(x))), &hidden.size())
     }
 
+    /// As of [`Layer::macs`].
+    fn macs(&self, side: i64) -> (i64, u64) {
+        let side = (side - self.shape.width) / self.shape.stride + 1;
+        (side, pixel_macs(&self.conv1, side) + pixel_macs(&self.conv2, side))
+    }
+
     /// The 1×1 convolution of pixels (m, c), on top of `skip`: one matrix product.
     fn residual(&self, hidden: &Tensor, skip: &Tensor) -> Tensor {
         skip.addmm(hidden, &matrix(&self.conv2))
@@ -126,6 +139,11 @@ fn rows(x: &Tensor) -> Tensor {
 /// Images of this size with the channels of pixels (n·h·w, c), channels-last.
 fn pixels_to_images(pixels: &Tensor, size: &[i64]) -> Tensor {
     pixels.view([size[0], size[2], size[3], -1]).permute([0, 3, 1, 2])
+}
+
+/// Multiply-accumulates of a convolution that gives so many pixels a side.
+fn pixel_macs(weight: &Tensor, side: i64) -> u64 {
+    weight.numel() as u64 * (side * side).cast_unsigned()
 }
 
 /// The weight of a 1×1 convolution (out, in, 1, 1) as what pixels (m, in) are multiplied by: (in, out).
@@ -177,6 +195,19 @@ impl Layer {
             Self::Norm(norm) => norm.forward(x, mode),
         }
     }
+
+    /// The side that an image of `side` leaves with, and the multiply-accumulates of convolutions until then.
+    pub(super) fn macs(&self, side: i64) -> (i64, u64) {
+        match self {
+            Self::Stem(stem) => stem.macs(side),
+            Self::Res(res) => res.macs(side),
+            Self::Block(block) => block.iter().fold((side, 0), |(side, macs), res| {
+                let (side, more) = res.macs(side);
+                (side, macs + more)
+            }),
+            Self::Norm(_) => (side, 0),
+        }
+    }
 }
 
 /// Maps one layer's activations to embeddings of `n_rkhs` channels, cell by cell.
@@ -209,6 +240,11 @@ impl RkhsHead {
         let shortcut = self.shortcut_bias.addmm(&pixels, &matrix(&self.shortcut));
         let sum = shortcut.addmm(&hidden, &matrix(&self.conv2));
         pixels_to_images(&self.bn_out.forward(&sum, mode), &x.size())
+    }
+
+    /// Multiply-accumulates for an input of this side.
+    pub(super) fn macs(&self, side: i64) -> u64 {
+        [&self.conv1, &self.conv2, &self.shortcut].map(|weight| pixel_macs(weight, side)).iter().sum()
     }
 }
 

@@ -16,7 +16,7 @@ use super::{
 /// state are f32 always.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Precision {
-    /// bf16 on a GPU that has units for it (compute capability 8.0 or later), else f32.
+    /// bf16 where there are instructions for it (GPUs of compute capability 8.0 or later, CPUs with AVX512-BF16), else f32.
     #[default]
     Auto,
     /// 24 bits of every factor.
@@ -32,7 +32,7 @@ impl Precision {
     #[must_use]
     pub fn on(self, device: Device) -> Self {
         match (self, device) {
-            (Self::Auto, Device::Cuda(_)) if has_bf16(device) => Self::Bf16,
+            (Self::Auto, _) if has_bf16(device) => Self::Bf16,
             (Self::Auto, _) => Self::F32,
             _ => self,
         }
@@ -54,7 +54,7 @@ impl Precision {
     }
 }
 
-/// Whether there are instructions for it. Where nobody tells, it is taken to be so.
+/// Whether there are instructions for it. Of a GPU of which nobody tells, it is taken to be so.
 fn has_bf16(device: Device) -> bool {
     if let Device::Cuda(_) = device {
         return Monitor::of(device).and_then(|monitor| monitor.capability()).is_none_or(|major| major >= 8);
@@ -62,7 +62,7 @@ fn has_bf16(device: Device) -> bool {
     #[cfg(target_arch = "x86_64")]
     return is_x86_feature_detected!("avx512bf16");
     #[cfg(not(target_arch = "x86_64"))]
-    true
+    false
 }
 
 fn set_flags(tf32: bool) -> Result<(), Failure> {

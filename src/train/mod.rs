@@ -8,6 +8,7 @@ mod records;
 mod run_folder;
 mod step;
 mod stop;
+mod threads;
 mod trainer;
 
 use std::time::Instant;
@@ -23,6 +24,7 @@ use self::{
     records::BadSamples,
     run_folder::{DIVERGED, RunFolder},
     stop::Stop,
+    threads::Cost,
 };
 pub use self::{
     stop::INTERRUPTED,
@@ -60,6 +62,8 @@ struct Run {
     position: Position,
     steps: u64,
     batch_size: usize,
+    /// Threads of libtorch, where it computes on the CPU.
+    threads: Option<usize>,
     /// The step of the last checkpoint.
     saved: Option<u64>,
 }
@@ -121,8 +125,13 @@ impl Run {
         let queue = || Ok(Stream::new(Accelerator::of(device))?.make_current()?);
         sys::within_memory(device, || "anything at all".to_owned(), Vec::new, queue)?;
         let trainer = Trainer::new(&config, data.classes, device, steps)?;
+        let cost = Cost {
+            bytes: data.train.bytes() as f64 / data.train.len() as f64,
+            macs: trainer.macs(batch_size) / batch_size as f64,
+        };
+        let threads = threads::share(config.run.threads, cost, device);
         let position = Position::default();
-        Ok(Self { config, data, device, trainer, position, steps, batch_size, saved: None })
+        Ok(Self { config, data, device, trainer, position, steps, batch_size, threads, saved: None })
     }
 
     fn announce(&self, folder: &RunFolder) {
@@ -139,13 +148,14 @@ impl Run {
             _ => "resuming",
         };
         tracing::info!(
-            "{samples} samples ({classes}), shards: {}; batches of {} on {} in {}; decoding threads: {}; {standing} `{}`, \
-             step {step} of {}",
+            "{samples} samples ({classes}), shards: {}; batches of {} on {} in {}; threads: {} decode{}; {standing} `{}`, step \
+             {step} of {}",
             self.data.train.shards().len(),
             self.batch_size,
             sys::name(self.device),
             self.config.train.precision,
             workers(&self.config),
+            self.threads.map_or(String::new(), |threads| format!(", {threads} compute")),
             folder.path.display(),
             self.steps
         );

@@ -86,6 +86,11 @@ impl Trainer {
         self.model.adam.updates()
     }
 
+    /// Multiply-accumulates of a step.
+    pub fn macs(&self, batch_size: usize) -> f64 {
+        self.model.method.macs(batch_size as i64)
+    }
+
     /// One update on one batch, queued on the device: nothing is waited for.
     ///
     /// All that is drawn during the step derives from the seed and the step: there is no generator state to save. Where the
