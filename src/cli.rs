@@ -41,6 +41,8 @@ pub enum Command {
     Eval(EvalCommand),
     /// Make shards from an image folder, CIFAR or STL-10 files
     Pack(pack::Args),
+    /// Say what a run with these settings will come to, without making it
+    Plan(Box<PlanArgs>),
     /// Draw an image and the views that training sees of it
     Show(show::Args),
     /// Make a labelled synthetic dataset of JPEGs
@@ -184,6 +186,17 @@ struct RunArgs {
     /// Epochs between validations [default: 1]
     #[arg(long, value_name = "EPOCHS")]
     validate_every: Option<u32>,
+}
+
+/// The settings of a run, and how much of it to try out.
+#[derive(Debug, Args)]
+pub struct PlanArgs {
+    /// Make a few steps on the device, on made-up images, and measure their time and their memory as a function of the batch
+    #[arg(long)]
+    pub gpu: bool,
+    /// The settings of the run.
+    #[command(flatten)]
+    pub train: TrainArgs,
 }
 
 /// Settings of a linear evaluation.

@@ -32,6 +32,7 @@ fn run(cli: Cli) -> Result<Ended> {
         None => return train::run(&cli.train.asked()?),
         Some(Command::Eval(EvalCommand::Linear(args))) => eval::run_linear(&args.options())?,
         Some(Command::Pack(args)) => pack::run(&args)?,
+        Some(Command::Plan(args)) => train::plan::plan(&args.train.asked()?, args.gpu)?,
         Some(Command::Show(args)) => show::run(&args)?,
         Some(Command::Synth(args)) => synth::run(&args)?,
     }

@@ -90,7 +90,9 @@ unsafe extern "C" {
     pub(super) fn amdim_peak_memory(device: RawDevice, out: *mut i64) -> c_int;
     pub(super) fn amdim_reset_peak_memory(device: RawDevice) -> c_int;
     pub(super) fn amdim_watch_host_memory() -> c_int;
-    pub(super) fn amdim_unwatch_host_memory(peak: *mut i64) -> c_int;
+    pub(super) fn amdim_unwatch_host_memory() -> c_int;
+    pub(super) fn amdim_host_memory_peak(out: *mut i64) -> c_int;
+    pub(super) fn amdim_free_memory(device: RawDevice, out: *mut i64) -> c_int;
 
     fn amdim_mm_relu(x: *mut C_tensor, weight: *mut C_tensor, out: *mut *mut C_tensor) -> c_int;
 

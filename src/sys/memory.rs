@@ -2,6 +2,8 @@
 
 #![expect(unsafe_code, reason = "foreign calls, and a tensor's bytes")]
 
+use std::{fs, marker::PhantomData};
+
 use tch::{Kind, Tensor};
 
 use super::{
@@ -101,23 +103,62 @@ pub fn peak_memory(of: Accelerator) -> Result<u64, Failure> {
     Ok(bytes as u64)
 }
 
-/// Does work, and measures the bytes that tensors take at most meanwhile: on an accelerator all that there are, on the CPU
-/// those that this thread makes in the course of it.
-pub fn peak_memory_of<T>(device: Option<Accelerator>, work: impl FnOnce() -> T) -> Result<(T, u64), Failure> {
+/// Bytes of memory that are free: the accelerator's, or the machine's. None where nobody tells.
+pub fn free_memory(of: Option<Accelerator>) -> Option<u64> {
+    let Some(accelerator) = of else { return available_on_host(&fs::read_to_string("/proc/meminfo").ok()?) };
     let mut bytes = 0i64;
-    let Some(accelerator) = device else {
-        // SAFETY: the watch is this thread's own, and ends below, whatever becomes of the work.
-        check(unsafe { ffi::amdim_watch_host_memory() })?;
-        let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));
-        // SAFETY: one number is written.
-        let ended = check(unsafe { ffi::amdim_unwatch_host_memory(&raw mut bytes) });
-        let done = done.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-        return ended.map(|()| (done, bytes as u64));
-    };
-    // SAFETY: sets a number of the device's allocator.
-    check(unsafe { ffi::amdim_reset_peak_memory(accelerator.raw()) })?;
-    let done = work();
-    Ok((done, peak_memory(accelerator)?))
+    // SAFETY: one number is written.
+    check(unsafe { ffi::amdim_free_memory(accelerator.raw(), &raw mut bytes) }).ok()?;
+    Some(bytes as u64)
+}
+
+/// What Linux says it can still give without swapping.
+fn available_on_host(meminfo: &str) -> Option<u64> {
+    let line = meminfo.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    line.trim().strip_suffix(" kB")?.parse::<u64>().ok().map(|kilobytes| kilobytes * 1024)
+}
+
+/// Watches how much memory tensors take: on an accelerator all that there are, on the CPU those that this thread makes while
+/// it watches.
+#[derive(Debug)]
+pub struct MemoryWatch {
+    of: Option<Accelerator>,
+    /// What is watched on the CPU is a thread's own.
+    _here: PhantomData<*const ()>,
+}
+
+impl MemoryWatch {
+    /// Begins to watch. One at a time.
+    pub fn start(of: Option<Accelerator>) -> Result<Self, Failure> {
+        match of {
+            // SAFETY: sets numbers of the device's allocator.
+            Some(accelerator) => check(unsafe { ffi::amdim_reset_peak_memory(accelerator.raw()) })?,
+            // SAFETY: the watch is this thread's own, and ends in `drop`.
+            None => check(unsafe { ffi::amdim_watch_host_memory() })?,
+        }
+        Ok(Self { of, _here: PhantomData })
+    }
+
+    /// The most bytes at a time so far.
+    pub fn peak(&self) -> Result<u64, Failure> {
+        let Some(accelerator) = self.of else {
+            let mut bytes = 0i64;
+            // SAFETY: one number is written, while the watch lasts.
+            check(unsafe { ffi::amdim_host_memory_peak(&raw mut bytes) })?;
+            return Ok(bytes as u64);
+        };
+        peak_memory(accelerator)
+    }
+}
+
+impl Drop for MemoryWatch {
+    fn drop(&mut self) {
+        if self.of.is_none() {
+            // SAFETY: ends what `start` began on this thread.
+            let ended = check(unsafe { ffi::amdim_unwatch_host_memory() });
+            debug_assert!(ended.is_ok(), "a watch that was begun can be ended");
+        }
+    }
 }
 
 #[cfg(test)]
@@ -130,16 +171,21 @@ mod tests {
     fn the_most_that_is_taken_at_a_time_is_measured() {
         let floats = |count: i64| Tensor::zeros([count], (Kind::Float, Device::Cpu));
         let before = floats(1 << 20);
-        let (kept, peak) = peak_memory_of(None, || {
-            drop(floats(3000));
-            let kept = floats(1000);
-            drop(before);
-            (floats(1000) + &kept, kept)
-        })
-        .unwrap();
-        drop(kept);
-        assert!((12_000..13_000).contains(&peak), "{peak}");
-        let ((), none) = peak_memory_of(None, || ()).unwrap();
-        assert_eq!(none, 0, "one watch does not see what another one saw");
+        let watch = MemoryWatch::start(None).unwrap();
+        drop(floats(3000));
+        let kept = floats(1000);
+        drop(before);
+        let sum = floats(1000) + &kept;
+        assert!((12_000..13_000).contains(&watch.peak().unwrap()), "{watch:?}");
+        drop(watch);
+        let watch = MemoryWatch::start(None).unwrap();
+        drop((kept, sum));
+        assert_eq!(watch.peak().unwrap(), 0, "one watch does not see what another one saw");
+    }
+
+    #[test]
+    fn the_host_says_what_is_free() {
+        assert_eq!(available_on_host("MemTotal: 9 kB\nMemAvailable:    20 kB\n"), Some(20_480));
+        assert!(free_memory(None).is_some_and(|bytes| bytes > 1 << 20));
     }
 }

@@ -17,7 +17,7 @@ pub use caught::{caught, within_memory};
 pub use device::{DeviceChoice, device, name};
 pub use ffi::Failure;
 pub use graph::{Graph, GraphChoice};
-pub use memory::{Pinned, copy, empty, keep_host_memory, peak_memory, peak_memory_of};
+pub use memory::{MemoryWatch, Pinned, copy, empty, free_memory, keep_host_memory, peak_memory};
 pub use monitor::Monitor;
 pub use precision::{Autocast, Precision};
 pub use profile::{Kernel, profile};

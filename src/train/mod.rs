@@ -1,6 +1,7 @@
 //! The training loop.
 
 pub mod optim;
+pub mod plan;
 pub mod schedule;
 
 mod log;
@@ -148,17 +149,24 @@ impl Run {
             _ => "resuming",
         };
         tracing::info!(
-            "{samples} samples ({classes}), shards: {}; batches of {} on {} in {}; threads: {} decode{}; {standing} `{}`, step \
-             {step} of {}",
+            "{samples} samples ({classes}), shards: {}; {}; {standing} `{}`, step {step} of {}",
             self.data.train.shards().len(),
+            self.means(),
+            folder.path.display(),
+            self.steps
+        );
+    }
+
+    /// What is trained with, in words.
+    fn means(&self) -> String {
+        format!(
+            "batches of {} on {} in {}; threads: {} decode{}",
             self.batch_size,
             sys::name(self.device),
             self.config.train.precision,
             workers(&self.config),
             self.threads.map_or(String::new(), |threads| format!(", {threads} compute")),
-            folder.path.display(),
-            self.steps
-        );
+        )
     }
 
     fn feed(&self) -> Result<Feed> {

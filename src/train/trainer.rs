@@ -86,6 +86,11 @@ impl Trainer {
         self.model.adam.updates()
     }
 
+    /// Numbers that are trained, those of the probe included.
+    pub fn parameters(&self) -> usize {
+        self.model.vars.trainable_variables().iter().map(Tensor::numel).sum()
+    }
+
     /// Multiply-accumulates of a step.
     pub fn macs(&self, batch_size: usize) -> f64 {
         self.model.method.macs(batch_size as i64)

@@ -177,12 +177,22 @@ int amdim_watch_host_memory() {
   });
 }
 
-// Ends it: the most bytes at a time.
-int amdim_unwatch_host_memory(int64_t* peak) {
+// The most bytes at a time since then.
+int amdim_host_memory_peak(int64_t* out) {
+  return amdim_guarded([&] { *out = host_memory->peak; });
+}
+
+int amdim_unwatch_host_memory() {
   return amdim_guarded([&] {
     c10::ThreadLocalDebugInfo::_pop(c10::DebugInfoKind::PROFILER_STATE);
-    *peak = host_memory->peak;
     host_memory.reset();
+  });
+}
+
+int amdim_free_memory(amdim_device device, int64_t* out) {
+  return amdim_guarded([&] {
+    auto* allocator = at::getDeviceAllocator(unpacked(device).type());
+    *out = static_cast<int64_t>(allocator->getMemoryInfo(unpacked(device).index()).first);
   });
 }
 
