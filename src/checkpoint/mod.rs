@@ -65,7 +65,7 @@ struct Content {
 }
 
 /// Changes whenever the state does, the configuration included.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 const MODEL: &str = "model.safetensors";
 const OPTIMIZER: &str = "optimizer.safetensors";
 const STATE: &str = "state.json";

@@ -28,6 +28,7 @@ use self::{
     threads::Cost,
 };
 pub use self::{
+    step::Found,
     stop::INTERRUPTED,
     trainer::{Broken, Outcome, Trainer},
 };

@@ -40,6 +40,11 @@ impl Found {
         self.values.get(place.expect("every step says it") as i64)
     }
 
+    /// The method's loss, waited for.
+    pub fn loss(&self) -> f64 {
+        self.values.double_value(&[0]) // the first of them
+    }
+
     /// Adds those of another step.
     pub(super) fn add(&mut self, other: &Self) {
         self.values = &self.values + &other.values;
@@ -141,6 +146,10 @@ impl StepGraph {
             Some(recorded) => recorded.update(model, views),
             None => model.update(views),
         }
+    }
+
+    pub(super) fn is_recorded(&self) -> bool {
+        self.recorded.is_some()
     }
 
     /// Whether the next update is to be recorded: none is twice.
@@ -266,7 +275,7 @@ mod tests {
             plain.step(&batch(number)).unwrap();
             asked.step(&batch(number)).unwrap();
         }
-        assert!(asked.graph.recorded.is_none() && asked.step_count() == 5);
+        assert!(!asked.is_recorded() && asked.step_count() == 5);
         assert!(bits(&plain).iter().zip(bits(&asked)).all(|(a, b)| a.equal(&b)));
     }
 }

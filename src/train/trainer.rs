@@ -91,6 +91,11 @@ impl Trainer {
         self.model.vars.trainable_variables().iter().map(Tensor::numel).sum()
     }
 
+    /// Whether steps are queued as one recorded graph by now.
+    pub fn is_recorded(&self) -> bool {
+        self.graph.is_recorded()
+    }
+
     /// Multiply-accumulates of a step.
     pub fn macs(&self, batch_size: usize) -> f64 {
         self.model.method.macs(batch_size as i64)

@@ -3,6 +3,8 @@
 
 mod cli;
 mod fixtures;
+#[path = "../golden/mod.rs"]
+mod golden;
 mod pack;
 mod resume;
 mod support;

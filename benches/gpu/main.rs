@@ -1,0 +1,87 @@
+//! What a device has to show: that it computes what the CPU does, that copies hide behind training, and how fast a step is.
+//!
+//! `run.py` calls this program and PyTorch in turn, and writes the tables. Results are JSON objects on stdout, one a line.
+#![expect(clippy::print_stdout, reason = "the results go to stdout")]
+
+use amdim_stream::sys::{self, Accelerator, DeviceChoice, Stream};
+use anyhow::{Result, ensure};
+use clap::{Parser, Subcommand};
+use tch::Device;
+
+mod check;
+mod speed;
+
+#[expect(clippy::unwrap_used, reason = "helpers of tests may")]
+#[path = "../../tests/golden/mod.rs"]
+mod golden;
+
+/// Checks and speed of the training stage on one device
+#[derive(Debug, Parser)]
+struct Cli {
+    /// cpu, cuda or cuda:N
+    #[arg(long, global = true, default_value = "cuda")]
+    device: DeviceChoice,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Compare what the device computes with what it must; `AMDIM_FIXTURES` names the folder of golden tensors
+    Check {
+        /// Those whose names contain this
+        #[arg(default_value = "")]
+        names: String,
+    },
+    /// Time steps on one batch that stays on the device
+    Step(speed::StepArgs),
+    /// Time steps fed from shards, in turns with steps on one batch that stays
+    Feed(speed::FeedArgs),
+}
+
+fn main() -> Result<()> {
+    let cli = Cli::parse();
+    tracing_subscriber::fmt().with_writer(std::io::stderr).without_time().with_target(false).init();
+    sys::keep_host_memory();
+    let device = sys::device(cli.device)?;
+    // As training does: steps are recorded on a queue that is not the default one.
+    Stream::new(Accelerator::of(device))?.make_current()?;
+    match cli.command {
+        Command::Check { names } => check_all(device, &names),
+        Command::Step(args) => speed::step(device, &args),
+        Command::Feed(args) => speed::feed(device, &args),
+    }
+}
+
+fn check_all(device: Device, names: &str) -> Result<()> {
+    let mut failed = Vec::new();
+    for check in check::ALL.iter().filter(|check| check.name.contains(names)) {
+        let result = check.run(device);
+        println!("{}", result.line);
+        if !result.passed {
+            failed.push(check.name);
+        }
+    }
+    ensure!(failed.is_empty(), "failed: {}", failed.join(", "));
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// All but the fixtures, which are tests of their own, and resuming, which has more.
+    #[test]
+    fn the_checks_pass_on_the_cpu() {
+        for name in ["bf16", "overlap", "graph", "adam"] {
+            check_all(Device::Cpu, name).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_check_that_fails_says_so() {
+        let check = check::Check { name: "wrong", run: |_| panic!("off by 3") };
+        let result = check.run(Device::Cpu);
+        assert!(!result.passed && result.line.to_string().contains("off by 3"), "{}", result.line);
+    }
+}
