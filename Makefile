@@ -1,12 +1,14 @@
 # The two commands of a fresh machine are `make demo` and `make test`. Each does all set-up that it needs.
 
-.PHONY: help setup demo test bench bench-peers
+.PHONY: help setup demo test bench bench-peers bench-gpu bench-gpu-folder
 
 help:
 	@echo 'make demo         build, make a small dataset, train on it for three minutes, evaluate'
 	@echo 'make test         formatting, lints, every test, documentation'
 	@echo 'make bench        speed of every stage'
 	@echo 'make bench-peers  our loader beside webdataset, torchvision, DALI, FFCV and others (installs them, 2 GB)'
+	@echo 'make bench-gpu    checks and times the training stage on a GPU, beside PyTorch'
+	@echo 'make bench-gpu-folder   fills target/gpu-bench, to be carried to a machine with a GPU and run there: python3 run.py'
 	@echo 'make setup        what the others do first: toolchain, system packages, libtorch'
 
 setup:
@@ -30,3 +32,11 @@ bench-peers: setup
 	cargo build --release --locked
 	cargo build --release --locked -p pipeline --example peers-ours
 	@python3 -B benches/peers/run.py $(PEERS)
+
+bench-gpu-folder: setup
+	cargo build --release --locked --bin amdim-stream --example gpu-bench
+	@benches/gpu/folder.sh
+
+# Options of the driver: make bench-gpu GPU='--device cpu --quick'
+bench-gpu: bench-gpu-folder
+	@cd target/gpu-bench && python3 -B run.py $(GPU)
