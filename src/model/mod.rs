@@ -25,7 +25,15 @@ pub trait Encoder {
 fn uniform_fan_in(path: &Path, name: &str, shape: &[i64], fan_in: i64) -> Tensor {
     let bound = 1.0 / (fan_in as f64).sqrt();
     let values = Tensor::empty(shape, (Kind::Float, tch::Device::Cpu)).uniform_(-bound, bound);
-    parameter(path, name, &values)
+    parameter(path, name, &channels_last(&values))
+}
+
+/// The same weight of a convolution (out, in, h, w), laid out as its input is: it is used, and its gradient made, without a copy.
+fn channels_last(weight: &Tensor) -> Tensor {
+    match weight.dim() {
+        4 => weight.permute([0, 2, 3, 1]).contiguous().permute([0, 3, 1, 2]),
+        _ => weight.shallow_clone(),
+    }
 }
 
 /// A trained tensor of the given initial value.
