@@ -3,8 +3,8 @@
 use std::{env, io, os::unix::process::CommandExt, process};
 
 use amdim_stream::{
-    cli::{Cli, Command, EvalCommand},
-    eval, pack, show, synth, sys,
+    cli::{Cli, Command},
+    embed, eval, export, import, pack, show, synth, sys,
     train::{self, Ended},
     usage::UsageError,
 };
@@ -30,7 +30,13 @@ fn main() {
 fn run(cli: Cli) -> Result<Ended> {
     match cli.command {
         None => return train::run(&cli.train.asked()?),
-        Some(Command::Eval(EvalCommand::Linear(args))) => eval::run_linear(&args.options())?,
+        Some(Command::Eval(command)) => {
+            let (options, evaluation) = command.parts();
+            eval::run(&options, &evaluation)?;
+        }
+        Some(Command::Embed(args)) => embed::run(&args)?,
+        Some(Command::Export(args)) => export::run(&args)?,
+        Some(Command::Import(args)) => import::run(&args)?,
         Some(Command::Pack(args)) => pack::run(&args)?,
         Some(Command::Plan(args)) => train::plan::plan(&args.train.asked()?, args.gpu)?,
         Some(Command::Show(args)) => show::run(&args)?,

@@ -60,7 +60,7 @@ pub struct ShardSet {
 
 #[derive(Debug)]
 struct Inner {
-    source: Box<dyn Source>,
+    source: Arc<dyn Source>,
     names: Vec<ShardName>,
     stamps: Vec<Stamp>,
     spans: Vec<Box<[Span]>>,
@@ -78,7 +78,7 @@ impl ShardSet {
     /// Shards with trouble of their own become [`faults`](Self::faults). An error is what concerns the set: a shard
     /// that is no tar or cannot be opened, a label out of range, no image in any shard.
     pub fn open(source: impl Source + 'static, config: &IndexConfig) -> Result<Self> {
-        let source: Box<dyn Source> = Box::new(source);
+        let source: Arc<dyn Source> = Arc::new(source);
         let names = source.list()?;
         let indices = read_indices(&*source, &names, config)?;
         let inner = Inner::new(source, names, indices);
@@ -130,6 +130,35 @@ impl ShardSet {
         self.inner.digest
     }
 
+    /// The label of a sample; none where it has none, or there is no such sample.
+    pub fn label(&self, index: u64) -> Option<u32> {
+        self.span(index)?.1.label()
+    }
+
+    /// A set of these samples alone, in their order here; they are numbered anew. Numbers that are no sample's are left out.
+    #[must_use]
+    pub fn subset(&self, mut indices: Vec<u64>) -> Self {
+        indices.sort_unstable();
+        indices.dedup();
+        let Inner { source, names, stamps, faults, digest, .. } = &*self.inner;
+        let mut subset = Xxh3::new();
+        subset.update(&digest.to_le_bytes());
+        let mut spans = vec![Vec::new(); names.len()];
+        for &index in &indices {
+            let Some((shard, span)) = self.span(index) else { continue };
+            spans[shard].push(*span);
+            subset.update(&index.to_le_bytes());
+        }
+        let mut inner = Inner::with_spans(
+            source.clone(),
+            names.clone(),
+            stamps.clone(),
+            spans.into_iter().map(Vec::into_boxed_slice).collect(),
+        );
+        (inner.faults, inner.digest) = (faults.clone(), subset.digest());
+        Self { inner: Arc::new(inner) }
+    }
+
     /// The samples of one rank from a position on, in the order given, read ahead by threads of their own.
     ///
     /// What makes the arguments impossible (more ranks than samples, a position past the end of an epoch) is the
@@ -145,6 +174,21 @@ impl ShardSet {
         let key = opened.and_then(|opened| read::key(&opened, span.head));
         let key = key.map_err(|source| self.sample_error(index, None, source))?;
         Ok(Location { shard: self.inner.names[shard].shared(), offset: span.offset(), key })
+    }
+
+    /// The keys of a shard's samples, in order, each with the sample's number. Headers alone are read.
+    ///
+    /// # Errors
+    /// The shard, or the first of its samples whose header cannot be read.
+    pub fn keys(&self, shard: usize) -> Result<Vec<(u64, String)>> {
+        let first = self.inner.starts[shard];
+        let opened = self.open_shard(shard).map_err(|source| self.sample_error(first, None, source))?;
+        let spans = self.inner.spans[shard].iter();
+        let keyed = (first..).zip(spans).map(|(index, span)| match read::key(&opened, span.head) {
+            Ok(key) => Ok((index, key)),
+            Err(source) => Err(self.sample_error(index, None, source)),
+        });
+        keyed.collect()
     }
 
     /// The number of the first sample with this key; none where there is none. Reads through the shards until it is found.
@@ -210,16 +254,13 @@ fn into_io(error: Error) -> std::io::Error {
 }
 
 impl Inner {
-    fn new(source: Box<dyn Source>, names: Vec<ShardName>, indices: Vec<(Stamp, Index)>) -> Self {
+    fn new(source: Arc<dyn Source>, names: Vec<ShardName>, indices: Vec<(Stamp, Index)>) -> Self {
         let mut digest = Xxh3::new();
-        let (mut starts, mut total) = (vec![0], 0);
         let (mut stamps, mut spans, mut faults) = (Vec::new(), Vec::new(), Vec::new());
         for (name, (stamp, index)) in names.iter().zip(indices) {
             digest.update(name.base().as_bytes());
             digest.update(&stamp.size.to_le_bytes());
             digest.update(&index.digest.to_le_bytes());
-            total += index.spans.len() as u64;
-            starts.push(total);
             let fault = |fault: index::Fault| ShardFault {
                 shard: name.shared(),
                 offset: fault.offset,
@@ -229,9 +270,25 @@ impl Inner {
             stamps.push(stamp);
             spans.push(index.spans);
         }
+        let mut inner = Self::with_spans(source, names, stamps, spans);
+        (inner.faults, inner.digest) = (faults, digest.digest());
+        inner
+    }
+
+    /// What follows from the spans; faults and digest are the caller's to fill in.
+    fn with_spans(
+        source: Arc<dyn Source>,
+        names: Vec<ShardName>,
+        stamps: Vec<Stamp>,
+        spans: Vec<Box<[Span]>>,
+    ) -> Self {
+        let mut starts = vec![0];
+        for spans in &spans {
+            starts.push(starts[starts.len() - 1] + spans.len() as u64);
+        }
         let labels = || spans.iter().flatten().filter_map(Span::label);
         let (labelled, classes) = (labels().count() as u64, labels().max().map(|label| label + 1));
-        Self { source, names, stamps, starts, faults, labelled, classes, digest: digest.digest(), spans }
+        Self { source, names, stamps, starts, faults: Vec::new(), labelled, classes, digest: 0, spans }
     }
 }
 

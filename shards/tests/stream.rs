@@ -128,6 +128,25 @@ fn a_stream_can_be_dropped_at_any_time() {
 }
 
 #[test]
+fn a_subset_is_a_set_of_its_own() {
+    let (_folder, set) = written(&[3, 1, 4]);
+    let subset = set.subset(vec![7, 1, 3, 1, 99]);
+    let samples = all(&subset, epochs(1), Share::default(), Position::default());
+    let mut keys: Vec<_> = samples.iter().map(|sample| (sample.index, sample.key.clone())).collect();
+    keys.sort();
+    let expected = [(0, "1"), (1, "3"), (2, "7")].map(|(index, key)| (index, key.to_owned()));
+    assert_eq!(keys, expected);
+    assert_eq!(subset.locate(2).unwrap().key, "7");
+    assert_eq!(
+        (0..3).map(|index| subset.label(index)).collect::<Vec<_>>(),
+        [1, 3, 7].map(|index| set.label(index))
+    );
+    assert_ne!(subset.digest(), set.digest());
+    assert_ne!(subset.digest(), set.subset(vec![7, 1, 2]).digest());
+    assert!(set.subset(Vec::new()).is_empty() && set.label(99).is_none());
+}
+
+#[test]
 fn the_digest_is_of_the_data_and_not_of_the_place() {
     let (folder, set) = written(&[3, 2]);
     let (_elsewhere, same) = written(&[3, 2]);

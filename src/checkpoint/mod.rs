@@ -6,6 +6,8 @@
 
 mod tensors;
 
+pub(crate) use tensors::kind_of;
+
 use std::{
     collections::BTreeMap,
     fs::{self, File},
@@ -217,6 +219,8 @@ pub struct Loaded {
     pub path: PathBuf,
     /// What it says.
     pub state: State,
+    /// The checksum of its model.
+    pub checksum: String,
     model: Vec<u8>,
     optimizer: Vec<u8>,
 }
@@ -238,7 +242,13 @@ impl Loaded {
             Ok(bytes)
         };
         let (model, optimizer) = (checked(MODEL)?, checked(OPTIMIZER)?);
-        Ok(Self { path: path.to_owned(), state: content.state, model, optimizer })
+        let checksum = hash(&model);
+        Ok(Self { path: path.to_owned(), state: content.state, checksum, model, optimizer })
+    }
+
+    /// Its model's tensors as they are stored.
+    pub fn model(&self) -> Result<safetensors::SafeTensors<'_>> {
+        Ok(safetensors::SafeTensors::deserialize(&self.model)?)
     }
 
     /// Copies the parameters and statistics into the model's tensors of the same names and shapes.

@@ -70,6 +70,11 @@ fn dtypes() -> impl Iterator<Item = (Dtype, Kind)> {
     .into_iter()
 }
 
+/// What a stored kind is called here; none for those that models do not have.
+pub(crate) fn kind_of(dtype: Dtype) -> Option<Kind> {
+    dtypes().find(|(stored, _)| *stored == dtype).map(|(_, kind)| kind)
+}
+
 /// Copies a file's tensors into `named`: the names have to be the same, and each one's shape and kind.
 pub(super) fn restore(bytes: &[u8], named: &Named) -> Result<()> {
     let file = SafeTensors::deserialize(bytes)?;
@@ -82,7 +87,7 @@ pub(super) fn restore(bytes: &[u8], named: &Named) -> Result<()> {
         let mut target = named[*name].shallow_clone();
         let shape: Vec<i64> = view.shape().iter().map(|&size| size as i64).collect();
         ensure!(shape == target.size(), "`{name}` has shape {shape:?} instead of {:?}", target.size());
-        let kind = dtypes().find(|(dtype, _)| *dtype == view.dtype()).map(|(_, kind)| kind);
+        let kind = kind_of(view.dtype());
         ensure!(kind == Some(target.kind()), "`{name}` is {:?} instead of {:?}", view.dtype(), target.kind());
         let source = Tensor::from_data_size(view.data(), &shape, target.kind());
         tch::no_grad(|| target.copy_(&source));

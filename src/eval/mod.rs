@@ -1,19 +1,34 @@
-//! What an encoder is worth: probes on its features.
+//! What an encoder is worth: classifiers on its frozen features, nearest neighbours, fine-tuning.
 
-pub mod linear;
+pub mod classifier;
+pub mod features;
+pub mod finetune;
+pub mod health;
+pub mod knn;
 pub mod probe;
+pub mod tally;
 
-use std::path::PathBuf;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context, Result};
 use pipeline::LoaderConfig;
-use serde_json::json;
+use serde_json::{Value, json};
 use shards::{Order, Position, ShardSet, Share, Shuffle};
 use tch::Device;
 
-use self::linear::{features, fit};
+use self::{
+    classifier::{Classifier, Fit, HeadKind, Training},
+    features::Features,
+    finetune::{Finetune, Tuning},
+    health::Health,
+    knn::Vote,
+    tally::{Report, Tally},
+};
 use crate::{
-    checkpoint,
+    checkpoint::{self, Loaded},
     config::Config,
     data::Data,
     feed::Feed,
@@ -23,7 +38,7 @@ use crate::{
 };
 
 /// Every sample of a set once, in order, by the evaluation recipe of the configuration's preset.
-pub fn images(set: &ShardSet, config: &Config, device: Device) -> Result<Feed> {
+pub(crate) fn images(set: &ShardSet, config: &Config, device: Device) -> Result<Feed> {
     const BATCH: usize = 100;
     let order = Order { shuffle: Shuffle::None, epochs: Some(1), ..Order::default() };
     let samples = set.samples(order, Share::default(), Position::default());
@@ -38,9 +53,9 @@ pub fn images(set: &ShardSet, config: &Config, device: Device) -> Result<Feed> {
     Feed::spawn(samples, config.preset.evaluation(), config.preset.normalization(), &loader, device)
 }
 
-/// What a linear evaluation needs to know.
-#[derive(Debug)]
-pub struct LinearOptions {
+/// What every evaluation needs to know.
+#[derive(Debug, Clone)]
+pub struct Options {
     /// A run folder or one of its checkpoints.
     pub checkpoint: PathBuf,
     /// Shards to fit on; none: those of the run.
@@ -53,45 +68,271 @@ pub struct LinearOptions {
     pub device: DeviceChoice,
     /// Decoding threads; none: one a core.
     pub workers: Option<usize>,
+    /// What all that is drawn derives from.
+    pub seed: u64,
 }
 
-/// Fits a linear probe on a checkpoint's frozen features and prints one JSON object for each encoder evaluated.
-pub fn run_linear(options: &LinearOptions) -> Result<()> {
-    let loaded = checkpoint::find(&options.checkpoint)?;
-    let mut config = loaded.state.config.clone();
-    override_if_given(&mut config.data.shards, &options.shards);
-    override_if_given(&mut config.data.val_shards, &options.val_shards);
-    config.run.workers = options.workers;
-    let device = sys::device(options.device)?;
-    let data = Data::open(&config.data).with_context(|| match options.shards.as_slice() {
-        [] => "the shards that the run was trained on\n  hint: --shards and --val-shards name others",
-        _ => "the shards to evaluate with",
-    })?;
-    let validation =
-        data.validation.as_ref().context("no validation shards\n  hint: name them with --val-shards")?;
-    let classes =
-        data.classes.context("no training sample is labelled\n  hint: a linear probe needs `cls` members")?;
-    Precision::F32.apply()?;
-    let trainer = Trainer::new(&config, loaded.state.classes, device, 1)?;
-    let evaluate = |encoder: &str, step: u64, trainer: &Trainer| -> Result<()> {
-        let cures = || if device.is_cuda() { vec!["--device cpu".to_owned()] } else { Vec::new() };
-        let of = |set| {
-            let compute = || features(trainer.encoder(), set, &config, device);
-            sys::within_memory(device, || "the encoder's features".to_owned(), cures, compute)
-        };
-        let report = fit(&of(&data.train)?, &of(validation)?, classes, config.seed)?;
-        tracing::info!(
-            "linear probe, {encoder} encoder (step {step}): {:.1} % of {} validation samples",
-            100.0 * report.top1,
-            report.samples
-        );
-        stdout::print(&json!({"probe": "linear", "encoder": encoder, "step": step, "report": report}))
-    };
-    if options.baseline {
-        evaluate("initial", 0, &trainer)?;
+/// How an encoder is judged.
+#[derive(Debug, Clone)]
+pub enum Evaluation {
+    /// A classifier on frozen features.
+    Classifier {
+        /// Which one.
+        head: HeadKind,
+        /// Passes over the samples; none: the published number.
+        epochs: Option<f64>,
+        /// Learning rate.
+        lr: f64,
+        /// Samples in a step.
+        batch_size: usize,
+        /// Where un-augmented features are kept; none: a new augmented view of each sample in every epoch.
+        cache: Option<PathBuf>,
+    },
+    /// Weighted nearest neighbours.
+    Knn {
+        /// How they vote.
+        vote: Vote,
+        /// Where features are kept; none: in temporary files.
+        cache: Option<PathBuf>,
+    },
+    /// Encoder and classifier from few labels.
+    Finetune(Finetune),
+}
+
+impl Evaluation {
+    /// As it is called on the command line.
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Classifier { head: HeadKind::Linear, .. } => "linear",
+            Self::Classifier { head: HeadKind::Mlp, .. } => "mlp",
+            Self::Knn { .. } => "knn",
+            Self::Finetune(_) => "finetune",
+        }
     }
-    trainer.restore_model(&loaded)?;
-    evaluate("trained", loaded.state.step, &trainer)
+
+    fn settings(&self, preset: pipeline::Preset, seed: u64) -> Value {
+        match self {
+            Self::Classifier { cache, .. } => {
+                json!({"fit": self.fit(preset, seed), "augmented": cache.is_none()})
+            }
+            Self::Knn { vote, .. } => json!({"k": vote.k, "temperature": vote.temperature}),
+            Self::Finetune(settings) => json!(settings),
+        }
+    }
+
+    fn fit(&self, preset: pipeline::Preset, seed: u64) -> Option<Fit> {
+        let Self::Classifier { epochs, lr, batch_size, .. } = self else { return None };
+        let epochs = epochs.unwrap_or_else(|| Fit::epochs(preset));
+        Some(Fit { epochs, lr: *lr, batch_size: *batch_size, seed })
+    }
+}
+
+/// An encoder to be judged, with the samples to do it by.
+struct Subject<'a> {
+    loaded: &'a Loaded,
+    config: Config,
+    data: Data,
+    /// The labelled training samples.
+    labelled: ShardSet,
+    validation: ShardSet,
+    classes: u32,
+    device: Device,
+    seed: u64,
+}
+
+/// One line of an evaluation's results.
+struct Line {
+    /// Which variant of the evaluation, where it has several.
+    variant: Option<String>,
+    report: Report,
+    /// Of the training samples, where there was something to fit.
+    train_top1: Option<f64>,
+}
+
+/// Judges a checkpoint's encoder: one JSON object for each result on stdout, in words on stderr, and all of it in
+/// `eval-NAME.json` in the checkpoint's folder.
+pub fn run(options: &Options, evaluation: &Evaluation) -> Result<()> {
+    let loaded = checkpoint::find(&options.checkpoint)?;
+    let subject = Subject::open(&loaded, options)?;
+    let encoders: &[&str] = if options.baseline { &["initial", "trained"] } else { &["trained"] };
+    let mut results = Vec::new();
+    for &encoder in encoders {
+        results.extend(subject.judge(encoder, evaluation)?);
+    }
+    let path = loaded.path.join(format!("eval-{}.json", evaluation.name()));
+    subject.write(&path, evaluation, &results)
+}
+
+impl<'a> Subject<'a> {
+    fn open(loaded: &'a Loaded, options: &Options) -> Result<Self> {
+        let mut config = loaded.state.config.clone();
+        override_if_given(&mut config.data.shards, &options.shards);
+        override_if_given(&mut config.data.val_shards, &options.val_shards);
+        config.run.workers = options.workers;
+        let device = sys::device(options.device)?;
+        let data = Data::open(&config.data).with_context(|| match options.shards.as_slice() {
+            [] => "the shards that the run was trained on\n  hint: --shards and --val-shards name others",
+            _ => "the shards to evaluate with",
+        })?;
+        let validation =
+            data.validation.clone().context("no validation shards\n  hint: name them with --val-shards")?;
+        let classes = data
+            .classes
+            .context("no training sample is labelled\n  hint: an evaluation needs `cls` members")?;
+        let labelled = labelled(&data.train);
+        Precision::F32.apply()?;
+        Ok(Self { loaded, config, data, labelled, validation, classes, device, seed: options.seed })
+    }
+
+    /// The encoder as it is in the checkpoint, or as it was before training.
+    fn trainer(&self, encoder: &str) -> Result<Trainer> {
+        let trainer = Trainer::new(&self.config, self.loaded.state.classes, self.device, 1)?;
+        if encoder == "trained" {
+            trainer.restore_model(self.loaded)?;
+        }
+        Ok(trainer)
+    }
+
+    /// What tells this encoder from others.
+    fn identity(&self, encoder: &str) -> String {
+        match encoder {
+            "trained" => self.loaded.checksum.clone(),
+            other => format!("{other} {} {:?}", self.config.seed, self.config.encoder),
+        }
+    }
+
+    fn step(&self, encoder: &str) -> u64 {
+        if encoder == "trained" { self.loaded.state.step } else { 0 }
+    }
+
+    fn judge(&self, encoder: &str, evaluation: &Evaluation) -> Result<Vec<Value>> {
+        let cures = || if self.device.is_cuda() { vec!["--device cpu".to_owned()] } else { Vec::new() };
+        let what = || "this evaluation".to_owned();
+        let (lines, health) =
+            sys::within_memory(self.device, what, cures, || self.lines(encoder, evaluation))?;
+        let name = evaluation.name();
+        let mut results = Vec::new();
+        for Line { variant, report, train_top1 } in lines {
+            tracing::info!(
+                "{name}{}, {encoder} encoder (step {}): top-1 {:.1} %, top-5 {:.1} % of {} validation samples",
+                variant.as_ref().map_or(String::new(), |variant| format!(", {variant}")),
+                self.step(encoder),
+                100.0 * report.top1,
+                100.0 * report.top5,
+                report.samples
+            );
+            let mut result = json!({
+                "probe": name, "variant": variant, "encoder": encoder, "step": self.step(encoder),
+                "report": {"top1": report.top1, "top5": report.top5, "samples": report.samples, "classes": report.classes,
+                    "train_top1": train_top1},
+                "health": health,
+            });
+            stdout::print(&result)?;
+            result["report"]["per_class"] = json!(report.per_class);
+            result["report"]["confusion"] = json!(report.confusion);
+            results.push(result);
+        }
+        if let Some(complaint) = health.and_then(|health| health.complaint()) {
+            tracing::warn!("{encoder} encoder: {complaint}");
+        }
+        Ok(results)
+    }
+
+    fn lines(&self, encoder: &str, evaluation: &Evaluation) -> Result<(Vec<Line>, Option<Health>)> {
+        let trainer = self.trainer(encoder)?;
+        let features = |set: &ShardSet, cache: Option<&Path>| {
+            let identity = self.identity(encoder);
+            Features::compute(trainer.encoder(), &identity, set, &self.config, self.device, cache)
+        };
+        match evaluation {
+            Evaluation::Classifier { head, cache, .. } => {
+                let fit = evaluation.fit(self.config.preset, self.seed).expect("it is a classifier");
+                let kept = cache.as_deref().map(|cache| features(&self.labelled, Some(cache))).transpose()?;
+                let training = kept
+                    .as_ref()
+                    .map_or(Training::Views(trainer.encoder(), &self.labelled), Training::Features);
+                let classifier =
+                    Classifier::fit(*head, &training, self.classes, &fit, &self.config, self.device)?;
+                let validation = features(&self.validation, cache.as_deref())?;
+                let (report, train_top1) = (classifier.judge(&validation)?, Some(classifier.train_top1));
+                Ok((vec![Line { variant: None, report, train_top1 }], health_of(&validation)?))
+            }
+            Evaluation::Knn { vote, cache } => {
+                let gallery = features(&self.labelled, cache.as_deref())?;
+                let queries = features(&self.validation, cache.as_deref())?;
+                let reports = neighbours(vote, &gallery, &queries, self.classes, self.device)?;
+                let line = |(k, report)| Line { variant: Some(format!("k = {k}")), report, train_top1: None };
+                Ok((vote.k.iter().zip(reports).map(line).collect(), health_of(&queries)?))
+            }
+            Evaluation::Finetune(settings) => {
+                let tuning = Tuning::new(&trainer, self.classes, &self.config, self.device, self.seed);
+                let finetune::Outcome { report, held_out_top1, step, samples } =
+                    tuning.run(settings, &self.labelled, &self.validation)?;
+                let [fitted, held_out] = samples;
+                tracing::info!(
+                    "{encoder} encoder: {fitted} samples fitted, {held_out} held out; best at step {step}: {:.1} % of the held-out",
+                    100.0 * held_out_top1
+                );
+                let variant = Some(format!("{} % of the labels", 100.0 * settings.label_fraction));
+                Ok((vec![Line { variant, report, train_top1: None }], None))
+            }
+        }
+    }
+
+    /// Everything that is needed to repeat the evaluation, and what it gave.
+    fn write(&self, path: &Path, evaluation: &Evaluation, results: &[Value]) -> Result<()> {
+        let content = json!({
+            "evaluation": evaluation.name(),
+            "settings": evaluation.settings(self.config.preset, self.seed),
+            "program": env!("CARGO_PKG_VERSION"),
+            "device": sys::name(self.device),
+            "model": self.loaded.checksum,
+            "shards": self.config.data.shards,
+            "val_shards": self.config.data.val_shards,
+            "digests": {"train": format!("{:016x}", self.data.train.digest()),
+                "validation": format!("{:016x}", self.validation.digest())},
+            "labelled": self.labelled.len(),
+            "config": self.config,
+            "results": results,
+        });
+        let partial = path.with_extension("json.partial");
+        let written = fs::write(&partial, serde_json::to_string_pretty(&content)?)
+            .and_then(|()| fs::rename(&partial, path));
+        written.with_context(|| format!("cannot write `{}`", path.display()))?;
+        tracing::info!("written: `{}`", path.display());
+        Ok(())
+    }
+}
+
+/// What neighbours make of the queries, for each k.
+pub fn neighbours(
+    vote: &Vote,
+    gallery: &Features,
+    queries: &Features,
+    classes: u32,
+    device: Device,
+) -> Result<Vec<Report>> {
+    let mut tallies = vec![Tally::default(); vote.k.len()];
+    vote.votes(gallery, queries, classes, device, |votes, labels| {
+        for (k, tally) in (0..).zip(&mut tallies) {
+            tally.add(&votes.get(k), labels);
+        }
+    })?;
+    Ok(tallies.iter().map(|tally| tally.report(classes)).collect())
+}
+
+/// Of the first features; of one alone there is nothing to say.
+fn health_of(features: &Features) -> Result<Option<Health>> {
+    let count = features.len().min(Health::SAMPLES);
+    Ok(if count < 2 { None } else { Some(Health::of(&features.rows(0, count)?)) })
+}
+
+/// The samples that have a label.
+fn labelled(set: &ShardSet) -> ShardSet {
+    if set.labelled() == set.len() {
+        return set.clone();
+    }
+    set.subset((0..set.len()).filter(|&index| set.label(index).is_some()).collect())
 }
 
 fn override_if_given(setting: &mut Vec<String>, given: &[String]) {

@@ -206,6 +206,19 @@ impl Encoder for AmdimEncoder {
     fn width(&self) -> i64 {
         self.n_rkhs
     }
+
+    fn pooled(&self, images: &Tensor, layer: &str) -> Tensor {
+        if layer == "r1" {
+            return self.features(images, false);
+        }
+        let Embeddings { r5, r7, .. } = self.embed(images, false);
+        let locations = if layer == "r5" { r5 } else { r7 };
+        locations.mean_dim([2i64, 3].as_slice(), false, None::<Kind>)
+    }
+
+    fn layers(&self) -> &'static [&'static str] {
+        &["r1", "r5", "r7"]
+    }
 }
 
 /// The layer list under construction; a layer's number is its name.

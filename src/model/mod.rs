@@ -18,6 +18,13 @@ pub trait Encoder {
 
     /// Channels of the features.
     fn width(&self) -> i64;
+
+    /// The representation (n, channels) under one of its [`layers`](Self::layers)' names, in evaluation mode, the mean over its
+    /// locations.
+    fn pooled(&self, images: &Tensor, layer: &str) -> Tensor;
+
+    /// Names of its representations, that of the features first.
+    fn layers(&self) -> &'static [&'static str];
 }
 
 /// PyTorch's default for convolutions and linear layers: uniform within ±1/√fan-in, fan-in being all but the first

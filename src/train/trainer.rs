@@ -1,7 +1,7 @@
 //! A model with everything that a step changes.
 
 use anyhow::Result;
-use tch::{Device, Kind, Tensor};
+use tch::{Device, Kind, Tensor, nn::VarStore};
 
 use super::{
     schedule::Schedule,
@@ -163,6 +163,11 @@ impl Trainer {
     /// What is trained.
     pub fn encoder(&self) -> &dyn Encoder {
         self.model.method.encoder()
+    }
+
+    /// Where all of the model's tensors are.
+    pub fn vars(&self) -> &VarStore {
+        &self.model.vars
     }
 
     /// Parameters and statistics by name, sharing the model's memory.

@@ -1,0 +1,72 @@
+//! `NumPy`'s format, version 1.0 (`numpy.lib.format`), with keys and labels as a text beside it.
+
+use std::{
+    fs::{self, File},
+    io::{BufWriter, Write},
+    os::unix::fs::FileExt,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result};
+
+use super::{Rows, Sink, partial};
+
+/// Bytes before the numbers.
+const HEADER: usize = 128;
+
+/// Rows of one shard: `NAME.npy`, and `NAME.tsv` with a line of key and label for each.
+pub(super) struct Writer {
+    path: PathBuf,
+    numbers: BufWriter<File>,
+    keys: BufWriter<File>,
+    rows: usize,
+    width: usize,
+}
+
+impl Writer {
+    pub(super) fn create(path: &Path) -> Result<Self> {
+        let create = |path: &Path| {
+            File::create(partial(path)).with_context(|| format!("cannot write `{}`", path.display()))
+        };
+        let mut numbers = BufWriter::new(create(path)?);
+        numbers.write_all(&[b' '; HEADER])?; // how many rows there will be is known at the end
+        let keys = BufWriter::new(create(&path.with_extension("tsv"))?);
+        Ok(Self { path: path.to_owned(), numbers, keys, rows: 0, width: 0 })
+    }
+}
+
+impl Sink for Writer {
+    fn write(&mut self, rows: Rows) -> Result<()> {
+        for value in &rows.values {
+            self.numbers.write_all(&value.to_le_bytes())?;
+        }
+        for (key, label) in rows.keys.iter().zip(&rows.labels) {
+            match label {
+                0.. => writeln!(self.keys, "{key}\t{label}")?,
+                _ => writeln!(self.keys, "{key}\t")?,
+            }
+        }
+        self.rows += rows.keys.len();
+        self.width = rows.width;
+        Ok(())
+    }
+
+    fn finish(mut self: Box<Self>) -> Result<()> {
+        self.keys.flush()?;
+        self.numbers.flush()?;
+        self.numbers.get_ref().write_all_at(&header(self.rows, self.width), 0)?;
+        let keys = self.path.with_extension("tsv");
+        fs::rename(partial(&keys), &keys)?;
+        fs::rename(partial(&self.path), &self.path)?;
+        Ok(())
+    }
+}
+
+fn header(rows: usize, width: usize) -> [u8; HEADER] {
+    let text = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({rows}, {width}), }}");
+    let mut header = [b' '; HEADER];
+    header[..10].copy_from_slice(b"\x93NUMPY\x01\x00\x76\x00"); // 118 bytes follow
+    header[10..10 + text.len()].copy_from_slice(text.as_bytes());
+    header[HEADER - 1] = b'\n';
+    header
+}

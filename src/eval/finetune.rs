@@ -1,0 +1,259 @@
+//! Fine-tuning: encoder and classifier from few labels.
+
+use anyhow::{Result, ensure};
+use serde::Serialize;
+use shards::ShardSet;
+use tch::{Device, Tensor, nn::VarStore};
+
+use super::{
+    classifier::augmented,
+    images,
+    tally::{Report, Tally},
+};
+use crate::{
+    config::Config,
+    loss,
+    method::Views,
+    model::heads::LinearHead,
+    train::{
+        Trainer,
+        optim::{self, Adam},
+        schedule::Schedule,
+    },
+};
+
+/// How an encoder is fine-tuned.
+#[derive(Debug, Clone, Serialize)]
+pub struct Finetune {
+    /// Share of the labelled training samples whose labels are used, the same number of each class.
+    pub label_fraction: f64,
+    /// Of those, the share that is held out, to stop by.
+    pub held_out: f64,
+    /// Learning rate of the encoder after the warm-up.
+    pub lr_encoder: f64,
+    /// Learning rate of the classifier after the warm-up.
+    pub lr_head: f64,
+    /// Steps at most; none: thirty epochs, and five hundred at least.
+    pub steps: Option<u64>,
+    /// Looks at the held-out samples without a gain after which it ends.
+    pub patience: u32,
+    /// Samples in a step.
+    pub batch_size: usize,
+    /// What the choice of samples, shuffling, augmentation and initialization derive from.
+    pub seed: u64,
+}
+
+/// What fine-tuning came to.
+#[derive(Debug)]
+pub(super) struct Outcome {
+    pub(super) report: Report,
+    /// On the held-out samples, at the step that was kept.
+    pub(super) held_out_top1: f64,
+    /// That step.
+    pub(super) step: u64,
+    /// Samples that were fitted and held out.
+    pub(super) samples: [u64; 2],
+}
+
+/// An encoder and a classifier on it that are fitted together.
+pub(super) struct Tuning<'a> {
+    trainer: &'a Trainer,
+    head_vars: VarStore,
+    head: LinearHead,
+    classes: u32,
+    config: &'a Config,
+    device: Device,
+}
+
+impl<'a> Tuning<'a> {
+    /// Of the trainer's encoder; the classifier is new.
+    pub(super) fn new(
+        trainer: &'a Trainer,
+        classes: u32,
+        config: &'a Config,
+        device: Device,
+        seed: u64,
+    ) -> Self {
+        tch::manual_seed(seed.cast_signed());
+        let head_vars = VarStore::new(device);
+        let head = LinearHead::new(&head_vars.root(), trainer.encoder().width(), i64::from(classes));
+        Self { trainer, head_vars, head, classes, config, device }
+    }
+
+    /// Fits both, keeps what was best on held-out training samples, and judges that by the validation samples, which have no
+    /// part in the choice.
+    pub(super) fn run(
+        &self,
+        settings: &Finetune,
+        labelled: &ShardSet,
+        validation: &ShardSet,
+    ) -> Result<Outcome> {
+        let [fitted, held_out] = choose(labelled, self.classes, settings);
+        ensure!(
+            fitted.len() >= 2 && !held_out.is_empty(),
+            "{} of {} labelled samples are too few to fit some and hold out others\n  hint: a larger --label-fraction",
+            fitted.len() + held_out.len(),
+            labelled.len()
+        );
+        let batch = settings.batch_size.min(fitted.len() as usize);
+        let epoch = (fitted.len() / batch as u64).max(1);
+        let (steps, every) = (settings.steps.unwrap_or((30 * epoch).max(500)), epoch.max(25));
+        let mut optimizers = self.optimizers(settings, steps);
+        let (mut best, mut best_step, mut kept, mut without_gain) = (-1.0, 0, Vec::new(), 0);
+        let mut feed = augmented(&fitted, settings.seed, batch, self.config, self.device)?;
+        for step in 0..steps {
+            let staged = feed.next().expect("the stream has no end")?;
+            self.step(&staged.views, &mut optimizers, step)?;
+            if (step + 1) % every != 0 && step + 1 != steps {
+                continue;
+            }
+            let top1 = self.judge(&held_out)?.top1;
+            without_gain += 1;
+            if top1 > best {
+                (best, best_step, without_gain) = (top1, step + 1, 0);
+                kept = self.state().map(|tensor| tensor.copy()).collect();
+            }
+            if without_gain >= settings.patience {
+                break;
+            }
+        }
+        tch::no_grad(|| self.state().zip(&kept).for_each(|(mut tensor, kept)| tensor.copy_(kept)));
+        ensure!(
+            self.state().all(|tensor| tensor.isfinite().all().int64_value(&[]) == 1),
+            "its numbers are not finite\n  hint: lower --lr-encoder and --lr-head"
+        );
+        let samples = [fitted.len(), held_out.len()];
+        Ok(Outcome { report: self.judge(validation)?, held_out_top1: best, step: best_step, samples })
+    }
+
+    /// Of the encoder and of the classifier.
+    fn optimizers(&self, settings: &Finetune, steps: u64) -> [(Adam, Schedule); 2] {
+        let both = [(self.trainer.vars(), settings.lr_encoder), (&self.head_vars, settings.lr_head)];
+        both.map(|(vars, lr)| {
+            let rate = optim::Config { lr, warmup_steps: (steps / 10).min(500), ..optim::Config::default() };
+            (Adam::new(vars, &rate), Schedule::new(&rate, steps))
+        })
+    }
+
+    fn step(&self, views: &Views, optimizers: &mut [(Adam, Schedule); 2], step: u64) -> Result<()> {
+        let features = self.trainer.encoder().features(&views.images.get(0), true);
+        let loss = loss::classification(&self.head.forward(&features), &views.labels);
+        optimizers.iter().try_for_each(|(adam, _)| adam.forget_gradients())?;
+        loss.backward();
+        for (adam, schedule) in optimizers {
+            let _ = adam.step(schedule.at(step), &loss)?;
+        }
+        Ok(())
+    }
+
+    /// All that fitting changes.
+    fn state(&self) -> impl Iterator<Item = Tensor> {
+        // In the order of their names, which does not change from call to call.
+        let head: std::collections::BTreeMap<_, _> = self.head_vars.variables().into_iter().collect();
+        self.trainer.model().into_values().chain(head.into_values())
+    }
+
+    fn judge(&self, set: &ShardSet) -> Result<Report> {
+        let mut tally = Tally::default();
+        for staged in images(set, self.config, self.device)?.by_ref() {
+            let views = &staged?.views;
+            let features = |images: &Tensor| self.trainer.encoder().features(images, false);
+            let logits = tch::no_grad(|| self.head.forward(&features(&views.images.get(0))));
+            tally.add(&logits, &views.labels);
+        }
+        Ok(tally.report(self.classes))
+    }
+}
+
+/// The samples to fit and those to hold out: as many of each class as the fraction comes to, or all there are.
+fn choose(labelled: &ShardSet, classes: u32, settings: &Finetune) -> [ShardSet; 2] {
+    let mut of_class = vec![Vec::new(); classes as usize];
+    for index in 0..labelled.len() {
+        if let Some(members) = labelled.label(index).and_then(|label| of_class.get_mut(label as usize)) {
+            members.push(index);
+        }
+    }
+    let present = of_class.iter().filter(|members| !members.is_empty()).count().max(1);
+    let each = ((settings.label_fraction * labelled.len() as f64 / present as f64).round() as usize).max(2);
+    let (mut fitted, mut held_out) = (Vec::new(), Vec::new());
+    let mut draw = Draw(settings.seed);
+    for mut members in of_class {
+        let count = if settings.label_fraction >= 1.0 { members.len() } else { each.min(members.len()) };
+        // The first `count` of a shuffled class (Fisher, Yates).
+        for place in 0..count {
+            let other = place + draw.below(members.len() - place);
+            members.swap(place, other);
+        }
+        let held = ((settings.held_out * count as f64).round() as usize).clamp(usize::from(count > 1), count);
+        held_out.extend(&members[..held]);
+        fitted.extend(&members[held..count]);
+    }
+    [labelled.subset(fitted), labelled.subset(held_out)]
+}
+
+/// `SplitMix64` (Steele et al. 2014): the same samples on every machine.
+struct Draw(u64);
+
+impl Draw {
+    fn below(&mut self, bound: usize) -> usize {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        ((u128::from(z ^ (z >> 31)) * bound as u128) >> 64) as usize
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use shards::{IndexConfig, LocalSource, ShardWriter};
+
+    use super::*;
+
+    /// Ten of class 0, ten of class 1, four of class 2.
+    fn set() -> (tempfile::TempDir, ShardSet) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.tar");
+        let mut writer = ShardWriter::create(&path).unwrap();
+        for number in 0..24 {
+            let label = (number / 10).to_string();
+            writer.append(&number.to_string(), &[("jpg", b"x"), ("cls", label.as_bytes())]).unwrap();
+        }
+        writer.finish().unwrap();
+        let source = LocalSource::new(&[path.display().to_string()]).unwrap();
+        (folder, ShardSet::open(source, &IndexConfig::default()).unwrap())
+    }
+
+    fn counts(set: &ShardSet) -> [usize; 3] {
+        let of = |class| (0..set.len()).filter(|&index| set.label(index) == Some(class)).count();
+        [0, 1, 2].map(of)
+    }
+
+    #[test]
+    fn classes_are_balanced_and_what_is_held_out_is_not_fitted() {
+        let (_folder, set) = set();
+        let settings = |label_fraction, seed| Finetune {
+            label_fraction,
+            held_out: 0.2,
+            lr_encoder: 1e-4,
+            lr_head: 1e-3,
+            steps: None,
+            patience: 5,
+            batch_size: 8,
+            seed,
+        };
+        let [fitted, held_out] = choose(&set, 3, &settings(0.625, 1));
+        assert_eq!(
+            (counts(&fitted), counts(&held_out)),
+            ([4, 4, 3], [1, 1, 1]),
+            "five each, of the last class all four"
+        );
+        let [all, held] = choose(&set, 3, &settings(1.0, 1));
+        assert_eq!((counts(&all), counts(&held)), ([8, 8, 3], [2, 2, 1]));
+        let [few, held] = choose(&set, 3, &settings(0.01, 1));
+        assert_eq!((counts(&few), counts(&held)), ([1; 3], [1; 3]));
+        let digest = |fraction, seed| choose(&set, 3, &settings(fraction, seed)).map(|part| part.digest());
+        assert_eq!(digest(0.5, 1), digest(0.5, 1));
+        assert_ne!(digest(0.5, 1), digest(0.5, 2));
+    }
+}

@@ -1,0 +1,107 @@
+//! `amdim-stream export`: a checkpoint's encoder for use elsewhere.
+
+use std::{collections::HashMap, fs, path::PathBuf};
+
+use anyhow::{Context, Result};
+use pipeline::Preset;
+use safetensors::{SafeTensors, tensor::TensorView};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use crate::{checkpoint, model, stdout};
+
+/// What `export` is told.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// A run folder, or one of its checkpoints/step-… folders
+    #[arg(long, value_name = "DIR")]
+    pub checkpoint: PathBuf,
+    /// File to write
+    #[arg(long, short, value_name = "FILE.safetensors")]
+    pub out: PathBuf,
+    /// File format
+    #[arg(long, value_enum, default_value_t = Format::Safetensors)]
+    pub format: Format,
+    /// The online probes and the objective's constants, too
+    #[arg(long)]
+    pub with_probes: bool,
+    /// Name the encoder's tensors encoder.module.…, as the reference's checkpoints do, instead of encoder.…
+    #[arg(long)]
+    pub module: bool,
+}
+
+/// A file format.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+pub enum Format {
+    /// Tensors by name, with metadata; PyTorch, JAX, candle and others read it.
+    Safetensors,
+}
+
+/// The metadata entry that holds a [`Description`] as JSON.
+pub const METADATA: &str = "amdim_stream";
+
+/// What one has to know of an encoder to use it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Description {
+    /// The method that it was trained by.
+    pub method: String,
+    /// The kind of data.
+    pub preset: Preset,
+    /// Width and height of its images.
+    pub side: u32,
+    /// Its size.
+    pub encoder: model::amdim::Config,
+    /// For each channel what is subtracted from pixels of 0 to 255.
+    pub mean: [f64; 3],
+    /// What they are divided by then.
+    pub std: [f64; 3],
+    /// Updates that it was trained for.
+    pub step: u64,
+    /// Classes of the probes, where there are any.
+    pub classes: Option<u32>,
+    /// Checksum of the checkpoint's model.
+    pub checksum: String,
+    /// The version of this program.
+    pub program: String,
+}
+
+/// Writes the file, complete or not at all.
+pub fn run(args: &Args) -> Result<()> {
+    let loaded = checkpoint::find(&args.checkpoint)?;
+    let config = &loaded.state.config;
+    let normalization = config.preset.normalization();
+    let description = Description {
+        method: "amdim".to_owned(),
+        preset: config.preset,
+        side: config.preset.side(),
+        encoder: config.encoder.clone(),
+        mean: normalization.mean,
+        std: normalization.std,
+        step: loaded.state.step,
+        classes: loaded.state.classes,
+        checksum: loaded.checksum.clone(),
+        program: env!("CARGO_PKG_VERSION").to_owned(),
+    };
+    let Format::Safetensors = args.format;
+    let file: SafeTensors = loaded.model()?;
+    let name = |name: &str| match name.strip_prefix("encoder.") {
+        Some(rest) if args.module => format!("encoder.module.{rest}"),
+        _ => name.to_owned(),
+    };
+    let tensors: Vec<(String, TensorView)> = file
+        .tensors()
+        .into_iter()
+        .filter(|(name, _)| args.with_probes || name.starts_with("encoder."))
+        .map(|(own, view)| (name(&own), view))
+        .collect();
+    let metadata = HashMap::from([
+        ("format".to_owned(), "pt".to_owned()),
+        (METADATA.to_owned(), serde_json::to_string(&description)?),
+    ]);
+    let (count, partial) = (tensors.len(), args.out.with_extension("safetensors.partial"));
+    safetensors::serialize_to_file(tensors, Some(metadata), &partial)
+        .map_err(anyhow::Error::from)
+        .and_then(|()| Ok(fs::rename(&partial, &args.out)?))
+        .with_context(|| format!("cannot write `{}`", args.out.display()))?;
+    stdout::print(&json!({"file": args.out, "tensors": count, "description": description}))
+}

@@ -1,0 +1,158 @@
+//! `amdim-stream import`: an export, or a checkpoint of the reference implementation, as a run folder of ours.
+
+mod pickle;
+mod pth;
+
+use std::{collections::BTreeMap, fs, path::PathBuf};
+
+use anyhow::{Context, Result, bail, ensure};
+use pipeline::Preset;
+use safetensors::SafeTensors;
+use serde_json::json;
+use shards::Position;
+use tch::{Device, Tensor};
+
+use crate::{
+    checkpoint::{Checkpoints, DataIdentity, Named, Retention, State},
+    config::Config,
+    export::{self, Description},
+    model, stdout,
+    train::Trainer,
+    usage,
+};
+
+/// What `import` is told.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// A .safetensors file of `amdim-stream export`, or a .pth file of the reference implementation
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Run folder to make
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+    /// Augmentation and evaluation recipe [default: c10, stl10 or in128 by the side of the encoder's images]
+    #[arg(long)]
+    pub preset: Option<Preset>,
+}
+
+/// A model from elsewhere, under our names.
+struct Foreign {
+    tensors: BTreeMap<String, Tensor>,
+    encoder: model::amdim::Config,
+    side: i64,
+    step: u64,
+}
+
+/// Reads the file and writes a checkpoint that `eval`, `embed`, `export` and `--warm-start` take.
+pub fn run(args: &Args) -> Result<()> {
+    if args.out.join("checkpoints").exists() {
+        return Err(usage!("`{}` is a run already\n  hint: another folder with --out", args.out.display()));
+    }
+    let shown = args.file.display();
+    let bytes = fs::read(&args.file).map_err(|error| usage!("cannot read `{shown}`: {error}"))?;
+    let foreign = read(&bytes).with_context(|| format!("`{shown}`"))?;
+    let preset = match args.preset {
+        Some(preset) if i64::from(preset.side()) != foreign.side => {
+            return Err(usage!(
+                "preset {preset} has images of {} pixels, the encoder in `{shown}` those of {}\n  hint: leave out --preset",
+                preset.side(),
+                foreign.side
+            ));
+        }
+        Some(preset) => preset,
+        None => preset_of(foreign.side)?,
+    };
+    let mut config = Config::preset(preset);
+    (config.out, config.encoder) = (args.out.clone(), foreign.encoder.clone());
+    let classes = foreign.tensors.get("evaluator.block_glb_lin.block_forward.2.weight");
+    let classes = classes.map(|weight| weight.size()[0] as u32);
+    let trainer = Trainer::new(&config, classes, Device::Cpu, 1)?;
+    take_over(&foreign.tensors, &trainer.model()).with_context(|| format!("`{shown}`"))?;
+    ensure!(trainer.is_finite(), "`{shown}` holds numbers that are not finite");
+    fs::create_dir_all(&args.out).with_context(|| format!("cannot make `{}`", args.out.display()))?;
+    config.write(&args.out.join("config.toml"))?;
+    let state = State {
+        step: foreign.step,
+        position: Position::default(),
+        data: DataIdentity { digest: 0, samples: 0 },
+        classes,
+        config,
+    };
+    let retention = Retention { keep: 1, keep_every: 0 };
+    let path = Checkpoints::of(&args.out).save(&state, &trainer.model(), &trainer.moments(), retention)?;
+    stdout::print(&json!({
+        "run": args.out, "checkpoint": path, "preset": preset.to_string(), "classes": classes, "encoder": foreign.encoder,
+    }))
+}
+
+/// By what the file is, whatever it is called.
+fn read(bytes: &[u8]) -> Result<Foreign> {
+    match bytes {
+        [b'P', b'K', 3, 4, ..] | [0x80, ..] => pth::read(bytes),
+        _ => safetensors(bytes),
+    }
+}
+
+/// An export of ours.
+fn safetensors(bytes: &[u8]) -> Result<Foreign> {
+    let (_, header) = SafeTensors::read_metadata(bytes)
+        .ok()
+        .context("it is neither a safetensors file nor what `torch.save` writes")?;
+    let metadata = header.metadata().as_ref().and_then(|metadata| metadata.get(export::METADATA));
+    let metadata = metadata
+        .context("it was not made by `amdim-stream export`: its metadata do not say which encoder it is")?;
+    let description: Description = serde_json::from_str(metadata).context("its metadata are damaged")?;
+    let file = SafeTensors::deserialize(bytes)?;
+    let mut tensors = BTreeMap::new();
+    for (name, view) in file.tensors() {
+        let kind = crate::checkpoint::kind_of(view.dtype())
+            .with_context(|| format!("`{name}` is {:?}", view.dtype()))?;
+        let shape: Vec<i64> = view.shape().iter().map(|&size| size as i64).collect();
+        tensors.insert(own_name(&name), Tensor::from_data_size(view.data(), &shape, kind));
+    }
+    let Description { encoder, side, step, .. } = description;
+    Ok(Foreign { tensors, encoder, side: side.into(), step })
+}
+
+/// Without the wrapper that the reference puts around its encoder.
+fn own_name(name: &str) -> String {
+    name.strip_prefix("encoder.module.").map_or_else(|| name.to_owned(), |rest| format!("encoder.{rest}"))
+}
+
+fn preset_of(side: i64) -> Result<Preset> {
+    Ok(match side {
+        32 => Preset::C10,
+        64 => Preset::Stl10,
+        128 => Preset::In128,
+        other => bail!("an encoder of images of {other} pixels; there are those of 32, 64 and 128"),
+    })
+}
+
+/// Copies every tensor of the model from the file: all have to be there in the right shape, but for constants.
+fn take_over(tensors: &BTreeMap<String, Tensor>, model: &Named) -> Result<()> {
+    const CONSTANT: &str = "g2l_loss.";
+    for (name, target) in model {
+        let Some(tensor) = tensors.get(name) else {
+            ensure!(name.starts_with(CONSTANT), "`{name}` is missing");
+            continue;
+        };
+        ensure!(
+            tensor.size() == target.size(),
+            "`{name}` has shape {:?} instead of {:?}",
+            tensor.size(),
+            target.size()
+        );
+        ensure!(
+            tensor.is_floating_point() == target.is_floating_point(),
+            "`{name}` is {:?} instead of {:?}",
+            tensor.kind(),
+            target.kind()
+        );
+        tch::no_grad(|| target.shallow_clone().copy_(&tensor.to_kind(target.kind())));
+    }
+    let foreign = tensors.keys().find(|name| !model.contains_key(*name));
+    match foreign {
+        Some(name) => bail!("`{name}` is no tensor of this encoder"),
+        None => Ok(()),
+    }
+}
