@@ -19,6 +19,7 @@ demo: setup
 	@tools/demo.sh
 
 test: setup
+	@tools/python.sh
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	cargo test --workspace --locked

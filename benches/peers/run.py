@@ -20,7 +20,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-import torch_cpu
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tools"))
+import torch_cpu  # noqa: E402
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent

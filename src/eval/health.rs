@@ -22,7 +22,7 @@ impl Health {
     pub fn of(features: &Tensor) -> Self {
         let features = features.to_kind(Kind::Double);
         let n = features.size()[0];
-        let singular = Tensor::linalg_svdvals(&features, "");
+        let singular = features.svd(true, false).1;
         let shares = &singular / singular.sum(Kind::Double).clamp_min(f64::MIN_POSITIVE) + 1e-7;
         let entropy = -(&shares * shares.log()).sum(Kind::Double).double_value(&[]);
         let lengths = features.norm_scalaropt_dim(2, [1i64].as_slice(), true).clamp_min(1e-12);

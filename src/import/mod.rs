@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, fs, path::PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 use pipeline::Preset;
-use safetensors::SafeTensors;
+use safetensors::{SafeTensors, tensor::Metadata};
 use serde_json::json;
 use shards::Position;
 use tch::{Device, Tensor};
@@ -85,19 +85,17 @@ pub fn run(args: &Args) -> Result<()> {
     }))
 }
 
-/// By what the file is, whatever it is called.
+/// By what the file is, whatever it is called. A safetensors file begins with a length, which may be any bytes.
 fn read(bytes: &[u8]) -> Result<Foreign> {
-    match bytes {
-        [b'P', b'K', 3, 4, ..] | [0x80, ..] => pth::read(bytes),
-        _ => safetensors(bytes),
+    match SafeTensors::read_metadata(bytes) {
+        Ok((_, header)) => safetensors(bytes, &header),
+        Err(_) if bytes.starts_with(b"PK") || bytes.starts_with(&[0x80]) => pth::read(bytes),
+        Err(_) => bail!("it is neither a safetensors file nor what `torch.save` writes"),
     }
 }
 
 /// An export of ours.
-fn safetensors(bytes: &[u8]) -> Result<Foreign> {
-    let (_, header) = SafeTensors::read_metadata(bytes)
-        .ok()
-        .context("it is neither a safetensors file nor what `torch.save` writes")?;
+fn safetensors(bytes: &[u8], header: &Metadata) -> Result<Foreign> {
     let metadata = header.metadata().as_ref().and_then(|metadata| metadata.get(export::METADATA));
     let metadata = metadata
         .context("it was not made by `amdim-stream export`: its metadata do not say which encoder it is")?;

@@ -2,6 +2,8 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests may, too")]
 
 mod cli;
+mod eval;
+mod exchange;
 mod fixtures;
 #[path = "../golden/mod.rs"]
 mod golden;

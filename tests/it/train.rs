@@ -213,25 +213,3 @@ fn parameters_that_are_not_finite_are_not_saved() {
     );
     assert!(!place.path("run/checkpoints").exists());
 }
-
-#[test]
-fn a_linear_probe_judges_the_trained_and_the_initial_encoder() {
-    let place = Place::new();
-    let pattern = place.shards("train", 2, 30);
-    let validation = place.shards("val", 1, 12);
-    succeed(&mut place.train(&pattern, "run", &["--steps", "3"]));
-    let mut eval = crate::support::program();
-    eval.args(["eval", "linear", "--baseline", "--val-shards", &validation, "--checkpoint"])
-        .arg(place.path("run"));
-    eval.env("AMDIM_STREAM_CACHE", place.path("cache"));
-    let said = succeed(&mut eval);
-    let reports: Vec<serde_json::Value> =
-        said.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    let encoders: Vec<_> = reports.iter().map(|report| (&report["encoder"], &report["step"])).collect();
-    assert_eq!(encoders, [(&"initial".into(), &0.into()), (&"trained".into(), &3.into())]);
-    for report in &reports {
-        assert_eq!(report["report"]["samples"], 12);
-        assert!((0.0..=1.0).contains(&report["report"]["top1"].as_f64().unwrap()));
-    }
-    assert_eq!(succeed(&mut eval).stdout, said.stdout, "an evaluation repeats to the bit");
-}

@@ -1,0 +1,95 @@
+//! Evaluations of whole runs.
+
+use std::{fs, process::Command};
+
+use serde_json::Value;
+
+use crate::support::{Entry, Place, jpeg, program, run, succeed};
+
+fn eval(place: &Place, words: &[&str]) -> Command {
+    let mut command = program();
+    command.arg("eval").args(words).args(["--checkpoint", "run", "--device", "cpu"]);
+    command.current_dir(place.path(".")).env("AMDIM_STREAM_CACHE", place.path("cache"));
+    command
+}
+
+/// A run of a few steps, and validation shards.
+fn trained() -> (Place, String) {
+    let place = Place::new();
+    let pattern = place.shards("train", 2, 30);
+    let validation = place.shards("val", 1, 12);
+    succeed(&mut place.train(&pattern, "run", &["--steps", "3"]));
+    (place, validation)
+}
+
+fn results(stdout: &str) -> Vec<Value> {
+    stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[test]
+fn every_evaluation_judges_the_trained_and_the_initial_encoder_and_repeats_to_the_bit() {
+    let (place, validation) = trained();
+    let evaluations: [(&str, &[&str], usize); 5] = [
+        ("linear", &["--epochs", "4"], 1),
+        ("mlp", &["--epochs", "4", "--cache-features", "features"], 1),
+        ("linear", &["--epochs", "4", "--cache-features", "features"], 1),
+        ("knn", &["--k", "1,5"], 2),
+        ("finetune", &["--label-fraction", "0.5", "--steps", "30"], 1),
+    ];
+    for (name, more, variants) in evaluations {
+        let mut words = vec![name, "--baseline", "--val-shards", &validation];
+        words.extend(more);
+        let said = succeed(&mut eval(&place, &words));
+        let found = results(&said.stdout);
+        assert_eq!(found.len(), 2 * variants, "{name}");
+        for (result, (encoder, step)) in found.iter().step_by(variants).zip([("initial", 0), ("trained", 3)])
+        {
+            assert!(result["encoder"] == encoder && result["step"] == step, "{result}");
+            let report = &result["report"];
+            assert_eq!(report["samples"], 12);
+            let (top1, top5) = (report["top1"].as_f64().unwrap(), report["top5"].as_f64().unwrap());
+            assert!(
+                (0.0..=1.0).contains(&top1) && (top5 - 1.0).abs() < 1e-12,
+                "{name}: three classes, {report}"
+            );
+            assert!(name == "finetune" || result["health"]["rankme"].as_f64().unwrap() >= 1.0, "{result}");
+        }
+        let path = place.path("run/checkpoints/step-00000003").join(format!("eval-{name}.json"));
+        let file: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+        let kept = &file["results"].as_array().unwrap()[0]["report"];
+        assert_eq!(kept["top1"], found[0]["report"]["top1"]);
+        let counts = kept["confusion"].as_array().unwrap().iter().map(|entry| entry[2].as_u64().unwrap());
+        assert_eq!(counts.sum::<u64>(), 12, "{name}: every sample is in the confusion matrix");
+        assert_eq!(kept["per_class"].as_array().unwrap().len(), 3);
+        assert_eq!(succeed(&mut eval(&place, &words)).stdout, said.stdout, "{name} repeats to the bit");
+    }
+    // Both encoders' features of both sets.
+    let kept = fs::read_dir(place.path("features")).unwrap().filter(|entry| {
+        entry.as_ref().unwrap().path().extension().is_some_and(|extension| extension == "features")
+    });
+    assert_eq!(kept.count(), 4);
+}
+
+#[test]
+fn what_cannot_be_judged_is_refused_with_its_reason() {
+    let (place, validation) = trained();
+    let entry =
+        |label: Option<&str>| Entry { key: "a".into(), image: jpeg(1), label: label.map(str::to_owned) };
+    place.write("foreign.tar", [entry(Some("7"))]);
+    place.write("bare.tar", [entry(None)]);
+    place.write("none.tar", []);
+    let refused: [(&[&str], &str); 8] = [
+        (&["linear"], "no validation shards"),
+        (&["linear", "--val-shards", "foreign.tar"], "a label 7, the training shards only 0 to 2"),
+        (&["knn", "--val-shards", "bare.tar"], "no validation sample is labelled"),
+        (&["knn", "--val-shards", "none.tar"], "there are no images in the shard: `none.tar`"),
+        (&["mlp", "--shards", "bare.tar", "--val-shards", &validation], "no training sample is labelled"),
+        (&["knn", "--k", "0", "--val-shards", &validation], "0 is not in 1.."),
+        (&["finetune", "--label-fraction", "1.5", "--val-shards", &validation], "above 1"),
+        (&["linear", "--lr", "0", "--val-shards", &validation], "not above 0"),
+    ];
+    for (words, why) in refused {
+        let said = run(&mut eval(&place, words));
+        assert!(said.code != Some(0) && said.stderr.contains(why), "{words:?}: {}", said.stderr);
+    }
+}

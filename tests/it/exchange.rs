@@ -1,0 +1,241 @@
+//! What others make of our files, and we of theirs: export, import, embed.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    fs,
+    path::Path,
+    process::Command,
+};
+
+use amdim_stream::{export::METADATA, model::amdim};
+use safetensors::SafeTensors;
+use tch::{Device, Kind, Tensor, nn::VarStore};
+
+use crate::support::{Entry, Place, jpeg, program, run, succeed};
+
+/// Python with torch, as `tools/python.sh` leaves it.
+fn python(arguments: &[&str]) -> String {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let python = root.join(".python");
+    assert!(python.exists(), "no `.python`: `make test` sets it up once, and so does tools/python.sh");
+    let output =
+        Command::new(python).arg(root.join("tests/python/exchange.py")).args(arguments).output().unwrap();
+    assert!(output.status.success(), "{arguments:?}\n{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// A place with a run of a few steps in `run`, and its shards.
+fn trained(more: &[&str]) -> (Place, String) {
+    let place = Place::new();
+    let pattern = place.shards("train", 2, 20);
+    let mut steps = vec!["--steps", "3"];
+    steps.extend(more);
+    succeed(&mut place.train(&pattern, "run", &steps));
+    (place, pattern)
+}
+
+fn command(place: &Place, words: &[&str]) -> Command {
+    let mut command = program();
+    command.args(words).current_dir(place.path(".")).env("AMDIM_STREAM_CACHE", place.path("cache"));
+    command
+}
+
+fn stored(path: &Path) -> BTreeMap<String, (Vec<usize>, Vec<u8>)> {
+    let bytes = fs::read(path).unwrap();
+    let file = SafeTensors::deserialize(&bytes).unwrap();
+    let tensors = file.tensors().into_iter();
+    tensors.map(|(name, view)| (name, (view.shape().to_vec(), view.data().to_vec()))).collect()
+}
+
+#[test]
+fn pytorch_and_onnx_compute_the_same_from_an_export() {
+    let (place, _) = trained(&["--use-bn"]);
+    for module in [false, true] {
+        let file = format!("encoder-{module}.safetensors");
+        let mut words = vec!["export", "--checkpoint", "run", "--out", &file];
+        words.extend(module.then_some("--module"));
+        succeed(&mut command(&place, &words));
+        let path = place.path(&file);
+        let config = amdim::Config { ndf: 4, n_rkhs: 16, n_depth: 1, use_bn: true };
+        let vars = VarStore::new(Device::Cpu);
+        let encoder = amdim::AmdimEncoder::new(&(vars.root() / "encoder"), 32, &config);
+        let tensors: BTreeMap<_, _> = Tensor::read_safetensors(&path).unwrap().into_iter().collect();
+        for (name, mut tensor) in vars.variables() {
+            let name = if module { name.replace("encoder.", "encoder.module.") } else { name };
+            tch::no_grad(|| tensor.copy_(&tensors[&name]));
+        }
+        let images = Tensor::randn([5, 3, 32, 32], (Kind::Float, Device::Cpu));
+        let found = tch::no_grad(|| encoder.embed(&images, false));
+        let expected = place.path("expected.safetensors");
+        let named = [("images", images), ("r1", found.r1.flatten(1, 3)), ("r5", found.r5), ("r7", found.r7)];
+        let named = named.map(|(name, tensor)| (name, tensor.contiguous()));
+        Tensor::write_safetensors(&named, &expected).unwrap();
+        let [path, expected, onnx] =
+            [path, expected, place.path("encoder.onnx")].map(|path| path.to_str().unwrap().to_owned());
+        python(&["features", &path, &expected]);
+        python(&["onnx", &path, &expected, &onnx]);
+    }
+}
+
+#[test]
+fn what_was_exported_is_imported_to_the_bit() {
+    let (place, pattern) = trained(&[]);
+    let of = |run: &str, file: &str, more: &[&str]| {
+        let mut words = vec!["export", "--checkpoint", run, "--out", file];
+        words.extend(more);
+        succeed(&mut command(&place, &words));
+        stored(&place.path(file))
+    };
+    let whole = of("run", "whole.safetensors", &["--with-probes", "--module"]);
+    succeed(&mut command(&place, &["import", "whole.safetensors", "--out", "again"]));
+    assert_eq!(of("again", "again.safetensors", &["--with-probes", "--module"]), whole);
+    let encoder = of("run", "encoder.safetensors", &[]);
+    assert!(encoder.keys().all(|name| name.starts_with("encoder.")) && encoder.len() < whole.len());
+    succeed(&mut command(&place, &["import", "encoder.safetensors", "--out", "encoder"]));
+    assert_eq!(of("encoder", "encoder-again.safetensors", &[]), encoder);
+    let embed = |run: &str| {
+        let words = [
+            "embed",
+            "--checkpoint",
+            run,
+            "--out",
+            &format!("e-{run}"),
+            "--format",
+            "npy",
+            "--device",
+            "cpu",
+            "--shards",
+            &pattern,
+        ];
+        succeed(&mut command(&place, &words));
+        fs::read(place.path(&format!("e-{run}/00001-train-001.npy"))).unwrap()
+    };
+    assert!(embed("run") == embed("again") && embed("run") == embed("encoder"));
+    let said = run(&mut command(&place, &["import", "encoder.safetensors", "--out", "encoder"]));
+    assert!(said.code == Some(2) && said.stderr.contains("is a run already"), "{}", said.stderr);
+}
+
+#[test]
+fn checkpoints_of_the_reference_are_imported_and_foreign_code_is_not_run() {
+    let (place, _) = trained(&[]);
+    succeed(&mut command(
+        &place,
+        &["export", "--checkpoint", "run", "--out", "whole.safetensors", "--with-probes", "--module"],
+    ));
+    python(&["pth", place.path("whole.safetensors").to_str().unwrap(), place.path(".").to_str().unwrap()]);
+    for name in ["new", "old", "strided"] {
+        succeed(&mut command(&place, &["import", &format!("{name}.pth"), "--out", name]));
+        let again = format!("{name}.safetensors");
+        succeed(&mut command(
+            &place,
+            &["export", "--checkpoint", name, "--out", &again, "--with-probes", "--module"],
+        ));
+        assert_eq!(stored(&place.path(&again)), stored(&place.path("whole.safetensors")), "{name}");
+    }
+    fs::write(place.path("text.pth"), "no pickle at all").unwrap();
+    fs::write(place.path("cut.pth"), &fs::read(place.path("old.pth")).unwrap()[..5000]).unwrap();
+    let refused = [
+        ("evil.pth", "posix.system"),
+        ("evil-old.pth", "posix.system"),
+        ("evil.pkl", "posix.system"),
+        ("other.pth", "no `model`"),
+        ("text.pth", "neither a safetensors file nor what `torch.save` writes"),
+        ("cut.pth", "ends early"),
+        ("missing.pth", "cannot read"),
+    ];
+    for (file, why) in refused {
+        let said = run(&mut command(&place, &["import", file, "--out", "refused"]));
+        assert!(said.code != Some(0) && said.stderr.contains(why), "{file}: {}", said.stderr);
+        assert!(!place.path("refused").exists() && !place.path("executed").exists(), "{file}");
+    }
+}
+
+#[test]
+fn a_tensor_that_is_missing_or_misshapen_is_named() {
+    let (place, _) = trained(&[]);
+    succeed(&mut command(&place, &["export", "--checkpoint", "run", "--out", "whole.safetensors"]));
+    let bytes = fs::read(place.path("whole.safetensors")).unwrap();
+    let (_, header) = SafeTensors::read_metadata(&bytes).unwrap();
+    let metadata = header.metadata().clone().unwrap();
+    let file = SafeTensors::deserialize(&bytes).unwrap();
+    let rewrite =
+        |metadata: &HashMap<String, String>,
+         change: &dyn Fn(&mut Vec<(String, safetensors::tensor::TensorView<'_>)>)| {
+            let mut tensors = file.tensors();
+            change(&mut tensors);
+            let changed = safetensors::serialize(tensors, Some(metadata.clone())).unwrap();
+            fs::write(place.path("changed.safetensors"), changed).unwrap();
+            let said = run(&mut command(&place, &["import", "changed.safetensors", "--out", "refused"]));
+            assert_eq!(said.code, Some(1), "{}", said.stderr);
+            said.stderr
+        };
+    const NAME: &str = "encoder.layer_list.0.conv.weight";
+    let said = rewrite(&metadata, &|tensors| tensors.retain(|(name, _)| name != NAME));
+    assert!(said.contains(NAME) && said.contains("missing"), "{said}");
+    let said = rewrite(&metadata, &|tensors| {
+        let other = tensors.iter().find(|(name, _)| name.ends_with("conv.bias")).unwrap().1.clone();
+        tensors.iter_mut().find(|(name, _)| name == NAME).unwrap().1 = other;
+    });
+    assert!(said.contains(NAME) && said.contains("has shape [4] instead of [4, 3, 3, 3]"), "{said}");
+    let said = rewrite(&metadata, &|tensors| tensors[0].0 = "encoder.surplus".to_owned());
+    assert!(said.contains("is missing") || said.contains("encoder.surplus"), "{said}");
+    let bare: HashMap<_, _> = metadata.into_iter().filter(|(name, _)| name != METADATA).collect();
+    let said = rewrite(&bare, &|_| ());
+    assert!(said.contains("was not made by `amdim-stream export`"), "{said}");
+}
+
+#[test]
+fn embeddings_are_the_same_in_both_formats_and_are_taken_up_again() {
+    let (place, _) = trained(&[]);
+    place.write(
+        "some-000.tar",
+        (0..70).map(|number| Entry {
+            key: format!("a/{number}"),
+            image: jpeg(number),
+            label: Some("1".into()),
+        }),
+    );
+    let images = [Vec::from(*b"no image"), jpeg(3), jpeg(4)];
+    let mixed = images.into_iter().enumerate();
+    place.write(
+        "some-001.tar",
+        mixed.map(|(number, image)| Entry { key: format!("b{number}"), image, label: None }),
+    );
+    let embed = |format: &str, layer: &str, out: &str| {
+        let words = [
+            "embed",
+            "--checkpoint",
+            "run",
+            "--shards",
+            "some-<000..001>.tar",
+            "--format",
+            format,
+            "--layer",
+            layer,
+            "--out",
+            out,
+            "--device",
+            "cpu",
+        ];
+        command(&place, &words)
+    };
+    let report = |said: &str| -> serde_json::Value { serde_json::from_str(said).unwrap() };
+    let said = succeed(&mut embed("parquet", "r5", "p"));
+    let first = report(&said.stdout);
+    assert!(first["samples"] == 72 && first["left_out"] == 1 && first["width"] == 16, "{first}");
+    assert!(said.stderr.contains("1 unreadable samples are left out"), "{}", said.stderr);
+    succeed(&mut embed("npy", "r5", "n"));
+    let [parquet, npy] = ["p", "n"].map(|name| place.path(name).to_str().unwrap().to_owned());
+    assert_eq!(python(&["embeddings", &parquet, &npy]).trim(), "72");
+    let part = place.path("p/00000-some-000.parquet");
+    let before = fs::read(&part).unwrap();
+    fs::remove_file(&part).unwrap();
+    fs::write(place.path("p/00000-some-000.parquet.partial"), "cut").unwrap();
+    let again = report(&succeed(&mut embed("parquet", "r5", "p")).stdout);
+    assert!(again["done_before"] == 1 && again["samples"] == 70, "{again}");
+    assert_eq!(fs::read(&part).unwrap(), before);
+    let said = run(&mut embed("parquet", "r7", "p"));
+    assert!(said.code == Some(2) && said.stderr.contains("another encoder, layer"), "{}", said.stderr);
+    let said = run(&mut embed("parquet", "r3", "q"));
+    assert!(said.code == Some(2) && said.stderr.contains("one of r1, r5, r7"), "{}", said.stderr);
+}

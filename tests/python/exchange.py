@@ -1,0 +1,118 @@
+"""What `tests/it/exchange.rs` asks of Python: `exchange.py COMMAND ARGUMENTS`. Ends with 0 where all is as it must be."""
+
+import json
+import os
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "python"))
+import amdim_encoder  # noqa: E402
+
+
+def tensors(path):
+    data = Path(path).read_bytes()
+    start = 8 + int.from_bytes(data[:8], "little")
+    header = json.loads(data[8:start])
+    header.pop("__metadata__", None)
+    take = lambda entry: torch.frombuffer(bytearray(data[start + entry["data_offsets"][0]:start + entry["data_offsets"][1]]),
+                                          dtype=amdim_encoder.TYPES[entry["dtype"]]).view(entry["shape"])
+    return {name: take(entry) for name, entry in header.items()}
+
+
+def off(found, expected):
+    return ((found - expected).abs().max() / expected.abs().max()).item()
+
+
+def features(export, expected):
+    """PyTorch computes from the export what this program does, feature maps included."""
+    encoder, expected = amdim_encoder.load(export).eval(), tensors(expected)
+    with torch.no_grad():
+        found = encoder(expected["images"])
+        _, r5, r7 = encoder.embeddings(expected["images"])
+        maps = encoder.maps(expected["images"])
+    worst = max(off(found, expected["r1"]), off(r5, expected["r5"]), off(r7, expected["r7"]))
+    assert worst < 1e-5, worst
+    assert {1, 5, 7, 14} <= set(maps) and all(x.shape[2:] == (side, side) for side, x in maps.items())
+
+
+def onnx(export, expected, file):
+    import onnxruntime
+    subprocess.run([sys.executable, ROOT / "tools/to_onnx.py", export, file], check=True)
+    expected = tensors(expected)
+    session = onnxruntime.InferenceSession(file)
+    for count in (1, len(expected["images"])):
+        (found,) = session.run(["features"], {"images": expected["images"][:count].numpy()})
+        worst = off(torch.from_numpy(found), expected["r1"][:count])
+        assert worst < 1e-4, worst
+    subprocess.run([sys.executable, ROOT / "tools/to_onnx.py", "--pixels", export, file], check=True)
+    encoder = amdim_encoder.load(export).eval()
+    pixels = torch.randint(0, 256, (2, 3, encoder.side, encoder.side), dtype=torch.uint8)
+    (found,) = onnxruntime.InferenceSession(file).run(["features"], {"images": pixels.numpy()})
+    with torch.no_grad():
+        worst = off(torch.from_numpy(found), encoder(encoder.normalize(pixels)))
+    assert worst < 1e-4, worst
+
+
+def pth(export, folder):
+    """Checkpoints as the reference saves them, by today's `torch.save` and by that of 2019; one shares and strides storages."""
+    description = json.loads(header(export)["__metadata__"]["amdim_stream"])
+    encoder = description["encoder"]
+    hyperparams = {name: encoder[name] for name in ("ndf", "n_rkhs", "n_depth", "use_bn")}
+    hyperparams |= {"n_classes": description["classes"], "encoder_size": description["side"]}
+    from collections import OrderedDict
+    model = OrderedDict(sorted(tensors(export).items()))
+    checkpoint = {"model": model, "hyperparams": hyperparams, "cursor": {"epoch": 3, "step": 17, "loss": 0.5}}
+    torch.save(checkpoint, f"{folder}/new.pth")
+    torch.save(checkpoint, f"{folder}/old.pth", _use_new_zipfile_serialization=False)
+    # Every tensor a transposed part of a larger storage, and parameters as parameters.
+    def hidden(tensor):
+        if tensor.dim() < 2:
+            return torch.nn.Parameter(tensor.clone()) if tensor.is_floating_point() else tensor
+        large = torch.zeros(tensor.numel() + 5, dtype=tensor.dtype)
+        part = large[5:].view(tensor.transpose(0, 1).shape)
+        part.copy_(tensor.transpose(0, 1))
+        return part.transpose(0, 1)
+    checkpoint["model"] = OrderedDict((name, hidden(tensor)) for name, tensor in model.items())
+    torch.save(checkpoint, f"{folder}/strided.pth")
+    torch.save({"weights": model}, f"{folder}/other.pth")
+    class Evil:
+        def __reduce__(self):
+            return os.system, (f"touch {folder}/executed",)
+    checkpoint["cursor"] = Evil()
+    torch.save(checkpoint, f"{folder}/evil.pth")
+    torch.save(checkpoint, f"{folder}/evil-old.pth", _use_new_zipfile_serialization=False)
+    Path(f"{folder}/evil.pkl").write_bytes(pickle.dumps(Evil(), 2))
+
+
+def header(path):
+    data = Path(path).read_bytes()
+    return json.loads(data[8:8 + int.from_bytes(data[:8], "little")])
+
+
+def embeddings(parquet, npy):
+    """Both formats hold the same rows, in the order of the shards."""
+    from pyarrow import parquet as reader
+    count = 0
+    parts = sorted(Path(parquet).glob("*.parquet"))
+    assert parts and [part.stem for part in parts] == [part.stem for part in sorted(Path(npy).glob("*.npy"))]
+    for part in parts:
+        table = reader.read_table(part)
+        assert table.column_names == ["key", "label", "embedding"], table.column_names
+        numbers = np.load(Path(npy) / f"{part.stem}.npy")
+        rows = [line.split("\t") for line in (Path(npy) / f"{part.stem}.tsv").read_text().splitlines()]
+        assert numbers.dtype == np.float32 and len(rows) == len(numbers) == table.num_rows
+        assert np.array_equal(np.array(table["embedding"].to_pylist(), dtype=np.float32), numbers)
+        assert table["key"].to_pylist() == [key for key, _ in rows]
+        assert table["label"].to_pylist() == [int(label) if label else None for _, label in rows]
+        count += len(rows)
+    print(count)
+
+
+if __name__ == "__main__":
+    {"features": features, "onnx": onnx, "pth": pth, "embeddings": embeddings}[sys.argv[1]](*sys.argv[2:])
