@@ -1,9 +1,10 @@
 # The two commands of a fresh machine are `make demo` and `make test`. Each does all set-up that it needs.
 
-.PHONY: help setup demo test bench bench-peers bench-gpu bench-gpu-folder
+.PHONY: help setup demo eval-demo test bench bench-peers bench-gpu bench-gpu-folder
 
 help:
 	@echo 'make demo         build, make a small dataset, train on it for three minutes, evaluate'
+	@echo 'make eval-demo    every evaluation of the demo: classifiers, neighbours, fine-tuning (six minutes)'
 	@echo 'make test         formatting, lints, every test, documentation'
 	@echo 'make bench        speed of every stage'
 	@echo 'make bench-peers  our loader beside webdataset, torchvision, DALI, FFCV and others (installs them, 2 GB)'
@@ -17,6 +18,9 @@ setup:
 demo: setup
 	cargo build --release --locked
 	@tools/demo.sh
+
+eval-demo: demo
+	@tools/eval_demo.sh
 
 test: setup
 	@tools/python.sh

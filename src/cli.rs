@@ -9,7 +9,8 @@ use shards::Shuffle;
 use toml::{Table, Value};
 
 use crate::{
-    config, embed,
+    config::{self, Metric},
+    embed,
     eval::{self, classifier::HeadKind, finetune::Finetune, knn::Vote},
     export, import, pack, show, synth,
     sys::{DeviceChoice, GraphChoice, Precision},
@@ -215,6 +216,13 @@ struct RunArgs {
     /// Epochs between validations [default: 1]
     #[arg(long, value_name = "EPOCHS")]
     validate_every: Option<u32>,
+    /// Epochs between votes of the 20 nearest neighbours among 5,000 training samples, in the validation then due [default: 0,
+    /// none]
+    #[arg(long, value_name = "EPOCHS")]
+    knn_every: Option<u32>,
+    /// Keep the checkpoint that does best in validations, as checkpoints/best: linear, mlp or knn [default: none]
+    #[arg(long, value_name = "METRIC", value_enum)]
+    best: Option<Metric>,
 }
 
 /// The settings of a run, and how much of it to try out.
@@ -406,6 +414,8 @@ impl TrainArgs {
             ("run.keep", integer(run.keep)),
             ("run.keep_every", integer(run.keep_every)),
             ("run.validate_every", integer(run.validate_every)),
+            ("run.knn_every", integer(run.knn_every)),
+            ("run.best", text(run.best.map(|metric| metric.name().to_owned()))),
             ("run.max_bad", text(data.max_bad.map(|budget| budget.to_string()))),
         ];
         let mut table = Table::new();

@@ -95,7 +95,7 @@ impl Default for TrainConfig {
     }
 }
 
-/// How a run is carried out; nothing here changes what it computes, but for rounding on another device.
+/// How a run is carried out; nothing here changes what it computes, but for rounding with another device or number of threads.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RunConfig {
@@ -119,6 +119,11 @@ pub struct RunConfig {
     pub keep_every: u64,
     /// Epochs from one validation to the next.
     pub validate_every: u64,
+    /// Epochs from one vote of neighbours to the next; 0 for none.
+    pub knn_every: u64,
+    /// By what the best checkpoint is chosen, which is kept; none for none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub best: Option<Metric>,
     /// How many samples may be unreadable: `1%` or a number.
     #[serde(with = "as_text")]
     pub max_bad: FaultBudget,
@@ -136,7 +141,32 @@ impl Default for RunConfig {
             keep: 3,
             keep_every: 0,
             validate_every: 1,
+            knn_every: 0,
+            best: None,
             max_bad: FaultBudget::default(),
+        }
+    }
+}
+
+/// What a validation measures, by its name in the records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Metric {
+    /// Accuracy of the linear online probe.
+    Linear,
+    /// Accuracy of the MLP.
+    Mlp,
+    /// Accuracy of the vote of neighbours.
+    Knn,
+}
+
+impl Metric {
+    /// As records call it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Linear => "linear",
+            Self::Mlp => "mlp",
+            Self::Knn => "knn",
         }
     }
 }
@@ -249,8 +279,24 @@ impl Config {
                 "`train.batch_size` is {size}, but negatives come from the other images of the batch\n  hint: 2 or more"
             ));
         }
+        self.check_validation()?;
         self.check_numbers()?;
         self.check_width()
+    }
+
+    /// What is measured in validations needs them.
+    fn check_validation(&self) -> Result<()> {
+        let Self { data, run, .. } = self;
+        let is_asked = run.knn_every > 0 || run.best.is_some();
+        if is_asked && data.val_shards.is_empty() {
+            return Err(usage!(
+                "`run.knn_every` and `run.best` are of validations\n  hint: name samples for them with --val-shards"
+            ));
+        }
+        if run.best == Some(Metric::Knn) && run.knn_every == 0 {
+            return Err(usage!("`run.best` is knn, but neighbours are never asked\n  hint: --knn-every 1"));
+        }
+        Ok(())
     }
 
     fn check_numbers(&self) -> Result<()> {

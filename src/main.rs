@@ -1,6 +1,6 @@
 //! Parse, run, exit code: 0 done, 1 failed, 2 usage, 130 interrupted.
 
-use std::{env, io, os::unix::process::CommandExt, process};
+use std::{env, io, process};
 
 use amdim_stream::{
     cli::{Cli, Command},
@@ -15,7 +15,7 @@ use tracing_subscriber::EnvFilter;
 fn main() {
     let cli = Cli::parse();
     log_to_stderr();
-    settle_threads();
+    sys::settle_threads();
     sys::keep_host_memory();
     process::exit(match run(cli) {
         Ok(Ended::Finished) => 0,
@@ -74,16 +74,4 @@ fn log_to_stderr() {
         // A message that cannot be written, to a full disk or a closed pipe, is no reason to end.
         .log_internal_errors(false)
         .init();
-}
-
-/// Lets libtorch's idle threads sleep instead of spin: spinning, they take the cores that decode, and a step on two
-/// cores becomes four times slower. The OpenMP library reads this when it is loaded, before `main`.
-fn settle_threads() {
-    if env::var_os("OMP_WAIT_POLICY").is_some() {
-        return;
-    }
-    let Ok(program) = env::current_exe() else { return };
-    let error =
-        process::Command::new(program).args(env::args_os().skip(1)).env("OMP_WAIT_POLICY", "passive").exec();
-    tracing::debug!("cannot start again with OMP_WAIT_POLICY=passive: {error}");
 }

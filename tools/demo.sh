@@ -19,7 +19,7 @@ fi
     --out "$demo/run" >/dev/null
 
 printf '\nlinear probe on frozen features, %s validation images, ten classes:\n' 1000
-"$program" eval linear --checkpoint "$demo/run" --baseline
+"$program" eval linear --checkpoint "$demo/run" --baseline --cache-features "$demo/features"
 
 cat <<TXT
 

@@ -41,6 +41,7 @@ enum Command {
 
 fn main() -> Result<()> {
     let cli = Cli::parse();
+    sys::settle_threads();
     tracing_subscriber::fmt().with_writer(std::io::stderr).without_time().with_target(false).init();
     sys::keep_host_memory();
     let device = sys::device(cli.device)?;

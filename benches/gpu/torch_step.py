@@ -225,6 +225,14 @@ def check(folder):
 
 # Speed.
 
+def chosen(name):
+    """The device of this name, which is what PyTorch's own figures are of from here on."""
+    device = torch.device(name)
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+    return device
+
+
 def synchronize(device):
     if device.type == "cuda":
         torch.cuda.synchronize()
@@ -243,7 +251,7 @@ def median_ms(step, device, steps, rounds):
 
 
 def time_step(args):
-    device = torch.device(args.device)
+    device = chosen(args.device)
     torch.backends.cudnn.benchmark = True
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = args.dtype == "tf32"
     torch.manual_seed(0)
@@ -281,7 +289,7 @@ def time_step(args):
 
 
 def matmul(args):
-    device = torch.device(args.device)
+    device = chosen(args.device)
     size = 8192 if device.type == "cuda" else 512
     a, b = (torch.randn(size, size, device=device, dtype=torch.bfloat16) for _ in range(2))
     out = torch.empty_like(a)

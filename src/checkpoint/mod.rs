@@ -71,6 +71,7 @@ const VERSION: u32 = 3;
 const MODEL: &str = "model.safetensors";
 const OPTIMIZER: &str = "optimizer.safetensors";
 const STATE: &str = "state.json";
+const BEST: &str = "best.json";
 
 /// Which checkpoints stay.
 #[derive(Debug, Clone, Copy)]
@@ -79,6 +80,17 @@ pub struct Retention {
     pub keep: usize,
     /// And those whose step is a multiple of this; 0 for none.
     pub keep_every: u64,
+}
+
+/// The checkpoint that did best by a metric; it is kept.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Best {
+    /// Its step.
+    pub step: u64,
+    /// The metric's name in the records.
+    pub metric: String,
+    /// What it was then.
+    pub value: f64,
 }
 
 /// The checkpoints of a run.
@@ -153,11 +165,31 @@ impl Checkpoints {
         Ok(())
     }
 
+    /// The best checkpoint so far, where a metric was chosen.
+    pub fn best(&self) -> Option<Best> {
+        serde_json::from_slice(&fs::read(self.folder.join(BEST)).ok()?).ok()
+    }
+
+    /// Notes that a step, which has a checkpoint, is the best so far: `checkpoints/best` leads to it.
+    pub fn mark_best(&self, best: &Best) -> Result<()> {
+        let mark = || -> Result<()> {
+            let (note, link) = (self.folder.join(".partial-best.json"), self.folder.join(".partial-best"));
+            fs::write(&note, serde_json::to_vec(best)?)?;
+            let _ = fs::remove_file(&link);
+            std::os::unix::fs::symlink(folder_name(best.step), &link)?;
+            fs::rename(&link, self.folder.join("best"))?;
+            Ok(fs::rename(&note, self.folder.join(BEST))?)
+        };
+        mark().with_context(|| format!("cannot note the best checkpoint in `{}`", self.folder.display()))
+    }
+
     /// Removes what need not stay, also what a killed process left half-written.
     fn prune(&self, retention: Retention) {
         let steps = self.steps().unwrap_or_default();
         let old = &steps[..steps.len().saturating_sub(retention.keep)];
-        let stays = |step: u64| retention.keep_every > 0 && step.is_multiple_of(retention.keep_every);
+        let best = self.best().map(|best| best.step);
+        let is_kept = |step: u64| retention.keep_every > 0 && step.is_multiple_of(retention.keep_every);
+        let stays = |step: u64| is_kept(step) || best == Some(step);
         for step in old.iter().filter(|&&step| !stays(step)) {
             self.remove(&folder_name(*step));
         }

@@ -76,12 +76,25 @@ impl Features {
         Ok(is_whole.then(|| Self { file, width, labels: Tensor::from_slice(&labels) }))
     }
 
-    /// Of features that are there already, with their labels.
+    /// Of features (n, width) that are there already, with their labels (n).
     pub fn of(values: &Tensor, labels: &Tensor) -> Result<Self> {
-        let file = tempfile::tempfile()?;
-        let width = values.size()[1];
-        append(&file, values)?;
-        Ok(Self { file, width, labels: labels.to_device(Device::Cpu) })
+        Self::of_blocks([(values.shallow_clone(), labels.shallow_clone())])
+    }
+
+    /// The same of one block after the other, of which no two are needed at a time.
+    ///
+    /// # Errors
+    /// If there is no block, or the file cannot be written.
+    pub fn of_blocks(blocks: impl IntoIterator<Item = (Tensor, Tensor)>) -> Result<Self> {
+        let file = tempfile::tempfile().context("cannot make a temporary file for features")?;
+        let (mut width, mut labels) = (0, Vec::new());
+        for (values, of_values) in blocks {
+            width = values.size()[1];
+            append(&file, &values)?;
+            labels.push(of_values.to_device(Device::Cpu));
+        }
+        ensure!(!labels.is_empty(), "there are no features");
+        Ok(Self { file, width, labels: Tensor::cat(&labels, 0) })
     }
 
     /// Samples.

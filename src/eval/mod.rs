@@ -328,7 +328,7 @@ fn health_of(features: &Features) -> Result<Option<Health>> {
 }
 
 /// The samples that have a label.
-fn labelled(set: &ShardSet) -> ShardSet {
+pub(crate) fn labelled(set: &ShardSet) -> ShardSet {
     if set.labelled() == set.len() {
         return set.clone();
     }

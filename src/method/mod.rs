@@ -52,6 +52,9 @@ pub struct Means {
 /// An objective for training an encoder without labels.
 pub trait Method {
     /// The loss of one batch, whose gradients are added to those of the parameters; batch norms are in training mode.
+    ///
+    /// Recorded once and replayed on a device that can: what differs from step to step has to lie in tensors, as nothing else of
+    /// this and of [`after_step`](Self::after_step) is done again.
     fn backward(&self, views: &Views, means: Means) -> Result<Loss>;
 
     /// The loss to expect from features that say nothing, for a batch of `n` samples.

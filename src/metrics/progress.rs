@@ -90,6 +90,8 @@ fn summary(record: &Record) -> String {
         }),
         shown("linear", &percent("linear")),
         shown("mlp", &percent("mlp")),
+        shown("knn", &percent("knn")),
+        shown("rankme", &|rank| format!("effective rank {rank:.1}")),
         shown("data_wait", &percent("waited for data")),
         shown("bad_samples", &|bad| format!("bad {bad:.0}"))
             .filter(|_| record.get("bad_samples") > Some(0.0)),

@@ -10,7 +10,7 @@ use std::{
 use anyhow::{Result, anyhow};
 use tch::Device;
 
-use super::Failure;
+use super::{Failure, ffi::speaks_of_memory};
 
 thread_local! {
     /// Whether a panic of this thread will be reported as an error, and need not be printed.
@@ -69,7 +69,7 @@ fn failure(payload: &(dyn Any + Send)) -> Option<Failure> {
     let message = said.trim_end_matches("\")").replace("\\\"", "\"");
     // Where in libtorch it was checked for says nothing to a user.
     let message = message.split_once("] err == 0. ").map_or(&*message, |(_, said)| said).to_owned();
-    let is_out_of_memory = message.contains("out of memory") || message.contains("can't allocate memory");
+    let is_out_of_memory = speaks_of_memory(&message);
     Some(Failure { message, is_out_of_memory })
 }
 

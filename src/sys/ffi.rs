@@ -52,10 +52,17 @@ pub(super) fn check(code: c_int) -> Result<(), Failure> {
 
 /// What a code of `cxx/shim.h` means, given what to say of a failure.
 pub(super) fn failure_of<'a>(code: c_int, message: impl FnOnce() -> &'a CStr) -> Result<(), Failure> {
-    match code {
-        0 => Ok(()),
-        _ => Err(Failure { message: message().to_string_lossy().into_owned(), is_out_of_memory: code == 2 }),
+    if code == 0 {
+        return Ok(());
     }
+    let message = message().to_string_lossy().into_owned();
+    let is_out_of_memory = code == 2 || speaks_of_memory(&message);
+    Err(Failure { message, is_out_of_memory })
+}
+
+/// Whether a message is for want of memory: of libtorch's allocators, of a driver that cannot even begin, of cuBLAS and cuDNN.
+pub(super) fn speaks_of_memory(message: &str) -> bool {
+    ["out of memory", "can't allocate memory", "ALLOC_FAILED"].iter().any(|words| message.contains(words))
 }
 
 #[expect(unsafe_code, reason = "declarations of foreign functions")]
@@ -89,6 +96,8 @@ unsafe extern "C" {
     pub(super) fn amdim_copy(to: *mut C_tensor, from: *mut C_tensor) -> c_int;
     pub(super) fn amdim_peak_memory(device: RawDevice, out: *mut i64) -> c_int;
     pub(super) fn amdim_reset_peak_memory(device: RawDevice) -> c_int;
+    pub(super) fn amdim_reserved_memory(device: RawDevice, out: *mut i64) -> c_int;
+    pub(super) fn amdim_reset_host_memory_peak() -> c_int;
     pub(super) fn amdim_watch_host_memory() -> c_int;
     pub(super) fn amdim_unwatch_host_memory() -> c_int;
     pub(super) fn amdim_host_memory_peak(out: *mut i64) -> c_int;
@@ -147,7 +156,7 @@ fn raws(tensors: &[&Tensor]) -> Vec<*mut C_tensor> {
     tensors.iter().map(|tensor| raw(tensor)).collect()
 }
 
-/// relu(`x` · `weight`) of x (m, in) and weight (in, out), in the precision of the scope. On CUDA one kernel.
+/// relu(`x` · `weight`) of x (m, in) and weight (in, out), in the precision of the scope.
 ///
 /// # Panics
 /// If the shapes do not fit, and where libtorch fails: as operations of `tch` do.

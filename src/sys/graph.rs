@@ -8,23 +8,24 @@ use std::{
     fs::File,
     io::{self, Write},
     os::fd::{AsRawFd, FromRawFd},
+    panic::{self, AssertUnwindSafe},
     ptr::NonNull,
     str::FromStr,
     sync::OnceLock,
 };
 
 use anyhow::{Result, anyhow};
-use tch::Device;
+use tch::{Device, Kind, Tensor};
 
 use super::{Failure, caught, ffi::failure_of};
 
 /// Whether a step is queued as one graph: `auto`, `on` or `off`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum GraphChoice {
-    /// Where the device has graphs and the step can be recorded.
+    /// Where the device has graphs; if a step cannot be recorded, it is said and done without.
     #[default]
     Auto,
-    /// The same, and where it cannot be it is said.
+    /// The same, and said also where the device has none.
     On,
     /// Never.
     Off,
@@ -66,9 +67,9 @@ struct Functions {
     free: unsafe extern "C" fn(*mut c_void),
 }
 
-/// Recorded work.
+/// Recorded work. It holds addresses, not tensors: those that it uses have to be kept by whoever replays it.
 #[derive(Debug)]
-pub struct Graph {
+pub(crate) struct Graph {
     graph: NonNull<c_void>,
     functions: &'static Functions,
 }
@@ -81,24 +82,24 @@ impl Graph {
     ///
     /// Where there are no graphs, and where `work` does what cannot be recorded, such as to wait for the device. `work` may have
     /// run, but nothing that it queued.
-    pub fn record<T>(device: Device, work: impl FnOnce() -> Result<T>) -> Result<(Self, T)> {
+    pub(crate) fn record<T>(device: Device, work: impl FnOnce() -> Result<T>) -> Result<(Self, T)> {
         let functions = functions(device)?;
         let mut graph = std::ptr::null_mut();
         // SAFETY: the pointer is written on success, to a graph that nobody else owns.
         functions.check(unsafe { (functions.begin)(&raw mut graph) })?;
         let graph = NonNull::new(graph).ok_or_else(|| anyhow!("no graph was begun"))?;
         let graph = Self { graph, functions };
-        let done = caught(work);
+        let done = panic::catch_unwind(AssertUnwindSafe(|| caught(work)));
         // SAFETY: the graph lives until `drop`. The recording ends whatever became of the work, or the stream would stay lost.
         let ended = functions.check(unsafe { (functions.end)(graph.graph.as_ptr()) });
-        let done = done??;
+        let done = done.unwrap_or_else(|panic| panic::resume_unwind(panic))??;
         ended?;
         Ok((graph, done))
     }
 
     /// Queues the work on this thread's current stream. Its tensors are those that there were when it was recorded, at their
     /// addresses; its random numbers follow from the seed as it is now.
-    pub fn replay(&self) -> Result<(), Failure> {
+    pub(crate) fn replay(&self) -> Result<(), Failure> {
         // SAFETY: the graph lives until `drop`; its memory is its own, and that of tensors that whoever recorded it keeps.
         self.functions.check(unsafe { (self.functions.replay)(self.graph.as_ptr()) })
     }
@@ -116,6 +117,13 @@ impl Functions {
         // SAFETY: the message is the library's own string of this thread, that lives until its next failure.
         failure_of(code, || unsafe { CStr::from_ptr((self.error)()) })
     }
+}
+
+/// Tries to record a wait for the device, which cannot be recorded, and gives the error: after it the device has to be as it was.
+/// For checks of that.
+pub fn record_in_vain(device: Device) -> Option<String> {
+    let wait = || Ok(Tensor::zeros([1], (Kind::Float, device)).double_value(&[0]));
+    Graph::record(device, wait).err().map(|error| error.to_string())
 }
 
 /// The library's functions, loaded at the first call; why there are none otherwise.
@@ -186,9 +194,14 @@ mod tests {
 
     #[test]
     fn the_library_is_a_library() {
-        // Without libtorch's CUDA half it does not load: what it names first is missing, not the file.
-        assert!(!LIBRARY.is_empty(), "`make setup` fetches the headers that it is built with");
-        let error = open(LIBRARY).unwrap_err().to_string();
-        assert!(error.contains("undefined symbol") && error.contains("cuda"), "{error}");
+        // A libtorch of one's own may come without the headers that it is built with.
+        if LIBRARY.is_empty() {
+            return;
+        }
+        // Without libtorch's CUDA half it does not load: what it names is missing, not the file.
+        if let Err(error) = open(LIBRARY) {
+            let error = error.to_string();
+            assert!(error.contains("undefined symbol") && error.contains("cuda"), "{error}");
+        }
     }
 }

@@ -103,6 +103,14 @@ pub fn peak_memory(of: Accelerator) -> Result<u64, Failure> {
     Ok(bytes as u64)
 }
 
+/// Bytes of the device's memory that are held for tensors, recorded graphs, and what may come.
+pub fn reserved_memory(of: Accelerator) -> Result<u64, Failure> {
+    let mut bytes = 0i64;
+    // SAFETY: one number is written.
+    check(unsafe { ffi::amdim_reserved_memory(of.raw(), &raw mut bytes) })?;
+    Ok(bytes as u64)
+}
+
 /// Bytes of memory that are free: the accelerator's, or the machine's. None where nobody tells.
 pub fn free_memory(of: Option<Accelerator>) -> Option<u64> {
     let Some(accelerator) = of else { return available_on_host(&fs::read_to_string("/proc/meminfo").ok()?) };
@@ -128,7 +136,10 @@ pub struct MemoryWatch {
 }
 
 impl MemoryWatch {
-    /// Begins to watch. One at a time.
+    /// Begins to watch.
+    ///
+    /// # Errors
+    /// If this thread's memory is watched, or profiled, already.
     pub fn start(of: Option<Accelerator>) -> Result<Self, Failure> {
         match of {
             // SAFETY: sets numbers of the device's allocator.
@@ -137,6 +148,16 @@ impl MemoryWatch {
             None => check(unsafe { ffi::amdim_watch_host_memory() })?,
         }
         Ok(Self { of, _here: PhantomData })
+    }
+
+    /// Counts the most from what there is now on.
+    pub fn reset(&self) -> Result<(), Failure> {
+        match self.of {
+            // SAFETY: sets numbers of the device's allocator.
+            Some(accelerator) => check(unsafe { ffi::amdim_reset_peak_memory(accelerator.raw()) }),
+            // SAFETY: sets a number of this thread's watch, which lasts.
+            None => check(unsafe { ffi::amdim_reset_host_memory_peak() }),
+        }
     }
 
     /// The most bytes at a time so far.
@@ -177,6 +198,10 @@ mod tests {
         drop(before);
         let sum = floats(1000) + &kept;
         assert!((12_000..13_000).contains(&watch.peak().unwrap()), "{watch:?}");
+        assert!(MemoryWatch::start(None).is_err(), "one at a time");
+        assert!(crate::sys::profile(Device::Cpu, || ()).is_err(), "nor beside the profiler");
+        watch.reset().unwrap();
+        assert_eq!(watch.peak().unwrap(), 8_000, "two are left");
         drop(watch);
         let watch = MemoryWatch::start(None).unwrap();
         drop((kept, sum));

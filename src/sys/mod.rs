@@ -12,16 +12,21 @@ mod monitor;
 mod precision;
 mod profile;
 mod stream;
+mod threads;
 
 pub use caught::{caught, within_memory};
 pub use device::{DeviceChoice, device, name};
 pub use ffi::Failure;
-pub use graph::{Graph, GraphChoice};
-pub use memory::{MemoryWatch, Pinned, copy, empty, free_memory, keep_host_memory, peak_memory};
+pub(crate) use graph::Graph;
+pub use graph::{GraphChoice, record_in_vain};
+pub use memory::{
+    MemoryWatch, Pinned, copy, empty, free_memory, keep_host_memory, peak_memory, reserved_memory,
+};
 pub use monitor::Monitor;
 pub use precision::{Autocast, Precision};
 pub use profile::{Kernel, profile};
 pub use stream::{Accelerator, Event, Stream};
+pub use threads::settle_threads;
 
 pub(crate) use ffi::{
     AdamScalars, AdamSettings, AdamTensors, forget_gradients, fused_adam, gradient_norm, mm_relu,

@@ -4,6 +4,7 @@
 
 use std::{
     ffi::{CStr, c_char, c_void},
+    panic::{self, AssertUnwindSafe},
     time::Duration,
 };
 
@@ -28,10 +29,11 @@ pub fn profile<T>(device: Device, work: impl FnOnce() -> T) -> Result<(T, Vec<Ke
     let cuda = i32::from(device.is_cuda());
     // SAFETY: starts libtorch's profiler of this thread.
     check(unsafe { ffi::amdim_profile_start(cuda) })?;
-    let done = work();
+    let done = panic::catch_unwind(AssertUnwindSafe(work));
     let mut kernels = Vec::<Kernel>::new();
     // SAFETY: `take` is called with the list, which lives, before this call returns.
     check(unsafe { ffi::amdim_profile_stop(cuda, (&raw mut kernels).cast(), take) })?;
+    let done = done.unwrap_or_else(|panic| panic::resume_unwind(panic));
     kernels.sort_by_key(|kernel| std::cmp::Reverse(kernel.time));
     Ok((done, kernels))
 }

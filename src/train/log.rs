@@ -8,7 +8,6 @@ use tch::Device;
 
 use super::{run_folder::RunFolder, step::Found, trainer::Outcome};
 use crate::{
-    eval::probe::Both,
     feed::Staged,
     metrics::{JsonLines, Progress, Record, Sink},
     sys::{self, Accelerator, Monitor},
@@ -22,6 +21,7 @@ pub(super) struct Log {
     monitor: Option<Monitor>,
     /// Time that copying has taken up to the last record.
     copied: Duration,
+    last_loss: Option<f64>,
 }
 
 /// The steps since the last record.
@@ -91,6 +91,7 @@ impl Log {
             accelerator: Accelerator::of(device),
             monitor: Monitor::of(device),
             copied: Duration::ZERO,
+            last_loss: None,
         })
     }
 
@@ -124,7 +125,9 @@ impl Log {
         let mut values = self.window.values(epoch, bad);
         values.extend(self.device_values(copied)?);
         self.window = Window::new();
-        self.write(&Record { kind: "train", step, values })
+        let record = Record { kind: "train", step, values };
+        self.last_loss = record.get("loss");
+        self.write(&record)
     }
 
     /// What there is to say of a GPU.
@@ -141,9 +144,15 @@ impl Log {
         Ok(values)
     }
 
-    /// Writes the accuracies of a validation.
-    pub(super) fn validation(&mut self, step: u64, epoch: f64, accuracy: Both<f64>) -> Result<()> {
-        let values = vec![("epoch", epoch), ("linear", accuracy.linear), ("mlp", accuracy.mlp)];
+    /// The loss of the last record.
+    pub(super) fn loss(&self) -> Option<f64> {
+        self.last_loss
+    }
+
+    /// Writes what a validation found.
+    pub(super) fn validation(&mut self, step: u64, epoch: f64, found: &[(&'static str, f64)]) -> Result<()> {
+        let mut values = vec![("epoch", epoch)];
+        values.extend(found);
         self.write(&Record { kind: "validation", step, values })
     }
 

@@ -11,8 +11,7 @@ mod step;
 mod stop;
 mod threads;
 mod trainer;
-
-use std::time::Instant;
+mod validation;
 
 use anyhow::{Context, Result, ensure};
 use pipeline::LoaderConfig;
@@ -30,13 +29,12 @@ use self::{
 pub use self::{
     step::Found,
     stop::INTERRUPTED,
-    trainer::{Broken, Outcome, Trainer},
+    trainer::{Broken, Judged, Outcome, Trainer},
 };
 use crate::{
     checkpoint::{self, DataIdentity, Retention, State},
     config::{Config, TrainConfig},
     data::{self, Data},
-    eval::probe::Both,
     feed::{Feed, Staged},
     stdout,
     sys::{self, Accelerator, Stream},
@@ -68,6 +66,8 @@ struct Run {
     threads: Option<usize>,
     /// The step of the last checkpoint.
     saved: Option<u64>,
+    /// Records one after the other whose loss was at its chance level.
+    at_chance: u32,
 }
 
 /// Trains as `asked` (flags over file), resuming what lies in the run folder.
@@ -133,7 +133,18 @@ impl Run {
         };
         let threads = threads::share(config.run.threads, cost, device);
         let position = Position::default();
-        Ok(Self { config, data, device, trainer, position, steps, batch_size, threads, saved: None })
+        Ok(Self {
+            config,
+            data,
+            device,
+            trainer,
+            position,
+            steps,
+            batch_size,
+            threads,
+            saved: None,
+            at_chance: 0,
+        })
     }
 
     fn announce(&self, folder: &RunFolder) {
@@ -207,7 +218,7 @@ impl Run {
             self.step(&staged, &mut feed, folder, &mut log, &mut bad)?;
             if self.validation_due() {
                 self.check(folder)?;
-                self.validate(stop, &mut log, &mut bad)?;
+                self.validate(folder, stop, &mut log, &mut bad)?;
             }
             if stop.requested() {
                 break;
@@ -229,10 +240,11 @@ impl Run {
     ) -> Result<()> {
         bad.write(&staged.skipped)?;
         let step = self.trainer.step_count() + 1;
+        let is_recorded = self.trainer.is_recorded();
         let outcome = sys::within_memory(
             self.device,
             || format!("batches of {}", self.batch_size),
-            || Self::cures(&self.config.train, self.batch_size),
+            || Self::cures(&self.config.train, self.batch_size, is_recorded),
             || self.trainer.step(&staged.views),
         )
         .with_context(|| format!("step {step} failed"))?;
@@ -245,6 +257,7 @@ impl Run {
         if is_last || step.is_multiple_of(self.config.run.log_every) {
             self.check(folder)?;
             log.train(step, self.epoch(), bad.count(), feed.take_waited()?, feed.copying_time())?;
+            self.warn_of_chance(log.loss());
         }
         if is_last || step.is_multiple_of(self.config.run.checkpoint_every) {
             self.save(folder)?;
@@ -260,8 +273,11 @@ impl Run {
     }
 
     /// What makes a step need less memory, given the settings and the batch.
-    fn cures(config: &TrainConfig, batch_size: usize) -> Vec<String> {
+    fn cures(config: &TrainConfig, batch_size: usize, is_recorded: bool) -> Vec<String> {
         let mut cures = Vec::new();
+        if is_recorded {
+            cures.push("--cuda-graph off, as a graph keeps its memory".to_owned());
+        }
         if !config.checkpoint_blocks {
             cures.push("--checkpoint-blocks, for the same results in more time".to_owned());
         }
@@ -282,44 +298,6 @@ impl Run {
     /// Epochs gone by, with their fraction.
     fn epoch(&self) -> f64 {
         self.position.epoch as f64 + self.position.offset as f64 / self.data.train.len() as f64
-    }
-
-    /// Whether an epoch that asks for validation, or the run, has just ended.
-    fn validation_due(&self) -> bool {
-        let ended = |step: u64| {
-            step * self.batch_size as u64 / self.data.train.len() / self.config.run.validate_every
-        };
-        let step = self.trainer.step_count();
-        self.data.validation.is_some() && (ended(step) > ended(step - 1) || step == self.steps)
-    }
-
-    /// Judges the online probes by the validation samples; a signal ends it without a record.
-    fn validate(&self, stop: &Stop, log: &mut Log, bad: &mut BadSamples) -> Result<()> {
-        let Some(validation) = &self.data.validation else { return Ok(()) };
-        let started = Instant::now();
-        let mut feed = crate::eval::images(validation, &self.config, self.device)?;
-        let (mut hits, mut labelled) = (Both { mlp: 0.0, linear: 0.0 }, 0.0);
-        while let Some(staged) = feed.next_unless(stop.channel()) {
-            let staged = staged.context("validation")?;
-            bad.write(&staged.skipped)?;
-            let judged = sys::within_memory(
-                self.device,
-                || "validation".to_owned(),
-                || vec!["a run without --val-shards".to_owned()],
-                || Ok(self.trainer.judge(&staged.views)),
-            )?;
-            if let Some((accuracy, count)) = judged {
-                hits.mlp += accuracy.mlp * count;
-                hits.linear += accuracy.linear * count;
-                labelled += count;
-            }
-        }
-        bad.write(&feed.finish())?;
-        log.exclude(started.elapsed());
-        if stop.requested() {
-            return Ok(());
-        }
-        log.validation(self.trainer.step_count(), self.epoch(), hits.map(|hits| hits / labelled))
     }
 
     /// Writes a checkpoint, unless this step has one.

@@ -13,7 +13,7 @@ use crate::{
     config::Config,
     method::Views,
     stdout,
-    sys::{self, Accelerator, Failure, MemoryWatch},
+    sys::{self, Accelerator, Failure, GraphChoice, MemoryWatch},
 };
 
 /// A step that was measured.
@@ -49,10 +49,11 @@ impl Memory {
         let quadratic = (second - first) / (c.batch_size as f64 - a.batch_size as f64);
         let linear = first - quadratic * (a.batch_size + b.batch_size) as f64;
         let fixed = a.bytes as f64 - linear * a.batch_size as f64 - quadratic * (a.batch_size as f64).powi(2);
-        [fixed, linear, quadratic].iter().all(|term| term.is_finite()).then_some(Self {
+        // Otherwise the steps were too small for what depends on them to show.
+        (fixed.is_finite() && linear > 0.0 && quadratic > -1.0).then_some(Self {
             fixed,
             linear,
-            quadratic,
+            quadratic: quadratic.max(0.0),
         })
     }
 
@@ -61,27 +62,30 @@ impl Memory {
         self.fixed + n as f64 * (self.linear + n as f64 * self.quadratic)
     }
 
-    /// The largest batch that takes no more than `bytes`.
-    fn largest(&self, bytes: u64) -> usize {
-        const MOST: usize = 1 << 20;
+    /// The largest batch that takes no more than `bytes`, up to `most`.
+    fn largest(&self, bytes: u64, most: usize) -> usize {
         // It grows: bisected.
         let fits = |n: &usize| self.at(*n) <= bytes as f64;
-        let (mut most, mut too_many) = (0, MOST);
-        while most + 1 < too_many {
-            let middle = usize::midpoint(most, too_many);
-            if fits(&middle) { most = middle } else { too_many = middle }
+        let (mut fitting, mut too_many) = (0, most + 1);
+        while fitting + 1 < too_many {
+            let middle = usize::midpoint(fitting, too_many);
+            if fits(&middle) { fitting = middle } else { too_many = middle }
         }
-        most
+        fitting
     }
 }
 
 /// Prints what a run `asked` for will come to: one JSON object, and the same in words on stderr. With `steps` on `device` a few
 /// steps are made on made-up images, and measured.
 pub fn plan(asked: &toml::Table, with_steps: bool) -> Result<()> {
-    let config = Config::resolve(asked)?;
-    let accelerator = Accelerator::of(sys::device(config.run.device)?);
+    let mut config = Config::resolve(asked)?;
+    // Of another size every time.
+    config.run.cuda_graph = GraphChoice::Off;
+    let device = sys::device(config.run.device)?;
+    let accelerator = Accelerator::of(device);
     let free = sys::free_memory(accelerator);
-    let watch = MemoryWatch::start(accelerator)?;
+    let watch = || Ok(with_steps.then(|| MemoryWatch::start(accelerator)).transpose()?);
+    let watch = sys::within_memory(device, || "anything at all".to_owned(), Vec::new, watch)?;
     let mut run = Run::prepare(config, None)?;
     let (samples, batch) = (run.data.train.len(), run.batch_size);
     let gmacs = run.trainer.macs(batch) / 1e9;
@@ -110,7 +114,7 @@ pub fn plan(asked: &toml::Table, with_steps: bool) -> Result<()> {
         "precision": run.config.train.precision.to_string(),
         "threads": {"decode": super::workers(&run.config), "compute": run.threads},
     });
-    if with_steps {
+    if let Some(watch) = watch {
         plan["step"] = measure(&mut run, &watch, free)?;
     }
     stdout::print(&plan)
@@ -135,7 +139,14 @@ fn measure(run: &mut Run, watch: &MemoryWatch, free: Option<u64>) -> Result<serd
         }
     }
     let memory = Memory::through(&measured);
-    let largest = memory.zip(free).map(|(memory, free)| memory.largest(free));
+    // Far beyond what was measured it says nothing.
+    let most = 8 * measured.iter().map(|step| step.batch_size).max().unwrap_or(0);
+    let largest = memory.zip(free).map(|(memory, free)| memory.largest(free, most));
+    if memory.is_none() {
+        tracing::info!(
+            "three steps of different sizes, large enough for their memory to show, would give it as a function of n"
+        );
+    }
     if let Some(Measured { batch_size, bytes, milliseconds }) = measured.last() {
         tracing::info!(
             "a step of {batch_size}: {:.2} GB of tensors, {milliseconds:.0} ms, {:.0} images/s",
@@ -150,7 +161,8 @@ fn measure(run: &mut Run, watch: &MemoryWatch, free: Option<u64>) -> Result<serd
             linear / 1e6,
             quadratic / 1e3,
             largest.zip(free).map_or(String::new(), |(largest, free)| format!(
-                "; by that up to {largest} fit into the {:.1} GB that are free",
+                "; by that {}{largest} fit into the {:.1} GB that are free",
+                if largest == most { "at least " } else { "up to " },
                 free as f64 / 1e9
             ))
         );
@@ -168,7 +180,7 @@ pub fn step(
 ) -> Result<Measured> {
     let mut timed = || -> Result<Measured> {
         let views = made_up(batch_size, side, device);
-        let mut milliseconds = 0.0;
+        let (mut milliseconds, mut bytes) = (0.0, 0);
         for _ in 0..2 {
             let start = Instant::now();
             trainer.step(&views)?;
@@ -176,8 +188,11 @@ pub fn step(
                 .check()
                 .map_err(|broken| anyhow!("the numbers of made-up images are not finite: {broken:?}"))?;
             milliseconds = start.elapsed().as_secs_f64() * 1e3;
+            bytes = watch.peak()?;
+            // The first step tries out algorithms, some of which want much memory, to choose from them.
+            watch.reset()?;
         }
-        Ok(Measured { batch_size, bytes: watch.peak()?, milliseconds })
+        Ok(Measured { batch_size, bytes, milliseconds })
     };
     sys::caught(&mut timed)?
 }
@@ -205,8 +220,11 @@ mod tests {
         let memory = Memory::through(&[of(4), of(10), of(32)]).unwrap();
         let off = [memory.fixed - 1000.0, memory.linear - 70.0, memory.quadratic - 3.0];
         assert!(off.iter().all(|off| off.abs() < 1e-6), "{memory:?}");
-        assert_eq!((memory.largest(of(50).bytes), memory.largest(of(50).bytes - 1)), (50, 49));
+        assert_eq!((memory.largest(of(50).bytes, 99), memory.largest(of(50).bytes - 1, 99)), (50, 49));
+        assert_eq!(memory.largest(of(50).bytes, 40), 40);
         assert_eq!(Memory::through(&[of(4), of(8)]), None);
+        let shrinking = [of(4), of(10), Measured { bytes: 0, ..of(32) }];
+        assert_eq!(Memory::through(&shrinking), None);
     }
 
     /// Of a model whose activations take most, on made-up images.

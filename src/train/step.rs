@@ -143,8 +143,8 @@ impl StepGraph {
             self.record(model, views)?;
         }
         match &self.recorded {
-            Some(recorded) => recorded.update(model, views),
-            None => model.update(views),
+            Some(recorded) if recorded.fits(views) => recorded.update(model, views),
+            _ => model.update(views),
         }
     }
 
@@ -152,7 +152,7 @@ impl StepGraph {
         self.recorded.is_some()
     }
 
-    /// Whether the next update is to be recorded: none is twice.
+    /// Counts an update; whether it is the one to be recorded.
     fn is_due(&mut self) -> bool {
         let wanted = match self.choice {
             GraphChoice::Off => false,
@@ -162,8 +162,9 @@ impl StepGraph {
         if !wanted || self.recorded.is_some() {
             return false;
         }
+        let is_warm = self.warm_up == 0;
         self.warm_up = self.warm_up.saturating_sub(1);
-        self.warm_up == 0
+        is_warm
     }
 
     /// Records an update, which is not made yet; where that cannot be, the run goes on without.
@@ -188,6 +189,11 @@ impl StepGraph {
 }
 
 impl Recorded {
+    /// Whether it is of batches of this size.
+    fn fits(&self, views: &Views) -> bool {
+        self.batch.images.size() == views.images.size()
+    }
+
     #[cfg_attr(not(test), expect(unused_variables, reason = "the device knows the model"))]
     fn update(&self, model: &mut Model, views: &Views) -> Result<Found> {
         let pairs = [

@@ -50,6 +50,17 @@ pub struct Outcome {
     pub lr: f64,
 }
 
+/// What the encoder makes of a validation batch.
+#[derive(Debug)]
+pub struct Judged {
+    /// (n, width).
+    pub features: Tensor,
+    /// Accuracies of the online probe on the labelled samples, where there are any.
+    pub accuracy: Option<Both<f64>>,
+    /// Their number.
+    pub labelled: f64,
+}
+
 /// The loss of a batch, or its gradients, were not finite numbers; that step and those after it updated nothing that is
 /// kept.
 #[derive(Debug)]
@@ -94,6 +105,11 @@ impl Trainer {
     /// Whether steps are queued as one recorded graph by now.
     pub fn is_recorded(&self) -> bool {
         self.graph.is_recorded()
+    }
+
+    /// The loss to expect of features that say nothing.
+    pub fn chance(&self, batch_size: usize) -> f64 {
+        self.model.method.chance(batch_size as i64)
     }
 
     /// Multiply-accumulates of a step.
@@ -141,16 +157,18 @@ impl Trainer {
         Err(Broken { step: broken.step, found: broken.found.read(), indices })
     }
 
-    /// Accuracies of the online probe on one batch of single views, in evaluation mode, with the number of labelled
-    /// samples that they are over.
-    pub fn judge(&self, views: &Views) -> Option<(Both<f64>, f64)> {
-        let probe = self.model.probe.as_ref()?;
-        let accuracy = tch::no_grad(|| {
+    /// One batch of single views in evaluation mode.
+    pub fn judge(&self, views: &Views) -> Judged {
+        tch::no_grad(|| {
             let features = self.encoder().features(&views.images.get(0), false);
-            probe.logits(&features, false).map(|logits| loss::accuracy(logits, &views.labels))
-        });
-        let labelled = views.labels.ge(0).sum(Kind::Float).double_value(&[]);
-        (labelled > 0.0).then(|| (accuracy.map(|accuracy| accuracy.double_value(&[])), labelled))
+            let labelled = views.labels.ge(0).sum(Kind::Float).double_value(&[]);
+            let probe = self.model.probe.as_ref().filter(|_| labelled > 0.0);
+            let accuracy = probe.map(|probe| {
+                let accuracy = |logits: &Tensor| loss::accuracy(logits, &views.labels).double_value(&[]);
+                probe.logits(&features, false).map(accuracy)
+            });
+            Judged { features, accuracy, labelled }
+        })
     }
 
     /// Whether every parameter, statistic and moment is a finite number.

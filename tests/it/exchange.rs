@@ -150,26 +150,26 @@ fn checkpoints_of_the_reference_are_imported_and_foreign_code_is_not_run() {
     }
 }
 
+type Views<'a> = Vec<(String, safetensors::tensor::TensorView<'a>)>;
+
 #[test]
 fn a_tensor_that_is_missing_or_misshapen_is_named() {
+    const NAME: &str = "encoder.layer_list.0.conv.weight";
     let (place, _) = trained(&[]);
     succeed(&mut command(&place, &["export", "--checkpoint", "run", "--out", "whole.safetensors"]));
     let bytes = fs::read(place.path("whole.safetensors")).unwrap();
     let (_, header) = SafeTensors::read_metadata(&bytes).unwrap();
     let metadata = header.metadata().clone().unwrap();
     let file = SafeTensors::deserialize(&bytes).unwrap();
-    let rewrite =
-        |metadata: &HashMap<String, String>,
-         change: &dyn Fn(&mut Vec<(String, safetensors::tensor::TensorView<'_>)>)| {
-            let mut tensors = file.tensors();
-            change(&mut tensors);
-            let changed = safetensors::serialize(tensors, Some(metadata.clone())).unwrap();
-            fs::write(place.path("changed.safetensors"), changed).unwrap();
-            let said = run(&mut command(&place, &["import", "changed.safetensors", "--out", "refused"]));
-            assert_eq!(said.code, Some(1), "{}", said.stderr);
-            said.stderr
-        };
-    const NAME: &str = "encoder.layer_list.0.conv.weight";
+    let rewrite = |metadata: &HashMap<String, String>, change: &dyn Fn(&mut Views<'_>)| {
+        let mut tensors = file.tensors();
+        change(&mut tensors);
+        let changed = safetensors::serialize(tensors, Some(metadata.clone())).unwrap();
+        fs::write(place.path("changed.safetensors"), changed).unwrap();
+        let said = run(&mut command(&place, &["import", "changed.safetensors", "--out", "refused"]));
+        assert_eq!(said.code, Some(1), "{}", said.stderr);
+        said.stderr
+    };
     let said = rewrite(&metadata, &|tensors| tensors.retain(|(name, _)| name != NAME));
     assert!(said.contains(NAME) && said.contains("missing"), "{said}");
     let said = rewrite(&metadata, &|tensors| {

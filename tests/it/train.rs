@@ -213,3 +213,35 @@ fn parameters_that_are_not_finite_are_not_saved() {
     );
     assert!(!place.path("run/checkpoints").exists());
 }
+
+#[test]
+fn validations_ask_neighbours_tell_the_rank_and_keep_the_best_checkpoint() {
+    let place = Place::new();
+    let pattern = place.shards("train", 2, 24);
+    let validation = place.shards("val", 1, 12);
+    let more =
+        ["--epochs", "6", "--val-shards", &validation, "--knn-every", "2", "--best", "mlp", "--keep", "1"];
+    succeed(&mut place.train(&pattern, "run", &more));
+    let records = lines(&place.path("run/metrics.jsonl"));
+    let found: Vec<_> = records.iter().filter(|record| record["kind"] == "validation").collect();
+    assert_eq!(found.len(), 6);
+    for (epoch, record) in (1..).zip(&found) {
+        assert_eq!(record["knn"].is_f64(), epoch % 2 == 0, "epoch {epoch}: {record}");
+        let (rank, cosine) = (record["rankme"].as_f64().unwrap(), record["cosine"].as_f64().unwrap());
+        assert!((1.0..=12.1).contains(&rank) && (-1.0..=1.0).contains(&cosine), "{record}");
+    }
+    let best: serde_json::Value =
+        serde_json::from_slice(&fs::read(place.path("run/checkpoints/best.json")).unwrap()).unwrap();
+    let mlp = |record: &&serde_json::Value| record["mlp"].as_f64().unwrap();
+    let most = found.iter().map(mlp).fold(0.0, f64::max);
+    let first = found.iter().find(|record| mlp(record) >= most).unwrap();
+    assert!(best["value"] == most && best["step"] == first["step"] && best["metric"] == "mlp", "{best}");
+    let state = fs::read_to_string(place.path("run/checkpoints/best/state.json")).unwrap();
+    let state: serde_json::Value = serde_json::from_str(&state).unwrap();
+    assert_eq!(
+        state["content"]["state"]["step"], best["step"],
+        "the link leads to it, and it was not pruned"
+    );
+    let said = run(&mut place.train(&pattern, "other", &["--knn-every", "1"]));
+    assert!(said.code == Some(2) && said.stderr.contains("--val-shards"), "{}", said.stderr);
+}

@@ -2,14 +2,55 @@
 
 #include "shim.h"
 
+#include <ATen/cuda/CUDAGeneratorImpl.h>
 #include <ATen/cuda/CUDAGraph.h>
 #include <c10/cuda/CUDACachingAllocator.h>
 #include <c10/cuda/CUDAFunctions.h>
+#include <cuda_runtime_api.h>
+
+#include <memory>
 
 std::string& amdim_last_error() {
   static thread_local std::string error;
   return error;
 }
+
+namespace {
+
+// A graph whose memory is a pool of its own, which can be given back also where recording fails.
+struct Recording {
+  at::cuda::CUDAGraph graph;
+  at::cuda::MempoolId_t pool = at::cuda::graph_pool_handle();
+  c10::DeviceIndex device = c10::cuda::current_device();
+};
+
+// Does what libtorch leaves undone when the end of a recording fails: the allocator and the generator would go on as if it
+// lasted. Each on its own, as the device may be lost.
+void forget(Recording& recording) {
+  amdim_guarded([&] { (void)cudaGetLastError(); });
+  amdim_guarded([&] { c10::cuda::CUDACachingAllocator::endAllocateToPool(recording.device, recording.pool); });
+  amdim_guarded([&] { c10::cuda::CUDACachingAllocator::releasePool(recording.device, recording.pool); });
+  amdim_guarded([&] {
+    at::Generator generator = at::cuda::detail::getDefaultCUDAGenerator(recording.device);
+    auto fresh = at::cuda::detail::createCUDAGenerator(recording.device);
+    fresh.set_current_seed(generator.current_seed());
+    generator.graphsafe_set_state(fresh);
+  });
+}
+
+template <class Next>
+int settled(int code, Recording* recording, Next&& next) {
+  if (code == AMDIM_OK) {
+    next();
+  } else if (recording) {
+    auto why = amdim_last_error();
+    forget(*recording);
+    amdim_last_error() = why;
+  }
+  return code;
+}
+
+}  // namespace
 
 extern "C" {
 
@@ -17,26 +58,27 @@ const char* amdim_graph_error() { return amdim_last_error().c_str(); }
 
 // Begins to record what is queued on the current stream, which is not the default one. Other threads may use the device
 // meanwhile. What tensors take meanwhile is the graph's own; memory that nothing lies in is made free for it first.
-int amdim_graph_begin(at::cuda::CUDAGraph** out) {
-  return amdim_guarded([&] {
+int amdim_graph_begin(Recording** out) {
+  std::unique_ptr<Recording> recording;
+  int code = amdim_guarded([&] {
     c10::cuda::device_synchronize();
     c10::cuda::CUDACachingAllocator::emptyCache();
-    auto graph = std::make_unique<at::cuda::CUDAGraph>();
-    graph->capture_begin({0, 0}, cudaStreamCaptureModeThreadLocal);
-    *out = graph.release();
+    recording = std::make_unique<Recording>();
+    recording->graph.capture_begin(recording->pool, cudaStreamCaptureModeThreadLocal);
   });
+  return settled(code, recording.get(), [&] { *out = recording.release(); });
 }
 
-int amdim_graph_end(at::cuda::CUDAGraph* graph) {
-  return amdim_guarded([&] { graph->capture_end(); });
+int amdim_graph_end(Recording* recording) {
+  return settled(amdim_guarded([&] { recording->graph.capture_end(); }), recording, [] {});
 }
 
 // Queues what was recorded on the current stream. Random numbers are those of the default generator as it stands.
-int amdim_graph_replay(at::cuda::CUDAGraph* graph) {
-  return amdim_guarded([&] { graph->replay(); });
+int amdim_graph_replay(Recording* recording) {
+  return amdim_guarded([&] { recording->graph.replay(); });
 }
 
-void amdim_graph_free(at::cuda::CUDAGraph* graph) {
-  amdim_guarded([&] { delete graph; });
+void amdim_graph_free(Recording* recording) {
+  amdim_guarded([&] { delete recording; });
 }
 }

@@ -2,6 +2,7 @@
 
 #include "shim.h"
 
+#include <c10/util/ThreadLocalDebugInfo.h>
 #include <torch/csrc/autograd/profiler_kineto.h>
 
 #include <map>
@@ -29,6 +30,7 @@ extern "C" {
 
 int amdim_profile_start(int cuda) {
   return amdim_guarded([&] {
+    TORCH_CHECK(!c10::ThreadLocalDebugInfo::get(c10::DebugInfoKind::PROFILER_STATE), "memory is watched, or profiled, already");
     torch::autograd::profiler::prepareProfiler(configuration(), activities(cuda));
     torch::autograd::profiler::enableProfiler(configuration(), activities(cuda), {at::RecordScope::FUNCTION});
   });

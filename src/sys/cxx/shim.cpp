@@ -14,11 +14,19 @@
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <algorithm>
+#include <unordered_map>
 #include <vector>
 
 namespace {
 
 c10::impl::VirtualGuardImpl guard(c10::Device device) { return c10::impl::VirtualGuardImpl(device.type()); }
+
+// Its allocator knows no device before the first tensor is there, or this.
+c10::Device ready(amdim_device device) {
+  auto unpacked = ::unpacked(device);
+  if (unpacked.is_cuda()) at::globalContext().lazyInitDevice(unpacked.type());
+  return unpacked;
+}
 
 std::vector<at::Tensor> listed(at::Tensor* const* tensors, size_t count) {
   std::vector<at::Tensor> list;
@@ -27,10 +35,10 @@ std::vector<at::Tensor> listed(at::Tensor* const* tensors, size_t count) {
   return list;
 }
 
-// relu(x @ weight) of x (m, in) and weight (in, out): on CUDA one kernel, the ReLU in the epilogue of the product.
+// relu(x @ weight) of x (m, in) and weight (in, out): on CUDA the ReLU is in the epilogue of the product.
 at::Tensor mm_relu(const at::Tensor& x, const at::Tensor& weight) {
   if (!x.is_cuda()) return at::mm(x, weight).relu_();
-  // The epilogue comes with a bias.
+  // The epilogue comes with a bias, which costs a fill of a few thousand zeros.
   return at::_addmm_activation(at::zeros({weight.size(1)}, x.options()), x, weight);
 }
 
@@ -55,11 +63,19 @@ struct MmRelu : torch::autograd::Function<MmRelu> {
 // Counts the bytes that this thread's tensors take on the CPU.
 struct HostMemory : c10::MemoryReportingInfoBase {
   int64_t now = 0, peak = 0;
+  std::unordered_map<void*, int64_t> sizes;
 
-  void reportMemoryUsage(void*, int64_t bytes, size_t, size_t, c10::Device device) override {
+  // What was there before is not counted when it goes either.
+  void reportMemoryUsage(void* address, int64_t bytes, size_t, size_t, c10::Device device) override {
     if (!device.is_cpu()) return;
-    now += bytes;
-    peak = std::max(peak, now);
+    if (bytes > 0) {
+      sizes[address] = bytes;
+      now += bytes;
+      peak = std::max(peak, now);
+    } else if (auto found = sizes.find(address); found != sizes.end()) {
+      now -= found->second;
+      sizes.erase(found);
+    }
   }
   bool memoryProfilingEnabled() const override { return true; }
 };
@@ -80,12 +96,12 @@ const char* amdim_error() { return amdim_last_error().c_str(); }
 // Streams. Which one is current is a thread's own affair.
 
 int amdim_stream_current(amdim_device device, amdim_stream* out) {
-  return amdim_guarded([&] { *out = packed(guard(unpacked(device)).getStream(unpacked(device))); });
+  return amdim_guarded([&] { *out = packed(guard(ready(device)).getStream(unpacked(device))); });
 }
 
 int amdim_stream_new(amdim_device device, amdim_stream* out) {
   return amdim_guarded(
-      [&] { *out = packed(guard(unpacked(device)).getStreamFromGlobalPool(unpacked(device), /*isHighPriority=*/true)); });
+      [&] { *out = packed(guard(ready(device)).getStreamFromGlobalPool(unpacked(device), /*isHighPriority=*/true)); });
 }
 
 int amdim_stream_make_current(amdim_stream stream) {
@@ -154,27 +170,42 @@ int amdim_copy(at::Tensor* to, at::Tensor* from) {
 // Bytes in tensors at most so far.
 int amdim_peak_memory(amdim_device device, int64_t* out) {
   return amdim_guarded([&] {
-    auto* allocator = at::getDeviceAllocator(unpacked(device).type());
+    auto* allocator = at::getDeviceAllocator(ready(device).type());
     *out = allocator->getDeviceStats(unpacked(device).index()).allocated_bytes[0].peak;
+  });
+}
+
+// Bytes that the allocator holds: tensors, what recorded graphs use, and what lies ready for more.
+int amdim_reserved_memory(amdim_device device, int64_t* out) {
+  return amdim_guarded([&] {
+    auto* allocator = at::getDeviceAllocator(ready(device).type());
+    *out = allocator->getDeviceStats(unpacked(device).index()).reserved_bytes[0].current;
   });
 }
 
 // Forgets the most so far: what is taken now is the most from here on. Memory that nothing lies in goes back to the driver.
 int amdim_reset_peak_memory(amdim_device device) {
   return amdim_guarded([&] {
-    auto* allocator = at::getDeviceAllocator(unpacked(device).type());
+    auto* allocator = at::getDeviceAllocator(ready(device).type());
     allocator->emptyCache();
     allocator->resetPeakStats(unpacked(device).index());
   });
 }
 
-// Begins to count what this thread's tensors take on the CPU, those that are there already left out.
+// Begins to count what this thread's tensors take on the CPU, those that are there already left out. Fails where something
+// else, the profiler too, listens to the allocator already.
 int amdim_watch_host_memory() {
   return amdim_guarded([&] {
+    TORCH_CHECK(!c10::ThreadLocalDebugInfo::get(c10::DebugInfoKind::PROFILER_STATE), "memory is watched, or profiled, already");
     auto watch = std::make_shared<HostMemory>();
     c10::ThreadLocalDebugInfo::_push(c10::DebugInfoKind::PROFILER_STATE, watch);
     host_memory = std::move(watch);
   });
+}
+
+// Counts the most from what there is now on.
+int amdim_reset_host_memory_peak() {
+  return amdim_guarded([&] { host_memory->peak = host_memory->now; });
 }
 
 // The most bytes at a time since then.
@@ -191,7 +222,7 @@ int amdim_unwatch_host_memory() {
 
 int amdim_free_memory(amdim_device device, int64_t* out) {
   return amdim_guarded([&] {
-    auto* allocator = at::getDeviceAllocator(unpacked(device).type());
+    auto* allocator = at::getDeviceAllocator(ready(device).type());
     *out = static_cast<int64_t>(allocator->getMemoryInfo(unpacked(device).index()).first);
   });
 }

@@ -1,0 +1,171 @@
+//! What is looked at between epochs: online probes, neighbours, the health of the representation, the best checkpoint.
+
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+use shards::ShardSet;
+use tch::{Device, Tensor};
+
+use super::{Judged, Run, log::Log, records::BadSamples, run_folder::RunFolder, stop::Stop};
+use crate::{
+    checkpoint::Best,
+    eval::{self, features::Features, health::Health, knn::Vote, probe::Both},
+    sys,
+};
+
+/// Training samples whose neighbourhood is asked, evenly spread over the set: the same ones every time.
+const GALLERY: u64 = 5_000;
+
+/// Sums over the validation samples, and the first of their features.
+struct Seen {
+    hits: Both<f64>,
+    labelled: f64,
+    features: Vec<Tensor>,
+    labels: Vec<Tensor>,
+    kept: i64,
+}
+
+impl Seen {
+    fn new() -> Self {
+        Self {
+            hits: Both { mlp: 0.0, linear: 0.0 },
+            labelled: 0.0,
+            features: Vec::new(),
+            labels: Vec::new(),
+            kept: 0,
+        }
+    }
+
+    fn add(&mut self, judged: &Judged, labels: &Tensor) {
+        if let Some(accuracy) = &judged.accuracy {
+            self.hits.mlp += accuracy.mlp * judged.labelled;
+            self.hits.linear += accuracy.linear * judged.labelled;
+            self.labelled += judged.labelled;
+        }
+        if self.kept < Health::SAMPLES {
+            self.kept += labels.size()[0];
+            self.features.push(judged.features.to_device(Device::Cpu));
+            self.labels.push(labels.to_device(Device::Cpu));
+        }
+    }
+}
+
+impl Run {
+    /// Whether an epoch that asks for it has just ended, so many epochs after the one before, or the run.
+    fn epoch_ended(&self, every: u64) -> bool {
+        let ended = |step: u64| step * self.batch_size as u64 / self.data.train.len() / every;
+        let step = self.trainer.step_count();
+        ended(step) > ended(step - 1) || step == self.steps
+    }
+
+    pub(super) fn validation_due(&self) -> bool {
+        self.data.validation.is_some() && self.epoch_ended(self.config.run.validate_every)
+    }
+
+    fn neighbours_due(&self) -> bool {
+        let every = self.config.run.knn_every;
+        every > 0 && self.epoch_ended(every)
+    }
+
+    /// Judges the encoder by the validation samples; a signal ends it without a record.
+    pub(super) fn validate(
+        &mut self,
+        folder: &RunFolder,
+        stop: &Stop,
+        log: &mut Log,
+        bad: &mut BadSamples,
+    ) -> Result<()> {
+        let Some(validation) = &self.data.validation else { return Ok(()) };
+        let started = Instant::now();
+        let mut feed = eval::images(validation, &self.config, self.device)?;
+        let mut seen = Seen::new();
+        while let Some(staged) = feed.next_unless(stop.channel()) {
+            let staged = staged.context("validation")?;
+            bad.write(&staged.skipped)?;
+            let judged = self.within_memory(|| Ok(self.trainer.judge(&staged.views)))?;
+            seen.add(&judged, &staged.views.labels);
+        }
+        bad.write(&feed.finish())?;
+        if stop.requested() {
+            return Ok(());
+        }
+        let accuracy = seen.hits.map(|hits| hits / seen.labelled);
+        let mut values = vec![("linear", accuracy.linear), ("mlp", accuracy.mlp)];
+        values.extend(self.look_closer(&seen)?);
+        log.exclude(started.elapsed());
+        log.validation(self.trainer.step_count(), self.epoch(), &values)?;
+        self.keep_best(folder, &values)
+    }
+
+    /// Neighbours, where they are due, and the health of the features.
+    fn look_closer(&self, seen: &Seen) -> Result<Vec<(&'static str, f64)>> {
+        let mut values = Vec::new();
+        if seen.kept < 2 {
+            return Ok(values);
+        }
+        let features = Tensor::cat(&seen.features, 0);
+        if self.neighbours_due() {
+            let queries = Features::of(&features, &Tensor::cat(&seen.labels, 0))?;
+            values.push(("knn", self.within_memory(|| self.neighbours(&queries))?));
+        }
+        let health = Health::of(&features.narrow(0, 0, seen.kept.min(Health::SAMPLES)));
+        values.extend([("rankme", health.rankme), ("cosine", health.cosine)]);
+        if let Some(complaint) = health.complaint() {
+            tracing::warn!("{complaint}");
+        }
+        Ok(values)
+    }
+
+    /// Top-1 of the vote of 20 neighbours among a fixed part of the training samples.
+    fn neighbours(&self, queries: &Features) -> Result<f64> {
+        let gallery = evenly(&eval::labelled(&self.data.train), GALLERY);
+        let encoder = self.trainer.encoder();
+        let gallery = Features::compute(encoder, "", &gallery, &self.config, self.device, None)?;
+        let vote = Vote { k: vec![20], ..Vote::default() };
+        let classes = self.data.classes.context("neighbours need labels")?;
+        Ok(eval::neighbours(&vote, &gallery, queries, classes, self.device)?[0].top1)
+    }
+
+    /// Saves where the chosen metric is better than ever.
+    fn keep_best(&mut self, folder: &RunFolder, values: &[(&'static str, f64)]) -> Result<()> {
+        let Some(metric) = self.config.run.best else { return Ok(()) };
+        let found = values.iter().find(|(name, value)| *name == metric.name() && value.is_finite());
+        let Some(&(_, value)) = found else { return Ok(()) };
+        let before = folder.checkpoints.best().filter(|best| best.metric == metric.name());
+        if before.is_some_and(|best| best.value >= value) {
+            return Ok(());
+        }
+        self.save(folder)?;
+        let step = self.trainer.step_count();
+        folder.checkpoints.mark_best(&Best { step, metric: metric.name().to_owned(), value })
+    }
+
+    /// Says so, once, when the loss has been at the level of features that say nothing for a while after the warm-up.
+    pub(super) fn warn_of_chance(&mut self, loss: Option<f64>) {
+        const RECORDS: u32 = 20;
+        let chance = self.trainer.chance(self.batch_size);
+        let is_at_chance = loss.is_some_and(|loss| (loss - chance).abs() < 0.005 * chance);
+        let is_warm = self.trainer.step_count() > 2 * self.config.optim.warmup_steps;
+        self.at_chance = if is_at_chance && is_warm { self.at_chance + 1 } else { 0 };
+        if self.at_chance == RECORDS {
+            tracing::warn!(
+                "the loss sits at its chance level, {chance:.2}: nothing is learned\n  hint: another --lr, a larger batch, and a \
+                 look at what is seen of an image (`amdim-stream show`)"
+            );
+        }
+    }
+
+    fn within_memory<T>(&self, work: impl FnOnce() -> Result<T>) -> Result<T> {
+        let cures = || vec!["--cuda-graph off".to_owned(), "a run without --val-shards".to_owned()];
+        sys::within_memory(self.device, || "validation".to_owned(), cures, work)
+    }
+}
+
+/// So many samples of a set, evenly spread; all, where there are no more.
+fn evenly(set: &ShardSet, count: u64) -> ShardSet {
+    if set.len() <= count {
+        return set.clone();
+    }
+    let number = |k: u64| (u128::from(k) * u128::from(set.len()) / u128::from(count)) as u64;
+    set.subset((0..count).map(number).collect())
+}
