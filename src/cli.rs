@@ -164,6 +164,9 @@ struct LengthArgs {
     /// more time
     #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
     checkpoint_blocks: Option<bool>,
+    /// Begin with the encoder of this run, import or checkpoint; probes and optimizer begin anew
+    #[arg(long, value_name = "DIR")]
+    warm_start: Option<String>,
     /// Largest norm of the gradients, which are scaled down to it [default: none]
     #[arg(long, value_name = "X")]
     clip_norm: Option<f64>,
@@ -403,6 +406,7 @@ impl TrainArgs {
             ("train.precision", text(length.precision.map(|precision| precision.to_string()))),
             ("train.accumulate", integer(length.accumulate)),
             ("train.checkpoint_blocks", length.checkpoint_blocks.map(Value::from)),
+            ("train.warm_start", text(length.warm_start.clone())),
             ("optim.clip_norm", length.clip_norm.map(Value::from)),
             ("optim.lr", length.lr.map(Value::from)),
             ("run.device", text(run.device.map(|device| device.to_string()))),

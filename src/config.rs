@@ -80,6 +80,9 @@ pub struct TrainConfig {
     pub accumulate: usize,
     /// Whether to compute what happens inside of a block again on the way back, instead of keeping it.
     pub checkpoint_blocks: bool,
+    /// The run, or checkpoint, whose encoder training begins with. Unset: a freshly initialized one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub warm_start: Option<PathBuf>,
 }
 
 impl Default for TrainConfig {
@@ -91,6 +94,7 @@ impl Default for TrainConfig {
             precision: Precision::Auto,
             accumulate: 1,
             checkpoint_blocks: false,
+            warm_start: None,
         }
     }
 }

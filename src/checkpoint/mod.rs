@@ -67,7 +67,7 @@ struct Content {
 }
 
 /// Changes whenever the state does, the configuration included.
-const VERSION: u32 = 3;
+const VERSION: u32 = 4;
 const MODEL: &str = "model.safetensors";
 const OPTIMIZER: &str = "optimizer.safetensors";
 const STATE: &str = "state.json";
@@ -286,6 +286,14 @@ impl Loaded {
     /// Copies the parameters and statistics into the model's tensors of the same names and shapes.
     pub fn restore_model(&self, model: &Named) -> Result<()> {
         self.restore(&self.model, model, MODEL)
+    }
+
+    /// Copies the encoder alone into a model of the same size.
+    pub fn restore_encoder(&self, model: &Named) -> Result<()> {
+        let encoder = model.iter().filter(|(name, _)| name.starts_with("encoder."));
+        let encoder = encoder.map(|(name, tensor)| (name.clone(), tensor.shallow_clone())).collect();
+        tensors::restore_some(&self.model, &encoder)
+            .with_context(|| format!("`{}`", self.path.join(MODEL).display()))
     }
 
     /// Copies the moments into the optimizer's tensors of the same names and shapes.

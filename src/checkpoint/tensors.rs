@@ -78,13 +78,22 @@ pub(crate) fn kind_of(dtype: Dtype) -> Option<Kind> {
 /// Copies a file's tensors into `named`: the names have to be the same, and each one's shape and kind.
 pub(super) fn restore(bytes: &[u8], named: &Named) -> Result<()> {
     let file = SafeTensors::deserialize(bytes)?;
+    let foreign: Vec<_> = file.names().into_iter().filter(|name| !named.contains_key(&**name)).collect();
+    ensure!(foreign.is_empty(), "has {} unknown tensors, the first being `{}`", foreign.len(), foreign[0]);
+    take(&file, named)
+}
+
+/// The same of those that `named` holds; what else is in the file is left alone.
+pub(super) fn restore_some(bytes: &[u8], named: &Named) -> Result<()> {
+    take(&SafeTensors::deserialize(bytes)?, named)
+}
+
+fn take(file: &SafeTensors, named: &Named) -> Result<()> {
     let stored: BTreeMap<_, _> = file.iter().collect();
     let missing: Vec<_> = named.keys().filter(|name| !stored.contains_key(name.as_str())).collect();
-    let foreign: Vec<_> = stored.keys().filter(|name| !named.contains_key(**name)).collect();
     ensure!(missing.is_empty(), "lacks {} tensors, the first being `{}`", missing.len(), missing[0]);
-    ensure!(foreign.is_empty(), "has {} unknown tensors, the first being `{}`", foreign.len(), foreign[0]);
-    for (name, view) in &stored {
-        let mut target = named[*name].shallow_clone();
+    for (name, target) in named {
+        let (view, mut target) = (&stored[name.as_str()], target.shallow_clone());
         let shape: Vec<i64> = view.shape().iter().map(|&size| size as i64).collect();
         ensure!(shape == target.size(), "`{name}` has shape {shape:?} instead of {:?}", target.size());
         let kind = kind_of(view.dtype());

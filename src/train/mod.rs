@@ -36,7 +36,7 @@ use crate::{
     config::{Config, TrainConfig},
     data::{self, Data},
     feed::{Feed, Staged},
-    stdout,
+    model, stdout,
     sys::{self, Accelerator, Stream},
     usage,
 };
@@ -82,6 +82,15 @@ pub fn run(asked: &toml::Table) -> Result<Ended> {
         None => Config::resolve(asked)?,
     };
     let mut run = Run::prepare(config, resumed.as_ref())?;
+    if let (None, Some(path)) = (&resumed, &run.config.train.warm_start) {
+        let loaded = checkpoint::find(path)?;
+        loaded.restore_encoder(&run.trainer.model()).with_context(|| {
+            format!(
+                "cannot begin with its encoder\n  hint: the preset and sizes of that run: {}",
+                sizes(&loaded.state.config)
+            )
+        })?;
+    }
     let _lock = early_lock.map_or_else(|| folder.take(), Ok)?;
     if let Some(loaded) = resumed {
         folder.checkpoints.set_aside_after(loaded.state.step)?;
@@ -339,6 +348,12 @@ impl Run {
         });
         stdout::print(&result)
     }
+}
+
+/// The flags that make an encoder of this size.
+fn sizes(config: &Config) -> String {
+    let model::amdim::Config { ndf, n_rkhs, n_depth, use_bn } = config.encoder;
+    format!("--preset {} --ndf {ndf} --n-rkhs {n_rkhs} --n-depth {n_depth} --use-bn {use_bn}", config.preset)
 }
 
 fn identity(data: &Data) -> DataIdentity {

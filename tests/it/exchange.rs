@@ -116,6 +116,25 @@ fn what_was_exported_is_imported_to_the_bit() {
 }
 
 #[test]
+fn training_goes_on_from_an_imported_encoder() {
+    let (place, pattern) = trained(&[]);
+    succeed(&mut command(&place, &["export", "--checkpoint", "run", "--out", "encoder.safetensors"]));
+    succeed(&mut command(&place, &["import", "encoder.safetensors", "--out", "imported"]));
+    // A rate of next to nothing: what comes out is what it began with.
+    let more = ["--warm-start", "imported", "--steps", "1", "--lr", "1e-30", "--seed", "5"];
+    succeed(place.train(&pattern, "warm", &more).current_dir(place.path(".")));
+    succeed(&mut command(&place, &["export", "--checkpoint", "warm", "--out", "warm.safetensors"]));
+    let [begun, ended] = ["encoder.safetensors", "warm.safetensors"].map(|file| stored(&place.path(file)));
+    let weights = |name: &&String| name.ends_with("conv1.weight");
+    assert!(begun.keys().filter(weights).count() > 3);
+    assert!(begun.keys().filter(weights).all(|name| begun[name] == ended[name]));
+    let words =
+        ["--warm-start", "imported", "--preset", "c10", "--ndf", "4", "--n-rkhs", "32", "--out", "wide"];
+    let said = run(command(&place, &words).args(["--device", "cpu", "--shards", &pattern]));
+    assert!(said.code == Some(1) && said.stderr.contains("--n-rkhs 16"), "{}", said.stderr);
+}
+
+#[test]
 fn checkpoints_of_the_reference_are_imported_and_foreign_code_is_not_run() {
     let (place, _) = trained(&[]);
     succeed(&mut command(
