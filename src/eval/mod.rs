@@ -159,6 +159,7 @@ pub fn run(options: &Options, evaluation: &Evaluation) -> Result<()> {
     for &encoder in encoders {
         results.extend(subject.judge(encoder, evaluation)?);
     }
+    show(&results);
     let path = loaded.path.join(format!("eval-{}.json", evaluation.name()));
     subject.write(&path, evaluation, &results)
 }
@@ -213,14 +214,6 @@ impl<'a> Subject<'a> {
         let name = evaluation.name();
         let mut results = Vec::new();
         for Line { variant, report, train_top1 } in lines {
-            tracing::info!(
-                "{name}{}, {encoder} encoder (step {}): top-1 {:.1} %, top-5 {:.1} % of {} validation samples",
-                variant.as_ref().map_or(String::new(), |variant| format!(", {variant}")),
-                self.step(encoder),
-                100.0 * report.top1,
-                100.0 * report.top5,
-                report.samples
-            );
             let mut result = json!({
                 "probe": name, "variant": variant, "encoder": encoder, "step": self.step(encoder),
                 "report": {"top1": report.top1, "top5": report.top5, "samples": report.samples, "classes": report.classes,
@@ -301,6 +294,35 @@ impl<'a> Subject<'a> {
         written.with_context(|| format!("cannot write `{}`", path.display()))?;
         tracing::info!("written: `{}`", path.display());
         Ok(())
+    }
+}
+
+/// The results as a table, on stderr.
+fn show(results: &[Value]) {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let percent = |value: &Value| format!("{:.1} %", 100.0 * value.as_f64().unwrap_or(f64::NAN));
+    tracing::info!(
+        "{:<10} {:<22} {:<8} {:>8} {:>8} {:>8} {:>8}",
+        "",
+        "",
+        "encoder",
+        "step",
+        "top-1",
+        "top-5",
+        "samples"
+    );
+    for result in results {
+        let report = &result["report"];
+        tracing::info!(
+            "{:<10} {:<22} {:<8} {:>8} {:>8} {:>8} {:>8}",
+            text(&result["probe"]),
+            text(&result["variant"]),
+            text(&result["encoder"]),
+            result["step"],
+            percent(&report["top1"]),
+            percent(&report["top5"]),
+            report["samples"]
+        );
     }
 }
 
