@@ -251,7 +251,7 @@ pub struct EvalArgs {
     /// Shards to judge by [default: those of the run]
     #[arg(long, value_name = "PATTERN", num_args = 1..)]
     val_shards: Vec<String>,
-    /// Evaluate the encoder as it was before training, too
+    /// Evaluate a freshly initialized encoder, too
     #[arg(long)]
     baseline: bool,
     /// auto, cpu, cuda or cuda:N
@@ -328,7 +328,7 @@ pub struct FinetuneArgs {
     #[arg(long, value_name = "X", default_value_t = 0.1, value_parser = share)]
     label_fraction: f64,
     /// Of those, the share that is held out, to stop by
-    #[arg(long, value_name = "X", default_value_t = 0.2, value_parser = share)]
+    #[arg(long, value_name = "X", default_value_t = 0.2, value_parser = half)]
     held_out: f64,
     /// Learning rate of the encoder after the warm-up
     #[arg(long, value_name = "X", default_value_t = 2e-4, value_parser = positive)]
@@ -362,6 +362,12 @@ impl FinetuneArgs {
 fn share(text: &str) -> Result<f64, String> {
     let number = positive(text)?;
     if number <= 1.0 { Ok(number) } else { Err("above 1".to_owned()) }
+}
+
+/// A number above 0 and up to 0.5.
+fn half(text: &str) -> Result<f64, String> {
+    let number = positive(text)?;
+    if number <= 0.5 { Ok(number) } else { Err("above 0.5".to_owned()) }
 }
 
 /// A number above 0.

@@ -256,7 +256,7 @@ impl Config {
     }
 
     /// Checks that no part can make alone.
-    fn check(&self) -> Result<()> {
+    pub(crate) fn check(&self) -> Result<()> {
         let positive = [
             ("encoder.ndf", self.encoder.ndf),
             ("encoder.n_rkhs", self.encoder.n_rkhs),

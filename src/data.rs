@@ -64,7 +64,7 @@ fn check_classes(train: Option<u32>, validation: Option<u32>) -> Result<()> {
             )
         }
         (None, Some(_)) => bail!(
-            "no training sample is labelled, so there are no probes to validate\n  hint: leave out --val-shards"
+            "no training sample is labelled, so there is nothing to validate\n  hint: train without --val-shards; evaluations need labels"
         ),
         (Some(train), Some(validation)) if validation > train => bail!(
             "the validation shards have a label {}, the training shards only 0 to {}\n  hint: both need the same numbering of classes",

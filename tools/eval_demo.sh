@@ -25,8 +25,11 @@ for line in sys.stdin:
     result = json.loads(line)
     name = " ".join(filter(None, [result["probe"], result["variant"]]))
     rows.setdefault(name, {})[result["encoder"]] = result["report"]
+if len(rows) != 6:
+    sys.exit("an evaluation has failed: see above")
 print("\n%-28s %18s %18s" % ("top-1 (top-5) of validation", "initial encoder", "trained encoder"))
 for name, reports in rows.items():
+    assert set(reports) == {"initial", "trained"}, name
     cells = ["%.1f %% (%.1f %%)" % (100 * reports[which]["top1"], 100 * reports[which]["top5"]) for which in ("initial", "trained")]
     print("%-28s %18s %18s" % (name, *cells))
 '

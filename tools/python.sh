@@ -16,8 +16,11 @@ fail() { # CAUSE HINT
 }
 
 wheel=$(cd "$(readlink -f "$root/.libtorch")/.." && pwd)
-python3 -c "import sys; sys.path.insert(0, '$root/tools'); import pathlib, torch_cpu; sys.exit(not torch_cpu.has_torch(pathlib.Path('$wheel')))" ||
-    fail "the libtorch in \`$wheel\` holds no torch for $(python3 --version)" "unset LIBTORCH, remove .libtorch and run this again"
+# A libtorch of your own comes without Python: then the wheel is fetched as well (0.5 GB).
+if ! python3 -c "import sys; sys.path.insert(0, '$root/tools'); import pathlib, torch_cpu; sys.exit(not torch_cpu.has_torch(pathlib.Path('$wheel')))"; then
+    packages="$packages torch==2.11.0 nvidia-cuda-runtime==13.0.96 nvidia-cuda-cupti==13.0.85"
+    wheel=
+fi
 
 # Another list, or another wheel, is another folder.
 folder=$cache/python-$(printf '%s %s' "$packages" "$wheel" | sha256sum | cut -c1-12)
@@ -29,7 +32,7 @@ if ! [ -e "$folder/complete" ]; then
     # shellcheck disable=SC2086  # a list of packages
     python3 -m pip install --quiet --no-cache-dir --no-compile --no-deps --target "$folder/packages" $packages >&2 ||
         fail "pip could not fetch the packages that tests need" "check the network and the disk (\`df -h $cache\`), then run this again"
-    python3 - "$root/tools" "$wheel" "$folder" <<PYTHON
+    python3 - "$root/tools" "${wheel:-$folder/packages}" "$folder" <<PYTHON
 import pathlib, sys
 sys.path.insert(0, sys.argv[1])
 import torch_cpu

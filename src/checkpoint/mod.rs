@@ -167,13 +167,14 @@ impl Checkpoints {
 
     /// The best checkpoint so far, where a metric was chosen.
     pub fn best(&self) -> Option<Best> {
-        serde_json::from_slice(&fs::read(self.folder.join(BEST)).ok()?).ok()
+        let best: Best = serde_json::from_slice(&fs::read(self.folder.join(BEST)).ok()?).ok()?;
+        self.folder.join(folder_name(best.step)).exists().then_some(best)
     }
 
     /// Notes that a step, which has a checkpoint, is the best so far: `checkpoints/best` leads to it.
     pub fn mark_best(&self, best: &Best) -> Result<()> {
         let mark = || -> Result<()> {
-            let (note, link) = (self.folder.join(".partial-best.json"), self.folder.join(".partial-best"));
+            let (note, link) = (self.folder.join("best.json.new"), self.folder.join("best.new"));
             fs::write(&note, serde_json::to_vec(best)?)?;
             let _ = fs::remove_file(&link);
             std::os::unix::fs::symlink(folder_name(best.step), &link)?;

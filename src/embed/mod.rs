@@ -97,7 +97,7 @@ pub fn run(args: &Args) -> Result<()> {
         return Err(usage!("no layer `{}`\n  hint: one of {}", args.layer, layers.join(", ")));
     }
     fs::create_dir_all(&args.out).with_context(|| format!("cannot make `{}`", args.out.display()))?;
-    check_folder(args, &loaded.checksum)?;
+    check_folder(args, &loaded.checksum, set.digest())?;
     let (mut samples, mut width, mut done, mut left_out) = (0, 0, 0, 0);
     for (number, shard) in set.shards().iter().enumerate() {
         let name = shard.base().trim_end_matches(".tar");
@@ -107,6 +107,10 @@ pub fn run(args: &Args) -> Result<()> {
             continue;
         }
         let keys = set.keys(number)?;
+        if keys.is_empty() {
+            tracing::warn!("{name}: it holds no images");
+            continue;
+        }
         let part = set.subset(keys.iter().map(|(index, _)| *index).collect());
         let mut sink: Box<dyn Sink> = match args.format {
             Format::Parquet => Box::new(parquet::Writer::create(&path)?),
@@ -116,6 +120,9 @@ pub fn run(args: &Args) -> Result<()> {
         let work = || embed(&part, &keys, &config, device, of, &mut *sink);
         let (written, channels) = sys::within_memory(device, || "embedding".to_owned(), Vec::new, work)?;
         sink.finish()?;
+        if written == 0 {
+            tracing::warn!("{name}: none of its {} images can be read", keys.len());
+        }
         left_out += keys.len() as u64 - written;
         samples += written;
         width = width.max(channels);
@@ -131,9 +138,12 @@ pub fn run(args: &Args) -> Result<()> {
 }
 
 /// A folder holds the features of one encoder and layer.
-fn check_folder(args: &Args, checksum: &str) -> Result<()> {
+fn check_folder(args: &Args, checksum: &str, set: u64) -> Result<()> {
     let path = args.out.join("embedding.json");
-    let ours = json!({"model": checksum, "layer": args.layer, "format": args.format.extension(), "shards": args.shards});
+    let ours = json!({
+        "model": checksum, "layer": args.layer, "format": args.format.extension(), "shards": args.shards,
+        "digest": format!("{set:016x}"),
+    });
     if let Ok(bytes) = fs::read(&path) {
         let theirs: serde_json::Value = serde_json::from_slice(&bytes).unwrap_or_default();
         if theirs != ours {
@@ -144,7 +154,9 @@ fn check_folder(args: &Args, checksum: &str) -> Result<()> {
         }
         return Ok(());
     }
-    fs::write(&path, format!("{ours:#}\n")).with_context(|| format!("cannot write `{}`", path.display()))
+    fs::write(partial(&path), format!("{ours:#}\n"))
+        .and_then(|()| fs::rename(partial(&path), &path))
+        .with_context(|| format!("cannot write `{}`", path.display()))
 }
 
 /// Writes the rows of one shard; gives their number and width. `keys` are those of the whole shard.
@@ -179,9 +191,9 @@ fn embed(
     Ok((written, width))
 }
 
-/// Where a file is written until it is whole.
+/// Where this process writes a file until it is whole.
 fn partial(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
-    name.push(".partial");
+    name.push(format!(".partial-{}", std::process::id()));
     name.into()
 }

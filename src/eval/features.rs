@@ -39,7 +39,7 @@ impl Features {
         let width = encoder.width();
         let Some(cache) = cache else {
             let file = tempfile::tempfile().context("cannot make a temporary file for features")?;
-            let labels = write(&file, encoder, set, config, device)?;
+            let (labels, _) = write(&file, encoder, set, config, device)?;
             return Ok(Self { file, width, labels });
         };
         fs::create_dir_all(cache).with_context(|| format!("cannot make `{}`", cache.display()))?;
@@ -49,20 +49,20 @@ impl Features {
             tracing::info!("features of {} samples from `{}`", found.len(), path.display());
             return Ok(found);
         }
-        let partial = path.with_extension("partial");
-        let file = File::options()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .open(&partial)
-            .with_context(|| format!("cannot write `{}`", partial.display()))?;
-        let labels = write(&file, encoder, set, config, device)?;
+        let cannot = || format!("cannot write `{}`", path.display());
+        let partial = tempfile::NamedTempFile::new_in(cache).with_context(cannot)?;
+        let (labels, bad) = write(partial.as_file(), encoder, set, config, device)?;
+        if bad > 0 {
+            // What could not be read today may be tomorrow.
+            return Ok(Self { file: partial.into_file(), width, labels });
+        }
         let numbers = Vec::<i64>::try_from(&labels)?;
-        let bytes: Vec<u8> = numbers.iter().flat_map(|label| label.to_le_bytes()).collect();
-        fs::write(labels_path(&path), bytes)
-            .and_then(|()| fs::rename(&partial, &path))
-            .with_context(|| format!("cannot write `{}`", path.display()))?;
+        let mut beside = tempfile::NamedTempFile::new_in(cache).with_context(cannot)?;
+        for label in numbers {
+            beside.write_all(&label.to_le_bytes()).with_context(cannot)?;
+        }
+        beside.persist(labels_path(&path)).with_context(cannot)?;
+        let file = partial.persist(&path).with_context(cannot)?;
         Ok(Self { file, width, labels })
     }
 
@@ -138,14 +138,14 @@ fn labels_path(path: &Path) -> PathBuf {
     path.with_extension("labels")
 }
 
-/// Writes the features of all labelled samples; gives the labels.
+/// Writes the features of all labelled samples; gives the labels, and how many samples could not be read.
 fn write(
     file: &File,
     encoder: &dyn Encoder,
     set: &ShardSet,
     config: &Config,
     device: Device,
-) -> Result<Tensor> {
+) -> Result<(Tensor, usize)> {
     let (mut labels, mut bad) = (Vec::new(), 0);
     let mut feed = images(set, config, device)?;
     for staged in feed.by_ref() {
@@ -153,7 +153,12 @@ fn write(
         let Staged { views, skipped, .. } = &staged;
         let labelled = views.labels.ge(0).nonzero().view(-1);
         let features = tch::no_grad(|| encoder.features(&views.images.get(0), false));
-        append(file, &features.index_select(0, &labelled))?;
+        let features = features.index_select(0, &labelled);
+        ensure!(
+            features.isfinite().all().int64_value(&[]) == 1,
+            "the encoder gives numbers that are not finite"
+        );
+        append(file, &features)?;
         labels.push(views.labels.index_select(0, &labelled).to_device(Device::Cpu));
         bad += skipped.len();
     }
@@ -167,7 +172,7 @@ fn write(
         labels.numel() > 0,
         "no sample is labelled\n  hint: an evaluation needs `cls` members, or `label` in `json` ones"
     );
-    Ok(labels)
+    Ok((labels, bad))
 }
 
 fn append(file: &File, features: &Tensor) -> Result<()> {

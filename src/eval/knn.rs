@@ -10,7 +10,7 @@ use super::features::Features;
 pub struct Vote {
     /// Neighbours that vote: a result for each.
     pub k: Vec<i64>,
-    /// A neighbour's vote weighs exp(cosine / temperature).
+    /// A neighbour's vote weighs exp(cosine / temperature), up to a factor that is the same for all.
     pub temperature: f64,
     /// Bytes that similarities and blocks of features may take; what they are compared with stays in the files.
     pub memory: u64,
@@ -23,11 +23,13 @@ impl Default for Vote {
 }
 
 impl Vote {
-    /// Rows of queries, and of the gallery, that are compared at a time: a block of each, their products twice, for sorting,
-    /// and what has been found so far.
-    fn block(&self, width: i64) -> i64 {
-        // 8·s² + 16·width·s = memory
-        let half = (width * 8) as f64;
+    /// Rows of queries, and of the gallery, that are compared at a time: a block of each twice, their products twice, for
+    /// sorting, and of each query what has been found so far, twice, and its votes, twice.
+    fn block(&self, width: i64, classes: u32) -> i64 {
+        // 8·s² + (16·width + 24·most + 8·classes·votes)·s = memory
+        let most = self.k.iter().copied().max().unwrap_or(0);
+        let votes = self.k.len() as i64 * i64::from(classes);
+        let half = (8 * width + 12 * most + 4 * votes) as f64;
         let rows = ((half * half + 8.0 * self.memory as f64).sqrt() - half) / 8.0;
         (rows as i64).max(16)
     }
@@ -43,7 +45,7 @@ impl Vote {
         mut found: impl FnMut(&Tensor, &Tensor),
     ) -> Result<()> {
         ensure!(!gallery.is_empty() && !queries.is_empty(), "there are no features to compare");
-        let block = self.block(gallery.width());
+        let block = self.block(gallery.width(), classes);
         let most = self.k.iter().copied().max().unwrap_or(0).min(gallery.len());
         for start in (0..queries.len()).step_by(block as usize) {
             let count = block.min(queries.len() - start);
@@ -51,7 +53,8 @@ impl Vote {
             let nearest = nearest(gallery, &query, most, block)?;
             let labels = gallery.labels.index_select(0, &nearest.1.flatten(0, 1).to_device(Device::Cpu));
             let labels = labels.view([count, most]).to_device(device);
-            let weights = (nearest.0 / self.temperature).exp();
+            // The nearest one's vote weighs 1: others are compared with it alone.
+            let weights = ((&nearest.0 - nearest.0.narrow(1, 0, 1)) / self.temperature).exp();
             let votes: Vec<_> = self
                 .k
                 .iter()
@@ -123,7 +126,7 @@ mod tests {
         tch::manual_seed(8);
         let (gallery, queries) = (features(5000, 24, 7), features(300, 24, 7));
         let vote = Vote { memory: 4 << 20, ..Vote::default() };
-        assert!(vote.block(24) < 1000, "the gallery takes several blocks: {}", vote.block(24));
+        assert!(vote.block(24, 7) < 1000, "the gallery takes several blocks: {}", vote.block(24, 7));
         let found = predictions(&vote, &gallery, &queries, 7);
         let rows = |features: &Features| -> Vec<Vec<f64>> {
             let values = features.rows(0, features.len()).unwrap().to_kind(Kind::Double);
@@ -153,11 +156,15 @@ mod tests {
         let (gallery, queries) = (features(600, 8, 3), features(50, 8, 3));
         let with = |memory| predictions(&Vote { memory, ..Vote::default() }, &gallery, &queries, 3);
         assert_eq!(with(1), with(1 << 30));
+        let sharp = Vote { temperature: 1e-4, k: vec![1, 50], ..Vote::default() };
+        let sharp = predictions(&sharp, &gallery, &queries, 3);
+        assert_eq!(sharp[0], sharp[1], "at so low a temperature the nearest decides");
         let few = predictions(&Vote { k: vec![1000], ..Vote::default() }, &gallery, &queries, 3);
         assert_eq!(few[0].len(), 50, "fewer samples than neighbours asked for: all of them vote");
         for width in [8, 2048] {
-            let rows = Vote::default().block(width);
-            assert!((8 * rows * rows + 16 * width * rows) as u64 <= Vote::default().memory);
+            let rows = Vote::default().block(width, 1000);
+            let taken = 8 * rows * rows + (16 * width + 24 * 200 + 8 * 2 * 1000) * rows;
+            assert!(taken as u64 <= Vote::default().memory && rows > 1000);
         }
     }
 }

@@ -147,6 +147,8 @@ struct Line {
     report: Report,
     /// Of the training samples, where there was something to fit.
     train_top1: Option<f64>,
+    /// What else there is to say of how it came about.
+    details: Value,
 }
 
 /// Judges a checkpoint's encoder: one JSON object for each result on stdout, in words on stderr, and all of it in
@@ -213,12 +215,12 @@ impl<'a> Subject<'a> {
             sys::within_memory(self.device, what, cures, || self.lines(encoder, evaluation))?;
         let name = evaluation.name();
         let mut results = Vec::new();
-        for Line { variant, report, train_top1 } in lines {
+        for Line { variant, report, train_top1, details } in lines {
             let mut result = json!({
                 "probe": name, "variant": variant, "encoder": encoder, "step": self.step(encoder),
                 "report": {"top1": report.top1, "top5": report.top5, "samples": report.samples, "classes": report.classes,
                     "train_top1": train_top1},
-                "health": health,
+                "details": details, "health": health,
             });
             stdout::print(&result)?;
             result["report"]["per_class"] = json!(report.per_class);
@@ -248,13 +250,21 @@ impl<'a> Subject<'a> {
                     Classifier::fit(*head, &training, self.classes, &fit, &self.config, self.device)?;
                 let validation = features(&self.validation, cache.as_deref())?;
                 let (report, train_top1) = (classifier.judge(&validation)?, Some(classifier.train_top1));
-                Ok((vec![Line { variant: None, report, train_top1 }], health_of(&validation)?))
+                Ok((
+                    vec![Line { variant: None, report, train_top1, details: Value::Null }],
+                    health_of(&validation)?,
+                ))
             }
             Evaluation::Knn { vote, cache } => {
                 let gallery = features(&self.labelled, cache.as_deref())?;
                 let queries = features(&self.validation, cache.as_deref())?;
                 let reports = neighbours(vote, &gallery, &queries, self.classes, self.device)?;
-                let line = |(k, report)| Line { variant: Some(format!("k = {k}")), report, train_top1: None };
+                let line = |(k, report)| Line {
+                    variant: Some(format!("k = {k}")),
+                    report,
+                    train_top1: None,
+                    details: Value::Null,
+                };
                 Ok((vote.k.iter().zip(reports).map(line).collect(), health_of(&queries)?))
             }
             Evaluation::Finetune(settings) => {
@@ -266,16 +276,21 @@ impl<'a> Subject<'a> {
                     "{encoder} encoder: {fitted} samples fitted, {held_out} held out; best at step {step}: {:.1} % of the held-out",
                     100.0 * held_out_top1
                 );
-                let variant = Some(format!("{} % of the labels", 100.0 * settings.label_fraction));
-                Ok((vec![Line { variant, report, train_top1: None }], None))
+                // Two of each class at least are taken, whatever the fraction.
+                let share = (fitted + held_out) as f64 / self.labelled.len() as f64;
+                let variant = Some(format!("{:.1} % of the labels", 100.0 * share));
+                let details = json!({
+                    "fitted": fitted, "held_out": held_out, "held_out_top1": held_out_top1, "step": step,
+                    "schedule": "warm-up over a tenth of the steps, 500 at most; rates × 0.2 after 3/5 and 9/10 of them",
+                });
+                Ok((vec![Line { variant, report, train_top1: None, details }], None))
             }
         }
     }
 
     /// Everything that is needed to repeat the evaluation, and what it gave.
     fn write(&self, path: &Path, evaluation: &Evaluation, results: &[Value]) -> Result<()> {
-        let content = json!({
-            "evaluation": evaluation.name(),
+        let ours = json!({
             "settings": evaluation.settings(self.config.preset, self.seed),
             "program": env!("CARGO_PKG_VERSION"),
             "device": sys::name(self.device),
@@ -288,8 +303,14 @@ impl<'a> Subject<'a> {
             "config": self.config,
             "results": results,
         });
+        // Those by other settings, or of other samples, stay.
+        let before: Vec<Value> =
+            fs::read(path).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
+        let is_other = |other: &Value| ["settings", "digests"].iter().any(|key| other[*key] != ours[*key]);
+        let mut all: Vec<_> = before.into_iter().filter(is_other).collect();
+        all.push(ours);
         let partial = path.with_extension("json.partial");
-        let written = fs::write(&partial, serde_json::to_string_pretty(&content)?)
+        let written = fs::write(&partial, serde_json::to_string_pretty(&all)?)
             .and_then(|()| fs::rename(&partial, path));
         written.with_context(|| format!("cannot write `{}`", path.display()))?;
         tracing::info!("written: `{}`", path.display());
@@ -343,10 +364,11 @@ pub fn neighbours(
     Ok(tallies.iter().map(|tally| tally.report(classes)).collect())
 }
 
-/// Of the first features; of one alone there is nothing to say.
+/// Of some of the features, evenly spread; of one alone there is nothing to say.
 fn health_of(features: &Features) -> Result<Option<Health>> {
-    let count = features.len().min(Health::SAMPLES);
-    Ok(if count < 2 { None } else { Some(Health::of(&features.rows(0, count)?)) })
+    let every = (features.len() as u64).div_ceil(Health::SAMPLES as u64).max(1) as usize;
+    let some: Vec<i64> = (0..features.len()).step_by(every).collect();
+    Ok(if some.len() < 2 { None } else { Some(Health::of(&features.gather(&some)?)) })
 }
 
 /// The samples that have a label.

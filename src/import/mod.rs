@@ -16,6 +16,7 @@ use crate::{
     checkpoint::{Checkpoints, DataIdentity, Named, Retention, State},
     config::Config,
     export::{self, Description},
+    method::MethodConfig,
     model, stdout,
     train::Trainer,
     usage,
@@ -40,6 +41,7 @@ struct Foreign {
     tensors: BTreeMap<String, Tensor>,
     encoder: model::amdim::Config,
     side: i64,
+    tclip: Option<f64>,
     step: u64,
 }
 
@@ -64,8 +66,13 @@ pub fn run(args: &Args) -> Result<()> {
     };
     let mut config = Config::preset(preset);
     (config.out, config.encoder) = (args.out.clone(), foreign.encoder.clone());
+    if let Some(tclip) = foreign.tclip {
+        let MethodConfig::Amdim(method) = &mut config.method;
+        method.tclip = tclip;
+    }
+    check_sizes(&foreign).and_then(|()| config.check()).with_context(|| format!("`{shown}`"))?;
     let classes = foreign.tensors.get("evaluator.block_glb_lin.block_forward.2.weight");
-    let classes = classes.map(|weight| weight.size()[0] as u32);
+    let classes = classes.and_then(|weight| weight.size().first().map(|classes| *classes as u32));
     let trainer = Trainer::new(&config, classes, Device::Cpu, 1)?;
     take_over(&foreign.tensors, &trainer.model()).with_context(|| format!("`{shown}`"))?;
     ensure!(trainer.is_finite(), "`{shown}` holds numbers that are not finite");
@@ -109,12 +116,30 @@ fn safetensors(bytes: &[u8], header: &Metadata) -> Result<Foreign> {
         tensors.insert(own_name(&name), Tensor::from_data_size(view.data(), &shape, kind));
     }
     let Description { encoder, side, step, .. } = description;
-    Ok(Foreign { tensors, encoder, side: side.into(), step })
+    Ok(Foreign { tensors, encoder, side: side.into(), tclip: None, step })
 }
 
 /// Without the wrapper that the reference puts around its encoder.
 fn own_name(name: &str) -> String {
     name.strip_prefix("encoder.module.").map_or_else(|| name.to_owned(), |rest| format!("encoder.{rest}"))
+}
+
+/// A model is made of the size that a file claims: not before a tensor of each size is seen.
+fn check_sizes(foreign: &Foreign) -> Result<()> {
+    let model::amdim::Config { ndf, n_rkhs, n_depth, .. } = foreign.encoder;
+    let first = |name: &str| foreign.tensors.get(name).and_then(|tensor| tensor.size().first().copied());
+    for (name, size) in
+        [("encoder.layer_list.0.conv.weight", ndf), ("encoder.rkhs_block_7.conv2.weight", n_rkhs)]
+    {
+        let found = first(name).with_context(|| format!("`{name}` is missing"))?;
+        ensure!(found == size, "`{name}` is of size {found}, not {size} as the file says of its encoder");
+    }
+    let deepest = format!(".layer_list.{}.conv2.weight", n_depth - 1);
+    ensure!(
+        (1..1000).contains(&n_depth) && foreign.tensors.keys().any(|name| name.ends_with(&deepest)),
+        "it says that its blocks have {n_depth} layers, but has no such tensors"
+    );
+    Ok(())
 }
 
 fn preset_of(side: i64) -> Result<Preset> {

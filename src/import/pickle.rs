@@ -1,48 +1,45 @@
 //! A pickle's values, without running anything: names of functions stay names, and only those that tensors are made of are let
 //! through.
 //!
-//! Of the protocols 0 to 3 what `torch.save` writes (opcodes: Python's `pickletools`). Readers that are kept up know the zip
+//! Of the protocols 2 and 3 what `torch.save` writes (opcodes: Python's `pickletools`). Readers that are kept up know the zip
 //! files of today's `torch.save` alone, not the streams of 2019, in which the reference's checkpoints are.
 
-use std::{cell::RefCell, collections::HashMap, io::Read, rc::Rc};
+use std::{collections::HashMap, io::Read, rc::Rc};
 
 use anyhow::{Context, Result, bail, ensure};
 
-/// A value; lists and dictionaries are shared where the pickle shares them.
+/// A value. What a container holds lies in its [`Pickle`], so that neither nesting nor circles matter when it goes.
 #[derive(Debug, Clone)]
 pub(super) enum Value {
     None,
     Bool(bool),
     Int(i64),
-    /// What it is nobody asks.
-    Float,
+    Float(f64),
     Text(Rc<str>),
-    Tuple(Rc<Vec<Value>>),
-    List(List),
-    Dict(Dict),
+    Tuple(usize),
+    List(usize),
+    /// Keys and values in turn.
+    Dict(usize),
     /// A function or class by its name.
     Named(Rc<str>),
     /// What a function would make of its arguments.
-    Call(Rc<str>, Rc<Vec<Value>>),
+    Call(Rc<str>, usize),
     /// What lies outside of the pickle.
-    Persistent(Rc<Value>),
+    Persistent(usize),
 }
 
-type List = Rc<RefCell<Vec<Value>>>;
-type Dict = Rc<RefCell<Vec<(Value, Value)>>>;
+/// A value with all that it holds.
+#[derive(Debug)]
+pub(super) struct Pickle {
+    pub(super) root: Value,
+    containers: Vec<Vec<Value>>,
+}
 
 /// Functions and classes that tensors are made of, beside `torch.…Storage`.
 const KNOWN: [&str; 3] =
     ["collections.OrderedDict", "torch._utils._rebuild_tensor_v2", "torch._utils._rebuild_parameter"];
 
 impl Value {
-    /// The value under a text of a dictionary.
-    pub(super) fn get(&self, key: &str) -> Option<Self> {
-        let Self::Dict(items) = self else { return None };
-        let items = items.borrow();
-        items.iter().find(|(name, _)| name.text() == Some(key)).map(|(_, value)| value.clone())
-    }
-
     pub(super) fn text(&self) -> Option<&str> {
         if let Self::Text(text) = self { Some(text) } else { None }
     }
@@ -55,18 +52,46 @@ impl Value {
         }
     }
 
-    pub(super) fn ints(&self) -> Option<Vec<i64>> {
-        match self {
-            Self::Tuple(values) => values.iter().map(Self::int).collect(),
-            Self::List(values) => values.borrow().iter().map(Self::int).collect(),
-            _ => None,
+    pub(super) fn float(&self) -> Option<f64> {
+        if let Self::Float(number) = self { Some(*number) } else { self.int().map(|number| number as f64) }
+    }
+}
+
+impl Pickle {
+    /// What a container, or the arguments of a call, hold; nothing of other values.
+    pub(super) fn items(&self, value: &Value) -> &[Value] {
+        match value {
+            Value::Tuple(place)
+            | Value::List(place)
+            | Value::Dict(place)
+            | Value::Call(_, place)
+            | Value::Persistent(place) => &self.containers[*place],
+            _ => &[],
         }
+    }
+
+    /// The keys and values of a dictionary; none of other values.
+    pub(super) fn pairs<'a>(&'a self, value: &Value) -> impl Iterator<Item = (&'a Value, &'a Value)> {
+        let items = if let Value::Dict(_) = value { self.items(value) } else { &[] };
+        items.chunks_exact(2).map(|pair| (&pair[0], &pair[1]))
+    }
+
+    /// The value under a text of a dictionary.
+    pub(super) fn get(&self, value: &Value, key: &str) -> Option<&Value> {
+        self.pairs(value).find(|(name, _)| name.text() == Some(key)).map(|(_, value)| value)
+    }
+
+    pub(super) fn ints(&self, value: &Value) -> Option<Vec<i64>> {
+        matches!(value, Value::Tuple(_) | Value::List(_))
+            .then(|| self.items(value).iter().map(Value::int).collect())
+            .flatten()
     }
 }
 
 /// Reads one pickle, up to its end, from a stream that may go on behind it.
-pub(super) fn read(stream: &mut impl Read) -> Result<Value> {
-    Machine { stream, stack: Vec::new(), marks: Vec::new(), memo: HashMap::new() }.run()
+pub(super) fn read(stream: &mut impl Read) -> Result<Pickle> {
+    Machine { stream, stack: Vec::new(), marks: Vec::new(), memo: HashMap::new(), containers: Vec::new() }
+        .run()
 }
 
 struct Machine<'a, R> {
@@ -75,14 +100,15 @@ struct Machine<'a, R> {
     /// Heights of the stack.
     marks: Vec<usize>,
     memo: HashMap<u32, Value>,
+    containers: Vec<Vec<Value>>,
 }
 
 impl<R: Read> Machine<'_, R> {
-    fn run(mut self) -> Result<Value> {
+    fn run(mut self) -> Result<Pickle> {
         loop {
             let [code] = self.bytes()?;
             if code == b'.' {
-                return self.pop();
+                return Ok(Pickle { root: self.pop()?, containers: self.containers });
             }
             let is_known =
                 self.scalar(code)? || self.container(code)? || self.memory(code)? || self.function(code)?;
@@ -100,10 +126,7 @@ impl<R: Read> Machine<'_, R> {
             b'K' => Value::Int(u8::from_le_bytes(self.bytes()?).into()),
             b'M' => Value::Int(u16::from_le_bytes(self.bytes()?).into()),
             0x8a => self.long()?,
-            b'G' => {
-                let _: [u8; 8] = self.bytes()?;
-                Value::Float
-            }
+            b'G' => Value::Float(f64::from_be_bytes(self.bytes()?)),
             b'X' => {
                 let length = u32::from_le_bytes(self.bytes()?);
                 self.text(length)?
@@ -122,36 +145,45 @@ impl<R: Read> Machine<'_, R> {
     fn container(&mut self, code: u8) -> Result<bool> {
         match code {
             b'(' => self.marks.push(self.stack.len()),
-            b')' => self.stack.push(Value::Tuple(Rc::default())),
-            b']' => self.stack.push(Value::List(Rc::default())),
-            b'}' => self.stack.push(Value::Dict(Rc::default())),
+            b')' => {
+                let place = self.container_of(Vec::new());
+                self.stack.push(Value::Tuple(place));
+            }
+            b']' => {
+                let place = self.container_of(Vec::new());
+                self.stack.push(Value::List(place));
+            }
+            b'}' => {
+                let place = self.container_of(Vec::new());
+                self.stack.push(Value::Dict(place));
+            }
             b't' => {
                 let items = self.marked()?;
-                self.stack.push(Value::Tuple(items.into()));
+                let place = self.container_of(items);
+                self.stack.push(Value::Tuple(place));
             }
             0x85..=0x87 => {
                 let count = usize::from(code - 0x84);
                 let start = self.stack.len().checked_sub(count).context("a tuple of nothing")?;
                 let items = self.stack.split_off(start);
-                self.stack.push(Value::Tuple(items.into()));
+                let place = self.container_of(items);
+                self.stack.push(Value::Tuple(place));
             }
             b'a' => {
                 let item = self.pop()?;
-                self.list()?.borrow_mut().push(item);
+                self.extend_list(vec![item])?;
             }
             b'e' => {
                 let items = self.marked()?;
-                self.list()?.borrow_mut().extend(items);
+                self.extend_list(items)?;
             }
             b's' => {
                 let (value, key) = (self.pop()?, self.pop()?);
-                self.dict()?.borrow_mut().push((key, value));
+                self.extend_dict(vec![key, value])?;
             }
             b'u' => {
                 let items = self.marked()?;
-                ensure!(items.len().is_multiple_of(2), "a dictionary's last key has no value");
-                let pairs = items.chunks_exact(2).map(|pair| (pair[0].clone(), pair[1].clone()));
-                self.dict()?.borrow_mut().extend(pairs);
+                self.extend_dict(items)?;
             }
             _ => return Ok(false),
         }
@@ -195,7 +227,8 @@ impl<R: Read> Machine<'_, R> {
             b'b' => drop(self.pop()?),
             b'Q' => {
                 let what = self.pop()?;
-                self.stack.push(Value::Persistent(Rc::new(what)));
+                let place = self.container_of(vec![what]);
+                self.stack.push(Value::Persistent(place));
             }
             _ => return Ok(false),
         }
@@ -255,18 +288,26 @@ impl<R: Read> Machine<'_, R> {
         Ok(())
     }
 
-    fn list(&self) -> Result<List> {
-        match self.stack.last() {
-            Some(Value::List(list)) => Ok(list.clone()),
-            _ => bail!("the pickle appends to what is no list"),
-        }
+    fn container_of(&mut self, items: Vec<Value>) -> usize {
+        self.containers.push(items);
+        self.containers.len() - 1
     }
 
-    fn dict(&self) -> Result<Dict> {
-        match self.stack.last() {
-            Some(Value::Dict(dict)) => Ok(dict.clone()),
-            _ => bail!("the pickle sets an item of what is no dictionary"),
-        }
+    fn extend_list(&mut self, items: Vec<Value>) -> Result<()> {
+        let Some(&Value::List(place)) = self.stack.last() else {
+            bail!("the pickle appends to what is no list")
+        };
+        self.containers[place].extend(items);
+        Ok(())
+    }
+
+    fn extend_dict(&mut self, pairs: Vec<Value>) -> Result<()> {
+        ensure!(pairs.len().is_multiple_of(2), "a dictionary's last key has no value");
+        let Some(&Value::Dict(place)) = self.stack.last() else {
+            bail!("the pickle sets an item of what is no dictionary")
+        };
+        self.containers[place].extend(pairs);
+        Ok(())
     }
 
     fn line(&mut self) -> Result<String> {
@@ -295,13 +336,15 @@ impl<R: Read> Machine<'_, R> {
     }
 
     fn call(&mut self) -> Result<()> {
-        let (Value::Tuple(args), Value::Named(name)) = (self.pop()?, self.pop()?) else {
+        let (Value::Tuple(arguments), Value::Named(name)) = (self.pop()?, self.pop()?) else {
             bail!("the pickle calls what is no function");
         };
-        self.stack.push(match &*name {
-            "collections.OrderedDict" => Value::Dict(Rc::default()),
-            _ => Value::Call(name, args),
-        });
+        let value = if &*name == "collections.OrderedDict" {
+            Value::Dict(self.container_of(Vec::new()))
+        } else {
+            Value::Call(name, arguments)
+        };
+        self.stack.push(value);
         Ok(())
     }
 }
@@ -310,7 +353,7 @@ impl<R: Read> Machine<'_, R> {
 mod tests {
     use super::*;
 
-    fn value(bytes: &[u8]) -> Result<Value> {
+    fn value(bytes: &[u8]) -> Result<Pickle> {
         read(&mut &*bytes)
     }
 
@@ -319,11 +362,20 @@ mod tests {
         // pickle.dumps({"a": (1, -2, 300, 70000), "b": [None, True, 2.5], "c": 2**40}, 2)
         let bytes = b"\x80\x02}q\x00(X\x01\x00\x00\x00aq\x01(K\x01J\xfe\xff\xff\xffM,\x01Jp\x11\x01\x00tq\x02X\x01\x00\x00\x00bq\x03]q\x04(N\x88G@\x04\x00\x00\x00\x00\x00\x00eX\x01\x00\x00\x00cq\x05\x8a\x06\x00\x00\x00\x00\x00\x01u.";
         let found = value(bytes).unwrap();
-        assert_eq!(found.get("a").unwrap().ints().unwrap(), [1, -2, 300, 70000]);
-        assert_eq!(found.get("c").unwrap().int(), Some(1 << 40));
-        let Value::List(list) = found.get("b").unwrap() else { panic!("no list") };
-        assert!(matches!(list.borrow()[..], [Value::None, Value::Bool(true), Value::Float]));
-        assert!(found.get("d").is_none());
+        let get = |key| found.get(&found.root, key);
+        assert_eq!(found.ints(get("a").unwrap()).unwrap(), [1, -2, 300, 70000]);
+        assert_eq!(get("c").unwrap().int(), Some(1 << 40));
+        let list = found.items(get("b").unwrap());
+        assert!(matches!(list, [Value::None, Value::Bool(true), Value::Float(2.5)]), "{list:?}");
+        assert!(get("d").is_none());
+    }
+
+    /// A million tuples, each in the next, and a list in itself.
+    #[test]
+    fn nesting_and_circles_do_no_harm() {
+        let nested = [&b"\x80\x02N"[..], &vec![0x85; 1_000_000], b"."].concat();
+        assert!(matches!(value(&nested).unwrap().root, Value::Tuple(_)));
+        assert!(matches!(value(b"\x80\x02]q\x00h\x00a.").unwrap().root, Value::List(_)));
     }
 
     #[test]

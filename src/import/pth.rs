@@ -10,7 +10,7 @@ use tch::{Kind, Tensor};
 
 use super::{
     Foreign, own_name,
-    pickle::{self, Value},
+    pickle::{self, Pickle, Value},
 };
 use crate::model;
 
@@ -23,18 +23,18 @@ struct Storage {
 
 /// A checkpoint of the reference: `{model, hyperparams, cursor}`.
 pub(super) fn read(bytes: &[u8]) -> Result<Foreign> {
-    let (value, storages) = if bytes.starts_with(b"PK") { zipped(bytes)? } else { stream(bytes)? };
-    let model = value.get("model").context("it holds no `model`: it is no checkpoint of the reference")?;
-    let Value::Dict(entries) = &model else { bail!("its `model` is no dictionary") };
+    let (pickle, storages) = if bytes.starts_with(b"PK") { zipped(bytes)? } else { stream(bytes)? };
+    let model = pickle.get(&pickle.root, "model");
+    let model = model.context("it holds no `model`: it is no checkpoint of the reference")?;
     let mut tensors = BTreeMap::new();
-    for (name, value) in entries.borrow().iter() {
+    for (name, value) in pickle.pairs(model) {
         let name = name.text().context("a tensor's name is no text")?;
-        let tensor = tensor(value, &storages).with_context(|| format!("`{name}`"))?;
+        let tensor = tensor(&pickle, value, &storages).with_context(|| format!("`{name}`"))?;
         tensors.insert(own_name(name), tensor);
     }
-    let parameters = value.get("hyperparams").context("it holds no `hyperparams`")?;
+    let parameters = pickle.get(&pickle.root, "hyperparams").context("it holds no `hyperparams`")?;
     let number = |name: &str| {
-        let number = parameters.get(name).and_then(|value| value.int());
+        let number = pickle.get(parameters, name).and_then(Value::int);
         number.with_context(|| format!("its `hyperparams` do not say `{name}`"))
     };
     let encoder = model::amdim::Config {
@@ -43,53 +43,53 @@ pub(super) fn read(bytes: &[u8]) -> Result<Foreign> {
         n_depth: number("n_depth")?,
         use_bn: number("use_bn")? != 0,
     };
-    let positive =
-        [encoder.ndf, encoder.n_rkhs, encoder.n_depth].iter().all(|size| (1..1 << 20).contains(size));
-    ensure!(positive, "its `hyperparams` are no sizes: {encoder:?}");
-    Ok(Foreign { tensors, encoder, side: number("encoder_size")?, step: 0 })
+    let tclip = pickle.get(parameters, "tclip").and_then(Value::float);
+    Ok(Foreign { tensors, encoder, side: number("encoder_size")?, tclip, step: 0 })
 }
 
 type Storages = HashMap<String, Storage>;
 
-/// The format of PyTorch 1.6 and later.
-fn zipped(bytes: &[u8]) -> Result<(Value, Storages)> {
+/// The format of PyTorch 1.6 and later. Nothing in it is compressed.
+fn zipped(bytes: &[u8]) -> Result<(Pickle, Storages)> {
     let mut archive = zip::ZipArchive::new(Cursor::new(bytes)).context("it is no whole zip file")?;
-    let names: Vec<String> = archive.file_names().map(str::to_owned).collect();
-    let data = names.iter().find(|name| name.ends_with("/data.pkl")).context("it has no data.pkl")?;
+    let data = archive.file_names().find(|name| name.ends_with("/data.pkl"));
+    let data = data.context("it has no data.pkl")?.to_owned();
     let folder = data.trim_end_matches("data.pkl").to_owned();
-    let mut pickled = Vec::new();
-    archive.by_name(data)?.read_to_end(&mut pickled)?;
-    let value = pickle::read(&mut &*pickled)?;
-    let mut storages = Storages::new();
-    for (key, kind, count) in named_storages(&value)? {
+    let mut member = |name: &str| -> Result<Vec<u8>> {
+        let mut file = archive.by_name(name).with_context(|| format!("it has no {name}"))?;
+        ensure!(
+            file.compression() == zip::CompressionMethod::Stored,
+            "{name} is compressed, as `torch.save` does not"
+        );
         let mut bytes = Vec::new();
-        archive
-            .by_name(&format!("{folder}data/{key}"))
-            .with_context(|| format!("storage {key}"))?
-            .take(size(kind, count)? as u64)
-            .read_to_end(&mut bytes)?;
+        file.read_to_end(&mut bytes)?;
+        Ok(bytes)
+    };
+    let pickle = pickle::read(&mut &*member(&data)?)?;
+    let mut storages = Storages::new();
+    for (key, (kind, count)) in named_storages(&pickle)? {
+        let bytes = member(&format!("{folder}data/{key}"))?;
         storages.insert(key, storage(kind, count, &bytes)?);
     }
-    Ok((value, storages))
+    Ok((pickle, storages))
 }
 
 /// The format before PyTorch 1.6: a magic number, a version and facts of the machine, each a pickle, then the value, the keys of
 /// the storages, and the storages themselves in that order, each with its length.
-fn stream(bytes: &[u8]) -> Result<(Value, Storages)> {
+fn stream(bytes: &[u8]) -> Result<(Pickle, Storages)> {
     /// The lowest eight bytes of 0x1950a86a20f9469cfc6c.
     const MAGIC: i64 = 0xa86a_20f9_469c_fc6cu64.cast_signed();
     let mut rest = bytes;
-    let magic = pickle::read(&mut rest)?.int();
+    let magic = pickle::read(&mut rest)?.root.int();
     ensure!(magic == Some(MAGIC), "it is a pickle, but none that `torch.save` writes");
     for _ in 0..2 {
         pickle::read(&mut rest)?;
     }
-    let value = pickle::read(&mut rest)?;
-    let Value::List(keys) = pickle::read(&mut rest)? else { bail!("the list of its storages is missing") };
-    let kinds: HashMap<_, _> =
-        named_storages(&value)?.into_iter().map(|(key, kind, count)| (key, (kind, count))).collect();
+    let pickle = pickle::read(&mut rest)?;
+    let keys = pickle::read(&mut rest)?;
+    let kinds = named_storages(&pickle)?;
     let mut storages = Storages::new();
-    for key in keys.borrow().iter() {
+    for key in keys.items(&keys.root) {
         let key = key.text().context("a storage's key is no text")?.to_owned();
         let (kind, _) = *kinds.get(&key).with_context(|| format!("storage {key} belongs to no tensor"))?;
         let (length, behind) = rest.split_first_chunk().context("it ends early")?;
@@ -98,21 +98,17 @@ fn stream(bytes: &[u8]) -> Result<(Value, Storages)> {
         storages.insert(key, storage(kind, count, numbers)?);
         rest = behind;
     }
-    Ok((value, storages))
+    Ok((pickle, storages))
 }
 
-/// Key, kind and length of each storage that the value's tensors lie in.
-fn named_storages(value: &Value) -> Result<Vec<(String, Kind, i64)>> {
-    let mut found = Vec::new();
-    let model = value.get("model").unwrap_or(Value::None);
-    let Value::Dict(entries) = &model else { return Ok(found) };
-    for (_, value) in entries.borrow().iter() {
-        let (_, key, kind, count) = rebuilt(value)?;
-        found.push((key, kind, count));
-    }
-    found.sort_by(|a, b| a.0.cmp(&b.0));
-    found.dedup_by(|a, b| a.0 == b.0);
-    Ok(found)
+/// Kind and length of each storage that the value's tensors lie in, by its key.
+fn named_storages(pickle: &Pickle) -> Result<BTreeMap<String, (Kind, i64)>> {
+    let model = pickle.get(&pickle.root, "model").cloned().unwrap_or(Value::None);
+    let named = pickle.pairs(&model).map(|(_, value)| {
+        let (_, key, kind, count) = rebuilt(pickle, value)?;
+        Ok((key, (kind, count)))
+    });
+    named.collect()
 }
 
 fn size(kind: Kind, count: i64) -> Result<usize> {
@@ -131,26 +127,30 @@ fn storage(kind: Kind, count: i64, bytes: &[u8]) -> Result<Storage> {
 }
 
 /// The arguments that a tensor is made of, its storage's key, kind and length.
-fn rebuilt(value: &Value) -> Result<(std::rc::Rc<Vec<Value>>, String, Kind, i64)> {
-    let Value::Call(function, arguments) = value else { bail!("it is no tensor") };
-    if &**function == "torch._utils._rebuild_parameter" {
-        return rebuilt(arguments.first().context("a parameter of nothing")?);
-    }
+fn rebuilt<'a>(pickle: &'a Pickle, value: &'a Value) -> Result<(&'a [Value], String, Kind, i64)> {
+    let value = match value {
+        Value::Call(function, _) if &**function == "torch._utils._rebuild_parameter" => {
+            pickle.items(value).first().context("a parameter of nothing")?
+        }
+        value => value,
+    };
+    let Value::Call(function, _) = value else { bail!("it is no tensor") };
     ensure!(&**function == "torch._utils._rebuild_tensor_v2", "it is made by `{function}`");
-    let Some(Value::Persistent(storage)) = arguments.first() else { bail!("its storage is missing") };
-    let Value::Tuple(storage) = &**storage else { bail!("its storage is not said") };
-    let [Value::Text(tag), Value::Named(class), Value::Text(key), _, count, ..] = &storage[..] else {
+    let arguments = pickle.items(value);
+    let Some(outside @ Value::Persistent(_)) = arguments.first() else { bail!("its storage is missing") };
+    let storage = pickle.items(outside).first().map_or(&[][..], |storage| pickle.items(storage));
+    let [Value::Text(tag), Value::Named(class), Value::Text(key), _, count, ..] = storage else {
         bail!("its storage is not said as `torch.save` does");
     };
     ensure!(&**tag == "storage", "its storage is a `{tag}`");
     let count = count.int().context("its storage has no length")?;
-    Ok((arguments.clone(), (**key).to_owned(), kind_of(class)?, count))
+    Ok((arguments, (**key).to_owned(), kind_of(class)?, count))
 }
 
-fn tensor(value: &Value, storages: &Storages) -> Result<Tensor> {
-    let (arguments, key, kind, _) = rebuilt(value)?;
-    let [_, offset, shape, strides, ..] = &arguments[..] else { bail!("its shape is missing") };
-    let (offset, shape, strides) = (offset.int(), shape.ints(), strides.ints());
+fn tensor(pickle: &Pickle, value: &Value, storages: &Storages) -> Result<Tensor> {
+    let (arguments, key, kind, _) = rebuilt(pickle, value)?;
+    let [_, offset, shape, strides, ..] = arguments else { bail!("its shape is missing") };
+    let (offset, shape, strides) = (offset.int(), pickle.ints(shape), pickle.ints(strides));
     let (Some(offset), Some(shape), Some(strides)) = (offset, shape, strides) else {
         bail!("its shape is no shape")
     };
@@ -158,12 +158,15 @@ fn tensor(value: &Value, storages: &Storages) -> Result<Tensor> {
     ensure!(shape.iter().chain(&strides).all(|number| *number >= 0), "its shape is no shape");
     let storage = storages.get(&key).with_context(|| format!("storage {key} is missing"))?;
     ensure!(storage.kind == kind, "its storage is {:?}, not {kind:?}", storage.kind);
+    let length = storage.numbers.size()[0];
     let last = shape
         .iter()
         .zip(&strides)
         .try_fold(offset, |last, (size, stride)| last.checked_add((size - 1).max(0).checked_mul(*stride)?));
-    let fits = last.is_some_and(|last| last < storage.numbers.size()[0]);
-    ensure!(fits || shape.contains(&0), "it reaches beyond its storage");
+    // A stride of zero would make much of little.
+    let count = shape.iter().try_fold(1i64, |count, size| count.checked_mul(*size));
+    let fits = last.is_some_and(|last| last < length) && count.is_some_and(|count| count <= length);
+    ensure!(fits || count == Some(0), "it reaches beyond its storage");
     Ok(storage.numbers.as_strided(&shape, &strides, offset).contiguous())
 }
 

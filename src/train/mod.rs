@@ -365,6 +365,12 @@ fn check_identity(then: DataIdentity, now: DataIdentity) -> Result<()> {
     if then == now {
         return Ok(());
     }
+    if then.samples == 0 {
+        return Err(usage!(
+            "what lies there was imported, not trained here\n  hint: another folder with --out, and --warm-start for the one that \
+             was imported"
+        ));
+    }
     Err(usage!(
         "the training shards are not those that this run was started on ({} samples then, {} now)\n  hint: give a run \
          on other shards another folder with --out",

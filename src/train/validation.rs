@@ -10,43 +10,43 @@ use super::{Judged, Run, log::Log, records::BadSamples, run_folder::RunFolder, s
 use crate::{
     checkpoint::Best,
     eval::{self, features::Features, health::Health, knn::Vote, probe::Both},
+    method::Views,
     sys,
 };
 
 /// Training samples whose neighbourhood is asked, evenly spread over the set: the same ones every time.
 const GALLERY: u64 = 5_000;
 
-/// Sums over the validation samples, and the first of their features.
+/// Sums over the validation samples, and the features of some, evenly spread.
 struct Seen {
     hits: Both<f64>,
     labelled: f64,
+    /// Every so many samples' features are kept.
+    every: i64,
     features: Vec<Tensor>,
     labels: Vec<Tensor>,
-    kept: i64,
 }
 
 impl Seen {
-    fn new() -> Self {
+    fn new(samples: u64) -> Self {
         Self {
             hits: Both { mlp: 0.0, linear: 0.0 },
             labelled: 0.0,
+            every: samples.div_ceil(Health::SAMPLES.cast_unsigned()).max(1).cast_signed(),
             features: Vec::new(),
             labels: Vec::new(),
-            kept: 0,
         }
     }
 
-    fn add(&mut self, judged: &Judged, labels: &Tensor) {
+    fn add(&mut self, judged: &Judged, views: &Views) {
         if let Some(accuracy) = &judged.accuracy {
             self.hits.mlp += accuracy.mlp * judged.labelled;
             self.hits.linear += accuracy.linear * judged.labelled;
             self.labelled += judged.labelled;
         }
-        if self.kept < Health::SAMPLES {
-            self.kept += labels.size()[0];
-            self.features.push(judged.features.to_device(Device::Cpu));
-            self.labels.push(labels.to_device(Device::Cpu));
-        }
+        let kept = views.indices.remainder(self.every).eq(0).nonzero().view(-1);
+        self.features.push(judged.features.index_select(0, &kept).to_device(Device::Cpu));
+        self.labels.push(views.labels.index_select(0, &kept).to_device(Device::Cpu));
     }
 }
 
@@ -59,7 +59,7 @@ impl Run {
     }
 
     pub(super) fn validation_due(&self) -> bool {
-        self.data.validation.is_some() && self.epoch_ended(self.config.run.validate_every)
+        self.epoch_ended(self.config.run.validate_every) || self.neighbours_due()
     }
 
     fn neighbours_due(&self) -> bool {
@@ -75,15 +75,15 @@ impl Run {
         log: &mut Log,
         bad: &mut BadSamples,
     ) -> Result<()> {
-        let Some(validation) = &self.data.validation else { return Ok(()) };
         let started = Instant::now();
+        let Some(validation) = &self.data.validation else { return self.look_at_training(started, log) };
         let mut feed = eval::images(validation, &self.config, self.device)?;
-        let mut seen = Seen::new();
+        let mut seen = Seen::new(validation.len());
         while let Some(staged) = feed.next_unless(stop.channel()) {
             let staged = staged.context("validation")?;
             bad.write(&staged.skipped)?;
             let judged = self.within_memory(|| Ok(self.trainer.judge(&staged.views)))?;
-            seen.add(&judged, &staged.views.labels);
+            seen.add(&judged, &staged.views);
         }
         bad.write(&feed.finish())?;
         if stop.requested() {
@@ -99,21 +99,36 @@ impl Run {
 
     /// Neighbours, where they are due, and the health of the features.
     fn look_closer(&self, seen: &Seen) -> Result<Vec<(&'static str, f64)>> {
-        let mut values = Vec::new();
-        if seen.kept < 2 {
-            return Ok(values);
+        if seen.features.is_empty() {
+            return Ok(Vec::new());
         }
-        let features = Tensor::cat(&seen.features, 0);
-        if self.neighbours_due() {
-            let queries = Features::of(&features, &Tensor::cat(&seen.labels, 0))?;
+        let (features, labels) = (Tensor::cat(&seen.features, 0), Tensor::cat(&seen.labels, 0));
+        let mut values = Vec::new();
+        if self.neighbours_due() && features.size()[0] > 0 {
+            let queries = Features::of(&features, &labels)?;
             values.push(("knn", self.within_memory(|| self.neighbours(&queries))?));
         }
-        let health = Health::of(&features.narrow(0, 0, seen.kept.min(Health::SAMPLES)));
-        values.extend([("rankme", health.rankme), ("cosine", health.cosine)]);
-        if let Some(complaint) = health.complaint() {
-            tracing::warn!("{complaint}");
-        }
+        values.extend(health_of(&features));
         Ok(values)
+    }
+
+    /// Where there is nothing to judge by: the health of the features of some training samples, if there are enough to say.
+    fn look_at_training(&self, started: Instant, log: &mut Log) -> Result<()> {
+        const LEAST: u64 = 256;
+        if self.data.train.len() < LEAST {
+            return Ok(());
+        }
+        let some = evenly(&self.data.train, Health::SAMPLES.cast_unsigned());
+        let mut features = Vec::new();
+        for staged in eval::images(&some, &self.config, self.device)?.by_ref() {
+            let judged = self.within_memory(|| Ok(self.trainer.judge(&staged?.views)))?;
+            features.push(judged.features.to_device(Device::Cpu));
+        }
+        log.exclude(started.elapsed());
+        if features.is_empty() {
+            return Ok(());
+        }
+        log.validation(self.trainer.step_count(), self.epoch(), &health_of(&Tensor::cat(&features, 0)))
     }
 
     /// Top-1 of the vote of 20 neighbours among a fixed part of the training samples.
@@ -144,9 +159,9 @@ impl Run {
     pub(super) fn warn_of_chance(&mut self, loss: Option<f64>) {
         const RECORDS: u32 = 20;
         let chance = self.trainer.chance(self.batch_size);
-        let is_at_chance = loss.is_some_and(|loss| (loss - chance).abs() < 0.005 * chance);
+        let is_at_chance = loss.is_some_and(|loss| loss > 0.995 * chance);
         let is_warm = self.trainer.step_count() > 2 * self.config.optim.warmup_steps;
-        self.at_chance = if is_at_chance && is_warm { self.at_chance + 1 } else { 0 };
+        self.at_chance = if is_at_chance && is_warm { self.at_chance.saturating_add(1) } else { 0 };
         if self.at_chance == RECORDS {
             tracing::warn!(
                 "the loss sits at its chance level, {chance:.2}: nothing is learned\n  hint: another --lr, a larger batch, and a \
@@ -159,6 +174,18 @@ impl Run {
         let cures = || vec!["--cuda-graph off".to_owned(), "a run without --val-shards".to_owned()];
         sys::within_memory(self.device, || "validation".to_owned(), cures, work)
     }
+}
+
+/// Effective rank and mean cosine, with a warning where they are those of a collapse; of less than two samples nothing.
+fn health_of(features: &Tensor) -> Vec<(&'static str, f64)> {
+    if features.size()[0] < 2 {
+        return Vec::new();
+    }
+    let health = Health::of(features);
+    if let Some(complaint) = health.complaint() {
+        tracing::warn!("{complaint}");
+    }
+    vec![("rankme", health.rankme), ("cosine", health.cosine)]
 }
 
 /// So many samples of a set, evenly spread; all, where there are no more.

@@ -56,13 +56,17 @@ fn every_evaluation_judges_the_trained_and_the_initial_encoder_and_repeats_to_th
         }
         let path = place.path("run/checkpoints/step-00000003").join(format!("eval-{name}.json"));
         let file: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
-        let kept = &file["results"].as_array().unwrap()[0]["report"];
+        let kept = &file.as_array().unwrap().last().unwrap()["results"][0]["report"];
         assert_eq!(kept["top1"], found[0]["report"]["top1"]);
         let counts = kept["confusion"].as_array().unwrap().iter().map(|entry| entry[2].as_u64().unwrap());
         assert_eq!(counts.sum::<u64>(), 12, "{name}: every sample is in the confusion matrix");
         assert_eq!(kept["per_class"].as_array().unwrap().len(), 3);
         assert_eq!(succeed(&mut eval(&place, &words)).stdout, said.stdout, "{name} repeats to the bit");
     }
+    // Two ways to fit a linear classifier: both are kept, each once.
+    let path = place.path("run/checkpoints/step-00000003/eval-linear.json");
+    let file: Vec<Value> = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
+    assert_eq!(file.len(), 2);
     // Both encoders' features of both sets.
     let kept = fs::read_dir(place.path("features")).unwrap().filter(|entry| {
         entry.as_ref().unwrap().path().extension().is_some_and(|extension| extension == "features")
