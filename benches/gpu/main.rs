@@ -41,7 +41,10 @@ enum Command {
 
 fn main() -> Result<()> {
     let cli = Cli::parse();
-    sys::settle_threads();
+    if let Command::Feed(_) = cli.command {
+        // As training does, beside threads that decode. Steps alone wait as PyTorch's do.
+        sys::settle_threads();
+    }
     tracing_subscriber::fmt().with_writer(std::io::stderr).without_time().with_target(false).init();
     sys::keep_host_memory();
     let device = sys::device(cli.device)?;
