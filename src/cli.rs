@@ -219,8 +219,7 @@ struct RunArgs {
     /// Epochs between validations [default: 1]
     #[arg(long, value_name = "EPOCHS")]
     validate_every: Option<u32>,
-    /// Epochs between votes of the 20 nearest neighbours among 5,000 training samples, in the validation then due [default: 0,
-    /// none]
+    /// Epochs between votes of the 20 nearest neighbours among 5,000 training samples, each in a validation [default: 0, none]
     #[arg(long, value_name = "EPOCHS")]
     knn_every: Option<u32>,
     /// Keep the checkpoint that does best in validations, as checkpoints/best: linear, mlp or knn [default: none]

@@ -102,6 +102,8 @@ pub fn run(args: &Args) -> Result<()> {
     safetensors::serialize_to_file(tensors, Some(metadata), &partial)
         .map_err(anyhow::Error::from)
         .and_then(|()| Ok(fs::rename(&partial, &args.out)?))
-        .with_context(|| format!("cannot write `{}`", args.out.display()))?;
+        .with_context(|| {
+            format!("cannot write `{}`\n  hint: its folder has to be there, with room", args.out.display())
+        })?;
     stdout::print(&json!({"file": args.out, "tensors": count, "description": description}))
 }
