@@ -3,9 +3,13 @@
 use std::{env, path::PathBuf, thread};
 
 use anyhow::{Context, Result, bail};
+use pipeline::LoaderConfig;
 use shards::{IndexConfig, LocalSource, ShardSet};
 
-use crate::{config::DataConfig, usage};
+use crate::{
+    config::{Config, DataConfig},
+    usage,
+};
 
 /// Training and validation samples with what is known of their classes.
 #[derive(Debug, Clone)]
@@ -88,6 +92,22 @@ pub fn open(patterns: &[String]) -> Result<ShardSet> {
 /// Cores that this process may use.
 pub fn cores() -> usize {
     thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// Decoding threads: as many as asked for, else one a core.
+pub(crate) fn workers(config: &Config) -> usize {
+    config.run.workers.unwrap_or_else(cores)
+}
+
+/// How a configuration has batches of this size decoded.
+pub(crate) fn loader(config: &Config, batch_size: usize) -> LoaderConfig {
+    LoaderConfig {
+        workers: workers(config),
+        batch_size,
+        decode: config.data.decode,
+        faults: config.run.max_bad,
+        ..LoaderConfig::default()
+    }
 }
 
 /// Where indices are kept from run to run; none on a machine without a home.

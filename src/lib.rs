@@ -16,6 +16,7 @@ pub mod method;
 pub mod metrics;
 pub mod model;
 pub mod pack;
+mod random;
 pub mod show;
 pub mod stdout;
 pub mod synth;

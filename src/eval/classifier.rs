@@ -9,6 +9,7 @@ use tch::{Device, Kind, Tensor, nn::VarStore};
 use super::{features::Features, tally::Tally};
 use crate::{
     config::Config,
+    data,
     feed::Feed,
     loss,
     model::{
@@ -16,7 +17,6 @@ use crate::{
         heads::{LinearHead, MlpHead},
     },
     train::{
-        self,
         optim::{self, Adam},
         schedule::Schedule,
     },
@@ -217,15 +217,7 @@ pub(super) fn augmented(
     let samples = set.samples(order, Share::default(), Position::default());
     let mut recipe = config.preset.recipe();
     recipe.views.truncate(1);
-    let loader = LoaderConfig {
-        workers: train::workers(config),
-        batch_size,
-        seed,
-        drop_last: true,
-        decode: config.data.decode,
-        faults: config.run.max_bad,
-        ..LoaderConfig::default()
-    };
+    let loader = LoaderConfig { seed, drop_last: true, ..data::loader(config, batch_size) };
     Feed::spawn(samples, recipe, config.preset.normalization(), &loader, device)
 }
 

@@ -15,6 +15,7 @@ use crate::{
     loss,
     method::Views,
     model::heads::LinearHead,
+    random::Random,
     train::{
         Trainer,
         optim::{self, Adam},
@@ -179,7 +180,7 @@ fn choose(labelled: &ShardSet, classes: u32, settings: &Finetune) -> [ShardSet; 
     let present = of_class.iter().filter(|members| !members.is_empty()).count().max(1);
     let each = ((settings.label_fraction * labelled.len() as f64 / present as f64).round() as usize).max(2);
     let (mut fitted, mut held_out) = (Vec::new(), Vec::new());
-    let mut draw = Draw(settings.seed);
+    let mut draw = Random::after(settings.seed, 0);
     for mut members in of_class {
         let count = if settings.label_fraction >= 1.0 { members.len() } else { each.min(members.len()) };
         // The first `count` of a shuffled class (Fisher, Yates).
@@ -192,19 +193,6 @@ fn choose(labelled: &ShardSet, classes: u32, settings: &Finetune) -> [ShardSet; 
         fitted.extend(&members[held..count]);
     }
     [labelled.subset(fitted), labelled.subset(held_out)]
-}
-
-/// `SplitMix64` (Steele et al. 2014): the same samples on every machine.
-struct Draw(u64);
-
-impl Draw {
-    fn below(&mut self, bound: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((u128::from(z ^ (z >> 31)) * bound as u128) >> 64) as usize
-    }
 }
 
 #[cfg(test)]

@@ -30,11 +30,11 @@ use self::{
 use crate::{
     checkpoint::{self, Loaded},
     config::Config,
-    data::Data,
+    data::{self, Data},
     feed::Feed,
     stdout,
     sys::{self, DeviceChoice, Precision},
-    train::{self, Trainer},
+    train::Trainer,
 };
 
 /// Every sample of a set once, in order, by the evaluation recipe of the configuration's preset.
@@ -42,14 +42,7 @@ pub(crate) fn images(set: &ShardSet, config: &Config, device: Device) -> Result<
     const BATCH: usize = 100;
     let order = Order { shuffle: Shuffle::None, epochs: Some(1), ..Order::default() };
     let samples = set.samples(order, Share::default(), Position::default());
-    let loader = LoaderConfig {
-        workers: train::workers(config),
-        batch_size: BATCH,
-        drop_last: false,
-        decode: config.data.decode,
-        faults: config.run.max_bad,
-        ..LoaderConfig::default()
-    };
+    let loader = LoaderConfig { drop_last: false, ..data::loader(config, BATCH) };
     Feed::spawn(samples, config.preset.evaluation(), config.preset.normalization(), &loader, device)
 }
 

@@ -2,7 +2,8 @@
 
 use std::ops::Range;
 
-use super::{random::Random, source::Source};
+use super::source::Source;
+use crate::random::Random;
 
 /// When a shard is full.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -16,7 +16,10 @@ use indicatif::ProgressBar;
 use rayon::prelude::*;
 use shards::ShardWriter;
 
-use crate::pack::{Output, Random, Summary, progress};
+use crate::{
+    pack::{Output, Summary, progress},
+    random::Random,
+};
 use scene::{CLASSES, Scene};
 
 /// Images drawn side by side before they are written: bounds the memory.

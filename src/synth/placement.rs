@@ -1,6 +1,6 @@
 //! Where things lie in an image.
 
-use crate::pack::Random;
+use crate::random::Random;
 
 /// Where something lies in the image: its centre, and a turn with a scale.
 #[derive(Debug, Clone, Copy)]

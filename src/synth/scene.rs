@@ -7,7 +7,7 @@ use super::{
     shape::Shape,
     texture::{Cloth, Texture, value_noise, wave},
 };
-use crate::pack::Random;
+use crate::random::Random;
 
 /// Red, green and blue, from 0 to 1.
 type Color = [f32; 3];

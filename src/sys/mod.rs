@@ -1,4 +1,5 @@
-//! What `tch` does not offer: devices chosen by name, streams, events, pinned memory, the fused optimizer, precision.
+//! What `tch` does not offer: devices chosen by name, streams, events, pinned memory, the fused optimizer, precision, recorded
+//! graphs, the profiler.
 //!
 //! All foreign calls are in this folder, behind safe functions. On the CPU, where work is done when its call returns,
 //! streams and events are stand-ins that do nothing, so that the same code runs everywhere.

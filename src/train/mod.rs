@@ -185,7 +185,7 @@ impl Run {
             self.batch_size,
             sys::name(self.device),
             self.config.train.precision,
-            workers(&self.config),
+            data::workers(&self.config),
             self.threads.map_or(String::new(), |threads| format!(", {threads} compute")),
         )
     }
@@ -195,13 +195,9 @@ impl Run {
         let samples = self.data.train.samples(order, Share::default(), self.position);
         let recipe = self.config.method.recipe(self.config.preset);
         let loader = LoaderConfig {
-            workers: workers(&self.config),
-            batch_size: self.batch_size,
             seed: self.config.seed,
             drop_last: true,
-            decode: self.config.data.decode,
-            faults: self.config.run.max_bad,
-            ..LoaderConfig::default()
+            ..data::loader(&self.config, self.batch_size)
         };
         Feed::spawn(samples, recipe, self.config.preset.normalization(), &loader, self.device)
     }
@@ -377,11 +373,6 @@ fn check_identity(then: DataIdentity, now: DataIdentity) -> Result<()> {
         then.samples,
         now.samples
     ))
-}
-
-/// Decoding threads: as many as asked for, else one a core.
-pub(crate) fn workers(config: &Config) -> usize {
-    config.run.workers.unwrap_or_else(data::cores)
 }
 
 /// What was asked for, or what suits the device: no more than there are samples.

@@ -11,6 +11,7 @@ use tch::{Device, Kind, Tensor};
 use super::{Run, Trainer};
 use crate::{
     config::Config,
+    data,
     method::Views,
     stdout,
     sys::{self, Accelerator, Failure, GraphChoice, MemoryWatch},
@@ -75,8 +76,8 @@ impl Memory {
     }
 }
 
-/// Prints what a run `asked` for will come to: one JSON object, and the same in words on stderr. With `steps` on `device` a few
-/// steps are made on made-up images, and measured.
+/// Prints what a run `asked` for will come to: one JSON object, and the same in words on stderr. With `with_steps` a
+/// few steps are made on made-up images, on the device that the run would use, and measured.
 pub fn plan(asked: &toml::Table, with_steps: bool) -> Result<()> {
     let mut config = Config::resolve(asked)?;
     // Of another size every time.
@@ -112,7 +113,7 @@ pub fn plan(asked: &toml::Table, with_steps: bool) -> Result<()> {
         "gigamacs_a_step": gmacs,
         "device": sys::name(run.device),
         "precision": run.config.train.precision.to_string(),
-        "threads": {"decode": super::workers(&run.config), "compute": run.threads},
+        "threads": {"decode": data::workers(&run.config), "compute": run.threads},
     });
     if let Some(watch) = watch {
         plan["step"] = measure(&mut run, &watch, free)?;

@@ -14,6 +14,7 @@ use crate::{
     loss,
     method::Views,
     model::Encoder,
+    random::Random,
     sys,
 };
 
@@ -212,11 +213,7 @@ impl Trainer {
     }
 }
 
-/// A generator seed from the run's seed and a number (`SplitMix64`, Steele et al. 2014).
+/// A generator seed from the run's seed and a number.
 fn mixed(seed: u64, number: u64) -> i64 {
-    let mut z =
-        seed.wrapping_add(number.wrapping_mul(0x9e37_79b9_7f4a_7c15)).wrapping_add(0x9e37_79b9_7f4a_7c15);
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    (z ^ (z >> 31)).cast_signed()
+    Random::after(seed, number).next().cast_signed()
 }

@@ -5,6 +5,8 @@
 pub(crate) struct Random(u64);
 
 impl Random {
+    const STEP: u64 = 0x9E37_79B9_7F4A_7C15;
+
     pub(crate) fn new(words: &[u64]) -> Self {
         let mut random = Self(0);
         for word in words {
@@ -14,8 +16,13 @@ impl Random {
         random
     }
 
+    /// What comes after so many numbers of the generator that begins at `seed`.
+    pub(crate) fn after(seed: u64, numbers: u64) -> Self {
+        Self(seed.wrapping_add(numbers.wrapping_mul(Self::STEP)))
+    }
+
     pub(crate) fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        self.0 = self.0.wrapping_add(Self::STEP);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);

@@ -1,0 +1,78 @@
+//! Settings on top of others: what was typed over a file, and over what an earlier run was.
+
+use toml::{Table, Value};
+
+use crate::sys::Precision;
+
+/// Settings that a resumed run may change: they say where and how, not what.
+const FREE: [&str; 5] = ["out", "data.shards", "data.val_shards", "train.checkpoint_blocks", "run."];
+
+/// Puts `over` on top of `under`, key by key. Of `steps` and `epochs` the upper layer's one replaces both.
+pub fn overlay(under: &mut Table, over: &Table) {
+    if over.contains_key("steps") || over.contains_key("epochs") {
+        under.remove("steps");
+        under.remove("epochs");
+    }
+    for (key, value) in over {
+        match (under.get_mut(key), value) {
+            (Some(Value::Table(under)), Value::Table(over)) => overlay(under, over),
+            _ => {
+                under.insert(key.clone(), value.clone());
+            }
+        }
+    }
+}
+
+/// A saved configuration; one from before there was a precision is of a run in f32.
+pub(super) fn with_precision(saved: &Table) -> Table {
+    let mut saved = saved.clone();
+    let precision = saved.get_mut("train").and_then(|train| train.get_mut("precision"));
+    if let Some(precision) = precision.filter(|precision| precision.as_str() == Some("auto")) {
+        *precision = Value::from(Precision::F32.to_string());
+    }
+    saved
+}
+
+/// What was asked for; `auto` asks for what the run has.
+pub(super) fn without_auto(asked: &Table) -> Table {
+    let mut asked = asked.clone();
+    if let Some(Value::Table(train)) = asked.get_mut("train")
+        && train.get("precision").and_then(Value::as_str) == Some("auto")
+    {
+        train.remove("precision");
+    }
+    asked
+}
+
+/// What was asked for and differs from `saved`, as `key = now (was then)`.
+pub(super) fn contradictions(saved: &Table, asked: &Table) -> Vec<String> {
+    let saved = flattened(saved, "");
+    flattened(asked, "")
+        .into_iter()
+        .filter(|(key, _)| {
+            !FREE.iter().any(|free| key == free || (free.ends_with('.') && key.starts_with(free)))
+        })
+        .filter_map(|(key, value)| match saved.iter().find(|(other, _)| *other == key) {
+            Some((_, then)) if same(then, &value) => None,
+            Some((_, then)) => Some(format!("`{key}` = {value} (was {then})")),
+            None => Some(format!("`{key}` = {value} (was unset)")),
+        })
+        .collect()
+}
+
+/// Whether two settings mean the same: `50` and `50.0` do.
+fn same(one: &Value, other: &Value) -> bool {
+    let number = |value: &Value| value.as_float().or_else(|| value.as_integer().map(|whole| whole as f64));
+    match (number(one), number(other)) {
+        (Some(one), Some(other)) => one.to_bits() == other.to_bits(),
+        _ => one == other,
+    }
+}
+
+fn flattened(table: &Table, prefix: &str) -> Vec<(String, Value)> {
+    let entry = |(key, value): (&String, &Value)| match value {
+        Value::Table(inner) => flattened(inner, &format!("{prefix}{key}.")),
+        value => vec![(format!("{prefix}{key}"), value.clone())],
+    };
+    table.iter().flat_map(entry).collect()
+}
