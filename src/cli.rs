@@ -14,6 +14,7 @@ use crate::{
     eval::{self, classifier::HeadKind, finetune::Finetune, knn::Vote},
     export, import, pack, show, synth,
     sys::{DeviceChoice, GraphChoice, Precision},
+    train::{Unattended, replay},
 };
 
 /// Trains image encoders without labels, from sharded tar datasets
@@ -52,6 +53,8 @@ pub enum Command {
     Pack(pack::Args),
     /// Say what a run with these settings will come to, without making it
     Plan(Box<PlanArgs>),
+    /// Make the step again that a run failed at
+    Replay(replay::Args),
     /// Draw an image and the views that training sees of it
     Show(show::Args),
     /// Make a labelled synthetic dataset of JPEGs
@@ -100,6 +103,9 @@ pub struct TrainArgs {
     length: LengthArgs,
     #[command(flatten)]
     run: RunArgs,
+    /// How this start behaves when nobody watches.
+    #[command(flatten)]
+    pub unattended: Unattended,
 }
 
 #[derive(Debug, Args)]
@@ -164,8 +170,9 @@ struct LengthArgs {
     /// more time
     #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
     checkpoint_blocks: Option<bool>,
-    /// Begin with the encoder of this run, import or checkpoint; probes and optimizer begin anew
-    #[arg(long, value_name = "DIR")]
+    /// Begin with the encoder of this run, import or checkpoint; or with that of the run that lay in the run folder before (see
+    /// --if-changed): last, or best for its best checkpoint. Probes and optimizer begin anew
+    #[arg(long, value_name = "last|best|DIR")]
     warm_start: Option<String>,
     /// Largest norm of the gradients, which are scaled down to it [default: none]
     #[arg(long, value_name = "X")]
@@ -388,7 +395,7 @@ impl TrainArgs {
 
     /// The flags that were given, by the keys that they set.
     fn flags(&self) -> Table {
-        let Self { data, model, length, run, .. } = self;
+        let Self { data, model, length, run, config: _, unattended: _ } = self;
         let integer = |value: Option<u32>| value.map(|value| Value::from(i64::from(value)));
         let text = |value: Option<String>| value.map(Value::from);
         let patterns = |values: &[String]| (!values.is_empty()).then(|| Value::from(values.to_vec()));

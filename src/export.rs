@@ -1,6 +1,10 @@
 //! `amdim-stream export`: a checkpoint's encoder for use elsewhere.
 
-use std::{collections::HashMap, fs, path::PathBuf};
+use std::{
+    collections::HashMap,
+    fs::{self, File},
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context, Result};
 use pipeline::Preset;
@@ -8,7 +12,10 @@ use safetensors::{SafeTensors, tensor::TensorView};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use crate::{checkpoint, model, stdout};
+use crate::{
+    checkpoint::{self, Loaded},
+    model, stdout,
+};
 
 /// What `export` is told.
 #[derive(Debug, clap::Args)]
@@ -65,9 +72,27 @@ pub struct Description {
     pub program: String,
 }
 
-/// Writes the file, complete or not at all.
+/// What of a model is exported, and how it is named.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Contents {
+    /// The online probes and the objective's constants, too.
+    pub with_probes: bool,
+    /// The encoder's tensors as `encoder.module.…`.
+    pub module: bool,
+}
+
+/// Writes the file and prints what is in it.
 pub fn run(args: &Args) -> Result<()> {
     let loaded = checkpoint::find(&args.checkpoint)?;
+    let Format::Safetensors = args.format;
+    let contents = Contents { with_probes: args.with_probes, module: args.module };
+    let (tensors, description) = write(&loaded, &args.out, &contents)?;
+    stdout::print(&json!({"file": args.out, "tensors": tensors, "description": description}))
+}
+
+/// Writes a checkpoint's model to a file, complete on the disk or not at all; gives the number of its tensors and what it
+/// says of itself.
+pub fn write(loaded: &Loaded, out: &Path, contents: &Contents) -> Result<(usize, Description)> {
     let config = &loaded.state.config;
     let normalization = config.preset.normalization();
     let description = Description {
@@ -82,28 +107,31 @@ pub fn run(args: &Args) -> Result<()> {
         checksum: loaded.checksum.clone(),
         program: env!("CARGO_PKG_VERSION").to_owned(),
     };
-    let Format::Safetensors = args.format;
     let file: SafeTensors = loaded.model()?;
     let name = |name: &str| match name.strip_prefix("encoder.") {
-        Some(rest) if args.module => format!("encoder.module.{rest}"),
+        Some(rest) if contents.module => format!("encoder.module.{rest}"),
         _ => name.to_owned(),
     };
     let tensors: Vec<(String, TensorView)> = file
         .tensors()
         .into_iter()
-        .filter(|(name, _)| args.with_probes || name.starts_with("encoder."))
+        .filter(|(name, _)| contents.with_probes || name.starts_with("encoder."))
         .map(|(own, view)| (name(&own), view))
         .collect();
     let metadata = HashMap::from([
         ("format".to_owned(), "pt".to_owned()),
         (METADATA.to_owned(), serde_json::to_string(&description)?),
     ]);
-    let (count, partial) = (tensors.len(), args.out.with_extension("safetensors.partial"));
-    safetensors::serialize_to_file(tensors, Some(metadata), &partial)
+    let (count, partial) = (tensors.len(), out.with_extension("safetensors.partial"));
+    let written = safetensors::serialize_to_file(tensors, Some(metadata), &partial)
         .map_err(anyhow::Error::from)
-        .and_then(|()| Ok(fs::rename(&partial, &args.out)?))
-        .with_context(|| {
-            format!("cannot write `{}`\n  hint: its folder has to be there, with room", args.out.display())
-        })?;
-    stdout::print(&json!({"file": args.out, "tensors": count, "description": description}))
+        .and_then(|()| Ok(File::open(&partial)?.sync_all()?))
+        .and_then(|()| Ok(fs::rename(&partial, out)?));
+    if written.is_err() {
+        let _ = fs::remove_file(&partial); // frees a full disk; the error below is what matters
+    }
+    written.with_context(|| {
+        format!("cannot write `{}`\n  hint: its folder has to be there, with room", out.display())
+    })?;
+    Ok((count, description))
 }

@@ -8,21 +8,24 @@ pub mod config;
 pub mod data;
 pub mod embed;
 pub mod eval;
+pub mod exit;
 pub mod export;
 pub mod feed;
+mod files;
 pub mod import;
 pub mod loss;
 pub mod method;
 pub mod metrics;
 pub mod model;
 pub mod pack;
+pub mod promote;
 mod random;
 pub mod show;
 pub mod stdout;
+pub mod summary;
 pub mod synth;
 pub mod sys;
 pub mod train;
-pub mod usage;
 
 /// Torch's generator for one test alone: it is the process', and tests run side by side.
 #[cfg(test)]

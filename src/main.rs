@@ -1,12 +1,13 @@
-//! Parse, run, exit code: 0 done, 1 failed, 2 usage, 130 interrupted.
+//! Parse, run, exit code ([`Code`]).
 
-use std::{env, io, process};
+use std::{env, io, process, time::Instant};
 
 use amdim_stream::{
-    cli::{Cli, Command},
-    embed, eval, export, import, pack, show, synth, sys,
-    train::{self, Ended},
-    usage::UsageError,
+    cli::{Cli, Command, TrainArgs},
+    embed, eval,
+    exit::{self, Code},
+    export, import, pack, show, summary, synth, sys,
+    train::{self, Ended, replay},
 };
 use anyhow::Result;
 use clap::Parser;
@@ -14,57 +15,71 @@ use tracing_subscriber::EnvFilter;
 
 fn main() {
     let cli = Cli::parse();
-    log_to_stderr();
+    log_to_stderr(cli.command.is_none() && cli.train.unattended.quiet);
     sys::settle_threads();
     sys::keep_host_memory();
-    process::exit(match run(cli) {
-        Ok(Ended::Finished) => 0,
-        Ok(Ended::Interrupted) => train::INTERRUPTED,
+    let code = match cli.command {
+        None => train(&cli.train),
+        Some(command) => run(command).map_or_else(|error| failed(&error), |()| Code::Done),
+    };
+    process::exit(code as i32)
+}
+
+/// Trains, and sees to it that whoever waits for the end hears of it.
+fn train(args: &TrainArgs) -> Code {
+    let (start, unattended) = (Instant::now(), &args.unattended);
+    let (asked, ended) = match args.asked() {
+        Ok(asked) => {
+            let ended = train::run(&asked, unattended);
+            (Some(asked), ended)
+        }
+        Err(error) => (None, Err(error)),
+    };
+    let code = match &ended {
+        Ok(Ended::Finished) => Code::Done,
+        Ok(Ended::Unchanged) if unattended.exit_code_unchanged => Code::Unchanged,
+        Ok(Ended::Unchanged) => Code::Done,
+        Ok(Ended::Early(_)) => Code::Interrupted,
+        Err(error) => failed(error),
+    };
+    let Some(path) = &unattended.summary else { return code };
+    match summary::write(path, asked.as_ref(), start, code, &ended) {
+        Ok(()) => code,
+        Err(error) if code == Code::Done => failed(&error),
         Err(error) => {
-            tracing::error!("{}", render(&error));
-            if error.is::<UsageError>() { 2 } else { 1 }
+            failed(&error);
+            code
         }
-    })
+    }
 }
 
-fn run(cli: Cli) -> Result<Ended> {
-    match cli.command {
-        None => return train::run(&cli.train.asked()?),
-        Some(Command::Eval(command)) => {
+fn run(command: Command) -> Result<()> {
+    match command {
+        Command::Eval(command) => {
             let (options, evaluation) = command.parts();
-            eval::run(&options, &evaluation)?;
+            eval::run(&options, &evaluation)
         }
-        Some(Command::Embed(args)) => embed::run(&args)?,
-        Some(Command::Export(args)) => export::run(&args)?,
-        Some(Command::Import(args)) => import::run(&args)?,
-        Some(Command::Pack(args)) => pack::run(&args)?,
-        Some(Command::Plan(args)) => train::plan::plan(&args.train.asked()?, args.gpu)?,
-        Some(Command::Show(args)) => show::run(&args)?,
-        Some(Command::Synth(args)) => synth::run(&args)?,
+        Command::Embed(args) => embed::run(&args),
+        Command::Export(args) => export::run(&args),
+        Command::Import(args) => import::run(&args),
+        Command::Pack(args) => pack::run(&args),
+        Command::Plan(args) => train::plan::plan(&args.train.asked()?, args.gpu),
+        Command::Replay(args) => replay::run(&args),
+        Command::Show(args) => show::run(&args),
+        Command::Synth(args) => synth::run(&args),
     }
-    Ok(Ended::Finished)
 }
 
-/// The causes of an error on one line, then what cures it.
-fn render(error: &anyhow::Error) -> String {
-    let chain: Vec<_> = error.chain().map(ToString::to_string).collect();
-    let mut hints = String::new();
-    let mut causes = Vec::new();
-    for message in &chain {
-        let (cures, cause): (Vec<_>, Vec<_>) =
-            message.lines().map(str::trim).partition(|line| line.starts_with("hint:"));
-        let cause = cause.join(" ");
-        if !causes.last().is_some_and(|last: &String| last.ends_with(&cause)) {
-            causes.push(cause);
-        }
-        hints.extend(cures.iter().map(|cure| format!("\n  {cure}")));
-    }
-    causes.join(": ") + &hints
+/// Says what went wrong; the code that it ends with.
+fn failed(error: &anyhow::Error) -> Code {
+    tracing::error!("{}", exit::render(error));
+    Code::of(error)
 }
 
-/// Messages of this program and its libraries; `RUST_LOG=debug` shows more of them.
-fn log_to_stderr() {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+/// Messages of this program and its libraries; `RUST_LOG=debug` shows more of them. A quiet program has warnings only.
+fn log_to_stderr(quiet: bool) {
+    let level = if quiet { "warn" } else { "info" };
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(io::stderr)

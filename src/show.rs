@@ -7,7 +7,11 @@ use pipeline::{DecodeMode, Occasion, Plan, Preset, Recipe, Renderer, Rgb};
 use serde_json::json;
 use shards::{Order, Position, Sample, ShardSet, Share, Shuffle};
 
-use crate::{data, stdout};
+use crate::{
+    config::{self, Config},
+    data, stdout,
+    train::RunFolder,
+};
 
 /// Pixels between two pictures.
 const GAP: u32 = 4;
@@ -15,8 +19,11 @@ const GAP: u32 = 4;
 /// What `show` is told.
 #[derive(Debug, clap::Args)]
 pub struct Args {
+    /// Run folder: draw what this run saw, of its shards, by its settings
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["preset", "seed", "decode"])]
+    pub run: Option<PathBuf>,
     /// Shards of the run, all of them: what is drawn depends on a sample's place among all
-    #[arg(long, value_name = "PATTERN", num_args = 1.., required = true)]
+    #[arg(long, value_name = "PATTERN", num_args = 1.., required_unless_present = "run")]
     pub shards: Vec<String>,
     /// Key of the sample: its name in the shard up to the first dot, e.g. `cat/0001`
     #[arg(long, value_name = "KEY")]
@@ -40,13 +47,14 @@ pub struct Args {
 
 /// Draws the image and its views into a PNG, and prints what was drawn.
 pub fn run(args: &Args) -> Result<()> {
-    let set = data::open(&args.shards)?;
+    let seen = Seen::by(args)?;
+    let set = data::open(&seen.shards)?;
     let index = find(&set, &args.sample)?;
     let sample = read(&set, index)?;
-    let recipe = args.preset.recipe();
-    let occasion = Occasion { seed: args.seed, epoch: args.epoch, index };
+    let recipe = seen.recipe;
+    let occasion = Occasion { seed: seen.seed, epoch: args.epoch, index };
     let max_pixels = pipeline::LoaderConfig::default().max_pixels;
-    let mut renderer = Renderer::new(recipe.clone(), args.decode, max_pixels)?;
+    let mut renderer = Renderer::new(recipe.clone(), seen.decode, max_pixels)?;
     let mut views = vec![0; recipe.bytes()];
     let decoded = sample.image.read(|bytes| -> pipeline::Result<Rgb> {
         renderer.decode(bytes, occasion)?;
@@ -60,9 +68,40 @@ pub fn run(args: &Args) -> Result<()> {
     write(&strip(&image, &recipe, &views), &args.out)?;
     stdout::print(&json!({
         "key": sample.key, "shard": &*sample.shard, "offset": sample.offset, "index": index, "label": sample.label,
-        "width": image.width, "height": image.height, "seed": args.seed, "epoch": args.epoch,
+        "width": image.width, "height": image.height, "seed": seen.seed, "epoch": args.epoch,
         "shared": plan.shared, "views": plan.views, "out": args.out,
     }))
+}
+
+/// What decides over the views that are seen of a sample.
+struct Seen {
+    shards: Vec<String>,
+    recipe: Recipe,
+    seed: u64,
+    decode: DecodeMode,
+}
+
+impl Seen {
+    /// By a run, whose shards must be those that it saw; else by what was typed.
+    fn by(args: &Args) -> Result<Self> {
+        let Some(run) = &args.run else {
+            let (shards, recipe) = (args.shards.clone(), args.preset.recipe());
+            return Ok(Self { shards, recipe, seed: args.seed, decode: args.decode });
+        };
+        let mut config = Config::resolve(&config::read(&run.join("config.toml"))?)?;
+        if !args.shards.is_empty() {
+            config.data.shards.clone_from(&args.shards);
+        }
+        if let Some(changes) = RunFolder::of(run).changes(&config.data)? {
+            return Err(anyhow!(
+                "since the run in `{}` began its shards have changed ({changes}), so that nobody can tell what it saw\n  hint: \
+                 bring back those that it had, or name them where they are now by --shards",
+                run.display()
+            ));
+        }
+        let recipe = config.method.recipe(config.preset);
+        Ok(Self { shards: config.data.shards, recipe, seed: config.seed, decode: config.data.decode })
+    }
 }
 
 /// The number of the sample with this key.

@@ -21,7 +21,7 @@ use shards::Position;
 use tch::Tensor;
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::{config::Config, usage};
+use crate::{config::Config, files, usage};
 
 /// Named tensors, in the order in which they are written.
 pub type Named = BTreeMap<String, Tensor>;
@@ -153,6 +153,11 @@ impl Checkpoints {
         Ok(steps)
     }
 
+    /// The step of the latest checkpoint, whole or not.
+    pub fn last_step(&self) -> Option<u64> {
+        self.steps().ok()?.pop()
+    }
+
     /// Renames the checkpoints after `step`, which are damaged, so that what the run makes anew takes their place.
     pub fn set_aside_after(&self, step: u64) -> Result<()> {
         for later in self.steps()?.into_iter().filter(|&later| later > step) {
@@ -171,11 +176,16 @@ impl Checkpoints {
         self.folder.join(folder_name(best.step)).exists().then_some(best)
     }
 
+    /// Where the best checkpoint so far lies.
+    pub fn best_path(&self) -> Option<PathBuf> {
+        self.best().map(|best| self.folder.join(folder_name(best.step)))
+    }
+
     /// Notes that a step, which has a checkpoint, is the best so far: `checkpoints/best` leads to it.
     pub fn mark_best(&self, best: &Best) -> Result<()> {
         let mark = || -> Result<()> {
             let (note, link) = (self.folder.join("best.json.new"), self.folder.join("best.new"));
-            fs::write(&note, serde_json::to_vec(best)?)?;
+            files::create(&note)?.write_all(&serde_json::to_vec(best)?)?;
             let _ = fs::remove_file(&link);
             std::os::unix::fs::symlink(folder_name(best.step), &link)?;
             fs::rename(&link, self.folder.join("best"))?;
@@ -226,12 +236,12 @@ impl Checkpoints {
     }
 }
 
-/// Writes the files of a checkpoint and syncs them.
-fn write(partial: &Path, state: &State, model: &Named, optimizer: &Named) -> Result<()> {
+/// Writes the files of a checkpoint into a new folder and syncs them.
+pub(crate) fn write(partial: &Path, state: &State, model: &Named, optimizer: &Named) -> Result<()> {
     if partial.exists() {
         fs::remove_dir_all(partial)?;
     }
-    fs::create_dir_all(partial)?;
+    fs::create_dir_all(partial)?; // anew, so that no links are in it
     let mut checksums = BTreeMap::new();
     for (name, named) in [(MODEL, model), (OPTIMIZER, optimizer)] {
         checksums.insert(name.to_owned(), tensors::write(&partial.join(name), named)?);

@@ -16,6 +16,7 @@ use toml::{Table, Value};
 pub use self::layers::overlay;
 use self::layers::{contradictions, with_precision, without_auto};
 use crate::{
+    files,
     method::MethodConfig,
     model,
     sys::{DeviceChoice, GraphChoice, Precision},
@@ -86,7 +87,7 @@ pub struct TrainConfig {
     pub checkpoint_blocks: bool,
     /// The run, or checkpoint, whose encoder training begins with. Unset: a freshly initialized one.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub warm_start: Option<PathBuf>,
+    pub warm_start: Option<WarmStart>,
 }
 
 impl Default for TrainConfig {
@@ -99,6 +100,38 @@ impl Default for TrainConfig {
             accumulate: 1,
             checkpoint_blocks: false,
             warm_start: None,
+        }
+    }
+}
+
+/// The run, or checkpoint, whose encoder training begins with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "PathBuf", into = "PathBuf")]
+pub enum WarmStart {
+    /// The run that lay in the run folder before, as it ended. A folder of that name is `./last`.
+    Last,
+    /// The same run's best checkpoint.
+    Best,
+    /// A run folder, or a checkpoint.
+    Path(PathBuf),
+}
+
+impl From<PathBuf> for WarmStart {
+    fn from(path: PathBuf) -> Self {
+        match path.to_str() {
+            Some("last") => Self::Last,
+            Some("best") => Self::Best,
+            _ => Self::Path(path),
+        }
+    }
+}
+
+impl From<WarmStart> for PathBuf {
+    fn from(start: WarmStart) -> Self {
+        match start {
+            WarmStart::Last => "last".into(),
+            WarmStart::Best => "best".into(),
+            WarmStart::Path(path) => path,
         }
     }
 }
@@ -347,12 +380,7 @@ impl Config {
     /// Writes the configuration so that it can be given back with `--config`.
     pub fn write(&self, path: &Path) -> Result<()> {
         let text = toml::to_string(self).context("cannot write the configuration as TOML")?;
-        let partial = path.with_extension("toml.partial");
-        let written = fs::write(&partial, text).and_then(|()| fs::rename(&partial, path));
-        if written.is_err() {
-            let _ = fs::remove_file(&partial); // frees a full disk; the error below is what matters
-        }
-        written.with_context(|| {
+        files::replace(path, text.as_bytes()).with_context(|| {
             format!("cannot write `{}`\n  hint: see to space and permissions there", path.display())
         })
     }

@@ -3,7 +3,11 @@
 mod pickle;
 mod pth;
 
-use std::{collections::BTreeMap, fs, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context, Result, bail, ensure};
 use pipeline::Preset;
@@ -50,10 +54,39 @@ pub fn run(args: &Args) -> Result<()> {
     if args.out.join("checkpoints").exists() {
         return Err(usage!("`{}` is a run already\n  hint: another folder with --out", args.out.display()));
     }
-    let shown = args.file.display();
-    let bytes = fs::read(&args.file).map_err(|error| usage!("cannot read `{shown}`: {error}"))?;
+    let (config, classes, step, trainer) = load(&args.file, args.preset)?;
+    let config = Config { out: args.out.clone(), ..config };
+    fs::create_dir_all(&args.out).with_context(|| format!("cannot make `{}`", args.out.display()))?;
+    config.write(&args.out.join("config.toml"))?;
+    let state = State {
+        step,
+        position: Position::default(),
+        data: DataIdentity { digest: 0, samples: 0 },
+        classes,
+        config: config.clone(),
+    };
+    let retention = Retention { keep: 1, keep_every: 0 };
+    let path = Checkpoints::of(&args.out).save(&state, &trainer.model(), &trainer.moments(), retention)?;
+    stdout::print(&json!({
+        "run": args.out, "checkpoint": path, "preset": config.preset.to_string(), "classes": classes, "encoder": config.encoder,
+    }))
+}
+
+/// The model of such a file, on the CPU.
+///
+/// # Errors
+///
+/// Where it cannot be read, or is not a whole model: the first tensor that is missing, misshapen or unknown is named.
+pub fn open(file: &Path) -> Result<Trainer> {
+    load(file, None).map(|(_, _, _, trainer)| trainer)
+}
+
+/// Settings, classes, step and model of a file.
+fn load(file: &Path, preset: Option<Preset>) -> Result<(Config, Option<u32>, u64, Trainer)> {
+    let shown = file.display();
+    let bytes = fs::read(file).map_err(|error| usage!("cannot read `{shown}`: {error}"))?;
     let foreign = read(&bytes).with_context(|| format!("`{shown}`"))?;
-    let preset = match args.preset {
+    let preset = match preset {
         Some(preset) if i64::from(preset.side()) != foreign.side => {
             return Err(usage!(
                 "preset {preset} has images of {} pixels, the encoder in `{shown}` those of {}\n  hint: leave out --preset",
@@ -65,7 +98,7 @@ pub fn run(args: &Args) -> Result<()> {
         None => preset_of(foreign.side)?,
     };
     let mut config = Config::preset(preset);
-    (config.out, config.encoder) = (args.out.clone(), foreign.encoder.clone());
+    config.encoder = foreign.encoder.clone();
     if let Some(tclip) = foreign.tclip {
         let MethodConfig::Amdim(method) = &mut config.method;
         method.tclip = tclip;
@@ -76,20 +109,7 @@ pub fn run(args: &Args) -> Result<()> {
     let trainer = Trainer::new(&config, classes, Device::Cpu, 1)?;
     take_over(&foreign.tensors, &trainer.model()).with_context(|| format!("`{shown}`"))?;
     ensure!(trainer.is_finite(), "`{shown}` holds numbers that are not finite");
-    fs::create_dir_all(&args.out).with_context(|| format!("cannot make `{}`", args.out.display()))?;
-    config.write(&args.out.join("config.toml"))?;
-    let state = State {
-        step: foreign.step,
-        position: Position::default(),
-        data: DataIdentity { digest: 0, samples: 0 },
-        classes,
-        config,
-    };
-    let retention = Retention { keep: 1, keep_every: 0 };
-    let path = Checkpoints::of(&args.out).save(&state, &trainer.model(), &trainer.moments(), retention)?;
-    stdout::print(&json!({
-        "run": args.out, "checkpoint": path, "preset": preset.to_string(), "classes": classes, "encoder": foreign.encoder,
-    }))
+    Ok((config, classes, foreign.step, trainer))
 }
 
 /// By what the file is, whatever it is called. A safetensors file begins with a length, which may be any bytes.

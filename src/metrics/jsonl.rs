@@ -1,7 +1,7 @@
 //! `metrics.jsonl`: one JSON object a line.
 
 use std::{
-    fs::{self, File, OpenOptions},
+    fs::{self, File},
     io::{ErrorKind, Write},
     path::{Path, PathBuf},
 };
@@ -10,6 +10,7 @@ use anyhow::{Context, Result};
 use serde_json::{Map, Value, json};
 
 use super::{Record, Sink};
+use crate::files;
 
 /// Appends objects to a file of JSON lines.
 #[derive(Debug)]
@@ -25,10 +26,8 @@ impl JsonLines {
         let naming = || format!("cannot write `{}`", path.display());
         let kept: Vec<_> =
             read_lines(path)?.into_iter().filter(keep).map(|line| format!("{line}\n")).collect();
-        let partial = path.with_extension("jsonl.partial");
-        fs::write(&partial, kept.concat()).with_context(naming)?;
-        fs::rename(&partial, path).with_context(naming)?;
-        let file = OpenOptions::new().append(true).open(path).with_context(naming)?;
+        files::replace(path, kept.concat().as_bytes()).with_context(naming)?;
+        let file = files::append(path).with_context(naming)?;
         Ok(Self { file, path: path.to_owned() })
     }
 
@@ -46,6 +45,9 @@ impl Sink for JsonLines {
         object.insert("step".to_owned(), json!(record.step));
         for (name, value) in record.values.iter().filter(|(_, value)| value.is_finite()) {
             object.insert((*name).to_owned(), json!(value));
+        }
+        for (name, text) in &record.texts {
+            object.insert((*name).to_owned(), json!(text));
         }
         self.append(&Value::Object(object))
     }
@@ -68,8 +70,12 @@ mod tests {
     fn reopening_drops_what_comes_again_and_a_cut_line() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("metrics.jsonl");
-        let record =
-            |step| Record { kind: "train", step, values: vec![("loss", 1.5), ("accuracy", f64::NAN)] };
+        let record = |step| Record {
+            kind: "train",
+            step,
+            values: vec![("loss", 1.5), ("accuracy", f64::NAN)],
+            texts: vec![("bound", "data".to_owned())],
+        };
         let mut lines = JsonLines::open(&path, |_| true).unwrap();
         for step in [10, 20, 30] {
             lines.write(&record(step)).unwrap();
@@ -79,6 +85,6 @@ mod tests {
         lines.write(&record(30)).unwrap();
         let found = read_lines(&path).unwrap();
         assert_eq!(found.iter().map(|line| line["step"].as_u64().unwrap()).collect::<Vec<_>>(), [10, 20, 30]);
-        assert_eq!(found[0], json!({"kind": "train", "step": 10, "loss": 1.5}));
+        assert_eq!(found[0], json!({"kind": "train", "step": 10, "loss": 1.5, "bound": "data"}));
     }
 }

@@ -16,12 +16,19 @@ pub struct Record {
     pub step: u64,
     /// The numbers, in the order in which they are shown; one that is not finite is left out.
     pub values: Vec<(&'static str, f64)>,
+    /// What is to be said in words.
+    pub texts: Vec<(&'static str, String)>,
 }
 
 impl Record {
     /// The number of this name.
     pub fn get(&self, name: &str) -> Option<f64> {
         self.values.iter().find(|(other, _)| *other == name).map(|(_, value)| *value)
+    }
+
+    /// The words of this name.
+    pub fn text(&self, name: &str) -> Option<&str> {
+        self.texts.iter().find(|(other, _)| *other == name).map(|(_, text)| text.as_str())
     }
 }
 

@@ -92,11 +92,23 @@ fn summary(record: &Record) -> String {
         shown("mlp", &percent("mlp")),
         shown("knn", &percent("knn")),
         shown("rankme", &|rank| format!("effective rank {rank:.1}")),
-        shown("data_wait", &percent("waited for data")),
+        bottleneck(record),
         shown("bad_samples", &|bad| format!("bad {bad:.0}"))
             .filter(|_| record.get("bad_samples") > Some(0.0)),
     ];
     parts.into_iter().flatten().collect::<Vec<_>>().join("  ")
+}
+
+/// What holds the run up, by how much, and what would help.
+fn bottleneck(record: &Record) -> Option<String> {
+    let (bound, share) = (record.text("bound")?, 100.0 * record.get("bound_share")?);
+    let what = match bound {
+        "data" => format!("data-bound: waited {share:.0} %"),
+        "copy" => format!("copy-bound: copying {share:.0} %"),
+        _ => format!("compute-bound {share:.0} %"),
+    };
+    let cure = record.text("cure").map_or(String::new(), |cure| format!(", try {cure}"));
+    Some(what + &cure)
 }
 
 #[cfg(test)]
@@ -113,7 +125,10 @@ mod tests {
             ("mlp", 0.5),
             ("bad_samples", 0.0),
         ];
-        let record = Record { kind: "train", step: 1, values };
+        let mut record = Record { kind: "train", step: 1, values, texts: Vec::new() };
         assert_eq!(summary(&record), "epoch 1.50  loss 2.000 (chance 3.000)  mlp 50.0 %");
+        record.values = vec![("bound_share", 0.34)];
+        record.texts = vec![("bound", "data".to_owned()), ("cure", "--workers 8".to_owned())];
+        assert_eq!(summary(&record), "data-bound: waited 34 %, try --workers 8");
     }
 }

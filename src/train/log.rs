@@ -6,22 +6,30 @@ use anyhow::Result;
 use pipeline::Stats;
 use tch::Device;
 
-use super::{run_folder::RunFolder, step::Found, trainer::Outcome};
+use super::{
+    bottleneck::{Choices, Shares, Verdict},
+    run_folder::RunFolder,
+    step::Found,
+    trainer::Outcome,
+};
 use crate::{
     feed::Staged,
-    metrics::{JsonLines, Progress, Record, Sink},
+    metrics::{JsonLines, Progress, Record, Sink, read_lines},
     sys::{self, Accelerator, Monitor},
 };
 
 /// Gathers what steps find and writes records to every sink.
 pub(super) struct Log {
     sinks: Vec<Box<dyn Sink>>,
+    choices: Choices,
     window: Window,
     accelerator: Option<Accelerator>,
     monitor: Option<Monitor>,
     /// Time that copying has taken up to the last record.
     copied: Duration,
     last_loss: Option<f64>,
+    /// The step of the last validation.
+    validated: Option<u64>,
 }
 
 /// The steps since the last record.
@@ -60,8 +68,12 @@ impl Window {
         }
     }
 
+    fn seconds(&self) -> f64 {
+        self.since.elapsed().saturating_sub(self.excluded).as_secs_f64().max(1e-9)
+    }
+
     fn values(&self, epoch: f64, bad: usize) -> Vec<(&'static str, f64)> {
-        let seconds = self.since.elapsed().saturating_sub(self.excluded).as_secs_f64().max(1e-9);
+        let seconds = self.seconds();
         let mut values = vec![
             ("epoch", epoch),
             ("images_per_second", self.images / seconds),
@@ -81,12 +93,27 @@ impl Window {
 }
 
 impl Log {
-    /// Continues the records of a run that stands at `step` of `steps`.
-    pub(super) fn open(folder: &RunFolder, step: u64, steps: u64, device: Device) -> Result<Self> {
+    /// Continues the records of a run that stands at `step` of `steps`. A quiet one shows nothing.
+    pub(super) fn open(
+        folder: &RunFolder,
+        (step, steps): (u64, u64),
+        device: Device,
+        choices: Choices,
+        quiet: bool,
+    ) -> Result<Self> {
         let lines =
             JsonLines::open(&folder.metrics, |line| line["step"].as_u64().is_some_and(|then| then <= step))?;
+        let mut sinks: Vec<Box<dyn Sink>> = vec![Box::new(lines)];
+        if !quiet {
+            sinks.push(Box::new(Progress::new(step, steps)));
+        }
+        let lines = read_lines(&folder.metrics)?;
+        let validated = lines.iter().rev().find(|line| line["kind"] == "validation");
+        let validated = validated.and_then(|line| line["step"].as_u64());
         Ok(Self {
-            sinks: vec![Box::new(lines), Box::new(Progress::new(step, steps))],
+            sinks,
+            choices,
+            validated,
             window: Window::new(),
             accelerator: Accelerator::of(device),
             monitor: Monitor::of(device),
@@ -122,20 +149,26 @@ impl Log {
         copied: Duration,
     ) -> Result<()> {
         self.window.waited = waited;
+        let since = copied.saturating_sub(std::mem::replace(&mut self.copied, copied));
+        let seconds = self.window.seconds();
+        let shares =
+            Shares { waited: waited.as_secs_f64() / seconds, copying: since.as_secs_f64() / seconds };
         let mut values = self.window.values(epoch, bad);
-        values.extend(self.device_values(copied)?);
+        values.extend(self.device_values(since)?);
         self.window = Window::new();
-        let record = Record { kind: "train", step, values };
+        let Verdict { bound, share, cure } = Verdict::of(shares, self.choices);
+        values.push(("bound_share", share));
+        let texts = [Some(("bound", bound.to_owned())), cure.map(|cure| ("cure", cure))];
+        let record = Record { kind: "train", step, values, texts: texts.into_iter().flatten().collect() };
         self.last_loss = record.get("loss");
         self.write(&record)
     }
 
     /// What there is to say of a GPU.
-    fn device_values(&mut self, copied: Duration) -> Result<Vec<(&'static str, f64)>> {
+    fn device_values(&mut self, copying: Duration) -> Result<Vec<(&'static str, f64)>> {
         let Some(accelerator) = self.accelerator else { return Ok(Vec::new()) };
-        let since = copied.saturating_sub(std::mem::replace(&mut self.copied, copied));
         let mut values = vec![
-            ("copy_ms", 1e3 * since.as_secs_f64() / self.window.steps),
+            ("copy_ms", 1e3 * copying.as_secs_f64() / self.window.steps),
             ("tensor_memory_peak", sys::peak_memory(accelerator)? as f64),
         ];
         if let Some((utilization, memory)) = self.monitor.as_ref().and_then(Monitor::figures) {
@@ -149,11 +182,16 @@ impl Log {
         self.last_loss
     }
 
+    /// Whether this step was validated.
+    pub(super) fn has_validation(&self, step: u64) -> bool {
+        self.validated == Some(step)
+    }
+
     /// Writes what a validation found.
     pub(super) fn validation(&mut self, step: u64, epoch: f64, found: &[(&'static str, f64)]) -> Result<()> {
         let mut values = vec![("epoch", epoch)];
         values.extend(found);
-        self.write(&Record { kind: "validation", step, values })
+        self.write(&Record { kind: "validation", step, values, texts: Vec::new() })
     }
 
     fn write(&mut self, record: &Record) -> Result<()> {

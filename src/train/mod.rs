@@ -2,42 +2,59 @@
 
 pub mod optim;
 pub mod plan;
+pub mod replay;
 pub mod schedule;
 
+mod bottleneck;
+mod crash;
 mod log;
+mod manifest;
 mod records;
 mod run_folder;
 mod step;
 mod stop;
 mod threads;
 mod trainer;
+mod unattended;
 mod validation;
 
+use std::{
+    panic::{self, AssertUnwindSafe},
+    time::{Duration, Instant},
+};
+
 use anyhow::{Context, Result, ensure};
-use pipeline::LoaderConfig;
-use serde_json::{Value, json};
+use jiff::Timestamp;
+use pipeline::{DecodeMode, LoaderConfig};
 use shards::{Order, Position, ShardSet, Share};
 use tch::Device;
 
 use self::{
+    bottleneck::Choices,
+    crash::{Crash, DIVERGED},
     log::Log,
+    manifest::Manifest,
     records::BadSamples,
-    run_folder::{DIVERGED, RunFolder},
     stop::Stop,
     threads::Cost,
 };
 pub use self::{
+    run_folder::RunFolder,
     step::Found,
-    stop::INTERRUPTED,
+    stop::Why,
     trainer::{Broken, Judged, Outcome, Trainer},
+    unattended::Unattended,
 };
 use crate::{
-    checkpoint::{self, DataIdentity, Retention, State},
-    config::{Config, TrainConfig},
+    checkpoint::{self, DataIdentity, Loaded, Retention, State},
+    config::{Config, TrainConfig, WarmStart},
     data::{self, Data},
+    exit::{Code, Coded},
     feed::{Feed, Staged},
-    model, stdout,
-    sys::{self, Accelerator, Stream},
+    metrics, model,
+    promote::{Gate, Metrics, Promotion, Promotions},
+    stdout,
+    sys::{self, Accelerator, GraphChoice, Precision, Stream},
     usage,
 };
 
@@ -49,8 +66,10 @@ const CHECK_EVERY: u64 = 100;
 pub enum Ended {
     /// All steps are made.
     Finished,
-    /// A signal asked it to stop; it is saved.
-    Interrupted,
+    /// It was finished before, and no shard has changed since.
+    Unchanged,
+    /// It ends early; it is saved.
+    Early(Why),
 }
 
 /// What a run consists of, once everything that can be refused has been.
@@ -66,43 +85,117 @@ struct Run {
     threads: Option<usize>,
     /// The step of the last checkpoint.
     saved: Option<u64>,
+    /// How long the longest save and the longest step took.
+    longest: [Duration; 2],
+    /// Where the samples stood before each step whose numbers were not looked at yet, the step with it.
+    unchecked: Vec<(u64, Position)>,
     /// Records one after the other whose loss was at its chance level.
     at_chance: u32,
 }
 
 /// Trains as `asked` (flags over file), resuming what lies in the run folder.
-pub fn run(asked: &toml::Table) -> Result<Ended> {
-    let stop = Stop::install()?;
+pub fn run(asked: &toml::Table, start: &Unattended) -> Result<Ended> {
+    let stop = Stop::install(start.deadline())?;
     let folder = RunFolder::of(&Config::out(asked)?);
     // What lies there is read under the lock; a new folder is made only when nothing can be refused any more.
     let early_lock = folder.path.is_dir().then(|| folder.take()).transpose()?;
-    let resumed = folder.checkpoints.latest()?;
-    let config = match &resumed {
-        Some(loaded) => Config::resume(&toml::Table::try_from(&loaded.state.config)?, asked)?,
-        None => Config::resolve(asked)?,
+    folder.finish_setting_aside()?;
+    let mut resumed = folder.checkpoints.latest()?;
+    let mut manifest = Manifest::read(&folder.manifest)?;
+    let changes = has_changed(asked, start, resumed.as_ref(), manifest.as_ref())?;
+    let config = match resumed.take_if(|_| changes.is_some()) {
+        // Settings of the run on the shards as they were bind no longer.
+        Some(_) => Config::resolve(asked)?,
+        None => match &resumed {
+            Some(loaded) => Config::resume(&toml::Table::try_from(&loaded.state.config)?, asked)?,
+            None => Config::resolve(asked)?,
+        },
     };
-    let mut run = Run::prepare(config, resumed.as_ref())?;
-    if let (None, Some(path)) = (&resumed, &run.config.train.warm_start) {
-        let loaded = checkpoint::find(path)?;
-        loaded.restore_encoder(&run.trainer.model()).with_context(|| {
-            format!(
-                "cannot begin with its encoder\n  hint: the preset and sizes of that run: {}",
-                sizes(&loaded.state.config)
-            )
-        })?;
+    if start.if_changed
+        && manifest.as_ref().is_some_and(|manifest| changes.is_none() && is_over(manifest, start))
+    {
+        return Ok(Ended::Unchanged);
     }
+    check_gates(&config, &start.gate)?;
+    let mut run = Run::prepare(config, resumed.as_ref())?;
+    let origin = if resumed.is_none() { run.origin(&folder, changes.is_some())? } else { None };
+    if let Some(loaded) = &origin {
+        run.begin_with(loaded)?;
+    }
+    start.promote.as_deref().map_or(Ok(()), |promotions| Promotions::of(promotions).prepare())?;
     let _lock = early_lock.map_or_else(|| folder.take(), Ok)?;
+    if let Some(changes) = changes {
+        tracing::info!("{changes}: the run so far is kept as `{}`", folder.previous().path.display());
+        folder.set_aside()?;
+        manifest = None;
+    }
     if let Some(loaded) = resumed {
         folder.checkpoints.set_aside_after(loaded.state.step)?;
         run.trainer.restore(&loaded).context("cannot resume")?;
         run.position = loaded.state.position;
         run.saved = Some(loaded.state.step);
     }
+    let mut manifest = manifest.map_or_else(|| Manifest::new(&run.config.data, run.steps), Ok)?;
+    manifest.write(&folder.manifest)?;
     run.config.write(&folder.config)?;
     run.announce(&folder);
-    let ended = run.train(&folder, &stop)?;
-    run.report(&folder, ended)?;
-    Ok(ended)
+    let ended = run.train_or_tell(&folder, &stop, start.quiet)?;
+    if ended == Ended::Finished {
+        manifest.finished.get_or_insert_with(Timestamp::now);
+        run.promote(&folder, start, &mut manifest)?;
+    }
+    if !start.quiet {
+        stdout::print(&folder.standing())?;
+    }
+    match manifest.promotion.as_ref().filter(|_| start.promote.is_some()) {
+        Some(promotion) if !promotion.refused.is_empty() => Err(gate_error(promotion)),
+        _ => Ok(ended),
+    }
+}
+
+/// What has changed since the run in the folder began, where that is asked for and there is one.
+fn has_changed(
+    asked: &toml::Table,
+    start: &Unattended,
+    resumed: Option<&Loaded>,
+    manifest: Option<&Manifest>,
+) -> Result<Option<String>> {
+    let (true, Some(loaded), Some(manifest)) = (start.if_changed, resumed, manifest) else { return Ok(None) };
+    let mut settings = toml::Table::try_from(&loaded.state.config)?;
+    crate::config::overlay(&mut settings, asked);
+    let data = settings.remove("data").map(toml::Value::try_into).transpose()?;
+    manifest.changes(&data.unwrap_or_default())
+}
+
+/// Whether all is done that a start like this one asks for.
+fn is_over(manifest: &Manifest, start: &Unattended) -> bool {
+    manifest.finished.is_some() && (start.promote.is_none() || manifest.promotion.is_some())
+}
+
+/// A gate on what the run will not measure is refused before it.
+fn check_gates(config: &Config, gates: &[Gate]) -> Result<()> {
+    for gate in gates {
+        let cure = match gate.metric() {
+            "knn" if config.run.knn_every == 0 || config.data.val_shards.is_empty() => {
+                "--knn-every 1 and --val-shards"
+            }
+            "linear" | "mlp" if config.data.val_shards.is_empty() => "--val-shards",
+            _ => continue,
+        };
+        return Err(usage!("`{gate}` asks for a number that this run does not measure\n  hint: {cure}"));
+    }
+    Ok(())
+}
+
+fn gate_error(promotion: &Promotion) -> anyhow::Error {
+    Coded::error(
+        Code::Gate,
+        format!(
+            "the run is finished, but not promoted: {}\n  hint: nothing was changed there; `amdim-stream export` writes its encoder all \
+             the same",
+            promotion.refused.join("; ")
+        ),
+    )
 }
 
 impl Run {
@@ -152,8 +245,46 @@ impl Run {
             batch_size,
             threads,
             saved: None,
+            longest: [Duration::ZERO; 2],
+            unchecked: Vec::new(),
             at_chance: 0,
         })
+    }
+
+    /// The checkpoint that training is to begin with, if it is not to begin anew.
+    fn origin(&self, folder: &RunFolder, is_set_aside_later: bool) -> Result<Option<Loaded>> {
+        let before = if is_set_aside_later { folder.clone() } else { folder.previous() };
+        let latest = || -> Result<Option<Loaded>> {
+            let found = before.checkpoints.latest()?;
+            if found.is_none() {
+                tracing::info!(
+                    "there was no run in `{}` before: training begins anew",
+                    folder.path.display()
+                );
+            }
+            Ok(found)
+        };
+        match &self.config.train.warm_start {
+            None => Ok(None),
+            Some(WarmStart::Path(path)) => checkpoint::find(path).map(Some),
+            Some(WarmStart::Last) => latest(),
+            Some(WarmStart::Best) => match before.checkpoints.best_path() {
+                Some(path) => Loaded::open(&path).map(Some),
+                None => latest(),
+            },
+        }
+    }
+
+    /// Takes over the encoder of another run.
+    fn begin_with(&self, loaded: &Loaded) -> Result<()> {
+        loaded.restore_encoder(&self.trainer.model()).with_context(|| {
+            format!(
+                "cannot begin with its encoder\n  hint: the preset and sizes of that run: {}",
+                sizes(&loaded.state.config)
+            )
+        })?;
+        tracing::info!("training begins with the encoder of `{}`", loaded.path.display());
+        Ok(())
     }
 
     fn announce(&self, folder: &RunFolder) {
@@ -190,9 +321,13 @@ impl Run {
         )
     }
 
+    /// The order of the training samples.
+    fn order(&self) -> Order {
+        Order { seed: self.config.seed, shuffle: self.config.data.shuffle, epochs: None }
+    }
+
     fn feed(&self) -> Result<Feed> {
-        let order = Order { seed: self.config.seed, shuffle: self.config.data.shuffle, epochs: None };
-        let samples = self.data.train.samples(order, Share::default(), self.position);
+        let samples = self.data.train.samples(self.order(), Share::default(), self.position);
         let recipe = self.config.method.recipe(self.config.preset);
         let loader = LoaderConfig {
             seed: self.config.seed,
@@ -202,20 +337,32 @@ impl Run {
         Feed::spawn(samples, recipe, self.config.preset.normalization(), &loader, self.device)
     }
 
-    /// Steps until the last one or a signal.
-    fn train(&mut self, folder: &RunFolder, stop: &Stop) -> Result<Ended> {
-        let mut log = Log::open(folder, self.trainer.step_count(), self.steps, self.device)?;
+    /// Trains; what ends it in disorder leaves a crash folder.
+    fn train_or_tell(&mut self, folder: &RunFolder, stop: &Stop, quiet: bool) -> Result<Ended> {
+        let trained = panic::catch_unwind(AssertUnwindSafe(|| self.train(folder, stop, quiet)));
+        trained.unwrap_or_else(|payload| Err(self.panicked(folder, &*payload)))
+    }
+
+    /// Steps until the last one, a signal, or the end of the time.
+    fn train(&mut self, folder: &RunFolder, stop: &Stop, quiet: bool) -> Result<Ended> {
+        let mut log =
+            Log::open(folder, (self.trainer.step_count(), self.steps), self.device, self.choices(), quiet)?;
         let faults = self.data.validation.iter().flat_map(ShardSet::faults).chain(self.data.train.faults());
         let mut bad = BadSamples::open(&folder.bad_samples, faults)?;
         if self.trainer.step_count() >= self.steps {
-            return Ok(Ended::Finished);
+            // The process may have been killed in the last validation.
+            let is_validated =
+                log.has_validation(self.steps) || self.validate(folder, stop, &mut log, &mut bad)?;
+            return Ok(if is_validated { Ended::Finished } else { Ended::Early(stop.why()) });
         }
         let mut feed = self.for_batches(|| self.feed())?;
-        while self.trainer.step_count() < self.steps {
+        let mut is_validated = true;
+        while self.trainer.step_count() < self.steps && !stop.requested(self.closing_time()) {
             let staged = match feed.next_unless(stop.channel()) {
                 Some(Ok(staged)) => staged,
                 Some(Err(error)) => {
                     bad.write(&feed.finish())?;
+                    self.tell_of_panicked_worker(folder, &error);
                     return self.for_batches(|| Err(error));
                 }
                 None => break, // an endless stream ends only when asked to
@@ -223,15 +370,39 @@ impl Run {
             self.step(&staged, &mut feed, folder, &mut log, &mut bad)?;
             if self.validation_due() {
                 self.check(folder)?;
-                self.validate(folder, stop, &mut log, &mut bad)?;
-            }
-            if stop.requested() {
-                break;
+                is_validated = self.validate(folder, stop, &mut log, &mut bad)?;
             }
         }
         self.save(folder)?;
         bad.summarize();
-        Ok(if self.trainer.step_count() == self.steps { Ended::Finished } else { Ended::Interrupted })
+        let is_finished = self.trainer.step_count() == self.steps && is_validated;
+        Ok(if is_finished { Ended::Finished } else { Ended::Early(stop.why()) })
+    }
+
+    /// What might be chosen otherwise, if something holds the run up.
+    fn choices(&self) -> Choices {
+        let (run, train) = (&self.config.run, &self.config.train);
+        Choices {
+            cores: data::cores(),
+            workers: data::workers(&self.config),
+            is_exact: self.config.data.decode == DecodeMode::Exact,
+            threads: self.threads,
+            is_slower_precision: Precision::Auto.on(self.device) == Precision::Bf16
+                && train.precision != Precision::Bf16,
+            is_without_graph: self.device.is_cuda() && run.cuda_graph == GraphChoice::Off,
+            checkpoint_blocks: train.checkpoint_blocks,
+            accumulate: train.accumulate,
+        }
+    }
+
+    /// How long it takes at most to end in order: the step under way, and a checkpoint.
+    fn closing_time(&self) -> Duration {
+        /// Bytes that are written a second where nothing was written yet: a slow disk.
+        const BYTES: f64 = 50e6;
+        let [save, step] = self.longest;
+        let first = || Duration::from_secs_f64(12.0 * self.trainer.parameters() as f64 / BYTES);
+        let save = if save.is_zero() { first() } else { save };
+        2 * (save + step) + Duration::from_secs(1)
     }
 
     /// One update with its record and, where it is due, its checkpoint.
@@ -244,16 +415,21 @@ impl Run {
         bad: &mut BadSamples,
     ) -> Result<()> {
         bad.write(&staged.skipped)?;
-        let step = self.trainer.step_count() + 1;
+        let (started, step) = (Instant::now(), self.trainer.step_count() + 1);
         let is_recorded = self.trainer.is_recorded();
+        self.unchecked.push((step, self.position));
         let outcome = sys::within_memory(
             self.device,
             || format!("batches of {}", self.batch_size),
             || Self::cures(&self.config.train, self.batch_size, is_recorded),
             || self.trainer.step(&staged.views),
         )
-        .with_context(|| format!("step {step} failed"))?;
+        .with_context(|| format!("step {step} failed"));
+        let outcome = outcome.inspect_err(|error| {
+            self.write_crash(folder, &Crash::error(step, self.position, error));
+        })?;
         self.position = staged.views.next;
+        self.longest[1] = self.longest[1].max(started.elapsed());
         log.count(&outcome, staged);
         let is_last = step == self.steps;
         if step.is_multiple_of(CHECK_EVERY) {
@@ -297,7 +473,11 @@ impl Run {
 
     /// Waits for the steps so far, and refuses to go on from numbers that are not finite.
     fn check(&mut self, folder: &RunFolder) -> Result<()> {
-        self.trainer.check().map_err(|broken| folder.write_broken_batch(&broken, &self.data))
+        if let Err(broken) = self.trainer.check() {
+            return Err(self.broken(folder, &broken));
+        }
+        self.unchecked.clear();
+        Ok(())
     }
 
     /// Epochs gone by, with their fraction.
@@ -311,39 +491,59 @@ impl Run {
         if self.saved == Some(step) {
             return Ok(());
         }
+        let started = Instant::now();
         self.check(folder)?;
         ensure!(
             self.trainer.is_finite(),
             "the parameters are not finite after step {step}, which is not saved\n  {DIVERGED}"
         );
-        let state = State {
-            step,
-            position: self.position,
-            data: identity(&self.data),
-            classes: self.data.classes,
-            config: self.config.clone(),
-        };
+        let state = self.state(step, self.position);
         let retention = Retention { keep: self.config.run.keep, keep_every: self.config.run.keep_every };
         folder.checkpoints.save(&state, &self.trainer.model(), &self.trainer.moments(), retention)?;
         self.saved = Some(step);
+        self.longest[0] = self.longest[0].max(started.elapsed());
         Ok(())
     }
 
-    /// One JSON object on stdout: where the run stands and its last numbers.
-    fn report(&self, folder: &RunFolder, ended: Ended) -> Result<()> {
-        let last = |kind: &str| -> Result<Value> {
-            let lines = crate::metrics::read_lines(&folder.metrics)?;
-            Ok(lines.into_iter().rev().find(|line| line["kind"] == kind).unwrap_or(Value::Null))
-        };
-        let result = json!({
-            "run": folder.path,
-            "finished": ended == Ended::Finished,
-            "step": self.trainer.step_count(),
-            "train": last("train")?,
-            "validation": last("validation")?,
-        });
-        stdout::print(&result)
+    /// What a checkpoint says beside the tensors.
+    fn state(&self, step: u64, position: Position) -> State {
+        let (data, classes) = (identity(&self.data), self.data.classes);
+        State { step, position, data, classes, config: self.config.clone() }
     }
+
+    /// Judges and promotes the finished run, where that is asked for and was not done; notes what became of it.
+    fn promote(&self, folder: &RunFolder, start: &Unattended, manifest: &mut Manifest) -> Result<()> {
+        if let (Some(promotions), None) = (&start.promote, &manifest.promotion) {
+            let best = folder.checkpoints.best_path().filter(|_| self.config.run.best.is_some());
+            let loaded = match best {
+                Some(path) => Loaded::open(&path)?,
+                None => folder.checkpoints.latest()?.context("a finished run has a checkpoint")?,
+            };
+            let metrics = metrics_at(loaded.state.step, &metrics::read_lines(&folder.metrics)?);
+            let validation = self.data.validation.as_ref().map(ShardSet::digest);
+            let promotions = Promotions::of(promotions);
+            let promotion = promotions.promote(&start.gate, &loaded, &folder.path, metrics, validation)?;
+            if let Some(name) = &promotion.name {
+                tracing::info!("promoted step {} as `{name}`", promotion.step);
+            }
+            manifest.promotion = Some(promotion);
+        }
+        manifest.write(&folder.manifest)
+    }
+}
+
+/// The numbers that were recorded at a step, or for the loss the last one before it.
+fn metrics_at(step: u64, lines: &[serde_json::Value]) -> Metrics {
+    let until = |kind: &str| {
+        let mut lines = lines.iter().rev().filter(|line| line["kind"] == kind);
+        lines.find(|line| line["step"].as_u64().is_some_and(|then| then <= step))
+    };
+    let validation = until("validation").filter(|line| line["step"] == step);
+    let numbers = |name: &&str| {
+        let line = if *name == "loss" { until("train") } else { validation };
+        Some(((*name).to_owned(), line?[*name].as_f64()?))
+    };
+    crate::promote::METRICS.iter().filter_map(numbers).collect()
 }
 
 /// The flags that make an encoder of this size.
@@ -369,7 +569,7 @@ fn check_identity(then: DataIdentity, now: DataIdentity) -> Result<()> {
     }
     Err(usage!(
         "the training shards are not those that this run was started on ({} samples then, {} now)\n  hint: give a run \
-         on other shards another folder with --out",
+         on other shards another folder with --out, or let --if-changed keep this run as the folder's `previous` one",
         then.samples,
         now.samples
     ))

@@ -55,6 +55,8 @@ pub struct Adam {
     step: Tensor,
     /// The learning rate of the next update.
     lr: Tensor,
+    /// 1 from the first update on that was skipped, else 0: what comes after it changes nothing, either.
+    stopped: Tensor,
     config: Config,
 }
 
@@ -82,7 +84,8 @@ impl Adam {
         let scalar = |kind| Tensor::zeros([], (kind, vars.device()));
         // CUDA's update reads an f32, that of the CPU any kind.
         let lr = scalar(if vars.device() == Device::Cpu { Kind::Double } else { Kind::Float });
-        Self { slots, updates: 0, step: scalar(Kind::Float), lr, config: config.clone() }
+        let [step, stopped] = [scalar(Kind::Float), scalar(Kind::Float)];
+        Self { slots, updates: 0, step, lr, stopped, config: config.clone() }
     }
 
     /// Forgets the gradients of the step before.
@@ -94,7 +97,8 @@ impl Adam {
     /// One update at the learning rate `lr`. A parameter that has no gradient is left alone, weight decay included.
     ///
     /// Where the gradients' norm is above [`Config::clip_norm`] they are scaled down to it. Where the norm or `loss` is not
-    /// a finite number nothing changes; gives 1 then and else 0, a scalar on the device.
+    /// a finite number nothing changes, and nothing ever after: the state stays the one that the broken step began with. Gives 1
+    /// then and else 0, a scalar on the device.
     pub fn step(&mut self, lr: f64, loss: &Tensor) -> Result<Tensor> {
         self.set_lr(lr);
         let skipped = self.update(loss)?;
@@ -127,7 +131,9 @@ impl Adam {
         } else {
             sys::gradient_norm(&tensors.gradients)?
         };
-        let skip = (&norm + loss.detach()).isfinite().logical_not().to_kind(Kind::Float);
+        let is_broken = (&norm + loss.detach()).isfinite().logical_not().to_kind(Kind::Float);
+        let skip = is_broken.maximum(&self.stopped);
+        self.stopped.shallow_clone().copy_(&skip);
         let scale = match self.config.clip_norm {
             Some(most) => (&norm / most).clamp_min(1.0),
             None => norm.ones_like(),
@@ -156,6 +162,7 @@ impl Adam {
     pub fn resume(&mut self, updates: u64) {
         self.updates = updates;
         let _ = self.step.fill_(updates as f64);
+        let _ = self.stopped.zero_();
     }
 }
 
@@ -267,9 +274,12 @@ mod tests {
         adam.forget_gradients().unwrap();
         backward(&vars, 3);
         assert!(is_one(&adam.step(1e-3, &nan).unwrap()));
+        adam.forget_gradients().unwrap();
+        backward(&vars, 4);
+        assert!(is_one(&adam.step(1e-3, &finite()).unwrap()), "it goes on from a broken step");
         let after = sorted(&vars).into_values().chain(adam.moments().into_values());
         assert!(before.iter().zip(after).all(|(before, after)| before.equal(&after)));
-        assert_eq!((adam.step.double_value(&[]), adam.updates()), (1.0, 3));
+        assert_eq!((adam.step.double_value(&[]), adam.updates()), (1.0, 4));
     }
 
     #[test]

@@ -2,91 +2,330 @@
 
 use std::{
     fs::{self, File},
+    io::{Read, Seek, Write},
     path::{Path, PathBuf},
+    process,
 };
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result};
+use jiff::Timestamp;
 use rustix::{
     fs::{FlockOperation, flock},
     io::Errno,
+    system::uname,
 };
-use serde_json::json;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
-use super::trainer::Broken;
-use crate::{checkpoint::Checkpoints, data::Data, usage};
+use super::manifest::Manifest;
+use crate::{
+    checkpoint::Checkpoints,
+    config::DataConfig,
+    exit::{Code, Coded},
+    files, metrics, usage,
+};
 
 /// Where a run keeps what it makes.
-#[derive(Debug)]
-pub(super) struct RunFolder {
-    pub(super) path: PathBuf,
+#[derive(Debug, Clone)]
+pub struct RunFolder {
+    /// The folder itself.
+    pub path: PathBuf,
     /// The resolved configuration.
     pub(super) config: PathBuf,
+    /// What the run was made of, and how far it came.
+    pub(super) manifest: PathBuf,
     /// One record a line.
     pub(super) metrics: PathBuf,
     /// One unusable sample a line.
     pub(super) bad_samples: PathBuf,
-    pub(super) checkpoints: Checkpoints,
+    /// What there is to say of a step that failed.
+    pub(super) crash: PathBuf,
+    /// Its checkpoints.
+    pub checkpoints: Checkpoints,
 }
 
 impl RunFolder {
+    /// The folder, in a run folder, of the run before.
+    const PREVIOUS: &str = "previous";
+    /// While it is being filled.
+    const BECOMING_PREVIOUS: &str = "previous.partial";
+    const CHECKPOINTS: &str = "checkpoints";
+
     /// Names the files of a run folder, which need not exist.
-    pub(super) fn of(path: &Path) -> Self {
+    pub fn of(path: &Path) -> Self {
         Self {
             path: path.to_owned(),
             config: path.join("config.toml"),
+            manifest: path.join("manifest.json"),
             metrics: path.join("metrics.jsonl"),
             bad_samples: path.join("bad-samples.jsonl"),
+            crash: path.join("crash"),
             checkpoints: Checkpoints::of(path),
         }
     }
 
+    /// The run before this one, set aside when its shards had changed.
+    pub(super) fn previous(&self) -> Self {
+        Self::of(&self.path.join(Self::PREVIOUS))
+    }
+
     /// Creates the folder where there is none, and takes it for this process until the result is dropped.
-    pub(super) fn take(&self) -> Result<File> {
+    ///
+    /// # Errors
+    ///
+    /// With [`Code::Locked`] where another process has it; where it cannot be written to.
+    pub(super) fn take(&self) -> Result<RunLock> {
         let path = self.path.display();
         let unwritable = |error| {
             usage!("cannot write to the run folder `{path}`: {error}\n  hint: name another one with --out")
         };
-        let lock = fs::create_dir_all(&self.path).and_then(|()| File::create(self.path.join("run.lock")));
-        let lock = lock.map_err(unwritable)?;
-        match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
-            Err(Errno::WOULDBLOCK) => Err(usage!(
-                "another process is training in `{path}`\n  hint: wait for it, or name another folder with --out"
-            )),
+        let file = fs::create_dir_all(&self.path).and_then(|()| files::edit(&self.path.join("run.lock")));
+        let mut lock = RunLock(file.map_err(unwritable)?);
+        let before = Holder::read(&mut lock.0);
+        let is_taken = match flock(&lock.0, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => false,
+            Err(Errno::WOULDBLOCK) => true,
             Err(error) => {
-                tracing::warn!("cannot lock `{path}` against a second process: {error}");
-                Ok(lock)
+                tracing::warn!(
+                    "`{path}` cannot be locked ({error}): only processes of this machine are told apart"
+                );
+                before.as_ref().is_some_and(Holder::is_alive)
             }
-            Ok(()) => Ok(lock),
+        };
+        if is_taken {
+            // It is the other process' to empty.
+            let _other = std::mem::ManuallyDrop::new(lock);
+            let whom = before.map_or_else(|| "another process".to_owned(), |holder| holder.to_string());
+            return Err(Coded::error(
+                Code::Locked,
+                format!(
+                    "{whom} is training in `{path}`\n  hint: wait for it, or name another folder with --out"
+                ),
+            ));
         }
+        if let Some(before) = before {
+            tracing::info!(
+                "{before}, which trained here, did not end in order: going on from its last checkpoint"
+            );
+        }
+        Holder::this().write(&mut lock.0).map_err(unwritable)?;
+        self.refuse_links()?;
+        Ok(lock)
     }
 
-    /// Writes down which samples broke a step; the error to end the run with.
-    pub(super) fn write_broken_batch(&self, broken: &Broken, data: &Data) -> anyhow::Error {
-        let path = self.path.join("broken-batch.json");
-        let written = describe(broken, data).and_then(|text| {
-            fs::write(&path, text).with_context(|| format!("cannot write `{}`", path.display()))
-        });
-        let whereabouts = match written {
-            Ok(()) => format!("its samples are listed in `{}`", path.display()),
-            Err(error) => format!("its samples could not be listed: {error:#}"),
+    /// Folders that are written into have to lie here.
+    fn refuse_links(&self) -> Result<()> {
+        for name in [Self::CHECKPOINTS, "crash", Self::PREVIOUS, Self::BECOMING_PREVIOUS] {
+            let path = self.path.join(name);
+            if path.is_symlink() {
+                return Err(usage!(
+                    "`{}` is a link, which is not followed out of the run folder\n  hint: put the folder in its place, or let \
+                     --out name the folder where all of the run is to lie",
+                    path.display()
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes way for a run on other shards: what lies here becomes the previous run, in place of the one before it.
+    ///
+    /// The checkpoints go last, so that the run is either here or there for whoever comes after a crash in between, who
+    /// calls [`finish_setting_aside`](Self::finish_setting_aside) first.
+    pub(super) fn set_aside(&self) -> Result<()> {
+        let set_aside = || -> Result<()> {
+            let aside = self.path.join(Self::BECOMING_PREVIOUS);
+            fs::create_dir_all(&aside)?;
+            for file in [&self.config, &self.manifest, &self.metrics, &self.bad_samples, &self.crash] {
+                if file.exists() {
+                    let name = file.file_name().context("files of a run have names")?;
+                    fs::rename(file, aside.join(name))?;
+                }
+            }
+            fs::rename(self.path.join(Self::CHECKPOINTS), aside.join(Self::CHECKPOINTS))?;
+            self.finish_setting_aside()
         };
-        anyhow!("the loss of step {} is not finite; {whereabouts}\n  {DIVERGED}", broken.step)
+        set_aside().with_context(|| format!("cannot set aside the run in `{}`", self.path.display()))
+    }
+
+    /// Does the rest of what a process that was killed in [`set_aside`](Self::set_aside) did not come to.
+    pub(super) fn finish_setting_aside(&self) -> Result<()> {
+        let (aside, previous) = (self.path.join(Self::BECOMING_PREVIOUS), self.path.join(Self::PREVIOUS));
+        if !aside.join(Self::CHECKPOINTS).exists() {
+            return Ok(());
+        }
+        let finish = || -> Result<()> {
+            if previous.exists() {
+                fs::remove_dir_all(&previous)?;
+            }
+            fs::rename(&aside, &previous)?;
+            Ok(files::sync_folder(&previous)?)
+        };
+        finish().with_context(|| format!("cannot put the run before into `{}`", previous.display()))
+    }
+
+    /// How the training shards differ from those that the run saw, in words; none where they do not, or nobody knows.
+    pub fn changes(&self, data: &DataConfig) -> Result<Option<String>> {
+        let manifest = Manifest::read(&self.manifest)?;
+        manifest.map_or(Ok(None), |manifest| manifest.changes_of_training(data))
+    }
+
+    /// Where the run stands, by its files: step, steps, and the last numbers.
+    pub fn standing(&self) -> Value {
+        let lines = metrics::read_lines(&self.metrics).unwrap_or_default();
+        let last = |kind: &str| lines.iter().rev().find(|line| line["kind"] == kind).cloned();
+        let manifest = Manifest::read(&self.manifest).ok().flatten();
+        json!({
+            "run": self.path,
+            "finished": manifest.as_ref().is_some_and(|manifest| manifest.finished.is_some()),
+            "step": self.checkpoints.last_step(),
+            "steps": manifest.as_ref().map(|manifest| manifest.steps),
+            "train": last("train"),
+            "validation": last("validation"),
+            "promotion": manifest.and_then(|manifest| manifest.promotion),
+        })
     }
 }
 
-/// What cures a run whose numbers are no longer finite.
-pub(super) const DIVERGED: &str =
-    "hint: train anew with a lower --lr and another --out; the checkpoints of this run are from before";
+/// What keeps other processes out of a run folder. The system lets go of it when the process ends, however it does.
+#[derive(Debug)]
+pub(super) struct RunLock(File);
 
-/// The step, the parts of its loss and its samples as JSON.
-fn describe(broken: &Broken, data: &Data) -> Result<String> {
-    let mut samples = Vec::new();
-    for index in &broken.indices {
-        let at = data.train.locate(*index as u64)?;
-        samples.push(json!({"shard": &*at.shard, "offset": at.offset, "key": at.key}));
+impl Drop for RunLock {
+    fn drop(&mut self) {
+        // Emptied in an orderly end only.
+        let _ = self.0.set_len(0);
     }
-    let parts = broken.found.iter().map(|(name, value)| ((*name).to_owned(), json!(value.to_string())));
-    let parts: serde_json::Map<_, _> = parts.collect();
-    let broken = json!({"step": broken.step, "loss": parts, "samples": samples});
-    Ok(serde_json::to_string_pretty(&broken)?)
+}
+
+/// Who holds a run folder, for those who find it locked.
+#[derive(Debug, Serialize, Deserialize)]
+struct Holder {
+    host: String,
+    pid: u32,
+    start: Timestamp,
+}
+
+impl Holder {
+    fn this() -> Self {
+        let host = uname().nodename().to_string_lossy().into_owned();
+        Self { host, pid: process::id(), start: Timestamp::now() }
+    }
+
+    fn read(file: &mut File) -> Option<Self> {
+        let mut text = String::new();
+        file.take(4096).read_to_string(&mut text).ok()?;
+        serde_json::from_str(&text).ok()
+    }
+
+    fn write(&self, file: &mut File) -> std::io::Result<()> {
+        file.set_len(0)?;
+        file.rewind()?;
+        writeln!(file, "{}", json!(self))
+    }
+
+    /// Whether it runs, on this machine.
+    fn is_alive(&self) -> bool {
+        let here = Self::this();
+        self.host == here.host
+            && self.pid != here.pid
+            && Path::new("/proc").join(self.pid.to_string()).exists()
+    }
+}
+
+impl std::fmt::Display for Holder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "process {} on `{}`, since {:.0},", self.pid, self.host, self.start)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn folder() -> (tempfile::TempDir, RunFolder) {
+        let place = tempfile::tempdir().unwrap();
+        let folder = RunFolder::of(&place.path().join("run"));
+        (place, folder)
+    }
+
+    #[test]
+    fn a_folder_is_taken_by_one_at_a_time_and_says_by_whom() {
+        let (_place, folder) = folder();
+        let lock = folder.take().unwrap();
+        let error = folder.take().unwrap_err();
+        assert_eq!(Code::of(&error), Code::Locked);
+        assert!(error.to_string().contains(&format!("process {} on", process::id())), "{error}");
+        assert!(folder.take().is_err(), "a refused process does not free it");
+        drop(lock);
+        assert_eq!(fs::read(folder.path.join("run.lock")).unwrap(), b"");
+        folder.take().unwrap();
+    }
+
+    #[test]
+    fn a_lock_that_a_killed_process_left_behind_does_not_block() {
+        let (_place, folder) = folder();
+        fs::create_dir_all(&folder.path).unwrap();
+        let stale = json!({"host": "elsewhere", "pid": 1, "start": "2026-11-28T01:15:00Z"});
+        fs::write(folder.path.join("run.lock"), stale.to_string()).unwrap();
+        let _lock = folder.take().unwrap();
+        let text = fs::read_to_string(folder.path.join("run.lock")).unwrap();
+        assert!(text.contains(&process::id().to_string()), "{text}");
+    }
+
+    #[test]
+    fn links_out_of_the_folder_are_refused() {
+        let (place, folder) = folder();
+        fs::create_dir_all(&folder.path).unwrap();
+        std::os::unix::fs::symlink(place.path(), folder.path.join("checkpoints")).unwrap();
+        let error = folder.take().unwrap_err();
+        assert!(error.to_string().contains("checkpoints` is a link"), "{error}");
+    }
+
+    fn mark(folder: &RunFolder, text: &str) {
+        fs::create_dir_all(folder.path.join("checkpoints")).unwrap();
+        fs::write(&folder.config, text).unwrap();
+        fs::write(folder.path.join("checkpoints/which"), text).unwrap();
+    }
+
+    fn which(folder: &RunFolder) -> String {
+        let texts = [folder.config.clone(), folder.path.join("checkpoints/which")].map(fs::read_to_string);
+        let [config, checkpoints] = texts.map(Result::unwrap);
+        assert_eq!(config, checkpoints);
+        config
+    }
+
+    #[test]
+    fn a_run_that_is_set_aside_takes_the_place_of_the_one_before_it() {
+        let (_place, folder) = folder();
+        for run in ["first", "second"] {
+            mark(&folder, run);
+            folder.set_aside().unwrap();
+            assert_eq!(which(&folder.previous()), run);
+            assert!(!folder.config.exists() && folder.checkpoints.last_step().is_none());
+        }
+    }
+
+    #[test]
+    fn setting_aside_goes_on_after_a_crash_wherever_it_was() {
+        let names = ["config.toml", "checkpoints"];
+        for moved in 0..=2 {
+            let (_place, folder) = folder();
+            mark(&folder.previous(), "older");
+            mark(&folder, "old");
+            let aside = folder.path.join(RunFolder::BECOMING_PREVIOUS);
+            fs::create_dir_all(&aside).unwrap();
+            for name in &names[..moved] {
+                fs::rename(folder.path.join(name), aside.join(name)).unwrap();
+            }
+            // The next start.
+            folder.finish_setting_aside().unwrap();
+            if folder.path.join("checkpoints").exists() {
+                assert_eq!(fs::read_to_string(folder.path.join("previous/config.toml")).unwrap(), "older");
+                folder.set_aside().unwrap();
+            }
+            assert_eq!(which(&folder.previous()), "old", "after {moved} of them");
+            assert!(!aside.exists());
+        }
+    }
 }

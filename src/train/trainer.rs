@@ -179,6 +179,16 @@ impl Trainer {
         all.filter(Tensor::is_floating_point).all(|tensor| finite(&tensor))
     }
 
+    /// The parameters whose gradients of the last step are not finite numbers.
+    pub fn broken_gradients(&self) -> Vec<String> {
+        let is_broken = |tensor: &Tensor| {
+            let gradient = tensor.grad();
+            gradient.defined() && gradient.isfinite().all().int64_value(&[]) == 0
+        };
+        let named: Named = self.model();
+        named.into_iter().filter(|(_, tensor)| is_broken(tensor)).map(|(name, _)| name).collect()
+    }
+
     /// What is trained.
     pub fn encoder(&self) -> &dyn Encoder {
         self.model.method.encoder()

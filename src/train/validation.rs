@@ -1,6 +1,6 @@
 //! What is looked at between epochs: online probes, neighbours, the health of the representation, the best checkpoint.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use shards::ShardSet;
@@ -67,16 +67,19 @@ impl Run {
         every > 0 && self.epoch_ended(every)
     }
 
-    /// Judges the encoder by the validation samples; a signal ends it without a record.
+    /// Judges the encoder by the validation samples. Gives false where it was asked to stop meanwhile: then there is no record.
     pub(super) fn validate(
         &mut self,
         folder: &RunFolder,
         stop: &Stop,
         log: &mut Log,
         bad: &mut BadSamples,
-    ) -> Result<()> {
+    ) -> Result<bool> {
         let started = Instant::now();
-        let Some(validation) = &self.data.validation else { return self.look_at_training(started, log) };
+        let Some(validation) = &self.data.validation else {
+            self.look_at_training(started, log)?;
+            return Ok(true);
+        };
         let mut feed = eval::images(validation, &self.config, self.device)?;
         let mut seen = Seen::new(validation.len());
         while let Some(staged) = feed.next_unless(stop.channel()) {
@@ -86,15 +89,16 @@ impl Run {
             seen.add(&judged, &staged.views);
         }
         bad.write(&feed.finish())?;
-        if stop.requested() {
-            return Ok(());
+        if stop.requested(Duration::ZERO) {
+            return Ok(false);
         }
         let accuracy = seen.hits.map(|hits| hits / seen.labelled);
         let mut values = vec![("linear", accuracy.linear), ("mlp", accuracy.mlp)];
         values.extend(self.look_closer(&seen)?);
         log.exclude(started.elapsed());
         log.validation(self.trainer.step_count(), self.epoch(), &values)?;
-        self.keep_best(folder, &values)
+        self.keep_best(folder, &values)?;
+        Ok(true)
     }
 
     /// Neighbours, where they are due, and the health of the features.

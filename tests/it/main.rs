@@ -12,3 +12,4 @@ mod resume;
 mod support;
 mod synth;
 mod train;
+mod unattended;

@@ -75,8 +75,9 @@ fn a_second_run_in_the_same_folder_is_refused() {
     let said = run(&mut place.train(&pattern, "run", &length));
     first.kill().unwrap();
     first.wait().unwrap();
-    assert_eq!(said.code, Some(2));
-    assert!(said.stderr.contains("another process is training"), "{}", said.stderr);
+    assert_eq!(said.code, Some(4));
+    assert!(said.stderr.contains(&format!("process {} on", first.id())), "{}", said.stderr);
+    assert!(said.stderr.contains("is training in") && said.stderr.contains("hint: "), "{}", said.stderr);
 }
 
 #[test]

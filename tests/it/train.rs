@@ -192,7 +192,7 @@ fn a_loss_that_is_not_finite_stops_the_run_and_names_the_samples() {
         run(&mut place.train(&pattern, "run", &["--steps", "40", "--lr", "1e30", "--checkpoint-every", "1"]));
     assert_eq!(said.code, Some(1), "{}", said.stderr);
     assert!(said.stderr.contains("is not finite"), "{}", said.stderr);
-    let text = fs::read_to_string(place.path("run/broken-batch.json")).unwrap();
+    let text = fs::read_to_string(place.path("run/crash/crash.json")).unwrap();
     let broken: serde_json::Value = serde_json::from_str(&text).unwrap();
     assert_eq!(broken["samples"].as_array().unwrap().len(), 16);
     assert!(broken["samples"][0]["key"].is_string());

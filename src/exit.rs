@@ -1,0 +1,109 @@
+//! How the program ends: its exit codes, and errors that end it with one of their own.
+
+use std::fmt;
+
+/// Exit codes. They are documented in the README and stay what they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Code {
+    /// What was asked for is done, or there was nothing to do.
+    Done = 0,
+    /// It could not be done.
+    Failed = 1,
+    /// What was asked for cannot be meant: the command line is to be mended.
+    Usage = 2,
+    /// There was nothing to do, and `--exit-code-unchanged` asked to be told so.
+    Unchanged = 3,
+    /// Another process is at work in the run folder.
+    Locked = 4,
+    /// The run is finished, but did not pass its gate: nothing was promoted.
+    Gate = 5,
+    /// A signal, or the end of the time that there was, ended the run early; it is saved.
+    Interrupted = 130,
+}
+
+impl Code {
+    /// The code that an error ends the program with.
+    pub fn of(error: &anyhow::Error) -> Self {
+        error.downcast_ref::<Coded>().map_or(Self::Failed, |coded| coded.code)
+    }
+
+    /// What `--summary` calls it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Failed => "failed",
+            Self::Usage => "usage",
+            Self::Unchanged => "unchanged",
+            Self::Locked => "locked",
+            Self::Gate => "gate",
+            Self::Interrupted => "interrupted",
+        }
+    }
+}
+
+/// An error with an exit code of its own.
+#[derive(Debug)]
+pub struct Coded {
+    code: Code,
+    message: String,
+}
+
+impl Coded {
+    /// An error that ends the program with `code`; on further lines of `message` its hints.
+    pub fn error(code: Code, message: String) -> anyhow::Error {
+        anyhow::Error::new(Self { code, message })
+    }
+}
+
+impl fmt::Display for Coded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Coded {}
+
+/// An error that ends the program with [`Code::Usage`], from a format string.
+#[macro_export]
+macro_rules! usage {
+    ($($arg:tt)*) => { $crate::exit::Coded::error($crate::exit::Code::Usage, format!($($arg)*)) };
+}
+
+/// The causes of an error on one line, then its hints.
+pub fn render(error: &anyhow::Error) -> String {
+    let (cause, hints) = parts(error);
+    let hints: String = hints.iter().map(|hint| format!("\n  {hint}")).collect();
+    cause + &hints
+}
+
+/// The causes of an error as one line, and its hints.
+pub fn parts(error: &anyhow::Error) -> (String, Vec<String>) {
+    let chain: Vec<_> = error.chain().map(ToString::to_string).collect();
+    let (mut causes, mut hints) = (Vec::new(), Vec::new());
+    for message in &chain {
+        let (cures, cause): (Vec<_>, Vec<_>) =
+            message.lines().map(str::trim).partition(|line| line.starts_with("hint:"));
+        let cause = cause.join(" ");
+        if !causes.last().is_some_and(|last: &String| last.ends_with(&cause)) {
+            causes.push(cause);
+        }
+        hints.extend(cures.into_iter().map(str::to_owned));
+    }
+    (causes.join(": "), hints)
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::{Context, anyhow};
+
+    use super::*;
+
+    #[test]
+    fn the_code_is_found_below_what_was_added_to_the_error() {
+        let error = Err::<(), _>(Coded::error(Code::Locked, "taken\n  hint: wait".to_owned()));
+        let error = error.context("while it was opened").unwrap_err();
+        assert_eq!(Code::of(&error), Code::Locked);
+        assert_eq!(render(&error), "while it was opened: taken\n  hint: wait");
+        assert_eq!(Code::of(&anyhow!("else")), Code::Failed);
+    }
+}

@@ -1,0 +1,81 @@
+//! Files of a run folder: written whole or not at all, and never through a link that somebody put in their place.
+
+use std::{
+    ffi::OsString,
+    fs::{self, File, OpenOptions},
+    io::{self, Write},
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+};
+
+/// Opens a file to write it anew.
+pub(crate) fn create(path: &Path) -> io::Result<File> {
+    open(path, OpenOptions::new().write(true).create(true).truncate(true))
+}
+
+/// Opens a file to add to it.
+pub(crate) fn append(path: &Path) -> io::Result<File> {
+    open(path, OpenOptions::new().append(true).create(true))
+}
+
+/// Opens a file for reading and writing as it is.
+pub(crate) fn edit(path: &Path) -> io::Result<File> {
+    open(path, OpenOptions::new().read(true).write(true).create(true))
+}
+
+fn open(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
+    let flags = rustix::fs::OFlags::NOFOLLOW.bits().cast_signed();
+    options.custom_flags(flags).open(path).map_err(|error| {
+        if path.is_symlink() { io::Error::other("it is a link, which is not followed") } else { error }
+    })
+}
+
+/// Puts a file in the place of the one before. It is on the disk when this returns; until then the old one is there.
+pub(crate) fn replace(path: &Path, contents: &[u8]) -> io::Result<()> {
+    let partial = partial(path);
+    let written = create(&partial).and_then(|mut file| {
+        file.write_all(contents)?;
+        file.sync_all()?;
+        fs::rename(&partial, path)
+    });
+    if written.is_err() {
+        let _ = fs::remove_file(&partial); // frees a full disk; the error is what matters
+    }
+    written?;
+    sync_folder(path)
+}
+
+/// Brings the names in the folder of `path` onto the disk.
+pub(crate) fn sync_folder(path: &Path) -> io::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    File::open(folder)?.sync_all()
+}
+
+fn partial(path: &Path) -> PathBuf {
+    let mut name = OsString::from(path);
+    name.push(".partial");
+    name.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn a_link_in_the_place_of_a_file_is_not_followed() {
+        let folder = tempfile::tempdir().unwrap();
+        let (target, link) = (folder.path().join("target"), folder.path().join("link"));
+        fs::write(&target, "precious").unwrap();
+        symlink(&target, &link).unwrap();
+        for opened in [create(&link), append(&link), edit(&link)] {
+            assert!(opened.unwrap_err().to_string().contains("is a link"));
+        }
+        symlink(&target, folder.path().join("link.partial")).unwrap();
+        assert!(replace(&link, b"new").is_err());
+        replace(&link, b"new").unwrap(); // the link that was in the way is gone
+        assert_eq!(fs::read(&target).unwrap(), b"precious");
+        assert_eq!(fs::read(&link).unwrap(), b"new");
+    }
+}

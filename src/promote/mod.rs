@@ -1,0 +1,207 @@
+//! Handing a finished run's encoder on: exported under a dated name, checked, and made the latest by one rename.
+
+mod gate;
+
+use std::{
+    fs::{self, File},
+    io::ErrorKind,
+    os::unix::fs::symlink,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result, ensure};
+use jiff::Timestamp;
+use rustix::fs::{FlockOperation, flock};
+use serde::{Deserialize, Serialize};
+use tch::{Device, Kind, Tensor};
+
+pub use self::gate::{Gate, METRICS, Metrics};
+use crate::{checkpoint::Loaded, export, files, import, train::Trainer, usage};
+
+/// The link to what was promoted last.
+const LATEST: &str = "latest";
+/// The encoder's file in a promoted folder.
+const ENCODER: &str = "encoder.safetensors";
+/// What [`Promotion`] says, beside it.
+const RECORD: &str = "promotion.json";
+
+/// What became of a run that was to be promoted.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Promotion {
+    /// The folder, in the one of all promotions; none when the run did not pass.
+    pub name: Option<String>,
+    /// The conditions that did not hold, each as a clause.
+    pub refused: Vec<String>,
+    /// When it was.
+    pub time: Timestamp,
+    /// The run folder.
+    pub run: PathBuf,
+    /// The step of its checkpoint.
+    pub step: u64,
+    /// The checkpoint's checksum.
+    pub checksum: String,
+    /// The numbers it was judged by.
+    pub metrics: Metrics,
+    /// What tells the validation samples from others, where there were any.
+    pub validation: Option<String>,
+}
+
+/// Where finished encoders go.
+#[derive(Debug)]
+pub struct Promotions<'a> {
+    folder: &'a Path,
+}
+
+impl<'a> Promotions<'a> {
+    /// Those in a folder, which need not exist.
+    pub fn of(folder: &'a Path) -> Self {
+        Self { folder }
+    }
+
+    /// Makes the folder, and makes sure that it can be written to: said before the run rather than after it.
+    pub fn prepare(&self) -> Result<()> {
+        fs::create_dir_all(self.folder).and_then(|()| tempfile::tempfile_in(self.folder)).map(drop).map_err(
+            |error| {
+                let folder = self.folder.display();
+                usage!("cannot write to `{folder}`: {error}\n  hint: another folder with --promote")
+            },
+        )
+    }
+
+    /// Judges a run by the gates; if it passes, its encoder becomes the latest one. `metrics` and `validation` are its own.
+    ///
+    /// # Errors
+    ///
+    /// Where files cannot be read or written, or the export is not what was trained: then the latest one is as it was.
+    pub fn promote(
+        &self,
+        gates: &[Gate],
+        checkpoint: &Loaded,
+        run: &Path,
+        metrics: Metrics,
+        validation: Option<u64>,
+    ) -> Result<Promotion> {
+        let _lock = self.lock()?;
+        let before = self.latest()?;
+        let validation = validation.map(|digest| format!("{digest:016x}"));
+        if let Some(before) = before.as_ref().filter(|before| before.validation != validation)
+            && !gates.is_empty()
+        {
+            tracing::warn!(
+                "`{}` was judged by other validation samples",
+                before.name.as_deref().unwrap_or(LATEST)
+            );
+        }
+        let previous = before.as_ref().map(|before| &before.metrics);
+        let refused: Vec<_> = gates.iter().filter_map(|gate| gate.judge(&metrics, previous).err()).collect();
+        let mut promotion = Promotion {
+            name: None,
+            refused,
+            time: Timestamp::now(),
+            run: run.to_owned(),
+            step: checkpoint.state.step,
+            checksum: checkpoint.checksum.clone(),
+            metrics,
+            validation,
+        };
+        if promotion.refused.is_empty() {
+            self.place(&mut promotion, checkpoint).with_context(|| {
+                format!(
+                    "cannot promote to `{}`\n  hint: see to space and permissions there, then run the same command again",
+                    self.folder.display()
+                )
+            })?;
+        }
+        Ok(promotion)
+    }
+
+    /// Keeps other processes out until the result is dropped.
+    fn lock(&self) -> Result<File> {
+        let path = self.folder.join(".lock");
+        let lock = files::edit(&path).with_context(|| format!("cannot write `{}`", path.display()))?;
+        if let Err(error) = flock(&lock, FlockOperation::LockExclusive) {
+            tracing::warn!("cannot lock `{}`: {error}", path.display());
+        }
+        Ok(lock)
+    }
+
+    /// What was promoted last.
+    fn latest(&self) -> Result<Option<Promotion>> {
+        let path = self.folder.join(LATEST).join(RECORD);
+        match fs::read(&path) {
+            Ok(bytes) => Ok(Some(serde_json::from_slice(&bytes).with_context(|| {
+                format!(
+                    "cannot understand `{}`\n  hint: let `{LATEST}` lead to a whole promotion",
+                    path.display()
+                )
+            })?)),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error).with_context(|| format!("cannot read `{}`", path.display())),
+        }
+    }
+
+    /// Writes the folder of a promotion and lets the link lead to it.
+    fn place(&self, promotion: &mut Promotion, checkpoint: &Loaded) -> Result<()> {
+        let name = self.free_name(promotion.time);
+        promotion.name = Some(name.clone());
+        let partial = self.folder.join(format!(".partial-{name}"));
+        let written = write(&partial, promotion, checkpoint).and_then(|()| {
+            fs::rename(&partial, self.folder.join(&name))?;
+            self.switch(&name)
+        });
+        if written.is_err() {
+            let _ = fs::remove_dir_all(&partial); // frees a full disk; the error is what matters
+        }
+        written
+    }
+
+    /// The date, and a number where that second has a promotion already.
+    fn free_name(&self, time: Timestamp) -> String {
+        let date = time.strftime("%Y-%m-%dT%H%M%SZ").to_string();
+        let numbered = (2..).map(|number| format!("{date}-{number}"));
+        let mut names = std::iter::once(date.clone()).chain(numbered);
+        names.find(|name| !self.folder.join(name).exists()).unwrap_or(date)
+    }
+
+    fn switch(&self, name: &str) -> Result<()> {
+        let (new, latest) = (self.folder.join(".latest.new"), self.folder.join(LATEST));
+        ensure!(
+            latest.is_symlink() || !latest.exists(),
+            "`{}` is no link\n  hint: move it away",
+            latest.display()
+        );
+        let _ = fs::remove_file(&new); // of a process that was killed
+        symlink(name, &new)?;
+        fs::rename(&new, &latest)?;
+        Ok(files::sync_folder(&latest)?)
+    }
+}
+
+/// Writes the encoder and what is to be said of it, and reads the encoder back.
+fn write(folder: &Path, promotion: &Promotion, checkpoint: &Loaded) -> Result<()> {
+    if folder.exists() {
+        fs::remove_dir_all(folder)?;
+    }
+    fs::create_dir(folder)?;
+    let encoder = folder.join(ENCODER);
+    export::write(checkpoint, &encoder, &export::Contents::default())?;
+    check(&encoder, checkpoint).context("what was exported is not what was trained")?;
+    files::replace(&folder.join(RECORD), &serde_json::to_vec_pretty(promotion)?)?;
+    Ok(())
+}
+
+/// Loads an export as others would, and compares every tensor, and the features of some images, with the checkpoint's.
+fn check(file: &Path, checkpoint: &Loaded) -> Result<()> {
+    let exported = import::open(file)?;
+    let kept = Trainer::new(&checkpoint.state.config, None, Device::Cpu, 1)?;
+    checkpoint.restore_encoder(&kept.model())?;
+    let tensors = exported.model();
+    for (name, tensor) in kept.model().into_iter().filter(|(name, _)| name.starts_with("encoder.")) {
+        ensure!(tensors.get(&name).is_some_and(|other| other.equal(&tensor)), "`{name}` differs");
+    }
+    let side = i64::from(checkpoint.state.config.preset.side());
+    let images = Tensor::randn([2, 3, side, side], (Kind::Float, Device::Cpu));
+    let features = |trainer: &Trainer| tch::no_grad(|| trainer.encoder().features(&images, false));
+    ensure!(features(&exported).equal(&features(&kept)), "features of the same images differ");
+    Ok(())
+}

@@ -1,0 +1,55 @@
+//! `--summary`: how a run ended, for other programs.
+
+use std::{path::Path, time::Instant};
+
+use anyhow::{Context, Result};
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+
+use crate::{
+    config::Config,
+    exit::{self, Code},
+    files,
+    train::{Ended, RunFolder, Why},
+};
+
+/// Writes the summary of a run that was `asked` for, began at `start` and ended so.
+///
+/// # Errors
+///
+/// Where the file cannot be written.
+pub fn write(
+    path: &Path,
+    asked: Option<&toml::Table>,
+    start: Instant,
+    code: Code,
+    ended: &Result<Ended>,
+) -> Result<()> {
+    let why = match ended {
+        Ok(Ended::Early(Why::Signal)) => Some("signal"),
+        Ok(Ended::Early(Why::Time)) => Some("time"),
+        _ => None,
+    };
+    let (error, hints) = ended.as_ref().err().map(exit::parts).unzip();
+    let now = Timestamp::now();
+    let elapsed = start.elapsed();
+    let mut summary = json!({
+        "ended": if matches!(ended, Ok(Ended::Unchanged)) { Code::Unchanged.name() } else { code.name() },
+        "exit_code": code as i32,
+        "interrupted_by": why,
+        "error": error,
+        "hints": hints.unwrap_or_default(),
+        "program": env!("CARGO_PKG_VERSION"),
+        "start": SignedDuration::try_from(elapsed).ok().and_then(|elapsed| now.checked_sub(elapsed).ok()),
+        "end": now,
+        "seconds": elapsed.as_secs_f64(),
+    });
+    let out = asked.and_then(|asked| Config::out(asked).ok());
+    // What lies in a folder that another process is at work in is not this run's.
+    if let (Some(out), false) = (out, matches!(code, Code::Usage | Code::Locked)) {
+        let Value::Object(standing) = RunFolder::of(&out).standing() else { return Ok(()) };
+        summary.as_object_mut().into_iter().for_each(|summary| summary.extend(standing.clone()));
+    }
+    let text = serde_json::to_vec_pretty(&summary)?;
+    files::replace(path, &text).with_context(|| format!("cannot write the summary `{}`", path.display()))
+}

@@ -1,0 +1,127 @@
+//! What a run is held up by, and the one flag that would help.
+
+/// Shares of the time of some steps.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Shares {
+    /// That training waited for batches.
+    pub(super) waited: f64,
+    /// That the copying queue was at work; 0 where nothing is copied.
+    pub(super) copying: f64,
+}
+
+/// What of a run can be changed.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Choices {
+    pub(super) cores: usize,
+    /// Decoding threads.
+    pub(super) workers: usize,
+    /// Whether JPEGs are decoded exactly.
+    pub(super) is_exact: bool,
+    /// Threads that compute, where the CPU does.
+    pub(super) threads: Option<usize>,
+    /// Whether the device has a faster precision than the one in use.
+    pub(super) is_slower_precision: bool,
+    /// Whether steps might be queued as one graph, but are not to be.
+    pub(super) is_without_graph: bool,
+    /// Whether what happens inside of blocks is computed twice.
+    pub(super) checkpoint_blocks: bool,
+    /// Parts of a batch.
+    pub(super) accumulate: usize,
+}
+
+/// What holds a run up.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Verdict {
+    /// `data`, `copy` or `compute`.
+    pub(super) bound: &'static str,
+    /// The share of the time that says so: of waiting for data, of copying, or of neither.
+    pub(super) share: f64,
+    /// The flag that would help most; none where none would.
+    pub(super) cure: Option<String>,
+}
+
+impl Verdict {
+    /// Waiting up to this share is no more than the jitter of threads.
+    const WAITED: f64 = 0.05;
+    /// A queue that copies for this share of the time is what is waited for.
+    const COPYING: f64 = 0.8;
+
+    pub(super) fn of(shares: Shares, choices: Choices) -> Self {
+        let Shares { waited, copying } = shares;
+        if waited <= Self::WAITED {
+            Self { bound: "compute", share: 1.0 - waited, cure: choices.faster_steps() }
+        } else if copying >= Self::COPYING {
+            let cure = "a larger model by --ndf, which would cost no time".to_owned();
+            Self { bound: "copy", share: copying, cure: Some(cure) }
+        } else {
+            Self { bound: "data", share: waited, cure: Some(choices.faster_data()) }
+        }
+    }
+}
+
+impl Choices {
+    fn faster_data(self) -> String {
+        if self.workers < self.cores {
+            format!("--workers {}", self.cores)
+        } else if self.is_exact {
+            "--decode fast".to_owned()
+        } else {
+            "smaller files by `amdim-stream pack --resize 256`".to_owned()
+        }
+    }
+
+    fn faster_steps(self) -> Option<String> {
+        let threads = self.threads.filter(|&threads| threads < self.cores);
+        if self.is_slower_precision {
+            Some("--precision bf16".to_owned())
+        } else if self.is_without_graph {
+            Some("--cuda-graph auto".to_owned())
+        } else if self.checkpoint_blocks {
+            Some("--checkpoint-blocks false, if the memory suffices".to_owned())
+        } else if self.accumulate > 1 {
+            Some("--accumulate 1, if the memory suffices".to_owned())
+        } else {
+            threads.map(|_| format!("--threads {}", self.cores))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CHOICES: Choices = Choices {
+        cores: 8,
+        workers: 8,
+        is_exact: true,
+        threads: None,
+        is_slower_precision: false,
+        is_without_graph: false,
+        checkpoint_blocks: false,
+        accumulate: 1,
+    };
+
+    fn verdict(waited: f64, copying: f64, choices: Choices) -> (&'static str, f64, String) {
+        let Verdict { bound, share, cure } = Verdict::of(Shares { waited, copying }, choices);
+        (bound, share, cure.unwrap_or_default())
+    }
+
+    #[test]
+    fn what_is_waited_for_is_named_with_the_flag_that_helps() {
+        let few = Choices { workers: 4, ..CHOICES };
+        assert_eq!(verdict(0.34, 0.1, few), ("data", 0.34, "--workers 8".to_owned()));
+        assert_eq!(verdict(0.34, 0.1, CHOICES), ("data", 0.34, "--decode fast".to_owned()));
+        let fast = Choices { is_exact: false, ..CHOICES };
+        assert!(verdict(0.34, 0.1, fast).2.contains("--resize"));
+        assert_eq!(verdict(0.2, 0.95, CHOICES).0, "copy");
+    }
+
+    #[test]
+    fn a_device_that_hardly_waits_is_the_bound_itself() {
+        assert_eq!(verdict(0.02, 0.95, CHOICES), ("compute", 0.98, String::new()));
+        let slow = Choices { is_slower_precision: true, accumulate: 4, ..CHOICES };
+        assert_eq!(verdict(0.0, 0.0, slow).2, "--precision bf16");
+        assert_eq!(verdict(0.0, 0.0, Choices { threads: Some(2), ..CHOICES }).2, "--threads 8");
+        assert!(verdict(0.0, 0.0, Choices { accumulate: 4, ..CHOICES }).2.starts_with("--accumulate 1"));
+    }
+}

@@ -1,0 +1,199 @@
+//! `crash/`: what there is to say of a step that failed, and what it takes to make it again.
+
+use std::{any::Any, fs, path::Path};
+
+use anyhow::{Context, Result, anyhow};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+use shards::{Position, Share};
+
+use super::{Broken, Run, RunFolder};
+use crate::{checkpoint, files};
+
+/// What cures a run whose numbers are no longer finite.
+pub(super) const DIVERGED: &str =
+    "hint: train anew with a lower --lr and another --out; the checkpoints of this run are from before";
+
+/// A step that failed.
+#[derive(Debug)]
+pub(super) struct Crash {
+    /// What happened.
+    pub(super) what: String,
+    /// The step that it would have been.
+    pub(super) step: u64,
+    /// Where the samples stood before its batch.
+    pub(super) from: Position,
+    /// The numbers of its samples in the whole set, where they are known.
+    pub(super) indices: Option<Vec<i64>>,
+    /// What it found, by name.
+    pub(super) found: Vec<(&'static str, f64)>,
+}
+
+impl Crash {
+    pub(super) fn error(step: u64, from: Position, error: &anyhow::Error) -> Self {
+        Self { what: format!("{error:#}"), step, from, indices: None, found: Vec::new() }
+    }
+}
+
+/// `crash.json`.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Report {
+    /// What happened.
+    pub(super) what: String,
+    /// When.
+    pub(super) time: Timestamp,
+    /// The version of the program.
+    pub(super) program: String,
+    /// The step that it would have been.
+    pub(super) step: u64,
+    /// What randomness derives from: (seed, step) gives what the step draws, (seed, epoch, index, view) what augmentation
+    /// draws for a sample.
+    pub(super) seed: u64,
+    /// Where the samples stood before its batch.
+    pub(super) from: Position,
+    /// Whether the state before the step lies beside this, as `checkpoint`.
+    pub(super) has_state: bool,
+    /// Its samples, in order.
+    pub(super) samples: Vec<Value>,
+    /// What the step found, as text, since JSON has no infinity.
+    pub(super) found: Map<String, Value>,
+    /// The last records before it.
+    pub(super) last: Value,
+}
+
+impl Report {
+    /// The file in a crash folder.
+    pub(super) const FILE: &str = "crash.json";
+    /// The folder of the state.
+    pub(super) const STATE: &str = "checkpoint";
+}
+
+impl Run {
+    /// The loss of a step was not finite: leaves a crash folder; the error to end the run with.
+    pub(super) fn broken(&self, folder: &RunFolder, broken: &Broken) -> anyhow::Error {
+        let from = self.unchecked.iter().find(|(step, _)| *step == broken.step);
+        let what = format!("the loss of step {} is not finite", broken.step);
+        self.write_crash(
+            folder,
+            &Crash {
+                what: what.clone(),
+                step: broken.step,
+                from: from.map_or(self.position, |(_, position)| *position),
+                indices: Some(broken.indices.clone()),
+                found: broken.found.clone(),
+            },
+        );
+        anyhow!("{what}\n  {DIVERGED}")
+    }
+
+    /// The training thread panicked: the same.
+    pub(super) fn panicked(&self, folder: &RunFolder, payload: &(dyn Any + Send)) -> anyhow::Error {
+        let text = payload.downcast_ref::<String>().map(String::as_str);
+        let text = text.or_else(|| payload.downcast_ref::<&str>().copied()).unwrap_or("no message");
+        let (step, from) =
+            self.unchecked.last().copied().unwrap_or((self.trainer.step_count() + 1, self.position));
+        let error = anyhow!(
+            "training panicked at step {step}: {text}\n  hint: this is a defect of the program; the same command goes on from the \
+             last checkpoint"
+        );
+        self.write_crash(folder, &Crash::error(step, from, &error));
+        error
+    }
+
+    /// A decoding thread panicked, which ends the feed.
+    pub(super) fn tell_of_panicked_worker(&self, folder: &RunFolder, error: &anyhow::Error) {
+        let is_panic = error.downcast_ref::<pipeline::Error>().is_some_and(|error| {
+            matches!(error, pipeline::Error::Worker { .. } | pipeline::Error::Thread { .. })
+        });
+        if is_panic {
+            let step = self.trainer.step_count() + 1;
+            self.write_crash(folder, &Crash::error(step, self.position, error));
+        }
+    }
+
+    /// Writes the crash folder, in place of an older one, and says where it is.
+    pub(super) fn write_crash(&self, folder: &RunFolder, crash: &Crash) {
+        let path = folder.crash.display();
+        match self.try_write_crash(folder, crash) {
+            Ok(true) => tracing::warn!(
+                "the samples of step {} and the state before it are in `{path}`; `amdim-stream replay {path}` makes it again",
+                crash.step
+            ),
+            Ok(false) => tracing::warn!("the samples of step {} are listed in `{path}`", crash.step),
+            Err(error) => tracing::warn!("cannot write `{path}`: {error:#}"),
+        }
+    }
+
+    /// Gives whether the state before the step could be saved.
+    fn try_write_crash(&self, folder: &RunFolder, crash: &Crash) -> Result<bool> {
+        if folder.crash.exists() {
+            fs::remove_dir_all(&folder.crash)?;
+        }
+        fs::create_dir(&folder.crash)?;
+        let saved = self.write_state(&folder.crash.join(Report::STATE), crash);
+        if let Err(error) = &saved {
+            tracing::warn!("the state before step {} cannot be saved: {error:#}", crash.step);
+        }
+        let found = crash.found.iter().map(|(name, value)| ((*name).to_owned(), json!(value.to_string())));
+        let standing = folder.standing();
+        let report = Report {
+            what: crash.what.clone(),
+            time: Timestamp::now(),
+            program: env!("CARGO_PKG_VERSION").to_owned(),
+            step: crash.step,
+            seed: self.config.seed,
+            from: crash.from,
+            has_state: saved.is_ok(),
+            samples: self.samples_of(crash),
+            found: found.collect(),
+            last: json!({"train": standing["train"], "validation": standing["validation"]}),
+        };
+        self.config.write(&folder.crash.join("config.toml"))?;
+        files::replace(&folder.crash.join(Report::FILE), &serde_json::to_vec_pretty(&report)?)?;
+        Ok(report.has_state)
+    }
+
+    /// The state that the step began with: nothing after it was updated.
+    fn write_state(&self, path: &Path, crash: &Crash) -> Result<()> {
+        let state = self.state(crash.step - 1, crash.from);
+        let write = || checkpoint::write(path, &state, &self.trainer.model(), &self.trainer.moments());
+        crate::sys::caught(write).map_err(anyhow::Error::from).flatten()
+    }
+
+    /// The samples of the batch, with the coordinates of what was drawn for them.
+    fn samples_of(&self, crash: &Crash) -> Vec<Value> {
+        // The stream has no end; between the samples of a batch lie only those that are unusable.
+        let most = 2 * self.batch_size + 1000;
+        let mut stream = self.data.train.samples(self.order(), Share::default(), crash.from).take(most);
+        let mut sample = |index: Option<i64>| loop {
+            // Where a sample of the batch cannot be read any more, or not yet, its number is all that is known.
+            match stream.next()? {
+                Ok(sample) if index.is_none_or(|index| index == sample.index as i64) => {
+                    break Some(json!({
+                        "index": sample.index, "epoch": sample.epoch, "shard": &*sample.shard, "offset": sample.offset,
+                        "key": sample.key,
+                    }));
+                }
+                Ok(_) | Err(shards::Error::Sample { .. }) => {}
+                Err(_) => break None,
+            }
+        };
+        match &crash.indices {
+            Some(indices) => {
+                let described = |&index: &i64| sample(Some(index)).unwrap_or_else(|| json!({"index": index}));
+                indices.iter().map(described).collect()
+            }
+            None => (0..self.batch_size).map_while(|_| sample(None)).collect(),
+        }
+    }
+}
+
+/// A crash folder as it was written.
+pub(super) fn read(folder: &Path) -> Result<Report> {
+    let path = folder.join(Report::FILE);
+    let bytes = fs::read(&path).with_context(|| {
+        format!("cannot read `{}`\n  hint: name the `crash` folder in a run's folder", path.display())
+    })?;
+    serde_json::from_slice(&bytes).with_context(|| format!("cannot understand `{}`", path.display()))
+}

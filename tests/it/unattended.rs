@@ -1,0 +1,318 @@
+//! What runs do when nobody watches.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use serde_json::Value;
+use shards::{IndexConfig, LocalSource, Order, Position, ShardSet, Share};
+
+use crate::support::{Entry, Place, jpeg, lines, program, run, start_until, succeed, tensors};
+
+fn json(path: &Path) -> Value {
+    serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
+}
+
+/// A run of two steps on all `train-*.tar` of the place.
+fn nightly(place: &Place, more: &[&str]) -> Command {
+    let pattern = place.path("train-*.tar").to_str().unwrap().to_owned();
+    place.train(&pattern, "run", &[&["--steps", "2", "--if-changed"], more].concat())
+}
+
+fn add_shard(place: &Place, name: &str) {
+    let entry = |number: usize| Entry {
+        key: format!("new-{number}"),
+        image: jpeg(number),
+        label: Some("0".to_owned()),
+    };
+    place.write(name, (0..20).map(entry));
+}
+
+#[test]
+fn a_finished_run_is_left_alone_in_silence_until_a_shard_changes() {
+    let place = Place::new();
+    place.shards("train", 2, 20);
+    succeed(&mut nightly(&place, &["--warm-start", "last"]));
+    let before = tensors(&place.path("run"), 2);
+    let again = succeed(&mut nightly(&place, &["--warm-start", "last"]));
+    assert_eq!((again.stdout.as_str(), again.stderr.as_str()), ("", ""));
+    let told = run(&mut nightly(&place, &["--warm-start", "last", "--exit-code-unchanged"]));
+    assert_eq!(told.code, Some(3), "{}", told.stderr);
+    add_shard(&place, "train-002.tar");
+    let anew = succeed(&mut nightly(&place, &["--warm-start", "last"]));
+    for part in ["1 added, 0 removed, 0 altered", "previous", "begins with the encoder of", "60 samples"] {
+        assert!(anew.stderr.contains(part), "no `{part}`: {}", anew.stderr);
+    }
+    assert!(before == tensors(&place.path("run/previous"), 2), "the run before is kept");
+    assert!(before != tensors(&place.path("run"), 2));
+    // Altered, as far as anybody can tell without reading it.
+    add_shard(&place, "train-001.tar");
+    let anew = succeed(&mut nightly(&place, &["--warm-start", "best"]));
+    assert!(anew.stderr.contains("0 added, 0 removed, 1 altered"), "{}", anew.stderr);
+}
+
+#[test]
+fn settings_that_changed_are_refused_though_shards_have_not() {
+    let place = Place::new();
+    place.shards("train", 1, 20);
+    succeed(&mut nightly(&place, &[]));
+    let said = run(&mut nightly(&place, &["--lr", "0.5"]));
+    assert_eq!(said.code, Some(2));
+    assert!(said.stderr.contains("`optim.lr` = 0.5"), "{}", said.stderr);
+}
+
+#[test]
+fn the_first_run_begins_anew_where_there_was_none_to_begin_with() {
+    let place = Place::new();
+    place.shards("train", 1, 20);
+    let said = succeed(&mut nightly(&place, &["--warm-start", "last"]));
+    assert!(said.stderr.contains("training begins anew"), "{}", said.stderr);
+}
+
+#[test]
+fn an_unfinished_run_goes_on_and_makes_way_when_its_shards_change() {
+    let place = Place::new();
+    place.shards("train", 2, 20);
+    let pattern = place.path("train-*.tar").to_str().unwrap().to_owned();
+    let length = ["--steps", "100000", "--checkpoint-every", "1", "--if-changed", "--warm-start", "last"];
+    let train = || place.train(&pattern, "run", &length);
+    for _ in 0..2 {
+        let mut child = start_until(&mut train(), &place.path("run"), 3);
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(!place.path("run/previous").exists());
+    }
+    fs::remove_file(place.path("train-001.tar")).unwrap();
+    let mut child = start_until(&mut train(), &place.path("run/previous"), 3);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(place.path("run/previous/checkpoints").exists());
+}
+
+#[test]
+fn a_run_that_is_out_of_time_is_saved_and_goes_on() {
+    let place = Place::new();
+    let pattern = place.shards("train", 3, 20);
+    let summary = place.path("summary.json");
+    // Room for the start and some steps; what it takes to end is kept free.
+    let length = ["--steps", "1000000", "--checkpoint-every", "1000000", "--quiet"];
+    let mut steps = 0;
+    for _ in 0..2 {
+        let mut train = place.train(&pattern, "run", &length);
+        train.args(["--max-hours", "0.004", "--summary"]).arg(&summary);
+        let said = run(&mut train);
+        assert_eq!((said.code, said.stdout.as_str(), said.stderr.as_str()), (Some(130), "", ""));
+        let summary = json(&summary);
+        assert_eq!((&summary["ended"], &summary["interrupted_by"]), (&"interrupted".into(), &"time".into()));
+        let step = summary["step"].as_u64().unwrap();
+        assert!(step > steps, "{step} after {steps}");
+        tensors(&place.path("run"), step);
+        steps = step;
+    }
+}
+
+fn promote(place: &Place, gates: &[&str]) -> Command {
+    let models = place.path("models").to_str().unwrap().to_owned();
+    let summary = place.path("summary.json").to_str().unwrap().to_owned();
+    let mut command =
+        nightly(place, &["--warm-start", "last", "--quiet", "--promote", &models, "--summary", &summary]);
+    for gate in gates {
+        command.args(["--gate", gate]);
+    }
+    command
+}
+
+fn latest(place: &Place) -> PathBuf {
+    fs::read_link(place.path("models/latest")).unwrap()
+}
+
+#[test]
+fn a_run_is_promoted_if_it_passes_its_gate_and_nothing_changes_if_not() {
+    let place = Place::new();
+    place.shards("train", 1, 20);
+    let said = succeed(&mut promote(&place, &["loss<1000", "loss<=1.5*previous"]));
+    assert_eq!((said.stdout.as_str(), said.stderr.as_str()), ("", ""));
+    let first = latest(&place);
+    assert_eq!(json(&place.path("summary.json"))["promotion"]["name"], first.to_str().unwrap());
+    let record = json(&place.path("models/latest/promotion.json"));
+    assert!(record["metrics"]["loss"].as_f64().is_some(), "{record}");
+    let mut import = program();
+    import
+        .arg("import")
+        .arg(place.path("models/latest/encoder.safetensors"))
+        .arg("--out")
+        .arg(place.path("imported"));
+    succeed(&mut import);
+
+    // Nothing to do is no second promotion.
+    succeed(&mut promote(&place, &["loss<1000"]));
+    assert_eq!(fs::read_dir(place.path("models")).unwrap().count(), 3, "a lock, a link and a folder");
+
+    add_shard(&place, "train-001.tar");
+    let said = run(&mut promote(&place, &["loss<=0.001*previous"]));
+    assert_eq!(said.code, Some(5), "{}", said.stderr);
+    assert!(
+        said.stderr.contains("does not hold: loss is") && said.stderr.contains("hint: "),
+        "{}",
+        said.stderr
+    );
+    assert_eq!(latest(&place), first);
+    let summary = json(&place.path("summary.json"));
+    assert_eq!((&summary["ended"], &summary["exit_code"]), (&"gate".into(), &5.into()));
+    // It was told once.
+    succeed(&mut promote(&place, &["loss<=0.001*previous"]));
+
+    add_shard(&place, "train-002.tar");
+    succeed(&mut promote(&place, &["loss<=1.5*previous"]));
+    assert_ne!(latest(&place), first);
+    assert!(place.path("models").join(first).join("encoder.safetensors").exists(), "the one before stays");
+}
+
+#[test]
+fn a_promotion_that_could_not_be_written_is_made_up_for() {
+    let place = Place::new();
+    place.shards("train", 1, 20);
+    fs::create_dir_all(place.path("models/latest")).unwrap(); // in the way of the link
+    let said = run(&mut promote(&place, &[]));
+    assert_eq!(said.code, Some(1), "{}", said.stderr);
+    assert!(said.stderr.contains("is no link") && said.stderr.contains("hint: "), "{}", said.stderr);
+    fs::remove_dir(place.path("models/latest")).unwrap();
+    succeed(&mut promote(&place, &[]));
+    assert!(place.path("models/latest/encoder.safetensors").exists());
+}
+
+#[test]
+fn gates_that_cannot_be_judged_are_refused_before_the_run() {
+    let place = Place::new();
+    place.shards("train", 1, 20);
+    let models = place.path("models").to_str().unwrap().to_owned();
+    for (arguments, part) in [
+        (vec!["--promote", &models, "--gate", "knn>0.5"], "--knn-every"),
+        (vec!["--promote", &models, "--gate", "linear>0.5"], "--val-shards"),
+        (vec!["--promote", &models, "--gate", "accuracy>0.5"], "linear, mlp, knn"),
+        (vec!["--gate", "loss<1"], "--promote"),
+        (vec!["--stop-at", "25:00"], "06:30"),
+        (vec!["--max-hours", "0"], "not above 0"),
+        (vec!["--promote", "train-000.tar/x"], "--promote"),
+    ] {
+        let said = run(nightly(&place, &arguments).current_dir(place.path("")));
+        assert_eq!(said.code, Some(2), "{arguments:?}: {}", said.stderr);
+        assert!(said.stderr.contains(part), "{arguments:?}: {}", said.stderr);
+        assert!(!place.path("run").exists());
+    }
+}
+
+#[test]
+fn a_summary_is_written_of_what_went_wrong_too() {
+    let place = Place::new();
+    let summary = place.path("summary.json");
+    let mut train = place.train("nowhere-<000..002>.tar", "run", &["--quiet", "--summary"]);
+    assert_eq!(run(train.arg(&summary)).code, Some(1));
+    let found = json(&summary);
+    assert_eq!((&found["ended"], &found["exit_code"]), (&"failed".into(), &1.into()));
+    assert!(found["error"].as_str().unwrap().contains("nowhere-000.tar"), "{found}");
+    assert!(!found["hints"].as_array().unwrap().is_empty(), "{found}");
+}
+
+#[test]
+fn a_step_that_broke_is_made_again_from_what_it_left() {
+    let place = Place::new();
+    let pattern = place.shards("train", 3, 20);
+    // Numbers are looked at every five steps only: those after the broken one must not have changed what it began with.
+    let settings = "preset = 'c10'\n[encoder]\nndf = 4\nn_rkhs = 16\nn_depth = 1\n[optim]\nlr = 1e30\n\
+        [train]\nsteps = 40\nbatch_size = 16\n[run]\nlog_every = 5\ndevice = 'cpu'\n";
+    fs::write(place.path("settings.toml"), settings).unwrap();
+    let mut train = program();
+    train.arg("--config").arg(place.path("settings.toml")).args(["--shards", &pattern]);
+    train.arg("--out").arg(place.path("run")).env("AMDIM_STREAM_CACHE", place.path("cache"));
+    let said = run(&mut train);
+    assert_eq!(said.code, Some(1), "{}", said.stderr);
+    for part in ["is not finite", "amdim-stream replay", "hint: "] {
+        assert!(said.stderr.contains(part), "no `{part}`: {}", said.stderr);
+    }
+    let crash = json(&place.path("run/crash/crash.json"));
+    let samples = crash["samples"].as_array().unwrap();
+    assert_eq!(samples.len(), 16);
+    assert!(samples.iter().all(|sample| sample["key"].is_string() && sample["epoch"].is_u64()), "{crash}");
+    assert!(place.path("run/crash/config.toml").exists());
+    for workers in ["1", "3"] {
+        let mut replay = program();
+        replay.env("AMDIM_STREAM_CACHE", place.path("cache")).env("OMP_NUM_THREADS", workers);
+        let said = succeed(replay.arg("replay").arg(place.path("run/crash")));
+        let again: Value = serde_json::from_str(&said.stdout).unwrap();
+        assert_eq!(again["step"], crash["step"]);
+        assert_eq!((&again["same_batch"], &again["is_finite"]), (&true.into(), &false.into()), "{again}");
+        assert!(!again["gradients_not_finite"].as_array().unwrap().is_empty());
+    }
+}
+
+#[test]
+fn a_folder_without_a_crash_is_refused() {
+    let place = Place::new();
+    let said = run(program().arg("replay").arg(place.path("")));
+    assert_eq!(said.code, Some(1));
+    assert!(said.stderr.contains("crash.json") && said.stderr.contains("hint: "), "{}", said.stderr);
+}
+
+#[test]
+fn every_record_says_what_holds_the_run_up() {
+    let place = Place::new();
+    let pattern = place.shards("train", 1, 20);
+    succeed(&mut place.train(&pattern, "run", &["--steps", "3"]));
+    for line in lines(&place.path("run/metrics.jsonl")) {
+        assert!(["data", "copy", "compute"].contains(&line["bound"].as_str().unwrap()), "{line}");
+        assert!((0.0..=1.0).contains(&line["bound_share"].as_f64().unwrap()), "{line}");
+    }
+}
+
+/// The views of a sample in the batches of a loader, view after view.
+fn loaded(pattern: &str, index: u64, epoch: u64, workers: usize) -> Vec<Vec<u8>> {
+    let set =
+        ShardSet::open(LocalSource::new(&[pattern.to_owned()]).unwrap(), &IndexConfig::default()).unwrap();
+    let recipe = pipeline::Preset::C10.recipe();
+    let config =
+        pipeline::LoaderConfig { seed: 7, workers, batch_size: 8, ..pipeline::LoaderConfig::default() };
+    let bytes = config.shape(&recipe).bytes();
+    let samples =
+        set.samples(Order { seed: 7, ..Order::default() }, Share::default(), Position { epoch, offset: 0 });
+    let slabs = (0..config.slabs()).map(|_| vec![0; bytes].into_boxed_slice()).collect();
+    let loader = pipeline::Loader::spawn(samples, recipe.clone(), slabs, &config).unwrap();
+    for batch in loader {
+        let batch = batch.unwrap();
+        if let Some(place) = batch.indices.iter().position(|&other| other == index as i64) {
+            let view =
+                |number| batch.view(number)[place * recipe.view_bytes()..][..recipe.view_bytes()].to_vec();
+            return (0..recipe.views.len()).map(view).collect();
+        }
+    }
+    unreachable!("the stream has no end")
+}
+
+#[test]
+fn show_redraws_what_a_run_saw_with_any_number_of_threads() {
+    let place = Place::new();
+    let pattern = place.shards("train", 3, 20);
+    succeed(&mut place.train(&pattern, "run", &["--steps", "2", "--seed", "7"]));
+    let out = place.path("views.png");
+    let mut show = program();
+    show.args(["show", "--sample", "00031", "--epoch", "2", "--run"])
+        .arg(place.path("run"))
+        .arg("-o")
+        .arg(&out);
+    succeed(show.env("AMDIM_STREAM_CACHE", place.path("cache")));
+    let strip = image::open(&out).unwrap().to_rgb8();
+    for workers in [1, 5] {
+        for (number, view) in loaded(&pattern, 31, 2, workers).iter().enumerate() {
+            let (left, top) = (40 + 4, number as u32 * (32 + 4));
+            let drawn = image::imageops::crop_imm(&strip, left, top, 32, 32).to_image();
+            assert!(drawn.into_raw() == *view, "view {number} with {workers} workers");
+        }
+    }
+    // Another set under the run's name is not what it saw.
+    add_shard(&place, "train-001.tar");
+    let said = run(show.env("AMDIM_STREAM_CACHE", place.path("cache")));
+    assert_eq!(said.code, Some(1));
+    assert!(said.stderr.contains("1 altered") && said.stderr.contains("hint: "), "{}", said.stderr);
+}
