@@ -72,8 +72,7 @@ macro_rules! usage {
 /// The causes of an error on one line, then its hints.
 pub fn render(error: &anyhow::Error) -> String {
     let (cause, hints) = parts(error);
-    let hints: String = hints.iter().map(|hint| format!("\n  {hint}")).collect();
-    cause + &hints
+    [vec![cause], hints].concat().join("\n  ")
 }
 
 /// The causes of an error as one line, and its hints.

@@ -36,9 +36,8 @@ fn train(args: &TrainArgs) -> Code {
         Err(error) => (None, Err(error)),
     };
     let code = match &ended {
-        Ok(Ended::Finished) => Code::Done,
         Ok(Ended::Unchanged) if unattended.exit_code_unchanged => Code::Unchanged,
-        Ok(Ended::Unchanged) => Code::Done,
+        Ok(Ended::Finished | Ended::Unchanged) => Code::Done,
         Ok(Ended::Early(_)) => Code::Interrupted,
         Err(error) => failed(error),
     };

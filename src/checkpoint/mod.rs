@@ -218,6 +218,12 @@ impl Checkpoints {
         }
     }
 
+    /// The latest whole checkpoint of an earlier step.
+    pub fn before(&self, step: u64) -> Result<Option<Loaded>> {
+        let mut earlier = self.steps()?.into_iter().rev().filter(|&other| other < step);
+        Ok(earlier.find_map(|step| Loaded::open(&self.folder.join(folder_name(step))).ok()))
+    }
+
     /// The latest checkpoint that is whole: none when there is none at all, an error when all are damaged.
     pub fn latest(&self) -> Result<Option<Loaded>> {
         let steps = self.steps()?;

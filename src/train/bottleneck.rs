@@ -1,5 +1,9 @@
 //! What a run is held up by, and the one flag that would help.
 
+use pipeline::DecodeMode;
+
+use crate::sys::{GraphChoice, Precision};
+
 /// Shares of the time of some steps.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Shares {
@@ -15,14 +19,16 @@ pub(super) struct Choices {
     pub(super) cores: usize,
     /// Decoding threads.
     pub(super) workers: usize,
-    /// Whether JPEGs are decoded exactly.
-    pub(super) is_exact: bool,
+    /// How JPEGs are decoded.
+    pub(super) decode: DecodeMode,
     /// Threads that compute, where the CPU does.
     pub(super) threads: Option<usize>,
-    /// Whether the device has a faster precision than the one in use.
-    pub(super) is_slower_precision: bool,
-    /// Whether steps might be queued as one graph, but are not to be.
-    pub(super) is_without_graph: bool,
+    /// What the encoder is computed in.
+    pub(super) precision: Precision,
+    /// What the device is best at.
+    pub(super) native: Precision,
+    /// Whether steps are queued as one graph, where the device has graphs.
+    pub(super) graph: Option<GraphChoice>,
     /// Whether what happens inside of blocks is computed twice.
     pub(super) checkpoint_blocks: bool,
     /// Parts of a batch.
@@ -63,7 +69,7 @@ impl Choices {
     fn faster_data(self) -> String {
         if self.workers < self.cores {
             format!("--workers {}", self.cores)
-        } else if self.is_exact {
+        } else if self.decode == DecodeMode::Exact {
             "--decode fast".to_owned()
         } else {
             "smaller files by `amdim-stream pack --resize 256`".to_owned()
@@ -72,9 +78,9 @@ impl Choices {
 
     fn faster_steps(self) -> Option<String> {
         let threads = self.threads.filter(|&threads| threads < self.cores);
-        if self.is_slower_precision {
+        if self.native == Precision::Bf16 && self.precision != Precision::Bf16 {
             Some("--precision bf16".to_owned())
-        } else if self.is_without_graph {
+        } else if self.graph == Some(GraphChoice::Off) {
             Some("--cuda-graph auto".to_owned())
         } else if self.checkpoint_blocks {
             Some("--checkpoint-blocks false, if the memory suffices".to_owned())
@@ -93,10 +99,11 @@ mod tests {
     const CHOICES: Choices = Choices {
         cores: 8,
         workers: 8,
-        is_exact: true,
+        decode: DecodeMode::Exact,
         threads: None,
-        is_slower_precision: false,
-        is_without_graph: false,
+        precision: Precision::Bf16,
+        native: Precision::Bf16,
+        graph: Some(GraphChoice::Auto),
         checkpoint_blocks: false,
         accumulate: 1,
     };
@@ -111,7 +118,7 @@ mod tests {
         let few = Choices { workers: 4, ..CHOICES };
         assert_eq!(verdict(0.34, 0.1, few), ("data", 0.34, "--workers 8".to_owned()));
         assert_eq!(verdict(0.34, 0.1, CHOICES), ("data", 0.34, "--decode fast".to_owned()));
-        let fast = Choices { is_exact: false, ..CHOICES };
+        let fast = Choices { decode: DecodeMode::Fast, ..CHOICES };
         assert!(verdict(0.34, 0.1, fast).2.contains("--resize"));
         assert_eq!(verdict(0.2, 0.95, CHOICES).0, "copy");
     }
@@ -119,8 +126,10 @@ mod tests {
     #[test]
     fn a_device_that_hardly_waits_is_the_bound_itself() {
         assert_eq!(verdict(0.02, 0.95, CHOICES), ("compute", 0.98, String::new()));
-        let slow = Choices { is_slower_precision: true, accumulate: 4, ..CHOICES };
+        let slow = Choices { precision: Precision::F32, accumulate: 4, ..CHOICES };
         assert_eq!(verdict(0.0, 0.0, slow).2, "--precision bf16");
+        let queued = Choices { graph: Some(GraphChoice::Off), accumulate: 4, ..CHOICES };
+        assert_eq!(verdict(0.0, 0.0, queued).2, "--cuda-graph auto");
         assert_eq!(verdict(0.0, 0.0, Choices { threads: Some(2), ..CHOICES }).2, "--threads 8");
         assert!(verdict(0.0, 0.0, Choices { accumulate: 4, ..CHOICES }).2.starts_with("--accumulate 1"));
     }

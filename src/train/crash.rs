@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use shards::{Position, Share};
 
-use super::{Broken, Run, RunFolder};
-use crate::{checkpoint, files};
+use super::{Broken, Run, RunFolder, run_folder::LeftBehind};
+use crate::{checkpoint, exit, files};
 
 /// What cures a run whose numbers are no longer finite.
 pub(super) const DIVERGED: &str =
@@ -32,7 +32,8 @@ pub(super) struct Crash {
 
 impl Crash {
     pub(super) fn error(step: u64, from: Position, error: &anyhow::Error) -> Self {
-        Self { what: format!("{error:#}"), step, from, indices: None, found: Vec::new() }
+        let (what, _) = exit::parts(error);
+        Self { what, step, from, indices: None, found: Vec::new() }
     }
 }
 
@@ -112,29 +113,45 @@ impl Run {
         }
     }
 
+    /// A process that trained here before was killed, or crashed hard: leaves a folder without the state, which went with it.
+    pub(super) fn tell_of_killed_process(&self, folder: &RunFolder, left: &LeftBehind) {
+        let what = format!("{} did not end in order", left.holder);
+        tracing::warn!("{what}: going on from its last checkpoint");
+        if let Some(under_way) = left.under_way {
+            let (step, from) = (under_way.step, under_way.from);
+            self.tell(folder, &Crash { what, step, from, indices: None, found: Vec::new() }, false);
+        }
+    }
+
     /// Writes the crash folder, in place of an older one, and says where it is.
     pub(super) fn write_crash(&self, folder: &RunFolder, crash: &Crash) {
+        self.tell(folder, crash, true);
+    }
+
+    fn tell(&self, folder: &RunFolder, crash: &Crash, with_state: bool) {
         let path = folder.crash.display();
-        match self.try_write_crash(folder, crash) {
+        match self.try_write_crash(folder, crash, with_state) {
             Ok(true) => tracing::warn!(
                 "the samples of step {} and the state before it are in `{path}`; `amdim-stream replay {path}` makes it again",
                 crash.step
             ),
-            Ok(false) => tracing::warn!("the samples of step {} are listed in `{path}`", crash.step),
+            Ok(false) => {
+                tracing::warn!(
+                    "the samples of step {}, which was under way, are listed in `{path}`",
+                    crash.step
+                );
+            }
             Err(error) => tracing::warn!("cannot write `{path}`: {error:#}"),
         }
     }
 
     /// Gives whether the state before the step could be saved.
-    fn try_write_crash(&self, folder: &RunFolder, crash: &Crash) -> Result<bool> {
+    fn try_write_crash(&self, folder: &RunFolder, crash: &Crash, with_state: bool) -> Result<bool> {
         if folder.crash.exists() {
             fs::remove_dir_all(&folder.crash)?;
         }
         fs::create_dir(&folder.crash)?;
-        let saved = self.write_state(&folder.crash.join(Report::STATE), crash);
-        if let Err(error) = &saved {
-            tracing::warn!("the state before step {} cannot be saved: {error:#}", crash.step);
-        }
+        let has_state = with_state && self.write_state(&folder.crash.join(Report::STATE), crash);
         let found = crash.found.iter().map(|(name, value)| ((*name).to_owned(), json!(value.to_string())));
         let standing = folder.standing();
         let report = Report {
@@ -144,7 +161,7 @@ impl Run {
             step: crash.step,
             seed: self.config.seed,
             from: crash.from,
-            has_state: saved.is_ok(),
+            has_state,
             samples: self.samples_of(crash),
             found: found.collect(),
             last: json!({"train": standing["train"], "validation": standing["validation"]}),
@@ -154,11 +171,15 @@ impl Run {
         Ok(report.has_state)
     }
 
-    /// The state that the step began with: nothing after it was updated.
-    fn write_state(&self, path: &Path, crash: &Crash) -> Result<()> {
+    /// The state that the step began with: nothing after it was updated. Whether it could be written.
+    fn write_state(&self, path: &Path, crash: &Crash) -> bool {
         let state = self.state(crash.step - 1, crash.from);
         let write = || checkpoint::write(path, &state, &self.trainer.model(), &self.trainer.moments());
-        crate::sys::caught(write).map_err(anyhow::Error::from).flatten()
+        let written = crate::sys::caught(write).map_err(anyhow::Error::from).flatten();
+        if let Err(error) = &written {
+            tracing::warn!("the state before step {} cannot be saved: {error:#}", crash.step);
+        }
+        written.is_ok()
     }
 
     /// The samples of the batch, with the coordinates of what was drawn for them.

@@ -25,7 +25,7 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use jiff::Timestamp;
-use pipeline::{DecodeMode, LoaderConfig};
+use pipeline::LoaderConfig;
 use shards::{Order, Position, ShardSet, Share};
 use tch::Device;
 
@@ -35,6 +35,7 @@ use self::{
     log::Log,
     manifest::Manifest,
     records::BadSamples,
+    run_folder::RunLock,
     stop::Stop,
     threads::Cost,
 };
@@ -54,7 +55,7 @@ use crate::{
     metrics, model,
     promote::{Gate, Metrics, Promotion, Promotions},
     stdout,
-    sys::{self, Accelerator, GraphChoice, Precision, Stream},
+    sys::{self, Accelerator, Precision, Stream},
     usage,
 };
 
@@ -78,6 +79,8 @@ struct Run {
     data: Data,
     device: Device,
     trainer: Trainer,
+    /// What keeps others out of the run folder, and knows the step under way; none where nothing is trained.
+    lock: Option<RunLock>,
     position: Position,
     steps: u64,
     batch_size: usize,
@@ -98,7 +101,7 @@ pub fn run(asked: &toml::Table, start: &Unattended) -> Result<Ended> {
     let stop = Stop::install(start.deadline())?;
     let folder = RunFolder::of(&Config::out(asked)?);
     // What lies there is read under the lock; a new folder is made only when nothing can be refused any more.
-    let early_lock = folder.path.is_dir().then(|| folder.take()).transpose()?;
+    let early = folder.path.is_dir().then(|| folder.take()).transpose()?;
     folder.finish_setting_aside()?;
     let mut resumed = folder.checkpoints.latest()?;
     let mut manifest = Manifest::read(&folder.manifest)?;
@@ -123,7 +126,8 @@ pub fn run(asked: &toml::Table, start: &Unattended) -> Result<Ended> {
         run.begin_with(loaded)?;
     }
     start.promote.as_deref().map_or(Ok(()), |promotions| Promotions::of(promotions).prepare())?;
-    let _lock = early_lock.map_or_else(|| folder.take(), Ok)?;
+    let (lock, left_behind) = early.map_or_else(|| folder.take(), Ok)?;
+    run.lock = Some(lock);
     if let Some(changes) = changes {
         tracing::info!("{changes}: the run so far is kept as `{}`", folder.previous().path.display());
         folder.set_aside()?;
@@ -134,6 +138,9 @@ pub fn run(asked: &toml::Table, start: &Unattended) -> Result<Ended> {
         run.trainer.restore(&loaded).context("cannot resume")?;
         run.position = loaded.state.position;
         run.saved = Some(loaded.state.step);
+        if let Some(left) = left_behind {
+            run.tell_of_killed_process(&folder, &left);
+        }
     }
     let mut manifest = manifest.map_or_else(|| Manifest::new(&run.config.data, run.steps), Ok)?;
     manifest.write(&folder.manifest)?;
@@ -240,6 +247,7 @@ impl Run {
             data,
             device,
             trainer,
+            lock: None,
             position,
             steps,
             batch_size,
@@ -385,11 +393,11 @@ impl Run {
         Choices {
             cores: data::cores(),
             workers: data::workers(&self.config),
-            is_exact: self.config.data.decode == DecodeMode::Exact,
+            decode: self.config.data.decode,
             threads: self.threads,
-            is_slower_precision: Precision::Auto.on(self.device) == Precision::Bf16
-                && train.precision != Precision::Bf16,
-            is_without_graph: self.device.is_cuda() && run.cuda_graph == GraphChoice::Off,
+            precision: train.precision,
+            native: Precision::Auto.on(self.device),
+            graph: self.device.is_cuda().then_some(run.cuda_graph),
             checkpoint_blocks: train.checkpoint_blocks,
             accumulate: train.accumulate,
         }
@@ -418,6 +426,10 @@ impl Run {
         let (started, step) = (Instant::now(), self.trainer.step_count() + 1);
         let is_recorded = self.trainer.is_recorded();
         self.unchecked.push((step, self.position));
+        self.lock
+            .as_ref()
+            .map_or(Ok(()), |lock| lock.note(step, self.position))
+            .context("cannot write to the run folder")?;
         let outcome = sys::within_memory(
             self.device,
             || format!("batches of {}", self.batch_size),

@@ -1,6 +1,6 @@
 //! `amdim-stream replay`: the step that a crash folder is of, made again.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
@@ -11,7 +11,7 @@ use super::{
     crash::{self, Report},
 };
 use crate::{
-    checkpoint::Loaded,
+    checkpoint::{Checkpoints, Loaded},
     stdout,
     sys::{DeviceChoice, GraphChoice, Precision},
     usage,
@@ -37,15 +37,7 @@ pub struct Args {
 /// Makes the step, and prints what it found, whether that is what it found then, and which gradients are not finite.
 pub fn run(args: &Args) -> Result<()> {
     let report = crash::read(&args.crash)?;
-    if !report.has_state {
-        return Err(usage!(
-            "`{}` has no state to begin with: it could not be saved then\n  hint: the run's own command goes on from its last \
-             checkpoint and comes to step {} again",
-            args.crash.display(),
-            report.step
-        ));
-    }
-    let loaded = Loaded::open(&args.crash.join(Report::STATE))?;
+    let loaded = origin(&report, &args.crash)?;
     let mut config = loaded.state.config.clone();
     config.run.cuda_graph = GraphChoice::Off;
     config.run.device = args.device.unwrap_or(config.run.device);
@@ -56,9 +48,14 @@ pub fn run(args: &Args) -> Result<()> {
     config.data.val_shards.clear();
     let mut run = Run::prepare(config, Some(&loaded))?;
     run.trainer.restore(&loaded)?;
-    run.position = report.from;
+    run.position = loaded.state.position;
     tracing::info!("step {}: {}", report.step, report.what);
-    let staged = run.feed()?.next().context("a run's samples have no end")??;
+    let mut feed = run.feed()?;
+    let mut next = || feed.next().context("a run's samples have no end")?;
+    for _ in loaded.state.step + 1..report.step {
+        run.trainer.step(&next()?.views)?;
+    }
+    let staged = next()?;
     let is_same_batch = same_batch(&report, &staged.views.indices)?;
     let found = run.trainer.step(&staged.views)?.found.read();
     let is_broken = run.trainer.check().is_err();
@@ -77,10 +74,29 @@ pub fn run(args: &Args) -> Result<()> {
         "what": report.what,
         "same_batch": is_same_batch,
         "is_finite": !is_broken,
-        "same_numbers": found == report.found,
+        "same_numbers": (!report.found.is_empty()).then(|| found == report.found),
         "found": found,
         "gradients_not_finite": gradients,
     }))
+}
+
+/// The state that the step began with, or where it went with the process, the run's last checkpoint before it.
+fn origin(report: &Report, crash: &Path) -> Result<Loaded> {
+    if report.has_state {
+        return Loaded::open(&crash.join(Report::STATE));
+    }
+    let path = crash.canonicalize()?;
+    let run = path.parent().context("a crash folder lies in a run folder")?;
+    let loaded = Checkpoints::of(run).before(report.step)?.ok_or_else(|| {
+        usage!(
+            "the state before step {} went with the process, and no checkpoint in `{}` is from before\n  hint: the run's own \
+             command comes to that step again",
+            report.step,
+            run.display()
+        )
+    })?;
+    tracing::info!("from the checkpoint of step {} on", loaded.state.step);
+    Ok(loaded)
 }
 
 /// Whether the batch is the one that the report lists, as far as it does.

@@ -3,6 +3,7 @@
 use std::{
     fs::{self, File},
     io::{Read, Seek, Write},
+    os::unix::fs::FileExt,
     path::{Path, PathBuf},
     process,
 };
@@ -16,6 +17,7 @@ use rustix::{
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use shards::Position;
 
 use super::manifest::Manifest;
 use crate::{
@@ -69,19 +71,20 @@ impl RunFolder {
         Self::of(&self.path.join(Self::PREVIOUS))
     }
 
-    /// Creates the folder where there is none, and takes it for this process until the result is dropped.
+    /// Creates the folder where there is none, and takes it for this process until the lock is dropped. Beside the lock, what
+    /// a process left there that did not end in order.
     ///
     /// # Errors
     ///
     /// With [`Code::Locked`] where another process has it; where it cannot be written to.
-    pub(super) fn take(&self) -> Result<RunLock> {
+    pub(super) fn take(&self) -> Result<(RunLock, Option<LeftBehind>)> {
         let path = self.path.display();
         let unwritable = |error| {
             usage!("cannot write to the run folder `{path}`: {error}\n  hint: name another one with --out")
         };
         let file = fs::create_dir_all(&self.path).and_then(|()| files::edit(&self.path.join("run.lock")));
         let mut lock = RunLock(file.map_err(unwritable)?);
-        let before = Holder::read(&mut lock.0);
+        let before = LeftBehind::read(&mut lock.0);
         let is_taken = match flock(&lock.0, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => false,
             Err(Errno::WOULDBLOCK) => true,
@@ -89,13 +92,14 @@ impl RunFolder {
                 tracing::warn!(
                     "`{path}` cannot be locked ({error}): only processes of this machine are told apart"
                 );
-                before.as_ref().is_some_and(Holder::is_alive)
+                before.as_ref().is_some_and(|before| before.holder.is_alive())
             }
         };
         if is_taken {
             // It is the other process' to empty.
             let _other = std::mem::ManuallyDrop::new(lock);
-            let whom = before.map_or_else(|| "another process".to_owned(), |holder| holder.to_string());
+            let whom =
+                before.map_or_else(|| "another process".to_owned(), |before| before.holder.to_string());
             return Err(Coded::error(
                 Code::Locked,
                 format!(
@@ -103,14 +107,9 @@ impl RunFolder {
                 ),
             ));
         }
-        if let Some(before) = before {
-            tracing::info!(
-                "{before}, which trained here, did not end in order: going on from its last checkpoint"
-            );
-        }
         Holder::this().write(&mut lock.0).map_err(unwritable)?;
         self.refuse_links()?;
-        Ok(lock)
+        Ok((lock, before))
     }
 
     /// Folders that are written into have to lie here.
@@ -191,6 +190,18 @@ impl RunFolder {
 #[derive(Debug)]
 pub(super) struct RunLock(File);
 
+impl RunLock {
+    /// Where the step under way is noted: after the holder.
+    const STEP_AT: u64 = 1024;
+
+    /// Notes which step begins, for whoever finds out that it did not end. The page cache keeps it when this process is killed.
+    pub(super) fn note(&self, step: u64, from: Position) -> std::io::Result<()> {
+        // Of one length, so that nothing of an earlier one is left.
+        let text = json!(UnderWay { step, from }).to_string();
+        self.0.write_all_at(format!("{text:<256}\n").as_bytes(), Self::STEP_AT)
+    }
+}
+
 impl Drop for RunLock {
     fn drop(&mut self) {
         // Emptied in an orderly end only.
@@ -198,9 +209,37 @@ impl Drop for RunLock {
     }
 }
 
+/// What is found in the lock of a process that did not end in order.
+#[derive(Debug)]
+pub(super) struct LeftBehind {
+    /// The process.
+    pub(super) holder: Holder,
+    /// The step that it began last, if it came to one.
+    pub(super) under_way: Option<UnderWay>,
+}
+
+impl LeftBehind {
+    fn read(file: &mut File) -> Option<Self> {
+        let mut text = String::new();
+        file.take(4096).read_to_string(&mut text).ok()?;
+        let (holder, rest) = text.split_once('\n')?;
+        let under_way = serde_json::from_str(rest.trim_matches(['\0', ' ', '\n'])).ok();
+        Some(Self { holder: serde_json::from_str(holder).ok()?, under_way })
+    }
+}
+
+/// A step that has begun.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct UnderWay {
+    /// Its number.
+    pub(super) step: u64,
+    /// Where the samples stand before its batch.
+    pub(super) from: Position,
+}
+
 /// Who holds a run folder, for those who find it locked.
 #[derive(Debug, Serialize, Deserialize)]
-struct Holder {
+pub(super) struct Holder {
     host: String,
     pid: u32,
     start: Timestamp,
@@ -210,12 +249,6 @@ impl Holder {
     fn this() -> Self {
         let host = uname().nodename().to_string_lossy().into_owned();
         Self { host, pid: process::id(), start: Timestamp::now() }
-    }
-
-    fn read(file: &mut File) -> Option<Self> {
-        let mut text = String::new();
-        file.take(4096).read_to_string(&mut text).ok()?;
-        serde_json::from_str(&text).ok()
     }
 
     fn write(&self, file: &mut File) -> std::io::Result<()> {
@@ -252,7 +285,8 @@ mod tests {
     #[test]
     fn a_folder_is_taken_by_one_at_a_time_and_says_by_whom() {
         let (_place, folder) = folder();
-        let lock = folder.take().unwrap();
+        let (lock, left) = folder.take().unwrap();
+        assert!(left.is_none());
         let error = folder.take().unwrap_err();
         assert_eq!(Code::of(&error), Code::Locked);
         assert!(error.to_string().contains(&format!("process {} on", process::id())), "{error}");
@@ -267,10 +301,21 @@ mod tests {
         let (_place, folder) = folder();
         fs::create_dir_all(&folder.path).unwrap();
         let stale = json!({"host": "elsewhere", "pid": 1, "start": "2026-11-28T01:15:00Z"});
-        fs::write(folder.path.join("run.lock"), stale.to_string()).unwrap();
-        let _lock = folder.take().unwrap();
+        fs::write(folder.path.join("run.lock"), format!("{stale}\n")).unwrap();
+        let (lock, left) = folder.take().unwrap();
+        assert_eq!(left.unwrap().under_way, None);
         let text = fs::read_to_string(folder.path.join("run.lock")).unwrap();
         assert!(text.contains(&process::id().to_string()), "{text}");
+        // As if it were killed in its third step.
+        let from = Position { epoch: 1, offset: 7 };
+        for step in 1..=3 {
+            lock.note(step, from).unwrap();
+        }
+        let killed = fs::read(folder.path.join("run.lock")).unwrap();
+        drop(lock);
+        fs::write(folder.path.join("run.lock"), killed).unwrap();
+        let (_lock, left) = folder.take().unwrap();
+        assert_eq!(left.unwrap().under_way, Some(UnderWay { step: 3, from }));
     }
 
     #[test]

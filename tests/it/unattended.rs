@@ -249,6 +249,28 @@ fn a_step_that_broke_is_made_again_from_what_it_left() {
 }
 
 #[test]
+fn the_step_in_which_a_process_was_killed_is_known_to_the_next_one() {
+    let place = Place::new();
+    let pattern = place.shards("train", 3, 20);
+    let train = || place.train(&pattern, "run", &["--steps", "100000", "--checkpoint-every", "4"]);
+    let mut child = start_until(&mut train(), &place.path("run"), 6);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let mut next = start_until(&mut train(), &place.path("run"), 9);
+    next.kill().unwrap();
+    next.wait().unwrap();
+    let crash = json(&place.path("run/crash/crash.json"));
+    assert!(crash["what"].as_str().unwrap().contains(&format!("process {}", child.id())), "{crash}");
+    assert!(crash["step"].as_u64().unwrap() >= 7 && crash["samples"][15]["key"].is_string(), "{crash}");
+    let mut replay = program();
+    let said = succeed(
+        replay.arg("replay").arg(place.path("run/crash")).env("AMDIM_STREAM_CACHE", place.path("cache")),
+    );
+    let again: Value = serde_json::from_str(&said.stdout).unwrap();
+    assert_eq!((&again["same_batch"], &again["is_finite"]), (&true.into(), &true.into()), "{again}");
+}
+
+#[test]
 fn a_folder_without_a_crash_is_refused() {
     let place = Place::new();
     let said = run(program().arg("replay").arg(place.path("")));
