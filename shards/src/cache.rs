@@ -90,6 +90,7 @@ impl CacheEntry {
             spans: spans.iter().map(Span::from_bytes).collect(),
             faults,
             digest,
+            is_lasting: true,
         })
     }
 
@@ -132,7 +133,12 @@ mod tests {
     fn index() -> Index {
         let bytes = std::array::from_fn(|i| i as u8);
         let fault = Fault { offset: 3, reason: "it is cut".to_owned() };
-        Index { spans: vec![Span::from_bytes(&bytes); 3].into(), faults: vec![fault], digest: 9 }
+        Index {
+            spans: vec![Span::from_bytes(&bytes); 3].into(),
+            faults: vec![fault],
+            digest: 9,
+            is_lasting: true,
+        }
     }
 
     #[test]

@@ -15,7 +15,9 @@ pub enum Error {
     #[error(transparent)]
     Pattern(#[from] PatternError),
     /// A shard cannot be opened or mapped.
-    #[error("cannot open shard `{path}`")]
+    #[error(
+        "cannot open shard `{path}`\nhint: see to the file, its permissions and its disk, or leave it out of the shards that are named"
+    )]
     Open {
         /// The shard.
         path: PathBuf,

@@ -1,6 +1,6 @@
 //! Which samples a shard holds and where: one pass over its headers.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, io::ErrorKind};
 
 use xxhash_rust::xxh3::Xxh3;
 
@@ -32,6 +32,8 @@ pub(crate) struct Index {
     pub(crate) faults: Vec<Fault>,
     /// Identifies keys, labels and places of the samples.
     pub(crate) digest: u64,
+    /// Whether every read succeeded: if not, the next one may find more, and the index is not worth keeping.
+    pub(crate) is_lasting: bool,
 }
 
 /// Reads the index of a shard from its headers.
@@ -44,7 +46,12 @@ pub(crate) fn scan(name: &ShardName, shard: &Shard) -> Result<Index> {
         builder.fault(0, "it is empty (0 bytes)".to_owned());
         return Ok(builder.finish());
     }
-    signature::check(name, shard)?;
+    let mut start = vec![0; shard.len().min(signature::LENGTH) as usize];
+    if let Err(source) = shard.read(0, &mut start) {
+        builder.unreadable(0, &format!("it cannot be read: {source}"));
+        return Ok(builder.finish());
+    }
+    signature::check(name, &start)?;
     let mut scanner = Scanner::new(shard, 0);
     loop {
         match scanner.next() {
@@ -55,7 +62,7 @@ pub(crate) fn scan(name: &ShardName, shard: &Shard) -> Result<Index> {
                 return Ok(builder.finish());
             }
             Err(Trouble::Unreadable { offset, source }) => {
-                builder.fault(offset, format!("it cannot be read: {source}"));
+                builder.unreadable(offset, &format!("it cannot be read: {source}"));
                 return Ok(builder.finish());
             }
             Err(Trouble::Unsupported { offset, what }) => {
@@ -86,6 +93,7 @@ struct Builder<'a> {
     members: u64,
     /// A few of the extensions met, to say what was there instead of images.
     extensions: BTreeSet<String>,
+    is_lasting: bool,
 }
 
 impl<'a> Builder<'a> {
@@ -100,6 +108,7 @@ impl<'a> Builder<'a> {
             has_images: false,
             members: 0,
             extensions: BTreeSet::new(),
+            is_lasting: true,
         }
     }
 
@@ -156,7 +165,7 @@ impl<'a> Builder<'a> {
         if member.size > CLASS_LIMIT {
             return Err(self.label_error("cls", format!("({} bytes)", member.size)));
         }
-        let Some(text) = text(member, scanner) else {
+        let Some(text) = self.text(member, scanner) else {
             return Ok(());
         };
         let label = self.check_label(text.trim(), "cls", text.trim().parse().ok())?;
@@ -174,7 +183,7 @@ impl<'a> Builder<'a> {
         if self.has_class || member.size > JSON_LIMIT {
             return Ok(());
         }
-        let Some(text) = text(member, scanner) else {
+        let Some(text) = self.text(member, scanner) else {
             return Ok(());
         };
         let Ok(Labelled { label: Some(serde_json::Value::Number(number)) }) = serde_json::from_str(&text)
@@ -209,6 +218,24 @@ impl<'a> Builder<'a> {
         self.faults.push(Fault { offset, reason });
     }
 
+    /// What could not be read this time.
+    fn unreadable(&mut self, offset: u64, reason: &str) {
+        self.fault(offset, reason.to_owned());
+        self.is_lasting = false;
+    }
+
+    /// A member's text; `None` where it is cut, which the scanner is going to say, or cannot be read.
+    fn text(&mut self, member: &Member, scanner: &mut Scanner<'_>) -> Option<String> {
+        match scanner.data(member) {
+            Ok(bytes) => Some(String::from_utf8_lossy(bytes).into_owned()),
+            Err(error) if error.kind() == ErrorKind::UnexpectedEof => None,
+            Err(error) => {
+                self.unreadable(member.data, &format!("a label cannot be read: {error}"));
+                None
+            }
+        }
+    }
+
     fn finish(mut self) -> Index {
         self.end();
         if !self.has_images {
@@ -219,14 +246,13 @@ impl<'a> Builder<'a> {
                 self.faults.insert(0, Fault { offset: 0, reason });
             }
         }
-        Index { spans: self.spans.into(), faults: self.faults, digest: self.digest.digest() }
+        Index {
+            spans: self.spans.into(),
+            faults: self.faults,
+            digest: self.digest.digest(),
+            is_lasting: self.is_lasting,
+        }
     }
-}
-
-/// A member's text; `None` where it is cut.
-fn text(member: &Member, scanner: &mut Scanner<'_>) -> Option<String> {
-    let bytes = scanner.data(member).ok()?;
-    Some(String::from_utf8_lossy(bytes).into_owned())
 }
 
 fn describe(members: u64, extensions: &BTreeSet<String>) -> String {

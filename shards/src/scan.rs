@@ -138,10 +138,13 @@ impl<'a> Scanner<'a> {
             return Err(self.damaged("its extension header is absurdly large"));
         }
         let data = self.position + BLOCK;
-        let Ok(bytes) = self.window.get(data..data + size) else {
-            return Err(self.damaged("it is cut within a header"));
+        let bytes = match self.window.get(data..data + size) {
+            Ok(bytes) => bytes.to_vec(),
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                return Err(self.damaged("it is cut within a header"));
+            }
+            Err(source) => return Err(Trouble::Unreadable { offset: data, source }),
         };
-        let bytes = bytes.to_vec();
         self.leap(size)?;
         Ok(bytes)
     }

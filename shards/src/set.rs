@@ -338,7 +338,7 @@ fn read_index(source: &dyn Source, name: &ShardName, config: &IndexConfig) -> Re
     }
     let shard = source.open(name)?;
     let index = index::scan(name, &shard)?;
-    if let Some(entry) = entry(shard.stamp()) {
+    if let (Some(entry), true) = (entry(shard.stamp()), index.is_lasting) {
         entry.store(&index);
     }
     Ok((shard.stamp(), index))
