@@ -8,8 +8,9 @@ use super::{
     recipe::{Op, Recipe},
 };
 
-/// The most pixels that [`Op::ResizeShort`] may ask for: an image of 65,000×1 has no sensible short edge.
-const MAX_RESIZED: u64 = 1 << 26;
+/// The most pixels that [`Op::ResizeShort`] may ask for: an image of 65,000×1 has no sensible short edge, and would take a
+/// gigabyte for it. Those whose sides are as 1 to 196 fit at the least, with the longest edge that presets have.
+const MAX_RESIZED: u64 = 1 << 22;
 
 /// What happens to one image: a recipe with every parameter drawn.
 ///
