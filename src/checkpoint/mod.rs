@@ -115,7 +115,8 @@ impl Checkpoints {
     ) -> Result<PathBuf> {
         let path = self.folder.join(folder_name(state.step));
         let partial = self.folder.join(format!(".partial-{}", state.step));
-        let written = write(&partial, state, model, optimizer).and_then(|()| {
+        let written = self.make_folder().and_then(|()| write(&partial, state, model, optimizer));
+        let written = written.and_then(|()| {
             if path.exists() {
                 fs::remove_dir_all(&path)?;
             }
@@ -132,6 +133,15 @@ impl Checkpoints {
         }
         self.prune(retention);
         Ok(path)
+    }
+
+    /// Makes the folder of the checkpoints, not that of the run: where that was taken away, the rest of it is gone as well, and
+    /// a run that goes on would leave checkpoints without records.
+    fn make_folder(&self) -> Result<()> {
+        match fs::create_dir(&self.folder) {
+            Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(error.into()),
+            _ => Ok(()),
+        }
     }
 
     /// Steps of the checkpoints that are there, ascending.
@@ -247,7 +257,7 @@ pub(crate) fn write(partial: &Path, state: &State, model: &Named, optimizer: &Na
     if partial.exists() {
         fs::remove_dir_all(partial)?;
     }
-    fs::create_dir_all(partial)?; // anew, so that no links are in it
+    fs::create_dir(partial)?; // anew, so that no links are in it
     let mut checksums = BTreeMap::new();
     for (name, named) in [(MODEL, model), (OPTIMIZER, optimizer)] {
         checksums.insert(name.to_owned(), tensors::write(&partial.join(name), named)?);

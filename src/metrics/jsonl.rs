@@ -23,7 +23,7 @@ impl JsonLines {
     /// Opens the file, keeping of its lines only those that `keep` wants: what a killed run wrote after its last
     /// checkpoint is going to be written again.
     pub fn open(path: &Path, keep: impl Fn(&Value) -> bool) -> Result<Self> {
-        let naming = || format!("cannot write `{}`", path.display());
+        let naming = || unwritable(path);
         let kept: Vec<_> =
             read_lines(path)?.into_iter().filter(keep).map(|line| format!("{line}\n")).collect();
         files::replace(path, kept.concat().as_bytes()).with_context(naming)?;
@@ -33,9 +33,15 @@ impl JsonLines {
 
     /// Appends one line.
     pub fn append(&mut self, line: &Value) -> Result<()> {
-        let naming = || format!("cannot write `{}`", self.path.display());
-        self.file.write_all(format!("{line}\n").as_bytes()).with_context(naming)
+        self.file.write_all(format!("{line}\n").as_bytes()).with_context(|| unwritable(&self.path))
     }
+}
+
+fn unwritable(path: &Path) -> String {
+    let path = path.display();
+    format!(
+        "cannot write `{path}`\n  hint: see to space and permissions there, then run the same command again"
+    )
 }
 
 impl Sink for JsonLines {
@@ -58,7 +64,10 @@ pub fn read_lines(path: &Path) -> Result<Vec<Value>> {
     match fs::read_to_string(path) {
         Ok(text) => Ok(text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
-        Err(error) => Err(error).with_context(|| format!("cannot read `{}`", path.display())),
+        Err(error) => Err(error).with_context(|| {
+            let path = path.display();
+            format!("cannot read `{path}`\n  hint: see to its permissions and its disk, or name another folder with --out")
+        }),
     }
 }
 
