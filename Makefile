@@ -1,11 +1,12 @@
 # The two commands of a fresh machine are `make demo` and `make test`. Each does all set-up that it needs.
 
-.PHONY: help setup demo eval-demo test bench bench-peers bench-gpu bench-gpu-folder
+.PHONY: help setup demo eval-demo test soak bench bench-peers bench-gpu bench-gpu-folder
 
 help:
 	@echo 'make demo         build, make a small dataset, train on it for three minutes, evaluate'
 	@echo 'make eval-demo    every evaluation of the demo: classifiers, neighbours, fine-tuning (six minutes)'
 	@echo 'make test         formatting, lints, every test, documentation'
+	@echo 'make soak         the long form of what is survived: kills, full disks, damage (an hour on two cores)'
 	@echo 'make bench        speed of every stage'
 	@echo 'make bench-peers  our loader beside webdataset, torchvision, DALI, FFCV and others (installs them, 2 GB)'
 	@echo 'make bench-gpu    checks and times the training stage on a GPU, beside PyTorch'
@@ -28,6 +29,9 @@ test: setup
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	cargo test --workspace --locked
 	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --document-private-items --locked
+
+soak: setup
+	AMDIM_SOAK=1 cargo test --locked --test faults -- --nocapture
 
 bench: setup
 	cargo bench --locked

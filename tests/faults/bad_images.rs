@@ -1,0 +1,215 @@
+//! Images of all kinds through decoding, rendering, the loader and the program.
+
+use std::{collections::BTreeMap, fs};
+
+use pipeline::{DecodeMode, Decoder, Loader, LoaderConfig, Occasion, Preset, Renderer, Rgb};
+use shards::{Position, Sample, ShardWriter};
+
+use crate::{
+    amount,
+    encode::{bomb, png},
+    kinds::{Case, Expected, KINDS},
+    memory::kilobytes,
+    support::{Place, lines},
+    watched::Watched,
+};
+
+/// Images of more pixels are refused here; the program's own limit is 100 million.
+const LIMIT: u64 = 4_000_000;
+
+/// Renderers of one preset that see every image, and one that sees whole ones alone.
+struct Renderers {
+    preset: Preset,
+    exact: Renderer,
+    fast: Renderer,
+    reference: Renderer,
+}
+
+type Views = Result<Vec<u8>, String>;
+
+fn views(renderer: &mut Renderer, preset: Preset, bytes: &[u8], occasion: Occasion) -> Views {
+    renderer.decode(bytes, occasion).map_err(|error| error.to_string())?;
+    let mut views = vec![0; preset.recipe().bytes()];
+    renderer.render(&mut views);
+    Ok(views)
+}
+
+impl Renderers {
+    fn new(preset: Preset) -> Self {
+        let new = |mode| Renderer::new(preset.recipe(), mode, LIMIT).unwrap();
+        let [exact, reference] = [(); 2].map(|()| new(DecodeMode::Exact));
+        Self { preset, exact, fast: new(DecodeMode::Fast), reference }
+    }
+
+    /// Holds the views of a case against those of a PNG of the pixels that it has to have; whether it was bad.
+    fn check(&mut self, case: &Case, what: &str, occasion: Occasion) -> bool {
+        let exact = views(&mut self.exact, self.preset, &case.bytes, occasion);
+        let fast = views(&mut self.fast, self.preset, &case.bytes, occasion);
+        assert_eq!(exact.is_ok(), fast.is_ok(), "{what}");
+        match &case.expected {
+            Expected::Bad => assert!(exact.is_err(), "{what} has views"),
+            Expected::Pixels(pixels) => self.compare(&exact, pixels, what, occasion),
+            Expected::PixelsOrBad(pixels) if exact.is_ok() => self.compare(&exact, pixels, what, occasion),
+            _ => {}
+        }
+        if let (Ok(views), "one pixel", Preset::Stl10 | Preset::In128) = (&exact, case.kind, self.preset) {
+            let is_constant = |view: &[u8]| view.as_chunks::<3>().0.iter().all(|pixel| pixel == &view[..3]);
+            assert!(views.chunks(self.preset.recipe().view_bytes()).all(is_constant), "{what}");
+        }
+        exact.is_err()
+    }
+
+    /// The views are those of the pixels; a size that cannot be rendered cannot be, whatever holds it.
+    fn compare(&mut self, found: &Views, pixels: &Rgb, what: &str, occasion: Occasion) {
+        let expected = views(&mut self.reference, self.preset, &png(pixels), occasion);
+        assert!(
+            *found == expected,
+            "{what}: other views, {:?} and {:?}",
+            found.as_ref().err(),
+            expected.err()
+        );
+    }
+}
+
+/// Holds the decoder's pixels against those that they have to be; whether the image was bad.
+fn check_pixels(decoder: &mut Decoder, image: &mut Rgb, case: &Case, what: &str) -> bool {
+    let header = decoder.header(&case.bytes);
+    let decoded = decoder.decode(&case.bytes, image);
+    match (&case.expected, &decoded) {
+        (Expected::Bad, decoded) => assert!(decoded.is_err(), "{what} has pixels"),
+        (Expected::Pixels(pixels) | Expected::PixelsOrBad(pixels), Ok(())) => {
+            assert!(image == pixels, "{what}: other pixels");
+        }
+        (Expected::Pixels(_), Err(error)) => panic!("{what}: {error}"),
+        _ => {}
+    }
+    if let (Ok(header), Ok(())) = (header, &decoded) {
+        assert_eq!(header.upright(), (image.width, image.height), "{what}");
+    }
+    decoded.is_err()
+}
+
+/// The loader gives all but the bad ones, which it lists.
+fn check_loader(first: usize, cases: Vec<(Case, bool)>) {
+    let expected: Vec<_> =
+        (0..).zip(&cases).filter(|(_, (_, bad))| *bad).map(|(k, _)| (first + k).to_string()).collect();
+    let samples: Vec<_> = (0..).zip(cases).map(|(k, (case, _))| sample(first + k, case)).collect();
+    let recipe = Preset::In128.recipe();
+    let config = LoaderConfig {
+        workers: 2,
+        batch_size: 8,
+        max_pixels: LIMIT,
+        faults: "100%".parse().unwrap(),
+        ..LoaderConfig::default()
+    };
+    let slabs = vec![vec![0; config.shape(&recipe).bytes()]; config.slabs()];
+    let (count, mut good, mut bad) = (samples.len(), 0, Vec::new());
+    let mut loader = Loader::spawn(samples.into_iter().map(Ok), recipe, slabs, &config).unwrap();
+    for batch in loader.by_ref() {
+        let batch = batch.unwrap();
+        good += batch.indices.len();
+        bad.extend(batch.skipped);
+    }
+    bad.extend(loader.finish());
+    let bad: Vec<_> = bad.into_iter().map(|skipped| skipped.key).collect();
+    assert_eq!(bad, expected);
+    assert_eq!(good + bad.len(), count);
+}
+
+fn sample(number: usize, case: Case) -> Sample {
+    Sample {
+        shard: "images.tar".into(),
+        key: number.to_string(),
+        offset: number as u64,
+        index: number as u64,
+        epoch: 0,
+        image: case.bytes.into(),
+        label: None,
+        next: Position { epoch: 0, offset: number as u64 + 1 },
+    }
+}
+
+#[test]
+fn every_image_gives_the_right_pixels_and_views_or_is_bad() {
+    let count = amount(270, 10_000);
+    let mut decoder = Decoder::new(LIMIT).unwrap();
+    let mut image = Rgb::default();
+    let mut renderers = [Preset::C10, Preset::Stl10, Preset::In128].map(Renderers::new);
+    let (mut kinds, mut bad) = (BTreeMap::new(), 0);
+    let _ = bomb(); // made from 100 MB
+    let before = kilobytes("self", "VmHWM");
+    let mut chunk = Vec::new();
+    for number in 0..count {
+        let case = Case::new(number);
+        let what = format!("image {number}, {}", case.kind);
+        let mut is_bad = check_pixels(&mut decoder, &mut image, &case, &what);
+        let occasion = Occasion { seed: 0, epoch: 0, index: number as u64 };
+        for renderer in &mut renderers {
+            is_bad = renderer.check(&case, &what, occasion); // of In128, which comes last and is the loader's
+        }
+        *kinds.entry(case.kind).or_insert(0) += 1;
+        bad += usize::from(is_bad);
+        chunk.push((case, is_bad));
+        if chunk.len() == 200 || number + 1 == count {
+            check_loader(number + 1 - chunk.len(), std::mem::take(&mut chunk));
+        }
+    }
+    assert_eq!(kinds.len(), KINDS.len());
+    let grown = kilobytes("self", "VmHWM") - before;
+    // Eleven renderers that each keep the memory of their largest image, of 2.6 million pixels; headers claim up to 2⁶⁴.
+    assert!(grown < 600 << 10, "peak memory grew by {grown} kB");
+    println!(
+        "images: {count} of {} kinds decoded, rendered and loaded, {bad} bad, all others right; peak memory grew by {} MB, allowed \
+         were 600",
+        kinds.len(),
+        grown >> 10
+    );
+}
+
+#[test]
+fn the_program_lists_the_images_that_are_bad_and_no_others() {
+    let place = Place::new();
+    let (shards, per_shard) = (4, amount(54, 400));
+    for shard in 0..shards {
+        let mut writer = ShardWriter::create(place.path(&format!("images-{shard:03}.tar"))).unwrap();
+        for number in shard * per_shard..(shard + 1) * per_shard {
+            let case = Case::new(number);
+            writer.append(&number.to_string(), &[(case.extension, &case.bytes)]).unwrap();
+        }
+        writer.finish().unwrap();
+    }
+    let more = ["--epochs", "1", "--max-bad", "100%", "--workers", "2"];
+    let mut child = Watched::start(&mut place.train(&place.pattern("images", shards), "run", &more));
+    let (id, mut peak) = (child.id().to_string(), 0);
+    child.until(|| {
+        if fs::exists(format!("/proc/{id}/status")).unwrap_or(false) {
+            peak = peak.max(kilobytes(&id, "VmHWM"));
+        }
+        false
+    });
+    child.wait().assert_done();
+    let listed: Vec<usize> = lines(&place.path("run/bad-samples.jsonl"))
+        .iter()
+        .map(|line| line["key"].as_str().unwrap().parse().unwrap())
+        .collect();
+    for number in 0..shards * per_shard {
+        let case = Case::new(number);
+        let is_listed = listed.contains(&number);
+        match case.expected {
+            Expected::Bad => assert!(is_listed, "image {number}, {}, is not listed", case.kind),
+            // Those that are too wide to be resized are.
+            Expected::Pixels(_) if !case.kind.contains("wide") => {
+                assert!(!is_listed, "image {number}, {}, is listed", case.kind);
+            }
+            _ => {}
+        }
+    }
+    // The program takes 170 MB for itself; one image of the limit of 100 million pixels takes 300.
+    assert!(peak < 450 << 10, "peak memory was {peak} kB");
+    println!(
+        "images through the program: {}, {} listed as bad, none wrongly; peak memory {} MB, allowed were 450",
+        shards * per_shard,
+        listed.len(),
+        peak >> 10
+    );
+}

@@ -1,0 +1,139 @@
+//! Calls of the system that fail: of shards, and in the run folder.
+
+use std::collections::BTreeSet;
+
+use crate::{
+    amount,
+    random::Random,
+    shim::{EFAULT, EIO, ENOSPC, Failing, Shim},
+    support::{Place, lines, tensors},
+    watched::{Ended, losses},
+};
+
+const LENGTH: [&str; 4] = ["--steps", "4", "--max-bad", "100%"];
+
+/// The shards in the list of bad samples.
+fn listed(place: &Place, out: &str) -> BTreeSet<String> {
+    let path = place.path(out).join("bad-samples.jsonl");
+    let lines = if path.exists() { lines(&path) } else { Vec::new() };
+    lines.iter().map(|line| line["shard"].as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn shards_that_cannot_be_read_now_and_then_are_named() {
+    let (place, shim, mut random) = (Place::new(), Shim::new(), Random::new(&[5]));
+    let pattern = place.shards("train", 6, 20);
+    Ended::of(&mut place.train(&pattern, "whole", &LENGTH)).assert_done();
+    let whole = tensors(&place.path("whole"), 4);
+    let (mut failures, mut done, mut refused) = (0, 0, 0);
+    for number in 0..amount(5, 60) {
+        let out = format!("run-{number}");
+        let calls = ["read", "open", "open,read"][number % 3];
+        let (first, every) = (1 + random.below(15), [0, 3, 11][random.below(3)]);
+        let failing = Failing { calls, files: "train-0", errno: EIO, first, every };
+        // Without a cache of indices, so that they are read each time.
+        let mut command = place.train(&pattern, &out, &LENGTH);
+        let cache = place.path(&format!("cache-{number}"));
+        command.env("AMDIM_STREAM_CACHE", &cache);
+        let ended = Ended::of(shim.on(&mut command, failing));
+        let (failed, _) = shim.failed();
+        let named = listed(&place, &out);
+        for (call, path) in &failed {
+            let is_named = named.contains(path) || ended.stderr.contains(path.as_str());
+            assert!(is_named, "{call} of {path} failed: {named:?}, {}", ended.stderr);
+        }
+        failures += failed.len();
+        if ended.status.code() == Some(0) {
+            ended.assert_done();
+            done += 1;
+        } else {
+            ended.assert_refused();
+            refused += 1;
+        }
+        // What could not be read then is read now: no index without it was kept.
+        let again = format!("again-{number}");
+        let mut command = place.train(&pattern, &again, &LENGTH);
+        Ended::of(command.env("AMDIM_STREAM_CACHE", &cache)).assert_done();
+        assert!(whole == tensors(&place.path(&again), 4), "{failed:?} is remembered");
+    }
+    assert!(failures > 0);
+    println!(
+        "shards whose open and read fail with EIO: {failures} failures, every shard named; {done} runs finished without those \
+         samples, {refused} ended in good order; later runs had them all"
+    );
+}
+
+#[test]
+fn pages_that_cannot_be_read_are_bad_samples() {
+    let (place, shim, mut random) = (Place::new(), Shim::new(), Random::new(&[6]));
+    let pattern = place.shards("train", 3, 40);
+    let mut failures = 0;
+    for number in 0..amount(2, 40) {
+        let out = format!("run-{number}");
+        let errno = [EFAULT, EIO][number % 2];
+        let failing = Failing {
+            calls: "populate",
+            files: "",
+            errno,
+            first: 1 + random.below(50),
+            every: 2 + random.below(20),
+        };
+        let ended = Ended::of(shim.on(&mut place.train(&pattern, &out, &LENGTH), failing));
+        ended.assert_done();
+        let (failed, _) = shim.failed();
+        assert!(!failed.is_empty() && !listed(&place, &out).is_empty(), "{failing:?}: {}", ended.stderr);
+        for line in lines(&place.path(&out).join("bad-samples.jsonl")) {
+            assert!(line["reason"].as_str().unwrap().contains("its pages cannot be read"), "{line}");
+        }
+        failures += failed.len();
+    }
+    println!(
+        "mapped pages that cannot be read (EFAULT, EIO): {failures} failures, all listed as bad samples"
+    );
+}
+
+#[test]
+fn calls_that_fail_in_the_run_folder_end_the_run_in_good_order() {
+    let (place, shim) = (Place::new(), Shim::new());
+    let pattern = place.shards("train", 1, 20);
+    let length = ["--steps", "3", "--checkpoint-every", "1", "--keep", "1"];
+    let failing = Failing {
+        calls: "open,read,write,fsync,rename,mkdir",
+        files: "/run-",
+        errno: EIO,
+        first: usize::MAX >> 1,
+        every: 0,
+    };
+    let ended = Ended::of(shim.on(&mut place.train(&pattern, "run-whole", &length), failing));
+    ended.assert_done();
+    let whole = tensors(&place.path("run-whole"), 3);
+    let (_, calls) = shim.failed();
+    assert!(calls > 40, "{calls} calls in the run folder");
+    let (mut refused, mut unharmed) = (0, 0);
+    let step = calls.div_ceil(amount(8, calls));
+    for (number, first) in (1..=calls).step_by(step).enumerate() {
+        let out = format!("run-{number}");
+        let errno = [EIO, ENOSPC][number % 2];
+        let ended = Ended::of(
+            shim.on(&mut place.train(&pattern, &out, &length), Failing { errno, first, ..failing }),
+        );
+        let (failed, _) = shim.failed();
+        assert_eq!(failed.len(), 1, "call {first}");
+        if ended.status.code() == Some(0) {
+            ended.assert_done();
+            unharmed += 1;
+        } else {
+            ended.assert_refused();
+            refused += 1;
+        }
+        let ended = Ended::of(&mut place.train(&pattern, &out, &length));
+        ended.assert_done();
+        assert!(whole == tensors(&place.path(&out), 3), "{failed:?}: another result");
+        let steps: Vec<_> = losses(&place.path(&out)).iter().map(|(step, _)| *step).collect();
+        assert_eq!(steps, [1, 2, 3], "{failed:?}");
+    }
+    println!(
+        "calls that fail in the run folder (EIO, ENOSPC): of {calls} calls of a run each {step}th; {refused} runs ended in good \
+         order, {unharmed} did not need the call; all went on to the same bits"
+    );
+}
