@@ -15,6 +15,7 @@ use crate::{
     export, import, pack, show, synth,
     sys::{DeviceChoice, GraphChoice, Precision},
     train::{Unattended, replay},
+    verify,
 };
 
 /// Trains image encoders without labels, from sharded tar datasets
@@ -59,6 +60,8 @@ pub enum Command {
     Show(show::Args),
     /// Make a labelled synthetic dataset of JPEGs
     Synth(synth::Args),
+    /// Read all of a set, say what is wrong with it, and write shards without that
+    Verify(verify::Args),
 }
 
 /// How an encoder is judged.

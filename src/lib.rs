@@ -26,6 +26,7 @@ pub mod summary;
 pub mod synth;
 pub mod sys;
 pub mod train;
+pub mod verify;
 
 /// Torch's generator for one test alone: it is the process', and tests run side by side.
 #[cfg(test)]

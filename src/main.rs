@@ -8,6 +8,7 @@ use amdim_stream::{
     exit::{self, Code},
     export, import, pack, show, summary, synth, sys,
     train::{self, Ended, replay},
+    verify,
 };
 use anyhow::Result;
 use clap::Parser;
@@ -66,6 +67,7 @@ fn run(command: Command) -> Result<()> {
         Command::Replay(args) => replay::run(&args),
         Command::Show(args) => show::run(&args),
         Command::Synth(args) => synth::run(&args),
+        Command::Verify(args) => verify::run(&args),
     }
 }
 

@@ -93,6 +93,16 @@ pub enum Error {
         /// The cause.
         source: io::Error,
     },
+    /// The members of a shard cannot be read to be copied.
+    #[error("shard `{shard}` cannot be read at byte {offset}")]
+    Read {
+        /// The shard.
+        shard: Arc<str>,
+        /// Byte at which reading began.
+        offset: u64,
+        /// The cause.
+        source: io::Error,
+    },
     /// There is no sample of that number.
     #[error("there is no sample {index} among {len}")]
     Index {

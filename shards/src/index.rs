@@ -81,7 +81,7 @@ pub(crate) fn split_name(name: &[u8]) -> Option<(&[u8], &[u8])> {
 }
 
 /// Gathers members into samples.
-struct Builder<'a> {
+pub(crate) struct Builder<'a> {
     name: &'a ShardName,
     spans: Vec<Span>,
     faults: Vec<Fault>,
@@ -97,7 +97,7 @@ struct Builder<'a> {
 }
 
 impl<'a> Builder<'a> {
-    fn new(name: &'a ShardName) -> Self {
+    pub(crate) fn new(name: &'a ShardName) -> Self {
         Self {
             name,
             spans: Vec::new(),
@@ -112,7 +112,18 @@ impl<'a> Builder<'a> {
         }
     }
 
-    fn add(&mut self, member: &Member, scanner: &mut Scanner<'_>) -> Result<()> {
+    /// Samples so far.
+    pub(crate) fn len(&self) -> usize {
+        self.spans.len()
+    }
+
+    /// Lets the next member begin a sample whatever its key is.
+    pub(crate) fn part(&mut self) {
+        self.key.clear();
+    }
+
+    /// Takes a member. After an error of its label the sample goes on without it.
+    pub(crate) fn add(&mut self, member: &Member, scanner: &mut Scanner<'_>) -> Result<()> {
         if !member.is_file {
             return Ok(());
         }
@@ -214,7 +225,7 @@ impl<'a> Builder<'a> {
         }
     }
 
-    fn fault(&mut self, offset: u64, reason: String) {
+    pub(crate) fn fault(&mut self, offset: u64, reason: String) {
         self.faults.push(Fault { offset, reason });
     }
 
@@ -236,7 +247,7 @@ impl<'a> Builder<'a> {
         }
     }
 
-    fn finish(mut self) -> Index {
+    pub(crate) fn finish(mut self) -> Index {
         self.end();
         if !self.has_images {
             self.spans.clear();

@@ -34,6 +34,7 @@ mod bus;
 mod cache;
 mod error;
 mod index;
+mod inspect;
 mod local;
 mod opened;
 mod order;
@@ -53,6 +54,7 @@ mod temporary;
 mod writer;
 
 pub use error::{Error, Result};
+pub use inspect::{Inspected, Inspection, Lost};
 pub use local::LocalSource;
 pub use order::{Order, Position, Share};
 pub use pattern::{Listing, PatternError, expand};

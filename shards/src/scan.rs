@@ -85,6 +85,11 @@ impl<'a> Scanner<'a> {
         }
     }
 
+    /// Where the next header is due: past the last member's data and padding.
+    pub(crate) fn position(&self) -> u64 {
+        self.position
+    }
+
     /// Bytes of a member's data, which may be cut.
     pub(crate) fn data(&mut self, member: &Member) -> io::Result<&[u8]> {
         self.window.get(member.data..member.data.saturating_add(member.size))

@@ -56,6 +56,12 @@ impl ShardWriter {
         Ok(())
     }
 
+    /// Appends whole members as another shard holds them, from the first header to the padding after the last one's
+    /// data, which is made up where the other shard ends without it.
+    pub(crate) fn append_members(&mut self, bytes: &[u8]) -> Result<()> {
+        self.tar.data(bytes).map_err(|source| write_error(&self.path, source))
+    }
+
     /// Ends the shard, waits until it is on disk, and gives it its name.
     pub fn finish(self) -> Result<()> {
         let Self { path, temporary, tar, .. } = self;
@@ -131,6 +137,11 @@ impl Tar {
         header.set_mtime(0);
         header.set_cksum();
         self.file.write_all(header.as_bytes())?;
+        self.data(data)
+    }
+
+    /// Bytes, and zeros up to the end of the block.
+    fn data(&mut self, data: &[u8]) -> io::Result<()> {
         self.file.write_all(data)?;
         let padding = data.len().next_multiple_of(512) - data.len();
         self.file.write_all(&[0; 512][..padding])

@@ -13,3 +13,4 @@ mod support;
 mod synth;
 mod train;
 mod unattended;
+mod verify;

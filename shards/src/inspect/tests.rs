@@ -1,0 +1,102 @@
+use super::*;
+use crate::MemorySource;
+
+/// A tar of these members, as the `tar` crate writes it.
+fn tar(members: &[(&str, &[u8])]) -> Vec<u8> {
+    let mut builder = tar::Builder::new(Vec::new());
+    for (name, data) in members {
+        let mut header = tar::Header::new_ustar();
+        header.set_size(data.len() as u64);
+        header.set_mtime(1_700_000_000);
+        builder.append_data(&mut header, name, *data).unwrap();
+    }
+    builder.into_inner().unwrap()
+}
+
+fn inspect(bytes: impl Into<bytes::Bytes>) -> Inspection {
+    let name = ShardName::from("x.tar");
+    Inspection::open(&MemorySource::new().with(name.clone(), bytes), &name).unwrap()
+}
+
+/// Keys with whether the sample is lost.
+fn samples(shard: &Inspection) -> Vec<(&str, bool)> {
+    let sample = |sample: &Inspected| sample.lost.is_some();
+    shard.samples().iter().map(|own| (std::str::from_utf8(&own.key).unwrap(), sample(own))).collect()
+}
+
+/// What a copy without these samples holds.
+fn copy(shard: &Inspection, without: &[usize]) -> Vec<u8> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.tar");
+    shard.copy(|number| !without.contains(&number), &path).unwrap();
+    std::fs::read(path).unwrap()
+}
+
+const THREE: [(&str, &[u8]); 7] = [
+    ("README", b"no sample"),
+    ("a.jpg", b"one"),
+    ("a.cls", b"1"),
+    ("b.jpg", &[7; 700]),
+    ("b.cls", b"2"),
+    ("c.jpg", b"three"),
+    ("c.cls", b"2"),
+];
+
+#[test]
+fn a_copy_without_samples_is_the_shard_that_never_had_them() {
+    let shard = inspect(tar(&THREE));
+    assert_eq!(copy(&shard, &[]), tar(&THREE));
+    assert_eq!(copy(&shard, &[1]), tar(&[&THREE[..3], &THREE[5..]].concat()));
+    assert_eq!(copy(&shard, &[0, 2]), tar(&[&THREE[..1], &THREE[3..5]].concat()));
+}
+
+#[test]
+fn of_a_cut_shard_what_is_whole_can_be_copied_and_the_rest_is_lost() {
+    let whole = tar(&THREE);
+    // In blocks: `README` 0, `a.jpg` 2, `a.cls` 4, `b.jpg` 6, `b.cls` 9, `c.jpg` 11, `c.cls` 13, the end mark 15.
+    for (length, samples_left, lost) in [
+        (512 * 7 + 100, 2, 1),
+        (512 * 9, 2, 1),
+        (512 * 9 + 100, 2, 1),
+        (512 * 11, 2, 0),
+        (512 * 11 + 100, 2, 0),
+        (512 * 14, 3, 1),
+        (512 * 14 + 1, 3, 0),
+        (512 * 15, 3, 0),
+    ] {
+        let shard = inspect(whole[..length].to_vec());
+        let found = samples(&shard);
+        assert_eq!(found.len(), samples_left, "{length}: {found:?} {:?}", shard.faults());
+        assert_eq!(found.iter().filter(|(_, is_lost)| *is_lost).count(), lost, "{length}: {found:?}");
+        assert_eq!(shard.faults().len(), 1, "{length}");
+        let lost: Vec<_> = (0..found.len()).filter(|&number| found[number].1).collect();
+        let copied = inspect(copy(&shard, &lost));
+        assert!(copied.faults().is_empty(), "{length}: {:?}", copied.faults());
+        assert_eq!(copied.samples().len(), found.len() - lost.len(), "{length}");
+    }
+}
+
+#[test]
+fn a_member_that_comes_again_begins_another_sample_of_the_same_key() {
+    let shard = inspect(tar(&[("a.jpg", b"1"), ("a.cls", b"1"), ("a.JPG", b"2"), ("a.cls", b"2")]));
+    assert_eq!(samples(&shard), [("a", false), ("a", false)]);
+    assert_eq!(shard.samples()[1].label, Some(2));
+    assert_eq!(shard.image(1).unwrap().read(<[u8]>::to_vec).unwrap(), b"2");
+}
+
+#[test]
+fn a_wrong_label_is_one_samples_trouble() {
+    let shard = inspect(tar(&[("a.jpg", b"1"), ("a.cls", b"cat"), ("b.jpg", b"2"), ("b.cls", b"2")]));
+    assert_eq!(samples(&shard), [("a", true), ("b", false)]);
+    let Some(Lost::Label(reason)) = &shard.samples()[0].lost else { panic!("its label is none") };
+    assert!(reason.contains("`cat`"), "{reason}");
+    assert_eq!(shard.samples()[1].label, Some(2));
+}
+
+#[test]
+fn what_follows_the_end_mark_takes_nothing_from_the_samples_before() {
+    let shard = inspect([tar(&[("a.jpg", b"1"), ("a.cls", b"1"), ("b.jpg", b"2")]), tar(&THREE)].concat());
+    assert_eq!(samples(&shard), [("a", false), ("b", false)]);
+    assert!(shard.faults()[0].reason.contains("end-of-archive"));
+    assert!(inspect(copy(&shard, &[])).faults().is_empty());
+}

@@ -1,0 +1,345 @@
+//! What was found: counted by kind, written to the report, and told in words.
+
+use std::{
+    collections::BTreeMap,
+    fs::Permissions,
+    io::{self, BufWriter, Write},
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result};
+use serde::Serialize;
+use serde_json::{Value, json};
+use tempfile::NamedTempFile;
+
+use super::{
+    compare::{Note, Notes, Place},
+    examine::Examined,
+};
+use crate::usage;
+
+/// So many findings of a kind are named on stderr.
+const NAMED: usize = 5;
+
+/// A kind of finding. The first five are of samples or shards that are lost on training, the others are hints.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Kind {
+    /// Of a shard: it is cut, damaged, or nothing of it can be read.
+    Fault,
+    Truncated,
+    Undecodable,
+    BadLabel,
+    Duplicate,
+    Contradicting,
+    Identical,
+    Unlabelled,
+    Outlier,
+    /// Of a shard: its samples are sorted by class.
+    Sorted,
+}
+
+impl Kind {
+    /// All of them, each with its name, as column of the table, and in words.
+    const ALL: [(Self, &str, &str, &str); 10] = [
+        (Self::Fault, "fault", "fault", "shards that are cut, damaged or unreadable"),
+        (Self::Truncated, "truncated", "trunc", "samples that are cut or cannot be read"),
+        (Self::Undecodable, "undecodable", "undec", "samples whose image cannot be decoded"),
+        (Self::BadLabel, "bad_label", "label", "samples whose label is none; training ends on the first"),
+        (Self::Duplicate, "duplicate", "dup", "samples whose key an earlier one has"),
+        (Self::Contradicting, "contradicting", "contra", "identical images with different labels"),
+        (Self::Identical, "identical", "ident", "identical images"),
+        (Self::Unlabelled, "unlabelled", "unlab", "samples without a label, where others have one"),
+        (Self::Outlier, "outlier", "outl", "images far larger or smaller than the others"),
+        (
+            Self::Sorted,
+            "sorted",
+            "sorted",
+            "shards whose samples are sorted by class: train with --shuffle global, or pack anew, shuffled",
+        ),
+    ];
+
+    /// Whether a sample or a shard is lost by it.
+    fn is_loss(self) -> bool {
+        self <= Self::Duplicate
+    }
+}
+
+/// One finding.
+#[derive(Debug, Serialize)]
+struct Finding<'a> {
+    kind: Kind,
+    shard: &'a str,
+    offset: u64,
+    /// None for what concerns the shard.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key: Option<String>,
+    reason: String,
+}
+
+impl Finding<'_> {
+    fn in_words(&self) -> String {
+        let Self { shard, offset, key, reason, .. } = self;
+        match key {
+            Some(key) => format!("  `{key}`, shard `{shard}` at byte {offset}: {reason}"),
+            None => format!("  shard `{shard}` at byte {offset}: {reason}"),
+        }
+    }
+}
+
+/// How many samples there are, and findings of each kind.
+#[derive(Debug, Clone, Default)]
+struct Counts {
+    samples: u64,
+    labelled: u64,
+    kept: u64,
+    found: [u64; Kind::ALL.len()],
+}
+
+impl Counts {
+    fn found(&self, kind: Kind) -> u64 {
+        self.found[kind as usize]
+    }
+
+    fn losses(&self) -> u64 {
+        Kind::ALL.iter().filter(|(kind, ..)| kind.is_loss()).map(|(kind, ..)| self.found(*kind)).sum()
+    }
+
+    fn add(&mut self, other: &Self) {
+        self.samples += other.samples;
+        self.labelled += other.labelled;
+        self.kept += other.kept;
+        self.found.iter_mut().zip(other.found).for_each(|(sum, more)| *sum += more);
+    }
+
+    /// Under `shards`, what is counted.
+    fn object(&self, shards: Value) -> Value {
+        let (name, labelled) = (if shards.is_string() { "shard" } else { "shards" }, self.labelled);
+        let mut object =
+            json!({ name: shards, "samples": self.samples, "kept": self.kept, "labelled": labelled });
+        for (kind, name, ..) in Kind::ALL {
+            object[name] = json!(self.found(kind));
+        }
+        object
+    }
+
+    fn row(&self, name: &str, width: usize) -> String {
+        let cell = |(kind, _, column, _): (Kind, _, &str, _)| match self.found(kind) {
+            0 => format!("  {:>1$}", "-", column.len()),
+            count => format!("  {count:>0$}", column.len()),
+        };
+        format!("{name:<width$}  {:>9}", self.samples) + &Kind::ALL.map(cell).concat()
+    }
+}
+
+/// What was found so far.
+#[derive(Debug)]
+pub(super) struct Findings {
+    report: Option<Report>,
+    shards: Vec<(String, Counts)>,
+    totals: Counts,
+    /// The first of each kind, in words.
+    named: BTreeMap<Kind, Vec<String>>,
+}
+
+impl Findings {
+    /// None yet; the file of the report is begun.
+    pub(super) fn create(report: Option<&Path>) -> Result<Self> {
+        Ok(Self {
+            report: report.map(Report::create).transpose()?,
+            shards: Vec::new(),
+            totals: Counts::default(),
+            named: BTreeMap::new(),
+        })
+    }
+
+    /// Adds what was found in each shard.
+    pub(super) fn add_all(&mut self, shards: &[Examined], notes: &Notes) -> Result<()> {
+        let mut rest = notes.samples.as_slice();
+        for (number, shard) in shards.iter().enumerate() {
+            let (own, others) =
+                rest.split_at(rest.partition_point(|((shard, _), _)| *shard as usize <= number));
+            rest = others;
+            let found = collect(shards, shard, own, notes.sorted[number].map(|sorted| sorted.to_string()));
+            self.add(shard, found)?;
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, shard: &Examined, found: Vec<Finding<'_>>) -> Result<()> {
+        let mut counts = Counts {
+            samples: shard.samples.len() as u64,
+            labelled: shard.samples.iter().filter(|sample| sample.label.is_some()).count() as u64,
+            kept: shard.kept().count() as u64,
+            ..Counts::default()
+        };
+        for finding in found {
+            counts.found[finding.kind as usize] += 1;
+            let named = self.named.entry(finding.kind).or_default();
+            if named.len() < NAMED {
+                named.push(finding.in_words());
+            }
+            if let Some(report) = &mut self.report {
+                report.write(&finding)?;
+            }
+        }
+        self.totals.add(&counts);
+        self.shards.push((shard.name.as_str().to_owned(), counts));
+        Ok(())
+    }
+
+    /// An object for each shard.
+    pub(super) fn objects(&self) -> impl Iterator<Item = Value> {
+        self.shards.iter().map(|(name, counts)| counts.object(json!(name)))
+    }
+
+    /// An object for all.
+    pub(super) fn totals(&self) -> Value {
+        self.totals.object(json!(self.shards.len()))
+    }
+
+    /// Shows the table and the first findings of each kind.
+    pub(super) fn show(&self) {
+        const ROWS: usize = 20;
+        let with_findings = |(_, counts): &&(String, Counts)| counts.found.iter().any(|&count| count > 0);
+        let rows: Vec<_> = match self.shards.len() {
+            ..=ROWS => self.shards.iter().collect(),
+            _ => self.shards.iter().filter(with_findings).take(ROWS).collect(),
+        };
+        let names = rows.iter().map(|(name, _)| name.chars().count());
+        let width = names.max().unwrap_or(0).max("all shards".len());
+        let columns = Kind::ALL.map(|(_, _, column, _)| format!("  {column}")).concat();
+        tracing::info!("{:<width$}  {:>9}{columns}", "", "samples");
+        rows.iter().for_each(|(name, counts)| tracing::info!("{}", counts.row(name, width)));
+        tracing::info!("{}", self.totals.row("all shards", width));
+        if rows.len() < self.shards.len() {
+            tracing::info!("{} of {} shards are shown, stdout has all", rows.len(), self.shards.len());
+        }
+        self.show_named();
+    }
+
+    fn show_named(&self) {
+        for (kind, _, _, title) in Kind::ALL {
+            let Some(named) = self.named.get(&kind) else { continue };
+            tracing::warn!("{title}: {}", self.totals.found(kind));
+            named.iter().for_each(|line| tracing::warn!("{line}"));
+            match (self.totals.found(kind) - named.len() as u64, &self.report) {
+                (0, _) => {}
+                (more, Some(_)) => tracing::warn!("  and {more} more"),
+                (more, None) => tracing::warn!("  and {more} more; --report FILE.jsonl lists all"),
+            }
+        }
+        if self.totals.labelled == 0 && self.totals.samples > 0 {
+            tracing::info!("no sample is labelled: training needs no labels, probes do");
+        }
+    }
+
+    /// What is lost on training, in words; none if nothing is.
+    pub(super) fn losses(&self) -> Option<String> {
+        let Counts { samples, kept, .. } = self.totals;
+        let faults = self.totals.found(Kind::Fault);
+        let lost = format!("{} of {samples} samples cannot be used or have a key twice", samples - kept);
+        let with_faults = || format!("{lost}, and there are {faults} faults of whole shards");
+        (self.totals.losses() > 0).then(|| if faults == 0 { lost.clone() } else { with_faults() })
+    }
+
+    /// Whether shards are sorted by class.
+    pub(super) fn any_sorted(&self) -> bool {
+        self.totals.found(Kind::Sorted) > 0
+    }
+
+    /// Gives the report its name.
+    pub(super) fn finish(&mut self) -> Result<()> {
+        self.report.take().map_or(Ok(()), Report::finish)
+    }
+}
+
+/// The findings of one shard: those of the whole shard, then those of its samples, in order.
+fn collect<'a>(
+    shards: &[Examined],
+    shard: &'a Examined,
+    notes: &[(Place, Note)],
+    sorted: Option<String>,
+) -> Vec<Finding<'a>> {
+    let name = shard.name.as_str();
+    let of_shard = |kind, offset, reason| Finding { kind, shard: name, offset, key: None, reason };
+    let of_sample = |kind, number: usize, reason| {
+        let (offset, key) = (shard.samples[number].offset, Some(shard.key(number)));
+        (number, Finding { kind, shard: name, offset, key, reason })
+    };
+    let mut found: Vec<_> =
+        shard.faults.iter().map(|fault| of_shard(Kind::Fault, fault.offset, fault.reason.clone())).collect();
+    found.extend(sorted.map(|reason| of_shard(Kind::Sorted, 0, reason)));
+    let unusable = shard.unusable.iter().map(|bad| of_sample(bad.kind, bad.number, bad.reason.clone()));
+    let noted = notes.iter().map(|((_, number), note)| {
+        let (kind, reason) = tell(shards, *note);
+        of_sample(kind, *number as usize, reason)
+    });
+    let mut of_samples: Vec<_> = unusable.chain(noted).collect();
+    of_samples.sort_by_key(|(number, finding)| (*number, finding.kind));
+    of_samples.dedup_by_key(|(number, finding)| (*number, finding.kind));
+    found.extend(of_samples.into_iter().map(|(_, finding)| finding));
+    found
+}
+
+/// A note's kind, and the note in words.
+fn tell(shards: &[Examined], note: Note) -> (Kind, String) {
+    let place = |(shard, number): Place| {
+        let (shard, number) = (&shards[shard as usize], number as usize);
+        format!("`{}`, shard `{}` at byte {}", shard.key(number), shard.name, shard.samples[number].offset)
+    };
+    match note {
+        Note::Duplicate(other) => (Kind::Duplicate, format!("the key of {}", place(other))),
+        Note::Identical(other) => (Kind::Identical, format!("the image of {}", place(other))),
+        Note::Contradicting(other) => {
+            (Kind::Contradicting, format!("the image of {}, which has another label", place(other)))
+        }
+        Note::Unlabelled => (Kind::Unlabelled, "it has no label".to_owned()),
+        Note::Outlier { quantity, value, factor } => {
+            (Kind::Outlier, format!("{value} {quantity}, {factor:.3} times the median"))
+        }
+    }
+}
+
+/// The file that gets every finding; under its name only when complete.
+#[derive(Debug)]
+struct Report {
+    path: PathBuf,
+    file: BufWriter<NamedTempFile>,
+}
+
+impl Report {
+    fn create(path: &Path) -> Result<Self> {
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let temporary = tempfile::Builder::new()
+            .prefix(".report")
+            .permissions(Permissions::from_mode(0o666)) // less what the user's mask takes away
+            .tempfile_in(folder);
+        let refuse = |error| {
+            usage!(
+                "cannot write `{}`: {error}\n  hint: name a file in a folder that exists and can be written with --report",
+                path.display()
+            )
+        };
+        Ok(Self { path: path.to_owned(), file: BufWriter::new(temporary.map_err(refuse)?) })
+    }
+
+    fn write(&mut self, finding: &Finding<'_>) -> Result<()> {
+        let mut line = serde_json::to_vec(finding)?;
+        line.push(b'\n');
+        self.file.write_all(&line).with_context(|| naming(&self.path))
+    }
+
+    fn finish(self) -> Result<()> {
+        let Self { path, file } = self;
+        let file =
+            file.into_inner().map_err(io::IntoInnerError::into_error).with_context(|| naming(&path))?;
+        file.persist(&path).map_err(|error| error.error).with_context(|| naming(&path))?;
+        Ok(())
+    }
+}
+
+fn naming(path: &Path) -> String {
+    format!("cannot write `{}`\n  hint: another file with --report, on a disk with room", path.display())
+}

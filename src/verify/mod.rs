@@ -1,0 +1,94 @@
+//! `amdim-stream verify`: every byte of a set read, what is wrong with it told, and shards without it written.
+//!
+//! Shards are read one by one, whatever is wrong with others. Of a sample stays what comparing the set needs: two hashes of
+//! 128 bits, place, label, sizes and key.
+
+mod compare;
+mod examine;
+mod findings;
+mod fix;
+mod watch;
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, bail};
+use rayon::ThreadPoolBuilder;
+use serde_json::json;
+use shards::{LocalSource, Source};
+
+use crate::stdout;
+use findings::Findings;
+use fix::{Fixed, Target};
+use watch::Watch;
+
+/// What `verify` is told.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Shards to verify, all of the set: keys, images and sizes are compared with one another
+    #[arg(long, value_name = "PATTERN", num_args = 1.., required = true)]
+    pub shards: Vec<String>,
+    /// Threads [default: one a core]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub workers: Option<u32>,
+    /// Write every finding to this file, one JSON object a line
+    #[arg(long, value_name = "FILE.jsonl")]
+    pub report: Option<PathBuf>,
+    /// Write cleaned shards of the same names into this folder: without samples that cannot be used and without later ones
+    /// of the same key
+    #[arg(long, value_name = "OUT")]
+    pub fix: Option<PathBuf>,
+    /// With --fix: replace shards that lie in its folder
+    #[arg(long, requires = "fix")]
+    pub force: bool,
+}
+
+/// Verifies the shards, prints an object for each and one for all, and with `--fix` writes them anew.
+///
+/// # Errors
+/// Samples or shards are lost on training and were not left out by `--fix`, or something cannot be read or written at all.
+pub fn run(args: &Args) -> Result<()> {
+    let source = LocalSource::new(&args.shards)?;
+    let names = source.list()?;
+    let target = args.fix.as_deref().map(|out| Target::prepare(out, &names, args.force)).transpose()?;
+    let mut findings = Findings::create(args.report.as_deref())?;
+    let workers = args.workers.map_or(0, |workers| workers as usize);
+    let pool = ThreadPoolBuilder::new().num_threads(workers).build().context("cannot start the threads")?;
+
+    let watch = Watch::new("verified", examine::bytes(&source, &names));
+    let mut shards = pool.install(|| examine::all(&source, &names, &watch));
+    watch.finish();
+    let notes = compare::compare(&mut shards);
+    findings.add_all(&shards, &notes)?;
+    findings.show();
+    findings.objects().try_for_each(|object| stdout::print(&object))?;
+    findings.finish()?;
+    let fixed = target.map(|target| pool.install(|| fix::write(&source, &shards, &target))).transpose()?;
+    let mut totals = findings.totals();
+    if let Some(fixed) = &fixed {
+        totals["fixed"] = json!(fixed);
+    }
+    stdout::print(&totals)?;
+    conclude(&findings, fixed.as_ref())
+}
+
+/// What follows from all of it, in one line; an error if samples are lost and were not left out.
+fn conclude(findings: &Findings, fixed: Option<&Fixed>) -> Result<()> {
+    match (findings.losses(), fixed) {
+        (_, Some(Fixed { out, shards, samples, left_out })) => {
+            let order =
+                if findings.any_sorted() { ", sorted as they were: --shuffle global mixes them" } else { "" };
+            let out = out.display();
+            tracing::info!(
+                "{samples} samples in {shards} shards are in `{out}`, {left_out} were left out{order}"
+            );
+            Ok(())
+        }
+        (None, None) => {
+            tracing::info!("no sample is lost");
+            Ok(())
+        }
+        (Some(losses), None) => {
+            bail!("{losses}\n  hint: --fix OUT writes shards without them into the folder OUT")
+        }
+    }
+}

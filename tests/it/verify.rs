@@ -1,0 +1,221 @@
+//! `verify`: every kind of damage is found and counted, and `--fix` leaves a set without it.
+
+use std::{fs, path::Path, process::Command};
+
+use pipeline::Rgb;
+use serde_json::{Value, json};
+use shards::ShardWriter;
+
+use crate::{
+    pack::{Member, members},
+    support::{Entry, Place, Said, jpeg, lines, program, run, succeed},
+};
+
+fn verify(patterns: &[&str], more: &[&str]) -> Command {
+    let mut command = program();
+    command.arg("verify").arg("--shards").args(patterns).args(more);
+    command
+}
+
+/// The objects that were printed: one a shard, then the totals.
+fn objects(said: &Said) -> Vec<Value> {
+    said.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+fn entry(number: usize, label: usize) -> Entry {
+    Entry { key: format!("{number:05}"), image: jpeg(number), label: Some(label.to_string()) }
+}
+
+/// Eight shards, each with a kind of trouble, and one with none.
+///
+/// Labels are mixed, but for `x-5`, whose samples are all of class 0.
+fn damaged(place: &Place) -> String {
+    let label = |number: usize| (number * number / 7) % 4;
+    let samples = |shard: usize, count: usize| {
+        (0..count).map(move |k| 100 * shard + k).map(move |number| entry(number, label(number)))
+    };
+    place.write("x-0.tar", samples(0, 20));
+    // An image cut short, one that is none, an empty one, and damage in the last rows of one.
+    let mut bad: Vec<Entry> = samples(1, 20).collect();
+    let length = bad[3].image.len();
+    bad[3].image.truncate(length / 2);
+    bad[5].image = b"<html>not found</html>".to_vec();
+    bad[7].image.clear();
+    let end = bad[9].image.len() - 40;
+    bad[9].image[end..end + 20]
+        .copy_from_slice(&[0xFF, 0xC4, 0, 4, 0, 0, 0xFF, 0xD8, 0xFF, 0xDA, 0, 3, 1, 0, 0, 0, 0, 0, 0, 0]);
+    place.write("x-1.tar", bad);
+    // Cut within the last image.
+    place.write("x-2.tar", samples(2, 20));
+    let whole = fs::read(place.path("x-2.tar")).unwrap();
+    let last = 1024 + 512 + 512 + jpeg(219).len().next_multiple_of(512) - 512 + 512;
+    fs::write(place.path("x-2.tar"), &whole[..whole.len() - last]).unwrap();
+    // A key that comes again, and one of another shard.
+    let again = [(305, 1), (0, 2)].map(|(number, label)| entry(number, label));
+    let again = again.into_iter().map(|entry| Entry { image: jpeg(1000 + entry.image.len()), ..entry });
+    place.write("x-3.tar", samples(3, 20).chain(again));
+    // No label, no label's text, huge, tiny, an image that is there already, and one with another label.
+    let mut odd: Vec<Entry> = samples(4, 20).collect();
+    odd[2].label = None;
+    odd[4].label = Some("cat".to_owned());
+    odd[6].image = pipeline::encode_jpeg(&Rgb::black(400, 360), 90).unwrap();
+    odd[8].image = pipeline::encode_jpeg(&Rgb::black(2, 2), 90).unwrap();
+    (odd[10].image, odd[10].label) = (jpeg(1), Some(label(1).to_string()));
+    (odd[12].image, odd[12].label) = (jpeg(2), Some((label(2) + 1).to_string()));
+    place.write("x-4.tar", odd);
+    place.write("x-5.tar", (0..40).map(|k| entry(500 + k, 0)));
+    fs::write(place.path("x-6.tar"), "hello ".repeat(1000)).unwrap();
+    fs::write(place.path("x-7.tar"), "").unwrap();
+    // Other members than images, and a label in JSON.
+    let mut writer = ShardWriter::create(place.path("x-8.tar")).unwrap();
+    for k in 0..20 {
+        let json = format!("{{\"label\": {}, \"text\": \"a cat\"}}", label(k + 800));
+        let members = [("json", json.as_bytes()), ("jpg", &jpeg(800 + k)), ("seg.bin", &[k as u8; 600])];
+        writer.append(&format!("folder.of/{k}"), &members).unwrap();
+    }
+    writer.finish().unwrap();
+    place.path("x-<0..8>.tar").to_str().unwrap().to_owned()
+}
+
+/// Checks the counts that are given here, and that all others are zero.
+fn assert_counts(object: &Value, expected: &Value) {
+    for (name, value) in object.as_object().unwrap() {
+        if !["shard", "shards", "samples", "kept", "labelled", "fixed"].contains(&&**name)
+            || expected.get(name).is_some()
+        {
+            assert_eq!(value, expected.get(name).unwrap_or(&json!(0)), "{name} of {object}");
+        }
+    }
+}
+
+#[test]
+fn each_kind_of_damage_is_found_and_counted() {
+    let place = Place::new();
+    let pattern = damaged(&place);
+    let report = place.path("report.jsonl");
+    let said = run(verify(&[&pattern], &["--workers", "2", "--report"]).arg(&report));
+    assert_eq!(said.code, Some(1), "{}", said.stderr);
+    let objects = objects(&said);
+    let expected = [
+        json!({ "samples": 20, "kept": 20, "labelled": 20 }),
+        json!({ "samples": 20, "kept": 16, "undecodable": 4 }),
+        json!({ "samples": 20, "kept": 19, "truncated": 1, "fault": 1 }),
+        json!({ "samples": 22, "kept": 20, "duplicate": 2 }),
+        json!({ "samples": 20, "kept": 19, "labelled": 18, "unlabelled": 1, "bad_label": 1, "outlier": 2, "identical": 1,
+            "contradicting": 1 }),
+        json!({ "samples": 40, "kept": 40, "sorted": 1 }),
+        json!({ "samples": 0, "kept": 0, "fault": 1 }),
+        json!({ "samples": 0, "kept": 0, "fault": 1 }),
+        json!({ "samples": 20, "kept": 20, "labelled": 20 }),
+        json!({ "shards": 9, "samples": 162, "kept": 154, "undecodable": 4, "truncated": 1, "fault": 3, "duplicate": 2,
+            "unlabelled": 1, "bad_label": 1, "outlier": 2, "identical": 1, "contradicting": 1, "sorted": 1 }),
+    ];
+    assert_eq!(objects.len(), expected.len());
+    objects.iter().zip(&expected).for_each(|(object, expected)| assert_counts(object, expected));
+
+    let findings = lines(&report);
+    assert_eq!(findings.len(), 17);
+    let keys = |kind: &str| -> Vec<&str> {
+        let own = findings.iter().filter(|finding| finding["kind"] == kind);
+        own.map(|finding| finding["key"].as_str().unwrap()).collect()
+    };
+    assert_eq!(keys("undecodable"), ["00103", "00105", "00107", "00109"]);
+    assert_eq!((keys("truncated"), keys("bad_label")), (vec!["00219"], vec!["00404"]));
+    assert_eq!((keys("duplicate"), keys("unlabelled")), (vec!["00305", "00000"], vec!["00402"]));
+    assert_eq!((keys("identical"), keys("contradicting")), (vec!["00410"], vec!["00412"]));
+    assert_eq!(keys("outlier"), ["00406", "00408"]);
+    let contradicting = findings.iter().find(|finding| finding["kind"] == "contradicting").unwrap();
+    assert!(contradicting["reason"].as_str().unwrap().contains("`00002`"), "{contradicting}");
+    for words in ["8 of 162 samples", "hint: --fix OUT", "`00103`", "--shuffle global", "not a tar"] {
+        assert!(said.stderr.contains(words), "no `{words}` in {}", said.stderr);
+    }
+}
+
+/// The members of a shard that belong to these keys.
+fn of_keys(shard: &Path, keep: impl Fn(&str) -> bool) -> Vec<(String, Vec<u8>)> {
+    let members = members(shard).into_iter().filter(|member| keep(&member.name));
+    members.map(|Member { name, data }| (name, data)).collect()
+}
+
+#[test]
+fn fixed_shards_are_clean_and_hold_what_was_good_byte_for_byte() {
+    let place = Place::new();
+    let pattern = damaged(&place);
+    let out = place.path("out");
+    let said = succeed(verify(&[&pattern], &["--fix"]).arg(&out));
+    let totals = objects(&said).pop().unwrap();
+    let fixed = json!({ "out": out, "shards": 7, "samples": 154, "left_out": 8 });
+    assert_eq!(totals["fixed"], fixed);
+
+    let clean = out.join("x-*.tar");
+    let said = succeed(&mut verify(&[clean.to_str().unwrap()], &[]));
+    let totals = objects(&said).pop().unwrap();
+    let hints = json!({ "samples": 154, "kept": 154, "unlabelled": 1, "outlier": 2, "identical": 1, "contradicting": 1,
+        "sorted": 1 });
+    assert_counts(&totals, &hints);
+
+    for whole in ["x-0.tar", "x-5.tar", "x-8.tar"] {
+        assert_eq!(fs::read(place.path(whole)).unwrap(), fs::read(out.join(whole)).unwrap(), "{whole}");
+    }
+    for (shard, lost) in [("x-1.tar", &["00103", "00105", "00107", "00109"][..]), ("x-4.tar", &["00404"])] {
+        let good = of_keys(&place.path(shard), |name| !lost.iter().any(|key| name.starts_with(key)));
+        assert_eq!(of_keys(&out.join(shard), |_| true), good);
+    }
+    let third = of_keys(&place.path("x-3.tar"), |_| true);
+    assert_eq!(of_keys(&out.join("x-3.tar"), |_| true), third[..40]);
+    let second = of_keys(&out.join("x-2.tar"), |_| true);
+    assert_eq!(second.len(), 38);
+    assert!((0..19).all(|k| second[2 * k].1 == jpeg(200 + k)));
+}
+
+#[test]
+fn the_output_does_not_depend_on_the_number_of_workers() {
+    let place = Place::new();
+    let pattern = damaged(&place);
+    let outputs = ["1", "2"].map(|workers| {
+        let report = place.path(workers);
+        let said = run(verify(&[&pattern], &["--workers", workers, "--report"]).arg(&report));
+        (said.stdout, fs::read(report).unwrap())
+    });
+    assert_eq!(outputs[0], outputs[1]);
+}
+
+#[test]
+fn a_set_with_hints_alone_is_no_failure() {
+    let place = Place::new();
+    let samples = (0..40).map(|number| Entry { image: jpeg(number.max(1)), ..entry(number, number / 20) });
+    place.write("y.tar", samples);
+    place.write("z.tar", (40..80).map(|number| Entry { label: None, ..entry(number, 0) }));
+    let pattern = place.path("*.tar");
+    let said = succeed(&mut verify(&[pattern.to_str().unwrap()], &[]));
+    let totals = objects(&said).pop().unwrap();
+    assert_counts(&totals, &json!({ "samples": 80, "unlabelled": 40, "identical": 1 }));
+    assert!(said.stderr.contains("and 35 more; --report"), "{}", said.stderr);
+}
+
+#[test]
+fn what_cannot_be_meant_or_written_is_one_line_of_cause_and_one_of_cure() {
+    let place = Place::new();
+    let pattern = place.shards("x", 1, 4);
+    place.write("other.tar", (0..2).map(|number| entry(number, 0)));
+    fs::create_dir(place.path("a")).unwrap();
+    fs::copy(place.path("x-000.tar"), place.path("a/x-000.tar")).unwrap();
+    let twin = place.path("a/x-000.tar");
+    let path = |name: &str| place.path(name).to_str().unwrap().to_owned();
+    let refused = |patterns: &[&str], more: &[&str], parts: &[&str], code: i32| {
+        let said = run(&mut verify(patterns, more));
+        assert_eq!(said.code, Some(code), "{more:?}: {}", said.stderr);
+        for part in parts.iter().chain(&["hint: "]) {
+            assert!(said.stderr.contains(part), "{more:?}: no `{part}` in {}", said.stderr);
+        }
+        assert!(said.stdout.is_empty() && said.stderr.lines().count() == 2, "{}", said.stderr);
+    };
+    refused(&[&path("no-<000..003>.tar")], &[], &["no-000.tar"], 1);
+    refused(&[&pattern], &["--fix", &path("")], &["holds the originals"], 2);
+    refused(&[&pattern], &["--fix", &path("a")], &["a/x-000.tar` is there already", "--force"], 2);
+    refused(&[&pattern], &["--fix", &path("other.tar")], &["cannot write to"], 2);
+    refused(&[&pattern, twin.to_str().unwrap()], &["--fix", &path("b")], &["same name"], 2);
+    refused(&[&pattern], &["--report", &path("nowhere/r.jsonl")], &["nowhere/r.jsonl"], 2);
+    succeed(&mut verify(&[&pattern], &["--force", "--fix", &path("a")]));
+    assert_eq!(fs::read(place.path("x-000.tar")).unwrap(), fs::read(twin).unwrap());
+}
