@@ -7,7 +7,7 @@ use std::{
     time::{Duration, UNIX_EPOCH},
 };
 
-use shards::{Error, IndexConfig, Order, Position, ShardSet, Share, Shuffle, Source};
+use shards::{Error, IndexConfig, Inspection, Order, Position, ShardSet, Share, Shuffle, Source};
 
 use support::{all, epochs, local, open, write, written};
 
@@ -140,6 +140,23 @@ fn shards_with_trouble_are_listed_and_the_rest_goes_on() {
     assert_eq!(samples.len(), 6);
     let bad: Vec<_> = samples.into_iter().filter_map(Result::err).collect();
     assert!(matches!(&bad[..], [Error::Sample { key, offset: 512, .. }] if key == "5"), "{bad:?}");
+}
+
+#[test]
+fn an_inspected_shard_that_is_cut_loses_the_samples_behind_the_cut_and_is_not_copied() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), &[3], 100_000);
+    let source = local(folder.path());
+    let shard = Inspection::open(&source, &source.list().unwrap()[0]).unwrap();
+    let read = |number| shard.image(number)?.read(<[u8]>::len);
+    assert_eq!(read(2).unwrap(), 100_000);
+    let length = shard.samples()[1].offset + 50_000;
+    File::options().write(true).open(folder.path().join("x-000.tar")).unwrap().set_len(length).unwrap();
+    assert_eq!(read(0).unwrap(), 100_000);
+    assert!(read(1).is_err() && read(2).is_err());
+    let copy = folder.path().join("copy.tar");
+    assert!(matches!(shard.copy(|_| true, &copy), Err(Error::Read { .. })));
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left of the copy");
 }
 
 /// The first label of the only shard, by an index from the cache if there is one.
