@@ -9,7 +9,7 @@ use shards::Shuffle;
 use toml::{Table, Value};
 
 use crate::{
-    config::{self, Metric},
+    config::{self, Layers, Metric},
     embed,
     eval::{self, classifier::HeadKind, finetune::Finetune, knn::Vote},
     export, import, pack, show, synth,
@@ -240,9 +240,12 @@ struct RunArgs {
 /// The settings of a run, and how much of it to try out.
 #[derive(Debug, Args)]
 pub struct PlanArgs {
-    /// Make a few steps on the device, on made-up images, and measure their time and their memory as a function of the batch
+    /// Make steps of three sizes, on made-up images, for their memory as a function of the batch
     #[arg(long)]
     pub gpu: bool,
+    /// Count only: load nothing, make no step, foretell no time
+    #[arg(long, conflicts_with = "gpu")]
+    pub no_measure: bool,
     /// The settings of the run.
     #[command(flatten)]
     pub train: TrainArgs,
@@ -388,12 +391,16 @@ fn positive(text: &str) -> Result<f64, String> {
 impl TrainArgs {
     /// What was asked for: the flags over the file.
     pub fn asked(&self) -> Result<Table> {
-        let mut asked = match &self.config {
+        Ok(self.layers()?.merged())
+    }
+
+    /// What was asked for, flags and file apart.
+    pub fn layers(&self) -> Result<Layers> {
+        let file = match &self.config {
             Some(path) => config::read(path)?,
             None => Table::new(),
         };
-        config::overlay(&mut asked, &self.flags());
-        Ok(asked)
+        Ok(Layers { file, flags: self.flags() })
     }
 
     /// The flags that were given, by the keys that they set.

@@ -63,7 +63,7 @@ fn run(command: Command) -> Result<()> {
         Command::Export(args) => export::run(&args),
         Command::Import(args) => import::run(&args),
         Command::Pack(args) => pack::run(&args),
-        Command::Plan(args) => train::plan::plan(&args.train.asked()?, args.gpu),
+        Command::Plan(args) => train::plan::run(&args),
         Command::Replay(args) => replay::run(&args),
         Command::Show(args) => show::run(&args),
         Command::Synth(args) => synth::run(&args),

@@ -51,6 +51,17 @@ impl LoaderConfig {
         self.prefetch + 2
     }
 
+    /// Bytes of the buffers for one sample's views that go from worker to batch and back.
+    pub fn spare_bytes(&self, recipe: &Recipe) -> u64 {
+        let Shape { views, side, .. } = self.shape(recipe);
+        (self.spares() * views * side * side * 3) as u64
+    }
+
+    /// Buffers for one sample's views: one that is filled, and two on their way, for each worker.
+    pub(crate) fn spares(&self) -> usize {
+        3 * self.workers
+    }
+
     /// The shape of a full batch: [`Shape::bytes`] is what a slab must hold.
     pub fn shape(&self, recipe: &Recipe) -> Shape {
         Shape { views: recipe.views.len(), samples: self.batch_size, side: recipe.side as usize }

@@ -69,8 +69,7 @@ impl<S: Slab> Loader<S> {
         let counters = Arc::new(Counters::default());
         let (job_sender, jobs) = bounded(2 * config.workers);
         let (answer_sender, answers) = bounded(2 * config.workers);
-        let (spare_sender, spares) =
-            filled(vec![vec![0; full.views * full.view_bytes()]; 3 * config.workers]);
+        let (spare_sender, spares) = filled(vec![vec![0; full.views * full.view_bytes()]; config.spares()]);
         let (home, slabs) = filled(slabs);
         let (batch_sender, batches) = bounded(config.prefetch);
         let (hangup_sender, hangup) = bounded(0);

@@ -109,6 +109,11 @@ impl ShardSet {
         self.inner.stamps.iter().map(|stamp| stamp.size).sum()
     }
 
+    /// Bytes of memory that the places of all samples take.
+    pub fn index_bytes(&self) -> u64 {
+        self.len() * size_of::<Span>() as u64
+    }
+
     /// Samples with a label.
     pub fn labelled(&self) -> u64 {
         self.inner.labelled

@@ -145,7 +145,7 @@ impl Checkpoints {
     }
 
     /// Steps of the checkpoints that are there, ascending.
-    fn steps(&self) -> Result<Vec<u64>> {
+    pub fn steps(&self) -> Result<Vec<u64>> {
         let entries = match fs::read_dir(&self.folder) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
             entries => entries.map_err(|error| {
@@ -234,6 +234,18 @@ impl Checkpoints {
         Ok(earlier.find_map(|step| Loaded::open(&self.folder.join(folder_name(step))).ok()))
     }
 
+    /// What the latest checkpoint says of itself; its tensors are not read. None when there is none.
+    ///
+    /// # Errors
+    /// If that checkpoint's `state.json` is damaged: an earlier one may be whole, which [`latest`](Self::latest) finds.
+    pub fn latest_state(&self) -> Result<Option<State>> {
+        let Some(&step) = self.steps()?.last() else { return Ok(None) };
+        let path = self.folder.join(folder_name(step));
+        let content =
+            content(&path).with_context(|| format!("cannot read the checkpoint `{}`", path.display()))?;
+        Ok(Some(content.state))
+    }
+
     /// The latest checkpoint that is whole: none when there is none at all, an error when all are damaged.
     pub fn latest(&self) -> Result<Option<Loaded>> {
         let steps = self.steps()?;
@@ -291,10 +303,7 @@ impl Loaded {
     }
 
     fn read(path: &Path) -> Result<Self> {
-        let sealed = fs::read(path.join(STATE)).context(STATE)?;
-        check_version(&sealed)?;
-        let Sealed { checksum, content } = serde_json::from_slice(&sealed).context(STATE)?;
-        ensure!(checksum == seal(&content)?, "{STATE} does not match its checksum");
+        let content = content(path)?;
         let checked = |name: &str| -> Result<Vec<u8>> {
             let bytes = fs::read(path.join(name)).with_context(|| name.to_owned())?;
             ensure!(content.tensors.get(name) == Some(&hash(&bytes)), "{name} does not match its checksum");
@@ -345,6 +354,15 @@ pub fn find(path: &Path) -> Result<Loaded> {
             path.display()
         ),
     }
+}
+
+/// What a checkpoint folder's state says, once its checksum holds.
+fn content(path: &Path) -> Result<Content> {
+    let sealed = fs::read(path.join(STATE)).context(STATE)?;
+    check_version(&sealed)?;
+    let Sealed { checksum, content } = serde_json::from_slice(&sealed).context(STATE)?;
+    ensure!(checksum == seal(&content)?, "{STATE} does not match its checksum");
+    Ok(content)
 }
 
 /// Says so where the state is of a version that has other fields, before they are read.

@@ -7,6 +7,24 @@ use crate::sys::Precision;
 /// Settings that a resumed run may change: they say where and how, not what.
 const FREE: [&str; 5] = ["out", "data.shards", "data.val_shards", "train.checkpoint_blocks", "run."];
 
+/// What was asked for, by where it was said.
+#[derive(Debug, Clone, Default)]
+pub struct Layers {
+    /// In the file of `--config`.
+    pub file: Table,
+    /// By flags.
+    pub flags: Table,
+}
+
+impl Layers {
+    /// The flags over the file.
+    pub fn merged(&self) -> Table {
+        let mut merged = self.file.clone();
+        overlay(&mut merged, &self.flags);
+        merged
+    }
+}
+
 /// Puts `over` on top of `under`, key by key. Of `steps` and `epochs` the upper layer's one replaces both.
 pub fn overlay(under: &mut Table, over: &Table) {
     if over.contains_key("steps") || over.contains_key("epochs") {

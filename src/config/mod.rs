@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use shards::Shuffle;
 use toml::{Table, Value};
 
-pub use self::layers::overlay;
+pub use self::layers::{Layers, overlay};
 use self::layers::{contradictions, with_precision, without_auto};
 use crate::{
     files,

@@ -36,6 +36,11 @@ type Slot = slot::Slot<Batch<Pinned>>;
 /// Batches on the device at a time: one that is trained on, and one that is copied meanwhile.
 const DEPTH: usize = 2;
 
+/// Batches in the host's memory: those of the pipeline, and those that are copied from.
+pub(crate) fn slabs(config: &LoaderConfig) -> usize {
+    config.slabs() + DEPTH
+}
+
 /// A batch on the device with what is to be said of it. Dropped when all that reads it has been queued, it gives its memory
 /// back for a later one.
 #[derive(Debug)]
@@ -143,7 +148,7 @@ impl Feed {
         let compute = Stream::current(accelerator)?;
         // Each slot holds on to the memory that it was copied from.
         let slabs: Result<Vec<_>, Failure> =
-            (0..config.slabs() + DEPTH).map(|_| Pinned::new(shape.bytes(), accelerator)).collect();
+            (0..slabs(config)).map(|_| Pinned::new(shape.bytes(), accelerator)).collect();
         let loader = Loader::spawn(samples, recipe, slabs?, config)?;
         let (free, slots) = channel::bounded(DEPTH);
         for _ in 0..DEPTH {

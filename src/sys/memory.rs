@@ -126,6 +126,28 @@ fn available_on_host(meminfo: &str) -> Option<u64> {
     line.trim().strip_suffix(" kB")?.parse::<u64>().ok().map(|kilobytes| kilobytes * 1024)
 }
 
+/// Memory of this process, by the system's account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Resident {
+    /// Bytes of its own: neither mapped files nor memory that is shared.
+    pub own: u64,
+    /// The most bytes so far that were in memory at a time, mapped files included.
+    pub peak: u64,
+}
+
+/// What memory this process takes. None where nobody tells.
+pub fn resident_memory() -> Option<Resident> {
+    resident(&fs::read_to_string("/proc/self/status").ok()?)
+}
+
+fn resident(status: &str) -> Option<Resident> {
+    let of = |name: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+        line.trim().strip_suffix(" kB")?.parse::<u64>().ok().map(|kilobytes| kilobytes * 1024)
+    };
+    Some(Resident { own: of("RssAnon:")?, peak: of("VmHWM:")? })
+}
+
 /// Watches how much memory tensors take: on an accelerator all that there are, on the CPU those that this thread makes while
 /// it watches.
 #[derive(Debug)]
@@ -212,5 +234,8 @@ mod tests {
     fn the_host_says_what_is_free() {
         assert_eq!(available_on_host("MemTotal: 9 kB\nMemAvailable:    20 kB\n"), Some(20_480));
         assert!(free_memory(None).is_some_and(|bytes| bytes > 1 << 20));
+        let status = "VmHWM:\t  30 kB\nVmRSS:\t 29 kB\nRssAnon:\t  20 kB\nRssFile:\t 9 kB\n";
+        assert_eq!(resident(status), Some(Resident { own: 20_480, peak: 30_720 }));
+        assert_eq!(resident("VmHWM:\t  30 kB\n"), None);
     }
 }

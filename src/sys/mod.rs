@@ -21,7 +21,8 @@ pub use ffi::Failure;
 pub(crate) use graph::Graph;
 pub use graph::{GraphChoice, record_in_vain};
 pub use memory::{
-    MemoryWatch, Pinned, copy, empty, free_memory, keep_host_memory, peak_memory, reserved_memory,
+    MemoryWatch, Pinned, Resident, copy, empty, free_memory, keep_host_memory, peak_memory, reserved_memory,
+    resident_memory,
 };
 pub use monitor::Monitor;
 pub use precision::{Autocast, Precision};

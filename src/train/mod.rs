@@ -331,18 +331,11 @@ impl Run {
 
     /// The order of the training samples.
     fn order(&self) -> Order {
-        Order { seed: self.config.seed, shuffle: self.config.data.shuffle, epochs: None }
+        order(&self.config)
     }
 
     fn feed(&self) -> Result<Feed> {
-        let samples = self.data.train.samples(self.order(), Share::default(), self.position);
-        let recipe = self.config.method.recipe(self.config.preset);
-        let loader = LoaderConfig {
-            seed: self.config.seed,
-            drop_last: true,
-            ..data::loader(&self.config, self.batch_size)
-        };
-        Feed::spawn(samples, recipe, self.config.preset.normalization(), &loader, self.device)
+        feed(&self.config, &self.data, self.batch_size, self.position, self.device)
     }
 
     /// Trains; what ends it in disorder leaves a crash folder.
@@ -556,6 +549,19 @@ fn metrics_at(step: u64, lines: &[serde_json::Value]) -> Metrics {
         Some(((*name).to_owned(), line?[*name].as_f64()?))
     };
     crate::promote::METRICS.iter().filter_map(numbers).collect()
+}
+
+/// The order of the training samples.
+fn order(config: &Config) -> Order {
+    Order { seed: config.seed, shuffle: config.data.shuffle, epochs: None }
+}
+
+/// Endless batches for training, from a position on.
+fn feed(config: &Config, data: &Data, batch_size: usize, position: Position, device: Device) -> Result<Feed> {
+    let samples = data.train.samples(order(config), Share::default(), position);
+    let recipe = config.method.recipe(config.preset);
+    let loader = LoaderConfig { seed: config.seed, drop_last: true, ..data::loader(config, batch_size) };
+    Feed::spawn(samples, recipe, config.preset.normalization(), &loader, device)
 }
 
 /// The flags that make an encoder of this size.

@@ -8,6 +8,7 @@ mod fixtures;
 #[path = "../golden/mod.rs"]
 mod golden;
 mod pack;
+mod plan;
 mod resume;
 mod support;
 mod synth;

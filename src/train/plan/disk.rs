@@ -1,0 +1,102 @@
+//! What checkpoints take on the disk, and whether there is room.
+
+use std::path::Path;
+
+use rustix::fs::statvfs;
+use serde::Serialize;
+use tch::Tensor;
+
+use crate::{
+    checkpoint::Named,
+    config::{Config, RunConfig},
+    train::Trainer,
+};
+
+/// The room for checkpoints.
+#[derive(Debug, Serialize)]
+pub(super) struct Disk {
+    /// Of one checkpoint: parameters, statistics and moments. Headers and `state.json`, a few hundred bytes a tensor, come on
+    /// top.
+    pub(super) checkpoint_bytes: u64,
+    /// The most that lie there at a time, one that is being written included.
+    pub(super) checkpoints: u64,
+    /// Those of this run that lie there already.
+    pub(super) present: u64,
+    /// What is still to be written at most.
+    pub(super) bytes: u64,
+    /// What is free in the run folder's file system, to this user; none where nobody tells.
+    pub(super) free_bytes: Option<u64>,
+    /// Whether it is enough.
+    pub(super) fits: Option<bool>,
+}
+
+impl Disk {
+    /// For a run of so many steps, of which `present` checkpoints lie there already.
+    pub(super) fn of(trainer: &Trainer, config: &Config, steps: u64, present: u64) -> Self {
+        let checkpoint_bytes = bytes(&trainer.model()) + bytes(&trainer.moments());
+        let checkpoints = most_at_a_time(steps, &config.run);
+        let bytes = checkpoints.saturating_sub(present) * checkpoint_bytes;
+        let free_bytes = free(&config.out);
+        let fits = free_bytes.map(|free| bytes <= free);
+        Self { checkpoint_bytes, checkpoints, present, bytes, free_bytes, fits }
+    }
+}
+
+/// Bytes of tensors.
+fn bytes(named: &Named) -> u64 {
+    let size = |tensor: &Tensor| (tensor.numel() * tensor.kind().elt_size_in_bytes()) as u64;
+    named.values().map(size).sum()
+}
+
+/// Bytes that are free where a folder is, or would be made.
+fn free(folder: &Path) -> Option<u64> {
+    let absolute = std::path::absolute(folder).ok()?;
+    let there = absolute.ancestors().find(|path| path.exists())?;
+    let system = statvfs(there).ok()?;
+    Some(system.f_bavail * system.f_frsize)
+}
+
+/// The most checkpoints that lie there at a time: the latest and one being written, the best, and earlier ones whose step is a
+/// multiple of `keep_every`.
+fn most_at_a_time(steps: u64, run: &RunConfig) -> u64 {
+    let every = run.checkpoint_every;
+    let all = steps.div_ceil(every); // the last step has one, too
+    let latest = all.min(run.keep as u64);
+    let is_kept = |step: u64| run.keep_every > 0 && step.is_multiple_of(run.keep_every);
+    let step_of = |number: u64| (number * every).min(steps);
+    let earlier = (1..=all - latest).filter(|&number| is_kept(step_of(number))).count() as u64;
+    let (written, best) = (all > latest, run.best.is_some() && all > latest);
+    latest + earlier + u64::from(written) + u64::from(best)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Metric;
+
+    #[test]
+    fn the_latest_the_best_and_multiples_are_counted_once_each() {
+        let run = |every, keep, keep_every, best| RunConfig {
+            checkpoint_every: every,
+            keep,
+            keep_every,
+            best,
+            ..RunConfig::default()
+        };
+        assert_eq!(most_at_a_time(1000, &run(500, 3, 0, None)), 2, "fewer than are kept");
+        assert_eq!(most_at_a_time(10_000, &run(500, 3, 0, None)), 4, "one is being written");
+        assert_eq!(most_at_a_time(10_000, &run(500, 3, 0, Some(Metric::Mlp))), 5);
+        // Of 1000, 2000, … 10000 the last two are among the latest.
+        assert_eq!(most_at_a_time(10_000, &run(500, 3, 1000, None)), 4 + 8);
+        // Only 3000, 6000 and 9000 have a checkpoint whose step is a multiple.
+        assert_eq!(most_at_a_time(10_000, &run(1000, 1, 1500, None)), 2 + 3);
+        assert_eq!(most_at_a_time(1, &run(500, 3, 1, None)), 1);
+    }
+
+    #[test]
+    fn a_folder_that_is_not_there_yet_is_on_the_disk_of_the_one_above() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(free(&folder.path().join("a/b")).is_some_and(|bytes| bytes > 0));
+        assert!(!folder.path().join("a").exists());
+    }
+}

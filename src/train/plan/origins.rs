@@ -1,0 +1,171 @@
+//! Where each setting comes from.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result};
+use pipeline::Preset;
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use crate::config::{Config, Layers};
+
+/// Who said what a setting is; of several the one that wins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Origin {
+    /// Nobody.
+    Default,
+    /// The preset: other presets have another default.
+    Preset,
+    /// The run that lies in the folder already.
+    Run,
+    /// The file of `--config`.
+    File,
+    /// The command line.
+    Flag,
+    /// It is chosen when the run begins, for the machine and the data.
+    Machine,
+}
+
+/// A setting with its origin.
+#[derive(Debug, PartialEq, Serialize)]
+pub(super) struct Setting {
+    /// As in a file: `train.batch_size`.
+    pub(super) key: String,
+    /// Null where it is unset.
+    pub(super) value: Value,
+    /// Where it comes from.
+    pub(super) from: Origin,
+}
+
+/// Settings by their keys.
+pub(super) type Flat = BTreeMap<String, Value>;
+
+/// A configuration, key by key; unset ones are null.
+pub(super) fn flat(config: &Config) -> Result<Flat> {
+    let mut flat = flattened(config)?;
+    for unset in ["train.warm_start", "run.best"] {
+        flat.entry(unset.to_owned()).or_insert(Value::Null);
+    }
+    Ok(flat)
+}
+
+/// Every setting of a run. `resolved` is what was asked for over the defaults, `used` what a run on this machine makes of it;
+/// `is_resumed` says that the defaults are an earlier run's settings.
+pub(super) fn settings(
+    resolved: &Flat,
+    used: Flat,
+    asked: &Layers,
+    is_resumed: bool,
+) -> Result<Vec<Setting>> {
+    let (flags, file) = (flattened(&asked.flags)?, flattened(&asked.file)?);
+    let of_preset = of_preset()?;
+    let from = |key: &String, value: &Value| {
+        // How long training of a kind of data takes is no matter of the machine, though resolved as late.
+        let is_of_preset = of_preset.contains(key) || key == "train.epochs" && !value.is_null();
+        let is_chosen = resolved.get(key) != Some(value) && key != "train.epochs";
+        match () {
+            () if is_chosen => Origin::Machine,
+            () if flags.contains_key(key) => Origin::Flag,
+            () if file.contains_key(key) && !value.is_null() => Origin::File,
+            () if is_resumed => Origin::Run,
+            () if is_of_preset => Origin::Preset,
+            () => Origin::Default,
+        }
+    };
+    Ok(used.into_iter().map(|(key, value)| Setting { from: from(&key, &value), key, value }).collect())
+}
+
+/// Keys whose defaults differ from preset to preset.
+fn of_preset() -> Result<Vec<String>> {
+    let [first, others @ ..] = &Preset::ALL.map(Config::preset);
+    let first = flat(first)?;
+    let others = others.iter().map(flat).collect::<Result<Vec<_>>>()?;
+    let differs = |key: &String, value: &Value| others.iter().any(|other| other.get(key) != Some(value));
+    let keys = first.iter().filter(|(key, value)| *key != "preset" && differs(key, value));
+    Ok(keys.map(|(key, _)| key.clone()).collect())
+}
+
+fn flattened(settings: &impl Serialize) -> Result<Flat> {
+    fn add(flat: &mut Flat, prefix: &str, section: Map<String, Value>) {
+        for (key, value) in section {
+            let key = format!("{prefix}{key}");
+            match value {
+                Value::Object(inner) => add(flat, &format!("{key}."), inner),
+                value => drop(flat.insert(key, value)),
+            }
+        }
+    }
+    let mut flat = Flat::new();
+    let Value::Object(sections) = serde_json::to_value(settings).context("cannot write the settings")? else {
+        return Ok(flat);
+    };
+    add(&mut flat, "", sections);
+    Ok(flat)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn each_setting_says_where_it_comes_from() {
+        let asked = Layers {
+            file: "seed = 3\n[train]\nsteps = 7\nprecision = 'auto'\n[optim]\nlr = 0.1".parse().unwrap(),
+            flags: "seed = 4\n[train]\nepochs = 2.0\n[run]\ndevice = 'auto'".parse().unwrap(),
+        };
+        let config = Config::resolve(&asked.merged()).unwrap();
+        let resolved = flat(&config).unwrap();
+        let mut used = resolved.clone();
+        for (key, value) in
+            [("train.batch_size", json!(64)), ("train.precision", json!("f32")), ("run.device", json!("cpu"))]
+        {
+            used.insert(key.to_owned(), value);
+        }
+        let settings = settings(&resolved, used, &asked, false).unwrap();
+        let from = |key: &str| settings.iter().find(|setting| setting.key == key).unwrap().from;
+        for (key, origin) in [
+            ("seed", Origin::Flag),
+            ("train.epochs", Origin::Flag),
+            ("optim.lr", Origin::File),
+            ("train.batch_size", Origin::Machine),
+            ("train.precision", Origin::Machine),
+            ("run.device", Origin::Machine),
+            ("optim.drop_at", Origin::Preset),
+            ("out", Origin::Preset),
+            ("preset", Origin::Default),
+            ("run.best", Origin::Default),
+        ] {
+            assert_eq!(from(key), origin, "{key}");
+        }
+        let steps = settings.iter().find(|setting| setting.key == "train.steps").unwrap();
+        assert_eq!(
+            (&steps.value, steps.from),
+            (&Value::Null, Origin::Default),
+            "the flag's epochs replace them"
+        );
+    }
+
+    #[test]
+    fn what_is_not_asked_of_a_resumed_run_is_as_it_was() {
+        let asked = Layers { flags: "[run]\nkeep = 9".parse().unwrap(), ..Layers::default() };
+        let resolved = flat(&Config::resolve(&asked.merged()).unwrap()).unwrap();
+        let settings = settings(&resolved, resolved.clone(), &asked, true).unwrap();
+        for Setting { key, from, .. } in settings {
+            assert_eq!(from, if key == "run.keep" { Origin::Flag } else { Origin::Run }, "{key}");
+        }
+    }
+
+    #[test]
+    fn the_length_of_training_is_the_presets() {
+        let asked = Layers::default();
+        let resolved = flat(&Config::resolve(&asked.merged()).unwrap()).unwrap();
+        let mut used = resolved.clone();
+        used.insert("train.epochs".to_owned(), json!(50.0));
+        let settings = settings(&resolved, used, &asked, false).unwrap();
+        let epochs = settings.iter().find(|setting| setting.key == "train.epochs").unwrap();
+        assert_eq!(epochs.from, Origin::Preset);
+    }
+}

@@ -1,0 +1,63 @@
+//! What lies in the run folder already.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use serde::Serialize;
+use toml::Table;
+
+use crate::{
+    checkpoint::State,
+    config::Config,
+    train::{Run, check_identity, identity, run_folder::RunFolder},
+};
+
+/// Where a run stands.
+#[derive(Debug, Serialize)]
+pub(super) struct Standing {
+    /// The run folder.
+    pub(super) folder: PathBuf,
+    /// The step of the latest checkpoint; 0 where there is none.
+    pub(super) step: u64,
+    /// Whether all steps are made; never so where it is refused.
+    pub(super) is_finished: bool,
+    /// Why a run with these settings would be refused there. The plan is then of a new one, in another folder.
+    pub(super) refused: Option<String>,
+}
+
+/// The configuration that a run would have, what the latest checkpoint in its folder says, and whether they agree. Tensors are
+/// not read, nothing is locked.
+pub(super) fn find(folder: &RunFolder, asked: &Table) -> Result<(Config, Option<State>, Standing)> {
+    let mut standing = Standing { folder: folder.path.clone(), step: 0, is_finished: false, refused: None };
+    let saved = folder.checkpoints.latest_state().unwrap_or_else(|error| {
+        standing.refused = Some(format!("{error:#}"));
+        None
+    });
+    if let Some(state) = &saved {
+        standing.step = state.step;
+        match Config::resume(&Table::try_from(&state.config)?, asked) {
+            Ok(config) => return Ok((config, saved, standing)),
+            Err(error) => standing.refused = Some(error.to_string()),
+        }
+    }
+    Ok((Config::resolve(asked)?, saved, standing))
+}
+
+impl Standing {
+    /// Looks whether the run that lies there is on the same samples, and how far it is.
+    pub(super) fn compare(&mut self, saved: Option<&State>, run: &mut Run) {
+        let Some(state) = saved else { return };
+        if let Err(error) = check_identity(state.data, identity(&run.data)) {
+            self.refused.get_or_insert(error.to_string());
+        }
+        if self.refused.is_none() {
+            self.is_finished = state.step >= run.steps;
+            run.position = state.position;
+        }
+    }
+
+    /// Steps that need not be made again.
+    pub(super) fn steps_made(&self) -> u64 {
+        if self.refused.is_none() { self.step } else { 0 }
+    }
+}

@@ -1,0 +1,240 @@
+//! Steps on made-up images: their time, and their memory as a function of the batch.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, anyhow};
+use rustix::time::{ClockId, clock_gettime};
+use serde::Serialize;
+use shards::Position;
+use tch::{Device, Kind, Tensor};
+
+use crate::{
+    method::Views,
+    sys::{self, Failure, MemoryWatch},
+    train::Trainer,
+};
+
+/// What steps on the CPU may take together, about.
+const BUDGET: Duration = Duration::from_secs(8);
+/// Steps shorter than this are made several times …
+const SHORT: Duration = Duration::from_millis(500);
+/// … until they took so long together.
+const LONG_ENOUGH: Duration = Duration::from_secs(1);
+/// Samples of the first step on the CPU, by which the others are sized.
+const FIRST: usize = 4;
+/// Steps that come before the ones whose time counts: a GPU's are recorded as one graph by then.
+const WARM_UP: u32 = 5;
+
+/// A step that was measured.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct Measured {
+    /// Samples in it.
+    pub batch_size: usize,
+    /// The most bytes that tensors took, parameters and the optimizer's state included.
+    pub bytes: u64,
+    /// How long it took.
+    pub milliseconds: f64,
+    /// CPU time of all this process's threads meanwhile.
+    pub cpu_milliseconds: f64,
+}
+
+/// The memory of a step as a function of its samples n: `fixed` + `linear` · n + `quadratic` · n², bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Memory {
+    /// Parameters, gradients, the optimizer's state, and what else does not depend on n.
+    pub fixed: f64,
+    /// Of each sample: images and activations.
+    pub linear: f64,
+    /// Of each pair of samples: scores.
+    pub quadratic: f64,
+}
+
+impl Memory {
+    /// The function through three measured steps of different sizes.
+    pub(super) fn through(steps: &[Measured]) -> Option<Self> {
+        let [a, b, c] = steps else { return None };
+        let slope = |a: &Measured, b: &Measured| {
+            (b.bytes as f64 - a.bytes as f64) / (b.batch_size as f64 - a.batch_size as f64)
+        };
+        let (first, second) = (slope(a, b), slope(b, c));
+        let quadratic = (second - first) / (c.batch_size as f64 - a.batch_size as f64);
+        let linear = first - quadratic * (a.batch_size + b.batch_size) as f64;
+        let fixed = a.bytes as f64 - linear * a.batch_size as f64 - quadratic * (a.batch_size as f64).powi(2);
+        // Otherwise the steps were too small for what depends on them to show.
+        (fixed.is_finite() && linear > 0.0 && quadratic > -1.0).then_some(Self {
+            fixed,
+            linear,
+            quadratic: quadratic.max(0.0),
+        })
+    }
+
+    /// Bytes of a step with `n` samples.
+    pub fn at(&self, n: usize) -> f64 {
+        self.fixed + n as f64 * (self.linear + n as f64 * self.quadratic)
+    }
+
+    /// The largest batch that takes no more than `bytes`, up to `most`.
+    pub(super) fn largest(&self, bytes: u64, most: usize) -> usize {
+        // It grows: bisected.
+        let fits = |n: &usize| self.at(*n) <= bytes as f64;
+        let (mut fitting, mut too_many) = (0, most + 1);
+        while fitting + 1 < too_many {
+            let middle = usize::midpoint(fitting, too_many);
+            if fits(&middle) { fitting = middle } else { too_many = middle }
+        }
+        fitting
+    }
+}
+
+/// What is needed to make steps.
+#[derive(Debug)]
+pub(super) struct Steps<'a> {
+    pub(super) trainer: &'a mut Trainer,
+    /// Pixels of a side.
+    pub(super) side: u32,
+    pub(super) device: Device,
+    pub(super) watch: &'a MemoryWatch,
+}
+
+impl Steps<'_> {
+    /// A step of `batch_size`, or on the CPU of as many samples, `least` at least, as take no more than a few seconds. None
+    /// where the device has no room for it.
+    pub(super) fn within_budget(&mut self, batch_size: usize, least: usize) -> Result<Option<Measured>> {
+        if self.device != Device::Cpu {
+            return self.unless_too_large(batch_size);
+        }
+        let first = FIRST.clamp(least, batch_size.max(least));
+        let start = Instant::now();
+        let Some(tried) = self.unless_too_large(first)? else { return Ok(None) };
+        let size = affordable(&tried, batch_size, BUDGET.saturating_sub(start.elapsed())).max(least);
+        if size <= first { Ok(Some(tried)) } else { self.unless_too_large(size) }
+    }
+
+    /// Steps of each size, ascending, as far as there is memory.
+    pub(super) fn of_each(&mut self, mut sizes: Vec<usize>) -> Result<Vec<Measured>> {
+        sizes.dedup();
+        let mut measured = Vec::new();
+        for size in sizes {
+            tracing::info!("steps of {size} …");
+            let Some(step) = self.unless_too_large(size)? else { break };
+            measured.push(step);
+        }
+        Ok(measured)
+    }
+
+    /// A step of this size; none where the device has no room for it.
+    fn unless_too_large(&mut self, size: usize) -> Result<Option<Measured>> {
+        match self.measure(size) {
+            Ok(step) => Ok(Some(step)),
+            Err(error) if error.downcast_ref::<Failure>().is_some_and(|failure| failure.is_out_of_memory) => {
+                tracing::warn!("a step of {size} does not fit into the memory of {}", sys::name(self.device));
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The second of two steps; the mean of more where they are short.
+    fn measure(&mut self, batch_size: usize) -> Result<Measured> {
+        sys::caught(|| {
+            let views = made_up(batch_size, self.side, self.device);
+            self.timed(&views, 1)?;
+            // The first step tries out algorithms, some of which want much memory, to choose from them.
+            self.watch.reset()?;
+            let (mut wall, mut cpu) = self.timed(&views, 1)?;
+            if wall < SHORT {
+                self.timed(&views, WARM_UP)?;
+                let count = LONG_ENOUGH.div_duration_f64(wall).clamp(1.0, 50.0) as u32;
+                let (all, all_cpu) = self.timed(&views, count)?;
+                (wall, cpu) = (all / count, all_cpu / count);
+            }
+            let [milliseconds, cpu_milliseconds] = [wall, cpu].map(|time| 1e3 * time.as_secs_f64());
+            let bytes = self.watch.peak()?;
+            self.watch.reset()?;
+            Ok(Measured { batch_size, bytes, milliseconds, cpu_milliseconds })
+        })?
+    }
+
+    /// The time that so many steps take, and that of the CPU.
+    fn timed(&mut self, views: &Views, count: u32) -> Result<(Duration, Duration)> {
+        let (start, cpu) = (Instant::now(), process_cpu());
+        for _ in 0..count {
+            self.trainer.step(views)?;
+        }
+        self.trainer
+            .check()
+            .map_err(|broken| anyhow!("the numbers of made-up images are not finite: {broken:?}"))?;
+        Ok((start.elapsed(), process_cpu().saturating_sub(cpu)))
+    }
+}
+
+/// CPU time of all threads of this process.
+pub(super) fn process_cpu() -> Duration {
+    let time = clock_gettime(ClockId::ProcessCPUTime);
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+}
+
+/// Samples, `most` at most, of which two steps take no longer than `budget`, by the time of a smaller step.
+fn affordable(tried: &Measured, most: usize, budget: Duration) -> usize {
+    let each = tried.milliseconds / tried.batch_size as f64;
+    ((budget.as_secs_f64() * 1e3 / (2.0 * each)) as usize).min(most)
+}
+
+/// A batch of images of noise, of the first class, laid out as the feed's are.
+pub fn made_up(samples: usize, side: u32, device: Device) -> Views {
+    let (samples, side) = (samples as i64, i64::from(side));
+    let images = Tensor::randn([2, samples, side, side, 3], (Kind::Float, device)).permute([0, 1, 4, 2, 3]);
+    let labels = Tensor::zeros([samples], (Kind::Int64, device));
+    let indices = Tensor::arange(samples, (Kind::Int64, device));
+    Views { images, labels, indices, next: Position::default() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+
+    #[test]
+    fn memory_is_the_parabola_through_three_steps() {
+        let of = |batch_size| Measured {
+            batch_size,
+            bytes: (1000 + 70 * batch_size + 3 * batch_size * batch_size) as u64,
+            milliseconds: 1.0,
+            cpu_milliseconds: 1.0,
+        };
+        let memory = Memory::through(&[of(4), of(10), of(32)]).unwrap();
+        let off = [memory.fixed - 1000.0, memory.linear - 70.0, memory.quadratic - 3.0];
+        assert!(off.iter().all(|off| off.abs() < 1e-6), "{memory:?}");
+        assert_eq!((memory.largest(of(50).bytes, 99), memory.largest(of(50).bytes - 1, 99)), (50, 49));
+        assert_eq!(memory.largest(of(50).bytes, 40), 40);
+        assert_eq!(Memory::through(&[of(4), of(8)]), None);
+        let shrinking = [of(4), of(10), Measured { bytes: 0, ..of(32) }];
+        assert_eq!(Memory::through(&shrinking), None);
+    }
+
+    #[test]
+    fn a_step_that_takes_too_long_is_made_smaller() {
+        let tried = Measured { batch_size: 4, bytes: 0, milliseconds: 400.0, cpu_milliseconds: 800.0 };
+        assert_eq!(affordable(&tried, 32, Duration::from_secs(8)), 32);
+        assert_eq!(affordable(&tried, 200, Duration::from_secs(8)), 40);
+        assert_eq!(affordable(&tried, 200, Duration::ZERO), 0);
+    }
+
+    /// Of a model whose activations take most, on made-up images.
+    #[test]
+    fn what_is_foretold_of_a_larger_batch_is_what_it_takes() {
+        let _alone = crate::generator();
+        let mut config = Config::preset(pipeline::Preset::C10);
+        config.encoder = crate::model::amdim::Config { ndf: 8, n_rkhs: 32, n_depth: 2, use_bn: false };
+        let watch = MemoryWatch::start(None).unwrap();
+        let mut trainer = Trainer::new(&config, None, Device::Cpu, 100).unwrap();
+        let mut steps = Steps { trainer: &mut trainer, side: 32, device: Device::Cpu, watch: &watch };
+        let mut measured = |size| steps.measure(size).unwrap();
+        let steps = [16, 32, 48].map(&mut measured);
+        let memory = Memory::through(&steps).unwrap();
+        let larger = measured(96).bytes as f64;
+        let off = (memory.at(96) - larger).abs() / larger;
+        assert!(off < 0.03, "off by {off:.3}: {memory:?}");
+        assert!(memory.linear > 0.0 && memory.quadratic > 0.0, "{memory:?}");
+    }
+}

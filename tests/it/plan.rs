@@ -1,0 +1,143 @@
+//! What a run will come to, told before it is made.
+
+use std::{fs, path::Path};
+
+use serde_json::Value;
+
+use crate::support::{Entry, Place, Said, jpeg, succeed};
+
+/// Plans a run on these shards; the plan, and what was said.
+fn plan(place: &Place, pattern: &str, out: &str, more: &[&str]) -> (Value, Said) {
+    let train = place.train(pattern, out, more);
+    let mut command = crate::support::program();
+    command.arg("plan").args(train.get_args()).env("AMDIM_STREAM_CACHE", place.path("cache"));
+    let said = succeed(&mut command);
+    assert_eq!(said.stdout.lines().count(), 1, "{}", said.stdout);
+    (serde_json::from_str(&said.stdout).unwrap(), said)
+}
+
+fn glob(place: &Place) -> String {
+    place.path("x-*.tar").to_str().unwrap().to_owned()
+}
+
+/// The origin of a setting, and its value.
+fn setting<'a>(plan: &'a Value, key: &str) -> (&'a str, &'a Value) {
+    let settings = plan["settings"].as_array().unwrap();
+    let setting = settings.iter().find(|setting| setting["key"] == key).unwrap();
+    (setting["from"].as_str().unwrap(), &setting["value"])
+}
+
+#[test]
+fn the_samples_are_counted_and_gaps_told() {
+    let place = Place::new();
+    place.shards("x", 5, 20);
+    fs::remove_file(place.path("x-001.tar")).unwrap();
+    let unlabelled = Entry { key: "a".to_owned(), image: jpeg(1), label: None };
+    let last = Entry { key: "b".to_owned(), image: jpeg(2), label: Some("5".to_owned()) };
+    place.write("x-003.tar", [unlabelled, last]);
+    let (plan, said) = plan(&place, &glob(&place), "run", &["--no-measure", "--epochs", "4"]);
+    let data = &plan["data"];
+    assert_eq!((&data["shards"], &data["samples"], &data["unlabelled"]), (&4.into(), &62.into(), &1.into()));
+    let counts: Vec<_> =
+        data["labels"]["counts"].as_array().unwrap().iter().flat_map(Value::as_u64).collect();
+    assert_eq!((counts.len(), counts.iter().sum::<u64>(), &counts[3..]), (6, 61, &[0, 0, 1][..]));
+    assert_eq!((&data["labels"]["empty"], &data["labels"]["smallest"]), (&2.into(), &1.into()));
+    let missing = place.path("x-001.tar").to_str().unwrap().to_owned();
+    assert_eq!(data["gaps"], serde_json::json!([{"missing": [missing], "count": 1}]));
+    assert!(said.stderr.contains(&format!("`{missing}`")), "{}", said.stderr);
+    assert_eq!((&plan["steps"], &plan["batch_size"]), (&15.into(), &16.into())); // 4 · 62 / 16
+    assert!(plan["measured"].is_null() && plan["forecast"].is_null());
+    assert!(!place.path("run").exists(), "a plan makes no run folder");
+}
+
+#[test]
+fn settings_say_whether_they_are_of_a_flag_a_file_a_preset_or_the_machine() {
+    let place = Place::new();
+    place.shards("x", 1, 20);
+    fs::write(place.path("c.toml"), "seed = 5\n[optim]\nlr = 1e-3\n[run]\nkeep = 2\n").unwrap();
+    let config = place.path("c.toml").to_str().unwrap().to_owned();
+    let more = ["--no-measure", "--config", &config, "--lr", "5e-4", "--precision", "auto"];
+    let (plan, said) = plan(&place, &glob(&place), "run", &more);
+    for (key, from, value) in [
+        ("optim.lr", "flag", 5e-4.into()),
+        ("train.batch_size", "flag", 16.into()),
+        ("seed", "file", 5.into()),
+        ("run.keep", "file", 2.into()),
+        ("train.epochs", "preset", 300.0.into()),
+        ("optim.warmup_steps", "default", 500.into()),
+        ("run.device", "flag", "cpu".into()),
+    ] {
+        assert_eq!(setting(&plan, key), (from, &value), "{key}");
+    }
+    assert_eq!(setting(&plan, "optim.drop_at").0, "preset");
+    for key in ["train.precision", "run.workers", "run.threads"] {
+        let (from, value) = setting(&plan, key);
+        assert!(from == "machine" && !value.is_null() && value != "auto", "{key}: {from}, {value}");
+    }
+    let widest = said.stderr.lines().map(|line| line.chars().count()).max();
+    // Paths apart, which are as long as they are.
+    assert!(widest.is_some_and(|widest| widest <= 100.max(20 + config.len())), "{}", said.stderr);
+}
+
+#[test]
+fn what_is_foretold_follows_from_what_was_measured() {
+    let place = Place::new();
+    place.shards("x", 2, 40);
+    let (plan, said) = plan(&place, &glob(&place), "run", &["--steps", "30"]);
+    let number = |path: &str| {
+        plan.pointer(path).and_then(Value::as_f64).unwrap_or_else(|| panic!("no {path} in {plan}"))
+    };
+    let rate = number("/forecast/images_per_second");
+    let (data, compute) = (number("/forecast/alone/data"), number("/forecast/alone/compute"));
+    assert!(rate > 0.0 && rate <= data && rate <= compute, "{plan}");
+    assert!((number("/forecast/seconds") * rate / (30.0 * 16.0) - 1.0).abs() < 1e-6);
+    assert!((number("/forecast/seconds_an_epoch") * rate / 80.0 - 1.0).abs() < 1e-6);
+    let step = &plan["measured"]["step"];
+    assert_eq!(step["batch_size"], 16);
+    // Parameters, moments and gradients of f32, at the least.
+    assert!(step["bytes"].as_f64().unwrap() >= 16.0 * number("/parameters"));
+    assert!(plan["measured"]["loading"]["copy_ms"].is_null());
+    assert!(number("/memory/host_peak_bytes") > number("/memory/slab_bytes") * number("/memory/slabs"));
+    assert!(["loading", "step", "to expect", "faster"].iter().all(|label| said.stderr.contains(label)));
+    assert!(!place.path("run").exists(), "a plan makes no run folder");
+}
+
+#[test]
+fn a_plan_says_where_the_run_in_its_folder_stands_and_leaves_it_alone() {
+    let place = Place::new();
+    place.shards("x", 1, 40);
+    let train = ["--steps", "4", "--checkpoint-every", "2"];
+    succeed(&mut place.train(&glob(&place), "run", &train));
+    let before = listing(&place.path("run"));
+    let with =
+        |more: &[&str]| plan(&place, &glob(&place), "run", &[&train[..], &["--no-measure"], more].concat());
+    let (finished, _) = with(&[]);
+    assert_eq!((&finished["run"]["step"], &finished["run"]["is_finished"]), (&4.into(), &true.into()));
+    assert_eq!(setting(&finished, "optim.lr").0, "run");
+    assert_eq!(finished["checkpoints"]["present"], 2);
+    let (refused, said) = with(&["--lr", "0.1"]);
+    assert!(refused["run"]["refused"].as_str().unwrap().contains("`optim.lr`"), "{refused}");
+    assert_eq!((&refused["run"]["step"], &refused["run"]["is_finished"]), (&4.into(), &false.into()));
+    assert_eq!(setting(&refused, "optim.lr").0, "flag");
+    assert!(said.stderr.contains("hint: give this one another folder"), "{}", said.stderr);
+    assert_eq!(listing(&place.path("run")), before);
+    // A checkpoint takes what was foretold, but for headers.
+    let foretold = finished["checkpoints"]["checkpoint_bytes"].as_u64().unwrap();
+    let files = fs::read_dir(place.path("run/checkpoints/step-00000004")).unwrap();
+    let taken: u64 = files.map(|file| file.unwrap().metadata().unwrap().len()).sum();
+    assert!((foretold..foretold + 100_000).contains(&taken), "{foretold} foretold, {taken} taken");
+    place.shards("x", 1, 39);
+    let (other, _) = with(&[]);
+    assert!(other["run"]["refused"].as_str().unwrap().contains("training shards"), "{other}");
+}
+
+/// Names in a folder with when they were written.
+fn listing(folder: &Path) -> Vec<(std::ffi::OsString, std::time::SystemTime)> {
+    let entry = |entry: std::io::Result<fs::DirEntry>| {
+        let entry = entry.unwrap();
+        (entry.file_name(), entry.metadata().unwrap().modified().unwrap())
+    };
+    let mut all: Vec<_> = fs::read_dir(folder).unwrap().map(entry).collect();
+    all.sort();
+    all
+}
