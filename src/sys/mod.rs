@@ -28,7 +28,7 @@ pub use monitor::Monitor;
 pub use precision::{Autocast, Precision};
 pub use profile::{Kernel, profile};
 pub use stream::{Accelerator, Event, Stream};
-pub use threads::settle_threads;
+pub use threads::{settle_threads, waited_for_cores};
 
 pub(crate) use ffi::{
     AdamScalars, AdamSettings, AdamTensors, forget_gradients, fused_adam, gradient_norm, mm_relu,

@@ -1,6 +1,6 @@
-//! The threads that libtorch computes with on the CPU.
+//! The threads that libtorch computes with on the CPU, and what they wait for.
 
-use std::{env, os::unix::process::CommandExt, process};
+use std::{env, fs, os::unix::process::CommandExt, process, time::Duration};
 
 /// Lets libtorch's idle threads sleep instead of spin: spinning, they take the cores that decode, and a step on two
 /// cores becomes four times slower. The OpenMP library reads this when it is loaded, before `main`: the
@@ -13,4 +13,27 @@ pub fn settle_threads() {
     let error =
         process::Command::new(program).args(env::args_os().skip(1)).env("OMP_WAIT_POLICY", "passive").exec();
     tracing::debug!("cannot start again with OMP_WAIT_POLICY=passive: {error}");
+}
+
+/// How long the threads that this process has now were ready to go on, but had no core. None where nobody tells.
+pub fn waited_for_cores() -> Option<Duration> {
+    let waited = |thread: fs::DirEntry| waiting(&fs::read_to_string(thread.path().join("schedstat")).ok()?);
+    let threads = fs::read_dir("/proc/self/task").ok()?.flatten();
+    threads.filter_map(waited).reduce(|sum, thread| sum + thread)
+}
+
+/// The second number of Linux's `schedstat`: nanoseconds on a run queue.
+fn waiting(schedstat: &str) -> Option<Duration> {
+    schedstat.split(' ').nth(1)?.parse().ok().map(Duration::from_nanos)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_thread_waited_is_told_apart_from_what_it_ran() {
+        assert_eq!(waiting("78 227393 5\n"), Some(Duration::from_nanos(227_393)));
+        assert_eq!(waiting("78"), None);
+    }
 }

@@ -100,6 +100,8 @@ struct Findings {
     loading_fast: Option<Loading>,
     /// None where the device has no room for it.
     step: Option<Measured>,
+    /// What makes a step need less memory, where the device has no room for it.
+    cures: Vec<String>,
     /// Steps of three sizes, with `--gpu`.
     by_batch: Option<ByBatch>,
 }
@@ -226,7 +228,9 @@ impl Findings {
             tracing::info!("a few steps on made-up images …");
             (steps.within_budget(batch_size, least)?, None)
         };
-        let mut found = Self { loading, loading_fast: None, step, by_batch };
+        let cures = Run::cures(&run.config.train, batch_size, run.trainer.is_recorded());
+        let cures = if step.is_none() { cures } else { Vec::new() };
+        let mut found = Self { loading, loading_fast: None, step, cures, by_batch };
         if decode == DecodeMode::Exact && found.waits_for_decoding(run) {
             tracing::info!("loading with --decode fast …");
             found.loading_fast = Some(loading::load(run, DecodeMode::Fast, LOADING_AGAIN)?);

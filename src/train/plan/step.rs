@@ -36,6 +36,43 @@ pub struct Measured {
     pub milliseconds: f64,
     /// CPU time of all this process's threads meanwhile.
     pub cpu_milliseconds: f64,
+    /// How long those threads were ready, but had no core, as other processes had them. None where nobody tells.
+    pub starved_milliseconds: Option<f64>,
+}
+
+impl Measured {
+    /// Share of the time that its threads would have used in which they had no core.
+    pub(super) fn starved(&self) -> Option<f64> {
+        let starved = self.starved_milliseconds?;
+        Some(starved / (starved + self.cpu_milliseconds))
+    }
+}
+
+/// Time that steps took.
+#[derive(Debug, Clone, Copy)]
+struct Spent {
+    wall: Duration,
+    cpu: Duration,
+    starved: Option<Duration>,
+}
+
+impl Spent {
+    fn by<T>(work: impl FnOnce() -> Result<T>) -> Result<Self> {
+        let (start, cpu, starved) = (Instant::now(), process_cpu(), sys::waited_for_cores());
+        work()?;
+        let starved =
+            sys::waited_for_cores().zip(starved).map(|(after, before)| after.saturating_sub(before));
+        Ok(Self { wall: start.elapsed(), cpu: process_cpu().saturating_sub(cpu), starved })
+    }
+
+    /// Of one of so many.
+    fn of_one(self, count: u32) -> Self {
+        Self {
+            wall: self.wall / count,
+            cpu: self.cpu / count,
+            starved: self.starved.map(|starved| starved / count),
+        }
+    }
 }
 
 /// The memory of a step as a function of its samples n: `fixed` + `linear` · n + `quadratic` · n², bytes.
@@ -141,30 +178,34 @@ impl Steps<'_> {
             self.timed(&views, 1)?;
             // The first step tries out algorithms, some of which want much memory, to choose from them.
             self.watch.reset()?;
-            let (mut wall, mut cpu) = self.timed(&views, 1)?;
-            if wall < SHORT {
+            let mut spent = self.timed(&views, 1)?;
+            if spent.wall < SHORT {
                 self.timed(&views, WARM_UP)?;
-                let count = LONG_ENOUGH.div_duration_f64(wall).clamp(1.0, 50.0) as u32;
-                let (all, all_cpu) = self.timed(&views, count)?;
-                (wall, cpu) = (all / count, all_cpu / count);
+                let count = LONG_ENOUGH.div_duration_f64(spent.wall).clamp(1.0, 50.0) as u32;
+                spent = self.timed(&views, count)?.of_one(count);
             }
-            let [milliseconds, cpu_milliseconds] = [wall, cpu].map(|time| 1e3 * time.as_secs_f64());
             let bytes = self.watch.peak()?;
             self.watch.reset()?;
-            Ok(Measured { batch_size, bytes, milliseconds, cpu_milliseconds })
+            let milliseconds = |time: Duration| 1e3 * time.as_secs_f64();
+            Ok(Measured {
+                batch_size,
+                bytes,
+                milliseconds: milliseconds(spent.wall),
+                cpu_milliseconds: milliseconds(spent.cpu),
+                starved_milliseconds: spent.starved.map(milliseconds),
+            })
         })?
     }
 
-    /// The time that so many steps take, and that of the CPU.
-    fn timed(&mut self, views: &Views, count: u32) -> Result<(Duration, Duration)> {
-        let (start, cpu) = (Instant::now(), process_cpu());
-        for _ in 0..count {
-            self.trainer.step(views)?;
-        }
-        self.trainer
-            .check()
-            .map_err(|broken| anyhow!("the numbers of made-up images are not finite: {broken:?}"))?;
-        Ok((start.elapsed(), process_cpu().saturating_sub(cpu)))
+    /// What so many steps take.
+    fn timed(&mut self, views: &Views, count: u32) -> Result<Spent> {
+        Spent::by(|| {
+            for _ in 0..count {
+                self.trainer.step(views)?;
+            }
+            let checked = self.trainer.check();
+            checked.map_err(|broken| anyhow!("the numbers of made-up images are not finite: {broken:?}"))
+        })
     }
 }
 
@@ -201,6 +242,7 @@ mod tests {
             bytes: (1000 + 70 * batch_size + 3 * batch_size * batch_size) as u64,
             milliseconds: 1.0,
             cpu_milliseconds: 1.0,
+            starved_milliseconds: None,
         };
         let memory = Memory::through(&[of(4), of(10), of(32)]).unwrap();
         let off = [memory.fixed - 1000.0, memory.linear - 70.0, memory.quadratic - 3.0];
@@ -214,7 +256,14 @@ mod tests {
 
     #[test]
     fn a_step_that_takes_too_long_is_made_smaller() {
-        let tried = Measured { batch_size: 4, bytes: 0, milliseconds: 400.0, cpu_milliseconds: 800.0 };
+        let tried = Measured {
+            batch_size: 4,
+            bytes: 0,
+            milliseconds: 400.0,
+            cpu_milliseconds: 600.0,
+            starved_milliseconds: Some(200.0),
+        };
+        assert_eq!(tried.starved(), Some(0.25));
         assert_eq!(affordable(&tried, 32, Duration::from_secs(8)), 32);
         assert_eq!(affordable(&tried, 200, Duration::from_secs(8)), 40);
         assert_eq!(affordable(&tried, 200, Duration::ZERO), 0);

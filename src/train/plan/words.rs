@@ -18,6 +18,9 @@ const WIDTH: usize = 94;
 /// Columns of what a line is about.
 const LABEL: usize = 12;
 
+/// Share of the cores' time from which on it is told that other processes have it.
+const STARVED: f64 = 0.1;
+
 /// Says the plan on stderr.
 pub(super) fn say(plan: &Plan) {
     for line in lines(plan) {
@@ -167,7 +170,7 @@ fn loading(loading: &Loading) -> String {
 }
 
 fn step(step: &Measured, batch_size: usize) -> String {
-    let Measured { batch_size: size, bytes: taken, milliseconds, cpu_milliseconds } = step;
+    let Measured { batch_size: size, bytes: taken, milliseconds, cpu_milliseconds, .. } = step;
     let instead =
         if *size == batch_size { String::new() } else { format!(", to be quick, not {batch_size}") };
     format!(
@@ -264,6 +267,7 @@ fn settings(said: &mut Said, settings: &[Setting]) {
 fn value_in_words(value: &Value) -> String {
     match value {
         Value::Null => "–".to_owned(),
+        Value::Array(values) if values.is_empty() => "–".to_owned(),
         Value::String(text) => text.clone(),
         Value::Array(values) => values.iter().map(value_in_words).collect::<Vec<_>>().join(", "),
         Value::Number(number) if number.is_f64() => {
@@ -291,6 +295,23 @@ fn warnings(plan: &Plan) -> Vec<String> {
             "checkpoints need {}, but only {} are free\n  hint: --keep 1, a larger --keep-every or none, or --out on another disk",
             bytes(needed as f64),
             bytes(free as f64)
+        ));
+    }
+    let Some(measured) = &plan.measured else { return warnings };
+    if !measured.cures.is_empty() {
+        warnings.push(format!(
+            "a step of {} does not fit into the memory of {}\n  hint: {}",
+            plan.batch_size,
+            plan.device,
+            measured.cures.join("; ")
+        ));
+    }
+    let starved = plan.threads.compute.and(measured.step).and_then(|step| step.starved());
+    if let Some(starved) = starved.filter(|&starved| starved > STARVED) {
+        warnings.push(format!(
+            "other processes had the cores for {:.0} % of the time that steps would have used them: what is measured and foretold is \
+             of a machine that stays as busy",
+            100.0 * starved
         ));
     }
     warnings
