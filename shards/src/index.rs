@@ -42,16 +42,9 @@ pub(crate) struct Index {
 /// error: no sample of the set can be trusted then.
 pub(crate) fn scan(name: &ShardName, shard: &Shard) -> Result<Index> {
     let mut builder = Builder::new(name);
-    if shard.is_empty() {
-        builder.fault(0, "it is empty (0 bytes)".to_owned());
+    if !builder.open(shard)? {
         return Ok(builder.finish());
     }
-    let mut start = vec![0; shard.len().min(signature::LENGTH) as usize];
-    if let Err(source) = shard.read(0, &mut start) {
-        builder.unreadable(0, &format!("it cannot be read: {source}"));
-        return Ok(builder.finish());
-    }
-    signature::check(name, &start)?;
     let mut scanner = Scanner::new(shard, 0);
     loop {
         match scanner.next() {
@@ -110,6 +103,21 @@ impl<'a> Builder<'a> {
             extensions: BTreeSet::new(),
             is_lasting: true,
         }
+    }
+
+    /// Refuses a shard that is no tar. Gives whether there is anything in it that can be read.
+    pub(crate) fn open(&mut self, shard: &Shard) -> Result<bool> {
+        if shard.is_empty() {
+            self.fault(0, "it is empty (0 bytes)".to_owned());
+            return Ok(false);
+        }
+        let mut start = vec![0; shard.len().min(signature::LENGTH) as usize];
+        if let Err(source) = shard.read(0, &mut start) {
+            self.unreadable(0, &format!("it cannot be read: {source}"));
+            return Ok(false);
+        }
+        signature::check(self.name, &start)?;
+        Ok(true)
     }
 
     /// Samples so far.

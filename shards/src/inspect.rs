@@ -11,7 +11,6 @@ use crate::{
     Encoded, Error, Result, Shard, ShardFault, ShardName, ShardWriter, Source, Stamp,
     index::{Builder, Index, split_name},
     scan::{Member, Scanner, Trouble},
-    signature,
     span::{NO_LABEL, Span},
 };
 
@@ -72,10 +71,7 @@ impl Inspection {
     pub fn open(source: &dyn Source, name: &ShardName) -> Result<Self> {
         let shard = source.open(name)?;
         let mut reading = Reading { builder: Builder::new(name), samples: Vec::new(), end: 0 };
-        if shard.is_empty() {
-            reading.builder.fault(0, "it is empty (0 bytes)".to_owned());
-        } else {
-            signature::check(name, &shard)?;
+        if reading.builder.open(&shard)? {
             reading.scan(&shard)?;
         }
         let Reading { builder, mut samples, end } = reading;
