@@ -1,8 +1,32 @@
 //! What a run is held up by, and the one flag that would help.
 
 use pipeline::DecodeMode;
+use serde::Serialize;
 
 use crate::sys::{GraphChoice, Precision};
+
+/// The part of a run that the others wait for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Bottleneck {
+    /// Reading, decoding and augmenting.
+    Data,
+    /// Copying to the device.
+    Copy,
+    /// The steps.
+    Compute,
+}
+
+impl Bottleneck {
+    /// As records call it.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Data => "data",
+            Self::Copy => "copy",
+            Self::Compute => "compute",
+        }
+    }
+}
 
 /// Shares of the time of some steps.
 #[derive(Debug, Clone, Copy)]
@@ -38,8 +62,8 @@ pub(super) struct Choices {
 /// What holds a run up.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Verdict {
-    /// `data`, `copy` or `compute`.
-    pub(super) bound: &'static str,
+    /// The part that the others wait for.
+    pub(super) bound: Bottleneck,
     /// The share of the time that says so: of waiting for data, of copying, or of neither.
     pub(super) share: f64,
     /// The flag that would help most; none where none would.
@@ -55,12 +79,12 @@ impl Verdict {
     pub(super) fn of(shares: Shares, choices: Choices) -> Self {
         let Shares { waited, copying } = shares;
         if waited <= Self::WAITED {
-            Self { bound: "compute", share: 1.0 - waited, cure: choices.faster_steps() }
+            Self { bound: Bottleneck::Compute, share: 1.0 - waited, cure: choices.faster_steps() }
         } else if copying >= Self::COPYING {
             let cure = "a larger model by --ndf, which would cost no time".to_owned();
-            Self { bound: "copy", share: copying, cure: Some(cure) }
+            Self { bound: Bottleneck::Copy, share: copying, cure: Some(cure) }
         } else {
-            Self { bound: "data", share: waited, cure: Some(choices.faster_data()) }
+            Self { bound: Bottleneck::Data, share: waited, cure: Some(choices.faster_data()) }
         }
     }
 }
@@ -110,7 +134,7 @@ mod tests {
 
     fn verdict(waited: f64, copying: f64, choices: Choices) -> (&'static str, f64, String) {
         let Verdict { bound, share, cure } = Verdict::of(Shares { waited, copying }, choices);
-        (bound, share, cure.unwrap_or_default())
+        (bound.name(), share, cure.unwrap_or_default())
     }
 
     #[test]

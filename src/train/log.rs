@@ -158,7 +158,7 @@ impl Log {
         self.window = Window::new();
         let Verdict { bound, share, cure } = Verdict::of(shares, self.choices);
         values.push(("bound_share", share));
-        let texts = [Some(("bound", bound.to_owned())), cure.map(|cure| ("cure", cure))];
+        let texts = [Some(("bound", bound.name().to_owned())), cure.map(|cure| ("cure", cure))];
         let record = Record { kind: "train", step, values, texts: texts.into_iter().flatten().collect() };
         self.last_loss = record.get("loss");
         self.write(&record)

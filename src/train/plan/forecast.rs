@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::{loading::Loading, step::Measured};
+use crate::train::bottleneck::Bottleneck;
 
 /// What a sample costs, in seconds.
 #[derive(Debug, Clone, Copy)]
@@ -65,18 +66,6 @@ impl Costs {
     pub(super) fn images_per_second(&self) -> f64 {
         1.0 / self.together()
     }
-}
-
-/// The part of a run that the others wait for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub(super) enum Bottleneck {
-    /// Reading, decoding and augmenting.
-    Data,
-    /// Copying to the device.
-    Copy,
-    /// The steps.
-    Compute,
 }
 
 /// The run's speed and length.

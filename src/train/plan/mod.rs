@@ -28,7 +28,7 @@ use self::{
     standing::Standing,
     step::Steps,
 };
-use super::{Run, run_folder::RunFolder};
+use super::{Run, bottleneck::Bottleneck, run_folder::RunFolder};
 use crate::{
     cli::PlanArgs,
     config::{Config, Layers},
@@ -245,9 +245,8 @@ impl Findings {
     /// Whether decoding takes more than anything else, all cores being busy with it.
     fn waits_for_decoding(&self, run: &Run) -> bool {
         let workers = data::workers(&run.config);
-        self.costs(&self.loading, run.batch_size).is_some_and(|costs| {
-            costs.bottleneck() == forecast::Bottleneck::Data && costs.is_decoding_busy(workers)
-        })
+        self.costs(&self.loading, run.batch_size)
+            .is_some_and(|costs| costs.bottleneck() == Bottleneck::Data && costs.is_decoding_busy(workers))
     }
 
     /// What is to be expected of a run that stands at this step.

@@ -5,13 +5,14 @@ use serde_json::Value;
 use super::{
     Findings, Plan,
     disk::Disk,
-    forecast::{Bottleneck, Forecast},
+    forecast::Forecast,
     inventory::{Histogram, Inventory},
     loading::{Loading, Stages},
     origins::{Origin, Setting},
     standing::Standing,
     step::{Measured, Memory},
 };
+use crate::train::bottleneck::Bottleneck;
 
 /// Columns of a line: 100 with the level before it.
 const WIDTH: usize = 94;
