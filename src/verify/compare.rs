@@ -114,7 +114,9 @@ fn identical(shards: &[Examined]) -> Vec<(Place, Note)> {
 fn outliers(shards: &[Examined], quantity: &'static str, of: impl Fn(&Sample) -> u32) -> Vec<(Place, Note)> {
     let mut logs: Vec<f64> = kept(shards).map(|(_, sample)| f64::from(of(sample)).ln()).collect();
     let Some(middle) = median(&mut logs) else { return Vec::new() };
-    logs.iter_mut().for_each(|log| *log = (*log - middle).abs());
+    for log in &mut logs {
+        *log = (*log - middle).abs();
+    }
     // The median deviation of a normal distribution is 1/1.4826 of its standard deviation.
     let deviation = 1.4826 * median(&mut logs).unwrap_or(0.0);
     let limit = (DEVIATIONS * deviation).max(FACTOR.ln());

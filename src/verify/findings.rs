@@ -211,7 +211,9 @@ impl Findings {
         let width = names.max().unwrap_or(0).max("all shards".len());
         let columns = Kind::ALL.map(|(_, _, column, _)| format!("  {column}")).concat();
         tracing::info!("{:<width$}  {:>9}{columns}", "", "samples");
-        rows.iter().for_each(|(name, counts)| tracing::info!("{}", counts.row(name, width)));
+        for (name, counts) in &rows {
+            tracing::info!("{}", counts.row(name, width));
+        }
         tracing::info!("{}", self.totals.row("all shards", width));
         if rows.len() < self.shards.len() {
             tracing::info!("{} of {} shards are shown, stdout has all", rows.len(), self.shards.len());
@@ -223,7 +225,9 @@ impl Findings {
         for (kind, _, _, title) in Kind::ALL {
             let Some(named) = self.named.get(&kind) else { continue };
             tracing::warn!("{title}: {}", self.totals.found(kind));
-            named.iter().for_each(|line| tracing::warn!("{line}"));
+            for line in named {
+                tracing::warn!("{line}");
+            }
             match (self.totals.found(kind) - named.len() as u64, &self.report) {
                 (0, _) => {}
                 (more, Some(_)) => tracing::warn!("  and {more} more"),

@@ -126,7 +126,7 @@ fn write_shard(source: &dyn Source, shard: &Examined, path: &Path, watch: &Watch
         shard.name
     );
     inspection.copy(|number| shard.samples[number].is_kept, path).map_err(|error| match error {
-        shards::Error::Write { .. } => usage_of_disk(&error),
+        shards::Error::Write { .. } => unwritten(&error),
         error => error.into(),
     })?;
     shard.kept().for_each(|(_, sample)| watch.image(sample.bytes.into()));
@@ -134,7 +134,7 @@ fn write_shard(source: &dyn Source, shard: &Examined, path: &Path, watch: &Watch
 }
 
 /// A shard that cannot be written, with its cure.
-fn usage_of_disk(error: &shards::Error) -> anyhow::Error {
+fn unwritten(error: &shards::Error) -> anyhow::Error {
     anyhow::anyhow!(
         "{}\n  hint: make room, or another folder with --fix; shards that are there already are complete",
         reason(error)
