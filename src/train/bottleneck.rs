@@ -90,7 +90,8 @@ impl Verdict {
 }
 
 impl Choices {
-    fn faster_data(self) -> String {
+    /// What makes decoding faster.
+    pub(super) fn faster_data(self) -> String {
         if self.workers < self.cores {
             format!("--workers {}", self.cores)
         } else if self.decode == DecodeMode::Exact {
@@ -100,7 +101,8 @@ impl Choices {
         }
     }
 
-    fn faster_steps(self) -> Option<String> {
+    /// What makes steps faster.
+    pub(super) fn faster_steps(self) -> Option<String> {
         let threads = self.threads.filter(|&threads| threads < self.cores);
         if self.native == Precision::Bf16 && self.precision != Precision::Bf16 {
             Some("--precision bf16".to_owned())

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::{loading::Loading, step::Measured};
-use crate::train::bottleneck::Bottleneck;
+use crate::train::bottleneck::{Bottleneck, Choices};
 
 /// What a sample costs, in seconds.
 #[derive(Debug, Clone, Copy)]
@@ -14,6 +14,8 @@ pub(super) struct Costs {
     pub(super) loading: f64,
     /// Of a core, for loading.
     pub(super) loading_cpu: f64,
+    /// The same with the time that loading waited for a core.
+    pub(super) loading_wanted: f64,
     /// Of the device, for copying; 0 where nothing is copied.
     pub(super) copying: f64,
     /// By the clock, of a step with nothing else going on.
@@ -29,6 +31,7 @@ impl Costs {
             cores: cores as f64,
             loading: 1.0 / loading.images_per_second,
             loading_cpu: loading.cpu_us.all / 1e6,
+            loading_wanted: (loading.cpu_us.all + loading.starved_us.unwrap_or(0.0)) / 1e6,
             copying: loading.copy_ms.unwrap_or(0.0) / 1e3 / batch_size as f64,
             step: step.milliseconds / 1e3 / step.batch_size as f64,
             step_cpu: step.cpu_milliseconds / 1e3 / step.batch_size as f64,
@@ -57,9 +60,9 @@ impl Costs {
         }
     }
 
-    /// Whether decoding keeps its threads busy; otherwise they wait for the disk.
+    /// Whether decoding keeps its threads busy, or would if it had the cores; otherwise they wait for the disk.
     pub(super) fn is_decoding_busy(&self, workers: usize) -> bool {
-        let busy = self.loading_cpu / self.loading;
+        let busy = self.loading_wanted / self.loading;
         busy >= 0.7 * self.cores.min(workers as f64)
     }
 
@@ -132,72 +135,47 @@ impl Forecast {
     }
 }
 
-/// What a run may do otherwise without training otherwise.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Choices {
-    /// Decoding threads.
-    pub(super) workers: usize,
-    /// Threads that compute on the CPU; none on a GPU.
-    pub(super) threads: Option<usize>,
-    /// The costs with `--decode fast`, where that was tried.
-    pub(super) fast: Option<Costs>,
-    /// Whether it trains on the CPU of a machine with a GPU.
-    pub(super) has_idle_gpu: bool,
-    /// Whether blocks are computed twice to save memory.
-    pub(super) checkpoint_blocks: bool,
-    /// Whether it computes in f32 though the device has instructions for bf16.
-    pub(super) could_be_bf16: bool,
-}
-
 impl Remedy {
-    /// The first of what helps.
-    pub(super) fn of(costs: &Costs, choices: Choices) -> Self {
+    /// The first of what helps, if the run may choose so; `fast` are the costs with `--decode fast`, where that was tried.
+    pub(super) fn of(costs: &Costs, choices: Choices, fast: Option<&Costs>, has_idle_gpu: bool) -> Self {
         match costs.bottleneck() {
-            Bottleneck::Data => Self::of_data(costs, choices),
+            Bottleneck::Data => Self::of_data(costs, choices, fast),
             Bottleneck::Copy => Self::none("batches go as bytes, pinned and beside the steps: a faster bus"),
+            Bottleneck::Compute if has_idle_gpu => {
+                Self::flag("--device cuda".to_owned(), None, "there is a GPU")
+            }
             Bottleneck::Compute => Self::of_compute(costs, choices),
         }
     }
 
-    fn of_data(costs: &Costs, choices: Choices) -> Self {
-        let workers = choices.workers as f64;
+    fn of_data(costs: &Costs, choices: Choices, fast: Option<&Costs>) -> Self {
         if !costs.is_decoding_busy(choices.workers) {
-            return Self::none(
-                "decoding waits for the disk: shards on a faster one, or read before into memory",
-            );
+            return Self::none("decoding waits for the disk: shards on a faster one, or in the page cache");
         }
-        if workers < costs.cores {
-            let more = Costs { loading: costs.loading * workers / costs.cores, ..*costs };
-            return Self::flag(format!("--workers {}", costs.cores), Some(&more), "cores are left");
+        let cure = choices.faster_data();
+        if choices.workers < choices.cores {
+            let loading = costs.loading * choices.workers as f64 / costs.cores;
+            return Self::flag(cure, Some(&Costs { loading, ..*costs }), "cores are left");
         }
-        match choices.fast.filter(|fast| fast.together() < 0.97 * costs.together()) {
-            Some(fast) => {
-                Self::flag("--decode fast".to_owned(), Some(&fast), "measured; colours differ a little")
-            }
-            None => Self::none("more cores, or smaller images in the shards"),
+        match fast.filter(|fast| fast.together() < 0.97 * costs.together()) {
+            Some(fast) => Self::flag(cure, Some(fast), "measured; colours differ a little"),
+            None => Self::none("more cores, or smaller files by `amdim-stream pack --resize 256`"),
         }
     }
 
     fn of_compute(costs: &Costs, choices: Choices) -> Self {
-        let Choices { threads, .. } = choices;
+        // Where cores are short, more threads on them gain nothing.
         let is_waiting = costs.step >= costs.together();
-        if choices.has_idle_gpu {
-            return Self::flag("--device cuda".to_owned(), None, "there is a GPU");
-        }
-        if let Some(threads) = threads.filter(|&threads| is_waiting && (threads as f64) < costs.cores) {
-            let step = costs.step * threads as f64 / costs.cores;
-            let more = Costs { step, ..*costs };
-            return Self::flag(format!("--threads {}", costs.cores), Some(&more), "cores are left");
-        }
-        if choices.checkpoint_blocks {
-            return Self::flag("--checkpoint-blocks false".to_owned(), None, "at the price of memory");
-        }
-        if choices.could_be_bf16 {
-            return Self::flag("--precision bf16".to_owned(), None, "the device has instructions for it");
-        }
-        match threads {
-            Some(_) => Self::none("a GPU, more cores, or a smaller model (--ndf, --n-rkhs, --n-depth)"),
-            None => Self::none("a faster GPU, or a smaller model (--ndf, --n-rkhs, --n-depth)"),
+        let threads = choices.threads.filter(|_| is_waiting);
+        let Some(cure) = (Choices { threads, ..choices }).faster_steps() else {
+            return Self::none("a faster device, or a smaller model (--ndf, --n-rkhs, --n-depth)");
+        };
+        match threads.filter(|_| cure.starts_with("--threads")) {
+            Some(threads) => {
+                let step = costs.step * threads as f64 / costs.cores;
+                Self::flag(cure, Some(&Costs { step, ..*costs }), "cores are left")
+            }
+            None => Self::flag(cure, None, "by how much is not measured"),
         }
     }
 
@@ -213,29 +191,48 @@ impl Remedy {
 
 #[cfg(test)]
 mod tests {
+    use pipeline::DecodeMode;
+
     use super::*;
+    use crate::sys::Precision;
 
     /// A GPU that is fed by sixteen cores.
     const GPU: Costs = Costs {
         cores: 16.0,
         loading: 1e-3 / 16.0,
         loading_cpu: 1e-3,
+        loading_wanted: 1e-3,
         copying: 1e-5,
         step: 4e-4,
         step_cpu: 2e-4,
     };
     /// Two cores that do everything.
-    const CPU: Costs =
-        Costs { cores: 2.0, loading: 5e-4, loading_cpu: 1e-3, copying: 0.0, step: 2e-3, step_cpu: 3e-3 };
-    const PLAIN: Choices = Choices {
-        workers: 2,
-        threads: Some(2),
-        fast: None,
-        has_idle_gpu: false,
-        checkpoint_blocks: false,
-        could_be_bf16: false,
+    const CPU: Costs = Costs {
+        cores: 2.0,
+        loading: 5e-4,
+        loading_cpu: 1e-3,
+        loading_wanted: 1e-3,
+        copying: 0.0,
+        step: 2e-3,
+        step_cpu: 3e-3,
     };
-    const GPU_CHOICES: Choices = Choices { workers: 16, threads: None, ..PLAIN };
+    const PLAIN: Choices = Choices {
+        cores: 2,
+        workers: 2,
+        decode: DecodeMode::Exact,
+        threads: Some(2),
+        precision: Precision::F32,
+        native: Precision::F32,
+        graph: None,
+        checkpoint_blocks: false,
+        accumulate: 1,
+    };
+    const GPU_CHOICES: Choices = Choices { cores: 16, workers: 16, threads: None, ..PLAIN };
+
+    /// Without a GPU that has nothing to do, and without having tried `--decode fast`.
+    fn remedy(costs: &Costs, choices: Choices) -> Remedy {
+        Remedy::of(costs, choices, None, false)
+    }
 
     fn close(one: f64, other: f64) -> bool {
         (one / other - 1.0).abs() < 1e-9
@@ -266,33 +263,39 @@ mod tests {
     #[test]
     fn time_follows_from_the_samples_that_are_left() {
         let work = Work { samples: 10_000, batch_size: 50, steps_left: 400 };
-        let forecast = Forecast::of(&CPU, work, Remedy::of(&CPU, PLAIN));
+        let forecast = Forecast::of(&CPU, work, remedy(&CPU, PLAIN));
         assert!(close(forecast.seconds_an_epoch, 20.0) && close(forecast.seconds, 40.0), "{forecast:?}");
         assert!(forecast.alone.copy.is_none() && close(forecast.alone.data, 2_000.0));
     }
 
     #[test]
-    fn a_flag_is_named_that_moves_the_bottleneck() {
-        let flag = |costs: Costs, choices: Choices| Remedy::of(&costs, choices).flag;
+    fn a_flag_is_named_that_makes_loading_faster() {
         let hungry = Costs { step: 1e-5, step_cpu: 0.0, ..GPU };
         let few = Costs { loading: 1e-3 / 4.0, ..hungry };
-        let remedy = Remedy::of(&few, Choices { workers: 4, ..GPU_CHOICES });
-        assert_eq!(remedy.flag.as_deref(), Some("--workers 16"));
-        assert!(close(remedy.images_per_second.unwrap(), 16_000.0));
-        let fast = Some(Costs { loading: 5e-4 / 16.0, loading_cpu: 5e-4, ..hungry });
-        assert_eq!(flag(hungry, Choices { fast, ..GPU_CHOICES }).as_deref(), Some("--decode fast"));
-        assert_eq!(flag(hungry, Choices { fast: Some(hungry), ..GPU_CHOICES }), None, "it gains nothing");
-        let starved = Costs { loading: 1e-2, ..hungry };
-        assert!(Remedy::of(&starved, GPU_CHOICES).because.contains("disk"));
-        assert_eq!(flag(CPU, Choices { has_idle_gpu: true, ..PLAIN }).as_deref(), Some("--device cuda"));
-        assert_eq!(
-            flag(GPU, Choices { could_be_bf16: true, ..GPU_CHOICES }).as_deref(),
-            Some("--precision bf16")
-        );
-        let one = Costs { step: 3e-3, ..CPU };
-        let remedy = Remedy::of(&one, Choices { threads: Some(1), ..PLAIN });
-        assert_eq!(remedy.flag.as_deref(), Some("--threads 2"));
-        assert!(close(remedy.images_per_second.unwrap(), 500.0), "cores are short then");
-        assert_eq!(flag(CPU, PLAIN), None);
+        let found = remedy(&few, Choices { workers: 4, ..GPU_CHOICES });
+        assert_eq!(found.flag.as_deref(), Some("--workers 16"));
+        assert!(close(found.images_per_second.unwrap(), 16_000.0));
+        let fast = Costs { loading: 5e-4 / 16.0, loading_cpu: 5e-4, ..hungry };
+        let found = Remedy::of(&hungry, GPU_CHOICES, Some(&fast), false);
+        assert_eq!(found.flag.as_deref(), Some("--decode fast"));
+        assert!(close(found.images_per_second.unwrap(), 32_000.0));
+        assert_eq!(Remedy::of(&hungry, GPU_CHOICES, Some(&hungry), false).flag, None, "it gains nothing");
+        let slow = Costs { loading: 1e-2, ..hungry };
+        assert!(remedy(&slow, GPU_CHOICES).because.contains("disk"));
+        let starved = Costs { loading_wanted: 0.15, ..slow };
+        assert!(!remedy(&starved, GPU_CHOICES).because.contains("disk"), "others have the cores");
+    }
+
+    #[test]
+    fn a_flag_is_named_that_makes_steps_faster() {
+        let flag = |costs: Costs, choices: Choices| remedy(&costs, choices).flag;
+        assert_eq!(Remedy::of(&CPU, PLAIN, None, true).flag.as_deref(), Some("--device cuda"));
+        let native = Choices { native: Precision::Bf16, ..GPU_CHOICES };
+        assert_eq!(flag(GPU, native).as_deref(), Some("--precision bf16"));
+        let one = Choices { threads: Some(1), ..PLAIN };
+        let found = remedy(&Costs { step: 3e-3, ..CPU }, one);
+        assert_eq!(found.flag.as_deref(), Some("--threads 2"));
+        assert!(close(found.images_per_second.unwrap(), 500.0), "cores are short then");
+        assert_eq!(flag(CPU, one), None, "they are short already");
     }
 }

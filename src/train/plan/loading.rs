@@ -29,6 +29,9 @@ pub(super) struct Loading {
     pub(super) pairs_per_second_of_a_core: f64,
     /// CPU time that a sample costs.
     pub(super) cpu_us: Stages,
+    /// Time that a sample's threads were ready, but had no core: other processes had them, or each other. None where nobody
+    /// tells.
+    pub(super) starved_us: Option<f64>,
     /// Time of the device for copying a batch and normalizing it there. None on the CPU, where nothing is copied.
     pub(super) copy_ms: Option<f64>,
     /// Bytes by which this process's own memory grew.
@@ -56,13 +59,20 @@ pub(super) struct Stages {
 struct Mark {
     at: Instant,
     cpu: Duration,
+    starved: Option<Duration>,
     copied: Duration,
     stats: Stats,
 }
 
 impl Mark {
+    /// Before anything is loaded.
+    fn start() -> Self {
+        let (at, cpu, starved) = (Instant::now(), process_cpu(), sys::waited_for_cores());
+        Self { at, cpu, starved, copied: Duration::ZERO, stats: Stats::default() }
+    }
+
     fn of(feed: &Feed, stats: Stats) -> Self {
-        Self { at: Instant::now(), cpu: process_cpu(), copied: feed.copying_time(), stats }
+        Self { copied: feed.copying_time(), stats, ..Self::start() }
     }
 }
 
@@ -74,8 +84,7 @@ pub(super) fn load(run: &Run, decode: DecodeMode, least: Duration) -> Result<Loa
     // On a thread of its own, as what this one allocates may be watched.
     let work = || {
         let before = sys::resident_memory();
-        let start =
-            Mark { at: Instant::now(), cpu: process_cpu(), copied: Duration::ZERO, stats: Stats::default() };
+        let start = Mark::start();
         let feed = feed(&config, data, batch_size, position, device)?;
         let mut loading = measure(feed, start, least)?;
         let after = sys::resident_memory();
@@ -110,6 +119,7 @@ impl Loading {
     fn between(start: &Mark, end: &Mark, samples: u64, batches: u32) -> Self {
         let seconds = (end.at - start.at).as_secs_f64();
         let cpu_us = Stages::between(start, end, samples);
+        let starved = end.starved.zip(start.starved).map(|(end, start)| end.saturating_sub(start));
         let copied = end.copied.saturating_sub(start.copied);
         Self {
             samples,
@@ -117,6 +127,7 @@ impl Loading {
             images_per_second: samples as f64 / seconds,
             pairs_per_second_of_a_core: 1e6 / cpu_us.all,
             cpu_us,
+            starved_us: starved.map(|starved| 1e6 * starved.as_secs_f64() / samples as f64),
             copy_ms: (!copied.is_zero()).then(|| 1e3 * copied.as_secs_f64() / f64::from(batches)),
             grown_bytes: None,
         }

@@ -21,7 +21,7 @@ use tch::Device;
 pub use self::step::{Measured, Memory, made_up};
 use self::{
     disk::Disk,
-    forecast::{Choices, Costs, Forecast, Remedy, Work},
+    forecast::{Costs, Forecast, Remedy, Work},
     inventory::Inventory,
     loading::Loading,
     origins::{Flat, Setting},
@@ -33,7 +33,7 @@ use crate::{
     cli::PlanArgs,
     config::{Config, Layers},
     data, stdout,
-    sys::{self, Accelerator, GraphChoice, MemoryWatch, Precision},
+    sys::{self, Accelerator, GraphChoice, MemoryWatch},
 };
 
 /// How long the run's own samples are loaded …
@@ -131,6 +131,7 @@ impl Plan {
         let folder = RunFolder::of(&Config::out(&merged)?);
         let (mut config, saved, mut standing) = standing::find(&folder, &merged)?;
         let resolved = origins::flat(&config)?;
+        let graph = config.run.cuda_graph;
         if args.gpu {
             config.run.cuda_graph = GraphChoice::Off; // steps are of another size every time
         }
@@ -141,10 +142,11 @@ impl Plan {
         let watch = || Ok((!args.no_measure).then(|| MemoryWatch::start(accelerator)).transpose()?);
         let watch = sys::within_memory(device, || "anything at all".to_owned(), Vec::new, watch)?;
         let mut run = Run::prepare(config, None)?;
+        run.config.run.cuda_graph = graph;
         standing.compare(saved.as_ref(), &mut run);
         let free = device_free_bytes.or(host_free_bytes);
         let measured = watch.map(|watch| Findings::of(&mut run, &watch, args.gpu, free)).transpose()?;
-        let used = used(&run, &resolved)?;
+        let used = used(&run)?;
         Ok(Self {
             forecast: measured.as_ref().and_then(|measured| measured.forecast(&run, standing.steps_made())),
             data: Inventory::of(&run.data.train),
@@ -197,7 +199,7 @@ impl MemoryNeeds {
 }
 
 /// The settings as a run on this machine has them.
-fn used(run: &Run, resolved: &Flat) -> Result<Flat> {
+fn used(run: &Run) -> Result<Flat> {
     let mut used = origins::flat(&run.config)?;
     let device = match run.device {
         Device::Cuda(number) => format!("cuda:{number}"),
@@ -206,8 +208,6 @@ fn used(run: &Run, resolved: &Flat) -> Result<Flat> {
     used.insert("run.device".to_owned(), json!(device));
     used.insert("run.workers".to_owned(), json!(data::workers(&run.config)));
     used.insert("run.threads".to_owned(), json!(run.threads));
-    // Off for the plan's own steps alone.
-    used.insert("run.cuda_graph".to_owned(), resolved["run.cuda_graph"].clone());
     Ok(used)
 }
 
@@ -253,18 +253,11 @@ impl Findings {
     fn forecast(&self, run: &Run, step: u64) -> Option<Forecast> {
         let costs = self.costs(&self.loading, run.batch_size)?;
         let fast = self.loading_fast.as_ref().and_then(|fast| self.costs(fast, run.batch_size));
-        let precision = run.config.train.precision;
-        let choices = Choices {
-            workers: data::workers(&run.config),
-            threads: run.threads,
-            fast,
-            has_idle_gpu: run.device == Device::Cpu && tch::Cuda::is_available(),
-            checkpoint_blocks: run.config.train.checkpoint_blocks,
-            could_be_bf16: precision != Precision::Bf16 && !Precision::Bf16.is_emulated(run.device),
-        };
+        let has_idle_gpu = run.device == Device::Cpu && tch::Cuda::is_available();
         let (samples, batch_size) = (run.data.train.len(), run.batch_size);
         let work = Work { samples, batch_size, steps_left: run.steps.saturating_sub(step) };
-        Some(Forecast::of(&costs, work, Remedy::of(&costs, choices)))
+        let remedy = Remedy::of(&costs, run.choices(), fast.as_ref(), has_idle_gpu);
+        Some(Forecast::of(&costs, work, remedy))
     }
 }
 
