@@ -213,7 +213,7 @@ mod tests {
         loading_cpu: 1e-3,
         loading_wanted: 1e-3,
         copying: 0.0,
-        step: 2e-3,
+        step: 1.6e-3,
         step_cpu: 3e-3,
     };
     const PLAIN: Choices = Choices {
@@ -252,7 +252,7 @@ mod tests {
 
     #[test]
     fn decoding_and_computing_on_the_same_cores_take_turns() {
-        // Neither alone would be slower than 2 ms a sample; together they take 4 ms of two cores.
+        // Neither alone would be slower than 2 ms a sample; together they take 4 ms of a core, of which there are two.
         assert!(close(CPU.images_per_second(), 500.0));
         assert_eq!(CPU.bottleneck(), Bottleneck::Compute);
         let large = Costs { loading: 4e-3, loading_cpu: 8e-3, ..CPU };
