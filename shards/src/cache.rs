@@ -86,12 +86,9 @@ impl CacheEntry {
             .map(|_| Some(Fault { offset: take_number(&mut rest)?, reason: take_text(&mut rest)? }));
         let faults = faults.collect::<Option<_>>()?;
         let (spans, left_over) = rest.as_chunks::<{ Span::SIZE }>();
-        left_over.is_empty().then(|| Index {
-            spans: spans.iter().map(Span::from_bytes).collect(),
-            faults,
-            digest,
-            is_lasting: true,
-        })
+        let spans: Box<[_]> = spans.iter().map(Span::from_bytes).collect();
+        let is_whole = left_over.is_empty() && spans.iter().all(|span| span.fits(self.stamp.size));
+        is_whole.then_some(Index { spans, faults, digest, is_lasting: true })
     }
 
     /// Everything that must agree for an index to be used.
@@ -125,20 +122,16 @@ fn take_text(rest: &mut &[u8]) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::span::NO_LABEL;
 
     fn entry(folder: &Path, modified_ns: u64) -> CacheEntry {
-        CacheEntry::new(folder, "/data/x.tar".to_owned(), Stamp { size: 7, modified_ns })
+        CacheEntry::new(folder, "/data/x.tar".to_owned(), Stamp { size: 2048, modified_ns })
     }
 
     fn index() -> Index {
-        let bytes = std::array::from_fn(|i| i as u8);
         let fault = Fault { offset: 3, reason: "it is cut".to_owned() };
-        Index {
-            spans: vec![Span::from_bytes(&bytes); 3].into(),
-            faults: vec![fault],
-            digest: 9,
-            is_lasting: true,
-        }
+        let span = Span { head: 7, image: 519, length: 9999, label: 3 };
+        Index { spans: vec![span; 3].into(), faults: vec![fault], digest: 9, is_lasting: true }
     }
 
     #[test]
@@ -168,6 +161,25 @@ mod tests {
             damaged[at] ^= 4;
             assert_eq!(entry.decode(&damaged), None, "flipped at {at}");
             assert_eq!(entry.decode(&bytes[..at]), None, "cut at {at}");
+        }
+    }
+
+    /// Under a checksum that holds, so that nothing else refuses them.
+    #[test]
+    fn spans_that_no_shard_can_have_are_not_used() {
+        let folder = tempfile::tempdir().unwrap();
+        let entry = entry(folder.path(), 1);
+        let good = Span { head: 0, image: 512, length: 9999, label: 0 };
+        for (span, is_good) in [
+            (good, true),
+            (Span { label: NO_LABEL, image: 0, ..good }, true),
+            (Span { head: 512, ..good }, false),
+            (Span { head: u64::MAX, image: 0, ..good }, false),
+            (Span { image: 2049, ..good }, false),
+            (Span { label: 1_000_000, ..good }, false),
+        ] {
+            let index = Index { spans: [span].into(), ..index() };
+            assert_eq!(entry.decode(&entry.encode(&index)).is_some(), is_good, "{span:?}");
         }
     }
 

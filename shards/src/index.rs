@@ -8,11 +8,9 @@ use crate::{
     Error, Result, Shard, ShardName,
     scan::{Member, Scanner, Trouble},
     signature,
-    span::{NO_LABEL, Span},
+    span::{LABEL_LIMIT, NO_LABEL, Span},
 };
 
-/// Labels from here on are taken for a mistake.
-const LABEL_LIMIT: u32 = 1_000_000;
 /// A `cls` member is a number in text; a `json` member is read up to a size that descriptions stay below.
 const CLASS_LIMIT: u64 = 64;
 const JSON_LIMIT: u64 = 1 << 20;

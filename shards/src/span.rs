@@ -1,5 +1,7 @@
 //! Where one sample lies in its shard.
 
+/// Labels from here on are taken for a mistake.
+pub(crate) const LABEL_LIMIT: u32 = 1_000_000;
 /// The label of a sample that has none.
 pub(crate) const NO_LABEL: u32 = u32::MAX;
 
@@ -26,6 +28,13 @@ impl Span {
     /// Where reading begins that wants this sample: its image, or its header where it has none.
     pub(crate) fn offset(&self) -> u64 {
         if self.image == 0 { self.head } else { self.image }
+    }
+
+    /// Whether a shard of so many bytes may have it. Its image may end beyond them, as in one that was cut.
+    pub(crate) fn fits(&self, shard: u64) -> bool {
+        let lies_right =
+            self.head < shard && (self.image == 0 || self.head < self.image && self.image <= shard);
+        lies_right && self.label().is_none_or(|label| label < LABEL_LIMIT)
     }
 
     pub(crate) fn to_bytes(self) -> [u8; Self::SIZE] {

@@ -2,6 +2,9 @@
 
 use super::PatternError;
 
+/// Brackets that may lie in each other; each takes some of the stack.
+const DEPTH: usize = 100;
+
 /// A pattern, taken apart.
 #[derive(Debug)]
 pub(super) struct Template {
@@ -22,7 +25,7 @@ enum Part {
 
 impl Template {
     pub(super) fn parse(pattern: &str) -> Result<Self, PatternError> {
-        Parser { pattern }.template(pattern)
+        Parser { pattern }.template(pattern, 0)
     }
 
     pub(super) fn literal(text: &str) -> Self {
@@ -72,7 +75,11 @@ struct Parser<'a> {
 }
 
 impl Parser<'_> {
-    fn template(&self, mut text: &str) -> Result<Template, PatternError> {
+    /// What `text` stands for, which lies in so many brackets.
+    fn template(&self, mut text: &str, depth: usize) -> Result<Template, PatternError> {
+        if depth > DEPTH {
+            return Err(self.syntax("its brackets are nested too deeply"));
+        }
         let mut parts = Vec::new();
         while let Some(at) = text.find(['<', '{', '>', '}']) {
             parts.push(Part::Text(text[..at].to_owned()));
@@ -87,7 +94,7 @@ impl Parser<'_> {
                     }));
                 }
             };
-            parts.push(self.part(&text[at..=closing])?);
+            parts.push(self.part(&text[at..=closing], depth)?);
             text = &text[closing + 1..];
         }
         parts.push(Part::Text(text.to_owned()));
@@ -106,11 +113,11 @@ impl Parser<'_> {
     }
 
     /// A bracket with what it holds.
-    fn part(&self, bracket: &str) -> Result<Part, PatternError> {
+    fn part(&self, bracket: &str, depth: usize) -> Result<Part, PatternError> {
         let inside = &bracket[1..bracket.len() - 1];
         let choices = split_choices(inside);
         if bracket.starts_with('{') && choices.len() > 1 {
-            let choices = choices.into_iter().map(|choice| self.template(choice));
+            let choices = choices.into_iter().map(|choice| self.template(choice, depth + 1));
             return Ok(Part::OneOf(choices.collect::<Result<_, _>>()?));
         }
         self.range(inside)
@@ -197,6 +204,14 @@ mod tests {
         {
             assert!(matches!(Template::parse(pattern), Err(PatternError::Syntax { .. })), "{pattern}");
         }
+    }
+
+    #[test]
+    fn deep_nesting_is_refused() {
+        let nested = |depth: usize| "{".repeat(depth) + &",a}".repeat(depth);
+        assert_eq!(names(&nested(100)).len(), 101);
+        let error = Template::parse(&nested(30_000)).unwrap_err();
+        assert!(error.to_string().ends_with("too deeply"));
     }
 
     #[test]

@@ -1,0 +1,40 @@
+//! The fuzz targets' seeds, by the functions that the targets call: nothing panics, and other readers agree.
+
+#[path = "../fuzz/src/lib.rs"]
+#[allow(
+    unreachable_pub,
+    missing_docs,
+    dead_code,
+    reason = "a crate of its own, of which the tests call a few functions"
+)]
+#[allow(clippy::allow_attributes, reason = "not every compiler warns of all")]
+mod fuzz;
+
+use std::{fs, path::Path};
+
+/// The files of a folder of this crate.
+fn files(folder: &str) -> Vec<Vec<u8>> {
+    let entries = fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(folder)).unwrap();
+    let files: Vec<_> = entries.map(|entry| fs::read(entry.unwrap().path()).unwrap()).collect();
+    assert!(files.len() > 3, "{folder}");
+    files
+}
+
+#[test]
+fn shards_of_any_bytes_do_not_panic_and_are_read_as_by_the_tar_crate() {
+    for seed in files("tests/data").into_iter().chain(files("fuzz/seeds/shard")) {
+        fuzz::shard(&seed);
+    }
+}
+
+#[test]
+fn indices_of_any_bytes_in_the_cache_do_not_panic() {
+    files("fuzz/seeds/cache").iter().for_each(|seed| fuzz::cache(seed));
+}
+
+#[test]
+fn patterns_of_any_text_do_not_panic_and_stay_in_their_folder() {
+    for seed in files("fuzz/seeds/pattern") {
+        fuzz::pattern(&String::from_utf8_lossy(&seed));
+    }
+}
