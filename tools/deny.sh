@@ -30,7 +30,7 @@ exec 9>&-
 PATH=$folder/bin:$PATH
 
 # Which versions were withdrawn is read from what cargo keeps of the index: that is brought up to date, the lock file is not.
-cargo update --dry-run --quiet || fail "the index of crates.io cannot be reached" "check the network, then run this again"
+cargo update --dry-run --quiet || fail "the index of crates cannot be reached" "check the network, then run this again"
 
 if timeout 300 cargo deny --log-level off fetch db; then
     exec cargo deny --locked check

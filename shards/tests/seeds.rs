@@ -5,6 +5,7 @@
     unreachable_pub,
     missing_docs,
     dead_code,
+    unused_imports,
     reason = "a crate of its own, of which the tests call a few functions"
 )]
 #[allow(clippy::allow_attributes, reason = "not every compiler warns of all")]
