@@ -10,7 +10,7 @@ use toml::{Table, Value};
 
 use crate::{
     config::{self, Layers, Metric},
-    embed,
+    doctor, embed,
     eval::{self, classifier::HeadKind, finetune::Finetune, knn::Vote},
     export, import, pack, show, synth,
     sys::{DeviceChoice, GraphChoice, Precision},
@@ -44,6 +44,8 @@ pub enum Command {
     /// Judge the encoder of a run
     #[command(subcommand)]
     Eval(EvalCommand),
+    /// Look over this machine before a run is left alone on it: versions, GPU, limits, the run folder, the clock
+    Doctor(doctor::Args),
     /// Write the features of all samples, shard by shard
     Embed(embed::Args),
     /// Write a checkpoint's encoder to a file that other tools open

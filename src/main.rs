@@ -4,7 +4,7 @@ use std::{env, io, process, time::Instant};
 
 use amdim_stream::{
     cli::{Cli, Command, TrainArgs},
-    embed, eval,
+    doctor, embed, eval,
     exit::{self, Code},
     export, import, pack, show, summary, synth, sys,
     train::{self, Ended, replay},
@@ -59,6 +59,7 @@ fn run(command: Command) -> Result<()> {
             let (options, evaluation) = command.parts();
             eval::run(&options, &evaluation)
         }
+        Command::Doctor(args) => doctor::run(&args),
         Command::Embed(args) => embed::run(&args),
         Command::Export(args) => export::run(&args),
         Command::Import(args) => import::run(&args),

@@ -60,7 +60,7 @@ pub use order::{Order, Position, Share};
 pub use pattern::{Listing, PatternError, expand};
 pub use readahead::Samples;
 pub use sample::{Encoded, Sample};
-pub use set::{IndexConfig, Location, ShardFault, ShardSet};
+pub use set::{IndexConfig, Location, ShardFault, ShardSet, index_threads};
 pub use shard::Shard;
 pub use shuffle::Shuffle;
 pub use source::{MemorySource, ShardName, Source, Stamp};

@@ -297,6 +297,11 @@ impl Inner {
     }
 }
 
+/// Threads that index shards on so many cores, unless another number is asked for; each has a file open.
+pub fn index_threads(cores: usize) -> usize {
+    (8 * cores).min(64)
+}
+
 /// The indices of all shards, or the first error that a thread met.
 fn read_indices(
     source: &dyn Source,
@@ -304,7 +309,7 @@ fn read_indices(
     config: &IndexConfig,
 ) -> Result<Vec<(Stamp, Index)>> {
     let cores = thread::available_parallelism().map_or(1, NonZero::get);
-    let threads = if config.threads == 0 { (8 * cores).min(64) } else { config.threads };
+    let threads = if config.threads == 0 { index_threads(cores) } else { config.threads };
     let next = AtomicUsize::new(0);
     let results = Mutex::new(Vec::with_capacity(names.len()));
     let work = || {

@@ -69,6 +69,9 @@ pub(super) fn speaks_of_memory(message: &str) -> bool {
 unsafe extern "C" {
     fn amdim_error() -> *const c_char;
 
+    pub(super) fn amdim_built_against() -> *const c_char;
+    pub(super) fn amdim_build(out: *mut *const c_char) -> c_int;
+
     pub(super) fn amdim_stream_current(device: RawDevice, out: *mut RawStream) -> c_int;
     pub(super) fn amdim_stream_new(device: RawDevice, out: *mut RawStream) -> c_int;
     pub(super) fn amdim_stream_make_current(stream: RawStream) -> c_int;

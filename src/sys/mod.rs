@@ -5,9 +5,11 @@
 //! streams and events are stand-ins that do nothing, so that the same code runs everywhere.
 
 mod caught;
+mod clock;
 mod device;
 mod ffi;
 mod graph;
+mod libtorch;
 mod memory;
 mod monitor;
 mod precision;
@@ -16,15 +18,17 @@ mod stream;
 mod threads;
 
 pub use caught::{caught, within_memory};
+pub use clock::{ClockState, clock_state};
 pub use device::{DeviceChoice, device, name};
 pub use ffi::Failure;
 pub(crate) use graph::Graph;
 pub use graph::{GraphChoice, record_in_vain};
+pub use libtorch::Libtorch;
 pub use memory::{
     MemoryWatch, Pinned, Resident, copy, empty, free_memory, keep_host_memory, peak_memory, reserved_memory,
     resident_memory,
 };
-pub use monitor::Monitor;
+pub use monitor::{Driver, GpuMemory, Monitor};
 pub use precision::{Autocast, Precision};
 pub use profile::{Kernel, profile};
 pub use stream::{Accelerator, Event, Stream};

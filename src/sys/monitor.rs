@@ -1,8 +1,8 @@
 //! What the driver says of a GPU, through NVML.
 
-use std::env;
+use std::{env, process};
 
-use nvml_wrapper::Nvml;
+use nvml_wrapper::{Nvml, cuda_driver_version_major, cuda_driver_version_minor, error::NvmlError};
 use tch::Device;
 
 /// Watches the GPU that a run trains on.
@@ -44,6 +44,20 @@ impl Monitor {
         Some(self.gpu()?.cuda_compute_capability().ok()?.major)
     }
 
+    /// Who has how much of the GPU's memory.
+    pub fn memory(&self) -> Option<GpuMemory> {
+        let gpu = self.gpu()?;
+        let memory = gpu.memory_info().ok()?;
+        let compute = gpu.running_compute_processes().unwrap_or_default();
+        let graphics = gpu.running_graphics_processes().unwrap_or_default();
+        let mut others: Vec<_> = compute.iter().chain(&graphics).map(|process| process.pid).collect();
+        others.sort_unstable();
+        others.dedup();
+        others.retain(|pid| *pid != process::id());
+        let name = gpu.name().unwrap_or_else(|_| "a GPU".to_owned());
+        Some(GpuMemory { name, total: memory.total, free: memory.free, others })
+    }
+
     fn gpu(&self) -> Option<nvml_wrapper::Device<'_>> {
         match &self.gpu {
             Visible::Number(number) if self.is_ordered() => self.nvml.device_by_index(*number).ok(),
@@ -60,6 +74,38 @@ impl Monitor {
         };
         env::var("CUDA_DEVICE_ORDER").is_ok_and(|order| order == "PCI_BUS_ID")
             || names().is_some_and(|names| names.windows(2).all(|pair| pair[0] == pair[1]))
+    }
+}
+
+/// A GPU's memory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GpuMemory {
+    /// What the GPU is called.
+    pub name: String,
+    /// Bytes that there are.
+    pub total: u64,
+    /// Bytes that nobody has taken.
+    pub free: u64,
+    /// Processes that use the GPU beside this one. Inside of a container NVML may show none though there are some.
+    pub others: Vec<u32>,
+}
+
+/// The NVIDIA driver.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Driver {
+    /// Its version, e.g. `580.95.05`.
+    pub version: String,
+    /// The latest CUDA that it can run, e.g. (13, 0).
+    pub cuda: (i32, i32),
+}
+
+impl Driver {
+    /// What NVML says, or why it does not.
+    pub fn found() -> Result<Self, NvmlError> {
+        let nvml = Nvml::init()?;
+        let cuda = nvml.sys_cuda_driver_version()?;
+        let cuda = (cuda_driver_version_major(cuda), cuda_driver_version_minor(cuda));
+        Ok(Self { version: nvml.sys_driver_version()?, cuda })
     }
 }
 

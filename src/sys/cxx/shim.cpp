@@ -6,12 +6,14 @@
 #include "shim.h"
 
 #include <ATen/ATen.h>
+#include <ATen/Version.h>
 #include <ATen/autocast_mode.h>
 #include <c10/core/CachingDeviceAllocator.h>
 #include <c10/core/Event.h>
 #include <c10/core/impl/VirtualGuardImpl.h>
 #include <c10/util/ThreadLocalDebugInfo.h>
 #include <torch/csrc/autograd/custom_function.h>
+#include <torch/headeronly/version.h>
 
 #include <algorithm>
 #include <unordered_map>
@@ -92,6 +94,17 @@ std::string& amdim_last_error() {
 extern "C" {
 
 const char* amdim_error() { return amdim_last_error().c_str(); }
+
+// Versions: of the headers here, and what the library that was found says of itself.
+
+const char* amdim_built_against() { return TORCH_VERSION; }
+
+int amdim_build(const char** out) {
+  return amdim_guarded([&] {
+    static const std::string build = at::show_config();
+    *out = build.c_str();
+  });
+}
 
 // Streams. Which one is current is a thread's own affair.
 

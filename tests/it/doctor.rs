@@ -1,0 +1,109 @@
+//! What `doctor` finds on this machine, and on ones made worse on purpose.
+
+use std::{fs, path::Path, process::Command};
+
+use serde_json::Value;
+
+use crate::support::{Place, Said, program, run, succeed};
+
+/// A check's object among what was printed.
+fn check(said: &Said, name: &str) -> Value {
+    let lines = said.stdout.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let mut found = lines.filter(|line| line["check"] == name);
+    let check = found.next().unwrap_or_else(|| panic!("no `{name}` in {}", said.stdout));
+    assert!(found.next().is_none(), "`{name}` twice in {}", said.stdout);
+    check
+}
+
+fn doctor(out: &Path) -> Command {
+    let mut command = program();
+    command.args(["doctor", "--device", "cpu", "--out"]).arg(out);
+    command
+}
+
+const CHECKS: [&str; 15] = [
+    "versions",
+    "driver",
+    "gpu-memory",
+    "pinned-memory",
+    "cpu",
+    "threads",
+    "memory",
+    "memlock",
+    "files",
+    "limits",
+    "disk",
+    "inodes",
+    "write",
+    "lock",
+    "clock",
+];
+
+#[test]
+fn a_machine_that_trains_has_every_check_and_nothing_bad() {
+    let place = Place::new();
+    let said = succeed(&mut doctor(&place.path("deep/run")));
+    for name in CHECKS {
+        let check = check(&said, name);
+        assert_ne!(check["state"], "bad", "{check}");
+        assert!(
+            said.stderr.contains(&format!("{name} {}: ", check["state"].as_str().unwrap())),
+            "{}",
+            said.stderr
+        );
+        assert_eq!(check["hint"].is_null(), check["state"] == "ok", "a warning says what cures it: {check}");
+    }
+    assert_eq!(said.stdout.lines().count(), CHECKS.len());
+    assert!(
+        check(&said, "versions")["found"].as_str().unwrap().contains("libtorch 2.11.0"),
+        "{}",
+        said.stdout
+    );
+    assert!(!place.path("deep").exists(), "nothing is left behind");
+}
+
+#[test]
+fn a_file_in_place_of_the_folder_is_bad_and_the_cure_is_said() {
+    let place = Place::new();
+    fs::write(place.path("file"), "").unwrap();
+    for out in ["file", "file/run"] {
+        let said = run(&mut doctor(&place.path(out)));
+        assert_eq!(said.code, Some(1), "{}", said.stderr);
+        let write = check(&said, "write");
+        assert_eq!(write["state"], "bad", "{write}");
+        assert!(write["hint"].as_str().unwrap().contains("--out"), "{write}");
+        assert!(said.stderr.contains("1 of 15 checks are bad: write"), "{}", said.stderr);
+    }
+    assert!(fs::read(place.path("file")).unwrap().is_empty());
+}
+
+#[test]
+fn few_open_files_and_odd_threads_are_told() {
+    let place = Place::new();
+    let program = env!("CARGO_BIN_EXE_amdim-stream");
+    let mut shell = Command::new("sh");
+    let line = r#"ulimit -Sn 16; exec "$0" doctor --device cpu --out "$1""#;
+    shell
+        .args(["-c", line, program])
+        .arg(place.path("run"))
+        .env("OMP_NUM_THREADS", "many")
+        .env_remove("RUST_LOG");
+    let said = run(&mut shell);
+    assert_eq!(said.code, Some(1), "{}", said.stderr);
+    assert_eq!(check(&said, "files")["state"], "bad");
+    assert!(check(&said, "files")["hint"].as_str().unwrap().contains("ulimit -n "), "{}", said.stdout);
+    assert_eq!(check(&said, "threads")["state"], "warn");
+}
+
+#[test]
+fn a_gpu_that_is_asked_for_and_not_there_is_bad() {
+    if Path::new("/dev/nvidiactl").exists() {
+        return; // there is one
+    }
+    let place = Place::new();
+    let said = run(program().args(["doctor", "--device", "cuda", "--out"]).arg(place.path("run")));
+    assert_eq!(said.code, Some(1), "{}", said.stderr);
+    let driver = check(&said, "driver");
+    assert_eq!(driver["state"], "bad", "{driver}");
+    assert!(driver["hint"].as_str().unwrap().contains("--device cpu"), "{driver}");
+}
