@@ -4,6 +4,7 @@
 #
 #   LIBTORCH            a libtorch 2.11 of your own (the folder with lib/ and include/); wins over the cache
 #   AMDIM_STREAM_CACHE  the cache folder (default: $XDG_CACHE_HOME/amdim-stream or ~/.cache/amdim-stream)
+#   AMDIM_STREAM_LIBTORCH  cpu or cuda: which libtorch to fetch (default: cuda where there is an NVIDIA driver)
 set -eu
 
 torch_version=2.11.0
@@ -88,6 +89,11 @@ find_libtorch() {
     fi
     flavour=cpu
     if [ -e /dev/nvidiactl ]; then flavour=cuda; fi
+    flavour=${AMDIM_STREAM_LIBTORCH:-$flavour}
+    case $flavour in
+        cpu | cuda) ;;
+        *) fail "no libtorch \`$flavour\`" "AMDIM_STREAM_LIBTORCH is cpu or cuda" ;;
+    esac
     folder=$cache/torch-$torch_version-$flavour
     mkdir -p "$cache" || fail "cannot write to the cache folder \`$cache\`" "set AMDIM_STREAM_CACHE to a folder of yours"
     exec 9>"$cache/lock"

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests may, too")]
 
 mod cli;
+mod contrib;
 mod doctor;
 mod eval;
 mod exchange;
