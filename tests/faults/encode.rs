@@ -8,14 +8,16 @@ use turbojpeg::{Colorspace, Compressor, Image, PixelFormat, Subsamp, Transform};
 
 use crate::random::Random;
 
-/// A smooth picture with some noise.
+/// A smooth picture with some noise: one row, shifted more and more.
 pub(crate) fn picture(random: &mut Random, width: u32, height: u32) -> Rgb {
     let mut image = Rgb::black(width, height);
-    let [a, b, c] = [(); 3].map(|()| 1 + random.below(9) as u32);
-    for (at, value) in image.pixels.iter_mut().enumerate() {
-        let (x, y, channel) = (at as u32 / 3 % width, at as u32 / 3 / width, at as u32 % 3);
-        let wave = (x * a + y * b * (channel + 1) + c * 31) % 256;
-        *value = (wave as u8).saturating_add(random.below(8) as u8);
+    let [a, b, c] = [(); 3].map(|()| 1 + random.below(9));
+    let wave = |at: usize| (at / 3 * a + at % 3 * 31 * c) % 256;
+    let row = 3 * width as usize;
+    let first: Vec<u8> = (0..row).map(|at| (wave(at) as u8).saturating_add(random.below(8) as u8)).collect();
+    for (y, out) in image.pixels.chunks_exact_mut(row).enumerate() {
+        out.copy_from_slice(&first);
+        out.rotate_left(3 * b * y % row);
     }
     image
 }
