@@ -4,47 +4,34 @@
 //! the address lies in a guarded mapping, a page of zeros is put there, the mapping is marked, and the reader goes on.
 //! Any other SIGBUS takes the course that it would have taken without.
 
+mod slot;
+
 use std::{
     mem, ptr,
     sync::{
         Once,
-        atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
+        atomic::{self, AtomicBool, AtomicUsize, Ordering::SeqCst},
     },
 };
+
+use slot::Slot;
 
 /// Mappings that can be guarded at a time. Some 2,000 shards are open; more live on in samples that wait.
 const SLOTS: usize = 4096;
 
-static TABLE: [Slot; SLOTS] = [const { Slot::new() }; SLOTS];
+static TABLE: [Slot; SLOTS] = [const { FREE }; SLOTS];
 /// Where to look for a free place first.
 static NEXT: AtomicUsize = AtomicUsize::new(0);
 static INSTALL: Once = Once::new();
 static PAGE: AtomicUsize = AtomicUsize::new(0);
 
-/// One guarded range of addresses; the signal handler reads it, so it is all atomics.
-struct Slot {
-    taken: AtomicBool,
-    /// 0 while the slot is not in use.
-    start: AtomicUsize,
-    length: AtomicUsize,
-    faulted: AtomicBool,
-}
-
-impl Slot {
-    const fn new() -> Self {
-        Self {
-            taken: AtomicBool::new(false),
-            start: AtomicUsize::new(0),
-            length: AtomicUsize::new(0),
-            faulted: AtomicBool::new(false),
-        }
-    }
-
-    fn holds(&self, address: usize) -> bool {
-        let start = self.start.load(SeqCst);
-        start != 0 && address.wrapping_sub(start) < self.length.load(SeqCst)
-    }
-}
+/// A slot that is free.
+const FREE: Slot = Slot {
+    taken: AtomicBool::new(false),
+    start: AtomicUsize::new(0),
+    length: AtomicUsize::new(0),
+    faulted: AtomicBool::new(false),
+};
 
 /// Guards a mapping for as long as it lives; it has to be dropped before the mapping is.
 #[derive(Debug)]
@@ -56,18 +43,13 @@ pub(crate) struct Guard {
 impl Guard {
     pub(crate) fn new(mapping: &[u8]) -> Self {
         INSTALL.call_once(install);
-        let free =
-            |number: &usize| TABLE[*number].taken.compare_exchange(false, true, SeqCst, SeqCst).is_ok();
+        let (start, length) = (mapping.as_ptr() as usize, mapping.len());
+        let takes = |number: &usize| TABLE[*number].take(start, length);
         // From the last one taken on, so that many mappings need not be passed over each time.
         let from = NEXT.load(SeqCst);
-        let slot = (from..SLOTS).chain(0..from).find(free);
+        let slot = (from..SLOTS).chain(0..from).find(takes);
         NEXT.store(slot.map_or(0, |slot| (slot + 1) % SLOTS), SeqCst);
-        if let Some(number) = slot {
-            let slot = &TABLE[number];
-            slot.faulted.store(false, SeqCst);
-            slot.length.store(mapping.len(), SeqCst);
-            slot.start.store(mapping.as_ptr() as usize, SeqCst);
-        } else {
+        if slot.is_none() {
             tracing::debug!("more than {SLOTS} shards are mapped; one is not guarded");
         }
         Self { slot }
@@ -87,8 +69,7 @@ impl Guard {
 impl Drop for Guard {
     fn drop(&mut self) {
         if let Some(number) = self.slot {
-            TABLE[number].start.store(0, SeqCst);
-            TABLE[number].taken.store(false, SeqCst);
+            TABLE[number].free();
         }
     }
 }

@@ -3,6 +3,7 @@
 #[path = "../../src/pattern/braces.rs"]
 mod braces;
 #[path = "../../src/pattern/error.rs"]
+#[allow(dead_code, reason = "errors of files are raised elsewhere")]
 mod error;
 
 use std::{fs, path::PathBuf};
