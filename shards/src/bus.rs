@@ -19,19 +19,20 @@ use slot::Slot;
 /// Mappings that can be guarded at a time. Some 2,000 shards are open; more live on in samples that wait.
 const SLOTS: usize = 4096;
 
-static TABLE: [Slot; SLOTS] = [const { FREE }; SLOTS];
+static TABLE: [Slot; SLOTS] = [const { free_slot() }; SLOTS];
 /// Where to look for a free place first.
 static NEXT: AtomicUsize = AtomicUsize::new(0);
 static INSTALL: Once = Once::new();
 static PAGE: AtomicUsize = AtomicUsize::new(0);
 
-/// A slot that is free.
-const FREE: Slot = Slot {
-    taken: AtomicBool::new(false),
-    start: AtomicUsize::new(0),
-    length: AtomicUsize::new(0),
-    faulted: AtomicBool::new(false),
-};
+const fn free_slot() -> Slot {
+    Slot {
+        taken: AtomicBool::new(false),
+        start: AtomicUsize::new(0),
+        length: AtomicUsize::new(0),
+        faulted: AtomicBool::new(false),
+    }
+}
 
 /// Guards a mapping for as long as it lives; it has to be dropped before the mapping is.
 #[derive(Debug)]

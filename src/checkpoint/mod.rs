@@ -11,7 +11,7 @@ pub(crate) use tensors::kind_of;
 use std::{
     collections::BTreeMap,
     fs::{self, File},
-    io::{ErrorKind, Write},
+    io::{self, ErrorKind, Write},
     path::{Path, PathBuf},
 };
 
@@ -241,8 +241,8 @@ impl Checkpoints {
     pub fn latest_state(&self) -> Result<Option<State>> {
         let Some(&step) = self.steps()?.last() else { return Ok(None) };
         let path = self.folder.join(folder_name(step));
-        let content =
-            content(&path).with_context(|| format!("cannot read the checkpoint `{}`", path.display()))?;
+        let sealed = fs::read(path.join(STATE)).context(STATE).and_then(|sealed| content(&sealed));
+        let content = sealed.with_context(|| format!("cannot read the checkpoint `{}`", path.display()))?;
         Ok(Some(content.state))
     }
 
@@ -274,13 +274,17 @@ pub(crate) fn write(partial: &Path, state: &State, model: &Named, optimizer: &Na
     for (name, named) in [(MODEL, model), (OPTIMIZER, optimizer)] {
         checksums.insert(name.to_owned(), tensors::write(&partial.join(name), named)?);
     }
-    let content = Content { version: VERSION, state: state.clone(), tensors: checksums };
-    let sealed = Sealed { checksum: seal(&content)?, content };
     let mut file = File::create(partial.join(STATE))?;
-    file.write_all(serde_json::to_string_pretty(&sealed)?.as_bytes())?;
+    file.write_all(sealed(state, checksums)?.as_bytes())?;
     file.sync_all()?;
     File::open(partial)?.sync_all()?;
     Ok(())
+}
+
+/// The text of `state.json`, where the tensor files have these [checksums](hash) by their names.
+pub fn sealed(state: &State, tensors: BTreeMap<String, String>) -> Result<String> {
+    let content = Content { version: VERSION, state: state.clone(), tensors };
+    Ok(serde_json::to_string_pretty(&Sealed { checksum: seal(&content)?, content })?)
 }
 
 /// A checkpoint whose checksums hold.
@@ -299,13 +303,15 @@ pub struct Loaded {
 impl Loaded {
     /// Reads a checkpoint folder and checks it.
     pub fn open(path: &Path) -> Result<Self> {
-        Self::read(path).with_context(|| format!("cannot read the checkpoint `{}`", path.display()))
+        Self::read(path, |name| fs::read(path.join(name)))
+            .with_context(|| format!("cannot read the checkpoint `{}`", path.display()))
     }
 
-    fn read(path: &Path) -> Result<Self> {
-        let content = content(path)?;
+    /// Checks a checkpoint whose files `file` gives by their names.
+    pub fn read(path: &Path, file: impl Fn(&str) -> io::Result<Vec<u8>>) -> Result<Self> {
+        let content = content(&file(STATE).context(STATE)?)?;
         let checked = |name: &str| -> Result<Vec<u8>> {
-            let bytes = fs::read(path.join(name)).with_context(|| name.to_owned())?;
+            let bytes = file(name).with_context(|| name.to_owned())?;
             ensure!(content.tensors.get(name) == Some(&hash(&bytes)), "{name} does not match its checksum");
             Ok(bytes)
         };
@@ -356,11 +362,10 @@ pub fn find(path: &Path) -> Result<Loaded> {
     }
 }
 
-/// What a checkpoint folder's state says, once its checksum holds.
-fn content(path: &Path) -> Result<Content> {
-    let sealed = fs::read(path.join(STATE)).context(STATE)?;
-    check_version(&sealed)?;
-    let Sealed { checksum, content } = serde_json::from_slice(&sealed).context(STATE)?;
+/// What `state.json` says, once its checksum holds.
+fn content(sealed: &[u8]) -> Result<Content> {
+    check_version(sealed)?;
+    let Sealed { checksum, content } = serde_json::from_slice(sealed).context(STATE)?;
     ensure!(checksum == seal(&content)?, "{STATE} does not match its checksum");
     Ok(content)
 }
@@ -384,7 +389,8 @@ fn seal(content: &Content) -> Result<String> {
     Ok(hash(&serde_json::to_vec(content)?))
 }
 
-fn hash(bytes: &[u8]) -> String {
+/// The checksum of a file.
+pub fn hash(bytes: &[u8]) -> String {
     format!("xxh3:{:016x}", xxh3_64(bytes))
 }
 

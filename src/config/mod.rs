@@ -355,7 +355,8 @@ impl Config {
             ("optim.betas", beta_1, share(beta_1)),
             ("optim.betas", beta_2, share(beta_2)),
         ];
-        match checks.iter().find(|(_, _, fits)| !fits) {
+        let drops = self.optim.drop_at.iter().map(|&share| ("optim.drop_at", share, share.is_finite()));
+        match checks.into_iter().chain(drops).find(|(_, _, fits)| !fits) {
             Some((name, value, _)) => Err(usage!(
                 "`{name}` is {value}\n  hint: rates, sizes and factors are above 0, penalties at least 0, betas below 1"
             )),
@@ -365,7 +366,7 @@ impl Config {
 
     /// The last block widens to the embeddings and cannot narrow.
     fn check_width(&self) -> Result<()> {
-        let widest = self.encoder.ndf * if self.preset == Preset::C10 { 4 } else { 8 };
+        let widest = self.encoder.ndf.saturating_mul(if self.preset == Preset::C10 { 4 } else { 8 });
         if self.encoder.n_rkhs >= widest {
             return Ok(());
         }
@@ -466,6 +467,18 @@ mod tests {
         assert_eq!(new.data.shuffle.to_string(), "window:512");
         let error = Config::resolve(&table("[data]\nshuffle = 'window:0'")).unwrap_err().to_string();
         assert!(error.contains("`window:0`") && error.matches("hint:").count() == 1, "{error}");
+    }
+
+    #[test]
+    fn numbers_beyond_all_measure_are_refused() {
+        for (text, name) in [
+            ("[encoder]\nndf = 4611686018427387904", "encoder.n_rkhs"),
+            ("[optim]\ndrop_at = [0.5, nan]", "optim.drop_at"),
+            ("[optim]\nlr = inf", "optim.lr"),
+        ] {
+            let error = Config::resolve(&table(text)).unwrap_err().to_string();
+            assert!(error.contains(&format!("`{name}`")), "{error}");
+        }
     }
 
     #[test]

@@ -144,7 +144,7 @@ fn gpu_memory(memory: &GpuMemory) -> Check {
 }
 
 /// Whether memory of the host can be pinned, by pinning some. CUDA has the driver do it, mostly without regard to
-/// RLIMIT_MEMLOCK, which therefore says little by itself.
+/// `RLIMIT_MEMLOCK`, which therefore says little by itself.
 fn pinned(device: Device) -> Check {
     let Some(accelerator) = Accelerator::of(device) else {
         return Check::warn("pinned-memory", "not tried: no GPU", "see `driver`");

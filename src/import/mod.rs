@@ -41,7 +41,8 @@ pub struct Args {
 }
 
 /// A model from elsewhere, under our names.
-struct Foreign {
+#[derive(Debug)]
+pub struct Foreign {
     tensors: BTreeMap<String, Tensor>,
     encoder: model::amdim::Config,
     side: i64,
@@ -104,16 +105,20 @@ fn load(file: &Path, preset: Option<Preset>) -> Result<(Config, Option<u32>, u64
         method.tclip = tclip;
     }
     check_sizes(&foreign).and_then(|()| config.check()).with_context(|| format!("`{shown}`"))?;
-    let classes = foreign.tensors.get("evaluator.block_glb_lin.block_forward.2.weight");
-    let classes = classes.and_then(|weight| weight.size().first().map(|classes| *classes as u32));
+    let classes = first(&foreign, PROBE).map(|classes| classes as u32);
     let trainer = Trainer::new(&config, classes, Device::Cpu, 1)?;
     take_over(&foreign.tensors, &trainer.model()).with_context(|| format!("`{shown}`"))?;
     ensure!(trainer.is_finite(), "`{shown}` holds numbers that are not finite");
     Ok((config, classes, foreign.step, trainer))
 }
 
-/// By what the file is, whatever it is called. A safetensors file begins with a length, which may be any bytes.
-fn read(bytes: &[u8]) -> Result<Foreign> {
+/// A model by what the file is, whatever it is called.
+///
+/// # Errors
+///
+/// What is neither an export nor a checkpoint of the reference, and what is damaged.
+pub fn read(bytes: &[u8]) -> Result<Foreign> {
+    // A safetensors file begins with a length, which may be any bytes.
     match SafeTensors::read_metadata(bytes) {
         Ok((_, header)) => safetensors(bytes, &header),
         Err(_) if bytes.starts_with(b"PK") || bytes.starts_with(&[0x80]) => pth::read(bytes),
@@ -144,20 +149,44 @@ fn own_name(name: &str) -> String {
     name.strip_prefix("encoder.module.").map_or_else(|| name.to_owned(), |rest| format!("encoder.{rest}"))
 }
 
-/// A model is made of the size that a file claims: not before a tensor of each size is seen.
-fn check_sizes(foreign: &Foreign) -> Result<()> {
+/// The probe's last layer, which has a row for each class.
+const PROBE: &str = "evaluator.block_glb_lin.block_forward.2.weight";
+
+/// The first side of a tensor.
+fn first(foreign: &Foreign, name: &str) -> Option<i64> {
+    foreign.tensors.get(name)?.size().first().copied()
+}
+
+/// A model is made of the size that a file claims: not before a tensor of each size, and as many numbers, are seen.
+///
+/// # Errors
+///
+/// What does not hold what it claims.
+pub fn check_sizes(foreign: &Foreign) -> Result<()> {
     let model::amdim::Config { ndf, n_rkhs, n_depth, .. } = foreign.encoder;
-    let first = |name: &str| foreign.tensors.get(name).and_then(|tensor| tensor.size().first().copied());
     for (name, size) in
         [("encoder.layer_list.0.conv.weight", ndf), ("encoder.rkhs_block_7.conv2.weight", n_rkhs)]
     {
-        let found = first(name).with_context(|| format!("`{name}` is missing"))?;
+        let found = first(foreign, name).with_context(|| format!("`{name}` is missing"))?;
         ensure!(found == size, "`{name}` is of size {found}, not {size} as the file says of its encoder");
     }
-    let deepest = format!(".layer_list.{}.conv2.weight", n_depth - 1);
+    let has_layer = |layer: i64| {
+        let name = format!(".layer_list.{layer}.conv2.weight");
+        foreign.tensors.keys().any(|tensor| tensor.ends_with(&name))
+    };
     ensure!(
-        (1..1000).contains(&n_depth) && foreign.tensors.keys().any(|name| name.ends_with(&deepest)),
+        (1..1000).contains(&n_depth) && has_layer(n_depth - 1),
         "it says that its blocks have {n_depth} layers, but has no such tensors"
+    );
+    // Less than any model of this size holds, but by a factor that is the same for all.
+    let product = |factors: [i64; 3]| factors.into_iter().fold(1, i64::saturating_mul);
+    let classes = first(foreign, PROBE).unwrap_or(0);
+    let least = [[n_rkhs, n_rkhs, 1], [ndf, ndf, 16 * n_depth], [n_rkhs, classes, 1]];
+    let least = least.map(product).into_iter().fold(0, i64::saturating_add);
+    let numbers: usize = foreign.tensors.values().map(Tensor::numel).sum();
+    ensure!(
+        i64::try_from(numbers).is_ok_and(|numbers| numbers >= least),
+        "its {numbers} numbers are too few for an encoder of ndf {ndf}, n_rkhs {n_rkhs} and n_depth {n_depth}"
     );
     Ok(())
 }

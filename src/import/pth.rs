@@ -27,9 +27,13 @@ pub(super) fn read(bytes: &[u8]) -> Result<Foreign> {
     let model = pickle.get(&pickle.root, "model");
     let model = model.context("it holds no `model`: it is no checkpoint of the reference")?;
     let mut tensors = BTreeMap::new();
+    let mut numbers = 0;
     for (name, value) in pickle.pairs(model) {
         let name = name.text().context("a tensor's name is no text")?;
         let tensor = tensor(&pickle, value, &storages).with_context(|| format!("`{name}`"))?;
+        // Tensors may share a storage, but not so that much is made of little.
+        numbers += tensor.numel();
+        ensure!(numbers <= bytes.len(), "its tensors share their numbers too often");
         tensors.insert(own_name(name), tensor);
     }
     let parameters = pickle.get(&pickle.root, "hyperparams").context("it holds no `hyperparams`")?;
@@ -67,8 +71,10 @@ fn zipped(bytes: &[u8]) -> Result<(Pickle, Storages)> {
     };
     let pickle = pickle::read(&mut &*member(&data)?)?;
     let mut storages = Storages::new();
+    let mut left = bytes.len();
     for (key, (kind, count)) in named_storages(&pickle)? {
         let bytes = member(&format!("{folder}data/{key}"))?;
+        left = left.checked_sub(bytes.len()).context("its storages lie on top of each other")?;
         storages.insert(key, storage(kind, count, &bytes)?);
     }
     Ok((pickle, storages))

@@ -404,7 +404,8 @@ fn the_dockerfile_names_what_is_there() {
                 }
             }
             ["RUN", ..] => {
-                for word in words.iter().filter(|word| word.ends_with(".sh")) {
+                let is_script = |word: &&&str| Path::new(word).extension().is_some_and(|end| end == "sh");
+                for word in words.iter().filter(is_script) {
                     assert!(root(word).metadata().unwrap().permissions().mode() & 0o111 != 0, "{word}");
                 }
             }

@@ -12,6 +12,7 @@ mod golden;
 mod pack;
 mod plan;
 mod resume;
+mod seeds;
 mod support;
 mod synth;
 mod train;

@@ -5,6 +5,7 @@
 //! ```sh
 //! RUSTC_BOOTSTRAP=1 cargo fuzz run jpeg_structured --no-trace-compares -- -max_len=512
 //! RUSTC_BOOTSTRAP=1 cargo fuzz run jpeg_differential fuzz/corpus/jpeg_differential fuzz/seeds/jpeg_differential
+//! RUSTC_BOOTSTRAP=1 cargo fuzz run decode fuzz/corpus/decode tests/data/formats
 //! ```
 
 use std::cell::RefCell;
@@ -16,8 +17,10 @@ mod forge;
 #[path = "../../tests/jpeg/judge.rs"]
 mod judge;
 mod structured;
+mod whole;
 
 pub use structured::{structured, with_restarts};
+pub use whole::decode;
 
 /// Larger images are not worth their time.
 const MAX_PIXELS: u32 = 1 << 14;

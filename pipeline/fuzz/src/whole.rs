@@ -1,0 +1,33 @@
+//! Bytes as an image; `pipeline/tests/formats.rs` has what the seeds decode to.
+
+use std::cell::RefCell;
+
+use pipeline::{Decoder, Rgb};
+
+use super::MAX_PIXELS;
+
+/// Decodes `bytes` with memory that was used before and with fresh one.
+pub fn decode(bytes: &[u8]) {
+    thread_local! {
+        static USED: RefCell<(Decoder, Rgb)> = RefCell::new((decoder(), Rgb::default()));
+    }
+    USED.with_borrow_mut(|(used, image)| {
+        let header = used.header(bytes);
+        let result = used.decode(bytes, image);
+        let fresh = pipeline::decode(bytes, MAX_PIXELS.into());
+        assert_eq!(result.is_ok(), fresh.is_ok(), "{result:?} and {fresh:?}");
+        if let Ok(fresh) = fresh {
+            assert!(fresh == *image, "used memory shows");
+            let header = header.expect("what is decoded has a header");
+            let mut sides = [header.width, header.height];
+            let mut found = [image.width, image.height];
+            sides.sort_unstable(); // it may have been turned
+            found.sort_unstable();
+            assert_eq!(sides, found);
+        }
+    });
+}
+
+fn decoder() -> Decoder {
+    Decoder::new(MAX_PIXELS.into()).expect("libjpeg-turbo starts")
+}
