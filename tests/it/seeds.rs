@@ -1,7 +1,7 @@
 //! The fuzz targets' seeds, by the functions that the targets call.
 
 #[path = "../fuzz/src/lib.rs"]
-#[allow(unreachable_pub, reason = "a crate of its own")]
+#[allow(unreachable_pub, clippy::default_trait_access, reason = "a crate of its own")]
 #[allow(clippy::allow_attributes, reason = "not every compiler warns of all")]
 mod fuzz;
 
