@@ -162,10 +162,10 @@ fn every_image_gives_the_right_pixels_and_views_or_is_bad() {
     assert_eq!(kinds.len(), KINDS.len());
     let grown = kilobytes("self", "VmHWM") - before;
     // Eleven renderers that each keep the memory of their largest image, of 2.6 million pixels; headers claim up to 2⁶⁴.
-    assert!(grown < 600 << 10, "peak memory grew by {grown} kB");
+    assert!(grown < 1000 << 10, "peak memory grew by {grown} kB");
     println!(
         "images: {count} of {} kinds decoded, rendered and loaded, {bad} bad, all others right; peak memory grew by {} MB, allowed \
-         were 600",
+         were 1000",
         kinds.len(),
         grown >> 10
     );
