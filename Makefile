@@ -33,6 +33,7 @@ test: setup
 
 soak: setup
 	AMDIM_SOAK=1 cargo test --locked --test faults -- --nocapture
+
 deny: setup
 	@tools/deny.sh
 
