@@ -53,7 +53,9 @@ impl Manifest {
         match fs::read(path) {
             Ok(bytes) => Ok(serde_json::from_slice(&bytes).ok()),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error).with_context(|| format!("cannot read `{}`", path.display())),
+            Err(error) => Err(error).with_context(|| {
+                format!("cannot read `{}`\n  hint: see to its permissions and its disk, then run the same command again", path.display())
+            }),
         }
     }
 
