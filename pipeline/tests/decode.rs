@@ -177,3 +177,21 @@ fn a_damaged_jpeg_leaves_no_trace_in_the_next_one() {
     }
     assert!(damaged >= 3, "only {damaged} segments were damaged for the decoder");
 }
+
+#[test]
+fn a_jpeg_without_its_tables_is_not_decoded_by_those_of_the_image_before() {
+    let whole = encode_jpeg(&picture(40, 30, 0), 90).unwrap();
+    let without = |marker: u8| {
+        let at = whole.windows(2).position(|bytes| bytes == [0xFF, marker]).unwrap();
+        let length = 2 + usize::from(u16::from_be_bytes([whole[at + 2], whole[at + 3]]));
+        [&whole[..at], &whole[at + length..]].concat()
+    };
+    let mut decoder = Decoder::new(LIMIT).unwrap();
+    let mut image = Rgb::default();
+    for damaged in [without(0xDB), without(0xC4)] {
+        let alone = decode(&damaged, LIMIT).ok();
+        decoder.decode(&whole, &mut image).unwrap();
+        let after = decoder.decode(&damaged, &mut image).ok().map(|()| image.clone());
+        assert!(after == alone);
+    }
+}

@@ -13,27 +13,18 @@ const MAX_SCANS: u32 = 500;
 #[derive(Debug)]
 pub(super) struct JpegTurbo {
     decompressor: Decompressor,
-    /// Whether the last image was damaged.
-    has_failed: bool,
     cmyk: Vec<u8>,
 }
 
 impl JpegTurbo {
     pub(super) fn new() -> Result<Self> {
-        Ok(Self { decompressor: decompressor()?, has_failed: false, cmyk: Vec::new() })
+        Ok(Self { decompressor: decompressor()?, cmyk: Vec::new() })
     }
 
     pub(super) fn decode(&mut self, bytes: &[u8], limit: Limit, image: &mut Rgb) -> Result<()> {
-        if self.has_failed {
-            // libjpeg-turbo may still be inside the header of the damaged image, and would go on from there.
-            self.decompressor = decompressor()?;
-        }
-        let decoded = self.try_decode(bytes, limit, image);
-        self.has_failed = decoded.is_err();
-        decoded
-    }
-
-    fn try_decode(&mut self, bytes: &[u8], limit: Limit, image: &mut Rgb) -> Result<()> {
+        // A new one for each image: libjpeg-turbo keeps the tables of the one before, by which one that lacks its own would
+        // be decoded, and after damage may still be inside of its header.
+        self.decompressor = decompressor()?;
         let header = self.decompressor.read_header(bytes).map_err(Error::Jpeg)?;
         let (width, height) = (header.width as u32, header.height as u32);
         limit.check(width, height)?;
