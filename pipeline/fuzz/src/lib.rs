@@ -5,7 +5,7 @@
 //! ```sh
 //! RUSTC_BOOTSTRAP=1 cargo fuzz run jpeg_structured --no-trace-compares -- -max_len=512
 //! RUSTC_BOOTSTRAP=1 cargo fuzz run jpeg_differential fuzz/corpus/jpeg_differential fuzz/seeds/jpeg_differential
-//! RUSTC_BOOTSTRAP=1 cargo fuzz run decode fuzz/corpus/decode tests/data/formats
+//! RUSTC_BOOTSTRAP=1 cargo fuzz run decode fuzz/corpus/decode fuzz/seeds/decode tests/data/formats
 //! ```
 
 use std::cell::RefCell;

@@ -1,4 +1,4 @@
-//! Bytes as an image; `pipeline/tests/formats.rs` has what the seeds decode to.
+//! Bytes as an image.
 
 use std::cell::RefCell;
 
@@ -6,7 +6,7 @@ use pipeline::{Decoder, Rgb};
 
 use super::MAX_PIXELS;
 
-/// Decodes `bytes` with memory that was used before and with fresh one.
+/// Decodes `bytes` with memory that was used before and with fresh one; header and pixels agree on the size.
 pub fn decode(bytes: &[u8]) {
     thread_local! {
         static USED: RefCell<(Decoder, Rgb)> = RefCell::new((decoder(), Rgb::default()));

@@ -28,6 +28,7 @@ impl Png {
         let (width, height) = (info.width, info.height);
         limit.check(width, height)?;
         let mut reader = decoder.read_info().map_err(Error::Png)?;
+        check_palette(reader.info())?;
         image.reshape(width, height);
         let color = reader.output_color_type().0;
         let pixels = if color == ColorType::Rgb {
@@ -49,6 +50,18 @@ impl Png {
         }
         Ok(())
     }
+}
+
+/// Refuses palettes that `png` would panic at.
+fn check_palette(info: &::png::Info<'_>) -> Result<()> {
+    let bytes = info.palette.as_ref().map_or(0, |palette| palette.len());
+    if info.color_type == ColorType::Indexed && (bytes > 3 * 256 || !bytes.is_multiple_of(3)) {
+        return Err(Error::Damaged {
+            format: "PNG",
+            reason: "its palette does not consist of 256 whole colours at most",
+        });
+    }
+    Ok(())
 }
 
 fn convert<const N: usize>(pixels: &[u8], image: &mut Rgb, rgb: impl Fn([u8; N]) -> [u8; 3]) {
@@ -84,5 +97,31 @@ impl<'a> Iterator for Chunks<'a> {
         let (data, rest) = rest.split_at_checked(u32::from_be_bytes(*length) as usize)?;
         self.0 = rest.get(4..).unwrap_or_default();
         Some((name, data))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One pixel of a palette of so many bytes.
+    fn indexed(palette: usize) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let mut encoder = ::png::Encoder::new(&mut bytes, 1, 1);
+        encoder.set_color(ColorType::Indexed);
+        encoder.set_palette(vec![7; palette]);
+        encoder.write_header().unwrap().write_image_data(&[0]).unwrap();
+        bytes
+    }
+
+    #[test]
+    fn a_palette_of_impossible_length_is_damage() {
+        let decode = |palette: usize| crate::decode(&indexed(palette), 100);
+        for palette in [3, 6, 768] {
+            assert_eq!(decode(palette).unwrap().pixels, [7; 3], "{palette} bytes");
+        }
+        for palette in [1, 4, 28, 767, 769, 771, 3000] {
+            assert!(decode(palette).is_err(), "{palette} bytes");
+        }
     }
 }

@@ -1,0 +1,26 @@
+//! The seeds of the fuzz target `decode`, by the function that it calls.
+
+use std::{fs, path::Path};
+
+#[path = "../fuzz/src/whole.rs"]
+#[allow(unreachable_pub, reason = "a module of another crate")]
+#[allow(clippy::allow_attributes, reason = "not every compiler warns of all")]
+mod whole;
+
+/// Larger images are refused.
+const MAX_PIXELS: u32 = 1 << 14;
+
+#[test]
+fn images_of_any_bytes_do_not_panic_and_used_memory_does_not_show() {
+    let mut seeds = 0;
+    for folder in ["fuzz/seeds/decode", "fuzz/seeds/jpeg_differential", "tests/data/formats"] {
+        for entry in fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(folder)).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_file() {
+                whole::decode(&fs::read(path).unwrap());
+                seeds += 1;
+            }
+        }
+    }
+    assert!(seeds > 40, "{seeds}");
+}
