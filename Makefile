@@ -1,13 +1,14 @@
 # The two commands of a fresh machine are `make demo` and `make test`. Each does all set-up that it needs.
 
-.PHONY: help setup demo eval-demo test soak deny bench bench-peers bench-gpu bench-gpu-folder
+.PHONY: help setup demo eval-demo test soak deny sanitize bench bench-peers bench-gpu bench-gpu-folder
 
 help:
 	@echo 'make demo         build, make a small dataset, train on it for three minutes, evaluate'
 	@echo 'make eval-demo    every evaluation of the demo: classifiers, neighbours, fine-tuning (six minutes)'
 	@echo 'make test         formatting, lints, every test, documentation'
-	@echo 'make soak         the long form of what is survived: kills, full disks, damage (an hour on two cores)'
+	@echo 'make soak         the long form of what is survived: kills, full disks, damage (more than an hour on two cores)'
 	@echo 'make deny         licences, sources, withdrawn versions and known vulnerabilities of dependencies'
+	@echo 'make sanitize     tests of threads and unsafe code under sanitizers (needs a nightly compiler)'
 	@echo 'make bench        speed of every stage'
 	@echo 'make bench-peers  our loader beside webdataset, torchvision, DALI, FFCV and others (installs them, 2 GB)'
 	@echo 'make bench-gpu    checks and times the training stage on a GPU, beside PyTorch'
@@ -36,6 +37,9 @@ soak: setup
 
 deny: setup
 	@tools/deny.sh
+
+sanitize:
+	@tools/sanitize.sh
 
 bench: setup
 	cargo bench --locked

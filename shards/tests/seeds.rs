@@ -3,13 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests may, too")]
 
 #[path = "../fuzz/src/lib.rs"]
-#[allow(
-    unreachable_pub,
-    missing_docs,
-    dead_code,
-    unused_imports,
-    reason = "a crate of its own, of which the tests call a few functions"
-)]
+#[allow(unreachable_pub, missing_docs, dead_code, unused_imports, reason = "a crate of its own")]
 #[allow(clippy::allow_attributes, reason = "not every compiler warns of all")]
 mod fuzz;
 

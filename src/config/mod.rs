@@ -1,6 +1,7 @@
 //! Everything that a run can be told: the sum of the parts' own settings, loaded, layered and checked.
 
 mod layers;
+mod warm_start;
 
 use std::{
     fs,
@@ -15,6 +16,7 @@ use toml::{Table, Value};
 
 pub use self::layers::{Layers, overlay};
 use self::layers::{contradictions, with_precision, without_auto};
+pub use self::warm_start::WarmStart;
 use crate::{
     files,
     method::MethodConfig,
@@ -100,38 +102,6 @@ impl Default for TrainConfig {
             accumulate: 1,
             checkpoint_blocks: false,
             warm_start: None,
-        }
-    }
-}
-
-/// The run, or checkpoint, whose encoder training begins with.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "PathBuf", into = "PathBuf")]
-pub enum WarmStart {
-    /// The run that lay in the run folder before, as it ended. A folder of that name is `./last`.
-    Last,
-    /// The same run's best checkpoint.
-    Best,
-    /// A run folder, or a checkpoint.
-    Path(PathBuf),
-}
-
-impl From<PathBuf> for WarmStart {
-    fn from(path: PathBuf) -> Self {
-        match path.to_str() {
-            Some("last") => Self::Last,
-            Some("best") => Self::Best,
-            _ => Self::Path(path),
-        }
-    }
-}
-
-impl From<WarmStart> for PathBuf {
-    fn from(start: WarmStart) -> Self {
-        match start {
-            WarmStart::Last => "last".into(),
-            WarmStart::Best => "best".into(),
-            WarmStart::Path(path) => path,
         }
     }
 }

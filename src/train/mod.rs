@@ -9,6 +9,8 @@ mod bottleneck;
 mod crash;
 mod log;
 mod manifest;
+mod prepare;
+mod promote;
 mod records;
 mod run_folder;
 mod step;
@@ -34,10 +36,10 @@ use self::{
     crash::{Crash, DIVERGED},
     log::Log,
     manifest::Manifest,
+    prepare::identity,
     records::BadSamples,
     run_folder::RunLock,
     stop::Stop,
-    threads::Cost,
 };
 pub use self::{
     run_folder::RunFolder,
@@ -47,16 +49,13 @@ pub use self::{
     unattended::Unattended,
 };
 use crate::{
-    checkpoint::{self, DataIdentity, Loaded, Retention, State},
-    config::{Config, TrainConfig, WarmStart},
+    checkpoint::{Loaded, Retention, State},
+    config::{Config, TrainConfig},
     data::{self, Data},
-    exit::{Code, Coded},
     feed::{Feed, Staged},
-    metrics, model,
-    promote::{Gate, Metrics, Promotion, Promotions},
+    promote::Promotions,
     stdout,
-    sys::{self, Accelerator, Precision, Stream},
-    usage,
+    sys::{self, Precision},
 };
 
 /// Steps after which the numbers are looked at, if not earlier for a record or a checkpoint.
@@ -104,7 +103,8 @@ pub fn run(asked: &toml::Table, start: &Unattended) -> Result<Ended> {
     let early = folder.path.is_dir().then(|| folder.take()).transpose()?;
     folder.finish_setting_aside()?;
     let mut resumed = folder.checkpoints.latest()?;
-    let mut manifest = Manifest::read(&folder.manifest)?;
+    // Without a checkpoint it is of a run that lost nothing when it was killed, or everything since.
+    let mut manifest = resumed.as_ref().map_or(Ok(None), |_| Manifest::read(&folder.manifest))?;
     let changes = has_changed(asked, start, resumed.as_ref(), manifest.as_ref())?;
     let config = match resumed.take_if(|_| changes.is_some()) {
         // Settings of the run on the shards as they were bind no longer.
@@ -119,7 +119,7 @@ pub fn run(asked: &toml::Table, start: &Unattended) -> Result<Ended> {
     {
         return Ok(Ended::Unchanged);
     }
-    check_gates(&config, &start.gate)?;
+    promote::check_gates(&config, &start.gate)?;
     let mut run = Run::prepare(config, resumed.as_ref())?;
     let origin = if resumed.is_none() { run.origin(&folder, changes.is_some())? } else { None };
     if let Some(loaded) = &origin {
@@ -134,13 +134,7 @@ pub fn run(asked: &toml::Table, start: &Unattended) -> Result<Ended> {
         manifest = None;
     }
     if let Some(loaded) = resumed {
-        folder.checkpoints.set_aside_after(loaded.state.step)?;
-        run.trainer.restore(&loaded).context("cannot resume")?;
-        run.position = loaded.state.position;
-        run.saved = Some(loaded.state.step);
-        if let Some(left) = left_behind {
-            run.tell_of_killed_process(&folder, &left);
-        }
+        run.resume(&folder, &loaded, left_behind)?;
     }
     let mut manifest = manifest.map_or_else(|| Manifest::new(&run.config.data, run.steps), Ok)?;
     manifest.write(&folder.manifest)?;
@@ -154,10 +148,9 @@ pub fn run(asked: &toml::Table, start: &Unattended) -> Result<Ended> {
     if !start.quiet {
         stdout::print(&folder.standing())?;
     }
-    match manifest.promotion.as_ref().filter(|_| start.promote.is_some()) {
-        Some(promotion) if !promotion.refused.is_empty() => Err(gate_error(promotion)),
-        _ => Ok(ended),
-    }
+    let promotion = manifest.promotion.as_ref().filter(|_| start.promote.is_some());
+    promotion.map_or(Ok(()), promote::check)?;
+    Ok(ended)
 }
 
 /// What has changed since the run in the folder began, where that is asked for and there is one.
@@ -179,122 +172,7 @@ fn is_over(manifest: &Manifest, start: &Unattended) -> bool {
     manifest.finished.is_some() && (start.promote.is_none() || manifest.promotion.is_some())
 }
 
-/// A gate on what the run will not measure is refused before it.
-fn check_gates(config: &Config, gates: &[Gate]) -> Result<()> {
-    for gate in gates {
-        let cure = match gate.metric() {
-            "knn" if config.run.knn_every == 0 || config.data.val_shards.is_empty() => {
-                "--knn-every 1 and --val-shards"
-            }
-            "linear" | "mlp" if config.data.val_shards.is_empty() => "--val-shards",
-            _ => continue,
-        };
-        return Err(usage!("`{gate}` asks for a number that this run does not measure\n  hint: {cure}"));
-    }
-    Ok(())
-}
-
-fn gate_error(promotion: &Promotion) -> anyhow::Error {
-    Coded::error(
-        Code::Gate,
-        format!(
-            "the run is finished, but not promoted: {}\n  hint: nothing was changed there; `amdim-stream export` writes its encoder all \
-             the same",
-            promotion.refused.join("; ")
-        ),
-    )
-}
-
 impl Run {
-    fn prepare(mut config: Config, resumed: Option<&checkpoint::Loaded>) -> Result<Self> {
-        let device = sys::device(config.run.device)?;
-        let data = Data::open(&config.data)?;
-        if let Some(loaded) = resumed {
-            check_identity(loaded.state.data, identity(&data))?;
-        }
-        let batch_size = batch_size(&config, device, data.train.len())?;
-        let steps = steps(&config, batch_size, data.train.len());
-        config.train.batch_size = Some(batch_size);
-        if batch_size < 2 * config.train.accumulate {
-            return Err(usage!(
-                "a batch of {batch_size} cannot be encoded in {} parts of two samples or more\n  hint: --accumulate {} or less",
-                config.train.accumulate,
-                batch_size / 2
-            ));
-        }
-        config.train.precision = config.train.precision.on(device);
-        config.train.precision.apply()?;
-        if config.train.precision.is_emulated(device) {
-            tracing::warn!(
-                "{} has no instructions for bf16, which makes a step many times slower than f32",
-                sys::name(device)
-            );
-        }
-        config.train.epochs =
-            config.train.epochs.or(config.train.steps.is_none().then(|| default_epochs(&config)));
-        // A step is recorded on a queue that is not the device's default one: everything is done on it.
-        let queue = || Ok(Stream::new(Accelerator::of(device))?.make_current()?);
-        sys::within_memory(device, || "anything at all".to_owned(), Vec::new, queue)?;
-        let trainer = Trainer::new(&config, data.classes, device, steps)?;
-        let cost = Cost {
-            bytes: data.train.bytes() as f64 / data.train.len() as f64,
-            macs: trainer.macs(batch_size) / batch_size as f64,
-        };
-        let threads = threads::share(config.run.threads, cost, device);
-        let position = Position::default();
-        Ok(Self {
-            config,
-            data,
-            device,
-            trainer,
-            lock: None,
-            position,
-            steps,
-            batch_size,
-            threads,
-            saved: None,
-            longest: [Duration::ZERO; 2],
-            unchecked: Vec::new(),
-            at_chance: 0,
-        })
-    }
-
-    /// The checkpoint that training is to begin with, if it is not to begin anew.
-    fn origin(&self, folder: &RunFolder, is_set_aside_later: bool) -> Result<Option<Loaded>> {
-        let before = if is_set_aside_later { folder.clone() } else { folder.previous() };
-        let latest = || -> Result<Option<Loaded>> {
-            let found = before.checkpoints.latest()?;
-            if found.is_none() {
-                tracing::info!(
-                    "there was no run in `{}` before: training begins anew",
-                    folder.path.display()
-                );
-            }
-            Ok(found)
-        };
-        match &self.config.train.warm_start {
-            None => Ok(None),
-            Some(WarmStart::Path(path)) => checkpoint::find(path).map(Some),
-            Some(WarmStart::Last) => latest(),
-            Some(WarmStart::Best) => match before.checkpoints.best_path() {
-                Some(path) => Loaded::open(&path).map(Some),
-                None => latest(),
-            },
-        }
-    }
-
-    /// Takes over the encoder of another run.
-    fn begin_with(&self, loaded: &Loaded) -> Result<()> {
-        loaded.restore_encoder(&self.trainer.model()).with_context(|| {
-            format!(
-                "cannot begin with its encoder\n  hint: the preset and sizes of that run: {}",
-                sizes(&loaded.state.config)
-            )
-        })?;
-        tracing::info!("training begins with the encoder of `{}`", loaded.path.display());
-        Ok(())
-    }
-
     fn announce(&self, folder: &RunFolder) {
         let (samples, labelled, step) =
             (self.data.train.len(), self.data.train.labelled(), self.trainer.step_count());
@@ -515,40 +393,6 @@ impl Run {
         let (data, classes) = (identity(&self.data), self.data.classes);
         State { step, position, data, classes, config: self.config.clone() }
     }
-
-    /// Judges and promotes the finished run, where that is asked for and was not done; notes what became of it.
-    fn promote(&self, folder: &RunFolder, start: &Unattended, manifest: &mut Manifest) -> Result<()> {
-        if let (Some(promotions), None) = (&start.promote, &manifest.promotion) {
-            let best = folder.checkpoints.best_path().filter(|_| self.config.run.best.is_some());
-            let loaded = match best {
-                Some(path) => Loaded::open(&path)?,
-                None => folder.checkpoints.latest()?.context("a finished run has a checkpoint")?,
-            };
-            let metrics = metrics_at(loaded.state.step, &metrics::read_lines(&folder.metrics)?);
-            let validation = self.data.validation.as_ref().map(ShardSet::digest);
-            let promotions = Promotions::of(promotions);
-            let promotion = promotions.promote(&start.gate, &loaded, &folder.path, metrics, validation)?;
-            if let Some(name) = &promotion.name {
-                tracing::info!("promoted step {} as `{name}`", promotion.step);
-            }
-            manifest.promotion = Some(promotion);
-        }
-        manifest.write(&folder.manifest)
-    }
-}
-
-/// The numbers that were recorded at a step, or for the loss the last one before it.
-fn metrics_at(step: u64, lines: &[serde_json::Value]) -> Metrics {
-    let until = |kind: &str| {
-        let mut lines = lines.iter().rev().filter(|line| line["kind"] == kind);
-        lines.find(|line| line["step"].as_u64().is_some_and(|then| then <= step))
-    };
-    let validation = until("validation").filter(|line| line["step"] == step);
-    let numbers = |name: &&str| {
-        let line = if *name == "loss" { until("train") } else { validation };
-        Some(((*name).to_owned(), line?[*name].as_f64()?))
-    };
-    crate::promote::METRICS.iter().filter_map(numbers).collect()
 }
 
 /// The order of the training samples.
@@ -562,72 +406,4 @@ fn feed(config: &Config, data: &Data, batch_size: usize, position: Position, dev
     let recipe = config.method.recipe(config.preset);
     let loader = LoaderConfig { seed: config.seed, drop_last: true, ..data::loader(config, batch_size) };
     Feed::spawn(samples, recipe, config.preset.normalization(), &loader, device)
-}
-
-/// The flags that make an encoder of this size.
-fn sizes(config: &Config) -> String {
-    let model::amdim::Config { ndf, n_rkhs, n_depth, use_bn } = config.encoder;
-    format!("--preset {} --ndf {ndf} --n-rkhs {n_rkhs} --n-depth {n_depth} --use-bn {use_bn}", config.preset)
-}
-
-fn identity(data: &Data) -> DataIdentity {
-    DataIdentity { digest: data.train.digest(), samples: data.train.len() }
-}
-
-/// A position means nothing in another set.
-fn check_identity(then: DataIdentity, now: DataIdentity) -> Result<()> {
-    if then == now {
-        return Ok(());
-    }
-    if then.samples == 0 {
-        return Err(usage!(
-            "what lies there was imported, not trained here\n  hint: another folder with --out, and --warm-start for the one that \
-             was imported"
-        ));
-    }
-    Err(usage!(
-        "the training shards are not those that this run was started on ({} samples then, {} now)\n  hint: give a run \
-         on other shards another folder with --out, or let --if-changed keep this run as the folder's `previous` one",
-        then.samples,
-        now.samples
-    ))
-}
-
-/// What was asked for, or what suits the device: no more than there are samples.
-fn batch_size(config: &Config, device: Device, samples: u64) -> Result<usize> {
-    let wanted = config.train.batch_size.unwrap_or(match (device, config.preset) {
-        (Device::Cpu, pipeline::Preset::In128) => 32,
-        (Device::Cpu, _) => 64,
-        _ => 200,
-    });
-    if wanted as u64 <= samples {
-        return Ok(wanted);
-    }
-    if samples < 2 {
-        return Err(usage!(
-            "the shards have {samples} sample, but negatives come from other images\n  hint: name shards of at least 2"
-        ));
-    }
-    if config.train.batch_size.is_some() {
-        return Err(usage!(
-            "a batch of {wanted} needs as many samples, the shards have {samples}\n  hint: --batch-size {samples}, or \
-             more shards"
-        ));
-    }
-    Ok(samples as usize)
-}
-
-/// The published length of training for this kind of data.
-fn default_epochs(config: &Config) -> f64 {
-    match config.preset {
-        pipeline::Preset::In128 => 50.0,
-        _ => 300.0,
-    }
-}
-
-/// Updates of the whole run; the last batch of an epoch goes on in the next one.
-fn steps(config: &Config, batch_size: usize, samples: u64) -> u64 {
-    let epochs = config.train.epochs.unwrap_or_else(|| default_epochs(config));
-    let whole = (epochs * samples as f64 / batch_size as f64).floor() as u64;
-    config.train.steps.unwrap_or(whole).max(1)
 }

@@ -20,7 +20,6 @@ fn listed(place: &Place, out: &str) -> BTreeSet<String> {
 }
 
 #[test]
-#[ignore = "which opens of a shard matter has changed; to be found out anew"]
 fn shards_that_cannot_be_read_now_and_then_are_named() {
     let (place, shim, mut random) = (Place::new(), Shim::new(), Random::new(&[5]));
     let pattern = place.shards("train", 6, 20);
@@ -39,8 +38,10 @@ fn shards_that_cannot_be_read_now_and_then_are_named() {
         let ended = Ended::of(shim.on(&mut command, failing));
         let (failed, _) = shim.failed();
         let named = listed(&place, &out);
+        // An open that is tried again, or a sample that no step has asked for yet, is no loss.
+        let is_unharmed = ended.status.code() == Some(0) && tensors(&place.path(&out), 4) == whole;
         for (call, path) in &failed {
-            let is_named = named.contains(path) || ended.stderr.contains(path.as_str());
+            let is_named = is_unharmed || named.contains(path) || ended.stderr.contains(path.as_str());
             assert!(is_named, "{call} of {path} failed: {named:?}, {}", ended.stderr);
         }
         failures += failed.len();
@@ -59,8 +60,8 @@ fn shards_that_cannot_be_read_now_and_then_are_named() {
     }
     assert!(failures > 0);
     println!(
-        "shards whose open and read fail with EIO: {failures} failures, every shard named; {done} runs finished without those \
-         samples, {refused} ended in good order; later runs had them all"
+        "shards whose open and read fail with EIO: {failures} failures, every shard named that lost samples by them; {done} runs \
+         finished without those, {refused} ended in good order; later runs had them all"
     );
 }
 

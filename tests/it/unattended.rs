@@ -54,6 +54,18 @@ fn a_finished_run_is_left_alone_in_silence_until_a_shard_changes() {
 }
 
 #[test]
+fn a_run_whose_checkpoints_are_gone_is_not_taken_for_finished() {
+    let place = Place::new();
+    place.shards("train", 1, 20);
+    succeed(&mut nightly(&place, &[]));
+    fs::remove_dir_all(place.path("run/checkpoints")).unwrap();
+    add_shard(&place, "train-001.tar");
+    succeed(&mut nightly(&place, &[]));
+    tensors(&place.path("run"), 2);
+    assert_eq!(json(&place.path("run/manifest.json"))["shards"].as_array().unwrap().len(), 2);
+}
+
+#[test]
 fn settings_that_changed_are_refused_though_shards_have_not() {
     let place = Place::new();
     place.shards("train", 1, 20);

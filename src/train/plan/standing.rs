@@ -9,7 +9,10 @@ use toml::Table;
 use crate::{
     checkpoint::State,
     config::Config,
-    train::{Run, check_identity, identity, run_folder::RunFolder},
+    train::{
+        Run, RunFolder,
+        prepare::{check_identity, identity},
+    },
 };
 
 /// Where a run stands.

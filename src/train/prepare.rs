@@ -1,0 +1,198 @@
+//! From settings to a run, once everything that can be refused has been.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use shards::Position;
+use tch::Device;
+
+use super::{
+    Run, RunFolder, Trainer,
+    run_folder::LeftBehind,
+    threads::{self, Cost},
+};
+use crate::{
+    checkpoint::{self, DataIdentity, Loaded},
+    config::{Config, WarmStart},
+    data::Data,
+    model,
+    sys::{self, Accelerator, Stream},
+    usage,
+};
+
+impl Run {
+    pub(super) fn prepare(mut config: Config, resumed: Option<&Loaded>) -> Result<Self> {
+        let device = sys::device(config.run.device)?;
+        let data = Data::open(&config.data)?;
+        if let Some(loaded) = resumed {
+            check_identity(loaded.state.data, identity(&data))?;
+        }
+        let batch_size = batch_size(&config, device, data.train.len())?;
+        let steps = steps(&config, batch_size, data.train.len());
+        config.train.batch_size = Some(batch_size);
+        if batch_size < 2 * config.train.accumulate {
+            return Err(usage!(
+                "a batch of {batch_size} cannot be encoded in {} parts of two samples or more\n  hint: --accumulate {} or less",
+                config.train.accumulate,
+                batch_size / 2
+            ));
+        }
+        config.train.precision = config.train.precision.on(device);
+        config.train.precision.apply()?;
+        if config.train.precision.is_emulated(device) {
+            tracing::warn!(
+                "{} has no instructions for bf16, which makes a step many times slower than f32",
+                sys::name(device)
+            );
+        }
+        config.train.epochs =
+            config.train.epochs.or(config.train.steps.is_none().then(|| default_epochs(&config)));
+        // A step is recorded on a queue that is not the device's default one: everything is done on it.
+        let queue = || Ok(Stream::new(Accelerator::of(device))?.make_current()?);
+        sys::within_memory(device, || "anything at all".to_owned(), Vec::new, queue)?;
+        let trainer = Trainer::new(&config, data.classes, device, steps)?;
+        let cost = Cost {
+            bytes: data.train.bytes() as f64 / data.train.len() as f64,
+            macs: trainer.macs(batch_size) / batch_size as f64,
+        };
+        let threads = threads::share(config.run.threads, cost, device);
+        let position = Position::default();
+        Ok(Self {
+            config,
+            data,
+            device,
+            trainer,
+            lock: None,
+            position,
+            steps,
+            batch_size,
+            threads,
+            saved: None,
+            longest: [Duration::ZERO; 2],
+            unchecked: Vec::new(),
+            at_chance: 0,
+        })
+    }
+
+    /// The checkpoint that training is to begin with, if it is not to begin anew.
+    pub(super) fn origin(&self, folder: &RunFolder, is_set_aside_later: bool) -> Result<Option<Loaded>> {
+        let before = if is_set_aside_later { folder.clone() } else { folder.previous() };
+        let latest = || -> Result<Option<Loaded>> {
+            let found = before.checkpoints.latest()?;
+            if found.is_none() {
+                tracing::info!(
+                    "there was no run in `{}` before: training begins anew",
+                    folder.path.display()
+                );
+            }
+            Ok(found)
+        };
+        match &self.config.train.warm_start {
+            None => Ok(None),
+            Some(WarmStart::Path(path)) => checkpoint::find(path).map(Some),
+            Some(WarmStart::Last) => latest(),
+            Some(WarmStart::Best) => match before.checkpoints.best_path() {
+                Some(path) => Loaded::open(&path).map(Some),
+                None => latest(),
+            },
+        }
+    }
+
+    /// Takes over the encoder of another run.
+    pub(super) fn begin_with(&self, loaded: &Loaded) -> Result<()> {
+        loaded.restore_encoder(&self.trainer.model()).with_context(|| {
+            format!(
+                "cannot begin with its encoder\n  hint: the preset and sizes of that run: {}",
+                sizes(&loaded.state.config)
+            )
+        })?;
+        tracing::info!("training begins with the encoder of `{}`", loaded.path.display());
+        Ok(())
+    }
+
+    /// Goes on from a checkpoint of this run; `left_behind` is what a process that did not end in order left.
+    pub(super) fn resume(
+        &mut self,
+        folder: &RunFolder,
+        loaded: &Loaded,
+        left_behind: Option<LeftBehind>,
+    ) -> Result<()> {
+        folder.checkpoints.set_aside_after(loaded.state.step)?;
+        self.trainer.restore(loaded).context("cannot resume")?;
+        self.position = loaded.state.position;
+        self.saved = Some(loaded.state.step);
+        if let Some(left) = left_behind {
+            self.tell_of_killed_process(folder, &left);
+        }
+        Ok(())
+    }
+}
+
+/// The flags that make an encoder of this size.
+fn sizes(config: &Config) -> String {
+    let model::amdim::Config { ndf, n_rkhs, n_depth, use_bn } = config.encoder;
+    format!("--preset {} --ndf {ndf} --n-rkhs {n_rkhs} --n-depth {n_depth} --use-bn {use_bn}", config.preset)
+}
+
+/// What tells the training samples from others.
+pub(super) fn identity(data: &Data) -> DataIdentity {
+    DataIdentity { digest: data.train.digest(), samples: data.train.len() }
+}
+
+/// A position means nothing in another set.
+pub(super) fn check_identity(then: DataIdentity, now: DataIdentity) -> Result<()> {
+    if then == now {
+        return Ok(());
+    }
+    if then.samples == 0 {
+        return Err(usage!(
+            "what lies there was imported, not trained here\n  hint: another folder with --out, and --warm-start for the one that \
+             was imported"
+        ));
+    }
+    Err(usage!(
+        "the training shards are not those that this run was started on ({} samples then, {} now)\n  hint: give a run \
+         on other shards another folder with --out, or let --if-changed keep this run as the folder's `previous` one",
+        then.samples,
+        now.samples
+    ))
+}
+
+/// What was asked for, or what suits the device: no more than there are samples.
+fn batch_size(config: &Config, device: Device, samples: u64) -> Result<usize> {
+    let wanted = config.train.batch_size.unwrap_or(match (device, config.preset) {
+        (Device::Cpu, pipeline::Preset::In128) => 32,
+        (Device::Cpu, _) => 64,
+        _ => 200,
+    });
+    if wanted as u64 <= samples {
+        return Ok(wanted);
+    }
+    if samples < 2 {
+        return Err(usage!(
+            "the shards have {samples} sample, but negatives come from other images\n  hint: name shards of at least 2"
+        ));
+    }
+    if config.train.batch_size.is_some() {
+        return Err(usage!(
+            "a batch of {wanted} needs as many samples, the shards have {samples}\n  hint: --batch-size {samples}, or \
+             more shards"
+        ));
+    }
+    Ok(samples as usize)
+}
+
+/// The published length of training for this kind of data.
+fn default_epochs(config: &Config) -> f64 {
+    match config.preset {
+        pipeline::Preset::In128 => 50.0,
+        _ => 300.0,
+    }
+}
+
+/// Updates of the whole run; the last batch of an epoch goes on in the next one.
+fn steps(config: &Config, batch_size: usize, samples: u64) -> u64 {
+    let epochs = config.train.epochs.unwrap_or_else(|| default_epochs(config));
+    let whole = (epochs * samples as f64 / batch_size as f64).floor() as u64;
+    config.train.steps.unwrap_or(whole).max(1)
+}
