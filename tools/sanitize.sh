@@ -65,8 +65,8 @@ thread() {
 [ $# -gt 0 ] || set -- address thread
 for part in "$@"; do
     case $part in
-    address | thread | memcheck) $part ;;
-    *) fail "there is no \`$part\`" "address, thread or memcheck" ;;
+    address | thread) $part ;;
+    *) fail "there is no \`$part\`" "address or thread" ;;
     esac
 done
 [ "$is_clean" = yes ]
