@@ -1,6 +1,9 @@
 //! How the program ends: its exit codes, and errors that end it with one of their own.
 
-use std::fmt;
+use std::{
+    fmt,
+    io::{self, ErrorKind},
+};
 
 /// Exit codes. They are documented in the README and stay what they are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,6 +55,21 @@ impl Coded {
     /// An error that ends the program with `code`; on further lines of `message` its hints.
     pub fn error(code: Code, message: String) -> anyhow::Error {
         anyhow::Error::new(Self { code, message })
+    }
+
+    /// An error of a place that was named: with [`Code::Usage`] where another one is to be named, and with [`Code::Failed`]
+    /// where it may well be of use later, as after trouble with a disk.
+    pub fn io(error: &io::Error, message: String) -> anyhow::Error {
+        let is_of_the_place = matches!(
+            error.kind(),
+            ErrorKind::PermissionDenied
+                | ErrorKind::NotFound
+                | ErrorKind::NotADirectory
+                | ErrorKind::IsADirectory
+                | ErrorKind::AlreadyExists
+                | ErrorKind::ReadOnlyFilesystem
+        );
+        Self::error(if is_of_the_place { Code::Usage } else { Code::Failed }, message)
     }
 }
 

@@ -29,6 +29,9 @@ fn main() {
 /// Trains, and sees to it that whoever waits for the end hears of it.
 fn train(args: &TrainArgs) -> Code {
     let (start, unattended) = (Instant::now(), &args.unattended);
+    if let Err(error) = unattended.summary.as_deref().map_or(Ok(()), summary::check) {
+        return failed(&error);
+    }
     let (asked, ended) = match args.asked() {
         Ok(asked) => {
             let ended = train::run(&asked, unattended);
@@ -45,7 +48,7 @@ fn train(args: &TrainArgs) -> Code {
     let Some(path) = &unattended.summary else { return code };
     match summary::write(path, asked.as_ref(), start, code, &ended) {
         Ok(()) => code,
-        Err(error) if code == Code::Done => failed(&error),
+        Err(error) if matches!(code, Code::Done | Code::Unchanged) => failed(&error),
         Err(error) => {
             failed(&error);
             code

@@ -1,6 +1,6 @@
 //! `--summary`: how a run ended, for other programs.
 
-use std::{path::Path, time::Instant};
+use std::{fs, path::Path, time::Instant};
 
 use anyhow::{Context, Result};
 use jiff::{SignedDuration, Timestamp};
@@ -11,7 +11,24 @@ use crate::{
     exit::{self, Code},
     files,
     train::{Ended, RunFolder, Why},
+    usage,
 };
+
+/// Refuses a place that cannot be written to, before the run rather than after it.
+///
+/// # Errors
+///
+/// Where its folder is not there.
+pub fn check(path: &Path) -> Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if folder.is_dir() && !path.is_dir() {
+        return Ok(());
+    }
+    Err(usage!(
+        "cannot write the summary `{}`\n  hint: --summary names a file in a folder that is there",
+        path.display()
+    ))
+}
 
 /// Writes the summary of a run that was `asked` for, began at `start` and ended so.
 ///
@@ -51,5 +68,8 @@ pub fn write(
         summary.as_object_mut().into_iter().for_each(|summary| summary.extend(standing.clone()));
     }
     let text = serde_json::to_vec_pretty(&summary)?;
-    files::replace(path, &text).with_context(|| format!("cannot write the summary `{}`", path.display()))
+    // A device, or what a container was given to write to, keeps its place.
+    let is_special = path.metadata().is_ok_and(|metadata| !metadata.is_file());
+    let written = if is_special { fs::write(path, &text) } else { files::replace(path, &text) };
+    written.with_context(|| format!("cannot write the summary `{}`", path.display()))
 }

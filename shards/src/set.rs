@@ -104,6 +104,11 @@ impl ShardSet {
         &self.inner.names
     }
 
+    /// The shards, each as it was when it was indexed.
+    pub fn stamped(&self) -> impl Iterator<Item = (&ShardName, Stamp)> {
+        self.inner.names.iter().zip(self.inner.stamps.iter().copied())
+    }
+
     /// Bytes of all shards.
     pub fn bytes(&self) -> u64 {
         self.inner.stamps.iter().map(|stamp| stamp.size).sum()

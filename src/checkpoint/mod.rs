@@ -21,7 +21,7 @@ use shards::Position;
 use tch::Tensor;
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::{config::Config, files, usage};
+use crate::{config::Config, exit::Coded, files};
 
 /// Named tensors, in the order in which they are written.
 pub type Named = BTreeMap<String, Tensor>;
@@ -150,7 +150,8 @@ impl Checkpoints {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
             entries => entries.map_err(|error| {
                 let folder = self.folder.display();
-                usage!("cannot list `{folder}`: {error}\n  hint: see to its permissions, or name another folder with --out")
+                let hint = "see to its permissions, or name another folder with --out";
+                Coded::io(&error, format!("cannot list `{folder}`: {error}\n  hint: {hint}"))
             })?,
         };
         let step = |entry: fs::DirEntry| {
@@ -194,12 +195,11 @@ impl Checkpoints {
     /// Notes that a step, which has a checkpoint, is the best so far: `checkpoints/best` leads to it.
     pub fn mark_best(&self, best: &Best) -> Result<()> {
         let mark = || -> Result<()> {
-            let (note, link) = (self.folder.join("best.json.new"), self.folder.join("best.new"));
-            files::create(&note)?.write_all(&serde_json::to_vec(best)?)?;
+            let link = self.folder.join("best.new");
             let _ = fs::remove_file(&link);
             std::os::unix::fs::symlink(folder_name(best.step), &link)?;
             fs::rename(&link, self.folder.join("best"))?;
-            Ok(fs::rename(&note, self.folder.join(BEST))?)
+            Ok(files::replace(&self.folder.join(BEST), &serde_json::to_vec(best)?)?)
         };
         mark().with_context(|| format!("cannot note the best checkpoint in `{}`", self.folder.display()))
     }

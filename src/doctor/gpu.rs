@@ -10,7 +10,7 @@ use crate::sys::{self, Accelerator, DeviceChoice, Driver, GpuMemory, Libtorch, M
 /// The version of tch that Cargo.toml pins.
 const TCH: &str = "0.24.0";
 /// The least compute capability that CUDA 13 has: of GPUs named Turing (2018).
-const CAPABILITY: i32 = 7;
+const CAPABILITY: (i32, i32) = (7, 5);
 /// Bytes that are pinned to try it: more than a run's batches take.
 const PINNED: usize = 1 << 28;
 
@@ -98,8 +98,10 @@ fn driver(wanted: DeviceChoice, is_there: bool, libtorch: &Libtorch) -> (Device,
     );
     match Monitor::of(device).and_then(|monitor| monitor.capability()) {
         Some(capability) if capability < CAPABILITY => {
-            let found =
-                format!("{version}; the GPU's compute capability {capability} is below {CAPABILITY}.5");
+            let [(major, minor), (least, least_minor)] = [capability, CAPABILITY];
+            let found = format!(
+                "{version}; the GPU's compute capability {major}.{minor} is below {least}.{least_minor}"
+            );
             (
                 device,
                 Check::bad(NAME, found, "choose a later GPU (--device cuda:N), or train with --device cpu"),

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor};
 
 pub use self::gate::{Gate, METRICS, Metrics};
-use crate::{checkpoint::Loaded, export, files, import, train::Trainer, usage};
+use crate::{checkpoint::Loaded, exit::Coded, export, files, import, train::Trainer};
 
 /// The link to what was promoted last.
 const LATEST: &str = "latest";
@@ -28,6 +28,10 @@ const RECORD: &str = "promotion.json";
 /// What became of a run that was to be promoted.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Promotion {
+    /// The folder of all promotions.
+    pub folder: PathBuf,
+    /// The conditions.
+    pub gates: Vec<String>,
     /// The folder, in the one of all promotions; none when the run did not pass.
     pub name: Option<String>,
     /// The conditions that did not hold, each as a clause.
@@ -46,6 +50,17 @@ pub struct Promotion {
     pub validation: Option<String>,
 }
 
+impl Promotion {
+    /// Whether this is what became of a promotion to that folder behind those gates.
+    pub fn is_of(&self, folder: &Path, gates: &[Gate]) -> bool {
+        self.folder == folder && self.gates == texts(gates)
+    }
+}
+
+fn texts(gates: &[Gate]) -> Vec<String> {
+    gates.iter().map(ToString::to_string).collect()
+}
+
 /// Where finished encoders go.
 #[derive(Debug)]
 pub struct Promotions<'a> {
@@ -60,12 +75,25 @@ impl<'a> Promotions<'a> {
 
     /// Makes the folder, and makes sure that it can be written to: said before the run rather than after it.
     pub fn prepare(&self) -> Result<()> {
-        fs::create_dir_all(self.folder).and_then(|()| tempfile::tempfile_in(self.folder)).map(drop).map_err(
-            |error| {
-                let folder = self.folder.display();
-                usage!("cannot write to `{folder}`: {error}\n  hint: another folder with --promote")
-            },
-        )
+        let made = fs::create_dir_all(self.folder).and_then(|()| tempfile::tempfile_in(self.folder));
+        made.map_err(|error| {
+            let folder = self.folder.display();
+            let message =
+                format!("cannot write to `{folder}`: {error}\n  hint: another folder with --promote");
+            Coded::io(&error, message)
+        })?;
+        self.check_link()
+    }
+
+    /// What the link is to take the place of has to be a link.
+    fn check_link(&self) -> Result<()> {
+        let latest = self.folder.join(LATEST);
+        ensure!(
+            latest.is_symlink() || !latest.exists(),
+            "`{}` is no link\n  hint: move it away",
+            latest.display()
+        );
+        Ok(())
     }
 
     /// Judges a run by the gates; if it passes, its encoder becomes the latest one. `metrics` and `validation` are its own.
@@ -92,9 +120,17 @@ impl<'a> Promotions<'a> {
                 before.name.as_deref().unwrap_or(LATEST)
             );
         }
+        // By a process that was killed before it could note it.
+        if let Some(before) =
+            before.as_ref().filter(|before| before.checksum == checkpoint.checksum && before.run == run)
+        {
+            return Ok(Promotion { folder: self.folder.to_owned(), gates: texts(gates), ..before.clone() });
+        }
         let previous = before.as_ref().map(|before| &before.metrics);
         let refused: Vec<_> = gates.iter().filter_map(|gate| gate.judge(&metrics, previous).err()).collect();
         let mut promotion = Promotion {
+            folder: self.folder.to_owned(),
+            gates: texts(gates),
             name: None,
             refused,
             time: Timestamp::now(),
@@ -115,12 +151,17 @@ impl<'a> Promotions<'a> {
         Ok(promotion)
     }
 
-    /// Keeps other processes out until the result is dropped.
+    /// Keeps other processes out until the result is dropped, and removes what killed ones left half-written.
     fn lock(&self) -> Result<File> {
         let path = self.folder.join(".lock");
         let lock = files::edit(&path).with_context(|| format!("cannot write `{}`", path.display()))?;
         if let Err(error) = flock(&lock, FlockOperation::LockExclusive) {
             tracing::warn!("cannot lock `{}`: {error}", path.display());
+        }
+        for entry in fs::read_dir(self.folder)?.flatten() {
+            if entry.file_name().to_string_lossy().starts_with(".partial-") {
+                let _ = fs::remove_dir_all(entry.path()); // in nobody's way
+            }
         }
         Ok(lock)
     }
@@ -135,8 +176,15 @@ impl<'a> Promotions<'a> {
                     path.display()
                 )
             })?)),
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error).with_context(|| format!("cannot read `{}`", path.display())),
+            Err(error) if error.kind() == ErrorKind::NotFound && !self.folder.join(LATEST).is_symlink() => {
+                Ok(None)
+            }
+            Err(error) => Err(error).with_context(|| {
+                format!(
+                    "cannot read `{}`\n  hint: let `{LATEST}` lead to a whole promotion, or remove it",
+                    path.display()
+                )
+            }),
         }
     }
 
@@ -147,7 +195,7 @@ impl<'a> Promotions<'a> {
         let partial = self.folder.join(format!(".partial-{name}"));
         let written = write(&partial, promotion, checkpoint).and_then(|()| {
             fs::rename(&partial, self.folder.join(&name))?;
-            self.switch(&name)
+            self.switch(&name).inspect_err(|_| drop(fs::remove_dir_all(self.folder.join(&name))))
         });
         if written.is_err() {
             let _ = fs::remove_dir_all(&partial); // frees a full disk; the error is what matters
@@ -165,11 +213,7 @@ impl<'a> Promotions<'a> {
 
     fn switch(&self, name: &str) -> Result<()> {
         let (new, latest) = (self.folder.join(".latest.new"), self.folder.join(LATEST));
-        ensure!(
-            latest.is_symlink() || !latest.exists(),
-            "`{}` is no link\n  hint: move it away",
-            latest.display()
-        );
+        self.check_link()?;
         let _ = fs::remove_file(&new); // of a process that was killed
         symlink(name, &new)?;
         fs::rename(&new, &latest)?;

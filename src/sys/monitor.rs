@@ -39,9 +39,10 @@ impl Monitor {
         Some((f64::from(gpu.utilization_rates().ok()?.gpu) / 100.0, gpu.memory_info().ok()?.used))
     }
 
-    /// The first number of the compute capability.
-    pub fn capability(&self) -> Option<i32> {
-        Some(self.gpu()?.cuda_compute_capability().ok()?.major)
+    /// The compute capability, both of its numbers.
+    pub fn capability(&self) -> Option<(i32, i32)> {
+        let capability = self.gpu()?.cuda_compute_capability().ok()?;
+        Some((capability.major, capability.minor))
     }
 
     /// Who has how much of the GPU's memory.

@@ -57,7 +57,9 @@ impl Precision {
 /// Whether there are instructions for it. Of a GPU of which nobody tells, it is taken to be so.
 fn has_bf16(device: Device) -> bool {
     if let Device::Cuda(_) = device {
-        return Monitor::of(device).and_then(|monitor| monitor.capability()).is_none_or(|major| major >= 8);
+        return Monitor::of(device)
+            .and_then(|monitor| monitor.capability())
+            .is_none_or(|(major, _)| major >= 8);
     }
     #[cfg(target_arch = "x86_64")]
     return is_x86_feature_detected!("avx512bf16");

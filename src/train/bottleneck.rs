@@ -81,8 +81,7 @@ impl Verdict {
         if waited <= Self::WAITED {
             Self { bound: Bottleneck::Compute, share: 1.0 - waited, cure: choices.faster_steps() }
         } else if copying >= Self::COPYING {
-            let cure = "a larger model by --ndf, which would cost no time".to_owned();
-            Self { bound: Bottleneck::Copy, share: copying, cure: Some(cure) }
+            Self { bound: Bottleneck::Copy, share: copying, cure: None } // bytes, pinned and beside the steps: the bus is full
         } else {
             Self { bound: Bottleneck::Data, share: waited, cure: Some(choices.faster_data()) }
         }

@@ -92,8 +92,10 @@ impl Run {
     pub(super) fn panicked(&self, folder: &RunFolder, payload: &(dyn Any + Send)) -> anyhow::Error {
         let text = payload.downcast_ref::<String>().map(String::as_str);
         let text = text.or_else(|| payload.downcast_ref::<&str>().copied()).unwrap_or("no message");
-        let (step, from) =
-            self.unchecked.last().copied().unwrap_or((self.trainer.step_count() + 1, self.position));
+        let next = self.trainer.step_count() + 1;
+        // Between two steps none of those that are noted is under way.
+        let under_way = self.unchecked.last().filter(|(step, _)| *step == next);
+        let (step, from) = under_way.copied().unwrap_or((next, self.position));
         let error = anyhow!(
             "training panicked at step {step}: {text}\n  hint: this is a defect of the program; the same command goes on from the \
              last checkpoint"

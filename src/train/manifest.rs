@@ -5,9 +5,9 @@ use std::{collections::HashMap, fs, io::ErrorKind, path::Path};
 use anyhow::{Context, Result};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use shards::{LocalSource, ShardName, Source, Stamp};
+use shards::{LocalSource, ShardName, ShardSet, Source, Stamp};
 
-use crate::{config::DataConfig, files, promote::Promotion};
+use crate::{config::DataConfig, data::Data, files, promote::Promotion};
 
 /// What a run was made of. Written when it begins, and again when it is finished.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -42,10 +42,11 @@ impl Seen {
 }
 
 impl Manifest {
-    /// Of a run that begins now, on the shards as they lie there now.
-    pub(super) fn new(data: &DataConfig, steps: u64) -> Result<Self> {
-        let (shards, val_shards) = (seen(&data.shards)?, seen(&data.val_shards)?);
-        Ok(Self { shards, val_shards, steps, finished: None, promotion: None })
+    /// Of a run that begins now, on the shards as they were indexed: what has come since, it does not see.
+    pub(super) fn new(data: &Data, steps: u64) -> Self {
+        let seen = |set: &ShardSet| set.stamped().map(|(name, stamp)| Seen::new(name, stamp)).collect();
+        let (shards, val_shards) = (seen(&data.train), data.validation.as_ref().map_or_else(Vec::new, seen));
+        Self { shards, val_shards, steps, finished: None, promotion: None }
     }
 
     /// None where there is none, or one that cannot be understood: then nobody knows what the run saw.
@@ -116,6 +117,12 @@ mod tests {
 
     use super::*;
 
+    /// Of files as they lie there, which need not be shards.
+    fn of(data: &DataConfig) -> Manifest {
+        let (shards, val_shards) = (seen(&data.shards).unwrap(), seen(&data.val_shards).unwrap());
+        Manifest { shards, val_shards, steps: 7, finished: None, promotion: None }
+    }
+
     #[test]
     fn what_was_added_removed_or_altered_is_told() {
         let place = tempfile::tempdir().unwrap();
@@ -125,7 +132,7 @@ mod tests {
         }
         let data =
             DataConfig { shards: vec![path("*.tar").to_str().unwrap().to_owned()], ..DataConfig::default() };
-        let manifest = Manifest::new(&data, 7).unwrap();
+        let manifest = of(&data);
         manifest.write(&path("manifest.json")).unwrap();
         let manifest = Manifest::read(&path("manifest.json")).unwrap().unwrap();
         assert_eq!(manifest.changes(&data).unwrap(), None);
@@ -147,7 +154,7 @@ mod tests {
         };
         fs::create_dir(place.path().join("old")).unwrap();
         fs::write(place.path().join("old/a.tar"), "a").unwrap();
-        let manifest = Manifest::new(&data("old"), 7).unwrap();
+        let manifest = of(&data("old"));
         fs::rename(place.path().join("old"), place.path().join("new")).unwrap();
         assert_eq!(manifest.changes(&data("new")).unwrap(), None);
     }

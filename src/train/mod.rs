@@ -50,7 +50,7 @@ pub use self::{
 };
 use crate::{
     checkpoint::{Loaded, Retention, State},
-    config::{Config, TrainConfig},
+    config::{Config, DataConfig, TrainConfig},
     data::{self, Data},
     feed::{Feed, Staged},
     promote::Promotions,
@@ -126,7 +126,7 @@ pub fn run(asked: &toml::Table, start: &Unattended) -> Result<Ended> {
         run.begin_with(loaded)?;
     }
     start.promote.as_deref().map_or(Ok(()), |promotions| Promotions::of(promotions).prepare())?;
-    let (lock, left_behind) = early.map_or_else(|| folder.take(), Ok)?;
+    let (lock, left_behind) = early.map_or_else(|| folder.take_new(), Ok)?;
     run.lock = Some(lock);
     if let Some(changes) = changes {
         tracing::info!("{changes}: the run so far is kept as `{}`", folder.previous().path.display());
@@ -136,7 +136,7 @@ pub fn run(asked: &toml::Table, start: &Unattended) -> Result<Ended> {
     if let Some(loaded) = resumed {
         run.resume(&folder, &loaded, left_behind)?;
     }
-    let mut manifest = manifest.map_or_else(|| Manifest::new(&run.config.data, run.steps), Ok)?;
+    let mut manifest = manifest.unwrap_or_else(|| Manifest::new(&run.data, run.steps));
     manifest.write(&folder.manifest)?;
     run.config.write(&folder.config)?;
     run.announce(&folder);
@@ -160,16 +160,23 @@ fn has_changed(
     resumed: Option<&Loaded>,
     manifest: Option<&Manifest>,
 ) -> Result<Option<String>> {
-    let (true, Some(loaded), Some(manifest)) = (start.if_changed, resumed, manifest) else { return Ok(None) };
+    let (true, Some(loaded)) = (start.if_changed, resumed) else { return Ok(None) };
     let mut settings = toml::Table::try_from(&loaded.state.config)?;
     crate::config::overlay(&mut settings, asked);
-    let data = settings.remove("data").map(toml::Value::try_into).transpose()?;
-    manifest.changes(&data.unwrap_or_default())
+    let data: Option<DataConfig> = settings.remove("data").map(toml::Value::try_into).transpose()?;
+    let data = data.unwrap_or_default();
+    if let Some(manifest) = manifest {
+        return manifest.changes(&data);
+    }
+    // Of a time before there were manifests, or damaged.
+    let is_other = identity(&Data::open(&data)?) != loaded.state.data;
+    Ok(is_other.then(|| "the shards are others than at its start".to_owned()))
 }
 
 /// Whether all is done that a start like this one asks for.
 fn is_over(manifest: &Manifest, start: &Unattended) -> bool {
-    manifest.finished.is_some() && (start.promote.is_none() || manifest.promotion.is_some())
+    let is_promoted = |folder| promote::is_done(manifest, folder, &start.gate);
+    manifest.finished.is_some() && start.promote.as_deref().is_none_or(is_promoted)
 }
 
 impl Run {
@@ -228,14 +235,14 @@ impl Run {
             Log::open(folder, (self.trainer.step_count(), self.steps), self.device, self.choices(), quiet)?;
         let faults = self.data.validation.iter().flat_map(ShardSet::faults).chain(self.data.train.faults());
         let mut bad = BadSamples::open(&folder.bad_samples, faults)?;
-        if self.trainer.step_count() >= self.steps {
-            // The process may have been killed in the last validation.
-            let is_validated =
-                log.has_validation(self.steps) || self.validate(folder, stop, &mut log, &mut bad)?;
+        // The process before may have ended in a validation.
+        let step = self.trainer.step_count();
+        let is_missing = step > 0 && self.validation_due() && !log.has_validation(step);
+        let mut is_validated = !is_missing || self.validate(folder, stop, &mut log, &mut bad)?;
+        if step >= self.steps {
             return Ok(if is_validated { Ended::Finished } else { Ended::Early(stop.why()) });
         }
         let mut feed = self.for_batches(|| self.feed())?;
-        let mut is_validated = true;
         while self.trainer.step_count() < self.steps && !stop.requested(self.closing_time()) {
             let staged = match feed.next_unless(stop.channel()) {
                 Some(Ok(staged)) => staged,

@@ -1,5 +1,7 @@
 //! What becomes of a finished run: judged by its gates, and handed on.
 
+use std::path::Path;
+
 use anyhow::{Context, Result};
 use shards::ShardSet;
 
@@ -28,6 +30,11 @@ pub(super) fn check_gates(config: &Config, gates: &[Gate]) -> Result<()> {
     Ok(())
 }
 
+/// Whether it was promoted, or refused, by these gates before.
+pub(super) fn is_done(manifest: &Manifest, folder: &Path, gates: &[Gate]) -> bool {
+    manifest.promotion.as_ref().is_some_and(|promotion| promotion.is_of(folder, gates))
+}
+
 /// An error with [`Code::Gate`] where a run was not promoted.
 pub(super) fn check(promotion: &Promotion) -> Result<()> {
     if promotion.refused.is_empty() {
@@ -51,7 +58,10 @@ impl Run {
         start: &Unattended,
         manifest: &mut Manifest,
     ) -> Result<()> {
-        if let (Some(promotions), None) = (&start.promote, &manifest.promotion) {
+        manifest.write(&folder.manifest)?;
+        if let Some(promotions) =
+            start.promote.as_deref().filter(|folder| !is_done(manifest, folder, &start.gate))
+        {
             let best = folder.checkpoints.best_path().filter(|_| self.config.run.best.is_some());
             let loaded = match best {
                 Some(path) => Loaded::open(&path)?,
@@ -65,8 +75,9 @@ impl Run {
                 tracing::info!("promoted step {} as `{name}`", promotion.step);
             }
             manifest.promotion = Some(promotion);
+            manifest.write(&folder.manifest)?;
         }
-        manifest.write(&folder.manifest)
+        Ok(())
     }
 }
 

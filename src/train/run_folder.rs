@@ -79,8 +79,11 @@ impl RunFolder {
     /// With [`Code::Locked`] where another process has it; where it cannot be written to.
     pub(super) fn take(&self) -> Result<(RunLock, Option<LeftBehind>)> {
         let path = self.path.display();
-        let unwritable = |error| {
-            usage!("cannot write to the run folder `{path}`: {error}\n  hint: name another one with --out")
+        let unwritable = |error: std::io::Error| {
+            let message = format!(
+                "cannot write to the run folder `{path}`: {error}\n  hint: name another one with --out"
+            );
+            Coded::io(&error, message)
         };
         let file = fs::create_dir_all(&self.path).and_then(|()| files::edit(&self.path.join("run.lock")));
         let mut lock = RunLock(file.map_err(unwritable)?);
@@ -107,9 +110,25 @@ impl RunFolder {
                 ),
             ));
         }
+        // It may have changed hands before it was ours.
+        lock.0.rewind().map_err(unwritable)?;
+        let before = LeftBehind::read(&mut lock.0);
         Holder::this().write(&mut lock.0).map_err(unwritable)?;
         self.refuse_links()?;
         Ok((lock, before))
+    }
+
+    /// The same of a folder in which there was no run: there must be none yet.
+    pub(super) fn take_new(&self) -> Result<(RunLock, Option<LeftBehind>)> {
+        let taken = self.take()?;
+        if self.checkpoints.last_step().is_some() {
+            let path = self.path.display();
+            let message = format!(
+                "another process has begun to train in `{path}`\n  hint: the same command again goes on there"
+            );
+            return Err(Coded::error(Code::Locked, message));
+        }
+        Ok(taken)
     }
 
     /// Folders that are written into have to lie here.
@@ -150,10 +169,14 @@ impl RunFolder {
     /// Does the rest of what a process that was killed in [`set_aside`](Self::set_aside) did not come to.
     pub(super) fn finish_setting_aside(&self) -> Result<()> {
         let (aside, previous) = (self.path.join(Self::BECOMING_PREVIOUS), self.path.join(Self::PREVIOUS));
-        if !aside.join(Self::CHECKPOINTS).exists() {
+        if !aside.exists() {
             return Ok(());
         }
         let finish = || -> Result<()> {
+            if !aside.join(Self::CHECKPOINTS).exists() {
+                // The run is here still, and whole again when it has its files back.
+                return self.take_back(&aside);
+            }
             if previous.exists() {
                 fs::remove_dir_all(&previous)?;
             }
@@ -161,6 +184,17 @@ impl RunFolder {
             Ok(files::sync_folder(&previous)?)
         };
         finish().with_context(|| format!("cannot put the run before into `{}`", previous.display()))
+    }
+
+    /// Moves files of this run back into its folder.
+    fn take_back(&self, aside: &Path) -> Result<()> {
+        for entry in fs::read_dir(aside)? {
+            let name = entry?.file_name();
+            if !self.path.join(&name).exists() {
+                fs::rename(aside.join(&name), self.path.join(&name))?;
+            }
+        }
+        Ok(fs::remove_dir_all(aside)?)
     }
 
     /// How the training shards differ from those that the run saw, in words; none where they do not, or nobody knows.
@@ -366,6 +400,7 @@ mod tests {
             // The next start.
             folder.finish_setting_aside().unwrap();
             if folder.path.join("checkpoints").exists() {
+                assert_eq!(which(&folder), "old", "it has its files back");
                 assert_eq!(fs::read_to_string(folder.path.join("previous/config.toml")).unwrap(), "older");
                 folder.set_aside().unwrap();
             }

@@ -1,6 +1,6 @@
 //! What is looked at between epochs: online probes, neighbours, the health of the representation, the best checkpoint.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::{Context, Result};
 use shards::ShardSet;
@@ -82,14 +82,16 @@ impl Run {
         };
         let mut feed = eval::images(validation, &self.config, self.device)?;
         let mut seen = Seen::new(validation.len());
-        while let Some(staged) = feed.next_unless(stop.channel()) {
+        while !stop.requested(self.closing_time())
+            && let Some(staged) = feed.next_unless(stop.channel())
+        {
             let staged = staged.context("validation")?;
             bad.write(&staged.skipped)?;
             let judged = self.within_memory(|| Ok(self.trainer.judge(&staged.views)))?;
             seen.add(&judged, &staged.views);
         }
         bad.write(&feed.finish())?;
-        if stop.requested(Duration::ZERO) {
+        if stop.requested(self.closing_time()) {
             return Ok(false);
         }
         let accuracy = seen.hits.map(|hits| hits / seen.labelled);

@@ -196,6 +196,64 @@ fn a_promotion_that_could_not_be_written_is_made_up_for() {
 }
 
 #[test]
+fn a_link_that_leads_nowhere_does_not_open_the_gate() {
+    let place = Place::new();
+    place.shards("train", 1, 20);
+    fs::create_dir_all(place.path("models")).unwrap();
+    std::os::unix::fs::symlink("gone", place.path("models/latest")).unwrap();
+    let said = run(&mut promote(&place, &["loss<=previous"]));
+    assert_eq!(said.code, Some(1), "{}", said.stderr);
+    assert!(said.stderr.contains("lead to a whole promotion"), "{}", said.stderr);
+}
+
+#[test]
+fn a_finished_run_is_judged_again_by_other_gates() {
+    let place = Place::new();
+    place.shards("train", 1, 20);
+    assert_eq!(run(&mut promote(&place, &["loss<0"])).code, Some(5));
+    assert_eq!(json(&place.path("run/manifest.json"))["promotion"]["name"], Value::Null);
+    succeed(&mut promote(&place, &["loss<1000"]));
+    let first = latest(&place);
+    // As if it had been killed before it noted what it did: the run is not held against itself.
+    let mut manifest = json(&place.path("run/manifest.json"));
+    manifest["promotion"] = Value::Null;
+    fs::write(place.path("run/manifest.json"), manifest.to_string()).unwrap();
+    succeed(&mut promote(&place, &["loss<previous"]));
+    assert_eq!(latest(&place), first);
+}
+
+#[test]
+fn a_run_of_a_time_before_manifests_is_set_aside_when_its_shards_have_changed() {
+    let place = Place::new();
+    place.shards("train", 1, 20);
+    succeed(&mut nightly(&place, &[]));
+    fs::write(place.path("run/manifest.json"), "damaged").unwrap();
+    succeed(&mut nightly(&place, &[]));
+    assert!(!place.path("run/previous").exists());
+    fs::remove_file(place.path("run/manifest.json")).unwrap();
+    add_shard(&place, "train-001.tar");
+    succeed(&mut nightly(&place, &[]));
+    assert!(place.path("run/previous/checkpoints").exists());
+}
+
+#[test]
+fn a_validation_that_did_not_end_is_made_up_for() {
+    let place = Place::new();
+    let (train, val) = (place.shards("train", 1, 32), place.shards("val", 1, 20));
+    let length = ["--steps", "3", "--checkpoint-every", "1", "--val-shards", &val];
+    succeed(&mut place.train(&train, "run", &length));
+    let whole = fs::read_to_string(place.path("run/metrics.jsonl")).unwrap();
+    let validated = |text: &str| text.lines().filter(|line| line.contains("\"validation\"")).count();
+    assert_eq!(validated(&whole), 2, "after step 2, and at the end");
+    // As after a kill in the first one.
+    let cut: Vec<_> = whole.lines().take_while(|line| !line.contains("\"validation\"")).collect();
+    fs::write(place.path("run/metrics.jsonl"), cut.join("\n") + "\n").unwrap();
+    fs::remove_dir_all(place.path("run/checkpoints/step-00000003")).unwrap();
+    succeed(&mut place.train(&train, "run", &length));
+    assert_eq!(validated(&fs::read_to_string(place.path("run/metrics.jsonl")).unwrap()), 2);
+}
+
+#[test]
 fn gates_that_cannot_be_judged_are_refused_before_the_run() {
     let place = Place::new();
     place.shards("train", 1, 20);
@@ -208,6 +266,7 @@ fn gates_that_cannot_be_judged_are_refused_before_the_run() {
         (vec!["--stop-at", "25:00"], "06:30"),
         (vec!["--max-hours", "0"], "not above 0"),
         (vec!["--promote", "train-000.tar/x"], "--promote"),
+        (vec!["--summary", "nowhere/s.json"], "a folder that is there"),
     ] {
         let said = run(nightly(&place, &arguments).current_dir(place.path("")));
         assert_eq!(said.code, Some(2), "{arguments:?}: {}", said.stderr);
