@@ -3,7 +3,10 @@
 use std::{
     fmt,
     io::{self, ErrorKind},
+    panic::{self, AssertUnwindSafe},
 };
+
+use anyhow::bail;
 
 /// Exit codes. They are documented in the README and stay what they are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,6 +90,18 @@ macro_rules! usage {
     ($($arg:tt)*) => { $crate::exit::Coded::error($crate::exit::Code::Usage, format!($($arg)*)) };
 }
 
+/// Does work in which a panic, of which the hook has told, is a failure like others: with their exit code, and in the summary.
+///
+/// # Errors
+///
+/// Those of the work, and a panic.
+pub fn catching<T>(work: impl FnOnce() -> anyhow::Result<T>) -> anyhow::Result<T> {
+    let done = panic::catch_unwind(AssertUnwindSafe(work));
+    done.unwrap_or_else(|_| {
+        bail!("a defect of the program has ended it\n  hint: report what is said of it above")
+    })
+}
+
 /// The causes of an error on one line, then its hints.
 pub fn render(error: &anyhow::Error) -> String {
     let (cause, hints) = parts(error);
@@ -122,5 +137,13 @@ mod tests {
         assert_eq!(Code::of(&error), Code::Locked);
         assert_eq!(render(&error), "while it was opened: taken\n  hint: wait");
         assert_eq!(Code::of(&anyhow!("else")), Code::Failed);
+    }
+
+    #[test]
+    fn a_panic_is_a_failure() {
+        let error = catching::<()>(|| panic!("as by a defect")).unwrap_err();
+        assert_eq!(Code::of(&error), Code::Failed);
+        assert_eq!(parts(&error).1.len(), 1);
+        assert_eq!(catching(|| Ok(7)).unwrap(), 7);
     }
 }

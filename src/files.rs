@@ -8,6 +8,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use rustix::fs::{StatVfs, statvfs};
+
 /// Opens a file to write it anew.
 pub(crate) fn create(path: &Path) -> io::Result<File> {
     open(path, OpenOptions::new().write(true).create(true).truncate(true))
@@ -45,6 +47,13 @@ pub(crate) fn replace(path: &Path, contents: &[u8]) -> io::Result<()> {
     sync_folder(path)
 }
 
+/// The file system where a folder is, or would be made.
+pub(crate) fn system_of(folder: &Path) -> io::Result<StatVfs> {
+    let folder = std::path::absolute(folder)?;
+    let there = folder.ancestors().find(|path| path.exists()).unwrap_or(Path::new("/"));
+    Ok(statvfs(there)?)
+}
+
 /// Brings the names in the folder of `path` onto the disk.
 pub(crate) fn sync_folder(path: &Path) -> io::Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -62,6 +71,15 @@ mod tests {
     use std::os::unix::fs::symlink;
 
     use super::*;
+
+    #[test]
+    fn a_folder_that_is_not_there_yet_is_on_the_disk_of_the_one_above() {
+        let folder = tempfile::tempdir().unwrap();
+        let blocks = [folder.path().to_owned(), folder.path().join("a/b")]
+            .map(|path| system_of(&path).unwrap().f_blocks);
+        assert!(blocks[0] > 0 && blocks[0] == blocks[1]);
+        assert!(!folder.path().join("a").exists());
+    }
 
     #[test]
     fn a_link_in_the_place_of_a_file_is_not_followed() {

@@ -16,12 +16,16 @@ use tracing_subscriber::EnvFilter;
 
 fn main() {
     let cli = Cli::parse();
-    log_to_stderr(cli.command.is_none() && cli.train.unattended.quiet);
+    log_to_stderr(match &cli.command {
+        None => cli.train.unattended.quiet,
+        Some(Command::Plan(args)) => args.train.unattended.quiet,
+        Some(_) => false,
+    });
     sys::settle_threads();
     sys::keep_host_memory();
     let code = match cli.command {
         None => train(&cli.train),
-        Some(command) => run(command).map_or_else(|error| failed(&error), |()| Code::Done),
+        Some(command) => exit::catching(|| run(command)).map_or_else(|error| failed(&error), |()| Code::Done),
     };
     process::exit(code as i32)
 }
@@ -34,7 +38,7 @@ fn train(args: &TrainArgs) -> Code {
     }
     let (asked, ended) = match args.asked() {
         Ok(asked) => {
-            let ended = train::run(&asked, unattended);
+            let ended = exit::catching(|| train::run(&asked, unattended));
             (Some(asked), ended)
         }
         Err(error) => (None, Err(error)),

@@ -7,15 +7,17 @@ use std::{
     time::{Instant, SystemTime},
 };
 
+use indicatif::DecimalBytes;
 use rustix::{
-    fs::{FlockOperation, StatVfs, flock, statvfs},
+    fs::{FlockOperation, StatVfs, flock},
     io::Errno,
 };
 
-use super::{Check, gib};
+use super::Check;
+use crate::files;
 
 /// What is written to try the folder.
-const BYTES: usize = 4 << 20;
+const BYTES: usize = 4_000_000;
 /// Seconds that writing this may take.
 const SLOW: f64 = 5.0;
 /// Free bytes below which a run is cut short by its first checkpoints, and below which by later ones.
@@ -79,12 +81,10 @@ fn is_there(path: &Path) -> bool {
 
 /// Free bytes and inodes where the folder lies or would lie.
 fn space(out: &Path) -> Vec<Check> {
-    let there = out.ancestors().find(|path| is_there(path)).unwrap_or(Path::new("/"));
-    let there = if there.as_os_str().is_empty() { Path::new(".") } else { there };
-    match statvfs(there) {
+    match files::system_of(out) {
         Ok(stat) => vec![bytes(&stat), inodes(&stat)],
         Err(error) => {
-            let found = format!("cannot ask `{}`: {error}", there.display());
+            let found = format!("cannot ask `{}`: {error}", out.display());
             vec![Check::bad("disk", found, "see that the disk is mounted, or name another folder with --out")]
         }
     }
@@ -92,7 +92,11 @@ fn space(out: &Path) -> Vec<Check> {
 
 fn bytes(stat: &StatVfs) -> Check {
     let free = stat.f_bavail.saturating_mul(stat.f_frsize);
-    let found = format!("{} free of {}", gib(free), gib(stat.f_blocks.saturating_mul(stat.f_frsize)));
+    let found = format!(
+        "{} free of {}",
+        DecimalBytes(free),
+        DecimalBytes(stat.f_blocks.saturating_mul(stat.f_frsize))
+    );
     let cure = "make room, or keep fewer checkpoints (--keep, --keep-every); a checkpoint takes 12 bytes a parameter, \
                 whose number `amdim-stream plan` tells";
     grade("disk", free, SPACE, found, cure)
@@ -146,8 +150,11 @@ impl Trial {
 
     fn check(&self) -> Check {
         let Self { seconds, .. } = self;
-        let found =
-            format!("{} written, synced and renamed in {:.0} ms", gib(BYTES as u64), 1000.0 * seconds);
+        let found = format!(
+            "{} written, synced and renamed in {:.0} ms",
+            DecimalBytes(BYTES as u64),
+            1000.0 * seconds
+        );
         if *seconds > SLOW {
             let cure =
                 "training waits for each checkpoint: put --out on a faster disk, or raise --checkpoint-every";

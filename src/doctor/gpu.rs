@@ -2,9 +2,10 @@
 
 use std::path::Path;
 
+use indicatif::DecimalBytes;
 use tch::Device;
 
-use super::{Check, gib};
+use super::Check;
 use crate::sys::{self, Accelerator, DeviceChoice, Driver, GpuMemory, Libtorch, Monitor, Pinned};
 
 /// The version of tch that Cargo.toml pins.
@@ -12,7 +13,7 @@ const TCH: &str = "0.24.0";
 /// The least compute capability that CUDA 13 has: of GPUs named Turing (2018).
 const CAPABILITY: (i32, i32) = (7, 5);
 /// Bytes that are pinned to try it: more than a run's batches take.
-const PINNED: usize = 1 << 28;
+const PINNED: usize = 256_000_000;
 
 /// The device that a run would have, and the checks of it and of the libraries.
 pub(super) fn checks(choice: DeviceChoice) -> (Device, Vec<Check>) {
@@ -130,8 +131,8 @@ fn gpu_memory(memory: &GpuMemory) -> Check {
     let GpuMemory { name, total, free, others } = memory;
     let found = format!(
         "{name}: {} free of {}; {} other processes that NVML shows{}",
-        gib(*free),
-        gib(*total),
+        DecimalBytes(*free),
+        DecimalBytes(*total),
         others.len(),
         if others.is_empty() { String::new() } else { format!(" {others:?}") },
     );
@@ -151,7 +152,7 @@ fn pinned(device: Device) -> Check {
     let Some(accelerator) = Accelerator::of(device) else {
         return Check::warn("pinned-memory", "not tried: no GPU", "see `driver`");
     };
-    let much = gib(PINNED as u64);
+    let much = DecimalBytes(PINNED as u64);
     match Pinned::new(PINNED, Some(accelerator)) {
         Ok(_) => Check::ok("pinned-memory", format!("{much} could be pinned")),
         Err(error) => Check::bad(

@@ -2,13 +2,13 @@
 
 use std::{env, fs};
 
+use indicatif::DecimalBytes;
 use rustix::process::{Resource, Rlimit, getrlimit};
 use tch::Device;
 
 use super::{
     Check,
     cgroup::{Limits, Memory},
-    gib,
 };
 use crate::{data, sys};
 
@@ -93,12 +93,16 @@ fn memory(free: Option<u64>, group: Option<Memory>) -> Check {
             "see that /proc is mounted",
         );
     };
-    let machine = free.map_or_else(|| "?".to_owned(), gib);
+    let machine = free.map_or_else(|| "?".to_owned(), |free| DecimalBytes(free).to_string());
     let limit = group.map_or_else(String::new, |memory| {
         let kind = if memory.slows { "slows down above" } else { "allows" };
-        format!("; a control group {kind} {}, {} of it taken", gib(memory.limit), gib(memory.taken))
+        format!(
+            "; a control group {kind} {}, {} of it taken",
+            DecimalBytes(memory.limit),
+            DecimalBytes(memory.taken)
+        )
     });
-    let found = format!("{} free for a run; the machine has {machine}{limit}", gib(left));
+    let found = format!("{} free for a run; the machine has {machine}{limit}", DecimalBytes(left));
     let cure = "free some or raise the limit; `amdim-stream plan --gpu` measures what a run takes, --batch-size, --accumulate \
                 and --checkpoint-blocks make it less";
     match left {
@@ -110,8 +114,9 @@ fn memory(free: Option<u64>, group: Option<Memory>) -> Check {
 
 /// The limit of locked memory. CUDA's pinned memory is the driver's and mostly not counted by it: `pinned-memory` tries.
 fn locked_memory(device: Device, limit: Rlimit) -> Check {
-    let limit =
-        limit.current.map_or_else(|| "not limited".to_owned(), |bytes| format!("limited to {}", gib(bytes)));
+    let limit = limit
+        .current
+        .map_or_else(|| "not limited".to_owned(), |bytes| format!("limited to {}", DecimalBytes(bytes)));
     let why = match device {
         Device::Cpu => "not used on the CPU",
         _ => "of no account where `pinned-memory` is ok",
@@ -146,7 +151,7 @@ fn sizes(addresses: Rlimit, file: Rlimit) -> Check {
     const NAME: &str = "limits";
     let told: Vec<_> = [("addresses (`ulimit -v`)", addresses), ("the size of files (`ulimit -f`)", file)]
         .into_iter()
-        .filter_map(|(what, limit)| Some(format!("{what} to {}", gib(limit.current?))))
+        .filter_map(|(what, limit)| Some(format!("{what} to {}", DecimalBytes(limit.current?))))
         .collect();
     if told.is_empty() {
         return Check::ok(NAME, "neither addresses nor the size of files");
@@ -224,6 +229,6 @@ mod tests {
         assert_eq!(sizes(limit(None), limit(None)).state, State::Ok);
         let check = sizes(limit(Some(1 << 31)), limit(None));
         assert_eq!(check.state, State::Warn);
-        assert_eq!(check.found, "limited are addresses (`ulimit -v`) to 2.0 GiB");
+        assert_eq!(check.found, "limited are addresses (`ulimit -v`) to 2.15 GB");
     }
 }

@@ -113,22 +113,9 @@ pub fn run(args: &Args) -> Result<()> {
     Ok(())
 }
 
-/// Bytes as one reads them.
-fn gib(bytes: u64) -> String {
-    const MIB: f64 = (1u64 << 20) as f64;
-    let mib = bytes as f64 / MIB;
-    if mib < 1024.0 { format!("{mib:.0} MiB") } else { format!("{:.1} GiB", mib / 1024.0) }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn bytes_are_told_in_the_unit_that_suits_them() {
-        assert_eq!(gib(512 << 20), "512 MiB");
-        assert_eq!(gib(3 << 29), "1.5 GiB");
-    }
 
     #[test]
     fn a_check_that_is_not_ok_says_what_cures_it() {

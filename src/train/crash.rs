@@ -223,44 +223,20 @@ pub(super) fn read(folder: &Path) -> Result<Report> {
 
 #[cfg(test)]
 mod tests {
-    use shards::ShardWriter;
-    use toml::Table;
-
     use super::*;
     use crate::{
-        config::Config,
         sys,
-        train::replay::{self, Args},
+        train::{
+            replay::{self, Args},
+            tiny,
+        },
     };
-
-    /// Grey images of eight samples, and a run on them that has made no step.
-    fn run(place: &Path) -> (Run, RunFolder) {
-        let shard = place.join("a.tar");
-        let mut writer = ShardWriter::create(&shard).unwrap();
-        for number in 0..8_u8 {
-            let image = pipeline::Rgb { width: 32, height: 32, pixels: vec![30 * number; 3 * 32 * 32] };
-            let jpeg = pipeline::encode_jpeg(&image, 90).unwrap();
-            writer.append(&format!("k{number}"), &[("jpg", &jpeg)]).unwrap();
-        }
-        writer.finish().unwrap();
-        let mut asked: Table =
-            "preset = 'c10'\n[encoder]\nndf = 4\nn_rkhs = 16\nn_depth = 1\n[train]\nbatch_size = 4\n\
-            [run]\ndevice = 'cpu'"
-                .parse()
-                .unwrap();
-        asked.insert("out".to_owned(), place.join("run").to_str().unwrap().into());
-        let mut config = Config::resolve(&asked).unwrap();
-        config.data.shards = vec![shard.to_str().unwrap().to_owned()];
-        let folder = RunFolder::of(&config.out);
-        fs::create_dir_all(&folder.path).unwrap();
-        (Run::prepare(config, None).unwrap(), folder)
-    }
 
     #[test]
     fn a_panic_leaves_what_it_takes_to_make_the_step_again() {
         let _alone = crate::generator();
         let place = tempfile::tempdir().unwrap();
-        let (mut run, folder) = run(place.path());
+        let (mut run, folder) = tiny::run(place.path());
         let mut feed = run.feed().unwrap();
         let staged = feed.next().unwrap().unwrap();
         let payload = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {

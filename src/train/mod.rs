@@ -16,6 +16,8 @@ mod run_folder;
 mod step;
 mod stop;
 mod threads;
+#[cfg(test)]
+mod tiny;
 mod trainer;
 mod unattended;
 mod validation;
@@ -49,7 +51,7 @@ pub use self::{
     unattended::Unattended,
 };
 use crate::{
-    checkpoint::{Loaded, Retention, State},
+    checkpoint::{Retention, State},
     config::{Config, DataConfig, TrainConfig},
     data::{self, Data},
     feed::{Feed, Staged},
@@ -105,7 +107,8 @@ pub fn run(asked: &toml::Table, start: &Unattended) -> Result<Ended> {
     let mut resumed = folder.checkpoints.latest()?;
     // Without a checkpoint it is of a run that lost nothing when it was killed, or everything since.
     let mut manifest = resumed.as_ref().map_or(Ok(None), |_| Manifest::read(&folder.manifest))?;
-    let changes = has_changed(asked, start, resumed.as_ref(), manifest.as_ref())?;
+    let state = resumed.as_ref().map(|loaded| &loaded.state);
+    let changes = has_changed(asked, start, state, manifest.as_ref())?;
     let config = match resumed.take_if(|_| changes.is_some()) {
         // Settings of the run on the shards as they were bind no longer.
         Some(_) => Config::resolve(asked)?,
@@ -126,7 +129,8 @@ pub fn run(asked: &toml::Table, start: &Unattended) -> Result<Ended> {
         run.begin_with(loaded)?;
     }
     start.promote.as_deref().map_or(Ok(()), |promotions| Promotions::of(promotions).prepare())?;
-    let (lock, left_behind) = early.map_or_else(|| folder.take_new(), Ok)?;
+    let mut lock = early.map_or_else(|| folder.take_new(), Ok)?;
+    let left_behind = lock.left_behind.take();
     run.lock = Some(lock);
     if let Some(changes) = changes {
         tracing::info!("{changes}: the run so far is kept as `{}`", folder.previous().path.display());
@@ -157,11 +161,11 @@ pub fn run(asked: &toml::Table, start: &Unattended) -> Result<Ended> {
 fn has_changed(
     asked: &toml::Table,
     start: &Unattended,
-    resumed: Option<&Loaded>,
+    saved: Option<&State>,
     manifest: Option<&Manifest>,
 ) -> Result<Option<String>> {
-    let (true, Some(loaded)) = (start.if_changed, resumed) else { return Ok(None) };
-    let mut settings = toml::Table::try_from(&loaded.state.config)?;
+    let (true, Some(saved)) = (start.if_changed, saved) else { return Ok(None) };
+    let mut settings = toml::Table::try_from(&saved.config)?;
     crate::config::overlay(&mut settings, asked);
     let data: Option<DataConfig> = settings.remove("data").map(toml::Value::try_into).transpose()?;
     let data = data.unwrap_or_default();
@@ -169,7 +173,7 @@ fn has_changed(
         return manifest.changes(&data);
     }
     // Of a time before there were manifests, or damaged.
-    let is_other = identity(&Data::open(&data)?) != loaded.state.data;
+    let is_other = identity(&Data::open(&data)?) != saved.data;
     Ok(is_other.then(|| "the shards are others than at its start".to_owned()))
 }
 

@@ -8,7 +8,7 @@ use shards::ShardSet;
 use super::{Run, RunFolder, Unattended, manifest::Manifest};
 use crate::{
     checkpoint::Loaded,
-    config::Config,
+    config::{Config, Metric},
     exit::{Code, Coded},
     metrics,
     promote::{Gate, METRICS, Metrics, Promotion, Promotions},
@@ -18,14 +18,27 @@ use crate::{
 /// A gate on what the run will not measure is refused before it.
 pub(super) fn check_gates(config: &Config, gates: &[Gate]) -> Result<()> {
     for gate in gates {
-        let cure = match gate.metric() {
-            "knn" if config.run.knn_every == 0 || config.data.val_shards.is_empty() => {
-                "--knn-every 1 and --val-shards"
+        let run = &config.run;
+        let (asks_for, cure) = match gate.metric() {
+            "knn" if run.knn_every == 0 || config.data.val_shards.is_empty() => {
+                ("a number that this run does not measure", "--knn-every 1 and --val-shards".to_owned())
             }
-            "linear" | "mlp" if config.data.val_shards.is_empty() => "--val-shards",
+            "linear" | "mlp" if config.data.val_shards.is_empty() => {
+                ("a number that this run does not measure", "--val-shards".to_owned())
+            }
+            // The best checkpoint may be of any validation.
+            "knn"
+                if run.best.is_some_and(|best| best != Metric::Knn)
+                    && !run.validate_every.is_multiple_of(run.knn_every) =>
+            {
+                (
+                    "a number that not every validation of this run measures, of which any may be the best",
+                    format!("--knn-every {}, or --best knn", run.validate_every),
+                )
+            }
             _ => continue,
         };
-        return Err(usage!("`{gate}` asks for a number that this run does not measure\n  hint: {cure}"));
+        return Err(usage!("`{gate}` asks for {asks_for}\n  hint: {cure}"));
     }
     Ok(())
 }

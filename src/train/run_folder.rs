@@ -71,13 +71,12 @@ impl RunFolder {
         Self::of(&self.path.join(Self::PREVIOUS))
     }
 
-    /// Creates the folder where there is none, and takes it for this process until the lock is dropped. Beside the lock, what
-    /// a process left there that did not end in order.
+    /// Creates the folder where there is none, and takes it for this process until the lock is dropped.
     ///
     /// # Errors
     ///
     /// With [`Code::Locked`] where another process has it; where it cannot be written to.
-    pub(super) fn take(&self) -> Result<(RunLock, Option<LeftBehind>)> {
+    pub(super) fn take(&self) -> Result<RunLock> {
         let path = self.path.display();
         let unwritable = |error: std::io::Error| {
             let message = format!(
@@ -86,9 +85,9 @@ impl RunFolder {
             Coded::io(&error, message)
         };
         let file = fs::create_dir_all(&self.path).and_then(|()| files::edit(&self.path.join("run.lock")));
-        let mut lock = RunLock(file.map_err(unwritable)?);
-        let before = LeftBehind::read(&mut lock.0);
-        let is_taken = match flock(&lock.0, FlockOperation::NonBlockingLockExclusive) {
+        let mut file = file.map_err(unwritable)?;
+        let before = LeftBehind::read(&mut file);
+        let is_taken = match flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => false,
             Err(Errno::WOULDBLOCK) => true,
             Err(error) => {
@@ -99,8 +98,6 @@ impl RunFolder {
             }
         };
         if is_taken {
-            // It is the other process' to empty.
-            let _other = std::mem::ManuallyDrop::new(lock);
             let whom =
                 before.map_or_else(|| "another process".to_owned(), |before| before.holder.to_string());
             return Err(Coded::error(
@@ -111,15 +108,15 @@ impl RunFolder {
             ));
         }
         // It may have changed hands before it was ours.
-        lock.0.rewind().map_err(unwritable)?;
-        let before = LeftBehind::read(&mut lock.0);
-        Holder::this().write(&mut lock.0).map_err(unwritable)?;
+        file.rewind().map_err(unwritable)?;
+        let mut lock = RunLock { left_behind: LeftBehind::read(&mut file), file };
+        write(&mut lock.file, &Holder::this()).map_err(unwritable)?;
         self.refuse_links()?;
-        Ok((lock, before))
+        Ok(lock)
     }
 
     /// The same of a folder in which there was no run: there must be none yet.
-    pub(super) fn take_new(&self) -> Result<(RunLock, Option<LeftBehind>)> {
+    pub(super) fn take_new(&self) -> Result<RunLock> {
         let taken = self.take()?;
         if self.checkpoints.last_step().is_some() {
             let path = self.path.display();
@@ -222,7 +219,11 @@ impl RunFolder {
 
 /// What keeps other processes out of a run folder. The system lets go of it when the process ends, however it does.
 #[derive(Debug)]
-pub(super) struct RunLock(File);
+pub(super) struct RunLock {
+    file: File,
+    /// What a process left here that did not end in order. Unless somebody takes it out, the next one finds it again.
+    pub(super) left_behind: Option<LeftBehind>,
+}
 
 impl RunLock {
     /// Where the step under way is noted: after the holder.
@@ -232,14 +233,18 @@ impl RunLock {
     pub(super) fn note(&self, step: u64, from: Position) -> std::io::Result<()> {
         // Of one length, so that nothing of an earlier one is left.
         let text = json!(UnderWay { step, from }).to_string();
-        self.0.write_all_at(format!("{text:<256}\n").as_bytes(), Self::STEP_AT)
+        self.file.write_all_at(format!("{text:<256}\n").as_bytes(), Self::STEP_AT)
     }
 }
 
 impl Drop for RunLock {
     fn drop(&mut self) {
-        // Emptied in an orderly end only.
-        let _ = self.0.set_len(0);
+        // In an orderly end only; what cannot be written is of no use to anybody but for an explanation.
+        let _ = match self.left_behind.take() {
+            None => self.file.set_len(0),
+            Some(LeftBehind { holder, under_way }) => write(&mut self.file, &holder)
+                .and_then(|()| under_way.map_or(Ok(()), |UnderWay { step, from }| self.note(step, from))),
+        };
     }
 }
 
@@ -285,12 +290,6 @@ impl Holder {
         Self { host, pid: process::id(), start: Timestamp::now() }
     }
 
-    fn write(&self, file: &mut File) -> std::io::Result<()> {
-        file.set_len(0)?;
-        file.rewind()?;
-        writeln!(file, "{}", json!(self))
-    }
-
     /// Whether it runs, on this machine.
     fn is_alive(&self) -> bool {
         let here = Self::this();
@@ -306,6 +305,13 @@ impl std::fmt::Display for Holder {
     }
 }
 
+/// Makes the lock this holder's.
+fn write(file: &mut File, holder: &Holder) -> std::io::Result<()> {
+    file.set_len(0)?;
+    file.rewind()?;
+    writeln!(file, "{}", json!(holder))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -319,8 +325,8 @@ mod tests {
     #[test]
     fn a_folder_is_taken_by_one_at_a_time_and_says_by_whom() {
         let (_place, folder) = folder();
-        let (lock, left) = folder.take().unwrap();
-        assert!(left.is_none());
+        let lock = folder.take().unwrap();
+        assert!(lock.left_behind.is_none());
         let error = folder.take().unwrap_err();
         assert_eq!(Code::of(&error), Code::Locked);
         assert!(error.to_string().contains(&format!("process {} on", process::id())), "{error}");
@@ -336,8 +342,8 @@ mod tests {
         fs::create_dir_all(&folder.path).unwrap();
         let stale = json!({"host": "elsewhere", "pid": 1, "start": "2026-11-28T01:15:00Z"});
         fs::write(folder.path.join("run.lock"), format!("{stale}\n")).unwrap();
-        let (lock, left) = folder.take().unwrap();
-        assert_eq!(left.unwrap().under_way, None);
+        let mut lock = folder.take().unwrap();
+        assert_eq!(lock.left_behind.take().unwrap().under_way, None);
         let text = fs::read_to_string(folder.path.join("run.lock")).unwrap();
         assert!(text.contains(&process::id().to_string()), "{text}");
         // As if it were killed in its third step.
@@ -348,8 +354,10 @@ mod tests {
         let killed = fs::read(folder.path.join("run.lock")).unwrap();
         drop(lock);
         fs::write(folder.path.join("run.lock"), killed).unwrap();
-        let (_lock, left) = folder.take().unwrap();
-        assert_eq!(left.unwrap().under_way, Some(UnderWay { step: 3, from }));
+        for _refused_before_it_could_tell in 0..2 {
+            let lock = folder.take().unwrap();
+            assert_eq!(lock.left_behind.as_ref().unwrap().under_way, Some(UnderWay { step: 3, from }));
+        }
     }
 
     #[test]

@@ -72,6 +72,12 @@ impl Stop {
         Ok(Self { stopped, by_signal, deadline })
     }
 
+    /// One that no signal reaches.
+    #[cfg(test)]
+    pub(super) fn at(deadline: Option<Instant>) -> Self {
+        Self { stopped: channel::never(), by_signal: Arc::default(), deadline }
+    }
+
     /// Whether the run is to end now: it was asked to, or has no more time than `closing`, which its end will take.
     pub(super) fn requested(&self, closing: Duration) -> bool {
         let is_late = self.deadline.is_some_and(|deadline| Instant::now() + closing >= deadline);

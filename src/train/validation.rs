@@ -77,8 +77,7 @@ impl Run {
     ) -> Result<bool> {
         let started = Instant::now();
         let Some(validation) = &self.data.validation else {
-            self.look_at_training(started, log)?;
-            return Ok(true);
+            return self.look_at_training(started, stop, log);
         };
         let mut feed = eval::images(validation, &self.config, self.device)?;
         let mut seen = Seen::new(validation.len());
@@ -96,55 +95,68 @@ impl Run {
         }
         let accuracy = seen.hits.map(|hits| hits / seen.labelled);
         let mut values = vec![("linear", accuracy.linear), ("mlp", accuracy.mlp)];
-        values.extend(self.look_closer(&seen)?);
+        let Some(closer) = self.look_closer(&seen, stop)? else { return Ok(false) };
+        values.extend(closer);
         log.exclude(started.elapsed());
         log.validation(self.trainer.step_count(), self.epoch(), &values)?;
         self.keep_best(folder, &values)?;
         Ok(true)
     }
 
-    /// Neighbours, where they are due, and the health of the features.
-    fn look_closer(&self, seen: &Seen) -> Result<Vec<(&'static str, f64)>> {
+    /// Neighbours, where they are due, and the health of the features; none where it was asked to stop meanwhile.
+    fn look_closer(&self, seen: &Seen, stop: &Stop) -> Result<Option<Vec<(&'static str, f64)>>> {
         if seen.features.is_empty() {
-            return Ok(Vec::new());
+            return Ok(Some(Vec::new()));
         }
         let (features, labels) = (Tensor::cat(&seen.features, 0), Tensor::cat(&seen.labels, 0));
         let mut values = Vec::new();
         if self.neighbours_due() && features.size()[0] > 0 {
-            let queries = Features::of(&features, &labels)?;
-            values.push(("knn", self.within_memory(|| self.neighbours(&queries))?));
+            let gallery = evenly(&eval::labelled(&self.data.train), GALLERY);
+            let Some(gallery) = self.features(&gallery, stop)? else { return Ok(None) };
+            values.push(("knn", self.neighbours(gallery, &Features::of(&features, &labels)?)?));
         }
         values.extend(health_of(&features));
-        Ok(values)
+        Ok(Some(values))
     }
 
     /// Where there is nothing to judge by: the health of the features of some training samples, if there are enough to say.
-    fn look_at_training(&self, started: Instant, log: &mut Log) -> Result<()> {
+    /// Gives false where it was asked to stop meanwhile.
+    fn look_at_training(&self, started: Instant, stop: &Stop, log: &mut Log) -> Result<bool> {
         const LEAST: u64 = 256;
         if self.data.train.len() < LEAST {
-            return Ok(());
+            return Ok(true);
         }
         let some = evenly(&self.data.train, Health::SAMPLES.cast_unsigned());
-        let mut features = Vec::new();
-        for staged in eval::images(&some, &self.config, self.device)?.by_ref() {
-            let judged = self.within_memory(|| Ok(self.trainer.judge(&staged?.views)))?;
-            features.push(judged.features.to_device(Device::Cpu));
-        }
+        let Some(blocks) = self.features(&some, stop)? else { return Ok(false) };
         log.exclude(started.elapsed());
-        if features.is_empty() {
-            return Ok(());
+        if !blocks.is_empty() {
+            let features: Vec<_> = blocks.into_iter().map(|(features, _)| features).collect();
+            log.validation(self.trainer.step_count(), self.epoch(), &health_of(&Tensor::cat(&features, 0)))?;
         }
-        log.validation(self.trainer.step_count(), self.epoch(), &health_of(&Tensor::cat(&features, 0)))
+        Ok(true)
     }
 
-    /// Top-1 of the vote of 20 neighbours among a fixed part of the training samples.
-    fn neighbours(&self, queries: &Features) -> Result<f64> {
-        let gallery = evenly(&eval::labelled(&self.data.train), GALLERY);
-        let encoder = self.trainer.encoder();
-        let gallery = Features::compute(encoder, "", &gallery, &self.config, self.device, None)?;
+    /// Features and labels of training samples, block by block, on the CPU; none where it was asked to stop meanwhile.
+    fn features(&self, samples: &ShardSet, stop: &Stop) -> Result<Option<Vec<(Tensor, Tensor)>>> {
+        let mut feed = eval::images(samples, &self.config, self.device)?;
+        let mut blocks = Vec::new();
+        while !stop.requested(self.closing_time()) {
+            let Some(staged) = feed.next_unless(stop.channel()) else { break };
+            let staged = staged?;
+            let judged = self.within_memory(|| Ok(self.trainer.judge(&staged.views)))?;
+            // The next batch will lie where this one's labels do.
+            let labels = staged.views.labels.copy().to_device(Device::Cpu);
+            blocks.push((judged.features.to_device(Device::Cpu), labels));
+        }
+        Ok((!stop.requested(self.closing_time())).then_some(blocks))
+    }
+
+    /// Top-1 of the vote of 20 neighbours in the gallery.
+    fn neighbours(&self, gallery: Vec<(Tensor, Tensor)>, queries: &Features) -> Result<f64> {
         let vote = Vote { k: vec![20], ..Vote::default() };
         let classes = self.data.classes.context("neighbours need labels")?;
-        Ok(eval::neighbours(&vote, &gallery, queries, classes, self.device)?[0].top1)
+        let gallery = Features::of_blocks(gallery)?;
+        self.within_memory(|| Ok(eval::neighbours(&vote, &gallery, queries, classes, self.device)?[0].top1))
     }
 
     /// Saves where the chosen metric is better than ever.
@@ -201,4 +213,26 @@ fn evenly(set: &ShardSet, count: u64) -> ShardSet {
     }
     let number = |k: u64| (u128::from(k) * u128::from(set.len()) / u128::from(count)) as u64;
     set.subset((0..count).map(number).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::train::tiny;
+
+    #[test]
+    fn features_of_training_samples_are_whole_or_left_when_time_is_over() {
+        let _alone = crate::generator();
+        let place = tempfile::tempdir().unwrap();
+        let (run, _folder) = tiny::run(place.path());
+        let labelled = eval::labelled(&run.data.train);
+        assert!(run.features(&labelled, &Stop::at(Some(Instant::now()))).unwrap().is_none());
+        let blocks = run.features(&labelled, &Stop::at(None)).unwrap().unwrap();
+        let (features, labels): (Vec<_>, Vec<_>) = blocks.into_iter().unzip();
+        let whole =
+            Features::compute(run.trainer.encoder(), "", &labelled, &run.config, run.device, None).unwrap();
+        assert_eq!(whole.len(), 4);
+        assert!(Tensor::cat(&features, 0).equal(&whole.rows(0, 4).unwrap()));
+        assert!(Tensor::cat(&labels, 0).equal(&whole.labels));
+    }
 }

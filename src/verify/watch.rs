@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{DecimalBytes, HumanCount, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 /// Between two plain lines.
 const INTERVAL: Duration = Duration::from_secs(10);
@@ -57,7 +57,8 @@ impl Watch {
         let mut last = last_line.lock().unwrap_or_else(PoisonError::into_inner);
         if last.elapsed() >= INTERVAL {
             *last = Instant::now();
-            let (read, all) = (HumanBytes(self.bar.position()), HumanBytes(self.bar.length().unwrap_or(0)));
+            let (read, all) =
+                (DecimalBytes(self.bar.position()), DecimalBytes(self.bar.length().unwrap_or(0)));
             tracing::info!("{read} of {all}, {}", self.rate());
         }
     }

@@ -126,9 +126,20 @@ fn a_plan_says_where_the_run_in_its_folder_stands_and_leaves_it_alone() {
     let files = fs::read_dir(place.path("run/checkpoints/step-00000004")).unwrap();
     let taken: u64 = files.map(|file| file.unwrap().metadata().unwrap().len()).sum();
     assert!((foretold..foretold + 100_000).contains(&taken), "{foretold} foretold, {taken} taken");
+    let (unchanged, said) = with(&["--if-changed"]);
+    assert_eq!(unchanged["run"]["is_unchanged"], true);
+    assert!(said.stderr.contains("nothing"), "{}", said.stderr);
     place.shards("x", 1, 39);
     let (other, _) = with(&[]);
     assert!(other["run"]["refused"].as_str().unwrap().contains("training shards"), "{other}");
+    let (changed, said) = with(&["--if-changed", "--lr", "0.1"]);
+    assert!(changed["run"]["refused"].is_null(), "a new run may have other settings: {changed}");
+    assert_eq!(changed["run"]["changes"], "shards: 0 added, 0 removed, 1 altered");
+    assert_eq!(
+        (&changed["run"]["is_unchanged"], &changed["checkpoints"]["present"]),
+        (&false.into(), &0.into())
+    );
+    assert!(said.stderr.contains("`previous`"), "{}", said.stderr);
 }
 
 /// Names in a folder with when they were written.

@@ -261,6 +261,21 @@ fn gates_that_cannot_be_judged_are_refused_before_the_run() {
     for (arguments, part) in [
         (vec!["--promote", &models, "--gate", "knn>0.5"], "--knn-every"),
         (vec!["--promote", &models, "--gate", "linear>0.5"], "--val-shards"),
+        (
+            vec![
+                "--promote",
+                &models,
+                "--gate",
+                "knn>0.5",
+                "--val-shards",
+                "train-000.tar",
+                "--best",
+                "linear",
+                "--knn-every",
+                "2",
+            ],
+            "--best knn",
+        ),
         (vec!["--promote", &models, "--gate", "accuracy>0.5"], "linear, mlp, knn"),
         (vec!["--gate", "loss<1"], "--promote"),
         (vec!["--stop-at", "25:00"], "06:30"),

@@ -1,14 +1,12 @@
 //! What checkpoints take on the disk, and whether there is room.
 
-use std::path::Path;
-
-use rustix::fs::statvfs;
 use serde::Serialize;
 use tch::Tensor;
 
 use crate::{
     checkpoint::Named,
     config::{Config, RunConfig},
+    files,
     train::Trainer,
 };
 
@@ -36,7 +34,8 @@ impl Disk {
         let checkpoint_bytes = bytes(&trainer.model()) + bytes(&trainer.moments());
         let checkpoints = most_at_a_time(steps, &config.run);
         let bytes = checkpoints.saturating_sub(present) * checkpoint_bytes;
-        let free_bytes = free(&config.out);
+        let free_bytes =
+            files::system_of(&config.out).ok().map(|system| system.f_bavail.saturating_mul(system.f_frsize));
         let fits = free_bytes.map(|free| bytes <= free);
         Self { checkpoint_bytes, checkpoints, present, bytes, free_bytes, fits }
     }
@@ -46,14 +45,6 @@ impl Disk {
 fn bytes(named: &Named) -> u64 {
     let size = |tensor: &Tensor| (tensor.numel() * tensor.kind().elt_size_in_bytes()) as u64;
     named.values().map(size).sum()
-}
-
-/// Bytes that are free where a folder is, or would be made.
-fn free(folder: &Path) -> Option<u64> {
-    let absolute = std::path::absolute(folder).ok()?;
-    let there = absolute.ancestors().find(|path| path.exists())?;
-    let system = statvfs(there).ok()?;
-    Some(system.f_bavail * system.f_frsize)
 }
 
 /// The most checkpoints that lie there at a time: the latest and one being written, the best, and earlier ones whose step is a
@@ -91,12 +82,5 @@ mod tests {
         // Only 3000, 6000 and 9000 have a checkpoint whose step is a multiple.
         assert_eq!(most_at_a_time(10_000, &run(1000, 1, 1500, None)), 2 + 3);
         assert_eq!(most_at_a_time(1, &run(500, 3, 1, None)), 1);
-    }
-
-    #[test]
-    fn a_folder_that_is_not_there_yet_is_on_the_disk_of_the_one_above() {
-        let folder = tempfile::tempdir().unwrap();
-        assert!(free(&folder.path().join("a/b")).is_some_and(|bytes| bytes > 0));
-        assert!(!folder.path().join("a").exists());
     }
 }

@@ -28,7 +28,7 @@ use self::{
     standing::Standing,
     step::Steps,
 };
-use super::{Run, bottleneck::Bottleneck, run_folder::RunFolder};
+use super::{Run, bottleneck::Bottleneck, promote::check_gates, run_folder::RunFolder};
 use crate::{
     cli::PlanArgs,
     config::{Config, Layers},
@@ -129,7 +129,9 @@ impl Plan {
     fn make(asked: &Layers, args: &PlanArgs) -> Result<Self> {
         let merged = asked.merged();
         let folder = RunFolder::of(&Config::out(&merged)?);
-        let (mut config, saved, mut standing) = standing::find(&folder, &merged)?;
+        let start = &args.train.unattended;
+        let (mut config, saved, mut standing) = standing::find(&folder, &merged, start)?;
+        check_gates(&config, &start.gate)?;
         let resolved = origins::flat(&config)?;
         let graph = config.run.cuda_graph;
         if args.gpu {
@@ -147,6 +149,7 @@ impl Plan {
         let free = device_free_bytes.or(host_free_bytes);
         let measured = watch.map(|watch| Findings::of(&mut run, &watch, args.gpu, free)).transpose()?;
         let used = used(&run)?;
+        let present = if standing.goes_on() { folder.checkpoints.steps()?.len() } else { 0 };
         Ok(Self {
             forecast: measured.as_ref().and_then(|measured| measured.forecast(&run, standing.steps_made())),
             data: Inventory::of(&run.data.train),
@@ -162,18 +165,8 @@ impl Plan {
             cores: data::cores(),
             threads: Threads { decode: data::workers(&run.config), compute: run.threads },
             memory: MemoryNeeds { host_free_bytes, device_free_bytes, ..MemoryNeeds::of(&run) },
-            checkpoints: Disk::of(
-                &run.trainer,
-                &run.config,
-                run.steps,
-                folder.checkpoints.steps()?.len() as u64,
-            ),
-            settings: origins::settings(
-                &resolved,
-                used,
-                asked,
-                saved.is_some() && standing.refused.is_none(),
-            )?,
+            checkpoints: Disk::of(&run.trainer, &run.config, run.steps, present as u64),
+            settings: origins::settings(&resolved, used, asked, standing.goes_on())?,
             run: standing,
             measured,
         })

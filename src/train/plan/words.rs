@@ -1,5 +1,6 @@
 //! The plan as it is read: lines of a terminal.
 
+use indicatif::DecimalBytes;
 use serde_json::Value;
 
 use super::{
@@ -85,6 +86,16 @@ fn standing(run: &Standing, steps: u64) -> String {
     let folder = format!("`{}`", run.folder.display());
     match run {
         Standing { refused: Some(_), .. } => format!("{folder}, which refuses this run (below)"),
+        Standing { changes: Some(changes), step, .. } => format!(
+            "{folder}: {changes} since the run there, at step {}, which would be kept as its `previous`: this is of a new one",
+            grouped(*step)
+        ),
+        Standing { is_unchanged: true, step, .. } => {
+            format!(
+                "{folder}: finished at step {}, no shard has changed: there is nothing to do",
+                grouped(*step)
+            )
+        }
         Standing { is_finished: true, step, .. } => format!("{folder}: finished at step {}", grouped(*step)),
         Standing { step: 0, .. } => format!("{folder}: new"),
         Standing { step, .. } => {
@@ -95,7 +106,7 @@ fn standing(run: &Standing, steps: u64) -> String {
 
 fn inventory(said: &mut Said, label: &str, set: &Inventory) {
     let (shards, samples) = (grouped(set.shards as u64), grouped(set.samples));
-    said.line(label, &format!("shards: {shards}, samples: {samples}, {}", bytes(set.bytes as f64)));
+    said.line(label, &format!("shards: {shards}, samples: {samples}, {}", DecimalBytes(set.bytes)));
     for gap in &set.gaps {
         let names: Vec<_> = gap.missing.iter().map(|name| format!("`{name}`")).collect();
         let more = gap.count - names.len() as u64;
@@ -177,7 +188,7 @@ fn step(step: &Measured, batch_size: usize) -> String {
     format!(
         "{milliseconds:.0} ms for {size}{instead} ({cpu_milliseconds:.0} ms of cores); alone {} images/s; {} of tensors",
         grouped((1e3 * *size as f64 / milliseconds) as u64),
-        bytes(*taken as f64)
+        DecimalBytes(*taken)
     )
 }
 
@@ -197,28 +208,28 @@ fn memory(plan: &Plan) -> String {
     let needs = &plan.memory;
     let mut parts = vec![format!(
         "host: index {}, batches {} × {}, views {}",
-        bytes(needs.index_bytes as f64),
+        DecimalBytes(needs.index_bytes),
         needs.slabs,
-        bytes(needs.slab_bytes as f64),
-        bytes(needs.spare_bytes as f64)
+        DecimalBytes(needs.slab_bytes),
+        DecimalBytes(needs.spare_bytes)
     )];
     let grown = plan.measured.as_ref().and_then(|measured| measured.loading.grown_bytes);
-    parts.extend(grown.map(|grown| format!("loading took {}", bytes(grown as f64))));
-    parts.extend(needs.host_peak_bytes.map(|peak| format!("{} at most in all", bytes(peak as f64))));
-    parts.extend(needs.host_free_bytes.map(|free| format!("free {}", bytes(free as f64))));
-    parts.extend(needs.device_free_bytes.map(|free| format!("free on the device {}", bytes(free as f64))));
+    parts.extend(grown.map(|grown| format!("loading took {}", DecimalBytes(grown))));
+    parts.extend(needs.host_peak_bytes.map(|peak| format!("{} at most in all", DecimalBytes(peak))));
+    parts.extend(needs.host_free_bytes.map(|free| format!("free {}", DecimalBytes(free))));
+    parts.extend(needs.device_free_bytes.map(|free| format!("free on the device {}", DecimalBytes(free))));
     parts.join("; ")
 }
 
 fn disk(disk: &Disk) -> String {
     let Disk { checkpoint_bytes, checkpoints, present, .. } = disk;
     let present = if *present > 0 { format!(", {present} of them there") } else { String::new() };
-    let free = disk.free_bytes.map_or(String::new(), |free| format!("; free {}", bytes(free as f64)));
+    let free = disk.free_bytes.map_or(String::new(), |free| format!("; free {}", DecimalBytes(free)));
     format!(
         "up to {} checkpoints at a time of {}{present}: {} to write{free}",
         grouped(*checkpoints),
-        bytes(*checkpoint_bytes as f64),
-        bytes(disk.bytes as f64)
+        DecimalBytes(*checkpoint_bytes),
+        DecimalBytes(disk.bytes)
     )
 }
 
@@ -294,8 +305,8 @@ fn warnings(plan: &Plan) -> Vec<String> {
     if let (Some(false), Some(free)) = (fits, free_bytes) {
         warnings.push(format!(
             "checkpoints need {}, but only {} are free\n  hint: --keep 1, a larger --keep-every or none, or --out on another disk",
-            bytes(needed as f64),
-            bytes(free as f64)
+            DecimalBytes(needed),
+            DecimalBytes(free)
         ));
     }
     let Some(measured) = &plan.measured else { return warnings };
@@ -331,14 +342,6 @@ fn grouped(number: u64) -> String {
     text
 }
 
-fn bytes(bytes: f64) -> String {
-    let units = [(1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB")];
-    match units.iter().find(|(unit, _)| bytes >= *unit) {
-        Some((unit, name)) => format!("{:.1} {name}", bytes / unit),
-        None => format!("{bytes} B"),
-    }
-}
-
 fn time(seconds: f64) -> String {
     let units = [(86_400.0, "days"), (3_600.0, "h"), (60.0, "min")];
     match units.iter().find(|(unit, _)| seconds >= 2.0 * unit) {
@@ -363,7 +366,6 @@ mod tests {
     #[test]
     fn quantities_are_short() {
         assert_eq!([0, 999, 1_000, 1_281_167].map(grouped), ["0", "999", "1,000", "1,281,167"]);
-        assert_eq!([12.0, 1_500.0, 2.5e9].map(bytes), ["12 B", "1.5 kB", "2.5 GB"]);
         assert_eq!([1.25, 119.0, 7_200.0, 180_000.0].map(time), ["1.2 s", "119.0 s", "2.0 h", "2.1 days"]);
         assert_eq!(short("abcdef", 4), "abc…");
         assert_eq!(value_in_words(&serde_json::json!([0.2, 1e-8, "x"])), "0.2, 0.00000001, x");

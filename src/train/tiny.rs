@@ -1,0 +1,34 @@
+//! A run so small that tests of its parts can have one.
+
+use std::{fs, path::Path};
+
+use shards::ShardWriter;
+use toml::Table;
+
+use super::{Run, RunFolder};
+use crate::config::Config;
+
+/// Grey images of eight samples, of which four are labelled, and a run on them that has made no step.
+pub(super) fn run(place: &Path) -> (Run, RunFolder) {
+    let shard = place.join("a.tar");
+    let mut writer = ShardWriter::create(&shard).unwrap();
+    for number in 0..8_u8 {
+        let image = pipeline::Rgb { width: 32, height: 32, pixels: vec![30 * number; 3 * 32 * 32] };
+        let jpeg = pipeline::encode_jpeg(&image, 90).unwrap();
+        let members: [(&str, &[u8]); 2] = [("jpg", &jpeg), ("cls", b"1")];
+        let count = if number % 2 == 0 { 2 } else { 1 };
+        writer.append(&format!("k{number}"), &members[..count]).unwrap();
+    }
+    writer.finish().unwrap();
+    let mut asked: Table =
+        "preset = 'c10'\n[encoder]\nndf = 4\nn_rkhs = 16\nn_depth = 1\n[train]\nbatch_size = 4\n\
+                            [run]\ndevice = 'cpu'"
+            .parse()
+            .unwrap();
+    asked.insert("out".to_owned(), place.join("run").to_str().unwrap().into());
+    let mut config = Config::resolve(&asked).unwrap();
+    config.data.shards = vec![shard.to_str().unwrap().to_owned()];
+    let folder = RunFolder::of(&config.out);
+    fs::create_dir_all(&folder.path).unwrap();
+    (Run::prepare(config, None).unwrap(), folder)
+}
