@@ -1,6 +1,6 @@
 # The two commands of a fresh machine are `make demo` and `make test`. Each does all set-up that it needs.
 
-.PHONY: help setup demo eval-demo test soak deny sanitize bench bench-peers bench-gpu bench-gpu-folder
+.PHONY: help setup demo eval-demo test soak deny sanitize bench bench-plan bench-peers bench-gpu bench-gpu-folder
 
 help:
 	@echo 'make demo         build, make a small dataset, train on it for three minutes, evaluate'
@@ -10,6 +10,7 @@ help:
 	@echo 'make deny         licences, sources, withdrawn versions and known vulnerabilities of dependencies'
 	@echo 'make sanitize     tests of threads and unsafe code under sanitizers (needs a nightly compiler)'
 	@echo 'make bench        speed of every stage'
+	@echo 'make bench-plan   how far the forecasts of `plan` are off (ten minutes)'
 	@echo 'make bench-peers  our loader beside webdataset, torchvision, DALI, FFCV and others (installs them, 2 GB)'
 	@echo 'make bench-gpu    checks and times the training stage on a GPU, beside PyTorch'
 	@echo 'make bench-gpu-folder   fills target/gpu-bench, to be carried to a machine with a GPU and run there: python3 run.py'
@@ -43,6 +44,11 @@ sanitize:
 
 bench: setup
 	cargo bench --locked
+
+# Options: make bench-plan PLAN='--rounds 1 --seconds 10'
+bench-plan: setup
+	cargo build --release --locked --bin amdim-stream
+	@python3 -B benches/forecast.py $(PLAN)
 
 # Options of the driver: make bench-peers PEERS='--images 400 --rounds 1'
 bench-peers: setup
