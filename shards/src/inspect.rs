@@ -59,6 +59,8 @@ pub struct Inspection {
     faults: Vec<ShardFault>,
     /// Byte behind the last whole member, padding included.
     end: u64,
+    /// Whether a header could not be read, though the shard holds one.
+    is_unread: bool,
     /// Bytes read since pages were last released.
     mapped: AtomicU64,
 }
@@ -70,11 +72,12 @@ impl Inspection {
     /// It cannot be opened, or is no tar at all.
     pub fn open(source: &dyn Source, name: &ShardName) -> Result<Self> {
         let shard = source.open(name)?;
-        let mut reading = Reading { builder: Builder::new(name), samples: Vec::new(), end: 0 };
+        let mut reading =
+            Reading { builder: Builder::new(name), samples: Vec::new(), end: 0, is_unread: false };
         if reading.builder.open(&shard)? {
             reading.scan(&shard)?;
         }
-        let Reading { builder, mut samples, end } = reading;
+        let Reading { builder, mut samples, end, is_unread } = reading;
         let Index { spans, faults, .. } = builder.finish();
         samples.truncate(spans.len());
         for (sample, span) in samples.iter_mut().zip(spans) {
@@ -86,7 +89,7 @@ impl Inspection {
             reason: fault.reason,
         };
         let faults = faults.into_iter().map(fault).collect();
-        Ok(Self { name: name.clone(), shard, samples, faults, end, mapped: AtomicU64::new(0) })
+        Ok(Self { name: name.clone(), shard, samples, faults, end, is_unread, mapped: AtomicU64::new(0) })
     }
 
     /// Its samples, in order, those included that are lost.
@@ -99,6 +102,11 @@ impl Inspection {
         &self.faults
     }
 
+    /// Whether the system did not give all headers: that is no damage, and may be otherwise another time.
+    pub fn is_unread(&self) -> bool {
+        self.is_unread
+    }
+
     /// Which version of the shard this is.
     pub fn stamp(&self) -> Stamp {
         self.shard.stamp()
@@ -107,7 +115,7 @@ impl Inspection {
     /// The image of a sample; empty where it has none. All of the sample's members are read.
     ///
     /// # Errors
-    /// Some of its bytes cannot be read, or the shard ends before them.
+    /// Some of its bytes cannot be read, or, with [`io::ErrorKind::UnexpectedEof`], the shard ends before them.
     pub fn image(&self, number: usize) -> io::Result<Encoded> {
         let Inspected { span, end, .. } = &self.samples[number];
         let end = (*end).min(self.shard.len());
@@ -168,6 +176,7 @@ struct Reading<'a> {
     builder: Builder<'a>,
     samples: Vec<Inspected>,
     end: u64,
+    is_unread: bool,
 }
 
 impl Reading<'_> {
@@ -184,6 +193,7 @@ impl Reading<'_> {
                 }
                 Err(Trouble::Damaged { offset, reason }) => break (offset, reason),
                 Err(Trouble::Unreadable { offset, source }) => {
+                    self.is_unread = true;
                     break (offset, format!("it cannot be read: {source}"));
                 }
                 Err(Trouble::Unsupported { offset, what }) => {

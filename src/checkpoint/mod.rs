@@ -15,13 +15,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 use shards::Position;
 use tch::Tensor;
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::{config::Config, exit::Coded, files};
+use crate::{config::Config, exit::Coded, files, usage};
 
 /// Named tensors, in the order in which they are written.
 pub type Named = BTreeMap<String, Tensor>;
@@ -192,16 +192,32 @@ impl Checkpoints {
         self.best().map(|best| self.folder.join(folder_name(best.step)))
     }
 
-    /// Notes that a step, which has a checkpoint, is the best so far: `checkpoints/best` leads to it.
+    /// Notes that a step, which has a checkpoint, is the best so far.
     pub fn mark_best(&self, best: &Best) -> Result<()> {
-        let mark = || -> Result<()> {
-            let link = self.folder.join("best.new");
-            let _ = fs::remove_file(&link);
-            std::os::unix::fs::symlink(folder_name(best.step), &link)?;
-            fs::rename(&link, self.folder.join("best"))?;
-            Ok(files::replace(&self.folder.join(BEST), &serde_json::to_vec(best)?)?)
-        };
-        mark().with_context(|| format!("cannot note the best checkpoint in `{}`", self.folder.display()))
+        let written = serde_json::to_vec(best).map_err(io::Error::from);
+        let written = written.and_then(|text| files::replace(&self.folder.join(BEST), &text));
+        written.with_context(|| self.cannot_mark())?;
+        self.link_best()
+    }
+
+    /// Lets `checkpoints/best` lead to the best checkpoint so far, if there is one.
+    pub fn link_best(&self) -> Result<()> {
+        let (Some(best), link) = (self.best(), self.folder.join("best")) else { return Ok(()) };
+        let target = PathBuf::from(folder_name(best.step));
+        if fs::read_link(&link).is_ok_and(|leads_to| leads_to == target) {
+            return Ok(());
+        }
+        let new = self.folder.join("best.new");
+        let _ = fs::remove_file(&new); // of a process that was killed
+        let linked = std::os::unix::fs::symlink(&target, &new).and_then(|()| fs::rename(&new, &link));
+        linked.with_context(|| self.cannot_mark())
+    }
+
+    fn cannot_mark(&self) -> String {
+        format!(
+            "cannot note the best checkpoint in `{}`\n  hint: see to space and permissions there, then run the same command again",
+            self.folder.display()
+        )
     }
 
     /// Removes what need not stay, also what a killed process left half-written.
@@ -355,10 +371,10 @@ pub fn find(path: &Path) -> Result<Loaded> {
     }
     match Checkpoints::of(path).latest()? {
         Some(loaded) => Ok(loaded),
-        None => bail!(
+        None => Err(usage!(
             "no checkpoint in `{}`\n  hint: name a run folder or one of its checkpoints/step-… folders",
             path.display()
-        ),
+        )),
     }
 }
 

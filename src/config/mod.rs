@@ -359,9 +359,13 @@ impl Config {
 
 /// A configuration file, as what was typed.
 pub fn read(path: &Path) -> Result<Table> {
-    let text =
-        fs::read_to_string(path).map_err(|error| usage!("cannot read `{}`: {error}", path.display()))?;
-    text.parse().map_err(|error: toml::de::Error| usage!("`{}` is not valid TOML: {error}", path.display()))
+    let shown = path.display();
+    let text = fs::read_to_string(path).map_err(|error| {
+        usage!("cannot read `{shown}`: {error}\n  hint: --config names a file of settings, as `config.toml` of a run is one")
+    })?;
+    text.parse().map_err(|error: toml::de::Error| {
+        usage!("`{shown}` is not valid TOML: {error}\n  hint: mend that line; `config.toml` of a run is an example")
+    })
 }
 
 /// The preset that is asked for, or the default one.

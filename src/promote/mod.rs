@@ -32,7 +32,8 @@ pub struct Promotion {
     pub folder: PathBuf,
     /// The conditions.
     pub gates: Vec<String>,
-    /// The folder, in the one of all promotions; none when the run did not pass.
+    /// The folder, in the one of all promotions; none when the run did not pass. A run that is there since an earlier start
+    /// stays, even if it does not pass the gates of a later one.
     pub name: Option<String>,
     /// The conditions that did not hold, each as a clause.
     pub refused: Vec<String>,
@@ -46,6 +47,9 @@ pub struct Promotion {
     pub checksum: String,
     /// The numbers it was judged by.
     pub metrics: Metrics,
+    /// The numbers of what was the latest before it.
+    #[serde(default)]
+    pub previous: Option<Metrics>,
     /// What tells the validation samples from others, where there were any.
     pub validation: Option<String>,
 }
@@ -53,8 +57,14 @@ pub struct Promotion {
 impl Promotion {
     /// Whether this is what became of a promotion to that folder behind those gates.
     pub fn is_of(&self, folder: &Path, gates: &[Gate]) -> bool {
-        self.folder == folder && self.gates == texts(gates)
+        self.folder == resolved(folder) && self.gates == texts(gates)
     }
+}
+
+/// A folder by the one name that it has, however it was written.
+fn resolved(folder: &Path) -> PathBuf {
+    let absolute = || std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
+    folder.canonicalize().unwrap_or_else(|_| absolute())
 }
 
 fn texts(gates: &[Gate]) -> Vec<String> {
@@ -100,7 +110,8 @@ impl<'a> Promotions<'a> {
     ///
     /// # Errors
     ///
-    /// Where files cannot be read or written, or the export is not what was trained: then the latest one is as it was.
+    /// Where files cannot be read or written, or the export is not what was trained. Then the latest one is as it was, or, where
+    /// only its name could not be brought onto the disk, this one: it is found there when this is called again.
     pub fn promote(
         &self,
         gates: &[Gate],
@@ -120,27 +131,29 @@ impl<'a> Promotions<'a> {
                 before.name.as_deref().unwrap_or(LATEST)
             );
         }
-        // By a process that was killed before it could note it.
-        if let Some(before) =
-            before.as_ref().filter(|before| before.checksum == checkpoint.checksum && before.run == run)
-        {
-            return Ok(Promotion { folder: self.folder.to_owned(), gates: texts(gates), ..before.clone() });
-        }
-        let previous = before.as_ref().map(|before| &before.metrics);
-        let refused: Vec<_> = gates.iter().filter_map(|gate| gate.judge(&metrics, previous).err()).collect();
+        let run = resolved(run);
+        // Promoted under other gates, or by a process that was killed before it could note it.
+        let already =
+            before.as_ref().filter(|before| before.checksum == checkpoint.checksum && before.run == run);
+        let previous = match already {
+            Some(already) => already.previous.clone(),
+            None => before.as_ref().map(|before| before.metrics.clone()),
+        };
+        let judge = |gate: &Gate| gate.judge(&metrics, previous.as_ref()).err();
         let mut promotion = Promotion {
-            folder: self.folder.to_owned(),
+            folder: resolved(self.folder),
             gates: texts(gates),
-            name: None,
-            refused,
-            time: Timestamp::now(),
-            run: run.to_owned(),
+            name: already.and_then(|already| already.name.clone()),
+            refused: gates.iter().filter_map(judge).collect(),
+            time: already.map_or_else(Timestamp::now, |already| already.time),
+            run,
             step: checkpoint.state.step,
             checksum: checkpoint.checksum.clone(),
             metrics,
+            previous,
             validation,
         };
-        if promotion.refused.is_empty() {
+        if promotion.refused.is_empty() && already.is_none() {
             self.place(&mut promotion, checkpoint).with_context(|| {
                 format!(
                     "cannot promote to `{}`\n  hint: see to space and permissions there, then run the same command again",
@@ -195,7 +208,7 @@ impl<'a> Promotions<'a> {
         let partial = self.folder.join(format!(".partial-{name}"));
         let written = write(&partial, promotion, checkpoint).and_then(|()| {
             fs::rename(&partial, self.folder.join(&name))?;
-            self.switch(&name).inspect_err(|_| drop(fs::remove_dir_all(self.folder.join(&name))))
+            self.switch(&name)
         });
         if written.is_err() {
             let _ = fs::remove_dir_all(&partial); // frees a full disk; the error is what matters
@@ -211,12 +224,16 @@ impl<'a> Promotions<'a> {
         names.find(|name| !self.folder.join(name).exists()).unwrap_or(date)
     }
 
+    /// Lets the link lead to a promotion, which is removed where that cannot be.
     fn switch(&self, name: &str) -> Result<()> {
         let (new, latest) = (self.folder.join(".latest.new"), self.folder.join(LATEST));
-        self.check_link()?;
-        let _ = fs::remove_file(&new); // of a process that was killed
-        symlink(name, &new)?;
-        fs::rename(&new, &latest)?;
+        let switch = || -> Result<()> {
+            self.check_link()?;
+            let _ = fs::remove_file(&new); // of a process that was killed
+            symlink(name, &new)?;
+            Ok(fs::rename(&new, &latest)?)
+        };
+        switch().inspect_err(|_| drop(fs::remove_dir_all(self.folder.join(name))))?;
         Ok(files::sync_folder(&latest)?)
     }
 }

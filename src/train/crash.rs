@@ -8,8 +8,16 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use shards::{Position, Share};
 
-use super::{Broken, Run, RunFolder, run_folder::LeftBehind};
-use crate::{checkpoint, exit, files};
+use super::{
+    Broken, Run, RunFolder,
+    manifest::Manifest,
+    run_lock::{RunLock, UnderWay},
+};
+use crate::{
+    checkpoint,
+    config::{self, Config},
+    exit, files,
+};
 
 /// What cures a run whose numbers are no longer finite.
 pub(super) const DIVERGED: &str =
@@ -115,14 +123,37 @@ impl Run {
         }
     }
 
-    /// A process that trained here before was killed, or crashed hard: leaves a folder without the state, which went with it.
-    pub(super) fn tell_of_killed_process(&self, folder: &RunFolder, left: &LeftBehind) {
-        let what = format!("{} did not end in order", left.holder);
-        tracing::warn!("{what}: going on from its last checkpoint");
-        if let Some(under_way) = left.under_way {
-            let (step, from) = (under_way.step, under_way.from);
+    /// If a process that trained here before was killed, or crashed hard, leaves a folder without the state, which went with it.
+    pub(super) fn tell_of_killed_process(&mut self, folder: &RunFolder) -> Result<()> {
+        let Some(left) = self.lock.as_ref().and_then(RunLock::left_behind) else { return Ok(()) };
+        let (what, made) = (format!("{} did not end in order", left.holder), self.trainer.step_count());
+        if made > 0 {
+            tracing::warn!("{what}: going on from its last checkpoint, of step {made}");
+        } else {
+            tracing::warn!("{what}, and had no checkpoint yet: training begins anew");
+        }
+        // A step whose checkpoint there is was made.
+        let lost = left.under_way.filter(|under_way| under_way.step > made);
+        if let Some(UnderWay { step, from }) = lost.filter(|_| made > 0 || self.is_as_before(folder)) {
             self.tell(folder, &Crash { what, step, from, indices: None, found: Vec::new() }, false);
         }
+        let known = self.lock.as_mut().map_or(Ok(()), RunLock::take_note);
+        known.context(
+            "cannot write to the run folder\n  hint: see to its disk, then run the same command again",
+        )
+    }
+
+    /// Whether a run that begins anew is the one that was begun here before, as far as its files tell.
+    fn is_as_before(&self, folder: &RunFolder) -> bool {
+        let compare = || -> Result<bool> {
+            let before = config::read(&folder.config)?;
+            Config::resume(&before, &toml::Table::try_from(&self.config)?)?;
+            let manifest = Manifest::read(&folder.manifest)?;
+            Ok(manifest.is_some_and(|manifest| {
+                manifest.changes_of_training(&self.config.data).is_ok_and(|changes| changes.is_none())
+            }))
+        };
+        compare().unwrap_or(false)
     }
 
     /// Writes the crash folder, in place of an older one, and says where it is.
@@ -218,7 +249,12 @@ pub(super) fn read(folder: &Path) -> Result<Report> {
     let bytes = fs::read(&path).with_context(|| {
         format!("cannot read `{}`\n  hint: name the `crash` folder in a run's folder", path.display())
     })?;
-    serde_json::from_slice(&bytes).with_context(|| format!("cannot understand `{}`", path.display()))
+    serde_json::from_slice(&bytes).with_context(|| {
+        format!(
+            "cannot understand `{}`\n  hint: it is as another version of the program wrote it, or damaged",
+            path.display()
+        )
+    })
 }
 
 #[cfg(test)]

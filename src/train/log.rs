@@ -28,8 +28,8 @@ pub(super) struct Log {
     /// Time that copying has taken up to the last record.
     copied: Duration,
     last_loss: Option<f64>,
-    /// The step of the last validation.
-    validated: Option<u64>,
+    /// The step of the last validation, and whether neighbours were asked then.
+    validated: Option<(u64, bool)>,
 }
 
 /// The steps since the last record.
@@ -109,7 +109,7 @@ impl Log {
         }
         let lines = read_lines(&folder.metrics)?;
         let validated = lines.iter().rev().find(|line| line["kind"] == "validation");
-        let validated = validated.and_then(|line| line["step"].as_u64());
+        let validated = validated.and_then(|line| Some((line["step"].as_u64()?, line["knn"].is_number())));
         Ok(Self {
             sinks,
             choices,
@@ -182,9 +182,10 @@ impl Log {
         self.last_loss
     }
 
-    /// Whether this step was validated.
-    pub(super) fn has_validation(&self, step: u64) -> bool {
-        self.validated == Some(step)
+    /// Whether this step was validated, by neighbours as well where they are wanted.
+    pub(super) fn has_validation(&self, step: u64, by_neighbours: bool) -> bool {
+        self.validated
+            .is_some_and(|(then, with_neighbours)| then == step && (with_neighbours || !by_neighbours))
     }
 
     /// Writes what a validation found.

@@ -13,6 +13,8 @@ mod prepare;
 mod promote;
 mod records;
 mod run_folder;
+mod run_lock;
+mod start;
 mod step;
 mod stop;
 mod threads;
@@ -40,7 +42,8 @@ use self::{
     manifest::Manifest,
     prepare::identity,
     records::BadSamples,
-    run_folder::RunLock,
+    run_lock::RunLock,
+    start::Start,
     stop::Stop,
 };
 pub use self::{
@@ -52,7 +55,7 @@ pub use self::{
 };
 use crate::{
     checkpoint::{Retention, State},
-    config::{Config, DataConfig, TrainConfig},
+    config::{Config, TrainConfig},
     data::{self, Data},
     feed::{Feed, Staged},
     promote::Promotions,
@@ -98,89 +101,57 @@ struct Run {
 }
 
 /// Trains as `asked` (flags over file), resuming what lies in the run folder.
-pub fn run(asked: &toml::Table, start: &Unattended) -> Result<Ended> {
-    let stop = Stop::install(start.deadline())?;
+pub fn run(asked: &toml::Table, unattended: &Unattended) -> Result<Ended> {
+    let stop = Stop::install(unattended.deadline())?;
     let folder = RunFolder::of(&Config::out(asked)?);
     // What lies there is read under the lock; a new folder is made only when nothing can be refused any more.
     let early = folder.path.is_dir().then(|| folder.take()).transpose()?;
     folder.finish_setting_aside()?;
     let mut resumed = folder.checkpoints.latest()?;
-    // Without a checkpoint it is of a run that lost nothing when it was killed, or everything since.
-    let mut manifest = resumed.as_ref().map_or(Ok(None), |_| Manifest::read(&folder.manifest))?;
     let state = resumed.as_ref().map(|loaded| &loaded.state);
-    let changes = has_changed(asked, start, state, manifest.as_ref())?;
-    let config = match resumed.take_if(|_| changes.is_some()) {
-        // Settings of the run on the shards as they were bind no longer.
-        Some(_) => Config::resolve(asked)?,
-        None => match &resumed {
-            Some(loaded) => Config::resume(&toml::Table::try_from(&loaded.state.config)?, asked)?,
-            None => Config::resolve(asked)?,
-        },
-    };
-    if start.if_changed
-        && manifest.as_ref().is_some_and(|manifest| changes.is_none() && is_over(manifest, start))
-    {
+    let Start { config, manifest, changes, is_over } = Start::find(asked, unattended, state, &folder)?;
+    resumed = resumed.filter(|_| changes.is_none());
+    let config = config?;
+    if is_over {
         return Ok(Ended::Unchanged);
     }
-    promote::check_gates(&config, &start.gate)?;
     let mut run = Run::prepare(config, resumed.as_ref())?;
-    let origin = if resumed.is_none() { run.origin(&folder, changes.is_some())? } else { None };
-    if let Some(loaded) = &origin {
-        run.begin_with(loaded)?;
+    promote::check_gates(&run, &unattended.gate)?;
+    if resumed.is_none() {
+        run.begin(&folder, changes.is_some())?;
     }
-    start.promote.as_deref().map_or(Ok(()), |promotions| Promotions::of(promotions).prepare())?;
-    let mut lock = early.map_or_else(|| folder.take_new(), Ok)?;
-    let left_behind = lock.left_behind.take();
-    run.lock = Some(lock);
+    unattended.promote.as_deref().map_or(Ok(()), |promotions| Promotions::of(promotions).prepare())?;
+    if stop.requested(run.closing_time()) {
+        return Ok(Ended::Early(stop.why())); // before anything is made, or makes way
+    }
+    run.lock = Some(early.map_or_else(|| folder.take_new(), Ok)?);
     if let Some(changes) = changes {
-        tracing::info!("{changes}: the run so far is kept as `{}`", folder.previous().path.display());
         folder.set_aside()?;
-        manifest = None;
+        tracing::info!("{changes}: a new run begins");
     }
-    if let Some(loaded) = resumed {
-        run.resume(&folder, &loaded, left_behind)?;
+    if let Some(loaded) = &resumed {
+        run.resume(&folder, loaded)?;
     }
+    run.tell_of_killed_process(&folder)?;
     let mut manifest = manifest.unwrap_or_else(|| Manifest::new(&run.data, run.steps));
+    if run.trainer.step_count() < run.steps {
+        // Where the last checkpoint is damaged, what it came to is to be made again.
+        (manifest.finished, manifest.promotion) = (None, None);
+    }
     manifest.write(&folder.manifest)?;
     run.config.write(&folder.config)?;
     run.announce(&folder);
-    let ended = run.train_or_tell(&folder, &stop, start.quiet)?;
+    let ended = run.train_or_tell(&folder, &stop, unattended.quiet)?;
     if ended == Ended::Finished {
         manifest.finished.get_or_insert_with(Timestamp::now);
-        run.promote(&folder, start, &mut manifest)?;
+        run.promote(&folder, unattended, &mut manifest)?;
     }
-    if !start.quiet {
+    if !unattended.quiet {
         stdout::print(&folder.standing())?;
     }
-    let promotion = manifest.promotion.as_ref().filter(|_| start.promote.is_some());
-    promotion.map_or(Ok(()), promote::check)?;
-    Ok(ended)
-}
-
-/// What has changed since the run in the folder began, where that is asked for and there is one.
-fn has_changed(
-    asked: &toml::Table,
-    start: &Unattended,
-    saved: Option<&State>,
-    manifest: Option<&Manifest>,
-) -> Result<Option<String>> {
-    let (true, Some(saved)) = (start.if_changed, saved) else { return Ok(None) };
-    let mut settings = toml::Table::try_from(&saved.config)?;
-    crate::config::overlay(&mut settings, asked);
-    let data: Option<DataConfig> = settings.remove("data").map(toml::Value::try_into).transpose()?;
-    let data = data.unwrap_or_default();
-    if let Some(manifest) = manifest {
-        return manifest.changes(&data);
-    }
-    // Of a time before there were manifests, or damaged.
-    let is_other = identity(&Data::open(&data)?) != saved.data;
-    Ok(is_other.then(|| "the shards are others than at its start".to_owned()))
-}
-
-/// Whether all is done that a start like this one asks for.
-fn is_over(manifest: &Manifest, start: &Unattended) -> bool {
-    let is_promoted = |folder| promote::is_done(manifest, folder, &start.gate);
-    manifest.finished.is_some() && start.promote.as_deref().is_none_or(is_promoted)
+    let promotion = manifest.promotion.as_ref();
+    let promotion = promotion.filter(|_| ended == Ended::Finished && unattended.promote.is_some());
+    promotion.map_or(Ok(ended), |promotion| promote::check(promotion).map(|()| ended))
 }
 
 impl Run {
@@ -241,7 +212,8 @@ impl Run {
         let mut bad = BadSamples::open(&folder.bad_samples, faults)?;
         // The process before may have ended in a validation.
         let step = self.trainer.step_count();
-        let is_missing = step > 0 && self.validation_due() && !log.has_validation(step);
+        let is_missing =
+            step > 0 && self.validation_due() && !log.has_validation(step, self.neighbours_due());
         let mut is_validated = !is_missing || self.validate(folder, stop, &mut log, &mut bad)?;
         if step >= self.steps {
             return Ok(if is_validated { Ended::Finished } else { Ended::Early(stop.why()) });
@@ -308,10 +280,9 @@ impl Run {
         let (started, step) = (Instant::now(), self.trainer.step_count() + 1);
         let is_recorded = self.trainer.is_recorded();
         self.unchecked.push((step, self.position));
-        self.lock
-            .as_ref()
-            .map_or(Ok(()), |lock| lock.note(step, self.position))
-            .context("cannot write to the run folder")?;
+        self.lock.as_ref().map_or(Ok(()), |lock| lock.begin(step, self.position)).context(
+            "cannot write to the run folder\n  hint: see to its disk, then run the same command again",
+        )?;
         let outcome = sys::within_memory(
             self.device,
             || format!("batches of {}", self.batch_size),

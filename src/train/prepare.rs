@@ -8,7 +8,6 @@ use tch::Device;
 
 use super::{
     Run, RunFolder, Trainer,
-    run_folder::LeftBehind,
     threads::{self, Cost},
 };
 use crate::{
@@ -74,8 +73,21 @@ impl Run {
         })
     }
 
-    /// The checkpoint that training is to begin with, if it is not to begin anew.
-    pub(super) fn origin(&self, folder: &RunFolder, is_set_aside_later: bool) -> Result<Option<Loaded>> {
+    /// Takes over the encoder that a new run in this folder is to begin with, if there is to be one.
+    pub(super) fn begin(&self, folder: &RunFolder, is_set_aside_later: bool) -> Result<()> {
+        let Some(loaded) = self.origin(folder, is_set_aside_later)? else { return Ok(()) };
+        loaded.restore_encoder(&self.trainer.model()).with_context(|| {
+            format!(
+                "cannot begin with its encoder\n  hint: the preset and sizes of that run: {}",
+                sizes(&loaded.state.config)
+            )
+        })?;
+        tracing::info!("training begins with the encoder of `{}`", loaded.path.display());
+        Ok(())
+    }
+
+    /// The checkpoint with whose encoder it is to begin.
+    fn origin(&self, folder: &RunFolder, is_set_aside_later: bool) -> Result<Option<Loaded>> {
         let before = if is_set_aside_later { folder.clone() } else { folder.previous() };
         let latest = || -> Result<Option<Loaded>> {
             let found = before.checkpoints.latest()?;
@@ -98,32 +110,13 @@ impl Run {
         }
     }
 
-    /// Takes over the encoder of another run.
-    pub(super) fn begin_with(&self, loaded: &Loaded) -> Result<()> {
-        loaded.restore_encoder(&self.trainer.model()).with_context(|| {
-            format!(
-                "cannot begin with its encoder\n  hint: the preset and sizes of that run: {}",
-                sizes(&loaded.state.config)
-            )
-        })?;
-        tracing::info!("training begins with the encoder of `{}`", loaded.path.display());
-        Ok(())
-    }
-
-    /// Goes on from a checkpoint of this run; `left_behind` is what a process that did not end in order left.
-    pub(super) fn resume(
-        &mut self,
-        folder: &RunFolder,
-        loaded: &Loaded,
-        left_behind: Option<LeftBehind>,
-    ) -> Result<()> {
+    /// Goes on from a checkpoint of this run.
+    pub(super) fn resume(&mut self, folder: &RunFolder, loaded: &Loaded) -> Result<()> {
         folder.checkpoints.set_aside_after(loaded.state.step)?;
+        folder.checkpoints.link_best()?;
         self.trainer.restore(loaded).context("cannot resume")?;
         self.position = loaded.state.position;
         self.saved = Some(loaded.state.step);
-        if let Some(left) = left_behind {
-            self.tell_of_killed_process(folder, &left);
-        }
         Ok(())
     }
 }

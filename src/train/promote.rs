@@ -5,10 +5,10 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use shards::ShardSet;
 
-use super::{Run, RunFolder, Unattended, manifest::Manifest};
+use super::{Run, RunFolder, Unattended, manifest::Manifest, validation::LEAST};
 use crate::{
     checkpoint::Loaded,
-    config::{Config, Metric},
+    config::Metric,
     exit::{Code, Coded},
     metrics,
     promote::{Gate, METRICS, Metrics, Promotion, Promotions},
@@ -16,31 +16,37 @@ use crate::{
 };
 
 /// A gate on what the run will not measure is refused before it.
-pub(super) fn check_gates(config: &Config, gates: &[Gate]) -> Result<()> {
-    for gate in gates {
-        let run = &config.run;
-        let (asks_for, cure) = match gate.metric() {
-            "knn" if run.knn_every == 0 || config.data.val_shards.is_empty() => {
-                ("a number that this run does not measure", "--knn-every 1 and --val-shards".to_owned())
-            }
-            "linear" | "mlp" if config.data.val_shards.is_empty() => {
-                ("a number that this run does not measure", "--val-shards".to_owned())
-            }
-            // The best checkpoint may be of any validation.
-            "knn"
-                if run.best.is_some_and(|best| best != Metric::Knn)
-                    && !run.validate_every.is_multiple_of(run.knn_every) =>
-            {
-                (
-                    "a number that not every validation of this run measures, of which any may be the best",
-                    format!("--knn-every {}, or --best knn", run.validate_every),
-                )
-            }
-            _ => continue,
-        };
-        return Err(usage!("`{gate}` asks for {asks_for}\n  hint: {cure}"));
+pub(super) fn check_gates(run: &Run, gates: &[Gate]) -> Result<()> {
+    gates.iter().try_for_each(|gate| {
+        let missing = missing(run, gate.metric());
+        missing.map_or(Ok(()), |(what, cure)| Err(usage!("`{gate}` asks for {what}\n  hint: {cure}")))
+    })
+}
+
+/// What is amiss with a number that is asked for, and the cure; none where the run measures it.
+fn missing(run: &Run, metric: &str) -> Option<(&'static str, String)> {
+    const NOT_MEASURED: &str = "a number that this run does not measure";
+    let (settings, has_validation) = (&run.config.run, run.data.validation.is_some());
+    match metric {
+        "linear" | "mlp" if !has_validation => Some((NOT_MEASURED, "--val-shards".to_owned())),
+        "knn" if settings.knn_every == 0 || !has_validation => {
+            Some((NOT_MEASURED, "--knn-every 1 and --val-shards".to_owned()))
+        }
+        // The best checkpoint may be of any validation.
+        "knn"
+            if settings.best.is_some_and(|best| best != Metric::Knn)
+                && !settings.validate_every.is_multiple_of(settings.knn_every) =>
+        {
+            Some((
+                "a number that not every validation of this run measures, of which any may be the best",
+                format!("--knn-every {}, or --best knn", settings.validate_every),
+            ))
+        }
+        "rankme" | "cosine" if !has_validation && run.data.train.len() < LEAST => {
+            Some((NOT_MEASURED, format!("--val-shards, or {LEAST} training samples")))
+        }
+        _ => None,
     }
-    Ok(())
 }
 
 /// Whether it was promoted, or refused, by these gates before.
@@ -48,19 +54,23 @@ pub(super) fn is_done(manifest: &Manifest, folder: &Path, gates: &[Gate]) -> boo
     manifest.promotion.as_ref().is_some_and(|promotion| promotion.is_of(folder, gates))
 }
 
-/// An error with [`Code::Gate`] where a run was not promoted.
+/// An error with [`Code::Gate`] where a run did not pass.
 pub(super) fn check(promotion: &Promotion) -> Result<()> {
     if promotion.refused.is_empty() {
         return Ok(());
     }
-    Err(Coded::error(
-        Code::Gate,
-        format!(
-            "the run is finished, but not promoted: {}\n  hint: nothing was changed there; `amdim-stream export` writes its encoder all \
-             the same",
-            promotion.refused.join("; ")
+    let (refused, folder) = (promotion.refused.join("; "), promotion.folder.display());
+    let message = match &promotion.name {
+        Some(name) => format!(
+            "the run, which is `{name}` in `{folder}` since an earlier start, does not pass: {refused}\n  hint: nothing was \
+             changed there; let `latest` lead to another folder if it is not to be used"
         ),
-    ))
+        None => format!(
+            "the run is finished, but not promoted: {refused}\n  hint: nothing was changed there; `amdim-stream export` writes \
+             its encoder all the same"
+        ),
+    };
+    Err(Coded::error(Code::Gate, message))
 }
 
 impl Run {
@@ -94,16 +104,44 @@ impl Run {
     }
 }
 
-/// The numbers that were recorded at a step, or for the loss the last one before it.
+/// The numbers that were recorded at a step; the loss is that of the record which this step has a share in.
 fn metrics_at(step: u64, lines: &[serde_json::Value]) -> Metrics {
-    let until = |kind: &str| {
-        let mut lines = lines.iter().rev().filter(|line| line["kind"] == kind);
-        lines.find(|line| line["step"].as_u64().is_some_and(|then| then <= step))
+    let of = |kind: &'static str, is_it: fn(u64, u64) -> bool| {
+        let is_of = move |line: &&serde_json::Value| {
+            line["kind"] == kind && line["step"].as_u64().is_some_and(|then| is_it(then, step))
+        };
+        lines.iter().filter(is_of)
     };
-    let validation = until("validation").filter(|line| line["step"] == step);
+    let training = of("train", |then, step| then >= step).next();
+    let validation = of("validation", |then, step| then == step).next_back();
     let numbers = |name: &&str| {
-        let line = if *name == "loss" { until("train") } else { validation };
+        let line = if *name == "loss" { training } else { validation };
         Some(((*name).to_owned(), line?[*name].as_f64()?))
     };
     METRICS.iter().filter_map(numbers).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_numbers_of_a_step_are_those_of_its_validation_and_of_the_record_over_it() {
+        let lines = [
+            json!({"kind": "validation", "step": 8, "linear": 0.5}),
+            json!({"kind": "train", "step": 10, "loss": 7.0}),
+            json!({"kind": "train", "step": 16, "loss": 6.0}),
+            json!({"kind": "validation", "step": 16, "linear": 0.25}),
+            // Made again, for its neighbours.
+            json!({"kind": "validation", "step": 16, "linear": 0.25, "knn": 0.75}),
+        ];
+        let at = |step| metrics_at(step, &lines).into_iter().collect::<Vec<_>>();
+        let named = |numbers: &[(&str, f64)]| -> Vec<_> {
+            numbers.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect()
+        };
+        assert_eq!(at(8), named(&[("linear", 0.5), ("loss", 7.0)]));
+        assert_eq!(at(16), named(&[("knn", 0.75), ("linear", 0.25), ("loss", 6.0)]));
+    }
 }

@@ -7,14 +7,14 @@ use serde_json::{Value, json};
 use tch::Tensor;
 
 use super::{
-    Run,
+    Run, RunFolder,
     crash::{self, Report},
 };
 use crate::{
     checkpoint::{Checkpoints, Loaded},
+    config::{self, Config},
     stdout,
     sys::{DeviceChoice, GraphChoice, Precision},
-    usage,
 };
 
 /// What `replay` is told.
@@ -38,7 +38,9 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<()> {
     let report = crash::read(&args.crash)?;
     let loaded = origin(&report, &args.crash)?;
-    let mut config = loaded.state.config.clone();
+    let config = loaded.as_ref().map(|loaded| Ok(loaded.state.config.clone()));
+    let mut config =
+        config.unwrap_or_else(|| Config::resolve(&config::read(&args.crash.join("config.toml"))?))?;
     config.run.cuda_graph = GraphChoice::Off;
     config.run.device = args.device.unwrap_or(config.run.device);
     config.train.precision = args.precision.unwrap_or(config.train.precision);
@@ -46,13 +48,18 @@ pub fn run(args: &Args) -> Result<()> {
         config.data.shards.clone_from(&args.shards);
     }
     config.data.val_shards.clear();
-    let mut run = Run::prepare(config, Some(&loaded))?;
-    run.trainer.restore(&loaded)?;
-    run.position = loaded.state.position;
+    let mut run = Run::prepare(config, loaded.as_ref())?;
+    match &loaded {
+        Some(loaded) => {
+            run.trainer.restore(loaded)?;
+            run.position = loaded.state.position;
+        }
+        None => run.begin(&RunFolder::of(&run_folder(&args.crash)?), false)?,
+    }
     tracing::info!("step {}: {}", report.step, report.what);
     let mut feed = run.feed()?;
     let mut next = || feed.next().context("a run's samples have no end")?;
-    for _ in loaded.state.step + 1..report.step {
+    for _ in run.trainer.step_count() + 1..report.step {
         run.trainer.step(&next()?.views)?;
     }
     let staged = next()?;
@@ -80,23 +87,25 @@ pub fn run(args: &Args) -> Result<()> {
     }))
 }
 
-/// The state that the step began with, or where it went with the process, the run's last checkpoint before it.
-fn origin(report: &Report, crash: &Path) -> Result<Loaded> {
+/// The state that the step began with, or where it went with the process, the run's last checkpoint before it; none where it
+/// is to be reached from the run's beginning.
+fn origin(report: &Report, crash: &Path) -> Result<Option<Loaded>> {
     if report.has_state {
-        return Loaded::open(&crash.join(Report::STATE));
+        return Loaded::open(&crash.join(Report::STATE)).map(Some);
     }
-    let path = crash.canonicalize()?;
-    let run = path.parent().context("a crash folder lies in a run folder")?;
-    let loaded = Checkpoints::of(run).before(report.step)?.ok_or_else(|| {
-        usage!(
-            "the state before step {} went with the process, and no checkpoint in `{}` is from before\n  hint: the run's own \
-             command comes to that step again",
-            report.step,
-            run.display()
-        )
-    })?;
-    tracing::info!("from the checkpoint of step {} on", loaded.state.step);
+    let loaded = Checkpoints::of(&run_folder(crash)?).before(report.step)?;
+    let from = loaded.as_ref().map_or_else(
+        || "beginning on: there is no checkpoint from before".to_owned(),
+        |loaded| format!("checkpoint of step {} on", loaded.state.step),
+    );
+    tracing::info!("from the {from}");
     Ok(loaded)
+}
+
+/// The run folder that a crash folder lies in.
+fn run_folder(crash: &Path) -> Result<PathBuf> {
+    let path = std::path::absolute(crash).with_context(|| format!("cannot find `{}`", crash.display()))?;
+    Ok(path.parent().unwrap_or(&path).to_owned())
 }
 
 /// Whether the batch is the one that the report lists, as far as it does.

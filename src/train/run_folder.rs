@@ -1,31 +1,23 @@
 //! A run's folder and the files in it.
 
 use std::{
-    fs::{self, File},
-    io::{Read, Seek, Write},
-    os::unix::fs::FileExt,
+    fs,
     path::{Path, PathBuf},
-    process,
 };
 
 use anyhow::{Context, Result};
-use jiff::Timestamp;
-use rustix::{
-    fs::{FlockOperation, flock},
-    io::Errno,
-    system::uname,
-};
-use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use shards::Position;
 
-use super::manifest::Manifest;
+use super::{manifest::Manifest, run_lock::RunLock};
 use crate::{
     checkpoint::Checkpoints,
     config::DataConfig,
     exit::{Code, Coded},
     files, metrics, usage,
 };
+
+/// What cures trouble with files of the folder.
+const AGAIN: &str = "hint: see to space and permissions there, then run the same command again";
 
 /// Where a run keeps what it makes.
 #[derive(Debug, Clone)]
@@ -85,32 +77,12 @@ impl RunFolder {
             Coded::io(&error, message)
         };
         let file = fs::create_dir_all(&self.path).and_then(|()| files::edit(&self.path.join("run.lock")));
-        let mut file = file.map_err(unwritable)?;
-        let before = LeftBehind::read(&mut file);
-        let is_taken = match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => false,
-            Err(Errno::WOULDBLOCK) => true,
-            Err(error) => {
-                tracing::warn!(
-                    "`{path}` cannot be locked ({error}): only processes of this machine are told apart"
-                );
-                before.as_ref().is_some_and(|before| before.holder.is_alive())
-            }
-        };
-        if is_taken {
-            let whom =
-                before.map_or_else(|| "another process".to_owned(), |before| before.holder.to_string());
-            return Err(Coded::error(
-                Code::Locked,
-                format!(
-                    "{whom} is training in `{path}`\n  hint: wait for it, or name another folder with --out"
-                ),
-            ));
-        }
-        // It may have changed hands before it was ours.
-        file.rewind().map_err(unwritable)?;
-        let mut lock = RunLock { left_behind: LeftBehind::read(&mut file), file };
-        write(&mut lock.file, &Holder::this()).map_err(unwritable)?;
+        let lock = file.and_then(RunLock::take).map_err(unwritable)?;
+        let lock = lock.map_err(|holder| {
+            let message =
+                format!("{holder} is training in `{path}`: wait for it, or name another folder with --out");
+            Coded::error(Code::Locked, message)
+        })?;
         self.refuse_links()?;
         Ok(lock)
     }
@@ -143,12 +115,19 @@ impl RunFolder {
         Ok(())
     }
 
-    /// Makes way for a run on other shards: what lies here becomes the previous run, in place of the one before it.
+    /// Makes way for a run on other shards: what lies here becomes the previous run, in place of the one before it. A run that
+    /// has made no step is worth less than that one: it is removed.
     ///
     /// The checkpoints go last, so that the run is either here or there for whoever comes after a crash in between, who
     /// calls [`finish_setting_aside`](Self::finish_setting_aside) first.
     pub(super) fn set_aside(&self) -> Result<()> {
         let set_aside = || -> Result<()> {
+            if self.checkpoints.last_step() == Some(0) {
+                for file in [&self.metrics, &self.bad_samples].into_iter().filter(|file| file.exists()) {
+                    fs::remove_file(file)?;
+                }
+                return Ok(fs::remove_dir_all(self.path.join(Self::CHECKPOINTS))?);
+            }
             let aside = self.path.join(Self::BECOMING_PREVIOUS);
             fs::create_dir_all(&aside)?;
             for file in [&self.config, &self.manifest, &self.metrics, &self.bad_samples, &self.crash] {
@@ -158,9 +137,12 @@ impl RunFolder {
                 }
             }
             fs::rename(self.path.join(Self::CHECKPOINTS), aside.join(Self::CHECKPOINTS))?;
-            self.finish_setting_aside()
+            self.finish_setting_aside()?;
+            tracing::info!("the run so far is kept as `{}`", self.previous().path.display());
+            Ok(())
         };
-        set_aside().with_context(|| format!("cannot set aside the run in `{}`", self.path.display()))
+        set_aside()
+            .with_context(|| format!("cannot set aside the run in `{}`\n  {AGAIN}", self.path.display()))
     }
 
     /// Does the rest of what a process that was killed in [`set_aside`](Self::set_aside) did not come to.
@@ -180,7 +162,8 @@ impl RunFolder {
             fs::rename(&aside, &previous)?;
             Ok(files::sync_folder(&previous)?)
         };
-        finish().with_context(|| format!("cannot put the run before into `{}`", previous.display()))
+        finish()
+            .with_context(|| format!("cannot put the run before into `{}`\n  {AGAIN}", previous.display()))
     }
 
     /// Moves files of this run back into its folder.
@@ -217,101 +200,6 @@ impl RunFolder {
     }
 }
 
-/// What keeps other processes out of a run folder. The system lets go of it when the process ends, however it does.
-#[derive(Debug)]
-pub(super) struct RunLock {
-    file: File,
-    /// What a process left here that did not end in order. Unless somebody takes it out, the next one finds it again.
-    pub(super) left_behind: Option<LeftBehind>,
-}
-
-impl RunLock {
-    /// Where the step under way is noted: after the holder.
-    const STEP_AT: u64 = 1024;
-
-    /// Notes which step begins, for whoever finds out that it did not end. The page cache keeps it when this process is killed.
-    pub(super) fn note(&self, step: u64, from: Position) -> std::io::Result<()> {
-        // Of one length, so that nothing of an earlier one is left.
-        let text = json!(UnderWay { step, from }).to_string();
-        self.file.write_all_at(format!("{text:<256}\n").as_bytes(), Self::STEP_AT)
-    }
-}
-
-impl Drop for RunLock {
-    fn drop(&mut self) {
-        // In an orderly end only; what cannot be written is of no use to anybody but for an explanation.
-        let _ = match self.left_behind.take() {
-            None => self.file.set_len(0),
-            Some(LeftBehind { holder, under_way }) => write(&mut self.file, &holder)
-                .and_then(|()| under_way.map_or(Ok(()), |UnderWay { step, from }| self.note(step, from))),
-        };
-    }
-}
-
-/// What is found in the lock of a process that did not end in order.
-#[derive(Debug)]
-pub(super) struct LeftBehind {
-    /// The process.
-    pub(super) holder: Holder,
-    /// The step that it began last, if it came to one.
-    pub(super) under_way: Option<UnderWay>,
-}
-
-impl LeftBehind {
-    fn read(file: &mut File) -> Option<Self> {
-        let mut text = String::new();
-        file.take(4096).read_to_string(&mut text).ok()?;
-        let (holder, rest) = text.split_once('\n')?;
-        let under_way = serde_json::from_str(rest.trim_matches(['\0', ' ', '\n'])).ok();
-        Some(Self { holder: serde_json::from_str(holder).ok()?, under_way })
-    }
-}
-
-/// A step that has begun.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct UnderWay {
-    /// Its number.
-    pub(super) step: u64,
-    /// Where the samples stand before its batch.
-    pub(super) from: Position,
-}
-
-/// Who holds a run folder, for those who find it locked.
-#[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Holder {
-    host: String,
-    pid: u32,
-    start: Timestamp,
-}
-
-impl Holder {
-    fn this() -> Self {
-        let host = uname().nodename().to_string_lossy().into_owned();
-        Self { host, pid: process::id(), start: Timestamp::now() }
-    }
-
-    /// Whether it runs, on this machine.
-    fn is_alive(&self) -> bool {
-        let here = Self::this();
-        self.host == here.host
-            && self.pid != here.pid
-            && Path::new("/proc").join(self.pid.to_string()).exists()
-    }
-}
-
-impl std::fmt::Display for Holder {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "process {} on `{}`, since {:.0},", self.pid, self.host, self.start)
-    }
-}
-
-/// Makes the lock this holder's.
-fn write(file: &mut File, holder: &Holder) -> std::io::Result<()> {
-    file.set_len(0)?;
-    file.rewind()?;
-    writeln!(file, "{}", json!(holder))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -326,38 +214,14 @@ mod tests {
     fn a_folder_is_taken_by_one_at_a_time_and_says_by_whom() {
         let (_place, folder) = folder();
         let lock = folder.take().unwrap();
-        assert!(lock.left_behind.is_none());
+        assert!(lock.left_behind().is_none());
         let error = folder.take().unwrap_err();
         assert_eq!(Code::of(&error), Code::Locked);
-        assert!(error.to_string().contains(&format!("process {} on", process::id())), "{error}");
+        assert!(error.to_string().contains(&format!("process {} on", std::process::id())), "{error}");
         assert!(folder.take().is_err(), "a refused process does not free it");
         drop(lock);
         assert_eq!(fs::read(folder.path.join("run.lock")).unwrap(), b"");
         folder.take().unwrap();
-    }
-
-    #[test]
-    fn a_lock_that_a_killed_process_left_behind_does_not_block() {
-        let (_place, folder) = folder();
-        fs::create_dir_all(&folder.path).unwrap();
-        let stale = json!({"host": "elsewhere", "pid": 1, "start": "2026-11-28T01:15:00Z"});
-        fs::write(folder.path.join("run.lock"), format!("{stale}\n")).unwrap();
-        let mut lock = folder.take().unwrap();
-        assert_eq!(lock.left_behind.take().unwrap().under_way, None);
-        let text = fs::read_to_string(folder.path.join("run.lock")).unwrap();
-        assert!(text.contains(&process::id().to_string()), "{text}");
-        // As if it were killed in its third step.
-        let from = Position { epoch: 1, offset: 7 };
-        for step in 1..=3 {
-            lock.note(step, from).unwrap();
-        }
-        let killed = fs::read(folder.path.join("run.lock")).unwrap();
-        drop(lock);
-        fs::write(folder.path.join("run.lock"), killed).unwrap();
-        for _refused_before_it_could_tell in 0..2 {
-            let lock = folder.take().unwrap();
-            assert_eq!(lock.left_behind.as_ref().unwrap().under_way, Some(UnderWay { step: 3, from }));
-        }
     }
 
     #[test]
@@ -391,6 +255,17 @@ mod tests {
             assert_eq!(which(&folder.previous()), run);
             assert!(!folder.config.exists() && folder.checkpoints.last_step().is_none());
         }
+    }
+
+    #[test]
+    fn a_run_without_a_step_does_not_take_the_place_of_the_one_before() {
+        let (_place, folder) = folder();
+        mark(&folder.previous(), "trained");
+        fs::create_dir_all(folder.path.join("checkpoints/step-00000000")).unwrap();
+        fs::write(&folder.metrics, "").unwrap();
+        folder.set_aside().unwrap();
+        assert_eq!(which(&folder.previous()), "trained");
+        assert!(!folder.metrics.exists() && !folder.path.join("checkpoints").exists());
     }
 
     #[test]

@@ -17,6 +17,9 @@ use crate::{
 /// Training samples whose neighbourhood is asked, evenly spread over the set: the same ones every time.
 const GALLERY: u64 = 5_000;
 
+/// Training samples without which there is no telling how healthy features are, where there are no validation samples.
+pub(super) const LEAST: u64 = 256;
+
 /// Sums over the validation samples, and the features of some, evenly spread.
 struct Seen {
     hits: Both<f64>,
@@ -62,7 +65,7 @@ impl Run {
         self.epoch_ended(self.config.run.validate_every) || self.neighbours_due()
     }
 
-    fn neighbours_due(&self) -> bool {
+    pub(super) fn neighbours_due(&self) -> bool {
         let every = self.config.run.knn_every;
         every > 0 && self.epoch_ended(every)
     }
@@ -97,9 +100,10 @@ impl Run {
         let mut values = vec![("linear", accuracy.linear), ("mlp", accuracy.mlp)];
         let Some(closer) = self.look_closer(&seen, stop)? else { return Ok(false) };
         values.extend(closer);
+        // What has a record is not made up for when a run goes on: the record comes last.
+        self.keep_best(folder, &values)?;
         log.exclude(started.elapsed());
         log.validation(self.trainer.step_count(), self.epoch(), &values)?;
-        self.keep_best(folder, &values)?;
         Ok(true)
     }
 
@@ -122,7 +126,6 @@ impl Run {
     /// Where there is nothing to judge by: the health of the features of some training samples, if there are enough to say.
     /// Gives false where it was asked to stop meanwhile.
     fn look_at_training(&self, started: Instant, stop: &Stop, log: &mut Log) -> Result<bool> {
-        const LEAST: u64 = 256;
         if self.data.train.len() < LEAST {
             return Ok(true);
         }

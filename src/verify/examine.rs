@@ -46,6 +46,8 @@ pub(super) struct Examined {
     /// In order.
     pub(super) unusable: Vec<Unusable>,
     pub(super) faults: Vec<ShardFault>,
+    /// Whether the system did not give all of it: that is no damage, and may be otherwise another time.
+    pub(super) is_unread: bool,
     /// All keys, and where each ends.
     keys: Vec<u8>,
     ends: Vec<usize>,
@@ -81,12 +83,14 @@ fn examine(source: &dyn Source, name: &ShardName, watch: &Watch) -> Examined {
         samples: Vec::new(),
         unusable: Vec::new(),
         faults: Vec::new(),
+        is_unread: false,
         keys: Vec::new(),
         ends: Vec::new(),
     };
     match Inspection::open(source, name) {
         Ok(shard) => read(&shard, &mut examined, watch),
         Err(error) => {
+            examined.is_unread = matches!(error, shards::Error::Open { .. } | shards::Error::Read { .. });
             let reason = format!("nothing of it can be read: {}", reason(&error));
             examined.faults.push(ShardFault { shard: name.shared(), offset: 0, reason });
         }
@@ -99,6 +103,7 @@ fn examine(source: &dyn Source, name: &ShardName, watch: &Watch) -> Examined {
 fn read(shard: &Inspection, examined: &mut Examined, watch: &Watch) {
     examined.stamp = Some(shard.stamp());
     examined.faults = shard.faults().to_vec();
+    examined.is_unread = shard.is_unread();
     for sample in shard.samples() {
         examined.keys.extend(&sample.key);
         examined.ends.push(examined.keys.len());
@@ -108,12 +113,25 @@ fn read(shard: &Inspection, examined: &mut Examined, watch: &Watch) {
     let looks: Vec<_> = chunks.into_par_iter().flat_map_iter(|range| look_at(shard, range, watch)).collect();
     for (number, (sample, trouble)) in looks.into_iter().enumerate() {
         examined.samples.push(sample);
-        examined.unusable.extend(trouble.map(|(kind, reason)| Unusable { number, kind, reason }));
+        let Some(Trouble { kind, reason, is_unread }) = trouble else { continue };
+        examined.is_unread |= is_unread;
+        examined.unusable.push(Unusable { number, kind, reason });
     }
 }
 
 /// Why a sample cannot be used.
-type Trouble = (Kind, String);
+struct Trouble {
+    kind: Kind,
+    reason: String,
+    /// Whether the system did not give its bytes.
+    is_unread: bool,
+}
+
+impl Trouble {
+    fn new(kind: Kind, reason: String) -> Self {
+        Self { kind, reason, is_unread: false }
+    }
+}
 
 /// Reads some samples of a shard.
 fn look_at(shard: &Inspection, numbers: Range<usize>, watch: &Watch) -> Vec<(Sample, Option<Trouble>)> {
@@ -131,9 +149,9 @@ fn look_at(shard: &Inspection, numbers: Range<usize>, watch: &Watch) -> Vec<(Sam
             is_kept: false,
         };
         let outcome = match (&inspected.lost, &mut decoder) {
-            (Some(Lost::Cut(reason)), _) => Err((Kind::Truncated, (*reason).to_owned())),
-            (Some(Lost::Label(reason)), _) => Err((Kind::BadLabel, reason.clone())),
-            (None, Err(error)) => Err((Kind::Undecodable, reason(error))),
+            (Some(Lost::Cut(reason)), _) => Err(Trouble::new(Kind::Truncated, (*reason).to_owned())),
+            (Some(Lost::Label(reason)), _) => Err(Trouble::new(Kind::BadLabel, reason.clone())),
+            (None, Err(error)) => Err(Trouble::new(Kind::Undecodable, reason(error))),
             (None, Ok(decoder)) => decode(shard, number, decoder, &mut image, &mut sample),
         };
         sample.is_kept = outcome.is_ok();
@@ -151,13 +169,17 @@ fn decode(
     image: &mut Rgb,
     sample: &mut Sample,
 ) -> Result<(), Trouble> {
-    let cut = |error: io::Error| (Kind::Truncated, reason(&error));
+    let cut = |error: io::Error| Trouble {
+        kind: Kind::Truncated,
+        reason: reason(&error),
+        is_unread: error.kind() != io::ErrorKind::UnexpectedEof,
+    };
     let encoded = shard.image(number).map_err(cut)?;
     let decoded = encoded.read(|bytes| {
         (sample.image, sample.bytes) = (xxh3_128(bytes), bytes.len() as u32);
         decoder.decode(bytes, image)
     });
-    decoded.map_err(cut)?.map_err(|error| (Kind::Undecodable, reason(&error)))?;
+    decoded.map_err(cut)?.map_err(|error| Trouble::new(Kind::Undecodable, reason(&error)))?;
     sample.pixels = image.width * image.height;
     Ok(())
 }

@@ -31,7 +31,10 @@ pub(super) struct Fixed {
     pub(super) out: PathBuf,
     pub(super) shards: u64,
     pub(super) samples: u64,
+    /// Samples of shards that were read.
     pub(super) left_out: u64,
+    /// Shards of which nothing is left.
+    pub(super) shards_left_out: u64,
 }
 
 impl Target {
@@ -89,9 +92,17 @@ fn parent(path: &Path) -> Option<PathBuf> {
 /// Writes the shards, several at a time on the threads of the current pool. One of which nothing is left is not written.
 ///
 /// # Errors
-/// A shard was changed since it was verified, or cannot be written; those that are under their names are complete.
+/// Some of a shard could not be read, though it is not damaged: nothing is written then. A shard was changed since it was verified,
+/// or cannot be written: those that are under their names are complete.
 pub(super) fn write(source: &dyn Source, shards: &[Examined], target: &Target) -> Result<Fixed> {
     let kept = |shard: &Examined| shard.kept().count() as u64;
+    if let Some(unread) = shards.iter().find(|shard| shard.is_unread) {
+        bail!(
+            "shard `{}` could not be read as a whole, and what was not read is not known to be bad: nothing is written\n  hint: see to \
+             its permissions and its disk, then run the same command again, or leave it out of --shards",
+            unread.name
+        );
+    }
     if shards.iter().all(|shard| kept(shard) == 0) {
         bail!("no sample is left to be written\n  hint: the findings above say what is wrong with them");
     }
@@ -103,6 +114,7 @@ pub(super) fn write(source: &dyn Source, shards: &[Examined], target: &Target) -
     let mut fixed = Fixed { out: target.folder.clone(), ..Fixed::default() };
     for shard in shards {
         fixed.shards += u64::from(kept(shard) > 0);
+        fixed.shards_left_out += u64::from(kept(shard) == 0);
         fixed.samples += kept(shard);
         fixed.left_out += shard.samples.len() as u64 - kept(shard);
     }

@@ -9,14 +9,14 @@ mod findings;
 mod fix;
 mod watch;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use rayon::ThreadPoolBuilder;
 use serde_json::json;
-use shards::{LocalSource, Source};
+use shards::{LocalSource, ShardName, Source};
 
-use crate::stdout;
+use crate::{stdout, usage};
 use findings::Findings;
 use fix::{Fixed, Target};
 use watch::Watch;
@@ -50,6 +50,7 @@ pub fn run(args: &Args) -> Result<()> {
     let source = LocalSource::new(&args.shards)?;
     let names = source.list()?;
     let target = args.fix.as_deref().map(|out| Target::prepare(out, &names, args.force)).transpose()?;
+    check_report(args.report.as_deref(), &names)?;
     let mut findings = Findings::create(args.report.as_deref())?;
     let workers = args.workers.map_or(0, |workers| workers as usize);
     let pool = ThreadPoolBuilder::new().num_threads(workers).build().context("cannot start the threads")?;
@@ -71,15 +72,29 @@ pub fn run(args: &Args) -> Result<()> {
     conclude(&findings, fixed.as_ref())
 }
 
+/// The report is not to take the place of a shard.
+fn check_report(report: Option<&Path>, names: &[ShardName]) -> Result<()> {
+    let Some(there) = report.and_then(|report| report.canonicalize().ok()) else { return Ok(()) };
+    let is_there =
+        |name: &&ShardName| Path::new(name.as_str()).canonicalize().is_ok_and(|path| path == there);
+    names.iter().find(is_there).map_or(Ok(()), |name| {
+        Err(usage!("`{name}` is a shard, not a place for the report\n  hint: another file with --report"))
+    })
+}
+
 /// What follows from all of it, in one line; an error if samples are lost and were not left out.
 fn conclude(findings: &Findings, fixed: Option<&Fixed>) -> Result<()> {
     match (findings.losses(), fixed) {
-        (_, Some(Fixed { out, shards, samples, left_out })) => {
+        (_, Some(Fixed { out, shards, samples, left_out, shards_left_out })) => {
             let order =
                 if findings.any_sorted() { ", sorted as they were: --shuffle global mixes them" } else { "" };
             let out = out.display();
+            let whole = match shards_left_out {
+                0 => String::new(),
+                count => format!(", and {count} shards as a whole"),
+            };
             tracing::info!(
-                "{samples} samples in {shards} shards are in `{out}`, {left_out} were left out{order}"
+                "{samples} samples in {shards} shards are in `{out}`, {left_out} were left out{whole}{order}"
             );
             Ok(())
         }

@@ -1,6 +1,6 @@
 //! `kill -9` at any moment.
 
-use std::{path::Path, thread, time::Duration};
+use std::{fs, path::Path, thread, time::Duration};
 
 use crate::{
     amount,
@@ -74,10 +74,17 @@ fn survive(place: &Place, name: &str, pattern: &str, more: &[&str], random: &mut
 fn a_run_killed_at_any_moment_loses_nothing_before_its_last_checkpoint() {
     let place = Place::new();
     let pattern = place.shards("train", 3, 20);
+    let validation = place.shards("val", 1, 20);
     let steps = amount(60, 600);
-    let length = ["--steps", &steps.to_string()];
+    let length = ["--steps", &steps.to_string(), "--val-shards", &validation, "--best", "mlp"];
     Ended::of(&mut place.train(&pattern, "whole", &length)).assert_done();
     let (whole, expected) = (tensors(&place.path("whole"), steps as u64), losses(&place.path("whole")));
+    let best = |run: &str| {
+        // What the link leads to, and what is noted.
+        let run = place.path(run).join("checkpoints");
+        (fs::read_link(run.join("best")).unwrap(), fs::read_to_string(run.join("best.json")).unwrap())
+    };
+    let expected_best = best("whole");
     let (mut random, mut count) = (Random::new(&[1]), Count::default());
     while count.kills < amount(8, 200) {
         let name = format!("killed-{}", count.runs);
@@ -86,10 +93,11 @@ fn a_run_killed_at_any_moment_loses_nothing_before_its_last_checkpoint() {
         survive(&place, &name, &pattern, &more, &mut random, &mut count);
         assert!(whole == tensors(&place.path(&name), steps as u64), "{name} ended with other bits");
         assert!(expected == losses(&place.path(&name)), "{name}: a step is missing, twice there, or another");
+        assert_eq!(best(&name), expected_best, "{name}");
     }
     let Count { kills, starting, writing, runs } = count;
     println!(
         "kill -9: {kills} survived, {starting} while starting, {writing} while writing a checkpoint; {runs} runs of {steps} \
-         steps ended with the bits and records of an undisturbed one"
+         steps ended with the bits, records and best checkpoint of an undisturbed one"
     );
 }

@@ -129,6 +129,10 @@ fn a_plan_says_where_the_run_in_its_folder_stands_and_leaves_it_alone() {
     let (unchanged, said) = with(&["--if-changed"]);
     assert_eq!(unchanged["run"]["is_unchanged"], true);
     assert!(said.stderr.contains("nothing"), "{}", said.stderr);
+    let nowhere = place.path("nowhere").to_str().unwrap().to_owned();
+    let (refused, said) = plan(&place, &glob(&place), "new", &["--no-measure", "--warm-start", &nowhere]);
+    assert!(refused["run"]["refused"].as_str().unwrap().contains("no checkpoint in"), "{refused}");
+    assert!(said.stderr.contains("hint: name a run folder"), "{}", said.stderr);
     place.shards("x", 1, 39);
     let (other, _) = with(&[]);
     assert!(other["run"]["refused"].as_str().unwrap().contains("training shards"), "{other}");

@@ -77,7 +77,8 @@ fn a_second_run_in_the_same_folder_is_refused() {
     first.wait().unwrap();
     assert_eq!(said.code, Some(4));
     assert!(said.stderr.contains(&format!("process {} on", first.id())), "{}", said.stderr);
-    assert!(said.stderr.contains("is training in") && said.stderr.contains("hint: "), "{}", said.stderr);
+    assert!(said.stderr.contains("is training in") && said.stderr.contains("--out"), "{}", said.stderr);
+    assert_eq!(said.stderr.lines().count(), 1, "{}", said.stderr);
 }
 
 #[test]

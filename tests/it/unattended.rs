@@ -47,6 +47,9 @@ fn a_finished_run_is_left_alone_in_silence_until_a_shard_changes() {
     }
     assert!(before == tensors(&place.path("run/previous"), 2), "the run before is kept");
     assert!(before != tensors(&place.path("run"), 2));
+    // Another beginning is of the next run, not of this one.
+    let again = succeed(&mut nightly(&place, &["--warm-start", "best"]));
+    assert_eq!((again.stdout.as_str(), again.stderr.as_str()), ("", ""));
     // Altered, as far as anybody can tell without reading it.
     add_shard(&place, "train-001.tar");
     let anew = succeed(&mut nightly(&place, &["--warm-start", "best"]));
@@ -63,6 +66,37 @@ fn a_run_whose_checkpoints_are_gone_is_not_taken_for_finished() {
     succeed(&mut nightly(&place, &[]));
     tensors(&place.path("run"), 2);
     assert_eq!(json(&place.path("run/manifest.json"))["shards"].as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn a_finished_run_whose_last_checkpoint_is_damaged_is_finished_again() {
+    let place = Place::new();
+    place.shards("train", 1, 20);
+    let night = || promote(&place, &["loss<0"]);
+    assert_eq!(run(night().args(["--checkpoint-every", "1"])).code, Some(5));
+    let before = tensors(&place.path("run"), 2);
+    let model = place.path("run/checkpoints/step-00000002/model.safetensors");
+    let mut bytes = fs::read(&model).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    fs::write(&model, bytes).unwrap();
+    // What became of it when it was whole is not said again before it is.
+    assert_eq!(run(night().args(["--max-hours", "1e-9"])).code, Some(130));
+    assert_eq!(run(&mut night()).code, Some(5));
+    assert!(before == tensors(&place.path("run"), 2));
+    succeed(&mut night());
+}
+
+#[test]
+fn a_start_without_time_costs_nothing_that_lies_there() {
+    let place = Place::new();
+    place.shards("train", 1, 20);
+    succeed(&mut nightly(&place, &[]));
+    let before = tensors(&place.path("run"), 2);
+    for shard in ["train-001.tar", "train-002.tar"] {
+        add_shard(&place, shard);
+        assert_eq!(run(&mut nightly(&place, &["--max-hours", "1e-9"])).code, Some(130));
+    }
+    assert!(!place.path("run/previous").exists() && before == tensors(&place.path("run"), 2));
 }
 
 #[test]
@@ -220,6 +254,28 @@ fn a_finished_run_is_judged_again_by_other_gates() {
     fs::write(place.path("run/manifest.json"), manifest.to_string()).unwrap();
     succeed(&mut promote(&place, &["loss<previous"]));
     assert_eq!(latest(&place), first);
+    // What is promoted already has to pass new gates as well.
+    let said = run(&mut promote(&place, &["loss<1"]));
+    assert_eq!(said.code, Some(5));
+    assert!(said.stderr.contains("since an earlier start, does not pass"), "{}", said.stderr);
+    let promotion = &json(&place.path("summary.json"))["promotion"];
+    assert_eq!(promotion["refused"].as_array().unwrap().len(), 1, "{promotion}");
+    assert_eq!(latest(&place), first);
+}
+
+#[test]
+fn neighbours_that_a_gate_asks_for_later_are_asked_then() {
+    let place = Place::new();
+    place.shards("train", 1, 20);
+    let validation = place.shards("val", 1, 20);
+    let night = |gates: &[&str]| {
+        let mut command = promote(&place, gates);
+        command.args(["--val-shards", &validation]);
+        command
+    };
+    succeed(&mut night(&[]));
+    succeed(night(&["knn>=0"]).args(["--knn-every", "1"]));
+    assert!(json(&place.path("run/manifest.json"))["promotion"]["metrics"]["knn"].is_number());
 }
 
 #[test]
@@ -240,8 +296,9 @@ fn a_run_of_a_time_before_manifests_is_set_aside_when_its_shards_have_changed() 
 fn a_validation_that_did_not_end_is_made_up_for() {
     let place = Place::new();
     let (train, val) = (place.shards("train", 1, 32), place.shards("val", 1, 20));
-    let length = ["--steps", "3", "--checkpoint-every", "1", "--val-shards", &val];
+    let length = ["--steps", "3", "--checkpoint-every", "1", "--val-shards", &val, "--best", "linear"];
     succeed(&mut place.train(&train, "run", &length));
+    let best = json(&place.path("run/checkpoints/best.json"));
     let whole = fs::read_to_string(place.path("run/metrics.jsonl")).unwrap();
     let validated = |text: &str| text.lines().filter(|line| line.contains("\"validation\"")).count();
     assert_eq!(validated(&whole), 2, "after step 2, and at the end");
@@ -249,8 +306,16 @@ fn a_validation_that_did_not_end_is_made_up_for() {
     let cut: Vec<_> = whole.lines().take_while(|line| !line.contains("\"validation\"")).collect();
     fs::write(place.path("run/metrics.jsonl"), cut.join("\n") + "\n").unwrap();
     fs::remove_dir_all(place.path("run/checkpoints/step-00000003")).unwrap();
+    fs::remove_file(place.path("run/checkpoints/best.json")).unwrap();
+    fs::remove_file(place.path("run/checkpoints/best")).unwrap();
     succeed(&mut place.train(&train, "run", &length));
     assert_eq!(validated(&fs::read_to_string(place.path("run/metrics.jsonl")).unwrap()), 2);
+    assert_eq!(json(&place.path("run/checkpoints/best.json")), best);
+    // As after a kill between that file and the link.
+    fs::remove_file(place.path("run/checkpoints/best")).unwrap();
+    succeed(&mut place.train(&train, "run", &length));
+    let state = json(&place.path("run/checkpoints/best/state.json"));
+    assert_eq!(state["content"]["state"]["step"], best["step"]);
 }
 
 #[test]
@@ -276,6 +341,7 @@ fn gates_that_cannot_be_judged_are_refused_before_the_run() {
             ],
             "--best knn",
         ),
+        (vec!["--promote", &models, "--gate", "rankme>1"], "256 training samples"),
         (vec!["--promote", &models, "--gate", "accuracy>0.5"], "linear, mlp, knn"),
         (vec!["--gate", "loss<1"], "--promote"),
         (vec!["--stop-at", "25:00"], "06:30"),
@@ -354,6 +420,43 @@ fn the_step_in_which_a_process_was_killed_is_known_to_the_next_one() {
     );
     let again: Value = serde_json::from_str(&said.stdout).unwrap();
     assert_eq!((&again["same_batch"], &again["is_finite"]), (&true.into(), &true.into()), "{again}");
+}
+
+#[test]
+fn a_process_killed_before_its_first_checkpoint_is_told_of_and_its_step_made_again() {
+    let place = Place::new();
+    let pattern = place.shards("train", 3, 20);
+    let train = || place.train(&pattern, "run", &["--steps", "100000", "--checkpoint-every", "100000"]);
+    let mut child = start_until(&mut train(), &place.path("run"), 3);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    // A start that is refused takes nothing away from what the next one can tell.
+    assert_eq!(run(train().args(["--warm-start", "nowhere"])).code, Some(2));
+    let said = run(train().args(["--max-hours", "0.003"]));
+    assert_eq!(said.code, Some(130), "{}", said.stderr);
+    assert!(said.stderr.contains("had no checkpoint yet"), "{}", said.stderr);
+    let crash = json(&place.path("run/crash/crash.json"));
+    assert!(crash["what"].as_str().unwrap().contains(&format!("process {}", child.id())), "{crash}");
+    let mut replay = program();
+    let said = succeed(
+        replay.arg("replay").arg(place.path("run/crash")).env("AMDIM_STREAM_CACHE", place.path("cache")),
+    );
+    let again: Value = serde_json::from_str(&said.stdout).unwrap();
+    assert_eq!((&again["same_batch"], &again["step"]), (&true.into(), &crash["step"]), "{again}");
+}
+
+#[test]
+fn a_step_that_was_saved_before_its_process_was_killed_is_no_crash() {
+    let place = Place::new();
+    let pattern = place.shards("train", 1, 20);
+    let length = ["--steps", "2"];
+    succeed(&mut place.train(&pattern, "run", &length));
+    let lock = "{\"host\":\"h\",\"pid\":7,\"start\":\"2026-11-28T01:15:00Z\"}\n\
+                {\"step\":2,\"from\":{\"epoch\":0,\"offset\":16}}\n";
+    fs::write(place.path("run/run.lock"), lock).unwrap();
+    let said = succeed(&mut place.train(&pattern, "run", &length));
+    assert!(said.stderr.contains("process 7 on `h`"), "{}", said.stderr);
+    assert!(!place.path("run/crash").exists());
 }
 
 #[test]

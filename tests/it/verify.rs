@@ -1,6 +1,6 @@
 //! `verify`: every kind of damage is found and counted, and `--fix` leaves a set without it.
 
-use std::{fs, path::Path, process::Command};
+use std::{fs, os::unix::net::UnixListener, path::Path, process::Command};
 
 use pipeline::Rgb;
 use serde_json::{Value, json};
@@ -144,7 +144,7 @@ fn fixed_shards_are_clean_and_hold_what_was_good_byte_for_byte() {
     let out = place.path("out");
     let said = succeed(verify(&[&pattern], &["--fix"]).arg(&out));
     let totals = objects(&said).pop().unwrap();
-    let fixed = json!({ "out": out, "shards": 7, "samples": 154, "left_out": 8 });
+    let fixed = json!({ "out": out, "shards": 7, "samples": 154, "left_out": 8, "shards_left_out": 2 });
     assert_eq!(totals["fixed"], fixed);
 
     let clean = out.join("x-*.tar");
@@ -194,6 +194,25 @@ fn a_set_with_hints_alone_is_no_failure() {
 }
 
 #[test]
+fn shards_that_cannot_be_read_now_are_not_taken_for_damaged() {
+    let place = Place::new();
+    let pattern = place.shards("x", 3, 4);
+    let fix = || {
+        let mut command = verify(&[&pattern], &["--force", "--fix"]);
+        command.arg(place.path("clean"));
+        command
+    };
+    succeed(&mut fix());
+    // A socket opens as little as a file does without permissions, by root as well.
+    fs::remove_file(place.path("x-001.tar")).unwrap();
+    let _socket = UnixListener::bind(place.path("x-001.tar")).unwrap();
+    let said = run(&mut fix());
+    assert_eq!(said.code, Some(1), "{}", said.stderr);
+    assert!(said.stderr.contains("x-001.tar` could not be read as a whole"), "{}", said.stderr);
+    assert!(place.path("clean/x-001.tar").exists(), "what was cleaned before stays");
+}
+
+#[test]
 fn what_cannot_be_meant_or_written_is_one_line_of_cause_and_one_of_cure() {
     let place = Place::new();
     let pattern = place.shards("x", 1, 4);
@@ -216,6 +235,7 @@ fn what_cannot_be_meant_or_written_is_one_line_of_cause_and_one_of_cure() {
     refused(&[&pattern], &["--fix", &path("other.tar")], &["cannot write to"], 2);
     refused(&[&pattern, twin.to_str().unwrap()], &["--fix", &path("b")], &["same name"], 2);
     refused(&[&pattern], &["--report", &path("nowhere/r.jsonl")], &["nowhere/r.jsonl"], 2);
+    refused(&[&pattern], &["--report", &path("x-000.tar")], &["is a shard"], 2);
     succeed(&mut verify(&[&pattern], &["--force", "--fix", &path("a")]));
     assert_eq!(fs::read(place.path("x-000.tar")).unwrap(), fs::read(twin).unwrap());
 }

@@ -129,9 +129,8 @@ impl Plan {
     fn make(asked: &Layers, args: &PlanArgs) -> Result<Self> {
         let merged = asked.merged();
         let folder = RunFolder::of(&Config::out(&merged)?);
-        let start = &args.train.unattended;
-        let (mut config, saved, mut standing) = standing::find(&folder, &merged, start)?;
-        check_gates(&config, &start.gate)?;
+        let unattended = &args.train.unattended;
+        let (mut config, saved, mut standing) = standing::find(&folder, &merged, unattended)?;
         let resolved = origins::flat(&config)?;
         let graph = config.run.cuda_graph;
         if args.gpu {
@@ -145,7 +144,8 @@ impl Plan {
         let watch = sys::within_memory(device, || "anything at all".to_owned(), Vec::new, watch)?;
         let mut run = Run::prepare(config, None)?;
         run.config.run.cuda_graph = graph;
-        standing.compare(saved.as_ref(), &mut run);
+        standing.compare(saved.as_ref(), &folder, &mut run);
+        check_gates(&run, &unattended.gate)?;
         let free = device_free_bytes.or(host_free_bytes);
         let measured = watch.map(|watch| Findings::of(&mut run, &watch, args.gpu, free)).transpose()?;
         let used = used(&run)?;

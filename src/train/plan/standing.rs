@@ -9,10 +9,11 @@ use toml::Table;
 use crate::{
     checkpoint::State,
     config::Config,
+    exit,
     train::{
-        Run, RunFolder, Unattended, has_changed, is_over,
-        manifest::Manifest,
+        Run, RunFolder, Unattended,
         prepare::{check_identity, identity},
+        start::Start,
     },
 };
 
@@ -39,7 +40,7 @@ pub(super) struct Standing {
 pub(super) fn find(
     folder: &RunFolder,
     asked: &Table,
-    start: &Unattended,
+    unattended: &Unattended,
 ) -> Result<(Config, Option<State>, Standing)> {
     let mut standing = Standing {
         folder: folder.path.clone(),
@@ -53,27 +54,28 @@ pub(super) fn find(
         standing.refused = Some(format!("{error:#}"));
         None
     });
-    if let Some(state) = &saved {
-        standing.step = state.step;
-        let manifest = Manifest::read(&folder.manifest)?;
-        standing.changes = has_changed(asked, start, saved.as_ref(), manifest.as_ref())?;
-        if standing.changes.is_some() {
-            return Ok((Config::resolve(asked)?, None, standing));
+    standing.step = saved.as_ref().map_or(0, |state| state.step);
+    let start = Start::find(asked, unattended, saved.as_ref(), folder)?;
+    (standing.changes, standing.is_unchanged) = (start.changes, start.is_over);
+    let saved = saved.filter(|_| standing.changes.is_none());
+    let config = match start.config {
+        Err(error) if saved.is_some() => {
+            standing.refused = Some(error.to_string());
+            Config::resolve(asked)?
         }
-        standing.is_unchanged =
-            start.if_changed && manifest.is_some_and(|manifest| is_over(&manifest, start));
-        match Config::resume(&Table::try_from(&state.config)?, asked) {
-            Ok(config) => return Ok((config, saved, standing)),
-            Err(error) => standing.refused = Some(error.to_string()),
-        }
-    }
-    Ok((Config::resolve(asked)?, saved, standing))
+        config => config?,
+    };
+    Ok((config, saved, standing))
 }
 
 impl Standing {
-    /// Looks whether the run that lies there is on the same samples, and how far it is.
-    pub(super) fn compare(&mut self, saved: Option<&State>, run: &mut Run) {
-        let Some(state) = saved else { return };
+    /// Looks whether the run that lies there is on the same samples, and how far it is; or whether a new one can begin.
+    pub(super) fn compare(&mut self, saved: Option<&State>, folder: &RunFolder, run: &mut Run) {
+        let Some(state) = saved else {
+            let begun = run.begin(folder, self.changes.is_some());
+            self.refused = self.refused.take().or_else(|| begun.err().map(|error| exit::render(&error)));
+            return;
+        };
         if let Err(error) = check_identity(state.data, identity(&run.data)) {
             self.refused.get_or_insert(error.to_string());
         }
