@@ -4,7 +4,7 @@ use std::{fs, path::Path, time::Instant};
 
 use anyhow::{Context, Result};
 use jiff::{SignedDuration, Timestamp};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::{
     config::Config,
@@ -50,7 +50,7 @@ pub fn write(
     let (error, hints) = ended.as_ref().err().map(exit::parts).unzip();
     let now = Timestamp::now();
     let elapsed = start.elapsed();
-    let mut summary = json!({
+    let summary = json!({
         "ended": if matches!(ended, Ok(Ended::Unchanged)) { Code::Unchanged.name() } else { code.name() },
         "exit_code": code as i32,
         "interrupted_by": why,
@@ -63,13 +63,15 @@ pub fn write(
     });
     let out = asked.and_then(|asked| Config::out(asked).ok());
     // What lies in a folder that another process is at work in is not this run's.
-    if let (Some(out), false) = (out, matches!(code, Code::Usage | Code::Locked)) {
-        let Value::Object(standing) = RunFolder::of(&out).standing() else { return Ok(()) };
-        summary.as_object_mut().into_iter().for_each(|summary| summary.extend(standing.clone()));
-    }
-    let text = serde_json::to_vec_pretty(&summary)?;
+    let is_own = !matches!(code, Code::Usage | Code::Locked);
+    let standing = out.filter(|_| is_own).map(|out| RunFolder::of(&out).standing());
+    let parts = [Some(summary), standing].into_iter().flatten();
+    let merged: Map<String, Value> = parts.filter_map(|part| part.as_object().cloned()).flatten().collect();
+    let text = serde_json::to_vec_pretty(&merged)?;
     // A device, or what a container was given to write to, keeps its place.
     let is_special = path.metadata().is_ok_and(|metadata| !metadata.is_file());
     let written = if is_special { fs::write(path, &text) } else { files::replace(path, &text) };
-    written.with_context(|| format!("cannot write the summary `{}`", path.display()))
+    written.with_context(|| {
+        format!("cannot write the summary `{}`\n  hint: see to space and permissions there", path.display())
+    })
 }

@@ -5,7 +5,8 @@ use std::{cmp::Ordering, collections::BTreeMap, fmt, str::FromStr};
 /// Numbers of a run by name.
 pub type Metrics = BTreeMap<String, f64>;
 
-/// The numbers that a condition may be about: those of the last validation, and the loss of training.
+/// The numbers that a condition may be about: those of the validation at the step that is to be promoted, and the loss of
+/// training.
 pub const METRICS: [&str; 6] = ["linear", "mlp", "knn", "rankme", "cosine", "loss"];
 
 /// A condition such as `knn>=0.95*previous`: a number of this run, compared with one that was, or with a constant.

@@ -167,7 +167,12 @@ impl<'a> Promotions<'a> {
     /// Keeps other processes out until the result is dropped, and removes what killed ones left half-written.
     fn lock(&self) -> Result<File> {
         let path = self.folder.join(".lock");
-        let lock = files::edit(&path).with_context(|| format!("cannot write `{}`", path.display()))?;
+        let lock = files::edit(&path).with_context(|| {
+            format!(
+                "cannot write `{}`\n  hint: see to space and permissions there, or another folder with --promote",
+                path.display()
+            )
+        })?;
         if let Err(error) = flock(&lock, FlockOperation::LockExclusive) {
             tracing::warn!("cannot lock `{}`: {error}", path.display());
         }
