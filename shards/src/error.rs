@@ -72,8 +72,7 @@ pub enum Error {
     },
     /// No shard of a set holds images.
     #[error(
-        "there are no images in {}{}\nhint: a sample's image is its `jpg`, `jpeg`, `png` or `webp` member; `amdim-stream pack` makes shards from folders of images",
-        shards_text(*.shards), faults_text(.faults)
+        "there are no images in {}{}\nhint: {}", shards_text(*.shards), faults_text(.faults), no_images_cure(.faults)
     )]
     NoImages {
         /// How many shards there are.
@@ -94,7 +93,9 @@ pub enum Error {
         source: io::Error,
     },
     /// The members of a shard cannot be read to be copied.
-    #[error("shard `{shard}` cannot be read at byte {offset}")]
+    #[error(
+        "shard `{shard}` cannot be read at byte {offset}\nhint: see to its disk, then run the same command again"
+    )]
     Read {
         /// The shard.
         shard: Arc<str>,
@@ -174,6 +175,13 @@ fn shards_text(shards: usize) -> String {
 }
 
 /// The first few faults, after a colon.
+fn no_images_cure(faults: &[ShardFault]) -> &'static str {
+    if faults.is_empty() {
+        return "a sample's image is its `jpg`, `jpeg`, `png` or `webp` member; `amdim-stream pack` makes shards from folders of images";
+    }
+    "`amdim-stream verify` with the same shards says of each what is wrong with it"
+}
+
 fn faults_text(faults: &[ShardFault]) -> String {
     const SHOWN: usize = 3;
     let shown = faults.iter().take(SHOWN).map(|fault| format!("`{}`: {}", fault.shard, fault.reason));

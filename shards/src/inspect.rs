@@ -59,7 +59,7 @@ pub struct Inspection {
     faults: Vec<ShardFault>,
     /// Byte behind the last whole member, padding included.
     end: u64,
-    /// Whether a header could not be read, though the shard holds one.
+    /// Whether a header or a label could not be read, though the shard holds one.
     is_unread: bool,
     /// Bytes read since pages were last released.
     mapped: AtomicU64,
@@ -78,7 +78,8 @@ impl Inspection {
             reading.scan(&shard)?;
         }
         let Reading { builder, mut samples, end, is_unread } = reading;
-        let Index { spans, faults, .. } = builder.finish();
+        let Index { spans, faults, is_lasting, .. } = builder.finish();
+        let is_unread = is_unread || !is_lasting;
         samples.truncate(spans.len());
         for (sample, span) in samples.iter_mut().zip(spans) {
             (sample.offset, sample.label, sample.span) = (span.offset(), span.label(), span);
@@ -102,7 +103,7 @@ impl Inspection {
         &self.faults
     }
 
-    /// Whether the system did not give all headers: that is no damage, and may be otherwise another time.
+    /// Whether the system did not give all headers and labels: that is no damage, and may be otherwise another time.
     pub fn is_unread(&self) -> bool {
         self.is_unread
     }

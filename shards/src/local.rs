@@ -134,7 +134,7 @@ impl Mapping {
     pub(crate) fn check_intact(&self) -> io::Result<()> {
         if self.guard.has_faulted() {
             let reason = "the file was cut, or its disk failed, while it was being read";
-            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, reason));
+            return Err(io::Error::other(reason)); // a cut is found out by the length as well
         }
         Ok(())
     }

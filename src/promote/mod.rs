@@ -55,9 +55,10 @@ pub struct Promotion {
 }
 
 impl Promotion {
-    /// Whether this is what became of a promotion to that folder behind those gates.
+    /// Whether this is what became of a promotion to that folder behind those gates, and is there still.
     pub fn is_of(&self, folder: &Path, gates: &[Gate]) -> bool {
-        self.folder == resolved(folder) && self.gates == texts(gates)
+        let is_there = self.name.as_ref().is_none_or(|name| folder.join(name).exists());
+        is_there && self.folder == resolved(folder) && self.gates == texts(gates)
     }
 }
 

@@ -124,17 +124,17 @@ impl Run {
     }
 
     /// If a process that trained here before was killed, or crashed hard, leaves a folder without the state, which went with it.
-    pub(super) fn tell_of_killed_process(&mut self, folder: &RunFolder) -> Result<()> {
+    /// `saved` is the step of the last checkpoint that lies there.
+    pub(super) fn tell_of_killed_process(&mut self, folder: &RunFolder, saved: Option<u64>) -> Result<()> {
         let Some(left) = self.lock.as_ref().and_then(RunLock::left_behind) else { return Ok(()) };
-        let (what, made) = (format!("{} did not end in order", left.holder), self.trainer.step_count());
-        if made > 0 {
-            tracing::warn!("{what}: going on from its last checkpoint, of step {made}");
-        } else {
-            tracing::warn!("{what}, and had no checkpoint yet: training begins anew");
-        }
+        let what = format!("{} did not end in order", left.holder);
+        let left_off = saved.map_or("there is no checkpoint yet".to_owned(), |step| {
+            format!("the last checkpoint is of step {step}")
+        });
+        tracing::warn!("{what}: {left_off}");
         // A step whose checkpoint there is was made.
-        let lost = left.under_way.filter(|under_way| under_way.step > made);
-        if let Some(UnderWay { step, from }) = lost.filter(|_| made > 0 || self.is_as_before(folder)) {
+        let lost = left.under_way.filter(|under_way| saved.is_none_or(|saved| under_way.step > saved));
+        if let Some(UnderWay { step, from }) = lost.filter(|_| self.is_as_before(folder)) {
             self.tell(folder, &Crash { what, step, from, indices: None, found: Vec::new() }, false);
         }
         let known = self.lock.as_mut().map_or(Ok(()), RunLock::take_note);
@@ -143,7 +143,7 @@ impl Run {
         )
     }
 
-    /// Whether a run that begins anew is the one that was begun here before, as far as its files tell.
+    /// Whether this is the run that was begun here before, as far as its files tell.
     fn is_as_before(&self, folder: &RunFolder) -> bool {
         let compare = || -> Result<bool> {
             let before = config::read(&folder.config)?;

@@ -109,6 +109,7 @@ pub fn run(asked: &toml::Table, unattended: &Unattended) -> Result<Ended> {
     folder.finish_setting_aside()?;
     let mut resumed = folder.checkpoints.latest()?;
     let state = resumed.as_ref().map(|loaded| &loaded.state);
+    let saved = state.map(|state| state.step);
     let Start { config, manifest, changes, is_over } = Start::find(asked, unattended, state, &folder)?;
     resumed = resumed.filter(|_| changes.is_none());
     let config = config?;
@@ -125,6 +126,7 @@ pub fn run(asked: &toml::Table, unattended: &Unattended) -> Result<Ended> {
         return Ok(Ended::Early(stop.why())); // before anything is made, or makes way
     }
     run.lock = Some(early.map_or_else(|| folder.take_new(), Ok)?);
+    run.tell_of_killed_process(&folder, saved)?;
     if let Some(changes) = changes {
         folder.set_aside()?;
         tracing::info!("{changes}: a new run begins");
@@ -132,7 +134,6 @@ pub fn run(asked: &toml::Table, unattended: &Unattended) -> Result<Ended> {
     if let Some(loaded) = &resumed {
         run.resume(&folder, loaded)?;
     }
-    run.tell_of_killed_process(&folder)?;
     let mut manifest = manifest.unwrap_or_else(|| Manifest::new(&run.data, run.steps));
     if run.trainer.step_count() < run.steps {
         // Where the last checkpoint is damaged, what it came to is to be made again.

@@ -103,10 +103,12 @@ impl Run {
             None => Ok(None),
             Some(WarmStart::Path(path)) => checkpoint::find(path).map(Some),
             Some(WarmStart::Last) => latest(),
-            Some(WarmStart::Best) => match before.checkpoints.best_path() {
-                Some(path) => Loaded::open(&path).map(Some),
-                None => latest(),
-            },
+            Some(WarmStart::Best) => {
+                let best = before.checkpoints.best_path().map(|path| Loaded::open(&path)).transpose();
+                let best =
+                    best.inspect_err(|error| tracing::warn!("skipping the best checkpoint: {error:#}"));
+                best.unwrap_or_default().map_or_else(latest, |loaded| Ok(Some(loaded)))
+            }
         }
     }
 

@@ -87,14 +87,17 @@ impl Run {
         {
             let best = folder.checkpoints.best_path().filter(|_| self.config.run.best.is_some());
             let loaded = match best {
-                Some(path) => Loaded::open(&path)?,
+                Some(path) => Loaded::open(&path).context(
+                    "the best checkpoint is damaged\n  hint: bring it back from a copy, or remove `checkpoints/best.json` to promote \
+                     the last one",
+                )?,
                 None => folder.checkpoints.latest()?.context("a finished run has a checkpoint")?,
             };
             let metrics = metrics_at(loaded.state.step, &metrics::read_lines(&folder.metrics)?);
             let validation = self.data.validation.as_ref().map(ShardSet::digest);
             let promotions = Promotions::of(promotions);
             let promotion = promotions.promote(&start.gate, &loaded, &folder.path, metrics, validation)?;
-            if let Some(name) = &promotion.name {
+            if let Some(name) = promotion.name.as_ref().filter(|_| promotion.refused.is_empty()) {
                 tracing::info!("promoted step {} as `{name}`", promotion.step);
             }
             manifest.promotion = Some(promotion);

@@ -43,6 +43,8 @@ impl RunFolder {
     const PREVIOUS: &str = "previous";
     /// While it is being filled.
     const BECOMING_PREVIOUS: &str = "previous.partial";
+    /// What is being removed.
+    const DISCARDED: &str = "discarded.partial";
     const CHECKPOINTS: &str = "checkpoints";
 
     /// Names the files of a run folder, which need not exist.
@@ -102,7 +104,7 @@ impl RunFolder {
 
     /// Folders that are written into have to lie here.
     fn refuse_links(&self) -> Result<()> {
-        for name in [Self::CHECKPOINTS, "crash", Self::PREVIOUS, Self::BECOMING_PREVIOUS] {
+        for name in [Self::CHECKPOINTS, "crash", Self::PREVIOUS, Self::BECOMING_PREVIOUS, Self::DISCARDED] {
             let path = self.path.join(name);
             if path.is_symlink() {
                 return Err(usage!(
@@ -115,19 +117,13 @@ impl RunFolder {
         Ok(())
     }
 
-    /// Makes way for a run on other shards: what lies here becomes the previous run, in place of the one before it. A run that
-    /// has made no step is worth less than that one: it is removed.
+    /// Makes way for a run on other shards: what lies here becomes the previous run, in place of the one before it, unless it has
+    /// made no step, and is worth less than that one.
     ///
     /// The checkpoints go last, so that the run is either here or there for whoever comes after a crash in between, who
     /// calls [`finish_setting_aside`](Self::finish_setting_aside) first.
     pub(super) fn set_aside(&self) -> Result<()> {
         let set_aside = || -> Result<()> {
-            if self.checkpoints.last_step() == Some(0) {
-                for file in [&self.metrics, &self.bad_samples].into_iter().filter(|file| file.exists()) {
-                    fs::remove_file(file)?;
-                }
-                return Ok(fs::remove_dir_all(self.path.join(Self::CHECKPOINTS))?);
-            }
             let aside = self.path.join(Self::BECOMING_PREVIOUS);
             fs::create_dir_all(&aside)?;
             for file in [&self.config, &self.manifest, &self.metrics, &self.bad_samples, &self.crash] {
@@ -137,9 +133,7 @@ impl RunFolder {
                 }
             }
             fs::rename(self.path.join(Self::CHECKPOINTS), aside.join(Self::CHECKPOINTS))?;
-            self.finish_setting_aside()?;
-            tracing::info!("the run so far is kept as `{}`", self.previous().path.display());
-            Ok(())
+            self.finish_setting_aside()
         };
         set_aside()
             .with_context(|| format!("cannot set aside the run in `{}`\n  {AGAIN}", self.path.display()))
@@ -147,20 +141,23 @@ impl RunFolder {
 
     /// Does the rest of what a process that was killed in [`set_aside`](Self::set_aside) did not come to.
     pub(super) fn finish_setting_aside(&self) -> Result<()> {
-        let (aside, previous) = (self.path.join(Self::BECOMING_PREVIOUS), self.path.join(Self::PREVIOUS));
-        if !aside.exists() {
-            return Ok(());
-        }
+        let [aside, previous, discarded] =
+            [Self::BECOMING_PREVIOUS, Self::PREVIOUS, Self::DISCARDED].map(|name| self.path.join(name));
         let finish = || -> Result<()> {
-            if !aside.join(Self::CHECKPOINTS).exists() {
+            if aside.join(Self::CHECKPOINTS).exists() {
+                let is_worth_less = previous.exists() && has_no_step(&Self::of(&aside));
+                // What is removed is no run any more before it goes, and neither are its parts.
+                discard(if is_worth_less { &aside } else { &previous }, &discarded)?;
+            }
+            if aside.join(Self::CHECKPOINTS).exists() {
+                fs::rename(&aside, &previous)?;
+                files::sync_folder(&previous)?;
+                tracing::info!("the run so far is kept as `{}`", previous.display());
+            } else if aside.exists() {
                 // The run is here still, and whole again when it has its files back.
-                return self.take_back(&aside);
+                self.take_back(&aside)?;
             }
-            if previous.exists() {
-                fs::remove_dir_all(&previous)?;
-            }
-            fs::rename(&aside, &previous)?;
-            Ok(files::sync_folder(&previous)?)
+            remove(&discarded)
         };
         finish()
             .with_context(|| format!("cannot put the run before into `{}`\n  {AGAIN}", previous.display()))
@@ -200,9 +197,35 @@ impl RunFolder {
     }
 }
 
+/// Whether nothing was learned in a run that was begun here: one that was imported has no step either.
+fn has_no_step(folder: &RunFolder) -> bool {
+    let state = folder.checkpoints.latest_state().ok().flatten();
+    state.is_some_and(|state| state.step == 0 && state.data.samples > 0)
+}
+
+/// Takes away a run, if there is one, so that what is left of it when the process is killed is taken for none.
+fn discard(run: &Path, discarded: &Path) -> Result<()> {
+    remove(discarded)?;
+    if run.exists() {
+        fs::rename(run, discarded)?;
+    }
+    Ok(())
+}
+
+fn remove(folder: &Path) -> Result<()> {
+    if folder.exists() {
+        fs::remove_dir_all(folder)?;
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{
+        checkpoint::{self, DataIdentity, State},
+        train::tiny,
+    };
 
     fn folder() -> (tempfile::TempDir, RunFolder) {
         let place = tempfile::tempdir().unwrap();
@@ -259,13 +282,38 @@ mod tests {
 
     #[test]
     fn a_run_without_a_step_does_not_take_the_place_of_the_one_before() {
-        let (_place, folder) = folder();
-        mark(&folder.previous(), "trained");
-        fs::create_dir_all(folder.path.join("checkpoints/step-00000000")).unwrap();
-        fs::write(&folder.metrics, "").unwrap();
-        folder.set_aside().unwrap();
-        assert_eq!(which(&folder.previous()), "trained");
-        assert!(!folder.metrics.exists() && !folder.path.join("checkpoints").exists());
+        let _alone = crate::generator();
+        let place = tempfile::tempdir().unwrap();
+        let (run, folder) = tiny::run(place.path());
+        let begun = run.state(0, run.position);
+        let imported = State { data: DataIdentity { digest: 0, samples: 0 }, ..begun.clone() };
+        for (state, is_kept) in [(begun, false), (imported, true)] {
+            mark(&folder.previous(), "trained");
+            fs::create_dir_all(folder.path.join("checkpoints")).unwrap();
+            let step = folder.path.join("checkpoints/step-00000000");
+            checkpoint::write(&step, &state, &run.trainer.model(), &run.trainer.moments()).unwrap();
+            folder.set_aside().unwrap();
+            assert!(!folder.path.join("checkpoints").exists());
+            assert_eq!(folder.previous().config.exists(), !is_kept);
+            assert_eq!(folder.previous().checkpoints.last_step(), is_kept.then_some(0));
+            assert!(!folder.path.join(RunFolder::DISCARDED).exists());
+        }
+    }
+
+    #[test]
+    fn what_was_being_removed_when_a_process_was_killed_is_no_run() {
+        for is_previous_there in [false, true] {
+            let (_place, folder) = folder();
+            mark(&RunFolder::of(&folder.path.join(RunFolder::DISCARDED)), "half removed");
+            if is_previous_there {
+                mark(&folder.previous(), "kept");
+            } else {
+                mark(&RunFolder::of(&folder.path.join(RunFolder::BECOMING_PREVIOUS)), "kept");
+            }
+            folder.finish_setting_aside().unwrap();
+            assert_eq!(which(&folder.previous()), "kept");
+            assert!(!folder.path.join(RunFolder::DISCARDED).exists());
+        }
     }
 
     #[test]

@@ -96,13 +96,7 @@ fn parent(path: &Path) -> Option<PathBuf> {
 /// or cannot be written: those that are under their names are complete.
 pub(super) fn write(source: &dyn Source, shards: &[Examined], target: &Target) -> Result<Fixed> {
     let kept = |shard: &Examined| shard.kept().count() as u64;
-    if let Some(unread) = shards.iter().find(|shard| shard.is_unread) {
-        bail!(
-            "shard `{}` could not be read as a whole, and what was not read is not known to be bad: nothing is written\n  hint: see to \
-             its permissions and its disk, then run the same command again, or leave it out of --shards",
-            unread.name
-        );
-    }
+    shards.iter().try_for_each(|shard| check_read(shard.is_unread, &shard.name))?;
     if shards.iter().all(|shard| kept(shard) == 0) {
         bail!("no sample is left to be written\n  hint: the findings above say what is wrong with them");
     }
@@ -132,6 +126,7 @@ fn write_shard(source: &dyn Source, shard: &Examined, path: &Path, watch: &Watch
         };
     }
     let inspection = Inspection::open(source, &shard.name)?;
+    check_read(inspection.is_unread(), &shard.name)?;
     ensure!(
         Some(inspection.stamp()) == shard.stamp && inspection.samples().len() == shard.samples.len(),
         "shard `{}` was changed after it was verified\n  hint: verify again when nobody writes to it",
@@ -142,6 +137,15 @@ fn write_shard(source: &dyn Source, shard: &Examined, path: &Path, watch: &Watch
         error => error.into(),
     })?;
     shard.kept().for_each(|(_, sample)| watch.image(sample.bytes.into()));
+    Ok(())
+}
+
+fn check_read(is_unread: bool, name: &ShardName) -> Result<()> {
+    ensure!(
+        !is_unread,
+        "shard `{name}` could not be read as a whole, and what was not read is not known to be bad: it is not written, nor are others \
+         after it\n  hint: see to its permissions and its disk, then run the same command again, or leave it out of --shards"
+    );
     Ok(())
 }
 

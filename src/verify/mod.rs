@@ -69,7 +69,7 @@ pub fn run(args: &Args) -> Result<()> {
         totals["fixed"] = json!(fixed);
     }
     stdout::print(&totals)?;
-    conclude(&findings, fixed.as_ref())
+    conclude(&findings, fixed.as_ref(), shards.iter().any(|shard| shard.is_unread))
 }
 
 /// The report is not to take the place of a shard.
@@ -83,7 +83,7 @@ fn check_report(report: Option<&Path>, names: &[ShardName]) -> Result<()> {
 }
 
 /// What follows from all of it, in one line; an error if samples are lost and were not left out.
-fn conclude(findings: &Findings, fixed: Option<&Fixed>) -> Result<()> {
+fn conclude(findings: &Findings, fixed: Option<&Fixed>, is_some_unread: bool) -> Result<()> {
     match (findings.losses(), fixed) {
         (_, Some(Fixed { out, shards, samples, left_out, shards_left_out })) => {
             let order =
@@ -102,6 +102,10 @@ fn conclude(findings: &Findings, fixed: Option<&Fixed>) -> Result<()> {
             tracing::info!("no sample is lost");
             Ok(())
         }
+        (Some(losses), None) if is_some_unread => bail!(
+            "{losses}\n  hint: what could not be read need not be lost: see to its permissions and its disk, and verify again before \
+             --fix OUT writes shards without the rest"
+        ),
         (Some(losses), None) => {
             bail!("{losses}\n  hint: --fix OUT writes shards without them into the folder OUT")
         }

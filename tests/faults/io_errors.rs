@@ -6,7 +6,7 @@ use crate::{
     amount,
     random::Random,
     shim::{EFAULT, EIO, ENOSPC, Failing, Shim},
-    support::{Place, lines, tensors},
+    support::{Place, lines, program, tensors},
     watched::{Ended, losses},
 };
 
@@ -43,6 +43,8 @@ fn shards_that_cannot_be_read_now_and_then_are_named() {
         let is_unharmed = ended.status.code() == Some(0) && tensors(&place.path(&out), 4) == whole;
         for (call, path) in failed.iter().filter(|(call, _)| failed.len() == 1 || call != "open") {
             let is_named = is_unharmed || named.contains(path) || ended.stderr.contains(path.as_str());
+            // Where nothing can be read, the first ones are named, and how many there are.
+            let is_named = is_named || ended.stderr.contains("any of the 6 shards");
             assert!(is_named, "{call} of {path} failed: {named:?}, {}", ended.stderr);
         }
         failures += failed.len();
@@ -192,5 +194,38 @@ fn calls_that_fail_while_a_run_is_promoted_leave_the_latest_whole() {
     println!(
         "calls that fail while a run is promoted (EIO): of {calls} calls each {step}th; {refused} starts ended in good order, \
          {unharmed} did not need the call; the latest was whole at any time"
+    );
+}
+
+#[test]
+fn shards_that_cannot_be_read_for_a_while_are_not_cleaned_away() {
+    let (place, shim) = (Place::new(), Shim::new());
+    let pattern = place.shards("train", 2, 4);
+    let clean = || {
+        let mut command = program();
+        command.args(["verify", "--workers", "1", "--shards", &pattern, "--force", "--fix"]);
+        command.arg(place.path("clean"));
+        command
+    };
+    let failing = Failing {
+        calls: "open,read,populate",
+        files: "/train-000.tar",
+        errno: EIO,
+        first: usize::MAX >> 1,
+        every: 0,
+    };
+    Ended::of(shim.on(&mut clean(), failing)).assert_done();
+    let (_, calls) = shim.failed();
+    let whole = fs::read(place.path("clean/train-000.tar")).unwrap();
+    assert!(calls > 10, "{calls} calls");
+    let step = calls.div_ceil(amount(8, calls));
+    for first in (1..=calls).step_by(step) {
+        let ended = Ended::of(shim.on(&mut clean(), Failing { first, ..failing }));
+        assert_eq!(ended.status.code(), Some(1), "call {first}: {:?} {}", shim.failed(), ended.stderr);
+        ended.assert_refused();
+        assert!(fs::read(place.path("clean/train-000.tar")).unwrap() == whole, "call {first}");
+    }
+    println!(
+        "calls that fail while shards are cleaned (EIO): of {calls} calls each {step}th was refused, and what was clean before stayed"
     );
 }

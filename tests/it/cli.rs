@@ -114,7 +114,7 @@ fn embeddings_narrower_than_the_trunk() {
 #[test]
 fn a_checkpoint_that_is_not_there() {
     let place = Place::new();
-    refused(&place, &["eval", "linear", "--checkpoint", "nowhere"], 1, &["no checkpoint in `nowhere`"]);
+    refused(&place, &["eval", "linear", "--checkpoint", "nowhere"], 2, &["no checkpoint in `nowhere`"]);
 }
 
 #[test]
