@@ -6,7 +6,7 @@ help:
 	@echo 'make demo         build, make a small dataset, train on it for three minutes, evaluate'
 	@echo 'make eval-demo    every evaluation of the demo: classifiers, neighbours, fine-tuning (six minutes)'
 	@echo 'make test         formatting, lints, every test, documentation'
-	@echo 'make soak         the long form of what is survived: kills, full disks, damage (half an hour on two cores)'
+	@echo 'make soak         the long form of what is survived: kills, full disks, damage (twenty minutes on two cores)'
 	@echo 'make deny         licences, sources, withdrawn versions and known vulnerabilities of dependencies'
 	@echo 'make sanitize     tests of threads and unsafe code under sanitizers (needs a nightly compiler)'
 	@echo 'make bench        speed of every stage'
