@@ -102,13 +102,7 @@ fn calls_that_fail_in_the_run_folder_end_the_run_in_good_order() {
     let (place, shim) = (Place::new(), Shim::new());
     let pattern = place.shards("train", 1, 20);
     let length = ["--steps", "3", "--checkpoint-every", "1", "--keep", "1"];
-    let failing = Failing {
-        calls: "open,read,write,fsync,rename,mkdir",
-        files: "/run-",
-        errno: EIO,
-        first: usize::MAX >> 1,
-        every: 0,
-    };
+    let failing = Failing::none("open,read,write,fsync,rename,mkdir", "/run-");
     let ended = Ended::of(shim.on(&mut place.train(&pattern, "run-whole", &length), failing));
     ended.assert_done();
     let whole = tensors(&place.path("run-whole"), 3);
@@ -152,13 +146,7 @@ fn calls_that_fail_while_a_run_is_promoted_leave_the_latest_whole() {
         command.arg(place.path(models));
         command
     };
-    let failing = Failing {
-        calls: "open,read,write,fsync,rename,mkdir",
-        files: "/models-",
-        errno: EIO,
-        first: usize::MAX >> 1,
-        every: 0,
-    };
+    let failing = Failing::none("open,read,write,fsync,rename,mkdir", "/models-");
     for run in ["first", "second"] {
         Ended::of(&mut place.train(&pattern, run, &["--steps", "1"])).assert_done();
     }
@@ -207,13 +195,7 @@ fn shards_that_cannot_be_read_for_a_while_are_not_cleaned_away() {
         command.arg(place.path("clean"));
         command
     };
-    let failing = Failing {
-        calls: "open,read,populate",
-        files: "/train-000.tar",
-        errno: EIO,
-        first: usize::MAX >> 1,
-        every: 0,
-    };
+    let failing = Failing::none("open,read,populate", "/train-000.tar");
     Ended::of(shim.on(&mut clean(), failing)).assert_done();
     let (_, calls) = shim.failed();
     let whole = fs::read(place.path("clean/train-000.tar")).unwrap();

@@ -27,6 +27,13 @@ pub(crate) struct Failing<'a> {
     pub(crate) every: usize,
 }
 
+impl<'a> Failing<'a> {
+    /// None of these calls, which are counted only.
+    pub(crate) fn none(calls: &'a str, files: &'a str) -> Self {
+        Self { calls, files, errno: EIO, first: usize::MAX >> 1, every: 0 }
+    }
+}
+
 pub(crate) const EIO: i32 = 5;
 pub(crate) const EFAULT: i32 = 14;
 pub(crate) const ENOSPC: i32 = 28;

@@ -369,6 +369,14 @@ fn a_summary_is_written_of_what_went_wrong_too() {
     assert!(!found["hints"].as_array().unwrap().is_empty(), "{found}");
 }
 
+/// What comes of the step in the crash folder of the run, when it is made again.
+fn replay(place: &Place, threads: &str) -> Value {
+    let mut replay = program();
+    replay.env("AMDIM_STREAM_CACHE", place.path("cache")).env("OMP_NUM_THREADS", threads);
+    let said = succeed(replay.arg("replay").arg(place.path("run/crash")));
+    serde_json::from_str(&said.stdout).unwrap()
+}
+
 #[test]
 fn a_step_that_broke_is_made_again_from_what_it_left() {
     let place = Place::new();
@@ -390,11 +398,8 @@ fn a_step_that_broke_is_made_again_from_what_it_left() {
     assert_eq!(samples.len(), 16);
     assert!(samples.iter().all(|sample| sample["key"].is_string() && sample["epoch"].is_u64()), "{crash}");
     assert!(place.path("run/crash/config.toml").exists());
-    for workers in ["1", "3"] {
-        let mut replay = program();
-        replay.env("AMDIM_STREAM_CACHE", place.path("cache")).env("OMP_NUM_THREADS", workers);
-        let said = succeed(replay.arg("replay").arg(place.path("run/crash")));
-        let again: Value = serde_json::from_str(&said.stdout).unwrap();
+    for threads in ["1", "3"] {
+        let again = replay(&place, threads);
         assert_eq!(again["step"], crash["step"]);
         assert_eq!((&again["same_batch"], &again["is_finite"]), (&true.into(), &false.into()), "{again}");
         assert!(!again["gradients_not_finite"].as_array().unwrap().is_empty());
@@ -415,11 +420,7 @@ fn the_step_in_which_a_process_was_killed_is_known_to_the_next_one() {
     let crash = json(&place.path("run/crash/crash.json"));
     assert!(crash["what"].as_str().unwrap().contains(&format!("process {}", child.id())), "{crash}");
     assert!(crash["step"].as_u64().unwrap() >= 6 && crash["samples"][15]["key"].is_string(), "{crash}");
-    let mut replay = program();
-    let said = succeed(
-        replay.arg("replay").arg(place.path("run/crash")).env("AMDIM_STREAM_CACHE", place.path("cache")),
-    );
-    let again: Value = serde_json::from_str(&said.stdout).unwrap();
+    let again = replay(&place, "2");
     assert_eq!((&again["same_batch"], &again["is_finite"]), (&true.into(), &true.into()), "{again}");
 }
 
@@ -438,11 +439,7 @@ fn a_process_killed_before_its_first_checkpoint_is_told_of_and_its_step_made_aga
     assert!(said.stderr.contains("there is no checkpoint yet"), "{}", said.stderr);
     let crash = json(&place.path("run/crash/crash.json"));
     assert!(crash["what"].as_str().unwrap().contains(&format!("process {}", child.id())), "{crash}");
-    let mut replay = program();
-    let said = succeed(
-        replay.arg("replay").arg(place.path("run/crash")).env("AMDIM_STREAM_CACHE", place.path("cache")),
-    );
-    let again: Value = serde_json::from_str(&said.stdout).unwrap();
+    let again = replay(&place, "2");
     assert_eq!((&again["same_batch"], &again["step"]), (&true.into(), &crash["step"]), "{again}");
 }
 
