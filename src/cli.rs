@@ -54,8 +54,9 @@ pub enum Command {
     Import(import::Args),
     /// Make shards from an image folder, CIFAR or STL-10 files
     Pack(pack::Args),
-    /// Say what a run with these settings will come to, without making it. It takes every flag of a run; of the unattended ones
-    /// it looks at --if-changed, --gate and --quiet
+    /// Say what a run with these settings will come to, without making it
+    ///
+    /// It takes every flag of a run; of the unattended ones it looks at --if-changed, --gate and --quiet.
     Plan(Box<PlanArgs>),
     /// Make the step again that a run failed at
     Replay(replay::Args),

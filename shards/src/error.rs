@@ -174,7 +174,6 @@ fn shards_text(shards: usize) -> String {
     if shards == 1 { "the shard".to_owned() } else { format!("any of the {shards} shards") }
 }
 
-/// The first few faults, after a colon.
 fn no_images_cure(faults: &[ShardFault]) -> &'static str {
     if faults.is_empty() {
         return "a sample's image is its `jpg`, `jpeg`, `png` or `webp` member; `amdim-stream pack` makes shards from folders of images";
@@ -182,6 +181,7 @@ fn no_images_cure(faults: &[ShardFault]) -> &'static str {
     "`amdim-stream verify` with the same shards says of each what is wrong with it"
 }
 
+/// The first few faults, after a colon.
 fn faults_text(faults: &[ShardFault]) -> String {
     const SHOWN: usize = 3;
     let shown = faults.iter().take(SHOWN).map(|fault| format!("`{}`: {}", fault.shard, fault.reason));

@@ -236,7 +236,7 @@ impl<'a> Builder<'a> {
     }
 
     /// What could not be read this time.
-    fn unreadable(&mut self, offset: u64, reason: &str) {
+    pub(crate) fn unreadable(&mut self, offset: u64, reason: &str) {
         self.fault(offset, reason.to_owned());
         self.is_lasting = false;
     }

@@ -72,14 +72,12 @@ impl Inspection {
     /// It cannot be opened, or is no tar at all.
     pub fn open(source: &dyn Source, name: &ShardName) -> Result<Self> {
         let shard = source.open(name)?;
-        let mut reading =
-            Reading { builder: Builder::new(name), samples: Vec::new(), end: 0, is_unread: false };
+        let mut reading = Reading { builder: Builder::new(name), samples: Vec::new(), end: 0 };
         if reading.builder.open(&shard)? {
             reading.scan(&shard)?;
         }
-        let Reading { builder, mut samples, end, is_unread } = reading;
+        let Reading { builder, mut samples, end } = reading;
         let Index { spans, faults, is_lasting, .. } = builder.finish();
-        let is_unread = is_unread || !is_lasting;
         samples.truncate(spans.len());
         for (sample, span) in samples.iter_mut().zip(spans) {
             (sample.offset, sample.label, sample.span) = (span.offset(), span.label(), span);
@@ -90,7 +88,15 @@ impl Inspection {
             reason: fault.reason,
         };
         let faults = faults.into_iter().map(fault).collect();
-        Ok(Self { name: name.clone(), shard, samples, faults, end, is_unread, mapped: AtomicU64::new(0) })
+        Ok(Self {
+            name: name.clone(),
+            shard,
+            samples,
+            faults,
+            end,
+            is_unread: !is_lasting,
+            mapped: AtomicU64::new(0),
+        })
     }
 
     /// Its samples, in order, those included that are lost.
@@ -177,13 +183,12 @@ struct Reading<'a> {
     builder: Builder<'a>,
     samples: Vec<Inspected>,
     end: u64,
-    is_unread: bool,
 }
 
 impl Reading<'_> {
     fn scan(&mut self, shard: &Shard) -> Result<()> {
         let mut scanner = Scanner::new(shard, 0);
-        let (offset, reason) = loop {
+        loop {
             match scanner.next() {
                 Ok(None) => return Ok(()),
                 Ok(Some(member)) => self.add(&member, &mut scanner, shard.len())?,
@@ -192,17 +197,15 @@ impl Reading<'_> {
                     self.builder.fault(offset, reason);
                     return Ok(());
                 }
-                Err(Trouble::Damaged { offset, reason }) => break (offset, reason),
+                Err(Trouble::Damaged { offset, reason }) => break self.builder.fault(offset, reason),
                 Err(Trouble::Unreadable { offset, source }) => {
-                    self.is_unread = true;
-                    break (offset, format!("it cannot be read: {source}"));
+                    break self.builder.unreadable(offset, &format!("it cannot be read: {source}"));
                 }
                 Err(Trouble::Unsupported { offset, what }) => {
-                    break (offset, format!("it holds {what}, which is not supported"));
+                    break self.builder.fault(offset, format!("it holds {what}, which is not supported"));
                 }
             }
-        };
-        self.builder.fault(offset, reason);
+        }
         self.suspect_last();
         Ok(())
     }

@@ -137,10 +137,7 @@ impl Run {
         if let Some(UnderWay { step, from }) = lost.filter(|_| self.is_as_before(folder)) {
             self.tell(folder, &Crash { what, step, from, indices: None, found: Vec::new() }, false);
         }
-        let known = self.lock.as_mut().map_or(Ok(()), RunLock::take_note);
-        known.context(
-            "cannot write to the run folder\n  hint: see to its disk, then run the same command again",
-        )
+        self.lock.as_mut().map_or(Ok(()), RunLock::take_note)
     }
 
     /// Whether this is the run that was begun here before, as far as its files tell.

@@ -281,9 +281,7 @@ impl Run {
         let (started, step) = (Instant::now(), self.trainer.step_count() + 1);
         let is_recorded = self.trainer.is_recorded();
         self.unchecked.push((step, self.position));
-        self.lock.as_ref().map_or(Ok(()), |lock| lock.begin(step, self.position)).context(
-            "cannot write to the run folder\n  hint: see to its disk, then run the same command again",
-        )?;
+        self.lock.as_ref().map_or(Ok(()), |lock| lock.begin(step, self.position))?;
         let outcome = sys::within_memory(
             self.device,
             || format!("batches of {}", self.batch_size),

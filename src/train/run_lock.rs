@@ -9,6 +9,7 @@ use std::{
     process,
 };
 
+use anyhow::{Context, Result};
 use jiff::Timestamp;
 use rustix::{
     fs::{FlockOperation, flock},
@@ -18,6 +19,9 @@ use rustix::{
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use shards::Position;
+
+const UNWRITABLE: &str =
+    "cannot write to the run folder\n  hint: see to its disk, then run the same command again";
 
 /// A run folder, held. The system lets go of it when the process ends, however it does.
 ///
@@ -46,7 +50,7 @@ impl RunLock {
     const SECOND: usize = 256;
 
     /// Takes the lock whose file is open, or says who has it.
-    pub(super) fn take(mut file: File) -> io::Result<Result<Self, Holder>> {
+    pub(super) fn take(mut file: File) -> io::Result<std::result::Result<Self, Holder>> {
         let before = read(&mut file);
         let is_taken = match flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => false,
@@ -79,14 +83,15 @@ impl RunLock {
     }
 
     /// What was left behind is known from now on; until then, whoever comes next finds it again.
-    pub(super) fn take_note(&mut self) -> io::Result<()> {
+    pub(super) fn take_note(&mut self) -> Result<()> {
         self.note.left_behind = None;
-        self.write(&self.note, None)
+        self.write(&self.note, None).context(UNWRITABLE)
     }
 
     /// Notes which step begins, for whoever finds out that it did not end. The page cache keeps it when this process is killed.
-    pub(super) fn begin(&self, step: u64, from: Position) -> io::Result<()> {
-        self.file.write_all_at(second(Some(UnderWay { step, from })).as_bytes(), Self::FIRST as u64)
+    pub(super) fn begin(&self, step: u64, from: Position) -> Result<()> {
+        let second = second(Some(UnderWay { step, from }));
+        self.file.write_all_at(second.as_bytes(), Self::FIRST as u64).context(UNWRITABLE)
     }
 
     fn write(&self, note: &Note, under_way: Option<UnderWay>) -> io::Result<()> {

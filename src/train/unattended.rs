@@ -15,8 +15,8 @@ use crate::promote::Gate;
 #[command(next_help_heading = "Unattended")]
 pub struct Unattended {
     /// Do nothing, and say nothing, when the run is finished and no shard was added, removed or altered since. When one was,
-    /// the run, finished or not, is kept as OUT/previous (in place of the one before it) and a new one begins; see --warm-start
-    /// last
+    /// the run, finished or not, is kept as OUT/previous (in place of the one before it, unless it has made no step) and a new
+    /// one begins; see --warm-start last
     #[arg(long)]
     pub if_changed: bool,
     /// Exit with 3 instead of 0 when there was nothing to do

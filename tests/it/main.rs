@@ -3,6 +3,7 @@
 
 mod cli;
 mod contrib;
+mod crash;
 mod doctor;
 mod eval;
 mod exchange;

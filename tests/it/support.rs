@@ -9,6 +9,7 @@ use std::{
 };
 
 use pipeline::Rgb;
+use serde_json::Value;
 use shards::ShardWriter;
 use tempfile::TempDir;
 
@@ -141,6 +142,11 @@ fn logged(folder: &Path) -> u64 {
     let text = fs::read_to_string(folder.join("metrics.jsonl")).unwrap_or_default();
     let step = |line: &str| serde_json::from_str::<serde_json::Value>(line).ok()?["step"].as_u64();
     text.lines().filter_map(step).max().unwrap_or(0)
+}
+
+/// A file's JSON.
+pub(crate) fn json(path: &Path) -> Value {
+    serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
 }
 
 /// Starts the command and waits until it has logged a step, or has ended.

@@ -35,8 +35,8 @@ pub(super) struct Standing {
     pub(super) is_unchanged: bool,
 }
 
-/// The configuration that a run would have, what the latest checkpoint in its folder says, and whether they agree. Tensors are
-/// not read, nothing is locked.
+/// The configuration that a run would have, what the latest checkpoint in its folder says, and whether they agree. Its
+/// tensors are not read, nothing is locked.
 pub(super) fn find(
     folder: &RunFolder,
     asked: &Table,
