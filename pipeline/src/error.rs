@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::{FaultBudget, Skipped};
+use crate::{FaultBudget, FileFormat, Skipped};
 
 /// The result of a stage of the pipeline.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -21,8 +21,8 @@ pub enum Error {
     #[error("has no image")]
     NoImage,
     /// The bytes are of another format, whatever the file is called.
-    #[error("is neither a JPEG, nor a PNG, nor a WebP")]
-    Format,
+    #[error("is {0}, neither a JPEG, nor a PNG, nor a WebP")]
+    Format(FileFormat),
     /// The JPEG is damaged or cut short.
     #[error("is a damaged JPEG")]
     Jpeg(#[source] turbojpeg::Error),

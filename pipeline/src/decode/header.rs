@@ -1,8 +1,8 @@
 //! What is known of an image before it is decoded.
 
-use crate::Result;
+use crate::{Error, Result};
 
-use super::{Format, Orientation, jpeg_header, png, webp};
+use super::{FileFormat, Orientation, jpeg_header, png, webp};
 
 /// What is known of an image before it is decoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,10 +18,12 @@ pub struct Header {
 impl Header {
     /// Reads size and orientation of an image of any format; damaged EXIF counts as upright.
     pub(super) fn read(bytes: &[u8]) -> Result<Self> {
-        match Format::of(bytes)? {
-            Format::Jpeg => jpeg_header::read(bytes),
-            Format::Png => png::header(bytes),
-            Format::WebP => webp::header(bytes),
+        match FileFormat::of(bytes) {
+            FileFormat::Jpeg => jpeg_header::read(bytes),
+            FileFormat::Png => png::header(bytes),
+            FileFormat::WebP => webp::header(bytes),
+            FileFormat::Empty => Err(Error::NoImage),
+            other => Err(Error::Format(other)),
         }
     }
 

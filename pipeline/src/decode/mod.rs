@@ -7,6 +7,7 @@
 //! errors, not gray pixels.
 
 mod exif;
+mod file_format;
 mod header;
 mod jpeg_header;
 mod jpeg_turbo;
@@ -15,6 +16,7 @@ mod orientation;
 mod png;
 mod webp;
 
+pub use file_format::FileFormat;
 pub use header::Header;
 pub use orientation::Orientation;
 
@@ -62,34 +64,15 @@ impl Decoder {
 
     /// Decodes `bytes` into `image`, upright, whose memory is reused. After an error `image` holds anything.
     pub fn decode(&mut self, bytes: &[u8], image: &mut Rgb) -> Result<()> {
-        match Format::of(bytes)? {
-            Format::Jpeg => self.jpeg.decode(bytes, self.limit, image),
-            Format::Png => self.png.decode(bytes, self.limit, image),
-            Format::WebP => webp::decode(bytes, self.limit, image),
+        match FileFormat::of(bytes) {
+            FileFormat::Jpeg => self.jpeg.decode(bytes, self.limit, image),
+            FileFormat::Png => self.png.decode(bytes, self.limit, image),
+            FileFormat::WebP => webp::decode(bytes, self.limit, image),
+            FileFormat::Empty => Err(Error::NoImage),
+            other => Err(Error::Format(other)),
         }?;
         let orientation = Header::read(bytes).map_or(Orientation::Upright, |header| header.orientation);
         orientation.turn(image, &mut self.spare);
         Ok(())
-    }
-}
-
-/// The formats that are decoded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Format {
-    Jpeg,
-    Png,
-    WebP,
-}
-
-impl Format {
-    /// The format, by the first bytes.
-    fn of(bytes: &[u8]) -> Result<Self> {
-        match bytes {
-            [] => Err(Error::NoImage),
-            [0xFF, 0xD8, ..] => Ok(Self::Jpeg),
-            [0x89, b'P', b'N', b'G', ..] => Ok(Self::Png),
-            [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => Ok(Self::WebP),
-            _ => Err(Error::Format),
-        }
     }
 }
