@@ -1,5 +1,7 @@
 //! What is typed: flags, subcommands, and how flags become settings.
 
+mod eval;
+
 use std::path::PathBuf;
 
 use anyhow::Result;
@@ -8,11 +10,10 @@ use pipeline::{DecodeMode, FaultBudget, Preset};
 use shards::Shuffle;
 use toml::{Table, Value};
 
+pub use self::eval::EvalCommand;
 use crate::{
     config::{self, Layers, Metric},
-    doctor, embed,
-    eval::{self, classifier::HeadKind, finetune::Finetune, knn::Vote},
-    export, import, pack, show, synth,
+    doctor, embed, export, import, pack, show, synth,
     sys::{DeviceChoice, GraphChoice, Precision},
     train::{Unattended, replay},
     verify,
@@ -66,34 +67,6 @@ pub enum Command {
     Synth(synth::Args),
     /// Read all of a set, say what is wrong with it, and write shards without that
     Verify(verify::Args),
-}
-
-/// How an encoder is judged.
-#[derive(Debug, Subcommand)]
-pub enum EvalCommand {
-    /// Fit a linear classifier on frozen features
-    Linear(ClassifierArgs),
-    /// Fit a classifier with a hidden layer on frozen features
-    Mlp(ClassifierArgs),
-    /// Let the nearest training samples vote
-    Knn(KnnArgs),
-    /// Fit encoder and classifier to few labels
-    Finetune(FinetuneArgs),
-}
-
-impl EvalCommand {
-    /// As the evaluation wants it.
-    pub fn parts(self) -> (eval::Options, eval::Evaluation) {
-        match self {
-            Self::Linear(args) => args.parts(HeadKind::Linear),
-            Self::Mlp(args) => args.parts(HeadKind::Mlp),
-            Self::Finetune(args) => args.parts(),
-            Self::Knn(KnnArgs { eval, k, temperature, memory_mb, cache_features }) => {
-                let vote = Vote { k, temperature, memory: memory_mb << 20 };
-                (eval.options(), eval::Evaluation::Knn { vote, cache: cache_features })
-            }
-        }
-    }
 }
 
 /// Settings of a training run; what is not given comes from --config, else from the preset.
@@ -253,143 +226,6 @@ pub struct PlanArgs {
     /// The settings of the run.
     #[command(flatten)]
     pub train: TrainArgs,
-}
-
-/// What every evaluation is told.
-#[derive(Debug, Args)]
-pub struct EvalArgs {
-    /// A run folder, or one of its checkpoints/step-… folders
-    #[arg(long, value_name = "DIR")]
-    checkpoint: PathBuf,
-    /// Shards to fit on [default: those of the run]
-    #[arg(long, value_name = "PATTERN", num_args = 1..)]
-    shards: Vec<String>,
-    /// Shards to judge by [default: those of the run]
-    #[arg(long, value_name = "PATTERN", num_args = 1..)]
-    val_shards: Vec<String>,
-    /// Evaluate a freshly initialized encoder, too
-    #[arg(long)]
-    baseline: bool,
-    /// auto, cpu, cuda or cuda:N
-    #[arg(long, default_value = "auto")]
-    device: DeviceChoice,
-    /// Decoding threads [default: one a core]
-    #[arg(long, value_name = "N")]
-    workers: Option<usize>,
-    /// What all that is drawn derives from
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    seed: u32,
-}
-
-impl EvalArgs {
-    fn options(self) -> eval::Options {
-        let Self { checkpoint, shards, val_shards, baseline, device, workers, seed } = self;
-        eval::Options { checkpoint, shards, val_shards, baseline, device, workers, seed: seed.into() }
-    }
-}
-
-/// Settings of a classifier on frozen features.
-#[derive(Debug, Args)]
-pub struct ClassifierArgs {
-    #[command(flatten)]
-    eval: EvalArgs,
-    /// Passes over the samples [default: 30 with in128, else 120]
-    #[arg(long, value_name = "X", value_parser = positive)]
-    epochs: Option<f64>,
-    /// Learning rate after the warm-up
-    #[arg(long, value_name = "X", default_value_t = 2e-4, value_parser = positive)]
-    lr: f64,
-    /// Samples in a step
-    #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u32).range(2..))]
-    batch_size: u32,
-    /// Compute the features of the un-augmented images once and keep them in this folder, instead of an augmented view of each
-    /// sample in every epoch: much faster, and found again by a later evaluation of the same encoder
-    #[arg(long, value_name = "DIR")]
-    cache_features: Option<PathBuf>,
-}
-
-impl ClassifierArgs {
-    fn parts(self, head: HeadKind) -> (eval::Options, eval::Evaluation) {
-        let Self { eval, epochs, lr, batch_size, cache_features: cache } = self;
-        let batch_size = batch_size as usize;
-        (eval.options(), eval::Evaluation::Classifier { head, epochs, lr, batch_size, cache })
-    }
-}
-
-/// Settings of a vote of neighbours.
-#[derive(Debug, Args)]
-pub struct KnnArgs {
-    #[command(flatten)]
-    eval: EvalArgs,
-    /// Neighbours that vote; a result for each
-    #[arg(long, value_name = "N,N", value_delimiter = ',', default_value = "20,200", value_parser = clap::value_parser!(i64).range(1..=100_000))]
-    k: Vec<i64>,
-    /// A vote weighs exp(cosine / temperature)
-    #[arg(long, value_name = "X", default_value_t = 0.07, value_parser = positive)]
-    temperature: f64,
-    /// Memory for comparing, in MiB; the features lie in files, however many there are
-    #[arg(long, value_name = "N", default_value_t = 1024, value_parser = clap::value_parser!(u64).range(1..=1 << 30))]
-    memory_mb: u64,
-    /// Keep the features in this folder, where a later evaluation of the same encoder finds them
-    #[arg(long, value_name = "DIR")]
-    cache_features: Option<PathBuf>,
-}
-
-/// Settings of fine-tuning.
-#[derive(Debug, Args)]
-pub struct FinetuneArgs {
-    #[command(flatten)]
-    eval: EvalArgs,
-    /// Share of the labelled training samples whose labels are used, the same number of each class (of 1 all)
-    #[arg(long, value_name = "X", default_value_t = 0.1, value_parser = share)]
-    label_fraction: f64,
-    /// Of those, the share that is held out, to stop by
-    #[arg(long, value_name = "X", default_value_t = 0.2, value_parser = half)]
-    held_out: f64,
-    /// Learning rate of the encoder after the warm-up
-    #[arg(long, value_name = "X", default_value_t = 2e-4, value_parser = positive)]
-    lr_encoder: f64,
-    /// Learning rate of the classifier after the warm-up
-    #[arg(long, value_name = "X", default_value_t = 2e-3, value_parser = positive)]
-    lr_head: f64,
-    /// Steps at most [default: thirty epochs, and 500 at least]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
-    steps: Option<u64>,
-    /// Looks at the held-out samples (each epoch, or 25 steps) without a gain after which it ends
-    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..))]
-    patience: u32,
-    /// Samples in a step
-    #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(2..))]
-    batch_size: u32,
-}
-
-impl FinetuneArgs {
-    fn parts(self) -> (eval::Options, eval::Evaluation) {
-        let Self { eval, label_fraction, held_out, lr_encoder, lr_head, steps, patience, batch_size } = self;
-        let (options, batch_size) = (eval.options(), batch_size as usize);
-        let seed = options.seed;
-        let settings =
-            Finetune { label_fraction, held_out, lr_encoder, lr_head, steps, patience, batch_size, seed };
-        (options, eval::Evaluation::Finetune(settings))
-    }
-}
-
-/// A number above 0 and up to 1.
-fn share(text: &str) -> Result<f64, String> {
-    let number = positive(text)?;
-    if number <= 1.0 { Ok(number) } else { Err("above 1".to_owned()) }
-}
-
-/// A number above 0 and up to 0.5.
-fn half(text: &str) -> Result<f64, String> {
-    let number = positive(text)?;
-    if number <= 0.5 { Ok(number) } else { Err("above 0.5".to_owned()) }
-}
-
-/// A number above 0.
-fn positive(text: &str) -> Result<f64, String> {
-    let number: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
-    if number > 0.0 && number.is_finite() { Ok(number) } else { Err("not above 0".to_owned()) }
 }
 
 impl TrainArgs {
