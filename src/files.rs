@@ -4,11 +4,14 @@ use std::{
     ffi::OsString,
     fs::{self, File, OpenOptions},
     io::{self, Write},
-    os::unix::fs::OpenOptionsExt,
+    os::unix::fs::{OpenOptionsExt, symlink},
     path::{Path, PathBuf},
 };
 
-use rustix::fs::{StatVfs, statvfs};
+use rustix::{
+    fs::{StatVfs, statvfs},
+    io::Errno,
+};
 
 /// Opens a file to write it anew.
 pub(crate) fn create(path: &Path) -> io::Result<File> {
@@ -49,15 +52,32 @@ pub(crate) fn replace(path: &Path, contents: &[u8]) -> io::Result<()> {
 
 /// The file system where a folder is, or would be made.
 pub(crate) fn system_of(folder: &Path) -> io::Result<StatVfs> {
-    let folder = std::path::absolute(folder)?;
-    let there = folder.ancestors().find(|path| path.exists()).unwrap_or(Path::new("/"));
-    Ok(statvfs(there)?)
+    Ok(statvfs(nearest(folder)?)?)
 }
 
 /// Brings the names in the folder of `path` onto the disk.
 pub(crate) fn sync_folder(path: &Path) -> io::Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    File::open(folder)?.sync_all()
+    shards::sync_folder(folder)
+}
+
+/// Whether symbolic links can be made in a folder, or where it would be made: an error says why not. Where nothing can be made at
+/// all, that is for others to find.
+pub(crate) fn check_links(folder: &Path) -> io::Result<()> {
+    let there = nearest(folder)?;
+    let Ok(trial) = tempfile::Builder::new().prefix(".links-").tempdir_in(there) else { return Ok(()) };
+    match symlink("target", trial.path().join("link")).map_err(|error| (Errno::from_io_error(&error), error))
+    {
+        Err((Some(Errno::PERM | Errno::NOTSUP | Errno::NOSYS), error)) => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// The folder itself, or the nearest one above that is there.
+fn nearest(folder: &Path) -> io::Result<PathBuf> {
+    let folder = std::path::absolute(folder)?;
+    let there = folder.ancestors().find(|path| path.exists()).unwrap_or(Path::new("/"));
+    Ok(there.to_owned())
 }
 
 fn partial(path: &Path) -> PathBuf {
@@ -68,8 +88,6 @@ fn partial(path: &Path) -> PathBuf {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::symlink;
-
     use super::*;
 
     #[test]

@@ -151,7 +151,9 @@ pub enum Error {
         source: io::Error,
     },
     /// A shard cannot be written; what was there before is untouched.
-    #[error("cannot write shard `{path}`")]
+    #[error(
+        "cannot write shard `{path}`\n  hint: free space on its disk, or see to the permissions of its folder"
+    )]
     Write {
         /// The shard.
         path: PathBuf,

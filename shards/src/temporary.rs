@@ -33,6 +33,21 @@ impl Drop for Temporary {
     }
 }
 
+/// Brings the names in a folder onto the disk, where its file system has such a thing.
+///
+/// Some have not, and say so with `EINVAL` or `ENOTSUP` (CIFS of older kernels, `DrvFs`, `vboxsf`): that is no failure.
+///
+/// # Errors
+///
+/// Where the folder cannot be opened, and any other failure to write its names.
+pub fn sync_folder(folder: &Path) -> io::Result<()> {
+    let synced = fs::File::open(folder)?.sync_all();
+    synced.or_else(|error| match error.raw_os_error() {
+        Some(libc::EINVAL | libc::ENOTSUP) => Ok(()),
+        _ => Err(error),
+    })
+}
+
 /// The folder that a path lies in.
 pub(crate) fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))

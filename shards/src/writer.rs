@@ -8,7 +8,7 @@ use std::{
 
 use crate::{
     Error, Result,
-    temporary::{Temporary, folder_of},
+    temporary::{Temporary, folder_of, sync_folder},
 };
 
 /// Writes one shard, a tar file of samples, and puts it in place only when it is complete.
@@ -96,7 +96,7 @@ fn finish(tar: Tar, temporary: Temporary, path: &Path) -> io::Result<()> {
     fs::rename(&temporary.path, path)?;
     // What bears the temporary name from here on, if anything, is another writer's.
     temporary.disarm();
-    File::open(folder_of(path))?.sync_all()
+    sync_folder(folder_of(path))
 }
 
 /// The tar format, as far as it is written.

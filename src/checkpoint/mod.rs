@@ -121,7 +121,7 @@ impl Checkpoints {
                 fs::remove_dir_all(&path)?;
             }
             fs::rename(&partial, &path)?;
-            Ok(File::open(&self.folder)?.sync_all()?)
+            Ok(shards::sync_folder(&self.folder)?)
         });
         if let Err(error) = written {
             let _ = fs::remove_dir_all(&partial); // frees a full disk; the error below is what matters
@@ -293,8 +293,7 @@ pub(crate) fn write(partial: &Path, state: &State, model: &Named, optimizer: &Na
     let mut file = File::create(partial.join(STATE))?;
     file.write_all(sealed(state, checksums)?.as_bytes())?;
     file.sync_all()?;
-    File::open(partial)?.sync_all()?;
-    Ok(())
+    Ok(shards::sync_folder(partial)?)
 }
 
 /// The text of `state.json`, where the tensor files have these [checksums](hash) by their names.

@@ -36,14 +36,16 @@ pub(super) fn checks(out: &Path) -> (Option<f64>, Vec<Check>) {
         .and_then(|_| Trial::make(out).map_err(|error| (out.to_owned(), error.to_string())))
     {
         Ok(trial) => {
-            checks.extend([trial.check(), locks(trial.locks)]);
+            checks.extend([trial.check(), locks(trial.locks), links(files::check_links(out))]);
             (trial.clock_ahead, checks)
         }
         Err((path, error)) => {
             let found = format!("cannot write to `{}`: {error}", path.display());
             let cure = "name another folder with --out, or see to its permissions, space and mount";
             checks.push(Check::bad("write", found, cure));
-            checks.push(Check::warn("lock", "not tried: the folder cannot be written to", cure));
+            for name in ["lock", "links"] {
+                checks.push(Check::warn(name, "not tried: the folder cannot be written to", cure));
+            }
             (None, checks)
         }
     }
@@ -137,7 +139,7 @@ impl Trial {
         file.write_all(&content)?;
         file.sync_all()?;
         fs::rename(&partial, &path)?;
-        File::open(folder.path())?.sync_all()?;
+        shards::sync_folder(folder.path())?;
         let seconds = start.elapsed().as_secs_f64();
         if fs::read(&path)? != content {
             return Err(io::Error::other("what is read is not what was written"));
@@ -207,6 +209,18 @@ fn locks(locks: Locks) -> Check {
     }
 }
 
+/// A run with `--best` or `--promote` needs them.
+fn links(made: io::Result<()>) -> Check {
+    match made {
+        Ok(()) => Check::ok("links", "symbolic links can be made"),
+        Err(error) => Check::warn(
+            "links",
+            format!("no symbolic links here ({error}): a run with --best or --promote is refused"),
+            "put --out on a file system that has them, or train without --best and --promote",
+        ),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -220,7 +234,7 @@ mod tests {
         for out in [&deep, &there] {
             let (clock_ahead, checks) = checks(out);
             let names: Vec<_> = checks.iter().map(|check| check.name).collect();
-            assert_eq!(names, ["disk", "inodes", "write", "lock"]);
+            assert_eq!(names, ["disk", "inodes", "write", "lock", "links"]);
             assert_ne!(checks[2].state, State::Bad, "{checks:?}");
             assert!(clock_ahead.is_some());
         }

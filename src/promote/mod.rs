@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor};
 
 pub use self::gate::{Gate, METRICS, Metrics};
-use crate::{checkpoint::Loaded, exit::Coded, export, files, import, train::Trainer};
+use crate::{checkpoint::Loaded, exit::Coded, export, files, import, train::Trainer, usage};
 
 /// The link to what was promoted last.
 const LATEST: &str = "latest";
@@ -92,6 +92,13 @@ impl<'a> Promotions<'a> {
             let message =
                 format!("cannot write to `{folder}`: {error}\n  hint: another folder with --promote");
             Coded::io(&error, message)
+        })?;
+        files::check_links(self.folder).map_err(|error| {
+            usage!(
+                "`{}` lies on a file system without symbolic links ({error}), of which `{LATEST}` has to be one\n  hint: another \
+                 folder with --promote",
+                self.folder.display()
+            )
         })?;
         self.check_link()
     }

@@ -45,6 +45,7 @@ use self::{
     run_lock::RunLock,
     start::Start,
     stop::Stop,
+    unattended::Deadline,
 };
 pub use self::{
     run_folder::RunFolder,
@@ -102,7 +103,8 @@ struct Run {
 
 /// Trains as `asked` (flags over file), resuming what lies in the run folder.
 pub fn run(asked: &toml::Table, unattended: &Unattended) -> Result<Ended> {
-    let stop = Stop::install(unattended.deadline())?;
+    let deadline = unattended.deadline()?;
+    let stop = Stop::install(deadline.as_ref().map(|deadline| deadline.at))?;
     let folder = RunFolder::of(&Config::out(asked)?);
     // What lies there is read under the lock; a new folder is made only when nothing can be refused any more.
     let early = folder.path.is_dir().then(|| folder.take()).transpose()?;
@@ -118,6 +120,7 @@ pub fn run(asked: &toml::Table, unattended: &Unattended) -> Result<Ended> {
     }
     let mut run = Run::prepare(config, resumed.as_ref())?;
     promote::check_gates(&run, &unattended.gate)?;
+    run.check_links(&folder)?;
     if resumed.is_none() {
         run.begin(&folder, changes.is_some())?;
     }
@@ -141,7 +144,7 @@ pub fn run(asked: &toml::Table, unattended: &Unattended) -> Result<Ended> {
     }
     manifest.write(&folder.manifest)?;
     run.config.write(&folder.config)?;
-    run.announce(&folder);
+    run.announce(&folder, deadline.as_ref());
     let ended = run.train_or_tell(&folder, &stop, unattended.quiet)?;
     if ended == Ended::Finished {
         manifest.finished.get_or_insert_with(Timestamp::now);
@@ -156,7 +159,7 @@ pub fn run(asked: &toml::Table, unattended: &Unattended) -> Result<Ended> {
 }
 
 impl Run {
-    fn announce(&self, folder: &RunFolder) {
+    fn announce(&self, folder: &RunFolder, deadline: Option<&Deadline>) {
         let (samples, labelled, step) =
             (self.data.train.len(), self.data.train.labelled(), self.trainer.step_count());
         let classes = match self.data.classes {
@@ -169,8 +172,9 @@ impl Run {
             _ if step >= self.steps => "already finished:",
             _ => "resuming",
         };
+        let until = deadline.map_or_else(String::new, |Deadline { shown, .. }| format!(", until {shown}"));
         tracing::info!(
-            "{samples} samples ({classes}), shards: {}; {}; {standing} `{}`, step {step} of {}",
+            "{samples} samples ({classes}), shards: {}; {}; {standing} `{}`, step {step} of {}{until}",
             self.data.train.shards().len(),
             self.means(),
             folder.path.display(),

@@ -14,7 +14,7 @@ use crate::{
     checkpoint::{self, DataIdentity, Loaded},
     config::{Config, WarmStart},
     data::Data,
-    model,
+    files, model,
     sys::{self, Accelerator, Stream},
     usage,
 };
@@ -70,6 +70,20 @@ impl Run {
             longest: [Duration::ZERO; 2],
             unchecked: Vec::new(),
             at_chance: 0,
+        })
+    }
+
+    /// The best checkpoint is told by a symbolic link: said before the first validation.
+    pub(super) fn check_links(&self, folder: &RunFolder) -> Result<()> {
+        if self.config.run.best.is_none() {
+            return Ok(());
+        }
+        files::check_links(&folder.path).map_err(|error| {
+            usage!(
+                "`{}` lies on a file system without symbolic links ({error}), which --best needs\n  hint: another folder with --out, \
+                 or leave out --best",
+                folder.path.display()
+            )
         })
     }
 

@@ -1,14 +1,16 @@
 //! What a start of a run is told that has nothing to do with what the run computes: for cron and the like.
 
 use std::{
-    path::PathBuf,
+    env,
+    path::{Path, PathBuf},
     str::FromStr,
     time::{Duration, Instant},
 };
 
-use jiff::{Zoned, civil::Time};
+use anyhow::Result;
+use jiff::{SignedDuration, Timestamp, Zoned, civil::Time, tz::TimeZone};
 
-use crate::promote::Gate;
+use crate::{promote::Gate, usage};
 
 /// How this start of a run behaves when nobody watches.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -25,7 +27,7 @@ pub struct Unattended {
     /// Save and exit with 130 before so many hours are over; the same command goes on
     #[arg(long, value_name = "HOURS", value_parser = hours)]
     pub max_hours: Option<Duration>,
-    /// Save and exit with 130 before this time of the day comes
+    /// Save and exit with 130 before this time of the day comes, in the time zone of this machine (TZ, else /etc/localtime)
     #[arg(long, value_name = "HH:MM")]
     pub stop_at: Option<TimeOfDay>,
     /// Export the finished run's encoder (with --best the best one) to DIR/DATE, check it, and let the link DIR/latest lead there
@@ -45,12 +47,56 @@ pub struct Unattended {
 }
 
 impl Unattended {
-    /// When a run that starts now has to be over.
-    pub fn deadline(&self) -> Option<Instant> {
-        let until = |time: TimeOfDay| time.after(&Zoned::now());
-        let left = [self.max_hours, self.stop_at.map(until)].into_iter().flatten().min()?;
-        Instant::now().checked_add(left)
+    /// When a run that starts now has to be over; none where nobody said.
+    ///
+    /// # Errors
+    ///
+    /// Where a time of the day is asked for and the time zone of this machine cannot be found: nobody knows when that is.
+    pub(super) fn deadline(&self) -> Result<Option<Deadline>> {
+        let now = match (zone(), self.stop_at) {
+            (Ok(zone), _) => Timestamp::now().to_zoned(zone),
+            (Err(_), None) => Timestamp::now().to_zoned(TimeZone::UTC),
+            (Err(error), Some(_)) => return Err(error),
+        };
+        let until = self.stop_at.map(|time| time.after(&now));
+        let left = [self.max_hours, until].into_iter().flatten().min();
+        Ok(left.and_then(|left| Deadline::after(left, &now)))
     }
+}
+
+/// When a run has to be over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Deadline {
+    /// By the clock that is never set.
+    pub(super) at: Instant,
+    /// The moment on the clock here, with its zone: `2026-11-28 06:30 +01:00 (Europe/Berlin)`.
+    pub(super) shown: String,
+}
+
+impl Deadline {
+    /// None where it is beyond what a clock can show.
+    fn after(left: Duration, now: &Zoned) -> Option<Self> {
+        let moment = now.checked_add(SignedDuration::try_from(left).ok()?).ok()?;
+        let name = moment.time_zone().iana_name().map_or_else(String::new, |name| format!(" ({name})"));
+        let shown = format!("{}{name}", moment.strftime("%Y-%m-%d %H:%M %:z"));
+        Some(Self { at: Instant::now().checked_add(left)?, shown })
+    }
+}
+
+/// The time zone of this machine: what `TZ` names, else `/etc/localtime`; where neither is there it is UTC, as everywhere.
+fn zone() -> Result<TimeZone> {
+    const LOCAL: &str = "/etc/localtime";
+    let asked = env::var_os("TZ");
+    if asked.is_none() && !Path::new(LOCAL).is_symlink() && !Path::new(LOCAL).exists() {
+        return Ok(TimeZone::UTC);
+    }
+    TimeZone::try_system().map_err(|error| {
+        let from = asked.map_or_else(|| format!("`{LOCAL}`"), |name| format!("`TZ={}`", name.to_string_lossy()));
+        usage!(
+            "--stop-at is a time of the day here, but the time zone of {from} cannot be found: {error}\n  hint: set TZ to a zone such \
+             as Europe/Berlin or UTC (zones lie in the package tzdata), or give --max-hours instead"
+        )
+    })
 }
 
 /// Hours above 0, up to a century.
@@ -108,6 +154,19 @@ mod tests {
         // A night with an hour more, and one with an hour less.
         assert_eq!(left("06:30", "2026-10-25T01:30:00+02:00[Europe/Berlin]"), 6 * 3600);
         assert_eq!(left("06:30", "2026-03-29T01:30:00+01:00[Europe/Berlin]"), 4 * 3600);
+    }
+
+    #[test]
+    fn the_moment_to_stop_at_is_shown_with_its_zone() {
+        let shown = |time: &str, now: &str| {
+            let now: Zoned = now.parse().unwrap();
+            Deadline::after(time.parse::<TimeOfDay>().unwrap().after(&now), &now).unwrap().shown
+        };
+        let [summer, winter] = ["2026-10-25T01:30:00+02:00[Europe/Berlin]", "2026-11-28T07:00:00Z[UTC]"];
+        assert_eq!(shown("6:30", summer), "2026-10-25 06:30 +01:00 (Europe/Berlin)");
+        assert_eq!(shown("6:30", winter), "2026-11-29 06:30 +00:00 (UTC)");
+        let now: Zoned = winter.parse().unwrap();
+        assert_eq!(Deadline::after(Duration::MAX, &now), None);
     }
 
     #[test]

@@ -13,6 +13,7 @@ mod bad_images;
 mod checkpoints;
 mod disturbed_shards;
 mod encode;
+mod file_systems;
 mod io_errors;
 mod kills;
 mod kinds;

@@ -1,6 +1,6 @@
 /* Lets calls of the program fail: loaded before libc by LD_PRELOAD, steered by the environment.
  *
- * FAULTS_CALLS  names of calls, separated by commas: open read write fsync rename mkdir populate
+ * FAULTS_CALLS  names of calls, separated by commas: open read write fsync fsync-folder rename mkdir symlink populate
  * FAULTS_FILES  part of the path that they are for; of `populate` (madvise of mapped pages) any
  * FAULTS_ERRNO  the error that they fail with
  * FAULTS_FIRST  the first of them to fail, counted from 1
@@ -113,7 +113,13 @@ ssize_t write(int file, const void *from, size_t length) {
 }
 int fsync(int file) {
     NEXT(fsync);
+    struct stat found;
+    if (!fstat(file, &found) && S_ISDIR(found.st_mode) && fails_on("fsync-folder", file)) return -1;
     return fails_on("fsync", file) ? -1 : next(file);
+}
+int symlink(const char *target, const char *path) {
+    NEXT(symlink);
+    return fails("symlink", path) ? -1 : next(target, path);
 }
 int rename(const char *from, const char *to) {
     NEXT(rename);

@@ -34,9 +34,12 @@ impl<'a> Failing<'a> {
     }
 }
 
+pub(crate) const EPERM: i32 = 1;
 pub(crate) const EIO: i32 = 5;
 pub(crate) const EFAULT: i32 = 14;
+pub(crate) const EINVAL: i32 = 22;
 pub(crate) const ENOSPC: i32 = 28;
+pub(crate) const EOPNOTSUPP: i32 = 95;
 
 impl Shim {
     pub(crate) fn new() -> Self {

@@ -21,7 +21,7 @@ fn doctor(out: &Path) -> Command {
     command
 }
 
-const CHECKS: [&str; 15] = [
+const CHECKS: [&str; 16] = [
     "versions",
     "driver",
     "gpu-memory",
@@ -36,6 +36,7 @@ const CHECKS: [&str; 15] = [
     "inodes",
     "write",
     "lock",
+    "links",
     "clock",
 ];
 
@@ -72,7 +73,7 @@ fn a_file_in_place_of_the_folder_is_bad_and_the_cure_is_said() {
         let write = check(&said, "write");
         assert_eq!(write["state"], "bad", "{write}");
         assert!(write["hint"].as_str().unwrap().contains("--out"), "{write}");
-        assert!(said.stderr.contains("1 of 15 checks are bad: write"), "{}", said.stderr);
+        assert!(said.stderr.contains("1 of 16 checks are bad: write"), "{}", said.stderr);
     }
     assert!(fs::read(place.path("file")).unwrap().is_empty());
 }

@@ -350,6 +350,37 @@ fn gates_that_cannot_be_judged_are_refused_before_the_run() {
 }
 
 #[test]
+fn a_time_to_stop_at_is_of_a_zone_that_is_found_and_said() {
+    let place = Place::new();
+    let pattern = place.shards("train", 1, 20);
+    let train = |zone: &str, limit: &[&str]| {
+        let mut command = place.train(&pattern, "run", &[&["--steps", "1"], limit].concat());
+        command.env("TZ", zone);
+        command
+    };
+    for zone in ["Nowhere/City", "/nowhere", ":Nowhere"] {
+        let said = run(&mut train(zone, &["--stop-at", "06:30"]));
+        assert_eq!(said.code, Some(2), "{zone}: {}", said.stderr);
+        assert!(
+            said.stderr.contains(&format!("TZ={zone}")) && said.stderr.contains("hint: "),
+            "{}",
+            said.stderr
+        );
+        assert!(!place.path("run").exists());
+    }
+    // XST-9 is nine hours ahead of UTC; where there is no time of the day no zone is needed.
+    for (zone, limit, shown) in [
+        ("XST-9", ["--stop-at", "06:30"], "06:30 +09:00"),
+        ("", ["--stop-at", "6:30"], "06:30 +00:00 (UTC)"),
+        ("Nowhere/City", ["--max-hours", "1000"], "+00:00 (UTC)"),
+    ] {
+        let said = succeed(&mut train(zone, &limit));
+        let first = said.stderr.lines().next().unwrap();
+        assert!(first.contains(", until 2") && first.ends_with(shown), "{first}");
+    }
+}
+
+#[test]
 fn a_summary_is_written_of_what_went_wrong_too() {
     let place = Place::new();
     let summary = place.path("summary.json");
