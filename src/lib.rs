@@ -3,6 +3,7 @@
 //! Data flows one way: [`shards`] → [`pipeline`] → [`feed`] → [`method`] → [`train`].
 
 pub mod checkpoint;
+pub mod classes;
 pub mod cli;
 pub mod config;
 pub mod data;

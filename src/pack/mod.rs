@@ -4,6 +4,7 @@
 //! holds more than one image a thread in memory, whatever the size of the source.
 
 mod folder;
+mod numbering;
 mod open;
 mod output;
 mod plan;
@@ -14,6 +15,8 @@ mod write;
 use std::path::PathBuf;
 
 use anyhow::Result;
+
+use crate::classes::ClassNames;
 
 pub use open::{Format, open};
 pub(crate) use output::Output;
@@ -36,6 +39,10 @@ pub struct Args {
     /// Folder for the shards and `classes.txt`
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
+    /// Number the classes by this list, one name a line, as the `classes.txt` of another part of the dataset; classes that
+    /// SOURCE lacks keep their numbers [default: the sorted order of SOURCE's own classes]
+    #[arg(long, value_name = "FILE")]
+    pub classes: Option<PathBuf>,
     /// What SOURCE is; `auto` goes by the names of its files
     #[arg(long, value_enum, default_value_t = Format::Auto)]
     pub format: Format,
@@ -74,7 +81,10 @@ pub struct Args {
 
 /// Packs what `args` name, and prints what was written.
 pub fn run(args: &Args) -> Result<()> {
-    let source = open(&args.source, args.format, args.split.as_deref())?;
+    let mut source = open(&args.source, args.format, args.split.as_deref())?;
+    if let Some(list) = &args.classes {
+        source = numbering::by_list(source, list)?;
+    }
     let prefix = args.prefix.as_deref().or(args.split.as_deref()).unwrap_or("train");
     let options = Options {
         out: args.out.clone(),
@@ -85,5 +95,14 @@ pub fn run(args: &Args) -> Result<()> {
         workers: args.workers,
         force: args.force,
     };
-    write(&*source, &options)?.print()
+    let summary = write(&*source, &options)?;
+    if summary.classes > 0 && args.classes.is_none() {
+        let list = args.out.join(ClassNames::FILE);
+        tracing::info!(
+            "labels are the line numbers of `{0}`, from 0 on; pack other parts of the dataset with --classes '{0}', so that theirs mean the \
+             same",
+            list.display()
+        );
+    }
+    summary.print()
 }

@@ -8,6 +8,8 @@ use std::{
 use anyhow::{Context, Result, bail};
 use serde::Serialize;
 
+use crate::classes::ClassNames;
+
 /// Where shards go: `FOLDER/PREFIX-000.tar` on, and `FOLDER/classes.txt`.
 #[derive(Debug)]
 pub(crate) struct Output {
@@ -61,25 +63,34 @@ impl Output {
 
     /// Writes `classes.txt`, one name a line; nothing if there are no classes.
     ///
-    /// Another prefix may lie in the same folder: the names must then be the same, or its labels would change meaning.
+    /// Shards of another prefix may lie in the same folder: the names must then be the same, or their labels would change
+    /// meaning. Nothing but `force` replaces other names, and that only where no such shards lie there.
     pub(crate) fn write_classes(&self, classes: &[String], force: bool) -> Result<()> {
         if classes.is_empty() {
             return Ok(());
         }
-        let path = self.folder.join("classes.txt");
+        let path = self.folder.join(ClassNames::FILE);
         let text: String = classes.iter().flat_map(|name| [name.as_str(), "\n"]).collect();
-        if !force && path.exists() && fs::read(&path).ok().as_deref() != Some(text.as_bytes()) {
+        let may_replace = force && !self.has_other_shards()?;
+        if !may_replace && path.exists() && ClassNames::read(&path)?.names() != classes {
             bail!(
-                "`{}` lists other classes than these {}, so labels would not mean the same\nhint: name another \
-                 `--out`; for image folders, give both sets a folder for every class (it may be empty)",
+                "`{}` lists other classes than these {}, so labels would not mean the same\nhint: number them by \
+                 it: --classes '{}'",
                 path.display(),
-                classes.len()
+                classes.len(),
+                path.display()
             );
         }
         let temporary = self.folder.join(format!(".classes.txt.{}.tmp", std::process::id()));
         fs::write(&temporary, text)
             .and_then(|()| fs::rename(&temporary, &path))
             .with_context(|| format!("writing `{}`", path.display()))
+    }
+
+    /// Whether shards lie in the folder that are not of this prefix.
+    fn has_other_shards(&self) -> Result<bool> {
+        let shards = list(&self.folder)?;
+        Ok(shards.iter().any(|path| is_tar(path) && !is_shard_of(path, &self.prefix)))
     }
 
     /// Removes what is left of the shards before, and says what there is now.
@@ -138,13 +149,22 @@ fn check_prefix(prefix: &str) -> Result<()> {
 
 /// `PREFIX-DIGITS.tar` in `folder`, in order.
 fn shards_of(folder: &Path, prefix: &str) -> Result<Vec<PathBuf>> {
-    let list = || -> std::io::Result<Vec<PathBuf>> {
-        fs::read_dir(folder)?.map(|entry| entry.map(|entry| entry.path())).collect()
-    };
-    let mut paths = list().with_context(|| format!("listing the folder `{}`", folder.display()))?;
+    let mut paths = list(folder)?;
     paths.retain(|path| is_shard_of(path, prefix));
     paths.sort();
     Ok(paths)
+}
+
+/// What lies in a folder.
+fn list(folder: &Path) -> Result<Vec<PathBuf>> {
+    let list = || -> std::io::Result<Vec<PathBuf>> {
+        fs::read_dir(folder)?.map(|entry| entry.map(|entry| entry.path())).collect()
+    };
+    list().with_context(|| format!("listing the folder `{}`", folder.display()))
+}
+
+fn is_tar(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "tar")
 }
 
 fn is_shard_of(path: &Path, prefix: &str) -> bool {
@@ -199,7 +219,18 @@ mod tests {
         output.write_classes(&names(&["cat", "dog"]), false).unwrap();
         output.write_classes(&names(&["cat", "dog"]), false).unwrap();
         let error = output.write_classes(&names(&["cat"]), false).unwrap_err();
-        assert!(error.to_string().contains("other classes"), "{error}");
+        assert!(
+            error.to_string().contains("other classes") && error.to_string().contains("--classes '"),
+            "{error}"
+        );
         assert_eq!(fs::read_to_string(folder.path().join("classes.txt")).unwrap(), "cat\ndog\n");
+        fs::write(folder.path().join("y-000.tar"), "of another prefix").unwrap();
+        assert!(
+            output.write_classes(&names(&["cat"]), true).is_err(),
+            "its labels are by the list that is there"
+        );
+        fs::rename(folder.path().join("y-000.tar"), folder.path().join("x-000.tar")).unwrap();
+        output.write_classes(&names(&["cat"]), true).unwrap();
+        assert_eq!(fs::read_to_string(folder.path().join("classes.txt")).unwrap(), "cat\n");
     }
 }

@@ -156,7 +156,7 @@ fn existing_shards_and_other_classes_are_refused() {
     fs::remove_dir_all(source.path().join("cat")).unwrap();
     let other = Options { prefix: "val".to_owned(), ..options(out.path()) };
     let error = pack(source.path(), None, &other).unwrap_err().to_string();
-    assert!(error.contains("other classes") && error.contains("hint:"), "{error}");
+    assert!(error.contains("other classes") && error.contains("--classes '"), "{error}");
 }
 
 #[test]
