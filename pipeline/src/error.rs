@@ -24,8 +24,8 @@ pub enum Error {
     #[error("is {0}, neither a JPEG, nor a PNG, nor a WebP")]
     Format(FileFormat),
     /// The JPEG is damaged or cut short.
-    #[error("is a damaged JPEG")]
-    Jpeg(#[source] turbojpeg::Error),
+    #[error("is a damaged JPEG: {0}")]
+    Jpeg(String),
     /// The PNG is damaged or cut short.
     #[error("is a damaged PNG")]
     Png(#[source] png::DecodingError),

@@ -63,7 +63,7 @@ pub use augment::{
 pub use batch::{Batch, Lease, Shape, Slab};
 pub use config::LoaderConfig;
 pub use cpu::Cpu;
-pub use decode::{Decoder, FileFormat, Header, Orientation, decode};
+pub use decode::{Decoder, FileFormat, Header, Oddities, Oddity, Orientation, decode};
 pub use encode::encode_jpeg;
 pub use error::{Error, Result};
 pub use faults::{FaultBudget, Skipped};

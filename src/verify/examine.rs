@@ -2,7 +2,7 @@
 
 use std::{error::Error, io, ops::Range};
 
-use pipeline::{Decoder, LoaderConfig, Rgb};
+use pipeline::{Decoder, LoaderConfig, Oddities, Rgb};
 use rayon::prelude::*;
 use shards::{Inspection, Lost, ShardFault, ShardName, Source, Stamp};
 use xxhash_rust::xxh3::xxh3_128;
@@ -24,6 +24,8 @@ pub(super) struct Sample {
     /// Of the encoded image.
     pub(super) bytes: u32,
     pub(super) pixels: u32,
+    /// What is odd about its image.
+    pub(super) oddities: Oddities,
     /// Whether it would be trained on; later ones of a key are not kept.
     pub(super) is_kept: bool,
 }
@@ -146,6 +148,7 @@ fn look_at(shard: &Inspection, numbers: Range<usize>, watch: &Watch) -> Vec<(Sam
             label: inspected.label,
             bytes: 0,
             pixels: 0,
+            oddities: Oddities::default(),
             is_kept: false,
         };
         let outcome = match (&inspected.lost, &mut decoder) {
@@ -180,7 +183,7 @@ fn decode(
         decoder.decode(bytes, image)
     });
     decoded.map_err(cut)?.map_err(|error| Trouble::new(Kind::Undecodable, reason(&error)))?;
-    sample.pixels = image.width * image.height;
+    (sample.pixels, sample.oddities) = (image.width * image.height, decoder.oddities());
     Ok(())
 }
 

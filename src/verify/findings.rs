@@ -9,6 +9,7 @@ use std::{
 };
 
 use anyhow::{Context, Result};
+use pipeline::Oddity;
 use serde::Serialize;
 use serde_json::{Value, json};
 use tempfile::NamedTempFile;
@@ -36,13 +37,15 @@ pub(super) enum Kind {
     Identical,
     Unlabelled,
     Outlier,
+    /// Of an image that is good.
+    Tolerated,
     /// Of a shard: its samples are sorted by class.
     Sorted,
 }
 
 impl Kind {
     /// All of them, each with its name, as column of the table, and in words.
-    const ALL: [(Self, &str, &str, &str); 10] = [
+    const ALL: [(Self, &str, &str, &str); 11] = [
         (Self::Fault, "fault", "fault", "shards that are cut, damaged or unreadable"),
         (Self::Truncated, "truncated", "trunc", "samples that are cut or cannot be read"),
         (Self::Undecodable, "undecodable", "undec", "samples whose image cannot be decoded"),
@@ -52,6 +55,7 @@ impl Kind {
         (Self::Identical, "identical", "ident", "identical images"),
         (Self::Unlabelled, "unlabelled", "unlab", "samples without a label, where others have one"),
         (Self::Outlier, "outlier", "outl", "images far larger or smaller than the others"),
+        (Self::Tolerated, "tolerated", "toler", "images that are odd, but good"),
         (
             Self::Sorted,
             "sorted",
@@ -95,6 +99,8 @@ struct Counts {
     labelled: u64,
     kept: u64,
     found: [u64; Kind::ALL.len()],
+    /// Images that are tolerated, by what is odd about them.
+    oddities: BTreeMap<Oddity, u64>,
 }
 
 impl Counts {
@@ -111,6 +117,7 @@ impl Counts {
         self.labelled += other.labelled;
         self.kept += other.kept;
         self.found.iter_mut().zip(other.found).for_each(|(sum, more)| *sum += more);
+        other.oddities.iter().for_each(|(oddity, more)| *self.oddities.entry(*oddity).or_default() += more);
     }
 
     /// Under `shards`, what is counted.
@@ -121,6 +128,8 @@ impl Counts {
         for (kind, name, ..) in Kind::ALL {
             object[name] = json!(self.found(kind));
         }
+        let oddities = self.oddities.iter().map(|(oddity, count)| (oddity.name().to_owned(), json!(count)));
+        object["tolerated_kinds"] = Value::Object(oddities.collect());
         object
     }
 
@@ -174,6 +183,9 @@ impl Findings {
             kept: shard.kept().count() as u64,
             ..Counts::default()
         };
+        for oddity in shard.kept().flat_map(|(_, sample)| sample.oddities.iter()) {
+            *counts.oddities.entry(oddity).or_default() += 1;
+        }
         for finding in found {
             counts.found[finding.kind as usize] += 1;
             let named = self.named.entry(finding.kind).or_default();
@@ -234,6 +246,9 @@ impl Findings {
                 (more, None) => tracing::warn!("  and {more} more; --report FILE.jsonl lists all"),
             }
         }
+        for (oddity, count) in &self.totals.oddities {
+            tracing::info!("tolerated: {count} with {oddity}");
+        }
         if self.totals.labelled == 0 && self.totals.samples > 0 {
             tracing::info!("no sample is labelled: training needs no labels, probes do");
         }
@@ -280,7 +295,12 @@ fn collect<'a>(
         let (kind, reason) = tell(shards, *note);
         of_sample(kind, *number as usize, reason)
     });
-    let mut of_samples: Vec<_> = unusable.chain(noted).collect();
+    let odd = shard.kept().filter(|(_, sample)| !sample.oddities.is_empty());
+    let odd = odd.map(|(number, sample)| {
+        let oddities: Vec<_> = sample.oddities.iter().map(|oddity| oddity.to_string()).collect();
+        of_sample(Kind::Tolerated, number, format!("it has {}", oddities.join(" and ")))
+    });
+    let mut of_samples: Vec<_> = unusable.chain(noted).chain(odd).collect();
     of_samples.sort_by_key(|(number, finding)| (*number, finding.kind));
     of_samples.dedup_by_key(|(number, finding)| (*number, finding.kind));
     found.extend(of_samples.into_iter().map(|(_, finding)| finding));

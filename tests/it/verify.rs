@@ -80,7 +80,7 @@ fn damaged(place: &Place) -> String {
 /// Checks the counts that are given here, and that all others are zero.
 fn assert_counts(object: &Value, expected: &Value) {
     for (name, value) in object.as_object().unwrap() {
-        if !["shard", "shards", "samples", "kept", "labelled", "fixed"].contains(&&**name)
+        if !["shard", "shards", "samples", "kept", "labelled", "fixed", "tolerated_kinds"].contains(&&**name)
             || expected.get(name).is_some()
         {
             assert_eq!(value, expected.get(name).unwrap_or(&json!(0)), "{name} of {object}");
@@ -166,6 +166,34 @@ fn fixed_shards_are_clean_and_hold_what_was_good_byte_for_byte() {
     let second = of_keys(&out.join("x-2.tar"), |_| true);
     assert_eq!(second.len(), 38);
     assert!((0..19).all(|k| second[2 * k].1 == jpeg(200 + k)));
+}
+
+/// As webcams write them, and as many sets of cats and dogs have them: Pillow shows them as if nothing were odd.
+#[test]
+fn jpegs_that_are_odd_but_whole_are_tolerated_by_kind_and_kept() {
+    let place = Place::new();
+    let mut entries: Vec<Entry> = (0..12).map(|number| entry(number, number % 3)).collect();
+    for number in [2, 5, 7] {
+        let end = entries[number].image.len() - 2;
+        entries[number].image.splice(end..end, [0; 18]);
+    }
+    let version = entries[7].image.windows(5).position(|bytes| bytes == b"JFIF\0").unwrap() + 5;
+    entries[7].image[version] = 2;
+    place.write("odd.tar", entries);
+    let (shard, out) = (place.path("odd.tar"), place.path("out"));
+    let report = place.path("report.jsonl");
+    let mut command = verify(&[shard.to_str().unwrap()], &["--fix"]);
+    let said = succeed(command.arg(&out).arg("--report").arg(&report));
+    for object in objects(&said) {
+        assert_eq!((&object["kept"], &object["tolerated"]), (&json!(12), &json!(3)), "{object}");
+        assert_eq!(object["tolerated_kinds"], json!({ "extraneous_bytes": 3, "jfif_version": 1 }));
+    }
+    assert!(said.stderr.contains("tolerated: 3 with extraneous bytes before a marker"), "{}", said.stderr);
+    let findings = lines(&report);
+    let keys: Vec<_> = findings.iter().map(|finding| (&finding["kind"], &finding["key"])).collect();
+    let expected = ["00002", "00005", "00007"].map(|key| (json!("tolerated"), json!(key)));
+    assert_eq!(keys, expected.each_ref().map(|(kind, key)| (kind, key)));
+    assert_eq!(fs::read(out.join("odd.tar")).unwrap(), fs::read(shard).unwrap());
 }
 
 #[test]

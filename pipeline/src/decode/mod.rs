@@ -10,18 +10,20 @@ mod exif;
 mod file_format;
 mod header;
 mod jpeg_header;
-mod jpeg_turbo;
+mod libjpeg;
 mod limit;
+mod oddity;
 mod orientation;
 mod png;
 mod webp;
 
 pub use file_format::FileFormat;
 pub use header::Header;
+pub use oddity::{Oddities, Oddity};
 pub use orientation::Orientation;
 
 use crate::{Error, Result, Rgb};
-use jpeg_turbo::JpegTurbo;
+use libjpeg::Libjpeg;
 use limit::Limit;
 use png::Png;
 
@@ -35,8 +37,9 @@ pub fn decode(bytes: &[u8], max_pixels: u64) -> Result<Rgb> {
 /// Decodes images one after the other, keeping its memory.
 #[derive(Debug)]
 pub struct Decoder {
-    jpeg: JpegTurbo,
+    jpeg: Libjpeg,
     png: Png,
+    oddities: Oddities,
     /// An image's pixels before they are turned upright.
     spare: Rgb,
     limit: Limit,
@@ -46,8 +49,9 @@ impl Decoder {
     /// A decoder that refuses images of more than `max_pixels`.
     pub fn new(max_pixels: u64) -> Result<Self> {
         Ok(Self {
-            jpeg: JpegTurbo::new()?,
+            jpeg: Libjpeg::default(),
             png: Png::default(),
+            oddities: Oddities::default(),
             spare: Rgb::default(),
             limit: Limit { max_pixels },
         })
@@ -64,8 +68,11 @@ impl Decoder {
 
     /// Decodes `bytes` into `image`, upright, whose memory is reused. After an error `image` holds anything.
     pub fn decode(&mut self, bytes: &[u8], image: &mut Rgb) -> Result<()> {
+        self.oddities = Oddities::default();
         match FileFormat::of(bytes) {
-            FileFormat::Jpeg => self.jpeg.decode(bytes, self.limit, image),
+            FileFormat::Jpeg => {
+                self.jpeg.decode(bytes, self.limit, image).map(|oddities| self.oddities = oddities)
+            }
             FileFormat::Png => self.png.decode(bytes, self.limit, image),
             FileFormat::WebP => webp::decode(bytes, self.limit, image),
             FileFormat::Empty => Err(Error::NoImage),
@@ -74,5 +81,10 @@ impl Decoder {
         let orientation = Header::read(bytes).map_or(Orientation::Upright, |header| header.orientation);
         orientation.turn(image, &mut self.spare);
         Ok(())
+    }
+
+    /// What is odd about the image that was decoded last.
+    pub fn oddities(&self) -> Oddities {
+        self.oddities
     }
 }

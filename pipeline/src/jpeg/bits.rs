@@ -112,8 +112,4 @@ impl ScanBytes {
         let start = number.checked_sub(1).map_or(0, |before| self.ends[before]);
         Ok((Bits::new(&self.bytes, start as u32), 8 * end))
     }
-
-    pub(super) fn parts(&self) -> usize {
-        self.ends.len()
-    }
 }

@@ -1,6 +1,6 @@
 //! The markers before the entropy-coded data.
 
-use super::{Refusal, Result, icc::Profile};
+use super::{Refusal, Result};
 
 /// How often chroma is sampled against luma.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,7 +80,6 @@ mod marker {
     pub(super) const DQT: u8 = 0xDB;
     pub(super) const DRI: u8 = 0xDD;
     pub(super) const APP0: u8 = 0xE0;
-    pub(super) const APP2: u8 = 0xE2;
     pub(super) const APP14: u8 = 0xEE;
     pub(super) const APP15: u8 = 0xEF;
     pub(super) const COM: u8 = 0xFE;
@@ -100,8 +99,7 @@ impl<'a> Header<'a> {
                 marker::DHT => draft.huffman_tables(segment)?,
                 marker::SOF0 | marker::SOF1 => draft.frame(segment)?,
                 marker::DRI => draft.restart_interval(segment)?,
-                marker::APP0 => draft.jfif(segment)?,
-                marker::APP2 => draft.profile.segment(segment)?,
+                marker::APP0 => draft.jfif(segment),
                 marker::APP14 if segment.len() >= 12 && segment.starts_with(b"Adobe") => {
                     draft.adobe_transform = Some(segment[11]);
                 }
@@ -163,7 +161,6 @@ struct Draft<'a> {
     restart_interval: usize,
     has_jfif: bool,
     adobe_transform: Option<u8>,
-    profile: Profile,
 }
 
 impl<'a> Draft<'a> {
@@ -204,14 +201,8 @@ impl<'a> Draft<'a> {
         Ok(())
     }
 
-    fn jfif(&mut self, segment: &[u8]) -> Result<()> {
-        if segment.len() >= 14 && segment.starts_with(b"JFIF\0") {
-            self.has_jfif = true;
-            if segment[5] != 1 {
-                return Err(Refusal::Unsupported); // a version that is not known
-            }
-        }
-        Ok(())
+    fn jfif(&mut self, segment: &[u8]) {
+        self.has_jfif |= segment.len() >= 14 && segment.starts_with(b"JFIF\0");
     }
 
     fn frame(&mut self, segment: &[u8]) -> Result<()> {
@@ -246,15 +237,13 @@ impl<'a> Draft<'a> {
             return Err(Refusal::Damaged);
         };
         self.check_colours(sampling)?;
-        if !self.profile.is_complete() {
-            return Err(Refusal::Damaged);
-        }
         let count = sampling.components();
         let [n, specs @ ..] = segment else { return Err(Refusal::Damaged) };
         if usize::from(*n) != count {
             return Err(Refusal::Unsupported); // one scan for each component
         }
-        if specs.len() != 2 * count + 3 || specs[2 * count..] != [0, 63, 0] {
+        // The last three mean nothing in a sequential image, whatever they are.
+        if specs.len() != 2 * count + 3 {
             return Err(Refusal::Damaged);
         }
         for (component, spec) in self.components.iter_mut().zip(specs.as_chunks::<2>().0).take(count) {

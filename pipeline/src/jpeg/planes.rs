@@ -67,8 +67,6 @@ pub(super) struct Cover {
     pub(super) rows: Range<usize>,
     /// MCUs in a row of the image.
     pub(super) across: usize,
-    /// Rows of MCUs in the image.
-    pub(super) down: usize,
 }
 
 impl Cover {
@@ -81,11 +79,11 @@ impl Cover {
             let neighbours = factor - 1;
             let first = (from / factor).saturating_sub(neighbours) / 8;
             let last = ((to - 1) / factor + neighbours).min((size - 1) / factor) / 8;
-            (first..last + 1, size.div_ceil(8 * factor))
+            first..last + 1
         };
-        let (columns, across) = axis(region.left, region.width, header.width, across);
-        let (rows, down) = axis(region.top, region.height, header.height, down);
-        Self { columns, rows, across, down }
+        let columns = axis(region.left, region.width, header.width, across);
+        let rows = axis(region.top, region.height, header.height, down);
+        Self { columns, rows, across: (header.width as usize).div_ceil(8 * across) }
     }
 }
 

@@ -6,6 +6,7 @@ mod accepted;
 mod forge;
 mod judge;
 mod refused;
+mod tolerated;
 
 use forge::Forge;
 use pipeline::{

@@ -1,0 +1,207 @@
+/* libjpeg's own interface, for what TurboJPEG's keeps to itself: every warning, and where the data end.
+ *
+ * Errors leave by longjmp and never cross a frame of Rust. What a decoder would have to make up is an error; the other
+ * warnings are bits, in the order of `Oddity`.
+ */
+#include <setjmp.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <jpeglib.h>
+#include <jerror.h>
+
+enum oddity { EXTRANEOUS_BYTES, ADOBE_TRANSFORM, JFIF_VERSION, SCAN_PARAMETERS, SCAN_ORDER, RESTART_NUMBER, NO_END };
+
+/* Zeros before the last byte that was read, of a file without an end: it was cut, and then filled up. */
+#define FILLED_UP 24
+
+struct amdim_jpeg {
+  struct jpeg_decompress_struct info;
+  struct jpeg_error_mgr errors;
+  struct jpeg_source_mgr source;
+  struct jpeg_progress_mgr progress;
+  jmp_buf exit;
+  const unsigned char *bytes;
+  int max_scans;
+  /* Whether a restart marker is looked for beyond the next marker. */
+  int is_searching;
+  /* Whether all pixels have been read. */
+  int is_finishing;
+  unsigned oddities;
+  char message[JMSG_LENGTH_MAX];
+};
+
+static struct amdim_jpeg *self(j_common_ptr info) { return (struct amdim_jpeg *)info->client_data; }
+
+static void fail(j_common_ptr info, const char *message) {
+  struct amdim_jpeg *jpeg = self(info);
+  snprintf(jpeg->message, sizeof jpeg->message, "%s", message);
+  longjmp(jpeg->exit, 1);
+}
+
+static void error_exit(j_common_ptr info) {
+  char message[JMSG_LENGTH_MAX];
+  info->err->format_message(info, message);
+  fail(info, message);
+}
+
+static void output_message(j_common_ptr info) { (void)info; }
+
+static void note(j_common_ptr info, enum oddity oddity) { self(info)->oddities |= 1u << oddity; }
+
+/* Whether a scan refines bits of a coefficient that were never sent. It may also be told of one that is not its own. */
+static int lacks_bits(j_decompress_ptr info, int component, int coefficient) {
+  int bits = info->coef_bits[component][coefficient];
+  return coefficient >= info->Ss && info->Ah != 0 && (bits < 0 || info->Ah < bits);
+}
+
+static void warn(j_common_ptr info) {
+  j_decompress_ptr decompress = (j_decompress_ptr)info;
+  const int *parameters = info->err->msg_parm.i;
+  switch (info->err->msg_code) {
+  case JWRN_EXTRANEOUS_DATA:
+    if (self(info)->is_searching)
+      fail(info, "data are lost at a restart marker");
+    note(info, EXTRANEOUS_BYTES);
+    break;
+  case JWRN_ADOBE_XFORM: note(info, ADOBE_TRANSFORM); break;
+  case JWRN_JFIF_MAJOR: note(info, JFIF_VERSION); break;
+  case JWRN_NOT_SEQUENTIAL: note(info, SCAN_PARAMETERS); break;
+  case JWRN_BOGUS_PROGRESSION:
+    if (lacks_bits(decompress, parameters[0], parameters[1]))
+      fail(info, "a scan refines what is missing");
+    note(info, SCAN_ORDER);
+    break;
+  case JWRN_MUST_RESYNC: note(info, RESTART_NUMBER); break;
+  default: error_exit(info);
+  }
+}
+
+static void emit_message(j_common_ptr info, int level) {
+  if (level < 0) {
+    warn(info);
+  } else if (info->err->msg_code == JTRC_RECOVERY_ACTION) {
+    /* 1 takes the marker for the right one, 2 goes on to the next, 3 gives a part up. */
+    int action = info->err->msg_parm.i[1];
+    if (action == 3)
+      fail(info, "data are missing at a restart marker");
+    self(info)->is_searching = action == 2;
+  }
+}
+
+static void init_source(j_decompress_ptr info) { (void)info; }
+
+static boolean fill_input_buffer(j_decompress_ptr info) {
+  static const unsigned char end[] = { 0xFF, JPEG_EOI };
+  if (!self((j_common_ptr)info)->is_finishing)
+    fail((j_common_ptr)info, "it is cut short");
+  note((j_common_ptr)info, NO_END);
+  info->src->next_input_byte = end;
+  info->src->bytes_in_buffer = sizeof end;
+  return TRUE;
+}
+
+static void skip_input_data(j_decompress_ptr info, long count) {
+  size_t left = info->src->bytes_in_buffer, skipped = count > 0 ? (size_t)count : 0;
+  skipped = skipped < left ? skipped : left;
+  info->src->next_input_byte += skipped;
+  info->src->bytes_in_buffer -= skipped;
+}
+
+static void count_scans(j_common_ptr info) {
+  if (((j_decompress_ptr)info)->input_scan_number > self(info)->max_scans)
+    fail(info, "it has too many scans");
+}
+
+/* A component whose data no scan has brought is gray, which nobody sent. */
+static void check_components(j_decompress_ptr info) {
+  int seen = 0;
+  for (int i = 0; i < info->num_components; i++) {
+    seen += info->comp_info[i].quant_table != NULL;
+    if (info->coef_bits && info->coef_bits[i][0] < 0)
+      fail((j_common_ptr)info, "a component has no data");
+  }
+  if (seen != 0 && seen != info->num_components) /* lossless files have no such tables */
+    fail((j_common_ptr)info, "a component has no data");
+}
+
+static void check_end(struct amdim_jpeg *jpeg, size_t length) {
+  static const unsigned char zeros[FILLED_UP];
+  if ((jpeg->oddities & 1u << NO_END) && length >= FILLED_UP &&
+      memcmp(jpeg->bytes + length - FILLED_UP, zeros, FILLED_UP) == 0)
+    fail((j_common_ptr)&jpeg->info, "it is cut short, and filled up with zeros");
+}
+
+struct amdim_jpeg *amdim_jpeg_new(const unsigned char *bytes, size_t length, int max_scans) {
+  struct amdim_jpeg *jpeg = calloc(1, sizeof *jpeg);
+  if (!jpeg)
+    return NULL;
+  jpeg->bytes = bytes;
+  jpeg->max_scans = max_scans;
+  jpeg->source.next_input_byte = bytes;
+  jpeg->source.bytes_in_buffer = length;
+  jpeg->source.init_source = init_source;
+  jpeg->source.fill_input_buffer = fill_input_buffer;
+  jpeg->source.skip_input_data = skip_input_data;
+  jpeg->source.resync_to_restart = jpeg_resync_to_restart;
+  jpeg->source.term_source = init_source;
+  jpeg->progress.progress_monitor = count_scans;
+  jpeg->info.err = jpeg_std_error(&jpeg->errors);
+  jpeg->errors.error_exit = error_exit;
+  jpeg->errors.emit_message = emit_message;
+  jpeg->errors.output_message = output_message;
+  jpeg->info.client_data = jpeg;
+  return jpeg;
+}
+
+void amdim_jpeg_free(struct amdim_jpeg *jpeg) {
+  jpeg_destroy_decompress(&jpeg->info);
+  free(jpeg);
+}
+
+const char *amdim_jpeg_message(const struct amdim_jpeg *jpeg) { return jpeg->message; }
+
+unsigned amdim_jpeg_oddities(const struct amdim_jpeg *jpeg) { return jpeg->oddities; }
+
+/* Writes width, height and the number of components; 0 if all is well. */
+int amdim_jpeg_header(struct amdim_jpeg *jpeg, unsigned facts[3]) {
+  j_decompress_ptr info = &jpeg->info;
+  if (setjmp(jpeg->exit))
+    return -1;
+  jpeg_create_decompress(info);
+  info->src = &jpeg->source;
+  info->progress = &jpeg->progress;
+  while (jpeg_read_header(info, FALSE) == JPEG_HEADER_TABLES_ONLY)
+    ;
+  if (info->data_precision != 8)
+    fail((j_common_ptr)info, "its samples have more or fewer than 8 bits");
+  if (info->num_components != 1 && info->num_components != 3 && info->num_components != 4)
+    fail((j_common_ptr)info, "it has neither one, three nor four components");
+  if (info->num_components == 3)
+    info->out_color_space = JCS_EXT_RGB;
+  facts[0] = info->image_width;
+  facts[1] = info->image_height;
+  facts[2] = (unsigned)info->num_components;
+  return 0;
+}
+
+/* Writes the pixels, of as many bytes as there are components; 0 if all is well. Once, after the header. */
+int amdim_jpeg_pixels(struct amdim_jpeg *jpeg, unsigned char *pixels) {
+  j_decompress_ptr info = &jpeg->info;
+  size_t stride = (size_t)info->image_width * (size_t)info->num_components;
+  if (setjmp(jpeg->exit))
+    return -1;
+  jpeg_start_decompress(info);
+  while (info->output_scanline < info->output_height) {
+    JSAMPROW row = pixels + stride * info->output_scanline;
+    jpeg_read_scanlines(info, &row, 1);
+  }
+  check_components(info);
+  size_t length = (size_t)(info->src->next_input_byte - jpeg->bytes);
+  jpeg->is_finishing = 1;
+  jpeg_finish_decompress(info);
+  check_end(jpeg, length);
+  return 0;
+}

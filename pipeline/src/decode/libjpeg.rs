@@ -1,0 +1,144 @@
+//! JPEG by libjpeg-turbo, as a whole.
+//!
+//! Through libjpeg's own interface (`libjpeg.c`), as Pillow uses it: `TurboJPEG`'s tells the first warning only, and most
+//! warnings are no damage.
+
+use std::{
+    ffi::{CStr, c_char, c_int, c_uchar, c_uint},
+    marker::PhantomData,
+    ptr::NonNull,
+};
+
+// The symbols of libjpeg come with it.
+use turbojpeg_sys as _;
+
+use crate::{Error, Result, Rgb};
+
+use super::{Oddities, limit::Limit};
+
+/// More scans than a progressive JPEG has use for; each costs the time of a whole image.
+const MAX_SCANS: c_int = 500;
+
+/// Decodes JPEGs, keeping its memory.
+#[derive(Debug, Default)]
+pub(super) struct Libjpeg {
+    /// Pixels that are not RGB yet.
+    scratch: Vec<u8>,
+}
+
+impl Libjpeg {
+    /// Decodes a JPEG; what is odd about it.
+    pub(super) fn decode(&mut self, bytes: &[u8], limit: Limit, image: &mut Rgb) -> Result<Oddities> {
+        if bytes.get(2) != Some(&0xFF) {
+            return Err(Error::Jpeg("its first marker is not followed by another".into()));
+        }
+        let mut file = File::new(bytes)?;
+        let (width, height, components) = file.header()?;
+        limit.check(width, height)?;
+        image.reshape(width, height);
+        if components == 3 {
+            file.pixels(&mut image.pixels)?;
+            return Ok(file.oddities());
+        }
+        self.scratch.resize(image.pixels.len() / 3 * components, 0);
+        file.pixels(&mut self.scratch)?;
+        if components == 1 {
+            gray_to_rgb(&self.scratch, &mut image.pixels);
+        } else {
+            inverted_cmyk_to_rgb(&self.scratch, &mut image.pixels);
+        }
+        Ok(file.oddities())
+    }
+}
+
+/// A decoder of one file. Not kept for the next: libjpeg-turbo keeps the tables of the one before, by which one that lacks
+/// its own would be decoded.
+struct File<'a> {
+    jpeg: NonNull<Jpeg>,
+    /// Bytes of all pixels, once the header has been read.
+    size: usize,
+    bytes: PhantomData<&'a [u8]>,
+}
+
+/// `struct amdim_jpeg`.
+#[repr(C)]
+struct Jpeg([u8; 0]);
+
+#[expect(unsafe_code, reason = "what `libjpeg.c` defines")]
+// SAFETY: signatures as there.
+unsafe extern "C" {
+    fn amdim_jpeg_new(bytes: *const c_uchar, length: usize, max_scans: c_int) -> *mut Jpeg;
+    fn amdim_jpeg_free(jpeg: *mut Jpeg);
+    fn amdim_jpeg_message(jpeg: *const Jpeg) -> *const c_char;
+    fn amdim_jpeg_oddities(jpeg: *const Jpeg) -> c_uint;
+    fn amdim_jpeg_header(jpeg: *mut Jpeg, facts: *mut c_uint) -> c_int;
+    fn amdim_jpeg_pixels(jpeg: *mut Jpeg, pixels: *mut c_uchar) -> c_int;
+}
+
+#[expect(unsafe_code, reason = "libjpeg has no safe bindings that tell its warnings")]
+impl<'a> File<'a> {
+    fn new(bytes: &'a [u8]) -> Result<Self> {
+        // SAFETY: the pointer is kept, and only read from, for as long as `bytes` is borrowed.
+        let jpeg = unsafe { amdim_jpeg_new(bytes.as_ptr(), bytes.len(), MAX_SCANS) };
+        let jpeg = NonNull::new(jpeg).ok_or_else(|| Error::Jpeg("there is no memory to decode it".into()))?;
+        Ok(Self { jpeg, size: 0, bytes: PhantomData })
+    }
+
+    /// Width, height and number of components.
+    fn header(&mut self) -> Result<(u32, u32, usize)> {
+        let mut facts = [0; 3];
+        // SAFETY: it is called once, first, and writes three numbers.
+        let failed = unsafe { amdim_jpeg_header(self.jpeg.as_ptr(), facts.as_mut_ptr()) };
+        self.check(failed)?;
+        let [width, height, components] = facts;
+        self.size = width as usize * height as usize * components as usize;
+        Ok((width, height, components as usize))
+    }
+
+    /// Writes pixels of as many bytes as there are components.
+    fn pixels(&mut self, pixels: &mut [u8]) -> Result<()> {
+        assert_eq!(pixels.len(), self.size, "there is room for each component of each pixel");
+        // SAFETY: the header was read, as there is a size, and all bytes of it may be written to.
+        let failed = unsafe { amdim_jpeg_pixels(self.jpeg.as_ptr(), pixels.as_mut_ptr()) };
+        self.check(failed)
+    }
+
+    fn oddities(&self) -> Oddities {
+        // SAFETY: it only reads.
+        Oddities::from_bits(unsafe { amdim_jpeg_oddities(self.jpeg.as_ptr()) })
+    }
+
+    fn check(&self, failed: c_int) -> Result<()> {
+        if failed == 0 {
+            return Ok(());
+        }
+        // SAFETY: the message ends with a zero and lives as long as the decoder.
+        let message = unsafe { CStr::from_ptr(amdim_jpeg_message(self.jpeg.as_ptr())) };
+        Err(Error::Jpeg(message.to_string_lossy().into_owned()))
+    }
+}
+
+#[expect(unsafe_code, reason = "the decoder is C's to free")]
+impl Drop for File<'_> {
+    fn drop(&mut self) {
+        // SAFETY: nothing else frees it.
+        unsafe { amdim_jpeg_free(self.jpeg.as_ptr()) }
+    }
+}
+
+fn gray_to_rgb(gray: &[u8], rgb: &mut [u8]) {
+    for (value, pixel) in gray.iter().zip(rgb.as_chunks_mut::<3>().0) {
+        *pixel = [*value; 3];
+    }
+}
+
+/// Pillow's CMYK → RGB, on values stored inverted: each ink lets through `c·k / 255`, rounded as Pillow rounds.
+fn inverted_cmyk_to_rgb(cmyk: &[u8], rgb: &mut [u8]) {
+    for (inks, pixel) in cmyk.as_chunks::<4>().0.iter().zip(rgb.as_chunks_mut::<3>().0) {
+        let light = u32::from(inks[3]);
+        *pixel = [0, 1, 2].map(|i| {
+            let product = u32::from(255 - inks[i]) * light + 128;
+            (light - (((product >> 8) + product) >> 8)) as u8
+        });
+    }
+}
