@@ -15,7 +15,7 @@ use amdim_stream::{
     method::{Means, MethodConfig},
     model,
     sys::{self, GraphChoice, Precision},
-    train::{Trainer, optim, plan::made_up},
+    train::{Trainer, optim, plan::made_up, schedule::Schedule},
 };
 use anyhow::{Context, Result, bail, ensure};
 use pipeline::{LoaderConfig, Preset, Rgb};
@@ -251,7 +251,7 @@ fn small(device: Device, graph: GraphChoice) -> Result<Trainer> {
     config.encoder = model::amdim::Config { ndf: 8, n_rkhs: 64, n_depth: 2, use_bn: false };
     config.train.precision = Precision::F32;
     config.run.cuda_graph = graph;
-    Trainer::new(&config, Some(10), device, 1000)
+    Trainer::new(&config, Some(10), device, Schedule::new(&config.optim, 1000, 100.0))
 }
 
 /// All parameters and statistics, one after the other, in f64 on the CPU.

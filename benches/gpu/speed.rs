@@ -7,7 +7,7 @@ use amdim_stream::{
     feed::Feed,
     model,
     sys::{self, Accelerator, GraphChoice, MemoryWatch, Precision, Stream},
-    train::{Trainer, plan::made_up},
+    train::{Trainer, plan::made_up, schedule::Schedule},
 };
 use anyhow::{Context, Result, anyhow};
 use clap::Args;
@@ -79,7 +79,7 @@ impl StepArgs {
         config.train.checkpoint_blocks = self.checkpoint_blocks;
         config.run.cuda_graph = self.cuda_graph;
         precision.apply()?;
-        Trainer::new(&config, Some(1000), device, 1_000_000)
+        Trainer::new(&config, Some(1000), device, Schedule::new(&config.optim, 1_000_000, 10_000.0))
     }
 }
 

@@ -7,6 +7,7 @@ use clap::{Args, Subcommand};
 use crate::{
     eval::{self, classifier::HeadKind, finetune::Finetune, knn::Vote},
     sys::DeviceChoice,
+    train::schedule::Drops,
 };
 
 /// How an encoder is judged.
@@ -81,6 +82,13 @@ pub struct ClassifierArgs {
     /// Learning rate after the warm-up
     #[arg(long, value_name = "X", default_value_t = 2e-4, value_parser = positive)]
     lr: f64,
+    /// Steps over which the learning rate rises [default: 500, a tenth of all at most]
+    #[arg(long, value_name = "N")]
+    warmup_steps: Option<u64>,
+    /// When the learning rate drops: published (of 120 epochs after 80 and 110, of 30 after 15 and 25, else in proportion) or
+    /// reference (one epoch later, as the reference implementation counts)
+    #[arg(long, value_name = "WHEN", value_enum, default_value = "published", hide_possible_values = true)]
+    schedule: Drops,
     /// Samples in a step
     #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u32).range(2..))]
     batch_size: u32,
@@ -92,9 +100,11 @@ pub struct ClassifierArgs {
 
 impl ClassifierArgs {
     fn parts(self, head: HeadKind) -> (eval::Options, eval::Evaluation) {
-        let Self { eval, epochs, lr, batch_size, cache_features: cache } = self;
+        let Self { eval, epochs, lr, warmup_steps, schedule, batch_size, cache_features: cache } = self;
         let batch_size = batch_size as usize;
-        (eval.options(), eval::Evaluation::Classifier { head, epochs, lr, batch_size, cache })
+        let classifier =
+            eval::Evaluation::Classifier { head, epochs, lr, batch_size, warmup_steps, schedule, cache };
+        (eval.options(), classifier)
     }
 }
 
@@ -134,6 +144,9 @@ pub struct FinetuneArgs {
     /// Learning rate of the classifier after the warm-up
     #[arg(long, value_name = "X", default_value_t = 2e-3, value_parser = positive)]
     lr_head: f64,
+    /// Steps over which both learning rates rise [default: 500, a tenth of all at most]
+    #[arg(long, value_name = "N")]
+    warmup_steps: Option<u64>,
     /// Steps at most [default: thirty epochs, and 500 at least]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     steps: Option<u64>,
@@ -147,11 +160,18 @@ pub struct FinetuneArgs {
 
 impl FinetuneArgs {
     fn parts(self) -> (eval::Options, eval::Evaluation) {
-        let Self { eval, label_fraction, held_out, lr_encoder, lr_head, steps, patience, batch_size } = self;
-        let (options, batch_size) = (eval.options(), batch_size as usize);
-        let seed = options.seed;
-        let settings =
-            Finetune { label_fraction, held_out, lr_encoder, lr_head, steps, patience, batch_size, seed };
+        let options = self.eval.options();
+        let settings = Finetune {
+            label_fraction: self.label_fraction,
+            held_out: self.held_out,
+            lr_encoder: self.lr_encoder,
+            lr_head: self.lr_head,
+            warmup_steps: self.warmup_steps,
+            steps: self.steps,
+            patience: self.patience,
+            batch_size: self.batch_size as usize,
+            seed: options.seed,
+        };
         (options, eval::Evaluation::Finetune(settings))
     }
 }

@@ -15,7 +15,7 @@ use crate::{
     config::{self, Layers, Metric},
     doctor, embed, export, import, pack, show, synth,
     sys::{DeviceChoice, GraphChoice, Precision},
-    train::{Unattended, replay},
+    train::{Unattended, replay, schedule::Drops},
     verify,
 };
 
@@ -160,6 +160,13 @@ struct LengthArgs {
     /// Learning rate after the warm-up [default: 2e-4]
     #[arg(long, value_name = "X")]
     lr: Option<f64>,
+    /// Steps over which the learning rate rises [default: 500, a tenth of the run at most]
+    #[arg(long, value_name = "N")]
+    warmup_steps: Option<u32>,
+    /// When the learning rate drops: published (after the shares of the run that the paper has) or reference (one epoch later, as the
+    /// reference implementation counts: after 251 and 281 of 300 epochs, 31 and 46 of 50) [default: published]
+    #[arg(long, value_name = "WHEN", value_enum, hide_possible_values = true)]
+    schedule: Option<Drops>,
     /// Passes over the samples [default: 50 with in128, else 300]
     #[arg(long, value_name = "X", conflicts_with = "steps")]
     epochs: Option<f64>,
@@ -271,6 +278,8 @@ impl TrainArgs {
             ("train.warm_start", text(length.warm_start.clone())),
             ("optim.clip_norm", length.clip_norm.map(Value::from)),
             ("optim.lr", length.lr.map(Value::from)),
+            ("optim.warmup_steps", integer(length.warmup_steps)),
+            ("optim.schedule", text(length.schedule.map(|drops| drops.name().to_owned()))),
             ("run.device", text(run.device.map(|device| device.to_string()))),
             ("run.cuda_graph", text(run.cuda_graph.map(|choice| choice.to_string()))),
             ("run.workers", integer(run.workers)),

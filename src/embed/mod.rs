@@ -90,7 +90,7 @@ pub fn run(args: &Args) -> Result<()> {
     let device = sys::device(args.device)?;
     let set = data::open(&args.shards)?;
     Precision::F32.apply()?;
-    let trainer = Trainer::new(&config, loaded.state.classes, device, 1)?;
+    let trainer = Trainer::untrained(&config, loaded.state.classes, device)?;
     trainer.restore_model(&loaded)?;
     let layers = trainer.encoder().layers();
     if !layers.contains(&&*args.layer) {

@@ -18,7 +18,7 @@ use crate::{
     },
     train::{
         optim::{self, Adam},
-        schedule::Schedule,
+        schedule::{Drops, Schedule},
     },
 };
 
@@ -40,6 +40,10 @@ pub struct Fit {
     pub lr: f64,
     /// Samples in a step.
     pub batch_size: usize,
+    /// Steps over which the learning rate rises; none: 500, a tenth of all at most.
+    pub warmup_steps: Option<u64>,
+    /// When the learning rate drops.
+    pub schedule: Drops,
     /// What shuffling, augmentation and initialization derive from.
     pub seed: u64,
 }
@@ -50,14 +54,14 @@ impl Fit {
         if preset == Preset::In128 { 30.0 } else { 120.0 }
     }
 
-    /// Adam with the settings of training, whose rate drops where the reference's does.
-    fn optimizer(&self, preset: Preset, steps: u64) -> optim::Config {
+    /// Adam with the settings of training, and the published shares of the steps after which the rate drops.
+    fn optimizer(&self, preset: Preset) -> optim::Config {
         let drop_at = match preset {
             Preset::In128 => vec![15.0 / 30.0, 25.0 / 30.0],
             _ => vec![80.0 / 120.0, 110.0 / 120.0],
         };
-        let warmup_steps = optim::Config::default().warmup_steps.min(steps / 5);
-        optim::Config { lr: self.lr, drop_at, warmup_steps, ..optim::Config::default() }
+        let &Self { lr, warmup_steps, schedule, .. } = self;
+        optim::Config { lr, drop_at, warmup_steps, schedule, ..optim::Config::default() }
     }
 }
 
@@ -90,6 +94,8 @@ pub(super) struct Classifier {
     head: Head,
     classes: u32,
     device: Device,
+    /// The learning rate that it was fitted with.
+    pub(super) schedule: Schedule,
     /// Share of the last epoch's training samples that it recognized, as it was then.
     pub(super) train_top1: f64,
 }
@@ -121,8 +127,10 @@ impl Classifier {
         let head = Head::new(kind, &vars, width, i64::from(classes));
         let batch = fit.batch_size.min(samples as usize);
         let steps = ((fit.epochs * samples as f64 / batch as f64) as u64).max(1);
-        let optimizer = fit.optimizer(config.preset, steps);
-        let (schedule, mut adam) = (Schedule::new(&optimizer, steps), Adam::new(&vars, &optimizer));
+        let optimizer = fit.optimizer(config.preset);
+        let schedule = Schedule::new(&optimizer, steps, samples as f64 / batch as f64);
+        schedule.announce();
+        let mut adam = Adam::new(&vars, &optimizer);
         let last_epoch = steps.saturating_sub(samples / batch as u64);
         let mut skipped = Tensor::zeros([], (Kind::Float, device));
         let mut tally = Tally::default();
@@ -142,7 +150,7 @@ impl Classifier {
             skipped.double_value(&[]) < 0.5,
             "the classifier's loss was not finite in some steps\n  hint: a lower --lr"
         );
-        Ok(Self { head, classes, device, train_top1: tally.report(classes).top1 })
+        Ok(Self { head, classes, device, schedule, train_top1: tally.report(classes).top1 })
     }
 
     /// Takes the features of all samples for their likeliest classes.
@@ -236,7 +244,8 @@ mod tests {
             Features::of(&(centres + Tensor::randn([300, 8], (Kind::Float, Device::Cpu))), &labels).unwrap()
         };
         let (training, validation) = (samples(), samples());
-        let fit = Fit { epochs: 40.0, lr: 1e-2, batch_size: 50, seed: 1 };
+        let (warmup_steps, schedule) = (None, Drops::Published);
+        let fit = Fit { epochs: 40.0, lr: 1e-2, batch_size: 50, warmup_steps, schedule, seed: 1 };
         let config = Config::preset(Preset::C10);
         for kind in [HeadKind::Linear, HeadKind::Mlp] {
             let training = Training::Features(&training);

@@ -34,6 +34,8 @@ pub struct Finetune {
     pub lr_encoder: f64,
     /// Learning rate of the classifier after the warm-up.
     pub lr_head: f64,
+    /// Steps over which both rise; none: 500, a tenth of all at most.
+    pub warmup_steps: Option<u64>,
     /// Steps at most; none: thirty epochs, and five hundred at least.
     pub steps: Option<u64>,
     /// Looks at the held-out samples without a gain after which it ends.
@@ -54,6 +56,8 @@ pub(super) struct Outcome {
     pub(super) step: u64,
     /// Samples that were fitted and held out.
     pub(super) samples: [u64; 2],
+    /// The learning rates of the encoder and of the classifier.
+    pub(super) schedules: [Schedule; 2],
 }
 
 /// An encoder and a classifier on it that are fitted together.
@@ -97,9 +101,11 @@ impl<'a> Tuning<'a> {
             labelled.len()
         );
         let batch = settings.batch_size.min(fitted.len() as usize);
-        let epoch = (fitted.len() / batch as u64).max(1);
+        let steps_an_epoch = fitted.len() as f64 / batch as f64;
+        let epoch = (steps_an_epoch as u64).max(1);
         let (steps, every) = (settings.steps.unwrap_or((30 * epoch).max(500)), epoch.max(25));
-        let mut optimizers = self.optimizers(settings, steps);
+        let mut optimizers = self.optimizers(settings, steps, steps_an_epoch);
+        optimizers[0].1.announce();
         let (mut best, mut best_step, mut kept, mut without_gain) = (-1.0, 0, Vec::new(), 0);
         let mut skipped = Tensor::zeros([], (Kind::Float, self.device));
         let mut feed = augmented(&fitted, settings.seed, batch, self.config, self.device)?;
@@ -125,15 +131,22 @@ impl<'a> Tuning<'a> {
             "its loss was not finite in some steps, or no held-out sample could be read\n  hint: lower --lr-encoder and --lr-head"
         );
         let samples = [fitted.len(), held_out.len()];
-        Ok(Outcome { report: self.judge(validation)?, held_out_top1: best, step: best_step, samples })
+        let schedules = optimizers.map(|(_, schedule)| schedule);
+        Ok(Outcome {
+            report: self.judge(validation)?,
+            held_out_top1: best,
+            step: best_step,
+            samples,
+            schedules,
+        })
     }
 
     /// Of the encoder and of the classifier.
-    fn optimizers(&self, settings: &Finetune, steps: u64) -> [(Adam, Schedule); 2] {
+    fn optimizers(&self, settings: &Finetune, steps: u64, steps_an_epoch: f64) -> [(Adam, Schedule); 2] {
         let both = [(self.trainer.vars(), settings.lr_encoder), (&self.head_vars, settings.lr_head)];
         both.map(|(vars, lr)| {
-            let rate = optim::Config { lr, warmup_steps: (steps / 10).min(500), ..optim::Config::default() };
-            (Adam::new(vars, &rate), Schedule::new(&rate, steps))
+            let rate = optim::Config { lr, warmup_steps: settings.warmup_steps, ..optim::Config::default() };
+            (Adam::new(vars, &rate), Schedule::new(&rate, steps, steps_an_epoch))
         })
     }
 
@@ -228,6 +241,7 @@ mod tests {
             held_out: 0.2,
             lr_encoder: 1e-4,
             lr_head: 1e-3,
+            warmup_steps: None,
             steps: None,
             patience: 5,
             batch_size: 8,

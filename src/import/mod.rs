@@ -106,7 +106,7 @@ fn load(file: &Path, preset: Option<Preset>) -> Result<(Config, Option<u32>, u64
     }
     check_sizes(&foreign).and_then(|()| config.check()).with_context(|| format!("`{shown}`"))?;
     let classes = first(&foreign, PROBE).map(|classes| classes as u32);
-    let trainer = Trainer::new(&config, classes, Device::Cpu, 1)?;
+    let trainer = Trainer::untrained(&config, classes, Device::Cpu)?;
     take_over(&foreign.tensors, &trainer.model()).with_context(|| format!("`{shown}`"))?;
     ensure!(trainer.is_finite(), "`{shown}` holds numbers that are not finite");
     Ok((config, classes, foreign.step, trainer))

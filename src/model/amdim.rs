@@ -170,6 +170,10 @@ impl AmdimEncoder {
         Ok(())
     }
 
+    fn r1(&self, images: &Tensor, mode: Mode) -> Tensor {
+        self.layers.iter().fold(images.shallow_clone(), |x, layer| layer.forward(&x, mode))
+    }
+
     fn forward(&self, images: &Tensor, mode: Mode) -> Embeddings {
         self.forward_each(images, mode, |_| ())
     }
@@ -198,9 +202,11 @@ impl AmdimEncoder {
 
 impl Encoder for AmdimEncoder {
     fn features(&self, images: &Tensor, train: bool) -> Tensor {
-        let r1 =
-            self.layers.iter().fold(images.shallow_clone(), |x, layer| layer.forward(&x, Mode::of(train)));
-        r1.flatten(1, 3)
+        self.r1(images, Mode::of(train)).flatten(1, 3)
+    }
+
+    fn settle(&self, images: &Tensor, number: i64) {
+        let _ = tch::no_grad(|| self.r1(images, Mode::Settling { number }));
     }
 
     fn width(&self) -> i64 {

@@ -48,6 +48,11 @@ impl MlpHead {
         }
     }
 
+    /// Draws the weights of its norm uniformly from 0 to 1, as PyTorch did until version 1.2.
+    pub fn draw_norm_weights(&self) {
+        self.norm.draw_weights();
+    }
+
     /// Logits (n, classes) of features (n, width).
     pub fn forward(&self, features: &Tensor, train: bool) -> Tensor {
         let hidden = features.dropout(self.dropout, train).linear(&self.hidden, None::<Tensor>);

@@ -16,6 +16,10 @@ pub trait Encoder {
     /// With `train`, batch norms use the batch's statistics and move their running ones.
     fn features(&self, images: &Tensor, train: bool) -> Tensor;
 
+    /// Takes in the `number`-th batch, from 1, of those whose mean the running statistics of the norms are to be: what they were
+    /// before counts no longer.
+    fn settle(&self, images: &Tensor, number: i64);
+
     /// Channels of the features.
     fn width(&self) -> i64;
 
@@ -61,6 +65,8 @@ enum Mode {
     /// Those of each view by itself, one after the other, which move the running ones if it `moves` them. The batch holds so
     /// many views of the same size, all samples of the first before those of the second.
     Training { views: i64, moves: bool },
+    /// Those of the batch, the so many-th one, from 1, over which the running ones are averaged.
+    Settling { number: i64 },
 }
 
 impl Mode {
@@ -95,27 +101,35 @@ impl Norm {
         }
     }
 
+    /// Draws the weights uniformly from 0 to 1, on the CPU, so that a seed gives the same ones on every device.
+    fn draw_weights(&self) {
+        let drawn = self.weight.detach().to_device(tch::Device::Cpu).uniform(0.0, 1.0);
+        tch::no_grad(|| self.weight.shallow_clone().copy_(&drawn));
+    }
+
     fn forward(&self, x: &Tensor, mode: Mode) -> Tensor {
         match mode {
-            Mode::Evaluation => self.normalize(x, false, true),
-            Mode::Training { views: 1, moves } => self.normalize(x, true, moves),
+            Mode::Evaluation => self.normalize(x, false, Some(Self::MOMENTUM)),
+            Mode::Settling { number } => self.normalize(x, true, Some(1.0 / number as f64)),
+            Mode::Training { views: 1, moves } => self.normalize(x, true, moves.then_some(Self::MOMENTUM)),
             Mode::Training { views, moves } => {
                 let views = x.chunk(views, 0);
-                let views: Vec<_> = views.iter().map(|view| self.normalize(view, true, moves)).collect();
+                let momentum = moves.then_some(Self::MOMENTUM);
+                let views: Vec<_> = views.iter().map(|view| self.normalize(view, true, momentum)).collect();
                 Tensor::cat(&views, 0)
             }
         }
     }
 
-    /// By the batch's statistics or the running ones, which are looked at, or moved, only when `running`.
-    fn normalize(&self, x: &Tensor, train: bool, running: bool) -> Tensor {
-        if train && running {
+    /// By the batch's statistics or the running ones, which are looked at, or moved by that share, only where there is a `momentum`.
+    fn normalize(&self, x: &Tensor, train: bool, momentum: Option<f64>) -> Tensor {
+        if train && momentum.is_some() {
             let _ = tch::no_grad(|| self.num_batches_tracked.shallow_clone().g_add_scalar_(1));
         }
         let (weight, bias) = (Some(&self.weight), Some(&self.bias));
         let [mean, var] =
-            [&self.running_mean, &self.running_var].map(|statistic| running.then_some(statistic));
-        x.batch_norm(weight, bias, mean, var, train, Self::MOMENTUM, Self::EPS, true)
+            [&self.running_mean, &self.running_var].map(|statistic| momentum.map(|_| statistic));
+        x.batch_norm(weight, bias, mean, var, train, momentum.unwrap_or(0.0), Self::EPS, true)
     }
 }
 

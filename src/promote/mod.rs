@@ -267,7 +267,7 @@ fn write(folder: &Path, promotion: &Promotion, checkpoint: &Loaded) -> Result<()
 /// Loads an export as others would, and compares every tensor, and the features of some images, with the checkpoint's.
 fn check(file: &Path, checkpoint: &Loaded) -> Result<()> {
     let exported = import::open(file)?;
-    let kept = Trainer::new(&checkpoint.state.config, None, Device::Cpu, 1)?;
+    let kept = Trainer::untrained(&checkpoint.state.config, None, Device::Cpu)?;
     checkpoint.restore_encoder(&kept.model())?;
     let tensors = exported.model();
     for (name, tensor) in kept.model().into_iter().filter(|(name, _)| name.starts_with("encoder.")) {

@@ -174,12 +174,16 @@ impl Run {
         };
         let until = deadline.map_or_else(String::new, |Deadline { shown, .. }| format!(", until {shown}"));
         tracing::info!(
-            "{samples} samples ({classes}), shards: {}; {}; {standing} `{}`, step {step} of {}{until}",
+            "{samples} samples ({classes}), shards: {}; {}; {}; {standing} `{}`, step {step} of {}{until}",
             self.data.train.shards().len(),
             self.means(),
+            self.trainer.schedule(),
             folder.path.display(),
             self.steps
         );
+        if let Some(complaint) = self.trainer.schedule().complaint().filter(|_| step < self.steps) {
+            tracing::warn!("{complaint}");
+        }
     }
 
     /// What is trained with, in words.

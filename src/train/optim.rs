@@ -6,6 +6,7 @@ use anyhow::Result;
 use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor, nn::VarStore};
 
+use super::schedule::Drops;
 use crate::sys::{self, AdamScalars, AdamSettings, AdamTensors};
 
 /// Settings of the optimizer; the defaults are the reference's.
@@ -22,10 +23,12 @@ pub struct Config {
     pub weight_decay: f64,
     /// The largest norm of all gradients together; they are scaled down to it. Unset: they are taken as they are.
     pub clip_norm: Option<f64>,
-    /// Updates over which the learning rate rises linearly.
-    pub warmup_steps: u64,
-    /// Shares of the run after which the learning rate drops.
+    /// Updates over which the learning rate rises linearly. Unset: 500, a tenth of the run at most.
+    pub warmup_steps: Option<u64>,
+    /// Shares of the run after which the learning rate drops …
     pub drop_at: Vec<f64>,
+    /// … or when else.
+    pub schedule: Drops,
     /// What a drop multiplies the learning rate by.
     pub drop_factor: f64,
 }
@@ -38,8 +41,9 @@ impl Default for Config {
             eps: 1e-8,
             weight_decay: 1e-5,
             clip_norm: None,
-            warmup_steps: 500,
+            warmup_steps: None,
             drop_at: vec![30.0 / 50.0, 45.0 / 50.0],
+            schedule: Drops::Published,
             drop_factor: 0.2,
         }
     }
@@ -171,6 +175,7 @@ mod tests {
     use tch::nn::Init;
 
     use super::*;
+    use crate::train::schedule::Schedule;
 
     /// Parameters of several shapes, the same for the same seed.
     fn vars(kind: Kind) -> VarStore {
@@ -255,6 +260,17 @@ mod tests {
             assert!(difference < bound, "{kind:?}: {difference:e}");
             assert!(largest_difference(&fused_vars, &vars(kind)) > 1e-2, "nothing was learned");
         }
+    }
+
+    #[test]
+    fn settings_of_a_run_from_before_there_was_a_schedule_keep_its_warm_up_and_drops() {
+        let old = "lr = 0.0002\nbetas = [0.8, 0.999]\neps = 1e-8\nweight_decay = 1e-5\nwarmup_steps = 500\ndrop_at = [0.6, 0.9]\n\
+                   drop_factor = 0.2";
+        let old: Config = toml::from_str(old).unwrap();
+        assert_eq!((old.warmup_steps, old.schedule), (Some(500), Drops::Published));
+        let schedule = Schedule::new(&old, 100, 10.0);
+        assert!((schedule.at(9) - 2e-4 * 10.0 / 500.0).abs() < 1e-15);
+        assert!((schedule.at(60) - 0.2 * 2e-4 * 61.0 / 500.0).abs() < 1e-15);
     }
 
     #[test]

@@ -8,6 +8,7 @@ use tch::Device;
 
 use super::{
     Run, RunFolder, Trainer,
+    schedule::Schedule,
     threads::{self, Cost},
 };
 use crate::{
@@ -49,7 +50,9 @@ impl Run {
         // A step is recorded on a queue that is not the device's default one: everything is done on it.
         let queue = || Ok(Stream::new(Accelerator::of(device))?.make_current()?);
         sys::within_memory(device, || "anything at all".to_owned(), Vec::new, queue)?;
-        let trainer = Trainer::new(&config, data.classes, device, steps)?;
+        let schedule = Schedule::new(&config.optim, steps, data.train.len() as f64 / batch_size as f64);
+        config.optim.warmup_steps = Some(schedule.warmup_steps());
+        let trainer = Trainer::new(&config, data.classes, device, schedule)?;
         let cost = Cost {
             bytes: data.train.bytes() as f64 / data.train.len() as f64,
             macs: trainer.macs(batch_size) / batch_size as f64,

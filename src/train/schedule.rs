@@ -1,26 +1,66 @@
 //! The learning rate as a function of the step.
 
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
 use super::optim;
 
+/// When the learning rate drops.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Drops {
+    /// After the published shares of the run.
+    #[default]
+    Published,
+    /// One epoch later, as the reference implementation counts: its scheduler learns of an epoch when the next one has begun.
+    Reference,
+}
+
+impl Drops {
+    /// As it is typed.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Published => "published",
+            Self::Reference => "reference",
+        }
+    }
+}
+
 /// Linear warm-up, then drops by a factor at given steps.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Schedule {
     lr: f64,
     warmup_steps: u64,
+    /// Steps after which the rate drops, where the run has so many.
     drops: Vec<u64>,
     drop_factor: f64,
+    steps: u64,
+    steps_an_epoch: f64,
 }
 
 impl Schedule {
-    /// The schedule of a run of `steps` updates.
-    pub fn new(config: &optim::Config, steps: u64) -> Self {
-        let drop = |share: &f64| (share * steps as f64).round() as u64;
+    /// The schedule of a run of `steps` updates, of which an epoch has so many.
+    pub fn new(config: &optim::Config, steps: u64, steps_an_epoch: f64) -> Self {
+        let late = match config.schedule {
+            Drops::Published => 0.0,
+            Drops::Reference => steps_an_epoch,
+        };
+        let drop = |share: &f64| (share * steps as f64 + late).round() as u64;
         Self {
             lr: config.lr,
-            warmup_steps: config.warmup_steps,
-            drops: config.drop_at.iter().map(drop).collect(),
+            warmup_steps: config.warmup_steps.unwrap_or_else(|| Self::warmup(steps)),
+            drops: config.drop_at.iter().map(drop).filter(|&at| at < steps).collect(),
             drop_factor: config.drop_factor,
+            steps,
+            steps_an_epoch,
         }
+    }
+
+    /// The warm-up of a run of `steps` updates where none is asked for: the published 500, a tenth of the run at most.
+    pub fn warmup(steps: u64) -> u64 {
+        const PUBLISHED: u64 = 500;
+        PUBLISHED.min(steps / 10)
     }
 
     /// The learning rate of the update that follows `step` complete ones.
@@ -29,22 +69,119 @@ impl Schedule {
         let dropped = self.drops.iter().filter(|&&at| step >= at).count();
         self.lr * warmup * self.drop_factor.powi(dropped as i32)
     }
+
+    /// Updates over which the rate rises.
+    pub fn warmup_steps(&self) -> u64 {
+        self.warmup_steps
+    }
+
+    /// Says on stderr what it comes to, for what is fitted apart from a run.
+    pub(crate) fn announce(&self) {
+        tracing::info!("{} steps: {self}", self.steps);
+        if let Some(complaint) = self.complaint() {
+            tracing::warn!("{complaint}");
+        }
+    }
+
+    /// What is wrong with it, if something is: a run that never reaches its learning rate.
+    pub fn complaint(&self) -> Option<String> {
+        let Self { warmup_steps, steps, .. } = self;
+        (*warmup_steps > 1 && warmup_steps >= steps).then(|| {
+            format!(
+                "the learning rate rises for {warmup_steps} steps, but the run has {steps}\n  hint: a new run with --warmup-steps {}",
+                Self::warmup(*steps)
+            )
+        })
+    }
+}
+
+/// In words, steps and epochs.
+impl fmt::Display for Schedule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "learning rate {}", self.lr)?;
+        match self.warmup_steps {
+            0 | 1 => write!(f, " without warm-up")?,
+            steps => write!(f, " after a warm-up of {steps} steps")?,
+        }
+        let epoch = |at: &u64| (1e2 * *at as f64 / self.steps_an_epoch).round() / 1e2;
+        let (steps, epochs): (Vec<_>, Vec<_>) =
+            self.drops.iter().map(|at| (at.to_string(), epoch(at).to_string())).unzip();
+        let factor = self.drop_factor;
+        match steps.as_slice() {
+            [] => Ok(()),
+            [step] => write!(f, ", × {factor} after step {step} (epoch {})", epochs[0]),
+            _ => write!(f, ", × {factor} after steps {} (epochs {})", steps.join(", "), epochs.join(", ")),
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn published() -> optim::Config {
+        optim::Config { drop_at: vec![250.0 / 300.0, 280.0 / 300.0], ..Default::default() }
+    }
+
     #[test]
-    fn the_rate_warms_up_and_drops_where_the_reference_does() {
-        let config = optim::Config { drop_at: vec![250.0 / 300.0, 280.0 / 300.0], ..Default::default() };
+    fn the_rate_warms_up_and_drops_where_the_paper_says() {
         let epoch = 195;
-        let schedule = Schedule::new(&config, 300 * epoch);
+        let schedule = Schedule::new(&published(), 300 * epoch, epoch as f64);
         let close = |step, lr: f64| (schedule.at(step) - lr).abs() < 1e-12;
         assert!(close(0, 2e-4 / 500.0));
         assert!(close(249, 1e-4));
         assert!(close(499, 2e-4) && close(250 * epoch - 1, 2e-4));
         assert!(close(250 * epoch, 4e-5) && close(280 * epoch - 1, 4e-5));
         assert!(close(280 * epoch, 8e-6));
+    }
+
+    /// Epochs after which the rate was found to drop.
+    fn dropped_after(drop_at: &[f64], epochs: u64, drops: Drops) -> Vec<u64> {
+        let config = optim::Config { drop_at: drop_at.to_vec(), schedule: drops, ..Default::default() };
+        let schedule = Schedule::new(&config, 100 * epochs, 100.0);
+        (1..epochs).filter(|epoch| schedule.at(100 * epoch) < 0.5 * schedule.at(100 * epoch - 1)).collect()
+    }
+
+    #[test]
+    fn the_reference_lets_one_more_epoch_pass_before_each_drop() {
+        for (shares, epochs, published, reference) in [
+            ([250.0 / 300.0, 280.0 / 300.0], 300, [250, 280], [251, 281]),
+            ([30.0 / 50.0, 45.0 / 50.0], 50, [30, 45], [31, 46]),
+            ([30.0 / 50.0, 45.0 / 50.0], 100, [60, 90], [61, 91]),
+            ([80.0 / 120.0, 110.0 / 120.0], 120, [80, 110], [81, 111]),
+            ([15.0 / 30.0, 25.0 / 30.0], 30, [15, 25], [16, 26]),
+        ] {
+            assert_eq!(dropped_after(&shares, epochs, Drops::Published), published, "of {epochs}");
+            assert_eq!(dropped_after(&shares, epochs, Drops::Reference), reference, "of {epochs}");
+        }
+    }
+
+    #[test]
+    fn a_run_of_72_steps_is_at_its_full_rate_for_most_of_them() {
+        let schedule = Schedule::new(&published(), 72, 9.0);
+        let full = (0..72).filter(|&step| schedule.at(step) > 0.99 * 2e-4).count();
+        assert_eq!((schedule.warmup_steps(), full), (7, 54), "from step 7 to the drop at step 60");
+        assert_eq!(schedule.complaint(), None);
+        assert_eq!(
+            schedule.to_string(),
+            "learning rate 0.0002 after a warm-up of 7 steps, × 0.2 after steps 60, 67 (epochs 6.67, 7.44)"
+        );
+        let asked = |steps| optim::Config { warmup_steps: Some(steps), ..published() };
+        let never = Schedule::new(&asked(500), 72, 9.0);
+        assert!(never.complaint().unwrap().contains("--warmup-steps 7"), "{never}");
+        let short = Schedule::new(&published(), 5, 1.25).to_string();
+        assert_eq!(short, "learning rate 0.0002 without warm-up, × 0.2 after step 4 (epoch 3.2)");
+        assert!(Schedule::new(&asked(0), 72, 9.0).to_string().contains("without warm-up, × 0.2"));
+    }
+
+    #[test]
+    fn the_shortest_runs_have_a_rate_and_the_published_warm_up_begins_at_5000_steps() {
+        for steps in 1..20 {
+            let schedule = Schedule::new(&published(), steps, 1.0);
+            assert!((0..steps).all(|step| schedule.at(step) > 0.0), "{steps}");
+            assert!((schedule.at(steps / 10) - 2e-4).abs() < 1e-12 || steps < 3, "{steps}: {schedule}");
+            assert_eq!(schedule.complaint(), None);
+        }
+        assert_eq!([4_999, 5_000, 5_001, 1_000_000].map(Schedule::warmup), [499, 500, 500, 500]);
     }
 }

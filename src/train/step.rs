@@ -225,7 +225,7 @@ mod tests {
     use shards::Position;
 
     use super::*;
-    use crate::train::Trainer;
+    use crate::train::{Trainer, schedule::Schedule};
 
     const FLOATS: (Kind, Device) = (Kind::Float, Device::Cpu);
 
@@ -233,7 +233,7 @@ mod tests {
         let mut config = Config::preset(pipeline::Preset::C10);
         config.encoder = crate::model::amdim::Config { ndf: 4, n_rkhs: 16, n_depth: 1, use_bn: false };
         config.run.cuda_graph = choice;
-        Trainer::new(&config, Some(3), Device::Cpu, 100).unwrap()
+        Trainer::new(&config, Some(3), Device::Cpu, Schedule::new(&config.optim, 100, 10.0)).unwrap()
     }
 
     fn batch(number: i64) -> Views {

@@ -80,13 +80,13 @@ impl Trainer {
     /// # Errors
     ///
     /// If the device has no room for it.
-    pub fn new(config: &Config, classes: Option<u32>, device: Device, steps: u64) -> Result<Self> {
+    pub fn new(config: &Config, classes: Option<u32>, device: Device, schedule: Schedule) -> Result<Self> {
         tch::manual_seed(mixed(config.seed, u64::MAX));
         let cures = || vec!["a smaller model, by --ndf, --n-rkhs or --n-depth".to_owned()];
         let build = || Ok(Model::new(config, classes, device));
         Ok(Self {
             model: sys::within_memory(device, || "the model".to_owned(), cures, build)?,
-            schedule: Schedule::new(&config.optim, steps),
+            schedule,
             seed: config.seed,
             graph: StepGraph::new(config.run.cuda_graph, device),
             unchecked: Vec::new(),
@@ -96,6 +96,16 @@ impl Trainer {
     /// Updates made so far.
     pub fn step_count(&self) -> u64 {
         self.model.adam.updates()
+    }
+
+    /// The learning rate, step by step.
+    pub fn schedule(&self) -> &Schedule {
+        &self.schedule
+    }
+
+    /// A model as [`new`](Self::new) makes it, that is not trained any further.
+    pub fn untrained(config: &Config, classes: Option<u32>, device: Device) -> Result<Self> {
+        Self::new(config, classes, device, Schedule::new(&config.optim, 1, 1.0))
     }
 
     /// Numbers that are trained, those of the probe included.

@@ -115,7 +115,7 @@ impl Run {
         let (features, labels) = (Tensor::cat(&seen.features, 0), Tensor::cat(&seen.labels, 0));
         let mut values = Vec::new();
         if self.neighbours_due() && features.size()[0] > 0 {
-            let gallery = evenly(&eval::labelled(&self.data.train), GALLERY);
+            let gallery = eval::evenly(&eval::labelled(&self.data.train), GALLERY);
             let Some(gallery) = self.features(&gallery, stop)? else { return Ok(None) };
             values.push(("knn", self.neighbours(gallery, &Features::of(&features, &labels)?)?));
         }
@@ -129,7 +129,7 @@ impl Run {
         if self.data.train.len() < LEAST {
             return Ok(true);
         }
-        let some = evenly(&self.data.train, Health::SAMPLES.cast_unsigned());
+        let some = eval::evenly(&self.data.train, Health::SAMPLES.cast_unsigned());
         let Some(blocks) = self.features(&some, stop)? else { return Ok(false) };
         log.exclude(started.elapsed());
         if !blocks.is_empty() {
@@ -181,7 +181,7 @@ impl Run {
         const RECORDS: u32 = 20;
         let chance = self.trainer.chance(self.batch_size);
         let is_at_chance = loss.is_some_and(|loss| loss > 0.995 * chance);
-        let is_warm = self.trainer.step_count() > 2 * self.config.optim.warmup_steps;
+        let is_warm = self.trainer.step_count() > 2 * self.trainer.schedule().warmup_steps();
         self.at_chance = if is_at_chance && is_warm { self.at_chance.saturating_add(1) } else { 0 };
         if self.at_chance == RECORDS {
             tracing::warn!(
@@ -207,15 +207,6 @@ fn health_of(features: &Tensor) -> Vec<(&'static str, f64)> {
         tracing::warn!("{complaint}");
     }
     vec![("rankme", health.rankme), ("cosine", health.cosine)]
-}
-
-/// So many samples of a set, evenly spread; all, where there are no more.
-fn evenly(set: &ShardSet, count: u64) -> ShardSet {
-    if set.len() <= count {
-        return set.clone();
-    }
-    let number = |k: u64| (u128::from(k) * u128::from(set.len()) / u128::from(count)) as u64;
-    set.subset((0..count).map(number).collect())
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ mod golden;
 mod pack;
 mod plan;
 mod resume;
+mod schedule;
 mod seeds;
 mod support;
 mod synth;

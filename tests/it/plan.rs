@@ -64,7 +64,8 @@ fn settings_say_whether_they_are_of_a_flag_a_file_a_preset_or_the_machine() {
         ("seed", "file", 5.into()),
         ("run.keep", "file", 2.into()),
         ("train.epochs", "preset", 300.0.into()),
-        ("optim.warmup_steps", "default", 500.into()),
+        ("optim.warmup_steps", "machine", 37.into()),
+        ("optim.schedule", "default", "published".into()),
         ("run.device", "flag", "cpu".into()),
     ] {
         assert_eq!(setting(&plan, key), (from, &value), "{key}");

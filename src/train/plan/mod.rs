@@ -28,7 +28,7 @@ use self::{
     standing::Standing,
     step::Steps,
 };
-use super::{Run, bottleneck::Bottleneck, promote::check_gates, run_folder::RunFolder};
+use super::{Run, bottleneck::Bottleneck, promote::check_gates, run_folder::RunFolder, schedule::Schedule};
 use crate::{
     cli::PlanArgs,
     config::{Config, Layers},
@@ -51,6 +51,7 @@ struct Plan {
     epochs: f64,
     steps: u64,
     steps_an_epoch: f64,
+    schedule: Schedule,
     parameters: usize,
     gigamacs_a_step: f64,
     device: String,
@@ -158,6 +159,7 @@ impl Plan {
             epochs: run.steps as f64 * run.batch_size as f64 / run.data.train.len() as f64,
             steps: run.steps,
             steps_an_epoch: run.data.train.len() as f64 / run.batch_size as f64,
+            schedule: run.trainer.schedule().clone(),
             parameters: run.trainer.parameters(),
             gigamacs_a_step: run.trainer.macs(run.batch_size) / 1e9,
             device: sys::name(run.device),

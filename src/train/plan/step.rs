@@ -276,7 +276,7 @@ mod tests {
         let mut config = Config::preset(pipeline::Preset::C10);
         config.encoder = crate::model::amdim::Config { ndf: 8, n_rkhs: 32, n_depth: 2, use_bn: false };
         let watch = MemoryWatch::start(None).unwrap();
-        let mut trainer = Trainer::new(&config, None, Device::Cpu, 100).unwrap();
+        let mut trainer = Trainer::untrained(&config, None, Device::Cpu).unwrap();
         let mut steps = Steps { trainer: &mut trainer, side: 32, device: Device::Cpu, watch: &watch };
         let mut measured = |size| steps.measure(size).unwrap();
         let steps = [16, 32, 48].map(&mut measured);

@@ -50,6 +50,7 @@ fn lines(plan: &Plan) -> Vec<String> {
             plan.epochs
         ),
     );
+    said.line("rate", &plan.schedule.to_string());
     said.line("model", &model(plan));
     said.line("machine", &machine(plan));
     if let Some(measured) = &plan.measured {
@@ -301,6 +302,7 @@ fn short(text: &str, width: usize) -> String {
 fn warnings(plan: &Plan) -> Vec<String> {
     let mut warnings = Vec::new();
     warnings.extend(plan.run.refused.clone());
+    warnings.extend(plan.schedule.complaint().filter(|_| !plan.run.is_finished));
     let Disk { bytes: needed, free_bytes, fits, .. } = plan.checkpoints;
     if let (Some(false), Some(free)) = (fits, free_bytes) {
         warnings.push(format!(
