@@ -3,6 +3,7 @@
 //! A batch travels as bytes from pinned memory, over a queue of its own, and becomes floats on the device. It lies in one of
 //! a few slots, whose memory lasts as long as the feed; `slot` says who waits for whom.
 
+mod normalizer;
 mod slot;
 
 use std::{
@@ -23,8 +24,9 @@ use crossbeam::{
 };
 use pipeline::{Batch, Loader, LoaderConfig, Normalization, Recipe, Shape, Skipped, Stats};
 use shards::Samples;
-use tch::{Device, Kind, Tensor};
+use tch::{Device, Tensor};
 
+pub use self::normalizer::Normalizer;
 use self::slot::Source;
 use crate::{
     method::Views,
@@ -326,27 +328,6 @@ impl<F: Fn(&Tensor, &Tensor) -> Result<(), Failure>> Copier<F> {
             next,
         };
         Ok(Some(Ready { slot, views, skipped, stats: self.loader.stats() }))
-    }
-}
-
-/// Mean and spread of the channels, on the device.
-#[derive(Debug)]
-struct Normalizer {
-    mean: Tensor,
-    std: Tensor,
-}
-
-impl Normalizer {
-    fn new(normalization: &Normalization, device: Device) -> Self {
-        let channels = |values: &[f64; 3]| Tensor::from_slice(values).to_kind(Kind::Float).to_device(device);
-        Self { mean: channels(&normalization.mean), std: channels(&normalization.std) }
-    }
-
-    /// Normalizes pixels (…, 3) in place.
-    fn normalize(&self, pixels: &Tensor) {
-        let mut pixels = pixels.shallow_clone();
-        pixels -= &self.mean;
-        pixels /= &self.std;
     }
 }
 
