@@ -135,6 +135,19 @@ impl Checkpoints {
         Ok(path)
     }
 
+    /// Lets a checkpoint say something else of its run; its tensors stay.
+    pub fn restate(&self, loaded: &Loaded, state: &State) -> Result<()> {
+        let tensors = [(MODEL, &loaded.model), (OPTIMIZER, &loaded.optimizer)];
+        let tensors = tensors.map(|(name, bytes)| (name.to_owned(), hash(bytes)));
+        let (text, path) = (sealed(state, tensors.into())?, loaded.path.join(STATE));
+        files::replace(&path, text.as_bytes()).with_context(|| {
+            format!(
+                "cannot write `{}`\n  hint: see to space and permissions there, then run the same command again",
+                path.display()
+            )
+        })
+    }
+
     /// Makes the folder of the checkpoints, not that of the run: where that was taken away, the rest of it is gone as well, and
     /// a run that goes on would leave checkpoints without records.
     fn make_folder(&self) -> Result<()> {

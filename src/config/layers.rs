@@ -4,8 +4,17 @@ use toml::{Table, Value};
 
 use crate::sys::Precision;
 
-/// Settings that a resumed run may change: they say where and how, not what.
-const FREE: [&str; 5] = ["out", "data.shards", "data.val_shards", "train.checkpoint_blocks", "run."];
+/// Settings that a resumed run may change: they say where and how, not what. Whether its length may is for the run to say.
+const FREE: [&str; 8] = [
+    "out",
+    "data.shards",
+    "data.val_shards",
+    "train.checkpoint_blocks",
+    "train.steps",
+    "train.epochs",
+    "train.lengthened",
+    "run.",
+];
 
 /// What was asked for, by where it was said.
 #[derive(Debug, Clone, Default)]
@@ -25,11 +34,13 @@ impl Layers {
     }
 }
 
-/// Puts `over` on top of `under`, key by key. Of `steps` and `epochs` the upper layer's one replaces both.
+/// Puts `over` on top of `under`, key by key. Of `steps` and `epochs` the upper layer's one replaces both, and how a run of another
+/// length came to it.
 pub fn overlay(under: &mut Table, over: &Table) {
     if over.contains_key("steps") || over.contains_key("epochs") {
-        under.remove("steps");
-        under.remove("epochs");
+        for key in ["steps", "epochs", "lengthened"] {
+            under.remove(key);
+        }
     }
     for (key, value) in over {
         match (under.get_mut(key), value) {

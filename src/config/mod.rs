@@ -22,7 +22,7 @@ use crate::{
     method::MethodConfig,
     model,
     sys::{DeviceChoice, GraphChoice, Precision},
-    train::optim,
+    train::{Lengthened, optim},
     usage,
 };
 
@@ -90,6 +90,9 @@ pub struct TrainConfig {
     /// The run, or checkpoint, whose encoder training begins with. Unset: a freshly initialized one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub warm_start: Option<WarmStart>,
+    /// When the run was given more steps than it had, by `--steps` or `--epochs`: what was made by then keeps its schedule.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub lengthened: Vec<Lengthened>,
 }
 
 impl Default for TrainConfig {
@@ -102,6 +105,7 @@ impl Default for TrainConfig {
             accumulate: 1,
             checkpoint_blocks: false,
             warm_start: None,
+            lengthened: Vec::new(),
         }
     }
 }

@@ -7,6 +7,7 @@ pub mod schedule;
 
 mod bottleneck;
 mod crash;
+mod length;
 mod log;
 mod manifest;
 mod prepare;
@@ -48,6 +49,7 @@ use self::{
     unattended::Deadline,
 };
 pub use self::{
+    length::Lengthened,
     run_folder::RunFolder,
     step::Found,
     stop::Why,
@@ -138,6 +140,7 @@ pub fn run(asked: &toml::Table, unattended: &Unattended) -> Result<Ended> {
         run.resume(&folder, loaded)?;
     }
     let mut manifest = manifest.unwrap_or_else(|| Manifest::new(&run.data, run.steps));
+    manifest.steps = run.steps; // it may have become longer
     if run.trainer.step_count() < run.steps {
         // Where the last checkpoint is damaged, what it came to is to be made again.
         (manifest.finished, manifest.promotion) = (None, None);

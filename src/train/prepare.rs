@@ -50,7 +50,8 @@ impl Run {
         // A step is recorded on a queue that is not the device's default one: everything is done on it.
         let queue = || Ok(Stream::new(Accelerator::of(device))?.make_current()?);
         sys::within_memory(device, || "anything at all".to_owned(), Vec::new, queue)?;
-        let schedule = Schedule::new(&config.optim, steps, data.train.len() as f64 / batch_size as f64);
+        let steps_an_epoch = data.train.len() as f64 / batch_size as f64;
+        let schedule = Schedule::of_lengths(&config.optim, &config.train.lengthened, steps, steps_an_epoch);
         config.optim.warmup_steps = Some(schedule.warmup_steps());
         let trainer = Trainer::new(&config, data.classes, device, schedule)?;
         let cost = Cost {
@@ -136,6 +137,15 @@ impl Run {
         self.trainer.restore(loaded).context("cannot resume")?;
         self.position = loaded.state.position;
         self.saved = Some(loaded.state.step);
+        let length = |config: &Config| (config.train.steps, config.train.epochs);
+        if length(&self.config) == length(&loaded.state.config) {
+            return Ok(());
+        }
+        // Whoever goes on from here without saying so goes on for as long.
+        folder.checkpoints.restate(loaded, &self.state(loaded.state.step, self.position))?;
+        tracing::info!(
+            "the run becomes longer: drops of the learning rate that were made stay where they were, those to come move with its end"
+        );
         Ok(())
     }
 }
@@ -203,7 +213,7 @@ fn default_epochs(config: &Config) -> f64 {
 }
 
 /// Updates of the whole run; the last batch of an epoch goes on in the next one.
-fn steps(config: &Config, batch_size: usize, samples: u64) -> u64 {
+pub(super) fn steps(config: &Config, batch_size: usize, samples: u64) -> u64 {
     let epochs = config.train.epochs.unwrap_or_else(|| default_epochs(config));
     let whole = (epochs * samples as f64 / batch_size as f64).floor() as u64;
     config.train.steps.unwrap_or(whole).max(1)

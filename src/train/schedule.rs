@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::optim;
+use super::{length::Lengthened, optim};
 
 /// When the learning rate drops.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
@@ -42,11 +42,26 @@ pub struct Schedule {
 impl Schedule {
     /// The schedule of a run of `steps` updates, of which an epoch has so many.
     pub fn new(config: &optim::Config, steps: u64, steps_an_epoch: f64) -> Self {
+        Self::of_lengths(config, &[], steps, steps_an_epoch)
+    }
+
+    /// The schedule of a run that was given more steps under way, `steps` in all by now. Drops that were made by then stay where they
+    /// were; those to come move with the run's end, so that no step that was made would be made otherwise.
+    pub fn of_lengths(
+        config: &optim::Config,
+        lengthened: &[Lengthened],
+        steps: u64,
+        steps_an_epoch: f64,
+    ) -> Self {
         let late = match config.schedule {
             Drops::Published => 0.0,
             Drops::Reference => steps_an_epoch,
         };
-        let drop = |share: &f64| (share * steps as f64 + late).round() as u64;
+        let drop = |share: &f64| {
+            let place = |steps: u64| (share * steps as f64 + late).round() as u64;
+            let made = lengthened.iter().find(|length| place(length.from) < length.at.min(length.from));
+            place(made.map_or(steps, |length| length.from))
+        };
         Self {
             lr: config.lr,
             warmup_steps: config.warmup_steps.unwrap_or_else(|| Self::warmup(steps)),
@@ -183,5 +198,30 @@ mod tests {
             assert_eq!(schedule.complaint(), None);
         }
         assert_eq!([4_999, 5_000, 5_001, 1_000_000].map(Schedule::warmup), [499, 500, 500, 500]);
+    }
+
+    #[test]
+    fn drops_that_were_made_stay_and_those_to_come_move_with_the_end() {
+        let config = optim::Config { drop_at: vec![0.6, 0.9], warmup_steps: Some(10), ..Default::default() };
+        let [short, long] = [100, 200].map(|steps| Schedule::new(&config, steps, 10.0));
+        let longer = |at: u64, steps: u64| {
+            Schedule::of_lengths(&config, &[Lengthened { at, from: 100 }], steps, 10.0)
+        };
+        let close = |one: f64, other: f64| (one - other).abs() < 1e-15;
+        for (at, drops) in
+            [(1, [120, 180]), (60, [120, 180]), (61, [60, 180]), (90, [60, 180]), (91, [60, 90]), (100, [60, 90])]
+        {
+            let schedule = longer(at, 200);
+            assert!((0..at).all(|step| close(schedule.at(step), short.at(step))), "steps made before {at}");
+            assert_eq!(schedule.drops, drops, "raised at {at}");
+        }
+        assert!((0..200).all(|step| close(longer(60, 200).at(step), long.at(step))), "no drop was made by then");
+        let twice = [Lengthened { at: 70, from: 100 }, Lengthened { at: 185, from: 200 }];
+        let twice = Schedule::of_lengths(&config, &twice, 300, 10.0);
+        assert_eq!(twice.drops, [60, 180], "the second was made when the run had 200 steps");
+        // One epoch late is beyond the end of the short run, and was not made there.
+        let late = optim::Config { drop_at: vec![0.95], schedule: Drops::Reference, ..config };
+        let late = Schedule::of_lengths(&late, &[Lengthened { at: 100, from: 100 }], 200, 10.0);
+        assert_eq!(late.drops, [200_u64; 0]);
     }
 }

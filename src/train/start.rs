@@ -3,7 +3,7 @@
 use anyhow::Result;
 use toml::Table;
 
-use super::{RunFolder, Unattended, manifest::Manifest, prepare::identity, promote};
+use super::{RunFolder, Unattended, length, manifest::Manifest, prepare::identity, promote};
 use crate::{
     checkpoint::State,
     config::{self, Config, DataConfig},
@@ -47,14 +47,16 @@ impl Start {
                 .and_then(toml::Value::as_table_mut)
                 .map(|train| train.remove("warm_start"));
         }
+        let config = Config::resume(&Table::try_from(&saved.config)?, &asked);
+        let config = config.and_then(|mut config| {
+            length::settle(&mut config, saved, unattended.extend)?;
+            Ok(config)
+        });
+        let is_longer = config.as_ref().is_ok_and(|config| config.train != saved.config.train);
         let is_over = unattended.if_changed
+            && !is_longer
             && manifest.as_ref().is_some_and(|manifest| is_done(manifest, saved, unattended));
-        Ok(Self {
-            config: Config::resume(&Table::try_from(&saved.config)?, &asked),
-            manifest,
-            changes,
-            is_over,
-        })
+        Ok(Self { config, manifest, changes, is_over })
     }
 }
 

@@ -24,6 +24,9 @@ pub struct Unattended {
     /// Exit with 3 instead of 0 when there was nothing to do
     #[arg(long, requires = "if_changed")]
     pub exit_code_unchanged: bool,
+    /// Let a finished run go on when --steps or --epochs ask for more than it has; one that is not finished does without this
+    #[arg(long, help_heading = "Training")]
+    pub extend: bool,
     /// Save and exit with 130 before so many hours are over; the same command goes on
     #[arg(long, value_name = "HOURS", value_parser = hours)]
     pub max_hours: Option<Duration>,

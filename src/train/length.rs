@@ -1,0 +1,104 @@
+//! A run that goes on for longer than it was begun for.
+
+use std::cmp::Ordering;
+
+use anyhow::Result;
+use serde::{Deserialize, Serialize};
+
+use super::prepare::steps;
+use crate::{checkpoint::State, config::Config, usage};
+
+/// When a run was given more steps than it had.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Lengthened {
+    /// Steps that were made by then.
+    pub at: u64,
+    /// Steps that the run was to have until then.
+    pub from: u64,
+}
+
+/// Settles how long a run that goes on is to be: `config` has what is asked for now, `saved` what there was. A longer run keeps a
+/// note of it, by which what was made so far stays as it was made.
+///
+/// # Errors
+///
+/// Where it would become shorter; where it is finished and `extend` does not ask for more.
+pub(super) fn settle(config: &mut Config, saved: &State, extend: bool) -> Result<()> {
+    let then = &saved.config.train;
+    config.train.lengthened.clone_from(&then.lengthened);
+    let Some(batch_size) = then.batch_size.filter(|_| saved.data.samples > 0) else { return Ok(()) };
+    let count = |config: &Config| steps(config, batch_size, saved.data.samples);
+    let (before, now) = (count(&saved.config), count(config));
+    let (out, made) = (config.out.display(), saved.step);
+    match now.cmp(&before) {
+        // Perhaps said in another way, as `steps` for `epochs`.
+        Ordering::Equal => (config.train.steps, config.train.epochs) = (then.steps, then.epochs),
+        Ordering::Less => {
+            return Err(usage!(
+                "the run in `{out}` cannot become shorter: it was begun for {before} steps, of which {made} are made, and {now} are \
+                 asked for now\n  hint: end it when it is far enough, by Ctrl-C or --max-hours, or give this run another folder with \
+                 --out"
+            ));
+        }
+        Ordering::Greater if made >= before && !extend => {
+            return Err(usage!(
+                "the run in `{out}` is finished after {before} steps, and {now} are asked for now\n  hint: add --extend to let it go \
+                 on at the learning rate that it ended with, or begin a new run with its encoder by --warm-start {out} and another \
+                 --out"
+            ));
+        }
+        Ordering::Greater if made > 0 => config.train.lengthened.push(Lengthened { at: made, from: before }),
+        Ordering::Greater => (),
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use shards::Position;
+
+    use super::*;
+    use crate::{checkpoint::DataIdentity, config::Config};
+    use pipeline::Preset;
+
+    /// Of a run on 100 samples, of which `step` steps of 10 epochs of five steps are made.
+    fn state(step: u64) -> State {
+        let mut config = Config::preset(Preset::C10);
+        (config.train.epochs, config.train.batch_size) = (Some(10.0), Some(20));
+        let data = DataIdentity { digest: 1, samples: 100 };
+        State { step, position: Position::default(), data, classes: None, config }
+    }
+
+    fn settled(step: u64, epochs: Option<f64>, steps: Option<u64>, extend: bool) -> Result<Config> {
+        let saved = state(step);
+        let mut config = saved.config.clone();
+        (config.train.epochs, config.train.steps) = (epochs, steps);
+        settle(&mut config, &saved, extend).map(|()| config)
+    }
+
+    #[test]
+    fn a_run_becomes_longer_and_not_shorter() {
+        let longer = settled(20, None, Some(51), false).unwrap();
+        assert_eq!(longer.train.lengthened, [Lengthened { at: 20, from: 50 }]);
+        let longer = settled(20, Some(20.0), None, false).unwrap();
+        assert_eq!((longer.train.epochs, longer.train.lengthened.len()), (Some(20.0), 1));
+        assert!(settled(0, Some(20.0), None, false).unwrap().train.lengthened.is_empty(), "nothing is made yet");
+        let shorter = settled(20, None, Some(49), true).unwrap_err().to_string();
+        assert!(shorter.contains("begun for 50 steps, of which 20 are made, and 49"), "{shorter}");
+    }
+
+    #[test]
+    fn the_same_length_said_otherwise_changes_nothing() {
+        assert_eq!(settled(20, None, Some(50), false).unwrap(), state(20).config);
+        assert_eq!(settled(50, None, Some(50), true).unwrap(), state(50).config);
+    }
+
+    #[test]
+    fn a_finished_run_becomes_longer_only_when_told_to() {
+        let refused = settled(50, None, Some(60), false).unwrap_err().to_string();
+        assert!(refused.contains("--extend") && refused.contains("--warm-start"), "{refused}");
+        let longer = settled(50, None, Some(60), true).unwrap();
+        assert_eq!(longer.train.lengthened, [Lengthened { at: 50, from: 50 }]);
+    }
+}
