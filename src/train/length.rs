@@ -83,7 +83,10 @@ mod tests {
         assert_eq!(longer.train.lengthened, [Lengthened { at: 20, from: 50 }]);
         let longer = settled(20, Some(20.0), None, false).unwrap();
         assert_eq!((longer.train.epochs, longer.train.lengthened.len()), (Some(20.0), 1));
-        assert!(settled(0, Some(20.0), None, false).unwrap().train.lengthened.is_empty(), "nothing is made yet");
+        assert!(
+            settled(0, Some(20.0), None, false).unwrap().train.lengthened.is_empty(),
+            "nothing is made yet"
+        );
         let shorter = settled(20, None, Some(49), true).unwrap_err().to_string();
         assert!(shorter.contains("begun for 50 steps, of which 20 are made, and 49"), "{shorter}");
     }

@@ -204,18 +204,25 @@ mod tests {
     fn drops_that_were_made_stay_and_those_to_come_move_with_the_end() {
         let config = optim::Config { drop_at: vec![0.6, 0.9], warmup_steps: Some(10), ..Default::default() };
         let [short, long] = [100, 200].map(|steps| Schedule::new(&config, steps, 10.0));
-        let longer = |at: u64, steps: u64| {
-            Schedule::of_lengths(&config, &[Lengthened { at, from: 100 }], steps, 10.0)
-        };
+        let longer =
+            |at: u64, steps: u64| Schedule::of_lengths(&config, &[Lengthened { at, from: 100 }], steps, 10.0);
         let close = |one: f64, other: f64| (one - other).abs() < 1e-15;
-        for (at, drops) in
-            [(1, [120, 180]), (60, [120, 180]), (61, [60, 180]), (90, [60, 180]), (91, [60, 90]), (100, [60, 90])]
-        {
+        for (at, drops) in [
+            (1, [120, 180]),
+            (60, [120, 180]),
+            (61, [60, 180]),
+            (90, [60, 180]),
+            (91, [60, 90]),
+            (100, [60, 90]),
+        ] {
             let schedule = longer(at, 200);
             assert!((0..at).all(|step| close(schedule.at(step), short.at(step))), "steps made before {at}");
             assert_eq!(schedule.drops, drops, "raised at {at}");
         }
-        assert!((0..200).all(|step| close(longer(60, 200).at(step), long.at(step))), "no drop was made by then");
+        assert!(
+            (0..200).all(|step| close(longer(60, 200).at(step), long.at(step))),
+            "no drop was made by then"
+        );
         let twice = [Lengthened { at: 70, from: 100 }, Lengthened { at: 185, from: 200 }];
         let twice = Schedule::of_lengths(&config, &twice, 300, 10.0);
         assert_eq!(twice.drops, [60, 180], "the second was made when the run had 200 steps");

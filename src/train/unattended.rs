@@ -15,6 +15,7 @@ use crate::{promote::Gate, usage};
 /// How this start of a run behaves when nobody watches.
 #[derive(Debug, Clone, Default, clap::Args)]
 #[command(next_help_heading = "Unattended")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub struct Unattended {
     /// Do nothing, and say nothing, when the run is finished and no shard was added, removed or altered since. When one was,
     /// the run, finished or not, is kept as OUT/previous (in place of the one before it, unless it has made no step) and a new
