@@ -2,33 +2,38 @@
 
 use super::Orientation;
 
-/// Begins EXIF data in a JPEG; sometimes found in other formats as well.
+/// Begins EXIF data in a JPEG; sometimes found in other formats as well, also more than once.
 pub(super) const PREFIX: &[u8] = b"Exif\0\0";
 
 const ORIENTATION: u16 = 0x0112;
-const SHORT: u16 = 3;
-const LONG: u16 = 4;
 
-/// The orientation that EXIF data tells; upright where it tells none or is damaged.
-pub(super) fn orientation(mut exif: &[u8]) -> Orientation {
+/// What EXIF data say of the orientation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Told {
+    /// There is no tag for it.
+    Nothing,
+    /// There is one, or the data are not to be read at all: nothing else is asked.
+    Orientation(Orientation),
+}
+
+/// What EXIF data say of the orientation, as Pillow reads them.
+pub(super) fn told(mut exif: &[u8]) -> Told {
     while let Some(rest) = exif.strip_prefix(PREFIX) {
         exif = rest;
     }
-    value(exif).and_then(Orientation::from_exif).unwrap_or_default()
+    if exif.is_empty() {
+        return Told::Nothing;
+    }
+    let Some(tiff) = Tiff::new(exif) else { return Told::Orientation(Orientation::Upright) };
+    match tiff.orientation() {
+        None => Told::Nothing,
+        Some(entry) => Told::Orientation(tiff.value(entry).and_then(orientation).unwrap_or_default()),
+    }
 }
 
-/// The value of the orientation tag in the first directory.
-fn value(exif: &[u8]) -> Option<u32> {
-    let tiff = match exif.first_chunk()? {
-        b"II*\0" => Tiff { bytes: exif, is_little: true },
-        b"MM\0*" => Tiff { bytes: exif, is_little: false },
-        _ => return None,
-    };
-    let directory = tiff.u32(4)? as usize;
-    let entries = usize::from(tiff.u16(directory)?);
-    let entries = (0..entries).map(|entry| directory + 2 + 12 * entry);
-    // Of several the last counts, as in Pillow.
-    entries.take_while(|&at| at + 12 <= exif.len()).filter_map(|at| tiff.orientation(at)).last()
+fn orientation(value: f64) -> Option<Orientation> {
+    let whole = value as u32;
+    if f64::from(whole) == value { Orientation::from_exif(whole) } else { None }
 }
 
 /// Numbers of either byte order.
@@ -37,24 +42,92 @@ struct Tiff<'a> {
     is_little: bool,
 }
 
-impl Tiff<'_> {
-    /// The value of the entry at `at`, if it is an orientation.
-    fn orientation(&self, at: usize) -> Option<u32> {
-        match (self.u16(at)?, self.u16(at + 2)?, self.u32(at + 4)?) {
-            (ORIENTATION, SHORT, 1) => Some(self.u16(at + 8)?.into()),
-            (ORIENTATION, LONG, 1) => self.u32(at + 8),
-            _ => None,
-        }
+/// The type and the bytes of a tag's values.
+#[derive(Clone, Copy)]
+struct Entry<'a> {
+    kind: u16,
+    data: &'a [u8],
+}
+
+impl<'a> Tiff<'a> {
+    /// None where the header is none. That of a `BigTIFF` is one in big-endian order alone, and says nothing then.
+    fn new(bytes: &'a [u8]) -> Option<Self> {
+        let is_little = match bytes.get(..8)?.first_chunk()? {
+            b"II*\0" | b"II\0*" => true,
+            b"MM\0*" | b"MM*\0" | b"MM\0+" => false,
+            _ => return None,
+        };
+        Some(Self { bytes, is_little })
     }
 
-    fn u16(&self, at: usize) -> Option<u16> {
-        let bytes = *self.bytes.get(at..)?.first_chunk()?;
+    /// The last orientation in the first directory, which ends early where values do not lie within the data.
+    fn orientation(&self) -> Option<Entry<'a>> {
+        let directory = self.u32(self.bytes.get(4..)?)? as usize;
+        let count = usize::from(self.u16(self.bytes.get(directory..)?)?);
+        let entries = self.bytes.get(directory + 2..)?.as_chunks::<12>().0;
+        let mut found = None;
+        for entry in entries.iter().take(count) {
+            let kind = self.u16(&entry[2..])?;
+            let Some(unit) = size_of(kind) else { continue };
+            let length = u64::from(self.u32(&entry[4..])?) * unit;
+            let data = if length <= 4 { entry.get(8..8 + length as usize) } else { self.far(entry, length) };
+            match data {
+                None => break,
+                Some([]) => {}
+                Some(data) if self.u16(entry)? == ORIENTATION => found = Some(Entry { kind, data }),
+                Some(_) => {}
+            }
+        }
+        found
+    }
+
+    /// The bytes that an entry points to.
+    fn far(&self, entry: &[u8; 12], length: u64) -> Option<&'a [u8]> {
+        let start = self.u32(&entry[8..])? as usize;
+        self.bytes.get(start..start.checked_add(usize::try_from(length).ok()?)?)
+    }
+
+    /// The first value, if it is a number.
+    fn value(&self, Entry { kind, data }: Entry) -> Option<f64> {
+        Some(match kind {
+            3 => self.u16(data)?.into(),
+            4 | 13 => self.u32(data)?.into(),
+            5 => f64::from(self.u32(data)?) / f64::from(self.u32(data.get(4..)?)?),
+            6 => f64::from(*data.first()? as i8),
+            8 => f64::from(self.u16(data)? as i16),
+            9 => f64::from(self.u32(data)? as i32),
+            10 => f64::from(self.u32(data)? as i32) / f64::from(self.u32(data.get(4..)?)? as i32),
+            11 => f32::from_bits(self.u32(data)?).into(),
+            12 => f64::from_bits(self.u64(data)?),
+            16 => self.u64(data)? as f64,
+            _ => return None, // bytes and texts
+        })
+    }
+
+    fn u16(&self, bytes: &[u8]) -> Option<u16> {
+        let bytes = *bytes.first_chunk()?;
         Some(if self.is_little { u16::from_le_bytes(bytes) } else { u16::from_be_bytes(bytes) })
     }
 
-    fn u32(&self, at: usize) -> Option<u32> {
-        let bytes = *self.bytes.get(at..)?.first_chunk()?;
+    fn u32(&self, bytes: &[u8]) -> Option<u32> {
+        let bytes = *bytes.first_chunk()?;
         Some(if self.is_little { u32::from_le_bytes(bytes) } else { u32::from_be_bytes(bytes) })
+    }
+
+    fn u64(&self, bytes: &[u8]) -> Option<u64> {
+        let bytes = *bytes.first_chunk()?;
+        Some(if self.is_little { u64::from_le_bytes(bytes) } else { u64::from_be_bytes(bytes) })
+    }
+}
+
+/// Bytes of a value of this type; none of a type that there is not.
+fn size_of(kind: u16) -> Option<u64> {
+    match kind {
+        1 | 2 | 6 | 7 => Some(1),
+        3 | 8 => Some(2),
+        4 | 9 | 11 | 13 => Some(4),
+        5 | 10 | 12 | 16 => Some(8),
+        _ => None,
     }
 }
 
@@ -63,9 +136,8 @@ mod tests {
     use super::*;
 
     /// A big-endian directory with one entry.
-    fn exif(tag: u16, kind: u16, count: u32, value: [u8; 4]) -> Vec<u8> {
-        let mut bytes = b"MM\0*\0\0\0\x08\0\x01".to_vec();
-        bytes.extend(tag.to_be_bytes());
+    fn exif(kind: u16, count: u32, value: [u8; 4]) -> Vec<u8> {
+        let mut bytes = b"MM\0*\0\0\0\x08\0\x01\x01\x12".to_vec();
         bytes.extend(kind.to_be_bytes());
         bytes.extend(count.to_be_bytes());
         bytes.extend(value);
@@ -73,28 +145,22 @@ mod tests {
     }
 
     #[test]
-    fn the_value_may_be_short_or_long_and_follow_the_prefix_of_a_jpeg() {
-        assert_eq!(orientation(&exif(ORIENTATION, SHORT, 1, [0, 6, 0, 0])), Orientation::TurnedLeft);
-        assert_eq!(orientation(&exif(ORIENTATION, LONG, 1, [0, 0, 0, 6])), Orientation::TurnedLeft);
-        let prefixed = [PREFIX, &exif(ORIENTATION, SHORT, 1, [0, 3, 0, 0])].concat();
-        assert_eq!(orientation(&prefixed), Orientation::UpsideDown);
+    fn the_first_of_several_values_counts_and_follows_any_number_of_prefixes() {
+        let turned = Told::Orientation(Orientation::TurnedLeft);
+        let two = exif(3, 2, [0, 6, 0, 3]);
+        assert_eq!(told(&two), turned);
+        assert_eq!(told(&[PREFIX, PREFIX, &two].concat()), turned);
     }
 
     #[test]
-    fn damage_counts_as_upright() {
-        let good = exif(ORIENTATION, SHORT, 1, [0, 6, 0, 0]);
+    fn what_is_cut_short_tells_nothing_or_upright() {
+        let good = exif(3, 1, [0, 6, 0, 0]);
         for length in 0..good.len() {
-            assert_eq!(orientation(&good[..length]), Orientation::Upright, "{length} bytes");
-        }
-        for bad in [
-            exif(ORIENTATION, SHORT, 1, [0, 9, 0, 0]),
-            exif(ORIENTATION, SHORT, 1, [0, 0, 0, 0]),
-            exif(ORIENTATION, SHORT, 2, [0, 6, 0, 6]),
-            exif(ORIENTATION, 2, 1, [b'6', 0, 0, 0]),
-            exif(ORIENTATION + 1, SHORT, 1, [0, 6, 0, 0]),
-            b"MM\0*\xFF\xFF\xFF\xFF".to_vec(),
-        ] {
-            assert_eq!(orientation(&bad), Orientation::Upright, "{bad:x?}");
+            let expected = match length {
+                1..8 => Told::Orientation(Orientation::Upright), // no header
+                _ => Told::Nothing,
+            };
+            assert_eq!(told(&good[..length]), expected, "{length} bytes");
         }
     }
 }

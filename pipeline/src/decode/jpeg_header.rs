@@ -1,23 +1,25 @@
 //! Size and orientation of a JPEG, by a walk over its segments.
 
+use std::borrow::Cow;
+
 use crate::{Error, Result};
 
-use super::{Header, Orientation, exif};
+use super::{Header, exif, metadata::Metadata};
 
 const START_OF_SCAN: u8 = 0xDA;
-const END_OF_IMAGE: u8 = 0xD9;
 const APP1: u8 = 0xE1;
 
-/// Reads the header of a JPEG. Its segments count up to the first scan, the first EXIF among them, as in Pillow.
+const XMP: &[u8] = b"http://ns.adobe.com/xap/1.0/\0";
+
+/// Reads the header of a JPEG. Its segments count up to the first scan: all EXIF as if it were one, and the last XMP, as in
+/// Pillow.
 pub(super) fn read(bytes: &[u8]) -> Result<Header> {
     let mut size = None;
-    let mut orientation = None;
+    let mut metadata = Metadata::default();
     for (marker, segment) in Segments(&bytes[2..]) {
         match marker {
-            START_OF_SCAN | END_OF_IMAGE => break,
-            APP1 if orientation.is_none() && segment.starts_with(exif::PREFIX) => {
-                orientation = Some(exif::orientation(segment));
-            }
+            START_OF_SCAN => break,
+            APP1 => read_app1(segment, &mut metadata),
             _ if starts_frame(marker) => size = size.or(size_of(segment)),
             _ => {}
         }
@@ -25,7 +27,18 @@ pub(super) fn read(bytes: &[u8]) -> Result<Header> {
     let Some((width, height)) = size else {
         return Err(Error::Damaged { format: "JPEG", reason: "its header does not tell the size" });
     };
-    Ok(Header { width, height, orientation: orientation.unwrap_or(Orientation::Upright) })
+    Ok(Header { width, height, orientation: metadata.orientation() })
+}
+
+fn read_app1<'a>(segment: &'a [u8], metadata: &mut Metadata<'a>) {
+    if let Some(more) = segment.strip_prefix(exif::PREFIX) {
+        match &mut metadata.exif {
+            Some(exif) => exif.to_mut().extend_from_slice(more),
+            none => *none = Some(Cow::Borrowed(segment)),
+        }
+    } else if let Some(xmp) = segment.strip_prefix(XMP) {
+        metadata.xmp = Some(Cow::Borrowed(xmp));
+    }
 }
 
 /// Whether the segment of this marker describes the frame: one for each kind of coding.
@@ -54,7 +67,7 @@ impl<'a> Iterator for Segments<'a> {
             self.0 = rest;
             return Some((marker, &[]));
         }
-        let length = usize::from(u16::from_be_bytes(*rest.first_chunk()?));
+        let length = usize::from(u16::from_be_bytes(*rest.first_chunk()?)).max(2);
         let segment = rest.get(2..length)?;
         self.0 = &rest[length..];
         Some((marker, segment))

@@ -12,9 +12,11 @@ mod header;
 mod jpeg_header;
 mod libjpeg;
 mod limit;
+mod metadata;
 mod oddity;
 mod orientation;
 mod png;
+mod png_metadata;
 mod webp;
 
 pub use file_format::FileFormat;

@@ -6,7 +6,7 @@ use ::png::{ColorType, Limits, Transformations};
 
 use crate::{Error, Result, Rgb};
 
-use super::{Header, Orientation, exif, limit::Limit};
+use super::{Header, limit::Limit, png_metadata};
 
 /// What the library may take for itself: chunks other than pixels.
 const MAX_BYTES: usize = 16 << 20;
@@ -70,7 +70,7 @@ fn convert<const N: usize>(pixels: &[u8], image: &mut Rgb, rgb: impl Fn([u8; N])
     }
 }
 
-/// Reads size and orientation; EXIF data may come after the pixels.
+/// Reads size and orientation.
 pub(super) fn header(bytes: &[u8]) -> Result<Header> {
     let mut chunks = Chunks(bytes.get(8..).unwrap_or_default());
     let Some((b"IHDR", [w0, w1, w2, w3, h0, h1, h2, h3, ..])) = chunks.next() else {
@@ -81,12 +81,11 @@ pub(super) fn header(bytes: &[u8]) -> Result<Header> {
     if width == 0 || height == 0 {
         return Err(Error::Damaged { format: "PNG", reason: "it has no pixels" });
     }
-    let exif = chunks.find_map(|(name, data)| (name == b"eXIf").then_some(data));
-    Ok(Header { width, height, orientation: exif.map_or(Orientation::Upright, exif::orientation) })
+    Ok(Header { width, height, orientation: png_metadata::read(chunks).orientation() })
 }
 
 /// The chunks of a PNG with their names. Those cut short are none.
-struct Chunks<'a>(&'a [u8]);
+pub(super) struct Chunks<'a>(&'a [u8]);
 
 impl<'a> Iterator for Chunks<'a> {
     type Item = (&'a [u8; 4], &'a [u8]);

@@ -3,13 +3,14 @@
 //! libwebp gets the chunk of the pixels alone: that saves decoding the alpha plane, half the time of a lossy image with
 //! alpha, and the first frame of an animation is then an image like others.
 
-use std::ffi::c_int;
+use std::{borrow::Cow, ffi::c_int};
 
 use crate::{Error, Result, Rgb};
 
-use super::{Header, Orientation, exif, limit::Limit};
+use super::{Header, Orientation, limit::Limit, metadata::Metadata};
 
 const HAS_ANIMATION: u8 = 0x02;
+const HAS_XMP: u8 = 0x04;
 const HAS_EXIF: u8 = 0x08;
 
 /// Decodes a WebP, of an animation the first frame, on black where it leaves the canvas free.
@@ -29,7 +30,7 @@ pub(super) fn decode(bytes: &[u8], limit: Limit, image: &mut Rgb) -> Result<()> 
     }
 }
 
-/// Reads size and orientation; EXIF data comes after the pixels.
+/// Reads size and orientation; EXIF and XMP come after the pixels.
 pub(super) fn header(bytes: &[u8]) -> Result<Header> {
     let WebP { width, height, orientation, .. } = WebP::read(bytes).map_err(damaged)?;
     Ok(Header { width, height, orientation })
@@ -71,7 +72,7 @@ impl<'a> WebP<'a> {
     }
 
     /// A WebP whose first chunk describes the canvas and says what the others are.
-    fn extended(features: &[u8], mut chunks: Chunks<'a>) -> Result<Self, &'static str> {
+    fn extended(features: &[u8], chunks: Chunks<'a>) -> Result<Self, &'static str> {
         let [flags, _, _, _, size @ ..] = features else { return Err("its header is cut short") };
         let (width, height) = (u24(size, 0)? + 1, u24(size, 3)? + 1);
         let frame = if flags & HAS_ANIMATION == 0 {
@@ -85,9 +86,13 @@ impl<'a> WebP<'a> {
         if !fits || flags & HAS_ANIMATION == 0 && !is_whole {
             return Err("its sizes contradict each other");
         }
-        let exif = chunks.find(|chunk| flags & HAS_EXIF != 0 && chunk.name == b"EXIF");
-        let orientation = exif.map_or(Orientation::Upright, |chunk| exif::orientation(chunk.data));
-        Ok(Self { width, height, orientation, frame })
+        // The first of a name counts, if the header tells of it and it holds something.
+        let first = |flag: u8, name: &[u8; 4]| {
+            let chunk = chunks.clone().find(|chunk| flags & flag != 0 && chunk.name == name);
+            chunk.map(|chunk| Cow::Borrowed(chunk.data)).filter(|data| !data.is_empty())
+        };
+        let metadata = Metadata { exif: first(HAS_EXIF, b"EXIF"), xmp: first(HAS_XMP, b"XMP ") };
+        Ok(Self { width, height, orientation: metadata.orientation(), frame })
     }
 }
 
