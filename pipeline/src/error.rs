@@ -9,7 +9,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// What can go wrong between an encoded sample and a batch.
 ///
-/// The first eight concern one image: the [`Loader`](crate::Loader) counts them against its
+/// Those up to [`Encode`](Self::Encode) concern one image: the [`Loader`](crate::Loader) counts them against its
 /// [`FaultBudget`] and goes on. The others end it.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -26,6 +26,9 @@ pub enum Error {
     /// The JPEG is damaged or cut short.
     #[error("is a damaged JPEG: {0}")]
     Jpeg(String),
+    /// The JPEG is of a kind that is not decoded, by Pillow neither.
+    #[error("is a JPEG of a kind that is not decoded: {0}")]
+    Unsupported(String),
     /// The PNG is damaged or cut short.
     #[error("is a damaged PNG")]
     Png(#[source] png::DecodingError),
@@ -37,14 +40,41 @@ pub enum Error {
         /// What is wrong with it.
         reason: &'static str,
     },
-    /// The image has, or would get, more pixels than are allowed; nothing has been allocated for them.
-    #[error("needs {width}×{height} pixels, above the limit of {limit}")]
+    /// The image has more pixels than are allowed; nothing has been allocated for them.
+    #[error("has {width}×{height} pixels, above the limit of {limit} in all")]
     TooLarge {
         /// Pixels in a row.
-        width: u64,
+        width: u32,
         /// Rows.
-        height: u64,
+        height: u32,
         /// The most pixels allowed.
+        limit: u64,
+    },
+    /// A side of the image is longer than is allowed, whatever the other one; nothing has been allocated for it.
+    #[error("has {width}×{height} pixels, with a side above the limit of {limit}")]
+    TooLong {
+        /// Pixels in a row.
+        width: u32,
+        /// Rows.
+        height: u32,
+        /// The longest side allowed.
+        limit: u32,
+    },
+    /// The image is so thin that a recipe, which resizes its short side, would make far too many pixels of it.
+    #[error(
+        "is {width}×{height}, too thin for this recipe: with its short side resized to {edge}, the long one may have {limit} \
+         pixels, and would have {long}"
+    )]
+    TooThin {
+        /// Pixels in a row.
+        width: u32,
+        /// Rows.
+        height: u32,
+        /// What the short side is resized to.
+        edge: u32,
+        /// What the long side would become.
+        long: u64,
+        /// The most that the long side may become.
         limit: u64,
     },
     /// The image has a size that the recipe does not turn into its own.

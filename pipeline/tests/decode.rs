@@ -8,7 +8,7 @@ use std::io::Cursor;
 
 use common::picture;
 use image::{DynamicImage, ImageBuffer, ImageFormat};
-use pipeline::{Decoder, Error, Rgb, decode, encode_jpeg};
+use pipeline::{DecodeMode, Decoder, Error, Occasion, Oddity, Preset, Renderer, Rgb, decode, encode_jpeg};
 use turbojpeg::{Compressor, Image, PixelFormat, Subsamp};
 
 const LIMIT: u64 = 1_000_000;
@@ -69,6 +69,35 @@ fn a_grayscale_jpeg_has_three_equal_channels() {
     let image = decode(&gray, LIMIT).unwrap();
     assert!(image.pixels.chunks(3).all(|pixel| pixel[0] == pixel[1] && pixel[1] == pixel[2]));
     assert!(image.pixels.iter().any(|value| *value > 100));
+}
+
+#[test]
+fn a_lossless_jpeg_has_the_very_pixels() {
+    let image = smooth();
+    let lossless = |compressor: &mut Compressor| compressor.set_lossless(true);
+    assert!(decode(&jpeg(&image, PixelFormat::RGB, lossless), LIMIT).unwrap() == image);
+    let gray = decode(&jpeg(&image, PixelFormat::GRAY, lossless), LIMIT).unwrap();
+    let expected = image.pixels.iter().take(gray.pixels.len() / 3);
+    assert!(gray.pixels.chunks(3).zip(expected).all(|(pixel, value)| *pixel == [*value; 3]));
+}
+
+#[test]
+fn a_jpeg_of_a_kind_that_pillow_refuses_too_is_told_from_a_damaged_one() {
+    let file = encode_jpeg(&smooth(), 90).unwrap();
+    let frame = file.windows(2).position(|marker| marker == [0xFF, 0xC0]).unwrap();
+    let changed = |at: usize, byte: u8| {
+        let mut file = file.clone();
+        file[frame + at] = byte;
+        decode(&file, u64::MAX).map(|_| ()).unwrap_err().to_string()
+    };
+    let prefix = "is a JPEG of a kind that is not decoded: ";
+    assert_eq!(changed(4, 12), format!("{prefix}its samples have more or fewer than 8 bits"));
+    assert_eq!(changed(1, 0xC5), format!("{prefix}Unsupported JPEG process: SOF type 0xc5"));
+    let mut wide = file.clone();
+    wide[frame + 7..frame + 9].fill(0xFF);
+    let error = decode(&wide, u64::MAX).unwrap_err().to_string();
+    assert_eq!(error, format!("{prefix}Maximum supported image dimension is 65500 pixels"));
+    assert!(changed(3, 16).starts_with("is a damaged JPEG: "));
 }
 
 #[test]
@@ -148,6 +177,62 @@ fn a_huge_header_is_refused_before_memory_is_taken() {
         decode(&encode_jpeg(&picture(16, 16, 0), 90).unwrap(), 255),
         Err(Error::TooLarge { .. })
     ));
+}
+
+fn long(width: u32, height: u32) -> (Rgb, Vec<u8>) {
+    let image = picture(width, height, 3);
+    let file = ImageBuffer::<image::Rgb<u8>, _>::from_raw(width, height, image.pixels.clone()).unwrap();
+    (image, png(file))
+}
+
+#[test]
+fn a_side_may_be_longer_than_that_of_any_jpeg_and_is_refused_as_a_side() {
+    const LIMIT: u64 = 100_000_000;
+    for (width, height) in [(65_536, 10), (2, 90_000), (1 << 20, 1)] {
+        let (image, file) = long(width, height);
+        assert!(decode(&file, LIMIT).unwrap() == image, "{width}×{height}");
+        let mut renderer = Renderer::new(Preset::In128.recipe(), DecodeMode::Exact, LIMIT).unwrap();
+        renderer.decode(&file, Occasion { seed: 1, epoch: 0, index: 0 }).unwrap();
+        renderer.render(&mut vec![0; Preset::In128.recipe().bytes()]);
+    }
+    let (_, file) = long(1, (1 << 20) + 1);
+    let error = decode(&file, LIMIT).unwrap_err().to_string();
+    assert_eq!(error, "has 1×1048577 pixels, with a side above the limit of 1048576");
+    let error = decode(&long(65_536, 10).1, 1_000).unwrap_err().to_string();
+    assert_eq!(error, "has 65536×10 pixels, above the limit of 1000 in all");
+}
+
+#[test]
+fn an_image_too_thin_for_the_recipe_of_evaluations_is_told_so() {
+    let recipe = Preset::In128.evaluation();
+    let mut renderer = Renderer::new(recipe, DecodeMode::Exact, LIMIT).unwrap();
+    let mut decode = |width, height| {
+        renderer
+            .decode(&long(width, height).1, Occasion { seed: 1, epoch: 0, index: 0 })
+            .map_err(|error| error.to_string())
+    };
+    assert_eq!(decode(196, 1), Ok(()));
+    assert_eq!(decode(1, 196), Ok(()));
+    let error = decode(2, 400).unwrap_err();
+    assert!(
+        error.contains("is 2×400, too thin for this recipe") && error.contains("and would have 29200"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_png_that_lacks_its_end_alone_is_read_as_pillow_reads_it() {
+    let (image, whole) = long(40, 30);
+    let mut decoder = Decoder::new(LIMIT).unwrap();
+    let mut decoded = Rgb::default();
+    for missing in 0..=12 {
+        decoder.decode(&whole[..whole.len() - missing], &mut decoded).unwrap();
+        assert!(decoded == image, "{missing} bytes");
+        let oddities: Vec<_> = decoder.oddities().iter().collect();
+        assert_eq!(oddities, if missing > 4 { &[Oddity::NoEnd][..] } else { &[] }, "{missing} bytes");
+    }
+    assert!(decoder.decode(&whole[..whole.len() - 13], &mut decoded).is_err());
+    assert!(decoder.decode(&whole[..whole.len() / 2], &mut decoded).is_err());
 }
 
 #[test]

@@ -155,8 +155,10 @@ impl Drawing<'_> {
     fn resize_short(&mut self, edge: u32) -> Result<()> {
         let (short, long) = (self.width.min(self.height), self.width.max(self.height));
         let other = u64::from(edge) * u64::from(long) / u64::from(short);
-        if other * u64::from(edge) > MAX_RESIZED {
-            return Err(Error::TooLarge { width: other, height: edge.into(), limit: MAX_RESIZED });
+        let limit = MAX_RESIZED / u64::from(edge);
+        if other > limit {
+            let Self { width, height, .. } = *self;
+            return Err(Error::TooThin { width, height, edge, long: other, limit });
         }
         let other = other as u32;
         let (width, height) = if self.width <= self.height { (edge, other) } else { (other, edge) };

@@ -32,8 +32,7 @@ pub(super) fn told(mut exif: &[u8]) -> Told {
 }
 
 fn orientation(value: f64) -> Option<Orientation> {
-    let whole = value as u32;
-    if f64::from(whole) == value { Orientation::from_exif(whole) } else { None }
+    if value.fract() == 0.0 && value > 0.0 { Orientation::from_exif(value as u32) } else { None }
 }
 
 /// Numbers of either byte order.

@@ -35,16 +35,32 @@ struct amdim_jpeg {
 
 static struct amdim_jpeg *self(j_common_ptr info) { return (struct amdim_jpeg *)info->client_data; }
 
-static void fail(j_common_ptr info, const char *message) {
+/* Why a file is not decoded. */
+enum reason { DAMAGED = 1, UNSUPPORTED = 2 };
+
+static void leave(j_common_ptr info, enum reason reason, const char *message) {
   struct amdim_jpeg *jpeg = self(info);
   snprintf(jpeg->message, sizeof jpeg->message, "%s", message);
-  longjmp(jpeg->exit, 1);
+  longjmp(jpeg->exit, (int)reason);
 }
+
+static void fail(j_common_ptr info, const char *message) { leave(info, DAMAGED, message); }
 
 static void error_exit(j_common_ptr info) {
   char message[JMSG_LENGTH_MAX];
+  enum reason reason = DAMAGED;
+  switch (info->err->msg_code) {
+  case JERR_IMAGE_TOO_BIG:
+  case JERR_SOF_UNSUPPORTED:
+  case JERR_BAD_PRECISION:
+  case JERR_COMPONENT_COUNT:
+  case JERR_CONVERSION_NOTIMPL:
+  case JERR_FRACT_SAMPLE_NOTIMPL:
+  case JERR_NOTIMPL: reason = UNSUPPORTED; break;
+  default: break;
+  }
   info->err->format_message(info, message);
-  fail(info, message);
+  leave(info, reason, message);
 }
 
 static void output_message(j_common_ptr info) { (void)info; }
@@ -112,7 +128,7 @@ static void skip_input_data(j_decompress_ptr info, long count) {
 
 static void count_scans(j_common_ptr info) {
   if (((j_decompress_ptr)info)->input_scan_number > self(info)->max_scans)
-    fail(info, "it has too many scans");
+    leave(info, UNSUPPORTED, "it has too many scans");
 }
 
 /* A component whose data no scan has brought is gray, which nobody sent. */
@@ -165,20 +181,21 @@ const char *amdim_jpeg_message(const struct amdim_jpeg *jpeg) { return jpeg->mes
 
 unsigned amdim_jpeg_oddities(const struct amdim_jpeg *jpeg) { return jpeg->oddities; }
 
-/* Writes width, height and the number of components; 0 if all is well. */
+/* Writes width, height and the number of components; 0 if all is well, or a reason. */
 int amdim_jpeg_header(struct amdim_jpeg *jpeg, unsigned facts[3]) {
   j_decompress_ptr info = &jpeg->info;
-  if (setjmp(jpeg->exit))
-    return -1;
+  int reason = setjmp(jpeg->exit);
+  if (reason)
+    return reason;
   jpeg_create_decompress(info);
   info->src = &jpeg->source;
   info->progress = &jpeg->progress;
   while (jpeg_read_header(info, FALSE) == JPEG_HEADER_TABLES_ONLY)
     ;
   if (info->data_precision != 8)
-    fail((j_common_ptr)info, "its samples have more or fewer than 8 bits");
+    leave((j_common_ptr)info, UNSUPPORTED, "its samples have more or fewer than 8 bits");
   if (info->num_components != 1 && info->num_components != 3 && info->num_components != 4)
-    fail((j_common_ptr)info, "it has neither one, three nor four components");
+    leave((j_common_ptr)info, UNSUPPORTED, "it has neither one, three nor four components");
   if (info->num_components == 3)
     info->out_color_space = JCS_EXT_RGB;
   facts[0] = info->image_width;
@@ -187,12 +204,14 @@ int amdim_jpeg_header(struct amdim_jpeg *jpeg, unsigned facts[3]) {
   return 0;
 }
 
-/* Writes the pixels, of as many bytes as there are components; 0 if all is well. Once, after the header. */
+/* Writes the pixels, of as many bytes as there are components; 0 if all is well, or a reason. Once, after the
+ * header. */
 int amdim_jpeg_pixels(struct amdim_jpeg *jpeg, unsigned char *pixels) {
   j_decompress_ptr info = &jpeg->info;
   size_t stride = (size_t)info->image_width * (size_t)info->num_components;
-  if (setjmp(jpeg->exit))
-    return -1;
+  int reason = setjmp(jpeg->exit);
+  if (reason)
+    return reason;
   jpeg_start_decompress(info);
   while (info->output_scanline < info->output_height) {
     JSAMPROW row = pixels + stride * info->output_scanline;

@@ -19,6 +19,9 @@ use super::{Oddities, limit::Limit};
 /// More scans than a progressive JPEG has use for; each costs the time of a whole image.
 const MAX_SCANS: c_int = 500;
 
+/// The reason that is no damage.
+const UNSUPPORTED: c_int = 2;
+
 /// Decodes JPEGs, keeping its memory.
 #[derive(Debug, Default)]
 pub(super) struct Libjpeg {
@@ -30,7 +33,7 @@ impl Libjpeg {
     /// Decodes a JPEG; what is odd about it.
     pub(super) fn decode(&mut self, bytes: &[u8], limit: Limit, image: &mut Rgb) -> Result<Oddities> {
         if bytes.get(2) != Some(&0xFF) {
-            return Err(Error::Jpeg("its first marker is not followed by another".into()));
+            return Err(Error::Jpeg("no marker follows its first one".into()));
         }
         let mut file = File::new(bytes)?;
         let (width, height, components) = file.header()?;
@@ -88,8 +91,8 @@ impl<'a> File<'a> {
     fn header(&mut self) -> Result<(u32, u32, usize)> {
         let mut facts = [0; 3];
         // SAFETY: it is called once, first, and writes three numbers.
-        let failed = unsafe { amdim_jpeg_header(self.jpeg.as_ptr(), facts.as_mut_ptr()) };
-        self.check(failed)?;
+        let reason = unsafe { amdim_jpeg_header(self.jpeg.as_ptr(), facts.as_mut_ptr()) };
+        self.check(reason)?;
         let [width, height, components] = facts;
         self.size = width as usize * height as usize * components as usize;
         Ok((width, height, components as usize))
@@ -99,8 +102,8 @@ impl<'a> File<'a> {
     fn pixels(&mut self, pixels: &mut [u8]) -> Result<()> {
         assert_eq!(pixels.len(), self.size, "there is room for each component of each pixel");
         // SAFETY: the header was read, as there is a size, and all bytes of it may be written to.
-        let failed = unsafe { amdim_jpeg_pixels(self.jpeg.as_ptr(), pixels.as_mut_ptr()) };
-        self.check(failed)
+        let reason = unsafe { amdim_jpeg_pixels(self.jpeg.as_ptr(), pixels.as_mut_ptr()) };
+        self.check(reason)
     }
 
     fn oddities(&self) -> Oddities {
@@ -108,13 +111,14 @@ impl<'a> File<'a> {
         Oddities::from_bits(unsafe { amdim_jpeg_oddities(self.jpeg.as_ptr()) })
     }
 
-    fn check(&self, failed: c_int) -> Result<()> {
-        if failed == 0 {
+    fn check(&self, reason: c_int) -> Result<()> {
+        if reason == 0 {
             return Ok(());
         }
         // SAFETY: the message ends with a zero and lives as long as the decoder.
         let message = unsafe { CStr::from_ptr(amdim_jpeg_message(self.jpeg.as_ptr())) };
-        Err(Error::Jpeg(message.to_string_lossy().into_owned()))
+        let message = message.to_string_lossy().into_owned();
+        Err(if reason == UNSUPPORTED { Error::Unsupported(message) } else { Error::Jpeg(message) })
     }
 }
 

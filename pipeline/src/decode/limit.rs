@@ -2,8 +2,8 @@
 
 use crate::{Error, Result};
 
-/// The longest side of a JPEG, and more than the other formats need.
-const MAX_SIDE: u32 = 65_535;
+/// The longest side: views are made of pairs of columns, each of which takes 192 bytes however short it is.
+const MAX_SIDE: u32 = 1 << 20;
 
 /// How large an image may be.
 #[derive(Debug, Clone, Copy)]
@@ -15,8 +15,11 @@ impl Limit {
     /// Refuses a size beyond the limit.
     pub(super) fn check(self, width: u32, height: u32) -> Result<()> {
         let (limit, pixels) = (self.max_pixels, u64::from(width) * u64::from(height));
-        if width.max(height) > MAX_SIDE || pixels > limit {
-            return Err(Error::TooLarge { width: width.into(), height: height.into(), limit });
+        if pixels > limit {
+            return Err(Error::TooLarge { width, height, limit });
+        }
+        if width.max(height) > MAX_SIDE {
+            return Err(Error::TooLong { width, height, limit: MAX_SIDE });
         }
         Ok(())
     }

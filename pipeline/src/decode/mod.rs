@@ -70,13 +70,10 @@ impl Decoder {
 
     /// Decodes `bytes` into `image`, upright, whose memory is reused. After an error `image` holds anything.
     pub fn decode(&mut self, bytes: &[u8], image: &mut Rgb) -> Result<()> {
-        self.oddities = Oddities::default();
-        match FileFormat::of(bytes) {
-            FileFormat::Jpeg => {
-                self.jpeg.decode(bytes, self.limit, image).map(|oddities| self.oddities = oddities)
-            }
+        self.oddities = match FileFormat::of(bytes) {
+            FileFormat::Jpeg => self.jpeg.decode(bytes, self.limit, image),
             FileFormat::Png => self.png.decode(bytes, self.limit, image),
-            FileFormat::WebP => webp::decode(bytes, self.limit, image),
+            FileFormat::WebP => webp::decode(bytes, self.limit, image).map(|()| Oddities::default()),
             FileFormat::Empty => Err(Error::NoImage),
             other => Err(Error::Format(other)),
         }?;
@@ -85,7 +82,7 @@ impl Decoder {
         Ok(())
     }
 
-    /// What is odd about the image that was decoded last.
+    /// What is odd about the image that was decoded last; of anything where there was an error.
     pub fn oddities(&self) -> Oddities {
         self.oddities
     }

@@ -18,7 +18,7 @@ pub enum Oddity {
     ScanOrder,
     /// A restart marker of a JPEG has a wrong number.
     RestartNumber,
-    /// A JPEG has all of its data, but no marker for its end.
+    /// A JPEG or PNG has all of its data, but no end.
     NoEnd,
 }
 
@@ -57,7 +57,7 @@ impl fmt::Display for Oddity {
             Self::ScanParameters => "parameters of a progressive scan in a sequential image",
             Self::ScanOrder => "scans in an unusual order",
             Self::RestartNumber => "a restart marker with a wrong number",
-            Self::NoEnd => "no marker for the end",
+            Self::NoEnd => "all of its data, but no end",
         })
     }
 }
@@ -80,6 +80,12 @@ impl Oddities {
     /// Each of them once.
     pub fn iter(self) -> impl Iterator<Item = Oddity> {
         Oddity::ALL.into_iter().filter(move |oddity| self.0 >> *oddity as u32 & 1 == 1)
+    }
+}
+
+impl From<Oddity> for Oddities {
+    fn from(oddity: Oddity) -> Self {
+        Self(1 << oddity as u32)
     }
 }
 

@@ -6,7 +6,7 @@ use ::png::{ColorType, Limits, Transformations};
 
 use crate::{Error, Result, Rgb};
 
-use super::{Header, limit::Limit, png_metadata};
+use super::{Header, Oddities, Oddity, limit::Limit, png_metadata};
 
 /// What the library may take for itself: chunks other than pixels.
 const MAX_BYTES: usize = 16 << 20;
@@ -19,7 +19,15 @@ pub(super) struct Png {
 }
 
 impl Png {
-    pub(super) fn decode(&mut self, bytes: &[u8], limit: Limit, image: &mut Rgb) -> Result<()> {
+    /// Decodes a PNG; what is odd about it.
+    pub(super) fn decode(&mut self, bytes: &[u8], limit: Limit, image: &mut Rgb) -> Result<Oddities> {
+        match with_end(bytes) {
+            None => self.decode_whole(bytes, limit, image).map(|()| Oddities::default()),
+            Some(whole) => self.decode_whole(&whole, limit, image).map(|()| Oddity::NoEnd.into()),
+        }
+    }
+
+    fn decode_whole(&mut self, bytes: &[u8], limit: Limit, image: &mut Rgb) -> Result<()> {
         let mut decoder = ::png::Decoder::new_with_limits(Cursor::new(bytes), Limits { bytes: MAX_BYTES });
         decoder.set_ignore_text_chunk(true);
         decoder.set_ignore_iccp_chunk(true);
@@ -50,6 +58,21 @@ impl Png {
         }
         Ok(())
     }
+}
+
+/// The whole chunks of a PNG and an end, where it has none. Whether its pixels are all there is for the decoder to say.
+fn with_end(bytes: &[u8]) -> Option<Vec<u8>> {
+    const END: &[u8] = b"\0\0\0\0IEND\xAE\x42\x60\x82";
+    let signature = bytes.get(..8)?;
+    let mut whole = signature.len();
+    for (name, data) in Chunks(&bytes[whole..]) {
+        if name == b"IEND" {
+            return None;
+        }
+        let end = whole + 8 + data.len() + 4;
+        whole = if end <= bytes.len() { end } else { whole };
+    }
+    Some([&bytes[..whole], END].concat())
 }
 
 /// Refuses palettes that `png` would panic at.

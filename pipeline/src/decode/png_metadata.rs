@@ -22,7 +22,7 @@ pub(super) fn read(chunks: Chunks) -> Metadata {
     let mut found = Found::default();
     let mut place = Place::default();
     for (name, data) in chunks {
-        if name == b"IEND" || place.is_at_next_frame(name, data) {
+        if name == b"IEND" || place.is_at_next_frame(*name, data) {
             break;
         }
         match name {
@@ -137,8 +137,8 @@ struct Place {
 
 impl Place {
     /// Whether the second frame of an animation begins: the first image ends there.
-    fn is_at_next_frame(&mut self, name: &[u8; 4], data: &[u8]) -> bool {
-        match (name, data) {
+    fn is_at_next_frame(&mut self, name: [u8; 4], data: &[u8]) -> bool {
+        match (&name, data) {
             (b"acTL", [a, b, c, d, ..]) => self.frames = u32::from_be_bytes([*a, *b, *c, *d]),
             (b"IDAT", _) if !self.has_pixels => {
                 // Pixels before any frame are an image of their own.
