@@ -34,6 +34,9 @@ impl Record {
 
 /// Where records go.
 pub trait Sink {
+    /// Hears of a step of which there is no record, or not yet.
+    fn step(&mut self, _step: u64) {}
+
     /// Takes a record.
     fn write(&mut self, record: &Record) -> Result<()>;
 }

@@ -23,7 +23,6 @@ pub(crate) use output::Output;
 pub use output::Summary;
 pub use plan::Cut;
 pub use source::{Image, Source};
-pub(crate) use write::progress;
 pub use write::{Options, Resize, write};
 
 /// What `pack` is told.

@@ -9,7 +9,6 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-use indicatif::{ProgressBar, ProgressStyle};
 use rayon::{ThreadPoolBuilder, prelude::*};
 use shards::ShardWriter;
 
@@ -18,6 +17,7 @@ use super::{
     plan::{Cut, Plan},
     source::{Image, Source},
 };
+use crate::terminal::Progress;
 
 /// The largest image that `--resize` decodes: 600 MB of pixels.
 const MAX_PIXELS: u64 = 200_000_000;
@@ -63,7 +63,7 @@ pub fn write(source: &dyn Source, options: &Options) -> Result<Summary> {
     let job = Job {
         source,
         resize: options.resize,
-        bar: progress(source.count() as u64),
+        progress: Progress::new("packed", 0, source.count() as u64),
         skipped: Mutex::default(),
     };
     let pool = ThreadPoolBuilder::new().num_threads(options.workers.unwrap_or(0)).build()?;
@@ -96,7 +96,7 @@ pub fn write(source: &dyn Source, options: &Options) -> Result<Summary> {
 struct Job<'a> {
     source: &'a dyn Source,
     resize: Option<Resize>,
-    bar: ProgressBar,
+    progress: Progress,
     /// Number of each sample left out, and why.
     skipped: Mutex<Vec<(u32, anyhow::Error)>>,
 }
@@ -109,7 +109,7 @@ impl Job<'_> {
                 Ok(image) => append(&mut writer, &self.source.key(number as usize), &image)?,
                 Err(error) => self.skipped.lock().expect("no thread panics here").push((number, error)),
             }
-            self.bar.inc(1);
+            self.progress.advance(1, Vec::new);
         }
         Ok(writer.finish()?)
     }
@@ -125,7 +125,7 @@ impl Job<'_> {
 
     /// Ends the progress and names the samples left out, in the source's order; gives their number.
     fn report(self) -> u64 {
-        self.bar.finish_and_clear();
+        drop(self.progress);
         let mut skipped = self.skipped.into_inner().expect("no thread panicked");
         skipped.sort_by_key(|(number, _)| *number);
         for (_, error) in skipped.iter().take(NAMED) {
@@ -160,12 +160,4 @@ fn resized(image: Image, resize: Resize) -> Result<Image> {
     };
     let smaller = pipeline::resize(&pixels, scaled(pixels.width), scaled(pixels.height));
     Ok(Image { extension: "jpg", data: pipeline::encode_jpeg(&smaller, resize.quality)?, ..image })
-}
-
-/// Progress on stderr; nothing where that is no terminal.
-pub(crate) fn progress(samples: u64) -> ProgressBar {
-    let style =
-        ProgressStyle::with_template("{bar:30} {human_pos}/{human_len} samples, {per_sec:.0}, {eta} left")
-            .expect("the template is well-formed");
-    ProgressBar::new(samples).with_style(style)
 }

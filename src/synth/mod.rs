@@ -12,13 +12,13 @@ use std::{fmt, path::PathBuf, str::FromStr};
 
 use anyhow::{Result, anyhow, ensure};
 use clap::ArgGroup;
-use indicatif::ProgressBar;
 use rayon::prelude::*;
 use shards::ShardWriter;
 
 use crate::{
-    pack::{Output, Summary, progress},
+    pack::{Output, Summary},
     random::Random,
+    terminal::Progress,
 };
 use scene::{CLASSES, Scene};
 
@@ -168,15 +168,15 @@ pub fn write(options: &Options) -> Result<Summary> {
     let output = Output::create(&options.out, &options.prefix, options.shards, options.force)?;
     let classes: Vec<_> = CLASSES.iter().map(|(name, ..)| (*name).to_owned()).collect();
     output.write_classes(&classes, options.force)?;
-    let bar = progress(options.count as u64);
+    let progress = Progress::new("drawn", 0, options.count as u64);
     for number in 0..options.shards {
-        write_shard(options, &output, number, &bar)?;
+        write_shard(options, &output, number, &progress)?;
     }
-    bar.finish_and_clear();
+    drop(progress);
     output.finish(options.count as u64, classes.len())
 }
 
-fn write_shard(options: &Options, output: &Output, number: usize, bar: &ProgressBar) -> Result<()> {
+fn write_shard(options: &Options, output: &Output, number: usize, progress: &Progress) -> Result<()> {
     let boundary = |shard: usize| (shard as u128 * options.count as u128 / options.shards as u128) as usize;
     let samples: Vec<usize> = (boundary(number)..boundary(number + 1)).collect();
     let digits = (options.count - 1).to_string().len().max(6);
@@ -187,7 +187,7 @@ fn write_shard(options: &Options, output: &Output, number: usize, bar: &Progress
             let (key, class) = (format!("{sample:0digits$}"), class.to_string());
             writer.append(&key, &[("jpg", jpeg), ("cls", class.as_bytes())])?;
         }
-        bar.inc(chunk.len() as u64);
+        progress.advance(chunk.len() as u64, Vec::new);
     }
     Ok(writer.finish()?)
 }

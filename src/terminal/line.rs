@@ -1,0 +1,75 @@
+//! The line at the foot of a terminal. There is one in a process, which whoever writes to stderr takes away and puts back.
+
+use std::{
+    io::{self, Write},
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use super::columns;
+
+static FOOT: Mutex<Foot> = Mutex::new(Foot { drawn: String::new(), is_closed: false });
+
+/// What stands at the foot of the terminal.
+struct Foot {
+    /// Empty where there is nothing.
+    drawn: String,
+    /// Whether nothing is to be drawn any more: the process ends.
+    is_closed: bool,
+}
+
+fn foot() -> MutexGuard<'static, Foot> {
+    FOOT.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Draws a line in place of the one before.
+pub(super) fn draw(line: &str) {
+    let mut foot = foot();
+    if foot.is_closed || foot.drawn == line {
+        return;
+    }
+    // A terminal that cannot be written to is no reason to end.
+    let _ = io::stderr().write_all(&[&removal(&foot.drawn, columns()), line].concat().into_bytes());
+    line.clone_into(&mut foot.drawn);
+}
+
+/// Takes the line away, if there is one.
+pub fn clear() {
+    let mut foot = foot();
+    let _ = io::stderr().write_all(removal(&foot.drawn, columns()).as_bytes());
+    foot.drawn.clear();
+}
+
+/// Takes the line away for good.
+pub fn close() {
+    clear();
+    foot().is_closed = true;
+}
+
+/// Writes whole lines above it.
+pub(super) fn above(message: &[u8]) -> io::Result<()> {
+    let foot = foot();
+    let removal = removal(&foot.drawn, columns());
+    io::stderr().write_all(&[removal.as_bytes(), message, foot.drawn.as_bytes()].concat())
+}
+
+/// What takes a line away that was drawn, perhaps when the terminal was wider.
+fn removal(drawn: &str, columns: usize) -> String {
+    match drawn.chars().count() {
+        0 => String::new(),
+        length if length <= columns => "\r\x1b[K".to_owned(),
+        length => format!("\r\x1b[{}A\x1b[J", (length - 1) / columns),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_taken_away_whole_though_the_terminal_became_narrower() {
+        assert_eq!(removal("", 80), "");
+        assert_eq!(removal(&"x".repeat(80), 80), "\r\x1b[K");
+        assert_eq!(removal(&"x".repeat(81), 80), "\r\x1b[1A\x1b[J");
+        assert_eq!(removal(&"x".repeat(79), 20), "\r\x1b[3A\x1b[J");
+    }
+}
