@@ -87,6 +87,11 @@ pub fn run(args: &Args) -> Result<()> {
     let Format::Safetensors = args.format;
     let contents = Contents { with_probes: args.with_probes, module: args.module };
     let (tensors, description) = write(&loaded, &args.out, &contents)?;
+    let Description { preset, side, step, .. } = &description;
+    stdout::say(&format!(
+        "`{}`: the encoder of step {step} in {tensors} tensors, {preset}, images of {side}×{side}",
+        args.out.display()
+    ))?;
     stdout::print(&json!({"file": args.out, "tensors": tensors, "description": description}))
 }
 

@@ -66,6 +66,17 @@ pub fn run(args: &Args) -> Result<()> {
     let mut plan = Plan::default();
     plan.draw(&recipe, occasion, image.width, image.height)?;
     write(&strip(&image, &recipe, &views), &args.out)?;
+    stdout::say(&format!(
+        "`{}`: sample `{}` of `{}`, {}×{} pixels, and its {} views in epoch {} with seed {}",
+        args.out.display(),
+        sample.key,
+        sample.shard,
+        image.width,
+        image.height,
+        plan.views.len(),
+        args.epoch,
+        seen.seed
+    ))?;
     stdout::print(&json!({
         "key": sample.key, "shard": &*sample.shard, "offset": sample.offset, "index": index, "label": sample.label,
         "width": image.width, "height": image.height, "seed": seen.seed, "epoch": args.epoch,

@@ -1,14 +1,59 @@
-//! Results: one JSON object a line on stdout.
+//! Results: words for a terminal, one JSON object a line for everything else.
 
-use std::io::{self, ErrorKind, Write};
+use std::{
+    io::{self, ErrorKind, IsTerminal, Write},
+    sync::atomic::{AtomicBool, Ordering::Relaxed},
+};
 
 use anyhow::{Context, Result};
 use serde_json::Value;
 
-/// Prints one result. A reader that has gone away is no error.
+use crate::terminal;
+
+/// Whether a terminal gets JSON, too.
+static IS_JSON_ASKED_FOR: AtomicBool = AtomicBool::new(false);
+
+/// Lets results be JSON on a terminal, too.
+pub fn ask_for_json() {
+    IS_JSON_ASKED_FOR.store(true, Relaxed);
+}
+
+/// Whether results are JSON: other programs read them, or the user asked for it.
+pub fn is_json() -> bool {
+    IS_JSON_ASKED_FOR.load(Relaxed) || !io::stdout().is_terminal()
+}
+
+/// Prints one result as JSON; nothing where words are read.
+///
+/// # Errors
+///
+/// If stdout cannot be written to. A reader that has gone away is no error.
 pub fn print(result: &Value) -> Result<()> {
+    if is_json() { text(format!("{result}\n").as_bytes()) } else { Ok(()) }
+}
+
+/// Says a result in words: on stdout where it is a terminal, else as a message.
+///
+/// # Errors
+///
+/// If stdout cannot be written to.
+pub fn say(words: &str) -> Result<()> {
+    if is_json() {
+        tracing::info!("{words}");
+        return Ok(());
+    }
+    text(format!("{words}\n").as_bytes())
+}
+
+/// Prints a text as it is.
+///
+/// # Errors
+///
+/// If stdout cannot be written to. A reader that has gone away is no error.
+pub fn text(text: &[u8]) -> Result<()> {
+    terminal::clear(); // stderr may be the same terminal
     let mut stdout = io::stdout().lock();
-    match writeln!(stdout, "{result}").and_then(|()| stdout.flush()) {
+    match stdout.write_all(text).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
         written => written.context("cannot write the result to stdout"),
     }

@@ -186,6 +186,11 @@ impl ShardSet {
         Ok(Location { shard: self.inner.names[shard].shared(), offset: span.offset(), key })
     }
 
+    /// Samples of a shard.
+    pub fn samples_in(&self, shard: usize) -> u64 {
+        self.inner.spans[shard].len() as u64
+    }
+
     /// The keys of a shard's samples, in order, each with the sample's number. Headers alone are read.
     ///
     /// # Errors

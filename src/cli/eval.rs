@@ -38,6 +38,17 @@ impl EvalCommand {
     }
 }
 
+impl EvalCommand {
+    /// Where features are kept.
+    pub(super) fn cache(&self) -> Option<PathBuf> {
+        match self {
+            Self::Linear(args) | Self::Mlp(args) => args.cache_features.clone(),
+            Self::Knn(args) => args.cache_features.clone(),
+            Self::Finetune(_) => None,
+        }
+    }
+}
+
 /// What every evaluation is told.
 #[derive(Debug, Args)]
 pub(super) struct EvalArgs {

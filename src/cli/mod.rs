@@ -1,6 +1,7 @@
 //! What is typed: flags, subcommands, and how flags become settings.
 
 mod eval;
+mod leftovers;
 
 use std::path::PathBuf;
 
@@ -12,6 +13,7 @@ use toml::{Table, Value};
 
 pub use self::eval::EvalCommand;
 use crate::{
+    about,
     config::{self, Layers, Metric},
     doctor, embed, export, import, pack, show, synth,
     sys::{DeviceChoice, GraphChoice, Precision},
@@ -31,6 +33,9 @@ use crate::{
     allow_negative_numbers = true
 )]
 pub struct Cli {
+    /// Print results as JSON on a terminal, too; elsewhere they always are
+    #[arg(long, global = true)]
+    pub json: bool,
     /// Anything but training.
     #[command(subcommand)]
     pub command: Option<Command>,
@@ -42,6 +47,8 @@ pub struct Cli {
 /// What the program does beside training.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Print what lets a shell complete this program's flags, e.g. into ~/.local/share/bash-completion/completions/amdim-stream
+    Completions(about::Completions),
     /// Judge the encoder of a run
     #[command(subcommand)]
     Eval(EvalCommand),
@@ -53,6 +60,8 @@ pub enum Command {
     Export(export::Args),
     /// Make a run folder of an export, or of a checkpoint of the reference implementation
     Import(import::Args),
+    /// Write the manual pages
+    Man(about::Man),
     /// Make shards from an image folder, CIFAR or STL-10 files
     Pack(pack::Args),
     /// Say what a run with these settings will come to, without making it

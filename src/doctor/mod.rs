@@ -72,9 +72,9 @@ impl Check {
         let hint = cure.as_ref().map_or_else(String::new, |cure| format!("\n  hint: {cure}"));
         let line = format!("{name} {}: {found}{hint}", state.name());
         match state {
-            State::Ok => tracing::info!("{line}"),
-            State::Warn => tracing::warn!("{line}"),
-            State::Bad => tracing::error!("{line}"),
+            State::Warn if stdout::is_json() => tracing::warn!("{line}"),
+            State::Bad if stdout::is_json() => tracing::error!("{line}"),
+            _ => stdout::say(&line)?,
         }
         stdout::print(&self.json())
     }

@@ -9,15 +9,16 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use serde_json::json;
+use serde_json::{Value, json};
 use shards::ShardSet;
 use tch::{Device, Kind, Tensor};
 
 use crate::{
     checkpoint, data,
     eval::images,
-    stdout,
+    signals, stdout,
     sys::{self, DeviceChoice, Precision},
+    terminal::Progress,
     train::Trainer,
     usage,
 };
@@ -99,11 +100,13 @@ pub fn run(args: &Args) -> Result<()> {
     fs::create_dir_all(&args.out).with_context(|| format!("cannot make `{}`", args.out.display()))?;
     check_folder(args, &loaded.checksum, set.digest())?;
     let (mut samples, mut width, mut done, mut left_out) = (0, 0, 0, 0);
+    let progress = Progress::new("sample", 0, set.len());
     for (number, shard) in set.shards().iter().enumerate() {
         let name = shard.base().trim_end_matches(".tar");
         let path = args.out.join(format!("{number:05}-{name}.{}", args.format.extension()));
         if path.exists() {
             done += 1;
+            progress.advance(set.samples_in(number), Vec::new);
             continue;
         }
         let keys = set.keys(number)?;
@@ -116,7 +119,11 @@ pub fn run(args: &Args) -> Result<()> {
             Format::Parquet => Box::new(parquet::Writer::create(&path)?),
             Format::Npy => Box::new(npy::Writer::create(&path)?),
         };
-        let of = |images: &Tensor| trainer.encoder().pooled(images, &args.layer);
+        let of = |images: &Tensor| {
+            let pooled = trainer.encoder().pooled(images, &args.layer);
+            progress.advance(images.size()[0].cast_unsigned(), || vec![name.to_owned()]);
+            pooled
+        };
         let work = || embed(&part, &keys, &config, device, of, &mut *sink);
         let (written, channels) = sys::within_memory(device, || "embedding".to_owned(), Vec::new, work)?;
         sink.finish()?;
@@ -128,13 +135,25 @@ pub fn run(args: &Args) -> Result<()> {
         width = width.max(channels);
         tracing::info!("{}: {written} samples", path.display());
     }
+    drop(progress);
     if left_out > 0 {
         tracing::warn!("{left_out} unreadable samples are left out");
     }
-    stdout::print(&json!({
+    tell(&json!({
         "out": args.out, "shards": set.shards().len(), "done_before": done, "samples": samples, "left_out": left_out,
         "width": width, "layer": args.layer, "model": loaded.checksum,
     }))
+}
+
+/// Says what was written.
+fn tell(written: &Value) -> Result<()> {
+    let [samples, shards, width, done] =
+        ["samples", "shards", "width", "done_before"].map(|name| &written[name]);
+    let out = written["out"].as_str().unwrap_or_default();
+    stdout::say(&format!(
+        "`{out}`: {samples} samples, {width} numbers each; shards: {shards}, {done} of them done before"
+    ))?;
+    stdout::print(written)
 }
 
 /// A folder holds the features of one encoder and layer.
@@ -145,7 +164,7 @@ fn check_folder(args: &Args, checksum: &str, set: u64) -> Result<()> {
         "digest": format!("{set:016x}"),
     });
     if let Ok(bytes) = fs::read(&path) {
-        let theirs: serde_json::Value = serde_json::from_slice(&bytes).unwrap_or_default();
+        let theirs: Value = serde_json::from_slice(&bytes).unwrap_or_default();
         if theirs != ours {
             return Err(usage!(
                 "`{}` holds features of another encoder, layer, format or set of shards\n  hint: another folder with --out",
@@ -194,6 +213,6 @@ fn embed(
 /// Where this process writes a file until it is whole.
 fn partial(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
-    name.push(format!(".partial-{}", std::process::id()));
+    name.push(signals::unfinished_suffix());
     name.into()
 }

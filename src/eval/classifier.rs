@@ -16,6 +16,7 @@ use crate::{
         Encoder,
         heads::{LinearHead, MlpHead},
     },
+    terminal::Progress,
     train::{
         optim::{self, Adam},
         schedule::{Drops, Schedule},
@@ -135,7 +136,9 @@ impl Classifier {
         let mut skipped = Tensor::zeros([], (Kind::Float, device));
         let mut tally = Tally::default();
         let mut batches = Batches::new(training, fit, batch, config, device)?;
+        let progress = Progress::new("classifier step", 0, steps);
         for step in 0..steps {
+            progress.reach(step, Vec::new, false);
             let (features, labels) = batches.next()?;
             let logits = head.logits(&features, true);
             if step >= last_epoch {

@@ -13,7 +13,7 @@ use tch::{Device, Kind, Tensor};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::images;
-use crate::{config::Config, feed::Staged, model::Encoder};
+use crate::{config::Config, feed::Staged, model::Encoder, signals, terminal::Progress};
 
 /// Features (n, width) in f32 of a set's labelled samples, with their classes, in the order of the set. They lie in a file,
 /// of which the system keeps in memory what there is room for.
@@ -50,14 +50,17 @@ impl Features {
             return Ok(found);
         }
         let cannot = || format!("cannot write `{}`", path.display());
-        let partial = tempfile::NamedTempFile::new_in(cache).with_context(cannot)?;
+        let suffix = signals::unfinished_suffix();
+        let mut unfinished = tempfile::Builder::new();
+        unfinished.suffix(&suffix);
+        let partial = unfinished.tempfile_in(cache).with_context(cannot)?;
         let (labels, bad) = write(partial.as_file(), encoder, set, config, device)?;
         if bad > 0 {
             // What could not be read today may be tomorrow.
             return Ok(Self { file: partial.into_file(), width, labels });
         }
         let numbers = Vec::<i64>::try_from(&labels)?;
-        let mut beside = tempfile::NamedTempFile::new_in(cache).with_context(cannot)?;
+        let mut beside = unfinished.tempfile_in(cache).with_context(cannot)?;
         for label in numbers {
             beside.write_all(&label.to_le_bytes()).with_context(cannot)?;
         }
@@ -148,6 +151,7 @@ fn write(
 ) -> Result<(Tensor, usize)> {
     let (mut labels, mut bad) = (Vec::new(), 0);
     let mut feed = images(set, config, device)?;
+    let progress = Progress::new("features", 0, set.len());
     for staged in feed.by_ref() {
         let staged = staged?;
         let Staged { views, skipped, .. } = &staged;
@@ -161,7 +165,9 @@ fn write(
         append(file, &features)?;
         labels.push(views.labels.index_select(0, &labelled).to_device(Device::Cpu));
         bad += skipped.len();
+        progress.advance(views.labels.size()[0].cast_unsigned(), Vec::new);
     }
+    drop(progress);
     bad += feed.finish().len();
     if bad > 0 {
         tracing::warn!("{bad} unreadable samples take no part");

@@ -16,6 +16,7 @@ use crate::{
     method::Views,
     model::heads::LinearHead,
     random::Random,
+    terminal::Progress,
     train::{
         Trainer,
         optim::{self, Adam},
@@ -109,7 +110,9 @@ impl<'a> Tuning<'a> {
         let (mut best, mut best_step, mut kept, mut without_gain) = (-1.0, 0, Vec::new(), 0);
         let mut skipped = Tensor::zeros([], (Kind::Float, self.device));
         let mut feed = augmented(&fitted, settings.seed, batch, self.config, self.device)?;
+        let progress = Progress::new("fine-tuning step", 0, steps);
         for step in 0..steps {
+            progress.reach(step, Vec::new, false);
             let staged = feed.next().expect("the stream has no end")?;
             skipped += self.step(&staged.views, &mut optimizers, step)?;
             if (step + 1) % every != 0 && step + 1 != steps {
@@ -125,6 +128,7 @@ impl<'a> Tuning<'a> {
                 break;
             }
         }
+        drop(progress);
         tch::no_grad(|| self.state().zip(&kept).for_each(|(mut tensor, kept)| tensor.copy_(kept)));
         ensure!(
             skipped.double_value(&[]) < 0.5 && best_step > 0,

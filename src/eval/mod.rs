@@ -25,7 +25,9 @@ use self::{
     subject::Subject,
     tally::{Report, Tally},
 };
-use crate::{checkpoint, config::Config, data, feed::Feed, sys::DeviceChoice, train::schedule::Drops};
+use crate::{
+    checkpoint, config::Config, data, feed::Feed, stdout, sys::DeviceChoice, train::schedule::Drops,
+};
 
 /// Every sample of a set once, in order, by the evaluation recipe of the configuration's preset.
 pub(crate) fn images(set: &ShardSet, config: &Config, device: Device) -> Result<Feed> {
@@ -116,7 +118,7 @@ impl Evaluation {
     }
 }
 
-/// Judges a checkpoint's encoder: one JSON object for each result on stdout, in words on stderr, and all of it in
+/// Judges a checkpoint's encoder: one JSON object for each result, or a table, on stdout, and all of it in
 /// `eval-NAME.json` in the checkpoint's folder.
 pub fn run(options: &Options, evaluation: &Evaluation) -> Result<()> {
     let loaded = checkpoint::find(&options.checkpoint)?;
@@ -126,38 +128,34 @@ pub fn run(options: &Options, evaluation: &Evaluation) -> Result<()> {
     for &encoder in encoders {
         results.extend(subject.judge(encoder, evaluation)?);
     }
-    show(&results);
+    show(&results)?;
     let path = loaded.path.join(format!("eval-{}.json", evaluation.name()));
     subject.write(&path, evaluation, &results)
 }
 
-/// The results as a table, on stderr.
-fn show(results: &[Value]) {
+/// The results as a table.
+fn show(results: &[Value]) -> Result<()> {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let percent = |value: &Value| format!("{:.1} %", 100.0 * value.as_f64().unwrap_or(f64::NAN));
-    tracing::info!(
-        "{:<10} {:<22} {:<8} {:>8} {:>8} {:>8} {:>8}",
-        "",
-        "",
-        "encoder",
-        "step",
-        "top-1",
-        "top-5",
-        "samples"
-    );
-    for result in results {
+    let row = |cells: [String; 7]| {
+        let [probe, variant, encoder, step, top1, top5, samples] = cells;
+        let row =
+            format!("{probe:<10} {variant:<22} {encoder:<8} {step:>8} {top1:>8} {top5:>8} {samples:>8}");
+        stdout::say(row.trim_end())
+    };
+    row(["", "", "encoder", "step", "top-1", "top-5", "samples"].map(str::to_owned))?;
+    results.iter().try_for_each(|result| {
         let report = &result["report"];
-        tracing::info!(
-            "{:<10} {:<22} {:<8} {:>8} {:>8} {:>8} {:>8}",
+        row([
             text(&result["probe"]),
             text(&result["variant"]),
             text(&result["encoder"]),
-            result["step"],
+            result["step"].to_string(),
             percent(&report["top1"]),
             percent(&report["top5"]),
-            report["samples"]
-        );
-    }
+            report["samples"].to_string(),
+        ])
+    })
 }
 
 /// What neighbours make of the queries, for each k.

@@ -68,6 +68,12 @@ pub fn run(args: &Args) -> Result<()> {
     };
     let retention = Retention { keep: 1, keep_every: 0 };
     let path = Checkpoints::of(&args.out).save(&state, &trainer.model(), &trainer.moments(), retention)?;
+    stdout::say(&format!(
+        "`{}`: a run of preset {} at step {step}, its checkpoint is `{}`",
+        args.out.display(),
+        config.preset,
+        path.display()
+    ))?;
     stdout::print(&json!({
         "run": args.out, "checkpoint": path, "preset": config.preset.to_string(), "classes": classes, "encoder": config.encoder,
     }))

@@ -6,9 +6,10 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
+use indicatif::DecimalBytes;
 use serde::Serialize;
 
-use crate::classes::ClassNames;
+use crate::{classes::ClassNames, stdout};
 
 /// Where shards go: `FOLDER/PREFIX-000.tar` on, and `FOLDER/classes.txt`.
 #[derive(Debug)]
@@ -131,9 +132,12 @@ impl Output {
 }
 
 impl Summary {
-    /// Prints the summary as one JSON object.
+    /// Prints the summary, in words and as one JSON object.
     pub(crate) fn print(&self) -> Result<()> {
-        crate::stdout::print(&serde_json::to_value(self)?)
+        let Self { samples, shards, bytes, pattern, .. } = self;
+        let bytes = DecimalBytes(*bytes);
+        stdout::say(&format!("{samples} samples in {shards} shards, {bytes}: --shards '{pattern}'"))?;
+        stdout::print(&serde_json::to_value(self)?)
     }
 }
 

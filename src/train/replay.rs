@@ -72,7 +72,7 @@ pub fn run(args: &Args) -> Result<()> {
         (false, true) => "it went well this time",
         (false, false) => "it went well, but on other samples than then",
     };
-    tracing::info!("{words}; gradients that are not finite: {}", gradients.len());
+    stdout::say(&format!("{words}; gradients that are not finite: {}", gradients.len()))?;
     // As text, since JSON has no infinity.
     let found: serde_json::Map<String, Value> =
         found.iter().map(|(name, value)| ((*name).to_owned(), json!(value.to_string()))).collect();

@@ -18,7 +18,7 @@ use super::{
     compare::{Note, Notes, Place},
     examine::Examined,
 };
-use crate::usage;
+use crate::{signals, stdout, usage};
 
 /// So many findings of a kind are named on stderr.
 const NAMED: usize = 5;
@@ -212,7 +212,7 @@ impl Findings {
     }
 
     /// Shows the table and the first findings of each kind.
-    pub(super) fn show(&self) {
+    pub(super) fn show(&self) -> Result<()> {
         const ROWS: usize = 20;
         let with_findings = |(_, counts): &&(String, Counts)| counts.found.iter().any(|&count| count > 0);
         let rows: Vec<_> = match self.shards.len() {
@@ -222,15 +222,15 @@ impl Findings {
         let names = rows.iter().map(|(name, _)| name.chars().count());
         let width = names.max().unwrap_or(0).max("all shards".len());
         let columns = Kind::ALL.map(|(_, _, column, _)| format!("  {column}")).concat();
-        tracing::info!("{:<width$}  {:>9}{columns}", "", "samples");
-        for (name, counts) in &rows {
-            tracing::info!("{}", counts.row(name, width));
-        }
-        tracing::info!("{}", self.totals.row("all shards", width));
+        stdout::say(&format!("{:<width$}  {:>9}{columns}", "", "samples"))?;
+        rows.iter().try_for_each(|(name, counts)| stdout::say(&counts.row(name, width)))?;
+        stdout::say(&self.totals.row("all shards", width))?;
         if rows.len() < self.shards.len() {
-            tracing::info!("{} of {} shards are shown, stdout has all", rows.len(), self.shards.len());
+            let (shown, all) = (rows.len(), self.shards.len());
+            stdout::say(&format!("{shown} of {all} shards are shown, the JSON on stdout (--json) has all"))?;
         }
         self.show_named();
+        Ok(())
     }
 
     fn show_named(&self) {
@@ -338,6 +338,7 @@ impl Report {
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let temporary = tempfile::Builder::new()
             .prefix(".report")
+            .suffix(&signals::unfinished_suffix())
             .permissions(Permissions::from_mode(0o666)) // less what the user's mask takes away
             .tempfile_in(folder);
         let refuse = |error| {

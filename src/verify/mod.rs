@@ -60,7 +60,7 @@ pub fn run(args: &Args) -> Result<()> {
     watch.finish();
     let notes = compare::compare(&mut shards);
     findings.add_all(&shards, &notes)?;
-    findings.show();
+    findings.show()?;
     findings.objects().try_for_each(|object| stdout::print(&object))?;
     findings.finish()?;
     let fixed = target.map(|target| pool.install(|| fix::write(&source, &shards, &target))).transpose()?;
@@ -93,15 +93,11 @@ fn conclude(findings: &Findings, fixed: Option<&Fixed>, is_some_unread: bool) ->
                 0 => String::new(),
                 count => format!(", and {count} shards as a whole"),
             };
-            tracing::info!(
+            stdout::say(&format!(
                 "{samples} samples in {shards} shards are in `{out}`, {left_out} were left out{whole}{order}"
-            );
-            Ok(())
+            ))
         }
-        (None, None) => {
-            tracing::info!("no sample is lost");
-            Ok(())
-        }
+        (None, None) => stdout::say("no sample is lost"),
         (Some(losses), None) if is_some_unread => bail!(
             "{losses}\n  hint: what could not be read need not be lost: see to its permissions and its disk, and verify again before \
              --fix OUT writes shards without the rest"
