@@ -2,6 +2,7 @@
 //!
 //! Data flows one way: [`shards`] → [`pipeline`] → [`feed`] → [`method`] → [`train`].
 
+pub mod about;
 pub mod checkpoint;
 pub mod classes;
 pub mod cli;
@@ -23,10 +24,12 @@ pub mod pack;
 pub mod promote;
 mod random;
 pub mod show;
+pub mod signals;
 pub mod stdout;
 pub mod summary;
 pub mod synth;
 pub mod sys;
+pub mod terminal;
 pub mod train;
 pub mod verify;
 

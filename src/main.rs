@@ -1,31 +1,41 @@
 //! Parse, run, exit code ([`Code`]).
 
-use std::{env, io, process, time::Instant};
+use std::{panic, process, time::Instant};
 
 use amdim_stream::{
-    cli::{Cli, Command, TrainArgs},
+    about,
+    cli::{Command, TrainArgs},
     doctor, embed, eval,
     exit::{self, Code},
-    export, import, pack, show, summary, synth, sys,
+    export, import, pack, show, signals, stdout, summary, synth, sys, terminal,
     train::{self, Ended, replay},
     verify,
 };
 use anyhow::Result;
-use clap::Parser;
 use tracing_subscriber::EnvFilter;
 
 fn main() {
-    let cli = Cli::parse();
+    let cli = about::parse();
+    if cli.json {
+        stdout::ask_for_json();
+    }
     log_to_stderr(match &cli.command {
         None => cli.train.unattended.quiet,
         Some(Command::Plan(args)) => args.train.unattended.quiet,
         Some(_) => false,
     });
     sys::settle_threads();
+    clear_before_panics();
     sys::keep_host_memory();
     let code = match cli.command {
         None => train(&cli.train),
-        Some(command) => exit::catching(|| run(command)).map_or_else(|error| failed(&error), |()| Code::Done),
+        Some(command) => {
+            let done = exit::catching(|| {
+                signals::end_at_once(command.leftovers())?;
+                run(command)
+            });
+            done.map_or_else(|error| failed(&error), |()| Code::Done)
+        }
     };
     process::exit(code as i32)
 }
@@ -62,6 +72,7 @@ fn train(args: &TrainArgs) -> Code {
 
 fn run(command: Command) -> Result<()> {
     match command {
+        Command::Completions(args) => about::complete(&args),
         Command::Eval(command) => {
             let (options, evaluation) = command.parts();
             eval::run(&options, &evaluation)
@@ -70,6 +81,7 @@ fn run(command: Command) -> Result<()> {
         Command::Embed(args) => embed::run(&args),
         Command::Export(args) => export::run(&args),
         Command::Import(args) => import::run(&args),
+        Command::Man(args) => about::manual(&args),
         Command::Pack(args) => pack::run(&args),
         Command::Plan(args) => train::plan::run(&args),
         Command::Replay(args) => replay::run(&args),
@@ -77,6 +89,15 @@ fn run(command: Command) -> Result<()> {
         Command::Synth(args) => synth::run(&args),
         Command::Verify(args) => verify::run(&args),
     }
+}
+
+/// What is said of a defect begins a line of its own.
+fn clear_before_panics() {
+    let usual = panic::take_hook();
+    panic::set_hook(Box::new(move |info| {
+        terminal::clear();
+        usual(info);
+    }));
 }
 
 /// Says what went wrong; the code that it ends with.
@@ -91,8 +112,8 @@ fn log_to_stderr(quiet: bool) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(io::stderr)
-        .with_ansi(io::IsTerminal::is_terminal(&io::stderr()) && env::var_os("NO_COLOR").is_none())
+        .with_writer(terminal::Messages)
+        .with_ansi(terminal::has_colours())
         .with_target(false)
         .without_time()
         // A message that cannot be written, to a full disk or a closed pipe, is no reason to end.

@@ -14,6 +14,7 @@ mod memory;
 mod monitor;
 mod precision;
 mod profile;
+mod signal;
 mod stream;
 mod threads;
 
@@ -31,6 +32,7 @@ pub use memory::{
 pub use monitor::{Driver, GpuMemory, Monitor};
 pub use precision::{Autocast, Precision};
 pub use profile::{Kernel, profile};
+pub use signal::is_ignored;
 pub use stream::{Accelerator, Event, Stream};
 pub use threads::{settle_threads, waited_for_cores};
 

@@ -122,8 +122,9 @@ impl Log {
         })
     }
 
-    /// Takes in a step.
-    pub(super) fn count(&mut self, outcome: &Outcome, staged: &Staged) {
+    /// Takes in a step, the run's `step`th.
+    pub(super) fn count(&mut self, step: u64, outcome: &Outcome, staged: &Staged) {
+        self.sinks.iter_mut().for_each(|sink| sink.step(step));
         let window = &mut self.window;
         window.steps += 1.0;
         window.images += staged.views.labels.size()[0] as f64;

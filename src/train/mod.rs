@@ -10,6 +10,7 @@ mod crash;
 mod length;
 mod log;
 mod manifest;
+mod outlook;
 mod prepare;
 mod promote;
 mod records;
@@ -45,7 +46,7 @@ use self::{
     records::BadSamples,
     run_lock::RunLock,
     start::Start,
-    stop::Stop,
+    stop::{Doing, Stop},
     unattended::Deadline,
 };
 pub use self::{
@@ -106,8 +107,8 @@ struct Run {
 /// Trains as `asked` (flags over file), resuming what lies in the run folder.
 pub fn run(asked: &toml::Table, unattended: &Unattended) -> Result<Ended> {
     let deadline = unattended.deadline()?;
-    let stop = Stop::install(deadline.as_ref().map(|deadline| deadline.at))?;
     let folder = RunFolder::of(&Config::out(asked)?);
+    let stop = Stop::install(deadline.as_ref().map(|deadline| deadline.at), &folder.path)?;
     // What lies there is read under the lock; a new folder is made only when nothing can be refused any more.
     let early = folder.path.is_dir().then(|| folder.take()).transpose()?;
     folder.finish_setting_aside()?;
@@ -128,6 +129,7 @@ pub fn run(asked: &toml::Table, unattended: &Unattended) -> Result<Ended> {
     }
     unattended.promote.as_deref().map_or(Ok(()), |promotions| Promotions::of(promotions).prepare())?;
     if stop.requested(run.closing_time()) {
+        tracing::info!("ended before a step was made: nothing has changed");
         return Ok(Ended::Early(stop.why())); // before anything is made, or makes way
     }
     run.lock = Some(early.map_or_else(|| folder.take_new(), Ok)?);
@@ -148,13 +150,18 @@ pub fn run(asked: &toml::Table, unattended: &Unattended) -> Result<Ended> {
     manifest.write(&folder.manifest)?;
     run.config.write(&folder.config)?;
     run.announce(&folder, deadline.as_ref());
+    if run.trainer.step_count() == 0 {
+        run.look_ahead()?;
+    }
     let ended = run.train_or_tell(&folder, &stop, unattended.quiet)?;
     if ended == Ended::Finished {
         manifest.finished.get_or_insert_with(Timestamp::now);
         run.promote(&folder, unattended, &mut manifest)?;
     }
     if !unattended.quiet {
-        stdout::print(&folder.standing())?;
+        let standing = folder.standing();
+        stdout::say(&run_folder::in_words(&standing))?;
+        stdout::print(&standing)?;
     }
     let promotion = manifest.promotion.as_ref();
     let promotion = promotion.filter(|_| ended == Ended::Finished && unattended.promote.is_some());
@@ -232,6 +239,7 @@ impl Run {
         }
         let mut feed = self.for_batches(|| self.feed())?;
         while self.trainer.step_count() < self.steps && !stop.requested(self.closing_time()) {
+            stop.note(Doing::Made(self.trainer.step_count()));
             let staged = match feed.next_unless(stop.channel()) {
                 Some(Ok(staged)) => staged,
                 Some(Err(error)) => {
@@ -241,16 +249,21 @@ impl Run {
                 }
                 None => break, // an endless stream ends only when asked to
             };
+            stop.note(Doing::Step(self.trainer.step_count() + 1));
             self.step(&staged, &mut feed, folder, &mut log, &mut bad)?;
             if self.validation_due() {
                 self.check(folder)?;
                 is_validated = self.validate(folder, stop, &mut log, &mut bad)?;
             }
         }
+        let step = self.trainer.step_count();
+        stop.note(Doing::Made(step));
         self.save(folder)?;
+        stop.note(Doing::Ending(step));
+        drop(log); // with the line that shows how far the run is
         bad.summarize();
-        let is_finished = self.trainer.step_count() == self.steps && is_validated;
-        Ok(if is_finished { Ended::Finished } else { Ended::Early(stop.why()) })
+        tracing::info!("saved, step {step}");
+        Ok(if step == self.steps && is_validated { Ended::Finished } else { Ended::Early(stop.why()) })
     }
 
     /// What might be chosen otherwise, if something holds the run up.
@@ -305,7 +318,7 @@ impl Run {
         })?;
         self.position = staged.views.next;
         self.longest[1] = self.longest[1].max(started.elapsed());
-        log.count(&outcome, staged);
+        log.count(step, &outcome, staged);
         let is_last = step == self.steps;
         if step.is_multiple_of(CHECK_EVERY) {
             self.check(folder)?;

@@ -197,6 +197,23 @@ impl RunFolder {
     }
 }
 
+/// Where a run stands, as a line to be read.
+pub(super) fn in_words(standing: &Value) -> String {
+    let number = |name: &str| standing[name].as_u64().map_or("?".to_owned(), |number| number.to_string());
+    let end = if standing["finished"] == true { "finished, " } else { "" };
+    let of = |kind: &str, name: &str| standing[kind][name].as_f64();
+    let loss = of("train", "loss").map(|loss| format!("loss {loss:.3}"));
+    let shares = ["linear", "mlp", "knn"].map(|name| {
+        let found = of("validation", name).map(|share| ("validated", share));
+        let found = found.or_else(|| of("train", name).map(|share| ("in training", share)));
+        found.map(|(where_, share)| format!("{name} {:.1} % {where_}", 100.0 * share))
+    });
+    let numbers: Vec<_> = loss.into_iter().chain(shares.into_iter().flatten()).collect();
+    let run = standing["run"].as_str().unwrap_or_default();
+    let colon = if numbers.is_empty() { "" } else { ": " };
+    format!("`{run}`, {end}step {} of {}{colon}{}", number("step"), number("steps"), numbers.join(", "))
+}
+
 /// Whether nothing was learned in a run that was begun here: one that was imported has no step either.
 fn has_no_step(folder: &RunFolder) -> bool {
     let state = folder.checkpoints.latest_state().ok().flatten();

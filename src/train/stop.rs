@@ -1,9 +1,11 @@
 //! What ends a run before its last step: a signal, or the end of the time that there is.
 //!
-//! The first SIGINT or SIGTERM asks for an orderly end, the second ends the process at once.
+//! The first signal asks for an orderly end and is answered at once, the second ends the process and says what is lost.
 
 use std::{
     convert::Infallible,
+    ffi::c_int,
+    path::{Path, PathBuf},
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering::SeqCst},
@@ -14,13 +16,9 @@ use std::{
 
 use anyhow::{Context, Result};
 use crossbeam::channel::{self, Receiver, Sender, TryRecvError};
-use signal_hook::{
-    consts::{SIGINT, SIGTERM},
-    iterator::Signals,
-    low_level,
-};
+use signal_hook::consts::SIGINT;
 
-use crate::exit::Code;
+use crate::{checkpoint::Checkpoints, signals};
 
 /// Whether the run is to stop: a channel that is hung up then, so that one can wait for it, too.
 #[derive(Debug)]
@@ -28,6 +26,7 @@ pub(super) struct Stop {
     stopped: Receiver<Infallible>,
     by_signal: Arc<AtomicBool>,
     deadline: Option<Instant>,
+    doing: Arc<Mutex<Doing>>,
 }
 
 /// Why a run ends before its last step.
@@ -39,6 +38,62 @@ pub enum Why {
     Time,
 }
 
+/// What a run is at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Doing {
+    /// It gets ready to train.
+    Preparing,
+    /// It makes this step.
+    Step(u64),
+    /// It validates after this step.
+    Validating(u64),
+    /// It has made this step, and waits for the next batch or saves.
+    Made(u64),
+    /// This step is saved, and the run ends.
+    Ending(u64),
+}
+
+impl Doing {
+    /// What is said of the first signal.
+    fn answer(self, signal: c_int) -> String {
+        let what = match self {
+            Self::Preparing => "ending before a step is made".to_owned(),
+            Self::Step(step) => format!("finishing step {step}, then saving"),
+            Self::Validating(step) => format!("leaving the validation, then saving step {step}"),
+            Self::Made(step) => format!("saving step {step}"),
+            Self::Ending(step) => format!("step {step} is saved, and the run ends"),
+        };
+        let again = if signal == SIGINT { "press Ctrl-C again" } else { "send a signal again" };
+        let from = if signal == SIGINT { String::new() } else { format!("{}: ", signals::name(signal)) };
+        let leave = match self {
+            Self::Preparing | Self::Ending(_) => "leave at once",
+            _ => "leave without saving",
+        };
+        format!("{from}{what}; {again} to {leave}")
+    }
+
+    /// What is said of the second one, given the last checkpoint.
+    fn farewell(self, saved: Option<u64>, run: &Path) -> String {
+        let made = match self {
+            Self::Preparing => None,
+            Self::Step(step) => Some(step - 1),
+            Self::Validating(step) | Self::Made(step) | Self::Ending(step) => Some(step),
+        };
+        let lost = made.unwrap_or(0).saturating_sub(saved.unwrap_or(0));
+        let steps = if lost == 1 { "1 step".to_owned() } else { format!("{lost} steps") };
+        let are = if lost == 1 { "is" } else { "are" };
+        let run = run.display();
+        match saved {
+            _ if lost == 0 => "left at once: no step is lost".to_owned(),
+            Some(saved) => format!(
+                "left without saving: {steps} since the checkpoint of step {saved} in `{run}` {are} lost; the same command goes on \
+                 from there"
+            ),
+            None => format!("left without saving: {steps} {are} lost, as `{run}` has no checkpoint yet"),
+        }
+    }
+}
+
 /// Nothing is ever sent: whoever takes it out hangs up.
 type Listening = Arc<Mutex<Option<Sender<Infallible>>>>;
 
@@ -46,13 +101,15 @@ fn hang_up(listening: &Listening) {
     listening.lock().unwrap_or_else(PoisonError::into_inner).take();
 }
 
+fn read(doing: &Mutex<Doing>) -> Doing {
+    *doing.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 impl Stop {
-    /// Listens from now on, until the deadline at most.
-    pub(super) fn install(deadline: Option<Instant>) -> Result<Self> {
-        let mut signals = Signals::new([SIGINT, SIGTERM]).context("cannot listen for signals")?;
+    /// Listens from now on, until the deadline at most, for the run in this folder.
+    pub(super) fn install(deadline: Option<Instant>, run: &Path) -> Result<Self> {
         let (sender, stopped) = channel::bounded(0);
         let listening = Arc::new(Mutex::new(Some(sender)));
-        let by_signal = Arc::new(AtomicBool::new(false));
         if let Some(deadline) = deadline {
             let listening = listening.clone();
             spawn("deadline", move || {
@@ -60,22 +117,44 @@ impl Stop {
                 hang_up(&listening);
             })?;
         }
-        let noted = by_signal.clone();
+        let stop = Self {
+            stopped,
+            by_signal: Arc::default(),
+            deadline,
+            doing: Arc::new(Mutex::new(Doing::Preparing)),
+        };
+        stop.listen(listening, run.to_owned())?;
+        Ok(stop)
+    }
+
+    fn listen(&self, listening: Listening, run: PathBuf) -> Result<()> {
+        let mut signals = signals::listen()?;
+        let (noted, doing) = (self.by_signal.clone(), self.doing.clone());
         spawn("signals", move || {
             let mut signals = signals.forever();
-            signals.next();
+            let first = signals.next().unwrap_or(SIGINT);
             noted.store(true, SeqCst);
             hang_up(&listening);
+            let answer = read(&doing).answer(first);
+            signals::say(move || tracing::info!("{answer}"));
             signals.next();
-            low_level::exit(Code::Interrupted as i32);
-        })?;
-        Ok(Self { stopped, by_signal, deadline })
+            signals::leave(move || {
+                let saved = Checkpoints::of(&run).last_step();
+                tracing::warn!("{}", read(&doing).farewell(saved, &run));
+            });
+        })
     }
 
     /// One that no signal reaches.
     #[cfg(test)]
     pub(super) fn at(deadline: Option<Instant>) -> Self {
-        Self { stopped: channel::never(), by_signal: Arc::default(), deadline }
+        let doing = Arc::new(Mutex::new(Doing::Preparing));
+        Self { stopped: channel::never(), by_signal: Arc::default(), deadline, doing }
+    }
+
+    /// Notes what the run is at, for those who ask it to end.
+    pub(super) fn note(&self, doing: Doing) {
+        *self.doing.lock().unwrap_or_else(PoisonError::into_inner) = doing;
     }
 
     /// Whether the run is to end now: it was asked to, or has no more time than `closing`, which its end will take.
@@ -98,4 +177,49 @@ impl Stop {
 fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> Result<()> {
     let spawned = thread::Builder::new().name(name.to_owned()).spawn(body);
     spawned.map(drop).with_context(|| format!("cannot start the thread `{name}`"))
+}
+
+#[cfg(test)]
+mod tests {
+    use signal_hook::consts::{SIGTERM, SIGUSR1};
+
+    use super::*;
+
+    #[test]
+    fn a_signal_is_answered_by_what_is_done_first_and_how_to_leave_at_once() {
+        assert_eq!(
+            Doing::Step(41).answer(SIGINT),
+            "finishing step 41, then saving; press Ctrl-C again to leave without saving"
+        );
+        assert_eq!(
+            Doing::Validating(40).answer(SIGTERM),
+            "SIGTERM: leaving the validation, then saving step 40; send a signal again to leave without saving"
+        );
+        assert_eq!(
+            Doing::Preparing.answer(SIGUSR1),
+            "SIGUSR1: ending before a step is made; send a signal again to leave at once"
+        );
+    }
+
+    #[test]
+    fn whoever_leaves_at_once_is_told_how_many_steps_are_lost_and_where_the_checkpoint_is() {
+        let farewell = |doing: Doing, saved| doing.farewell(saved, Path::new("runs/x"));
+        assert_eq!(
+            farewell(Doing::Step(518), Some(500)),
+            "left without saving: 17 steps since the checkpoint of step 500 in `runs/x` are lost; the same command goes on from \
+             there"
+        );
+        assert_eq!(
+            farewell(Doing::Made(1), None),
+            "left without saving: 1 step is lost, as `runs/x` has no checkpoint yet"
+        );
+        for (doing, saved) in [
+            (Doing::Preparing, Some(500)),
+            (Doing::Step(1), None),
+            (Doing::Validating(500), Some(500)),
+            (Doing::Ending(7), Some(7)),
+        ] {
+            assert_eq!(farewell(doing, saved), "left at once: no step is lost", "{doing:?}");
+        }
+    }
 }

@@ -6,7 +6,13 @@ use anyhow::{Context, Result};
 use shards::ShardSet;
 use tch::{Device, Tensor};
 
-use super::{Judged, Run, log::Log, records::BadSamples, run_folder::RunFolder, stop::Stop};
+use super::{
+    Judged, Run,
+    log::Log,
+    records::BadSamples,
+    run_folder::RunFolder,
+    stop::{Doing, Stop},
+};
 use crate::{
     checkpoint::Best,
     eval::{self, features::Features, health::Health, knn::Vote, probe::Both},
@@ -79,6 +85,7 @@ impl Run {
         bad: &mut BadSamples,
     ) -> Result<bool> {
         let started = Instant::now();
+        stop.note(Doing::Validating(self.trainer.step_count()));
         let Some(validation) = &self.data.validation else {
             return self.look_at_training(started, stop, log);
         };

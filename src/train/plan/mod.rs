@@ -28,7 +28,10 @@ use self::{
     standing::Standing,
     step::Steps,
 };
-use super::{Run, bottleneck::Bottleneck, promote::check_gates, run_folder::RunFolder, schedule::Schedule};
+use super::{
+    Run, bottleneck::Bottleneck, outlook::Enlarged, promote::check_gates, run_folder::RunFolder,
+    schedule::Schedule,
+};
 use crate::{
     cli::PlanArgs,
     config::{Config, Layers},
@@ -47,6 +50,8 @@ struct Plan {
     run: Standing,
     data: Inventory,
     validation: Option<Inventory>,
+    /// Where images are smaller than what is made of them.
+    enlarged: Option<Enlarged>,
     batch_size: usize,
     epochs: f64,
     steps: u64,
@@ -119,10 +124,10 @@ struct ByBatch {
     most: usize,
 }
 
-/// Prints what a run will come to: one JSON object, and the same in words on stderr.
+/// Says what a run will come to, in words and as one JSON object.
 pub fn run(args: &PlanArgs) -> Result<()> {
     let plan = Plan::make(&args.train.layers()?, args)?;
-    words::say(&plan);
+    words::say(&plan)?;
     stdout::print(&serde_json::to_value(&plan).context("cannot write the plan as JSON")?)
 }
 
@@ -155,6 +160,7 @@ impl Plan {
             forecast: measured.as_ref().and_then(|measured| measured.forecast(&run, standing.steps_made())),
             data: Inventory::of(&run.data.train),
             validation: run.data.validation.as_ref().map(Inventory::of),
+            enlarged: Enlarged::of(&run.data.train, run.config.preset)?,
             batch_size: run.batch_size,
             epochs: run.steps as f64 * run.batch_size as f64 / run.data.train.len() as f64,
             steps: run.steps,

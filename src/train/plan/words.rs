@@ -1,5 +1,6 @@
 //! The plan as it is read: lines of a terminal.
 
+use anyhow::Result;
 use indicatif::DecimalBytes;
 use serde_json::Value;
 
@@ -13,7 +14,7 @@ use super::{
     standing::Standing,
     step::{Measured, Memory},
 };
-use crate::train::bottleneck::Bottleneck;
+use crate::{stdout, train::bottleneck::Bottleneck};
 
 /// Columns of a line: 100 with the level before it.
 const WIDTH: usize = 94;
@@ -23,14 +24,13 @@ const LABEL: usize = 12;
 /// Share of the cores' time from which on it is told that other processes have it.
 const STARVED: f64 = 0.1;
 
-/// Says the plan on stderr.
-pub(super) fn say(plan: &Plan) {
-    for line in lines(plan) {
-        tracing::info!("{line}");
-    }
+/// Says the plan; what is to be looked at goes to stderr.
+pub(super) fn say(plan: &Plan) -> Result<()> {
+    lines(plan).iter().try_for_each(|line| stdout::say(line))?;
     for warning in warnings(plan) {
         tracing::warn!("{warning}");
     }
+    Ok(())
 }
 
 fn lines(plan: &Plan) -> Vec<String> {
@@ -302,6 +302,7 @@ fn short(text: &str, width: usize) -> String {
 fn warnings(plan: &Plan) -> Vec<String> {
     let mut warnings = Vec::new();
     warnings.extend(plan.run.refused.clone());
+    warnings.extend(plan.enlarged.map(|enlarged| enlarged.to_string()));
     warnings.extend(plan.schedule.complaint().filter(|_| !plan.run.is_finished));
     let Disk { bytes: needed, free_bytes, fits, .. } = plan.checkpoints;
     if let (Some(false), Some(free)) = (fits, free_bytes) {
