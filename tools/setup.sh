@@ -29,6 +29,13 @@ check_rust() {
     done
 }
 
+check_platform() {
+    case $(uname -s)-$(uname -m) in
+        Linux-x86_64) ;;
+        *) say "untested on $(uname -s) on $(uname -m): what is tested is Linux on x86_64" ;;
+    esac
+}
+
 # C++ for torch-sys; cmake and nasm for libjpeg-turbo and its SIMD code; python and pip to fetch libtorch.
 missing_packages() {
     command -v c++ >/dev/null || printf 'g++ '
@@ -111,6 +118,7 @@ link_libtorch() {
     say "libtorch: $libtorch"
 }
 
+check_platform
 check_rust
 install_packages
 find_libtorch

@@ -17,6 +17,7 @@ mod schedule;
 mod seeds;
 mod support;
 mod synth;
+mod terminal;
 mod train;
 mod unattended;
 mod verify;

@@ -1,0 +1,62 @@
+//! Programs whose output goes to a terminal.
+
+use std::{
+    fs::File,
+    io::Read,
+    os::fd::OwnedFd,
+    process::{Child, Command, Stdio},
+};
+
+use rustix::{
+    fs::{Mode, OFlags},
+    process::{Pid, Signal, kill_process},
+    pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt},
+    termios::{Winsize, tcsetwinsize},
+};
+
+/// A terminal's two ends.
+pub(crate) struct Pty {
+    /// What the user sees.
+    pub(crate) user: OwnedFd,
+    /// What the program writes to.
+    pub(crate) program: OwnedFd,
+}
+
+impl Pty {
+    pub(crate) fn open(columns: u16) -> Self {
+        let user = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
+        grantpt(&user).unwrap();
+        unlockpt(&user).unwrap();
+        let name = ptsname(&user, Vec::new()).unwrap();
+        let program =
+            rustix::fs::open(name, OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC, Mode::empty()).unwrap();
+        tcsetwinsize(&program, Winsize { ws_row: 24, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 }).unwrap();
+        Self { user, program }
+    }
+
+    /// Starts a command here: both its outputs go to the terminal.
+    pub(crate) fn start(self, command: &mut Command) -> (Child, File) {
+        let output = || Stdio::from(self.program.try_clone().unwrap());
+        let child = command.stdout(output()).stderr(output()).spawn().unwrap();
+        command.stdout(Stdio::null()).stderr(Stdio::null()); // closes what the command keeps of it
+        (child, File::from(self.user))
+    }
+}
+
+pub(crate) fn send(child: &Child, signal: Signal) {
+    kill_process(Pid::from_child(child), signal).unwrap();
+}
+
+/// All that is written; at the first sight of `sign` the program is interrupted.
+pub(crate) fn read_interrupting(child: &Child, output: &mut impl Read, sign: Option<&str>) -> String {
+    let (mut all, mut piece, mut waiting) = (Vec::new(), [0; 4096], sign);
+    // Reading from a terminal that nobody writes to any more is an error.
+    while let Ok(count @ 1..) = output.read(&mut piece) {
+        all.extend_from_slice(&piece[..count]);
+        if waiting.is_some_and(|sign| String::from_utf8_lossy(&all).contains(sign)) {
+            waiting = None;
+            send(child, Signal::INT);
+        }
+    }
+    String::from_utf8(all).unwrap()
+}

@@ -1,0 +1,258 @@
+//! What a user sees: on terminals of several widths, and where there is none.
+//!
+//! `tests/golden_terminal` holds what a short run shows that is interrupted, numbers masked. After a change that is meant,
+//! `AMDIM_WRITE_GOLDEN=1 cargo test --test it terminal` writes the files anew.
+
+mod capture;
+mod screen;
+
+use std::{
+    env, fs,
+    path::Path,
+    process::{Command, Stdio},
+    thread,
+    time::Duration,
+};
+
+use rustix::process::Signal;
+use serde_json::Value;
+
+use self::{
+    capture::{Pty, read_interrupting, send},
+    screen::Screen,
+};
+use crate::support::{Place, json, program, start_until, succeed};
+
+/// A run of so many steps, with paths and settings that make it say the same on every machine.
+fn train(place: &Place, out: &str, sizes: [&str; 2], steps: &str) -> Command {
+    place.shards("train", 2, 40);
+    let mut command = program();
+    let [ndf, n_rkhs] = sizes;
+    command.args([
+        "--preset",
+        "c10",
+        "--ndf",
+        ndf,
+        "--n-rkhs",
+        n_rkhs,
+        "--n-depth",
+        "1",
+        "--batch-size",
+        "16",
+    ]);
+    command.args(["--device", "cpu", "--precision", "f32", "--workers", "2", "--threads", "1"]);
+    command.args(["--log-every", "1", "--steps", steps, "--shards", "train-<000..001>.tar", "--out", out]);
+    command.current_dir(place.path("")).env("AMDIM_STREAM_CACHE", place.path("cache")).env("TERM", "xterm");
+    for name in ["NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "COLUMNS"] {
+        command.env_remove(name);
+    }
+    command
+}
+
+/// One that is to be interrupted.
+fn short_run(place: &Place, out: &str) -> Command {
+    train(place, out, ["4", "16"], "4000")
+}
+
+/// A line without what differs from run to run.
+fn masked(line: &str) -> String {
+    let line = line.split("compute-bound").next().unwrap().split("data-bound").next().unwrap();
+    let mut words = Vec::new();
+    for word in line.split_whitespace() {
+        let mut text = String::new();
+        for letter in word.chars() {
+            match letter {
+                '█' | '░' => text.push('░'),
+                '0'..='9' | '.' if text.ends_with('N') => {}
+                '0'..='9' => text.push('N'),
+                other => text.push(other),
+            }
+        }
+        words.push(if words.last().is_some_and(|before| before == "eta") { "T".to_owned() } else { text });
+    }
+    // Where the signal comes between two steps, there is none to be finished.
+    words.join(" ").replace("INFO saving step N;", "INFO finishing step N, then saving;")
+}
+
+/// The lines, each once where it comes several times in turn.
+fn all_masked(lines: &[String]) -> String {
+    let mut lines: Vec<_> = lines.iter().map(|line| masked(line) + "\n").collect();
+    lines.dedup();
+    lines.concat()
+}
+
+fn compare(name: &str, shown: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden_terminal").join(name);
+    if env::var_os("AMDIM_WRITE_GOLDEN").is_some() {
+        fs::write(&path, shown).unwrap();
+    }
+    let golden = fs::read_to_string(&path).unwrap();
+    assert!(golden == shown, "{} holds\n{golden}\nbut this was shown:\n{shown}", path.display());
+}
+
+#[test]
+fn an_interrupted_run_on_terminals_of_four_widths() {
+    for columns in [40, 60, 80, 200] {
+        let place = Place::new();
+        let (mut child, mut output) = Pty::open(columns).start(&mut short_run(&place, "run"));
+        let bytes = read_interrupting(&child, &mut output, Some("loss"));
+        assert_eq!(child.wait().unwrap().code(), Some(130), "{bytes}");
+        let mut screen = Screen::new(columns.into());
+        screen.show(&bytes);
+        for line in &screen.drawn_over {
+            assert!(line.chars().count() < columns.into(), "{columns} columns have no room for `{line}`");
+        }
+        // Off, and the eight colours that every theme sets, but black, which many have as their ground.
+        assert!(screen.styles.iter().all(|style| matches!(style, 0 | 31..=37)), "{:?}", screen.styles);
+        let shown = format!(
+            "drawn over, one after the other:\n\n{}\nleft in the end:\n\n{}",
+            all_masked(&screen.drawn_over),
+            all_masked(&screen.lines())
+        );
+        compare(&format!("{columns}-columns.txt"), &shown);
+    }
+}
+
+#[test]
+fn an_interrupted_run_on_a_terminal_that_gets_plain_lines() {
+    for (name, value) in [("TERM", "dumb"), ("NO_COLOR", "1"), ("CLICOLOR", "0")] {
+        let place = Place::new();
+        let mut command = short_run(&place, "run");
+        let (mut child, mut output) = Pty::open(80).start(command.env(name, value));
+        let text = read_interrupting(&child, &mut output, Some("loss")).replace("\r\n", "\n");
+        assert_eq!(child.wait().unwrap().code(), Some(130), "{text}");
+        assert!(!text.contains(['\r', '\x1b']), "{name}: {text:?}");
+        let lines: Vec<_> = text.lines().map(str::to_owned).collect();
+        compare("plain-terminal.txt", &all_masked(&lines));
+    }
+}
+
+#[test]
+fn an_interrupted_run_whose_output_is_piped() {
+    let place = Place::new();
+    let mut command = short_run(&place, "run");
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut messages = child.stderr.take().unwrap();
+    let text = read_interrupting(&child, &mut messages, Some("loss"));
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130), "{text}");
+    assert!(!text.contains(['\r', '\x1b']), "{text:?}");
+    let standing: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(standing["step"].as_u64() > Some(0), "{standing}");
+    let lines: Vec<_> = text.lines().map(str::to_owned).collect();
+    compare("pipe.txt", &all_masked(&lines));
+}
+
+#[test]
+fn whoever_closes_the_terminal_or_runs_the_machine_ends_a_run_in_order() {
+    let place = Place::new();
+    for (signal, name) in [(Signal::HUP, "hup"), (Signal::USR1, "usr1"), (Signal::USR2, "usr2")] {
+        let mut command = short_run(&place, name);
+        let mut child = start_until(&mut command, &place.path(name), 1);
+        send(&child, signal);
+        assert_eq!(child.wait().unwrap().code(), Some(130), "{name}");
+        assert!(fs::read_dir(place.path(name).join("checkpoints")).unwrap().count() > 0, "{name}");
+    }
+}
+
+#[test]
+fn a_run_under_nohup_outlives_its_terminal() {
+    let place = Place::new();
+    let trained = train(&place, "run", ["4", "16"], "30");
+    let mut command = Command::new("sh");
+    command
+        .args(["-c", "trap '' HUP; exec \"$0\" \"$@\""])
+        .arg(trained.get_program())
+        .args(trained.get_args());
+    command.current_dir(place.path("")).stdin(Stdio::null());
+    command.env("AMDIM_STREAM_CACHE", place.path("cache"));
+    let mut child = start_until(&mut command, &place.path("run"), 1);
+    send(&child, Signal::HUP);
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    assert_eq!(json(&place.path("run/manifest.json"))["steps"], 30);
+}
+
+#[test]
+fn a_second_signal_says_what_is_lost_and_ends_the_run_at_once() {
+    let place = Place::new();
+    let mut command = train(&place, "run", ["32", "256"], "4000"); // a step and a checkpoint take a while
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut messages = child.stderr.take().unwrap();
+    while !place.path("run/metrics.jsonl").metadata().is_ok_and(|file| file.len() > 0) {
+        assert!(child.try_wait().unwrap().is_none(), "it ended by itself");
+        thread::sleep(Duration::from_millis(5));
+    }
+    // Both signals are there when it goes on.
+    for signal in [Signal::STOP, Signal::INT, Signal::TERM, Signal::CONT] {
+        send(&child, signal);
+    }
+    let text = read_interrupting(&child, &mut messages, None);
+    assert_eq!(child.wait().unwrap().code(), Some(130), "{text}");
+    assert!(text.contains("left without saving: ") && text.contains("`run` has no checkpoint yet"), "{text}");
+    assert!(!place.path("run/checkpoints/step-00000001").exists());
+}
+
+#[test]
+fn an_interrupted_command_says_so_and_leaves_no_half_written_file() {
+    let place = Place::new();
+    let mut command = program();
+    command
+        .args(["synth", "--side", "32", "--count", "1000000", "--shards", "2", "--out"])
+        .arg(place.path("out"));
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let names = || {
+        let entries = fs::read_dir(place.path("out")).into_iter().flatten().flatten();
+        entries.map(|entry| entry.file_name().into_string().unwrap()).collect::<Vec<_>>()
+    };
+    while !names().iter().any(|name| name.contains(".tar.")) {
+        assert!(child.try_wait().unwrap().is_none(), "it ended by itself");
+        thread::sleep(Duration::from_millis(5));
+    }
+    send(&child, Signal::INT);
+    let mut messages = child.stderr.take().unwrap();
+    let text = read_interrupting(&child, &mut messages, None);
+    assert_eq!(child.wait().unwrap().code(), Some(130), "{text}");
+    assert!(text.contains("ended by Ctrl-C: not all shards are written"), "{text}");
+    assert_eq!(names(), ["classes.txt"]);
+}
+
+/// What a command shows on a terminal.
+fn on_terminal(command: &mut Command) -> String {
+    let (mut child, mut output) = Pty::open(120).start(command.env("TERM", "xterm").env_remove("NO_COLOR"));
+    let text = read_interrupting(&child, &mut output, None);
+    assert!(child.wait().unwrap().success(), "{text}");
+    let mut screen = Screen::new(120);
+    screen.show(&text);
+    screen.lines().join("\n")
+}
+
+#[test]
+fn results_are_words_on_a_terminal_and_json_elsewhere_or_when_asked_for() {
+    let place = Place::new();
+    let pattern = place.shards("train", 1, 20);
+    succeed(&mut place.train(&pattern, "run", &["--steps", "2"]));
+    let has_json = |text: &str| {
+        text.lines().any(|line| serde_json::from_str::<Value>(line).is_ok_and(|it| it.is_object()))
+    };
+    for arguments in [
+        "--preset c10 --ndf 4 --n-rkhs 16 --n-depth 1 --batch-size 16 --device cpu --steps 2 --out run --shards train-000.tar",
+        "plan --no-measure --out run --shards train-000.tar",
+        "eval knn --device cpu --checkpoint run --val-shards train-000.tar",
+        "embed --device cpu --checkpoint run --shards train-000.tar --out NEW",
+        "export --checkpoint run --out NEW.safetensors",
+        "verify --shards train-000.tar",
+        "show --shards train-000.tar --sample 00003 --out NEW.png",
+        "synth --side 32 --count 4 --shards 1 --out NEW",
+    ] {
+        let command = |new: &str, more: &[&str]| {
+            let mut command = program();
+            command.args(arguments.replace("NEW", new).split(' ')).args(more).current_dir(place.path(""));
+            command.env("AMDIM_STREAM_CACHE", place.path("cache"));
+            command
+        };
+        let shown = on_terminal(&mut command("first", &[]));
+        assert!(!has_json(&shown) && !shown.is_empty(), "{arguments}: {shown}");
+        assert!(has_json(&succeed(&mut command("second", &[])).stdout), "{arguments}");
+        assert!(has_json(&on_terminal(&mut command("third", &["--json"]))), "{arguments}");
+    }
+}

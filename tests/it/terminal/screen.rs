@@ -1,0 +1,95 @@
+//! What a terminal shows of the bytes that it is sent.
+
+/// A row, and whether the next one goes on with its text.
+#[derive(Debug, Clone, Default)]
+struct Row {
+    text: Vec<char>,
+    goes_on: bool,
+}
+
+/// A terminal of so many columns and as many rows as it takes.
+#[derive(Debug)]
+pub(crate) struct Screen {
+    columns: usize,
+    rows: Vec<Row>,
+    row: usize,
+    column: usize,
+    /// Lines that were taken away again.
+    pub(crate) drawn_over: Vec<String>,
+    /// Colours and the like that were asked for.
+    pub(crate) styles: Vec<u32>,
+}
+
+impl Screen {
+    pub(crate) fn new(columns: usize) -> Self {
+        let (drawn_over, styles) = (Vec::new(), Vec::new());
+        Self { columns, rows: vec![Row::default()], row: 0, column: 0, drawn_over, styles }
+    }
+
+    pub(crate) fn show(&mut self, text: &str) {
+        let mut left = text.chars();
+        while let Some(letter) = left.next() {
+            match letter {
+                '\r' => self.column = 0,
+                '\n' => self.down(),
+                '\x1b' => {
+                    assert_eq!(left.next(), Some('['), "no other sequences are used");
+                    let mut numbers = String::new();
+                    let end = left.find(|&letter| {
+                        numbers.push(letter);
+                        letter.is_ascii_alphabetic()
+                    });
+                    self.obey(numbers.trim_end_matches(char::is_alphabetic), end);
+                }
+                letter => self.put(letter),
+            }
+        }
+    }
+
+    fn put(&mut self, letter: char) {
+        if self.column == self.columns {
+            self.rows[self.row].goes_on = true;
+            self.down();
+            self.column = 0;
+        }
+        let text = &mut self.rows[self.row].text;
+        while text.len() <= self.column {
+            text.push(' ');
+        }
+        text[self.column] = letter;
+        self.column += 1;
+    }
+
+    fn down(&mut self) {
+        self.row += 1;
+        if self.row == self.rows.len() {
+            self.rows.push(Row::default());
+        }
+    }
+
+    fn obey(&mut self, numbers: &str, command: Option<char>) {
+        let number = numbers.parse().unwrap_or(0);
+        match command {
+            Some('m') => self.styles.extend(numbers.split(';').map(|number| number.parse().unwrap_or(0u32))),
+            Some('K') if number == 0 => {
+                let taken: String = self.rows[self.row].text.drain(self.column..).collect();
+                if !taken.is_empty() {
+                    self.drawn_over.push(taken);
+                }
+            }
+            other => panic!("the program has no use for {numbers}{other:?}"),
+        }
+    }
+
+    /// The lines that it shows, those that took several rows in one piece.
+    pub(crate) fn lines(&self) -> Vec<String> {
+        let mut lines = vec![String::new()];
+        for row in &self.rows {
+            lines.last_mut().unwrap().extend(&row.text);
+            if !row.goes_on {
+                lines.push(String::new());
+            }
+        }
+        lines.into_iter().map(|line| line.trim_end().to_owned()).filter(|line| !line.is_empty()).collect()
+    }
+}
