@@ -4,7 +4,7 @@ use std::{env, path::PathBuf, thread};
 
 use anyhow::{Context, Result, bail};
 use pipeline::LoaderConfig;
-use shards::{IndexConfig, LocalSource, ShardSet};
+use shards::{IndexConfig, LocalSource, Remark, RemarkKind, ShardSet};
 
 use crate::{
     config::{Config, DataConfig},
@@ -86,7 +86,21 @@ pub fn open(patterns: &[String]) -> Result<ShardSet> {
     for fault in set.faults() {
         tracing::warn!("shard `{}` at byte {}: {}", fault.shard, fault.offset, fault.reason);
     }
+    set.remarks().iter().for_each(tell);
     Ok(set)
+}
+
+/// Says once what is unusual in a set's members, and names the first.
+fn tell(remark: &Remark) {
+    let Remark { kind, count, shard, offset, name, detail } = remark;
+    let name = if name.is_empty() { String::new() } else { format!(" `{name}`,") };
+    let detail = if detail.is_empty() { String::new() } else { format!(" ({detail})") };
+    let words =
+        format!("{count} {}; the first:{name} shard `{shard}` at byte {offset}{detail}", kind.words());
+    match kind {
+        RemarkKind::Ignored => tracing::info!("{words}"),
+        _ => tracing::warn!("{words}"),
+    }
 }
 
 /// Cores that this process may use.

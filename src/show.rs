@@ -25,7 +25,7 @@ pub struct Args {
     /// Shards of the run, all of them: what is drawn depends on a sample's place among all
     #[arg(long, value_name = "PATTERN", num_args = 1.., required_unless_present = "run")]
     pub shards: Vec<String>,
-    /// Key of the sample: its name in the shard up to the first dot, e.g. `cat/0001`
+    /// Key of the sample: the name of its image in the shard up to the last dot, e.g. `cat/0001`
     #[arg(long, value_name = "KEY")]
     pub sample: String,
     /// PNG to write
@@ -122,7 +122,7 @@ fn find(set: &ShardSet, key: &str) -> Result<u64> {
     }
     let example = set.locate(0).map_or_else(|_| String::new(), |first| format!(", e.g. `{}`", first.key));
     Err(anyhow!(
-        "none of the {} samples has the key `{key}`\n  hint: keys are names inside the shards up to the first \
+        "none of the {} samples has the key `{key}`\n  hint: keys are names of images inside the shards up to the last \
          dot{example}; `tar tf SHARD` lists them",
         set.len()
     ))

@@ -1,7 +1,7 @@
 //! Indices kept between runs, one file per shard.
 //!
 //! A file is named by a hash of the shard's identity and holds, little-endian: the magic, then identity, size and time
-//! of the shard, digest, faults and spans of its index, and a checksum of all that. One that does not check out in
+//! of the shard, digest, faults, tallies and spans of its index, and a checksum of all that. One that does not check out in
 //! every respect is as good as none.
 
 use std::{
@@ -14,12 +14,13 @@ use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 use crate::{
     Stamp,
     index::{Fault, Index},
+    remark::{RemarkKind, Tally},
     span::Span,
     temporary::{Temporary, folder_of},
 };
 
 /// Changes whenever the format or the meaning of an index does.
-const MAGIC: &[u8; 8] = b"amdimIX2";
+const MAGIC: &[u8; 8] = b"amdimIX3";
 
 /// Where the index of one version of one shard is kept.
 #[derive(Debug)]
@@ -69,6 +70,14 @@ impl CacheEntry {
             bytes.extend(fault.offset.to_le_bytes());
             put_text(&mut bytes, &fault.reason);
         }
+        bytes.extend((index.tallies.len() as u64).to_le_bytes());
+        for tally in &index.tallies {
+            [tally.kind as u64, tally.count, tally.offset]
+                .iter()
+                .for_each(|number| bytes.extend(number.to_le_bytes()));
+            put_text(&mut bytes, &tally.name);
+            put_text(&mut bytes, &tally.detail);
+        }
         bytes.reserve(index.spans.len() * Span::SIZE + 8);
         index.spans.iter().for_each(|span| bytes.extend(span.to_bytes()));
         bytes.extend(xxh3_64(&bytes).to_le_bytes());
@@ -85,10 +94,11 @@ impl CacheEntry {
         let faults = (0..take_number(&mut rest)?)
             .map(|_| Some(Fault { offset: take_number(&mut rest)?, reason: take_text(&mut rest)? }));
         let faults = faults.collect::<Option<_>>()?;
+        let tallies = (0..take_number(&mut rest)?).map(|_| take_tally(&mut rest)).collect::<Option<_>>()?;
         let (spans, left_over) = rest.as_chunks::<{ Span::SIZE }>();
         let spans: Box<[_]> = spans.iter().map(Span::from_bytes).collect();
         let is_whole = left_over.is_empty() && spans.iter().all(|span| span.fits(self.stamp.size));
-        is_whole.then_some(Index { spans, faults, digest, is_lasting: true })
+        is_whole.then_some(Index { spans, faults, tallies, digest, is_lasting: true })
     }
 
     /// Everything that must agree for an index to be used.
@@ -119,6 +129,16 @@ fn take_text(rest: &mut &[u8]) -> Option<String> {
     String::from_utf8(text.to_vec()).ok()
 }
 
+fn take_tally(rest: &mut &[u8]) -> Option<Tally> {
+    Some(Tally {
+        kind: RemarkKind::from_number(take_number(rest)?)?,
+        count: take_number(rest)?,
+        offset: take_number(rest)?,
+        name: take_text(rest)?,
+        detail: take_text(rest)?,
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -130,8 +150,16 @@ mod tests {
 
     fn index() -> Index {
         let fault = Fault { offset: 3, reason: "it is cut".to_owned() };
+        let (name, detail) = ("a.1".to_owned(), "x".to_owned());
+        let tally = Tally { kind: RemarkKind::Dotted, count: 5, offset: 512, name, detail };
         let span = Span { head: 7, image: 519, length: 9999, label: 3 };
-        Index { spans: vec![span; 3].into(), faults: vec![fault], digest: 9, is_lasting: true }
+        Index {
+            spans: vec![span; 3].into(),
+            faults: vec![fault],
+            tallies: vec![tally],
+            digest: 9,
+            is_lasting: true,
+        }
     }
 
     #[test]
@@ -172,9 +200,10 @@ mod tests {
         let good = Span { head: 0, image: 512, length: 9999, label: 0 };
         for (span, is_good) in [
             (good, true),
-            (Span { label: NO_LABEL, image: 0, ..good }, true),
-            (Span { head: 512, ..good }, false),
-            (Span { head: u64::MAX, image: 0, ..good }, false),
+            (Span { label: NO_LABEL, ..good }, true),
+            (Span { head: 1536, ..good }, true), // a link
+            (Span { head: u64::MAX, ..good }, false),
+            (Span { image: 0, ..good }, false),
             (Span { image: 2049, ..good }, false),
             (Span { label: 1_000_000, ..good }, false),
         ] {

@@ -56,17 +56,15 @@ pub enum Error {
         /// What is there.
         what: &'static str,
     },
-    /// A label is not one.
+    /// The label of a `cls` member is none.
     #[error(
-        "shard `{shard}`, sample `{key}`: label `{value}` in `{extension}` is not an integer from 0 to 999999, nor -1 for unlabelled\nhint: number the classes from 0 on and write the shard anew, e.g. with `amdim-stream pack`"
+        "shard `{shard}`, sample `{key}`: label `{value}` in `cls` is not an integer from 0 to 999999, nor -1 for unlabelled\nhint: number the classes from 0 on and write the shard anew, e.g. with `amdim-stream pack`"
     )]
     Label {
         /// The shard.
         shard: Arc<str>,
         /// The sample.
         key: String,
-        /// The member that has it: `cls` or `json`.
-        extension: &'static str,
         /// The label as it stands there.
         value: String,
     },

@@ -8,10 +8,11 @@ use std::{
 };
 
 use crate::{
-    Encoded, Error, Result, Shard, ShardFault, ShardName, ShardWriter, Source, Stamp,
-    index::{Builder, Index, split_name},
-    scan::{Member, Scanner, Trouble},
-    span::{NO_LABEL, Span},
+    Encoded, Error, Finding, RemarkKind, Result, Shard, ShardFault, ShardName, ShardWriter, Source, Stamp,
+    index::{self, Builder, Detail, Index, Listed},
+    links::Place,
+    scan::{Scanner, Trouble},
+    span::Span,
 };
 
 /// Bytes that are read before their pages are taken out of the process again.
@@ -33,32 +34,39 @@ pub enum Lost {
 pub struct Inspected {
     /// Its key as the shard has it, which need not be UTF-8.
     pub key: Vec<u8>,
-    /// Byte at which the image's data begin (the first header where there is no image).
+    /// Byte at which the image's data begin.
     pub offset: u64,
     /// The class, where the sample has one.
     pub label: Option<u32>,
     /// Why it is lost, as far as the headers and the label say.
     pub lost: Option<Lost>,
     span: Span,
-    /// Byte behind its last member, padding included.
-    end: u64,
-    /// Its members' extensions, in lower case.
-    extensions: Vec<String>,
+    /// Where its members lie, in order.
+    ranges: Vec<Range<u64>>,
+}
+
+/// Members that stay together or are left out together.
+#[derive(Debug)]
+struct Piece {
+    range: Range<u64>,
+    /// The sample whose they are, if they are one's.
+    sample: Option<usize>,
+    /// Of a link that is read through its name, and what it leads to.
+    link: Option<(Vec<u8>, Place)>,
 }
 
 /// A shard read by itself and anew: what a [`ShardSet`](crate::ShardSet) refuses is told here, sample by sample, and
-/// what is good can be copied.
-///
-/// Samples are those of a set, but for one thing: where a member repeats another one's extension under the same key, a
-/// set merges two samples into one, of which it uses the first image; here they are two with the same key.
+/// what is good can be copied. Samples are those of a set.
 #[derive(Debug)]
 pub struct Inspection {
     name: ShardName,
     shard: Shard,
     samples: Vec<Inspected>,
     faults: Vec<ShardFault>,
-    /// Byte behind the last whole member, padding included.
-    end: u64,
+    findings: Vec<Finding>,
+    ignored: u64,
+    /// All whole members, in the order of a copy.
+    pieces: Vec<Piece>,
     /// Whether a header or a label could not be read, though the shard holds one.
     is_unread: bool,
     /// Bytes read since pages were last released.
@@ -72,17 +80,15 @@ impl Inspection {
     /// It cannot be opened, or is no tar at all.
     pub fn open(source: &dyn Source, name: &ShardName) -> Result<Self> {
         let shard = source.open(name)?;
-        let mut reading = Reading { builder: Builder::new(name), samples: Vec::new(), end: 0 };
-        if reading.builder.open(&shard)? {
-            reading.scan(&shard)?;
-        }
-        let Reading { builder, mut samples, end } = reading;
-        let Index { spans, faults, is_lasting, .. } = builder.finish();
-        samples.truncate(spans.len());
-        for (sample, span) in samples.iter_mut().zip(spans) {
-            (sample.offset, sample.label, sample.span) = (span.offset(), span.label(), span);
-        }
-        let fault = |fault: crate::index::Fault| ShardFault {
+        let mut builder = Builder::detailed(name);
+        let is_cut = builder.open(&shard)? && scan(&mut builder, &shard)?;
+        let (index, detail) = builder.finish_detailed(&shard)?;
+        let samples = samples(&index, &detail, is_cut);
+        let pieces = pieces(&detail.members, samples.len());
+        let ignored = index.tallies.iter().find(|tally| tally.kind == RemarkKind::Ignored);
+        let ignored = ignored.map_or(0, |tally| tally.count);
+        let Index { faults, is_lasting, .. } = index;
+        let fault = |fault: index::Fault| ShardFault {
             shard: name.shared(),
             offset: fault.offset,
             reason: fault.reason,
@@ -93,7 +99,9 @@ impl Inspection {
             shard,
             samples,
             faults,
-            end,
+            findings: detail.findings,
+            ignored,
+            pieces,
             is_unread: !is_lasting,
             mapped: AtomicU64::new(0),
         })
@@ -109,6 +117,16 @@ impl Inspection {
         &self.faults
     }
 
+    /// What is unusual in it, but for members that are ignored.
+    pub fn findings(&self) -> &[Finding] {
+        &self.findings
+    }
+
+    /// Members that are neither image nor label.
+    pub fn ignored(&self) -> u64 {
+        self.ignored
+    }
+
     /// Whether the system did not give all headers and labels: that is no damage, and may be otherwise another time.
     pub fn is_unread(&self) -> bool {
         self.is_unread
@@ -119,17 +137,16 @@ impl Inspection {
         self.shard.stamp()
     }
 
-    /// The image of a sample; empty where it has none. All of the sample's members are read.
+    /// The image of a sample. All of the sample's members are read.
     ///
     /// # Errors
     /// Some of its bytes cannot be read, or, with [`io::ErrorKind::UnexpectedEof`], the shard ends before them.
     pub fn image(&self, number: usize) -> io::Result<Encoded> {
-        let Inspected { span, end, .. } = &self.samples[number];
-        let end = (*end).min(self.shard.len());
-        self.release_pages(end.saturating_sub(span.head));
-        self.shard.slice(span.head..end)?;
-        if span.image == 0 {
-            return Ok(Encoded::default());
+        let Inspected { span, ranges, .. } = &self.samples[number];
+        for range in ranges {
+            let end = range.end.min(self.shard.len());
+            self.release_pages(end.saturating_sub(range.start));
+            self.shard.slice(range.start..end)?;
         }
         let range = span.image..span.image + u64::from(span.length);
         let bytes = self.shard.slice(range.clone())?;
@@ -137,20 +154,23 @@ impl Inspection {
     }
 
     /// Writes a shard of everything in this one, byte for byte and in its order, but for the samples that are not to be
-    /// kept and what is cut.
+    /// kept and what is cut. Labels that lie apart from their images come to lie beside them, and links that are read
+    /// through become files.
     ///
     /// # Errors
     /// This shard cannot be read any more, or the other one not be written; nothing is at `path` then that was not before.
     pub fn copy(&self, keep: impl Fn(usize) -> bool, path: &Path) -> Result<()> {
         let mut writer = ShardWriter::create(path)?;
-        let mut from = 0;
-        for (number, sample) in self.samples.iter().enumerate() {
-            if !keep(number) {
-                self.append(&mut writer, from..sample.span.head)?;
-                from = sample.end;
+        for piece in self.pieces.iter().filter(|piece| piece.sample.is_none_or(&keep)) {
+            match &piece.link {
+                None => self.append(&mut writer, piece.range.clone())?,
+                Some((name, place)) => {
+                    let mut data = vec![0; place.size as usize]; // its piece is whole, so that the shard has them
+                    self.read(place.data, &mut data)?;
+                    writer.append_file(name, &data)?;
+                }
             }
         }
-        self.append(&mut writer, from..self.end)?;
         writer.finish()
     }
 
@@ -161,12 +181,16 @@ impl Inspection {
         let mut offset = range.start;
         while offset < end {
             piece.resize(PIECE.min(end - offset) as usize, 0);
-            let failed = |source| Error::Read { shard: self.name.shared(), offset, source };
-            self.shard.read(offset, &mut piece).map_err(failed)?;
+            self.read(offset, &mut piece)?;
             writer.append_members(&piece)?;
             offset += piece.len() as u64;
         }
         Ok(())
+    }
+
+    fn read(&self, offset: u64, target: &mut [u8]) -> Result<()> {
+        let failed = |source| Error::Read { shard: self.name.shared(), offset, source };
+        self.shard.read(offset, target).map_err(failed)
     }
 
     /// Counts bytes that are about to be read, and takes the pages of earlier ones out of the process once in a while.
@@ -178,98 +202,102 @@ impl Inspection {
     }
 }
 
-/// A shard whose headers are being read.
-struct Reading<'a> {
-    builder: Builder<'a>,
-    samples: Vec<Inspected>,
-    end: u64,
-}
-
-impl Reading<'_> {
-    fn scan(&mut self, shard: &Shard) -> Result<()> {
-        let mut scanner = Scanner::new(shard, 0);
-        loop {
-            match scanner.next() {
-                Ok(None) => return Ok(()),
-                Ok(Some(member)) => self.add(&member, &mut scanner, shard.len())?,
-                // Behind the end-of-archive mark: all samples before it are whole.
-                Err(Trouble::Damaged { offset, reason }) if offset > scanner.position() => {
-                    self.builder.fault(offset, reason);
-                    return Ok(());
-                }
-                Err(Trouble::Damaged { offset, reason }) => break self.builder.fault(offset, reason),
-                Err(Trouble::Unreadable { offset, source }) => {
-                    break self.builder.unreadable(offset, &format!("it cannot be read: {source}"));
-                }
-                Err(Trouble::Unsupported { offset, what }) => {
-                    break self.builder.fault(offset, format!("it holds {what}, which is not supported"));
-                }
+/// Reads all headers. Gives whether the shard is cut or damaged within an archive.
+fn scan(builder: &mut Builder<'_>, shard: &Shard) -> Result<bool> {
+    let mut scanner = Scanner::new(shard, 0);
+    loop {
+        match scanner.next() {
+            Ok(None) => return Ok(false),
+            Ok(Some(member)) => builder.add(&member, &mut scanner)?,
+            Err(Trouble::Damaged { offset, reason }) => {
+                builder.fault(offset, reason);
+                // Behind the end-of-archive mark all samples before it are whole.
+                return Ok(offset <= scanner.position());
+            }
+            Err(Trouble::Unreadable { offset, source }) => {
+                builder.unreadable(offset, &format!("it cannot be read: {source}"));
+                return Ok(true);
+            }
+            Err(Trouble::Unsupported { offset, what }) => {
+                builder.fault(offset, format!("it holds {what}, which is not supported"));
+                return Ok(true);
             }
         }
-        self.suspect_last();
-        Ok(())
     }
+}
 
-    fn add(&mut self, member: &Member, scanner: &mut Scanner<'_>, length: u64) -> Result<()> {
-        let is_whole = member.data.saturating_add(member.size) <= length;
-        if is_whole {
-            self.end = scanner.position();
+fn samples(index: &Index, detail: &Detail, is_cut: bool) -> Vec<Inspected> {
+    let sample = |(span, key): (&Span, &Vec<u8>)| Inspected {
+        key: key.clone(),
+        offset: span.image,
+        label: span.label(),
+        lost: None,
+        span: *span,
+        ranges: Vec::new(),
+    };
+    let mut samples: Vec<_> = index.spans.iter().zip(&detail.keys).map(sample).collect();
+    for member in &detail.members {
+        let Some(sample) = member.sample.map(|sample| &mut samples[sample]) else { continue };
+        match sample.ranges.last_mut() {
+            Some(last) if last.end == member.head => last.end = member.end,
+            _ => sample.ranges.push(member.head..member.end),
         }
-        let Some((key, extension)) = split_name(&member.name).filter(|_| member.is_file) else {
-            return Ok(());
-        };
-        let extension = String::from_utf8_lossy(extension).to_ascii_lowercase();
-        if self.samples.last().is_some_and(|sample| sample.key == key && sample.has(&extension)) {
-            self.builder.part();
-        }
-        let added = self.builder.add(member, scanner);
-        if self.builder.len() > self.samples.len() {
-            self.samples.push(Inspected::new(key, member.head));
-        }
-        let Some(sample) = self.samples.last_mut() else { return added };
-        sample.end = scanner.position();
-        sample.extensions.push(extension);
-        if !is_whole {
+        if !member.is_whole {
             sample.lost = Some(Lost::Cut("the shard ends within it"));
         }
-        match added {
-            Err(Error::Label { extension, value, .. }) => {
-                let reason =
-                    format!("label `{value}` in `{extension}` is not an integer from 0 to 999999, nor -1");
-                sample.lost.get_or_insert(Lost::Label(reason));
-                Ok(())
-            }
-            added => added,
-        }
     }
+    for finding in detail.findings.iter().filter(|finding| finding.kind == RemarkKind::BadClass) {
+        let Some(sample) = finding.sample.map(|sample| &mut samples[sample]) else { continue };
+        sample.lost.get_or_insert(Lost::Label(finding.reason()));
+    }
+    if is_cut && detail.ends_with_sample {
+        suspect_last(&mut samples, &detail.extensions);
+    }
+    samples
+}
 
-    /// Where the rest of a shard is lost, so may be members of the sample before it: it counts as whole if it has those that
-    /// the sample before has.
-    fn suspect_last(&mut self) {
-        let [.., before, last] = &mut *self.samples else { return };
-        if !before.extensions.iter().all(|extension| last.has(extension)) {
-            let reason = "the shard is cut behind it, and it lacks members that the sample before has";
-            last.lost.get_or_insert(Lost::Cut(reason));
-        }
+/// Where the rest of a shard is lost, so may be members of the sample before it: it counts as whole if it has those that
+/// the sample before has.
+fn suspect_last(samples: &mut [Inspected], extensions: &[Vec<String>]) {
+    let ([.., last], [.., before, own]) = (samples, extensions) else { return };
+    if !before.iter().all(|extension| own.contains(extension)) {
+        let reason = "the shard is cut behind it, and it lacks members that the sample before has";
+        last.lost.get_or_insert(Lost::Cut(reason));
     }
 }
 
-impl Inspected {
-    fn new(key: &[u8], head: u64) -> Self {
-        Self {
-            key: key.to_vec(),
-            offset: head,
-            label: None,
-            lost: None,
-            span: Span { head, image: 0, length: 0, label: NO_LABEL },
-            end: 0,
-            extensions: Vec::new(),
+/// The members that are whole, those of a sample together.
+fn pieces(members: &[Listed], samples: usize) -> Vec<Piece> {
+    let mut of_samples = vec![Vec::new(); samples];
+    for (number, sample) in members.iter().enumerate().filter_map(|(number, own)| Some((number, own.sample?)))
+    {
+        of_samples[sample].push(number);
+    }
+    let mut order = Vec::with_capacity(members.len());
+    for (number, member) in members.iter().enumerate() {
+        match member.sample {
+            None => order.push(number),
+            Some(sample) => order.append(&mut of_samples[sample]),
         }
     }
-
-    fn has(&self, extension: &str) -> bool {
-        self.extensions.iter().any(|own| own == extension)
+    let mut pieces: Vec<Piece> = Vec::new();
+    for member in order.into_iter().map(|number| &members[number]).filter(|member| member.is_whole) {
+        match pieces.last_mut() {
+            Some(last)
+                if last.range.end == member.head
+                    && last.sample == member.sample
+                    && last.link.is_none()
+                    && member.link.is_none() =>
+            {
+                last.range.end = member.end;
+            }
+            _ => {
+                let (range, link) = (member.head..member.end, member.link.clone());
+                pieces.push(Piece { range, sample: member.sample, link });
+            }
+        }
     }
+    pieces
 }
 
 #[cfg(test)]

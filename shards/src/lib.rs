@@ -2,7 +2,8 @@
 //!
 //! A *shard* is a plain tar file. Neighbouring members that share a key (the name, folder included, up to the first dot
 //! of the base name) are one *sample*: `jpg`, `jpeg`, `png` or `webp` is its image, `cls` its label (an integer as
-//! text), `json` may carry an integer `label`; the rest is ignored. Nothing is decoded here, and the bytes of an image are
+//! text), `json` may carry an integer `label`; the rest is ignored. What is unusual in a shard, such as dotted names or
+//! links, is read where that can be done, and told as a [`Remark`]. Nothing is decoded here, and the bytes of an image are
 //! copied nowhere: a [`Sample`] holds a slice of the mapped file, and a shard that is cut underneath gives errors, not SIGBUS: the first
 //! shard that is mapped takes that signal for mapped shards, and for nothing else.
 //!
@@ -35,13 +36,19 @@ mod cache;
 mod error;
 mod index;
 mod inspect;
+mod json;
+mod label;
+mod links;
 mod local;
+mod name;
 mod opened;
 mod order;
 mod pattern;
 mod permutation;
 mod read;
 mod readahead;
+mod remark;
+mod run;
 mod sample;
 mod scan;
 mod set;
@@ -59,6 +66,7 @@ pub use local::LocalSource;
 pub use order::{Order, Position, Share};
 pub use pattern::{Listing, PatternError, expand};
 pub use readahead::Samples;
+pub use remark::{Finding, Remark, RemarkKind};
 pub use sample::{Encoded, Sample};
 pub use set::{IndexConfig, Location, ShardFault, ShardSet, index_threads};
 pub use shard::Shard;

@@ -145,9 +145,9 @@ impl Reader {
         let Some((number, span)) = self.set.span(index) else {
             return;
         };
-        if let (Ok(shard), true) = (self.opened.get(number), span.image != 0) {
-            // Its headers usually lie right before the image.
-            let start = span.head.max(span.image.saturating_sub(1 << 16));
+        if let Ok(shard) = self.opened.get(number) {
+            // Its header usually lies right before the image.
+            let start = span.head.clamp(span.image.saturating_sub(1 << 16), span.image);
             shard.will_need(start..span.image + u64::from(span.length));
         }
     }
@@ -161,7 +161,7 @@ impl Reader {
         Ok(Sample {
             shard: self.set.shards()[number].shared(),
             key,
-            offset: span.offset(),
+            offset: span.image,
             index,
             epoch,
             image,

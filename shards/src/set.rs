@@ -17,6 +17,7 @@ use crate::{
     cache::CacheEntry,
     index::{self, Index},
     read,
+    remark::{self, Remark},
     span::Span,
 };
 
@@ -46,7 +47,7 @@ pub struct ShardFault {
 pub struct Location {
     /// The shard.
     pub shard: Arc<str>,
-    /// Byte at which the image's data begin (the first header where there is no image).
+    /// Byte at which the image's data begin.
     pub offset: u64,
     /// The sample's key.
     pub key: String,
@@ -67,6 +68,7 @@ struct Inner {
     /// For each shard the number of its first sample; at the end their total.
     starts: Vec<u64>,
     faults: Vec<ShardFault>,
+    remarks: Vec<Remark>,
     labelled: u64,
     classes: Option<u32>,
     digest: u64,
@@ -76,7 +78,7 @@ impl ShardSet {
     /// Lists the source's shards and reads their indices, from the cache where they are current, several at a time.
     ///
     /// Shards with trouble of their own become [`faults`](Self::faults). An error is what concerns the set: a shard
-    /// that is no tar or cannot be opened, a label out of range, no image in any shard.
+    /// that is no tar or cannot be opened, a class that is none, no image in any shard.
     pub fn open(source: impl Source + 'static, config: &IndexConfig) -> Result<Self> {
         let source: Arc<dyn Source> = Arc::new(source);
         let names = source.list()?;
@@ -134,6 +136,11 @@ impl ShardSet {
         &self.inner.faults
     }
 
+    /// What is unusual in the members of the shards, in order of its kind.
+    pub fn remarks(&self) -> &[Remark] {
+        &self.inner.remarks
+    }
+
     /// Identifies the data: the same for the same shards in another folder, another when a name, a size, or a
     /// sample's key, place or label differs. Image bytes are not read for it.
     pub fn digest(&self) -> u64 {
@@ -183,7 +190,7 @@ impl ShardSet {
         let opened = self.open_shard(shard);
         let key = opened.and_then(|opened| read::key(&opened, span.head));
         let key = key.map_err(|source| self.sample_error(index, None, source))?;
-        Ok(Location { shard: self.inner.names[shard].shared(), offset: span.offset(), key })
+        Ok(Location { shard: self.inner.names[shard].shared(), offset: span.image, key })
     }
 
     /// Samples of a shard.
@@ -254,7 +261,7 @@ impl ShardSet {
         let found = self.span(index);
         Error::Sample {
             shard: found.map_or_else(|| "".into(), |(shard, _)| self.inner.names[shard].shared()),
-            offset: found.map_or(0, |(_, span)| span.offset()),
+            offset: found.map_or(0, |(_, span)| span.image),
             key: key.unwrap_or_else(|| format!("#{index}")),
             source,
         }
@@ -271,7 +278,8 @@ fn into_io(error: Error) -> std::io::Error {
 impl Inner {
     fn new(source: Arc<dyn Source>, names: Vec<ShardName>, indices: Vec<(Stamp, Index)>) -> Self {
         let mut digest = Xxh3::new();
-        let (mut stamps, mut spans, mut faults) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut stamps, mut spans, mut faults, mut remarks) =
+            (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for (name, (stamp, index)) in names.iter().zip(indices) {
             digest.update(name.base().as_bytes());
             digest.update(&stamp.size.to_le_bytes());
@@ -282,15 +290,16 @@ impl Inner {
                 reason: fault.reason,
             };
             faults.extend(index.faults.into_iter().map(fault));
+            remark::add_up(&mut remarks, &name.shared(), index.tallies);
             stamps.push(stamp);
             spans.push(index.spans);
         }
         let mut inner = Self::with_spans(source, names, stamps, spans);
-        (inner.faults, inner.digest) = (faults, digest.digest());
+        (inner.faults, inner.remarks, inner.digest) = (faults, remarks, digest.digest());
         inner
     }
 
-    /// What follows from the spans; faults and digest are the caller's to fill in.
+    /// What follows from the spans; faults, remarks and digest are the caller's to fill in.
     fn with_spans(
         source: Arc<dyn Source>,
         names: Vec<ShardName>,
@@ -303,7 +312,18 @@ impl Inner {
         }
         let labels = || spans.iter().flatten().filter_map(Span::label);
         let (labelled, classes) = (labels().count() as u64, labels().max().map(|label| label + 1));
-        Self { source, names, stamps, starts, faults: Vec::new(), labelled, classes, digest: 0, spans }
+        Self {
+            source,
+            names,
+            stamps,
+            starts,
+            faults: Vec::new(),
+            remarks: Vec::new(),
+            labelled,
+            classes,
+            digest: 0,
+            spans,
+        }
     }
 }
 

@@ -1,5 +1,7 @@
 //! Where one sample lies in its shard.
 
+use crate::scan::BLOCK;
+
 /// Labels from here on are taken for a mistake.
 pub(crate) const LABEL_LIMIT: u32 = 1_000_000;
 /// The label of a sample that has none.
@@ -8,9 +10,9 @@ pub(crate) const NO_LABEL: u32 = u32::MAX;
 /// Where one sample lies in its shard. Its key is read again from there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Span {
-    /// Byte of its first header.
+    /// Byte of the first header of the member that has its image, and whose name tells its key.
     pub(crate) head: u64,
-    /// Byte of its image's data; 0 where it has no image.
+    /// Byte of its image's data, which lie elsewhere where that member is a link.
     pub(crate) image: u64,
     /// Bytes of its image.
     pub(crate) length: u32,
@@ -25,15 +27,9 @@ impl Span {
         (self.label != NO_LABEL).then_some(self.label)
     }
 
-    /// Where reading begins that wants this sample: its image, or its header where it has none.
-    pub(crate) fn offset(&self) -> u64 {
-        if self.image == 0 { self.head } else { self.image }
-    }
-
     /// Whether a shard of so many bytes may have it. Its image may end beyond them, as in one that was cut.
     pub(crate) fn fits(&self, shard: u64) -> bool {
-        let lies_right =
-            self.head < shard && (self.image == 0 || self.head < self.image && self.image <= shard);
+        let lies_right = self.head < shard && (BLOCK..=shard).contains(&self.image);
         lies_right && self.label().is_none_or(|label| label < LABEL_LIMIT)
     }
 

@@ -50,7 +50,7 @@ impl ShardWriter {
         self.check_key(key)?;
         for (extension, data) in members {
             let name = format!("{key}.{extension}");
-            self.tar.member(&name, data).map_err(|source| write_error(&self.path, source))?;
+            self.tar.member(name.as_bytes(), data).map_err(|source| write_error(&self.path, source))?;
         }
         key.clone_into(&mut self.last_key);
         Ok(())
@@ -60,6 +60,11 @@ impl ShardWriter {
     /// data, which is made up where the other shard ends without it.
     pub(crate) fn append_members(&mut self, bytes: &[u8]) -> Result<()> {
         self.tar.data(bytes).map_err(|source| write_error(&self.path, source))
+    }
+
+    /// Appends a file as another shard names it.
+    pub(crate) fn append_file(&mut self, name: &[u8], data: &[u8]) -> Result<()> {
+        self.tar.member(name, data).map_err(|source| write_error(&self.path, source))
     }
 
     /// Ends the shard, waits until it is on disk, and gives it its name.
@@ -106,7 +111,7 @@ struct Tar {
 }
 
 impl Tar {
-    fn member(&mut self, name: &str, data: &[u8]) -> io::Result<()> {
+    fn member(&mut self, name: &[u8], data: &[u8]) -> io::Result<()> {
         let mut header = tar::Header::new_gnu();
         header.set_mode(0o644);
         header.set_size(data.len() as u64);
@@ -116,17 +121,17 @@ impl Tar {
         // A long name is cut here; readers take the one before.
         let field = &mut header.as_old_mut().name;
         let length = name.len().min(field.len());
-        field[..length].copy_from_slice(&name.as_bytes()[..length]);
+        field[..length].copy_from_slice(&name[..length]);
         self.entry(header, data)
     }
 
-    fn long_name(&mut self, name: &str) -> io::Result<()> {
+    fn long_name(&mut self, name: &[u8]) -> io::Result<()> {
         let mut header = tar::Header::new_gnu();
         header.set_entry_type(tar::EntryType::GNULongName);
         header.set_path("././@LongLink")?;
         header.set_mode(0o644);
         header.set_size(name.len() as u64 + 1);
-        let mut data = name.as_bytes().to_vec();
+        let mut data = name.to_vec();
         data.push(0);
         self.entry(header, &data)
     }

@@ -1,4 +1,4 @@
-//! What shows only when samples are compared with all others: keys, images, sizes, order.
+//! What shows only when samples are compared with all others: images, sizes, order.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -22,8 +22,6 @@ pub(super) type Place = (u32, u32);
 /// What comparing says of a sample.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Note {
-    /// An earlier sample has the same key.
-    Duplicate(Place),
     /// An earlier sample has the same image.
     Identical(Place),
     /// An earlier sample has the same image and another label.
@@ -55,22 +53,20 @@ impl fmt::Display for Sorted {
 pub(super) struct Notes {
     /// In order of their places.
     pub(super) samples: Vec<(Place, Note)>,
+    /// Keys that samples of several shards have.
+    pub(super) shared_keys: u64,
     /// For each shard.
     pub(super) sorted: Vec<Option<Sorted>>,
 }
 
-/// Compares all samples with one another. Later ones of a key are kept no longer; what else is said is of those kept.
-pub(super) fn compare(shards: &mut [Examined]) -> Notes {
-    let mut samples = duplicates(shards);
-    for ((shard, number), _) in &samples {
-        shards[*shard as usize].samples[*number as usize].is_kept = false;
-    }
-    samples.extend(identical(shards));
+/// Compares all samples that are kept with one another.
+pub(super) fn compare(shards: &[Examined]) -> Notes {
+    let mut samples = identical(shards);
     samples.extend(outliers(shards, "bytes", |sample| sample.bytes));
     samples.extend(outliers(shards, "pixels", |sample| sample.pixels));
     samples.extend(unlabelled(shards));
     samples.sort_by_key(|(place, _)| *place);
-    Notes { samples, sorted: sorted(shards) }
+    Notes { samples, shared_keys: shared_keys(shards), sorted: sorted(shards) }
 }
 
 /// The kept samples and their places, in order.
@@ -89,13 +85,10 @@ fn groups(shards: &[Examined], hash: impl Fn(&Sample) -> u128) -> Vec<Vec<Place>
     same.map(|group| group.iter().map(|(_, place)| *place).collect()).collect()
 }
 
-fn duplicates(shards: &[Examined]) -> Vec<(Place, Note)> {
-    let groups = groups(shards, |sample| sample.key);
-    let later = |group: Vec<Place>| {
-        let first = group[0];
-        group.into_iter().skip(1).map(move |place| (place, Note::Duplicate(first)))
-    };
-    groups.into_iter().flat_map(later).collect()
+/// Keys of samples in several shards, as where each shard counts from 0 on.
+fn shared_keys(shards: &[Examined]) -> u64 {
+    let is_shared = |group: &&Vec<Place>| group.iter().any(|(shard, _)| *shard != group[0].0);
+    groups(shards, |sample| sample.key).iter().filter(is_shared).count() as u64
 }
 
 fn identical(shards: &[Examined]) -> Vec<(Place, Note)> {
@@ -134,12 +127,12 @@ fn median(values: &mut [f64]) -> Option<f64> {
     (!values.is_empty()).then(|| *values.select_nth_unstable_by(middle, f64::total_cmp).1)
 }
 
-/// The samples without a label, where there are others.
+/// The samples without a label, where there are others; of those that have one which is not used, that is told.
 fn unlabelled(shards: &[Examined]) -> Vec<(Place, Note)> {
     if kept(shards).all(|(_, sample)| sample.label.is_none()) {
         return Vec::new();
     }
-    let without = kept(shards).filter(|(_, sample)| sample.label.is_none());
+    let without = kept(shards).filter(|(_, sample)| sample.label.is_none() && !sample.has_unread_label);
     without.map(|(place, _)| (place, Note::Unlabelled)).collect()
 }
 

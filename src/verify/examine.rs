@@ -4,7 +4,7 @@ use std::{error::Error, io, ops::Range};
 
 use pipeline::{Decoder, LoaderConfig, Oddities, Rgb};
 use rayon::prelude::*;
-use shards::{Inspection, Lost, ShardFault, ShardName, Source, Stamp};
+use shards::{Finding, Inspection, Lost, ShardFault, ShardName, Source, Stamp};
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::{findings::Kind, watch::Watch};
@@ -21,12 +21,14 @@ pub(super) struct Sample {
     pub(super) image: u128,
     pub(super) offset: u64,
     pub(super) label: Option<u32>,
+    /// Whether it has a label that is not used, which is told.
+    pub(super) has_unread_label: bool,
     /// Of the encoded image.
     pub(super) bytes: u32,
     pub(super) pixels: u32,
     /// What is odd about its image.
     pub(super) oddities: Oddities,
-    /// Whether it would be trained on; later ones of a key are not kept.
+    /// Whether it would be trained on.
     pub(super) is_kept: bool,
 }
 
@@ -48,6 +50,10 @@ pub(super) struct Examined {
     /// In order.
     pub(super) unusable: Vec<Unusable>,
     pub(super) faults: Vec<ShardFault>,
+    /// What is unusual in its members.
+    pub(super) findings: Vec<Finding>,
+    /// Members that are neither image nor label.
+    pub(super) ignored: u64,
     /// Whether the system did not give all of it: that is no damage, and may be otherwise another time.
     pub(super) is_unread: bool,
     /// All keys, and where each ends.
@@ -85,6 +91,8 @@ fn examine(source: &dyn Source, name: &ShardName, watch: &Watch) -> Examined {
         samples: Vec::new(),
         unusable: Vec::new(),
         faults: Vec::new(),
+        findings: Vec::new(),
+        ignored: 0,
         is_unread: false,
         keys: Vec::new(),
         ends: Vec::new(),
@@ -105,6 +113,13 @@ fn examine(source: &dyn Source, name: &ShardName, watch: &Watch) -> Examined {
 fn read(shard: &Inspection, examined: &mut Examined, watch: &Watch) {
     examined.stamp = Some(shard.stamp());
     examined.faults = shard.faults().to_vec();
+    // Of samples the key is known.
+    let without_key = |finding: &Finding| match finding.sample {
+        Some(_) => Finding { name: String::new(), detail: finding.detail.clone(), ..*finding },
+        None => finding.clone(),
+    };
+    examined.findings = shard.findings().iter().map(without_key).collect();
+    examined.ignored = shard.ignored();
     examined.is_unread = shard.is_unread();
     for sample in shard.samples() {
         examined.keys.extend(&sample.key);
@@ -119,6 +134,10 @@ fn read(shard: &Inspection, examined: &mut Examined, watch: &Watch) {
         examined.is_unread |= is_unread;
         examined.unusable.push(Unusable { number, kind, reason });
     }
+    let unread = shard.findings().iter().filter(|finding| finding.kind.is_unread_label());
+    unread
+        .filter_map(|finding| finding.sample)
+        .for_each(|number| examined.samples[number].has_unread_label = true);
 }
 
 /// Why a sample cannot be used.
@@ -146,6 +165,7 @@ fn look_at(shard: &Inspection, numbers: Range<usize>, watch: &Watch) -> Vec<(Sam
             image: 0,
             offset: inspected.offset,
             label: inspected.label,
+            has_unread_label: false,
             bytes: 0,
             pixels: 0,
             oddities: Oddities::default(),

@@ -12,6 +12,7 @@ use anyhow::{Context, Result};
 use pipeline::Oddity;
 use serde::Serialize;
 use serde_json::{Value, json};
+use shards::RemarkKind;
 use tempfile::NamedTempFile;
 
 use super::{
@@ -23,7 +24,7 @@ use crate::{signals, stdout, usage};
 /// So many findings of a kind are named on stderr.
 const NAMED: usize = 5;
 
-/// A kind of finding. The first five are of samples or shards that are lost on training, the others are hints.
+/// A kind of finding. The first seven are of samples, shards or labels that are lost on training, the others are hints.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Kind {
@@ -32,10 +33,21 @@ pub(super) enum Kind {
     Truncated,
     Undecodable,
     BadLabel,
+    /// It has a label that cannot be used.
+    UnreadLabel,
+    /// Of a label: no image of the shard is its.
+    StrayLabel,
+    /// Of a member: a link that leads to no file of the shard.
+    Link,
     Duplicate,
     Contradicting,
     Identical,
     Unlabelled,
+    ApartLabel,
+    DottedName,
+    SecondImage,
+    /// Of a shard: an archive begins behind the end of another.
+    Concatenated,
     Outlier,
     /// Of an image that is good.
     Tolerated,
@@ -45,15 +57,52 @@ pub(super) enum Kind {
 
 impl Kind {
     /// All of them, each with its name, as column of the table, and in words.
-    const ALL: [(Self, &str, &str, &str); 11] = [
+    const ALL: [(Self, &str, &str, &str); 18] = [
         (Self::Fault, "fault", "fault", "shards that are cut, damaged or unreadable"),
         (Self::Truncated, "truncated", "trunc", "samples that are cut or cannot be read"),
         (Self::Undecodable, "undecodable", "undec", "samples whose image cannot be decoded"),
         (Self::BadLabel, "bad_label", "label", "samples whose label is none; training ends on the first"),
-        (Self::Duplicate, "duplicate", "dup", "samples whose key an earlier one has"),
+        (
+            Self::UnreadLabel,
+            "unread_label",
+            "unread",
+            "samples that count as unlabelled, since their label cannot be used",
+        ),
+        (
+            Self::StrayLabel,
+            "stray_label",
+            "stray",
+            "labels that are not used, since no single image is theirs",
+        ),
+        (
+            Self::Link,
+            "link",
+            "link",
+            "links that lead out of their shard: `tar --dereference` puts the files there",
+        ),
+        (Self::Duplicate, "duplicate", "dup", "samples whose key an earlier one of their shard has"),
         (Self::Contradicting, "contradicting", "contra", "identical images with different labels"),
         (Self::Identical, "identical", "ident", "identical images"),
         (Self::Unlabelled, "unlabelled", "unlab", "samples without a label, where others have one"),
+        (
+            Self::ApartLabel,
+            "apart_label",
+            "apart",
+            "labels that lie apart from their images: `tar --sort=name` and --fix put them together",
+        ),
+        (
+            Self::DottedName,
+            "dotted_name",
+            "dotted",
+            "images with a dot within their name, each taken for a sample of its own",
+        ),
+        (Self::SecondImage, "second_image", "second", "samples with several images, of which one is used"),
+        (
+            Self::Concatenated,
+            "concatenated",
+            "concat",
+            "archives behind the end of another in the same file: --fix makes them one",
+        ),
         (Self::Outlier, "outlier", "outl", "images far larger or smaller than the others"),
         (Self::Tolerated, "tolerated", "toler", "images that are odd, but good"),
         (
@@ -64,9 +113,29 @@ impl Kind {
         ),
     ];
 
-    /// Whether a sample or a shard is lost by it.
+    /// Whether a sample, a shard or a label is lost by it.
     fn is_loss(self) -> bool {
-        self <= Self::Duplicate
+        self <= Self::Link
+    }
+
+    /// Whether it is of samples or shards that cleaned shards are without.
+    fn is_removable(self) -> bool {
+        self <= Self::BadLabel
+    }
+
+    /// What is told of members that are unusual; none where a sample says it otherwise.
+    fn of(kind: RemarkKind) -> Option<Self> {
+        match kind {
+            RemarkKind::LabelStray => Some(Self::StrayLabel),
+            RemarkKind::LabelApart => Some(Self::ApartLabel),
+            RemarkKind::Repeated => Some(Self::Duplicate),
+            RemarkKind::Dotted => Some(Self::DottedName),
+            RemarkKind::SecondImage => Some(Self::SecondImage),
+            RemarkKind::Link => Some(Self::Link),
+            RemarkKind::Concatenated => Some(Self::Concatenated),
+            kind if kind.is_unread_label() => Some(Self::UnreadLabel),
+            _ => None,
+        }
     }
 }
 
@@ -98,6 +167,7 @@ struct Counts {
     samples: u64,
     labelled: u64,
     kept: u64,
+    ignored: u64,
     found: [u64; Kind::ALL.len()],
     /// Images that are tolerated, by what is odd about them.
     oddities: BTreeMap<Oddity, u64>,
@@ -108,14 +178,16 @@ impl Counts {
         self.found[kind as usize]
     }
 
-    fn losses(&self) -> u64 {
-        Kind::ALL.iter().filter(|(kind, ..)| kind.is_loss()).map(|(kind, ..)| self.found(*kind)).sum()
+    /// Findings of the kinds that are chosen.
+    fn sum(&self, is_chosen: impl Fn(Kind) -> bool) -> u64 {
+        Kind::ALL.iter().filter(|(kind, ..)| is_chosen(*kind)).map(|(kind, ..)| self.found(*kind)).sum()
     }
 
     fn add(&mut self, other: &Self) {
         self.samples += other.samples;
         self.labelled += other.labelled;
         self.kept += other.kept;
+        self.ignored += other.ignored;
         self.found.iter_mut().zip(other.found).for_each(|(sum, more)| *sum += more);
         other.oddities.iter().for_each(|(oddity, more)| *self.oddities.entry(*oddity).or_default() += more);
     }
@@ -123,8 +195,7 @@ impl Counts {
     /// Under `shards`, what is counted.
     fn object(&self, shards: Value) -> Value {
         let (name, labelled) = (if shards.is_string() { "shard" } else { "shards" }, self.labelled);
-        let mut object =
-            json!({ name: shards, "samples": self.samples, "kept": self.kept, "labelled": labelled });
+        let mut object = json!({ name: shards, "samples": self.samples, "kept": self.kept, "labelled": labelled, "ignored": self.ignored });
         for (kind, name, ..) in Kind::ALL {
             object[name] = json!(self.found(kind));
         }
@@ -133,12 +204,13 @@ impl Counts {
         object
     }
 
-    fn row(&self, name: &str, width: usize) -> String {
-        let cell = |(kind, _, column, _): (Kind, _, &str, _)| match self.found(kind) {
+    /// What is counted of these kinds.
+    fn row(&self, name: &str, width: usize, columns: &[(Kind, &str)]) -> String {
+        let cell = |(kind, column): &(Kind, &str)| match self.found(*kind) {
             0 => format!("  {:>1$}", "-", column.len()),
             count => format!("  {count:>0$}", column.len()),
         };
-        format!("{name:<width$}  {:>9}", self.samples) + &Kind::ALL.map(cell).concat()
+        format!("{name:<width$}  {:>9}", self.samples) + &columns.iter().map(cell).collect::<String>()
     }
 }
 
@@ -150,6 +222,7 @@ pub(super) struct Findings {
     totals: Counts,
     /// The first of each kind, in words.
     named: BTreeMap<Kind, Vec<String>>,
+    shared_keys: u64,
 }
 
 impl Findings {
@@ -160,11 +233,13 @@ impl Findings {
             shards: Vec::new(),
             totals: Counts::default(),
             named: BTreeMap::new(),
+            shared_keys: 0,
         })
     }
 
     /// Adds what was found in each shard.
     pub(super) fn add_all(&mut self, shards: &[Examined], notes: &Notes) -> Result<()> {
+        self.shared_keys = notes.shared_keys;
         let mut rest = notes.samples.as_slice();
         for (number, shard) in shards.iter().enumerate() {
             let (own, others) =
@@ -181,6 +256,7 @@ impl Findings {
             samples: shard.samples.len() as u64,
             labelled: shard.samples.iter().filter(|sample| sample.label.is_some()).count() as u64,
             kept: shard.kept().count() as u64,
+            ignored: shard.ignored,
             ..Counts::default()
         };
         for oddity in shard.kept().flat_map(|(_, sample)| sample.oddities.iter()) {
@@ -221,10 +297,12 @@ impl Findings {
         };
         let names = rows.iter().map(|(name, _)| name.chars().count());
         let width = names.max().unwrap_or(0).max("all shards".len());
-        let columns = Kind::ALL.map(|(_, _, column, _)| format!("  {column}")).concat();
-        stdout::say(&format!("{:<width$}  {:>9}{columns}", "", "samples"))?;
-        rows.iter().try_for_each(|(name, counts)| stdout::say(&counts.row(name, width)))?;
-        stdout::say(&self.totals.row("all shards", width))?;
+        let found = Kind::ALL.into_iter().filter(|(kind, ..)| self.totals.found(*kind) > 0);
+        let columns: Vec<_> = found.map(|(kind, _, column, _)| (kind, column)).collect();
+        let titles: String = columns.iter().map(|(_, column)| format!("  {column}")).collect();
+        stdout::say(&format!("{:<width$}  {:>9}{titles}", "", "samples"))?;
+        rows.iter().try_for_each(|(name, counts)| stdout::say(&counts.row(name, width, &columns)))?;
+        stdout::say(&self.totals.row("all shards", width, &columns))?;
         if rows.len() < self.shards.len() {
             let (shown, all) = (rows.len(), self.shards.len());
             stdout::say(&format!("{shown} of {all} shards are shown, the JSON on stdout (--json) has all"))?;
@@ -249,6 +327,15 @@ impl Findings {
         for (oddity, count) in &self.totals.oddities {
             tracing::info!("tolerated: {count} with {oddity}");
         }
+        if self.totals.ignored > 0 {
+            tracing::info!("{} members are neither image nor label and are not read", self.totals.ignored);
+        }
+        if self.shared_keys > 0 {
+            tracing::info!(
+                "{} keys stand in several shards, which is no damage: every sample is used",
+                self.shared_keys
+            );
+        }
         if self.totals.labelled == 0 && self.totals.samples > 0 {
             tracing::info!("no sample is labelled: training needs no labels, probes do");
         }
@@ -258,9 +345,19 @@ impl Findings {
     pub(super) fn losses(&self) -> Option<String> {
         let Counts { samples, kept, .. } = self.totals;
         let faults = self.totals.found(Kind::Fault);
-        let lost = format!("{} of {samples} samples cannot be used or have a key twice", samples - kept);
-        let with_faults = || format!("{lost}, and there are {faults} faults of whole shards");
-        (self.totals.losses() > 0).then(|| if faults == 0 { lost.clone() } else { with_faults() })
+        let unread = self.totals.sum(|kind| kind.is_loss() && !kind.is_removable());
+        if self.totals.sum(Kind::is_loss) == 0 {
+            return None;
+        }
+        let mut losses = vec![format!("{} of {samples} samples cannot be used", samples - kept)];
+        losses.extend((faults > 0).then(|| format!("there are {faults} faults of whole shards")));
+        losses.extend((unread > 0).then(|| format!("{unread} labels or links cannot be used")));
+        Some(losses.join(", and "))
+    }
+
+    /// Whether there is something that cleaned shards would be without.
+    pub(super) fn any_removable(&self) -> bool {
+        self.totals.sum(Kind::is_removable) > 0
     }
 
     /// Whether shards are sorted by class.
@@ -300,7 +397,19 @@ fn collect<'a>(
         let oddities: Vec<_> = sample.oddities.iter().map(|oddity| oddity.to_string()).collect();
         of_sample(Kind::Tolerated, number, format!("it has {}", oddities.join(" and ")))
     });
-    let mut of_samples: Vec<_> = unusable.chain(noted).chain(odd).collect();
+    let remarked = shard.findings.iter().filter_map(|remark| {
+        let (kind, reason) = (Kind::of(remark.kind)?, remark.reason());
+        Some(match remark.sample {
+            Some(number) => of_sample(kind, number, reason),
+            None => {
+                let key = Some(remark.name.clone()).filter(|name| !name.is_empty());
+                (usize::MAX, Finding { kind, shard: name, offset: remark.offset, key, reason })
+            }
+        })
+    });
+    let (of_members, remarked): (Vec<_>, Vec<_>) = remarked.partition(|(number, _)| *number == usize::MAX);
+    found.extend(of_members.into_iter().map(|(_, finding)| finding));
+    let mut of_samples: Vec<_> = unusable.chain(noted).chain(odd).chain(remarked).collect();
     of_samples.sort_by_key(|(number, finding)| (*number, finding.kind));
     of_samples.dedup_by_key(|(number, finding)| (*number, finding.kind));
     found.extend(of_samples.into_iter().map(|(_, finding)| finding));
@@ -314,7 +423,6 @@ fn tell(shards: &[Examined], note: Note) -> (Kind, String) {
         format!("`{}`, shard `{}` at byte {}", shard.key(number), shard.name, shard.samples[number].offset)
     };
     match note {
-        Note::Duplicate(other) => (Kind::Duplicate, format!("the key of {}", place(other))),
         Note::Identical(other) => (Kind::Identical, format!("the image of {}", place(other))),
         Note::Contradicting(other) => {
             (Kind::Contradicting, format!("the image of {}, which has another label", place(other)))

@@ -33,8 +33,7 @@ pub struct Args {
     /// Write every finding to this file, one JSON object a line
     #[arg(long, value_name = "FILE.jsonl")]
     pub report: Option<PathBuf>,
-    /// Write cleaned shards of the same names into this folder: without samples that cannot be used and without later ones
-    /// of the same key
+    /// Write cleaned shards of the same names into this folder: without samples that cannot be used
     #[arg(long, value_name = "OUT")]
     pub fix: Option<PathBuf>,
     /// With --fix: replace shards that lie in its folder
@@ -56,9 +55,9 @@ pub fn run(args: &Args) -> Result<()> {
     let pool = ThreadPoolBuilder::new().num_threads(workers).build().context("cannot start the threads")?;
 
     let watch = Watch::new("verified", examine::bytes(&source, &names));
-    let mut shards = pool.install(|| examine::all(&source, &names, &watch));
+    let shards = pool.install(|| examine::all(&source, &names, &watch));
     watch.finish();
-    let notes = compare::compare(&mut shards);
+    let notes = compare::compare(&shards);
     findings.add_all(&shards, &notes)?;
     findings.show()?;
     findings.objects().try_for_each(|object| stdout::print(&object))?;
@@ -102,8 +101,12 @@ fn conclude(findings: &Findings, fixed: Option<&Fixed>, is_some_unread: bool) ->
             "{losses}\n  hint: what could not be read need not be lost: see to its permissions and its disk, and verify again before \
              --fix OUT writes shards without the rest"
         ),
-        (Some(losses), None) => {
-            bail!("{losses}\n  hint: --fix OUT writes shards without them into the folder OUT")
+        (Some(losses), None) if findings.any_removable() => {
+            bail!("{losses}\n  hint: --fix OUT writes shards without what cannot be used into the folder OUT")
         }
+        (Some(losses), None) => bail!(
+            "{losses}\n  hint: write labels as integers beside their images, and files instead of links; such samples are used \
+             without a label, and --fix keeps them"
+        ),
     }
 }

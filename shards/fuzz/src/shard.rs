@@ -14,12 +14,46 @@ pub fn shard(bytes: &[u8]) {
     let found: Vec<_> = samples.iter().map(|sample| sample.key.clone()).collect();
     assert_eq!(keys.expect("samples were read"), found);
     if set.faults().is_empty()
-        && let Some(expected) = by_tar_crate(bytes)
+        && let Some(others) = by_tar_crate(bytes)
     {
-        let found = samples
-            .into_iter()
-            .map(|sample| (sample.key, sample.image.read(<[u8]>::to_vec).expect("in memory")));
-        assert_eq!(found.collect::<Vec<_>>(), expected);
+        let own = samples.into_iter().map(|sample| Image {
+            key: sample.key,
+            bytes: sample.image.read(<[u8]>::to_vec).expect("in memory"),
+        });
+        compare(own.collect(), others);
+    }
+}
+
+/// An image, with its name up to the last dot.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Image {
+    key: String,
+    bytes: Vec<u8>,
+}
+
+/// What the `tar` crate finds.
+struct Others {
+    images: Vec<Image>,
+    /// Names of links up to the last dot.
+    links: Vec<String>,
+}
+
+/// Every sample is an image that the other reader finds as well, and every other image of it is of the same name up to the
+/// first dot as a sample, such as a mask.
+fn compare(mut own: Vec<Image>, mut others: Others) {
+    let is_file = |image: &Image| !others.links.contains(&image.key);
+    own.retain(is_file);
+    others.images.retain(is_file);
+    others.images.sort();
+    for image in own.iter() {
+        let found = others.images.binary_search(image);
+        others.images.remove(found.unwrap_or_else(|_| panic!("{image:?} is not in {:?}", others.images)));
+    }
+    for other in others.images {
+        let short = |key: &str| split(key.as_bytes(), |dots| dots.next()).map(|(short, _)| short.to_vec());
+        let name = format!("{}.jpg", other.key);
+        let is_near = |image: &Image| short(&format!("{}.jpg", image.key)) == short(&name);
+        assert!(own.iter().any(is_near), "{other:?} is lost: {own:?}");
     }
 }
 
@@ -41,37 +75,42 @@ pub fn seal_headers(bytes: &mut [u8]) {
     }
 }
 
-/// Keys and images as the `tar` crate reads them; none where it meets an error, or a form that is read in another way.
-fn by_tar_crate(bytes: &[u8]) -> Option<Vec<(String, Vec<u8>)>> {
-    let mut found: Vec<(Vec<u8>, Option<Vec<u8>>)> = Vec::new();
+/// Images as the `tar` crate reads them; none where it meets an error, or a form that is read in another way.
+fn by_tar_crate(bytes: &[u8]) -> Option<Others> {
+    let mut others = Others { images: Vec::new(), links: Vec::new() };
     let mut archive = tar::Archive::new(bytes);
+    archive.set_ignore_zeros(true);
     for entry in archive.entries().ok()? {
         let mut entry = entry.ok()?;
         let kind = entry.header().entry_type();
-        if !matches!(kind, tar::EntryType::Regular | tar::EntryType::Continuous) {
-            // Those without data may claim to have some; there opinions differ on where the next header is.
-            (entry.size() == 0).then_some(())?;
+        let is_file = matches!(kind, tar::EntryType::Regular | tar::EntryType::Continuous);
+        // Those without data may claim to have some; there opinions differ on where the next header is.
+        (is_file || entry.size() == 0).then_some(())?;
+        let name = entry.path_bytes().into_owned();
+        let Some((key, extension)) = split(&name, |dots| dots.next_back()) else { continue };
+        if ![&b"jpg"[..], b"jpeg", b"png", b"webp"].contains(&&*extension.to_ascii_lowercase()) {
             continue;
         }
-        let name = entry.path_bytes().into_owned();
-        let Some((key, extension)) = split(&name) else { continue };
-        if found.last().is_none_or(|(last, _)| last != key) {
-            found.push((key.to_vec(), None));
+        let key = String::from_utf8_lossy(key).into_owned();
+        if !is_file {
+            others.links.push(key);
+            continue;
         }
-        let mut data = Vec::new();
-        entry.read_to_end(&mut data).ok()?;
-        let extension = extension.to_ascii_lowercase();
-        if [&b"jpg"[..], b"jpeg", b"png", b"webp"].contains(&&*extension) {
-            found.last_mut()?.1.get_or_insert(data);
-        }
+        let mut bytes = Vec::new();
+        entry.read_to_end(&mut bytes).ok()?;
+        others.images.push(Image { key, bytes });
     }
-    let text = |key: Vec<u8>| String::from_utf8_lossy(&key).into_owned();
-    Some(found.into_iter().map(|(key, image)| (text(key), image.unwrap_or_default())).collect())
+    Some(others)
 }
 
-/// A name up to the first dot of its base name, and what follows.
-fn split(name: &[u8]) -> Option<(&[u8], &[u8])> {
-    let base = name.split(|&byte| byte == b'/').next_back()?;
-    let dot = base.iter().position(|&byte| byte == b'.').filter(|&dot| dot > 0)?;
-    Some((&name[..name.len() - base.len() + dot], &base[dot + 1..]))
+/// A name up to one of the dots of its base name, and what follows; none for hidden files.
+fn split(
+    name: &[u8],
+    dot: fn(&mut dyn DoubleEndedIterator<Item = usize>) -> Option<usize>,
+) -> Option<(&[u8], &[u8])> {
+    let base = name.len() - name.split(|&byte| byte == b'/').next_back()?.len();
+    let dots = || (base..name.len()).filter(|&at| name[at] == b'.');
+    dots().next().filter(|&first| first > base)?;
+    let dot = dot(&mut dots())?;
+    Some((&name[..dot], &name[dot + 1..]))
 }

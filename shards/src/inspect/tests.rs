@@ -95,8 +95,81 @@ fn a_wrong_label_is_one_samples_trouble() {
 
 #[test]
 fn what_follows_the_end_mark_takes_nothing_from_the_samples_before() {
-    let shard = inspect([tar(&[("a.jpg", b"1"), ("a.cls", b"1"), ("b.jpg", b"2")]), tar(&THREE)].concat());
+    let one = tar(&[("a.jpg", b"1"), ("a.cls", b"1"), ("b.jpg", b"2")]);
+    let shard = inspect([one.clone(), b"more".to_vec()].concat());
     assert_eq!(samples(&shard), [("a", false), ("b", false)]);
     assert!(shard.faults()[0].reason.contains("end-of-archive"));
-    assert!(inspect(copy(&shard, &[])).faults().is_empty());
+    assert_eq!(copy(&shard, &[]), one);
+    let two = inspect([one, tar(&THREE)].concat());
+    assert_eq!((samples(&two).len(), two.faults().len()), (5, 0));
+    let copied = inspect(copy(&two, &[0]));
+    assert_eq!((samples(&copied).len(), copied.faults().len()), (4, 0));
+    assert!(
+        copied.findings().iter().all(|finding| finding.kind == RemarkKind::Repeated),
+        "{:?}",
+        copied.findings()
+    );
+}
+
+#[test]
+fn labels_that_lie_apart_are_copied_to_their_images() {
+    let apart: [(&str, &[u8]); 7] = [
+        ("a.jpg", b"1"),
+        ("b.jpg", b"2"),
+        ("c.jpg", b"3"),
+        ("note", b""),
+        ("a.cls", b"1"),
+        ("b.cls", b"2"),
+        ("c.cls", b"3"),
+    ];
+    let shard = inspect(tar(&apart));
+    assert_eq!(
+        shard.samples().iter().map(|sample| sample.label).collect::<Vec<_>>(),
+        [Some(1), Some(2), Some(3)]
+    );
+    let expected = [apart[0], apart[4], apart[2], apart[6], apart[3]];
+    assert_eq!(copy(&shard, &[1]), tar(&expected));
+}
+
+#[test]
+fn masks_and_captions_go_with_their_image_and_other_members_stay() {
+    let members: [(&str, &[u8]); 8] = [
+        ("a.mask.png", b"m"),
+        ("a.png", b"1"),
+        ("a.txt", b"a caption"),
+        ("b.0.jpg", b"2"),
+        ("b.0.txt", b"another"),
+        ("b.1.jpg", b"3"),
+        ("c.xml", b"<c/>"),
+        ("d.cls", b"5"),
+    ];
+    let shard = inspect(tar(&members));
+    assert_eq!(samples(&shard), [("a", false), ("b.0", false), ("b.1", false)]);
+    assert_eq!(copy(&shard, &[]), tar(&members));
+    assert_eq!(copy(&shard, &[0]), tar(&members[3..]));
+    assert_eq!(copy(&shard, &[1]), tar(&[&members[..3], &members[5..]].concat()));
+}
+
+#[test]
+fn links_are_copied_as_the_files_that_they_lead_to() {
+    let mut builder = tar::Builder::new(tar(&THREE)[..512 * 15].to_vec());
+    for (name, kind, target) in [
+        ("d.jpg", tar::EntryType::Link, "a.jpg"),
+        ("d.cls", tar::EntryType::Symlink, "./a.cls"),
+        ("e.jpg", tar::EntryType::Symlink, "nowhere.jpg"),
+    ] {
+        let mut header = tar::Header::new_ustar();
+        header.set_entry_type(kind);
+        header.set_size(0);
+        builder.append_link(&mut header, name, target).unwrap();
+    }
+    let shard = inspect(builder.into_inner().unwrap());
+    assert_eq!(samples(&shard).len(), 4);
+    assert_eq!((shard.samples()[3].label, shard.findings().len()), (Some(1), 1));
+    assert_eq!(shard.image(3).unwrap().read(<[u8]>::to_vec).unwrap(), b"one");
+    // The file that they lead to is left out.
+    let copied = inspect(copy(&shard, &[0]));
+    assert_eq!(samples(&copied), [("b", false), ("c", false), ("d", false)]);
+    assert_eq!(copied.samples()[2].label, Some(1));
+    assert_eq!(copied.image(2).unwrap().read(<[u8]>::to_vec).unwrap(), b"one");
 }

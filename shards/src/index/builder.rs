@@ -1,0 +1,434 @@
+//! Gathers members into samples.
+
+use std::{collections::BTreeSet, io::ErrorKind, mem};
+
+use xxhash_rust::xxh3::{Xxh3, xxh3_128};
+
+use super::{
+    Fault, Index,
+    strays::{Standing, Stray},
+};
+use crate::{
+    Error, Result, Shard, ShardName,
+    label::{CLASS_LIMIT, JSON_LIMIT, Label},
+    links::{Links, Place},
+    name::{Name, Role},
+    read,
+    remark::{Finding, Findings, RemarkKind},
+    run::{Part, Run},
+    scan::{Kind, Member, Scanner},
+    signature,
+    span::{NO_LABEL, Span},
+};
+
+/// Gathers the members of a shard into samples, in their order.
+pub(crate) struct Builder<'a> {
+    name: &'a ShardName,
+    pub(super) spans: Vec<Span>,
+    /// Hash of each sample's key, and what says its class.
+    pub(super) hashes: Vec<u128>,
+    pub(super) standings: Vec<Standing>,
+    pub(super) strays: Vec<Stray>,
+    faults: Vec<Fault>,
+    findings: Findings,
+    pub(super) digest: Xxh3,
+    run: Run,
+    /// Read when the first link is met.
+    links: Option<Links>,
+    archives: usize,
+    files: u64,
+    lost_links: u64,
+    /// A few of the extensions met, to say what was there instead of images.
+    extensions: BTreeSet<String>,
+    is_lasting: bool,
+    pub(super) detail: Option<Detail>,
+}
+
+/// What an inspection wants to know beside the index.
+#[derive(Debug, Default)]
+pub(crate) struct Detail {
+    /// Every member, in order.
+    pub(crate) members: Vec<Listed>,
+    /// Of each sample its key and its members' extensions, in lower case.
+    pub(crate) keys: Vec<Vec<u8>>,
+    pub(crate) extensions: Vec<Vec<String>>,
+    /// Whether the last neighbours that were gathered hold a sample.
+    pub(crate) ends_with_sample: bool,
+    /// What is unusual.
+    pub(crate) findings: Vec<Finding>,
+}
+
+/// A member of an inspected shard.
+#[derive(Debug)]
+pub(crate) struct Listed {
+    pub(crate) head: u64,
+    /// Byte behind it, padding included.
+    pub(crate) end: u64,
+    /// Whether the shard has all of it, and of what it leads to.
+    pub(crate) is_whole: bool,
+    /// The sample that it belongs to.
+    pub(crate) sample: Option<usize>,
+    /// Of a link that is read through its name, and what it leads to.
+    pub(crate) link: Option<(Vec<u8>, Place)>,
+}
+
+impl<'a> Builder<'a> {
+    pub(crate) fn new(name: &'a ShardName) -> Self {
+        Self {
+            name,
+            spans: Vec::new(),
+            hashes: Vec::new(),
+            standings: Vec::new(),
+            strays: Vec::new(),
+            faults: Vec::new(),
+            findings: Findings::default(),
+            digest: Xxh3::new(),
+            run: Run::default(),
+            links: None,
+            archives: 0,
+            files: 0,
+            lost_links: 0,
+            extensions: BTreeSet::new(),
+            is_lasting: true,
+            detail: None,
+        }
+    }
+
+    /// One that keeps all that an inspection wants, and takes classes that are none as findings.
+    pub(crate) fn detailed(name: &'a ShardName) -> Self {
+        Self { detail: Some(Detail::default()), findings: Findings::listed(), ..Self::new(name) }
+    }
+
+    /// Refuses a shard that is no tar. Gives whether there is anything in it that can be read.
+    pub(crate) fn open(&mut self, shard: &Shard) -> Result<bool> {
+        if shard.is_empty() {
+            self.fault(0, "it is empty (0 bytes)".to_owned());
+            return Ok(false);
+        }
+        let mut start = vec![0; shard.len().min(signature::LENGTH) as usize];
+        if let Err(source) = shard.read(0, &mut start) {
+            self.unreadable(0, &format!("it cannot be read: {source}"));
+            return Ok(false);
+        }
+        signature::check(self.name, &start)?;
+        Ok(true)
+    }
+
+    /// Takes a member.
+    ///
+    /// # Errors
+    /// A class that is none, unless all is kept for an inspection.
+    pub(crate) fn add(&mut self, member: &Member, scanner: &mut Scanner<'_>) -> Result<()> {
+        if let Some(detail) = &mut self.detail {
+            let (head, end) = (member.head, scanner.position());
+            let is_whole = member.data.saturating_add(member.size) <= scanner.shard().len();
+            detail.members.push(Listed { head, end, is_whole, sample: None, link: None });
+        }
+        self.note_archives(scanner)?;
+        let name = Name::split(&member.name);
+        let Some(place) = self.place(member, name, scanner) else { return Ok(()) };
+        self.files += 1;
+        let Some(name) = name else {
+            self.ignore(member);
+            return Ok(());
+        };
+        if !self.run.continues(name) {
+            self.gather()?;
+        }
+        self.add_named(member, name, place, scanner);
+        Ok(())
+    }
+
+    fn add_named(&mut self, member: &Member, name: Name<'_>, place: Place, scanner: &mut Scanner<'_>) {
+        let mut role = name.role();
+        match role {
+            Role::Other => self.ignore(member),
+            Role::Image(_) if u32::try_from(place.size).is_err() => {
+                self.fault(place.data, format!("an image claims to have {} bytes", place.size));
+                role = Role::Other;
+            }
+            _ => {}
+        }
+        if self.spans.is_empty() && self.extensions.len() < 5 {
+            self.extensions.insert(String::from_utf8_lossy(name.extension()).to_ascii_lowercase());
+        }
+        // A label whose name has dots of its own is another sample's, if it is any's.
+        let is_read = name.is_plain() || name.is_numbered() || !self.run.has_plain_image();
+        let label = if is_read { self.label(role, place, scanner) } else { Label::Absent };
+        let number = self.detail.as_ref().map_or(0, |detail| detail.members.len() - 1);
+        let entry = self.run.push(&member.name, number);
+        (entry.head, entry.end, entry.place) = (member.head, scanner.position(), place);
+        (entry.role, entry.label) = (role, label);
+    }
+
+    /// Where a member's bytes lie: those of the file that it leads to if it is a link. None where there are none.
+    fn place(&mut self, member: &Member, name: Option<Name<'_>>, scanner: &Scanner<'_>) -> Option<Place> {
+        match member.kind {
+            Kind::File => return Some(Place { data: member.data, size: member.size }),
+            Kind::Other => return None,
+            Kind::HardLink(_) | Kind::SymbolicLink(_) => {}
+        }
+        name.filter(|name| name.role() != Role::Other)?;
+        let links = self.links.get_or_insert_with(|| Links::of(scanner.shard()));
+        let place = links.follow(member);
+        if let (Some(detail), Some(place)) = (&mut self.detail, place)
+            && let Some(last) = detail.members.last_mut()
+        {
+            last.link = Some((member.name.clone(), place));
+            last.is_whole = place.data.saturating_add(place.size) <= scanner.shard().len();
+        }
+        if place.is_none() {
+            self.lost_links += 1;
+            self.note(RemarkKind::Link, member.head, text(&member.name), String::new(), None);
+        }
+        place
+    }
+
+    /// What a member says of the class; nothing where it is cut, which the scanner is going to say, or cannot be read.
+    fn label(&mut self, role: Role, Place { data, size }: Place, scanner: &mut Scanner<'_>) -> Label {
+        match role {
+            Role::Class if size > CLASS_LIMIT => {
+                return Label::bad(RemarkKind::BadClass, &format!("({size} bytes)"));
+            }
+            Role::Json if size > JSON_LIMIT => {
+                return Label::bad(
+                    RemarkKind::LabelJson,
+                    &format!("it has {size} bytes, and {JSON_LIMIT} are read at most"),
+                );
+            }
+            Role::Class | Role::Json => {}
+            Role::Image(_) | Role::Other => return Label::Absent,
+        }
+        match scanner.data(data, size) {
+            Ok(bytes) if role == Role::Class => Label::of_class(bytes),
+            Ok(bytes) => Label::of_json(bytes),
+            Err(error) if error.kind() == ErrorKind::UnexpectedEof => Label::Absent,
+            Err(error) => {
+                self.unreadable(data, &format!("a label cannot be read: {error}"));
+                Label::Absent
+            }
+        }
+    }
+
+    /// Ends the neighbours so far: they are samples now.
+    fn gather(&mut self) -> Result<()> {
+        if self.run.entries.is_empty() {
+            return Ok(());
+        }
+        let mut run = mem::take(&mut self.run);
+        let result = self.gather_run(&run);
+        run.clear();
+        self.run = run;
+        result
+    }
+
+    fn gather_run(&mut self, run: &Run) -> Result<()> {
+        let parts = run.parts();
+        let (owners, ambiguous) = (parts.owners(), parts.ambiguous(run));
+        let is_sample = |part: usize| owners[part] == part && parts.parts[part].image.is_some();
+        let is_only = (0..owners.len()).filter(|&part| is_sample(part)).count() == 1;
+        let (mut samples, mut images) = (vec![None; owners.len()], vec![0; owners.len()]);
+        parts.parts.iter().zip(&owners).for_each(|(part, &owner)| images[owner] += part.images);
+        for (number, part) in parts.parts.iter().enumerate() {
+            if is_sample(number) {
+                samples[number] = Some(self.spans.len());
+                let first = if is_only { 0 } else { part.first };
+                self.add_sample(run, part, (first, images[number]), ambiguous[number])?;
+            } else if owners[number] == number {
+                self.strays.extend(Stray::of(run, part));
+            }
+        }
+        if let Some(detail) = &mut self.detail {
+            detail.assign(run, |entry| samples[owners[parts.of_entry[entry]]]);
+            detail.ends_with_sample = samples.iter().any(Option::is_some);
+        }
+        Ok(())
+    }
+
+    /// Adds the sample of a part, whose first member and number of images are given.
+    fn add_sample(
+        &mut self,
+        run: &Run,
+        part: &Part,
+        (first, images): (usize, usize),
+        is_ambiguous: bool,
+    ) -> Result<()> {
+        let Some(image) = part.image.map(|image| &run.entries[image]) else { return Ok(()) };
+        let (number, key) = (self.spans.len(), run.stem(part.first));
+        let note = |kind, detail| (kind, image.place.data, text(key), detail, Some(number));
+        let length = u32::try_from(image.place.size).unwrap_or(0);
+        let mut span = Span { head: image.head, image: image.place.data, length, label: NO_LABEL };
+        let mut standing = Standing::None;
+        let mut notes = Vec::new();
+        if is_ambiguous {
+            standing = Standing::Class;
+            notes.push(note(RemarkKind::LabelAmbiguous, String::new()));
+        } else if let Some((entry, of)) = Standing::of(run, part) {
+            standing = of;
+            match &run.entries[entry].label {
+                Label::Class(class) => span.label = *class,
+                Label::Bad(bad) => notes.push(note(bad.kind, bad.value.clone())),
+                Label::Absent | Label::Unlabelled => {}
+            }
+        }
+        if !part.is_plain {
+            notes.push(note(RemarkKind::Dotted, String::new()));
+        }
+        if images > 1 {
+            notes.push(note(
+                RemarkKind::SecondImage,
+                format!("`{}` is used", run.text(part.image.unwrap_or(first))),
+            ));
+        }
+        self.digest.update(key);
+        self.digest.update(&Span { head: run.entries[first].head, ..span }.to_bytes());
+        self.spans.push(span);
+        self.hashes.push(xxh3_128(key));
+        self.standings.push(standing);
+        if let Some(detail) = &mut self.detail {
+            detail.keys.push(key.to_vec());
+            detail.extensions.push(Vec::new());
+        }
+        for (kind, offset, name, detail, sample) in notes {
+            self.note_sample(kind, offset, name, detail, sample)?;
+        }
+        Ok(())
+    }
+
+    /// Notes what is unusual about a sample.
+    ///
+    /// # Errors
+    /// It is that its class is none, and nothing is kept for an inspection.
+    pub(super) fn note_sample(
+        &mut self,
+        kind: RemarkKind,
+        offset: u64,
+        name: String,
+        detail: String,
+        sample: Option<usize>,
+    ) -> Result<()> {
+        if kind == RemarkKind::BadClass && self.detail.is_none() {
+            return Err(Error::Label { shard: self.name.shared(), key: name, value: detail });
+        }
+        self.note(kind, offset, name, detail, sample);
+        Ok(())
+    }
+
+    pub(super) fn note(
+        &mut self,
+        kind: RemarkKind,
+        offset: u64,
+        name: String,
+        detail: String,
+        sample: Option<usize>,
+    ) {
+        self.findings.add(Finding { kind, offset, name, detail, sample });
+    }
+
+    fn ignore(&mut self, member: &Member) {
+        if !self.findings.count(RemarkKind::Ignored) {
+            self.note(RemarkKind::Ignored, member.head, text(&member.name), String::new(), None);
+        }
+    }
+
+    /// Neighbours in two archives of one file are none.
+    fn note_archives(&mut self, scanner: &Scanner<'_>) -> Result<()> {
+        let archives = scanner.archives();
+        for &offset in &archives[self.archives..] {
+            self.gather()?;
+            self.note(RemarkKind::Concatenated, offset, String::new(), String::new(), None);
+        }
+        self.archives = archives.len();
+        Ok(())
+    }
+
+    pub(crate) fn fault(&mut self, offset: u64, reason: String) {
+        self.faults.push(Fault { offset, reason });
+    }
+
+    /// What could not be read this time.
+    pub(crate) fn unreadable(&mut self, offset: u64, reason: &str) {
+        self.fault(offset, reason.to_owned());
+        self.is_lasting = false;
+    }
+
+    /// Notes the samples whose key an earlier one has.
+    fn note_repeats(&mut self, shard: &Shard) {
+        let mut order: Vec<(u128, usize)> = self.hashes.iter().copied().zip(0..).collect();
+        order.sort_unstable();
+        let groups = order.chunk_by(|a, b| a.0 == b.0).filter(|group| group.len() > 1);
+        let mut repeated: Vec<usize> =
+            groups.flat_map(|group| &group[1..]).map(|(_, number)| *number).collect();
+        repeated.sort_unstable();
+        for number in repeated {
+            if !self.findings.count(RemarkKind::Repeated) {
+                let span = self.spans[number];
+                let key = read::key(shard, span.head).unwrap_or_default();
+                self.note(RemarkKind::Repeated, span.image, key, String::new(), Some(number));
+            }
+        }
+    }
+
+    /// The index.
+    ///
+    /// # Errors
+    /// Those of [`add`](Self::add).
+    pub(crate) fn finish(self, shard: &Shard) -> Result<Index> {
+        Ok(self.finish_detailed(shard)?.0)
+    }
+
+    /// The index, and what was kept for an inspection.
+    pub(crate) fn finish_detailed(mut self, shard: &Shard) -> Result<(Index, Detail)> {
+        self.gather()?;
+        self.join_strays()?;
+        self.note_repeats(shard);
+        // Where nothing could be read, the reason for that says enough.
+        if self.spans.is_empty() && (self.files + self.lost_links > 0 || self.faults.is_empty()) {
+            let reason = self.describe();
+            self.faults.insert(0, Fault { offset: 0, reason });
+        }
+        let (tallies, findings) = self.findings.finish();
+        let index = Index {
+            spans: self.spans.into(),
+            faults: self.faults,
+            tallies,
+            digest: self.digest.digest(),
+            is_lasting: self.is_lasting,
+        };
+        Ok((index, Detail { findings, ..self.detail.unwrap_or_default() }))
+    }
+
+    /// What is there instead of images.
+    fn describe(&self) -> String {
+        let Self { files, lost_links, extensions, .. } = self;
+        let found: Vec<String> = extensions.iter().map(|extension| format!("`{extension}`")).collect();
+        let images = "images (`jpg`, `jpeg`, `png`, `webp`)";
+        match (files, lost_links, found.is_empty()) {
+            (0, 0, _) => "it holds no files".to_owned(),
+            (0, ..) => format!(
+                "it holds {lost_links} links to files that are not in it, and no images: `tar --dereference` puts the files \
+                 themselves into a shard"
+            ),
+            (_, _, true) => format!("it holds {files} files but no {images}"),
+            (_, _, false) => format!("it holds {files} files but no {images}, only {}", found.join(", ")),
+        }
+    }
+}
+
+impl Detail {
+    /// Tells the members of a run which sample is theirs.
+    fn assign(&mut self, run: &Run, sample: impl Fn(usize) -> Option<usize>) {
+        for (number, entry) in run.entries.iter().enumerate() {
+            let Some(sample) = sample(number) else { continue };
+            self.members[entry.member].sample = Some(sample);
+            if let Some(name) = run.name(entry) {
+                let extension = String::from_utf8_lossy(name.extension()).to_ascii_lowercase();
+                self.extensions[sample].push(extension);
+            }
+        }
+    }
+}
+
+pub(super) fn text(name: &[u8]) -> String {
+    String::from_utf8_lossy(name).into_owned()
+}

@@ -1,0 +1,129 @@
+//! Labels that lie apart from their images, as where all images come first and then all labels.
+
+use xxhash_rust::xxh3::xxh3_128;
+
+use super::builder::{Builder, text};
+use crate::{
+    Result,
+    label::Label,
+    remark::RemarkKind,
+    run::{Part, Run},
+};
+
+/// What says the class of a sample: the later outranks the earlier.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Standing {
+    None,
+    Json,
+    Class,
+}
+
+impl Standing {
+    /// The entry that says the class of a part, and what it is.
+    pub(super) fn of(run: &Run, part: &Part) -> Option<(usize, Self)> {
+        let class = part.class.map(|entry| (entry, Self::Class));
+        let json =
+            || part.json.filter(|&entry| run.entries[entry].label.is_said()).map(|entry| (entry, Self::Json));
+        class.or_else(json)
+    }
+}
+
+/// A label among whose neighbours there is no image of its key.
+#[derive(Debug)]
+pub(crate) struct Stray {
+    /// Of the key.
+    hash: u128,
+    head: u64,
+    key: String,
+    label: Label,
+    standing: Standing,
+    /// Whether it is named where no image is found. Names with dots need not be those of labels.
+    is_plain: bool,
+    member: usize,
+}
+
+impl Stray {
+    /// The labels of a part without an image.
+    pub(super) fn of(run: &Run, part: &Part) -> impl Iterator<Item = Self> {
+        let entries = [(part.class, Standing::Class), (part.json, Standing::Json)];
+        let stray = |(entry, standing): (Option<usize>, _)| {
+            let number = entry?;
+            let entry = &run.entries[number];
+            let key = run.stem(number);
+            entry.label.is_said().then(|| Self {
+                hash: xxh3_128(key),
+                head: entry.head,
+                key: text(key),
+                label: entry.label.clone(),
+                standing,
+                is_plain: part.is_plain,
+                member: entry.member,
+            })
+        };
+        entries.into_iter().filter_map(stray).collect::<Vec<_>>().into_iter()
+    }
+}
+
+impl Builder<'_> {
+    /// Joins labels with the images of their keys, where there is one image and one label of a kind.
+    pub(super) fn join_strays(&mut self) -> Result<()> {
+        if self.strays.is_empty() {
+            return Ok(());
+        }
+        let mut order: Vec<(u128, usize)> = self.hashes.iter().copied().zip(0..).collect();
+        order.sort_unstable();
+        let mut strays = std::mem::take(&mut self.strays);
+        strays.sort_by_key(|stray| (stray.hash, stray.standing));
+        let mut joined: Vec<(Option<usize>, Stray)> = Vec::with_capacity(strays.len());
+        let repeats: Vec<bool> = (0..strays.len())
+            .map(|at| {
+                let is_same = |other: Option<&Stray>| {
+                    other.is_some_and(|other| {
+                        (other.hash, other.standing) == (strays[at].hash, strays[at].standing)
+                    })
+                };
+                is_same(strays.get(at + 1)) || at > 0 && is_same(strays.get(at - 1))
+            })
+            .collect();
+        for (stray, is_repeated) in strays.into_iter().zip(repeats) {
+            let start = order.partition_point(|(hash, _)| *hash < stray.hash);
+            let own: Vec<usize> =
+                order[start..].iter().take_while(|(hash, _)| *hash == stray.hash).map(|own| own.1).collect();
+            joined.push((own.first().copied().filter(|_| own.len() == 1 && !is_repeated), stray));
+        }
+        joined.sort_by_key(|(_, stray)| stray.head);
+        joined.into_iter().try_for_each(|(sample, stray)| self.join(sample, stray))
+    }
+
+    /// Gives a label to a sample, or says that it has none.
+    fn join(&mut self, sample: Option<usize>, stray: Stray) -> Result<()> {
+        let Stray { key, head, label, standing, .. } = stray;
+        let is_open = |sample: usize| self.standings[sample] < standing;
+        match sample {
+            Some(sample) if is_open(sample) => {
+                self.standings[sample] = standing;
+                self.spans[sample].label = label.class();
+                self.digest.update(&(sample as u64).to_le_bytes());
+                self.digest.update(&label.class().to_le_bytes());
+                self.belongs(stray.member, sample);
+                if let Label::Bad(bad) = label {
+                    return self.note_sample(bad.kind, head, key, bad.value, Some(sample));
+                }
+                self.note(RemarkKind::LabelApart, head, key, String::new(), Some(sample));
+            }
+            // A class outranks what `json` says, wherever they lie.
+            Some(sample) if standing == Standing::Json && self.standings[sample] == Standing::Class => {
+                self.belongs(stray.member, sample);
+            }
+            _ if stray.is_plain => self.note(RemarkKind::LabelStray, head, key, String::new(), None),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn belongs(&mut self, member: usize, sample: usize) {
+        if let Some(detail) = &mut self.detail {
+            detail.members[member].sample = Some(sample);
+        }
+    }
+}

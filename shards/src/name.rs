@@ -1,0 +1,120 @@
+//! What the name of a member says: which sample it belongs to, and as what.
+
+/// The images of a sample by extension, the first that it has is the one that is used. PNG is last, since a PNG beside a
+/// JPEG is a mask.
+const IMAGES: [&[u8]; 4] = [b"jpg", b"jpeg", b"webp", b"png"];
+
+/// A member's name, taken apart.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Name<'a> {
+    whole: &'a [u8],
+    first_dot: usize,
+    last_dot: usize,
+}
+
+/// What a member is for its sample.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Role {
+    /// An image; among several the lowest rank is used.
+    Image(u8),
+    /// A label, as text.
+    Class,
+    /// It may hold a label.
+    Json,
+    /// Nothing that is read.
+    Other,
+}
+
+impl<'a> Name<'a> {
+    /// None for names without an extension, and for hidden files, among them the `._` companions that macOS writes.
+    pub(crate) fn split(whole: &'a [u8]) -> Option<Self> {
+        let base = whole.iter().rposition(|&byte| byte == b'/').map_or(0, |slash| slash + 1);
+        let first_dot = base + whole[base..].iter().position(|&byte| byte == b'.')?;
+        let last_dot = whole.iter().rposition(|&byte| byte == b'.')?;
+        (first_dot > base).then_some(Self { whole, first_dot, last_dot })
+    }
+
+    /// Up to the first dot of the base name, folder included: what members of one sample share.
+    pub(crate) fn short(&self) -> &'a [u8] {
+        &self.whole[..self.first_dot]
+    }
+
+    /// Up to the last dot.
+    pub(crate) fn stem(&self) -> &'a [u8] {
+        &self.whole[..self.last_dot]
+    }
+
+    /// Whether there is one dot, so that both are the same.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.first_dot == self.last_dot
+    }
+
+    /// Whether what stands between the first and the last dot is a number, a date or the like, as in `cat.12.jpg`.
+    pub(crate) fn is_numbered(&self) -> bool {
+        let middle = self.whole.get(self.first_dot + 1..self.last_dot).unwrap_or_default();
+        middle.iter().any(u8::is_ascii_digit)
+            && middle.iter().all(|byte| byte.is_ascii_digit() || b".-_ ()".contains(byte))
+    }
+
+    /// Behind the last dot.
+    pub(crate) fn extension(&self) -> &'a [u8] {
+        &self.whole[self.last_dot + 1..]
+    }
+
+    /// By the part behind the last dot, in letters of either case.
+    pub(crate) fn role(&self) -> Role {
+        let extension = self.extension();
+        let is = |other: &[u8]| extension.eq_ignore_ascii_case(other);
+        match IMAGES.iter().position(|image| is(image)) {
+            Some(rank) => Role::Image(rank as u8),
+            None if is(b"cls") => Role::Class,
+            None if is(b"json") => Role::Json,
+            None => Role::Other,
+        }
+    }
+}
+
+impl Role {
+    /// A bit for each, none for what is not read.
+    pub(crate) fn bit(self) -> u8 {
+        match self {
+            Self::Image(rank) => 1 << rank,
+            Self::Class => 1 << 4,
+            Self::Json => 1 << 5,
+            Self::Other => 0,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn split(name: &str) -> Option<(&str, &str, Role)> {
+        let name = Name::split(name.as_bytes())?;
+        let text = |bytes| std::str::from_utf8(bytes).unwrap();
+        Some((text(name.short()), text(name.stem()), name.role()))
+    }
+
+    #[test]
+    fn names_are_taken_apart_at_the_first_and_at_the_last_dot_of_the_base_name() {
+        assert_eq!(split("a.b/1.JPG"), Some(("a.b/1", "a.b/1", Role::Image(0))));
+        assert_eq!(split("a/1.seg.png"), Some(("a/1", "a/1.seg", Role::Image(3))));
+        assert_eq!(split("1.cls"), Some(("1", "1", Role::Class)));
+        assert_eq!(split("1."), Some(("1", "1", Role::Other)));
+        for name in ["", "a", "a.b/c", ".hidden.jpg", "a/._1.jpg", "a/"] {
+            assert_eq!(split(name), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn numbers_and_dates_are_told_from_words() {
+        let is_numbered = |name: &str| Name::split(name.as_bytes()).unwrap().is_numbered();
+        for name in ["cat.0.jpg", "1.2.840.113.jpg", "x.2020-01-31.jpg", "photo. (1).jpg"] {
+            assert!(is_numbered(name), "{name}");
+        }
+        for name in ["cat.jpg", "a.mask.png", "a.3d.png", "a..jpg", "a.-.jpg"] {
+            assert!(!is_numbered(name), "{name}");
+        }
+    }
+}

@@ -1,0 +1,230 @@
+//! Neighbours whose names begin alike, and the samples among them.
+
+use std::ops::Range;
+
+use crate::{
+    label::Label,
+    links::Place,
+    name::{Name, Role},
+};
+
+/// So many neighbours are searched for the same extension where it is none that is read.
+const NEAR: usize = 16;
+
+/// Neighbours that share their name up to the first dot of the base name.
+///
+/// They are *parts*: members that share their name up to the last dot, none of which repeats the extension of another. A
+/// part with an image is a sample, unless its name has a word between its dots and a part without one has an image: then
+/// it is a companion of that, such as a mask.
+#[derive(Debug, Default)]
+pub(crate) struct Run {
+    pub(crate) entries: Vec<Entry>,
+    names: Vec<u8>,
+}
+
+/// A member that may belong to a sample.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    pub(crate) head: u64,
+    /// Byte behind it, padding included.
+    pub(crate) end: u64,
+    pub(crate) place: Place,
+    pub(crate) role: Role,
+    pub(crate) label: Label,
+    /// Its number in the shard.
+    pub(crate) member: usize,
+    name: Range<usize>,
+}
+
+/// Members of one name up to the last dot.
+#[derive(Debug, Clone)]
+pub(crate) struct Part {
+    /// The first of its entries.
+    pub(crate) first: usize,
+    /// The entry whose image is used.
+    pub(crate) image: Option<usize>,
+    /// How many images it has.
+    pub(crate) images: usize,
+    pub(crate) class: Option<usize>,
+    pub(crate) json: Option<usize>,
+    /// Whether its name has no dot before the last.
+    pub(crate) is_plain: bool,
+    pub(crate) is_numbered: bool,
+    bits: u8,
+}
+
+/// The parts of a run.
+#[derive(Debug)]
+pub(crate) struct Parts {
+    pub(crate) parts: Vec<Part>,
+    /// For each entry the number of its part.
+    pub(crate) of_entry: Vec<usize>,
+}
+
+impl Part {
+    /// Whether one of its members says something of the class.
+    fn is_labelled(&self, run: &Run) -> bool {
+        self.class.is_some() || self.json.is_some_and(|json| run.entries[json].label.is_said())
+    }
+}
+
+impl Run {
+    /// Whether a member of this name belongs to it.
+    pub(crate) fn continues(&self, name: Name<'_>) -> bool {
+        self.entries
+            .first()
+            .is_some_and(|first| self.name(first).is_some_and(|own| own.short() == name.short()))
+    }
+
+    /// The name of an entry.
+    pub(crate) fn name(&self, entry: &Entry) -> Option<Name<'_>> {
+        Name::split(&self.names[entry.name.clone()])
+    }
+
+    /// The name of an entry, in text.
+    pub(crate) fn text(&self, entry: usize) -> String {
+        String::from_utf8_lossy(&self.names[self.entries[entry].name.clone()]).into_owned()
+    }
+
+    /// The key of the sample that an entry belongs to if it belongs to its own part.
+    pub(crate) fn stem(&self, entry: usize) -> &[u8] {
+        self.name(&self.entries[entry]).map_or(&[], |name| name.stem())
+    }
+
+    /// Begins an entry: what else there is to know of it follows.
+    pub(crate) fn push(&mut self, name: &[u8], member: usize) -> &mut Entry {
+        let start = self.names.len();
+        self.names.extend_from_slice(name);
+        let entry = Entry {
+            head: 0,
+            end: 0,
+            place: Place { data: 0, size: 0 },
+            role: Role::Other,
+            label: Label::Absent,
+            member,
+            name: start..self.names.len(),
+        };
+        self.entries.push(entry);
+        let last = self.entries.len() - 1;
+        &mut self.entries[last]
+    }
+
+    /// Forgets the entries.
+    pub(crate) fn clear(&mut self) {
+        self.entries.clear();
+        self.names.clear();
+    }
+
+    /// Takes it apart.
+    pub(crate) fn parts(&self) -> Parts {
+        let mut parts =
+            Parts { parts: Vec::with_capacity(1), of_entry: Vec::with_capacity(self.entries.len()) };
+        let mut last_plain = None;
+        for (number, entry) in self.entries.iter().enumerate() {
+            let Some(name) = self.name(entry) else { continue };
+            let candidate = if name.is_plain() { last_plain } else { parts.parts.len().checked_sub(1) };
+            let part =
+                candidate.filter(|&part| self.takes(&parts, part, number, name)).unwrap_or_else(|| {
+                    parts.parts.push(Part::new(number, name));
+                    parts.parts.len() - 1
+                });
+            if name.is_plain() {
+                last_plain = Some(part);
+            }
+            parts.of_entry.push(part);
+            parts.parts[part].add(number, entry.role, self);
+        }
+        parts
+    }
+
+    /// Whether an entry belongs to a part.
+    fn takes(&self, parts: &Parts, part: usize, number: usize, name: Name<'_>) -> bool {
+        let role = self.entries[number].role;
+        let own = &parts.parts[part];
+        if self.stem(own.first) != name.stem() || own.bits & role.bit() != 0 {
+            return false;
+        }
+        let near = number.saturating_sub(NEAR)..number;
+        let mut others = near.filter(|&other| role == Role::Other && parts.of_entry[other] == part);
+        !others.any(|other| {
+            let other = self.name(&self.entries[other]);
+            other.is_some_and(|other| other.extension().eq_ignore_ascii_case(name.extension()))
+        })
+    }
+
+    /// Whether an image without a dot in its name is among them.
+    pub(crate) fn has_plain_image(&self) -> bool {
+        let is_plain_image = |entry: &Entry| {
+            matches!(entry.role, Role::Image(_)) && self.name(entry).is_some_and(|name| name.is_plain())
+        };
+        self.entries.iter().take(NEAR).any(is_plain_image)
+    }
+}
+
+impl Part {
+    fn new(first: usize, name: Name<'_>) -> Self {
+        Self {
+            first,
+            image: None,
+            images: 0,
+            class: None,
+            json: None,
+            is_plain: name.is_plain(),
+            is_numbered: name.is_numbered(),
+            bits: 0,
+        }
+    }
+
+    fn add(&mut self, number: usize, role: Role, run: &Run) {
+        self.bits |= role.bit();
+        match role {
+            Role::Image(rank) => {
+                self.images += 1;
+                let is_better = |best: usize| Role::Image(rank) < run.entries[best].role;
+                if self.image.is_none_or(is_better) {
+                    self.image = Some(number);
+                }
+            }
+            Role::Class => self.class = Some(number),
+            Role::Json => self.json = Some(number),
+            Role::Other => {}
+        }
+    }
+}
+
+impl Parts {
+    /// For each part the one whose sample its members belong to: itself, or that which it is a companion of.
+    pub(crate) fn owners(&self) -> Vec<usize> {
+        let is_owner = |part: &Part| part.is_plain && part.image.is_some();
+        let mut owner = self.parts.iter().position(is_owner);
+        let mut owners = Vec::with_capacity(self.parts.len());
+        for (number, part) in self.parts.iter().enumerate() {
+            if is_owner(part) {
+                owner = Some(number);
+            }
+            let is_own = part.is_plain || part.is_numbered && part.bits != 0;
+            owners.push(if is_own { number } else { owner.unwrap_or(number) });
+        }
+        owners
+    }
+
+    /// The parts whose labels may be those of their neighbours: several of one name, and not each with an image and a label.
+    pub(crate) fn ambiguous(&self, run: &Run) -> Vec<bool> {
+        let mut ambiguous = vec![false; self.parts.len()];
+        if self.parts.len() < 2 {
+            return ambiguous;
+        }
+        let plain: Vec<usize> = (0..self.parts.len()).filter(|&part| self.parts[part].is_plain).collect();
+        let dotted: Vec<usize> = (0..self.parts.len()).filter(|&part| !self.parts[part].is_plain).collect();
+        let stem = |part: usize| run.stem(self.parts[part].first);
+        let groups = dotted.chunk_by(|&a, &b| stem(a) == stem(b)).chain([plain.as_slice()]);
+        for group in groups {
+            let own = || group.iter().map(|&part| &self.parts[part]).filter(|part| part.bits != 0);
+            let is_clear = own().count() < 2
+                || own().all(|part| part.image.is_some() && part.is_labelled(run))
+                || !own().any(|part| part.is_labelled(run));
+            group.iter().for_each(|&part| ambiguous[part] = !is_clear);
+        }
+        ambiguous
+    }
+}
