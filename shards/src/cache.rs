@@ -72,9 +72,9 @@ impl CacheEntry {
         }
         bytes.extend((index.tallies.len() as u64).to_le_bytes());
         for tally in &index.tallies {
-            [tally.kind as u64, tally.count, tally.offset]
-                .iter()
-                .for_each(|number| bytes.extend(number.to_le_bytes()));
+            for number in [tally.kind as u64, tally.count, tally.offset] {
+                bytes.extend(number.to_le_bytes());
+            }
             put_text(&mut bytes, &tally.name);
             put_text(&mut bytes, &tally.detail);
         }

@@ -223,7 +223,9 @@ impl Parts {
             let is_clear = own().count() < 2
                 || own().all(|part| part.image.is_some() && part.is_labelled(run))
                 || !own().any(|part| part.is_labelled(run));
-            group.iter().for_each(|&part| ambiguous[part] = !is_clear);
+            for &part in group {
+                ambiguous[part] = !is_clear;
+            }
         }
         ambiguous
     }

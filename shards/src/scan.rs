@@ -62,7 +62,7 @@ pub(crate) struct Scanner<'a> {
 }
 
 /// What extension headers say about the member that follows.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq, Eq)]
 struct Extensions {
     name: Option<Vec<u8>>,
     size: Option<u64>,
@@ -81,10 +81,13 @@ impl<'a> Scanner<'a> {
         let mut extensions = Extensions::default();
         loop {
             let Some(header) = self.header()? else {
+                if extensions != Extensions::default() {
+                    return Err(self.damaged("the extension header before it belongs to no member"));
+                }
                 if !self.find_archive()? {
                     return Ok(None);
                 }
-                (head, extensions) = (self.position, Extensions::default());
+                head = self.position;
                 continue;
             };
             let size = size_of(&header).ok_or_else(|| self.damaged("its size is not a number"))?;

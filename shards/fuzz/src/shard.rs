@@ -45,7 +45,7 @@ fn compare(mut own: Vec<Image>, mut others: Others) {
     own.retain(is_file);
     others.images.retain(is_file);
     others.images.sort();
-    for image in own.iter() {
+    for image in &own {
         let found = others.images.binary_search(image);
         others.images.remove(found.unwrap_or_else(|_| panic!("{image:?} is not in {:?}", others.images)));
     }
@@ -87,6 +87,7 @@ fn by_tar_crate(bytes: &[u8]) -> Option<Others> {
         // Those without data may claim to have some; there opinions differ on where the next header is.
         (is_file || entry.size() == 0).then_some(())?;
         let name = entry.path_bytes().into_owned();
+        (!name.contains(&0)).then_some(())?; // where names end there, opinions differ as well
         let Some((key, extension)) = split(&name, |dots| dots.next_back()) else { continue };
         if ![&b"jpg"[..], b"jpeg", b"png", b"webp"].contains(&&*extension.to_ascii_lowercase()) {
             continue;

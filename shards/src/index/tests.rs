@@ -340,3 +340,11 @@ fn fix_checksum(bytes: &mut [u8]) {
 fn fix_checksums(bytes: &mut [u8]) {
     bytes.chunks_exact_mut(512).filter(|block| block[257..262] == *b"ustar").for_each(fix_checksum);
 }
+
+#[test]
+fn an_extension_header_before_the_end_of_an_archive_is_a_fault() {
+    let bytes =
+        [tar(&[("1.jpg", b"x")])[..1024].to_vec(), pax(b'x', b"14 path=1.jpg\n"), vec![0; 1024]].concat();
+    assert_eq!(faults(&bytes), ["2048: the extension header before it belongs to no member"]);
+    assert_eq!(samples(&bytes).len(), 1);
+}
