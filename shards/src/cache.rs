@@ -1,7 +1,7 @@
 //! Indices kept between runs, one file per shard.
 //!
-//! A file is named by a hash of the shard's identity and holds, little-endian: the magic, then identity, size and time
-//! of the shard, digest, faults, tallies and spans of its index, and a checksum of all that. One that does not check out in
+//! A file is named by a hash of the shard's identity and holds, little-endian: the magic, then identity and stamp of the
+//! shard, digest, faults, tallies and spans of its index, and a checksum of all that. One that does not check out in
 //! every respect is as good as none.
 
 use std::{
@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// Changes whenever the format or the meaning of an index does.
-const MAGIC: &[u8; 8] = b"amdimIX3";
+const MAGIC: &[u8; 8] = b"amdimIX4";
 
 /// Where the index of one version of one shard is kept.
 #[derive(Debug)]
@@ -107,6 +107,8 @@ impl CacheEntry {
         put_text(&mut bytes, &self.identity);
         bytes.extend(self.stamp.size.to_le_bytes());
         bytes.extend(self.stamp.modified_ns.to_le_bytes());
+        bytes.extend(self.stamp.changed_ns.to_le_bytes());
+        bytes.extend(self.stamp.inode.to_le_bytes());
         bytes
     }
 }
@@ -145,7 +147,11 @@ mod tests {
     use crate::span::NO_LABEL;
 
     fn entry(folder: &Path, modified_ns: u64) -> CacheEntry {
-        CacheEntry::new(folder, "/data/x.tar".to_owned(), Stamp { size: 2048, modified_ns })
+        of(folder, Stamp { size: 2048, modified_ns, ..Stamp::default() })
+    }
+
+    fn of(folder: &Path, stamp: Stamp) -> CacheEntry {
+        CacheEntry::new(folder, "/data/x.tar".to_owned(), stamp)
     }
 
     fn index() -> Index {
@@ -174,9 +180,17 @@ mod tests {
     #[test]
     fn the_index_of_another_version_of_the_shard_is_not_used() {
         let folder = tempfile::tempdir().unwrap();
-        entry(folder.path(), 1).store(&index());
-        assert_eq!(entry(folder.path(), 2).load(), None);
-        assert!(entry(folder.path(), 1).load().is_some());
+        let stamp = Stamp { size: 2048, modified_ns: 1, changed_ns: 1, inode: 1 };
+        of(folder.path(), stamp).store(&index());
+        for other in [
+            Stamp { size: 4096, ..stamp },
+            Stamp { modified_ns: 2, ..stamp },
+            Stamp { changed_ns: 2, ..stamp },
+            Stamp { inode: 2, ..stamp },
+        ] {
+            assert_eq!(of(folder.path(), other).load(), None, "{other:?}");
+        }
+        assert!(of(folder.path(), stamp).load().is_some());
     }
 
     #[test]

@@ -16,7 +16,7 @@ pub enum Error {
     Pattern(#[from] PatternError),
     /// A shard cannot be opened or mapped.
     #[error(
-        "cannot open shard `{path}`\nhint: see to the file, its permissions and its disk, or leave it out of the shards that are named"
+        "cannot open shard `{path}`\nhint: {}", open_cure(.source)
     )]
     Open {
         /// The shard.
@@ -26,23 +26,25 @@ pub enum Error {
     },
     /// A file is no tar.
     #[error(
-        "`{shard}` is not a tar file\nhint: name only shards; `amdim-stream pack` makes them from folders of images"
+        "`{shard}` is not a tar file{}\nhint: {hint}", but(.what)
     )]
     NotTar {
         /// The file.
         shard: Arc<str>,
+        /// What it is instead, where that is known.
+        what: Option<&'static str>,
+        /// What to do about it.
+        hint: String,
     },
     /// A file is compressed as a whole, so that its samples cannot be reached.
-    #[error(
-        "`{shard}` is compressed with {format}, shards are plain tar files\nhint: decompress it: {cure} '{shard}'"
-    )]
+    #[error("`{shard}` is compressed with {format}, shards are plain tar files\nhint: unpack it: {cure}")]
     Compressed {
         /// The file.
         shard: Arc<str>,
         /// The compression.
         format: &'static str,
-        /// The program that undoes it.
-        cure: &'static str,
+        /// The command that undoes it.
+        cure: String,
     },
     /// A shard uses a form of tar that is not read.
     #[error(
@@ -168,6 +170,28 @@ pub enum Error {
         /// What is wrong with it.
         reason: &'static str,
     },
+}
+
+/// Error numbers of a process, and of a system, that have too many files open.
+const TOO_MANY_OPEN: [i32; 2] = [libc::EMFILE, libc::ENFILE];
+
+fn open_cure(error: &io::Error) -> &'static str {
+    match error.kind() {
+        _ if error.raw_os_error().is_some_and(|number| TOO_MANY_OPEN.contains(&number)) => {
+            "allow more open files, in the shell that starts the program: ulimit -n 4096"
+        }
+        io::ErrorKind::PermissionDenied => {
+            "let this user read the file and enter its folders, or leave it out of the shards that are named"
+        }
+        io::ErrorKind::NotFound => {
+            "it was there a moment ago: bring it back, then run the same command again"
+        }
+        _ => "see to the file, its permissions and its disk, or leave it out of the shards that are named",
+    }
+}
+
+fn but(what: &Option<&'static str>) -> String {
+    what.map_or_else(String::new, |what| format!(" but {what}"))
 }
 
 fn shards_text(shards: usize) -> String {

@@ -64,7 +64,7 @@ pub use error::{Error, Result};
 pub use inspect::{Inspected, Inspection, Lost};
 pub use local::LocalSource;
 pub use order::{Order, Position, Share};
-pub use pattern::{Listing, PatternError, expand};
+pub use pattern::{Listing, PatternError, absolute, expand};
 pub use readahead::Samples;
 pub use remark::{Finding, Remark, RemarkKind};
 pub use sample::{Encoded, Sample};

@@ -59,7 +59,16 @@ fn open_error(path: &Path, source: io::Error) -> Error {
 
 fn stamp(metadata: &Metadata) -> Stamp {
     let modified = metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
-    Stamp { size: metadata.len(), modified_ns: modified.map_or(0, |since| since.as_nanos() as u64) }
+    let nanoseconds = |seconds: i64, rest: i64| {
+        let whole = u64::try_from(seconds).unwrap_or(0).saturating_mul(1_000_000_000);
+        whole.saturating_add(u64::try_from(rest).unwrap_or(0))
+    };
+    Stamp {
+        size: metadata.len(),
+        modified_ns: modified.map_or(0, |since| since.as_nanos() as u64),
+        changed_ns: nanoseconds(metadata.ctime(), metadata.ctime_nsec()),
+        inode: metadata.ino(),
+    }
 }
 
 /// A mapped file.

@@ -67,6 +67,8 @@ struct Inner {
     spans: Vec<Box<[Span]>>,
     /// For each shard the number of its first sample; at the end their total.
     starts: Vec<u64>,
+    /// For each shard what identifies keys, labels and places of its samples.
+    digests: Vec<u64>,
     faults: Vec<ShardFault>,
     remarks: Vec<Remark>,
     labelled: u64,
@@ -157,7 +159,7 @@ impl ShardSet {
     pub fn subset(&self, mut indices: Vec<u64>) -> Self {
         indices.sort_unstable();
         indices.dedup();
-        let Inner { source, names, stamps, faults, digest, .. } = &*self.inner;
+        let Inner { source, names, stamps, digests, faults, digest, .. } = &*self.inner;
         let mut subset = Xxh3::new();
         subset.update(&digest.to_le_bytes());
         let mut spans = vec![Vec::new(); names.len()];
@@ -172,7 +174,7 @@ impl ShardSet {
             stamps.clone(),
             spans.into_iter().map(Vec::into_boxed_slice).collect(),
         );
-        (inner.faults, inner.digest) = (faults.clone(), subset.digest());
+        (inner.digests, inner.faults, inner.digest) = (digests.clone(), faults.clone(), subset.digest());
         Self { inner: Arc::new(inner) }
     }
 
@@ -248,10 +250,17 @@ impl ShardSet {
         Some((shard, span))
     }
 
-    /// Opens a shard, which must still be the one that was indexed.
+    /// Opens a shard, whose samples must still be those that were indexed.
     pub(crate) fn open_shard(&self, shard: usize) -> std::io::Result<crate::Shard> {
-        let opened = self.inner.source.open(&self.inner.names[shard]).map_err(into_io)?;
-        if opened.stamp() == self.inner.stamps[shard] {
+        let (name, stamp) = (&self.inner.names[shard], self.inner.stamps[shard]);
+        let opened = self.inner.source.open(name).map_err(into_io)?;
+        if opened.stamp() == stamp {
+            return Ok(opened);
+        }
+        // A copy in its place, other permissions or a link are no change of the samples, which the headers tell.
+        let is_indexed =
+            || index::scan(name, &opened).is_ok_and(|index| index.digest == self.inner.digests[shard]);
+        if opened.stamp().looks_like(&stamp) && is_indexed() {
             return Ok(opened);
         }
         Err(std::io::Error::other("the shard was changed after it was indexed"))
@@ -280,6 +289,7 @@ impl Inner {
         let mut digest = Xxh3::new();
         let (mut stamps, mut spans, mut faults, mut remarks) =
             (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let mut digests = Vec::with_capacity(names.len());
         for (name, (stamp, index)) in names.iter().zip(indices) {
             digest.update(name.base().as_bytes());
             digest.update(&stamp.size.to_le_bytes());
@@ -292,14 +302,15 @@ impl Inner {
             faults.extend(index.faults.into_iter().map(fault));
             remark::add_up(&mut remarks, &name.shared(), index.tallies);
             stamps.push(stamp);
+            digests.push(index.digest);
             spans.push(index.spans);
         }
         let mut inner = Self::with_spans(source, names, stamps, spans);
-        (inner.faults, inner.remarks, inner.digest) = (faults, remarks, digest.digest());
+        (inner.digests, inner.faults, inner.remarks, inner.digest) = (digests, faults, remarks, digest.digest());
         inner
     }
 
-    /// What follows from the spans; faults, remarks and digest are the caller's to fill in.
+    /// What follows from the spans; faults, remarks and digests are the caller's to fill in.
     fn with_spans(
         source: Arc<dyn Source>,
         names: Vec<ShardName>,
@@ -317,6 +328,7 @@ impl Inner {
             names,
             stamps,
             starts,
+            digests: Vec::new(),
             faults: Vec::new(),
             remarks: Vec::new(),
             labelled,

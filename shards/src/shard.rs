@@ -19,7 +19,7 @@ pub struct Shard {
 impl Shard {
     /// A shard that lies in memory for good.
     pub fn in_memory(bytes: Bytes) -> Self {
-        let stamp = Stamp { size: bytes.len() as u64, modified_ns: 0 };
+        let stamp = Stamp { size: bytes.len() as u64, ..Stamp::default() };
         Self { bytes, stamp, mapping: None }
     }
 

@@ -1,5 +1,7 @@
 //! Recognizes files that are no tar before anything is made of them.
 
+use std::path::Path;
+
 use crate::{
     Error, Result, ShardName,
     scan::{is_blank, is_header},
@@ -7,23 +9,146 @@ use crate::{
 
 /// Bytes that are enough to tell by.
 pub(crate) const LENGTH: u64 = 512;
-/// How compressed files begin, and what undoes it.
-const COMPRESSED: [(&[u8], &str, &str); 4] = [
-    (&[0x1f, 0x8b], "gzip", "gunzip"),
-    (&[0x28, 0xb5, 0x2f, 0xfd], "zstd", "unzstd"),
-    (b"\xfd7zXZ\0", "xz", "unxz"),
-    (b"BZh", "bzip2", "bunzip2"),
+
+/// A form of compression: how its files begin, its name, the program that undoes it, the endings that the program takes off.
+type Compression = (&'static [u8], &'static str, &'static str, &'static [&'static str]);
+const COMPRESSED: [Compression; 5] = [
+    (&[0x1f, 0x8b], "gzip", "gzip", &["gz", "tgz"]),
+    (&[0x28, 0xb5, 0x2f, 0xfd], "zstd", "zstd", &["zst", "tzst"]),
+    (b"\xfd7zXZ\0", "xz", "xz", &["xz", "txz"]),
+    (b"BZh", "bzip2", "bzip2", &["bz2", "tbz2"]),
+    (&[0x04, 0x22, 0x4d, 0x18], "lz4", "lz4", &["lz4"]),
 ];
+
+/// Other files: how they begin, what they are, and what to do about them.
+const FOREIGN: [(&[u8], &str, &str); 9] = [
+    (
+        b"PK\x03\x04",
+        "a zip archive",
+        "unpack it with `unzip`, then make shards of its images with `amdim-stream pack`",
+    ),
+    (
+        b"7z\xbc\xaf\x27\x1c",
+        "a 7z archive",
+        "unpack it with `7z x`, then make shards of its images with `amdim-stream pack`",
+    ),
+    (
+        b"Rar!\x1a\x07",
+        "a rar archive",
+        "unpack it with `unrar x`, then make shards of its images with `amdim-stream pack`",
+    ),
+    (b"version https://git-lfs", "a pointer of Git LFS", "fetch the file itself with `git lfs pull`"),
+    (b"PAR1", "a Parquet file", "take its images out, then make shards of them with `amdim-stream pack`"),
+    (b"\x89HDF", "an HDF5 file", "take its images out, then make shards of them with `amdim-stream pack`"),
+    (b"\xff\xd8\xff", "a JPEG", PACK),
+    (b"\x89PNG", "a PNG", PACK),
+    (b"RIFF", "a WebP or another RIFF file", PACK),
+];
+
+const PACK: &str = "make shards of the folder that it lies in with `amdim-stream pack`";
 
 /// Refuses a shard whose first [`LENGTH`] bytes, or all where it has fewer, are those of something else.
 pub(crate) fn check(name: &ShardName, start: &[u8]) -> Result<()> {
-    for (magic, format, cure) in COMPRESSED {
+    for (magic, format, program, endings) in COMPRESSED {
         if start.starts_with(magic) {
+            let cure = unpacking(name.as_str(), program, endings);
             return Err(Error::Compressed { shard: name.shared(), format, cure });
         }
     }
     // Less than a header may be the rest of a tar, which has zeros behind the first name; text has none.
     let is_short = (start.len() as u64) < LENGTH;
     let may_be_tar = if is_short { start.contains(&0) } else { is_blank(start) || is_header(start) };
-    if may_be_tar { Ok(()) } else { Err(Error::NotTar { shard: name.shared() }) }
+    if may_be_tar { Ok(()) } else { Err(no_tar(name, start)) }
+}
+
+/// The command that unpacks a file. Such programs refuse files whose names do not tell of the compression.
+fn unpacking(name: &str, program: &str, endings: &[&str]) -> String {
+    let path = Path::new(name);
+    let is_named_so =
+        path.extension().is_some_and(|ending| endings.iter().any(|known| ending.eq_ignore_ascii_case(known)));
+    if is_named_so {
+        return format!("{program} -d '{name}'");
+    }
+    format!("{program} -dc '{name}' > '{}'", path.with_extension("unpacked.tar").display())
+}
+
+fn no_tar(name: &ShardName, start: &[u8]) -> Error {
+    let error = |what, hint: &str| Error::NotTar { shard: name.shared(), what, hint: hint.to_owned() };
+    if let Some((_, what, hint)) = FOREIGN.iter().find(|(magic, ..)| start.starts_with(magic)) {
+        return error(Some(*what), hint);
+    }
+    let text = text(start).map(|text| text.trim_start_matches('\u{feff}').trim_start().to_ascii_lowercase());
+    let is = |begin: &str| text.as_deref().is_some_and(|text| text.starts_with(begin));
+    if is("<!doctype html") || is("<html") {
+        return error(Some("a web page"), "download the shard again; the page may say why it did not come");
+    }
+    if text.as_deref().is_some_and(|text| text.lines().any(|line| line.trim().ends_with(".tar"))) {
+        return error(Some("a list of shards"), &format!("name it as a list: '@{name}'"));
+    }
+    let what = text.map(|_| "a text");
+    if name.as_str().ends_with(".tar") {
+        return error(what, "name only shards; `amdim-stream pack` makes them from folders of images");
+    }
+    let others = Path::new(name.as_str()).with_file_name("*.tar");
+    error(what, &format!("name only shards, e.g. '{}'", others.display()))
+}
+
+/// The bytes as text, but for a letter that is cut at the end.
+fn text(start: &[u8]) -> Option<&str> {
+    let text = match std::str::from_utf8(start) {
+        Ok(text) => text,
+        Err(error) if error.error_len().is_none() => {
+            std::str::from_utf8(&start[..error.valid_up_to()]).ok()?
+        }
+        Err(_) => return None,
+    };
+    let is_written = |letter: char| !letter.is_control() || letter.is_ascii_whitespace();
+    text.chars().all(is_written).then_some(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(name: &str, start: &[u8]) -> String {
+        check(&name.into(), start).map_or_else(|error| error.to_string(), |()| String::new())
+    }
+
+    #[test]
+    fn a_compressed_shard_names_the_command_that_unpacks_it() {
+        for (start, name, cure) in [
+            (&[0x1f, 0x8b, 8][..], "d/x.tar", "gzip -dc 'd/x.tar' > 'd/x.unpacked.tar'"),
+            (&[0x1f, 0x8b, 8], "x.tar.gz", "gzip -d 'x.tar.gz'"),
+            (&[0x28, 0xb5, 0x2f, 0xfd], "x.tar", "zstd -dc 'x.tar' > 'x.unpacked.tar'"),
+            (b"\xfd7zXZ\0", "x.TAR.XZ", "xz -d 'x.TAR.XZ'"),
+            (b"BZh9", "x.tar", "bzip2 -dc 'x.tar' > 'x.unpacked.tar'"),
+        ] {
+            let error = error(name, start);
+            assert!(error.starts_with(&format!("`{name}` is compressed with ")), "{error}");
+            assert!(error.ends_with(&format!("hint: unpack it: {cure}")), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_is_no_tar_is_named_by_what_it_is() {
+        let page = format!("<!DOCTYPE html>{}", " ".repeat(600));
+        for (start, name, what, cure) in [
+            (&b"PK\x03\x04"[..], "x.tar", " but a zip archive", "`unzip`"),
+            (page[..512].as_bytes(), "x.tar", " but a web page", "download"),
+            (
+                b"version https://git-lfs.github.com/spec/v1\n",
+                "x.tar",
+                " but a pointer of Git LFS",
+                "`git lfs pull`",
+            ),
+            (b"# mine\r\ndata/x-<000..003>.tar\r\n", "list.txt", " but a list of shards", "'@list.txt'"),
+            (b"cat\ndog\n", "d/classes.txt", " but a text", "'d/*.tar'"),
+            (b"\xff\xd8\xff\xe0", "d/1.jpg", " but a JPEG", "pack"),
+            (&[7; 512], "x.tar", "\n", "name only shards"),
+        ] {
+            let error = error(name, start);
+            assert!(error.starts_with(&format!("`{name}` is not a tar file{what}")), "{error}");
+            assert!(error.split("hint: ").nth(1).is_some_and(|hint| hint.contains(cure)), "{error}");
+        }
+    }
 }

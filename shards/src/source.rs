@@ -44,8 +44,22 @@ impl fmt::Display for ShardName {
 pub struct Stamp {
     /// Bytes.
     pub size: u64,
-    /// When it was last written, in nanoseconds since 1970; 0 where nobody knows.
+    /// When it was last written, in nanoseconds since 1970; 0 where nobody knows. Programs can set it to any time.
     pub modified_ns: u64,
+    /// When anything about its file last changed, in nanoseconds since 1970; 0 where nobody knows. Programs cannot set it: it
+    /// tells of a shard that was written anew under an old time. It moves also when the file gets another name, other
+    /// permissions or a link.
+    pub changed_ns: u64,
+    /// The number of its file, which another file under the same name does not have; 0 where there is none.
+    pub inode: u64,
+}
+
+impl Stamp {
+    /// Whether size and time of writing are the same: so they are of a shard that was copied or got other permissions, and of
+    /// one that somebody wrote anew and gave the old time.
+    pub(crate) fn looks_like(&self, other: &Self) -> bool {
+        (self.size, self.modified_ns) == (other.size, other.modified_ns)
+    }
 }
 
 /// Where shards come from: listed once, then opened and dropped as samples are wanted.
@@ -119,7 +133,7 @@ impl Source for MemorySource {
     }
 
     fn stamp(&self, name: &ShardName) -> Result<Stamp> {
-        Ok(Stamp { size: self.bytes(name)?.len() as u64, modified_ns: 0 })
+        Ok(Stamp { size: self.bytes(name)?.len() as u64, ..Stamp::default() })
     }
 
     fn open(&self, name: &ShardName) -> Result<Shard> {

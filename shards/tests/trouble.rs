@@ -3,13 +3,21 @@
 
 use std::{
     fs::{self, File},
+    os::unix::fs::{MetadataExt, PermissionsExt},
     path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::{Duration, UNIX_EPOCH},
 };
 
-use shards::{Error, IndexConfig, Inspection, Order, Position, ShardSet, Share, Shuffle, Source};
+use shards::{
+    Error, IndexConfig, Inspection, LocalSource, Order, Position, Shard, ShardName, ShardSet, Share, Shuffle,
+    Source, Stamp,
+};
 
-use support::{all, epochs, local, open, write, written};
+use support::{epochs, local, open, write, written};
 
 mod support;
 
@@ -159,52 +167,114 @@ fn an_inspected_shard_that_is_cut_loses_the_samples_behind_the_cut_and_is_not_co
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left of the copy");
 }
 
-/// The first label of the only shard, by an index from the cache if there is one.
-fn first_label(folder: &Path, cache: &Path) -> Option<u32> {
-    let config = IndexConfig { cache: Some(cache.to_owned()), threads: 1 };
-    let set = ShardSet::open(local(folder), &config).unwrap();
-    let order = Order { shuffle: Shuffle::None, ..epochs(1) };
-    all(&set, order, Share::default(), Position::default())[0].label
+/// Shards in a folder, counting how often one is opened.
+#[derive(Debug)]
+struct Counting(LocalSource, AtomicUsize);
+
+impl Source for Counting {
+    fn list(&self) -> shards::Result<Vec<ShardName>> {
+        self.0.list()
+    }
+
+    fn stamp(&self, name: &ShardName) -> shards::Result<Stamp> {
+        self.0.stamp(name)
+    }
+
+    fn open(&self, name: &ShardName) -> shards::Result<Shard> {
+        self.1.fetch_add(1, Ordering::Relaxed);
+        self.0.open(name)
+    }
+
+    fn identity(&self, name: &ShardName) -> Option<String> {
+        self.0.identity(name)
+    }
 }
 
-/// Changes the first label from 0 to `digit`, and the time of the file to `second`.
-fn change(path: &Path, digit: u8, second: u64) {
+/// The first label of the only shard, and whether it was read from the shard instead of the cache.
+fn first_label(folder: &Path, cache: &Path) -> (Option<u32>, bool) {
+    let config = IndexConfig { cache: Some(cache.to_owned()), threads: 1 };
+    let source = Arc::new(Counting(local(folder), AtomicUsize::new(0)));
+    let set = ShardSet::open(Arc::clone(&source), &config).unwrap();
+    (set.label(0), source.1.load(Ordering::Relaxed) > 0)
+}
+
+/// Writes another first label into the shard, which then has the size and time that it always has.
+fn relabel(path: &Path, digit: u8) {
     let mut bytes = fs::read(path).unwrap();
     bytes[1536] = digit; // behind header, image and header
-    fs::write(path, bytes).unwrap();
-    let time = UNIX_EPOCH + Duration::from_secs(second);
+    let before = fs::metadata(path).unwrap();
+    let changed = |file: &fs::Metadata| (file.ctime(), file.ctime_nsec());
+    // The clock of a file system moves in steps of some milliseconds.
+    while changed(&fs::metadata(path).unwrap()) == changed(&before) {
+        fs::write(path, &bytes).unwrap();
+        set_time(path);
+    }
+}
+
+fn set_time(path: &Path) {
+    let time = UNIX_EPOCH + Duration::from_secs(1_000);
     File::options().write(true).open(path).unwrap().set_modified(time).unwrap();
 }
 
 #[test]
 fn an_index_is_cached_until_the_shard_changes() {
-    let folder = tempfile::tempdir().unwrap();
-    let cache = tempfile::tempdir().unwrap();
+    let (folder, cache) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     write(folder.path(), &[2], 10);
     let path = folder.path().join("x-000.tar");
-    change(&path, b'0', 1_000);
-    assert_eq!(first_label(folder.path(), cache.path()), Some(0));
-    // Same size and time: the cached index must be used, or this test would see the other label.
-    change(&path, b'4', 1_000);
-    assert_eq!(first_label(folder.path(), cache.path()), Some(0));
-    change(&path, b'5', 1_001);
-    assert_eq!(first_label(folder.path(), cache.path()), Some(5));
+    relabel(&path, b'0');
+    assert_eq!(first_label(folder.path(), cache.path()), (Some(0), true));
+    assert_eq!(first_label(folder.path(), cache.path()), (Some(0), false));
+    File::options().write(true).open(&path).unwrap().set_modified(UNIX_EPOCH).unwrap();
+    assert_eq!(first_label(folder.path(), cache.path()), (Some(0), true));
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing beside the data");
 }
 
 #[test]
-fn a_damaged_cached_index_is_made_anew() {
-    let folder = tempfile::tempdir().unwrap();
-    let cache = tempfile::tempdir().unwrap();
+fn a_shard_relabelled_under_its_old_size_and_time_has_its_new_labels() {
+    let (folder, cache) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     write(folder.path(), &[2], 10);
     let path = folder.path().join("x-000.tar");
-    change(&path, b'0', 1_000);
-    assert_eq!(first_label(folder.path(), cache.path()), Some(0));
-    change(&path, b'4', 1_000);
+    relabel(&path, b'0');
+    assert_eq!(first_label(folder.path(), cache.path()).0, Some(0));
+    relabel(&path, b'4');
+    assert_eq!(first_label(folder.path(), cache.path()).0, Some(4), "written in place");
+    let other = folder.path().join("other");
+    fs::copy(&path, &other).unwrap();
+    relabel(&other, b'7');
+    fs::rename(&other, &path).unwrap();
+    assert_eq!(first_label(folder.path(), cache.path()).0, Some(7), "another file under its name");
+}
+
+#[test]
+fn a_damaged_cached_index_is_made_anew() {
+    let (folder, cache) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    write(folder.path(), &[2], 10);
+    assert_eq!(first_label(folder.path(), cache.path()), (Some(0), true));
     let files: Vec<_> = fs::read_dir(cache.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
     assert_eq!(files.len(), 1);
     let mut bytes = fs::read(&files[0]).unwrap();
     bytes[60] ^= 1;
     fs::write(&files[0], bytes).unwrap();
-    assert_eq!(first_label(folder.path(), cache.path()), Some(4));
+    assert_eq!(first_label(folder.path(), cache.path()), (Some(0), true));
+}
+
+#[test]
+fn samples_stay_readable_while_others_copy_link_or_chmod_their_shard_but_not_when_it_is_relabelled() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), &[3], 10);
+    let path = folder.path().join("x-000.tar");
+    set_time(&path);
+    let set = ShardSet::open(local(folder.path()), &IndexConfig::default()).unwrap();
+    let good = || set.samples(epochs(1), Share::default(), Position::default()).filter(Result::is_ok).count();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+    assert_eq!(good(), 3);
+    fs::hard_link(&path, folder.path().join("link")).unwrap();
+    assert_eq!(good(), 3);
+    let copy = folder.path().join("copy");
+    fs::copy(&path, &copy).unwrap();
+    set_time(&copy);
+    fs::rename(&copy, &path).unwrap();
+    assert_eq!(good(), 3);
+    relabel(&path, b'8');
+    assert_eq!(good(), 0, "the labels that are known are no longer theirs");
 }

@@ -27,7 +27,8 @@ pub(super) struct Manifest {
 /// A shard as it was when the run began.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Seen {
-    /// Its name without the folder: shards that have moved have not changed.
+    /// Its name without the folder: shards that have moved or were copied have not changed, so that neither the number of
+    /// the file nor the time of its change is part of this.
     name: String,
     /// Bytes.
     size: u64,
@@ -36,7 +37,7 @@ pub(super) struct Seen {
 }
 
 impl Seen {
-    fn new(name: &ShardName, Stamp { size, modified_ns }: Stamp) -> Self {
+    fn new(name: &ShardName, Stamp { size, modified_ns, .. }: Stamp) -> Self {
         Self { name: name.base().to_owned(), size, modified_ns }
     }
 }

@@ -10,8 +10,8 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::shard::samples;
 
 const IDENTITY: &str = "x";
-/// Magic, identity with its length, size and time.
-const HEADER: usize = 8 + 8 + IDENTITY.len() + 16;
+/// Magic, identity with its length, stamp.
+const HEADER: usize = 8 + 8 + IDENTITY.len() + 32;
 
 /// Opens a good shard whose index in the cache is `bytes`, but for the parts that have to fit for it to be looked at.
 pub fn cache(bytes: &[u8]) {

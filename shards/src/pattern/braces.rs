@@ -115,7 +115,7 @@ impl Parser<'_> {
     /// A bracket with what it holds.
     fn part(&self, bracket: &str, depth: usize) -> Result<Part, PatternError> {
         let inside = &bracket[1..bracket.len() - 1];
-        let choices = split_choices(inside);
+        let choices = at_top_level(inside, |byte| byte == b',');
         if bracket.starts_with('{') && choices.len() > 1 {
             let choices = choices.into_iter().map(|choice| self.template(choice, depth + 1));
             return Ok(Part::OneOf(choices.collect::<Result<_, _>>()?));
@@ -145,14 +145,14 @@ impl Parser<'_> {
     }
 }
 
-/// Splits at the commas that are in no inner bracket.
-fn split_choices(text: &str) -> Vec<&str> {
+/// Splits at the bytes of ASCII that are in no bracket.
+pub(super) fn at_top_level(text: &str, is_separator: impl Fn(u8) -> bool) -> Vec<&str> {
     let (mut choices, mut depth, mut start) = (Vec::new(), 0, 0);
     for (place, byte) in text.bytes().enumerate() {
         match byte {
             b'{' | b'<' => depth += 1,
             b'}' | b'>' => depth -= 1,
-            b',' if depth == 0 => {
+            _ if depth == 0 && is_separator(byte) => {
                 choices.push(&text[start..place]);
                 start = place + 1;
             }

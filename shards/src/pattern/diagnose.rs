@@ -1,20 +1,31 @@
 //! Finds out what the user may have meant.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeMap,
+    env,
+    path::{Path, PathBuf},
+};
 
 use super::{Listing, PatternError};
 use crate::temporary::folder_of;
 
+/// What the name of a file is compressed by, and what undoes it.
+const COMPRESSED: [(&str, &str); 4] =
+    [("gz", "gunzip"), ("zst", "unzstd"), ("xz", "unxz"), ("bz2", "bunzip2")];
+
 /// Why the files that the patterns name are not all there.
 pub(super) fn missing(patterns: &[String], found: &[PathBuf], missing: &[String]) -> PatternError {
     let first = &missing[0];
+    if let Some(link) = dangling_folder(first) {
+        return link;
+    }
     if let Some(swallowed) = swallowed(first).filter(|_| patterns.contains(first)) {
         return swallowed;
     }
     let count = found.len() + missing.len();
     let missing = Listing(missing.to_vec());
     if found.is_empty() {
-        let (there, hint) = instead(first);
+        let (there, hint) = instead(patterns, first, missing.0.len() > 1);
         return PatternError::NoMatch { missing, there, hint };
     }
     let subject = match patterns {
@@ -29,23 +40,142 @@ pub(super) fn missing(patterns: &[String], found: &[PathBuf], missing: &[String]
 /// What to say about a folder.
 pub(super) fn folder(path: &Path) -> PatternError {
     let tars = tars_in(path, "");
-    let hint = hint(&tars);
+    let hint = match &*tars {
+        [] => hint(&tars),
+        tars => format!("\nhint: name the shards in it: {}", patterns_for(path, tars)),
+    };
     PatternError::Folder { path: path.to_owned(), found: tars_text(tars), hint }
 }
 
-/// What lies where nothing of the pattern was found.
-fn instead(name: &str) -> (String, String) {
-    let folder = folder_of(Path::new(name));
-    if !folder.is_dir() && !name.contains(['*', '?', '[']) {
-        let there = format!("the folder `{}` does not exist", folder.display());
-        return (
-            there,
-            "\nhint: name an existing one, in quotes: --shards 'data/train-<000..146>.tar'".to_owned(),
-        );
+/// What lies where nothing of the pattern was found, and what to type instead.
+fn instead(patterns: &[String], name: &str, is_of_many: bool) -> (String, String) {
+    if let Some(folder) = missing_folder(name) {
+        return without_folder(&folder, name);
     }
+    let folder = folder_of(Path::new(name));
     let tars = tars_in(folder, "");
-    let hint = hint(&tars);
-    (format!("the folder `{}` holds {}", folder.display(), tars_text(tars)), hint)
+    let there = format!("the folder `{}` holds {}", folder.display(), tars_text(tars.clone()));
+    let typed = match patterns {
+        [pattern] => pattern.as_str(),
+        _ => name,
+    };
+    let hint = if Path::new(&format!("{name}.tar")).is_file() {
+        format!("\nhint: its name ends with `.tar`: --shards '{typed}.tar'")
+    } else if let Some((ending, cure)) = compressed(name) {
+        format!("\nhint: `{name}.{ending}` is there, which is compressed: {cure} '{name}.{ending}'")
+    } else if let Some(nearest) = nearest(name, is_of_many, &tars) {
+        format!("\nhint: --shards '{nearest}'")
+    } else {
+        hint(&tars)
+    };
+    (there, hint)
+}
+
+/// The first folder on the way to a name that is not there; behind the first folder that is a glob nobody can tell.
+fn missing_folder(name: &str) -> Option<PathBuf> {
+    let is_glob = |path: &Path| path.to_string_lossy().contains(['*', '?', '[']);
+    let ancestors: Vec<_> = Path::new(name).ancestors().skip(1).collect();
+    let mut folders = ancestors.into_iter().rev().filter(|folder| !folder.as_os_str().is_empty());
+    let first = folders.find(|folder| is_glob(folder) || !folder.is_dir())?;
+    (!is_glob(first)).then(|| first.to_owned())
+}
+
+/// A link to a folder that is not there, on the way to a name.
+fn dangling_folder(name: &str) -> Option<PatternError> {
+    let path = missing_folder(name)?;
+    let target = path.read_link().ok()?;
+    Some(PatternError::Dangling { path, target })
+}
+
+/// What to say where a folder is missing.
+fn without_folder(missing: &Path, name: &str) -> (String, String) {
+    let shown = missing.display();
+    if missing.is_file() {
+        let hint = "\nhint: name a file in a folder, e.g. 'data/train-<000..146>.tar'".to_owned();
+        return (format!("`{shown}` is a file, not a folder"), hint);
+    }
+    let here = env::current_dir().ok().filter(|_| missing.is_relative());
+    let here = here.map_or_else(String::new, |here| format!(" in the current folder, `{}`", here.display()));
+    let there = format!("the folder `{shown}` does not exist{here}");
+    let hint = match sibling(missing) {
+        Some(sibling) => {
+            let rest = Path::new(name).strip_prefix(missing).unwrap_or(Path::new(""));
+            format!("\nhint: the nearest name there is `{0}`: --shards '{1}'", sibling.display(), sibling.join(rest).display())
+        }
+        None if missing.is_relative() => {
+            "\nhint: relative paths begin in the current folder: change to the one that they begin in, or name the whole path".to_owned()
+        }
+        None => "\nhint: name an existing one, in quotes: --shards 'data/train-<000..146>.tar'".to_owned(),
+    };
+    (there, hint)
+}
+
+/// The folder beside a missing one whose name is nearest.
+fn sibling(missing: &Path) -> Option<PathBuf> {
+    let name = missing.file_name()?.to_str()?;
+    let parent = folder_of(missing);
+    let folders = parent.read_dir().ok()?.filter_map(|entry| {
+        let entry = entry.ok()?;
+        entry.path().is_dir().then(|| entry.file_name().into_string().ok())?
+    });
+    let found =
+        folders.filter(|other| is_near(name, other)).min_by_key(|other| strsim::osa_distance(name, other))?;
+    Some(missing.with_file_name(found))
+}
+
+/// Whether one name may be a slip of the finger for the other.
+fn is_near(typed: &str, there: &str) -> bool {
+    3 * strsim::osa_distance(typed, there) <= typed.chars().count()
+}
+
+/// How a compressed file that has this name but for its ending is compressed.
+fn compressed(name: &str) -> Option<(&'static str, &'static str)> {
+    COMPRESSED.into_iter().find(|(ending, _)| Path::new(&format!("{name}.{ending}")).is_file())
+}
+
+/// What is named most like `name` of the tars in its folder: one of them, or a pattern for those that are numbered alike.
+fn nearest(name: &str, is_of_many: bool, tars: &[String]) -> Option<String> {
+    let typed = begin(name);
+    let groups = groups(tars);
+    let distance = |group: &str| strsim::osa_distance(typed, group);
+    let (group, members) = groups.iter().min_by_key(|(group, _)| distance(group))?;
+    if *group != typed && !is_near(base(typed), base(group)) {
+        return None;
+    }
+    let corrected = format!("{group}{}", &name[typed.len()..]);
+    let is_one = !is_of_many && members.contains(&corrected);
+    Some(if is_one { corrected } else { pattern_for(members) })
+}
+
+/// What tars are called before their numbers, and which are called so.
+fn groups(tars: &[String]) -> BTreeMap<&str, Vec<String>> {
+    let mut groups: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    for tar in tars {
+        groups.entry(begin(tar)).or_default().push(tar.clone());
+    }
+    groups
+}
+
+/// A name up to its number or glob.
+fn begin(name: &str) -> &str {
+    let stem = name.strip_suffix(".tar").unwrap_or(name);
+    let stem = stem.find(['*', '?', '[']).map_or(stem, |at| &stem[..at]);
+    stem.trim_end_matches(|letter: char| letter.is_ascii_digit())
+}
+
+fn base(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or(path)
+}
+
+/// What to type for the tars of a folder, all of them or each kind.
+fn patterns_for(folder: &Path, tars: &[String]) -> String {
+    const SHOWN: usize = 3;
+    let all = folder.join("*.tar").display().to_string();
+    let mut patterns = vec![all];
+    patterns.extend(groups(tars).into_values().map(|group| pattern_for(&group)).take(SHOWN));
+    patterns.dedup();
+    let patterns: Vec<String> = patterns.into_iter().map(|pattern| format!("--shards '{pattern}'")).collect();
+    patterns.join(" or ")
 }
 
 fn tars_text(tars: Vec<String>) -> String {
@@ -61,7 +191,8 @@ fn hint(tars: &[String]) -> String {
 
 /// A leftover such as `x-` of `x-<000..003>.tar`.
 fn swallowed(argument: &str) -> Option<PatternError> {
-    if argument.is_empty() || argument.ends_with('/') || is_tar(argument) {
+    let lacks_ending = Path::new(&format!("{argument}.tar")).is_file();
+    if argument.is_empty() || argument.ends_with('/') || is_tar(argument) || lacks_ending {
         return None;
     }
     let begin = Path::new(argument).file_name()?.to_str()?;

@@ -80,33 +80,105 @@ pub enum PatternError {
         hint: String,
     },
     /// A file is named more than once, so that its samples would count double.
-    #[error("`{path}` is named twice\nhint: remove one, or a pattern that overlaps with another")]
+    #[error("`{path}` is named twice{also}\nhint: remove one, or a pattern that overlaps with another")]
     Twice {
         /// The file.
         path: PathBuf,
+        /// The other name that it has, as a clause; empty where both are spelled alike.
+        also: String,
+    },
+    /// A URL, or something else that is no file here.
+    #[error("`{pattern}` is {what}, but shards are local files\nhint: {hint}")]
+    Address {
+        /// The pattern.
+        pattern: String,
+        /// What it is.
+        what: &'static str,
+        /// What to do instead.
+        hint: String,
+    },
+    /// Several patterns in one.
+    #[error(
+        "`{pattern}` joins several patterns; each of them is an argument of its own\nhint: write {apart}"
+    )]
+    Joined {
+        /// The pattern.
+        pattern: String,
+        /// The patterns as arguments.
+        apart: String,
+    },
+    /// Quotes that have become part of a pattern.
+    #[error("`{pattern}` has quotes in it, and no file of that name is there\nhint: write {inside}")]
+    Quoted {
+        /// The pattern.
+        pattern: String,
+        /// What is within the quotes.
+        inside: String,
+    },
+    /// A link that leads nowhere.
+    #[error(
+        "`{path}` is a link to `{target}`, which does not exist\nhint: let the link lead to the shard, or remove it"
+    )]
+    Dangling {
+        /// The link.
+        path: PathBuf,
+        /// Where it leads.
+        target: PathBuf,
+    },
+    /// A pipe, a device or the like.
+    #[error("`{path}` is {what}, but shards are files\nhint: write its bytes to a file, then name that")]
+    NotAFile {
+        /// What was named.
+        path: PathBuf,
+        /// What it is.
+        what: &'static str,
     },
     /// A list cannot be read.
-    #[error("cannot read the list `{path}`")]
+    #[error("cannot read the list `{path}`\nhint: {}", list_cure(.source))]
     List {
         /// The list.
         path: PathBuf,
         /// The cause.
         source: io::Error,
     },
+    /// A shard named as a list.
+    #[error(
+        "`@{path}` names a list of patterns, but the file is no text\nhint: if it is a shard, leave out the `@`; a list is saved as UTF-8"
+    )]
+    NoList {
+        /// The file.
+        path: PathBuf,
+    },
     /// A list without a pattern.
-    #[error("the list `{path}` names no shards")]
+    #[error(
+        "the list `{path}` names no shards\nhint: write one pattern a line into it; lines that begin with `#` are comments"
+    )]
     EmptyList {
         /// The list.
         path: PathBuf,
     },
     /// A list inside of a list.
-    #[error("the list `{path}` names another list, `{line}`, which is not supported")]
+    #[error(
+        "the list `{path}` names another list, `{line}`, which is not supported\nhint: write the lines of that list into this one"
+    )]
     Nested {
         /// The outer list.
         path: PathBuf,
         /// The line.
         line: String,
     },
+}
+
+fn list_cure(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::NotFound => {
+            "`@` and the path of a text with one pattern a line; a relative path begins in the current folder"
+        }
+        io::ErrorKind::IsADirectory => {
+            "name a text with one pattern a line, or without `@` the shards in the folder"
+        }
+        _ => "let this user read it",
+    }
 }
 
 /// A few names standing for many.

@@ -1,4 +1,7 @@
+use std::{fs, os::unix::fs::symlink};
+
 use super::*;
+use crate::Error;
 
 /// A folder with empty files of these names.
 fn folder(names: &[&str]) -> tempfile::TempDir {
@@ -47,7 +50,7 @@ fn a_list_is_relative_to_its_own_folder() {
     fs::write(folder.path().join("list.txt"), "# mine\n\n x-<000..001>.tar\r\ny.tar\n").unwrap();
     assert_eq!(names(&folder, &["@list.txt"]), ["x-000.tar", "x-001.tar", "y.tar"]);
     fs::write(folder.path().join("list.txt"), "# nothing\n").unwrap();
-    assert_eq!(error(&folder, &["@list.txt"]), "the list `list.txt` names no shards");
+    assert!(error(&folder, &["@list.txt"]).starts_with("the list `list.txt` names no shards\nhint: "));
     fs::write(folder.path().join("list.txt"), "@list.txt").unwrap();
     assert!(error(&folder, &["@list.txt"]).contains("another list"));
     assert!(matches!(expand_in(&folder, &["@no.txt"]), Err(Error::Pattern(PatternError::List { .. }))));
@@ -95,8 +98,17 @@ fn a_folder_is_an_error_that_names_the_shards_in_it() {
     let some = folder(&["x-000.tar", "x-001.tar"]);
     let text = error(&some, &[""]);
     assert!(
-        text.contains("is a folder, which holds `x-000.tar`, `x-001.tar`\nhint: --shards 'x-<000..001>.tar'"),
+        text.ends_with(
+            "is a folder, which holds `x-000.tar`, `x-001.tar`\n\
+             hint: name the shards in it: --shards '*.tar' or --shards 'x-<000..001>.tar'"
+        ),
         "{text}"
+    );
+    let some = folder(&["train-000.tar", "train-001.tar", "val-000.tar"]);
+    let text = error(&some, &[""]);
+    assert!(
+        text.ends_with("'*.tar' or --shards 'train-<000..001>.tar' or --shards 'val-000.tar'"),
+        "training on all of them is not the only thing that may be meant: {text}"
     );
     let text = error(&folder(&["a.jpg"]), &[""]);
     assert!(text.contains("holds no `.tar` files\nhint: make shards with `amdim-stream pack`"), "{text}");
@@ -115,7 +127,130 @@ fn what_the_shell_left_of_a_pattern_is_recognized() {
 #[test]
 fn a_file_named_twice_is_an_error() {
     let folder = folder(&["x-000.tar", "x-001.tar"]);
-    assert!(error(&folder, &["x-*.tar", "x-001.tar"]).starts_with("`x-001.tar` is named twice"));
+    assert!(error(&folder, &["x-*.tar", "x-001.tar"]).starts_with("`x-001.tar` is named twice\nhint: "));
+}
+
+#[test]
+fn a_file_named_twice_by_another_spelling_or_a_link_is_an_error() {
+    let folder = folder(&["x-000.tar", "x-001.tar"]);
+    fs::create_dir(folder.path().join("sub")).unwrap();
+    symlink("../x-000.tar", folder.path().join("sub/link.tar")).unwrap();
+    fs::hard_link(folder.path().join("x-000.tar"), folder.path().join("sub/hard.tar")).unwrap();
+    symlink(".", folder.path().join("same")).unwrap();
+    for other in [
+        "./x-000.tar",
+        "sub/../x-000.tar",
+        "sub/link.tar",
+        "sub/hard.tar",
+        "same/x-000.tar",
+        "{.,.}//x-000.tar",
+    ] {
+        let text = error(&folder, &["x-*.tar", other]);
+        assert!(
+            text.contains("is named twice, it is the same file as `x-000.tar`\nhint: "),
+            "{other}: {text}"
+        );
+    }
+    assert_eq!(names(&folder, &["x-001.tar", "sub/link.tar"]), ["x-001.tar", "link.tar"]);
+}
+
+#[test]
+fn a_list_may_have_been_saved_by_any_editor() {
+    let folder = folder(&["x-000.tar", "x-001.tar", "y.tar"]);
+    let list = |text: &str| fs::write(folder.path().join("list.txt"), text).unwrap();
+    list("\u{feff}# mine\r\n\r\n   \r\n  x-<000..001>.tar\t\r\ny.tar");
+    assert_eq!(names(&folder, &["@list.txt"]), ["x-000.tar", "x-001.tar", "y.tar"]);
+    list("x-000.tar\nhttps://host/y.tar\n");
+    assert!(error(&folder, &["@list.txt"]).starts_with("`https://host/y.tar` is a web address"));
+    list("x-000.tar\n./x-000.tar\n");
+    assert!(error(&folder, &["@list.txt"]).contains("is named twice"));
+}
+
+#[test]
+fn a_list_that_is_none_says_what_it_is() {
+    let folder = folder(&["x.tar"]);
+    fs::write(folder.path().join("x.tar"), [b'x', 0, 0]).unwrap();
+    fs::write(folder.path().join("latin.txt"), b"\xe4.tar").unwrap();
+    fs::create_dir(folder.path().join("sub")).unwrap();
+    assert!(
+        error(&folder, &["@x.tar"])
+            .ends_with("if it is a shard, leave out the `@`; a list is saved as UTF-8")
+    );
+    assert!(error(&folder, &["@latin.txt"]).contains("saved as UTF-8"));
+    assert!(error(&folder, &["@sub"]).starts_with("cannot read the list `sub`\nhint: name a text"));
+    assert!(
+        error(&folder, &["@no.txt"]).starts_with("cannot read the list `no.txt`\nhint: `@` and the path")
+    );
+    let text = expand(&["@s3://bucket/list.txt".to_owned()]).unwrap_err().to_string();
+    assert!(text.contains("local files"), "{text}");
+}
+
+#[test]
+fn what_was_mistyped_is_answered_by_the_nearest_name() {
+    let folder = folder(&["train-000.tar", "train-001.tar", "val-000.tar", "test.tar.gz", "other.tar"]);
+    fs::create_dir_all(folder.path().join("shards/deep")).unwrap();
+    fs::write(folder.path().join("shards/deep/x.tar"), "").unwrap();
+    for (typed, hint) in [
+        ("trian-000.tar", "--shards 'train-000.tar'"),
+        ("Train-001.tar", "--shards 'train-001.tar'"),
+        ("trian-<000..001>.tar", "--shards 'train-<000..001>.tar'"),
+        ("trian-*.tar", "--shards 'train-<000..001>.tar'"),
+        ("train-<0000..0001>.tar", "--shards 'train-<000..001>.tar'"),
+        ("va-000.tar", "--shards 'val-000.tar'"),
+        ("train-000", "its name ends with `.tar`: --shards 'train-000.tar'"),
+        ("train-<000..001>", "its name ends with `.tar`: --shards 'train-<000..001>.tar'"),
+        ("test.tar", "`test.tar.gz` is there, which is compressed: gunzip 'test.tar.gz'"),
+        ("quite-else.tar", "--shards '*.tar'"),
+        ("shrads/deep/x.tar", "the nearest name there is `shards`: --shards 'shards/deep/x.tar'"),
+        ("shards/depe/*.tar", "the nearest name there is `shards/deep`: --shards 'shards/deep/*.tar'"),
+    ] {
+        let text = error(&folder, &[typed]);
+        assert!(text.ends_with(&format!("\nhint: {hint}")), "{typed}: {text}");
+    }
+}
+
+#[test]
+fn the_first_folder_that_is_missing_is_named() {
+    let folder = folder(&["a.tar"]);
+    fs::create_dir(folder.path().join("data")).unwrap();
+    for typed in ["data/no/such/x.tar", "data/no/such/*.tar", "data/no/*/x-<0..3>.tar"] {
+        let text = error(&folder, &[typed]);
+        assert!(text.contains("the folder `data/no` does not exist\nhint: "), "{text}");
+    }
+    assert!(error(&folder, &["a.tar/x.tar"]).contains("`a.tar` is a file, not a folder"));
+    let text = expand(&["no/x.tar".to_owned()]).unwrap_err().to_string();
+    assert!(text.contains("the folder `no` does not exist in the current folder, `/"), "{text}");
+    assert!(text.contains("hint: relative paths begin in the current folder"), "{text}");
+}
+
+#[test]
+fn a_link_that_leads_nowhere_is_told_as_a_link() {
+    let folder = folder(&["x-000.tar"]);
+    symlink("/no/such/x.tar", folder.path().join("x-001.tar")).unwrap();
+    symlink("/no/such", folder.path().join("data")).unwrap();
+    for typed in ["x-001.tar", "x-*.tar", "x-<000..001>.tar"] {
+        let text = error(&folder, &[typed]);
+        assert!(
+            text.starts_with("`x-001.tar` is a link to `/no/such/x.tar`, which does not exist\nhint: "),
+            "{text}"
+        );
+    }
+    for typed in ["data/x.tar", "data/*.tar"] {
+        assert!(error(&folder, &[typed]).starts_with("`data` is a link to `/no/such`, which does not exist"));
+    }
+}
+
+#[test]
+fn hidden_files_are_matched_only_where_the_glob_says_the_dot() {
+    let folder = folder(&["x.tar", "._x.tar"]);
+    assert_eq!(names(&folder, &["*.tar"]), ["x.tar"]);
+    assert_eq!(names(&folder, &["._*.tar"]), ["._x.tar"]);
+}
+
+#[test]
+fn a_pipe_or_a_device_is_no_shard() {
+    let text = expand(&["/dev/null".to_owned()]).unwrap_err().to_string();
+    assert!(text.starts_with("`/dev/null` is a device, but shards are files\nhint: "), "{text}");
 }
 
 #[test]

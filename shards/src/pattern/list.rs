@@ -1,0 +1,68 @@
+//! `@list.txt`: patterns, one a line.
+
+use std::{
+    fs::File,
+    io::{self, Read},
+    path::{Path, PathBuf},
+};
+
+use super::{PatternError, address, at_home};
+use crate::Result;
+
+/// Bytes by which a shard is told from a text.
+const BEGIN: u64 = 1024;
+
+/// Replaces each `@list` by its lines.
+pub(super) fn read_all(patterns: &[String]) -> Result<Vec<String>> {
+    let mut all = Vec::new();
+    for pattern in patterns {
+        let Some(list) = pattern.strip_prefix('@') else {
+            all.push(at_home(pattern));
+            continue;
+        };
+        address::check(list)?;
+        let list = PathBuf::from(at_home(list));
+        let text = read(&list)?;
+        let before = all.len();
+        for line in text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')) {
+            if line.starts_with('@') {
+                return Err(PatternError::Nested { path: list, line: line.to_owned() }.into());
+            }
+            all.push(beside(&list, &at_home(line)));
+        }
+        if all.len() == before {
+            return Err(PatternError::EmptyList { path: list }.into());
+        }
+    }
+    Ok(all)
+}
+
+/// The text of a list, which is no shard.
+fn read(list: &Path) -> Result<String, PatternError> {
+    let failed = |source| PatternError::List { path: list.to_owned(), source };
+    let no_list = || PatternError::NoList { path: list.to_owned() };
+    let mut file = File::open(list).map_err(failed)?;
+    if file.metadata().map_err(failed)?.is_dir() {
+        return Err(failed(io::ErrorKind::IsADirectory.into()));
+    }
+    let mut bytes = Vec::new();
+    file.by_ref().take(BEGIN).read_to_end(&mut bytes).map_err(failed)?;
+    if bytes.contains(&0) {
+        return Err(no_list()); // before all of a shard is read
+    }
+    file.read_to_end(&mut bytes).map_err(failed)?;
+    let text = String::from_utf8(bytes).map_err(|_| no_list())?;
+    Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text))
+}
+
+/// A line of a list, relative to the list's folder.
+fn beside(list: &Path, line: &str) -> String {
+    match list.parent().and_then(Path::to_str) {
+        Some(folder)
+            if !folder.is_empty() && !Path::new(line).is_absolute() && address::check(line).is_ok() =>
+        {
+            format!("{folder}/{line}")
+        }
+        _ => line.to_owned(),
+    }
+}

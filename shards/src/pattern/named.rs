@@ -1,0 +1,127 @@
+//! The files that patterns name.
+
+use std::{
+    collections::HashMap,
+    fs::Metadata,
+    io::ErrorKind::{InvalidFilename, NotADirectory, NotFound},
+    os::unix::fs::{FileTypeExt, MetadataExt},
+    path::{Path, PathBuf},
+};
+
+use super::{PatternError, diagnose};
+use crate::{Error, Result};
+
+/// What has been found so far, and what has not.
+#[derive(Debug, Default)]
+pub(super) struct Named {
+    found: Vec<(PathBuf, Identity)>,
+    pub(super) missing: Vec<String>,
+}
+
+/// What tells a file from others, whatever it is called. Size and times are there for systems that give a number twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Identity {
+    device: u64,
+    inode: u64,
+    size: u64,
+    times: [i64; 4],
+}
+
+impl Identity {
+    fn of(file: &Metadata) -> Self {
+        let times = [file.mtime(), file.mtime_nsec(), file.ctime(), file.ctime_nsec()];
+        Self { device: file.dev(), inode: file.ino(), size: file.len(), times }
+    }
+}
+
+impl Named {
+    /// Looks for a file, or for those that a glob matches.
+    pub(super) fn add(&mut self, name: String) -> Result<()> {
+        if let Some(file) = look(Path::new(&name))? {
+            self.found.push((name.into(), file));
+        } else if name.contains(['*', '?', '[']) {
+            let matched = matches(&name)?;
+            if matched.is_empty() {
+                self.missing.push(name);
+            }
+            self.found.extend(matched);
+        } else {
+            self.missing.push(name);
+        }
+        Ok(())
+    }
+
+    pub(super) fn paths(&self) -> Vec<PathBuf> {
+        self.found.iter().map(|(path, _)| path.clone()).collect()
+    }
+
+    /// The files, none of which may be there twice, by whatever names.
+    pub(super) fn once(self) -> Result<Vec<PathBuf>, PatternError> {
+        let (mut files, mut names) = (HashMap::new(), HashMap::new());
+        for (path, identity) in &self.found {
+            let by_name = names.insert(path.as_os_str(), path);
+            let Some(other) = by_name.or(files.insert(identity, path)) else { continue };
+            let is_same = other.as_os_str() == path.as_os_str();
+            let also = format!(", it is the same file as `{}`", other.display());
+            let also = if is_same { String::new() } else { also };
+            return Err(PatternError::Twice { path: path.clone(), also });
+        }
+        Ok(self.found.into_iter().map(|(path, _)| path).collect())
+    }
+}
+
+/// Whether there is a file that can be a shard.
+pub(super) fn is_file(path: &Path) -> Result<bool> {
+    Ok(look(path)?.is_some())
+}
+
+/// The file, if there is one. A folder is an error, since no pattern means one, and so is what can be no shard.
+fn look(path: &Path) -> Result<Option<Identity>> {
+    match path.metadata() {
+        Ok(metadata) if metadata.is_dir() => Err(diagnose::folder(path).into()),
+        Ok(metadata) => match what_else(&metadata) {
+            Some(what) => Err(PatternError::NotAFile { path: path.to_owned(), what }.into()),
+            None => Ok(Some(Identity::of(&metadata))),
+        },
+        Err(error) if matches!(error.kind(), NotFound | NotADirectory | InvalidFilename) => {
+            match path.read_link() {
+                Ok(target) => Err(PatternError::Dangling { path: path.to_owned(), target }.into()),
+                Err(_) => Ok(None),
+            }
+        }
+        Err(source) => Err(Error::Open { path: path.to_owned(), source }),
+    }
+}
+
+/// What it is, where it is no plain file.
+fn what_else(metadata: &Metadata) -> Option<&'static str> {
+    let kind = metadata.file_type();
+    match () {
+        () if kind.is_fifo() => Some("a pipe"),
+        () if kind.is_socket() => Some("a socket"),
+        () if kind.is_char_device() || kind.is_block_device() => Some("a device"),
+        () => None,
+    }
+}
+
+/// The files that a glob matches; as in a shell, hidden ones only where the pattern says the dot.
+fn matches(pattern: &str) -> Result<Vec<(PathBuf, Identity)>> {
+    let is_hidden =
+        |path: &Path| path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+    let wants_hidden = is_hidden(Path::new(pattern));
+    let syntax =
+        |error: glob::PatternError| PatternError::Syntax { pattern: pattern.to_owned(), reason: error.msg };
+    let paths = glob::glob(pattern).map_err(syntax)?;
+    let open = |error: glob::GlobError| Error::Open { path: error.path().to_owned(), source: error.into() };
+    let mut files = Vec::new();
+    for path in paths {
+        let path = path.map_err(open)?;
+        if (wants_hidden || !is_hidden(&path))
+            && !path.is_dir()
+            && let Some(file) = look(&path)?
+        {
+            files.push((path, file));
+        }
+    }
+    Ok(files)
+}
