@@ -1,12 +1,13 @@
 //! The sets that a command reads, opened once.
 
-use std::{env, path::PathBuf, thread};
+use std::{collections::HashSet, env, fs, os::unix::fs::MetadataExt, path::PathBuf, thread};
 
 use anyhow::{Context, Result, bail};
 use pipeline::LoaderConfig;
-use shards::{IndexConfig, LocalSource, Remark, RemarkKind, ShardSet};
+use shards::{IndexConfig, LocalSource, Remark, RemarkKind, ShardName, ShardSet};
 
 use crate::{
+    classes::ClassNames,
     config::{Config, DataConfig},
     usage,
 };
@@ -20,10 +21,15 @@ pub struct Data {
     pub validation: Option<ShardSet>,
     /// The number of classes; none when no sample is labelled.
     pub classes: Option<u32>,
+    /// Their names, by label; empty where they are not known.
+    pub class_names: Vec<String>,
 }
 
 impl Data {
     /// Opens and indexes both sets.
+    ///
+    /// # Errors
+    /// One cannot be opened, or a label means one class here and another there.
     pub fn open(config: &DataConfig) -> Result<Self> {
         if config.shards.is_empty() {
             return Err(usage!(
@@ -31,17 +37,64 @@ impl Data {
             ));
         }
         let train = open(&config.shards)?;
-        let classes = train.classes();
+        let (classes, mut names) = (train.classes(), ClassNames::of(&train)?);
         check_label_range(classes, train.labelled())?;
         let validation = match config.val_shards.as_slice() {
             [] => None,
             patterns => Some(open(patterns).context("validation shards")?),
         };
         if let Some(validation) = &validation {
+            names = common(names, ClassNames::of(validation)?)?;
             check_classes(classes, validation.classes())?;
+            warn_of_shared(&train, validation);
         }
-        Ok(Self { train, validation, classes })
+        let class_names = names.zip(classes).and_then(|(names, classes)| names.of_classes(classes));
+        Ok(Self { train, validation, classes, class_names: class_names.unwrap_or_default() })
     }
+}
+
+/// The names that training and validation have in common: those of the training shards, where validation's do not contradict.
+fn common(train: Option<ClassNames>, validation: Option<ClassNames>) -> Result<Option<ClassNames>> {
+    match (train, validation) {
+        (Some(train), Some(validation)) => train.joined(validation).map(Some),
+        (Some(train), None) => {
+            train.warn_of_unnamed("the validation shards");
+            Ok(Some(train))
+        }
+        (None, Some(validation)) => {
+            validation.warn_of_unnamed("the training shards");
+            Ok(None)
+        }
+        (None, None) => Ok(None),
+    }
+}
+
+/// Validation by samples that were trained on says how well they are remembered.
+fn warn_of_shared(train: &ShardSet, validation: &ShardSet) {
+    let shared = shared(train.shards(), validation.shards());
+    if let [first, ..] = &*shared {
+        tracing::warn!(
+            "{} of the {} validation shards are training shards, too, the first of them `{first}`: validation then says how well samples \
+             are remembered, not how well others are recognized; leave them out of --shards",
+            shared.len(),
+            validation.shards().len()
+        );
+    }
+}
+
+/// The shards of the second list that are in the first, by whatever names.
+fn shared<'a>(of: &[ShardName], among: &'a [ShardName]) -> Vec<&'a ShardName> {
+    // Size and times are there for systems that give a file's number twice.
+    let file = |shard: &ShardName| {
+        let file = fs::metadata(shard.as_str()).ok()?;
+        let times = [file.mtime(), file.mtime_nsec(), file.ctime(), file.ctime_nsec()];
+        Some((file.dev(), file.ino(), file.len(), times))
+    };
+    let (names, files): (HashSet<_>, HashSet<_>) =
+        (of.iter().collect(), of.iter().filter_map(file).collect());
+    let is_shared =
+        |shard: &&ShardName| names.contains(shard) || file(shard).is_some_and(|file| files.contains(&file));
+    among.iter().filter(is_shared).collect()
 }
 
 /// A probe has an output for every label up to the largest: one stray label must not make it huge.
@@ -71,7 +124,8 @@ fn check_classes(train: Option<u32>, validation: Option<u32>) -> Result<()> {
             "no training sample is labelled, so there is nothing to validate\n  hint: train without --val-shards; evaluations need labels"
         ),
         (Some(train), Some(validation)) if validation > train => bail!(
-            "the validation shards have a label {}, the training shards only 0 to {}\n  hint: both need the same numbering of classes",
+            "the validation shards have a label {}, the training shards only 0 to {}\n  hint: both need the same numbering of classes: pack the validation images with \
+             `amdim-stream pack --classes`, by the training shards' classes.txt",
             validation - 1,
             train - 1
         ),
@@ -130,4 +184,24 @@ fn cache_folder() -> Option<PathBuf> {
     let ours = absolute("AMDIM_STREAM_CACHE");
     let users = || absolute("XDG_CACHE_HOME").or_else(|| absolute("HOME").map(|home| home.join(".cache")));
     ours.or_else(|| users().map(|cache| cache.join("amdim-stream"))).map(|cache| cache.join("index"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_validation_shard_is_known_among_the_training_shards_by_any_name() {
+        let place = tempfile::tempdir().unwrap();
+        let path = |name: &str| place.path().join(name).to_str().unwrap().to_owned();
+        fs::write(path("a.tar"), "a").unwrap();
+        fs::write(path("b.tar"), "b").unwrap();
+        fs::copy(path("a.tar"), path("copy.tar")).unwrap();
+        std::os::unix::fs::symlink("a.tar", path("link.tar")).unwrap();
+        fs::hard_link(path("a.tar"), path("hard.tar")).unwrap();
+        let names = |names: &[&str]| names.iter().map(|name| ShardName::from(path(name))).collect::<Vec<_>>();
+        let train = names(&["a.tar", "b.tar"]);
+        let validation = names(&["./a.tar", "link.tar", "hard.tar", "b.tar", "copy.tar", "gone.tar"]);
+        assert_eq!(shared(&train, &validation), validation.iter().take(4).collect::<Vec<_>>());
+    }
 }

@@ -66,6 +66,9 @@ pub struct Description {
     pub step: u64,
     /// Classes of the probes, where there are any.
     pub classes: Option<u32>,
+    /// The names of the classes that it was trained on, by label; empty where they are not known.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub class_names: Vec<String>,
     /// Checksum of the checkpoint's model.
     pub checksum: String,
     /// The version of this program.
@@ -109,6 +112,7 @@ pub fn write(loaded: &Loaded, out: &Path, contents: &Contents) -> Result<(usize,
         std: normalization.std,
         step: loaded.state.step,
         classes: loaded.state.classes,
+        class_names: loaded.state.class_names.clone(),
         checksum: loaded.checksum.clone(),
         program: env!("CARGO_PKG_VERSION").to_owned(),
     };

@@ -215,3 +215,21 @@ fn faults_text(faults: &[ShardFault]) -> String {
     }
     if texts.is_empty() { String::new() } else { format!(": {}", texts.join("; ")) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shard_that_cannot_be_opened_names_the_cure_for_its_cause() {
+        for (number, cure) in
+            [(libc::EMFILE, "ulimit -n 4096"), (libc::EACCES, "let this user read"), (libc::EIO, "its disk")]
+        {
+            let error = Error::Open { path: "x.tar".into(), source: io::Error::from_raw_os_error(number) };
+            assert!(
+                error.to_string().split("hint: ").nth(1).is_some_and(|hint| hint.contains(cure)),
+                "{error}"
+            );
+        }
+    }
+}

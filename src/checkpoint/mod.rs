@@ -38,6 +38,9 @@ pub struct State {
     pub data: DataIdentity,
     /// Classes of the probes; none without probes.
     pub classes: Option<u32>,
+    /// Their names, by label; empty where they are not known.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub class_names: Vec<String>,
     /// The resolved configuration.
     pub config: Config,
 }

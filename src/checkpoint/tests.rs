@@ -9,6 +9,7 @@ fn state(step: u64) -> State {
         position: Position { epoch: 1, offset: step },
         data: DataIdentity { digest: u64::MAX, samples: 10 },
         classes: Some(3),
+        class_names: Vec::new(),
         config: Config::preset(Preset::C10),
     }
 }

@@ -1,5 +1,6 @@
 //! Everything that a run can be told: the sum of the parts' own settings, loaded, layered and checked.
 
+mod data;
 mod layers;
 mod warm_start;
 
@@ -9,11 +10,11 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use pipeline::{DecodeMode, FaultBudget, Preset};
+use pipeline::{FaultBudget, Preset};
 use serde::{Deserialize, Serialize};
-use shards::Shuffle;
 use toml::{Table, Value};
 
+pub use self::data::DataConfig;
 pub use self::layers::{Layers, overlay};
 use self::layers::{contradictions, with_precision, without_auto};
 pub use self::warm_start::WarmStart;
@@ -54,20 +55,6 @@ pub struct Config {
     /// What does not change the result.
     #[serde(default)]
     pub run: RunConfig,
-}
-
-/// Which samples are trained on.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct DataConfig {
-    /// Patterns that name the training shards.
-    pub shards: Vec<String>,
-    /// Patterns that name the validation shards; empty for none.
-    pub val_shards: Vec<String>,
-    /// How the training samples are shuffled.
-    pub shuffle: Shuffle,
-    /// How exactly JPEGs are decoded.
-    pub decode: DecodeMode,
 }
 
 /// Batch and length of a run.

@@ -14,7 +14,9 @@ use shards::ShardSet;
 use tch::{Device, Kind, Tensor};
 
 use crate::{
-    checkpoint, data,
+    checkpoint,
+    classes::ClassNames,
+    data,
     eval::images,
     signals, stdout,
     sys::{self, DeviceChoice, Precision},
@@ -35,7 +37,8 @@ pub struct Args {
     /// Folder to write to: a file for each shard. Called again, it goes on with the shards that have none
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
-    /// parquet (key, label, embedding) or npy (the embeddings, with keys and labels as a text beside them)
+    /// parquet (key, label, the class's name where it is known, embedding) or npy (the embeddings, with the others as a text
+    /// beside them)
     #[arg(long, value_enum, default_value_t = Format::Parquet)]
     pub format: Format,
     /// r1 (the features), or the mean over the locations of r5 or r7
@@ -77,6 +80,11 @@ struct Rows {
     width: usize,
 }
 
+/// The name of a label's class, where there is one.
+fn class_of(names: &[String], label: i64) -> Option<&str> {
+    names.get(usize::try_from(label).ok()?).map(String::as_str)
+}
+
 /// Where a shard's rows go. Nothing is there under its name until it is finished.
 trait Sink {
     fn write(&mut self, rows: Rows) -> Result<()>;
@@ -90,6 +98,8 @@ pub fn run(args: &Args) -> Result<()> {
     config.run.workers = args.workers;
     let device = sys::device(args.device)?;
     let set = data::open(&args.shards)?;
+    let names = ClassNames::of(&set)?.zip(set.classes());
+    let names = names.and_then(|(names, classes)| names.of_classes(classes)).unwrap_or_default();
     Precision::F32.apply()?;
     let trainer = Trainer::untrained(&config, loaded.state.classes, device)?;
     trainer.restore_model(&loaded)?;
@@ -116,8 +126,8 @@ pub fn run(args: &Args) -> Result<()> {
         }
         let part = set.subset(keys.iter().map(|(index, _)| *index).collect());
         let mut sink: Box<dyn Sink> = match args.format {
-            Format::Parquet => Box::new(parquet::Writer::create(&path)?),
-            Format::Npy => Box::new(npy::Writer::create(&path)?),
+            Format::Parquet => Box::new(parquet::Writer::create(&path, &names)?),
+            Format::Npy => Box::new(npy::Writer::create(&path, &names)?),
         };
         let of = |images: &Tensor| {
             let pooled = trainer.encoder().pooled(images, &args.layer);

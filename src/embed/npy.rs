@@ -9,29 +9,32 @@ use std::{
 
 use anyhow::{Context, Result};
 
-use super::{Rows, Sink, partial};
+use super::{Rows, Sink, class_of, partial};
 
 /// Bytes before the numbers.
 const HEADER: usize = 128;
 
-/// Rows of one shard: `NAME.npy`, and `NAME.tsv` with a line of key and label for each.
+/// Rows of one shard: `NAME.npy`, and `NAME.tsv` with a line for each with key, label and, where classes have names, that of
+/// the class.
 pub(super) struct Writer {
     path: PathBuf,
     numbers: BufWriter<File>,
     keys: BufWriter<File>,
     rows: usize,
     width: usize,
+    class_names: Vec<String>,
 }
 
 impl Writer {
-    pub(super) fn create(path: &Path) -> Result<Self> {
+    pub(super) fn create(path: &Path, class_names: &[String]) -> Result<Self> {
         let create = |path: &Path| {
             File::create(partial(path)).with_context(|| format!("cannot write `{}`", path.display()))
         };
         let mut numbers = BufWriter::new(create(path)?);
         numbers.write_all(&[b' '; HEADER])?; // how many rows there will be is known at the end
         let keys = BufWriter::new(create(&path.with_extension("tsv"))?);
-        Ok(Self { path: path.to_owned(), numbers, keys, rows: 0, width: 0 })
+        let (path, class_names) = (path.to_owned(), class_names.to_vec());
+        Ok(Self { path, numbers, keys, rows: 0, width: 0, class_names })
     }
 }
 
@@ -42,9 +45,13 @@ impl Sink for Writer {
         }
         for (key, label) in rows.keys.iter().zip(&rows.labels) {
             match label {
-                0.. => writeln!(self.keys, "{key}\t{label}")?,
-                _ => writeln!(self.keys, "{key}\t")?,
+                0.. => write!(self.keys, "{key}\t{label}")?,
+                _ => write!(self.keys, "{key}\t")?,
             }
+            if !self.class_names.is_empty() {
+                write!(self.keys, "\t{}", class_of(&self.class_names, *label).unwrap_or_default())?;
+            }
+            writeln!(self.keys)?;
         }
         self.rows += rows.keys.len();
         self.width = rows.width;

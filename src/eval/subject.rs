@@ -34,6 +34,8 @@ pub(super) struct Subject<'a> {
     labelled: ShardSet,
     validation: ShardSet,
     classes: u32,
+    /// By label; empty where they are not known.
+    class_names: Vec<String>,
     device: Device,
     seed: u64,
 }
@@ -67,7 +69,9 @@ impl<'a> Subject<'a> {
             .context("no training sample is labelled\n  hint: an evaluation needs `cls` members")?;
         let labelled = labelled(&data.train);
         Precision::F32.apply()?;
-        Ok(Self { loaded, config, data, labelled, validation, classes, device, seed: options.seed })
+        let class_names = class_names(&data, loaded, classes);
+        let seed = options.seed;
+        Ok(Self { loaded, config, data, labelled, validation, classes, class_names, device, seed })
     }
 
     /// The encoder as it is in the checkpoint, or as it was before training.
@@ -108,6 +112,9 @@ impl<'a> Subject<'a> {
             stdout::print(&result)?;
             result["report"]["per_class"] = json!(report.per_class);
             result["report"]["confusion"] = json!(report.confusion);
+            if !self.class_names.is_empty() {
+                result["report"]["class_names"] = json!(self.class_names);
+            }
             results.push(result);
         }
         if let Some(complaint) = health.and_then(|health| health.complaint()) {
@@ -204,6 +211,20 @@ impl<'a> Subject<'a> {
         tracing::info!("written: `{}`", path.display());
         Ok(())
     }
+}
+
+/// The names of the classes: those beside the shards, else those that the checkpoint has.
+fn class_names(data: &Data, loaded: &Loaded, classes: u32) -> Vec<String> {
+    let saved = &loaded.state.class_names;
+    if !data.class_names.is_empty() || saved.len() < classes as usize {
+        return data.class_names.clone();
+    }
+    if loaded.state.data.digest != data.train.digest() {
+        tracing::info!(
+            "the shards have no classes.txt: the names of classes are those that the checkpoint was trained on"
+        );
+    }
+    saved[..classes as usize].to_vec()
 }
 
 /// Of some of the features, evenly spread; of one alone there is nothing to say.

@@ -48,6 +48,7 @@ pub struct Foreign {
     side: i64,
     tclip: Option<f64>,
     step: u64,
+    class_names: Vec<String>,
 }
 
 /// Reads the file and writes a checkpoint that `eval`, `embed`, `export` and `--warm-start` take.
@@ -55,7 +56,7 @@ pub fn run(args: &Args) -> Result<()> {
     if args.out.join("checkpoints").exists() {
         return Err(usage!("`{}` is a run already\n  hint: another folder with --out", args.out.display()));
     }
-    let (config, classes, step, trainer) = load(&args.file, args.preset)?;
+    let (config, Labels { classes, names: class_names }, step, trainer) = load(&args.file, args.preset)?;
     let config = Config { out: args.out.clone(), ..config };
     fs::create_dir_all(&args.out).with_context(|| format!("cannot make `{}`", args.out.display()))?;
     config.write(&args.out.join("config.toml"))?;
@@ -64,6 +65,7 @@ pub fn run(args: &Args) -> Result<()> {
         position: Position::default(),
         data: DataIdentity { digest: 0, samples: 0 },
         classes,
+        class_names,
         config: config.clone(),
     };
     let retention = Retention { keep: 1, keep_every: 0 };
@@ -88,8 +90,14 @@ pub fn open(file: &Path) -> Result<Trainer> {
     load(file, None).map(|(_, _, _, trainer)| trainer)
 }
 
-/// Settings, classes, step and model of a file.
-fn load(file: &Path, preset: Option<Preset>) -> Result<(Config, Option<u32>, u64, Trainer)> {
+/// What labels a model was trained on.
+struct Labels {
+    classes: Option<u32>,
+    names: Vec<String>,
+}
+
+/// Settings, labels, step and model of a file.
+fn load(file: &Path, preset: Option<Preset>) -> Result<(Config, Labels, u64, Trainer)> {
     let shown = file.display();
     let bytes = fs::read(file).map_err(|error| usage!("cannot read `{shown}`: {error}"))?;
     let foreign = read(&bytes).with_context(|| format!("`{shown}`"))?;
@@ -115,7 +123,7 @@ fn load(file: &Path, preset: Option<Preset>) -> Result<(Config, Option<u32>, u64
     let trainer = Trainer::untrained(&config, classes, Device::Cpu)?;
     take_over(&foreign.tensors, &trainer.model()).with_context(|| format!("`{shown}`"))?;
     ensure!(trainer.is_finite(), "`{shown}` holds numbers that are not finite");
-    Ok((config, classes, foreign.step, trainer))
+    Ok((config, Labels { classes, names: foreign.class_names }, foreign.step, trainer))
 }
 
 /// A model by what the file is, whatever it is called.
@@ -146,8 +154,8 @@ fn safetensors(bytes: &[u8], header: &Metadata) -> Result<Foreign> {
         let shape: Vec<i64> = view.shape().iter().map(|&size| size as i64).collect();
         tensors.insert(own_name(&name), Tensor::from_data_size(view.data(), &shape, kind));
     }
-    let Description { encoder, side, step, .. } = description;
-    Ok(Foreign { tensors, encoder, side: side.into(), tclip: None, step })
+    let Description { encoder, side, step, class_names, .. } = description;
+    Ok(Foreign { tensors, encoder, side: side.into(), tclip: None, step, class_names })
 }
 
 /// Without the wrapper that the reference puts around its encoder.

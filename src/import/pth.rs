@@ -48,7 +48,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<Foreign> {
         use_bn: number("use_bn")? != 0,
     };
     let tclip = pickle.get(parameters, "tclip").and_then(Value::float);
-    Ok(Foreign { tensors, encoder, side: number("encoder_size")?, tclip, step: 0 })
+    Ok(Foreign { tensors, encoder, side: number("encoder_size")?, tclip, step: 0, class_names: Vec::new() })
 }
 
 type Storages = HashMap<String, Storage>;

@@ -122,6 +122,7 @@ pub fn run(asked: &toml::Table, unattended: &Unattended) -> Result<Ended> {
         return Ok(Ended::Unchanged);
     }
     let mut run = Run::prepare(config, resumed.as_ref())?;
+    run.config.data.make_absolute(); // the run may be resumed and judged from any folder
     promote::check_gates(&run, &unattended.gate)?;
     run.check_links(&folder)?;
     if resumed.is_none() {
@@ -396,7 +397,8 @@ impl Run {
     /// What a checkpoint says beside the tensors.
     fn state(&self, step: u64, position: Position) -> State {
         let (data, classes) = (identity(&self.data), self.data.classes);
-        State { step, position, data, classes, config: self.config.clone() }
+        let class_names = self.data.class_names.clone();
+        State { step, position, data, classes, class_names, config: self.config.clone() }
     }
 }
 

@@ -23,9 +23,12 @@ use crate::{
 impl Run {
     pub(super) fn prepare(mut config: Config, resumed: Option<&Loaded>) -> Result<Self> {
         let device = sys::device(config.run.device)?;
-        let data = Data::open(&config.data)?;
+        let mut data = Data::open(&config.data)?;
         if let Some(loaded) = resumed {
             check_identity(loaded.state.data, identity(&data))?;
+            if data.class_names.is_empty() {
+                data.class_names.clone_from(&loaded.state.class_names);
+            }
         }
         let batch_size = batch_size(&config, device, data.train.len())?;
         let steps = steps(&config, batch_size, data.train.len());

@@ -16,7 +16,7 @@ use rayon::ThreadPoolBuilder;
 use serde_json::json;
 use shards::{LocalSource, ShardName, Source};
 
-use crate::{stdout, usage};
+use crate::{classes::ClassNames, stdout, usage};
 use findings::Findings;
 use fix::{Fixed, Target};
 use watch::Watch;
@@ -48,6 +48,7 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<()> {
     let source = LocalSource::new(&args.shards)?;
     let names = source.list()?;
+    ClassNames::beside(&names)?;
     let target = args.fix.as_deref().map(|out| Target::prepare(out, &names, args.force)).transpose()?;
     check_report(args.report.as_deref(), &names)?;
     let mut findings = Findings::create(args.report.as_deref())?;

@@ -1,6 +1,7 @@
 //! The whole program, in one binary: libtorch is linked once.
 #![expect(clippy::unwrap_used, reason = "helpers of tests may, too")]
 
+mod classes;
 mod cli;
 mod contrib;
 mod crash;

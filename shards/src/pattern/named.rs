@@ -93,12 +93,11 @@ fn look(path: &Path) -> Result<Option<Identity>> {
     }
 }
 
-/// What it is, where it is no plain file.
+/// What it is, where reading it would wait for others, or never end.
 fn what_else(metadata: &Metadata) -> Option<&'static str> {
     let kind = metadata.file_type();
     match () {
         () if kind.is_fifo() => Some("a pipe"),
-        () if kind.is_socket() => Some("a socket"),
         () if kind.is_char_device() || kind.is_block_device() => Some("a device"),
         () => None,
     }

@@ -37,7 +37,7 @@ pub fn checkpoint(bytes: &[u8]) {
 fn state() -> State {
     let config = Config::resolve(&Table::new()).expect("the defaults fit each other");
     let data = DataIdentity { digest: 1, samples: 9 };
-    State { step: 1, position: Default::default(), data, classes: Some(3), config }
+    State { step: 1, position: Default::default(), data, classes: Some(3), class_names: Vec::new(), config }
 }
 
 /// A tensor of each kind that is stored.
