@@ -26,7 +26,7 @@ pub enum Error {
     },
     /// A file is no tar.
     #[error(
-        "`{shard}` is not a tar file{}\nhint: {hint}", but(.what)
+        "`{shard}` is not a tar file{}\nhint: {hint}", but(*.what)
     )]
     NotTar {
         /// The file.
@@ -190,7 +190,7 @@ fn open_cure(error: &io::Error) -> &'static str {
     }
 }
 
-fn but(what: &Option<&'static str>) -> String {
+fn but(what: Option<&'static str>) -> String {
     what.map_or_else(String::new, |what| format!(" but {what}"))
 }
 

@@ -61,6 +61,11 @@ pub(crate) fn check(name: &ShardName, start: &[u8]) -> Result<()> {
     if may_be_tar { Ok(()) } else { Err(no_tar(name, start)) }
 }
 
+/// Whether a file is called as a tar.
+pub(crate) fn is_tar(name: &str) -> bool {
+    Path::new(name).extension().is_some_and(|extension| extension == "tar")
+}
+
 /// The command that unpacks a file. Such programs refuse files whose names do not tell of the compression.
 fn unpacking(name: &str, program: &str, endings: &[&str]) -> String {
     let path = Path::new(name);
@@ -82,11 +87,11 @@ fn no_tar(name: &ShardName, start: &[u8]) -> Error {
     if is("<!doctype html") || is("<html") {
         return error(Some("a web page"), "download the shard again; the page may say why it did not come");
     }
-    if text.as_deref().is_some_and(|text| text.lines().any(|line| line.trim().ends_with(".tar"))) {
+    if text.as_deref().is_some_and(|text| text.lines().any(|line| is_tar(line.trim()))) {
         return error(Some("a list of shards"), &format!("name it as a list: '@{name}'"));
     }
     let what = text.map(|_| "a text");
-    if name.as_str().ends_with(".tar") {
+    if is_tar(name.as_str()) {
         return error(what, "name only shards; `amdim-stream pack` makes them from folders of images");
     }
     let others = Path::new(name.as_str()).with_file_name("*.tar");
@@ -134,7 +139,7 @@ mod tests {
         let page = format!("<!DOCTYPE html>{}", " ".repeat(600));
         for (start, name, what, cure) in [
             (&b"PK\x03\x04"[..], "x.tar", " but a zip archive", "`unzip`"),
-            (page[..512].as_bytes(), "x.tar", " but a web page", "download"),
+            (&page.as_bytes()[..512], "x.tar", " but a web page", "download"),
             (
                 b"version https://git-lfs.github.com/spec/v1\n",
                 "x.tar",

@@ -1,6 +1,7 @@
 //! Addresses of what is no file on this machine, and arguments that hold several patterns.
 
 use super::{PatternError, braces::at_top_level};
+use crate::signature::is_tar;
 
 /// Refuses what other loaders take and this one does not: URLs, commands, several patterns in one.
 pub(super) fn check(pattern: &str) -> Result<(), PatternError> {
@@ -79,7 +80,7 @@ fn apart(pattern: &str) -> Option<Vec<&str>> {
     }
     let parts = at_top_level(pattern, |byte| byte == b',' || byte.is_ascii_whitespace());
     let parts: Vec<_> = parts.into_iter().filter(|part| !part.is_empty()).collect();
-    (parts.len() > 1 && parts.iter().all(|part| part.ends_with(".tar"))).then_some(parts)
+    (parts.len() > 1 && parts.iter().all(|part| is_tar(part))).then_some(parts)
 }
 
 /// A pattern without quotes that a shell has left around it.

@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{Listing, PatternError};
-use crate::temporary::folder_of;
+use crate::{signature::is_tar, temporary::folder_of};
 
 /// What the name of a file is compressed by, and what undoes it.
 const COMPRESSED: [(&str, &str); 4] =
@@ -216,10 +216,6 @@ fn tars_in(folder: &Path, begin: &str) -> Vec<String> {
     let mut paths: Vec<String> = names.map(path).collect();
     paths.sort_unstable();
     paths
-}
-
-fn is_tar(name: &str) -> bool {
-    Path::new(name).extension().is_some_and(|extension| extension == "tar")
 }
 
 /// A pattern for such files: of numbers where they have no gap, else a glob.
