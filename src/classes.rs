@@ -171,14 +171,16 @@ mod tests {
     /// Folders with a shard each and such lists; none where there is no list.
     fn folders(lists: &[Option<&str>]) -> (tempfile::TempDir, Vec<ShardName>) {
         let place = tempfile::tempdir().unwrap();
-        let shard = |(number, list): (usize, &Option<&str>)| {
+        let shard = |(number, list): (usize, Option<&str>)| {
             let folder = place.path().join(number.to_string());
             fs::create_dir(&folder).unwrap();
-            list.iter().for_each(|list| fs::write(folder.join(ClassNames::FILE), list).unwrap());
+            if let Some(list) = list {
+                fs::write(folder.join(ClassNames::FILE), list).unwrap();
+            }
             fs::write(folder.join("a.tar"), "").unwrap();
             ShardName::from(folder.join("a.tar").to_str().unwrap())
         };
-        let shards = lists.iter().enumerate().map(shard).collect();
+        let shards = lists.iter().copied().enumerate().map(shard).collect();
         (place, shards)
     }
 

@@ -67,7 +67,7 @@ mod tests {
         let mut config = Config::preset(Preset::C10);
         (config.train.epochs, config.train.batch_size) = (Some(10.0), Some(20));
         let data = DataIdentity { digest: 1, samples: 100 };
-        State { step, position: Position::default(), data, classes: None, config }
+        State { step, position: Position::default(), data, classes: None, class_names: Vec::new(), config }
     }
 
     fn settled(step: u64, epochs: Option<f64>, steps: Option<u64>, extend: bool) -> Result<Config> {
