@@ -167,10 +167,8 @@ pub fn neighbours(
     device: Device,
 ) -> Result<Vec<Report>> {
     let mut tallies = vec![Tally::default(); vote.k.len()];
-    vote.votes(gallery, queries, classes, device, |votes, labels| {
-        for (k, tally) in (0..).zip(&mut tallies) {
-            tally.add(&votes.get(k), labels);
-        }
+    vote.rank(gallery, queries, classes, device, |place, ranked, labels| {
+        tallies[place].add_ranked(ranked, labels);
     })?;
     Ok(tallies.iter().map(|tally| tally.report(classes)).collect())
 }

@@ -20,7 +20,7 @@ pub struct Tally {
 pub struct Report {
     /// Share of the samples whose class comes first.
     pub top1: f64,
-    /// Share of those whose class is among the first five; all, where there are no more classes.
+    /// Share of those whose class is among the first five.
     pub top5: f64,
     /// Labelled samples.
     pub samples: u64,
@@ -33,22 +33,31 @@ pub struct Report {
 }
 
 impl Tally {
-    /// Takes in scores (n, classes), the larger the likelier, of samples with these labels (n); those below 0 have none.
+    /// Takes in scores (n, classes), the larger the likelier, of samples with these labels (n); those below 0 have none. A class
+    /// whose score is −∞ is not among the first five.
     ///
     /// # Panics
     /// If the scores cannot be read.
     pub fn add(&mut self, scores: &Tensor, labels: &Tensor) {
+        let five = scores.size()[1].min(5);
+        let (scores, best) = scores.topk(five, 1, true, true);
+        self.add_ranked(&best.masked_fill(&scores.eq(f64::NEG_INFINITY), -1), labels);
+    }
+
+    /// The same of classes (n, m), the likeliest first, −1 where there are no more; of the first five at most.
+    ///
+    /// # Panics
+    /// If the classes cannot be read.
+    pub fn add_ranked(&mut self, best: &Tensor, labels: &Tensor) {
         let labelled = labels.ge(0).nonzero().view(-1);
-        let (scores, labels) = (scores.index_select(0, &labelled), labels.index_select(0, &labelled));
+        let (best, labels) = (best.index_select(0, &labelled), labels.index_select(0, &labelled));
         if labels.numel() == 0 {
             return;
         }
-        let five = scores.size()[1].min(5);
-        let (_, best) = scores.topk(five, 1, true, true);
         let hits = best.eq_tensor(&labels.unsqueeze(1)).to_kind(Kind::Int64);
         let count = |hits: Tensor| hits.sum(Kind::Int64).int64_value(&[]).cast_unsigned();
         self.top1 += count(hits.narrow(1, 0, 1));
-        self.top5 += count(hits);
+        self.top5 += count(hits.narrow(1, 0, hits.size()[1].min(5)));
         let numbers = |tensor: &Tensor| Vec::<i64>::try_from(tensor).expect("a number for each sample");
         for (label, taken) in numbers(&labels).into_iter().zip(numbers(&best.narrow(1, 0, 1).view(-1))) {
             *self.taken_for.entry((label as u32, taken as u32)).or_default() += 1;
