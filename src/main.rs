@@ -74,7 +74,7 @@ fn run(command: Command) -> Result<()> {
     match command {
         Command::Completions(args) => about::complete(&args),
         Command::Eval(command) => {
-            let (options, evaluation) = command.parts();
+            let (options, evaluation) = command.parts()?;
             eval::run(&options, &evaluation)
         }
         Command::Doctor(args) => doctor::run(&args),

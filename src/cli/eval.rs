@@ -2,19 +2,26 @@
 
 use std::path::PathBuf;
 
+use anyhow::Result;
 use clap::{Args, Subcommand};
 
 use crate::{
-    eval::{self, classifier::HeadKind, finetune::Finetune, knn::Vote},
+    eval::{
+        self,
+        classifier::{HeadKind, Protocol},
+        finetune::Finetune,
+        knn::Vote,
+    },
     sys::DeviceChoice,
     train::schedule::Drops,
+    usage,
 };
 
 /// How an encoder is judged.
 #[derive(Debug, Subcommand)]
 pub enum EvalCommand {
     /// Fit a linear classifier on frozen features
-    Linear(ClassifierArgs),
+    Linear(LinearArgs),
     /// Fit a classifier with a hidden layer on frozen features
     Mlp(ClassifierArgs),
     /// Let the nearest training samples vote
@@ -25,16 +32,20 @@ pub enum EvalCommand {
 
 impl EvalCommand {
     /// As the evaluation wants it.
-    pub fn parts(self) -> (eval::Options, eval::Evaluation) {
-        match self {
-            Self::Linear(args) => args.parts(HeadKind::Linear),
-            Self::Mlp(args) => args.parts(HeadKind::Mlp),
+    ///
+    /// # Errors
+    ///
+    /// If a flag would have no effect beside another.
+    pub fn parts(self) -> Result<(eval::Options, eval::Evaluation)> {
+        Ok(match self {
+            Self::Linear(args) => args.parts()?,
+            Self::Mlp(args) => args.parts(HeadKind::Mlp)?,
             Self::Finetune(args) => args.parts(),
             Self::Knn(KnnArgs { eval, k, temperature, memory_mb, cache_features }) => {
                 let vote = Vote { k, temperature, memory: memory_mb << 20 };
                 (eval.options(), eval::Evaluation::Knn { vote, cache: cache_features })
             }
-        }
+        })
     }
 }
 
@@ -61,7 +72,7 @@ pub(super) struct EvalArgs {
     /// Shards to judge by [default: those of the run]
     #[arg(long, value_name = "PATTERN", num_args = 1..)]
     val_shards: Vec<String>,
-    /// Evaluate a freshly initialized encoder, too
+    /// Evaluate a freshly initialized encoder, too, the running statistics of whose norms are averaged over training images first
     #[arg(long)]
     baseline: bool,
     /// auto, cpu, cuda or cuda:N
@@ -87,22 +98,26 @@ impl EvalArgs {
 pub struct ClassifierArgs {
     #[command(flatten)]
     eval: EvalArgs,
+    /// frozen (the encoder in evaluation mode, with a warm-up) or reference (as the reference implementation does it: encoder in
+    /// training mode, no warm-up, drops one epoch late, norms settled on 50 batches of the validation images) [default: frozen]
+    #[arg(long, value_name = "WHOSE", value_enum, hide_possible_values = true)]
+    protocol: Option<Protocol>,
     /// Passes over the samples [default: 30 with in128, else 120]
     #[arg(long, value_name = "X", value_parser = positive)]
     epochs: Option<f64>,
-    /// Learning rate after the warm-up
-    #[arg(long, value_name = "X", default_value_t = 2e-4, value_parser = positive)]
-    lr: f64,
-    /// Steps over which the learning rate rises [default: 500, a tenth of all at most]
+    /// Learning rate after the warm-up [default: 0.0002]
+    #[arg(long, value_name = "X", value_parser = positive)]
+    lr: Option<f64>,
+    /// Steps over which the learning rate rises [default: 500, a tenth of all at most; with --protocol reference 0]
     #[arg(long, value_name = "N")]
     warmup_steps: Option<u64>,
     /// When the learning rate drops: published (of 120 epochs after 80 and 110, of 30 after 15 and 25, else in proportion) or
-    /// reference (one epoch later, as the reference implementation counts)
-    #[arg(long, value_name = "WHEN", value_enum, default_value = "published", hide_possible_values = true)]
-    schedule: Drops,
-    /// Samples in a step
-    #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u32).range(2..))]
-    batch_size: u32,
+    /// reference (one epoch later, as the reference implementation counts) [default: published; with --protocol reference reference]
+    #[arg(long, value_name = "WHEN", value_enum, hide_possible_values = true)]
+    schedule: Option<Drops>,
+    /// Samples in a step [default: 200]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(2..))]
+    batch_size: Option<u32>,
     /// Compute the features of the un-augmented images once and keep them in this folder, instead of an augmented view of each
     /// sample in every epoch: much faster, and found again by a later evaluation of the same encoder
     #[arg(long, value_name = "DIR")]
@@ -110,12 +125,74 @@ pub struct ClassifierArgs {
 }
 
 impl ClassifierArgs {
-    fn parts(self, head: HeadKind) -> (eval::Options, eval::Evaluation) {
-        let Self { eval, epochs, lr, warmup_steps, schedule, batch_size, cache_features: cache } = self;
-        let batch_size = batch_size as usize;
-        let classifier =
-            eval::Evaluation::Classifier { head, epochs, lr, batch_size, warmup_steps, schedule, cache };
-        (eval.options(), classifier)
+    fn parts(self, head: HeadKind) -> Result<(eval::Options, eval::Evaluation)> {
+        let protocol = self.protocol.unwrap_or_default();
+        if protocol == Protocol::Reference && self.cache_features.is_some() {
+            return Err(usage!(
+                "--protocol reference sees new augmented images in every epoch: --cache-features has none of them\n  hint: leave out \
+                 one of the two"
+            ));
+        }
+        let probe = eval::Probe {
+            head,
+            protocol,
+            epochs: self.epochs,
+            lr: self.lr.unwrap_or(2e-4),
+            batch_size: self.batch_size.unwrap_or(200) as usize,
+            warmup_steps: self.warmup_steps,
+            schedule: self.schedule,
+            cache: self.cache_features,
+        };
+        Ok((self.eval.options(), eval::Evaluation::Classifier(probe)))
+    }
+
+    /// The flags that were given of those that say how steps are made.
+    fn of_steps(&self) -> Vec<&'static str> {
+        let given = [
+            ("--protocol", self.protocol.is_some()),
+            ("--epochs", self.epochs.is_some()),
+            ("--lr", self.lr.is_some()),
+            ("--warmup-steps", self.warmup_steps.is_some()),
+            ("--schedule", self.schedule.is_some()),
+            ("--batch-size", self.batch_size.is_some()),
+        ];
+        given.into_iter().filter(|(_, is_given)| *is_given).map(|(name, _)| name).collect()
+    }
+}
+
+/// How a linear classifier is fitted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Solver {
+    /// Steps on batches.
+    Adam,
+    /// To convergence.
+    Lbfgs,
+}
+
+/// Settings of a linear classifier.
+#[derive(Debug, Args)]
+pub struct LinearArgs {
+    #[command(flatten)]
+    classifier: ClassifierArgs,
+    /// adam (steps on batches) or lbfgs (multinomial logistic regression to convergence, on standardized features of un-augmented
+    /// images; the strength of its L2 penalty is chosen by a fifth of the training samples, then all are fitted)
+    #[arg(long, value_name = "HOW", value_enum, default_value = "adam", hide_possible_values = true)]
+    solver: Solver,
+}
+
+impl LinearArgs {
+    fn parts(self) -> Result<(eval::Options, eval::Evaluation)> {
+        let Self { classifier, solver } = self;
+        if solver == Solver::Adam {
+            return classifier.parts(HeadKind::Linear);
+        }
+        if let [flag, ..] = classifier.of_steps()[..] {
+            return Err(usage!(
+                "--solver lbfgs makes no steps on batches: {flag} says how\n  hint: leave out {flag}"
+            ));
+        }
+        let cache = classifier.cache_features;
+        Ok((classifier.eval.options(), eval::Evaluation::Logistic { cache }))
     }
 }
 

@@ -3,10 +3,14 @@
 use anyhow::{Result, ensure};
 use pipeline::{LoaderConfig, Preset};
 use serde::Serialize;
-use shards::{Order, Position, ShardSet, Share};
+use shards::{Order, Position, ShardSet, Share, Shuffle};
 use tch::{Device, Kind, Tensor, nn::VarStore};
 
-use super::{features::Features, tally::Tally};
+use super::{
+    features::Features,
+    norms::whole_batches,
+    tally::{Report, Tally},
+};
 use crate::{
     config::Config,
     data,
@@ -32,9 +36,34 @@ pub enum HeadKind {
     Mlp,
 }
 
-/// How a classifier is fitted; the defaults are the reference's for the kind of data.
+/// Whose way of fitting it is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Protocol {
+    /// Ours: the encoder does not change in the least, and the learning rate warms up.
+    #[default]
+    Frozen,
+    /// That of the reference implementation: no warm-up, drops that come an epoch late, the encoder in training mode, so that
+    /// features are normalized by each batch and the running statistics move, weights of the classifier's norm drawn from 0 to 1,
+    /// and before it is judged the norms settled on 50 batches of the validation images.
+    Reference,
+}
+
+impl Protocol {
+    /// As it is typed.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Frozen => "frozen",
+            Self::Reference => "reference",
+        }
+    }
+}
+
+/// How a classifier is fitted; the defaults are the published ones for the kind of data.
 #[derive(Debug, Clone, Serialize)]
 pub struct Fit {
+    /// Whose way it is.
+    pub protocol: Protocol,
     /// Passes over the training samples.
     pub epochs: f64,
     /// Learning rate after the warm-up.
@@ -75,11 +104,15 @@ impl Head {
     /// The reference's share of dropped inputs and hidden units.
     const DROPOUT: f64 = 0.2;
 
-    fn new(kind: HeadKind, vars: &VarStore, width: i64, classes: i64) -> Self {
-        match kind {
-            HeadKind::Linear => Self::Linear(LinearHead::new(&vars.root(), width, classes)),
-            HeadKind::Mlp => Self::Mlp(Box::new(MlpHead::new(&vars.root(), width, classes, Self::DROPOUT))),
+    fn new(kind: HeadKind, vars: &VarStore, width: i64, classes: i64, protocol: Protocol) -> Self {
+        if kind == HeadKind::Linear {
+            return Self::Linear(LinearHead::new(&vars.root(), width, classes));
         }
+        let head = MlpHead::new(&vars.root(), width, classes, Self::DROPOUT);
+        if protocol == Protocol::Reference {
+            head.draw_norm_weights();
+        }
+        Self::Mlp(Box::new(head))
     }
 
     fn logits(&self, features: &Tensor, train: bool) -> Tensor {
@@ -103,8 +136,8 @@ pub(super) struct Classifier {
 
 /// What the features of a classifier's batches are made of.
 pub(super) enum Training<'a> {
-    /// A new augmented view of each sample in every epoch, as in the reference.
-    Views(&'a dyn Encoder, &'a ShardSet),
+    /// A new augmented view of each sample in every epoch.
+    Views(&'a dyn Encoder, &'a ShardSet, Protocol),
     /// The un-augmented features.
     Features(&'a Features),
 }
@@ -121,11 +154,12 @@ impl Classifier {
     ) -> Result<Self> {
         tch::manual_seed(fit.seed.cast_signed());
         let (width, samples) = match training {
-            Training::Views(encoder, set) => (encoder.width(), set.len()),
+            Training::Views(encoder, set, _) => (encoder.width(), set.len()),
             Training::Features(features) => (features.width(), features.len().cast_unsigned()),
         };
+        ensure!(samples >= 2, "one labelled training sample is too few\n  hint: name more with --shards");
         let vars = VarStore::new(device);
-        let head = Head::new(kind, &vars, width, i64::from(classes));
+        let head = Head::new(kind, &vars, width, i64::from(classes), fit.protocol);
         let batch = fit.batch_size.min(samples as usize);
         let steps = ((fit.epochs * samples as f64 / batch as f64) as u64).max(1);
         let optimizer = fit.optimizer(config.preset);
@@ -156,8 +190,34 @@ impl Classifier {
         Ok(Self { head, classes, device, schedule, train_top1: tally.report(classes).top1 })
     }
 
+    /// Lets the norms of encoder and classifier take in 50 batches of validation images, as many as there are, in training mode,
+    /// as the reference does before it judges. Gives the number of batches.
+    pub(super) fn settle(
+        &self,
+        encoder: &dyn Encoder,
+        validation: &ShardSet,
+        fit: &Fit,
+        config: &Config,
+    ) -> Result<u64> {
+        const BATCHES: usize = 50;
+        ensure!(
+            validation.len() >= 2,
+            "norms cannot settle on one validation image\n  hint: --protocol frozen"
+        );
+        let order = Order { seed: fit.seed, shuffle: Shuffle::Global, epochs: Some(1) };
+        let batch = fit.batch_size.min(validation.len() as usize);
+        let mut batches = 0;
+        for staged in whole_batches(validation, order, batch, config, self.device)?.by_ref().take(BATCHES) {
+            let staged = staged?;
+            let _ =
+                tch::no_grad(|| self.head.logits(&encoder.features(&staged.views.images.get(0), true), true));
+            batches += 1;
+        }
+        Ok(batches)
+    }
+
     /// Takes the features of all samples for their likeliest classes.
-    pub(super) fn judge(&self, features: &Features) -> Result<super::tally::Report> {
+    pub(super) fn judge(&self, features: &Features) -> Result<Report> {
         const BLOCK: i64 = 1024;
         let mut tally = Tally::default();
         for start in (0..features.len()).step_by(BLOCK as usize) {
@@ -172,7 +232,7 @@ impl Classifier {
 
 /// Endless batches of features and classes.
 enum Batches<'a> {
-    Views { encoder: &'a dyn Encoder, feed: Box<Feed> },
+    Views { encoder: &'a dyn Encoder, feed: Box<Feed>, protocol: Protocol },
     Features { features: &'a Features, order: Vec<i64>, at: usize, batch: usize, device: Device },
 }
 
@@ -188,18 +248,19 @@ impl<'a> Batches<'a> {
             Training::Features(features) => {
                 Self::Features { features, order: Vec::new(), at: 0, batch, device }
             }
-            Training::Views(encoder, set) => {
+            Training::Views(encoder, set, protocol) => {
                 let feed = augmented(set, fit.seed, batch, config, device)?;
-                Self::Views { encoder, feed: Box::new(feed) }
+                Self::Views { encoder, feed: Box::new(feed), protocol }
             }
         })
     }
 
     fn next(&mut self) -> Result<(Tensor, Tensor)> {
         match self {
-            Self::Views { encoder, feed } => {
+            Self::Views { encoder, feed, protocol } => {
                 let staged = feed.next().expect("the stream has no end")?;
-                let features = tch::no_grad(|| encoder.features(&staged.views.images.get(0), false));
+                let train = *protocol == Protocol::Reference;
+                let features = tch::no_grad(|| encoder.features(&staged.views.images.get(0), train));
                 Ok((features, staged.views.labels.copy()))
             }
             Self::Features { features, order, at, batch, device } => {
@@ -235,6 +296,7 @@ pub(super) fn augmented(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{eval::tiny, train::Trainer};
 
     /// Three classes around points of their own, and as many samples to judge by.
     #[test]
@@ -247,8 +309,15 @@ mod tests {
             Features::of(&(centres + Tensor::randn([300, 8], (Kind::Float, Device::Cpu))), &labels).unwrap()
         };
         let (training, validation) = (samples(), samples());
-        let (warmup_steps, schedule) = (None, Drops::Published);
-        let fit = Fit { epochs: 40.0, lr: 1e-2, batch_size: 50, warmup_steps, schedule, seed: 1 };
+        let fit = Fit {
+            protocol: Protocol::Frozen,
+            epochs: 40.0,
+            lr: 1e-2,
+            batch_size: 50,
+            warmup_steps: None,
+            schedule: Drops::Published,
+            seed: 1,
+        };
         let config = Config::preset(Preset::C10);
         for kind in [HeadKind::Linear, HeadKind::Mlp] {
             let training = Training::Features(&training);
@@ -260,5 +329,65 @@ mod tests {
         let wild =
             Classifier::fit(HeadKind::Linear, &Training::Features(&training), 3, &wild, &config, Device::Cpu);
         assert!(wild.err().unwrap().to_string().contains("a lower --lr"));
+    }
+
+    fn bits(trainer: &Trainer) -> Vec<Tensor> {
+        trainer.model().into_values().map(|tensor| tensor.copy()).collect()
+    }
+
+    #[test]
+    fn the_reference_protocol_moves_the_statistics_of_the_encoder_and_nothing_else_of_it_ours_nothing() {
+        let _alone = crate::generator();
+        let (_folder, set) = tiny::set(20);
+        for (protocol, moves) in [(Protocol::Frozen, false), (Protocol::Reference, true)] {
+            let (config, trainer) = tiny::encoder();
+            let fit = Fit {
+                protocol,
+                epochs: 2.0,
+                lr: 1e-3,
+                batch_size: 6,
+                warmup_steps: None,
+                schedule: Drops::Published,
+                seed: 1,
+            };
+            let before = bits(&trainer);
+            let encoder = trainer.encoder();
+            let training = Training::Views(encoder, &set, protocol);
+            let classifier =
+                Classifier::fit(HeadKind::Mlp, &training, 3, &fit, &config, Device::Cpu).unwrap();
+            let fitted = bits(&trainer);
+            let names = trainer.model().into_keys();
+            for ((name, before), fitted) in names.zip(&before).zip(&fitted) {
+                // The norm of the features; those of the other embeddings have no part in them.
+                let is_statistic = name.contains("layer_list.8.bn.")
+                    && !name.contains("bn.weight")
+                    && !name.contains("bn.bias");
+                assert_eq!(!before.equal(fitted), moves && is_statistic, "{protocol:?}: {name}");
+            }
+            if moves {
+                assert_eq!(
+                    classifier.settle(encoder, &set, &fit, &config).unwrap(),
+                    3,
+                    "of 6, two left over"
+                );
+                assert!(bits(&trainer).iter().zip(&fitted).any(|(now, then)| !now.equal(then)));
+            }
+        }
+    }
+
+    #[test]
+    fn the_reference_draws_the_weights_of_the_classifiers_norm() {
+        let _alone = crate::generator();
+        let weights = |protocol| {
+            tch::manual_seed(3);
+            let vars = VarStore::new(Device::Cpu);
+            let _head = Head::new(HeadKind::Mlp, &vars, 4, 3, protocol);
+            vars.variables().into_iter().find(|(name, _)| name == "3.weight").unwrap().1.copy()
+        };
+        let drawn = weights(Protocol::Reference);
+        let [low, high, mean] =
+            [drawn.min(), drawn.max(), drawn.mean(Kind::Float)].map(|value| value.double_value(&[]));
+        assert!((0.0..0.02).contains(&low) && (0.98..1.0).contains(&high) && (mean - 0.5).abs() < 0.05);
+        assert!(weights(Protocol::Frozen).eq(1.0).all().int64_value(&[]) == 1);
     }
 }

@@ -4,21 +4,26 @@ pub mod classifier;
 pub mod features;
 pub mod finetune;
 pub mod health;
+mod judging;
 pub mod knn;
+mod logistic;
+mod norms;
 pub mod probe;
 mod subject;
 pub mod tally;
+#[cfg(test)]
+mod tiny;
 
 use std::path::PathBuf;
 
 use anyhow::Result;
-use pipeline::LoaderConfig;
+use pipeline::{LoaderConfig, Preset};
 use serde_json::{Value, json};
 use shards::{Order, Position, ShardSet, Share, Shuffle};
 use tch::Device;
 
 use self::{
-    classifier::{Fit, HeadKind},
+    classifier::{Fit, HeadKind, Protocol},
     features::Features,
     finetune::Finetune,
     knn::Vote,
@@ -61,20 +66,10 @@ pub struct Options {
 #[derive(Debug, Clone)]
 pub enum Evaluation {
     /// A classifier on frozen features.
-    Classifier {
-        /// Which one.
-        head: HeadKind,
-        /// Passes over the samples; none: the published number.
-        epochs: Option<f64>,
-        /// Learning rate.
-        lr: f64,
-        /// Samples in a step.
-        batch_size: usize,
-        /// Steps over which the learning rate rises; none: 500, a tenth of all at most.
-        warmup_steps: Option<u64>,
-        /// When the learning rate drops.
-        schedule: Drops,
-        /// Where un-augmented features are kept; none: a new augmented view of each sample in every epoch.
+    Classifier(Probe),
+    /// A linear classifier on frozen features of un-augmented images that is fitted until it has converged.
+    Logistic {
+        /// Where features are kept; none: in temporary files.
         cache: Option<PathBuf>,
     },
     /// Weighted nearest neighbours.
@@ -88,33 +83,60 @@ pub enum Evaluation {
     Finetune(Finetune),
 }
 
+/// A classifier on features that is fitted step by step.
+#[derive(Debug, Clone)]
+pub struct Probe {
+    /// Which one.
+    pub head: HeadKind,
+    /// Whose way of fitting it is.
+    pub protocol: Protocol,
+    /// Passes over the samples; none: the published number.
+    pub epochs: Option<f64>,
+    /// Learning rate after the warm-up.
+    pub lr: f64,
+    /// Samples in a step.
+    pub batch_size: usize,
+    /// Steps over which the learning rate rises; none: by the protocol.
+    pub warmup_steps: Option<u64>,
+    /// When the learning rate drops; none: by the protocol.
+    pub schedule: Option<Drops>,
+    /// Where un-augmented features are kept; none: a new augmented view of each sample in every epoch.
+    pub cache: Option<PathBuf>,
+}
+
+impl Probe {
+    fn fit(&self, preset: Preset, seed: u64) -> Fit {
+        let &Self { protocol, lr, batch_size, .. } = self;
+        let (warmup_steps, schedule) = match protocol {
+            Protocol::Frozen => (self.warmup_steps, Drops::Published),
+            Protocol::Reference => (self.warmup_steps.or(Some(0)), Drops::Reference),
+        };
+        let schedule = self.schedule.unwrap_or(schedule);
+        let epochs = self.epochs.unwrap_or_else(|| Fit::epochs(preset));
+        Fit { protocol, epochs, lr, batch_size, warmup_steps, schedule, seed }
+    }
+}
+
 impl Evaluation {
     /// As it is called on the command line.
     fn name(&self) -> &'static str {
         match self {
-            Self::Classifier { head: HeadKind::Linear, .. } => "linear",
-            Self::Classifier { head: HeadKind::Mlp, .. } => "mlp",
+            Self::Classifier(Probe { head: HeadKind::Linear, .. }) | Self::Logistic { .. } => "linear",
+            Self::Classifier(Probe { head: HeadKind::Mlp, .. }) => "mlp",
             Self::Knn { .. } => "knn",
             Self::Finetune(_) => "finetune",
         }
     }
 
-    fn settings(&self, preset: pipeline::Preset, seed: u64) -> Value {
+    fn settings(&self, preset: Preset, seed: u64) -> Value {
         match self {
-            Self::Classifier { cache, .. } => {
-                json!({"fit": self.fit(preset, seed), "augmented": cache.is_none()})
+            Self::Classifier(probe) => {
+                json!({"fit": probe.fit(preset, seed), "augmented": probe.cache.is_none()})
             }
+            Self::Logistic { .. } => json!({"solver": "lbfgs", "seed": seed}),
             Self::Knn { vote, .. } => json!({"k": vote.k, "temperature": vote.temperature}),
             Self::Finetune(settings) => json!(settings),
         }
-    }
-
-    fn fit(&self, preset: pipeline::Preset, seed: u64) -> Option<Fit> {
-        let &Self::Classifier { epochs, lr, batch_size, warmup_steps, schedule, .. } = self else {
-            return None;
-        };
-        let epochs = epochs.unwrap_or_else(|| Fit::epochs(preset));
-        Some(Fit { epochs, lr, batch_size, warmup_steps, schedule, seed })
     }
 }
 

@@ -9,12 +9,8 @@ use tch::Device;
 
 use super::{
     Evaluation, Options,
-    classifier::{Classifier, Training},
-    features::Features,
-    finetune::{self, Tuning},
-    health::Health,
-    labelled, neighbours,
-    tally::Report,
+    judging::{Judging, Line, Lines},
+    labelled,
 };
 use crate::{
     checkpoint::Loaded,
@@ -22,33 +18,21 @@ use crate::{
     data::Data,
     stdout,
     sys::{self, Precision},
-    train::Trainer,
 };
 
 /// An encoder to be judged, with the samples to do it by.
 pub(super) struct Subject<'a> {
-    loaded: &'a Loaded,
-    config: Config,
-    data: Data,
+    pub(super) loaded: &'a Loaded,
+    pub(super) config: Config,
+    pub(super) data: Data,
     /// The labelled training samples.
-    labelled: ShardSet,
-    validation: ShardSet,
-    classes: u32,
+    pub(super) labelled: ShardSet,
+    pub(super) validation: ShardSet,
+    pub(super) classes: u32,
     /// By label; empty where they are not known.
     class_names: Vec<String>,
-    device: Device,
-    seed: u64,
-}
-
-/// One line of an evaluation's results.
-struct Line {
-    /// Which variant of the evaluation, where it has several.
-    variant: Option<String>,
-    report: Report,
-    /// Of the training samples, where there was something to fit.
-    train_top1: Option<f64>,
-    /// What else there is to say of how it came about.
-    details: Value,
+    pub(super) device: Device,
+    pub(super) seed: u64,
 }
 
 impl<'a> Subject<'a> {
@@ -74,40 +58,22 @@ impl<'a> Subject<'a> {
         Ok(Self { loaded, config, data, labelled, validation, classes, class_names, device, seed })
     }
 
-    /// The encoder as it is in the checkpoint, or as it was before training.
-    fn trainer(&self, encoder: &str) -> Result<Trainer> {
-        let trainer = Trainer::untrained(&self.config, self.loaded.state.classes, self.device)?;
-        if encoder == "trained" {
-            trainer.restore_model(self.loaded)?;
-        }
-        Ok(trainer)
-    }
-
-    /// What tells this encoder from others.
-    fn identity(&self, encoder: &str) -> String {
-        match encoder {
-            "trained" => self.loaded.checksum.clone(),
-            other => format!("{other} {} {:?}", self.config.seed, self.config.encoder),
-        }
-    }
-
-    fn step(&self, encoder: &str) -> u64 {
-        if encoder == "trained" { self.loaded.state.step } else { 0 }
-    }
-
     pub(super) fn judge(&self, encoder: &str, evaluation: &Evaluation) -> Result<Vec<Value>> {
         let cures = || if self.device.is_cuda() { vec!["--device cpu".to_owned()] } else { Vec::new() };
         let what = || "this evaluation".to_owned();
-        let (lines, health) =
-            sys::within_memory(self.device, what, cures, || self.lines(encoder, evaluation))?;
+        let (judging, Lines { lines, health }) = sys::within_memory(self.device, what, cures, || {
+            let judging = Judging::new(self, encoder)?;
+            let lines = judging.lines(evaluation)?;
+            Ok((judging, lines))
+        })?;
         let name = evaluation.name();
         let mut results = Vec::new();
         for Line { variant, report, train_top1, details } in lines {
             let mut result = json!({
-                "probe": name, "variant": variant, "encoder": encoder, "step": self.step(encoder),
+                "probe": name, "variant": variant, "encoder": encoder, "step": judging.step,
                 "report": {"top1": report.top1, "top5": report.top5, "samples": report.samples, "classes": report.classes,
                     "train_top1": train_top1},
-                "details": details, "health": health,
+                "details": details, "settled_on": judging.settled_on, "health": health,
             });
             stdout::print(&result)?;
             result["report"]["per_class"] = json!(report.per_class);
@@ -121,66 +87,6 @@ impl<'a> Subject<'a> {
             tracing::warn!("{encoder} encoder: {complaint}");
         }
         Ok(results)
-    }
-
-    fn lines(&self, encoder: &str, evaluation: &Evaluation) -> Result<(Vec<Line>, Option<Health>)> {
-        let trainer = self.trainer(encoder)?;
-        let features = |set: &ShardSet, cache: Option<&Path>| {
-            let identity = self.identity(encoder);
-            Features::compute(trainer.encoder(), &identity, set, &self.config, self.device, cache)
-        };
-        match evaluation {
-            Evaluation::Classifier { head, cache, .. } => {
-                let fit = evaluation.fit(self.config.preset, self.seed).expect("it is a classifier");
-                let kept = cache.as_deref().map(|cache| features(&self.labelled, Some(cache))).transpose()?;
-                let training = kept
-                    .as_ref()
-                    .map_or(Training::Views(trainer.encoder(), &self.labelled), Training::Features);
-                let classifier =
-                    Classifier::fit(*head, &training, self.classes, &fit, &self.config, self.device)?;
-                let validation = features(&self.validation, cache.as_deref())?;
-                let (report, train_top1) = (classifier.judge(&validation)?, Some(classifier.train_top1));
-                Ok((
-                    vec![Line {
-                        variant: None,
-                        report,
-                        train_top1,
-                        details: json!({"schedule": classifier.schedule}),
-                    }],
-                    health_of(&validation)?,
-                ))
-            }
-            Evaluation::Knn { vote, cache } => {
-                let gallery = features(&self.labelled, cache.as_deref())?;
-                let queries = features(&self.validation, cache.as_deref())?;
-                let reports = neighbours(vote, &gallery, &queries, self.classes, self.device)?;
-                let line = |(k, report)| Line {
-                    variant: Some(format!("k = {k}")),
-                    report,
-                    train_top1: None,
-                    details: Value::Null,
-                };
-                Ok((vote.k.iter().zip(reports).map(line).collect(), health_of(&queries)?))
-            }
-            Evaluation::Finetune(settings) => {
-                let tuning = Tuning::new(&trainer, self.classes, &self.config, self.device, self.seed);
-                let finetune::Outcome { report, held_out_top1, step, samples, schedules } =
-                    tuning.run(settings, &self.labelled, &self.validation)?;
-                let [fitted, held_out] = samples;
-                tracing::info!(
-                    "{encoder} encoder: {fitted} samples fitted, {held_out} held out; best at step {step}: {:.1} % of the held-out",
-                    100.0 * held_out_top1
-                );
-                // Two of each class at least are taken, whatever the fraction.
-                let share = (fitted + held_out) as f64 / self.labelled.len() as f64;
-                let variant = Some(format!("{:.1} % of the labels", 100.0 * share));
-                let details = json!({
-                    "fitted": fitted, "held_out": held_out, "held_out_top1": held_out_top1, "step": step,
-                    "schedules": {"encoder": schedules[0], "head": schedules[1]},
-                });
-                Ok((vec![Line { variant, report, train_top1: None, details }], None))
-            }
-        }
     }
 
     /// Everything that is needed to repeat the evaluation, and what it gave.
@@ -225,13 +131,6 @@ fn class_names(data: &Data, loaded: &Loaded, classes: u32) -> Vec<String> {
         );
     }
     saved[..classes as usize].to_vec()
-}
-
-/// Of some of the features, evenly spread; of one alone there is nothing to say.
-fn health_of(features: &Features) -> Result<Option<Health>> {
-    let every = (features.len() as u64).div_ceil(Health::SAMPLES as u64).max(1) as usize;
-    let some: Vec<i64> = (0..features.len()).step_by(every).collect();
-    Ok(if some.len() < 2 { None } else { Some(Health::of(&features.gather(&some)?)) })
 }
 
 fn override_if_given(setting: &mut Vec<String>, given: &[String]) {
