@@ -306,7 +306,8 @@ impl Inner {
             spans.push(index.spans);
         }
         let mut inner = Self::with_spans(source, names, stamps, spans);
-        (inner.digests, inner.faults, inner.remarks, inner.digest) = (digests, faults, remarks, digest.digest());
+        (inner.digests, inner.faults, inner.remarks, inner.digest) =
+            (digests, faults, remarks, digest.digest());
         inner
     }
 

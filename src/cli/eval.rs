@@ -53,7 +53,9 @@ impl EvalCommand {
     /// Where features are kept.
     pub(super) fn cache(&self) -> Option<PathBuf> {
         match self {
-            Self::Linear(args) | Self::Mlp(args) => args.cache_features.clone(),
+            Self::Linear(LinearArgs { classifier, .. }) | Self::Mlp(classifier) => {
+                classifier.cache_features.clone()
+            }
             Self::Knn(args) => args.cache_features.clone(),
             Self::Finetune(_) => None,
         }
