@@ -91,7 +91,7 @@ impl Fit {
             _ => vec![80.0 / 120.0, 110.0 / 120.0],
         };
         let &Self { lr, warmup_steps, schedule, .. } = self;
-        optim::Config { lr, drop_at, warmup_steps, schedule, ..optim::Config::default() }
+        optim::Config { lr, warmup_steps, drop_at, schedule, ..optim::Config::default() }
     }
 }
 

@@ -159,15 +159,15 @@ fn search(
         if is_better && is_flat(&trial) {
             return Ok(Some(trial.place));
         }
-        if !is_better {
-            high = Some((trial.distance, trial.place.value, trial.slope));
-        } else {
-            // It still goes down away from the best before: that one is no bound any longer, or becomes the other one.
+        if is_better {
+            // The minimum lies between both where the value rises again towards the other bound, or beyond what is known.
             let towards = high.map_or(1.0, |(high, ..)| high - low.distance);
             if trial.slope * towards >= 0.0 {
                 high = Some((low.distance, low.place.value, low.slope));
             }
             low = trial;
+        } else {
+            high = Some((trial.distance, trial.place.value, trial.slope));
         }
         distance = match high {
             None => 2.0 * distance,

@@ -206,7 +206,8 @@ fn held_out_scores(objective: &Objective, point: &Tensor, held_out: &Tensor) -> 
 /// The classes that occur, ascending, and each sample's place among them, both on the CPU.
 fn present(labels: &Tensor) -> (Tensor, Tensor) {
     let labels = Vec::<i64>::try_from(labels).expect("a number for each sample");
-    let classes: Vec<_> = BTreeSet::from_iter(labels.iter().copied()).into_iter().collect();
+    let classes: BTreeSet<_> = labels.iter().copied().collect();
+    let classes: Vec<_> = classes.into_iter().collect();
     let place = |label: &i64| classes.partition_point(|class| class < label) as i64;
     let places: Vec<_> = labels.iter().map(place).collect();
     (Tensor::from_slice(&classes), Tensor::from_slice(&places))

@@ -22,7 +22,7 @@ impl Standard {
         let average = |of: &dyn Fn(&Tensor) -> Tensor| -> Result<Tensor> {
             let mut sum = Tensor::zeros([features.width()], (Kind::Double, device));
             for_blocks(features, device, |_, rows| {
-                sum += of(rows).sum_dim_intlist([0i64].as_slice(), false, Kind::Double)
+                sum += of(rows).sum_dim_intlist([0i64].as_slice(), false, Kind::Double);
             })?;
             Ok(sum / n)
         };

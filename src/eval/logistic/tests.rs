@@ -21,9 +21,13 @@ fn newton(features: &Features, classes: usize, strength: f64) -> (f64, Vec<Vec<f
     for channel in 0..width {
         let mean = rows.iter().map(|row| row[channel]).sum::<f64>() / n as f64;
         let variance = rows.iter().map(|row| (row[channel] - mean).powi(2)).sum::<f64>() / n as f64;
-        rows.iter_mut().for_each(|row| row[channel] = (row[channel] - mean) / variance.sqrt());
+        for row in &mut rows {
+            row[channel] = (row[channel] - mean) / variance.sqrt();
+        }
     }
-    rows.iter_mut().for_each(|row| row.push(1.0)); // the bias
+    for row in &mut rows {
+        row.push(1.0); // the bias
+    }
     let size = classes * (width + 1);
     let mut point = vec![0.0; size];
     let probabilities = |point: &[f64]| -> Vec<Vec<f64>> {
@@ -40,9 +44,9 @@ fn newton(features: &Features, classes: usize, strength: f64) -> (f64, Vec<Vec<f
         let chances = probabilities(&point);
         let mut gradient: Vec<f64> = (0..size).map(|place| penalized(place) * point[place]).collect();
         let mut hessian = vec![vec![0.0; size]; size];
-        for place in 0..size {
+        for (place, row) in hessian.iter_mut().enumerate() {
             // A shift of all biases changes nothing: what is added here lets the equations have one solution.
-            hessian[place][place] = penalized(place) + 1e-9;
+            row[place] = penalized(place) + 1e-9;
         }
         for (row, (chances, label)) in rows.iter().zip(chances.iter().zip(&labels)) {
             for a in 0..classes {
