@@ -14,7 +14,7 @@ use serde_json::json;
 
 use crate::{
     checkpoint::{self, Loaded},
-    model, stdout,
+    destination, model, stdout, usage,
 };
 
 /// What `export` is told.
@@ -26,15 +26,18 @@ pub struct Args {
     /// File to write
     #[arg(long, short, value_name = "FILE.safetensors")]
     pub out: PathBuf,
-    /// File format
-    #[arg(long, value_enum, default_value_t = Format::Safetensors)]
-    pub format: Format,
+    /// File format [default: by the end of FILE]
+    #[arg(long, value_enum)]
+    pub format: Option<Format>,
     /// The online probes and the objective's constants, too
     #[arg(long)]
     pub with_probes: bool,
     /// Name the encoder's tensors encoder.module.…, as the reference's checkpoints do, instead of encoder.…
     #[arg(long)]
     pub module: bool,
+    /// Replace FILE where it is there already
+    #[arg(long)]
+    pub force: bool,
 }
 
 /// A file format.
@@ -86,8 +89,8 @@ pub struct Contents {
 
 /// Writes the file and prints what is in it.
 pub fn run(args: &Args) -> Result<()> {
+    check_out(args)?;
     let loaded = checkpoint::find(&args.checkpoint)?;
-    let Format::Safetensors = args.format;
     let contents = Contents { with_probes: args.with_probes, module: args.module };
     let (tensors, description) = write(&loaded, &args.out, &contents)?;
     let Description { preset, side, step, .. } = &description;
@@ -96,6 +99,22 @@ pub fn run(args: &Args) -> Result<()> {
         args.out.display()
     ))?;
     stdout::print(&json!({"file": args.out, "tensors": tensors, "description": description}))
+}
+
+/// Refuses a file that would not be what its name says, or would take another's place.
+fn check_out(args: &Args) -> Result<()> {
+    let checked = match args.format {
+        None => destination::file(&args.out, &["safetensors"], args.force),
+        Some(Format::Safetensors) => destination::file_of_any_name(&args.out, args.force).map(|()| ""),
+    };
+    let end = args.out.extension().unwrap_or_default().to_string_lossy().to_lowercase();
+    checked.map(drop).map_err(|error| match end.as_str() {
+        "pt" | "pth" | "bin" | "ckpt" => {
+            usage!("{error}; PyTorch opens that with python/amdim_encoder.py, or safetensors.torch")
+        }
+        "onnx" => usage!("{error}; tools/to_onnx.py makes ONNX of that"),
+        _ => error,
+    })
 }
 
 /// Writes a checkpoint's model to a file, complete on the disk or not at all; gives the number of its tensors and what it

@@ -8,6 +8,7 @@ pub mod classes;
 pub mod cli;
 pub mod config;
 pub mod data;
+mod destination;
 pub mod doctor;
 pub mod embed;
 pub mod eval;

@@ -1,6 +1,9 @@
 //! `amdim-stream show`: an image and the views that training sees of it, side by side.
 
-use std::path::PathBuf;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context, Result, anyhow};
 use pipeline::{DecodeMode, Occasion, Plan, Preset, Recipe, Renderer, Rgb};
@@ -9,8 +12,9 @@ use shards::{Order, Position, Sample, ShardSet, Share, Shuffle};
 
 use crate::{
     config::{self, Config},
-    data, stdout,
+    data, destination, stdout,
     train::RunFolder,
+    usage,
 };
 
 /// Pixels between two pictures.
@@ -28,9 +32,12 @@ pub struct Args {
     /// Key of the sample: the name of its image in the shard up to the last dot, e.g. `cat/0001`
     #[arg(long, value_name = "KEY")]
     pub sample: String,
-    /// PNG to write
+    /// Image to write: .png, or .jpg, which alters pixels a little
     #[arg(long, short, value_name = "FILE.png")]
     pub out: PathBuf,
+    /// Replace FILE where it is there already
+    #[arg(long)]
+    pub force: bool,
     /// Augmentation and image size: c10, stl10 or in128
     #[arg(long, default_value = "in128")]
     pub preset: Preset,
@@ -45,8 +52,9 @@ pub struct Args {
     pub decode: DecodeMode,
 }
 
-/// Draws the image and its views into a PNG, and prints what was drawn.
+/// Draws the image and its views into a file, and prints what was drawn.
 pub fn run(args: &Args) -> Result<()> {
+    let extension = destination::file(&args.out, &["png", "jpg", "jpeg"], args.force)?;
     let seen = Seen::by(args)?;
     let set = data::open(&seen.shards)?;
     let index = find(&set, &args.sample)?;
@@ -65,7 +73,7 @@ pub fn run(args: &Args) -> Result<()> {
     let image = decoded.with_context(name)?.with_context(name)?;
     let mut plan = Plan::default();
     plan.draw(&recipe, occasion, image.width, image.height)?;
-    write(&strip(&image, &recipe, &views), &args.out)?;
+    write(&strip(&image, &recipe, &views), &args.out, extension)?;
     stdout::say(&format!(
         "`{}`: sample `{}` of `{}`, {}×{} pixels, and its {} views in epoch {} with seed {}",
         args.out.display(),
@@ -110,9 +118,30 @@ impl Seen {
                 run.display()
             ));
         }
+        check_epoch(run, args.epoch)?;
         let recipe = config.method.recipe(config.preset);
         Ok(Self { shards: config.data.shards, recipe, seed: config.seed, decode: config.data.decode })
     }
+}
+
+/// A run has seen nothing of an epoch that it never came to.
+fn check_epoch(run: &Path, epoch: u64) -> Result<()> {
+    let Some(begun) = RunFolder::of(run).epochs_begun()? else {
+        return Err(usage!(
+            "the run in `{}` has made no step, so that it saw nothing\n  hint: without --run, --shards, --preset and --seed say what \
+             a run would see",
+            run.display()
+        ));
+    };
+    if epoch < begun {
+        return Ok(());
+    }
+    Err(usage!(
+        "the run in `{}` never came to epoch {epoch}: it has begun {begun}, counted from 0\n  hint: --epoch is at most {}; without --run, \
+         --shards, --preset and --seed say what a run would see later",
+        run.display(),
+        begun - 1
+    ))
 }
 
 /// The number of the sample with this key.
@@ -156,14 +185,23 @@ fn place(strip: &mut Rgb, (left, top): (u32, u32), pixels: &[u8], width: u32) {
     }
 }
 
-fn write(image: &Rgb, path: &std::path::Path) -> Result<()> {
-    image::save_buffer_with_format(
-        path,
-        &image.pixels,
-        image.width,
-        image.height,
-        image::ColorType::Rgb8,
-        image::ImageFormat::Png,
-    )
-    .with_context(|| format!("cannot write `{}`\n  hint: name a PNG in a folder that exists", path.display()))
+fn write(image: &Rgb, path: &Path, extension: &str) -> Result<()> {
+    const QUALITY: u8 = 95;
+    let encoded = match extension {
+        "png" => image::save_buffer_with_format(
+            path,
+            &image.pixels,
+            image.width,
+            image.height,
+            image::ColorType::Rgb8,
+            image::ImageFormat::Png,
+        )
+        .map_err(anyhow::Error::from),
+        _ => pipeline::encode_jpeg(image, QUALITY)
+            .map_err(anyhow::Error::from)
+            .and_then(|jpeg| Ok(fs::write(path, jpeg)?)),
+    };
+    encoded.with_context(|| {
+        format!("cannot write `{}`\n  hint: name a file in a folder that exists", path.display())
+    })
 }

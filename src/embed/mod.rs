@@ -1,5 +1,6 @@
 //! `amdim-stream embed`: the features of every sample, a file for each shard.
 
+mod left_out;
 mod npy;
 mod parquet;
 
@@ -9,6 +10,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
+use pipeline::Skipped;
 use serde_json::{Value, json};
 use shards::ShardSet;
 use tch::{Device, Kind, Tensor};
@@ -16,7 +18,9 @@ use tch::{Device, Kind, Tensor};
 use crate::{
     checkpoint,
     classes::ClassNames,
+    config::Config,
     data,
+    destination::{self, Contents},
     eval::images,
     signals, stdout,
     sys::{self, DeviceChoice, Precision},
@@ -41,6 +45,9 @@ pub struct Args {
     /// beside them)
     #[arg(long, value_enum, default_value_t = Format::Parquet)]
     pub format: Format,
+    /// Embed all shards anew, in the place of the files of an earlier call
+    #[arg(long)]
+    pub force: bool,
     /// r1 (the features), or the mean over the locations of r5 or r7
     #[arg(long, default_value = "r1")]
     pub layer: String,
@@ -91,8 +98,21 @@ trait Sink {
     fn finish(self: Box<Self>) -> Result<()>;
 }
 
+/// What came of the shards.
+#[derive(Debug, Default)]
+struct Done {
+    samples: u64,
+    /// Shards that had a file.
+    before: usize,
+    width: usize,
+    /// Samples without a row, of all shards, and the first.
+    left_out: usize,
+    first_left_out: Option<Value>,
+}
+
 /// Embeds the shards that have no file yet, in order. Memory does not grow with their number.
 pub fn run(args: &Args) -> Result<()> {
+    check_out(&args.out)?;
     let loaded = checkpoint::find(&args.checkpoint)?;
     let mut config = loaded.state.config.clone();
     config.run.workers = args.workers;
@@ -109,49 +129,30 @@ pub fn run(args: &Args) -> Result<()> {
     }
     fs::create_dir_all(&args.out).with_context(|| format!("cannot make `{}`", args.out.display()))?;
     check_folder(args, &loaded.checksum, set.digest())?;
-    let (mut samples, mut width, mut done, mut left_out) = (0, 0, 0, 0);
     let progress = Progress::new("sample", 0, set.len());
-    for (number, shard) in set.shards().iter().enumerate() {
-        let name = shard.base().trim_end_matches(".tar");
-        let path = args.out.join(format!("{number:05}-{name}.{}", args.format.extension()));
-        if path.exists() {
-            done += 1;
-            progress.advance(set.samples_in(number), Vec::new);
-            continue;
-        }
-        let keys = set.keys(number)?;
-        if keys.is_empty() {
-            tracing::warn!("{name}: it holds no images");
-            continue;
-        }
-        let part = set.subset(keys.iter().map(|(index, _)| *index).collect());
-        let mut sink: Box<dyn Sink> = match args.format {
-            Format::Parquet => Box::new(parquet::Writer::create(&path, &names)?),
-            Format::Npy => Box::new(npy::Writer::create(&path, &names)?),
-        };
-        let of = |images: &Tensor| {
-            let pooled = trainer.encoder().pooled(images, &args.layer);
-            progress.advance(images.size()[0].cast_unsigned(), || vec![name.to_owned()]);
-            pooled
-        };
-        let work = || embed(&part, &keys, &config, device, of, &mut *sink);
-        let (written, channels) = sys::within_memory(device, || "embedding".to_owned(), Vec::new, work)?;
-        sink.finish()?;
-        if written == 0 {
-            tracing::warn!("{name}: none of its {} images can be read", keys.len());
-        }
-        left_out += keys.len() as u64 - written;
-        samples += written;
-        width = width.max(channels);
-        tracing::info!("{}: {written} samples", path.display());
-    }
+    let work = Work {
+        args,
+        set: &set,
+        config: &config,
+        device,
+        trainer: &trainer,
+        names: &names,
+        progress: &progress,
+    };
+    let mut done = Done::default();
+    (0..set.shards().len()).try_for_each(|number| work.shard(number, &mut done))?;
     drop(progress);
-    if left_out > 0 {
-        tracing::warn!("{left_out} unreadable samples are left out");
+    if done.left_out > 0 {
+        tracing::warn!(
+            "samples left out, as they cannot be read: {}, listed in `{}`",
+            done.left_out,
+            args.out.join("*.left-out.jsonl").display()
+        );
     }
     tell(&json!({
-        "out": args.out, "shards": set.shards().len(), "done_before": done, "samples": samples, "left_out": left_out,
-        "width": width, "layer": args.layer, "model": loaded.checksum,
+        "out": args.out, "shards": set.shards().len(), "done_before": done.before, "samples": done.samples,
+        "left_out": done.left_out, "first_left_out": done.first_left_out, "width": done.width, "layer": args.layer,
+        "model": loaded.checksum,
     }))
 }
 
@@ -166,6 +167,19 @@ fn tell(written: &Value) -> Result<()> {
     stdout::print(written)
 }
 
+/// The folder of the features, which is not to be taken for a file.
+fn check_out(out: &Path) -> Result<()> {
+    const FILES: [&str; 6] = ["parquet", "npy", "npz", "csv", "tsv", "safetensors"];
+    let end = out.extension().unwrap_or_default().to_string_lossy().to_lowercase();
+    if FILES.contains(&end.as_str()) && !out.is_dir() {
+        return Err(usage!(
+            "`{}` names a file, but there will be one for each shard\n  hint: name a folder with --out; --format is parquet or npy",
+            out.display()
+        ));
+    }
+    destination::folder(out, Contents::Embeddings, None)
+}
+
 /// A folder holds the features of one encoder and layer.
 fn check_folder(args: &Args, checksum: &str, set: u64) -> Result<()> {
     let path = args.out.join("embedding.json");
@@ -173,11 +187,14 @@ fn check_folder(args: &Args, checksum: &str, set: u64) -> Result<()> {
         "model": checksum, "layer": args.layer, "format": args.format.extension(), "shards": args.shards,
         "digest": format!("{set:016x}"),
     });
-    if let Ok(bytes) = fs::read(&path) {
+    if args.force {
+        remove_features(&args.out)?;
+    } else if let Ok(bytes) = fs::read(&path) {
         let theirs: Value = serde_json::from_slice(&bytes).unwrap_or_default();
         if theirs != ours {
             return Err(usage!(
-                "`{}` holds features of another encoder, layer, format or set of shards\n  hint: another folder with --out",
+                "`{}` holds features of another encoder, layer, format or set of shards\n  hint: another folder with --out, or --force to \
+                 replace them",
                 args.out.display()
             ));
         }
@@ -188,36 +205,119 @@ fn check_folder(args: &Args, checksum: &str, set: u64) -> Result<()> {
         .with_context(|| format!("cannot write `{}`", path.display()))
 }
 
-/// Writes the rows of one shard; gives their number and width. `keys` are those of the whole shard.
-fn embed(
-    part: &ShardSet,
-    keys: &[(u64, String)],
-    config: &crate::config::Config,
-    device: Device,
-    of: impl Fn(&Tensor) -> Tensor,
-    sink: &mut dyn Sink,
-) -> Result<(u64, usize)> {
-    let (mut written, mut width) = (0, 0);
-    for staged in images(part, config, device)?.by_ref() {
-        let staged = staged?;
-        let values = tch::no_grad(|| of(&staged.views.images.get(0)));
-        let values = values.to_device(Device::Cpu).to_kind(Kind::Float).contiguous();
-        let indices = Vec::<i64>::try_from(&staged.views.indices)?;
-        width = values.size()[1] as usize;
-        let rows = Rows {
-            keys: indices.iter().map(|&index| keys[index as usize].1.clone()).collect(),
-            labels: Vec::try_from(&staged.views.labels)?,
-            values: Vec::try_from(&values.view(-1))?,
-            width,
-        };
-        ensure!(
-            rows.values.iter().all(|value| value.is_finite()),
-            "the encoder gives numbers that are not finite"
-        );
-        written += rows.keys.len() as u64;
-        sink.write(rows)?;
+/// Removes what an earlier call has written.
+fn remove_features(folder: &Path) -> Result<()> {
+    const ENDS: [&str; 4] = [".parquet", ".npy", ".tsv", ".left-out.jsonl"];
+    let is_ours = |name: &str| {
+        name.split_once('-').is_some_and(|(number, _)| number.parse::<u32>().is_ok())
+            && ENDS.iter().any(|end| name.ends_with(end))
+    };
+    for entry in fs::read_dir(folder)?.flatten().filter(|entry| is_ours(&entry.file_name().to_string_lossy()))
+    {
+        let path = entry.path();
+        fs::remove_file(&path).with_context(|| format!("cannot remove `{}`", path.display()))?;
     }
-    Ok((written, width))
+    Ok(())
+}
+
+/// What all shards have in common.
+struct Work<'a> {
+    args: &'a Args,
+    set: &'a ShardSet,
+    config: &'a Config,
+    device: Device,
+    trainer: &'a Trainer,
+    names: &'a [String],
+    progress: &'a Progress,
+}
+
+impl Work<'_> {
+    /// Embeds a shard, unless it has a file.
+    fn shard(&self, number: usize, done: &mut Done) -> Result<()> {
+        let Self { args, set, device, .. } = self;
+        let name = set.shards()[number].base().trim_end_matches(".tar");
+        let path = args.out.join(format!("{number:05}-{name}.{}", args.format.extension()));
+        if path.exists() {
+            done.before += 1;
+            self.progress.advance(set.samples_in(number), Vec::new);
+            return done.add_left_out(&path);
+        }
+        let keys = set.keys(number)?;
+        if keys.is_empty() {
+            tracing::warn!("{name}: it holds no images");
+            return Ok(());
+        }
+        let part = set.subset(keys.iter().map(|(index, _)| *index).collect());
+        let mut sink: Box<dyn Sink> = match args.format {
+            Format::Parquet => Box::new(parquet::Writer::create(&path, self.names)?),
+            Format::Npy => Box::new(npy::Writer::create(&path, self.names)?),
+        };
+        let work = || self.rows(name, &part, &keys, &mut *sink);
+        let Written { rows, width, skipped } =
+            sys::within_memory(*device, || "embedding".to_owned(), Vec::new, work)?;
+        left_out::write(&path, &skipped)?;
+        sink.finish()?;
+        if rows == 0 {
+            tracing::warn!("{name}: none of its {} images can be read", keys.len());
+        }
+        done.samples += rows;
+        done.width = done.width.max(width);
+        tracing::info!("{}: {rows} samples", path.display());
+        done.add_left_out(&path)
+    }
+
+    /// Writes the rows of one shard. `keys` are those of the whole shard.
+    fn rows(
+        &self,
+        name: &str,
+        part: &ShardSet,
+        keys: &[(u64, String)],
+        sink: &mut dyn Sink,
+    ) -> Result<Written> {
+        let mut written = Written { rows: 0, width: 0, skipped: Vec::new() };
+        let mut feed = images(part, self.config, self.device)?;
+        for staged in feed.by_ref() {
+            let mut staged = staged?;
+            let images = staged.views.images.get(0);
+            let values = tch::no_grad(|| self.trainer.encoder().pooled(&images, &self.args.layer));
+            self.progress.advance(images.size()[0].cast_unsigned(), || vec![name.to_owned()]);
+            let values = values.to_device(Device::Cpu).to_kind(Kind::Float).contiguous();
+            let indices = Vec::<i64>::try_from(&staged.views.indices)?;
+            written.width = values.size()[1] as usize;
+            let rows = Rows {
+                keys: indices.iter().map(|&index| keys[index as usize].1.clone()).collect(),
+                labels: Vec::try_from(&staged.views.labels)?,
+                values: Vec::try_from(&values.view(-1))?,
+                width: written.width,
+            };
+            ensure!(
+                rows.values.iter().all(|value| value.is_finite()),
+                "the encoder gives numbers that are not finite"
+            );
+            written.rows += rows.keys.len() as u64;
+            written.skipped.append(&mut staged.skipped);
+            sink.write(rows)?;
+        }
+        written.skipped.extend(feed.finish());
+        Ok(written)
+    }
+}
+
+impl Done {
+    /// Counts the samples that have no row in a shard's file.
+    fn add_left_out(&mut self, file: &Path) -> Result<()> {
+        let samples = left_out::read(file)?;
+        self.left_out += samples.len();
+        self.first_left_out = self.first_left_out.take().or_else(|| samples.into_iter().next());
+        Ok(())
+    }
+}
+
+/// What became of the samples of a shard.
+struct Written {
+    rows: u64,
+    width: usize,
+    skipped: Vec<Skipped>,
 }
 
 /// Where this process writes a file until it is whole.

@@ -1,6 +1,8 @@
-//! `NumPy`'s format, version 1.0 (`numpy.lib.format`), with keys and labels as a text beside it.
+//! `NumPy`'s format, version 1.0 (`numpy.lib.format`), with keys and labels as a text beside it: a line for each row, whatever is in
+//! a key.
 
 use std::{
+    borrow::Cow,
     fs::{self, File},
     io::{BufWriter, Write},
     os::unix::fs::FileExt,
@@ -44,12 +46,14 @@ impl Sink for Writer {
             self.numbers.write_all(&value.to_le_bytes())?;
         }
         for (key, label) in rows.keys.iter().zip(&rows.labels) {
+            let key = on_a_line(key)?;
             match label {
                 0.. => write!(self.keys, "{key}\t{label}")?,
                 _ => write!(self.keys, "{key}\t")?,
             }
             if !self.class_names.is_empty() {
-                write!(self.keys, "\t{}", class_of(&self.class_names, *label).unwrap_or_default())?;
+                let name = class_of(&self.class_names, *label).unwrap_or_default();
+                write!(self.keys, "\t{}", on_a_line(name)?)?;
             }
             writeln!(self.keys)?;
         }
@@ -69,6 +73,13 @@ impl Sink for Writer {
     }
 }
 
+/// A key as it is, or as a JSON string where it would not end at the next tab, or could be taken for such a string.
+fn on_a_line(key: &str) -> Result<Cow<'_, str>> {
+    let is_plain =
+        !key.contains(|c: char| c.is_control() || matches!(c, '"' | '\\' | '\u{2028}' | '\u{2029}'));
+    Ok(if is_plain { Cow::Borrowed(key) } else { Cow::Owned(serde_json::to_string(key)?) })
+}
+
 fn header(rows: usize, width: usize) -> [u8; HEADER] {
     let text = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({rows}, {width}), }}");
     let mut header = [b' '; HEADER];
@@ -76,4 +87,24 @@ fn header(rows: usize, width: usize) -> [u8; HEADER] {
     header[10..10 + text.len()].copy_from_slice(text.as_bytes());
     header[HEADER - 1] = b'\n';
     header
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_takes_one_line_and_comes_back_whatever_is_in_it() {
+        for (key, line) in [
+            ("cat/ä 1", "cat/ä 1"),
+            ("a\nb\tc", r#""a\nb\tc""#),
+            ("\"quoted\"", r#""\"quoted\"""#),
+            ("back\\slash", r#""back\\slash""#),
+        ] {
+            assert_eq!(on_a_line(key).unwrap(), line);
+            let back =
+                if line.starts_with('"') { serde_json::from_str(line).unwrap() } else { line.to_owned() };
+            assert_eq!(back, key);
+        }
+    }
 }

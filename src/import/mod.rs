@@ -19,6 +19,7 @@ use tch::{Device, Tensor};
 use crate::{
     checkpoint::{Checkpoints, DataIdentity, Named, Retention, State},
     config::Config,
+    destination::{self, Contents},
     export::{self, Description},
     method::MethodConfig,
     model, stdout,
@@ -56,6 +57,7 @@ pub fn run(args: &Args) -> Result<()> {
     if args.out.join("checkpoints").exists() {
         return Err(usage!("`{}` is a run already\n  hint: another folder with --out", args.out.display()));
     }
+    destination::folder(&args.out, Contents::Nothing, None)?;
     let (config, Labels { classes, names: class_names }, step, trainer) = load(&args.file, args.preset)?;
     let config = Config { out: args.out.clone(), ..config };
     fs::create_dir_all(&args.out).with_context(|| format!("cannot make `{}`", args.out.display()))?;

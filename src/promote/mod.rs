@@ -100,7 +100,8 @@ impl<'a> Promotions<'a> {
                 self.folder.display()
             )
         })?;
-        self.check_link()
+        self.check_link()?;
+        self.latest().map(drop)
     }
 
     /// What the link is to take the place of has to be a link.

@@ -108,6 +108,7 @@ struct Run {
 pub fn run(asked: &toml::Table, unattended: &Unattended) -> Result<Ended> {
     let deadline = unattended.deadline()?;
     let folder = RunFolder::of(&Config::out(asked)?);
+    folder.check(unattended.summary.as_deref())?;
     let stop = Stop::install(deadline.as_ref().map(|deadline| deadline.at), &folder.path)?;
     // What lies there is read under the lock; a new folder is made only when nothing can be refused any more.
     let early = folder.path.is_dir().then(|| folder.take()).transpose()?;

@@ -12,6 +12,7 @@ use super::{manifest::Manifest, run_lock::RunLock};
 use crate::{
     checkpoint::Checkpoints,
     config::DataConfig,
+    destination::{self, Contents},
     exit::{Code, Coded},
     files, metrics, usage,
 };
@@ -63,6 +64,15 @@ impl RunFolder {
     /// The run before this one, set aside when its shards had changed.
     pub(super) fn previous(&self) -> Self {
         Self::of(&self.path.join(Self::PREVIOUS))
+    }
+
+    /// Sees that the folder is nobody else's; `besides` may lie in it.
+    ///
+    /// # Errors
+    ///
+    /// Where there is something in it, but no run.
+    pub(super) fn check(&self, besides: Option<&Path>) -> Result<()> {
+        destination::folder(&self.path, Contents::Run, besides)
     }
 
     /// Creates the folder where there is none, and takes it for this process until the lock is dropped.
@@ -178,6 +188,15 @@ impl RunFolder {
     pub fn changes(&self, data: &DataConfig) -> Result<Option<String>> {
         let manifest = Manifest::read(&self.manifest)?;
         manifest.map_or(Ok(None), |manifest| manifest.changes_of_training(data))
+    }
+
+    /// Epochs that the run has begun, by its last checkpoint and records; none where it has made no step.
+    pub fn epochs_begun(&self) -> Result<Option<u64>> {
+        let saved = self.checkpoints.latest_state()?.map(|state| state.position);
+        let saved = saved.map_or(0, |position| position.epoch + u64::from(position.offset > 0));
+        let lines = metrics::read_lines(&self.metrics)?;
+        let recorded = lines.iter().filter_map(|line| line["epoch"].as_f64()).fold(0.0, f64::max);
+        Ok(Some(saved.max(recorded.ceil() as u64)).filter(|begun| *begun > 0))
     }
 
     /// Where the run stands, by its files: step, steps, and the last numbers.

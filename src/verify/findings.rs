@@ -2,8 +2,8 @@
 
 use std::{
     collections::BTreeMap,
-    fs::Permissions,
-    io::{self, BufWriter, Write},
+    fs::{File, Permissions},
+    io::{self, BufRead, BufReader, BufWriter, Read, Write},
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
 };
@@ -471,6 +471,15 @@ impl Report {
         file.persist(&path).map_err(|error| error.error).with_context(|| naming(&path))?;
         Ok(())
     }
+}
+
+/// Whether a file is a report, or empty.
+pub(super) fn is_report(path: &Path) -> bool {
+    let Ok(file) = File::open(path) else { return false };
+    let mut head = String::new();
+    let is_read = BufReader::new(file.take(1 << 20)).read_line(&mut head).is_ok();
+    let finding = || serde_json::from_str::<Value>(&head).is_ok_and(|line| !line["kind"].is_null());
+    is_read && (head.is_empty() || finding())
 }
 
 fn naming(path: &Path) -> String {

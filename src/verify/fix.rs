@@ -15,7 +15,10 @@ use super::{
     examine::{Examined, reason},
     watch::Watch,
 };
-use crate::usage;
+use crate::{
+    destination::{self, Contents},
+    usage,
+};
 
 /// Where cleaned shards go.
 #[derive(Debug)]
@@ -43,6 +46,7 @@ impl Target {
     /// # Errors
     /// The folder is that of an original, cannot be written, or holds shards of these names that are not to be replaced.
     pub(super) fn prepare(out: &Path, names: &[ShardName], force: bool) -> Result<Self> {
+        destination::folder(out, Contents::Shards, None)?;
         fs::create_dir_all(out)
             .and_then(|()| tempfile::tempfile_in(out).map(drop))
             .map_err(|error| unwritable(out, &error))?;

@@ -72,14 +72,23 @@ pub fn run(args: &Args) -> Result<()> {
     conclude(&findings, fixed.as_ref(), shards.iter().any(|shard| shard.is_unread))
 }
 
-/// The report is not to take the place of a shard.
+/// The report is not to take the place of a shard, or of anything but an earlier report.
 fn check_report(report: Option<&Path>, names: &[ShardName]) -> Result<()> {
     let Some(there) = report.and_then(|report| report.canonicalize().ok()) else { return Ok(()) };
     let is_there =
         |name: &&ShardName| Path::new(name.as_str()).canonicalize().is_ok_and(|path| path == there);
-    names.iter().find(is_there).map_or(Ok(()), |name| {
-        Err(usage!("`{name}` is a shard, not a place for the report\n  hint: another file with --report"))
-    })
+    if let Some(name) = names.iter().find(is_there) {
+        return Err(usage!(
+            "`{name}` is a shard, not a place for the report\n  hint: another file with --report"
+        ));
+    }
+    if there.is_file() && !findings::is_report(&there) {
+        return Err(usage!(
+            "`{}` is there already, and is no report of findings\n  hint: name another file with --report",
+            there.display()
+        ));
+    }
+    Ok(())
 }
 
 /// What follows from all of it, in one line; an error if samples are lost and were not left out.

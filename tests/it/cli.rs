@@ -141,7 +141,8 @@ fn show_draws_a_sample_and_its_views_and_says_what_was_drawn() {
     let out = place.path("views.png");
     let show = |key: &str| {
         let mut command = program();
-        command.args(["show", "--preset", "c10", "--shards", &pattern, "--sample", key, "--out"]).arg(&out);
+        command.args(["show", "--preset", "c10", "--shards", &pattern, "--sample", key, "--force", "--out"]);
+        command.arg(&out);
         command
     };
     let said = succeed(&mut show("00004"));

@@ -11,7 +11,7 @@ use amdim_stream::{export::METADATA, model::amdim};
 use safetensors::SafeTensors;
 use tch::{Device, Kind, Tensor, nn::VarStore};
 
-use crate::support::{Entry, Place, jpeg, program, run, succeed};
+use crate::support::{Entry, Place, jpeg, lines, program, run, succeed};
 
 /// Python with torch, as `tools/python.sh` leaves it.
 fn python(arguments: &[&str]) -> String {
@@ -91,6 +91,14 @@ fn what_was_exported_is_imported_to_the_bit() {
     let whole = of("run", "whole.safetensors", &["--with-probes", "--module"]);
     succeed(&mut command(&place, &["import", "whole.safetensors", "--out", "again"]));
     assert_eq!(of("again", "again.safetensors", &["--with-probes", "--module"]), whole);
+    let refused = |out: &str, why: &str| {
+        let said = run(&mut command(&place, &["export", "--checkpoint", "run", "--out", out]));
+        assert!(said.code == Some(2) && said.stderr.contains(why), "{out}: {}", said.stderr);
+    };
+    refused("whole.safetensors", "--force");
+    refused("encoder.pt", "let it end in .safetensors");
+    refused("encoder", "let it end in .safetensors");
+    assert_eq!(of("run", "whole.safetensors", &["--with-probes", "--module", "--force"]), whole);
     let encoder = of("run", "encoder.safetensors", &[]);
     assert!(encoder.keys().all(|name| name.starts_with("encoder.")) && encoder.len() < whole.len());
     succeed(&mut command(&place, &["import", "encoder.safetensors", "--out", "encoder"]));
@@ -115,6 +123,8 @@ fn what_was_exported_is_imported_to_the_bit() {
     assert!(embed("run") == embed("again") && embed("run") == embed("encoder"));
     let said = run(&mut command(&place, &["import", "encoder.safetensors", "--out", "encoder"]));
     assert!(said.code == Some(2) && said.stderr.contains("is a run already"), "{}", said.stderr);
+    let said = run(&mut command(&place, &["import", "encoder.safetensors", "--out", "."]));
+    assert!(said.code == Some(2) && said.stderr.contains("neither new nor empty"), "{}", said.stderr);
 }
 
 #[test]
@@ -247,7 +257,14 @@ fn embeddings_are_the_same_in_both_formats_and_are_taken_up_again() {
     let said = succeed(&mut embed("parquet", "r5", "p"));
     let first = report(&said.stdout);
     assert!(first["samples"] == 72 && first["left_out"] == 1 && first["width"] == 16, "{first}");
-    assert!(said.stderr.contains("1 unreadable samples are left out"), "{}", said.stderr);
+    assert!(said.stderr.contains("left out, as they cannot be read: 1"), "{}", said.stderr);
+    assert_eq!(first["first_left_out"]["key"], "b0", "{first}");
+    let list = lines(&place.path("p/00001-some-001.left-out.jsonl"));
+    assert!(
+        list.len() == 1
+            && list[0] == first["first_left_out"]
+            && !place.path("p/00000-some-000.left-out.jsonl").exists()
+    );
     succeed(&mut embed("npy", "r5", "n"));
     let [parquet, npy] = ["p", "n"].map(|name| place.path(name).to_str().unwrap().to_owned());
     assert_eq!(python(&["embeddings", &parquet, &npy]).trim(), "72");
@@ -258,10 +275,16 @@ fn embeddings_are_the_same_in_both_formats_and_are_taken_up_again() {
     fs::remove_file(&part).unwrap();
     fs::write(place.path("p/00000-some-000.parquet.partial"), "cut").unwrap();
     let again = report(&succeed(&mut embed("parquet", "r5", "p")).stdout);
-    assert!(again["done_before"] == 1 && again["samples"] == 70, "{again}");
+    assert!(again["done_before"] == 1 && again["samples"] == 70 && again["left_out"] == 1, "{again}");
     assert_eq!(fs::read(&part).unwrap(), before);
     let said = run(&mut embed("parquet", "r7", "p"));
     assert!(said.code == Some(2) && said.stderr.contains("another encoder, layer"), "{}", said.stderr);
+    let anew = report(&succeed(embed("npy", "r7", "p").arg("--force")).stdout);
+    assert!(anew["done_before"] == 0 && anew["samples"] == 72 && !part.exists(), "{anew}");
+    let said = run(&mut embed("parquet", "r7", "p.parquet"));
+    assert!(said.code == Some(2) && said.stderr.contains("one for each shard"), "{}", said.stderr);
+    let said = run(&mut embed("parquet", "r7", "."));
+    assert!(said.code == Some(2) && said.stderr.contains("nor a folder of embeddings"), "{}", said.stderr);
     let said = run(&mut embed("parquet", "r3", "q"));
     assert!(said.code == Some(2) && said.stderr.contains("one of r1, r5, r7"), "{}", said.stderr);
 }

@@ -430,10 +430,10 @@ fn loaded(pattern: &str, index: u64, epoch: u64, workers: usize) -> Vec<Vec<u8>>
 fn show_redraws_what_a_run_saw_with_any_number_of_threads() {
     let place = Place::new();
     let pattern = place.shards("train", 3, 20);
-    succeed(&mut place.train(&pattern, "run", &["--steps", "2", "--seed", "7"]));
+    succeed(&mut place.train(&pattern, "run", &["--steps", "9", "--seed", "7"]));
     let out = place.path("views.png");
     let mut show = program();
-    show.args(["show", "--sample", "00031", "--epoch", "2", "--run"])
+    show.args(["show", "--force", "--sample", "00031", "--epoch", "2", "--run"])
         .arg(place.path("run"))
         .arg("-o")
         .arg(&out);
@@ -446,6 +446,11 @@ fn show_redraws_what_a_run_saw_with_any_number_of_threads() {
             assert!(drawn.into_raw() == *view, "view {number} with {workers} workers");
         }
     }
+    let mut later = program();
+    later.args(["show", "--sample", "00031", "--epoch", "99", "-o"]).arg(place.path("later.png"));
+    let said = run(later.arg("--run").arg(place.path("run")).env("AMDIM_STREAM_CACHE", place.path("cache")));
+    assert_eq!(said.code, Some(2));
+    assert!(said.stderr.contains("never came to epoch 99: it has begun 3"), "{}", said.stderr);
     // Another set under the run's name is not what it saw.
     add_shard(&place, "train-001.tar");
     let said = run(show.env("AMDIM_STREAM_CACHE", place.path("cache")));

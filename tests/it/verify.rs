@@ -358,10 +358,12 @@ fn what_cannot_be_meant_or_written_is_one_line_of_cause_and_one_of_cure() {
     refused(&[&path("no-<000..003>.tar")], &[], &["no-000.tar"], 1);
     refused(&[&pattern], &["--fix", &path("")], &["holds the originals"], 2);
     refused(&[&pattern], &["--fix", &path("a")], &["a/x-000.tar` is there already", "--force"], 2);
-    refused(&[&pattern], &["--fix", &path("other.tar")], &["cannot write to"], 2);
+    refused(&[&pattern], &["--fix", &path("other.tar")], &["is a file, not a folder"], 2);
     refused(&[&pattern, twin.to_str().unwrap()], &["--fix", &path("b")], &["same name"], 2);
     refused(&[&pattern], &["--report", &path("nowhere/r.jsonl")], &["nowhere/r.jsonl"], 2);
     refused(&[&pattern], &["--report", &path("x-000.tar")], &["is a shard"], 2);
+    fs::write(place.path("notes.jsonl"), "{\"mine\": 1}\n").unwrap();
+    refused(&[&pattern], &["--report", &path("notes.jsonl")], &["is no report"], 2);
     succeed(&mut verify(&[&pattern], &["--force", "--fix", &path("a")]));
     assert_eq!(fs::read(place.path("x-000.tar")).unwrap(), fs::read(twin).unwrap());
 }

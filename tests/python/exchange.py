@@ -108,7 +108,7 @@ def embeddings(parquet, npy):
         rows = [line.split("\t") for line in (Path(npy) / f"{part.stem}.tsv").read_text().splitlines()]
         assert numbers.dtype == np.float32 and len(rows) == len(numbers) == table.num_rows
         assert np.array_equal(np.array(table["embedding"].to_pylist(), dtype=np.float32), numbers)
-        assert table["key"].to_pylist() == [key for key, _ in rows]
+        assert table["key"].to_pylist() == [json.loads(key) if key.startswith('"') else key for key, _ in rows]
         assert table["label"].to_pylist() == [int(label) if label else None for _, label in rows]
         count += len(rows)
     print(count)

@@ -54,6 +54,9 @@ pub(super) fn find(
         standing.refused = Some(format!("{error:#}"));
         None
     });
+    if let Err(error) = folder.check(unattended.summary.as_deref()) {
+        standing.refused = Some(exit::render(&error));
+    }
     standing.step = saved.as_ref().map_or(0, |state| state.step);
     let start = Start::find(asked, unattended, saved.as_ref(), folder)?;
     (standing.changes, standing.is_unchanged) = (start.changes, start.is_over);

@@ -1,0 +1,50 @@
+//! The samples of a shard that have no row, because they cannot be read: a list beside the shard's file.
+
+use std::{
+    fs::{self, File},
+    io::{BufWriter, Write},
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result};
+use pipeline::Skipped;
+use serde_json::Value;
+
+use super::partial;
+use crate::metrics;
+
+/// `NAME.left-out.jsonl` for `NAME.parquet`; there is none where no sample is left out.
+fn list(file: &Path) -> PathBuf {
+    file.with_extension("left-out.jsonl")
+}
+
+/// Writes the list of a shard.
+pub(super) fn write(file: &Path, skipped: &[Skipped]) -> Result<()> {
+    let path = list(file);
+    if skipped.is_empty() {
+        return remove(&path);
+    }
+    let write = || -> Result<()> {
+        let mut lines = BufWriter::new(File::create(partial(&path))?);
+        for sample in skipped {
+            writeln!(lines, "{}", serde_json::to_string(sample)?)?;
+        }
+        lines.flush()?;
+        Ok(fs::rename(partial(&path), &path)?)
+    };
+    write().with_context(|| format!("cannot write `{}`", path.display()))
+}
+
+/// The list of a shard, as it was written.
+pub(super) fn read(file: &Path) -> Result<Vec<Value>> {
+    metrics::read_lines(&list(file))
+}
+
+fn remove(path: &Path) -> Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("cannot remove `{}`", path.display()))
+        }
+        _ => Ok(()),
+    }
+}
