@@ -13,7 +13,7 @@ use anyhow::{Context, Result, ensure};
 use pipeline::Skipped;
 use serde_json::{Value, json};
 use shards::ShardSet;
-use tch::{Device, Kind, Tensor};
+use tch::{Device, Kind};
 
 use crate::{
     checkpoint,

@@ -1,8 +1,9 @@
 //! `amdim-stream pack`: image folders, CIFAR and STL-10 binaries → shards and `classes.txt`.
 //!
-//! Encoded images go in byte by byte, raw pixels losslessly as PNG. What cannot be read is left out and named; nothing
-//! holds more than one image a thread in memory, whatever the size of the source.
+//! Encoded images go in byte by byte, raw pixels and other formats losslessly as PNG. What cannot be read is left out
+//! and named; nothing holds more than one image a thread in memory, whatever the size of the source.
 
+mod convert;
 mod folder;
 mod numbering;
 mod open;
@@ -10,6 +11,7 @@ mod output;
 mod plan;
 mod records;
 mod source;
+mod split;
 mod write;
 
 use std::path::PathBuf;
@@ -23,6 +25,7 @@ pub(crate) use output::Output;
 pub use output::Summary;
 pub use plan::Cut;
 pub use source::{Image, Source};
+pub use split::Validation;
 pub use write::{Options, Resize, write};
 
 /// What `pack` is told.
@@ -31,8 +34,9 @@ pub struct Args {
     /// What to pack: a folder of images, or the binary files of CIFAR-10, CIFAR-100 or STL-10
     ///
     /// An image folder has a folder for each class (`cat/1.jpg`, `dog/a/2.png`), whose sorted order gives the labels
-    /// 0, 1, 2 …; images that lie in the folder itself, without class folders, are packed without labels. Of the binary
-    /// datasets, give the folder that their archive unpacks to, or one of its `.bin` files.
+    /// 0, 1, 2 …; images that lie in the folder itself, without class folders, are packed without labels. JPEGs, PNGs and
+    /// WebPs go in byte by byte, whatever they are called; GIFs, BMPs and TIFFs become PNGs. What is left out is told. Of the
+    /// binary datasets, give the folder that their archive unpacks to, or one of its `.bin` files.
     #[arg(value_name = "SOURCE")]
     pub source: PathBuf,
     /// Folder for the shards and `classes.txt`
@@ -49,6 +53,13 @@ pub struct Args {
     /// it, e.g. `val` [default: all of it]
     #[arg(long, value_name = "NAME")]
     pub split: Option<String>,
+    /// Pack all images in SOURCE and its folders without labels
+    #[arg(long, conflicts_with = "classes")]
+    pub no_labels: bool,
+    /// Hold out this share of each class's images, drawn by `--seed`, in shards called `val-000.tar` on: one image at least of
+    /// two or more, and never all
+    #[arg(long, value_name = "X", value_parser = fraction)]
+    pub val_fraction: Option<f64>,
     /// Shards are called `PREFIX-000.tar` on [default: the split's name, or `train`]
     #[arg(long)]
     pub prefix: Option<String>,
@@ -64,7 +75,7 @@ pub struct Args {
     /// Quality of the JPEGs that `--resize` makes, from 1 to 100
     #[arg(long, value_name = "Q", default_value_t = 90, value_parser = clap::value_parser!(u8).range(1..=100))]
     pub quality: u8,
-    /// Seed of the order in which samples are mixed
+    /// Seed of the order in which samples are mixed, and of what `--val-fraction` holds out
     #[arg(long, value_name = "S", default_value_t = 0)]
     pub seed: u64,
     /// Keep the order of the source: a shard then holds neighbours, often of one class
@@ -80,7 +91,7 @@ pub struct Args {
 
 /// Packs what `args` name, and prints what was written.
 pub fn run(args: &Args) -> Result<()> {
-    let mut source = open(&args.source, args.format, args.split.as_deref())?;
+    let mut source = open(&args.source, args.format, args.split.as_deref(), !args.no_labels)?;
     if let Some(list) = &args.classes {
         source = numbering::by_list(source, list)?;
     }
@@ -91,6 +102,7 @@ pub fn run(args: &Args) -> Result<()> {
         cut: Cut { samples: args.samples_per_shard, bytes: args.shard_size.map(|size| size << 20) },
         resize: args.resize.map(|short_side| Resize { short_side, quality: args.quality }),
         shuffle: (!args.no_shuffle).then_some(args.seed),
+        validation: args.val_fraction.map(|fraction| Validation { fraction, seed: args.seed }),
         workers: args.workers,
         force: args.force,
     };
@@ -104,4 +116,10 @@ pub fn run(args: &Args) -> Result<()> {
         );
     }
     summary.print()
+}
+
+/// A number between 0 and 1.
+fn fraction(text: &str) -> Result<f64, String> {
+    let number: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
+    if number > 0.0 && number < 1.0 { Ok(number) } else { Err("not between 0 and 1".to_owned()) }
 }

@@ -74,6 +74,10 @@ impl Source for Numbered {
         self.source.key(number)
     }
 
+    fn label(&self, number: usize) -> Result<Option<usize>> {
+        Ok(self.source.label(number)?.map(|label| self.labels[label]))
+    }
+
     fn read(&self, number: usize) -> Result<Image> {
         let image = self.source.read(number)?;
         let label = image.label.map(|label| self.labels[label]);
@@ -82,6 +86,10 @@ impl Source for Numbered {
 
     fn ignored(&self) -> u64 {
         self.source.ignored()
+    }
+
+    fn tell(&self) {
+        self.source.tell();
     }
 }
 
@@ -99,10 +107,10 @@ mod tests {
         fs::create_dir(&images).unwrap();
         for class in classes {
             fs::create_dir_all(images.join(class)).unwrap();
-            fs::write(images.join(class).join("1.jpg"), "image").unwrap();
+            fs::write(images.join(class).join("1.jpg"), b"\xFF\xD8\xFF\xE0").unwrap();
         }
         fs::write(&path, list).unwrap();
-        let source = by_list(open(&images, Format::Folder, None)?, &path)?;
+        let source = by_list(open(&images, Format::Folder, None, true)?, &path)?;
         assert_eq!(source.classes(), list.lines().collect::<Vec<_>>());
         (0..source.count()).map(|number| Ok(source.read(number)?.label)).collect()
     }

@@ -18,7 +18,7 @@ use super::{
 pub enum Format {
     /// Told by the names of the files
     Auto,
-    /// Folders of JPEGs, PNGs and WebPs, one for each class
+    /// Folders of images, one for each class
     Folder,
     /// `data_batch_1.bin` … and `test_batch.bin`
     Cifar10,
@@ -93,17 +93,24 @@ const CIFAR10_TRAIN: [&str; 5] =
     ["data_batch_1.bin", "data_batch_2.bin", "data_batch_3.bin", "data_batch_4.bin", "data_batch_5.bin"];
 
 /// Opens the source at `path`: of a binary dataset the part named `split` (`train` if none is named), of an image
-/// folder the folder of that name in it.
-pub fn open(path: &Path, format: Format, split: Option<&str>) -> Result<Box<dyn Source>> {
+/// folder the folder of that name in it. Without labels, folders make no classes.
+pub fn open(path: &Path, format: Format, split: Option<&str>, is_labelled: bool) -> Result<Box<dyn Source>> {
     let kind = fs::metadata(path).with_context(|| format!("looking for the source `{}`", path.display()))?;
+    let is_known = kind.is_dir() || is_labelled;
+    ensure!(
+        is_known,
+        "`{}` is no folder\nhint: leave out `--no-labels`, which is of image folders",
+        path.display()
+    );
     if !kind.is_dir() {
         return open_file(path, format, split);
     }
     let candidates = if format == Format::Auto { Format::BINARY.to_vec() } else { vec![format] };
     let found = candidates.into_iter().find_map(|format| Some((format, format.folder_in(path)?)));
     match found {
+        Some(_) if !is_labelled => bail!("`--no-labels` is of image folders\nhint: leave it out"),
         Some((format, folder)) => open_split(&folder, format, split.unwrap_or("train")),
-        None if matches!(format, Format::Auto | Format::Folder) => open_folder(path, split),
+        None if matches!(format, Format::Auto | Format::Folder) => open_folder(path, split, is_labelled),
         None => bail!(
             "`{}` has no files of this format\nhint: give the folder `{}` that the archive unpacks to",
             path.display(),
@@ -112,17 +119,36 @@ pub fn open(path: &Path, format: Format, split: Option<&str>) -> Result<Box<dyn 
     }
 }
 
-fn open_folder(path: &Path, split: Option<&str>) -> Result<Box<dyn Source>> {
+fn open_folder(path: &Path, split: Option<&str>, is_labelled: bool) -> Result<Box<dyn Source>> {
     let root = split.map_or_else(|| path.to_owned(), |split| path.join(split));
-    let folder = Folder::open(&root)?;
-    ensure!(
-        folder.count() > 0,
-        "nothing to pack: no `.jpg`, `.jpeg`, `.png` or `.webp` in `{}` ({} other files)\nhint: give a folder of images \
-         or of class folders, or the `.bin` files of CIFAR-10, CIFAR-100 or STL-10",
-        root.display(),
-        folder.ignored()
-    );
+    if let Some(split) = split.filter(|_| !root.is_dir()) {
+        bail!("there is no folder `{split}` in `{}`\nhint: {}", path.display(), folders_in(path));
+    }
+    let folder = Folder::open(&root, is_labelled)?;
+    if folder.count() == 0 {
+        folder.tell();
+        bail!(
+            "nothing to pack: there is no image in `{}`, but {} other files and folders\nhint: give a folder of images \
+             or of class folders, or the `.bin` files of CIFAR-10, CIFAR-100 or STL-10",
+            root.display(),
+            folder.ignored()
+        );
+    }
     Ok(Box::new(folder))
+}
+
+/// What `--split` may name.
+fn folders_in(path: &Path) -> String {
+    let entries = fs::read_dir(path).into_iter().flatten().flatten();
+    let folders = entries.filter(|entry| entry.path().is_dir());
+    let mut names: Vec<_> =
+        folders.map(|entry| format!("`{}`", entry.file_name().to_string_lossy())).collect();
+    names.sort();
+    match names.len() {
+        0 => "leave out `--split`".to_owned(),
+        1..=8 => format!("the folders there are {}", names.join(", ")),
+        _ => format!("the folders there are {} and {} more", names[..8].join(", "), names.len() - 8),
+    }
 }
 
 /// A file of a binary dataset, recognized by its name; with a `format` named, any file.
@@ -198,7 +224,7 @@ mod tests {
         ] {
             let path = folder.path().join(name);
             fs::write(&path, vec![1; 2 * record]).unwrap();
-            let classes = open(&path, format, None).ok().map(|source| source.classes().len());
+            let classes = open(&path, format, None, true).ok().map(|source| source.classes().len());
             assert_eq!(classes, expected, "{name} {format:?}");
         }
     }
@@ -207,7 +233,7 @@ mod tests {
     fn a_missing_batch_is_an_error_that_names_it() {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("data_batch_1.bin"), vec![1; 3073]).unwrap();
-        let error = format!("{:#}", open(folder.path(), Format::Auto, None).err().unwrap());
+        let error = format!("{:#}", open(folder.path(), Format::Auto, None, true).err().unwrap());
         assert!(error.contains("data_batch_2.bin"), "{error}");
     }
 
@@ -217,7 +243,7 @@ mod tests {
         let folder = root.path().join("cifar-100-binary");
         fs::create_dir(&folder).unwrap();
         fs::write(folder.join("test.bin"), vec![1; 3074]).unwrap();
-        assert_eq!(open(root.path(), Format::Auto, Some("test")).unwrap().count(), 1);
-        assert!(open(root.path(), Format::Auto, Some("unlabeled")).is_err());
+        assert_eq!(open(root.path(), Format::Auto, Some("test"), true).unwrap().count(), 1);
+        assert!(open(root.path(), Format::Auto, Some("unlabeled"), true).is_err());
     }
 }

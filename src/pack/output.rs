@@ -9,13 +9,19 @@ use anyhow::{Context, Result, bail};
 use indicatif::DecimalBytes;
 use serde::Serialize;
 
-use crate::{classes::ClassNames, stdout};
+use crate::{
+    classes::ClassNames,
+    destination::{self, Contents},
+    stdout,
+};
 
 /// Where shards go: `FOLDER/PREFIX-000.tar` on, and `FOLDER/classes.txt`.
 #[derive(Debug)]
 pub(crate) struct Output {
     folder: PathBuf,
     prefix: String,
+    /// Begins the names of other shards of the same set.
+    part: Option<&'static str>,
     shards: usize,
     /// Shards of this prefix that lay there before.
     old: Vec<PathBuf>,
@@ -34,16 +40,22 @@ pub struct Summary {
     pub bytes: u64,
     /// Samples left out because they could not be read.
     pub skipped: u64,
-    /// Files that are no images.
+    /// Images of other formats, converted to PNG.
+    pub converted: u64,
+    /// Files and folders that were not looked at as images, told on stderr.
     pub ignored: u64,
     /// The shards, as a pattern that `--shards` takes.
     pub pattern: String,
+    /// The same of what was held out for validation.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub val: Option<Box<Summary>>,
 }
 
 impl Output {
     /// Makes the folder. Shards of this prefix that are there already are an error unless `force`d.
     pub(crate) fn create(folder: &Path, prefix: &str, shards: usize, force: bool) -> Result<Self> {
         check_prefix(prefix)?;
+        destination::folder(folder, Contents::Shards, None)?;
         fs::create_dir_all(folder).with_context(|| format!("making the folder `{}`", folder.display()))?;
         let old = shards_of(folder, prefix)?;
         if let (Some(first), false) = (old.first(), force) {
@@ -54,7 +66,12 @@ impl Output {
                 old.len()
             );
         }
-        Ok(Self { folder: folder.to_owned(), prefix: prefix.to_owned(), shards, old })
+        Ok(Self { folder: folder.to_owned(), prefix: prefix.to_owned(), part: None, shards, old })
+    }
+
+    /// Counts the shards of another prefix, which are written together with these, as its own.
+    pub(crate) fn together_with(self, prefix: &'static str) -> Self {
+        Self { part: Some(prefix), ..self }
     }
 
     /// The path of a shard.
@@ -91,7 +108,9 @@ impl Output {
     /// Whether shards lie in the folder that are not of this prefix.
     fn has_other_shards(&self) -> Result<bool> {
         let shards = list(&self.folder)?;
-        Ok(shards.iter().any(|path| is_tar(path) && !is_shard_of(path, &self.prefix)))
+        let is_own =
+            |path| is_shard_of(path, &self.prefix) || self.part.is_some_and(|part| is_shard_of(path, part));
+        Ok(shards.iter().any(|path| is_tar(path) && !is_own(path)))
     }
 
     /// Removes what is left of the shards before, and says what there is now.
@@ -137,6 +156,9 @@ impl Summary {
         let Self { samples, shards, bytes, pattern, .. } = self;
         let bytes = DecimalBytes(*bytes);
         stdout::say(&format!("{samples} samples in {shards} shards, {bytes}: --shards '{pattern}'"))?;
+        if let Some(Self { samples, shards, pattern, .. }) = self.val.as_deref() {
+            stdout::say(&format!("{samples} samples in {shards} shards: --val-shards '{pattern}'"))?;
+        }
         stdout::print(&serde_json::to_value(self)?)
     }
 }

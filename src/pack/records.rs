@@ -7,12 +7,12 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail, ensure};
-use image::{
-    ExtendedColorType, ImageEncoder,
-    codecs::png::{CompressionType, FilterType, PngEncoder},
-};
+use pipeline::Rgb;
 
-use super::source::{Image, Source};
+use super::{
+    convert,
+    source::{Image, Source},
+};
 
 /// How one image lies in its file: `header` bytes, then a red, a green and a blue plane.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,9 +95,19 @@ impl Records {
         (file, number - file.first)
     }
 
-    fn label(&self, file: &RecordFile, place: usize, record: &[u8]) -> Result<Option<usize>> {
+    /// The first bytes of an image's record.
+    fn bytes_of(&self, file: &RecordFile, place: usize, count: usize) -> Result<Vec<u8>> {
+        let mut bytes = vec![0; count];
+        file.file
+            .read_exact_at(&mut bytes, place as u64 * self.layout.record() as u64)
+            .with_context(|| format!("reading image {place} of `{}`", file.path.display()))?;
+        Ok(bytes)
+    }
+
+    /// The label of an image, given the bytes before its planes.
+    fn label_in(&self, file: &RecordFile, place: usize, header: &[u8]) -> Result<Option<usize>> {
         let (label, first) = match self.layout.label {
-            Label::Header(at) => (record[at], 0),
+            Label::Header(at) => (header[at], 0),
             Label::Beside => (file.labels[place], 1),
             Label::Unknown => return Ok(None),
         };
@@ -163,25 +173,21 @@ impl Source for Records {
         format!("{}-{place:06}", stem.replace('.', "_"))
     }
 
+    fn label(&self, number: usize) -> Result<Option<usize>> {
+        let (file, place) = self.locate(number);
+        let header = self.bytes_of(file, place, self.layout.header)?;
+        self.label_in(file, place, &header)
+    }
+
     fn read(&self, number: usize) -> Result<Image> {
         let (file, place) = self.locate(number);
-        let mut record = vec![0; self.layout.record()];
-        file.file
-            .read_exact_at(&mut record, place as u64 * self.layout.record() as u64)
-            .with_context(|| format!("reading image {place} of `{}`", file.path.display()))?;
-        let label = self.label(file, place, &record)?;
-        let data = png(&self.layout.interleave(&record[self.layout.header..]), self.layout.side as u32)?;
-        Ok(Image { extension: "png", data, label })
+        let record = self.bytes_of(file, place, self.layout.record())?;
+        let label = self.label_in(file, place, &record)?;
+        let pixels = self.layout.interleave(&record[self.layout.header..]);
+        let side = self.layout.side as u32;
+        let data = convert::png(&Rgb { width: side, height: side, pixels })?;
+        Ok(Image { extension: "png", data, label, is_converted: false })
     }
-}
-
-/// Encodes a square of RGB pixels without loss.
-fn png(pixels: &[u8], side: u32) -> Result<Vec<u8>> {
-    let mut data = Vec::new();
-    PngEncoder::new_with_quality(&mut data, CompressionType::Default, FilterType::Adaptive)
-        .write_image(pixels, side, side, ExtendedColorType::Rgb8)
-        .context("encoding a PNG")?;
-    Ok(data)
 }
 
 #[cfg(test)]

@@ -16,22 +16,30 @@ pub trait Source: Sync {
     /// The image's key in the shard, unique in the set. Does not read the image.
     fn key(&self, number: usize) -> String;
 
+    /// The image's class, if known.
+    fn label(&self, number: usize) -> Result<Option<usize>>;
+
     /// Reads one image.
     fn read(&self, number: usize) -> Result<Image>;
 
-    /// Files that were passed over because they are no images.
+    /// Files and folders that are left out, hidden ones and those of systems included.
     fn ignored(&self) -> u64 {
         0
     }
+
+    /// Says what is left out and why, and what is doubtful.
+    fn tell(&self) {}
 }
 
 /// One image as it goes into a shard.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Image {
-    /// `jpg`, `jpeg`, `png` or `webp`: its name in the shard ends so.
+    /// `jpg`, `png` or `webp`: its name in the shard ends so.
     pub extension: &'static str,
     /// The encoded image.
     pub data: Vec<u8>,
     /// Its class, if known.
     pub label: Option<usize>,
+    /// Whether it was of another format.
+    pub is_converted: bool,
 }

@@ -4,11 +4,11 @@ use std::{
     path::PathBuf,
     sync::{
         Mutex,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use rayon::{ThreadPoolBuilder, prelude::*};
 use shards::ShardWriter;
 
@@ -16,8 +16,12 @@ use super::{
     output::{Output, Summary},
     plan::{Cut, Plan},
     source::{Image, Source},
+    split::{Subset, Validation},
 };
 use crate::terminal::Progress;
+
+/// Shards of validation samples are called `val-000.tar` on.
+const VALIDATION_PREFIX: &str = "val";
 
 /// The largest image that `--resize` decodes: 600 MB of pixels.
 const MAX_PIXELS: u64 = 200_000_000;
@@ -38,6 +42,8 @@ pub struct Options {
     pub resize: Option<Resize>,
     /// Mixes the samples by this seed.
     pub shuffle: Option<u64>,
+    /// Holds samples out, in shards of their own.
+    pub validation: Option<Validation>,
     /// Shards written side by side; one a core if not given.
     pub workers: Option<usize>,
     /// Whether shards of this prefix may be replaced.
@@ -57,39 +63,63 @@ pub struct Resize {
 ///
 /// A sample that cannot be read (or resized) is left out, named on stderr, and counted.
 pub fn write(source: &dyn Source, options: &Options) -> Result<Summary> {
-    let plan = Plan::new(source, options.cut, options.shuffle);
-    let output = Output::create(&options.out, &options.prefix, plan.shards(), options.force)?;
+    let Some(validation) = options.validation else {
+        let part = Part::prepare(Subset::all(source), &options.prefix, options)?;
+        source.tell();
+        part.output.write_classes(source.classes(), options.force)?;
+        return part.write(options);
+    };
+    ensure!(
+        options.prefix != VALIDATION_PREFIX,
+        "training and validation shards would both be called `{VALIDATION_PREFIX}`\nhint: name another `--prefix`"
+    );
+    let [train, held_out] = Subset::split(source, validation)?;
+    let train = Part::prepare(train, &options.prefix, options)?;
+    let held_out = Part::prepare(held_out, VALIDATION_PREFIX, options)?;
+    source.tell();
+    let output = train.output.together_with(VALIDATION_PREFIX);
     output.write_classes(source.classes(), options.force)?;
-    let job = Job {
-        source,
-        resize: options.resize,
-        progress: Progress::new("packed", 0, source.count() as u64),
-        skipped: Mutex::default(),
-    };
-    let pool = ThreadPoolBuilder::new().num_threads(options.workers.unwrap_or(0)).build()?;
-    let next = AtomicUsize::new(0);
-    // Each thread takes the next shard, so that those written first are those with the lowest numbers.
-    let worker = |_: usize| -> Result<()> {
-        loop {
-            let shard = next.fetch_add(1, Ordering::Relaxed);
-            if shard >= plan.shards() {
-                return Ok(());
-            }
-            job.write_shard(plan.samples(shard), output.shard(shard))?;
-        }
-    };
-    pool.install(|| (0..pool.current_num_threads()).into_par_iter().try_for_each(worker))?;
-    let skipped = job.report();
-    let samples = source.count() as u64 - skipped;
-    if samples == 0 {
-        output.discard()?;
-        bail!(
-            "nothing was packed: none of {skipped} images could be read\nhint: the warnings above say what is wrong \
-             with them"
-        );
+    let summary = Part { output, ..train }.write(options)?;
+    Ok(Summary { val: Some(Box::new(held_out.write(options)?)), ..summary })
+}
+
+/// Samples that make a set of shards.
+struct Part<'a> {
+    samples: Subset<'a>,
+    plan: Plan,
+    output: Output,
+}
+
+impl<'a> Part<'a> {
+    /// Sees that the shards can be written.
+    fn prepare(samples: Subset<'a>, prefix: &str, options: &Options) -> Result<Self> {
+        let plan = Plan::new(&samples, options.cut, options.shuffle);
+        let output = Output::create(&options.out, prefix, plan.shards(), options.force)?;
+        Ok(Self { samples, plan, output })
     }
-    let summary = output.finish(samples, source.classes().len())?;
-    Ok(Summary { skipped, ignored: source.ignored(), ..summary })
+
+    fn write(self, options: &Options) -> Result<Summary> {
+        let Self { samples, plan, output } = self;
+        let job = Job {
+            source: &samples,
+            resize: options.resize,
+            progress: Progress::new("packed", 0, samples.count() as u64),
+            skipped: Mutex::default(),
+            converted: AtomicU64::new(0),
+        };
+        job.write_shards(&plan, &output, options.workers)?;
+        let (skipped, converted) = job.report();
+        let packed = samples.count() as u64 - skipped;
+        if packed == 0 {
+            output.discard()?;
+            bail!(
+                "nothing was packed: none of {skipped} images could be read\nhint: the warnings above say what is wrong \
+                 with them"
+            );
+        }
+        let summary = output.finish(packed, samples.classes().len())?;
+        Ok(Summary { skipped, converted, ignored: samples.ignored(), ..summary })
+    }
 }
 
 /// What the threads share.
@@ -99,9 +129,26 @@ struct Job<'a> {
     progress: Progress,
     /// Number of each sample left out, and why.
     skipped: Mutex<Vec<(u32, anyhow::Error)>>,
+    converted: AtomicU64,
 }
 
 impl Job<'_> {
+    /// Each thread takes the next shard, so that those written first are those with the lowest numbers.
+    fn write_shards(&self, plan: &Plan, output: &Output, workers: Option<usize>) -> Result<()> {
+        let pool = ThreadPoolBuilder::new().num_threads(workers.unwrap_or(0)).build()?;
+        let next = AtomicUsize::new(0);
+        let worker = |_: usize| -> Result<()> {
+            loop {
+                let shard = next.fetch_add(1, Ordering::Relaxed);
+                if shard >= plan.shards() {
+                    return Ok(());
+                }
+                self.write_shard(plan.samples(shard), output.shard(shard))?;
+            }
+        };
+        pool.install(|| (0..pool.current_num_threads()).into_par_iter().try_for_each(worker))
+    }
+
     fn write_shard(&self, samples: &[u32], path: PathBuf) -> Result<()> {
         let mut writer = ShardWriter::create(path)?;
         for &number in samples {
@@ -115,17 +162,25 @@ impl Job<'_> {
     }
 
     fn read(&self, number: usize) -> Result<Image> {
-        let image = self.source.read(number)?;
-        match self.resize {
-            Some(resize) => resized(image, resize)
-                .with_context(|| format!("resizing image `{}`", self.source.key(number))),
-            None => Ok(image),
+        let mut image = self.source.read(number)?;
+        if let Some(resize) = self.resize {
+            let key = || self.source.key(number).escape_debug().to_string();
+            image = resized(image, resize).with_context(|| format!("resizing image `{}`", key()))?;
         }
+        self.converted.fetch_add(image.is_converted.into(), Ordering::Relaxed);
+        Ok(image)
     }
 
-    /// Ends the progress and names the samples left out, in the source's order; gives their number.
-    fn report(self) -> u64 {
+    /// Ends the progress and names the samples left out, in the source's order; gives their number, and that of images that were
+    /// converted.
+    fn report(self) -> (u64, u64) {
         drop(self.progress);
+        let converted = self.converted.into_inner();
+        if converted > 0 {
+            tracing::info!(
+                "converted to PNG, without loss: {converted} images (GIF, BMP, TIFF; the first frame or page)"
+            );
+        }
         let mut skipped = self.skipped.into_inner().expect("no thread panicked");
         skipped.sort_by_key(|(number, _)| *number);
         for (_, error) in skipped.iter().take(NAMED) {
@@ -136,7 +191,7 @@ impl Job<'_> {
             few @ ..=NAMED => tracing::warn!("images left out: {few}"),
             many => tracing::warn!("images left out: {many}, of which the first {NAMED} are named above"),
         }
-        skipped.len() as u64
+        (skipped.len() as u64, converted)
     }
 }
 
@@ -159,5 +214,6 @@ fn resized(image: Image, resize: Resize) -> Result<Image> {
         exact.round() as u32
     };
     let smaller = pipeline::resize(&pixels, scaled(pixels.width), scaled(pixels.height));
-    Ok(Image { extension: "jpg", data: pipeline::encode_jpeg(&smaller, resize.quality)?, ..image })
+    let data = pipeline::encode_jpeg(&smaller, resize.quality)?;
+    Ok(Image { extension: "jpg", data, is_converted: false, ..image })
 }

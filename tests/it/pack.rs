@@ -6,7 +6,7 @@ use std::{
     path::Path,
 };
 
-use amdim_stream::pack::{Cut, Format, Options, Resize, Summary, open, write};
+use amdim_stream::pack::{Cut, Format, Options, Resize, Summary, Validation, open, write};
 use pipeline::Rgb;
 
 /// One file in a shard.
@@ -42,13 +42,14 @@ fn options(out: &Path) -> Options {
         cut: Cut { samples: 4, bytes: None },
         resize: None,
         shuffle: Some(3),
+        validation: None,
         workers: None,
         force: false,
     }
 }
 
 fn pack(source: &Path, split: Option<&str>, options: &Options) -> anyhow::Result<Summary> {
-    write(&*open(source, Format::Auto, split)?, options)
+    write(&*open(source, Format::Auto, split, true)?, options)
 }
 
 /// Everything in the shards of a prefix, in order.
@@ -176,6 +177,56 @@ fn if_every_image_is_unreadable_no_shard_is_left() {
     let error = pack(source.path(), None, &options(out.path())).unwrap_err().to_string();
     assert!(error.contains("nothing was packed") && error.contains("hint:"), "{error}");
     assert_eq!(fs::read_dir(out.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn held_out_images_are_of_every_class_and_never_the_last_one() {
+    let (source, out) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    image_folder(source.path());
+    fs::create_dir(source.path().join("ant")).unwrap();
+    fs::write(source.path().join("ant/only.jpg"), jpeg(8, 8)).unwrap();
+    let split = |out: &Path, seed| {
+        let validation = Some(Validation { fraction: 0.3, seed });
+        let summary = pack(source.path(), None, &Options { validation, ..options(out) }).unwrap();
+        let val = summary.val.as_deref().unwrap();
+        assert_eq!((summary.samples, val.samples, summary.classes, val.classes), (7, 4, 3, 3));
+        let mut held_out: Vec<_> =
+            members(&out.join("val-000.tar")).into_iter().map(|member| member.name).collect();
+        held_out.sort();
+        held_out
+    };
+    let held_out = split(out.path(), 7);
+    let of = |class: &str| {
+        held_out.iter().filter(|name| name.starts_with(class) && name.ends_with(".cls")).count()
+    };
+    assert_eq!(["ant", "cat", "dog"].map(of), [0, 2, 2]);
+    let train = packed(out.path(), 2);
+    assert_eq!(train.len(), 14);
+    assert!(train.iter().all(|member| !held_out.contains(&member.name)));
+    let again = tempfile::tempdir().unwrap();
+    assert_eq!(split(again.path(), 7), held_out);
+    let others = tempfile::tempdir().unwrap();
+    assert_ne!(split(others.path(), 8), held_out);
+    let validation = Some(Validation { fraction: 0.3, seed: 7 });
+    let error =
+        pack(source.path(), None, &Options { validation, prefix: "val".to_owned(), ..options(again.path()) });
+    assert!(error.unwrap_err().to_string().contains("both be called"));
+}
+
+#[test]
+fn other_formats_are_packed_as_png() {
+    let (source, out) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let pixels: Vec<u8> = (0..3 * 5 * 4).map(|at| (at * 4) as u8).collect();
+    for name in ["1.bmp", "2.tiff", "3.TIF"] {
+        let path = source.path().join(name);
+        image::save_buffer(path, &pixels, 5, 4, image::ColorType::Rgb8).unwrap();
+    }
+    let summary = pack(source.path(), None, &Options { shuffle: None, ..options(out.path()) }).unwrap();
+    assert_eq!((summary.samples, summary.converted, summary.skipped), (3, 3, 0));
+    for member in packed(out.path(), 1) {
+        assert!(member.is("png"), "{}", member.name);
+        assert_eq!(pipeline::decode(&member.data, 1 << 20).unwrap().pixels, pixels);
+    }
 }
 
 /// Row, column and colour of a byte that is set, in an image that is otherwise 0.

@@ -1,0 +1,92 @@
+//! What of a folder is not packed, and why.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::{Path, PathBuf},
+};
+
+/// Why something is left out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Reason {
+    Loose,
+    Unread,
+    Annotations,
+    Mask,
+    WithoutImage,
+    Link,
+    Irregular,
+    Hidden,
+    System,
+    NoImage,
+}
+
+impl Reason {
+    fn words(self) -> &'static str {
+        match self {
+            Self::Loose => "images that lie beside the class folders and have no class",
+            Self::Unread => "images in formats that are neither read nor converted",
+            Self::Annotations => "folders of annotations or masks",
+            Self::Mask => "masks of images that lie beside them",
+            Self::WithoutImage => "folders that hold no image",
+            Self::Link => "links to folders that are packed anyway, or lead back to one above",
+            Self::Irregular => "pipes, sockets and devices",
+            Self::Hidden => "hidden files and folders",
+            Self::System => "files and folders of systems and tools",
+            Self::NoImage => "files that are no images",
+        }
+    }
+
+    /// Whether images are lost by it.
+    fn may_be_missed(self) -> bool {
+        !matches!(self, Self::Hidden | Self::System | Self::NoImage)
+    }
+}
+
+/// How often each reason left something out.
+#[derive(Debug, Default)]
+pub(super) struct LeftOut {
+    found: BTreeMap<Reason, (u64, PathBuf)>,
+    /// Extensions of images that are not read.
+    unread: BTreeSet<String>,
+}
+
+impl LeftOut {
+    /// `path` is left out, below the root.
+    pub(super) fn add(&mut self, reason: Reason, path: &Path) {
+        self.found.entry(reason).or_insert_with(|| (0, path.to_owned())).0 += 1;
+    }
+
+    /// The same of an image in a format that is not read.
+    pub(super) fn add_unread(&mut self, extension: String, path: &Path) {
+        self.add(Reason::Unread, path);
+        self.unread.insert(extension);
+    }
+
+    /// Files and folders left out.
+    pub(super) fn count(&self) -> u64 {
+        self.found.values().map(|(count, _)| count).sum()
+    }
+
+    /// A line for each reason, with the first example, and whether it is a warning.
+    pub(super) fn lines(&self) -> impl Iterator<Item = (bool, String)> {
+        self.found.iter().map(|(reason, (count, first))| {
+            let extensions = match reason {
+                Reason::Unread => {
+                    let all: Vec<_> = self.unread.iter().map(String::as_str).collect();
+                    format!(" ({})", all.join(", "))
+                }
+                _ => String::new(),
+            };
+            let cure = match reason {
+                Reason::Unread => "\n  hint: convert them to PNG or JPEG to have them packed",
+                _ => "",
+            };
+            let line = format!(
+                "left out: {count} {}{extensions}, e.g. `{}`{cure}",
+                reason.words(),
+                first.display().to_string().escape_debug()
+            );
+            (reason.may_be_missed(), line)
+        })
+    }
+}

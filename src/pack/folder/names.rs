@@ -1,0 +1,233 @@
+//! What the names of folders and files say about them.
+
+use std::path::Path;
+
+/// What an image may be called: it is taken without a look at its first bytes.
+const IMAGES: [&str; 10] = ["jpg", "jpeg", "png", "webp", "jpe", "jfif", "gif", "bmp", "tif", "tiff"];
+
+/// Images that are neither read nor converted. Cameras' raw files are TIFFs inside, but of their preview.
+const UNREAD: [&str; 33] = [
+    "heic", "heif", "hif", "avif", "jxl", "jp2", "j2k", "jpx", "jxr", "psd", "svg", "ico", "tga", "ppm",
+    "pgm", "pbm", "pnm", "pcx", "exr", "hdr", "dds", "qoi", "dcm", "raw", "dng", "nef", "cr2", "cr3", "arw",
+    "orf", "rw2", "raf", "pef",
+];
+
+/// Folders and files that systems and tools put beside others'; those that begin with a dot are not listed.
+const SYSTEM: [&str; 19] = [
+    "@eadir",
+    "@tmp",
+    "@recycle",
+    "@synoresource",
+    "#recycle",
+    "#snapshot",
+    "__macosx",
+    "__pycache__",
+    "lost+found",
+    "$recycle.bin",
+    "system volume information",
+    "recycler",
+    "node_modules",
+    "cvs",
+    "thumbs.db",
+    "ehthumbs.db",
+    "desktop.ini",
+    "icon\r",
+    "picasa.ini",
+];
+
+/// Folders of what was drawn or written about images.
+const ANNOTATIONS: [&str; 20] = [
+    "annotation",
+    "annotations",
+    "bboxes",
+    "boundingboxes",
+    "groundtruth",
+    "groundtruths",
+    "imagesets",
+    "labels",
+    "masks",
+    "segmentationclass",
+    "segmentationclassaug",
+    "segmentationmasks",
+    "segmentationobject",
+    "segmentations",
+    "trimaps",
+    "xmls",
+    "maskspng",
+    "labelmaps",
+    "depthmaps",
+    "landmarks",
+];
+
+/// The same, if there is a folder of images beside: alone they may be classes.
+const ANNOTATIONS_BESIDE_IMAGES: [&str; 9] =
+    ["mask", "label", "gt", "seg", "segmentation", "depth", "edges", "contours", "xml"];
+
+/// Folders that hold a dataset's images, and are no classes.
+const CONTAINERS: [&str; 16] = [
+    "data",
+    "dataset",
+    "frames",
+    "image",
+    "images",
+    "imagesall",
+    "img",
+    "imgs",
+    "jpegimages",
+    "jpegs",
+    "jpg",
+    "photos",
+    "pictures",
+    "pics",
+    "png",
+    "raw",
+];
+
+/// Ends of the names of masks that lie beside their images.
+const MASK_ENDS: [&str; 11] = [
+    "mask",
+    "masks",
+    "seg",
+    "segmentation",
+    "label",
+    "labels",
+    "gt",
+    "annotation",
+    "trimap",
+    "groundtruth",
+    "matte",
+];
+
+/// A part of a dataset.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Part {
+    Train,
+    Validation,
+    Test,
+    Other,
+}
+
+impl Part {
+    /// What a folder of this name is a part of a dataset by, e.g. `Train`, `val2017`, `test_images`; none if it is none.
+    pub(super) fn of(name: &str) -> Option<Self> {
+        let name = name.to_lowercase();
+        let words = name.split(|c: char| !c.is_alphabetic()).filter(|word| !word.is_empty());
+        let mut part = None;
+        for word in words {
+            let this = match word {
+                "train" | "training" | "trainset" | "trn" => Self::Train,
+                "val" | "valid" | "validation" | "valset" | "dev" | "devel" => Self::Validation,
+                "test" | "testing" | "testset" | "eval" | "evaluation" | "holdout" => Self::Test,
+                "unlabeled" | "unlabelled" | "extra" | "trainval" => Self::Other,
+                "images" | "image" | "imgs" | "img" | "set" | "data" | "split" | "folder" => continue,
+                _ => return None,
+            };
+            part = part.or(Some(this));
+        }
+        part
+    }
+}
+
+/// Whether a folder or file is hidden: `.git`, `.DS_Store`, `._1.jpg`.
+pub(super) fn is_hidden(name: &str) -> bool {
+    name.starts_with('.')
+}
+
+/// Whether a system or a tool put it there.
+pub(super) fn is_of_system(name: &str) -> bool {
+    SYSTEM.contains(&name.to_lowercase().as_str())
+}
+
+/// Whether a folder holds what was drawn or written about images, given the names of the folders beside it.
+pub(super) fn is_of_annotations<'a>(name: &str, mut beside: impl Iterator<Item = &'a str>) -> bool {
+    let letters = letters(name);
+    ANNOTATIONS.contains(&letters.as_str())
+        || ANNOTATIONS_BESIDE_IMAGES.contains(&letters.as_str()) && beside.any(is_container)
+}
+
+/// Whether a folder's name says no more than that it holds images.
+pub(super) fn is_container(name: &str) -> bool {
+    CONTAINERS.contains(&letters(name).as_str())
+}
+
+fn letters(name: &str) -> String {
+    name.to_lowercase().chars().filter(|c| c.is_alphabetic()).collect()
+}
+
+/// The name of the image that a file of this stem is the mask of, if it is one: `photo` of `photo_mask` and `photo_mask_2`.
+pub(super) fn masked(stem: &str) -> Option<&str> {
+    const JOINTS: [char; 4] = ['_', '-', '.', ' '];
+    let numbered = stem.trim_end_matches(|c: char| c.is_ascii_digit());
+    let stem = if numbered.len() < stem.len() { numbered.trim_end_matches(JOINTS) } else { stem };
+    let (image, end) = stem.rsplit_once(JOINTS)?;
+    MASK_ENDS.contains(&end.to_lowercase().as_str()).then_some(image)
+}
+
+/// What a file's name says of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum FileName {
+    Image,
+    /// An image of a format that is not read, by its extension.
+    Unread(String),
+    Unknown,
+}
+
+impl FileName {
+    pub(super) fn of(path: &Path) -> Self {
+        let extension = path.extension().unwrap_or_default().to_string_lossy().to_lowercase();
+        match extension.as_str() {
+            known if IMAGES.contains(&known) => Self::Image,
+            known if UNREAD.contains(&known) => Self::Unread(extension),
+            _ => Self::Unknown,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_of_a_dataset_are_known_in_any_case_and_with_what_is_put_around_them() {
+        for (name, part) in [
+            ("train", Some(Part::Train)),
+            ("TRAIN", Some(Part::Train)),
+            ("Training", Some(Part::Train)),
+            ("train2017", Some(Part::Train)),
+            ("test_images", Some(Part::Test)),
+            ("Valid", Some(Part::Validation)),
+            ("val-set", Some(Part::Validation)),
+            ("unlabeled2017", Some(Part::Other)),
+            ("trained", None),
+            ("train station", None),
+            ("images", None),
+            ("42", None),
+        ] {
+            assert_eq!(Part::of(name), part, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_class_called_mask_is_a_class_unless_images_lie_beside() {
+        let is_of_annotations =
+            |name, beside: &[&'static str]| is_of_annotations(name, beside.iter().copied());
+        assert!(!is_of_annotations("mask", &["no_mask"]));
+        assert!(is_of_annotations("Mask", &["Images"]));
+        assert!(is_of_annotations("ground_truth", &["cat"]) && is_of_annotations("Annotations", &[]));
+    }
+
+    #[test]
+    fn masks_are_known_by_the_end_of_their_names() {
+        for (stem, image) in [
+            ("photo_mask", Some("photo")),
+            ("benign (1)_mask_1", Some("benign (1)")),
+            ("photo-MASK", Some("photo")),
+            ("photo.gt", Some("photo")),
+            ("photo_1", None),
+            ("mask", None),
+            ("unmask", None),
+        ] {
+            assert_eq!(masked(stem), image, "{stem}");
+        }
+    }
+}

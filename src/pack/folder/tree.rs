@@ -1,0 +1,216 @@
+//! A folder with the folders in it: its images, and what lies there beside them.
+
+use std::{
+    collections::HashSet,
+    fs::{self, File},
+    io::{self, Read},
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result, ensure};
+use pipeline::FileFormat;
+
+use super::{
+    left_out::{LeftOut, Reason},
+    names::{self, FileName},
+};
+
+/// Deeper folders than anyone nests on purpose: links that lead around in a circle outside of the root.
+const MAX_DEPTH: usize = 32;
+
+/// One folder.
+#[derive(Debug, Default)]
+pub(super) struct Tree {
+    /// Below the root.
+    pub(super) path: PathBuf,
+    pub(super) folders: Vec<Self>,
+    pub(super) images: Vec<Entry>,
+    /// Images in formats that are not read.
+    unread: usize,
+    /// Whether there is anything at all.
+    is_empty: bool,
+}
+
+/// A file or folder.
+#[derive(Debug)]
+pub(super) struct Entry {
+    /// Below the root.
+    pub(super) path: PathBuf,
+    pub(super) bytes: u64,
+    kind: Kind,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Folder,
+    /// A link to one.
+    FolderLink,
+    File,
+    Irregular,
+}
+
+impl Tree {
+    /// Lists the images in `root`, sorted. Of files whose names say nothing the first bytes are read.
+    pub(super) fn read(root: &Path, left_out: &mut LeftOut) -> Result<Self> {
+        let own = root.canonicalize().unwrap_or_else(|_| root.to_owned());
+        Reader { root, own, left_out }.read(PathBuf::new(), 0)
+    }
+
+    /// The name of the folder itself.
+    pub(super) fn name(&self) -> String {
+        super::text_of(self.path.file_name().unwrap_or_default())
+    }
+
+    /// Images in it and in all folders below.
+    pub(super) fn count(&self) -> usize {
+        self.images.len() + self.folders.iter().map(Self::count).sum::<usize>()
+    }
+
+    /// Whether there is an image in it or below, if only one that is not read; or nothing at all.
+    pub(super) fn may_be_class(&self) -> bool {
+        self.has_any_image() || self.is_empty_below()
+    }
+
+    fn has_any_image(&self) -> bool {
+        self.unread > 0 || !self.images.is_empty() || self.folders.iter().any(Self::has_any_image)
+    }
+
+    fn is_empty_below(&self) -> bool {
+        self.is_empty && self.folders.iter().all(Self::is_empty_below)
+    }
+}
+
+/// Goes through a folder.
+struct Reader<'a> {
+    root: &'a Path,
+    /// The root without links.
+    own: PathBuf,
+    left_out: &'a mut LeftOut,
+}
+
+impl Reader<'_> {
+    fn read(&mut self, below: PathBuf, depth: usize) -> Result<Tree> {
+        ensure!(
+            depth <= MAX_DEPTH,
+            "`{}` is more than {MAX_DEPTH} folders deep\nhint: look for links that lead around in a circle",
+            self.root.join(&below).display()
+        );
+        let (folders, files) = self.list(&below)?;
+        let is_empty = files.is_empty();
+        let mut tree = Tree { path: below, is_empty, ..Tree::default() };
+        for file in files {
+            self.sort(file, &mut tree)?;
+        }
+        self.take_out_masks(&mut tree.images);
+        for folder in self.without_annotations(folders) {
+            tree.folders.push(self.read(folder.path, depth + 1)?);
+        }
+        Ok(tree)
+    }
+
+    /// Folders and files, sorted; without what is hidden, of a system, or a link that leads around.
+    fn list(&mut self, below: &Path) -> Result<(Vec<Entry>, Vec<Entry>)> {
+        let folder = self.root.join(below);
+        let read = || -> io::Result<Vec<Entry>> {
+            let entries = fs::read_dir(&folder)?.map(|entry| entry.map(|entry| Entry::new(&entry, below)));
+            entries.collect()
+        };
+        let mut entries = read().with_context(|| format!("listing the folder `{}`", folder.display()))?;
+        entries.sort_by(|a, b| a.path.cmp(&b.path));
+        entries.retain(|entry| {
+            let name = entry.name();
+            let reason = match () {
+                () if names::is_hidden(&name) => Reason::Hidden,
+                () if names::is_of_system(&name) => Reason::System,
+                () if entry.kind == Kind::Irregular => Reason::Irregular,
+                () if entry.kind == Kind::FolderLink && self.leads_around(&folder, entry) => Reason::Link,
+                () => return true,
+            };
+            self.left_out.add(reason, &entry.path);
+            false
+        });
+        Ok(entries.into_iter().partition(|entry| matches!(entry.kind, Kind::Folder | Kind::FolderLink)))
+    }
+
+    /// Whether a link leads to a folder above it, or to one that is packed under its own name.
+    fn leads_around(&self, folder: &Path, link: &Entry) -> bool {
+        let Ok(target) = self.root.join(&link.path).canonicalize() else { return false };
+        let is_above = folder.canonicalize().is_ok_and(|folder| folder.starts_with(&target));
+        let is_packed = |below: &Path| {
+            let mut names = below.iter().map(|name| name.to_string_lossy());
+            names.all(|name| !names::is_hidden(&name) && !names::is_of_system(&name))
+        };
+        is_above || self.own.starts_with(&target) || target.strip_prefix(&self.own).is_ok_and(is_packed)
+    }
+
+    fn without_annotations(&mut self, folders: Vec<Entry>) -> Vec<Entry> {
+        let all: Vec<_> = folders.iter().map(Entry::name).collect();
+        let is_kept = |entry: &Entry| {
+            let is_left_out = names::is_of_annotations(&entry.name(), all.iter().map(String::as_str));
+            if is_left_out {
+                self.left_out.add(Reason::Annotations, &entry.path);
+            }
+            !is_left_out
+        };
+        folders.into_iter().filter(is_kept).collect()
+    }
+
+    /// Puts a file where it belongs.
+    fn sort(&mut self, file: Entry, tree: &mut Tree) -> Result<()> {
+        match FileName::of(&file.path) {
+            FileName::Image => tree.images.push(file),
+            FileName::Unread(extension) => {
+                tree.unread += 1;
+                self.left_out.add_unread(extension, &file.path);
+            }
+            FileName::Unknown if self.is_image(&file.path)? => tree.images.push(file),
+            FileName::Unknown => self.left_out.add(Reason::NoImage, &file.path),
+        }
+        Ok(())
+    }
+
+    /// By the first bytes of the file.
+    fn is_image(&self, path: &Path) -> Result<bool> {
+        let path = self.root.join(path);
+        let mut head = Vec::new();
+        File::open(&path)
+            .and_then(|file| file.take(1024).read_to_end(&mut head))
+            .with_context(|| format!("reading `{}`", path.display()))?;
+        Ok(super::is_packed(FileFormat::of(&head)))
+    }
+
+    fn take_out_masks(&mut self, images: &mut Vec<Entry>) {
+        let stems: HashSet<String> = images.iter().map(Entry::stem).collect();
+        images.retain(|image| {
+            let is_mask = names::masked(&image.stem()).is_some_and(|image| stems.contains(image));
+            if is_mask {
+                self.left_out.add(Reason::Mask, &image.path);
+            }
+            !is_mask
+        });
+    }
+}
+
+impl Entry {
+    /// Links are followed; one that leads nowhere counts as a file, to be named as unreadable later.
+    fn new(entry: &fs::DirEntry, below: &Path) -> Self {
+        let target = fs::metadata(entry.path()).ok();
+        let is_link = entry.file_type().is_ok_and(|kind| kind.is_symlink());
+        let kind = match &target {
+            Some(target) if target.is_dir() && is_link => Kind::FolderLink,
+            Some(target) if target.is_dir() => Kind::Folder,
+            Some(target) if !target.is_file() => Kind::Irregular,
+            _ => Kind::File,
+        };
+        let bytes = target.as_ref().map_or(0, fs::Metadata::len);
+        Self { path: below.join(entry.file_name()), bytes, kind }
+    }
+
+    fn name(&self) -> String {
+        self.path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+    }
+
+    fn stem(&self) -> String {
+        self.path.file_stem().unwrap_or_default().to_string_lossy().into_owned()
+    }
+}
