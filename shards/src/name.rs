@@ -34,6 +34,21 @@ impl<'a> Name<'a> {
         (first_dot > base).then_some(Self { whole, first_dot, last_dot })
     }
 
+    /// All of it.
+    pub(crate) fn whole(&self) -> &'a [u8] {
+        self.whole
+    }
+
+    /// Where its first and its last dot are.
+    pub(crate) fn dots(&self) -> (usize, usize) {
+        (self.first_dot, self.last_dot)
+    }
+
+    /// A name that was taken apart before.
+    pub(crate) fn with_dots(whole: &'a [u8], (first_dot, last_dot): (usize, usize)) -> Self {
+        Self { whole, first_dot, last_dot }
+    }
+
     /// Up to the first dot of the base name, folder included: what members of one sample share.
     pub(crate) fn short(&self) -> &'a [u8] {
         &self.whole[..self.first_dot]

@@ -34,6 +34,7 @@ pub(crate) struct Entry {
     /// Its number in the shard.
     pub(crate) member: usize,
     name: Range<usize>,
+    dots: (usize, usize),
 }
 
 /// Members of one name up to the last dot.
@@ -71,14 +72,12 @@ impl Part {
 impl Run {
     /// Whether a member of this name belongs to it.
     pub(crate) fn continues(&self, name: Name<'_>) -> bool {
-        self.entries
-            .first()
-            .is_some_and(|first| self.name(first).is_some_and(|own| own.short() == name.short()))
+        self.entries.first().is_some_and(|first| self.name(first).short() == name.short())
     }
 
     /// The name of an entry.
-    pub(crate) fn name(&self, entry: &Entry) -> Option<Name<'_>> {
-        Name::split(&self.names[entry.name.clone()])
+    pub(crate) fn name(&self, entry: &Entry) -> Name<'_> {
+        Name::with_dots(&self.names[entry.name.clone()], entry.dots)
     }
 
     /// The name of an entry, in text.
@@ -88,13 +87,13 @@ impl Run {
 
     /// The key of the sample that an entry belongs to if it belongs to its own part.
     pub(crate) fn stem(&self, entry: usize) -> &[u8] {
-        self.name(&self.entries[entry]).map_or(&[], |name| name.stem())
+        self.name(&self.entries[entry]).stem()
     }
 
     /// Begins an entry: what else there is to know of it follows.
-    pub(crate) fn push(&mut self, name: &[u8], member: usize) -> &mut Entry {
+    pub(crate) fn push(&mut self, name: Name<'_>, member: usize) -> &mut Entry {
         let start = self.names.len();
-        self.names.extend_from_slice(name);
+        self.names.extend_from_slice(name.whole());
         let entry = Entry {
             head: 0,
             end: 0,
@@ -103,6 +102,7 @@ impl Run {
             label: Label::Absent,
             member,
             name: start..self.names.len(),
+            dots: name.dots(),
         };
         self.entries.push(entry);
         let last = self.entries.len() - 1;
@@ -115,13 +115,27 @@ impl Run {
         self.names.clear();
     }
 
+    /// Its only part, if it is usual: no dots within names, no extension twice, and one member at most that is not read.
+    pub(crate) fn only_part(&self) -> Option<Part> {
+        let mut part = Part::new(0, self.name(self.entries.first()?));
+        let mut others = 0;
+        for (number, entry) in self.entries.iter().enumerate() {
+            others += usize::from(entry.role == Role::Other);
+            if part.bits & entry.role.bit() != 0 || others > 1 || !self.name(entry).is_plain() {
+                return None;
+            }
+            part.add(number, entry.role, self);
+        }
+        Some(part)
+    }
+
     /// Takes it apart.
     pub(crate) fn parts(&self) -> Parts {
         let mut parts =
             Parts { parts: Vec::with_capacity(1), of_entry: Vec::with_capacity(self.entries.len()) };
         let mut last_plain = None;
         for (number, entry) in self.entries.iter().enumerate() {
-            let Some(name) = self.name(entry) else { continue };
+            let name = self.name(entry);
             let candidate = if name.is_plain() { last_plain } else { parts.parts.len().checked_sub(1) };
             let part =
                 candidate.filter(|&part| self.takes(&parts, part, number, name)).unwrap_or_else(|| {
@@ -146,17 +160,14 @@ impl Run {
         }
         let near = number.saturating_sub(NEAR)..number;
         let mut others = near.filter(|&other| role == Role::Other && parts.of_entry[other] == part);
-        !others.any(|other| {
-            let other = self.name(&self.entries[other]);
-            other.is_some_and(|other| other.extension().eq_ignore_ascii_case(name.extension()))
-        })
+        !others
+            .any(|other| self.name(&self.entries[other]).extension().eq_ignore_ascii_case(name.extension()))
     }
 
     /// Whether an image without a dot in its name is among them.
     pub(crate) fn has_plain_image(&self) -> bool {
-        let is_plain_image = |entry: &Entry| {
-            matches!(entry.role, Role::Image(_)) && self.name(entry).is_some_and(|name| name.is_plain())
-        };
+        let is_plain_image =
+            |entry: &Entry| matches!(entry.role, Role::Image(_)) && self.name(entry).is_plain();
         self.entries.iter().take(NEAR).any(is_plain_image)
     }
 }

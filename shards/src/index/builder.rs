@@ -156,7 +156,7 @@ impl<'a> Builder<'a> {
         let is_read = name.is_plain() || name.is_numbered() || !self.run.has_plain_image();
         let label = if is_read { self.label(role, place, scanner) } else { Label::Absent };
         let number = self.detail.as_ref().map_or(0, |detail| detail.members.len() - 1);
-        let entry = self.run.push(&member.name, number);
+        let entry = self.run.push(name, number);
         (entry.head, entry.end, entry.place) = (member.head, scanner.position(), place);
         (entry.role, entry.label) = (role, label);
     }
@@ -223,6 +223,20 @@ impl<'a> Builder<'a> {
     }
 
     fn gather_run(&mut self, run: &Run) -> Result<()> {
+        let Some(part) = run.only_part() else { return self.gather_parts(run) };
+        let sample = part.image.map(|_| self.spans.len());
+        match sample {
+            Some(_) => self.add_sample(run, &part, (0, part.images), false)?,
+            None => self.strays.extend(Stray::of(run, &part)),
+        }
+        if let Some(detail) = &mut self.detail {
+            detail.assign(run, |_| sample);
+            detail.ends_with_sample = sample.is_some();
+        }
+        Ok(())
+    }
+
+    fn gather_parts(&mut self, run: &Run) -> Result<()> {
         let parts = run.parts();
         let (owners, ambiguous) = (parts.owners(), parts.ambiguous(run));
         let is_sample = |part: usize| owners[part] == part && parts.parts[part].image.is_some();
@@ -421,10 +435,9 @@ impl Detail {
         for (number, entry) in run.entries.iter().enumerate() {
             let Some(sample) = sample(number) else { continue };
             self.members[entry.member].sample = Some(sample);
-            if let Some(name) = run.name(entry) {
-                let extension = String::from_utf8_lossy(name.extension()).to_ascii_lowercase();
-                self.extensions[sample].push(extension);
-            }
+            let name = run.name(entry);
+            let extension = String::from_utf8_lossy(name.extension()).to_ascii_lowercase();
+            self.extensions[sample].push(extension);
         }
     }
 }
