@@ -151,9 +151,10 @@ fn tell(remark: &Remark) {
     let detail = if detail.is_empty() { String::new() } else { format!(" ({detail})") };
     let words =
         format!("{count} {}; the first:{name} shard `{shard}` at byte {offset}{detail}", kind.words());
-    match kind {
-        RemarkKind::Ignored => tracing::info!("{words}"),
-        _ => tracing::warn!("{words}"),
+    if *kind == RemarkKind::Ignored {
+        tracing::info!("{words}");
+    } else {
+        tracing::warn!("{words}");
     }
 }
 

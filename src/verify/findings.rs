@@ -299,7 +299,7 @@ impl Findings {
         let width = names.max().unwrap_or(0).max("all shards".len());
         let found = Kind::ALL.into_iter().filter(|(kind, ..)| self.totals.found(*kind) > 0);
         let columns: Vec<_> = found.map(|(kind, _, column, _)| (kind, column)).collect();
-        let titles: String = columns.iter().map(|(_, column)| format!("  {column}")).collect();
+        let titles: String = columns.iter().flat_map(|(_, column)| ["  ", *column]).collect();
         stdout::say(&format!("{:<width$}  {:>9}{titles}", "", "samples"))?;
         rows.iter().try_for_each(|(name, counts)| stdout::say(&counts.row(name, width, &columns)))?;
         stdout::say(&self.totals.row("all shards", width, &columns))?;
@@ -399,12 +399,13 @@ fn collect<'a>(
     });
     let remarked = shard.findings.iter().filter_map(|remark| {
         let (kind, reason) = (Kind::of(remark.kind)?, remark.reason());
-        Some(match remark.sample {
-            Some(number) => of_sample(kind, number, reason),
-            None => {
-                let key = Some(remark.name.clone()).filter(|name| !name.is_empty());
-                (usize::MAX, Finding { kind, shard: name, offset: remark.offset, key, reason })
-            }
+        let key = Some(remark.name.clone()).filter(|name| !name.is_empty());
+        let of_member =
+            |reason| (usize::MAX, Finding { kind, shard: name, offset: remark.offset, key, reason });
+        Some(if let Some(number) = remark.sample {
+            of_sample(kind, number, reason)
+        } else {
+            of_member(reason)
         })
     });
     let (of_members, remarked): (Vec<_>, Vec<_>) = remarked.partition(|(number, _)| *number == usize::MAX);
