@@ -47,7 +47,7 @@ pub struct Cli {
 /// What the program does beside training.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Print what lets a shell complete this program's flags, e.g. into ~/.local/share/bash-completion/completions/amdim-stream
+    /// Print what lets a shell complete this program's flags
     Completions(about::Completions),
     /// Judge the encoder of a run
     #[command(subcommand)]

@@ -162,3 +162,29 @@ fn show_draws_a_sample_and_its_views_and_says_what_was_drawn() {
         wrong.stderr
     );
 }
+
+#[test]
+fn the_program_says_what_it_is_made_of_and_fits_its_help_into_the_columns_there_are() {
+    let said = |arguments: &[&str], columns: Option<&str>| {
+        let mut command = program();
+        command.args(arguments).env_remove("COLUMNS");
+        columns.map(|columns| command.env("COLUMNS", columns));
+        succeed(&mut command).stdout
+    };
+    let version = said(&["--version"], None);
+    for part in [env!("CARGO_PKG_VERSION"), "(commit ", "\nlibtorch 2.11", "\nSIMD: "] {
+        assert!(version.contains(part), "no `{part}` in {version}");
+    }
+    for (columns, most) in [(None, 80), (Some("60"), 60), (Some("110"), 110)] {
+        let help = said(&["--help"], columns);
+        let widest = help.lines().map(|line| line.chars().count()).max().unwrap();
+        assert!(widest <= most && widest > most - 15, "{widest} of {most} columns:\n{help}");
+    }
+    for shell in ["bash", "zsh", "fish"] {
+        assert!(said(&["completions", shell], None).contains("checkpoint-every"), "{shell}");
+    }
+    assert!(said(&["man"], None).contains(".TH amdim-stream 1"));
+    let place = Place::new();
+    said(&["man", "--out", place.path("man").to_str().unwrap()], None);
+    assert!(place.path("man/amdim-stream-eval-linear.1").exists());
+}
