@@ -7,6 +7,7 @@ use std::{
 };
 
 use anyhow::bail;
+use rustix::io::Errno;
 
 /// Exit codes. They are documented in the README and stay what they are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -121,7 +122,19 @@ pub fn parts(error: &anyhow::Error) -> (String, Vec<String>) {
         }
         hints.extend(cures.into_iter().map(str::to_owned));
     }
-    (causes.join(": "), hints)
+    let cause = causes.join(": ");
+    let is_told = hints.iter().any(|hint| hint.contains("space") || hint.contains("room"));
+    if is_full(&cause) && !is_told {
+        hints.push("hint: free some space on that disk, or write to another one".to_owned());
+    }
+    (cause, hints)
+}
+
+/// Whether a disk, or what a user may have of it, is full: libraries hand the system's words on, rather than its error.
+fn is_full(cause: &str) -> bool {
+    [Errno::NOSPC, Errno::DQUOT]
+        .iter()
+        .any(|error| cause.contains(&format!("(os error {})", error.raw_os_error())))
 }
 
 #[cfg(test)]
@@ -137,6 +150,18 @@ mod tests {
         assert_eq!(Code::of(&error), Code::Locked);
         assert_eq!(render(&error), "while it was opened: taken\n  hint: wait");
         assert_eq!(Code::of(&anyhow!("else")), Code::Failed);
+    }
+
+    #[test]
+    fn a_full_disk_has_a_cure_whoever_finds_it() {
+        let full = || std::io::Error::from_raw_os_error(28);
+        assert_eq!(parts(&anyhow!(full())).1.len(), 1);
+        assert!(parts(&anyhow!("a library says: {}", full())).1[0].contains("free some space"));
+        assert_eq!(
+            parts(&anyhow!(full()).context("x\n  hint: see to space there")).1,
+            ["hint: see to space there"]
+        );
+        assert!(parts(&anyhow!(std::io::Error::from_raw_os_error(5))).1.is_empty());
     }
 
     #[test]

@@ -9,7 +9,7 @@ use amdim_stream::{
     exit::{self, Code},
     export, import, pack, show, signals, stdout, summary, synth, sys, terminal,
     train::{self, Ended, replay},
-    verify,
+    usage, verify,
 };
 use anyhow::Result;
 use tracing_subscriber::EnvFilter;
@@ -86,6 +86,14 @@ fn run(command: Command) -> Result<()> {
         Command::Plan(args) => train::plan::run(&args),
         Command::Replay(args) => replay::run(&args),
         Command::Show(args) => show::run(&args),
+        Command::Train { settings } => Err(usage!(
+            "training needs no subcommand\n  hint: amdim-stream {}",
+            if settings.is_empty() {
+                "--shards 'train-<000..999>.tar'".to_owned()
+            } else {
+                settings.join(" ")
+            }
+        )),
         Command::Synth(args) => synth::run(&args),
         Command::Verify(args) => verify::run(&args),
     }

@@ -384,12 +384,41 @@ pub fn find(path: &Path) -> Result<Loaded> {
     if path.join(STATE).exists() {
         return Loaded::open(path);
     }
+    if path.is_file() {
+        return Err(of_a_file(path));
+    }
     match Checkpoints::of(path).latest()? {
         Some(loaded) => Ok(loaded),
+        None if Checkpoints { folder: path.to_owned() }.last_step().is_some() => Err(usage!(
+            "`{}` holds the checkpoints of a run\n  hint: name the run folder, `{}`, or one of the step-… folders",
+            path.display(),
+            path.parent().filter(|run| !run.as_os_str().is_empty()).unwrap_or(Path::new(".")).display()
+        )),
+        None if !path.exists() => Err(usage!(
+            "no checkpoint in `{}`, which is not there\n  hint: name a run folder or one of its checkpoints/step-… folders",
+            path.display()
+        )),
         None => Err(usage!(
             "no checkpoint in `{}`\n  hint: name a run folder or one of its checkpoints/step-… folders",
             path.display()
         )),
+    }
+}
+
+/// Where a run is wanted, and a file was named.
+fn of_a_file(file: &Path) -> anyhow::Error {
+    let shown = file.display();
+    let folder = file.parent().filter(|folder| folder.join(STATE).exists());
+    match (folder, file.extension().and_then(|end| end.to_str())) {
+        (Some(folder), _) => {
+            usage!("`{shown}` is a file of a checkpoint\n  hint: name its folder, `{}`", folder.display())
+        }
+        (None, Some("safetensors" | "pth" | "pt" | "tar" | "ckpt" | "bin")) => usage!(
+            "`{shown}` is a file, and no run folder\n  hint: make one of it: amdim-stream import {shown} --out runs/imported"
+        ),
+        (None, _) => usage!(
+            "`{shown}` is a file, and no run folder\n  hint: name a run folder or one of its checkpoints/step-… folders"
+        ),
     }
 }
 

@@ -81,7 +81,7 @@ pub(super) struct EvalArgs {
     #[arg(long, default_value = "auto")]
     device: DeviceChoice,
     /// Decoding threads [default: one a core]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = crate::data::threads)]
     workers: Option<usize>,
     /// What all that is drawn derives from
     #[arg(long, value_name = "N", default_value_t = 0)]

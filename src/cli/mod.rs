@@ -72,6 +72,13 @@ pub enum Command {
     Replay(replay::Args),
     /// Draw an image and the views that training sees of it
     Show(show::Args),
+    /// What is typed by habit: training needs no subcommand
+    #[command(hide = true, aliases = ["fit", "pretrain", "training", "run"])]
+    Train {
+        /// The settings of the run.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        settings: Vec<String>,
+    },
     /// Make a labelled synthetic dataset of JPEGs
     Synth(synth::Args),
     /// Read all of a set, say what is wrong with it, and write shards without that

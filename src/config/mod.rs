@@ -1,6 +1,7 @@
 //! Everything that a run can be told: the sum of the parts' own settings, loaded, layered and checked.
 
 mod data;
+mod keys;
 mod layers;
 mod warm_start;
 
@@ -19,6 +20,7 @@ pub use self::layers::{Layers, overlay};
 use self::layers::{contradictions, with_precision, without_auto};
 pub use self::warm_start::WarmStart;
 use crate::{
+    data::MOST_THREADS,
     files,
     method::MethodConfig,
     model,
@@ -278,9 +280,28 @@ impl Config {
                 "`train.batch_size` is {size}, but negatives come from the other images of the batch\n  hint: 2 or more"
             ));
         }
+        self.check_sizes()?;
         self.check_validation()?;
         self.check_numbers()?;
         self.check_width()
+    }
+
+    /// Numbers that are a slip of the hand: beyond them there is no machine that has the memory or the cores.
+    fn check_sizes(&self) -> Result<()> {
+        let threads = MOST_THREADS as i64;
+        let model::amdim::Config { ndf, n_rkhs, n_depth, .. } = self.encoder;
+        let count = |count: Option<usize>| count.map_or(1, |count| i64::try_from(count).unwrap_or(i64::MAX));
+        let sizes = [
+            ("encoder.ndf", ndf, 1 << 16),
+            ("encoder.n_rkhs", n_rkhs, 1 << 20),
+            ("encoder.n_depth", n_depth, 999),
+            ("run.workers", count(self.run.workers), threads),
+            ("run.threads", count(self.run.threads), threads),
+        ];
+        match sizes.into_iter().find(|(_, value, most)| value > most) {
+            Some((name, value, most)) => Err(usage!("`{name}` is {value}\n  hint: {most} at most")),
+            None => Ok(()),
+        }
     }
 
     /// What is measured in validations needs them.
@@ -299,18 +320,21 @@ impl Config {
     }
 
     fn check_numbers(&self) -> Result<()> {
+        /// Far beyond any use, and far from where numbers in f32 end.
+        const MOST: f64 = 1e6;
         let MethodConfig::Amdim(method) = &self.method;
         let [beta_1, beta_2] = self.optim.betas;
         let clip_norm = self.optim.clip_norm.unwrap_or(1.0);
-        let positive = |value: f64| value > 0.0 && value.is_finite();
+        let epochs = self.train.epochs.unwrap_or(1.0);
+        let positive = |value: f64| value > 0.0 && value <= MOST;
         let share = |value: f64| (0.0..1.0).contains(&value);
         let checks = [
-            ("train.epochs", self.train.epochs.unwrap_or(1.0), positive(self.train.epochs.unwrap_or(1.0))),
+            ("train.epochs", epochs, epochs > 0.0 && epochs.is_finite()),
             ("method.tclip", method.tclip, positive(method.tclip)),
-            ("method.score_penalty", method.score_penalty, method.score_penalty >= 0.0),
+            ("method.score_penalty", method.score_penalty, (0.0..=MOST).contains(&method.score_penalty)),
             ("optim.lr", self.optim.lr, positive(self.optim.lr)),
             ("optim.eps", self.optim.eps, positive(self.optim.eps)),
-            ("optim.weight_decay", self.optim.weight_decay, self.optim.weight_decay >= 0.0),
+            ("optim.weight_decay", self.optim.weight_decay, (0.0..=MOST).contains(&self.optim.weight_decay)),
             ("optim.drop_factor", self.optim.drop_factor, positive(self.optim.drop_factor)),
             ("optim.clip_norm", clip_norm, clip_norm > 0.0),
             ("optim.betas", beta_1, share(beta_1)),
@@ -319,7 +343,7 @@ impl Config {
         let drops = self.optim.drop_at.iter().map(|&share| ("optim.drop_at", share, share.is_finite()));
         match checks.into_iter().chain(drops).find(|(_, _, fits)| !fits) {
             Some((name, value, _)) => Err(usage!(
-                "`{name}` is {value}\n  hint: rates, sizes and factors are above 0, penalties at least 0, betas below 1"
+                "`{name}` is {value}\n  hint: rates, sizes and factors are above 0 and at most 1000000, penalties at least 0, betas below 1"
             )),
             None => Ok(()),
         }
@@ -354,9 +378,11 @@ pub fn read(path: &Path) -> Result<Table> {
     let text = fs::read_to_string(path).map_err(|error| {
         usage!("cannot read `{shown}`: {error}\n  hint: --config names a file of settings, as `config.toml` of a run is one")
     })?;
-    text.parse().map_err(|error: toml::de::Error| {
+    let table = text.parse().map_err(|error: toml::de::Error| {
         usage!("`{shown}` is not valid TOML: {error}\n  hint: mend that line; `config.toml` of a run is an example")
-    })
+    })?;
+    keys::check(&shown.to_string(), &text, &table)?;
+    Ok(table)
 }
 
 /// The preset that is asked for, or the default one.
@@ -391,95 +417,4 @@ fn wrong(error: &toml::de::Error) -> anyhow::Error {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn table(text: &str) -> Table {
-        text.parse().unwrap()
-    }
-
-    #[test]
-    fn a_resolved_configuration_gives_itself_back() {
-        for preset in [Preset::C10, Preset::Stl10, Preset::In128] {
-            let config = Config::preset(preset);
-            let text = toml::to_string(&config).unwrap();
-            assert_eq!(Config::resolve(&table(&text)).unwrap(), config);
-        }
-    }
-
-    #[test]
-    fn what_was_asked_wins_over_the_preset() {
-        let config =
-            Config::resolve(&table("preset = 'c10'\n[optim]\nlr = 1e-3\n[train]\nsteps = 7")).unwrap();
-        assert_eq!((config.optim.lr, config.train.steps, config.optim.betas[0]), (1e-3, Some(7), 0.8));
-        assert_eq!(config.preset, Preset::C10);
-    }
-
-    #[test]
-    fn an_unknown_key_is_refused_by_name() {
-        let error = Config::resolve(&table("[encoder]\nn_rkhz = 5")).unwrap_err();
-        assert!(error.to_string().contains("n_rkhz"), "{error}");
-    }
-
-    #[test]
-    fn a_setting_of_an_earlier_version_is_refused_with_what_to_write_instead() {
-        let old = table("preset = 'c10'\n[data]\nshuffle_window = 512");
-        let saved = Table::try_from(Config::preset(Preset::C10)).unwrap();
-        for error in [Config::resolve(&old), Config::resume(&saved, &old)].map(Result::unwrap_err) {
-            assert!(error.to_string().contains("`shuffle = \"window:512\"`"), "{error}");
-        }
-        let new = Config::resolve(&table("[data]\nshuffle = 'window:512'")).unwrap();
-        assert_eq!(new.data.shuffle.to_string(), "window:512");
-        let error = Config::resolve(&table("[data]\nshuffle = 'window:0'")).unwrap_err().to_string();
-        assert!(error.contains("`window:0`") && error.matches("hint:").count() == 1, "{error}");
-    }
-
-    #[test]
-    fn numbers_beyond_all_measure_are_refused() {
-        for (text, name) in [
-            ("[encoder]\nndf = 4611686018427387904", "encoder.n_rkhs"),
-            ("[optim]\ndrop_at = [0.5, nan]", "optim.drop_at"),
-            ("[optim]\nlr = inf", "optim.lr"),
-        ] {
-            let error = Config::resolve(&table(text)).unwrap_err().to_string();
-            assert!(error.contains(&format!("`{name}`")), "{error}");
-        }
-    }
-
-    #[test]
-    fn a_contradiction_is_named_and_free_settings_are_not() {
-        let saved = Table::try_from(Config::preset(Preset::C10)).unwrap();
-        let asked =
-            table("seed = 4\n[optim]\nlr = 0.1\n[run]\nworkers = 9\n[data]\nshards = ['elsewhere.tar']");
-        let error = Config::resume(&saved, &asked).unwrap_err().to_string();
-        assert!(error.contains("`seed` = 4 (was 0)") && error.contains("`optim.lr`"), "{error}");
-        assert!(!error.contains("workers") && !error.contains("elsewhere"), "{error}");
-        let config = Config::resume(&saved, &table("[run]\nworkers = 9")).unwrap();
-        assert_eq!(config.run.workers, Some(9));
-    }
-
-    #[test]
-    fn steps_replace_the_epochs_of_a_lower_layer() {
-        let mut under = table("[train]\nepochs = 5.0");
-        overlay(&mut under, &table("[train]\nsteps = 9"));
-        assert_eq!(under, table("[train]\nsteps = 9"));
-    }
-
-    #[test]
-    fn a_run_is_resumed_in_the_precision_that_it_has() {
-        let asked =
-            |precision: &str| -> Table { format!("train.precision = \"{precision}\"").parse().unwrap() };
-        let mut config = Config::preset(Preset::C10);
-        for (then, now, resumed) in [
-            (Precision::Bf16, "auto", Some(Precision::Bf16)),
-            (Precision::F32, "auto", Some(Precision::F32)),
-            (Precision::Auto, "f32", Some(Precision::F32)), // saved before there was a precision
-            (Precision::F32, "bf16", None),
-        ] {
-            config.train.precision = then;
-            let saved = Table::try_from(&config).unwrap();
-            let found = Config::resume(&saved, &asked(now)).ok().map(|config| config.train.precision);
-            assert_eq!(found, resumed, "{then}, {now}");
-        }
-    }
-}
+mod tests;

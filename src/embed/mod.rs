@@ -55,7 +55,7 @@ pub struct Args {
     #[arg(long, default_value = "auto")]
     pub device: DeviceChoice,
     /// Decoding threads [default: one a core]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = crate::data::threads)]
     pub workers: Option<usize>,
 }
 
@@ -191,18 +191,30 @@ fn check_folder(args: &Args, checksum: &str, set: u64) -> Result<()> {
         remove_features(&args.out)?;
     } else if let Ok(bytes) = fs::read(&path) {
         let theirs: Value = serde_json::from_slice(&bytes).unwrap_or_default();
-        if theirs != ours {
+        let differing: Vec<_> =
+            ours.as_object().into_iter().flatten().filter(|(key, value)| theirs[*key] != **value).collect();
+        if let Some((key, now)) = differing.first() {
+            let what = match key.as_str() {
+                "model" => "encoder",
+                "shards" | "digest" => "set of shards",
+                other => other,
+            };
+            let words = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
             return Err(usage!(
-                "`{}` holds features of another encoder, layer, format or set of shards\n  hint: another folder with --out, or --force to \
-                 replace them",
-                args.out.display()
+                "`{}` holds features of another {what}: {} then, {} now\n  hint: another folder with --out, or --force to replace them",
+                args.out.display(),
+                words(&theirs[*key]),
+                words(now)
             ));
         }
         return Ok(());
     }
-    fs::write(partial(&path), format!("{ours:#}\n"))
-        .and_then(|()| fs::rename(partial(&path), &path))
-        .with_context(|| format!("cannot write `{}`", path.display()))
+    let written =
+        fs::write(partial(&path), format!("{ours:#}\n")).and_then(|()| fs::rename(partial(&path), &path));
+    if written.is_err() {
+        drop(fs::remove_file(partial(&path)));
+    }
+    written.with_context(|| cannot_write(&path))
 }
 
 /// Removes what an earlier call has written.
@@ -318,6 +330,15 @@ struct Written {
     rows: u64,
     width: usize,
     skipped: Vec<Skipped>,
+}
+
+/// Says which file it is that cannot be written.
+fn cannot_write(path: &Path) -> String {
+    format!(
+        "cannot write `{}`\n  hint: free space on its disk or see to its folder's permissions, then run the same command again, which \
+         goes on with this shard; or name another folder with --out",
+        path.display()
+    )
 }
 
 /// Where this process writes a file until it is whole.

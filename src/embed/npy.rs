@@ -11,7 +11,7 @@ use std::{
 
 use anyhow::{Context, Result};
 
-use super::{Rows, Sink, class_of, partial};
+use super::{Rows, Sink, cannot_write, class_of, partial};
 
 /// Bytes before the numbers.
 const HEADER: usize = 128;
@@ -29,9 +29,7 @@ pub(super) struct Writer {
 
 impl Writer {
     pub(super) fn create(path: &Path, class_names: &[String]) -> Result<Self> {
-        let create = |path: &Path| {
-            File::create(partial(path)).with_context(|| format!("cannot write `{}`", path.display()))
-        };
+        let create = |path: &Path| File::create(partial(path)).with_context(|| cannot_write(path));
         let mut numbers = BufWriter::new(create(path)?);
         numbers.write_all(&[b' '; HEADER])?; // how many rows there will be is known at the end
         let keys = BufWriter::new(create(&path.with_extension("tsv"))?);
@@ -40,8 +38,8 @@ impl Writer {
     }
 }
 
-impl Sink for Writer {
-    fn write(&mut self, rows: Rows) -> Result<()> {
+impl Writer {
+    fn add(&mut self, rows: Rows) -> Result<()> {
         for value in &rows.values {
             self.numbers.write_all(&value.to_le_bytes())?;
         }
@@ -62,7 +60,7 @@ impl Sink for Writer {
         Ok(())
     }
 
-    fn finish(mut self: Box<Self>) -> Result<()> {
+    fn end(&mut self) -> Result<()> {
         self.keys.flush()?;
         self.numbers.flush()?;
         self.numbers.get_ref().write_all_at(&header(self.rows, self.width), 0)?;
@@ -70,6 +68,24 @@ impl Sink for Writer {
         fs::rename(partial(&keys), &keys)?;
         fs::rename(partial(&self.path), &self.path)?;
         Ok(())
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        for path in [&self.path, &self.path.with_extension("tsv")] {
+            drop(fs::remove_file(partial(path))); // one that is finished has another name
+        }
+    }
+}
+
+impl Sink for Writer {
+    fn write(&mut self, rows: Rows) -> Result<()> {
+        self.add(rows).with_context(|| cannot_write(&self.path))
+    }
+
+    fn finish(mut self: Box<Self>) -> Result<()> {
+        self.end().with_context(|| cannot_write(&self.path))
     }
 }
 

@@ -10,11 +10,12 @@ use anyhow::{Context, Result};
 use parquet::{
     basic::{Compression, ZstdLevel},
     data_type::{ByteArray, ByteArrayType, FloatType, Int64Type},
+    errors::ParquetError,
     file::{properties::WriterProperties, writer::SerializedFileWriter},
     schema::parser::parse_message_type,
 };
 
-use super::{Rows, Sink, class_of, partial};
+use super::{Rows, Sink, cannot_write, class_of, partial};
 
 /// A list of floats in the form that the format's specification gives for lists.
 const EMBEDDING: &str = "required group embedding (LIST) { repeated group list { required float element; } }";
@@ -44,8 +45,7 @@ impl Writer {
             .set_compression(Compression::ZSTD(ZstdLevel::default()))
             .set_dictionary_enabled(false)
             .build();
-        let file =
-            File::create(partial(path)).with_context(|| format!("cannot write `{}`", path.display()))?;
+        let file = File::create(partial(path)).with_context(|| cannot_write(path))?;
         let file = SerializedFileWriter::new(file, schema, Arc::new(properties))?;
         let (path, class_names) = (path.to_owned(), class_names.to_vec());
         Ok(Self { path, file, waiting: Vec::new(), class_names })
@@ -99,20 +99,41 @@ impl Writer {
     }
 }
 
+impl Writer {
+    /// Names the file, and what the library calls external by its own name.
+    fn failed(&self, error: anyhow::Error) -> anyhow::Error {
+        let cause = match error.downcast() {
+            Ok(ParquetError::External(source)) => anyhow::Error::from_boxed(source),
+            Ok(error) => error.into(),
+            Err(error) => error,
+        };
+        cause.context(cannot_write(&self.path))
+    }
+
+    fn end(&mut self) -> Result<()> {
+        self.write_group()?;
+        self.file.finish()?;
+        Ok(fs::rename(partial(&self.path), &self.path)?)
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        drop(fs::remove_file(partial(&self.path))); // one that is finished has another name
+    }
+}
+
 impl Sink for Writer {
     fn write(&mut self, rows: Rows) -> Result<()> {
         self.waiting.push(rows);
         if self.waiting.iter().map(|rows| rows.keys.len()).sum::<usize>() >= Self::GROUP {
-            self.write_group()?;
+            self.write_group().map_err(|error| self.failed(error))?;
         }
         Ok(())
     }
 
     fn finish(mut self: Box<Self>) -> Result<()> {
-        self.write_group()?;
-        self.file.finish()?;
-        fs::rename(partial(&self.path), &self.path)?;
-        Ok(())
+        self.end().map_err(|error| self.failed(error))
     }
 }
 

@@ -101,6 +101,12 @@ struct Labels {
 /// Settings, labels, step and model of a file.
 fn load(file: &Path, preset: Option<Preset>) -> Result<(Config, Labels, u64, Trainer)> {
     let shown = file.display();
+    if file.is_dir() {
+        return Err(usage!(
+            "`{shown}` is a folder; only files are imported\n  hint: a run folder needs no import: name it with --checkpoint or \
+             --warm-start"
+        ));
+    }
     let bytes = fs::read(file).map_err(|error| usage!("cannot read `{shown}`: {error}"))?;
     let foreign = read(&bytes).with_context(|| format!("`{shown}`"))?;
     let preset = match preset {
@@ -137,7 +143,9 @@ pub fn read(bytes: &[u8]) -> Result<Foreign> {
     // A safetensors file begins with a length, which may be any bytes.
     match SafeTensors::read_metadata(bytes) {
         Ok((_, header)) => safetensors(bytes, &header),
-        Err(_) if bytes.starts_with(b"PK") || bytes.starts_with(&[0x80]) => pth::read(bytes),
+        Err(_) if bytes.starts_with(b"PK") || bytes.starts_with(&[0x80]) || bytes.starts_with(b"L") => {
+            pth::read(bytes)
+        }
         Err(_) => bail!("it is neither a safetensors file nor what `torch.save` writes"),
     }
 }
@@ -154,15 +162,19 @@ fn safetensors(bytes: &[u8], header: &Metadata) -> Result<Foreign> {
         let kind = crate::checkpoint::kind_of(view.dtype())
             .with_context(|| format!("`{name}` is {:?}", view.dtype()))?;
         let shape: Vec<i64> = view.shape().iter().map(|&size| size as i64).collect();
-        tensors.insert(own_name(&name), Tensor::from_data_size(view.data(), &shape, kind));
+        insert(&mut tensors, &name, Tensor::from_data_size(view.data(), &shape, kind))?;
     }
-    let Description { encoder, side, step, class_names, .. } = description;
-    Ok(Foreign { tensors, encoder, side: side.into(), tclip: None, step, class_names })
+    let Description { encoder, side, step, tclip, class_names, .. } = description;
+    Ok(Foreign { tensors, encoder, side: side.into(), tclip, step, class_names })
 }
 
-/// Without the wrapper that the reference puts around its encoder.
-fn own_name(name: &str) -> String {
-    name.strip_prefix("encoder.module.").map_or_else(|| name.to_owned(), |rest| format!("encoder.{rest}"))
+/// Takes up a tensor under our name: without the wrappers of `DataParallel` and `torch.compile`, around its encoder (as the
+/// reference has one), around the whole, or within each other.
+fn insert(tensors: &mut BTreeMap<String, Tensor>, name: &str, tensor: Tensor) -> Result<()> {
+    let parts = name.split('.').filter(|part| !["module", "_orig_mod"].contains(part));
+    let own = parts.collect::<Vec<_>>().join(".");
+    ensure!(tensors.insert(own.clone(), tensor).is_none(), "`{own}` is there twice, once as `{name}`");
+    Ok(())
 }
 
 /// The probe's last layer, which has a row for each class.
@@ -216,12 +228,13 @@ fn preset_of(side: i64) -> Result<Preset> {
     })
 }
 
-/// Copies every tensor of the model from the file: all have to be there in the right shape, but for constants.
+/// Copies every tensor of the model from the file: all have to be there in the right shape, but for constants, and for what batch
+/// norms of before PyTorch 0.4.1 did not count.
 fn take_over(tensors: &BTreeMap<String, Tensor>, model: &Named) -> Result<()> {
-    const CONSTANT: &str = "g2l_loss.";
+    let may_be_missing = |name: &str| name.starts_with("g2l_loss.") || name.ends_with(".num_batches_tracked");
     for (name, target) in model {
         let Some(tensor) = tensors.get(name) else {
-            ensure!(name.starts_with(CONSTANT), "`{name}` is missing");
+            ensure!(may_be_missing(name), "`{name}` is missing");
             continue;
         };
         ensure!(

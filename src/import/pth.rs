@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail, ensure};
 use tch::{Kind, Tensor};
 
 use super::{
-    Foreign, own_name,
+    Foreign, insert,
     pickle::{self, Pickle, Value},
 };
 use crate::model;
@@ -34,20 +34,21 @@ pub(super) fn read(bytes: &[u8]) -> Result<Foreign> {
         // Tensors may share a storage, but not so that much is made of little.
         numbers += tensor.numel();
         ensure!(numbers <= bytes.len(), "its tensors share their numbers too often");
-        tensors.insert(own_name(name), tensor);
+        insert(&mut tensors, name, tensor)?;
     }
     let parameters = pickle.get(&pickle.root, "hyperparams").context("it holds no `hyperparams`")?;
     let number = |name: &str| {
-        let number = pickle.get(parameters, name).and_then(Value::int);
+        let number = pickle.get(parameters, name).and_then(|value| pickle.int(value));
         number.with_context(|| format!("its `hyperparams` do not say `{name}`"))
     };
     let encoder = model::amdim::Config {
         ndf: number("ndf")?,
         n_rkhs: number("n_rkhs")?,
         n_depth: number("n_depth")?,
-        use_bn: number("use_bn")? != 0,
+        // The reference's loader does not ask for it, and builds an encoder without.
+        use_bn: number("use_bn").unwrap_or(0) != 0,
     };
-    let tclip = pickle.get(parameters, "tclip").and_then(Value::float);
+    let tclip = pickle.get(parameters, "tclip").and_then(|value| pickle.float(value));
     Ok(Foreign { tensors, encoder, side: number("encoder_size")?, tclip, step: 0, class_names: Vec::new() })
 }
 
@@ -141,7 +142,9 @@ fn rebuilt<'a>(pickle: &'a Pickle, value: &'a Value) -> Result<(&'a [Value], Str
         value => value,
     };
     let Value::Call(function, _) = value else { bail!("it is no tensor") };
-    ensure!(&**function == "torch._utils._rebuild_tensor_v2", "it is made by `{function}`");
+    let is_tensor =
+        ["torch._utils._rebuild_tensor_v2", "torch._utils._rebuild_tensor"].contains(&&**function);
+    ensure!(is_tensor, "it is made by `{function}`");
     let arguments = pickle.items(value);
     let Some(outside @ Value::Persistent(_)) = arguments.first() else { bail!("its storage is missing") };
     let storage = pickle.items(outside).first().map_or(&[][..], |storage| pickle.items(storage));

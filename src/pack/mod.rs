@@ -67,7 +67,7 @@ pub struct Args {
     #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u64).range(1..))]
     pub samples_per_shard: u64,
     /// Most MiB of images in a shard, counted before `--resize`; goes together with `--samples-per-shard`
-    #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u64).range(1..=1 << 30))]
     pub shard_size: Option<u64>,
     /// Make images whose short side is longer than this smaller; they become JPEGs. Others stay byte by byte
     #[arg(long, value_name = "PIXELS", value_parser = clap::value_parser!(u32).range(1..=65_535))]
@@ -82,7 +82,7 @@ pub struct Args {
     #[arg(long)]
     pub no_shuffle: bool,
     /// Shards written side by side [default: one a core]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = crate::data::threads)]
     pub workers: Option<usize>,
     /// Replace shards of this prefix
     #[arg(long)]

@@ -100,9 +100,11 @@ impl Output {
             );
         }
         let temporary = self.folder.join(format!(".classes.txt.{}.tmp", std::process::id()));
-        fs::write(&temporary, text)
-            .and_then(|()| fs::rename(&temporary, &path))
-            .with_context(|| format!("writing `{}`", path.display()))
+        let written = fs::write(&temporary, text).and_then(|()| fs::rename(&temporary, &path));
+        if written.is_err() {
+            drop(fs::remove_file(&temporary)); // frees a full disk; the error is what matters
+        }
+        written.with_context(|| format!("writing `{}`", path.display()))
     }
 
     /// Whether shards lie in the folder that are not of this prefix.

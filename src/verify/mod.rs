@@ -28,7 +28,7 @@ pub struct Args {
     #[arg(long, value_name = "PATTERN", num_args = 1.., required = true)]
     pub shards: Vec<String>,
     /// Threads [default: one a core]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub workers: Option<u32>,
     /// Write every finding to this file, one JSON object a line
     #[arg(long, value_name = "FILE.jsonl")]

@@ -3,7 +3,7 @@
 use std::{fs, process::Command};
 
 use crate::{
-    shim::{EINVAL, EIO, EOPNOTSUPP, EPERM, Failing, Shim},
+    shim::{EINVAL, EIO, ENOSPC, EOPNOTSUPP, EPERM, Failing, Shim},
     support::{Place, jpeg, program},
     watched::Ended,
 };
@@ -47,6 +47,53 @@ fn where_folders_cannot_be_synced_everything_works_and_where_syncing_fails_it_do
     let mut train = place.train(&pattern, "strict", &["--steps", "1"]);
     let failing = Failing { calls: "fsync", files: "safetensors", errno: EINVAL, first: 1, every: 1 };
     Ended::of(shim.on(&mut train, failing)).assert_refused();
+}
+
+#[test]
+fn a_disk_that_is_full_is_named_with_its_cure_and_nothing_half_written_stays() {
+    let ((place, pattern), shim) = (place(), Shim::new());
+    Ended::of(&mut place.train(&pattern, "run", &["--steps", "1"])).assert_done();
+    let of_run = |words: &[&str]| {
+        let mut command = program();
+        command.args(words).current_dir(place.path("")).env("AMDIM_STREAM_CACHE", place.path("cache"));
+        command
+    };
+    let embed = |format| {
+        [
+            "embed",
+            "--checkpoint",
+            "run",
+            "--shards",
+            "train-000.tar",
+            "--device",
+            "cpu",
+            "--out",
+            "full",
+            "--format",
+            format,
+        ]
+    };
+    let [_, pack, clean] = commands(&place, &pattern, "full");
+    let synth = of_run(&["synth", "--out", "full", "--train", "20", "--val", "10"]);
+    let export = of_run(&["export", "--checkpoint", "run", "--out", "full/x.safetensors"]);
+    let pth = of_run(&["export", "--checkpoint", "run", "--out", "full/x.pth"]);
+    for mut command in [of_run(&embed("parquet")), of_run(&embed("npy")), export, pth, pack, clean, synth] {
+        fs::create_dir_all(place.path("full")).unwrap();
+        let failing = Failing { calls: "write", files: "/full", errno: ENOSPC, first: 1, every: 1 };
+        let ended = Ended::of(shim.on(&mut command, failing));
+        ended.assert_refused();
+        let told = ["No space left", "hint: "].iter().all(|part| ended.stderr.contains(part));
+        let hint = ended.stderr.split("hint: ").nth(1).unwrap_or_default();
+        let has_cure = hint.contains("space") || hint.contains("room");
+        assert!(told && has_cure && !ended.stderr.contains("External"), "{command:?}: {}", ended.stderr);
+        let mut left = vec![place.path("full")];
+        while let Some(path) = left.pop() {
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            assert!(!name.contains("partial") && !name.contains(".tmp"), "{command:?} leaves {name}");
+            left.extend(fs::read_dir(&path).into_iter().flatten().map(|entry| entry.unwrap().path()));
+        }
+        fs::remove_dir_all(place.path("full")).unwrap();
+    }
 }
 
 #[test]

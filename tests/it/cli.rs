@@ -118,13 +118,67 @@ fn a_checkpoint_that_is_not_there() {
 }
 
 #[test]
+fn a_file_where_a_run_is_wanted() {
+    let place = Place::new();
+    for (file, part) in [
+        ("enc.safetensors", "amdim-stream import enc.safetensors --out"),
+        ("published.pth", "amdim-stream import published.pth --out"),
+        ("notes.txt", "no run folder"),
+        (
+            "run/checkpoints/step-00000001/model.safetensors",
+            "name its folder, `run/checkpoints/step-00000001`",
+        ),
+        ("run/checkpoints", "name the run folder, `run`"),
+    ] {
+        if file.starts_with("run") {
+            fs::create_dir_all(place.path("run/checkpoints/step-00000001")).unwrap();
+            fs::write(place.path("run/checkpoints/step-00000001/state.json"), "").unwrap();
+        }
+        if !place.path(file).exists() {
+            fs::write(place.path(file), "").unwrap();
+        }
+        refused(&place, &["export", "--checkpoint", file, "--out", "x.safetensors"], 2, &[part]);
+    }
+    refused(&place, &["import", "run", "--out", "x"], 2, &["`run` is a folder", "--checkpoint"]);
+}
+
+#[test]
+fn words_and_numbers_typed_by_habit() {
+    let place = Place::new();
+    let train = ["train", "--shards", "x.tar", "--epochs", "3"];
+    refused(&place, &train, 2, &["training needs no subcommand", "amdim-stream --shards x.tar --epochs 3"]);
+    for (flags, part) in [
+        (["--workers", "100000"], "`run.workers` is 100000"),
+        (["--n-depth", "4294967295"], "`encoder.n_depth`"),
+        (["--lr", "4294967295"], "`optim.lr`"),
+        (["--keep", "0"], "`run.keep` is 0"),
+    ] {
+        refused(&place, &flags, 2, &[part]);
+    }
+    let said = run(program().args([
+        "embed",
+        "--checkpoint",
+        "x",
+        "--shards",
+        "x",
+        "--out",
+        "y",
+        "--workers",
+        "1025",
+    ]));
+    assert!(said.code == Some(2) && said.stderr.contains("not from 1 to 1024"), "{}", said.stderr);
+}
+
+#[test]
 fn a_configuration_with_an_unknown_key_or_wrong_value() {
     let place = Place::new();
     let mut command = program();
     fs::write(place.path("c.toml"), "[encoder]\nn_rkhz = 5\n").unwrap();
     let said = run(command.arg("--config").arg(place.path("c.toml")));
     assert_eq!(said.code, Some(2));
-    assert!(said.stderr.contains("n_rkhz"), "{}", said.stderr);
+    for part in ["c.toml`, line 2", "`encoder.n_rkhz`", "hint: the nearest one is `encoder.n_rkhs`"] {
+        assert!(said.stderr.contains(part), "{}", said.stderr);
+    }
     fs::write(place.path("c.toml"), "preset = 'imagenet'\n").unwrap();
     let said = run(program().arg("--config").arg(place.path("c.toml")));
     assert_eq!(said.code, Some(2));

@@ -7,7 +7,7 @@ use std::{
     process::Command,
 };
 
-use amdim_stream::{export::METADATA, model::amdim};
+use amdim_stream::{export::METADATA, import, model::amdim};
 use safetensors::SafeTensors;
 use tch::{Device, Kind, Tensor, nn::VarStore};
 
@@ -53,7 +53,9 @@ fn pytorch_and_onnx_compute_the_same_from_an_export() {
     for module in [false, true] {
         let file = format!("encoder-{module}.safetensors");
         let mut words = vec!["export", "--checkpoint", "run", "--out", &file];
-        words.extend(module.then_some("--module"));
+        if module {
+            words.extend(["--names", "reference"]);
+        }
         succeed(&mut command(&place, &words));
         let path = place.path(&file);
         let config = amdim::Config { ndf: 4, n_rkhs: 16, n_depth: 1, use_bn: true };
@@ -88,17 +90,17 @@ fn what_was_exported_is_imported_to_the_bit() {
         succeed(&mut command(&place, &words));
         stored(&place.path(file))
     };
-    let whole = of("run", "whole.safetensors", &["--with-probes", "--module"]);
+    let whole = of("run", "whole.safetensors", &["--names", "reference"]);
     succeed(&mut command(&place, &["import", "whole.safetensors", "--out", "again"]));
-    assert_eq!(of("again", "again.safetensors", &["--with-probes", "--module"]), whole);
+    assert_eq!(of("again", "again.safetensors", &["--names", "reference"]), whole);
     let refused = |out: &str, why: &str| {
         let said = run(&mut command(&place, &["export", "--checkpoint", "run", "--out", out]));
         assert!(said.code == Some(2) && said.stderr.contains(why), "{out}: {}", said.stderr);
     };
     refused("whole.safetensors", "--force");
-    refused("encoder.pt", "let it end in .safetensors");
-    refused("encoder", "let it end in .safetensors");
-    assert_eq!(of("run", "whole.safetensors", &["--with-probes", "--module", "--force"]), whole);
+    refused("encoder.bin", "let it end in");
+    refused("encoder", "let it end in");
+    assert_eq!(of("run", "whole.safetensors", &["--names", "reference", "--force"]), whole);
     let encoder = of("run", "encoder.safetensors", &[]);
     assert!(encoder.keys().all(|name| name.starts_with("encoder.")) && encoder.len() < whole.len());
     succeed(&mut command(&place, &["import", "encoder.safetensors", "--out", "encoder"]));
@@ -151,7 +153,7 @@ fn checkpoints_of_the_reference_are_imported_and_foreign_code_is_not_run() {
     let (place, _) = trained(&[]);
     succeed(&mut command(
         &place,
-        &["export", "--checkpoint", "run", "--out", "whole.safetensors", "--with-probes", "--module"],
+        &["export", "--checkpoint", "run", "--out", "whole.safetensors", "--names", "reference"],
     ));
     python(&["pth", place.path("whole.safetensors").to_str().unwrap(), place.path(".").to_str().unwrap()]);
     for name in ["new", "old", "strided"] {
@@ -159,7 +161,7 @@ fn checkpoints_of_the_reference_are_imported_and_foreign_code_is_not_run() {
         let again = format!("{name}.safetensors");
         succeed(&mut command(
             &place,
-            &["export", "--checkpoint", name, "--out", &again, "--with-probes", "--module"],
+            &["export", "--checkpoint", name, "--out", &again, "--names", "reference"],
         ));
         assert_eq!(stored(&place.path(&again)), stored(&place.path("whole.safetensors")), "{name}");
     }
@@ -179,6 +181,92 @@ fn checkpoints_of_the_reference_are_imported_and_foreign_code_is_not_run() {
         assert!(said.code != Some(0) && said.stderr.contains(why), "{file}: {}", said.stderr);
         assert!(!place.path("refused").exists() && !place.path("executed").exists(), "{file}");
     }
+}
+
+#[test]
+fn every_form_that_the_references_loader_takes_is_imported() {
+    let (place, _) = trained(&["--tclip", "11.5"]);
+    let export = ["export", "--checkpoint", "run", "--out", "whole.safetensors", "--names", "reference"];
+    succeed(&mut command(&place, &export));
+    let names = python(&[
+        "forms",
+        place.path("whole.safetensors").to_str().unwrap(),
+        place.path(".").to_str().unwrap(),
+    ]);
+    let model = |file: &str| {
+        import::open(&place.path(file)).unwrap_or_else(|error| panic!("{file}: {error:#}")).model()
+    };
+    let whole = model("whole.safetensors");
+    assert!(names.lines().count() > 25, "{names}");
+    for name in names.lines() {
+        let found = model(&format!("{name}.pth"));
+        let differs = |name: &str| !found[name].equal(&whole[name]);
+        let counts = |name: &str| name.ends_with("num_batches_tracked");
+        let other: Vec<_> = whole
+            .keys()
+            .filter(|tensor| differs(tensor) && !(name == "uncounted" && counts(tensor)))
+            .collect();
+        assert!(other.is_empty(), "{name}: {other:?}");
+    }
+    for (number, file) in
+        ["whole.safetensors", "protocol-2-False.pth", "int64-0.pth", "float32.pth"].iter().enumerate()
+    {
+        let out = format!("import-{number}");
+        succeed(&mut command(&place, &["import", file, "--out", &out]));
+        let config = fs::read_to_string(place.path(&out).join("config.toml")).unwrap();
+        assert!(config.contains("tclip = 11.5"), "{file}: {config}");
+    }
+}
+
+#[test]
+fn an_export_loads_in_the_reference_as_it_is() {
+    let place = Place::new();
+    for (name, labelled) in [("train.tar", true), ("bare.tar", false)] {
+        let entry = |number: usize| {
+            let label = labelled.then(|| (number % 10).to_string());
+            Entry { key: number.to_string(), image: jpeg(number), label }
+        };
+        place.write(name, (0..20).map(entry));
+    }
+    let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/case_s32_bn0_d2");
+    let sizes = [
+        "--preset",
+        "c10",
+        "--ndf",
+        "8",
+        "--n-rkhs",
+        "64",
+        "--n-depth",
+        "2",
+        "--steps",
+        "2",
+        "--batch-size",
+        "8",
+    ];
+    for (run, shards) in [("run", "train.tar"), ("bare", "bare.tar")] {
+        succeed(command(&place, &sizes).args(["--device", "cpu", "--shards", shards, "--out", run]));
+        for end in ["pth", "safetensors"] {
+            let out = format!("{run}.{end}");
+            succeed(&mut command(
+                &place,
+                &["export", "--checkpoint", run, "--out", &out, "--names", "reference"],
+            ));
+        }
+    }
+    // Where there are no labels, the classifiers that the reference's model has are new ones, the same each time.
+    for run in ["run", "bare"] {
+        let file = place.path(&format!("{run}.pth"));
+        python(&["reference", file.to_str().unwrap(), fixture.to_str().unwrap(), "2"]);
+    }
+    succeed(&mut command(&place, &["import", "run.pth", "--out", "again"]));
+    succeed(&mut command(
+        &place,
+        &["export", "--checkpoint", "again", "--out", "again.safetensors", "--names", "reference"],
+    ));
+    assert_eq!(stored(&place.path("again.safetensors")), stored(&place.path("run.safetensors")));
+    let said =
+        run(&mut command(&place, &["export", "--checkpoint", "run", "--out", "x.pth", "--names", "own"]));
+    assert!(said.code == Some(2) && said.stderr.contains("hint: --names reference"), "{}", said.stderr);
 }
 
 type Views<'a> = Vec<(String, safetensors::tensor::TensorView<'a>)>;
@@ -278,7 +366,11 @@ fn embeddings_are_the_same_in_both_formats_and_are_taken_up_again() {
     assert!(again["done_before"] == 1 && again["samples"] == 70 && again["left_out"] == 1, "{again}");
     assert_eq!(fs::read(&part).unwrap(), before);
     let said = run(&mut embed("parquet", "r7", "p"));
-    assert!(said.code == Some(2) && said.stderr.contains("another encoder, layer"), "{}", said.stderr);
+    assert!(
+        said.code == Some(2) && said.stderr.contains("another layer: r5 then, r7 now"),
+        "{}",
+        said.stderr
+    );
     let anew = report(&succeed(embed("npy", "r7", "p").arg("--force")).stdout);
     assert!(anew["done_before"] == 0 && anew["samples"] == 72 && !part.exists(), "{anew}");
     let said = run(&mut embed("parquet", "r7", "p.parquet"));

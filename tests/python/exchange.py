@@ -90,6 +90,67 @@ def pth(export, folder):
     Path(f"{folder}/evil.pkl").write_bytes(pickle.dumps(Evil(), 2))
 
 
+def forms(export, folder):
+    """The same model in every form that the reference's loader takes; prints the names of the files."""
+    import torch
+    from collections import OrderedDict
+    description = json.loads(header(export)["__metadata__"]["amdim_stream"])
+    encoder = description["encoder"]
+    model = OrderedDict(sorted(tensors(export).items()))
+    plain = {"ndf": encoder["ndf"], "n_rkhs": encoder["n_rkhs"], "n_depth": encoder["n_depth"],
+             "n_classes": description["classes"], "encoder_size": description["side"], "tclip": description["tclip"]}
+    names = []
+    def save(name, model=model, hyperparams=plain, **more):
+        cursor = {"info_epoch": np.int64(3), "info_step": 2**40, "classifier_epoch": 0, "classifier_step": -1, "note": "\u00e9\n\\"}
+        torch.save({"model": model, "hyperparams": hyperparams, "cursor": cursor}, f"{folder}/{name}.pth", **more)
+        names.append(name)
+    for protocol in range(6):
+        for zipped in (True, False):
+            # A state dict's versions of modules, which are pickled as the state of the dictionary.
+            versioned = OrderedDict(model)
+            versioned._metadata = OrderedDict([("", {"version": 1}), ("encoder", {"version": 2})])
+            save(f"protocol-{protocol}-{zipped}", versioned, pickle_protocol=protocol, _use_new_zipfile_serialization=zipped)
+    for kind in (np.int32, np.int64, np.uint8, np.uint16):
+        numbers = {name: kind(value) for name, value in plain.items() if name != "tclip"}
+        for protocol in (0, 2, 4):
+            save(f"{kind.__name__}-{protocol}", hyperparams=numbers | {"tclip": np.float64(plain["tclip"]), "use_bn": np.bool_(False)},
+                 pickle_protocol=protocol)
+    save("float32", hyperparams=plain | {"tclip": np.float32(plain["tclip"])})
+    save("uncounted", OrderedDict((name, value) for name, value in model.items() if not name.endswith("num_batches_tracked")))
+    bare = {name.replace("encoder.module.", "encoder."): value for name, value in model.items()}
+    wrap = lambda before, within: OrderedDict((before + name.replace("encoder.", f"encoder.{within}"), value) for name, value in bare.items())
+    for number, (before, within) in enumerate([("", ""), ("module.", "module."), ("_orig_mod.", "module."), ("module._orig_mod.", ""),
+                                               ("_orig_mod.module.", "module._orig_mod."), ("module.module.", "_orig_mod.module.")]):
+        save(f"wrapped-{number}", wrap(before, within))
+    print("\n".join(names))
+
+
+def reference(file, fixture, step):
+    """`torch.load` reads the file, and all of it fits the reference's model, whose names and shapes the fixture has."""
+    checkpoint = torch.load(file)  # of tensors and numbers alone
+    assert set(checkpoint) == {"model", "hyperparams", "cursor"}, checkpoint.keys()
+    expected = json.loads(Path(f"{fixture}.json").read_text())["config"]
+    assert {name: checkpoint["hyperparams"][name] for name in expected} == expected, checkpoint["hyperparams"]
+    cursor = checkpoint["cursor"]
+    assert cursor["info_step"] == int(step) and {"info_epoch", "classifier_epoch", "classifier_step"} <= set(cursor), cursor
+    root = torch.nn.Module()
+    for name, tensor in tensors(f"{fixture}.safetensors").items():
+        if name.startswith("state/"):
+            *path, last = name.removeprefix("state/").split(".")
+            module = root
+            for part in path:
+                if not hasattr(module, part):
+                    module.add_module(part, torch.nn.Module())
+                module = getattr(module, part)
+            module.register_buffer(last, torch.full(tensor.shape, 9, dtype=torch.float32 if tensor.is_floating_point() else tensor.dtype))
+    root.load_state_dict(checkpoint["model"], strict=True)
+    kinds = {name: tensor.dtype for name, tensor in root.state_dict().items()}
+    assert kinds == {name: tensor.dtype for name, tensor in checkpoint["model"].items()}
+    assert all(tensor.is_contiguous() for tensor in checkpoint["model"].values())
+    beside = tensors(Path(file).with_suffix(".safetensors"))
+    assert all(torch.equal(beside.pop(name), tensor) for name, tensor in root.state_dict().items()) and not beside
+
+
 def header(path):
     data = Path(path).read_bytes()
     return json.loads(data[8:8 + int.from_bytes(data[:8], "little")])
@@ -125,4 +186,5 @@ def readme(folder):
 
 
 if __name__ == "__main__":
-    {"features": features, "readme": readme, "onnx": onnx, "pth": pth, "embeddings": embeddings}[sys.argv[1]](*sys.argv[2:])
+    {"features": features, "readme": readme, "onnx": onnx, "pth": pth, "forms": forms, "reference": reference,
+     "embeddings": embeddings}[sys.argv[1]](*sys.argv[2:])

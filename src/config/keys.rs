@@ -1,0 +1,119 @@
+//! Names of settings in a file, before they are put together with others.
+
+use anyhow::{Result, anyhow};
+use pipeline::Preset;
+use toml::{Table, Value};
+
+use super::Config;
+use crate::usage;
+
+/// Settings that have no default to be seen.
+const UNSET: [&str; 10] = [
+    "train.batch_size",
+    "train.epochs",
+    "train.steps",
+    "train.warm_start",
+    "train.lengthened",
+    "optim.warmup_steps",
+    "optim.clip_norm",
+    "run.workers",
+    "run.threads",
+    "run.best",
+];
+
+/// Refuses a setting that there is none of, with its line and the nearest one.
+pub(super) fn check(shown: &str, text: &str, table: &Table) -> Result<()> {
+    let defaults = Table::try_from(Config::preset(Preset::default())).map_err(|error| anyhow!("{error}"))?;
+    let mut known = Vec::new();
+    names(&defaults, "", &mut known);
+    known.extend(UNSET.map(str::to_owned));
+    let mut found = Vec::new();
+    names(table, "", &mut found);
+    let is_known =
+        |name: &String| known.contains(name) || known.iter().any(|key| key.starts_with(&format!("{name}.")));
+    // What an earlier version wrote is told elsewhere, by what to write instead.
+    let unknown = found.into_iter().find(|name| !is_known(name) && name != "data.shuffle_window");
+    let Some(name) = unknown else { return Ok(()) };
+    let nearest = known.iter().min_by_key(|key| distance(key, &name));
+    let nearest = nearest.filter(|key| 2 * distance(key, &name) <= last(&name).chars().count());
+    let hint = nearest.map_or_else(
+        || "the config.toml of any run shows every setting and its type".to_owned(),
+        |key| format!("the nearest one is `{key}`"),
+    );
+    let line = line_of(text, &name).map_or_else(String::new, |line| format!(", line {line}"));
+    Err(usage!("`{shown}`{line}: there is no setting `{name}`\n  hint: {hint}"))
+}
+
+/// The keys of a table and of those in it, by their dotted paths.
+fn names(table: &Table, prefix: &str, into: &mut Vec<String>) {
+    for (key, value) in table {
+        match value {
+            Value::Table(inner) if !inner.is_empty() => names(inner, &format!("{prefix}{key}."), into),
+            _ => into.push(format!("{prefix}{key}")),
+        }
+    }
+}
+
+/// The part of a name that is typed in its section.
+fn last(name: &str) -> &str {
+    name.rsplit('.').next().unwrap_or(name)
+}
+
+/// Between two settings; one in another section is somewhat farther.
+fn distance(known: &str, typed: &str) -> usize {
+    let is_elsewhere = known.rsplit_once('.').map(|(section, _)| section)
+        != typed.rsplit_once('.').map(|(section, _)| section);
+    strsim::osa_distance(last(known), last(typed)) + usize::from(is_elsewhere)
+}
+
+/// The line, from 1 on, where a setting is given.
+fn line_of(text: &str, name: &str) -> Option<usize> {
+    let mut section = String::new();
+    for (number, line) in text.lines().enumerate() {
+        let line = line.trim();
+        if let Some(header) = line.strip_prefix('[').and_then(|line| line.split(']').next()) {
+            section = format!("{}.", header.trim());
+        }
+        let is_here = line.split_once('=').is_some_and(|(key, _)| format!("{section}{}", key.trim()) == name);
+        if is_here || section.trim_end_matches('.') == name {
+            return Some(number + 1);
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(text: &str) -> String {
+        check("c.toml", text, &text.parse().unwrap()).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_setting_that_is_mistyped_is_told_with_its_line_and_the_nearest_one() {
+        for (text, line, name, nearest) in [
+            ("preset = 'c10'\n\n[encoder]\nn_rkhz = 5", 4, "encoder.n_rkhz", "`encoder.n_rkhs`"),
+            ("[train]\nbatchsize = 5", 2, "train.batchsize", "`train.batch_size`"),
+            ("optim.learning = 5", 1, "optim.learning", "config.toml of any run"),
+            ("lr = 5", 1, "lr", "`optim.lr`"),
+            ("[optimizer]\nlr = 5", 2, "optimizer.lr", "`optim.lr`"),
+            ("[run]\n  worker=5", 2, "run.worker", "`run.workers`"),
+        ] {
+            let said = refusal(text);
+            let expected = format!("`c.toml`, line {line}: there is no setting `{name}`");
+            assert!(said.starts_with(&expected) && said.contains(nearest), "{said}");
+        }
+    }
+
+    #[test]
+    fn every_setting_of_a_run_is_known() {
+        let mut config = Config::preset(Preset::C10);
+        config.train.lengthened.push(crate::train::Lengthened { at: 1, from: 2 });
+        (config.train.batch_size, config.train.steps, config.run.workers) = (Some(2), Some(3), Some(4));
+        (config.optim.clip_norm, config.optim.warmup_steps, config.run.threads) =
+            (Some(1.0), Some(3), Some(1));
+        let text = toml::to_string(&config).unwrap();
+        check("c.toml", &text, &text.parse().unwrap()).unwrap();
+    }
+}

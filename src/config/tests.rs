@@ -1,0 +1,93 @@
+use super::*;
+
+fn table(text: &str) -> Table {
+    text.parse().unwrap()
+}
+
+#[test]
+fn a_resolved_configuration_gives_itself_back() {
+    for preset in [Preset::C10, Preset::Stl10, Preset::In128] {
+        let config = Config::preset(preset);
+        let text = toml::to_string(&config).unwrap();
+        assert_eq!(Config::resolve(&table(&text)).unwrap(), config);
+    }
+}
+
+#[test]
+fn what_was_asked_wins_over_the_preset() {
+    let config = Config::resolve(&table("preset = 'c10'\n[optim]\nlr = 1e-3\n[train]\nsteps = 7")).unwrap();
+    assert_eq!((config.optim.lr, config.train.steps, config.optim.betas[0]), (1e-3, Some(7), 0.8));
+    assert_eq!(config.preset, Preset::C10);
+}
+
+#[test]
+fn an_unknown_key_is_refused_by_name() {
+    let error = Config::resolve(&table("[encoder]\nn_rkhz = 5")).unwrap_err();
+    assert!(error.to_string().contains("n_rkhz"), "{error}");
+}
+
+#[test]
+fn a_setting_of_an_earlier_version_is_refused_with_what_to_write_instead() {
+    let old = table("preset = 'c10'\n[data]\nshuffle_window = 512");
+    let saved = Table::try_from(Config::preset(Preset::C10)).unwrap();
+    for error in [Config::resolve(&old), Config::resume(&saved, &old)].map(Result::unwrap_err) {
+        assert!(error.to_string().contains("`shuffle = \"window:512\"`"), "{error}");
+    }
+    let new = Config::resolve(&table("[data]\nshuffle = 'window:512'")).unwrap();
+    assert_eq!(new.data.shuffle.to_string(), "window:512");
+    let error = Config::resolve(&table("[data]\nshuffle = 'window:0'")).unwrap_err().to_string();
+    assert!(error.contains("`window:0`") && error.matches("hint:").count() == 1, "{error}");
+}
+
+#[test]
+fn numbers_beyond_all_measure_are_refused() {
+    for (text, name) in [
+        ("[encoder]\nndf = 4611686018427387904", "encoder.ndf"),
+        ("[encoder]\nn_depth = 4294967295", "encoder.n_depth"),
+        ("[encoder]\nn_rkhs = 4294967295", "encoder.n_rkhs"),
+        ("[run]\nworkers = 100000", "run.workers"),
+        ("[run]\nthreads = 1025", "run.threads"),
+        ("[optim]\nlr = 4294967295.0", "optim.lr"),
+        ("[method]\ntclip = 1e300", "method.tclip"),
+        ("[optim]\ndrop_at = [0.5, nan]", "optim.drop_at"),
+        ("[optim]\nlr = inf", "optim.lr"),
+    ] {
+        let error = Config::resolve(&table(text)).unwrap_err().to_string();
+        assert!(error.contains(&format!("`{name}`")), "{error}");
+    }
+}
+
+#[test]
+fn a_contradiction_is_named_and_free_settings_are_not() {
+    let saved = Table::try_from(Config::preset(Preset::C10)).unwrap();
+    let asked = table("seed = 4\n[optim]\nlr = 0.1\n[run]\nworkers = 9\n[data]\nshards = ['elsewhere.tar']");
+    let error = Config::resume(&saved, &asked).unwrap_err().to_string();
+    assert!(error.contains("`seed` = 4 (was 0)") && error.contains("`optim.lr`"), "{error}");
+    assert!(!error.contains("workers") && !error.contains("elsewhere"), "{error}");
+    let config = Config::resume(&saved, &table("[run]\nworkers = 9")).unwrap();
+    assert_eq!(config.run.workers, Some(9));
+}
+
+#[test]
+fn steps_replace_the_epochs_of_a_lower_layer() {
+    let mut under = table("[train]\nepochs = 5.0");
+    overlay(&mut under, &table("[train]\nsteps = 9"));
+    assert_eq!(under, table("[train]\nsteps = 9"));
+}
+
+#[test]
+fn a_run_is_resumed_in_the_precision_that_it_has() {
+    let asked = |precision: &str| -> Table { format!("train.precision = \"{precision}\"").parse().unwrap() };
+    let mut config = Config::preset(Preset::C10);
+    for (then, now, resumed) in [
+        (Precision::Bf16, "auto", Some(Precision::Bf16)),
+        (Precision::F32, "auto", Some(Precision::F32)),
+        (Precision::Auto, "f32", Some(Precision::F32)), // saved before there was a precision
+        (Precision::F32, "bf16", None),
+    ] {
+        config.train.precision = then;
+        let saved = Table::try_from(&config).unwrap();
+        let found = Config::resume(&saved, &asked(now)).ok().map(|config| config.train.precision);
+        assert_eq!(found, resumed, "{then}, {now}");
+    }
+}
