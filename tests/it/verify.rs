@@ -217,10 +217,8 @@ fn tar(path: &Path, members: &[(&str, &[u8])]) {
     builder.finish().unwrap();
 }
 
-/// What is unusual is told by its kind, and nothing that is good is lost by `--fix`; what opens a set for training says each kind once.
-#[test]
-fn what_is_unusual_is_named_by_its_kind_and_kept_by_fix() {
-    let place = Place::new();
+/// Two shards with something of everything that is unusual, and their pattern.
+fn unusual(place: &Place) -> String {
     let images: Vec<Vec<u8>> = (0..9).map(jpeg).collect();
     let image = |number: usize| images[number].as_slice();
     tar(
@@ -254,8 +252,14 @@ fn what_is_unusual_is_named_by_its_kind_and_kept_by_fix() {
     header.set_size(0);
     builder.append_link(&mut header, "link.jpg", "/data/elsewhere.jpg").unwrap();
     builder.finish().unwrap();
+    place.path("u-<0..1>.tar").to_str().unwrap().to_owned()
+}
 
-    let pattern = place.path("u-<0..1>.tar").to_str().unwrap().to_owned();
+/// What is unusual is told by its kind, and nothing that is good is lost by `--fix`; what opens a set for training says each kind once.
+#[test]
+fn what_is_unusual_is_named_by_its_kind_and_kept_by_fix() {
+    let place = Place::new();
+    let pattern = unusual(&place);
     let said = run(&mut verify(&[&pattern], &[]));
     assert_eq!(said.code, Some(1), "{}", said.stderr);
     for words in ["3 labels or links cannot be used", "hint: write labels as integers"] {
