@@ -74,7 +74,7 @@ fn a_disk_that_is_full_is_named_with_its_cure_and_nothing_half_written_stays() {
         ]
     };
     let [_, pack, clean] = commands(&place, &pattern, "full");
-    let synth = of_run(&["synth", "--out", "full", "--count", "20"]);
+    let synth = of_run(&["synth", "--out", "full", "--count", "20", "--side", "32"]);
     let export = of_run(&["export", "--checkpoint", "run", "--out", "full/x.safetensors"]);
     let pth = of_run(&["export", "--checkpoint", "run", "--out", "full/x.pth"]);
     for mut command in [of_run(&embed("parquet")), of_run(&embed("npy")), export, pth, pack, clean, synth] {
