@@ -28,9 +28,11 @@ fn compile_shim(libraries: &Path) {
     println!("cargo:rustc-link-search=native={}", libraries.display());
     println!("cargo:rustc-link-lib=torch_cpu");
     println!("cargo:rustc-link-lib=c10");
-    // Tests alone load it, by this name; what it needs of libtorch is there by then.
-    let fake_device = library(&compiler, "fake_device").expect("the fake device compiles");
-    println!("cargo:rustc-env=AMDIM_FAKE_DEVICE={}", fake_device.display());
+    // Tests alone load them, by these names; what they need of libtorch is there by then.
+    for name in ["fake_device", "fake_cuda"] {
+        let library = library(&compiler, name).unwrap_or_else(|| panic!("{name} does not compile"));
+        println!("cargo:rustc-env=AMDIM_{}={}", name.to_uppercase(), library.display());
+    }
     // Travels inside of the program, and is loaded where there is CUDA.
     let graph = if let Some(cuda) = cuda_headers(&headers) {
         library(compiler.flag("-isystem").flag(cuda), "graph")

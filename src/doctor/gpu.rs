@@ -1,7 +1,5 @@
 //! Versions, the driver, and the GPU that a run would use.
 
-use std::path::Path;
-
 use indicatif::DecimalBytes;
 use tch::Device;
 
@@ -17,6 +15,7 @@ const PINNED: usize = 256_000_000;
 
 /// The device that a run would have, and the checks of it and of the libraries.
 pub(super) fn checks(choice: DeviceChoice) -> (Device, Vec<Check>) {
+    let is_there = sys::has_driver();
     let libtorch = match Libtorch::found() {
         Ok(libtorch) => libtorch,
         Err(error) => {
@@ -25,7 +24,6 @@ pub(super) fn checks(choice: DeviceChoice) -> (Device, Vec<Check>) {
         }
     };
     let mut checks = vec![versions(&libtorch)];
-    let is_there = Path::new("/dev/nvidiactl").exists();
     let wanted = match choice {
         DeviceChoice::Auto if is_there => DeviceChoice::Cuda(0),
         DeviceChoice::Auto => DeviceChoice::Cpu,

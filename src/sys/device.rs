@@ -58,7 +58,7 @@ impl fmt::Display for DeviceChoice {
 pub fn device(choice: DeviceChoice) -> Result<Device> {
     match choice {
         DeviceChoice::Cpu => Ok(Device::Cpu),
-        DeviceChoice::Auto if !Path::new("/dev/nvidiactl").exists() => Ok(Device::Cpu),
+        DeviceChoice::Auto if !has_driver() => Ok(Device::Cpu),
         DeviceChoice::Auto => Ok(cuda(0).unwrap_or_else(|reason| {
             tracing::warn!("training on the CPU: there is a GPU, but {reason}");
             Device::Cpu
@@ -71,6 +71,11 @@ pub fn device(choice: DeviceChoice) -> Result<Device> {
     }
 }
 
+/// Whether this machine has NVIDIA's driver. It is not libtorch that is asked: see [`device`].
+pub fn has_driver() -> bool {
+    Path::new("/dev/nvidiactl").exists()
+}
+
 /// A device as it is written on the command line.
 pub fn name(device: Device) -> String {
     match device {
@@ -81,7 +86,7 @@ pub fn name(device: Device) -> String {
 
 /// The GPU of this number, or why there is none.
 fn cuda(number: usize) -> Result<Device, String> {
-    if !Path::new("/dev/nvidiactl").exists() {
+    if !has_driver() {
         return Err("this machine has no NVIDIA driver (`/dev/nvidiactl` is missing)".to_owned());
     }
     load_cuda()?;

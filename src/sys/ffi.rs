@@ -62,7 +62,16 @@ pub(super) fn failure_of<'a>(code: c_int, message: impl FnOnce() -> &'a CStr) ->
 
 /// Whether a message is for want of memory: of libtorch's allocators, of a driver that cannot even begin, of cuBLAS and cuDNN.
 pub(super) fn speaks_of_memory(message: &str) -> bool {
-    ["out of memory", "can't allocate memory", "ALLOC_FAILED"].iter().any(|words| message.contains(words))
+    const WORDS: [&str; 6] = [
+        "out of memory",
+        "can't allocate memory",
+        "ALLOC_FAILED",
+        "ALLOCATION_FAILED",
+        // libtorch tries every algorithm of cuDNN and leaves out those that it has no memory for: none was left.
+        "unable to find an engine to execute this computation",
+        "Unable to find a valid cuDNN algorithm",
+    ];
+    WORDS.iter().any(|words| message.contains(words))
 }
 
 #[expect(unsafe_code, reason = "declarations of foreign functions")]

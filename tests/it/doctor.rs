@@ -108,3 +108,47 @@ fn a_gpu_that_is_asked_for_and_not_there_is_bad() {
     assert_eq!(driver["state"], "bad", "{driver}");
     assert!(driver["hint"].as_str().unwrap().contains("--device cpu"), "{driver}");
 }
+
+/// Compiles `driver.c`, and puts libtorch's CUDA half beside it that says that there are three GPUs.
+fn three_gpus(place: &Place) -> impl Fn(&[&str]) -> Said {
+    let folder = place.path("gpus");
+    fs::create_dir(&folder).unwrap();
+    fs::copy(env!("AMDIM_FAKE_CUDA"), folder.join("libtorch_cuda.so")).unwrap();
+    let (source, library) =
+        (Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/driver.c"), folder.join("driver.so"));
+    let mut compiler = Command::new("cc");
+    compiler
+        .args(["-O1", "-Wall", "-Werror", "-shared", "-fPIC", "-o"])
+        .args([&library, &source])
+        .arg("-ldl");
+    let output = compiler.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let cache = place.path("cache");
+    move |words| {
+        let mut command = program();
+        command.args(words).env("LD_LIBRARY_PATH", &folder).env("LD_PRELOAD", &library);
+        run(command.env("AMDIM_STREAM_CACHE", &cache))
+    }
+}
+
+/// libtorch looks for its CUDA half when it is first asked about GPUs, and remembers that there was none.
+#[test]
+fn no_command_asks_libtorch_about_gpus_before_its_cuda_half_is_there() {
+    let place = Place::new();
+    let pattern = place.shards("train", 1, 20);
+    succeed(&mut place.train(&pattern, "run", &["--steps", "1"]));
+    let on_three_gpus = three_gpus(&place);
+    let [trained, new] = ["run", "new"].map(|name| place.path(name).display().to_string());
+    let commands: [&[&str]; 6] = [
+        &["doctor", "--out", &new],
+        &["--shards", &pattern, "--preset", "c10", "--out", &new],
+        &["--shards", &pattern, "--out", &trained, "--preset", "c10"],
+        &["plan", "--shards", &pattern, "--preset", "c10", "--out", &new],
+        &["eval", "knn", "--checkpoint", &trained, "--val-shards", &pattern],
+        &["embed", "--checkpoint", &trained, "--shards", &pattern, "--out", &new],
+    ];
+    for words in commands {
+        let said = on_three_gpus(&[words, &["--device", "cuda:7"]].concat());
+        assert!(said.stderr.contains("there are 3 GPUs, `cuda:0` to `cuda:2`"), "{words:?}: {}", said.stderr);
+    }
+}

@@ -6,12 +6,12 @@
 #include "shim.h"
 
 #include <ATen/ATen.h>
-#include <ATen/Version.h>
 #include <ATen/autocast_mode.h>
 #include <c10/core/CachingDeviceAllocator.h>
 #include <c10/core/Event.h>
 #include <c10/core/impl/VirtualGuardImpl.h>
 #include <c10/util/ThreadLocalDebugInfo.h>
+#include <caffe2/core/common.h>
 #include <torch/csrc/autograd/custom_function.h>
 #include <torch/headeronly/version.h>
 
@@ -101,7 +101,12 @@ const char* amdim_built_against() { return TORCH_VERSION; }
 
 int amdim_build(const char** out) {
   return amdim_guarded([&] {
-    static const std::string build = at::show_config();
+    // `at::show_config` would ask for CUDA as well, which libtorch remembers the answer to: without its CUDA half, none.
+    static const std::string build = [] {
+      std::string settings;
+      for (const auto& [key, value] : caffe2::GetBuildOptions()) settings += key + "=" + value + ", ";
+      return settings;
+    }();
     *out = build.c_str();
   });
 }

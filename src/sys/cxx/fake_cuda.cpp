@@ -1,0 +1,20 @@
+// In place of libtorch's CUDA half, for tests of how it is found: it says that there are three GPUs, and has no kernels.
+
+#include <ATen/detail/CUDAHooksInterface.h>
+
+namespace {
+
+// libtorch looks for this name.
+struct CUDAHooks final : at::CUDAHooksInterface {
+  explicit CUDAHooks(at::CUDAHooksArgs) {}
+  void init() const override {}
+  bool hasCUDA() const override { return true; }
+  int getNumGPUs() const override { return 3; }
+  at::DeviceIndex deviceCount() const override { return 3; }
+};
+
+}  // namespace
+
+namespace at {
+REGISTER_CUDA_HOOKS(CUDAHooks);
+}
