@@ -72,13 +72,36 @@ fn check_all(device: Device, names: &str) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::{Mutex, PoisonError};
+
+    use amdim_stream::train::optim::Config;
+
     use super::*;
+
+    /// There is one generator of random numbers: tests that draw from it do so one after the other.
+    static GENERATOR: Mutex<()> = Mutex::new(());
 
     /// All but the fixtures, which are tests of their own, and resuming, which has more.
     #[test]
     fn the_checks_pass_on_the_cpu() {
+        let _alone = GENERATOR.lock().unwrap_or_else(PoisonError::into_inner);
         for name in ["bf16", "overlap", "graph", "adam"] {
             check_all(Device::Cpu, name).unwrap();
+        }
+    }
+
+    #[test]
+    fn an_update_that_is_a_little_wrong_is_told_from_rounding() {
+        let _alone = GENERATOR.lock().unwrap_or_else(PoisonError::into_inner);
+        let exact = Config { weight_decay: 1e-2, clip_norm: Some(5.0), ..Config::default() };
+        let off = |config: Config| check::adam_off(Device::Cpu, 7, &config, &exact).unwrap();
+        assert!(off(exact.clone()).iter().zip(check::ADAM_OFF).all(|(off, bound)| *off < bound));
+        let [decay, clip] = [
+            Config { weight_decay: 1.02e-2, ..exact.clone() },
+            Config { clip_norm: Some(5.05), ..exact.clone() },
+        ];
+        for wrong in [decay, clip, Config { betas: [0.81, 0.999], ..exact.clone() }] {
+            assert!(off(wrong.clone())[0] > check::ADAM_OFF[0], "{wrong:?}");
         }
     }
 

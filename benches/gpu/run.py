@@ -1,11 +1,17 @@
 #!/usr/bin/env python3
-"""Checks and times the training stage on this machine's GPU, beside PyTorch; writes result.json and result.md.
+"""Checks and times the training stage on this machine's GPU, beside PyTorch: a question a call, an answer a JSON file.
 
 Runs from the folder that `make bench-gpu-folder` fills, which may have been carried here: what it needs of the machine is Python
 with torch 2.11 and an NVIDIA driver, no Rust and no network. What fails, or would take too long, keeps a row with the reason.
 
-    python3 run.py                       eight minutes at most
-    python3 run.py --device cpu --quick  tiny models: whether all of it works
+    python3 run.py check       whether it loads, computes what it must, records graphs (7 minutes at most)
+    python3 run.py steps       steps of several batches beside PyTorch's eager ones (6)
+    python3 run.py compiled    PyTorch's compiled steps (9)
+    python3 run.py feed        steps fed from shards, `plan`, and what is said where memory is short (5)
+    python3 run.py             all of them, one after the other
+    python3 run.py report      the tables of the answers that there are
+
+Each writes QUESTION.json and report.md into --out. `--device cpu --quick` tries all of it on tiny models.
 """
 
 import argparse
@@ -22,6 +28,9 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 
+# Seconds that a question takes at most: together less than half an hour.
+SECONDS = {"check": 420, "steps": 360, "compiled": 540, "feed": 300}
+
 
 @dataclasses.dataclass
 class Size:
@@ -33,11 +42,17 @@ class Size:
     n_depth: int
     batch_size: int
 
+    def model(self):
+        return ["--ndf", self.ndf, "--n-rkhs", self.n_rkhs, "--n-depth", self.n_depth]
+
     def words(self):
-        return ["--ndf", self.ndf, "--n-rkhs", self.n_rkhs, "--n-depth", self.n_depth, "--batch-size", self.batch_size]
+        return [*self.model(), "--batch-size", self.batch_size]
+
+    def of(self, batch_size):
+        return dataclasses.replace(self, batch_size=batch_size)
 
 
-LARGE, SMALL = Size("192/1536/8", 192, 1536, 8, 128), Size("64/512/3", 64, 512, 3, 256)
+LARGE, SMALL = Size("192/1536/8", 192, 1536, 8, 480), Size("64/512/3", 64, 512, 3, 256)
 QUICK_LARGE, QUICK_SMALL = Size("16/128/2", 16, 128, 2, 16), Size("8/64/1", 8, 64, 1, 16)
 
 
@@ -46,120 +61,159 @@ class Failed(Exception):
 
 
 class Bench:
-    def __init__(self, args):
+    """One question: its parts, and what they found so far."""
+
+    def __init__(self, question, args, scratch):
         self.args = args
-        self.end = time.monotonic() + args.seconds
+        self.scratch = Path(scratch)
+        self.on_gpu = args.device != "cpu"
+        self.end = time.monotonic() + SECONDS[question]
         self.dtype = "f32" if args.quick else "bf16"
-        self.data = None
-        self.results = {"checks": [], "steps": [], "feeds": [], "missing": []}
+        self.large, self.small = (QUICK_LARGE, QUICK_SMALL) if args.quick else (LARGE, SMALL)
+        self.answer = {"question": question, "date": datetime.date.today().isoformat(), "cores": len(os.sched_getaffinity(0)),
+                       "machine": platform.platform(), "driver": driver(), "on": args.device, "dtype": self.dtype, "parts": []}
 
-    def call(self, words, seconds):
-        """The last JSON object that a command prints."""
-        return self.objects(words, seconds)[-1]
-
-    def objects(self, words, seconds, may_fail=False):
+    def said(self, words, seconds, may_fail=False, more=None):
+        """What a command prints: stdout, stderr and status."""
         words = [str(word) for word in words]
         left = self.end - time.monotonic()
         if left < 5:
             raise Failed("no time was left")
         try:
-            done = subprocess.run(words, capture_output=True, text=True, timeout=min(seconds, left), env=environment())
+            done = subprocess.run(words, capture_output=True, text=True, timeout=min(seconds, left), env=environment() | (more or {}))
         except subprocess.TimeoutExpired as over:
             if not may_fail or not over.stdout:
                 raise Failed(f"took more than {min(seconds, left):.0f} s") from None
             done = subprocess.CompletedProcess(words, 124, text_of(over.stdout), text_of(over.stderr))
         except OSError as error:
             raise Failed(str(error)) from None
-        said = [line for line in done.stderr.splitlines() if line.strip()]
-        for line in said:
+        for line in done.stderr.splitlines():
             if "WARN" in line:
                 print(f"  {line}", file=sys.stderr)
+        if done.returncode and not may_fail:
+            said = [line for line in done.stderr.splitlines() if line.strip()]
+            raise Failed(" ".join(said[-2:])[:400] if said else f"ended with {done.returncode}")
+        return done
+
+    def objects(self, words, seconds, may_fail=False, more=None):
+        """The JSON objects that a command prints."""
+        done = self.said(words, seconds, may_fail, more)
         objects = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
-        if not objects or (done.returncode and not may_fail):
-            raise Failed(said[-1][:300] if said else f"ended with {done.returncode}")
+        if not objects:
+            raise Failed(done.stderr.strip()[-400:] or "nothing was printed")
         return objects
 
-    def part(self, name, work):
-        """One part of the whole: what fails is listed, and the others go on."""
+    def part(self, name, work, **facts):
+        """One part of the question: what fails is noted, and the others go on."""
         start = time.monotonic()
+        row = {"part": name, **facts}
         try:
-            work()
+            row["found"] = work()
         except Exception as why:  # whatever it is, the others go on
-            said = str(why) if isinstance(why, Failed) else f"{type(why).__name__}: {why}"
-            self.results["missing"].append({"what": name, "why": said})
-            print(f"{name}: {said}", file=sys.stderr)
-        else:
-            print(f"{name}: {time.monotonic() - start:.0f} s", file=sys.stderr)
-        write(self)
+            row["why"] = str(why) if isinstance(why, Failed) else f"{type(why).__name__}: {why}"
+        row["seconds"] = round(time.monotonic() - start, 1)
+        print(f"{name}: {row.get('why') or row['seconds']}", file=sys.stderr)
+        self.answer["parts"].append(row)
+        write(self.args.out, self.answer)
 
-    # The parts.
+    def ours(self, *words):
+        return [HERE / "gpu-bench", words[0], "--device", self.args.device, *words[1:]]
 
-    def device(self):
-        self.results["device"] = self.call([sys.executable, HERE / "torch_step.py", "matmul", "--device", self.args.device], 60)
+    def program(self, *words):
+        return [HERE / "amdim-stream", *words, "--device", self.args.device]
 
-    def checks(self):
-        words = [HERE / "gpu-bench", "check", "--device", self.args.device]
-        self.results["checks"] = self.objects(words, 200, may_fail=True)
-
-    def torch_check(self):
-        check = {"check": "PyTorch's model beside the fixtures", "passed": False}
-        self.results["checks"].append(check)
-        check["found"] = self.call([sys.executable, HERE / "torch_step.py", "check", HERE / "fixtures"], 60)
-        check["passed"] = True
-
-    def ours(self, size, graph, profile=False):
-        def work():
-            words = [HERE / "gpu-bench", "step", "--device", self.args.device, *size.words(), "--precision", self.dtype,
-                     "--cuda-graph", graph, *self.amount(), *(["--profile"] if profile else [])]
-            found = self.call(words, 120)
-            name = "ours, one graph" if found["recorded"] else "ours, kernel by kernel"
-            self.results["steps"].append({"size": size.name, "batch_size": size.batch_size, "what": name, **found})
-        self.part(f"our step, {size.name}, graph {graph}", work)
-
-    def torch(self, size, mode, seconds):
-        def work():
-            words = [sys.executable, HERE / "torch_step.py", "time", "--device", self.args.device, *size.words(), "--mode",
-                     mode, "--dtype", self.dtype, *self.amount()]
-            found = self.call(words, seconds)
-            name = "PyTorch, eager" if mode == "eager" else f"PyTorch, compiled ({mode})"
-            self.results["steps"].append({"size": size.name, "batch_size": size.batch_size, "what": name, **found})
-        self.part(f"PyTorch's step, {size.name}, {mode}", work)
-
-    def feed(self, size, decode):
-        def work():
-            words = [HERE / "gpu-bench", "feed", "--device", self.args.device, *size.words(), "--precision", self.dtype,
-                     "--decode", decode, "--shards", f"{self.data}/train-*.tar", *self.amount()]
-            found = self.call(words, 120)
-            self.results["feeds"].append({"size": size.name, "batch_size": size.batch_size, "decode": decode, **found})
-        self.part(f"fed from shards, {size.name}, {decode}", work)
-
-    def synth(self):
-        count = 400 if self.args.quick else 6000
-        words = [HERE / "amdim-stream", "synth", "--out", self.data, "--size", "500x375", "--count", count, "--shards", 8]
-        self.objects(words, 120)
+    def torch(self, *words):
+        return [sys.executable, HERE / "torch_step.py", words[0], "--device", self.args.device, *words[1:]]
 
     def amount(self):
         return ["--steps", 2, "--rounds", 3] if self.args.quick else ["--steps", 10, "--rounds", 5]
 
-    def all(self, data):
-        self.data = data
-        large, small = (QUICK_LARGE, QUICK_SMALL) if self.args.quick else (LARGE, SMALL)
-        # What matters most comes first: time may run out.
-        self.part("device", self.device)
-        self.part("checks", self.checks)
-        self.part("PyTorch's model", self.torch_check)
-        self.ours(large, "on", profile=True)
-        self.torch(large, "eager", 60)
-        self.part("shards", self.synth)
-        self.feed(large, "exact")
-        self.feed(small, "exact")
-        self.torch(large, "default", 120)
-        self.torch(large, "max-autotune", 240)
-        self.ours(large, "off")
-        self.ours(small, "on")
-        self.torch(small, "eager", 60)
-        self.feed(small, "fast")
-        self.torch(small, "default", 120)
+    def shards(self):
+        """A pattern of made-up shards, which are kept for the next question."""
+        data, count = (HERE / "data-quick", 400) if self.args.quick else (HERE / "data", 6000)
+        if not (data / "whole").exists():
+            words = [HERE / "amdim-stream", "synth", "--out", data, "--size", "500x375", "--count", count, "--shards", 8]
+            self.objects(words, 120)
+            (data / "whole").touch()
+        return f"{data}/train-*.tar"
+
+    # The questions.
+
+    def check(self):
+        if self.on_gpu:
+            self.part("nvidia-smi", lambda: self.said(["nvidia-smi"], 20).stdout)
+        self.part("doctor", lambda: self.objects(self.program("doctor", "--out", self.scratch / "r"), 60, may_fail=True))
+        self.part("checks", lambda: self.objects(self.ours("check"), 200, may_fail=True))
+        self.part("PyTorch's model beside the fixtures",
+                  lambda: self.objects([sys.executable, HERE / "torch_step.py", "check", HERE / "fixtures"], 60)[-1])
+        self.part("ceiling", lambda: self.objects(self.torch("matmul"), 60)[-1])
+        self.part("a run", self.run)
+
+    def run(self):
+        """The program itself: the last record of a run of sixty steps."""
+        out = self.scratch / "run"
+        batch, steps = (16, 8) if self.args.quick else (256, 60)
+        shards = self.shards()
+        words = ["--shards", shards, "--val-shards", shards.replace("*", "000"), "--preset", "in128", *self.small.of(batch).words(),
+                 "--steps", steps, "--out", out]
+        self.said(self.program(*words), 90)
+        records = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+        return {kind: [record for record in records if record["kind"] == kind][-1] for kind in ("train", "validation")}
+
+    def steps(self):
+        few, many = (8, 24) if self.args.quick else (128, 1000)
+        self.step(self.large, profile=True)
+        self.step(self.large.of(few))
+        self.step(self.large.of(few), graph="off")
+        self.torch_step(self.large, "eager", 60)
+        self.torch_step(self.large.of(few), "eager", 60)
+        self.step(self.large.of(many))
+        self.step(self.large, more={"CUBLASLT_WORKSPACE_SIZE": "32768"})
+        self.step(self.small)
+        self.torch_step(self.small, "eager", 60)
+
+    def compiled(self):
+        few = 8 if self.args.quick else 128
+        self.torch_step(self.large, "default", 170)
+        self.torch_step(self.large.of(few), "max-autotune", 330)
+
+    def step(self, size, graph="on", profile=False, more=None):
+        words = self.ours("step", *size.words(), "--precision", self.dtype, "--cuda-graph", graph, *self.amount(),
+                          *(["--profile"] if profile else []))
+        name = " ".join(["ours, graph " + graph, *(f"{key}={value}" for key, value in (more or {}).items())])
+        self.part(name, lambda: self.objects(words, 60, more=more)[-1], size=size.name, batch_size=size.batch_size)
+
+    def torch_step(self, size, mode, seconds):
+        words = self.torch("time", *size.words(), "--mode", mode, "--dtype", self.dtype, *self.amount())
+        name = "PyTorch, eager" if mode == "eager" else f"PyTorch, compiled ({mode})"
+        self.part(name, lambda: self.objects(words, seconds)[-1], size=size.name, batch_size=size.batch_size)
+
+    def feed(self):
+        for size, decode in ((self.large, "exact"), (self.small, "exact"), (self.small, "fast")):
+            def fed(size=size, decode=decode):
+                words = self.ours("feed", *size.words(), "--precision", self.dtype, "--decode", decode, "--shards", self.shards(),
+                                  *self.amount())
+                return self.objects(words, 90)[-1]
+            self.part("fed from shards", fed, size=size.name, batch_size=size.batch_size, decode=decode)
+        self.part("plan", self.plan)
+        if self.on_gpu:
+            # Twice the layers of what fits, and one sample more than can be indexed.
+            deep = dataclasses.replace(self.large, n_depth=24, batch_size=1300)
+            self.part("memory that is short", lambda: self.refused(deep, "not enough memory"))
+            self.part("a batch beyond 2^31 elements", lambda: self.refused(self.large.of(1366), "cannot index"))
+
+    def plan(self):
+        size = self.large.of(24 if self.args.quick else 960)
+        words = ["plan", "--gpu", *size.words(), "--shards", self.shards(), "--preset", "in128", "--steps", 100]
+        return self.objects(self.program(*words, "--out", self.scratch / "r"), 100)[-1]
+
+    def refused(self, size, cause):
+        """What is said of a run that has to fail, for this cause."""
+        words = [*size.words(), "--shards", self.shards(), "--preset", "in128", "--steps", 2]
+        done = self.said(self.program(*words, "--out", self.scratch / "refused"), 60, may_fail=True)
+        if done.returncode == 0 or cause not in done.stderr or "hint:" not in done.stderr:
+            raise Failed(f"ended with {done.returncode}, without `{cause}` and a hint: {done.stderr.strip()[-300:]}")
+        return done.stderr.strip()[-600:]
 
 
 def environment():
@@ -177,47 +231,78 @@ def environment():
 
 # The report.
 
-def ratios(results):
-    """What the issue of speed comes down to: each figure against another one of the same run."""
-    flops_per_s = results.get("device", {}).get("flops_per_s")
-    for size in {step["size"] for step in results["steps"]}:
-        steps = [step for step in results["steps"] if step["size"] == size]
-        ours = [step["ms"] for step in steps if step["what"].startswith("ours")]
+def answers(out):
+    """The answers that lie in a folder, by question."""
+    found = {question: out / f"{question}.json" for question in SECONDS}
+    return {question: json.loads(path.read_text()) for question, path in found.items() if path.exists()}
+
+
+def found(answers, *names):
+    """The parts that found something and have one of these beginnings."""
+    parts = [part for answer in answers.values() for part in answer["parts"]]
+    return [part for part in parts if "found" in part and part["part"].startswith(names)]
+
+
+def ratios(steps, flops_per_s):
+    """What the issue of speed comes down to: each figure against another one of the same machine."""
+    for step in steps:
+        same = [other for other in steps if (other["size"], other["batch_size"]) == (step["size"], step["batch_size"])]
+        ours = [other["found"]["ms"] for other in same if other["part"].startswith("ours")]
         # Ours are those of convolutions and scores alone, two for each multiply-accumulate.
-        counted = [step.get("flops") for step in steps] + [2 * step.get("macs", 0) for step in steps]
+        counted = [other["found"].get("flops") for other in same] + [2 * other["found"].get("macs", 0) for other in same]
         flops = next((flops for flops in counted if flops), None)
-        for step in steps:
-            step["images_per_second"] = step["batch_size"] * 1e3 / step["ms"]
-            step["ours_is_faster_by"] = step["ms"] / min(ours) if ours else None
-            step["utilization"] = flops / (step["ms"] * 1e-3) / flops_per_s if flops and flops_per_s else None
+        milliseconds = step["found"]["ms"]
+        yield (step, step["batch_size"] * 1e3 / milliseconds, milliseconds / min(ours) if ours else None,
+               flops / (milliseconds * 1e-3) / flops_per_s if flops and flops_per_s else None)
 
 
-def markdown(results):
+def checks(answers):
+    """Name, whether it passed, and what was found, of every check."""
+    rows = []
+    for part in answers.get("check", {}).get("parts", []):
+        if part["part"] == "checks":
+            rows += [(check["check"], check["passed"], check["found"]) for check in part.get("found", [])] or [("checks", False, part["why"])]
+        elif part["part"] != "ceiling":
+            rows.append((part["part"], "found" in part, part.get("why", "")))
+    for part in found(answers, "doctor"):
+        rows += [(f"doctor: {check['check']}", False, check["found"]) for check in part["found"] if check["state"] == "bad"]
+    return rows
+
+
+def markdown(answers):
     lines = ["# The training stage on a GPU", ""]
-    device = results.get("device", {})
-    lines += [f"{results['date']}; {device.get('device', 'no device')}, {results['cores']} CPU cores; torch {device.get('torch')}, "
-              f"CUDA {device.get('cuda')}, driver {results['driver']}; {results['dtype']}.", ""]
+    device = next((part["found"] for part in found(answers, "ceiling")), {})
+    for question, answer in answers.items():
+        lines.append(f"- {question}: {answer['date']}, `{answer['on']}`, {answer['cores']} CPU cores, driver {answer['driver']}, {answer['dtype']}")
     if device:
-        lines += [f"Utilization is of {device['flops_per_s'] / 1e12:.1f} TFLOP/s, what a bf16 product of "
-                  f"{device['size']}×{device['size']} reaches in this run; FLOPs are PyTorch's own count of its eager step. GB are of "
-                  "tensors at most; of our graph what it holds.", ""]
-    rows = [[check["check"], "yes" if check["passed"] else "**NO**", brief(check.get("found"))] for check in results["checks"]]
+        lines += ["", f"{device['device']}, torch {device['torch']}, CUDA {device['cuda']}. Utilization is of "
+                  f"{device['flops_per_s'] / 1e12:.1f} TFLOP/s, what a bf16 product of {device['size']}×{device['size']} reaches; FLOPs are "
+                  "PyTorch's own count of its eager step. GB are of tensors at most; of our graph what it holds."]
+    lines.append("")
+    rows = [[name, "yes" if passed else "**NO**", brief(found)] for name, passed, found in checks(answers)]
     lines += table(["check", "passed", "found"], rows)
-    rows = [[step["size"], step["batch_size"], step["what"], f"{step['ms']:.2f}", f"{step['images_per_second']:.0f}",
-             number(step["ours_is_faster_by"]), number(step["utilization"]), gigabytes(step["bytes"])]
-            for step in results["steps"]]
+    steps = found(answers, "ours", "PyTorch, ")
+    rows = [[step["size"], step["batch_size"], step["part"] + ("" if step["found"].get("recorded", True) else ", not recorded"),
+             f"{step['found']['ms']:.2f}", f"{rate:.0f}", number(ratio), number(utilization), gigabytes(step["found"]["bytes"])]
+            for step, rate, ratio, utilization in ratios(steps, device.get("flops_per_s"))]
     lines += table(["ndf/n_rkhs/n_depth", "batch", "step", "ms", "images/s", "ms ÷ our best", "utilization", "GB"], rows)
-    rows = [[feed["size"], feed["batch_size"], feed["decode"], feed["workers"], f"{feed['images_per_second']:.0f}",
-             f"{feed['saturation']:.3f}", f"{feed['waited']:.3f}"] for feed in results["feeds"]]
+    rows = [[feed["size"], feed["batch_size"], feed["decode"], feed["found"]["workers"], f"{feed['found']['images_per_second']:.0f}",
+             f"{feed['found']['saturation']:.3f}", f"{feed['found']['waited']:.3f}"] for feed in found(answers, "fed")]
     lines += table(["ndf/n_rkhs/n_depth", "batch", "decode", "workers", "images/s from shards", "saturation", "waited for data"], rows)
-    kernels = next((step["kernels"] for step in results["steps"] if step.get("kernels")), None)
-    if kernels:
-        rows = [[f"`{row['name'][:90]}`".replace("|", "\\|"), f"{row['calls_a_step']:.0f}", f"{row['ms_a_step']:.3f}", f"{100 * row['share']:.1f} %"]
-                for row in kernels["rows"]]
-        lines += [f"Kernels of our step, {kernels['ms_a_step']:.2f} ms in all:", ""]
-        lines += table(["kernel", "calls a step", "ms a step", "share"], rows)
-    if results["missing"]:
-        lines += table(["not measured", "why"], [[row["what"], row["why"]] for row in results["missing"]])
+    for plan in found(answers, "plan"):
+        memory = (plan["found"]["measured"]["by_batch"] or {}).get("memory")
+        if memory:
+            lines += [f"`plan --gpu`: {memory['fixed'] / 1e9:.2f} GB + n · {memory['linear'] / 1e6:.2f} MB + n² · {memory['quadratic'] / 1e3:.2f} kB", ""]
+    for step in steps:
+        kernels = step["found"].get("kernels")
+        if kernels:
+            rows = [[f"`{row['name'][:90]}`".replace("|", "\\|"), f"{row['calls_a_step']:.0f}", f"{row['ms_a_step']:.3f}",
+                     f"{100 * row['share']:.1f} %"] for row in kernels["rows"]]
+            lines += [f"Kernels of our step of {step['batch_size']}, {kernels['ms_a_step']:.2f} ms in all:", ""]
+            lines += table(["kernel", "calls a step", "ms a step", "share"], rows)
+    missing = [[f"{part['part']} {part.get('size', '')} {part.get('batch_size', '')}".strip(), brief(part["why"])]
+               for answer in answers.values() for part in answer["parts"] if "why" in part]
+    lines += table(["not measured", "why"], missing)
     return "\n".join(lines)
 
 
@@ -250,37 +335,37 @@ def driver():
         return "none"
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--device", default="cuda", help="cuda, cuda:N or cpu")
-    parser.add_argument("--quick", action="store_true", help="tiny models in f32: whether all of it works")
-    parser.add_argument("--seconds", type=float, default=460, help="after which nothing more is begun (default: 460)")
-    parser.add_argument("--out", type=Path, default=HERE, help="folder for result.json and result.md (default: this one)")
-    args = parser.parse_args()
-    bench = Bench(args)
-    with tempfile.TemporaryDirectory() as data:
-        bench.all(data)
-    write(bench)
-    print(markdown(bench.results))
-    checks = bench.results["checks"]
-    if not checks or not all(check["passed"] for check in checks):
-        sys.exit("not every check passed")
-
-
 def text_of(output):
     return output.decode(errors="replace") if isinstance(output, bytes) else output or ""
 
 
-def write(bench):
-    """Both files, as far as the run has come."""
-    results = bench.results
-    results |= {"date": datetime.date.today().isoformat(), "cores": len(os.sched_getaffinity(0)),
-                               "machine": platform.platform(), "driver": driver(), "dtype": bench.dtype}
-    ratios(results)
-    out = bench.args.out
+def write(out, answer):
+    """A question's file, as far as its parts have come, and the report of all."""
     out.mkdir(parents=True, exist_ok=True)
-    (out / "result.json").write_text(json.dumps(results, indent=1) + "\n")
-    (out / "result.md").write_text(markdown(results) + "\n")
+    (out / f"{answer['question']}.json").write_text(json.dumps(answer, indent=1) + "\n")
+    (out / "report.md").write_text(markdown(answers(out)) + "\n")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("questions", nargs="*", choices=[*SECONDS, "report", []], metavar="QUESTION", help="default: all")
+    parser.add_argument("--device", default="cuda:0", help="cuda, cuda:N or cpu")
+    parser.add_argument("--quick", action="store_true", help="tiny models in f32: whether all of it works")
+    parser.add_argument("--out", type=Path, default=HERE / "results", help="folder of the answers (default: results beside this)")
+    args = parser.parse_args()
+    asked = args.questions or list(SECONDS)
+    failed = []
+    for question in (question for question in asked if question != "report"):
+        with tempfile.TemporaryDirectory() as scratch:
+            bench = Bench(question, args, scratch)
+            write(args.out, bench.answer)
+            getattr(bench, question)()
+        failed += [f"{question}: {part['part']}" for part in bench.answer["parts"] if "why" in part]
+        if question == "check":
+            failed += [name for name, passed, _ in checks({"check": bench.answer}) if not passed]
+    print(markdown(answers(args.out)))
+    if failed:
+        sys.exit("failed: " + ", ".join(dict.fromkeys(failed)))
 
 
 if __name__ == "__main__":

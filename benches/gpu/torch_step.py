@@ -225,9 +225,15 @@ def check(folder):
 
 # Speed.
 
+def named(name):
+    """The device of this name with its number, which `torch.cuda` asks for."""
+    device = torch.device(name)
+    return torch.device("cuda", 0) if device.type == "cuda" and device.index is None else device
+
+
 def chosen(name):
     """The device of this name, which is what PyTorch's own figures are of from here on."""
-    device = torch.device(name)
+    device = named(name)
     if device.type == "cuda":
         torch.cuda.set_device(device)
     return device

@@ -11,6 +11,7 @@ mod exchange;
 mod fixtures;
 #[path = "../golden/mod.rs"]
 mod golden;
+mod gpu_bench;
 mod own_images;
 mod pack;
 mod plan;

@@ -1,0 +1,28 @@
+//! What can be said of `benches/gpu` without a GPU.
+
+use std::{path::Path, process::Command};
+
+/// What Python with torch prints, started beside the scripts.
+fn python(code: &str) -> String {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut command = Command::new(root.join(".python"));
+    let output = command.args(["-Bc", code]).current_dir(root.join("benches/gpu")).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// `torch.cuda.set_device` asks for it by this very function.
+#[test]
+fn a_gpu_without_a_number_is_given_one_before_pytorch_asks_for_it() {
+    let code = "import torch, torch_step\n\
+                index = torch.cuda._utils._get_device_index\n\
+                print([index(torch_step.named(name)) for name in ('cuda', 'cuda:0', 'cuda:3')], torch_step.named('cpu'))";
+    assert_eq!(python(code).trim(), "[0, 0, 3] cpu");
+}
+
+#[test]
+fn each_question_takes_ten_minutes_at_most_and_all_of_them_half_an_hour() {
+    let code = "import run; print(max(run.SECONDS.values()) <= 600 and sum(run.SECONDS.values()) <= 1800, \
+                all(hasattr(run.Bench, question) for question in run.SECONDS))";
+    assert_eq!(python(code).trim(), "True True");
+}
