@@ -120,7 +120,7 @@ pub fn run(args: &Args) -> Result<()> {
     let set = data::open(&args.shards)?;
     let names = ClassNames::of(&set)?.zip(set.classes());
     let names = names.and_then(|(names, classes)| names.of_classes(classes)).unwrap_or_default();
-    Precision::F32.apply()?;
+    Precision::apply_to_evaluation(device)?;
     let trainer = Trainer::untrained(&config, loaded.state.classes, device)?;
     trainer.restore_model(&loaded)?;
     let layers = trainer.encoder().layers();
@@ -128,7 +128,7 @@ pub fn run(args: &Args) -> Result<()> {
         return Err(usage!("no layer `{}`\n  hint: one of {}", args.layer, layers.join(", ")));
     }
     fs::create_dir_all(&args.out).with_context(|| format!("cannot make `{}`", args.out.display()))?;
-    check_folder(args, &loaded.checksum, set.digest())?;
+    check_folder(args, &loaded.checksum, set.digest(), config.train.precision.of_evaluation(device))?;
     let progress = Progress::new("sample", 0, set.len());
     let work = Work {
         args,
@@ -181,12 +181,15 @@ fn check_out(out: &Path) -> Result<()> {
 }
 
 /// A folder holds the features of one encoder and layer.
-fn check_folder(args: &Args, checksum: &str, set: u64) -> Result<()> {
+fn check_folder(args: &Args, checksum: &str, set: u64, precision: Precision) -> Result<()> {
     let path = args.out.join("embedding.json");
-    let ours = json!({
+    let mut ours = json!({
         "model": checksum, "layer": args.layer, "format": args.format.extension(), "shards": args.shards,
         "digest": format!("{set:016x}"),
     });
+    if precision != Precision::F32 {
+        ours["precision"] = json!(precision.to_string());
+    }
     if args.force {
         remove_features(&args.out)?;
     } else if let Ok(bytes) = fs::read(&path) {
@@ -291,7 +294,10 @@ impl Work<'_> {
         for staged in feed.by_ref() {
             let mut staged = staged?;
             let images = staged.views.images.get(0);
-            let values = tch::no_grad(|| self.trainer.encoder().pooled(&images, &self.args.layer));
+            let values = {
+                let _scope = self.config.train.precision.of_evaluation(self.device).autocast(self.device)?;
+                tch::no_grad(|| self.trainer.encoder().pooled(&images, &self.args.layer))
+            };
             self.progress.advance(images.size()[0].cast_unsigned(), || vec![name.to_owned()]);
             let values = values.to_device(Device::Cpu).to_kind(Kind::Float).contiguous();
             let indices = Vec::<i64>::try_from(&staged.views.indices)?;

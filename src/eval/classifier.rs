@@ -10,6 +10,7 @@ use super::{
     features::Features,
     norms::whole_batches,
     tally::{Report, Tally},
+    without_gradient,
 };
 use crate::{
     config::Config,
@@ -20,6 +21,7 @@ use crate::{
         Encoder,
         heads::{LinearHead, MlpHead},
     },
+    sys::Precision,
     terminal::Progress,
     train::{
         optim::{self, Adam},
@@ -208,9 +210,9 @@ impl Classifier {
         let batch = fit.batch_size.min(validation.len() as usize);
         let mut batches = 0;
         for staged in whole_batches(validation, order, batch, config, self.device)?.by_ref().take(BATCHES) {
-            let staged = staged?;
-            let _ =
-                tch::no_grad(|| self.head.logits(&encoder.features(&staged.views.images.get(0), true), true));
+            let images = staged?.views.images.get(0);
+            let features = without_gradient(encoder, &images, true, config.train.precision)?;
+            let _ = tch::no_grad(|| self.head.logits(&features, true));
             batches += 1;
         }
         Ok(batches)
@@ -232,7 +234,7 @@ impl Classifier {
 
 /// Endless batches of features and classes.
 enum Batches<'a> {
-    Views { encoder: &'a dyn Encoder, feed: Box<Feed>, protocol: Protocol },
+    Views { encoder: &'a dyn Encoder, feed: Box<Feed>, protocol: Protocol, precision: Precision },
     Features { features: &'a Features, order: Vec<i64>, at: usize, batch: usize, device: Device },
 }
 
@@ -250,17 +252,17 @@ impl<'a> Batches<'a> {
             }
             Training::Views(encoder, set, protocol) => {
                 let feed = augmented(set, fit.seed, batch, config, device)?;
-                Self::Views { encoder, feed: Box::new(feed), protocol }
+                Self::Views { encoder, feed: Box::new(feed), protocol, precision: config.train.precision }
             }
         })
     }
 
     fn next(&mut self) -> Result<(Tensor, Tensor)> {
         match self {
-            Self::Views { encoder, feed, protocol } => {
+            Self::Views { encoder, feed, protocol, precision } => {
                 let staged = feed.next().expect("the stream has no end")?;
                 let train = *protocol == Protocol::Reference;
-                let features = tch::no_grad(|| encoder.features(&staged.views.images.get(0), train));
+                let features = without_gradient(*encoder, &staged.views.images.get(0), train, *precision)?;
                 Ok((features, staged.views.labels.copy()))
             }
             Self::Features { features, order, at, batch, device } => {

@@ -12,8 +12,8 @@ use shards::ShardSet;
 use tch::{Device, Kind, Tensor};
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::images;
-use crate::{config::Config, feed::Staged, model::Encoder, signals, terminal::Progress};
+use super::{frozen, images};
+use crate::{config::Config, feed::Staged, model::Encoder, signals, sys::Precision, terminal::Progress};
 
 /// Features (n, width) in f32 of a set's labelled samples, with their classes, in the order of the set. They lie in a file,
 /// of which the system keeps in memory what there is room for.
@@ -43,7 +43,12 @@ impl Features {
             return Ok(Self { file, width, labels });
         };
         fs::create_dir_all(cache).with_context(|| format!("cannot make `{}`", cache.display()))?;
-        let what = format!("{identity} {:x} {} {} {width}", set.digest(), config.preset, config.data.decode);
+        let mut what =
+            format!("{identity} {:x} {} {} {width}", set.digest(), config.preset, config.data.decode);
+        let precision = config.train.precision.of_evaluation(device);
+        if precision != Precision::F32 {
+            what = format!("{what} {precision}");
+        }
         let path = cache.join(format!("{:016x}.features", xxh3_64(what.as_bytes())));
         if let Some(found) = Self::open(&path, width)? {
             tracing::info!("features of {} samples from `{}`", found.len(), path.display());
@@ -156,7 +161,7 @@ fn write(
         let staged = staged?;
         let Staged { views, skipped, .. } = &staged;
         let labelled = views.labels.ge(0).nonzero().view(-1);
-        let features = tch::no_grad(|| encoder.features(&views.images.get(0), false));
+        let features = frozen(encoder, &views.images.get(0), config.train.precision)?;
         let features = features.index_select(0, &labelled);
         ensure!(
             features.isfinite().all().int64_value(&[]) == 1,

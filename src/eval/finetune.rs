@@ -7,7 +7,7 @@ use tch::{Device, Kind, Tensor, nn::VarStore};
 
 use super::{
     classifier::augmented,
-    images,
+    frozen, images,
     tally::{Report, Tally},
 };
 use crate::{
@@ -156,8 +156,12 @@ impl<'a> Tuning<'a> {
 
     /// One update of each; gives how many of them changed nothing, as their numbers were not finite.
     fn step(&self, views: &Views, optimizers: &mut [(Adam, Schedule); 2], step: u64) -> Result<Tensor> {
-        let features = self.trainer.encoder().features(&views.images.get(0), true);
-        let loss = loss::classification(&self.head.forward(&features), &views.labels);
+        let features = {
+            let _scope = self.config.train.precision.of_evaluation(self.device).autocast(self.device)?;
+            self.trainer.encoder().features(&views.images.get(0), true)
+        };
+        let logits = self.head.forward(&loss::widened(&features));
+        let loss = loss::classification(&logits, &views.labels);
         optimizers.iter().try_for_each(|(adam, _)| adam.forget_gradients())?;
         loss.backward();
         let mut skipped = Tensor::zeros([], (Kind::Float, self.device));
@@ -178,8 +182,9 @@ impl<'a> Tuning<'a> {
         let mut tally = Tally::default();
         for staged in images(set, self.config, self.device)?.by_ref() {
             let views = &staged?.views;
-            let features = |images: &Tensor| self.trainer.encoder().features(images, false);
-            let logits = tch::no_grad(|| self.head.forward(&features(&views.images.get(0))));
+            let images = views.images.get(0);
+            let features = frozen(self.trainer.encoder(), &images, self.config.train.precision)?;
+            let logits = tch::no_grad(|| self.head.forward(&features));
             tally.add(&logits, &views.labels);
         }
         Ok(tally.report(self.classes))

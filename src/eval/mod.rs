@@ -20,7 +20,7 @@ use anyhow::Result;
 use pipeline::{LoaderConfig, Preset};
 use serde_json::{Value, json};
 use shards::{Order, Position, ShardSet, Share, Shuffle};
-use tch::Device;
+use tch::{Device, Tensor};
 
 use self::{
     classifier::{Fit, HeadKind, Protocol},
@@ -31,7 +31,15 @@ use self::{
     tally::{Report, Tally},
 };
 use crate::{
-    checkpoint, config::Config, data, feed::Feed, stdout, sys::DeviceChoice, train::schedule::Drops,
+    checkpoint,
+    config::Config,
+    data,
+    feed::Feed,
+    loss,
+    model::Encoder,
+    stdout,
+    sys::{DeviceChoice, Precision},
+    train::schedule::Drops,
 };
 
 /// Every sample of a set once, in order, by the evaluation recipe of the configuration's preset.
@@ -41,6 +49,24 @@ pub(crate) fn images(set: &ShardSet, config: &Config, device: Device) -> Result<
     let samples = set.samples(order, Share::default(), Position::default());
     let loader = LoaderConfig { drop_last: false, ..data::loader(config, BATCH) };
     Feed::spawn(samples, config.preset.evaluation(), config.preset.normalization(), &loader, device)
+}
+
+/// Features (n, width) of images (n, 3, h, w) by an encoder that does not change meanwhile, in f32 at least; `precision` is
+/// that of its training.
+pub(crate) fn frozen(encoder: &dyn Encoder, images: &Tensor, precision: Precision) -> Result<Tensor> {
+    without_gradient(encoder, images, false, precision)
+}
+
+/// The same; with `train` its norms go by the batch, and their running statistics move.
+pub(crate) fn without_gradient(
+    encoder: &dyn Encoder,
+    images: &Tensor,
+    train: bool,
+    precision: Precision,
+) -> Result<Tensor> {
+    let device = images.device();
+    let _scope = precision.of_evaluation(device).autocast(device)?;
+    Ok(loss::widened(&tch::no_grad(|| encoder.features(images, train))))
 }
 
 /// What every evaluation needs to know.

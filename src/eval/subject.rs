@@ -52,7 +52,7 @@ impl<'a> Subject<'a> {
             .classes
             .context("no training sample is labelled\n  hint: an evaluation needs `cls` members")?;
         let labelled = labelled(&data.train);
-        Precision::F32.apply()?;
+        Precision::apply_to_evaluation(device)?;
         let class_names = class_names(&data, loaded, classes);
         let seed = options.seed;
         Ok(Self { loaded, config, data, labelled, validation, classes, class_names, device, seed })

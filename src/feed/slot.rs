@@ -193,11 +193,19 @@ pub(super) mod tests {
     /// Of what sets the microseconds of a copy and of a kernel.
     pub(crate) type Delays = extern "C" fn(c_int, c_int);
 
+    /// Of what keeps the current stream busy until it is let go, or so many milliseconds are over.
+    pub(crate) type Hold = extern "C" fn(c_int);
+
+    /// Of what lets it go.
+    pub(crate) type LetGo = extern "C" fn();
+
     /// A device that lags behind (`sys/cxx/fake_device.cpp`).
     pub(crate) struct Fake {
         pub(crate) accelerator: Accelerator,
         pub(crate) range: Range,
         pub(crate) delays: Delays,
+        pub(crate) hold: Hold,
+        pub(crate) let_go: LetGo,
     }
 
     #[expect(unsafe_code, reason = "a library that is loaded by name")]
@@ -213,11 +221,15 @@ pub(super) mod tests {
                 let kind = libc::dlsym(library, c"amdim_fake_device_type".as_ptr());
                 let range = libc::dlsym(library, c"amdim_fake_range".as_ptr());
                 let delays = libc::dlsym(library, c"amdim_fake_delays".as_ptr());
-                assert!(!kind.is_null() && !range.is_null() && !delays.is_null());
+                let hold = libc::dlsym(library, c"amdim_fake_hold".as_ptr());
+                let let_go = libc::dlsym(library, c"amdim_fake_let_go".as_ptr());
+                assert!([kind, range, delays, hold, let_go].iter().all(|function| !function.is_null()));
+                let hold = std::mem::transmute::<*mut libc::c_void, Hold>(hold);
+                let let_go = std::mem::transmute::<*mut libc::c_void, LetGo>(let_go);
                 let delays = std::mem::transmute::<*mut libc::c_void, Delays>(delays);
                 let kind = std::mem::transmute::<*mut libc::c_void, extern "C" fn() -> c_int>(kind);
                 let range = std::mem::transmute::<*mut libc::c_void, Range>(range);
-                Fake { accelerator: Accelerator::of_kind(kind()), range, delays }
+                Fake { accelerator: Accelerator::of_kind(kind()), range, delays, hold, let_go }
             }
         })
     }
@@ -276,7 +288,7 @@ pub(super) mod tests {
     #[expect(unsafe_code, reason = "a foreign function")]
     fn corrupted(omitted: Option<Wait>, (copy_us, kernel_us): (c_int, c_int)) -> usize {
         let batches = 40u8;
-        let Fake { accelerator, range, delays } = fake();
+        let Fake { accelerator, range, delays, .. } = fake();
         delays(copy_us, kernel_us);
         let of = Some(*accelerator);
         let (compute, copies) = (Stream::new(of).unwrap(), Stream::new(of).unwrap());

@@ -213,6 +213,16 @@ impl Method for Amdim {
         2.0 * loss::chance(n, 25) + loss::chance(n, 49)
     }
 
+    fn largest_batch(&self, parts: i64) -> i64 {
+        const MOST: i64 = i32::MAX as i64;
+        const LOCATIONS: i64 = 49;
+        let encoded = parts * (MOST / (2 * self.encoder.elements()));
+        let embedded = MOST / (2 * LOCATIONS * self.encoder.width());
+        let images = MOST / (2 * self.encoder.pixels());
+        let scored = (MOST / LOCATIONS).isqrt();
+        encoded.min(embedded).min(images).min(scored)
+    }
+
     fn macs(&self, n: i64) -> f64 {
         let (n, passes, views) = (n as f64, 3.0, 2.0);
         let locations = 25.0 + 49.0 + 25.0;

@@ -60,6 +60,10 @@ pub trait Method {
     /// The loss to expect from features that say nothing, for a batch of `n` samples.
     fn chance(&self, n: i64) -> f64;
 
+    /// The largest batch whose tensors all have at most 2³¹ − 1 elements, if it is encoded in so many parts: CUDA's kernels count
+    /// in 32 bits.
+    fn largest_batch(&self, parts: i64) -> i64;
+
     /// Multiply-accumulates of a step with `n` samples: convolutions, scores and both of their products on the way back. What is
     /// computed again to save memory is not counted.
     fn macs(&self, n: i64) -> f64;

@@ -97,6 +97,19 @@ impl AmdimEncoder {
         trunk + self.rkhs_block_5.macs(5) + self.rkhs_block_7.macs(7)
     }
 
+    /// Numbers of an image.
+    pub fn pixels(&self) -> i64 {
+        3 * self.side * self.side
+    }
+
+    /// Elements of the largest tensor that an image becomes on its way to the embeddings.
+    pub fn elements(&self) -> i64 {
+        let along =
+            |(side, most): (i64, i64), layer: &Layer| (layer.macs(side).0, most.max(layer.elements(side)));
+        let (_, trunk) = self.layers.iter().fold((self.side, self.pixels()), along);
+        trunk.max(49 * self.n_rkhs)
+    }
+
     /// Embeddings of normalized images (n, 3, side, side).
     ///
     /// # Panics
@@ -297,5 +310,26 @@ impl<'a> LayerList<'a> {
         self.block(widest, widest, 3, 1);
         self.res(ResShape { input: widest, output: n_rkhs, width: 3, stride: 1 });
         self.norm(n_rkhs, true);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tch::{Device, nn::VarStore};
+
+    use super::*;
+
+    #[test]
+    fn the_largest_tensor_of_an_image_is_as_large_as_it_is_counted() {
+        let _alone = crate::generator();
+        for side in [32, 64, 128] {
+            let vars = VarStore::new(Device::Cpu);
+            let config = Config { ndf: 24, n_rkhs: 32, n_depth: 2, use_bn: false };
+            let encoder = AmdimEncoder::new(&vars.root(), side, &config);
+            let image = Tensor::zeros([1, 3, side.into(), side.into()], (Kind::Float, Device::Cpu));
+            let mut most = image.numel();
+            encoder.forward_each(&image, Mode::Evaluation, |x| most = most.max(x.numel()));
+            assert_eq!(encoder.elements(), most as i64, "side {side}");
+        }
     }
 }

@@ -49,6 +49,13 @@ impl Conv3x3 {
         let side = (side + 2 * reflect - kernel) / stride + 1;
         (side, pixel_macs(&self.weight, side))
     }
+
+    /// As of [`Layer::elements`].
+    fn elements(&self, side: i64) -> i64 {
+        let (output, input) = (self.weight.size()[0], self.weight.size()[1]);
+        let (padded, after) = (side + 2 * self.geometry.reflect, self.macs(side).0);
+        (input * padded * padded).max(output * after * after)
+    }
 }
 
 /// A batch norm that may be switched off; its state exists either way, as in the reference's checkpoints.
@@ -114,6 +121,12 @@ impl ConvResNxN {
     fn macs(&self, side: i64) -> (i64, u64) {
         let side = (side - self.shape.width) / self.shape.stride + 1;
         (side, pixel_macs(&self.conv1, side) + pixel_macs(&self.conv2, side))
+    }
+
+    /// As of [`Layer::elements`].
+    fn elements(&self, side: i64) -> i64 {
+        let (after, _) = self.macs(side);
+        self.shape.output * after * after
     }
 
     /// The 1×1 convolution of pixels (m, c), on top of `skip`: one matrix product.
@@ -206,6 +219,16 @@ impl Layer {
                 (side, macs + more)
             }),
             Self::Norm(_) => (side, 0),
+        }
+    }
+
+    /// Elements of the largest tensor that an image of `side` becomes in it.
+    pub(super) fn elements(&self, side: i64) -> i64 {
+        match self {
+            Self::Stem(stem) => stem.elements(side),
+            Self::Res(res) => res.elements(side),
+            Self::Block(block) => block.first().map_or(0, |res| res.elements(side)), // the others keep the shape
+            Self::Norm(_) => 0,
         }
     }
 }

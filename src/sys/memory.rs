@@ -34,8 +34,8 @@ impl Pinned {
         Ok(Self { tensor, bytes })
     }
 
-    /// The first `bytes` of it, as a tensor (bytes) that shares the memory: to be copied from, never written to, and not used
-    /// while the bytes are.
+    /// The first `bytes` of it, as a tensor (bytes) that shares the memory, for a device to copy from or to: not used while the
+    /// bytes are.
     pub(crate) fn tensor(&self, bytes: usize) -> Tensor {
         self.tensor.narrow(0, 0, bytes as i64)
     }

@@ -14,13 +14,14 @@ mod memory;
 mod monitor;
 mod precision;
 mod profile;
+mod readback;
 mod signal;
 mod stream;
 mod threads;
 
 pub use caught::{caught, within_memory};
 pub use clock::{ClockState, clock_state};
-pub use device::{DeviceChoice, device, name};
+pub use device::{DeviceChoice, device, has_driver, name};
 pub use ffi::Failure;
 pub(crate) use graph::Graph;
 pub use graph::{GraphChoice, record_in_vain};
@@ -32,6 +33,7 @@ pub use memory::{
 pub use monitor::{Driver, GpuMemory, Monitor};
 pub use precision::{Autocast, Precision};
 pub use profile::{Kernel, profile};
+pub use readback::Readback;
 pub use signal::is_ignored;
 pub use stream::{Accelerator, Event, Stream};
 pub use threads::{settle_threads, waited_for_cores};

@@ -38,6 +38,22 @@ impl Precision {
         }
     }
 
+    /// What a trained encoder is evaluated in on this device, given what it was trained in: on the CPU f32, on CUDA the same as
+    /// in training, with rounded factors for f32, which results do not show.
+    #[must_use]
+    pub fn of_evaluation(self, device: Device) -> Self {
+        match self.on(device) {
+            _ if !device.is_cuda() => Self::F32,
+            Self::Bf16 if has_bf16(device) => Self::Bf16,
+            _ => Self::Tf32,
+        }
+    }
+
+    /// Sets what libtorch allows itself in evaluations, for the whole process: on CUDA factors of f32 may be rounded.
+    pub fn apply_to_evaluation(device: Device) -> Result<(), Failure> {
+        set_flags(device.is_cuda())
+    }
+
     /// Whether the device has no instructions for it, so that it is many times slower than f32.
     pub fn is_emulated(self, device: Device) -> bool {
         self == Self::Bf16 && !has_bf16(device)
@@ -129,5 +145,22 @@ impl Drop for Autocast {
             check(ffi::amdim_autocast(self.kind, 0, number(Kind::BFloat16)))
         };
         debug_assert!(undone.is_ok(), "a flag can be set that could be set before");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_evaluation_is_as_exact_as_ever_on_the_cpu_and_as_fast_as_training_on_cuda() {
+        let (cpu, cuda) = (Device::Cpu, Device::Cuda(0));
+        for precision in [Precision::Auto, Precision::F32, Precision::Tf32, Precision::Bf16] {
+            assert_eq!(precision.of_evaluation(cpu), Precision::F32);
+        }
+        assert_eq!(Precision::F32.of_evaluation(cuda), Precision::Tf32);
+        assert_eq!(Precision::Tf32.of_evaluation(cuda), Precision::Tf32);
+        let bf16 = if has_bf16(cuda) { Precision::Bf16 } else { Precision::Tf32 };
+        assert_eq!(Precision::Bf16.of_evaluation(cuda), bf16);
     }
 }

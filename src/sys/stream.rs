@@ -42,7 +42,7 @@ impl Accelerator {
 /// A queue of work. Work of one queue is done in order, that of two at once.
 ///
 /// On the CPU it stands for the thread itself, whose calls return when their work is done.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stream(Option<RawStream>);
 
 impl Stream {
@@ -56,6 +56,25 @@ impl Stream {
     pub fn new(of: Option<Accelerator>) -> Result<Self, Failure> {
         // SAFETY: `out` is a stream to be written.
         Self::made(of, |device, out| unsafe { ffi::amdim_stream_new(device, out) })
+    }
+
+    /// A queue of the device whose work is done beside this one's.
+    ///
+    /// libtorch gives the streams of a pool in turn, so that a new one may be any that is in use already.
+    ///
+    /// # Errors
+    /// If libtorch has no other stream.
+    pub fn beside(self, of: Option<Accelerator>) -> Result<Self, Failure> {
+        /// More than a pool has.
+        const TRIES: usize = 100;
+        for _ in 0..TRIES {
+            let other = Self::new(of)?;
+            if other != self || of.is_none() {
+                return Ok(other);
+            }
+        }
+        let message = "libtorch gives no second stream, on which batches could be copied".to_owned();
+        Err(Failure { message, is_out_of_memory: false })
     }
 
     /// The stand-in of the CPU.

@@ -9,7 +9,7 @@ use tch::Device;
 use super::{
     bottleneck::{Choices, Shares, Verdict},
     run_folder::RunFolder,
-    step::Found,
+    step::{Asked, Found},
     trainer::Outcome,
 };
 use crate::{
@@ -23,6 +23,8 @@ pub(super) struct Log {
     sinks: Vec<Box<dyn Sink>>,
     choices: Choices,
     window: Window,
+    /// The record that is to be written next.
+    due: Option<Due>,
     accelerator: Option<Accelerator>,
     monitor: Option<Monitor>,
     /// Time that copying has taken up to the last record.
@@ -41,9 +43,17 @@ struct Window {
     chance: f64,
     lr: f64,
     since: Instant,
-    waited: Duration,
     excluded: Duration,
     stats: Option<Stats>,
+}
+
+/// A record that waits for the numbers of its steps.
+struct Due {
+    step: u64,
+    epoch: f64,
+    bad: usize,
+    window: Window,
+    sums: Option<Asked>,
 }
 
 impl Window {
@@ -55,7 +65,6 @@ impl Window {
             chance: 0.0,
             lr: 0.0,
             since: Instant::now(),
-            waited: Duration::ZERO,
             excluded: Duration::ZERO,
             stats: None,
         }
@@ -72,19 +81,13 @@ impl Window {
         self.since.elapsed().saturating_sub(self.excluded).as_secs_f64().max(1e-9)
     }
 
-    fn values(&self, epoch: f64, bad: usize) -> Vec<(&'static str, f64)> {
-        let seconds = self.seconds();
+    fn values(&self, seconds: f64) -> Vec<(&'static str, f64)> {
         let mut values = vec![
-            ("epoch", epoch),
             ("images_per_second", self.images / seconds),
             ("step_ms", 1e3 * seconds / self.steps),
-            ("data_wait", self.waited.as_secs_f64() / seconds),
             ("chance", self.chance),
             ("lr", self.lr),
-            ("bad_samples", bad as f64),
         ];
-        let sums = self.sums.iter().flat_map(Found::read);
-        values.extend(sums.map(|(name, sum)| (name, sum / self.steps)));
         if let Some(stats) = &self.stats {
             values.extend(stage_times(stats));
         }
@@ -115,6 +118,7 @@ impl Log {
             choices,
             validated,
             window: Window::new(),
+            due: None,
             accelerator: Accelerator::of(device),
             monitor: Monitor::of(device),
             copied: Duration::ZERO,
@@ -139,37 +143,44 @@ impl Log {
         self.window.excluded += time;
     }
 
-    /// Writes the record of the steps since the last one. `waited` is the time that they waited for data, `copied` that of
-    /// all copies to the device so far.
-    pub(super) fn train(
-        &mut self,
-        step: u64,
-        epoch: f64,
-        bad: usize,
-        waited: Duration,
-        copied: Duration,
-    ) -> Result<()> {
-        self.window.waited = waited;
+    /// Ends a record's steps, and asks for what they found: [`write_due`](Self::write_due) writes it.
+    pub(super) fn close(&mut self, step: u64, epoch: f64, bad: usize) -> Result<()> {
+        let mut window = std::mem::replace(&mut self.window, Window::new());
+        let sums = window.sums.take().map(|sums| sums.ask(self.accelerator)).transpose()?;
+        self.due = Some(Due { step, epoch, bad, window, sums });
+        Ok(())
+    }
+
+    /// Waits for the steps of the record that is due, and writes it; gives whether there is one. `waited` is the time that
+    /// training has waited for data since the last record, `copied` that of all copies to the device so far.
+    pub(super) fn write_due(&mut self, waited: impl FnOnce() -> Result<[Duration; 2]>) -> Result<bool> {
+        let Some(Due { step, epoch, bad, window, sums }) = self.due.take() else { return Ok(false) };
+        let sums = sums.map_or(Ok(Vec::new()), |sums| sums.read())?;
+        // The device has come to the end of its steps by now, and no further than the next one.
+        let seconds = window.seconds();
+        self.window.since = Instant::now();
+        let [waited, copied] = waited()?;
         let since = copied.saturating_sub(std::mem::replace(&mut self.copied, copied));
-        let seconds = self.window.seconds();
         let shares =
             Shares { waited: waited.as_secs_f64() / seconds, copying: since.as_secs_f64() / seconds };
-        let mut values = self.window.values(epoch, bad);
-        values.extend(self.device_values(since)?);
-        self.window = Window::new();
+        let mut values = vec![("epoch", epoch), ("bad_samples", bad as f64), ("data_wait", shares.waited)];
+        values.extend(window.values(seconds));
+        values.extend(sums.into_iter().map(|(name, sum)| (name, sum / window.steps)));
+        values.extend(self.device_values(since, window.steps)?);
         let Verdict { bound, share, cure } = Verdict::of(shares, self.choices);
         values.push(("bound_share", share));
         let texts = [Some(("bound", bound.name().to_owned())), cure.map(|cure| ("cure", cure))];
         let record = Record { kind: "train", step, values, texts: texts.into_iter().flatten().collect() };
         self.last_loss = record.get("loss");
-        self.write(&record)
+        self.write(&record)?;
+        Ok(true)
     }
 
     /// What there is to say of a GPU.
-    fn device_values(&mut self, copying: Duration) -> Result<Vec<(&'static str, f64)>> {
+    fn device_values(&self, copying: Duration, steps: f64) -> Result<Vec<(&'static str, f64)>> {
         let Some(accelerator) = self.accelerator else { return Ok(Vec::new()) };
         let mut values = vec![
-            ("copy_ms", 1e3 * copying.as_secs_f64() / self.window.steps),
+            ("copy_ms", 1e3 * copying.as_secs_f64() / steps),
             ("tensor_memory_peak", sys::peak_memory(accelerator)? as f64),
         ];
         if let Some((utilization, memory)) = self.monitor.as_ref().and_then(Monitor::figures) {

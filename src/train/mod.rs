@@ -19,6 +19,8 @@ mod run_lock;
 mod start;
 mod step;
 mod stop;
+#[cfg(test)]
+mod tests;
 mod threads;
 #[cfg(test)]
 mod tiny;
@@ -54,7 +56,7 @@ pub use self::{
     run_folder::RunFolder,
     step::Found,
     stop::Why,
-    trainer::{Broken, Judged, Outcome, Trainer},
+    trainer::{Broken, Checking, Judged, Outcome, Trainer},
     unattended::Unattended,
 };
 use crate::{
@@ -98,6 +100,10 @@ struct Run {
     saved: Option<u64>,
     /// How long the longest save and the longest step took.
     longest: [Duration; 2],
+    /// Whether the device works while the host goes on. Its numbers are read a step later then: it always has a step to make.
+    is_queued: bool,
+    /// Steps whose numbers are on their way to the host.
+    checking: Option<Checking>,
     /// Where the samples stood before each step whose numbers were not looked at yet, the step with it.
     unchecked: Vec<(u64, Position)>,
     /// Records one after the other whose loss was at its chance level.
@@ -245,6 +251,7 @@ impl Run {
             let staged = match feed.next_unless(stop.channel()) {
                 Some(Ok(staged)) => staged,
                 Some(Err(error)) => {
+                    self.look_back(&mut feed, folder, &mut log)?;
                     bad.write(&feed.finish())?;
                     self.tell_of_panicked_worker(folder, &error);
                     return self.for_batches(|| Err(error));
@@ -254,10 +261,12 @@ impl Run {
             stop.note(Doing::Step(self.trainer.step_count() + 1));
             self.step(&staged, &mut feed, folder, &mut log, &mut bad)?;
             if self.validation_due() {
+                self.look_back(&mut feed, folder, &mut log)?;
                 self.check(folder)?;
                 is_validated = self.validate(folder, stop, &mut log, &mut bad)?;
             }
         }
+        self.look_back(&mut feed, folder, &mut log)?;
         let step = self.trainer.step_count();
         stop.note(Doing::Made(step));
         self.save(folder)?;
@@ -321,17 +330,26 @@ impl Run {
         self.position = staged.views.next;
         self.longest[1] = self.longest[1].max(started.elapsed());
         log.count(step, &outcome, staged);
-        let is_last = step == self.steps;
-        if step.is_multiple_of(CHECK_EVERY) {
-            self.check(folder)?;
+        self.look_back(feed, folder, log)?;
+        let due = |every| step == self.steps || step.is_multiple_of(every);
+        let (is_recorded, is_saved) = (due(self.config.run.log_every), due(self.config.run.checkpoint_every));
+        if is_recorded {
+            log.close(step, self.epoch(), bad.count())?;
         }
-        if is_last || step.is_multiple_of(self.config.run.log_every) {
-            self.check(folder)?;
-            log.train(step, self.epoch(), bad.count(), feed.take_waited()?, feed.copying_time())?;
+        if is_recorded || step.is_multiple_of(CHECK_EVERY) {
+            self.checking = Some(self.trainer.begin_check()?);
+        }
+        if is_saved || !self.is_queued {
+            self.look_back(feed, folder, log)?;
+        }
+        if is_saved { self.save(folder) } else { Ok(()) }
+    }
+
+    /// Looks at what was asked of the device, with no wait for what was queued since, and writes the record that is due.
+    fn look_back(&mut self, feed: &mut Feed, folder: &RunFolder, log: &mut Log) -> Result<()> {
+        self.finish_check(folder)?;
+        if log.write_due(|| Ok([feed.take_waited()?, feed.copying_time()]))? {
             self.warn_of_chance(log.loss());
-        }
-        if is_last || step.is_multiple_of(self.config.run.checkpoint_every) {
-            self.save(folder)?;
         }
         Ok(())
     }
@@ -363,10 +381,20 @@ impl Run {
 
     /// Waits for the steps so far, and refuses to go on from numbers that are not finite.
     fn check(&mut self, folder: &RunFolder) -> Result<()> {
-        if let Err(broken) = self.trainer.check() {
+        self.finish_check(folder)?;
+        self.checking = Some(self.trainer.begin_check()?);
+        self.finish_check(folder)
+    }
+
+    /// Waits for the steps that are looked at, and refuses to go on from numbers that are not finite.
+    fn finish_check(&mut self, folder: &RunFolder) -> Result<()> {
+        let Some(checking) = self.checking.take() else { return Ok(()) };
+        let last = checking.last();
+        let broken = checking.finish().with_context(|| format!("what step {last} found cannot be read"))?;
+        if let Some(broken) = broken {
             return Err(self.broken(folder, &broken));
         }
-        self.unchecked.clear();
+        self.unchecked.retain(|(step, _)| *step > last);
         Ok(())
     }
 

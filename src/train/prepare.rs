@@ -57,6 +57,7 @@ impl Run {
         let schedule = Schedule::of_lengths(&config.optim, &config.train.lengthened, steps, steps_an_epoch);
         config.optim.warmup_steps = Some(schedule.warmup_steps());
         let trainer = Trainer::new(&config, data.classes, device, schedule)?;
+        check_indices(batch_size, config.train.accumulate, device, |parts| trainer.largest_batch(parts))?;
         let cost = Cost {
             bytes: data.train.bytes() as f64 / data.train.len() as f64,
             macs: trainer.macs(batch_size) / batch_size as f64,
@@ -75,6 +76,8 @@ impl Run {
             threads,
             saved: None,
             longest: [Duration::ZERO; 2],
+            is_queued: Accelerator::of(device).is_some(),
+            checking: None,
             unchecked: Vec::new(),
             at_chance: 0,
         })
@@ -183,6 +186,24 @@ pub(super) fn check_identity(then: DataIdentity, now: DataIdentity) -> Result<()
     ))
 }
 
+/// A batch whose tensors CUDA cannot index is refused, given the largest batch for a number of parts.
+fn check_indices(
+    batch_size: usize,
+    parts: usize,
+    device: Device,
+    largest: impl Fn(usize) -> usize,
+) -> Result<()> {
+    let most = largest(parts);
+    if !device.is_cuda() || batch_size <= most {
+        return Ok(());
+    }
+    let enough = (parts + 1..=batch_size / 2).find(|&parts| largest(parts) >= batch_size);
+    let in_parts = enough.map_or(String::new(), |parts| format!(", or --accumulate {parts}"));
+    Err(usage!(
+        "a batch of {batch_size} makes a tensor of more than 2^31 - 1 elements, which CUDA's kernels cannot index:          a batch of this model has {most} samples at most\n  hint: --batch-size {most}{in_parts}"
+    ))
+}
+
 /// What was asked for, or what suits the device: no more than there are samples.
 fn batch_size(config: &Config, device: Device, samples: u64) -> Result<usize> {
     let wanted = config.train.batch_size.unwrap_or(match (device, config.preset) {
@@ -220,4 +241,33 @@ pub(super) fn steps(config: &Config, batch_size: usize, samples: u64) -> u64 {
     let epochs = config.train.epochs.unwrap_or_else(|| default_epochs(config));
     let whole = (epochs * samples as f64 / batch_size as f64).floor() as u64;
     config.train.steps.unwrap_or(whole).max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use tch::nn::VarStore;
+
+    use super::*;
+    use crate::method::{Method, MethodConfig};
+
+    /// Without its weights, of which the published size has 200 million.
+    fn method(ndf: i64) -> Box<dyn Method> {
+        let encoder = model::amdim::Config { ndf, n_rkhs: 64, n_depth: 1, use_bn: false };
+        MethodConfig::default().build(&VarStore::new(Device::Cpu).root(), 128, &encoder)
+    }
+
+    #[test]
+    fn a_batch_that_cuda_cannot_index_is_refused_with_the_largest_one() {
+        // Of a pair the stem makes 2 · 64 · 64 · 48 elements; n² · 49 scores are too many from another size on.
+        let method = method(48);
+        assert_eq!([1, 2].map(|parts| method.largest_batch(parts)), [5_461, 6_620]);
+        let wide = |parts: usize| parts * (i32::MAX as usize / (2 * 64 * 64 * 192));
+        let cuda = Device::Cuda(0);
+        check_indices(1_365, 1, cuda, wide).unwrap();
+        check_indices(1_366, 1, Device::Cpu, wide).unwrap();
+        let error = check_indices(1_366, 1, cuda, wide).unwrap_err().to_string();
+        assert!(error.contains("1365 samples at most"), "{error}");
+        assert!(error.contains("hint: --batch-size 1365, or --accumulate 2"), "{error}");
+        check_indices(2_700, 2, cuda, wide).unwrap();
+    }
 }

@@ -9,7 +9,7 @@ use crate::{
     eval::probe::OnlineProbe,
     loss,
     method::{Means, Method, Views},
-    sys::{Graph, GraphChoice},
+    sys::{Accelerator, Failure, Graph, GraphChoice, Precision, Readback},
 };
 
 /// What a step found: scalars on the device, by name.
@@ -53,8 +53,31 @@ impl Found {
     /// The scalars, waited for; whether the step is broken is left out.
     pub(super) fn read(&self) -> Vec<(&'static str, f64)> {
         let values = Vec::<f64>::try_from(&self.values).expect("one scalar for each name");
-        let named = self.names.iter().copied().zip(values);
+        Self::named(&self.names, values)
+    }
+
+    /// Asks for the scalars; nothing is waited for.
+    pub(super) fn ask(self, of: Option<Accelerator>) -> Result<Asked, Failure> {
+        Ok(Asked { values: Readback::queue(&self.values, of)?, names: self.names })
+    }
+
+    fn named(names: &[&'static str], values: Vec<f64>) -> Vec<(&'static str, f64)> {
+        let named = names.iter().copied().zip(values);
         named.filter(|(name, _)| *name != Self::IS_BROKEN).collect()
+    }
+}
+
+/// What steps found, on its way to the host.
+#[derive(Debug)]
+pub(super) struct Asked {
+    names: Vec<&'static str>,
+    values: Readback,
+}
+
+impl Asked {
+    /// As of [`Found::read`]; what was queued later is not waited for.
+    pub(super) fn read(&self) -> Result<Vec<(&'static str, f64)>, Failure> {
+        Ok(Found::named(&self.names, self.values.read()?))
     }
 }
 
@@ -81,6 +104,11 @@ impl Model {
             by_block: config.train.checkpoint_blocks,
         };
         Self { vars, method, probe, adam, means }
+    }
+
+    /// What it is trained in.
+    pub(super) fn precision(&self) -> Precision {
+        self.means.precision
     }
 
     /// One update on one batch. All that it depends on lies on the device, and nothing is waited for.

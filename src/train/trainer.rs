@@ -1,5 +1,7 @@
 //! A model with everything that a step changes.
 
+use std::panic::panic_any;
+
 use anyhow::Result;
 use tch::{Device, Kind, Tensor, nn::VarStore};
 
@@ -10,12 +12,12 @@ use super::{
 use crate::{
     checkpoint::{Loaded, Named},
     config::Config,
-    eval::probe::Both,
+    eval::{self, probe::Both},
     loss,
     method::Views,
     model::Encoder,
     random::Random,
-    sys,
+    sys::{self, Accelerator, Failure, Readback},
 };
 
 /// Model, probe and optimizer of a run.
@@ -28,6 +30,7 @@ pub struct Trainer {
 }
 
 /// A step of which the host does not know yet whether its numbers are finite.
+#[derive(Debug)]
 struct Unchecked {
     step: u64,
     found: Found,
@@ -60,6 +63,35 @@ pub struct Judged {
     pub accuracy: Option<Both<f64>>,
     /// Their number.
     pub labelled: f64,
+}
+
+/// Steps whose flags, of numbers that are not finite, are on their way to the host.
+#[derive(Debug)]
+pub struct Checking {
+    steps: Vec<Unchecked>,
+    /// None of no step.
+    flags: Option<Readback>,
+}
+
+impl Checking {
+    /// The last of the steps; 0 of none.
+    pub fn last(&self) -> u64 {
+        self.steps.last().map_or(0, |unchecked| unchecked.step)
+    }
+
+    /// Waits for these steps, but not for later ones; gives the first whose numbers were not finite.
+    ///
+    /// # Errors
+    ///
+    /// If the device's numbers cannot be read.
+    pub fn finish(self) -> Result<Option<Broken>, Failure> {
+        let flags = self.flags.map_or(Ok(Vec::new()), |flags| flags.read())?;
+        let found = self.steps.iter().zip(flags).find(|(_, flag)| *flag != 0.0);
+        Ok(found.map(|(Unchecked { step, found, indices }, _)| {
+            let indices = Vec::<i64>::try_from(indices).expect("an index for each sample");
+            Broken { step: *step, found: found.read(), indices }
+        }))
+    }
 }
 
 /// The loss of a batch, or its gradients, were not finite numbers; that step and those after it updated nothing that is
@@ -118,6 +150,11 @@ impl Trainer {
         self.graph.is_recorded()
     }
 
+    /// The largest batch that CUDA can index, if it is encoded in so many parts.
+    pub fn largest_batch(&self, parts: usize) -> usize {
+        self.model.method.largest_batch(parts as i64) as usize
+    }
+
     /// The loss to expect of features that say nothing.
     pub fn chance(&self, batch_size: usize) -> f64 {
         self.model.method.chance(batch_size as i64)
@@ -155,23 +192,29 @@ impl Trainer {
     ///
     /// If the device's numbers cannot be read.
     pub fn check(&mut self) -> Result<(), Broken> {
-        let unchecked = std::mem::take(&mut self.unchecked);
-        if unchecked.is_empty() {
-            return Ok(());
+        let broken = self.begin_check().and_then(Checking::finish);
+        broken.unwrap_or_else(|failure| panic_any(failure)).map_or(Ok(()), Err)
+    }
+
+    /// Asks for the flags of the steps since the last check; nothing is waited for.
+    ///
+    /// # Errors
+    ///
+    /// If the device cannot be asked.
+    pub fn begin_check(&mut self) -> Result<Checking, Failure> {
+        let steps = std::mem::take(&mut self.unchecked);
+        if steps.is_empty() {
+            return Ok(Checking { steps, flags: None });
         }
-        let flags: Vec<_> = unchecked.iter().map(|step| step.found.is_broken()).collect();
-        let flags = Vec::<f64>::try_from(Tensor::stack(&flags, 0)).expect("a flag for each step");
-        let Some((broken, _)) = unchecked.iter().zip(flags).find(|(_, flag)| *flag != 0.0) else {
-            return Ok(());
-        };
-        let indices = Vec::<i64>::try_from(&broken.indices).expect("an index for each sample");
-        Err(Broken { step: broken.step, found: broken.found.read(), indices })
+        let flags: Vec<_> = steps.iter().map(|step| step.found.is_broken()).collect();
+        let flags = Readback::queue(&Tensor::stack(&flags, 0), Accelerator::of(self.vars().device()))?;
+        Ok(Checking { steps, flags: Some(flags) })
     }
 
     /// One batch of single views in evaluation mode.
-    pub fn judge(&self, views: &Views) -> Judged {
-        tch::no_grad(|| {
-            let features = self.encoder().features(&views.images.get(0), false);
+    pub fn judge(&self, views: &Views) -> Result<Judged> {
+        let features = eval::frozen(self.encoder(), &views.images.get(0), self.model.precision())?;
+        Ok(tch::no_grad(|| {
             let labelled = views.labels.ge(0).sum(Kind::Float).double_value(&[]);
             let probe = self.model.probe.as_ref().filter(|_| labelled > 0.0);
             let accuracy = probe.map(|probe| {
@@ -179,7 +222,7 @@ impl Trainer {
                 probe.logits(&features, false).map(accuracy)
             });
             Judged { features, accuracy, labelled }
-        })
+        }))
     }
 
     /// Whether every parameter, statistic and moment is a finite number.

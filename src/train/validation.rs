@@ -96,7 +96,7 @@ impl Run {
         {
             let staged = staged.context("validation")?;
             bad.write(&staged.skipped)?;
-            let judged = self.within_memory(|| Ok(self.trainer.judge(&staged.views)))?;
+            let judged = self.within_memory(|| self.trainer.judge(&staged.views))?;
             seen.add(&judged, &staged.views);
         }
         bad.write(&feed.finish())?;
@@ -153,7 +153,7 @@ impl Run {
         while !stop.requested(self.closing_time()) {
             let Some(staged) = feed.next_unless(stop.channel()) else { break };
             let staged = staged?;
-            let judged = self.within_memory(|| Ok(self.trainer.judge(&staged.views)))?;
+            let judged = self.within_memory(|| self.trainer.judge(&staged.views))?;
             // The next batch will lie where this one's labels do.
             let labels = staged.views.labels.copy().to_device(Device::Cpu);
             blocks.push((judged.features.to_device(Device::Cpu), labels));

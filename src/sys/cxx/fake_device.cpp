@@ -28,6 +28,10 @@ constexpr size_t kStreams = 8;
 
 std::atomic<int> copy_us{2000}, kernel_us{2000};
 
+std::mutex hold_mutex;
+std::condition_variable let_go;
+std::atomic<bool> held{false};
+
 void pause(int microseconds) { std::this_thread::sleep_for(std::chrono::microseconds(microseconds)); }
 
 // A queue of work with its thread, which lives as long as the process.
@@ -223,6 +227,23 @@ int amdim_fake_device_type() { return static_cast<int>(kDevice); }
 void amdim_fake_delays(int copy, int kernel) {
   copy_us = copy;
   kernel_us = kernel;
+}
+
+// Keeps the current stream busy until it is let go, or so many milliseconds are over.
+void amdim_fake_hold(int milliseconds) {
+  held = true;
+  queue(current).push([=] {
+    std::unique_lock<std::mutex> lock(hold_mutex);
+    let_go.wait_for(lock, std::chrono::milliseconds(milliseconds), [] { return !held; });
+  });
+}
+
+void amdim_fake_let_go() {
+  {
+    std::lock_guard<std::mutex> lock(hold_mutex);
+    held = false;
+  }
+  let_go.notify_all();
 }
 
 // A kernel on the current stream: the least and the greatest byte of a tensor, read twice with a pause in between, to

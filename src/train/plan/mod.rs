@@ -122,6 +122,8 @@ struct ByBatch {
     largest_batch: Option<usize>,
     /// Far beyond what was measured it says nothing.
     most: usize,
+    /// The largest batch whose tensors CUDA can index; none on the CPU.
+    indexed: Option<usize>,
 }
 
 /// Says what a run will come to, in words and as one JSON object.
@@ -223,7 +225,9 @@ impl Findings {
         let mut steps = Steps { trainer: &mut run.trainer, side, device, watch };
         let (step, by_batch) = if by_batch {
             let sizes = [batch_size / 4, batch_size / 2, batch_size].map(|size| size.max(least));
-            let found = ByBatch::of(steps.of_each(sizes.to_vec())?, free);
+            let measured = steps.of_each(sizes.to_vec())?;
+            let indexed = device.is_cuda().then(|| run.trainer.largest_batch(run.config.train.accumulate));
+            let found = ByBatch::of(measured, free, indexed);
             (found.steps.last().filter(|step| step.batch_size == batch_size).copied(), Some(found))
         } else {
             tracing::info!("a few steps on made-up images …");
@@ -254,7 +258,7 @@ impl Findings {
     fn forecast(&self, run: &Run, step: u64) -> Option<Forecast> {
         let costs = self.costs(&self.loading, run.batch_size)?;
         let fast = self.loading_fast.as_ref().and_then(|fast| self.costs(fast, run.batch_size));
-        let has_idle_gpu = run.device == Device::Cpu && tch::Cuda::is_available();
+        let has_idle_gpu = run.device == Device::Cpu && sys::has_driver();
         let (samples, batch_size) = (run.data.train.len(), run.batch_size);
         let work = Work { samples, batch_size, steps_left: run.steps.saturating_sub(step) };
         let remedy = Remedy::of(&costs, run.choices(), fast.as_ref(), has_idle_gpu);
@@ -264,10 +268,11 @@ impl Findings {
 
 impl ByBatch {
     /// The function through these steps, and up to where it fits into what is free.
-    fn of(steps: Vec<Measured>, free: Option<u64>) -> Self {
+    fn of(steps: Vec<Measured>, free: Option<u64>, indexed: Option<usize>) -> Self {
         let memory = Memory::through(&steps);
         let most = 8 * steps.iter().map(|step| step.batch_size).max().unwrap_or(0);
+        let most = indexed.map_or(most, |indexed| most.min(indexed));
         let largest_batch = memory.zip(free).map(|(memory, free)| memory.largest(free, most));
-        Self { steps, memory, largest_batch, most }
+        Self { steps, memory, largest_batch, most, indexed }
     }
 }

@@ -5,7 +5,7 @@ use indicatif::DecimalBytes;
 use serde_json::Value;
 
 use super::{
-    Findings, Plan,
+    ByBatch, Findings, Plan,
     disk::Disk,
     forecast::Forecast,
     inventory::{Histogram, Inventory},
@@ -166,7 +166,7 @@ fn findings(said: &mut Said, plan: &Plan, measured: &Findings) {
     }
     let Some(by_batch) = &measured.by_batch else { return };
     match by_batch.memory {
-        Some(memory) => said.line("", &of_batch(memory, by_batch.largest_batch, by_batch.most)),
+        Some(memory) => said.line("", &of_batch(memory, by_batch)),
         None => said.line("", "larger steps of three sizes would give its memory as a function of n"),
     }
 }
@@ -193,10 +193,15 @@ fn step(step: &Measured, batch_size: usize) -> String {
     )
 }
 
-fn of_batch(memory: Memory, largest: Option<usize>, most: usize) -> String {
+fn of_batch(memory: Memory, by_batch: &ByBatch) -> String {
     let Memory { fixed, linear, quadratic } = memory;
+    let &ByBatch { largest_batch: largest, most, indexed, .. } = by_batch;
     let up_to = if largest == Some(most) { "at least" } else { "up to" };
-    let fits = largest.map_or(String::new(), |largest| format!("; {up_to} {largest} fit into what is free"));
+    let mut fits =
+        largest.map_or(String::new(), |largest| format!("; {up_to} {largest} fit into what is free"));
+    if let Some(indexed) = indexed {
+        fits += &format!("; {indexed} are the most that CUDA can index");
+    }
     format!(
         "tensors of a step of n: {:.3} GB + n · {:.3} MB + n² · {:.3} kB{fits}",
         fixed / 1e9,

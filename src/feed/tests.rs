@@ -1,0 +1,160 @@
+//! The feed on a device that lags behind, and when things go wrong.
+
+use shards::{IndexConfig, LocalSource, Order, Position, ShardSet, ShardWriter, Share, Shuffle};
+
+use super::{
+    slot::tests::{Fake, fake},
+    *,
+};
+use crate::sys::Readback;
+
+/// Batches of two images of one gray each, the next one lighter than the one before.
+fn grays(batches: u64) -> (tempfile::TempDir, Samples) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.tar");
+    let mut writer = ShardWriter::create(&path).unwrap();
+    for number in 0..2 * batches {
+        let mut image = pipeline::Rgb::black(32, 32);
+        image.pixels.fill(gray(number / 2));
+        let jpeg = pipeline::encode_jpeg(&image, 95).unwrap();
+        writer.append(&number.to_string(), &[("jpg", &jpeg)]).unwrap();
+    }
+    writer.finish().unwrap();
+    let source = LocalSource::new(&[path.display().to_string()]).unwrap();
+    let set = ShardSet::open(source, &IndexConfig::default()).unwrap();
+    let order = Order { shuffle: Shuffle::None, epochs: Some(1), ..Order::default() };
+    (folder, set.samples(order, Share::default(), Position::default()))
+}
+
+fn gray(batch: u64) -> u8 {
+    (batch * 9 % 250) as u8
+}
+
+/// A feed of these batches on the fake device; two threads decode.
+fn feed_on_fake(samples: Samples) -> Feed {
+    let config = LoaderConfig { workers: 2, batch_size: 2, ..LoaderConfig::default() };
+    let recipe = pipeline::Preset::C10.evaluation();
+    Feed::spawn_on(Some(fake().accelerator), samples, recipe, &config, |_, _| Ok(())).unwrap()
+}
+
+/// The device is told what to do by the feed itself here: what it sees of each batch.
+#[test]
+#[expect(unsafe_code, reason = "a foreign function")]
+fn a_device_that_lags_behind_sees_each_batch_of_the_feed() {
+    let _alone = Fake::alone();
+    for (copy_us, kernel_us) in [(4_000, 500), (500, 4_000)] {
+        (fake().delays)(copy_us, kernel_us);
+        let (_folder, samples) = grays(30);
+        let compute = Stream::new(Some(fake().accelerator)).unwrap();
+        compute.make_current().unwrap();
+        let mut feed = feed_on_fake(samples);
+        let mut seen = vec![[-1; 2]; 30];
+        for (seen, staged) in seen.iter_mut().zip(feed.by_ref()) {
+            let staged = staged.unwrap();
+            let pixels = &staged.slot.as_ref().unwrap().pixels;
+            // SAFETY: slot and `seen` outlive the queue's work, which is waited for below.
+            unsafe { (fake().range)(pixels.as_ptr().cast_mut(), seen.as_mut_ptr()) };
+        }
+        let waited = feed.take_waited().unwrap();
+        compute.synchronize().unwrap();
+        for (number, [least, greatest]) in (0..).zip(seen) {
+            let expected = i32::from(gray(number));
+            assert!(
+                (least - expected).abs() <= 2 && (greatest - expected).abs() <= 2,
+                "batch {number} of {expected}: {least} to {greatest}"
+            );
+        }
+        if copy_us > kernel_us {
+            assert!(waited > Duration::from_millis(10), "30 copies of 4 ms were waited for {waited:?}");
+        }
+    }
+}
+
+#[test]
+fn a_feed_that_is_dropped_ends_whatever_is_in_flight() {
+    let _alone = Fake::alone();
+    (fake().delays)(3_000, 3_000);
+    for taken in 0..3 {
+        let (_folder, samples) = grays(20);
+        Stream::new(Some(fake().accelerator)).unwrap().make_current().unwrap();
+        let mut feed = feed_on_fake(samples);
+        let held: Vec<_> = feed.by_ref().take(taken).collect();
+        drop(feed);
+        drop(held);
+    }
+}
+
+/// libtorch's pool has 32 streams, the fake device's has seven: among as many feeds one is given the compute stream.
+#[test]
+fn no_feed_copies_on_the_stream_that_its_batches_are_trained_on() {
+    let _alone = Fake::alone();
+    (fake().delays)(0, 0);
+    let of = Some(fake().accelerator);
+    let compute = Stream::new(of).unwrap();
+    compute.make_current().unwrap();
+    for number in 0..8 {
+        let (_folder, samples) = grays(1);
+        let (sender, copies) = channel::unbounded();
+        let finish = move |_: &Tensor, _: &Tensor| {
+            sender.send(Stream::current(of)?).unwrap();
+            Ok(())
+        };
+        let config = LoaderConfig { workers: 1, batch_size: 2, ..LoaderConfig::default() };
+        let recipe = pipeline::Preset::C10.evaluation();
+        let mut feed = Feed::spawn_on(of, samples, recipe, &config, finish).unwrap();
+        drop(feed.next().unwrap().unwrap());
+        assert_ne!(copies.recv().unwrap(), compute, "feed {number}");
+    }
+}
+
+/// The device is held up behind what is read: if that is waited for, the numbers come when the test gives up.
+#[test]
+fn numbers_are_read_without_waiting_for_what_was_queued_later() {
+    let _alone = Fake::alone();
+    (fake().delays)(2_000, 0);
+    let of = Some(fake().accelerator);
+    Stream::new(of).unwrap().make_current().unwrap();
+    let numbers = Tensor::from_slice(&[0.5f32, -3.0, 7.25]);
+    let on_device = sys::empty(&[3], Kind::Float, of).unwrap();
+    sys::copy(&on_device, &numbers).unwrap();
+    let readback = Readback::queue(&on_device, of).unwrap();
+    (fake().hold)(30_000);
+    let later = Event::new(of).unwrap();
+    later.record(Stream::current(of).unwrap()).unwrap();
+    let found = readback.read().unwrap();
+    let is_held = !later.has_passed().unwrap();
+    (fake().let_go)();
+    later.wait().unwrap();
+    assert_eq!(found, [0.5, -3.0, 7.25]);
+    assert!(is_held, "they were read when all was done");
+}
+
+fn feed(thread: impl FnOnce(Sender<Result<Ready>>) -> Vec<Skipped> + Send + 'static) -> Feed {
+    let (sender, staged) = channel::bounded(1);
+    let (hangup, _) = channel::bounded(0);
+    let (free, _) = channel::bounded(DEPTH);
+    Feed::of(staged, free, hangup, thread::spawn(move || thread(sender)))
+}
+
+#[test]
+fn a_panic_of_the_copying_thread_is_an_error_and_not_the_end() {
+    let mut feed = feed(|_sender| panic!("out of memory"));
+    let error = feed.next().unwrap().unwrap_err().to_string();
+    assert!(error.contains("out of memory"), "{error}");
+    assert!(feed.next().is_none());
+}
+
+#[test]
+fn waiting_ends_when_the_run_is_asked_to_stop() {
+    let (keep, kept) = channel::bounded::<Infallible>(0);
+    let mut feed = feed(move |sender| {
+        // Sends nothing until the test is over.
+        let _ = kept.recv();
+        drop(sender);
+        Vec::new()
+    });
+    let (listening, stop) = channel::bounded::<Infallible>(0);
+    drop(listening);
+    assert!(feed.next_unless(&stop).is_none());
+    drop(keep);
+}
