@@ -1,6 +1,7 @@
 //! The feed on a device that lags behind, and when things go wrong.
 
 use shards::{IndexConfig, LocalSource, Order, Position, ShardSet, ShardWriter, Share, Shuffle};
+use tch::Kind;
 
 use super::{
     slot::tests::{Fake, fake},

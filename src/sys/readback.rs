@@ -34,6 +34,8 @@ impl Readback {
     /// The numbers, waited for.
     pub fn read(&self) -> Result<Vec<f64>, Failure> {
         self.arrived.wait()?;
-        Ok(Vec::try_from(&self.values).expect("numbers on the host"))
+        let unreadable =
+            |error: tch::TchError| Failure { message: error.to_string(), is_out_of_memory: false };
+        Vec::try_from(&self.values).map_err(unreadable)
     }
 }

@@ -200,7 +200,7 @@ fn of_batch(memory: Memory, by_batch: &ByBatch) -> String {
     let mut fits =
         largest.map_or(String::new(), |largest| format!("; {up_to} {largest} fit into what is free"));
     if let Some(indexed) = indexed {
-        fits += &format!("; {indexed} are the most that CUDA can index");
+        fits = format!("{fits}; {indexed} are the most that CUDA can index");
     }
     format!(
         "tensors of a step of n: {:.3} GB + n · {:.3} MB + n² · {:.3} kB{fits}",
