@@ -84,6 +84,10 @@ impl Checking {
     /// # Errors
     ///
     /// If the device's numbers cannot be read.
+    ///
+    /// # Panics
+    ///
+    /// If the numbers of a broken step's samples cannot be read.
     pub fn finish(self) -> Result<Option<Broken>, Failure> {
         let flags = self.flags.map_or(Ok(Vec::new()), |flags| flags.read())?;
         let found = self.steps.iter().zip(flags).find(|(_, flag)| *flag != 0.0);
