@@ -26,49 +26,22 @@ fn results(stdout: &str) -> Vec<Value> {
     stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
-#[test]
-fn every_evaluation_judges_the_trained_and_the_initial_encoder_and_repeats_to_the_bit() {
-    let (place, validation) = trained();
-    let evaluations: [(&str, &[&str], usize); 7] = [
-        ("linear", &["--epochs", "4"], 1),
-        ("mlp", &["--epochs", "4", "--cache-features", "features"], 1),
-        ("linear", &["--epochs", "4", "--cache-features", "features"], 1),
-        ("linear", &["--solver", "lbfgs", "--cache-features", "features"], 1),
-        ("mlp", &["--protocol", "reference", "--epochs", "2", "--batch-size", "5"], 1),
-        ("knn", &["--k", "1,5"], 2),
-        ("finetune", &["--label-fraction", "0.5", "--steps", "30"], 1),
-    ];
-    for (name, more, variants) in evaluations {
-        let mut words = vec![name, "--baseline", "--val-shards", &validation];
-        words.extend(more);
-        let said = succeed(&mut eval(&place, &words));
-        let found = results(&said.stdout);
-        assert_eq!(found.len(), 2 * variants, "{name}");
-        for (result, (encoder, step)) in found.iter().step_by(variants).zip([("initial", 0), ("trained", 3)])
-        {
-            assert!(result["encoder"] == encoder && result["step"] == step, "{result}");
-            let report = &result["report"];
-            assert_eq!(report["samples"], 12);
-            let (top1, top5) = (report["top1"].as_f64().unwrap(), report["top5"].as_f64().unwrap());
-            // Of three classes all are among the first five, but for those that no neighbour votes for.
-            let least = if name == "knn" { top1 } else { 1.0 };
-            assert!((0.0..=1.0).contains(&top1) && (least..=1.0).contains(&top5), "{name}: {report}");
-            let settled_on = if encoder == "initial" { Value::from(60) } else { Value::Null };
-            assert_eq!(
-                result["settled_on"], settled_on,
-                "norms of the encoder that was not trained: {result}"
-            );
-            assert!(name == "finetune" || result["health"]["rankme"].as_f64().unwrap() >= 1.0, "{result}");
-        }
-        let path = place.path("run/checkpoints/step-00000003").join(format!("eval-{name}.json"));
-        let file: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
-        let kept = &file.as_array().unwrap().last().unwrap()["results"][0]["report"];
-        assert_eq!(kept["top1"], found[0]["report"]["top1"]);
-        let counts = kept["confusion"].as_array().unwrap().iter().map(|entry| entry[2].as_u64().unwrap());
-        assert_eq!(counts.sum::<u64>(), 12, "{name}: every sample is in the confusion matrix");
-        assert_eq!(kept["per_class"].as_array().unwrap().len(), 3);
-        assert_eq!(succeed(&mut eval(&place, &words)).stdout, said.stdout, "{name} repeats to the bit");
-    }
+/// One result of the evaluation `name` is of this encoder, after this many steps, and its numbers make sense.
+fn judges_twelve_samples(name: &str, result: &Value, (encoder, step): (&str, u64)) {
+    assert!(result["encoder"] == encoder && result["step"] == step, "{result}");
+    let report = &result["report"];
+    assert_eq!(report["samples"], 12);
+    let (top1, top5) = (report["top1"].as_f64().unwrap(), report["top5"].as_f64().unwrap());
+    // Of three classes all are among the first five, but for those that no neighbour votes for.
+    let least = if name == "knn" { top1 } else { 1.0 };
+    assert!((0.0..=1.0).contains(&top1) && (least..=1.0).contains(&top5), "{name}: {report}");
+    let settled_on = if encoder == "initial" { Value::from(60) } else { Value::Null };
+    assert_eq!(result["settled_on"], settled_on, "norms of the encoder that was not trained: {result}");
+    assert!(name == "finetune" || result["health"]["rankme"].as_f64().unwrap() >= 1.0, "{result}");
+}
+
+/// The files of the linear and the reference's MLP evaluations tell how each classifier was fitted.
+fn every_way_to_fit_is_kept(place: &Place) {
     // Three ways to fit a linear classifier: all are kept, each once, under its name.
     let path = place.path("run/checkpoints/step-00000003/eval-linear.json");
     let file: Vec<Value> = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
@@ -99,6 +72,39 @@ fn every_evaluation_judges_the_trained_and_the_initial_encoder_and_repeats_to_th
         (&details["schedule"]["warmup_steps"], &details["schedule"]["drops"]),
         (&0.into(), &Value::Array(vec![]))
     );
+}
+
+#[test]
+fn every_evaluation_judges_the_trained_and_the_initial_encoder_and_repeats_to_the_bit() {
+    let (place, validation) = trained();
+    let evaluations: [(&str, &[&str], usize); 7] = [
+        ("linear", &["--epochs", "4"], 1),
+        ("mlp", &["--epochs", "4", "--cache-features", "features"], 1),
+        ("linear", &["--epochs", "4", "--cache-features", "features"], 1),
+        ("linear", &["--solver", "lbfgs", "--cache-features", "features"], 1),
+        ("mlp", &["--protocol", "reference", "--epochs", "2", "--batch-size", "5"], 1),
+        ("knn", &["--k", "1,5"], 2),
+        ("finetune", &["--label-fraction", "0.5", "--steps", "30"], 1),
+    ];
+    for (name, more, variants) in evaluations {
+        let mut words = vec![name, "--baseline", "--val-shards", &validation];
+        words.extend(more);
+        let said = succeed(&mut eval(&place, &words));
+        let found = results(&said.stdout);
+        assert_eq!(found.len(), 2 * variants, "{name}");
+        for (result, encoder) in found.iter().step_by(variants).zip([("initial", 0), ("trained", 3)]) {
+            judges_twelve_samples(name, result, encoder);
+        }
+        let path = place.path("run/checkpoints/step-00000003").join(format!("eval-{name}.json"));
+        let file: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+        let kept = &file.as_array().unwrap().last().unwrap()["results"][0]["report"];
+        assert_eq!(kept["top1"], found[0]["report"]["top1"]);
+        let counts = kept["confusion"].as_array().unwrap().iter().map(|entry| entry[2].as_u64().unwrap());
+        assert_eq!(counts.sum::<u64>(), 12, "{name}: every sample is in the confusion matrix");
+        assert_eq!(kept["per_class"].as_array().unwrap().len(), 3);
+        assert_eq!(succeed(&mut eval(&place, &words)).stdout, said.stdout, "{name} repeats to the bit");
+    }
+    every_way_to_fit_is_kept(&place);
     // Both encoders' features of both sets.
     let kept = fs::read_dir(place.path("features")).unwrap().filter(|entry| {
         entry.as_ref().unwrap().path().extension().is_some_and(|extension| extension == "features")

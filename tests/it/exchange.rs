@@ -218,8 +218,8 @@ fn every_form_that_the_references_loader_takes_is_imported() {
     }
 }
 
-#[test]
-fn an_export_loads_in_the_reference_as_it_is() {
+/// Exports under the reference's names, in both formats, of a run with labels and of one without.
+fn exported_for_the_reference() -> Place {
     let place = Place::new();
     for (name, labelled) in [("train.tar", true), ("bare.tar", false)] {
         let entry = |number: usize| {
@@ -228,7 +228,6 @@ fn an_export_loads_in_the_reference_as_it_is() {
         };
         place.write(name, (0..20).map(entry));
     }
-    let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/case_s32_bn0_d2");
     let sizes = [
         "--preset",
         "c10",
@@ -253,6 +252,13 @@ fn an_export_loads_in_the_reference_as_it_is() {
             ));
         }
     }
+    place
+}
+
+#[test]
+fn an_export_loads_in_the_reference_as_it_is() {
+    let place = exported_for_the_reference();
+    let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/case_s32_bn0_d2");
     // Where there are no labels, the classifiers that the reference's model has are new ones, the same each time.
     for run in ["run", "bare"] {
         let file = place.path(&format!("{run}.pth"));

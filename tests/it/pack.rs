@@ -197,7 +197,12 @@ fn held_out_images_are_of_every_class_and_never_the_last_one() {
     };
     let held_out = split(out.path(), 7);
     let of = |class: &str| {
-        held_out.iter().filter(|name| name.starts_with(class) && name.ends_with(".cls")).count()
+        held_out
+            .iter()
+            .filter(|name| {
+                name.starts_with(class) && name.rsplit_once('.').is_some_and(|(_, end)| end == "cls")
+            })
+            .count()
     };
     assert_eq!(["ant", "cat", "dog"].map(of), [0, 2, 2]);
     let train = packed(out.path(), 2);
