@@ -312,9 +312,8 @@ fn a_tensor_that_is_missing_or_misshapen_is_named() {
     assert!(said.contains("was not made by `amdim-stream export`"), "{said}");
 }
 
-#[test]
-fn embeddings_are_the_same_in_both_formats_and_are_taken_up_again() {
-    let (place, _) = trained(&[]);
+/// Two shards: 70 labelled images, then three without a label, the first of which is no image.
+fn shards_to_embed(place: &Place) {
     place.write(
         "some-000.tar",
         (0..70).map(|number| Entry {
@@ -329,6 +328,12 @@ fn embeddings_are_the_same_in_both_formats_and_are_taken_up_again() {
         "some-001.tar",
         mixed.map(|(number, image)| Entry { key: format!("b{number}"), image, label: None }),
     );
+}
+
+#[test]
+fn embeddings_are_the_same_in_both_formats_and_are_taken_up_again() {
+    let (place, _) = trained(&[]);
+    shards_to_embed(&place);
     let embed = |format: &str, layer: &str, out: &str| {
         let words = [
             "embed",
