@@ -154,6 +154,22 @@ impl ClassNames {
     }
 }
 
+/// Says that the list beside shards has changed since a checkpoint was trained on them: the labels are what they were.
+pub(crate) fn warn_of_renamed(then: &[String], now: &[String]) {
+    if let Some((line, then, now)) = renamed(then, now) {
+        tracing::warn!(
+            "line {line} of classes.txt is `{now}`, but was `{then}` when the checkpoint was made, and the labels in the shards are the \
+             same: results use the names of now\n  hint: put the lines back in their order, unless classes were only renamed"
+        );
+    }
+}
+
+/// The first line, from 1 on, that is another one now.
+fn renamed<'a>(then: &'a [String], now: &'a [String]) -> Option<(usize, &'a str, &'a str)> {
+    let mut lines = (1..).zip(then.iter().zip(now));
+    lines.find_map(|(line, (then, now))| (then != now).then_some((line, then.as_str(), now.as_str())))
+}
+
 /// The folder that a shard lies in; of a link the folder that it leads to, unless names stand beside the link.
 fn folder_of(shard: &Path) -> PathBuf {
     let parent = |path: &Path| path.parent().map(Path::to_owned).unwrap_or_default();
@@ -242,6 +258,14 @@ mod tests {
         assert_eq!(ClassNames::beside(&linked).unwrap().unwrap().names(), ["a"]);
         fs::write(place.path().join("classes.txt"), "b\n").unwrap();
         assert_eq!(ClassNames::beside(&linked).unwrap().unwrap().names(), ["b"]);
+    }
+
+    #[test]
+    fn a_list_whose_lines_were_reordered_since_is_told_by_the_first_that_differs() {
+        let [then, now] = [["a", "b", "c"], ["a", "c", "b"]].map(|names| names.map(str::to_owned));
+        assert_eq!(renamed(&then, &now), Some((2, "b", "c")));
+        assert_eq!(renamed(&then, &then), None);
+        assert_eq!(renamed(&[], &now), None, "none were known then");
     }
 
     #[test]

@@ -138,8 +138,23 @@ impl Checkpoints {
         Ok(path)
     }
 
+    /// Lets all checkpoints before this one, and then it as well, say that their run is as long as the state's; their tensors stay.
+    /// Whichever of them the run goes on from, it keeps its length.
+    pub fn restate_length(&self, loaded: &Loaded, state: &State) -> Result<()> {
+        for step in self.steps()?.into_iter().filter(|&step| step < state.step) {
+            let earlier = Loaded::open(&self.folder.join(folder_name(step)));
+            let Ok(earlier) = earlier else { continue }; // it is damaged, and nothing goes on from there
+            let mut config = earlier.state.config.clone();
+            config.train.steps = state.config.train.steps;
+            config.train.epochs = state.config.train.epochs;
+            config.train.lengthened.clone_from(&state.config.train.lengthened);
+            self.restate(&earlier, &State { config, ..earlier.state.clone() })?;
+        }
+        self.restate(loaded, state)
+    }
+
     /// Lets a checkpoint say something else of its run; its tensors stay.
-    pub fn restate(&self, loaded: &Loaded, state: &State) -> Result<()> {
+    fn restate(&self, loaded: &Loaded, state: &State) -> Result<()> {
         let tensors = [(MODEL, &loaded.model), (OPTIMIZER, &loaded.optimizer)];
         let tensors = tensors.map(|(name, bytes)| (name.to_owned(), hash(bytes)));
         let (text, path) = (sealed(state, tensors.into())?, loaded.path.join(STATE));

@@ -43,6 +43,26 @@ fn the_latest_checkpoint_gives_back_what_was_saved() {
 }
 
 #[test]
+fn a_run_that_becomes_longer_is_as_long_from_whichever_of_its_checkpoints_it_goes_on() {
+    let run = tempfile::tempdir().unwrap();
+    let checkpoints = Checkpoints::of(run.path());
+    for step in [10, 20, 30] {
+        save(&checkpoints, step, Retention { keep: 3, keep_every: 0 });
+    }
+    fs::write(checkpoints.folder.join("step-00000010/model.safetensors"), "damaged").unwrap();
+    let newest = checkpoints.latest().unwrap().unwrap();
+    let mut longer = newest.state.clone();
+    longer.config.train.steps = Some(99);
+    checkpoints.restate_length(&newest, &longer).unwrap();
+    for step in [20, 30] {
+        let loaded = Loaded::open(&checkpoints.folder.join(folder_name(step))).unwrap();
+        let mut expected = state(step);
+        expected.config.train.steps = Some(99);
+        assert_eq!((loaded.state.clone(), weight(&loaded)), (expected, step as f64));
+    }
+}
+
+#[test]
 fn the_last_ones_and_every_multiple_stay() {
     let run = tempfile::tempdir().unwrap();
     let checkpoints = Checkpoints::of(run.path());

@@ -14,6 +14,7 @@ use super::{
 };
 use crate::{
     checkpoint::Loaded,
+    classes,
     config::Config,
     data::Data,
     stdout,
@@ -119,18 +120,18 @@ impl<'a> Subject<'a> {
     }
 }
 
-/// The names of the classes: those beside the shards, else those that the checkpoint has.
+/// The names of the classes: those beside the shards, else those of a checkpoint that was trained on these very shards. In other
+/// shards a label may be another class.
 fn class_names(data: &Data, loaded: &Loaded, classes: u32) -> Vec<String> {
     let saved = &loaded.state.class_names;
-    if !data.class_names.is_empty() || saved.len() < classes as usize {
+    if loaded.state.data.digest != data.train.digest() {
         return data.class_names.clone();
     }
-    if loaded.state.data.digest != data.train.digest() {
-        tracing::info!(
-            "the shards have no classes.txt: the names of classes are those that the checkpoint was trained on"
-        );
+    if data.class_names.is_empty() {
+        return saved.get(..classes as usize).unwrap_or_default().to_vec();
     }
-    saved[..classes as usize].to_vec()
+    classes::warn_of_renamed(saved, &data.class_names);
+    data.class_names.clone()
 }
 
 fn override_if_given(setting: &mut Vec<String>, given: &[String]) {

@@ -144,7 +144,7 @@ impl Run {
     fn is_as_before(&self, folder: &RunFolder) -> bool {
         let compare = || -> Result<bool> {
             let before = config::read(&folder.config)?;
-            Config::resume(&before, &toml::Table::try_from(&self.config)?)?;
+            Config::resume(&before, &toml::Table::try_from(self.settings())?)?;
             let manifest = Manifest::read(&folder.manifest)?;
             Ok(manifest.is_some_and(|manifest| {
                 manifest.changes_of_training(&self.config.data).is_ok_and(|changes| changes.is_none())

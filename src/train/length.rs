@@ -4,6 +4,7 @@ use std::cmp::Ordering;
 
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
+use toml::Table;
 
 use super::prepare::steps;
 use crate::{checkpoint::State, config::Config, usage};
@@ -16,6 +17,13 @@ pub struct Lengthened {
     pub at: u64,
     /// Steps that the run was to have until then.
     pub from: u64,
+}
+
+/// The settings of a run that goes on with none: in a file of another run that became longer, the note of it is not about this one.
+pub(super) fn of_new_run(asked: &Table) -> Result<Config> {
+    let mut config = Config::resolve(asked)?;
+    config.train.lengthened.clear();
+    Ok(config)
 }
 
 /// Settles how long a run that goes on is to be: `config` has what is asked for now, `saved` what there was. A longer run keeps a
@@ -89,6 +97,14 @@ mod tests {
         );
         let shorter = settled(20, None, Some(49), true).unwrap_err().to_string();
         assert!(shorter.contains("begun for 50 steps, of which 20 are made, and 49"), "{shorter}");
+    }
+
+    #[test]
+    fn a_new_run_by_the_settings_of_one_that_became_longer_has_no_note_of_it() {
+        let longer = settled(20, None, Some(51), false).unwrap();
+        let asked = Table::try_from(&longer).unwrap();
+        assert_eq!(Config::resolve(&asked).unwrap().train.lengthened.len(), 1);
+        assert!(of_new_run(&asked).unwrap().train.lengthened.is_empty());
     }
 
     #[test]

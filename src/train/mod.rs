@@ -156,7 +156,7 @@ pub fn run(asked: &toml::Table, unattended: &Unattended) -> Result<Ended> {
         (manifest.finished, manifest.promotion) = (None, None);
     }
     manifest.write(&folder.manifest)?;
-    run.config.write(&folder.config)?;
+    run.settings().write(&folder.config)?;
     run.announce(&folder, deadline.as_ref());
     if run.trainer.step_count() == 0 {
         run.look_ahead()?;

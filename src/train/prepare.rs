@@ -13,6 +13,7 @@ use super::{
 };
 use crate::{
     checkpoint::{self, DataIdentity, Loaded},
+    classes,
     config::{Config, WarmStart},
     data::Data,
     files, model,
@@ -28,6 +29,8 @@ impl Run {
             check_identity(loaded.state.data, identity(&data))?;
             if data.class_names.is_empty() {
                 data.class_names.clone_from(&loaded.state.class_names);
+            } else {
+                classes::warn_of_renamed(&loaded.state.class_names, &data.class_names);
             }
         }
         let batch_size = batch_size(&config, device, data.train.len())?;
@@ -81,6 +84,16 @@ impl Run {
             unchecked: Vec::new(),
             at_chance: 0,
         })
+    }
+
+    /// The settings as they may be given to another run: the warm-up that follows from the length is left to follow from its own.
+    /// Checkpoints have the one that this run began with.
+    pub(super) fn settings(&self) -> Config {
+        let mut config = self.config.clone();
+        let begun_for = config.train.lengthened.first().map_or(self.steps, |length| length.from);
+        config.optim.warmup_steps =
+            config.optim.warmup_steps.filter(|&steps| steps != Schedule::warmup(begun_for));
+        config
     }
 
     /// The best checkpoint is told by a symbolic link: said before the first validation.
@@ -148,7 +161,7 @@ impl Run {
             return Ok(());
         }
         // Whoever goes on from here without saying so goes on for as long.
-        folder.checkpoints.restate(loaded, &self.state(loaded.state.step, self.position))?;
+        folder.checkpoints.restate_length(loaded, &self.state(loaded.state.step, self.position))?;
         tracing::info!(
             "the run becomes longer: drops of the learning rate that were made stay where they were, those to come move with its end"
         );

@@ -37,7 +37,8 @@ impl Start {
         let changes = asked_for.map_or(Ok(None), |saved| changes(asked, saved, manifest.as_ref()))?;
         // Settings of the run on the shards as they were bind no longer.
         let Some(saved) = saved.filter(|_| changes.is_none()) else {
-            return Ok(Self { config: Config::resolve(asked), manifest: None, changes, is_over: false });
+            let config = length::of_new_run(asked);
+            return Ok(Self { config, manifest: None, changes, is_over: false });
         };
         let mut asked = asked.clone();
         if unattended.if_changed {

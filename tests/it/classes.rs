@@ -104,7 +104,7 @@ fn a_second_folder_that_was_numbered_by_the_first_is_judged_and_its_classes_are_
     assert!(text.contains("bee/0\t1\tbee\n") && text.contains("cat/5\t2\tcat\n"), "{text}");
     embed("parquet", "p");
 
-    // The names go with the encoder, and stand in for those of shards that have lost theirs.
+    // The names go with the encoder.
     succeed(&mut command(&place, &["export", "--checkpoint", "run", "--out", "enc.safetensors"]));
     succeed(&mut command(
         &place,
@@ -114,14 +114,35 @@ fn a_second_folder_that_was_numbered_by_the_first_is_judged_and_its_classes_are_
     let header = String::from_utf8_lossy(&bytes[..4096.min(bytes.len())]).into_owned();
     assert!(header.contains(r#"\"class_names\":[\"ant\",\"bee\",\"cat\"]"#), "{header}");
     succeed(&mut command(&place, &["import", "all.safetensors", "--out", "imported"]));
-    fs::remove_file(place.path("a/classes.txt")).unwrap();
-    fs::remove_file(place.path("b/classes.txt")).unwrap();
-    let words = ["eval", "knn", "--k", "1", "--checkpoint", "imported", "--device", "cpu", "--shards", train];
-    let said = succeed(&mut command(&place, &[&words[..], &["--val-shards", val]].concat()));
-    assert!(said.stderr.contains("the names of classes are those that the checkpoint"), "{}", said.stderr);
     let folder = fs::read_dir(place.path("imported/checkpoints")).unwrap().next().unwrap().unwrap().path();
-    let kept = json(&folder.join("eval-knn.json"))[0]["results"][0]["report"]["class_names"].clone();
+    let kept = json(&folder.join("state.json"))["content"]["state"]["class_names"].clone();
     assert_eq!(kept, first["class_names"]);
+}
+
+#[test]
+fn names_of_a_checkpoint_are_told_of_its_own_shards_alone_and_a_reordered_list_is_noticed() {
+    let place = Place::new();
+    let (train, val) = (place.shards("train", 1, 30), place.shards("val", 1, 12));
+    let list = place.path("classes.txt");
+    fs::write(&list, "ant\nbee\ncat\n").unwrap();
+    let steps = ["--steps", "1", "--val-shards", &val];
+    succeed(&mut place.train(&train, "run", &steps));
+    let judged = |shards: &str| {
+        let words = ["eval", "knn", "--k", "1", "--checkpoint", "run", "--device", "cpu", "--shards", shards];
+        let said = succeed(&mut command(&place, &[&words[..], &["--val-shards", &val]].concat())).stderr;
+        let kept = json(&place.path("run/checkpoints/step-00000001/eval-knn.json"));
+        (said, kept.as_array().unwrap().last().unwrap()["results"][0]["report"]["class_names"].clone())
+    };
+    let reordered = "line 2 of classes.txt is `cat`, but was `bee`";
+    fs::write(&list, "ant\ncat\nbee\n").unwrap();
+    assert!(judged(&train).0.contains(reordered));
+    fs::remove_file(&list).unwrap();
+    assert_eq!(judged(&train).1, serde_json::json!(["ant", "bee", "cat"]));
+    let foreign = place.shards("foreign", 1, 24);
+    assert!(judged(&foreign).1.is_null(), "a label may be another class there");
+    fs::write(&list, "ant\ncat\nbee\n").unwrap();
+    let said = succeed(&mut place.train(&train, "run", &steps));
+    assert!(said.stderr.contains(reordered), "{}", said.stderr);
 }
 
 #[test]

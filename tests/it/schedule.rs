@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::Value;
 
-use crate::support::{Place, Said, lines, run, succeed};
+use crate::support::{Place, Said, json, lines, program, run, succeed};
 
 /// The learning rate of every step.
 fn rates(place: &Place, out: &str) -> Vec<f64> {
@@ -29,7 +29,19 @@ fn a_short_run_trains_at_its_full_rate_and_its_first_line_says_when() {
     let expected = [&[1e-4][..], &[2e-4; 19], &[4e-5; 2], &[8e-6; 2]].concat();
     assert!(are(&rates(&place, "short"), &expected), "{:?}", rates(&place, "short"));
     let kept = fs::read_to_string(place.path("short/config.toml")).unwrap();
-    assert!(kept.contains("warmup_steps = 2\n") && kept.contains("schedule = \"published\""), "{kept}");
+    assert!(!kept.contains("warmup_steps") && kept.contains("schedule = \"published\""), "{kept}");
+    // Of a run that goes on it is what it was, of a new one by its settings what follows from its own length.
+    let state = json(&place.path("short/checkpoints/step-00000024/state.json"));
+    assert_eq!(state["content"]["state"]["config"]["optim"]["warmup_steps"], 2, "{state}");
+    let mut second = program();
+    let file = place.path("short/config.toml");
+    second
+        .args(["--steps", "60", "--device", "cpu", "--config"])
+        .arg(file)
+        .arg("--out")
+        .arg(place.path("second"));
+    let said = succeed(second.env("AMDIM_STREAM_CACHE", place.path("cache")));
+    assert!(said.stderr.contains("after a warm-up of 6 steps"), "{}", said.stderr);
 }
 
 #[test]
@@ -37,7 +49,7 @@ fn a_warm_up_or_a_schedule_that_is_asked_for_is_taken_and_kept() {
     let place = Place::new();
     let pattern = place.shards("x", 1, 16);
     let asked = ["--steps", "24", "--warmup-steps", "4", "--schedule", "reference"];
-    let mut plan = crate::support::program();
+    let mut plan = program();
     plan.arg("plan").args(place.train(&pattern, "asked", &asked).get_args()).arg("--no-measure");
     let said = succeed(plan.env("AMDIM_STREAM_CACHE", place.path("cache")));
     let plan: Value = serde_json::from_str(&said.stdout).unwrap();

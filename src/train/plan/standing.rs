@@ -11,7 +11,7 @@ use crate::{
     config::Config,
     exit,
     train::{
-        Run, RunFolder, Unattended,
+        Run, RunFolder, Unattended, length,
         prepare::{check_identity, identity},
         start::Start,
     },
@@ -64,7 +64,7 @@ pub(super) fn find(
     let config = match start.config {
         Err(error) if saved.is_some() => {
             standing.refused = Some(error.to_string());
-            Config::resolve(asked)?
+            length::of_new_run(asked)?
         }
         config => config?,
     };
