@@ -37,6 +37,7 @@ fn main() {
             done.map_or_else(|error| failed(&error), |()| Code::Done)
         }
     };
+    signals::wait_where_leaving();
     process::exit(code as i32)
 }
 
@@ -110,6 +111,7 @@ fn clear_before_panics() {
 
 /// Says what went wrong; the code that it ends with.
 fn failed(error: &anyhow::Error) -> Code {
+    signals::wait_where_leaving();
     tracing::error!("{}", exit::render(error));
     Code::of(error)
 }

@@ -4,8 +4,10 @@ use std::{
     ffi::c_int,
     fs,
     path::{Path, PathBuf},
-    process,
-    sync::mpsc,
+    sync::{
+        atomic::{AtomicBool, Ordering::SeqCst},
+        mpsc,
+    },
     thread,
     time::Duration,
 };
@@ -22,9 +24,13 @@ use crate::{exit::Code, sys, terminal};
 /// Slurm sends SIGUSR1 before the time of a job is over, when it is asked to.
 const ENDING: [c_int; 5] = [SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2];
 
-/// Listens from now on. A run that `nohup` started goes on when its terminal is closed.
+/// Whether a signal is about to end the process.
+static IS_LEAVING: AtomicBool = AtomicBool::new(false);
+
+/// Listens from now on. What was ignored at the start stays so: SIGHUP under `nohup`, which lets a run go on when its terminal is
+/// closed, and SIGINT of a command that a script put into the background with `&`, which Ctrl-C is not meant for.
 pub(crate) fn listen() -> Result<Signals> {
-    let wanted = ENDING.into_iter().filter(|&signal| signal != SIGHUP || !sys::is_ignored(signal));
+    let wanted = ENDING.into_iter().filter(|&signal| !sys::is_ignored(signal));
     Signals::new(wanted).context("cannot listen for signals")
 }
 
@@ -48,13 +54,22 @@ pub(crate) fn say(words: impl FnOnce() + Send + 'static) {
     }
 }
 
-/// Says something, and ends the process at once.
-pub(crate) fn leave(words: impl FnOnce() + Send + 'static) -> ! {
+/// Says something, and ends the process at once, after `last`.
+pub(crate) fn leave(words: impl FnOnce() + Send + 'static, last: impl FnOnce()) -> ! {
+    IS_LEAVING.store(true, SeqCst);
     say(move || {
         terminal::close();
         words();
     });
+    last();
     low_level::exit(Code::Interrupted as i32);
+}
+
+/// Never returns where a signal ends the process: what the work came to meanwhile is not told any more.
+pub fn wait_where_leaving() {
+    while IS_LEAVING.load(SeqCst) {
+        thread::park();
+    }
 }
 
 /// What a command that is interrupted leaves behind.
@@ -75,23 +90,20 @@ pub fn end_at_once(leftovers: Leftovers) -> Result<()> {
     let mut signals = listen()?;
     let wait = move || {
         let signal = signals.forever().next().unwrap_or(SIGTERM);
-        leftovers.folders.iter().for_each(|folder| remove_unfinished(folder));
-        leave(move || tracing::warn!("ended by {}: {}", name(signal), leftovers.words));
+        let Leftovers { words, folders } = leftovers;
+        // Last, as other threads go on writing until the process ends.
+        let last = || folders.iter().for_each(|folder| remove_unfinished(folder));
+        leave(move || tracing::warn!("ended by {}: {words}", name(signal)), last);
     };
     let spawned = thread::Builder::new().name("signals".to_owned()).spawn(wait);
     spawned.map(drop).context("cannot start the thread `signals`")
 }
 
-/// How the names of files end that this process has not finished yet.
-pub(crate) fn unfinished_suffix() -> String {
-    format!(".{}.tmp", process::id())
-}
-
-/// Removes files that bear such names.
+/// Removes the files that this process has begun and not finished.
 fn remove_unfinished(folder: &Path) {
-    let suffix = unfinished_suffix();
+    let suffix = shards::unfinished_suffix();
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-    for entry in entries.filter(|entry| entry.file_name().to_string_lossy().ends_with(&suffix)) {
+    for entry in entries.filter(|entry| entry.file_name().to_string_lossy().ends_with(suffix)) {
         let _ = fs::remove_file(entry.path()); // what cannot be removed says by its name what it is
     }
 }
@@ -103,13 +115,14 @@ mod tests {
     #[test]
     fn only_unfinished_files_of_this_process_are_removed() {
         let folder = tempfile::tempdir().unwrap();
-        let ours = format!(".train-000.tar{}", unfinished_suffix());
-        for name in [ours.as_str(), ".train-000.tar.1.tmp", "train-000.tar"] {
+        let ours = format!(".train-000.tar{}", shards::unfinished_suffix());
+        // As of a process with the same number in another container.
+        let other = format!(".train-000.tar.{}-0123456789abcdef.tmp", std::process::id());
+        for name in [&ours, &other, "train-000.tar"] {
             fs::write(folder.path().join(name), "x").unwrap();
         }
         remove_unfinished(folder.path());
         let left = |name: &str| folder.path().join(name).exists();
-        assert!(!left(&ours) && left("train-000.tar"));
-        assert_eq!(left(".train-000.tar.1.tmp"), process::id() != 1);
+        assert!(!left(&ours) && left(&other) && left("train-000.tar"));
     }
 }

@@ -51,9 +51,16 @@ pub fn say(words: &str) -> Result<()> {
 ///
 /// If stdout cannot be written to. A reader that has gone away is no error.
 pub fn text(text: &[u8]) -> Result<()> {
-    terminal::clear(); // stderr may be the same terminal
     let mut stdout = io::stdout().lock();
-    match stdout.write_all(text).and_then(|()| stdout.flush()) {
+    let is_terminal = stdout.is_terminal();
+    let mut write = || stdout.write_all(text).and_then(|()| stdout.flush());
+    let written = if is_terminal {
+        terminal::without(write) // stderr may be the same one
+    } else {
+        terminal::clear(); // a reader that is slow holds nobody else up
+        write()
+    };
+    match written {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
         written => written.context("cannot write the result to stdout"),
     }

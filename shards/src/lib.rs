@@ -72,5 +72,5 @@ pub use set::{IndexConfig, Location, ShardFault, ShardSet, index_threads};
 pub use shard::Shard;
 pub use shuffle::Shuffle;
 pub use source::{MemorySource, ShardName, Source, Stamp};
-pub use temporary::sync_folder;
+pub use temporary::{sync_folder, unfinished_suffix};
 pub use writer::ShardWriter;

@@ -1,9 +1,24 @@
 //! Files that are complete or not there.
 
 use std::{
-    fs, io,
+    fs,
+    hash::{BuildHasher, RandomState},
+    io,
     path::{Path, PathBuf},
+    process,
+    sync::LazyLock,
 };
+
+/// How the names of files end that this process has not finished yet.
+///
+/// The number of the process alone would not do: processes in two containers that write to one folder may share theirs.
+pub fn unfinished_suffix() -> &'static str {
+    static SUFFIX: LazyLock<String> = LazyLock::new(|| {
+        let token = RandomState::new().hash_one(process::id()); // keyed by numbers that the system draws for each process
+        format!(".{}-{token:016x}.tmp", process::id())
+    });
+    &SUFFIX
+}
 
 /// A file beside the one to be written, removed on drop unless disarmed.
 #[derive(Debug)]
@@ -15,7 +30,7 @@ pub(crate) struct Temporary {
 impl Temporary {
     pub(crate) fn beside(path: &Path) -> io::Result<Self> {
         let name = path.file_name().ok_or(io::Error::from(io::ErrorKind::InvalidFilename))?;
-        let name = format!(".{}.{}.tmp", name.to_string_lossy(), std::process::id());
+        let name = format!(".{}{}", name.to_string_lossy(), unfinished_suffix());
         Ok(Self { path: folder_of(path).join(name), is_armed: true })
     }
 

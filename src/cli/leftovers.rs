@@ -11,7 +11,8 @@ impl Command {
         let (words, folders) = match self {
             Self::Eval(command) => ("there is no result", command.cache().into_iter().collect()),
             Self::Embed(args) => {
-                ("shards that have a file are done, the same command goes on", vec![args.out.clone()])
+                let words = "shards that have a file are finished; run the same command again to go on";
+                (words, vec![args.out.clone()])
             }
             Self::Pack(args) => ("not all shards are written", vec![args.out.clone()]),
             Self::Synth(args) => ("not all shards are written", vec![args.out.clone()]),

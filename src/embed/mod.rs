@@ -22,7 +22,7 @@ use crate::{
     data,
     destination::{self, Contents},
     eval::images,
-    signals, stdout,
+    stdout,
     sys::{self, DeviceChoice, Precision},
     terminal::Progress,
     train::Trainer,
@@ -350,6 +350,6 @@ fn cannot_write(path: &Path) -> String {
 /// Where this process writes a file until it is whole.
 fn partial(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
-    name.push(signals::unfinished_suffix());
+    name.push(shards::unfinished_suffix());
     name.into()
 }

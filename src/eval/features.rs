@@ -13,7 +13,7 @@ use tch::{Device, Kind, Tensor};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::{frozen, images};
-use crate::{config::Config, feed::Staged, model::Encoder, signals, sys::Precision, terminal::Progress};
+use crate::{config::Config, feed::Staged, model::Encoder, sys::Precision, terminal::Progress};
 
 /// Features (n, width) in f32 of a set's labelled samples, with their classes, in the order of the set. They lie in a file,
 /// of which the system keeps in memory what there is room for.
@@ -55,9 +55,8 @@ impl Features {
             return Ok(found);
         }
         let cannot = || format!("cannot write `{}`", path.display());
-        let suffix = signals::unfinished_suffix();
         let mut unfinished = tempfile::Builder::new();
-        unfinished.suffix(&suffix);
+        unfinished.suffix(shards::unfinished_suffix());
         let partial = unfinished.tempfile_in(cache).with_context(cannot)?;
         let (labels, bad) = write(partial.as_file(), encoder, set, config, device)?;
         if bad > 0 {

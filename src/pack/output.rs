@@ -99,7 +99,7 @@ impl Output {
                 path.display()
             );
         }
-        let temporary = self.folder.join(format!(".classes.txt.{}.tmp", std::process::id()));
+        let temporary = self.folder.join(format!(".classes.txt{}", shards::unfinished_suffix()));
         let written = fs::write(&temporary, text).and_then(|()| fs::rename(&temporary, &path));
         if written.is_err() {
             drop(fs::remove_file(&temporary)); // frees a full disk; the error is what matters

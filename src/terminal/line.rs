@@ -32,17 +32,30 @@ pub(super) fn draw(line: &str) {
     line.clone_into(&mut foot.drawn);
 }
 
+impl Foot {
+    fn clear(&mut self) {
+        let _ = io::stderr().write_all(removal(&self.drawn, columns()).as_bytes());
+        self.drawn.clear();
+    }
+}
+
 /// Takes the line away, if there is one.
 pub fn clear() {
+    foot().clear();
+}
+
+/// Takes the line away, if there is one, and lets nobody draw one while this is written to the same terminal.
+pub fn without<T>(write: impl FnOnce() -> T) -> T {
     let mut foot = foot();
-    let _ = io::stderr().write_all(removal(&foot.drawn, columns()).as_bytes());
-    foot.drawn.clear();
+    foot.clear();
+    write()
 }
 
 /// Takes the line away for good.
 pub fn close() {
-    clear();
-    foot().is_closed = true;
+    let mut foot = foot();
+    foot.clear();
+    foot.is_closed = true;
 }
 
 /// Writes whole lines above it.

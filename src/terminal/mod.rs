@@ -13,7 +13,7 @@ use rustix::termios::tcgetwinsize;
 use tracing_subscriber::fmt::MakeWriter;
 
 pub use self::{
-    line::{clear, close},
+    line::{clear, close, without},
     progress::Progress,
 };
 

@@ -1,6 +1,6 @@
 //! What ends a run before its last step: a signal, or the end of the time that there is.
 //!
-//! The first signal asks for an orderly end and is answered at once, the second ends the process and says what is lost.
+//! The first signal asks for an orderly end and is answered at once. A second Ctrl-C ends the process and says what is lost.
 
 use std::{
     convert::Infallible,
@@ -16,7 +16,7 @@ use std::{
 
 use anyhow::{Context, Result};
 use crossbeam::channel::{self, Receiver, Sender, TryRecvError};
-use signal_hook::consts::SIGINT;
+use signal_hook::consts::{SIGINT, SIGTERM};
 
 use crate::{checkpoint::Checkpoints, signals};
 
@@ -63,7 +63,11 @@ impl Doing {
             Self::Made(step) => format!("saving step {step}"),
             Self::Ending(step) => format!("step {step} is saved, and the run ends"),
         };
-        let again = if signal == SIGINT { "press Ctrl-C again" } else { "send a signal again" };
+        let again = match signal {
+            SIGINT => "press Ctrl-C again",
+            SIGTERM => "send SIGTERM again after 5 s",
+            _ => "press Ctrl-C",
+        };
         let from = if signal == SIGINT { String::new() } else { format!("{}: ", signals::name(signal)) };
         let leave = match self {
             Self::Preparing | Self::Ending(_) => "leave at once",
@@ -90,6 +94,35 @@ impl Doing {
                  from there"
             ),
             None => format!("left without saving: {steps} {are} lost, as `{run}` has no checkpoint yet"),
+        }
+    }
+}
+
+/// The signals that a run has had.
+#[derive(Debug)]
+struct Had {
+    first: Instant,
+    /// When the first SIGTERM came.
+    term: Option<Instant>,
+}
+
+impl Had {
+    /// Signals of one cause come together: a wrapper hands on the Ctrl-C that the terminal sends to both.
+    const TOGETHER: Duration = Duration::from_millis(200);
+    /// Systems send SIGTERM several times, too, but then at once.
+    const INSISTING: Duration = Duration::from_secs(5);
+
+    fn new(signal: c_int, now: Instant) -> Self {
+        Self { first: now, term: (signal == SIGTERM).then_some(now) }
+    }
+
+    /// Whether a further signal asks to leave without saving. Others than Ctrl-C come in pairs that mean one end: a terminal that
+    /// is closed sends SIGHUP twice, systemd SIGHUP after SIGTERM, Slurm SIGTERM after SIGUSR1.
+    fn is_insisting(&mut self, signal: c_int, now: Instant) -> bool {
+        match signal {
+            SIGINT => now - self.first >= Self::TOGETHER,
+            SIGTERM => now - *self.term.get_or_insert(now) >= Self::INSISTING,
+            _ => false,
         }
     }
 }
@@ -133,15 +166,17 @@ impl Stop {
         spawn("signals", move || {
             let mut signals = signals.forever();
             let first = signals.next().unwrap_or(SIGINT);
+            let mut had = Had::new(first, Instant::now());
             noted.store(true, SeqCst);
             hang_up(&listening);
             let answer = read(&doing).answer(first);
             signals::say(move || tracing::info!("{answer}"));
-            signals.next();
-            signals::leave(move || {
+            signals.find(|&signal| had.is_insisting(signal, Instant::now()));
+            let farewell = move || {
                 let saved = Checkpoints::of(&run).last_step();
                 tracing::warn!("{}", read(&doing).farewell(saved, &run));
-            });
+            };
+            signals::leave(farewell, || {});
         })
     }
 
@@ -181,7 +216,7 @@ fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use signal_hook::consts::{SIGTERM, SIGUSR1};
+    use signal_hook::consts::{SIGHUP, SIGUSR1};
 
     use super::*;
 
@@ -193,12 +228,37 @@ mod tests {
         );
         assert_eq!(
             Doing::Validating(40).answer(SIGTERM),
-            "SIGTERM: leaving the validation, then saving step 40; send a signal again to leave without saving"
+            "SIGTERM: leaving the validation, then saving step 40; send SIGTERM again after 5 s to leave without saving"
         );
         assert_eq!(
             Doing::Preparing.answer(SIGUSR1),
-            "SIGUSR1: ending before a step is made; send a signal again to leave at once"
+            "SIGUSR1: ending before a step is made; press Ctrl-C to leave at once"
         );
+    }
+
+    #[test]
+    fn only_a_second_ctrl_c_or_a_sigterm_that_insists_leaves_without_saving() {
+        let start = Instant::now();
+        let is_insisting = |first, signal, millis| {
+            Had::new(first, start).is_insisting(signal, start + Duration::from_millis(millis))
+        };
+        for (first, signal, millis, leaves) in [
+            (SIGINT, SIGINT, 10, false),
+            (SIGINT, SIGINT, 400, true),
+            (SIGTERM, SIGINT, 400, true),
+            (SIGHUP, SIGHUP, 60_000, false),
+            (SIGTERM, SIGHUP, 60_000, false),
+            (SIGINT, SIGUSR1, 60_000, false),
+            (SIGTERM, SIGTERM, 400, false),
+            (SIGTERM, SIGTERM, 6_000, true),
+            (SIGUSR1, SIGTERM, 60_000, false),
+        ] {
+            assert_eq!(
+                is_insisting(first, signal, millis),
+                leaves,
+                "{first}, then {signal} after {millis} ms"
+            );
+        }
     }
 
     #[test]

@@ -19,7 +19,7 @@ use super::{
     compare::{Note, Notes, Place},
     examine::Examined,
 };
-use crate::{signals, stdout, usage};
+use crate::{stdout, usage};
 
 /// So many findings of a kind are named on stderr.
 const NAMED: usize = 5;
@@ -447,7 +447,7 @@ impl Report {
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let temporary = tempfile::Builder::new()
             .prefix(".report")
-            .suffix(&signals::unfinished_suffix())
+            .suffix(shards::unfinished_suffix())
             .permissions(Permissions::from_mode(0o666)) // less what the user's mask takes away
             .tempfile_in(folder);
         let refuse = |error| {

@@ -8,6 +8,7 @@ mod screen;
 
 use std::{
     env, fs,
+    io::Read,
     path::Path,
     process::{Command, Stdio},
     thread,
@@ -70,7 +71,8 @@ fn masked(line: &str) -> String {
         }
         words.push(if words.last().is_some_and(|before| before == "eta") { "T".to_owned() } else { text });
     }
-    // Where the signal comes between two steps, there is none to be finished.
+    // The signal comes in a step or between two, by chance: both answers are shown as the first one. Their words themselves are
+    // held by the tests of `train::stop`.
     words.join(" ").replace("INFO saving step N;", "INFO finishing step N, then saving;")
 }
 
@@ -104,6 +106,7 @@ fn an_interrupted_run_on_terminals_of_four_widths() {
         }
         // Off, and the eight colours that every theme sets, but black, which many have as their ground.
         assert!(screen.styles.iter().all(|style| matches!(style, 0 | 31..=37)), "{:?}", screen.styles);
+        assert!(screen.styles.iter().any(|style| matches!(style, 31..=37)), "nothing is coloured: {bytes}");
         let shown = format!(
             "drawn over, one after the other:\n\n{}\nleft in the end:\n\n{}",
             all_masked(&screen.drawn_over),
@@ -146,34 +149,51 @@ fn an_interrupted_run_whose_output_is_piped() {
 #[test]
 fn whoever_closes_the_terminal_or_runs_the_machine_ends_a_run_in_order() {
     let place = Place::new();
-    for (signal, name) in [(Signal::HUP, "hup"), (Signal::USR1, "usr1"), (Signal::USR2, "usr2")] {
+    // A terminal that is closed sends SIGHUP, and its shell sends it again; Slurm sends SIGTERM after SIGUSR1.
+    for (first, second, name) in [
+        (Signal::HUP, Signal::HUP, "hup"),
+        (Signal::USR1, Signal::TERM, "usr1"),
+        (Signal::TERM, Signal::HUP, "term"),
+        (Signal::USR2, Signal::USR2, "usr2"),
+    ] {
         let mut command = short_run(&place, name);
         let mut child = start_until(&mut command, &place.path(name), 1);
-        send(&child, signal);
+        if first == second {
+            send(&child, first);
+            thread::sleep(Duration::from_millis(20)); // two at once would count as one
+            send(&child, second);
+        } else {
+            // Both are there when it goes on.
+            for signal in [Signal::STOP, first, second, Signal::CONT] {
+                send(&child, signal);
+            }
+        }
         assert_eq!(child.wait().unwrap().code(), Some(130), "{name}");
         assert!(fs::read_dir(place.path(name).join("checkpoints")).unwrap().count() > 0, "{name}");
     }
 }
 
 #[test]
-fn a_run_under_nohup_outlives_its_terminal() {
+fn a_run_under_nohup_outlives_its_terminal_and_one_in_the_background_of_a_script_the_ctrl_c_there() {
     let place = Place::new();
     let trained = train(&place, "run", ["4", "16"], "30");
     let mut command = Command::new("sh");
     command
-        .args(["-c", "trap '' HUP; exec \"$0\" \"$@\""])
+        .args(["-c", "trap '' HUP INT; exec \"$0\" \"$@\""])
         .arg(trained.get_program())
         .args(trained.get_args());
     command.current_dir(place.path("")).stdin(Stdio::null());
     command.env("AMDIM_STREAM_CACHE", place.path("cache"));
     let mut child = start_until(&mut command, &place.path("run"), 1);
-    send(&child, Signal::HUP);
+    for signal in [Signal::HUP, Signal::INT] {
+        send(&child, signal);
+    }
     assert_eq!(child.wait().unwrap().code(), Some(0));
     assert_eq!(json(&place.path("run/manifest.json"))["steps"], 30);
 }
 
 #[test]
-fn a_second_signal_says_what_is_lost_and_ends_the_run_at_once() {
+fn a_second_ctrl_c_says_what_is_lost_and_ends_the_run_at_once() {
     let place = Place::new();
     let mut command = train(&place, "run", ["32", "256"], "4000"); // a step and a checkpoint take a while
     let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
@@ -184,11 +204,20 @@ fn a_second_signal_says_what_is_lost_and_ends_the_run_at_once() {
         assert!(child.try_wait().unwrap().is_none(), "it ended by itself");
         thread::sleep(Duration::from_millis(5));
     }
-    // Both signals are there when it goes on.
-    for signal in [Signal::STOP, Signal::INT, Signal::TERM, Signal::CONT] {
+    send(&child, Signal::INT);
+    let (mut text, mut piece) = (String::new(), [0; 4096]);
+    while !text.contains("press Ctrl-C again") {
+        let count = messages.read(&mut piece).unwrap();
+        assert!(count > 0, "the first one was not answered: {text}");
+        text += &String::from_utf8_lossy(&piece[..count]);
+    }
+    // Nobody presses Ctrl-C twice as fast as a wrapper hands it on; the run waits meanwhile.
+    send(&child, Signal::STOP);
+    thread::sleep(Duration::from_millis(300));
+    for signal in [Signal::INT, Signal::CONT] {
         send(&child, signal);
     }
-    let text = read_interrupting(&child, &mut messages, None);
+    text += &read_interrupting(&child, &mut messages, None);
     assert_eq!(child.wait().unwrap().code(), Some(130), "{text}");
     assert!(text.contains("left without saving: ") && text.contains("`run` has no checkpoint yet"), "{text}");
     assert!(!place.path("run/checkpoints/step-00000001").exists());
@@ -199,7 +228,8 @@ fn an_interrupted_command_says_so_and_leaves_no_half_written_file() {
     let place = Place::new();
     let mut command = program();
     command
-        .args(["synth", "--side", "32", "--count", "1000000", "--shards", "2", "--out"])
+        // One shard, so that no other one can be begun while the process ends.
+        .args(["synth", "--side", "32", "--count", "1000000", "--shards", "1", "--out"])
         .arg(place.path("out"));
     let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     let names = || {
@@ -244,7 +274,7 @@ fn results_are_words_on_a_terminal_and_json_elsewhere_or_when_asked_for() {
         "export --checkpoint run --out NEW.safetensors",
         "verify --shards train-000.tar",
         "show --shards train-000.tar --sample 00003 --out NEW.png",
-        "synth --side 32 --count 4 --shards 1 --out NEW",
+        "synth --side 32 --count 4 --shards 1 --out NEW-drawn",
     ] {
         let command = |new: &str, more: &[&str]| {
             let mut command = program();
