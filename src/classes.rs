@@ -78,7 +78,7 @@ impl ClassNames {
             });
         }
         if let (Some(names), Some(folder)) = (&found, without) {
-            names.warn_of_unnamed(&format!("the shards in `{}`", folder.display()));
+            names.warn_of_unnamed(&format!("the shards in {}", called(&folder)));
         }
         Ok(found)
     }
@@ -170,6 +170,14 @@ fn renamed<'a>(then: &'a [String], now: &'a [String]) -> Option<(usize, &'a str,
     lines.find_map(|(line, (then, now))| (then != now).then_some((line, then.as_str(), now.as_str())))
 }
 
+/// What a user calls a folder that shards were named in.
+fn called(folder: &Path) -> String {
+    if folder.as_os_str().is_empty() {
+        return "the current folder".to_owned();
+    }
+    format!("`{}`", folder.display())
+}
+
 /// The folder that a shard lies in; of a link the folder that it leads to, unless names stand beside the link.
 fn folder_of(shard: &Path) -> PathBuf {
     let parent = |path: &Path| path.parent().map(Path::to_owned).unwrap_or_default();
@@ -247,6 +255,12 @@ mod tests {
     fn lists_that_agree_as_far_as_both_go_are_one() {
         assert_eq!(beside(&[Some("a\nb\n"), None, Some("a\r\nb\r\nc")]).unwrap(), ["a", "b", "c"]);
         assert_eq!(beside(&[Some("a\nb\nc\n"), Some("a\n")]).unwrap(), ["a", "b", "c"]);
+    }
+
+    #[test]
+    fn the_folder_of_a_shard_named_without_one_is_the_current_folder() {
+        assert_eq!(called(&folder_of(Path::new("train-000.tar"))), "the current folder");
+        assert_eq!(called(&folder_of(Path::new("data/train-000.tar"))), "`data`");
     }
 
     #[test]

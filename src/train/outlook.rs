@@ -54,8 +54,8 @@ impl fmt::Display for Enlarged {
         let Self { width, height, preset, fitting } = self;
         write!(
             f,
-            "the images have {width}×{height} pixels, in the median of those looked at, and preset {preset} enlarges them to {}, \
-             which takes time and shows nothing more\n  hint: --preset {fitting}, which makes {} pixels of them",
+            "half of the images looked at are no larger than {width}×{height}; preset {preset} enlarges them to {} px, which costs \
+             time and adds no detail\n  hint: --preset {fitting}, which makes {} pixels of them",
             preset.side(),
             fitting.side()
         )
@@ -126,7 +126,8 @@ mod tests {
         assert_eq!(fitting(&[], Preset::In128), None);
         let told = Enlarged::of_sizes(vec![(32, 30)], Preset::In128).unwrap().to_string();
         assert!(
-            told.contains("32×30 pixels") && told.contains("--preset c10, which makes 32 pixels"),
+            told.contains("no larger than 32×30; preset in128 enlarges them to 128 px")
+                && told.contains("--preset c10, which makes 32 pixels"),
             "{told}"
         );
     }
