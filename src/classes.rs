@@ -51,6 +51,28 @@ impl ClassNames {
         Ok(Self { path: path.to_owned(), names })
     }
 
+    /// Whether a list of these names would be read as it was written.
+    ///
+    /// # Errors
+    /// The first name that would be none, or another one, or two.
+    pub fn check(names: &[String]) -> Result<()> {
+        let breaks_line = |char: char| matches!(char, '\n'..='\r' | '\u{1c}'..='\u{1e}' | '\u{85}' | '\u{2028}' | '\u{2029}');
+        let flaw = |name: &str| match name {
+            _ if name.trim().is_empty() => Some("is blank"),
+            _ if name.contains(breaks_line) => Some("has a line break in it"),
+            _ if name.starts_with('\u{feff}') => Some("begins with a byte order mark"),
+            _ => None,
+        };
+        match names.iter().find_map(|name| Some((name, flaw(name)?))) {
+            None => Ok(()),
+            Some((name, flaw)) => Err(usage!(
+                "the name of the class {name:?} {flaw}, so that `{}`, which has one name a line, would give labels other classes\n  hint: \
+                 rename the class",
+                Self::FILE
+            )),
+        }
+    }
+
     /// The names that stand beside a set's shards; none where there are none, or where nothing is labelled.
     ///
     /// # Errors
@@ -280,6 +302,15 @@ mod tests {
         assert_eq!(renamed(&then, &now), Some((2, "b", "c")));
         assert_eq!(renamed(&then, &then), None);
         assert_eq!(renamed(&[], &now), None, "none were known then");
+    }
+
+    #[test]
+    fn names_that_a_list_would_not_give_back_are_refused() {
+        for name in ["a\nb", "a\r", "", "  ", "\u{feff}a", "a\u{2028}b", "a\u{c}"] {
+            let error = ClassNames::check(&["cat".to_owned(), name.to_owned()]).unwrap_err().to_string();
+            assert!(error.contains(&format!("{name:?}")) && error.contains("hint: rename"), "{error}");
+        }
+        ClassNames::check(&["a b ".to_owned(), " c,d\t".to_owned(), "é".to_owned()]).unwrap();
     }
 
     #[test]

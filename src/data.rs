@@ -72,14 +72,18 @@ fn common(train: Option<ClassNames>, validation: Option<ClassNames>) -> Result<O
 /// Validation by samples that were trained on says how well they are remembered.
 fn warn_of_shared(train: &ShardSet, validation: &ShardSet) {
     let shared = shared(train.shards(), validation.shards());
-    if let [first, ..] = &*shared {
-        tracing::warn!(
-            "{} of the {} validation shards are training shards, too, the first of them `{first}`: validation then says how well samples \
-             are remembered, not how well others are recognized; leave them out of --shards",
-            shared.len(),
-            validation.shards().len()
-        );
+    if shared.is_empty() {
+        return;
     }
+    let named: Vec<_> = shared.iter().take(5).map(|shard| format!("`{shard}`")).collect();
+    tracing::warn!(
+        "{} of the {} validation shards are training shards, too: {}{}; validation then says how well samples are remembered, not how \
+         well others are recognized\n  hint: leave them out of --shards",
+        shared.len(),
+        validation.shards().len(),
+        named.join(", "),
+        if named.len() < shared.len() { " and others" } else { "" }
+    );
 }
 
 /// The shards of the second list that are in the first, by whatever names.
@@ -136,7 +140,7 @@ fn check_classes(train: Option<u32>, validation: Option<u32>) -> Result<()> {
 /// Opens and indexes the shards that the patterns name.
 pub fn open(patterns: &[String]) -> Result<ShardSet> {
     let source = LocalSource::new(patterns)?;
-    let set = ShardSet::open(source, &IndexConfig { cache: cache_folder(), threads: 0 })?;
+    let set = ShardSet::open(source, &index_config())?;
     for fault in set.faults() {
         tracing::warn!("shard `{}` at byte {}: {}", fault.shard, fault.offset, fault.reason);
     }
@@ -186,6 +190,11 @@ pub(crate) fn loader(config: &Config, batch_size: usize) -> LoaderConfig {
         faults: config.run.max_bad,
         ..LoaderConfig::default()
     }
+}
+
+/// How shards are indexed.
+pub(crate) fn index_config() -> IndexConfig {
+    IndexConfig { cache: cache_folder(), threads: 0 }
 }
 
 /// Where indices are kept from run to run; none on a machine without a home.

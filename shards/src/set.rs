@@ -1,10 +1,11 @@
 //! A set of shards: indexed, counted, its samples numbered.
 
 use std::{
+    collections::HashMap,
     num::NonZero,
     path::PathBuf,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
     thread,
@@ -69,6 +70,8 @@ struct Inner {
     starts: Vec<u64>,
     /// For each shard what identifies keys, labels and places of its samples.
     digests: Vec<u64>,
+    /// Stamps that shards have got since they were indexed, without a change of their samples.
+    accepted: Mutex<HashMap<usize, Stamp>>,
     faults: Vec<ShardFault>,
     remarks: Vec<Remark>,
     labelled: u64,
@@ -111,6 +114,19 @@ impl ShardSet {
     /// The shards, each as it was when it was indexed.
     pub fn stamped(&self) -> impl Iterator<Item = (&ShardName, Stamp)> {
         self.inner.names.iter().zip(self.inner.stamps.iter().copied())
+    }
+
+    /// For each shard what identifies keys, labels and places of its samples, in the order of the shards.
+    pub fn digests(&self) -> &[u64] {
+        &self.inner.digests
+    }
+
+    /// What [`digests`](Self::digests) would have for a shard that is not opened otherwise; headers alone are read, or the cache.
+    ///
+    /// # Errors
+    /// It cannot be indexed.
+    pub fn digest_of(source: &impl Source, name: &ShardName, config: &IndexConfig) -> Result<u64> {
+        read_index(source, name, config).map(|(_, index)| index.digest)
     }
 
     /// Bytes of all shards.
@@ -257,13 +273,29 @@ impl ShardSet {
         if opened.stamp() == stamp {
             return Ok(opened);
         }
+        if self.accepts(shard, opened.stamp()) {
+            return Ok(opened);
+        }
         // A copy in its place, other permissions or a link are no change of the samples, which the headers tell.
         let is_indexed =
             || index::scan(name, &opened).is_ok_and(|index| index.digest == self.inner.digests[shard]);
         if opened.stamp().looks_like(&stamp) && is_indexed() {
+            self.accepted().insert(shard, opened.stamp());
             return Ok(opened);
         }
         Err(std::io::Error::other("the shard was changed after it was indexed"))
+    }
+
+    /// Whether the headers were looked at already under this stamp. The number of the file may be another one: some systems make
+    /// it up at each opening, and no other file has the same time of change, where there is one.
+    fn accepts(&self, shard: usize, stamp: Stamp) -> bool {
+        self.accepted().get(&shard).is_some_and(|&accepted| {
+            accepted == stamp || stamp.changed_ns > 0 && accepted == Stamp { inode: accepted.inode, ..stamp }
+        })
+    }
+
+    fn accepted(&self) -> MutexGuard<'_, HashMap<usize, Stamp>> {
+        self.inner.accepted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn sample_error(&self, index: u64, key: Option<String>, source: std::io::Error) -> Error {
@@ -330,6 +362,7 @@ impl Inner {
             stamps,
             starts,
             digests: Vec::new(),
+            accepted: Mutex::default(),
             faults: Vec::new(),
             remarks: Vec::new(),
             labelled,
@@ -395,4 +428,33 @@ fn read_index(source: &dyn Source, name: &ShardName, config: &IndexConfig) -> Re
         entry.store(&index);
     }
     Ok((shard.stamp(), index))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, os::unix::fs::PermissionsExt};
+
+    use super::*;
+    use crate::{LocalSource, ShardWriter};
+
+    #[test]
+    fn headers_of_a_shard_whose_permissions_changed_are_read_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.tar");
+        let mut writer = ShardWriter::create(&path).unwrap();
+        writer.append("k", &[("jpg", b"image")]).unwrap();
+        writer.finish().unwrap();
+        let source = LocalSource::new(&[path.to_str().unwrap().to_owned()]).unwrap();
+        let set = ShardSet::open(source, &IndexConfig::default()).unwrap();
+        let stamp = |set: &ShardSet| set.open_shard(0).unwrap().stamp();
+        let indexed = stamp(&set);
+        while stamp(&set) == indexed {
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap(); // the clock moves in steps
+        }
+        let accepted = stamp(&set);
+        assert!(set.accepts(0, accepted) && !set.accepts(0, indexed));
+        assert!(set.accepts(0, Stamp { inode: 1, ..accepted }), "a system that makes up numbers");
+        assert!(!set.accepts(0, Stamp { changed_ns: accepted.changed_ns + 1, ..accepted }));
+        assert!(!set.subset(vec![0]).accepts(0, accepted), "it looks for itself");
+    }
 }

@@ -87,10 +87,13 @@ impl Output {
         if classes.is_empty() {
             return Ok(());
         }
+        ClassNames::check(classes)?;
         let path = self.folder.join(ClassNames::FILE);
         let text: String = classes.iter().flat_map(|name| [name.as_str(), "\n"]).collect();
         let may_replace = force && !self.has_other_shards()?;
-        if !may_replace && path.exists() && ClassNames::read(&path)?.names() != classes {
+        let others =
+            || ClassNames::read(&path).map(|list| !list.names().is_empty() && list.names() != classes);
+        if !may_replace && path.exists() && others()? {
             bail!(
                 "`{}` lists other classes than these {}, so labels would not mean the same\nhint: number them by \
                  it: --classes '{}'",
@@ -244,6 +247,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let output = Output::create(folder.path(), "x", 1, false).unwrap();
         let names = |names: &[&str]| names.iter().map(ToString::to_string).collect::<Vec<_>>();
+        fs::write(folder.path().join("classes.txt"), "\n").unwrap(); // as none
         output.write_classes(&names(&["cat", "dog"]), false).unwrap();
         output.write_classes(&names(&["cat", "dog"]), false).unwrap();
         let error = output.write_classes(&names(&["cat"]), false).unwrap_err();

@@ -18,7 +18,7 @@ use super::{
     source::{Image, Source},
     split::{Subset, Validation},
 };
-use crate::terminal::Progress;
+use crate::{classes::ClassNames, terminal::Progress};
 
 /// Shards of validation samples are called `val-000.tar` on.
 const VALIDATION_PREFIX: &str = "val";
@@ -63,6 +63,7 @@ pub struct Resize {
 ///
 /// A sample that cannot be read (or resized) is left out, named on stderr, and counted.
 pub fn write(source: &dyn Source, options: &Options) -> Result<Summary> {
+    ClassNames::check(source.classes())?;
     let Some(validation) = options.validation else {
         let part = Part::prepare(Subset::all(source), &options.prefix, options)?;
         source.tell();

@@ -23,7 +23,8 @@ fn from(pattern: &str, here: &str) -> String {
     while let Some(rest) = path.strip_prefix("./") {
         path = rest.trim_start_matches('/');
     }
-    format!("{mark}{}/{path}", here.trim_end_matches('/'))
+    let absolute = format!("{}/{path}", here.trim_end_matches('/'));
+    if address::check(&absolute).is_err() { pattern.to_owned() } else { format!("{mark}{absolute}") }
 }
 
 #[cfg(test)]
@@ -49,5 +50,8 @@ mod tests {
         }
         assert_eq!(from("x.tar", "/"), "/x.tar");
         assert_eq!(from("x.tar", "/set [2]"), "x.tar", "the folder's name is no pattern");
+        for here in ["/exp/cifar::v2", "/exp/a.tar,b"] {
+            assert_eq!(from("x.tar", here), "x.tar", "{here}/x.tar would be two patterns");
+        }
     }
 }
