@@ -17,6 +17,9 @@ pub enum Error {
     /// The bytes cannot be read any more: the shard was cut while the sample waited.
     #[error("cannot be read")]
     Read(#[source] std::io::Error),
+    /// The system does not give the memory that decoding it needs; it need not be damaged.
+    #[error("needs more memory to be decoded than there is")]
+    Memory,
     /// The sample has no image.
     #[error("has no image")]
     NoImage,

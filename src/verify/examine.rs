@@ -144,7 +144,7 @@ fn read(shard: &Inspection, examined: &mut Examined, watch: &Watch) {
 struct Trouble {
     kind: Kind,
     reason: String,
-    /// Whether the system did not give its bytes.
+    /// Whether the system did not give its bytes, or the memory to decode it.
     is_unread: bool,
 }
 
@@ -202,7 +202,11 @@ fn decode(
         (sample.image, sample.bytes) = (xxh3_128(bytes), bytes.len() as u32);
         decoder.decode(bytes, image)
     });
-    decoded.map_err(cut)?.map_err(|error| Trouble::new(Kind::Undecodable, reason(&error)))?;
+    decoded.map_err(cut)?.map_err(|error| Trouble {
+        kind: Kind::Undecodable,
+        reason: reason(&error),
+        is_unread: matches!(error, pipeline::Error::Memory),
+    })?;
     (sample.pixels, sample.oddities) = (image.width * image.height, decoder.oddities());
     Ok(())
 }

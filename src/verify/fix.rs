@@ -148,7 +148,7 @@ fn check_read(is_unread: bool, name: &ShardName) -> Result<()> {
     ensure!(
         !is_unread,
         "shard `{name}` could not be read as a whole, and what was not read is not known to be bad: it is not written, nor are others \
-         after it\n  hint: see to its permissions and its disk, then run the same command again, or leave it out of --shards"
+         after it\n  hint: see to its permissions, its disk and the memory, then run the same command again, or leave it out of --shards"
     );
     Ok(())
 }

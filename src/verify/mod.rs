@@ -108,8 +108,8 @@ fn conclude(findings: &Findings, fixed: Option<&Fixed>, is_some_unread: bool) ->
         }
         (None, None) => stdout::say("no sample is lost"),
         (Some(losses), None) if is_some_unread => bail!(
-            "{losses}\n  hint: what could not be read need not be lost: see to its permissions and its disk, and verify again before \
-             --fix OUT writes shards without the rest"
+            "{losses}\n  hint: what could not be read need not be lost: see to its permissions, its disk and the memory, and verify again \
+             before --fix OUT writes shards without the rest"
         ),
         (Some(losses), None) if findings.any_removable() => {
             bail!("{losses}\n  hint: --fix OUT writes shards without what cannot be used into the folder OUT")

@@ -206,6 +206,28 @@ fn jpegs_that_are_odd_but_whole_are_tolerated_by_kind_and_kept() {
     assert_eq!(fs::read(out.join("odd.tar")).unwrap(), fs::read(shard).unwrap());
 }
 
+/// libjpeg takes the most memory that it may use from `JPEGMEM`, in kB; scans of a progressive image need more.
+#[test]
+fn an_image_for_which_there_is_no_memory_is_not_called_bad_nor_removed() {
+    let place = Place::new();
+    let mut compressor = turbojpeg::Compressor::new().unwrap();
+    compressor.set_progressive(true).unwrap();
+    let (width, height, format) = (64, 64, turbojpeg::PixelFormat::RGB);
+    let pixels: &[u8] = &[90; 64 * 64 * 3];
+    let image = turbojpeg::Image { pixels, width, pitch: 3 * width, height, format };
+    let large = compressor.compress_to_vec(image).unwrap();
+    place.write("m.tar", [entry(0, 0), Entry { image: large, ..entry(1, 1) }]);
+    let (shard, out) = (place.path("m.tar"), place.path("out"));
+    let shard = shard.to_str().unwrap();
+    let said = run(verify(&[shard], &["--fix"]).arg(&out).env("JPEGMEM", "1"));
+    assert_eq!(said.code, Some(1), "{}", said.stderr);
+    assert!(said.stderr.contains("needs more memory to be decoded than there is"), "{}", said.stderr);
+    assert!(said.stderr.contains("is not known to be bad: it is not written"), "{}", said.stderr);
+    assert!(!out.join("m.tar").exists());
+    succeed(verify(&[shard], &["--fix"]).arg(&out));
+    assert_eq!(members(&out.join("m.tar")).len(), 4);
+}
+
 /// A tar of these members.
 fn tar(path: &Path, members: &[(&str, &[u8])]) {
     let mut builder = tar::Builder::new(File::create(path).unwrap());

@@ -14,8 +14,8 @@
 
 enum oddity { EXTRANEOUS_BYTES, ADOBE_TRANSFORM, JFIF_VERSION, SCAN_PARAMETERS, SCAN_ORDER, RESTART_NUMBER, NO_END };
 
-/* Zeros before the last byte that was read, of a file without an end: it was cut, and then filled up. */
-#define FILLED_UP 24
+/* Why a file is not decoded. */
+enum reason { DAMAGED = 1, UNSUPPORTED = 2, OUT_OF_MEMORY = 3 };
 
 struct amdim_jpeg {
   struct jpeg_decompress_struct info;
@@ -23,7 +23,13 @@ struct amdim_jpeg {
   struct jpeg_source_mgr source;
   struct jpeg_progress_mgr progress;
   jmp_buf exit;
+  /* Why `exit` was taken. */
+  enum reason reason;
   const unsigned char *bytes;
+  /* Width, height and components, for which the caller has room. */
+  unsigned facts[3];
+  /* Bytes that were read for the pixels: up to eight more than are needed. */
+  size_t length;
   int max_scans;
   /* Whether a restart marker is looked for beyond the next marker. */
   int is_searching;
@@ -35,13 +41,11 @@ struct amdim_jpeg {
 
 static struct amdim_jpeg *self(j_common_ptr info) { return (struct amdim_jpeg *)info->client_data; }
 
-/* Why a file is not decoded. */
-enum reason { DAMAGED = 1, UNSUPPORTED = 2 };
-
 static void leave(j_common_ptr info, enum reason reason, const char *message) {
   struct amdim_jpeg *jpeg = self(info);
   snprintf(jpeg->message, sizeof jpeg->message, "%s", message);
-  longjmp(jpeg->exit, (int)reason);
+  jpeg->reason = reason;
+  longjmp(jpeg->exit, 1);
 }
 
 static void fail(j_common_ptr info, const char *message) { leave(info, DAMAGED, message); }
@@ -57,6 +61,8 @@ static void error_exit(j_common_ptr info) {
   case JERR_CONVERSION_NOTIMPL:
   case JERR_FRACT_SAMPLE_NOTIMPL:
   case JERR_NOTIMPL: reason = UNSUPPORTED; break;
+  case JERR_OUT_OF_MEMORY:
+  case JERR_NO_BACKING_STORE: reason = OUT_OF_MEMORY; break;
   default: break;
   }
   info->err->format_message(info, message);
@@ -143,11 +149,12 @@ static void check_components(j_decompress_ptr info) {
     fail((j_common_ptr)info, "a component has no data");
 }
 
-static void check_end(struct amdim_jpeg *jpeg, size_t length) {
-  static const unsigned char zeros[FILLED_UP];
-  if ((jpeg->oddities & 1u << NO_END) && length >= FILLED_UP &&
-      memcmp(jpeg->bytes + length - FILLED_UP, zeros, FILLED_UP) == 0)
-    fail((j_common_ptr)&jpeg->info, "it is cut short, and filled up with zeros");
+/* The caller has room for what the header told of. */
+static void check_size(j_decompress_ptr info) {
+  const unsigned *facts = self((j_common_ptr)info)->facts;
+  if (info->output_width != facts[0] || info->output_height != facts[1] ||
+      (unsigned)info->output_components != facts[2])
+    fail((j_common_ptr)info, "its pixels are not those that its header tells of");
 }
 
 struct amdim_jpeg *amdim_jpeg_new(const unsigned char *bytes, size_t length, int max_scans) {
@@ -181,12 +188,14 @@ const char *amdim_jpeg_message(const struct amdim_jpeg *jpeg) { return jpeg->mes
 
 unsigned amdim_jpeg_oddities(const struct amdim_jpeg *jpeg) { return jpeg->oddities; }
 
+/* Bytes that were read for the pixels. */
+size_t amdim_jpeg_length(const struct amdim_jpeg *jpeg) { return jpeg->length; }
+
 /* Writes width, height and the number of components; 0 if all is well, or a reason. */
 int amdim_jpeg_header(struct amdim_jpeg *jpeg, unsigned facts[3]) {
   j_decompress_ptr info = &jpeg->info;
-  int reason = setjmp(jpeg->exit);
-  if (reason)
-    return reason;
+  if (setjmp(jpeg->exit))
+    return (int)jpeg->reason;
   jpeg_create_decompress(info);
   info->src = &jpeg->source;
   info->progress = &jpeg->progress;
@@ -198,9 +207,10 @@ int amdim_jpeg_header(struct amdim_jpeg *jpeg, unsigned facts[3]) {
     leave((j_common_ptr)info, UNSUPPORTED, "it has neither one, three nor four components");
   if (info->num_components == 3)
     info->out_color_space = JCS_EXT_RGB;
-  facts[0] = info->image_width;
-  facts[1] = info->image_height;
-  facts[2] = (unsigned)info->num_components;
+  jpeg->facts[0] = info->image_width;
+  jpeg->facts[1] = info->image_height;
+  jpeg->facts[2] = (unsigned)info->num_components;
+  memcpy(facts, jpeg->facts, sizeof jpeg->facts);
   return 0;
 }
 
@@ -208,19 +218,18 @@ int amdim_jpeg_header(struct amdim_jpeg *jpeg, unsigned facts[3]) {
  * header. */
 int amdim_jpeg_pixels(struct amdim_jpeg *jpeg, unsigned char *pixels) {
   j_decompress_ptr info = &jpeg->info;
-  size_t stride = (size_t)info->image_width * (size_t)info->num_components;
-  int reason = setjmp(jpeg->exit);
-  if (reason)
-    return reason;
+  size_t stride = (size_t)jpeg->facts[0] * (size_t)jpeg->facts[2];
+  if (setjmp(jpeg->exit))
+    return (int)jpeg->reason;
   jpeg_start_decompress(info);
+  check_size(info);
   while (info->output_scanline < info->output_height) {
     JSAMPROW row = pixels + stride * info->output_scanline;
     jpeg_read_scanlines(info, &row, 1);
   }
   check_components(info);
-  size_t length = (size_t)(info->src->next_input_byte - jpeg->bytes);
+  jpeg->length = (size_t)(info->src->next_input_byte - jpeg->bytes);
   jpeg->is_finishing = 1;
   jpeg_finish_decompress(info);
-  check_end(jpeg, length);
   return 0;
 }

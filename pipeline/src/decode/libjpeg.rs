@@ -5,7 +5,6 @@
 
 use std::{
     ffi::{CStr, c_char, c_int, c_uchar, c_uint},
-    marker::PhantomData,
     ptr::NonNull,
 };
 
@@ -14,13 +13,17 @@ use turbojpeg_sys as _;
 
 use crate::{Error, Result, Rgb};
 
-use super::{Oddities, limit::Limit};
+use super::{Oddities, Oddity, limit::Limit};
 
 /// More scans than a progressive JPEG has use for; each costs the time of a whole image.
 const MAX_SCANS: c_int = 500;
 
-/// The reason that is no damage.
+/// The reasons that are no damage.
 const UNSUPPORTED: c_int = 2;
+const OUT_OF_MEMORY: c_int = 3;
+
+/// Zeros at the end of what was read that are more than libjpeg reads ahead.
+const FILLED_UP: usize = 24;
 
 /// Decodes JPEGs, keeping its memory.
 #[derive(Debug, Default)]
@@ -40,17 +43,16 @@ impl Libjpeg {
         limit.check(width, height)?;
         image.reshape(width, height);
         if components == 3 {
-            file.pixels(&mut image.pixels)?;
-            return Ok(file.oddities());
+            return file.all(&mut image.pixels);
         }
         self.scratch.resize(image.pixels.len() / 3 * components, 0);
-        file.pixels(&mut self.scratch)?;
+        let oddities = file.all(&mut self.scratch)?;
         if components == 1 {
             gray_to_rgb(&self.scratch, &mut image.pixels);
         } else {
             inverted_cmyk_to_rgb(&self.scratch, &mut image.pixels);
         }
-        Ok(file.oddities())
+        Ok(oddities)
     }
 }
 
@@ -60,7 +62,43 @@ struct File<'a> {
     jpeg: NonNull<Jpeg>,
     /// Bytes of all pixels, once the header has been read.
     size: usize,
-    bytes: PhantomData<&'a [u8]>,
+    bytes: &'a [u8],
+}
+
+impl File<'_> {
+    /// Writes pixels of as many bytes as there are components, all of which the file holds; what is odd about it.
+    fn all(&mut self, pixels: &mut [u8]) -> Result<Oddities> {
+        self.pixels(pixels)?;
+        let oddities = self.oddities();
+        if oddities.iter().any(|oddity| oddity == Oddity::NoEnd) {
+            check_end(&self.bytes[..self.length()], pixels)?;
+        }
+        Ok(oddities)
+    }
+}
+
+/// Refuses a file without an end that was cut and then filled up with zeros: some of its pixels come from these.
+///
+/// `read` are the bytes that were read for the pixels, of which the last few need not be theirs. Without the zeros at its
+/// end, the file still has the same pixels, unless data are missing. Of arithmetic coding, which takes zeros for what is
+/// missing, only the many zeros tell.
+fn check_end(read: &[u8], pixels: &mut [u8]) -> Result<()> {
+    let mut data = read;
+    while let [rest @ .., 0] = data
+        && rest.last() != Some(&0xFF)
+    {
+        data = rest;
+    }
+    let filled_up = || Error::Jpeg("it is cut short, and filled up with zeros".into());
+    match read.len() - data.len() {
+        0 => return Ok(()),
+        FILLED_UP.. => return Err(filled_up()),
+        _ => (),
+    }
+    let ended = [data, &[0xFF, 0xD9]].concat();
+    let mut file = File::new(&ended)?;
+    file.header()?;
+    file.pixels(pixels).map_err(|error| if matches!(error, Error::Jpeg(_)) { filled_up() } else { error })
 }
 
 /// `struct amdim_jpeg`.
@@ -74,6 +112,7 @@ unsafe extern "C" {
     fn amdim_jpeg_free(jpeg: *mut Jpeg);
     fn amdim_jpeg_message(jpeg: *const Jpeg) -> *const c_char;
     fn amdim_jpeg_oddities(jpeg: *const Jpeg) -> c_uint;
+    fn amdim_jpeg_length(jpeg: *const Jpeg) -> usize;
     fn amdim_jpeg_header(jpeg: *mut Jpeg, facts: *mut c_uint) -> c_int;
     fn amdim_jpeg_pixels(jpeg: *mut Jpeg, pixels: *mut c_uchar) -> c_int;
 }
@@ -83,8 +122,8 @@ impl<'a> File<'a> {
     fn new(bytes: &'a [u8]) -> Result<Self> {
         // SAFETY: the pointer is kept, and only read from, for as long as `bytes` is borrowed.
         let jpeg = unsafe { amdim_jpeg_new(bytes.as_ptr(), bytes.len(), MAX_SCANS) };
-        let jpeg = NonNull::new(jpeg).ok_or_else(|| Error::Jpeg("there is no memory to decode it".into()))?;
-        Ok(Self { jpeg, size: 0, bytes: PhantomData })
+        let jpeg = NonNull::new(jpeg).ok_or(Error::Memory)?;
+        Ok(Self { jpeg, size: 0, bytes })
     }
 
     /// Width, height and number of components.
@@ -101,7 +140,8 @@ impl<'a> File<'a> {
     /// Writes pixels of as many bytes as there are components.
     fn pixels(&mut self, pixels: &mut [u8]) -> Result<()> {
         assert_eq!(pixels.len(), self.size, "there is room for each component of each pixel");
-        // SAFETY: the header was read, as there is a size, and all bytes of it may be written to.
+        // SAFETY: the header was read, as there is a size, and all bytes of it may be written to. No more are: C checks
+        // that libjpeg's width, height and components are those of the header, from which the size comes.
         let reason = unsafe { amdim_jpeg_pixels(self.jpeg.as_ptr(), pixels.as_mut_ptr()) };
         self.check(reason)
     }
@@ -111,6 +151,12 @@ impl<'a> File<'a> {
         Oddities::from_bits(unsafe { amdim_jpeg_oddities(self.jpeg.as_ptr()) })
     }
 
+    /// Bytes that were read for the pixels, of which the last eight at most need not be theirs.
+    fn length(&self) -> usize {
+        // SAFETY: it only reads.
+        unsafe { amdim_jpeg_length(self.jpeg.as_ptr()) }
+    }
+
     fn check(&self, reason: c_int) -> Result<()> {
         if reason == 0 {
             return Ok(());
@@ -118,7 +164,11 @@ impl<'a> File<'a> {
         // SAFETY: the message ends with a zero and lives as long as the decoder.
         let message = unsafe { CStr::from_ptr(amdim_jpeg_message(self.jpeg.as_ptr())) };
         let message = message.to_string_lossy().into_owned();
-        Err(if reason == UNSUPPORTED { Error::Unsupported(message) } else { Error::Jpeg(message) })
+        Err(match reason {
+            UNSUPPORTED => Error::Unsupported(message),
+            OUT_OF_MEMORY => Error::Memory,
+            _ => Error::Jpeg(message),
+        })
     }
 }
 

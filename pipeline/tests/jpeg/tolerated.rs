@@ -160,6 +160,32 @@ fn a_file_that_holds_all_of_its_data_needs_no_end_as_in_pillow() {
 }
 
 #[test]
+fn a_file_whose_last_data_come_from_a_few_zeros_is_damaged_and_one_that_has_zeros_behind_all_data_is_not() {
+    let clean = baseline(false);
+    let data = &clean[..clean.len() - 2];
+    for zeros in 8..40 {
+        for missing in [2, 3, 5] {
+            let filled = [&data[..data.len() - missing], &vec![0; zeros]].concat();
+            assert!(verdict(&filled).is_err(), "{zeros} zeros for {missing} bytes");
+        }
+    }
+    // Many bytes of zeros are data here, all but the last one.
+    let mut forge = Forge::new(60, 40, Sampling::Gray);
+    [forge.dc, forge.ac] = flat_tables();
+    let mut blocks = 0;
+    let scan = forge.scan(|block| {
+        blocks += 1;
+        block[0] = if blocks == 40 { 5 } else { 0 };
+    });
+    let clean = forge.file(&scan);
+    let data = &clean[..clean.len() - 2];
+    assert!(blocks == 40 && data[data.len() - 20..data.len() - 4].iter().all(|byte| *byte == 0));
+    assert_ne!(data.last(), Some(&0));
+    let odd = [Oddity::ExtraneousBytes, Oddity::NoEnd];
+    assert_odd("zeros", &[data, &[0; 20]].concat(), &clean, &odd);
+}
+
+#[test]
 fn data_that_are_missing_before_the_end_are_damage() {
     for clean in [baseline(false), baseline(true), progressive()] {
         let end = clean.len() - 2;
