@@ -154,7 +154,7 @@ fn tell(remark: &Remark) {
     let name = if name.is_empty() { String::new() } else { format!(" `{name}`,") };
     let detail = if detail.is_empty() { String::new() } else { format!(" ({detail})") };
     let words =
-        format!("{count} {}; the first:{name} shard `{shard}` at byte {offset}{detail}", kind.words());
+        format!("{count} {}; the first:{name} shard `{shard}` at byte {offset}{detail}", kind.words(*count));
     if *kind == RemarkKind::Ignored {
         tracing::info!("{words}");
     } else {

@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// Changes whenever the format or the meaning of an index does.
-const MAGIC: &[u8; 8] = b"amdimIX4";
+const MAGIC: &[u8; 8] = b"amdimIX5";
 
 /// Where the index of one version of one shard is kept.
 #[derive(Debug)]
@@ -191,6 +191,22 @@ mod tests {
             assert_eq!(of(folder.path(), other).load(), None, "{other:?}");
         }
         assert!(of(folder.path(), stamp).load().is_some());
+    }
+
+    /// Numbers of kinds are stored: with another order or other kinds an index of before would mean something else.
+    #[test]
+    fn the_magic_belongs_to_the_kinds_of_remarks_in_their_order() {
+        let kinds = format!("{:?}", RemarkKind::ALL);
+        let expected = "[BadClass, LabelText, LabelStructure, LabelFraction, LabelBool, LabelRange, LabelJson, LabelAmbiguous, \
+             LabelStray, LabelApart, Repeated, Dotted, SecondImage, Link, Concatenated, Ignored]";
+        assert_eq!(
+            (MAGIC, &*kinds),
+            (b"amdimIX5", expected),
+            "change the magic with the kinds, and both here"
+        );
+        for (number, kind) in RemarkKind::ALL.into_iter().enumerate() {
+            assert_eq!((kind as usize, RemarkKind::from_number(number as u64)), (number, Some(kind)));
+        }
     }
 
     #[test]

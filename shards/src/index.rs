@@ -1,6 +1,7 @@
 //! Which samples a shard holds and where: one pass over its headers.
 
 mod builder;
+mod companions;
 mod strays;
 
 use crate::{

@@ -11,6 +11,7 @@ use crate::{
     Encoded, Error, Finding, RemarkKind, Result, Shard, ShardFault, ShardName, ShardWriter, Source, Stamp,
     index::{self, Builder, Detail, Index, Listed},
     links::Place,
+    name::Role,
     scan::{Scanner, Trouble},
     span::Span,
 };
@@ -211,8 +212,8 @@ fn scan(builder: &mut Builder<'_>, shard: &Shard) -> Result<bool> {
             Ok(Some(member)) => builder.add(&member, &mut scanner)?,
             Err(Trouble::Damaged { offset, reason }) => {
                 builder.fault(offset, reason);
-                // Behind the end-of-archive mark all samples before it are whole.
-                return Ok(offset <= scanner.position());
+                // Behind the end-of-archive mark all samples before it are whole, and so they are where only that is missing.
+                return Ok(offset <= scanner.position() && !builder.ends_with_member(shard));
             }
             Err(Trouble::Unreadable { offset, source }) => {
                 builder.unreadable(offset, &format!("it cannot be read: {source}"));
@@ -251,17 +252,18 @@ fn samples(index: &Index, detail: &Detail, is_cut: bool) -> Vec<Inspected> {
         sample.lost.get_or_insert(Lost::Label(finding.reason()));
     }
     if is_cut && detail.ends_with_sample {
-        suspect_last(&mut samples, &detail.extensions);
+        suspect_last(&mut samples, &detail.roles);
     }
     samples
 }
 
-/// Where the rest of a shard is lost, so may be members of the sample before it: it counts as whole if it has those that
-/// the sample before has.
-fn suspect_last(samples: &mut [Inspected], extensions: &[Vec<String>]) {
-    let ([.., last], [.., before, own]) = (samples, extensions) else { return };
-    if !before.iter().all(|extension| own.contains(extension)) {
-        let reason = "the shard is cut behind it, and it lacks members that the sample before has";
+/// Where the rest of a shard is lost, so may be members of the sample before it: it counts as whole if it has such a
+/// label as the sample before has. Every sample has an image, and nothing else is read.
+fn suspect_last(samples: &mut [Inspected], roles: &[u8]) {
+    let ([.., last], [.., before, own]) = (samples, roles) else { return };
+    let labels = Role::Class.bit() | Role::Json.bit();
+    if before & labels & !own != 0 {
+        let reason = "the shard is cut behind it, and it lacks a label that the sample before has";
         last.lost.get_or_insert(Lost::Cut(reason));
     }
 }

@@ -38,7 +38,7 @@ pub(crate) struct BadLabel {
 impl Label {
     /// Of the text of a `cls` member.
     pub(crate) fn of_class(bytes: &[u8]) -> Self {
-        let text = decode(bytes);
+        let text = decode_marked(bytes).unwrap_or_else(|| String::from_utf8_lossy(bytes));
         let bad = || Self::bad(RemarkKind::BadClass, text.trim());
         integer(&text).map_or_else(bad, |value| Self::from_integer(value).unwrap_or_else(bad))
     }
@@ -87,7 +87,7 @@ impl Label {
             },
             Value::NotFinite(text) => (RemarkKind::LabelFraction, (*text).to_owned()),
             Value::Bool(value) => (RemarkKind::LabelBool, value.to_string()),
-            Value::Null => (RemarkKind::LabelNull, "null".to_owned()),
+            Value::Null => return Self::Unlabelled,
             Value::List => (RemarkKind::LabelStructure, "[…]".to_owned()),
             Value::Object => (RemarkKind::LabelStructure, "{…}".to_owned()),
         };
@@ -118,15 +118,22 @@ fn integer(text: &str) -> Option<i128> {
 /// Text in the encoding that its first bytes tell, as Python's `json.loads` finds it: UTF-8, UTF-16 or UTF-32, with a
 /// byte order mark or without. Bytes that are no text become the character for what is none.
 fn decode(bytes: &[u8]) -> Cow<'_, str> {
-    match *bytes {
-        [0, 0, 0xfe, 0xff, ..] | [0xff, 0xfe, 0, 0, ..] => utf_32(&bytes[4..], bytes[0] == 0).into(),
-        [0xfe, 0xff, ..] | [0xff, 0xfe, ..] => utf_16(&bytes[2..], bytes[0] == 0xfe).into(),
-        [0xef, 0xbb, 0xbf, ..] => String::from_utf8_lossy(&bytes[3..]),
+    decode_marked(bytes).unwrap_or_else(|| match *bytes {
         [0, 0, _, _, ..] => utf_32(bytes, true).into(),
         [_, 0, 0, 0, ..] => utf_32(bytes, false).into(),
         [0, _, _, _, ..] | [0, _] => utf_16(bytes, true).into(),
         [_, 0, _, _, ..] | [_, 0] => utf_16(bytes, false).into(),
         _ => String::from_utf8_lossy(bytes),
+    })
+}
+
+/// Text behind a byte order mark; none where there is no mark.
+fn decode_marked(bytes: &[u8]) -> Option<Cow<'_, str>> {
+    match *bytes {
+        [0, 0, 0xfe, 0xff, ..] | [0xff, 0xfe, 0, 0, ..] => Some(utf_32(&bytes[4..], bytes[0] == 0).into()),
+        [0xfe, 0xff, ..] | [0xff, 0xfe, ..] => Some(utf_16(&bytes[2..], bytes[0] == 0xfe).into()),
+        [0xef, 0xbb, 0xbf, ..] => Some(String::from_utf8_lossy(&bytes[3..])),
+        _ => None,
     }
 }
 
@@ -169,7 +176,6 @@ mod tests {
             b"3.0".to_vec(),
             b"3.000e+00".to_vec(),
             utf_16("3\r\n", b"\xff\xfe"),
-            utf_16("3", b""),
         ];
         for form in forms {
             assert_eq!(Label::of_class(&form), Label::Class(3), "{form:?}");
@@ -180,6 +186,10 @@ mod tests {
             "1e400", "e",
         ] {
             assert_eq!(kind(Label::of_class(bad.as_bytes())), RemarkKind::BadClass, "{bad}");
+        }
+        // 51 in binary, as 2, 4 and 8 bytes of either order.
+        for bad in [&b"3\0"[..], b"\x003", b"3\0\0\0", b"\0\0\x003", b"3\0\0\0\0\0\0\0"] {
+            assert_eq!(kind(Label::of_class(bad)), RemarkKind::BadClass, "{bad:?}");
         }
     }
 
@@ -195,7 +205,9 @@ mod tests {
             let wider: Vec<u8> = text.chars().flat_map(|c| (c as u32).to_le_bytes()).collect();
             assert_eq!(Label::of_json(&wider), Label::Class(3), "{value}");
         }
-        assert_eq!(Label::of_json(b"{\"label\": -1}"), Label::Unlabelled);
+        for none in [&b"{\"label\": -1}"[..], b"{\"label\": null}", b"{\"label\": 3, \"label\": null}"] {
+            assert_eq!(Label::of_json(none), Label::Unlabelled, "{none:?}");
+        }
         for (value, expected) in [
             ("\"dog\"", RemarkKind::LabelText),
             ("\"\"", RemarkKind::LabelText),
@@ -205,11 +217,10 @@ mod tests {
             ("1.5", RemarkKind::LabelFraction),
             ("NaN", RemarkKind::LabelFraction),
             ("true", RemarkKind::LabelBool),
-            ("null", RemarkKind::LabelNull),
             ("-2", RemarkKind::LabelRange),
             ("1000000", RemarkKind::LabelRange),
             ("1e400", RemarkKind::LabelRange),
-            ("3, \"label\": null", RemarkKind::LabelNull),
+            ("3, \"label\": true", RemarkKind::LabelBool),
             ("3", RemarkKind::LabelJson),
         ] {
             let text = format!("{{\"label\": {value}}}");

@@ -1,12 +1,12 @@
 //! Links within a shard, read through to the file that they lead to.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, io};
 
 use xxhash_rust::xxh3::xxh3_128;
 
 use crate::{
     Shard,
-    scan::{Kind, Member, Scanner},
+    scan::{Kind, Member, Scanner, Trouble},
 };
 
 /// Links that lead to links are followed so far.
@@ -30,10 +30,18 @@ pub(crate) struct Links {
 
 impl Links {
     /// Reads the headers of a shard up to its end or its first damage.
-    pub(crate) fn of(shard: &Shard) -> Self {
+    ///
+    /// # Errors
+    /// A header cannot be read this time.
+    pub(crate) fn of(shard: &Shard) -> io::Result<Self> {
         let mut links = Self::default();
         let mut scanner = Scanner::new(shard, 0);
-        while let Ok(Some(member)) = scanner.next() {
+        loop {
+            let member = match scanner.next() {
+                Ok(Some(member)) => member,
+                Ok(None) | Err(Trouble::Damaged { .. } | Trouble::Unsupported { .. }) => break,
+                Err(Trouble::Unreadable { source, .. }) => return Err(source),
+            };
             let Member { head, name, data, size, kind } = member;
             let Some(path) = normal(&name) else { continue };
             match kind {
@@ -43,7 +51,7 @@ impl Links {
             }
         }
         links.files.sort_unstable_by_key(|(hash, head, _)| (*hash, *head));
-        links
+        Ok(links)
     }
 
     /// The file that a link leads to; none where that is no file of the shard.
@@ -126,7 +134,7 @@ mod tests {
     /// What is read by way of each link; `-` where there is nothing.
     fn read(members: &[(&str, char, &str)]) -> Vec<String> {
         let shard = shard(members);
-        let links = Links::of(&shard);
+        let links = Links::of(&shard).unwrap();
         let mut scanner = Scanner::new(&shard, 0);
         let mut found = Vec::new();
         while let Ok(Some(member)) = scanner.next() {

@@ -3,6 +3,9 @@
 /// The images of a sample by extension, the first that it has is the one that is used. PNG is last, since a PNG beside a
 /// JPEG is a mask.
 const IMAGES: [&[u8]; 4] = [b"jpg", b"jpeg", b"webp", b"png"];
+/// Ranks among them: of the last that is a JPEG, and of PNG.
+const JPEG: u8 = 1;
+const PNG: u8 = 3;
 
 /// A member's name, taken apart.
 #[derive(Debug, Clone, Copy)]
@@ -66,9 +69,27 @@ impl<'a> Name<'a> {
 
     /// Whether what stands between the first and the last dot is a number, a date or the like, as in `cat.12.jpg`.
     pub(crate) fn is_numbered(&self) -> bool {
-        let middle = self.whole.get(self.first_dot + 1..self.last_dot).unwrap_or_default();
+        let middle = self.middle();
         middle.iter().any(u8::is_ascii_digit)
             && middle.iter().all(|byte| byte.is_ascii_digit() || b".-_ ()".contains(byte))
+    }
+
+    /// Whether it is that of a companion, such as a mask, of the image without dots of the same short name, whose role is
+    /// given: what is of another format, or a PNG with a word between its dots. With a number between them only PNGs are
+    /// companions, of others than PNGs.
+    pub(crate) fn is_companion_of(&self, image: Role) -> bool {
+        let (Role::Image(own), Role::Image(other)) = (self.role(), image) else { return false };
+        let is_of_other_format = own.max(JPEG) != other.max(JPEG);
+        if self.is_numbered() {
+            return own == PNG && is_of_other_format;
+        }
+        let is_word = || self.middle().iter().all(|byte| byte.is_ascii_alphabetic() || b"_-".contains(byte));
+        !self.is_plain() && (is_of_other_format || own == PNG && is_word())
+    }
+
+    /// Between the first and the last dot.
+    fn middle(&self) -> &'a [u8] {
+        self.whole.get(self.first_dot + 1..self.last_dot).unwrap_or_default()
     }
 
     /// Behind the last dot.
@@ -119,6 +140,36 @@ mod tests {
         assert_eq!(split("1."), Some(("1", "1", Role::Other)));
         for name in ["", "a", "a.b/c", ".hidden.jpg", "a/._1.jpg", "a/"] {
             assert_eq!(split(name), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn masks_beside_an_image_are_told_from_images_that_begin_alike() {
+        let is_companion = |name: &str, of: &str| {
+            let split = |name| Name::split(name).unwrap();
+            split(name.as_bytes()).is_companion_of(split(of.as_bytes()).role())
+        };
+        for (name, of) in [
+            ("a.mask.png", "a.jpg"),
+            ("a.mask.png", "a.webp"),
+            ("a.mask.png", "a.png"),
+            ("a.0.png", "a.jpg"),
+            ("a.a8f3.png", "a.JPEG"),
+            ("a.preview.jpg", "a.png"),
+        ] {
+            assert!(is_companion(name, of), "{name} beside {of}");
+        }
+        for (name, of) in [
+            ("a.a8f3.jpg", "a.jpg"),
+            ("a.left.jpg", "a.jpeg"),
+            ("a.0.jpg", "a.jpg"),
+            ("a.0.jpg", "a.png"),
+            ("a.0.png", "a.png"),
+            ("a.a8f3.png", "a.png"),
+            ("a.mask.png", "a.cls"),
+            ("a.png", "a.jpg"),
+        ] {
+            assert!(!is_companion(name, of), "{name} beside {of}");
         }
     }
 

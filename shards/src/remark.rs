@@ -33,8 +33,6 @@ pub enum RemarkKind {
     LabelFraction,
     /// A label in `json` is `true` or `false`.
     LabelBool,
-    /// A label in `json` is `null`.
-    LabelNull,
     /// A label in `json` is an integer that is no class.
     LabelRange,
     /// A `json` member cannot be read.
@@ -49,7 +47,7 @@ pub enum RemarkKind {
     Repeated,
     /// An image has dots in its name.
     Dotted,
-    /// A sample has several images.
+    /// An image is not used, since its sample has another one.
     SecondImage,
     /// A link leads to no file of the shard.
     Link,
@@ -61,13 +59,12 @@ pub enum RemarkKind {
 
 impl RemarkKind {
     /// All of them, in order.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 16] = [
         Self::BadClass,
         Self::LabelText,
         Self::LabelStructure,
         Self::LabelFraction,
         Self::LabelBool,
-        Self::LabelNull,
         Self::LabelRange,
         Self::LabelJson,
         Self::LabelAmbiguous,
@@ -81,46 +78,85 @@ impl RemarkKind {
         Self::Ignored,
     ];
 
-    /// What it is, of so many, and what is made of them.
-    pub fn words(self) -> &'static str {
+    /// What it is, behind the number of them, and what is made of them.
+    pub fn words(self, count: u64) -> &'static str {
+        let (one, many) = self.forms();
+        if count == 1 { one } else { many }
+    }
+
+    /// For one, and for several.
+    fn forms(self) -> (&'static str, &'static str) {
         match self {
-            Self::BadClass => "labels in `cls` are no integer from 0 to 999999, nor -1",
-            Self::LabelText => {
-                "labels in `json` are text that is no class number: these samples count as unlabelled"
-            }
-            Self::LabelStructure => {
-                "labels in `json` are a list or an object: these samples count as unlabelled"
-            }
-            Self::LabelFraction => {
-                "labels in `json` are numbers that are no integers: these samples count as unlabelled"
-            }
-            Self::LabelBool => "labels in `json` are `true` or `false`: these samples count as unlabelled",
-            Self::LabelNull => "labels in `json` are `null`: these samples count as unlabelled",
-            Self::LabelRange => {
-                "labels in `json` are not from 0 to 999999, nor -1: these samples count as unlabelled"
-            }
-            Self::LabelJson => "`json` members cannot be read: these samples count as unlabelled",
-            Self::LabelAmbiguous => {
-                "samples share their key with a neighbour, and not each has an image and a label: they count as unlabelled"
-            }
-            Self::LabelStray => "labels belong to no single image of their shard and are not used",
-            Self::LabelApart => {
-                "labels lie apart from their images and are joined with them; other readers do not join them: write such shards with `tar --sort=name`"
-            }
-            Self::Repeated => "samples have the key of an earlier sample of their shard; each is used",
-            Self::Dotted => {
-                "images have a dot within their name: each is a sample of its own, with the name up to the last dot as key"
-            }
-            Self::SecondImage => {
-                "samples have several images, of which one is used and the others, such as masks, are not"
-            }
-            Self::Link => {
-                "links to images or labels lead to no file of their shard and are not read: `tar --dereference` puts the files themselves into a shard"
-            }
-            Self::Concatenated => {
-                "archives follow the end of another one in the same file and are read; other readers need `--ignore-zeros` or stop there"
-            }
-            Self::Ignored => "members are neither image nor label and are not read",
+            Self::BadClass => (
+                "label in `cls` is no integer from 0 to 999999, nor -1",
+                "labels in `cls` are no integers from 0 to 999999, nor -1",
+            ),
+            Self::LabelText => (
+                "label in `json` is text that is no class number: this sample counts as unlabelled",
+                "labels in `json` are text that is no class number: these samples count as unlabelled",
+            ),
+            Self::LabelStructure => (
+                "label in `json` is a list or an object: this sample counts as unlabelled",
+                "labels in `json` are a list or an object: these samples count as unlabelled",
+            ),
+            Self::LabelFraction => (
+                "label in `json` is a number that is no integer: this sample counts as unlabelled",
+                "labels in `json` are numbers that are no integers: these samples count as unlabelled",
+            ),
+            Self::LabelBool => (
+                "label in `json` is `true` or `false`: this sample counts as unlabelled",
+                "labels in `json` are `true` or `false`: these samples count as unlabelled",
+            ),
+            Self::LabelRange => (
+                "label in `json` is not from 0 to 999999, nor -1: this sample counts as unlabelled",
+                "labels in `json` are not from 0 to 999999, nor -1: these samples count as unlabelled",
+            ),
+            Self::LabelJson => (
+                "`json` member cannot be read: this sample counts as unlabelled",
+                "`json` members cannot be read: these samples count as unlabelled",
+            ),
+            Self::LabelAmbiguous => (
+                "sample shares its key with a neighbour, and not each has an image and a label: it counts as unlabelled",
+                "samples share their key with a neighbour, and not each has an image and a label: they count as unlabelled",
+            ),
+            kind => kind.forms_of_members(),
+        }
+    }
+
+    fn forms_of_members(self) -> (&'static str, &'static str) {
+        match self {
+            Self::LabelStray => (
+                "label is not used: no image of its shard, or more than one, has its key",
+                "labels are not used: no image of their shard, or more than one, has their key",
+            ),
+            Self::LabelApart => (
+                "label lies apart from its image and is joined with it; other readers do not join them: write such shards with `tar --sort=name`",
+                "labels lie apart from their images and are joined with them; other readers do not join them: write such shards with `tar --sort=name`",
+            ),
+            Self::Repeated => (
+                "sample has the key of an earlier sample of its shard; each is used",
+                "samples have the key of an earlier sample of their shard; each is used",
+            ),
+            Self::Dotted => (
+                "image has a dot within its name: it is a sample of its own, with the name up to the last dot as key",
+                "images have a dot within their name: each is a sample of its own, with the name up to the last dot as key",
+            ),
+            Self::SecondImage => (
+                "image, such as a mask, is not used, since its sample has another image",
+                "images, such as masks, are not used, since their sample has another image",
+            ),
+            Self::Link => (
+                "link to an image or a label leads to no file of its shard and is not read: `tar --dereference` puts the file itself into a shard",
+                "links to images or labels lead to no file of their shard and are not read: `tar --dereference` puts the files themselves into a shard",
+            ),
+            Self::Concatenated => (
+                "archive follows the end of another one in the same file and is read; other readers need `--ignore-zeros` or stop there",
+                "archives follow the end of another one in the same file and are read; other readers need `--ignore-zeros` or stop there",
+            ),
+            _ => (
+                "member is neither image nor label and is not read",
+                "members are neither image nor label and are not read",
+            ),
         }
     }
 
@@ -160,17 +196,17 @@ impl Finding {
             RemarkKind::LabelText => format!("label `{detail}` in `json` is text that is no class number"),
             RemarkKind::LabelStructure => format!("label `{detail}` in `json` is a list or an object"),
             RemarkKind::LabelFraction => format!("label `{detail}` in `json` is no integer"),
-            RemarkKind::LabelBool | RemarkKind::LabelNull => format!("label `{detail}` in `json` is no number"),
+            RemarkKind::LabelBool => format!("label `{detail}` in `json` is no number"),
             RemarkKind::LabelRange => format!("label `{detail}` in `json` is not from 0 to 999999, nor -1"),
             RemarkKind::LabelJson => format!("no label can be read from its `json`: {detail}"),
             RemarkKind::LabelAmbiguous => {
                 "a neighbour has the same key, and not each has an image and a label: whose the label is cannot be told".into()
             }
-            RemarkKind::LabelStray => "its shard has no image, or not a single one without a label, of this key".into(),
+            RemarkKind::LabelStray => "its shard has no image of this key, or several, or the image has a label already".into(),
             RemarkKind::LabelApart => "its label lies apart from its image".into(),
             RemarkKind::Repeated => "an earlier sample of the shard has the same key".into(),
             RemarkKind::Dotted => "its name has a dot before the extension, and its key ends at the last".into(),
-            RemarkKind::SecondImage => format!("it has several images: {detail}"),
+            RemarkKind::SecondImage => format!("it is not used: {detail}"),
             RemarkKind::Link => "it is a link that leads to no file of the shard".into(),
             RemarkKind::Concatenated => "another archive begins behind the end of one".into(),
             RemarkKind::Ignored => "it is neither image nor label".into(),
@@ -205,6 +241,11 @@ impl Findings {
         let known = self.tallies.iter_mut().find(|tally| tally.kind == finding.kind);
         if let Some(tally) = known {
             tally.count += 1;
+            if finding.offset < tally.offset {
+                tally.offset = finding.offset;
+                tally.name.clone_from(&finding.name);
+                tally.detail.clone_from(&finding.detail);
+            }
         } else {
             let Finding { kind, offset, ref name, ref detail, .. } = finding;
             self.tallies.push(Tally { kind, count: 1, offset, name: name.clone(), detail: detail.clone() });
@@ -222,6 +263,12 @@ impl Findings {
             tally.count += 1;
         }
         is_enough
+    }
+
+    /// Gives the samples that the list is about other numbers.
+    pub(crate) fn renumber(&mut self, number: impl Fn(usize) -> usize) {
+        let samples = self.list.iter_mut().flatten().filter_map(|finding| finding.sample.as_mut());
+        samples.for_each(|sample| *sample = number(*sample));
     }
 
     /// Tallies in the order of their kinds, and the list.

@@ -14,8 +14,7 @@ const NEAR: usize = 16;
 /// Neighbours that share their name up to the first dot of the base name.
 ///
 /// They are *parts*: members that share their name up to the last dot, none of which repeats the extension of another. A
-/// part with an image is a sample, unless its name has a word between its dots and a part without one has an image: then
-/// it is a companion of that, such as a mask.
+/// part with an image is a sample, unless it is a companion, such as a mask, of the image of a part without dots.
 #[derive(Debug, Default)]
 pub(crate) struct Run {
     pub(crate) entries: Vec<Entry>,
@@ -163,13 +162,6 @@ impl Run {
         !others
             .any(|other| self.name(&self.entries[other]).extension().eq_ignore_ascii_case(name.extension()))
     }
-
-    /// Whether an image without a dot in its name is among them.
-    pub(crate) fn has_plain_image(&self) -> bool {
-        let is_plain_image =
-            |entry: &Entry| matches!(entry.role, Role::Image(_)) && self.name(entry).is_plain();
-        self.entries.iter().take(NEAR).any(is_plain_image)
-    }
 }
 
 impl Part {
@@ -205,7 +197,7 @@ impl Part {
 
 impl Parts {
     /// For each part the one whose sample its members belong to: itself, or that which it is a companion of.
-    pub(crate) fn owners(&self) -> Vec<usize> {
+    pub(crate) fn owners(&self, run: &Run) -> Vec<usize> {
         let is_owner = |part: &Part| part.is_plain && part.image.is_some();
         let mut owner = self.parts.iter().position(is_owner);
         let mut owners = Vec::with_capacity(self.parts.len());
@@ -213,7 +205,12 @@ impl Parts {
             if is_owner(part) {
                 owner = Some(number);
             }
-            let is_own = part.is_plain || part.is_numbered && part.bits != 0;
+            let image = |part: &Part| part.image.map(|image| &run.entries[image]);
+            let is_own = match (image(part), owner.and_then(|owner| image(&self.parts[owner]))) {
+                _ if part.is_plain => true,
+                (Some(own), Some(owner)) => !run.name(own).is_companion_of(owner.role),
+                _ => part.is_numbered && part.bits != 0,
+            };
             owners.push(if is_own { number } else { owner.unwrap_or(number) });
         }
         owners

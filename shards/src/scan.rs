@@ -237,7 +237,12 @@ impl<'a> Scanner<'a> {
             };
             let offset = at + found as u64;
             let start = offset - offset % BLOCK;
-            if !self.window.get(start..start + BLOCK).is_ok_and(is_header) {
+            let is_header = match self.window.get(start..start + BLOCK) {
+                Ok(block) => is_header(block),
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => false,
+                Err(source) => return Err(Trouble::Unreadable { offset: start, source }),
+            };
+            if !is_header {
                 let reason = "there is more after the end-of-archive mark, which is no tar and is not read";
                 return Err(Trouble::Damaged { offset, reason: reason.to_owned() });
             }

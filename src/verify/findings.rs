@@ -61,7 +61,12 @@ impl Kind {
         (Self::Fault, "fault", "fault", "shards that are cut, damaged or unreadable"),
         (Self::Truncated, "truncated", "trunc", "samples that are cut or cannot be read"),
         (Self::Undecodable, "undecodable", "undec", "samples whose image cannot be decoded"),
-        (Self::BadLabel, "bad_label", "label", "samples whose label is none; training ends on the first"),
+        (
+            Self::BadLabel,
+            "bad_label",
+            "label",
+            "samples whose label is not a class number; training ends on the first",
+        ),
         (
             Self::UnreadLabel,
             "unread_label",
@@ -72,7 +77,7 @@ impl Kind {
             Self::StrayLabel,
             "stray_label",
             "stray",
-            "labels that are not used, since no single image is theirs",
+            "labels that are not used: no image, or more than one, has their key",
         ),
         (
             Self::Link,
@@ -96,7 +101,12 @@ impl Kind {
             "dotted",
             "images with a dot within their name, each taken for a sample of its own",
         ),
-        (Self::SecondImage, "second_image", "second", "samples with several images, of which one is used"),
+        (
+            Self::SecondImage,
+            "second_image",
+            "second",
+            "images, such as masks, that are not used, since their sample has another one",
+        ),
         (
             Self::Concatenated,
             "concatenated",
@@ -328,7 +338,8 @@ impl Findings {
             tracing::info!("tolerated: {count} with {oddity}");
         }
         if self.totals.ignored > 0 {
-            tracing::info!("{} members are neither image nor label and are not read", self.totals.ignored);
+            let ignored = self.totals.ignored;
+            tracing::info!("{ignored} {}", RemarkKind::Ignored.words(ignored));
         }
         if self.shared_keys > 0 {
             tracing::info!(

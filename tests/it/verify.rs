@@ -306,15 +306,15 @@ fn what_is_unusual_is_named_by_its_kind_and_kept_by_fix() {
     let plan = ["plan", "--no-measure", "--batch-size", "2", "--shards", &pattern];
     let said = succeed(program().args(plan).env("AMDIM_STREAM_CACHE", place.path("cache")));
     for words in [
-        "1 labels in `json` are text that is no class number: these samples count as unlabelled; the first: `t`, shard",
-        "1 labels belong to no single image",
-        "1 labels lie apart",
+        "1 label in `json` is text that is no class number: this sample counts as unlabelled; the first: `t`, shard",
+        "1 label is not used: no image of its shard",
+        "1 label lies apart",
         "3 samples have the key of an earlier sample of their shard",
         "4 images have a dot within their name: each is a sample of its own",
-        "1 samples have several images",
-        "1 links to images or labels lead to no file of their shard",
+        "1 image, such as a mask, is not used, since its sample has another image; the first: `m.mask.png`",
+        "1 link to an image or a label leads to no file of its shard",
         "2 archives follow the end of another one",
-        "1 members are neither image nor label and are not read; the first: `notes.csv`",
+        "1 member is neither image nor label and is not read; the first: `notes.csv`",
     ] {
         assert_eq!(said.stderr.matches(words).count(), 1, "`{words}` in {}", said.stderr);
     }

@@ -1,11 +1,16 @@
 //! Gathers members into samples.
 
-use std::{collections::BTreeSet, io::ErrorKind, mem};
+use std::{
+    collections::BTreeSet,
+    io::{self, ErrorKind},
+    mem,
+};
 
 use xxhash_rust::xxh3::{Xxh3, xxh3_128};
 
 use super::{
     Fault, Index,
+    companions::Dotted,
     strays::{Standing, Stray},
 };
 use crate::{
@@ -28,13 +33,17 @@ pub(crate) struct Builder<'a> {
     /// Hash of each sample's key, and what says its class.
     pub(super) hashes: Vec<u128>,
     pub(super) standings: Vec<Standing>,
+    /// Of each sample's image.
+    pub(super) roles: Vec<Role>,
+    /// Samples that may turn out to be companions.
+    pub(super) dotted: Vec<Dotted>,
     pub(super) strays: Vec<Stray>,
     faults: Vec<Fault>,
-    findings: Findings,
+    pub(super) findings: Findings,
     pub(super) digest: Xxh3,
     run: Run,
     /// Read when the first link is met.
-    links: Option<Links>,
+    links: Option<io::Result<Links>>,
     archives: usize,
     files: u64,
     lost_links: u64,
@@ -49,9 +58,9 @@ pub(crate) struct Builder<'a> {
 pub(crate) struct Detail {
     /// Every member, in order.
     pub(crate) members: Vec<Listed>,
-    /// Of each sample its key and its members' extensions, in lower case.
+    /// Of each sample its key and the roles of its members, a bit for each.
     pub(crate) keys: Vec<Vec<u8>>,
-    pub(crate) extensions: Vec<Vec<String>>,
+    pub(crate) roles: Vec<u8>,
     /// Whether the last neighbours that were gathered hold a sample.
     pub(crate) ends_with_sample: bool,
     /// What is unusual.
@@ -79,6 +88,8 @@ impl<'a> Builder<'a> {
             spans: Vec::new(),
             hashes: Vec::new(),
             standings: Vec::new(),
+            roles: Vec::new(),
+            dotted: Vec::new(),
             strays: Vec::new(),
             faults: Vec::new(),
             findings: Findings::default(),
@@ -152,9 +163,7 @@ impl<'a> Builder<'a> {
         if self.spans.is_empty() && self.extensions.len() < 5 {
             self.extensions.insert(String::from_utf8_lossy(name.extension()).to_ascii_lowercase());
         }
-        // A label whose name has dots of its own is another sample's, if it is any's.
-        let is_read = name.is_plain() || name.is_numbered() || !self.run.has_plain_image();
-        let label = if is_read { self.label(role, place, scanner) } else { Label::Absent };
+        let label = self.label(role, place, scanner);
         let number = self.detail.as_ref().map_or(0, |detail| detail.members.len() - 1);
         let entry = self.run.push(name, number);
         (entry.head, entry.end, entry.place) = (member.head, scanner.position(), place);
@@ -169,8 +178,7 @@ impl<'a> Builder<'a> {
             Kind::HardLink(_) | Kind::SymbolicLink(_) => {}
         }
         name.filter(|name| name.role() != Role::Other)?;
-        let links = self.links.get_or_insert_with(|| Links::of(scanner.shard()));
-        let place = links.follow(member);
+        let place = self.links(member, scanner.shard())?.follow(member);
         if let (Some(detail), Some(place)) = (&mut self.detail, place)
             && let Some(last) = detail.members.last_mut()
         {
@@ -182,6 +190,18 @@ impl<'a> Builder<'a> {
             self.note(RemarkKind::Link, member.head, text(&member.name), String::new(), None);
         }
         place
+    }
+
+    /// The links of the shard; none where they could not be read, which is a fault.
+    fn links(&mut self, member: &Member, shard: &Shard) -> Option<&Links> {
+        if self.links.is_none() {
+            let links = Links::of(shard);
+            if let Err(error) = &links {
+                self.unreadable(member.head, &format!("links cannot be followed: {error}"));
+            }
+            self.links = Some(links);
+        }
+        self.links.as_ref()?.as_ref().ok()
     }
 
     /// What a member says of the class; nothing where it is cut, which the scanner is going to say, or cannot be read.
@@ -226,8 +246,11 @@ impl<'a> Builder<'a> {
         let Some(part) = run.only_part() else { return self.gather_parts(run) };
         let sample = part.image.map(|_| self.spans.len());
         match sample {
-            Some(_) => self.add_sample(run, &part, (0, part.images), false)?,
+            Some(_) => self.add_sample(run, &part, 0, false)?,
             None => self.strays.extend(Stray::of(run, &part)),
+        }
+        if part.images > 1 {
+            self.note_second_images(run, |_| part.image);
         }
         if let Some(detail) = &mut self.detail {
             detail.assign(run, |_| sample);
@@ -238,20 +261,20 @@ impl<'a> Builder<'a> {
 
     fn gather_parts(&mut self, run: &Run) -> Result<()> {
         let parts = run.parts();
-        let (owners, ambiguous) = (parts.owners(), parts.ambiguous(run));
+        let (owners, ambiguous) = (parts.owners(run), parts.ambiguous(run));
         let is_sample = |part: usize| owners[part] == part && parts.parts[part].image.is_some();
         let is_only = (0..owners.len()).filter(|&part| is_sample(part)).count() == 1;
-        let (mut samples, mut images) = (vec![None; owners.len()], vec![0; owners.len()]);
-        parts.parts.iter().zip(&owners).for_each(|(part, &owner)| images[owner] += part.images);
+        let mut samples = vec![None; owners.len()];
         for (number, part) in parts.parts.iter().enumerate() {
             if is_sample(number) {
                 samples[number] = Some(self.spans.len());
                 let first = if is_only { 0 } else { part.first };
-                self.add_sample(run, part, (first, images[number]), ambiguous[number])?;
+                self.add_sample(run, part, first, ambiguous[number])?;
             } else if owners[number] == number {
                 self.strays.extend(Stray::of(run, part));
             }
         }
+        self.note_second_images(run, |entry| parts.parts[owners[parts.of_entry[entry]]].image);
         if let Some(detail) = &mut self.detail {
             detail.assign(run, |entry| samples[owners[parts.of_entry[entry]]]);
             detail.ends_with_sample = samples.iter().any(Option::is_some);
@@ -259,17 +282,38 @@ impl<'a> Builder<'a> {
         Ok(())
     }
 
-    /// Adds the sample of a part, whose first member and number of images are given.
-    fn add_sample(
-        &mut self,
-        run: &Run,
-        part: &Part,
-        (first, images): (usize, usize),
-        is_ambiguous: bool,
-    ) -> Result<()> {
+    /// Whether the shard ends behind a member, which it has all of; of an inspection.
+    pub(crate) fn ends_with_member(&self, shard: &Shard) -> bool {
+        let last = self.detail.as_ref().and_then(|detail| detail.members.last());
+        last.is_some_and(|last| last.end == shard.len())
+    }
+
+    /// Notes the images of neighbours that are not used, as another one is, which is told for each entry.
+    fn note_second_images(&mut self, run: &Run, used: impl Fn(usize) -> Option<usize>) {
+        for (number, entry) in run.entries.iter().enumerate() {
+            let Some(used) = used(number).filter(|used| *used != number) else { continue };
+            let is_image = matches!(entry.role, Role::Image(_));
+            if is_image && !self.findings.count(RemarkKind::SecondImage) {
+                self.note_second_image(entry.place.data, run.text(number), &text(run.stem(used)));
+            }
+        }
+    }
+
+    pub(super) fn note_second_image(&mut self, offset: u64, name: String, key: &str) {
+        self.note(RemarkKind::SecondImage, offset, name, format!("sample `{key}` has another image"), None);
+    }
+
+    /// Adds the sample of a part, whose first member is given.
+    fn add_sample(&mut self, run: &Run, part: &Part, first: usize, is_ambiguous: bool) -> Result<()> {
         let Some(image) = part.image.map(|image| &run.entries[image]) else { return Ok(()) };
         let (number, key) = (self.spans.len(), run.stem(part.first));
-        let note = |kind, detail| (kind, image.place.data, text(key), detail, Some(number));
+        let note = |kind, detail| Finding {
+            kind,
+            offset: image.place.data,
+            name: text(key),
+            detail,
+            sample: Some(number),
+        };
         let length = u32::try_from(image.place.size).unwrap_or(0);
         let mut span = Span { head: image.head, image: image.place.data, length, label: NO_LABEL };
         let mut standing = Standing::None;
@@ -288,23 +332,19 @@ impl<'a> Builder<'a> {
         if !part.is_plain {
             notes.push(note(RemarkKind::Dotted, String::new()));
         }
-        if images > 1 {
-            notes.push(note(
-                RemarkKind::SecondImage,
-                format!("`{}` is used", run.text(part.image.unwrap_or(first))),
-            ));
-        }
         self.digest.update(key);
         self.digest.update(&Span { head: run.entries[first].head, ..span }.to_bytes());
         self.spans.push(span);
         self.hashes.push(xxh3_128(key));
         self.standings.push(standing);
+        self.roles.push(image.role);
         if let Some(detail) = &mut self.detail {
             detail.keys.push(key.to_vec());
-            detail.extensions.push(Vec::new());
+            detail.roles.push(0);
         }
-        for (kind, offset, name, detail, sample) in notes {
-            self.note_sample(kind, offset, name, detail, sample)?;
+        match Dotted::of(number, run.name(image)) {
+            Some(dotted) => self.dotted.push(dotted.with(notes)),
+            None => notes.into_iter().try_for_each(|note| self.note_sample(note))?,
         }
         Ok(())
     }
@@ -313,18 +353,12 @@ impl<'a> Builder<'a> {
     ///
     /// # Errors
     /// It is that its class is none, and nothing is kept for an inspection.
-    pub(super) fn note_sample(
-        &mut self,
-        kind: RemarkKind,
-        offset: u64,
-        name: String,
-        detail: String,
-        sample: Option<usize>,
-    ) -> Result<()> {
-        if kind == RemarkKind::BadClass && self.detail.is_none() {
-            return Err(Error::Label { shard: self.name.shared(), key: name, value: detail });
+    pub(super) fn note_sample(&mut self, finding: Finding) -> Result<()> {
+        if finding.kind == RemarkKind::BadClass && self.detail.is_none() {
+            let Finding { name: key, detail: value, .. } = finding;
+            return Err(Error::Label { shard: self.name.shared(), key, value });
         }
-        self.note(kind, offset, name, detail, sample);
+        self.findings.add(finding);
         Ok(())
     }
 
@@ -366,10 +400,16 @@ impl<'a> Builder<'a> {
         self.is_lasting = false;
     }
 
-    /// Notes the samples whose key an earlier one has.
-    fn note_repeats(&mut self, shard: &Shard) {
+    /// The hashes of all keys, sorted, each with the number of its sample.
+    pub(super) fn by_key(&self) -> Vec<(u128, usize)> {
         let mut order: Vec<(u128, usize)> = self.hashes.iter().copied().zip(0..).collect();
         order.sort_unstable();
+        order
+    }
+
+    /// Notes the samples whose key an earlier one has.
+    fn note_repeats(&mut self, shard: &Shard) {
+        let order = self.by_key();
         let groups = order.chunk_by(|a, b| a.0 == b.0).filter(|group| group.len() > 1);
         let mut repeated: Vec<usize> =
             groups.flat_map(|group| &group[1..]).map(|(_, number)| *number).collect();
@@ -394,6 +434,7 @@ impl<'a> Builder<'a> {
     /// The index, and what was kept for an inspection.
     pub(crate) fn finish_detailed(mut self, shard: &Shard) -> Result<(Index, Detail)> {
         self.gather()?;
+        self.leave_out_companions()?;
         self.join_strays()?;
         self.note_repeats(shard);
         // Where nothing could be read, the reason for that says enough.
@@ -435,9 +476,7 @@ impl Detail {
         for (number, entry) in run.entries.iter().enumerate() {
             let Some(sample) = sample(number) else { continue };
             self.members[entry.member].sample = Some(sample);
-            let name = run.name(entry);
-            let extension = String::from_utf8_lossy(name.extension()).to_ascii_lowercase();
-            self.extensions[sample].push(extension);
+            self.roles[sample] |= entry.role.bit();
         }
     }
 }

@@ -6,7 +6,7 @@ use super::builder::{Builder, text};
 use crate::{
     Result,
     label::Label,
-    remark::RemarkKind,
+    remark::{Finding, RemarkKind},
     run::{Part, Run},
 };
 
@@ -37,8 +37,8 @@ pub(crate) struct Stray {
     key: String,
     label: Label,
     standing: Standing,
-    /// Whether it is named where no image is found. Names with dots need not be those of labels.
-    is_plain: bool,
+    /// Of the key of an image beside which it is somebody else's, such as `a.fine.cls` beside an image `a`.
+    base: Option<u128>,
     member: usize,
 }
 
@@ -49,14 +49,14 @@ impl Stray {
         let stray = |(entry, standing): (Option<usize>, _)| {
             let number = entry?;
             let entry = &run.entries[number];
-            let key = run.stem(number);
+            let (name, key) = (run.name(entry), run.stem(number));
             entry.label.is_said().then(|| Self {
                 hash: xxh3_128(key),
                 head: entry.head,
                 key: text(key),
                 label: entry.label.clone(),
                 standing,
-                is_plain: part.is_plain,
+                base: (!part.is_plain && !part.is_numbered).then(|| xxh3_128(name.short())),
                 member: entry.member,
             })
         };
@@ -70,8 +70,7 @@ impl Builder<'_> {
         if self.strays.is_empty() {
             return Ok(());
         }
-        let mut order: Vec<(u128, usize)> = self.hashes.iter().copied().zip(0..).collect();
-        order.sort_unstable();
+        let order = self.by_key();
         let mut strays = std::mem::take(&mut self.strays);
         strays.sort_by_key(|stray| (stray.hash, stray.standing));
         let mut joined: Vec<(Option<usize>, Stray)> = Vec::with_capacity(strays.len());
@@ -86,10 +85,11 @@ impl Builder<'_> {
             })
             .collect();
         for (stray, is_repeated) in strays.into_iter().zip(repeats) {
-            let start = order.partition_point(|(hash, _)| *hash < stray.hash);
-            let own: Vec<usize> =
-                order[start..].iter().take_while(|(hash, _)| *hash == stray.hash).map(|own| own.1).collect();
-            joined.push((own.first().copied().filter(|_| own.len() == 1 && !is_repeated), stray));
+            let own = of_key(&order, stray.hash);
+            if own.is_empty() && stray.base.is_some_and(|base| !of_key(&order, base).is_empty()) {
+                continue;
+            }
+            joined.push((own.first().map(|own| own.1).filter(|_| own.len() == 1 && !is_repeated), stray));
         }
         joined.sort_by_key(|(_, stray)| stray.head);
         joined.into_iter().try_for_each(|(sample, stray)| self.join(sample, stray))
@@ -107,7 +107,14 @@ impl Builder<'_> {
                 self.digest.update(&label.class().to_le_bytes());
                 self.belongs(stray.member, sample);
                 if let Label::Bad(bad) = label {
-                    return self.note_sample(bad.kind, head, key, bad.value, Some(sample));
+                    let (kind, detail) = (bad.kind, bad.value);
+                    return self.note_sample(Finding {
+                        kind,
+                        offset: head,
+                        name: key,
+                        detail,
+                        sample: Some(sample),
+                    });
                 }
                 self.note(RemarkKind::LabelApart, head, key, String::new(), Some(sample));
             }
@@ -115,8 +122,7 @@ impl Builder<'_> {
             Some(sample) if standing == Standing::Json && self.standings[sample] == Standing::Class => {
                 self.belongs(stray.member, sample);
             }
-            _ if stray.is_plain => self.note(RemarkKind::LabelStray, head, key, String::new(), None),
-            _ => {}
+            _ => self.note(RemarkKind::LabelStray, head, key, String::new(), None),
         }
         Ok(())
     }
@@ -126,4 +132,11 @@ impl Builder<'_> {
             detail.members[member].sample = Some(sample);
         }
     }
+}
+
+/// The samples whose key has this hash.
+fn of_key(order: &[(u128, usize)], hash: u128) -> &[(u128, usize)] {
+    let start = order.partition_point(|(other, _)| *other < hash);
+    let rest = &order[start..];
+    &rest[..rest.partition_point(|(other, _)| *other == hash)]
 }

@@ -56,10 +56,11 @@ fn of_a_cut_shard_what_is_whole_can_be_copied_and_the_rest_is_lost() {
     // In blocks: `README` 0, `a.jpg` 2, `a.cls` 4, `b.jpg` 6, `b.cls` 9, `c.jpg` 11, `c.cls` 13, the end mark 15.
     for (length, samples_left, lost) in [
         (512 * 7 + 100, 2, 1),
-        (512 * 9, 2, 1),
+        (512 * 9, 2, 0),
         (512 * 9 + 100, 2, 1),
         (512 * 11, 2, 0),
         (512 * 11 + 100, 2, 0),
+        (512 * 13, 3, 0),
         (512 * 14, 3, 1),
         (512 * 14 + 1, 3, 0),
         (512 * 15, 3, 0),
@@ -74,6 +75,43 @@ fn of_a_cut_shard_what_is_whole_can_be_copied_and_the_rest_is_lost() {
         assert!(copied.faults().is_empty(), "{length}: {:?}", copied.faults());
         assert_eq!(copied.samples().len(), found.len() - lost.len(), "{length}");
     }
+}
+
+#[test]
+fn a_last_sample_is_not_lost_with_what_nobody_reads_nor_with_the_end_mark() {
+    let members: [(&str, &[u8]); 6] = [
+        ("a.jpg", b"1"),
+        ("a.cls", b"1"),
+        ("a.txt", b"a caption"),
+        ("b.png", b"2"),
+        ("b.cls", b"2"),
+        ("c.txt", b""),
+    ];
+    let whole = tar(&members);
+    for length in [512 * 10, 512 * 10 + 100, 512 * 11] {
+        let shard = inspect(whole[..length].to_vec());
+        assert_eq!(samples(&shard), [("a", false), ("b", false)], "{length}");
+        assert_eq!(shard.faults().len(), 1, "{length}");
+    }
+    assert_eq!(samples(&inspect(whole[..512 * 8 + 100].to_vec())), [("a", false), ("b", true)]);
+}
+
+#[test]
+fn masks_that_lie_apart_are_copied_to_their_images() {
+    let members: [(&str, &[u8]); 6] = [
+        ("a.jpg", b"1"),
+        ("b.jpg", b"2"),
+        ("b.cls", b"no class"),
+        ("St.Bernard.jpg", b"3"),
+        ("a.mask.png", b"m"),
+        ("b.mask.png", b"m"),
+    ];
+    let shard = inspect(tar(&members));
+    assert_eq!(samples(&shard), [("a", false), ("b", true), ("St.Bernard", false)]);
+    let expected = [members[0], members[4], members[3]];
+    assert_eq!(copy(&shard, &[1]), tar(&expected));
+    let dotted = shard.findings().iter().find(|finding| finding.kind == RemarkKind::Dotted);
+    assert_eq!(dotted.and_then(|finding| finding.sample), Some(2));
 }
 
 #[test]

@@ -17,8 +17,7 @@ fn kinds(members: &[(&str, &[u8])]) -> Vec<(RemarkKind, u64)> {
 }
 
 use RemarkKind::{
-    Dotted, Ignored, LabelAmbiguous, LabelApart, LabelJson, LabelNull, LabelStray, LabelText, Repeated,
-    SecondImage,
+    Dotted, Ignored, LabelAmbiguous, LabelApart, LabelJson, LabelStray, LabelText, Repeated, SecondImage,
 };
 
 #[test]
@@ -61,10 +60,61 @@ fn a_mask_is_no_image_wherever_it_lies() {
         [("a.cls", b"3"), ("a.webp", b"image"), ("a.png", b"mask")],
     ] {
         assert_eq!(read(&masked), ["a image 3"], "{masked:?}");
-        assert_eq!(remarks(&tar(&masked)), [(SecondImage, 1, "a".to_owned())], "{masked:?}");
+        let mask = masked.iter().find(|(_, data)| *data == b"mask").unwrap().0;
+        assert_eq!(remarks(&tar(&masked)), [(SecondImage, 1, mask.to_owned())], "{masked:?}");
     }
     // With no other image, what has a word between its dots is one.
     assert_eq!(read(&[("a.left.jpg", b"l"), ("a.right.jpg", b"r")]), ["a.left l -", "a.right r -"]);
+}
+
+#[test]
+fn masks_that_lie_behind_all_images_are_no_samples() {
+    let apart: [(&str, &[u8]); 9] = [
+        ("x/a.jpg", b"1"),
+        ("x/b.png", b"2"),
+        ("x/c.jpg", b"3"),
+        ("x/a.mask.png", b"m"),
+        ("x/b.mask.png", b"m"),
+        ("x/c.mask.png", b"m"),
+        ("x/c.mask.cls", b"no class"),
+        ("x/a.cls", b"4"),
+        ("x/c.json", br#"{"label": 5}"#),
+    ];
+    assert_eq!(read(&apart), ["x/a 1 4", "x/b 2 -", "x/c 3 5"]);
+    let expected = [(LabelApart, 2, "x/a"), (SecondImage, 3, "x/a.mask.png")];
+    assert_eq!(remarks(&tar(&apart)), expected.map(|(kind, count, name)| (kind, count, name.to_owned())));
+    let mut before = apart;
+    before.reverse();
+    assert_eq!(read(&before), ["x/c 3 5", "x/b 2 -", "x/a 1 4"]);
+    // Neighbours in the wrong order, and samples of another folder.
+    let mixed: [(&str, &[u8]); 4] =
+        [("a.mask.png", b"m"), ("b.jpg", b"2"), ("a.jpg", b"1"), ("y/b.mask.png", b"3")];
+    assert_eq!(read(&mixed), ["b 2 -", "a 1 -", "y/b.mask 3 -"]);
+}
+
+#[test]
+fn masks_that_are_numbered_are_no_samples() {
+    let near: [(&str, &[u8]); 4] = [("i.jpg", b"1"), ("i.0.png", b"m"), ("i.1.png", b"m"), ("i.cls", b"2")];
+    assert_eq!((read(&near), kinds(&near)), (vec!["i 1 2".to_owned()], vec![(SecondImage, 2)]));
+    let apart: [(&str, &[u8]); 4] = [("i.jpg", b"1"), ("j.jpg", b"2"), ("i.0.png", b"m"), ("j.0.png", b"m")];
+    assert_eq!((read(&apart).len(), kinds(&apart)), (2, vec![(SecondImage, 2)]));
+    // Without such an image, and beside one that is a PNG itself, they are images.
+    assert_eq!(labels(&[("i.0.png", b""), ("i.1.png", b""), ("j.png", b""), ("j.1.png", b"")]).len(), 4);
+}
+
+#[test]
+fn an_image_does_not_hide_others_whose_names_begin_alike() {
+    let members: [(&str, &[u8]); 5] = [
+        ("image.a8f3.jpg", b"1"),
+        ("image.a8f3.cls", b"1"),
+        ("image.jpg", b"2"),
+        ("image.b77c.jpg", b"3"),
+        ("image.cls", b"5"),
+    ];
+    assert_eq!(read(&members), ["image.a8f3 1 1", "image 2 5", "image.b77c 3 -"]);
+    assert_eq!(kinds(&members), [(Dotted, 2)]);
+    let apart: [(&str, &[u8]); 3] = [("image.jpg", b"1"), ("x.jpg", b"2"), ("image.a8f3.jpg", b"3")];
+    assert_eq!(read(&apart).len(), 3);
 }
 
 #[test]
@@ -167,6 +217,17 @@ fn labels_whose_image_is_not_there_or_not_alone_are_named_and_given_to_nobody() 
         assert!(strays.is_some(), "{members:?}");
         assert!(labels(&members).iter().all(Option::is_none), "{members:?}");
     }
+    for (members, strays) in [
+        (vec![("cat.0.jpg", &b""[..]), ("cat.1.jpg", b""), ("cat.0.cls", b"1"), ("cat.0.cls", b"1")], 2),
+        (vec![("cat.0.jpg", b""), ("cat.0.jpg", b""), ("cat.1.jpg", b""), ("cat.0.cls", b"1")], 1),
+        (vec![("cat.0.jpg", b""), ("cat.1.jpg", b""), ("cat.7.cls", b"1")], 1),
+        (vec![("Beagle.jpg", b""), ("St.Bernard_2.jpg", b""), ("St.Bernard.cls", b"1")], 1),
+        (vec![("a.jpg", b""), ("b.jpg", b""), ("a.fine.cls", b"1"), ("b.meta.json", b"{\"label\": 1}")], 0),
+    ] {
+        let found = kinds(&members).into_iter().find(|(kind, _)| *kind == LabelStray);
+        assert_eq!(found.map_or(0, |(_, count)| count), strays, "{members:?}");
+        assert!(labels(&members).iter().all(Option::is_none), "{members:?}");
+    }
     // A label of its own is not replaced.
     let own: [(&str, &[u8]); 4] = [("a.jpg", b"1"), ("a.cls", b"1"), ("b.jpg", b"2"), ("a.cls", b"2")];
     assert_eq!((labels(&own), kinds(&own)), (vec![Some(1), None], vec![(LabelStray, 1)]));
@@ -189,7 +250,7 @@ fn labels_in_json_that_are_none_are_counted_by_kind_and_named() {
         ("d.json", br#"{"label": 3"#),
     ];
     assert_eq!(labels(&members), [None; 4]);
-    let expected = [(LabelText, 2, "a"), (LabelNull, 1, "c"), (LabelJson, 1, "d")];
+    let expected = [(LabelText, 2, "a"), (LabelJson, 1, "d")];
     assert_eq!(remarks(&tar(&members)), expected.map(|(kind, count, name)| (kind, count, name.to_owned())));
     assert_eq!(scan_bytes(&tar(&members)).unwrap().tallies[0].detail, "dog");
 }
