@@ -68,7 +68,7 @@ pub(super) fn speaks_of_memory(message: &str) -> bool {
         "ALLOC_FAILED",
         "ALLOCATION_FAILED",
         // libtorch tries every algorithm of cuDNN and leaves out those that it has no memory for: none was left.
-        "unable to find an engine to execute this computation",
+        "was unable to find an engine",
         "Unable to find a valid cuDNN algorithm",
     ];
     WORDS.iter().any(|words| message.contains(words))
@@ -295,6 +295,37 @@ mod tests {
         (&result * along).sum(None::<Kind>).backward();
         assert_eq!(weight.grad().stride(), weight.stride(), "the optimizer wants it so");
         [result.detach(), x.grad(), weight.grad()]
+    }
+
+    #[test]
+    fn want_of_memory_is_told_by_the_words_of_every_library() {
+        let for_want_of_memory = [
+            "CUDA out of memory. Tried to allocate 2.00 GiB.",
+            "CUDA error: out of memory",
+            "[enforce fail at alloc_cpu.cpp:117] . DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes.",
+            "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
+            "cuDNN error: CUDNN_STATUS_ALLOC_FAILED",
+            "cuDNN error: CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED",
+            "cuDNN error: CUDNN_STATUS_INTERNAL_ERROR_HOST_ALLOCATION_FAILED",
+            "FIND was unable to find an engine to execute this computation",
+            "GET was unable to find an engine to execute this computation",
+            "Unable to find a valid cuDNN algorithm to run convolution",
+        ];
+        let for_other_reasons = [
+            "CUDA error: an illegal memory access was encountered",
+            "cuDNN error: CUDNN_STATUS_EXECUTION_FAILED",
+            "CUDA error: CUBLAS_STATUS_NOT_INITIALIZED when calling `cublasCreate(handle)`",
+        ];
+        let told = |message: &str| {
+            let message = std::ffi::CString::new(message).unwrap();
+            failure_of(1, || &message).unwrap_err().is_out_of_memory
+        };
+        for message in for_want_of_memory {
+            assert!(told(message), "{message}");
+        }
+        for message in for_other_reasons {
+            assert!(!told(message), "{message}");
+        }
     }
 
     #[test]
