@@ -23,7 +23,7 @@ fn the_commands_of_the_readme_lead_from_a_folder_of_images_to_an_encoder() {
         fs::create_dir_all(&class).unwrap();
         fs::write(class.join(format!("{number}.jpg")), jpeg(number)).unwrap();
     }
-    let small = "--ndf 4 --n-rkhs 16 --n-depth 1 --batch-size 8 --steps 2 --device cpu";
+    let small = "--ndf 4 --n-rkhs 32 --n-depth 1 --batch-size 8 --steps 2 --device cpu";
     let more = ["", small, "--epochs 1 --device cpu", ""];
     let commands = commands();
     assert_eq!(commands.len(), more.len(), "{commands:?}");
@@ -62,7 +62,9 @@ fn names_of_any_kind_come_back_from_every_file_that_has_them() {
     succeed(&mut command(&["pack", "images", "--out", "data"]));
     let shard = place.path("data/train-000.tar");
     let pattern = shard.to_str().unwrap();
-    succeed(&mut place.train(pattern, "run", &["--batch-size", "2", "--steps", "4", "--max-bad", "3"]));
+    let model = ["--preset", "c10", "--ndf", "4", "--n-rkhs", "16", "--n-depth", "1", "--device", "cpu"];
+    let length = ["--batch-size", "2", "--steps", "4", "--max-bad", "3", "--shards", pattern, "--out", "run"];
+    succeed(&mut command(&[&model[..], &length].concat()));
     let has = |file: &str, key: &str| {
         let found = lines(&place.path(file)).iter().any(|line| line["key"] == key);
         assert!(found, "{file} has no {key:?}");

@@ -154,7 +154,7 @@ fn existing_shards_and_other_classes_are_refused() {
     pack(source.path(), None, &options(out.path())).unwrap();
     let error = pack(source.path(), None, &options(out.path())).unwrap_err().to_string();
     assert!(error.contains("exists already") && error.contains("--force"), "{error}");
-    fs::remove_dir_all(source.path().join("cat")).unwrap();
+    fs::rename(source.path().join("cat"), source.path().join("bird")).unwrap();
     let other = Options { prefix: "val".to_owned(), ..options(out.path()) };
     let error = pack(source.path(), None, &other).unwrap_err().to_string();
     assert!(error.contains("other classes") && error.contains("--classes '"), "{error}");
