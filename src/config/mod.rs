@@ -329,14 +329,14 @@ impl Config {
         let positive = |value: f64| value > 0.0 && value <= MOST;
         let share = |value: f64| (0.0..1.0).contains(&value);
         let checks = [
-            ("train.epochs", epochs, epochs > 0.0 && epochs.is_finite()),
+            ("train.epochs", epochs, positive(epochs)),
             ("method.tclip", method.tclip, positive(method.tclip)),
             ("method.score_penalty", method.score_penalty, (0.0..=MOST).contains(&method.score_penalty)),
             ("optim.lr", self.optim.lr, positive(self.optim.lr)),
             ("optim.eps", self.optim.eps, positive(self.optim.eps)),
             ("optim.weight_decay", self.optim.weight_decay, (0.0..=MOST).contains(&self.optim.weight_decay)),
             ("optim.drop_factor", self.optim.drop_factor, positive(self.optim.drop_factor)),
-            ("optim.clip_norm", clip_norm, clip_norm > 0.0),
+            ("optim.clip_norm", clip_norm, positive(clip_norm)),
             ("optim.betas", beta_1, share(beta_1)),
             ("optim.betas", beta_2, share(beta_2)),
         ];

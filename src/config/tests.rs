@@ -51,6 +51,8 @@ fn numbers_beyond_all_measure_are_refused() {
         ("[method]\ntclip = 1e300", "method.tclip"),
         ("[optim]\ndrop_at = [0.5, nan]", "optim.drop_at"),
         ("[optim]\nlr = inf", "optim.lr"),
+        ("[optim]\nclip_norm = inf", "optim.clip_norm"),
+        ("[train]\nepochs = 1e18", "train.epochs"),
     ] {
         let error = Config::resolve(&table(text)).unwrap_err().to_string();
         assert!(error.contains(&format!("`{name}`")), "{error}");

@@ -25,6 +25,9 @@ use scene::{CLASSES, Scene};
 /// Images drawn side by side before they are written: bounds the memory.
 const CHUNK: usize = 256;
 
+/// Most images of a set: far more than anyone draws, and far from where their numbers overflow.
+const MOST: usize = 1_000_000_000;
+
 /// At 500x375 pixels, images of this quality are as large as those of ImageNet: 110 KB.
 const QUALITY: u8 = 96;
 
@@ -160,6 +163,11 @@ pub fn write(options: &Options) -> Result<Summary> {
     options.size.check()?;
     ensure!(options.count > 0, "no images are asked for\nhint: `--count` is at least 1");
     ensure!(
+        options.count <= MOST,
+        "{} images are too many\nhint: `--count` is at most {MOST}",
+        options.count
+    );
+    ensure!(
         (1..=options.count).contains(&options.shards),
         "{} images do not fill {} shards\nhint: `--shards` is from 1 to `--count`",
         options.count,
@@ -178,16 +186,18 @@ pub fn write(options: &Options) -> Result<Summary> {
 
 fn write_shard(options: &Options, output: &Output, number: usize, progress: &Progress) -> Result<()> {
     let boundary = |shard: usize| (shard as u128 * options.count as u128 / options.shards as u128) as usize;
-    let samples: Vec<usize> = (boundary(number)..boundary(number + 1)).collect();
+    let samples = boundary(number)..boundary(number + 1);
     let digits = (options.count - 1).to_string().len().max(6);
     let mut writer = ShardWriter::create(output.shard(number))?;
-    for chunk in samples.chunks(CHUNK) {
-        let drawn: Vec<_> = chunk.par_iter().map(|&sample| draw(options, sample)).collect::<Result<_>>()?;
-        for (sample, (jpeg, class)) in chunk.iter().zip(&drawn) {
+    for first in samples.clone().step_by(CHUNK) {
+        let chunk = first..samples.end.min(first + CHUNK);
+        let drawn: Vec<_> =
+            chunk.clone().into_par_iter().map(|sample| draw(options, sample)).collect::<Result<_>>()?;
+        for (sample, (jpeg, class)) in chunk.zip(&drawn) {
             let (key, class) = (format!("{sample:0digits$}"), class.to_string());
             writer.append(&key, &[("jpg", jpeg), ("cls", class.as_bytes())])?;
         }
-        progress.advance(chunk.len() as u64, Vec::new);
+        progress.advance(drawn.len() as u64, Vec::new);
     }
     Ok(writer.finish()?)
 }
@@ -221,6 +231,13 @@ mod tests {
         }
         let repeats = classes.chunks(10).filter(|run| *run == &classes[..10]).count();
         assert_eq!(repeats, 1);
+    }
+
+    #[test]
+    fn more_images_than_can_be_counted_are_refused_with_the_bound() {
+        let options = Options { count: usize::MAX, shards: 1, ..Options::default() };
+        let error = write(&options).unwrap_err().to_string();
+        assert!(error.contains("`--count` is at most 1000000000"), "{error}");
     }
 
     #[test]
