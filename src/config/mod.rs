@@ -322,6 +322,8 @@ impl Config {
     fn check_numbers(&self) -> Result<()> {
         /// Far beyond any use, and far from where numbers in f32 end.
         const MOST: f64 = 1e6;
+        /// A rate beyond the numbers in f32 ends the first step with a message of its own, not with a panic.
+        const FASTEST: f64 = 1e50;
         let MethodConfig::Amdim(method) = &self.method;
         let [beta_1, beta_2] = self.optim.betas;
         let clip_norm = self.optim.clip_norm.unwrap_or(1.0);
@@ -332,7 +334,7 @@ impl Config {
             ("train.epochs", epochs, positive(epochs)),
             ("method.tclip", method.tclip, positive(method.tclip)),
             ("method.score_penalty", method.score_penalty, (0.0..=MOST).contains(&method.score_penalty)),
-            ("optim.lr", self.optim.lr, positive(self.optim.lr)),
+            ("optim.lr", self.optim.lr, self.optim.lr > 0.0 && self.optim.lr <= FASTEST),
             ("optim.eps", self.optim.eps, positive(self.optim.eps)),
             ("optim.weight_decay", self.optim.weight_decay, (0.0..=MOST).contains(&self.optim.weight_decay)),
             ("optim.drop_factor", self.optim.drop_factor, positive(self.optim.drop_factor)),
@@ -343,7 +345,7 @@ impl Config {
         let drops = self.optim.drop_at.iter().map(|&share| ("optim.drop_at", share, share.is_finite()));
         match checks.into_iter().chain(drops).find(|(_, _, fits)| !fits) {
             Some((name, value, _)) => Err(usage!(
-                "`{name}` is {value}\n  hint: rates, sizes and factors are above 0 and at most 1000000, penalties at least 0, betas below 1"
+                "`{name}` is {value}\n  hint: rates, sizes and factors are above 0 and at most 1000000 (the learning rate 1e50), penalties at least 0, betas below 1"
             )),
             None => Ok(()),
         }

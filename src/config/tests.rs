@@ -47,7 +47,7 @@ fn numbers_beyond_all_measure_are_refused() {
         ("[encoder]\nn_rkhs = 4294967295", "encoder.n_rkhs"),
         ("[run]\nworkers = 100000", "run.workers"),
         ("[run]\nthreads = 1025", "run.threads"),
-        ("[optim]\nlr = 4294967295.0", "optim.lr"),
+        ("[optim]\nlr = 1e51", "optim.lr"),
         ("[method]\ntclip = 1e300", "method.tclip"),
         ("[optim]\ndrop_at = [0.5, nan]", "optim.drop_at"),
         ("[optim]\nlr = inf", "optim.lr"),

@@ -167,7 +167,7 @@ mod tests {
     #[test]
     fn what_is_converted_has_the_pixels_that_pillow_shows() {
         let all: BTreeMap<String, Golden> =
-            serde_json::from_str(include_str!("../../tests/fixtures/converted.json")).unwrap();
+            serde_json::from_str(include_str!("../../tests/it/converted.json")).unwrap();
         let mut refused = Vec::new();
         for (name, golden) in &all {
             let data = bytes(&golden.file);

@@ -434,7 +434,7 @@ fn a_gathered_folder_trains_with_nothing_around_it() {
         command
     };
     let version = succeed(alone().arg("--version")).stdout;
-    assert_eq!(version, format!("amdim-stream {}\n", env!("CARGO_PKG_VERSION")));
+    assert!(version.starts_with(concat!("amdim-stream ", env!("CARGO_PKG_VERSION"))), "{version}");
     let found = succeed(alone().args(["doctor", "--device", "cpu", "--out", "run"])).stdout;
     let libraries = fs::canonicalize(folder.join("libtorch/lib")).unwrap();
     assert!(found.contains(&format!("`{}`", libraries.display())), "the libtorch of the folder: {found}");

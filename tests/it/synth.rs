@@ -54,7 +54,7 @@ fn another_prefix_or_seed_gives_other_images_and_another_number_of_shards_the_sa
     let base = options(&folder.path().join("base"), "train");
     let first = samples(&base);
     let differing = |other: &[(Vec<u8>, usize)]| first.iter().zip(other).filter(|(a, b)| a.0 != b.0).count();
-    assert_eq!(differing(&samples(&options(folder.path(), "val"))), 200);
+    assert_eq!(differing(&samples(&options(&folder.path().join("val"), "val"))), 200);
     assert_eq!(
         differing(&samples(&Options { out: folder.path().join("seed"), seed: 6, ..base.clone() })),
         200
