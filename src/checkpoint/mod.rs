@@ -148,13 +148,13 @@ impl Checkpoints {
             config.train.steps = state.config.train.steps;
             config.train.epochs = state.config.train.epochs;
             config.train.lengthened.clone_from(&state.config.train.lengthened);
-            self.restate(&earlier, &State { config, ..earlier.state.clone() })?;
+            Self::restate(&earlier, &State { config, ..earlier.state.clone() })?;
         }
-        self.restate(loaded, state)
+        Self::restate(loaded, state)
     }
 
     /// Lets a checkpoint say something else of its run; its tensors stay.
-    fn restate(&self, loaded: &Loaded, state: &State) -> Result<()> {
+    fn restate(loaded: &Loaded, state: &State) -> Result<()> {
         let tensors = [(MODEL, &loaded.model), (OPTIMIZER, &loaded.optimizer)];
         let tensors = tensors.map(|(name, bytes)| (name.to_owned(), hash(bytes)));
         let (text, path) = (sealed(state, tensors.into())?, loaded.path.join(STATE));
