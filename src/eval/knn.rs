@@ -34,7 +34,7 @@ impl Vote {
     }
 
     /// Calls `found` for blocks of queries, in order, with each k's place among [`Vote::k`], the likeliest classes (n, five at
-    /// most) as [`ranked`] has them, and the queries' labels (n). The nearest are exactly those of the largest cosines in f32,
+    /// most) as `ranked` has them, and the queries' labels (n). The nearest are exactly those of the largest cosines in f32,
     /// whatever the blocks; of equally near ones those that come first in the set.
     pub fn rank(
         &self,
