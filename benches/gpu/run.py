@@ -101,6 +101,9 @@ class Bench:
         objects = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
         if not objects:
             raise Failed(done.stderr.strip()[-400:] or "nothing was printed")
+        if done.returncode not in (0, 1):  # it did not come to its end
+            why = "took too long" if done.returncode == 124 else f"ended with {done.returncode}: {done.stderr.strip()[-200:]}"
+            objects.append({"check": "those after these", "passed": False, "state": "bad", "found": why})
         return objects
 
     def part(self, name, work, **facts):
@@ -132,7 +135,7 @@ class Bench:
         """A pattern of made-up shards, which are kept for the next question."""
         data, count = (HERE / "data-quick", 400) if self.args.quick else (HERE / "data", 6000)
         if not (data / "whole").exists():
-            words = [HERE / "amdim-stream", "synth", "--out", data, "--size", "500x375", "--count", count, "--shards", 8]
+            words = [HERE / "amdim-stream", "synth", "--out", data, "--size", "500x375", "--count", count, "--shards", 8, "--force"]
             self.objects(words, 120)
             (data / "whole").touch()
         return f"{data}/train-*.tar"

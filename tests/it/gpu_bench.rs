@@ -26,3 +26,14 @@ fn each_question_takes_ten_minutes_at_most_and_all_of_them_half_an_hour() {
                 all(hasattr(run.Bench, question) for question in run.SECONDS))";
     assert_eq!(python(code).trim(), "True True");
 }
+
+#[test]
+fn checks_that_were_not_made_as_the_program_ended_early_are_not_passed() {
+    let code = "import argparse, run\n\
+                said = '{\"check\": \"a\", \"passed\": true, \"found\": null}'\n\
+                bench = run.Bench('check', argparse.Namespace(device='cpu', quick=True), '.')\n\
+                for end in ('exit 0', 'kill -SEGV $$', 'exit 124'):\n    \
+                    found = bench.objects(['sh', '-c', f\"echo '{said}'; {end}\"], 60, may_fail=True)\n    \
+                    print([check['passed'] for check in found])";
+    assert_eq!(python(code).trim(), "[True]\n[True, False]\n[True, False]");
+}
