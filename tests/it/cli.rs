@@ -150,7 +150,7 @@ fn words_and_numbers_typed_by_habit() {
     for (flags, part) in [
         (["--workers", "100000"], "`run.workers` is 100000"),
         (["--n-depth", "4294967295"], "`encoder.n_depth`"),
-        (["--lr", "4294967295"], "`optim.lr`"),
+        (["--lr", "1e51"], "`optim.lr`"),
         (["--keep", "0"], "`run.keep` is 0"),
     ] {
         refused(&place, &flags, 2, &[part]);
