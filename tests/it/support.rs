@@ -4,6 +4,7 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
+    sync::Once,
     thread,
     time::{Duration, Instant},
 };
@@ -99,9 +100,20 @@ pub(crate) fn jpeg(number: usize) -> Vec<u8> {
 }
 
 pub(crate) fn program() -> Command {
+    static LISTENING: Once = Once::new();
+    LISTENING.call_once(listen);
     let mut command = Command::new(env!("CARGO_BIN_EXE_amdim-stream"));
     command.stdin(Stdio::null()).env_remove("RUST_LOG").env_remove("OMP_NUM_THREADS");
     command
+}
+
+/// Programs inherit ignored signals: one that ignores Ctrl-C, as tests do that a script started by `&`, would never end.
+#[expect(unsafe_code, reason = "there is no safe way back to a signal's default")]
+fn listen() {
+    for signal in [libc::SIGINT, libc::SIGHUP, libc::SIGTERM, libc::SIGUSR1, libc::SIGUSR2] {
+        // SAFETY: no handler is installed, and the default is one for any program.
+        unsafe { libc::signal(signal, libc::SIG_DFL) };
+    }
 }
 
 /// What a command that ended by itself said.
