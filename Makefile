@@ -47,7 +47,7 @@ bench: setup
 
 # Options: make bench-plan PLAN='--rounds 1 --seconds 10'
 bench-plan: setup
-	cargo build --release --locked --bin amdim-stream
+	cargo build --release --locked --bins
 	@python3 -B benches/forecast.py $(PLAN)
 
 # Options of the driver: make bench-peers PEERS='--images 400 --rounds 1'
@@ -57,7 +57,7 @@ bench-peers: setup
 	@python3 -B benches/peers/run.py $(PEERS)
 
 bench-gpu-folder: setup
-	cargo build --release --locked --bin amdim-stream --example gpu-bench
+	cargo build --release --locked --bins --example gpu-bench
 	@benches/gpu/folder.sh
 
 # Options of the driver: make bench-gpu GPU='--device cpu --quick'

@@ -6,13 +6,14 @@
 set -eu
 
 [ $# = 2 ] || { echo "usage: $0 PROGRAM FOLDER" >&2; exit 2; }
-program=$1
+program=$1 # amdim-stream-main, which is linked with libtorch, lies beside it
 mkdir -p "$2/libtorch/lib"
 folder=$(cd "$2" && pwd)
 libtorch=$(readlink -f "$(dirname "$0")/../.libtorch")
 wheel=$(dirname "$libtorch")
 
 cp -L "$program" "$folder/amdim-stream"
+cp -L "$(dirname "$program")/amdim-stream-main" "$folder"
 cd "$libtorch/lib"
 cp -L libc10.so libtorch_cpu.so "$folder/libtorch/lib"
 # A libtorch of your own may take this from the system, and the two of CUDA below from elsewhere.

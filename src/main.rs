@@ -15,6 +15,7 @@ use anyhow::Result;
 use tracing_subscriber::EnvFilter;
 
 fn main() {
+    let _ = rustix::thread::set_name(c"amdim-stream"); // for `killall`: the file's name is another
     let cli = about::parse();
     if cli.json {
         stdout::ask_for_json();

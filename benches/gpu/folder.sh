@@ -11,8 +11,8 @@ most_kib=61440
 
 rm -rf "$folder"
 mkdir -p "$folder/fixtures"
-cp "$built/amdim-stream" "$built/examples/gpu-bench" "$folder"
-strip "$folder/amdim-stream" "$folder/gpu-bench"
+cp "$built/amdim-stream" "$built/amdim-stream-main" "$built/examples/gpu-bench" "$folder"
+strip "$folder/amdim-stream" "$folder/amdim-stream-main" "$folder/gpu-bench"
 cp benches/gpu/run.py benches/gpu/torch_step.py "$folder"
 cp tests/fixtures/case_* tests/fixtures/loss_only.* "$folder/fixtures"
 size_kib=$(du -sk "$folder" | cut -f1)

@@ -427,6 +427,7 @@ fn a_gathered_folder_trains_with_nothing_around_it() {
     let pattern = place.shards("x", 1, 40);
     let (built, folder) = (place.path("built"), place.path("folder"));
     fs::copy(env!("CARGO_BIN_EXE_amdim-stream"), &built).unwrap();
+    fs::copy(env!("CARGO_BIN_EXE_amdim-stream-main"), place.path("amdim-stream-main")).unwrap();
     succeed(Command::new(root("contrib/gather.sh")).arg(&built).arg(&folder));
     let alone = || {
         let mut command = Command::new(folder.join("amdim-stream"));

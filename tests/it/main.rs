@@ -12,6 +12,7 @@ mod fixtures;
 #[path = "../golden/mod.rs"]
 mod golden;
 mod gpu_bench;
+mod launcher;
 mod own_images;
 mod pack;
 mod plan;

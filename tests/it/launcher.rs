@@ -1,0 +1,62 @@
+//! The program that people call, where parts of the real one are missing.
+
+use std::{fs, os::unix::fs::symlink, process::Command};
+
+use crate::support::{Place, run, succeed};
+
+/// Both programs in a folder of their own.
+fn copied(place: &Place) {
+    fs::copy(env!("CARGO_BIN_EXE_amdim-stream"), place.path("amdim-stream")).unwrap();
+    fs::copy(env!("CARGO_BIN_EXE_amdim-stream-main"), place.path("amdim-stream-main")).unwrap();
+}
+
+fn called(place: &Place) -> Command {
+    let mut command = Command::new(place.path("amdim-stream"));
+    command.arg("--version").env_remove("LD_LIBRARY_PATH");
+    command
+}
+
+/// Renames the libraries that the program asks for, as if libtorch's were gone: in the text that names them, byte for byte.
+fn ask_for_others(place: &Place) {
+    let path = place.path("amdim-stream-main");
+    let mut bytes = fs::read(&path).unwrap();
+    let name = b"\0libtorch_cpu.so\0";
+    let at: Vec<_> = bytes
+        .windows(name.len())
+        .enumerate()
+        .filter(|(_, window)| window == name)
+        .map(|(at, _)| at)
+        .collect();
+    assert!(!at.is_empty());
+    for at in at {
+        bytes[at + 1..at + name.len() - 1].copy_from_slice(b"libtorch_???.so");
+    }
+    fs::write(path, bytes).unwrap();
+}
+
+#[test]
+fn a_missing_libtorch_is_named_with_its_cure() {
+    let place = Place::new();
+    copied(&place);
+    succeed(&mut called(&place));
+    ask_for_others(&place);
+    let said = run(&mut called(&place));
+    assert_eq!(said.code, Some(1));
+    assert!(said.stderr.starts_with("error: libtorch 2.11 is missing: "), "{}", said.stderr);
+    assert!(said.stderr.contains("libtorch_???.so") && said.stderr.contains("make setup"), "{}", said.stderr);
+    assert_eq!(said.stderr.lines().count(), 2, "{}", said.stderr);
+}
+
+#[test]
+fn a_program_that_was_copied_alone_names_the_other_one_and_a_link_finds_it() {
+    let place = Place::new();
+    fs::copy(env!("CARGO_BIN_EXE_amdim-stream"), place.path("amdim-stream")).unwrap();
+    let said = run(&mut called(&place));
+    assert_eq!(said.code, Some(1));
+    assert!(said.stderr.contains("amdim-stream-main` is missing\n  hint: copy "), "{}", said.stderr);
+
+    fs::remove_file(place.path("amdim-stream")).unwrap();
+    symlink(env!("CARGO_BIN_EXE_amdim-stream"), place.path("amdim-stream")).unwrap();
+    let said = succeed(&mut called(&place));
+    assert!(said.stdout.starts_with("amdim-stream "), "{}", said.stdout);
+}
