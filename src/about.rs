@@ -6,7 +6,8 @@ use anyhow::Result;
 use clap::{CommandFactory, FromArgMatches, error::ErrorKind};
 use clap_complete::Shell;
 
-use crate::{cli::Cli, stdout, sys::Libtorch, terminal, usage};
+use crate::{cli::Cli, stdout, terminal, usage};
+use torchkit::Libtorch;
 
 /// What `completions` is told.
 #[derive(Debug, clap::Args)]

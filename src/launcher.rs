@@ -48,7 +48,7 @@ fn start(program: &Path) -> String {
     let name = env::args_os().next().unwrap_or_else(|| program.into());
     let mut command = Command::new(program);
     if env::var_os("OMP_WAIT_POLICY").is_none() {
-        command.env("OMP_WAIT_POLICY", "passive"); // as `sys::settle_threads` would, by a second start
+        command.env("OMP_WAIT_POLICY", "passive"); // as `torchkit::settle_threads` would, by a second start
     }
     let error = command.arg0(name).args(env::args_os().skip(1)).exec();
     format!("cannot start `{}`: {error}", program.display())

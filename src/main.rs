@@ -7,7 +7,7 @@ use amdim_stream::{
     cli::{Command, TrainArgs},
     doctor, embed, eval,
     exit::{self, Code},
-    export, import, pack, show, signals, stdout, summary, synth, sys, terminal,
+    export, import, pack, show, signals, stdout, summary, synth, terminal,
     train::{self, Ended, replay},
     usage, verify,
 };
@@ -25,9 +25,9 @@ fn main() {
         Some(Command::Plan(args)) => args.train.unattended.quiet,
         Some(_) => false,
     });
-    sys::settle_threads();
+    torchkit::settle_threads();
     clear_before_panics();
-    sys::keep_host_memory();
+    torchkit::keep_host_memory();
     let code = match cli.command {
         None => train(&cli.train),
         Some(command) => {

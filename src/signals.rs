@@ -19,7 +19,7 @@ use signal_hook::{
     low_level,
 };
 
-use crate::{exit::Code, sys, terminal};
+use crate::{exit::Code, terminal};
 
 /// Slurm sends SIGUSR1 before the time of a job is over, when it is asked to.
 const ENDING: [c_int; 5] = [SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2];
@@ -30,7 +30,7 @@ static IS_LEAVING: AtomicBool = AtomicBool::new(false);
 /// Listens from now on. What was ignored at the start stays so: SIGHUP under `nohup`, which lets a run go on when its terminal is
 /// closed, and SIGINT of a command that a script put into the background with `&`, which Ctrl-C is not meant for.
 pub(crate) fn listen() -> Result<Signals> {
-    let wanted = ENDING.into_iter().filter(|&signal| !sys::is_ignored(signal));
+    let wanted = ENDING.into_iter().filter(|&signal| !torchkit::is_ignored(signal));
     Signals::new(wanted).context("cannot listen for signals")
 }
 

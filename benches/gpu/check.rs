@@ -14,7 +14,6 @@ use amdim_stream::{
     feed::Feed,
     method::{Means, MethodConfig},
     model,
-    sys::{self, GraphChoice, Precision},
     train::{Trainer, optim, plan::made_up, schedule::Schedule},
 };
 use anyhow::{Context, Result, bail, ensure};
@@ -22,6 +21,7 @@ use pipeline::{LoaderConfig, Preset, Rgb};
 use serde_json::{Value, json};
 use shards::{IndexConfig, LocalSource, Order, Position, ShardSet, ShardWriter, Share, Shuffle};
 use tch::{Device, Kind, Tensor, nn::VarStore};
+use torchkit::{GraphChoice, Precision};
 
 use crate::golden;
 
@@ -53,7 +53,7 @@ pub(crate) const ALL: [Check; 9] = [
 impl Check {
     pub(crate) fn run(&self, device: Device) -> Outcome {
         let start = Instant::now();
-        let result = panic::catch_unwind(AssertUnwindSafe(|| sys::caught(|| (self.run)(device))));
+        let result = panic::catch_unwind(AssertUnwindSafe(|| torchkit::caught(|| (self.run)(device))));
         let (passed, found) = match result {
             Ok(Ok(Ok(figures))) => (true, figures),
             Ok(Ok(Err(error))) => (false, json!(format!("{error:#}"))),
@@ -366,7 +366,7 @@ fn in_vain(device: Device) -> Result<Value> {
         tch::manual_seed(100 + number);
         let views = made_up(16, 128, device);
         if number == 2 {
-            why = sys::record_in_vain(device);
+            why = torchkit::record_in_vain(device);
             ensure!(why.is_some(), "a wait for the device was recorded");
         }
         let (a, b) = (plain.step(&views)?.found.loss(), disturbed.step(&views)?.found.loss());
@@ -391,7 +391,7 @@ fn resume(device: Device) -> Result<Value> {
         Ok(())
     };
     run(&["synth", "--out", "d", "--side", "40", "--count", "64", "--shards", "1"])?;
-    let device = sys::name(device);
+    let device = torchkit::name(device);
     let train = |out: &str, steps: &str| {
         let fixed = "--shards d/train-000.tar --preset c10 --ndf 8 --n-rkhs 32 --batch-size 16 --precision f32 --epochs 2";
         let mut words: Vec<_> = fixed.split(' ').chain(["--device", &device, "--out", out]).collect();

@@ -3,10 +3,10 @@
 //! `run.py` calls this program and PyTorch in turn, and writes the tables. Results are JSON objects on stdout, one a line.
 #![expect(clippy::print_stdout, reason = "the results go to stdout")]
 
-use amdim_stream::sys::{self, Accelerator, DeviceChoice, Stream};
 use anyhow::{Result, ensure};
 use clap::{Parser, Subcommand};
 use tch::Device;
+use torchkit::{Accelerator, DeviceChoice, Stream};
 
 mod check;
 mod speed;
@@ -43,11 +43,11 @@ fn main() -> Result<()> {
     let cli = Cli::parse();
     if let Command::Feed(_) = cli.command {
         // As training does, beside threads that decode. Steps alone wait as PyTorch's do.
-        sys::settle_threads();
+        torchkit::settle_threads();
     }
     tracing_subscriber::fmt().with_writer(std::io::stderr).without_time().with_target(false).init();
-    sys::keep_host_memory();
-    let device = sys::device(cli.device)?;
+    torchkit::keep_host_memory();
+    let device = torchkit::device(cli.device)?;
     // As training does: steps are recorded on a queue that is not the default one.
     Stream::new(Accelerator::of(device))?.make_current()?;
     match cli.command {

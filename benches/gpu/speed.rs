@@ -6,7 +6,6 @@ use amdim_stream::{
     config::Config,
     feed::Feed,
     model,
-    sys::{self, Accelerator, GraphChoice, MemoryWatch, Precision, Stream},
     train::{Trainer, plan::made_up, schedule::Schedule},
 };
 use anyhow::{Context, Result, anyhow};
@@ -15,6 +14,7 @@ use pipeline::{DecodeMode, LoaderConfig, Preset};
 use serde_json::json;
 use shards::{IndexConfig, LocalSource, Order, Position, ShardSet, Share};
 use tch::Device;
+use torchkit::{Accelerator, GraphChoice, MemoryWatch, Precision, Stream};
 
 /// A model, and how much of it to measure.
 #[derive(Debug, Args)]
@@ -116,7 +116,7 @@ pub(crate) fn step(device: Device, args: &StepArgs) -> Result<()> {
     }
     // What a graph uses lies in a pool, which no tensor owns between steps.
     let bytes = match Accelerator::of(device) {
-        Some(accelerator) if trainer.is_recorded() => sys::reserved_memory(accelerator)?,
+        Some(accelerator) if trainer.is_recorded() => torchkit::reserved_memory(accelerator)?,
         _ => watch.peak()?,
     };
     drop(watch); // the profiler and the watch of the CPU want the same place
@@ -139,7 +139,7 @@ fn kernels(
     views: &amdim_stream::method::Views,
 ) -> Result<serde_json::Value> {
     const STEPS: usize = 3;
-    let (done, kernels) = sys::profile(device, || -> Result<()> {
+    let (done, kernels) = torchkit::profile(device, || -> Result<()> {
         for _ in 0..STEPS {
             trainer.step(views)?;
         }

@@ -12,10 +12,10 @@ use crate::{
         finetune::Finetune,
         knn::Vote,
     },
-    sys::DeviceChoice,
     train::schedule::Drops,
     usage,
 };
+use torchkit::DeviceChoice;
 
 /// How an encoder is judged.
 #[derive(Debug, Subcommand)]

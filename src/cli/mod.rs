@@ -16,10 +16,10 @@ use crate::{
     about,
     config::{self, Layers, Metric},
     doctor, embed, export, import, pack, show, synth,
-    sys::{DeviceChoice, GraphChoice, Precision},
     train::{Unattended, replay, schedule::Drops},
     verify,
 };
+use torchkit::{DeviceChoice, GraphChoice, Precision};
 
 /// Trains image encoders without labels, from sharded tar datasets
 ///

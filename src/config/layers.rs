@@ -2,7 +2,7 @@
 
 use toml::{Table, Value};
 
-use crate::sys::Precision;
+use torchkit::Precision;
 
 /// Settings that a resumed run may change: they say where and how, not what. Whether its length may is for the run to say.
 const FREE: [&str; 8] = [

@@ -24,10 +24,10 @@ use crate::{
     files,
     method::MethodConfig,
     model,
-    sys::{DeviceChoice, GraphChoice, Precision},
     train::{Lengthened, optim},
     usage,
 };
+use torchkit::{DeviceChoice, GraphChoice, Precision};
 
 /// The settings of a training run. What a run resolved them to lies in its folder as `config.toml`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

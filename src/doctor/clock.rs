@@ -8,7 +8,7 @@ use std::{
 use rustix::time::{ClockId, clock_gettime};
 
 use super::Check;
-use crate::sys::{ClockState, clock_state};
+use torchkit::{ClockState, clock_state};
 
 /// The first second of 2025: no machine that runs this program lives before it.
 const TOO_EARLY: u64 = 1_735_689_600;

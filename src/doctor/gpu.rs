@@ -4,7 +4,7 @@ use indicatif::DecimalBytes;
 use tch::Device;
 
 use super::Check;
-use crate::sys::{self, Accelerator, DeviceChoice, Driver, GpuMemory, Libtorch, Monitor, Pinned};
+use torchkit::{Accelerator, DeviceChoice, Driver, GpuMemory, Libtorch, Monitor, Pinned};
 
 /// The version of tch that Cargo.toml pins.
 const TCH: &str = "0.24.0";
@@ -15,7 +15,7 @@ const PINNED: usize = 256_000_000;
 
 /// The device that a run would have, and the checks of it and of the libraries.
 pub(super) fn checks(choice: DeviceChoice) -> (Device, Vec<Check>) {
-    let is_there = sys::has_driver();
+    let is_there = torchkit::has_driver();
     let libtorch = match Libtorch::found() {
         Ok(libtorch) => libtorch,
         Err(error) => {
@@ -80,7 +80,7 @@ fn driver(wanted: DeviceChoice, is_there: bool, libtorch: &Libtorch) -> (Device,
     {
         return (Device::Cpu, Check::bad(NAME, too_old(&driver, needed), UPDATE));
     }
-    let device = match sys::device(wanted) {
+    let device = match torchkit::device(wanted) {
         Ok(device) => device,
         Err(error) => {
             let text = error.to_string();

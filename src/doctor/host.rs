@@ -10,7 +10,7 @@ use super::{
     Check,
     cgroup::{Limits, Memory},
 };
-use crate::{data, sys};
+use crate::data;
 
 /// Free memory below which hardly any run fits, and below which large ones do not.
 const MEMORY: [u64; 2] = [1 << 29, 4 << 30];
@@ -27,7 +27,7 @@ pub(super) fn checks(device: Device) -> Vec<Check> {
     vec![
         cpu(cores, online(), limits.cpus),
         threads(cores, |name| env::var(name).ok()),
-        memory(sys::free_memory(None), limits.memory),
+        memory(torchkit::free_memory(None), limits.memory),
         locked_memory(device, getrlimit(Resource::Memlock)),
         files(cores, getrlimit(Resource::Nofile)),
         sizes(getrlimit(Resource::As), getrlimit(Resource::Fsize)),

@@ -11,7 +11,8 @@ use std::path::PathBuf;
 use anyhow::{Result, bail};
 use serde_json::{Value, json};
 
-use crate::{stdout, sys::DeviceChoice};
+use crate::stdout;
+use torchkit::DeviceChoice;
 
 /// What `doctor` is told.
 #[derive(Debug, clap::Args)]

@@ -21,13 +21,14 @@ use crate::{
     config::Config,
     data,
     destination::{self, Contents},
+    device,
     eval::images,
     stdout,
-    sys::{self, DeviceChoice, Precision},
     terminal::Progress,
     train::Trainer,
     usage,
 };
+use torchkit::{DeviceChoice, Precision};
 
 /// What `embed` is told.
 #[derive(Debug, clap::Args)]
@@ -116,7 +117,7 @@ pub fn run(args: &Args) -> Result<()> {
     let loaded = checkpoint::find(&args.checkpoint)?;
     let mut config = loaded.state.config.clone();
     config.run.workers = args.workers;
-    let device = sys::device(args.device)?;
+    let device = device::choose(args.device)?;
     let set = data::open(&args.shards)?;
     let names = ClassNames::of(&set)?.zip(set.classes());
     let names = names.and_then(|(names, classes)| names.of_classes(classes)).unwrap_or_default();
@@ -269,7 +270,7 @@ impl Work<'_> {
         };
         let work = || self.rows(name, &part, &keys, &mut *sink);
         let Written { rows, width, skipped } =
-            sys::within_memory(*device, || "embedding".to_owned(), Vec::new, work)?;
+            device::within_memory(*device, || "embedding".to_owned(), Vec::new, work)?;
         left_out::write(&path, &skipped)?;
         sink.finish()?;
         if rows == 0 {

@@ -21,13 +21,13 @@ use crate::{
         Encoder,
         heads::{LinearHead, MlpHead},
     },
-    sys::Precision,
     terminal::Progress,
     train::{
         optim::{self, Adam},
         schedule::{Drops, Schedule},
     },
 };
+use torchkit::Precision;
 
 /// Which classifier.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -31,16 +31,9 @@ use self::{
     tally::{Report, Tally},
 };
 use crate::{
-    checkpoint,
-    config::Config,
-    data,
-    feed::Feed,
-    loss,
-    model::Encoder,
-    stdout,
-    sys::{DeviceChoice, Precision},
-    train::schedule::Drops,
+    checkpoint, config::Config, data, feed::Feed, loss, model::Encoder, stdout, train::schedule::Drops,
 };
+use torchkit::{DeviceChoice, Precision};
 
 /// Every sample of a set once, in order, by the evaluation recipe of the configuration's preset.
 pub(crate) fn images(set: &ShardSet, config: &Config, device: Device) -> Result<Feed> {

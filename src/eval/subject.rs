@@ -12,14 +12,8 @@ use super::{
     judging::{Judging, Line, Lines},
     labelled,
 };
-use crate::{
-    checkpoint::Loaded,
-    classes,
-    config::Config,
-    data::Data,
-    stdout,
-    sys::{self, Precision},
-};
+use crate::{checkpoint::Loaded, classes, config::Config, data::Data, device, stdout};
+use torchkit::Precision;
 
 /// An encoder to be judged, with the samples to do it by.
 pub(super) struct Subject<'a> {
@@ -42,7 +36,7 @@ impl<'a> Subject<'a> {
         override_if_given(&mut config.data.shards, &options.shards);
         override_if_given(&mut config.data.val_shards, &options.val_shards);
         config.run.workers = options.workers;
-        let device = sys::device(options.device)?;
+        let device = device::choose(options.device)?;
         let data = Data::open(&config.data).with_context(|| match options.shards.as_slice() {
             [] => "the shards that the run was trained on\n  hint: --shards and --val-shards name others",
             _ => "the shards to evaluate with",
@@ -62,7 +56,7 @@ impl<'a> Subject<'a> {
     pub(super) fn judge(&self, encoder: &str, evaluation: &Evaluation) -> Result<Vec<Value>> {
         let cures = || if self.device.is_cuda() { vec!["--device cpu".to_owned()] } else { Vec::new() };
         let what = || "this evaluation".to_owned();
-        let (judging, Lines { lines, health }) = sys::within_memory(self.device, what, cures, || {
+        let (judging, Lines { lines, health }) = device::within_memory(self.device, what, cures, || {
             let judging = Judging::new(self, encoder)?;
             let lines = judging.lines(evaluation)?;
             Ok((judging, lines))
@@ -95,7 +89,7 @@ impl<'a> Subject<'a> {
         let ours = json!({
             "settings": evaluation.settings(self.config.preset, self.seed),
             "program": env!("CARGO_PKG_VERSION"),
-            "device": sys::name(self.device),
+            "device": torchkit::name(self.device),
             "model": self.loaded.checksum,
             "shards": self.config.data.shards,
             "val_shards": self.config.data.val_shards,

@@ -30,10 +30,8 @@ use tch::{Device, Tensor};
 
 pub use self::normalizer::Normalizer;
 use self::slot::Source;
-use crate::{
-    method::Views,
-    sys::{self, Accelerator, Event, Failure, Pinned, Stream},
-};
+use crate::method::Views;
+use torchkit::{Accelerator, Event, Failure, Pinned, Stream};
 
 type Slot = slot::Slot<Batch<Pinned>>;
 
@@ -134,8 +132,8 @@ impl Feed {
     ) -> Result<Self> {
         let normalizer = Normalizer::new(&normalization, device);
         let finish = move |bytes: &Tensor, floats: &Tensor| {
-            sys::copy(floats, bytes)?;
-            sys::caught(|| tch::no_grad(|| normalizer.normalize(&floats.view([-1, 3]))))
+            torchkit::copy(floats, bytes)?;
+            torchkit::caught(|| tch::no_grad(|| normalizer.normalize(&floats.view([-1, 3]))))
         };
         Self::spawn_on(Accelerator::of(device), samples, recipe, config, finish)
     }

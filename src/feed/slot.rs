@@ -11,7 +11,7 @@ use anyhow::Result;
 use pipeline::Shape;
 use tch::{Kind, Tensor};
 
-use crate::sys::{self, Accelerator, Event, Failure, Pinned, Stream};
+use torchkit::{Accelerator, Event, Failure, Pinned, Stream};
 
 /// Memory of one batch on the device, which lasts, and the host memory that is being copied to it.
 #[derive(Debug)]
@@ -57,9 +57,9 @@ impl<H> Slot<H> {
     pub(super) fn new(shape: Shape, of: Option<Accelerator>) -> Result<Self, Failure> {
         let bytes = shape.bytes() as i64;
         Ok(Self {
-            pixels: sys::empty(&[bytes], Kind::Uint8, of)?,
-            floats: sys::empty(&[bytes], Kind::Float, of)?,
-            numbers: sys::empty(&[2 * shape.samples as i64], Kind::Int64, of)?,
+            pixels: torchkit::empty(&[bytes], Kind::Uint8, of)?,
+            floats: torchkit::empty(&[bytes], Kind::Float, of)?,
+            numbers: torchkit::empty(&[2 * shape.samples as i64], Kind::Int64, of)?,
             host_numbers: Pinned::new(2 * 8 * shape.samples, of)?,
             held: None,
             started: Event::timed(of)?,
@@ -119,8 +119,8 @@ impl<H> Slot<H> {
         self.started.record(copies)?;
         let first = |tensor: &Tensor, count: usize| tensor.narrow(0, 0, count as i64);
         let (pixels, floats) = (first(&self.pixels, bytes), first(&self.floats, bytes));
-        sys::copy(&pixels, &source.pixels)?;
-        sys::copy(
+        torchkit::copy(&pixels, &source.pixels)?;
+        torchkit::copy(
             &first(&self.numbers, count),
             &self.host_numbers.tensor(8 * count).view_dtype(Kind::Int64),
         )?;
@@ -199,7 +199,7 @@ pub(super) mod tests {
     /// Of what lets it go.
     pub(crate) type LetGo = extern "C" fn();
 
-    /// A device that lags behind (`sys/cxx/fake_device.cpp`).
+    /// A device that lags behind (`torchkit/cxx/fake_device.cpp`).
     pub(crate) struct Fake {
         pub(crate) accelerator: Accelerator,
         pub(crate) range: Range,

@@ -7,7 +7,7 @@ use super::{
     slot::tests::{Fake, fake},
     *,
 };
-use crate::sys::Readback;
+use torchkit::Readback;
 
 /// Batches of two images of one gray each, the next one lighter than the one before.
 fn grays(batches: u64) -> (tempfile::TempDir, Samples) {
@@ -116,8 +116,8 @@ fn numbers_are_read_without_waiting_for_what_was_queued_later() {
     let of = Some(fake().accelerator);
     Stream::new(of).unwrap().make_current().unwrap();
     let numbers = Tensor::from_slice(&[0.5f32, -3.0, 7.25]);
-    let on_device = sys::empty(&[3], Kind::Float, of).unwrap();
-    sys::copy(&on_device, &numbers).unwrap();
+    let on_device = torchkit::empty(&[3], Kind::Float, of).unwrap();
+    torchkit::copy(&on_device, &numbers).unwrap();
     let readback = Readback::queue(&on_device, of).unwrap();
     (fake().hold)(30_000);
     let later = Event::new(of).unwrap();

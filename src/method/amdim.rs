@@ -11,8 +11,8 @@ use crate::{
         self, Encoder,
         amdim::{AmdimEncoder, Embeddings, cell_masks},
     },
-    sys::Precision,
 };
+use torchkit::Precision;
 
 /// Settings of the objective; the defaults are the paper's.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -8,10 +8,8 @@ use serde::{Deserialize, Serialize};
 use shards::Position;
 use tch::{Tensor, nn::Path};
 
-use crate::{
-    model::{self, Encoder},
-    sys::Precision,
-};
+use crate::model::{self, Encoder};
+use torchkit::Precision;
 
 /// A batch on the device.
 #[derive(Debug)]

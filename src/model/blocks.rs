@@ -3,7 +3,6 @@
 use tch::{Kind, Tensor, nn::Path};
 
 use super::{Mode, Norm, buffer, parameter, uniform_fan_in};
-use crate::sys;
 
 /// A convolution with bias and ReLU, no batch norm.
 #[derive(Debug)]
@@ -169,7 +168,7 @@ fn pointwise_norm_relu(pixels: &Tensor, weight: &Tensor, norm: &MaybeNorm, mode:
     if norm.on {
         norm.forward(&pixels.matmul(&matrix(weight)), mode).relu()
     } else {
-        sys::mm_relu(pixels, &matrix(weight))
+        torchkit::mm_relu(pixels, &matrix(weight))
     }
 }
 

@@ -3,7 +3,7 @@
 use pipeline::DecodeMode;
 use serde::Serialize;
 
-use crate::sys::{GraphChoice, Precision};
+use torchkit::{GraphChoice, Precision};
 
 /// The part of a run that the others wait for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]

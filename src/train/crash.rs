@@ -205,7 +205,7 @@ impl Run {
     fn write_state(&self, path: &Path, crash: &Crash) -> bool {
         let state = self.state(crash.step - 1, crash.from);
         let write = || checkpoint::write(path, &state, &self.trainer.model(), &self.trainer.moments());
-        let written = crate::sys::caught(write).map_err(anyhow::Error::from).flatten();
+        let written = torchkit::caught(write).map_err(anyhow::Error::from).flatten();
         if let Err(error) = &written {
             tracing::warn!("the state before step {} cannot be saved: {error:#}", crash.step);
         }
@@ -257,12 +257,9 @@ pub(super) fn read(folder: &Path) -> Result<Report> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        sys,
-        train::{
-            replay::{self, Args},
-            tiny,
-        },
+    use crate::train::{
+        replay::{self, Args},
+        tiny,
     };
 
     #[test]
@@ -274,7 +271,7 @@ mod tests {
         let staged = feed.next().unwrap().unwrap();
         let payload = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
             run.unchecked.push((1, run.position));
-            sys::caught(|| panic!("as by a defect")).unwrap();
+            torchkit::caught(|| panic!("as by a defect")).unwrap();
         }));
         let error = run.panicked(&folder, &*payload.unwrap_err());
         assert!(error.to_string().contains("panicked at step 1: as by a defect"), "{error}");

@@ -15,8 +15,8 @@ use super::{
 use crate::{
     feed::Staged,
     metrics::{JsonLines, Progress, Record, Sink, read_lines},
-    sys::{self, Accelerator, Monitor},
 };
+use torchkit::{Accelerator, Monitor};
 
 /// Gathers what steps find and writes records to every sink.
 pub(super) struct Log {
@@ -181,7 +181,7 @@ impl Log {
         let Some(accelerator) = self.accelerator else { return Ok(Vec::new()) };
         let mut values = vec![
             ("copy_ms", 1e3 * copying.as_secs_f64() / steps),
-            ("tensor_memory_peak", sys::peak_memory(accelerator)? as f64),
+            ("tensor_memory_peak", torchkit::peak_memory(accelerator)? as f64),
         ];
         if let Some((utilization, memory)) = self.monitor.as_ref().and_then(Monitor::figures) {
             values.extend([("gpu_utilization", utilization), ("gpu_memory", memory as f64)]);

@@ -63,11 +63,12 @@ use crate::{
     checkpoint::{Retention, State},
     config::{Config, TrainConfig},
     data::{self, Data},
+    device,
     feed::{Feed, Staged},
     promote::Promotions,
     stdout,
-    sys::{self, Precision},
 };
+use torchkit::Precision;
 
 /// Steps after which the numbers are looked at, if not earlier for a record or a checkpoint.
 const CHECK_EVERY: u64 = 100;
@@ -209,7 +210,7 @@ impl Run {
         format!(
             "batches of {} on {} in {}; threads: {} decode{}",
             self.batch_size,
-            sys::name(self.device),
+            torchkit::name(self.device),
             self.config.train.precision,
             data::workers(&self.config),
             self.threads.map_or(String::new(), |threads| format!(", {threads} compute")),
@@ -317,7 +318,7 @@ impl Run {
         let is_recorded = self.trainer.is_recorded();
         self.unchecked.push((step, self.position));
         self.lock.as_ref().map_or(Ok(()), |lock| lock.begin(step, self.position))?;
-        let outcome = sys::within_memory(
+        let outcome = device::within_memory(
             self.device,
             || format!("batches of {}", self.batch_size),
             || Self::cures(&self.config.train, self.batch_size, is_recorded),
@@ -358,7 +359,7 @@ impl Run {
     fn for_batches<T>(&self, work: impl FnOnce() -> Result<T>) -> Result<T> {
         let what = || format!("two batches of {}, before they are trained on", self.batch_size);
         let cures = || vec![format!("a new run (--out) with --batch-size {}", self.batch_size / 2)];
-        sys::within_memory(self.device, what, cures, work)
+        device::within_memory(self.device, what, cures, work)
     }
 
     /// What makes a step need less memory, given the settings and the batch.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor, nn::VarStore};
 
 use super::schedule::Drops;
-use crate::sys::{self, AdamScalars, AdamSettings, AdamTensors};
+use torchkit::{AdamScalars, AdamSettings, AdamTensors};
 
 /// Settings of the optimizer; the defaults are the reference's.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -95,7 +95,7 @@ impl Adam {
     /// Forgets the gradients of the step before.
     pub fn forget_gradients(&self) -> Result<()> {
         let parameters: Vec<_> = self.slots.iter().map(|slot| &slot.parameter).collect();
-        Ok(sys::forget_gradients(&parameters)?)
+        Ok(torchkit::forget_gradients(&parameters)?)
     }
 
     /// One update at the learning rate `lr`. A parameter that has no gradient is left alone, weight decay included.
@@ -133,7 +133,7 @@ impl Adam {
         let norm = if tensors.gradients.is_empty() {
             self.step.zeros_like()
         } else {
-            sys::gradient_norm(&tensors.gradients)?
+            torchkit::gradient_norm(&tensors.gradients)?
         };
         let is_broken = (&norm + loss.detach()).isfinite().logical_not().to_kind(Kind::Float);
         let skip = is_broken.maximum(&self.stopped);
@@ -144,7 +144,7 @@ impl Adam {
         };
         let scalars = AdamScalars { lr: &self.lr, step: &self.step, scale: &scale, skip: &skip };
         let Config { betas, weight_decay, eps, .. } = self.config;
-        sys::fused_adam(&tensors, scalars, AdamSettings { betas, weight_decay, eps })?;
+        torchkit::fused_adam(&tensors, scalars, AdamSettings { betas, weight_decay, eps })?;
         Ok(skip)
     }
 

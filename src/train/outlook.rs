@@ -12,7 +12,7 @@ use shards::{Order, Position, ShardSet, Share, Shuffle};
 use tch::{Device, Kind, Tensor};
 
 use super::Run;
-use crate::{eval, sys};
+use crate::eval;
 
 /// Images whose sizes are looked at, evenly spread over the set.
 const LOOKED_AT: u64 = 32;
@@ -93,7 +93,7 @@ impl Run {
             started.elapsed()
         };
         // The first time is one of getting ready.
-        let spent = sys::caught(|| pass().min(pass())).ok()?.as_secs_f64();
+        let spent = torchkit::caught(|| pass().min(pass())).ok()?.as_secs_f64();
         let steps = self.steps.saturating_sub(self.trainer.step_count()) as f64;
         Duration::try_from_secs_f64(WAYS * spent * self.batch_size as f64 / few as f64 * steps).ok()
     }

@@ -16,14 +16,13 @@ use crate::{
     classes,
     config::{Config, WarmStart},
     data::Data,
-    files, model,
-    sys::{self, Accelerator, Stream},
-    usage,
+    device, files, model, usage,
 };
+use torchkit::{Accelerator, Stream};
 
 impl Run {
     pub(super) fn prepare(mut config: Config, resumed: Option<&Loaded>) -> Result<Self> {
-        let device = sys::device(config.run.device)?;
+        let device = device::choose(config.run.device)?;
         let mut data = Data::open(&config.data)?;
         if let Some(loaded) = resumed {
             check_identity(loaded.state.data, identity(&data))?;
@@ -48,14 +47,14 @@ impl Run {
         if config.train.precision.is_emulated(device) {
             tracing::warn!(
                 "{} has no instructions for bf16, which makes a step many times slower than f32",
-                sys::name(device)
+                torchkit::name(device)
             );
         }
         config.train.epochs =
             config.train.epochs.or(config.train.steps.is_none().then(|| default_epochs(&config)));
         // A step is recorded on a queue that is not the device's default one: everything is done on it.
         let queue = || Ok(Stream::new(Accelerator::of(device))?.make_current()?);
-        sys::within_memory(device, || "anything at all".to_owned(), Vec::new, queue)?;
+        device::within_memory(device, || "anything at all".to_owned(), Vec::new, queue)?;
         let steps_an_epoch = data.train.len() as f64 / batch_size as f64;
         let schedule = Schedule::of_lengths(&config.optim, &config.train.lengthened, steps, steps_an_epoch);
         config.optim.warmup_steps = Some(schedule.warmup_steps());

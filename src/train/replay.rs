@@ -14,8 +14,8 @@ use crate::{
     checkpoint::{Checkpoints, Loaded},
     config::{self, Config},
     stdout,
-    sys::{DeviceChoice, GraphChoice, Precision},
 };
+use torchkit::{DeviceChoice, GraphChoice, Precision};
 
 /// What `replay` is told.
 #[derive(Debug, clap::Args)]

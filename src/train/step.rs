@@ -9,8 +9,8 @@ use crate::{
     eval::probe::OnlineProbe,
     loss,
     method::{Means, Method, Views},
-    sys::{Accelerator, Failure, Graph, GraphChoice, Precision, Readback},
 };
+use torchkit::{Accelerator, Failure, Graph, GraphChoice, Precision, Readback};
 
 /// What a step found: scalars on the device, by name.
 #[derive(Debug)]

@@ -12,13 +12,14 @@ use super::{
 use crate::{
     checkpoint::{Loaded, Named},
     config::Config,
+    device,
     eval::{self, probe::Both},
     loss,
     method::Views,
     model::Encoder,
     random::Random,
-    sys::{self, Accelerator, Failure, Readback},
 };
+use torchkit::{Accelerator, Failure, Readback};
 
 /// Model, probe and optimizer of a run.
 pub struct Trainer {
@@ -121,7 +122,7 @@ impl Trainer {
         let cures = || vec!["a smaller model, by --ndf, --n-rkhs or --n-depth".to_owned()];
         let build = || Ok(Model::new(config, classes, device));
         Ok(Self {
-            model: sys::within_memory(device, || "the model".to_owned(), cures, build)?,
+            model: device::within_memory(device, || "the model".to_owned(), cures, build)?,
             schedule,
             seed: config.seed,
             graph: StepGraph::new(config.run.cuda_graph, device),

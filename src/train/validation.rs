@@ -15,9 +15,9 @@ use super::{
 };
 use crate::{
     checkpoint::Best,
+    device,
     eval::{self, features::Features, health::Health, knn::Vote, probe::Both},
     method::Views,
-    sys,
 };
 
 /// Training samples whose neighbourhood is asked, evenly spread over the set: the same ones every time.
@@ -200,7 +200,7 @@ impl Run {
 
     fn within_memory<T>(&self, work: impl FnOnce() -> Result<T>) -> Result<T> {
         let cures = || vec!["--cuda-graph off".to_owned(), "a run without --val-shards".to_owned()];
-        sys::within_memory(self.device, || "validation".to_owned(), cures, work)
+        device::within_memory(self.device, || "validation".to_owned(), cures, work)
     }
 }
 

@@ -194,7 +194,7 @@ mod tests {
     use pipeline::DecodeMode;
 
     use super::*;
-    use crate::sys::Precision;
+    use torchkit::Precision;
 
     /// A GPU that is fed by sixteen cores.
     const GPU: Costs = Costs {

@@ -12,7 +12,6 @@ use serde::Serialize;
 use super::step::process_cpu;
 use crate::{
     feed::{Feed, Staged},
-    sys,
     train::{Run, feed},
 };
 
@@ -67,7 +66,7 @@ struct Mark {
 impl Mark {
     /// Before anything is loaded.
     fn start() -> Self {
-        let (at, cpu, starved) = (Instant::now(), process_cpu(), sys::waited_for_cores());
+        let (at, cpu, starved) = (Instant::now(), process_cpu(), torchkit::waited_for_cores());
         Self { at, cpu, starved, copied: Duration::ZERO, stats: Stats::default() }
     }
 
@@ -83,11 +82,11 @@ pub(super) fn load(run: &Run, decode: DecodeMode, least: Duration) -> Result<Loa
     let (data, batch_size, position, device) = (&run.data, run.batch_size, run.position, run.device);
     // On a thread of its own, as what this one allocates may be watched.
     let work = || {
-        let before = sys::resident_memory();
+        let before = torchkit::resident_memory();
         let start = Mark::start();
         let feed = feed(&config, data, batch_size, position, device)?;
         let mut loading = measure(feed, start, least)?;
-        let after = sys::resident_memory();
+        let after = torchkit::resident_memory();
         loading.grown_bytes = before.zip(after).map(|(before, after)| after.own.saturating_sub(before.own));
         Ok(loading)
     };

@@ -35,9 +35,9 @@ use super::{
 use crate::{
     cli::PlanArgs,
     config::{Config, Layers},
-    data, stdout,
-    sys::{self, Accelerator, GraphChoice, MemoryWatch},
+    data, device, stdout,
 };
+use torchkit::{Accelerator, GraphChoice, MemoryWatch};
 
 /// How long the run's own samples are loaded …
 const LOADING: Duration = Duration::from_millis(2_500);
@@ -144,12 +144,12 @@ impl Plan {
         if args.gpu {
             config.run.cuda_graph = GraphChoice::Off; // steps are of another size every time
         }
-        let device = sys::device(config.run.device)?;
+        let device = device::choose(config.run.device)?;
         let accelerator = Accelerator::of(device);
-        let host_free_bytes = sys::free_memory(None);
-        let device_free_bytes = accelerator.and_then(|accelerator| sys::free_memory(Some(accelerator)));
+        let host_free_bytes = torchkit::free_memory(None);
+        let device_free_bytes = accelerator.and_then(|accelerator| torchkit::free_memory(Some(accelerator)));
         let watch = || Ok((!args.no_measure).then(|| MemoryWatch::start(accelerator)).transpose()?);
-        let watch = sys::within_memory(device, || "anything at all".to_owned(), Vec::new, watch)?;
+        let watch = device::within_memory(device, || "anything at all".to_owned(), Vec::new, watch)?;
         let mut run = Run::prepare(config, None)?;
         run.config.run.cuda_graph = graph;
         standing.compare(saved.as_ref(), &folder, &mut run);
@@ -170,7 +170,7 @@ impl Plan {
             schedule: run.trainer.schedule().clone(),
             parameters: run.trainer.parameters(),
             gigamacs_a_step: run.trainer.macs(run.batch_size) / 1e9,
-            device: sys::name(run.device),
+            device: torchkit::name(run.device),
             precision: run.config.train.precision.to_string(),
             cores: data::cores(),
             threads: Threads { decode: data::workers(&run.config), compute: run.threads },
@@ -194,7 +194,7 @@ impl MemoryNeeds {
             slab_bytes: shape.bytes() as u64,
             slabs: crate::feed::slabs(&loader),
             spare_bytes: loader.spare_bytes(&recipe),
-            host_peak_bytes: sys::resident_memory().map(|memory| memory.peak),
+            host_peak_bytes: torchkit::resident_memory().map(|memory| memory.peak),
             host_free_bytes: None,
             device_free_bytes: None,
         }
@@ -258,7 +258,7 @@ impl Findings {
     fn forecast(&self, run: &Run, step: u64) -> Option<Forecast> {
         let costs = self.costs(&self.loading, run.batch_size)?;
         let fast = self.loading_fast.as_ref().and_then(|fast| self.costs(fast, run.batch_size));
-        let has_idle_gpu = run.device == Device::Cpu && sys::has_driver();
+        let has_idle_gpu = run.device == Device::Cpu && torchkit::has_driver();
         let (samples, batch_size) = (run.data.train.len(), run.batch_size);
         let work = Work { samples, batch_size, steps_left: run.steps.saturating_sub(step) };
         let remedy = Remedy::of(&costs, run.choices(), fast.as_ref(), has_idle_gpu);

@@ -8,11 +8,8 @@ use serde::Serialize;
 use shards::Position;
 use tch::{Device, Kind, Tensor};
 
-use crate::{
-    method::Views,
-    sys::{self, Failure, MemoryWatch},
-    train::Trainer,
-};
+use crate::{method::Views, train::Trainer};
+use torchkit::{Failure, MemoryWatch};
 
 /// What steps on the CPU may take together, about.
 const BUDGET: Duration = Duration::from_secs(8);
@@ -58,10 +55,10 @@ struct Spent {
 
 impl Spent {
     fn by<T>(work: impl FnOnce() -> Result<T>) -> Result<Self> {
-        let (start, cpu, starved) = (Instant::now(), process_cpu(), sys::waited_for_cores());
+        let (start, cpu, starved) = (Instant::now(), process_cpu(), torchkit::waited_for_cores());
         work()?;
         let starved =
-            sys::waited_for_cores().zip(starved).map(|(after, before)| after.saturating_sub(before));
+            torchkit::waited_for_cores().zip(starved).map(|(after, before)| after.saturating_sub(before));
         Ok(Self { wall: start.elapsed(), cpu: process_cpu().saturating_sub(cpu), starved })
     }
 
@@ -164,7 +161,10 @@ impl Steps<'_> {
         match self.measure(size) {
             Ok(step) => Ok(Some(step)),
             Err(error) if error.downcast_ref::<Failure>().is_some_and(|failure| failure.is_out_of_memory) => {
-                tracing::warn!("a step of {size} does not fit into the memory of {}", sys::name(self.device));
+                tracing::warn!(
+                    "a step of {size} does not fit into the memory of {}",
+                    torchkit::name(self.device)
+                );
                 Ok(None)
             }
             Err(error) => Err(error),
@@ -173,7 +173,7 @@ impl Steps<'_> {
 
     /// The second of two steps; the mean of more where they are short.
     fn measure(&mut self, batch_size: usize) -> Result<Measured> {
-        sys::caught(|| {
+        torchkit::caught(|| {
             let views = made_up(batch_size, self.side, self.device);
             self.timed(&views, 1)?;
             // The first step tries out algorithms, some of which want much memory, to choose from them.

@@ -7,7 +7,6 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-use amdim_stream::sys;
 use rustix::{
     fs::{Mode, OFlags},
     process::{Pid, Signal, kill_process},
@@ -47,7 +46,7 @@ impl Pty {
 pub(crate) fn send(child: &Child, signal: Signal) {
     // The program would wait for it for ever.
     assert!(
-        !sys::is_ignored(signal.as_raw()),
+        !torchkit::is_ignored(signal.as_raw()),
         "the tests were started with {signal:?} ignored, as by `&` in a script"
     );
     kill_process(Pid::from_child(child), signal).unwrap();

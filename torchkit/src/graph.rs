@@ -17,7 +17,7 @@ use std::{
 use anyhow::{Result, anyhow};
 use tch::{Device, Kind, Tensor};
 
-use super::{Failure, caught, ffi::failure_of};
+use crate::{Failure, caught, ffi::failure_of};
 
 /// Whether a step is queued as one graph: `auto`, `on` or `off`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -55,7 +55,7 @@ impl fmt::Display for GraphChoice {
 }
 
 /// `cxx/graph.cpp` as a library; empty where it was built without CUDA's headers.
-static LIBRARY: &[u8] = include_bytes!(env!("AMDIM_GRAPH_LIBRARY"));
+static LIBRARY: &[u8] = include_bytes!(env!("TORCHKIT_GRAPH"));
 
 /// The library's functions. It stays loaded.
 #[derive(Debug)]
@@ -69,7 +69,7 @@ struct Functions {
 
 /// Recorded work. It holds addresses, not tensors: those that it uses have to be kept by whoever replays it.
 #[derive(Debug)]
-pub(crate) struct Graph {
+pub struct Graph {
     graph: NonNull<c_void>,
     functions: &'static Functions,
 }
@@ -82,7 +82,7 @@ impl Graph {
     ///
     /// Where there are no graphs, and where `work` does what cannot be recorded, such as to wait for the device. `work` may have
     /// run, but nothing that it queued.
-    pub(crate) fn record<T>(device: Device, work: impl FnOnce() -> Result<T>) -> Result<(Self, T)> {
+    pub fn record<T>(device: Device, work: impl FnOnce() -> Result<T>) -> Result<(Self, T)> {
         let functions = functions(device)?;
         let mut graph = std::ptr::null_mut();
         // SAFETY: the pointer is written on success, to a graph that nobody else owns.
@@ -99,7 +99,7 @@ impl Graph {
 
     /// Queues the work on this thread's current stream. Its tensors are those that there were when it was recorded, at their
     /// addresses; its random numbers follow from the seed as it is now.
-    pub(crate) fn replay(&self) -> Result<(), Failure> {
+    pub fn replay(&self) -> Result<(), Failure> {
         // SAFETY: the graph lives until `drop`; its memory is its own, and that of tensors that whoever recorded it keeps.
         self.functions.check(unsafe { (self.functions.replay)(self.graph.as_ptr()) })
     }
@@ -179,7 +179,7 @@ fn open(library: &[u8]) -> io::Result<NonNull<c_void>> {
         }
     };
     file.write_all(library)?;
-    super::device::open_library(&format!("/proc/self/fd/{}", file.as_raw_fd())).map_err(io::Error::other)
+    crate::device::open_library(&format!("/proc/self/fd/{}", file.as_raw_fd())).map_err(io::Error::other)
 }
 
 #[cfg(test)]

@@ -111,7 +111,7 @@ impl Driver {
 }
 
 /// The version of the driver, where NVML tells it.
-pub(super) fn driver() -> Option<String> {
+pub(crate) fn driver() -> Option<String> {
     Nvml::init().ok()?.sys_driver_version().ok()
 }
 

@@ -6,7 +6,7 @@ use std::{fs, marker::PhantomData};
 
 use tch::{Kind, Tensor};
 
-use super::{
+use crate::{
     ffi::{self, Failure, RawDevice, check, made, raw},
     stream::Accelerator,
 };
@@ -36,7 +36,7 @@ impl Pinned {
 
     /// The first `bytes` of it, as a tensor (bytes) that shares the memory, for a device to copy from or to: not used while the
     /// bytes are.
-    pub(crate) fn tensor(&self, bytes: usize) -> Tensor {
+    pub fn tensor(&self, bytes: usize) -> Tensor {
         self.tensor.narrow(0, 0, bytes as i64)
     }
 }
@@ -74,7 +74,7 @@ pub fn empty(shape: &[i64], kind: Kind, of: Option<Accelerator>) -> Result<Tenso
 ///
 /// # Panics
 /// On kinds that nobody has asked for yet.
-pub(super) fn number(kind: Kind) -> i32 {
+pub(crate) fn number(kind: Kind) -> i32 {
     match kind {
         Kind::Uint8 => 0,
         Kind::Int64 => 4,
@@ -226,7 +226,7 @@ mod tests {
         let sum = floats(1000) + &kept;
         assert!((12_000..13_000).contains(&watch.peak().unwrap()), "{watch:?}");
         assert!(MemoryWatch::start(None).is_err(), "one at a time");
-        assert!(crate::sys::profile(Device::Cpu, || ()).is_err(), "nor beside the profiler");
+        assert!(crate::profile(Device::Cpu, || ()).is_err(), "nor beside the profiler");
         watch.reset().unwrap();
         assert_eq!(watch.peak().unwrap(), 8_000, "two are left");
         drop(watch);

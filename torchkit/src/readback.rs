@@ -2,7 +2,7 @@
 
 use tch::{Kind, Tensor};
 
-use super::{
+use crate::{
     ffi::Failure,
     memory::{Pinned, copy},
     stream::{Accelerator, Event, Stream},

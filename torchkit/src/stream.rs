@@ -6,7 +6,7 @@ use std::{ptr::NonNull, thread, time::Duration};
 
 use tch::Device;
 
-use super::ffi::{self, Failure, RawDevice, RawEvent, RawStream, check};
+use crate::ffi::{self, Failure, RawDevice, RawEvent, RawStream, check};
 
 /// c10's number of CUDA.
 const CUDA: i32 = 1;
@@ -29,12 +29,12 @@ impl Accelerator {
         Self(RawDevice { kind, index: 0 })
     }
 
-    pub(super) fn raw(self) -> RawDevice {
+    pub(crate) fn raw(self) -> RawDevice {
         self.0
     }
 
     /// Whether torch can pin host memory for it.
-    pub(super) fn has_pinned_memory(self) -> bool {
+    pub(crate) fn has_pinned_memory(self) -> bool {
         self.0.kind == CUDA
     }
 }

@@ -10,7 +10,7 @@ use std::{
 
 use tch::Device;
 
-use super::ffi::{self, Failure, check};
+use crate::ffi::{self, Failure, check};
 
 /// A kernel's part of the time.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -6,7 +6,7 @@ use std::{fmt, marker::PhantomData, str::FromStr};
 
 use tch::{Device, Kind};
 
-use super::{
+use crate::{
     Monitor,
     ffi::{self, Failure, check},
     memory::number,

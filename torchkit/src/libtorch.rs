@@ -7,7 +7,7 @@ use std::{
     ptr,
 };
 
-use super::ffi::{self, Failure, check};
+use crate::ffi::{self, Failure, check};
 
 /// The libtorch in use.
 #[derive(Debug, Clone, PartialEq, Eq)]

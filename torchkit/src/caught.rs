@@ -7,10 +7,7 @@ use std::{
     sync::Once,
 };
 
-use anyhow::{Result, anyhow};
-use tch::Device;
-
-use super::{Failure, ffi::speaks_of_memory};
+use crate::{Failure, ffi::speaks_of_memory};
 
 thread_local! {
     /// Whether a panic of this thread will be reported as an error, and need not be printed.
@@ -35,27 +32,6 @@ pub fn caught<T>(work: impl FnOnce() -> T) -> Result<T, Failure> {
     let done = panic::catch_unwind(AssertUnwindSafe(work));
     IS_CAUGHT.set(was_caught);
     done.map_err(|payload| failure(&*payload).unwrap_or_else(|| panic::resume_unwind(payload)))
-}
-
-/// The same of work that may fail anyhow. Where the device's memory was not enough, the error says for `what`, and what
-/// `cures` that; other errors stay as they are.
-pub fn within_memory<T>(
-    device: Device,
-    what: impl FnOnce() -> String,
-    cures: impl FnOnce() -> Vec<String>,
-    work: impl FnOnce() -> Result<T>,
-) -> Result<T> {
-    caught(work).map_err(anyhow::Error::from).flatten().map_err(|error| {
-        let Some(failure) = error.downcast_ref::<Failure>().filter(|failure| failure.is_out_of_memory) else {
-            return error;
-        };
-        let mut cures = cures();
-        if device.is_cuda() {
-            cures.push("ending what else `nvidia-smi` lists there".to_owned());
-        }
-        let hint = if cures.is_empty() { String::new() } else { format!("\n  hint: {}", cures.join("; ")) };
-        anyhow!("there is not enough memory on {} for {}: {failure}{hint}", super::name(device), what())
-    })
 }
 
 /// What libtorch says in a panic of `tch`'s, or ours in its place; none where the panic is another one.
@@ -92,21 +68,6 @@ mod tests {
     fn want_of_memory_is_told_from_other_failures() {
         let failed = caught(|| Tensor::zeros([1 << 50], (Kind::Float, Device::Cpu))).unwrap_err();
         assert!(failed.is_out_of_memory, "{failed}");
-    }
-
-    #[test]
-    fn want_of_memory_is_told_with_its_cure() {
-        let huge = || Ok(Tensor::zeros([1 << 50], (Kind::Float, Device::Cpu)));
-        let cures = || vec!["a smaller one".to_owned()];
-        let error =
-            within_memory(Device::Cpu, || "the tensor".to_owned(), cures, huge).unwrap_err().to_string();
-        assert!(
-            error.contains("on cpu for the tensor: ") && error.contains("hint: a smaller one"),
-            "{error}"
-        );
-        let wrong = || Ok(Tensor::zeros([2, 3], (Kind::Float, Device::Cpu)).tr().matmul(&Tensor::from(1.0)));
-        let error = within_memory(Device::Cpu, String::new, Vec::new, wrong).unwrap_err().to_string();
-        assert!(!error.contains("memory"), "{error}");
     }
 
     #[test]

@@ -25,33 +25,33 @@ impl std::error::Error for Failure {}
 /// A device by c10's numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(C)]
-pub(super) struct RawDevice {
-    pub(super) kind: i32,
-    pub(super) index: i32,
+pub(crate) struct RawDevice {
+    pub(crate) kind: i32,
+    pub(crate) index: i32,
 }
 
 /// A stream by c10's numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(C)]
-pub(super) struct RawStream {
-    pub(super) id: i64,
-    pub(super) device: RawDevice,
+pub(crate) struct RawStream {
+    pub(crate) id: i64,
+    pub(crate) device: RawDevice,
 }
 
 /// A `c10::Event`.
 #[derive(Debug)]
 #[repr(C)]
-pub(super) struct RawEvent(c_void);
+pub(crate) struct RawEvent(c_void);
 
 /// Turns what a function returned into a result.
 #[expect(unsafe_code, reason = "a foreign string")]
-pub(super) fn check(code: c_int) -> Result<(), Failure> {
+pub(crate) fn check(code: c_int) -> Result<(), Failure> {
     // SAFETY: the message is this thread's own string, NUL-terminated, that lives until the next failure on it.
     failure_of(code, || unsafe { CStr::from_ptr(amdim_error()) })
 }
 
 /// What a code of `cxx/shim.h` means, given what to say of a failure.
-pub(super) fn failure_of<'a>(code: c_int, message: impl FnOnce() -> &'a CStr) -> Result<(), Failure> {
+pub(crate) fn failure_of<'a>(code: c_int, message: impl FnOnce() -> &'a CStr) -> Result<(), Failure> {
     if code == 0 {
         return Ok(());
     }
@@ -61,7 +61,7 @@ pub(super) fn failure_of<'a>(code: c_int, message: impl FnOnce() -> &'a CStr) ->
 }
 
 /// Whether a message is for want of memory: of libtorch's allocators, of a driver that cannot even begin, of cuBLAS and cuDNN.
-pub(super) fn speaks_of_memory(message: &str) -> bool {
+pub(crate) fn speaks_of_memory(message: &str) -> bool {
     const WORDS: [&str; 6] = [
         "out of memory",
         "can't allocate memory",
@@ -78,42 +78,42 @@ pub(super) fn speaks_of_memory(message: &str) -> bool {
 unsafe extern "C" {
     fn amdim_error() -> *const c_char;
 
-    pub(super) fn amdim_built_against() -> *const c_char;
-    pub(super) fn amdim_build(out: *mut *const c_char) -> c_int;
+    pub(crate) fn amdim_built_against() -> *const c_char;
+    pub(crate) fn amdim_build(out: *mut *const c_char) -> c_int;
 
-    pub(super) fn amdim_stream_current(device: RawDevice, out: *mut RawStream) -> c_int;
-    pub(super) fn amdim_stream_new(device: RawDevice, out: *mut RawStream) -> c_int;
-    pub(super) fn amdim_stream_make_current(stream: RawStream) -> c_int;
-    pub(super) fn amdim_stream_synchronize(stream: RawStream) -> c_int;
+    pub(crate) fn amdim_stream_current(device: RawDevice, out: *mut RawStream) -> c_int;
+    pub(crate) fn amdim_stream_new(device: RawDevice, out: *mut RawStream) -> c_int;
+    pub(crate) fn amdim_stream_make_current(stream: RawStream) -> c_int;
+    pub(crate) fn amdim_stream_synchronize(stream: RawStream) -> c_int;
 
-    pub(super) fn amdim_event_new(device: RawDevice, timed: c_int, out: *mut *mut RawEvent) -> c_int;
-    pub(super) fn amdim_event_free(event: *mut RawEvent);
-    pub(super) fn amdim_event_record(event: *mut RawEvent, stream: RawStream) -> c_int;
-    pub(super) fn amdim_event_block(event: *mut RawEvent, stream: RawStream) -> c_int;
-    pub(super) fn amdim_event_query(event: *mut RawEvent, has_passed: *mut c_int) -> c_int;
-    pub(super) fn amdim_event_elapsed(
+    pub(crate) fn amdim_event_new(device: RawDevice, timed: c_int, out: *mut *mut RawEvent) -> c_int;
+    pub(crate) fn amdim_event_free(event: *mut RawEvent);
+    pub(crate) fn amdim_event_record(event: *mut RawEvent, stream: RawStream) -> c_int;
+    pub(crate) fn amdim_event_block(event: *mut RawEvent, stream: RawStream) -> c_int;
+    pub(crate) fn amdim_event_query(event: *mut RawEvent, has_passed: *mut c_int) -> c_int;
+    pub(crate) fn amdim_event_elapsed(
         start: *mut RawEvent,
         end: *mut RawEvent,
         milliseconds: *mut f64,
     ) -> c_int;
 
-    pub(super) fn amdim_pinned(bytes: i64, out: *mut *mut C_tensor) -> c_int;
-    pub(super) fn amdim_empty(
+    pub(crate) fn amdim_pinned(bytes: i64, out: *mut *mut C_tensor) -> c_int;
+    pub(crate) fn amdim_empty(
         device: RawDevice,
         sizes: *const i64,
         dimensions: usize,
         kind: c_int,
         out: *mut *mut C_tensor,
     ) -> c_int;
-    pub(super) fn amdim_copy(to: *mut C_tensor, from: *mut C_tensor) -> c_int;
-    pub(super) fn amdim_peak_memory(device: RawDevice, out: *mut i64) -> c_int;
-    pub(super) fn amdim_reset_peak_memory(device: RawDevice) -> c_int;
-    pub(super) fn amdim_reserved_memory(device: RawDevice, out: *mut i64) -> c_int;
-    pub(super) fn amdim_reset_host_memory_peak() -> c_int;
-    pub(super) fn amdim_watch_host_memory() -> c_int;
-    pub(super) fn amdim_unwatch_host_memory() -> c_int;
-    pub(super) fn amdim_host_memory_peak(out: *mut i64) -> c_int;
-    pub(super) fn amdim_free_memory(device: RawDevice, out: *mut i64) -> c_int;
+    pub(crate) fn amdim_copy(to: *mut C_tensor, from: *mut C_tensor) -> c_int;
+    pub(crate) fn amdim_peak_memory(device: RawDevice, out: *mut i64) -> c_int;
+    pub(crate) fn amdim_reset_peak_memory(device: RawDevice) -> c_int;
+    pub(crate) fn amdim_reserved_memory(device: RawDevice, out: *mut i64) -> c_int;
+    pub(crate) fn amdim_reset_host_memory_peak() -> c_int;
+    pub(crate) fn amdim_watch_host_memory() -> c_int;
+    pub(crate) fn amdim_unwatch_host_memory() -> c_int;
+    pub(crate) fn amdim_host_memory_peak(out: *mut i64) -> c_int;
+    pub(crate) fn amdim_free_memory(device: RawDevice, out: *mut i64) -> c_int;
 
     fn amdim_mm_relu(x: *mut C_tensor, weight: *mut C_tensor, out: *mut *mut C_tensor) -> c_int;
 
@@ -136,14 +136,14 @@ unsafe extern "C" {
 
     fn amdim_forget_gradients(parameters: *const *mut C_tensor, count: usize) -> c_int;
 
-    pub(super) fn amdim_autocast(device_type: c_int, on: c_int, kind: c_int) -> c_int;
-    pub(super) fn amdim_autocast_enter();
-    pub(super) fn amdim_autocast_leave();
-    pub(super) fn amdim_tf32(on: c_int) -> c_int;
-    pub(super) fn amdim_benchmark_convolutions(on: c_int) -> c_int;
+    pub(crate) fn amdim_autocast(device_type: c_int, on: c_int, kind: c_int) -> c_int;
+    pub(crate) fn amdim_autocast_enter();
+    pub(crate) fn amdim_autocast_leave();
+    pub(crate) fn amdim_tf32(on: c_int) -> c_int;
+    pub(crate) fn amdim_benchmark_convolutions(on: c_int) -> c_int;
 
-    pub(super) fn amdim_profile_start(cuda: c_int) -> c_int;
-    pub(super) fn amdim_profile_stop(
+    pub(crate) fn amdim_profile_start(cuda: c_int) -> c_int;
+    pub(crate) fn amdim_profile_stop(
         cuda: c_int,
         to: *mut c_void,
         each: unsafe extern "C" fn(*mut c_void, *const c_char, i64, i64),
@@ -151,13 +151,13 @@ unsafe extern "C" {
 }
 
 /// The pointer behind a tensor, to be used while the tensor is borrowed.
-pub(super) fn raw(tensor: &Tensor) -> *mut C_tensor {
+pub(crate) fn raw(tensor: &Tensor) -> *mut C_tensor {
     tensor.as_ptr().cast_mut()
 }
 
 /// A tensor that a function has made.
 #[expect(unsafe_code, reason = "a tensor from its pointer")]
-pub(super) fn made(make: impl FnOnce(*mut *mut C_tensor) -> c_int) -> Result<Tensor, Failure> {
+pub(crate) fn made(make: impl FnOnce(*mut *mut C_tensor) -> c_int) -> Result<Tensor, Failure> {
     let mut pointer = std::ptr::null_mut();
     check(make(&raw mut pointer))?;
     // SAFETY: a function that succeeds has set the pointer to a tensor made by `new`, which nobody else owns.
@@ -173,7 +173,7 @@ fn raws(tensors: &[&Tensor]) -> Vec<*mut C_tensor> {
 /// # Panics
 /// If the shapes do not fit, and where libtorch fails: as operations of `tch` do.
 #[expect(unsafe_code, reason = "a foreign call")]
-pub(crate) fn mm_relu(x: &Tensor, weight: &Tensor) -> Tensor {
+pub fn mm_relu(x: &Tensor, weight: &Tensor) -> Tensor {
     // SAFETY: both tensors are borrowed until the call returns; `out` is written on success alone.
     made(|out| unsafe { amdim_mm_relu(raw(x), raw(weight), out) })
         .unwrap_or_else(|failure| std::panic::panic_any(failure))
@@ -181,7 +181,7 @@ pub(crate) fn mm_relu(x: &Tensor, weight: &Tensor) -> Tensor {
 
 /// The 2-norm of all gradients together: a scalar on their device, which is not waited for.
 #[expect(unsafe_code, reason = "a foreign call")]
-pub(crate) fn gradient_norm(gradients: &[&Tensor]) -> Result<Tensor, Failure> {
+pub fn gradient_norm(gradients: &[&Tensor]) -> Result<Tensor, Failure> {
     let gradients = raws(gradients);
     // SAFETY: the pointers are of tensors that are borrowed until the call returns; `out` is written on success alone.
     made(|out| unsafe { amdim_norm(gradients.as_ptr(), gradients.len(), out) })
@@ -189,33 +189,40 @@ pub(crate) fn gradient_norm(gradients: &[&Tensor]) -> Result<Tensor, Failure> {
 
 /// The tensors of one update, one of each for every parameter.
 #[derive(Debug, Default)]
-pub(crate) struct AdamTensors<'a> {
-    pub(crate) parameters: Vec<&'a Tensor>,
-    pub(crate) gradients: Vec<&'a Tensor>,
-    pub(crate) means: Vec<&'a Tensor>,
-    pub(crate) squares: Vec<&'a Tensor>,
+pub struct AdamTensors<'a> {
+    /// What is trained.
+    pub parameters: Vec<&'a Tensor>,
+    /// Their gradients, of the same shapes.
+    pub gradients: Vec<&'a Tensor>,
+    /// Running means of the gradients.
+    pub means: Vec<&'a Tensor>,
+    /// Running means of the squared gradients.
+    pub squares: Vec<&'a Tensor>,
 }
 
 /// What the host says of an update.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct AdamSettings {
-    pub(crate) betas: [f64; 2],
-    pub(crate) weight_decay: f64,
-    pub(crate) eps: f64,
+pub struct AdamSettings {
+    /// What the two running means keep at each step.
+    pub betas: [f64; 2],
+    /// Added to each gradient, times the parameter (L2, not decoupled).
+    pub weight_decay: f64,
+    /// Added to the square root in the denominator.
+    pub eps: f64,
 }
 
 /// Scalars of f32 on the parameters' device that steer an update, so that the host need not know them, and a recorded update
 /// can be done again with others.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct AdamScalars<'a> {
+pub struct AdamScalars<'a> {
     /// The learning rate; on the CPU it may be f64.
-    pub(crate) lr: &'a Tensor,
+    pub lr: &'a Tensor,
     /// Updates so far; counted by the update.
-    pub(crate) step: &'a Tensor,
+    pub step: &'a Tensor,
     /// What gradients are divided by.
-    pub(crate) scale: &'a Tensor,
+    pub scale: &'a Tensor,
     /// Where it is 1 instead of 0, nothing changes.
-    pub(crate) skip: &'a Tensor,
+    pub skip: &'a Tensor,
 }
 
 /// One update of Adam (Kingma, Ba 2015) with L2 weight decay, of all parameters at once, queued on the device.
@@ -224,7 +231,7 @@ pub(crate) struct AdamScalars<'a> {
 /// If the lists differ in length, or the strides of a gradient or moment from its parameter's: libtorch would compute
 /// nonsense.
 #[expect(unsafe_code, reason = "a foreign call")]
-pub(crate) fn fused_adam(
+pub fn fused_adam(
     tensors: &AdamTensors,
     scalars: AdamScalars,
     settings: AdamSettings,
@@ -270,7 +277,7 @@ pub(crate) fn fused_adam(
 
 /// Drops the gradients of all these parameters.
 #[expect(unsafe_code, reason = "a foreign call")]
-pub(crate) fn forget_gradients(parameters: &[&Tensor]) -> Result<(), Failure> {
+pub fn forget_gradients(parameters: &[&Tensor]) -> Result<(), Failure> {
     let parameters = raws(parameters);
     // SAFETY: the pointers are of tensors that are borrowed until the call returns.
     check(unsafe { amdim_forget_gradients(parameters.as_ptr(), parameters.len()) })
@@ -281,7 +288,7 @@ mod tests {
     use tch::{Device, Kind};
 
     use super::*;
-    use crate::sys::{Precision, caught};
+    use crate::{Precision, caught};
 
     /// Result and gradients (of x and of the parameter behind the transposed weight) of a product under a ReLU.
     fn pass(kind: Kind, precision: Precision, product: fn(&Tensor, &Tensor) -> Tensor) -> [Tensor; 3] {

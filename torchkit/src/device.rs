@@ -8,11 +8,9 @@ use std::{
     str::FromStr,
 };
 
-use anyhow::Result;
 use tch::{Cuda, Device};
 
-use super::monitor;
-use crate::usage;
+use crate::monitor;
 
 /// Where a model shall run: `auto`, `cpu`, `cuda` or `cuda:N`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -52,22 +50,32 @@ impl fmt::Display for DeviceChoice {
     }
 }
 
+/// A GPU that was asked for cannot be used.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("no `cuda:{number}` here: {reason}")]
+pub struct NoDevice {
+    /// The GPU's number.
+    pub number: usize,
+    /// Why it cannot be used.
+    pub reason: String,
+}
+
 /// The device that a choice means on this machine.
 ///
 /// Has to come before anything that asks torch about CUDA: torch looks for its CUDA half once, and remembers.
-pub fn device(choice: DeviceChoice) -> Result<Device> {
+///
+/// # Errors
+///
+/// [`NoDevice`] where a GPU of a certain number is meant and cannot be used.
+pub fn device(choice: DeviceChoice) -> Result<Device, NoDevice> {
     match choice {
         DeviceChoice::Cpu => Ok(Device::Cpu),
         DeviceChoice::Auto if !has_driver() => Ok(Device::Cpu),
         DeviceChoice::Auto => Ok(cuda(0).unwrap_or_else(|reason| {
-            tracing::warn!("training on the CPU: there is a GPU, but {reason}");
+            tracing::warn!("using the CPU: there is a GPU, but {reason}");
             Device::Cpu
         })),
-        DeviceChoice::Cuda(number) => cuda(number).map_err(|reason| {
-            usage!(
-                "no `cuda:{number}` here: {reason}\n  hint: --device auto or --device cpu trains on the CPU"
-            )
-        }),
+        DeviceChoice::Cuda(number) => cuda(number).map_err(|reason| NoDevice { number, reason }),
     }
 }
 
@@ -116,7 +124,7 @@ fn load_cuda() -> Result<(), String> {
 
 /// Loads a library, one of libtorch's or our own, for good; or the loader's message.
 #[expect(unsafe_code, reason = "loading a library by name is a foreign call")]
-pub(super) fn open_library(name: &str) -> Result<NonNull<c_void>, String> {
+pub(crate) fn open_library(name: &str) -> Result<NonNull<c_void>, String> {
     let terminated = CString::new(name).expect("names of libraries hold no zero");
     // SAFETY: the name is NUL-terminated. The initializers of these libraries register kernels at most; none is unloaded.
     let handle = unsafe { libc::dlopen(terminated.as_ptr(), libc::RTLD_NOW | libc::RTLD_GLOBAL) };

@@ -1,0 +1,64 @@
+//! What is said of a device that is not there, or that does not have enough memory.
+
+use anyhow::{Result, anyhow};
+use tch::Device;
+use torchkit::{DeviceChoice, Failure, caught};
+
+use crate::usage;
+
+/// The device that a choice means on this machine, as [`torchkit::device`] finds it.
+///
+/// # Errors
+///
+/// Where it cannot be used, with its cure.
+pub fn choose(choice: DeviceChoice) -> Result<Device> {
+    torchkit::device(choice)
+        .map_err(|error| usage!("{error}\n  hint: --device auto or --device cpu trains on the CPU"))
+}
+
+/// Does work that may fail. Where the memory of `device` was not enough, the error says for `what`, and names what `cures` that;
+/// other errors stay as they are.
+///
+/// # Errors
+///
+/// Those of the work.
+pub fn within_memory<T>(
+    device: Device,
+    what: impl FnOnce() -> String,
+    cures: impl FnOnce() -> Vec<String>,
+    work: impl FnOnce() -> Result<T>,
+) -> Result<T> {
+    caught(work).map_err(anyhow::Error::from).flatten().map_err(|error| {
+        let Some(failure) = error.downcast_ref::<Failure>().filter(|failure| failure.is_out_of_memory) else {
+            return error;
+        };
+        let mut cures = cures();
+        if device.is_cuda() {
+            cures.push("end the other processes that `nvidia-smi` lists".to_owned());
+        }
+        let hint = if cures.is_empty() { String::new() } else { format!("\n  hint: {}", cures.join("; ")) };
+        anyhow!("there is not enough memory on {} for {}: {failure}{hint}", torchkit::name(device), what())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use tch::{Kind, Tensor};
+
+    use super::*;
+
+    #[test]
+    fn want_of_memory_is_told_with_its_cure() {
+        let huge = || Ok(Tensor::zeros([1 << 50], (Kind::Float, Device::Cpu)));
+        let cures = || vec!["a smaller one".to_owned()];
+        let error =
+            within_memory(Device::Cpu, || "the tensor".to_owned(), cures, huge).unwrap_err().to_string();
+        assert!(
+            error.contains("on cpu for the tensor: ") && error.contains("hint: a smaller one"),
+            "{error}"
+        );
+        let wrong = || Ok(Tensor::zeros([2, 3], (Kind::Float, Device::Cpu)).tr().matmul(&Tensor::from(1.0)));
+        let error = within_memory(Device::Cpu, String::new, Vec::new, wrong).unwrap_err().to_string();
+        assert!(!error.contains("memory"), "{error}");
+    }
+}
