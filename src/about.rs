@@ -6,7 +6,10 @@ use anyhow::Result;
 use clap::{CommandFactory, FromArgMatches, error::ErrorKind};
 use clap_complete::Shell;
 
-use crate::{cli::Cli, stdout, terminal, usage};
+use crate::{
+    cli::{self, Cli},
+    stdout, terminal, usage,
+};
 use torchkit::Libtorch;
 
 /// What `completions` is told.
@@ -35,7 +38,7 @@ pub fn parse() -> Cli {
             let printed = stdout::text(format!("{}\n", version()).as_bytes());
             std::process::exit(i32::from(printed.is_err()));
         }
-        error.exit()
+        cli::explained(error, std::env::args_os()).exit()
     })
 }
 

@@ -167,15 +167,6 @@ pub fn cores() -> usize {
     thread::available_parallelism().map_or(1, usize::from)
 }
 
-/// Threads of one kind at most: more are a slip of the hand, and no machine has as many cores.
-pub(crate) const MOST_THREADS: usize = 1024;
-
-/// A number of threads, as it is typed.
-pub(crate) fn threads(text: &str) -> Result<usize, String> {
-    let count: usize = text.parse().map_err(|_| "not a number of threads".to_owned())?;
-    if (1..=MOST_THREADS).contains(&count) { Ok(count) } else { Err(format!("not from 1 to {MOST_THREADS}")) }
-}
-
 /// Decoding threads: as many as asked for, else one a core.
 pub(crate) fn workers(config: &Config) -> usize {
     config.run.workers.unwrap_or_else(cores)

@@ -22,6 +22,7 @@ pub mod loss;
 pub mod method;
 pub mod metrics;
 pub mod model;
+pub mod numbers;
 pub mod pack;
 pub mod promote;
 mod random;

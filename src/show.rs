@@ -12,7 +12,7 @@ use shards::{Order, Position, Sample, ShardSet, Share, Shuffle};
 
 use crate::{
     config::{self, Config},
-    data, destination, stdout,
+    data, destination, numbers, stdout,
     train::RunFolder,
     usage,
 };
@@ -42,10 +42,10 @@ pub struct Args {
     #[arg(long, default_value = "in128")]
     pub preset: Preset,
     /// Seed of the run
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = numbers::ANY.parser::<u64>())]
     pub seed: u64,
     /// Epoch, from 0 on
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = numbers::ANY.parser::<u64>())]
     pub epoch: u64,
     /// How JPEGs are decoded: exact or fast
     #[arg(long, value_name = "MODE", default_value = "exact")]

@@ -12,6 +12,7 @@ use crate::{
         finetune::Finetune,
         knn::Vote,
     },
+    numbers,
     train::schedule::Drops,
     usage,
 };
@@ -81,10 +82,10 @@ pub(super) struct EvalArgs {
     #[arg(long, default_value = "auto")]
     device: DeviceChoice,
     /// Decoding threads [default: one a core]
-    #[arg(long, value_name = "N", value_parser = crate::data::threads)]
+    #[arg(long, value_name = "N", value_parser = numbers::THREADS.parser::<usize>())]
     workers: Option<usize>,
     /// What all that is drawn derives from
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = numbers::SEED.parser::<u32>())]
     seed: u32,
 }
 
@@ -105,20 +106,20 @@ pub struct ClassifierArgs {
     #[arg(long, value_name = "WHOSE", value_enum, hide_possible_values = true)]
     protocol: Option<Protocol>,
     /// Passes over the samples [default: 30 with in128, else 120]
-    #[arg(long, value_name = "X", value_parser = positive)]
+    #[arg(long, value_name = "X", value_parser = numbers::EPOCHS.parser())]
     epochs: Option<f64>,
     /// Learning rate after the warm-up [default: 0.0002]
-    #[arg(long, value_name = "X", value_parser = positive)]
+    #[arg(long, value_name = "X", value_parser = numbers::RATE.parser())]
     lr: Option<f64>,
     /// Steps over which the learning rate rises [default: 500, a tenth of all at most; with --protocol reference 0]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = numbers::COUNT_OR_NONE.parser::<u64>())]
     warmup_steps: Option<u64>,
     /// When the learning rate drops: published (of 120 epochs after 80 and 110, of 30 after 15 and 25, else in proportion) or
     /// reference (one epoch later, as the reference implementation counts) [default: published; with --protocol reference reference]
     #[arg(long, value_name = "WHEN", value_enum, hide_possible_values = true)]
     schedule: Option<Drops>,
     /// Samples in a step [default: 200]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(2..))]
+    #[arg(long, value_name = "N", value_parser = numbers::BATCH.parser::<u32>())]
     batch_size: Option<u32>,
     /// Compute the features of the un-augmented images once and keep them in this folder, instead of an augmented view of each
     /// sample in every epoch: much faster, and found again by a later evaluation of the same encoder
@@ -204,13 +205,13 @@ pub struct KnnArgs {
     #[command(flatten)]
     eval: EvalArgs,
     /// Neighbours that vote; a result for each
-    #[arg(long, value_name = "N,N", value_delimiter = ',', default_value = "20,200", value_parser = clap::value_parser!(i64).range(1..=100_000))]
+    #[arg(long, value_name = "N,N", value_delimiter = ',', default_value = "20,200", value_parser = numbers::NEIGHBOURS.parser::<i64>())]
     k: Vec<i64>,
     /// A vote weighs exp(cosine / temperature)
-    #[arg(long, value_name = "X", default_value_t = 0.07, value_parser = positive)]
+    #[arg(long, value_name = "X", default_value_t = 0.07, value_parser = numbers::TEMPERATURE.parser())]
     temperature: f64,
     /// Memory for comparing, in MiB; the features lie in files, however many there are
-    #[arg(long, value_name = "N", default_value_t = 1024, value_parser = clap::value_parser!(u64).range(1..=1 << 30))]
+    #[arg(long, value_name = "N", default_value_t = 1024, value_parser = numbers::MEBIBYTES.parser::<u64>())]
     memory_mb: u64,
     /// Keep the features in this folder, where a later evaluation of the same encoder finds them
     #[arg(long, value_name = "DIR")]
@@ -223,28 +224,28 @@ pub struct FinetuneArgs {
     #[command(flatten)]
     eval: EvalArgs,
     /// Share of the labelled training samples whose labels are used, the same number of each class (of 1 all)
-    #[arg(long, value_name = "X", default_value_t = 0.1, value_parser = share)]
+    #[arg(long, value_name = "X", default_value_t = 0.1, value_parser = numbers::SHARE.parser())]
     label_fraction: f64,
     /// Of those, the share that is held out, to stop by
-    #[arg(long, value_name = "X", default_value_t = 0.2, value_parser = half)]
+    #[arg(long, value_name = "X", default_value_t = 0.2, value_parser = numbers::HALF.parser())]
     held_out: f64,
     /// Learning rate of the encoder after the warm-up
-    #[arg(long, value_name = "X", default_value_t = 2e-4, value_parser = positive)]
+    #[arg(long, value_name = "X", default_value_t = 2e-4, value_parser = numbers::RATE.parser())]
     lr_encoder: f64,
     /// Learning rate of the classifier after the warm-up
-    #[arg(long, value_name = "X", default_value_t = 2e-3, value_parser = positive)]
+    #[arg(long, value_name = "X", default_value_t = 2e-3, value_parser = numbers::RATE.parser())]
     lr_head: f64,
     /// Steps over which both learning rates rise [default: 500, a tenth of all at most]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = numbers::COUNT_OR_NONE.parser::<u64>())]
     warmup_steps: Option<u64>,
     /// Steps at most [default: thirty epochs, and 500 at least]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", value_parser = numbers::COUNT.parser::<u64>())]
     steps: Option<u64>,
     /// Looks at the held-out samples (each epoch, or 25 steps) without a gain after which it ends
-    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = numbers::COUNT.parser::<u32>())]
     patience: u32,
     /// Samples in a step
-    #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(2..))]
+    #[arg(long, value_name = "N", default_value_t = 64, value_parser = numbers::BATCH.parser::<u32>())]
     batch_size: u32,
 }
 
@@ -264,22 +265,4 @@ impl FinetuneArgs {
         };
         (options, eval::Evaluation::Finetune(settings))
     }
-}
-
-/// A number above 0 and up to 1.
-fn share(text: &str) -> Result<f64, String> {
-    let number = positive(text)?;
-    if number <= 1.0 { Ok(number) } else { Err("above 1".to_owned()) }
-}
-
-/// A number above 0 and up to 0.5.
-fn half(text: &str) -> Result<f64, String> {
-    let number = positive(text)?;
-    if number <= 0.5 { Ok(number) } else { Err("above 0.5".to_owned()) }
-}
-
-/// A number above 0.
-fn positive(text: &str) -> Result<f64, String> {
-    let number: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
-    if number > 0.0 && number.is_finite() { Ok(number) } else { Err("not above 0".to_owned()) }
 }

@@ -1,6 +1,7 @@
 //! What is typed: flags, subcommands, and how flags become settings.
 
 mod eval;
+mod habits;
 mod leftovers;
 
 use std::path::PathBuf;
@@ -12,10 +13,11 @@ use shards::Shuffle;
 use toml::{Table, Value};
 
 pub use self::eval::EvalCommand;
+pub(crate) use self::habits::explained;
 use crate::{
     about,
     config::{self, Layers, Metric},
-    doctor, embed, export, import, pack, show, synth,
+    doctor, embed, export, import, numbers, pack, show, synth,
     train::{Unattended, replay, schedule::Drops},
     verify,
 };
@@ -132,19 +134,19 @@ struct DataArgs {
 #[command(next_help_heading = "Model")]
 struct ModelArgs {
     /// Channels of the first layer [default: 128]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = numbers::CHANNELS.parser::<u32>())]
     ndf: Option<u32>,
     /// Channels of the embeddings [default: 1024]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = numbers::EMBEDDING.parser::<u32>())]
     n_rkhs: Option<u32>,
     /// Residual layers in each block [default: 3]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = numbers::DEPTH.parser::<u32>())]
     n_depth: Option<u32>,
     /// Batch norms inside the trunk
     #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
     use_bn: Option<bool>,
     /// Scores are clipped softly to ± this [default: 20]
-    #[arg(long, value_name = "X")]
+    #[arg(long, value_name = "X", value_parser = numbers::LIMIT.parser())]
     tclip: Option<f64>,
 }
 
@@ -152,7 +154,7 @@ struct ModelArgs {
 #[command(next_help_heading = "Training")]
 struct LengthArgs {
     /// Samples in a step [default: 200; on the CPU 64, with in128 32; never more than there are]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = numbers::BATCH.parser::<u32>())]
     batch_size: Option<u32>,
     /// auto, f32, tf32 (on the CPU the same) or bf16: what the encoder is computed in; scores, losses and the optimizer's
     /// state are f32 always [default: auto, bf16 where the device has instructions for it, else f32]
@@ -160,7 +162,7 @@ struct LengthArgs {
     precision: Option<Precision>,
     /// Encode a batch in so many parts, one after the other: less memory, more time. Negatives are those of the whole batch;
     /// batch norms see each part by itself, and their running statistics move once for each [default: 1]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = numbers::PARTS.parser::<u32>())]
     accumulate: Option<u32>,
     /// Compute what happens inside of a block again on the way back instead of keeping it: the same results, less memory,
     /// more time
@@ -171,26 +173,26 @@ struct LengthArgs {
     #[arg(long, value_name = "last|best|DIR")]
     warm_start: Option<String>,
     /// Largest norm of the gradients, which are scaled down to it [default: none]
-    #[arg(long, value_name = "X")]
+    #[arg(long, value_name = "X", value_parser = numbers::LIMIT.parser())]
     clip_norm: Option<f64>,
     /// Learning rate after the warm-up [default: 2e-4]
-    #[arg(long, value_name = "X")]
+    #[arg(long, value_name = "X", value_parser = numbers::RATE.parser())]
     lr: Option<f64>,
     /// Steps over which the learning rate rises [default: 500, a tenth of the run at most]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = numbers::COUNT_OR_NONE.parser::<u32>())]
     warmup_steps: Option<u32>,
     /// When the learning rate drops: published (after the shares of the run that the paper has) or reference (one epoch later, as the
     /// reference implementation counts: after 251 and 281 of 300 epochs, 31 and 46 of 50) [default: published]
     #[arg(long, value_name = "WHEN", value_enum, hide_possible_values = true)]
     schedule: Option<Drops>,
     /// Passes over the samples [default: 50 with in128, else 300]
-    #[arg(long, value_name = "X", conflicts_with = "steps")]
+    #[arg(long, value_name = "X", conflicts_with = "steps", value_parser = numbers::EPOCHS.parser())]
     epochs: Option<f64>,
     /// Updates, instead of epochs
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = numbers::COUNT.parser::<u32>())]
     steps: Option<u32>,
     /// What all randomness derives from [default: 0]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = numbers::SEED.parser::<u32>())]
     seed: Option<u32>,
 }
 
@@ -208,29 +210,29 @@ struct RunArgs {
     #[arg(long, value_name = "CHOICE")]
     cuda_graph: Option<GraphChoice>,
     /// Decoding threads [default: one a core]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = numbers::THREADS.parser::<u32>())]
     workers: Option<u32>,
     /// Threads that libtorch computes with on the CPU [default: its share of the cores, by what a sample costs to decode and to
     /// train on]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = numbers::THREADS.parser::<u32>())]
     threads: Option<u32>,
     /// Steps between log records [default: 10]
-    #[arg(long, value_name = "STEPS")]
+    #[arg(long, value_name = "STEPS", value_parser = numbers::COUNT.parser::<u32>())]
     log_every: Option<u32>,
     /// Steps between checkpoints [default: 500]
-    #[arg(long, value_name = "STEPS")]
+    #[arg(long, value_name = "STEPS", value_parser = numbers::COUNT.parser::<u32>())]
     checkpoint_every: Option<u32>,
     /// Latest checkpoints that are kept [default: 3]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = numbers::COUNT.parser::<u32>())]
     keep: Option<u32>,
     /// Keep also the checkpoints whose step is a multiple of this [default: 0, none]
-    #[arg(long, value_name = "STEPS")]
+    #[arg(long, value_name = "STEPS", value_parser = numbers::COUNT_OR_NONE.parser::<u32>())]
     keep_every: Option<u32>,
     /// Epochs between validations [default: 1]
-    #[arg(long, value_name = "EPOCHS")]
+    #[arg(long, value_name = "EPOCHS", value_parser = numbers::COUNT.parser::<u32>())]
     validate_every: Option<u32>,
     /// Epochs between votes of the 20 nearest neighbours among 5,000 training samples, each in a validation [default: 0, none]
-    #[arg(long, value_name = "EPOCHS")]
+    #[arg(long, value_name = "EPOCHS", value_parser = numbers::COUNT_OR_NONE.parser::<u32>())]
     knn_every: Option<u32>,
     /// Keep the checkpoint that does best in validations, as checkpoints/best: linear, mlp or knn [default: none]
     #[arg(long, value_name = "METRIC", value_enum)]

@@ -1,5 +1,6 @@
 //! Everything that a run can be told: the sum of the parts' own settings, loaded, layered and checked.
 
+mod bounds;
 mod data;
 mod keys;
 mod layers;
@@ -20,7 +21,6 @@ pub use self::layers::{Layers, overlay};
 use self::layers::{contradictions, with_precision, without_auto};
 pub use self::warm_start::WarmStart;
 use crate::{
-    data::MOST_THREADS,
     files,
     method::MethodConfig,
     model,
@@ -254,54 +254,14 @@ impl Config {
 
     /// Checks that no part can make alone.
     pub(crate) fn check(&self) -> Result<()> {
-        let positive = [
-            ("encoder.ndf", self.encoder.ndf),
-            ("encoder.n_rkhs", self.encoder.n_rkhs),
-            ("encoder.n_depth", self.encoder.n_depth),
-            ("run.workers", self.run.workers.map_or(1, |workers| workers as i64)),
-            ("run.threads", self.run.threads.map_or(1, |threads| threads as i64)),
-            ("run.log_every", self.run.log_every as i64),
-            ("run.checkpoint_every", self.run.checkpoint_every as i64),
-            ("run.keep", self.run.keep as i64),
-            ("run.validate_every", self.run.validate_every as i64),
-            ("train.steps", self.train.steps.map_or(1, |steps| steps as i64)),
-            ("train.accumulate", self.train.accumulate as i64),
-        ];
-        if let Some((name, value)) = positive.iter().find(|(_, value)| *value < 1) {
-            return Err(usage!("`{name}` is {value}\n  hint: it is a number from 1 on"));
-        }
         if self.train.steps.is_some() && self.train.epochs.is_some() {
             return Err(usage!(
                 "both `train.steps` and `train.epochs` are given\n  hint: leave out one of them"
             ));
         }
-        if let Some(size @ ..2) = self.train.batch_size {
-            return Err(usage!(
-                "`train.batch_size` is {size}, but negatives come from the other images of the batch\n  hint: 2 or more"
-            ));
-        }
-        self.check_sizes()?;
+        bounds::check(self)?;
         self.check_validation()?;
-        self.check_numbers()?;
         self.check_width()
-    }
-
-    /// Numbers that are a slip of the hand: beyond them there is no machine that has the memory or the cores.
-    fn check_sizes(&self) -> Result<()> {
-        let threads = MOST_THREADS as i64;
-        let model::amdim::Config { ndf, n_rkhs, n_depth, .. } = self.encoder;
-        let count = |count: Option<usize>| count.map_or(1, |count| i64::try_from(count).unwrap_or(i64::MAX));
-        let sizes = [
-            ("encoder.ndf", ndf, 1 << 16),
-            ("encoder.n_rkhs", n_rkhs, 1 << 20),
-            ("encoder.n_depth", n_depth, 999),
-            ("run.workers", count(self.run.workers), threads),
-            ("run.threads", count(self.run.threads), threads),
-        ];
-        match sizes.into_iter().find(|(_, value, most)| value > most) {
-            Some((name, value, most)) => Err(usage!("`{name}` is {value}\n  hint: {most} at most")),
-            None => Ok(()),
-        }
     }
 
     /// What is measured in validations needs them.
@@ -317,38 +277,6 @@ impl Config {
             return Err(usage!("`run.best` is knn, but neighbours are never asked\n  hint: --knn-every 1"));
         }
         Ok(())
-    }
-
-    fn check_numbers(&self) -> Result<()> {
-        /// Far beyond any use, and far from where numbers in f32 end.
-        const MOST: f64 = 1e6;
-        /// A rate beyond the numbers in f32 ends the first step with a message of its own, not with a panic.
-        const FASTEST: f64 = 1e50;
-        let MethodConfig::Amdim(method) = &self.method;
-        let [beta_1, beta_2] = self.optim.betas;
-        let clip_norm = self.optim.clip_norm.unwrap_or(1.0);
-        let epochs = self.train.epochs.unwrap_or(1.0);
-        let positive = |value: f64| value > 0.0 && value <= MOST;
-        let share = |value: f64| (0.0..1.0).contains(&value);
-        let checks = [
-            ("train.epochs", epochs, positive(epochs)),
-            ("method.tclip", method.tclip, positive(method.tclip)),
-            ("method.score_penalty", method.score_penalty, (0.0..=MOST).contains(&method.score_penalty)),
-            ("optim.lr", self.optim.lr, self.optim.lr > 0.0 && self.optim.lr <= FASTEST),
-            ("optim.eps", self.optim.eps, positive(self.optim.eps)),
-            ("optim.weight_decay", self.optim.weight_decay, (0.0..=MOST).contains(&self.optim.weight_decay)),
-            ("optim.drop_factor", self.optim.drop_factor, positive(self.optim.drop_factor)),
-            ("optim.clip_norm", clip_norm, positive(clip_norm)),
-            ("optim.betas", beta_1, share(beta_1)),
-            ("optim.betas", beta_2, share(beta_2)),
-        ];
-        let drops = self.optim.drop_at.iter().map(|&share| ("optim.drop_at", share, share.is_finite()));
-        match checks.into_iter().chain(drops).find(|(_, _, fits)| !fits) {
-            Some((name, value, _)) => Err(usage!(
-                "`{name}` is {value}\n  hint: rates, sizes and factors are above 0 and at most 1000000 (the learning rate 1e50), penalties at least 0, betas below 1"
-            )),
-            None => Ok(()),
-        }
     }
 
     /// The last block widens to the embeddings and cannot narrow.

@@ -56,7 +56,7 @@ pub struct Args {
     #[arg(long, default_value = "auto")]
     pub device: DeviceChoice,
     /// Decoding threads [default: one a core]
-    #[arg(long, value_name = "N", value_parser = crate::data::threads)]
+    #[arg(long, value_name = "N", value_parser = crate::numbers::THREADS.parser::<usize>())]
     pub workers: Option<usize>,
 }
 

@@ -18,7 +18,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 
-use crate::classes::ClassNames;
+use crate::{classes::ClassNames, numbers};
 
 pub use open::{Format, open};
 pub(crate) use output::Output;
@@ -58,31 +58,31 @@ pub struct Args {
     pub no_labels: bool,
     /// Hold out this share of each class's images, drawn by `--seed`, in shards called `val-000.tar` on: one image at least of
     /// two or more, and never all
-    #[arg(long, value_name = "X", value_parser = fraction)]
+    #[arg(long, value_name = "X", value_parser = numbers::PART.parser())]
     pub val_fraction: Option<f64>,
     /// Shards are called `PREFIX-000.tar` on [default: the split's name, or `train`]
     #[arg(long)]
     pub prefix: Option<String>,
     /// Samples in a shard; the last one may have fewer
-    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = numbers::COUNT.parser::<u64>())]
     pub samples_per_shard: u64,
     /// Most MiB of images in a shard, counted before `--resize`; goes together with `--samples-per-shard`
-    #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u64).range(1..=1 << 30))]
+    #[arg(long, value_name = "MIB", value_parser = numbers::MEBIBYTES.parser::<u64>())]
     pub shard_size: Option<u64>,
     /// Make images whose short side is longer than this smaller; they become JPEGs. Others stay byte by byte
-    #[arg(long, value_name = "PIXELS", value_parser = clap::value_parser!(u32).range(1..=65_535))]
+    #[arg(long, value_name = "PIXELS", value_parser = numbers::Whole::new(1, 65_535).parser::<u32>())]
     pub resize: Option<u32>,
     /// Quality of the JPEGs that `--resize` makes, from 1 to 100
-    #[arg(long, value_name = "Q", default_value_t = 90, value_parser = clap::value_parser!(u8).range(1..=100))]
+    #[arg(long, value_name = "Q", default_value_t = 90, value_parser = numbers::QUALITY.parser::<u8>())]
     pub quality: u8,
     /// Seed of the order in which samples are mixed, and of what `--val-fraction` holds out
-    #[arg(long, value_name = "S", default_value_t = 0)]
+    #[arg(long, value_name = "S", default_value_t = 0, value_parser = numbers::ANY.parser::<u64>())]
     pub seed: u64,
     /// Keep the order of the source: a shard then holds neighbours, often of one class
     #[arg(long)]
     pub no_shuffle: bool,
     /// Shards written side by side [default: one a core]
-    #[arg(long, value_name = "N", value_parser = crate::data::threads)]
+    #[arg(long, value_name = "N", value_parser = numbers::THREADS.parser::<usize>())]
     pub workers: Option<usize>,
     /// Replace shards of this prefix
     #[arg(long)]
@@ -116,10 +116,4 @@ pub fn run(args: &Args) -> Result<()> {
         );
     }
     summary.print()
-}
-
-/// A number between 0 and 1.
-fn fraction(text: &str) -> Result<f64, String> {
-    let number: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
-    if number > 0.0 && number < 1.0 { Ok(number) } else { Err("not between 0 and 1".to_owned()) }
 }

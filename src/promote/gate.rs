@@ -93,6 +93,10 @@ impl FromStr for Gate {
         let metric = METRICS.into_iter().find(|known| *known == metric);
         let metric = metric.ok_or_else(|| format!("there are only {}", METRICS.join(", ")))?;
         let (factor, constant) = linear(bound).ok_or(FORM)?;
+        let is_share = ["linear", "mlp", "knn"].contains(&metric);
+        if is_share && factor == 0.0 && !(0.0..=1.0).contains(&constant) {
+            return Err(format!("{metric} is a share from 0 to 1: of 60 % write 0.6"));
+        }
         Ok(Self { text: text.to_owned(), metric, comparison, factor, constant })
     }
 }
@@ -176,6 +180,8 @@ mod tests {
             "knn>0.5*before",
             "knn>previous*previous",
             "knn>inf",
+            "linear>60",
+            "knn>=-1",
         ] {
             assert!(text.parse::<Gate>().is_err(), "{text}");
         }

@@ -16,17 +16,19 @@ use rayon::prelude::*;
 use shards::ShardWriter;
 
 use crate::{
+    numbers::{self, Whole},
     pack::{Output, Summary},
     random::Random,
     terminal::Progress,
+    usage,
 };
 use scene::{CLASSES, Scene};
 
 /// Images drawn side by side before they are written: bounds the memory.
 const CHUNK: usize = 256;
 
-/// Most images of a set: far more than anyone draws, and far from where their numbers overflow.
-const MOST: usize = 1_000_000_000;
+/// Pixels of a side.
+const SIDE: Whole = Whole::new(8, 500);
 
 /// At 500x375 pixels, images of this quality are as large as those of ImageNet: 110 KB.
 const QUALITY: u8 = 96;
@@ -39,25 +41,25 @@ pub struct Args {
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
     /// Width and height of the images, from 8 to 500 pixels
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(8..=500))]
+    #[arg(long, value_name = "N", value_parser = SIDE.parser::<u32>())]
     pub side: Option<u32>,
     /// Size of the images, e.g. `500x375`
     #[arg(long, value_name = "WxH")]
     pub size: Option<Size>,
     /// Number of images
-    #[arg(long, value_name = "N", default_value_t = 5000)]
+    #[arg(long, value_name = "N", default_value_t = 5000, value_parser = numbers::DRAWN.parser::<usize>())]
     pub count: usize,
     /// Number of shards they are spread over
-    #[arg(long, value_name = "N", default_value_t = 4)]
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = numbers::DRAWN.parser::<usize>())]
     pub shards: usize,
     /// The same seed and prefix give the same bytes
-    #[arg(long, value_name = "S", default_value_t = 0)]
+    #[arg(long, value_name = "S", default_value_t = 0, value_parser = numbers::ANY.parser::<u64>())]
     pub seed: u64,
     /// Shards are called `PREFIX-000.tar` on; another prefix gives other images
     #[arg(long, default_value = "train")]
     pub prefix: String,
     /// Quality of the JPEGs, from 1 to 100
-    #[arg(long, value_name = "Q", default_value_t = QUALITY, value_parser = clap::value_parser!(u8).range(1..=100))]
+    #[arg(long, value_name = "Q", default_value_t = QUALITY, value_parser = numbers::QUALITY.parser::<u8>())]
     pub quality: u8,
     /// Replace shards of this prefix
     #[arg(long)]
@@ -75,9 +77,8 @@ pub struct Size {
 
 impl Size {
     fn check(self) -> Result<Self> {
-        let fits = |side| (8..=500).contains(&side);
         ensure!(
-            fits(self.width) && fits(self.height),
+            SIDE.holds(self.width) && SIDE.holds(self.height),
             "{self} is out of bounds: both sides are from 8 to 500 pixels"
         );
         Ok(self)
@@ -161,18 +162,13 @@ pub fn run(args: &Args) -> Result<()> {
 /// Draws a set on all threads of the current rayon pool and writes its shards and `classes.txt`.
 pub fn write(options: &Options) -> Result<Summary> {
     options.size.check()?;
-    ensure!(options.count > 0, "no images are asked for\nhint: `--count` is at least 1");
-    ensure!(
-        options.count <= MOST,
-        "{} images are too many\nhint: `--count` is at most {MOST}",
-        options.count
-    );
-    ensure!(
-        (1..=options.count).contains(&options.shards),
-        "{} images do not fill {} shards\nhint: `--shards` is from 1 to `--count`",
-        options.count,
-        options.shards
-    );
+    let Options { count, shards, .. } = options;
+    if !numbers::DRAWN.holds(*count) || !(1..=*count).contains(shards) {
+        return Err(usage!(
+            "{count} images do not fill {shards} shards\n  hint: `--count` is {}, `--shards` at most as much",
+            numbers::DRAWN
+        ));
+    }
     let output = Output::create(&options.out, &options.prefix, options.shards, options.force)?;
     let classes: Vec<_> = CLASSES.iter().map(|(name, ..)| (*name).to_owned()).collect();
     output.write_classes(&classes, options.force)?;
@@ -237,7 +233,7 @@ mod tests {
     fn more_images_than_can_be_counted_are_refused_with_the_bound() {
         let options = Options { count: usize::MAX, shards: 1, ..Options::default() };
         let error = write(&options).unwrap_err().to_string();
-        assert!(error.contains("`--count` is at most 1000000000"), "{error}");
+        assert!(error.contains("`--count` is a whole number from 1 to 1000000000"), "{error}");
     }
 
     #[test]

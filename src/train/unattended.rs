@@ -10,7 +10,7 @@ use std::{
 use anyhow::Result;
 use jiff::{SignedDuration, Timestamp, Zoned, civil::Time, tz::TimeZone};
 
-use crate::{promote::Gate, usage};
+use crate::{numbers, promote::Gate, usage};
 
 /// How this start of a run behaves when nobody watches.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -103,14 +103,9 @@ fn zone() -> Result<TimeZone> {
     })
 }
 
-/// Hours above 0, up to a century.
+/// Hours, as they are typed.
 fn hours(text: &str) -> Result<Duration, String> {
-    let hours: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
-    if hours > 0.0 && hours <= 876_600.0 {
-        Ok(Duration::from_secs_f64(3600.0 * hours))
-    } else {
-        Err("not above 0, or more than a century".to_owned())
-    }
+    numbers::HOURS.parse(text).map(|hours| Duration::from_secs_f64(3600.0 * hours))
 }
 
 /// A time of the day here.

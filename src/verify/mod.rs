@@ -28,8 +28,8 @@ pub struct Args {
     #[arg(long, value_name = "PATTERN", num_args = 1.., required = true)]
     pub shards: Vec<String>,
     /// Threads [default: one a core]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
-    pub workers: Option<u32>,
+    #[arg(long, value_name = "N", value_parser = crate::numbers::THREADS.parser::<usize>())]
+    pub workers: Option<usize>,
     /// Write every finding to this file, one JSON object a line
     #[arg(long, value_name = "FILE.jsonl")]
     pub report: Option<PathBuf>,
@@ -52,7 +52,7 @@ pub fn run(args: &Args) -> Result<()> {
     let target = args.fix.as_deref().map(|out| Target::prepare(out, &names, args.force)).transpose()?;
     check_report(args.report.as_deref(), &names)?;
     let mut findings = Findings::create(args.report.as_deref())?;
-    let workers = args.workers.map_or(0, |workers| workers as usize);
+    let workers = args.workers.unwrap_or(0);
     let pool = ThreadPoolBuilder::new().num_threads(workers).build().context("cannot start the threads")?;
 
     let watch = Watch::new("verified", examine::bytes(&source, &names));

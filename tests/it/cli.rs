@@ -148,25 +148,19 @@ fn words_and_numbers_typed_by_habit() {
     let train = ["train", "--shards", "x.tar", "--epochs", "3"];
     refused(&place, &train, 2, &["training needs no subcommand", "amdim-stream --shards x.tar --epochs 3"]);
     for (flags, part) in [
-        (["--workers", "100000"], "`run.workers` is 100000"),
-        (["--n-depth", "4294967295"], "`encoder.n_depth`"),
-        (["--lr", "1e51"], "`optim.lr`"),
-        (["--keep", "0"], "`run.keep` is 0"),
+        ("--workers 100000", "'--workers <N>': not a whole number from 1 to 1024"),
+        ("--keep 0", "'--keep <N>': not a whole number from 1 to"),
+        ("--tclip 1e-320", "'--tclip <X>': not a number from 0.000001 to 1000000"),
+        ("--data x", "tip: here it is --shards"),
+        ("plan --gpus 2", "tip: one process works on one device: --device cuda:0"),
+        ("eval knn --checkpoint run --ckpt x", "tip: here it is --checkpoint"),
+        ("synth --out x --side 32 --count 1e3", "'--count <N>': not a whole number from 1 to 1000000000"),
     ] {
-        refused(&place, &flags, 2, &[part]);
+        let said = run(program().args(flags.split(' ')));
+        assert!(said.code == Some(2) && said.stderr.contains(part), "{flags}: {}", said.stderr);
     }
-    let said = run(program().args([
-        "embed",
-        "--checkpoint",
-        "x",
-        "--shards",
-        "x",
-        "--out",
-        "y",
-        "--workers",
-        "1025",
-    ]));
-    assert!(said.code == Some(2) && said.stderr.contains("not from 1 to 1024"), "{}", said.stderr);
+    fs::write(place.path("c.toml"), "[optim]\neps = 1e-300\n").unwrap();
+    refused(&place, &["--config", "c.toml"], 2, &["`optim.eps` is", "hint: a number from 1e-15"]);
 }
 
 #[test]

@@ -126,9 +126,12 @@ fn what_cannot_be_judged_is_refused_with_its_reason() {
         (&["knn", "--val-shards", "bare.tar"], "no validation sample is labelled"),
         (&["knn", "--val-shards", "none.tar"], "there are no images in the shard: `none.tar`"),
         (&["mlp", "--shards", "bare.tar", "--val-shards", &validation], "no training sample is labelled"),
-        (&["knn", "--k", "0", "--val-shards", &validation], "0 is not in 1.."),
-        (&["finetune", "--label-fraction", "1.5", "--val-shards", &validation], "above 1"),
-        (&["linear", "--lr", "0", "--val-shards", &validation], "not above 0"),
+        (&["knn", "--k", "0", "--val-shards", &validation], "not a whole number from 1 to 100000"),
+        (
+            &["finetune", "--label-fraction", "1.5", "--val-shards", &validation],
+            "not a number from 0.000001 to 1",
+        ),
+        (&["linear", "--lr", "0", "--val-shards", &validation], "not a number from 1e-12"),
         (&["linear", "--solver", "lbfgs", "--epochs", "3", "--val-shards", &validation], "--epochs says how"),
         (&["mlp", "--solver", "lbfgs", "--val-shards", &validation], "unexpected argument '--solver'"),
         (

@@ -136,7 +136,7 @@ fn a_run_that_is_out_of_time_is_saved_and_goes_on() {
     let pattern = place.shards("train", 3, 20);
     let summary = place.path("summary.json");
     // Room for the start and some steps; what it takes to end is kept free.
-    let length = ["--steps", "1000000", "--checkpoint-every", "1000000", "--quiet"];
+    let length = ["--steps", "100000", "--checkpoint-every", "100000", "--quiet"];
     let mut steps = 0;
     for _ in 0..2 {
         let mut train = place.train(&pattern, "run", &length);
@@ -338,7 +338,7 @@ fn gates_that_cannot_be_judged_are_refused_before_the_run() {
         (vec!["--promote", &models, "--gate", "accuracy>0.5"], "linear, mlp, knn"),
         (vec!["--gate", "loss<1"], "--promote"),
         (vec!["--stop-at", "25:00"], "06:30"),
-        (vec!["--max-hours", "0"], "not above 0"),
+        (vec!["--max-hours", "0"], "not a number from"),
         (vec!["--promote", "train-000.tar/x"], "--promote"),
         (vec!["--summary", "nowhere/s.json"], "a folder that is there"),
     ] {

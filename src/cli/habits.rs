@@ -1,0 +1,302 @@
+//! What flags of other programs are called here.
+
+use std::ffi::OsString;
+
+use clap::{
+    Command, CommandFactory,
+    error::{ContextKind, ContextValue, Error, ErrorKind},
+};
+
+use super::Cli;
+
+/// How a flag of other programs is answered.
+enum Answer {
+    /// By the first of these flags that the command has.
+    Flag(&'static str),
+    /// Where the command has the flag, by words.
+    Words(&'static str, &'static str),
+}
+
+use Answer::{Flag, Words};
+
+/// Names in PyTorch's examples, timm, Lightning, Hugging Face and their like. Of several answers the first one counts that fits the
+/// command.
+const HABITS: &[(&str, &[Answer])] = &[
+    (
+        "data dataset data-dir data-path data-root dataset-path train train-data train-dir train-path train-shards input inputs root \
+         tar tars files url urls",
+        &[
+            Words(
+                "val-fraction",
+                "the folder of images comes without a flag: amdim-stream pack FOLDER --out DIR",
+            ),
+            Flag("shards"),
+        ],
+    ),
+    (
+        "val val-data val-dir val-path val-dataset valid valid-dir validation validation-dir test-data test-dir eval-data",
+        &[Flag("val-shards val-fraction shards")],
+    ),
+    ("val-split validation-split test-size", &[Flag("val-fraction val-shards")]),
+    (
+        "gpu gpus num-gpus n-gpu n-gpus ngpus gpu-id gpu-ids devices cuda no-cuda cpu use-gpu accelerator local-rank rank world-size \
+         nproc-per-node nnodes num-nodes nodes strategy distributed ddp multi-gpu dist-url dist-backend",
+        &[Words("device", "one process works on one device: --device cuda:0, or --device cpu")],
+    ),
+    (
+        "bs b batch batchsize mini-batch train-batch-size eval-batch-size batch-size-per-gpu per-device-train-batch-size",
+        &[Flag("batch-size")],
+    ),
+    ("lr", &[Words("lr-encoder", FINETUNE_RATES)]),
+    (
+        "learning-rate base-lr blr base-learning-rate max-lr",
+        &[Words("lr-encoder", FINETUNE_RATES), Flag("lr")],
+    ),
+    ("j jobs num-workers n-workers worker data-workers dataloader-num-workers cpus", &[Flag("workers")]),
+    ("num-threads n-threads nthreads", &[Flag("threads workers")]),
+    ("run-dir run-folder ckpt-dir checkpoint-dir", &[Flag("checkpoint run out")]),
+    (
+        "o output output-dir out-dir outdir save save-dir save-path log-dir logdir logs work-dir workdir exp-dir default-root-dir \
+         results dest name exp-name run-name experiment project dump-path",
+        &[
+            Flag("out"),
+            Words("fix", "--report FILE.jsonl writes the findings, --fix DIR cleaned shards"),
+            Words(
+                "baseline",
+                "no flag is needed: the result goes to stdout and to a file beside the checkpoint",
+            ),
+        ],
+    ),
+    (
+        "resume resume-from resume-from-checkpoint auto-resume continue",
+        &[
+            Words(
+                "warm-start",
+                "no flag is needed: the same command goes on with the run in --out; --warm-start begins a new run with the encoder of \
+                 another one",
+            ),
+            Words(
+                "layer",
+                "no flag is needed: the same command goes on with the shards that have no file yet",
+            ),
+            Words("prefix", "shards are written all anew: the same command with --force"),
+            Flag("checkpoint run"),
+        ],
+    ),
+    (
+        "ckpt ckpt-path checkpoint checkpoint-path weights pretrained pretrained-weights load load-from model-path model-dir \
+         initial-checkpoint finetune run",
+        &[Flag("checkpoint warm-start run")],
+    ),
+    (
+        "model model-name arch a architecture backbone encoder net network",
+        &[
+            Words("n-rkhs", "the encoder is AMDIM's: --ndf, --n-rkhs and --n-depth say how large it is"),
+            Flag("checkpoint run"),
+        ],
+    ),
+    (
+        "wd weight-decay l2",
+        &[Words("n-rkhs", "it is a setting in the file of --config: [optim] weight_decay = 1e-5")],
+    ),
+    (
+        "opt optim optimizer momentum beta1 beta2 betas eps opt-eps adam-epsilon",
+        &[Words(
+            "n-rkhs",
+            "the optimizer is Adam; its settings are in the file of --config: [optim] betas = [0.8, 0.999], eps = 1e-8",
+        )],
+    ),
+    ("sched scheduler lr-scheduler lr-schedule lr-scheduler-type", &[Flag("schedule")]),
+    (
+        "warmup warm-up warmup-epochs warmup-iters warmup-updates lr-warmup lr-warmup-steps num-warmup-steps",
+        &[Flag("warmup-steps")],
+    ),
+    ("e epoch ep max-epochs max-epoch num-epochs n-epochs num-train-epochs", &[Flag("epochs")]),
+    (
+        "step max-steps num-steps n-steps total-steps iters iterations max-iters num-iters updates",
+        &[Flag("steps epochs")],
+    ),
+    (
+        "accum accum-iter grad-accum grad-accum-steps gradient-accumulation-steps accumulate-grad-batches update-freq",
+        &[Flag("accumulate")],
+    ),
+    ("clip clip-grad clip-grad-norm grad-clip gradient-clip-val max-grad-norm", &[Flag("clip-norm")]),
+    ("amp use-amp fp16 bf16 fp32 tf32 half dtype amp-dtype mixed-precision autocast", &[Flag("precision")]),
+    (
+        "p print-freq print-every log-interval log-freq log-steps logging-steps log-every-n-steps",
+        &[Flag("log-every")],
+    ),
+    (
+        "save-freq save-every save-steps save-interval ckpt-freq ckpt-every checkpoint-interval checkpoint-freq",
+        &[Flag("checkpoint-every")],
+    ),
+    (
+        "eval-every eval-freq eval-interval eval-steps val-every val-freq val-interval check-val-every-n-epoch",
+        &[Flag("validate-every")],
+    ),
+    ("keep-last save-total-limit save-top-k checkpoint-hist", &[Flag("keep")]),
+    (
+        "size side img img-size image-size imgsz input-size crop-size resolution",
+        &[Flag("side resize preset")],
+    ),
+    ("s random-seed manual-seed", &[Flag("seed")]),
+    (
+        "wandb use-wandb tensorboard logger report-to",
+        &[Words(
+            "log-every",
+            "no flag is needed: the numbers are lines of JSON in metrics.jsonl in the run folder",
+        )],
+    ),
+    (
+        "classes num-classes n-classes nb-classes",
+        &[Words("shards", "no flag is needed: classes are counted from the labels")],
+    ),
+    (
+        "eval evaluate eval-only test validate linear-eval linear-probe",
+        &[Words("warm-start", "an encoder is judged by: amdim-stream eval linear --checkpoint RUN")],
+    ),
+    ("n samples num-samples n-samples num-images images", &[Flag("count samples-per-shard")]),
+    ("maxcount", &[Flag("samples-per-shard")]),
+    ("maxsize", &[Flag("shard-size")]),
+    ("knn nn nb-knn neighbors neighbours num-neighbors", &[Flag("k knn-every")]),
+    ("t temp tau", &[Flag("temperature")]),
+    ("fraction subset labels label-percent train-percent", &[Flag("label-fraction")]),
+    ("f overwrite clobber replace", &[Flag("force")]),
+    ("c cfg conf config-file", &[Flag("config")]),
+    ("time-limit max-time timeout walltime", &[Flag("max-hours")]),
+    ("v verbose debug log-level", &[Words("json", "the variable RUST_LOG=debug shows more messages")]),
+];
+
+const FINETUNE_RATES: &str = "there are two of them: --lr-encoder and --lr-head";
+
+/// Says what a flag that nobody knows is called here, and where a word belongs that is no subcommand.
+pub(crate) fn explained(mut error: Error, typed: impl Iterator<Item = OsString>) -> Error {
+    let unknown = match error.kind() {
+        ErrorKind::UnknownArgument => error.get(ContextKind::InvalidArg),
+        ErrorKind::InvalidSubcommand => error.get(ContextKind::InvalidSubcommand),
+        _ => None,
+    };
+    let Some(ContextValue::String(unknown)) = unknown else { return error };
+    let mut program = Cli::command();
+    program.build();
+    let command = innermost(&mut program, typed);
+    let Some(tip) = tip(command, unknown) else { return error };
+    for kind in [ContextKind::SuggestedArg, ContextKind::SuggestedSubcommand] {
+        error.remove(kind);
+    }
+    error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip.into()]));
+    error.insert(ContextKind::Usage, ContextValue::StyledStr(command.render_usage()));
+    error
+}
+
+/// The subcommand that is spoken to.
+fn innermost(program: &mut Command, typed: impl Iterator<Item = OsString>) -> &mut Command {
+    let is_word = |text: &OsString| !text.to_string_lossy().starts_with('-');
+    let mut command = program;
+    for word in typed.skip(1).filter(is_word) {
+        if command.find_subcommand(&word).is_none() {
+            break;
+        }
+        command = command.find_subcommand_mut(&word).expect("it was found");
+    }
+    command
+}
+
+/// What to write instead.
+fn tip(command: &Command, unknown: &str) -> Option<String> {
+    if !unknown.starts_with('-') {
+        let is_shard = unknown.ends_with(".tar") || unknown.contains(['/', '*', '<', '{']);
+        return is_shard.then(|| format!("shards have a flag: --shards '{unknown}'"));
+    }
+    if command.is_subcommand_required_set() {
+        let names = command.get_subcommands().map(Command::get_name).filter(|name| *name != "help");
+        return Some(format!("one of these comes before flags: {}", names.collect::<Vec<_>>().join(", ")));
+    }
+    let name = unknown.trim_start_matches('-').to_lowercase().replace('_', "-");
+    let has = |flag: &str| command.get_arguments().any(|arg| arg.get_long() == Some(flag));
+    if has(&name) {
+        return Some(format!("it is written --{name}"));
+    }
+    let answers = HABITS.iter().filter(|(names, _)| names.split(' ').any(|known| known == name));
+    answers.flat_map(|(_, answers)| *answers).find_map(|answer| match answer {
+        Flag(flags) => flags.split(' ').find(|flag| has(flag)).map(|flag| format!("here it is --{flag}")),
+        Words(beside, words) => has(beside).then(|| (*words).to_owned()),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    fn said(typed: &str) -> String {
+        let typed: Vec<_> = typed.split(' ').map(OsString::from).collect();
+        let error = Cli::try_parse_from(&typed).unwrap_err();
+        explained(error, typed.into_iter()).render().to_string()
+    }
+
+    #[test]
+    fn a_flag_typed_by_the_habit_of_another_program_is_answered_with_the_one_of_that_command() {
+        for (typed, part) in [
+            ("--data x", "--shards"),
+            ("--dataset=x", "--shards"),
+            ("--bs 8", "--batch-size"),
+            ("--shards x --batch_size 8", "--batch-size"),
+            ("-j 8", "--workers"),
+            ("--num_workers 8", "--workers"),
+            ("--gpus 2", "one process works on one device: --device cuda:0"),
+            ("plan --gpus 2", "--device cuda:0"),
+            ("--learning-rate 1", "--lr"),
+            ("eval finetune --checkpoint x --lr 1", "--lr-encoder and --lr-head"),
+            ("--output x", "--out"),
+            ("eval knn --checkpoint x --output x", "stdout"),
+            ("--shards x --resume", "the same command goes on"),
+            ("--resume", "--warm-start"),
+            ("eval knn --ckpt x", "--checkpoint"),
+            ("eval --json mlp --gpu 0", "--device cuda:0"),
+            ("eval --checkpoint x", "linear, mlp, knn, finetune"),
+            ("--ckpt x", "--warm-start"),
+            ("embed --model x", "--checkpoint"),
+            ("--arch x", "--ndf, --n-rkhs and --n-depth"),
+            ("--wd 0", "weight_decay"),
+            ("--val-dir x", "--val-shards"),
+            ("verify --train-dir x", "--shards"),
+            ("synth --samples 8", "--count"),
+            ("pack --data x", "pack FOLDER"),
+            ("data/x-000.tar", "--shards 'data/x-000.tar'"),
+        ] {
+            let said = said(&format!("amdim-stream {typed}"));
+            let tips: Vec<_> = said.lines().filter(|line| line.trim().starts_with("tip: ")).collect();
+            assert!(tips.len() == 1 && tips[0].contains(part), "{typed}: {said}");
+            assert!(!said.contains("--gate"), "{typed}: {said}");
+        }
+        assert!(
+            said("amdim-stream --batch-sise 8").contains("'--batch-size'"),
+            "mistyped, and found by letters"
+        );
+    }
+
+    #[test]
+    fn every_answer_names_flags_that_there_are_and_no_name_has_two() {
+        let mut program = Cli::command();
+        program.build();
+        let mut flags = Vec::new();
+        let mut commands = vec![&program];
+        while let Some(command) = commands.pop() {
+            flags.extend(command.get_arguments().filter_map(|arg| arg.get_long()));
+            commands.extend(command.get_subcommands());
+        }
+        let mut names: Vec<_> = HABITS.iter().flat_map(|(names, _)| names.split(' ')).collect();
+        let count = names.len();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), count);
+        for answer in HABITS.iter().flat_map(|(_, answers)| *answers) {
+            let (Flag(named) | Words(named, _)) = answer;
+            for flag in named.split(' ') {
+                assert!(flags.contains(&flag), "{flag}");
+            }
+        }
+    }
+}
