@@ -129,11 +129,12 @@ impl fmt::Display for Real {
 }
 
 /// A number with an exponent where it would have many zeros.
-struct Shown(f64);
+#[derive(Debug, Clone, Copy)]
+pub struct Shown(pub f64);
 
 impl fmt::Display for Shown {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let is_plain = self.0 == 0.0 || (1e-6..1e9).contains(&self.0);
+        let is_plain = !self.0.is_finite() || self.0 == 0.0 || (1e-6..1e9).contains(&self.0.abs());
         if is_plain { write!(f, "{}", self.0) } else { write!(f, "{:e}", self.0) }
     }
 }

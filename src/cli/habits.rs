@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 
 use clap::{
-    Command, CommandFactory,
+    Arg, Command, CommandFactory,
     error::{ContextKind, ContextValue, Error, ErrorKind},
 };
 
@@ -13,7 +13,7 @@ use super::Cli;
 enum Answer {
     /// By the first of these flags that the command has.
     Flag(&'static str),
-    /// Where the command has the flag, by words.
+    /// By words, where the command has this flag or this argument without one.
     Words(&'static str, &'static str),
 }
 
@@ -26,10 +26,8 @@ const HABITS: &[(&str, &[Answer])] = &[
         "data dataset data-dir data-path data-root dataset-path train train-data train-dir train-path train-shards input inputs root \
          tar tars files url urls",
         &[
-            Words(
-                "val-fraction",
-                "the folder of images comes without a flag: amdim-stream pack FOLDER --out DIR",
-            ),
+            Words("source", "the folder of images comes without a flag: amdim-stream pack FOLDER --out DIR"),
+            Words("file", IMPORTED),
             Flag("shards"),
         ],
     ),
@@ -54,7 +52,7 @@ const HABITS: &[(&str, &[Answer])] = &[
     ),
     ("j jobs num-workers n-workers worker data-workers dataloader-num-workers cpus", &[Flag("workers")]),
     ("num-threads n-threads nthreads", &[Flag("threads workers")]),
-    ("run-dir run-folder ckpt-dir checkpoint-dir", &[Flag("checkpoint run out")]),
+    ("run-dir run-folder ckpt-dir checkpoint-dir", &[Flag("checkpoint run out"), Words("crash", REPLAYED)]),
     (
         "o output output-dir out-dir outdir save save-dir save-path log-dir logdir logs work-dir workdir exp-dir default-root-dir \
          results dest name exp-name run-name experiment project dump-path",
@@ -86,7 +84,7 @@ const HABITS: &[(&str, &[Answer])] = &[
     (
         "ckpt ckpt-path checkpoint checkpoint-path weights pretrained pretrained-weights load load-from model-path model-dir \
          initial-checkpoint finetune run",
-        &[Flag("checkpoint warm-start run")],
+        &[Flag("checkpoint warm-start run"), Words("file", IMPORTED), Words("crash", REPLAYED)],
     ),
     (
         "model model-name arch a architecture backbone encoder net network",
@@ -155,6 +153,14 @@ const HABITS: &[(&str, &[Answer])] = &[
         "eval evaluate eval-only test validate linear-eval linear-probe",
         &[Words("warm-start", "an encoder is judged by: amdim-stream eval linear --checkpoint RUN")],
     ),
+    (
+        "embed extract features encode predict infer inference",
+        &[Words(
+            "warm-start",
+            "features are written by: amdim-stream embed --checkpoint RUN --shards PATTERN --out DIR",
+        )],
+    ),
+    ("key image", &[Flag("sample")]),
     ("n samples num-samples n-samples num-images images", &[Flag("count samples-per-shard")]),
     ("maxcount", &[Flag("samples-per-shard")]),
     ("maxsize", &[Flag("shard-size")]),
@@ -166,6 +172,10 @@ const HABITS: &[(&str, &[Answer])] = &[
     ("time-limit max-time timeout walltime", &[Flag("max-hours")]),
     ("v verbose debug log-level", &[Words("json", "the variable RUST_LOG=debug shows more messages")]),
 ];
+
+const IMPORTED: &str = "the file comes without a flag: amdim-stream import FILE --out DIR";
+
+const REPLAYED: &str = "the crash folder comes without a flag: amdim-stream replay DIR";
 
 const FINETUNE_RATES: &str = "there are two of them: --lr-encoder and --lr-head";
 
@@ -180,11 +190,20 @@ pub(crate) fn explained(mut error: Error, typed: impl Iterator<Item = OsString>)
     let mut program = Cli::command();
     program.build();
     let command = innermost(&mut program, typed);
-    let Some(tip) = tip(command, unknown) else { return error };
-    for kind in [ContextKind::SuggestedArg, ContextKind::SuggestedSubcommand] {
-        error.remove(kind);
+    let tip = tip(command, unknown);
+    let is_near = match error.get(ContextKind::SuggestedArg) {
+        Some(ContextValue::String(flag)) => {
+            2 * strsim::osa_distance(flag, unknown) <= unknown.trim_start_matches('-').len()
+        }
+        _ => true,
+    };
+    if tip.is_none() && is_near {
+        return error;
     }
-    error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip.into()]));
+    error.remove(ContextKind::SuggestedArg);
+    error.remove(ContextKind::SuggestedSubcommand);
+    let tips = tip.into_iter().map(Into::into).collect();
+    error.insert(ContextKind::Suggested, ContextValue::StyledStrs(tips));
     error.insert(ContextKind::Usage, ContextValue::StyledStr(command.render_usage()));
     error
 }
@@ -204,16 +223,18 @@ fn innermost(program: &mut Command, typed: impl Iterator<Item = OsString>) -> &m
 
 /// What to write instead.
 fn tip(command: &Command, unknown: &str) -> Option<String> {
-    if !unknown.starts_with('-') {
-        let is_shard = unknown.ends_with(".tar") || unknown.contains(['/', '*', '<', '{']);
-        return is_shard.then(|| format!("shards have a flag: --shards '{unknown}'"));
+    let is_flag = unknown.starts_with('-');
+    if !is_flag && (unknown.ends_with(".tar") || unknown.contains(['/', '*', '<', '{'])) {
+        return Some(format!("shards have a flag: --shards '{unknown}'"));
     }
-    if command.is_subcommand_required_set() {
+    if is_flag && command.is_subcommand_required_set() {
         let names = command.get_subcommands().map(Command::get_name).filter(|name| *name != "help");
         return Some(format!("one of these comes before flags: {}", names.collect::<Vec<_>>().join(", ")));
     }
     let name = unknown.trim_start_matches('-').to_lowercase().replace('_', "-");
-    let has = |flag: &str| command.get_arguments().any(|arg| arg.get_long() == Some(flag));
+    let is_called =
+        |arg: &Arg, name: &str| arg.get_long() == Some(name) || arg.is_positional() && arg.get_id() == name;
+    let has = |name: &str| command.get_arguments().any(|arg| is_called(arg, name));
     if has(&name) {
         return Some(format!("it is written --{name}"));
     }
@@ -264,6 +285,9 @@ mod tests {
             ("verify --train-dir x", "--shards"),
             ("synth --samples 8", "--count"),
             ("pack --data x", "pack FOLDER"),
+            ("import --ckpt x", "import FILE"),
+            ("replay --run x", "replay DIR"),
+            ("test", "amdim-stream eval linear"),
             ("data/x-000.tar", "--shards 'data/x-000.tar'"),
         ] {
             let said = said(&format!("amdim-stream {typed}"));
@@ -275,6 +299,7 @@ mod tests {
             said("amdim-stream --batch-sise 8").contains("'--batch-size'"),
             "mistyped, and found by letters"
         );
+        assert!(!said("amdim-stream --dropout 0.1").contains("tip:"), "there is nothing like it");
     }
 
     #[test]
@@ -284,7 +309,7 @@ mod tests {
         let mut flags = Vec::new();
         let mut commands = vec![&program];
         while let Some(command) = commands.pop() {
-            flags.extend(command.get_arguments().filter_map(|arg| arg.get_long()));
+            flags.extend(command.get_arguments().map(|arg| arg.get_long().unwrap_or(arg.get_id().as_str())));
             commands.extend(command.get_subcommands());
         }
         let mut names: Vec<_> = HABITS.iter().flat_map(|(names, _)| names.split(' ')).collect();

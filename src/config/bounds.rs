@@ -6,7 +6,7 @@ use super::Config;
 use crate::{
     method::MethodConfig,
     model,
-    numbers::{self, Real, Whole},
+    numbers::{self, Real, Shown, Whole},
     usage,
 };
 
@@ -18,7 +18,7 @@ pub(super) fn check(config: &Config) -> Result<()> {
     }
     let real = reals(config).into_iter().find(|(_, value, bounds)| !bounds.holds(*value));
     match real {
-        Some((name, value, bounds)) => Err(usage!("`{name}` is {value}\n  hint: {bounds}")),
+        Some((name, value, bounds)) => Err(usage!("`{name}` is {}\n  hint: {bounds}", Shown(value))),
         None => Ok(()),
     }
 }

@@ -338,12 +338,22 @@ fn check_version(table: &Table) -> Result<()> {
 
 /// A setting of the wrong type or name; TOML says on a second line where it is.
 fn wrong(error: &toml::de::Error) -> anyhow::Error {
+    let types = [
+        ("u64", "a whole number from 0 on"),
+        ("usize", "a whole number from 0 on"),
+        ("i64", "a whole number"),
+        ("f64", "a number"),
+    ];
+    let plain = |message: String, (from, to): (&str, &str)| {
+        message.replace(&format!("expected {from},"), &format!("expected {to},"))
+    };
     let message = error.to_string();
     let (hints, causes): (Vec<_>, Vec<_>) =
         message.trim().lines().map(str::trim).partition(|line| line.starts_with("hint:"));
     let hint = hints.first().copied();
     let hint = hint.unwrap_or("hint: the config.toml of any run shows every setting and its type");
-    usage!("in the settings: {}\n  {hint}", causes.join(", "))
+    let cause = types.into_iter().fold(causes.join(", "), plain);
+    usage!("in the settings: {cause}\n  {hint}")
 }
 
 #[cfg(test)]

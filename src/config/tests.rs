@@ -69,6 +69,20 @@ fn numbers_beyond_all_measure_are_refused() {
 }
 
 #[test]
+fn a_number_of_another_kind_is_refused_in_plain_words() {
+    for (text, part) in [
+        ("seed = -1", "`-1`, expected a whole number from 0 on, in `seed`"),
+        ("[run]\nkeep = 0.5", "`0.5`, expected a whole number from 0 on, in `run.keep`"),
+        ("[encoder]\nndf = '8'", "expected a whole number, in `encoder.ndf`"),
+        ("[optim]\nlr = 'fast'", "expected a number, in `optim.lr`"),
+        ("[optim]\neps = 1e308", "`optim.eps` is 1e308"),
+    ] {
+        let error = Config::resolve(&table(text)).unwrap_err().to_string();
+        assert!(error.contains(part), "{error}");
+    }
+}
+
+#[test]
 fn a_contradiction_is_named_and_free_settings_are_not() {
     let saved = Table::try_from(Config::preset(Preset::C10)).unwrap();
     let asked = table("seed = 4\n[optim]\nlr = 0.1\n[run]\nworkers = 9\n[data]\nshards = ['elsewhere.tar']");
