@@ -1,6 +1,6 @@
 //! What flags of other programs are called here.
 
-use std::ffi::OsString;
+use std::{ffi::OsString, path::Path};
 
 use clap::{
     Arg, Command, CommandFactory,
@@ -224,7 +224,8 @@ fn innermost(program: &mut Command, typed: impl Iterator<Item = OsString>) -> &m
 /// What to write instead.
 fn tip(command: &Command, unknown: &str) -> Option<String> {
     let is_flag = unknown.starts_with('-');
-    if !is_flag && (unknown.ends_with(".tar") || unknown.contains(['/', '*', '<', '{'])) {
+    let is_shard = Path::new(unknown).extension().is_some_and(|end| end == "tar");
+    if !is_flag && (is_shard || unknown.contains(['/', '*', '<', '{'])) {
         return Some(format!("shards have a flag: --shards '{unknown}'"));
     }
     if is_flag && command.is_subcommand_required_set() {
