@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// Changes whenever the format or the meaning of an index does.
-const MAGIC: &[u8; 8] = b"amdimIX5";
+const MAGIC: &[u8; 8] = b"amdimIX6";
 
 /// Where the index of one version of one shard is kept.
 #[derive(Debug)]
@@ -198,10 +198,10 @@ mod tests {
     fn the_magic_belongs_to_the_kinds_of_remarks_in_their_order() {
         let kinds = format!("{:?}", RemarkKind::ALL);
         let expected = "[BadClass, LabelText, LabelStructure, LabelFraction, LabelBool, LabelRange, LabelJson, LabelAmbiguous, \
-             LabelStray, LabelApart, Repeated, Dotted, SecondImage, Link, Concatenated, Ignored]";
+             LabelStray, LabelApart, Repeated, Dotted, SecondImage, MaskFolder, Link, Concatenated, Ignored]";
         assert_eq!(
             (MAGIC, &*kinds),
-            (b"amdimIX5", expected),
+            (b"amdimIX6", expected),
             "change the magic with the kinds, and both here"
         );
         for (number, kind) in RemarkKind::ALL.into_iter().enumerate() {

@@ -2,6 +2,7 @@
 
 mod builder;
 mod companions;
+mod masks;
 mod strays;
 
 use crate::{

@@ -34,6 +34,7 @@
 mod bus;
 mod cache;
 mod error;
+mod folder;
 mod index;
 mod inspect;
 mod json;
@@ -61,6 +62,7 @@ mod temporary;
 mod writer;
 
 pub use error::{Error, Result};
+pub use folder::{AnnotationFolder, is_image_folder};
 pub use inspect::{Inspected, Inspection, Lost};
 pub use local::LocalSource;
 pub use order::{Order, Position, Share};

@@ -111,6 +111,9 @@ impl<'a> Name<'a> {
 }
 
 impl Role {
+    /// An image that is a PNG by its name.
+    pub(crate) const PNG: Self = Self::Image(PNG);
+
     /// A bit for each, none for what is not read.
     pub(crate) fn bit(self) -> u8 {
         match self {

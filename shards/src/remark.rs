@@ -49,6 +49,8 @@ pub enum RemarkKind {
     Dotted,
     /// An image is not used, since its sample has another one.
     SecondImage,
+    /// An image lies in a folder of masks beside one of images, and is used as an image.
+    MaskFolder,
     /// A link leads to no file of the shard.
     Link,
     /// An archive follows the end of another.
@@ -59,7 +61,7 @@ pub enum RemarkKind {
 
 impl RemarkKind {
     /// All of them, in order.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::BadClass,
         Self::LabelText,
         Self::LabelStructure,
@@ -73,6 +75,7 @@ impl RemarkKind {
         Self::Repeated,
         Self::Dotted,
         Self::SecondImage,
+        Self::MaskFolder,
         Self::Link,
         Self::Concatenated,
         Self::Ignored,
@@ -145,6 +148,10 @@ impl RemarkKind {
                 "image, such as a mask, is not used, since its sample has another image",
                 "images, such as masks, are not used, since their sample has another image",
             ),
+            Self::MaskFolder => (
+                "image lies in a folder that is called as masks are, beside its images, and is used as an image: leave that folder out of the shards, as `tar --exclude=FOLDER` does",
+                "images lie in a folder that is called as masks are, beside their images, and are used as images: leave that folder out of the shards, as `tar --exclude=FOLDER` does",
+            ),
             Self::Link => (
                 "link to an image or a label leads to no file of its shard and is not read: `tar --dereference` puts the file itself into a shard",
                 "links to images or labels lead to no file of their shard and are not read: `tar --dereference` puts the files themselves into a shard",
@@ -207,6 +214,7 @@ impl Finding {
             RemarkKind::Repeated => "an earlier sample of the shard has the same key".into(),
             RemarkKind::Dotted => "its name has a dot before the extension, and its key ends at the last".into(),
             RemarkKind::SecondImage => format!("it is not used: {detail}"),
+            RemarkKind::MaskFolder => format!("it lies {detail}, which is called as masks are, beside its images; it is used as an image"),
             RemarkKind::Link => "it is a link that leads to no file of the shard".into(),
             RemarkKind::Concatenated => "another archive begins behind the end of one".into(),
             RemarkKind::Ignored => "it is neither image nor label".into(),

@@ -11,6 +11,7 @@ use xxhash_rust::xxh3::{Xxh3, xxh3_128};
 use super::{
     Fault, Index,
     companions::Dotted,
+    masks::Folders,
     strays::{Standing, Stray},
 };
 use crate::{
@@ -35,6 +36,7 @@ pub(crate) struct Builder<'a> {
     pub(super) standings: Vec<Standing>,
     /// Of each sample's image.
     pub(super) roles: Vec<Role>,
+    pub(super) folders: Folders,
     /// Samples that may turn out to be companions.
     pub(super) dotted: Vec<Dotted>,
     pub(super) strays: Vec<Stray>,
@@ -89,6 +91,7 @@ impl<'a> Builder<'a> {
             hashes: Vec::new(),
             standings: Vec::new(),
             roles: Vec::new(),
+            folders: Folders::default(),
             dotted: Vec::new(),
             strays: Vec::new(),
             faults: Vec::new(),
@@ -338,6 +341,7 @@ impl<'a> Builder<'a> {
         self.hashes.push(xxh3_128(key));
         self.standings.push(standing);
         self.roles.push(image.role);
+        self.folders.add(key);
         if let Some(detail) = &mut self.detail {
             detail.keys.push(key.to_vec());
             detail.roles.push(0);
@@ -436,6 +440,7 @@ impl<'a> Builder<'a> {
         self.gather()?;
         self.leave_out_companions()?;
         self.join_strays()?;
+        self.note_masks(shard);
         self.note_repeats(shard);
         // Where nothing could be read, the reason for that says enough.
         if self.spans.is_empty() && (self.files + self.lost_links > 0 || self.faults.is_empty()) {

@@ -90,6 +90,7 @@ impl Builder<'_> {
         retain(&mut self.hashes, owners);
         retain(&mut self.standings, owners);
         retain(&mut self.roles, owners);
+        retain(&mut self.folders.of_samples, owners);
         self.findings.renumber(renumber);
         if let Some(detail) = &mut self.detail {
             retain(&mut detail.keys, owners);

@@ -3,6 +3,7 @@ use bytes::Bytes;
 use super::*;
 use crate::{MemorySource, RemarkKind};
 
+mod masks;
 mod members;
 
 /// A tar of these members, as the `tar` crate writes it.

@@ -6,7 +6,7 @@ use anyhow::{Result, bail, ensure};
 
 use super::{
     left_out::{LeftOut, Reason},
-    names::{self, Part},
+    names::Part,
     tree::{Entry, Tree},
 };
 
@@ -108,7 +108,7 @@ fn refuse_container(root: &Path, folders: &[Tree]) -> Result<()> {
     let [only] = folders else { return Ok(()) };
     let below = only.folders.iter().filter(|folder| folder.count() > 0).count();
     let is_above_classes = only.images.is_empty() && below > 0;
-    if !is_above_classes && !names::is_container(&only.name()) {
+    if !is_above_classes && !shards::is_image_folder(&only.name()) {
         return Ok(());
     }
     bail!(
@@ -153,7 +153,7 @@ fn notes(classes: &[Tree]) -> Vec<String> {
             empty.len()
         ));
     }
-    for name in names.iter().filter(|name| Part::of(name).is_some() || names::is_container(name)) {
+    for name in names.iter().filter(|name| Part::of(name).is_some() || shards::is_image_folder(name)) {
         notes.push(format!("`{name}` is taken for a class"));
     }
     let as_number =

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use shards::{AnnotationFolder, is_image_folder};
+
 /// What an image may be called: it is taken without a look at its first bytes.
 const IMAGES: [&str; 10] = ["jpg", "jpeg", "png", "webp", "jpe", "jfif", "gif", "bmp", "tif", "tiff"];
 
@@ -33,54 +35,6 @@ const SYSTEM: [&str; 19] = [
     "desktop.ini",
     "icon\r",
     "picasa.ini",
-];
-
-/// Folders of what was drawn or written about images.
-const ANNOTATIONS: [&str; 20] = [
-    "annotation",
-    "annotations",
-    "bboxes",
-    "boundingboxes",
-    "groundtruth",
-    "groundtruths",
-    "imagesets",
-    "labels",
-    "masks",
-    "segmentationclass",
-    "segmentationclassaug",
-    "segmentationmasks",
-    "segmentationobject",
-    "segmentations",
-    "trimaps",
-    "xmls",
-    "maskspng",
-    "labelmaps",
-    "depthmaps",
-    "landmarks",
-];
-
-/// The same, if there is a folder of images beside: alone they may be classes.
-const ANNOTATIONS_BESIDE_IMAGES: [&str; 9] =
-    ["mask", "label", "gt", "seg", "segmentation", "depth", "edges", "contours", "xml"];
-
-/// Folders that hold a dataset's images, and are no classes.
-const CONTAINERS: [&str; 16] = [
-    "data",
-    "dataset",
-    "frames",
-    "image",
-    "images",
-    "imagesall",
-    "img",
-    "imgs",
-    "jpegimages",
-    "jpegs",
-    "jpg",
-    "photos",
-    "pictures",
-    "pics",
-    "png",
-    "raw",
 ];
 
 /// Ends of the names of masks that lie beside their images.
@@ -140,18 +94,8 @@ pub(super) fn is_of_system(name: &str) -> bool {
 
 /// Whether a folder holds what was drawn or written about images, given the names of the folders beside it.
 pub(super) fn is_of_annotations<'a>(name: &str, mut beside: impl Iterator<Item = &'a str>) -> bool {
-    let letters = letters(name);
-    ANNOTATIONS.contains(&letters.as_str())
-        || ANNOTATIONS_BESIDE_IMAGES.contains(&letters.as_str()) && beside.any(is_container)
-}
-
-/// Whether a folder's name says no more than that it holds images.
-pub(super) fn is_container(name: &str) -> bool {
-    CONTAINERS.contains(&letters(name).as_str())
-}
-
-fn letters(name: &str) -> String {
-    name.to_lowercase().chars().filter(|c| c.is_alphabetic()).collect()
+    AnnotationFolder::of(name)
+        .is_some_and(|folder| folder.rest.is_empty() && (folder.is_sure || beside.any(is_image_folder)))
 }
 
 /// The name of the image that a file of this stem is the mask of, if it is one: `photo` of `photo_mask` and `photo_mask_2`.

@@ -1,0 +1,108 @@
+//! What the name of a folder says about the images in it.
+
+/// Ends of the names of folders that hold what was drawn or written about images.
+const ANNOTATIONS: [&str; 23] = [
+    "anno",
+    "annot",
+    "annotation",
+    "annotations",
+    "bboxes",
+    "boundingboxes",
+    "depthmaps",
+    "groundtruth",
+    "groundtruths",
+    "imagesets",
+    "labelmaps",
+    "labels",
+    "landmarks",
+    "masks",
+    "maskspng",
+    "segmentationclass",
+    "segmentationclassaug",
+    "segmentationmasks",
+    "segmentationobject",
+    "segmentations",
+    "stuffthingmaps",
+    "trimaps",
+    "xmls",
+];
+
+/// The same where a folder of images lies beside: by themselves they may be classes.
+const ANNOTATIONS_BESIDE_IMAGES: [&str; 11] =
+    ["contours", "depth", "edges", "gt", "gtcoarse", "gtfine", "label", "mask", "seg", "segmentation", "xml"];
+
+/// Folders that hold a dataset's images, and are no classes.
+const IMAGES: [&str; 17] = [
+    "data",
+    "dataset",
+    "frames",
+    "image",
+    "images",
+    "imagesall",
+    "img",
+    "imgs",
+    "jpegimages",
+    "jpegs",
+    "jpg",
+    "leftimgbit",
+    "photos",
+    "pictures",
+    "pics",
+    "png",
+    "raw",
+];
+
+/// A folder whose name ends as one of annotations or masks does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AnnotationFolder {
+    /// The letters before that end, in lower case: `train` of `Train_masks`, none of `masks`.
+    pub rest: String,
+    /// Whether it is no class even where no folder of images lies beside it.
+    pub is_sure: bool,
+}
+
+impl AnnotationFolder {
+    /// What the name of a folder says; none if it says nothing of annotations.
+    pub fn of(name: &str) -> Option<Self> {
+        let letters = letters(name);
+        let sure = ANNOTATIONS.map(|end| (end, true)).into_iter();
+        let ends = sure.chain(ANNOTATIONS_BESIDE_IMAGES.map(|end| (end, false)));
+        let matching = ends.filter_map(|(end, is_sure)| Some((letters.strip_suffix(end)?, is_sure)));
+        let (rest, is_sure) = matching.min_by_key(|(rest, _)| rest.len())?;
+        Some(Self { rest: rest.to_owned(), is_sure })
+    }
+}
+
+/// Whether a folder's name says no more than that it holds images.
+pub fn is_image_folder(name: &str) -> bool {
+    IMAGES.contains(&letters(name).as_str())
+}
+
+/// The letters of a name, in lower case.
+pub(crate) fn letters(name: &str) -> String {
+    name.to_lowercase().chars().filter(|c| c.is_alphabetic()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folders_of_annotations_are_known_by_the_end_of_their_names() {
+        for (name, expected) in [
+            ("masks", Some(("", true))),
+            ("Segmentation_Class", Some(("", true))),
+            ("train_masks", Some(("train", true))),
+            ("ISIC2018_Task1_Training_GroundTruth", Some(("isictasktraining", true))),
+            ("DUTS-TR-Mask", Some(("dutstr", false))),
+            ("without_mask", Some(("without", false))),
+            ("gtFine", Some(("", false))),
+            ("cats", None),
+            ("n02085620", None),
+        ] {
+            let found = AnnotationFolder::of(name);
+            let found = found.as_ref().map(|folder| (folder.rest.as_str(), folder.is_sure));
+            assert_eq!(found, expected, "{name}");
+        }
+    }
+}

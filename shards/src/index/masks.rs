@@ -1,0 +1,178 @@
+//! Masks in a folder of their own, as `annotations/trimaps/a.png` beside `images/a.jpg`.
+//!
+//! Their keys differ from those of the images, so that each is a sample. A folder is one of masks if its name ends so, none of
+//! its images has a label, and either a folder of images lies beside it, or its images are all PNGs and nine in ten of them
+//! have the name of an image of another format that lies beside the folder or below one beside it.
+
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    mem,
+};
+
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::builder::{Builder, text};
+use crate::{
+    Shard,
+    folder::{AnnotationFolder, is_image_folder, letters},
+    name::Role,
+    read,
+    remark::RemarkKind,
+};
+
+/// Ends of the names of folders of images, beside those that are called nothing else.
+const IMAGES: [&str; 6] = ["image", "images", "img", "imgs", "input", "inputs"];
+
+/// Parts of a dataset, whose masks lie in `train_masks` beside `train`.
+const PARTS: [&str; 7] = ["train", "training", "val", "valid", "validation", "test", "testing"];
+
+/// Where the images of samples lie.
+#[derive(Debug, Default)]
+pub(super) struct Folders {
+    numbers: HashMap<Vec<u8>, usize>,
+    /// The folder of the last sample, as the next one mostly lies there, too.
+    last: (Vec<u8>, usize),
+    /// Of each sample: its folder, and the hash of the rest of its key.
+    pub(super) of_samples: Vec<(usize, u64)>,
+}
+
+/// A folder that is called as one of masks.
+struct Suspect<'a> {
+    path: &'a [u8],
+    /// The folder in which it lies.
+    parent: &'a [u8],
+    name: AnnotationFolder,
+}
+
+impl Folders {
+    /// Adds a sample.
+    pub(super) fn add(&mut self, key: &[u8]) {
+        let (folder, base) = match key.iter().rposition(|&byte| byte == b'/') {
+            Some(slash) => (&key[..slash], &key[slash + 1..]),
+            None => (&key[..0], key),
+        };
+        if self.numbers.is_empty() || self.last.0 != folder {
+            let next = self.numbers.len();
+            let number = *self.numbers.entry(folder.to_vec()).or_insert(next);
+            self.last = (folder.to_vec(), number);
+        }
+        self.of_samples.push((self.last.1, xxh3_64(base)));
+    }
+
+    /// The samples that are masks, in order, each with its folder of masks.
+    fn masks(&self, is_labelled: impl Fn(usize) -> bool, roles: &[Role]) -> Vec<(usize, &[u8])> {
+        let mut paths: Vec<_> =
+            self.numbers.iter().map(|(path, number)| (*number, path.as_slice())).collect();
+        paths.sort_unstable();
+        let paths: Vec<&[u8]> = paths.into_iter().map(|(_, path)| path).collect();
+        let suspects: Vec<_> = paths.iter().map(|path| Suspect::of(path)).collect();
+        let mut groups = BTreeMap::<&[u8], (&Suspect<'_>, Vec<usize>)>::new();
+        for (sample, (folder, _)) in self.of_samples.iter().enumerate() {
+            if let Some(suspect) = &suspects[*folder] {
+                groups.entry(suspect.path).or_insert((suspect, Vec::new())).1.push(sample);
+            }
+        }
+        groups.retain(|_, (_, samples)| !samples.iter().any(|&sample| is_labelled(sample)));
+        let is_outside = |folder: usize| suspects[folder].is_none();
+        let outside = (0..paths.len()).filter(|&folder| is_outside(folder)).map(|folder| paths[folder]);
+        let images: HashSet<_> = outside.flat_map(image_folders).collect();
+        let is_beside_images = |suspect: &Suspect<'_>| {
+            let Suspect { parent, name, .. } = suspect;
+            images.contains(&(*parent, String::new())) || images.contains(&(*parent, name.rest.clone()))
+        };
+        let parents =
+            groups.values().map(|(suspect, _)| suspect).filter(|suspect| !is_beside_images(suspect));
+        let parents: HashSet<&[u8]> = parents.map(|suspect| suspect.parent).collect();
+        let partners = self
+            .partners(&paths, &parents, |sample, folder| is_outside(folder) && roles[sample] != Role::PNG);
+        groups.retain(|_, (suspect, samples)| {
+            let has_partner =
+                |sample: &&usize| partners.contains(&(suspect.parent, self.of_samples[**sample].1));
+            is_beside_images(suspect)
+                || suspect.name.is_sure
+                    && samples.iter().all(|&sample| roles[sample] == Role::PNG)
+                    && 10 * samples.iter().filter(has_partner).count() >= 9 * samples.len()
+        });
+        let masks = groups
+            .into_iter()
+            .flat_map(|(path, (_, samples))| samples.into_iter().map(move |sample| (sample, path)));
+        let mut masks: Vec<_> = masks.collect();
+        masks.sort_unstable();
+        masks
+    }
+
+    /// The names of the chosen samples, each with those of the given folders in or below which it lies.
+    fn partners<'a>(
+        &self,
+        paths: &[&'a [u8]],
+        parents: &HashSet<&'a [u8]>,
+        is_chosen: impl Fn(usize, usize) -> bool,
+    ) -> HashSet<(&'a [u8], u64)> {
+        if parents.is_empty() {
+            return HashSet::new();
+        }
+        let above: Vec<Vec<_>> = paths
+            .iter()
+            .map(|path| ancestors(path).filter(|folder| parents.contains(folder)).collect())
+            .collect();
+        let chosen =
+            self.of_samples.iter().enumerate().filter(|(sample, (folder, _))| is_chosen(*sample, *folder));
+        chosen.flat_map(|(_, (folder, base))| above[*folder].iter().map(|above| (*above, *base))).collect()
+    }
+}
+
+impl<'a> Suspect<'a> {
+    /// The uppermost folder of a path that is called so.
+    fn of(path: &'a [u8]) -> Option<Self> {
+        let suspect = |(parent, path, name): (_, _, &str)| {
+            Some(Self { parent, path, name: AnnotationFolder::of(name)? })
+        };
+        steps(path).into_iter().find_map(|(parent, path, name)| suspect((parent, path, &text(name))))
+    }
+}
+
+/// Each folder of a path, from the uppermost on: the one in which it lies, itself, and its name.
+fn steps(path: &[u8]) -> Vec<(&[u8], &[u8], &[u8])> {
+    let mut start = 0;
+    let step = |name: &[u8]| {
+        let (from, end) = (start, start + name.len());
+        start = end + 1;
+        (&path[..from.saturating_sub(1)], &path[..end], &path[from..end])
+    };
+    path.split(|&byte| byte == b'/').map(step).collect()
+}
+
+/// A folder, and all in which it lies.
+fn ancestors(path: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let below = steps(path).into_iter().map(|(_, path, _)| path).filter(|path| !path.is_empty());
+    [&path[..0]].into_iter().chain(below)
+}
+
+/// Folders of a path that hold images by their names: in which folder each lies, and for which part of a dataset, if for one.
+fn image_folders(path: &[u8]) -> Vec<(&[u8], String)> {
+    let image = |(parent, _, name)| {
+        let name = text(name);
+        let letters = letters(&name);
+        if is_image_folder(&name) || IMAGES.iter().any(|end| letters.ends_with(end)) {
+            return Some((parent, String::new()));
+        }
+        PARTS.contains(&letters.as_str()).then_some((parent, letters))
+    };
+    steps(path).into_iter().filter_map(image).collect()
+}
+
+impl Builder<'_> {
+    /// Notes the samples whose image is a mask that lies in a folder of masks.
+    pub(super) fn note_masks(&mut self, shard: &Shard) {
+        let folders = mem::take(&mut self.folders);
+        let is_labelled = |sample: usize| self.spans[sample].label().is_some();
+        for (sample, folder) in folders.masks(is_labelled, &self.roles) {
+            if !self.findings.count(RemarkKind::MaskFolder) {
+                let span = self.spans[sample];
+                let key = read::key(shard, span.head).unwrap_or_default();
+                let detail = format!("in `{}`", text(folder));
+                self.note(RemarkKind::MaskFolder, span.image, key, detail, Some(sample));
+            }
+        }
+    }
+}
