@@ -7,7 +7,7 @@ use rayon::prelude::*;
 use shards::{Finding, Inspection, Lost, ShardFault, ShardName, Source, Stamp};
 use xxhash_rust::xxh3::xxh3_128;
 
-use super::{findings::Kind, watch::Watch};
+use super::{kind::Kind, watch::Watch};
 
 /// Samples that a thread reads at a time, with a decoder of its own.
 const CHUNK: usize = 32;

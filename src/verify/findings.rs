@@ -1,153 +1,23 @@
 //! What was found: counted by kind, written to the report, and told in words.
 
-use std::{
-    collections::BTreeMap,
-    fs::{File, Permissions},
-    io::{self, BufRead, BufReader, BufWriter, Read, Write},
-    os::unix::fs::PermissionsExt,
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeMap, path::Path};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use pipeline::Oddity;
 use serde::Serialize;
 use serde_json::{Value, json};
 use shards::RemarkKind;
-use tempfile::NamedTempFile;
 
 use super::{
     compare::{Note, Notes, Place},
     examine::Examined,
+    kind::Kind,
+    report::Report,
 };
-use crate::{stdout, usage};
+use crate::stdout;
 
 /// So many findings of a kind are named on stderr.
 const NAMED: usize = 5;
-
-/// A kind of finding. The first seven are of samples, shards or labels that are lost on training, the others are hints.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum Kind {
-    /// Of a shard: it is cut, damaged, or nothing of it can be read.
-    Fault,
-    Truncated,
-    Undecodable,
-    BadLabel,
-    /// It has a label that cannot be used.
-    UnreadLabel,
-    /// Of a label: no image of the shard is its.
-    StrayLabel,
-    /// Of a member: a link that leads to no file of the shard.
-    Link,
-    Duplicate,
-    Contradicting,
-    Identical,
-    Unlabelled,
-    ApartLabel,
-    DottedName,
-    SecondImage,
-    /// Of a shard: an archive begins behind the end of another.
-    Concatenated,
-    Outlier,
-    /// Of an image that is good.
-    Tolerated,
-    /// Of a shard: its samples are sorted by class.
-    Sorted,
-}
-
-impl Kind {
-    /// All of them, each with its name, as column of the table, and in words.
-    const ALL: [(Self, &str, &str, &str); 18] = [
-        (Self::Fault, "fault", "fault", "shards that are cut, damaged or unreadable"),
-        (Self::Truncated, "truncated", "trunc", "samples that are cut or cannot be read"),
-        (Self::Undecodable, "undecodable", "undec", "samples whose image cannot be decoded"),
-        (
-            Self::BadLabel,
-            "bad_label",
-            "label",
-            "samples whose label is not a class number; training ends on the first",
-        ),
-        (
-            Self::UnreadLabel,
-            "unread_label",
-            "unread",
-            "samples that count as unlabelled, since their label cannot be used",
-        ),
-        (
-            Self::StrayLabel,
-            "stray_label",
-            "stray",
-            "labels that are not used: no image, or more than one, has their key",
-        ),
-        (
-            Self::Link,
-            "link",
-            "link",
-            "links that lead out of their shard: `tar --dereference` puts the files there",
-        ),
-        (Self::Duplicate, "duplicate", "dup", "samples whose key an earlier one of their shard has"),
-        (Self::Contradicting, "contradicting", "contra", "identical images with different labels"),
-        (Self::Identical, "identical", "ident", "identical images"),
-        (Self::Unlabelled, "unlabelled", "unlab", "samples without a label, where others have one"),
-        (
-            Self::ApartLabel,
-            "apart_label",
-            "apart",
-            "labels that lie apart from their images: `tar --sort=name` and --fix put them together",
-        ),
-        (
-            Self::DottedName,
-            "dotted_name",
-            "dotted",
-            "images with a dot within their name, each taken for a sample of its own",
-        ),
-        (
-            Self::SecondImage,
-            "second_image",
-            "second",
-            "images, such as masks, that are not used, since their sample has another one",
-        ),
-        (
-            Self::Concatenated,
-            "concatenated",
-            "concat",
-            "archives behind the end of another in the same file: --fix makes them one",
-        ),
-        (Self::Outlier, "outlier", "outl", "images far larger or smaller than the others"),
-        (Self::Tolerated, "tolerated", "toler", "images that are odd, but good"),
-        (
-            Self::Sorted,
-            "sorted",
-            "sorted",
-            "shards whose samples are sorted by class: train with --shuffle global, or pack anew, shuffled",
-        ),
-    ];
-
-    /// Whether a sample, a shard or a label is lost by it.
-    fn is_loss(self) -> bool {
-        self <= Self::Link
-    }
-
-    /// Whether it is of samples or shards that cleaned shards are without.
-    fn is_removable(self) -> bool {
-        self <= Self::BadLabel
-    }
-
-    /// What is told of members that are unusual; none where a sample says it otherwise.
-    fn of(kind: RemarkKind) -> Option<Self> {
-        match kind {
-            RemarkKind::LabelStray => Some(Self::StrayLabel),
-            RemarkKind::LabelApart => Some(Self::ApartLabel),
-            RemarkKind::Repeated => Some(Self::Duplicate),
-            RemarkKind::Dotted => Some(Self::DottedName),
-            RemarkKind::SecondImage => Some(Self::SecondImage),
-            RemarkKind::Link => Some(Self::Link),
-            RemarkKind::Concatenated => Some(Self::Concatenated),
-            kind if kind.is_unread_label() => Some(Self::UnreadLabel),
-            _ => None,
-        }
-    }
-}
 
 /// One finding.
 #[derive(Debug, Serialize)]
@@ -444,56 +314,4 @@ fn tell(shards: &[Examined], note: Note) -> (Kind, String) {
             (Kind::Outlier, format!("{value} {quantity}, {factor:.3} times the median"))
         }
     }
-}
-
-/// The file that gets every finding; under its name only when complete.
-#[derive(Debug)]
-struct Report {
-    path: PathBuf,
-    file: BufWriter<NamedTempFile>,
-}
-
-impl Report {
-    fn create(path: &Path) -> Result<Self> {
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let temporary = tempfile::Builder::new()
-            .prefix(".report")
-            .suffix(shards::unfinished_suffix())
-            .permissions(Permissions::from_mode(0o666)) // less what the user's mask takes away
-            .tempfile_in(folder);
-        let refuse = |error| {
-            usage!(
-                "cannot write `{}`: {error}\n  hint: name a file in a folder that exists and can be written with --report",
-                path.display()
-            )
-        };
-        Ok(Self { path: path.to_owned(), file: BufWriter::new(temporary.map_err(refuse)?) })
-    }
-
-    fn write(&mut self, finding: &Finding<'_>) -> Result<()> {
-        let mut line = serde_json::to_vec(finding)?;
-        line.push(b'\n');
-        self.file.write_all(&line).with_context(|| naming(&self.path))
-    }
-
-    fn finish(self) -> Result<()> {
-        let Self { path, file } = self;
-        let file =
-            file.into_inner().map_err(io::IntoInnerError::into_error).with_context(|| naming(&path))?;
-        file.persist(&path).map_err(|error| error.error).with_context(|| naming(&path))?;
-        Ok(())
-    }
-}
-
-/// Whether a file is a report, or empty.
-pub(super) fn is_report(path: &Path) -> bool {
-    let Ok(file) = File::open(path) else { return false };
-    let mut head = String::new();
-    let is_read = BufReader::new(file.take(1 << 20)).read_line(&mut head).is_ok();
-    let finding = || serde_json::from_str::<Value>(&head).is_ok_and(|line| !line["kind"].is_null());
-    is_read && (head.is_empty() || finding())
-}
-
-fn naming(path: &Path) -> String {
-    format!("cannot write `{}`\n  hint: another file with --report, on a disk with room", path.display())
 }

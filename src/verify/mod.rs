@@ -7,6 +7,8 @@ mod compare;
 mod examine;
 mod findings;
 mod fix;
+mod kind;
+mod report;
 mod watch;
 
 use std::path::{Path, PathBuf};
@@ -82,7 +84,7 @@ fn check_report(report: Option<&Path>, names: &[ShardName]) -> Result<()> {
             "`{name}` is a shard, not a place for the report\n  hint: another file with --report"
         ));
     }
-    if there.is_file() && !findings::is_report(&there) {
+    if there.is_file() && !report::is_report(&there) {
         return Err(usage!(
             "`{}` is there already, and is no report of findings\n  hint: name another file with --report",
             there.display()

@@ -241,7 +241,7 @@ fn tar(path: &Path, members: &[(&str, &[u8])]) {
 
 /// Two shards with something of everything that is unusual, and their pattern.
 fn unusual(place: &Place) -> String {
-    let images: Vec<Vec<u8>> = (0..9).map(jpeg).collect();
+    let images: Vec<Vec<u8>> = (0..10).map(jpeg).collect();
     let image = |number: usize| images[number].as_slice();
     tar(
         &place.path("u-0.tar"),
@@ -259,6 +259,8 @@ fn unusual(place: &Place) -> String {
             ("cat.0.cls", b"1"),
             ("nobody.cls", b"1"),
             ("notes.csv", b"1,2"),
+            ("images/pet.jpg", image(8)),
+            ("annotations/trimaps/pet.png", image(9)),
         ],
     );
     tar(
@@ -287,20 +289,20 @@ fn what_is_unusual_is_named_by_its_kind_and_kept_by_fix() {
     for words in ["3 labels or links cannot be used", "hint: write labels as integers"] {
         assert!(said.stderr.contains(words), "no `{words}` in {}", said.stderr);
     }
-    let expected = json!({ "shards": 2, "samples": 10, "kept": 10, "labelled": 7, "unread_label": 1, "stray_label": 1, "link": 1,
-        "duplicate": 3, "identical": 2, "unlabelled": 2, "apart_label": 1, "dotted_name": 4, "second_image": 1, "concatenated": 2,
-        "ignored": 1 });
+    let expected = json!({ "shards": 2, "samples": 12, "kept": 12, "labelled": 7, "unread_label": 1, "stray_label": 1, "link": 1,
+        "duplicate": 3, "identical": 2, "unlabelled": 4, "apart_label": 1, "dotted_name": 4, "second_image": 1, "mask_folder": 1,
+        "concatenated": 2, "ignored": 1 });
     assert_counts(&objects(&said).pop().unwrap(), &expected);
 
     let out = place.path("out");
     let said = succeed(verify(&[&pattern], &["--fix"]).arg(&out));
-    let fixed = json!({ "out": out, "shards": 2, "samples": 10, "left_out": 0, "shards_left_out": 0 });
+    let fixed = json!({ "out": out, "shards": 2, "samples": 12, "left_out": 0, "shards_left_out": 0 });
     assert_eq!(objects(&said).pop().unwrap()["fixed"], fixed);
     let names: Vec<_> = members(&out.join("u-0.tar")).into_iter().map(|member| member.name).collect();
     assert_eq!(names[..3], ["cat.0.jpg", "cat.0.cls", "cat.1.jpg"], "the label lies beside its image");
     let clean = out.join("u-*.tar");
     let totals = objects(&run(&mut verify(&[clean.to_str().unwrap()], &[]))).pop().unwrap();
-    assert_eq!((&totals["samples"], &totals["labelled"]), (&json!(10), &json!(7)));
+    assert_eq!((&totals["samples"], &totals["labelled"]), (&json!(12), &json!(7)));
     assert_eq!((&totals["apart_label"], &totals["concatenated"]), (&json!(0), &json!(0)));
 
     let plan = ["plan", "--no-measure", "--batch-size", "2", "--shards", &pattern];
@@ -312,6 +314,7 @@ fn what_is_unusual_is_named_by_its_kind_and_kept_by_fix() {
         "3 samples have the key of an earlier sample of their shard",
         "4 images have a dot within their name: each is a sample of its own",
         "1 image, such as a mask, is not used, since its sample has another image; the first: `m.mask.png`",
+        "1 image lies in a folder that is called as masks are, beside its images, and is used as an image: leave that folder out of the shards, as `tar --exclude=FOLDER` does; the first: `annotations/trimaps/pet`",
         "1 link to an image or a label leads to no file of its shard",
         "2 archives follow the end of another one",
         "1 member is neither image nor label and is not read; the first: `notes.csv`",
