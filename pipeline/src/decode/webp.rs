@@ -5,6 +5,8 @@
 
 use std::{borrow::Cow, ffi::c_int};
 
+use libwebp_sys::{VP8StatusCode, WEBP_CSP_MODE, WebPDecoderConfig, WebPRGBABuffer};
+
 use crate::{Error, Result, Rgb};
 
 use super::{Header, Orientation, limit::Limit, metadata::Metadata};
@@ -23,11 +25,7 @@ pub(super) fn decode(bytes: &[u8], limit: Limit, image: &mut Rgb) -> Result<()> 
     }
     let stride = image.stride();
     let place = frame.y as usize * stride + 3 * frame.x as usize;
-    if decode_chunk(frame.chunk, &mut image.pixels[place..], stride) {
-        Ok(())
-    } else {
-        Err(damaged("its pixels cannot be decoded"))
-    }
+    decode_chunk(frame.chunk, &mut image.pixels[place..], stride)
 }
 
 /// Reads size and orientation; EXIF and XMP come after the pixels.
@@ -154,14 +152,22 @@ fn size_of_chunk(chunk: &[u8]) -> Option<(u32, u32)> {
     (is_known != 0).then_some((width.try_into().ok()?, height.try_into().ok()?))
 }
 
-/// Decodes a `VP8 ` or `VP8L` chunk into rows that begin `stride` bytes apart; whether it succeeded.
+/// Decodes a `VP8 ` or `VP8L` chunk into rows that begin `stride` bytes apart.
 #[expect(unsafe_code, reason = "libwebp has no safe bindings that decode into memory of the caller's")]
-fn decode_chunk(chunk: &[u8], pixels: &mut [u8], stride: usize) -> bool {
-    let Ok(stride) = c_int::try_from(stride) else { return false };
-    let (data, room) = (chunk.as_ptr(), pixels.len());
+fn decode_chunk(chunk: &[u8], pixels: &mut [u8], stride: usize) -> Result<()> {
+    let undecodable = || damaged("its pixels cannot be decoded");
+    let mut config = WebPDecoderConfig::new().map_err(|()| undecodable())?;
+    let stride = c_int::try_from(stride).map_err(|_| undecodable())?;
+    config.output.colorspace = WEBP_CSP_MODE::MODE_RGB;
+    config.output.is_external_memory = 1;
+    config.output.u.RGBA = WebPRGBABuffer { rgba: pixels.as_mut_ptr(), stride, size: pixels.len() };
     // SAFETY: libwebp reads `len` bytes at most, and writes only after it has made sure that all rows, of a width and
-    // height that it takes from the same bytes, end within `room`. It keeps no pointer, and its own set-up is guarded
-    // by a mutex (feature `std` of `libwebp-sys`), so that threads may decode at once.
-    let end = unsafe { libwebp_sys::WebPDecodeRGBInto(data, chunk.len(), pixels.as_mut_ptr(), room, stride) };
-    !end.is_null()
+    // height that it takes from the same bytes, end within `size`. It keeps no pointer but in `config`, which owns no memory,
+    // and its own set-up is guarded by a mutex (feature `std` of `libwebp-sys`), so that threads may decode at once.
+    let status = unsafe { libwebp_sys::WebPDecode(chunk.as_ptr(), chunk.len(), &raw mut config) };
+    match status {
+        VP8StatusCode::VP8_STATUS_OK => Ok(()),
+        VP8StatusCode::VP8_STATUS_OUT_OF_MEMORY => Err(Error::Memory),
+        _ => Err(undecodable()),
+    }
 }

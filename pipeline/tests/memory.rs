@@ -1,0 +1,60 @@
+//! Images that need more memory than there is. The process has no other test, as all of it is short of memory then.
+
+use pipeline::{Decoder, Error, Rgb};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+const SIDE: u32 = 4096;
+
+/// A lossless WebP whose pixels are all the same, so that they take no bits.
+fn webp() -> Vec<u8> {
+    let mut bits = Bits::default();
+    bits.put(SIDE - 1, 14);
+    bits.put(SIDE - 1, 14);
+    bits.put(0, 1 + 3); // no alpha, version 0
+    bits.put(0, 3); // no transform, no colour cache, no groups of codes
+    for _ in 0..5 {
+        bits.put(1, 4); // a code of one symbol, which is 0
+    }
+    let mut pixels = vec![0x2F];
+    pixels.extend_from_slice(&bits.value.to_le_bytes()[..9]);
+    let chunk = [b"VP8L", &(pixels.len() as u32).to_le_bytes()[..], &pixels].concat();
+    [b"RIFF", &(chunk.len() as u32 + 4).to_le_bytes()[..], b"WEBP", &chunk].concat()
+}
+
+/// Numbers one behind the other, the lowest bit first.
+#[derive(Default)]
+struct Bits {
+    value: u128,
+    length: u32,
+}
+
+impl Bits {
+    fn put(&mut self, number: u32, bits: u32) {
+        self.value |= u128::from(number) << self.length;
+        self.length += bits;
+    }
+}
+
+/// Bytes of addresses that the process has.
+fn addresses() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let size = status.lines().find_map(|line| line.strip_prefix("VmSize:")).unwrap();
+    size.trim().strip_suffix(" kB").unwrap().parse::<u64>().unwrap() << 10
+}
+
+#[test]
+fn a_good_webp_that_there_is_no_memory_for_is_not_damaged() {
+    let bytes = webp();
+    let mut decoder = Decoder::new(u64::from(SIDE) * u64::from(SIDE)).unwrap();
+    let mut image = Rgb::default();
+    decoder.decode(&bytes, &mut image).unwrap();
+    assert_eq!((image.width, image.height), (SIDE, SIDE));
+
+    // The image has its memory already; libwebp wants 64 MiB for itself.
+    let before = getrlimit(Resource::As);
+    setrlimit(Resource::As, Rlimit { current: Some(addresses() + (8 << 20)), ..before }).unwrap();
+    let short = decoder.decode(&bytes, &mut image);
+    setrlimit(Resource::As, before).unwrap();
+    assert!(matches!(short, Err(Error::Memory)), "{short:?}");
+    decoder.decode(&bytes, &mut image).unwrap();
+}
