@@ -167,15 +167,35 @@ fn base(path: &str) -> &str {
     path.rsplit('/').next().unwrap_or(path)
 }
 
-/// What to type for the tars of a folder, all of them or each kind.
+/// What to type for the tars of a folder: training and validation shards by themselves, else all of them or each kind.
 fn patterns_for(folder: &Path, tars: &[String]) -> String {
     const SHOWN: usize = 3;
+    if let Some(parts) = parts(tars) {
+        return parts;
+    }
     let all = folder.join("*.tar").display().to_string();
     let mut patterns = vec![all];
     patterns.extend(groups(tars).into_values().map(|group| pattern_for(&group)).take(SHOWN));
     patterns.dedup();
     let patterns: Vec<String> = patterns.into_iter().map(|pattern| format!("--shards '{pattern}'")).collect();
     patterns.join(" or ")
+}
+
+/// What to type where there are training and validation shards: a pattern for both would train on the latter.
+fn parts(tars: &[String]) -> Option<String> {
+    let groups = groups(tars);
+    let of_part = |words: &[&str]| {
+        let is_part = |name: &str| {
+            base(name).split(|c: char| !c.is_alphabetic()).any(|word| words.contains(&&*word.to_lowercase()))
+        };
+        let patterns = groups
+            .iter()
+            .filter(|(name, _)| is_part(name))
+            .map(|(_, group)| format!(" '{}'", pattern_for(group)));
+        Some(patterns.collect::<String>()).filter(|patterns| !patterns.is_empty())
+    };
+    let (train, validation) = (of_part(&["train", "training"])?, of_part(&["val", "valid", "validation"])?);
+    Some(format!("--shards{train}, and for validation --val-shards{validation}"))
 }
 
 fn tars_text(tars: Vec<String>) -> String {
@@ -186,7 +206,8 @@ fn hint(tars: &[String]) -> String {
     if tars.is_empty() {
         return "\nhint: make shards with `amdim-stream pack`, or name the folder where they are".to_owned();
     }
-    format!("\nhint: --shards '{}'", pattern_for(tars))
+    let patterns = parts(tars).unwrap_or_else(|| format!("--shards '{}'", pattern_for(tars)));
+    format!("\nhint: {patterns}")
 }
 
 /// A leftover such as `x-` of `x-<000..003>.tar`.

@@ -107,7 +107,7 @@ fn a_folder_is_an_error_that_names_the_shards_in_it() {
     let some = folder(&["train-000.tar", "train-001.tar", "val-000.tar"]);
     let text = error(&some, &[""]);
     assert!(
-        text.ends_with("'*.tar' or --shards 'train-<000..001>.tar' or --shards 'val-000.tar'"),
+        text.ends_with(": --shards 'train-<000..001>.tar', and for validation --val-shards 'val-000.tar'"),
         "training on all of them is not the only thing that may be meant: {text}"
     );
     let text = error(&folder(&["a.jpg"]), &[""]);
@@ -200,7 +200,7 @@ fn what_was_mistyped_is_answered_by_the_nearest_name() {
         ("train-000", "its name ends with `.tar`: --shards 'train-000.tar'"),
         ("train-<000..001>", "its name ends with `.tar`: --shards 'train-<000..001>.tar'"),
         ("test.tar", "`test.tar.gz` is there, which is compressed: gunzip 'test.tar.gz'"),
-        ("quite-else.tar", "--shards '*.tar'"),
+        ("quite-else.tar", "--shards 'train-<000..001>.tar', and for validation --val-shards 'val-000.tar'"),
         ("shrads/deep/x.tar", "the nearest name there is `shards`: --shards 'shards/deep/x.tar'"),
         ("shards/depe/*.tar", "the nearest name there is `shards/deep`: --shards 'shards/deep/*.tar'"),
     ] {
