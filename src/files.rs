@@ -50,6 +50,17 @@ pub(crate) fn replace(path: &Path, contents: &[u8]) -> io::Result<()> {
     sync_folder(path)
 }
 
+/// Where this process writes a file or a folder until it is whole: an interruption of the command removes it.
+pub(crate) fn unfinished(path: &Path) -> PathBuf {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    path.with_file_name(format!(".{name}{}", shards::unfinished_suffix()))
+}
+
+/// The folder in which a path lies.
+pub(crate) fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
 /// The file system where a folder is, or would be made.
 pub(crate) fn system_of(folder: &Path) -> io::Result<StatVfs> {
     Ok(statvfs(nearest(folder)?)?)
@@ -57,8 +68,7 @@ pub(crate) fn system_of(folder: &Path) -> io::Result<StatVfs> {
 
 /// Brings the names in the folder of `path` onto the disk.
 pub(crate) fn sync_folder(path: &Path) -> io::Result<()> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    shards::sync_folder(folder)
+    shards::sync_folder(folder_of(path))
 }
 
 /// Whether symbolic links can be made in a folder, or where it would be made: an error says why not. Where nothing can be made at

@@ -12,7 +12,7 @@ use shards::{Order, Position, Sample, ShardSet, Share, Shuffle};
 
 use crate::{
     config::{self, Config},
-    data, destination, numbers, stdout,
+    data, destination, files, numbers, stdout,
     train::RunFolder,
     usage,
 };
@@ -187,9 +187,10 @@ fn place(strip: &mut Rgb, (left, top): (u32, u32), pixels: &[u8], width: u32) {
 
 fn write(image: &Rgb, path: &Path, extension: &str) -> Result<()> {
     const QUALITY: u8 = 95;
+    let unfinished = files::unfinished(path);
     let encoded = match extension {
         "png" => image::save_buffer_with_format(
-            path,
+            &unfinished,
             &image.pixels,
             image.width,
             image.height,
@@ -199,8 +200,12 @@ fn write(image: &Rgb, path: &Path, extension: &str) -> Result<()> {
         .map_err(anyhow::Error::from),
         _ => pipeline::encode_jpeg(image, QUALITY)
             .map_err(anyhow::Error::from)
-            .and_then(|jpeg| Ok(fs::write(path, jpeg)?)),
+            .and_then(|jpeg| Ok(fs::write(&unfinished, jpeg)?)),
     };
+    let encoded = encoded.and_then(|()| Ok(fs::rename(&unfinished, path)?));
+    if encoded.is_err() {
+        let _ = fs::remove_file(&unfinished); // the error is what matters
+    }
     encoded.with_context(|| {
         format!("cannot write `{}`\n  hint: name a file in a folder that exists", path.display())
     })

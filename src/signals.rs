@@ -77,7 +77,7 @@ pub fn wait_where_leaving() {
 pub struct Leftovers {
     /// What is said of it.
     pub words: String,
-    /// Folders that it writes to, where files that it has begun are removed.
+    /// Folders that it writes to, where files and folders that it has begun are removed.
     pub folders: Vec<PathBuf>,
 }
 
@@ -99,18 +99,31 @@ pub fn end_at_once(leftovers: Leftovers) -> Result<()> {
     spawned.map(drop).context("cannot start the thread `signals`")
 }
 
-/// Removes the files that this process has begun and not finished.
+/// Removes the files and folders that this process has begun and not finished; another time where it goes on with them meanwhile.
 fn remove_unfinished(folder: &Path) {
+    const TIMES: usize = 100;
     let suffix = shards::unfinished_suffix();
-    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-    for entry in entries.filter(|entry| entry.file_name().to_string_lossy().ends_with(suffix)) {
-        let _ = fs::remove_file(entry.path()); // what cannot be removed says by its name what it is
-    }
+    let remove = || {
+        let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+        let ours = entries.filter(|entry| entry.file_name().to_string_lossy().ends_with(suffix));
+        let paths: Vec<_> = ours.map(|entry| entry.path()).collect();
+        for path in &paths {
+            // What cannot be removed says by its name what it is.
+            let _ = fs::remove_file(path).or_else(|_| fs::remove_dir_all(path));
+        }
+        paths.is_empty()
+    };
+    let _ = (0..TIMES).any(|_| remove());
 }
 
 #[cfg(test)]
 mod tests {
+    use std::ffi::OsStr;
+
+    use clap::Parser;
+
     use super::*;
+    use crate::{cli::Cli, files};
 
     #[test]
     fn only_unfinished_files_of_this_process_are_removed() {
@@ -124,5 +137,35 @@ mod tests {
         remove_unfinished(folder.path());
         let left = |name: &str| folder.path().join(name).exists();
         assert!(!left(&ours) && left(&other) && left("train-000.tar"));
+    }
+
+    /// Each writes under another name until its output is whole.
+    #[test]
+    fn what_an_interrupted_command_has_begun_is_removed() {
+        let place = tempfile::tempdir().unwrap();
+        let folder = place.path();
+        let out = folder.join("out.png");
+        for (command, other, begun) in [
+            ("export", ["--checkpoint", "run"], out.clone()),
+            ("show", ["--run=run", "--sample=cat/1"], out.clone()),
+            ("import", ["x.pth", "--preset=c10"], folder.join("import/config.toml")),
+            ("embed", ["--checkpoint=run", "--shards=x.tar"], folder.join("x.parquet")),
+            ("pack", ["images", "--no-labels"], folder.join("classes.txt")),
+            ("synth", ["--count=9", "--side=32"], folder.join("train-0.tar")),
+        ] {
+            let is_file = matches!(command, "export" | "show");
+            let to = if is_file { &*out } else { folder };
+            let typed = ["amdim-stream", command].into_iter().chain(other).chain(["--out"]).map(OsStr::new);
+            let cli =
+                Cli::try_parse_from(typed.chain([to.as_os_str()])).unwrap_or_else(|error| panic!("{error}"));
+            let unfinished = match begun.strip_prefix(folder.join("import")) {
+                Ok(inside) => files::unfinished(&folder.join("import")).join(inside),
+                Err(_) => files::unfinished(&begun),
+            };
+            fs::create_dir_all(unfinished.parent().unwrap()).unwrap();
+            fs::write(&unfinished, "cut").unwrap();
+            cli.command.unwrap().leftovers().folders.iter().for_each(|folder| remove_unfinished(folder));
+            assert_eq!(fs::read_dir(folder).unwrap().count(), 0, "{command}");
+        }
     }
 }

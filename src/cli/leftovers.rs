@@ -1,9 +1,7 @@
 //! What is left when a command is interrupted.
 
-use std::path::PathBuf;
-
 use super::Command;
-use crate::signals::Leftovers;
+use crate::{files::folder_of, signals::Leftovers};
 
 impl Command {
     /// What the user is told when it is interrupted, and where it may have begun files.
@@ -17,12 +15,13 @@ impl Command {
             Self::Pack(args) => ("not all shards are written", vec![args.out.clone()]),
             Self::Synth(args) => ("not all shards are written", vec![args.out.clone()]),
             Self::Verify(args) => {
-                let report = args.report.as_ref().and_then(|report| report.parent()).map(PathBuf::from);
-                let here = |folder: PathBuf| if folder.as_os_str().is_empty() { ".".into() } else { folder };
-                let report = report.map(here);
+                let report = args.report.as_ref().map(|report| folder_of(report).to_owned());
                 ("not all shards are verified", args.fix.clone().into_iter().chain(report).collect())
             }
-            Self::Export(_) | Self::Import(_) | Self::Show(_) => ("nothing is written", Vec::new()),
+            Self::Doctor(args) => ("there is no result", vec![args.out.clone()]),
+            Self::Export(args) => ("nothing is written", vec![folder_of(&args.out).to_owned()]),
+            Self::Import(args) => ("nothing is written", vec![args.out.clone()]),
+            Self::Show(args) => ("nothing is written", vec![folder_of(&args.out).to_owned()]),
             _ => ("there is no result", Vec::new()),
         };
         Leftovers { words: words.to_owned(), folders }

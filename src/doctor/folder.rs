@@ -131,7 +131,10 @@ struct Trial {
 impl Trial {
     /// Writes, syncs, renames, reads and locks a file in a folder of its own, which is gone afterwards.
     fn make(out: &Path) -> io::Result<Self> {
-        let folder = tempfile::Builder::new().prefix(".doctor-").tempdir_in(out)?;
+        let folder = tempfile::Builder::new()
+            .prefix(".doctor-")
+            .suffix(shards::unfinished_suffix())
+            .tempdir_in(out)?;
         let (partial, path) = (folder.path().join("partial"), folder.path().join("whole"));
         let content: Vec<u8> = (0..BYTES).map(|at| (at % 251) as u8).collect();
         let start = Instant::now();

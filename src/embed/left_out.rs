@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 use pipeline::Skipped;
 use serde_json::Value;
 
-use super::partial;
+use crate::files::unfinished;
 use crate::metrics;
 
 /// `NAME.left-out.jsonl` for `NAME.parquet`; there is none where no sample is left out.
@@ -25,12 +25,12 @@ pub(super) fn write(file: &Path, skipped: &[Skipped]) -> Result<()> {
         return remove(&path);
     }
     let write = || -> Result<()> {
-        let mut lines = BufWriter::new(File::create(partial(&path))?);
+        let mut lines = BufWriter::new(File::create(unfinished(&path))?);
         for sample in skipped {
             writeln!(lines, "{}", serde_json::to_string(sample)?)?;
         }
         lines.flush()?;
-        Ok(fs::rename(partial(&path), &path)?)
+        Ok(fs::rename(unfinished(&path), &path)?)
     };
     write().with_context(|| format!("cannot write `{}`", path.display()))
 }

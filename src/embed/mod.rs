@@ -23,6 +23,7 @@ use crate::{
     destination::{self, Contents},
     device,
     eval::images,
+    files::unfinished,
     stdout,
     terminal::Progress,
     train::Trainer,
@@ -213,10 +214,10 @@ fn check_folder(args: &Args, checksum: &str, set: u64, precision: Precision) -> 
         }
         return Ok(());
     }
-    let written =
-        fs::write(partial(&path), format!("{ours:#}\n")).and_then(|()| fs::rename(partial(&path), &path));
+    let written = fs::write(unfinished(&path), format!("{ours:#}\n"))
+        .and_then(|()| fs::rename(unfinished(&path), &path));
     if written.is_err() {
-        drop(fs::remove_file(partial(&path)));
+        drop(fs::remove_file(unfinished(&path)));
     }
     written.with_context(|| cannot_write(&path))
 }
@@ -346,11 +347,4 @@ fn cannot_write(path: &Path) -> String {
          goes on with this shard; or name another folder with --out",
         path.display()
     )
-}
-
-/// Where this process writes a file until it is whole.
-fn partial(path: &Path) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(shards::unfinished_suffix());
-    name.into()
 }

@@ -11,7 +11,8 @@ use std::{
 
 use anyhow::{Context, Result};
 
-use super::{Rows, Sink, cannot_write, class_of, partial};
+use super::{Rows, Sink, cannot_write, class_of};
+use crate::files::unfinished;
 
 /// Bytes before the numbers.
 const HEADER: usize = 128;
@@ -29,7 +30,7 @@ pub(super) struct Writer {
 
 impl Writer {
     pub(super) fn create(path: &Path, class_names: &[String]) -> Result<Self> {
-        let create = |path: &Path| File::create(partial(path)).with_context(|| cannot_write(path));
+        let create = |path: &Path| File::create(unfinished(path)).with_context(|| cannot_write(path));
         let mut numbers = BufWriter::new(create(path)?);
         numbers.write_all(&[b' '; HEADER])?; // how many rows there will be is known at the end
         let keys = BufWriter::new(create(&path.with_extension("tsv"))?);
@@ -65,8 +66,8 @@ impl Writer {
         self.numbers.flush()?;
         self.numbers.get_ref().write_all_at(&header(self.rows, self.width), 0)?;
         let keys = self.path.with_extension("tsv");
-        fs::rename(partial(&keys), &keys)?;
-        fs::rename(partial(&self.path), &self.path)?;
+        fs::rename(unfinished(&keys), &keys)?;
+        fs::rename(unfinished(&self.path), &self.path)?;
         Ok(())
     }
 }
@@ -74,7 +75,7 @@ impl Writer {
 impl Drop for Writer {
     fn drop(&mut self) {
         for path in [&self.path, &self.path.with_extension("tsv")] {
-            drop(fs::remove_file(partial(path))); // one that is finished has another name
+            drop(fs::remove_file(unfinished(path))); // one that is finished has another name
         }
     }
 }

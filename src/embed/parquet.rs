@@ -15,7 +15,8 @@ use parquet::{
     schema::parser::parse_message_type,
 };
 
-use super::{Rows, Sink, cannot_write, class_of, partial};
+use super::{Rows, Sink, cannot_write, class_of};
+use crate::files::unfinished;
 
 /// A list of floats in the form that the format's specification gives for lists.
 const EMBEDDING: &str = "required group embedding (LIST) { repeated group list { required float element; } }";
@@ -45,7 +46,7 @@ impl Writer {
             .set_compression(Compression::ZSTD(ZstdLevel::default()))
             .set_dictionary_enabled(false)
             .build();
-        let file = File::create(partial(path)).with_context(|| cannot_write(path))?;
+        let file = File::create(unfinished(path)).with_context(|| cannot_write(path))?;
         let file = SerializedFileWriter::new(file, schema, Arc::new(properties))?;
         let (path, class_names) = (path.to_owned(), class_names.to_vec());
         Ok(Self { path, file, waiting: Vec::new(), class_names })
@@ -113,13 +114,13 @@ impl Writer {
     fn end(&mut self) -> Result<()> {
         self.write_group()?;
         self.file.finish()?;
-        Ok(fs::rename(partial(&self.path), &self.path)?)
+        Ok(fs::rename(unfinished(&self.path), &self.path)?)
     }
 }
 
 impl Drop for Writer {
     fn drop(&mut self) {
-        drop(fs::remove_file(partial(&self.path))); // one that is finished has another name
+        drop(fs::remove_file(unfinished(&self.path))); // one that is finished has another name
     }
 }
 

@@ -12,7 +12,7 @@ use super::{
     judging::{Judging, Line, Lines},
     labelled,
 };
-use crate::{checkpoint::Loaded, classes, config::Config, data::Data, device, stdout};
+use crate::{checkpoint::Loaded, classes, config::Config, data::Data, device, files, stdout};
 use torchkit::Precision;
 
 /// An encoder to be judged, with the samples to do it by.
@@ -105,9 +105,7 @@ impl<'a> Subject<'a> {
         let is_other = |other: &Value| ["settings", "digests"].iter().any(|key| other[*key] != ours[*key]);
         let mut all: Vec<_> = before.into_iter().filter(is_other).collect();
         all.push(ours);
-        let partial = path.with_extension("json.partial");
-        let written = fs::write(&partial, serde_json::to_string_pretty(&all)?)
-            .and_then(|()| fs::rename(&partial, path));
+        let written = files::replace(path, serde_json::to_string_pretty(&all)?.as_bytes());
         written.with_context(|| format!("cannot write `{}`", path.display()))?;
         tracing::info!("written: `{}`", path.display());
         Ok(())

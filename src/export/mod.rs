@@ -19,7 +19,7 @@ use tch::{Device, Tensor};
 use self::pth::Number;
 use crate::{
     checkpoint::{self, Loaded},
-    destination,
+    destination, files,
     method::{MethodConfig, amdim},
     model, stdout,
     train::Trainer,
@@ -196,9 +196,7 @@ pub fn write(loaded: &Loaded, out: &Path, contents: &Contents) -> Result<(usize,
     let description = describe(loaded);
     let file: SafeTensors = loaded.model()?;
     let parts = parts(&file, loaded, *contents)?;
-    let mut partial = out.as_os_str().to_owned();
-    partial.push(".partial");
-    let partial = PathBuf::from(partial);
+    let partial = files::unfinished(out);
     let written = match contents.format {
         Format::Safetensors => {
             let metadata = HashMap::from([

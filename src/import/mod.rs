@@ -5,7 +5,7 @@ mod pth;
 
 use std::{
     collections::BTreeMap,
-    fs,
+    fs, io,
     path::{Path, PathBuf},
 };
 
@@ -21,6 +21,7 @@ use crate::{
     config::Config,
     destination::{self, Contents},
     export::{self, Description},
+    files,
     method::MethodConfig,
     model, stdout,
     train::Trainer,
@@ -61,7 +62,8 @@ pub fn run(args: &Args) -> Result<()> {
     let (config, Labels { classes, names: class_names }, step, trainer) = load(&args.file, args.preset)?;
     let config = Config { out: args.out.clone(), ..config };
     fs::create_dir_all(&args.out).with_context(|| format!("cannot make `{}`", args.out.display()))?;
-    config.write(&args.out.join("config.toml"))?;
+    let unfinished = Unfinished::of(&args.out)?;
+    config.write(&unfinished.folder.join("config.toml"))?;
     let state = State {
         step,
         position: Position::default(),
@@ -71,7 +73,10 @@ pub fn run(args: &Args) -> Result<()> {
         config: config.clone(),
     };
     let retention = Retention { keep: 1, keep_every: 0 };
-    let path = Checkpoints::of(&args.out).save(&state, &trainer.model(), &trainer.moments(), retention)?;
+    let path =
+        Checkpoints::of(&unfinished.folder).save(&state, &trainer.model(), &trainer.moments(), retention)?;
+    let path = args.out.join(path.strip_prefix(&unfinished.folder)?);
+    unfinished.finish(&args.out).with_context(|| format!("cannot write to `{}`", args.out.display()))?;
     stdout::say(&format!(
         "`{}`: a run of preset {} at step {step}, its checkpoint is `{}`",
         args.out.display(),
@@ -90,6 +95,34 @@ pub fn run(args: &Args) -> Result<()> {
 /// Where it cannot be read, or is not a whole model: the first tensor that is missing, misshapen or unknown is named.
 pub fn open(file: &Path) -> Result<Trainer> {
     load(file, None).map(|(_, _, _, trainer)| trainer)
+}
+
+/// A run that is being made, in a folder within its own; removed on drop.
+#[derive(Debug)]
+struct Unfinished {
+    folder: PathBuf,
+}
+
+impl Unfinished {
+    fn of(run: &Path) -> Result<Self> {
+        let folder = files::unfinished(&run.join("import"));
+        fs::create_dir_all(&folder).with_context(|| format!("cannot make `{}`", folder.display()))?;
+        Ok(Self { folder })
+    }
+
+    /// Puts all of it into the run folder, the checkpoints last: with them it is a run.
+    fn finish(self, run: &Path) -> io::Result<()> {
+        for name in ["config.toml", "checkpoints"] {
+            fs::rename(self.folder.join(name), run.join(name))?;
+        }
+        shards::sync_folder(run)
+    }
+}
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.folder); // what cannot be removed says by its name what it is
+    }
 }
 
 /// What labels a model was trained on.
