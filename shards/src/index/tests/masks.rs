@@ -5,8 +5,8 @@ use super::*;
 /// How many masks are told of, and the first.
 fn masks(names: &[&str]) -> Option<(u64, String)> {
     let members: Vec<_> =
-        names.iter().map(|name| (*name, if name.ends_with(".cls") { &b"1"[..] } else { b"x" })).collect();
-    let images = names.iter().filter(|name| !name.ends_with(".cls")).count();
+        names.iter().map(|name| (*name, if name.ends_with("cls") { &b"1"[..] } else { b"x" })).collect();
+    let images = names.iter().filter(|name| !name.ends_with("cls")).count();
     assert_eq!(samples(&tar(&members)).len(), images, "each stays a sample: {names:?}");
     let remarks = remarks(&tar(&members)).into_iter();
     remarks
