@@ -59,46 +59,53 @@ impl Folders {
         self.of_samples.push((self.last.1, xxh3_64(base)));
     }
 
-    /// The samples that are masks, in order, each with its folder of masks.
-    fn masks(&self, is_labelled: impl Fn(usize) -> bool, roles: &[Role]) -> Vec<(usize, &[u8])> {
+    /// The folders, by their numbers.
+    fn paths(&self) -> Vec<&[u8]> {
         let mut paths: Vec<_> =
             self.numbers.iter().map(|(path, number)| (*number, path.as_slice())).collect();
         paths.sort_unstable();
-        let paths: Vec<&[u8]> = paths.into_iter().map(|(_, path)| path).collect();
+        paths.into_iter().map(|(_, path)| path).collect()
+    }
+
+    /// The samples that are masks, in order, each with its folder of masks.
+    fn masks(&self, is_labelled: impl Fn(usize) -> bool, roles: &[Role]) -> Vec<(usize, &[u8])> {
+        let paths = self.paths();
         let suspects: Vec<_> = paths.iter().map(|path| Suspect::of(path)).collect();
-        let mut groups = BTreeMap::<&[u8], (&Suspect<'_>, Vec<usize>)>::new();
+        let mut groups = self.groups(&suspects);
+        groups.retain(|_, (_, samples)| !samples.iter().any(|&sample| is_labelled(sample)));
+        let outside = paths.iter().zip(&suspects).filter(|(_, suspect)| suspect.is_none());
+        let images: HashSet<_> = outside.flat_map(|(path, _)| image_folders(path)).collect();
+        let alone = groups.values().map(|(suspect, _)| suspect).filter(|suspect| !suspect.is_beside(&images));
+        let parents = alone.map(|suspect| suspect.parent).collect();
+        let is_image =
+            |sample: usize, folder: usize| suspects[folder].is_none() && roles[sample] != Role::PNG;
+        let partners = self.partners(&paths, &parents, is_image);
+        let has_partner = |parent, sample: usize| partners.contains(&(parent, self.of_samples[sample].1));
+        groups.retain(|_, (suspect, samples)| {
+            let count = samples.iter().filter(|&&sample| has_partner(suspect.parent, sample)).count();
+            let are_png = || samples.iter().all(|&sample| roles[sample] == Role::PNG);
+            suspect.is_beside(&images) || suspect.name.is_sure && 10 * count >= 9 * samples.len() && are_png()
+        });
+        let of_group = |(path, (_, samples)): (_, (_, Vec<usize>))| {
+            samples.into_iter().map(move |sample| (sample, path))
+        };
+        let mut masks: Vec<_> = groups.into_iter().flat_map(of_group).collect();
+        masks.sort_unstable();
+        masks
+    }
+
+    /// The samples in or below each folder that is called as one of masks.
+    fn groups<'a, 'b>(
+        &self,
+        suspects: &'b [Option<Suspect<'a>>],
+    ) -> BTreeMap<&'a [u8], (&'b Suspect<'a>, Vec<usize>)> {
+        let mut groups = BTreeMap::new();
         for (sample, (folder, _)) in self.of_samples.iter().enumerate() {
             if let Some(suspect) = &suspects[*folder] {
                 groups.entry(suspect.path).or_insert((suspect, Vec::new())).1.push(sample);
             }
         }
-        groups.retain(|_, (_, samples)| !samples.iter().any(|&sample| is_labelled(sample)));
-        let is_outside = |folder: usize| suspects[folder].is_none();
-        let outside = (0..paths.len()).filter(|&folder| is_outside(folder)).map(|folder| paths[folder]);
-        let images: HashSet<_> = outside.flat_map(image_folders).collect();
-        let is_beside_images = |suspect: &Suspect<'_>| {
-            let Suspect { parent, name, .. } = suspect;
-            images.contains(&(*parent, String::new())) || images.contains(&(*parent, name.rest.clone()))
-        };
-        let parents =
-            groups.values().map(|(suspect, _)| suspect).filter(|suspect| !is_beside_images(suspect));
-        let parents: HashSet<&[u8]> = parents.map(|suspect| suspect.parent).collect();
-        let partners = self
-            .partners(&paths, &parents, |sample, folder| is_outside(folder) && roles[sample] != Role::PNG);
-        groups.retain(|_, (suspect, samples)| {
-            let has_partner =
-                |sample: &&usize| partners.contains(&(suspect.parent, self.of_samples[**sample].1));
-            is_beside_images(suspect)
-                || suspect.name.is_sure
-                    && samples.iter().all(|&sample| roles[sample] == Role::PNG)
-                    && 10 * samples.iter().filter(has_partner).count() >= 9 * samples.len()
-        });
-        let masks = groups
-            .into_iter()
-            .flat_map(|(path, (_, samples))| samples.into_iter().map(move |sample| (sample, path)));
-        let mut masks: Vec<_> = masks.collect();
-        masks.sort_unstable();
-        masks
+        groups
     }
 
     /// The names of the chosen samples, each with those of the given folders in or below which it lies.
@@ -111,10 +118,8 @@ impl Folders {
         if parents.is_empty() {
             return HashSet::new();
         }
-        let above: Vec<Vec<_>> = paths
-            .iter()
-            .map(|path| ancestors(path).filter(|folder| parents.contains(folder)).collect())
-            .collect();
+        let above = |path: &&'a [u8]| ancestors(path).filter(|folder| parents.contains(folder)).collect();
+        let above: Vec<Vec<_>> = paths.iter().map(above).collect();
         let chosen =
             self.of_samples.iter().enumerate().filter(|(sample, (folder, _))| is_chosen(*sample, *folder));
         chosen.flat_map(|(_, (folder, base))| above[*folder].iter().map(|above| (*above, *base))).collect()
@@ -128,6 +133,12 @@ impl<'a> Suspect<'a> {
             Some(Self { parent, path, name: AnnotationFolder::of(name)? })
         };
         steps(path).into_iter().find_map(|(parent, path, name)| suspect((parent, path, &text(name))))
+    }
+
+    /// Whether a folder of images lies beside it.
+    fn is_beside(&self, images: &HashSet<(&[u8], String)>) -> bool {
+        images.contains(&(self.parent, String::new()))
+            || images.contains(&(self.parent, self.name.rest.clone()))
     }
 }
 
