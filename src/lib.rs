@@ -12,6 +12,7 @@ mod destination;
 pub mod device;
 pub mod doctor;
 pub mod embed;
+pub mod encoder;
 pub mod eval;
 pub mod exit;
 pub mod export;
@@ -21,8 +22,8 @@ pub mod import;
 pub mod loss;
 pub mod method;
 pub mod metrics;
-pub mod model;
 pub mod numbers;
+pub mod optim;
 pub mod pack;
 pub mod promote;
 mod random;
@@ -34,6 +35,7 @@ pub mod synth;
 pub mod terminal;
 pub mod train;
 pub mod verify;
+pub mod views;
 
 /// Torch's generator for one test alone: it is the process', and tests run side by side.
 #[cfg(test)]

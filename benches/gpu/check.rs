@@ -10,11 +10,11 @@ use std::{
 
 use amdim_stream::{
     config::Config,
-    data,
+    data, encoder,
     feed::Feed,
     method::{Means, MethodConfig},
-    model,
-    train::{Trainer, optim, plan::made_up, schedule::Schedule},
+    optim::{self, Schedule},
+    train::{Trainer, plan::made_up},
 };
 use anyhow::{Context, Result, bail, ensure};
 use pipeline::{LoaderConfig, Preset, Rgb};
@@ -97,7 +97,7 @@ fn pass(device: Device, precision: Precision) -> Result<(f64, Tensor)> {
     precision.apply()?;
     let vars = VarStore::new(device);
     tch::manual_seed(3);
-    let encoder = model::amdim::Config { ndf: 16, n_rkhs: 128, n_depth: 2, use_bn: true };
+    let encoder = encoder::amdim::Config { ndf: 16, n_rkhs: 128, n_depth: 2, use_bn: true };
     let method = MethodConfig::default().build(&vars.root(), 128, &encoder);
     let named: BTreeMap<_, _> = vars.variables().into_iter().collect();
     // As they are initialized half of the weights are zero, and hide what is behind them.
@@ -108,7 +108,7 @@ fn pass(device: Device, precision: Precision) -> Result<(f64, Tensor)> {
         }
     });
     let views = made_up(24, 128, Device::Cpu);
-    let views = amdim_stream::method::Views {
+    let views = amdim_stream::views::Views {
         images: views.images.to_device(device),
         labels: views.labels.to_device(device),
         indices: views.indices.to_device(device),
@@ -298,7 +298,7 @@ fn check_gray(number: u64, gray: u8, seen: &Tensor) -> Result<()> {
 
 fn small(device: Device, graph: GraphChoice) -> Result<Trainer> {
     let mut config = Config::preset(Preset::In128);
-    config.encoder = model::amdim::Config { ndf: 8, n_rkhs: 64, n_depth: 2, use_bn: false };
+    config.encoder = encoder::amdim::Config { ndf: 8, n_rkhs: 64, n_depth: 2, use_bn: false };
     config.train.precision = Precision::F32;
     config.run.cuda_graph = graph;
     Trainer::new(&config, Some(10), device, Schedule::new(&config.optim, 1000, 100.0))

@@ -74,7 +74,7 @@ fn check_all(device: Device, names: &str) -> Result<()> {
 mod tests {
     use std::sync::{Mutex, PoisonError};
 
-    use amdim_stream::train::optim::Config;
+    use amdim_stream::optim::Config;
 
     use super::*;
 

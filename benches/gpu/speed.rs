@@ -4,9 +4,10 @@ use std::time::Instant;
 
 use amdim_stream::{
     config::Config,
+    encoder,
     feed::Feed,
-    model,
-    train::{Trainer, plan::made_up, schedule::Schedule},
+    optim::Schedule,
+    train::{Trainer, plan::made_up},
 };
 use anyhow::{Context, Result, anyhow};
 use clap::Args;
@@ -74,7 +75,7 @@ impl StepArgs {
     fn trainer(&self, device: Device) -> Result<Trainer> {
         let mut config = Config::preset(Preset::In128);
         let &Self { ndf, n_rkhs, n_depth, precision, .. } = self;
-        config.encoder = model::amdim::Config { ndf, n_rkhs, n_depth, use_bn: false };
+        config.encoder = encoder::amdim::Config { ndf, n_rkhs, n_depth, use_bn: false };
         config.train.precision = precision;
         config.train.checkpoint_blocks = self.checkpoint_blocks;
         config.run.cuda_graph = self.cuda_graph;
@@ -136,7 +137,7 @@ pub(crate) fn step(device: Device, args: &StepArgs) -> Result<()> {
 fn kernels(
     trainer: &mut Trainer,
     device: Device,
-    views: &amdim_stream::method::Views,
+    views: &amdim_stream::views::Views,
 ) -> Result<serde_json::Value> {
     const STEPS: usize = 3;
     let (done, kernels) = torchkit::profile(device, || -> Result<()> {

@@ -13,7 +13,7 @@ use crate::{
         knn::Vote,
     },
     numbers,
-    train::schedule::Drops,
+    optim::Drops,
     usage,
 };
 use torchkit::DeviceChoice;

@@ -17,8 +17,10 @@ pub(crate) use self::habits::explained;
 use crate::{
     about,
     config::{self, Layers, Metric},
-    doctor, embed, export, import, numbers, pack, show, synth,
-    train::{Unattended, replay, schedule::Drops},
+    doctor, embed, export, import, numbers,
+    optim::Drops,
+    pack, show, synth,
+    train::{Unattended, replay},
     verify,
 };
 use torchkit::{DeviceChoice, GraphChoice, Precision};

@@ -4,8 +4,8 @@ use anyhow::Result;
 
 use super::Config;
 use crate::{
+    encoder,
     method::MethodConfig,
-    model,
     numbers::{self, Real, Shown, Whole},
     usage,
 };
@@ -24,7 +24,8 @@ pub(super) fn check(config: &Config) -> Result<()> {
 }
 
 fn wholes(config: &Config) -> Vec<(&'static str, i128, Whole)> {
-    let Config { encoder: model::amdim::Config { ndf, n_rkhs, n_depth, .. }, train, optim, run, .. } = config;
+    let Config { encoder: encoder::amdim::Config { ndf, n_rkhs, n_depth, .. }, train, optim, run, .. } =
+        config;
     let set = [
         ("train.batch_size", train.batch_size.map(|size| size as i128), numbers::BATCH),
         ("train.steps", train.steps.map(i128::from), numbers::COUNT),

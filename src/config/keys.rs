@@ -109,7 +109,7 @@ mod tests {
     #[test]
     fn every_setting_of_a_run_is_known() {
         let mut config = Config::preset(Preset::C10);
-        config.train.lengthened.push(crate::train::Lengthened { at: 1, from: 2 });
+        config.train.lengthened.push(crate::optim::Lengthened { at: 1, from: 2 });
         (config.train.batch_size, config.train.steps, config.run.workers) = (Some(2), Some(3), Some(4));
         (config.optim.clip_norm, config.optim.warmup_steps, config.run.threads) =
             (Some(1.0), Some(3), Some(1));

@@ -21,10 +21,9 @@ pub use self::layers::{Layers, overlay};
 use self::layers::{contradictions, with_precision, without_auto};
 pub use self::warm_start::WarmStart;
 use crate::{
-    files,
+    encoder, files,
     method::MethodConfig,
-    model,
-    train::{Lengthened, optim},
+    optim::{self, Lengthened},
     usage,
 };
 use torchkit::{DeviceChoice, GraphChoice, Precision};
@@ -44,7 +43,7 @@ pub struct Config {
     pub data: DataConfig,
     /// The encoder's size.
     #[serde(default)]
-    pub encoder: model::amdim::Config,
+    pub encoder: encoder::amdim::Config,
     /// The objective.
     #[serde(default)]
     pub method: MethodConfig,
@@ -204,7 +203,7 @@ impl Config {
             preset,
             seed: 0,
             data: DataConfig::default(),
-            encoder: model::amdim::Config::default(),
+            encoder: encoder::amdim::Config::default(),
             method: MethodConfig::default(),
             train: TrainConfig::default(),
             optim: optim::Config { drop_at, ..optim::Config::default() },

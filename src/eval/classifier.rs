@@ -15,17 +15,14 @@ use super::{
 use crate::{
     config::Config,
     data,
-    feed::Feed,
-    loss,
-    model::{
+    encoder::{
         Encoder,
         heads::{LinearHead, MlpHead},
     },
+    feed::Feed,
+    loss,
+    optim::{self, Adam, Drops, Schedule},
     terminal::Progress,
-    train::{
-        optim::{self, Adam},
-        schedule::{Drops, Schedule},
-    },
 };
 use torchkit::Precision;
 

@@ -13,7 +13,7 @@ use tch::{Device, Kind, Tensor};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::{frozen, images};
-use crate::{config::Config, feed::Staged, model::Encoder, terminal::Progress};
+use crate::{config::Config, encoder::Encoder, feed::Staged, terminal::Progress};
 use torchkit::Precision;
 
 /// Features (n, width) in f32 of a set's labelled samples, with their classes, in the order of the set. They lie in a file,

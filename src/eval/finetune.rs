@@ -12,16 +12,13 @@ use super::{
 };
 use crate::{
     config::Config,
+    encoder::heads::LinearHead,
     loss,
-    method::Views,
-    model::heads::LinearHead,
+    optim::{self, Adam, Schedule},
     random::Random,
     terminal::Progress,
-    train::{
-        Trainer,
-        optim::{self, Adam},
-        schedule::Schedule,
-    },
+    train::Trainer,
+    views::Views,
 };
 
 /// How an encoder is fine-tuned.

@@ -30,9 +30,7 @@ use self::{
     subject::Subject,
     tally::{Report, Tally},
 };
-use crate::{
-    checkpoint, config::Config, data, feed::Feed, loss, model::Encoder, stdout, train::schedule::Drops,
-};
+use crate::{checkpoint, config::Config, data, encoder::Encoder, feed::Feed, loss, optim::Drops, stdout};
 use torchkit::{DeviceChoice, Precision};
 
 /// Every sample of a set once, in order, by the evaluation recipe of the configuration's preset.

@@ -5,7 +5,7 @@ use shards::{Order, Position, ShardSet, Share, Shuffle};
 use tch::Device;
 
 use super::evenly;
-use crate::{config::Config, data, feed::Feed, model::Encoder};
+use crate::{config::Config, data, encoder::Encoder, feed::Feed};
 
 /// Training images over which the statistics of an encoder that was never trained are averaged, if there are so many.
 const IMAGES: u64 = 10_000;

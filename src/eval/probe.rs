@@ -3,8 +3,8 @@
 use tch::{Tensor, nn::Path};
 
 use crate::{
+    encoder::heads::{LinearHead, MlpHead},
     loss,
-    model::heads::{LinearHead, MlpHead},
 };
 
 /// A linear and an MLP classifier on an encoder's features.

@@ -4,7 +4,7 @@ use pipeline::Preset;
 use shards::{IndexConfig, LocalSource, ShardSet, ShardWriter};
 use tch::Device;
 
-use crate::{config::Config, model, train::Trainer};
+use crate::{config::Config, encoder, train::Trainer};
 
 /// So many images of 32 pixels, of three classes, in a folder that lives as long as they are read.
 pub(super) fn set(images: usize) -> (tempfile::TempDir, ShardSet) {
@@ -26,7 +26,7 @@ pub(super) fn set(images: usize) -> (tempfile::TempDir, ShardSet) {
 /// A freshly initialized encoder, with the configuration that it is of.
 pub(super) fn encoder() -> (Config, Trainer) {
     let mut config = Config::preset(Preset::C10);
-    config.encoder = model::amdim::Config { ndf: 4, n_rkhs: 16, n_depth: 1, use_bn: false };
+    config.encoder = encoder::amdim::Config { ndf: 4, n_rkhs: 16, n_depth: 1, use_bn: false };
     let trainer = Trainer::untrained(&config, None, Device::Cpu).unwrap();
     (config, trainer)
 }

@@ -19,9 +19,9 @@ use tch::{Device, Tensor};
 use self::pth::Number;
 use crate::{
     checkpoint::{self, Loaded},
-    destination, files,
+    destination, encoder, files,
     method::{MethodConfig, amdim},
-    model, stdout,
+    stdout,
     train::Trainer,
     usage,
 };
@@ -82,7 +82,7 @@ pub struct Description {
     /// Width and height of its images.
     pub side: u32,
     /// Its size.
-    pub encoder: model::amdim::Config,
+    pub encoder: encoder::amdim::Config,
     /// For each channel what is subtracted from pixels of 0 to 255.
     pub mean: [f64; 3],
     /// What they are divided by then.
@@ -285,7 +285,7 @@ fn new_probes(loaded: &Loaded) -> Result<Vec<Part<'static>>> {
 
 /// What the reference makes a model of this size by.
 fn hyperparams(description: &Description) -> [(&'static str, Number); 7] {
-    let model::amdim::Config { ndf, n_rkhs, n_depth, use_bn } = description.encoder;
+    let encoder::amdim::Config { ndf, n_rkhs, n_depth, use_bn } = description.encoder;
     let size = |size: i64| Number::Int(size.cast_unsigned());
     [
         ("ndf", size(ndf)),

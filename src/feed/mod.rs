@@ -30,7 +30,7 @@ use tch::{Device, Tensor};
 
 pub use self::normalizer::Normalizer;
 use self::slot::Source;
-use crate::method::Views;
+use crate::views::Views;
 use torchkit::{Accelerator, Event, Failure, Pinned, Stream};
 
 type Slot = slot::Slot<Batch<Pinned>>;

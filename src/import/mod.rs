@@ -20,10 +20,11 @@ use crate::{
     checkpoint::{Checkpoints, DataIdentity, Named, Retention, State},
     config::Config,
     destination::{self, Contents},
+    encoder,
     export::{self, Description},
     files,
     method::MethodConfig,
-    model, stdout,
+    stdout,
     train::Trainer,
     usage,
 };
@@ -46,7 +47,7 @@ pub struct Args {
 #[derive(Debug)]
 pub struct Foreign {
     tensors: BTreeMap<String, Tensor>,
-    encoder: model::amdim::Config,
+    encoder: encoder::amdim::Config,
     side: i64,
     tclip: Option<f64>,
     step: u64,
@@ -224,7 +225,7 @@ fn first(foreign: &Foreign, name: &str) -> Option<i64> {
 ///
 /// What does not hold what it claims.
 pub fn check_sizes(foreign: &Foreign) -> Result<()> {
-    let model::amdim::Config { ndf, n_rkhs, n_depth, .. } = foreign.encoder;
+    let encoder::amdim::Config { ndf, n_rkhs, n_depth, .. } = foreign.encoder;
     for (name, size) in
         [("encoder.layer_list.0.conv.weight", ndf), ("encoder.rkhs_block_7.conv2.weight", n_rkhs)]
     {

@@ -12,7 +12,7 @@ use super::{
     Foreign, insert,
     pickle::{self, Pickle, Value},
 };
-use crate::model;
+use crate::encoder;
 
 /// Numbers of one storage.
 struct Storage {
@@ -41,7 +41,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<Foreign> {
         let number = pickle.get(parameters, name).and_then(|value| pickle.int(value));
         number.with_context(|| format!("its `hyperparams` do not say `{name}`"))
     };
-    let encoder = model::amdim::Config {
+    let encoder = encoder::amdim::Config {
         ndf: number("ndf")?,
         n_rkhs: number("n_rkhs")?,
         n_depth: number("n_depth")?,

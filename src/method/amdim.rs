@@ -4,13 +4,14 @@ use anyhow::Result;
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor, nn::Path};
 
-use super::{Loss, Means, Method, Views};
+use super::{Loss, Means, Method};
+use crate::views::Views;
 use crate::{
-    loss::{self, Nce},
-    model::{
+    encoder::{
         self, Encoder,
         amdim::{AmdimEncoder, Embeddings, cell_masks},
     },
+    loss::{self, Nce},
 };
 use torchkit::Precision;
 
@@ -61,7 +62,7 @@ impl Parts {
 
 impl Amdim {
     /// The method with a freshly initialized encoder for images of `side`.
-    pub fn new(path: &Path, side: u32, encoder: &model::amdim::Config, config: &Config) -> Self {
+    pub fn new(path: &Path, side: u32, encoder: &encoder::amdim::Config, config: &Config) -> Self {
         Self {
             encoder: AmdimEncoder::new(&(path / "encoder"), side, encoder),
             masks_r5: cell_masks(&(path / "g2l_loss"), "masks_r5", 5),
@@ -247,7 +248,7 @@ mod tests {
     fn pass(images: &Tensor, use_bn: bool, means: Means) -> (f64, Tensor, Tensor) {
         tch::manual_seed(3);
         let mut vars = VarStore::new(Device::Cpu);
-        let encoder = model::amdim::Config { ndf: 16, n_rkhs: 128, n_depth: 2, use_bn };
+        let encoder = encoder::amdim::Config { ndf: 16, n_rkhs: 128, n_depth: 2, use_bn };
         let method = Amdim::new(&vars.root(), 32, &encoder, &Config::default());
         if images.kind() == Kind::Double {
             vars.double();

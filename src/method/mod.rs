@@ -5,24 +5,13 @@ pub mod amdim;
 use anyhow::Result;
 use pipeline::{Preset, Recipe};
 use serde::{Deserialize, Serialize};
-use shards::Position;
 use tch::{Tensor, nn::Path};
 
-use crate::model::{self, Encoder};
+use crate::{
+    encoder::{self, Encoder},
+    views::Views,
+};
 use torchkit::Precision;
-
-/// A batch on the device.
-#[derive(Debug)]
-pub struct Views {
-    /// Normalized views (v, n, 3, h, w).
-    pub images: Tensor,
-    /// Classes (n), i64, −1 where a sample has none.
-    pub labels: Tensor,
-    /// Dense numbers of the samples in the whole set (n), i64: what banks are addressed by.
-    pub indices: Tensor,
-    /// Where the samples stand after this batch.
-    pub next: Position,
-}
 
 /// What a method makes of a batch, without a graph.
 #[derive(Debug)]
@@ -96,7 +85,7 @@ impl MethodConfig {
     }
 
     /// The method with a freshly initialized encoder for images of `side`, its tensors named under `path`.
-    pub fn build(&self, path: &Path, side: u32, encoder: &model::amdim::Config) -> Box<dyn Method> {
+    pub fn build(&self, path: &Path, side: u32, encoder: &encoder::amdim::Config) -> Box<dyn Method> {
         match self {
             Self::Amdim(config) => Box::new(amdim::Amdim::new(path, side, encoder, config)),
         }

@@ -3,21 +3,10 @@
 use std::cmp::Ordering;
 
 use anyhow::Result;
-use serde::{Deserialize, Serialize};
 use toml::Table;
 
 use super::prepare::steps;
-use crate::{checkpoint::State, config::Config, usage};
-
-/// When a run was given more steps than it had.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Lengthened {
-    /// Steps that were made by then.
-    pub at: u64,
-    /// Steps that the run was to have until then.
-    pub from: u64,
-}
+use crate::{checkpoint::State, config::Config, optim::Lengthened, usage};
 
 /// The settings of a run that goes on with none: in a file of another run that became longer, the note of it is not about this one.
 pub(super) fn of_new_run(asked: &Table) -> Result<Config> {

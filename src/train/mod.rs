@@ -1,9 +1,7 @@
 //! The training loop.
 
-pub mod optim;
 pub mod plan;
 pub mod replay;
-pub mod schedule;
 
 mod bottleneck;
 mod crash;
@@ -52,13 +50,13 @@ use self::{
     unattended::Deadline,
 };
 pub use self::{
-    length::Lengthened,
     run_folder::RunFolder,
     step::Found,
     stop::Why,
     trainer::{Broken, Checking, Judged, Outcome, Trainer},
     unattended::Unattended,
 };
+pub use crate::optim::Lengthened;
 use crate::{
     checkpoint::{Retention, State},
     config::{Config, TrainConfig},

@@ -8,15 +8,15 @@ use tch::Device;
 
 use super::{
     Run, RunFolder, Trainer,
-    schedule::Schedule,
     threads::{self, Cost},
 };
+use crate::optim::Schedule;
 use crate::{
     checkpoint::{self, DataIdentity, Loaded},
     classes,
     config::{Config, WarmStart},
     data::Data,
-    device, files, model, usage,
+    device, encoder, files, usage,
 };
 use torchkit::{Accelerator, Stream};
 
@@ -170,7 +170,7 @@ impl Run {
 
 /// The flags that make an encoder of this size.
 fn sizes(config: &Config) -> String {
-    let model::amdim::Config { ndf, n_rkhs, n_depth, use_bn } = config.encoder;
+    let encoder::amdim::Config { ndf, n_rkhs, n_depth, use_bn } = config.encoder;
     format!("--preset {} --ndf {ndf} --n-rkhs {n_rkhs} --n-depth {n_depth} --use-bn {use_bn}", config.preset)
 }
 
@@ -264,7 +264,7 @@ mod tests {
 
     /// Without its weights, of which the published size has 200 million.
     fn method(ndf: i64) -> Box<dyn Method> {
-        let encoder = model::amdim::Config { ndf, n_rkhs: 64, n_depth: 1, use_bn: false };
+        let encoder = encoder::amdim::Config { ndf, n_rkhs: 64, n_depth: 1, use_bn: false };
         MethodConfig::default().build(&VarStore::new(Device::Cpu).root(), 128, &encoder)
     }
 

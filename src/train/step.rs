@@ -3,12 +3,13 @@
 use anyhow::Result;
 use tch::{Device, Kind, Tensor, nn::VarStore};
 
-use super::optim::Adam;
+use crate::optim::Adam;
 use crate::{
     config::Config,
     eval::probe::OnlineProbe,
     loss,
-    method::{Means, Method, Views},
+    method::{Means, Method},
+    views::Views,
 };
 use torchkit::{Accelerator, Failure, Graph, GraphChoice, Precision, Readback};
 
@@ -253,13 +254,13 @@ mod tests {
     use shards::Position;
 
     use super::*;
-    use crate::train::{Trainer, schedule::Schedule};
+    use crate::{optim::Schedule, train::Trainer};
 
     const FLOATS: (Kind, Device) = (Kind::Float, Device::Cpu);
 
     fn trainer(choice: GraphChoice) -> Trainer {
         let mut config = Config::preset(pipeline::Preset::C10);
-        config.encoder = crate::model::amdim::Config { ndf: 4, n_rkhs: 16, n_depth: 1, use_bn: false };
+        config.encoder = crate::encoder::amdim::Config { ndf: 4, n_rkhs: 16, n_depth: 1, use_bn: false };
         config.run.cuda_graph = choice;
         Trainer::new(&config, Some(3), Device::Cpu, Schedule::new(&config.optim, 100, 10.0)).unwrap()
     }

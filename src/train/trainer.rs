@@ -5,19 +5,17 @@ use std::panic::panic_any;
 use anyhow::Result;
 use tch::{Device, Kind, Tensor, nn::VarStore};
 
-use super::{
-    schedule::Schedule,
-    step::{Found, Model, StepGraph},
-};
+use super::step::{Found, Model, StepGraph};
+use crate::optim::Schedule;
 use crate::{
     checkpoint::{Loaded, Named},
     config::Config,
     device,
+    encoder::Encoder,
     eval::{self, probe::Both},
     loss,
-    method::Views,
-    model::Encoder,
     random::Random,
+    views::Views,
 };
 use torchkit::{Accelerator, Failure, Readback};
 

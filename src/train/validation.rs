@@ -17,7 +17,7 @@ use crate::{
     checkpoint::Best,
     device,
     eval::{self, features::Features, health::Health, knn::Vote, probe::Both},
-    method::Views,
+    views::Views,
 };
 
 /// Training samples whose neighbourhood is asked, evenly spread over the set: the same ones every time.

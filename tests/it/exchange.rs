@@ -7,7 +7,7 @@ use std::{
     process::Command,
 };
 
-use amdim_stream::{export::METADATA, import, model::amdim};
+use amdim_stream::{encoder::amdim, export::METADATA, import};
 use safetensors::SafeTensors;
 use tch::{Device, Kind, Tensor, nn::VarStore};
 

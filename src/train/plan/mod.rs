@@ -28,10 +28,8 @@ use self::{
     standing::Standing,
     step::Steps,
 };
-use super::{
-    Run, bottleneck::Bottleneck, outlook::Enlarged, promote::check_gates, run_folder::RunFolder,
-    schedule::Schedule,
-};
+use super::{Run, bottleneck::Bottleneck, outlook::Enlarged, promote::check_gates, run_folder::RunFolder};
+use crate::optim::Schedule;
 use crate::{
     cli::PlanArgs,
     config::{Config, Layers},

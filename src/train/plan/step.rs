@@ -8,7 +8,7 @@ use serde::Serialize;
 use shards::Position;
 use tch::{Device, Kind, Tensor};
 
-use crate::{method::Views, train::Trainer};
+use crate::{train::Trainer, views::Views};
 use torchkit::{Failure, MemoryWatch};
 
 /// What steps on the CPU may take together, about.
@@ -274,7 +274,7 @@ mod tests {
     fn what_is_foretold_of_a_larger_batch_is_what_it_takes() {
         let _alone = crate::generator();
         let mut config = Config::preset(pipeline::Preset::C10);
-        config.encoder = crate::model::amdim::Config { ndf: 8, n_rkhs: 32, n_depth: 2, use_bn: false };
+        config.encoder = crate::encoder::amdim::Config { ndf: 8, n_rkhs: 32, n_depth: 2, use_bn: false };
         let watch = MemoryWatch::start(None).unwrap();
         let mut trainer = Trainer::untrained(&config, None, Device::Cpu).unwrap();
         let mut steps = Steps { trainer: &mut trainer, side: 32, device: Device::Cpu, watch: &watch };

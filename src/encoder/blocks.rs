@@ -2,7 +2,10 @@
 
 use tch::{Kind, Tensor, nn::Path};
 
-use super::{Mode, Norm, buffer, parameter, uniform_fan_in};
+use super::{
+    init::{buffer, parameter, uniform_fan_in},
+    norm::{Mode, Norm},
+};
 
 /// A convolution with bias and ReLU, no batch norm.
 #[derive(Debug)]

@@ -4,11 +4,12 @@ use anyhow::Result;
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor, nn::Path};
 
-pub(crate) use super::blocks::cell_masks;
 use super::{
-    Encoder, Mode,
     blocks::{Conv3x3, ConvResNxN, Layer, MaybeNorm, ResShape, RkhsHead, StemGeometry},
+    interface::Encoder,
+    norm::Mode,
 };
+pub(crate) use crate::encoder::blocks::cell_masks;
 
 /// Size of the encoder. The defaults are the reference implementation's.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -1,65 +1,12 @@
-//! Encoders and what sits on their features.
+//! Batch norm, with the statistics that an encoder needs in training, in evaluation and when they are settled.
 
-pub mod amdim;
-mod blocks;
-pub mod heads;
+use tch::{Tensor, nn::Path};
 
-use tch::{
-    Kind, Tensor,
-    nn::{self, Path},
-};
-
-/// What maps images to a representation: all that evaluation and export see of a model.
-pub trait Encoder {
-    /// The global output before any head, (n, `width`), of normalized images (n, 3, h, w).
-    ///
-    /// With `train`, batch norms use the batch's statistics and move their running ones.
-    fn features(&self, images: &Tensor, train: bool) -> Tensor;
-
-    /// Takes in the `number`-th batch, from 1, of those whose mean the running statistics of the norms are to be: what they were
-    /// before counts no longer.
-    fn settle(&self, images: &Tensor, number: i64);
-
-    /// Channels of the features.
-    fn width(&self) -> i64;
-
-    /// The representation (n, channels) under one of its [`layers`](Self::layers)' names, in evaluation mode, the mean over its
-    /// locations.
-    fn pooled(&self, images: &Tensor, layer: &str) -> Tensor;
-
-    /// Names of its representations, that of the features first.
-    fn layers(&self) -> &'static [&'static str];
-}
-
-/// PyTorch's default for convolutions and linear layers: uniform within ±1/√fan-in, fan-in being all but the first
-/// of `shape`. Drawn on the CPU, so that a seed gives the same model on every device.
-fn uniform_fan_in(path: &Path, name: &str, shape: &[i64], fan_in: i64) -> Tensor {
-    let bound = 1.0 / (fan_in as f64).sqrt();
-    let values = Tensor::empty(shape, (Kind::Float, tch::Device::Cpu)).uniform_(-bound, bound);
-    parameter(path, name, &channels_last(&values))
-}
-
-/// The same weight of a convolution (out, in, h, w), laid out as its input is: it is used, and its gradient made, without a copy.
-fn channels_last(weight: &Tensor) -> Tensor {
-    match weight.dim() {
-        4 => weight.permute([0, 2, 3, 1]).contiguous().permute([0, 3, 1, 2]),
-        _ => weight.shallow_clone(),
-    }
-}
-
-/// A trained tensor of the given initial value.
-fn parameter(path: &Path, name: &str, value: &Tensor) -> Tensor {
-    path.add(name, value.to_kind(path.kind()).to_device(path.device()), true)
-}
-
-/// A named tensor that is state, not trained.
-fn buffer(path: &Path, name: &str, value: &Tensor) -> Tensor {
-    path.add(name, value.to_device(path.device()), false)
-}
+use super::init::{buffer, parameter};
 
 /// What batch norms go by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Mode {
+pub(super) enum Mode {
     /// Their running statistics.
     Evaluation,
     /// Those of each view by itself, one after the other, which move the running ones if it `moves` them. The batch holds so
@@ -71,14 +18,14 @@ enum Mode {
 
 impl Mode {
     /// Of a batch of single views.
-    fn of(train: bool) -> Self {
+    pub(super) fn of(train: bool) -> Self {
         if train { Self::Training { views: 1, moves: true } } else { Self::Evaluation }
     }
 }
 
 /// Batch norm over the channels of (n, c) or (n, c, h, w), with all of its state under names.
 #[derive(Debug)]
-struct Norm {
+pub(super) struct Norm {
     weight: Tensor,
     bias: Tensor,
     running_mean: Tensor,
@@ -90,7 +37,7 @@ impl Norm {
     const MOMENTUM: f64 = 0.1;
     const EPS: f64 = 1e-5;
 
-    fn new(path: &Path, channels: i64) -> Self {
+    pub(super) fn new(path: &Path, channels: i64) -> Self {
         let filled = |value: f64| Tensor::full(channels, value, (path.kind(), tch::Device::Cpu));
         Self {
             weight: parameter(path, "weight", &filled(1.0)),
@@ -102,12 +49,12 @@ impl Norm {
     }
 
     /// Draws the weights uniformly from 0 to 1, on the CPU, so that a seed gives the same ones on every device.
-    fn draw_weights(&self) {
+    pub(super) fn draw_weights(&self) {
         let drawn = self.weight.detach().to_device(tch::Device::Cpu).uniform(0.0, 1.0);
         tch::no_grad(|| self.weight.shallow_clone().copy_(&drawn));
     }
 
-    fn forward(&self, x: &Tensor, mode: Mode) -> Tensor {
+    pub(super) fn forward(&self, x: &Tensor, mode: Mode) -> Tensor {
         match mode {
             Mode::Evaluation => self.normalize(x, false, Some(Self::MOMENTUM)),
             Mode::Settling { number } => self.normalize(x, true, Some(1.0 / number as f64)),
@@ -130,13 +77,5 @@ impl Norm {
         let [mean, var] =
             [&self.running_mean, &self.running_var].map(|statistic| momentum.map(|_| statistic));
         x.batch_norm(weight, bias, mean, var, train, momentum.unwrap_or(0.0), Self::EPS, true)
-    }
-}
-
-/// Sets the kind of every floating-point tensor, parameters and state alike, e.g. to f64 for comparisons.
-pub fn set_float_kind(vars: &mut nn::VarStore, kind: Kind) {
-    match kind {
-        Kind::Double => vars.double(),
-        _ => vars.float(),
     }
 }

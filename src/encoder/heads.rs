@@ -2,7 +2,10 @@
 
 use tch::{Tensor, nn::Path};
 
-use super::{Mode, Norm, uniform_fan_in};
+use super::{
+    init::uniform_fan_in,
+    norm::{Mode, Norm},
+};
 
 /// A linear classifier.
 #[derive(Debug)]

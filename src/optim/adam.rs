@@ -3,51 +3,10 @@
 use std::collections::BTreeMap;
 
 use anyhow::Result;
-use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor, nn::VarStore};
 
-use super::schedule::Drops;
+use super::config::Config;
 use torchkit::{AdamScalars, AdamSettings, AdamTensors};
-
-/// Settings of the optimizer; the defaults are the reference's.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Config {
-    /// Learning rate after the warm-up.
-    pub lr: f64,
-    /// Decay of the mean gradient and of the mean squared gradient.
-    pub betas: [f64; 2],
-    /// Added to the root of the mean squared gradient.
-    pub eps: f64,
-    /// Added to the gradient times the parameter (L2, not decoupled).
-    pub weight_decay: f64,
-    /// The largest norm of all gradients together; they are scaled down to it. Unset: they are taken as they are.
-    pub clip_norm: Option<f64>,
-    /// Updates over which the learning rate rises linearly. Unset: 500, a tenth of the run at most.
-    pub warmup_steps: Option<u64>,
-    /// Shares of the run after which the learning rate drops …
-    pub drop_at: Vec<f64>,
-    /// … or when else.
-    pub schedule: Drops,
-    /// What a drop multiplies the learning rate by.
-    pub drop_factor: f64,
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Self {
-            lr: 2e-4,
-            betas: [0.8, 0.999],
-            eps: 1e-8,
-            weight_decay: 1e-5,
-            clip_norm: None,
-            warmup_steps: None,
-            drop_at: vec![30.0 / 50.0, 45.0 / 50.0],
-            schedule: Drops::Published,
-            drop_factor: 0.2,
-        }
-    }
-}
 
 /// Adam (Kingma, Ba 2015) with L2 weight decay, as in PyTorch. All parameters are updated at once, and nothing that an
 /// update depends on is read by the host.
@@ -175,7 +134,7 @@ mod tests {
     use tch::nn::Init;
 
     use super::*;
-    use crate::train::schedule::Schedule;
+    use crate::optim::Schedule;
 
     /// Parameters of several shapes, the same for the same seed.
     fn vars(kind: Kind) -> VarStore {
@@ -267,7 +226,7 @@ mod tests {
         let old = "lr = 0.0002\nbetas = [0.8, 0.999]\neps = 1e-8\nweight_decay = 1e-5\nwarmup_steps = 500\ndrop_at = [0.6, 0.9]\n\
                    drop_factor = 0.2";
         let old: Config = toml::from_str(old).unwrap();
-        assert_eq!((old.warmup_steps, old.schedule), (Some(500), Drops::Published));
+        assert_eq!((old.warmup_steps, old.schedule), (Some(500), super::super::Drops::Published));
         let schedule = Schedule::new(&old, 100, 10.0);
         assert!((schedule.at(9) - 2e-4 * 10.0 / 500.0).abs() < 1e-15);
         assert!((schedule.at(60) - 0.2 * 2e-4 * 61.0 / 500.0).abs() < 1e-15);

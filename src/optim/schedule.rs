@@ -2,30 +2,9 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
-use super::{length::Lengthened, optim};
-
-/// When the learning rate drops.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "lowercase")]
-pub enum Drops {
-    /// After the published shares of the run.
-    #[default]
-    Published,
-    /// One epoch later, as the reference implementation counts: its scheduler learns of an epoch when the next one has begun.
-    Reference,
-}
-
-impl Drops {
-    /// As it is typed.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Published => "published",
-            Self::Reference => "reference",
-        }
-    }
-}
+use super::config::{Config, Drops, Lengthened};
 
 /// Linear warm-up, then drops by a factor at given steps.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -41,18 +20,13 @@ pub struct Schedule {
 
 impl Schedule {
     /// The schedule of a run of `steps` updates, of which an epoch has so many.
-    pub fn new(config: &optim::Config, steps: u64, steps_an_epoch: f64) -> Self {
+    pub fn new(config: &Config, steps: u64, steps_an_epoch: f64) -> Self {
         Self::of_lengths(config, &[], steps, steps_an_epoch)
     }
 
     /// The schedule of a run that was given more steps under way, `steps` in all by now. Drops that were made by then stay where they
     /// were; those to come move with the run's end, so that no step that was made would be made otherwise.
-    pub fn of_lengths(
-        config: &optim::Config,
-        lengthened: &[Lengthened],
-        steps: u64,
-        steps_an_epoch: f64,
-    ) -> Self {
+    pub fn of_lengths(config: &Config, lengthened: &[Lengthened], steps: u64, steps_an_epoch: f64) -> Self {
         let late = match config.schedule {
             Drops::Published => 0.0,
             Drops::Reference => steps_an_epoch,
@@ -134,8 +108,8 @@ impl fmt::Display for Schedule {
 mod tests {
     use super::*;
 
-    fn published() -> optim::Config {
-        optim::Config { drop_at: vec![250.0 / 300.0, 280.0 / 300.0], ..Default::default() }
+    fn published() -> Config {
+        Config { drop_at: vec![250.0 / 300.0, 280.0 / 300.0], ..Default::default() }
     }
 
     #[test]
@@ -152,7 +126,7 @@ mod tests {
 
     /// Epochs after which the rate was found to drop.
     fn dropped_after(drop_at: &[f64], epochs: u64, drops: Drops) -> Vec<u64> {
-        let config = optim::Config { drop_at: drop_at.to_vec(), schedule: drops, ..Default::default() };
+        let config = Config { drop_at: drop_at.to_vec(), schedule: drops, ..Default::default() };
         let schedule = Schedule::new(&config, 100 * epochs, 100.0);
         (1..epochs).filter(|epoch| schedule.at(100 * epoch) < 0.5 * schedule.at(100 * epoch - 1)).collect()
     }
@@ -181,7 +155,7 @@ mod tests {
             schedule.to_string(),
             "learning rate 0.0002 after a warm-up of 7 steps, × 0.2 after steps 60, 67 (epochs 6.67, 7.44)"
         );
-        let asked = |steps| optim::Config { warmup_steps: Some(steps), ..published() };
+        let asked = |steps| Config { warmup_steps: Some(steps), ..published() };
         let never = Schedule::new(&asked(500), 72, 9.0);
         assert!(never.complaint().unwrap().contains("--warmup-steps 7"), "{never}");
         let short = Schedule::new(&published(), 5, 1.25).to_string();
@@ -202,7 +176,7 @@ mod tests {
 
     #[test]
     fn drops_that_were_made_stay_and_those_to_come_move_with_the_end() {
-        let config = optim::Config { drop_at: vec![0.6, 0.9], warmup_steps: Some(10), ..Default::default() };
+        let config = Config { drop_at: vec![0.6, 0.9], warmup_steps: Some(10), ..Default::default() };
         let [short, long] = [100, 200].map(|steps| Schedule::new(&config, steps, 10.0));
         let longer =
             |at: u64, steps: u64| Schedule::of_lengths(&config, &[Lengthened { at, from: 100 }], steps, 10.0);
@@ -227,7 +201,7 @@ mod tests {
         let twice = Schedule::of_lengths(&config, &twice, 300, 10.0);
         assert_eq!(twice.drops, [60, 180], "the second was made when the run had 200 steps");
         // One epoch late is beyond the end of the short run, and was not made there.
-        let late = optim::Config { drop_at: vec![0.95], schedule: Drops::Reference, ..config };
+        let late = Config { drop_at: vec![0.95], schedule: Drops::Reference, ..config };
         let late = Schedule::of_lengths(&late, &[Lengthened { at: 100, from: 100 }], 200, 10.0);
         assert_eq!(late.drops, [200_u64; 0]);
     }

@@ -1,0 +1,17 @@
+//! A batch of views on the device.
+
+use shards::Position;
+use tch::Tensor;
+
+/// A batch on the device.
+#[derive(Debug)]
+pub struct Views {
+    /// Normalized views (v, n, 3, h, w).
+    pub images: Tensor,
+    /// Classes (n), i64, −1 where a sample has none.
+    pub labels: Tensor,
+    /// Dense numbers of the samples in the whole set (n), i64: what banks are addressed by.
+    pub indices: Tensor,
+    /// Where the samples stand after this batch.
+    pub next: Position,
+}
