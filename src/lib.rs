@@ -18,6 +18,7 @@ pub mod exit;
 pub mod export;
 pub mod feed;
 mod files;
+pub mod hint;
 pub mod import;
 pub mod loss;
 pub mod method;

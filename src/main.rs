@@ -7,7 +7,7 @@ use amdim_stream::{
     cli::{Command, TrainArgs},
     doctor, embed, eval,
     exit::{self, Code},
-    export, import, pack, show, signals, stdout, summary, synth, terminal,
+    export, hint, import, pack, show, signals, stdout, summary, synth, terminal,
     train::{self, Ended, replay},
     usage, verify,
 };
@@ -113,8 +113,8 @@ fn clear_before_panics() {
 /// Says what went wrong; the code that it ends with.
 fn failed(error: &anyhow::Error) -> Code {
     signals::wait_where_leaving();
-    tracing::error!("{}", exit::render(error));
-    Code::of(error)
+    tracing::error!("{}", hint::render(error));
+    hint::code(error)
 }
 
 /// Messages of this program and its libraries; `RUST_LOG=debug` shows more of them. A quiet program has warnings only.

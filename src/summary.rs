@@ -8,8 +8,8 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     config::Config,
-    exit::{self, Code},
-    files,
+    exit::Code,
+    files, hint,
     train::{Ended, RunFolder, Why},
     usage,
 };
@@ -47,15 +47,16 @@ pub fn write(
         Ok(Ended::Early(Why::Time)) => Some("time"),
         _ => None,
     };
-    let (error, hints) = ended.as_ref().err().map(exit::parts).unzip();
+    let failure = ended.as_ref().err();
+    let hints = failure.map(hint::hints).unwrap_or_default();
     let now = Timestamp::now();
     let elapsed = start.elapsed();
     let summary = json!({
         "ended": if matches!(ended, Ok(Ended::Unchanged)) { Code::Unchanged.name() } else { code.name() },
         "exit_code": code as i32,
         "interrupted_by": why,
-        "error": error,
-        "hints": hints.unwrap_or_default(),
+        "error": failure.map(hint::causes),
+        "hints": hints.iter().map(|hint| format!("hint: {hint}")).collect::<Vec<_>>(),
         "program": env!("CARGO_PKG_VERSION"),
         "start": SignedDuration::try_from(elapsed).ok().and_then(|elapsed| now.checked_sub(elapsed).ok()),
         "end": now,

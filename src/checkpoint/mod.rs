@@ -21,7 +21,7 @@ use shards::Position;
 use tch::Tensor;
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::{config::Config, exit::Coded, files, usage};
+use crate::{config::Config, files, hint::WithHint, usage};
 
 /// Named tensors, in the order in which they are written.
 pub type Named = BTreeMap<String, Tensor>;
@@ -179,11 +179,10 @@ impl Checkpoints {
     pub fn steps(&self) -> Result<Vec<u64>> {
         let entries = match fs::read_dir(&self.folder) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
-            entries => entries.map_err(|error| {
-                let folder = self.folder.display();
-                let hint = "see to its permissions, or name another folder with --out";
-                Coded::io(&error, format!("cannot list `{folder}`: {error}\n  hint: {hint}"))
-            })?,
+            entries => entries
+                .with_context(|| format!("cannot list `{}`", self.folder.display()))
+                .with_hint(|| "check its permissions, or name another folder with --out")
+                .with_code_of_place()?,
         };
         let step = |entry: fs::DirEntry| {
             let name = entry.file_name();

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor};
 
 pub use self::gate::{Gate, METRICS, Metrics};
-use crate::{checkpoint::Loaded, exit::Coded, export, files, import, train::Trainer, usage};
+use crate::{checkpoint::Loaded, export, files, hint::WithHint, import, train::Trainer, usage};
 
 /// The link to what was promoted last.
 const LATEST: &str = "latest";
@@ -87,12 +87,9 @@ impl<'a> Promotions<'a> {
     /// Makes the folder, and makes sure that it can be written to: said before the run rather than after it.
     pub fn prepare(&self) -> Result<()> {
         let made = fs::create_dir_all(self.folder).and_then(|()| tempfile::tempfile_in(self.folder));
-        made.map_err(|error| {
-            let folder = self.folder.display();
-            let message =
-                format!("cannot write to `{folder}`: {error}\n  hint: another folder with --promote");
-            Coded::io(&error, message)
-        })?;
+        made.with_context(|| format!("cannot write to `{}`", self.folder.display()))
+            .with_hint(|| "name another folder with --promote")
+            .with_code_of_place()?;
         files::check_links(self.folder).map_err(|error| {
             usage!(
                 "`{}` lies on a file system without symbolic links ({error}), of which `{LATEST}` has to be one\n  hint: another \

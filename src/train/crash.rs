@@ -16,7 +16,7 @@ use super::{
 use crate::{
     checkpoint,
     config::{self, Config},
-    exit, files,
+    files, hint,
 };
 
 /// What cures a run whose numbers are no longer finite.
@@ -40,8 +40,7 @@ pub(super) struct Crash {
 
 impl Crash {
     pub(super) fn error(step: u64, from: Position, error: &anyhow::Error) -> Self {
-        let (what, _) = exit::parts(error);
-        Self { what, step, from, indices: None, found: Vec::new() }
+        Self { what: hint::causes(error), step, from, indices: None, found: Vec::new() }
     }
 }
 

@@ -9,7 +9,8 @@ use super::{Run, RunFolder, Unattended, manifest::Manifest, validation::LEAST};
 use crate::{
     checkpoint::Loaded,
     config::Metric,
-    exit::{Code, Coded},
+    exit::Code,
+    hint::Hinted,
     metrics,
     promote::{Gate, METRICS, Metrics, Promotion, Promotions},
     usage,
@@ -60,17 +61,19 @@ pub(super) fn check(promotion: &Promotion) -> Result<()> {
         return Ok(());
     }
     let (refused, folder) = (promotion.refused.join("; "), promotion.folder.display());
-    let message = match &promotion.name {
-        Some(name) => format!(
-            "the run, which is `{name}` in `{folder}` since an earlier start, does not pass: {refused}\n  hint: nothing was \
-             changed there; let `latest` lead to another folder if it is not to be used"
+    let (message, hint) = match &promotion.name {
+        Some(name) => (
+            format!(
+                "the run, which is `{name}` in `{folder}` since an earlier start, does not pass: {refused}"
+            ),
+            "nothing was changed there; to take it out of use, let `latest` lead to another folder",
         ),
-        None => format!(
-            "the run is finished, but not promoted: {refused}\n  hint: nothing was changed there; `amdim-stream export` writes \
-             its encoder all the same"
+        None => (
+            format!("the run is finished, but not promoted: {refused}"),
+            "nothing was changed there; `amdim-stream export` writes its encoder all the same",
         ),
     };
-    Err(Coded::error(Code::Gate, message))
+    Err(Hinted::error(Code::Gate, message, vec![hint.to_owned()]))
 }
 
 impl Run {

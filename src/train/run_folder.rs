@@ -13,8 +13,10 @@ use crate::{
     checkpoint::Checkpoints,
     config::DataConfig,
     destination::{self, Contents},
-    exit::{Code, Coded},
-    files, metrics, usage,
+    exit::Code,
+    files,
+    hint::{Hinted, WithHint},
+    metrics, usage,
 };
 
 /// What cures trouble with files of the folder.
@@ -82,18 +84,15 @@ impl RunFolder {
     /// With [`Code::Locked`] where another process has it; where it cannot be written to.
     pub(super) fn take(&self) -> Result<RunLock> {
         let path = self.path.display();
-        let unwritable = |error: std::io::Error| {
-            let message = format!(
-                "cannot write to the run folder `{path}`: {error}\n  hint: name another one with --out"
-            );
-            Coded::io(&error, message)
-        };
         let file = fs::create_dir_all(&self.path).and_then(|()| files::edit(&self.path.join("run.lock")));
-        let lock = file.and_then(RunLock::take).map_err(unwritable)?;
+        let lock = file
+            .and_then(RunLock::take)
+            .with_context(|| format!("cannot write to the run folder `{path}`"))
+            .with_hint(|| "name another one with --out")
+            .with_code_of_place()?;
         let lock = lock.map_err(|holder| {
-            let message =
-                format!("{holder} is training in `{path}`: wait for it, or name another folder with --out");
-            Coded::error(Code::Locked, message)
+            let hint = "wait for it, or name another folder with --out".to_owned();
+            Hinted::error(Code::Locked, format!("{holder} is training in `{path}`"), vec![hint])
         })?;
         self.refuse_links()?;
         Ok(lock)
@@ -104,10 +103,9 @@ impl RunFolder {
         let taken = self.take()?;
         if self.checkpoints.last_step().is_some() {
             let path = self.path.display();
-            let message = format!(
-                "another process has begun to train in `{path}`\n  hint: the same command again goes on there"
-            );
-            return Err(Coded::error(Code::Locked, message));
+            let message = format!("another process has begun to train in `{path}`");
+            let hint = "the same command again goes on there".to_owned();
+            return Err(Hinted::error(Code::Locked, message, vec![hint]));
         }
         Ok(taken)
     }
@@ -260,6 +258,7 @@ mod tests {
     use super::*;
     use crate::{
         checkpoint::{self, DataIdentity, State},
+        hint::code,
         train::tiny,
     };
 
@@ -275,7 +274,7 @@ mod tests {
         let lock = folder.take().unwrap();
         assert!(lock.left_behind().is_none());
         let error = folder.take().unwrap_err();
-        assert_eq!(Code::of(&error), Code::Locked);
+        assert_eq!(code(&error), Code::Locked);
         assert!(error.to_string().contains(&format!("process {} on", std::process::id())), "{error}");
         assert!(folder.take().is_err(), "a refused process does not free it");
         drop(lock);

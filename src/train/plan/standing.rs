@@ -9,7 +9,7 @@ use toml::Table;
 use crate::{
     checkpoint::State,
     config::Config,
-    exit,
+    hint,
     train::{
         Run, RunFolder, Unattended, length,
         prepare::{check_identity, identity},
@@ -55,7 +55,7 @@ pub(super) fn find(
         None
     });
     if let Err(error) = folder.check(unattended.summary.as_deref()) {
-        standing.refused = Some(exit::render(&error));
+        standing.refused = Some(hint::render(&error));
     }
     standing.step = saved.as_ref().map_or(0, |state| state.step);
     let start = Start::find(asked, unattended, saved.as_ref(), folder)?;
@@ -76,7 +76,7 @@ impl Standing {
     pub(super) fn compare(&mut self, saved: Option<&State>, folder: &RunFolder, run: &mut Run) {
         let Some(state) = saved else {
             let begun = run.begin(folder, self.changes.is_some());
-            self.refused = self.refused.take().or_else(|| begun.err().map(|error| exit::render(&error)));
+            self.refused = self.refused.take().or_else(|| begun.err().map(|error| hint::render(&error)));
             return;
         };
         if let Err(error) = check_identity(state.data, identity(&run.data)) {

@@ -1,0 +1,82 @@
+//! An error with hints and an exit code, and how it is found in a chain.
+
+use std::{error::Error, fmt, io, iter};
+
+use crate::exit::Code;
+
+/// A link of an error's chain.
+pub(super) type Cause<'a> = &'a (dyn Error + 'static);
+
+/// An error together with its hints, and with the exit code that it ends the program with.
+///
+/// It prints as the error inside and has the causes of that error, so that a chain says nothing twice.
+#[derive(Debug)]
+pub struct Hinted {
+    pub(super) error: anyhow::Error,
+    pub(super) hints: Vec<String>,
+    pub(super) code: Option<Code>,
+}
+
+impl Hinted {
+    /// An error that ends the program with `code`.
+    pub fn error(code: Code, message: String, hints: Vec<String>) -> anyhow::Error {
+        anyhow::Error::new(Self { error: anyhow::Error::msg(message), hints, code: Some(code) })
+    }
+}
+
+impl fmt::Display for Hinted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.error.fmt(f)
+    }
+}
+
+impl Error for Hinted {
+    fn source(&self) -> Option<Cause<'_>> {
+        self.error.source()
+    }
+}
+
+/// The exit code that an error ends the program with: the outermost one in its chain.
+pub fn code(error: &anyhow::Error) -> Code {
+    let codes = |cause: Cause<'_>| cause.downcast_ref::<Hinted>().and_then(|hinted| hinted.code);
+    walk(error).find_map(codes).unwrap_or(Code::Failed)
+}
+
+/// Every error of a chain, outermost first, with those that others wrap without naming them as their source.
+pub(super) fn walk(error: &anyhow::Error) -> impl Iterator<Item = Cause<'_>> {
+    error.chain().flat_map(|link| iter::successors(Some(link), |cause| wrapped(*cause)))
+}
+
+/// The error inside of one that prints, and has the source, as that error does.
+fn wrapped(cause: Cause<'_>) -> Option<Cause<'_>> {
+    if let Some(hinted) = cause.downcast_ref::<Hinted>() {
+        return Some(hinted.error.as_ref());
+    }
+    let inside = cause.downcast_ref::<io::Error>()?.get_ref()?;
+    Some(inside)
+}
+
+/// An error that ends the program with [`Code::Failed`](crate::exit::Code::Failed), from a format string, then hints:
+/// `failure!("cannot read `{path}`"; "check its permissions")`.
+#[macro_export]
+macro_rules! failure {
+    ($message:literal $(, $argument:expr)* $(,)? $(; $hint:literal $(, $of_hint:expr)* $(,)?)*) => {
+        $crate::hint::Hinted::error(
+            $crate::exit::Code::Failed,
+            format!($message $(, $argument)*),
+            vec![$(format!($hint $(, $of_hint)*)),*],
+        )
+    };
+}
+
+/// An error that ends the program with [`Code::Usage`](crate::exit::Code::Usage); else as [`failure!`](crate::failure).
+#[macro_export]
+macro_rules! usage {
+    ($message:literal $(, $argument:expr)* $(,)? $(; $hint:literal $(, $of_hint:expr)* $(,)?)*) => {
+        $crate::hint::Hinted::error(
+            $crate::exit::Code::Usage,
+            format!($message $(, $argument)*),
+            vec![$(format!($hint $(, $of_hint)*)),*],
+        )
+    };
+}

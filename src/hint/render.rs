@@ -1,0 +1,150 @@
+//! An error in words: its causes on one line, and its hints.
+
+use super::{
+    error::{Cause, Hinted, walk},
+    storage,
+};
+use crate::exit::Defect;
+
+/// The causes of an error on one line, then a line for each hint.
+pub fn render(error: &anyhow::Error) -> String {
+    let lines = hints(error).into_iter().map(|hint| format!("\n  hint: {hint}"));
+    causes(error) + &lines.collect::<String>()
+}
+
+/// The causes of an error on one line, outermost first. One that its outer error has quoted is not repeated.
+pub fn causes(error: &anyhow::Error) -> String {
+    let mut causes: Vec<String> = Vec::new();
+    for link in error.chain() {
+        let cause = on_one_line(&link.to_string());
+        if !causes.last().is_some_and(|last| last.ends_with(&cause)) {
+            causes.push(cause);
+        }
+    }
+    causes.join(": ")
+}
+
+/// Libraries speak in several lines at times.
+fn on_one_line(text: &str) -> String {
+    // Until every library has its hints beside its message.
+    let lines = text.lines().map(str::trim).filter(|line| !line.starts_with("hint:"));
+    lines.collect::<Vec<_>>().join(" ")
+}
+
+/// The hints of all errors in a chain, outermost first, none twice.
+pub fn hints(error: &anyhow::Error) -> Vec<String> {
+    let mut hints: Vec<String> = Vec::new();
+    let full = storage::is_full(error).then(|| storage::FREE_SPACE.to_owned());
+    for hint in walk(error).flat_map(of).chain(full) {
+        if !hints.contains(&hint) {
+            hints.push(hint);
+        }
+    }
+    hints
+}
+
+/// The hints of one error: the program's own, or those of a library in the program's words.
+fn of(cause: Cause<'_>) -> Vec<String> {
+    if let Some(hinted) = cause.downcast_ref::<Hinted>() {
+        return hinted.hints.clone();
+    }
+    of_others(cause).map_or_else(|| of_text(&cause.to_string()), |hint| vec![hint])
+}
+
+/// The hint of an error that carries data instead of words. A library has its line here.
+fn of_others(cause: Cause<'_>) -> Option<String> {
+    cause.downcast_ref::<Defect>().map(|_| "report it with the lines above".to_owned())
+}
+
+/// Until every library has its hints beside its message.
+fn of_text(text: &str) -> Vec<String> {
+    text.lines().filter_map(|line| line.trim().strip_prefix("hint: ")).map(str::to_owned).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use anyhow::{Context, anyhow};
+    use rustix::io::Errno;
+
+    use super::*;
+    use crate::{
+        exit::Code,
+        failure,
+        hint::{WithHint, code},
+        usage,
+    };
+
+    fn full() -> io::Error {
+        io::Error::from(Errno::NOSPC)
+    }
+
+    #[test]
+    fn a_chain_is_printed_cause_by_cause_and_then_the_hints_of_all_levels() {
+        let chain = Err::<(), _>(Defect)
+            .context("the worker stopped")
+            .with_hint(|| "start it again")
+            .context("no batch is there")
+            .with_hint(|| "look at the worker")
+            .context("step 7 cannot be made");
+        assert_eq!(
+            render(&chain.unwrap_err()),
+            format!(
+                "step 7 cannot be made: no batch is there: the worker stopped: {Defect}\n  hint: look at the worker\n  hint: start \
+                 it again\n  hint: report it with the lines above"
+            )
+        );
+    }
+
+    #[test]
+    fn a_message_keeps_words_that_look_like_a_hint() {
+        let error = failure!("line 3 is `hint of {}`", "spring"; "write {}", "a number"; "or nothing");
+        assert_eq!(render(&error), "line 3 is `hint of spring`\n  hint: write a number\n  hint: or nothing");
+    }
+
+    #[test]
+    fn the_code_is_found_below_what_was_added_to_the_error() {
+        let error = Err::<(), _>(usage!("`{}` is no number", "x"; "write one")).context("in line 3");
+        let error = error.with_hint(|| "look there").unwrap_err();
+        assert_eq!(code(&error), Code::Usage);
+        assert_eq!(render(&error), "in line 3: `x` is no number\n  hint: look there\n  hint: write one");
+        assert_eq!(code(&anyhow!("else")), Code::Failed);
+        let outer = Err::<(), _>(error).with_code(Code::Locked).unwrap_err();
+        assert_eq!(code(&outer), Code::Locked);
+    }
+
+    #[test]
+    fn a_place_that_is_wrong_is_an_error_of_usage_and_a_broken_disk_is_none() {
+        for (errno, expected) in
+            [(Errno::ACCESS, Code::Usage), (Errno::NOTDIR, Code::Usage), (Errno::IO, Code::Failed)]
+        {
+            let error =
+                Err::<(), _>(io::Error::from(errno)).context("there").with_code_of_place().unwrap_err();
+            assert_eq!(code(&error), expected);
+        }
+    }
+
+    #[test]
+    fn a_full_disk_has_a_cure_whoever_finds_it() {
+        assert_eq!(hints(&anyhow!(full()).context("cannot write")), [storage::FREE_SPACE]);
+        assert_eq!(hints(&anyhow!(io::Error::other(full()))), [storage::FREE_SPACE]);
+        assert_eq!(hints(&anyhow!(io::Error::other(Errno::DQUOT))), [storage::FREE_SPACE]);
+        let in_library = safetensors::SafeTensorError::IoError(full());
+        assert_eq!(hints(&anyhow!(in_library)), [storage::FREE_SPACE]);
+        assert!(hints(&anyhow!(io::Error::from(Errno::IO))).is_empty());
+        assert!(hints(&anyhow!("No space left on device (os error 28)")).is_empty());
+    }
+
+    #[test]
+    fn what_to_do_about_a_file_that_cannot_be_written_depends_on_the_reason() {
+        let hint = |errno: Errno| {
+            let error = Err::<(), _>(io::Error::from(errno)).context("cannot write `x`").with_write_hint();
+            hints(&error.unwrap_err()).join("; ")
+        };
+        assert_eq!(hint(Errno::NOSPC), storage::FREE_SPACE);
+        assert!(hint(Errno::ACCESS).contains("right to write"));
+        assert!(hint(Errno::ROFS).contains("file system"));
+        assert!(hint(Errno::IO).contains("free space and permissions"));
+    }
+}
