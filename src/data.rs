@@ -3,11 +3,11 @@
 use std::{collections::HashSet, env, fs, os::unix::fs::MetadataExt, path::PathBuf, thread};
 
 use anyhow::{Context, Result, bail};
+use dataset::ClassNames;
 use pipeline::LoaderConfig;
 use shards::{IndexConfig, LocalSource, Remark, RemarkKind, ShardName, ShardSet};
 
 use crate::{
-    classes::ClassNames,
     config::{Config, DataConfig},
     usage,
 };

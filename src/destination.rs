@@ -1,13 +1,6 @@
 //! Where a command may write: files of a format that it has, and folders that are nobody else's.
 
-use std::{
-    fs, io,
-    os::{
-        fd::{AsFd, BorrowedFd},
-        unix::fs::MetadataExt,
-    },
-    path::{Path, PathBuf},
-};
+use std::{fs, path::Path};
 
 use anyhow::Result;
 
@@ -18,8 +11,6 @@ use crate::usage;
 pub(crate) enum Contents {
     /// A run: its lock or its checkpoints.
     Run,
-    /// Shards.
-    Shards,
     /// Features, and what they are of.
     Embeddings,
     /// Nothing is there yet.
@@ -27,17 +18,16 @@ pub(crate) enum Contents {
 }
 
 impl Contents {
-    fn words(self) -> &'static str {
+    fn words(self) -> Option<&'static str> {
         match self {
-            Self::Run => "a run folder",
-            Self::Shards => "a folder of shards",
-            Self::Embeddings => "a folder of embeddings",
-            Self::Nothing => "empty",
+            Self::Run => Some("a run folder"),
+            Self::Embeddings => Some("a folder of embeddings"),
+            Self::Nothing => None,
         }
     }
 
     /// Whether a folder holds such.
-    fn are_in(self, folder: &Path, entries: &[PathBuf]) -> bool {
+    fn are_in(self, folder: &Path) -> bool {
         let is_step = |entry: fs::DirEntry| entry.file_name().to_string_lossy().contains("step-");
         match self {
             // A link in the place of its folders is refused by the run itself, for that reason.
@@ -51,83 +41,19 @@ impl Contents {
                 let mut steps = checkpoints.iter().flat_map(fs::read_dir).flatten().flatten();
                 folder.join("run.lock").exists() || steps.any(is_step)
             }
-            Self::Shards => {
-                let is_shard = |path: &PathBuf| path.extension().is_some_and(|end| end == "tar");
-                // Of a command that was ended before its first shard was complete.
-                let is_begun = |path: &PathBuf| path.ends_with("classes.txt") || name(path).contains(".tar.");
-                entries.iter().any(is_shard) || entries.iter().all(is_begun)
-            }
             Self::Embeddings => folder.join("embedding.json").exists(),
             Self::Nothing => false,
         }
     }
 }
 
-/// Sees that a folder is new, empty, or holds what the command keeps there. Files that lie there by the user's wish, as a log
-/// or `besides`, do not count.
+/// Checks that a folder is new, empty, or holds what the command keeps there; see [`dataset::check_folder`].
 ///
 /// # Errors
 ///
 /// With a usage error where it is somebody's own folder, or none.
 pub(crate) fn folder(path: &Path, contents: Contents, besides: Option<&Path>) -> Result<()> {
-    let shown = path.display();
-    if path.is_file() {
-        return Err(usage!("`{shown}` is a file, not a folder\n  hint: name a new folder"));
-    }
-    // Where it cannot be listed, writing into it will tell.
-    let Ok(listed) = fs::read_dir(path) else { return Ok(()) };
-    let besides = besides.and_then(|path| path.canonicalize().ok());
-    let is_in_the_way = |entry: &PathBuf| {
-        !is_nobodys(&name(entry))
-            && !is_output_of_this_process(entry)
-            && (besides.is_none() || entry.canonicalize().ok() != besides)
-    };
-    let mut entries: Vec<_> = listed.flatten().map(|entry| entry.path()).filter(is_in_the_way).collect();
-    entries.sort();
-    let Some(first) = entries.first() else { return Ok(()) };
-    if !is_of_everybody(path) && contents.are_in(path, &entries) {
-        return Ok(());
-    }
-    let or = if contents == Contents::Nothing { String::new() } else { format!(" nor {}", contents.words()) };
-    Err(usage!(
-        "`{shown}` is neither new nor empty{or}: it holds `{}`, and nothing is written among what others may need\n  hint: name a new \
-         folder, e.g. `{}`",
-        name(first),
-        path.join("new").display()
-    ))
-}
-
-/// What systems put into new folders, and what a shell writes there beside the command.
-fn is_nobodys(name: &str) -> bool {
-    const NAMES: [&str; 8] = [
-        "lost+found",
-        ".DS_Store",
-        ".gitkeep",
-        ".gitignore",
-        ".keep",
-        ".snapshot",
-        "Thumbs.db",
-        "desktop.ini",
-    ];
-    let is_log = || [".log", ".out", ".err", ".pid"].iter().any(|end| name.ends_with(end));
-    NAMES.contains(&name) || name.starts_with(".nfs") || is_log()
-}
-
-/// Whether what this process prints goes to that file.
-fn is_output_of_this_process(path: &Path) -> bool {
-    let Ok(file) = path.metadata() else { return false };
-    let is_file = |output: BorrowedFd<'_>| {
-        rustix::fs::fstat(output)
-            .is_ok_and(|output| (output.st_dev, output.st_ino) == (file.dev(), file.ino()))
-    };
-    is_file(io::stdout().as_fd()) || is_file(io::stderr().as_fd())
-}
-
-/// The root of all folders, and the user's home.
-fn is_of_everybody(path: &Path) -> bool {
-    let Ok(path) = path.canonicalize() else { return false };
-    let home = std::env::var_os("HOME").and_then(|home| Path::new(&home).canonicalize().ok());
-    path.parent().is_none() || home.is_some_and(|home| home == path)
+    dataset::check_folder(path, contents.words(), besides, |_| contents.are_in(path))
 }
 
 /// Sees that a file has one of the extensions that a command writes, and does not take another's place unless `force`d; gives the
@@ -168,10 +94,6 @@ pub(crate) fn file_of_any_name(path: &Path, force: bool) -> Result<()> {
     Ok(())
 }
 
-fn name(path: &Path) -> String {
-    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -188,7 +110,7 @@ mod tests {
 
     #[test]
     fn a_folder_with_somebodys_own_files_is_refused_and_one_of_ours_is_not() {
-        use Contents::{Embeddings, Nothing, Run, Shards};
+        use Contents::{Embeddings, Nothing, Run};
         for (files, contents, is_ours) in [
             (&[][..], Run, true),
             (&["lost+found/x", "train.log", ".gitkeep"], Run, true),
@@ -198,10 +120,6 @@ mod tests {
             (&["checkpoints/epoch-3.pth", "config.toml"], Run, false),
             (&["checkpoints/step-00000010/state.json", "notes.md"], Run, true),
             (&["run.lock", "config.toml"], Run, true),
-            (&["train-000.tar", "classes.txt", "notes.md"], Shards, true),
-            (&["classes.txt", ".train-000.tar.77.tmp"], Shards, true),
-            (&["classes.txt", "photo.jpg"], Shards, false),
-            (&["run.lock"], Shards, false),
             (&["embedding.json"], Embeddings, true),
             (&["train-000.tar"], Embeddings, false),
             (&["run.lock"], Nothing, false),
@@ -210,7 +128,7 @@ mod tests {
             let found = folder(place.path(), contents, None);
             assert_eq!(found.is_ok(), is_ours, "{files:?} for {contents:?}: {found:?}");
         }
-        assert!(folder(Path::new("/"), Shards, None).is_err());
+        assert!(folder(Path::new("/"), Run, None).is_err());
         let place = with(&["summary.json"]);
         assert!(folder(place.path(), Run, None).is_err());
         assert!(folder(place.path(), Run, Some(&place.path().join("summary.json"))).is_ok());

@@ -4,8 +4,8 @@
 
 pub mod about;
 pub mod checkpoint;
-pub mod classes;
 pub mod cli;
+pub mod commands;
 pub mod config;
 pub mod data;
 mod destination;
@@ -25,17 +25,13 @@ pub mod method;
 pub mod metrics;
 pub mod numbers;
 pub mod optim;
-pub mod pack;
 pub mod promote;
-mod random;
 pub mod show;
 pub mod signals;
 pub mod stdout;
 pub mod summary;
-pub mod synth;
 pub mod terminal;
 pub mod train;
-pub mod verify;
 pub mod views;
 
 /// Torch's generator for one test alone: it is the process', and tests run side by side.

@@ -5,11 +5,12 @@ use std::{panic, process, time::Instant};
 use amdim_stream::{
     about,
     cli::{Command, TrainArgs},
+    commands::{pack, synth, verify},
     doctor, embed, eval,
     exit::{self, Code},
-    export, hint, import, pack, show, signals, stdout, summary, synth, terminal,
+    export, hint, import, show, signals, stdout, summary, terminal,
     train::{self, Ended, replay},
-    usage, verify,
+    usage,
 };
 use anyhow::Result;
 use tracing_subscriber::EnvFilter;

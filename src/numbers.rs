@@ -21,8 +21,6 @@ pub const COUNT_OR_NONE: Whole = Whole::new(0, MANY);
 pub const SEED: Whole = Whole::new(0, MANY);
 /// Any that 64 bits hold.
 pub const ANY: Whole = Whole::new(0, u64::MAX);
-/// Images that are drawn: far more than anyone draws, and far from where their numbers overflow.
-pub const DRAWN: Whole = Whole::new(1, 1_000_000_000);
 /// Samples in a step: one alone has no others to be compared with.
 pub const BATCH: Whole = Whole::new(2, 1 << 20);
 /// Parts of a batch.

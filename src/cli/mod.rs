@@ -16,12 +16,12 @@ pub use self::eval::EvalCommand;
 pub(crate) use self::habits::explained;
 use crate::{
     about,
+    commands::{pack, synth, verify},
     config::{self, Layers, Metric},
     doctor, embed, export, import, numbers,
     optim::Drops,
-    pack, show, synth,
+    show,
     train::{Unattended, replay},
-    verify,
 };
 use torchkit::{DeviceChoice, GraphChoice, Precision};
 

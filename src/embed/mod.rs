@@ -10,6 +10,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
+use dataset::ClassNames;
 use pipeline::Skipped;
 use serde_json::{Value, json};
 use shards::ShardSet;
@@ -17,7 +18,6 @@ use tch::{Device, Kind};
 
 use crate::{
     checkpoint,
-    classes::ClassNames,
     config::Config,
     data,
     destination::{self, Contents},

@@ -1,6 +1,7 @@
 //! Fine-tuning: encoder and classifier from few labels.
 
 use anyhow::{Result, ensure};
+use dataset::Random;
 use serde::Serialize;
 use shards::ShardSet;
 use tch::{Device, Kind, Tensor, nn::VarStore};
@@ -15,7 +16,6 @@ use crate::{
     encoder::heads::LinearHead,
     loss,
     optim::{self, Adam, Schedule},
-    random::Random,
     terminal::Progress,
     train::Trainer,
     views::Views,

@@ -12,7 +12,7 @@ use super::{
     judging::{Judging, Line, Lines},
     labelled,
 };
-use crate::{checkpoint::Loaded, classes, config::Config, data::Data, device, files, stdout};
+use crate::{checkpoint::Loaded, config::Config, data::Data, device, files, stdout};
 use torchkit::Precision;
 
 /// An encoder to be judged, with the samples to do it by.
@@ -122,7 +122,7 @@ fn class_names(data: &Data, loaded: &Loaded, classes: u32) -> Vec<String> {
     if data.class_names.is_empty() {
         return saved.get(..classes as usize).unwrap_or_default().to_vec();
     }
-    classes::warn_of_renamed(saved, &data.class_names);
+    dataset::warn_of_renamed(saved, &data.class_names);
     data.class_names.clone()
 }
 

@@ -38,7 +38,11 @@ impl Error for Hinted {
 
 /// The exit code that an error ends the program with: the outermost one in its chain.
 pub fn code(error: &anyhow::Error) -> Code {
-    let codes = |cause: Cause<'_>| cause.downcast_ref::<Hinted>().and_then(|hinted| hinted.code);
+    let of_library = |cause: Cause<'_>| cause.downcast_ref::<dataset::Misuse>().map(|_| Code::Usage);
+    let codes = |cause: Cause<'_>| match cause.downcast_ref::<Hinted>() {
+        Some(hinted) => hinted.code,
+        None => of_library(cause),
+    };
     walk(error).find_map(codes).unwrap_or(Code::Failed)
 }
 

@@ -13,7 +13,6 @@ use super::{
 use crate::optim::Schedule;
 use crate::{
     checkpoint::{self, DataIdentity, Loaded},
-    classes,
     config::{Config, WarmStart},
     data::Data,
     device, encoder, files, usage,
@@ -29,7 +28,7 @@ impl Run {
             if data.class_names.is_empty() {
                 data.class_names.clone_from(&loaded.state.class_names);
             } else {
-                classes::warn_of_renamed(&loaded.state.class_names, &data.class_names);
+                dataset::warn_of_renamed(&loaded.state.class_names, &data.class_names);
             }
         }
         let batch_size = batch_size(&config, device, data.train.len())?;

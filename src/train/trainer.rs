@@ -3,6 +3,7 @@
 use std::panic::panic_any;
 
 use anyhow::Result;
+use dataset::Random;
 use tch::{Device, Kind, Tensor, nn::VarStore};
 
 use super::step::{Found, Model, StepGraph};
@@ -14,7 +15,6 @@ use crate::{
     encoder::Encoder,
     eval::{self, probe::Both},
     loss,
-    random::Random,
     views::Views,
 };
 use torchkit::{Accelerator, Failure, Readback};

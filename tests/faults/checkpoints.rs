@@ -7,9 +7,10 @@ use std::{
 
 use amdim_stream::checkpoint::{Checkpoints, Loaded};
 
+use dataset::Random;
+
 use crate::{
     amount,
-    random::Random,
     support::{Place, tensors},
     watched::{Ended, checkpoints},
 };

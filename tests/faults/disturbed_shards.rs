@@ -10,9 +10,10 @@ use std::{
 use pipeline::{Loader, LoaderConfig, Preset};
 use shards::{IndexConfig, LocalSource, Order, Position, ShardSet, Share, Shuffle};
 
+use dataset::Random;
+
 use crate::{
     amount,
-    random::Random,
     support::{Entry, Place, jpeg, lines, tensors},
     watched::{Ended, Watched, last_step},
 };

@@ -6,7 +6,7 @@ use image::{ExtendedColorType, ImageEncoder, codecs::png::PngEncoder};
 use pipeline::Rgb;
 use turbojpeg::{Colorspace, Compressor, Image, PixelFormat, Subsamp, Transform};
 
-use crate::random::Random;
+use dataset::Random;
 
 /// A smooth picture with some noise: one row, shifted more and more.
 pub(crate) fn picture(random: &mut Random, width: u32, height: u32) -> Rgb {

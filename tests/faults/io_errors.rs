@@ -2,9 +2,10 @@
 
 use std::{collections::BTreeSet, fs};
 
+use dataset::Random;
+
 use crate::{
     amount,
-    random::Random,
     shim::{EFAULT, EIO, ENOSPC, Failing, Shim},
     support::{Place, lines, program, tensors},
     watched::{Ended, losses},

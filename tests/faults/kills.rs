@@ -2,9 +2,10 @@
 
 use std::{fs, path::Path, thread, time::Duration};
 
+use dataset::Random;
+
 use crate::{
     amount,
-    random::Random,
     support::{Place, tensors},
     watched::{Ended, Watched, checkpoints, last_step, losses},
 };

@@ -2,12 +2,11 @@
 
 use pipeline::Rgb;
 
-use crate::{
-    encode::{
-        bomb, claiming, cmyk, deep_png, jpeg, jpeg_claiming, picture, pixels_of, png, progressive, turned,
-        webps, with_orientation,
-    },
-    random::Random,
+use dataset::Random;
+
+use crate::encode::{
+    bomb, claiming, cmyk, deep_png, jpeg, jpeg_claiming, picture, pixels_of, png, progressive, turned, webps,
+    with_orientation,
 };
 
 /// What has to come of an image.

@@ -18,9 +18,6 @@ mod io_errors;
 mod kills;
 mod kinds;
 mod memory;
-#[path = "../../src/random.rs"]
-#[expect(dead_code, reason = "the program uses more of it")]
-mod random;
 mod run_folder;
 mod shim;
 #[path = "../it/support.rs"]

@@ -4,9 +4,10 @@ use std::{fs, path::Path, process::Command};
 
 use amdim_stream::checkpoint::Checkpoints;
 
+use dataset::Random;
+
 use crate::{
     amount,
-    random::Random,
     support::{Place, tensors},
     watched::{Ended, Watched, checkpoints, last_step, losses},
 };

@@ -13,14 +13,15 @@ mod fixtures;
 mod golden;
 mod gpu_bench;
 mod launcher;
+#[path = "../../dataset/tests/it/members.rs"]
+#[expect(dead_code, reason = "the tests of the crate `dataset` use more of it")]
+mod members;
 mod own_images;
-mod pack;
 mod plan;
 mod resume;
 mod schedule;
 mod seeds;
 mod support;
-mod synth;
 mod terminal;
 mod train;
 mod unattended;

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use shards::ShardWriter;
 
 use crate::{
-    pack::{Member, members},
+    members::{Member, members},
     support::{Entry, Place, Said, jpeg, lines, program, run, succeed},
 };
 

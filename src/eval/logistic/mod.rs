@@ -17,7 +17,7 @@ use super::{
     features::Features,
     tally::{Report, Tally},
 };
-use crate::random::Random;
+use dataset::Random;
 
 /// Strengths of the L2 penalty that are tried, from strong to weak: two a decade, from 10 down to 1e-6.
 fn strengths() -> impl Iterator<Item = f64> {

@@ -3,7 +3,6 @@
 
 mod disk;
 mod forecast;
-mod inventory;
 mod loading;
 mod origins;
 mod standing;
@@ -13,6 +12,7 @@ mod words;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use dataset::Inventory;
 use pipeline::DecodeMode;
 use serde::Serialize;
 use serde_json::json;
@@ -22,7 +22,6 @@ pub use self::step::{Measured, Memory, made_up};
 use self::{
     disk::Disk,
     forecast::{Costs, Forecast, Remedy, Work},
-    inventory::Inventory,
     loading::Loading,
     origins::{Flat, Setting},
     standing::Standing,

@@ -1,6 +1,7 @@
 //! The plan as it is read: lines of a terminal.
 
 use anyhow::Result;
+use dataset::{Histogram, Inventory};
 use indicatif::DecimalBytes;
 use serde_json::Value;
 
@@ -8,7 +9,6 @@ use super::{
     ByBatch, Findings, Plan,
     disk::Disk,
     forecast::Forecast,
-    inventory::{Histogram, Inventory},
     loading::{Loading, Stages},
     origins::{Origin, Setting},
     standing::Standing,

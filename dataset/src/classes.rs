@@ -1,0 +1,325 @@
+//! `classes.txt` beside shards: which class a label means.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    io::ErrorKind,
+    path::{Path, PathBuf},
+};
+
+use anyhow::Result;
+use shards::{ShardName, ShardSet};
+
+use crate::misuse::usage;
+
+/// The names of classes: that of label 0 on the first line of a file, and so on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClassNames {
+    path: PathBuf,
+    names: Vec<String>,
+}
+
+impl ClassNames {
+    /// The file's name in a folder of shards.
+    pub const FILE: &str = "classes.txt";
+
+    /// Reads a list of names: UTF-8, one a line, with or without a byte order mark, lines ended as on Unix or Windows. Blank
+    /// lines at the end are no names.
+    ///
+    /// # Errors
+    /// It cannot be read, is no text, or has a blank line between names.
+    pub fn read(path: &Path) -> Result<Self> {
+        let shown = path.display();
+        let bytes = fs::read(path).map_err(|error| {
+            usage!(
+                "cannot read the class names in `{shown}`: {error}\n  hint: it is a text with one name a line"
+            )
+        })?;
+        let text = String::from_utf8(bytes).map_err(|_| {
+            usage!("the class names in `{shown}` are not UTF-8\n  hint: save the file as UTF-8, with one name a line")
+        })?;
+        let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+        let lines = text.trim_end().lines().count();
+        let names: Vec<String> = text.lines().take(lines).map(str::to_owned).collect();
+        if let Some(blank) = names.iter().position(|name| name.trim().is_empty()) {
+            return Err(usage!(
+                "line {} of `{shown}` is blank, but the name of label {blank} has to stand there\n  hint: write a name there; \
+                 without the line, all labels after it would mean other classes",
+                blank + 1
+            ));
+        }
+        Ok(Self { path: path.to_owned(), names })
+    }
+
+    /// Whether a list of these names would be read as it was written.
+    ///
+    /// # Errors
+    /// The first name that would be none, or another one, or two.
+    pub fn check(names: &[String]) -> Result<()> {
+        let breaks_line = |char: char| matches!(char, '\n'..='\r' | '\u{1c}'..='\u{1e}' | '\u{85}' | '\u{2028}' | '\u{2029}');
+        let flaw = |name: &str| match name {
+            _ if name.trim().is_empty() => Some("is blank"),
+            _ if name.contains(breaks_line) => Some("has a line break in it"),
+            _ if name.starts_with('\u{feff}') => Some("begins with a byte order mark"),
+            _ => None,
+        };
+        match names.iter().find_map(|name| Some((name, flaw(name)?))) {
+            None => Ok(()),
+            Some((name, flaw)) => Err(usage!(
+                "the name of the class {name:?} {flaw}, so that `{}`, which has one name a line, would give labels other classes\n  hint: \
+                 rename the class",
+                Self::FILE
+            )),
+        }
+    }
+
+    /// The names that stand beside a set's shards; none where there are none, or where nothing is labelled.
+    ///
+    /// # Errors
+    /// Those of [`beside`](Self::beside).
+    pub fn of(set: &ShardSet) -> Result<Option<Self>> {
+        if set.labelled() == 0 { Ok(None) } else { Self::beside(set.shards()) }
+    }
+
+    /// The names that stand in the folders of some shards; the longest list where one goes on where another ends.
+    ///
+    /// # Errors
+    /// A list cannot be read, or a label means different classes in two folders.
+    pub fn beside(shards: &[ShardName]) -> Result<Option<Self>> {
+        let folders: BTreeSet<_> = shards.iter().map(|shard| folder_of(Path::new(shard.as_str()))).collect();
+        let mut found: Option<Self> = None;
+        let mut without = None;
+        for folder in folders {
+            let Some(names) = Self::in_folder(&folder)? else {
+                without.get_or_insert(folder);
+                continue;
+            };
+            found = Some(match found {
+                None => names,
+                Some(before) => before.joined(names)?,
+            });
+        }
+        if let (Some(names), Some(folder)) = (&found, without) {
+            names.warn_of_unnamed(&format!("the shards in {}", called(&folder)));
+        }
+        Ok(found)
+    }
+
+    /// None where there is no list, or an empty one.
+    fn in_folder(folder: &Path) -> Result<Option<Self>> {
+        let path = folder.join(Self::FILE);
+        match path.metadata() {
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(None),
+            _ => Self::read(&path).map(|names| Some(names).filter(|names| !names.names.is_empty())),
+        }
+    }
+
+    /// By label.
+    pub fn names(&self) -> &[String] {
+        &self.names
+    }
+
+    /// The list that is longer, of two that agree as far as both go.
+    ///
+    /// # Errors
+    /// They do not: the first line that differs is named.
+    pub fn joined(self, other: Self) -> Result<Self> {
+        let differing = self.names.iter().zip(&other.names).position(|(one, other)| one != other);
+        if let Some(label) = differing {
+            return Err(usage!(
+                "class numbers mean different things: line {} is `{}` in `{}`, but `{}` in `{}`, so label {label} is two classes\n  \
+                 hint: number both alike: pack the images of one again, with `amdim-stream pack IMAGES --out DIR --classes '{}'`",
+                label + 1,
+                self.names[label],
+                self.path.display(),
+                other.names[label],
+                other.path.display(),
+                self.path.display()
+            ));
+        }
+        let (long, short) = if self.names.len() < other.names.len() { (other, self) } else { (self, other) };
+        if let Some(name) = long.names.get(short.names.len()) {
+            tracing::warn!(
+                "`{}` ends before line {} of `{}` (`{name}`); the {} names before it are the same in both",
+                short.path.display(),
+                short.names.len() + 1,
+                long.path.display(),
+                short.names.len()
+            );
+        }
+        Ok(long)
+    }
+
+    /// Nobody can tell whether labels of shards without names mean the same.
+    pub fn warn_of_unnamed(&self, shards: &str) {
+        tracing::warn!(
+            "`{}` names the classes, but {shards} have no `{}` beside them: whether their labels mean the same classes is not checked",
+            self.path.display(),
+            Self::FILE
+        );
+    }
+
+    /// The names of so many classes; none, with a warning, where the list has fewer: it is not of these labels then.
+    pub fn of_classes(self, classes: u32) -> Option<Vec<String>> {
+        let Self { path, mut names } = self;
+        if names.len() < classes as usize {
+            tracing::warn!(
+                "`{}` names {} classes, but labels go up to {}: results are told without class names",
+                path.display(),
+                names.len(),
+                classes - 1
+            );
+            return None;
+        }
+        names.truncate(classes as usize);
+        Some(names)
+    }
+}
+
+/// Says that the list beside shards has changed since a checkpoint was trained on them: the labels are what they were.
+pub fn warn_of_renamed(then: &[String], now: &[String]) {
+    if let Some((line, then, now)) = renamed(then, now) {
+        tracing::warn!(
+            "line {line} of classes.txt is `{now}`, but was `{then}` when the checkpoint was made, and the labels in the shards are the \
+             same: results use the names of now\n  hint: put the lines back in their order, unless classes were only renamed"
+        );
+    }
+}
+
+/// The first line, from 1 on, that is another one now.
+fn renamed<'a>(then: &'a [String], now: &'a [String]) -> Option<(usize, &'a str, &'a str)> {
+    let mut lines = (1..).zip(then.iter().zip(now));
+    lines.find_map(|(line, (then, now))| (then != now).then_some((line, then.as_str(), now.as_str())))
+}
+
+/// What a user calls a folder that shards were named in.
+fn called(folder: &Path) -> String {
+    if folder.as_os_str().is_empty() {
+        return "the current folder".to_owned();
+    }
+    format!("`{}`", folder.display())
+}
+
+/// The folder that a shard lies in; of a link the folder that it leads to, unless names stand beside the link.
+fn folder_of(shard: &Path) -> PathBuf {
+    let parent = |path: &Path| path.parent().map(Path::to_owned).unwrap_or_default();
+    let folder = parent(shard);
+    if shard.is_symlink() && !folder.join(ClassNames::FILE).exists() {
+        return shard.canonicalize().map_or(folder, |target| parent(&target));
+    }
+    folder
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Folders with a shard each and such lists; none where there is no list.
+    fn folders(lists: &[Option<&str>]) -> (tempfile::TempDir, Vec<ShardName>) {
+        let place = tempfile::tempdir().unwrap();
+        let shard = |(number, list): (usize, Option<&str>)| {
+            let folder = place.path().join(number.to_string());
+            fs::create_dir(&folder).unwrap();
+            if let Some(list) = list {
+                fs::write(folder.join(ClassNames::FILE), list).unwrap();
+            }
+            fs::write(folder.join("a.tar"), "").unwrap();
+            ShardName::from(folder.join("a.tar").to_str().unwrap())
+        };
+        let shards = lists.iter().copied().enumerate().map(shard).collect();
+        (place, shards)
+    }
+
+    fn beside(lists: &[Option<&str>]) -> Result<Vec<String>, String> {
+        let (_place, shards) = folders(lists);
+        let found = ClassNames::beside(&shards).map_err(|error| error.to_string())?;
+        Ok(found.map_or_else(Vec::new, |found| found.names))
+    }
+
+    #[test]
+    fn a_list_is_read_however_an_editor_saved_it() {
+        for list in ["cat\ndog\n", "cat\r\ndog\r\n", "\u{feff}cat\ndog", "cat\ndog\n\n \r\n"] {
+            assert_eq!(beside(&[Some(list)]).unwrap(), ["cat", "dog"], "{list:?}");
+        }
+        assert_eq!(
+            beside(&[Some("crane\ncrane\n")]).unwrap(),
+            ["crane", "crane"],
+            "two classes may share a name"
+        );
+        for nothing in [None, Some(""), Some("\r\n")] {
+            assert!(beside(&[nothing]).unwrap().is_empty());
+        }
+    }
+
+    #[test]
+    fn a_list_that_would_shift_labels_or_is_no_text_is_refused() {
+        let error = beside(&[Some("cat\n\ndog\n")]).unwrap_err();
+        assert!(error.contains("line 2 of") && error.contains("label 1"), "{error}");
+        let (place, shards) = folders(&[None]);
+        let path = place.path().join("0/classes.txt");
+        fs::write(&path, b"\xff\xfec\0").unwrap();
+        assert!(ClassNames::beside(&shards).unwrap_err().to_string().contains("not UTF-8"));
+        fs::remove_file(&path).unwrap();
+        fs::create_dir(&path).unwrap();
+        assert!(ClassNames::beside(&shards).is_err());
+    }
+
+    #[test]
+    fn folders_whose_lists_differ_are_refused_by_the_first_line_that_does() {
+        let error = beside(&[Some("a\nb\nc\n"), Some("a\r\nc\r\n")]).unwrap_err();
+        assert!(error.contains("line 2 is `b` in `"), "{error}");
+        assert!(error.contains("but `c` in `") && error.contains("label 1 is two classes"), "{error}");
+        assert!(error.contains("hint:") && error.contains("--classes '"), "{error}");
+        assert!(beside(&[Some("a\nb\n"), None, Some("b\na\n")]).is_err());
+    }
+
+    #[test]
+    fn lists_that_agree_as_far_as_both_go_are_one() {
+        assert_eq!(beside(&[Some("a\nb\n"), None, Some("a\r\nb\r\nc")]).unwrap(), ["a", "b", "c"]);
+        assert_eq!(beside(&[Some("a\nb\nc\n"), Some("a\n")]).unwrap(), ["a", "b", "c"]);
+    }
+
+    #[test]
+    fn the_folder_of_a_shard_named_without_one_is_the_current_folder() {
+        assert_eq!(called(&folder_of(Path::new("train-000.tar"))), "the current folder");
+        assert_eq!(called(&folder_of(Path::new("data/train-000.tar"))), "`data`");
+    }
+
+    #[test]
+    fn names_are_found_where_a_linked_shard_lies() {
+        let (place, shards) = folders(&[Some("a\n")]);
+        let link = place.path().join("link.tar");
+        std::os::unix::fs::symlink(shards[0].as_str(), &link).unwrap();
+        let linked = [ShardName::from(link.to_str().unwrap())];
+        assert_eq!(ClassNames::beside(&linked).unwrap().unwrap().names(), ["a"]);
+        fs::write(place.path().join("classes.txt"), "b\n").unwrap();
+        assert_eq!(ClassNames::beside(&linked).unwrap().unwrap().names(), ["b"]);
+    }
+
+    #[test]
+    fn a_list_whose_lines_were_reordered_since_is_told_by_the_first_that_differs() {
+        let [then, now] = [["a", "b", "c"], ["a", "c", "b"]].map(|names| names.map(str::to_owned));
+        assert_eq!(renamed(&then, &now), Some((2, "b", "c")));
+        assert_eq!(renamed(&then, &then), None);
+        assert_eq!(renamed(&[], &now), None, "none were known then");
+    }
+
+    #[test]
+    fn names_that_a_list_would_not_give_back_are_refused() {
+        for name in ["a\nb", "a\r", "", "  ", "\u{feff}a", "a\u{2028}b", "a\u{c}"] {
+            let error = ClassNames::check(&["cat".to_owned(), name.to_owned()]).unwrap_err().to_string();
+            assert!(error.contains(&format!("{name:?}")) && error.contains("hint: rename"), "{error}");
+        }
+        ClassNames::check(&["a b ".to_owned(), " c,d\t".to_owned(), "é".to_owned()]).unwrap();
+    }
+
+    #[test]
+    fn a_list_that_is_too_short_for_the_labels_gives_no_names() {
+        let names = |classes| {
+            ClassNames { path: "c".into(), names: vec!["a".into(), "b".into()] }.of_classes(classes)
+        };
+        assert_eq!(names(1).unwrap(), ["a"]);
+        assert_eq!(names(2).unwrap(), ["a", "b"]);
+        assert_eq!(names(3), None);
+    }
+}

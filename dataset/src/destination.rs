@@ -1,0 +1,96 @@
+//! Folders that a command may write into: new or empty ones, and those that it has written before.
+
+use std::{
+    fs, io,
+    os::{
+        fd::{AsFd, BorrowedFd},
+        unix::fs::MetadataExt,
+    },
+    path::{Path, PathBuf},
+};
+
+use anyhow::Result;
+
+use crate::misuse::usage;
+
+/// Checks that a folder may be written into: it is new, empty, or `is_own` recognizes what lies in it, given its entries.
+///
+/// `kind` describes such folders in the error, e.g. "a folder of shards". Logs, files that systems and shells make, and `besides`
+/// do not count as entries. Nobody owns the root folder and the user's home.
+///
+/// # Errors
+/// The path is a file, or the folder holds something else.
+pub fn check_folder(
+    path: &Path,
+    kind: Option<&str>,
+    besides: Option<&Path>,
+    is_own: impl FnOnce(&[PathBuf]) -> bool,
+) -> Result<()> {
+    let shown = path.display();
+    if path.is_file() {
+        return Err(usage!("`{shown}` is a file, not a folder\n  hint: name a new folder"));
+    }
+    let entries = entries(path, besides);
+    let Some(first) = entries.first() else { return Ok(()) };
+    if !is_of_everybody(path) && is_own(&entries) {
+        return Ok(());
+    }
+    let or = kind.map_or_else(String::new, |kind| format!(" nor {kind}"));
+    Err(usage!(
+        "`{shown}` is neither new nor empty{or}: it holds `{}`, and nothing is written among what others may need\n  hint: name a new \
+         folder, e.g. `{}`",
+        name(first),
+        path.join("new").display()
+    ))
+}
+
+/// What lies in a folder and may be somebody's, sorted. Nothing where it cannot be listed: writing into it will fail.
+fn entries(folder: &Path, besides: Option<&Path>) -> Vec<PathBuf> {
+    let besides = besides.and_then(|path| path.canonicalize().ok());
+    let counts = |entry: &PathBuf| {
+        !is_nobodys(&name(entry))
+            && !is_output_of_this_process(entry)
+            && (besides.is_none() || entry.canonicalize().ok() != besides)
+    };
+    let listed = fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut entries: Vec<_> = listed.map(|entry| entry.path()).filter(counts).collect();
+    entries.sort();
+    entries
+}
+
+/// Whether systems put a file of this name into new folders, or a shell writes it there beside the command.
+fn is_nobodys(name: &str) -> bool {
+    const NAMES: [&str; 8] = [
+        "lost+found",
+        ".DS_Store",
+        ".gitkeep",
+        ".gitignore",
+        ".keep",
+        ".snapshot",
+        "Thumbs.db",
+        "desktop.ini",
+    ];
+    let is_log = || [".log", ".out", ".err", ".pid"].iter().any(|end| name.ends_with(end));
+    NAMES.contains(&name) || name.starts_with(".nfs") || is_log()
+}
+
+/// Whether this process prints into that file.
+fn is_output_of_this_process(path: &Path) -> bool {
+    let Ok(file) = path.metadata() else { return false };
+    let is_file = |output: BorrowedFd<'_>| {
+        rustix::fs::fstat(output)
+            .is_ok_and(|output| (output.st_dev, output.st_ino) == (file.dev(), file.ino()))
+    };
+    is_file(io::stdout().as_fd()) || is_file(io::stderr().as_fd())
+}
+
+/// The root of all folders, and the user's home.
+fn is_of_everybody(path: &Path) -> bool {
+    let Ok(path) = path.canonicalize() else { return false };
+    let home = std::env::var_os("HOME").and_then(|home| Path::new(&home).canonicalize().ok());
+    path.parent().is_none() || home.is_some_and(|home| home == path)
+}
+
+fn name(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}

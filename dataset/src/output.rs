@@ -1,0 +1,250 @@
+//! The shards and class names that a command writes.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result, bail};
+use serde::Serialize;
+
+use crate::{classes::ClassNames, shard_folder::check_shard_folder};
+
+/// Where shards go: `FOLDER/PREFIX-000.tar` on, and `FOLDER/classes.txt`.
+#[derive(Debug)]
+pub(crate) struct Output {
+    folder: PathBuf,
+    prefix: String,
+    /// Begins the names of other shards of the same set.
+    part: Option<&'static str>,
+    shards: usize,
+    /// Shards of this prefix that lay there before.
+    old: Vec<PathBuf>,
+}
+
+/// What was written: the one line that `pack` and `synth` print.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Summary {
+    /// Samples in all shards.
+    pub samples: u64,
+    /// Classes; 0 if the samples have no labels.
+    pub classes: usize,
+    /// Shards.
+    pub shards: usize,
+    /// Bytes of all shards.
+    pub bytes: u64,
+    /// Samples left out because they could not be read.
+    pub skipped: u64,
+    /// Images of other formats, converted to PNG.
+    pub converted: u64,
+    /// Files and folders that were not looked at as images, told on stderr.
+    pub ignored: u64,
+    /// The shards, as a pattern that `--shards` takes.
+    pub pattern: String,
+    /// The same of what was held out for validation.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub val: Option<Box<Summary>>,
+}
+
+impl Output {
+    /// Makes the folder. Shards of this prefix that are there already are an error unless `force`d.
+    pub(crate) fn create(folder: &Path, prefix: &str, shards: usize, force: bool) -> Result<Self> {
+        check_prefix(prefix)?;
+        check_shard_folder(folder)?;
+        fs::create_dir_all(folder).with_context(|| format!("making the folder `{}`", folder.display()))?;
+        let old = shards_of(folder, prefix)?;
+        if let (Some(first), false) = (old.first(), force) {
+            bail!(
+                "`{}` exists already\nhint: name another `--prefix` or `--out`, or replace the {} shards of this prefix \
+                 with `--force`",
+                first.display(),
+                old.len()
+            );
+        }
+        Ok(Self { folder: folder.to_owned(), prefix: prefix.to_owned(), part: None, shards, old })
+    }
+
+    /// Counts the shards of another prefix, which are written together with these, as its own.
+    pub(crate) fn together_with(self, prefix: &'static str) -> Self {
+        Self { part: Some(prefix), ..self }
+    }
+
+    /// The path of a shard.
+    pub(crate) fn shard(&self, number: usize) -> PathBuf {
+        self.folder.join(format!("{}-{number:0width$}.tar", self.prefix, width = self.digits()))
+    }
+
+    /// Writes `classes.txt`, one name a line; nothing if there are no classes.
+    ///
+    /// Shards of another prefix may lie in the same folder: the names must then be the same, or their labels would change
+    /// meaning. Nothing but `force` replaces other names, and that only where no such shards lie there.
+    pub(crate) fn write_classes(&self, classes: &[String], force: bool) -> Result<()> {
+        if classes.is_empty() {
+            return Ok(());
+        }
+        ClassNames::check(classes)?;
+        let path = self.folder.join(ClassNames::FILE);
+        let text: String = classes.iter().flat_map(|name| [name.as_str(), "\n"]).collect();
+        let may_replace = force && !self.has_other_shards()?;
+        let others =
+            || ClassNames::read(&path).map(|list| !list.names().is_empty() && list.names() != classes);
+        if !may_replace && path.exists() && others()? {
+            bail!(
+                "`{}` lists other classes than these {}, so labels would not mean the same\nhint: number them by \
+                 it: --classes '{}'",
+                path.display(),
+                classes.len(),
+                path.display()
+            );
+        }
+        let temporary = self.folder.join(format!(".classes.txt{}", shards::unfinished_suffix()));
+        let written = fs::write(&temporary, text).and_then(|()| fs::rename(&temporary, &path));
+        if written.is_err() {
+            drop(fs::remove_file(&temporary)); // frees a full disk; the error is what matters
+        }
+        written.with_context(|| format!("writing `{}`", path.display()))
+    }
+
+    /// Whether shards lie in the folder that are not of this prefix.
+    fn has_other_shards(&self) -> Result<bool> {
+        let shards = list(&self.folder)?;
+        let is_own =
+            |path| is_shard_of(path, &self.prefix) || self.part.is_some_and(|part| is_shard_of(path, part));
+        Ok(shards.iter().any(|path| is_tar(path) && !is_own(path)))
+    }
+
+    /// Removes what is left of the shards before, and says what there is now.
+    pub(crate) fn finish(self, samples: u64, classes: usize) -> Result<Summary> {
+        let new: Vec<_> = (0..self.shards).map(|number| self.shard(number)).collect();
+        for path in self.old.iter().filter(|path| !new.contains(path)) {
+            fs::remove_file(path).with_context(|| format!("removing the old shard `{}`", path.display()))?;
+        }
+        let size = |path: &PathBuf| fs::metadata(path).map(|file| file.len());
+        let bytes =
+            new.iter().map(size).sum::<std::io::Result<u64>>().context("reading the shards' sizes")?;
+        let pattern = self.pattern();
+        Ok(Summary { samples, classes, shards: self.shards, bytes, pattern, ..Summary::default() })
+    }
+
+    /// Removes the shards again: they hold nothing.
+    pub(crate) fn discard(self) -> Result<()> {
+        for path in (0..self.shards).map(|number| self.shard(number)) {
+            fs::remove_file(&path)
+                .with_context(|| format!("removing the empty shard `{}`", path.display()))?;
+        }
+        Ok(())
+    }
+
+    fn pattern(&self) -> String {
+        if self.shards == 1 {
+            return self.shard(0).to_string_lossy().into_owned();
+        }
+        let width = self.digits();
+        let name = format!("{}-<{:0width$}..{:0width$}>.tar", self.prefix, 0, self.shards - 1);
+        self.folder.join(name).to_string_lossy().into_owned()
+    }
+
+    /// Three, or as many as the last number needs.
+    fn digits(&self) -> usize {
+        (self.shards.max(1) - 1).to_string().len().max(3)
+    }
+}
+
+fn check_prefix(prefix: &str) -> Result<()> {
+    let fits = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+    if prefix.is_empty() || prefix.starts_with('.') || !prefix.chars().all(fits) {
+        bail!(
+            "the prefix `{prefix}` does not do as a file name\nhint: use letters, digits, `.`, `_` and `-`"
+        );
+    }
+    Ok(())
+}
+
+/// `PREFIX-DIGITS.tar` in `folder`, in order.
+fn shards_of(folder: &Path, prefix: &str) -> Result<Vec<PathBuf>> {
+    let mut paths = list(folder)?;
+    paths.retain(|path| is_shard_of(path, prefix));
+    paths.sort();
+    Ok(paths)
+}
+
+/// What lies in a folder.
+fn list(folder: &Path) -> Result<Vec<PathBuf>> {
+    let list = || -> std::io::Result<Vec<PathBuf>> {
+        fs::read_dir(folder)?.map(|entry| entry.map(|entry| entry.path())).collect()
+    };
+    list().with_context(|| format!("listing the folder `{}`", folder.display()))
+}
+
+fn is_tar(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "tar")
+}
+
+fn is_shard_of(path: &Path, prefix: &str) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let number = name.strip_prefix(prefix).and_then(|rest| rest.strip_prefix('-')?.strip_suffix(".tar"));
+    number.is_some_and(|number| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_numbered_shards_of_the_prefix_are_in_the_way() {
+        for (name, expected) in [
+            ("a-000.tar", true),
+            ("a-1234.tar", true),
+            ("a-.tar", false),
+            ("a-b-000.tar", false),
+            ("b-000.tar", false),
+        ] {
+            assert_eq!(is_shard_of(Path::new(name), "a"), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn numbers_have_three_digits_or_as_many_as_the_last_one() {
+        let folder = tempfile::tempdir().unwrap();
+        for (shards, name) in [(1, "x-000.tar"), (1000, "x-000.tar"), (1001, "x-0000.tar")] {
+            let output = Output::create(folder.path(), "x", shards, false).unwrap();
+            assert_eq!(output.shard(0), folder.path().join(name));
+        }
+    }
+
+    #[test]
+    fn leftovers_of_a_longer_set_go_away_only_by_force() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["x-000.tar", "x-007.tar", "x-y.tar", "y-000.tar"] {
+            fs::write(folder.path().join(name), "old").unwrap();
+        }
+        assert!(Output::create(folder.path(), "x", 1, false).is_err());
+        Output::create(folder.path(), "x", 1, true).unwrap().finish(1, 0).unwrap();
+        let left = |name: &str| folder.path().join(name).exists();
+        assert!(left("x-000.tar") && left("x-y.tar") && left("y-000.tar") && !left("x-007.tar"));
+    }
+
+    #[test]
+    fn class_names_of_another_set_in_the_folder_are_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let output = Output::create(folder.path(), "x", 1, false).unwrap();
+        let names = |names: &[&str]| names.iter().map(ToString::to_string).collect::<Vec<_>>();
+        fs::write(folder.path().join("classes.txt"), "\n").unwrap(); // as none
+        output.write_classes(&names(&["cat", "dog"]), false).unwrap();
+        output.write_classes(&names(&["cat", "dog"]), false).unwrap();
+        let error = output.write_classes(&names(&["cat"]), false).unwrap_err();
+        assert!(
+            error.to_string().contains("other classes") && error.to_string().contains("--classes '"),
+            "{error}"
+        );
+        assert_eq!(fs::read_to_string(folder.path().join("classes.txt")).unwrap(), "cat\ndog\n");
+        fs::write(folder.path().join("y-000.tar"), "of another prefix").unwrap();
+        assert!(
+            output.write_classes(&names(&["cat"]), true).is_err(),
+            "its labels are by the list that is there"
+        );
+        fs::rename(folder.path().join("y-000.tar"), folder.path().join("x-000.tar")).unwrap();
+        output.write_classes(&names(&["cat"]), true).unwrap();
+        assert_eq!(fs::read_to_string(folder.path().join("classes.txt")).unwrap(), "cat\n");
+    }
+}

@@ -1,0 +1,208 @@
+//! GIF, BMP and TIFF images as PNGs: with the pixels of Pillow's `convert("RGB")`, or not at all.
+//!
+//! Of an animation it is the first frame, of a TIFF with pages the first page. Kinds whose pixels would differ from Pillow's are
+//! errors that name them.
+
+use std::io::Cursor;
+
+use anyhow::{Context, Result, bail, ensure};
+use gif::{ColorOutput, DecodeOptions};
+use image::{
+    DynamicImage, ExtendedColorType, ImageDecoder, ImageEncoder,
+    codecs::{
+        bmp::BmpDecoder,
+        png::{CompressionType, FilterType, PngEncoder},
+        tiff::TiffDecoder,
+    },
+};
+use pipeline::{FileFormat, Rgb};
+use tiff::tags::Tag;
+
+/// The largest image that is converted: larger ones are of no use to training.
+const MAX_PIXELS: u64 = 100_000_000;
+
+/// Whether images of this format can be converted, as far as their kind allows it.
+pub(super) fn is_converted(format: FileFormat) -> bool {
+    matches!(format, FileFormat::Gif | FileFormat::Bmp | FileFormat::Tiff | FileFormat::BigTiff)
+}
+
+/// The image as a PNG of 8-bit RGB.
+pub(super) fn to_png(format: FileFormat, data: &[u8]) -> Result<Vec<u8>> {
+    let image = match format {
+        FileFormat::Gif => gif(data)?,
+        FileFormat::Bmp => bmp(data)?,
+        FileFormat::Tiff | FileFormat::BigTiff => tiff(data)?,
+        other => bail!("it is {other}, which is not converted"),
+    };
+    png(&image)
+}
+
+/// Encodes without loss.
+pub(super) fn png(image: &Rgb) -> Result<Vec<u8>> {
+    let mut data = Vec::new();
+    PngEncoder::new_with_quality(&mut data, CompressionType::Default, FilterType::Adaptive)
+        .write_image(&image.pixels, image.width, image.height, ExtendedColorType::Rgb8)
+        .context("encoding a PNG")?;
+    Ok(data)
+}
+
+/// The first frame on a screen of its transparent colour, or else of the palette's first.
+fn gif(data: &[u8]) -> Result<Rgb> {
+    let mut options = DecodeOptions::new();
+    options.set_color_output(ColorOutput::Indexed);
+    let mut decoder = options.read_info(Cursor::new(data))?;
+    let screen = [decoder.width(), decoder.height()].map(usize::from);
+    let global = decoder.global_palette().map(<[u8]>::to_vec);
+    let frame = decoder.read_next_frame()?.context("it has no frame")?;
+    let [left, top, wide, high] = [frame.left, frame.top, frame.width, frame.height].map(usize::from);
+    let (width, height) = (screen[0].max(left + wide), screen[1].max(top + high));
+    check_size(width as u64, height as u64)?;
+    ensure!(wide > 0 && frame.buffer.len() == wide * high, "its first frame is cut short");
+    let mut indices = vec![frame.transparent.unwrap_or(0); width * height];
+    for (row, pixels) in frame.buffer.chunks_exact(wide).enumerate() {
+        indices[(top + row) * width + left..][..wide].copy_from_slice(pixels);
+    }
+    let palette = frame.palette.as_ref().or(global.as_ref()).context("it has no palette")?;
+    let colour = |index: u8| palette.get(3 * usize::from(index)..).and_then(<[u8]>::first_chunk::<3>);
+    let pixels = indices.into_iter().flat_map(|index| colour(index).copied().unwrap_or_default()).collect();
+    Ok(Rgb { width: width as u32, height: height as u32, pixels })
+}
+
+fn bmp(data: &[u8]) -> Result<Rgb> {
+    let number = |at: usize| Some(u32::from_le_bytes(*data.get(at..)?.first_chunk()?));
+    let header = number(14).context("it is cut short")?;
+    // A header of 12 bytes is that of OS/2, without compression.
+    let (bits, compression) = match header {
+        12 => (number(22).map(|both| both >> 16), Some(0)),
+        _ => (number(26).map(|both| both >> 16), number(30)),
+    };
+    let has_byte_masks = (0..3).all(|mask| number(54 + 4 * mask).is_some_and(|mask| mask.count_ones() == 8));
+    match (bits, compression) {
+        (Some(1 | 4 | 8 | 24 | 32), Some(0)) => {}
+        (Some(32), Some(3)) if has_byte_masks => {}
+        (Some(16), _) => bail!("BMPs of 16 bits a pixel are not converted"),
+        _ => bail!("BMPs with this kind of compression are not converted"),
+    }
+    whole(BmpDecoder::new(Cursor::new(data))?)
+}
+
+fn tiff(data: &[u8]) -> Result<Rgb> {
+    let mut file = tiff::decoder::Decoder::new(Cursor::new(data))?;
+    let mut tag = |tag| -> Result<Option<u16>> {
+        let values = file.find_tag(tag)?.map(tiff::decoder::ifd::Value::into_u16_vec).transpose()?;
+        Ok(values.and_then(|values| values.first().copied()))
+    };
+    // A JPEG inside would be decoded by another decoder than Pillow's.
+    ensure!(!matches!(tag(Tag::Compression)?, Some(6 | 7)), "TIFFs with JPEG inside are not converted");
+    ensure!(tag(Tag::ExtraSamples)? != Some(1), "TIFFs with premultiplied alpha are not converted");
+    ensure!(
+        matches!(tag(Tag::SampleFormat)?, None | Some(1)),
+        "TIFFs of signed numbers or floats are not converted"
+    );
+    let decoder = TiffDecoder::new(Cursor::new(data)).context("TIFFs of this kind are not converted")?;
+    let kind = decoder.original_color_type();
+    match kind {
+        ExtendedColorType::L1
+        | ExtendedColorType::L8
+        | ExtendedColorType::Rgb8
+        | ExtendedColorType::Rgba8
+        | ExtendedColorType::Rgb16
+        | ExtendedColorType::Cmyk8 => whole(decoder),
+        ExtendedColorType::L16 => {
+            bail!(
+                "TIFFs of 16-bit gray are not converted, as nobody can tell what is white\nhint: scale them to 8 bits"
+            )
+        }
+        _ => bail!("TIFFs of this kind are not converted ({kind:?})"),
+    }
+}
+
+/// What a decoder gives, turned upright: of 16 bits the upper eight, without alpha.
+fn whole(mut decoder: impl ImageDecoder) -> Result<Rgb> {
+    let (width, height) = decoder.dimensions();
+    check_size(width.into(), height.into())?;
+    let orientation = decoder.orientation()?;
+    let mut image = DynamicImage::from_decoder(decoder)?;
+    image.apply_orientation(orientation);
+    let (width, height) = (image.width(), image.height());
+    let pixels = match image {
+        DynamicImage::ImageRgb16(image) => {
+            image.into_raw().into_iter().map(|value| (value >> 8) as u8).collect()
+        }
+        image => image.into_rgb8().into_raw(),
+    };
+    Ok(Rgb { width, height, pixels })
+}
+
+fn check_size(width: u64, height: u64) -> Result<()> {
+    ensure!(
+        (1..=MAX_PIXELS).contains(&(width * height)),
+        "its {width}x{height} pixels are none, or more than {MAX_PIXELS}"
+    );
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use serde::Deserialize;
+
+    use super::*;
+
+    /// A small file, and the pixels that Pillow 12 makes of it; made by `tests/python/converted.py`.
+    #[derive(Deserialize)]
+    struct Golden {
+        file: String,
+        /// Where Pillow does not refuse it.
+        size: Option<[u32; 2]>,
+        pixels: Option<String>,
+    }
+
+    fn bytes(hex: &str) -> Vec<u8> {
+        let digits = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap();
+        hex.as_bytes().chunks(2).map(digits).collect()
+    }
+
+    #[test]
+    fn what_is_converted_has_the_pixels_that_pillow_shows() {
+        let all: BTreeMap<String, Golden> =
+            serde_json::from_str(include_str!("../../tests/converted.json")).unwrap();
+        let mut refused = Vec::new();
+        for (name, golden) in &all {
+            let data = bytes(&golden.file);
+            let Ok(png) = to_png(FileFormat::of(&data), &data) else {
+                refused.push(name.as_str());
+                continue;
+            };
+            let image = pipeline::decode(&png, 1 << 20).unwrap();
+            assert_eq!(Some([image.width, image.height]), golden.size, "{name}");
+            assert_eq!(image.pixels, bytes(golden.pixels.as_deref().unwrap()), "{name}");
+        }
+        assert_eq!(refused, REFUSED);
+    }
+
+    /// What is not converted: because Pillow does not show it either, or because our pixels would be others.
+    const REFUSED: [&str; 20] = [
+        "bmp-16",
+        "bmp-16-565",
+        "bmp-32-ten-bits",
+        "bmp-cut-short",
+        "bmp-runs",
+        "bmp-runs-too-few",
+        "gif-cut-short",
+        "gif-without-palette",
+        "tiff-32-bits",
+        "tiff-4-bits",
+        "tiff-alpha-premultiplied",
+        "tiff-cut-short",
+        "tiff-float",
+        "tiff-gray-12-of-16",
+        "tiff-gray-16",
+        "tiff-gray-alpha",
+        "tiff-jpeg",
+        "tiff-lab",
+        "tiff-palette",
+        "tiff-rgb-float",
+    ];
+}

@@ -1,0 +1,224 @@
+//! A source → shards, several at a time.
+
+use std::{
+    path::PathBuf,
+    sync::{
+        Mutex,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
+};
+
+use anyhow::{Context, Result, bail, ensure};
+use rayon::{ThreadPoolBuilder, prelude::*};
+use shards::ShardWriter;
+
+use super::{
+    plan::{Cut, Plan},
+    source::{Image, Source},
+    split::{Subset, Validation},
+};
+use crate::{
+    classes::ClassNames,
+    output::{Output, Summary},
+    progress::{Progress, Stage},
+};
+
+/// Shards of validation samples are called `val-000.tar` on.
+const VALIDATION_PREFIX: &str = "val";
+
+/// The largest image that `--resize` decodes: 600 MB of pixels.
+const MAX_PIXELS: u64 = 200_000_000;
+
+/// So many of the samples left out are named one by one.
+const NAMED: usize = 100;
+
+/// How a source is packed.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Folder for the shards.
+    pub out: PathBuf,
+    /// Begins the shards' names.
+    pub prefix: String,
+    /// When a shard is full.
+    pub cut: Cut,
+    /// Whether images are made smaller.
+    pub resize: Option<Resize>,
+    /// Mixes the samples by this seed.
+    pub shuffle: Option<u64>,
+    /// Holds samples out, in shards of their own.
+    pub validation: Option<Validation>,
+    /// Shards written side by side; one a core if not given.
+    pub workers: Option<usize>,
+    /// Whether shards of this prefix may be replaced.
+    pub force: bool,
+}
+
+/// Makes images smaller and encodes them as JPEG.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Resize {
+    /// The short side afterwards; images that do not exceed it stay as they are.
+    pub short_side: u32,
+    /// Of the JPEG, from 1 to 100.
+    pub quality: u8,
+}
+
+/// Writes the shards and `classes.txt`. The bytes do not depend on the number of workers.
+///
+/// A sample that cannot be read (or resized) is left out, named on stderr, and counted.
+pub fn write(source: &dyn Source, options: &Options, progress: &dyn Progress) -> Result<Summary> {
+    ClassNames::check(source.classes())?;
+    let Some(validation) = options.validation else {
+        let part = Part::prepare(Subset::all(source), &options.prefix, options)?;
+        source.tell();
+        part.output.write_classes(source.classes(), options.force)?;
+        return part.write(options, progress);
+    };
+    ensure!(
+        options.prefix != VALIDATION_PREFIX,
+        "training and validation shards would both be called `{VALIDATION_PREFIX}`\nhint: name another `--prefix`"
+    );
+    let [train, held_out] = Subset::split(source, validation)?;
+    let train = Part::prepare(train, &options.prefix, options)?;
+    let held_out = Part::prepare(held_out, VALIDATION_PREFIX, options)?;
+    source.tell();
+    let output = train.output.together_with(VALIDATION_PREFIX);
+    output.write_classes(source.classes(), options.force)?;
+    let summary = Part { output, ..train }.write(options, progress)?;
+    Ok(Summary { val: Some(Box::new(held_out.write(options, progress)?)), ..summary })
+}
+
+/// Samples that make a set of shards.
+struct Part<'a> {
+    samples: Subset<'a>,
+    plan: Plan,
+    output: Output,
+}
+
+impl<'a> Part<'a> {
+    /// Sees that the shards can be written.
+    fn prepare(samples: Subset<'a>, prefix: &str, options: &Options) -> Result<Self> {
+        let plan = Plan::new(&samples, options.cut, options.shuffle);
+        let output = Output::create(&options.out, prefix, plan.shards(), options.force)?;
+        Ok(Self { samples, plan, output })
+    }
+
+    fn write(self, options: &Options, progress: &dyn Progress) -> Result<Summary> {
+        progress.begin(Stage::Packing, self.samples.count() as u64);
+        let Self { samples, plan, output } = self;
+        let job = Job {
+            source: &samples,
+            resize: options.resize,
+            progress,
+            skipped: Mutex::default(),
+            converted: AtomicU64::new(0),
+        };
+        job.write_shards(&plan, &output, options.workers)?;
+        let (skipped, converted) = job.report();
+        let packed = samples.count() as u64 - skipped;
+        if packed == 0 {
+            output.discard()?;
+            bail!(
+                "nothing was packed: none of {skipped} images could be read\nhint: the warnings above say what is wrong \
+                 with them"
+            );
+        }
+        let summary = output.finish(packed, samples.classes().len())?;
+        Ok(Summary { skipped, converted, ignored: samples.ignored(), ..summary })
+    }
+}
+
+/// What the threads share.
+struct Job<'a> {
+    source: &'a dyn Source,
+    resize: Option<Resize>,
+    progress: &'a dyn Progress,
+    /// Number of each sample left out, and why.
+    skipped: Mutex<Vec<(u32, anyhow::Error)>>,
+    converted: AtomicU64,
+}
+
+impl Job<'_> {
+    /// Each thread takes the next shard, so that those written first are those with the lowest numbers.
+    fn write_shards(&self, plan: &Plan, output: &Output, workers: Option<usize>) -> Result<()> {
+        let pool = ThreadPoolBuilder::new().num_threads(workers.unwrap_or(0)).build()?;
+        let next = AtomicUsize::new(0);
+        let worker = |_: usize| -> Result<()> {
+            loop {
+                let shard = next.fetch_add(1, Ordering::Relaxed);
+                if shard >= plan.shards() {
+                    return Ok(());
+                }
+                self.write_shard(plan.samples(shard), output.shard(shard))?;
+            }
+        };
+        pool.install(|| (0..pool.current_num_threads()).into_par_iter().try_for_each(worker))
+    }
+
+    fn write_shard(&self, samples: &[u32], path: PathBuf) -> Result<()> {
+        let mut writer = ShardWriter::create(path)?;
+        for &number in samples {
+            match self.read(number as usize) {
+                Ok(image) => append(&mut writer, &self.source.key(number as usize), &image)?,
+                Err(error) => self.skipped.lock().expect("no thread panics here").push((number, error)),
+            }
+            self.progress.advance(1, 0);
+        }
+        Ok(writer.finish()?)
+    }
+
+    fn read(&self, number: usize) -> Result<Image> {
+        let mut image = self.source.read(number)?;
+        if let Some(resize) = self.resize {
+            let key = || self.source.key(number).escape_debug().to_string();
+            image = resized(image, resize).with_context(|| format!("resizing image `{}`", key()))?;
+        }
+        self.converted.fetch_add(image.is_converted.into(), Ordering::Relaxed);
+        Ok(image)
+    }
+
+    /// Ends the progress and names the samples left out, in the source's order; gives their number, and that of images that were
+    /// converted.
+    fn report(self) -> (u64, u64) {
+        self.progress.end();
+        let converted = self.converted.into_inner();
+        if converted > 0 {
+            tracing::info!(
+                "converted to PNG, without loss: {converted} images (GIF, BMP, TIFF; the first frame or page)"
+            );
+        }
+        let mut skipped = self.skipped.into_inner().expect("no thread panicked");
+        skipped.sort_by_key(|(number, _)| *number);
+        for (_, error) in skipped.iter().take(NAMED) {
+            tracing::warn!("left out: {error:#}");
+        }
+        match skipped.len() {
+            0 => {}
+            few @ ..=NAMED => tracing::warn!("images left out: {few}"),
+            many => tracing::warn!("images left out: {many}, of which the first {NAMED} are named above"),
+        }
+        (skipped.len() as u64, converted)
+    }
+}
+
+fn append(writer: &mut ShardWriter, key: &str, image: &Image) -> Result<()> {
+    let label = image.label.map(|label| label.to_string());
+    let mut members = vec![(image.extension, image.data.as_slice())];
+    members.extend(label.as_deref().map(|label| ("cls", label.as_bytes())));
+    Ok(writer.append(key, &members)?)
+}
+
+/// The image with its short side as wanted, or unchanged if that is no longer.
+fn resized(image: Image, resize: Resize) -> Result<Image> {
+    let pixels = pipeline::decode(&image.data, MAX_PIXELS)?;
+    let short_side = pixels.width.min(pixels.height);
+    if short_side <= resize.short_side {
+        return Ok(image);
+    }
+    let scaled = |side: u32| {
+        let exact = f64::from(side) * f64::from(resize.short_side) / f64::from(short_side);
+        exact.round() as u32
+    };
+    let smaller = pipeline::resize(&pixels, scaled(pixels.width), scaled(pixels.height));
+    let data = pipeline::encode_jpeg(&smaller, resize.quality)?;
+    Ok(Image { extension: "jpg", data, is_converted: false, ..image })
+}

@@ -1,0 +1,56 @@
+//! Pseudorandom numbers that are the same on every machine.
+
+/// A generator (`SplitMix64`) seeded by words that say what it draws for, e.g. (seed, sample).
+#[derive(Debug, Clone)]
+pub struct Random(u64);
+
+impl Random {
+    const STEP: u64 = 0x9E37_79B9_7F4A_7C15;
+
+    /// A generator for what these words say; equal words give equal numbers.
+    pub fn new(words: &[u64]) -> Self {
+        let mut random = Self(0);
+        for word in words {
+            random.0 ^= word;
+            random.0 = random.next();
+        }
+        random
+    }
+
+    /// The generator that begins at `seed`, after so many of its numbers.
+    pub fn after(seed: u64, numbers: u64) -> Self {
+        Self(seed.wrapping_add(numbers.wrapping_mul(Self::STEP)))
+    }
+
+    /// The next number.
+    pub fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(Self::STEP);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^ (z >> 31)
+    }
+
+    /// A number from `low` on, below `high`.
+    pub fn between(&mut self, low: f32, high: f32) -> f32 {
+        let unit = (self.next() >> 40) as f32 / (1u32 << 24) as f32;
+        low + (high - low) * unit
+    }
+
+    /// A number below `n`; the bias of at most n / 2⁶⁴ is negligible.
+    pub fn below(&mut self, n: usize) -> usize {
+        ((u128::from(self.next()) * n as u128) >> 64) as usize
+    }
+
+    /// One of some items, which are at least one.
+    pub fn pick<T: Copy>(&mut self, among: &[T]) -> T {
+        among[self.below(among.len())]
+    }
+
+    /// Puts items into a random order.
+    pub fn shuffle<T>(&mut self, items: &mut [T]) {
+        for end in (1..items.len()).rev() {
+            items.swap(end, self.below(end + 1));
+        }
+    }
+}

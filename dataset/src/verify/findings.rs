@@ -1,0 +1,91 @@
+//! What was found in a set: counted by shard and kind, the first of each kind kept, all of it written to the report.
+
+use std::{collections::BTreeMap, path::Path};
+
+use anyhow::Result;
+
+use super::{
+    compare::Notes,
+    counts::Counts,
+    examine::Examined,
+    finding::{self, Finding},
+    kind::Kind,
+    report::Report,
+};
+
+/// So many findings of a kind are kept to be shown.
+const NAMED: usize = 5;
+
+/// What was found in a set of shards.
+#[derive(Debug)]
+pub struct Findings {
+    report: Option<Report>,
+    shards: Vec<(String, Counts)>,
+    totals: Counts,
+    named: BTreeMap<Kind, Vec<Finding>>,
+    shared_keys: u64,
+}
+
+impl Findings {
+    /// None yet; the file of the report is begun.
+    pub(super) fn create(report: Option<&Path>) -> Result<Self> {
+        Ok(Self {
+            report: report.map(Report::create).transpose()?,
+            shards: Vec::new(),
+            totals: Counts::default(),
+            named: BTreeMap::new(),
+            shared_keys: 0,
+        })
+    }
+
+    /// Adds what was found in each shard.
+    pub(super) fn add_all(&mut self, shards: &[Examined], notes: &Notes) -> Result<()> {
+        self.shared_keys = notes.shared_keys;
+        for number in 0..shards.len() {
+            let found = finding::collect(shards, number, notes);
+            self.add(&shards[number], found)?;
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, shard: &Examined, found: Vec<Finding>) -> Result<()> {
+        let counts = Counts::of(shard, &found);
+        for finding in found {
+            if let Some(report) = &mut self.report {
+                report.write(&finding)?;
+            }
+            let named = self.named.entry(finding.kind).or_default();
+            if named.len() < NAMED {
+                named.push(finding);
+            }
+        }
+        self.totals.add(&counts);
+        self.shards.push((shard.name.as_str().to_owned(), counts));
+        Ok(())
+    }
+
+    /// The shards in the order of their names in the patterns, and what each holds.
+    pub fn shards(&self) -> &[(String, Counts)] {
+        &self.shards
+    }
+
+    /// What all shards hold together.
+    pub fn totals(&self) -> &Counts {
+        &self.totals
+    }
+
+    /// The first few findings of a kind.
+    pub fn first(&self, kind: Kind) -> &[Finding] {
+        self.named.get(&kind).map_or(&[], Vec::as_slice)
+    }
+
+    /// Keys that samples of several shards have, which is no damage.
+    pub fn shared_keys(&self) -> u64 {
+        self.shared_keys
+    }
+
+    /// Gives the report its name.
+    pub(super) fn save_report(&mut self) -> Result<()> {
+        self.report.take().map_or(Ok(()), Report::finish)
+    }
+}

@@ -1,0 +1,70 @@
+//! The file that lists every finding.
+
+use std::{
+    fs::{File, Permissions},
+    io::{self, BufRead, BufReader, BufWriter, Read, Write},
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result};
+use serde::Serialize;
+use serde_json::Value;
+use tempfile::NamedTempFile;
+
+use crate::misuse::usage;
+
+/// The file that gets every finding; under its name only when complete.
+#[derive(Debug)]
+pub(super) struct Report {
+    path: PathBuf,
+    file: BufWriter<NamedTempFile>,
+}
+
+impl Report {
+    /// Begins it, beside its place.
+    pub(super) fn create(path: &Path) -> Result<Self> {
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let temporary = tempfile::Builder::new()
+            .prefix(".report")
+            .suffix(shards::unfinished_suffix())
+            .permissions(Permissions::from_mode(0o666)) // less what the user's mask takes away
+            .tempfile_in(folder);
+        let refuse = |error| {
+            usage!(
+                "cannot write `{}`: {error}\n  hint: name a file in a folder that exists and can be written with --report",
+                path.display()
+            )
+        };
+        Ok(Self { path: path.to_owned(), file: BufWriter::new(temporary.map_err(refuse)?) })
+    }
+
+    /// Adds a line.
+    pub(super) fn write(&mut self, finding: &impl Serialize) -> Result<()> {
+        let mut line = serde_json::to_vec(finding)?;
+        line.push(b'\n');
+        self.file.write_all(&line).with_context(|| naming(&self.path))
+    }
+
+    /// Gives it its name.
+    pub(super) fn finish(self) -> Result<()> {
+        let Self { path, file } = self;
+        let file =
+            file.into_inner().map_err(io::IntoInnerError::into_error).with_context(|| naming(&path))?;
+        file.persist(&path).map_err(|error| error.error).with_context(|| naming(&path))?;
+        Ok(())
+    }
+}
+
+/// Whether a file is a report, or empty.
+pub(super) fn is_report(path: &Path) -> bool {
+    let Ok(file) = File::open(path) else { return false };
+    let mut head = String::new();
+    let is_read = BufReader::new(file.take(1 << 20)).read_line(&mut head).is_ok();
+    let finding = || serde_json::from_str::<Value>(&head).is_ok_and(|line| !line["kind"].is_null());
+    is_read && (head.is_empty() || finding())
+}
+
+fn naming(path: &Path) -> String {
+    format!("cannot write `{}`\n  hint: another file with --report, on a disk with room", path.display())
+}

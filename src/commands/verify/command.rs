@@ -1,0 +1,89 @@
+//! The flags of `verify`, and what it does.
+
+use std::path::PathBuf;
+
+use anyhow::{Result, bail};
+use dataset::verify::{Findings, Fixed, Kind, Options, Verification};
+use serde_json::json;
+
+use super::{table, words};
+use crate::{commands::progress::Shown, numbers, stdout};
+
+/// What `verify` is told.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Args {
+    /// Shards to verify, all of the set: keys, images and sizes are compared with one another
+    #[arg(long, value_name = "PATTERN", num_args = 1.., required = true)]
+    shards: Vec<String>,
+    /// Threads [default: one a core]
+    #[arg(long, value_name = "N", value_parser = numbers::THREADS.parser::<usize>())]
+    workers: Option<usize>,
+    /// Write every finding to this file, one JSON object a line
+    #[arg(long, value_name = "FILE.jsonl")]
+    pub(crate) report: Option<PathBuf>,
+    /// Write cleaned shards of the same names into this folder: without samples that cannot be used
+    #[arg(long, value_name = "OUT")]
+    pub(crate) fix: Option<PathBuf>,
+    /// With --fix: replace shards that lie in its folder
+    #[arg(long, requires = "fix")]
+    force: bool,
+}
+
+/// Verifies the shards, prints an object for each and one for all, and with `--fix` writes them anew.
+///
+/// # Errors
+/// Samples or shards are lost on training and were not left out by `--fix`, or something cannot be read or written at all.
+pub fn run(args: &Args) -> Result<()> {
+    let Args { shards, workers, report, fix, force } = args.clone();
+    let options = Options { shards, workers, report, fix, force };
+    let mut verification = Verification::run(&options, &Shown::default())?;
+    table::print(verification.findings())?;
+    words::tell(verification.findings(), options.report.is_some());
+    for (name, counts) in verification.findings().shards() {
+        stdout::print(&counts.to_json("shard", name.as_str()))?;
+    }
+    verification.save_report()?;
+    let fixed = verification.fix(&Shown::default())?;
+    let findings = verification.findings();
+    let mut totals = findings.totals().to_json("shards", findings.shards().len());
+    if let Some(fixed) = &fixed {
+        totals["fixed"] = json!(fixed);
+    }
+    stdout::print(&totals)?;
+    match fixed {
+        Some(fixed) => tell_of_fixed(&fixed, findings),
+        None => conclude(findings, verification.is_some_unread()),
+    }
+}
+
+fn tell_of_fixed(fixed: &Fixed, findings: &Findings) -> Result<()> {
+    let Fixed { out, shards, samples, left_out, shards_left_out, .. } = fixed;
+    let is_any_sorted = findings.totals().found(Kind::Sorted) > 0;
+    let order = if is_any_sorted { ", sorted as they were: --shuffle global mixes them" } else { "" };
+    let out = out.display();
+    let whole = match shards_left_out {
+        0 => String::new(),
+        count => format!(", and {count} shards as a whole"),
+    };
+    stdout::say(&format!(
+        "{samples} samples in {shards} shards are in `{out}`, {left_out} were left out{whole}{order}"
+    ))
+}
+
+/// What follows from all of it, in one line; an error if samples are lost.
+fn conclude(findings: &Findings, is_some_unread: bool) -> Result<()> {
+    match words::losses(findings.totals()) {
+        None => stdout::say("no sample is lost"),
+        Some(losses) if is_some_unread => bail!(
+            "{losses}\n  hint: what could not be read need not be lost: see to its permissions, its disk and the memory, and verify again \
+             before --fix OUT writes shards without the rest"
+        ),
+        Some(losses) if findings.totals().sum(Kind::is_removable) > 0 => {
+            bail!("{losses}\n  hint: --fix OUT writes shards without what cannot be used into the folder OUT")
+        }
+        Some(losses) => bail!(
+            "{losses}\n  hint: write labels as integers beside their images, and files instead of links; such samples are used \
+             without a label, and --fix keeps them"
+        ),
+    }
+}
