@@ -5,7 +5,7 @@ use std::{
     panic::{self, AssertUnwindSafe},
 };
 
-/// Exit codes. They are documented in the README and stay what they are.
+/// Exit codes. They are documented in `docs/reference/exit-codes.md` and stay what they are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Code {
     /// What was asked for is done, or there was nothing to do.

@@ -11,7 +11,7 @@ use std::{
     process::{self, Command},
 };
 
-/// The exit code of a program that cannot start, as the README lists it.
+/// The exit code of a program that cannot start, as `docs/reference/exit-codes.md` lists it.
 const FAILED: i32 = 1;
 
 fn main() {

@@ -19,7 +19,7 @@ pub enum DecodeMode {
     #[default]
     Exact,
     /// Luma and chroma are resized as the file holds them, with 14-bit weights, and become colours afterwards: faster, and
-    /// apart from the exact views where colours are cut off or rounded in between (README).
+    /// apart from the exact views where colours are cut off or rounded in between (`docs/exactness.md`).
     Fast,
 }
 

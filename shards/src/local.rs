@@ -193,7 +193,7 @@ impl Mapping {
 #[expect(unsafe_code, reason = "the only mapping in the crate")]
 fn map(file: &File) -> io::Result<Mmap> {
     // SAFETY: `Mmap` asks that the file be not changed underneath. Shards are renamed into place when complete
-    // (`writer.rs`) and not written to afterwards (README). Should one be, its bytes are still only bytes to us: they
+    // (`writer.rs`) and not written to afterwards (`docs/guide/data.md`). Should one be, its bytes are still only bytes to us: they
     // are parsed with every length checked, and never trusted to stay the same between two reads. Should one be cut,
     // `make_resident` finds out before a slice is read.
     unsafe { Mmap::map(file) }

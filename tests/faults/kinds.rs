@@ -17,7 +17,7 @@ pub(crate) enum Expected {
     /// These pixels, or it is bad.
     PixelsOrBad(Rgb),
     Bad,
-    /// Bad as a whole; views may show the rows that it has (README).
+    /// Bad as a whole; views may show the rows that it has (`docs/exactness.md`).
     BadAsAWhole,
     /// Anything but a crash: the damage need not show.
     Anything,

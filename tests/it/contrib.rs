@@ -1,4 +1,4 @@
-//! What contrib/ and the README say to type.
+//! What contrib/, the README and docs/ say to type.
 
 use std::{
     collections::BTreeSet,
@@ -14,7 +14,10 @@ use amdim_stream::{cli::Cli, config};
 use clap::{CommandFactory, Parser, error::ErrorKind};
 use yaml_rust2::{Yaml, YamlLoader};
 
-use crate::support::{Place, run, succeed};
+use crate::{
+    docs::documents,
+    support::{Place, run, succeed},
+};
 
 fn root(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
@@ -95,7 +98,8 @@ fn files(folder: &Path) -> Vec<PathBuf> {
 fn every_command_that_is_written_down_is_understood() {
     let place = Place::new();
     let mut count = 0;
-    for path in files(&root("contrib")).into_iter().chain([root("README.md")]) {
+    let documents = documents("docs").iter().map(|name| root(name)).collect();
+    for path in [files(&root("contrib")), vec![root("README.md")], documents].concat() {
         for command in commands(&fs::read_to_string(&path).unwrap()) {
             if command.contains('…') || command.contains("...") || command.contains('[') {
                 continue; // something is left out
@@ -108,7 +112,7 @@ fn every_command_that_is_written_down_is_understood() {
             count += 1;
         }
     }
-    assert!(count >= 15, "{count} commands are found");
+    assert!(count >= 30, "{count} commands are found");
 }
 
 fn first(word: &str) -> &str {

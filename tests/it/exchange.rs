@@ -78,7 +78,7 @@ fn pytorch_and_onnx_compute_the_same_from_an_export() {
         python(&["onnx", &path, &expected, &onnx]);
     }
     fs::rename(place.path("encoder-false.safetensors"), place.path("encoder.safetensors")).unwrap();
-    python(&["readme", place.path(".").to_str().unwrap()]);
+    python(&["guide", place.path(".").to_str().unwrap()]);
 }
 
 #[test]

@@ -175,16 +175,16 @@ def embeddings(parquet, npy):
     print(count)
 
 
-def readme(folder):
-    """What the README shows works as it stands there."""
+def guide(folder):
+    """What the guide shows works as it stands there."""
     os.chdir(folder)
     Path("python").symlink_to(ROOT / "python")
-    (code,) = [block.split("```")[0] for block in (ROOT / "README.md").read_text().split("```python\n")[1:]]
+    (code,) = [block.split("```")[0] for block in (ROOT / "docs/guide/export.md").read_text().split("```python\n")[1:]]
     names = {}
     exec(code, names)
     assert names["features"].shape[0] == 8 and names["head"].weight.grad is not None
 
 
 if __name__ == "__main__":
-    {"features": features, "readme": readme, "onnx": onnx, "pth": pth, "forms": forms, "reference": reference,
+    {"features": features, "guide": guide, "onnx": onnx, "pth": pth, "forms": forms, "reference": reference,
      "embeddings": embeddings}[sys.argv[1]](*sys.argv[2:])

@@ -4,8 +4,8 @@
 //! Pixels are those of Pillow's `ImageOps.exif_transpose` and `convert("RGB")`: turned as EXIF or XMP says, alpha dropped,
 //! grayscale replicated, palettes looked up, of 16 bits the upper eight (of grayscale as well, which Pillow would clip to
 //! white), CMYK taken to be inverted, as Adobe writes it, and of an animation the first frame. Files cut short are
-//! errors, not gray pixels, and so is what a decoder would have to make up; other oddities are noted. `docs/FORMS.md` has
-//! each form.
+//! errors, not gray pixels, and so is what a decoder would have to make up; other oddities are noted. `docs/reference/forms.md`
+//! has each form.
 
 mod exif;
 mod file_format;
