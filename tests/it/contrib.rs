@@ -79,7 +79,11 @@ fn commands(text: &str) -> Vec<String> {
             let quote = before.rfind(|c: char| c.is_whitespace() || c == '`');
             let is_quoted = quote.is_some_and(|at| before[at..].starts_with('`'));
             let end = if is_quoted { after.find('`') } else { after.find(" && ") };
-            found.push(after[..end.unwrap_or(after.len())].trim_end_matches(" &").replace(r"\%", "%"));
+            let command = after[..end.unwrap_or(after.len())].trim_end_matches(" &").replace(r"\%", "%");
+            // Only quoted: `amdim-stream export` is the name of a command.
+            if !(is_quoted && known.contains(&command)) {
+                found.push(command);
+            }
         }
     }
     found
@@ -98,7 +102,9 @@ fn files(folder: &Path) -> Vec<PathBuf> {
 fn every_command_that_is_written_down_is_understood() {
     let place = Place::new();
     let mut count = 0;
-    let documents = documents("docs").iter().map(|name| root(name)).collect();
+    // The page of settings is the help, whose words are the program's own.
+    let by_hand = documents("docs").into_iter().filter(|name| name != "docs/reference/settings.md");
+    let documents = by_hand.map(|name| root(&name)).collect();
     for path in [files(&root("contrib")), vec![root("README.md")], documents].concat() {
         for command in commands(&fs::read_to_string(&path).unwrap()) {
             if command.contains('…') || command.contains("...") || command.contains('[') {
@@ -112,7 +118,7 @@ fn every_command_that_is_written_down_is_understood() {
             count += 1;
         }
     }
-    assert!(count >= 30, "{count} commands are found");
+    assert!(count >= 25, "{count} commands are found");
 }
 
 fn first(word: &str) -> &str {
@@ -121,7 +127,7 @@ fn first(word: &str) -> &str {
 
 #[test]
 fn commands_are_found_between_other_words() {
-    let text = "cd x && amdim-stream doctor --out run && echo\n`amdim-stream plan --gpu` says, amdim-stream is\n\
+    let text = "cd x && amdim-stream doctor --out run && echo\n`amdim-stream plan --gpu` says, `amdim-stream plan` and amdim-stream is\n\
                 docker build -t amdim-stream:cpu .\ndocker run amdim-stream:cpu --shards \\\n x\namdim-stream --seed 1 &\nx amdim-stream eval a|b -x\n";
     assert_eq!(commands(text), ["doctor --out run", "plan --gpu", "--shards   x", "--seed 1", "eval a|b -x"]);
 }

@@ -77,10 +77,9 @@ fn complaint(from: &str, target: &str) -> Option<String> {
     if from.starts_with("docs/") && is_document && !name.starts_with("docs/") {
         return Some(format!("{from}: `{target}` leads out of the book to a page that is not in it"));
     }
-    if !anchor.is_empty() && !(is_document && anchors(&read(name)).contains(anchor)) {
-        return Some(format!("{from}: `{name}` has no heading `#{anchor}`"));
-    }
-    None
+    let is_there = || is_document && anchors(&read(name)).contains(anchor);
+    let is_fine = anchor.is_empty() || is_there();
+    (!is_fine).then(|| format!("{from}: `{name}` has no heading `#{anchor}`"))
 }
 
 #[test]
