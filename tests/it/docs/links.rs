@@ -31,6 +31,22 @@ fn targets(text: &str) -> Vec<String> {
     ends.filter_map(|rest| Some(rest.split_once(')')?.0.to_owned())).collect()
 }
 
+/// Files and folders of the repository that a document names between backticks; of what is planned it may name any.
+fn paths(text: &str) -> Vec<String> {
+    const FOLDERS: [&str; 10] = [
+        "src", "shards", "pipeline", "torchkit", "dataset", "tests", "tools", "benches", "contrib", "python",
+    ];
+    let planned = text.find("\n## Where the next things go\n").unwrap_or(text.len());
+    let lines = text[..planned].lines().filter(|line| !line.starts_with("    "));
+    let spans = lines.flat_map(|line| line.split('`').skip(1).step_by(2));
+    let is_path = |span: &&str| {
+        let folder = span.split_once('/').map(|(folder, _)| folder);
+        let is_whole = span.chars().all(|c| c.is_ascii_alphanumeric() || "/._-".contains(c));
+        folder.is_some_and(|folder| FOLDERS.contains(&folder)) && is_whole && !span.contains("NAME")
+    };
+    spans.filter(is_path).map(str::to_owned).collect()
+}
+
 /// The anchors of a document's headings, as GitHub and mdBook make them.
 fn anchors(text: &str) -> BTreeSet<String> {
     let mut is_fenced = false;
@@ -94,6 +110,17 @@ fn every_link_between_documents_leads_somewhere() {
     }
     assert!(complaints.is_empty(), "{}", complaints.join("\n"));
     assert!(count > 50, "{count} links are found");
+}
+
+#[test]
+fn every_file_that_the_documents_name_is_there() {
+    let all = ["README.md".to_owned()].into_iter().chain(documents("docs"));
+    let named = all.flat_map(|from| paths(&read(&from)).into_iter().map(move |path| (from.clone(), path)));
+    let missing: Vec<_> = named.filter(|(_, path)| !root(path).exists()).collect();
+    assert!(missing.is_empty(), "{missing:#?}");
+    let text =
+        "`src/a.rs` `src/NAME.rs` `cat/a.jpg`\n    `src/b.rs`\n\n## Where the next things go\n`src/c.rs`\n";
+    assert_eq!(paths(text), ["src/a.rs"]);
 }
 
 #[test]
