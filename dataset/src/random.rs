@@ -12,7 +12,7 @@ impl Random {
         let mut random = Self(0);
         for word in words {
             random.0 ^= word;
-            random.0 = random.next();
+            random.0 = random.next_u64();
         }
         random
     }
@@ -23,7 +23,7 @@ impl Random {
     }
 
     /// The next number.
-    pub fn next(&mut self) -> u64 {
+    pub fn next_u64(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(Self::STEP);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -33,13 +33,13 @@ impl Random {
 
     /// A number from `low` on, below `high`.
     pub fn between(&mut self, low: f32, high: f32) -> f32 {
-        let unit = (self.next() >> 40) as f32 / (1u32 << 24) as f32;
+        let unit = (self.next_u64() >> 40) as f32 / (1u32 << 24) as f32;
         low + (high - low) * unit
     }
 
     /// A number below `n`; the bias of at most n / 2⁶⁴ is negligible.
     pub fn below(&mut self, n: usize) -> usize {
-        ((u128::from(self.next()) * n as u128) >> 64) as usize
+        ((u128::from(self.next_u64()) * n as u128) >> 64) as usize
     }
 
     /// One of some items, which are at least one.

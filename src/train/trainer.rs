@@ -281,5 +281,5 @@ impl Trainer {
 
 /// A generator seed from the run's seed and a number.
 fn mixed(seed: u64, number: u64) -> i64 {
-    Random::after(seed, number).next().cast_signed()
+    Random::after(seed, number).next_u64().cast_signed()
 }

@@ -58,7 +58,7 @@ impl Harm {
                 file().set_len(length).unwrap();
             }
             Overwritten => {
-                let noise: Vec<u8> = (0..length / 8).map(|_| random.next() as u8).collect();
+                let noise: Vec<u8> = (0..length / 8).map(|_| random.next_u64() as u8).collect();
                 file().write_all_at(&noise, random.below((length - length / 8) as usize) as u64).unwrap();
             }
             Replaced => {
@@ -193,7 +193,7 @@ fn a_set_of_nothing_but_damage_is_refused() {
         let mut bytes = whole.clone();
         match round % 4 {
             0 => bytes.truncate(random.below(1024)),
-            1 => bytes.iter_mut().for_each(|byte| *byte = random.next() as u8),
+            1 => bytes.iter_mut().for_each(|byte| *byte = random.next_u64() as u8),
             2 => bytes.fill(0),
             // Headers all along are damaged, images are not.
             _ => bytes.chunks_mut(512).for_each(|block| block[0] ^= 0x10),

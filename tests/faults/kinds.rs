@@ -203,7 +203,7 @@ fn any_jpeg(random: &mut Random) -> Vec<u8> {
 
 fn noise(random: &mut Random) -> Vec<u8> {
     let length = 1 + random.below(600);
-    (0..length).map(|_| random.next() as u8).collect()
+    (0..length).map(|_| random.next_u64() as u8).collect()
 }
 
 /// Without its end, be it one byte.

@@ -79,7 +79,7 @@ impl Scene {
 
 /// From -1 to 1, most often near 0.
 fn triangular(random: &mut Random) -> f32 {
-    let bits = random.next();
+    let bits = random.next_u64();
     let part = |shift: u32| ((bits >> shift) & 0xFFFF) as f32 / 65536.0;
     part(0) + part(16) - part(32) - part(48)
 }

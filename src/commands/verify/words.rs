@@ -61,7 +61,9 @@ fn title(kind: Kind) -> &'static str {
 
 /// Tells the first findings of each kind, then what is no finding but worth knowing.
 pub(super) fn tell(findings: &Findings, is_reported: bool) {
-    Kind::ALL.into_iter().for_each(|kind| tell_of(kind, findings, is_reported));
+    for kind in Kind::ALL {
+        tell_of(kind, findings, is_reported);
+    }
     let totals = findings.totals();
     for (oddity, count) in &totals.oddities {
         tracing::info!("tolerated: {count} with {oddity}");
