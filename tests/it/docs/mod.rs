@@ -1,5 +1,6 @@
 //! What the documents say is there: links, commands, settings, fields, dependencies.
 
+mod commands;
 mod coverage;
 mod links;
 mod settings;
@@ -18,7 +19,7 @@ fn read(name: &str) -> String {
 }
 
 /// Every document below a folder, by its path in the repository.
-pub(crate) fn documents(folder: &str) -> Vec<String> {
+fn documents(folder: &str) -> Vec<String> {
     let mut found = Vec::new();
     for entry in fs::read_dir(root(folder)).unwrap() {
         let entry = entry.unwrap();
