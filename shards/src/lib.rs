@@ -1,11 +1,12 @@
 //! Where samples come from: tar shards, mapped, indexed, shuffled and read ahead.
 //!
-//! A *shard* is a plain tar file. Neighbouring members that share a key (the name, folder included, up to the first dot
-//! of the base name) are one *sample*: `jpg`, `jpeg`, `png` or `webp` is its image, `cls` its label (an integer as
-//! text), `json` may carry an integer `label`; the rest is ignored. What is unusual in a shard, such as dotted names or
-//! links, is read where that can be done, and told as a [`Remark`]. Nothing is decoded here, and the bytes of an image are
-//! copied nowhere: a [`Sample`] holds a slice of the mapped file, and a shard that is cut underneath gives errors, not SIGBUS: the first
-//! shard that is mapped takes that signal for mapped shards, and for nothing else.
+//! A *shard* is a plain tar file. Neighbouring members that share a key are one *sample*; the key is the name up to the last
+//! dot, folder included. `jpg`, `jpeg`, `png` or `webp` is the sample's image, `cls` its label (an integer as text), and `json` may
+//! carry an integer `label`; other members are ignored. Unusual forms, such as dotted names or links, are read where possible and
+//! reported as a [`Remark`].
+//!
+//! This crate decodes nothing and copies no image: a [`Sample`] holds a slice of the mapped file. If a shard is cut while it is
+//! mapped, reading it gives an error, not SIGBUS: the first mapping installs a handler of that signal for mapped shards.
 //!
 //! ```
 //! use shards::{IndexConfig, LocalSource, Order, Position, Share, ShardSet, ShardWriter};
