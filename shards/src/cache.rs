@@ -13,10 +13,12 @@ use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
 use crate::{
     Stamp,
-    index::{Fault, Index},
+    fault::Fault,
+    index::ShardIndex,
+    path::folder_of,
     remark::{RemarkKind, Tally},
     span::Span,
-    temporary::{Temporary, folder_of},
+    temporary::Temporary,
 };
 
 /// Changes whenever the format or the meaning of an index does.
@@ -37,7 +39,7 @@ impl CacheEntry {
     }
 
     /// The index, if it is there, whole, and of this version of the shard.
-    pub(crate) fn load(&self) -> Option<Index> {
+    pub(crate) fn load(&self) -> Option<ShardIndex> {
         let bytes = fs::read(&self.path).ok()?;
         let index = self.decode(&bytes);
         if index.is_none() {
@@ -47,13 +49,13 @@ impl CacheEntry {
     }
 
     /// Keeps the index for next time; what fails here costs time then, nothing else.
-    pub(crate) fn store(&self, index: &Index) {
+    pub(crate) fn store(&self, index: &ShardIndex) {
         if let Err(error) = self.try_store(index) {
             tracing::debug!(path = %self.path.display(), %error, "cannot cache the index");
         }
     }
 
-    fn try_store(&self, index: &Index) -> io::Result<()> {
+    fn try_store(&self, index: &ShardIndex) -> io::Result<()> {
         let temporary = Temporary::beside(&self.path)?;
         fs::create_dir_all(folder_of(&self.path))?;
         fs::write(&temporary.path, self.encode(index))?;
@@ -62,7 +64,7 @@ impl CacheEntry {
         Ok(())
     }
 
-    fn encode(&self, index: &Index) -> Vec<u8> {
+    fn encode(&self, index: &ShardIndex) -> Vec<u8> {
         let mut bytes = self.header();
         bytes.extend(index.digest.to_le_bytes());
         bytes.extend((index.faults.len() as u64).to_le_bytes());
@@ -84,7 +86,7 @@ impl CacheEntry {
         bytes
     }
 
-    fn decode(&self, bytes: &[u8]) -> Option<Index> {
+    fn decode(&self, bytes: &[u8]) -> Option<ShardIndex> {
         let (body, checksum) = bytes.split_last_chunk::<8>()?;
         if xxh3_64(body) != u64::from_le_bytes(*checksum) {
             return None;
@@ -98,7 +100,7 @@ impl CacheEntry {
         let (spans, left_over) = rest.as_chunks::<{ Span::SIZE }>();
         let spans: Box<[_]> = spans.iter().map(Span::from_bytes).collect();
         let is_whole = left_over.is_empty() && spans.iter().all(|span| span.fits(self.stamp.size));
-        is_whole.then_some(Index { spans, faults, tallies, digest, is_lasting: true })
+        is_whole.then_some(ShardIndex { spans, faults, tallies, digest, is_lasting: true })
     }
 
     /// Everything that must agree for an index to be used.
@@ -154,12 +156,12 @@ mod tests {
         CacheEntry::new(folder, "/data/x.tar".to_owned(), stamp)
     }
 
-    fn index() -> Index {
+    fn index() -> ShardIndex {
         let fault = Fault { offset: 3, reason: "it is cut".to_owned() };
         let (name, detail) = ("a.1".to_owned(), "x".to_owned());
         let tally = Tally { kind: RemarkKind::Dotted, count: 5, offset: 512, name, detail };
         let span = Span { head: 7, image: 519, length: 9999, label: 3 };
-        Index {
+        ShardIndex {
             spans: vec![span; 3].into(),
             faults: vec![fault],
             tallies: vec![tally],
@@ -237,7 +239,7 @@ mod tests {
             (Span { image: 2049, ..good }, false),
             (Span { label: 1_000_000, ..good }, false),
         ] {
-            let index = Index { spans: [span].into(), ..index() };
+            let index = ShardIndex { spans: [span].into(), ..index() };
             assert_eq!(entry.decode(&entry.encode(&index)).is_some(), is_good, "{span:?}");
         }
     }

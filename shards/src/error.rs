@@ -2,7 +2,10 @@
 
 use std::{io, path::PathBuf, sync::Arc};
 
-use crate::{PatternError, ShardFault};
+use crate::{
+    fault::ShardFault,
+    pattern::{PatternError, open_cure},
+};
 
 /// The result of reading shards.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -170,24 +173,6 @@ pub enum Error {
         /// What is wrong with it.
         reason: &'static str,
     },
-}
-
-/// Error numbers of a process, and of a system, that have too many files open.
-const TOO_MANY_OPEN: [i32; 2] = [libc::EMFILE, libc::ENFILE];
-
-fn open_cure(error: &io::Error) -> &'static str {
-    match error.kind() {
-        _ if error.raw_os_error().is_some_and(|number| TOO_MANY_OPEN.contains(&number)) => {
-            "allow more open files, in the shell that starts the program: ulimit -n 4096"
-        }
-        io::ErrorKind::PermissionDenied => {
-            "let this user read the file and enter its folders, or leave it out of the shards that are named"
-        }
-        io::ErrorKind::NotFound => {
-            "it was there a moment ago: bring it back, then run the same command again"
-        }
-        _ => "see to the file, its permissions and its disk, or leave it out of the shards that are named",
-    }
 }
 
 fn but(what: Option<&'static str>) -> String {

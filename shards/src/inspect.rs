@@ -9,7 +9,7 @@ use std::{
 
 use crate::{
     Encoded, Error, Finding, RemarkKind, Result, Shard, ShardFault, ShardName, ShardWriter, Source, Stamp,
-    index::{self, Builder, Detail, Index, Listed},
+    index::{Builder, Detail, Listed, ShardIndex},
     links::Place,
     name::Role,
     scan::{Scanner, Trouble},
@@ -88,13 +88,8 @@ impl Inspection {
         let pieces = pieces(&detail.members, samples.len());
         let ignored = index.tallies.iter().find(|tally| tally.kind == RemarkKind::Ignored);
         let ignored = ignored.map_or(0, |tally| tally.count);
-        let Index { faults, is_lasting, .. } = index;
-        let fault = |fault: index::Fault| ShardFault {
-            shard: name.shared(),
-            offset: fault.offset,
-            reason: fault.reason,
-        };
-        let faults = faults.into_iter().map(fault).collect();
+        let ShardIndex { faults, is_lasting, .. } = index;
+        let faults = faults.into_iter().map(|fault| fault.of(&name.shared())).collect();
         Ok(Self {
             name: name.clone(),
             shard,
@@ -227,7 +222,7 @@ fn scan(builder: &mut Builder<'_>, shard: &Shard) -> Result<bool> {
     }
 }
 
-fn samples(index: &Index, detail: &Detail, is_cut: bool) -> Vec<Inspected> {
+fn samples(index: &ShardIndex, detail: &Detail, is_cut: bool) -> Vec<Inspected> {
     let sample = |(span, key): (&Span, &Vec<u8>)| Inspected {
         key: key.clone(),
         offset: span.image,

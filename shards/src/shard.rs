@@ -1,10 +1,89 @@
-//! An open shard: bytes that are proven readable before they are handed out.
+//! A shard: its name, its version, and, once it is open, bytes that are proven readable before they are handed out.
 
-use std::{io, ops::Range, os::unix::fs::FileExt, sync::Arc};
+use std::{
+    fmt,
+    fs::Metadata,
+    io,
+    ops::Range,
+    os::unix::fs::{FileExt, MetadataExt},
+    sync::Arc,
+    time::UNIX_EPOCH,
+};
 
 use bytes::Bytes;
 
-use crate::{Encoded, Stamp, local::Mapping};
+use crate::{encoded::Encoded, mapping::Mapping};
+
+/// What a shard is called: for one on disk, its path as the user wrote it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ShardName(Arc<str>);
+
+impl ShardName {
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The name without the folder that it lies in.
+    pub fn base(&self) -> &str {
+        self.0.rsplit('/').next().unwrap_or(&self.0)
+    }
+
+    /// The name as the shared text that samples carry.
+    pub fn shared(&self) -> Arc<str> {
+        Arc::clone(&self.0)
+    }
+}
+
+impl<T: Into<Arc<str>>> From<T> for ShardName {
+    fn from(name: T) -> Self {
+        Self(name.into())
+    }
+}
+
+impl fmt::Display for ShardName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// What tells one version of a shard from another without reading it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub struct Stamp {
+    /// Bytes.
+    pub size: u64,
+    /// When it was last written, in nanoseconds since 1970; 0 where nobody knows. Programs can set it to any time.
+    pub modified_ns: u64,
+    /// When anything about its file last changed, in nanoseconds since 1970; 0 where nobody knows. Programs cannot set it: it
+    /// tells of a shard that was written anew under an old time. It moves also when the file gets another name, other
+    /// permissions or a link.
+    pub changed_ns: u64,
+    /// The number of its file, which another file under the same name does not have; 0 where there is none.
+    pub inode: u64,
+}
+
+impl Stamp {
+    /// The stamp of a file.
+    pub(crate) fn of(metadata: &Metadata) -> Self {
+        let modified = metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+        let nanoseconds = |seconds: i64, rest: i64| {
+            let whole = u64::try_from(seconds).unwrap_or(0).saturating_mul(1_000_000_000);
+            whole.saturating_add(u64::try_from(rest).unwrap_or(0))
+        };
+        Self {
+            size: metadata.len(),
+            modified_ns: modified.map_or(0, |since| since.as_nanos() as u64),
+            changed_ns: nanoseconds(metadata.ctime(), metadata.ctime_nsec()),
+            inode: metadata.ino(),
+        }
+    }
+
+    /// Whether size and time of writing are the same: so they are of a shard that was copied or got other permissions, and of
+    /// one that somebody wrote anew and gave the old time.
+    pub(crate) fn looks_like(&self, other: &Self) -> bool {
+        (self.size, self.modified_ns) == (other.size, other.modified_ns)
+    }
+}
 
 /// An open shard.
 ///

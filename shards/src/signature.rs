@@ -4,6 +4,7 @@ use std::path::Path;
 
 use crate::{
     Error, Result, ShardName,
+    path::is_tar,
     scan::{is_blank, is_header},
 };
 
@@ -59,11 +60,6 @@ pub(crate) fn check(name: &ShardName, start: &[u8]) -> Result<()> {
     let is_short = (start.len() as u64) < LENGTH;
     let may_be_tar = if is_short { start.contains(&0) } else { is_blank(start) || is_header(start) };
     if may_be_tar { Ok(()) } else { Err(no_tar(name, start)) }
-}
-
-/// Whether a file is called as a tar.
-pub(crate) fn is_tar(name: &str) -> bool {
-    Path::new(name).extension().is_some_and(|extension| extension == "tar")
 }
 
 /// The command that unpacks a file. Such programs refuse files whose names do not tell of the compression.

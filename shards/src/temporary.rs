@@ -9,6 +9,8 @@ use std::{
     sync::LazyLock,
 };
 
+use crate::path::folder_of;
+
 /// How the names of files end that this process has not finished yet.
 ///
 /// The number of the process alone would not do: processes in two containers that write to one folder may share theirs.
@@ -61,9 +63,4 @@ pub fn sync_folder(folder: &Path) -> io::Result<()> {
         Some(libc::EINVAL | libc::ENOTSUP) => Ok(()),
         _ => Err(error),
     })
-}
-
-/// The folder that a path lies in.
-pub(crate) fn folder_of(path: &Path) -> &Path {
-    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }

@@ -8,7 +8,8 @@ use std::{
 
 use crate::{
     Error, Result,
-    temporary::{Temporary, folder_of, sync_folder},
+    path::folder_of,
+    temporary::{Temporary, sync_folder},
 };
 
 /// Writes one shard, a tar file of samples, and puts it in place only when it is complete.

@@ -6,21 +6,22 @@ use std::{
     mem,
 };
 
-use xxhash_rust::xxh3::{Xxh3, xxh3_128};
+use xxhash_rust::xxh3::xxh3_128;
 
 use super::{
-    Fault, Index,
     companions::Dotted,
-    masks::Folders,
-    strays::{Standing, Stray},
+    gathered::{Gathered, Standing, text},
+    listed::{Detail, Listed},
+    shard_index::ShardIndex,
+    strays::Stray,
 };
 use crate::{
-    Error, Result, Shard, ShardName,
+    Result, Shard, ShardName,
+    fault::Fault,
     label::{CLASS_LIMIT, JSON_LIMIT, Label},
     links::{Links, Place},
     name::{Name, Role},
-    read,
-    remark::{Finding, Findings, RemarkKind},
+    remark::{Finding, RemarkKind},
     run::{Part, Run},
     scan::{Kind, Member, Scanner},
     signature,
@@ -30,19 +31,11 @@ use crate::{
 /// Gathers the members of a shard into samples, in their order.
 pub(crate) struct Builder<'a> {
     name: &'a ShardName,
-    pub(super) spans: Vec<Span>,
-    /// Hash of each sample's key, and what says its class.
-    pub(super) hashes: Vec<u128>,
-    pub(super) standings: Vec<Standing>,
-    /// Of each sample's image.
-    pub(super) roles: Vec<Role>,
-    pub(super) folders: Folders,
+    gathered: Gathered<'a>,
     /// Samples that may turn out to be companions.
-    pub(super) dotted: Vec<Dotted>,
-    pub(super) strays: Vec<Stray>,
+    dotted: Vec<Dotted>,
+    strays: Vec<Stray>,
     faults: Vec<Fault>,
-    pub(super) findings: Findings,
-    pub(super) digest: Xxh3,
     run: Run,
     /// Read when the first link is met.
     links: Option<io::Result<Links>>,
@@ -52,51 +45,25 @@ pub(crate) struct Builder<'a> {
     /// A few of the extensions met, to say what was there instead of images.
     extensions: BTreeSet<String>,
     is_lasting: bool,
-    pub(super) detail: Option<Detail>,
-}
-
-/// What an inspection wants to know beside the index.
-#[derive(Debug, Default)]
-pub(crate) struct Detail {
-    /// Every member, in order.
-    pub(crate) members: Vec<Listed>,
-    /// Of each sample its key and the roles of its members, a bit for each.
-    pub(crate) keys: Vec<Vec<u8>>,
-    pub(crate) roles: Vec<u8>,
-    /// Whether the last neighbours that were gathered hold a sample.
-    pub(crate) ends_with_sample: bool,
-    /// What is unusual.
-    pub(crate) findings: Vec<Finding>,
-}
-
-/// A member of an inspected shard.
-#[derive(Debug)]
-pub(crate) struct Listed {
-    pub(crate) head: u64,
-    /// Byte behind it, padding included.
-    pub(crate) end: u64,
-    /// Whether the shard has all of it, and of what it leads to.
-    pub(crate) is_whole: bool,
-    /// The sample that it belongs to.
-    pub(crate) sample: Option<usize>,
-    /// Of a link that is read through its name, and what it leads to.
-    pub(crate) link: Option<(Vec<u8>, Place)>,
 }
 
 impl<'a> Builder<'a> {
     pub(crate) fn new(name: &'a ShardName) -> Self {
+        Self::with(name, None)
+    }
+
+    /// One that keeps all that an inspection wants, and takes classes that are none as findings.
+    pub(crate) fn detailed(name: &'a ShardName) -> Self {
+        Self::with(name, Some(Detail::default()))
+    }
+
+    fn with(name: &'a ShardName, detail: Option<Detail>) -> Self {
         Self {
             name,
-            spans: Vec::new(),
-            hashes: Vec::new(),
-            standings: Vec::new(),
-            roles: Vec::new(),
-            folders: Folders::default(),
+            gathered: Gathered::new(name, detail),
             dotted: Vec::new(),
             strays: Vec::new(),
             faults: Vec::new(),
-            findings: Findings::default(),
-            digest: Xxh3::new(),
             run: Run::default(),
             links: None,
             archives: 0,
@@ -104,13 +71,7 @@ impl<'a> Builder<'a> {
             lost_links: 0,
             extensions: BTreeSet::new(),
             is_lasting: true,
-            detail: None,
         }
-    }
-
-    /// One that keeps all that an inspection wants, and takes classes that are none as findings.
-    pub(crate) fn detailed(name: &'a ShardName) -> Self {
-        Self { detail: Some(Detail::default()), findings: Findings::listed(), ..Self::new(name) }
     }
 
     /// Refuses a shard that is no tar. Gives whether there is anything in it that can be read.
@@ -133,7 +94,7 @@ impl<'a> Builder<'a> {
     /// # Errors
     /// A class that is none, unless all is kept for an inspection.
     pub(crate) fn add(&mut self, member: &Member, scanner: &mut Scanner<'_>) -> Result<()> {
-        if let Some(detail) = &mut self.detail {
+        if let Some(detail) = &mut self.gathered.detail {
             let (head, end) = (member.head, scanner.position());
             let is_whole = member.data.saturating_add(member.size) <= scanner.shard().len();
             detail.members.push(Listed { head, end, is_whole, sample: None, link: None });
@@ -163,11 +124,11 @@ impl<'a> Builder<'a> {
             }
             _ => {}
         }
-        if self.spans.is_empty() && self.extensions.len() < 5 {
+        if self.gathered.spans.is_empty() && self.extensions.len() < 5 {
             self.extensions.insert(String::from_utf8_lossy(name.extension()).to_ascii_lowercase());
         }
         let label = self.label(role, place, scanner);
-        let number = self.detail.as_ref().map_or(0, |detail| detail.members.len() - 1);
+        let number = self.gathered.detail.as_ref().map_or(0, |detail| detail.members.len() - 1);
         let entry = self.run.push(name, number);
         (entry.head, entry.end, entry.place) = (member.head, scanner.position(), place);
         (entry.role, entry.label) = (role, label);
@@ -182,7 +143,7 @@ impl<'a> Builder<'a> {
         }
         name.filter(|name| name.role() != Role::Other)?;
         let place = self.links(member, scanner.shard())?.follow(member);
-        if let (Some(detail), Some(place)) = (&mut self.detail, place)
+        if let (Some(detail), Some(place)) = (&mut self.gathered.detail, place)
             && let Some(last) = detail.members.last_mut()
         {
             last.link = Some((member.name.clone(), place));
@@ -190,7 +151,7 @@ impl<'a> Builder<'a> {
         }
         if place.is_none() {
             self.lost_links += 1;
-            self.note(RemarkKind::Link, member.head, text(&member.name), String::new(), None);
+            self.gathered.note(RemarkKind::Link, member.head, text(&member.name), String::new(), None);
         }
         place
     }
@@ -247,7 +208,7 @@ impl<'a> Builder<'a> {
 
     fn gather_run(&mut self, run: &Run) -> Result<()> {
         let Some(part) = run.only_part() else { return self.gather_parts(run) };
-        let sample = part.image.map(|_| self.spans.len());
+        let sample = part.image.map(|_| self.gathered.spans.len());
         match sample {
             Some(_) => self.add_sample(run, &part, 0, false)?,
             None => self.strays.extend(Stray::of(run, &part)),
@@ -255,7 +216,7 @@ impl<'a> Builder<'a> {
         if part.images > 1 {
             self.note_second_images(run, |_| part.image);
         }
-        if let Some(detail) = &mut self.detail {
+        if let Some(detail) = &mut self.gathered.detail {
             detail.assign(run, |_| sample);
             detail.ends_with_sample = sample.is_some();
         }
@@ -270,7 +231,7 @@ impl<'a> Builder<'a> {
         let mut samples = vec![None; owners.len()];
         for (number, part) in parts.parts.iter().enumerate() {
             if is_sample(number) {
-                samples[number] = Some(self.spans.len());
+                samples[number] = Some(self.gathered.spans.len());
                 let first = if is_only { 0 } else { part.first };
                 self.add_sample(run, part, first, ambiguous[number])?;
             } else if owners[number] == number {
@@ -278,7 +239,7 @@ impl<'a> Builder<'a> {
             }
         }
         self.note_second_images(run, |entry| parts.parts[owners[parts.of_entry[entry]]].image);
-        if let Some(detail) = &mut self.detail {
+        if let Some(detail) = &mut self.gathered.detail {
             detail.assign(run, |entry| samples[owners[parts.of_entry[entry]]]);
             detail.ends_with_sample = samples.iter().any(Option::is_some);
         }
@@ -287,7 +248,7 @@ impl<'a> Builder<'a> {
 
     /// Whether the shard ends behind a member, which it has all of; of an inspection.
     pub(crate) fn ends_with_member(&self, shard: &Shard) -> bool {
-        let last = self.detail.as_ref().and_then(|detail| detail.members.last());
+        let last = self.gathered.detail.as_ref().and_then(|detail| detail.members.last());
         last.is_some_and(|last| last.end == shard.len())
     }
 
@@ -296,20 +257,16 @@ impl<'a> Builder<'a> {
         for (number, entry) in run.entries.iter().enumerate() {
             let Some(used) = used(number).filter(|used| *used != number) else { continue };
             let is_image = matches!(entry.role, Role::Image(_));
-            if is_image && !self.findings.count(RemarkKind::SecondImage) {
-                self.note_second_image(entry.place.data, run.text(number), &text(run.stem(used)));
+            if is_image && !self.gathered.findings.count(RemarkKind::SecondImage) {
+                self.gathered.note_second_image(entry.place.data, run.text(number), &text(run.stem(used)));
             }
         }
-    }
-
-    pub(super) fn note_second_image(&mut self, offset: u64, name: String, key: &str) {
-        self.note(RemarkKind::SecondImage, offset, name, format!("sample `{key}` has another image"), None);
     }
 
     /// Adds the sample of a part, whose first member is given.
     fn add_sample(&mut self, run: &Run, part: &Part, first: usize, is_ambiguous: bool) -> Result<()> {
         let Some(image) = part.image.map(|image| &run.entries[image]) else { return Ok(()) };
-        let (number, key) = (self.spans.len(), run.stem(part.first));
+        let (number, key) = (self.gathered.spans.len(), run.stem(part.first));
         let note = |kind, detail| Finding {
             kind,
             offset: image.place.data,
@@ -335,51 +292,27 @@ impl<'a> Builder<'a> {
         if !part.is_plain {
             notes.push(note(RemarkKind::Dotted, String::new()));
         }
-        self.digest.update(key);
-        self.digest.update(&Span { head: run.entries[first].head, ..span }.to_bytes());
-        self.spans.push(span);
-        self.hashes.push(xxh3_128(key));
-        self.standings.push(standing);
-        self.roles.push(image.role);
-        self.folders.add(key);
-        if let Some(detail) = &mut self.detail {
+        self.gathered.digest.update(key);
+        self.gathered.digest.update(&Span { head: run.entries[first].head, ..span }.to_bytes());
+        self.gathered.spans.push(span);
+        self.gathered.hashes.push(xxh3_128(key));
+        self.gathered.standings.push(standing);
+        self.gathered.roles.push(image.role);
+        self.gathered.folders.add(key);
+        if let Some(detail) = &mut self.gathered.detail {
             detail.keys.push(key.to_vec());
             detail.roles.push(0);
         }
         match Dotted::of(number, run.name(image)) {
             Some(dotted) => self.dotted.push(dotted.with(notes)),
-            None => notes.into_iter().try_for_each(|note| self.note_sample(note))?,
+            None => notes.into_iter().try_for_each(|note| self.gathered.note_sample(note))?,
         }
         Ok(())
-    }
-
-    /// Notes what is unusual about a sample.
-    ///
-    /// # Errors
-    /// It is that its class is none, and nothing is kept for an inspection.
-    pub(super) fn note_sample(&mut self, finding: Finding) -> Result<()> {
-        if finding.kind == RemarkKind::BadClass && self.detail.is_none() {
-            let Finding { name: key, detail: value, .. } = finding;
-            return Err(Error::Label { shard: self.name.shared(), key, value });
-        }
-        self.findings.add(finding);
-        Ok(())
-    }
-
-    pub(super) fn note(
-        &mut self,
-        kind: RemarkKind,
-        offset: u64,
-        name: String,
-        detail: String,
-        sample: Option<usize>,
-    ) {
-        self.findings.add(Finding { kind, offset, name, detail, sample });
     }
 
     fn ignore(&mut self, member: &Member) {
-        if !self.findings.count(RemarkKind::Ignored) {
-            self.note(RemarkKind::Ignored, member.head, text(&member.name), String::new(), None);
+        if !self.gathered.findings.count(RemarkKind::Ignored) {
+            self.gathered.note(RemarkKind::Ignored, member.head, text(&member.name), String::new(), None);
         }
     }
 
@@ -388,7 +321,7 @@ impl<'a> Builder<'a> {
         let archives = scanner.archives();
         for &offset in &archives[self.archives..] {
             self.gather()?;
-            self.note(RemarkKind::Concatenated, offset, String::new(), String::new(), None);
+            self.gathered.note(RemarkKind::Concatenated, offset, String::new(), String::new(), None);
         }
         self.archives = archives.len();
         Ok(())
@@ -404,58 +337,35 @@ impl<'a> Builder<'a> {
         self.is_lasting = false;
     }
 
-    /// The hashes of all keys, sorted, each with the number of its sample.
-    pub(super) fn by_key(&self) -> Vec<(u128, usize)> {
-        let mut order: Vec<(u128, usize)> = self.hashes.iter().copied().zip(0..).collect();
-        order.sort_unstable();
-        order
-    }
-
-    /// Notes the samples whose key an earlier one has.
-    fn note_repeats(&mut self, shard: &Shard) {
-        let order = self.by_key();
-        let groups = order.chunk_by(|a, b| a.0 == b.0).filter(|group| group.len() > 1);
-        let mut repeated: Vec<usize> =
-            groups.flat_map(|group| &group[1..]).map(|(_, number)| *number).collect();
-        repeated.sort_unstable();
-        for number in repeated {
-            if !self.findings.count(RemarkKind::Repeated) {
-                let span = self.spans[number];
-                let key = read::key(shard, span.head).unwrap_or_default();
-                self.note(RemarkKind::Repeated, span.image, key, String::new(), Some(number));
-            }
-        }
-    }
-
     /// The index.
     ///
     /// # Errors
     /// Those of [`add`](Self::add).
-    pub(crate) fn finish(self, shard: &Shard) -> Result<Index> {
+    pub(crate) fn finish(self, shard: &Shard) -> Result<ShardIndex> {
         Ok(self.finish_detailed(shard)?.0)
     }
 
     /// The index, and what was kept for an inspection.
-    pub(crate) fn finish_detailed(mut self, shard: &Shard) -> Result<(Index, Detail)> {
+    pub(crate) fn finish_detailed(mut self, shard: &Shard) -> Result<(ShardIndex, Detail)> {
         self.gather()?;
-        self.leave_out_companions()?;
-        self.join_strays()?;
-        self.note_masks(shard);
-        self.note_repeats(shard);
+        self.gathered.leave_out_companions(mem::take(&mut self.dotted))?;
+        self.gathered.join_strays(mem::take(&mut self.strays))?;
+        self.gathered.note_masks(shard);
+        self.gathered.note_repeats(shard);
         // Where nothing could be read, the reason for that says enough.
-        if self.spans.is_empty() && (self.files + self.lost_links > 0 || self.faults.is_empty()) {
+        if self.gathered.spans.is_empty() && (self.files + self.lost_links > 0 || self.faults.is_empty()) {
             let reason = self.describe();
             self.faults.insert(0, Fault { offset: 0, reason });
         }
-        let (tallies, findings) = self.findings.finish();
-        let index = Index {
-            spans: self.spans.into(),
+        let (tallies, findings) = self.gathered.findings.finish();
+        let index = ShardIndex {
+            spans: self.gathered.spans.into(),
             faults: self.faults,
             tallies,
-            digest: self.digest.digest(),
+            digest: self.gathered.digest.digest(),
             is_lasting: self.is_lasting,
         };
-        Ok((index, Detail { findings, ..self.detail.unwrap_or_default() }))
+        Ok((index, Detail { findings, ..self.gathered.detail.unwrap_or_default() }))
     }
 
     /// What is there instead of images.
@@ -473,19 +383,4 @@ impl<'a> Builder<'a> {
             (_, _, false) => format!("it holds {files} files but no {images}, only {}", found.join(", ")),
         }
     }
-}
-
-impl Detail {
-    /// Tells the members of a run which sample is theirs.
-    fn assign(&mut self, run: &Run, sample: impl Fn(usize) -> Option<usize>) {
-        for (number, entry) in run.entries.iter().enumerate() {
-            let Some(sample) = sample(number) else { continue };
-            self.members[entry.member].sample = Some(sample);
-            self.roles[sample] |= entry.role.bit();
-        }
-    }
-}
-
-pub(super) fn text(name: &[u8]) -> String {
-    String::from_utf8_lossy(name).into_owned()
 }

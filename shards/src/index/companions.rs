@@ -1,10 +1,8 @@
 //! Masks and the like that lie apart from their images, as where all images come first and then all masks.
 
-use std::mem;
-
 use xxhash_rust::xxh3::xxh3_128;
 
-use super::builder::{Builder, text};
+use super::gathered::{Gathered, text};
 use crate::{
     Result,
     name::{Name, Role},
@@ -13,7 +11,7 @@ use crate::{
 
 /// A sample with dots in its name, which is a companion if there is an image without that it goes with.
 #[derive(Debug)]
-pub(crate) struct Dotted {
+pub(super) struct Dotted {
     number: usize,
     /// Of the key of that image.
     hash: u128,
@@ -40,10 +38,9 @@ impl Dotted {
     }
 }
 
-impl Builder<'_> {
+impl Gathered<'_> {
     /// Finds the samples that are companions of others, and leaves them out.
-    pub(super) fn leave_out_companions(&mut self) -> Result<()> {
-        let dotted = mem::take(&mut self.dotted);
+    pub(super) fn leave_out_companions(&mut self, dotted: Vec<Dotted>) -> Result<()> {
         if dotted.is_empty() {
             return Ok(());
         }

@@ -5,13 +5,14 @@
 //! have the name of an image of another format that lies beside the folder or below one beside it.
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, HashSet},
     mem,
 };
 
-use xxhash_rust::xxh3::xxh3_64;
-
-use super::builder::{Builder, text};
+use super::{
+    folders::Folders,
+    gathered::{Gathered, text},
+};
 use crate::{
     Shard,
     folder::{AnnotationFolder, is_image_folder, letters},
@@ -26,16 +27,6 @@ const IMAGES: [&str; 6] = ["image", "images", "img", "imgs", "input", "inputs"];
 /// Parts of a dataset, whose masks lie in `train_masks` beside `train`.
 const PARTS: [&str; 7] = ["train", "training", "val", "valid", "validation", "test", "testing"];
 
-/// Where the images of samples lie.
-#[derive(Debug, Default)]
-pub(super) struct Folders {
-    numbers: HashMap<Vec<u8>, usize>,
-    /// The folder of the last sample, as the next one mostly lies there, too.
-    last: (Vec<u8>, usize),
-    /// Of each sample: its folder, and the hash of the rest of its key.
-    pub(super) of_samples: Vec<(usize, u64)>,
-}
-
 /// A folder that is called as one of masks.
 struct Suspect<'a> {
     path: &'a [u8],
@@ -45,20 +36,6 @@ struct Suspect<'a> {
 }
 
 impl Folders {
-    /// Adds a sample.
-    pub(super) fn add(&mut self, key: &[u8]) {
-        let (folder, base) = match key.iter().rposition(|&byte| byte == b'/') {
-            Some(slash) => (&key[..slash], &key[slash + 1..]),
-            None => (&key[..0], key),
-        };
-        if self.numbers.is_empty() || self.last.0 != folder {
-            let next = self.numbers.len();
-            let number = *self.numbers.entry(folder.to_vec()).or_insert(next);
-            self.last = (folder.to_vec(), number);
-        }
-        self.of_samples.push((self.last.1, xxh3_64(base)));
-    }
-
     /// The folders, by their numbers.
     fn paths(&self) -> Vec<&[u8]> {
         let mut paths: Vec<_> =
@@ -172,7 +149,7 @@ fn image_folders(path: &[u8]) -> Vec<(&[u8], String)> {
     steps(path).into_iter().filter_map(image).collect()
 }
 
-impl Builder<'_> {
+impl Gathered<'_> {
     /// Notes the samples whose image is a mask that lies in a folder of masks.
     pub(super) fn note_masks(&mut self, shard: &Shard) {
         let folders = mem::take(&mut self.folders);

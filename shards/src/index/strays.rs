@@ -2,7 +2,7 @@
 
 use xxhash_rust::xxh3::xxh3_128;
 
-use super::builder::{Builder, text};
+use super::gathered::{Gathered, Standing, text};
 use crate::{
     Result,
     label::Label,
@@ -10,27 +10,9 @@ use crate::{
     run::{Part, Run},
 };
 
-/// What says the class of a sample: the later outranks the earlier.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Standing {
-    None,
-    Json,
-    Class,
-}
-
-impl Standing {
-    /// The entry that says the class of a part, and what it is.
-    pub(super) fn of(run: &Run, part: &Part) -> Option<(usize, Self)> {
-        let class = part.class.map(|entry| (entry, Self::Class));
-        let json =
-            || part.json.filter(|&entry| run.entries[entry].label.is_said()).map(|entry| (entry, Self::Json));
-        class.or_else(json)
-    }
-}
-
 /// A label among whose neighbours there is no image of its key.
 #[derive(Debug)]
-pub(crate) struct Stray {
+pub(super) struct Stray {
     /// Of the key.
     hash: u128,
     head: u64,
@@ -64,14 +46,13 @@ impl Stray {
     }
 }
 
-impl Builder<'_> {
+impl Gathered<'_> {
     /// Joins labels with the images of their keys, where there is one image and one label of a kind.
-    pub(super) fn join_strays(&mut self) -> Result<()> {
-        if self.strays.is_empty() {
+    pub(super) fn join_strays(&mut self, mut strays: Vec<Stray>) -> Result<()> {
+        if strays.is_empty() {
             return Ok(());
         }
         let order = self.by_key();
-        let mut strays = std::mem::take(&mut self.strays);
         strays.sort_by_key(|stray| (stray.hash, stray.standing));
         let mut joined: Vec<(Option<usize>, Stray)> = Vec::with_capacity(strays.len());
         let repeats: Vec<bool> = (0..strays.len())

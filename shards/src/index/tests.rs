@@ -1,7 +1,7 @@
 use bytes::Bytes;
 
-use super::*;
-use crate::{MemorySource, RemarkKind};
+use super::{scan::scan, shard_index::ShardIndex};
+use crate::{Error, MemorySource, RemarkKind, Result, Shard, span::Span};
 
 mod masks;
 mod members;
@@ -17,7 +17,7 @@ fn tar(members: &[(&str, &[u8])]) -> Vec<u8> {
     builder.into_inner().unwrap()
 }
 
-fn scan_bytes(bytes: &[u8]) -> Result<Index> {
+fn scan_bytes(bytes: &[u8]) -> Result<ShardIndex> {
     scan(&"x.tar".into(), &Shard::in_memory(Bytes::copy_from_slice(bytes)))
 }
 

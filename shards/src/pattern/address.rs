@@ -1,7 +1,7 @@
 //! Addresses of what is no file on this machine, and arguments that hold several patterns.
 
-use super::{PatternError, braces::at_top_level};
-use crate::signature::is_tar;
+use super::{braces::at_top_level, error::PatternError};
+use crate::path::is_tar;
 
 /// Refuses what other loaders take and this one does not: URLs, commands, several patterns in one.
 pub(super) fn check(pattern: &str) -> Result<(), PatternError> {

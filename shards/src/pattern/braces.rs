@@ -1,6 +1,6 @@
 //! `<000..999>`, `{000..999}` and `{a,b}`.
 
-use super::PatternError;
+use super::error::PatternError;
 
 /// Brackets that may lie in each other; each takes some of the stack.
 const DEPTH: usize = 100;

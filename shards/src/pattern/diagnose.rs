@@ -6,8 +6,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{Listing, PatternError};
-use crate::{signature::is_tar, temporary::folder_of};
+use super::error::{Listing, PatternError};
+use crate::path::{folder_of, is_tar};
 
 /// What the name of a file is compressed by, and what undoes it.
 const COMPRESSED: [(&str, &str); 4] =

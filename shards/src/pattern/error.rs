@@ -2,6 +2,9 @@
 
 use std::{fmt, io, path::PathBuf};
 
+/// The result of reading patterns.
+pub(super) type Result<T> = std::result::Result<T, PatternError>;
+
 /// What can be wrong with a pattern. Each says what was expected, what is there, and how to put it right.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -133,6 +136,14 @@ pub enum PatternError {
         /// What it is.
         what: &'static str,
     },
+    /// A file cannot be looked at.
+    #[error("cannot open shard `{path}`\nhint: {}", open_cure(.source))]
+    Open {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        source: io::Error,
+    },
     /// A list cannot be read.
     #[error("cannot read the list `{path}`\nhint: {}", list_cure(.source))]
     List {
@@ -167,6 +178,24 @@ pub enum PatternError {
         /// The line.
         line: String,
     },
+}
+
+/// Error numbers of a process, and of a system, that have too many files open.
+const TOO_MANY_OPEN: [i32; 2] = [libc::EMFILE, libc::ENFILE];
+
+pub(crate) fn open_cure(error: &io::Error) -> &'static str {
+    match error.kind() {
+        _ if error.raw_os_error().is_some_and(|number| TOO_MANY_OPEN.contains(&number)) => {
+            "allow more open files, in the shell that starts the program: ulimit -n 4096"
+        }
+        io::ErrorKind::PermissionDenied => {
+            "let this user read the file and enter its folders, or leave it out of the shards that are named"
+        }
+        io::ErrorKind::NotFound => {
+            "it was there a moment ago: bring it back, then run the same command again"
+        }
+        _ => "see to the file, its permissions and its disk, or leave it out of the shards that are named",
+    }
 }
 
 fn list_cure(error: &io::Error) -> &'static str {

@@ -6,8 +6,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{PatternError, address, at_home};
-use crate::Result;
+use super::{
+    address,
+    error::{PatternError, Result},
+};
 
 /// Bytes by which a shard is told from a text.
 const BEGIN: u64 = 1024;
@@ -26,19 +28,19 @@ pub(super) fn read_all(patterns: &[String]) -> Result<Vec<String>> {
         let before = all.len();
         for line in text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')) {
             if line.starts_with('@') {
-                return Err(PatternError::Nested { path: list, line: line.to_owned() }.into());
+                return Err(PatternError::Nested { path: list, line: line.to_owned() });
             }
             all.push(beside(&list, &at_home(line)));
         }
         if all.len() == before {
-            return Err(PatternError::EmptyList { path: list }.into());
+            return Err(PatternError::EmptyList { path: list });
         }
     }
     Ok(all)
 }
 
 /// The text of a list, which is no shard.
-fn read(list: &Path) -> Result<String, PatternError> {
+fn read(list: &Path) -> Result<String> {
     let failed = |source| PatternError::List { path: list.to_owned(), source };
     let no_list = || PatternError::NoList { path: list.to_owned() };
     let mut file = File::open(list).map_err(failed)?;
@@ -64,5 +66,13 @@ fn beside(list: &Path, line: &str) -> String {
             format!("{folder}/{line}")
         }
         _ => line.to_owned(),
+    }
+}
+
+/// A pattern with `~/` replaced by the home folder.
+fn at_home(pattern: &str) -> String {
+    match (pattern.strip_prefix("~/"), std::env::var("HOME")) {
+        (Some(rest), Ok(home)) => format!("{home}/{rest}"),
+        _ => pattern.to_owned(),
     }
 }

@@ -5,70 +5,13 @@ mod address;
 mod braces;
 mod diagnose;
 mod error;
+mod expand;
 mod list;
 mod named;
-
-use std::path::{Path, PathBuf};
-
-pub use self::absolute::absolute;
-pub use self::error::{Listing, PatternError};
-use self::{
-    braces::Template,
-    named::{Named, is_file},
-};
-use crate::Result;
-
-/// Files that patterns may name together; beyond that it is a slip of the finger.
-const LIMIT: u64 = 10_000_000;
-
-/// The files that the patterns name, in the order of the patterns and of their numbers; globs in alphabetical order.
-///
-/// A pattern is a path in which `<000..999>` or `{000..999}` stands for each of these numbers (padded with zeros as
-/// written), `{a,b}` for each of these texts, and `*`, `?`, `[…]` match names as in a shell. They may be combined and
-/// nested. `@list.txt` names a UTF-8 file with one pattern a line, relative to that file's folder; blank lines and those
-/// beginning with `#` are skipped, and so are blanks around a pattern and a byte order mark. A leading `~/` is the home
-/// folder, since a quoted pattern hides it from the shell. A file that exists is named by its very path, whatever characters are in it.
-///
-/// Every named file must exist: a gap in the numbers is an error, and so is a file named twice, be it by two spellings or by a
-/// link.
-///
-/// ```no_run
-/// let paths = shards::expand(&["data/train-<000..146>.tar".to_owned()])?;
-/// # Ok::<(), shards::Error>(())
-/// ```
-pub fn expand(patterns: &[String]) -> Result<Vec<PathBuf>> {
-    let patterns = list::read_all(patterns)?;
-    if patterns.iter().all(String::is_empty) {
-        return Err(PatternError::Nothing.into());
-    }
-    let templates = patterns.iter().map(|pattern| parse(pattern)).collect::<Result<Vec<_>>>()?;
-    let count = templates.iter().map(Template::count).fold(0, u64::saturating_add);
-    if count > LIMIT {
-        return Err(PatternError::TooMany { count }.into());
-    }
-    let mut named = Named::default();
-    templates.iter().flat_map(Template::expand).try_for_each(|name| named.add(name))?;
-    if !named.missing.is_empty() {
-        return Err(diagnose::missing(&patterns, &named.paths(), &named.missing).into());
-    }
-    Ok(named.once()?)
-}
-
-fn at_home(pattern: &str) -> String {
-    match (pattern.strip_prefix("~/"), std::env::var("HOME")) {
-        (Some(rest), Ok(home)) => format!("{home}/{rest}"),
-        _ => pattern.to_owned(),
-    }
-}
-
-/// Takes a pattern apart; the name of a file is no pattern.
-fn parse(pattern: &str) -> Result<Template> {
-    if is_file(Path::new(pattern))? {
-        return Ok(Template::literal(pattern));
-    }
-    address::check(pattern)?;
-    Ok(Template::parse(pattern)?)
-}
-
 #[cfg(test)]
 mod tests;
+
+pub use absolute::absolute;
+pub(crate) use error::open_cure;
+pub use error::{Listing, PatternError};
+pub use expand::expand;

@@ -8,8 +8,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{PatternError, diagnose};
-use crate::{Error, Result};
+use super::{
+    diagnose,
+    error::{PatternError, Result},
+};
 
 /// What has been found so far, and what has not.
 #[derive(Debug, Default)]
@@ -56,7 +58,7 @@ impl Named {
     }
 
     /// The files, none of which may be there twice, by whatever names.
-    pub(super) fn once(self) -> Result<Vec<PathBuf>, PatternError> {
+    pub(super) fn once(self) -> Result<Vec<PathBuf>> {
         let (mut files, mut names) = (HashMap::new(), HashMap::new());
         for (path, identity) in &self.found {
             let by_name = names.insert(path.as_os_str(), path);
@@ -78,18 +80,18 @@ pub(super) fn is_file(path: &Path) -> Result<bool> {
 /// The file, if there is one. A folder is an error, since no pattern means one, and so is what can be no shard.
 fn look(path: &Path) -> Result<Option<Identity>> {
     match path.metadata() {
-        Ok(metadata) if metadata.is_dir() => Err(diagnose::folder(path).into()),
+        Ok(metadata) if metadata.is_dir() => Err(diagnose::folder(path)),
         Ok(metadata) => match what_else(&metadata) {
-            Some(what) => Err(PatternError::NotAFile { path: path.to_owned(), what }.into()),
+            Some(what) => Err(PatternError::NotAFile { path: path.to_owned(), what }),
             None => Ok(Some(Identity::of(&metadata))),
         },
         Err(error) if matches!(error.kind(), NotFound | NotADirectory | InvalidFilename) => {
             match path.read_link() {
-                Ok(target) => Err(PatternError::Dangling { path: path.to_owned(), target }.into()),
+                Ok(target) => Err(PatternError::Dangling { path: path.to_owned(), target }),
                 Err(_) => Ok(None),
             }
         }
-        Err(source) => Err(Error::Open { path: path.to_owned(), source }),
+        Err(source) => Err(PatternError::Open { path: path.to_owned(), source }),
     }
 }
 
@@ -111,7 +113,8 @@ fn matches(pattern: &str) -> Result<Vec<(PathBuf, Identity)>> {
     let syntax =
         |error: glob::PatternError| PatternError::Syntax { pattern: pattern.to_owned(), reason: error.msg };
     let paths = glob::glob(pattern).map_err(syntax)?;
-    let open = |error: glob::GlobError| Error::Open { path: error.path().to_owned(), source: error.into() };
+    let open =
+        |error: glob::GlobError| PatternError::Open { path: error.path().to_owned(), source: error.into() };
     let mut files = Vec::new();
     for path in paths {
         let path = path.map_err(open)?;

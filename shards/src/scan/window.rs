@@ -2,7 +2,7 @@
 
 use std::{io, ops::Range};
 
-use super::BLOCK;
+use super::block::BLOCK;
 use crate::Shard;
 
 const PAGE: u64 = 4096;

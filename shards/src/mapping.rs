@@ -1,4 +1,4 @@
-//! Shards on disk, mapped and made resident.
+//! A file in memory whose pages are made resident before they are read.
 
 use std::{
     fs::{File, Metadata},
@@ -7,69 +7,12 @@ use std::{
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     sync::Arc,
-    time::UNIX_EPOCH,
 };
 
 use bytes::Bytes;
 use memmap2::{Advice, Mmap, UncheckedAdvice};
 
-use crate::{Error, Result, Shard, ShardName, Source, Stamp, bus::Guard, pattern};
-
-/// Shards that are files.
-#[derive(Debug, Clone)]
-pub struct LocalSource {
-    names: Vec<ShardName>,
-}
-
-impl LocalSource {
-    /// The files that the patterns name (see [`expand`](crate::expand)), all of which must exist.
-    pub fn new(patterns: &[String]) -> Result<Self> {
-        let paths = pattern::expand(patterns)?;
-        let name = |path: &Path| {
-            let text = path.to_str().ok_or_else(|| open_error(path, io::ErrorKind::InvalidFilename.into()));
-            text.map(ShardName::from)
-        };
-        Ok(Self { names: paths.iter().map(|path| name(path)).collect::<Result<_>>()? })
-    }
-}
-
-impl Source for LocalSource {
-    fn list(&self) -> Result<Vec<ShardName>> {
-        Ok(self.names.clone())
-    }
-
-    fn stamp(&self, name: &ShardName) -> Result<Stamp> {
-        let path = Path::new(name.as_str());
-        path.metadata().map(|metadata| stamp(&metadata)).map_err(|source| open_error(path, source))
-    }
-
-    fn open(&self, name: &ShardName) -> Result<Shard> {
-        let path = Path::new(name.as_str());
-        Mapping::open(path).map_err(|source| open_error(path, source))
-    }
-
-    fn identity(&self, name: &ShardName) -> Option<String> {
-        Path::new(name.as_str()).canonicalize().ok()?.into_os_string().into_string().ok()
-    }
-}
-
-fn open_error(path: &Path, source: io::Error) -> Error {
-    Error::Open { path: path.to_owned(), source }
-}
-
-fn stamp(metadata: &Metadata) -> Stamp {
-    let modified = metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
-    let nanoseconds = |seconds: i64, rest: i64| {
-        let whole = u64::try_from(seconds).unwrap_or(0).saturating_mul(1_000_000_000);
-        whole.saturating_add(u64::try_from(rest).unwrap_or(0))
-    };
-    Stamp {
-        size: metadata.len(),
-        modified_ns: modified.map_or(0, |since| since.as_nanos() as u64),
-        changed_ns: nanoseconds(metadata.ctime(), metadata.ctime_nsec()),
-        inode: metadata.ino(),
-    }
-}
+use crate::bus::Guard;
 
 /// A mapped file.
 ///
@@ -100,7 +43,7 @@ impl AsRef<[u8]> for Owner {
 
 impl Mapping {
     /// Maps a finished shard read-only.
-    fn open(path: &Path) -> io::Result<Shard> {
+    pub(crate) fn open(path: &Path) -> io::Result<(Self, Metadata)> {
         let file = File::open(path)?;
         let metadata = file.metadata()?;
         if metadata.is_dir() {
@@ -109,7 +52,7 @@ impl Mapping {
         let map = Arc::new(map(&file)?);
         let guard = Guard::new(&map);
         let mapping = Self { path: path.to_owned(), inode: metadata.ino(), guard, map, file: Some(file) };
-        Ok(Shard::mapped(mapping, stamp(&metadata)))
+        Ok((mapping, metadata))
     }
 
     pub(crate) fn bytes(&self) -> Bytes {

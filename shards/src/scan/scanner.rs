@@ -1,45 +1,20 @@
 //! Reads the headers of a tar file, leaping over the data.
 
-mod window;
-
 use std::io;
 
 use tar::{EntryType, Header, PaxExtensions};
 
+use super::{
+    block::{BLOCK, is_blank, is_header},
+    member::{Kind, Member},
+    window::Window,
+};
 use crate::Shard;
-use window::Window;
 
-/// Headers begin at multiples of this.
-pub(crate) const BLOCK: u64 = 512;
 /// Bytes that are looked through at a time behind an end-of-archive mark.
 const REST: u64 = 1 << 16;
 /// The largest extension header that is read; names and attributes are far smaller.
 const EXTENSION_LIMIT: u64 = 1 << 20;
-
-/// One member of a tar file.
-#[derive(Debug)]
-pub(crate) struct Member {
-    /// Byte of its first header, extensions included: reading can begin there.
-    pub(crate) head: u64,
-    pub(crate) name: Vec<u8>,
-    /// Byte at which its data begin.
-    pub(crate) data: u64,
-    /// Bytes of its data, which may reach beyond the end of the shard.
-    pub(crate) size: u64,
-    pub(crate) kind: Kind,
-}
-
-/// What a member is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Kind {
-    File,
-    /// Another name of the file that the archive has under this one.
-    HardLink(Vec<u8>),
-    /// A path, from the folder of the link on.
-    SymbolicLink(Vec<u8>),
-    /// A folder, a device and the like.
-    Other,
-}
 
 /// Why scanning stops before the end-of-archive mark.
 #[derive(Debug)]
@@ -282,16 +257,4 @@ fn until_zero(mut name: Vec<u8>) -> Vec<u8> {
     let end = name.iter().position(|&byte| byte == 0).unwrap_or(name.len());
     name.truncate(end);
     name
-}
-
-/// Whether a block is the zeros that end an archive.
-pub(crate) fn is_blank(block: &[u8]) -> bool {
-    block.iter().all(|&byte| byte == 0)
-}
-
-/// Whether a block's checksum is that of a header: the sum of its bytes, the checksum's own taken as spaces.
-pub(crate) fn is_header(block: &[u8]) -> bool {
-    let sum = |bytes: &[u8]| bytes.iter().map(|&byte| u32::from(byte)).sum::<u32>();
-    let expected = sum(&block[..148]) + 8 * u32::from(b' ') + sum(&block[156..]);
-    Header::from_byte_slice(block).cksum().is_ok_and(|found| found == expected)
 }

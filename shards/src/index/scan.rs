@@ -1,44 +1,16 @@
-//! Which samples a shard holds and where: one pass over its headers.
+//! One pass over the headers of a shard.
 
-mod builder;
-mod companions;
-mod masks;
-mod strays;
-
+use super::{builder::Builder, shard_index::ShardIndex};
 use crate::{
     Error, Result, Shard, ShardName,
-    remark::Tally,
     scan::{Scanner, Trouble},
-    span::Span,
 };
-
-pub(crate) use builder::{Builder, Detail, Listed};
-
-/// Trouble with a shard that leaves its other samples usable.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Fault {
-    pub(crate) offset: u64,
-    pub(crate) reason: String,
-}
-
-/// The samples of one shard.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Index {
-    pub(crate) spans: Box<[Span]>,
-    pub(crate) faults: Vec<Fault>,
-    /// What is unusual in it.
-    pub(crate) tallies: Vec<Tally>,
-    /// Identifies keys, labels and places of the samples.
-    pub(crate) digest: u64,
-    /// Whether every read succeeded: if not, the next one may find more, and the index is not worth keeping.
-    pub(crate) is_lasting: bool,
-}
 
 /// Reads the index of a shard from its headers.
 ///
 /// Damage is a fault of the index, and what comes before it is kept. What is no tar at all, or has a class that is none, is
 /// an error: no sample of the set can be trusted then.
-pub(crate) fn scan(name: &ShardName, shard: &Shard) -> Result<Index> {
+pub(crate) fn scan(name: &ShardName, shard: &Shard) -> Result<ShardIndex> {
     let mut builder = Builder::new(name);
     if !builder.open(shard)? {
         return builder.finish(shard);
@@ -62,6 +34,3 @@ pub(crate) fn scan(name: &ShardName, shard: &Shard) -> Result<Index> {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -1,20 +1,11 @@
-//! What happens when a page of a mapped shard cannot be read: nothing worse than zeros.
-//!
-//! Touching a page that its file no longer reaches raises SIGBUS, which ends the process. Here the signal is taken: if
-//! the address lies in a guarded mapping, a page of zeros is put there, the mapping is marked, and the reader goes on.
-//! Any other SIGBUS takes the course that it would have taken without.
+//! Guards mappings, and handles the signal.
 
-mod slot;
+use std::{mem, ptr, sync::Once};
 
-use std::{
-    mem, ptr,
-    sync::{
-        Once,
-        atomic::{self, AtomicBool, AtomicUsize, Ordering::SeqCst},
-    },
+use super::{
+    atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
+    slot::Slot,
 };
-
-use slot::Slot;
 
 /// Mappings that can be guarded at a time. Some 2,000 shards are open; more live on in samples that wait.
 const SLOTS: usize = 4096;

@@ -8,7 +8,8 @@ use tokio::{
     task::{self, JoinError, JoinHandle},
 };
 
-use crate::{Error, Order, Position, Result, Sample, ShardSet, Share, opened::Opened, order::Sequence, read};
+use super::{catalog::Catalog, opened::Opened};
+use crate::{Error, Order, Position, Result, Sample, Share, order::Sequence, read};
 
 /// Samples that one task reads …
 const BLOCK: u64 = 64;
@@ -35,16 +36,16 @@ pub struct Samples {
 type Block = Result<Vec<Result<Sample>>, JoinError>;
 
 impl Samples {
-    pub(crate) fn spawn(set: ShardSet, order: Order, share: Share, from: Position) -> Self {
-        Self::try_spawn(set, order, share, from).unwrap_or_else(|error| Self {
+    pub(super) fn spawn(catalog: Arc<Catalog>, order: Order, share: Share, from: Position) -> Self {
+        Self::try_spawn(catalog, order, share, from).unwrap_or_else(|error| Self {
             block: vec![Err(error)].into_iter(),
             blocks: None,
             _runtime: None,
         })
     }
 
-    fn try_spawn(set: ShardSet, order: Order, share: Share, from: Position) -> Result<Self> {
-        let sequence = Sequence::new(order, share, set.len())?;
+    fn try_spawn(catalog: Arc<Catalog>, order: Order, share: Share, from: Position) -> Result<Self> {
+        let sequence = Sequence::new(order, share, catalog.len())?;
         sequence.check(from)?;
         let runtime = Builder::new_multi_thread()
             .worker_threads(1)
@@ -53,7 +54,7 @@ impl Samples {
             .build()
             .map_err(|source| Error::Threads { source })?;
         let (sender, blocks) = async_channel::bounded(READY);
-        let reader = Arc::new(Reader { opened: Opened::new(set.clone()), set, sequence });
+        let reader = Arc::new(Reader { opened: Opened::new(Arc::clone(&catalog)), catalog, sequence });
         runtime.spawn(read_ahead(reader, from, sender));
         Ok(Self { block: Vec::new().into_iter(), blocks: Some(blocks), _runtime: Some(runtime) })
     }
@@ -97,7 +98,7 @@ async fn read_ahead(reader: Arc<Reader>, from: Position, sender: Sender<Block>) 
 /// What the tasks share.
 #[derive(Debug)]
 struct Reader {
-    set: ShardSet,
+    catalog: Arc<Catalog>,
     sequence: Sequence,
     opened: Opened,
 }
@@ -122,7 +123,7 @@ impl Reader {
 
     /// Bytes of a sample's image.
     fn bytes(&self, index: u64) -> u64 {
-        self.set.span(index).map_or(0, |(_, span)| span.length.into())
+        self.catalog.span(index).map_or(0, |(_, span)| span.length.into())
     }
 
     /// Reads samples of one epoch.
@@ -142,7 +143,7 @@ impl Reader {
     }
 
     fn announce(&self, index: u64) {
-        let Some((number, span)) = self.set.span(index) else {
+        let Some((number, span)) = self.catalog.span(index) else {
             return;
         };
         if let Ok(shard) = self.opened.get(number) {
@@ -153,13 +154,13 @@ impl Reader {
     }
 
     fn sample(&self, index: u64, epoch: u64, next: Position) -> Result<Sample> {
-        let fail = |key, source| self.set.sample_error(index, key, source);
+        let fail = |key, source| self.catalog.sample_error(index, key, source);
         let (number, span) =
-            self.set.span(index).ok_or_else(|| fail(None, io::ErrorKind::NotFound.into()))?;
+            self.catalog.span(index).ok_or_else(|| fail(None, io::ErrorKind::NotFound.into()))?;
         let shard = self.opened.get(number).map_err(|source| fail(None, source))?;
         let (key, image) = read::sample(&shard, span).map_err(|(key, source)| fail(key, source))?;
         Ok(Sample {
-            shard: self.set.shards()[number].shared(),
+            shard: self.catalog.names[number].shared(),
             key,
             offset: span.image,
             index,
@@ -173,8 +174,8 @@ impl Reader {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::{IndexConfig, LocalSource, ShardWriter, Shuffle};
+    use super::{super::indexing::IndexConfig, *};
+    use crate::{LocalSource, ShardWriter, Shuffle};
 
     #[test]
     fn a_block_of_large_images_is_a_short_one() {
@@ -187,11 +188,11 @@ mod tests {
             writer.append(&number.to_string(), &[("jpg", &vec![1; size])]).unwrap();
         }
         writer.finish().unwrap();
-        let source = LocalSource::new(&[path.display().to_string()]).unwrap();
-        let set = ShardSet::open(source, &IndexConfig::default()).unwrap();
+        let source = Arc::new(LocalSource::new(&[path.display().to_string()]).unwrap());
+        let catalog = Arc::new(Catalog::read(source, &IndexConfig::default()).unwrap());
         let order = Order { shuffle: Shuffle::None, ..Order::default() };
-        let sequence = Sequence::new(order, Share::default(), set.len()).unwrap();
-        let reader = Reader { opened: Opened::new(set.clone()), set, sequence };
+        let sequence = Sequence::new(order, Share::default(), catalog.len()).unwrap();
+        let reader = Reader { opened: Opened::new(Arc::clone(&catalog)), catalog, sequence };
         let blocks = [0, 2, 3, 4].map(|offset| reader.plan(Position { epoch: 0, offset }));
         assert_eq!(blocks.map(|block| block.len()), [2, 1, 1, 64]);
     }

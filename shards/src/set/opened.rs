@@ -9,7 +9,8 @@ use std::{
     },
 };
 
-use crate::{Shard, ShardSet};
+use super::catalog::Catalog;
+use crate::Shard;
 
 /// Shards kept open: those of a large set in any order at all. Each costs a mapping but no file descriptor.
 const LIMIT: usize = 2048;
@@ -25,8 +26,8 @@ const AROUND: u64 = 16 << 10;
 ///
 /// One that is closed here lives on in the slices that were taken from it.
 #[derive(Debug)]
-pub(crate) struct Opened {
-    set: ShardSet,
+pub(super) struct Opened {
+    catalog: Arc<Catalog>,
     recent: Mutex<Recent>,
     /// Bytes read since pages were last released.
     mapped: AtomicU64,
@@ -39,17 +40,17 @@ struct Recent {
 }
 
 impl Opened {
-    pub(crate) fn new(set: ShardSet) -> Self {
-        Self { set, recent: Mutex::default(), mapped: AtomicU64::new(0) }
+    pub(super) fn new(catalog: Arc<Catalog>) -> Self {
+        Self { catalog, recent: Mutex::default(), mapped: AtomicU64::new(0) }
     }
 
     /// The shard with this number, open.
-    pub(crate) fn get(&self, number: usize) -> io::Result<Arc<Shard>> {
+    pub(super) fn get(&self, number: usize) -> io::Result<Arc<Shard>> {
         if let Some(shard) = self.lock().find(number) {
             return Ok(shard);
         }
         // Others are not kept waiting; that two open the same shard at a time is rare and harmless.
-        let mut shard = self.set.open_shard(number)?;
+        let mut shard = self.catalog.open_shard(number)?;
         shard.release_file();
         let shard = Arc::new(shard);
         let evicted = self.lock().insert(number, Arc::clone(&shard));
@@ -58,7 +59,7 @@ impl Opened {
     }
 
     /// Counts samples that were read, and releases the pages of all shards once in a while.
-    pub(crate) fn count_mapped(&self, samples: u64, bytes: u64) {
+    pub(super) fn count_mapped(&self, samples: u64, bytes: u64) {
         let more = bytes + samples * AROUND;
         if self.mapped.fetch_add(more, Relaxed) + more < MAPPED {
             return;
@@ -95,7 +96,7 @@ impl Recent {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::indexing::IndexConfig, *};
 
     /// KB of the file that the process has mapped in.
     #[cfg(target_os = "linux")]
@@ -115,8 +116,9 @@ mod tests {
         let mut writer = crate::ShardWriter::create(&path).unwrap();
         writer.append("0", &[("jpg", &image)]).unwrap();
         writer.finish().unwrap();
-        let source = crate::LocalSource::new(&[path.display().to_string()]).unwrap();
-        let opened = Opened::new(ShardSet::open(source, &crate::IndexConfig::default()).unwrap());
+        let source = Arc::new(crate::LocalSource::new(&[path.display().to_string()]).unwrap());
+        let catalog = Arc::new(Catalog::read(source, &IndexConfig::default()).unwrap());
+        let opened = Opened::new(catalog);
         let shard = opened.get(0).unwrap();
         let slice = shard.slice(512..512 + 2_000_000).unwrap();
         assert!(slice[..] == image[..] && resident_kb(&path) >= 1_900);

@@ -1,0 +1,31 @@
+//! The folders of a shard.
+
+use std::collections::HashMap;
+
+use xxhash_rust::xxh3::xxh3_64;
+
+/// Where the images of samples lie.
+#[derive(Debug, Default)]
+pub(super) struct Folders {
+    pub(super) numbers: HashMap<Vec<u8>, usize>,
+    /// The folder of the last sample, as the next one mostly lies there, too.
+    last: (Vec<u8>, usize),
+    /// Of each sample: its folder, and the hash of the rest of its key.
+    pub(super) of_samples: Vec<(usize, u64)>,
+}
+
+impl Folders {
+    /// Adds a sample.
+    pub(super) fn add(&mut self, key: &[u8]) {
+        let (folder, base) = match key.iter().rposition(|&byte| byte == b'/') {
+            Some(slash) => (&key[..slash], &key[slash + 1..]),
+            None => (&key[..0], key),
+        };
+        if self.numbers.is_empty() || self.last.0 != folder {
+            let next = self.numbers.len();
+            let number = *self.numbers.entry(folder.to_vec()).or_insert(next);
+            self.last = (folder.to_vec(), number);
+        }
+        self.of_samples.push((self.last.1, xxh3_64(base)));
+    }
+}

@@ -1,0 +1,119 @@
+//! The samples of a shard that were gathered so far.
+
+use xxhash_rust::xxh3::Xxh3;
+
+use super::{folders::Folders, listed::Detail};
+use crate::{
+    Error, Result, Shard, ShardName,
+    name::Role,
+    read,
+    remark::{Finding, Findings, RemarkKind},
+    run::{Part, Run},
+    span::Span,
+};
+
+/// The samples of a shard that were gathered so far, and what is unusual about them.
+pub(super) struct Gathered<'a> {
+    name: &'a ShardName,
+    pub(super) spans: Vec<Span>,
+    /// Hash of each sample's key, and what says its class.
+    pub(super) hashes: Vec<u128>,
+    pub(super) standings: Vec<Standing>,
+    /// Of each sample's image.
+    pub(super) roles: Vec<Role>,
+    pub(super) folders: Folders,
+    pub(super) findings: Findings,
+    pub(super) digest: Xxh3,
+    pub(super) detail: Option<Detail>,
+}
+
+/// What says the class of a sample: the later outranks the earlier.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Standing {
+    None,
+    Json,
+    Class,
+}
+
+impl Standing {
+    /// The entry that says the class of a part, and what it is.
+    pub(super) fn of(run: &Run, part: &Part) -> Option<(usize, Self)> {
+        let class = part.class.map(|entry| (entry, Self::Class));
+        let json =
+            || part.json.filter(|&entry| run.entries[entry].label.is_said()).map(|entry| (entry, Self::Json));
+        class.or_else(json)
+    }
+}
+
+impl<'a> Gathered<'a> {
+    /// No samples; with `detail` all that an inspection wants is kept, and classes that are none are findings.
+    pub(super) fn new(name: &'a ShardName, detail: Option<Detail>) -> Self {
+        let findings = if detail.is_some() { Findings::listed() } else { Findings::default() };
+        Self {
+            name,
+            spans: Vec::new(),
+            hashes: Vec::new(),
+            standings: Vec::new(),
+            roles: Vec::new(),
+            folders: Folders::default(),
+            findings,
+            digest: Xxh3::new(),
+            detail,
+        }
+    }
+
+    /// Notes what is unusual about a sample.
+    ///
+    /// # Errors
+    /// It is that its class is none, and nothing is kept for an inspection.
+    pub(super) fn note_sample(&mut self, finding: Finding) -> Result<()> {
+        if finding.kind == RemarkKind::BadClass && self.detail.is_none() {
+            let Finding { name: key, detail: value, .. } = finding;
+            return Err(Error::Label { shard: self.name.shared(), key, value });
+        }
+        self.findings.add(finding);
+        Ok(())
+    }
+
+    pub(super) fn note(
+        &mut self,
+        kind: RemarkKind,
+        offset: u64,
+        name: String,
+        detail: String,
+        sample: Option<usize>,
+    ) {
+        self.findings.add(Finding { kind, offset, name, detail, sample });
+    }
+
+    pub(super) fn note_second_image(&mut self, offset: u64, name: String, key: &str) {
+        self.note(RemarkKind::SecondImage, offset, name, format!("sample `{key}` has another image"), None);
+    }
+
+    /// The hashes of all keys, sorted, each with the number of its sample.
+    pub(super) fn by_key(&self) -> Vec<(u128, usize)> {
+        let mut order: Vec<(u128, usize)> = self.hashes.iter().copied().zip(0..).collect();
+        order.sort_unstable();
+        order
+    }
+
+    /// Notes the samples whose key an earlier one has.
+    pub(super) fn note_repeats(&mut self, shard: &Shard) {
+        let order = self.by_key();
+        let groups = order.chunk_by(|a, b| a.0 == b.0).filter(|group| group.len() > 1);
+        let mut repeated: Vec<usize> =
+            groups.flat_map(|group| &group[1..]).map(|(_, number)| *number).collect();
+        repeated.sort_unstable();
+        for number in repeated {
+            if !self.findings.count(RemarkKind::Repeated) {
+                let span = self.spans[number];
+                let key = read::key(shard, span.head).unwrap_or_default();
+                self.note(RemarkKind::Repeated, span.image, key, String::new(), Some(number));
+            }
+        }
+    }
+}
+
+pub(super) fn text(name: &[u8]) -> String {
+    String::from_utf8_lossy(name).into_owned()
+}

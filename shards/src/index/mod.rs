@@ -1,0 +1,18 @@
+//! Which samples a shard holds and where: one pass over its headers.
+
+mod builder;
+mod companions;
+mod folders;
+mod gathered;
+mod listed;
+mod masks;
+mod scan;
+mod shard_index;
+mod strays;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use builder::Builder;
+pub(crate) use listed::{Detail, Listed};
+pub(crate) use scan::scan;
+pub(crate) use shard_index::ShardIndex;

@@ -1,0 +1,157 @@
+//! What is known of the shards of a set, and access to them.
+
+use std::{
+    collections::HashMap,
+    io,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use xxhash_rust::xxh3::Xxh3;
+
+use super::indexing::{IndexConfig, read_indices};
+use crate::{
+    Error, Remark, Result, Shard, ShardFault, ShardName, Source, Stamp,
+    index::{self, ShardIndex},
+    remark,
+    span::Span,
+};
+
+/// What is known of the shards of a set, and of where their samples lie.
+#[derive(Debug)]
+pub(super) struct Catalog {
+    pub(super) source: Arc<dyn Source>,
+    pub(super) names: Vec<ShardName>,
+    pub(super) stamps: Vec<Stamp>,
+    pub(super) spans: Vec<Box<[Span]>>,
+    /// For each shard the number of its first sample; at the end their total.
+    pub(super) starts: Vec<u64>,
+    /// For each shard what identifies keys, labels and places of its samples.
+    pub(super) digests: Vec<u64>,
+    /// Stamps that shards have got since they were indexed, without a change of their samples.
+    accepted: Mutex<HashMap<usize, Stamp>>,
+    pub(super) faults: Vec<ShardFault>,
+    pub(super) remarks: Vec<Remark>,
+    pub(super) labelled: u64,
+    pub(super) classes: Option<u32>,
+    pub(super) digest: u64,
+}
+
+impl Catalog {
+    /// Lists the source's shards and reads their indices.
+    pub(super) fn read(source: Arc<dyn Source>, config: &IndexConfig) -> Result<Self> {
+        let names = source.list()?;
+        let indices = read_indices(&*source, &names, config)?;
+        Ok(Self::new(source, names, indices))
+    }
+
+    fn new(source: Arc<dyn Source>, names: Vec<ShardName>, indices: Vec<(Stamp, ShardIndex)>) -> Self {
+        let mut digest = Xxh3::new();
+        let (mut stamps, mut spans, mut faults, mut remarks) =
+            (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let mut digests = Vec::with_capacity(names.len());
+        for (name, (stamp, index)) in names.iter().zip(indices) {
+            digest.update(name.base().as_bytes());
+            digest.update(&stamp.size.to_le_bytes());
+            digest.update(&index.digest.to_le_bytes());
+            let shard = name.shared();
+            faults.extend(index.faults.into_iter().map(|fault| fault.of(&shard)));
+            remark::add_up(&mut remarks, &shard, index.tallies);
+            stamps.push(stamp);
+            digests.push(index.digest);
+            spans.push(index.spans);
+        }
+        let mut inner = Self::with_spans(source, names, stamps, spans);
+        (inner.digests, inner.faults, inner.remarks, inner.digest) =
+            (digests, faults, remarks, digest.digest());
+        inner
+    }
+
+    /// What follows from the spans; faults, remarks and digests are the caller's to fill in.
+    pub(super) fn with_spans(
+        source: Arc<dyn Source>,
+        names: Vec<ShardName>,
+        stamps: Vec<Stamp>,
+        spans: Vec<Box<[Span]>>,
+    ) -> Self {
+        let mut starts = vec![0];
+        for spans in &spans {
+            starts.push(starts[starts.len() - 1] + spans.len() as u64);
+        }
+        let labels = || spans.iter().flatten().filter_map(Span::label);
+        let (labelled, classes) = (labels().count() as u64, labels().max().map(|label| label + 1));
+        Self {
+            source,
+            names,
+            stamps,
+            starts,
+            digests: Vec::new(),
+            accepted: Mutex::default(),
+            faults: Vec::new(),
+            remarks: Vec::new(),
+            labelled,
+            classes,
+            digest: 0,
+            spans,
+        }
+    }
+
+    /// Samples in all.
+    pub(super) fn len(&self) -> u64 {
+        self.starts.last().copied().unwrap_or(0)
+    }
+
+    /// The shard (as a place in `names`) and the span of a sample.
+    pub(super) fn span(&self, index: u64) -> Option<(usize, &Span)> {
+        let shard = self.starts.partition_point(|&start| start <= index).checked_sub(1)?;
+        let span = self.spans.get(shard)?.get((index - self.starts[shard]) as usize)?;
+        Some((shard, span))
+    }
+
+    /// Opens a shard, whose samples must still be those that were indexed.
+    pub(super) fn open_shard(&self, shard: usize) -> io::Result<Shard> {
+        let (name, stamp) = (&self.names[shard], self.stamps[shard]);
+        let opened = self.source.open(name).map_err(into_io)?;
+        if opened.stamp() == stamp {
+            return Ok(opened);
+        }
+        if self.accepts(shard, opened.stamp()) {
+            return Ok(opened);
+        }
+        // A copy in its place, other permissions or a link are no change of the samples, which the headers tell.
+        let is_indexed = || index::scan(name, &opened).is_ok_and(|index| index.digest == self.digests[shard]);
+        if opened.stamp().looks_like(&stamp) && is_indexed() {
+            self.accepted().insert(shard, opened.stamp());
+            return Ok(opened);
+        }
+        Err(io::Error::other("the shard was changed after it was indexed"))
+    }
+
+    /// Whether the headers were looked at already under this stamp. The number of the file may be another one: some systems make
+    /// it up at each opening, and no other file has the same time of change, where there is one.
+    pub(super) fn accepts(&self, shard: usize, stamp: Stamp) -> bool {
+        self.accepted().get(&shard).is_some_and(|&accepted| {
+            accepted == stamp || stamp.changed_ns > 0 && accepted == Stamp { inode: accepted.inode, ..stamp }
+        })
+    }
+
+    fn accepted(&self) -> MutexGuard<'_, HashMap<usize, Stamp>> {
+        self.accepted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn sample_error(&self, index: u64, key: Option<String>, source: io::Error) -> Error {
+        let found = self.span(index);
+        Error::Sample {
+            shard: found.map_or_else(|| "".into(), |(shard, _)| self.names[shard].shared()),
+            offset: found.map_or(0, |(_, span)| span.image),
+            key: key.unwrap_or_else(|| format!("#{index}")),
+            source,
+        }
+    }
+}
+
+fn into_io(error: Error) -> std::io::Error {
+    match error {
+        Error::Open { source, .. } => source,
+        other => std::io::Error::other(other),
+    }
+}

@@ -1,0 +1,11 @@
+//! A set of shards: indexed, counted, its samples numbered and read in any order.
+
+mod catalog;
+mod indexing;
+mod opened;
+mod readahead;
+mod shard_set;
+
+pub use indexing::{IndexConfig, index_threads};
+pub use readahead::Samples;
+pub use shard_set::{Location, ShardSet};

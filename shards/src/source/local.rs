@@ -1,0 +1,49 @@
+//! Shards that are files of this machine.
+
+use std::{io, path::Path};
+
+use super::interface::Source;
+use crate::{Error, Result, Shard, ShardName, Stamp, mapping::Mapping, pattern};
+
+/// Shards that are files.
+#[derive(Debug, Clone)]
+pub struct LocalSource {
+    names: Vec<ShardName>,
+}
+
+impl LocalSource {
+    /// The files that the patterns name (see [`expand`](crate::expand)), all of which must exist.
+    pub fn new(patterns: &[String]) -> Result<Self> {
+        let paths = pattern::expand(patterns)?;
+        let name = |path: &Path| {
+            let text = path.to_str().ok_or_else(|| open_error(path, io::ErrorKind::InvalidFilename.into()));
+            text.map(ShardName::from)
+        };
+        Ok(Self { names: paths.iter().map(|path| name(path)).collect::<Result<_>>()? })
+    }
+}
+
+impl Source for LocalSource {
+    fn list(&self) -> Result<Vec<ShardName>> {
+        Ok(self.names.clone())
+    }
+
+    fn stamp(&self, name: &ShardName) -> Result<Stamp> {
+        let path = Path::new(name.as_str());
+        path.metadata().map(|metadata| Stamp::of(&metadata)).map_err(|source| open_error(path, source))
+    }
+
+    fn open(&self, name: &ShardName) -> Result<Shard> {
+        let path = Path::new(name.as_str());
+        let (mapping, metadata) = Mapping::open(path).map_err(|source| open_error(path, source))?;
+        Ok(Shard::mapped(mapping, Stamp::of(&metadata)))
+    }
+
+    fn identity(&self, name: &ShardName) -> Option<String> {
+        Path::new(name.as_str()).canonicalize().ok()?.into_os_string().into_string().ok()
+    }
+}
+
+fn open_error(path: &Path, source: io::Error) -> Error {
+    Error::Open { path: path.to_owned(), source }
+}

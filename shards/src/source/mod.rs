@@ -1,0 +1,11 @@
+//! Where shards come from.
+
+mod interface;
+mod local;
+mod memory;
+mod open;
+
+pub use interface::Source;
+pub use local::LocalSource;
+pub use memory::MemorySource;
+pub use open::open;

@@ -1,0 +1,23 @@
+//! The one place that decides which source reads the shards that patterns name.
+
+use std::sync::Arc;
+
+use super::{interface::Source, local::LocalSource};
+use crate::Result;
+
+/// Opens the source of the shards that the patterns name: the files of this machine (see [`expand`](crate::expand)).
+///
+/// ```no_run
+/// use shards::{IndexConfig, ShardSet};
+///
+/// let source = shards::open(&["data/train-<000..146>.tar".to_owned()])?;
+/// let set = ShardSet::open(source, &IndexConfig::default())?;
+/// # Ok::<(), shards::Error>(())
+/// ```
+///
+/// # Errors
+///
+/// A pattern cannot be understood, or names what is not there.
+pub fn open(patterns: &[String]) -> Result<Arc<dyn Source>> {
+    Ok(Arc::new(LocalSource::new(patterns)?))
+}
