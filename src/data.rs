@@ -5,7 +5,7 @@ use std::{collections::HashSet, env, fs, os::unix::fs::MetadataExt, path::PathBu
 use anyhow::{Context, Result, bail};
 use dataset::ClassNames;
 use pipeline::LoaderConfig;
-use shards::{IndexConfig, LocalSource, Remark, RemarkKind, ShardName, ShardSet};
+use shards::{IndexConfig, Remark, RemarkKind, ShardName, ShardSet};
 
 use crate::{
     config::{Config, DataConfig},
@@ -139,7 +139,7 @@ fn check_classes(train: Option<u32>, validation: Option<u32>) -> Result<()> {
 
 /// Opens and indexes the shards that the patterns name.
 pub fn open(patterns: &[String]) -> Result<ShardSet> {
-    let source = LocalSource::new(patterns)?;
+    let source = shards::open(patterns)?;
     let set = ShardSet::open(source, &index_config())?;
     for fault in set.faults() {
         tracing::warn!("shard `{}` at byte {}: {}", fault.shard, fault.offset, fault.reason);

@@ -5,7 +5,7 @@ use std::ops::{Deref, DerefMut};
 use crossbeam::channel::Sender;
 use shards::Position;
 
-use crate::Skipped;
+use crate::BadSample;
 
 /// Host memory for the views of one batch: a boxed slice, or pinned memory that a device copies from.
 pub trait Slab: AsRef<[u8]> + AsMut<[u8]> + Send + 'static {}
@@ -50,7 +50,7 @@ pub struct Batch<S: Slab> {
     pub indices: Vec<i64>,
     /// The bad samples between the last one of the batch before and the last one of this batch, in order; in a partial
     /// batch also those after it. [`Loader::finish`](crate::Loader::finish) gives those that follow no batch.
-    pub skipped: Vec<Skipped>,
+    pub bad_samples: Vec<BadSample>,
     /// Where the stream goes on after this batch.
     pub next: Position,
 }

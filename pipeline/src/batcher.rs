@@ -12,10 +12,10 @@ use crossbeam::{
 };
 
 use crate::{
-    Batch, Lease, Result, Shape, Skipped, Slab,
+    BadSample, Batch, Lease, Result, Shape, Slab,
     draft::Draft,
-    faults::Tally,
     stats::Counters,
+    tally::Tally,
     worker::{Answer, Outcome},
 };
 
@@ -44,12 +44,12 @@ pub(crate) struct Batcher<S: Slab> {
     pub(crate) tally: Tally,
     pub(crate) queue: Queue,
     /// Bad samples that no batch has reported yet.
-    pub(crate) skipped: Vec<Skipped>,
+    pub(crate) bad_samples: Vec<BadSample>,
 }
 
 impl<S: Slab> Batcher<S> {
     /// Makes batches until the answers run out or nobody wants them; gives back the bad samples after the last one.
-    pub(crate) fn run(mut self) -> Vec<Skipped> {
+    pub(crate) fn run(mut self) -> Vec<BadSample> {
         while let Some(batch) = self.batch().transpose() {
             let is_last = batch.is_err();
             let is_sent = self.counters.batch.output(|| self.ends.batches.send(batch).is_ok());
@@ -57,7 +57,7 @@ impl<S: Slab> Batcher<S> {
                 break;
             }
         }
-        self.skipped
+        self.bad_samples
     }
 
     fn batch(&mut self) -> Result<Option<Batch<S>>> {
@@ -72,7 +72,7 @@ impl<S: Slab> Batcher<S> {
                     self.counters.samples.fetch_add(1, Relaxed);
                     self.tally.good()?;
                 }
-                Outcome::Bad(skipped) => self.skip(skipped)?,
+                Outcome::Bad(sample) => self.leave_out(sample)?,
                 Outcome::Failed(error) => return Err(error),
             }
             // There is room for every buffer; without workers nobody needs it.
@@ -106,15 +106,15 @@ impl<S: Slab> Batcher<S> {
 
     fn finish(&mut self, draft: Draft<S>) -> Batch<S> {
         let mut batch = self.counters.batch.work(|| draft.finish());
-        batch.skipped = std::mem::take(&mut self.skipped);
+        batch.bad_samples = std::mem::take(&mut self.bad_samples);
         batch
     }
 
-    fn skip(&mut self, skipped: Skipped) -> Result<()> {
-        tracing::debug!("skipped {skipped}");
+    fn leave_out(&mut self, sample: BadSample) -> Result<()> {
+        tracing::debug!("bad {sample}");
         self.counters.bad.fetch_add(1, Relaxed);
-        self.skipped.push(skipped.clone());
-        self.tally.bad(skipped)
+        self.bad_samples.push(sample.clone());
+        self.tally.bad(sample)
     }
 }
 

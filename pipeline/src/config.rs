@@ -4,7 +4,7 @@ use std::thread;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{DecodeMode, Error, FaultBudget, Recipe, Result, Shape, Slab};
+use crate::{BadSampleBudget, DecodeMode, Error, Recipe, Result, Shape, Slab};
 
 /// How samples become batches.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -25,7 +25,7 @@ pub struct LoaderConfig {
     /// Images of more pixels are bad samples.
     pub max_pixels: u64,
     /// How many bad samples to put up with.
-    pub faults: FaultBudget,
+    pub max_bad: BadSampleBudget,
 }
 
 impl Default for LoaderConfig {
@@ -38,7 +38,7 @@ impl Default for LoaderConfig {
             drop_last: false,
             decode: DecodeMode::default(),
             max_pixels: 100_000_000,
-            faults: FaultBudget::default(),
+            max_bad: BadSampleBudget::default(),
         }
     }
 }

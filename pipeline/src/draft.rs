@@ -22,7 +22,7 @@ impl<S: Slab> Draft<S> {
             shape: Shape { samples: 0, ..full },
             labels: Vec::with_capacity(room),
             indices: Vec::with_capacity(room),
-            skipped: Vec::new(),
+            bad_samples: Vec::new(),
             next: shards::Position::default(),
         };
         Self { batch, room }

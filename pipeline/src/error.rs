@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::{FaultBudget, FileFormat, Skipped};
+use crate::{BadSample, BadSampleBudget, FileFormat};
 
 /// The result of a stage of the pipeline.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -10,7 +10,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// What can go wrong between an encoded sample and a batch.
 ///
 /// Those up to [`Encode`](Self::Encode) concern one image: the [`Loader`](crate::Loader) counts them against its
-/// [`FaultBudget`] and goes on. The others end it.
+/// [`BadSampleBudget`] and goes on. The others end it.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -105,15 +105,15 @@ pub enum Error {
         "{bad} of {seen} samples are bad, more than {budget}; the last: {last}\n\
          hint: a larger budget (`--max-bad`) goes on all the same"
     )]
-    Faults {
+    TooManyBad {
         /// Bad samples so far.
         bad: u64,
         /// Samples so far, bad ones included.
         seen: u64,
         /// What is allowed.
-        budget: FaultBudget,
+        budget: BadSampleBudget,
         /// The last bad one.
-        last: Skipped,
+        last: BadSample,
     },
     /// The shards cannot be read on.
     #[error("the samples end early")]

@@ -39,35 +39,37 @@
 //! ```
 
 mod augment;
+mod bad_sample;
 mod batch;
 mod batcher;
+mod budget;
 mod config;
 mod cpu;
 mod decode;
 mod draft;
 mod encode;
 mod error;
-mod faults;
-pub mod jpeg;
+mod file_format;
+mod image;
 mod loader;
-mod pixels;
+mod presets;
 mod render;
-mod rgb;
 mod stats;
+mod tally;
 mod worker;
-mod ycc;
 
-pub use augment::{
-    Augmenter, Crop, Edit, Editor, Normalization, Occasion, Op, Plan, Preset, Recipe, edit, resize,
-};
+pub use augment::{Augmenter, Crop, Edit, Editor, Occasion, Op, Plan, Recipe, edit, resize};
+pub use bad_sample::BadSample;
 pub use batch::{Batch, Lease, Shape, Slab};
+pub use budget::{BadSampleBudget, BudgetError};
 pub use config::LoaderConfig;
 pub use cpu::Cpu;
-pub use decode::{Decoder, FileFormat, Header, Oddities, Oddity, Orientation, decode};
+pub use decode::{Decoder, Header, Oddities, Oddity, Orientation, decode, jpeg};
 pub use encode::encode_jpeg;
 pub use error::{Error, Result};
-pub use faults::{FaultBudget, Skipped};
+pub use file_format::FileFormat;
+pub use image::Rgb;
 pub use loader::Loader;
+pub use presets::{Normalization, Preset};
 pub use render::{DecodeMode, Renderer};
-pub use rgb::Rgb;
 pub use stats::{StageStats, Stats};

@@ -14,10 +14,10 @@ use crossbeam::{
 use shards::Sample;
 
 use crate::{
-    Batch, Error, LoaderConfig, Occasion, Recipe, Renderer, Result, Shape, Skipped, Slab, Stats,
+    BadSample, Batch, Error, LoaderConfig, Occasion, Recipe, Renderer, Result, Shape, Slab, Stats,
     batcher::{self, Batcher, Queue},
-    faults::Tally,
     stats::Counters,
+    tally::Tally,
     worker::{self, Job},
 };
 
@@ -33,9 +33,9 @@ pub struct Loader<S: Slab> {
     /// Nothing is ever sent: dropping it tells the batching thread that nobody listens.
     hangup: Option<Sender<Infallible>>,
     threads: Vec<JoinHandle<()>>,
-    batcher: Option<JoinHandle<Vec<Skipped>>>,
+    batcher: Option<JoinHandle<Vec<BadSample>>>,
     /// Bad samples after the last batch; known when the threads have ended.
-    trailing: Vec<Skipped>,
+    trailing: Vec<BadSample>,
     counters: Arc<Counters>,
 }
 
@@ -93,9 +93,9 @@ impl<S: Slab> Loader<S> {
             counters: counters.clone(),
             full,
             drop_last: config.drop_last,
-            tally: Tally::new(config.faults),
+            tally: Tally::new(config.max_bad),
             queue: Queue::default(),
-            skipped: Vec::new(),
+            bad_samples: Vec::new(),
         };
         let batcher = Some(spawn("batch", move || batcher.run())?);
         let (batches, hangup, trailing) = (Some(batches), Some(hangup_sender), Vec::new());
@@ -127,7 +127,7 @@ impl<S: Slab> Loader<S> {
     /// Ends the loader and gives the bad samples that no batch has reported.
     ///
     /// Once the iterator has ended, by an error or without, these are the ones after the last batch.
-    pub fn finish(mut self) -> Vec<Skipped> {
+    pub fn finish(mut self) -> Vec<BadSample> {
         // A panic that mattered has been reported by the iterator.
         drop(self.join());
         std::mem::take(&mut self.trailing)

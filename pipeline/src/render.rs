@@ -5,10 +5,8 @@ use std::{fmt, str::FromStr};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Augmenter, Cpu, Decoder, Error, Occasion, Orientation, Recipe, Result, Rgb,
-    augment::Need,
-    jpeg::{self, Region},
-    pixels::Pixels,
+    Augmenter, Cpu, Decoder, Error, Occasion, Orientation, Recipe, Result, Rgb, augment::Need,
+    decode::EncodedImage, image::PixelPairs,
 };
 
 /// How exactly JPEGs are decoded.
@@ -50,12 +48,10 @@ impl FromStr for DecodeMode {
 #[derive(Debug)]
 pub struct Renderer {
     decoder: Decoder,
-    /// For the JPEGs that photos come as; what it refuses is left to `decoder`.
-    jpeg: jpeg::Decoder,
     augmenter: Augmenter,
     mode: DecodeMode,
     image: Rgb,
-    pixels: Pixels,
+    pairs: PixelPairs,
 }
 
 impl Renderer {
@@ -67,23 +63,23 @@ impl Renderer {
     /// A renderer that uses these instructions. Libraries choose by themselves.
     pub fn on(cpu: Cpu, recipe: Recipe, mode: DecodeMode, max_pixels: u64) -> Result<Self> {
         Ok(Self {
-            decoder: Decoder::new(max_pixels)?,
-            jpeg: jpeg::Decoder::new(cpu),
+            decoder: Decoder::on(cpu, max_pixels),
             augmenter: Augmenter::on(cpu, recipe),
             mode,
             image: Rgb::default(),
-            pixels: Pixels::new(cpu),
+            pairs: PixelPairs::new(cpu),
         })
     }
 
     /// Draws what the views of an image show, and decodes that much of it.
     pub fn decode(&mut self, bytes: &[u8], occasion: Occasion) -> Result<()> {
-        if self.decode_region(bytes, occasion)? {
+        let image = EncodedImage::new(bytes);
+        if self.decode_region(&image, occasion)? {
             return Ok(());
         }
-        self.decoder.decode(bytes, &mut self.image)?;
+        self.decoder.decode_whole(&image, &mut self.image)?;
         self.augmenter.plan(occasion, self.image.width, self.image.height)?;
-        self.pixels.load_rgb(&self.image);
+        self.pairs.load_rgb(&self.image);
         Ok(())
     }
 
@@ -92,22 +88,22 @@ impl Renderer {
     /// # Panics
     /// If `views` has another length than [`Recipe::bytes`].
     pub fn render(&mut self, views: &mut [u8]) {
-        self.augmenter.render_planned(&self.pixels, views);
+        self.augmenter.render_planned(&self.pairs, views);
     }
 
     /// Whether the image is one that our own decoder takes; then it has been decoded.
-    fn decode_region(&mut self, bytes: &[u8], occasion: Occasion) -> Result<bool> {
-        let Ok(header) = jpeg::Header::parse(bytes) else { return Ok(false) };
+    fn decode_region(&mut self, image: &EncodedImage, occasion: Occasion) -> Result<bool> {
+        let Some(header) = image.jpeg() else { return Ok(false) };
         // Those that must be turned are rare.
-        if self.decoder.header(bytes)?.orientation != Orientation::Upright {
+        if self.decoder.header_of(image)?.orientation != Orientation::Upright {
             return Ok(false);
         }
         let need = self.augmenter.plan(occasion, header.width, header.height)?;
-        let region = if let Need::Crops(region) = need { region } else { Region::whole(&header) };
-        let Ok(planes) = self.jpeg.decode(&header, region) else { return Ok(false) };
+        let region = if let Need::Crops(region) = need { region } else { header.whole() };
+        let Some(planes) = self.decoder.decode_region(header, region) else { return Ok(false) };
         match (self.mode, need) {
-            (DecodeMode::Fast, Need::Crops(_)) => self.pixels.load_jpeg_planes(&header, planes, region),
-            _ => self.pixels.load_jpeg(&header, planes, region),
+            (DecodeMode::Fast, Need::Crops(_)) => self.pairs.load_ycc(planes, region),
+            _ => self.pairs.load_ycc_as_rgb(planes, region),
         }
         Ok(true)
     }

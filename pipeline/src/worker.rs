@@ -3,7 +3,7 @@
 use crossbeam::channel::{Receiver, Sender};
 use shards::{Encoded, Sample};
 
-use crate::{Error, Result, Skipped, stats::Counters};
+use crate::{BadSample, Error, Result, stats::Counters};
 
 /// A sample, or why there is none, with its number in the stream.
 pub(crate) type Job = (u64, shards::Result<Sample>);
@@ -23,7 +23,7 @@ pub(crate) enum Outcome {
     /// Its views are there. The sample has no image any more, so that the mapping need not be kept.
     Good(Sample),
     /// It is skipped.
-    Bad(Skipped),
+    Bad(BadSample),
     /// The stream ends.
     Failed(Error),
 }
@@ -32,7 +32,7 @@ impl From<shards::Error> for Outcome {
     fn from(error: shards::Error) -> Self {
         match error {
             shards::Error::Sample { shard, offset, key, source } => {
-                Self::Bad(Skipped { shard, offset, key, reason: format!("cannot be read: {source}") })
+                Self::Bad(BadSample { shard, offset, key, reason: format!("cannot be read: {source}") })
             }
             error => Self::Failed(error.into()),
         }
@@ -88,7 +88,7 @@ impl Ticket<'_> {
         let sample = self.sample.take().expect("a ticket has its sample until redeemed");
         match rendered {
             Ok(()) => Outcome::Good(Sample { image: Encoded::default(), ..sample }),
-            Err(error) => Outcome::Bad(Skipped::image(&sample, &error)),
+            Err(error) => Outcome::Bad(BadSample::new(&sample, &error)),
         }
     }
 }

@@ -7,13 +7,13 @@ mod common;
 use std::{io, sync::Arc};
 
 use common::{damaged, sample};
-use pipeline::{Batch, Error, FaultBudget, Loader, LoaderConfig, Preset, Result, Skipped};
+use pipeline::{Batch, Error, BadSampleBudget, Loader, LoaderConfig, Preset, Result, BadSample};
 use shards::{Position, Sample};
 
 type Slab = Vec<u8>;
 
 fn config(workers: usize, batch_size: usize) -> LoaderConfig {
-    LoaderConfig { workers, batch_size, faults: FaultBudget::Count(1_000), ..LoaderConfig::default() }
+    LoaderConfig { workers, batch_size, max_bad: BadSampleBudget::Count(1_000), ..LoaderConfig::default() }
 }
 
 fn slabs(config: &LoaderConfig) -> Vec<Slab> {
@@ -37,7 +37,7 @@ struct Seen {
     bytes: Vec<u8>,
     labels: Vec<i64>,
     indices: Vec<i64>,
-    skipped: Vec<Skipped>,
+    bad_samples: Vec<BadSample>,
     next: Position,
 }
 
@@ -47,13 +47,13 @@ fn seen(batch: Result<Batch<Slab>>) -> Seen {
         bytes: batch.bytes().to_vec(),
         labels: batch.labels.clone(),
         indices: batch.indices.clone(),
-        skipped: batch.skipped.clone(),
+        bad_samples: batch.bad_samples.clone(),
         next: batch.next,
     }
 }
 
-fn keys(skipped: &[Skipped]) -> Vec<&str> {
-    skipped.iter().map(|skipped| skipped.key.as_str()).collect()
+fn keys(samples: &[BadSample]) -> Vec<&str> {
+    samples.iter().map(|sample| sample.key.as_str()).collect()
 }
 
 #[test]
@@ -121,17 +121,17 @@ fn bad_samples_are_reported_in_order_with_the_batch_that_follows_them() {
     let mut loader = load(samples, &config(3, 2));
     let batches: Vec<Seen> = loader.by_ref().map(seen).collect();
     assert_eq!(batches.len(), 2);
-    assert_eq!(keys(&batches[0].skipped), ["00000"]);
-    assert_eq!(batches[0].skipped[0].reason, "has no image");
-    assert_eq!(keys(&batches[1].skipped), ["cut"]);
-    assert_eq!(batches[1].skipped[0].reason, "cannot be read: beyond the end of the file");
+    assert_eq!(keys(&batches[0].bad_samples), ["00000"]);
+    assert_eq!(batches[0].bad_samples[0].reason, "has no image");
+    assert_eq!(keys(&batches[1].bad_samples), ["cut"]);
+    assert_eq!(batches[1].bad_samples[0].reason, "cannot be read: beyond the end of the file");
     assert_eq!(loader.stats().bad, 3);
     assert_eq!(keys(&loader.finish()), ["00006"]);
 }
 
 #[test]
 fn above_the_budget_the_error_names_the_last_bad_sample() {
-    let config = LoaderConfig { faults: FaultBudget::Count(2), ..config(4, 8) };
+    let config = LoaderConfig { max_bad: BadSampleBudget::Count(2), ..config(4, 8) };
     let mut loader = load(mixed(0, 60), &config);
     let results: Vec<_> = loader.by_ref().collect();
     assert_eq!(results.len(), 2, "indices 3 and 10 are allowed, 17 is not");
@@ -146,10 +146,10 @@ fn above_the_budget_the_error_names_the_last_bad_sample() {
 
 #[test]
 fn a_rate_is_judged_at_the_same_sample_for_any_number_of_workers() {
-    let faults = FaultBudget::Rate { share: 0.1, trial: 20 };
+    let max_bad = BadSampleBudget::Rate { share: 0.1, trial: 20 };
     for workers in [1, 6] {
-        let error = load(mixed(0, 60), &LoaderConfig { faults, ..config(workers, 8) }).find_map(Result::err);
-        assert!(matches!(error, Some(Error::Faults { bad: 3, seen: 20, .. })), "{error:?}");
+        let error = load(mixed(0, 60), &LoaderConfig { max_bad, ..config(workers, 8) }).find_map(Result::err);
+        assert!(matches!(error, Some(Error::TooManyBad { bad: 3, seen: 20, .. })), "{error:?}");
     }
 }
 

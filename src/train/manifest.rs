@@ -10,7 +10,7 @@ use std::{
 use anyhow::{Context, Result};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use shards::{LocalSource, ShardName, ShardSet, Source, Stamp};
+use shards::{ShardName, ShardSet, Source, Stamp};
 
 use crate::{
     config::DataConfig,
@@ -71,7 +71,7 @@ impl Seen {
 
     /// A shard as it is now, the same as it was `then` where its samples are. They are looked at only where the file is another one
     /// of the same size and time.
-    fn now(source: &LocalSource, name: &ShardName, then: Option<&Self>) -> Result<Self> {
+    fn now(source: &dyn Source, name: &ShardName, then: Option<&Self>) -> Result<Self> {
         let stamp = source.stamp(name)?;
         let now = Self::new(name, stamp, None);
         let Some(Indexed { changed_ns, inode, digest }) = then.and_then(|then| then.indexed) else {
@@ -143,11 +143,11 @@ fn seen(patterns: &[String], then: &[Seen]) -> Result<Vec<Seen>> {
     for shard in then {
         by_name.entry(&shard.name).or_default().push_back(shard);
     }
-    let source = LocalSource::new(patterns)?;
+    let source = shards::open(patterns)?;
     let names = source.list()?;
     let now = |name: &ShardName| {
         let then = by_name.get_mut(name.base()).and_then(VecDeque::pop_front);
-        Seen::now(&source, name, then)
+        Seen::now(&*source, name, then)
     };
     names.iter().map(now).collect()
 }

@@ -97,7 +97,7 @@ fn check_loader(count: usize, expected: &[usize]) {
         workers: 2,
         batch_size: 8,
         max_pixels: LIMIT,
-        faults: "100%".parse().unwrap(),
+        max_bad: "100%".parse().unwrap(),
         ..LoaderConfig::default()
     };
     let slabs = vec![vec![0; config.shape(&recipe).bytes()]; config.slabs()];
@@ -107,10 +107,10 @@ fn check_loader(count: usize, expected: &[usize]) {
     for batch in loader.by_ref() {
         let batch = batch.unwrap();
         good += batch.indices.len();
-        bad.extend(batch.skipped);
+        bad.extend(batch.bad_samples);
     }
     bad.extend(loader.finish());
-    let bad: Vec<usize> = bad.iter().map(|skipped| skipped.key.parse().unwrap()).collect();
+    let bad: Vec<usize> = bad.iter().map(|sample| sample.key.parse().unwrap()).collect();
     assert_eq!(bad, expected);
     assert_eq!(good + bad.len(), count);
 }

@@ -83,8 +83,8 @@ fn load(place: &Place, pattern: &str, happen: impl FnOnce(), after: usize) -> (V
     let order = Order { shuffle: Shuffle::Global, epochs: Some(EPOCHS), ..Order::default() };
     let samples = set.samples(order, Share::default(), Position::default());
     let recipe = Preset::C10.recipe();
-    let faults = "100%".parse().unwrap();
-    let config = LoaderConfig { workers: 2, batch_size: 1, prefetch: 1, faults, ..LoaderConfig::default() };
+    let max_bad = "100%".parse().unwrap();
+    let config = LoaderConfig { workers: 2, batch_size: 1, prefetch: 1, max_bad, ..LoaderConfig::default() };
     let slabs = vec![vec![0; config.shape(&recipe).bytes()]; config.slabs()];
     let mut loader = Loader::spawn(samples, recipe, slabs, &config).unwrap();
     let (mut views, mut bad, mut happen) = (HashMap::new(), Vec::new(), Some(happen));
@@ -94,7 +94,7 @@ fn load(place: &Place, pattern: &str, happen: impl FnOnce(), after: usize) -> (V
         }
         let Some(batch) = loader.next() else { break };
         let batch = batch.unwrap();
-        bad.extend(batch.skipped.iter().map(|sample| sample.shard.to_string()));
+        bad.extend(batch.bad_samples.iter().map(|sample| sample.shard.to_string()));
         // The position after a sample that ends an epoch may be told as of the next one.
         let at = batch.next.epoch * (SHARDS * PER_SHARD) as u64 + batch.next.offset - 1;
         let epoch = at / (SHARDS * PER_SHARD) as u64;

@@ -3,15 +3,17 @@
 //! Operations that follow each other share sweeps over the image: a block of it goes through all of them before the next
 //! one does. Only contrast must know the whole image first.
 
-use crate::cpu::{Cpu, versions};
-
-use super::{edit::Edit, hue, planes::Planes};
+use super::{edit::Edit, hue};
+use crate::{
+    cpu::{Cpu, versions},
+    image::RgbPlanes,
+};
 
 /// Pixels of a block: its three planes stay in the nearest cache.
 const BLOCK: usize = 2048;
 
 /// Does `edits`, all of which are operations on colours, one after the other.
-pub(crate) fn adjust(cpu: Cpu, image: &mut Planes, edits: &[Edit]) {
+pub(crate) fn adjust(cpu: Cpu, image: &mut RgbPlanes, edits: &[Edit]) {
     let mut contrast = None;
     for edits in edits.split_inclusive(|edit| matches!(edit, Edit::Contrast(_))) {
         if let [edits @ .., Edit::Contrast(factor)] = edits {
@@ -35,7 +37,7 @@ struct Blend {
 }
 
 /// Does the blend of a contrast whose mean is known by now, and then `edits`; gives the sum of all grays if `SUM`.
-fn sweep<const SUM: bool>(cpu: Cpu, image: &mut Planes, contrast: Option<Blend>, edits: &[Edit]) -> u64 {
+fn sweep<const SUM: bool>(cpu: Cpu, image: &mut RgbPlanes, contrast: Option<Blend>, edits: &[Edit]) -> u64 {
     let mut sum = 0;
     let [red, green, blue] = image.rgb_mut();
     for ((red, green), blue) in red.chunks_mut(BLOCK).zip(green.chunks_mut(BLOCK)).zip(blue.chunks_mut(BLOCK))

@@ -1,9 +1,10 @@
 //! Operations that move pixels.
 
-use super::{edit::Crop, planes::Planes};
+use super::edit::Crop;
+use crate::image::RgbPlanes;
 
 /// Moves the content `dx` pixels to the right and `dy` down; the uncovered border shows its mirror image.
-pub(crate) fn translate(image: &Planes, dx: i32, dy: i32, out: &mut Planes) {
+pub(crate) fn translate(image: &RgbPlanes, dx: i32, dy: i32, out: &mut RgbPlanes) {
     out.reshape(image.width, image.height);
     let width = image.width;
     let planes = image.pixels.chunks_exact(width * image.height);
@@ -28,7 +29,7 @@ fn reflect(at: i32, length: usize) -> usize {
 }
 
 /// Cuts out a rectangle.
-pub(crate) fn crop(image: &Planes, crop: Crop, out: &mut Planes) {
+pub(crate) fn crop(image: &RgbPlanes, crop: Crop, out: &mut RgbPlanes) {
     out.reshape(crop.width as usize, crop.height as usize);
     let planes = image.pixels.chunks_exact(image.width * image.height);
     for (plane, out) in planes.zip(out.pixels.chunks_exact_mut(out.width * out.height)) {
@@ -40,7 +41,7 @@ pub(crate) fn crop(image: &Planes, crop: Crop, out: &mut Planes) {
 }
 
 /// Turns left into right.
-pub(crate) fn mirror(image: &mut Planes) {
+pub(crate) fn mirror(image: &mut RgbPlanes) {
     let width = image.width;
     image.pixels.chunks_exact_mut(width).for_each(<[u8]>::reverse);
 }

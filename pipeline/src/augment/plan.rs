@@ -1,12 +1,12 @@
 //! A recipe with its dice cast.
 
-use crate::{Error, Result, jpeg::Region};
-
 use super::{
-    draw::{Draws, Occasion},
     edit::{Crop, Edit},
-    recipe::{Op, Recipe},
+    op::Op,
+    random::{Draws, Occasion},
+    recipe::Recipe,
 };
+use crate::{Error, Result, image::Region};
 
 /// The most pixels that [`Op::ResizeShort`] may ask for: an image of 65,000×1 has no sensible short edge, and would take a
 /// gigabyte for it. Those whose sides are as 1 to 196 fit at the least, with the longest edge that presets have.

@@ -3,19 +3,15 @@
 //! The horizontal pass runs first, over pairs of columns; what it gives is rounded to 8 bits, and turned so that pairs of
 //! rows lie side by side for the vertical pass, which is the same sum.
 
-use crate::{
-    Cpu,
-    pixels::{Colours, Pixels},
-    ycc,
-};
-
 use super::{
     axis::Axis,
     edit::Crop,
     fold::fold,
-    planes::Planes,
-    transpose::{PAIRS, ROWS, transpose},
     weigh::{LANES, Lines, Taps, weigh},
+};
+use crate::{
+    Cpu,
+    image::{Colours, PAIRS, PixelPairs, ROWS, RgbPlanes, convert_in_place, transpose},
 };
 
 /// Resizes, keeping its memory.
@@ -43,7 +39,7 @@ impl Resizer {
     /// Cuts `crop` out of the image and resizes it to the size of `out`; pixels outside the crop play no part.
     ///
     /// With `mirrored`, the crop is one of the mirrored image.
-    pub(crate) fn resize(&mut self, image: &Pixels, mirrored: bool, crop: Crop, out: &mut Planes) {
+    pub(crate) fn resize(&mut self, image: &PixelPairs, mirrored: bool, crop: Crop, out: &mut RgbPlanes) {
         self.horizontal.set(self.cpu, crop.width, out.width as u32);
         self.vertical.set(self.cpu, crop.height, out.height as u32);
         let mut left = crop.left;
@@ -71,7 +67,7 @@ impl Resizer {
                     self.plane::<false>(image, number, rows.clone(), out);
                 }
                 let [luma, blue, red] = out.rgb_mut();
-                ycc::convert_in_place(self.cpu, luma, blue, red);
+                convert_in_place(self.cpu, luma, blue, red);
             }
         }
     }
@@ -91,7 +87,7 @@ impl Resizer {
     /// Sets the taps for a plane with so many pixels to a sample; gives the rows of the plane that they take.
     fn set_rounded(
         &mut self,
-        image: &Pixels,
+        image: &PixelPairs,
         number: usize,
         (left, top): (usize, usize),
         (across, down): (usize, usize),
@@ -110,7 +106,7 @@ impl Resizer {
     /// Both passes over one plane, of which the taps' first row is the first of `rows`.
     fn plane<const EXACT: bool>(
         &mut self,
-        image: &Pixels,
+        image: &PixelPairs,
         number: usize,
         rows: std::ops::Range<usize>,
         out: (usize, &mut [u8]),

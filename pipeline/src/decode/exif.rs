@@ -1,6 +1,6 @@
 //! The one thing of interest in EXIF data.
 
-use super::Orientation;
+use super::orientation::Orientation;
 
 /// Begins EXIF data in a JPEG; sometimes found in other formats as well, also more than once.
 pub(super) const PREFIX: &[u8] = b"Exif\0\0";

@@ -13,7 +13,10 @@ use turbojpeg_sys as _;
 
 use crate::{Error, Result, Rgb};
 
-use super::{Oddities, Oddity, limit::Limit};
+use super::{
+    limit::Limit,
+    oddity::{Oddities, Oddity},
+};
 
 /// More scans than a progressive JPEG has use for; each costs the time of a whole image.
 const MAX_SCANS: c_int = 500;

@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 
 use super::{
-    Orientation,
     exif::{self, Told},
+    orientation::Orientation,
 };
 
 /// EXIF and XMP of a file, as far as there are any.

@@ -7,84 +7,21 @@
 //! errors, not gray pixels, and so is what a decoder would have to make up; other oddities are noted. `docs/reference/forms.md`
 //! has each form.
 
+mod decoder;
+mod encoded_image;
 mod exif;
-mod file_format;
 mod header;
-mod jpeg_header;
+pub mod jpeg;
 mod libjpeg;
 mod limit;
 mod metadata;
 mod oddity;
 mod orientation;
 mod png;
-mod png_metadata;
 mod webp;
 
-pub use file_format::FileFormat;
+pub use decoder::{Decoder, decode};
+pub(crate) use encoded_image::EncodedImage;
 pub use header::Header;
 pub use oddity::{Oddities, Oddity};
 pub use orientation::Orientation;
-
-use crate::{Error, Result, Rgb};
-use libjpeg::Libjpeg;
-use limit::Limit;
-use png::Png;
-
-/// Decodes one image. `max_pixels` is checked against the header, before memory is taken.
-pub fn decode(bytes: &[u8], max_pixels: u64) -> Result<Rgb> {
-    let mut image = Rgb::default();
-    Decoder::new(max_pixels)?.decode(bytes, &mut image)?;
-    Ok(image)
-}
-
-/// Decodes images one after the other, keeping its memory.
-#[derive(Debug)]
-pub struct Decoder {
-    jpeg: Libjpeg,
-    png: Png,
-    oddities: Oddities,
-    /// An image's pixels before they are turned upright.
-    spare: Rgb,
-    limit: Limit,
-}
-
-impl Decoder {
-    /// A decoder that refuses images of more than `max_pixels`.
-    pub fn new(max_pixels: u64) -> Result<Self> {
-        Ok(Self {
-            jpeg: Libjpeg::default(),
-            png: Png::default(),
-            oddities: Oddities::default(),
-            spare: Rgb::default(),
-            limit: Limit { max_pixels },
-        })
-    }
-
-    /// Size and orientation of an image that [`decode`](Self::decode) would not refuse for its size.
-    ///
-    /// Reads the parts that tell them and no pixels: about a microsecond.
-    pub fn header(&self, bytes: &[u8]) -> Result<Header> {
-        let header = Header::read(bytes)?;
-        self.limit.check(header.width, header.height)?;
-        Ok(header)
-    }
-
-    /// Decodes `bytes` into `image`, upright, whose memory is reused. After an error `image` holds anything.
-    pub fn decode(&mut self, bytes: &[u8], image: &mut Rgb) -> Result<()> {
-        self.oddities = match FileFormat::of(bytes) {
-            FileFormat::Jpeg => self.jpeg.decode(bytes, self.limit, image),
-            FileFormat::Png => self.png.decode(bytes, self.limit, image),
-            FileFormat::WebP => webp::decode(bytes, self.limit, image).map(|()| Oddities::default()),
-            FileFormat::Empty => Err(Error::NoImage),
-            other => Err(Error::Format(other)),
-        }?;
-        let orientation = Header::read(bytes).map_or(Orientation::Upright, |header| header.orientation);
-        orientation.turn(image, &mut self.spare);
-        Ok(())
-    }
-
-    /// What is odd about the image that was decoded last; of anything where there was an error.
-    pub fn oddities(&self) -> Oddities {
-        self.oddities
-    }
-}

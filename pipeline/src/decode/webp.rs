@@ -9,7 +9,7 @@ use libwebp_sys::{VP8StatusCode, WEBP_CSP_MODE, WebPDecoderConfig, WebPRGBABuffe
 
 use crate::{Error, Result, Rgb};
 
-use super::{Header, Orientation, limit::Limit, metadata::Metadata};
+use super::{header::Header, limit::Limit, metadata::Metadata, orientation::Orientation};
 
 const HAS_ANIMATION: u8 = 0x02;
 const HAS_XMP: u8 = 0x04;

@@ -52,7 +52,7 @@ fn a_region_has_the_samples_of_the_whole_image() {
         let file = encoded(&noise(211, 157, &mut random), sampling, |compressor| compressor.set_quality(60));
         let header = Header::parse(&file).unwrap();
         let mut decoder = Decoder::default();
-        let whole = samples(decoder.decode(&header, Region::whole(&header)).unwrap());
+        let whole = samples(decoder.decode(&header, header.whole()).unwrap());
         for _ in 0..400 {
             let region = random.region(header.width, header.height);
             let part = cover(decoder.decode(&header, region).unwrap(), &header, region);
@@ -189,7 +189,7 @@ fn an_image_leaves_no_trace_in_the_next_one() {
         assert!(decoder.decode(&Header::parse(&file[..file.len() - 3]).unwrap(), region).is_err());
         file.extend([0; 3]);
         let header = Header::parse(&file).unwrap();
-        let whole = samples(decoder.decode(&header, Region::whole(&header)).unwrap());
+        let whole = samples(decoder.decode(&header, header.whole()).unwrap());
         assert!(whole == reference(&file, &header), "round {round}");
         let planes = decoder.decode(&header, region).unwrap();
         assert_eq!(planes.size(1) == (0, 0), header.sampling == Sampling::Gray);

@@ -4,7 +4,7 @@ use std::{cell::RefCell, ops::Range};
 
 use pipeline::{
     Cpu,
-    jpeg::{Decoder, Header, Planes, Region, Sampling},
+    jpeg::{Decoder, Header, YccPlanes, Region, Sampling},
 };
 use turbojpeg::Subsamp;
 use turbojpeg_sys as sys;
@@ -31,10 +31,10 @@ pub(crate) fn judge(bytes: &[u8], max_pixels: u32, region: impl FnOnce(u32, u32)
     let region = region(header.width, header.height);
     with_decoders(|decoders| {
         let ((_, portable), others) = decoders.split_first_mut().expect("there is always the portable one");
-        let whole = portable.decode(&header, Region::whole(&header)).map(samples);
+        let whole = portable.decode(&header, header.whole()).map(samples);
         let part = portable.decode(&header, region).map(|planes| cover(planes, &header, region));
         for (cpu, other) in others {
-            let of_other = other.decode(&header, Region::whole(&header)).map(samples);
+            let of_other = other.decode(&header, header.whole()).map(samples);
             assert!(of_other == whole, "{cpu:?} differs on the whole image");
             let of_other = other.decode(&header, region).map(|planes| cover(planes, &header, region));
             assert!(of_other == part, "{cpu:?} differs in {region:?}");
@@ -58,20 +58,20 @@ pub(crate) struct Component {
 }
 
 /// All samples that belong to pixels.
-pub(crate) fn samples(planes: &Planes) -> Vec<Component> {
+pub(crate) fn samples(planes: &YccPlanes) -> Vec<Component> {
     let sizes = (0..3).map(|number| planes.size(number)).take_while(|size| size.0 > 0);
     let whole = |(number, (width, height))| component(planes, number, 0..width, 0..height);
     sizes.enumerate().map(whole).collect()
 }
 
-fn component(planes: &Planes, number: usize, columns: Range<usize>, rows: Range<usize>) -> Component {
+fn component(planes: &YccPlanes, number: usize, columns: Range<usize>, rows: Range<usize>) -> Component {
     let mut samples = Vec::with_capacity(columns.len() * rows.len());
     columns.clone().for_each(|x| samples.extend_from_slice(planes.column(number, x, rows.clone())));
     Component { columns, rows, samples }
 }
 
 /// The samples that the pixels of a region are made of: of halved chroma, with a neighbour at either side.
-pub(crate) fn cover(planes: &Planes, header: &Header, region: Region) -> Vec<Component> {
+pub(crate) fn cover(planes: &YccPlanes, header: &Header, region: Region) -> Vec<Component> {
     let factors = header.sampling.factors();
     (0..header.sampling.components())
         .map(|number| {

@@ -2,7 +2,7 @@
 
 use pipeline::{
     Cpu,
-    jpeg::{Decoder, Header, Planes, Refusal, Region, Result, Sampling},
+    jpeg::{Decoder, Header, YccPlanes, Refusal, Region, Result, Sampling},
 };
 
 use crate::{
@@ -14,7 +14,7 @@ use crate::{
 /// Decodes the whole image.
 fn verdict(bytes: &[u8]) -> Result<()> {
     let header = Header::parse(bytes)?;
-    Decoder::default().decode(&header, Region::whole(&header)).map(|_: &Planes| ())
+    Decoder::default().decode(&header, header.whole()).map(|_: &YccPlanes| ())
 }
 
 /// Files of all kinds, small ones.
@@ -206,7 +206,7 @@ fn a_scan_without_data_ends_within_the_padding() {
     let file = forge.file(&[]);
     let header = Header::parse(&file).unwrap();
     for cpu in Cpu::available() {
-        let decoded = Decoder::new(cpu).decode(&header, Region::whole(&header)).is_err();
+        let decoded = Decoder::new(cpu).decode(&header, header.whole()).is_err();
         assert!(decoded, "{cpu}");
     }
 }

@@ -73,7 +73,7 @@ impl ShardSet {
     ///
     /// # Errors
     /// It cannot be indexed.
-    pub fn digest_of(source: &impl Source, name: &ShardName, config: &IndexConfig) -> Result<u64> {
+    pub fn digest_of(source: &dyn Source, name: &ShardName, config: &IndexConfig) -> Result<u64> {
         read_index(source, name, config).map(|(_, index)| index.digest)
     }
 

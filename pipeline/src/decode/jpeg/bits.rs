@@ -1,6 +1,6 @@
 //! Bits of the entropy-coded data, without the stuffing.
 
-use super::{Refusal, Result};
+use super::refusal::{Refusal, Result};
 
 /// Zero bytes behind the data: more than an MCU can take from beyond their end (six blocks of a coefficient of 27 bits and
 /// 63 of 26 at most, 1,249 bytes), so that looking for the end once an MCU is enough.

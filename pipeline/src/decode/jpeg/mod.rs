@@ -11,7 +11,7 @@
 //! removed beforehand, a lookup gives up to two coefficients with their values, and only two branches are hard to foresee:
 //! the end of a block and, one lookup in twenty, a value that is longer than a lookup. Blocks outside of the region are passed over without storing anything.
 //!
-//! Samples lie column after column ([`Planes`]): the transform yields them that way for nothing, and the horizontal half
+//! Samples lie column after column ([`YccPlanes`]): the transform yields them that way for nothing, and the horizontal half
 //! of resizing, which is the larger one, then runs over plain memory.
 
 #![expect(
@@ -20,29 +20,19 @@
 )]
 
 mod bits;
+mod cover;
 mod decoder;
 mod entropy;
+mod front;
 mod header;
 mod huffman;
 mod idct;
-mod planes;
+mod markers;
+mod refusal;
 mod scan;
 
+pub use crate::image::{Region, Sampling, YccPlanes};
 pub use decoder::Decoder;
-pub use header::{Header, Sampling};
-pub use planes::{Planes, Region};
-
-/// Why a file is not decoded here.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum Refusal {
-    /// It is of a kind that this decoder does not know.
-    #[error("is no baseline JPEG of a common kind")]
-    Unsupported,
-    /// It is damaged or cut short.
-    #[error("is a damaged JPEG")]
-    Damaged,
-}
-
-/// The result of decoding, or why it is refused.
-pub type Result<T> = std::result::Result<T, Refusal>;
+pub(super) use front::Front;
+pub use header::Header;
+pub use refusal::{Refusal, Result};

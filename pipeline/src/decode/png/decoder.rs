@@ -1,4 +1,4 @@
-//! PNG.
+//! Pixels of a PNG.
 
 use std::io::Cursor;
 
@@ -6,21 +6,30 @@ use ::png::{ColorType, Limits, Transformations};
 
 use crate::{Error, Result, Rgb};
 
-use super::{Header, Oddities, Oddity, limit::Limit, png_metadata};
+use super::chunks::Chunks;
+use crate::decode::{
+    limit::Limit,
+    oddity::{Oddities, Oddity},
+};
 
 /// What the library may take for itself: chunks other than pixels.
 const MAX_BYTES: usize = 16 << 20;
 
 /// Decodes PNGs, keeping its memory.
 #[derive(Debug, Default)]
-pub(super) struct Png {
+pub(in crate::decode) struct Png {
     /// Pixels that are not RGB yet.
     scratch: Vec<u8>,
 }
 
 impl Png {
     /// Decodes a PNG; what is odd about it.
-    pub(super) fn decode(&mut self, bytes: &[u8], limit: Limit, image: &mut Rgb) -> Result<Oddities> {
+    pub(in crate::decode) fn decode(
+        &mut self,
+        bytes: &[u8],
+        limit: Limit,
+        image: &mut Rgb,
+    ) -> Result<Oddities> {
         match with_end(bytes) {
             None => self.decode_whole(bytes, limit, image).map(|()| Oddities::default()),
             Some(whole) => self.decode_whole(&whole, limit, image).map(|()| Oddity::NoEnd.into()),
@@ -65,7 +74,7 @@ fn with_end(bytes: &[u8]) -> Option<Vec<u8>> {
     const END: &[u8] = b"\0\0\0\0IEND\xAE\x42\x60\x82";
     let signature = bytes.get(..8)?;
     let mut whole = signature.len();
-    for (name, data) in Chunks(&bytes[whole..]) {
+    for (name, data) in Chunks::new(&bytes[whole..]) {
         if name == b"IEND" {
             return None;
         }
@@ -90,35 +99,6 @@ fn check_palette(info: &::png::Info<'_>) -> Result<()> {
 fn convert<const N: usize>(pixels: &[u8], image: &mut Rgb, rgb: impl Fn([u8; N]) -> [u8; 3]) {
     for (to, from) in image.pixels.as_chunks_mut().0.iter_mut().zip(pixels.as_chunks().0) {
         *to = rgb(*from);
-    }
-}
-
-/// Reads size and orientation.
-pub(super) fn header(bytes: &[u8]) -> Result<Header> {
-    let mut chunks = Chunks(bytes.get(8..).unwrap_or_default());
-    let Some((b"IHDR", [w0, w1, w2, w3, h0, h1, h2, h3, ..])) = chunks.next() else {
-        return Err(Error::Damaged { format: "PNG", reason: "its header does not tell the size" });
-    };
-    let width = u32::from_be_bytes([*w0, *w1, *w2, *w3]);
-    let height = u32::from_be_bytes([*h0, *h1, *h2, *h3]);
-    if width == 0 || height == 0 {
-        return Err(Error::Damaged { format: "PNG", reason: "it has no pixels" });
-    }
-    Ok(Header { width, height, orientation: png_metadata::read(chunks).orientation() })
-}
-
-/// The chunks of a PNG with their names. Those cut short are none.
-pub(super) struct Chunks<'a>(&'a [u8]);
-
-impl<'a> Iterator for Chunks<'a> {
-    type Item = (&'a [u8; 4], &'a [u8]);
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let (length, rest) = self.0.split_first_chunk()?;
-        let (name, rest) = rest.split_first_chunk()?;
-        let (data, rest) = rest.split_at_checked(u32::from_be_bytes(*length) as usize)?;
-        self.0 = rest.get(4..).unwrap_or_default();
-        Some((name, data))
     }
 }
 

@@ -1,22 +1,21 @@
 //! The image type that crops are taken from.
 
-use crate::{
-    Rgb,
-    augment::{
-        planes::part,
-        transpose::{self, transpose},
-    },
-    cpu::{Cpu, versions},
-    jpeg::{Header, Planes, Region},
-    ycc::Converter,
+use super::{
+    interleave::deinterleave,
+    region::Region,
+    rgb::Rgb,
+    to_rgb::Converter,
+    transpose::{self, transpose},
+    ycc::YccPlanes,
 };
+use crate::cpu::{Cpu, versions};
 
 /// A part of an image, in three planes, laid out for resizing: pairs of columns, in each of them the rows from top to
 /// bottom, and of each row the two bytes side by side.
 #[derive(Debug, Default)]
-pub(crate) struct Pixels {
+pub(crate) struct PixelPairs {
     cpu: Cpu,
-    /// Pixels in a row of the whole image.
+    /// PixelPairs in a row of the whole image.
     pub(crate) width: u32,
     /// Rows of the whole image.
     pub(crate) height: u32,
@@ -58,7 +57,7 @@ struct PairPlane {
 /// Lanes that may be read beyond the rows there are.
 const SLACK: usize = 31;
 
-impl Pixels {
+impl PixelPairs {
     /// No image yet; loops use these instructions.
     pub(crate) fn new(cpu: Cpu) -> Self {
         Self { cpu, converter: Converter::new(cpu), ..Self::default() }
@@ -80,7 +79,7 @@ impl Pixels {
             for (i, row) in rows.chunks_exact(image.stride()).enumerate() {
                 let at = i * pitch..i * pitch + width;
                 let (red, green, blue) = (&mut red[at.clone()], &mut green[at.clone()], &mut blue[at]);
-                part(self.cpu, row, red, green, blue);
+                deinterleave(self.cpu, row, red, green, blue);
             }
             for (number, rows) in self.rows.chunks_exact(plane).enumerate() {
                 let PairPlane { start, pitch: out_pitch, .. } = self.planes[number];
@@ -92,11 +91,11 @@ impl Pixels {
 
     /// Takes over what `region` needs of a decoded JPEG, in red, green and blue, as libjpeg-turbo makes them: chroma
     /// interpolated by triangles.
-    pub(crate) fn load_jpeg(&mut self, header: &Header, planes: &Planes, region: Region) {
-        self.load_size(header, Colours::Rgb);
-        let area = Area::of(region, header.width, header.height);
+    pub(crate) fn load_ycc_as_rgb(&mut self, planes: &YccPlanes, region: Region) {
+        self.load_size(planes, Colours::Rgb);
+        let area = Area::of(region, planes.width, planes.height);
         self.reshape([area; 3]);
-        self.converter.start(header, area.top, area.rows);
+        self.converter.start(planes.sampling, area.top, area.rows);
         for pair in 0..area.pairs {
             let out = self.planes.map(|plane| plane.start + pair * plane.pitch);
             let out = out.map(|start| start..start + 2 * area.rows.next_multiple_of(2));
@@ -106,11 +105,11 @@ impl Pixels {
     }
 
     /// Takes over what `region` needs of a decoded JPEG as it is.
-    pub(crate) fn load_jpeg_planes(&mut self, header: &Header, planes: &Planes, region: Region) {
-        let (across, down) = header.sampling.factors();
-        self.load_size(header, Colours::Ycc(across, down));
-        let luma = Area::of(region, header.width, header.height);
-        let (width, height) = planes.size(header.sampling.components() - 1);
+    pub(crate) fn load_ycc(&mut self, planes: &YccPlanes, region: Region) {
+        let (across, down) = planes.sampling.factors();
+        self.load_size(planes, Colours::Ycc(across, down));
+        let luma = Area::of(region, planes.width, planes.height);
+        let (width, height) = planes.size(planes.sampling.components() - 1);
         let chroma = Area::of(
             halved(region, (across, down), (width as u32, height as u32)),
             width as u32,
@@ -119,7 +118,7 @@ impl Pixels {
         self.reshape([luma, chroma, chroma]);
         for (number, area) in [luma, chroma, chroma].into_iter().enumerate() {
             let plane = self.planes[number];
-            if number >= header.sampling.components() {
+            if number >= planes.sampling.components() {
                 self.data[plane.start..plane.start + area.pairs * plane.pitch].fill(128);
                 continue;
             }
@@ -135,8 +134,8 @@ impl Pixels {
         }
     }
 
-    fn load_size(&mut self, header: &Header, colours: Colours) {
-        (self.width, self.height, self.colours) = (header.width, header.height, colours);
+    fn load_size(&mut self, planes: &YccPlanes, colours: Colours) {
+        (self.width, self.height, self.colours) = (planes.width, planes.height, colours);
     }
 
     fn reshape(&mut self, areas: [Area; 3]) {

@@ -13,7 +13,11 @@ use std::arch::x86_64::*;
 
 use crate::cpu::{Avx2, Avx512};
 
-use super::{Block, Idct, PAIRS, PASS_BITS, Place, Quantization, SHIFTS, portable};
+use super::{
+    portable,
+    transform::{Idct, PAIRS, PASS_BITS, Place, Quantization, SHIFTS},
+};
+use crate::decode::jpeg::entropy::Block;
 
 impl Idct for Avx2 {
     const BLOCKS: usize = 2;

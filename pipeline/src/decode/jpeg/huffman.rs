@@ -1,6 +1,9 @@
 //! Huffman codes as lookup tables, one or two symbols a lookup.
 
-use super::{Refusal, Result, bits::Bits};
+use super::{
+    bits::Bits,
+    refusal::{Refusal, Result},
+};
 
 /// Bits that a lookup sees.
 const LOOK: u32 = 10;

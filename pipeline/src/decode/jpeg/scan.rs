@@ -1,13 +1,15 @@
 //! From the scan's data to planes: which blocks are decoded, and in what order.
 
 use super::{
-    Header, Refusal, Result,
     bits::{Bits, ScanBytes},
+    cover::Cover,
     entropy::{Block, Coder},
+    header::Header,
     huffman::{AcTable, DcTable},
-    idct::{Idct, Quantization},
-    planes::{Cover, Planes},
+    idct::{Idct, Place, Quantization},
+    refusal::{Refusal, Result},
 };
+use crate::image::YccPlanes;
 
 /// All that decoding a scan needs.
 #[derive(Debug)]
@@ -20,23 +22,13 @@ pub(super) struct Scan<'a> {
     pub(super) ac: [&'a AcTable; 3],
 }
 
-/// A block whose samples are still to be computed.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Place {
-    pub(super) component: usize,
-    /// Byte of its first sample.
-    pub(super) at: usize,
-    /// Bytes from one of its columns to the next.
-    pub(super) stride: usize,
-}
-
 /// The largest DC coefficient before libjpeg-turbo would be the one to say what it means.
 const MAX_DC: i32 = 1 << 30;
 
 impl Scan<'_> {
     /// Decodes the blocks of the cover into `planes`, and no row below them.
     #[inline(always)]
-    pub(super) fn run<I: Idct>(&self, idct: I, planes: &mut Planes) -> Result<()> {
+    pub(super) fn run<I: Idct>(&self, idct: I, planes: &mut YccPlanes) -> Result<()> {
         let Cover { across, rows, .. } = self.cover;
         let interval =
             if self.header.restart_interval == 0 { usize::MAX } else { self.header.restart_interval };
@@ -83,7 +75,7 @@ impl Scan<'_> {
         coders: &mut [Coder; 3],
         queue: &mut Queue<I>,
         (column, row): (usize, usize),
-        planes: &mut Planes,
+        planes: &mut YccPlanes,
     ) -> Option<()> {
         let (column, row) = (column - self.cover.columns.start, row - self.cover.rows.start);
         let (across, down) = self.header.sampling.factors();
@@ -136,7 +128,7 @@ impl<I: Idct> Queue<I> {
 
     /// Counts the next block, and transforms all when they are enough.
     #[inline(always)]
-    fn advance(&mut self, quantization: &[&Quantization; 3], planes: &mut Planes) {
+    fn advance(&mut self, quantization: &[&Quantization; 3], planes: &mut YccPlanes) {
         self.length += 1;
         if self.length == I::BLOCKS {
             self.transform(quantization, planes);
@@ -144,13 +136,13 @@ impl<I: Idct> Queue<I> {
     }
 
     #[inline(always)]
-    fn transform(&mut self, quantization: &[&Quantization; 3], planes: &mut Planes) {
+    fn transform(&mut self, quantization: &[&Quantization; 3], planes: &mut YccPlanes) {
         self.idct.run(&self.blocks, &self.places, quantization, &mut planes.data);
         self.length = 0;
     }
 
     /// Transforms what is left: the last block also in place of those that are missing.
-    fn flush(&mut self, quantization: &[&Quantization; 3], planes: &mut Planes) {
+    fn flush(&mut self, quantization: &[&Quantization; 3], planes: &mut YccPlanes) {
         let Some(last) = self.length.checked_sub(1) else { return };
         for missing in last + 1..I::BLOCKS {
             (self.blocks[missing], self.places[missing]) = (self.blocks[last], self.places[last]);

@@ -12,7 +12,8 @@ use miniz_oxide::inflate::{
     },
 };
 
-use super::{metadata::Metadata, png::Chunks};
+use super::chunks::Chunks;
+use crate::decode::metadata::Metadata;
 
 /// The longest text that is unpacked.
 const MAX_TEXT: usize = 1 << 20;

@@ -1,20 +1,17 @@
 //! The image type that operations work on.
 
-use crate::{
-    Rgb,
-    cpu::{Cpu, versions},
-    pixels::Pixels,
-};
+use super::{interleave::interleave, pairs::PixelPairs, rgb::Rgb};
+use crate::Cpu;
 
 /// An image whose colours lie in three planes, one after the other, so that arithmetic runs over plain rows.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Planes {
+pub(crate) struct RgbPlanes {
     pub(crate) width: usize,
     pub(crate) height: usize,
     pub(crate) pixels: Vec<u8>,
 }
 
-impl Planes {
+impl RgbPlanes {
     /// Gives the image another size, keeping its memory; what its pixels show is unspecified.
     pub(crate) fn reshape(&mut self, width: usize, height: usize) {
         (self.width, self.height) = (width, height);
@@ -35,7 +32,7 @@ impl Planes {
     }
 
     /// Takes over an image that is there as a whole, seen in a mirror if `mirrored`.
-    pub(crate) fn load(&mut self, image: &Pixels, mirrored: bool) {
+    pub(crate) fn load(&mut self, image: &PixelPairs, mirrored: bool) {
         self.reshape(image.width as usize, image.height as usize);
         let (width, height) = (self.width, self.height);
         for (number, plane) in self.pixels.chunks_exact_mut(width * height).enumerate() {
@@ -64,22 +61,5 @@ impl Planes {
         let (red, rest) = self.pixels.split_at(self.width * self.height);
         let (green, blue) = rest.split_at(self.width * self.height);
         interleave(cpu, red, green, blue, pixels);
-    }
-}
-
-versions! {
-    fn interleave(red: &[u8], green: &[u8], blue: &[u8], pixels: &mut [u8]) {
-        for (((pixel, &r), &g), &b) in pixels.as_chunks_mut::<3>().0.iter_mut().zip(red).zip(green).zip(blue) {
-            *pixel = [r, g, b];
-        }
-    }
-}
-
-versions! {
-    /// Interleaved colours apart.
-    pub(crate) fn part(pixels: &[u8], red: &mut [u8], green: &mut [u8], blue: &mut [u8]) {
-        for (((&[r, g, b], red), green), blue) in pixels.as_chunks().0.iter().zip(red).zip(green).zip(blue) {
-            (*red, *green, *blue) = (r, g, b);
-        }
     }
 }

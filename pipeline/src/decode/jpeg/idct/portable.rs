@@ -1,10 +1,11 @@
 //! The transform in plain Rust: the reference for the others, and what runs where they cannot.
 
-use super::{BITS, Block, Idct, PAIRS, PASS_BITS, Place, Quantization, SHIFTS};
+use super::transform::{BITS, Idct, PAIRS, PASS_BITS, Place, Quantization, SHIFTS};
+use crate::decode::jpeg::entropy::Block;
 
 /// The transform in plain Rust, one block at a time.
 #[derive(Debug, Clone, Copy)]
-pub(in crate::jpeg) struct Portable;
+pub(in crate::decode::jpeg) struct Portable;
 
 impl Idct for Portable {
     const BLOCKS: usize = 1;

@@ -1,38 +1,10 @@
 //! The markers before the entropy-coded data.
 
-use super::{Refusal, Result};
-
-/// How often chroma is sampled against luma.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Sampling {
-    /// No chroma.
-    Gray,
-    /// 4:4:4, chroma at every pixel.
-    Full,
-    /// 4:2:2, at every second column.
-    HalfWidth,
-    /// 4:4:0, at every second row.
-    HalfHeight,
-    /// 4:2:0, at every second column of every second row.
-    Quarter,
-}
-
-impl Sampling {
-    /// Luma samples to a chroma sample: across, down.
-    pub fn factors(self) -> (usize, usize) {
-        match self {
-            Self::Gray | Self::Full => (1, 1),
-            Self::HalfWidth => (2, 1),
-            Self::HalfHeight => (1, 2),
-            Self::Quarter => (2, 2),
-        }
-    }
-
-    /// Components: luma alone, or with two of chroma.
-    pub fn components(self) -> usize {
-        if self == Self::Gray { 1 } else { 3 }
-    }
-}
+use super::{
+    markers::{Segment, Segments, marker},
+    refusal::{Refusal, Result},
+};
+use crate::image::{Region, Sampling};
 
 /// The tables that a component uses.
 #[derive(Debug, Clone, Copy, Default)]
@@ -67,91 +39,28 @@ pub struct Header<'a> {
 /// The longest side that libjpeg-turbo decodes.
 const MAX_SIDE: u16 = 65_500;
 
-/// Markers by their second byte.
-mod marker {
-    pub(super) const SOF0: u8 = 0xC0;
-    pub(super) const SOF1: u8 = 0xC1;
-    pub(super) const DHT: u8 = 0xC4;
-    pub(super) const RST0: u8 = 0xD0;
-    pub(super) const RST7: u8 = 0xD7;
-    pub(super) const SOI: u8 = 0xD8;
-    pub(super) const EOI: u8 = 0xD9;
-    pub(super) const SOS: u8 = 0xDA;
-    pub(super) const DQT: u8 = 0xDB;
-    pub(super) const DRI: u8 = 0xDD;
-    pub(super) const APP0: u8 = 0xE0;
-    pub(super) const APP14: u8 = 0xEE;
-    pub(super) const APP15: u8 = 0xEF;
-    pub(super) const COM: u8 = 0xFE;
-    pub(super) const TEM: u8 = 0x01;
-}
-
 impl<'a> Header<'a> {
     /// Reads the header of a JPEG that begins with the first byte.
     pub fn parse(bytes: &'a [u8]) -> Result<Self> {
-        let mut reader = Reader { rest: bytes.strip_prefix(&[0xFF, marker::SOI]).ok_or(Refusal::Damaged)? };
+        let after = bytes.strip_prefix(&[0xFF, marker::SOI]).ok_or(Refusal::Damaged)?;
         let mut draft = Draft::default();
-        loop {
-            let marker = reader.marker()?;
-            let segment = reader.segment()?;
-            match marker {
-                marker::DQT => draft.quantization_tables(segment)?,
-                marker::DHT => draft.huffman_tables(segment)?,
-                marker::SOF0 | marker::SOF1 => draft.frame(segment)?,
-                marker::DRI => draft.restart_interval(segment)?,
-                marker::APP0 => draft.jfif(segment),
-                marker::APP14 if segment.len() >= 12 && segment.starts_with(b"Adobe") => {
-                    draft.adobe_transform = Some(segment[11]);
-                }
-                marker::SOS => return draft.finish(segment, reader.rest),
-                marker::APP0..=marker::APP15 | marker::COM => {}
-                // Progressive, lossless, arithmetic; heights and frames defined elsewhere; what is yet to be defined.
-                _ => return Err(Refusal::Unsupported),
+        for segment in Segments::new(after) {
+            if let Some(header) = draft.take(&segment)? {
+                return Ok(header);
             }
         }
-    }
-}
-
-/// Goes from marker to marker.
-struct Reader<'a> {
-    rest: &'a [u8],
-}
-
-impl<'a> Reader<'a> {
-    /// The next marker that has a segment.
-    fn marker(&mut self) -> Result<u8> {
-        let [0xFF, rest @ ..] = self.rest else { return Err(Refusal::Damaged) };
-        let fill = rest.iter().take_while(|byte| **byte == 0xFF).count();
-        let (&marker, rest) = rest[fill..].split_first().ok_or(Refusal::Damaged)?;
-        self.rest = rest;
-        match marker {
-            0 | marker::TEM | marker::RST0..=marker::RST7 | marker::SOI | marker::EOI => {
-                Err(Refusal::Damaged)
-            }
-            marker => Ok(marker),
-        }
+        Err(Refusal::Damaged)
     }
 
-    /// The bytes of the marker's segment after its length.
-    fn segment(&mut self) -> Result<&'a [u8]> {
-        let length = be16(self.rest, 0)?;
-        if length < 2 || length > self.rest.len() {
-            return Err(Refusal::Damaged);
-        }
-        let (segment, rest) = self.rest.split_at(length);
-        self.rest = rest;
-        Ok(&segment[2..])
+    /// All of the image.
+    pub fn whole(&self) -> Region {
+        Region { left: 0, top: 0, width: self.width, height: self.height }
     }
-}
-
-fn be16(bytes: &[u8], at: usize) -> Result<usize> {
-    let pair = bytes.get(at..at + 2).ok_or(Refusal::Damaged)?;
-    Ok(usize::from(pair[0]) << 8 | usize::from(pair[1]))
 }
 
 /// What the segments so far have told.
 #[derive(Default)]
-struct Draft<'a> {
+pub(super) struct Draft<'a> {
     size: Option<(u32, u32)>,
     sampling: Option<Sampling>,
     components: [Component; 3],
@@ -164,6 +73,29 @@ struct Draft<'a> {
 }
 
 impl<'a> Draft<'a> {
+    /// Takes the next segment; gives the header once it is that of the scan.
+    pub(super) fn take(&mut self, segment: &Segment<'a>) -> Result<Option<Header<'a>>> {
+        if !segment.is_regular {
+            return Err(Refusal::Damaged);
+        }
+        let Segment { marker, bytes, rest, .. } = *segment;
+        match marker {
+            marker::DQT => self.quantization_tables(bytes)?,
+            marker::DHT => self.huffman_tables(bytes)?,
+            marker::SOF0 | marker::SOF1 => self.frame(bytes)?,
+            marker::DRI => self.restart_interval(bytes)?,
+            marker::APP0 => self.jfif(bytes),
+            marker::APP14 if bytes.len() >= 12 && bytes.starts_with(b"Adobe") => {
+                self.adobe_transform = Some(bytes[11]);
+            }
+            marker::SOS => return self.finish(bytes, rest).map(Some),
+            marker::APP0..=marker::APP15 | marker::COM => {}
+            // Progressive, lossless, arithmetic; heights and frames defined elsewhere; what is yet to be defined.
+            _ => return Err(Refusal::Unsupported),
+        }
+        Ok(None)
+    }
+
     fn quantization_tables(&mut self, mut segment: &'a [u8]) -> Result<()> {
         while let Some((&kind, rest)) = segment.split_first() {
             // Four tables of 8 bits; those of 16 belong to 12-bit images.
@@ -232,7 +164,7 @@ impl<'a> Draft<'a> {
     }
 
     /// Takes the scan's header: the only scan, of all components.
-    fn finish(mut self, segment: &[u8], scan: &'a [u8]) -> Result<Header<'a>> {
+    fn finish(&mut self, segment: &[u8], scan: &'a [u8]) -> Result<Header<'a>> {
         let (Some((width, height)), Some(sampling)) = (self.size, self.sampling) else {
             return Err(Refusal::Damaged);
         };
@@ -252,7 +184,7 @@ impl<'a> Draft<'a> {
             }
             (component.dc, component.ac) = (usize::from(spec[1] >> 4), usize::from(spec[1] & 15));
         }
-        let Self { components, quantization, dc, ac, restart_interval, .. } = self;
+        let Self { components, quantization, dc, ac, restart_interval, .. } = *self;
         Ok(Header { width, height, sampling, components, quantization, dc, ac, restart_interval, scan })
     }
 

@@ -1,64 +1,9 @@
-//! Where decoded samples lie.
+//! Which blocks a region needs, and where their samples go.
 
 use std::ops::Range;
 
-use super::{Header, Sampling};
-
-/// A rectangle of pixels, which lies within its image.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Region {
-    /// Columns to the left of it.
-    pub left: u32,
-    /// Rows above it.
-    pub top: u32,
-    /// Its columns, at least one.
-    pub width: u32,
-    /// Its rows, at least one.
-    pub height: u32,
-}
-
-impl Region {
-    /// All of an image.
-    pub fn whole(header: &Header) -> Self {
-        Self { left: 0, top: 0, width: header.width, height: header.height }
-    }
-
-    /// The smallest rectangle that holds both.
-    #[must_use]
-    pub fn union(self, other: Self) -> Self {
-        let (left, top) = (self.left.min(other.left), self.top.min(other.top));
-        let right = (self.left + self.width).max(other.left + other.width);
-        let bottom = (self.top + self.height).max(other.top + other.height);
-        Self { left, top, width: right - left, height: bottom - top }
-    }
-}
-
-/// A component's samples in memory.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Plane {
-    /// Byte of the sample at the left and top of the region.
-    pub(super) start: usize,
-    /// Bytes from a column to the next.
-    pub(super) stride: usize,
-    /// The first column there is.
-    left: usize,
-    /// The first row there is.
-    top: usize,
-    /// Columns and rows that were decoded.
-    columns: usize,
-    rows: usize,
-    /// Columns of the whole component, without the padding to full blocks.
-    width: usize,
-    /// Rows of the whole component.
-    height: usize,
-}
-
-/// The components of a decoded region, column after column: what is done to all rows alike runs over plain memory.
-#[derive(Debug, Default)]
-pub struct Planes {
-    pub(super) data: Vec<u8>,
-    pub(super) planes: [Plane; 3],
-}
+use super::header::Header;
+use crate::image::{Plane, Region, Sampling, YccPlanes};
 
 /// MCUs that a region needs, and how many there are.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -87,9 +32,10 @@ impl Cover {
     }
 }
 
-impl Planes {
+impl YccPlanes {
     /// Makes room for the MCUs of `cover`, keeping the memory.
     pub(super) fn reshape(&mut self, header: &Header, cover: &Cover) {
+        (self.width, self.height, self.sampling) = (header.width, header.height, header.sampling);
         let (across, down) = header.sampling.factors();
         self.planes = Default::default();
         let mut start = 0;
@@ -110,29 +56,6 @@ impl Planes {
             start += plane.stride * 8 * h * cover.columns.len();
         }
         self.data.resize(start, 0);
-    }
-
-    /// Column `x` of component `number`, counted in samples of that component over the whole image; of its rows, `rows`.
-    ///
-    /// # Panics
-    /// If they were not decoded.
-    #[inline]
-    pub fn column(&self, number: usize, x: usize, rows: Range<usize>) -> &[u8] {
-        let plane = &self.planes[number];
-        // Smaller ones than the first become large ones.
-        let (x, from, to) = (
-            x.wrapping_sub(plane.left),
-            rows.start.wrapping_sub(plane.top),
-            rows.end.wrapping_sub(plane.top),
-        );
-        assert!(x < plane.columns && from <= to && to <= plane.rows, "the samples were decoded");
-        &self.data[plane.start + x * plane.stride..][from..to]
-    }
-
-    /// Columns and rows of component `number` over the whole image: those that belong to pixels. None of
-    /// a component that the image has not.
-    pub fn size(&self, number: usize) -> (usize, usize) {
-        (self.planes[number].width, self.planes[number].height)
     }
 }
 

@@ -5,21 +5,23 @@ use crate::cpu::Cpu;
 use crate::cpu::{Avx2, Avx512};
 
 use super::{
-    Header, Planes, Refusal, Region, Result,
     bits::ScanBytes,
+    cover::Cover,
     entropy,
+    header::Header,
     huffman::{AcTable, DcTable},
     idct::{Portable, Quantization},
-    planes::Cover,
+    refusal::{Refusal, Result},
     scan::Scan,
 };
+use crate::image::{Region, YccPlanes};
 
 /// Decodes regions of images one after the other, keeping its memory.
 #[derive(Debug, Default)]
 pub struct Decoder {
     cpu: Cpu,
     scan: ScanBytes,
-    planes: Planes,
+    planes: YccPlanes,
     /// Tables rarely differ from one image to the next.
     dc: [Cached<DcTable>; 4],
     ac: [Cached<AcTable>; 4],
@@ -38,7 +40,7 @@ impl Decoder {
     ///
     /// # Panics
     /// If the region is empty or does not lie within the image.
-    pub fn decode(&mut self, header: &Header, region: Region) -> Result<&Planes> {
+    pub fn decode(&mut self, header: &Header, region: Region) -> Result<&YccPlanes> {
         let Region { left, top, width, height } = region;
         let is_within = |from: u32, length: u32, size: u32| {
             length > 0 && from.checked_add(length).is_some_and(|end| end <= size)
@@ -123,7 +125,7 @@ impl Default for Cached<AcTable> {
 }
 
 #[expect(unsafe_code, reason = "the decoder compiled for instructions that were found")]
-fn decode(cpu: Cpu, scan: &Scan, planes: &mut Planes) -> Result<()> {
+fn decode(cpu: Cpu, scan: &Scan, planes: &mut YccPlanes) -> Result<()> {
     match cpu {
         Cpu::Portable => scan.run(Portable, planes),
         // SAFETY: a value of `Avx2` exists only where the CPU has these features.
@@ -137,12 +139,12 @@ fn decode(cpu: Cpu, scan: &Scan, planes: &mut Planes) -> Result<()> {
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,bmi1,bmi2")]
-fn decode_avx2(scan: &Scan, cpu: Avx2, planes: &mut Planes) -> Result<()> {
+fn decode_avx2(scan: &Scan, cpu: Avx2, planes: &mut YccPlanes) -> Result<()> {
     scan.run(cpu, planes)
 }
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,bmi1,bmi2,avx512f,avx512bw,avx512dq,avx512vl")]
-fn decode_avx512(scan: &Scan, cpu: Avx512, planes: &mut Planes) -> Result<()> {
+fn decode_avx512(scan: &Scan, cpu: Avx512, planes: &mut YccPlanes) -> Result<()> {
     scan.run(cpu, planes)
 }

@@ -1,0 +1,49 @@
+//! An encoded image whose format is known.
+
+use super::{
+    header::Header,
+    jpeg::{self, Front},
+    png, webp,
+};
+use crate::{Error, FileFormat, Result};
+
+/// An encoded image whose format is known. The segments of a JPEG have been read, once for all that is asked of them.
+#[derive(Debug)]
+pub(crate) struct EncodedImage<'a> {
+    bytes: &'a [u8],
+    format: FileFormat,
+    jpeg: Option<Front<'a>>,
+}
+
+impl<'a> EncodedImage<'a> {
+    /// Tells the format from the first bytes.
+    pub(crate) fn new(bytes: &'a [u8]) -> Self {
+        let format = FileFormat::of(bytes);
+        let jpeg = (format == FileFormat::Jpeg).then(|| Front::read(bytes));
+        Self { bytes, format, jpeg }
+    }
+
+    pub(super) fn bytes(&self) -> &'a [u8] {
+        self.bytes
+    }
+
+    pub(super) fn format(&self) -> FileFormat {
+        self.format
+    }
+
+    /// Size and orientation; damaged EXIF counts as upright.
+    pub(super) fn header(&self) -> Result<Header> {
+        match (&self.jpeg, self.format) {
+            (Some(jpeg), _) => jpeg.header(),
+            (None, FileFormat::Png) => png::header(self.bytes),
+            (None, FileFormat::WebP) => webp::header(self.bytes),
+            (None, FileFormat::Empty) => Err(Error::NoImage),
+            (None, other) => Err(Error::Format(other)),
+        }
+    }
+
+    /// The header of a JPEG that our own decoder takes, as far as its header tells.
+    pub(crate) fn jpeg(&self) -> Option<&jpeg::Header<'a>> {
+        self.jpeg.as_ref()?.own()
+    }
+}

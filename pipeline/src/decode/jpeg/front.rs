@@ -1,0 +1,82 @@
+//! All that stands before the data of a JPEG, by one walk over its segments.
+
+use std::borrow::Cow;
+
+use super::{
+    header::{Draft, Header},
+    markers::{Segments, marker},
+    refusal::{self, Refusal},
+};
+use crate::{
+    Error, Result,
+    decode::{exif, header::Header as ImageHeader, metadata::Metadata},
+};
+
+const XMP: &[u8] = b"http://ns.adobe.com/xap/1.0/\0";
+
+/// What stands before the data of a JPEG.
+#[derive(Debug)]
+pub(crate) struct Front<'a> {
+    /// Width and height, by the first segment that tells them.
+    size: Option<(u32, u32)>,
+    metadata: Metadata<'a>,
+    own: refusal::Result<Header<'a>>,
+}
+
+impl<'a> Front<'a> {
+    /// Walks over the segments of a file that begins as a JPEG. They count up to the first scan: all EXIF as if it were one, and
+    /// the last XMP, as in Pillow.
+    pub(crate) fn read(bytes: &'a [u8]) -> Self {
+        let mut front = Self { size: None, metadata: Metadata::default(), own: Err(Refusal::Damaged) };
+        let mut draft = Some(Draft::default());
+        for segment in Segments::new(&bytes[2..]) {
+            match draft.as_mut().map(|draft| draft.take(&segment)).transpose() {
+                Ok(header) => front.own = header.flatten().ok_or(Refusal::Damaged),
+                Err(refusal) => (draft, front.own) = (None, Err(refusal)),
+            }
+            match segment.marker {
+                marker::SOS => break,
+                marker::APP1 => read_app1(segment.bytes, &mut front.metadata),
+                marker if starts_frame(marker) => front.size = front.size.or(size_of(segment.bytes)),
+                _ => {}
+            }
+        }
+        front
+    }
+
+    /// Size and orientation.
+    pub(crate) fn header(&self) -> Result<ImageHeader> {
+        let Some((width, height)) = self.size else {
+            return Err(Error::Damaged { format: "JPEG", reason: "its header does not tell the size" });
+        };
+        Ok(ImageHeader { width, height, orientation: self.metadata.orientation() })
+    }
+
+    /// The header with the tables, of a file that our own decoder takes.
+    pub(crate) fn own(&self) -> Option<&Header<'a>> {
+        self.own.as_ref().ok()
+    }
+}
+
+fn read_app1<'a>(segment: &'a [u8], metadata: &mut Metadata<'a>) {
+    if let Some(more) = segment.strip_prefix(exif::PREFIX) {
+        match &mut metadata.exif {
+            Some(exif) => exif.to_mut().extend_from_slice(more),
+            none => *none = Some(Cow::Borrowed(segment)),
+        }
+    } else if let Some(xmp) = segment.strip_prefix(XMP) {
+        metadata.xmp = Some(Cow::Borrowed(xmp));
+    }
+}
+
+/// Whether the segment of this marker describes the frame: one for each kind of coding.
+fn starts_frame(marker: u8) -> bool {
+    matches!(marker, 0xC0..=0xCF) && !matches!(marker, 0xC4 | 0xC8 | 0xCC)
+}
+
+/// Width and height, by the segment that describes the frame.
+fn size_of(segment: &[u8]) -> Option<(u32, u32)> {
+    let [_precision, h0, h1, w0, w1, ..] = *segment else { return None };
+    let (width, height) = (u16::from_be_bytes([w0, w1]), u16::from_be_bytes([h0, h1]));
+    (width > 0 && height > 0).then(|| (width.into(), height.into()))
+}

@@ -1,0 +1,15 @@
+//! Luma and chroma → red, green and blue, as libjpeg-turbo computes them, to the bit.
+//!
+//! Halved chroma is interpolated by triangles ("fancy upsampling": three parts of the nearer sample, one of the further
+//! one), rounded once; then the matrix of JFIF, in 16-bit fixed point.
+
+mod block;
+mod columns;
+mod convert;
+mod converter;
+mod portable;
+#[cfg(target_arch = "x86_64")]
+mod x86;
+
+pub(crate) use convert::convert_in_place;
+pub(super) use converter::Converter;

@@ -1,0 +1,132 @@
+//! The data sets of the AMDIM paper: side, recipes, normalization and schedule of each.
+
+use std::{fmt, str::FromStr};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Error, Op, Recipe, Result};
+
+/// The data sets of the paper, by the size that their views have.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Preset {
+    /// CIFAR-10 and -100: 32 pixels, no resizing.
+    C10,
+    /// STL-10: 64 pixels.
+    Stl10,
+    /// ImageNet and Places205: 128 pixels.
+    #[default]
+    In128,
+}
+
+impl Preset {
+    /// All presets.
+    pub const ALL: [Self; 3] = [Self::C10, Self::Stl10, Self::In128];
+
+    /// Two views for training: one flip for both, everything else drawn for each.
+    pub fn recipe(self) -> Recipe {
+        let geometry = match self {
+            Self::C10 => Op::Translate { p: 0.8, max: 4 },
+            Self::Stl10 | Self::In128 => Op::ResizedCrop { scale: (0.3, 1.0), ratio: (0.7, 1.4) },
+        };
+        let hue = if self == Self::In128 { 0.1 } else { 0.2 };
+        let jitter = Op::ColorJitter { p: 0.8, brightness: 0.4, contrast: 0.4, saturation: 0.4, hue };
+        let view = vec![geometry, jitter, Op::Grayscale { p: 0.25 }];
+        Recipe {
+            shared: [self.fitted(), vec![Op::Flip { p: 0.5 }]].concat(),
+            views: vec![view; 2],
+            side: self.side(),
+        }
+    }
+
+    /// One view for evaluation, with nothing random.
+    pub fn evaluation(self) -> Recipe {
+        let view = match self {
+            Self::C10 => self.fitted(),
+            Self::Stl10 => vec![Op::ResizeShort { edge: 70 }, Op::CenterCrop],
+            Self::In128 => vec![Op::ResizeShort { edge: 146 }, Op::CenterCrop],
+        };
+        Recipe { shared: vec![], views: vec![view], side: self.side() }
+    }
+
+    /// Brings an image of another size to the side of a recipe that does not resize; CIFAR's own are left as they are.
+    fn fitted(self) -> Vec<Op> {
+        match self {
+            Self::C10 => vec![Op::ResizeShort { edge: self.side() }, Op::CenterCrop],
+            Self::Stl10 | Self::In128 => vec![],
+        }
+    }
+
+    /// Width and height of a view.
+    pub fn side(self) -> u32 {
+        match self {
+            Self::C10 => 32,
+            Self::Stl10 => 64,
+            Self::In128 => 128,
+        }
+    }
+
+    /// What the network's inputs are centred and scaled by.
+    pub fn normalization(self) -> Normalization {
+        let (mean, std) = match self {
+            Self::C10 => {
+                return Normalization { mean: [125.3, 123.0, 113.9], std: [63.0, 62.1, 66.7] };
+            }
+            Self::Stl10 => ([0.43, 0.42, 0.39], [0.27, 0.26, 0.27]),
+            Self::In128 => ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]),
+        };
+        Normalization { mean: mean.map(|m| m * 255.0), std: std.map(|s| s * 255.0) }
+    }
+}
+
+impl fmt::Display for Preset {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::C10 => "c10",
+            Self::Stl10 => "stl10",
+            Self::In128 => "in128",
+        })
+    }
+}
+
+impl FromStr for Preset {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self> {
+        let unknown =
+            || Error::Config(format!("no preset `{name}`\nhint: there are `c10`, `stl10` and `in128`"));
+        Self::ALL.into_iter().find(|preset| preset.to_string() == name).ok_or_else(unknown)
+    }
+}
+
+/// Mean and standard deviation of red, green and blue, on the scale of 0 to 255.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Normalization {
+    /// Subtracted from every value.
+    pub mean: [f64; 3],
+    /// Divides what is left.
+    pub std: [f64; 3],
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_preset_is_found_by_the_name_it_shows() {
+        for preset in Preset::ALL {
+            assert_eq!(preset.to_string().parse::<Preset>().unwrap(), preset);
+            assert_eq!(serde_json::to_string(&preset).unwrap(), format!("\"{preset}\""));
+        }
+        assert!("imagenet".parse::<Preset>().unwrap_err().to_string().contains("`in128`"));
+    }
+
+    #[test]
+    fn a_recipe_survives_json() {
+        for recipe in Preset::ALL.iter().flat_map(|preset| [preset.recipe(), preset.evaluation()]) {
+            let json = serde_json::to_string(&recipe).unwrap();
+            assert_eq!(serde_json::from_str::<Recipe>(&json).unwrap(), recipe);
+        }
+    }
+}
