@@ -178,7 +178,7 @@ pub(crate) fn loader(config: &Config, batch_size: usize) -> LoaderConfig {
         workers: workers(config),
         batch_size,
         decode: config.data.decode,
-        faults: config.run.max_bad,
+        max_bad: config.run.max_bad,
         ..LoaderConfig::default()
     }
 }

@@ -66,6 +66,27 @@ impl Preset {
         }
     }
 
+    /// Shares of a training run after which the learning rate drops.
+    pub fn drop_at(self) -> [f64; 2] {
+        match self {
+            Self::C10 | Self::Stl10 => [250.0 / 300.0, 280.0 / 300.0],
+            Self::In128 => [30.0 / 50.0, 45.0 / 50.0],
+        }
+    }
+
+    /// Epochs for which a classifier is trained on features.
+    pub fn classifier_epochs(self) -> f64 {
+        if self == Self::In128 { 30.0 } else { 120.0 }
+    }
+
+    /// Shares of a classifier's training after which its learning rate drops.
+    pub fn classifier_drop_at(self) -> [f64; 2] {
+        match self {
+            Self::In128 => [15.0 / 30.0, 25.0 / 30.0],
+            Self::C10 | Self::Stl10 => [80.0 / 120.0, 110.0 / 120.0],
+        }
+    }
+
     /// What the network's inputs are centred and scaled by.
     pub fn normalization(self) -> Normalization {
         let (mean, std) = match self {

@@ -7,7 +7,7 @@ mod common;
 use std::{io, sync::Arc};
 
 use common::{damaged, sample};
-use pipeline::{Batch, Error, BadSampleBudget, Loader, LoaderConfig, Preset, Result, BadSample};
+use pipeline::{BadSample, BadSampleBudget, Batch, Error, Loader, LoaderConfig, Preset, Result};
 use shards::{Position, Sample};
 
 type Slab = Vec<u8>;

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
-use pipeline::{DecodeMode, FaultBudget, Preset};
+use pipeline::{BadSampleBudget, DecodeMode, Preset};
 use shards::Shuffle;
 use toml::{Table, Value};
 
@@ -129,7 +129,7 @@ struct DataArgs {
     decode: Option<DecodeMode>,
     /// Samples that may be unreadable: a share such as 1% (held against a run after 1000 samples), or a number [default: 1%]
     #[arg(long, value_name = "BUDGET")]
-    max_bad: Option<FaultBudget>,
+    max_bad: Option<BadSampleBudget>,
 }
 
 #[derive(Debug, Args)]

@@ -12,7 +12,7 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use pipeline::{FaultBudget, Preset};
+use pipeline::{BadSampleBudget, Preset};
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
@@ -129,7 +129,7 @@ pub struct RunConfig {
     pub best: Option<Metric>,
     /// How many samples may be unreadable: `1%` or a number.
     #[serde(with = "as_text")]
-    pub max_bad: FaultBudget,
+    pub max_bad: BadSampleBudget,
 }
 
 impl Default for RunConfig {
@@ -146,7 +146,7 @@ impl Default for RunConfig {
             validate_every: 1,
             knn_every: 0,
             best: None,
-            max_bad: FaultBudget::default(),
+            max_bad: BadSampleBudget::default(),
         }
     }
 }
@@ -194,10 +194,7 @@ mod as_text {
 impl Config {
     /// The defaults of a preset.
     pub fn preset(preset: Preset) -> Self {
-        let drop_at = match preset {
-            Preset::C10 | Preset::Stl10 => vec![250.0 / 300.0, 280.0 / 300.0],
-            Preset::In128 => vec![30.0 / 50.0, 45.0 / 50.0],
-        };
+        let drop_at = preset.drop_at().to_vec();
         Self {
             out: PathBuf::from(format!("runs/amdim-{preset}")),
             preset,

@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use pipeline::Skipped;
+use pipeline::BadSample;
 use serde_json::Value;
 
 use crate::files::unfinished;
@@ -19,14 +19,14 @@ fn list(file: &Path) -> PathBuf {
 }
 
 /// Writes the list of a shard.
-pub(super) fn write(file: &Path, skipped: &[Skipped]) -> Result<()> {
+pub(super) fn write(file: &Path, samples: &[BadSample]) -> Result<()> {
     let path = list(file);
-    if skipped.is_empty() {
+    if samples.is_empty() {
         return remove(&path);
     }
     let write = || -> Result<()> {
         let mut lines = BufWriter::new(File::create(unfinished(&path))?);
-        for sample in skipped {
+        for sample in samples {
             writeln!(lines, "{}", serde_json::to_string(sample)?)?;
         }
         lines.flush()?;

@@ -11,7 +11,7 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use dataset::ClassNames;
-use pipeline::Skipped;
+use pipeline::BadSample;
 use serde_json::{Value, json};
 use shards::ShardSet;
 use tch::{Device, Kind};
@@ -270,9 +270,9 @@ impl Work<'_> {
             Format::Npy => Box::new(npy::Writer::create(&path, self.names)?),
         };
         let work = || self.rows(name, &part, &keys, &mut *sink);
-        let Written { rows, width, skipped } =
+        let Written { rows, width, bad_samples } =
             device::within_memory(*device, || "embedding".to_owned(), Vec::new, work)?;
-        left_out::write(&path, &skipped)?;
+        left_out::write(&path, &bad_samples)?;
         sink.finish()?;
         if rows == 0 {
             tracing::warn!("{name}: none of its {} images can be read", keys.len());
@@ -291,7 +291,7 @@ impl Work<'_> {
         keys: &[(u64, String)],
         sink: &mut dyn Sink,
     ) -> Result<Written> {
-        let mut written = Written { rows: 0, width: 0, skipped: Vec::new() };
+        let mut written = Written { rows: 0, width: 0, bad_samples: Vec::new() };
         let mut feed = images(part, self.config, self.device)?;
         for staged in feed.by_ref() {
             let mut staged = staged?;
@@ -315,10 +315,10 @@ impl Work<'_> {
                 "the encoder gives numbers that are not finite"
             );
             written.rows += rows.keys.len() as u64;
-            written.skipped.append(&mut staged.skipped);
+            written.bad_samples.append(&mut staged.bad_samples);
             sink.write(rows)?;
         }
-        written.skipped.extend(feed.finish());
+        written.bad_samples.extend(feed.finish());
         Ok(written)
     }
 }
@@ -337,7 +337,7 @@ impl Done {
 struct Written {
     rows: u64,
     width: usize,
-    skipped: Vec<Skipped>,
+    bad_samples: Vec<BadSample>,
 }
 
 /// Says which file it is that cannot be written.

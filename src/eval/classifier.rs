@@ -80,15 +80,12 @@ pub struct Fit {
 impl Fit {
     /// The published length of fitting for this kind of data.
     pub fn epochs(preset: Preset) -> f64 {
-        if preset == Preset::In128 { 30.0 } else { 120.0 }
+        preset.classifier_epochs()
     }
 
     /// Adam with the settings of training, and the published shares of the steps after which the rate drops.
     fn optimizer(&self, preset: Preset) -> optim::Config {
-        let drop_at = match preset {
-            Preset::In128 => vec![15.0 / 30.0, 25.0 / 30.0],
-            _ => vec![80.0 / 120.0, 110.0 / 120.0],
-        };
+        let drop_at = preset.classifier_drop_at().to_vec();
         let &Self { lr, warmup_steps, schedule, .. } = self;
         optim::Config { lr, warmup_steps, drop_at, schedule, ..optim::Config::default() }
     }

@@ -159,7 +159,7 @@ fn write(
     let progress = Progress::new("features", 0, set.len());
     for staged in feed.by_ref() {
         let staged = staged?;
-        let Staged { views, skipped, .. } = &staged;
+        let Staged { views, bad_samples, .. } = &staged;
         let labelled = views.labels.ge(0).nonzero().view(-1);
         let features = frozen(encoder, &views.images.get(0), config.train.precision)?;
         let features = features.index_select(0, &labelled);
@@ -169,7 +169,7 @@ fn write(
         );
         append(file, &features)?;
         labels.push(views.labels.index_select(0, &labelled).to_device(Device::Cpu));
-        bad += skipped.len();
+        bad += bad_samples.len();
         progress.advance(views.labels.size()[0].cast_unsigned(), Vec::new);
     }
     drop(progress);

@@ -24,7 +24,7 @@ use crossbeam::{
     channel::{self, Receiver, Sender},
     select,
 };
-use pipeline::{Batch, Loader, LoaderConfig, Normalization, Recipe, Shape, Skipped, Stats};
+use pipeline::{BadSample, Batch, Loader, LoaderConfig, Normalization, Recipe, Shape, Stats};
 use shards::Samples;
 use tch::{Device, Tensor};
 
@@ -50,7 +50,7 @@ pub struct Staged {
     /// The batch.
     pub views: Views,
     /// Samples that could not be used since the batch before.
-    pub skipped: Vec<Skipped>,
+    pub bad_samples: Vec<BadSample>,
     /// The pipeline's work up to this batch.
     pub stats: Stats,
     /// Taken out by `drop` alone.
@@ -81,8 +81,8 @@ pub struct Feed {
     accelerator: Option<Accelerator>,
     /// Nothing is ever sent: dropping it tells the copying thread that nobody listens.
     hangup: Option<Sender<Infallible>>,
-    thread: Option<JoinHandle<Vec<Skipped>>>,
-    trailing: Vec<Skipped>,
+    thread: Option<JoinHandle<Vec<BadSample>>>,
+    trailing: Vec<BadSample>,
     waits: Waits,
     copying: Arc<AtomicU64>,
 }
@@ -92,7 +92,7 @@ pub struct Feed {
 struct Ready {
     slot: Slot,
     views: Views,
-    skipped: Vec<Skipped>,
+    bad_samples: Vec<BadSample>,
     stats: Stats,
 }
 
@@ -176,7 +176,7 @@ impl Feed {
         staged: Receiver<Result<Ready>>,
         free: Sender<Slot>,
         hangup: Sender<Infallible>,
-        thread: JoinHandle<Vec<Skipped>>,
+        thread: JoinHandle<Vec<BadSample>>,
     ) -> Self {
         Self {
             staged: Some(staged),
@@ -225,13 +225,13 @@ impl Feed {
             self.waits.marks.push_back([idle, self.mark()?]);
             self.waits.collect()?;
         }
-        let Ready { slot, views, skipped, stats } = ready;
+        let Ready { slot, views, bad_samples, stats } = ready;
         let (slot, free) = (Some(slot), self.free.clone());
-        Ok(Staged { views, skipped, stats, slot, free, compute: self.compute })
+        Ok(Staged { views, bad_samples, stats, slot, free, compute: self.compute })
     }
 
     /// Ends the pipeline and gives the unusable samples that no batch has reported.
-    pub fn finish(mut self) -> Vec<Skipped> {
+    pub fn finish(mut self) -> Vec<BadSample> {
         // A panic that mattered has been reported by the iterator.
         let _ = self.join();
         std::mem::take(&mut self.trailing)
@@ -291,7 +291,7 @@ struct Copier<F> {
 
 impl<F: Fn(&Tensor, &Tensor) -> Result<(), Failure>> Copier<F> {
     /// Copies until the batches run out or nobody wants them; gives the unusable samples after the last one.
-    fn run(mut self, staged: &Sender<Result<Ready>>, stop: &Receiver<Infallible>) -> Vec<Skipped> {
+    fn run(mut self, staged: &Sender<Result<Ready>>, stop: &Receiver<Infallible>) -> Vec<BadSample> {
         loop {
             let slot = select! {
                 recv(self.slots) -> slot => slot.ok(),
@@ -312,7 +312,7 @@ impl<F: Fn(&Tensor, &Tensor) -> Result<(), Failure>> Copier<F> {
             self.copying.fetch_add((milliseconds * 1e6) as u64, Relaxed);
         }
         let Some(mut batch) = self.loader.next_unless(stop).transpose()? else { return Ok(None) };
-        let (shape, next, skipped) = (batch.shape, batch.next, std::mem::take(&mut batch.skipped));
+        let (shape, next, bad_samples) = (batch.shape, batch.next, std::mem::take(&mut batch.bad_samples));
         let source = Source {
             pixels: batch.pixels.tensor(shape.bytes()),
             labels: std::mem::take(&mut batch.labels),
@@ -327,6 +327,6 @@ impl<F: Fn(&Tensor, &Tensor) -> Result<(), Failure>> Copier<F> {
             indices: numbers.get(1),
             next,
         };
-        Ok(Some(Ready { slot, views, skipped, stats: self.loader.stats() }))
+        Ok(Some(Ready { slot, views, bad_samples, stats: self.loader.stats() }))
     }
 }

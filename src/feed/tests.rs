@@ -130,7 +130,7 @@ fn numbers_are_read_without_waiting_for_what_was_queued_later() {
     assert!(is_held, "they were read when all was done");
 }
 
-fn feed(thread: impl FnOnce(Sender<Result<Ready>>) -> Vec<Skipped> + Send + 'static) -> Feed {
+fn feed(thread: impl FnOnce(Sender<Result<Ready>>) -> Vec<BadSample> + Send + 'static) -> Feed {
     let (sender, staged) = channel::bounded(1);
     let (hangup, _) = channel::bounded(0);
     let (free, _) = channel::bounded(DEPTH);

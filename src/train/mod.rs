@@ -311,7 +311,7 @@ impl Run {
         log: &mut Log,
         bad: &mut BadSamples,
     ) -> Result<()> {
-        bad.write(&staged.skipped)?;
+        bad.write(&staged.bad_samples)?;
         let (started, step) = (Instant::now(), self.trainer.step_count() + 1);
         let is_recorded = self.trainer.is_recorded();
         self.unchecked.push((step, self.position));

@@ -6,7 +6,7 @@ use std::{
 };
 
 use anyhow::Result;
-use pipeline::Skipped;
+use pipeline::BadSample;
 use serde_json::{Value, json};
 use shards::ShardFault;
 
@@ -33,8 +33,8 @@ impl BadSamples {
     }
 
     /// Adds samples that are not in the list yet.
-    pub(super) fn write(&mut self, skipped: &[Skipped]) -> Result<()> {
-        skipped
+    pub(super) fn write(&mut self, samples: &[BadSample]) -> Result<()> {
+        samples
             .iter()
             .try_for_each(|sample| self.add(&sample.shard, sample.offset, Some(&sample.key), &sample.reason))
     }

@@ -95,7 +95,7 @@ impl Run {
             && let Some(staged) = feed.next_unless(stop.channel())
         {
             let staged = staged.context("validation")?;
-            bad.write(&staged.skipped)?;
+            bad.write(&staged.bad_samples)?;
             let judged = self.within_memory(|| self.trainer.judge(&staged.views))?;
             seen.add(&judged, &staged.views);
         }

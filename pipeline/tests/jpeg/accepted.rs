@@ -2,7 +2,7 @@
 
 use pipeline::{
     Cpu,
-    jpeg::{Decoder, Header, Region, Sampling},
+    jpeg::{Decoder, Header, Sampling},
 };
 
 use crate::{

@@ -4,7 +4,7 @@ use std::{cell::RefCell, ops::Range};
 
 use pipeline::{
     Cpu,
-    jpeg::{Decoder, Header, YccPlanes, Region, Sampling},
+    jpeg::{Decoder, Header, Region, Sampling, YccPlanes},
 };
 use turbojpeg::Subsamp;
 use turbojpeg_sys as sys;

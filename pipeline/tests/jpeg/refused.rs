@@ -2,7 +2,7 @@
 
 use pipeline::{
     Cpu,
-    jpeg::{Decoder, Header, YccPlanes, Refusal, Region, Result, Sampling},
+    jpeg::{Decoder, Header, Refusal, Region, Result, Sampling, YccPlanes},
 };
 
 use crate::{
