@@ -1,10 +1,13 @@
 //! A set that is verified.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use anyhow::{Context, Result};
 use rayon::{ThreadPool, ThreadPoolBuilder};
-use shards::{LocalSource, ShardName, Source};
+use shards::{ShardName, Source};
 
 use super::{
     compare,
@@ -37,7 +40,7 @@ pub struct Options {
 /// A set that has been read as a whole.
 #[derive(Debug)]
 pub struct Verification {
-    source: LocalSource,
+    source: Arc<dyn Source>,
     shards: Vec<Examined>,
     findings: Findings,
     target: Option<Target>,
@@ -51,7 +54,7 @@ impl Verification {
     /// # Errors
     /// No shards have such names, a label means different classes in two folders, or what is to be written cannot be.
     pub fn run(options: &Options, progress: &dyn Progress) -> Result<Self> {
-        let source = LocalSource::new(&options.shards)?;
+        let source = shards::open(&options.shards)?;
         let names = source.list()?;
         ClassNames::beside(&names)?;
         let prepare = |out| Target::prepare(out, &names, options.force);
@@ -61,8 +64,8 @@ impl Verification {
         let workers = options.workers.unwrap_or(0);
         let pool =
             ThreadPoolBuilder::new().num_threads(workers).build().context("cannot start the threads")?;
-        progress.begin(Stage::Verifying, examine::bytes(&source, &names));
-        let shards = pool.install(|| examine::all(&source, &names, progress));
+        progress.begin(Stage::Verifying, examine::bytes(&*source, &names));
+        let shards = pool.install(|| examine::all(&*source, &names, progress));
         progress.end();
         findings.add_all(&shards, &compare::compare(&shards))?;
         Ok(Self { source, shards, findings, target, pool })
@@ -92,7 +95,7 @@ impl Verification {
     /// Nothing is left to be written, some of a shard could not be read or was changed since, or a shard cannot be written. Shards
     /// that have their names are complete.
     pub fn fix(&self, progress: &dyn Progress) -> Result<Option<Fixed>> {
-        let fix = |target| fix::write(&self.source, &self.shards, target, progress);
+        let fix = |target| fix::write(&*self.source, &self.shards, target, progress);
         self.target.as_ref().map(|target| self.pool.install(|| fix(target))).transpose()
     }
 }
