@@ -1,14 +1,16 @@
 //! What the program says of itself: help, version, manual pages, completions.
 
-use std::{fs, io, path::PathBuf};
+use std::{fs, path::PathBuf};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::{CommandFactory, FromArgMatches, error::ErrorKind};
 use clap_complete::Shell;
 
 use crate::{
     cli::{self, Cli},
-    stdout, terminal, usage,
+    exit::Code,
+    hint::WithHint,
+    stdout, terminal,
 };
 use torchkit::Libtorch;
 
@@ -84,12 +86,11 @@ pub fn manual(args: &Man) -> Result<()> {
         clap_mangen::Man::new(Cli::command()).render(&mut page)?;
         return stdout::text(&page);
     };
-    let unwritable = |error: io::Error| {
-        usage!("cannot write to `{}`: {error}\n  hint: name a folder of yours with --out", folder.display())
-    };
     fs::create_dir_all(folder)
         .and_then(|()| clap_mangen::generate_to(Cli::command(), folder))
-        .map_err(unwritable)?;
+        .with_context(|| format!("cannot write to `{}`", folder.display()))
+        .with_hint(|| "name another folder with --out")
+        .with_code(Code::Usage)?;
     tracing::info!("the pages are in `{}`", folder.display());
     Ok(())
 }

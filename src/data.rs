@@ -2,14 +2,14 @@
 
 use std::{collections::HashSet, env, fs, os::unix::fs::MetadataExt, path::PathBuf, thread};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use dataset::ClassNames;
 use pipeline::LoaderConfig;
 use shards::{IndexConfig, Remark, RemarkKind, ShardName, ShardSet};
 
 use crate::{
     config::{Config, DataConfig},
-    usage,
+    failure, usage,
 };
 
 /// Training and validation samples with what is known of their classes.
@@ -32,9 +32,9 @@ impl Data {
     /// One cannot be opened, or a label means one class here and another there.
     pub fn open(config: &DataConfig) -> Result<Self> {
         if config.shards.is_empty() {
-            return Err(usage!(
-                "no shards to train on\n  hint: amdim-stream --shards 'data/train-<000..999>.tar'"
-            ));
+            return Err(
+                usage!("no shards are named to train on"; "name them: amdim-stream --shards 'data/train-<000..999>.tar'"),
+            );
         }
         let train = open(&config.shards)?;
         let (classes, mut names) = (train.classes(), ClassNames::of(&train)?);
@@ -106,11 +106,10 @@ fn check_label_range(classes: Option<u32>, labelled: u64) -> Result<()> {
     const MANY: u32 = 10_000;
     let Some(classes) = classes.filter(|&classes| u64::from(classes) > labelled) else { return Ok(()) };
     if classes > MANY {
-        bail!(
-            "labels go up to {}, but only {labelled} samples are labelled\n  hint: number the classes from 0 on; \
-             `amdim-stream pack` does",
-            classes - 1
-        );
+        return Err(failure!(
+            "labels go up to {}, but only {labelled} samples are labelled", classes - 1;
+            "number the classes from 0 on, as `amdim-stream pack` does"
+        ));
     }
     tracing::warn!("labels go up to {}, but only {labelled} samples are labelled", classes - 1);
     Ok(())
@@ -119,20 +118,19 @@ fn check_label_range(classes: Option<u32>, labelled: u64) -> Result<()> {
 /// Validation makes sense only of classes that training has.
 fn check_classes(train: Option<u32>, validation: Option<u32>) -> Result<()> {
     match (train, validation) {
-        (_, None) => {
-            bail!(
-                "no validation sample is labelled\n  hint: validation needs `cls` members, or `label` in `json` ones"
-            )
-        }
-        (None, Some(_)) => bail!(
-            "no training sample is labelled, so there is nothing to validate\n  hint: train without --val-shards; evaluations need labels"
-        ),
-        (Some(train), Some(validation)) if validation > train => bail!(
-            "the validation shards have a label {}, the training shards only 0 to {}\n  hint: both need the same numbering of classes: pack the validation images with \
-             `amdim-stream pack --classes`, by the training shards' classes.txt",
-            validation - 1,
-            train - 1
-        ),
+        (_, None) => Err(failure!(
+            "no validation sample is labelled";
+            "add `cls` members to the samples, or `label` in their `json` members"
+        )),
+        (None, Some(_)) => Err(failure!(
+            "no training sample is labelled, so the probes cannot be validated";
+            "train without --val-shards, or label the training samples"
+        )),
+        (Some(train), Some(validation)) if validation > train => Err(failure!(
+            "the validation shards have a label {}, the training shards only 0 to {}", validation - 1, train - 1;
+            "number the classes of both in the same way: pack the validation images with `amdim-stream pack --classes` and the \
+             classes.txt of the training shards"
+        )),
         _ => Ok(()),
     }
 }

@@ -67,10 +67,9 @@ pub(crate) fn file(path: &Path, extensions: &[&'static str], force: bool) -> Res
     let shown = path.display();
     let Some(extension) = extensions.iter().find(|extension| **extension == own) else {
         let supported: Vec<_> = extensions.iter().map(|extension| format!(".{extension}")).collect();
-        return Err(usage!(
-            "`{shown}` names no format that can be written\n  hint: let it end in {}",
-            supported.join(" or ")
-        ));
+        return Err(
+            usage!("`{shown}` has no extension of a format that can be written"; "name a file that ends in {}", supported.join(" or ")),
+        );
     };
     file_of_any_name(path, force)?;
     Ok(extension)
@@ -84,12 +83,10 @@ pub(crate) fn file(path: &Path, extensions: &[&'static str], force: bool) -> Res
 pub(crate) fn file_of_any_name(path: &Path, force: bool) -> Result<()> {
     let shown = path.display();
     if path.is_dir() {
-        return Err(usage!("`{shown}` is a folder\n  hint: name a file in it"));
+        return Err(usage!("`{shown}` is a folder"; "name a file in it"));
     }
     if !force && path.symlink_metadata().is_ok() {
-        return Err(usage!(
-            "`{shown}` is there already\n  hint: name another file, or replace it with --force"
-        ));
+        return Err(usage!("`{shown}` exists already"; "name another file, or replace it with --force"));
     }
     Ok(())
 }
@@ -97,6 +94,7 @@ pub(crate) fn file_of_any_name(path: &Path, force: bool) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::hint;
 
     fn with(files: &[&str]) -> tempfile::TempDir {
         let folder = tempfile::tempdir().unwrap();
@@ -141,9 +139,9 @@ mod tests {
         assert_eq!(of("new.PNG", false).unwrap(), "png");
         assert_eq!(of("new.jpg", false).unwrap(), "jpg");
         for wrong in ["new.webp", "new", "new.png.bak"] {
-            assert!(of(wrong, true).unwrap_err().to_string().contains(".png or .jpg"), "{wrong}");
+            assert!(hint::render(&of(wrong, true).unwrap_err()).contains(".png or .jpg"), "{wrong}");
         }
-        assert!(of("there.png", false).unwrap_err().to_string().contains("--force"));
+        assert!(hint::render(&of("there.png", false).unwrap_err()).contains("--force"));
         assert_eq!(of("there.png", true).unwrap(), "png");
     }
 }

@@ -1,10 +1,13 @@
 //! What is said of a device that is not there, or that does not have enough memory.
 
-use anyhow::{Result, anyhow};
+use anyhow::Result;
 use tch::Device;
 use torchkit::{DeviceChoice, Failure, caught};
 
-use crate::usage;
+use crate::{
+    exit::Code,
+    hint::{self, WithHint},
+};
 
 /// The device that a choice means on this machine, as [`torchkit::device`] finds it.
 ///
@@ -13,7 +16,8 @@ use crate::usage;
 /// Where it cannot be used, with its cure.
 pub fn choose(choice: DeviceChoice) -> Result<Device> {
     torchkit::device(choice)
-        .map_err(|error| usage!("{error}\n  hint: --device auto or --device cpu trains on the CPU"))
+        .with_hint(|| "train on the CPU with --device cpu, or let --device auto choose")
+        .with_code(Code::Usage)
 }
 
 /// Does work that may fail. Where the memory of `device` was not enough, the error says for `what`, and names what `cures` that;
@@ -29,15 +33,16 @@ pub fn within_memory<T>(
     work: impl FnOnce() -> Result<T>,
 ) -> Result<T> {
     caught(work).map_err(anyhow::Error::from).flatten().map_err(|error| {
-        let Some(failure) = error.downcast_ref::<Failure>().filter(|failure| failure.is_out_of_memory) else {
+        if !error.downcast_ref::<Failure>().is_some_and(|failure| failure.is_out_of_memory) {
             return error;
-        };
+        }
         let mut cures = cures();
         if device.is_cuda() {
             cures.push("end the other processes that `nvidia-smi` lists".to_owned());
         }
-        let hint = if cures.is_empty() { String::new() } else { format!("\n  hint: {}", cures.join("; ")) };
-        anyhow!("there is not enough memory on {} for {}: {failure}{hint}", torchkit::name(device), what())
+        let message = format!("there is not enough memory on {} for {}", torchkit::name(device), what());
+        let error = error.context(message);
+        if cures.is_empty() { error } else { hint::add(error, cures.join("; ")) }
     })
 }
 
@@ -51,8 +56,8 @@ mod tests {
     fn want_of_memory_is_told_with_its_cure() {
         let huge = || Ok(Tensor::zeros([1 << 50], (Kind::Float, Device::Cpu)));
         let cures = || vec!["a smaller one".to_owned()];
-        let error =
-            within_memory(Device::Cpu, || "the tensor".to_owned(), cures, huge).unwrap_err().to_string();
+        let error = within_memory(Device::Cpu, || "the tensor".to_owned(), cures, huge).unwrap_err();
+        let error = hint::render(&error);
         assert!(
             error.contains("on cpu for the tensor: ") && error.contains("hint: a smaller one"),
             "{error}"

@@ -5,14 +5,16 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result};
 use pipeline::{DecodeMode, Occasion, Plan, Preset, Recipe, Renderer, Rgb};
 use serde_json::json;
 use shards::{Order, Position, Sample, ShardSet, Share, Shuffle};
 
 use crate::{
     config::{self, Config},
-    data, destination, files, numbers, stdout,
+    data, destination, failure, files,
+    hint::WithHint,
+    numbers, stdout,
     train::RunFolder,
     usage,
 };
@@ -112,10 +114,9 @@ impl Seen {
             config.data.shards.clone_from(&args.shards);
         }
         if let Some(changes) = RunFolder::of(run).changes(&config.data)? {
-            return Err(anyhow!(
-                "since the run in `{}` began its shards have changed ({changes}), so that nobody can tell what it saw\n  hint: \
-                 bring back those that it had, or name them where they are now by --shards",
-                run.display()
+            return Err(failure!(
+                "the shards of the run in `{}` have changed since it began ({changes}), so what it saw is unknown", run.display();
+                "bring back the shards that it had, or name where they are now with --shards"
             ));
         }
         check_epoch(run, args.epoch)?;
@@ -128,19 +129,16 @@ impl Seen {
 fn check_epoch(run: &Path, epoch: u64) -> Result<()> {
     let Some(begun) = RunFolder::of(run).epochs_begun()? else {
         return Err(usage!(
-            "the run in `{}` has made no step, so that it saw nothing\n  hint: without --run, --shards, --preset and --seed say what \
-             a run would see",
-            run.display()
+            "the run in `{}` has made no step, so it has seen no image", run.display();
+            "give --shards, --preset and --seed instead of --run to show what a run would see"
         ));
     };
     if epoch < begun {
         return Ok(());
     }
     Err(usage!(
-        "the run in `{}` never came to epoch {epoch}: it has begun {begun}, counted from 0\n  hint: --epoch is at most {}; without --run, \
-         --shards, --preset and --seed say what a run would see later",
-        run.display(),
-        begun - 1
+        "the run in `{}` has not reached epoch {epoch}: it has begun {begun}, counted from 0", run.display();
+        "give --epoch {} at most, or give --shards, --preset and --seed instead of --run to show what a run would see later", begun - 1
     ))
 }
 
@@ -150,10 +148,9 @@ fn find(set: &ShardSet, key: &str) -> Result<u64> {
         return Ok(index);
     }
     let example = set.locate(0).map_or_else(|_| String::new(), |first| format!(", e.g. `{}`", first.key));
-    Err(anyhow!(
-        "none of the {} samples has the key `{key}`\n  hint: keys are names of images inside the shards up to the last \
-         dot{example}; `tar tf SHARD` lists them",
-        set.len()
+    Err(failure!(
+        "none of the {} samples has the key `{key}`", set.len();
+        "give the name of an image inside the shards up to its last dot{example}; `tar tf SHARD` lists them"
     ))
 }
 
@@ -206,7 +203,5 @@ fn write(image: &Rgb, path: &Path, extension: &str) -> Result<()> {
     if encoded.is_err() {
         let _ = fs::remove_file(&unfinished); // the error is what matters
     }
-    encoded.with_context(|| {
-        format!("cannot write `{}`\n  hint: name a file in a folder that exists", path.display())
-    })
+    encoded.or_cannot_write(path)
 }

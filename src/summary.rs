@@ -9,7 +9,8 @@ use serde_json::{Map, Value, json};
 use crate::{
     config::Config,
     exit::Code,
-    files, hint,
+    files,
+    hint::{self, WithHint},
     train::{Ended, RunFolder, Why},
     usage,
 };
@@ -25,8 +26,8 @@ pub fn check(path: &Path) -> Result<()> {
         return Ok(());
     }
     Err(usage!(
-        "cannot write the summary `{}`\n  hint: --summary names a file in a folder that is there",
-        path.display()
+        "cannot write the summary `{}`", path.display();
+        "name a file in a folder that exists with --summary"
     ))
 }
 
@@ -72,7 +73,5 @@ pub fn write(
     // A device, or what a container was given to write to, keeps its place.
     let is_special = path.metadata().is_ok_and(|metadata| !metadata.is_file());
     let written = if is_special { fs::write(path, &text) } else { files::replace(path, &text) };
-    written.with_context(|| {
-        format!("cannot write the summary `{}`\n  hint: see to space and permissions there", path.display())
-    })
+    written.with_context(|| format!("cannot write the summary `{}`", path.display())).with_write_hint()
 }

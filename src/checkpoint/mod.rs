@@ -21,7 +21,7 @@ use shards::Position;
 use tch::Tensor;
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::{config::Config, files, hint::WithHint, usage};
+use crate::{config::Config, failure, files, hint::WithHint, usage};
 
 /// Named tensors, in the order in which they are written.
 pub type Named = BTreeMap<String, Tensor>;
@@ -126,14 +126,12 @@ impl Checkpoints {
             fs::rename(&partial, &path)?;
             Ok(shards::sync_folder(&self.folder)?)
         });
-        if let Err(error) = written {
+        if written.is_err() {
             let _ = fs::remove_dir_all(&partial); // frees a full disk; the error below is what matters
-            return Err(error.context(format!(
-                "cannot write the checkpoint `{}`\n  hint: see to space and permissions there, then run the same command \
-                 again: it resumes from the checkpoint before",
-                path.display()
-            )));
         }
+        written
+            .with_context(|| format!("cannot write the checkpoint `{}`", path.display()))
+            .with_write_hint()?;
         self.prune(retention);
         Ok(path)
     }
@@ -158,12 +156,7 @@ impl Checkpoints {
         let tensors = [(MODEL, &loaded.model), (OPTIMIZER, &loaded.optimizer)];
         let tensors = tensors.map(|(name, bytes)| (name.to_owned(), hash(bytes)));
         let (text, path) = (sealed(state, tensors.into())?, loaded.path.join(STATE));
-        files::replace(&path, text.as_bytes()).with_context(|| {
-            format!(
-                "cannot write `{}`\n  hint: see to space and permissions there, then run the same command again",
-                path.display()
-            )
-        })
+        files::replace(&path, text.as_bytes()).or_cannot_write(&path)
     }
 
     /// Makes the folder of the checkpoints, not that of the run: where that was taken away, the rest of it is gone as well, and
@@ -226,7 +219,7 @@ impl Checkpoints {
     pub fn mark_best(&self, best: &Best) -> Result<()> {
         let written = serde_json::to_vec(best).map_err(io::Error::from);
         let written = written.and_then(|text| files::replace(&self.folder.join(BEST), &text));
-        written.with_context(|| self.cannot_mark())?;
+        self.marked(written)?;
         self.link_best()
     }
 
@@ -240,14 +233,13 @@ impl Checkpoints {
         let new = self.folder.join("best.new");
         let _ = fs::remove_file(&new); // of a process that was killed
         let linked = std::os::unix::fs::symlink(&target, &new).and_then(|()| fs::rename(&new, &link));
-        linked.with_context(|| self.cannot_mark())
+        self.marked(linked)
     }
 
-    fn cannot_mark(&self) -> String {
-        format!(
-            "cannot note the best checkpoint in `{}`\n  hint: see to space and permissions there, then run the same command again",
-            self.folder.display()
-        )
+    fn marked(&self, result: io::Result<()>) -> Result<()> {
+        result
+            .with_context(|| format!("cannot note the best checkpoint in `{}`", self.folder.display()))
+            .with_write_hint()
     }
 
     /// Removes what need not stay, also what a killed process left half-written.
@@ -301,12 +293,13 @@ impl Checkpoints {
                 Err(error) => tracing::warn!("skipping a checkpoint: {error:#}"),
             }
         }
-        ensure!(
-            steps.is_empty(),
-            "no checkpoint in `{}` can be read, for the reasons above\n  hint: bring one back from a copy, or move the folder away and train anew",
-            self.folder.display()
-        );
-        Ok(None)
+        if steps.is_empty() {
+            return Ok(None);
+        }
+        Err(failure!(
+            "no checkpoint in `{}` can be read, for the reasons above", self.folder.display();
+            "restore one from a copy, or move the folder away and train a new run"
+        ))
     }
 }
 
@@ -404,17 +397,17 @@ pub fn find(path: &Path) -> Result<Loaded> {
     match Checkpoints::of(path).latest()? {
         Some(loaded) => Ok(loaded),
         None if Checkpoints { folder: path.to_owned() }.last_step().is_some() => Err(usage!(
-            "`{}` holds the checkpoints of a run\n  hint: name the run folder, `{}`, or one of the step-… folders",
-            path.display(),
+            "`{}` holds the checkpoints of a run", path.display();
+            "name the run folder, `{}`, or one of the step-… folders",
             path.parent().filter(|run| !run.as_os_str().is_empty()).unwrap_or(Path::new(".")).display()
         )),
         None if !path.exists() => Err(usage!(
-            "no checkpoint in `{}`, which is not there\n  hint: name a run folder or one of its checkpoints/step-… folders",
-            path.display()
+            "there is no checkpoint in `{}`, because that does not exist", path.display();
+            "name a run folder or one of its checkpoints/step-… folders"
         )),
         None => Err(usage!(
-            "no checkpoint in `{}`\n  hint: name a run folder or one of its checkpoints/step-… folders",
-            path.display()
+            "there is no checkpoint in `{}`", path.display();
+            "name a run folder or one of its checkpoints/step-… folders"
         )),
     }
 }
@@ -425,13 +418,15 @@ fn of_a_file(file: &Path) -> anyhow::Error {
     let folder = file.parent().filter(|folder| folder.join(STATE).exists());
     match (folder, file.extension().and_then(|end| end.to_str())) {
         (Some(folder), _) => {
-            usage!("`{shown}` is a file of a checkpoint\n  hint: name its folder, `{}`", folder.display())
+            usage!("`{shown}` is a file of a checkpoint"; "name its folder, `{}`", folder.display())
         }
         (None, Some("safetensors" | "pth" | "pt" | "tar" | "ckpt" | "bin")) => usage!(
-            "`{shown}` is a file, and no run folder\n  hint: make one of it: amdim-stream import {shown} --out runs/imported"
+            "`{shown}` is a file, not a run folder";
+            "make a run folder of it: amdim-stream import {shown} --out runs/imported"
         ),
         (None, _) => usage!(
-            "`{shown}` is a file, and no run folder\n  hint: name a run folder or one of its checkpoints/step-… folders"
+            "`{shown}` is a file, not a run folder";
+            "name a run folder or one of its checkpoints/step-… folders"
         ),
     }
 }

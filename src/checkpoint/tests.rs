@@ -2,6 +2,7 @@ use pipeline::Preset;
 use tch::Kind;
 
 use super::*;
+use crate::hint;
 
 fn state(step: u64) -> State {
     State {
@@ -114,7 +115,8 @@ fn when_all_are_damaged_nothing_starts_anew_silently() {
     let checkpoints = Checkpoints::of(run.path());
     let path = save(&checkpoints, 1, KEEP);
     fs::remove_file(path.join(MODEL)).unwrap();
-    assert!(checkpoints.latest().unwrap_err().to_string().contains("train anew"));
+    let error = checkpoints.latest().unwrap_err();
+    assert!(hint::render(&error).contains("train a new run"), "{error}");
 }
 
 #[test]

@@ -132,8 +132,8 @@ impl ClassifierArgs {
         let protocol = self.protocol.unwrap_or_default();
         if protocol == Protocol::Reference && self.cache_features.is_some() {
             return Err(usage!(
-                "--protocol reference sees new augmented images in every epoch: --cache-features has none of them\n  hint: leave out \
-                 one of the two"
+                "--protocol reference augments the images anew in every epoch, so --cache-features cannot hold their features";
+                "leave out one of the two"
             ));
         }
         let probe = eval::Probe {
@@ -190,9 +190,9 @@ impl LinearArgs {
             return classifier.parts(HeadKind::Linear);
         }
         if let [flag, ..] = classifier.of_steps()[..] {
-            return Err(usage!(
-                "--solver lbfgs makes no steps on batches: {flag} says how\n  hint: leave out {flag}"
-            ));
+            return Err(
+                usage!("--solver lbfgs makes no steps on batches, so {flag} has no effect"; "leave out {flag}"),
+            );
         }
         let cache = classifier.cache_features;
         Ok((classifier.eval.options(), eval::Evaluation::Logistic { cache }))

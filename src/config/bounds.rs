@@ -14,11 +14,11 @@ use crate::{
 pub(super) fn check(config: &Config) -> Result<()> {
     let whole = wholes(config).into_iter().find(|(_, value, bounds)| !bounds.holds(*value));
     if let Some((name, value, bounds)) = whole {
-        return Err(usage!("`{name}` is {value}\n  hint: {bounds}"));
+        return Err(usage!("`{name}` is {value}"; "write {bounds}"));
     }
     let real = reals(config).into_iter().find(|(_, value, bounds)| !bounds.holds(*value));
     match real {
-        Some((name, value, bounds)) => Err(usage!("`{name}` is {}\n  hint: {bounds}", Shown(value))),
+        Some((name, value, bounds)) => Err(usage!("`{name}` is {}", Shown(value); "write {bounds}")),
         None => Ok(()),
     }
 }

@@ -37,11 +37,11 @@ pub(super) fn check(shown: &str, text: &str, table: &Table) -> Result<()> {
     let nearest = known.iter().min_by_key(|key| distance(key, &name));
     let nearest = nearest.filter(|key| 2 * distance(key, &name) <= last(&name).chars().count());
     let hint = nearest.map_or_else(
-        || "the config.toml of any run shows every setting and its type".to_owned(),
-        |key| format!("the nearest one is `{key}`"),
+        || "look it up in the config.toml of a run, which has every setting and its type".to_owned(),
+        |key| format!("check its name: the nearest setting is `{key}`"),
     );
     let line = line_of(text, &name).map_or_else(String::new, |line| format!(", line {line}"));
-    Err(usage!("`{shown}`{line}: there is no setting `{name}`\n  hint: {hint}"))
+    Err(usage!("`{shown}`{line}: there is no setting `{name}`"; "{hint}"))
 }
 
 /// The keys of a table and of those in it, by their dotted paths.
@@ -85,9 +85,10 @@ fn line_of(text: &str, name: &str) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::hint;
 
     fn refusal(text: &str) -> String {
-        check("c.toml", text, &text.parse().unwrap()).unwrap_err().to_string()
+        hint::render(&check("c.toml", text, &text.parse().unwrap()).unwrap_err())
     }
 
     #[test]
@@ -95,7 +96,7 @@ mod tests {
         for (text, line, name, nearest) in [
             ("preset = 'c10'\n\n[encoder]\nn_rkhz = 5", 4, "encoder.n_rkhz", "`encoder.n_rkhs`"),
             ("[train]\nbatchsize = 5", 2, "train.batchsize", "`train.batch_size`"),
-            ("optim.learning = 5", 1, "optim.learning", "config.toml of any run"),
+            ("optim.learning = 5", 1, "optim.learning", "config.toml of a run"),
             ("lr = 5", 1, "lr", "`optim.lr`"),
             ("[optimizer]\nlr = 5", 2, "optimizer.lr", "`optim.lr`"),
             ("[run]\n  worker=5", 2, "run.worker", "`run.workers`"),

@@ -14,6 +14,7 @@ use std::{
 use anyhow::{Context, Result};
 use pipeline::{BadSampleBudget, Preset};
 use serde::{Deserialize, Serialize};
+use shards::Shuffle;
 use toml::{Table, Value};
 
 pub use self::data::DataConfig;
@@ -21,7 +22,10 @@ pub use self::layers::{Layers, overlay};
 use self::layers::{contradictions, with_precision, without_auto};
 pub use self::warm_start::WarmStart;
 use crate::{
-    encoder, files,
+    encoder,
+    exit::Code,
+    files,
+    hint::WithHint,
     method::MethodConfig,
     optim::{self, Lengthened},
     usage,
@@ -212,14 +216,14 @@ impl Config {
     pub fn out(asked: &Table) -> Result<PathBuf> {
         match asked.get("out") {
             Some(Value::String(out)) if !out.is_empty() => Ok(PathBuf::from(out)),
-            Some(other) => Err(usage!("`out` = {other} is no folder\n  hint: --out runs/mine")),
+            Some(other) => Err(usage!("`out` = {other} is not a folder"; "write a path, such as runs/mine")),
             None => Ok(Self::preset(preset(asked)?).out),
         }
     }
 
     /// What was asked for (`asked`: the flags over the file), over the defaults of its preset.
     pub fn resolve(asked: &Table) -> Result<Self> {
-        check_version(asked)?;
+        check_shuffle(asked)?;
         let mut table =
             Table::try_from(Self::preset(preset(asked)?)).context("cannot write the defaults as TOML")?;
         overlay(&mut table, asked);
@@ -230,15 +234,14 @@ impl Config {
 
     /// What was asked for over what an earlier run in this folder was; a contradiction is refused.
     pub fn resume(saved: &Table, asked: &Table) -> Result<Self> {
-        check_version(asked)?;
+        check_shuffle(asked)?;
         let (saved, asked) = (&with_precision(saved), &without_auto(asked));
         let differing = contradictions(saved, asked);
         if !differing.is_empty() {
             let out = saved.get("out").and_then(Value::as_str).unwrap_or("this folder");
             return Err(usage!(
-                "the run in `{out}` was started with other settings: {}\n  hint: give this one another folder with \
-                 --out, or leave these settings as they were to resume",
-                differing.join(", ")
+                "the run in `{out}` was started with other settings: {}", differing.join(", ");
+                "name another folder with --out, or leave these settings as they were to resume the run"
             ));
         }
         let mut table = saved.clone();
@@ -251,9 +254,7 @@ impl Config {
     /// Checks that no part can make alone.
     pub(crate) fn check(&self) -> Result<()> {
         if self.train.steps.is_some() && self.train.epochs.is_some() {
-            return Err(usage!(
-                "both `train.steps` and `train.epochs` are given\n  hint: leave out one of them"
-            ));
+            return Err(usage!("both `train.steps` and `train.epochs` are given"; "leave out one of them"));
         }
         bounds::check(self)?;
         self.check_validation()?;
@@ -266,11 +267,14 @@ impl Config {
         let is_asked = run.knn_every > 0 || run.best.is_some();
         if is_asked && data.val_shards.is_empty() {
             return Err(usage!(
-                "`run.knn_every` and `run.best` are of validations\n  hint: name samples for them with --val-shards"
+                "`run.knn_every` and `run.best` need validations";
+                "name validation shards with --val-shards"
             ));
         }
         if run.best == Some(Metric::Knn) && run.knn_every == 0 {
-            return Err(usage!("`run.best` is knn, but neighbours are never asked\n  hint: --knn-every 1"));
+            return Err(
+                usage!("`run.best` is knn, but `run.knn_every` is 0, so knn is never measured"; "add --knn-every 1"),
+            );
         }
         Ok(())
     }
@@ -282,31 +286,31 @@ impl Config {
             return Ok(());
         }
         Err(usage!(
-            "`encoder.n_rkhs` is {}, but the last block of ndf {} is {widest} wide and can only widen\n  hint: --n-rkhs \
-             {widest} or more, or a smaller --ndf",
-            self.encoder.n_rkhs,
-            self.encoder.ndf
+            "`encoder.n_rkhs` is {}, but the last block of ndf {} is {widest} wide and can only widen", self.encoder.n_rkhs,
+            self.encoder.ndf;
+            "set --n-rkhs to {widest} or more, or lower --ndf"
         ))
     }
 
     /// Writes the configuration so that it can be given back with `--config`.
     pub fn write(&self, path: &Path) -> Result<()> {
         let text = toml::to_string(self).context("cannot write the configuration as TOML")?;
-        files::replace(path, text.as_bytes()).with_context(|| {
-            format!("cannot write `{}`\n  hint: see to space and permissions there", path.display())
-        })
+        files::replace(path, text.as_bytes()).or_cannot_write(path)
     }
 }
 
 /// A configuration file, as what was typed.
 pub fn read(path: &Path) -> Result<Table> {
     let shown = path.display();
-    let text = fs::read_to_string(path).map_err(|error| {
-        usage!("cannot read `{shown}`: {error}\n  hint: --config names a file of settings, as `config.toml` of a run is one")
-    })?;
-    let table = text.parse().map_err(|error: toml::de::Error| {
-        usage!("`{shown}` is not valid TOML: {error}\n  hint: mend that line; `config.toml` of a run is an example")
-    })?;
+    let text = fs::read_to_string(path)
+        .with_context(|| format!("cannot read `{shown}`"))
+        .with_hint(|| "name a file of settings with --config, such as the `config.toml` of a run")
+        .with_code(Code::Usage)?;
+    let table = text
+        .parse()
+        .with_context(|| format!("`{shown}` is not valid TOML"))
+        .with_hint(|| "correct that line; the `config.toml` of a run is an example")
+        .with_code(Code::Usage)?;
     keys::check(&shown.to_string(), &text, &table)?;
     Ok(table)
 }
@@ -315,18 +319,23 @@ pub fn read(path: &Path) -> Result<Table> {
 fn preset(asked: &Table) -> Result<Preset> {
     match asked.get("preset") {
         Some(preset) => preset.clone().try_into().map_err(|error: toml::de::Error| {
-            usage!("`preset` = {preset}: {}\n  hint: c10, stl10 or in128", error.message())
+            usage!("`preset` = {preset}: {}", error.message(); "write c10, stl10 or in128")
         }),
         None => Ok(Preset::default()),
     }
 }
 
-/// Refuses what an earlier version wrote under other names.
-fn check_version(table: &Table) -> Result<()> {
-    match table.get("data").and_then(|data| data.get("shuffle_window")) {
+/// Refuses what an earlier version wrote under other names, and a way to shuffle that does not exist: TOML would pass on the
+/// words of that error without its hint.
+fn check_shuffle(table: &Table) -> Result<()> {
+    let data = table.get("data");
+    if let Some(text) = data.and_then(|data| data.get("shuffle")).and_then(Value::as_str) {
+        text.parse::<Shuffle>().context("in the settings: `data.shuffle`").with_code(Code::Usage)?;
+    }
+    match data.and_then(|data| data.get("shuffle_window")) {
         Some(window) => Err(usage!(
-            "`data.shuffle_window` = {window} is a setting of an earlier version\n  hint: write `shuffle = \"window:{window}\"` \
-             instead, which is the same"
+            "`data.shuffle_window` = {window} is a setting of an earlier version";
+            "write `shuffle = \"window:{window}\"` instead, which means the same"
         )),
         None => Ok(()),
     }
@@ -344,12 +353,9 @@ fn wrong(error: &toml::de::Error) -> anyhow::Error {
         message.replace(&format!("expected {from},"), &format!("expected {to},"))
     };
     let message = error.to_string();
-    let (hints, causes): (Vec<_>, Vec<_>) =
-        message.trim().lines().map(str::trim).partition(|line| line.starts_with("hint:"));
-    let hint = hints.first().copied();
-    let hint = hint.unwrap_or("hint: the config.toml of any run shows every setting and its type");
-    let cause = types.into_iter().fold(causes.join(", "), plain);
-    usage!("in the settings: {cause}\n  {hint}")
+    let cause = message.trim().lines().map(str::trim).collect::<Vec<_>>().join(", ");
+    let cause = types.into_iter().fold(cause, plain);
+    usage!("in the settings: {cause}"; "look up the setting and its type in the config.toml of a run")
 }
 
 #[cfg(test)]

@@ -1,4 +1,5 @@
 use super::*;
+use crate::hint;
 
 fn table(text: &str) -> Table {
     text.parse().unwrap()
@@ -31,11 +32,13 @@ fn a_setting_of_an_earlier_version_is_refused_with_what_to_write_instead() {
     let old = table("preset = 'c10'\n[data]\nshuffle_window = 512");
     let saved = Table::try_from(Config::preset(Preset::C10)).unwrap();
     for error in [Config::resolve(&old), Config::resume(&saved, &old)].map(Result::unwrap_err) {
-        assert!(error.to_string().contains("`shuffle = \"window:512\"`"), "{error}");
+        let error = hint::render(&error);
+        assert!(error.contains("`shuffle = \"window:512\"`"), "{error}");
     }
     let new = Config::resolve(&table("[data]\nshuffle = 'window:512'")).unwrap();
     assert_eq!(new.data.shuffle.to_string(), "window:512");
-    let error = Config::resolve(&table("[data]\nshuffle = 'window:0'")).unwrap_err().to_string();
+    let error = Config::resolve(&table("[data]\nshuffle = 'window:0'")).unwrap_err();
+    let error = hint::render(&error);
     assert!(error.contains("`window:0`") && error.matches("hint:").count() == 1, "{error}");
 }
 
@@ -63,7 +66,7 @@ fn numbers_beyond_all_measure_are_refused() {
         ("[optim]\nclip_norm = inf", "optim.clip_norm"),
         ("[train]\nepochs = 1e18", "train.epochs"),
     ] {
-        let error = Config::resolve(&table(text)).unwrap_err().to_string();
+        let error = hint::render(&Config::resolve(&table(text)).unwrap_err());
         assert!(error.contains(&format!("`{name}`")), "{error}");
     }
 }
@@ -77,7 +80,7 @@ fn a_number_of_another_kind_is_refused_in_plain_words() {
         ("[optim]\nlr = 'fast'", "expected a number, in `optim.lr`"),
         ("[optim]\neps = 1e308", "`optim.eps` is 1e308"),
     ] {
-        let error = Config::resolve(&table(text)).unwrap_err().to_string();
+        let error = hint::render(&Config::resolve(&table(text)).unwrap_err());
         assert!(error.contains(part), "{error}");
     }
 }
@@ -86,7 +89,7 @@ fn a_number_of_another_kind_is_refused_in_plain_words() {
 fn a_contradiction_is_named_and_free_settings_are_not() {
     let saved = Table::try_from(Config::preset(Preset::C10)).unwrap();
     let asked = table("seed = 4\n[optim]\nlr = 0.1\n[run]\nworkers = 9\n[data]\nshards = ['elsewhere.tar']");
-    let error = Config::resume(&saved, &asked).unwrap_err().to_string();
+    let error = hint::render(&Config::resume(&saved, &asked).unwrap_err());
     assert!(error.contains("`seed` = 4 (was 0)") && error.contains("`optim.lr`"), "{error}");
     assert!(!error.contains("workers") && !error.contains("elsewhere"), "{error}");
     let config = Config::resume(&saved, &table("[run]\nworkers = 9")).unwrap();

@@ -83,12 +83,8 @@ fn driver(wanted: DeviceChoice, is_there: bool, libtorch: &Libtorch) -> (Device,
     let device = match torchkit::device(wanted) {
         Ok(device) => device,
         Err(error) => {
-            let text = error.to_string();
-            let cause = text.lines().next().unwrap_or_default();
-            return (
-                Device::Cpu,
-                Check::bad(NAME, cause, "mend the driver or libtorch, or train with --device cpu"),
-            );
+            let cure = "repair the driver or libtorch, or train with --device cpu";
+            return (Device::Cpu, Check::bad(NAME, error.to_string(), cure));
         }
     };
     let version = Driver::found().map_or_else(

@@ -8,10 +8,10 @@ mod host;
 
 use std::path::PathBuf;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use serde_json::{Value, json};
 
-use crate::stdout;
+use crate::{failure, stdout};
 use torchkit::DeviceChoice;
 
 /// What `doctor` is told.
@@ -105,10 +105,8 @@ pub fn run(args: &Args) -> Result<()> {
     folder_checks.into_iter().try_for_each(&mut tell)?;
     tell(clock::check(clock_ahead))?;
     if !bad.is_empty() {
-        bail!(
-            "{} of {count} checks are bad: {}\n  hint: see above what cures each",
-            bad.len(),
-            bad.join(", ")
+        return Err(
+            failure!("{} of {count} checks are bad: {}", bad.len(), bad.join(", "); "follow the hint of each above"),
         );
     }
     Ok(())

@@ -10,8 +10,8 @@ use anyhow::{Context, Result};
 use pipeline::BadSample;
 use serde_json::Value;
 
-use crate::files::unfinished;
 use crate::metrics;
+use crate::{files::unfinished, hint::WithHint};
 
 /// `NAME.left-out.jsonl` for `NAME.parquet`; there is none where no sample is left out.
 fn list(file: &Path) -> PathBuf {
@@ -32,7 +32,7 @@ pub(super) fn write(file: &Path, samples: &[BadSample]) -> Result<()> {
         lines.flush()?;
         Ok(fs::rename(unfinished(&path), &path)?)
     };
-    write().with_context(|| format!("cannot write `{}`", path.display()))
+    write().or_cannot_write(&path)
 }
 
 /// The list of a shard, as it was written.

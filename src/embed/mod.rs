@@ -24,6 +24,7 @@ use crate::{
     device,
     eval::images,
     files::unfinished,
+    hint::WithHint,
     stdout,
     terminal::Progress,
     train::Trainer,
@@ -127,7 +128,7 @@ pub fn run(args: &Args) -> Result<()> {
     trainer.restore_model(&loaded)?;
     let layers = trainer.encoder().layers();
     if !layers.contains(&&*args.layer) {
-        return Err(usage!("no layer `{}`\n  hint: one of {}", args.layer, layers.join(", ")));
+        return Err(usage!("there is no layer `{}`", args.layer; "name one of {}", layers.join(", ")));
     }
     fs::create_dir_all(&args.out).with_context(|| format!("cannot make `{}`", args.out.display()))?;
     check_folder(args, &loaded.checksum, set.digest(), config.train.precision.of_evaluation(device))?;
@@ -175,8 +176,8 @@ fn check_out(out: &Path) -> Result<()> {
     let end = out.extension().unwrap_or_default().to_string_lossy().to_lowercase();
     if FILES.contains(&end.as_str()) && !out.is_dir() {
         return Err(usage!(
-            "`{}` names a file, but there will be one for each shard\n  hint: name a folder with --out; --format is parquet or npy",
-            out.display()
+            "`{}` names a file, but each shard gets one of its own", out.display();
+            "name a folder with --out, and the format with --format parquet or --format npy"
         ));
     }
     destination::folder(out, Contents::Embeddings, None)
@@ -206,20 +207,18 @@ fn check_folder(args: &Args, checksum: &str, set: u64, precision: Precision) -> 
             };
             let words = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
             return Err(usage!(
-                "`{}` holds features of another {what}: {} then, {} now\n  hint: another folder with --out, or --force to replace them",
-                args.out.display(),
-                words(&theirs[*key]),
-                words(now)
+                "`{}` holds features of another {what}: {} then, {} now", args.out.display(), words(&theirs[*key]), words(now);
+                "name another folder with --out, or replace them with --force"
             ));
         }
         return Ok(());
     }
-    let written = fs::write(unfinished(&path), format!("{ours:#}\n"))
+    let result = fs::write(unfinished(&path), format!("{ours:#}\n"))
         .and_then(|()| fs::rename(unfinished(&path), &path));
-    if written.is_err() {
+    if result.is_err() {
         drop(fs::remove_file(unfinished(&path)));
     }
-    written.with_context(|| cannot_write(&path))
+    written(result, &path)
 }
 
 /// Removes what an earlier call has written.
@@ -340,11 +339,8 @@ struct Written {
     bad_samples: Vec<BadSample>,
 }
 
-/// Says which file it is that cannot be written.
-fn cannot_write(path: &Path) -> String {
-    format!(
-        "cannot write `{}`\n  hint: free space on its disk or see to its folder's permissions, then run the same command again, which \
-         goes on with this shard; or name another folder with --out",
-        path.display()
-    )
+/// Says which file cannot be written, and how to go on.
+fn written<T>(result: Result<T, impl Into<anyhow::Error>>, path: &Path) -> Result<T> {
+    let hint = || "run the same command again to go on with this shard, or name another folder with --out";
+    result.with_hint(hint).or_cannot_write(path)
 }

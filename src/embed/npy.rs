@@ -9,9 +9,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
-use super::{Rows, Sink, cannot_write, class_of};
+use super::{Rows, Sink, class_of, written};
 use crate::files::unfinished;
 
 /// Bytes before the numbers.
@@ -30,9 +30,9 @@ pub(super) struct Writer {
 
 impl Writer {
     pub(super) fn create(path: &Path, class_names: &[String]) -> Result<Self> {
-        let create = |path: &Path| File::create(unfinished(path)).with_context(|| cannot_write(path));
+        let create = |path: &Path| written(File::create(unfinished(path)), path);
         let mut numbers = BufWriter::new(create(path)?);
-        numbers.write_all(&[b' '; HEADER])?; // how many rows there will be is known at the end
+        written(numbers.write_all(&[b' '; HEADER]), path)?; // how many rows there will be is known at the end
         let keys = BufWriter::new(create(&path.with_extension("tsv"))?);
         let (path, class_names) = (path.to_owned(), class_names.to_vec());
         Ok(Self { path, numbers, keys, rows: 0, width: 0, class_names })
@@ -82,11 +82,13 @@ impl Drop for Writer {
 
 impl Sink for Writer {
     fn write(&mut self, rows: Rows) -> Result<()> {
-        self.add(rows).with_context(|| cannot_write(&self.path))
+        let added = self.add(rows);
+        written(added, &self.path)
     }
 
     fn finish(mut self: Box<Self>) -> Result<()> {
-        self.end().with_context(|| cannot_write(&self.path))
+        let ended = self.end();
+        written(ended, &self.path)
     }
 }
 

@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use parquet::{
     basic::{Compression, ZstdLevel},
     data_type::{ByteArray, ByteArrayType, FloatType, Int64Type},
@@ -15,7 +15,7 @@ use parquet::{
     schema::parser::parse_message_type,
 };
 
-use super::{Rows, Sink, cannot_write, class_of};
+use super::{Rows, Sink, class_of, written};
 use crate::files::unfinished;
 
 /// A list of floats in the form that the format's specification gives for lists.
@@ -46,7 +46,7 @@ impl Writer {
             .set_compression(Compression::ZSTD(ZstdLevel::default()))
             .set_dictionary_enabled(false)
             .build();
-        let file = File::create(unfinished(path)).with_context(|| cannot_write(path))?;
+        let file = written(File::create(unfinished(path)), path)?;
         let file = SerializedFileWriter::new(file, schema, Arc::new(properties))?;
         let (path, class_names) = (path.to_owned(), class_names.to_vec());
         Ok(Self { path, file, waiting: Vec::new(), class_names })
@@ -102,13 +102,13 @@ impl Writer {
 
 impl Writer {
     /// Names the file, and what the library calls external by its own name.
-    fn failed(&self, error: anyhow::Error) -> anyhow::Error {
-        let cause = match error.downcast() {
+    fn named(&self, result: Result<()>) -> Result<()> {
+        let named = result.map_err(|error| match error.downcast() {
             Ok(ParquetError::External(source)) => anyhow::Error::from_boxed(source),
             Ok(error) => error.into(),
             Err(error) => error,
-        };
-        cause.context(cannot_write(&self.path))
+        });
+        written(named, &self.path)
     }
 
     fn end(&mut self) -> Result<()> {
@@ -128,13 +128,15 @@ impl Sink for Writer {
     fn write(&mut self, rows: Rows) -> Result<()> {
         self.waiting.push(rows);
         if self.waiting.iter().map(|rows| rows.keys.len()).sum::<usize>() >= Self::GROUP {
-            self.write_group().map_err(|error| self.failed(error))?;
+            let group = self.write_group();
+            self.named(group)?;
         }
         Ok(())
     }
 
     fn finish(mut self: Box<Self>) -> Result<()> {
-        self.end().map_err(|error| self.failed(error))
+        let ended = self.end();
+        self.named(ended)
     }
 }
 

@@ -1,6 +1,6 @@
 //! Classifiers on frozen features.
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 use pipeline::{LoaderConfig, Preset};
 use serde::Serialize;
 use shards::{Order, Position, ShardSet, Share, Shuffle};
@@ -19,6 +19,7 @@ use crate::{
         Encoder,
         heads::{LinearHead, MlpHead},
     },
+    failure,
     feed::Feed,
     loss,
     optim::{self, Adam, Drops, Schedule},
@@ -153,7 +154,11 @@ impl Classifier {
             Training::Views(encoder, set, _) => (encoder.width(), set.len()),
             Training::Features(features) => (features.width(), features.len().cast_unsigned()),
         };
-        ensure!(samples >= 2, "one labelled training sample is too few\n  hint: name more with --shards");
+        if samples < 2 {
+            return Err(
+                failure!("one labelled training sample is too few"; "name more shards with --shards"),
+            );
+        }
         let vars = VarStore::new(device);
         let head = Head::new(kind, &vars, width, i64::from(classes), fit.protocol);
         let batch = fit.batch_size.min(samples as usize);
@@ -179,10 +184,9 @@ impl Classifier {
             loss.backward();
             skipped += adam.step(schedule.at(step), &loss)?;
         }
-        ensure!(
-            skipped.double_value(&[]) < 0.5,
-            "the classifier's loss was not finite in some steps\n  hint: a lower --lr"
-        );
+        if skipped.double_value(&[]) > 0.5 {
+            return Err(failure!("the classifier's loss was not finite in some steps"; "lower --lr"));
+        }
         Ok(Self { head, classes, device, schedule, train_top1: tally.report(classes).top1 })
     }
 
@@ -196,10 +200,9 @@ impl Classifier {
         config: &Config,
     ) -> Result<u64> {
         const BATCHES: usize = 50;
-        ensure!(
-            validation.len() >= 2,
-            "norms cannot settle on one validation image\n  hint: --protocol frozen"
-        );
+        if validation.len() < 2 {
+            return Err(failure!("the norms cannot adapt to one validation image"; "add --protocol frozen"));
+        }
         let order = Order { seed: fit.seed, shuffle: Shuffle::Global, epochs: Some(1) };
         let batch = fit.batch_size.min(validation.len() as usize);
         let mut batches = 0;
@@ -324,7 +327,8 @@ mod tests {
         let wild = Fit { lr: 1e38, ..fit };
         let wild =
             Classifier::fit(HeadKind::Linear, &Training::Features(&training), 3, &wild, &config, Device::Cpu);
-        assert!(wild.err().unwrap().to_string().contains("a lower --lr"));
+        let error = wild.err().unwrap();
+        assert!(crate::hint::render(&error).contains("lower --lr"), "{error}");
     }
 
     fn bits(trainer: &Trainer) -> Vec<Tensor> {

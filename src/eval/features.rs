@@ -13,7 +13,7 @@ use tch::{Device, Kind, Tensor};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::{frozen, images};
-use crate::{config::Config, encoder::Encoder, feed::Staged, terminal::Progress};
+use crate::{config::Config, encoder::Encoder, failure, feed::Staged, hint::WithHint, terminal::Progress};
 use torchkit::Precision;
 
 /// Features (n, width) in f32 of a set's labelled samples, with their classes, in the order of the set. They lie in a file,
@@ -179,10 +179,12 @@ fn write(
     }
     ensure!(!labels.is_empty(), "no image of the set could be read");
     let labels = Tensor::cat(&labels, 0);
-    ensure!(
-        labels.numel() > 0,
-        "no sample is labelled\n  hint: an evaluation needs `cls` members, or `label` in `json` ones"
-    );
+    if labels.numel() == 0 {
+        return Err(failure!(
+            "no sample is labelled";
+            "add `cls` members to the samples, or `label` in their `json` members"
+        ));
+    }
     Ok((labels, bad))
 }
 
@@ -191,7 +193,10 @@ fn append(file: &File, features: &Tensor) -> Result<()> {
     let mut bytes = vec![0u8; features.numel() * 4];
     features.copy_data_u8(&mut bytes, features.numel());
     let mut writer = BufWriter::new(file);
-    writer.write_all(&bytes).and_then(|()| writer.flush()).context("cannot write features\n  hint: see to space in the folder of temporary files (TMPDIR), or name another one with --cache-features")
+    let written = writer.write_all(&bytes).and_then(|()| writer.flush());
+    written.context("cannot write features").with_hint(|| {
+        "free space in the folder of temporary files (TMPDIR), or name another folder with --cache-features"
+    })
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Fine-tuning: encoder and classifier from few labels.
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 use dataset::Random;
 use serde::Serialize;
 use shards::ShardSet;
@@ -14,7 +14,7 @@ use super::{
 use crate::{
     config::Config,
     encoder::heads::LinearHead,
-    loss,
+    failure, loss,
     optim::{self, Adam, Schedule},
     terminal::Progress,
     train::Trainer,
@@ -92,12 +92,13 @@ impl<'a> Tuning<'a> {
         validation: &ShardSet,
     ) -> Result<Outcome> {
         let [fitted, held_out] = choose(labelled, self.classes, settings);
-        ensure!(
-            fitted.len() >= 2 && !held_out.is_empty(),
-            "{} of {} labelled samples are too few to fit some and hold out others\n  hint: a larger --label-fraction",
-            fitted.len() + held_out.len(),
-            labelled.len()
-        );
+        if fitted.len() < 2 || held_out.is_empty() {
+            let chosen = fitted.len() + held_out.len();
+            return Err(failure!(
+                "{chosen} of {} labelled samples are too few to fit some and hold out others", labelled.len();
+                "set a larger --label-fraction"
+            ));
+        }
         let batch = settings.batch_size.min(fitted.len() as usize);
         let steps_an_epoch = fitted.len() as f64 / batch as f64;
         let epoch = (steps_an_epoch as u64).max(1);
@@ -127,10 +128,12 @@ impl<'a> Tuning<'a> {
         }
         drop(progress);
         tch::no_grad(|| self.state().zip(&kept).for_each(|(mut tensor, kept)| tensor.copy_(kept)));
-        ensure!(
-            skipped.double_value(&[]) < 0.5 && best_step > 0,
-            "its loss was not finite in some steps, or no held-out sample could be read\n  hint: lower --lr-encoder and --lr-head"
-        );
+        if skipped.double_value(&[]) > 0.5 || best_step == 0 {
+            return Err(failure!(
+                "the loss of fine-tuning was not finite in some steps, or no held-out sample could be read";
+                "lower --lr-encoder and --lr-head"
+            ));
+        }
         let samples = [fitted.len(), held_out.len()];
         let schedules = optimizers.map(|(_, schedule)| schedule);
         Ok(Outcome {

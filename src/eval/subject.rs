@@ -12,7 +12,7 @@ use super::{
     judging::{Judging, Line, Lines},
     labelled,
 };
-use crate::{checkpoint::Loaded, config::Config, data::Data, device, files, stdout};
+use crate::{checkpoint::Loaded, config::Config, data::Data, device, files, hint::WithHint, stdout};
 use torchkit::Precision;
 
 /// An encoder to be judged, with the samples to do it by.
@@ -37,15 +37,22 @@ impl<'a> Subject<'a> {
         override_if_given(&mut config.data.val_shards, &options.val_shards);
         config.run.workers = options.workers;
         let device = device::choose(options.device)?;
-        let data = Data::open(&config.data).with_context(|| match options.shards.as_slice() {
-            [] => "the shards that the run was trained on\n  hint: --shards and --val-shards name others",
-            _ => "the shards to evaluate with",
-        })?;
-        let validation =
-            data.validation.clone().context("no validation shards\n  hint: name them with --val-shards")?;
+        let data = Data::open(&config.data);
+        let data = if options.shards.is_empty() {
+            let hint = || "name other shards with --shards and --val-shards";
+            data.context("the shards that the run was trained on").with_hint(hint)
+        } else {
+            data.context("the shards to evaluate with")
+        }?;
+        let validation = data
+            .validation
+            .clone()
+            .context("there are no validation shards")
+            .with_hint(|| "name them with --val-shards")?;
         let classes = data
             .classes
-            .context("no training sample is labelled\n  hint: an evaluation needs `cls` members")?;
+            .context("no training sample is labelled")
+            .with_hint(|| "add `cls` members, which an evaluation needs, to the samples")?;
         let labelled = labelled(&data.train);
         Precision::apply_to_evaluation(device)?;
         let class_names = class_names(&data, loaded, classes);
@@ -54,7 +61,7 @@ impl<'a> Subject<'a> {
     }
 
     pub(super) fn judge(&self, encoder: &str, evaluation: &Evaluation) -> Result<Vec<Value>> {
-        let cures = || if self.device.is_cuda() { vec!["--device cpu".to_owned()] } else { Vec::new() };
+        let cures = || if self.device.is_cuda() { vec!["add --device cpu".to_owned()] } else { Vec::new() };
         let what = || "this evaluation".to_owned();
         let (judging, Lines { lines, health }) = device::within_memory(self.device, what, cures, || {
             let judging = Judging::new(self, encoder)?;
@@ -106,7 +113,7 @@ impl<'a> Subject<'a> {
         let mut all: Vec<_> = before.into_iter().filter(is_other).collect();
         all.push(ours);
         let written = files::replace(path, serde_json::to_string_pretty(&all)?.as_bytes());
-        written.with_context(|| format!("cannot write `{}`", path.display()))?;
+        written.or_cannot_write(path)?;
         tracing::info!("written: `{}`", path.display());
         Ok(())
     }

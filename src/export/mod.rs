@@ -9,7 +9,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use pipeline::Preset;
 use safetensors::{Dtype, SafeTensors, View};
 use serde::{Deserialize, Serialize};
@@ -20,6 +20,7 @@ use self::pth::Number;
 use crate::{
     checkpoint::{self, Loaded},
     destination, encoder, files,
+    hint::WithHint,
     method::{MethodConfig, amdim},
     stdout,
     train::Trainer,
@@ -121,7 +122,8 @@ impl Contents {
         let names = args.names.unwrap_or(of_format);
         if format == Format::Pth && names == Names::Own {
             return Err(usage!(
-                "a checkpoint for the reference has its names\n  hint: --names reference, or a .safetensors file"
+                "a .pth file for the reference implementation must have its names";
+                "add --names reference, or name a .safetensors file"
             ));
         }
         Ok(Self { with_probes: args.with_probes || names == Names::Reference, names, format })
@@ -161,13 +163,13 @@ fn format_of(args: &Args) -> Result<Format> {
     }
     let end = args.out.extension().unwrap_or_default().to_string_lossy().to_lowercase();
     let found = destination::file(&args.out, &["safetensors", "pth", "pt"], args.force);
-    let found = found.map_err(|error| match end.as_str() {
-        "bin" | "ckpt" => {
-            usage!("{error}; PyTorch opens safetensors with python/amdim_encoder.py, or safetensors.torch")
-        }
-        "onnx" => usage!("{error}; tools/to_onnx.py makes ONNX of a .safetensors file"),
-        _ => error,
-    })?;
+    let found = match end.as_str() {
+        "bin" | "ckpt" => found.with_hint(
+            || "open a .safetensors file in PyTorch with python/amdim_encoder.py or safetensors.torch",
+        ),
+        "onnx" => found.with_hint(|| "make ONNX of a .safetensors file with tools/to_onnx.py"),
+        _ => found,
+    }?;
     Ok(if found == "safetensors" { Format::Safetensors } else { Format::Pth })
 }
 
@@ -214,9 +216,7 @@ pub fn write(loaded: &Loaded, out: &Path, contents: &Contents) -> Result<(usize,
     if written.is_err() {
         let _ = fs::remove_file(&partial); // frees a full disk; the error below is what matters
     }
-    written.with_context(|| {
-        format!("cannot write `{}`\n  hint: its folder has to be there, with room", out.display())
-    })?;
+    written.or_cannot_write(out)?;
     Ok((parts.len(), description))
 }
 

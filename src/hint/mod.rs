@@ -10,6 +10,6 @@ mod error;
 mod render;
 mod storage;
 
-pub use attach::WithHint;
+pub use attach::{WithHint, add};
 pub use error::{Hinted, code};
 pub use render::{causes, hints, render};

@@ -57,7 +57,7 @@ pub struct Foreign {
 /// Reads the file and writes a checkpoint that `eval`, `embed`, `export` and `--warm-start` take.
 pub fn run(args: &Args) -> Result<()> {
     if args.out.join("checkpoints").exists() {
-        return Err(usage!("`{}` is a run already\n  hint: another folder with --out", args.out.display()));
+        return Err(usage!("`{}` is already a run", args.out.display(); "name another folder with --out"));
     }
     destination::folder(&args.out, Contents::Nothing, None)?;
     let (config, Labels { classes, names: class_names }, step, trainer) = load(&args.file, args.preset)?;
@@ -137,8 +137,8 @@ fn load(file: &Path, preset: Option<Preset>) -> Result<(Config, Labels, u64, Tra
     let shown = file.display();
     if file.is_dir() {
         return Err(usage!(
-            "`{shown}` is a folder; only files are imported\n  hint: a run folder needs no import: name it with --checkpoint or \
-             --warm-start"
+            "`{shown}` is a folder; only files are imported";
+            "do not import a run folder: name it with --checkpoint or --warm-start"
         ));
     }
     let bytes = fs::read(file).map_err(|error| usage!("cannot read `{shown}`: {error}"))?;
@@ -146,9 +146,8 @@ fn load(file: &Path, preset: Option<Preset>) -> Result<(Config, Labels, u64, Tra
     let preset = match preset {
         Some(preset) if i64::from(preset.side()) != foreign.side => {
             return Err(usage!(
-                "preset {preset} has images of {} pixels, the encoder in `{shown}` those of {}\n  hint: leave out --preset",
-                preset.side(),
-                foreign.side
+                "preset {preset} has images of {} pixels, the encoder in `{shown}` those of {}", preset.side(), foreign.side;
+                "leave out --preset"
             ));
         }
         Some(preset) => preset,

@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 use serde_json::{Map, Value, json};
 
 use super::{Record, Sink};
-use crate::files;
+use crate::{files, hint::WithHint};
 
 /// Appends objects to a file of JSON lines.
 #[derive(Debug)]
@@ -23,25 +23,17 @@ impl JsonLines {
     /// Opens the file, keeping of its lines only those that `keep` wants: what a killed run wrote after its last
     /// checkpoint is going to be written again.
     pub fn open(path: &Path, keep: impl Fn(&Value) -> bool) -> Result<Self> {
-        let naming = || unwritable(path);
         let kept: Vec<_> =
             read_lines(path)?.into_iter().filter(keep).map(|line| format!("{line}\n")).collect();
-        files::replace(path, kept.concat().as_bytes()).with_context(naming)?;
-        let file = files::append(path).with_context(naming)?;
+        files::replace(path, kept.concat().as_bytes()).or_cannot_write(path)?;
+        let file = files::append(path).or_cannot_write(path)?;
         Ok(Self { file, path: path.to_owned() })
     }
 
     /// Appends one line.
     pub fn append(&mut self, line: &Value) -> Result<()> {
-        self.file.write_all(format!("{line}\n").as_bytes()).with_context(|| unwritable(&self.path))
+        self.file.write_all(format!("{line}\n").as_bytes()).or_cannot_write(&self.path)
     }
-}
-
-fn unwritable(path: &Path) -> String {
-    let path = path.display();
-    format!(
-        "cannot write `{path}`\n  hint: see to space and permissions there, then run the same command again"
-    )
 }
 
 impl Sink for JsonLines {
@@ -64,10 +56,9 @@ pub fn read_lines(path: &Path) -> Result<Vec<Value>> {
     match fs::read_to_string(path) {
         Ok(text) => Ok(text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
-        Err(error) => Err(error).with_context(|| {
-            let path = path.display();
-            format!("cannot read `{path}`\n  hint: see to its permissions and its disk, or name another folder with --out")
-        }),
+        Err(error) => Err(error)
+            .with_context(|| format!("cannot read `{}`", path.display()))
+            .with_hint(|| "check its permissions and its disk, or name another folder with --out"),
     }
 }
 

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor};
 
 pub use self::gate::{Gate, METRICS, Metrics};
-use crate::{checkpoint::Loaded, export, files, hint::WithHint, import, train::Trainer, usage};
+use crate::{checkpoint::Loaded, exit::Code, export, failure, files, hint::WithHint, import, train::Trainer};
 
 /// The link to what was promoted last.
 const LATEST: &str = "latest";
@@ -90,13 +90,15 @@ impl<'a> Promotions<'a> {
         made.with_context(|| format!("cannot write to `{}`", self.folder.display()))
             .with_hint(|| "name another folder with --promote")
             .with_code_of_place()?;
-        files::check_links(self.folder).map_err(|error| {
-            usage!(
-                "`{}` lies on a file system without symbolic links ({error}), of which `{LATEST}` has to be one\n  hint: another \
-                 folder with --promote",
-                self.folder.display()
-            )
-        })?;
+        files::check_links(self.folder)
+            .with_context(|| {
+                format!(
+                    "cannot make the link `{LATEST}` in `{}`, whose file system has no symbolic links",
+                    self.folder.display()
+                )
+            })
+            .with_hint(|| "name another folder with --promote")
+            .with_code(Code::Usage)?;
         self.check_link()?;
         self.latest().map(drop)
     }
@@ -104,12 +106,10 @@ impl<'a> Promotions<'a> {
     /// What the link is to take the place of has to be a link.
     fn check_link(&self) -> Result<()> {
         let latest = self.folder.join(LATEST);
-        ensure!(
-            latest.is_symlink() || !latest.exists(),
-            "`{}` is no link\n  hint: move it away",
-            latest.display()
-        );
-        Ok(())
+        if latest.is_symlink() || !latest.exists() {
+            return Ok(());
+        }
+        Err(failure!("`{}` is no link", latest.display(); "move it away"))
     }
 
     /// Judges a run by the gates; if it passes, its encoder becomes the latest one. `metrics` and `validation` are its own.
@@ -160,12 +160,9 @@ impl<'a> Promotions<'a> {
             validation,
         };
         if promotion.refused.is_empty() && already.is_none() {
-            self.place(&mut promotion, checkpoint).with_context(|| {
-                format!(
-                    "cannot promote to `{}`\n  hint: see to space and permissions there, then run the same command again",
-                    self.folder.display()
-                )
-            })?;
+            self.place(&mut promotion, checkpoint)
+                .with_context(|| format!("cannot promote to `{}`", self.folder.display()))
+                .with_write_hint()?;
         }
         Ok(promotion)
     }
@@ -173,12 +170,10 @@ impl<'a> Promotions<'a> {
     /// Keeps other processes out until the result is dropped, and removes what killed ones left half-written.
     fn lock(&self) -> Result<File> {
         let path = self.folder.join(".lock");
-        let lock = files::edit(&path).with_context(|| {
-            format!(
-                "cannot write `{}`\n  hint: see to space and permissions there, or another folder with --promote",
-                path.display()
-            )
-        })?;
+        let lock = files::edit(&path)
+            .with_context(|| format!("cannot write `{}`", path.display()))
+            .with_hint(|| "name another folder with --promote")
+            .with_write_hint()?;
         if let Err(error) = flock(&lock, FlockOperation::LockExclusive) {
             tracing::warn!("cannot lock `{}`: {error}", path.display());
         }
@@ -194,21 +189,16 @@ impl<'a> Promotions<'a> {
     fn latest(&self) -> Result<Option<Promotion>> {
         let path = self.folder.join(LATEST).join(RECORD);
         match fs::read(&path) {
-            Ok(bytes) => Ok(Some(serde_json::from_slice(&bytes).with_context(|| {
-                format!(
-                    "cannot understand `{}`\n  hint: let `{LATEST}` lead to a whole promotion",
-                    path.display()
-                )
-            })?)),
+            Ok(bytes) => serde_json::from_slice(&bytes)
+                .map(Some)
+                .with_context(|| format!("cannot understand `{}`", path.display()))
+                .with_hint(|| format!("let `{LATEST}` point to a complete promotion, or remove it")),
             Err(error) if error.kind() == ErrorKind::NotFound && !self.folder.join(LATEST).is_symlink() => {
                 Ok(None)
             }
-            Err(error) => Err(error).with_context(|| {
-                format!(
-                    "cannot read `{}`\n  hint: let `{LATEST}` lead to a whole promotion, or remove it",
-                    path.display()
-                )
-            }),
+            Err(error) => Err(error)
+                .with_context(|| format!("cannot read `{}`", path.display()))
+                .with_hint(|| format!("let `{LATEST}` point to a complete promotion, or remove it")),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::{any::Any, fs, path::Path};
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -16,12 +16,13 @@ use super::{
 use crate::{
     checkpoint,
     config::{self, Config},
-    files, hint,
+    failure, files,
+    hint::{self, WithHint},
 };
 
 /// What cures a run whose numbers are no longer finite.
 pub(super) const DIVERGED: &str =
-    "hint: train anew with a lower --lr and another --out; the checkpoints of this run are from before";
+    "train a new run with a lower --lr and another --out; the checkpoints of this run are from before that";
 
 /// A step that failed.
 #[derive(Debug)]
@@ -92,7 +93,7 @@ impl Run {
                 found: broken.found.clone(),
             },
         );
-        anyhow!("{what}\n  {DIVERGED}")
+        failure!("{what}"; "{DIVERGED}")
     }
 
     /// The training thread panicked: the same.
@@ -103,9 +104,9 @@ impl Run {
         // Between two steps none of those that are noted is under way.
         let under_way = self.unchecked.last().filter(|(step, _)| *step == next);
         let (step, from) = under_way.copied().unwrap_or((next, self.position));
-        let error = anyhow!(
-            "training panicked at step {step}: {text}\n  hint: this is a defect of the program; the same command goes on from the \
-             last checkpoint"
+        let error = failure!(
+            "training panicked at step {step}: {text}";
+            "report this defect of the program; run the same command again to go on from the last checkpoint"
         );
         self.write_crash(folder, &Crash::error(step, from, &error));
         error
@@ -242,15 +243,12 @@ impl Run {
 /// A crash folder as it was written.
 pub(super) fn read(folder: &Path) -> Result<Report> {
     let path = folder.join(Report::FILE);
-    let bytes = fs::read(&path).with_context(|| {
-        format!("cannot read `{}`\n  hint: name the `crash` folder in a run's folder", path.display())
-    })?;
-    serde_json::from_slice(&bytes).with_context(|| {
-        format!(
-            "cannot understand `{}`\n  hint: it is as another version of the program wrote it, or damaged",
-            path.display()
-        )
-    })
+    let bytes = fs::read(&path)
+        .with_context(|| format!("cannot read `{}`", path.display()))
+        .with_hint(|| "name the `crash` folder in a run folder")?;
+    serde_json::from_slice(&bytes)
+        .with_context(|| format!("cannot understand `{}`", path.display()))
+        .with_hint(|| "replay it with the version of the program that wrote it, unless the file is damaged")
 }
 
 #[cfg(test)]

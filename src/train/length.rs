@@ -33,16 +33,16 @@ pub(super) fn settle(config: &mut Config, saved: &State, extend: bool) -> Result
         Ordering::Equal => (config.train.steps, config.train.epochs) = (then.steps, then.epochs),
         Ordering::Less => {
             return Err(usage!(
-                "the run in `{out}` cannot become shorter: it was begun for {before} steps, of which {made} are made, and {now} are \
-                 asked for now\n  hint: end it when it is far enough, by Ctrl-C or --max-hours, or give this run another folder with \
-                 --out"
+                "the run in `{out}` cannot become shorter: it began with {before} steps, has made {made} of them, and {now} are asked for \
+                 now";
+                "stop it with Ctrl-C or --max-hours when it has made enough steps, or name another folder with --out"
             ));
         }
         Ordering::Greater if made >= before && !extend => {
             return Err(usage!(
-                "the run in `{out}` is finished after {before} steps, and {now} are asked for now\n  hint: add --extend to let it go \
-                 on at the learning rate that it ended with, or begin a new run with its encoder by --warm-start {out} and another \
-                 --out"
+                "the run in `{out}` is finished after {before} steps, and {now} are asked for now";
+                "add --extend to go on at the learning rate that it ended with, or begin a new run with its encoder: \
+                 --warm-start {out} and another --out"
             ));
         }
         Ordering::Greater if made > 0 => config.train.lengthened.push(Lengthened { at: made, from: before }),
@@ -56,7 +56,7 @@ mod tests {
     use shards::Position;
 
     use super::*;
-    use crate::{checkpoint::DataIdentity, config::Config};
+    use crate::{checkpoint::DataIdentity, config::Config, hint};
     use pipeline::Preset;
 
     /// Of a run on 100 samples, of which `step` steps of 10 epochs of five steps are made.
@@ -84,8 +84,8 @@ mod tests {
             settled(0, Some(20.0), None, false).unwrap().train.lengthened.is_empty(),
             "nothing is made yet"
         );
-        let shorter = settled(20, None, Some(49), true).unwrap_err().to_string();
-        assert!(shorter.contains("begun for 50 steps, of which 20 are made, and 49"), "{shorter}");
+        let shorter = hint::render(&settled(20, None, Some(49), true).unwrap_err());
+        assert!(shorter.contains("began with 50 steps, has made 20 of them, and 49"), "{shorter}");
     }
 
     #[test]
@@ -104,7 +104,7 @@ mod tests {
 
     #[test]
     fn a_finished_run_becomes_longer_only_when_told_to() {
-        let refused = settled(50, None, Some(60), false).unwrap_err().to_string();
+        let refused = hint::render(&settled(50, None, Some(60), false).unwrap_err());
         assert!(refused.contains("--extend") && refused.contains("--warm-start"), "{refused}");
         let longer = settled(50, None, Some(60), true).unwrap();
         assert_eq!(longer.train.lengthened, [Lengthened { at: 50, from: 50 }]);

@@ -16,6 +16,7 @@ use crate::{
     config::DataConfig,
     data::{self, Data},
     files,
+    hint::WithHint,
     promote::Promotion,
 };
 
@@ -106,17 +107,15 @@ impl Manifest {
         match fs::read(path) {
             Ok(bytes) => Ok(serde_json::from_slice(&bytes).ok()),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error).with_context(|| {
-                format!("cannot read `{}`\n  hint: see to its permissions and its disk, then run the same command again", path.display())
-            }),
+            Err(error) => Err(error)
+                .with_context(|| format!("cannot read `{}`", path.display()))
+                .with_hint(|| "check its permissions and its disk, then run the same command again"),
         }
     }
 
     pub(super) fn write(&self, path: &Path) -> Result<()> {
         let text = serde_json::to_vec_pretty(self)?;
-        files::replace(path, &text).with_context(|| {
-            format!("cannot write `{}`\n  hint: see to space and permissions there", path.display())
-        })
+        files::replace(path, &text).or_cannot_write(path)
     }
 
     /// What was added, removed or altered since, in words; none where nothing was.

@@ -31,7 +31,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use jiff::Timestamp;
 use pipeline::LoaderConfig;
 use shards::{Order, Position, ShardSet, Share};
@@ -61,7 +61,7 @@ use crate::{
     checkpoint::{Retention, State},
     config::{Config, TrainConfig},
     data::{self, Data},
-    device,
+    device, failure,
     feed::{Feed, Staged},
     promote::Promotions,
     stdout,
@@ -356,7 +356,7 @@ impl Run {
     /// Does what makes batches, before they are trained on; where memory is short it says so.
     fn for_batches<T>(&self, work: impl FnOnce() -> Result<T>) -> Result<T> {
         let what = || format!("two batches of {}, before they are trained on", self.batch_size);
-        let cures = || vec![format!("a new run (--out) with --batch-size {}", self.batch_size / 2)];
+        let cures = || vec![format!("begin a new run (--out) with --batch-size {}", self.batch_size / 2)];
         device::within_memory(self.device, what, cures, work)
     }
 
@@ -364,16 +364,16 @@ impl Run {
     fn cures(config: &TrainConfig, batch_size: usize, is_recorded: bool) -> Vec<String> {
         let mut cures = Vec::new();
         if is_recorded {
-            cures.push("--cuda-graph off, as a graph keeps its memory".to_owned());
+            cures.push("add --cuda-graph off: a graph keeps its memory".to_owned());
         }
         if !config.checkpoint_blocks {
-            cures.push("--checkpoint-blocks, for the same results in more time".to_owned());
+            cures.push("add --checkpoint-blocks, which takes more time for the same results".to_owned());
         }
         if batch_size >= 4 * config.accumulate {
-            cures.push(format!("a new run (--out) with --accumulate {}", 2 * config.accumulate));
+            cures.push(format!("begin a new run (--out) with --accumulate {}", 2 * config.accumulate));
         }
         if batch_size >= 4 {
-            cures.push(format!("one with --batch-size {}", batch_size / 2));
+            cures.push(format!("begin one with --batch-size {}", batch_size / 2));
         }
         cures
     }
@@ -410,10 +410,11 @@ impl Run {
         }
         let started = Instant::now();
         self.check(folder)?;
-        ensure!(
-            self.trainer.is_finite(),
-            "the parameters are not finite after step {step}, which is not saved\n  {DIVERGED}"
-        );
+        if !self.trainer.is_finite() {
+            return Err(
+                failure!("the parameters are not finite after step {step}, so it is not saved"; "{DIVERGED}"),
+            );
+        }
         let state = self.state(step, self.position);
         let retention = Retention { keep: self.config.run.keep, keep_every: self.config.run.keep_every };
         folder.checkpoints.save(&state, &self.trainer.model(), &self.trainer.moments(), retention)?;

@@ -10,12 +10,16 @@ use super::{
     Run, RunFolder, Trainer,
     threads::{self, Cost},
 };
-use crate::optim::Schedule;
 use crate::{
     checkpoint::{self, DataIdentity, Loaded},
     config::{Config, WarmStart},
     data::Data,
-    device, encoder, files, usage,
+    device, encoder,
+    exit::Code,
+    files,
+    hint::WithHint,
+    optim::Schedule,
+    usage,
 };
 use torchkit::{Accelerator, Stream};
 
@@ -36,9 +40,8 @@ impl Run {
         config.train.batch_size = Some(batch_size);
         if batch_size < 2 * config.train.accumulate {
             return Err(usage!(
-                "a batch of {batch_size} cannot be encoded in {} parts of two samples or more\n  hint: --accumulate {} or less",
-                config.train.accumulate,
-                batch_size / 2
+                "a batch of {batch_size} cannot be divided into {} parts of at least two samples", config.train.accumulate;
+                "set --accumulate to {} or less", batch_size / 2
             ));
         }
         config.train.precision = config.train.precision.on(device);
@@ -99,24 +102,26 @@ impl Run {
         if self.config.run.best.is_none() {
             return Ok(());
         }
-        files::check_links(&folder.path).map_err(|error| {
-            usage!(
-                "`{}` lies on a file system without symbolic links ({error}), which --best needs\n  hint: another folder with --out, \
-                 or leave out --best",
-                folder.path.display()
-            )
-        })
+        files::check_links(&folder.path)
+            .with_context(|| {
+                format!(
+                    "--best needs symbolic links, which the file system of `{}` does not have",
+                    folder.path.display()
+                )
+            })
+            .with_hint(|| "name another folder with --out, or leave out --best")
+            .with_code(Code::Usage)
     }
 
     /// Takes over the encoder that a new run in this folder is to begin with, if there is to be one.
     pub(super) fn begin(&self, folder: &RunFolder, is_set_aside_later: bool) -> Result<()> {
         let Some(loaded) = self.origin(folder, is_set_aside_later)? else { return Ok(()) };
-        loaded.restore_encoder(&self.trainer.model()).with_context(|| {
-            format!(
-                "cannot begin with its encoder\n  hint: the preset and sizes of that run: {}",
-                sizes(&loaded.state.config)
-            )
-        })?;
+        loaded
+            .restore_encoder(&self.trainer.model())
+            .with_context(|| format!("cannot begin with the encoder of `{}`", loaded.path.display()))
+            .with_hint(|| {
+                format!("give the preset and sizes of that run: {}", sizes(&loaded.state.config))
+            })?;
         tracing::info!("training begins with the encoder of `{}`", loaded.path.display());
         Ok(())
     }
@@ -185,15 +190,13 @@ pub(super) fn check_identity(then: DataIdentity, now: DataIdentity) -> Result<()
     }
     if then.samples == 0 {
         return Err(usage!(
-            "what lies there was imported, not trained here\n  hint: another folder with --out, and --warm-start for the one that \
-             was imported"
+            "the folder holds an imported encoder, which cannot be trained on there";
+            "name another folder with --out, and the imported one with --warm-start"
         ));
     }
     Err(usage!(
-        "the training shards are not those that this run was started on ({} samples then, {} now)\n  hint: give a run \
-         on other shards another folder with --out, or let --if-changed keep this run as the folder's `previous` one",
-        then.samples,
-        now.samples
+        "the training shards are not the ones that this run began with ({} samples then, {} now)", then.samples, now.samples;
+        "name another folder with --out for a run on other shards, or keep this run as the folder's `previous` one with --if-changed"
     ))
 }
 
@@ -211,7 +214,9 @@ fn check_indices(
     let enough = (parts + 1..=batch_size / 2).find(|&parts| largest(parts) >= batch_size);
     let in_parts = enough.map_or(String::new(), |parts| format!(", or --accumulate {parts}"));
     Err(usage!(
-        "a batch of {batch_size} makes a tensor of more than 2^31 - 1 elements, which CUDA's kernels cannot index:          a batch of this model has {most} samples at most\n  hint: --batch-size {most}{in_parts}"
+        "a batch of {batch_size} makes a tensor of more than 2^31 - 1 elements, which CUDA's kernels cannot index: a batch \
+         of this model has {most} samples at most";
+        "set --batch-size {most}{in_parts}"
     ))
 }
 
@@ -227,13 +232,14 @@ fn batch_size(config: &Config, device: Device, samples: u64) -> Result<usize> {
     }
     if samples < 2 {
         return Err(usage!(
-            "the shards have {samples} sample, but negatives come from other images\n  hint: name shards of at least 2"
+            "the shards have {samples} sample, but negatives come from other images";
+            "name shards with at least 2 samples"
         ));
     }
     if config.train.batch_size.is_some() {
         return Err(usage!(
-            "a batch of {wanted} needs as many samples, the shards have {samples}\n  hint: --batch-size {samples}, or \
-             more shards"
+            "a batch of {wanted} needs as many samples, but the shards have {samples}";
+            "set --batch-size {samples}, or name more shards"
         ));
     }
     Ok(samples as usize)
@@ -259,7 +265,10 @@ mod tests {
     use tch::nn::VarStore;
 
     use super::*;
-    use crate::method::{Method, MethodConfig};
+    use crate::{
+        hint,
+        method::{Method, MethodConfig},
+    };
 
     /// Without its weights, of which the published size has 200 million.
     fn method(ndf: i64) -> Box<dyn Method> {
@@ -276,9 +285,9 @@ mod tests {
         let cuda = Device::Cuda(0);
         check_indices(1_365, 1, cuda, wide).unwrap();
         check_indices(1_366, 1, Device::Cpu, wide).unwrap();
-        let error = check_indices(1_366, 1, cuda, wide).unwrap_err().to_string();
+        let error = hint::render(&check_indices(1_366, 1, cuda, wide).unwrap_err());
         assert!(error.contains("1365 samples at most"), "{error}");
-        assert!(error.contains("hint: --batch-size 1365, or --accumulate 2"), "{error}");
+        assert!(error.contains("hint: set --batch-size 1365, or --accumulate 2"), "{error}");
         check_indices(2_700, 2, cuda, wide).unwrap();
     }
 }

@@ -10,7 +10,7 @@ use crate::{
     checkpoint::Loaded,
     config::Metric,
     exit::Code,
-    hint::Hinted,
+    hint::{Hinted, WithHint},
     metrics,
     promote::{Gate, METRICS, Metrics, Promotion, Promotions},
     usage,
@@ -20,7 +20,7 @@ use crate::{
 pub(super) fn check_gates(run: &Run, gates: &[Gate]) -> Result<()> {
     gates.iter().try_for_each(|gate| {
         let missing = missing(run, gate.metric());
-        missing.map_or(Ok(()), |(what, cure)| Err(usage!("`{gate}` asks for {what}\n  hint: {cure}")))
+        missing.map_or(Ok(()), |(what, cure)| Err(usage!("`{gate}` asks for {what}"; "add {cure}")))
     })
 }
 
@@ -90,10 +90,9 @@ impl Run {
         {
             let best = folder.checkpoints.best_path().filter(|_| self.config.run.best.is_some());
             let loaded = match best {
-                Some(path) => Loaded::open(&path).context(
-                    "the best checkpoint is damaged\n  hint: bring it back from a copy, or remove `checkpoints/best.json` to promote \
-                     the last one",
-                )?,
+                Some(path) => Loaded::open(&path).context("the best checkpoint is damaged").with_hint(|| {
+                    "restore it from a copy, or remove `checkpoints/best.json` to promote the last checkpoint"
+                })?,
                 None => folder.checkpoints.latest()?.context("a finished run has a checkpoint")?,
             };
             let metrics = metrics_at(loaded.state.step, &metrics::read_lines(&folder.metrics)?);

@@ -19,9 +19,6 @@ use crate::{
     metrics, usage,
 };
 
-/// What cures trouble with files of the folder.
-const AGAIN: &str = "hint: see to space and permissions there, then run the same command again";
-
 /// Where a run keeps what it makes.
 #[derive(Debug, Clone)]
 pub struct RunFolder {
@@ -116,9 +113,8 @@ impl RunFolder {
             let path = self.path.join(name);
             if path.is_symlink() {
                 return Err(usage!(
-                    "`{}` is a link, which is not followed out of the run folder\n  hint: put the folder in its place, or let \
-                     --out name the folder where all of the run is to lie",
-                    path.display()
+                    "`{}` is a link, and a run does not write outside its folder", path.display();
+                    "put the folder itself there, or name the folder for the whole run with --out"
                 ));
             }
         }
@@ -144,7 +140,8 @@ impl RunFolder {
             self.finish_setting_aside()
         };
         set_aside()
-            .with_context(|| format!("cannot set aside the run in `{}`\n  {AGAIN}", self.path.display()))
+            .with_context(|| format!("cannot set aside the run in `{}`", self.path.display()))
+            .with_write_hint()
     }
 
     /// Does the rest of what a process that was killed in [`set_aside`](Self::set_aside) did not come to.
@@ -168,7 +165,8 @@ impl RunFolder {
             remove(&discarded)
         };
         finish()
-            .with_context(|| format!("cannot put the run before into `{}`\n  {AGAIN}", previous.display()))
+            .with_context(|| format!("cannot put the run before into `{}`", previous.display()))
+            .with_write_hint()
     }
 
     /// Moves files of this run back into its folder.

@@ -20,8 +20,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use shards::Position;
 
-const UNWRITABLE: &str =
-    "cannot write to the run folder\n  hint: see to its disk, then run the same command again";
+use crate::hint::WithHint;
+
+const UNWRITABLE: &str = "cannot write to the run folder";
 
 /// A run folder, held. The system lets go of it when the process ends, however it does.
 ///
@@ -85,13 +86,13 @@ impl RunLock {
     /// What was left behind is known from now on; until then, whoever comes next finds it again.
     pub(super) fn take_note(&mut self) -> Result<()> {
         self.note.left_behind = None;
-        self.write(&self.note, None).context(UNWRITABLE)
+        self.write(&self.note, None).context(UNWRITABLE).with_write_hint()
     }
 
     /// Notes which step begins, for whoever finds out that it did not end. The page cache keeps it when this process is killed.
     pub(super) fn begin(&self, step: u64, from: Position) -> Result<()> {
         let second = second(Some(UnderWay { step, from }));
-        self.file.write_all_at(second.as_bytes(), Self::FIRST as u64).context(UNWRITABLE)
+        self.file.write_all_at(second.as_bytes(), Self::FIRST as u64).context(UNWRITABLE).with_write_hint()
     }
 
     fn write(&self, note: &Note, under_way: Option<UnderWay>) -> io::Result<()> {

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{Ended, Run, RunFolder, stop::Stop, tiny};
-use crate::{checkpoint::Checkpoints, metrics::read_lines};
+use crate::{checkpoint::Checkpoints, hint, metrics::read_lines};
 
 /// A run that makes records of two steps and checkpoints of five.
 fn run(place: &std::path::Path, is_queued: bool) -> (Run, RunFolder) {
@@ -56,7 +56,7 @@ fn numbers_that_are_not_finite_end_the_run_at_their_step_though_they_are_seen_a_
         train_to(3, &mut run, &folder).unwrap();
         let mut weights = run.trainer.vars().trainable_variables();
         let _ = tch::no_grad(|| weights[0].fill_(f64::NAN));
-        let error = train_to(9, &mut run, &folder).unwrap_err().to_string();
+        let error = hint::render(&train_to(9, &mut run, &folder).unwrap_err());
         assert!(error.starts_with("the loss of step 4 is not finite"), "{error}");
         assert_eq!(run.trainer.step_count(), if is_queued { 5 } else { 4 }, "a step is under way meanwhile");
         let text = std::fs::read(folder.crash.join("crash.json")).unwrap();

@@ -117,7 +117,7 @@ impl Trainer {
     /// If the device has no room for it.
     pub fn new(config: &Config, classes: Option<u32>, device: Device, schedule: Schedule) -> Result<Self> {
         tch::manual_seed(mixed(config.seed, u64::MAX));
-        let cures = || vec!["a smaller model, by --ndf, --n-rkhs or --n-depth".to_owned()];
+        let cures = || vec!["choose a smaller model with --ndf, --n-rkhs or --n-depth".to_owned()];
         let build = || Ok(Model::new(config, classes, device));
         Ok(Self {
             model: device::within_memory(device, || "the model".to_owned(), cures, build)?,

@@ -97,8 +97,8 @@ fn zone() -> Result<TimeZone> {
     TimeZone::try_system().map_err(|error| {
         let from = asked.map_or_else(|| format!("`{LOCAL}`"), |name| format!("`TZ={}`", name.to_string_lossy()));
         usage!(
-            "--stop-at is a time of the day here, but the time zone of {from} cannot be found: {error}\n  hint: set TZ to a zone such \
-             as Europe/Berlin or UTC (zones lie in the package tzdata), or give --max-hours instead"
+            "--stop-at is a time of day, but the time zone of {from} cannot be found: {error}";
+            "set TZ to a zone such as Europe/Berlin or UTC (zones lie in the package tzdata), or give --max-hours instead"
         )
     })
 }

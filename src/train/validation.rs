@@ -199,7 +199,7 @@ impl Run {
     }
 
     fn within_memory<T>(&self, work: impl FnOnce() -> Result<T>) -> Result<T> {
-        let cures = || vec!["--cuda-graph off".to_owned(), "a run without --val-shards".to_owned()];
+        let cures = || vec!["add --cuda-graph off".to_owned(), "run without --val-shards".to_owned()];
         device::within_memory(self.device, || "validation".to_owned(), cures, work)
     }
 }

@@ -21,7 +21,7 @@ fn refused(place: &Place, arguments: &[&str], code: i32, parts: &[&str]) {
 
 #[test]
 fn no_shards_at_all() {
-    refused(&Place::new(), &[], 2, &["no shards to train on", "--shards"]);
+    refused(&Place::new(), &[], 2, &["no shards are named to train on", "--shards"]);
 }
 
 #[test]
@@ -123,7 +123,7 @@ fn a_file_where_a_run_is_wanted() {
     for (file, part) in [
         ("enc.safetensors", "amdim-stream import enc.safetensors --out"),
         ("published.pth", "amdim-stream import published.pth --out"),
-        ("notes.txt", "no run folder"),
+        ("notes.txt", "not a run folder"),
         (
             "run/checkpoints/step-00000001/model.safetensors",
             "name its folder, `run/checkpoints/step-00000001`",
@@ -160,7 +160,7 @@ fn words_and_numbers_typed_by_habit() {
         assert!(said.code == Some(2) && said.stderr.contains(part), "{flags}: {}", said.stderr);
     }
     fs::write(place.path("c.toml"), "[optim]\neps = 1e-300\n").unwrap();
-    refused(&place, &["--config", "c.toml"], 2, &["`optim.eps` is", "hint: a number from 1e-15"]);
+    refused(&place, &["--config", "c.toml"], 2, &["`optim.eps` is", "hint: write a number from 1e-15"]);
 }
 
 #[test]
@@ -170,7 +170,7 @@ fn a_configuration_with_an_unknown_key_or_wrong_value() {
     fs::write(place.path("c.toml"), "[encoder]\nn_rkhz = 5\n").unwrap();
     let said = run(command.arg("--config").arg(place.path("c.toml")));
     assert_eq!(said.code, Some(2));
-    for part in ["c.toml`, line 2", "`encoder.n_rkhz`", "hint: the nearest one is `encoder.n_rkhs`"] {
+    for part in ["c.toml`, line 2", "`encoder.n_rkhz`", "the nearest setting is `encoder.n_rkhs`"] {
         assert!(said.stderr.contains(part), "{}", said.stderr);
     }
     fs::write(place.path("c.toml"), "preset = 'imagenet'\n").unwrap();

@@ -98,8 +98,8 @@ fn what_was_exported_is_imported_to_the_bit() {
         assert!(said.code == Some(2) && said.stderr.contains(why), "{out}: {}", said.stderr);
     };
     refused("whole.safetensors", "--force");
-    refused("encoder.bin", "let it end in");
-    refused("encoder", "let it end in");
+    refused("encoder.bin", "name a file that ends in");
+    refused("encoder", "name a file that ends in");
     assert_eq!(of("run", "whole.safetensors", &["--names", "reference", "--force"]), whole);
     let encoder = of("run", "encoder.safetensors", &[]);
     assert!(encoder.keys().all(|name| name.starts_with("encoder.")) && encoder.len() < whole.len());
@@ -124,7 +124,7 @@ fn what_was_exported_is_imported_to_the_bit() {
     };
     assert!(embed("run") == embed("again") && embed("run") == embed("encoder"));
     let said = run(&mut command(&place, &["import", "encoder.safetensors", "--out", "encoder"]));
-    assert!(said.code == Some(2) && said.stderr.contains("is a run already"), "{}", said.stderr);
+    assert!(said.code == Some(2) && said.stderr.contains("is already a run"), "{}", said.stderr);
     let said = run(&mut command(&place, &["import", "encoder.safetensors", "--out", "."]));
     assert!(said.code == Some(2) && said.stderr.contains("neither new nor empty"), "{}", said.stderr);
 }
@@ -272,7 +272,7 @@ fn an_export_loads_in_the_reference_as_it_is() {
     assert_eq!(stored(&place.path("again.safetensors")), stored(&place.path("run.safetensors")));
     let said =
         run(&mut command(&place, &["export", "--checkpoint", "run", "--out", "x.pth", "--names", "own"]));
-    assert!(said.code == Some(2) && said.stderr.contains("hint: --names reference"), "{}", said.stderr);
+    assert!(said.code == Some(2) && said.stderr.contains("hint: add --names reference"), "{}", said.stderr);
 }
 
 type Views<'a> = Vec<(String, safetensors::tensor::TensorView<'a>)>;
@@ -385,7 +385,11 @@ fn embeddings_are_the_same_in_both_formats_and_are_taken_up_again() {
     let anew = report(&succeed(embed("npy", "r7", "p").arg("--force")).stdout);
     assert!(anew["done_before"] == 0 && anew["samples"] == 72 && !part.exists(), "{anew}");
     let said = run(&mut embed("parquet", "r7", "p.parquet"));
-    assert!(said.code == Some(2) && said.stderr.contains("one for each shard"), "{}", said.stderr);
+    assert!(
+        said.code == Some(2) && said.stderr.contains("each shard gets one of its own"),
+        "{}",
+        said.stderr
+    );
     let said = run(&mut embed("parquet", "r7", "."));
     assert!(said.code == Some(2) && said.stderr.contains("nor a folder of embeddings"), "{}", said.stderr);
     let said = run(&mut embed("parquet", "r3", "q"));

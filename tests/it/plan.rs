@@ -120,7 +120,7 @@ fn a_plan_says_where_the_run_in_its_folder_stands_and_leaves_it_alone() {
     assert!(refused["run"]["refused"].as_str().unwrap().contains("`optim.lr`"), "{refused}");
     assert_eq!((&refused["run"]["step"], &refused["run"]["is_finished"]), (&4.into(), &false.into()));
     assert_eq!(setting(&refused, "optim.lr").0, "flag");
-    assert!(said.stderr.contains("hint: give this one another folder"), "{}", said.stderr);
+    assert!(said.stderr.contains("hint: name another folder with --out"), "{}", said.stderr);
     assert_eq!(listing(&place.path("run")), before);
     // A checkpoint takes what was foretold, but for headers.
     let foretold = finished["checkpoints"]["checkpoint_bytes"].as_u64().unwrap();

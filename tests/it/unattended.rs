@@ -230,7 +230,7 @@ fn a_link_that_leads_nowhere_does_not_open_the_gate() {
     std::os::unix::fs::symlink("gone", place.path("models/latest")).unwrap();
     let said = run(&mut promote(&place, &["loss<=previous"]));
     assert_eq!(said.code, Some(1), "{}", said.stderr);
-    assert!(said.stderr.contains("lead to a whole promotion"), "{}", said.stderr);
+    assert!(said.stderr.contains("point to a complete promotion"), "{}", said.stderr);
 }
 
 #[test]
@@ -340,7 +340,7 @@ fn gates_that_cannot_be_judged_are_refused_before_the_run() {
         (vec!["--stop-at", "25:00"], "06:30"),
         (vec!["--max-hours", "0"], "not a number from"),
         (vec!["--promote", "train-000.tar/x"], "--promote"),
-        (vec!["--summary", "nowhere/s.json"], "a folder that is there"),
+        (vec!["--summary", "nowhere/s.json"], "a folder that exists"),
     ] {
         let said = run(nightly(&place, &arguments).current_dir(place.path("")));
         assert_eq!(said.code, Some(2), "{arguments:?}: {}", said.stderr);

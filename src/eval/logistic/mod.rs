@@ -5,7 +5,7 @@ mod objective;
 
 use std::collections::BTreeSet;
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 use serde::Serialize;
 use tch::{Device, Kind, Tensor};
 
@@ -17,6 +17,7 @@ use super::{
     features::Features,
     tally::{Report, Tally},
 };
+use crate::failure;
 use dataset::Random;
 
 /// Strengths of the L2 penalty that are tried, from strong to weak: two a decade, from 10 down to 1e-6.
@@ -79,10 +80,12 @@ impl Logistic {
         let (present, targets) = present(&features.labels);
         let held_out = held_out(&targets, present.numel() as i64, seed);
         let held = held_out.sum(Kind::Int64).int64_value(&[]);
-        ensure!(
-            held > 0,
-            "no class has two labelled training samples, so none can be held out\n  hint: name more with --shards"
-        );
+        if held == 0 {
+            return Err(failure!(
+                "no class has two labelled training samples, so none can be held out";
+                "name more shards with --shards"
+            ));
+        }
         let standard = Standard::of(features, device)?;
         let (targets, held_out) = (targets.to_device(device), held_out.to_device(device));
         let parts = [held_out.logical_not(), held_out.ones_like()].map(|part| part.to_kind(Kind::Double));

@@ -6,6 +6,8 @@ use anyhow::{Context, Result, bail, ensure};
 
 use super::{Pickle, Value};
 
+use crate::failure;
+
 /// Functions and classes that tensors and numbers are made of, beside `torch.…Storage`.
 const KNOWN: [&str; 9] = [
     "collections.OrderedDict",
@@ -397,12 +399,13 @@ impl<'a, R: Read> Machine<'a, R> {
 /// Refuses a function or class that no tensor needs.
 fn check_name(name: &str) -> Result<()> {
     let is_storage = name.starts_with("torch.") && name.ends_with("Storage");
-    ensure!(
-        is_storage || KNOWN.contains(&name),
-        "the file wants to run `{name}`, which no tensor needs: nothing of it is run\n  hint: take checkpoints only from \
-         sources that you trust; `torch.save` of tensors, numbers and texts alone is read"
-    );
-    Ok(())
+    if is_storage || KNOWN.contains(&name) {
+        return Ok(());
+    }
+    Err(failure!(
+        "the file asks to run `{name}`, which no tensor needs; nothing was run";
+        "take checkpoints only from sources that you trust, saved by `torch.save` with tensors, numbers and texts alone"
+    ))
 }
 
 /// A whole number of any length by its digits; what does not fit is told by its lowest bytes.

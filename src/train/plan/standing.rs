@@ -51,7 +51,7 @@ pub(super) fn find(
         is_unchanged: false,
     };
     let saved = folder.checkpoints.latest_state().unwrap_or_else(|error| {
-        standing.refused = Some(format!("{error:#}"));
+        standing.refused = Some(hint::render(&error));
         None
     });
     if let Err(error) = folder.check(unattended.summary.as_deref()) {
@@ -63,7 +63,7 @@ pub(super) fn find(
     let saved = saved.filter(|_| standing.changes.is_none());
     let config = match start.config {
         Err(error) if saved.is_some() => {
-            standing.refused = Some(error.to_string());
+            standing.refused = Some(hint::render(&error));
             length::of_new_run(asked)?
         }
         config => config?,
@@ -80,7 +80,7 @@ impl Standing {
             return;
         };
         if let Err(error) = check_identity(state.data, identity(&run.data)) {
-            self.refused.get_or_insert(error.to_string());
+            self.refused.get_or_insert(hint::render(&error));
         }
         self.is_unchanged &= self.refused.is_none();
         if self.refused.is_none() {
