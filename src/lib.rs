@@ -23,6 +23,7 @@ pub mod import;
 pub mod loss;
 pub mod method;
 pub mod metrics;
+pub mod network;
 pub mod numbers;
 pub mod optim;
 pub mod promote;

@@ -12,7 +12,7 @@ use amdim_stream::{
     config::Config,
     data, encoder,
     feed::Feed,
-    method::{Means, MethodConfig},
+    method::{ComputeOptions, MethodConfig},
     optim::{self, Schedule},
     train::{Trainer, plan::made_up},
 };
@@ -115,7 +115,7 @@ fn pass(device: Device, precision: Precision) -> Result<(f64, Tensor)> {
         next: views.next,
     };
     tch::manual_seed(4);
-    let loss = method.backward(&views, Means { precision, parts: 1, by_block: false })?;
+    let loss = method.backward(&views, ComputeOptions { precision, parts: 1, by_block: false })?;
     let gradients: Vec<_> = named.values().map(Tensor::grad).filter(Tensor::defined).collect();
     let flat: Vec<_> =
         gradients.iter().map(|gradient| gradient.flatten(0, -1).to_kind(Kind::Double)).collect();
@@ -307,7 +307,8 @@ fn small(device: Device, graph: GraphChoice) -> Result<Trainer> {
 /// All parameters and statistics, one after the other, in f64 on the CPU.
 fn flat(trainer: &Trainer) -> Tensor {
     let tensors: Vec<_> = trainer
-        .model()
+        .network()
+        .tensors()
         .into_values()
         .map(|tensor| tensor.flatten(0, -1).to_device(Device::Cpu).to_kind(Kind::Double))
         .collect();

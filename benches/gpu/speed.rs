@@ -126,7 +126,7 @@ pub(crate) fn step(device: Device, args: &StepArgs) -> Result<()> {
     println!(
         "{}",
         json!({
-            "ms": rounds[rounds.len() / 2], "ms_least": rounds[0], "bytes": bytes, "macs": trainer.macs(args.batch_size),
+            "ms": rounds[rounds.len() / 2], "ms_least": rounds[0], "bytes": bytes, "macs": trainer.network().method().macs(args.batch_size as i64),
             "recorded": trainer.is_recorded(), "kernels": kernels,
         })
     );

@@ -25,9 +25,9 @@ use crate::{
     eval::images,
     files::unfinished,
     hint::WithHint,
+    network::Network,
     stdout,
     terminal::Progress,
-    train::Trainer,
     usage,
 };
 use torchkit::{DeviceChoice, Precision};
@@ -124,9 +124,9 @@ pub fn run(args: &Args) -> Result<()> {
     let names = ClassNames::of(&set)?.zip(set.classes());
     let names = names.and_then(|(names, classes)| names.of_classes(classes)).unwrap_or_default();
     Precision::apply_to_evaluation(device)?;
-    let trainer = Trainer::untrained(&config, loaded.state.classes, device)?;
-    trainer.restore_model(&loaded)?;
-    let layers = trainer.encoder().layers();
+    let network = Network::new(&config, loaded.state.classes, device)?;
+    network.restore(&loaded)?;
+    let layers = network.encoder().layers();
     if !layers.contains(&&*args.layer) {
         return Err(usage!("there is no layer `{}`", args.layer; "name one of {}", layers.join(", ")));
     }
@@ -138,7 +138,7 @@ pub fn run(args: &Args) -> Result<()> {
         set: &set,
         config: &config,
         device,
-        trainer: &trainer,
+        network: &network,
         names: &names,
         progress: &progress,
     };
@@ -242,7 +242,7 @@ struct Work<'a> {
     set: &'a ShardSet,
     config: &'a Config,
     device: Device,
-    trainer: &'a Trainer,
+    network: &'a Network,
     names: &'a [String],
     progress: &'a Progress,
 }
@@ -297,7 +297,7 @@ impl Work<'_> {
             let images = staged.views.images.get(0);
             let values = {
                 let _scope = self.config.train.precision.of_evaluation(self.device).autocast(self.device)?;
-                tch::no_grad(|| self.trainer.encoder().pooled(&images, &self.args.layer))
+                tch::no_grad(|| self.network.encoder().pooled(&images, &self.args.layer))
             };
             self.progress.advance(images.size()[0].cast_unsigned(), || vec![name.to_owned()]);
             let values = values.to_device(Device::Cpu).to_kind(Kind::Float).contiguous();

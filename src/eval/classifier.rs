@@ -10,7 +10,6 @@ use super::{
     features::Features,
     norms::whole_batches,
     tally::{Report, Tally},
-    without_gradient,
 };
 use crate::{
     config::Config,
@@ -22,6 +21,7 @@ use crate::{
     failure,
     feed::Feed,
     loss,
+    network::without_gradient,
     optim::{self, Adam, Drops, Schedule},
     terminal::Progress,
 };
@@ -295,7 +295,7 @@ pub(super) fn augmented(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{eval::tiny, train::Trainer};
+    use crate::{eval::tiny, network::Network};
 
     /// Three classes around points of their own, and as many samples to judge by.
     #[test]
@@ -331,8 +331,8 @@ mod tests {
         assert!(crate::hint::render(&error).contains("lower --lr"), "{error}");
     }
 
-    fn bits(trainer: &Trainer) -> Vec<Tensor> {
-        trainer.model().into_values().map(|tensor| tensor.copy()).collect()
+    fn bits(network: &Network) -> Vec<Tensor> {
+        network.tensors().into_values().map(|tensor| tensor.copy()).collect()
     }
 
     #[test]
@@ -340,7 +340,7 @@ mod tests {
         let _alone = crate::generator();
         let (_folder, set) = tiny::set(20);
         for (protocol, moves) in [(Protocol::Frozen, false), (Protocol::Reference, true)] {
-            let (config, trainer) = tiny::encoder();
+            let (config, network) = tiny::encoder();
             let fit = Fit {
                 protocol,
                 epochs: 2.0,
@@ -350,13 +350,13 @@ mod tests {
                 schedule: Drops::Published,
                 seed: 1,
             };
-            let before = bits(&trainer);
-            let encoder = trainer.encoder();
+            let before = bits(&network);
+            let encoder = network.encoder();
             let training = Training::Views(encoder, &set, protocol);
             let classifier =
                 Classifier::fit(HeadKind::Mlp, &training, 3, &fit, &config, Device::Cpu).unwrap();
-            let fitted = bits(&trainer);
-            let names = trainer.model().into_keys();
+            let fitted = bits(&network);
+            let names = network.tensors().into_keys();
             for ((name, before), fitted) in names.zip(&before).zip(&fitted) {
                 // The norm of the features; those of the other embeddings have no part in them.
                 let is_statistic = name.contains("layer_list.8.bn.")
@@ -370,7 +370,7 @@ mod tests {
                     3,
                     "of 6, two left over"
                 );
-                assert!(bits(&trainer).iter().zip(&fitted).any(|(now, then)| !now.equal(then)));
+                assert!(bits(&network).iter().zip(&fitted).any(|(now, then)| !now.equal(then)));
             }
         }
     }

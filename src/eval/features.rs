@@ -12,8 +12,11 @@ use shards::ShardSet;
 use tch::{Device, Kind, Tensor};
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::{frozen, images};
-use crate::{config::Config, encoder::Encoder, failure, feed::Staged, hint::WithHint, terminal::Progress};
+use super::samples::images;
+use crate::{
+    config::Config, encoder::Encoder, failure, feed::Staged, hint::WithHint, network::frozen,
+    terminal::Progress,
+};
 use torchkit::Precision;
 
 /// Features (n, width) in f32 of a set's labelled samples, with their classes, in the order of the set. They lie in a file,

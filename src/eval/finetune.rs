@@ -8,16 +8,16 @@ use tch::{Device, Kind, Tensor, nn::VarStore};
 
 use super::{
     classifier::augmented,
-    frozen, images,
+    samples::images,
     tally::{Report, Tally},
 };
 use crate::{
     config::Config,
     encoder::heads::LinearHead,
     failure, loss,
+    network::{Network, frozen},
     optim::{self, Adam, Schedule},
     terminal::Progress,
-    train::Trainer,
     views::Views,
 };
 
@@ -60,7 +60,7 @@ pub(super) struct Outcome {
 
 /// An encoder and a classifier on it that are fitted together.
 pub(super) struct Tuning<'a> {
-    trainer: &'a Trainer,
+    network: &'a Network,
     head_vars: VarStore,
     head: LinearHead,
     classes: u32,
@@ -69,9 +69,9 @@ pub(super) struct Tuning<'a> {
 }
 
 impl<'a> Tuning<'a> {
-    /// Of the trainer's encoder; the classifier is new.
+    /// Of the network's encoder; the classifier is new.
     pub(super) fn new(
-        trainer: &'a Trainer,
+        network: &'a Network,
         classes: u32,
         config: &'a Config,
         device: Device,
@@ -79,8 +79,8 @@ impl<'a> Tuning<'a> {
     ) -> Self {
         tch::manual_seed(seed.cast_signed());
         let head_vars = VarStore::new(device);
-        let head = LinearHead::new(&head_vars.root(), trainer.encoder().width(), i64::from(classes));
-        Self { trainer, head_vars, head, classes, config, device }
+        let head = LinearHead::new(&head_vars.root(), network.encoder().width(), i64::from(classes));
+        Self { network, head_vars, head, classes, config, device }
     }
 
     /// Fits both, keeps what was best on held-out training samples, and judges that by the validation samples, which have no
@@ -147,7 +147,7 @@ impl<'a> Tuning<'a> {
 
     /// Of the encoder and of the classifier.
     fn optimizers(&self, settings: &Finetune, steps: u64, steps_an_epoch: f64) -> [(Adam, Schedule); 2] {
-        let both = [(self.trainer.vars(), settings.lr_encoder), (&self.head_vars, settings.lr_head)];
+        let both = [(self.network.vars(), settings.lr_encoder), (&self.head_vars, settings.lr_head)];
         both.map(|(vars, lr)| {
             let rate = optim::Config { lr, warmup_steps: settings.warmup_steps, ..optim::Config::default() };
             (Adam::new(vars, &rate), Schedule::new(&rate, steps, steps_an_epoch))
@@ -158,7 +158,7 @@ impl<'a> Tuning<'a> {
     fn step(&self, views: &Views, optimizers: &mut [(Adam, Schedule); 2], step: u64) -> Result<Tensor> {
         let features = {
             let _scope = self.config.train.precision.of_evaluation(self.device).autocast(self.device)?;
-            self.trainer.encoder().features(&views.images.get(0), true)
+            self.network.encoder().features(&views.images.get(0), true)
         };
         let logits = self.head.forward(&loss::widened(&features));
         let loss = loss::classification(&logits, &views.labels);
@@ -175,7 +175,7 @@ impl<'a> Tuning<'a> {
     fn state(&self) -> impl Iterator<Item = Tensor> {
         // In the order of their names, which does not change from call to call.
         let head: std::collections::BTreeMap<_, _> = self.head_vars.variables().into_iter().collect();
-        self.trainer.model().into_values().chain(head.into_values())
+        self.network.tensors().into_values().chain(head.into_values())
     }
 
     fn judge(&self, set: &ShardSet) -> Result<Report> {
@@ -183,7 +183,7 @@ impl<'a> Tuning<'a> {
         for staged in images(set, self.config, self.device)?.by_ref() {
             let views = &staged?.views;
             let images = views.images.get(0);
-            let features = frozen(self.trainer.encoder(), &images, self.config.train.precision)?;
+            let features = frozen(self.network.encoder(), &images, self.config.train.precision)?;
             let logits = tch::no_grad(|| self.head.forward(&features));
             tally.add(&logits, &views.labels);
         }

@@ -7,18 +7,19 @@ use serde_json::{Value, json};
 use shards::ShardSet;
 
 use super::{
-    Evaluation, Probe,
     classifier::{Classifier, Protocol, Training},
     features::Features,
     finetune::{self, Finetune, Tuning},
     health::Health,
     knn::Vote,
+    knn::neighbours,
     logistic::Logistic,
-    neighbours, norms,
+    norms,
+    options::{Evaluation, Probe},
     subject::Subject,
     tally::Report,
 };
-use crate::train::Trainer;
+use crate::network::Network;
 
 /// One line of an evaluation's results.
 pub(super) struct Line {
@@ -41,7 +42,7 @@ pub(super) struct Lines {
 /// An encoder under evaluation: as it is in the checkpoint (`trained`), or as it was before training (`initial`).
 pub(super) struct Judging<'a> {
     subject: &'a Subject<'a>,
-    trainer: Trainer,
+    network: Network,
     /// What tells this encoder from others.
     identity: String,
     /// Steps that it was trained for.
@@ -53,21 +54,21 @@ pub(super) struct Judging<'a> {
 impl<'a> Judging<'a> {
     pub(super) fn new(subject: &'a Subject<'a>, encoder: &str) -> Result<Self> {
         let Subject { config, loaded, device, data, .. } = subject;
-        let trainer = Trainer::untrained(config, loaded.state.classes, *device)?;
+        let network = Network::new(config, loaded.state.classes, *device)?;
         if encoder == "trained" {
-            trainer.restore_model(loaded)?;
+            network.restore(loaded)?;
             let (identity, step) = (loaded.checksum.clone(), loaded.state.step);
             warn_of_unsettled_norms(step, config.train.accumulate);
-            return Ok(Self { subject, trainer, identity, step, settled_on: None });
+            return Ok(Self { subject, network, identity, step, settled_on: None });
         }
-        let settled_on = norms::settle(trainer.encoder(), &data.train, config, *device)?;
+        let settled_on = norms::settle(network.encoder(), &data.train, config, *device)?;
         tracing::info!(
             "{encoder} encoder: the running statistics of its batch norms, which nothing has moved yet, are averaged over {settled_on} \
              training images"
         );
         let digest = data.train.digest();
         let identity = format!("{encoder} {} {:?} settled on {digest:x}", config.seed, config.encoder);
-        Ok(Self { subject, trainer, identity, step: 0, settled_on: Some(settled_on) })
+        Ok(Self { subject, network, identity, step: 0, settled_on: Some(settled_on) })
     }
 
     pub(super) fn lines(&self, evaluation: &Evaluation) -> Result<Lines> {
@@ -82,7 +83,7 @@ impl<'a> Judging<'a> {
     /// Un-augmented, in evaluation mode.
     fn features(&self, set: &ShardSet, cache: Option<&Path>) -> Result<Features> {
         let Subject { config, device, .. } = self.subject;
-        Features::compute(self.trainer.encoder(), &self.identity, set, config, *device, cache)
+        Features::compute(self.network.encoder(), &self.identity, set, config, *device, cache)
     }
 
     fn classifier(&self, probe: &Probe) -> Result<Lines> {
@@ -90,7 +91,7 @@ impl<'a> Judging<'a> {
         let fit = probe.fit(config.preset, *seed);
         let cache = probe.cache.as_deref();
         let kept = cache.map(|cache| self.features(labelled, Some(cache))).transpose()?;
-        let encoder = self.trainer.encoder();
+        let encoder = self.network.encoder();
         let views = Training::Views(encoder, labelled, fit.protocol);
         let training = kept.as_ref().map_or(views, Training::Features);
         let classifier = Classifier::fit(probe.head, &training, *classes, &fit, config, *device)?;
@@ -143,7 +144,7 @@ impl<'a> Judging<'a> {
 
     fn finetune(&self, settings: &Finetune) -> Result<Lines> {
         let Subject { config, device, labelled, validation, classes, seed, .. } = self.subject;
-        let tuning = Tuning::new(&self.trainer, *classes, config, *device, *seed);
+        let tuning = Tuning::new(&self.network, *classes, config, *device, *seed);
         let finetune::Outcome { report, held_out_top1, step, samples, schedules } =
             tuning.run(settings, labelled, validation)?;
         let [fitted, held_out] = samples;

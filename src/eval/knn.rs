@@ -3,7 +3,10 @@
 use anyhow::{Result, ensure};
 use tch::{Device, Kind, Tensor};
 
-use super::features::Features;
+use super::{
+    features::Features,
+    tally::{Report, Tally},
+};
 
 /// Settings of the vote; the defaults are those of Wu et al. 2018, which the field quotes.
 #[derive(Debug, Clone)]
@@ -127,6 +130,21 @@ fn largest(values: &Tensor, most: i64) -> (Tensor, Tensor) {
 
 fn normalized(rows: &Tensor) -> Tensor {
     rows / rows.norm_scalaropt_dim(2, [1i64].as_slice(), true).clamp_min(1e-12)
+}
+
+/// What neighbours make of the queries, for each k.
+pub fn neighbours(
+    vote: &Vote,
+    gallery: &Features,
+    queries: &Features,
+    classes: u32,
+    device: Device,
+) -> Result<Vec<Report>> {
+    let mut tallies = vec![Tally::default(); vote.k.len()];
+    vote.rank(gallery, queries, classes, device, |place, ranked, labels| {
+        tallies[place].add_ranked(ranked, labels);
+    })?;
+    Ok(tallies.iter().map(|tally| tally.report(classes)).collect())
 }
 
 #[cfg(test)]

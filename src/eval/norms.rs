@@ -4,7 +4,7 @@ use anyhow::Result;
 use shards::{Order, Position, ShardSet, Share, Shuffle};
 use tch::Device;
 
-use super::evenly;
+use super::samples::evenly;
 use crate::{config::Config, data, encoder::Encoder, feed::Feed};
 
 /// Training images over which the statistics of an encoder that was never trained are averaged, if there are so many.
@@ -66,40 +66,40 @@ mod tests {
     fn an_encoder_that_was_never_trained_has_features_of_mean_0_and_deviation_1_once_it_is_settled() {
         let _alone = crate::generator();
         let (_folder, set) = tiny::set(24);
-        let (config, trainer) = tiny::encoder();
-        let before = off(trainer.encoder(), &set, &config);
+        let (config, network) = tiny::encoder();
+        let before = off(network.encoder(), &set, &config);
         assert!(before[1] > 0.5, "as it is initialized: {before:?}");
-        assert_eq!(settle(trainer.encoder(), &set, &config, Device::Cpu).unwrap(), 24);
-        let after = off(trainer.encoder(), &set, &config);
+        assert_eq!(settle(network.encoder(), &set, &config, Device::Cpu).unwrap(), 24);
+        let after = off(network.encoder(), &set, &config);
         // Not quite 1 where a channel varies so little that the norm's epsilon counts.
         assert!(after[0] < 1e-3 && after[1] < 0.05, "{after:?}");
         // Again: what was there before does not count.
-        settle(trainer.encoder(), &set, &config, Device::Cpu).unwrap();
-        let again = off(trainer.encoder(), &set, &config);
+        settle(network.encoder(), &set, &config, Device::Cpu).unwrap();
+        let again = off(network.encoder(), &set, &config);
         assert!((again[0] - after[0]).abs() < 1e-6 && (again[1] - after[1]).abs() < 1e-6);
     }
 
     #[test]
     fn of_several_batches_each_counts_as_much() {
         let _alone = crate::generator();
-        let (config, trainer) = tiny::encoder();
+        let (config, network) = tiny::encoder();
         let (_folder, set) = tiny::set(12);
         let order = Order { seed: 0, shuffle: Shuffle::None, epochs: Some(1) };
         let feed = whole_batches(&set, order, 5, &config, Device::Cpu).unwrap();
         let batches: Vec<_> = feed.map(|staged| staged.unwrap().views.images.get(0).copy()).collect();
         assert_eq!(batches.len(), 2, "two samples are left over");
         for (batch, number) in batches.iter().zip(1..) {
-            trainer.encoder().settle(batch, number);
+            network.encoder().settle(batch, number);
         }
-        let (name, mean) = trainer
-            .model()
+        let (name, mean) = network
+            .tensors()
             .into_iter()
             .rfind(|(name, _)| name.contains("layer_list.8.bn.running_mean"))
             .unwrap();
         // What goes into the last norm, which is the only one on the way to the features, from what comes out of it.
         let alone = |batch: &tch::Tensor| {
-            trainer.encoder().settle(batch, 1);
-            trainer.model()[&name].copy()
+            network.encoder().settle(batch, 1);
+            network.tensors()[&name].copy()
         };
         let settled = mean.copy();
         let expected = (alone(&batches[0]) + alone(&batches[1])) / 2.0;

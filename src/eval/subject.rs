@@ -8,9 +8,9 @@ use shards::ShardSet;
 use tch::Device;
 
 use super::{
-    Evaluation, Options,
     judging::{Judging, Line, Lines},
-    labelled,
+    options::{Evaluation, Options},
+    samples::labelled,
 };
 use crate::{checkpoint::Loaded, config::Config, data::Data, device, files, hint::WithHint, stdout};
 use torchkit::Precision;

@@ -4,7 +4,7 @@ use pipeline::Preset;
 use shards::{IndexConfig, LocalSource, ShardSet, ShardWriter};
 use tch::Device;
 
-use crate::{config::Config, encoder, train::Trainer};
+use crate::{config::Config, encoder, network::Network};
 
 /// So many images of 32 pixels, of three classes, in a folder that lives as long as they are read.
 pub(super) fn set(images: usize) -> (tempfile::TempDir, ShardSet) {
@@ -24,9 +24,9 @@ pub(super) fn set(images: usize) -> (tempfile::TempDir, ShardSet) {
 }
 
 /// A freshly initialized encoder, with the configuration that it is of.
-pub(super) fn encoder() -> (Config, Trainer) {
+pub(super) fn encoder() -> (Config, Network) {
     let mut config = Config::preset(Preset::C10);
     config.encoder = encoder::amdim::Config { ndf: 4, n_rkhs: 16, n_depth: 1, use_bn: false };
-    let trainer = Trainer::untrained(&config, None, Device::Cpu).unwrap();
-    (config, trainer)
+    let network = Network::new(&config, None, Device::Cpu).unwrap();
+    (config, network)
 }

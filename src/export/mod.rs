@@ -22,9 +22,8 @@ use crate::{
     destination, encoder, files,
     hint::WithHint,
     method::{MethodConfig, amdim},
-    stdout,
-    train::Trainer,
-    usage,
+    network::Network,
+    stdout, usage,
 };
 
 /// What `export` is told.
@@ -271,7 +270,7 @@ const CLASSES: u32 = 10;
 
 /// Classifiers that nothing was learned by.
 fn new_probes(loaded: &Loaded) -> Result<Vec<Part<'static>>> {
-    let model = Trainer::untrained(&loaded.state.config, Some(CLASSES), Device::Cpu)?.model();
+    let model = Network::new(&loaded.state.config, Some(CLASSES), Device::Cpu)?.tensors();
     let probes = model.into_iter().filter(|(name, _)| name.starts_with("evaluator."));
     let part = |(name, tensor): (String, Tensor)| {
         let mut data = vec![0; tensor.numel() * tensor.kind().elt_size_in_bytes()];

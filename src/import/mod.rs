@@ -24,9 +24,9 @@ use crate::{
     export::{self, Description},
     files,
     method::MethodConfig,
-    stdout,
-    train::Trainer,
-    usage,
+    network::Network,
+    optim::Adam,
+    stdout, usage,
 };
 
 /// What `import` is told.
@@ -60,7 +60,7 @@ pub fn run(args: &Args) -> Result<()> {
         return Err(usage!("`{}` is already a run", args.out.display(); "name another folder with --out"));
     }
     destination::folder(&args.out, Contents::Nothing, None)?;
-    let (config, Labels { classes, names: class_names }, step, trainer) = load(&args.file, args.preset)?;
+    let (config, Labels { classes, names: class_names }, step, network) = load(&args.file, args.preset)?;
     let config = Config { out: args.out.clone(), ..config };
     fs::create_dir_all(&args.out).with_context(|| format!("cannot make `{}`", args.out.display()))?;
     let unfinished = Unfinished::of(&args.out)?;
@@ -74,8 +74,12 @@ pub fn run(args: &Args) -> Result<()> {
         config: config.clone(),
     };
     let retention = Retention { keep: 1, keep_every: 0 };
-    let path =
-        Checkpoints::of(&unfinished.folder).save(&state, &trainer.model(), &trainer.moments(), retention)?;
+    let path = Checkpoints::of(&unfinished.folder).save(
+        &state,
+        &network.tensors(),
+        &Adam::new(network.vars(), &config.optim).moments(),
+        retention,
+    )?;
     let path = args.out.join(path.strip_prefix(&unfinished.folder)?);
     unfinished.finish(&args.out).with_context(|| format!("cannot write to `{}`", args.out.display()))?;
     stdout::say(&format!(
@@ -94,8 +98,8 @@ pub fn run(args: &Args) -> Result<()> {
 /// # Errors
 ///
 /// Where it cannot be read, or is not a whole model: the first tensor that is missing, misshapen or unknown is named.
-pub fn open(file: &Path) -> Result<Trainer> {
-    load(file, None).map(|(_, _, _, trainer)| trainer)
+pub fn open(file: &Path) -> Result<Network> {
+    load(file, None).map(|(_, _, _, network)| network)
 }
 
 /// A run that is being made, in a folder within its own; removed on drop.
@@ -133,7 +137,7 @@ struct Labels {
 }
 
 /// Settings, labels, step and model of a file.
-fn load(file: &Path, preset: Option<Preset>) -> Result<(Config, Labels, u64, Trainer)> {
+fn load(file: &Path, preset: Option<Preset>) -> Result<(Config, Labels, u64, Network)> {
     let shown = file.display();
     if file.is_dir() {
         return Err(usage!(
@@ -161,10 +165,10 @@ fn load(file: &Path, preset: Option<Preset>) -> Result<(Config, Labels, u64, Tra
     }
     check_sizes(&foreign).and_then(|()| config.check()).with_context(|| format!("`{shown}`"))?;
     let classes = first(&foreign, PROBE).map(|classes| classes as u32);
-    let trainer = Trainer::untrained(&config, classes, Device::Cpu)?;
-    take_over(&foreign.tensors, &trainer.model()).with_context(|| format!("`{shown}`"))?;
-    ensure!(trainer.is_finite(), "`{shown}` holds numbers that are not finite");
-    Ok((config, Labels { classes, names: foreign.class_names }, foreign.step, trainer))
+    let network = Network::new(&config, classes, Device::Cpu)?;
+    take_over(&foreign.tensors, &network.tensors()).with_context(|| format!("`{shown}`"))?;
+    ensure!(network.is_finite(), "`{shown}` holds numbers that are not finite");
+    Ok((config, Labels { classes, names: foreign.class_names }, foreign.step, network))
 }
 
 /// A model by what the file is, whatever it is called.

@@ -4,7 +4,7 @@ use anyhow::Result;
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor, nn::Path};
 
-use super::{Loss, Means, Method};
+use super::{ComputeOptions, Loss, Method};
 use crate::views::Views;
 use crate::{
     encoder::{
@@ -133,13 +133,13 @@ impl Amdim {
     /// The loss of a whole batch whose parts are encoded one after the other: first all of them without a graph, then the
     /// objective on all embeddings, so that the negatives are those of the whole batch, then each again with a graph, which
     /// the objective's gradients go back through ("gradient cache", Gao et al. 2021).
-    fn backward_in_parts(&self, images: &Tensor, means: Means) -> Result<(Embeddings, Parts)> {
-        let scope = || means.precision.autocast(images.device());
-        let parts = images.tensor_split(means.parts, 1);
+    fn backward_in_parts(&self, images: &Tensor, compute: ComputeOptions) -> Result<(Embeddings, Parts)> {
+        let scope = || compute.precision.autocast(images.device());
+        let parts = images.tensor_split(compute.parts, 1);
         let mut kept = Vec::new();
         let encoded = tch::no_grad(|| -> Result<Vec<_>> {
             let _scope = scope()?;
-            if means.by_block && means.parts == 1 {
+            if compute.by_block && compute.parts == 1 {
                 let (embeddings, inputs) = self.encoder.embed_by_block(&parts[0]);
                 kept = inputs;
                 return Ok(vec![embeddings]);
@@ -159,8 +159,8 @@ impl Amdim {
             let count = part.size()[1];
             let gradients = gradients.map(|gradient| gradient.narrow(1, start, count));
             start += count;
-            if means.by_block {
-                if means.parts > 1 {
+            if compute.by_block {
+                if compute.parts > 1 {
                     let _scope = scope()?;
                     kept = tch::no_grad(|| self.encoder.embed_by_block(part)).1;
                 }
@@ -192,11 +192,11 @@ impl Amdim {
 }
 
 impl Method for Amdim {
-    fn backward(&self, views: &Views, means: Means) -> Result<Loss> {
-        let (embeddings, parts) = if means.parts > 1 || means.by_block {
-            self.backward_in_parts(&views.images, means)?
+    fn backward(&self, views: &Views, compute: ComputeOptions) -> Result<Loss> {
+        let (embeddings, parts) = if compute.parts > 1 || compute.by_block {
+            self.backward_in_parts(&views.images, compute)?
         } else {
-            self.backward_at_once(&views.images, means.precision)?
+            self.backward_at_once(&views.images, compute.precision)?
         };
         Ok(Loss {
             total: parts.total().detach(),
@@ -242,10 +242,10 @@ mod tests {
 
     use super::*;
 
-    const PLAIN: Means = Means { precision: Precision::F32, parts: 1, by_block: false };
+    const PLAIN: ComputeOptions = ComputeOptions { precision: Precision::F32, parts: 1, by_block: false };
 
     /// The loss of a batch, all gradients one after the other, and the running statistics.
-    fn pass(images: &Tensor, use_bn: bool, means: Means) -> (f64, Tensor, Tensor) {
+    fn pass(images: &Tensor, use_bn: bool, compute: ComputeOptions) -> (f64, Tensor, Tensor) {
         tch::manual_seed(3);
         let mut vars = VarStore::new(Device::Cpu);
         let encoder = encoder::amdim::Config { ndf: 16, n_rkhs: 128, n_depth: 2, use_bn };
@@ -263,7 +263,7 @@ mod tests {
         let numbers = || Tensor::zeros([images.size()[1]], (Kind::Int64, Device::Cpu));
         let (labels, indices) = (numbers(), numbers());
         let views = Views { images: images.shallow_clone(), labels, indices, next: Position::default() };
-        let loss = method.backward(&views, means).unwrap();
+        let loss = method.backward(&views, compute).unwrap();
         let flat = |tensors: Vec<Tensor>| {
             let flat: Vec<_> =
                 tensors.iter().map(|tensor| tensor.flatten(0, -1).to_kind(Kind::Double)).collect();
@@ -292,7 +292,8 @@ mod tests {
         let _alone = crate::generator();
         let images = images(24, Kind::Float);
         let (exact, exact_gradients, _) = pass(&images, true, PLAIN);
-        let (rough, rough_gradients, _) = pass(&images, true, Means { precision: Precision::Bf16, ..PLAIN });
+        let (rough, rough_gradients, _) =
+            pass(&images, true, ComputeOptions { precision: Precision::Bf16, ..PLAIN });
         let (off, cosine) = ((rough - exact).abs() / exact, cosine(&exact_gradients, &rough_gradients));
         assert!(off > 0.0, "bf16 is not used");
         assert!(off < 1e-2 && cosine > 0.98, "loss off by {off:.1e}, cosine of the gradients {cosine:.4}");
@@ -305,7 +306,7 @@ mod tests {
         for use_bn in [false, true] {
             let (loss, gradients, running) = pass(&images, use_bn, PLAIN);
             let (again, by_block, running_by_block) =
-                pass(&images, use_bn, Means { by_block: true, ..PLAIN });
+                pass(&images, use_bn, ComputeOptions { by_block: true, ..PLAIN });
             assert!((loss - again).abs() < 1e-9);
             let off = largest_difference(&gradients, &by_block);
             assert!(off < 1e-9, "gradients off by {off:.1e}, batch norms in the trunk: {use_bn}");
@@ -321,7 +322,8 @@ mod tests {
         let images = Tensor::cat(&[&part, &part, &part], 1);
         let (loss, gradients, running) = pass(&images, false, PLAIN);
         for by_block in [false, true] {
-            let (again, in_parts, moved) = pass(&images, false, Means { parts: 3, by_block, ..PLAIN });
+            let (again, in_parts, moved) =
+                pass(&images, false, ComputeOptions { parts: 3, by_block, ..PLAIN });
             assert!((loss - again).abs() < 1e-9, "{loss} and {again}");
             let off = largest_difference(&gradients, &in_parts);
             assert!(off < 1e-8, "gradients off by {off:.1e}");
@@ -339,7 +341,7 @@ mod tests {
         let _alone = crate::generator();
         let images = images(33, Kind::Double); // parts differ by one sample at most
         let (loss, gradients, _) = pass(&images, false, PLAIN);
-        let (again, in_parts, _) = pass(&images, false, Means { parts: 2, ..PLAIN });
+        let (again, in_parts, _) = pass(&images, false, ComputeOptions { parts: 2, ..PLAIN });
         let (off, cosine) = ((loss - again).abs() / loss, cosine(&gradients, &in_parts));
         assert!(off < 0.1 && cosine > 0.8, "loss off by {off:.1e}, cosine of the gradients {cosine:.4}");
     }

@@ -27,7 +27,7 @@ pub struct Loss {
 /// How a step is computed. What comes out does not depend on it, but for rounding and, in parts of a batch, for the
 /// statistics of batch norms.
 #[derive(Debug, Clone, Copy)]
-pub struct Means {
+pub struct ComputeOptions {
     /// What the encoder is computed in.
     pub precision: Precision,
     /// Parts of the batch that are encoded one after the other.
@@ -42,7 +42,7 @@ pub trait Method {
     ///
     /// Recorded once and replayed on a device that can: what differs from step to step has to lie in tensors, as nothing else of
     /// this and of [`after_step`](Self::after_step) is done again.
-    fn backward(&self, views: &Views, means: Means) -> Result<Loss>;
+    fn backward(&self, views: &Views, compute: ComputeOptions) -> Result<Loss>;
 
     /// The loss to expect from features that say nothing, for a batch of `n` samples.
     fn chance(&self, n: i64) -> f64;

@@ -16,7 +16,9 @@ use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor};
 
 pub use self::gate::{Gate, METRICS, Metrics};
-use crate::{checkpoint::Loaded, exit::Code, export, failure, files, hint::WithHint, import, train::Trainer};
+use crate::{
+    checkpoint::Loaded, exit::Code, export, failure, files, hint::WithHint, import, network::Network,
+};
 
 /// The link to what was promoted last.
 const LATEST: &str = "latest";
@@ -255,15 +257,15 @@ fn write(folder: &Path, promotion: &Promotion, checkpoint: &Loaded) -> Result<()
 /// Loads an export as others would, and compares every tensor, and the features of some images, with the checkpoint's.
 fn check(file: &Path, checkpoint: &Loaded) -> Result<()> {
     let exported = import::open(file)?;
-    let kept = Trainer::untrained(&checkpoint.state.config, None, Device::Cpu)?;
-    checkpoint.restore_encoder(&kept.model())?;
-    let tensors = exported.model();
-    for (name, tensor) in kept.model().into_iter().filter(|(name, _)| name.starts_with("encoder.")) {
+    let kept = Network::new(&checkpoint.state.config, None, Device::Cpu)?;
+    checkpoint.restore_encoder(&kept.tensors())?;
+    let tensors = exported.tensors();
+    for (name, tensor) in kept.tensors().into_iter().filter(|(name, _)| name.starts_with("encoder.")) {
         ensure!(tensors.get(&name).is_some_and(|other| other.equal(&tensor)), "`{name}` differs");
     }
     let side = i64::from(checkpoint.state.config.preset.side());
     let images = Tensor::randn([2, 3, side, side], (Kind::Float, Device::Cpu));
-    let features = |trainer: &Trainer| tch::no_grad(|| trainer.encoder().features(&images, false));
+    let features = |network: &Network| tch::no_grad(|| network.encoder().features(&images, false));
     ensure!(features(&exported).equal(&features(&kept)), "features of the same images differ");
     Ok(())
 }

@@ -204,7 +204,8 @@ impl Run {
     /// The state that the step began with: nothing after it was updated. Whether it could be written.
     fn write_state(&self, path: &Path, crash: &Crash) -> bool {
         let state = self.state(crash.step - 1, crash.from);
-        let write = || checkpoint::write(path, &state, &self.trainer.model(), &self.trainer.moments());
+        let write =
+            || checkpoint::write(path, &state, &self.trainer.network().tensors(), &self.trainer.moments());
         let written = torchkit::caught(write).map_err(anyhow::Error::from).flatten();
         if let Err(error) = &written {
             tracing::warn!("the state before step {} cannot be saved: {error:#}", crash.step);

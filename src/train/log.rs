@@ -9,7 +9,7 @@ use tch::Device;
 use super::{
     bottleneck::{Choices, Shares, Verdict},
     run_folder::RunFolder,
-    step::{Asked, Found},
+    step::{PendingMetrics, StepMetrics},
     trainer::Outcome,
 };
 use crate::{
@@ -37,7 +37,7 @@ pub(super) struct Log {
 /// The steps since the last record.
 struct Window {
     /// Sums of what the steps found, on the device.
-    sums: Option<Found>,
+    sums: Option<StepMetrics>,
     steps: f64,
     images: f64,
     chance: f64,
@@ -53,7 +53,7 @@ struct Due {
     epoch: f64,
     bad: usize,
     window: Window,
-    sums: Option<Asked>,
+    sums: Option<PendingMetrics>,
 }
 
 impl Window {
@@ -70,7 +70,7 @@ impl Window {
         }
     }
 
-    fn add(&mut self, found: &Found) {
+    fn add(&mut self, found: &StepMetrics) {
         match &mut self.sums {
             Some(sums) => sums.add(found),
             none => *none = Some(found.shared()),

@@ -51,9 +51,9 @@ use self::{
 };
 pub use self::{
     run_folder::RunFolder,
-    step::Found,
+    step::StepMetrics,
     stop::Why,
-    trainer::{Broken, Checking, Judged, Outcome, Trainer},
+    trainer::{Broken, Checking, Outcome, Trainer},
     unattended::Unattended,
 };
 pub use crate::optim::Lengthened;
@@ -297,7 +297,7 @@ impl Run {
         /// Bytes that are written a second where nothing was written yet: a slow disk.
         const BYTES: f64 = 50e6;
         let [save, step] = self.longest;
-        let first = || Duration::from_secs_f64(12.0 * self.trainer.parameters() as f64 / BYTES);
+        let first = || Duration::from_secs_f64(12.0 * self.trainer.network().parameters() as f64 / BYTES);
         let save = if save.is_zero() { first() } else { save };
         2 * (save + step) + Duration::from_secs(1)
     }
@@ -417,7 +417,12 @@ impl Run {
         }
         let state = self.state(step, self.position);
         let retention = Retention { keep: self.config.run.keep, keep_every: self.config.run.keep_every };
-        folder.checkpoints.save(&state, &self.trainer.model(), &self.trainer.moments(), retention)?;
+        folder.checkpoints.save(
+            &state,
+            &self.trainer.network().tensors(),
+            &self.trainer.moments(),
+            retention,
+        )?;
         self.saved = Some(step);
         self.longest[0] = self.longest[0].max(started.elapsed());
         Ok(())

@@ -88,7 +88,7 @@ impl Run {
         let pass = || {
             let started = Instant::now();
             let _autocast = self.config.train.precision.autocast(self.device);
-            let features = tch::no_grad(|| self.trainer.encoder().features(&images, false));
+            let features = tch::no_grad(|| self.trainer.network().encoder().features(&images, false));
             features.sum(Kind::Float).double_value(&[]); // waits for it
             started.elapsed()
         };

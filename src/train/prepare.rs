@@ -61,10 +61,12 @@ impl Run {
         let schedule = Schedule::of_lengths(&config.optim, &config.train.lengthened, steps, steps_an_epoch);
         config.optim.warmup_steps = Some(schedule.warmup_steps());
         let trainer = Trainer::new(&config, data.classes, device, schedule)?;
-        check_indices(batch_size, config.train.accumulate, device, |parts| trainer.largest_batch(parts))?;
+        check_indices(batch_size, config.train.accumulate, device, |parts| {
+            trainer.network().method().largest_batch(parts as i64) as usize
+        })?;
         let cost = Cost {
             bytes: data.train.bytes() as f64 / data.train.len() as f64,
-            macs: trainer.macs(batch_size) / batch_size as f64,
+            macs: trainer.network().method().macs(batch_size as i64) / batch_size as f64,
         };
         let threads = threads::share(config.run.threads, cost, device);
         let position = Position::default();
@@ -117,7 +119,7 @@ impl Run {
     pub(super) fn begin(&self, folder: &RunFolder, is_set_aside_later: bool) -> Result<()> {
         let Some(loaded) = self.origin(folder, is_set_aside_later)? else { return Ok(()) };
         loaded
-            .restore_encoder(&self.trainer.model())
+            .restore_encoder(&self.trainer.network().tensors())
             .with_context(|| format!("cannot begin with the encoder of `{}`", loaded.path.display()))
             .with_hint(|| {
                 format!("give the preset and sizes of that run: {}", sizes(&loaded.state.config))

@@ -324,7 +324,8 @@ mod tests {
             mark(&folder.previous(), "trained");
             fs::create_dir_all(folder.path.join("checkpoints")).unwrap();
             let step = folder.path.join("checkpoints/step-00000000");
-            checkpoint::write(&step, &state, &run.trainer.model(), &run.trainer.moments()).unwrap();
+            checkpoint::write(&step, &state, &run.trainer.network().tensors(), &run.trainer.moments())
+                .unwrap();
             folder.set_aside().unwrap();
             assert!(!folder.path.join("checkpoints").exists());
             assert_eq!(folder.previous().config.exists(), !is_kept);

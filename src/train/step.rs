@@ -1,27 +1,27 @@
 //! The device's part of a step, queued kernel by kernel or as one recorded graph.
 
 use anyhow::Result;
-use tch::{Device, Kind, Tensor, nn::VarStore};
+use tch::{Device, Kind, Tensor};
 
 use crate::optim::Adam;
 use crate::{
     config::Config,
-    eval::probe::OnlineProbe,
     loss,
-    method::{Means, Method},
+    method::ComputeOptions,
+    network::{Network, OnlineProbe},
     views::Views,
 };
-use torchkit::{Accelerator, Failure, Graph, GraphChoice, Precision, Readback};
+use torchkit::{Accelerator, Failure, Graph, GraphChoice, Readback};
 
 /// What a step found: scalars on the device, by name.
 #[derive(Debug)]
-pub struct Found {
+pub struct StepMetrics {
     names: Vec<&'static str>,
     /// (names), f32.
     values: Tensor,
 }
 
-impl Found {
+impl StepMetrics {
     /// Whether the step updated nothing, because its numbers were not finite: 1 or 0.
     const IS_BROKEN: &str = "is_broken";
 
@@ -58,8 +58,8 @@ impl Found {
     }
 
     /// Asks for the scalars; nothing is waited for.
-    pub(super) fn ask(self, of: Option<Accelerator>) -> Result<Asked, Failure> {
-        Ok(Asked { values: Readback::queue(&self.values, of)?, names: self.names })
+    pub(super) fn ask(self, of: Option<Accelerator>) -> Result<PendingMetrics, Failure> {
+        Ok(PendingMetrics { values: Readback::queue(&self.values, of)?, names: self.names })
     }
 
     fn named(names: &[&'static str], values: Vec<f64>) -> Vec<(&'static str, f64)> {
@@ -70,56 +70,44 @@ impl Found {
 
 /// What steps found, on its way to the host.
 #[derive(Debug)]
-pub(super) struct Asked {
+pub(super) struct PendingMetrics {
     names: Vec<&'static str>,
     values: Readback,
 }
 
-impl Asked {
-    /// As of [`Found::read`]; what was queued later is not waited for.
+impl PendingMetrics {
+    /// As of [`StepMetrics::read`]; what was queued later is not waited for.
     pub(super) fn read(&self) -> Result<Vec<(&'static str, f64)>, Failure> {
-        Ok(Found::named(&self.names, self.values.read()?))
+        Ok(StepMetrics::named(&self.names, self.values.read()?))
     }
 }
 
 /// Everything that a step changes.
-pub(super) struct Model {
-    pub(super) vars: VarStore,
-    pub(super) method: Box<dyn Method>,
-    pub(super) probe: Option<OnlineProbe>,
+pub(super) struct Learner {
+    pub(super) network: Network,
     pub(super) adam: Adam,
-    means: Means,
+    compute: ComputeOptions,
 }
 
-impl Model {
-    pub(super) fn new(config: &Config, classes: Option<u32>, device: Device) -> Self {
-        let vars = VarStore::new(device);
-        let method = config.method.build(&vars.root(), config.preset.side(), &config.encoder);
-        let width = method.encoder().width();
-        let probe = classes
-            .map(|classes| OnlineProbe::new(&vars.root(), width, i64::from(classes), OnlineProbe::DROPOUT));
-        let adam = Adam::new(&vars, &config.optim);
-        let means = Means {
-            precision: config.train.precision.on(device),
+impl Learner {
+    pub(super) fn new(network: Network, config: &Config) -> Self {
+        let adam = Adam::new(network.vars(), &config.optim);
+        let compute = ComputeOptions {
+            precision: network.precision(),
             parts: config.train.accumulate as i64,
             by_block: config.train.checkpoint_blocks,
         };
-        Self { vars, method, probe, adam, means }
-    }
-
-    /// What it is trained in.
-    pub(super) fn precision(&self) -> Precision {
-        self.means.precision
+        Self { network, adam, compute }
     }
 
     /// One update on one batch. All that it depends on lies on the device, and nothing is waited for.
-    fn update(&mut self, views: &Views) -> Result<Found> {
+    fn update(&mut self, views: &Views) -> Result<StepMetrics> {
         self.adam.forget_gradients()?;
-        let loss = self.method.backward(views, self.means)?;
+        let loss = self.network.method().backward(views, self.compute)?;
         let mut scalars = vec![("loss", loss.total.shallow_clone())];
         scalars.extend(loss.parts);
         let mut total = loss.total;
-        if let Some(probe) = &self.probe {
+        if let Some(probe) = self.network.probe() {
             let labels = views.labels.repeat([views.images.size()[0]]);
             let logits = probe.logits(&loss.features, true);
             let losses = OnlineProbe::losses(&logits, &labels);
@@ -130,9 +118,9 @@ impl Model {
             scalars.extend([("mlp_loss", losses.mlp.detach()), ("linear_loss", losses.linear.detach())]);
             scalars.extend([("mlp", accuracy.mlp), ("linear", accuracy.linear)]);
         }
-        scalars.push((Found::IS_BROKEN, self.adam.update(&total)?));
-        self.method.after_step();
-        Ok(Found::of(scalars))
+        scalars.push((StepMetrics::IS_BROKEN, self.adam.update(&total)?));
+        self.network.method_mut().after_step();
+        Ok(StepMetrics::of(scalars))
     }
 }
 
@@ -149,7 +137,7 @@ pub(super) struct StepGraph {
 struct Recorded {
     replay: Replay,
     batch: Views,
-    found: Found,
+    found: StepMetrics,
 }
 
 enum Replay {
@@ -167,13 +155,13 @@ impl StepGraph {
     }
 
     /// One update on one batch, queued.
-    pub(super) fn update(&mut self, model: &mut Model, views: &Views) -> Result<Found> {
+    pub(super) fn update(&mut self, learner: &mut Learner, views: &Views) -> Result<StepMetrics> {
         if self.is_due() {
-            self.record(model, views)?;
+            self.record(learner, views)?;
         }
         match &self.recorded {
-            Some(recorded) if recorded.fits(views) => recorded.update(model, views),
-            _ => model.update(views),
+            Some(recorded) if recorded.fits(views) => recorded.update(learner, views),
+            _ => learner.update(views),
         }
     }
 
@@ -197,12 +185,12 @@ impl StepGraph {
     }
 
     /// Records an update, which is not made yet; where that cannot be, the run goes on without.
-    fn record(&mut self, model: &mut Model, views: &Views) -> Result<()> {
+    fn record(&mut self, learner: &mut Learner, views: &Views) -> Result<()> {
         self.choice = GraphChoice::Off; // whatever comes of it
         // Their memory is the graph's to take.
-        model.adam.forget_gradients()?;
+        learner.adam.forget_gradients()?;
         let batch = copied(views);
-        match Graph::record(self.device, || model.update(&batch)) {
+        match Graph::record(self.device, || learner.update(&batch)) {
             Ok((graph, found)) => {
                 tracing::debug!("steps are queued as one CUDA graph from here on");
                 self.recorded = Some(Recorded { replay: Replay::Graph(graph), batch, found });
@@ -223,8 +211,8 @@ impl Recorded {
         self.batch.images.size() == views.images.size()
     }
 
-    #[cfg_attr(not(test), expect(unused_variables, reason = "the device knows the model"))]
-    fn update(&self, model: &mut Model, views: &Views) -> Result<Found> {
+    #[cfg_attr(not(test), expect(unused_variables, reason = "the device knows the learner"))]
+    fn update(&self, learner: &mut Learner, views: &Views) -> Result<StepMetrics> {
         let pairs = [
             (&self.batch.images, &views.images),
             (&self.batch.labels, &views.labels),
@@ -236,10 +224,10 @@ impl Recorded {
         match &self.replay {
             Replay::Graph(graph) => graph.replay()?,
             #[cfg(test)]
-            Replay::Again => self.found.values.shallow_clone().copy_(&model.update(&self.batch)?.values),
+            Replay::Again => self.found.values.shallow_clone().copy_(&learner.update(&self.batch)?.values),
         }
         // The next update overwrites them.
-        Ok(Found { names: self.found.names.clone(), values: self.found.values.copy() })
+        Ok(StepMetrics { names: self.found.names.clone(), values: self.found.values.copy() })
     }
 }
 
@@ -274,7 +262,13 @@ mod tests {
     }
 
     fn bits(trainer: &Trainer) -> Vec<Tensor> {
-        trainer.model().into_values().chain(trainer.moments().into_values()).map(|t| t.copy()).collect()
+        trainer
+            .network()
+            .tensors()
+            .into_values()
+            .chain(trainer.moments().into_values())
+            .map(|t| t.copy())
+            .collect()
     }
 
     /// What is recorded sees each batch, rate and seed, and what a step found stays as it was. The device is played by the
@@ -287,8 +281,8 @@ mod tests {
         for number in 0..6 {
             if number == 2 {
                 let batch = copied(&batch(50));
-                let found = plainly.first().map(|first: &Found| first.names.clone()).unwrap();
-                let found = Found { values: Tensor::zeros([found.len() as i64], FLOATS), names: found };
+                let found = plainly.first().map(|first: &StepMetrics| first.names.clone()).unwrap();
+                let found = StepMetrics { values: Tensor::zeros([found.len() as i64], FLOATS), names: found };
                 recorded.graph.recorded = Some(Recorded { replay: Replay::Again, batch, found });
             }
             plainly.push(plain.step(&batch(number)).unwrap().found);

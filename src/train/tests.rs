@@ -54,7 +54,7 @@ fn numbers_that_are_not_finite_end_the_run_at_their_step_though_they_are_seen_a_
         let place = tempfile::tempdir().unwrap();
         let (mut run, folder) = run(place.path(), is_queued);
         train_to(3, &mut run, &folder).unwrap();
-        let mut weights = run.trainer.vars().trainable_variables();
+        let mut weights = run.trainer.network().vars().trainable_variables();
         let _ = tch::no_grad(|| weights[0].fill_(f64::NAN));
         let error = hint::render(&train_to(9, &mut run, &folder).unwrap_err());
         assert!(error.starts_with("the loss of step 4 is not finite"), "{error}");

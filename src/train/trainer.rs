@@ -1,27 +1,25 @@
-//! A model with everything that a step changes.
+//! A network in training: one update after the other.
 
 use std::panic::panic_any;
 
 use anyhow::Result;
 use dataset::Random;
-use tch::{Device, Kind, Tensor, nn::VarStore};
+use tch::{Device, Tensor};
 
-use super::step::{Found, Model, StepGraph};
-use crate::optim::Schedule;
+use super::step::{Learner, StepGraph, StepMetrics};
 use crate::{
     checkpoint::{Loaded, Named},
     config::Config,
     device,
-    encoder::Encoder,
-    eval::{self, probe::Both},
-    loss,
+    network::{self, Network},
+    optim::Schedule,
     views::Views,
 };
 use torchkit::{Accelerator, Failure, Readback};
 
 /// Model, probe and optimizer of a run.
 pub struct Trainer {
-    model: Model,
+    learner: Learner,
     schedule: Schedule,
     seed: u64,
     pub(super) graph: StepGraph,
@@ -32,7 +30,7 @@ pub struct Trainer {
 #[derive(Debug)]
 struct Unchecked {
     step: u64,
-    found: Found,
+    found: StepMetrics,
     indices: Tensor,
 }
 
@@ -46,22 +44,11 @@ impl std::fmt::Debug for Trainer {
 #[derive(Debug)]
 pub struct Outcome {
     /// The loss, its parts, and what the probe reached.
-    pub found: Found,
+    pub found: StepMetrics,
     /// The value of the loss at chance level.
     pub chance: f64,
     /// The learning rate.
     pub lr: f64,
-}
-
-/// What the encoder makes of a validation batch.
-#[derive(Debug)]
-pub struct Judged {
-    /// (n, width).
-    pub features: Tensor,
-    /// Accuracies of the online probe on the labelled samples, where there are any.
-    pub accuracy: Option<Both<f64>>,
-    /// Their number.
-    pub labelled: f64,
 }
 
 /// Steps whose flags, of numbers that are not finite, are on their way to the host.
@@ -110,17 +97,17 @@ pub struct Broken {
 }
 
 impl Trainer {
-    /// A freshly initialized model, the same for the same seed on every device.
+    /// A freshly initialized network and its optimizer, the same for the same seed on every device.
     ///
     /// # Errors
     ///
-    /// If the device has no room for it.
+    /// If the device does not have the memory for them.
     pub fn new(config: &Config, classes: Option<u32>, device: Device, schedule: Schedule) -> Result<Self> {
-        tch::manual_seed(mixed(config.seed, u64::MAX));
+        let network = Network::new(config, classes, device)?;
         let cures = || vec!["choose a smaller model with --ndf, --n-rkhs or --n-depth".to_owned()];
-        let build = || Ok(Model::new(config, classes, device));
+        let learner = || Ok(Learner::new(network, config));
         Ok(Self {
-            model: device::within_memory(device, || "the model".to_owned(), cures, build)?,
+            learner: device::within_memory(device, || "the optimizer".to_owned(), cures, learner)?,
             schedule,
             seed: config.seed,
             graph: StepGraph::new(config.run.cuda_graph, device),
@@ -128,9 +115,14 @@ impl Trainer {
         })
     }
 
+    /// What is trained.
+    pub fn network(&self) -> &Network {
+        &self.learner.network
+    }
+
     /// Updates made so far.
     pub fn step_count(&self) -> u64 {
-        self.model.adam.updates()
+        self.learner.adam.updates()
     }
 
     /// The learning rate, step by step.
@@ -138,34 +130,9 @@ impl Trainer {
         &self.schedule
     }
 
-    /// A model as [`new`](Self::new) makes it, that is not trained any further.
-    pub fn untrained(config: &Config, classes: Option<u32>, device: Device) -> Result<Self> {
-        Self::new(config, classes, device, Schedule::new(&config.optim, 1, 1.0))
-    }
-
-    /// Numbers that are trained, those of the probe included.
-    pub fn parameters(&self) -> usize {
-        self.model.vars.trainable_variables().iter().map(Tensor::numel).sum()
-    }
-
     /// Whether steps are queued as one recorded graph by now.
     pub fn is_recorded(&self) -> bool {
         self.graph.is_recorded()
-    }
-
-    /// The largest batch that CUDA can index, if it is encoded in so many parts.
-    pub fn largest_batch(&self, parts: usize) -> usize {
-        self.model.method.largest_batch(parts as i64) as usize
-    }
-
-    /// The loss to expect of features that say nothing.
-    pub fn chance(&self, batch_size: usize) -> f64 {
-        self.model.method.chance(batch_size as i64)
-    }
-
-    /// Multiply-accumulates of a step.
-    pub fn macs(&self, batch_size: usize) -> f64 {
-        self.model.method.macs(batch_size as i64)
     }
 
     /// One update on one batch, queued on the device: nothing is waited for.
@@ -175,11 +142,11 @@ impl Trainer {
     pub fn step(&mut self, views: &Views) -> Result<Outcome> {
         let step = self.step_count();
         let lr = self.schedule.at(step);
-        tch::manual_seed(mixed(self.seed, step));
-        self.model.adam.set_lr(lr);
-        let found = self.graph.update(&mut self.model, views)?;
-        self.model.adam.count();
-        let chance = self.model.method.chance(views.labels.size()[0]);
+        tch::manual_seed(Random::after(self.seed, step).next_u64().cast_signed());
+        self.learner.adam.set_lr(lr);
+        let found = self.graph.update(&mut self.learner, views)?;
+        self.learner.adam.count();
+        let chance = self.network().method().chance(views.labels.size()[0]);
         let (shared, indices) = (found.shared(), views.indices.copy());
         self.unchecked.push(Unchecked { step: step + 1, found: shared, indices });
         Ok(Outcome { found, chance, lr })
@@ -210,29 +177,14 @@ impl Trainer {
             return Ok(Checking { steps, flags: None });
         }
         let flags: Vec<_> = steps.iter().map(|step| step.found.is_broken()).collect();
-        let flags = Readback::queue(&Tensor::stack(&flags, 0), Accelerator::of(self.vars().device()))?;
+        let flags =
+            Readback::queue(&Tensor::stack(&flags, 0), Accelerator::of(self.network().vars().device()))?;
         Ok(Checking { steps, flags: Some(flags) })
-    }
-
-    /// One batch of single views in evaluation mode.
-    pub fn judge(&self, views: &Views) -> Result<Judged> {
-        let features = eval::frozen(self.encoder(), &views.images.get(0), self.model.precision())?;
-        Ok(tch::no_grad(|| {
-            let labelled = views.labels.ge(0).sum(Kind::Float).double_value(&[]);
-            let probe = self.model.probe.as_ref().filter(|_| labelled > 0.0);
-            let accuracy = probe.map(|probe| {
-                let accuracy = |logits: &Tensor| loss::accuracy(logits, &views.labels).double_value(&[]);
-                probe.logits(&features, false).map(accuracy)
-            });
-            Judged { features, accuracy, labelled }
-        }))
     }
 
     /// Whether every parameter, statistic and moment is a finite number.
     pub fn is_finite(&self) -> bool {
-        let all = self.model().into_values().chain(self.moments().into_values());
-        let finite = |tensor: &Tensor| tensor.isfinite().all().int64_value(&[]) == 1;
-        all.filter(Tensor::is_floating_point).all(|tensor| finite(&tensor))
+        self.network().is_finite() && self.moments().values().all(network::is_finite)
     }
 
     /// The parameters whose gradients of the last step are not finite numbers.
@@ -241,45 +193,20 @@ impl Trainer {
             let gradient = tensor.grad();
             gradient.defined() && gradient.isfinite().all().int64_value(&[]) == 0
         };
-        let named: Named = self.model();
+        let named = self.network().tensors();
         named.into_iter().filter(|(_, tensor)| is_broken(tensor)).map(|(name, _)| name).collect()
-    }
-
-    /// What is trained.
-    pub fn encoder(&self) -> &dyn Encoder {
-        self.model.method.encoder()
-    }
-
-    /// Where all of the model's tensors are.
-    pub fn vars(&self) -> &VarStore {
-        &self.model.vars
-    }
-
-    /// Parameters and statistics by name, sharing the model's memory.
-    pub fn model(&self) -> Named {
-        self.model.vars.variables().into_iter().collect()
     }
 
     /// The optimizer's moments by name, sharing its memory.
     pub fn moments(&self) -> Named {
-        self.model.adam.moments()
-    }
-
-    /// Takes over the model of a checkpoint.
-    pub fn restore_model(&self, loaded: &Loaded) -> Result<()> {
-        loaded.restore_model(&self.model())
+        self.learner.adam.moments()
     }
 
     /// Takes over the tensors and the step of a checkpoint.
     pub fn restore(&mut self, loaded: &Loaded) -> Result<()> {
-        self.restore_model(loaded)?;
+        self.network().restore(loaded)?;
         loaded.restore_optimizer(&self.moments())?;
-        self.model.adam.resume(loaded.state.step);
+        self.learner.adam.resume(loaded.state.step);
         Ok(())
     }
-}
-
-/// A generator seed from the run's seed and a number.
-fn mixed(seed: u64, number: u64) -> i64 {
-    Random::after(seed, number).next_u64().cast_signed()
 }

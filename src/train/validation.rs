@@ -7,7 +7,7 @@ use shards::ShardSet;
 use tch::{Device, Tensor};
 
 use super::{
-    Judged, Run,
+    Run,
     log::Log,
     records::BadSamples,
     run_folder::RunFolder,
@@ -16,7 +16,8 @@ use super::{
 use crate::{
     checkpoint::Best,
     device,
-    eval::{self, features::Features, health::Health, knn::Vote, probe::Both},
+    eval::{self, features::Features, health::Health, knn::Vote},
+    network::{Both, Judged},
     views::Views,
 };
 
@@ -96,7 +97,7 @@ impl Run {
         {
             let staged = staged.context("validation")?;
             bad.write(&staged.bad_samples)?;
-            let judged = self.within_memory(|| self.trainer.judge(&staged.views))?;
+            let judged = self.within_memory(|| self.trainer.network().judge(&staged.views))?;
             seen.add(&judged, &staged.views);
         }
         bad.write(&feed.finish())?;
@@ -153,7 +154,7 @@ impl Run {
         while !stop.requested(self.closing_time()) {
             let Some(staged) = feed.next_unless(stop.channel()) else { break };
             let staged = staged?;
-            let judged = self.within_memory(|| self.trainer.judge(&staged.views))?;
+            let judged = self.within_memory(|| self.trainer.network().judge(&staged.views))?;
             // The next batch will lie where this one's labels do.
             let labels = staged.views.labels.copy().to_device(Device::Cpu);
             blocks.push((judged.features.to_device(Device::Cpu), labels));
@@ -186,7 +187,7 @@ impl Run {
     /// Says so, once, when the loss has been at the level of features that say nothing for a while after the warm-up.
     pub(super) fn warn_of_chance(&mut self, loss: Option<f64>) {
         const RECORDS: u32 = 20;
-        let chance = self.trainer.chance(self.batch_size);
+        let chance = self.trainer.network().method().chance(self.batch_size as i64);
         let is_at_chance = loss.is_some_and(|loss| loss > 0.995 * chance);
         let is_warm = self.trainer.step_count() > 2 * self.trainer.schedule().warmup_steps();
         self.at_chance = if is_at_chance && is_warm { self.at_chance.saturating_add(1) } else { 0 };
@@ -231,7 +232,8 @@ mod tests {
         let blocks = run.features(&labelled, &Stop::at(None)).unwrap().unwrap();
         let (features, labels): (Vec<_>, Vec<_>) = blocks.into_iter().unzip();
         let whole =
-            Features::compute(run.trainer.encoder(), "", &labelled, &run.config, run.device, None).unwrap();
+            Features::compute(run.trainer.network().encoder(), "", &labelled, &run.config, run.device, None)
+                .unwrap();
         assert_eq!(whole.len(), 4);
         assert!(Tensor::cat(&features, 0).equal(&whole.rows(0, 4).unwrap()));
         assert!(Tensor::cat(&labels, 0).equal(&whole.labels));

@@ -194,7 +194,7 @@ fn every_form_that_the_references_loader_takes_is_imported() {
         place.path(".").to_str().unwrap(),
     ]);
     let model = |file: &str| {
-        import::open(&place.path(file)).unwrap_or_else(|error| panic!("{file}: {error:#}")).model()
+        import::open(&place.path(file)).unwrap_or_else(|error| panic!("{file}: {error:#}")).tensors()
     };
     let whole = model("whole.safetensors");
     assert!(names.lines().count() > 25, "{names}");

@@ -31,7 +31,7 @@ pub(super) struct Disk {
 impl Disk {
     /// For a run of so many steps, of which `present` checkpoints lie there already.
     pub(super) fn of(trainer: &Trainer, config: &Config, steps: u64, present: u64) -> Self {
-        let checkpoint_bytes = bytes(&trainer.model()) + bytes(&trainer.moments());
+        let checkpoint_bytes = bytes(&trainer.network().tensors()) + bytes(&trainer.moments());
         let checkpoints = most_at_a_time(steps, &config.run);
         let bytes = checkpoints.saturating_sub(present) * checkpoint_bytes;
         let free_bytes =

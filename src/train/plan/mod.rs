@@ -165,8 +165,8 @@ impl Plan {
             steps: run.steps,
             steps_an_epoch: run.data.train.len() as f64 / run.batch_size as f64,
             schedule: run.trainer.schedule().clone(),
-            parameters: run.trainer.parameters(),
-            gigamacs_a_step: run.trainer.macs(run.batch_size) / 1e9,
+            parameters: run.trainer.network().parameters(),
+            gigamacs_a_step: run.trainer.network().method().macs(run.batch_size as i64) / 1e9,
             device: torchkit::name(run.device),
             precision: run.config.train.precision.to_string(),
             cores: data::cores(),
@@ -223,7 +223,9 @@ impl Findings {
         let (step, by_batch) = if by_batch {
             let sizes = [batch_size / 4, batch_size / 2, batch_size].map(|size| size.max(least));
             let measured = steps.of_each(sizes.to_vec())?;
-            let indexed = device.is_cuda().then(|| run.trainer.largest_batch(run.config.train.accumulate));
+            let indexed = device.is_cuda().then(|| {
+                run.trainer.network().method().largest_batch(run.config.train.accumulate as i64) as usize
+            });
             let found = ByBatch::of(measured, free, indexed);
             (found.steps.last().filter(|step| step.batch_size == batch_size).copied(), Some(found))
         } else {

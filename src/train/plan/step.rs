@@ -234,6 +234,7 @@ pub fn made_up(samples: usize, side: u32, device: Device) -> Views {
 mod tests {
     use super::*;
     use crate::config::Config;
+    use crate::optim::Schedule;
 
     #[test]
     fn memory_is_the_parabola_through_three_steps() {
@@ -276,7 +277,8 @@ mod tests {
         let mut config = Config::preset(pipeline::Preset::C10);
         config.encoder = crate::encoder::amdim::Config { ndf: 8, n_rkhs: 32, n_depth: 2, use_bn: false };
         let watch = MemoryWatch::start(None).unwrap();
-        let mut trainer = Trainer::untrained(&config, None, Device::Cpu).unwrap();
+        let mut trainer =
+            Trainer::new(&config, None, Device::Cpu, Schedule::new(&config.optim, 1, 1.0)).unwrap();
         let mut steps = Steps { trainer: &mut trainer, side: 32, device: Device::Cpu, watch: &watch };
         let mut measured = |size| steps.measure(size).unwrap();
         let steps = [16, 32, 48].map(&mut measured);

@@ -1,0 +1,50 @@
+//! An evaluation from the checkpoint to its results.
+
+use anyhow::Result;
+use serde_json::Value;
+
+use super::{
+    options::{Evaluation, Options},
+    subject::Subject,
+};
+use crate::{checkpoint, stdout};
+
+/// Judges a checkpoint's encoder: one JSON object for each result, or a table, on stdout, and all of it in
+/// `eval-NAME.json` in the checkpoint's folder.
+pub fn run(options: &Options, evaluation: &Evaluation) -> Result<()> {
+    let loaded = checkpoint::find(&options.checkpoint)?;
+    let subject = Subject::open(&loaded, options)?;
+    let encoders: &[&str] = if options.baseline { &["initial", "trained"] } else { &["trained"] };
+    let mut results = Vec::new();
+    for &encoder in encoders {
+        results.extend(subject.judge(encoder, evaluation)?);
+    }
+    show(&results)?;
+    let path = loaded.path.join(format!("eval-{}.json", evaluation.name()));
+    subject.write(&path, evaluation, &results)
+}
+
+/// The results as a table.
+fn show(results: &[Value]) -> Result<()> {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let percent = |value: &Value| format!("{:.1} %", 100.0 * value.as_f64().unwrap_or(f64::NAN));
+    let row = |cells: [String; 7]| {
+        let [probe, variant, encoder, step, top1, top5, samples] = cells;
+        let row =
+            format!("{probe:<10} {variant:<22} {encoder:<8} {step:>8} {top1:>8} {top5:>8} {samples:>8}");
+        stdout::say(row.trim_end())
+    };
+    row(["", "", "encoder", "step", "top-1", "top-5", "samples"].map(str::to_owned))?;
+    results.iter().try_for_each(|result| {
+        let report = &result["report"];
+        row([
+            text(&result["probe"]),
+            text(&result["variant"]),
+            text(&result["encoder"]),
+            result["step"].to_string(),
+            percent(&report["top1"]),
+            percent(&report["top5"]),
+            report["samples"].to_string(),
+        ])
+    })
+}

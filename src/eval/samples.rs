@@ -1,0 +1,34 @@
+//! Which samples are evaluated, and the batches of them.
+
+use anyhow::Result;
+use pipeline::LoaderConfig;
+use shards::{Order, Position, ShardSet, Share, Shuffle};
+use tch::Device;
+
+use crate::{config::Config, data, feed::Feed};
+
+/// Every sample of a set once, in order, by the evaluation recipe of the configuration's preset.
+pub(crate) fn images(set: &ShardSet, config: &Config, device: Device) -> Result<Feed> {
+    const BATCH: usize = 100;
+    let order = Order { shuffle: Shuffle::None, epochs: Some(1), ..Order::default() };
+    let samples = set.samples(order, Share::default(), Position::default());
+    let loader = LoaderConfig { drop_last: false, ..data::loader(config, BATCH) };
+    Feed::spawn(samples, config.preset.evaluation(), config.preset.normalization(), &loader, device)
+}
+
+/// The samples that have a label.
+pub(crate) fn labelled(set: &ShardSet) -> ShardSet {
+    if set.labelled() == set.len() {
+        return set.clone();
+    }
+    set.subset((0..set.len()).filter(|&index| set.label(index).is_some()).collect())
+}
+
+/// So many samples of a set, evenly spread; all, where there are no more.
+pub(crate) fn evenly(set: &ShardSet, count: u64) -> ShardSet {
+    if set.len() <= count {
+        return set.clone();
+    }
+    let number = |k: u64| (u128::from(k) * u128::from(set.len()) / u128::from(count)) as u64;
+    set.subset((0..count).map(number).collect())
+}
