@@ -90,7 +90,7 @@ fn run(command: Command) -> Result<()> {
         Command::Replay(args) => replay::run(&args),
         Command::Show(args) => show::run(&args),
         Command::Train { settings } => Err(usage!(
-            "training has no subcommand";
+            "training needs no subcommand";
             "type amdim-stream {}",
             if settings.is_empty() {
                 "--shards 'train-<000..999>.tar'".to_owned()

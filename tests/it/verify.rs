@@ -133,7 +133,7 @@ fn each_kind_of_damage_is_found_and_counted() {
     assert!(contradicting["reason"].as_str().unwrap().contains("`00002`"), "{contradicting}");
     for words in [
         "6 of 162 samples",
-        "hint: --fix OUT",
+        "hint: add --fix OUT",
         "1 keys stand in several shards",
         "`00103`",
         "--shuffle global",

@@ -7,7 +7,7 @@ use std::{
     sync::Once,
 };
 
-use crate::{Failure, ffi::speaks_of_memory};
+use crate::failure::Failure;
 
 thread_local! {
     /// Whether a panic of this thread will be reported as an error, and need not be printed.
@@ -39,14 +39,7 @@ fn failure(payload: &(dyn Any + Send)) -> Option<Failure> {
     if let Some(failure) = payload.downcast_ref::<Failure>() {
         return Some(failure.clone());
     }
-    let text = payload.downcast_ref::<String>()?;
-    let (_, quoted) = text.split_once(" value: Torch(\"")?;
-    let said = quoted.split("\\n").next()?;
-    let message = said.trim_end_matches("\")").replace("\\\"", "\"");
-    // Where in libtorch it was checked for says nothing to a user.
-    let message = message.split_once("] err == 0. ").map_or(&*message, |(_, said)| said).to_owned();
-    let is_out_of_memory = speaks_of_memory(&message);
-    Some(Failure { message, is_out_of_memory })
+    Failure::quoted(payload.downcast_ref::<String>()?)
 }
 
 #[cfg(test)]

@@ -5,22 +5,7 @@ use std::ffi::{CStr, c_char, c_int, c_void};
 use tch::Tensor;
 use torch_sys::C_tensor;
 
-/// A call into libtorch that failed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Failure {
-    /// What libtorch says.
-    pub message: String,
-    /// Whether it was for want of the device's memory.
-    pub is_out_of_memory: bool,
-}
-
-impl std::fmt::Display for Failure {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.message.lines().next().unwrap_or("libtorch failed"))
-    }
-}
-
-impl std::error::Error for Failure {}
+use crate::failure::Failure;
 
 /// A device by c10's numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,23 +40,8 @@ pub(crate) fn failure_of<'a>(code: c_int, message: impl FnOnce() -> &'a CStr) ->
     if code == 0 {
         return Ok(());
     }
-    let message = message().to_string_lossy().into_owned();
-    let is_out_of_memory = code == 2 || speaks_of_memory(&message);
-    Err(Failure { message, is_out_of_memory })
-}
-
-/// Whether a message is for want of memory: of libtorch's allocators, of a driver that cannot even begin, of cuBLAS and cuDNN.
-pub(crate) fn speaks_of_memory(message: &str) -> bool {
-    const WORDS: [&str; 6] = [
-        "out of memory",
-        "can't allocate memory",
-        "ALLOC_FAILED",
-        "ALLOCATION_FAILED",
-        // libtorch tries every algorithm of cuDNN and leaves out those that it has no memory for: none was left.
-        "was unable to find an engine",
-        "Unable to find a valid cuDNN algorithm",
-    ];
-    WORDS.iter().any(|words| message.contains(words))
+    let failure = Failure::said(&message().to_string_lossy());
+    Err(Failure { is_out_of_memory: code == 2 || failure.is_out_of_memory, ..failure })
 }
 
 #[expect(unsafe_code, reason = "declarations of foreign functions")]
@@ -302,37 +272,6 @@ mod tests {
         (&result * along).sum(None::<Kind>).backward();
         assert_eq!(weight.grad().stride(), weight.stride(), "the optimizer wants it so");
         [result.detach(), x.grad(), weight.grad()]
-    }
-
-    #[test]
-    fn want_of_memory_is_told_by_the_words_of_every_library() {
-        let for_want_of_memory = [
-            "CUDA out of memory. Tried to allocate 2.00 GiB.",
-            "CUDA error: out of memory",
-            "[enforce fail at alloc_cpu.cpp:117] . DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes.",
-            "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
-            "cuDNN error: CUDNN_STATUS_ALLOC_FAILED",
-            "cuDNN error: CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED",
-            "cuDNN error: CUDNN_STATUS_INTERNAL_ERROR_HOST_ALLOCATION_FAILED",
-            "FIND was unable to find an engine to execute this computation",
-            "GET was unable to find an engine to execute this computation",
-            "Unable to find a valid cuDNN algorithm to run convolution",
-        ];
-        let for_other_reasons = [
-            "CUDA error: an illegal memory access was encountered",
-            "cuDNN error: CUDNN_STATUS_EXECUTION_FAILED",
-            "CUDA error: CUBLAS_STATUS_NOT_INITIALIZED when calling `cublasCreate(handle)`",
-        ];
-        let told = |message: &str| {
-            let message = std::ffi::CString::new(message).unwrap();
-            failure_of(1, || &message).unwrap_err().is_out_of_memory
-        };
-        for message in for_want_of_memory {
-            assert!(told(message), "{message}");
-        }
-        for message in for_other_reasons {
-            assert!(!told(message), "{message}");
-        }
     }
 
     #[test]

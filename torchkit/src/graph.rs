@@ -17,7 +17,7 @@ use std::{
 use anyhow::{Result, anyhow};
 use tch::{Device, Kind, Tensor};
 
-use crate::{Failure, caught, ffi::failure_of};
+use crate::{caught::caught, failure::Failure, ffi::failure_of};
 
 /// Whether a step is queued as one graph: `auto`, `on` or `off`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -129,11 +129,10 @@ pub fn record_in_vain(device: Device) -> Option<String> {
 /// The library's functions, loaded at the first call; why there are none otherwise.
 fn functions(device: Device) -> Result<&'static Functions, Failure> {
     static FUNCTIONS: OnceLock<Result<Functions, String>> = OnceLock::new();
-    let because = |message: &str| Failure { message: message.to_owned(), is_out_of_memory: false };
     if !device.is_cuda() {
-        return Err(because("only CUDA devices have graphs"));
+        return Err(Failure::new("only CUDA devices have graphs"));
     }
-    FUNCTIONS.get_or_init(load).as_ref().map_err(|message| because(message))
+    FUNCTIONS.get_or_init(load).as_ref().map_err(|message| Failure::new(message))
 }
 
 fn load() -> Result<Functions, String> {

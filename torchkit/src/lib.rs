@@ -7,6 +7,7 @@
 mod caught;
 mod clock;
 mod device;
+mod failure;
 mod ffi;
 mod graph;
 mod libtorch;
@@ -22,9 +23,8 @@ mod threads;
 pub use caught::caught;
 pub use clock::{ClockState, clock_state};
 pub use device::{DeviceChoice, NoDevice, device, has_driver, name};
-pub use ffi::{
-    AdamScalars, AdamSettings, AdamTensors, Failure, forget_gradients, fused_adam, gradient_norm, mm_relu,
-};
+pub use failure::Failure;
+pub use ffi::{AdamScalars, AdamSettings, AdamTensors, forget_gradients, fused_adam, gradient_norm, mm_relu};
 pub use graph::{Graph, GraphChoice, record_in_vain};
 pub use libtorch::Libtorch;
 pub use memory::{

@@ -7,7 +7,10 @@ use std::{
     ptr,
 };
 
-use crate::ffi::{self, Failure, check};
+use crate::{
+    failure::Failure,
+    ffi::{self, check},
+};
 
 /// The libtorch in use.
 #[derive(Debug, Clone, PartialEq, Eq)]

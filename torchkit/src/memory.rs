@@ -7,7 +7,8 @@ use std::{fs, marker::PhantomData};
 use tch::{Kind, Tensor};
 
 use crate::{
-    ffi::{self, Failure, RawDevice, check, made, raw},
+    failure::Failure,
+    ffi::{self, RawDevice, check, made, raw},
     stream::Accelerator,
 };
 

@@ -8,7 +8,8 @@ use tch::{Device, Kind};
 
 use crate::{
     Monitor,
-    ffi::{self, Failure, check},
+    failure::Failure,
+    ffi::{self, check},
     memory::number,
 };
 

@@ -10,7 +10,10 @@ use std::{
 
 use tch::Device;
 
-use crate::ffi::{self, Failure, check};
+use crate::{
+    failure::Failure,
+    ffi::{self, check},
+};
 
 /// A kernel's part of the time.
 #[derive(Debug, Clone, PartialEq, Eq)]

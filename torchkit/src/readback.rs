@@ -3,7 +3,7 @@
 use tch::{Kind, Tensor};
 
 use crate::{
-    ffi::Failure,
+    failure::Failure,
     memory::{Pinned, copy},
     stream::{Accelerator, Event, Stream},
 };
@@ -34,8 +34,6 @@ impl Readback {
     /// The numbers, waited for.
     pub fn read(&self) -> Result<Vec<f64>, Failure> {
         self.arrived.wait()?;
-        let unreadable =
-            |error: tch::TchError| Failure { message: error.to_string(), is_out_of_memory: false };
-        Vec::try_from(&self.values).map_err(unreadable)
+        Vec::try_from(&self.values).map_err(|error: tch::TchError| Failure::new(error.to_string()))
     }
 }

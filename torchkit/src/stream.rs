@@ -6,7 +6,10 @@ use std::{ptr::NonNull, thread, time::Duration};
 
 use tch::Device;
 
-use crate::ffi::{self, Failure, RawDevice, RawEvent, RawStream, check};
+use crate::{
+    failure::Failure,
+    ffi::{self, RawDevice, RawEvent, RawStream, check},
+};
 
 /// c10's number of CUDA.
 const CUDA: i32 = 1;
@@ -73,8 +76,7 @@ impl Stream {
                 return Ok(other);
             }
         }
-        let message = "libtorch gives no second stream, on which batches could be copied".to_owned();
-        Err(Failure { message, is_out_of_memory: false })
+        Err(Failure::new("libtorch gives no second stream, on which batches could be copied"))
     }
 
     /// The stand-in of the CPU.

@@ -2,12 +2,12 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use dataset::verify::{Findings, Fixed, Kind, Options, Verification};
 use serde_json::json;
 
 use super::{table, words};
-use crate::{commands::progress::Shown, numbers, stdout};
+use crate::{commands::progress::Shown, failure, numbers, stdout};
 
 /// What `verify` is told.
 #[derive(Debug, Clone, clap::Args)]
@@ -74,16 +74,18 @@ fn tell_of_fixed(fixed: &Fixed, findings: &Findings) -> Result<()> {
 fn conclude(findings: &Findings, is_some_unread: bool) -> Result<()> {
     match words::losses(findings.totals()) {
         None => stdout::say("no sample is lost"),
-        Some(losses) if is_some_unread => bail!(
-            "{losses}\n  hint: what could not be read need not be lost: see to its permissions, its disk and the memory, and verify again \
-             before --fix OUT writes shards without the rest"
-        ),
-        Some(losses) if findings.totals().sum(Kind::is_removable) > 0 => {
-            bail!("{losses}\n  hint: --fix OUT writes shards without what cannot be used into the folder OUT")
-        }
-        Some(losses) => bail!(
-            "{losses}\n  hint: write labels as integers beside their images, and files instead of links; such samples are used \
-             without a label, and --fix keeps them"
-        ),
+        Some(losses) if is_some_unread => Err(failure!(
+            "{losses}";
+            "check permissions, disk and memory for what could not be read, and verify again before --fix OUT leaves it out"
+        )),
+        Some(losses) if findings.totals().sum(Kind::is_removable) > 0 => Err(failure!(
+            "{losses}";
+            "add --fix OUT to write shards without what cannot be used into the folder OUT"
+        )),
+        Some(losses) => Err(failure!(
+            "{losses}";
+            "write labels as integers beside their images, and files instead of links; until then such samples are used without a \
+             label, and --fix keeps them"
+        )),
     }
 }

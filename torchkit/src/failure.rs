@@ -1,0 +1,98 @@
+//! A call into libtorch that failed, by what libtorch says.
+
+use std::{error::Error, fmt};
+
+/// A call into libtorch that failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// What libtorch says, on one line.
+    pub message: String,
+    /// Whether the device lacked memory.
+    pub is_out_of_memory: bool,
+}
+
+impl Failure {
+    /// A failure that is not libtorch's own.
+    pub(crate) fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into(), is_out_of_memory: false }
+    }
+
+    /// A failure by libtorch's text.
+    ///
+    /// The text is all that there is to tell a lack of memory by: cuBLAS, cuDNN, a driver that cannot even begin and the allocator of
+    /// the CPU throw the same exception for it as for other failures, and `tch` keeps nothing but the text of any exception.
+    pub(crate) fn said(text: &str) -> Self {
+        const OF_MEMORY: [&str; 6] = [
+            "out of memory",
+            "can't allocate memory",
+            "ALLOC_FAILED",
+            "ALLOCATION_FAILED",
+            // libtorch tries every algorithm of cuDNN and leaves out those that it has no memory for: none was left.
+            "was unable to find an engine",
+            "Unable to find a valid cuDNN algorithm",
+        ];
+        let is_out_of_memory = OF_MEMORY.iter().any(|words| text.contains(words));
+        let message = text.lines().next().unwrap_or("libtorch failed").to_owned();
+        Self { message, is_out_of_memory }
+    }
+
+    /// A failure by the message of a panic in which `tch` quotes libtorch's text; none where it is another panic.
+    pub(crate) fn quoted(panic: &str) -> Option<Self> {
+        let (_, quoted) = panic.split_once(" value: Torch(\"")?;
+        // The lines after the first one are a backtrace.
+        let said = quoted.split("\\n").next()?;
+        let said = said.trim_end_matches("\")").replace("\\\"", "\"");
+        // Where in libtorch it was checked for says nothing to a user.
+        Some(Self::said(said.split_once("] err == 0. ").map_or(&*said, |(_, said)| said)))
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl Error for Failure {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn want_of_memory_is_told_by_the_words_of_every_library() {
+        let for_want_of_memory = [
+            "CUDA out of memory. Tried to allocate 2.00 GiB.",
+            "CUDA error: out of memory",
+            "[enforce fail at alloc_cpu.cpp:117] . DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes.",
+            "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
+            "cuDNN error: CUDNN_STATUS_ALLOC_FAILED",
+            "cuDNN error: CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED",
+            "cuDNN error: CUDNN_STATUS_INTERNAL_ERROR_HOST_ALLOCATION_FAILED",
+            "FIND was unable to find an engine to execute this computation",
+            "GET was unable to find an engine to execute this computation",
+            "Unable to find a valid cuDNN algorithm to run convolution",
+        ];
+        let for_other_reasons = [
+            "CUDA error: an illegal memory access was encountered",
+            "cuDNN error: CUDNN_STATUS_EXECUTION_FAILED",
+            "CUDA error: CUBLAS_STATUS_NOT_INITIALIZED when calling `cublasCreate(handle)`",
+        ];
+        let told = |message: &str| Failure::said(message).is_out_of_memory;
+        for message in for_want_of_memory {
+            assert!(told(message), "{message}");
+        }
+        for message in for_other_reasons {
+            assert!(!told(message), "{message}");
+        }
+    }
+
+    #[test]
+    fn a_panic_that_quotes_libtorch_is_a_failure_with_its_first_line_and_others_are_none() {
+        let panic = "called `Result::unwrap()` on an `Err` value: Torch(\"[enforce fail] err == 0. can't allocate \\\"8\\\" bytes\\nframe #0\")";
+        let failure = Failure::quoted(panic).unwrap();
+        assert_eq!(failure.message, "can't allocate \"8\" bytes");
+        assert_eq!(Failure::quoted("called `Option::unwrap()` on a `None` value"), None);
+        assert_eq!(Failure::said("first\nsecond: out of memory").message, "first");
+    }
+}
