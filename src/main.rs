@@ -5,11 +5,12 @@ use std::{panic, process, time::Instant};
 use amdim_stream::{
     about,
     cli::{Command, TrainArgs},
-    commands::{pack, synth, verify},
-    doctor, embed, eval,
+    commands::{doctor, embed, pack, plan, replay, show, synth, verify},
+    eval,
+    exchange::{export, import},
     exit::{self, Code},
-    export, hint, import, show, signals, stdout, summary, terminal,
-    train::{self, Ended, replay},
+    hint, signals, stdout, summary, terminal,
+    train::{self, Ended},
     usage,
 };
 use anyhow::Result;
@@ -86,7 +87,7 @@ fn run(command: Command) -> Result<()> {
         Command::Import(args) => import::run(&args),
         Command::Man(args) => about::manual(&args),
         Command::Pack(args) => pack::run(&args),
-        Command::Plan(args) => train::plan::run(&args),
+        Command::Plan(args) => plan::run(&args),
         Command::Replay(args) => replay::run(&args),
         Command::Show(args) => show::run(&args),
         Command::Train { settings } => Err(usage!(

@@ -11,7 +11,8 @@ use crate::{
     exit::Code,
     files,
     hint::{self, WithHint},
-    train::{Ended, RunFolder, Why},
+    run::folder::RunFolder,
+    train::{Ended, Why},
     usage,
 };
 

@@ -9,12 +9,13 @@ use std::{
 };
 
 use amdim_stream::{
+    commands::plan::made_up,
     config::Config,
     data, encoder,
     feed::Feed,
     method::{ComputeOptions, MethodConfig},
     optim::{self, Schedule},
-    train::{Trainer, plan::made_up},
+    train::Trainer,
 };
 use anyhow::{Context, Result, bail, ensure};
 use pipeline::{LoaderConfig, Preset, Rgb};

@@ -3,11 +3,7 @@
 use std::time::Instant;
 
 use amdim_stream::{
-    config::Config,
-    encoder,
-    feed::Feed,
-    optim::Schedule,
-    train::{Trainer, plan::made_up},
+    commands::plan::made_up, config::Config, encoder, feed::Feed, optim::Schedule, train::Trainer,
 };
 use anyhow::{Context, Result, anyhow};
 use clap::Args;

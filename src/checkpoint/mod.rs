@@ -17,7 +17,7 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
-use shards::Position;
+use shards::{Position, ShardSet};
 use tch::Tensor;
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -53,6 +53,34 @@ pub struct DataIdentity {
     pub digest: u64,
     /// [`shards::ShardSet::len`].
     pub samples: u64,
+}
+
+impl DataIdentity {
+    /// That of a set.
+    pub fn of(set: &ShardSet) -> Self {
+        Self { digest: set.digest(), samples: set.len() }
+    }
+
+    /// Makes sure that a checkpoint which was made on this set can go on on another: a position means nothing in another one.
+    ///
+    /// # Errors
+    ///
+    /// Where the sets differ.
+    pub fn check(self, now: Self) -> Result<()> {
+        if self == now {
+            return Ok(());
+        }
+        if self.samples == 0 {
+            return Err(usage!(
+                "the folder holds an imported encoder, which cannot be trained on there";
+                "name another folder with --out, and the imported one with --warm-start"
+            ));
+        }
+        Err(usage!(
+            "the training shards are not the ones that this run began with ({} samples then, {} now)", self.samples, now.samples;
+            "name another folder with --out for a run on other shards, or keep this run as the folder's `previous` one with --if-changed"
+        ))
+    }
 }
 
 /// `state.json`: the state, what it says of the tensor files, and a checksum over both.

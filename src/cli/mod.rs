@@ -1,6 +1,5 @@
 //! What is typed: flags, subcommands, and how flags become settings.
 
-mod eval;
 mod habits;
 mod leftovers;
 
@@ -12,16 +11,16 @@ use pipeline::{BadSampleBudget, DecodeMode, Preset};
 use shards::Shuffle;
 use toml::{Table, Value};
 
-pub use self::eval::EvalCommand;
 pub(crate) use self::habits::explained;
+pub use crate::commands::eval::EvalCommand;
 use crate::{
     about,
-    commands::{pack, synth, verify},
+    commands::{doctor, embed, pack, replay, show, synth, verify},
     config::{self, Layers, Metric},
-    doctor, embed, export, import, numbers,
+    exchange::{export, import},
+    numbers,
     optim::Drops,
-    show,
-    train::{Unattended, replay},
+    run::unattended::Unattended,
 };
 use torchkit::{DeviceChoice, GraphChoice, Precision};
 

@@ -1,7 +1,13 @@
 //! What the program does beside training: for each command its flags, and what it tells of its work.
 
+pub mod doctor;
+pub mod embed;
+pub mod eval;
 pub mod pack;
+pub mod plan;
 mod progress;
+pub mod replay;
+pub mod show;
 pub mod synth;
 pub mod verify;
 mod written;

@@ -8,7 +8,7 @@ use torchkit::{GraphChoice, Precision};
 /// The part of a run that the others wait for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub(super) enum Bottleneck {
+pub(crate) enum Bottleneck {
     /// Reading, decoding and augmenting.
     Data,
     /// Copying to the device.
@@ -19,7 +19,7 @@ pub(super) enum Bottleneck {
 
 impl Bottleneck {
     /// As records call it.
-    pub(super) fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Data => "data",
             Self::Copy => "copy",
@@ -30,44 +30,44 @@ impl Bottleneck {
 
 /// Shares of the time of some steps.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Shares {
+pub(crate) struct Shares {
     /// That training waited for batches.
-    pub(super) waited: f64,
+    pub(crate) waited: f64,
     /// That the copying queue was at work; 0 where nothing is copied.
-    pub(super) copying: f64,
+    pub(crate) copying: f64,
 }
 
 /// What of a run can be changed.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Choices {
-    pub(super) cores: usize,
+pub(crate) struct Choices {
+    pub(crate) cores: usize,
     /// Decoding threads.
-    pub(super) workers: usize,
+    pub(crate) workers: usize,
     /// How JPEGs are decoded.
-    pub(super) decode: DecodeMode,
+    pub(crate) decode: DecodeMode,
     /// Threads that compute, where the CPU does.
-    pub(super) threads: Option<usize>,
+    pub(crate) threads: Option<usize>,
     /// What the encoder is computed in.
-    pub(super) precision: Precision,
+    pub(crate) precision: Precision,
     /// What the device is best at.
-    pub(super) native: Precision,
+    pub(crate) native: Precision,
     /// Whether steps are queued as one graph, where the device has graphs.
-    pub(super) graph: Option<GraphChoice>,
+    pub(crate) graph: Option<GraphChoice>,
     /// Whether what happens inside of blocks is computed twice.
-    pub(super) checkpoint_blocks: bool,
+    pub(crate) checkpoint_blocks: bool,
     /// Parts of a batch.
-    pub(super) accumulate: usize,
+    pub(crate) accumulate: usize,
 }
 
 /// What holds a run up.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Verdict {
+pub(crate) struct Verdict {
     /// The part that the others wait for.
-    pub(super) bound: Bottleneck,
+    pub(crate) bound: Bottleneck,
     /// The share of the time that says so: of waiting for data, of copying, or of neither.
-    pub(super) share: f64,
+    pub(crate) share: f64,
     /// The flag that would help most; none where none would.
-    pub(super) cure: Option<String>,
+    pub(crate) cure: Option<String>,
 }
 
 impl Verdict {
@@ -76,7 +76,7 @@ impl Verdict {
     /// A queue that copies for this share of the time is what is waited for.
     const COPYING: f64 = 0.8;
 
-    pub(super) fn of(shares: Shares, choices: Choices) -> Self {
+    pub(crate) fn of(shares: Shares, choices: Choices) -> Self {
         let Shares { waited, copying } = shares;
         if waited <= Self::WAITED {
             Self { bound: Bottleneck::Compute, share: 1.0 - waited, cure: choices.faster_steps() }
@@ -90,7 +90,7 @@ impl Verdict {
 
 impl Choices {
     /// What makes decoding faster.
-    pub(super) fn faster_data(self) -> String {
+    pub(crate) fn faster_data(self) -> String {
         if self.workers < self.cores {
             format!("--workers {}", self.cores)
         } else if self.decode == DecodeMode::Exact {
@@ -101,7 +101,7 @@ impl Choices {
     }
 
     /// What makes steps faster.
-    pub(super) fn faster_steps(self) -> Option<String> {
+    pub(crate) fn faster_steps(self) -> Option<String> {
         let threads = self.threads.filter(|&threads| threads < self.cores);
         if self.native == Precision::Bf16 && self.precision != Precision::Bf16 {
             Some("--precision bf16".to_owned())

@@ -8,10 +8,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use shards::{Position, Share};
 
-use super::{
-    Broken, Run, RunFolder,
+use super::{Broken, Run};
+use crate::run::{
+    folder::RunFolder,
+    lock::{RunLock, UnderWay},
     manifest::Manifest,
-    run_lock::{RunLock, UnderWay},
 };
 use crate::{
     checkpoint,
@@ -21,66 +22,66 @@ use crate::{
 };
 
 /// What cures a run whose numbers are no longer finite.
-pub(super) const DIVERGED: &str =
+pub(crate) const DIVERGED: &str =
     "train a new run with a lower --lr and another --out; the checkpoints of this run are from before that";
 
 /// A step that failed.
 #[derive(Debug)]
-pub(super) struct Crash {
+pub(crate) struct Crash {
     /// What happened.
-    pub(super) what: String,
+    pub(crate) what: String,
     /// The step that it would have been.
-    pub(super) step: u64,
+    pub(crate) step: u64,
     /// Where the samples stood before its batch.
-    pub(super) from: Position,
+    pub(crate) from: Position,
     /// The numbers of its samples in the whole set, where they are known.
-    pub(super) indices: Option<Vec<i64>>,
+    pub(crate) indices: Option<Vec<i64>>,
     /// What it found, by name.
-    pub(super) found: Vec<(&'static str, f64)>,
+    pub(crate) found: Vec<(&'static str, f64)>,
 }
 
 impl Crash {
-    pub(super) fn error(step: u64, from: Position, error: &anyhow::Error) -> Self {
+    pub(crate) fn error(step: u64, from: Position, error: &anyhow::Error) -> Self {
         Self { what: hint::causes(error), step, from, indices: None, found: Vec::new() }
     }
 }
 
 /// `crash.json`.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Report {
+pub(crate) struct Report {
     /// What happened.
-    pub(super) what: String,
+    pub(crate) what: String,
     /// When.
-    pub(super) time: Timestamp,
+    pub(crate) time: Timestamp,
     /// The version of the program.
-    pub(super) program: String,
+    pub(crate) program: String,
     /// The step that it would have been.
-    pub(super) step: u64,
+    pub(crate) step: u64,
     /// What randomness derives from: (seed, step) gives what the step draws, (seed, epoch, index, view) what augmentation
     /// draws for a sample.
-    pub(super) seed: u64,
+    pub(crate) seed: u64,
     /// Where the samples stood before its batch.
-    pub(super) from: Position,
+    pub(crate) from: Position,
     /// Whether the state before the step lies beside this, as `checkpoint`.
-    pub(super) has_state: bool,
+    pub(crate) has_state: bool,
     /// Its samples, in order.
-    pub(super) samples: Vec<Value>,
+    pub(crate) samples: Vec<Value>,
     /// What the step found, as text, since JSON has no infinity.
-    pub(super) found: Map<String, Value>,
+    pub(crate) found: Map<String, Value>,
     /// The last records before it.
-    pub(super) last: Value,
+    pub(crate) last: Value,
 }
 
 impl Report {
     /// The file in a crash folder.
-    pub(super) const FILE: &str = "crash.json";
+    pub(crate) const FILE: &str = "crash.json";
     /// The folder of the state.
-    pub(super) const STATE: &str = "checkpoint";
+    pub(crate) const STATE: &str = "checkpoint";
 }
 
 impl Run {
     /// The loss of a step was not finite: leaves a crash folder; the error to end the run with.
-    pub(super) fn broken(&self, folder: &RunFolder, broken: &Broken) -> anyhow::Error {
+    pub(crate) fn broken(&self, folder: &RunFolder, broken: &Broken) -> anyhow::Error {
         let from = self.unchecked.iter().find(|(step, _)| *step == broken.step);
         let what = format!("the loss of step {} is not finite", broken.step);
         self.write_crash(
@@ -97,7 +98,7 @@ impl Run {
     }
 
     /// The training thread panicked: the same.
-    pub(super) fn panicked(&self, folder: &RunFolder, payload: &(dyn Any + Send)) -> anyhow::Error {
+    pub(crate) fn panicked(&self, folder: &RunFolder, payload: &(dyn Any + Send)) -> anyhow::Error {
         let text = payload.downcast_ref::<String>().map(String::as_str);
         let text = text.or_else(|| payload.downcast_ref::<&str>().copied()).unwrap_or("no message");
         let next = self.trainer.step_count() + 1;
@@ -113,7 +114,7 @@ impl Run {
     }
 
     /// A decoding thread panicked, which ends the feed.
-    pub(super) fn tell_of_panicked_worker(&self, folder: &RunFolder, error: &anyhow::Error) {
+    pub(crate) fn tell_of_panicked_worker(&self, folder: &RunFolder, error: &anyhow::Error) {
         let is_panic = error.downcast_ref::<pipeline::Error>().is_some_and(|error| {
             matches!(error, pipeline::Error::Worker { .. } | pipeline::Error::Thread { .. })
         });
@@ -125,7 +126,7 @@ impl Run {
 
     /// If a process that trained here before was killed, or crashed hard, leaves a folder without the state, which went with it.
     /// `saved` is the step of the last checkpoint that lies there.
-    pub(super) fn tell_of_killed_process(&mut self, folder: &RunFolder, saved: Option<u64>) -> Result<()> {
+    pub(crate) fn tell_of_killed_process(&mut self, folder: &RunFolder, saved: Option<u64>) -> Result<()> {
         let Some(left) = self.lock.as_ref().and_then(RunLock::left_behind) else { return Ok(()) };
         let what = format!("{} did not end in order", left.holder);
         let left_off = saved.map_or("there is no checkpoint yet".to_owned(), |step| {
@@ -154,7 +155,7 @@ impl Run {
     }
 
     /// Writes the crash folder, in place of an older one, and says where it is.
-    pub(super) fn write_crash(&self, folder: &RunFolder, crash: &Crash) {
+    pub(crate) fn write_crash(&self, folder: &RunFolder, crash: &Crash) {
         self.tell(folder, crash, true);
     }
 
@@ -242,7 +243,7 @@ impl Run {
 }
 
 /// A crash folder as it was written.
-pub(super) fn read(folder: &Path) -> Result<Report> {
+pub(crate) fn read(folder: &Path) -> Result<Report> {
     let path = folder.join(Report::FILE);
     let bytes = fs::read(&path)
         .with_context(|| format!("cannot read `{}`", path.display()))
@@ -255,9 +256,9 @@ pub(super) fn read(folder: &Path) -> Result<Report> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::train::{
-        replay::{self, Args},
-        tiny,
+    use crate::{
+        commands::replay::{self, Args},
+        train::tiny,
     };
 
     #[test]

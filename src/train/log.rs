@@ -8,10 +8,10 @@ use tch::Device;
 
 use super::{
     bottleneck::{Choices, Shares, Verdict},
-    run_folder::RunFolder,
     step::{PendingMetrics, StepMetrics},
     trainer::Outcome,
 };
+use crate::run::folder::RunFolder;
 use crate::{
     feed::Staged,
     metrics::{JsonLines, Progress, Record, Sink, read_lines},
@@ -19,7 +19,7 @@ use crate::{
 use torchkit::{Accelerator, Monitor};
 
 /// Gathers what steps find and writes records to every sink.
-pub(super) struct Log {
+pub(crate) struct Log {
     sinks: Vec<Box<dyn Sink>>,
     choices: Choices,
     window: Window,
@@ -97,7 +97,7 @@ impl Window {
 
 impl Log {
     /// Continues the records of a run that stands at `step` of `steps`. A quiet one shows nothing.
-    pub(super) fn open(
+    pub(crate) fn open(
         folder: &RunFolder,
         (step, steps): (u64, u64),
         device: Device,
@@ -127,7 +127,7 @@ impl Log {
     }
 
     /// Takes in a step, the run's `step`th.
-    pub(super) fn count(&mut self, step: u64, outcome: &Outcome, staged: &Staged) {
+    pub(crate) fn count(&mut self, step: u64, outcome: &Outcome, staged: &Staged) {
         self.sinks.iter_mut().for_each(|sink| sink.step(step));
         let window = &mut self.window;
         window.steps += 1.0;
@@ -139,12 +139,12 @@ impl Log {
     }
 
     /// Leaves time that was not spent training out of the rates.
-    pub(super) fn exclude(&mut self, time: Duration) {
+    pub(crate) fn exclude(&mut self, time: Duration) {
         self.window.excluded += time;
     }
 
     /// Ends a record's steps, and asks for what they found: [`write_due`](Self::write_due) writes it.
-    pub(super) fn close(&mut self, step: u64, epoch: f64, bad: usize) -> Result<()> {
+    pub(crate) fn close(&mut self, step: u64, epoch: f64, bad: usize) -> Result<()> {
         let mut window = std::mem::replace(&mut self.window, Window::new());
         let sums = window.sums.take().map(|sums| sums.ask(self.accelerator)).transpose()?;
         self.due = Some(Due { step, epoch, bad, window, sums });
@@ -153,7 +153,7 @@ impl Log {
 
     /// Waits for the steps of the record that is due, and writes it; gives whether there is one. `waited` is the time that
     /// training has waited for data since the last record, `copied` that of all copies to the device so far.
-    pub(super) fn write_due(&mut self, waited: impl FnOnce() -> Result<[Duration; 2]>) -> Result<bool> {
+    pub(crate) fn write_due(&mut self, waited: impl FnOnce() -> Result<[Duration; 2]>) -> Result<bool> {
         let Some(Due { step, epoch, bad, window, sums }) = self.due.take() else { return Ok(false) };
         let sums = sums.map_or(Ok(Vec::new()), |sums| sums.read())?;
         // The device has come to the end of its steps by now, and no further than the next one.
@@ -190,18 +190,18 @@ impl Log {
     }
 
     /// The loss of the last record.
-    pub(super) fn loss(&self) -> Option<f64> {
+    pub(crate) fn loss(&self) -> Option<f64> {
         self.last_loss
     }
 
     /// Whether this step was validated, by neighbours as well where they are wanted.
-    pub(super) fn has_validation(&self, step: u64, by_neighbours: bool) -> bool {
+    pub(crate) fn has_validation(&self, step: u64, by_neighbours: bool) -> bool {
         self.validated
             .is_some_and(|(then, with_neighbours)| then == step && (with_neighbours || !by_neighbours))
     }
 
     /// Writes what a validation found.
-    pub(super) fn validation(&mut self, step: u64, epoch: f64, found: &[(&'static str, f64)]) -> Result<()> {
+    pub(crate) fn validation(&mut self, step: u64, epoch: f64, found: &[(&'static str, f64)]) -> Result<()> {
         let mut values = vec![("epoch", epoch)];
         values.extend(found);
         self.write(&Record { kind: "validation", step, values, texts: Vec::new() })

@@ -19,7 +19,7 @@ const LOOKED_AT: u64 = 32;
 
 /// Images that are smaller than what is made of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub(super) struct Enlarged {
+pub(crate) struct Enlarged {
     /// Of the image in the middle, by the shorter side.
     width: u32,
     height: u32,
@@ -30,7 +30,7 @@ pub(super) struct Enlarged {
 
 impl Enlarged {
     /// Looks at the headers of some images; those that cannot be read are others' to tell of.
-    pub(super) fn of(set: &ShardSet, preset: Preset) -> Result<Option<Self>> {
+    pub(crate) fn of(set: &ShardSet, preset: Preset) -> Result<Option<Self>> {
         let order = Order { shuffle: Shuffle::None, epochs: Some(1), ..Order::default() };
         let some = eval::evenly(set, LOOKED_AT);
         let decoder = Decoder::new(u64::MAX)?;
@@ -67,7 +67,7 @@ const DAY: Duration = Duration::from_secs(86_400);
 
 impl Run {
     /// Warns of what a new run would be sorry for.
-    pub(super) fn look_ahead(&self) -> Result<()> {
+    pub(crate) fn look_ahead(&self) -> Result<()> {
         if let Some(enlarged) = Enlarged::of(&self.data.train, self.config.preset)? {
             tracing::warn!("{enlarged}");
         }

@@ -1,14 +1,13 @@
 //! From settings to a run, once everything that can be refused has been.
 
-use std::time::Duration;
-
 use anyhow::{Context, Result};
 use shards::Position;
 use tch::Device;
 
 use super::{
-    Run, RunFolder, Trainer,
+    session::{Longest, Run},
     threads::{self, Cost},
+    trainer::Trainer,
 };
 use crate::{
     checkpoint::{self, DataIdentity, Loaded},
@@ -19,16 +18,20 @@ use crate::{
     files,
     hint::WithHint,
     optim::Schedule,
+    run::{
+        folder::RunFolder,
+        length::{batch_size, default_epochs, steps},
+    },
     usage,
 };
 use torchkit::{Accelerator, Stream};
 
 impl Run {
-    pub(super) fn prepare(mut config: Config, resumed: Option<&Loaded>) -> Result<Self> {
+    pub(crate) fn prepare(mut config: Config, resumed: Option<&Loaded>) -> Result<Self> {
         let device = device::choose(config.run.device)?;
         let mut data = Data::open(&config.data)?;
         if let Some(loaded) = resumed {
-            check_identity(loaded.state.data, identity(&data))?;
+            loaded.state.data.check(DataIdentity::of(&data.train))?;
             if data.class_names.is_empty() {
                 data.class_names.clone_from(&loaded.state.class_names);
             } else {
@@ -81,7 +84,7 @@ impl Run {
             batch_size,
             threads,
             saved: None,
-            longest: [Duration::ZERO; 2],
+            longest: Longest::default(),
             is_queued: Accelerator::of(device).is_some(),
             checking: None,
             unchecked: Vec::new(),
@@ -91,7 +94,7 @@ impl Run {
 
     /// The settings as they may be given to another run: the warm-up that follows from the length is left to follow from its own.
     /// Checkpoints have the one that this run began with.
-    pub(super) fn settings(&self) -> Config {
+    pub(crate) fn settings(&self) -> Config {
         let mut config = self.config.clone();
         let begun_for = config.train.lengthened.first().map_or(self.steps, |length| length.from);
         config.optim.warmup_steps =
@@ -100,7 +103,7 @@ impl Run {
     }
 
     /// The best checkpoint is told by a symbolic link: said before the first validation.
-    pub(super) fn check_links(&self, folder: &RunFolder) -> Result<()> {
+    pub(crate) fn check_links(&self, folder: &RunFolder) -> Result<()> {
         if self.config.run.best.is_none() {
             return Ok(());
         }
@@ -116,7 +119,7 @@ impl Run {
     }
 
     /// Takes over the encoder that a new run in this folder is to begin with, if there is to be one.
-    pub(super) fn begin(&self, folder: &RunFolder, is_set_aside_later: bool) -> Result<()> {
+    pub(crate) fn begin(&self, folder: &RunFolder, is_set_aside_later: bool) -> Result<()> {
         let Some(loaded) = self.origin(folder, is_set_aside_later)? else { return Ok(()) };
         loaded
             .restore_encoder(&self.trainer.network().tensors())
@@ -155,7 +158,7 @@ impl Run {
     }
 
     /// Goes on from a checkpoint of this run.
-    pub(super) fn resume(&mut self, folder: &RunFolder, loaded: &Loaded) -> Result<()> {
+    pub(crate) fn resume(&mut self, folder: &RunFolder, loaded: &Loaded) -> Result<()> {
         folder.checkpoints.set_aside_after(loaded.state.step)?;
         folder.checkpoints.link_best()?;
         self.trainer.restore(loaded).context("cannot resume")?;
@@ -180,28 +183,6 @@ fn sizes(config: &Config) -> String {
     format!("--preset {} --ndf {ndf} --n-rkhs {n_rkhs} --n-depth {n_depth} --use-bn {use_bn}", config.preset)
 }
 
-/// What tells the training samples from others.
-pub(super) fn identity(data: &Data) -> DataIdentity {
-    DataIdentity { digest: data.train.digest(), samples: data.train.len() }
-}
-
-/// A position means nothing in another set.
-pub(super) fn check_identity(then: DataIdentity, now: DataIdentity) -> Result<()> {
-    if then == now {
-        return Ok(());
-    }
-    if then.samples == 0 {
-        return Err(usage!(
-            "the folder holds an imported encoder, which cannot be trained on there";
-            "name another folder with --out, and the imported one with --warm-start"
-        ));
-    }
-    Err(usage!(
-        "the training shards are not the ones that this run began with ({} samples then, {} now)", then.samples, now.samples;
-        "name another folder with --out for a run on other shards, or keep this run as the folder's `previous` one with --if-changed"
-    ))
-}
-
 /// A batch whose tensors CUDA cannot index is refused, given the largest batch for a number of parts.
 fn check_indices(
     batch_size: usize,
@@ -220,46 +201,6 @@ fn check_indices(
          of this model has {most} samples at most";
         "set --batch-size {most}{in_parts}"
     ))
-}
-
-/// What was asked for, or what suits the device: no more than there are samples.
-fn batch_size(config: &Config, device: Device, samples: u64) -> Result<usize> {
-    let wanted = config.train.batch_size.unwrap_or(match (device, config.preset) {
-        (Device::Cpu, pipeline::Preset::In128) => 32,
-        (Device::Cpu, _) => 64,
-        _ => 200,
-    });
-    if wanted as u64 <= samples {
-        return Ok(wanted);
-    }
-    if samples < 2 {
-        return Err(usage!(
-            "the shards have {samples} sample, but negatives come from other images";
-            "name shards with at least 2 samples"
-        ));
-    }
-    if config.train.batch_size.is_some() {
-        return Err(usage!(
-            "a batch of {wanted} needs as many samples, but the shards have {samples}";
-            "set --batch-size {samples}, or name more shards"
-        ));
-    }
-    Ok(samples as usize)
-}
-
-/// The published length of training for this kind of data.
-fn default_epochs(config: &Config) -> f64 {
-    match config.preset {
-        pipeline::Preset::In128 => 50.0,
-        _ => 300.0,
-    }
-}
-
-/// Updates of the whole run; the last batch of an epoch goes on in the next one.
-pub(super) fn steps(config: &Config, batch_size: usize, samples: u64) -> u64 {
-    let epochs = config.train.epochs.unwrap_or_else(|| default_epochs(config));
-    let whole = (epochs * samples as f64 / batch_size as f64).floor() as u64;
-    config.train.steps.unwrap_or(whole).max(1)
 }
 
 #[cfg(test)]

@@ -1,23 +1,25 @@
 //! What becomes of a finished run: judged by its gates, and handed on.
 
-use std::path::Path;
-
 use anyhow::{Context, Result};
 use shards::ShardSet;
 
-use super::{Run, RunFolder, Unattended, manifest::Manifest, validation::LEAST};
+use super::{Run, validation::LEAST};
+use crate::run::{folder::RunFolder, manifest::Manifest, unattended::Unattended};
 use crate::{
     checkpoint::Loaded,
     config::Metric,
     exit::Code,
     hint::{Hinted, WithHint},
     metrics,
-    promote::{Gate, METRICS, Metrics, Promotion, Promotions},
+    run::{
+        gate::{Gate, METRICS, Metrics},
+        promotion::{Promotion, Promotions},
+    },
     usage,
 };
 
 /// A gate on what the run will not measure is refused before it.
-pub(super) fn check_gates(run: &Run, gates: &[Gate]) -> Result<()> {
+pub(crate) fn check_gates(run: &Run, gates: &[Gate]) -> Result<()> {
     gates.iter().try_for_each(|gate| {
         let missing = missing(run, gate.metric());
         missing.map_or(Ok(()), |(what, cure)| Err(usage!("`{gate}` asks for {what}"; "add {cure}")))
@@ -50,13 +52,8 @@ fn missing(run: &Run, metric: &str) -> Option<(&'static str, String)> {
     }
 }
 
-/// Whether it was promoted, or refused, by these gates before.
-pub(super) fn is_done(manifest: &Manifest, folder: &Path, gates: &[Gate]) -> bool {
-    manifest.promotion.as_ref().is_some_and(|promotion| promotion.is_of(folder, gates))
-}
-
 /// An error with [`Code::Gate`] where a run did not pass.
-pub(super) fn check(promotion: &Promotion) -> Result<()> {
+pub(crate) fn check(promotion: &Promotion) -> Result<()> {
     if promotion.refused.is_empty() {
         return Ok(());
     }
@@ -78,7 +75,7 @@ pub(super) fn check(promotion: &Promotion) -> Result<()> {
 
 impl Run {
     /// Judges and promotes the finished run, where that is asked for and was not done; notes what became of it.
-    pub(super) fn promote(
+    pub(crate) fn promote(
         &self,
         folder: &RunFolder,
         start: &Unattended,
@@ -86,7 +83,7 @@ impl Run {
     ) -> Result<()> {
         manifest.write(&folder.manifest)?;
         if let Some(promotions) =
-            start.promote.as_deref().filter(|folder| !is_done(manifest, folder, &start.gate))
+            start.promote.as_deref().filter(|folder| !manifest.is_promoted(folder, &start.gate))
         {
             let best = folder.checkpoints.best_path().filter(|_| self.config.run.best.is_some());
             let loaded = match best {

@@ -32,11 +32,11 @@ impl StepMetrics {
     }
 
     /// The same scalars, on the same memory.
-    pub(super) fn shared(&self) -> Self {
+    pub(crate) fn shared(&self) -> Self {
         Self { names: self.names.clone(), values: self.values.shallow_clone() }
     }
 
-    pub(super) fn is_broken(&self) -> Tensor {
+    pub(crate) fn is_broken(&self) -> Tensor {
         let place = self.names.iter().position(|name| *name == Self::IS_BROKEN);
         self.values.get(place.expect("every step says it") as i64)
     }
@@ -47,18 +47,18 @@ impl StepMetrics {
     }
 
     /// Adds those of another step.
-    pub(super) fn add(&mut self, other: &Self) {
+    pub(crate) fn add(&mut self, other: &Self) {
         self.values = &self.values + &other.values;
     }
 
     /// The scalars, waited for; whether the step is broken is left out.
-    pub(super) fn read(&self) -> Vec<(&'static str, f64)> {
+    pub(crate) fn read(&self) -> Vec<(&'static str, f64)> {
         let values = Vec::<f64>::try_from(&self.values).expect("one scalar for each name");
         Self::named(&self.names, values)
     }
 
     /// Asks for the scalars; nothing is waited for.
-    pub(super) fn ask(self, of: Option<Accelerator>) -> Result<PendingMetrics, Failure> {
+    pub(crate) fn ask(self, of: Option<Accelerator>) -> Result<PendingMetrics, Failure> {
         Ok(PendingMetrics { values: Readback::queue(&self.values, of)?, names: self.names })
     }
 
@@ -70,27 +70,27 @@ impl StepMetrics {
 
 /// What steps found, on its way to the host.
 #[derive(Debug)]
-pub(super) struct PendingMetrics {
+pub(crate) struct PendingMetrics {
     names: Vec<&'static str>,
     values: Readback,
 }
 
 impl PendingMetrics {
     /// As of [`StepMetrics::read`]; what was queued later is not waited for.
-    pub(super) fn read(&self) -> Result<Vec<(&'static str, f64)>, Failure> {
+    pub(crate) fn read(&self) -> Result<Vec<(&'static str, f64)>, Failure> {
         Ok(StepMetrics::named(&self.names, self.values.read()?))
     }
 }
 
 /// Everything that a step changes.
-pub(super) struct Learner {
-    pub(super) network: Network,
-    pub(super) adam: Adam,
+pub(crate) struct Learner {
+    pub(crate) network: Network,
+    pub(crate) adam: Adam,
     compute: ComputeOptions,
 }
 
 impl Learner {
-    pub(super) fn new(network: Network, config: &Config) -> Self {
+    pub(crate) fn new(network: Network, config: &Config) -> Self {
         let adam = Adam::new(network.vars(), &config.optim);
         let compute = ComputeOptions {
             precision: network.precision(),
@@ -125,7 +125,7 @@ impl Learner {
 }
 
 /// How updates are queued: kernel by kernel, or, once the first few have shown what there is to do, as one graph.
-pub(super) struct StepGraph {
+pub(crate) struct StepGraph {
     choice: GraphChoice,
     device: Device,
     /// Updates still to be made kernel by kernel: libraries choose their algorithms, and take their memory, in the first ones.
@@ -150,12 +150,12 @@ enum Replay {
 impl StepGraph {
     const WARM_UP: u32 = 3;
 
-    pub(super) fn new(choice: GraphChoice, device: Device) -> Self {
+    pub(crate) fn new(choice: GraphChoice, device: Device) -> Self {
         Self { choice, device, warm_up: Self::WARM_UP, recorded: None }
     }
 
     /// One update on one batch, queued.
-    pub(super) fn update(&mut self, learner: &mut Learner, views: &Views) -> Result<StepMetrics> {
+    pub(crate) fn update(&mut self, learner: &mut Learner, views: &Views) -> Result<StepMetrics> {
         if self.is_due() {
             self.record(learner, views)?;
         }
@@ -165,7 +165,7 @@ impl StepGraph {
         }
     }
 
-    pub(super) fn is_recorded(&self) -> bool {
+    pub(crate) fn is_recorded(&self) -> bool {
         self.recorded.is_some()
     }
 

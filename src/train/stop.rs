@@ -22,7 +22,7 @@ use crate::{checkpoint::Checkpoints, signals};
 
 /// Whether the run is to stop: a channel that is hung up then, so that one can wait for it, too.
 #[derive(Debug)]
-pub(super) struct Stop {
+pub(crate) struct Stop {
     stopped: Receiver<Infallible>,
     by_signal: Arc<AtomicBool>,
     deadline: Option<Instant>,
@@ -40,7 +40,7 @@ pub enum Why {
 
 /// What a run is at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Doing {
+pub(crate) enum Doing {
     /// It gets ready to train.
     Preparing,
     /// It makes this step.
@@ -140,7 +140,7 @@ fn read(doing: &Mutex<Doing>) -> Doing {
 
 impl Stop {
     /// Listens from now on, until the deadline at most, for the run in this folder.
-    pub(super) fn install(deadline: Option<Instant>, run: &Path) -> Result<Self> {
+    pub(crate) fn install(deadline: Option<Instant>, run: &Path) -> Result<Self> {
         let (sender, stopped) = channel::bounded(0);
         let listening = Arc::new(Mutex::new(Some(sender)));
         if let Some(deadline) = deadline {
@@ -182,29 +182,29 @@ impl Stop {
 
     /// One that no signal reaches.
     #[cfg(test)]
-    pub(super) fn at(deadline: Option<Instant>) -> Self {
+    pub(crate) fn at(deadline: Option<Instant>) -> Self {
         let doing = Arc::new(Mutex::new(Doing::Preparing));
         Self { stopped: channel::never(), by_signal: Arc::default(), deadline, doing }
     }
 
     /// Notes what the run is at, for those who ask it to end.
-    pub(super) fn note(&self, doing: Doing) {
+    pub(crate) fn note(&self, doing: Doing) {
         *self.doing.lock().unwrap_or_else(PoisonError::into_inner) = doing;
     }
 
     /// Whether the run is to end now: it was asked to, or has no more time than `closing`, which its end will take.
-    pub(super) fn requested(&self, closing: Duration) -> bool {
+    pub(crate) fn requested(&self, closing: Duration) -> bool {
         let is_late = self.deadline.is_some_and(|deadline| Instant::now() + closing >= deadline);
         is_late || self.stopped.try_recv() == Err(TryRecvError::Disconnected)
     }
 
     /// Why the run, which was to end, was.
-    pub(super) fn why(&self) -> Why {
+    pub(crate) fn why(&self) -> Why {
         if self.by_signal.load(SeqCst) { Why::Signal } else { Why::Time }
     }
 
     /// Disconnects when the run is asked to stop, or its time is over.
-    pub(super) fn channel(&self) -> &Receiver<Infallible> {
+    pub(crate) fn channel(&self) -> &Receiver<Infallible> {
         &self.stopped
     }
 }

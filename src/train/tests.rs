@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::{Ended, Run, RunFolder, stop::Stop, tiny};
+use super::{Ended, Run, stop::Stop, tiny};
+use crate::run::folder::RunFolder;
 use crate::{checkpoint::Checkpoints, hint, metrics::read_lines};
 
 /// A run that makes records of two steps and checkpoints of five.

@@ -8,11 +8,11 @@ use crate::data;
 
 /// What a training sample costs a core, to about a factor of two: enough to share cores by.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Cost {
+pub(crate) struct Cost {
     /// Bytes of its image.
-    pub(super) bytes: f64,
+    pub(crate) bytes: f64,
     /// Multiply-accumulates of its part of a step.
-    pub(super) macs: f64,
+    pub(crate) macs: f64,
 }
 
 impl Cost {
@@ -34,7 +34,7 @@ impl Cost {
 /// as suit the cost. Gives their number; none on a device that computes by itself.
 ///
 /// The choice follows from the machine, the settings and the data alone, so that a run that is resumed rounds alike.
-pub(super) fn share(asked: Option<usize>, cost: Cost, device: Device) -> Option<usize> {
+pub(crate) fn share(asked: Option<usize>, cost: Cost, device: Device) -> Option<usize> {
     if device != Device::Cpu {
         return None;
     }

@@ -5,11 +5,12 @@ use std::{fs, path::Path};
 use shards::ShardWriter;
 use toml::Table;
 
-use super::{Run, RunFolder};
+use super::Run;
 use crate::config::Config;
+use crate::run::folder::RunFolder;
 
 /// Grey images of eight samples, of which four are labelled, and a run on them that has made no step.
-pub(super) fn run(place: &Path) -> (Run, RunFolder) {
+pub(crate) fn run(place: &Path) -> (Run, RunFolder) {
     let shard = place.join("a.tar");
     let mut writer = ShardWriter::create(&shard).unwrap();
     for number in 0..8_u8 {

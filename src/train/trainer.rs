@@ -22,7 +22,7 @@ pub struct Trainer {
     learner: Learner,
     schedule: Schedule,
     seed: u64,
-    pub(super) graph: StepGraph,
+    pub(crate) graph: StepGraph,
     unchecked: Vec<Unchecked>,
 }
 

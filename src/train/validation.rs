@@ -9,10 +9,9 @@ use tch::{Device, Tensor};
 use super::{
     Run,
     log::Log,
-    records::BadSamples,
-    run_folder::RunFolder,
     stop::{Doing, Stop},
 };
+use crate::run::{bad_samples::BadSamples, folder::RunFolder};
 use crate::{
     checkpoint::Best,
     device,
@@ -25,7 +24,7 @@ use crate::{
 const GALLERY: u64 = 5_000;
 
 /// Training samples without which there is no telling how healthy features are, where there are no validation samples.
-pub(super) const LEAST: u64 = 256;
+pub(crate) const LEAST: u64 = 256;
 
 /// Sums over the validation samples, and the features of some, evenly spread.
 struct Seen {
@@ -68,17 +67,17 @@ impl Run {
         ended(step) > ended(step - 1) || step == self.steps
     }
 
-    pub(super) fn validation_due(&self) -> bool {
+    pub(crate) fn validation_due(&self) -> bool {
         self.epoch_ended(self.config.run.validate_every) || self.neighbours_due()
     }
 
-    pub(super) fn neighbours_due(&self) -> bool {
+    pub(crate) fn neighbours_due(&self) -> bool {
         let every = self.config.run.knn_every;
         every > 0 && self.epoch_ended(every)
     }
 
     /// Judges the encoder by the validation samples. Gives false where it was asked to stop meanwhile: then there is no record.
-    pub(super) fn validate(
+    pub(crate) fn validate(
         &mut self,
         folder: &RunFolder,
         stop: &Stop,
@@ -185,7 +184,7 @@ impl Run {
     }
 
     /// Says so, once, when the loss has been at the level of features that say nothing for a while after the warm-up.
-    pub(super) fn warn_of_chance(&mut self, loss: Option<f64>) {
+    pub(crate) fn warn_of_chance(&mut self, loss: Option<f64>) {
         const RECORDS: u32 = 20;
         let chance = self.trainer.network().method().chance(self.batch_size as i64);
         let is_at_chance = loss.is_some_and(|loss| loss > 0.995 * chance);

@@ -7,7 +7,10 @@ use std::{
     process::Command,
 };
 
-use amdim_stream::{encoder::amdim, export::METADATA, import};
+use amdim_stream::{
+    encoder::amdim,
+    exchange::{export::METADATA, import},
+};
 use safetensors::SafeTensors;
 use tch::{Device, Kind, Tensor, nn::VarStore};
 

@@ -5,7 +5,7 @@ use std::{io, path::Path};
 use amdim_stream::{
     checkpoint::{self, DataIdentity, Loaded, Named, State},
     config::Config,
-    import,
+    exchange::import,
 };
 use tch::{Device, Kind, Tensor};
 use toml::Table;

@@ -1,0 +1,234 @@
+//! Cores, memory and limits of the process.
+
+use std::{env, fs};
+
+use indicatif::DecimalBytes;
+use rustix::process::{Resource, Rlimit, getrlimit};
+use tch::Device;
+
+use crate::commands::doctor::{
+    Check,
+    cgroup::{Limits, Memory},
+};
+use crate::data;
+
+/// Free memory below which hardly any run fits, and below which large ones do not.
+const MEMORY: [u64; 2] = [1 << 29, 4 << 30];
+/// Open files that a run has beside those of the threads that index shards: on two cores, with 16 such threads, one fails with 24
+/// allowed and succeeds with 28.
+const FILES: u64 = 12;
+/// Open files with which a run on a GPU has room, too.
+const AMPLE_FILES: u64 = 256;
+
+/// All of them, for a run on this device.
+pub(super) fn checks(device: Device) -> Vec<Check> {
+    let limits = Limits::found();
+    let cores = data::cores();
+    vec![
+        cpu(cores, online(), limits.cpus),
+        threads(cores, |name| env::var(name).ok()),
+        memory(torchkit::free_memory(None), limits.memory),
+        locked_memory(device, getrlimit(Resource::Memlock)),
+        files(cores, getrlimit(Resource::Nofile)),
+        sizes(getrlimit(Resource::As), getrlimit(Resource::Fsize)),
+    ]
+}
+
+/// Cores of the machine.
+fn online() -> Option<usize> {
+    listed(fs::read_to_string("/sys/devices/system/cpu/online").ok()?.trim())
+}
+
+/// How many there are in a list such as `0-3,8`.
+fn listed(list: &str) -> Option<usize> {
+    let range = |part: &str| -> Option<usize> {
+        let (first, last) = part.split_once('-').unwrap_or((part, part));
+        let (first, last): (usize, usize) = (first.parse().ok()?, last.parse().ok()?);
+        (first <= last).then(|| last - first + 1)
+    };
+    list.split(',').map(range).sum()
+}
+
+/// Cores that this process may use, of those that there are.
+fn cpu(cores: usize, online: Option<usize>, quota: Option<f64>) -> Check {
+    let all = online.map_or_else(String::new, |online| format!(" of {online}"));
+    let share =
+        quota.map_or_else(String::new, |quota| format!("; a control group allows {quota:.2} at a time"));
+    let found = format!("{cores}{all} cores{share}");
+    match quota {
+        Some(quota) if quota < 1.0 => Check::warn(
+            "cpu",
+            found,
+            "raise the limit (Kubernetes: resources.limits.cpu; systemd: CPUQuota=): threads are stopped for part of the time",
+        ),
+        _ => Check::ok("cpu", found),
+    }
+}
+
+/// What OpenMP, whose threads libtorch computes with on the CPU, is told by the environment.
+fn threads(cores: usize, variable: impl Fn(&str) -> Option<String>) -> Check {
+    const NAME: &str = "threads";
+    if variable("OMP_WAIT_POLICY").is_some_and(|policy| !policy.eq_ignore_ascii_case("passive")) {
+        let found = "OMP_WAIT_POLICY has idle threads spin on the cores that decode";
+        return Check::warn(NAME, found, "unset OMP_WAIT_POLICY");
+    }
+    let Some(text) = variable("OMP_NUM_THREADS") else {
+        return Check::ok(NAME, "OMP_NUM_THREADS is not set: a run chooses");
+    };
+    let found = format!("OMP_NUM_THREADS is `{text}`, and there are {cores} cores");
+    match text.parse::<usize>() {
+        Ok(number) if (1..=cores).contains(&number) => Check::ok(NAME, found),
+        _ => Check::warn(NAME, found, "unset OMP_NUM_THREADS, or give --threads"),
+    }
+}
+
+/// Memory that is left, by the machine and by control groups.
+fn memory(free: Option<u64>, group: Option<Memory>) -> Check {
+    const NAME: &str = "memory";
+    let left = free.into_iter().chain(group.as_ref().map(Memory::left)).min();
+    let Some(left) = left else {
+        return Check::warn(
+            NAME,
+            "neither the kernel nor a control group tells",
+            "see that /proc is mounted",
+        );
+    };
+    let machine = free.map_or_else(|| "?".to_owned(), |free| DecimalBytes(free).to_string());
+    let limit = group.map_or_else(String::new, |memory| {
+        let kind = if memory.slows { "slows down above" } else { "allows" };
+        format!(
+            "; a control group {kind} {}, {} of it taken",
+            DecimalBytes(memory.limit),
+            DecimalBytes(memory.taken)
+        )
+    });
+    let found = format!("{} free for a run; the machine has {machine}{limit}", DecimalBytes(left));
+    let cure = "free some or raise the limit; `amdim-stream plan --gpu` measures what a run takes, --batch-size, --accumulate \
+                and --checkpoint-blocks make it less";
+    match left {
+        left if left < MEMORY[0] => Check::bad(NAME, found, cure),
+        left if left < MEMORY[1] => Check::warn(NAME, found, cure),
+        _ => Check::ok(NAME, found),
+    }
+}
+
+/// The limit of locked memory. CUDA's pinned memory is the driver's and mostly not counted by it: `pinned-memory` tries.
+fn locked_memory(device: Device, limit: Rlimit) -> Check {
+    let limit = limit
+        .current
+        .map_or_else(|| "not limited".to_owned(), |bytes| format!("limited to {}", DecimalBytes(bytes)));
+    let why = match device {
+        Device::Cpu => "not used on the CPU",
+        _ => "of no account where `pinned-memory` is ok",
+    };
+    Check::ok("memlock", format!("locked memory is {limit}; {why}"))
+}
+
+/// How many files may be open.
+fn files(cores: usize, limit: Rlimit) -> Check {
+    const NAME: &str = "files";
+    let needed = FILES + shards::index_threads(cores) as u64;
+    let Some(soft) = limit.current else { return Check::ok(NAME, "open files are not limited") };
+    let hard = limit.maximum.map_or_else(|| "without limit".to_owned(), |hard| format!("up to {hard}"));
+    let found = format!("{soft} may be open at a time, {hard} if asked for");
+    let cure = match limit.maximum {
+        Some(hard) if hard < AMPLE_FILES => format!(
+            "have the hard limit raised to {AMPLE_FILES} or more (limits.conf, systemd: LimitNOFILE=, Docker: --ulimit nofile=)"
+        ),
+        hard => {
+            format!("`ulimit -n {}` before the run (systemd: LimitNOFILE=)", hard.unwrap_or(1024).min(1024))
+        }
+    };
+    match soft {
+        soft if soft < needed => Check::bad(NAME, format!("{found}; a run needs {needed}"), cure),
+        soft if soft < AMPLE_FILES => Check::warn(NAME, found, cure),
+        _ => Check::ok(NAME, found),
+    }
+}
+
+/// Limits of addresses, which shards are mapped to, and of the size of files.
+fn sizes(addresses: Rlimit, file: Rlimit) -> Check {
+    const NAME: &str = "limits";
+    let told: Vec<_> = [("addresses (`ulimit -v`)", addresses), ("the size of files (`ulimit -f`)", file)]
+        .into_iter()
+        .filter_map(|(what, limit)| Some(format!("{what} to {}", DecimalBytes(limit.current?))))
+        .collect();
+    if told.is_empty() {
+        return Check::ok(NAME, "neither addresses nor the size of files");
+    }
+    let cure = "lift them (`ulimit -v unlimited`, `ulimit -f unlimited`): shards are mapped whole, however little of them is \
+                in memory, and a checkpoint is cut short at the size";
+    Check::warn(NAME, format!("limited are {}", told.join(" and ")), cure)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::commands::doctor::State;
+
+    fn limit(current: Option<u64>) -> Rlimit {
+        Rlimit { current, maximum: Some(4096) }
+    }
+
+    #[test]
+    fn cores_are_counted_from_ranges() {
+        assert_eq!(listed("0"), Some(1));
+        assert_eq!(listed("0-3,8,10-11"), Some(7));
+        assert_eq!(listed(""), None);
+        assert_eq!(listed("3-1"), None);
+    }
+
+    #[test]
+    fn a_quota_below_a_core_is_told() {
+        assert_eq!(cpu(1, Some(64), Some(0.5)).state, State::Warn);
+        let check = cpu(2, Some(64), Some(2.5));
+        assert_eq!(
+            (check.state, check.found.as_str()),
+            (State::Ok, "2 of 64 cores; a control group allows 2.50 at a time")
+        );
+    }
+
+    #[test]
+    fn the_tighter_of_machine_and_control_group_counts() {
+        let group = |limit| Some(Memory { limit, taken: 0, slows: false });
+        assert_eq!(memory(Some(64 << 30), None).state, State::Ok);
+        assert_eq!(memory(Some(64 << 30), group(2 << 30)).state, State::Warn);
+        assert_eq!(memory(Some(64 << 30), group(1 << 28)).state, State::Bad);
+        assert_eq!(memory(Some(1 << 28), group(64 << 30)).state, State::Bad);
+        assert_eq!(memory(None, None).state, State::Warn);
+    }
+
+    #[test]
+    fn threads_that_are_set_oddly_are_told() {
+        let state = |threads: Option<&str>, policy: Option<&str>| {
+            let of = |name: &str| if name == "OMP_NUM_THREADS" { threads } else { policy };
+            super::threads(4, |name| of(name).map(str::to_owned)).state
+        };
+        assert_eq!(state(None, Some("passive")), State::Ok);
+        assert_eq!(state(Some("4"), None), State::Ok);
+        for odd in ["0", "5", "all"] {
+            assert_eq!(state(Some(odd), None), State::Warn, "{odd}");
+        }
+        assert_eq!(state(None, Some("ACTIVE")), State::Warn);
+    }
+
+    #[test]
+    fn few_files_are_bad_and_the_cure_stays_below_the_hard_limit() {
+        assert_eq!(files(2, limit(None)).state, State::Ok);
+        assert_eq!(files(2, limit(Some(1024))).state, State::Ok);
+        assert_eq!(files(2, limit(Some(28))).state, State::Warn);
+        assert_eq!(files(2, limit(Some(27))).state, State::Bad);
+        assert_eq!(files(4, limit(Some(28))).state, State::Bad, "more threads open more");
+        let cure = |hard| files(2, Rlimit { current: Some(16), maximum: hard }).cure.unwrap();
+        assert!(cure(Some(900)).contains("ulimit -n 900") && cure(None).contains("ulimit -n 1024"));
+        assert!(cure(Some(16)).contains("hard limit raised"), "it cannot be raised from here");
+    }
+
+    #[test]
+    fn limits_of_sizes_are_named() {
+        assert_eq!(sizes(limit(None), limit(None)).state, State::Ok);
+        let check = sizes(limit(Some(1 << 31)), limit(None));
+        assert_eq!(check.state, State::Warn);
+        assert_eq!(check.found, "limited are addresses (`ulimit -v`) to 2.15 GB");
+    }
+}

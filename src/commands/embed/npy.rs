@@ -1,0 +1,129 @@
+//! `NumPy`'s format, version 1.0 (`numpy.lib.format`), with keys and labels as a text beside it: a line for each row, whatever is in
+//! a key.
+
+use std::{
+    borrow::Cow,
+    fs::{self, File},
+    io::{BufWriter, Write},
+    os::unix::fs::FileExt,
+    path::{Path, PathBuf},
+};
+
+use anyhow::Result;
+
+use crate::commands::embed::{Rows, Sink, class_of, written};
+use crate::files::unfinished;
+
+/// Bytes before the numbers.
+const HEADER: usize = 128;
+
+/// Rows of one shard: `NAME.npy`, and `NAME.tsv` with a line for each with key, label and, where classes have names, that of
+/// the class.
+pub(super) struct Writer {
+    path: PathBuf,
+    numbers: BufWriter<File>,
+    keys: BufWriter<File>,
+    rows: usize,
+    width: usize,
+    class_names: Vec<String>,
+}
+
+impl Writer {
+    pub(super) fn create(path: &Path, class_names: &[String]) -> Result<Self> {
+        let create = |path: &Path| written(File::create(unfinished(path)), path);
+        let mut numbers = BufWriter::new(create(path)?);
+        written(numbers.write_all(&[b' '; HEADER]), path)?; // how many rows there will be is known at the end
+        let keys = BufWriter::new(create(&path.with_extension("tsv"))?);
+        let (path, class_names) = (path.to_owned(), class_names.to_vec());
+        Ok(Self { path, numbers, keys, rows: 0, width: 0, class_names })
+    }
+}
+
+impl Writer {
+    fn add(&mut self, rows: Rows) -> Result<()> {
+        for value in &rows.values {
+            self.numbers.write_all(&value.to_le_bytes())?;
+        }
+        for (key, label) in rows.keys.iter().zip(&rows.labels) {
+            let key = on_a_line(key)?;
+            match label {
+                0.. => write!(self.keys, "{key}\t{label}")?,
+                _ => write!(self.keys, "{key}\t")?,
+            }
+            if !self.class_names.is_empty() {
+                let name = class_of(&self.class_names, *label).unwrap_or_default();
+                write!(self.keys, "\t{}", on_a_line(name)?)?;
+            }
+            writeln!(self.keys)?;
+        }
+        self.rows += rows.keys.len();
+        self.width = rows.width;
+        Ok(())
+    }
+
+    fn end(&mut self) -> Result<()> {
+        self.keys.flush()?;
+        self.numbers.flush()?;
+        self.numbers.get_ref().write_all_at(&header(self.rows, self.width), 0)?;
+        let keys = self.path.with_extension("tsv");
+        fs::rename(unfinished(&keys), &keys)?;
+        fs::rename(unfinished(&self.path), &self.path)?;
+        Ok(())
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        for path in [&self.path, &self.path.with_extension("tsv")] {
+            drop(fs::remove_file(unfinished(path))); // one that is finished has another name
+        }
+    }
+}
+
+impl Sink for Writer {
+    fn write(&mut self, rows: Rows) -> Result<()> {
+        let added = self.add(rows);
+        written(added, &self.path)
+    }
+
+    fn finish(mut self: Box<Self>) -> Result<()> {
+        let ended = self.end();
+        written(ended, &self.path)
+    }
+}
+
+/// A key as it is, or as a JSON string where it would not end at the next tab, or could be taken for such a string.
+fn on_a_line(key: &str) -> Result<Cow<'_, str>> {
+    let is_plain =
+        !key.contains(|c: char| c.is_control() || matches!(c, '"' | '\\' | '\u{2028}' | '\u{2029}'));
+    Ok(if is_plain { Cow::Borrowed(key) } else { Cow::Owned(serde_json::to_string(key)?) })
+}
+
+fn header(rows: usize, width: usize) -> [u8; HEADER] {
+    let text = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({rows}, {width}), }}");
+    let mut header = [b' '; HEADER];
+    header[..10].copy_from_slice(b"\x93NUMPY\x01\x00\x76\x00"); // 118 bytes follow
+    header[10..10 + text.len()].copy_from_slice(text.as_bytes());
+    header[HEADER - 1] = b'\n';
+    header
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_takes_one_line_and_comes_back_whatever_is_in_it() {
+        for (key, line) in [
+            ("cat/ä 1", "cat/ä 1"),
+            ("a\nb\tc", r#""a\nb\tc""#),
+            ("\"quoted\"", r#""\"quoted\"""#),
+            ("back\\slash", r#""back\\slash""#),
+        ] {
+            assert_eq!(on_a_line(key).unwrap(), line);
+            let back =
+                if line.starts_with('"') { serde_json::from_str(line).unwrap() } else { line.to_owned() };
+            assert_eq!(back, key);
+        }
+    }
+}

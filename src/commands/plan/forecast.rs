@@ -1,0 +1,301 @@
+//! From what was measured to what is to be expected.
+
+use serde::Serialize;
+
+use crate::commands::plan::{loading::Loading, step::Measured};
+use crate::train::bottleneck::{Bottleneck, Choices};
+
+/// What a sample costs, in seconds.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Costs {
+    /// Cores that this process may use.
+    pub(super) cores: f64,
+    /// By the clock, with all decoding threads and nothing else going on.
+    pub(super) loading: f64,
+    /// Of a core, for loading.
+    pub(super) loading_cpu: f64,
+    /// The same with the time that loading waited for a core.
+    pub(super) loading_wanted: f64,
+    /// Of the device, for copying; 0 where nothing is copied.
+    pub(super) copying: f64,
+    /// By the clock, of a step with nothing else going on.
+    pub(super) step: f64,
+    /// Of a core, for a step: on a GPU that of queueing it.
+    pub(super) step_cpu: f64,
+}
+
+impl Costs {
+    /// As measured with batches of `batch_size`.
+    pub(super) fn of(cores: usize, loading: &Loading, step: &Measured, batch_size: usize) -> Self {
+        Self {
+            cores: cores as f64,
+            loading: 1.0 / loading.images_per_second,
+            loading_cpu: loading.cpu_us.all / 1e6,
+            loading_wanted: (loading.cpu_us.all + loading.starved_us.unwrap_or(0.0)) / 1e6,
+            copying: loading.copy_ms.unwrap_or(0.0) / 1e3 / batch_size as f64,
+            step: step.milliseconds / 1e3 / step.batch_size as f64,
+            step_cpu: step.cpu_milliseconds / 1e3 / step.batch_size as f64,
+        }
+    }
+
+    /// Seconds a sample while everything goes on at once: what takes longest of all decides. Cores do one thing at a time.
+    fn together(&self) -> f64 {
+        [self.loading, self.copying, self.step, self.on_cores()].into_iter().fold(0.0, f64::max)
+    }
+
+    fn on_cores(&self) -> f64 {
+        (self.loading_cpu + self.step_cpu) / self.cores
+    }
+
+    /// What everything else waits for. Where the cores are short, whatever takes more of their time.
+    pub(super) fn bottleneck(&self) -> Bottleneck {
+        let together = self.together();
+        let cores_are_short = self.on_cores() >= together;
+        if self.copying >= together {
+            Bottleneck::Copy
+        } else if self.step >= together || cores_are_short && self.step_cpu >= self.loading_cpu {
+            Bottleneck::Compute
+        } else {
+            Bottleneck::Data
+        }
+    }
+
+    /// Whether decoding keeps its threads busy, or would if it had the cores; otherwise they wait for the disk.
+    pub(super) fn is_decoding_busy(&self, workers: usize) -> bool {
+        let busy = self.loading_wanted / self.loading;
+        busy >= 0.7 * self.cores.min(workers as f64)
+    }
+
+    pub(super) fn images_per_second(&self) -> f64 {
+        1.0 / self.together()
+    }
+}
+
+/// The run's speed and length.
+#[derive(Debug, Serialize)]
+pub(super) struct Forecast {
+    /// Samples a second to expect.
+    pub(super) images_per_second: f64,
+    /// What bounds it.
+    pub(super) bottleneck: Bottleneck,
+    /// Samples a second if only one thing had to be done.
+    pub(super) alone: Alone,
+    /// Seconds of an epoch …
+    pub(super) seconds_an_epoch: f64,
+    /// … and of the steps to go. Validations and the writing of checkpoints come on top.
+    pub(super) seconds: f64,
+    /// What moves the bottleneck.
+    pub(super) remedy: Remedy,
+}
+
+/// Samples a second of each part by itself.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub(super) struct Alone {
+    pub(super) data: f64,
+    /// None where nothing is copied.
+    pub(super) copy: Option<f64>,
+    pub(super) compute: f64,
+}
+
+/// A way past the bottleneck.
+#[derive(Debug, PartialEq, Serialize)]
+pub(super) struct Remedy {
+    /// What to add to the command line; none where no flag helps that leaves the training what it is.
+    pub(super) flag: Option<String>,
+    /// Samples a second with it, where that was measured or follows.
+    pub(super) images_per_second: Option<f64>,
+    /// In words: why this, or what else.
+    pub(super) because: String,
+}
+
+/// How much there is to do.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Work {
+    pub(super) samples: u64,
+    pub(super) batch_size: usize,
+    pub(super) steps_left: u64,
+}
+
+impl Forecast {
+    /// What these costs and this work come to.
+    pub(super) fn of(costs: &Costs, work: Work, remedy: Remedy) -> Self {
+        let each = costs.together();
+        Self {
+            images_per_second: 1.0 / each,
+            bottleneck: costs.bottleneck(),
+            alone: Alone {
+                data: 1.0 / costs.loading,
+                copy: (costs.copying > 0.0).then(|| 1.0 / costs.copying),
+                compute: 1.0 / costs.step,
+            },
+            seconds_an_epoch: each * work.samples as f64,
+            seconds: each * work.batch_size as f64 * work.steps_left as f64,
+            remedy,
+        }
+    }
+}
+
+impl Remedy {
+    /// The first of what helps, if the run may choose so; `fast` are the costs with `--decode fast`, where that was tried.
+    pub(super) fn of(costs: &Costs, choices: Choices, fast: Option<&Costs>, has_idle_gpu: bool) -> Self {
+        match costs.bottleneck() {
+            Bottleneck::Data => Self::of_data(costs, choices, fast),
+            Bottleneck::Copy => Self::none("batches go as bytes, pinned and beside the steps: a faster bus"),
+            Bottleneck::Compute if has_idle_gpu => {
+                Self::flag("--device cuda".to_owned(), None, "there is a GPU")
+            }
+            Bottleneck::Compute => Self::of_compute(costs, choices),
+        }
+    }
+
+    fn of_data(costs: &Costs, choices: Choices, fast: Option<&Costs>) -> Self {
+        if !costs.is_decoding_busy(choices.workers) {
+            return Self::none("decoding waits for the disk: shards on a faster one, or in the page cache");
+        }
+        let cure = choices.faster_data();
+        if choices.workers < choices.cores {
+            let loading = costs.loading * choices.workers as f64 / costs.cores;
+            return Self::flag(cure, Some(&Costs { loading, ..*costs }), "cores are left");
+        }
+        match fast.filter(|fast| fast.together() < 0.97 * costs.together()) {
+            Some(fast) => Self::flag(cure, Some(fast), "measured; colours differ a little"),
+            None => Self::none("more cores, or smaller files by `amdim-stream pack --resize 256`"),
+        }
+    }
+
+    fn of_compute(costs: &Costs, choices: Choices) -> Self {
+        // Where cores are short, more threads on them gain nothing.
+        let is_waiting = costs.step >= costs.together();
+        let threads = choices.threads.filter(|_| is_waiting);
+        let Some(cure) = (Choices { threads, ..choices }).faster_steps() else {
+            return Self::none("a faster device, or a smaller model (--ndf, --n-rkhs, --n-depth)");
+        };
+        match threads.filter(|_| cure.starts_with("--threads")) {
+            Some(threads) => {
+                let step = costs.step * threads as f64 / costs.cores;
+                Self::flag(cure, Some(&Costs { step, ..*costs }), "cores are left")
+            }
+            None => Self::flag(cure, None, "by how much is not measured"),
+        }
+    }
+
+    fn flag(flag: String, with_it: Option<&Costs>, because: &str) -> Self {
+        let images_per_second = with_it.map(Costs::images_per_second);
+        Self { flag: Some(flag), images_per_second, because: because.to_owned() }
+    }
+
+    fn none(because: &str) -> Self {
+        Self { flag: None, images_per_second: None, because: because.to_owned() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use pipeline::DecodeMode;
+
+    use super::*;
+    use torchkit::Precision;
+
+    /// A GPU that is fed by sixteen cores.
+    const GPU: Costs = Costs {
+        cores: 16.0,
+        loading: 1e-3 / 16.0,
+        loading_cpu: 1e-3,
+        loading_wanted: 1e-3,
+        copying: 1e-5,
+        step: 4e-4,
+        step_cpu: 2e-4,
+    };
+    /// Two cores that do everything.
+    const CPU: Costs = Costs {
+        cores: 2.0,
+        loading: 5e-4,
+        loading_cpu: 1e-3,
+        loading_wanted: 1e-3,
+        copying: 0.0,
+        step: 1.6e-3,
+        step_cpu: 3e-3,
+    };
+    const PLAIN: Choices = Choices {
+        cores: 2,
+        workers: 2,
+        decode: DecodeMode::Exact,
+        threads: Some(2),
+        precision: Precision::F32,
+        native: Precision::F32,
+        graph: None,
+        checkpoint_blocks: false,
+        accumulate: 1,
+    };
+    const GPU_CHOICES: Choices = Choices { cores: 16, workers: 16, threads: None, ..PLAIN };
+
+    /// Without a GPU that has nothing to do, and without having tried `--decode fast`.
+    fn remedy(costs: &Costs, choices: Choices) -> Remedy {
+        Remedy::of(costs, choices, None, false)
+    }
+
+    fn close(one: f64, other: f64) -> bool {
+        (one / other - 1.0).abs() < 1e-9
+    }
+
+    #[test]
+    fn a_gpu_goes_as_fast_as_the_slowest_of_data_copies_and_steps() {
+        assert!(close(GPU.images_per_second(), 2_500.0));
+        assert_eq!(GPU.bottleneck(), Bottleneck::Compute);
+        let quick = Costs { step: 2e-5, step_cpu: 0.0, ..GPU };
+        assert!(close(quick.images_per_second(), 16_000.0));
+        assert_eq!(quick.bottleneck(), Bottleneck::Data);
+        let far = Costs { copying: 1e-3, ..GPU };
+        assert!(close(far.images_per_second(), 1_000.0));
+        assert_eq!(far.bottleneck(), Bottleneck::Copy);
+    }
+
+    #[test]
+    fn decoding_and_computing_on_the_same_cores_take_turns() {
+        // Neither alone would be slower than 2 ms a sample; together they take 4 ms of a core, of which there are two.
+        assert!(close(CPU.images_per_second(), 500.0));
+        assert_eq!(CPU.bottleneck(), Bottleneck::Compute);
+        let large = Costs { loading: 4e-3, loading_cpu: 8e-3, ..CPU };
+        assert!(close(large.images_per_second(), 2.0 / 11e-3));
+        assert_eq!(large.bottleneck(), Bottleneck::Data);
+    }
+
+    #[test]
+    fn time_follows_from_the_samples_that_are_left() {
+        let work = Work { samples: 10_000, batch_size: 50, steps_left: 400 };
+        let forecast = Forecast::of(&CPU, work, remedy(&CPU, PLAIN));
+        assert!(close(forecast.seconds_an_epoch, 20.0) && close(forecast.seconds, 40.0), "{forecast:?}");
+        assert!(forecast.alone.copy.is_none() && close(forecast.alone.data, 2_000.0));
+    }
+
+    #[test]
+    fn a_flag_is_named_that_makes_loading_faster() {
+        let hungry = Costs { step: 1e-5, step_cpu: 0.0, ..GPU };
+        let few = Costs { loading: 1e-3 / 4.0, ..hungry };
+        let found = remedy(&few, Choices { workers: 4, ..GPU_CHOICES });
+        assert_eq!(found.flag.as_deref(), Some("--workers 16"));
+        assert!(close(found.images_per_second.unwrap(), 16_000.0));
+        let fast = Costs { loading: 5e-4 / 16.0, loading_cpu: 5e-4, ..hungry };
+        let found = Remedy::of(&hungry, GPU_CHOICES, Some(&fast), false);
+        assert_eq!(found.flag.as_deref(), Some("--decode fast"));
+        assert!(close(found.images_per_second.unwrap(), 32_000.0));
+        assert_eq!(Remedy::of(&hungry, GPU_CHOICES, Some(&hungry), false).flag, None, "it gains nothing");
+        let slow = Costs { loading: 1e-2, ..hungry };
+        assert!(remedy(&slow, GPU_CHOICES).because.contains("disk"));
+        let starved = Costs { loading_wanted: 0.15, ..slow };
+        assert!(!remedy(&starved, GPU_CHOICES).because.contains("disk"), "others have the cores");
+    }
+
+    #[test]
+    fn a_flag_is_named_that_makes_steps_faster() {
+        let flag = |costs: Costs, choices: Choices| remedy(&costs, choices).flag;
+        assert_eq!(Remedy::of(&CPU, PLAIN, None, true).flag.as_deref(), Some("--device cuda"));
+        let native = Choices { native: Precision::Bf16, ..GPU_CHOICES };
+        assert_eq!(flag(GPU, native).as_deref(), Some("--precision bf16"));
+        let one = Choices { threads: Some(1), ..PLAIN };
+        let found = remedy(&Costs { step: 3e-3, ..CPU }, one);
+        assert_eq!(found.flag.as_deref(), Some("--threads 2"));
+        assert!(close(found.images_per_second.unwrap(), 500.0), "cores are short then");
+        assert_eq!(flag(CPU, one), None, "they are short already");
+    }
+}

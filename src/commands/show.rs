@@ -1,0 +1,207 @@
+//! `amdim-stream show`: an image and the views that training sees of it, side by side.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result};
+use pipeline::{DecodeMode, Occasion, Plan, Preset, Recipe, Renderer, Rgb};
+use serde_json::json;
+use shards::{Order, Position, Sample, ShardSet, Share, Shuffle};
+
+use crate::{
+    config::{self, Config},
+    data, destination, failure, files,
+    hint::WithHint,
+    numbers,
+    run::folder::RunFolder,
+    stdout, usage,
+};
+
+/// Pixels between two pictures.
+const GAP: u32 = 4;
+
+/// What `show` is told.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Run folder: draw what this run saw, of its shards, by its settings
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["preset", "seed", "decode"])]
+    pub run: Option<PathBuf>,
+    /// Shards of the run, all of them: what is drawn depends on a sample's place among all
+    #[arg(long, value_name = "PATTERN", num_args = 1.., required_unless_present = "run")]
+    pub shards: Vec<String>,
+    /// Key of the sample: the name of its image in the shard up to the last dot, e.g. `cat/0001`
+    #[arg(long, value_name = "KEY")]
+    pub sample: String,
+    /// Image to write: .png, or .jpg, which alters pixels a little
+    #[arg(long, short, value_name = "FILE.png")]
+    pub out: PathBuf,
+    /// Replace FILE where it is there already
+    #[arg(long)]
+    pub force: bool,
+    /// Augmentation and image size: c10, stl10 or in128
+    #[arg(long, default_value = "in128")]
+    pub preset: Preset,
+    /// Seed of the run
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = numbers::ANY.parser::<u64>())]
+    pub seed: u64,
+    /// Epoch, from 0 on
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = numbers::ANY.parser::<u64>())]
+    pub epoch: u64,
+    /// How JPEGs are decoded: exact or fast
+    #[arg(long, value_name = "MODE", default_value = "exact")]
+    pub decode: DecodeMode,
+}
+
+/// Draws the image and its views into a file, and prints what was drawn.
+pub fn run(args: &Args) -> Result<()> {
+    let extension = destination::file(&args.out, &["png", "jpg", "jpeg"], args.force)?;
+    let seen = Seen::by(args)?;
+    let set = data::open(&seen.shards)?;
+    let index = find(&set, &args.sample)?;
+    let sample = read(&set, index)?;
+    let recipe = seen.recipe;
+    let occasion = Occasion { seed: seen.seed, epoch: args.epoch, index };
+    let max_pixels = pipeline::LoaderConfig::default().max_pixels;
+    let mut renderer = Renderer::new(recipe.clone(), seen.decode, max_pixels)?;
+    let mut views = vec![0; recipe.bytes()];
+    let decoded = sample.image.read(|bytes| -> pipeline::Result<Rgb> {
+        renderer.decode(bytes, occasion)?;
+        renderer.render(&mut views);
+        pipeline::decode(bytes, max_pixels)
+    });
+    let name = || format!("sample `{}`, shard `{}`", sample.key, sample.shard);
+    let image = decoded.with_context(name)?.with_context(name)?;
+    let mut plan = Plan::default();
+    plan.draw(&recipe, occasion, image.width, image.height)?;
+    write(&strip(&image, &recipe, &views), &args.out, extension)?;
+    stdout::say(&format!(
+        "`{}`: sample `{}` of `{}`, {}×{} pixels, and its {} views in epoch {} with seed {}",
+        args.out.display(),
+        sample.key,
+        sample.shard,
+        image.width,
+        image.height,
+        plan.views.len(),
+        args.epoch,
+        seen.seed
+    ))?;
+    stdout::print(&json!({
+        "key": sample.key, "shard": &*sample.shard, "offset": sample.offset, "index": index, "label": sample.label,
+        "width": image.width, "height": image.height, "seed": seen.seed, "epoch": args.epoch,
+        "shared": plan.shared, "views": plan.views, "out": args.out,
+    }))
+}
+
+/// What decides over the views that are seen of a sample.
+struct Seen {
+    shards: Vec<String>,
+    recipe: Recipe,
+    seed: u64,
+    decode: DecodeMode,
+}
+
+impl Seen {
+    /// By a run, whose shards must be those that it saw; else by what was typed.
+    fn by(args: &Args) -> Result<Self> {
+        let Some(run) = &args.run else {
+            let (shards, recipe) = (args.shards.clone(), args.preset.recipe());
+            return Ok(Self { shards, recipe, seed: args.seed, decode: args.decode });
+        };
+        let mut config = Config::resolve(&config::read(&run.join("config.toml"))?)?;
+        if !args.shards.is_empty() {
+            config.data.shards.clone_from(&args.shards);
+        }
+        if let Some(changes) = RunFolder::of(run).changes(&config.data)? {
+            return Err(failure!(
+                "the shards of the run in `{}` have changed since it began ({changes}), so what it saw is unknown", run.display();
+                "bring back the shards that it had, or name where they are now with --shards"
+            ));
+        }
+        check_epoch(run, args.epoch)?;
+        let recipe = config.method.recipe(config.preset);
+        Ok(Self { shards: config.data.shards, recipe, seed: config.seed, decode: config.data.decode })
+    }
+}
+
+/// A run has seen nothing of an epoch that it never came to.
+fn check_epoch(run: &Path, epoch: u64) -> Result<()> {
+    let Some(begun) = RunFolder::of(run).epochs_begun()? else {
+        return Err(usage!(
+            "the run in `{}` has made no step, so it has seen no image", run.display();
+            "give --shards, --preset and --seed instead of --run to show what a run would see"
+        ));
+    };
+    if epoch < begun {
+        return Ok(());
+    }
+    Err(usage!(
+        "the run in `{}` has not reached epoch {epoch}: it has begun {begun}, counted from 0", run.display();
+        "give --epoch {} at most, or give --shards, --preset and --seed instead of --run to show what a run would see later", begun - 1
+    ))
+}
+
+/// The number of the sample with this key.
+fn find(set: &ShardSet, key: &str) -> Result<u64> {
+    if let Some(index) = set.find(key)? {
+        return Ok(index);
+    }
+    let example = set.locate(0).map_or_else(|_| String::new(), |first| format!(", e.g. `{}`", first.key));
+    Err(failure!(
+        "none of the {} samples has the key `{key}`", set.len();
+        "give the name of an image inside the shards up to its last dot{example}; `tar tf SHARD` lists them"
+    ))
+}
+
+fn read(set: &ShardSet, index: u64) -> Result<Sample> {
+    let order = Order { shuffle: Shuffle::None, epochs: Some(1), ..Order::default() };
+    let mut samples = set.samples(order, Share::default(), Position { epoch: 0, offset: index });
+    Ok(samples.next().context("a sample that was found is there")??)
+}
+
+/// The image, and to the right of it its views, one below the other.
+fn strip(image: &Rgb, recipe: &Recipe, views: &[u8]) -> Rgb {
+    let count = recipe.views.len() as u32;
+    let mut strip =
+        Rgb::black(image.width + GAP + recipe.side, image.height.max(count * (recipe.side + GAP) - GAP));
+    strip.pixels.fill(255);
+    place(&mut strip, (0, 0), &image.pixels, image.width);
+    for (number, view) in views.chunks_exact(recipe.view_bytes()).enumerate() {
+        let top = number as u32 * (recipe.side + GAP);
+        place(&mut strip, (image.width + GAP, top), view, recipe.side);
+    }
+    strip
+}
+
+fn place(strip: &mut Rgb, (left, top): (u32, u32), pixels: &[u8], width: u32) {
+    let (stride, row) = (strip.stride(), 3 * width as usize);
+    let rows = strip.pixels.chunks_exact_mut(stride).skip(top as usize);
+    for (out, row_pixels) in rows.zip(pixels.chunks_exact(row)) {
+        out[3 * left as usize..][..row].copy_from_slice(row_pixels);
+    }
+}
+
+fn write(image: &Rgb, path: &Path, extension: &str) -> Result<()> {
+    const QUALITY: u8 = 95;
+    let unfinished = files::unfinished(path);
+    let encoded = match extension {
+        "png" => image::save_buffer_with_format(
+            &unfinished,
+            &image.pixels,
+            image.width,
+            image.height,
+            image::ColorType::Rgb8,
+            image::ImageFormat::Png,
+        )
+        .map_err(anyhow::Error::from),
+        _ => pipeline::encode_jpeg(image, QUALITY)
+            .map_err(anyhow::Error::from)
+            .and_then(|jpeg| Ok(fs::write(&unfinished, jpeg)?)),
+    };
+    let encoded = encoded.and_then(|()| Ok(fs::rename(&unfinished, path)?));
+    if encoded.is_err() {
+        let _ = fs::remove_file(&unfinished); // the error is what matters
+    }
+    encoded.or_cannot_write(path)
+}

@@ -1,0 +1,142 @@
+//! What `torch.save` writes, as far as a checkpoint of the reference implementation needs it: a zip file of a pickle of protocol 2
+//! and a member for each tensor's bytes.
+
+use std::{
+    fs::File,
+    io::{BufWriter, Write},
+    path::Path,
+};
+
+use anyhow::{Context, Result};
+use safetensors::Dtype;
+use zip::{CompressionMethod, ZipWriter, write::SimpleFileOptions};
+
+use crate::exchange::export::Part;
+
+/// A value of a dictionary.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Number {
+    Bool(bool),
+    Int(u64),
+    Float(f64),
+}
+
+/// Numbers by their names.
+pub(super) type Numbers<'a> = [(&'a str, Number)];
+
+/// Writes `{model, hyperparams, cursor}`.
+pub(super) fn write(
+    path: &Path,
+    model: &[Part],
+    hyperparams: &Numbers<'_>,
+    cursor: &Numbers<'_>,
+) -> Result<()> {
+    let mut file = ZipWriter::new(BufWriter::new(File::create(path)?));
+    let mut member = |name: &str, bytes: &[u8]| -> Result<()> {
+        let stored = SimpleFileOptions::default().compression_method(CompressionMethod::Stored);
+        file.start_file(format!("archive/{name}"), stored.large_file(bytes.len() >= u32::MAX as usize))?;
+        Ok(file.write_all(bytes)?)
+    };
+    member("data.pkl", &pickle(model, hyperparams, cursor)?)?;
+    member("byteorder", b"little")?;
+    for (number, part) in model.iter().enumerate() {
+        member(&format!("data/{number}"), &part.data)?;
+    }
+    member("version", b"3\n")?;
+    file.finish()?.into_inner().context("cannot end the file")?;
+    Ok(())
+}
+
+fn pickle(model: &[Part], hyperparams: &Numbers<'_>, cursor: &Numbers<'_>) -> Result<Vec<u8>> {
+    let mut pickle = Pickle(b"\x80\x02}(".to_vec());
+    pickle.text("model");
+    pickle.ordered();
+    pickle.put(b"(");
+    for (number, part) in model.iter().enumerate() {
+        pickle.text(&part.name);
+        pickle.tensor(number, part)?;
+    }
+    pickle.put(b"u");
+    for (name, numbers) in [("hyperparams", hyperparams), ("cursor", cursor)] {
+        pickle.text(name);
+        pickle.put(b"}(");
+        for (name, number) in numbers {
+            pickle.text(name);
+            pickle.number(*number);
+        }
+        pickle.put(b"u");
+    }
+    pickle.put(b"u.");
+    Ok(pickle.0)
+}
+
+/// A pickle as it is written, by the opcodes of Python's `pickletools`.
+struct Pickle(Vec<u8>);
+
+impl Pickle {
+    fn put(&mut self, bytes: &[u8]) {
+        self.0.extend_from_slice(bytes);
+    }
+
+    fn text(&mut self, text: &str) {
+        self.put(b"X");
+        self.put(&(text.len() as u32).to_le_bytes());
+        self.put(text.as_bytes());
+    }
+
+    fn number(&mut self, number: Number) {
+        match number {
+            Number::Bool(true) => self.put(b"\x88"),
+            Number::Bool(false) => self.put(b"\x89"),
+            Number::Int(number) => {
+                self.put(b"\x8a\x09");
+                self.put(&number.to_le_bytes());
+                self.put(b"\0"); // the sign
+            }
+            Number::Float(number) => {
+                self.put(b"G");
+                self.put(&number.to_be_bytes());
+            }
+        }
+    }
+
+    /// A dictionary that keeps its order, with nothing in it.
+    fn ordered(&mut self) {
+        self.put(b"ccollections\nOrderedDict\n)R");
+    }
+
+    fn numbers(&mut self, numbers: impl Iterator<Item = usize>) {
+        self.put(b"(");
+        numbers.for_each(|number| self.number(Number::Int(number as u64)));
+        self.put(b"t");
+    }
+
+    fn tensor(&mut self, number: usize, part: &Part) -> Result<()> {
+        let class = class_of(part.dtype).with_context(|| format!("`{}` is {:?}", part.name, part.dtype))?;
+        let strides = (0..part.shape.len()).map(|axis| part.shape[axis + 1..].iter().product());
+        self.put(b"ctorch._utils\n_rebuild_tensor_v2\n((");
+        self.text("storage");
+        self.put(format!("ctorch\n{class}\n").as_bytes());
+        self.text(&number.to_string());
+        self.text("cpu");
+        self.number(Number::Int(part.shape.iter().product::<usize>() as u64));
+        self.put(b"tQ");
+        self.number(Number::Int(0));
+        self.numbers(part.shape.iter().copied());
+        self.numbers(strides);
+        self.number(Number::Bool(false));
+        self.ordered();
+        self.put(b"tR");
+        Ok(())
+    }
+}
+
+fn class_of(dtype: Dtype) -> Option<&'static str> {
+    Some(match dtype {
+        Dtype::F32 => "FloatStorage",
+        Dtype::F64 => "DoubleStorage",
+        Dtype::I64 => "LongStorage",
+        Dtype::U8 => "ByteStorage",
+        _ => return None,
+    })
+}

@@ -1,0 +1,255 @@
+//! `manifest.json`: which shards a run saw, and how far it came.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    fs,
+    io::ErrorKind,
+    path::Path,
+};
+
+use anyhow::{Context, Result};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use shards::{ShardName, ShardSet, Source, Stamp};
+
+use crate::{
+    config::DataConfig,
+    data::{self, Data},
+    files,
+    hint::WithHint,
+    run::{gate::Gate, promotion::Promotion},
+};
+
+/// What a run was made of. Written when it begins, and again when it is finished.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Manifest {
+    /// The training shards, in order.
+    pub(crate) shards: Vec<Seen>,
+    /// The validation shards.
+    pub(crate) val_shards: Vec<Seen>,
+    /// Updates of the whole run.
+    pub(crate) steps: u64,
+    /// When the last of them was made.
+    pub(crate) finished: Option<Timestamp>,
+    /// What became of its promotion, once it was asked for.
+    pub(crate) promotion: Option<Promotion>,
+}
+
+/// A shard as it was when the run began.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Seen {
+    /// Its name without the folder: shards that have moved or were copied have not changed.
+    name: String,
+    /// Bytes.
+    size: u64,
+    /// When it was last written to, in nanoseconds since 1970.
+    modified_ns: u64,
+    /// What was found in it; none in manifests of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    indexed: Option<Indexed>,
+}
+
+/// What tells of a shard that was written anew under its old size and time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+struct Indexed {
+    /// When anything about its file last changed, in nanoseconds since 1970. It moves when the shard is copied, too.
+    changed_ns: u64,
+    /// The number of its file.
+    inode: u64,
+    /// Identifies keys, labels and places of its samples.
+    digest: u64,
+}
+
+impl Seen {
+    fn new(
+        name: &ShardName,
+        Stamp { size, modified_ns, changed_ns, inode }: Stamp,
+        digest: Option<u64>,
+    ) -> Self {
+        let indexed = digest.map(|digest| Indexed { changed_ns, inode, digest });
+        Self { name: name.base().to_owned(), size, modified_ns, indexed }
+    }
+
+    /// A shard as it is now, the same as it was `then` where its samples are. They are looked at only where the file is another one
+    /// of the same size and time.
+    fn now(source: &dyn Source, name: &ShardName, then: Option<&Self>) -> Result<Self> {
+        let stamp = source.stamp(name)?;
+        let now = Self::new(name, stamp, None);
+        let Some(Indexed { changed_ns, inode, digest }) = then.and_then(|then| then.indexed) else {
+            return Ok(now);
+        };
+        let looks_the_same =
+            then.is_some_and(|then| (then.size, then.modified_ns) == (now.size, now.modified_ns));
+        let is_same_file = (changed_ns, inode) == (stamp.changed_ns, stamp.inode);
+        let is_same = looks_the_same
+            && (is_same_file || ShardSet::digest_of(source, name, &data::index_config())? == digest);
+        // What else differs tells the rest apart.
+        Ok(Self { indexed: is_same.then_some(Indexed { changed_ns, inode, digest }), ..now })
+    }
+}
+
+impl Manifest {
+    /// Whether the run was promoted, or refused, by these gates before.
+    pub(crate) fn is_promoted(&self, folder: &Path, gates: &[Gate]) -> bool {
+        self.promotion.as_ref().is_some_and(|promotion| promotion.is_of(folder, gates))
+    }
+
+    /// Of a run that begins now, on the shards as they were indexed: what has come since, it does not see.
+    pub(crate) fn new(data: &Data, steps: u64) -> Self {
+        let seen = |set: &ShardSet| {
+            let digests = set.digests().iter().copied();
+            set.stamped()
+                .zip(digests)
+                .map(|((name, stamp), digest)| Seen::new(name, stamp, Some(digest)))
+                .collect()
+        };
+        let (shards, val_shards) = (seen(&data.train), data.validation.as_ref().map_or_else(Vec::new, seen));
+        Self { shards, val_shards, steps, finished: None, promotion: None }
+    }
+
+    /// None where there is none, or one that cannot be understood: then nobody knows what the run saw.
+    pub(crate) fn read(path: &Path) -> Result<Option<Self>> {
+        match fs::read(path) {
+            Ok(bytes) => Ok(serde_json::from_slice(&bytes).ok()),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error)
+                .with_context(|| format!("cannot read `{}`", path.display()))
+                .with_hint(|| "check its permissions and its disk, then run the same command again"),
+        }
+    }
+
+    pub(crate) fn write(&self, path: &Path) -> Result<()> {
+        let text = serde_json::to_vec_pretty(self)?;
+        files::replace(path, &text).or_cannot_write(path)
+    }
+
+    /// What was added, removed or altered since, in words; none where nothing was.
+    pub(crate) fn changes(&self, data: &DataConfig) -> Result<Option<String>> {
+        let validation = difference(&self.val_shards, &seen(&data.val_shards, &self.val_shards)?);
+        let validation = validation.map(|words| format!("validation shards: {words}"));
+        let words = [self.changes_of_training(data)?, validation].into_iter().flatten().collect::<Vec<_>>();
+        Ok((!words.is_empty()).then(|| words.join("; ")))
+    }
+
+    /// The same of the training shards alone.
+    pub(crate) fn changes_of_training(&self, data: &DataConfig) -> Result<Option<String>> {
+        Ok(difference(&self.shards, &seen(&data.shards, &self.shards)?)
+            .map(|words| format!("shards: {words}")))
+    }
+}
+
+/// The shards as they are now, each held against the one of its name `then`; of several of a name in their order.
+fn seen(patterns: &[String], then: &[Seen]) -> Result<Vec<Seen>> {
+    if patterns.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut by_name: HashMap<&str, VecDeque<&Seen>> = HashMap::new();
+    for shard in then {
+        by_name.entry(&shard.name).or_default().push_back(shard);
+    }
+    let source = shards::open(patterns)?;
+    let names = source.list()?;
+    let now = |name: &ShardName| {
+        let then = by_name.get_mut(name.base()).and_then(VecDeque::pop_front);
+        Seen::now(&*source, name, then)
+    };
+    names.iter().map(now).collect()
+}
+
+/// How two lists differ, counted by name; none where they do not.
+fn difference(then: &[Seen], now: &[Seen]) -> Option<String> {
+    if then == now {
+        return None;
+    }
+    let by_name = |list: &[Seen]| -> HashMap<String, Seen> {
+        list.iter().map(|seen| (seen.name.clone(), seen.clone())).collect()
+    };
+    let (old, new) = (by_name(then), by_name(now));
+    let added = now.iter().filter(|seen| !old.contains_key(&seen.name)).count();
+    let removed = then.iter().filter(|seen| !new.contains_key(&seen.name)).count();
+    let altered = now.iter().filter(|seen| old.get(&seen.name).is_some_and(|old| old != *seen)).count();
+    Some(match (added, removed, altered) {
+        (0, 0, 0) => "in another order".to_owned(),
+        _ => format!("{added} added, {removed} removed, {altered} altered"),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        fs::File,
+        time::{Duration, SystemTime},
+    };
+
+    use super::*;
+
+    /// Of files as they lie there, which need not be shards.
+    fn of(data: &DataConfig) -> Manifest {
+        let (shards, val_shards) = (seen(&data.shards, &[]).unwrap(), seen(&data.val_shards, &[]).unwrap());
+        Manifest { shards, val_shards, steps: 7, finished: None, promotion: None }
+    }
+
+    #[test]
+    fn what_was_added_removed_or_altered_is_told() {
+        let place = tempfile::tempdir().unwrap();
+        let path = |name: &str| place.path().join(name);
+        for name in ["a.tar", "b.tar", "c.tar"] {
+            fs::write(path(name), name).unwrap();
+        }
+        let data =
+            DataConfig { shards: vec![path("*.tar").to_str().unwrap().to_owned()], ..DataConfig::default() };
+        let manifest = of(&data);
+        manifest.write(&path("manifest.json")).unwrap();
+        let manifest = Manifest::read(&path("manifest.json")).unwrap().unwrap();
+        assert_eq!(manifest.changes(&data).unwrap(), None);
+        fs::remove_file(path("a.tar")).unwrap();
+        fs::write(path("d.tar"), "d").unwrap();
+        fs::write(path("e.tar"), "e").unwrap();
+        let file = File::options().write(true).open(path("b.tar")).unwrap();
+        file.set_modified(SystemTime::now() + Duration::from_secs(5)).unwrap(); // the same bytes, as far as one knows
+        let words = manifest.changes(&data).unwrap().unwrap();
+        assert_eq!(words, "shards: 2 added, 1 removed, 1 altered");
+    }
+
+    #[test]
+    fn shards_that_have_moved_have_not_changed() {
+        let place = tempfile::tempdir().unwrap();
+        let data = |folder: &str| {
+            let pattern = place.path().join(folder).join("a.tar");
+            DataConfig { shards: vec![pattern.to_str().unwrap().to_owned()], ..DataConfig::default() }
+        };
+        fs::create_dir(place.path().join("old")).unwrap();
+        fs::write(place.path().join("old/a.tar"), "a").unwrap();
+        let manifest = of(&data("old"));
+        fs::rename(place.path().join("old"), place.path().join("new")).unwrap();
+        assert_eq!(manifest.changes(&data("new")).unwrap(), None);
+    }
+
+    #[test]
+    fn a_shard_relabelled_under_its_old_size_and_time_has_changed_and_a_copy_has_not() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("a.tar");
+        let data = DataConfig { shards: vec![path.to_str().unwrap().to_owned()], ..DataConfig::default() };
+        let write = |label: &str| {
+            let new = place.path().join("new");
+            let image = pipeline::Rgb { width: 8, height: 8, pixels: vec![90; 3 * 8 * 8] };
+            let image = pipeline::encode_jpeg(&image, 90).unwrap();
+            let mut writer = shards::ShardWriter::create(&new).unwrap();
+            writer.append("k", &[("jpg", &image), ("cls", label.as_bytes())]).unwrap();
+            writer.finish().unwrap();
+            let time = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000);
+            File::options().write(true).open(&new).unwrap().set_modified(time).unwrap();
+            fs::rename(new, &path).unwrap();
+        };
+        write("1");
+        let manifest = Manifest::new(&Data::open(&data).unwrap(), 7);
+        assert_eq!(manifest.changes(&data).unwrap(), None);
+        write("1");
+        assert_eq!(manifest.changes(&data).unwrap(), None, "another file with the same samples");
+        write("2");
+        assert_eq!(manifest.changes(&data).unwrap().unwrap(), "shards: 0 added, 0 removed, 1 altered");
+        let mut old = manifest;
+        old.shards[0].indexed = None;
+        assert_eq!(old.changes(&data).unwrap(), None, "an earlier version noted no more than size and time");
+    }
+}
