@@ -1,34 +1,17 @@
 //! What the program says of itself: help, version, manual pages, completions.
 
-use std::{fs, path::PathBuf};
+use std::fs;
 
 use anyhow::{Context, Result};
 use clap::{CommandFactory, FromArgMatches, error::ErrorKind};
-use clap_complete::Shell;
 
 use crate::{
-    cli::{self, Cli},
+    cli::{self, Cli, Completions, Man},
     exit::Code,
     hint::WithHint,
     stdout, terminal,
 };
 use torchkit::Libtorch;
-
-/// What `completions` is told.
-#[derive(Debug, clap::Args)]
-pub struct Completions {
-    /// The shell
-    #[arg(value_enum)]
-    pub shell: Shell,
-}
-
-/// What `man` is told.
-#[derive(Debug, clap::Args)]
-pub struct Man {
-    /// Folder for a page of each subcommand [default: the main page goes to stdout, `amdim-stream man | man -l -`]
-    #[arg(long, value_name = "DIR")]
-    pub out: Option<PathBuf>,
-}
 
 /// What was typed; help fits the terminal, and the version says what the program is made of. Ends the process where there is
 /// nothing more to do.

@@ -2,6 +2,7 @@
 
 mod habits;
 mod leftovers;
+mod manual;
 
 use std::path::PathBuf;
 
@@ -12,9 +13,9 @@ use shards::Shuffle;
 use toml::{Table, Value};
 
 pub(crate) use self::habits::explained;
+pub use self::manual::{Completions, Man};
 pub use crate::commands::eval::EvalCommand;
 use crate::{
-    about,
     commands::{doctor, embed, pack, replay, show, synth, verify},
     config::{self, Layers, Metric},
     exchange::{export, import},
@@ -51,7 +52,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Print what lets a shell complete this program's flags
-    Completions(about::Completions),
+    Completions(Completions),
     /// Judge the encoder of a run
     #[command(subcommand)]
     Eval(EvalCommand),
@@ -64,7 +65,7 @@ pub enum Command {
     /// Make a run folder of an export, or of a checkpoint of the reference implementation
     Import(import::Args),
     /// Write the manual pages
-    Man(about::Man),
+    Man(Man),
     /// Make shards from an image folder, CIFAR or STL-10 files
     Pack(pack::Args),
     /// Say what a run with these settings will come to, without making it

@@ -4,7 +4,7 @@ use shards::{IndexConfig, LocalSource, Order, Position, ShardSet, ShardWriter, S
 use tch::Kind;
 
 use super::{
-    slot::tests::{Fake, fake},
+    super::slot::tests::{Fake, fake},
     *,
 };
 use torchkit::Readback;

@@ -1,0 +1,89 @@
+//! The copying thread.
+
+use std::{
+    convert::Infallible,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+};
+
+use anyhow::Result;
+use crossbeam::{
+    channel::{Receiver, Sender},
+    select,
+};
+use pipeline::{BadSample, Batch, Loader, Shape, Stats};
+use tch::Tensor;
+use torchkit::{Failure, Pinned, Stream};
+
+use super::slot::{self, Source};
+use crate::views::Views;
+
+/// A place on the device for a batch of the pipeline's.
+pub(super) type Slot = slot::Slot<Batch<Pinned>>;
+
+/// What the copying thread hands on.
+#[derive(Debug)]
+pub(super) struct Ready {
+    pub(super) slot: Slot,
+    pub(super) views: Views,
+    pub(super) bad_samples: Vec<BadSample>,
+    pub(super) stats: Stats,
+}
+
+/// What the copying thread works with.
+pub(super) struct Copier<F> {
+    pub(super) loader: Loader<Pinned>,
+    pub(super) finish: F,
+    pub(super) slots: Receiver<Slot>,
+    pub(super) stream: Stream,
+    /// Nanoseconds of the device.
+    pub(super) copying: Arc<AtomicU64>,
+}
+
+impl<F: Fn(&Tensor, &Tensor) -> Result<(), Failure>> Copier<F> {
+    /// Copies until the batches run out or nobody wants them; gives the unusable samples after the last one.
+    pub(super) fn run(
+        mut self,
+        staged: &Sender<Result<Ready>>,
+        stop: &Receiver<Infallible>,
+    ) -> Vec<BadSample> {
+        loop {
+            let slot = select! {
+                recv(self.slots) -> slot => slot.ok(),
+                recv(stop) -> _ => None,
+            };
+            let Some(item) = slot.and_then(|slot| self.fill(slot, stop).transpose()) else { break };
+            let failed = item.is_err();
+            if staged.send(item).is_err() || failed {
+                break;
+            }
+        }
+        self.loader.finish()
+    }
+
+    fn fill(&mut self, mut slot: Slot, stop: &Receiver<Infallible>) -> Result<Option<Ready>> {
+        self.stream.make_current()?;
+        if let Some(milliseconds) = slot.wait_reusable()? {
+            self.copying.fetch_add((milliseconds * 1e6) as u64, Relaxed);
+        }
+        let Some(mut batch) = self.loader.next_unless(stop).transpose()? else { return Ok(None) };
+        let (shape, next, bad_samples) = (batch.shape, batch.next, std::mem::take(&mut batch.bad_samples));
+        let source = Source {
+            pixels: batch.pixels.tensor(shape.bytes()),
+            labels: std::mem::take(&mut batch.labels),
+            indices: std::mem::take(&mut batch.indices),
+        };
+        slot.fill(&source, batch, self.stream, &self.finish)?;
+        let Shape { samples, .. } = shape;
+        let numbers = slot.numbers(samples);
+        let views = Views {
+            images: slot.images(shape).permute([0, 1, 4, 2, 3]),
+            labels: numbers.get(0),
+            indices: numbers.get(1),
+            next,
+        };
+        Ok(Some(Ready { slot, views, bad_samples, stats: self.loader.stats() }))
+    }
+}
