@@ -5,9 +5,8 @@ use std::{panic, process, time::Instant};
 use amdim_stream::{
     about,
     cli::{Command, TrainArgs},
-    commands::{doctor, embed, pack, plan, replay, show, synth, verify},
+    commands::{doctor, embed, export, import, pack, plan, replay, show, synth, verify},
     eval,
-    exchange::{export, import},
     exit::{self, Code},
     hint, signals, stdout, summary, terminal,
     train::{self, Ended},

@@ -16,9 +16,8 @@ pub(crate) use self::habits::explained;
 pub use self::manual::{Completions, Man};
 pub use crate::commands::eval::EvalCommand;
 use crate::{
-    commands::{doctor, embed, pack, replay, show, synth, verify},
+    commands::{doctor, embed, export, import, pack, replay, show, synth, verify},
     config::{self, Layers, Metric},
-    exchange::{export, import},
     numbers,
     optim::Drops,
     run::unattended::Unattended,

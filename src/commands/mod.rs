@@ -3,6 +3,8 @@
 pub mod doctor;
 pub mod embed;
 pub mod eval;
+pub mod export;
+pub mod import;
 pub mod pack;
 pub mod plan;
 mod progress;

@@ -1,13 +1,14 @@
 //! An evaluation from the checkpoint to its results.
 
 use anyhow::Result;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{
+    judging::{Judging, Line, Lines},
     options::{Evaluation, Options},
     subject::Subject,
 };
-use crate::{checkpoint, stdout};
+use crate::{checkpoint, device, stdout};
 
 /// Judges a checkpoint's encoder: one JSON object for each result, or a table, on stdout, and all of it in
 /// `eval-NAME.json` in the checkpoint's folder.
@@ -17,11 +18,43 @@ pub fn run(options: &Options, evaluation: &Evaluation) -> Result<()> {
     let encoders: &[&str] = if options.baseline { &["initial", "trained"] } else { &["trained"] };
     let mut results = Vec::new();
     for &encoder in encoders {
-        results.extend(subject.judge(encoder, evaluation)?);
+        results.extend(judge(&subject, encoder, evaluation)?);
     }
     show(&results)?;
     let path = loaded.path.join(format!("eval-{}.json", evaluation.name()));
     subject.write(&path, evaluation, &results)
+}
+
+/// The results of one encoder, printed as they come.
+fn judge(subject: &Subject, encoder: &str, evaluation: &Evaluation) -> Result<Vec<Value>> {
+    let cures = || if subject.device.is_cuda() { vec!["add --device cpu".to_owned()] } else { Vec::new() };
+    let what = || "this evaluation".to_owned();
+    let (judging, Lines { lines, health }) = device::within_memory(subject.device, what, cures, || {
+        let judging = Judging::new(subject, encoder)?;
+        let lines = judging.lines(evaluation)?;
+        Ok((judging, lines))
+    })?;
+    let name = evaluation.name();
+    let mut results = Vec::new();
+    for Line { variant, report, train_top1, details } in lines {
+        let mut result = json!({
+            "probe": name, "variant": variant, "encoder": encoder, "step": judging.step,
+            "report": {"top1": report.top1, "top5": report.top5, "samples": report.samples, "classes": report.classes,
+                "train_top1": train_top1},
+            "details": details, "settled_on": judging.settled_on, "health": health,
+        });
+        stdout::print(&result)?;
+        result["report"]["per_class"] = json!(report.per_class);
+        result["report"]["confusion"] = json!(report.confusion);
+        if !subject.class_names.is_empty() {
+            result["report"]["class_names"] = json!(subject.class_names);
+        }
+        results.push(result);
+    }
+    if let Some(complaint) = health.and_then(|health| health.complaint()) {
+        tracing::warn!("{encoder} encoder: {complaint}");
+    }
+    Ok(results)
 }
 
 /// The results as a table.

@@ -8,11 +8,10 @@ use shards::ShardSet;
 use tch::Device;
 
 use super::{
-    judging::{Judging, Line, Lines},
     options::{Evaluation, Options},
     samples::labelled,
 };
-use crate::{checkpoint::Loaded, config::Config, data::Data, device, files, hint::WithHint, stdout};
+use crate::{checkpoint::Loaded, config::Config, data::Data, device, files, hint::WithHint};
 use torchkit::Precision;
 
 /// An encoder to be judged, with the samples to do it by.
@@ -25,7 +24,7 @@ pub(super) struct Subject<'a> {
     pub(super) validation: ShardSet,
     pub(super) classes: u32,
     /// By label; empty where they are not known.
-    class_names: Vec<String>,
+    pub(super) class_names: Vec<String>,
     pub(super) device: Device,
     pub(super) seed: u64,
 }
@@ -58,37 +57,6 @@ impl<'a> Subject<'a> {
         let class_names = class_names(&data, loaded, classes);
         let seed = options.seed;
         Ok(Self { loaded, config, data, labelled, validation, classes, class_names, device, seed })
-    }
-
-    pub(super) fn judge(&self, encoder: &str, evaluation: &Evaluation) -> Result<Vec<Value>> {
-        let cures = || if self.device.is_cuda() { vec!["add --device cpu".to_owned()] } else { Vec::new() };
-        let what = || "this evaluation".to_owned();
-        let (judging, Lines { lines, health }) = device::within_memory(self.device, what, cures, || {
-            let judging = Judging::new(self, encoder)?;
-            let lines = judging.lines(evaluation)?;
-            Ok((judging, lines))
-        })?;
-        let name = evaluation.name();
-        let mut results = Vec::new();
-        for Line { variant, report, train_top1, details } in lines {
-            let mut result = json!({
-                "probe": name, "variant": variant, "encoder": encoder, "step": judging.step,
-                "report": {"top1": report.top1, "top5": report.top5, "samples": report.samples, "classes": report.classes,
-                    "train_top1": train_top1},
-                "details": details, "settled_on": judging.settled_on, "health": health,
-            });
-            stdout::print(&result)?;
-            result["report"]["per_class"] = json!(report.per_class);
-            result["report"]["confusion"] = json!(report.confusion);
-            if !self.class_names.is_empty() {
-                result["report"]["class_names"] = json!(self.class_names);
-            }
-            results.push(result);
-        }
-        if let Some(complaint) = health.and_then(|health| health.complaint()) {
-            tracing::warn!("{encoder} encoder: {complaint}");
-        }
-        Ok(results)
     }
 
     /// Everything that is needed to repeat the evaluation, and what it gave.

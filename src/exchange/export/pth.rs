@@ -11,7 +11,7 @@ use anyhow::{Context, Result};
 use safetensors::Dtype;
 use zip::{CompressionMethod, ZipWriter, write::SimpleFileOptions};
 
-use crate::exchange::export::Part;
+use super::part::Part;
 
 /// A value of a dictionary.
 #[derive(Debug, Clone, Copy)]

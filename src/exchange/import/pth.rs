@@ -8,11 +8,11 @@ use std::{
 use anyhow::{Context, Result, bail, ensure};
 use tch::{Kind, Tensor};
 
-use crate::encoder;
-use crate::exchange::import::{
-    Foreign, insert,
+use super::{
+    foreign::{Foreign, insert},
     pickle::{self, Pickle, Value},
 };
+use crate::encoder;
 
 /// Numbers of one storage.
 struct Storage {

@@ -1,0 +1,86 @@
+//! `amdim-stream export`: a checkpoint's encoder for use elsewhere.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use serde_json::json;
+
+use crate::{
+    checkpoint, destination,
+    exchange::export::{Contents, Description, Format, Names, write},
+    hint::WithHint,
+    stdout, usage,
+};
+
+/// What `export` is told.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// A run folder, or one of its checkpoints/step-… folders
+    #[arg(long, value_name = "DIR")]
+    pub checkpoint: PathBuf,
+    /// File to write: .safetensors, or .pth for a checkpoint that the reference implementation loads
+    #[arg(long, short, value_name = "FILE")]
+    pub out: PathBuf,
+    /// File format [default: by the end of FILE]
+    #[arg(long, value_enum)]
+    pub format: Option<Format>,
+    /// The online probes and the objective's constants, too
+    #[arg(long)]
+    pub with_probes: bool,
+    /// How tensors are named [default: own; in a .pth file reference]
+    #[arg(long, value_enum)]
+    pub names: Option<Names>,
+    /// Replace FILE where it is there already
+    #[arg(long)]
+    pub force: bool,
+}
+
+/// By the end of the file's name, unless it is told; refuses a file that would take another's place.
+fn format_of(args: &Args) -> Result<Format> {
+    if let Some(format) = args.format {
+        return destination::file_of_any_name(&args.out, args.force).map(|()| format);
+    }
+    let end = args.out.extension().unwrap_or_default().to_string_lossy().to_lowercase();
+    let found = destination::file(&args.out, &["safetensors", "pth", "pt"], args.force);
+    let found = match end.as_str() {
+        "bin" | "ckpt" => found.with_hint(
+            || "open a .safetensors file in PyTorch with python/amdim_encoder.py or safetensors.torch",
+        ),
+        "onnx" => found.with_hint(|| "make ONNX of a .safetensors file with tools/to_onnx.py"),
+        _ => found,
+    }?;
+    Ok(if found == "safetensors" { Format::Safetensors } else { Format::Pth })
+}
+
+/// What is asked for.
+fn contents_of(args: &Args) -> Result<Contents> {
+    let format = format_of(args)?;
+    let of_format = if format == Format::Pth { Names::Reference } else { Names::Own };
+    let names = args.names.unwrap_or(of_format);
+    if format == Format::Pth && names == Names::Own {
+        return Err(usage!(
+            "a .pth file for the reference implementation must have its names";
+            "add --names reference, or name a .safetensors file"
+        ));
+    }
+    Ok(Contents { with_probes: args.with_probes || names == Names::Reference, names, format })
+}
+
+/// Writes the file and prints what is in it.
+pub fn run(args: &Args) -> Result<()> {
+    let contents = contents_of(args)?;
+    let loaded = checkpoint::find(&args.checkpoint)?;
+    if contents.names == Names::Reference && loaded.state.config.encoder.use_bn {
+        tracing::warn!(
+            "the reference's loader builds encoders without the batch norms that this one computes with (--use-bn): all tensors load \
+             there, but its features are others"
+        );
+    }
+    let (tensors, description) = write(&loaded, &args.out, &contents)?;
+    let Description { preset, side, step, .. } = &description;
+    stdout::say(&format!(
+        "`{}`: the encoder of step {step} in {tensors} tensors, {preset}, images of {side}×{side}",
+        args.out.display()
+    ))?;
+    stdout::print(&json!({"file": args.out, "tensors": tensors, "description": description}))
+}

@@ -1,0 +1,102 @@
+//! `amdim-stream import`: an export, or a checkpoint of the reference implementation, as a run folder of ours.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result};
+use pipeline::Preset;
+use serde_json::json;
+use shards::Position;
+
+use crate::{
+    checkpoint::{Checkpoints, DataIdentity, Retention, State},
+    config::Config,
+    destination::{self, Contents},
+    exchange::import::{Imported, load},
+    files,
+    optim::Adam,
+    stdout, usage,
+};
+
+/// What `import` is told.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// A .safetensors file of `amdim-stream export`, or a .pth file of the reference implementation
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Run folder to make
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+    /// Augmentation and evaluation recipe [default: c10, stl10 or in128 by the side of the encoder's images]
+    #[arg(long)]
+    pub preset: Option<Preset>,
+}
+
+/// Reads the file and writes a checkpoint that `eval`, `embed`, `export` and `--warm-start` take.
+pub fn run(args: &Args) -> Result<()> {
+    if args.out.join("checkpoints").exists() {
+        return Err(usage!("`{}` is already a run", args.out.display(); "name another folder with --out"));
+    }
+    destination::folder(&args.out, Contents::Nothing, None)?;
+    let Imported { config, classes, class_names, step, network } = load(&args.file, args.preset)?;
+    let config = Config { out: args.out.clone(), ..config };
+    fs::create_dir_all(&args.out).with_context(|| format!("cannot make `{}`", args.out.display()))?;
+    let unfinished = Unfinished::of(&args.out)?;
+    config.write(&unfinished.folder.join("config.toml"))?;
+    let state = State {
+        step,
+        position: Position::default(),
+        data: DataIdentity { digest: 0, samples: 0 },
+        classes,
+        class_names,
+        config: config.clone(),
+    };
+    let retention = Retention { keep: 1, keep_every: 0 };
+    let path = Checkpoints::of(&unfinished.folder).save(
+        &state,
+        &network.tensors(),
+        &Adam::new(network.vars(), &config.optim).moments(),
+        retention,
+    )?;
+    let path = args.out.join(path.strip_prefix(&unfinished.folder)?);
+    unfinished.finish(&args.out).with_context(|| format!("cannot write to `{}`", args.out.display()))?;
+    stdout::say(&format!(
+        "`{}`: a run of preset {} at step {step}, its checkpoint is `{}`",
+        args.out.display(),
+        config.preset,
+        path.display()
+    ))?;
+    stdout::print(&json!({
+        "run": args.out, "checkpoint": path, "preset": config.preset.to_string(), "classes": classes, "encoder": config.encoder,
+    }))
+}
+
+/// A run that is being made, in a folder within its own; removed on drop.
+#[derive(Debug)]
+struct Unfinished {
+    folder: PathBuf,
+}
+
+impl Unfinished {
+    fn of(run: &Path) -> Result<Self> {
+        let folder = files::unfinished(&run.join("import"));
+        fs::create_dir_all(&folder).with_context(|| format!("cannot make `{}`", folder.display()))?;
+        Ok(Self { folder })
+    }
+
+    /// Puts all of it into the run folder, the checkpoints last: with them it is a run.
+    fn finish(self, run: &Path) -> io::Result<()> {
+        for name in ["config.toml", "checkpoints"] {
+            fs::rename(self.folder.join(name), run.join(name))?;
+        }
+        shards::sync_folder(run)
+    }
+}
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.folder); // what cannot be removed says by its name what it is
+    }
+}
