@@ -1,6 +1,6 @@
 //! Names of settings in a file, before they are put together with others.
 
-use anyhow::{Result, anyhow};
+use anyhow::{Context, Result};
 use pipeline::Preset;
 use toml::{Table, Value};
 
@@ -23,7 +23,8 @@ const UNSET: [&str; 10] = [
 
 /// Refuses a setting that there is none of, with its line and the nearest one.
 pub(super) fn check(shown: &str, text: &str, table: &Table) -> Result<()> {
-    let defaults = Table::try_from(Config::preset(Preset::default())).map_err(|error| anyhow!("{error}"))?;
+    let defaults =
+        Table::try_from(Config::preset(Preset::default())).context("cannot write the defaults as TOML")?;
     let mut known = Vec::new();
     names(&defaults, "", &mut known);
     known.extend(UNSET.map(str::to_owned));

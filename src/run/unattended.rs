@@ -7,10 +7,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use jiff::{SignedDuration, Timestamp, Zoned, civil::Time, tz::TimeZone};
 
-use crate::{numbers, run::gate::Gate, usage};
+use crate::{exit::Code, hint::WithHint, numbers, run::gate::Gate};
 
 /// How this start of a run behaves when nobody watches.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -94,13 +94,14 @@ fn zone() -> Result<TimeZone> {
     if asked.is_none() && !Path::new(LOCAL).is_symlink() && !Path::new(LOCAL).exists() {
         return Ok(TimeZone::UTC);
     }
-    TimeZone::try_system().map_err(|error| {
-        let from = asked.map_or_else(|| format!("`{LOCAL}`"), |name| format!("`TZ={}`", name.to_string_lossy()));
-        usage!(
-            "--stop-at is a time of day, but the time zone of {from} cannot be found: {error}";
+    let from =
+        || asked.map_or_else(|| format!("`{LOCAL}`"), |name| format!("`TZ={}`", name.to_string_lossy()));
+    TimeZone::try_system()
+        .with_context(|| format!("--stop-at is a time of day, but the time zone of {} cannot be found", from()))
+        .with_hint(|| {
             "set TZ to a zone such as Europe/Berlin or UTC (zones lie in the package tzdata), or give --max-hours instead"
-        )
-    })
+        })
+        .with_code(Code::Usage)
 }
 
 /// Hours, as they are typed.

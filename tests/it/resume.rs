@@ -78,7 +78,7 @@ fn a_second_run_in_the_same_folder_is_refused() {
     assert_eq!(said.code, Some(4));
     assert!(said.stderr.contains(&format!("process {} on", first.id())), "{}", said.stderr);
     assert!(said.stderr.contains("is training in") && said.stderr.contains("--out"), "{}", said.stderr);
-    assert_eq!(said.stderr.lines().count(), 1, "{}", said.stderr);
+    assert_eq!(said.stderr.lines().count(), 2, "a message and a hint: {}", said.stderr);
 }
 
 #[test]
@@ -129,7 +129,7 @@ fn a_run_that_is_given_more_steps_ends_as_if_it_had_had_them_from_the_start() {
     succeed(&mut train("whole", "66", "1", &[]));
     assert!(tensors(&place.path("whole"), 66) == tensors(&place.path("run"), 66));
     for (steps, parts) in
-        [("70", ["finished after 66 steps", "--extend"]), ("65", ["begun for 66 steps", "--out"])]
+        [("70", ["finished after 66 steps", "--extend"]), ("65", ["began with 66 steps", "--out"])]
     {
         let said = run(&mut train("run", steps, "1", &[]));
         assert_eq!(said.code, Some(2), "{}", said.stderr);

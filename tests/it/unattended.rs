@@ -450,7 +450,7 @@ fn show_redraws_what_a_run_saw_with_any_number_of_threads() {
     later.args(["show", "--sample", "00031", "--epoch", "99", "-o"]).arg(place.path("later.png"));
     let said = run(later.arg("--run").arg(place.path("run")).env("AMDIM_STREAM_CACHE", place.path("cache")));
     assert_eq!(said.code, Some(2));
-    assert!(said.stderr.contains("never came to epoch 99: it has begun 3"), "{}", said.stderr);
+    assert!(said.stderr.contains("has not reached epoch 99: it has begun 3"), "{}", said.stderr);
     // Another set under the run's name is not what it saw.
     add_shard(&place, "train-001.tar");
     let said = run(show.env("AMDIM_STREAM_CACHE", place.path("cache")));

@@ -10,7 +10,7 @@ use super::{
     foreign::{PROBE, check_sizes, first, take_over},
     read::read,
 };
-use crate::{config::Config, method::MethodConfig, network::Network, usage};
+use crate::{config::Config, exit::Code, hint::WithHint, method::MethodConfig, network::Network, usage};
 
 /// What a file holds.
 pub(crate) struct Imported {
@@ -48,7 +48,7 @@ pub(crate) fn load(file: &Path, preset: Option<Preset>) -> Result<Imported> {
             "do not import a run folder: name it with --checkpoint or --warm-start"
         ));
     }
-    let bytes = fs::read(file).map_err(|error| usage!("cannot read `{shown}`: {error}"))?;
+    let bytes = fs::read(file).with_context(|| format!("cannot read `{shown}`")).with_code(Code::Usage)?;
     let foreign = read(&bytes).with_context(|| format!("`{shown}`"))?;
     let preset = match preset {
         Some(preset) if i64::from(preset.side()) != foreign.side => {
