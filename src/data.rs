@@ -77,8 +77,8 @@ fn warn_of_shared(train: &ShardSet, validation: &ShardSet) {
     }
     let named: Vec<_> = shared.iter().take(5).map(|shard| format!("`{shard}`")).collect();
     tracing::warn!(
-        "{} of the {} validation shards are training shards, too: {}{}; validation then says how well samples are remembered, not how \
-         well others are recognized\n  hint: leave them out of --shards",
+        "{} of the {} validation shards are also training shards: {}{}; validation then measures how well samples are remembered, not how \
+         well new ones are recognized\n  hint: leave them out of --shards",
         shared.len(),
         validation.shards().len(),
         named.join(", "),

@@ -1,6 +1,6 @@
 //! What flags of other programs are called here.
 
-use std::{ffi::OsString, path::Path};
+use std::{error::Error as _, ffi::OsString, path::Path};
 
 use clap::{
     Arg, Command, CommandFactory,
@@ -8,6 +8,7 @@ use clap::{
 };
 
 use super::Cli;
+use crate::hint;
 
 /// How a flag of other programs is answered.
 enum Answer {
@@ -179,8 +180,13 @@ const REPLAYED: &str = "the crash folder comes without a flag: amdim-stream repl
 
 const FINETUNE_RATES: &str = "there are two of them: --lr-encoder and --lr-head";
 
-/// Says what a flag that nobody knows is called here, and where a word belongs that is no subcommand.
+/// Says what a flag that nobody knows is called here, where a word belongs that is no subcommand, and what can be done about a
+/// value that a library refuses.
 pub(crate) fn explained(mut error: Error, typed: impl Iterator<Item = OsString>) -> Error {
+    if let Some(hint) = error.source().and_then(hint::of_library) {
+        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![hint.into()]));
+        return error;
+    }
     let unknown = match error.kind() {
         ErrorKind::UnknownArgument => error.get(ContextKind::InvalidArg),
         ErrorKind::InvalidSubcommand => error.get(ContextKind::InvalidSubcommand),

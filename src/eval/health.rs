@@ -37,8 +37,8 @@ impl Health {
         let Self { rankme, cosine, .. } = self;
         (*cosine > 0.99 || *rankme < 1.5).then(|| {
             format!(
-                "the representation has collapsed: effective rank {rankme:.1}, mean cosine of two images {cosine:.3}\n  hint: a \
-                 lower --lr, or a larger batch"
+                "the representation has collapsed: effective rank {rankme:.1}, mean cosine of two images {cosine:.3}\n  hint: lower \
+                 --lr, or use a larger batch"
             )
         })
     }

@@ -12,4 +12,5 @@ mod storage;
 
 pub use attach::{WithHint, add};
 pub use error::{Hinted, code};
+pub(crate) use render::of_library;
 pub use render::{causes, hints, render};

@@ -48,11 +48,11 @@ fn of(cause: Cause<'_>) -> Vec<String> {
     if let Some(hinted) = cause.downcast_ref::<Hinted>() {
         return hinted.hints.clone();
     }
-    of_others(cause).map_or_else(|| of_text(&cause.to_string()), |hint| vec![hint])
+    of_library(cause).map_or_else(|| of_text(&cause.to_string()), |hint| vec![hint])
 }
 
-/// The hint of an error that carries data instead of words. A library has its line here.
-fn of_others(cause: Cause<'_>) -> Option<String> {
+/// The hint, in words, of an error whose hint is data. Each library has a line here.
+pub(crate) fn of_library(cause: Cause<'_>) -> Option<String> {
     cause.downcast_ref::<Defect>().map(|_| "report it with the lines above".to_owned())
 }
 

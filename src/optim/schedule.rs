@@ -77,7 +77,7 @@ impl Schedule {
         let Self { warmup_steps, steps, .. } = self;
         (*warmup_steps > 1 && warmup_steps >= steps).then(|| {
             format!(
-                "the learning rate rises for {warmup_steps} steps, but the run has {steps}\n  hint: a new run with --warmup-steps {}",
+                "the learning rate rises for {warmup_steps} steps, but the run has {steps}\n  hint: begin a new run with --warmup-steps {}",
                 Self::warmup(*steps)
             )
         })

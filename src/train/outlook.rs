@@ -55,7 +55,7 @@ impl fmt::Display for Enlarged {
         write!(
             f,
             "half of the images looked at are no larger than {width}×{height}; preset {preset} enlarges them to {} px, which costs \
-             time and adds no detail\n  hint: --preset {fitting}, which makes {} pixels of them",
+             time and adds no detail\n  hint: choose --preset {fitting}, which trains on {} pixels",
             preset.side(),
             fitting.side()
         )
@@ -102,8 +102,8 @@ impl Run {
 fn takes_days(time: Duration, steps: u64) -> String {
     let days = time.as_secs_f64() / DAY.as_secs_f64();
     format!(
-        "the {steps} steps will take about {days:.1} days on this machine, by a short look at its speed\n  hint: `amdim-stream plan` \
-         with the same flags measures it, and says what holds it up; --epochs or --steps make a run shorter"
+        "the {steps} steps will take about {days:.1} days on this machine, judging by a few images\n  hint: run `amdim-stream plan` \
+         with the same flags to measure what holds it up; make the run shorter with --epochs or --steps"
     )
 }
 

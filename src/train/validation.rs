@@ -192,8 +192,8 @@ impl Run {
         self.at_chance = if is_at_chance && is_warm { self.at_chance.saturating_add(1) } else { 0 };
         if self.at_chance == RECORDS {
             tracing::warn!(
-                "the loss sits at its chance level, {chance:.2}: nothing is learned\n  hint: another --lr, a larger batch, and a \
-                 look at what is seen of an image (`amdim-stream show`)"
+                "the loss stays at its chance level, {chance:.2}: nothing is learned\n  hint: try another --lr or a larger batch, and \
+                 look at the views of an image with `amdim-stream show`"
             );
         }
     }

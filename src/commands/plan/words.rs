@@ -312,7 +312,7 @@ fn warnings(plan: &Plan) -> Vec<String> {
     let Disk { bytes: needed, free_bytes, fits, .. } = plan.checkpoints;
     if let (Some(false), Some(free)) = (fits, free_bytes) {
         warnings.push(format!(
-            "checkpoints need {}, but only {} are free\n  hint: --keep 1, a larger --keep-every or none, or --out on another disk",
+            "checkpoints need {}, but only {} are free\n  hint: set --keep 1, a larger --keep-every or none, or name another disk with --out",
             DecimalBytes(needed),
             DecimalBytes(free)
         ));
