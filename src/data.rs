@@ -56,7 +56,7 @@ impl Data {
 /// The names that training and validation have in common: those of the training shards, where validation's do not contradict.
 fn common(train: Option<ClassNames>, validation: Option<ClassNames>) -> Result<Option<ClassNames>> {
     match (train, validation) {
-        (Some(train), Some(validation)) => train.joined(validation).map(Some),
+        (Some(train), Some(validation)) => Ok(Some(train.joined(validation)?)),
         (Some(train), None) => {
             train.warn_of_unnamed("the validation shards");
             Ok(Some(train))

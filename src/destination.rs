@@ -53,7 +53,7 @@ impl Contents {
 ///
 /// With a usage error where it is somebody's own folder, or none.
 pub(crate) fn folder(path: &Path, contents: Contents, besides: Option<&Path>) -> Result<()> {
-    dataset::check_folder(path, contents.words(), besides, |_| contents.are_in(path))
+    Ok(dataset::check_folder(path, contents.words(), besides, |_| contents.are_in(path))?)
 }
 
 /// Sees that a file has one of the extensions that a command writes, and does not take another's place unless `force`d; gives the

@@ -7,10 +7,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::Result;
 use shards::{ShardName, ShardSet};
 
-use crate::misuse::usage;
+use crate::error::{ClassError, Result};
 
 /// The names of classes: that of label 0 on the first line of a file, and so on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,24 +28,13 @@ impl ClassNames {
     /// # Errors
     /// It cannot be read, is no text, or has a blank line between names.
     pub fn read(path: &Path) -> Result<Self> {
-        let shown = path.display();
-        let bytes = fs::read(path).map_err(|error| {
-            usage!(
-                "cannot read the class names in `{shown}`: {error}\n  hint: it is a text with one name a line"
-            )
-        })?;
-        let text = String::from_utf8(bytes).map_err(|_| {
-            usage!("the class names in `{shown}` are not UTF-8\n  hint: save the file as UTF-8, with one name a line")
-        })?;
+        let bytes = fs::read(path).map_err(|source| ClassError::Read { path: path.to_owned(), source })?;
+        let text = String::from_utf8(bytes).map_err(|_| ClassError::NotUtf8 { path: path.to_owned() })?;
         let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
         let lines = text.trim_end().lines().count();
         let names: Vec<String> = text.lines().take(lines).map(str::to_owned).collect();
         if let Some(blank) = names.iter().position(|name| name.trim().is_empty()) {
-            return Err(usage!(
-                "line {} of `{shown}` is blank, but the name of label {blank} has to stand there\n  hint: write a name there; \
-                 without the line, all labels after it would mean other classes",
-                blank + 1
-            ));
+            return Err(ClassError::Blank { path: path.to_owned(), label: blank }.into());
         }
         Ok(Self { path: path.to_owned(), names })
     }
@@ -65,11 +53,7 @@ impl ClassNames {
         };
         match names.iter().find_map(|name| Some((name, flaw(name)?))) {
             None => Ok(()),
-            Some((name, flaw)) => Err(usage!(
-                "the name of the class {name:?} {flaw}, so that `{}`, which has one name a line, would give labels other classes\n  hint: \
-                 rename the class",
-                Self::FILE
-            )),
+            Some((name, flaw)) => Err(ClassError::Flawed { name: name.clone(), flaw }.into()),
         }
     }
 
@@ -126,16 +110,10 @@ impl ClassNames {
     pub fn joined(self, other: Self) -> Result<Self> {
         let differing = self.names.iter().zip(&other.names).position(|(one, other)| one != other);
         if let Some(label) = differing {
-            return Err(usage!(
-                "class numbers mean different things: line {} is `{}` in `{}`, but `{}` in `{}`, so label {label} is two classes\n  \
-                 hint: number both alike: pack the images of one again, with `amdim-stream pack IMAGES --out DIR --classes '{}'`",
-                label + 1,
-                self.names[label],
-                self.path.display(),
-                other.names[label],
-                other.path.display(),
-                self.path.display()
-            ));
+            let [name, other_name] = [&self, &other].map(|list| list.names[label].clone());
+            return Err(
+                ClassError::Differ { label, name, path: self.path, other_name, other: other.path }.into()
+            );
         }
         let (long, short) = if self.names.len() < other.names.len() { (other, self) } else { (self, other) };
         if let Some(name) = long.names.get(short.names.len()) {
@@ -213,6 +191,7 @@ fn folder_of(shard: &Path) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::hint::{ClassHint, Hint};
 
     /// Folders with a shard each and such lists; none where there is no list.
     fn folders(lists: &[Option<&str>]) -> (tempfile::TempDir, Vec<ShardName>) {
@@ -230,9 +209,9 @@ mod tests {
         (place, shards)
     }
 
-    fn beside(lists: &[Option<&str>]) -> Result<Vec<String>, String> {
+    fn beside(lists: &[Option<&str>]) -> Result<Vec<String>> {
         let (_place, shards) = folders(lists);
-        let found = ClassNames::beside(&shards).map_err(|error| error.to_string())?;
+        let found = ClassNames::beside(&shards)?;
         Ok(found.map_or_else(Vec::new, |found| found.names))
     }
 
@@ -253,7 +232,7 @@ mod tests {
 
     #[test]
     fn a_list_that_would_shift_labels_or_is_no_text_is_refused() {
-        let error = beside(&[Some("cat\n\ndog\n")]).unwrap_err();
+        let error = beside(&[Some("cat\n\ndog\n")]).unwrap_err().to_string();
         assert!(error.contains("line 2 of") && error.contains("label 1"), "{error}");
         let (place, shards) = folders(&[None]);
         let path = place.path().join("0/classes.txt");
@@ -267,9 +246,13 @@ mod tests {
     #[test]
     fn folders_whose_lists_differ_are_refused_by_the_first_line_that_does() {
         let error = beside(&[Some("a\nb\nc\n"), Some("a\r\nc\r\n")]).unwrap_err();
+        let hint = error.hint();
+        let error = error.to_string();
         assert!(error.contains("line 2 is `b` in `"), "{error}");
         assert!(error.contains("but `c` in `") && error.contains("label 1 is two classes"), "{error}");
-        assert!(error.contains("hint:") && error.contains("--classes '"), "{error}");
+        assert!(
+            matches!(hint, Some(Hint::Classes(ClassHint::PackAgainBy { list })) if list.ends_with("0/classes.txt"))
+        );
         assert!(beside(&[Some("a\nb\n"), None, Some("b\na\n")]).is_err());
     }
 
@@ -307,8 +290,9 @@ mod tests {
     #[test]
     fn names_that_a_list_would_not_give_back_are_refused() {
         for name in ["a\nb", "a\r", "", "  ", "\u{feff}a", "a\u{2028}b", "a\u{c}"] {
-            let error = ClassNames::check(&["cat".to_owned(), name.to_owned()]).unwrap_err().to_string();
-            assert!(error.contains(&format!("{name:?}")) && error.contains("hint: rename"), "{error}");
+            let error = ClassNames::check(&["cat".to_owned(), name.to_owned()]).unwrap_err();
+            assert!(error.to_string().contains(&format!("{name:?}")), "{error}");
+            assert_eq!(error.hint(), Some(Hint::Classes(ClassHint::Rename)));
         }
         ClassNames::check(&["a b ".to_owned(), " c,d\t".to_owned(), "é".to_owned()]).unwrap();
     }

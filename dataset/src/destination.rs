@@ -9,9 +9,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::Result;
-
-use crate::misuse::usage;
+use crate::error::{FolderError, Result};
 
 /// Checks that a folder may be written into: it is new, empty, or `is_own` recognizes what lies in it, given its entries.
 ///
@@ -26,22 +24,16 @@ pub fn check_folder(
     besides: Option<&Path>,
     is_own: impl FnOnce(&[PathBuf]) -> bool,
 ) -> Result<()> {
-    let shown = path.display();
     if path.is_file() {
-        return Err(usage!("`{shown}` is a file, not a folder\n  hint: name a new folder"));
+        return Err(FolderError::File { path: path.to_owned() }.into());
     }
     let entries = entries(path, besides);
     let Some(first) = entries.first() else { return Ok(()) };
     if !is_of_everybody(path) && is_own(&entries) {
         return Ok(());
     }
-    let or = kind.map_or_else(String::new, |kind| format!(" nor {kind}"));
-    Err(usage!(
-        "`{shown}` is neither new nor empty{or}: it holds `{}`, and nothing is written among what others may need\n  hint: name a new \
-         folder, e.g. `{}`",
-        name(first),
-        path.join("new").display()
-    ))
+    let (kind, holds) = (kind.map(str::to_owned), name(first));
+    Err(FolderError::Taken { path: path.to_owned(), kind, holds }.into())
 }
 
 /// What lies in a folder and may be somebody's, sorted. Nothing where it cannot be listed: writing into it will fail.

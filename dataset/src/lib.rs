@@ -1,9 +1,34 @@
-//! Makes and checks sharded image datasets: packs folders, verifies and mends shards, draws synthetic images.
+//! Makes and checks sharded image datasets, without torch: packs folders and binary datasets, verifies and mends shards, draws
+//! synthetic images.
+//!
+//! A dataset is a set of tar files ([`shards`]) of images, each perhaps with a label, and beside them a `classes.txt` that names
+//! the labels ([`ClassNames`]). [`pack`] makes one of images, [`synth`] draws one, [`verify`] reads all of one and says what is wrong
+//! with it, [`Inventory`] counts one from its index.
+//!
+//! ```
+//! use dataset::{synth, verify::{self, Verification}};
+//!
+//! let folder = tempfile::tempdir()?;
+//! let options = synth::Options { out: folder.path().join("drawn"), count: 20, shards: 2, ..Default::default() };
+//! let drawn = synth::write(&options, &())?;
+//! assert_eq!((drawn.samples, drawn.classes), (20, 10));
+//!
+//! let options = verify::Options { shards: vec![drawn.pattern], ..Default::default() };
+//! let verification = Verification::run(&options, &())?;
+//! assert_eq!(verification.findings().totals().kept, 20);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! Work that takes long tells how far it is ([`Progress`]; `()` listens to nothing), and logs what it leaves out with `tracing`.
+//! An [`Error`] names what failed; what can be done about it is data ([`Error::hint`]), which whoever shows the error puts into
+//! words.
 
+mod chain;
 mod classes;
 mod destination;
+mod error;
+mod hint;
 mod inventory;
-mod misuse;
 mod output;
 pub mod pack;
 mod progress;
@@ -14,8 +39,12 @@ pub mod verify;
 
 pub use classes::{ClassNames, warn_of_renamed};
 pub use destination::check_folder;
+pub use error::{
+    ClassError, ConvertError, Error, FileError, FolderError, ImageError, OutputError, Result, SizeError,
+    SourceError, VerifyError,
+};
+pub use hint::{ClassHint, Hint, OutputHint, SourceHint, VerifyHint};
 pub use inventory::{Gap, Histogram, Inventory};
-pub use misuse::Misuse;
 pub use output::Summary;
 pub use progress::{Progress, Stage};
 pub use random::Random;

@@ -5,10 +5,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context, Result, bail};
 use serde::Serialize;
 
-use crate::{classes::ClassNames, shard_folder::check_shard_folder};
+use crate::{
+    classes::ClassNames,
+    error::{ClassError, FileError, OutputError, Result},
+    shard_folder::check_shard_folder,
+};
 
 /// Where shards go: `FOLDER/PREFIX-000.tar` on, and `FOLDER/classes.txt`.
 #[derive(Debug)]
@@ -22,7 +25,7 @@ pub(crate) struct Output {
     old: Vec<PathBuf>,
 }
 
-/// What was written: the one line that `pack` and `synth` print.
+/// What was written: the one line that tells of it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Summary {
     /// Samples in all shards.
@@ -39,7 +42,7 @@ pub struct Summary {
     pub converted: u64,
     /// Files and folders that were not looked at as images, told on stderr.
     pub ignored: u64,
-    /// The shards, as a pattern that `--shards` takes.
+    /// The shards, as one pattern.
     pub pattern: String,
     /// The same of what was held out for validation.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -51,15 +54,10 @@ impl Output {
     pub(crate) fn create(folder: &Path, prefix: &str, shards: usize, force: bool) -> Result<Self> {
         check_prefix(prefix)?;
         check_shard_folder(folder)?;
-        fs::create_dir_all(folder).with_context(|| format!("making the folder `{}`", folder.display()))?;
+        fs::create_dir_all(folder).map_err(FileError::of("make the folder", folder))?;
         let old = shards_of(folder, prefix)?;
         if let (Some(first), false) = (old.first(), force) {
-            bail!(
-                "`{}` exists already\nhint: name another `--prefix` or `--out`, or replace the {} shards of this prefix \
-                 with `--force`",
-                first.display(),
-                old.len()
-            );
+            return Err(OutputError::Exists { path: first.clone(), shards: old.len() }.into());
         }
         Ok(Self { folder: folder.to_owned(), prefix: prefix.to_owned(), part: None, shards, old })
     }
@@ -89,20 +87,14 @@ impl Output {
         let others =
             || ClassNames::read(&path).map(|list| !list.names().is_empty() && list.names() != classes);
         if !may_replace && path.exists() && others()? {
-            bail!(
-                "`{}` lists other classes than these {}, so labels would not mean the same\nhint: number them by \
-                 it: --classes '{}'",
-                path.display(),
-                classes.len(),
-                path.display()
-            );
+            return Err(ClassError::Others { list: path, count: classes.len() }.into());
         }
         let temporary = self.folder.join(format!(".classes.txt{}", shards::unfinished_suffix()));
         let written = fs::write(&temporary, text).and_then(|()| fs::rename(&temporary, &path));
         if written.is_err() {
             drop(fs::remove_file(&temporary)); // frees a full disk; the error is what matters
         }
-        written.with_context(|| format!("writing `{}`", path.display()))
+        Ok(written.map_err(FileError::of("write", path))?)
     }
 
     /// Whether shards lie in the folder that are not of this prefix.
@@ -117,11 +109,11 @@ impl Output {
     pub(crate) fn finish(self, samples: u64, classes: usize) -> Result<Summary> {
         let new: Vec<_> = (0..self.shards).map(|number| self.shard(number)).collect();
         for path in self.old.iter().filter(|path| !new.contains(path)) {
-            fs::remove_file(path).with_context(|| format!("removing the old shard `{}`", path.display()))?;
+            fs::remove_file(path).map_err(FileError::of("remove the old shard", path))?;
         }
         let size = |path: &PathBuf| fs::metadata(path).map(|file| file.len());
-        let bytes =
-            new.iter().map(size).sum::<std::io::Result<u64>>().context("reading the shards' sizes")?;
+        let sizes = new.iter().map(|path| size(path).map_err(FileError::of("find out the size of", path)));
+        let bytes = sizes.sum::<Result<u64, _>>()?;
         let pattern = self.pattern();
         Ok(Summary { samples, classes, shards: self.shards, bytes, pattern, ..Summary::default() })
     }
@@ -129,8 +121,7 @@ impl Output {
     /// Removes the shards again: they hold nothing.
     pub(crate) fn discard(self) -> Result<()> {
         for path in (0..self.shards).map(|number| self.shard(number)) {
-            fs::remove_file(&path)
-                .with_context(|| format!("removing the empty shard `{}`", path.display()))?;
+            fs::remove_file(&path).map_err(FileError::of("remove the empty shard", path))?;
         }
         Ok(())
     }
@@ -153,9 +144,7 @@ impl Output {
 fn check_prefix(prefix: &str) -> Result<()> {
     let fits = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
     if prefix.is_empty() || prefix.starts_with('.') || !prefix.chars().all(fits) {
-        bail!(
-            "the prefix `{prefix}` does not do as a file name\nhint: use letters, digits, `.`, `_` and `-`"
-        );
+        return Err(OutputError::Prefix { prefix: prefix.to_owned() }.into());
     }
     Ok(())
 }
@@ -173,7 +162,7 @@ fn list(folder: &Path) -> Result<Vec<PathBuf>> {
     let list = || -> std::io::Result<Vec<PathBuf>> {
         fs::read_dir(folder)?.map(|entry| entry.map(|entry| entry.path())).collect()
     };
-    list().with_context(|| format!("listing the folder `{}`", folder.display()))
+    Ok(list().map_err(FileError::of("list the folder", folder))?)
 }
 
 fn is_tar(path: &Path) -> bool {
@@ -233,10 +222,7 @@ mod tests {
         output.write_classes(&names(&["cat", "dog"]), false).unwrap();
         output.write_classes(&names(&["cat", "dog"]), false).unwrap();
         let error = output.write_classes(&names(&["cat"]), false).unwrap_err();
-        assert!(
-            error.to_string().contains("other classes") && error.to_string().contains("--classes '"),
-            "{error}"
-        );
+        assert!(error.to_string().contains("other classes"), "{error}");
         assert_eq!(fs::read_to_string(folder.path().join("classes.txt")).unwrap(), "cat\ndog\n");
         fs::write(folder.path().join("y-000.tar"), "of another prefix").unwrap();
         assert!(

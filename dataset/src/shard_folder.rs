@@ -2,9 +2,7 @@
 
 use std::path::Path;
 
-use anyhow::Result;
-
-use crate::{classes::ClassNames, destination::check_folder};
+use crate::{classes::ClassNames, destination::check_folder, error::Result};
 
 /// Checks that shards may be written into a folder: it is new, empty, or holds shards already.
 pub(crate) fn check_shard_folder(folder: &Path) -> Result<()> {

@@ -38,10 +38,10 @@ impl Error for Hinted {
 
 /// The exit code that an error ends the program with: the outermost one in its chain.
 pub fn code(error: &anyhow::Error) -> Code {
-    let of_library = |cause: Cause<'_>| cause.downcast_ref::<dataset::Misuse>().map(|_| Code::Usage);
+    let of_dataset = |error: &dataset::Error| error.is_misuse().then_some(Code::Usage);
     let codes = |cause: Cause<'_>| match cause.downcast_ref::<Hinted>() {
         Some(hinted) => hinted.code,
-        None => of_library(cause),
+        None => cause.downcast_ref().and_then(of_dataset),
     };
     walk(error).find_map(codes).unwrap_or(Code::Failed)
 }
@@ -55,6 +55,13 @@ pub(super) fn walk(error: &anyhow::Error) -> impl Iterator<Item = Cause<'_>> {
 fn wrapped(cause: Cause<'_>) -> Option<Cause<'_>> {
     if let Some(hinted) = cause.downcast_ref::<Hinted>() {
         return Some(hinted.error.as_ref());
+    }
+    if let Some(error) = cause.downcast_ref::<dataset::Error>() {
+        return match error {
+            dataset::Error::Shards(error) => Some(error),
+            dataset::Error::Pipeline(error) => Some(error),
+            _ => None,
+        };
     }
     let inside = cause.downcast_ref::<io::Error>()?.get_ref()?;
     Some(inside)

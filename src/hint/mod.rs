@@ -6,6 +6,7 @@
 //! one line, then the hints. Nothing is read out of a message.
 
 mod attach;
+mod dataset;
 mod error;
 mod render;
 mod storage;

@@ -1,6 +1,7 @@
 //! An error in words: its causes on one line, and its hints.
 
 use super::{
+    dataset,
     error::{Cause, Hinted, walk},
     storage,
 };
@@ -53,7 +54,11 @@ fn of(cause: Cause<'_>) -> Vec<String> {
 
 /// The hint, in words, of an error whose hint is data. Each library has a line here.
 pub(crate) fn of_library(cause: Cause<'_>) -> Option<String> {
-    cause.downcast_ref::<Defect>().map(|_| "report it with the lines above".to_owned())
+    if cause.is::<Defect>() {
+        return Some("report it with the lines above".to_owned());
+    }
+    let hint = cause.downcast_ref::<::dataset::Error>()?.hint()?;
+    Some(dataset::words(&hint))
 }
 
 /// Until every library has its hints beside its message.

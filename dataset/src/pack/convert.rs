@@ -5,7 +5,6 @@
 
 use std::io::Cursor;
 
-use anyhow::{Context, Result, bail, ensure};
 use gif::{ColorOutput, DecodeOptions};
 use image::{
     DynamicImage, ExtendedColorType, ImageDecoder, ImageEncoder,
@@ -18,11 +17,21 @@ use image::{
 use pipeline::{FileFormat, Rgb};
 use tiff::tags::Tag;
 
+use crate::error::ConvertError;
+
+/// Of converting one image.
+type Result<T> = std::result::Result<T, ConvertError>;
+
 /// The largest image that is converted: larger ones are of no use to training.
 const MAX_PIXELS: u64 = 100_000_000;
 
+/// Whether images of this format are packed, as they are or converted.
+pub(super) fn is_packed(format: FileFormat) -> bool {
+    format.is_decoded() || is_converted(format)
+}
+
 /// Whether images of this format can be converted, as far as their kind allows it.
-pub(super) fn is_converted(format: FileFormat) -> bool {
+fn is_converted(format: FileFormat) -> bool {
     matches!(format, FileFormat::Gif | FileFormat::Bmp | FileFormat::Tiff | FileFormat::BigTiff)
 }
 
@@ -32,7 +41,7 @@ pub(super) fn to_png(format: FileFormat, data: &[u8]) -> Result<Vec<u8>> {
         FileFormat::Gif => gif(data)?,
         FileFormat::Bmp => bmp(data)?,
         FileFormat::Tiff | FileFormat::BigTiff => tiff(data)?,
-        other => bail!("it is {other}, which is not converted"),
+        _ => return Err(ConvertError::Kind("images of this format are not converted")),
     };
     png(&image)
 }
@@ -40,9 +49,12 @@ pub(super) fn to_png(format: FileFormat, data: &[u8]) -> Result<Vec<u8>> {
 /// Encodes without loss.
 pub(super) fn png(image: &Rgb) -> Result<Vec<u8>> {
     let mut data = Vec::new();
-    PngEncoder::new_with_quality(&mut data, CompressionType::Default, FilterType::Adaptive)
-        .write_image(&image.pixels, image.width, image.height, ExtendedColorType::Rgb8)
-        .context("encoding a PNG")?;
+    PngEncoder::new_with_quality(&mut data, CompressionType::Default, FilterType::Adaptive).write_image(
+        &image.pixels,
+        image.width,
+        image.height,
+        ExtendedColorType::Rgb8,
+    )?;
     Ok(data)
 }
 
@@ -53,16 +65,17 @@ fn gif(data: &[u8]) -> Result<Rgb> {
     let mut decoder = options.read_info(Cursor::new(data))?;
     let screen = [decoder.width(), decoder.height()].map(usize::from);
     let global = decoder.global_palette().map(<[u8]>::to_vec);
-    let frame = decoder.read_next_frame()?.context("it has no frame")?;
+    let frame = decoder.read_next_frame()?.ok_or(ConvertError::Kind("it has no frame"))?;
     let [left, top, wide, high] = [frame.left, frame.top, frame.width, frame.height].map(usize::from);
     let (width, height) = (screen[0].max(left + wide), screen[1].max(top + high));
     check_size(width as u64, height as u64)?;
-    ensure!(wide > 0 && frame.buffer.len() == wide * high, "its first frame is cut short");
+    ensure(wide > 0 && frame.buffer.len() == wide * high, "its first frame is cut short")?;
     let mut indices = vec![frame.transparent.unwrap_or(0); width * height];
     for (row, pixels) in frame.buffer.chunks_exact(wide).enumerate() {
         indices[(top + row) * width + left..][..wide].copy_from_slice(pixels);
     }
-    let palette = frame.palette.as_ref().or(global.as_ref()).context("it has no palette")?;
+    let palette =
+        frame.palette.as_ref().or(global.as_ref()).ok_or(ConvertError::Kind("it has no palette"))?;
     let colour = |index: u8| palette.get(3 * usize::from(index)..).and_then(<[u8]>::first_chunk::<3>);
     let pixels = indices.into_iter().flat_map(|index| colour(index).copied().unwrap_or_default()).collect();
     Ok(Rgb { width: width as u32, height: height as u32, pixels })
@@ -70,7 +83,7 @@ fn gif(data: &[u8]) -> Result<Rgb> {
 
 fn bmp(data: &[u8]) -> Result<Rgb> {
     let number = |at: usize| Some(u32::from_le_bytes(*data.get(at..)?.first_chunk()?));
-    let header = number(14).context("it is cut short")?;
+    let header = number(14).ok_or(ConvertError::Kind("it is cut short"))?;
     // A header of 12 bytes is that of OS/2, without compression.
     let (bits, compression) = match header {
         12 => (number(22).map(|both| both >> 16), Some(0)),
@@ -80,8 +93,8 @@ fn bmp(data: &[u8]) -> Result<Rgb> {
     match (bits, compression) {
         (Some(1 | 4 | 8 | 24 | 32), Some(0)) => {}
         (Some(32), Some(3)) if has_byte_masks => {}
-        (Some(16), _) => bail!("BMPs of 16 bits a pixel are not converted"),
-        _ => bail!("BMPs with this kind of compression are not converted"),
+        (Some(16), _) => return Err(ConvertError::Kind("BMPs of 16 bits a pixel are not converted")),
+        _ => return Err(ConvertError::Kind("BMPs with this kind of compression are not converted")),
     }
     whole(BmpDecoder::new(Cursor::new(data))?)
 }
@@ -93,27 +106,22 @@ fn tiff(data: &[u8]) -> Result<Rgb> {
         Ok(values.and_then(|values| values.first().copied()))
     };
     // A JPEG inside would be decoded by another decoder than Pillow's.
-    ensure!(!matches!(tag(Tag::Compression)?, Some(6 | 7)), "TIFFs with JPEG inside are not converted");
-    ensure!(tag(Tag::ExtraSamples)? != Some(1), "TIFFs with premultiplied alpha are not converted");
-    ensure!(
-        matches!(tag(Tag::SampleFormat)?, None | Some(1)),
-        "TIFFs of signed numbers or floats are not converted"
-    );
-    let decoder = TiffDecoder::new(Cursor::new(data)).context("TIFFs of this kind are not converted")?;
-    let kind = decoder.original_color_type();
-    match kind {
+    ensure(!matches!(tag(Tag::Compression)?, Some(6 | 7)), "TIFFs with JPEG inside are not converted")?;
+    ensure(tag(Tag::ExtraSamples)? != Some(1), "TIFFs with premultiplied alpha are not converted")?;
+    let is_unsigned = matches!(tag(Tag::SampleFormat)?, None | Some(1));
+    ensure(is_unsigned, "TIFFs of signed numbers or floats are not converted")?;
+    let decoder = TiffDecoder::new(Cursor::new(data))?;
+    match decoder.original_color_type() {
         ExtendedColorType::L1
         | ExtendedColorType::L8
         | ExtendedColorType::Rgb8
         | ExtendedColorType::Rgba8
         | ExtendedColorType::Rgb16
         | ExtendedColorType::Cmyk8 => whole(decoder),
-        ExtendedColorType::L16 => {
-            bail!(
-                "TIFFs of 16-bit gray are not converted, as nobody can tell what is white\nhint: scale them to 8 bits"
-            )
-        }
-        _ => bail!("TIFFs of this kind are not converted ({kind:?})"),
+        ExtendedColorType::L16 => Err(ConvertError::Kind(
+            "TIFFs of 16-bit gray are not converted, since it is not known which value is white; scale them to 8 bits",
+        )),
+        kind => Err(ConvertError::TiffKind(kind)),
     }
 }
 
@@ -135,11 +143,14 @@ fn whole(mut decoder: impl ImageDecoder) -> Result<Rgb> {
 }
 
 fn check_size(width: u64, height: u64) -> Result<()> {
-    ensure!(
-        (1..=MAX_PIXELS).contains(&(width * height)),
-        "its {width}x{height} pixels are none, or more than {MAX_PIXELS}"
-    );
-    Ok(())
+    match width * height {
+        1..=MAX_PIXELS => Ok(()),
+        _ => Err(ConvertError::Size { width, height, most: MAX_PIXELS }),
+    }
+}
+
+fn ensure(fact: bool, otherwise: &'static str) -> Result<()> {
+    if fact { Ok(()) } else { Err(ConvertError::Kind(otherwise)) }
 }
 
 #[cfg(test)]

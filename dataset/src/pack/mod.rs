@@ -5,6 +5,7 @@
 
 mod convert;
 mod folder;
+mod format;
 mod numbering;
 mod open;
 mod plan;
@@ -13,8 +14,9 @@ mod source;
 mod split;
 mod write;
 
+pub use format::Format;
 pub use numbering::number_by;
-pub use open::{Format, open};
+pub use open::open;
 pub use plan::Cut;
 pub use source::{Image, Source};
 pub use split::Validation;

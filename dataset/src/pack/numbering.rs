@@ -2,10 +2,11 @@
 
 use std::{collections::HashMap, path::Path};
 
-use anyhow::{Context, Result, bail};
-
 use super::source::{Image, Source};
-use crate::classes::ClassNames;
+use crate::{
+    classes::ClassNames,
+    error::{ClassError, ImageError, Result},
+};
 
 /// A source whose labels follow a list of class names instead of its own order.
 struct Numbered {
@@ -22,39 +23,30 @@ struct Numbered {
 pub fn number_by(source: Box<dyn Source>, list: &Path) -> Result<Box<dyn Source>> {
     let names = ClassNames::read(list)?.names().to_vec();
     if source.classes().is_empty() {
-        bail!(
-            "`--classes` numbers classes, but the source has none\nhint: leave it out, or give a folder with a folder for each class"
-        );
+        return Err(ClassError::None { list: list.to_owned() }.into());
     }
     let mut lines = HashMap::new();
     for (line, name) in names.iter().enumerate() {
         if let Some(before) = lines.insert(name.as_str(), line) {
-            bail!(
-                "`{}` names the class `{name}` on lines {} and {}\nhint: a class has one number: remove one of the two lines, or give \
-                 one of the classes another name",
-                list.display(),
-                before + 1,
-                line + 1
-            );
+            let (list, name) = (list.to_owned(), name.clone());
+            return Err(ClassError::Twice { list, name, first: before + 1, second: line + 1 }.into());
         }
     }
     let label =
-        |class: &String| lines.get(class.as_str()).copied().with_context(|| unknown(class, &names, list));
-    let labels = source.classes().iter().map(label).collect::<Result<_>>()?;
+        |class: &String| lines.get(class.as_str()).copied().ok_or_else(|| unknown(class, &names, list));
+    let labels = source.classes().iter().map(label).collect::<Result<_, _>>()?;
     Ok(Box::new(Numbered { source, names, labels }))
 }
 
-/// Why a class cannot be numbered, and what cures it.
-fn unknown(class: &str, names: &[String], list: &Path) -> String {
-    let list = list.display();
+fn unknown(class: &str, names: &[String], list: &Path) -> ClassError {
     let nearest = names.iter().min_by_key(|name| strsim::osa_distance(name, class));
     let nearest = nearest.filter(|name| 3 * strsim::osa_distance(name, class) <= class.chars().count());
-    let nearest = nearest.map_or_else(String::new, |name| format!("; the nearest name there is `{name}`"));
-    format!(
-        "the class `{class}` is not among the {} that `{list}` numbers{nearest}\nhint: rename the folder as the list has it, take it out \
-         if it is no class, or add a new class as a last line of `{list}`, which leaves the numbers of the others as they are",
-        names.len()
-    )
+    ClassError::Unknown {
+        class: class.to_owned(),
+        list: list.to_owned(),
+        count: names.len(),
+        nearest: nearest.cloned(),
+    }
 }
 
 impl Source for Numbered {
@@ -74,11 +66,11 @@ impl Source for Numbered {
         self.source.key(number)
     }
 
-    fn label(&self, number: usize) -> Result<Option<usize>> {
+    fn label(&self, number: usize) -> Result<Option<usize>, ImageError> {
         Ok(self.source.label(number)?.map(|label| self.labels[label]))
     }
 
-    fn read(&self, number: usize) -> Result<Image> {
+    fn read(&self, number: usize) -> Result<Image, ImageError> {
         let image = self.source.read(number)?;
         let label = image.label.map(|label| self.labels[label]);
         Ok(Image { label, ..image })
@@ -88,8 +80,8 @@ impl Source for Numbered {
         self.source.ignored()
     }
 
-    fn tell(&self) {
-        self.source.tell();
+    fn log(&self) {
+        self.source.log();
     }
 }
 
@@ -98,7 +90,7 @@ mod tests {
     use std::fs;
 
     use super::*;
-    use crate::pack::{Format, open};
+    use crate::pack::{format::Format, open::open};
 
     /// A folder with an image of each class, numbered by a list of such lines; the labels of its images.
     fn labels(classes: &[&str], list: &str) -> Result<Vec<Option<usize>>> {
@@ -129,7 +121,7 @@ mod tests {
     fn a_folder_that_is_not_in_the_list_is_refused_with_what_cures_it() {
         let error = labels(&["cat", "zebras"], "cat\ndog\nzebra\n").unwrap_err().to_string();
         assert!(error.contains("the class `zebras` is not among the 3"), "{error}");
-        assert!(error.contains("the nearest name there is `zebra`\nhint: "), "{error}");
+        assert!(error.ends_with("; the nearest name there is `zebra`"), "{error}");
         let error = labels(&["cat", "emu"], "cat\ndog\n").unwrap_err().to_string();
         assert!(error.contains("`emu`") && !error.contains("nearest"), "{error}");
     }
@@ -139,6 +131,6 @@ mod tests {
         let error = labels(&["cat"], "cat\ndog\ncat\n").unwrap_err().to_string();
         assert!(error.contains("`cat` on lines 1 and 3"), "{error}");
         let error = labels(&["."], "cat\n").unwrap_err().to_string();
-        assert!(error.contains("the source has none"), "{error}");
+        assert!(error.contains("the source has no classes"), "{error}");
     }
 }

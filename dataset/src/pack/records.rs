@@ -6,13 +6,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context, Result, bail, ensure};
 use pipeline::Rgb;
 
 use super::{
     convert,
     source::{Image, Source},
 };
+use crate::error::{FileError, ImageError, SourceError};
 
 /// How one image lies in its file: `header` bytes, then a red, a green and a blue plane.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,7 +76,7 @@ struct RecordFile {
 
 impl Records {
     /// Opens the files and checks their sizes.
-    pub(super) fn open(paths: &[PathBuf], layout: Layout, classes: Vec<String>) -> Result<Self> {
+    pub(super) fn open(paths: &[PathBuf], layout: Layout, classes: Vec<String>) -> Result<Self, SourceError> {
         let mut files = Vec::with_capacity(paths.len());
         let mut first = 0;
         for path in paths {
@@ -96,43 +96,36 @@ impl Records {
     }
 
     /// The first bytes of an image's record.
-    fn bytes_of(&self, file: &RecordFile, place: usize, count: usize) -> Result<Vec<u8>> {
+    fn bytes_of(&self, file: &RecordFile, place: usize, count: usize) -> Result<Vec<u8>, FileError> {
         let mut bytes = vec![0; count];
-        file.file
-            .read_exact_at(&mut bytes, place as u64 * self.layout.record() as u64)
-            .with_context(|| format!("reading image {place} of `{}`", file.path.display()))?;
+        let offset = place as u64 * self.layout.record() as u64;
+        file.file.read_exact_at(&mut bytes, offset).map_err(FileError::of("read an image of", &file.path))?;
         Ok(bytes)
     }
 
     /// The label of an image, given the bytes before its planes.
-    fn label_in(&self, file: &RecordFile, place: usize, header: &[u8]) -> Result<Option<usize>> {
+    fn label_in(&self, file: &RecordFile, place: usize, header: &[u8]) -> Result<Option<usize>, ImageError> {
         let (label, first) = match self.layout.label {
             Label::Header(at) => (header[at], 0),
             Label::Beside => (file.labels[place], 1),
             Label::Unknown => return Ok(None),
         };
         let last = first + self.classes.len() - 1;
-        ensure!(
-            (first..=last).contains(&usize::from(label)),
-            "image {place} of `{}` has label {label}, which is not from {first} to {last}",
-            file.path.display()
-        );
+        if !(first..=last).contains(&usize::from(label)) {
+            return Err(ImageError::Label { path: file.path.clone(), number: place, label, first, last });
+        }
         Ok(Some(usize::from(label) - first))
     }
 }
 
 impl RecordFile {
-    fn open(path: &Path, first: usize, layout: Layout) -> Result<Self> {
-        let file = File::open(path).with_context(|| format!("opening `{}`", path.display()))?;
-        let bytes =
-            file.metadata().with_context(|| format!("asking for the size of `{}`", path.display()))?.len();
+    fn open(path: &Path, first: usize, layout: Layout) -> Result<Self, SourceError> {
+        let file = File::open(path).map_err(FileError::of("open", path))?;
+        let bytes = file.metadata().map_err(FileError::of("find out the size of", path))?.len();
         let record = layout.record() as u64;
-        ensure!(
-            bytes % record == 0,
-            "`{}` is cut short, or something else: its {bytes} bytes are no whole number of images of {record} bytes\n\
-             hint: download and unpack it again, or name its `--format`",
-            path.display()
-        );
+        if bytes % record != 0 {
+            return Err(SourceError::NotWhole { path: path.to_owned(), bytes, image: record });
+        }
         let count = (bytes / record) as usize;
         let labels = if layout.label == Label::Beside { labels_beside(path, count)? } else { Vec::new() };
         Ok(Self { path: path.to_owned(), file, first, count, labels })
@@ -140,16 +133,12 @@ impl RecordFile {
 }
 
 /// The labels in `train_y.bin` for the images in `train_X.bin`.
-fn labels_beside(path: &Path, count: usize) -> Result<Vec<u8>> {
+fn labels_beside(path: &Path, count: usize) -> Result<Vec<u8>, SourceError> {
     let name = path.file_name().unwrap_or_default().to_string_lossy().replace("_X.bin", "_y.bin");
     let path = path.with_file_name(name);
-    let labels = fs::read(&path).with_context(|| format!("reading the labels in `{}`", path.display()))?;
+    let labels = fs::read(&path).map_err(FileError::of("read the labels in", &path))?;
     if labels.len() != count {
-        bail!(
-            "`{}` has {} labels for {count} images\nhint: download and unpack the dataset again",
-            path.display(),
-            labels.len()
-        );
+        return Err(SourceError::LabelCount { path, labels: labels.len(), images: count });
     }
     Ok(labels)
 }
@@ -173,19 +162,20 @@ impl Source for Records {
         format!("{}-{place:06}", stem.replace('.', "_"))
     }
 
-    fn label(&self, number: usize) -> Result<Option<usize>> {
+    fn label(&self, number: usize) -> Result<Option<usize>, ImageError> {
         let (file, place) = self.locate(number);
         let header = self.bytes_of(file, place, self.layout.header)?;
         self.label_in(file, place, &header)
     }
 
-    fn read(&self, number: usize) -> Result<Image> {
+    fn read(&self, number: usize) -> Result<Image, ImageError> {
         let (file, place) = self.locate(number);
         let record = self.bytes_of(file, place, self.layout.record())?;
         let label = self.label_in(file, place, &record)?;
         let pixels = self.layout.interleave(&record[self.layout.header..]);
         let side = self.layout.side as u32;
-        let data = convert::png(&Rgb { width: side, height: side, pixels })?;
+        let data = convert::png(&Rgb { width: side, height: side, pixels })
+            .map_err(|source| ImageError::Encode { path: file.path.clone(), number: place, source })?;
         Ok(Image { extension: "png", data, label, is_converted: false })
     }
 }

@@ -1,6 +1,6 @@
 //! What can be packed.
 
-use anyhow::Result;
+use crate::error::ImageError;
 
 /// A set of images that can be read one by one, in any order and from any thread.
 pub trait Source: Sync {
@@ -17,18 +17,18 @@ pub trait Source: Sync {
     fn key(&self, number: usize) -> String;
 
     /// The image's class, if known.
-    fn label(&self, number: usize) -> Result<Option<usize>>;
+    fn label(&self, number: usize) -> Result<Option<usize>, ImageError>;
 
     /// Reads one image.
-    fn read(&self, number: usize) -> Result<Image>;
+    fn read(&self, number: usize) -> Result<Image, ImageError>;
 
-    /// Files and folders that are left out, hidden ones and those of systems included.
+    /// Number of files and folders that are left out, hidden ones and those of systems included.
     fn ignored(&self) -> u64 {
         0
     }
 
-    /// Says what is left out and why, and what is doubtful.
-    fn tell(&self) {}
+    /// Logs what is left out and why, and what is doubtful.
+    fn log(&self) {}
 }
 
 /// One image as it goes into a shard.
@@ -40,6 +40,6 @@ pub struct Image {
     pub data: Vec<u8>,
     /// Its class, if known.
     pub label: Option<usize>,
-    /// Whether it was of another format.
+    /// Whether it was of another format, and is a PNG now.
     pub is_converted: bool,
 }

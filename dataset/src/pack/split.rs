@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::{Result, ensure};
-
 use super::source::{Image, Source};
-use crate::random::Random;
+use crate::{
+    error::{ImageError, OutputError, Result},
+    random::Random,
+};
 
 /// How many of the samples are held out for validation.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -45,10 +46,9 @@ impl<'a> Subset<'a> {
             held_out.extend(numbers);
             train.extend(rest);
         }
-        ensure!(
-            !held_out.is_empty(),
-            "there is nothing to validate on: no class has two images\nhint: leave out `--val-fraction`"
-        );
+        if held_out.is_empty() {
+            return Err(OutputError::NothingHeldOut.into());
+        }
         Ok([train, held_out].map(|mut numbers| {
             numbers.sort_unstable();
             Self { source, numbers }
@@ -85,11 +85,11 @@ impl Source for Subset<'_> {
         self.source.key(self.numbers[number] as usize)
     }
 
-    fn label(&self, number: usize) -> Result<Option<usize>> {
+    fn label(&self, number: usize) -> Result<Option<usize>, ImageError> {
         self.source.label(self.numbers[number] as usize)
     }
 
-    fn read(&self, number: usize) -> Result<Image> {
+    fn read(&self, number: usize) -> Result<Image, ImageError> {
         self.source.read(self.numbers[number] as usize)
     }
 

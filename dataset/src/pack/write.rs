@@ -8,7 +8,6 @@ use std::{
     },
 };
 
-use anyhow::{Context, Result, bail, ensure};
 use rayon::{ThreadPoolBuilder, prelude::*};
 use shards::ShardWriter;
 
@@ -18,7 +17,9 @@ use super::{
     split::{Subset, Validation},
 };
 use crate::{
+    chain::one_line,
     classes::ClassNames,
+    error::{ImageError, OutputError, Result},
     output::{Output, Summary},
     progress::{Progress, Stage},
 };
@@ -64,23 +65,22 @@ pub struct Resize {
 
 /// Writes the shards and `classes.txt`. The bytes do not depend on the number of workers.
 ///
-/// A sample that cannot be read (or resized) is left out, named on stderr, and counted.
+/// A sample that cannot be read (or resized) is left out, named in the log, and counted.
 pub fn write(source: &dyn Source, options: &Options, progress: &dyn Progress) -> Result<Summary> {
     ClassNames::check(source.classes())?;
     let Some(validation) = options.validation else {
         let part = Part::prepare(Subset::all(source), &options.prefix, options)?;
-        source.tell();
+        source.log();
         part.output.write_classes(source.classes(), options.force)?;
         return part.write(options, progress);
     };
-    ensure!(
-        options.prefix != VALIDATION_PREFIX,
-        "training and validation shards would both be called `{VALIDATION_PREFIX}`\nhint: name another `--prefix`"
-    );
+    if options.prefix == VALIDATION_PREFIX {
+        return Err(OutputError::SamePrefix { prefix: VALIDATION_PREFIX.to_owned() }.into());
+    }
     let [train, held_out] = Subset::split(source, validation)?;
     let train = Part::prepare(train, &options.prefix, options)?;
     let held_out = Part::prepare(held_out, VALIDATION_PREFIX, options)?;
-    source.tell();
+    source.log();
     let output = train.output.together_with(VALIDATION_PREFIX);
     output.write_classes(source.classes(), options.force)?;
     let summary = Part { output, ..train }.write(options, progress)?;
@@ -117,10 +117,7 @@ impl<'a> Part<'a> {
         let packed = samples.count() as u64 - skipped;
         if packed == 0 {
             output.discard()?;
-            bail!(
-                "nothing was packed: none of {skipped} images could be read\nhint: the warnings above say what is wrong \
-                 with them"
-            );
+            return Err(OutputError::NothingPacked { skipped }.into());
         }
         let summary = output.finish(packed, samples.classes().len())?;
         Ok(Summary { skipped, converted, ignored: samples.ignored(), ..summary })
@@ -133,7 +130,7 @@ struct Job<'a> {
     resize: Option<Resize>,
     progress: &'a dyn Progress,
     /// Number of each sample left out, and why.
-    skipped: Mutex<Vec<(u32, anyhow::Error)>>,
+    skipped: Mutex<Vec<(u32, ImageError)>>,
     converted: AtomicU64,
 }
 
@@ -166,11 +163,11 @@ impl Job<'_> {
         Ok(writer.finish()?)
     }
 
-    fn read(&self, number: usize) -> Result<Image> {
+    fn read(&self, number: usize) -> Result<Image, ImageError> {
         let mut image = self.source.read(number)?;
         if let Some(resize) = self.resize {
-            let key = || self.source.key(number).escape_debug().to_string();
-            image = resized(image, resize).with_context(|| format!("resizing image `{}`", key()))?;
+            let key = || self.source.key(number);
+            image = resized(image, resize).map_err(|source| ImageError::Resize { key: key(), source })?;
         }
         self.converted.fetch_add(image.is_converted.into(), Ordering::Relaxed);
         Ok(image)
@@ -189,7 +186,7 @@ impl Job<'_> {
         let mut skipped = self.skipped.into_inner().expect("no thread panicked");
         skipped.sort_by_key(|(number, _)| *number);
         for (_, error) in skipped.iter().take(NAMED) {
-            tracing::warn!("left out: {error:#}");
+            tracing::warn!("left out: {}", one_line(error));
         }
         match skipped.len() {
             0 => {}
@@ -208,7 +205,7 @@ fn append(writer: &mut ShardWriter, key: &str, image: &Image) -> Result<()> {
 }
 
 /// The image with its short side as wanted, or unchanged if that is no longer.
-fn resized(image: Image, resize: Resize) -> Result<Image> {
+fn resized(image: Image, resize: Resize) -> pipeline::Result<Image> {
     let pixels = pipeline::decode(&image.data, MAX_PIXELS)?;
     let short_side = pixels.width.min(pixels.height);
     if short_side <= resize.short_side {

@@ -1,6 +1,6 @@
 //! Each shard by itself: all of it read, every image decoded as a whole.
 
-use std::{error::Error, io, ops::Range};
+use std::{io, ops::Range};
 
 use pipeline::{Decoder, LoaderConfig, Oddities, Rgb};
 use rayon::prelude::*;
@@ -8,7 +8,7 @@ use shards::{Finding, Inspection, Lost, ShardFault, ShardName, Source, Stamp};
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::kind::Kind;
-use crate::progress::Progress;
+use crate::{chain::one_line, progress::Progress};
 
 /// Samples that a thread reads at a time, with a decoder of its own.
 const CHUNK: usize = 32;
@@ -102,7 +102,7 @@ fn examine(source: &dyn Source, name: &ShardName, progress: &dyn Progress) -> Ex
         Ok(shard) => read(&shard, &mut examined, progress),
         Err(error) => {
             examined.is_unread = matches!(error, shards::Error::Open { .. } | shards::Error::Read { .. });
-            let reason = format!("nothing of it can be read: {}", reason(&error));
+            let reason = format!("nothing of it can be read: {}", one_line(&error));
             examined.faults.push(ShardFault { shard: name.shared(), offset: 0, reason });
         }
     }
@@ -180,7 +180,7 @@ fn look_at(
         let outcome = match (&inspected.lost, &mut decoder) {
             (Some(Lost::Cut(reason)), _) => Err(Trouble::new(Kind::Truncated, (*reason).to_owned())),
             (Some(Lost::Label(reason)), _) => Err(Trouble::new(Kind::BadLabel, reason.clone())),
-            (None, Err(error)) => Err(Trouble::new(Kind::Undecodable, reason(error))),
+            (None, Err(error)) => Err(Trouble::new(Kind::Undecodable, one_line(error))),
             (None, Ok(decoder)) => decode(shard, number, decoder, &mut image, &mut sample),
         };
         sample.is_kept = outcome.is_ok();
@@ -200,7 +200,7 @@ fn decode(
 ) -> Result<(), Trouble> {
     let cut = |error: io::Error| Trouble {
         kind: Kind::Truncated,
-        reason: reason(&error),
+        reason: one_line(&error),
         is_unread: error.kind() != io::ErrorKind::UnexpectedEof,
     };
     let encoded = shard.image(number).map_err(cut)?;
@@ -210,16 +210,9 @@ fn decode(
     });
     decoded.map_err(cut)?.map_err(|error| Trouble {
         kind: Kind::Undecodable,
-        reason: reason(&error),
+        reason: one_line(&error),
         is_unread: matches!(error, pipeline::Error::Memory),
     })?;
     (sample.pixels, sample.oddities) = (image.width * image.height, decoder.oddities());
     Ok(())
-}
-
-/// An error and its causes on one line, without what cures it.
-pub(super) fn reason(error: &(dyn Error + 'static)) -> String {
-    let causes = std::iter::successors(Some(error), |error| (*error).source());
-    let first_line = |error: &dyn Error| error.to_string().lines().next().unwrap_or_default().to_owned();
-    causes.map(first_line).collect::<Vec<_>>().join(": ")
 }

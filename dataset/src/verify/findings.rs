@@ -2,8 +2,6 @@
 
 use std::{collections::BTreeMap, path::Path};
 
-use anyhow::Result;
-
 use super::{
     compare::Notes,
     counts::Counts,
@@ -12,6 +10,7 @@ use super::{
     kind::Kind,
     report::Report,
 };
+use crate::error::{Result, VerifyError};
 
 /// So many findings of a kind are kept to be shown.
 const NAMED: usize = 5;
@@ -85,7 +84,7 @@ impl Findings {
     }
 
     /// Gives the report its name.
-    pub(super) fn save_report(&mut self) -> Result<()> {
+    pub(super) fn save_report(&mut self) -> Result<(), VerifyError> {
         self.report.take().map_or(Ok(()), Report::finish)
     }
 }

@@ -2,18 +2,17 @@
 
 use std::{
     collections::HashMap,
-    fs,
+    fs, io,
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context, Result, bail, ensure};
 use rayon::prelude::*;
 use serde::Serialize;
 use shards::{Inspection, ShardName, Source};
 
-use super::examine::{Examined, reason};
+use super::examine::Examined;
 use crate::{
-    misuse::usage,
+    error::{Error, FileError, Result, VerifyError},
     progress::{Progress, Stage},
     shard_folder::check_shard_folder,
 };
@@ -49,43 +48,32 @@ impl Target {
     /// The folder is that of an original, cannot be written, or holds shards of these names that are not to be replaced.
     pub(super) fn prepare(out: &Path, names: &[ShardName], force: bool) -> Result<Self> {
         check_shard_folder(out)?;
-        fs::create_dir_all(out)
-            .and_then(|()| tempfile::tempfile_in(out).map(drop))
-            .map_err(|error| unwritable(out, &error))?;
-        let folder = out.canonicalize().map_err(|error| unwritable(out, &error))?;
-        let mut paths = Vec::with_capacity(names.len());
+        let unwritable = |source| VerifyError::Folder { folder: out.to_owned(), source };
+        fs::create_dir_all(out).and_then(|()| tempfile::tempfile_in(out).map(drop)).map_err(unwritable)?;
+        let folder = out.canonicalize().map_err(unwritable)?;
+        if names.iter().any(|name| lies_in(name, &folder)) {
+            return Err(VerifyError::Originals { folder: out.to_owned() }.into());
+        }
         let mut seen = HashMap::new();
         for name in names {
-            let original = Path::new(name.as_str());
-            let of_original = original.canonicalize().ok();
-            if of_original.as_deref().and_then(Path::parent) == Some(&folder)
-                || parent(original) == Some(folder.clone())
-            {
-                return Err(usage!(
-                    "`{}` holds the originals, which are not written to\n  hint: another folder with --fix",
-                    out.display()
-                ));
+            if let Some(first) = seen.insert(name.base(), name) {
+                let (first, second) = (first.shared(), name.shared());
+                return Err(VerifyError::SameName { first, second, folder: out.to_owned() }.into());
             }
-            if let Some(other) = seen.insert(name.base(), name) {
-                return Err(usage!(
-                    "`{other}` and `{name}` would have the same name in `{}`\n  hint: --fix one folder after the other",
-                    out.display()
-                ));
-            }
-            paths.push(out.join(name.base()));
         }
+        let paths: Vec<_> = names.iter().map(|name| out.join(name.base())).collect();
         match paths.iter().find(|path| path.symlink_metadata().is_ok()) {
-            Some(path) if !force => Err(usage!(
-                "`{}` is there already\n  hint: an empty folder with --fix, or --force to replace shards of these names",
-                path.display()
-            )),
+            Some(path) if !force => Err(VerifyError::Exists { path: path.clone() }.into()),
             _ => Ok(Self { folder: out.to_owned(), paths }),
         }
     }
 }
 
-fn unwritable(out: &Path, error: &std::io::Error) -> anyhow::Error {
-    usage!("cannot write to `{}`: {error}\n  hint: a folder that can be written with --fix", out.display())
+/// Whether a shard, or the file that it links to, lies in a folder.
+fn lies_in(name: &ShardName, folder: &Path) -> bool {
+    let shard = Path::new(name.as_str());
+    let target = shard.canonicalize().ok();
+    target.as_deref().and_then(Path::parent) == Some(folder) || parent(shard).as_deref() == Some(folder)
 }
 
 /// The folder that a path lies in, whatever links lead there.
@@ -109,7 +97,7 @@ pub(super) fn write(
     let kept = |shard: &Examined| shard.kept().count() as u64;
     shards.iter().try_for_each(|shard| check_read(shard.is_unread, &shard.name))?;
     if shards.iter().all(|shard| kept(shard) == 0) {
-        bail!("no sample is left to be written\n  hint: the findings above say what is wrong with them");
+        return Err(VerifyError::NothingLeft.into());
     }
     let bytes = shards.iter().filter_map(|shard| shard.stamp).map(|stamp| stamp.size).sum();
     progress.begin(Stage::Mending, bytes);
@@ -128,42 +116,34 @@ pub(super) fn write(
 
 fn write_shard(source: &dyn Source, shard: &Examined, path: &Path, progress: &dyn Progress) -> Result<()> {
     if shard.kept().next().is_none() {
-        tracing::warn!("`{}` is left out: nothing of it is to be kept", shard.name);
-        return match fs::remove_file(path) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                Err(error).with_context(|| format!("cannot remove the old `{}`", path.display()))
-            }
-            _ => Ok(()),
-        };
+        tracing::warn!("`{}` is left out: none of its samples can be used", shard.name);
+        return remove_old(path);
     }
     let inspection = Inspection::open(source, &shard.name)?;
     check_read(inspection.is_unread(), &shard.name)?;
-    ensure!(
-        Some(inspection.stamp()) == shard.stamp && inspection.samples().len() == shard.samples.len(),
-        "shard `{}` was changed after it was verified\n  hint: verify again when nobody writes to it",
-        shard.name
-    );
+    let is_same =
+        Some(inspection.stamp()) == shard.stamp && inspection.samples().len() == shard.samples.len();
+    if !is_same {
+        return Err(VerifyError::Changed { shard: shard.name.shared() }.into());
+    }
     inspection.copy(|number| shard.samples[number].is_kept, path).map_err(|error| match error {
-        shards::Error::Write { .. } => unwritten(&error),
-        error => error.into(),
+        shards::Error::Write { path, source } => VerifyError::Write { path, source }.into(),
+        error => Error::from(error),
     })?;
     shard.kept().for_each(|(_, sample)| progress.advance(1, sample.bytes.into()));
     Ok(())
 }
 
-fn check_read(is_unread: bool, name: &ShardName) -> Result<()> {
-    ensure!(
-        !is_unread,
-        "shard `{name}` could not be read as a whole, and what was not read is not known to be bad: it is not written, nor are others \
-         after it\n  hint: see to its permissions, its disk and the memory, then run the same command again, or leave it out of --shards"
-    );
-    Ok(())
+/// Removes the shard of this name that was written before.
+fn remove_old(path: &Path) -> Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(FileError::of("remove the old shard", path)(error).into())
+        }
+        _ => Ok(()),
+    }
 }
 
-/// A shard that cannot be written, with its cure.
-fn unwritten(error: &shards::Error) -> anyhow::Error {
-    anyhow::anyhow!(
-        "{}\n  hint: make room, or another folder with --fix; shards that are there already are complete",
-        reason(error)
-    )
+fn check_read(is_unread: bool, name: &ShardName) -> Result<(), VerifyError> {
+    if is_unread { Err(VerifyError::Unread { shard: name.shared() }) } else { Ok(()) }
 }

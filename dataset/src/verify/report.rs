@@ -7,12 +7,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context, Result};
 use serde::Serialize;
 use serde_json::Value;
 use tempfile::NamedTempFile;
 
-use crate::misuse::usage;
+use crate::error::VerifyError;
 
 /// The file that gets every finding; under its name only when complete.
 #[derive(Debug)]
@@ -23,36 +22,30 @@ pub(super) struct Report {
 
 impl Report {
     /// Begins it, beside its place.
-    pub(super) fn create(path: &Path) -> Result<Self> {
+    pub(super) fn create(path: &Path) -> Result<Self, VerifyError> {
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let temporary = tempfile::Builder::new()
             .prefix(".report")
             .suffix(shards::unfinished_suffix())
             .permissions(Permissions::from_mode(0o666)) // less what the user's mask takes away
             .tempfile_in(folder);
-        let refuse = |error| {
-            usage!(
-                "cannot write `{}`: {error}\n  hint: name a file in a folder that exists and can be written with --report",
-                path.display()
-            )
-        };
+        let refuse = |source| VerifyError::ReportPlace { path: path.to_owned(), source };
         Ok(Self { path: path.to_owned(), file: BufWriter::new(temporary.map_err(refuse)?) })
     }
 
     /// Adds a line.
-    pub(super) fn write(&mut self, finding: &impl Serialize) -> Result<()> {
-        let mut line = serde_json::to_vec(finding)?;
-        line.push(b'\n');
-        self.file.write_all(&line).with_context(|| naming(&self.path))
+    pub(super) fn write(&mut self, finding: &impl Serialize) -> Result<(), VerifyError> {
+        let line = serde_json::to_vec(finding).map_err(io::Error::from);
+        let written = line.and_then(|line| self.file.write_all(&[&line[..], b"\n"].concat()));
+        written.map_err(|source| VerifyError::Report { path: self.path.clone(), source })
     }
 
     /// Gives it its name.
-    pub(super) fn finish(self) -> Result<()> {
+    pub(super) fn finish(self) -> Result<(), VerifyError> {
         let Self { path, file } = self;
-        let file =
-            file.into_inner().map_err(io::IntoInnerError::into_error).with_context(|| naming(&path))?;
-        file.persist(&path).map_err(|error| error.error).with_context(|| naming(&path))?;
-        Ok(())
+        let file = file.into_inner().map_err(io::IntoInnerError::into_error);
+        let named = file.and_then(|file| file.persist(&path).map_err(|error| error.error));
+        named.map(drop).map_err(|source| VerifyError::Report { path, source })
     }
 }
 
@@ -63,8 +56,4 @@ pub(super) fn is_report(path: &Path) -> bool {
     let is_read = BufReader::new(file.take(1 << 20)).read_line(&mut head).is_ok();
     let finding = || serde_json::from_str::<Value>(&head).is_ok_and(|line| !line["kind"].is_null());
     is_read && (head.is_empty() || finding())
-}
-
-fn naming(path: &Path) -> String {
-    format!("cannot write `{}`\n  hint: another file with --report, on a disk with room", path.display())
 }

@@ -5,7 +5,6 @@ use std::{
     sync::Arc,
 };
 
-use anyhow::{Context, Result};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use shards::{ShardName, Source};
 
@@ -18,7 +17,7 @@ use super::{
 };
 use crate::{
     classes::ClassNames,
-    misuse::usage,
+    error::{Result, VerifyError},
     progress::{Progress, Stage},
 };
 
@@ -62,8 +61,7 @@ impl Verification {
         check_report(options.report.as_deref(), &names)?;
         let mut findings = Findings::create(options.report.as_deref())?;
         let workers = options.workers.unwrap_or(0);
-        let pool =
-            ThreadPoolBuilder::new().num_threads(workers).build().context("cannot start the threads")?;
+        let pool = ThreadPoolBuilder::new().num_threads(workers).build()?;
         progress.begin(Stage::Verifying, examine::bytes(&*source, &names));
         let shards = pool.install(|| examine::all(&*source, &names, progress));
         progress.end();
@@ -86,7 +84,7 @@ impl Verification {
     /// # Errors
     /// It cannot be written.
     pub fn save_report(&mut self) -> Result<()> {
-        self.findings.save_report()
+        Ok(self.findings.save_report()?)
     }
 
     /// Writes shards without the samples that cannot be used; nothing without a folder for them.
@@ -101,20 +99,15 @@ impl Verification {
 }
 
 /// The report is not to take the place of a shard, or of anything but an earlier report.
-fn check_report(report: Option<&Path>, names: &[ShardName]) -> Result<()> {
+fn check_report(report: Option<&Path>, names: &[ShardName]) -> Result<(), VerifyError> {
     let Some(there) = report.and_then(|report| report.canonicalize().ok()) else { return Ok(()) };
     let is_there =
         |name: &&ShardName| Path::new(name.as_str()).canonicalize().is_ok_and(|path| path == there);
     if let Some(name) = names.iter().find(is_there) {
-        return Err(usage!(
-            "`{name}` is a shard, not a place for the report\n  hint: another file with --report"
-        ));
+        return Err(VerifyError::ReportIsShard { path: name.shared() });
     }
     if there.is_file() && !report::is_report(&there) {
-        return Err(usage!(
-            "`{}` is there already, and is no report of findings\n  hint: name another file with --report",
-            there.display()
-        ));
+        return Err(VerifyError::ReportExists { path: there });
     }
     Ok(())
 }

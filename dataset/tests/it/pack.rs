@@ -3,7 +3,7 @@
 use std::{fs, path::Path};
 
 use dataset::{
-    Summary,
+    ClassHint, Error, Hint, OutputHint, SourceHint, Summary,
     pack::{Cut, Format, Options, Resize, Validation, open, write},
 };
 use pipeline::Rgb;
@@ -23,7 +23,7 @@ fn options(out: &Path) -> Options {
     }
 }
 
-fn pack(source: &Path, split: Option<&str>, options: &Options) -> anyhow::Result<Summary> {
+fn pack(source: &Path, split: Option<&str>, options: &Options) -> Result<Summary, Error> {
     write(&*open(source, Format::Auto, split, true)?, options, &())
 }
 
@@ -127,20 +127,24 @@ fn existing_shards_and_other_classes_are_refused() {
     let (source, out) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     image_folder(source.path());
     pack(source.path(), None, &options(out.path())).unwrap();
-    let error = pack(source.path(), None, &options(out.path())).unwrap_err().to_string();
-    assert!(error.contains("exists already") && error.contains("--force"), "{error}");
+    let error = pack(source.path(), None, &options(out.path())).unwrap_err();
+    assert!(error.to_string().contains("exists already"), "{error}");
+    assert_eq!(error.hint(), Some(Hint::Output(OutputHint::Replace { shards: 3 })));
     fs::rename(source.path().join("cat"), source.path().join("bird")).unwrap();
     let other = Options { prefix: "val".to_owned(), ..options(out.path()) };
-    let error = pack(source.path(), None, &other).unwrap_err().to_string();
-    assert!(error.contains("other classes") && error.contains("--classes '"), "{error}");
+    let error = pack(source.path(), None, &other).unwrap_err();
+    assert!(error.to_string().contains("other classes"), "{error}");
+    let list = out.path().join("classes.txt");
+    assert_eq!(error.hint(), Some(Hint::Classes(ClassHint::NumberBy { list })));
 }
 
 #[test]
 fn with_nothing_to_pack_nothing_is_written() {
     let (source, out) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     fs::write(source.path().join("notes.txt"), "no image").unwrap();
-    let error = pack(source.path(), None, &options(out.path())).unwrap_err().to_string();
-    assert!(error.contains("nothing to pack") && error.contains("hint:"), "{error}");
+    let error = pack(source.path(), None, &options(out.path())).unwrap_err();
+    assert!(error.to_string().contains("nothing to pack"), "{error}");
+    assert_eq!(error.hint(), Some(Hint::Source(SourceHint::GiveImages)));
     assert!(pack(&source.path().join("missing"), None, &options(out.path())).is_err());
     assert_eq!(fs::read_dir(out.path()).unwrap().count(), 0);
 }
@@ -149,8 +153,9 @@ fn with_nothing_to_pack_nothing_is_written() {
 fn if_every_image_is_unreadable_no_shard_is_left() {
     let (source, out) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     fs::write(source.path().join("1.jpg"), "").unwrap();
-    let error = pack(source.path(), None, &options(out.path())).unwrap_err().to_string();
-    assert!(error.contains("nothing was packed") && error.contains("hint:"), "{error}");
+    let error = pack(source.path(), None, &options(out.path())).unwrap_err();
+    assert!(error.to_string().contains("nothing was packed"), "{error}");
+    assert_eq!(error.hint(), Some(Hint::Output(OutputHint::SeeWarnings)));
     assert_eq!(fs::read_dir(out.path()).unwrap().count(), 0);
 }
 
@@ -289,6 +294,7 @@ fn stl_10_is_turned_from_columns_to_rows_and_counts_labels_from_one() {
 fn a_binary_file_that_is_cut_short_is_refused() {
     let (source, out) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     fs::write(source.path().join("test_batch.bin"), vec![0; 3072]).unwrap();
-    let error = format!("{:#}", pack(source.path(), Some("test"), &options(out.path())).unwrap_err());
-    assert!(error.contains("cut short") && error.contains("hint:"), "{error}");
+    let error = pack(source.path(), Some("test"), &options(out.path())).unwrap_err();
+    assert!(error.to_string().contains("cut short"), "{error}");
+    assert_eq!(error.hint(), Some(Hint::Source(SourceHint::UnpackAgainOrNameFormat)));
 }

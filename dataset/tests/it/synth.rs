@@ -2,7 +2,10 @@
 
 use std::{fs, path::Path};
 
-use dataset::synth::{Options, Size, write};
+use dataset::{
+    Hint, OutputHint,
+    synth::{Options, Size, write},
+};
 
 use crate::members::{Member, members};
 
@@ -121,8 +124,9 @@ fn existing_shards_are_replaced_only_by_force() {
     let folder = tempfile::tempdir().unwrap();
     let options = options(folder.path(), "train");
     write(&options, &()).unwrap();
-    let error = write(&options, &()).unwrap_err().to_string();
-    assert!(error.contains("exists already") && error.contains("hint:"), "{error}");
+    let error = write(&options, &()).unwrap_err();
+    assert!(error.to_string().contains("exists already"), "{error}");
+    assert_eq!(error.hint(), Some(Hint::Output(OutputHint::Replace { shards: 3 })));
     let summary = write(&Options { force: true, shards: 2, ..options }, &()).unwrap();
     assert_eq!((summary.samples, summary.shards, summary.classes), (200, 2, 10));
     assert!(!folder.path().join("train-002.tar").exists());

@@ -1,4 +1,4 @@
-//! What of a folder is not packed, and why.
+//! What is left out of a folder, and why.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -67,26 +67,29 @@ impl LeftOut {
         self.found.values().map(|(count, _)| count).sum()
     }
 
-    /// A line for each reason, with the first example, and whether it is a warning.
-    pub(super) fn lines(&self) -> impl Iterator<Item = (bool, String)> {
-        self.found.iter().map(|(reason, (count, first))| {
-            let extensions = match reason {
-                Reason::Unread => {
-                    let all: Vec<_> = self.unread.iter().map(String::as_str).collect();
-                    format!(" ({})", all.join(", "))
-                }
-                _ => String::new(),
-            };
-            let cure = match reason {
-                Reason::Unread => "\n  hint: convert them to PNG or JPEG to have them packed",
-                _ => "",
-            };
-            let line = format!(
-                "left out: {count} {}{extensions}, e.g. `{}`{cure}",
-                reason.words(),
-                first.display().to_string().escape_debug()
-            );
-            (reason.may_be_missed(), line)
-        })
+    /// Logs a line for each reason, with the first example: as a warning where images may be missed.
+    pub(super) fn log(&self) {
+        for &reason in self.found.keys() {
+            let line = self.line(reason);
+            if reason.may_be_missed() { tracing::warn!("{line}") } else { tracing::info!("{line}") }
+        }
+    }
+
+    /// What was left out for a reason.
+    fn line(&self, reason: Reason) -> String {
+        let Some((count, first)) = self.found.get(&reason) else { return String::new() };
+        let (mut words, mut cure) = (reason.words().to_owned(), "");
+        if reason == Reason::Unread {
+            let all: Vec<_> = self.unread.iter().map(String::as_str).collect();
+            words = format!("{words} ({})", all.join(", "));
+            cure = "\n  hint: convert them to PNG or JPEG to have them packed";
+        }
+        format!("left out: {count} {words}, e.g. `{}`{cure}", first.display().to_string().escape_debug())
+    }
+
+    /// All lines.
+    #[cfg(test)]
+    pub(super) fn words(&self) -> String {
+        self.found.keys().map(|&reason| self.line(reason) + "\n").collect()
     }
 }

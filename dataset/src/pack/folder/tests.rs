@@ -1,6 +1,16 @@
-use std::os::unix::{ffi::OsStringExt, fs::symlink};
+use std::{
+    fs,
+    os::unix::{ffi::OsStringExt, fs::symlink},
+    path::Path,
+};
 
-use super::*;
+use super::Folder;
+use crate::{
+    chain::one_line,
+    error::SourceError,
+    hint::SourceHint,
+    pack::{convert, source::Source},
+};
 
 const JPEG: &[u8] = b"\xFF\xD8\xFF\xE0";
 
@@ -18,14 +28,14 @@ fn put(root: &Path, file: &str, data: &[u8]) {
     fs::write(path, data).unwrap();
 }
 
-fn open(root: &tempfile::TempDir) -> Result<Folder> {
+fn open(root: &tempfile::TempDir) -> Result<Folder, SourceError> {
     Folder::open(root.path(), true)
 }
 
-fn refusal(files: &[&str]) -> String {
-    let error = format!("{:#}", open(&folder_of(files)).unwrap_err());
-    assert!(error.contains("hint:"), "{error}");
-    error
+/// Why a folder of these files is refused, and what cures it.
+fn refusal(files: &[&str]) -> (String, SourceHint) {
+    let error = open(&folder_of(files)).unwrap_err();
+    (one_line(&error), error.hint().unwrap())
 }
 
 fn keys(folder: &Folder) -> Vec<String> {
@@ -34,7 +44,7 @@ fn keys(folder: &Folder) -> Vec<String> {
 
 /// What is left out, in words.
 fn told(folder: &Folder) -> String {
-    folder.left_out.lines().map(|(_, line)| line + "\n").collect()
+    folder.left_out.words()
 }
 
 #[test]
@@ -47,7 +57,7 @@ fn labels_follow_the_sorted_names_and_nested_folders_belong_to_their_class() {
     assert_eq!(keys(&folder), ["cat/1", "dog/a_1", "dog/b/2"]);
     let labels: Vec<_> = (0..3).map(|number| folder.label(number).unwrap()).collect();
     assert_eq!(labels, [Some(1), Some(2), Some(2)]);
-    assert_eq!((folder.ignored(), folder.nested.0), (3, 1));
+    assert_eq!((folder.ignored(), folder.nested), (3, 1));
     assert!(folder.notes[0].contains("`ant`"), "{:?}", folder.notes);
 }
 
@@ -76,13 +86,17 @@ fn whoever_gives_a_folder_of_parts_is_told_to_pack_them_one_by_one() {
         &["train2017/1.jpg", "val2017/2.jpg", "annotations/a.jpg"],
         &["train/1.jpg"],
     ] {
-        let error = refusal(files);
-        assert!(error.contains("of a dataset") && error.to_lowercase().contains("--split "), "{error}");
+        let (error, hint) = refusal(files);
+        assert!(error.contains("of a dataset"), "{error}");
+        assert!(
+            matches!(hint, SourceHint::PackParts { names } if error.contains(&format!("`{}`", names[0])))
+        );
     }
     let root = folder_of(&["train/cat/1.jpg", "val/cat/2.jpg"]);
     assert_eq!(Folder::open(&root.path().join("val"), true).unwrap().classes(), ["cat"]);
-    let error = refusal(&["cat/train/1.jpg", "cat/test/2.jpg", "dog/train/1.jpg"]);
-    assert!(error.contains("divided into parts") && error.contains("`test/cat`"), "{error}");
+    let (error, hint) = refusal(&["cat/train/1.jpg", "cat/test/2.jpg", "dog/train/1.jpg"]);
+    assert!(error.contains("divided into parts"), "{error}");
+    assert_eq!(hint, SourceHint::PartsAboveClasses { example: "test/cat".into() });
 }
 
 #[test]
@@ -99,7 +113,7 @@ fn a_folder_around_all_images_is_no_class() {
         &["images/1.jpg", "annotations/trimaps/1.png"],
         &["JPEGImages/1.jpg", "SegmentationClass/1.png", "list.txt"],
     ] {
-        assert!(refusal(files).contains("their only class"), "{files:?}");
+        assert!(refusal(files).0.contains("their only class"), "{files:?}");
     }
     assert_eq!(open(&folder_of(&["cat/1.jpg"])).unwrap().classes(), ["cat"]);
 }
@@ -112,7 +126,7 @@ fn images_beside_class_folders_are_told_of_or_refused_where_they_are_the_most() 
         told(&folder)
             .contains("1 images that lie beside the class folders and have no class, e.g. `cover.jpg`")
     );
-    assert!(refusal(&["sub/x.jpg", "1.jpg", "2.jpg"]).contains("2 images lie in"));
+    assert!(refusal(&["sub/x.jpg", "1.jpg", "2.jpg"]).0.contains("2 images lie in"));
     let all = Folder::open(folder_of(&["sub/x.jpg", "1.jpg", "train/2.jpg"]).path(), false).unwrap();
     assert_eq!((keys(&all).len(), all.classes().len(), all.label(0).unwrap()), (3, 0, None));
 }
@@ -171,9 +185,8 @@ fn files_are_what_they_are_whatever_they_are_called() {
     let extensions: Vec<_> =
         read.iter().map(|image| image.as_ref().map_or("", |image| image.extension)).collect();
     assert_eq!(extensions, ["jpg", "jpg", "png", "", "", "jpg", "png"]);
-    let errors: Vec<_> =
-        read.iter().filter_map(|image| Some(format!("{:#}", image.as_ref().err()?))).collect();
-    assert!(errors[0].contains("is an HTML page") && errors[1].contains("converting"), "{errors:?}");
+    let errors: Vec<_> = read.iter().filter_map(|image| Some(one_line(image.as_ref().err()?))).collect();
+    assert!(errors[0].contains("is an HTML page") && errors[1].contains("cannot convert"), "{errors:?}");
     assert!(told(&folder).contains("neither read nor converted (heic), e.g. `c/9.heic`"));
 }
 

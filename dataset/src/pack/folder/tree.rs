@@ -7,13 +7,20 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context, Result, ensure};
 use pipeline::FileFormat;
 
 use super::{
     left_out::{LeftOut, Reason},
     names::{self, FileName},
+    text::text_of,
 };
+use crate::{
+    error::{FileError, SourceError},
+    pack::convert::is_packed,
+};
+
+/// Of reading a folder.
+type Result<T> = std::result::Result<T, SourceError>;
 
 /// Deeper folders than anyone nests on purpose: links that lead around in a circle outside of the root.
 const MAX_DEPTH: usize = 32;
@@ -58,7 +65,7 @@ impl Tree {
 
     /// The name of the folder itself.
     pub(super) fn name(&self) -> String {
-        super::text_of(self.path.file_name().unwrap_or_default())
+        text_of(self.path.file_name().unwrap_or_default())
     }
 
     /// Images in it and in all folders below.
@@ -90,11 +97,9 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     fn read(&mut self, below: PathBuf, depth: usize) -> Result<Tree> {
-        ensure!(
-            depth <= MAX_DEPTH,
-            "`{}` is more than {MAX_DEPTH} folders deep\nhint: look for links that lead around in a circle",
-            self.root.join(&below).display()
-        );
+        if depth > MAX_DEPTH {
+            return Err(SourceError::TooDeep { path: self.root.join(&below), depth: MAX_DEPTH });
+        }
         let (folders, files) = self.list(&below)?;
         let is_empty = files.is_empty();
         let mut tree = Tree { path: below, is_empty, ..Tree::default() };
@@ -115,7 +120,7 @@ impl Reader<'_> {
             let entries = fs::read_dir(&folder)?.map(|entry| entry.map(|entry| Entry::new(&entry, below)));
             entries.collect()
         };
-        let mut entries = read().with_context(|| format!("listing the folder `{}`", folder.display()))?;
+        let mut entries = read().map_err(FileError::of("list the folder", &folder))?;
         entries.sort_by(|a, b| a.path.cmp(&b.path));
         entries.retain(|entry| {
             let name = entry.name();
@@ -175,8 +180,8 @@ impl Reader<'_> {
         let mut head = Vec::new();
         File::open(&path)
             .and_then(|file| file.take(1024).read_to_end(&mut head))
-            .with_context(|| format!("reading `{}`", path.display()))?;
-        Ok(super::is_packed(FileFormat::of(&head)))
+            .map_err(FileError::of("read", &path))?;
+        Ok(is_packed(FileFormat::of(&head)))
     }
 
     fn take_out_masks(&mut self, images: &mut Vec<Entry>) {

@@ -1,0 +1,10 @@
+//! An error with its causes in one line.
+
+use std::{error::Error, iter};
+
+/// The messages of an error and its causes on one line, the first line of each.
+pub(crate) fn one_line(error: &(dyn Error + 'static)) -> String {
+    let causes = iter::successors(Some(error), |error| (*error).source());
+    let first_line = |error: &dyn Error| error.to_string().lines().next().unwrap_or_default().to_owned();
+    causes.map(first_line).collect::<Vec<_>>().join(": ")
+}

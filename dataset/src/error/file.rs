@@ -1,0 +1,23 @@
+//! Files and folders that the system refuses.
+
+use std::{io, path::PathBuf};
+
+/// The system refused to do something with a file or folder.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot {attempt} `{}`", .path.display().to_string().escape_debug())]
+#[non_exhaustive]
+pub struct FileError {
+    /// What was attempted, e.g. "list the folder".
+    pub attempt: &'static str,
+    /// The file or folder.
+    pub path: PathBuf,
+    /// The cause.
+    pub source: io::Error,
+}
+
+impl FileError {
+    /// What makes the error of an attempt that failed.
+    pub(crate) fn of(attempt: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
+        move |source| Self { attempt, path: path.into(), source }
+    }
+}

@@ -1,0 +1,131 @@
+//! Errors of verifying a set, and of writing its cleaned shards and its report.
+
+use std::{io, path::PathBuf, sync::Arc};
+
+use crate::hint::VerifyHint;
+
+/// Why a set cannot be verified as asked, or its cleaned shards or its report not be written.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum VerifyError {
+    /// The folder for cleaned shards is that of the originals.
+    #[error("`{folder}` holds the originals, which are not overwritten")]
+    Originals {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// Two shards of different folders have the same name.
+    #[error("`{first}` and `{second}` would have the same name in `{folder}`")]
+    SameName {
+        /// One shard.
+        first: Arc<str>,
+        /// The other.
+        second: Arc<str>,
+        /// The folder for cleaned shards.
+        folder: PathBuf,
+    },
+    /// A cleaned shard would replace a file.
+    #[error("`{path}` exists already")]
+    Exists {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The folder for cleaned shards cannot be written.
+    #[error("cannot write to `{folder}`")]
+    Folder {
+        /// The folder.
+        folder: PathBuf,
+        /// The cause.
+        source: io::Error,
+    },
+    /// No sample can be used.
+    #[error("no sample is left to be written")]
+    NothingLeft,
+    /// Bytes of a shard could not be read, which need not be damaged.
+    #[error(
+        "shard `{shard}` could not be read as a whole, and what was not read is not known to be bad: this shard is not written, nor \
+         are others after it"
+    )]
+    Unread {
+        /// The shard.
+        shard: Arc<str>,
+    },
+    /// A shard is another one than was verified.
+    #[error("shard `{shard}` was changed after it was verified")]
+    Changed {
+        /// The shard.
+        shard: Arc<str>,
+    },
+    /// A cleaned shard cannot be written; those that have their names are complete.
+    #[error("cannot write shard `{path}`")]
+    Write {
+        /// The cleaned shard.
+        path: PathBuf,
+        /// The cause.
+        source: io::Error,
+    },
+    /// The report would take the place of a shard.
+    #[error("`{path}` is a shard, not a place for the report")]
+    ReportIsShard {
+        /// The shard.
+        path: Arc<str>,
+    },
+    /// The report would take the place of something else.
+    #[error("`{path}` exists already, and is no report of findings")]
+    ReportExists {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The report cannot be begun.
+    #[error("cannot write the report `{path}`")]
+    ReportPlace {
+        /// The report.
+        path: PathBuf,
+        /// The cause.
+        source: io::Error,
+    },
+    /// The report cannot be written to its end.
+    #[error("cannot write the report `{path}`")]
+    Report {
+        /// The report.
+        path: PathBuf,
+        /// The cause.
+        source: io::Error,
+    },
+}
+
+impl VerifyError {
+    /// What can be done about it.
+    pub fn hint(&self) -> VerifyHint {
+        match self {
+            Self::Originals { .. } => VerifyHint::OtherFolder,
+            Self::SameName { .. } => VerifyHint::OneFolderAtATime,
+            Self::Exists { .. } => VerifyHint::EmptyFolderOrReplace,
+            Self::Folder { .. } => VerifyHint::WritableFolder,
+            Self::NothingLeft => VerifyHint::SeeFindings,
+            Self::Unread { .. } => VerifyHint::MakeReadable,
+            Self::Changed { .. } => VerifyHint::VerifyAgain,
+            Self::Write { .. } => VerifyHint::MakeRoom,
+            Self::ReportIsShard { .. } | Self::ReportExists { .. } => VerifyHint::OtherReport,
+            Self::ReportPlace { .. } => VerifyHint::WritableReport,
+            Self::Report { .. } => VerifyHint::ReportWithRoom,
+        }
+    }
+
+    pub(super) fn is_misuse(&self) -> bool {
+        match self {
+            Self::Originals { .. }
+            | Self::SameName { .. }
+            | Self::Exists { .. }
+            | Self::Folder { .. }
+            | Self::ReportIsShard { .. }
+            | Self::ReportExists { .. }
+            | Self::ReportPlace { .. } => true,
+            Self::NothingLeft
+            | Self::Unread { .. }
+            | Self::Changed { .. }
+            | Self::Write { .. }
+            | Self::Report { .. } => false,
+        }
+    }
+}

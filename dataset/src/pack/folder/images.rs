@@ -1,0 +1,177 @@
+//! The images of a folder, and what is left out.
+
+use std::{
+    collections::HashSet,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use pipeline::FileFormat;
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::{
+    layout::Layout,
+    left_out::LeftOut,
+    text::{key_of, text_of},
+    tree::{Entry, Tree},
+};
+use crate::{
+    error::{FileError, ImageError, SourceError},
+    pack::{
+        convert,
+        source::{Image, Source},
+    },
+};
+
+/// The images of a folder, in the order of their paths.
+#[derive(Debug, Default)]
+pub(in crate::pack) struct Folder {
+    root: PathBuf,
+    classes: Vec<String>,
+    files: Vec<ImageFile>,
+    pub(super) left_out: LeftOut,
+    /// What is doubtful about the classes.
+    pub(super) notes: Vec<String>,
+    /// Images that lie in folders below the class folders.
+    pub(super) nested: u64,
+    /// The first of them.
+    first_nested: Option<PathBuf>,
+    /// Images whose paths are no UTF-8.
+    pub(super) renamed: u64,
+}
+
+#[derive(Debug)]
+struct ImageFile {
+    /// Below the root.
+    path: PathBuf,
+    label: Option<u32>,
+    bytes: u64,
+    /// Whether another file before it would get the same key.
+    is_namesake: bool,
+}
+
+impl Folder {
+    /// Lists the images; none is opened if its name tells that it is one. Without labels the folders make no classes.
+    pub(in crate::pack) fn open(root: &Path, is_labelled: bool) -> Result<Self, SourceError> {
+        let mut folder = Self { root: root.to_owned(), ..Self::default() };
+        let tree = Tree::read(root, &mut folder.left_out)?;
+        if is_labelled {
+            let layout = Layout::of(root, tree, &mut folder.left_out)?;
+            folder.take(layout);
+        } else {
+            folder.take_all(tree, None, 0);
+        }
+        folder.mark_namesakes();
+        Ok(folder)
+    }
+
+    fn take(&mut self, layout: Layout) {
+        let Layout { classes, images, notes } = layout;
+        self.notes = notes;
+        for image in images {
+            self.add(image, None);
+        }
+        for (label, class) in classes.into_iter().enumerate() {
+            self.classes.push(class.name());
+            self.take_all(class, Some(label as u32), 0);
+        }
+    }
+
+    fn take_all(&mut self, tree: Tree, label: Option<u32>, depth: usize) {
+        if depth > 0 && label.is_some() {
+            self.nested += tree.images.len() as u64;
+            let first = tree.images.first().map(|image| image.path.clone());
+            self.first_nested = self.first_nested.take().or(first);
+        }
+        for image in tree.images {
+            self.add(image, label);
+        }
+        for folder in tree.folders {
+            self.take_all(folder, label, depth + 1);
+        }
+    }
+
+    fn add(&mut self, Entry { path, bytes, .. }: Entry, label: Option<u32>) {
+        self.renamed += u64::from(path.to_str().is_none());
+        self.files.push(ImageFile { path, label, bytes, is_namesake: false });
+    }
+
+    /// Keys lose extensions and inner dots, so that `a.jpg` and `a.png` may meet.
+    fn mark_namesakes(&mut self) {
+        let mut seen = HashSet::with_capacity(self.files.len());
+        for file in &mut self.files {
+            file.is_namesake = !seen.insert(xxh3_64(key_of(&file.path).as_bytes()));
+        }
+    }
+}
+
+impl Source for Folder {
+    fn classes(&self) -> &[String] {
+        &self.classes
+    }
+
+    fn count(&self) -> usize {
+        self.files.len()
+    }
+
+    fn bytes(&self, number: usize) -> u64 {
+        self.files[number].bytes
+    }
+
+    fn key(&self, number: usize) -> String {
+        let file = &self.files[number];
+        let key = key_of(&file.path);
+        if file.is_namesake { format!("{key}+{number}") } else { key }
+    }
+
+    fn label(&self, number: usize) -> Result<Option<usize>, ImageError> {
+        Ok(self.files[number].label.map(|label| label as usize))
+    }
+
+    fn read(&self, number: usize) -> Result<Image, ImageError> {
+        let path = self.root.join(&self.files[number].path);
+        let data = fs::read(&path).map_err(FileError::of("read", &path))?;
+        if data.is_empty() {
+            return Err(ImageError::Empty { path });
+        }
+        let label = self.label(number)?;
+        let extension = match FileFormat::of(&data) {
+            FileFormat::Jpeg => "jpg",
+            FileFormat::Png => "png",
+            FileFormat::WebP => "webp",
+            format if convert::is_packed(format) => {
+                let data =
+                    convert::to_png(format, &data).map_err(|source| ImageError::Convert { path, source })?;
+                return Ok(Image { extension: "png", data, label, is_converted: true });
+            }
+            format => return Err(ImageError::Format { path, format }),
+        };
+        Ok(Image { extension, data, label, is_converted: false })
+    }
+
+    fn ignored(&self) -> u64 {
+        self.left_out.count()
+    }
+
+    fn log(&self) {
+        self.left_out.log();
+        for note in &self.notes {
+            tracing::warn!("{note}");
+        }
+        if let Some(first) = &self.first_nested {
+            let (path, class) = (first.display().to_string(), first.iter().next().unwrap_or_default());
+            tracing::info!(
+                "{} images lie in folders below the class folders and have the label of these, e.g. `{}` that of `{}`",
+                self.nested,
+                path.escape_debug(),
+                text_of(class)
+            );
+        }
+        if self.renamed > 0 {
+            tracing::warn!(
+                "{} images have names that are no UTF-8: in their keys %FF stands for such a byte",
+                self.renamed
+            );
+        }
+    }
+}

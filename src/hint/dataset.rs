@@ -1,0 +1,163 @@
+//! Hints of the crate `dataset`, in words.
+
+use std::path::Path;
+
+use dataset::{ClassHint, Hint, OutputHint, SourceHint, VerifyHint};
+
+/// What the user can do, with the program's flags.
+pub(super) fn words(hint: &Hint) -> String {
+    match hint {
+        Hint::Classes(hint) => of_classes(hint),
+        Hint::Source(hint) => of_source(hint),
+        Hint::Output(hint) => of_output(hint),
+        Hint::Verify(hint) => of_verify(hint).to_owned(),
+    }
+}
+
+fn of_classes(hint: &ClassHint) -> String {
+    match hint {
+        ClassHint::SaveAsList => "save the list as UTF-8 text with one class name a line".to_owned(),
+        ClassHint::FillLine => {
+            "write the name there; without the line, all labels after it would mean other classes".to_owned()
+        }
+        ClassHint::Rename => "rename the class".to_owned(),
+        ClassHint::PackAgainBy { list } => format!(
+            "number both alike: pack the images of one again, with `amdim-stream pack IMAGES --out DIR --classes {}`",
+            quoted(list)
+        ),
+        ClassHint::ClassFolders => {
+            "leave out `--classes`, or give a folder with a folder for each class".to_owned()
+        }
+        ClassHint::RemoveLine => {
+            "give each class one number: remove one of the two lines, or rename one of the classes".to_owned()
+        }
+        ClassHint::RenameOrAppend { list } => format!(
+            "rename the folder as the list has it, take it out if it is no class, or add a new class as a last line of `{}`, which \
+             leaves the numbers of the others as they are",
+            list.display()
+        ),
+        ClassHint::NumberBy { list } => format!("number them by that list: --classes {}", quoted(list)),
+    }
+}
+
+fn quoted(path: &Path) -> String {
+    format!("'{}'", path.display())
+}
+
+fn of_source(hint: &SourceHint) -> String {
+    let fixed = match hint {
+        SourceHint::Unpacked { folder } => {
+            return format!("give the folder `{folder}` that the archive unpacks to");
+        }
+        SourceHint::Splits { names } => return of_splits(names),
+        SourceHint::PackParts { names } => return of_parts(names),
+        SourceHint::PartsAboveClasses { example } => {
+            return format!(
+                "put the parts above the classes, as in `{}`, and pack each by itself with `--split`; or pack all without labels with \
+                 `--no-labels`",
+                example.display()
+            );
+        }
+        SourceHint::KeepLabels => "leave out `--no-labels`, which is for image folders",
+        SourceHint::NameFormat => "give a folder, or name the file's `--format`, e.g. `cifar10`",
+        SourceHint::GiveImages => {
+            "give a folder of images or of class folders, or the `.bin` files of CIFAR-10, CIFAR-100 or STL-10"
+        }
+        SourceHint::UnpackAgain => "download and unpack the dataset again",
+        SourceHint::UnpackAgainOrNameFormat => {
+            "download and unpack the dataset again, or name its `--format`"
+        }
+        SourceHint::GiveInnerFolder => {
+            "give that folder instead, or pack all without labels with `--no-labels`"
+        }
+        SourceHint::SortImages => {
+            "put them into class folders or elsewhere, or pack all without labels with `--no-labels`"
+        }
+        SourceHint::RenameFolder => "rename the folder",
+        SourceHint::FindCircle => "look for links that lead around in a circle",
+    };
+    fixed.to_owned()
+}
+
+/// What `--split` may name.
+fn of_splits(names: &[String]) -> String {
+    const NAMED: usize = 8;
+    let named: Vec<_> = names.iter().take(NAMED).map(|name| format!("`{name}`")).collect();
+    match names.len() {
+        0 => "leave out `--split`".to_owned(),
+        1..=NAMED => format!("name one of these with `--split`: {}", named.join(", ")),
+        all => format!("name one of these with `--split`: {} and {} more", named.join(", "), all - NAMED),
+    }
+}
+
+fn of_parts(names: &[String]) -> String {
+    let (each, first) = match names {
+        [only] => ("it", only.as_str()),
+        [first, ..] => ("each of them by itself, e.g.", first.as_str()),
+        [] => ("each by itself, e.g.", "train"),
+    };
+    format!("pack {each} with `--split {first}`, or all without labels with `--no-labels`")
+}
+
+fn of_output(hint: &OutputHint) -> String {
+    match hint {
+        OutputHint::NewFolder { example: None } => "name a new folder".to_owned(),
+        OutputHint::NewFolder { example: Some(folder) } => {
+            format!("name a new folder, e.g. `{}`", folder.display())
+        }
+        OutputHint::Replace { shards } => format!(
+            "name another `--prefix` or `--out`, or replace the {shards} shards of this prefix with `--force`"
+        ),
+        OutputHint::PlainPrefix => {
+            "use letters, digits, `.`, `_` and `-`, and no `.` at the beginning".to_owned()
+        }
+        OutputHint::OtherPrefix => "name another `--prefix`".to_owned(),
+        OutputHint::NoValidation => "leave out `--val-fraction`".to_owned(),
+        OutputHint::SeeWarnings => "read in the warnings above what is wrong with them".to_owned(),
+        OutputHint::Count { most } => {
+            format!("give `--count` a whole number from 1 to {most}, and `--shards` at most as much")
+        }
+    }
+}
+
+fn of_verify(hint: &VerifyHint) -> &'static str {
+    match hint {
+        VerifyHint::OtherFolder => "name another folder with --fix",
+        VerifyHint::OneFolderAtATime => "use --fix for one folder after the other",
+        VerifyHint::EmptyFolderOrReplace => {
+            "name an empty folder with --fix, or add --force to replace shards of these names"
+        }
+        VerifyHint::WritableFolder => "name a folder that can be written with --fix",
+        VerifyHint::SeeFindings => "read in the findings above what is wrong with them",
+        VerifyHint::MakeReadable => {
+            "check its permissions, its disk and the memory, then run the same command again, or leave it out of --shards"
+        }
+        VerifyHint::VerifyAgain => "verify again when nobody writes to it",
+        VerifyHint::MakeRoom => {
+            "free space on that disk, or name another folder with --fix; shards that are there already are complete"
+        }
+        VerifyHint::OtherReport => "name another file with --report",
+        VerifyHint::WritableReport => "name a file in a folder that exists and can be written with --report",
+        VerifyHint::ReportWithRoom => "name another file with --report, on a disk with room",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_many_parts_some_are_named_and_the_others_counted() {
+        let of = |count| of_splits(&(0..count).map(|number| number.to_string()).collect::<Vec<_>>());
+        assert_eq!(of(0), "leave out `--split`");
+        assert_eq!(of(2), "name one of these with `--split`: `0`, `1`");
+        assert!(of(8).ends_with("`7`") && of(10).ends_with("`7` and 2 more"));
+    }
+
+    #[test]
+    fn an_example_of_a_part_is_one_that_is_there() {
+        let of = |names: &[&str]| of_parts(&names.iter().map(ToString::to_string).collect::<Vec<_>>());
+        assert!(of(&["val"]).starts_with("pack it with `--split val`"));
+        assert!(of(&["test", "val"]).contains("each of them by itself, e.g. with `--split test`"));
+    }
+}
