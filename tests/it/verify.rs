@@ -222,7 +222,7 @@ fn an_image_for_which_there_is_no_memory_is_not_called_bad_nor_removed() {
     let said = run(verify(&[shard], &["--fix"]).arg(&out).env("JPEGMEM", "1"));
     assert_eq!(said.code, Some(1), "{}", said.stderr);
     assert!(said.stderr.contains("needs more memory to be decoded than there is"), "{}", said.stderr);
-    assert!(said.stderr.contains("is not known to be bad: it is not written"), "{}", said.stderr);
+    assert!(said.stderr.contains("is not known to be bad: this shard is not written"), "{}", said.stderr);
     assert!(!out.join("m.tar").exists());
     succeed(verify(&[shard], &["--fix"]).arg(&out));
     assert_eq!(members(&out.join("m.tar")).len(), 4);
@@ -386,7 +386,7 @@ fn what_cannot_be_meant_or_written_is_one_line_of_cause_and_one_of_cure() {
     };
     refused(&[&path("no-<000..003>.tar")], &[], &["no-000.tar"], 1);
     refused(&[&pattern], &["--fix", &path("")], &["holds the originals"], 2);
-    refused(&[&pattern], &["--fix", &path("a")], &["a/x-000.tar` is there already", "--force"], 2);
+    refused(&[&pattern], &["--fix", &path("a")], &["a/x-000.tar` exists already", "--force"], 2);
     refused(&[&pattern], &["--fix", &path("other.tar")], &["is a file, not a folder"], 2);
     refused(&[&pattern, twin.to_str().unwrap()], &["--fix", &path("b")], &["same name"], 2);
     refused(&[&pattern], &["--report", &path("nowhere/r.jsonl")], &["nowhere/r.jsonl"], 2);

@@ -1,4 +1,4 @@
-"""Writes what `src/pack/convert.rs` is held to: small GIF, BMP and TIFF files, and the pixels that Pillow's `convert("RGB")` makes
+"""Writes what `dataset/src/pack/convert.rs` is held to: small GIF, BMP and TIFF files, and the pixels that Pillow's `convert("RGB")` makes
 of them after `exif_transpose`. With Pillow 12: `python3 tests/python/converted.py > dataset/tests/converted.json`."""
 
 import io
