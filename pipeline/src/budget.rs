@@ -51,7 +51,7 @@ impl fmt::Display for BadSampleBudget {
 /// A text that is no budget of bad samples.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "`{text}` is no budget of bad samples\nhint: a share such as `1%` or `1% after 1000 samples`, or a number of samples such as `100`"
+    "`{text}` is no budget of bad samples: that is a share such as `1%` or `1% after 1000 samples`, or a number of samples such as `100`"
 )]
 pub struct BudgetError {
     /// The text.

@@ -72,14 +72,13 @@ impl LoaderConfig {
         let needed = self.shape(recipe).bytes();
         let smallest = slabs.iter().map(|slab| slab.as_ref().len()).min().unwrap_or(0);
         let wrong = if self.workers == 0 {
-            "`workers` is 0\nhint: 1 or more".to_owned()
+            "`workers` is 0, but 1 is needed at least".to_owned()
         } else if needed == 0 {
-            "a batch would be empty\nhint: `batch_size`, views and side of the recipe are 1 or more"
-                .to_owned()
+            "a batch would be empty: `batch_size`, views and side of the recipe are 1 or more".to_owned()
         } else if slabs.len() < self.slabs() {
-            format!("{} slabs are too few\nhint: `prefetch` + 2 = {}", slabs.len(), self.slabs())
+            format!("{} slabs are too few: `prefetch` + 2 are needed, {}", slabs.len(), self.slabs())
         } else if smallest < needed {
-            format!("a slab of {smallest} bytes is too small\nhint: a batch takes {needed}")
+            format!("a slab of {smallest} bytes is too small: a batch takes {needed}")
         } else {
             return Ok(());
         };

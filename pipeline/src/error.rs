@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::{BadSample, BadSampleBudget, FileFormat};
+use crate::{BadSample, BadSampleBudget, FileFormat, Hint};
 
 /// The result of a stage of the pipeline.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -101,10 +101,7 @@ pub enum Error {
         source: turbojpeg::Error,
     },
     /// More samples are bad than the budget allows.
-    #[error(
-        "{bad} of {seen} samples are bad, more than {budget}; the last: {last}\n\
-         hint: a larger budget (`--max-bad`) goes on all the same"
-    )]
+    #[error("{bad} of {seen} samples are bad, more than {budget}; the last: {last}")]
     TooManyBad {
         /// Bad samples so far.
         bad: u64,
@@ -149,4 +146,11 @@ pub enum Error {
     /// The configuration cannot work.
     #[error("{0}")]
     Config(String),
+}
+
+impl Error {
+    /// What can be done about it, where that is known.
+    pub fn hint(&self) -> Option<Hint> {
+        matches!(self, Self::TooManyBad { .. }).then_some(Hint::Budget)
+    }
 }

@@ -115,7 +115,7 @@ impl FromStr for Preset {
 
     fn from_str(name: &str) -> Result<Self> {
         let unknown =
-            || Error::Config(format!("no preset `{name}`\nhint: there are `c10`, `stl10` and `in128`"));
+            || Error::Config(format!("there is no preset `{name}`, only `c10`, `stl10` and `in128`"));
         Self::ALL.into_iter().find(|preset| preset.to_string() == name).ok_or_else(unknown)
     }
 }

@@ -4,7 +4,8 @@ use std::{io, path::PathBuf, sync::Arc};
 
 use crate::{
     fault::ShardFault,
-    pattern::{PatternError, open_cure},
+    hint::{ContentHint, Hint},
+    pattern::{AccessHint, PatternError},
 };
 
 /// The result of reading shards.
@@ -18,9 +19,7 @@ pub enum Error {
     #[error(transparent)]
     Pattern(#[from] PatternError),
     /// A shard cannot be opened or mapped.
-    #[error(
-        "cannot open shard `{path}`\nhint: {}", open_cure(.source)
-    )]
+    #[error("cannot open shard `{path}`")]
     Open {
         /// The shard.
         path: PathBuf,
@@ -28,31 +27,27 @@ pub enum Error {
         source: io::Error,
     },
     /// A file is no tar.
-    #[error(
-        "`{shard}` is not a tar file{}\nhint: {hint}", but(*.what)
-    )]
+    #[error("`{shard}` is not a tar file{}", but(*.what))]
     NotTar {
         /// The file.
         shard: Arc<str>,
         /// What it is instead, where that is known.
         what: Option<&'static str>,
-        /// What to do about it.
-        hint: String,
+        /// What can be done about it.
+        hint: ContentHint,
     },
     /// A file is compressed as a whole, so that its samples cannot be reached.
-    #[error("`{shard}` is compressed with {format}, shards are plain tar files\nhint: unpack it: {cure}")]
+    #[error("`{shard}` is compressed with {format}, shards are plain tar files")]
     Compressed {
         /// The file.
         shard: Arc<str>,
         /// The compression.
         format: &'static str,
         /// The command that undoes it.
-        cure: String,
+        command: String,
     },
     /// A shard uses a form of tar that is not read.
-    #[error(
-        "shard `{shard}` holds {what} at byte {offset}, which is not supported\nhint: write it anew with `tar --format=gnu` and without `--sparse`"
-    )]
+    #[error("shard `{shard}` holds {what} at byte {offset}, which is not supported")]
     Unsupported {
         /// The shard.
         shard: Arc<str>,
@@ -63,7 +58,7 @@ pub enum Error {
     },
     /// The label of a `cls` member is none.
     #[error(
-        "shard `{shard}`, sample `{key}`: label `{value}` in `cls` is not an integer from 0 to 999999, nor -1 for unlabelled\nhint: number the classes from 0 on and write the shard anew, e.g. with `amdim-stream pack`"
+        "shard `{shard}`, sample `{key}`: label `{value}` in `cls` is not an integer from 0 to 999999, nor -1 for unlabelled"
     )]
     Label {
         /// The shard.
@@ -75,7 +70,7 @@ pub enum Error {
     },
     /// No shard of a set holds images.
     #[error(
-        "there are no images in {}{}\nhint: {}", shards_text(*.shards), faults_text(.faults), no_images_cure(.faults)
+        "there are no images in {}{}", shards_text(*.shards), faults_text(.faults)
     )]
     NoImages {
         /// How many shards there are.
@@ -96,9 +91,7 @@ pub enum Error {
         source: io::Error,
     },
     /// The members of a shard cannot be read to be copied.
-    #[error(
-        "shard `{shard}` cannot be read at byte {offset}\nhint: see to its disk, then run the same command again"
-    )]
+    #[error("shard `{shard}` cannot be read at byte {offset}")]
     Read {
         /// The shard.
         shard: Arc<str>,
@@ -117,7 +110,7 @@ pub enum Error {
     },
     /// A text that names no way of shuffling.
     #[error(
-        "`{text}` is no way to shuffle\nhint: `global`, `none`, or `window:N` with N samples from 1 on, such as `window:16384`"
+        "`{text}` is no way to shuffle: there are `global`, `none`, and `window:N` with N samples from 1 on, such as `window:16384`"
     )]
     Shuffle {
         /// The text.
@@ -154,9 +147,7 @@ pub enum Error {
         source: io::Error,
     },
     /// A shard cannot be written; what was there before is untouched.
-    #[error(
-        "cannot write shard `{path}`\n  hint: free space on its disk, or see to the permissions of its folder"
-    )]
+    #[error("cannot write shard `{path}`")]
     Write {
         /// The shard.
         path: PathBuf,
@@ -175,19 +166,44 @@ pub enum Error {
     },
 }
 
+impl Error {
+    /// What can be done about it, where that is known.
+    pub fn hint(&self) -> Option<Hint> {
+        match self {
+            Self::Pattern(error) => error.hint().map(Hint::Pattern),
+            Self::Open { source, .. } => Some(Hint::Access(AccessHint::of(source))),
+            Self::NotTar { hint, .. } => Some(Hint::Content(hint.clone())),
+            Self::Compressed { command, .. } => {
+                Some(Hint::Content(ContentHint::Decompress { command: command.clone() }))
+            }
+            Self::Unsupported { .. } => Some(Hint::RewriteTar),
+            Self::Label { .. } => Some(Hint::NumberClasses),
+            Self::NoImages { faults, .. } => {
+                Some(if faults.is_empty() { Hint::Images } else { Hint::Verify })
+            }
+            Self::Read { .. } => Some(Hint::Disk),
+            Self::Write { source, .. } => Some(match source.kind() {
+                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Hint::Space,
+                _ => Hint::Folder,
+            }),
+            Self::Sample { .. }
+            | Self::Index { .. }
+            | Self::Shuffle { .. }
+            | Self::Share { .. }
+            | Self::TooFew { .. }
+            | Self::Position { .. }
+            | Self::Threads { .. }
+            | Self::Key { .. } => None,
+        }
+    }
+}
+
 fn but(what: Option<&'static str>) -> String {
     what.map_or_else(String::new, |what| format!(" but {what}"))
 }
 
 fn shards_text(shards: usize) -> String {
     if shards == 1 { "the shard".to_owned() } else { format!("any of the {shards} shards") }
-}
-
-fn no_images_cure(faults: &[ShardFault]) -> &'static str {
-    if faults.is_empty() {
-        return "a sample's image is its `jpg`, `jpeg`, `png` or `webp` member; `amdim-stream pack` makes shards from folders of images";
-    }
-    "`amdim-stream verify` with the same shards says of each what is wrong with it"
 }
 
 /// The first few faults, after a colon.
@@ -199,22 +215,4 @@ fn faults_text(faults: &[ShardFault]) -> String {
         texts.push(format!("and {} more", faults.len() - SHOWN));
     }
     if texts.is_empty() { String::new() } else { format!(": {}", texts.join("; ")) }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_shard_that_cannot_be_opened_names_the_cure_for_its_cause() {
-        for (number, cure) in
-            [(libc::EMFILE, "ulimit -n 4096"), (libc::EACCES, "let this user read"), (libc::EIO, "its disk")]
-        {
-            let error = Error::Open { path: "x.tar".into(), source: io::Error::from_raw_os_error(number) };
-            assert!(
-                error.to_string().split("hint: ").nth(1).is_some_and(|hint| hint.contains(cure)),
-                "{error}"
-            );
-        }
-    }
 }

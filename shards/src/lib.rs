@@ -9,7 +9,7 @@
 //! mapped, reading it gives an error, not SIGBUS: the first mapping installs a handler of that signal for mapped shards.
 //!
 //! ```
-//! use shards::{IndexConfig, LocalSource, Order, Position, Share, ShardSet, ShardWriter};
+//! use shards::{IndexConfig, Order, Position, Share, ShardSet, ShardWriter};
 //!
 //! # let folder = tempfile::tempdir()?;
 //! # let folder = folder.path().to_str().ok_or("the path is no text")?;
@@ -20,7 +20,7 @@
 //!     writer.finish()?;
 //! }
 //!
-//! let source = LocalSource::new(&[format!("{folder}/train-<000..002>.tar")])?;
+//! let source = shards::open(&[format!("{folder}/train-<000..002>.tar")])?;
 //! let set = ShardSet::open(source, &IndexConfig::default())?;
 //! assert_eq!((set.len(), set.classes()), (6, Some(2)));
 //!
@@ -38,6 +38,7 @@ mod encoded;
 mod error;
 mod fault;
 mod folder;
+mod hint;
 mod index;
 mod inspect;
 mod json;
@@ -67,9 +68,10 @@ pub use encoded::Encoded;
 pub use error::{Error, Result};
 pub use fault::ShardFault;
 pub use folder::{AnnotationFolder, is_image_folder};
+pub use hint::{ContentHint, Hint};
 pub use inspect::{Inspected, Inspection, Lost};
 pub use order::{Order, Position, Share};
-pub use pattern::{Listing, PatternError, absolute, expand};
+pub use pattern::{AccessHint, Elsewhere, ListHint, Listing, PatternError, PatternHint, absolute, expand};
 pub use remark::{Finding, Remark, RemarkKind};
 pub use sample::Sample;
 pub use set::{IndexConfig, Location, Samples, ShardSet, index_threads};

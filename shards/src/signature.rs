@@ -4,6 +4,7 @@ use std::path::Path;
 
 use crate::{
     Error, Result, ShardName,
+    hint::ContentHint,
     path::is_tar,
     scan::{is_blank, is_header},
 };
@@ -21,39 +22,25 @@ const COMPRESSED: [Compression; 5] = [
     (&[0x04, 0x22, 0x4d, 0x18], "lz4", "lz4", &["lz4"]),
 ];
 
-/// Other files: how they begin, what they are, and what to do about them.
-const FOREIGN: [(&[u8], &str, &str); 9] = [
-    (
-        b"PK\x03\x04",
-        "a zip archive",
-        "unpack it with `unzip`, then make shards of its images with `amdim-stream pack`",
-    ),
-    (
-        b"7z\xbc\xaf\x27\x1c",
-        "a 7z archive",
-        "unpack it with `7z x`, then make shards of its images with `amdim-stream pack`",
-    ),
-    (
-        b"Rar!\x1a\x07",
-        "a rar archive",
-        "unpack it with `unrar x`, then make shards of its images with `amdim-stream pack`",
-    ),
-    (b"version https://git-lfs", "a pointer of Git LFS", "fetch the file itself with `git lfs pull`"),
-    (b"PAR1", "a Parquet file", "take its images out, then make shards of them with `amdim-stream pack`"),
-    (b"\x89HDF", "an HDF5 file", "take its images out, then make shards of them with `amdim-stream pack`"),
-    (b"\xff\xd8\xff", "a JPEG", PACK),
-    (b"\x89PNG", "a PNG", PACK),
-    (b"RIFF", "a WebP or another RIFF file", PACK),
+/// Other files: how they begin, what they are, and what can be done about them.
+const FOREIGN: [(&[u8], &str, ContentHint); 9] = [
+    (b"PK\x03\x04", "a zip archive", ContentHint::Unpack { program: "unzip" }),
+    (b"7z\xbc\xaf\x27\x1c", "a 7z archive", ContentHint::Unpack { program: "7z x" }),
+    (b"Rar!\x1a\x07", "a rar archive", ContentHint::Unpack { program: "unrar x" }),
+    (b"version https://git-lfs", "a pointer of Git LFS", ContentHint::GitLfs),
+    (b"PAR1", "a Parquet file", ContentHint::Extract),
+    (b"\x89HDF", "an HDF5 file", ContentHint::Extract),
+    (b"\xff\xd8\xff", "a JPEG", ContentHint::Pack),
+    (b"\x89PNG", "a PNG", ContentHint::Pack),
+    (b"RIFF", "a WebP or another RIFF file", ContentHint::Pack),
 ];
-
-const PACK: &str = "make shards of the folder that it lies in with `amdim-stream pack`";
 
 /// Refuses a shard whose first [`LENGTH`] bytes, or all where it has fewer, are those of something else.
 pub(crate) fn check(name: &ShardName, start: &[u8]) -> Result<()> {
     for (magic, format, program, endings) in COMPRESSED {
         if start.starts_with(magic) {
-            let cure = unpacking(name.as_str(), program, endings);
-            return Err(Error::Compressed { shard: name.shared(), format, cure });
+            let command = unpacking(name.as_str(), program, endings);
+            return Err(Error::Compressed { shard: name.shared(), format, command });
         }
     }
     // Less than a header may be the rest of a tar, which has zeros behind the first name; text has none.
@@ -74,24 +61,21 @@ fn unpacking(name: &str, program: &str, endings: &[&str]) -> String {
 }
 
 fn no_tar(name: &ShardName, start: &[u8]) -> Error {
-    let error = |what, hint: &str| Error::NotTar { shard: name.shared(), what, hint: hint.to_owned() };
+    let error = |what, hint| Error::NotTar { shard: name.shared(), what, hint };
     if let Some((_, what, hint)) = FOREIGN.iter().find(|(magic, ..)| start.starts_with(magic)) {
-        return error(Some(*what), hint);
+        return error(Some(*what), hint.clone());
     }
     let text = text(start).map(|text| text.trim_start_matches('\u{feff}').trim_start().to_ascii_lowercase());
     let is = |begin: &str| text.as_deref().is_some_and(|text| text.starts_with(begin));
     if is("<!doctype html") || is("<html") {
-        return error(Some("a web page"), "download the shard again; the page may say why it did not come");
+        return error(Some("a web page"), ContentHint::Download);
     }
     if text.as_deref().is_some_and(|text| text.lines().any(|line| is_tar(line.trim()))) {
-        return error(Some("a list of shards"), &format!("name it as a list: '@{name}'"));
+        return error(Some("a list of shards"), ContentHint::List { pattern: format!("@{name}") });
     }
-    let what = text.map(|_| "a text");
-    if is_tar(name.as_str()) {
-        return error(what, "name only shards; `amdim-stream pack` makes them from folders of images");
-    }
-    let others = Path::new(name.as_str()).with_file_name("*.tar");
-    error(what, &format!("name only shards, e.g. '{}'", others.display()))
+    let beside = || Path::new(name.as_str()).with_file_name("*.tar").display().to_string();
+    let pattern = (!is_tar(name.as_str())).then(beside);
+    error(text.map(|_| "a text"), ContentHint::Shards { pattern })
 }
 
 /// The bytes as text, but for a letter that is cut at the end.
@@ -110,46 +94,54 @@ fn text(start: &[u8]) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Hint;
 
-    fn error(name: &str, start: &[u8]) -> String {
-        check(&name.into(), start).map_or_else(|error| error.to_string(), |()| String::new())
+    fn error(name: &str, start: &[u8]) -> (String, Hint) {
+        let error = check(&name.into(), start).unwrap_err();
+        (error.to_string(), error.hint().unwrap())
     }
 
     #[test]
     fn a_compressed_shard_names_the_command_that_unpacks_it() {
-        for (start, name, cure) in [
+        for (start, name, command) in [
             (&[0x1f, 0x8b, 8][..], "d/x.tar", "gzip -dc 'd/x.tar' > 'd/x.unpacked.tar'"),
             (&[0x1f, 0x8b, 8], "x.tar.gz", "gzip -d 'x.tar.gz'"),
             (&[0x28, 0xb5, 0x2f, 0xfd], "x.tar", "zstd -dc 'x.tar' > 'x.unpacked.tar'"),
             (b"\xfd7zXZ\0", "x.TAR.XZ", "xz -d 'x.TAR.XZ'"),
             (b"BZh9", "x.tar", "bzip2 -dc 'x.tar' > 'x.unpacked.tar'"),
         ] {
-            let error = error(name, start);
+            let (error, hint) = error(name, start);
             assert!(error.starts_with(&format!("`{name}` is compressed with ")), "{error}");
-            assert!(error.ends_with(&format!("hint: unpack it: {cure}")), "{error}");
+            assert_eq!(hint, Hint::Content(ContentHint::Decompress { command: command.to_owned() }));
         }
     }
 
     #[test]
     fn a_file_that_is_no_tar_is_named_by_what_it_is() {
         let page = format!("<!DOCTYPE html>{}", " ".repeat(600));
+        let shards = |pattern: Option<&str>| ContentHint::Shards { pattern: pattern.map(str::to_owned) };
         for (start, name, what, cure) in [
-            (&b"PK\x03\x04"[..], "x.tar", " but a zip archive", "`unzip`"),
-            (&page.as_bytes()[..512], "x.tar", " but a web page", "download"),
+            (&b"PK\x03\x04"[..], "x.tar", " but a zip archive", ContentHint::Unpack { program: "unzip" }),
+            (&page.as_bytes()[..512], "x.tar", " but a web page", ContentHint::Download),
             (
                 b"version https://git-lfs.github.com/spec/v1\n",
                 "x.tar",
                 " but a pointer of Git LFS",
-                "`git lfs pull`",
+                ContentHint::GitLfs,
             ),
-            (b"# mine\r\ndata/x-<000..003>.tar\r\n", "list.txt", " but a list of shards", "'@list.txt'"),
-            (b"cat\ndog\n", "d/classes.txt", " but a text", "'d/*.tar'"),
-            (b"\xff\xd8\xff\xe0", "d/1.jpg", " but a JPEG", "pack"),
-            (&[7; 512], "x.tar", "\n", "name only shards"),
+            (
+                b"# mine\r\ndata/x-<000..003>.tar\r\n",
+                "list.txt",
+                " but a list of shards",
+                ContentHint::List { pattern: "@list.txt".to_owned() },
+            ),
+            (b"cat\ndog\n", "d/classes.txt", " but a text", shards(Some("d/*.tar"))),
+            (b"\xff\xd8\xff\xe0", "d/1.jpg", " but a JPEG", ContentHint::Pack),
+            (&[7; 512], "x.tar", "", shards(None)),
         ] {
-            let error = error(name, start);
-            assert!(error.starts_with(&format!("`{name}` is not a tar file{what}")), "{error}");
-            assert!(error.split("hint: ").nth(1).is_some_and(|hint| hint.contains(cure)), "{error}");
+            let (error, hint) = error(name, start);
+            assert_eq!(error, format!("`{name}` is not a tar file{what}"));
+            assert_eq!(hint, Hint::Content(cure), "{name}");
         }
     }
 }

@@ -8,7 +8,9 @@
 mod attach;
 mod dataset;
 mod error;
+mod pipeline;
 mod render;
+mod shards;
 mod storage;
 
 pub use attach::{WithHint, add};

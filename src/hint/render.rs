@@ -3,7 +3,7 @@
 use super::{
     dataset,
     error::{Cause, Hinted, walk},
-    storage,
+    pipeline, shards, storage,
 };
 use crate::exit::Defect;
 
@@ -56,6 +56,12 @@ fn of(cause: Cause<'_>) -> Vec<String> {
 pub(crate) fn of_library(cause: Cause<'_>) -> Option<String> {
     if cause.is::<Defect>() {
         return Some("report it with the lines above".to_owned());
+    }
+    if let Some(error) = cause.downcast_ref::<::shards::Error>() {
+        return error.hint().map(|hint| shards::words(&hint));
+    }
+    if let Some(error) = cause.downcast_ref::<::pipeline::Error>() {
+        return error.hint().map(pipeline::words);
     }
     let hint = cause.downcast_ref::<::dataset::Error>()?.hint()?;
     Some(dataset::words(&hint))

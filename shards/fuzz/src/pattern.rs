@@ -1,10 +1,16 @@
 //! Text as a pattern.
 
+#[path = "../../src/pattern/access.rs"]
+#[allow(dead_code, reason = "files are opened elsewhere")]
+mod access;
 #[path = "../../src/pattern/braces.rs"]
 mod braces;
 #[path = "../../src/pattern/error.rs"]
 #[allow(dead_code, reason = "errors of files are raised elsewhere")]
 mod error;
+#[path = "../../src/pattern/hint.rs"]
+#[allow(dead_code, reason = "patterns are named elsewhere")]
+mod hint;
 
 use std::{fs, path::PathBuf};
 

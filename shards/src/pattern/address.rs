@@ -1,19 +1,18 @@
 //! Addresses of what is no file on this machine, and arguments that hold several patterns.
 
-use super::{braces::at_top_level, error::PatternError};
+use super::{braces::at_top_level, error::PatternError, hint::Elsewhere};
 use crate::path::is_tar;
 
 /// Refuses what other loaders take and this one does not: URLs, commands, several patterns in one.
 pub(super) fn check(pattern: &str) -> Result<(), PatternError> {
     let parts: Vec<&str> = pattern.split("::").collect();
-    if let Some((part, what, hint)) = parts.iter().find_map(|part| foreign(part)) {
-        let hint =
-            if parts.len() == 1 { hint } else { format!("{hint}; each pattern is an argument of its own") };
-        return Err(PatternError::Address { pattern: part, what, hint });
+    if let Some((part, place)) = parts.iter().find_map(|part| Some((part, elsewhere(part)?))) {
+        let is_one_of_several = parts.len() > 1;
+        return Err(PatternError::Address { pattern: (*part).to_owned(), place, is_one_of_several });
     }
     if let Some(parts) = apart(pattern) {
-        let patterns: Vec<String> = parts.iter().map(|part| format!("'{part}'")).collect();
-        return Err(PatternError::Joined { pattern: pattern.to_owned(), apart: patterns.join(" ") });
+        let apart = parts.into_iter().map(str::to_owned).collect();
+        return Err(PatternError::Joined { pattern: pattern.to_owned(), apart });
     }
     if let Some(inside) = unquoted(pattern) {
         return Err(PatternError::Quoted { pattern: pattern.to_owned(), inside: inside.to_owned() });
@@ -21,48 +20,30 @@ pub(super) fn check(pattern: &str) -> Result<(), PatternError> {
     Ok(())
 }
 
-/// An address, what it is, and what to do instead.
-fn foreign(text: &str) -> Option<(String, &'static str, String)> {
+/// Where an address leads that is no path of this machine.
+fn elsewhere(text: &str) -> Option<Elsewhere> {
     let lower = text.to_ascii_lowercase();
-    let found = |what, hint: &str| Some((text.to_owned(), what, hint.to_owned()));
     if let Some(path) = lower.strip_prefix("file:") {
         let path = &text[text.len() - path.trim_start_matches("//").len()..];
         let is_plain = path.starts_with('/') && !path.contains('%');
-        let named = if is_plain {
-            format!("name its path: '{path}'")
-        } else {
-            "name the file by its path".to_owned()
-        };
-        return Some((text.to_owned(), "a URL", named));
+        return Some(Elsewhere::FileUrl(is_plain.then(|| path.to_owned())));
     }
     if lower.starts_with("pipe:") || lower == "-" || lower.starts_with('|') {
-        return found("what a command writes", "let the command write a file, then name the file");
+        return Some(Elsewhere::Command);
     }
     if lower.starts_with("http://") || lower.starts_with("https://") {
-        return found("a web address", "download it, e.g. with `curl -O`, then name the file");
+        return Some(Elsewhere::Web);
     }
     if lower.starts_with("hf:") {
-        return found(
-            "an address at Hugging Face",
-            "download the data set there, e.g. with `hf download`, then name the files",
-        );
+        return Some(Elsewhere::HuggingFace);
     }
     if scheme(&lower).is_some() {
-        return found(
-            "an address of a store on other machines",
-            "download the shards, or mount the store as a folder, then name the files there",
-        );
+        return Some(Elsewhere::Store);
     }
     let (host, path) = text.split_once(':')?;
     let is_host =
         host.len() > 1 && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_@".contains(&byte));
-    if is_host && path.starts_with(['/', '~']) {
-        return found(
-            "a file of another machine",
-            "copy it here, or mount its folder, then name the file here",
-        );
-    }
-    None
+    (is_host && path.starts_with(['/', '~'])).then_some(Elsewhere::Machine)
 }
 
 /// What stands before `://`.
@@ -90,33 +71,36 @@ fn unquoted(pattern: &str) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::hint::PatternHint, *};
 
-    fn error(pattern: &str) -> String {
-        check(pattern).map_or_else(|error| error.to_string(), |()| String::new())
+    fn error(pattern: &str) -> Option<PatternError> {
+        check(pattern).err()
     }
 
     #[test]
-    fn addresses_are_refused_with_what_to_do_instead() {
-        for (pattern, cure) in [
-            ("s3://bucket/train-{000..146}.tar", "mount the store"),
-            ("S3://bucket/x.tar", "mount the store"),
-            ("gs://bucket/x.tar", "mount the store"),
-            ("az://container/x.tar", "mount the store"),
-            ("ftp://host/x.tar", "mount the store"),
-            ("https://host/x.tar", "download it"),
-            ("HTTP://host/x-{0..3}.tar", "download it"),
-            ("hf://datasets/user/data/x.tar", "download the data set"),
-            ("pipe:aws s3 cp s3://b/x.tar -", "let the command write a file"),
-            ("pipe: cat x.tar", "let the command write a file"),
-            ("-", "let the command write a file"),
-            ("me@host:/data/x.tar", "copy it here"),
-            ("file:///tmp/x.tar", "name its path: '/tmp/x.tar'"),
-            ("file:/tmp/x.tar", "name its path: '/tmp/x.tar'"),
-            ("file:///tmp/a%20b.tar", "by its path"),
+    fn addresses_are_refused_by_what_they_are() {
+        let path = |path: &str| Elsewhere::FileUrl(Some(path.to_owned()));
+        for (pattern, expected) in [
+            ("s3://bucket/train-{000..146}.tar", Elsewhere::Store),
+            ("S3://bucket/x.tar", Elsewhere::Store),
+            ("gs://bucket/x.tar", Elsewhere::Store),
+            ("az://container/x.tar", Elsewhere::Store),
+            ("ftp://host/x.tar", Elsewhere::Store),
+            ("https://host/x.tar", Elsewhere::Web),
+            ("HTTP://host/x-{0..3}.tar", Elsewhere::Web),
+            ("hf://datasets/user/data/x.tar", Elsewhere::HuggingFace),
+            ("pipe:aws s3 cp s3://b/x.tar -", Elsewhere::Command),
+            ("pipe: cat x.tar", Elsewhere::Command),
+            ("-", Elsewhere::Command),
+            ("me@host:/data/x.tar", Elsewhere::Machine),
+            ("file:///tmp/x.tar", path("/tmp/x.tar")),
+            ("file:/tmp/x.tar", path("/tmp/x.tar")),
+            ("file:///tmp/a%20b.tar", Elsewhere::FileUrl(None)),
         ] {
-            let error = error(pattern);
-            assert!(error.contains("but shards are local files\nhint: ") && error.contains(cure), "{error}");
+            let error = error(pattern).unwrap();
+            let text = error.to_string();
+            assert!(text.starts_with('`') && text.ends_with("but shards are local files"), "{text}");
+            assert!(matches!(error, PatternError::Address { place, .. } if place == expected), "{pattern}");
         }
     }
 
@@ -125,20 +109,23 @@ mod tests {
         for joined in
             ["a.tar::b-{0..3}.tar", "a.tar,b-{0..3}.tar", "a.tar b-{0..3}.tar", " a.tar , b-{0..3}.tar"]
         {
-            let error = error(joined);
-            assert!(
-                error.ends_with("is an argument of its own\nhint: write 'a.tar' 'b-{0..3}.tar'"),
-                "{error}"
-            );
+            let error = error(joined).unwrap();
+            assert!(error.to_string().ends_with("is an argument of its own"), "{error}");
+            let apart = vec!["a.tar".to_owned(), "b-{0..3}.tar".to_owned()];
+            assert_eq!(error.hint(), Some(PatternHint::Apart(apart)));
         }
-        let error = error("s3://b/x.tar::s3://b/y.tar");
-        assert!(error.starts_with("`s3://b/x.tar`") && error.ends_with("an argument of its own"), "{error}");
+        let error = error("s3://b/x.tar::s3://b/y.tar").unwrap();
+        assert!(error.to_string().starts_with("`s3://b/x.tar`"), "{error}");
+        assert!(matches!(error, PatternError::Address { is_one_of_several: true, .. }), "{error:?}");
     }
 
     #[test]
     fn quotes_within_quotes_are_told() {
-        assert!(error("'data/x.tar'").ends_with("hint: write data/x.tar"), "{}", error("'data/x.tar'"));
-        assert!(error("\"x-<0..3>.tar\"").contains("quotes"));
+        for (pattern, inside) in [("'data/x.tar'", "data/x.tar"), ("\"x-<0..3>.tar\"", "x-<0..3>.tar")] {
+            let error = error(pattern).unwrap();
+            assert!(error.to_string().contains("has quotes in it"), "{error}");
+            assert_eq!(error.hint(), Some(PatternHint::Unquote(inside.to_owned())));
+        }
     }
 
     #[test]
@@ -153,7 +140,7 @@ mod tests {
             "{a.tar,b.tar}",
             "~/x.tar",
         ] {
-            assert_eq!(error(path), "", "{path}");
+            assert!(error(path).is_none(), "{path}");
         }
     }
 }

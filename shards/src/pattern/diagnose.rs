@@ -6,7 +6,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::error::{Listing, PatternError};
+use super::{
+    error::{Listing, PatternError},
+    hint::PatternHint,
+};
 use crate::path::{folder_of, is_tar};
 
 /// What the name of a file is compressed by, and what undoes it.
@@ -33,22 +36,22 @@ pub(super) fn missing(patterns: &[String], found: &[PathBuf], missing: &[String]
         _ => format!("the {} patterns name", patterns.len()),
     };
     let found = Listing(found.iter().map(|path| path.display().to_string()).collect());
-    let hint = format!("\nhint: if the others are all, say so: --shards '{}'", glob_of(&found.0[0]));
-    PatternError::Gap { subject, count, missing, found, hint }
+    let glob = glob_of(&found.0[0]);
+    PatternError::Gap { subject, count, missing, found, glob }
 }
 
 /// What to say about a folder.
 pub(super) fn folder(path: &Path) -> PatternError {
     let tars = tars_in(path, "");
     let hint = match &*tars {
-        [] => hint(&tars),
-        tars => format!("\nhint: name the shards in it: {}", patterns_for(path, tars)),
+        [] => PatternHint::Pack,
+        tars => patterns_for(path, tars),
     };
     PatternError::Folder { path: path.to_owned(), found: tars_text(tars), hint }
 }
 
 /// What lies where nothing of the pattern was found, and what to type instead.
-fn instead(patterns: &[String], name: &str, is_of_many: bool) -> (String, String) {
+fn instead(patterns: &[String], name: &str, is_of_many: bool) -> (String, PatternHint) {
     if let Some(folder) = missing_folder(name) {
         return without_folder(&folder, name);
     }
@@ -60,11 +63,11 @@ fn instead(patterns: &[String], name: &str, is_of_many: bool) -> (String, String
         _ => name,
     };
     let hint = if Path::new(&format!("{name}.tar")).is_file() {
-        format!("\nhint: its name ends with `.tar`: --shards '{typed}.tar'")
-    } else if let Some((ending, cure)) = compressed(name) {
-        format!("\nhint: `{name}.{ending}` is there, which is compressed: {cure} '{name}.{ending}'")
+        PatternHint::Extension(format!("{typed}.tar"))
+    } else if let Some((ending, program)) = compressed(name) {
+        PatternHint::Decompress { file: format!("{name}.{ending}"), program }
     } else if let Some(nearest) = nearest(name, is_of_many, &tars) {
-        format!("\nhint: --shards '{nearest}'")
+        PatternHint::Patterns(vec![nearest])
     } else {
         hint(&tars)
     };
@@ -88,24 +91,21 @@ fn dangling_folder(name: &str) -> Option<PatternError> {
 }
 
 /// What to say where a folder is missing.
-fn without_folder(missing: &Path, name: &str) -> (String, String) {
+fn without_folder(missing: &Path, name: &str) -> (String, PatternHint) {
     let shown = missing.display();
     if missing.is_file() {
-        let hint = "\nhint: name a file in a folder, e.g. 'data/train-<000..146>.tar'".to_owned();
-        return (format!("`{shown}` is a file, not a folder"), hint);
+        return (format!("`{shown}` is a file, not a folder"), PatternHint::FileInFolder);
     }
     let here = env::current_dir().ok().filter(|_| missing.is_relative());
     let here = here.map_or_else(String::new, |here| format!(" in the current folder, `{}`", here.display()));
     let there = format!("the folder `{shown}` does not exist{here}");
     let hint = match sibling(missing) {
-        Some(sibling) => {
+        Some(folder) => {
             let rest = Path::new(name).strip_prefix(missing).unwrap_or(Path::new(""));
-            format!("\nhint: the nearest name there is `{0}`: --shards '{1}'", sibling.display(), sibling.join(rest).display())
+            PatternHint::NearestFolder { pattern: folder.join(rest).display().to_string(), folder }
         }
-        None if missing.is_relative() => {
-            "\nhint: relative paths begin in the current folder: change to the one that they begin in, or name the whole path".to_owned()
-        }
-        None => "\nhint: name an existing one, in quotes: --shards 'data/train-<000..146>.tar'".to_owned(),
+        None if missing.is_relative() => PatternHint::CurrentFolder,
+        None => PatternHint::ExistingFolder,
     };
     (there, hint)
 }
@@ -167,8 +167,8 @@ fn base(path: &str) -> &str {
     path.rsplit('/').next().unwrap_or(path)
 }
 
-/// What to type for the tars of a folder: training and validation shards by themselves, else all of them or each kind.
-fn patterns_for(folder: &Path, tars: &[String]) -> String {
+/// What to name of the tars of a folder: training and validation shards by themselves, else all of them or each kind.
+fn patterns_for(folder: &Path, tars: &[String]) -> PatternHint {
     const SHOWN: usize = 3;
     if let Some(parts) = parts(tars) {
         return parts;
@@ -177,37 +177,32 @@ fn patterns_for(folder: &Path, tars: &[String]) -> String {
     let mut patterns = vec![all];
     patterns.extend(groups(tars).into_values().map(|group| pattern_for(&group)).take(SHOWN));
     patterns.dedup();
-    let patterns: Vec<String> = patterns.into_iter().map(|pattern| format!("--shards '{pattern}'")).collect();
-    patterns.join(" or ")
+    PatternHint::Patterns(patterns)
 }
 
-/// What to type where there are training and validation shards: a pattern for both would train on the latter.
-fn parts(tars: &[String]) -> Option<String> {
+/// What to name where there are training and validation shards: a pattern for both would train on the latter.
+fn parts(tars: &[String]) -> Option<PatternHint> {
     let groups = groups(tars);
     let of_part = |words: &[&str]| {
         let is_part = |name: &str| {
             base(name).split(|c: char| !c.is_alphabetic()).any(|word| words.contains(&&*word.to_lowercase()))
         };
-        let patterns = groups
-            .iter()
-            .filter(|(name, _)| is_part(name))
-            .map(|(_, group)| format!(" '{}'", pattern_for(group)));
-        Some(patterns.collect::<String>()).filter(|patterns| !patterns.is_empty())
+        let members = groups.iter().filter(|(name, _)| is_part(name)).map(|(_, group)| pattern_for(group));
+        Some(members.collect::<Vec<_>>()).filter(|patterns| !patterns.is_empty())
     };
     let (train, validation) = (of_part(&["train", "training"])?, of_part(&["val", "valid", "validation"])?);
-    Some(format!("--shards{train}, and for validation --val-shards{validation}"))
+    Some(PatternHint::Parts { train, validation })
 }
 
 fn tars_text(tars: Vec<String>) -> String {
     if tars.is_empty() { "no `.tar` files".to_owned() } else { Listing(tars).to_string() }
 }
 
-fn hint(tars: &[String]) -> String {
+fn hint(tars: &[String]) -> PatternHint {
     if tars.is_empty() {
-        return "\nhint: make shards with `amdim-stream pack`, or name the folder where they are".to_owned();
+        return PatternHint::Pack;
     }
-    let patterns = parts(tars).unwrap_or_else(|| format!("--shards '{}'", pattern_for(tars)));
-    format!("\nhint: {patterns}")
+    parts(tars).unwrap_or_else(|| PatternHint::Patterns(vec![pattern_for(tars)]))
 }
 
 /// A leftover such as `x-` of `x-<000..003>.tar`.

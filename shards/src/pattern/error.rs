@@ -2,15 +2,20 @@
 
 use std::{fmt, io, path::PathBuf};
 
+use super::{
+    access::AccessHint,
+    hint::{Elsewhere, ListHint, PatternHint},
+};
+
 /// The result of reading patterns.
 pub(super) type Result<T> = std::result::Result<T, PatternError>;
 
-/// What can be wrong with a pattern. Each says what was expected, what is there, and how to put it right.
+/// What can be wrong with a pattern. Each says what was expected and what is there; [`hint`](Self::hint) how to put it right.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PatternError {
     /// There is no pattern.
-    #[error("no shards are named\nhint: for example --shards 'data/train-<000..146>.tar'")]
+    #[error("no shards are named")]
     Nothing,
     /// A pattern cannot be understood.
     #[error("pattern `{pattern}`: {reason}")]
@@ -21,7 +26,7 @@ pub enum PatternError {
         reason: &'static str,
     },
     /// Numbers that count down.
-    #[error("pattern `{pattern}`: `{range}` counts down\nhint: write `{upward}`")]
+    #[error("pattern `{pattern}`: `{range}` counts down")]
     Descending {
         /// The pattern.
         pattern: String,
@@ -37,7 +42,7 @@ pub enum PatternError {
         count: u64,
     },
     /// Some of the files do not exist.
-    #[error("{subject} {count} shards; missing {missing}; found {found}{hint}")]
+    #[error("{subject} {count} shards; missing {missing}; found {found}")]
     Gap {
         /// The pattern with its verb, or how many there are.
         subject: String,
@@ -47,23 +52,21 @@ pub enum PatternError {
         missing: Listing,
         /// Those that are there.
         found: Listing,
-        /// What to type if the others are all, on a line of its own.
-        hint: String,
+        /// What to name if the others are all.
+        glob: String,
     },
     /// None of the files exists.
-    #[error("there is no {missing}; {there}{hint}")]
+    #[error("there is no {missing}; {there}")]
     NoMatch {
         /// What was looked for.
         missing: Listing,
         /// What is there instead.
         there: String,
-        /// What to type instead, on a line of its own.
-        hint: String,
+        /// What to name instead.
+        hint: PatternHint,
     },
     /// A pattern of which the shell has taken a part.
-    #[error(
-        "there is no file `{argument}`, only {found}: the shell took the rest for a redirection\nhint: quote the pattern: --shards '{pattern}'"
-    )]
+    #[error("there is no file `{argument}`, only {found}: the shell took the rest for a redirection")]
     Swallowed {
         /// What is left of it.
         argument: String,
@@ -73,17 +76,17 @@ pub enum PatternError {
         pattern: String,
     },
     /// A folder.
-    #[error("`{path}` is a folder, which holds {found}{hint}")]
+    #[error("`{path}` is a folder, which holds {found}")]
     Folder {
         /// The folder.
         path: PathBuf,
         /// The tar files in it.
         found: String,
-        /// What to type instead.
-        hint: String,
+        /// What to name instead.
+        hint: PatternHint,
     },
     /// A file is named more than once, so that its samples would count double.
-    #[error("`{path}` is named twice{also}\nhint: remove one, or a pattern that overlaps with another")]
+    #[error("`{path}` is named twice{also}")]
     Twice {
         /// The file.
         path: PathBuf,
@@ -91,27 +94,25 @@ pub enum PatternError {
         also: String,
     },
     /// A URL, or something else that is no file here.
-    #[error("`{pattern}` is {what}, but shards are local files\nhint: {hint}")]
+    #[error("`{pattern}` is {}, but shards are local files", .place.what())]
     Address {
         /// The pattern.
         pattern: String,
-        /// What it is.
-        what: &'static str,
-        /// What to do instead.
-        hint: String,
+        /// Where it leads.
+        place: Elsewhere,
+        /// Whether it was one of several patterns in an argument.
+        is_one_of_several: bool,
     },
     /// Several patterns in one.
-    #[error(
-        "`{pattern}` joins several patterns; each of them is an argument of its own\nhint: write {apart}"
-    )]
+    #[error("`{pattern}` joins several patterns; each of them is an argument of its own")]
     Joined {
         /// The pattern.
         pattern: String,
         /// The patterns as arguments.
-        apart: String,
+        apart: Vec<String>,
     },
     /// Quotes that have become part of a pattern.
-    #[error("`{pattern}` has quotes in it, and no file of that name is there\nhint: write {inside}")]
+    #[error("`{pattern}` has quotes in it, and no file of that name is there")]
     Quoted {
         /// The pattern.
         pattern: String,
@@ -119,9 +120,7 @@ pub enum PatternError {
         inside: String,
     },
     /// A link that leads nowhere.
-    #[error(
-        "`{path}` is a link to `{target}`, which does not exist\nhint: let the link lead to the shard, or remove it"
-    )]
+    #[error("`{path}` is a link to `{target}`, which does not exist")]
     Dangling {
         /// The link.
         path: PathBuf,
@@ -129,7 +128,7 @@ pub enum PatternError {
         target: PathBuf,
     },
     /// A pipe, a device or the like.
-    #[error("`{path}` is {what}, but shards are files\nhint: write its bytes to a file, then name that")]
+    #[error("`{path}` is {what}, but shards are files")]
     NotAFile {
         /// What was named.
         path: PathBuf,
@@ -137,7 +136,7 @@ pub enum PatternError {
         what: &'static str,
     },
     /// A file cannot be looked at.
-    #[error("cannot open shard `{path}`\nhint: {}", open_cure(.source))]
+    #[error("cannot open shard `{path}`")]
     Open {
         /// The file.
         path: PathBuf,
@@ -145,7 +144,7 @@ pub enum PatternError {
         source: io::Error,
     },
     /// A list cannot be read.
-    #[error("cannot read the list `{path}`\nhint: {}", list_cure(.source))]
+    #[error("cannot read the list `{path}`")]
     List {
         /// The list.
         path: PathBuf,
@@ -153,25 +152,19 @@ pub enum PatternError {
         source: io::Error,
     },
     /// A shard named as a list.
-    #[error(
-        "`@{path}` names a list of patterns, but the file is no text\nhint: if it is a shard, leave out the `@`; a list is saved as UTF-8"
-    )]
+    #[error("`@{path}` names a list of patterns, but the file is no text")]
     NoList {
         /// The file.
         path: PathBuf,
     },
     /// A list without a pattern.
-    #[error(
-        "the list `{path}` names no shards\nhint: write one pattern a line into it; lines that begin with `#` are comments"
-    )]
+    #[error("the list `{path}` names no shards")]
     EmptyList {
         /// The list.
         path: PathBuf,
     },
     /// A list inside of a list.
-    #[error(
-        "the list `{path}` names another list, `{line}`, which is not supported\nhint: write the lines of that list into this one"
-    )]
+    #[error("the list `{path}` names another list, `{line}`, which is not supported")]
     Nested {
         /// The outer list.
         path: PathBuf,
@@ -180,33 +173,38 @@ pub enum PatternError {
     },
 }
 
-/// Error numbers of a process, and of a system, that have too many files open.
-const TOO_MANY_OPEN: [i32; 2] = [libc::EMFILE, libc::ENFILE];
-
-pub(crate) fn open_cure(error: &io::Error) -> &'static str {
-    match error.kind() {
-        _ if error.raw_os_error().is_some_and(|number| TOO_MANY_OPEN.contains(&number)) => {
-            "allow more open files, in the shell that starts the program: ulimit -n 4096"
-        }
-        io::ErrorKind::PermissionDenied => {
-            "let this user read the file and enter its folders, or leave it out of the shards that are named"
-        }
-        io::ErrorKind::NotFound => {
-            "it was there a moment ago: bring it back, then run the same command again"
-        }
-        _ => "see to the file, its permissions and its disk, or leave it out of the shards that are named",
+impl PatternError {
+    /// What can be done about it, where that is known.
+    pub fn hint(&self) -> Option<PatternHint> {
+        Some(match self {
+            Self::Nothing => PatternHint::Name,
+            Self::Syntax { .. } | Self::TooMany { .. } => return None,
+            Self::Descending { upward, .. } => PatternHint::Range(upward.clone()),
+            Self::Gap { glob, .. } => PatternHint::Glob(glob.clone()),
+            Self::NoMatch { hint, .. } | Self::Folder { hint, .. } => hint.clone(),
+            Self::Swallowed { pattern, .. } => PatternHint::Quote(pattern.clone()),
+            Self::Twice { .. } => PatternHint::Overlap,
+            Self::Address { place, is_one_of_several, .. } => {
+                PatternHint::Local { place: place.clone(), is_one_of_several: *is_one_of_several }
+            }
+            Self::Joined { apart, .. } => PatternHint::Apart(apart.clone()),
+            Self::Quoted { inside, .. } => PatternHint::Unquote(inside.clone()),
+            Self::Dangling { .. } => PatternHint::Link,
+            Self::NotAFile { .. } => PatternHint::RegularFile,
+            Self::Open { source, .. } => PatternHint::Access(AccessHint::of(source)),
+            Self::List { source, .. } => PatternHint::List(of_list(source)),
+            Self::NoList { .. } => PatternHint::List(ListHint::NoText),
+            Self::EmptyList { .. } => PatternHint::List(ListHint::Empty),
+            Self::Nested { .. } => PatternHint::List(ListHint::Nested),
+        })
     }
 }
 
-fn list_cure(error: &io::Error) -> &'static str {
+fn of_list(error: &io::Error) -> ListHint {
     match error.kind() {
-        io::ErrorKind::NotFound => {
-            "`@` and the path of a text with one pattern a line; a relative path begins in the current folder"
-        }
-        io::ErrorKind::IsADirectory => {
-            "name a text with one pattern a line, or without `@` the shards in the folder"
-        }
-        _ => "let this user read it",
+        io::ErrorKind::NotFound => ListHint::Path,
+        io::ErrorKind::IsADirectory => ListHint::Folder,
+        _ => ListHint::Permission,
     }
 }
 

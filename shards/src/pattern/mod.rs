@@ -1,17 +1,20 @@
 //! From patterns to files.
 
 mod absolute;
+mod access;
 mod address;
 mod braces;
 mod diagnose;
 mod error;
 mod expand;
+mod hint;
 mod list;
 mod named;
 #[cfg(test)]
 mod tests;
 
 pub use absolute::absolute;
-pub(crate) use error::open_cure;
+pub use access::AccessHint;
 pub use error::{Listing, PatternError};
 pub use expand::expand;
+pub use hint::{Elsewhere, ListHint, PatternHint};
