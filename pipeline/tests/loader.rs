@@ -7,7 +7,7 @@ mod common;
 use std::{io, sync::Arc};
 
 use common::{damaged, sample};
-use pipeline::{BadSample, BadSampleBudget, Batch, Error, Loader, LoaderConfig, Preset, Result};
+use pipeline::{BadSample, BadSampleBudget, Batch, Error, Hint, Loader, LoaderConfig, Preset, Result};
 use shards::{Position, Sample};
 
 type Slab = Vec<u8>;
@@ -135,7 +135,9 @@ fn above_the_budget_the_error_names_the_last_bad_sample() {
     let mut loader = load(mixed(0, 60), &config);
     let results: Vec<_> = loader.by_ref().collect();
     assert_eq!(results.len(), 2, "indices 3 and 10 are allowed, 17 is not");
-    let message = results[1].as_ref().unwrap_err().to_string();
+    let error = results[1].as_ref().unwrap_err();
+    assert_eq!(error.hint(), Some(Hint::Budget));
+    let message = error.to_string();
     assert!(
         message.starts_with("3 of 18 samples are bad, more than 2; the last: sample `00017`"),
         "{message}"

@@ -15,7 +15,7 @@ use crate::cpu::{Cpu, versions};
 #[derive(Debug, Default)]
 pub(crate) struct PixelPairs {
     cpu: Cpu,
-    /// PixelPairs in a row of the whole image.
+    /// Pixels in a row of the whole image.
     pub(crate) width: u32,
     /// Rows of the whole image.
     pub(crate) height: u32,
