@@ -41,12 +41,7 @@ impl Run {
         let batch_size = batch_size(&config, device, data.train.len())?;
         let steps = steps(&config, batch_size, data.train.len());
         config.train.batch_size = Some(batch_size);
-        if batch_size < 2 * config.train.accumulate {
-            return Err(usage!(
-                "a batch of {batch_size} cannot be divided into {} parts of at least two samples", config.train.accumulate;
-                "set --accumulate to {} or less", batch_size / 2
-            ));
-        }
+        check_parts(batch_size, config.train.accumulate)?;
         config.train.precision = config.train.precision.on(device);
         config.train.precision.apply()?;
         if config.train.precision.is_emulated(device) {
@@ -181,6 +176,17 @@ impl Run {
 fn sizes(config: &Config) -> String {
     let encoder::amdim::Config { ndf, n_rkhs, n_depth, use_bn } = config.encoder;
     format!("--preset {} --ndf {ndf} --n-rkhs {n_rkhs} --n-depth {n_depth} --use-bn {use_bn}", config.preset)
+}
+
+/// Refuses more parts of a batch than can have two samples each, which batch norms need.
+fn check_parts(batch_size: usize, parts: usize) -> Result<()> {
+    if batch_size >= 2 * parts {
+        return Ok(());
+    }
+    Err(usage!(
+        "a batch of {batch_size} cannot be divided into {parts} parts of at least two samples";
+        "set --accumulate to {} or less", batch_size / 2
+    ))
 }
 
 /// A batch whose tensors CUDA cannot index is refused, given the largest batch for a number of parts.

@@ -132,7 +132,7 @@ fn functions(device: Device) -> Result<&'static Functions, Failure> {
     if !device.is_cuda() {
         return Err(Failure::new("only CUDA devices have graphs"));
     }
-    FUNCTIONS.get_or_init(load).as_ref().map_err(|message| Failure::new(message))
+    FUNCTIONS.get_or_init(load).as_ref().map_err(Failure::new)
 }
 
 fn load() -> Result<Functions, String> {
