@@ -13,7 +13,7 @@ use amdim_stream::{
     config::Config,
     data, encoder,
     feed::Feed,
-    method::{ComputeOptions, MethodConfig},
+    method::{self, ComputeOptions, MethodConfig},
     optim::{self, Schedule},
     train::Trainer,
 };
@@ -116,7 +116,8 @@ fn pass(device: Device, precision: Precision) -> Result<(f64, Tensor)> {
         next: views.next,
     };
     tch::manual_seed(4);
-    let loss = method.backward(&views, ComputeOptions { precision, parts: 1, by_block: false })?;
+    let loss =
+        method::backward(method.as_ref(), &views, ComputeOptions { precision, parts: 1, by_block: false })?;
     let gradients: Vec<_> = named.values().map(Tensor::grad).filter(Tensor::defined).collect();
     let flat: Vec<_> =
         gradients.iter().map(|gradient| gradient.flatten(0, -1).to_kind(Kind::Double)).collect();

@@ -6,7 +6,8 @@
 
 mod tensors;
 
-pub(crate) use tensors::kind_of;
+pub(crate) use self::tensors::kind_of;
+pub use self::tensors::{Named, hash};
 
 use std::{
     collections::BTreeMap,
@@ -18,13 +19,8 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 use shards::{Position, ShardSet};
-use tch::Tensor;
-use xxhash_rust::xxh3::xxh3_64;
 
 use crate::{config::Config, failure, files, hint::WithHint, usage};
-
-/// Named tensors, in the order in which they are written.
-pub type Named = BTreeMap<String, Tensor>;
 
 /// What resuming needs beside the tensors.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -484,11 +480,6 @@ fn folder_name(step: u64) -> String {
 
 fn seal(content: &Content) -> Result<String> {
     Ok(hash(&serde_json::to_vec(content)?))
-}
-
-/// The checksum of a file.
-pub fn hash(bytes: &[u8]) -> String {
-    format!("xxh3:{:016x}", xxh3_64(bytes))
 }
 
 #[cfg(test)]

@@ -10,8 +10,15 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use safetensors::{Dtype, SafeTensors, View};
 use tch::{Device, Kind, Tensor};
+use xxhash_rust::xxh3::xxh3_64;
 
-use super::{Named, hash};
+/// Named tensors, in the order in which they are written.
+pub type Named = BTreeMap<String, Tensor>;
+
+/// The checksum of a file.
+pub fn hash(bytes: &[u8]) -> String {
+    format!("xxh3:{:016x}", xxh3_64(bytes))
+}
 
 /// Writes a file, syncs it and returns its checksum.
 pub(super) fn write(path: &Path, named: &Named) -> Result<String> {

@@ -1,5 +1,5 @@
 use pipeline::Preset;
-use tch::Kind;
+use tch::{Kind, Tensor};
 
 use super::*;
 use crate::hint;

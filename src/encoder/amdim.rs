@@ -3,10 +3,11 @@
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor, nn::Path};
+use torchkit::Autocast;
 
 use super::{
     blocks::{Conv3x3, ConvResNxN, Layer, MaybeNorm, ResShape, RkhsHead, StemGeometry},
-    interface::Encoder,
+    interface::{Embedder, Encoder},
     norm::Mode,
 };
 pub(crate) use crate::encoder::blocks::cell_masks;
@@ -47,9 +48,21 @@ impl Embeddings {
         Self { r1: of(&self.r1), r5: of(&self.r5), r7: of(&self.r7) }
     }
 
-    /// Each by itself.
-    pub fn each(&self) -> [&Tensor; 3] {
-        [&self.r1, &self.r5, &self.r7]
+    /// Of a list as [`Vec::from`] makes it.
+    ///
+    /// # Panics
+    ///
+    /// If it does not hold three.
+    pub fn of(list: &[Tensor]) -> Self {
+        let [r1, r5, r7] = [0, 1, 2].map(|number: usize| list[number].shallow_clone());
+        Self { r1, r5, r7 }
+    }
+}
+
+impl From<Embeddings> for Vec<Tensor> {
+    /// `r1`, `r5`, `r7`.
+    fn from(Embeddings { r1, r5, r7 }: Embeddings) -> Self {
+        vec![r1, r5, r7]
     }
 }
 
@@ -132,58 +145,6 @@ impl AmdimEncoder {
         all.map(|embedding| embedding.unflatten(0, [views, samples]))
     }
 
-    /// Embeddings of views (v, n, 3, side, side) as [`embed_views`](Self::embed_views) has them, the running statistics as
-    /// they were; and the inputs of all layers, for [`backward_by_block`](Self::backward_by_block).
-    pub fn embed_by_block(&self, images: &Tensor) -> (Embeddings, Vec<Tensor>) {
-        let (views, samples) = (images.size()[0], images.size()[1]);
-        let mut inputs = vec![images.flatten(0, 1)];
-        let all =
-            self.forward_each(&inputs[0].shallow_clone(), Mode::Training { views, moves: false }, |x| {
-                inputs.push(x.shallow_clone());
-            });
-        inputs.pop(); // what the last layer gave
-        (all.map(|embedding| embedding.unflatten(0, [views, samples])), inputs)
-    }
-
-    /// Leaves on the parameters what a loss with these gradients of the embeddings, (v, n, …) each, makes of the inputs of
-    /// all layers; the running statistics follow. What happens inside of a block is computed again, one block at a time
-    /// (Chen et al. 2016, "Training deep nets with sublinear memory cost").
-    ///
-    /// `scope` is held while embeddings are computed.
-    pub fn backward_by_block<S>(
-        &self,
-        inputs: Vec<Tensor>,
-        views: i64,
-        gradients: &Embeddings,
-        scope: impl Fn() -> Result<S>,
-    ) -> Result<()> {
-        let mode = Mode::Training { views, moves: true };
-        let [r1, r5, r7] = gradients.each().map(|gradient| gradient.flatten(0, 1));
-        let (mut left_5, mut left_7) = (Some((&self.rkhs_block_5, r5)), Some((&self.rkhs_block_7, r7)));
-        let mut gradient = r1;
-        for (number, (layer, input)) in self.layers.iter().zip(inputs).enumerate().rev() {
-            let input = input.detach().set_requires_grad(number > 0);
-            let scope = scope()?;
-            let output = layer.forward(&input, mode);
-            // Of the layers of a side, the head sits on the last.
-            let head = match output.size()[2] {
-                5 => left_5.take(),
-                7 => left_7.take(),
-                _ => None,
-            };
-            let embedding = head.map(|(head, gradient)| (head.forward(&output, mode), gradient));
-            drop(scope);
-            let along = |x: &Tensor, gradient: &Tensor| (x * gradient.to_kind(x.kind())).sum(Kind::Float);
-            let mut total = along(&output, &gradient);
-            if let Some((embedding, gradient)) = embedding {
-                total += along(&embedding, &gradient);
-            }
-            total.backward();
-            gradient = input.grad();
-        }
-        Ok(())
-    }
-
     fn r1(&self, images: &Tensor, mode: Mode) -> Tensor {
         self.layers.iter().fold(images.shallow_clone(), |x, layer| layer.forward(&x, mode))
     }
@@ -211,6 +172,57 @@ impl AmdimEncoder {
             r7: self.rkhs_block_7.forward(&at_7, mode),
             r1: x,
         }
+    }
+}
+
+impl Embedder for AmdimEncoder {
+    fn embed(&self, views: &Tensor, moves: bool) -> Vec<Tensor> {
+        self.embed_views(views, moves).into()
+    }
+
+    fn embed_by_block(&self, images: &Tensor) -> (Vec<Tensor>, Vec<Tensor>) {
+        let (views, samples) = (images.size()[0], images.size()[1]);
+        let mut inputs = vec![images.flatten(0, 1)];
+        let all =
+            self.forward_each(&inputs[0].shallow_clone(), Mode::Training { views, moves: false }, |x| {
+                inputs.push(x.shallow_clone());
+            });
+        inputs.pop(); // what the last layer gave
+        (all.map(|embedding| embedding.unflatten(0, [views, samples])).into(), inputs)
+    }
+
+    fn backward_by_block(
+        &self,
+        inputs: Vec<Tensor>,
+        views: i64,
+        gradients: &[Tensor],
+        scope: &dyn Fn() -> Result<Option<Autocast>>,
+    ) -> Result<()> {
+        let mode = Mode::Training { views, moves: true };
+        let [r1, r5, r7] = [0, 1, 2].map(|number: usize| gradients[number].flatten(0, 1));
+        let (mut left_5, mut left_7) = (Some((&self.rkhs_block_5, r5)), Some((&self.rkhs_block_7, r7)));
+        let mut gradient = r1;
+        for (number, (layer, input)) in self.layers.iter().zip(inputs).enumerate().rev() {
+            let input = input.detach().set_requires_grad(number > 0);
+            let scope = scope()?;
+            let output = layer.forward(&input, mode);
+            // Of the layers of a side, the head sits on the last.
+            let head = match output.size()[2] {
+                5 => left_5.take(),
+                7 => left_7.take(),
+                _ => None,
+            };
+            let embedding = head.map(|(head, gradient)| (head.forward(&output, mode), gradient));
+            drop(scope);
+            let along = |x: &Tensor, gradient: &Tensor| (x * gradient.to_kind(x.kind())).sum(Kind::Float);
+            let mut total = along(&output, &gradient);
+            if let Some((embedding, gradient)) = embedding {
+                total += along(&embedding, &gradient);
+            }
+            total.backward();
+            gradient = input.grad();
+        }
+        Ok(())
     }
 }
 

@@ -7,4 +7,7 @@ mod init;
 mod interface;
 mod norm;
 
-pub use self::{init::set_float_kind, interface::Encoder};
+pub use self::{
+    init::set_float_kind,
+    interface::{Embedder, Encoder},
+};

@@ -1,19 +1,17 @@
 //! AMDIM: maximizing mutual information across views (Bachman, Hjelm, Buchwalter 2019).
 
-use anyhow::Result;
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor, nn::Path};
 
-use super::{ComputeOptions, Loss, Method};
+use super::interface::{Method, Objective};
 use crate::views::Views;
 use crate::{
     encoder::{
-        self, Encoder,
+        self, Embedder, Encoder,
         amdim::{AmdimEncoder, Embeddings, cell_masks},
     },
     loss::{self, Nce},
 };
-use torchkit::Precision;
 
 /// Settings of the objective; the defaults are the paper's.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -86,7 +84,7 @@ impl Amdim {
     }
 
     /// The objective of two views' embeddings; `cells` (2, n) names the cell of `r5` that each view predicts from.
-    pub fn objective(&self, one: &Embeddings, two: &Embeddings, cells: &Tensor) -> Parts {
+    pub fn parts(&self, one: &Embeddings, two: &Embeddings, cells: &Tensor) -> Parts {
         let tasks = [
             self.both_ways(&one.r1.flatten(1, 3), &two.r5, &two.r1.flatten(1, 3), &one.r5),
             self.both_ways(&one.r1.flatten(1, 3), &two.r7, &two.r1.flatten(1, 3), &one.r7),
@@ -123,91 +121,34 @@ fn of_views(embeddings: &Embeddings) -> [Embeddings; 2] {
 
 impl Amdim {
     /// The objective of embeddings (2, n, …) of both views, in f32 at least.
-    fn objective_of(&self, embeddings: &Embeddings) -> Parts {
+    fn parts_of(&self, embeddings: &Embeddings) -> Parts {
         let [one, two] = of_views(embeddings);
         let (n, device) = (one.r1.size()[0], one.r1.device());
         let cells = Tensor::randint(25, [2, n], (Kind::Int64, device));
-        self.objective(&one, &two, &cells)
-    }
-
-    /// The loss of a whole batch whose parts are encoded one after the other: first all of them without a graph, then the
-    /// objective on all embeddings, so that the negatives are those of the whole batch, then each again with a graph, which
-    /// the objective's gradients go back through ("gradient cache", Gao et al. 2021).
-    fn backward_in_parts(&self, images: &Tensor, compute: ComputeOptions) -> Result<(Embeddings, Parts)> {
-        let scope = || compute.precision.autocast(images.device());
-        let parts = images.tensor_split(compute.parts, 1);
-        let mut kept = Vec::new();
-        let encoded = tch::no_grad(|| -> Result<Vec<_>> {
-            let _scope = scope()?;
-            if compute.by_block && compute.parts == 1 {
-                let (embeddings, inputs) = self.encoder.embed_by_block(&parts[0]);
-                kept = inputs;
-                return Ok(vec![embeddings]);
-            }
-            Ok(parts.iter().map(|part| self.encoder.embed_views(part, false)).collect())
-        })?;
-        let whole = |of: fn(&Embeddings) -> &Tensor| {
-            let parts: Vec<_> = encoded.iter().map(of).collect();
-            loss::widened(&Tensor::cat(&parts, 1)).detach().set_requires_grad(true)
-        };
-        let embeddings = Embeddings { r1: whole(|e| &e.r1), r5: whole(|e| &e.r5), r7: whole(|e| &e.r7) };
-        let objective = self.objective_of(&embeddings);
-        objective.total().backward();
-        let gradients = embeddings.map(Tensor::grad);
-        let mut start = 0;
-        for part in &parts {
-            let count = part.size()[1];
-            let gradients = gradients.map(|gradient| gradient.narrow(1, start, count));
-            start += count;
-            if compute.by_block {
-                if compute.parts > 1 {
-                    let _scope = scope()?;
-                    kept = tch::no_grad(|| self.encoder.embed_by_block(part)).1;
-                }
-                let inputs = std::mem::take(&mut kept);
-                self.encoder.backward_by_block(inputs, part.size()[0], &gradients, || Ok(scope()?))?;
-                continue;
-            }
-            let encoded = {
-                let _scope = scope()?;
-                self.encoder.embed_views(part, true)
-            };
-            let along = encoded.each().into_iter().zip(gradients.each());
-            let total: Tensor =
-                along.map(|(x, gradient)| (loss::widened(x) * gradient).sum(None::<Kind>)).sum();
-            total.backward();
-        }
-        Ok((embeddings, objective))
-    }
-
-    fn backward_at_once(&self, images: &Tensor, precision: Precision) -> Result<(Embeddings, Parts)> {
-        let embeddings = {
-            let _scope = precision.autocast(images.device())?;
-            self.encoder.embed_views(images, true)
-        };
-        let objective = self.objective_of(&embeddings);
-        objective.total().backward();
-        Ok((embeddings, objective))
+        self.parts(&one, &two, &cells)
     }
 }
 
 impl Method for Amdim {
-    fn backward(&self, views: &Views, compute: ComputeOptions) -> Result<Loss> {
-        let (embeddings, parts) = if compute.parts > 1 || compute.by_block {
-            self.backward_in_parts(&views.images, compute)?
-        } else {
-            self.backward_at_once(&views.images, compute.precision)?
-        };
-        Ok(Loss {
-            total: parts.total().detach(),
-            features: loss::widened(&embeddings.r1.detach()).flatten(2, 4).flatten(0, 1),
+    fn embedder(&self) -> &dyn Embedder {
+        &self.encoder
+    }
+
+    fn objective(&self, embeddings: &[Tensor], _: &Views) -> Objective {
+        let parts = self.parts_of(&Embeddings::of(embeddings));
+        Objective {
+            total: parts.total(),
             parts: vec![
-                ("1t5", parts.task_1t5.detach()),
-                ("1t7", parts.task_1t7.detach()),
-                ("5t5", parts.task_5t5.detach()),
-                ("penalty", parts.penalty.detach()),
+                ("1t5", parts.task_1t5),
+                ("1t7", parts.task_1t7),
+                ("5t5", parts.task_5t5),
+                ("penalty", parts.penalty),
             ],
-        })
+        }
+    }
+
+    fn features(&self, embeddings: &[Tensor]) -> Tensor {
+        Embeddings::of(embeddings).r1.flatten(2, 4)
     }
 
     fn chance(&self, n: i64) -> f64 {
@@ -241,6 +182,8 @@ mod tests {
     use tch::{Device, nn::VarStore};
 
     use super::*;
+    use crate::method::{ComputeOptions, backward};
+    use torchkit::Precision;
 
     const PLAIN: ComputeOptions = ComputeOptions { precision: Precision::F32, parts: 1, by_block: false };
 
@@ -263,7 +206,7 @@ mod tests {
         let numbers = || Tensor::zeros([images.size()[1]], (Kind::Int64, Device::Cpu));
         let (labels, indices) = (numbers(), numbers());
         let views = Views { images: images.shallow_clone(), labels, indices, next: Position::default() };
-        let loss = method.backward(&views, compute).unwrap();
+        let loss = backward(&method, &views, compute).unwrap();
         let flat = |tensors: Vec<Tensor>| {
             let flat: Vec<_> =
                 tensors.iter().map(|tensor| tensor.flatten(0, -1).to_kind(Kind::Double)).collect();

@@ -2,7 +2,10 @@
 
 use anyhow::Result;
 use dataset::Random;
-use tch::{Device, Kind, Tensor, nn::VarStore};
+use tch::{
+    Device, Kind, Tensor,
+    nn::{Path, VarStore},
+};
 use torchkit::Precision;
 
 use super::{
@@ -51,19 +54,33 @@ impl Network {
     ///
     /// If the device does not have the memory for it.
     pub fn new(config: &Config, classes: Option<u32>, device: Device) -> Result<Self> {
-        tch::manual_seed(Random::after(config.seed, u64::MAX).next_u64().cast_signed());
-        let cures = || vec!["choose a smaller model with --ndf, --n-rkhs or --n-depth".to_owned()];
-        let build = || Ok(Self::built(config, classes, device));
-        device::within_memory(device, || "the model".to_owned(), cures, build)
+        let side = config.preset.side();
+        Self::build(config, classes, device, |path| config.method.build(path, side, &config.encoder))
     }
 
-    fn built(config: &Config, classes: Option<u32>, device: Device) -> Self {
-        let vars = VarStore::new(device);
-        let method = config.method.build(&vars.root(), config.preset.side(), &config.encoder);
-        let width = method.encoder().width();
-        let probe = classes
-            .map(|classes| OnlineProbe::new(&vars.root(), width, i64::from(classes), OnlineProbe::DROPOUT));
-        Self { vars, method, probe, precision: config.train.precision.on(device) }
+    /// The same with another method, which names its tensors under the path that it is given.
+    ///
+    /// # Errors
+    ///
+    /// If the device does not have the memory for it.
+    pub fn build(
+        config: &Config,
+        classes: Option<u32>,
+        device: Device,
+        method: impl FnOnce(&Path) -> Box<dyn Method>,
+    ) -> Result<Self> {
+        tch::manual_seed(Random::after(config.seed, u64::MAX).next_u64().cast_signed());
+        let cures = || vec!["choose a smaller model with --ndf, --n-rkhs or --n-depth".to_owned()];
+        let build = || {
+            let vars = VarStore::new(device);
+            let method = method(&vars.root());
+            let width = method.encoder().width();
+            let probe = classes.map(|classes| {
+                OnlineProbe::new(&vars.root(), width, i64::from(classes), OnlineProbe::DROPOUT)
+            });
+            Ok(Self { vars, method, probe, precision: config.train.precision.on(device) })
+        };
+        device::within_memory(device, || "the model".to_owned(), cures, build)
     }
 
     /// The network of a checkpoint.

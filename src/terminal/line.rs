@@ -5,7 +5,7 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use super::columns;
+use super::surroundings::columns;
 
 static FOOT: Mutex<Foot> = Mutex::new(Foot { drawn: String::new(), is_closed: false });
 

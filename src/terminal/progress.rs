@@ -8,7 +8,10 @@ use std::{
 
 use indicatif::DecimalBytes;
 
-use super::{columns, has_line, line};
+use super::{
+    line,
+    surroundings::{columns, has_line},
+};
 
 /// Shows how far some work is: on a terminal in one line that is drawn over, elsewhere in plain lines, the fewer the longer it
 /// takes.

@@ -15,6 +15,8 @@ mod tests;
 mod threads;
 #[cfg(test)]
 pub(crate) mod tiny;
+#[cfg(test)]
+mod toy;
 mod trainer;
 mod validation;
 

@@ -7,7 +7,7 @@ use crate::optim::Adam;
 use crate::{
     config::Config,
     loss,
-    method::ComputeOptions,
+    method::{self, ComputeOptions},
     network::{Network, OnlineProbe},
     views::Views,
 };
@@ -103,7 +103,7 @@ impl Learner {
     /// One update on one batch. All that it depends on lies on the device, and nothing is waited for.
     fn update(&mut self, views: &Views) -> Result<StepMetrics> {
         self.adam.forget_gradients()?;
-        let loss = self.network.method().backward(views, self.compute)?;
+        let loss = method::backward(self.network.method(), views, self.compute)?;
         let mut scalars = vec![("loss", loss.total.shallow_clone())];
         scalars.extend(loss.parts);
         let mut total = loss.total;

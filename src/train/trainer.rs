@@ -103,7 +103,16 @@ impl Trainer {
     ///
     /// If the device does not have the memory for them.
     pub fn new(config: &Config, classes: Option<u32>, device: Device, schedule: Schedule) -> Result<Self> {
-        let network = Network::new(config, classes, device)?;
+        Self::of(Network::new(config, classes, device)?, config, schedule)
+    }
+
+    /// An optimizer for a network.
+    ///
+    /// # Errors
+    ///
+    /// If the device does not have the memory for its moments.
+    pub fn of(network: Network, config: &Config, schedule: Schedule) -> Result<Self> {
+        let device = network.vars().device();
         let cures = || vec!["choose a smaller model with --ndf, --n-rkhs or --n-depth".to_owned()];
         let learner = || Ok(Learner::new(network, config));
         Ok(Self {

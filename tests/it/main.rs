@@ -22,6 +22,7 @@ mod plan;
 mod resume;
 mod schedule;
 mod seeds;
+mod structure;
 mod support;
 mod terminal;
 mod train;

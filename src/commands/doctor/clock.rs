@@ -7,7 +7,7 @@ use std::{
 
 use rustix::time::{ClockId, clock_gettime};
 
-use crate::commands::doctor::Check;
+use crate::commands::doctor::check::Check;
 use torchkit::{ClockState, clock_state};
 
 /// The first second of 2025: no machine that runs this program lives before it.
@@ -61,7 +61,7 @@ fn judge(seconds: u64, runs: bool, kept: Option<ClockState>, folder_ahead: Optio
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::commands::doctor::State;
+    use crate::commands::doctor::check::State;
 
     #[test]
     fn a_clock_that_nobody_set_is_bad_and_one_that_nobody_keeps_a_warning() {

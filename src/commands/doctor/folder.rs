@@ -13,7 +13,7 @@ use rustix::{
     io::Errno,
 };
 
-use crate::commands::doctor::Check;
+use crate::commands::doctor::check::Check;
 use crate::files;
 
 /// What is written to try the folder.
@@ -227,7 +227,7 @@ fn links(made: io::Result<()>) -> Check {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::commands::doctor::State;
+    use crate::commands::doctor::check::State;
 
     #[test]
     fn a_folder_that_was_not_there_is_gone_again_and_one_that_was_stays_empty() {

@@ -3,7 +3,7 @@
 use indicatif::DecimalBytes;
 use tch::Device;
 
-use crate::commands::doctor::Check;
+use crate::commands::doctor::check::Check;
 use torchkit::{Accelerator, DeviceChoice, Driver, GpuMemory, Libtorch, Monitor, Pinned};
 
 /// The version of tch that Cargo.toml pins.
@@ -160,7 +160,7 @@ fn pinned(device: Device) -> Check {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::commands::doctor::State;
+    use crate::commands::doctor::check::State;
 
     #[test]
     fn versions_compare_as_numbers() {

@@ -7,8 +7,8 @@ use rustix::process::{Resource, Rlimit, getrlimit};
 use tch::Device;
 
 use crate::commands::doctor::{
-    Check,
     cgroup::{Limits, Memory},
+    check::Check,
 };
 use crate::data;
 
@@ -164,7 +164,7 @@ fn sizes(addresses: Rlimit, file: Rlimit) -> Check {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::commands::doctor::State;
+    use crate::commands::doctor::check::State;
 
     fn limit(current: Option<u64>) -> Rlimit {
         Rlimit { current, maximum: Some(4096) }

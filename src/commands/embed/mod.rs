@@ -3,6 +3,7 @@
 mod left_out;
 mod npy;
 mod parquet;
+mod rows;
 
 use std::{
     fs,
@@ -16,6 +17,7 @@ use serde_json::{Value, json};
 use shards::ShardSet;
 use tch::{Device, Kind};
 
+use self::rows::{Rows, Sink, written};
 use crate::{
     checkpoint,
     config::Config,
@@ -24,7 +26,6 @@ use crate::{
     device,
     eval::images,
     files::unfinished,
-    hint::WithHint,
     network::Network,
     stdout,
     terminal::Progress,
@@ -78,27 +79,6 @@ impl Format {
             Self::Npy => "npy",
         }
     }
-}
-
-/// Some samples of a shard, in its order.
-struct Rows {
-    keys: Vec<String>,
-    /// None below 0.
-    labels: Vec<i64>,
-    /// All of them, one after the other.
-    values: Vec<f32>,
-    width: usize,
-}
-
-/// The name of a label's class, where there is one.
-fn class_of(names: &[String], label: i64) -> Option<&str> {
-    names.get(usize::try_from(label).ok()?).map(String::as_str)
-}
-
-/// Where a shard's rows go. Nothing is there under its name until it is finished.
-trait Sink {
-    fn write(&mut self, rows: Rows) -> Result<()>;
-    fn finish(self: Box<Self>) -> Result<()>;
 }
 
 /// What came of the shards.
@@ -337,10 +317,4 @@ struct Written {
     rows: u64,
     width: usize,
     bad_samples: Vec<BadSample>,
-}
-
-/// Says which file cannot be written, and how to go on.
-fn written<T>(result: Result<T, impl Into<anyhow::Error>>, path: &Path) -> Result<T> {
-    let hint = || "run the same command again to go on with this shard, or name another folder with --out";
-    result.with_hint(hint).or_cannot_write(path)
 }

@@ -11,7 +11,7 @@ use std::{
 
 use anyhow::Result;
 
-use crate::commands::embed::{Rows, Sink, class_of, written};
+use super::rows::{Rows, Sink, class_of, written};
 use crate::files::unfinished;
 
 /// Bytes before the numbers.

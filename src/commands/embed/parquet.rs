@@ -15,7 +15,7 @@ use parquet::{
     schema::parser::parse_message_type,
 };
 
-use crate::commands::embed::{Rows, Sink, class_of, written};
+use super::rows::{Rows, Sink, class_of, written};
 use crate::files::unfinished;
 
 /// A list of floats in the form that the format's specification gives for lists.

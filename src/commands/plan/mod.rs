@@ -5,6 +5,7 @@ mod disk;
 mod forecast;
 mod loading;
 mod origins;
+mod outcome;
 mod standing;
 mod step;
 mod words;
@@ -14,7 +15,6 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use dataset::Inventory;
 use pipeline::DecodeMode;
-use serde::Serialize;
 use serde_json::json;
 use tch::Device;
 
@@ -23,11 +23,10 @@ use crate::commands::plan::{
     disk::Disk,
     forecast::{Costs, Forecast, Remedy, Work},
     loading::Loading,
-    origins::{Flat, Setting},
-    standing::Standing,
+    origins::Flat,
+    outcome::{ByBatch, Findings, MemoryNeeds, Plan, Threads},
     step::Steps,
 };
-use crate::optim::Schedule;
 use crate::{
     cli::PlanArgs,
     config::{Config, Layers},
@@ -43,88 +42,6 @@ use torchkit::{Accelerator, GraphChoice, MemoryWatch};
 const LOADING: Duration = Duration::from_millis(2_500);
 /// … and again, decoded otherwise.
 const LOADING_AGAIN: Duration = Duration::from_millis(1_200);
-
-/// What a run will come to.
-#[derive(Debug, Serialize)]
-struct Plan {
-    run: Standing,
-    data: Inventory,
-    validation: Option<Inventory>,
-    /// Where images are smaller than what is made of them.
-    enlarged: Option<Enlarged>,
-    batch_size: usize,
-    epochs: f64,
-    steps: u64,
-    steps_an_epoch: f64,
-    schedule: Schedule,
-    parameters: usize,
-    gigamacs_a_step: f64,
-    device: String,
-    precision: String,
-    cores: usize,
-    threads: Threads,
-    memory: MemoryNeeds,
-    /// None with `--no-measure`.
-    measured: Option<Findings>,
-    /// None where a step was not measured, or does not fit.
-    forecast: Option<Forecast>,
-    checkpoints: Disk,
-    settings: Vec<Setting>,
-}
-
-/// Who does what on the CPU.
-#[derive(Debug, Serialize)]
-struct Threads {
-    decode: usize,
-    /// None on a device that computes by itself.
-    compute: Option<usize>,
-}
-
-/// Bytes that a run takes. What is not measured follows from the settings.
-#[derive(Debug, Serialize)]
-struct MemoryNeeds {
-    /// Where samples lie, kept for the whole run: an estimate from their number.
-    index_bytes: u64,
-    /// Of a batch as bytes in the host's memory, and how many of them there are.
-    slab_bytes: u64,
-    slabs: usize,
-    /// Views on their way from the decoding threads to the batches.
-    spare_bytes: u64,
-    /// The most that this process has had in memory while planning, mapped shards included.
-    host_peak_bytes: Option<u64>,
-    /// What is free in the host's memory, when nothing of this is taken yet …
-    host_free_bytes: Option<u64>,
-    /// … and in the device's; none on the CPU.
-    device_free_bytes: Option<u64>,
-}
-
-/// What was measured.
-#[derive(Debug, Serialize)]
-struct Findings {
-    loading: Loading,
-    /// Loading with `--decode fast`, where that was tried.
-    loading_fast: Option<Loading>,
-    /// None where the device has no room for it.
-    step: Option<Measured>,
-    /// What makes a step need less memory, where the device has no room for it.
-    cures: Vec<String>,
-    /// Steps of three sizes, with `--gpu`.
-    by_batch: Option<ByBatch>,
-}
-
-/// The memory of a step, measured for three sizes.
-#[derive(Debug, Serialize)]
-struct ByBatch {
-    steps: Vec<Measured>,
-    /// None where the steps were too few, or too small for their memory to show.
-    memory: Option<Memory>,
-    /// The largest batch that fits into what is free, up to `most`.
-    largest_batch: Option<usize>,
-    /// Far beyond what was measured it says nothing.
-    most: usize,
-    /// The largest batch whose tensors CUDA can index; none on the CPU.
-    indexed: Option<usize>,
-}
 
 /// Says what a run will come to, in words and as one JSON object.
 pub fn run(args: &PlanArgs) -> Result<()> {

@@ -6,11 +6,11 @@ use indicatif::DecimalBytes;
 use serde_json::Value;
 
 use crate::commands::plan::{
-    ByBatch, Findings, Plan,
     disk::Disk,
     forecast::Forecast,
     loading::{Loading, Stages},
     origins::{Origin, Setting},
+    outcome::{ByBatch, Findings, Plan},
     standing::Standing,
     step::{Measured, Memory},
 };

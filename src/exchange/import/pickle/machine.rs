@@ -4,7 +4,7 @@ use std::{collections::HashMap, io::Read};
 
 use anyhow::{Context, Result, bail, ensure};
 
-use crate::exchange::import::pickle::{Pickle, Value};
+use super::value::{Pickle, Value};
 
 use crate::failure;
 
@@ -24,7 +24,12 @@ const KNOWN: [&str; 9] = [
 /// Bytes that a text or a line may have.
 const LONGEST: u64 = 1 << 20;
 
-pub(super) struct Machine<'a, R> {
+/// Reads one pickle, up to its end, from a stream that may go on behind it.
+pub(in crate::exchange::import) fn read(stream: &mut impl Read) -> Result<Pickle> {
+    Machine::new(stream).run()
+}
+
+struct Machine<'a, R> {
     stream: &'a mut R,
     stack: Vec<Value>,
     /// Heights of the stack.
@@ -34,11 +39,11 @@ pub(super) struct Machine<'a, R> {
 }
 
 impl<'a, R: Read> Machine<'a, R> {
-    pub(super) fn new(stream: &'a mut R) -> Self {
+    fn new(stream: &'a mut R) -> Self {
         Self { stream, stack: Vec::new(), marks: Vec::new(), memo: HashMap::new(), containers: Vec::new() }
     }
 
-    pub(super) fn run(mut self) -> Result<Pickle> {
+    fn run(mut self) -> Result<Pickle> {
         loop {
             let [code] = self.bytes()?;
             if code == b'.' {

@@ -1,3 +1,5 @@
+use anyhow::Result;
+
 use crate::exchange::import::pickle::*;
 use crate::hint;
 

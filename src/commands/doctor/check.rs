@@ -1,0 +1,78 @@
+//! One check and how it came out.
+
+use anyhow::Result;
+use serde_json::{Value, json};
+
+use crate::stdout;
+
+/// How a check came out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum State {
+    Ok,
+    /// A run works, but perhaps not as one would want it to.
+    Warn,
+    /// A run would fail, or not do what was asked for.
+    Bad,
+}
+
+impl State {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Warn => "warn",
+            Self::Bad => "bad",
+        }
+    }
+}
+
+/// What one check has found, and what cures it.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Check {
+    pub(super) name: &'static str,
+    pub(super) state: State,
+    pub(super) found: String,
+    pub(super) cure: Option<String>,
+}
+
+impl Check {
+    pub(super) fn ok(name: &'static str, found: impl Into<String>) -> Self {
+        Self { name, state: State::Ok, found: found.into(), cure: None }
+    }
+
+    pub(super) fn warn(name: &'static str, found: impl Into<String>, cure: impl Into<String>) -> Self {
+        Self { name, state: State::Warn, found: found.into(), cure: Some(cure.into()) }
+    }
+
+    pub(super) fn bad(name: &'static str, found: impl Into<String>, cure: impl Into<String>) -> Self {
+        Self { name, state: State::Bad, found: found.into(), cure: Some(cure.into()) }
+    }
+
+    /// Says it in words, and prints it.
+    pub(super) fn tell(&self) -> Result<()> {
+        let Self { name, state, found, cure } = self;
+        let hint = cure.as_ref().map_or_else(String::new, |cure| format!("\n  hint: {cure}"));
+        let line = format!("{name} {}: {found}{hint}", state.name());
+        match state {
+            State::Warn if stdout::is_json() => tracing::warn!("{line}"),
+            State::Bad if stdout::is_json() => tracing::error!("{line}"),
+            _ => stdout::say(&line)?,
+        }
+        stdout::print(&self.json())
+    }
+
+    pub(super) fn json(&self) -> Value {
+        json!({"check": self.name, "state": self.state.name(), "found": self.found, "hint": self.cure})
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_check_that_is_not_ok_says_what_cures_it() {
+        let line = Check::bad("disk", "full", "make room").json();
+        assert_eq!(line, json!({"check": "disk", "state": "bad", "found": "full", "hint": "make room"}));
+        assert_eq!(Check::ok("disk", "empty").json()["hint"], Value::Null);
+    }
+}

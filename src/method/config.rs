@@ -1,0 +1,41 @@
+//! Which method trains an encoder.
+
+use pipeline::{Preset, Recipe};
+use serde::{Deserialize, Serialize};
+use tch::nn::Path;
+
+use super::{
+    amdim::{self, Amdim},
+    interface::Method,
+};
+use crate::encoder;
+
+/// Which method, with its settings.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "name", rename_all = "lowercase")]
+pub enum MethodConfig {
+    /// AMDIM (Bachman et al. 2019).
+    Amdim(amdim::Config),
+}
+
+impl Default for MethodConfig {
+    fn default() -> Self {
+        Self::Amdim(amdim::Config::default())
+    }
+}
+
+impl MethodConfig {
+    /// The views that the method wants of each image.
+    pub fn recipe(&self, preset: Preset) -> Recipe {
+        match self {
+            Self::Amdim(_) => preset.recipe(),
+        }
+    }
+
+    /// The method with a freshly initialized encoder for images of `side`, its tensors named under `path`.
+    pub fn build(&self, path: &Path, side: u32, encoder: &encoder::amdim::Config) -> Box<dyn Method> {
+        match self {
+            Self::Amdim(config) => Box::new(Amdim::new(path, side, encoder, config)),
+        }
+    }
+}

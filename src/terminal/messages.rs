@@ -1,0 +1,29 @@
+//! Where messages go.
+
+use std::io::{self, Write};
+
+use tracing_subscriber::fmt::MakeWriter;
+
+use super::line;
+
+/// Where messages go: stderr, above the line that says how far the work is.
+#[derive(Debug, Clone, Copy)]
+pub struct Messages;
+
+impl Write for Messages {
+    fn write(&mut self, message: &[u8]) -> io::Result<usize> {
+        line::above(message).map(|()| message.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().flush()
+    }
+}
+
+impl MakeWriter<'_> for Messages {
+    type Writer = Self;
+
+    fn make_writer(&self) -> Self {
+        *self
+    }
+}

@@ -1,0 +1,113 @@
+//! What stderr is, and what it can show.
+
+use std::{
+    env,
+    io::{self, IsTerminal},
+    sync::OnceLock,
+};
+
+use rustix::termios::tcgetwinsize;
+
+/// Columns of a terminal that does not say how many it has.
+const COLUMNS: usize = 80;
+
+/// The settings that decide what a terminal is sent, and what stderr is.
+#[derive(Debug, Clone)]
+struct Surroundings {
+    is_terminal: bool,
+    term: Option<String>,
+    no_color: Option<String>,
+    clicolor: Option<String>,
+    clicolor_force: Option<String>,
+}
+
+impl Surroundings {
+    fn found() -> Self {
+        let named = |name| env::var(name).ok().filter(|value| !value.is_empty());
+        Self {
+            is_terminal: io::stderr().is_terminal(),
+            term: named("TERM"),
+            no_color: named("NO_COLOR"),
+            clicolor: named("CLICOLOR"),
+            clicolor_force: named("CLICOLOR_FORCE"),
+        }
+    }
+
+    /// A terminal on which a line can be drawn over, by a user who does not want plain text (<https://no-color.org>,
+    /// <https://bixense.com/clicolors>).
+    fn has_line(&self) -> bool {
+        let is_dumb = self.term.as_deref().is_none_or(|term| term == "dumb");
+        self.is_terminal && !is_dumb && self.no_color.is_none() && self.clicolor.as_deref() != Some("0")
+    }
+
+    fn has_colours(&self) -> bool {
+        let is_forced = self.clicolor_force.as_deref().is_some_and(|value| value != "0");
+        self.no_color.is_none() && (is_forced || self.has_line())
+    }
+}
+
+/// Whether stderr shows a line that is drawn over, instead of plain lines now and then.
+pub fn has_line() -> bool {
+    static FOUND: OnceLock<bool> = OnceLock::new();
+    *FOUND.get_or_init(|| Surroundings::found().has_line())
+}
+
+/// Whether messages are coloured, by the terminal's own 16 colours.
+pub fn has_colours() -> bool {
+    Surroundings::found().has_colours()
+}
+
+/// Columns of the terminal that this is, if it says how many.
+fn columns_of(terminal: impl std::os::fd::AsFd) -> Option<usize> {
+    let columns = tcgetwinsize(terminal).ok()?.ws_col;
+    (columns > 0).then_some(columns.into())
+}
+
+/// Columns of stderr.
+pub(super) fn columns() -> usize {
+    columns_of(io::stderr()).unwrap_or(COLUMNS)
+}
+
+/// Columns for a text on stdout: the terminal's, those that COLUMNS names, or 80.
+pub fn columns_for_text() -> usize {
+    let named = || env::var("COLUMNS").ok()?.parse().ok().filter(|&columns| columns > 0);
+    columns_of(io::stdout()).or_else(named).unwrap_or(COLUMNS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plain_text_goes_to_whoever_asks_for_it_and_to_what_cannot_show_more() {
+        let xterm = Surroundings {
+            is_terminal: true,
+            term: Some("xterm".to_owned()),
+            no_color: None,
+            clicolor: None,
+            clicolor_force: None,
+        };
+        let told = |is_terminal: bool, setting: &str, value: &str| {
+            let mut it = Surroundings { is_terminal, ..xterm.clone() };
+            let value = Some(value.to_owned());
+            match setting {
+                "TERM" => it.term = value,
+                "NO_COLOR" => it.no_color = value,
+                "CLICOLOR" => it.clicolor = value,
+                _ => it.clicolor_force = value,
+            }
+            (it.has_line(), it.has_colours())
+        };
+        assert_eq!(told(true, "TERM", "xterm"), (true, true));
+        assert_eq!(told(false, "TERM", "xterm"), (false, false));
+        assert_eq!(told(true, "TERM", "dumb"), (false, false));
+        assert_eq!(told(true, "NO_COLOR", "1"), (false, false));
+        assert_eq!(told(true, "CLICOLOR", "0"), (false, false));
+        assert_eq!(told(true, "CLICOLOR", "1"), (true, true));
+        assert_eq!(told(false, "CLICOLOR_FORCE", "1"), (false, true), "a file gets colours, but no line");
+        assert_eq!(told(false, "CLICOLOR_FORCE", "0"), (false, false));
+        let both =
+            Surroundings { no_color: Some("1".to_owned()), clicolor_force: Some("1".to_owned()), ..xterm };
+        assert!(!both.has_colours(), "NO_COLOR wins");
+    }
+}

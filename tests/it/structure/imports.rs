@@ -1,0 +1,234 @@
+//! Which files of a crate import which others, by their `use` lines and by the paths that they write out.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::Path,
+};
+
+use syn::{
+    Attribute, Item, ItemMacro, ItemMod, ItemUse, UseTree, Visibility,
+    visit::{self, Visit},
+};
+
+/// A module's or an item's path from the crate's root.
+type Name = Vec<String>;
+
+/// The files of a crate, and what they import of each other.
+pub(super) struct Crate {
+    /// By module: the file, relative to the folder of sources.
+    files: BTreeMap<Name, String>,
+    imports: BTreeSet<(String, String)>,
+}
+
+impl Crate {
+    /// Reads the sources in a folder, `lib.rs` and all below. Tests in them import what they want.
+    pub(super) fn read(folder: &Path) -> Self {
+        let mut files = BTreeMap::new();
+        collect(folder, &mut Vec::new(), &mut files);
+        let parsed: BTreeMap<_, _> = files
+            .iter()
+            .map(|(module, file)| (module.clone(), Source::read(folder, file, module, &files)))
+            .collect();
+        let mut imports = BTreeSet::new();
+        for (module, source) in &parsed {
+            for name in &source.used {
+                if let Some(target) = resolve(name, &parsed, 0).filter(|target| target != module) {
+                    imports.insert((files[module].clone(), files[&target].clone()));
+                }
+            }
+        }
+        Self { files, imports }
+    }
+
+    /// Importing file and imported file.
+    pub(super) fn imports(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.imports.iter().map(|(from, to)| (from.as_str(), to.as_str()))
+    }
+
+    /// The names of its topmost modules.
+    pub(super) fn modules(&self) -> impl Iterator<Item = &str> {
+        let names: BTreeSet<_> =
+            self.files.keys().filter_map(|module| module.first().map(String::as_str)).collect();
+        names.into_iter()
+    }
+
+    /// The topmost module that a file belongs to; none of `lib.rs`.
+    pub(super) fn module<'a>(&self, file: &'a str) -> Option<&'a str> {
+        let first = file.split('/').next()?;
+        let name = first.strip_suffix(".rs").unwrap_or(first);
+        (name != "lib").then_some(name)
+    }
+}
+
+/// The files below a folder by their modules.
+fn collect(folder: &Path, module: &mut Name, files: &mut BTreeMap<Name, String>) {
+    for entry in fs::read_dir(folder).unwrap().flatten() {
+        let name = entry.file_name().into_string().unwrap();
+        let stem = name.strip_suffix(".rs");
+        if entry.path().is_dir() {
+            module.push(name);
+            collect(&entry.path(), module, files);
+            module.pop();
+        } else if let Some(stem) = stem {
+            let mut own = module.clone();
+            if !["mod", "lib"].contains(&stem) {
+                own.push(stem.to_owned());
+            }
+            let file = module.iter().map(String::as_str).chain([name.as_str()]).collect::<Vec<_>>().join("/");
+            files.insert(own, file);
+        }
+    }
+}
+
+/// The file that a name leads to, by way of those that it is handed on by.
+fn resolve(name: &[String], sources: &BTreeMap<Name, Source>, depth: usize) -> Option<Name> {
+    let end = (0..=name.len()).rev().find(|&end| sources.contains_key(&name[..end]))?;
+    let module = name[..end].to_vec();
+    let Some(item) = name.get(end) else { return Some(module) };
+    match sources[&module].handed_on.get(item) {
+        Some(origin) if depth < 8 => {
+            let further = origin.iter().chain(&name[end + 1..]).cloned().collect::<Vec<_>>();
+            resolve(&further, sources, depth + 1)
+        }
+        _ => Some(module),
+    }
+}
+
+/// What a file says of others.
+struct Source {
+    /// Names of the crate that it uses.
+    used: Vec<Name>,
+    /// Names that others get by way of it (`pub use`, exported macros), with their origins.
+    handed_on: BTreeMap<String, Name>,
+}
+
+impl Source {
+    fn read(folder: &Path, file: &str, module: &[String], files: &BTreeMap<Name, String>) -> Self {
+        let text = fs::read_to_string(folder.join(file)).unwrap();
+        let parsed = syn::parse_file(&text).unwrap_or_else(|error| panic!("{file}: {error}"));
+        let mut reader =
+            Reader { module, files, used: Vec::new(), handed_on: BTreeMap::new(), local: BTreeMap::new() };
+        // First what is imported: paths below it are told by it.
+        parsed.items.iter().for_each(|item| reader.import(item));
+        reader.visit_file(&parsed);
+        Self { used: reader.used, handed_on: reader.handed_on }
+    }
+}
+
+struct Reader<'a> {
+    module: &'a [String],
+    files: &'a BTreeMap<Name, String>,
+    used: Vec<Name>,
+    handed_on: BTreeMap<String, Name>,
+    /// Names that the file gave to modules and items of the crate.
+    local: BTreeMap<String, Name>,
+}
+
+impl Reader<'_> {
+    /// A path as one from the crate's root; none where it is of another crate.
+    fn absolute(&self, path: &[String]) -> Option<Name> {
+        let (first, rest) = path.split_first()?;
+        let own = |module: &[String]| module.iter().chain(rest).cloned().collect::<Name>();
+        match first.as_str() {
+            "crate" => Some(rest.to_vec()),
+            "self" => Some(own(self.module)),
+            "super" => {
+                let ups = path.iter().take_while(|part| *part == "super").count();
+                let above = &self.module[..self.module.len().saturating_sub(ups)];
+                Some(above.iter().chain(&path[ups..]).cloned().collect())
+            }
+            _ => {
+                let child: Name = self.module.iter().chain([first]).cloned().collect();
+                self.files.contains_key(&child).then(|| own(&child))
+            }
+        }
+    }
+
+    fn import(&mut self, item: &Item) {
+        let Item::Use(ItemUse { tree, vis, attrs, .. }) = item else { return };
+        if is_of_tests(attrs) {
+            return;
+        }
+        let mut paths = Vec::new();
+        flatten(tree, &mut Vec::new(), &mut paths);
+        for (path, name) in paths {
+            let Some(path) = self.absolute(&path) else { continue };
+            if matches!(vis, Visibility::Inherited) {
+                self.local.insert(name, path);
+            } else {
+                self.handed_on.insert(name, path);
+            }
+        }
+    }
+}
+
+impl<'ast> Visit<'ast> for Reader<'_> {
+    fn visit_item_use(&mut self, item: &'ast ItemUse) {
+        if !matches!(item.vis, Visibility::Inherited) || is_of_tests(&item.attrs) {
+            return;
+        }
+        let mut paths = Vec::new();
+        flatten(&item.tree, &mut Vec::new(), &mut paths);
+        for (path, _) in paths {
+            let absolute = self.absolute(&path);
+            // Of a module nothing is used but what is written after its name.
+            self.used.extend(absolute.filter(|path| !self.files.contains_key(path)));
+        }
+    }
+
+    fn visit_item_mod(&mut self, item: &'ast ItemMod) {
+        if !is_of_tests(&item.attrs) {
+            visit::visit_item_mod(self, item);
+        }
+    }
+
+    fn visit_item_macro(&mut self, item: &'ast ItemMacro) {
+        if let Some(name) = &item.ident {
+            self.handed_on.insert(name.to_string(), self.module.to_vec());
+        }
+    }
+
+    fn visit_path(&mut self, path: &'ast syn::Path) {
+        let parts: Name = path.segments.iter().map(|segment| segment.ident.to_string()).collect();
+        if let [first, rest @ ..] = parts.as_slice()
+            && !rest.is_empty()
+        {
+            let local = self.local.get(first).map(|name| name.iter().chain(rest).cloned().collect());
+            self.used.extend(local.or_else(|| self.absolute(&parts)));
+        }
+        visit::visit_path(self, path);
+    }
+}
+
+/// The paths of a `use` line, each with the name that it is given.
+fn flatten(tree: &UseTree, before: &mut Name, paths: &mut Vec<(Name, String)>) {
+    match tree {
+        UseTree::Path(path) => {
+            before.push(path.ident.to_string());
+            flatten(&path.tree, before, paths);
+            before.pop();
+        }
+        UseTree::Group(group) => group.items.iter().for_each(|tree| flatten(tree, before, paths)),
+        UseTree::Name(name) if name.ident == "self" => {
+            paths.push((before.clone(), before.last().cloned().unwrap_or_default()));
+        }
+        UseTree::Name(name) => {
+            let name = name.ident.to_string();
+            paths.push((before.iter().chain([&name]).cloned().collect(), name.clone()));
+        }
+        UseTree::Rename(rename) => {
+            let path = before.iter().cloned().chain([rename.ident.to_string()]).collect();
+            paths.push((path, rename.rename.to_string()));
+        }
+        UseTree::Glob(_) => paths.push((before.clone(), String::new())),
+    }
+}
+
+fn is_of_tests(attributes: &[Attribute]) -> bool {
+    let is_test = |attribute: &Attribute| {
+        attribute.path().is_ident("cfg")
+            && attribute.parse_args::<syn::Ident>().is_ok_and(|ident| ident == "test")
+    };
+    attributes.iter().any(is_test)
+}
