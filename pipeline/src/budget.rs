@@ -4,6 +4,8 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
+use crate::Hint;
+
 /// How many bad samples a run puts up with. Written `1%`, `1% after 1000 samples` or `100`.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
@@ -50,12 +52,17 @@ impl fmt::Display for BadSampleBudget {
 
 /// A text that is no budget of bad samples.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "`{text}` is no budget of bad samples: that is a share such as `1%` or `1% after 1000 samples`, or a number of samples such as `100`"
-)]
+#[error("`{text}` is no budget of bad samples")]
 pub struct BudgetError {
     /// The text.
     pub text: String,
+}
+
+impl BudgetError {
+    /// What can be done about it.
+    pub fn hint(&self) -> Hint {
+        Hint::Budget
+    }
 }
 
 impl FromStr for BadSampleBudget {
@@ -107,6 +114,6 @@ mod tests {
         }
         assert!("101%".parse::<BadSampleBudget>().is_err());
         assert!("1% or so".parse::<BadSampleBudget>().is_err());
-        assert!("few".parse::<BadSampleBudget>().unwrap_err().to_string().contains("`1%`"));
+        assert_eq!("few".parse::<BadSampleBudget>().unwrap_err().hint(), Hint::Budget);
     }
 }

@@ -143,6 +143,18 @@ pub enum Error {
         /// The cause.
         source: std::io::Error,
     },
+    /// A text that names no preset.
+    #[error("there is no preset `{name}`")]
+    Preset {
+        /// The text.
+        name: String,
+    },
+    /// A text that names no way to decode.
+    #[error("there is no way to decode that is called `{name}`")]
+    DecodeMode {
+        /// The text.
+        name: String,
+    },
     /// The configuration cannot work.
     #[error("{0}")]
     Config(String),
@@ -151,6 +163,11 @@ pub enum Error {
 impl Error {
     /// What can be done about it, where that is known.
     pub fn hint(&self) -> Option<Hint> {
-        matches!(self, Self::TooManyBad { .. }).then_some(Hint::Budget)
+        match self {
+            Self::TooManyBad { .. } => Some(Hint::AllowMore),
+            Self::Preset { .. } => Some(Hint::Preset),
+            Self::DecodeMode { .. } => Some(Hint::DecodeMode),
+            _ => None,
+        }
     }
 }

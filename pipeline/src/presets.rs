@@ -114,8 +114,7 @@ impl FromStr for Preset {
     type Err = Error;
 
     fn from_str(name: &str) -> Result<Self> {
-        let unknown =
-            || Error::Config(format!("there is no preset `{name}`, only `c10`, `stl10` and `in128`"));
+        let unknown = || Error::Preset { name: name.to_owned() };
         Self::ALL.into_iter().find(|preset| preset.to_string() == name).ok_or_else(unknown)
     }
 }
@@ -140,7 +139,7 @@ mod tests {
             assert_eq!(preset.to_string().parse::<Preset>().unwrap(), preset);
             assert_eq!(serde_json::to_string(&preset).unwrap(), format!("\"{preset}\""));
         }
-        assert!("imagenet".parse::<Preset>().unwrap_err().to_string().contains("`in128`"));
+        assert_eq!("imagenet".parse::<Preset>().unwrap_err().hint(), Some(crate::Hint::Preset));
     }
 
     #[test]

@@ -37,7 +37,7 @@ impl FromStr for DecodeMode {
         match name {
             "exact" => Ok(Self::Exact),
             "fast" => Ok(Self::Fast),
-            _ => Err(Error::Config(format!("no way to decode is called `{name}`, only `exact` and `fast`"))),
+            _ => Err(Error::DecodeMode { name: name.to_owned() }),
         }
     }
 }

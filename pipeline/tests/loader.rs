@@ -136,7 +136,7 @@ fn above_the_budget_the_error_names_the_last_bad_sample() {
     let results: Vec<_> = loader.by_ref().collect();
     assert_eq!(results.len(), 2, "indices 3 and 10 are allowed, 17 is not");
     let error = results[1].as_ref().unwrap_err();
-    assert_eq!(error.hint(), Some(Hint::Budget));
+    assert_eq!(error.hint(), Some(Hint::AllowMore));
     let message = error.to_string();
     assert!(
         message.starts_with("3 of 18 samples are bad, more than 2; the last: sample `00017`"),

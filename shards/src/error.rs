@@ -109,9 +109,7 @@ pub enum Error {
         len: u64,
     },
     /// A text that names no way of shuffling.
-    #[error(
-        "`{text}` is no way to shuffle: there are `global`, `none`, and `window:N` with N samples from 1 on, such as `window:16384`"
-    )]
+    #[error("`{text}` is no way to shuffle")]
     Shuffle {
         /// The text.
         text: String,
@@ -181,6 +179,7 @@ impl Error {
             Self::NoImages { faults, .. } => {
                 Some(if faults.is_empty() { Hint::Images } else { Hint::Verify })
             }
+            Self::Shuffle { .. } => Some(Hint::Shuffle),
             Self::Read { .. } => Some(Hint::Disk),
             Self::Write { source, .. } => Some(match source.kind() {
                 io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Hint::Space,
@@ -188,7 +187,6 @@ impl Error {
             }),
             Self::Sample { .. }
             | Self::Index { .. }
-            | Self::Shuffle { .. }
             | Self::Share { .. }
             | Self::TooFew { .. }
             | Self::Position { .. }

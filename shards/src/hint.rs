@@ -19,6 +19,8 @@ pub enum Hint {
     Images,
     /// Verify the shards: that tells what is wrong with each.
     Verify,
+    /// Write `global`, `none`, or `window:N` with N samples from 1 on.
+    Shuffle,
     /// Check the disk of the shard, then do the same again.
     Disk,
     /// Free space on the disk.

@@ -63,6 +63,9 @@ pub(crate) fn of_library(cause: Cause<'_>) -> Option<String> {
     if let Some(error) = cause.downcast_ref::<::pipeline::Error>() {
         return error.hint().map(pipeline::words);
     }
+    if let Some(error) = cause.downcast_ref::<::pipeline::BudgetError>() {
+        return Some(pipeline::words(error.hint()));
+    }
     let hint = cause.downcast_ref::<::dataset::Error>()?.hint()?;
     Some(dataset::words(&hint))
 }

@@ -18,6 +18,9 @@ pub(super) fn words(hint: &Hint) -> String {
                          of images"
             .to_owned(),
         Hint::Verify => "run `amdim-stream verify` with the same shards: it says of each what is wrong with it".to_owned(),
+        Hint::Shuffle => {
+            "write `global`, `none`, or `window:N` with N samples from 1 on, such as `window:16384`".to_owned()
+        }
         Hint::Disk => "check its disk, then run the same command again".to_owned(),
         Hint::Space => storage::FREE_SPACE.to_owned(),
         Hint::Folder => "check free space and permissions of its folder, then run the same command again".to_owned(),
