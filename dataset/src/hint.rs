@@ -43,6 +43,14 @@ pub enum ClassHint {
         /// The list.
         list: PathBuf,
     },
+    /// Number the classes from 0 on.
+    NumberFromZero,
+    /// Label the validation samples.
+    LabelValidation,
+    /// Train without validation, or label the training samples.
+    LabelTraining,
+    /// Number the classes of the validation set by the list of the training set.
+    NumberByTraining,
 }
 
 /// What can be done about a source that cannot be packed as it is.

@@ -35,6 +35,7 @@ mod progress;
 mod random;
 mod shard_folder;
 pub mod synth;
+pub mod validation;
 pub mod verify;
 
 pub use classes::{ClassNames, warn_of_renamed};

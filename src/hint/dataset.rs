@@ -37,6 +37,16 @@ fn of_classes(hint: &ClassHint) -> String {
             list.display()
         ),
         ClassHint::NumberBy { list } => format!("number them by that list: --classes {}", quoted(list)),
+        ClassHint::NumberFromZero => "number the classes from 0 on, as `amdim-stream pack` does".to_owned(),
+        ClassHint::LabelValidation => {
+            "add `cls` members to the samples, or `label` in their `json` members".to_owned()
+        }
+        ClassHint::LabelTraining => "train without --val-shards, or label the training samples".to_owned(),
+        ClassHint::NumberByTraining => {
+            "number the classes of both in the same way: pack the validation images with `amdim-stream pack --classes` and the \
+             classes.txt of the training shards"
+                .to_owned()
+        }
     }
 }
 

@@ -1,8 +1,6 @@
 //! All errors of the crate.
 
-use super::{
-    ClassError, FileError, FolderError, ImageError, OutputError, SizeError, SourceError, VerifyError,
-};
+use super::{ClassError, FileError, FolderError, OutputError, SizeError, SourceError, VerifyError};
 use crate::hint::Hint;
 
 /// The result of work on datasets.
@@ -21,9 +19,6 @@ pub enum Error {
     /// A source of images cannot be packed as it is.
     #[error(transparent)]
     Source(#[from] SourceError),
-    /// One image cannot be packed.
-    #[error(transparent)]
-    Image(#[from] ImageError),
     /// Shards cannot be written as asked.
     #[error(transparent)]
     Output(#[from] OutputError),
@@ -56,12 +51,7 @@ impl Error {
             Self::Source(error) => error.hint().map(Hint::Source),
             Self::Output(error) => Some(Hint::Output(error.hint())),
             Self::Verify(error) => Some(Hint::Verify(error.hint())),
-            Self::Image(_)
-            | Self::Size(_)
-            | Self::File(_)
-            | Self::Threads(_)
-            | Self::Shards(_)
-            | Self::Pipeline(_) => None,
+            Self::Size(_) | Self::File(_) | Self::Threads(_) | Self::Shards(_) | Self::Pipeline(_) => None,
         }
     }
 

@@ -94,6 +94,28 @@ pub enum ClassError {
         /// How many classes the new shards have.
         count: usize,
     },
+    /// Labels go far beyond the number of labelled samples.
+    #[error("labels go up to {largest}, but only {labelled} samples are labelled")]
+    Sparse {
+        /// The largest label.
+        largest: u32,
+        /// Samples with a label.
+        labelled: u64,
+    },
+    /// No sample of a validation set is labelled.
+    #[error("no validation sample is labelled")]
+    UnlabelledValidation,
+    /// No sample of a training set is labelled, but there is a validation set.
+    #[error("no training sample is labelled, so the probes cannot be validated")]
+    UnlabelledTraining,
+    /// A validation set has classes that the training set lacks.
+    #[error("the validation shards have a label {largest}, the training shards only 0 to {training}")]
+    Beyond {
+        /// The largest label in validation.
+        largest: u32,
+        /// The largest label in training.
+        training: u32,
+    },
 }
 
 fn nearest_text(nearest: Option<&str>) -> String {
@@ -112,6 +134,10 @@ impl ClassError {
             Self::Twice { .. } => ClassHint::RemoveLine,
             Self::Unknown { list, .. } => ClassHint::RenameOrAppend { list: list.clone() },
             Self::Others { list, .. } => ClassHint::NumberBy { list: list.clone() },
+            Self::Sparse { .. } => ClassHint::NumberFromZero,
+            Self::UnlabelledValidation => ClassHint::LabelValidation,
+            Self::UnlabelledTraining => ClassHint::LabelTraining,
+            Self::Beyond { .. } => ClassHint::NumberByTraining,
         }
     }
 

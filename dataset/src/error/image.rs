@@ -33,7 +33,7 @@ pub enum ImageError {
         /// The file.
         path: PathBuf,
         /// The cause.
-        source: ConvertError,
+        source: Box<ConvertError>,
     },
     /// Pixels of a binary dataset cannot be encoded.
     #[error("cannot encode image {number} of `{path}`")]
@@ -43,7 +43,7 @@ pub enum ImageError {
         /// The number of the image in it, from 0 on.
         number: usize,
         /// The cause.
-        source: ConvertError,
+        source: Box<ConvertError>,
     },
     /// Its label in a binary dataset is no class.
     #[error("image {number} of `{path}` has label {label}, which is not from {first} to {last}")]
@@ -65,7 +65,7 @@ pub enum ImageError {
         /// Its key.
         key: String,
         /// The cause.
-        source: pipeline::Error,
+        source: Box<pipeline::Error>,
     },
 }
 

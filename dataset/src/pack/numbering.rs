@@ -104,7 +104,7 @@ mod tests {
         fs::write(&path, list).unwrap();
         let source = number_by(open(&images, Format::Folder, None, true)?, &path)?;
         assert_eq!(source.classes(), list.lines().collect::<Vec<_>>());
-        (0..source.count()).map(|number| Ok(source.read(number)?.label)).collect()
+        Ok((0..source.count()).map(|number| source.read(number).unwrap().label).collect())
     }
 
     #[test]

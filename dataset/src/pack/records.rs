@@ -174,8 +174,9 @@ impl Source for Records {
         let label = self.label_in(file, place, &record)?;
         let pixels = self.layout.interleave(&record[self.layout.header..]);
         let side = self.layout.side as u32;
-        let data = convert::png(&Rgb { width: side, height: side, pixels })
-            .map_err(|source| ImageError::Encode { path: file.path.clone(), number: place, source })?;
+        let data = convert::png(&Rgb { width: side, height: side, pixels }).map_err(|error| {
+            ImageError::Encode { path: file.path.clone(), number: place, source: error.into() }
+        })?;
         Ok(Image { extension: "png", data, label, is_converted: false })
     }
 }

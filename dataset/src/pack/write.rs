@@ -167,7 +167,8 @@ impl Job<'_> {
         let mut image = self.source.read(number)?;
         if let Some(resize) = self.resize {
             let key = || self.source.key(number);
-            image = resized(image, resize).map_err(|source| ImageError::Resize { key: key(), source })?;
+            image = resized(image, resize)
+                .map_err(|error| ImageError::Resize { key: key(), source: error.into() })?;
         }
         self.converted.fetch_add(image.is_converted.into(), Ordering::Relaxed);
         Ok(image)

@@ -140,8 +140,8 @@ impl Source for Folder {
             FileFormat::Png => "png",
             FileFormat::WebP => "webp",
             format if convert::is_packed(format) => {
-                let data =
-                    convert::to_png(format, &data).map_err(|source| ImageError::Convert { path, source })?;
+                let data = convert::to_png(format, &data)
+                    .map_err(|error| ImageError::Convert { path, source: error.into() })?;
                 return Ok(Image { extension: "png", data, label, is_converted: true });
             }
             format => return Err(ImageError::Format { path, format }),
