@@ -181,7 +181,10 @@ fn validation_shards_that_are_trained_on_are_named_in_a_warning() {
         succeed(&mut command(&place, &[&words[..], val].concat())).stderr
     };
     let said = plan("{train,val}-000.tar", &["./val-000.tar"]);
-    assert!(said.contains("WARN 1 of the 1 validation shards are also training shards: `./val-000.tar`;"), "{said}");
+    assert!(
+        said.contains("WARN 1 of the 1 validation shards are also training shards: `./val-000.tar`;"),
+        "{said}"
+    );
     assert!(plan("{train,val}-000.tar", &["link.tar"]).contains("training shards: `link.tar`;"));
     assert!(!plan("train-000.tar", &["val-000.tar"]).contains("WARN"));
     let twice = run(&mut command(&place, &["plan", "--no-measure", "--shards", "val-000.tar", "link.tar"]));
