@@ -106,6 +106,7 @@ fn trainer(parts: usize, by_block: bool) -> Trainer {
     let mut config = Config::preset(pipeline::Preset::C10);
     (config.train.accumulate, config.train.checkpoint_blocks) = (parts, by_block);
     config.optim.lr = 1e-3;
+    config.train.precision = torchkit::Precision::F32;
     let network = Network::build(&config, Some(3), Device::Cpu, toy).unwrap();
     Trainer::of(network, &config, Schedule::new(&config.optim, 100, 10.0)).unwrap()
 }
