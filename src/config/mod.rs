@@ -5,6 +5,7 @@ mod data;
 mod keys;
 mod layers;
 mod warm_start;
+mod words;
 
 use std::{
     fs,
@@ -14,7 +15,6 @@ use std::{
 use anyhow::{Context, Result};
 use pipeline::{BadSampleBudget, Preset};
 use serde::{Deserialize, Serialize};
-use shards::Shuffle;
 use toml::{Table, Value};
 
 pub use self::data::DataConfig;
@@ -223,18 +223,18 @@ impl Config {
 
     /// What was asked for (`asked`: the flags over the file), over the defaults of its preset.
     pub fn resolve(asked: &Table) -> Result<Self> {
-        check_shuffle(asked)?;
+        words::check(asked)?;
         let mut table =
             Table::try_from(Self::preset(preset(asked)?)).context("cannot write the defaults as TOML")?;
         overlay(&mut table, asked);
-        let config: Self = table.try_into().map_err(|error| wrong(&error))?;
+        let config: Self = table.try_into().map_err(|error| words::refused(&error))?;
         config.check()?;
         Ok(config)
     }
 
     /// What was asked for over what an earlier run in this folder was; a contradiction is refused.
     pub fn resume(saved: &Table, asked: &Table) -> Result<Self> {
-        check_shuffle(asked)?;
+        words::check(asked)?;
         let (saved, asked) = (&with_precision(saved), &without_auto(asked));
         let differing = contradictions(saved, asked);
         if !differing.is_empty() {
@@ -246,7 +246,7 @@ impl Config {
         }
         let mut table = saved.clone();
         overlay(&mut table, asked);
-        let config: Self = table.try_into().map_err(|error| wrong(&error))?;
+        let config: Self = table.try_into().map_err(|error| words::refused(&error))?;
         config.check()?;
         Ok(config)
     }
@@ -323,39 +323,6 @@ fn preset(asked: &Table) -> Result<Preset> {
         }),
         None => Ok(Preset::default()),
     }
-}
-
-/// Refuses what an earlier version wrote under other names, and a way to shuffle that does not exist: TOML would pass on the
-/// words of that error without its hint.
-fn check_shuffle(table: &Table) -> Result<()> {
-    let data = table.get("data");
-    if let Some(text) = data.and_then(|data| data.get("shuffle")).and_then(Value::as_str) {
-        text.parse::<Shuffle>().context("in the settings: `data.shuffle`").with_code(Code::Usage)?;
-    }
-    match data.and_then(|data| data.get("shuffle_window")) {
-        Some(window) => Err(usage!(
-            "`data.shuffle_window` = {window} is a setting of an earlier version";
-            "write `shuffle = \"window:{window}\"` instead, which means the same"
-        )),
-        None => Ok(()),
-    }
-}
-
-/// A setting of the wrong type or name; TOML says on a second line where it is.
-fn wrong(error: &toml::de::Error) -> anyhow::Error {
-    let types = [
-        ("u64", "a whole number from 0 on"),
-        ("usize", "a whole number from 0 on"),
-        ("i64", "a whole number"),
-        ("f64", "a number"),
-    ];
-    let plain = |message: String, (from, to): (&str, &str)| {
-        message.replace(&format!("expected {from},"), &format!("expected {to},"))
-    };
-    let message = error.to_string();
-    let cause = message.trim().lines().map(str::trim).collect::<Vec<_>>().join(", ");
-    let cause = types.into_iter().fold(cause, plain);
-    usage!("in the settings: {cause}"; "look up the setting and its type in the config.toml of a run")
 }
 
 #[cfg(test)]

@@ -27,9 +27,7 @@ pub fn causes(error: &anyhow::Error) -> String {
 
 /// Libraries speak in several lines at times.
 fn on_one_line(text: &str) -> String {
-    // Until every library has its hints beside its message.
-    let lines = text.lines().map(str::trim).filter(|line| !line.starts_with("hint:"));
-    lines.collect::<Vec<_>>().join(" ")
+    text.lines().map(str::trim).collect::<Vec<_>>().join(" ")
 }
 
 /// The hints of all errors in a chain, outermost first, none twice.
@@ -46,10 +44,10 @@ pub fn hints(error: &anyhow::Error) -> Vec<String> {
 
 /// The hints of one error: the program's own, or those of a library in the program's words.
 fn of(cause: Cause<'_>) -> Vec<String> {
-    if let Some(hinted) = cause.downcast_ref::<Hinted>() {
-        return hinted.hints.clone();
+    match cause.downcast_ref::<Hinted>() {
+        Some(hinted) => hinted.hints.clone(),
+        None => of_library(cause).into_iter().collect(),
     }
-    of_library(cause).map_or_else(|| of_text(&cause.to_string()), |hint| vec![hint])
 }
 
 /// The hint, in words, of an error whose hint is data. Each library has a line here.
@@ -68,11 +66,6 @@ pub(crate) fn of_library(cause: Cause<'_>) -> Option<String> {
     }
     let hint = cause.downcast_ref::<::dataset::Error>()?.hint()?;
     Some(dataset::words(&hint))
-}
-
-/// Until every library has its hints beside its message.
-fn of_text(text: &str) -> Vec<String> {
-    text.lines().filter_map(|line| line.trim().strip_prefix("hint: ")).map(str::to_owned).collect()
 }
 
 #[cfg(test)]
@@ -95,18 +88,22 @@ mod tests {
     }
 
     #[test]
-    fn a_chain_is_printed_cause_by_cause_and_then_the_hints_of_all_levels() {
-        let chain = Err::<(), _>(Defect)
-            .context("the worker stopped")
-            .with_hint(|| "start it again")
+    fn a_chain_is_printed_cause_by_cause_and_then_the_hints_of_all_its_levels() {
+        let source = io::Error::from(Errno::IO);
+        let of_the_library = shards::words(
+            &::shards::Error::Read { shard: "x.tar".into(), offset: 512, source }.hint().unwrap(),
+        );
+        let source = io::Error::from(Errno::IO);
+        let chain = Err::<(), _>(::shards::Error::Read { shard: "x.tar".into(), offset: 512, source })
+            .with_hint(|| "name other shards")
             .context("no batch is there")
             .with_hint(|| "look at the worker")
             .context("step 7 cannot be made");
         assert_eq!(
             render(&chain.unwrap_err()),
             format!(
-                "step 7 cannot be made: no batch is there: the worker stopped: {Defect}\n  hint: look at the worker\n  hint: start \
-                 it again\n  hint: report it with the lines above"
+                "step 7 cannot be made: no batch is there: shard `x.tar` cannot be read at byte 512: Input/output error (os error \
+                 5)\n  hint: look at the worker\n  hint: name other shards\n  hint: {of_the_library}"
             )
         );
     }
