@@ -310,6 +310,17 @@ mod tests {
     }
 
     #[test]
+    fn a_value_that_a_library_refuses_is_answered_with_what_it_takes() {
+        for (typed, part) in
+            [("--shuffle window:0", "`window:N`"), ("--decode quick", "`fast`"), ("--max-bad few", "`1%`")]
+        {
+            let said = said(&format!("amdim-stream {typed}"));
+            let tips: Vec<_> = said.lines().filter(|line| line.trim().starts_with("tip: ")).collect();
+            assert!(tips.len() == 1 && tips[0].contains(part), "{typed}: {said}");
+        }
+    }
+
+    #[test]
     fn every_answer_names_flags_that_there_are_and_no_name_has_two() {
         let mut program = Cli::command();
         program.build();
