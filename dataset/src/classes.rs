@@ -1,4 +1,4 @@
-//! `classes.txt` beside shards: which class a label means.
+//! `classes.txt` beside shards: the names of classes by label.
 
 use std::{
     collections::BTreeSet,
@@ -11,7 +11,7 @@ use shards::{ShardName, ShardSet};
 
 use crate::error::{ClassError, Result};
 
-/// The names of classes: that of label 0 on the first line of a file, and so on.
+/// A list of class names: the first line of its file names label 0, the next one label 1, and so on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClassNames {
     path: PathBuf,
@@ -19,14 +19,14 @@ pub struct ClassNames {
 }
 
 impl ClassNames {
-    /// The file's name in a folder of shards.
+    /// The name of the file in a folder of shards.
     pub const FILE: &str = "classes.txt";
 
-    /// Reads a list of names: UTF-8, one a line, with or without a byte order mark, lines ended as on Unix or Windows. Blank
+    /// Reads a list: UTF-8 with one name a line, with or without a byte order mark, with the line ends of Unix or Windows. Blank
     /// lines at the end are no names.
     ///
     /// # Errors
-    /// It cannot be read, is no text, or has a blank line between names.
+    /// The file cannot be read, is no text, or has a blank line between names.
     pub fn read(path: &Path) -> Result<Self> {
         let bytes = fs::read(path).map_err(|source| ClassError::Read { path: path.to_owned(), source })?;
         let text = String::from_utf8(bytes).map_err(|_| ClassError::NotUtf8 { path: path.to_owned() })?;
@@ -39,10 +39,10 @@ impl ClassNames {
         Ok(Self { path: path.to_owned(), names })
     }
 
-    /// Whether a list of these names would be read as it was written.
+    /// Checks that a list of these names would be read as it was written.
     ///
     /// # Errors
-    /// The first name that would be none, or another one, or two.
+    /// A name is blank, has a line break, or begins with a byte order mark.
     pub fn check(names: &[String]) -> Result<()> {
         let breaks_line = |char: char| matches!(char, '\n'..='\r' | '\u{1c}'..='\u{1e}' | '\u{85}' | '\u{2028}' | '\u{2029}');
         let flaw = |name: &str| match name {
@@ -57,7 +57,7 @@ impl ClassNames {
         }
     }
 
-    /// The names that stand beside a set's shards; none where there are none, or where nothing is labelled.
+    /// The list beside the shards of a set; none if there is no list, or if no sample is labelled.
     ///
     /// # Errors
     /// Those of [`beside`](Self::beside).
@@ -65,7 +65,7 @@ impl ClassNames {
         if set.labelled() == 0 { Ok(None) } else { Self::beside(set.shards()) }
     }
 
-    /// The names that stand in the folders of some shards; the longest list where one goes on where another ends.
+    /// The list in the folders of some shards: the longest one, if the lists agree as far as each goes.
     ///
     /// # Errors
     /// A list cannot be read, or a label means different classes in two folders.
@@ -89,7 +89,7 @@ impl ClassNames {
         Ok(found)
     }
 
-    /// None where there is no list, or an empty one.
+    /// The list in a folder; none if there is no list, or an empty one.
     fn in_folder(folder: &Path) -> Result<Option<Self>> {
         let path = folder.join(Self::FILE);
         match path.metadata() {
@@ -98,15 +98,15 @@ impl ClassNames {
         }
     }
 
-    /// By label.
+    /// The names, by label.
     pub fn names(&self) -> &[String] {
         &self.names
     }
 
-    /// The list that is longer, of two that agree as far as both go.
+    /// The longer one of two lists that agree as far as both go.
     ///
     /// # Errors
-    /// They do not: the first line that differs is named.
+    /// They do not agree. The error has the first line that differs.
     pub fn joined(self, other: Self) -> Result<Self> {
         let differing = self.names.iter().zip(&other.names).position(|(one, other)| one != other);
         if let Some(label) = differing {
@@ -128,7 +128,7 @@ impl ClassNames {
         Ok(long)
     }
 
-    /// Nobody can tell whether labels of shards without names mean the same.
+    /// Logs a warning that it is not checked whether the labels of other shards, which have no list, mean the same.
     pub fn warn_of_unnamed(&self, shards: &str) {
         tracing::warn!(
             "`{}` names the classes, but {shards} have no `{}` beside them: whether their labels mean the same classes is not checked",
@@ -137,7 +137,7 @@ impl ClassNames {
         );
     }
 
-    /// The names of so many classes; none, with a warning, where the list has fewer: it is not of these labels then.
+    /// The names of so many classes. If the list has fewer, it is not of these labels: there are no names then, and a warning is logged.
     pub fn of_classes(self, classes: u32) -> Option<Vec<String>> {
         let Self { path, mut names } = self;
         if names.len() < classes as usize {
@@ -154,23 +154,23 @@ impl ClassNames {
     }
 }
 
-/// Says that the list beside shards has changed since a checkpoint was trained on them: the labels are what they were.
+/// Logs a warning if the names beside shards have changed since a checkpoint was trained, given the names then and now.
 pub fn warn_of_renamed(then: &[String], now: &[String]) {
     if let Some((line, then, now)) = renamed(then, now) {
         tracing::warn!(
             "line {line} of classes.txt is `{now}`, but was `{then}` when the checkpoint was made, and the labels in the shards are the \
-             same: results use the names of now\n  hint: put the lines back in their order, unless classes were only renamed"
+             same: results use the new names\n  hint: put the lines back in their order, unless classes were only renamed"
         );
     }
 }
 
-/// The first line, from 1 on, that is another one now.
+/// The number of the first line that has changed, from 1 on, with what it was and is.
 fn renamed<'a>(then: &'a [String], now: &'a [String]) -> Option<(usize, &'a str, &'a str)> {
     let mut lines = (1..).zip(then.iter().zip(now));
     lines.find_map(|(line, (then, now))| (then != now).then_some((line, then.as_str(), now.as_str())))
 }
 
-/// What a user calls a folder that shards were named in.
+/// A folder in a message.
 fn called(folder: &Path) -> String {
     if folder.as_os_str().is_empty() {
         return "the current folder".to_owned();
@@ -178,7 +178,7 @@ fn called(folder: &Path) -> String {
     format!("`{}`", folder.display())
 }
 
-/// The folder that a shard lies in; of a link the folder that it leads to, unless names stand beside the link.
+/// The folder of a shard. If the shard is a link without a list beside it, this is the folder of the file that it leads to.
 fn folder_of(shard: &Path) -> PathBuf {
     let parent = |path: &Path| path.parent().map(Path::to_owned).unwrap_or_default();
     let folder = parent(shard);

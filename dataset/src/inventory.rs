@@ -1,32 +1,32 @@
-//! What the shards hold, and what seems to be missing.
+//! What a set of shards contains, and what seems to be missing.
 
 use std::collections::BTreeMap;
 
 use serde::Serialize;
 use shards::ShardSet;
 
-/// Gaps of one sequence that are named; the others are counted.
+/// Missing numbers of one sequence that are named; the others are counted.
 const NAMED: usize = 5;
 
-/// What a set of shards comes to.
+/// What a set of shards contains, counted from its index without reading an image.
 #[derive(Debug, Serialize)]
 pub struct Inventory {
-    /// Tar files.
+    /// Number of shards.
     pub shards: usize,
-    /// Samples, unreadable ones included.
+    /// Samples, including those whose images cannot be read.
     pub samples: u64,
     /// Bytes of all shards.
     pub bytes: u64,
     /// Samples without a label.
     pub unlabelled: u64,
-    /// What labels there are; none where nothing is labelled.
+    /// Samples of each class; none if no sample is labelled.
     pub labels: Option<Histogram>,
-    /// Numbers that are missing among those of the shards' names.
+    /// Numbers that are missing in the names of the shards.
     pub gaps: Vec<Gap>,
 }
 
 impl Inventory {
-    /// Counts a set, from its index alone.
+    /// Counts a set from its index.
     pub fn of(set: &ShardSet) -> Self {
         let labels = (0..set.len()).filter_map(|index| set.label(index));
         Self {
@@ -43,20 +43,20 @@ impl Inventory {
 /// How many samples each class has.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 pub struct Histogram {
-    /// Of the classes that have samples, the size of the smallest …
+    /// Samples of the smallest class that has any.
     pub smallest: u64,
-    /// … of the one in the middle …
+    /// Samples of the class in the middle, of those that have any.
     pub median: u64,
-    /// … and of the largest.
+    /// Samples of the largest class.
     pub largest: u64,
-    /// Classes without a sample, below the largest label.
+    /// Labels below the largest one that no sample has.
     pub empty: usize,
-    /// Samples by class, from 0 on.
+    /// Samples of each class, by label.
     pub counts: Vec<u64>,
 }
 
 impl Histogram {
-    /// Of labels below `classes`.
+    /// Counts labels, all of which are below `classes`.
     fn of(labels: impl Iterator<Item = u32>, classes: usize) -> Self {
         let mut counts = vec![0; classes];
         labels.for_each(|label| counts[label as usize] += 1);
@@ -73,12 +73,12 @@ impl Histogram {
     }
 }
 
-/// Numbers that a sequence of names leaves out.
+/// Names that a sequence of numbered names leaves out.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 pub struct Gap {
-    /// The first few names that are not there.
+    /// The first few of the missing names.
     pub missing: Vec<String>,
-    /// How many there are.
+    /// How many names are missing.
     pub count: u64,
 }
 
@@ -106,7 +106,7 @@ fn gaps<'a>(names: impl Iterator<Item = &'a str>) -> Vec<Gap> {
     found
 }
 
-/// What comes before the last number of a name, its digits, and what comes after.
+/// The text before the last number of a name, its digits, and the text after it.
 fn numbered(name: &str) -> Option<(&str, &str, &str)> {
     let base = name.rfind('/').map_or(0, |slash| slash + 1);
     let is_digit = |character: char| character.is_ascii_digit();

@@ -1,4 +1,4 @@
-//! The shards and class names that a command writes.
+//! The folder with the shards and the class names that a command writes.
 
 use std::{
     fs,
@@ -13,44 +13,44 @@ use crate::{
     shard_folder::check_shard_folder,
 };
 
-/// Where shards go: `FOLDER/PREFIX-000.tar` on, and `FOLDER/classes.txt`.
+/// A folder that gets shards called `PREFIX-000.tar`, `PREFIX-001.tar` and so on, and `classes.txt`.
 #[derive(Debug)]
 pub(crate) struct Output {
     folder: PathBuf,
     prefix: String,
-    /// Begins the names of other shards of the same set.
+    /// The prefix of other shards of the same set.
     part: Option<&'static str>,
     shards: usize,
-    /// Shards of this prefix that lay there before.
+    /// Shards of this prefix that were in the folder before.
     old: Vec<PathBuf>,
 }
 
-/// What was written: the one line that tells of it.
+/// The shards that were written.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Summary {
     /// Samples in all shards.
     pub samples: u64,
-    /// Classes; 0 if the samples have no labels.
+    /// Number of classes; 0 if the samples have no labels.
     pub classes: usize,
-    /// Shards.
+    /// Number of shards.
     pub shards: usize,
     /// Bytes of all shards.
     pub bytes: u64,
     /// Samples left out because they could not be read.
     pub skipped: u64,
-    /// Images of other formats, converted to PNG.
+    /// Images of other formats that were converted to PNG.
     pub converted: u64,
-    /// Files and folders that were not looked at as images, told on stderr.
+    /// Files and folders that are no images, or are not packed for another reason; the log names them.
     pub ignored: u64,
-    /// The shards, as one pattern.
+    /// One pattern that names all shards.
     pub pattern: String,
-    /// The same of what was held out for validation.
+    /// The shards of the samples that were held out for validation.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub val: Option<Box<Summary>>,
 }
 
 impl Output {
-    /// Makes the folder. Shards of this prefix that are there already are an error unless `force`d.
+    /// Makes the folder. Shards of this prefix that it has already are an error unless `force` is set.
     pub(crate) fn create(folder: &Path, prefix: &str, shards: usize, force: bool) -> Result<Self> {
         check_prefix(prefix)?;
         check_shard_folder(folder)?;
@@ -62,7 +62,7 @@ impl Output {
         Ok(Self { folder: folder.to_owned(), prefix: prefix.to_owned(), part: None, shards, old })
     }
 
-    /// Counts the shards of another prefix, which are written together with these, as its own.
+    /// Treats the shards of another prefix, which are written together with these, as own ones.
     pub(crate) fn together_with(self, prefix: &'static str) -> Self {
         Self { part: Some(prefix), ..self }
     }
@@ -74,8 +74,8 @@ impl Output {
 
     /// Writes `classes.txt`, one name a line; nothing if there are no classes.
     ///
-    /// Shards of another prefix may lie in the same folder: the names must then be the same, or their labels would change
-    /// meaning. Nothing but `force` replaces other names, and that only where no such shards lie there.
+    /// If the folder has shards of another prefix, the names must be those that it has, or the labels of these shards would change
+    /// their meaning. If it has none, `force` replaces other names.
     pub(crate) fn write_classes(&self, classes: &[String], force: bool) -> Result<()> {
         if classes.is_empty() {
             return Ok(());
@@ -97,7 +97,7 @@ impl Output {
         Ok(written.map_err(FileError::of("write", path))?)
     }
 
-    /// Whether shards lie in the folder that are not of this prefix.
+    /// Whether the folder has shards of another prefix.
     fn has_other_shards(&self) -> Result<bool> {
         let shards = list(&self.folder)?;
         let is_own =
@@ -105,7 +105,7 @@ impl Output {
         Ok(shards.iter().any(|path| is_tar(path) && !is_own(path)))
     }
 
-    /// Removes what is left of the shards before, and says what there is now.
+    /// Removes the rest of the shards that were there before, and returns what there is now.
     pub(crate) fn finish(self, samples: u64, classes: usize) -> Result<Summary> {
         let new: Vec<_> = (0..self.shards).map(|number| self.shard(number)).collect();
         for path in self.old.iter().filter(|path| !new.contains(path)) {
@@ -118,7 +118,7 @@ impl Output {
         Ok(Summary { samples, classes, shards: self.shards, bytes, pattern, ..Summary::default() })
     }
 
-    /// Removes the shards again: they hold nothing.
+    /// Removes the shards again, which have no samples.
     pub(crate) fn discard(self) -> Result<()> {
         for path in (0..self.shards).map(|number| self.shard(number)) {
             fs::remove_file(&path).map_err(FileError::of("remove the empty shard", path))?;
@@ -135,7 +135,7 @@ impl Output {
         self.folder.join(name).to_string_lossy().into_owned()
     }
 
-    /// Three, or as many as the last number needs.
+    /// Digits of a shard's number: three, or as many as the last number needs.
     fn digits(&self) -> usize {
         (self.shards.max(1) - 1).to_string().len().max(3)
     }
@@ -149,7 +149,7 @@ fn check_prefix(prefix: &str) -> Result<()> {
     Ok(())
 }
 
-/// `PREFIX-DIGITS.tar` in `folder`, in order.
+/// The files called `PREFIX-DIGITS.tar` in a folder, in order.
 fn shards_of(folder: &Path, prefix: &str) -> Result<Vec<PathBuf>> {
     let mut paths = list(folder)?;
     paths.retain(|path| is_shard_of(path, prefix));
@@ -157,7 +157,7 @@ fn shards_of(folder: &Path, prefix: &str) -> Result<Vec<PathBuf>> {
     Ok(paths)
 }
 
-/// What lies in a folder.
+/// The entries of a folder.
 fn list(folder: &Path) -> Result<Vec<PathBuf>> {
     let list = || -> std::io::Result<Vec<PathBuf>> {
         fs::read_dir(folder)?.map(|entry| entry.map(|entry| entry.path())).collect()

@@ -1,6 +1,6 @@
-//! How far work is, told while it is done.
+//! Progress of work that takes long.
 
-/// Work that takes long enough for its progress to be of interest.
+/// A stage of work that takes long enough for its progress to be shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stage {
     /// Images are packed into shards; the total counts samples.
@@ -15,15 +15,15 @@ pub enum Stage {
 
 /// Receives the progress of a function of this crate, from all threads that it uses.
 ///
-/// A function has one stage at a time. `()` is a receiver that does nothing.
+/// A function works on one stage at a time. Use `()` where nobody needs to know.
 pub trait Progress: Sync {
-    /// A stage begins, with a total of samples or bytes, as [`Stage`] says.
+    /// Begins a stage, with a total of samples or bytes, as [`Stage`] says.
     fn begin(&self, stage: Stage, total: u64);
 
-    /// So many more samples are done, and so many more bytes.
+    /// Adds samples and bytes that are done.
     fn advance(&self, samples: u64, bytes: u64);
 
-    /// The stage is over.
+    /// Ends the stage. It is not called if the work fails.
     fn end(&self);
 }
 

@@ -15,7 +15,7 @@ fn is_shard(path: &Path) -> bool {
     path.extension().is_some_and(|end| end == "tar")
 }
 
-/// Whether a command that ended before its first shard was complete leaves such a file.
+/// Whether a file is one that a command leaves if it ends before its first shard is complete.
 fn is_begun(path: &Path) -> bool {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     path.ends_with(ClassNames::FILE) || name.contains(".tar.")

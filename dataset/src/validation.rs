@@ -1,4 +1,4 @@
-//! Whether a validation set goes with its training set: the same labels, and other samples.
+//! Checks of a validation set against its training set: labels mean the same, and samples are others.
 
 use std::{collections::HashSet, fs, os::unix::fs::MetadataExt};
 
@@ -9,14 +9,14 @@ use crate::{
     error::{ClassError, Result},
 };
 
-/// Labels up to which a set may have fewer labelled samples than classes.
+/// Most classes of a set that has fewer labelled samples than classes.
 const MANY: u32 = 10_000;
 
-/// Checks that the largest label of a set is not a stray one: a classifier has an output for every label up to it. Logs a warning
-/// where there are more labels than labelled samples, but not many.
+/// Checks that labels do not go far beyond the number of labelled samples: a classifier has an output for every label up to the
+/// largest. Logs a warning if they go beyond it by less.
 ///
 /// # Errors
-/// Labels go far beyond the number of labelled samples.
+/// There are more than 10,000 classes, and fewer labelled samples.
 pub fn check_labels(set: &ShardSet) -> Result<()> {
     let labelled = set.labelled();
     let Some(classes) = set.classes().filter(|&classes| u64::from(classes) > labelled) else { return Ok(()) };
@@ -28,10 +28,10 @@ pub fn check_labels(set: &ShardSet) -> Result<()> {
     Ok(())
 }
 
-/// Checks that training has all classes that validation has, given the number of classes of each: none where no sample is labelled.
+/// Checks that training has all classes of validation, given the number of classes of each set: none if no sample is labelled.
 ///
 /// # Errors
-/// One of the sets has no labels, or validation has labels that training lacks.
+/// A set has no labels, or validation has a label beyond those of training.
 pub fn check_classes(train: Option<u32>, validation: Option<u32>) -> Result<()> {
     match (train, validation) {
         (_, None) => Err(ClassError::UnlabelledValidation.into()),
@@ -43,11 +43,11 @@ pub fn check_classes(train: Option<u32>, validation: Option<u32>) -> Result<()> 
     }
 }
 
-/// The class names that training and validation have in common: those of the training shards. Logs a warning where only one of the
-/// sets has names.
+/// The names of the training set's classes, if those of the validation set agree with them. Logs a warning if only one of the sets
+/// has names.
 ///
 /// # Errors
-/// A label has one name in training and another in validation.
+/// A label has different names in the two sets.
 pub fn common_names(train: Option<ClassNames>, validation: Option<ClassNames>) -> Result<Option<ClassNames>> {
     match (train, validation) {
         (Some(train), Some(validation)) => Ok(Some(train.joined(validation)?)),
@@ -63,7 +63,7 @@ pub fn common_names(train: Option<ClassNames>, validation: Option<ClassNames>) -
     }
 }
 
-/// The shards of the second list that are also in the first, though they may have other names there, as links have.
+/// The shards of the second list that are the same files as shards of the first, under whatever names.
 pub fn shared_shards<'a>(of: &[ShardName], among: &'a [ShardName]) -> Vec<&'a ShardName> {
     // Size and times are there for systems that give a file's number twice.
     let file = |shard: &ShardName| {

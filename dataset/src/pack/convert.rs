@@ -1,7 +1,7 @@
-//! GIF, BMP and TIFF images as PNGs: with the pixels of Pillow's `convert("RGB")`, or not at all.
+//! Converts GIF, BMP and TIFF images to PNGs whose pixels are those of Pillow's `convert("RGB")`.
 //!
-//! Of an animation it is the first frame, of a TIFF with pages the first page. Kinds whose pixels would differ from Pillow's are
-//! errors that name them.
+//! Only the first frame of an animation and the first page of a TIFF are converted. A kind of image whose pixels would differ from
+//! Pillow's is an error.
 
 use std::io::Cursor;
 
@@ -19,7 +19,7 @@ use tiff::tags::Tag;
 
 use crate::error::ConvertError;
 
-/// Of converting one image.
+/// The result of converting one image.
 type Result<T> = std::result::Result<T, ConvertError>;
 
 /// The largest image that is converted: larger ones are of no use to training.
@@ -46,7 +46,7 @@ pub(super) fn to_png(format: FileFormat, data: &[u8]) -> Result<Vec<u8>> {
     png(&image)
 }
 
-/// Encodes without loss.
+/// Encodes an image as PNG.
 pub(super) fn png(image: &Rgb) -> Result<Vec<u8>> {
     let mut data = Vec::new();
     PngEncoder::new_with_quality(&mut data, CompressionType::Default, FilterType::Adaptive).write_image(
@@ -58,7 +58,7 @@ pub(super) fn png(image: &Rgb) -> Result<Vec<u8>> {
     Ok(data)
 }
 
-/// The first frame on a screen of its transparent colour, or else of the palette's first.
+/// The first frame, on a background of its transparent colour or else of the first colour in the palette.
 fn gif(data: &[u8]) -> Result<Rgb> {
     let mut options = DecodeOptions::new();
     options.set_color_output(ColorOutput::Indexed);
@@ -125,7 +125,7 @@ fn tiff(data: &[u8]) -> Result<Rgb> {
     }
 }
 
-/// What a decoder gives, turned upright: of 16 bits the upper eight, without alpha.
+/// The pixels of a decoder, turned upright, without alpha; the upper eight bits of 16.
 fn whole(mut decoder: impl ImageDecoder) -> Result<Rgb> {
     let (width, height) = decoder.dimensions();
     check_size(width.into(), height.into())?;

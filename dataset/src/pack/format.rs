@@ -7,7 +7,7 @@ use super::records::{Label, Layout};
 /// The formats of sources.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
-    /// The one that the names of the files tell.
+    /// The format is known from the names of the files.
     Auto,
     /// A folder with a folder of images for each class, or with images of no class.
     Folder,
@@ -22,7 +22,7 @@ pub enum Format {
 impl Format {
     pub(super) const BINARY: [Self; 3] = [Self::Cifar10, Self::Cifar100, Self::Stl10];
 
-    /// The parts of a dataset and the files of each.
+    /// The parts of a binary dataset, and the files of each.
     pub(super) fn splits(self) -> &'static [(&'static str, &'static [&'static str])] {
         match self {
             Self::Cifar10 => &[("train", &CIFAR10_TRAIN), ("test", &["test_batch.bin"])],
@@ -34,7 +34,7 @@ impl Format {
         }
     }
 
-    /// The folder that the dataset's archive unpacks to.
+    /// The name of the folder that the dataset's archive unpacks to.
     pub(super) fn unpacked(self) -> &'static str {
         match self {
             Self::Cifar10 => "cifar-10-batches-bin",
@@ -71,7 +71,7 @@ impl Format {
         self.splits().iter().find(|(_, files)| files.contains(&file)).map(|(name, _)| *name)
     }
 
-    /// Where in `root` the dataset's files lie, if there are any.
+    /// The folder with the dataset's files: `root`, or the unpacked one in it.
     pub(super) fn folder_in(self, root: &Path) -> Option<PathBuf> {
         let has_files = |folder: &PathBuf| {
             self.splits().iter().any(|(_, files)| files.iter().any(|file| folder.join(file).exists()))

@@ -1,7 +1,8 @@
-//! Image folders, CIFAR and STL-10 binaries → shards and `classes.txt`.
+//! Packs image folders and the binary files of CIFAR and STL-10 into shards and `classes.txt`.
 //!
-//! Encoded images go in byte by byte, raw pixels and other formats losslessly as PNG. What cannot be read is left out
-//! and named; nothing holds more than one image a thread in memory, whatever the size of the source.
+//! [`open()`] finds out what a path is, [`number_by`] numbers its classes by a given list, [`write()`] writes the shards. JPEGs, PNGs and
+//! WebPs are packed byte by byte, raw pixels and other formats as PNG without loss. Images that cannot be read are left out and
+//! named in the log. Each thread has one image in memory at a time, whatever the size of the source.
 
 mod convert;
 mod folder;

@@ -1,4 +1,4 @@
-//! Classes numbered by a list, as another part of the same dataset has them.
+//! Numbers classes by a list, as another part of the same dataset has them.
 
 use std::{collections::HashMap, path::Path};
 
@@ -12,14 +12,14 @@ use crate::{
 struct Numbered {
     source: Box<dyn Source>,
     names: Vec<String>,
-    /// By the source's own label, the line of the class in the list.
+    /// For each label of the source itself, the line of the class in the list.
     labels: Vec<usize>,
 }
 
-/// Numbers the source's classes by the list. Classes of the list that the source lacks keep their numbers.
+/// Numbers the classes of a source by a list of names. Classes of the list that the source lacks keep their numbers.
 ///
 /// # Errors
-/// The source has a class that is not in the list, or none at all; the list names a class twice.
+/// The source has no classes, or one that the list lacks; or the list names a class twice.
 pub fn number_by(source: Box<dyn Source>, list: &Path) -> Result<Box<dyn Source>> {
     let names = ClassNames::read(list)?.names().to_vec();
     if source.classes().is_empty() {

@@ -1,4 +1,4 @@
-//! Which kind of source a path is.
+//! Finds out what kind of source a path is, and opens it.
 
 use std::{
     fs,
@@ -13,8 +13,8 @@ use super::{
 };
 use crate::error::{FileError, Result, SourceError};
 
-/// Opens the source at `path`: of a binary dataset the part named `split` (`train` if none is named), of an image
-/// folder the folder of that name in it. Without labels, folders make no classes.
+/// Opens the source at `path`. `split` names a part of a binary dataset (`train` if none is named), or a folder in an image folder.
+/// Without labels, folders are no classes.
 ///
 /// # Errors
 /// The path is no source, has no such part, or cannot be packed as it is.

@@ -1,4 +1,4 @@
-//! Which samples go into which shard.
+//! Assigns samples to shards.
 
 use std::ops::Range;
 
@@ -8,9 +8,9 @@ use crate::random::Random;
 /// When a shard is full.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cut {
-    /// Most samples.
+    /// Most samples in a shard.
     pub samples: u64,
-    /// Most bytes of images, as far as one sample does not exceed them alone.
+    /// Most bytes of images in a shard. A larger image has a shard of its own.
     pub bytes: Option<u64>,
 }
 
@@ -22,7 +22,7 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    /// Mixed by the seed `shuffle`, or in the source's order.
+    /// Mixes the samples by the seed `shuffle`, or keeps the order of the source.
     pub(super) fn new(source: &dyn Source, cut: Cut, shuffle: Option<u64>) -> Self {
         let count = u32::try_from(source.count()).expect("a set has less than 2^32 samples");
         let mut order: Vec<u32> = (0..count).collect();

@@ -1,4 +1,4 @@
-//! Raw images of equal size in binary files, as CIFAR and STL-10 are given out.
+//! Raw images of equal size in binary files, the form of CIFAR and STL-10.
 
 use std::{
     fs::{self, File},
@@ -14,7 +14,7 @@ use super::{
 };
 use crate::error::{FileError, ImageError, SourceError};
 
-/// How one image lies in its file: `header` bytes, then a red, a green and a blue plane.
+/// The layout of one image in its file: `header` bytes, then a red, a green and a blue plane.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Layout {
     /// Width and height.
@@ -70,7 +70,7 @@ struct RecordFile {
     /// Number of its first image in the set, and of its images.
     first: usize,
     count: usize,
-    /// From the file beside it.
+    /// The labels from the file beside it.
     labels: Vec<u8>,
 }
 

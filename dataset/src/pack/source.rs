@@ -1,4 +1,4 @@
-//! What can be packed.
+//! A source of images.
 
 use crate::error::ImageError;
 
@@ -10,7 +10,7 @@ pub trait Source: Sync {
     /// Number of images.
     fn count(&self) -> usize;
 
-    /// About how many bytes an image has, without reading it.
+    /// The approximate number of bytes of an image, without reading it.
     fn bytes(&self, number: usize) -> u64;
 
     /// The image's key in the shard, unique in the set. Does not read the image.
@@ -34,7 +34,7 @@ pub trait Source: Sync {
 /// One image as it goes into a shard.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Image {
-    /// `jpg`, `png` or `webp`: its name in the shard ends so.
+    /// The extension of its name in the shard: `jpg`, `png` or `webp`.
     pub extension: &'static str,
     /// The encoded image.
     pub data: Vec<u8>,

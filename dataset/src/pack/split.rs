@@ -8,12 +8,12 @@ use crate::{
     random::Random,
 };
 
-/// How many of the samples are held out for validation.
+/// The samples that are held out for validation.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Validation {
-    /// Of each class, above 0 and below 1.
+    /// The share of each class, above 0 and below 1.
     pub fraction: f64,
-    /// Draws which.
+    /// The seed that they are drawn by.
     pub seed: u64,
 }
 
@@ -24,13 +24,13 @@ pub(super) struct Subset<'a> {
 }
 
 impl<'a> Subset<'a> {
-    /// All of them.
+    /// All samples.
     pub(super) fn all(source: &'a dyn Source) -> Self {
         Self { source, numbers: (0..count(source)).collect() }
     }
 
-    /// The training samples and the validation samples: of each class its share, rounded, but one at least of two or more, and
-    /// never all.
+    /// The training samples and the validation samples. Each class gives its share, rounded, but at least one sample if it has two,
+    /// and never all.
     pub(super) fn split(source: &'a dyn Source, validation: Validation) -> Result<[Self; 2]> {
         let mut classes: BTreeMap<Option<usize>, Vec<u32>> = BTreeMap::new();
         for number in 0..count(source) {

@@ -1,4 +1,4 @@
-//! A source → shards, several at a time.
+//! Writes the samples of a source into shards, several at a time.
 
 use std::{
     path::PathBuf,
@@ -27,10 +27,10 @@ use crate::{
 /// Shards of validation samples are called `val-000.tar` on.
 const VALIDATION_PREFIX: &str = "val";
 
-/// The largest image that `--resize` decodes: 600 MB of pixels.
+/// The largest image that is decoded to be made smaller: 600 MB of pixels.
 const MAX_PIXELS: u64 = 200_000_000;
 
-/// So many of the samples left out are named one by one.
+/// Samples left out that are named one by one.
 const NAMED: usize = 100;
 
 /// How a source is packed.
@@ -38,34 +38,37 @@ const NAMED: usize = 100;
 pub struct Options {
     /// Folder for the shards.
     pub out: PathBuf,
-    /// Begins the shards' names.
+    /// The beginning of the shards' names.
     pub prefix: String,
     /// When a shard is full.
     pub cut: Cut,
-    /// Whether images are made smaller.
+    /// The size and quality of images that are made smaller; none are if not given.
     pub resize: Option<Resize>,
-    /// Mixes the samples by this seed.
+    /// The seed that the samples are mixed by; they keep the order of the source if not given.
     pub shuffle: Option<u64>,
-    /// Holds samples out, in shards of their own.
+    /// Samples to hold out, in shards of their own called `val-000.tar` and so on.
     pub validation: Option<Validation>,
-    /// Shards written side by side; one a core if not given.
+    /// Shards that are written at the same time; one a core if not given.
     pub workers: Option<usize>,
     /// Whether shards of this prefix may be replaced.
     pub force: bool,
 }
 
-/// Makes images smaller and encodes them as JPEG.
+/// The size and quality of images that are made smaller and encoded as JPEG.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Resize {
-    /// The short side afterwards; images that do not exceed it stay as they are.
+    /// The short side that images get; images whose short side is not longer stay as they are.
     pub short_side: u32,
-    /// Of the JPEG, from 1 to 100.
+    /// Quality of the JPEG, from 1 to 100.
     pub quality: u8,
 }
 
 /// Writes the shards and `classes.txt`. The bytes do not depend on the number of workers.
 ///
-/// A sample that cannot be read (or resized) is left out, named in the log, and counted.
+/// A sample that cannot be read or resized is left out, named in the log, and counted.
+///
+/// # Errors
+/// The folder or its class names are not to be replaced, nothing can be held out, no image can be read, or the system refuses.
 pub fn write(source: &dyn Source, options: &Options, progress: &dyn Progress) -> Result<Summary> {
     ClassNames::check(source.classes())?;
     let Some(validation) = options.validation else {
@@ -95,7 +98,7 @@ struct Part<'a> {
 }
 
 impl<'a> Part<'a> {
-    /// Sees that the shards can be written.
+    /// Checks that the shards can be written.
     fn prepare(samples: Subset<'a>, prefix: &str, options: &Options) -> Result<Self> {
         let plan = Plan::new(&samples, options.cut, options.shuffle);
         let output = Output::create(&options.out, prefix, plan.shards(), options.force)?;
@@ -124,12 +127,12 @@ impl<'a> Part<'a> {
     }
 }
 
-/// What the threads share.
+/// The data that the threads share.
 struct Job<'a> {
     source: &'a dyn Source,
     resize: Option<Resize>,
     progress: &'a dyn Progress,
-    /// Number of each sample left out, and why.
+    /// The number of each sample that is left out, and the reason.
     skipped: Mutex<Vec<(u32, ImageError)>>,
     converted: AtomicU64,
 }
@@ -174,8 +177,7 @@ impl Job<'_> {
         Ok(image)
     }
 
-    /// Ends the progress and names the samples left out, in the source's order; gives their number, and that of images that were
-    /// converted.
+    /// Ends the stage and logs the samples left out in the order of the source. Returns their number, and that of converted images.
     fn report(self) -> (u64, u64) {
         self.progress.end();
         let converted = self.converted.into_inner();
@@ -205,7 +207,7 @@ fn append(writer: &mut ShardWriter, key: &str, image: &Image) -> Result<()> {
     Ok(writer.append(key, &members)?)
 }
 
-/// The image with its short side as wanted, or unchanged if that is no longer.
+/// The image with its short side as asked for, or unchanged if its short side is not longer.
 fn resized(image: Image, resize: Resize) -> pipeline::Result<Image> {
     let pixels = pipeline::decode(&image.data, MAX_PIXELS)?;
     let short_side = pixels.width.min(pixels.height);

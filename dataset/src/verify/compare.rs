@@ -1,32 +1,32 @@
-//! What shows only when samples are compared with all others: images, sizes, order.
+//! Findings that show only when samples are compared with each other: identical images, outliers, sorted shards.
 
 use std::{collections::BTreeMap, fmt};
 
 use super::examine::{Examined, Sample};
 
-/// Outliers differ from the median by so many standard deviations of the logarithm, estimated by the median deviation …
+/// An outlier differs from the median by so many standard deviations of the logarithm, estimated by the median deviation.
 const DEVIATIONS: f64 = 6.0;
-/// … and by this factor at least, since many sets have images of nearly one size.
+/// An outlier also differs from the median by this factor, since many sets have images of nearly one size.
 const FACTOR: f64 = 8.0;
 
-/// A shard counts as sorted from this many labelled samples on, …
+/// A sorted shard has at least so many labelled samples.
 const LABELLED: usize = 10;
-/// … if so much of the way from mixed to sorted is gone …
+/// A sorted shard has gone so much of the way from mixed to sorted.
 const EXCESS: f64 = 0.05;
-/// … and chance would not have it, by so many standard deviations.
+/// A sorted shard differs from a mixed one by so many standard deviations.
 const SIGNIFICANT: f64 = 6.0;
 
-/// Where a sample is: the number of its shard, and its own in there.
+/// The place of a sample: the number of its shard, and its own number in the shard.
 pub(super) type Place = (u32, u32);
 
-/// What comparing says of a sample.
+/// A finding of the comparison on a sample.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Note {
     /// An earlier sample has the same image.
     Identical(Place),
     /// An earlier sample has the same image and another label.
     Contradicting(Place),
-    /// It has far more or far fewer bytes or pixels than most: so many times those of the median.
+    /// It has far more or far fewer bytes or pixels than most: `factor` times the median.
     Outlier { quantity: &'static str, value: u32, factor: f64 },
     /// It has no label where others do.
     Unlabelled,
@@ -37,30 +37,30 @@ pub(super) enum Note {
 pub(super) struct Sorted {
     /// Share of neighbours that are of the same class.
     pub(super) share: f64,
-    /// What it would be, were the samples of the set mixed.
+    /// The share that mixed samples of the set would have.
     pub(super) mixed: f64,
 }
 
 impl fmt::Display for Sorted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (share, mixed) = (100.0 * self.share, 100.0 * self.mixed);
-        write!(f, "{share:.1} % of neighbours are of one class; were the set mixed, {mixed:.1} % would be")
+        write!(f, "{share:.1} % of neighbours are of one class; in a mixed set it would be {mixed:.1} %")
     }
 }
 
-/// What comparing says of the whole set.
+/// All findings of the comparison.
 #[derive(Debug)]
 pub(super) struct Notes {
     /// In order of their places.
     pub(super) samples: Vec<(Place, Note)>,
     /// Keys that samples of several shards have.
     pub(super) shared_keys: u64,
-    /// For each shard.
+    /// For each shard, whether and how much it is sorted.
     pub(super) sorted: Vec<Option<Sorted>>,
 }
 
 impl Notes {
-    /// Those on samples of one shard.
+    /// The findings on samples of one shard.
     pub(super) fn of_shard(&self, number: usize) -> &[(Place, Note)] {
         let first = |shard: usize| self.samples.partition_point(|((of, _), _)| (*of as usize) < shard);
         &self.samples[first(number)..first(number + 1)]
@@ -93,7 +93,7 @@ fn groups(shards: &[Examined], hash: impl Fn(&Sample) -> u128) -> Vec<Vec<Place>
     same.map(|group| group.iter().map(|(_, place)| *place).collect()).collect()
 }
 
-/// Keys of samples in several shards, as where each shard counts from 0 on.
+/// The number of keys that samples of several shards have, as in sets whose shards each count from 0 on.
 fn shared_keys(shards: &[Examined]) -> u64 {
     let is_shared = |group: &&Vec<Place>| group.iter().any(|(shard, _)| *shard != group[0].0);
     groups(shards, |sample| sample.key).iter().filter(is_shared).count() as u64
@@ -135,7 +135,7 @@ fn median(values: &mut [f64]) -> Option<f64> {
     (!values.is_empty()).then(|| *values.select_nth_unstable_by(middle, f64::total_cmp).1)
 }
 
-/// The samples without a label, where there are others; of those that have one which is not used, that is told.
+/// The samples without a label, if others have one; a label that is not used is another finding.
 fn unlabelled(shards: &[Examined]) -> Vec<(Place, Note)> {
     if kept(shards).all(|(_, sample)| sample.label.is_none()) {
         return Vec::new();
@@ -147,7 +147,7 @@ fn unlabelled(shards: &[Examined]) -> Vec<(Place, Note)> {
 /// The shards whose samples are sorted by class, wholly or in part.
 ///
 /// Two samples drawn from the set are of one class with probability Σ p². In a shard of mixed samples so are neighbours;
-/// in one that holds a single class, or classes in runs, more of them.
+/// in a shard of a single class, or of classes in runs, more of them are.
 fn sorted(shards: &[Examined]) -> Vec<Option<Sorted>> {
     let chance = Chance::of(kept(shards).filter_map(|(_, sample)| sample.label));
     let judge = |shard: &Examined| {

@@ -1,4 +1,4 @@
-//! How much there is of everything in a shard, or in a set.
+//! Numbers of samples and findings in a shard, or in a set.
 
 use std::collections::BTreeMap;
 
@@ -7,11 +7,11 @@ use serde_json::{Value, json};
 
 use super::{examine::Examined, finding::Finding, kind::Kind};
 
-/// How many samples there are, and findings of each kind.
+/// Numbers of samples and of findings of each kind, in a shard or in a set.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct Counts {
-    /// Samples, those that cannot be used included.
+    /// Samples, including those that cannot be used.
     pub samples: u64,
     /// Samples with a label.
     pub labelled: u64,
@@ -19,13 +19,13 @@ pub struct Counts {
     pub kept: u64,
     /// Members that are neither an image nor a label.
     pub ignored: u64,
-    /// Images that are used though something is odd about them, by what that is.
+    /// Images that are used though something is odd about them, by that oddity.
     pub oddities: BTreeMap<Oddity, u64>,
     found: [u64; Kind::ALL.len()],
 }
 
 impl Counts {
-    /// Of one shard.
+    /// Counts one shard.
     pub(super) fn of(shard: &Examined, findings: &[Finding]) -> Self {
         let mut counts = Self {
             samples: shard.samples.len() as u64,
@@ -43,12 +43,12 @@ impl Counts {
         counts
     }
 
-    /// Findings of this kind.
+    /// Number of findings of a kind.
     pub fn found(&self, kind: Kind) -> u64 {
         self.found[kind as usize]
     }
 
-    /// Findings of all kinds that are chosen.
+    /// Number of findings of all chosen kinds.
     pub fn sum(&self, is_chosen: impl Fn(Kind) -> bool) -> u64 {
         Kind::ALL.into_iter().filter(|kind| is_chosen(*kind)).map(|kind| self.found(kind)).sum()
     }
@@ -62,7 +62,7 @@ impl Counts {
         other.oddities.iter().for_each(|(oddity, more)| *self.oddities.entry(*oddity).or_default() += more);
     }
 
-    /// A JSON object of all counts, in which `name` has the value `of`: `shard` its name, or `shards` their number.
+    /// The counts as a JSON object that begins with `name`: `of`, e.g. `"shard": "a.tar"` or `"shards": 7`.
     pub fn to_json(&self, name: &str, of: impl Into<Value>) -> Value {
         let Self { samples, kept, labelled, ignored, .. } = self;
         let mut object = json!({ name: of.into(), "samples": samples, "kept": kept, "labelled": labelled, "ignored": ignored });

@@ -1,4 +1,4 @@
-//! Each shard by itself: all of it read, every image decoded as a whole.
+//! Reads each shard by itself as a whole and decodes every image.
 
 use std::{io, ops::Range};
 
@@ -13,7 +13,7 @@ use crate::{chain::one_line, progress::Progress};
 /// Samples that a thread reads at a time, with a decoder of its own.
 const CHUNK: usize = 32;
 
-/// What stays of a sample that has been read.
+/// The facts of a sample that are kept once it has been read.
 #[derive(Debug, Clone)]
 pub(super) struct Sample {
     /// Hash of the key.

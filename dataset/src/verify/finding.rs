@@ -1,4 +1,4 @@
-//! One finding, and all those of a shard.
+//! A finding, and how the findings of a shard are collected.
 
 use std::{fmt, sync::Arc};
 
@@ -10,20 +10,20 @@ use super::{
     kind::Kind,
 };
 
-/// Something that is wrong with a shard, a sample or a member, or odd about it. As JSON it is a line of the report.
+/// A fact about a shard, a sample or a member that is wrong or odd. As JSON it is a line of the report.
 #[derive(Debug, Clone, Serialize)]
 #[non_exhaustive]
 pub struct Finding {
-    /// What it is.
+    /// Its kind.
     pub kind: Kind,
-    /// The shard that it is about, or lies in.
+    /// The shard.
     pub shard: Arc<str>,
     /// Byte of the shard at which the sample or member begins.
     pub offset: u64,
-    /// The sample's key or the member's name; none for what concerns the shard.
+    /// The key of the sample or the name of the member; none if the finding concerns the shard.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
-    /// What exactly is wrong or odd.
+    /// What exactly is wrong or odd, in words.
     pub reason: String,
 }
 
@@ -60,7 +60,7 @@ fn of_shard(shard: &Examined, sorted: Option<Sorted>) -> Vec<Finding> {
     faults.chain(sorted.map(|sorted| finding(Kind::Sorted, 0, sorted.to_string()))).collect()
 }
 
-/// What is unusual in members that belong to no sample.
+/// Remarks on members that belong to no sample.
 fn of_members(shard: &Examined) -> impl Iterator<Item = Finding> {
     let remarks = shard.findings.iter().filter(|remark| remark.sample.is_none());
     remarks.filter_map(|remark| {
@@ -70,7 +70,7 @@ fn of_members(shard: &Examined) -> impl Iterator<Item = Finding> {
     })
 }
 
-/// What is wrong with samples or odd about them, each looked at by itself, with their numbers.
+/// Findings on samples that show when each is looked at by itself, with the numbers of the samples.
 fn of_samples(shard: &Examined) -> Vec<(usize, Finding)> {
     let unusable =
         shard.unusable.iter().map(|bad| of_sample(shard, bad.number, bad.kind, bad.reason.clone()));
@@ -90,7 +90,7 @@ fn of_sample(shard: &Examined, number: usize, kind: Kind, reason: String) -> (us
     (number, Finding { kind, shard: shard.name.shared(), offset, key, reason })
 }
 
-/// A note's kind, and the note in words.
+/// The kind of a note, and the note in words.
 fn tell(shards: &[Examined], note: Note) -> (Kind, String) {
     let place = |(shard, number): Place| {
         let (shard, number) = (&shards[shard as usize], number as usize);

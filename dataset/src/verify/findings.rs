@@ -12,7 +12,7 @@ use super::{
 };
 use crate::error::{Result, VerifyError};
 
-/// So many findings of a kind are kept to be shown.
+/// Findings of a kind that are kept to be shown.
 const NAMED: usize = 5;
 
 /// What was found in a set of shards.
@@ -26,7 +26,7 @@ pub struct Findings {
 }
 
 impl Findings {
-    /// None yet; the file of the report is begun.
+    /// No findings yet; begins the file of the report.
     pub(super) fn create(report: Option<&Path>) -> Result<Self> {
         Ok(Self {
             report: report.map(Report::create).transpose()?,
@@ -63,12 +63,12 @@ impl Findings {
         Ok(())
     }
 
-    /// The shards in the order of their names in the patterns, and what each holds.
+    /// The name and the counts of each shard, in the order of the patterns.
     pub fn shards(&self) -> &[(String, Counts)] {
         &self.shards
     }
 
-    /// What all shards hold together.
+    /// The counts of all shards together.
     pub fn totals(&self) -> &Counts {
         &self.totals
     }
@@ -83,7 +83,7 @@ impl Findings {
         self.shared_keys
     }
 
-    /// Gives the report its name.
+    /// Gives the report its name, if there is one.
     pub(super) fn save_report(&mut self) -> Result<(), VerifyError> {
         self.report.take().map_or(Ok(()), Report::finish)
     }

@@ -1,4 +1,4 @@
-//! Shards without what is lost on training, in another folder.
+//! Cleaned shards in another folder: without the samples that cannot be used.
 
 use std::{
     collections::HashMap,
@@ -17,15 +17,15 @@ use crate::{
     shard_folder::check_shard_folder,
 };
 
-/// Where cleaned shards go.
+/// The folder for cleaned shards.
 #[derive(Debug)]
 pub(super) struct Target {
     folder: PathBuf,
-    /// For each shard.
+    /// The path of each cleaned shard.
     paths: Vec<PathBuf>,
 }
 
-/// What [`Verification::fix`](super::Verification::fix) wrote.
+/// The cleaned shards that [`Verification::fix`](super::Verification::fix) has written.
 #[derive(Debug, Default, Serialize)]
 #[non_exhaustive]
 pub struct Fixed {
@@ -42,10 +42,10 @@ pub struct Fixed {
 }
 
 impl Target {
-    /// Makes the folder and sees that the shards can be written there.
+    /// Makes the folder and checks that the shards can be written there.
     ///
     /// # Errors
-    /// The folder is that of an original, cannot be written, or holds shards of these names that are not to be replaced.
+    /// The folder is that of an original, cannot be written, or has shards of these names while `force` is not set.
     pub(super) fn prepare(out: &Path, names: &[ShardName], force: bool) -> Result<Self> {
         check_shard_folder(out)?;
         let unwritable = |source| VerifyError::Folder { folder: out.to_owned(), source };
@@ -76,18 +76,18 @@ fn lies_in(name: &ShardName, folder: &Path) -> bool {
     target.as_deref().and_then(Path::parent) == Some(folder) || parent(shard).as_deref() == Some(folder)
 }
 
-/// The folder that a path lies in, whatever links lead there.
+/// The folder of a path, with links resolved.
 fn parent(path: &Path) -> Option<PathBuf> {
     let folder = path.parent()?;
     let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
     folder.canonicalize().ok()
 }
 
-/// Writes the shards, several at a time on the threads of the current pool. One of which nothing is left is not written.
+/// Writes the shards, several at a time on the threads of the current pool. A shard without usable samples is not written.
 ///
 /// # Errors
-/// Some of a shard could not be read, though it is not damaged: nothing is written then. A shard was changed since it was verified,
-/// or cannot be written: those that are under their names are complete.
+/// A shard could not be read as a whole (nothing is written then), was changed since it was verified, or cannot be written. Shards
+/// that have their names are complete.
 pub(super) fn write(
     source: &dyn Source,
     shards: &[Examined],
@@ -134,7 +134,7 @@ fn write_shard(source: &dyn Source, shard: &Examined, path: &Path, progress: &dy
     Ok(())
 }
 
-/// Removes the shard of this name that was written before.
+/// Removes the shard of this name that an earlier call wrote.
 fn remove_old(path: &Path) -> Result<()> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {

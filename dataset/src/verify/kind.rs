@@ -3,7 +3,8 @@
 use serde::{Serialize, Serializer};
 use shards::RemarkKind;
 
-/// A kind of finding. By those up to [`Link`](Self::Link) a sample, a shard or a label is lost on training; the others are hints.
+/// A kind of finding. Findings of the kinds up to [`Link`](Self::Link) mean that training loses a sample, a shard or a label; the
+/// others are of interest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
     /// A shard is cut, damaged, or nothing of it can be read.
@@ -53,7 +54,7 @@ impl Serialize for Kind {
 }
 
 impl Kind {
-    /// All of them, in the order in which they are told.
+    /// All kinds, in their order.
     pub const ALL: [Self; 19] = [
         Self::Fault,
         Self::Truncated,
@@ -76,7 +77,7 @@ impl Kind {
         Self::Sorted,
     ];
 
-    /// Its name in JSON.
+    /// The name of the kind in JSON.
     pub fn name(self) -> &'static str {
         match self {
             Self::Fault => "fault",
@@ -101,7 +102,7 @@ impl Kind {
         }
     }
 
-    /// Whether a sample, a shard or a label is lost on training by it.
+    /// Whether training loses a sample, a shard or a label.
     pub fn is_loss(self) -> bool {
         self <= Self::Link
     }
@@ -111,7 +112,7 @@ impl Kind {
         self <= Self::BadLabel
     }
 
-    /// What is told of members that are unusual; none where a sample says it otherwise.
+    /// The kind of a remark on a member; none if another finding says the same of its sample.
     pub(super) fn of(kind: RemarkKind) -> Option<Self> {
         match kind {
             RemarkKind::LabelStray => Some(Self::StrayLabel),

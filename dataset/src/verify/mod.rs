@@ -1,7 +1,7 @@
-//! Every byte of a set is read, what is wrong with it is told, and shards without that are written.
+//! Reads every byte of a set, finds what is wrong with it, and writes shards without the samples that cannot be used.
 //!
-//! Shards are read one by one, whatever is wrong with others. Of a sample stays what comparing the set needs: two hashes of
-//! 128 bits, place, label, sizes and key.
+//! A damaged shard does not keep others from being read. Of each sample only what comparing the set needs stays in memory: two
+//! hashes of 128 bits, place, label, sizes and key.
 
 mod compare;
 mod counts;

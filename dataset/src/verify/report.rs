@@ -13,7 +13,7 @@ use tempfile::NamedTempFile;
 
 use crate::error::VerifyError;
 
-/// The file that gets every finding; under its name only when complete.
+/// The file that gets every finding. It has its name only when it is complete.
 #[derive(Debug)]
 pub(super) struct Report {
     path: PathBuf,
@@ -21,7 +21,7 @@ pub(super) struct Report {
 }
 
 impl Report {
-    /// Begins it, beside its place.
+    /// Begins the file under a temporary name in its folder.
     pub(super) fn create(path: &Path) -> Result<Self, VerifyError> {
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let temporary = tempfile::Builder::new()
@@ -33,14 +33,14 @@ impl Report {
         Ok(Self { path: path.to_owned(), file: BufWriter::new(temporary.map_err(refuse)?) })
     }
 
-    /// Adds a line.
+    /// Adds a finding as a line of JSON.
     pub(super) fn write(&mut self, finding: &impl Serialize) -> Result<(), VerifyError> {
         let line = serde_json::to_vec(finding).map_err(io::Error::from);
         let written = line.and_then(|line| self.file.write_all(&[&line[..], b"\n"].concat()));
         written.map_err(|source| VerifyError::Report { path: self.path.clone(), source })
     }
 
-    /// Gives it its name.
+    /// Gives the file its name.
     pub(super) fn finish(self) -> Result<(), VerifyError> {
         let Self { path, file } = self;
         let file = file.into_inner().map_err(io::IntoInnerError::into_error);

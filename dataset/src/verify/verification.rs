@@ -1,4 +1,4 @@
-//! A set that is verified.
+//! The verification of a set: reading, findings, report, cleaned shards.
 
 use std::{
     path::{Path, PathBuf},
@@ -21,22 +21,22 @@ use crate::{
     progress::{Progress, Stage},
 };
 
-/// What to verify, and where to write what.
+/// What to verify, and what to write.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
     /// Patterns of all shards of the set: keys, images and sizes are compared with one another.
     pub shards: Vec<String>,
-    /// Threads; one a core if not given.
+    /// Number of threads; one a core if not given.
     pub workers: Option<usize>,
-    /// The file that gets every finding, one JSON object a line.
+    /// The file for the report: every finding as a JSON object on a line.
     pub report: Option<PathBuf>,
     /// The folder for cleaned shards of the same names.
     pub fix: Option<PathBuf>,
-    /// Whether shards in that folder may be replaced.
+    /// Whether shards in the folder `fix` may be replaced.
     pub force: bool,
 }
 
-/// A set that has been read as a whole.
+/// A set of which every byte has been read.
 #[derive(Debug)]
 pub struct Verification {
     source: Arc<dyn Source>,
@@ -47,11 +47,11 @@ pub struct Verification {
 }
 
 impl Verification {
-    /// Reads all shards and decodes every image. The report is written, but has its name only after
-    /// [`save_report`](Self::save_report).
+    /// Reads all shards, decodes every image and writes the report, which gets its name from [`save_report`](Self::save_report).
     ///
     /// # Errors
-    /// No shards have such names, a label means different classes in two folders, or what is to be written cannot be.
+    /// No shard matches the patterns, a label means different classes in two folders, or the report or the folder for cleaned shards
+    /// cannot be written.
     pub fn run(options: &Options, progress: &dyn Progress) -> Result<Self> {
         let source = shards::open(&options.shards)?;
         let names = source.list()?;
@@ -74,23 +74,23 @@ impl Verification {
         &self.findings
     }
 
-    /// Whether the system did not give all bytes of a shard: they need not be damaged.
+    /// Whether some bytes could not be read, or some image not be decoded for lack of memory: they need not be damaged.
     pub fn is_some_unread(&self) -> bool {
         self.shards.iter().any(|shard| shard.is_unread)
     }
 
-    /// Gives the report its name, where there is one.
+    /// Gives the report its name; does nothing without a report.
     ///
     /// # Errors
-    /// It cannot be written.
+    /// The report cannot be written.
     pub fn save_report(&mut self) -> Result<()> {
         Ok(self.findings.save_report()?)
     }
 
-    /// Writes shards without the samples that cannot be used; nothing without a folder for them.
+    /// Writes shards without the samples that cannot be used into the folder for them; does nothing without such a folder.
     ///
     /// # Errors
-    /// Nothing is left to be written, some of a shard could not be read or was changed since, or a shard cannot be written. Shards
+    /// No sample can be used, a shard could not be read as a whole or was changed since, or a shard cannot be written. Cleaned shards
     /// that have their names are complete.
     pub fn fix(&self, progress: &dyn Progress) -> Result<Option<Fixed>> {
         let fix = |target| fix::write(&*self.source, &self.shards, target, progress);
@@ -98,7 +98,7 @@ impl Verification {
     }
 }
 
-/// The report is not to take the place of a shard, or of anything but an earlier report.
+/// Checks that the report does not replace a shard, or any other file than an earlier report.
 fn check_report(report: Option<&Path>, names: &[ShardName]) -> Result<(), VerifyError> {
     let Some(there) = report.and_then(|report| report.canonicalize().ok()) else { return Ok(()) };
     let is_there =

@@ -1,4 +1,4 @@
-//! The images of a folder, and what is left out.
+//! The images of a folder, as a source.
 
 use std::{
     collections::HashSet,
@@ -34,9 +34,9 @@ pub(in crate::pack) struct Folder {
     pub(super) notes: Vec<String>,
     /// Images that lie in folders below the class folders.
     pub(super) nested: u64,
-    /// The first of them.
+    /// The path of the first such image.
     first_nested: Option<PathBuf>,
-    /// Images whose paths are no UTF-8.
+    /// Images whose paths are not UTF-8.
     pub(super) renamed: u64,
 }
 
@@ -51,7 +51,7 @@ struct ImageFile {
 }
 
 impl Folder {
-    /// Lists the images; none is opened if its name tells that it is one. Without labels the folders make no classes.
+    /// Lists the images. A file whose name says that it is an image is not opened. Without labels, folders are no classes.
     pub(in crate::pack) fn open(root: &Path, is_labelled: bool) -> Result<Self, SourceError> {
         let mut folder = Self { root: root.to_owned(), ..Self::default() };
         let tree = Tree::read(root, &mut folder.left_out)?;
@@ -161,7 +161,7 @@ impl Source for Folder {
         if let Some(first) = &self.first_nested {
             let (path, class) = (first.display().to_string(), first.iter().next().unwrap_or_default());
             tracing::info!(
-                "{} images lie in folders below the class folders and have the label of these, e.g. `{}` that of `{}`",
+                "{} images in folders below the class folders have the labels of their class folders, e.g. `{}` that of `{}`",
                 self.nested,
                 path.escape_debug(),
                 text_of(class)
@@ -169,7 +169,7 @@ impl Source for Folder {
         }
         if self.renamed > 0 {
             tracing::warn!(
-                "{} images have names that are no UTF-8: in their keys %FF stands for such a byte",
+                "{} images have names that are not UTF-8: their keys have such bytes in the form %FF",
                 self.renamed
             );
         }

@@ -1,4 +1,4 @@
-//! Which folders are classes.
+//! Decides which folders are classes.
 
 use std::path::Path;
 
@@ -9,21 +9,21 @@ use super::{
 };
 use crate::error::SourceError;
 
-/// The classes of a folder, or its images where it has none.
+/// The classes of a folder, or its images if it has no classes.
 #[derive(Debug)]
 pub(super) struct Layout {
-    /// Sorted by name; all that is in one has its label.
+    /// The class folders, sorted by name.
     pub(super) classes: Vec<Tree>,
     /// Images without class.
     pub(super) images: Vec<Entry>,
-    /// What is doubtful.
+    /// Facts that are doubtful.
     pub(super) notes: Vec<String>,
 }
 
 impl Layout {
     /// # Errors
     ///
-    /// Where the folders are no classes, or most images lie beside them.
+    /// The folders are no classes, or most images lie beside them.
     pub(super) fn of(root: &Path, tree: Tree, left_out: &mut LeftOut) -> Result<Self, SourceError> {
         let Tree { mut folders, images, .. } = tree;
         folders.retain(|folder| {
@@ -87,7 +87,7 @@ fn refuse_parts_of_classes(root: &Path, folders: &[Tree]) -> Result<(), SourceEr
     Ok(())
 }
 
-/// One folder alone in which there are the classes, or images of all kinds.
+/// A single folder that contains the class folders, or images of all kinds.
 fn refuse_container(root: &Path, folders: &[Tree]) -> Result<(), SourceError> {
     let [only] = folders else { return Ok(()) };
     let below = only.folders.iter().filter(|folder| folder.count() > 0).count();
@@ -138,12 +138,12 @@ fn empty(classes: &[Tree]) -> Option<String> {
     Some(format!("classes without an image, which keep their labels: {}, e.g. `{first}`", empty.len()))
 }
 
-/// The first number among numbers that has another label than that number.
+/// A note on the first class whose name is another number than its label, if the names of all classes are numbers.
 fn sorted_as_names(names: &[String]) -> Option<String> {
     let numbers: Vec<usize> = names.iter().map(|name| name.parse().ok()).collect::<Option<_>>()?;
     let (label, _) = numbers.into_iter().enumerate().find(|(label, number)| label != number)?;
     Some(format!(
-        "the class folders are numbers, but sorted as names: `{}` has label {label}; classes.txt lists them all",
+        "the names of the class folders are numbers, but labels follow their order as text: `{}` has label {label}; classes.txt lists all",
         names[label]
     ))
 }

@@ -1,11 +1,11 @@
-//! What is left out of a folder, and why.
+//! Counts what is left out of a folder, by reason.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
 };
 
-/// Why something is left out.
+/// The reason why a file or folder is left out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Reason {
     Loose,
@@ -27,22 +27,22 @@ impl Reason {
             Self::Unread => "images in formats that are neither read nor converted",
             Self::Annotations => "folders of annotations or masks",
             Self::Mask => "masks of images that lie beside them",
-            Self::WithoutImage => "folders that hold no image",
-            Self::Link => "links to folders that are packed anyway, or lead back to one above",
+            Self::WithoutImage => "folders without an image",
+            Self::Link => "links to folders that are packed under their own names, or that contain the link",
             Self::Irregular => "pipes, sockets and devices",
             Self::Hidden => "hidden files and folders",
             Self::System => "files and folders of systems and tools",
-            Self::NoImage => "files that are no images",
+            Self::NoImage => "files that are not images",
         }
     }
 
-    /// Whether images are lost by it.
+    /// Whether images may be missed.
     fn may_be_missed(self) -> bool {
         !matches!(self, Self::Hidden | Self::System | Self::NoImage)
     }
 }
 
-/// How often each reason left something out.
+/// Files and folders that are left out, by reason.
 #[derive(Debug, Default)]
 pub(super) struct LeftOut {
     found: BTreeMap<Reason, (u64, PathBuf)>,
@@ -51,18 +51,18 @@ pub(super) struct LeftOut {
 }
 
 impl LeftOut {
-    /// `path` is left out, below the root.
+    /// Leaves out `path`, which is relative to the root.
     pub(super) fn add(&mut self, reason: Reason, path: &Path) {
         self.found.entry(reason).or_insert_with(|| (0, path.to_owned())).0 += 1;
     }
 
-    /// The same of an image in a format that is not read.
+    /// Leaves out an image in a format that is not read.
     pub(super) fn add_unread(&mut self, extension: String, path: &Path) {
         self.add(Reason::Unread, path);
         self.unread.insert(extension);
     }
 
-    /// Files and folders left out.
+    /// Number of files and folders that are left out.
     pub(super) fn count(&self) -> u64 {
         self.found.values().map(|(count, _)| count).sum()
     }

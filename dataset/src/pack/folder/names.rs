@@ -1,13 +1,13 @@
-//! What the names of folders and files say about them.
+//! Judges folders and files by their names.
 
 use std::path::Path;
 
 use shards::{AnnotationFolder, is_image_folder};
 
-/// What an image may be called: it is taken without a look at its first bytes.
+/// Extensions of images, which are taken without a look at their first bytes.
 const IMAGES: [&str; 10] = ["jpg", "jpeg", "png", "webp", "jpe", "jfif", "gif", "bmp", "tif", "tiff"];
 
-/// Images that are neither read nor converted. Cameras' raw files are TIFFs inside, but of their preview.
+/// Extensions of images that are neither read nor converted. A camera's raw file is a TIFF inside, but only of its preview.
 const UNREAD: [&str; 33] = [
     "heic", "heif", "hif", "avif", "jxl", "jp2", "j2k", "jpx", "jxr", "psd", "svg", "ico", "tga", "ppm",
     "pgm", "pbm", "pnm", "pcx", "exr", "hdr", "dds", "qoi", "dcm", "raw", "dng", "nef", "cr2", "cr3", "arw",
@@ -62,7 +62,7 @@ pub(super) enum Part {
 }
 
 impl Part {
-    /// What a folder of this name is a part of a dataset by, e.g. `Train`, `val2017`, `test_images`; none if it is none.
+    /// The part of a dataset that a folder of this name is, e.g. `Train`, `val2017`, `test_images`.
     pub(super) fn of(name: &str) -> Option<Self> {
         let name = name.to_lowercase();
         let words = name.split(|c: char| !c.is_alphabetic()).filter(|word| !word.is_empty());
@@ -87,7 +87,7 @@ pub(super) fn is_hidden(name: &str) -> bool {
     name.starts_with('.')
 }
 
-/// Whether a system or a tool put it there.
+/// Whether a system or a tool puts files or folders of this name beside others.
 pub(super) fn is_of_system(name: &str) -> bool {
     SYSTEM.contains(&name.to_lowercase().as_str())
 }
@@ -107,7 +107,7 @@ pub(super) fn masked(stem: &str) -> Option<&str> {
     MASK_ENDS.contains(&end.to_lowercase().as_str()).then_some(image)
 }
 
-/// What a file's name says of it.
+/// The kind of a file, by its name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum FileName {
     Image,

@@ -152,7 +152,7 @@ fn what_systems_and_tools_leave_is_no_class_and_no_image() {
     assert_eq!(keys(&folder), ["cat/1", "dog/1"]);
     let told = told(&folder);
     assert!(told.contains("3 hidden") && told.contains("6 files and folders of systems"), "{told}");
-    assert!(told.contains("1 folders that hold no image, e.g. `docs`"), "{told}");
+    assert!(told.contains("1 folders without an image, e.g. `docs`"), "{told}");
 }
 
 #[test]

@@ -2,14 +2,15 @@
 
 use std::{ffi::OsStr, os::unix::ffi::OsStrExt, path::Path};
 
-/// The key of the image at a path: the path without its extension. Dots of the base name become underscores, as readers end the key at the first.
+/// The key of the image at a path: the path without its extension. Dots in the base name become underscores, since readers end the
+/// key at the first.
 pub(super) fn key_of(path: &Path) -> String {
     let stem = text_of(path.file_stem().unwrap_or_default()).replace('.', "_");
     let above = path.parent().map_or_else(String::new, |above| text_of(above.as_os_str()));
     if above.is_empty() { stem } else { format!("{above}/{stem}") }
 }
 
-/// A name as text, in which `%FF` stands for a byte that is no UTF-8.
+/// A name as text, in which `%FF` stands for a byte that is not UTF-8.
 pub(super) fn text_of(name: &OsStr) -> String {
     let mut text = String::new();
     for chunk in name.as_bytes().utf8_chunks() {

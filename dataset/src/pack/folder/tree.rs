@@ -1,4 +1,4 @@
-//! A folder with the folders in it: its images, and what lies there beside them.
+//! Reads a folder with all folders in it.
 
 use std::{
     collections::HashSet,
@@ -19,10 +19,10 @@ use crate::{
     pack::convert::is_packed,
 };
 
-/// Of reading a folder.
+/// The result of reading a folder.
 type Result<T> = std::result::Result<T, SourceError>;
 
-/// Deeper folders than anyone nests on purpose: links that lead around in a circle outside of the root.
+/// The deepest folder that is read. Nobody nests folders so deeply on purpose; links may lead around in a circle outside of the root.
 const MAX_DEPTH: usize = 32;
 
 /// One folder.
@@ -34,7 +34,7 @@ pub(super) struct Tree {
     pub(super) images: Vec<Entry>,
     /// Images in formats that are not read.
     unread: usize,
-    /// Whether there is anything at all.
+    /// Whether it has no files.
     is_empty: bool,
 }
 
@@ -87,7 +87,7 @@ impl Tree {
     }
 }
 
-/// Goes through a folder.
+/// Reads a folder.
 struct Reader<'a> {
     root: &'a Path,
     /// The root without links.
@@ -113,7 +113,7 @@ impl Reader<'_> {
         Ok(tree)
     }
 
-    /// Folders and files, sorted; without what is hidden, of a system, or a link that leads around.
+    /// The folders and files in a folder, sorted, without hidden ones, those of systems, and links that lead around.
     fn list(&mut self, below: &Path) -> Result<(Vec<Entry>, Vec<Entry>)> {
         let folder = self.root.join(below);
         let read = || -> io::Result<Vec<Entry>> {
