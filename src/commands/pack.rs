@@ -18,7 +18,7 @@ pub struct Args {
     ///
     /// An image folder has a folder for each class (`cat/1.jpg`, `dog/a/2.png`), whose sorted order gives the labels
     /// 0, 1, 2 …; images that lie in the folder itself, without class folders, are packed without labels. JPEGs, PNGs and
-    /// WebPs go in byte by byte, whatever they are called; GIFs, BMPs and TIFFs become PNGs. What is left out is told. Of the
+    /// WebPs are packed byte by byte, whatever they are called; GIFs, BMPs and TIFFs become PNGs. Messages name what is left out. Of the
     /// binary datasets, give the folder that their archive unpacks to, or one of its `.bin` files.
     #[arg(value_name = "SOURCE")]
     source: PathBuf,
@@ -29,7 +29,7 @@ pub struct Args {
     /// SOURCE lacks keep their numbers [default: the sorted order of SOURCE's own classes]
     #[arg(long, value_name = "FILE")]
     classes: Option<PathBuf>,
-    /// What SOURCE is; `auto` goes by the names of its files
+    /// Format of SOURCE; `auto` finds it out from the names of the files
     #[arg(long, value_enum, default_value_t = Format::Auto)]
     format: Format,
     /// Part of the dataset: `train`, `test` or, of STL-10, `unlabeled` [default: train]; of an image folder, a folder in
@@ -39,32 +39,32 @@ pub struct Args {
     /// Pack all images in SOURCE and its folders without labels
     #[arg(long, conflicts_with = "classes")]
     no_labels: bool,
-    /// Hold out this share of each class's images, drawn by `--seed`, in shards called `val-000.tar` on: one image at least of
-    /// two or more, and never all
+    /// Hold out this share of each class's images, drawn by `--seed`, in shards called `val-000.tar` and so on: at least one image
+    /// of a class that has two, and never all
     #[arg(long, value_name = "X", value_parser = numbers::PART.parser())]
     val_fraction: Option<f64>,
-    /// Shards are called `PREFIX-000.tar` on [default: the split's name, or `train`]
+    /// Name the shards `PREFIX-000.tar` and so on [default: the split's name, or `train`]
     #[arg(long)]
     prefix: Option<String>,
     /// Samples in a shard; the last one may have fewer
     #[arg(long, value_name = "N", default_value_t = 1000, value_parser = numbers::COUNT.parser::<u64>())]
     samples_per_shard: u64,
-    /// Most MiB of images in a shard, counted before `--resize`; goes together with `--samples-per-shard`
+    /// Most MiB of images in a shard, counted before `--resize`; `--samples-per-shard` holds as well
     #[arg(long, value_name = "MIB", value_parser = numbers::MEBIBYTES.parser::<u64>())]
     shard_size: Option<u64>,
-    /// Make images whose short side is longer than this smaller; they become JPEGs. Others stay byte by byte
+    /// Make images smaller whose short side is longer than this; they become JPEGs. Others stay as they are, byte by byte
     #[arg(long, value_name = "PIXELS", value_parser = numbers::Whole::new(1, 65_535).parser::<u32>())]
     resize: Option<u32>,
     /// Quality of the JPEGs that `--resize` makes, from 1 to 100
     #[arg(long, value_name = "Q", default_value_t = 90, value_parser = numbers::QUALITY.parser::<u8>())]
     quality: u8,
-    /// Seed of the order in which samples are mixed, and of what `--val-fraction` holds out
+    /// Seed of the order of the samples, and of those that `--val-fraction` holds out
     #[arg(long, value_name = "S", default_value_t = 0, value_parser = numbers::ANY.parser::<u64>())]
     seed: u64,
     /// Keep the order of the source: a shard then holds neighbours, often of one class
     #[arg(long)]
     no_shuffle: bool,
-    /// Shards written side by side [default: one a core]
+    /// Shards that are written at the same time [default: one a core]
     #[arg(long, value_name = "N", value_parser = numbers::THREADS.parser::<usize>())]
     workers: Option<usize>,
     /// Replace shards of this prefix
@@ -75,7 +75,7 @@ pub struct Args {
 /// The kinds of sources.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum Format {
-    /// Told by the names of the files
+    /// Known from the names of the files
     Auto,
     /// Folders of images, one for each class
     Folder,
@@ -118,7 +118,7 @@ impl Args {
 /// Packs what `args` name, and prints what was written.
 ///
 /// # Errors
-/// The source is none, or cannot be packed as it is; or shards cannot be written.
+/// The source cannot be packed as it is, or the shards cannot be written.
 pub fn run(args: &Args) -> Result<()> {
     let mut source = pack::open(&args.source, args.format.into(), args.split.as_deref(), !args.no_labels)?;
     if let Some(list) = &args.classes {
@@ -128,8 +128,8 @@ pub fn run(args: &Args) -> Result<()> {
     if summary.classes > 0 && args.classes.is_none() {
         let list = args.out.join(ClassNames::FILE);
         tracing::info!(
-            "labels are the line numbers of `{0}`, from 0 on; pack other parts of the dataset with --classes '{0}', so that theirs mean the \
-             same",
+            "labels are the line numbers of `{0}`, from 0 on; pack other parts of the dataset with --classes '{0}', so that their labels \
+             mean the same",
             list.display()
         );
     }

@@ -34,10 +34,10 @@ pub struct Args {
     /// Number of shards they are spread over
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = COUNT.parser::<usize>())]
     shards: usize,
-    /// The same seed and prefix give the same bytes
+    /// Seed: the same seed and prefix give the same bytes
     #[arg(long, value_name = "S", default_value_t = 0, value_parser = numbers::ANY.parser::<u64>())]
     seed: u64,
-    /// Shards are called `PREFIX-000.tar` on; another prefix gives other images
+    /// Name the shards `PREFIX-000.tar` and so on; another prefix gives other images
     #[arg(long, default_value = "train")]
     prefix: String,
     /// Quality of the JPEGs, from 1 to 100

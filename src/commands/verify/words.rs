@@ -3,7 +3,7 @@
 use dataset::verify::{Counts, Findings, Kind};
 use shards::RemarkKind;
 
-/// What a kind is called at the head of the table's columns.
+/// The name of a kind at the head of a column of the table.
 pub(super) fn column(kind: Kind) -> &'static str {
     match kind {
         Kind::Fault => "fault",
@@ -28,13 +28,13 @@ pub(super) fn column(kind: Kind) -> &'static str {
     }
 }
 
-/// What findings of a kind are.
+/// A line about all findings of a kind.
 fn title(kind: Kind) -> &'static str {
     match kind {
         Kind::Fault => "shards that are cut, damaged or unreadable",
         Kind::Truncated => "samples that are cut or cannot be read",
         Kind::Undecodable => "samples whose image cannot be decoded",
-        Kind::BadLabel => "samples whose label is not a class number; training ends on the first",
+        Kind::BadLabel => "samples whose label is not a class number; training ends at the first",
         Kind::UnreadLabel => "samples that count as unlabelled, since their label cannot be used",
         Kind::StrayLabel => "labels that are not used: no image, or more than one, has their key",
         Kind::Link => "links that lead out of their shard: `tar --dereference` puts the files there",
@@ -48,18 +48,18 @@ fn title(kind: Kind) -> &'static str {
         Kind::DottedName => "images with a dot within their name, each taken for a sample of its own",
         Kind::SecondImage => "images, such as masks, that are not used, since their sample has another one",
         Kind::MaskFolder => {
-            "images in a folder that is called as masks are, beside their images; they are used as images: if they are masks, pack the shards without that folder (`tar --exclude=FOLDER`, or `amdim-stream pack`)"
+            "images in a folder with a name of masks, beside their images; they are used as images: if they are masks, write the shards without that folder (`tar --exclude=FOLDER`, or `amdim-stream pack`)"
         }
         Kind::Concatenated => "archives behind the end of another in the same file: --fix makes them one",
         Kind::Outlier => "images far larger or smaller than the others",
-        Kind::Tolerated => "images that are odd, but good",
+        Kind::Tolerated => "images that are odd, but can be used",
         Kind::Sorted => {
             "shards whose samples are sorted by class: train with --shuffle global, or pack anew, shuffled"
         }
     }
 }
 
-/// Tells the first findings of each kind, then what is no finding but worth knowing.
+/// Logs the first findings of each kind, then what is no finding but worth knowing.
 pub(super) fn tell(findings: &Findings, is_reported: bool) {
     for kind in Kind::ALL {
         tell_of(kind, findings, is_reported);
@@ -98,7 +98,7 @@ fn tell_of(kind: Kind, findings: &Findings, is_reported: bool) {
     }
 }
 
-/// What is lost on training; none if nothing is.
+/// A line about what training loses; none if it loses nothing.
 pub(super) fn losses(totals: &Counts) -> Option<String> {
     let Counts { samples, kept, .. } = totals;
     let faults = totals.found(Kind::Fault);
