@@ -6,7 +6,7 @@ use fast_image_resize::{
     FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer,
     images::{Image, ImageRef},
 };
-use pipeline::{Augmenter, Crop, Edit, Editor, Occasion, Preset, Rgb, edit};
+use pipeline::{Augmenter, Crop, Edit, Editor, Preset, Rgb, SampleSeed, edit};
 
 use common::{Table, measure};
 
@@ -26,8 +26,8 @@ fn main() {
     let mut views = vec![0; recipe.bytes()];
     let mut augmenter = Augmenter::new(recipe);
     row(&mut table, "both views of a photo by the recipe `in128`", |index| {
-        let occasion = Occasion { seed: 1, epoch: 0, index };
-        augmenter.render(&photo, occasion, &mut views).expect("a photo can be cropped");
+        let seed = SampleSeed { seed: 1, epoch: 0, index };
+        augmenter.render(&photo, seed, &mut views).expect("a photo can be cropped");
     });
 }
 

@@ -5,7 +5,7 @@
 use std::thread;
 
 use pipeline::{
-    Cpu, DecodeMode, Decoder, Loader, LoaderConfig, Occasion, Preset, Renderer, Rgb, StageStats, Stats,
+    Cpu, DecodeMode, Decoder, Loader, LoaderConfig, Preset, Renderer, Rgb, SampleSeed, StageStats, Stats,
     encode_jpeg, resize,
 };
 use shards::{Encoded, Position, Sample};
@@ -119,9 +119,9 @@ impl Contender {
         let Self { renderer, views, slab, .. } = self;
         let mut seconds = [0.0; 3];
         for (photo, index) in photos.iter().zip(round * PHOTOS..) {
-            let occasion = Occasion { seed: 1, epoch: 0, index };
+            let seed = SampleSeed { seed: 1, epoch: 0, index };
             let start = thread_cpu_s();
-            renderer.decode(photo, occasion).expect("a photo decodes");
+            renderer.decode(photo, seed).expect("a photo decodes");
             let decoded = thread_cpu_s();
             renderer.render(views);
             let rendered = thread_cpu_s();

@@ -13,7 +13,7 @@ use crossbeam::{
 
 use crate::{
     BadSample, Batch, Lease, Result, Shape, Slab,
-    draft::Draft,
+    draft::BatchDraft,
     stats::Counters,
     tally::Tally,
     worker::{Answer, Outcome},
@@ -96,15 +96,15 @@ impl<S: Slab> Batcher<S> {
     }
 
     /// The batch being filled, begun when there is none. None when the loader is gone.
-    fn draft<'a>(&self, draft: &'a mut Option<Draft<S>>) -> Option<&'a mut Draft<S>> {
+    fn draft<'a>(&self, draft: &'a mut Option<BatchDraft<S>>) -> Option<&'a mut BatchDraft<S>> {
         if draft.is_none() {
             let slab = self.counters.batch.output(|| receive(&self.ends.slabs, &self.ends.hangup))?;
-            *draft = Some(Draft::new(Lease::new(slab, self.ends.home.clone()), self.full));
+            *draft = Some(BatchDraft::new(Lease::new(slab, self.ends.home.clone()), self.full));
         }
         draft.as_mut()
     }
 
-    fn finish(&mut self, draft: Draft<S>) -> Batch<S> {
+    fn finish(&mut self, draft: BatchDraft<S>) -> Batch<S> {
         let mut batch = self.counters.batch.work(|| draft.finish());
         batch.bad_samples = std::mem::take(&mut self.bad_samples);
         batch

@@ -6,14 +6,14 @@ use crate::{Batch, Lease, Shape, Slab};
 
 /// A batch being filled, its views laid out as in a full one.
 #[derive(Debug)]
-pub(crate) struct Draft<S: Slab> {
+pub(crate) struct BatchDraft<S: Slab> {
     /// Counts the samples so far.
     batch: Batch<S>,
     /// Samples of a full batch.
     room: usize,
 }
 
-impl<S: Slab> Draft<S> {
+impl<S: Slab> BatchDraft<S> {
     /// An empty draft for a batch of shape `full`.
     pub(crate) fn new(pixels: Lease<S>, full: Shape) -> Self {
         let room = full.samples;

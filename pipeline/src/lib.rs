@@ -59,7 +59,7 @@ mod stats;
 mod tally;
 mod worker;
 
-pub use augment::{Augmenter, Crop, Edit, Editor, Occasion, Op, Plan, Recipe, edit, resize};
+pub use augment::{Augmenter, Crop, Edit, Editor, Op, Plan, Recipe, SampleSeed, edit, resize};
 pub use bad_sample::BadSample;
 pub use batch::{Batch, Lease, Shape, Slab};
 pub use budget::{BadSampleBudget, BudgetError};

@@ -14,7 +14,7 @@ use crossbeam::{
 use shards::Sample;
 
 use crate::{
-    BadSample, Batch, Error, LoaderConfig, Occasion, Recipe, Renderer, Result, Shape, Slab, Stats,
+    BadSample, Batch, Error, LoaderConfig, Recipe, Renderer, Result, SampleSeed, Shape, Slab, Stats,
     batcher::{self, Batcher, Queue},
     stats::Counters,
     tally::Tally,
@@ -178,10 +178,10 @@ fn renderer(
     let mut renderer = Renderer::new(recipe, config.decode, config.max_pixels)?;
     let seed = config.seed;
     Ok(move |sample: &Sample, views: &mut [u8]| {
-        let occasion = Occasion { seed, epoch: sample.epoch, index: sample.index };
+        let seed = SampleSeed { seed, epoch: sample.epoch, index: sample.index };
         counters
             .decode
-            .work(|| sample.image.read(|bytes| renderer.decode(bytes, occasion)).map_err(Error::Read)?)?;
+            .work(|| sample.image.read(|bytes| renderer.decode(bytes, seed)).map_err(Error::Read)?)?;
         counters.augment.work(|| renderer.render(views));
         Ok(())
     })

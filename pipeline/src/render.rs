@@ -5,7 +5,7 @@ use std::{fmt, str::FromStr};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Augmenter, Cpu, Decoder, Error, Occasion, Orientation, Recipe, Result, Rgb, augment::Need,
+    Augmenter, Cpu, Decoder, Error, Orientation, Recipe, Result, Rgb, SampleSeed, augment::Need,
     decode::EncodedImage, image::PixelPairs,
 };
 
@@ -72,13 +72,13 @@ impl Renderer {
     }
 
     /// Draws what the views of an image show, and decodes that much of it.
-    pub fn decode(&mut self, bytes: &[u8], occasion: Occasion) -> Result<()> {
+    pub fn decode(&mut self, bytes: &[u8], seed: SampleSeed) -> Result<()> {
         let image = EncodedImage::new(bytes);
-        if self.decode_region(&image, occasion)? {
+        if self.decode_region(&image, seed)? {
             return Ok(());
         }
         self.decoder.decode_whole(&image, &mut self.image)?;
-        self.augmenter.plan(occasion, self.image.width, self.image.height)?;
+        self.augmenter.plan(seed, self.image.width, self.image.height)?;
         self.pairs.load_rgb(&self.image);
         Ok(())
     }
@@ -92,13 +92,13 @@ impl Renderer {
     }
 
     /// Whether the image is one that our own decoder takes; then it has been decoded.
-    fn decode_region(&mut self, image: &EncodedImage, occasion: Occasion) -> Result<bool> {
+    fn decode_region(&mut self, image: &EncodedImage, seed: SampleSeed) -> Result<bool> {
         let Some(header) = image.jpeg() else { return Ok(false) };
         // Those that must be turned are rare.
         if self.decoder.header_of(image)?.orientation != Orientation::Upright {
             return Ok(false);
         }
-        let need = self.augmenter.plan(occasion, header.width, header.height)?;
+        let need = self.augmenter.plan(seed, header.width, header.height)?;
         let region = if let Need::Crops(region) = need { region } else { header.whole() };
         let Some(planes) = self.decoder.decode_region(header, region) else { return Ok(false) };
         match (self.mode, need) {

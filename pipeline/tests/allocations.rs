@@ -11,7 +11,7 @@ use std::{
 };
 
 use common::picture;
-use pipeline::{DecodeMode, Occasion, Preset, Renderer, Rgb};
+use pipeline::{DecodeMode, Preset, Renderer, Rgb, SampleSeed};
 use turbojpeg::{Compressor, Image, PixelFormat, Subsamp};
 
 struct Counting;
@@ -58,7 +58,7 @@ fn a_renderer_takes_no_memory_for_further_images() {
             let before = ALLOCATIONS.load(Relaxed);
             for index in from..from + count {
                 let photo = &photos[index as usize % photos.len()];
-                renderer.decode(photo, Occasion { seed: 1, epoch: 0, index }).unwrap();
+                renderer.decode(photo, SampleSeed { seed: 1, epoch: 0, index }).unwrap();
                 renderer.render(&mut views);
             }
             ALLOCATIONS.load(Relaxed) - before

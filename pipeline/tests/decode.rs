@@ -8,7 +8,7 @@ use std::io::Cursor;
 
 use common::picture;
 use image::{DynamicImage, ImageBuffer, ImageFormat};
-use pipeline::{DecodeMode, Decoder, Error, Occasion, Oddity, Preset, Renderer, Rgb, decode, encode_jpeg};
+use pipeline::{DecodeMode, Decoder, Error, Oddity, Preset, Renderer, Rgb, SampleSeed, decode, encode_jpeg};
 use turbojpeg::{Compressor, Image, PixelFormat, Subsamp};
 
 const LIMIT: u64 = 1_000_000;
@@ -192,7 +192,7 @@ fn a_side_may_be_longer_than_that_of_any_jpeg_and_is_refused_as_a_side() {
         let (image, file) = long(width, height);
         assert!(decode(&file, LIMIT).unwrap() == image, "{width}×{height}");
         let mut renderer = Renderer::new(Preset::In128.recipe(), DecodeMode::Exact, LIMIT).unwrap();
-        renderer.decode(&file, Occasion { seed: 1, epoch: 0, index: 0 }).unwrap();
+        renderer.decode(&file, SampleSeed { seed: 1, epoch: 0, index: 0 }).unwrap();
         renderer.render(&mut vec![0; Preset::In128.recipe().bytes()]);
     }
     let (_, file) = long(1, (1 << 20) + 1);
@@ -208,7 +208,7 @@ fn an_image_too_thin_for_the_recipe_of_evaluations_is_told_so() {
     let mut renderer = Renderer::new(recipe, DecodeMode::Exact, LIMIT).unwrap();
     let mut decode = |width, height| {
         renderer
-            .decode(&long(width, height).1, Occasion { seed: 1, epoch: 0, index: 0 })
+            .decode(&long(width, height).1, SampleSeed { seed: 1, epoch: 0, index: 0 })
             .map_err(|error| error.to_string())
     };
     assert_eq!(decode(196, 1), Ok(()));

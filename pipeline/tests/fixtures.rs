@@ -6,11 +6,11 @@
 
 mod common;
 
-use pipeline::{Crop, Edit, Occasion, Op, Plan, Recipe, Rgb, edit};
+use pipeline::{Crop, Edit, Op, Plan, Recipe, Rgb, SampleSeed, edit};
 use safetensors::SafeTensors;
 use serde_json::Value;
 
-const NOWHERE: Occasion = Occasion { seed: 0, epoch: 0, index: 0 };
+const NOWHERE: SampleSeed = SampleSeed { seed: 0, epoch: 0, index: 0 };
 
 #[test]
 fn every_augment_fixture_agrees_with_pillow() {

@@ -5,7 +5,7 @@
 
 use std::{collections::BTreeMap, fs, path::Path};
 
-use pipeline::{Augmenter, Crop, DecodeMode, Edit, Occasion, Op, Recipe, Renderer, Rgb, decode, edit};
+use pipeline::{Augmenter, Crop, DecodeMode, Edit, Op, Recipe, Renderer, Rgb, SampleSeed, decode, edit};
 use turbojpeg::{Compressor, Image, PixelFormat, Subsamp};
 
 /// The photos by name.
@@ -33,7 +33,7 @@ fn recipe() -> Recipe {
 
 fn render(renderer: &mut Renderer, photo: &[u8], index: u64) -> Vec<u8> {
     let mut views = vec![0; recipe().bytes()];
-    renderer.decode(photo, Occasion { seed: 11, epoch: 0, index }).unwrap();
+    renderer.decode(photo, SampleSeed { seed: 11, epoch: 0, index }).unwrap();
     renderer.render(&mut views);
     views
 }
@@ -62,7 +62,7 @@ fn views_of_photos_need_no_more_than_their_region() {
     for (name, photo) in photos() {
         let image = decode(&photo, u64::MAX).unwrap();
         for index in 0..20 {
-            augmenter.render(&image, Occasion { seed: 11, epoch: 0, index }, &mut expected).unwrap();
+            augmenter.render(&image, SampleSeed { seed: 11, epoch: 0, index }, &mut expected).unwrap();
             assert!(render(&mut renderer, &photo, index) == expected, "{name}, {index}");
         }
     }

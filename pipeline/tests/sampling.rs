@@ -7,7 +7,7 @@ mod common;
 
 use std::collections::HashMap;
 
-use pipeline::{Crop, Edit, Occasion, Op, Plan, Preset, Recipe};
+use pipeline::{Crop, Edit, Op, Plan, Preset, Recipe, SampleSeed};
 use serde_json::Value;
 
 const DRAWS: u64 = 20_000;
@@ -16,7 +16,7 @@ const DRAWS: u64 = 20_000;
 fn plans(recipe: &Recipe, width: u32, height: u32) -> Vec<Plan> {
     let draw = |index| {
         let mut plan = Plan::default();
-        plan.draw(recipe, Occasion { seed: 7, epoch: 1, index }, width, height).unwrap();
+        plan.draw(recipe, SampleSeed { seed: 7, epoch: 1, index }, width, height).unwrap();
         plan
     };
     (0..DRAWS).map(draw).collect()
@@ -174,11 +174,11 @@ fn shifts_are_uniform_within_four_pixels() {
 #[test]
 fn an_image_that_no_recipe_step_fits_is_refused() {
     let mut plan = Plan::default();
-    let occasion = Occasion { seed: 0, epoch: 0, index: 0 };
+    let seed = SampleSeed { seed: 0, epoch: 0, index: 0 };
     let untouched = Recipe { shared: vec![], views: vec![vec![]], side: 32 };
-    let error = plan.draw(&untouched, occasion, 33, 32).unwrap_err().to_string();
+    let error = plan.draw(&untouched, seed, 33, 32).unwrap_err().to_string();
     assert_eq!(error, "is 33×32 at the end of the recipe, not 32×32");
-    assert!(plan.draw(&Preset::In128.evaluation(), occasion, 65_000, 1).is_err());
+    assert!(plan.draw(&Preset::In128.evaluation(), seed, 65_000, 1).is_err());
 }
 
 #[test]

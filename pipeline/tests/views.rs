@@ -6,7 +6,7 @@ mod common;
 
 use common::picture;
 use pipeline::{
-    Augmenter, Cpu, DecodeMode, Edit, Occasion, Op, Plan, Preset, Recipe, Renderer, Rgb, decode, edit,
+    Augmenter, Cpu, DecodeMode, Edit, Op, Plan, Preset, Recipe, Renderer, Rgb, SampleSeed, decode, edit,
 };
 use turbojpeg::{Compressor, Image, PixelFormat, Subsamp};
 
@@ -31,16 +31,16 @@ fn jpeg(width: u32, height: u32, subsampling: Subsamp) -> Vec<u8> {
     compressor.compress_to_vec(Image { pixels, width, pitch, height, format: PixelFormat::RGB }).unwrap()
 }
 
-fn direct(renderer: &mut Renderer, recipe: &Recipe, bytes: &[u8], occasion: Occasion) -> Vec<u8> {
+fn direct(renderer: &mut Renderer, recipe: &Recipe, bytes: &[u8], seed: SampleSeed) -> Vec<u8> {
     let mut views = vec![0; recipe.bytes()];
-    renderer.decode(bytes, occasion).unwrap();
+    renderer.decode(bytes, seed).unwrap();
     renderer.render(&mut views);
     views
 }
 
-fn long_way(augmenter: &mut Augmenter, recipe: &Recipe, image: &Rgb, occasion: Occasion) -> Vec<u8> {
+fn long_way(augmenter: &mut Augmenter, recipe: &Recipe, image: &Rgb, seed: SampleSeed) -> Vec<u8> {
     let mut views = vec![0; recipe.bytes()];
-    augmenter.render(image, occasion, &mut views).unwrap();
+    augmenter.render(image, seed, &mut views).unwrap();
     views
 }
 
@@ -53,9 +53,9 @@ fn views_of_a_region_are_those_of_the_whole_image() {
             let bytes = jpeg(width, height, sampling);
             let image = decode(&bytes, u64::MAX).unwrap();
             for index in 0..6 {
-                let occasion = Occasion { seed: 5, epoch: 0, index };
-                let expected = long_way(&mut augmenter, &recipe, &image, occasion);
-                let views = direct(&mut renderer, &recipe, &bytes, occasion);
+                let seed = SampleSeed { seed: 5, epoch: 0, index };
+                let expected = long_way(&mut augmenter, &recipe, &image, seed);
+                let views = direct(&mut renderer, &recipe, &bytes, seed);
                 assert!(views == expected, "{sampling:?} {width}×{height}, {index}");
             }
         }
@@ -75,10 +75,10 @@ fn every_kind_of_cpu_gives_the_same_views() {
         for (sampling, (width, height)) in small.chain(large) {
             let bytes = jpeg(width, height, sampling);
             for index in 0..3 {
-                let occasion = Occasion { seed: 6, epoch: 0, index };
+                let seed = SampleSeed { seed: 6, epoch: 0, index };
                 let mut views = renderers
                     .iter_mut()
-                    .map(|(cpu, renderer)| (*cpu, direct(renderer, &recipe, &bytes, occasion)));
+                    .map(|(cpu, renderer)| (*cpu, direct(renderer, &recipe, &bytes, seed)));
                 let (_, portable) = views.next().unwrap();
                 for (cpu, views) in views {
                     assert!(views == portable, "{cpu}, {mode}: {sampling:?} {width}×{height}, {index}");
@@ -114,17 +114,17 @@ fn edits_done_together_are_those_done_one_after_the_other() {
     assert_eq!(edit(&image, &colours), singly);
 }
 
-/// The occasions among the first hundred whose views, by this recipe, leave the lowest quarter of an image alone.
-fn upper(recipe: &Recipe, width: u32, height: u32) -> Vec<Occasion> {
+/// The seeds among the first hundred whose views, by this recipe, leave the lowest quarter of an image alone.
+fn upper(recipe: &Recipe, width: u32, height: u32) -> Vec<SampleSeed> {
     let mut plan = Plan::default();
-    let occasions = (0..100).map(|index| Occasion { seed: 8, epoch: 0, index });
-    let is_upper = |occasion: &Occasion| {
-        plan.draw(recipe, *occasion, width, height).unwrap();
+    let seeds = (0..100).map(|index| SampleSeed { seed: 8, epoch: 0, index });
+    let is_upper = |seed: &SampleSeed| {
+        plan.draw(recipe, *seed, width, height).unwrap();
         plan.views.iter().all(|edits| {
             matches!(edits[0], Edit::ResizedCrop { crop, .. } if crop.top + crop.height < height * 3 / 4)
         })
     };
-    occasions.filter(is_upper).collect()
+    seeds.filter(is_upper).collect()
 }
 
 #[test]
@@ -139,12 +139,12 @@ fn damage_below_what_the_views_show_is_not_come_to_but_a_cut_file_is_noticed() {
         let last = damaged.len() - 40;
         damaged[last..last + 32].copy_from_slice(&[0xFF, 0].repeat(16));
         assert!(decode(&damaged, u64::MAX).is_err(), "it is noticed where all is decoded");
-        let occasions = upper(&recipe, 301, 203);
-        assert!(occasions.len() >= 3);
-        for occasion in occasions {
-            let expected = direct(&mut renderer, &recipe, &whole, occasion);
-            assert!(direct(&mut renderer, &recipe, &damaged, occasion) == expected, "{mode}, {occasion:?}");
-            assert!(renderer.decode(&whole[..whole.len() - 2], occasion).is_err(), "{mode}: cut");
+        let seeds = upper(&recipe, 301, 203);
+        assert!(seeds.len() >= 3);
+        for seed in seeds {
+            let expected = direct(&mut renderer, &recipe, &whole, seed);
+            assert!(direct(&mut renderer, &recipe, &damaged, seed) == expected, "{mode}, {seed:?}");
+            assert!(renderer.decode(&whole[..whole.len() - 2], seed).is_err(), "{mode}: cut");
         }
     }
 }

@@ -100,7 +100,7 @@ impl CacheEntry {
         let (spans, left_over) = rest.as_chunks::<{ Span::SIZE }>();
         let spans: Box<[_]> = spans.iter().map(Span::from_bytes).collect();
         let is_whole = left_over.is_empty() && spans.iter().all(|span| span.fits(self.stamp.size));
-        is_whole.then_some(ShardIndex { spans, faults, tallies, digest, is_lasting: true })
+        is_whole.then_some(ShardIndex { spans, faults, tallies, digest, is_cacheable: true })
     }
 
     /// Everything that must agree for an index to be used.
@@ -166,7 +166,7 @@ mod tests {
             faults: vec![fault],
             tallies: vec![tally],
             digest: 9,
-            is_lasting: true,
+            is_cacheable: true,
         }
     }
 

@@ -21,9 +21,9 @@ const MAPPED: u64 = 40 << 20;
 /// Bytes that are copied at a time.
 const PIECE: u64 = 1 << 20;
 
-/// Why a sample is lost on training, or ends it.
+/// Why a sample is bad: it is left out of training, or ends it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Lost {
+pub enum BadReason {
     /// The shard ends within the sample, or so early that members are missing.
     Cut(&'static str),
     /// Its label is none: a clause that names it.
@@ -39,8 +39,8 @@ pub struct Inspected {
     pub offset: u64,
     /// The class, where the sample has one.
     pub label: Option<u32>,
-    /// Why it is lost, as far as the headers and the label say.
-    pub lost: Option<Lost>,
+    /// Why it is bad, as far as the headers and the label say.
+    pub bad: Option<BadReason>,
     span: Span,
     /// Where its members lie, in order.
     ranges: Vec<Range<u64>>,
@@ -88,7 +88,7 @@ impl Inspection {
         let pieces = pieces(&detail.members, samples.len());
         let ignored = index.tallies.iter().find(|tally| tally.kind == RemarkKind::Ignored);
         let ignored = ignored.map_or(0, |tally| tally.count);
-        let ShardIndex { faults, is_lasting, .. } = index;
+        let ShardIndex { faults, is_cacheable, .. } = index;
         let faults = faults.into_iter().map(|fault| fault.of(&name.shared())).collect();
         Ok(Self {
             name: name.clone(),
@@ -98,12 +98,12 @@ impl Inspection {
             findings: detail.findings,
             ignored,
             pieces,
-            is_unread: !is_lasting,
+            is_unread: !is_cacheable,
             mapped: AtomicU64::new(0),
         })
     }
 
-    /// Its samples, in order, those included that are lost.
+    /// Its samples, in order, those included that are bad.
     pub fn samples(&self) -> &[Inspected] {
         &self.samples
     }
@@ -227,7 +227,7 @@ fn samples(index: &ShardIndex, detail: &Detail, is_cut: bool) -> Vec<Inspected> 
         key: key.clone(),
         offset: span.image,
         label: span.label(),
-        lost: None,
+        bad: None,
         span: *span,
         ranges: Vec::new(),
     };
@@ -239,12 +239,12 @@ fn samples(index: &ShardIndex, detail: &Detail, is_cut: bool) -> Vec<Inspected> 
             _ => sample.ranges.push(member.head..member.end),
         }
         if !member.is_whole {
-            sample.lost = Some(Lost::Cut("the shard ends within it"));
+            sample.bad = Some(BadReason::Cut("the shard ends within it"));
         }
     }
     for finding in detail.findings.iter().filter(|finding| finding.kind == RemarkKind::BadClass) {
         let Some(sample) = finding.sample.map(|sample| &mut samples[sample]) else { continue };
-        sample.lost.get_or_insert(Lost::Label(finding.reason()));
+        sample.bad.get_or_insert(BadReason::Label(finding.reason()));
     }
     if is_cut && detail.ends_with_sample {
         suspect_last(&mut samples, &detail.roles);
@@ -259,7 +259,7 @@ fn suspect_last(samples: &mut [Inspected], roles: &[u8]) {
     let labels = Role::Class.bit() | Role::Json.bit();
     if before & labels & !own != 0 {
         let reason = "the shard is cut behind it, and it lacks a label that the sample before has";
-        last.lost.get_or_insert(Lost::Cut(reason));
+        last.bad.get_or_insert(BadReason::Cut(reason));
     }
 }
 

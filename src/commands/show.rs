@@ -6,7 +6,7 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use pipeline::{DecodeMode, Occasion, Plan, Preset, Recipe, Renderer, Rgb};
+use pipeline::{DecodeMode, Plan, Preset, Recipe, Renderer, Rgb, SampleSeed};
 use serde_json::json;
 use shards::{Order, Position, Sample, ShardSet, Share, Shuffle};
 
@@ -62,19 +62,19 @@ pub fn run(args: &Args) -> Result<()> {
     let index = find(&set, &args.sample)?;
     let sample = read(&set, index)?;
     let recipe = seen.recipe;
-    let occasion = Occasion { seed: seen.seed, epoch: args.epoch, index };
+    let seed = SampleSeed { seed: seen.seed, epoch: args.epoch, index };
     let max_pixels = pipeline::LoaderConfig::default().max_pixels;
     let mut renderer = Renderer::new(recipe.clone(), seen.decode, max_pixels)?;
     let mut views = vec![0; recipe.bytes()];
     let decoded = sample.image.read(|bytes| -> pipeline::Result<Rgb> {
-        renderer.decode(bytes, occasion)?;
+        renderer.decode(bytes, seed)?;
         renderer.render(&mut views);
         pipeline::decode(bytes, max_pixels)
     });
     let name = || format!("sample `{}`, shard `{}`", sample.key, sample.shard);
     let image = decoded.with_context(name)?.with_context(name)?;
     let mut plan = Plan::default();
-    plan.draw(&recipe, occasion, image.width, image.height)?;
+    plan.draw(&recipe, seed, image.width, image.height)?;
     write(&strip(&image, &recipe, &views), &args.out, extension)?;
     stdout::say(&format!(
         "`{}`: sample `{}` of `{}`, {}×{} pixels, and its {} views in epoch {} with seed {}",

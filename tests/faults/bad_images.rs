@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fs, process::Command};
 
-use pipeline::{DecodeMode, Decoder, Loader, LoaderConfig, Occasion, Preset, Renderer, Rgb};
+use pipeline::{DecodeMode, Decoder, Loader, LoaderConfig, Preset, Renderer, Rgb, SampleSeed};
 use shards::{Position, Sample, ShardWriter};
 
 use crate::{
@@ -27,8 +27,8 @@ struct Renderers {
 
 type Views = Result<Vec<u8>, String>;
 
-fn views(renderer: &mut Renderer, preset: Preset, bytes: &[u8], occasion: Occasion) -> Views {
-    renderer.decode(bytes, occasion).map_err(|error| error.to_string())?;
+fn views(renderer: &mut Renderer, preset: Preset, bytes: &[u8], seed: SampleSeed) -> Views {
+    renderer.decode(bytes, seed).map_err(|error| error.to_string())?;
     let mut views = vec![0; preset.recipe().bytes()];
     renderer.render(&mut views);
     Ok(views)
@@ -43,14 +43,14 @@ impl Renderers {
 
     /// Holds the views of a case against those of a PNG of the pixels that it has to have, where it has to have some; whether
     /// it was bad.
-    fn check(&mut self, case: &Case, png: Option<&[u8]>, what: &str, occasion: Occasion) -> bool {
-        let exact = views(&mut self.exact, self.preset, &case.bytes, occasion);
-        let fast = views(&mut self.fast, self.preset, &case.bytes, occasion);
+    fn check(&mut self, case: &Case, png: Option<&[u8]>, what: &str, seed: SampleSeed) -> bool {
+        let exact = views(&mut self.exact, self.preset, &case.bytes, seed);
+        let fast = views(&mut self.fast, self.preset, &case.bytes, seed);
         assert_eq!(exact.is_ok(), fast.is_ok(), "{what}");
         match (&case.expected, png) {
             (Expected::Bad, _) => assert!(exact.is_err(), "{what} has views"),
             (Expected::PixelsOrBad(_), _) if exact.is_err() => {}
-            (_, Some(png)) => self.compare(&exact, png, what, occasion),
+            (_, Some(png)) => self.compare(&exact, png, what, seed),
             _ => {}
         }
         if let (Ok(views), "one pixel", Preset::Stl10 | Preset::In128) = (&exact, case.kind, self.preset) {
@@ -61,8 +61,8 @@ impl Renderers {
     }
 
     /// The views are those of the pixels; a size that cannot be rendered cannot be, whatever holds it.
-    fn compare(&mut self, found: &Views, png: &[u8], what: &str, occasion: Occasion) {
-        let expected = views(&mut self.reference, self.preset, png, occasion);
+    fn compare(&mut self, found: &Views, png: &[u8], what: &str, seed: SampleSeed) {
+        let expected = views(&mut self.reference, self.preset, png, seed);
         assert!(
             *found == expected,
             "{what}: other views, {:?} and {:?}",
@@ -166,13 +166,13 @@ fn look_at_every_image() {
         let case = Case::new(number);
         let what = format!("image {number}, {}", case.kind);
         let mut is_bad = check_pixels(&mut decoder, &mut image, &case, &what);
-        let occasion = Occasion { seed: 0, epoch: 0, index: number as u64 };
+        let seed = SampleSeed { seed: 0, epoch: 0, index: number as u64 };
         let png = match &case.expected {
             Expected::Pixels(pixels) | Expected::PixelsOrBad(pixels) => Some(png(pixels)),
             _ => None,
         };
         for renderer in &mut renderers {
-            is_bad = renderer.check(&case, png.as_deref(), &what, occasion); // of In128, which comes last and is the loader's
+            is_bad = renderer.check(&case, png.as_deref(), &what, seed); // of In128, which comes last and is the loader's
         }
         *kinds.entry(case.kind).or_insert(0) += 1;
         if is_bad {

@@ -4,7 +4,7 @@ use std::{io, ops::Range};
 
 use pipeline::{Decoder, LoaderConfig, Oddities, Rgb};
 use rayon::prelude::*;
-use shards::{Finding, Inspection, Lost, ShardFault, ShardName, Source, Stamp};
+use shards::{BadReason, Finding, Inspection, ShardFault, ShardName, Source, Stamp};
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::kind::Kind;
@@ -177,9 +177,9 @@ fn look_at(
             oddities: Oddities::default(),
             is_kept: false,
         };
-        let outcome = match (&inspected.lost, &mut decoder) {
-            (Some(Lost::Cut(reason)), _) => Err(Trouble::new(Kind::Truncated, (*reason).to_owned())),
-            (Some(Lost::Label(reason)), _) => Err(Trouble::new(Kind::BadLabel, reason.clone())),
+        let outcome = match (&inspected.bad, &mut decoder) {
+            (Some(BadReason::Cut(reason)), _) => Err(Trouble::new(Kind::Truncated, (*reason).to_owned())),
+            (Some(BadReason::Label(reason)), _) => Err(Trouble::new(Kind::BadLabel, reason.clone())),
             (None, Err(error)) => Err(Trouble::new(Kind::Undecodable, one_line(error))),
             (None, Ok(decoder)) => decode(shard, number, decoder, &mut image, &mut sample),
         };

@@ -10,7 +10,7 @@
 
 use std::cell::RefCell;
 
-use pipeline::{Cpu, DecodeMode, Occasion, Op, Recipe, Renderer, jpeg::Region};
+use pipeline::{Cpu, DecodeMode, SampleSeed, Op, Recipe, Renderer, jpeg::Region};
 
 #[path = "../../tests/jpeg/forge.rs"]
 mod forge;
@@ -36,12 +36,12 @@ pub fn render(bytes: &[u8]) {
         static RENDERERS: RefCell<Vec<[Renderer; 2]>> = RefCell::new(Cpu::available().into_iter().map(renderers).collect());
     }
     let index = bytes.last_chunk().map_or(0, |seed| u64::from_le_bytes(*seed));
-    let occasion = Occasion { seed: 1, epoch: 0, index };
+    let seed = SampleSeed { seed: 1, epoch: 0, index };
     RENDERERS.with_borrow_mut(|renderers| {
         let mut views = renderers.iter_mut().map(|modes| {
             modes.each_mut().map(|renderer| {
                 let mut views = vec![0; recipe().bytes()];
-                renderer.decode(bytes, occasion).ok().map(|()| {
+                renderer.decode(bytes, seed).ok().map(|()| {
                     renderer.render(&mut views);
                     views
                 })

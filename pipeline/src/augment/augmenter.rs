@@ -4,7 +4,7 @@ use super::{
     edit::Edit,
     editor::Editor,
     plan::{Need, Plan},
-    random::Occasion,
+    random::SampleSeed,
     recipe::Recipe,
 };
 use crate::{
@@ -43,12 +43,12 @@ impl Augmenter {
 
     /// Renders all views of `image` into `views`, one after the other, [`Recipe::bytes`] in all.
     ///
-    /// What comes out depends on the image, the recipe and the occasion, and on nothing else.
+    /// What comes out depends on the image, the recipe and the seed, and on nothing else.
     ///
     /// # Panics
     /// If `views` has another length.
-    pub fn render(&mut self, image: &Rgb, occasion: Occasion, views: &mut [u8]) -> Result<()> {
-        self.plan(occasion, image.width, image.height)?;
+    pub fn render(&mut self, image: &Rgb, seed: SampleSeed, views: &mut [u8]) -> Result<()> {
+        self.plan(seed, image.width, image.height)?;
         let mut pixels = std::mem::take(&mut self.pixels);
         pixels.load_rgb(image);
         self.render_planned(&pixels, views);
@@ -57,8 +57,8 @@ impl Augmenter {
     }
 
     /// Draws what happens to an image of this size; gives the part of it that is needed.
-    pub(crate) fn plan(&mut self, occasion: Occasion, width: u32, height: u32) -> Result<Need> {
-        self.plan.draw(&self.recipe, occasion, width, height)?;
+    pub(crate) fn plan(&mut self, seed: SampleSeed, width: u32, height: u32) -> Result<Need> {
+        self.plan.draw(&self.recipe, seed, width, height)?;
         Ok(self.plan.need(width, height))
     }
 

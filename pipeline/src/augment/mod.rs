@@ -26,5 +26,5 @@ pub use editor::{Editor, edit, resize};
 pub use op::Op;
 pub(crate) use plan::Need;
 pub use plan::Plan;
-pub use random::Occasion;
+pub use random::SampleSeed;
 pub use recipe::Recipe;

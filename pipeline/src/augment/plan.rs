@@ -3,7 +3,7 @@
 use super::{
     edit::{Crop, Edit},
     op::Op,
-    random::{Draws, Occasion},
+    random::{Draws, SampleSeed},
     recipe::Recipe,
 };
 use crate::{Error, Result, image::Region};
@@ -14,7 +14,7 @@ const MAX_RESIZED: u64 = 1 << 22;
 
 /// What happens to one image: a recipe with every parameter drawn.
 ///
-/// It follows from the occasion and the size of the image alone, so it is known before the image is decoded.
+/// It follows from the seed and the size of the image alone, so it is known before the image is decoded.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Plan {
     /// Done once, before the views diverge.
@@ -25,17 +25,17 @@ pub struct Plan {
 
 impl Plan {
     /// Draws the plan for an image of `width`×`height` pixels, replacing this one and keeping its memory.
-    pub fn draw(&mut self, recipe: &Recipe, occasion: Occasion, width: u32, height: u32) -> Result<()> {
+    pub fn draw(&mut self, recipe: &Recipe, seed: SampleSeed, width: u32, height: u32) -> Result<()> {
         self.shared.clear();
         self.views.resize(recipe.views.len(), Vec::new());
-        let mut draws = Draws::new(occasion, None);
+        let mut draws = Draws::new(seed, None);
         let mut shared =
             Drawing { width, height, side: recipe.side, draws: &mut draws, edits: &mut self.shared };
         recipe.shared.iter().try_for_each(|op| shared.draw(op))?;
         let (width, height) = (shared.width, shared.height);
         for (view, (ops, edits)) in recipe.views.iter().zip(&mut self.views).enumerate() {
             edits.clear();
-            let mut draws = Draws::new(occasion, Some(view));
+            let mut draws = Draws::new(seed, Some(view));
             let mut drawing = Drawing { width, height, side: recipe.side, draws: &mut draws, edits };
             ops.iter().try_for_each(|op| drawing.draw(op))?;
             drawing.check()?;

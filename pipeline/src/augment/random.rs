@@ -1,13 +1,13 @@
-//! Randomness as a function of what it is for.
+//! Randomness as a function of seed, epoch, sample and view.
 
-/// Which rendition of a sample is drawn: everything random about it follows from these numbers.
+/// What all randomness about the views of a sample follows from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Occasion {
+pub struct SampleSeed {
     /// Seed of the run.
     pub seed: u64,
-    /// The epoch.
+    /// The epoch that the sample is drawn for.
     pub epoch: u64,
-    /// The sample.
+    /// The sample's number in the set.
     pub index: u64,
 }
 
@@ -17,9 +17,9 @@ pub(crate) struct Draws(u64);
 
 impl Draws {
     /// The numbers for one view of a sample; `None` is what its views share.
-    pub(crate) fn new(occasion: Occasion, view: Option<usize>) -> Self {
+    pub(crate) fn new(seed: SampleSeed, view: Option<usize>) -> Self {
         let stream = view.map_or(0, |view| view as u64 + 1);
-        let Occasion { seed, epoch, index } = occasion;
+        let SampleSeed { seed, epoch, index } = seed;
         Self([seed, epoch, index, stream].iter().fold(0, |state, word| mix(state.wrapping_add(STEP) ^ word)))
     }
 
@@ -72,15 +72,15 @@ mod tests {
 
     #[test]
     fn seed_epoch_index_and_view_all_change_the_draws() {
-        let occasion = Occasion { seed: 1, epoch: 2, index: 3 };
+        let seed = SampleSeed { seed: 1, epoch: 2, index: 3 };
         let mut firsts: Vec<u64> = [
-            Draws::new(occasion, None),
-            Draws::new(occasion, Some(0)),
-            Draws::new(occasion, Some(1)),
-            Draws::new(Occasion { seed: 2, ..occasion }, None),
-            Draws::new(Occasion { epoch: 3, ..occasion }, None),
-            Draws::new(Occasion { index: 2, ..occasion }, None),
-            Draws::new(Occasion { seed: 2, epoch: 1, index: 3 }, None),
+            Draws::new(seed, None),
+            Draws::new(seed, Some(0)),
+            Draws::new(seed, Some(1)),
+            Draws::new(SampleSeed { seed: 2, ..seed }, None),
+            Draws::new(SampleSeed { epoch: 3, ..seed }, None),
+            Draws::new(SampleSeed { index: 2, ..seed }, None),
+            Draws::new(SampleSeed { seed: 2, epoch: 1, index: 3 }, None),
         ]
         .map(|mut draws| draws.next())
         .to_vec();

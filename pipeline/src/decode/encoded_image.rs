@@ -2,7 +2,7 @@
 
 use super::{
     header::Header,
-    jpeg::{self, Front},
+    jpeg::{self, Preamble},
     png, webp,
 };
 use crate::{Error, FileFormat, Result};
@@ -12,14 +12,14 @@ use crate::{Error, FileFormat, Result};
 pub(crate) struct EncodedImage<'a> {
     bytes: &'a [u8],
     format: FileFormat,
-    jpeg: Option<Front<'a>>,
+    jpeg: Option<Preamble<'a>>,
 }
 
 impl<'a> EncodedImage<'a> {
     /// Tells the format from the first bytes.
     pub(crate) fn new(bytes: &'a [u8]) -> Self {
         let format = FileFormat::of(bytes);
-        let jpeg = (format == FileFormat::Jpeg).then(|| Front::read(bytes));
+        let jpeg = (format == FileFormat::Jpeg).then(|| Preamble::read(bytes));
         Self { bytes, format, jpeg }
     }
 

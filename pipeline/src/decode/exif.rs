@@ -9,25 +9,25 @@ const ORIENTATION: u16 = 0x0112;
 
 /// What EXIF data say of the orientation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Told {
+pub(super) enum ExifOrientation {
     /// There is no tag for it.
-    Nothing,
+    Absent,
     /// There is one, or the data are not to be read at all: nothing else is asked.
-    Orientation(Orientation),
+    Present(Orientation),
 }
 
 /// What EXIF data say of the orientation, as Pillow reads them.
-pub(super) fn told(mut exif: &[u8]) -> Told {
+pub(super) fn orientation_of(mut exif: &[u8]) -> ExifOrientation {
     while let Some(rest) = exif.strip_prefix(PREFIX) {
         exif = rest;
     }
     if exif.is_empty() {
-        return Told::Nothing;
+        return ExifOrientation::Absent;
     }
-    let Some(tiff) = Tiff::new(exif) else { return Told::Orientation(Orientation::Upright) };
+    let Some(tiff) = Tiff::new(exif) else { return ExifOrientation::Present(Orientation::Upright) };
     match tiff.orientation() {
-        None => Told::Nothing,
-        Some(entry) => Told::Orientation(tiff.value(entry).and_then(orientation).unwrap_or_default()),
+        None => ExifOrientation::Absent,
+        Some(entry) => ExifOrientation::Present(tiff.value(entry).and_then(orientation).unwrap_or_default()),
     }
 }
 
@@ -145,10 +145,10 @@ mod tests {
 
     #[test]
     fn the_first_of_several_values_counts_and_follows_any_number_of_prefixes() {
-        let turned = Told::Orientation(Orientation::TurnedLeft);
+        let turned = ExifOrientation::Present(Orientation::TurnedLeft);
         let two = exif(3, 2, [0, 6, 0, 3]);
-        assert_eq!(told(&two), turned);
-        assert_eq!(told(&[PREFIX, PREFIX, &two].concat()), turned);
+        assert_eq!(orientation_of(&two), turned);
+        assert_eq!(orientation_of(&[PREFIX, PREFIX, &two].concat()), turned);
     }
 
     #[test]
@@ -156,10 +156,10 @@ mod tests {
         let good = exif(3, 1, [0, 6, 0, 0]);
         for length in 0..good.len() {
             let expected = match length {
-                1..8 => Told::Orientation(Orientation::Upright), // no header
-                _ => Told::Nothing,
+                1..8 => ExifOrientation::Present(Orientation::Upright), // no header
+                _ => ExifOrientation::Absent,
             };
-            assert_eq!(told(&good[..length]), expected, "{length} bytes");
+            assert_eq!(orientation_of(&good[..length]), expected, "{length} bytes");
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::{
-    exif::{self, Told},
+    exif::{self, ExifOrientation},
     orientation::Orientation,
 };
 
@@ -17,9 +17,9 @@ pub(super) struct Metadata<'a> {
 impl Metadata<'_> {
     /// The orientation that Pillow finds: EXIF's, and XMP's where EXIF has no tag for it.
     pub(super) fn orientation(&self) -> Orientation {
-        match self.exif.as_deref().map_or(Told::Nothing, exif::told) {
-            Told::Orientation(orientation) => orientation,
-            Told::Nothing => self.xmp.as_deref().and_then(of_xmp).unwrap_or_default(),
+        match self.exif.as_deref().map_or(ExifOrientation::Absent, exif::orientation_of) {
+            ExifOrientation::Present(orientation) => orientation,
+            ExifOrientation::Absent => self.xmp.as_deref().and_then(of_xmp).unwrap_or_default(),
         }
     }
 }

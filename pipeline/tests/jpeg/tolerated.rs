@@ -1,7 +1,7 @@
 //! What libjpeg-turbo warns of: odd files, whose pixels are those of the file without the oddity, and damage. Pillow 12.3
 //! says the same of each of the odd ones; the damaged ones it decodes, with other pixels.
 
-use pipeline::{DecodeMode, Decoder, Occasion, Oddity, Preset, Renderer, Rgb, jpeg::Sampling};
+use pipeline::{DecodeMode, Decoder, Oddity, Preset, Renderer, Rgb, SampleSeed, jpeg::Sampling};
 use turbojpeg::Compressor;
 
 use crate::{
@@ -27,14 +27,14 @@ fn assert_odd(name: &str, file: &[u8], clean: &[u8], oddities: &[Oddity]) {
     assert!(views(file) == views(clean), "{name}: other views");
 }
 
-/// The views of three occasions, by whichever decoder takes the file.
+/// The views of three seeds, by whichever decoder takes the file.
 fn views(bytes: &[u8]) -> Vec<u8> {
     let recipe = Preset::In128.recipe();
     let mut views = vec![0; 3 * recipe.bytes()];
     let length = recipe.bytes();
     let mut renderer = Renderer::new(recipe, DecodeMode::Exact, 1 << 20).unwrap();
     for (index, views) in (0..).zip(views.chunks_mut(length)) {
-        renderer.decode(bytes, Occasion { seed: 1, epoch: 0, index }).unwrap();
+        renderer.decode(bytes, SampleSeed { seed: 1, epoch: 0, index }).unwrap();
         renderer.render(views);
     }
     views

@@ -10,10 +10,10 @@ use xxhash_rust::xxh3::xxh3_128;
 
 use super::{
     companions::Dotted,
-    gathered::{Gathered, Standing, text},
+    gathered::{Gathered, LabelSource, text},
     listed::{Detail, Listed},
     shard_index::ShardIndex,
-    strays::Stray,
+    strays::StrayLabel,
 };
 use crate::{
     Result, Shard, ShardName,
@@ -21,8 +21,8 @@ use crate::{
     label::{CLASS_LIMIT, JSON_LIMIT, Label},
     links::{Links, Place},
     name::{Name, Role},
+    neighbours::{Neighbours, Part},
     remark::{Finding, RemarkKind},
-    run::{Part, Run},
     scan::{Kind, Member, Scanner},
     signature,
     span::{NO_LABEL, Span},
@@ -34,9 +34,9 @@ pub(crate) struct Builder<'a> {
     gathered: Gathered<'a>,
     /// Samples that may turn out to be companions.
     dotted: Vec<Dotted>,
-    strays: Vec<Stray>,
+    strays: Vec<StrayLabel>,
     faults: Vec<Fault>,
-    run: Run,
+    neighbours: Neighbours,
     /// Read when the first link is met.
     links: Option<io::Result<Links>>,
     archives: usize,
@@ -44,7 +44,7 @@ pub(crate) struct Builder<'a> {
     lost_links: u64,
     /// A few of the extensions met, to say what was there instead of images.
     extensions: BTreeSet<String>,
-    is_lasting: bool,
+    is_cacheable: bool,
 }
 
 impl<'a> Builder<'a> {
@@ -64,13 +64,13 @@ impl<'a> Builder<'a> {
             dotted: Vec::new(),
             strays: Vec::new(),
             faults: Vec::new(),
-            run: Run::default(),
+            neighbours: Neighbours::default(),
             links: None,
             archives: 0,
             files: 0,
             lost_links: 0,
             extensions: BTreeSet::new(),
-            is_lasting: true,
+            is_cacheable: true,
         }
     }
 
@@ -107,7 +107,7 @@ impl<'a> Builder<'a> {
             self.ignore(member);
             return Ok(());
         };
-        if !self.run.continues(name) {
+        if !self.neighbours.continues(name) {
             self.gather()?;
         }
         self.add_named(member, name, place, scanner);
@@ -129,7 +129,7 @@ impl<'a> Builder<'a> {
         }
         let label = self.label(role, place, scanner);
         let number = self.gathered.detail.as_ref().map_or(0, |detail| detail.members.len() - 1);
-        let entry = self.run.push(name, number);
+        let entry = self.neighbours.push(name, number);
         (entry.head, entry.end, entry.place) = (member.head, scanner.position(), place);
         (entry.role, entry.label) = (role, label);
     }
@@ -196,36 +196,36 @@ impl<'a> Builder<'a> {
 
     /// Ends the neighbours so far: they are samples now.
     fn gather(&mut self) -> Result<()> {
-        if self.run.entries.is_empty() {
+        if self.neighbours.entries.is_empty() {
             return Ok(());
         }
-        let mut run = mem::take(&mut self.run);
-        let result = self.gather_run(&run);
-        run.clear();
-        self.run = run;
+        let mut neighbours = mem::take(&mut self.neighbours);
+        let result = self.gather_neighbours(&neighbours);
+        neighbours.clear();
+        self.neighbours = neighbours;
         result
     }
 
-    fn gather_run(&mut self, run: &Run) -> Result<()> {
-        let Some(part) = run.only_part() else { return self.gather_parts(run) };
+    fn gather_neighbours(&mut self, neighbours: &Neighbours) -> Result<()> {
+        let Some(part) = neighbours.only_part() else { return self.gather_parts(neighbours) };
         let sample = part.image.map(|_| self.gathered.spans.len());
         match sample {
-            Some(_) => self.add_sample(run, &part, 0, false)?,
-            None => self.strays.extend(Stray::of(run, &part)),
+            Some(_) => self.add_sample(neighbours, &part, 0, false)?,
+            None => self.strays.extend(StrayLabel::of(neighbours, &part)),
         }
         if part.images > 1 {
-            self.note_second_images(run, |_| part.image);
+            self.note_second_images(neighbours, |_| part.image);
         }
         if let Some(detail) = &mut self.gathered.detail {
-            detail.assign(run, |_| sample);
+            detail.assign(neighbours, |_| sample);
             detail.ends_with_sample = sample.is_some();
         }
         Ok(())
     }
 
-    fn gather_parts(&mut self, run: &Run) -> Result<()> {
-        let parts = run.parts();
-        let (owners, ambiguous) = (parts.owners(run), parts.ambiguous(run));
+    fn gather_parts(&mut self, neighbours: &Neighbours) -> Result<()> {
+        let parts = neighbours.parts();
+        let (owners, ambiguous) = (parts.owners(neighbours), parts.ambiguous(neighbours));
         let is_sample = |part: usize| owners[part] == part && parts.parts[part].image.is_some();
         let is_only = (0..owners.len()).filter(|&part| is_sample(part)).count() == 1;
         let mut samples = vec![None; owners.len()];
@@ -233,14 +233,14 @@ impl<'a> Builder<'a> {
             if is_sample(number) {
                 samples[number] = Some(self.gathered.spans.len());
                 let first = if is_only { 0 } else { part.first };
-                self.add_sample(run, part, first, ambiguous[number])?;
+                self.add_sample(neighbours, part, first, ambiguous[number])?;
             } else if owners[number] == number {
-                self.strays.extend(Stray::of(run, part));
+                self.strays.extend(StrayLabel::of(neighbours, part));
             }
         }
-        self.note_second_images(run, |entry| parts.parts[owners[parts.of_entry[entry]]].image);
+        self.note_second_images(neighbours, |entry| parts.parts[owners[parts.of_entry[entry]]].image);
         if let Some(detail) = &mut self.gathered.detail {
-            detail.assign(run, |entry| samples[owners[parts.of_entry[entry]]]);
+            detail.assign(neighbours, |entry| samples[owners[parts.of_entry[entry]]]);
             detail.ends_with_sample = samples.iter().any(Option::is_some);
         }
         Ok(())
@@ -253,20 +253,30 @@ impl<'a> Builder<'a> {
     }
 
     /// Notes the images of neighbours that are not used, as another one is, which is told for each entry.
-    fn note_second_images(&mut self, run: &Run, used: impl Fn(usize) -> Option<usize>) {
-        for (number, entry) in run.entries.iter().enumerate() {
+    fn note_second_images(&mut self, neighbours: &Neighbours, used: impl Fn(usize) -> Option<usize>) {
+        for (number, entry) in neighbours.entries.iter().enumerate() {
             let Some(used) = used(number).filter(|used| *used != number) else { continue };
             let is_image = matches!(entry.role, Role::Image(_));
             if is_image && !self.gathered.findings.count(RemarkKind::SecondImage) {
-                self.gathered.note_second_image(entry.place.data, run.text(number), &text(run.stem(used)));
+                self.gathered.note_second_image(
+                    entry.place.data,
+                    neighbours.text(number),
+                    &text(neighbours.stem(used)),
+                );
             }
         }
     }
 
     /// Adds the sample of a part, whose first member is given.
-    fn add_sample(&mut self, run: &Run, part: &Part, first: usize, is_ambiguous: bool) -> Result<()> {
-        let Some(image) = part.image.map(|image| &run.entries[image]) else { return Ok(()) };
-        let (number, key) = (self.gathered.spans.len(), run.stem(part.first));
+    fn add_sample(
+        &mut self,
+        neighbours: &Neighbours,
+        part: &Part,
+        first: usize,
+        is_ambiguous: bool,
+    ) -> Result<()> {
+        let Some(image) = part.image.map(|image| &neighbours.entries[image]) else { return Ok(()) };
+        let (number, key) = (self.gathered.spans.len(), neighbours.stem(part.first));
         let note = |kind, detail| Finding {
             kind,
             offset: image.place.data,
@@ -276,14 +286,14 @@ impl<'a> Builder<'a> {
         };
         let length = u32::try_from(image.place.size).unwrap_or(0);
         let mut span = Span { head: image.head, image: image.place.data, length, label: NO_LABEL };
-        let mut standing = Standing::None;
+        let mut source = LabelSource::None;
         let mut notes = Vec::new();
         if is_ambiguous {
-            standing = Standing::Class;
+            source = LabelSource::Class;
             notes.push(note(RemarkKind::LabelAmbiguous, String::new()));
-        } else if let Some((entry, of)) = Standing::of(run, part) {
-            standing = of;
-            match &run.entries[entry].label {
+        } else if let Some((entry, of)) = LabelSource::of(neighbours, part) {
+            source = of;
+            match &neighbours.entries[entry].label {
                 Label::Class(class) => span.label = *class,
                 Label::Bad(bad) => notes.push(note(bad.kind, bad.value.clone())),
                 Label::Absent | Label::Unlabelled => {}
@@ -293,17 +303,17 @@ impl<'a> Builder<'a> {
             notes.push(note(RemarkKind::Dotted, String::new()));
         }
         self.gathered.digest.update(key);
-        self.gathered.digest.update(&Span { head: run.entries[first].head, ..span }.to_bytes());
+        self.gathered.digest.update(&Span { head: neighbours.entries[first].head, ..span }.to_bytes());
         self.gathered.spans.push(span);
         self.gathered.hashes.push(xxh3_128(key));
-        self.gathered.standings.push(standing);
+        self.gathered.label_sources.push(source);
         self.gathered.roles.push(image.role);
         self.gathered.folders.add(key);
         if let Some(detail) = &mut self.gathered.detail {
             detail.keys.push(key.to_vec());
             detail.roles.push(0);
         }
-        match Dotted::of(number, run.name(image)) {
+        match Dotted::of(number, neighbours.name(image)) {
             Some(dotted) => self.dotted.push(dotted.with(notes)),
             None => notes.into_iter().try_for_each(|note| self.gathered.note_sample(note))?,
         }
@@ -334,7 +344,7 @@ impl<'a> Builder<'a> {
     /// What could not be read this time.
     pub(crate) fn unreadable(&mut self, offset: u64, reason: &str) {
         self.fault(offset, reason.to_owned());
-        self.is_lasting = false;
+        self.is_cacheable = false;
     }
 
     /// The index.
@@ -363,7 +373,7 @@ impl<'a> Builder<'a> {
             faults: self.faults,
             tallies,
             digest: self.gathered.digest.digest(),
-            is_lasting: self.is_lasting,
+            is_cacheable: self.is_cacheable,
         };
         Ok((index, Detail { findings, ..self.gathered.detail.unwrap_or_default() }))
     }

@@ -85,7 +85,7 @@ impl Gathered<'_> {
         let renumber = |number: usize| numbers[owners[number].unwrap_or(number)];
         retain(&mut self.spans, owners);
         retain(&mut self.hashes, owners);
-        retain(&mut self.standings, owners);
+        retain(&mut self.label_sources, owners);
         retain(&mut self.roles, owners);
         retain(&mut self.folders.of_samples, owners);
         self.findings.renumber(renumber);

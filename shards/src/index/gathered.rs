@@ -6,9 +6,9 @@ use super::{folders::Folders, listed::Detail};
 use crate::{
     Error, Result, Shard, ShardName,
     name::Role,
+    neighbours::{Neighbours, Part},
     read,
     remark::{Finding, Findings, RemarkKind},
-    run::{Part, Run},
     span::Span,
 };
 
@@ -18,7 +18,7 @@ pub(super) struct Gathered<'a> {
     pub(super) spans: Vec<Span>,
     /// Hash of each sample's key, and what says its class.
     pub(super) hashes: Vec<u128>,
-    pub(super) standings: Vec<Standing>,
+    pub(super) label_sources: Vec<LabelSource>,
     /// Of each sample's image.
     pub(super) roles: Vec<Role>,
     pub(super) folders: Folders,
@@ -29,18 +29,21 @@ pub(super) struct Gathered<'a> {
 
 /// What says the class of a sample: the later outranks the earlier.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Standing {
+pub(super) enum LabelSource {
     None,
     Json,
     Class,
 }
 
-impl Standing {
+impl LabelSource {
     /// The entry that says the class of a part, and what it is.
-    pub(super) fn of(run: &Run, part: &Part) -> Option<(usize, Self)> {
+    pub(super) fn of(neighbours: &Neighbours, part: &Part) -> Option<(usize, Self)> {
         let class = part.class.map(|entry| (entry, Self::Class));
-        let json =
-            || part.json.filter(|&entry| run.entries[entry].label.is_said()).map(|entry| (entry, Self::Json));
+        let json = || {
+            part.json
+                .filter(|&entry| neighbours.entries[entry].label.is_said())
+                .map(|entry| (entry, Self::Json))
+        };
         class.or_else(json)
     }
 }
@@ -53,7 +56,7 @@ impl<'a> Gathered<'a> {
             name,
             spans: Vec::new(),
             hashes: Vec::new(),
-            standings: Vec::new(),
+            label_sources: Vec::new(),
             roles: Vec::new(),
             folders: Folders::default(),
             findings,

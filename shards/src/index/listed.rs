@@ -1,6 +1,6 @@
 //! What an inspection keeps of a shard beside its index.
 
-use crate::{links::Place, remark::Finding, run::Run};
+use crate::{links::Place, neighbours::Neighbours, remark::Finding};
 
 /// What an inspection wants to know beside the index.
 #[derive(Debug, Default)]
@@ -31,9 +31,9 @@ pub(crate) struct Listed {
 }
 
 impl Detail {
-    /// Tells the members of a run which sample is theirs.
-    pub(super) fn assign(&mut self, run: &Run, sample: impl Fn(usize) -> Option<usize>) {
-        for (number, entry) in run.entries.iter().enumerate() {
+    /// Tells the members of a neighbours which sample is theirs.
+    pub(super) fn assign(&mut self, neighbours: &Neighbours, sample: impl Fn(usize) -> Option<usize>) {
+        for (number, entry) in neighbours.entries.iter().enumerate() {
             let Some(sample) = sample(number) else { continue };
             self.members[entry.member].sample = Some(sample);
             self.roles[sample] |= entry.role.bit();

@@ -12,5 +12,5 @@ pub(crate) struct ShardIndex {
     /// Identifies keys, labels and places of the samples.
     pub(crate) digest: u64,
     /// Whether every read succeeded: if not, the next one may find more, and the index is not worth keeping.
-    pub(crate) is_lasting: bool,
+    pub(crate) is_cacheable: bool,
 }

@@ -2,42 +2,42 @@
 
 use xxhash_rust::xxh3::xxh3_128;
 
-use super::gathered::{Gathered, Standing, text};
+use super::gathered::{Gathered, LabelSource, text};
 use crate::{
     Result,
     label::Label,
+    neighbours::{Neighbours, Part},
     remark::{Finding, RemarkKind},
-    run::{Part, Run},
 };
 
 /// A label among whose neighbours there is no image of its key.
 #[derive(Debug)]
-pub(super) struct Stray {
+pub(super) struct StrayLabel {
     /// Of the key.
     hash: u128,
     head: u64,
     key: String,
     label: Label,
-    standing: Standing,
+    source: LabelSource,
     /// Of the key of an image beside which it is somebody else's, such as `a.fine.cls` beside an image `a`.
     base: Option<u128>,
     member: usize,
 }
 
-impl Stray {
+impl StrayLabel {
     /// The labels of a part without an image.
-    pub(super) fn of(run: &Run, part: &Part) -> impl Iterator<Item = Self> {
-        let entries = [(part.class, Standing::Class), (part.json, Standing::Json)];
-        let stray = |(entry, standing): (Option<usize>, _)| {
+    pub(super) fn of(neighbours: &Neighbours, part: &Part) -> impl Iterator<Item = Self> {
+        let entries = [(part.class, LabelSource::Class), (part.json, LabelSource::Json)];
+        let stray = |(entry, source): (Option<usize>, _)| {
             let number = entry?;
-            let entry = &run.entries[number];
-            let (name, key) = (run.name(entry), run.stem(number));
+            let entry = &neighbours.entries[number];
+            let (name, key) = (neighbours.name(entry), neighbours.stem(number));
             entry.label.is_said().then(|| Self {
                 hash: xxh3_128(key),
                 head: entry.head,
                 key: text(key),
                 label: entry.label.clone(),
-                standing,
+                source,
                 base: (!part.is_plain && !part.is_numbered).then(|| xxh3_128(name.short())),
                 member: entry.member,
             })
@@ -48,18 +48,18 @@ impl Stray {
 
 impl Gathered<'_> {
     /// Joins labels with the images of their keys, where there is one image and one label of a kind.
-    pub(super) fn join_strays(&mut self, mut strays: Vec<Stray>) -> Result<()> {
+    pub(super) fn join_strays(&mut self, mut strays: Vec<StrayLabel>) -> Result<()> {
         if strays.is_empty() {
             return Ok(());
         }
         let order = self.by_key();
-        strays.sort_by_key(|stray| (stray.hash, stray.standing));
-        let mut joined: Vec<(Option<usize>, Stray)> = Vec::with_capacity(strays.len());
+        strays.sort_by_key(|stray| (stray.hash, stray.source));
+        let mut joined: Vec<(Option<usize>, StrayLabel)> = Vec::with_capacity(strays.len());
         let repeats: Vec<bool> = (0..strays.len())
             .map(|at| {
-                let is_same = |other: Option<&Stray>| {
+                let is_same = |other: Option<&StrayLabel>| {
                     other.is_some_and(|other| {
-                        (other.hash, other.standing) == (strays[at].hash, strays[at].standing)
+                        (other.hash, other.source) == (strays[at].hash, strays[at].source)
                     })
                 };
                 is_same(strays.get(at + 1)) || at > 0 && is_same(strays.get(at - 1))
@@ -77,12 +77,12 @@ impl Gathered<'_> {
     }
 
     /// Gives a label to a sample, or says that it has none.
-    fn join(&mut self, sample: Option<usize>, stray: Stray) -> Result<()> {
-        let Stray { key, head, label, standing, .. } = stray;
-        let is_open = |sample: usize| self.standings[sample] < standing;
+    fn join(&mut self, sample: Option<usize>, stray: StrayLabel) -> Result<()> {
+        let StrayLabel { key, head, label, source, .. } = stray;
+        let is_open = |sample: usize| self.label_sources[sample] < source;
         match sample {
             Some(sample) if is_open(sample) => {
-                self.standings[sample] = standing;
+                self.label_sources[sample] = source;
                 self.spans[sample].label = label.class();
                 self.digest.update(&(sample as u64).to_le_bytes());
                 self.digest.update(&label.class().to_le_bytes());
@@ -100,7 +100,9 @@ impl Gathered<'_> {
                 self.note(RemarkKind::LabelApart, head, key, String::new(), Some(sample));
             }
             // A class outranks what `json` says, wherever they lie.
-            Some(sample) if standing == Standing::Json && self.standings[sample] == Standing::Class => {
+            Some(sample)
+                if source == LabelSource::Json && self.label_sources[sample] == LabelSource::Class =>
+            {
                 self.belongs(stray.member, sample);
             }
             _ => self.note(RemarkKind::LabelStray, head, key, String::new(), None),

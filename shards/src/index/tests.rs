@@ -1,7 +1,7 @@
 use bytes::Bytes;
 
 use super::{scan::scan, shard_index::ShardIndex};
-use crate::{Error, MemorySource, RemarkKind, Result, Shard, span::Span};
+use crate::{Error, RemarkKind, Result, Shard, span::Span};
 
 mod masks;
 mod members;
@@ -304,18 +304,6 @@ fn the_digest_of_usual_samples_is_that_of_keys_first_headers_places_and_labels()
         expected.update(&[length.to_le_bytes(), label.to_le_bytes()].concat());
     }
     assert_eq!(scan_bytes(&bytes).unwrap().digest, expected.digest());
-}
-
-#[test]
-fn a_set_without_any_image_says_what_is_there() {
-    let source = MemorySource::new().with("a.tar", tar(&[("1.txt", b"")])).with("b.tar", vec![]);
-    let error = crate::ShardSet::open(source, &crate::IndexConfig::default()).unwrap_err();
-    let message = error.to_string();
-    assert_eq!(
-        message.lines().next().unwrap(),
-        "there are no images in any of the 2 shards: `a.tar`: it holds 1 files but no images (`jpg`, `jpeg`, `png`, \
-         `webp`), only `txt`; `b.tar`: it is empty (0 bytes)"
-    );
 }
 
 fn pax_record(record: &str) -> Vec<u8> {

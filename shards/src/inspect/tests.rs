@@ -18,9 +18,9 @@ fn inspect(bytes: impl Into<bytes::Bytes>) -> Inspection {
     Inspection::open(&MemorySource::new().with(name.clone(), bytes), &name).unwrap()
 }
 
-/// Keys with whether the sample is lost.
+/// Keys with whether the sample is bad.
 fn samples(shard: &Inspection) -> Vec<(&str, bool)> {
-    let sample = |sample: &Inspected| sample.lost.is_some();
+    let sample = |sample: &Inspected| sample.bad.is_some();
     shard.samples().iter().map(|own| (std::str::from_utf8(&own.key).unwrap(), sample(own))).collect()
 }
 
@@ -54,7 +54,7 @@ fn a_copy_without_samples_is_the_shard_that_never_had_them() {
 fn of_a_cut_shard_what_is_whole_can_be_copied_and_the_rest_is_lost() {
     let whole = tar(&THREE);
     // In blocks: `README` 0, `a.jpg` 2, `a.cls` 4, `b.jpg` 6, `b.cls` 9, `c.jpg` 11, `c.cls` 13, the end mark 15.
-    for (length, samples_left, lost) in [
+    for (length, samples_left, bad) in [
         (512 * 7 + 100, 2, 1),
         (512 * 9, 2, 0),
         (512 * 9 + 100, 2, 1),
@@ -68,12 +68,12 @@ fn of_a_cut_shard_what_is_whole_can_be_copied_and_the_rest_is_lost() {
         let shard = inspect(whole[..length].to_vec());
         let found = samples(&shard);
         assert_eq!(found.len(), samples_left, "{length}: {found:?} {:?}", shard.faults());
-        assert_eq!(found.iter().filter(|(_, is_lost)| *is_lost).count(), lost, "{length}: {found:?}");
+        assert_eq!(found.iter().filter(|(_, is_lost)| *is_lost).count(), bad, "{length}: {found:?}");
         assert_eq!(shard.faults().len(), 1, "{length}");
-        let lost: Vec<_> = (0..found.len()).filter(|&number| found[number].1).collect();
-        let copied = inspect(copy(&shard, &lost));
+        let bad: Vec<_> = (0..found.len()).filter(|&number| found[number].1).collect();
+        let copied = inspect(copy(&shard, &bad));
         assert!(copied.faults().is_empty(), "{length}: {:?}", copied.faults());
-        assert_eq!(copied.samples().len(), found.len() - lost.len(), "{length}");
+        assert_eq!(copied.samples().len(), found.len() - bad.len(), "{length}");
     }
 }
 
@@ -126,7 +126,7 @@ fn a_member_that_comes_again_begins_another_sample_of_the_same_key() {
 fn a_wrong_label_is_one_samples_trouble() {
     let shard = inspect(tar(&[("a.jpg", b"1"), ("a.cls", b"cat"), ("b.jpg", b"2"), ("b.cls", b"2")]));
     assert_eq!(samples(&shard), [("a", true), ("b", false)]);
-    let Some(Lost::Label(reason)) = &shard.samples()[0].lost else { panic!("its label is none") };
+    let Some(BadReason::Label(reason)) = &shard.samples()[0].bad else { panic!("its label is none") };
     assert!(reason.contains("`cat`"), "{reason}");
     assert_eq!(shard.samples()[1].label, Some(2));
 }

@@ -208,7 +208,7 @@ fn of_list(error: &io::Error) -> ListHint {
     }
 }
 
-/// A few names standing for many.
+/// A few names source for many.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listing(pub Vec<String>);
 

@@ -81,7 +81,7 @@ pub(super) fn read_index(
     }
     let shard = source.open(name)?;
     let index = index::scan(name, &shard)?;
-    if let (Some(entry), true) = (entry(shard.stamp()), index.is_lasting) {
+    if let (Some(entry), true) = (entry(shard.stamp()), index.is_cacheable) {
         entry.store(&index);
     }
     Ok((shard.stamp(), index))

@@ -217,7 +217,7 @@ mod tests {
     use std::{fs, os::unix::fs::PermissionsExt};
 
     use super::*;
-    use crate::{LocalSource, ShardWriter};
+    use crate::{LocalSource, MemorySource, ShardWriter};
 
     #[test]
     fn headers_of_a_shard_whose_permissions_changed_are_read_once() {
@@ -238,5 +238,22 @@ mod tests {
         assert!(set.catalog.accepts(0, Stamp { inode: 1, ..accepted }), "a system that makes up numbers");
         assert!(!set.catalog.accepts(0, Stamp { changed_ns: accepted.changed_ns + 1, ..accepted }));
         assert!(!set.subset(vec![0]).catalog.accepts(0, accepted), "it looks for itself");
+    }
+
+    #[test]
+    fn a_set_without_any_image_says_what_is_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.tar");
+        let mut writer = ShardWriter::create(&path).unwrap();
+        writer.append("1", &[("txt", b"")]).unwrap();
+        writer.finish().unwrap();
+        let source = MemorySource::new().with("a.tar", fs::read(&path).unwrap()).with("b.tar", vec![]);
+        let error = ShardSet::open(source, &IndexConfig::default()).unwrap_err();
+        let message = error.to_string();
+        assert_eq!(
+            message.lines().next().unwrap(),
+            "there are no images in any of the 2 shards: `a.tar`: it holds 1 files but no images (`jpg`, `jpeg`, `png`, \
+             `webp`), only `txt`; `b.tar`: it is empty (0 bytes)"
+        );
     }
 }

@@ -43,9 +43,9 @@ impl<'a> Header<'a> {
     /// Reads the header of a JPEG that begins with the first byte.
     pub fn parse(bytes: &'a [u8]) -> Result<Self> {
         let after = bytes.strip_prefix(&[0xFF, marker::SOI]).ok_or(Refusal::Damaged)?;
-        let mut draft = Draft::default();
+        let mut partial = PartialHeader::default();
         for segment in Segments::new(after) {
-            if let Some(header) = draft.take(&segment)? {
+            if let Some(header) = partial.take(&segment)? {
                 return Ok(header);
             }
         }
@@ -60,7 +60,7 @@ impl<'a> Header<'a> {
 
 /// What the segments so far have told.
 #[derive(Default)]
-pub(super) struct Draft<'a> {
+pub(super) struct PartialHeader<'a> {
     size: Option<(u32, u32)>,
     sampling: Option<Sampling>,
     components: [Component; 3],
@@ -72,7 +72,7 @@ pub(super) struct Draft<'a> {
     adobe_transform: Option<u8>,
 }
 
-impl<'a> Draft<'a> {
+impl<'a> PartialHeader<'a> {
     /// Takes the next segment; gives the header once it is that of the scan.
     pub(super) fn take(&mut self, segment: &Segment<'a>) -> Result<Option<Header<'a>>> {
         if !segment.is_regular {

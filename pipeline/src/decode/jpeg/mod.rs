@@ -23,16 +23,16 @@ mod bits;
 mod cover;
 mod decoder;
 mod entropy;
-mod front;
 mod header;
 mod huffman;
 mod idct;
 mod markers;
+mod preamble;
 mod refusal;
 mod scan;
 
 pub use crate::image::{Region, Sampling, YccPlanes};
 pub use decoder::Decoder;
-pub(super) use front::Front;
 pub use header::Header;
+pub(super) use preamble::Preamble;
 pub use refusal::{Refusal, Result};

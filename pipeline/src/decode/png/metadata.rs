@@ -20,28 +20,28 @@ const MAX_TEXT: usize = 1 << 20;
 
 /// What the chunks say, before the pixels or behind them; of several of a kind the last counts.
 pub(super) fn read(chunks: Chunks) -> Metadata {
-    let mut found = Found::default();
+    let mut metadata = MetadataChunks::default();
     let mut place = Place::default();
     for (name, data) in chunks {
         if name == b"IEND" || place.is_at_next_frame(*name, data) {
             break;
         }
         match name {
-            b"eXIf" => found.exif = Some(Cow::Borrowed(data)),
-            b"tEXt" => found.text(data),
-            b"zTXt" => found.packed_text(data),
-            b"iTXt" => found.international_text(data).unwrap_or_default(),
+            b"eXIf" => metadata.exif = Some(Cow::Borrowed(data)),
+            b"tEXt" => metadata.text(data),
+            b"zTXt" => metadata.packed_text(data),
+            b"iTXt" => metadata.international_text(data).unwrap_or_default(),
             _ => {}
         }
     }
-    let raw = found.raw_exif.as_deref().map(|raw| Cow::Owned(unhex(raw)));
-    let xmp = found.xmp_text.filter(|text| !text.is_empty()).or(found.xmp);
-    Metadata { exif: found.exif.or(raw), xmp }
+    let raw = metadata.raw_exif.as_deref().map(|raw| Cow::Owned(unhex(raw)));
+    let xmp = metadata.xmp_text.filter(|text| !text.is_empty()).or(metadata.xmp);
+    Metadata { exif: metadata.exif.or(raw), xmp }
 }
 
-/// What was found so far.
+/// EXIF and XMP as far as the chunks read have them.
 #[derive(Default)]
-struct Found<'a> {
+struct MetadataChunks<'a> {
     exif: Option<Cow<'a, [u8]>>,
     /// In digits, as `ImageMagick` writes it.
     raw_exif: Option<Cow<'a, [u8]>>,
@@ -53,7 +53,7 @@ struct Found<'a> {
 const RAW_EXIF: &[u8] = b"Raw profile type exif";
 const XMP: &[u8] = b"XML:com.adobe.xmp";
 
-impl<'a> Found<'a> {
+impl<'a> MetadataChunks<'a> {
     fn text(&mut self, data: &'a [u8]) {
         let (key, value) = split(data).unwrap_or((data, &[]));
         match key {

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::{
-    header::{Draft, Header},
+    header::{Header, PartialHeader},
     markers::{Segments, marker},
     refusal::{self, Refusal},
 };
@@ -16,32 +16,32 @@ const XMP: &[u8] = b"http://ns.adobe.com/xap/1.0/\0";
 
 /// What stands before the data of a JPEG.
 #[derive(Debug)]
-pub(crate) struct Front<'a> {
+pub(crate) struct Preamble<'a> {
     /// Width and height, by the first segment that tells them.
     size: Option<(u32, u32)>,
     metadata: Metadata<'a>,
     own: refusal::Result<Header<'a>>,
 }
 
-impl<'a> Front<'a> {
+impl<'a> Preamble<'a> {
     /// Walks over the segments of a file that begins as a JPEG. They count up to the first scan: all EXIF as if it were one, and
     /// the last XMP, as in Pillow.
     pub(crate) fn read(bytes: &'a [u8]) -> Self {
-        let mut front = Self { size: None, metadata: Metadata::default(), own: Err(Refusal::Damaged) };
-        let mut draft = Some(Draft::default());
+        let mut preamble = Self { size: None, metadata: Metadata::default(), own: Err(Refusal::Damaged) };
+        let mut partial = Some(PartialHeader::default());
         for segment in Segments::new(&bytes[2..]) {
-            match draft.as_mut().map(|draft| draft.take(&segment)).transpose() {
-                Ok(header) => front.own = header.flatten().ok_or(Refusal::Damaged),
-                Err(refusal) => (draft, front.own) = (None, Err(refusal)),
+            match partial.as_mut().map(|partial| partial.take(&segment)).transpose() {
+                Ok(header) => preamble.own = header.flatten().ok_or(Refusal::Damaged),
+                Err(refusal) => (partial, preamble.own) = (None, Err(refusal)),
             }
             match segment.marker {
                 marker::SOS => break,
-                marker::APP1 => read_app1(segment.bytes, &mut front.metadata),
-                marker if starts_frame(marker) => front.size = front.size.or(size_of(segment.bytes)),
+                marker::APP1 => read_app1(segment.bytes, &mut preamble.metadata),
+                marker if starts_frame(marker) => preamble.size = preamble.size.or(size_of(segment.bytes)),
                 _ => {}
             }
         }
-        front
+        preamble
     }
 
     /// Size and orientation.

@@ -16,7 +16,7 @@ const NEAR: usize = 16;
 /// They are *parts*: members that share their name up to the last dot, none of which repeats the extension of another. A
 /// part with an image is a sample, unless it is a companion, such as a mask, of the image of a part without dots.
 #[derive(Debug, Default)]
-pub(crate) struct Run {
+pub(crate) struct Neighbours {
     pub(crate) entries: Vec<Entry>,
     names: Vec<u8>,
 }
@@ -53,7 +53,7 @@ pub(crate) struct Part {
     bits: u8,
 }
 
-/// The parts of a run.
+/// The parts of a neighbours.
 #[derive(Debug)]
 pub(crate) struct Parts {
     pub(crate) parts: Vec<Part>,
@@ -63,12 +63,12 @@ pub(crate) struct Parts {
 
 impl Part {
     /// Whether one of its members says something of the class.
-    fn is_labelled(&self, run: &Run) -> bool {
-        self.class.is_some() || self.json.is_some_and(|json| run.entries[json].label.is_said())
+    fn is_labelled(&self, neighbours: &Neighbours) -> bool {
+        self.class.is_some() || self.json.is_some_and(|json| neighbours.entries[json].label.is_said())
     }
 }
 
-impl Run {
+impl Neighbours {
     /// Whether a member of this name belongs to it.
     pub(crate) fn continues(&self, name: Name<'_>) -> bool {
         self.entries.first().is_some_and(|first| self.name(first).short() == name.short())
@@ -178,12 +178,12 @@ impl Part {
         }
     }
 
-    fn add(&mut self, number: usize, role: Role, run: &Run) {
+    fn add(&mut self, number: usize, role: Role, neighbours: &Neighbours) {
         self.bits |= role.bit();
         match role {
             Role::Image(rank) => {
                 self.images += 1;
-                let is_better = |best: usize| Role::Image(rank) < run.entries[best].role;
+                let is_better = |best: usize| Role::Image(rank) < neighbours.entries[best].role;
                 if self.image.is_none_or(is_better) {
                     self.image = Some(number);
                 }
@@ -197,7 +197,7 @@ impl Part {
 
 impl Parts {
     /// For each part the one whose sample its members belong to: itself, or that which it is a companion of.
-    pub(crate) fn owners(&self, run: &Run) -> Vec<usize> {
+    pub(crate) fn owners(&self, neighbours: &Neighbours) -> Vec<usize> {
         let is_owner = |part: &Part| part.is_plain && part.image.is_some();
         let mut owner = self.parts.iter().position(is_owner);
         let mut owners = Vec::with_capacity(self.parts.len());
@@ -205,10 +205,10 @@ impl Parts {
             if is_owner(part) {
                 owner = Some(number);
             }
-            let image = |part: &Part| part.image.map(|image| &run.entries[image]);
+            let image = |part: &Part| part.image.map(|image| &neighbours.entries[image]);
             let is_own = match (image(part), owner.and_then(|owner| image(&self.parts[owner]))) {
                 _ if part.is_plain => true,
-                (Some(own), Some(owner)) => !run.name(own).is_companion_of(owner.role),
+                (Some(own), Some(owner)) => !neighbours.name(own).is_companion_of(owner.role),
                 _ => part.is_numbered && part.bits != 0,
             };
             owners.push(if is_own { number } else { owner.unwrap_or(number) });
@@ -217,20 +217,20 @@ impl Parts {
     }
 
     /// The parts whose labels may be those of their neighbours: several of one name, and not each with an image and a label.
-    pub(crate) fn ambiguous(&self, run: &Run) -> Vec<bool> {
+    pub(crate) fn ambiguous(&self, neighbours: &Neighbours) -> Vec<bool> {
         let mut ambiguous = vec![false; self.parts.len()];
         if self.parts.len() < 2 {
             return ambiguous;
         }
         let plain: Vec<usize> = (0..self.parts.len()).filter(|&part| self.parts[part].is_plain).collect();
         let dotted: Vec<usize> = (0..self.parts.len()).filter(|&part| !self.parts[part].is_plain).collect();
-        let stem = |part: usize| run.stem(self.parts[part].first);
+        let stem = |part: usize| neighbours.stem(self.parts[part].first);
         let groups = dotted.chunk_by(|&a, &b| stem(a) == stem(b)).chain([plain.as_slice()]);
         for group in groups {
             let own = || group.iter().map(|&part| &self.parts[part]).filter(|part| part.bits != 0);
             let is_clear = own().count() < 2
-                || own().all(|part| part.image.is_some() && part.is_labelled(run))
-                || !own().any(|part| part.is_labelled(run));
+                || own().all(|part| part.image.is_some() && part.is_labelled(neighbours))
+                || !own().any(|part| part.is_labelled(neighbours));
             for &part in group {
                 ambiguous[part] = !is_clear;
             }
