@@ -31,6 +31,7 @@ mod hint;
 mod inventory;
 mod output;
 pub mod pack;
+mod partial;
 mod progress;
 mod random;
 mod shard_folder;

@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    io::Write,
     path::{Path, PathBuf},
 };
 
@@ -10,6 +11,7 @@ use serde::Serialize;
 use crate::{
     classes::ClassNames,
     error::{ClassError, FileError, OutputError, Result},
+    partial::Partial,
     shard_folder::check_shard_folder,
 };
 
@@ -89,11 +91,10 @@ impl Output {
         if !may_replace && path.exists() && others()? {
             return Err(ClassError::Others { list: path, count: classes.len() }.into());
         }
-        let temporary = self.folder.join(format!(".classes.txt{}", shards::unfinished_suffix()));
-        let written = fs::write(&temporary, text).and_then(|()| fs::rename(&temporary, &path));
-        if written.is_err() {
-            drop(fs::remove_file(&temporary)); // frees a full disk; the error is what matters
-        }
+        let written = Partial::create(&path).and_then(|mut file| {
+            file.write_all(text.as_bytes())?;
+            file.finish()
+        });
         Ok(written.map_err(FileError::of("write", path))?)
     }
 

@@ -18,7 +18,7 @@ fn is_shard(path: &Path) -> bool {
 /// Whether a file is one that a command leaves if it ends before its first shard is complete.
 fn is_begun(path: &Path) -> bool {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    path.ends_with(ClassNames::FILE) || name.contains(".tar.")
+    path.ends_with(ClassNames::FILE) || name.starts_with(".classes.txt.") || name.contains(".tar.")
 }
 
 #[cfg(test)]
@@ -33,6 +33,7 @@ mod tests {
             (&[][..], true),
             (&["train-000.tar", "classes.txt", "notes.md"], true),
             (&["classes.txt", ".train-000.tar.77.tmp", "pack.log"], true),
+            (&[".classes.txt.a1b2.77.tmp"], true),
             (&["classes.txt", "photo.jpg"], false),
             (&["run.lock"], false),
         ] {

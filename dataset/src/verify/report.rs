@@ -1,36 +1,30 @@
 //! The file that lists every finding.
 
 use std::{
-    fs::{File, Permissions},
-    io::{self, BufRead, BufReader, BufWriter, Read, Write},
-    os::unix::fs::PermissionsExt,
+    fs::File,
+    io::{self, BufRead, BufReader, Read, Write},
     path::{Path, PathBuf},
 };
 
 use serde::Serialize;
 use serde_json::Value;
-use tempfile::NamedTempFile;
 
-use crate::error::VerifyError;
+use crate::{error::VerifyError, partial::Partial};
 
 /// The file that gets every finding. It has its name only when it is complete.
 #[derive(Debug)]
 pub(super) struct Report {
     path: PathBuf,
-    file: BufWriter<NamedTempFile>,
+    file: Partial,
 }
 
 impl Report {
     /// Begins the file under a temporary name in its folder.
     pub(super) fn create(path: &Path) -> Result<Self, VerifyError> {
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let temporary = tempfile::Builder::new()
-            .prefix(".report")
-            .suffix(shards::unfinished_suffix())
-            .permissions(Permissions::from_mode(0o666)) // less what the user's mask takes away
-            .tempfile_in(folder);
-        let refuse = |source| VerifyError::ReportPlace { path: path.to_owned(), source };
-        Ok(Self { path: path.to_owned(), file: BufWriter::new(temporary.map_err(refuse)?) })
+        match Partial::create(path) {
+            Ok(file) => Ok(Self { path: path.to_owned(), file }),
+            Err(source) => Err(VerifyError::ReportPlace { path: path.to_owned(), source }),
+        }
     }
 
     /// Adds a finding as a line of JSON.
@@ -43,9 +37,7 @@ impl Report {
     /// Gives the file its name.
     pub(super) fn finish(self) -> Result<(), VerifyError> {
         let Self { path, file } = self;
-        let file = file.into_inner().map_err(io::IntoInnerError::into_error);
-        let named = file.and_then(|file| file.persist(&path).map_err(|error| error.error));
-        named.map(drop).map_err(|source| VerifyError::Report { path, source })
+        file.finish().map_err(|source| VerifyError::Report { path, source })
     }
 }
 
