@@ -5,6 +5,8 @@ use std::path::PathBuf;
 /// What can be done about an error.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Hint {
+    /// About a file or folder that the system refuses.
+    File(FileHint),
     /// About class names.
     Classes(ClassHint),
     /// About what is to be packed.
@@ -13,6 +15,15 @@ pub enum Hint {
     Output(OutputHint),
     /// About the verification of a set.
     Verify(VerifyHint),
+}
+
+/// What can be done about a file or folder that the system refuses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FileHint {
+    /// Check that it exists, its permissions, and its disk.
+    MakeReadable,
+    /// Check free space and permissions there, then try again.
+    MakeWritable,
 }
 
 /// What can be done about class names that cannot be used.

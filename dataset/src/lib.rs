@@ -45,7 +45,7 @@ pub use error::{
     ClassError, ConvertError, Error, FileError, FolderError, ImageError, OutputError, Result, SizeError,
     SourceError, VerifyError,
 };
-pub use hint::{ClassHint, Hint, OutputHint, SourceHint, VerifyHint};
+pub use hint::{ClassHint, FileHint, Hint, OutputHint, SourceHint, VerifyHint};
 pub use inventory::{Gap, Histogram, Inventory};
 pub use output::Summary;
 pub use progress::{Progress, Stage};

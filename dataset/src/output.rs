@@ -56,7 +56,7 @@ impl Output {
     pub(crate) fn create(folder: &Path, prefix: &str, shards: usize, force: bool) -> Result<Self> {
         check_prefix(prefix)?;
         check_shard_folder(folder)?;
-        fs::create_dir_all(folder).map_err(FileError::of("make the folder", folder))?;
+        fs::create_dir_all(folder).map_err(FileError::writing("make the folder", folder))?;
         let old = shards_of(folder, prefix)?;
         if let (Some(first), false) = (old.first(), force) {
             return Err(OutputError::Exists { path: first.clone(), shards: old.len() }.into());
@@ -95,7 +95,7 @@ impl Output {
             file.write_all(text.as_bytes())?;
             file.finish()
         });
-        Ok(written.map_err(FileError::of("write", path))?)
+        Ok(written.map_err(FileError::writing("write", path))?)
     }
 
     /// Whether the folder has shards of another prefix.
@@ -110,10 +110,11 @@ impl Output {
     pub(crate) fn finish(self, samples: u64, classes: usize) -> Result<Summary> {
         let new: Vec<_> = (0..self.shards).map(|number| self.shard(number)).collect();
         for path in self.old.iter().filter(|path| !new.contains(path)) {
-            fs::remove_file(path).map_err(FileError::of("remove the old shard", path))?;
+            fs::remove_file(path).map_err(FileError::writing("remove the old shard", path))?;
         }
         let size = |path: &PathBuf| fs::metadata(path).map(|file| file.len());
-        let sizes = new.iter().map(|path| size(path).map_err(FileError::of("find out the size of", path)));
+        let sizes =
+            new.iter().map(|path| size(path).map_err(FileError::reading("find out the size of", path)));
         let bytes = sizes.sum::<Result<u64, _>>()?;
         let pattern = self.pattern();
         Ok(Summary { samples, classes, shards: self.shards, bytes, pattern, ..Summary::default() })
@@ -122,7 +123,7 @@ impl Output {
     /// Removes the shards again, which have no samples.
     pub(crate) fn discard(self) -> Result<()> {
         for path in (0..self.shards).map(|number| self.shard(number)) {
-            fs::remove_file(&path).map_err(FileError::of("remove the empty shard", path))?;
+            fs::remove_file(&path).map_err(FileError::writing("remove the empty shard", path))?;
         }
         Ok(())
     }
@@ -163,7 +164,7 @@ fn list(folder: &Path) -> Result<Vec<PathBuf>> {
     let list = || -> std::io::Result<Vec<PathBuf>> {
         fs::read_dir(folder)?.map(|entry| entry.map(|entry| entry.path())).collect()
     };
-    Ok(list().map_err(FileError::of("list the folder", folder))?)
+    Ok(list().map_err(FileError::reading("list the folder", folder))?)
 }
 
 fn is_tar(path: &Path) -> bool {

@@ -2,11 +2,15 @@
 
 use std::path::Path;
 
-use dataset::{ClassHint, Hint, OutputHint, SourceHint, VerifyHint};
+use dataset::{ClassHint, FileHint, Hint, OutputHint, SourceHint, VerifyHint};
 
 /// What the user can do, with the program's flags.
 pub(super) fn words(hint: &Hint) -> String {
     match hint {
+        Hint::File(FileHint::MakeReadable) => "check that it exists, its permissions and its disk".to_owned(),
+        Hint::File(FileHint::MakeWritable) => {
+            "check free space and permissions there, then run the same command again".to_owned()
+        }
         Hint::Classes(hint) => of_classes(hint),
         Hint::Source(hint) => of_source(hint),
         Hint::Output(hint) => of_output(hint),

@@ -48,10 +48,11 @@ impl Error {
         match self {
             Self::Classes(error) => Some(Hint::Classes(error.hint())),
             Self::Folder(error) => Some(Hint::Output(error.hint())),
+            Self::File(error) | Self::Source(SourceError::File(error)) => Some(Hint::File(error.hint())),
             Self::Source(error) => error.hint().map(Hint::Source),
             Self::Output(error) => Some(Hint::Output(error.hint())),
             Self::Verify(error) => Some(Hint::Verify(error.hint())),
-            Self::Size(_) | Self::File(_) | Self::Threads(_) | Self::Shards(_) | Self::Pipeline(_) => None,
+            Self::Size(_) | Self::Threads(_) | Self::Shards(_) | Self::Pipeline(_) => None,
         }
     }
 

@@ -28,7 +28,7 @@ fn open_any(
     split: Option<&str>,
     is_labelled: bool,
 ) -> Result<Box<dyn Source>, SourceError> {
-    let kind = fs::metadata(path).map_err(FileError::of("open the source", path))?;
+    let kind = fs::metadata(path).map_err(FileError::reading("open the source", path))?;
     let labelled = || SourceError::Labelled { path: path.to_owned() };
     if !kind.is_dir() {
         return if is_labelled { open_file(path, format, split) } else { Err(labelled()) };
@@ -114,7 +114,7 @@ fn class_names(file: &Path, format: Format) -> Result<Vec<String>, SourceError> 
     if !path.exists() {
         return Ok((0..expected).map(|class| class.to_string()).collect());
     }
-    let text = fs::read_to_string(&path).map_err(FileError::of("read the class names in", &path))?;
+    let text = fs::read_to_string(&path).map_err(FileError::reading("read the class names in", &path))?;
     let names: Vec<_> =
         text.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect();
     if names.len() != expected {

@@ -99,7 +99,9 @@ impl Records {
     fn bytes_of(&self, file: &RecordFile, place: usize, count: usize) -> Result<Vec<u8>, FileError> {
         let mut bytes = vec![0; count];
         let offset = place as u64 * self.layout.record() as u64;
-        file.file.read_exact_at(&mut bytes, offset).map_err(FileError::of("read an image of", &file.path))?;
+        file.file
+            .read_exact_at(&mut bytes, offset)
+            .map_err(FileError::reading("read an image of", &file.path))?;
         Ok(bytes)
     }
 
@@ -120,8 +122,8 @@ impl Records {
 
 impl RecordFile {
     fn open(path: &Path, first: usize, layout: Layout) -> Result<Self, SourceError> {
-        let file = File::open(path).map_err(FileError::of("open", path))?;
-        let bytes = file.metadata().map_err(FileError::of("find out the size of", path))?.len();
+        let file = File::open(path).map_err(FileError::reading("open", path))?;
+        let bytes = file.metadata().map_err(FileError::reading("find out the size of", path))?.len();
         let record = layout.record() as u64;
         if bytes % record != 0 {
             return Err(SourceError::NotWhole { path: path.to_owned(), bytes, image: record });
@@ -136,7 +138,7 @@ impl RecordFile {
 fn labels_beside(path: &Path, count: usize) -> Result<Vec<u8>, SourceError> {
     let name = path.file_name().unwrap_or_default().to_string_lossy().replace("_X.bin", "_y.bin");
     let path = path.with_file_name(name);
-    let labels = fs::read(&path).map_err(FileError::of("read the labels in", &path))?;
+    let labels = fs::read(&path).map_err(FileError::reading("read the labels in", &path))?;
     if labels.len() != count {
         return Err(SourceError::LabelCount { path, labels: labels.len(), images: count });
     }

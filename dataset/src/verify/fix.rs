@@ -138,7 +138,7 @@ fn write_shard(source: &dyn Source, shard: &Examined, path: &Path, progress: &dy
 fn remove_old(path: &Path) -> Result<()> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            Err(FileError::of("remove the old shard", path)(error).into())
+            Err(FileError::writing("remove the old shard", path)(error).into())
         }
         _ => Ok(()),
     }

@@ -130,7 +130,7 @@ impl Source for Folder {
 
     fn read(&self, number: usize) -> Result<Image, ImageError> {
         let path = self.root.join(&self.files[number].path);
-        let data = fs::read(&path).map_err(FileError::of("read", &path))?;
+        let data = fs::read(&path).map_err(FileError::reading("read", &path))?;
         if data.is_empty() {
             return Err(ImageError::Empty { path });
         }

@@ -120,7 +120,7 @@ impl Reader<'_> {
             let entries = fs::read_dir(&folder)?.map(|entry| entry.map(|entry| Entry::new(&entry, below)));
             entries.collect()
         };
-        let mut entries = read().map_err(FileError::of("list the folder", &folder))?;
+        let mut entries = read().map_err(FileError::reading("list the folder", &folder))?;
         entries.sort_by(|a, b| a.path.cmp(&b.path));
         entries.retain(|entry| {
             let name = entry.name();
@@ -180,7 +180,7 @@ impl Reader<'_> {
         let mut head = Vec::new();
         File::open(&path)
             .and_then(|file| file.take(1024).read_to_end(&mut head))
-            .map_err(FileError::of("read", &path))?;
+            .map_err(FileError::reading("read", &path))?;
         Ok(is_packed(FileFormat::of(&head)))
     }
 
