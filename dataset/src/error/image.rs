@@ -1,6 +1,6 @@
 //! Images that cannot be packed. Each is left out, and the others are packed.
 
-use std::path::PathBuf;
+use std::{io, path::PathBuf};
 
 use pipeline::FileFormat;
 
@@ -13,6 +13,16 @@ pub enum ImageError {
     /// Its file cannot be read.
     #[error(transparent)]
     File(#[from] FileError),
+    /// It cannot be read from the file of a binary dataset.
+    #[error("cannot read image {number} of `{path}`")]
+    Read {
+        /// The file of the dataset.
+        path: PathBuf,
+        /// The number of the image in it, from 0 on.
+        number: usize,
+        /// The cause.
+        source: io::Error,
+    },
     /// Its file is empty.
     #[error("`{}` is empty", .path.display().to_string().escape_debug())]
     Empty {

@@ -96,13 +96,13 @@ impl Records {
     }
 
     /// The first bytes of an image's record.
-    fn bytes_of(&self, file: &RecordFile, place: usize, count: usize) -> Result<Vec<u8>, FileError> {
+    fn bytes_of(&self, file: &RecordFile, place: usize, count: usize) -> Result<Vec<u8>, ImageError> {
         let mut bytes = vec![0; count];
         let offset = place as u64 * self.layout.record() as u64;
-        file.file
-            .read_exact_at(&mut bytes, offset)
-            .map_err(FileError::reading("read an image of", &file.path))?;
-        Ok(bytes)
+        match file.file.read_exact_at(&mut bytes, offset) {
+            Ok(()) => Ok(bytes),
+            Err(source) => Err(ImageError::Read { path: file.path.clone(), number: place, source }),
+        }
     }
 
     /// The label of an image, given the bytes before its planes.
