@@ -4,6 +4,7 @@
 #[allow(dead_code, reason = "files are opened elsewhere")]
 mod access;
 #[path = "../../src/pattern/braces.rs"]
+#[allow(dead_code, reason = "names of files are no patterns elsewhere")]
 mod braces;
 #[path = "../../src/pattern/error.rs"]
 #[allow(dead_code, reason = "errors of files are raised elsewhere")]
@@ -15,7 +16,6 @@ mod hint;
 use std::{fs, path::PathBuf};
 
 use braces::Template;
-use error::PatternError;
 use tempfile::TempDir;
 
 /// More names than these are not worth their time.

@@ -51,7 +51,7 @@ fn a_copy_without_samples_is_the_shard_that_never_had_them() {
 }
 
 #[test]
-fn of_a_cut_shard_what_is_whole_can_be_copied_and_the_rest_is_lost() {
+fn of_a_cut_shard_what_is_whole_can_be_copied_and_the_rest_is_bad() {
     let whole = tar(&THREE);
     // In blocks: `README` 0, `a.jpg` 2, `a.cls` 4, `b.jpg` 6, `b.cls` 9, `c.jpg` 11, `c.cls` 13, the end mark 15.
     for (length, samples_left, bad) in [
@@ -68,7 +68,7 @@ fn of_a_cut_shard_what_is_whole_can_be_copied_and_the_rest_is_lost() {
         let shard = inspect(whole[..length].to_vec());
         let found = samples(&shard);
         assert_eq!(found.len(), samples_left, "{length}: {found:?} {:?}", shard.faults());
-        assert_eq!(found.iter().filter(|(_, is_lost)| *is_lost).count(), bad, "{length}: {found:?}");
+        assert_eq!(found.iter().filter(|(_, is_bad)| *is_bad).count(), bad, "{length}: {found:?}");
         assert_eq!(shard.faults().len(), 1, "{length}");
         let bad: Vec<_> = (0..found.len()).filter(|&number| found[number].1).collect();
         let copied = inspect(copy(&shard, &bad));
