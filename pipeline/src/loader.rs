@@ -136,9 +136,9 @@ impl<S: Slab> Loader<S> {
     /// Hangs up and waits for the threads; an error names one that panicked.
     fn join(&mut self) -> Result<()> {
         (self.batches, self.hangup) = (None, None);
-        let batcher = self.batcher.take().map_or_else(|| Ok(Vec::new()), join);
+        let batcher = self.batcher.take().map(join).transpose();
         let threads: Vec<Result<()>> = self.threads.drain(..).map(join).collect();
-        self.trailing.extend(batcher?);
+        self.trailing.extend(batcher?.into_iter().flatten());
         threads.into_iter().collect()
     }
 }

@@ -13,7 +13,7 @@ use serde::Serialize;
 pub struct Stats {
     /// Samples that went into batches.
     pub samples: u64,
-    /// Bad samples that were skipped.
+    /// Bad samples, which are in no batch.
     pub bad: u64,
     /// Taking samples from their source.
     pub read: StageStats,

@@ -22,7 +22,7 @@ pub(crate) struct Answer {
 pub(crate) enum Outcome {
     /// Its views are there. The sample has no image any more, so that the mapping need not be kept.
     Good(Sample),
-    /// It is skipped.
+    /// It is a bad sample, which goes into no batch.
     Bad(BadSample),
     /// The stream ends.
     Failed(Error),

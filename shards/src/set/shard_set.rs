@@ -44,7 +44,7 @@ impl ShardSet {
         Ok(Self { catalog: Arc::new(catalog) })
     }
 
-    /// Samples, those included that will prove unreadable.
+    /// Samples, bad ones included.
     pub fn len(&self) -> u64 {
         self.catalog.len()
     }
@@ -208,7 +208,10 @@ impl ShardSet {
                 }
             }
         }
-        failed.map_or(Ok(None), Err)
+        match failed {
+            None => Ok(None),
+            Some(error) => Err(error),
+        }
     }
 }
 
