@@ -11,7 +11,7 @@ use dataset::{
 use super::{progress::Shown, written};
 use crate::numbers;
 
-/// What `pack` is told.
+/// The flags of `pack`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// What to pack: a folder of images, or the binary files of CIFAR-10, CIFAR-100 or STL-10

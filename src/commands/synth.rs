@@ -15,7 +15,7 @@ const SIDE: Whole = Whole::new(*synth::SIDES.start() as u64, *synth::SIDES.end()
 /// Images that are drawn.
 const COUNT: Whole = Whole::new(1, synth::MOST as u64);
 
-/// What `synth` is told.
+/// The flags of `synth`.
 #[derive(Debug, clap::Args)]
 #[command(group(ArgGroup::new("dimensions").required(true).args(["side", "size"])))]
 pub struct Args {

@@ -9,7 +9,7 @@ use serde_json::json;
 use super::{table, words};
 use crate::{commands::progress::Shown, failure, numbers, stdout};
 
-/// What `verify` is told.
+/// The flags of `verify`.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Args {
     /// Shards to verify: name all shards of the set, since keys, images and sizes are compared with each other
