@@ -7,9 +7,12 @@ use toml::{Table, Value};
 
 use crate::{exit::Code, hint::WithHint, usage};
 
+/// A section, a name in it, and what reads it.
+type Words = (&'static str, &'static str, fn(&str) -> Result<()>);
+
 /// Settings that a library reads, and refuses with a hint. TOML would hand on the words of such an error without its hint, so they
 /// are read before.
-const READ_BY_LIBRARIES: [(&str, &str, fn(&str) -> Result<()>); 3] = [
+const READ_BY_LIBRARIES: [Words; 3] = [
     ("data", "shuffle", |text| Ok(text.parse::<Shuffle>().map(drop)?)),
     ("data", "decode", |text| Ok(text.parse::<DecodeMode>().map(drop)?)),
     ("run", "max_bad", |text| Ok(text.parse::<BadSampleBudget>().map(drop)?)),
