@@ -30,6 +30,7 @@ pub mod summary;
 pub mod terminal;
 pub mod train;
 pub mod views;
+pub mod world;
 
 /// Torch's generator for one test alone: it is the process', and tests run side by side.
 #[cfg(test)]

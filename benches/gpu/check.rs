@@ -16,6 +16,7 @@ use amdim_stream::{
     method::{self, ComputeOptions, MethodConfig},
     optim::{self, Schedule},
     train::Trainer,
+    world::World,
 };
 use anyhow::{Context, Result, bail, ensure};
 use pipeline::{LoaderConfig, Preset, Rgb};
@@ -116,8 +117,11 @@ fn pass(device: Device, precision: Precision) -> Result<(f64, Tensor)> {
         next: views.next,
     };
     tch::manual_seed(4);
-    let loss =
-        method::backward(method.as_ref(), &views, ComputeOptions { precision, parts: 1, by_block: false })?;
+    let loss = method::backward(
+        method.as_ref(),
+        &views,
+        ComputeOptions { precision, parts: 1, by_block: false, world: World::ALONE },
+    )?;
     let gradients: Vec<_> = named.values().map(Tensor::grad).filter(Tensor::defined).collect();
     let flat: Vec<_> =
         gradients.iter().map(|gradient| gradient.flatten(0, -1).to_kind(Kind::Double)).collect();

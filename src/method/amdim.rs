@@ -182,10 +182,14 @@ mod tests {
     use tch::{Device, nn::VarStore};
 
     use super::*;
-    use crate::method::{ComputeOptions, backward};
+    use crate::{
+        method::{ComputeOptions, backward},
+        world::World,
+    };
     use torchkit::Precision;
 
-    const PLAIN: ComputeOptions = ComputeOptions { precision: Precision::F32, parts: 1, by_block: false };
+    const PLAIN: ComputeOptions =
+        ComputeOptions { precision: Precision::F32, parts: 1, by_block: false, world: World::ALONE };
 
     /// The loss of a batch, all gradients one after the other, and the running statistics.
     fn pass(images: &Tensor, use_bn: bool, compute: ComputeOptions) -> (f64, Tensor, Tensor) {

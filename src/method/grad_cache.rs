@@ -6,7 +6,7 @@ use tch::{Kind, Tensor};
 use torchkit::Precision;
 
 use super::interface::{Method, Objective};
-use crate::{encoder::Embedder, loss::widened, views::Views};
+use crate::{encoder::Embedder, loss::widened, views::Views, world::World};
 
 /// What a method makes of a batch, without a graph.
 #[derive(Debug)]
@@ -29,6 +29,8 @@ pub struct ComputeOptions {
     pub parts: i64,
     /// Whether to keep the inputs of blocks alone for the way back.
     pub by_block: bool,
+    /// The processes whose embeddings the objective is of.
+    pub world: World,
 }
 
 /// The loss of one batch, whose gradients are added to those of the parameters; batch norms are in training mode.
@@ -40,7 +42,7 @@ pub fn backward(method: &dyn Method, views: &Views, compute: ComputeOptions) -> 
     let (embeddings, objective) = if compute.parts > 1 || compute.by_block {
         in_parts(method, views, compute)?
     } else {
-        at_once(method, views, compute.precision)?
+        at_once(method, views, compute)?
     };
     Ok(Loss {
         total: objective.total.detach(),
@@ -49,14 +51,19 @@ pub fn backward(method: &dyn Method, views: &Views, compute: ComputeOptions) -> 
     })
 }
 
-fn at_once(method: &dyn Method, views: &Views, precision: Precision) -> Result<(Vec<Tensor>, Objective)> {
+fn at_once(method: &dyn Method, views: &Views, compute: ComputeOptions) -> Result<(Vec<Tensor>, Objective)> {
     let embeddings = {
-        let _scope = precision.autocast(views.images.device())?;
+        let _scope = compute.precision.autocast(views.images.device())?;
         method.embedder().embed(&views.images, true)
     };
-    let objective = method.objective(&embeddings, views);
+    let objective = method.objective(&gathered(&embeddings, compute.world), views);
     objective.total.backward();
     Ok((embeddings, objective))
+}
+
+/// The embeddings of all processes.
+fn gathered(embeddings: &[Tensor], world: World) -> Vec<Tensor> {
+    embeddings.iter().map(|embedding| world.gather(embedding)).collect()
 }
 
 /// First all parts without a graph, then the objective on all embeddings, so that its negatives are those of the whole batch, then
@@ -66,7 +73,7 @@ fn in_parts(method: &dyn Method, views: &Views, compute: ComputeOptions) -> Resu
     let parts = views.images.tensor_split(compute.parts, 1);
     let (encoded, mut kept) = without_graph(embedder, &parts, compute)?;
     let embeddings = joined(&encoded);
-    let objective = method.objective(&embeddings, views);
+    let objective = method.objective(&gathered(&embeddings, compute.world), views);
     objective.total.backward();
     let mut start = 0;
     for part in &parts {

@@ -57,6 +57,11 @@ impl Adam {
         Ok(torchkit::forget_gradients(&parameters)?)
     }
 
+    /// The gradients that there are, sharing their memory, in the order of the parameters' names.
+    pub fn gradients(&self) -> Vec<Tensor> {
+        self.slots.iter().map(|slot| slot.parameter.grad()).filter(Tensor::defined).collect()
+    }
+
     /// One update at the learning rate `lr`. A parameter that has no gradient is left alone, weight decay included.
     ///
     /// Where the gradients' norm is above [`Config::clip_norm`] they are scaled down to it. Where the norm or `loss` is not

@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
-use shards::{Position, Share};
+use shards::Position;
 
 use super::{Broken, Run};
 use crate::run::{
@@ -218,7 +218,8 @@ impl Run {
     fn samples_of(&self, crash: &Crash) -> Vec<Value> {
         // The stream has no end; between the samples of a batch lie only those that are unusable.
         let most = 2 * self.batch_size + 1000;
-        let mut stream = self.data.train.samples(self.order(), Share::default(), crash.from).take(most);
+        let mut stream =
+            self.data.train.samples(self.order(), self.trainer.world().share(), crash.from).take(most);
         let mut sample = |index: Option<i64>| loop {
             // Where a sample of the batch cannot be read any more, or not yet, its number is all that is known.
             match stream.next()? {

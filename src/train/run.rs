@@ -98,7 +98,7 @@ pub fn run(asked: &toml::Table, unattended: &Unattended) -> Result<Ended> {
         run.look_ahead()?;
     }
     let ended = run.train_or_tell(&folder, &stop, unattended.quiet)?;
-    if ended == Ended::Finished {
+    if ended == Ended::Finished && run.trainer.world().is_lead() {
         manifest.finished.get_or_insert_with(Timestamp::now);
         run.promote(&folder, unattended, &mut manifest)?;
     }
@@ -302,12 +302,10 @@ impl Run {
         }
         let state = self.state(step, self.position);
         let retention = Retention { keep: self.config.run.keep, keep_every: self.config.run.keep_every };
-        folder.checkpoints.save(
-            &state,
-            &self.trainer.network().tensors(),
-            &self.trainer.moments(),
-            retention,
-        )?;
+        if self.trainer.world().is_lead() {
+            let (network, moments) = (self.trainer.network().tensors(), self.trainer.moments());
+            folder.checkpoints.save(&state, &network, &moments, retention)?;
+        }
         self.saved = Some(step);
         self.longest.save = self.longest.save.max(started.elapsed());
         Ok(())

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use pipeline::LoaderConfig;
-use shards::{Order, Position, Share};
+use shards::{Order, Position};
 use tch::Device;
 use torchkit::Precision;
 
@@ -18,6 +18,7 @@ use crate::{
     data::{self, Data},
     feed::Feed,
     run::lock::RunLock,
+    world::World,
 };
 
 /// What a run consists of, once everything that can be refused has been.
@@ -73,7 +74,8 @@ impl Run {
     }
 
     pub(crate) fn feed(&self) -> Result<Feed> {
-        feed(&self.config, &self.data, self.batch_size, self.position, self.device)
+        let world = self.trainer.world();
+        feed(&self.config, &self.data, self.batch_size, self.position, self.device, world)
     }
 
     /// What might be chosen otherwise, if something holds the run up.
@@ -120,15 +122,16 @@ fn order(config: &Config) -> Order {
     Order { seed: config.seed, shuffle: config.data.shuffle, epochs: None }
 }
 
-/// Endless batches for training, from a position on.
+/// Endless batches for training, from a position on, of the samples of this process.
 pub(crate) fn feed(
     config: &Config,
     data: &Data,
     batch_size: usize,
     position: Position,
     device: Device,
+    world: World,
 ) -> Result<Feed> {
-    let samples = data.train.samples(order(config), Share::default(), position);
+    let samples = data.train.samples(order(config), world.share(), position);
     let recipe = config.method.recipe(config.preset);
     let loader = LoaderConfig { seed: config.seed, drop_last: true, ..data::loader(config, batch_size) };
     Feed::spawn(samples, recipe, config.preset.normalization(), &loader, device)

@@ -10,6 +10,7 @@ use crate::{
     method::{self, ComputeOptions},
     network::{Network, OnlineProbe},
     views::Views,
+    world::World,
 };
 use torchkit::{Accelerator, Failure, Graph, GraphChoice, Readback};
 
@@ -96,8 +97,14 @@ impl Learner {
             precision: network.precision(),
             parts: config.train.accumulate as i64,
             by_block: config.train.checkpoint_blocks,
+            world: World::ALONE,
         };
         Self { network, adam, compute }
+    }
+
+    /// The processes that it is trained by.
+    pub(crate) fn world(&self) -> World {
+        self.compute.world
     }
 
     /// One update on one batch. All that it depends on lies on the device, and nothing is waited for.
@@ -118,6 +125,7 @@ impl Learner {
             scalars.extend([("mlp_loss", losses.mlp.detach()), ("linear_loss", losses.linear.detach())]);
             scalars.extend([("mlp", accuracy.mlp), ("linear", accuracy.linear)]);
         }
+        self.compute.world.average(|| self.adam.gradients());
         scalars.push((StepMetrics::IS_BROKEN, self.adam.update(&total)?));
         self.network.method_mut().after_step();
         Ok(StepMetrics::of(scalars))

@@ -14,6 +14,7 @@ use crate::{
     network::{self, Network},
     optim::Schedule,
     views::Views,
+    world::World,
 };
 use torchkit::{Accelerator, Failure, Readback};
 
@@ -127,6 +128,11 @@ impl Trainer {
     /// What is trained.
     pub fn network(&self) -> &Network {
         &self.learner.network
+    }
+
+    /// The processes that it is trained by.
+    pub fn world(&self) -> World {
+        self.learner.world()
     }
 
     /// Updates made so far.

@@ -13,6 +13,7 @@ use crate::commands::plan::step::process_cpu;
 use crate::{
     feed::{Feed, Staged},
     train::{Run, feed},
+    world::World,
 };
 
 /// Loading that was measured, with nothing else going on.
@@ -84,7 +85,7 @@ pub(super) fn load(run: &Run, decode: DecodeMode, least: Duration) -> Result<Loa
     let work = || {
         let before = torchkit::resident_memory();
         let start = Mark::start();
-        let feed = feed(&config, data, batch_size, position, device)?;
+        let feed = feed(&config, data, batch_size, position, device, World::ALONE)?;
         let mut loading = measure(feed, start, least)?;
         let after = torchkit::resident_memory();
         loading.grown_bytes = before.zip(after).map(|(before, after)| after.own.saturating_sub(before.own));

@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, fs, path::Path};
 use self::imports::Crate;
 
 /// The modules of the program from below. A file imports modules that stand before its own one, and files of its own one.
-const FROM_BELOW: [&str; 28] = [
+const FROM_BELOW: [&str; 29] = [
     "exit",
     "hint",
     "numbers",
@@ -18,6 +18,7 @@ const FROM_BELOW: [&str; 28] = [
     "destination",
     "loss",
     "views",
+    "world",
     "encoder",
     "method",
     "optim",
