@@ -85,12 +85,7 @@ pub fn run(asked: &toml::Table, unattended: &Unattended) -> Result<Ended> {
     if let Some(loaded) = &resumed {
         run.resume(&folder, loaded)?;
     }
-    let mut manifest = manifest.unwrap_or_else(|| Manifest::new(&run.data, run.steps));
-    manifest.steps = run.steps; // it may have become longer
-    if run.trainer.step_count() < run.steps {
-        // Where the last checkpoint is damaged, what it came to is to be made again.
-        (manifest.finished, manifest.promotion) = (None, None);
-    }
+    let mut manifest = run.manifest(manifest);
     manifest.write(&folder.manifest)?;
     run.settings().write(&folder.config)?;
     run.announce(&folder, deadline.as_ref());
@@ -102,6 +97,11 @@ pub fn run(asked: &toml::Table, unattended: &Unattended) -> Result<Ended> {
         manifest.finished.get_or_insert_with(Timestamp::now);
         run.promote(&folder, unattended, &mut manifest)?;
     }
+    conclude(&folder, unattended, &manifest, ended)
+}
+
+/// Says what the run came to; an error where it is finished and did not pass its gates.
+fn conclude(folder: &RunFolder, unattended: &Unattended, manifest: &Manifest, ended: Ended) -> Result<Ended> {
     if !unattended.quiet {
         let standing = folder.standing();
         stdout::say(&folder::in_words(&standing))?;
@@ -113,6 +113,17 @@ pub fn run(asked: &toml::Table, unattended: &Unattended) -> Result<Ended> {
 }
 
 impl Run {
+    /// What is noted of the run in its folder; `before` is what was noted of it so far.
+    fn manifest(&self, before: Option<Manifest>) -> Manifest {
+        let mut manifest = before.unwrap_or_else(|| Manifest::new(&self.data, self.steps));
+        manifest.steps = self.steps; // it may have become longer
+        if self.trainer.step_count() < self.steps {
+            // Where the last checkpoint is damaged, what it came to is to be made again.
+            (manifest.finished, manifest.promotion) = (None, None);
+        }
+        manifest
+    }
+
     fn announce(&self, folder: &RunFolder, deadline: Option<&Deadline>) {
         let (samples, labelled, step) =
             (self.data.train.len(), self.data.train.labelled(), self.trainer.step_count());

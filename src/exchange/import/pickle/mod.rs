@@ -4,12 +4,14 @@
 //! Of the protocols 0 to 5 what `torch.save` writes (opcodes: Python's `pickletools`). Readers that are kept up know the zip files of
 //! today's `torch.save` alone, not the streams of 2019, in which the reference's checkpoints are.
 
+mod instructions;
 mod machine;
 #[cfg(test)]
 mod tests;
+mod text;
 mod value;
 
 pub(super) use self::{
-    machine::read,
+    instructions::read,
     value::{Pickle, Value},
 };

@@ -1,0 +1,263 @@
+//! The instructions of a pickle.
+
+use std::io::Read;
+
+use anyhow::{Context, Result, bail, ensure};
+
+use super::{
+    machine::{LONGEST, Machine},
+    text::{check_name, unescaped, whole},
+    value::{Pickle, Value},
+};
+
+/// Reads one pickle, up to its end, from a stream that may go on behind it.
+pub(in crate::exchange::import) fn read(stream: &mut impl Read) -> Result<Pickle> {
+    Machine::new(stream).run()
+}
+
+impl<R: Read> Machine<'_, R> {
+    fn run(mut self) -> Result<Pickle> {
+        loop {
+            let [code] = self.bytes()?;
+            if code == b'.' {
+                return Ok(Pickle { root: self.pop()?, containers: self.containers });
+            }
+            let is_known = self.scalar(code)?
+                || self.written_out(code)?
+                || self.text(code)?
+                || self.container(code)?
+                || self.memory(code)?
+                || self.function(code)?;
+            ensure!(is_known, "the pickle has an instruction that tensors need none of (0x{code:02x})");
+        }
+    }
+
+    /// Numbers and constants.
+    fn scalar(&mut self, code: u8) -> Result<bool> {
+        let value = match code {
+            b'N' => Value::None,
+            0x88 => Value::Bool(true),
+            0x89 => Value::Bool(false),
+            b'J' => Value::Int(i32::from_le_bytes(self.bytes()?).into()),
+            b'K' => Value::Int(u8::from_le_bytes(self.bytes()?).into()),
+            b'M' => Value::Int(u16::from_le_bytes(self.bytes()?).into()),
+            0x8a => {
+                let [length] = self.bytes()?;
+                self.long(length.into())?
+            }
+            0x8b => {
+                let length = u32::from_le_bytes(self.bytes()?);
+                self.long(length)?
+            }
+            b'G' => Value::Float(f64::from_be_bytes(self.bytes()?)),
+            _ => return Ok(false),
+        };
+        self.stack.push(value);
+        Ok(true)
+    }
+
+    /// Numbers and texts of protocol 0: a line of letters each.
+    fn written_out(&mut self, code: u8) -> Result<bool> {
+        if !matches!(code, b'I' | b'L' | b'F' | b'S' | b'V') {
+            return Ok(false);
+        }
+        let line = self.line()?;
+        let value = match (code, line.as_str()) {
+            (b'I', "00") => Value::Bool(false),
+            (b'I', "01") => Value::Bool(true),
+            (b'I' | b'L', digits) => Value::Int(whole(digits.trim_end_matches('L'))?),
+            (b'F', digits) => Value::Float(digits.parse().context("a number that is none")?),
+            (b'S', quoted) => {
+                let inner = quoted.get(1..quoted.len().max(2) - 1).unwrap_or_default();
+                Value::Text(unescaped(inner).into())
+            }
+            (_, text) => Value::Text(unescaped(text).into()),
+        };
+        self.stack.push(value);
+        Ok(true)
+    }
+
+    /// Texts and bytes, each after its length.
+    fn text(&mut self, code: u8) -> Result<bool> {
+        let length = match code {
+            b'U' | b'C' | 0x8c => u64::from(u8::from_le_bytes(self.bytes()?)),
+            b'T' | b'X' | b'B' => u64::from(u32::from_le_bytes(self.bytes()?)),
+            0x8d | 0x8e | 0x96 => u64::from_le_bytes(self.bytes()?),
+            _ => return Ok(false),
+        };
+        ensure!(length <= LONGEST, "a text of {length} bytes");
+        let mut bytes = vec![0; length as usize];
+        self.stream.read_exact(&mut bytes).context("the pickle ends early")?;
+        self.stack.push(match (code, String::from_utf8(bytes)) {
+            (b'C' | b'B' | 0x8e | 0x96, bytes) => Value::Bytes(
+                bytes.map_or_else(std::string::FromUtf8Error::into_bytes, String::into_bytes).into(),
+            ),
+            (_, Ok(text)) => Value::Text(text.into()),
+            (_, Err(error)) => Value::Bytes(error.into_bytes().into()), // a text of Python 2
+        });
+        Ok(true)
+    }
+
+    /// Tuples, lists and dictionaries.
+    fn container(&mut self, code: u8) -> Result<bool> {
+        match code {
+            b'(' => self.marks.push(self.stack.len()),
+            b')' => {
+                let place = self.container_of(Vec::new());
+                self.stack.push(Value::Tuple(place));
+            }
+            b']' | 0x8f => {
+                let place = self.container_of(Vec::new());
+                self.stack.push(Value::List(place));
+            }
+            b'}' => {
+                let place = self.container_of(Vec::new());
+                self.stack.push(Value::Dict(place));
+            }
+            b't' | b'l' | b'd' | 0x91 => {
+                let items = self.marked()?;
+                let place = self.container_of(items);
+                self.stack.push(match code {
+                    b't' => Value::Tuple(place),
+                    b'd' => Value::Dict(place),
+                    _ => Value::List(place),
+                });
+            }
+            0x85..=0x87 => {
+                let count = usize::from(code - 0x84);
+                let start = self.stack.len().checked_sub(count).context("a tuple of nothing")?;
+                let items = self.stack.split_off(start);
+                let place = self.container_of(items);
+                self.stack.push(Value::Tuple(place));
+            }
+            b'a' => {
+                let item = self.pop()?;
+                self.extend_list(vec![item])?;
+            }
+            b'e' | 0x90 => {
+                let items = self.marked()?;
+                self.extend_list(items)?;
+            }
+            b's' => {
+                let (value, key) = (self.pop()?, self.pop()?);
+                self.extend_dict(vec![key, value])?;
+            }
+            b'u' => {
+                let items = self.marked()?;
+                self.extend_dict(items)?;
+            }
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    /// Values that are used again, and the version in front.
+    fn memory(&mut self, code: u8) -> Result<bool> {
+        match code {
+            0x80 => {
+                let [version] = self.bytes()?;
+                ensure!(version <= 5, "a pickle of protocol {version}, which is none");
+            }
+            0x95 => drop(self.bytes::<8>()?), // how much comes next
+            b'0' if self.marks.last() == Some(&self.stack.len()) => drop(self.marks.pop()),
+            b'0' => drop(self.pop()?),
+            b'1' => drop(self.marked()?),
+            b'2' => {
+                let value = self.stack.last().context("there is nothing to repeat")?.clone();
+                self.stack.push(value);
+            }
+            b'p' | b'g' => {
+                let place = whole(&self.line()?)?;
+                let place = u32::try_from(place).context("a place that is none")?;
+                if code == b'p' { self.remember(place)? } else { self.recall(place)? }
+            }
+            0x94 => self.remember(self.memo.len() as u32)?,
+            b'q' => {
+                let [place] = self.bytes()?;
+                self.remember(place.into())?;
+            }
+            b'r' => {
+                let place = u32::from_le_bytes(self.bytes()?);
+                self.remember(place)?;
+            }
+            b'h' => {
+                let [place] = self.bytes()?;
+                self.recall(place.into())?;
+            }
+            b'j' => {
+                let place = u32::from_le_bytes(self.bytes()?);
+                self.recall(place)?;
+            }
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    /// Functions and classes by name, and what would be made by them.
+    fn function(&mut self, code: u8) -> Result<bool> {
+        match code {
+            b'c' => {
+                let name = format!("{}.{}", self.line()?, self.line()?);
+                self.named(name)?;
+            }
+            0x93 => {
+                let (Value::Text(name), Value::Text(module)) = (self.pop()?, self.pop()?) else {
+                    bail!("the pickle names a function by what is no text");
+                };
+                self.named(format!("{module}.{name}"))?;
+            }
+            b'R' | 0x81 => self.call()?,
+            0x92 => {
+                self.pop()?; // arguments by name, of which tensors have none
+                self.call()?;
+            }
+            b'b' => self.build()?,
+            b'Q' => {
+                let what = self.pop()?;
+                let place = self.container_of(vec![what]);
+                self.stack.push(Value::Persistent(place));
+            }
+            b'P' => {
+                let what = self.line()?;
+                let what = self.spelled(&what)?;
+                let place = self.container_of(vec![what]);
+                self.stack.push(Value::Persistent(place));
+            }
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    /// What is said of an object beyond its items, such as the versions of a state dict's modules, is of no use, but for the order of
+    /// a number's bytes.
+    fn build(&mut self) -> Result<()> {
+        let state = self.pop()?;
+        let (Some(Value::Call(function, _)), Value::Tuple(place)) = (self.stack.last(), state) else {
+            return Ok(());
+        };
+        let is_reversed = self.containers[place].get(1).and_then(Value::text) == Some(">");
+        ensure!(!(&**function == "numpy.dtype" && is_reversed), "a number whose bytes are in reverse order");
+        Ok(())
+    }
+
+    /// A storage as protocol 0 spells it: `('storage', <class 'torch.FloatStorage'>, '0', 'cpu', 3)`.
+    fn spelled(&mut self, text: &str) -> Result<Value> {
+        let inner = text.strip_prefix('(').and_then(|text| text.strip_suffix(')'));
+        let words =
+            inner.context("what lies outside of the pickle is not said as `torch.save` does")?.split(", ");
+        let mut items = Vec::new();
+        for word in words {
+            let quoted = |prefix: &str, suffix: &str| word.strip_prefix(prefix)?.strip_suffix(suffix);
+            items.push(if let Some(class) = quoted("<class '", "'>") {
+                check_name(class)?;
+                Value::Named(class.into())
+            } else if let Some(text) = quoted("'", "'") {
+                Value::Text(text.into())
+            } else {
+                word.parse().map_or(Value::None, Value::Int)
+            });
+        }
+        let place = self.container_of(items);
+        Ok(Value::Tuple(place))
+    }
+}

@@ -1,0 +1,70 @@
+//! Names and numbers as a pickle writes them.
+
+use anyhow::{Result, ensure};
+
+use crate::failure;
+
+/// Functions and classes that tensors and numbers are made of, beside `torch.…Storage`.
+const KNOWN: [&str; 9] = [
+    "collections.OrderedDict",
+    "torch.Size",
+    "torch._utils._rebuild_tensor",
+    "torch._utils._rebuild_tensor_v2",
+    "torch._utils._rebuild_parameter",
+    "numpy.dtype",
+    "numpy.core.multiarray.scalar",
+    "numpy._core.multiarray.scalar",
+    "_codecs.encode",
+];
+
+/// Refuses a function or class that no tensor needs.
+pub(super) fn check_name(name: &str) -> Result<()> {
+    let is_storage = name.starts_with("torch.") && name.ends_with("Storage");
+    if is_storage || KNOWN.contains(&name) {
+        return Ok(());
+    }
+    Err(failure!(
+        "the file asks to run `{name}`, which no tensor needs; nothing was run";
+        "take checkpoints only from sources that you trust, saved by `torch.save` with tensors, numbers and texts alone"
+    ))
+}
+
+/// A whole number of any length by its digits; what does not fit is told by its lowest bytes.
+pub(super) fn whole(digits: &str) -> Result<i64> {
+    let (is_negative, digits) = digits.strip_prefix('-').map_or((false, digits), |digits| (true, digits));
+    ensure!(
+        !digits.is_empty() && digits.bytes().all(|digit| digit.is_ascii_digit()),
+        "a number that is none"
+    );
+    let add = |number: i64, digit: u8| number.wrapping_mul(10).wrapping_add((digit - b'0').into());
+    let number = digits.bytes().fold(0, add);
+    Ok(if is_negative { number.wrapping_neg() } else { number })
+}
+
+/// A text with `\uXXXX` and the like as letters.
+pub(super) fn unescaped(text: &str) -> String {
+    let mut letters = String::new();
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once('\\') {
+        letters.push_str(before);
+        let kind = after.chars().next();
+        let digits = match kind {
+            Some('x') => 2,
+            Some('u') => 4,
+            Some('U') => 8,
+            _ => 0,
+        };
+        let code = after.get(1..=digits).and_then(|digits| u32::from_str_radix(digits, 16).ok());
+        let (letter, length) = match (code.and_then(char::from_u32), kind) {
+            (Some(letter), _) => (letter, 1 + digits),
+            (None, Some('n')) => ('\n', 1),
+            (None, Some('r')) => ('\r', 1),
+            (None, Some('t')) => ('\t', 1),
+            (None, Some(other)) => (other, other.len_utf8()),
+            (None, None) => ('\\', 0),
+        };
+        letters.push(letter);
+        rest = &after[length..];
+    }
+    letters + rest
+}
