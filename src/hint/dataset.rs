@@ -159,6 +159,48 @@ fn of_verify(hint: &VerifyHint) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{
+        exit::Code,
+        hint::{code, render},
+    };
+
+    #[test]
+    fn what_is_in_the_way_is_told_with_the_flags_that_cure_it() {
+        let list = || "data/classes.txt".into();
+        for (hint, words) in [
+            (
+                Hint::Output(OutputHint::Replace { shards: 3 }),
+                "replace the 3 shards of this prefix with `--force`",
+            ),
+            (
+                Hint::Output(OutputHint::Count { most: 1_000_000_000 }),
+                "`--count` a whole number from 1 to 1000000000",
+            ),
+            (Hint::Classes(ClassHint::NumberBy { list: list() }), "--classes 'data/classes.txt'"),
+            (
+                Hint::Classes(ClassHint::PackAgainBy { list: list() }),
+                "pack IMAGES --out DIR --classes 'data/classes.txt'",
+            ),
+            (Hint::Source(SourceHint::PartsAboveClasses { example: "test/cat".into() }), "as in `test/cat`"),
+            (Hint::Verify(VerifyHint::EmptyFolderOrReplace), "--force"),
+        ] {
+            assert!(super::words(&hint).contains(words), "{hint:?}: {}", super::words(&hint));
+        }
+    }
+
+    #[test]
+    fn an_error_of_the_crate_ends_the_program_with_its_hint_and_code() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("photo.jpg"), "").unwrap();
+        let options = dataset::synth::Options { out: folder.path().to_owned(), ..Default::default() };
+        let error = anyhow::Error::from(dataset::synth::write(&options, &()).unwrap_err());
+        let error = error.context("drawing");
+        assert_eq!(code(&error), Code::Usage);
+        let new = folder.path().join("new");
+        assert!(render(&error).ends_with(&format!("\n  hint: name a new folder, e.g. `{}`", new.display())));
+        let missing = dataset::pack::open(&new, dataset::pack::Format::Auto, None, true);
+        assert_eq!(code(&missing.err().unwrap().into()), Code::Failed);
+    }
 
     #[test]
     fn of_many_parts_some_are_named_and_the_others_counted() {
