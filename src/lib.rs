@@ -24,6 +24,7 @@ pub mod network;
 pub mod numbers;
 pub mod optim;
 pub mod run;
+pub mod settings;
 pub mod signals;
 pub mod stdout;
 pub mod summary;

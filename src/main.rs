@@ -4,11 +4,14 @@ use std::{panic, process, time::Instant};
 
 use amdim_stream::{
     about,
-    cli::{Command, TrainArgs},
+    cli::Command,
     commands::{doctor, embed, export, import, pack, plan, replay, show, synth, verify},
+    config::TrainArgs,
     eval,
     exit::{self, Code},
-    hint, signals, stdout, summary, terminal,
+    hint,
+    run::Unattended,
+    signals, stdout, summary, terminal,
     train::{self, Ended},
     usage,
 };
@@ -22,15 +25,15 @@ fn main() {
         stdout::ask_for_json();
     }
     log_to_stderr(match &cli.command {
-        None => cli.train.unattended.quiet,
-        Some(Command::Plan(args)) => args.train.unattended.quiet,
+        None => cli.unattended.quiet,
+        Some(Command::Plan(args)) => args.unattended.quiet,
         Some(_) => false,
     });
     torchkit::settle_threads();
     clear_before_panics();
     torchkit::keep_host_memory();
     let code = match cli.command {
-        None => train(&cli.train),
+        None => train(&cli.train, &cli.unattended),
         Some(command) => {
             let done = exit::catching(|| {
                 signals::end_at_once(command.leftovers())?;
@@ -44,8 +47,8 @@ fn main() {
 }
 
 /// Trains, and sees to it that whoever waits for the end hears of it.
-fn train(args: &TrainArgs) -> Code {
-    let (start, unattended) = (Instant::now(), &args.unattended);
+fn train(args: &TrainArgs, unattended: &Unattended) -> Code {
+    let start = Instant::now();
     if let Err(error) = unattended.summary.as_deref().map_or(Ok(()), summary::check) {
         return failed(&error);
     }

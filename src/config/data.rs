@@ -1,21 +1,23 @@
 //! Which samples are trained on.
 
 use pipeline::DecodeMode;
-use serde::{Deserialize, Serialize};
 use shards::Shuffle;
 
-/// Which samples are trained on.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct DataConfig {
-    /// Patterns that name the training shards.
-    pub shards: Vec<String>,
-    /// Patterns that name the validation shards; empty for none.
-    pub val_shards: Vec<String>,
-    /// How the training samples are shuffled.
-    pub shuffle: Shuffle,
-    /// How exactly JPEGs are decoded.
-    pub decode: DecodeMode,
+use crate::settings::{Heading, patterns, settings, text};
+
+settings! {
+    /// Which samples are trained on.
+    pub struct DataConfig {
+        /// Shards to train on: 'train-<000..999>.tar', '{000..999}', '{a,b}', globs, @list.txt; several may be given.
+        shards: Vec<String> = Vec::new(), patterns().flag(Heading::Data, "PATTERN").free();
+        /// Shards to validate the online probes on.
+        val_shards: Vec<String> = Vec::new(), patterns().flag(Heading::Data, "PATTERN").free();
+        /// global (any order, for local SSDs), window:N (neighbours read together, then N samples mixed; for disks and remote stores)
+        /// or none.
+        shuffle: Shuffle = Shuffle::default(), text::<Shuffle>().flag(Heading::Data, "HOW").default("window:16384");
+        /// How JPEGs are decoded: exact (as Pillow, to the bit) or fast (chroma resized as the file holds it).
+        decode: DecodeMode = DecodeMode::default(), text::<DecodeMode>().flag(Heading::Data, "MODE").default("exact");
+    }
 }
 
 impl DataConfig {

@@ -1,33 +1,15 @@
 //! Names of settings in a file, before they are put together with others.
 
-use anyhow::{Context, Result};
-use pipeline::Preset;
+use anyhow::Result;
 use toml::{Table, Value};
 
-use super::Config;
+use super::whole::Config;
 use crate::usage;
-
-/// Settings that have no default to be seen.
-const UNSET: [&str; 10] = [
-    "train.batch_size",
-    "train.epochs",
-    "train.steps",
-    "train.warm_start",
-    "train.lengthened",
-    "optim.warmup_steps",
-    "optim.clip_norm",
-    "run.workers",
-    "run.threads",
-    "run.best",
-];
 
 /// Refuses a setting that there is none of, with its line and the nearest one.
 pub(super) fn check(shown: &str, text: &str, table: &Table) -> Result<()> {
-    let defaults =
-        Table::try_from(Config::preset(Preset::default())).context("cannot write the defaults as TOML")?;
-    let mut known = Vec::new();
-    names(&defaults, "", &mut known);
-    known.extend(UNSET.map(str::to_owned));
+    let mut known: Vec<_> = Config::settings().into_iter().map(|setting| setting.key).collect();
+    known.sort_unstable();
     let mut found = Vec::new();
     names(table, "", &mut found);
     let is_known =
@@ -85,6 +67,8 @@ fn line_of(text: &str, name: &str) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
+    use pipeline::Preset;
+
     use super::*;
     use crate::hint;
 

@@ -4,17 +4,7 @@ use toml::{Table, Value};
 
 use torchkit::Precision;
 
-/// Settings that a resumed run may change: they say where and how, not what. Whether its length may is for the run to say.
-const FREE: [&str; 8] = [
-    "out",
-    "data.shards",
-    "data.val_shards",
-    "train.checkpoint_blocks",
-    "train.steps",
-    "train.epochs",
-    "train.lengthened",
-    "run.",
-];
+use super::whole::Config;
 
 /// What was asked for, by where it was said.
 #[derive(Debug, Clone, Default)]
@@ -73,14 +63,15 @@ pub(super) fn without_auto(asked: &Table) -> Table {
     asked
 }
 
-/// What was asked for and differs from `saved`, as `key = now (was then)`.
+/// What was asked for, may not be changed, and differs from `saved`, as `key = now (was then)`. Whether a run's length may be
+/// changed is for the run to say.
 pub(super) fn contradictions(saved: &Table, asked: &Table) -> Vec<String> {
     let saved = flattened(saved, "");
+    let settings = Config::settings();
+    let is_free = |key: &str| settings.iter().any(|setting| setting.key == key && setting.is_free());
     flattened(asked, "")
         .into_iter()
-        .filter(|(key, _)| {
-            !FREE.iter().any(|free| key == free || (free.ends_with('.') && key.starts_with(free)))
-        })
+        .filter(|(key, _)| !is_free(key))
         .filter_map(|(key, value)| match saved.iter().find(|(other, _)| *other == key) {
             Some((_, then)) if same(then, &value) => None,
             Some((_, then)) => Some(format!("`{key}` = {value} (was {then})")),
@@ -98,7 +89,8 @@ fn same(one: &Value, other: &Value) -> bool {
     }
 }
 
-fn flattened(table: &Table, prefix: &str) -> Vec<(String, Value)> {
+/// The values of a table and of those in it, by their dotted paths.
+pub(super) fn flattened(table: &Table, prefix: &str) -> Vec<(String, Value)> {
     let entry = |(key, value): (&String, &Value)| match value {
         Value::Table(inner) => flattened(inner, &format!("{prefix}{key}.")),
         value => vec![(format!("{prefix}{key}"), value.clone())],

@@ -1,3 +1,8 @@
+use clap::{Args as _, FromArgMatches as _};
+use pipeline::Preset;
+use toml::Table;
+use torchkit::Precision;
+
 use super::*;
 use crate::hint;
 
@@ -117,5 +122,75 @@ fn a_run_is_resumed_in_the_precision_that_it_has() {
         let saved = Table::try_from(&config).unwrap();
         let found = Config::resume(&saved, &asked(now)).ok().map(|config| config.train.precision);
         assert_eq!(found, resumed, "{then}, {now}");
+    }
+}
+
+/// What is typed, as a file would say it.
+fn typed(flags: &[&str]) -> Table {
+    let command = Flags::augment_args(clap::Command::new("amdim-stream").no_binary_name(true));
+    let matches = command.try_get_matches_from(flags).unwrap_or_else(|error| panic!("{error}"));
+    TrainArgs { config: None, flags: Flags::from_arg_matches(&matches).unwrap() }.asked().unwrap()
+}
+
+#[test]
+fn every_flag_sets_its_key() {
+    for (flags, text) in [
+        ("--shards a b --shards c", "data.shards = ['a', 'b', 'c']"),
+        ("--val-shards a", "data.val_shards = ['a']"),
+        ("--preset c10", "preset = 'c10'"),
+        ("--shuffle window:7", "data.shuffle = 'window:7'"),
+        ("--decode fast", "data.decode = 'fast'"),
+        ("--max-bad 2%", "run.max_bad = '2%'"),
+        ("--ndf 8", "encoder.ndf = 8"),
+        ("--n-rkhs 8", "encoder.n_rkhs = 8"),
+        ("--n-depth 8", "encoder.n_depth = 8"),
+        ("--use-bn", "encoder.use_bn = true"),
+        ("--use-bn=false", "encoder.use_bn = false"),
+        ("--tclip 8", "method.tclip = 8.0"),
+        ("--batch-size 8", "train.batch_size = 8"),
+        ("--precision bf16", "train.precision = 'bf16'"),
+        ("--accumulate 8", "train.accumulate = 8"),
+        ("--checkpoint-blocks", "train.checkpoint_blocks = true"),
+        ("--warm-start last", "train.warm_start = 'last'"),
+        ("--clip-norm 0.5", "optim.clip_norm = 0.5"),
+        ("--lr 1e-3", "optim.lr = 1e-3"),
+        ("--warmup-steps 0", "optim.warmup_steps = 0"),
+        ("--schedule reference", "optim.schedule = 'reference'"),
+        ("--epochs 8", "train.epochs = 8.0"),
+        ("--steps 8", "train.steps = 8"),
+        ("--seed 8", "seed = 8"),
+        ("--out x", "out = 'x'"),
+        ("--device cuda:1", "run.device = 'cuda:1'"),
+        ("--cuda-graph off", "run.cuda_graph = 'off'"),
+        ("--workers 8", "run.workers = 8"),
+        ("--threads 8", "run.threads = 8"),
+        ("--log-every 8", "run.log_every = 8"),
+        ("--checkpoint-every 8", "run.checkpoint_every = 8"),
+        ("--keep 8", "run.keep = 8"),
+        ("--keep-every 8", "run.keep_every = 8"),
+        ("--validate-every 8", "run.validate_every = 8"),
+        ("--knn-every 8", "run.knn_every = 8"),
+        ("--best knn", "run.best = 'knn'"),
+        ("", ""),
+    ] {
+        let flags: Vec<_> = flags.split_whitespace().collect();
+        assert_eq!(typed(&flags), table(text), "{flags:?}");
+    }
+}
+
+#[test]
+fn a_setting_stands_where_its_neighbours_in_the_help_are() {
+    let command = Flags::augment_args(clap::Command::new("amdim-stream"));
+    let order: Vec<_> = command.get_arguments().map(|arg| arg.get_id().as_str()).collect();
+    let at = |name: &str| order.iter().position(|other| *other == name).unwrap();
+    for [before, after] in
+        [["val_shards", "preset"], ["clip_norm", "lr"], ["schedule", "epochs"], ["epochs", "steps"]]
+    {
+        assert_eq!(at(before) + 1, at(after), "{order:?}");
+    }
+    assert_eq!((order[0], *order.last().unwrap()), ("shards", "best"));
+    let known = Config::settings();
+    for setting in known.iter().filter_map(|setting| setting.after()) {
+        assert!(order.contains(&setting), "a setting stands after `{setting}`, which there is none of");
     }
 }

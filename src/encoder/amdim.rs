@@ -1,7 +1,6 @@
 //! The AMDIM encoder (Bachman, Hjelm, Buchwalter 2019) at 32, 64 and 128 pixels.
 
 use anyhow::Result;
-use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor, nn::Path};
 use torchkit::Autocast;
 
@@ -11,24 +10,22 @@ use super::{
     norm::Mode,
 };
 pub(crate) use crate::encoder::blocks::cell_masks;
+use crate::{
+    numbers,
+    settings::{Heading, settings, whole, yes_or_no},
+};
 
-/// Size of the encoder. The defaults are the reference implementation's.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Config {
-    /// Channels of the first layer.
-    pub ndf: i64,
-    /// Channels of the embeddings `r1`, `r5` and `r7`.
-    pub n_rkhs: i64,
-    /// Residual layers in each block.
-    pub n_depth: i64,
-    /// Batch norms inside the trunk.
-    pub use_bn: bool,
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Self { ndf: 128, n_rkhs: 1024, n_depth: 3, use_bn: false }
+settings! {
+    /// Size of the encoder. The defaults are the reference implementation's.
+    pub struct Config {
+        /// Channels of the first layer.
+        ndf: i64 = 128, whole(numbers::CHANNELS).flag(Heading::Model, "N");
+        /// Channels of the embeddings.
+        n_rkhs: i64 = 1024, whole(numbers::EMBEDDING).flag(Heading::Model, "N");
+        /// Residual layers in each block.
+        n_depth: i64 = 3, whole(numbers::DEPTH).flag(Heading::Model, "N");
+        /// Batch norms inside the trunk.
+        use_bn: bool = false, yes_or_no().flag(Heading::Model, "BOOL");
     }
 }
 

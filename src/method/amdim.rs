@@ -1,6 +1,5 @@
 //! AMDIM: maximizing mutual information across views (Bachman, Hjelm, Buchwalter 2019).
 
-use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor, nn::Path};
 
 use super::interface::{Method, Objective};
@@ -11,21 +10,17 @@ use crate::{
         amdim::{AmdimEncoder, Embeddings, cell_masks},
     },
     loss::{self, Nce},
+    numbers,
+    settings::{Heading, real, settings},
 };
 
-/// Settings of the objective; the defaults are the paper's.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Config {
-    /// Scores are clipped softly to ± this.
-    pub tclip: f64,
-    /// Weight of the mean squared raw score.
-    pub score_penalty: f64,
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Self { tclip: 20.0, score_penalty: 0.05 }
+settings! {
+    /// Settings of the objective; the defaults are the paper's.
+    pub struct Config {
+        /// Scores are clipped softly to ± this.
+        tclip: f64 = 20.0, real(numbers::LIMIT).flag(Heading::Model, "X");
+        /// Weight of the mean squared raw score in the loss.
+        score_penalty: f64 = 0.05, real(numbers::PENALTY);
     }
 }
 

@@ -2,43 +2,35 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Settings of the optimizer; the defaults are the reference's.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Config {
-    /// Learning rate after the warm-up.
-    pub lr: f64,
-    /// Decay of the mean gradient and of the mean squared gradient.
-    pub betas: [f64; 2],
-    /// Added to the root of the mean squared gradient.
-    pub eps: f64,
-    /// Added to the gradient times the parameter (L2, not decoupled).
-    pub weight_decay: f64,
-    /// The largest norm of all gradients together; they are scaled down to it. Unset: they are taken as they are.
-    pub clip_norm: Option<f64>,
-    /// Updates over which the learning rate rises linearly. Unset: 500, a tenth of the run at most.
-    pub warmup_steps: Option<u64>,
-    /// Shares of the run after which the learning rate drops …
-    pub drop_at: Vec<f64>,
-    /// … or when else.
-    pub schedule: Drops,
-    /// What a drop multiplies the learning rate by.
-    pub drop_factor: f64,
-}
+use crate::{
+    numbers,
+    settings::{Heading, choice, real, settings, whole},
+};
 
-impl Default for Config {
-    fn default() -> Self {
-        Self {
-            lr: 2e-4,
-            betas: [0.8, 0.999],
-            eps: 1e-8,
-            weight_decay: 1e-5,
-            clip_norm: None,
-            warmup_steps: None,
-            drop_at: vec![30.0 / 50.0, 45.0 / 50.0],
-            schedule: Drops::Published,
-            drop_factor: 0.2,
-        }
+settings! {
+    /// Settings of the optimizer; the defaults are the reference's.
+    pub struct Config {
+        /// Learning rate after the warm-up.
+        lr: f64 = 2e-4, real(numbers::RATE).flag(Heading::Training, "X").after("clip_norm");
+        /// Adam's decay rates of the mean gradient and of the mean squared gradient.
+        betas: [f64; 2] = [0.8, 0.999], real(numbers::DECAY);
+        /// Adam's ε, added to the root of the mean squared gradient.
+        eps: f64 = 1e-8, real(numbers::EPS);
+        /// Weight of the parameters, which are added to their gradients (L2, not decoupled).
+        weight_decay: f64 = 1e-5, real(numbers::PENALTY);
+        /// Largest norm of the gradients, which are scaled down to it.
+        clip_norm: Option<f64> = None, real(numbers::LIMIT).flag(Heading::Training, "X").default("none");
+        /// Steps over which the learning rate rises.
+        warmup_steps: Option<u64> = None, whole(numbers::COUNT_OR_NONE).flag(Heading::Training, "N")
+            .default("500, a tenth of the run at most");
+        /// Shares of the run after which the learning rate drops.
+        drop_at: Vec<f64> = vec![30.0 / 50.0, 45.0 / 50.0], real(numbers::SHARE_OF_RUN);
+        /// When the learning rate drops: published (after the shares of the run that the paper has) or reference (one epoch later, as
+        /// the reference implementation counts: after 251 and 281 of 300 epochs, 31 and 46 of 50).
+        schedule: Drops = Drops::Published, choice::<Drops>().flag(Heading::Training, "WHEN").hide_choices()
+            .default("published");
+        /// What the learning rate is multiplied by at each drop.
+        drop_factor: f64 = 0.2, real(numbers::FACTOR);
     }
 }
 

@@ -1,6 +1,7 @@
 //! What a run will come to on this machine, before it is made: counted, measured for a few seconds, and foretold from that.
 //! Nothing is written, but for the cached index of the shards.
 
+mod args;
 mod disk;
 mod forecast;
 mod loading;
@@ -18,7 +19,10 @@ use pipeline::DecodeMode;
 use serde_json::json;
 use tch::Device;
 
-pub use crate::commands::plan::step::{Measured, Memory, made_up};
+pub use crate::commands::plan::{
+    args::Args,
+    step::{Measured, Memory, made_up},
+};
 use crate::commands::plan::{
     disk::Disk,
     forecast::{Costs, Forecast, Remedy, Work},
@@ -28,7 +32,6 @@ use crate::commands::plan::{
     step::Steps,
 };
 use crate::{
-    cli::PlanArgs,
     config::{Config, Layers},
     data, device, stdout,
 };
@@ -44,17 +47,17 @@ const LOADING: Duration = Duration::from_millis(2_500);
 const LOADING_AGAIN: Duration = Duration::from_millis(1_200);
 
 /// Says what a run will come to, in words and as one JSON object.
-pub fn run(args: &PlanArgs) -> Result<()> {
+pub fn run(args: &Args) -> Result<()> {
     let plan = Plan::make(&args.train.layers()?, args)?;
     words::say(&plan)?;
     stdout::print(&serde_json::to_value(&plan).context("cannot write the plan as JSON")?)
 }
 
 impl Plan {
-    fn make(asked: &Layers, args: &PlanArgs) -> Result<Self> {
+    fn make(asked: &Layers, args: &Args) -> Result<Self> {
         let merged = asked.merged();
         let folder = RunFolder::of(&Config::out(&merged)?);
-        let unattended = &args.train.unattended;
+        let unattended = &args.unattended;
         let (mut config, saved, mut standing) = standing::find(&folder, &merged, unattended)?;
         let resolved = origins::flat(&config)?;
         let graph = config.run.cuda_graph;

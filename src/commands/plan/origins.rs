@@ -7,7 +7,10 @@ use pipeline::Preset;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::config::{Config, Layers};
+use crate::{
+    config::{Config, Layers},
+    settings::Setting as Known,
+};
 
 /// Who said what a setting is; of several the one that wins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -44,8 +47,8 @@ pub(super) type Flat = BTreeMap<String, Value>;
 /// A configuration, key by key; unset ones are null.
 pub(super) fn flat(config: &Config) -> Result<Flat> {
     let mut flat = flattened(config)?;
-    for unset in ["train.warm_start", "run.best"] {
-        flat.entry(unset.to_owned()).or_insert(Value::Null);
+    for setting in Config::settings().into_iter().filter(Known::has_flag) {
+        flat.entry(setting.key).or_insert(Value::Null);
     }
     Ok(flat)
 }

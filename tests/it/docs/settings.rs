@@ -2,8 +2,8 @@
 
 use std::{collections::BTreeMap, env, fmt::Write as _, fs};
 
-use amdim_stream::{cli::Cli, config::Config};
-use clap::{Arg, Command, CommandFactory, Parser};
+use amdim_stream::{cli::Cli, config::Config, settings::Setting};
+use clap::{Arg, Command, CommandFactory};
 use pipeline::Preset;
 use toml::{Table, Value};
 
@@ -35,39 +35,6 @@ const WITHOUT_A_FLAG: &str = "\
 |---|---|---|
 ";
 
-/// Settings that only a file gives.
-const FILE_ONLY: [(&str, &str); 8] = [
-    ("method.name", "the method"),
-    ("method.score_penalty", "weight of the score penalty in the loss"),
-    ("optim.betas", "Adam's decay rates of the first and the second moment"),
-    ("optim.drop_at", "shares of the run after which the learning rate drops"),
-    ("optim.drop_factor", "what the learning rate is multiplied by at each drop"),
-    ("optim.eps", "Adam's ε, added to the root of the second moment"),
-    ("optim.weight_decay", "weight of the L2 penalty on parameters"),
-    (
-        "train.lengthened",
-        "written by the program when a run is given more steps: what was made by then keeps its schedule",
-    ),
-];
-
-/// What some flag takes each, to find out which setting it is.
-const VALUES: [&str; 14] = [
-    "c10",
-    "global",
-    "exact",
-    "1%",
-    "auto",
-    "linear",
-    "published",
-    "64",
-    "1",
-    "0.5",
-    "true",
-    "12:00",
-    "loss<1",
-    "x",
-];
-
 /// The dotted paths of a table's values.
 fn keys(table: &Table, prefix: &str, into: &mut BTreeMap<String, Value>) {
     for (key, value) in table {
@@ -80,13 +47,8 @@ fn keys(table: &Table, prefix: &str, into: &mut BTreeMap<String, Value>) {
 
 /// The setting that a flag of a run gives; none where it gives none.
 fn key_of(flag: &str) -> Option<String> {
-    let parsed = VALUES
-        .iter()
-        .find_map(|value| Cli::try_parse_from(["amdim-stream", &format!("--{flag}={value}")]).ok());
-    let flags = parsed?.train.layers().ok()?.flags;
-    let mut found = BTreeMap::new();
-    keys(&flags, "", &mut found);
-    found.into_keys().next()
+    let gives = |setting: &Setting| setting.arg().is_some_and(|arg| arg.get_long() == Some(flag));
+    Config::settings().into_iter().find(gives).map(|setting| setting.key)
 }
 
 /// A help text on one line: paragraphs become sentences.
@@ -218,13 +180,20 @@ fn commands(command: &Command, name: &str, of_a_run: &Command, into: &mut String
     }
 }
 
+/// Settings that only a file gives, by their keys.
+fn without_a_flag() -> Vec<Setting> {
+    let mut settings: Vec<_> = Config::settings().into_iter().filter(|setting| !setting.has_flag()).collect();
+    settings.sort_by(|one, other| one.key.cmp(&other.key));
+    settings
+}
+
 /// The page as it has to be.
 fn page() -> (String, Vec<String>) {
     let command = Cli::command();
     let (flags, found) = run_flags(&command);
     let mut page = format!("{TITLE}{flags}{WITHOUT_A_FLAG}");
-    for (key, meaning) in FILE_ONLY {
-        let _ = writeln!(page, "| `{key}` | {} | {meaning} |", default_of(key));
+    for Setting { key, about, .. } in without_a_flag() {
+        let _ = writeln!(page, "| `{key}` | {} | {} |", default_of(&key), cell(about.trim_end_matches('.')));
     }
     page.push_str("\n## Flags of the other commands\n\n");
     for below in command.get_subcommands().filter(|below| !below.is_hide_set()) {
@@ -255,8 +224,11 @@ fn every_setting_has_a_flag_or_is_listed_without_one() {
         keys(&Table::try_from(Config::preset(preset)).unwrap(), "", &mut known);
     }
     for key in known.keys() {
-        let is_listed = FILE_ONLY.iter().any(|(other, _)| other == key);
-        assert!(flags.contains(key) != is_listed, "`{key}`: a flag, or a line in FILE_ONLY, and not both");
+        let is_listed = without_a_flag().iter().any(|setting| setting.key == *key);
+        assert!(
+            flags.contains(key) != is_listed,
+            "`{key}` is of a section that Config::settings does not list"
+        );
     }
     assert!(flags.len() > 30, "{flags:?}");
 }

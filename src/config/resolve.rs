@@ -1,0 +1,71 @@
+//! From what was asked for to a whole configuration.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use pipeline::Preset;
+use toml::{Table, Value};
+
+use super::{
+    layers::{contradictions, overlay, with_precision, without_auto},
+    whole::Config,
+    words,
+};
+use crate::{exit::Code, files, hint::WithHint, usage};
+
+impl Config {
+    /// The run folder that is asked for, or the default one of the preset.
+    pub fn out(asked: &Table) -> Result<PathBuf> {
+        match asked.get("out") {
+            Some(Value::String(out)) if !out.is_empty() => Ok(PathBuf::from(out)),
+            Some(other) => Err(usage!("`out` = {other} is not a folder"; "write a path, such as runs/mine")),
+            None => Ok(Self::preset(preset(asked)?).out),
+        }
+    }
+
+    /// What was asked for (`asked`: the flags over the file), over the defaults of its preset.
+    pub fn resolve(asked: &Table) -> Result<Self> {
+        words::check(asked)?;
+        let mut table =
+            Table::try_from(Self::preset(preset(asked)?)).context("cannot write the defaults as TOML")?;
+        overlay(&mut table, asked);
+        let config: Self = table.try_into().map_err(|error| words::refused(&error))?;
+        config.check()?;
+        Ok(config)
+    }
+
+    /// What was asked for over what an earlier run in this folder was; a contradiction is refused.
+    pub fn resume(saved: &Table, asked: &Table) -> Result<Self> {
+        words::check(asked)?;
+        let (saved, asked) = (&with_precision(saved), &without_auto(asked));
+        let differing = contradictions(saved, asked);
+        if !differing.is_empty() {
+            let out = saved.get("out").and_then(Value::as_str).unwrap_or("this folder");
+            return Err(usage!(
+                "the run in `{out}` was started with other settings: {}", differing.join(", ");
+                "name another folder with --out, or leave these settings as they were to resume the run"
+            ));
+        }
+        let mut table = saved.clone();
+        overlay(&mut table, asked);
+        let config: Self = table.try_into().map_err(|error| words::refused(&error))?;
+        config.check()?;
+        Ok(config)
+    }
+
+    /// Writes the configuration so that it can be given back with `--config`.
+    pub fn write(&self, path: &Path) -> Result<()> {
+        let text = toml::to_string(self).context("cannot write the configuration as TOML")?;
+        files::replace(path, text.as_bytes()).or_cannot_write(path)
+    }
+}
+
+/// The preset that is asked for, or the default one.
+fn preset(asked: &Table) -> Result<Preset> {
+    match asked.get("preset") {
+        Some(preset) => preset.clone().try_into().map_err(|error: toml::de::Error| {
+            usage!("`preset` = {preset}: {}", error.message(); "write c10, stl10 or in128")
+        }),
+        None => Ok(Preset::default()),
+    }
+}
