@@ -140,7 +140,7 @@ fn every_flag_sets_its_key() {
         ("--preset c10", "preset = 'c10'"),
         ("--shuffle window:7", "data.shuffle = 'window:7'"),
         ("--decode fast", "data.decode = 'fast'"),
-        ("--max-bad 2%", "run.max_bad = '2%'"),
+        ("--max-bad 2%", "run.max_bad = '2% after 1000 samples'"),
         ("--ndf 8", "encoder.ndf = 8"),
         ("--n-rkhs 8", "encoder.n_rkhs = 8"),
         ("--n-depth 8", "encoder.n_depth = 8"),

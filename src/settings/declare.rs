@@ -13,7 +13,7 @@
 macro_rules! settings {
     (
         $(#[$about:meta])*
-        pub struct $Section:ident {
+        $vis:vis struct $Section:ident {
             $(
                 $(#[doc = $help:literal])+
                 $(#[serde($($serde:tt)*)])?
@@ -24,11 +24,11 @@ macro_rules! settings {
         $(#[$about])*
         #[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
         #[serde(deny_unknown_fields, default)]
-        pub struct $Section {
+        $vis struct $Section {
             $(
                 $(#[doc = $help])+
                 $(#[serde($($serde)*)])?
-                pub $name: $type,
+                $vis $name: $type,
             )+
         }
 
@@ -40,7 +40,7 @@ macro_rules! settings {
 
         impl $Section {
             /// What is known of each setting, in the order of the fields.
-            pub fn settings() -> Vec<$crate::settings::Setting> {
+            $vis fn settings() -> Vec<$crate::settings::Setting> {
                 vec![$(
                     $crate::settings::Setting::new(
                         stringify!($name),
@@ -68,7 +68,7 @@ mod tests {
 
     settings! {
         /// Settings of a toy.
-        pub struct Toy {
+        struct Toy {
             /// Turns of the toy,
             /// one after the other.
             turns_a_day: u64 = 3, whole(numbers::THREADS).flag(Heading::Run, "N").free();
