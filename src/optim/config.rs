@@ -12,11 +12,11 @@ settings! {
     pub struct Config {
         /// Learning rate after the warm-up.
         lr: f64 = 2e-4, real(numbers::RATE).flag(Heading::Training, "X").after("clip_norm");
-        /// Adam's decay rates of the mean gradient and of the mean squared gradient.
+        /// Adam's decay rates of the first and the second moment.
         betas: [f64; 2] = [0.8, 0.999], real(numbers::DECAY);
-        /// Adam's ε, added to the root of the mean squared gradient.
+        /// Adam's ε, added to the root of the second moment.
         eps: f64 = 1e-8, real(numbers::EPS);
-        /// Weight of the parameters, which are added to their gradients (L2, not decoupled).
+        /// Weight of the L2 penalty on parameters, which is added to their gradients (not decoupled).
         weight_decay: f64 = 1e-5, real(numbers::PENALTY);
         /// Largest norm of the gradients, which are scaled down to it.
         clip_norm: Option<f64> = None, real(numbers::LIMIT).flag(Heading::Training, "X").default("none");
