@@ -4,7 +4,7 @@ use toml::Table;
 use torchkit::Precision;
 
 use super::*;
-use crate::hint;
+use crate::{hint, settings::Setting};
 
 fn table(text: &str) -> Table {
     text.parse().unwrap()
@@ -190,7 +190,7 @@ fn a_setting_stands_where_its_neighbours_in_the_help_are() {
     }
     assert_eq!((order[0], *order.last().unwrap()), ("shards", "best"));
     let known = Config::settings();
-    for setting in known.iter().filter_map(|setting| setting.after()) {
+    for setting in known.iter().filter_map(Setting::after) {
         assert!(order.contains(&setting), "a setting stands after `{setting}`, which there is none of");
     }
 }
