@@ -11,7 +11,7 @@ use super::{
     whole::Config,
     words,
 };
-use crate::{exit::Code, files, hint::WithHint, usage};
+use crate::{files, hint::WithHint, usage};
 
 impl Config {
     /// The run folder that is asked for, or the default one of the preset.
