@@ -11,6 +11,7 @@ const FROM_BELOW: [&str; 29] = [
     "exit",
     "hint",
     "numbers",
+    "settings",
     "files",
     "terminal",
     "stdout",
