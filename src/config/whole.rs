@@ -8,9 +8,9 @@ use serde::{Deserialize, Serialize};
 use super::{data::DataConfig, run::RunConfig, train::TrainConfig};
 use crate::{
     encoder,
-    method::{self, MethodConfig},
+    method::MethodConfig,
     numbers, optim,
-    settings::{Heading, Setting, in_files_only, path, text, whole},
+    settings::{Heading, Setting, path, text, whole},
 };
 
 /// The settings of a training run. What a run resolved them to lies in its folder as `config.toml`.
@@ -67,18 +67,13 @@ impl Config {
         };
         section("data", DataConfig::settings())
             .chain(section("encoder", encoder::amdim::Config::settings()))
-            .chain(section("method", method_settings()))
+            .chain(section("method", MethodConfig::settings()))
             .chain(section("train", TrainConfig::settings()))
             .chain(section("optim", optim::Config::settings()))
             .chain(outside_of_sections())
             .chain(section("run", RunConfig::settings()).map(Setting::free))
             .collect()
     }
-}
-
-fn method_settings() -> Vec<Setting> {
-    let name = Setting::new("name", "The method.", "", in_files_only());
-    [vec![name], method::amdim::Config::settings()].concat()
 }
 
 /// Settings whose defaults are for [`Config::preset`] to say.

@@ -8,7 +8,10 @@ use super::{
     amdim::{self, Amdim},
     interface::Method,
 };
-use crate::encoder;
+use crate::{
+    encoder,
+    settings::{Setting, in_files_only},
+};
 
 /// Which method, with its settings.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -25,6 +28,12 @@ impl Default for MethodConfig {
 }
 
 impl MethodConfig {
+    /// What is known of the settings of all methods, and of the method's name.
+    pub fn settings() -> Vec<Setting> {
+        let name = Setting::new("name", "The method.", "", in_files_only());
+        [vec![name], amdim::Config::settings()].concat()
+    }
+
     /// The views that the method wants of each image.
     pub fn recipe(&self, preset: Preset) -> Recipe {
         match self {
