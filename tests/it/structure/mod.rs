@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, fs, path::Path};
 use self::imports::Crate;
 
 /// The modules of the program from below. A file imports modules that stand before its own one, and files of its own one.
-const FROM_BELOW: [&str; 29] = [
+const FROM_BELOW: [&str; 30] = [
     "exit",
     "hint",
     "numbers",
