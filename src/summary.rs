@@ -68,6 +68,7 @@ pub fn write(
     // What lies in a folder that another process is at work in is not this run's.
     let is_own = !matches!(code, Code::Usage | Code::Locked);
     let standing = out.filter(|_| is_own).map(|out| RunFolder::of(&out).standing());
+    let standing = standing.map(serde_json::to_value).transpose()?;
     let parts = [Some(summary), standing].into_iter().flatten();
     let merged: Map<String, Value> = parts.filter_map(|part| part.as_object().cloned()).flatten().collect();
     let text = serde_json::to_vec_pretty(&merged)?;

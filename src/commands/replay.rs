@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use serde_json::{Value, json};
+use serde_json::json;
 use tch::Tensor;
 
 use crate::{
@@ -76,9 +76,7 @@ pub fn run(args: &Args) -> Result<()> {
         (false, false) => "it went well, but on other samples than then",
     };
     stdout::say(&format!("{words}; gradients that are not finite: {}", gradients.len()))?;
-    // As text, since JSON has no infinity.
-    let found: serde_json::Map<String, Value> =
-        found.iter().map(|(name, value)| ((*name).to_owned(), json!(value.to_string()))).collect();
+    let found = crash::as_text(&found);
     stdout::print(&json!({
         "step": report.step,
         "what": report.what,

@@ -9,7 +9,7 @@ mod slot;
 mod staging;
 mod waits;
 
-pub(crate) use self::staging::slabs;
+pub(crate) use self::staging::{FeedTimes, slabs};
 pub use self::{
     normalizer::Normalizer,
     staging::{Feed, Staged},

@@ -35,6 +35,15 @@ pub(crate) fn slabs(config: &LoaderConfig) -> usize {
     config.slabs() + DEPTH
 }
 
+/// What batches cost training.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct FeedTimes {
+    /// Time that training waited for batches since the last record.
+    pub(crate) waited: Duration,
+    /// Time that copies to the device and the normalization there have taken so far.
+    pub(crate) copied: Duration,
+}
+
 /// A batch on the device with what is to be said of it. Dropped when all that reads it has been queued, it gives its memory
 /// back for a later one.
 #[derive(Debug)]
@@ -206,6 +215,11 @@ impl Feed {
             })?;
         }
         Ok(())
+    }
+
+    /// The times for a record.
+    pub(crate) fn take_times(&mut self) -> Result<FeedTimes> {
+        Ok(FeedTimes { waited: self.take_waited()?, copied: self.copying_time() })
     }
 
     /// Time that training waited for batches since the last call; on a device that of the waits that are over.

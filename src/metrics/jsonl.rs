@@ -1,4 +1,4 @@
-//! `metrics.jsonl`: one JSON object a line.
+//! Files of one JSON object a line.
 
 use std::{
     fs::{self, File},
@@ -7,9 +7,8 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use serde_json::{Map, Value, json};
+use serde_json::Value;
 
-use super::{Record, Sink};
 use crate::{files, hint::WithHint};
 
 /// Appends objects to a file of JSON lines.
@@ -20,8 +19,7 @@ pub struct JsonLines {
 }
 
 impl JsonLines {
-    /// Opens the file, keeping of its lines only those that `keep` wants: what a killed run wrote after its last
-    /// checkpoint is going to be written again.
+    /// Opens the file, keeping of its lines only those that `keep` wants.
     pub fn open(path: &Path, keep: impl Fn(&Value) -> bool) -> Result<Self> {
         let kept: Vec<_> =
             read_lines(path)?.into_iter().filter(keep).map(|line| format!("{line}\n")).collect();
@@ -33,21 +31,6 @@ impl JsonLines {
     /// Appends one line.
     pub fn append(&mut self, line: &Value) -> Result<()> {
         self.file.write_all(format!("{line}\n").as_bytes()).or_cannot_write(&self.path)
-    }
-}
-
-impl Sink for JsonLines {
-    fn write(&mut self, record: &Record) -> Result<()> {
-        let mut object = Map::new();
-        object.insert("kind".to_owned(), json!(record.kind));
-        object.insert("step".to_owned(), json!(record.step));
-        for (name, value) in record.values.iter().filter(|(_, value)| value.is_finite()) {
-            object.insert((*name).to_owned(), json!(value));
-        }
-        for (name, text) in &record.texts {
-            object.insert((*name).to_owned(), json!(text));
-        }
-        self.append(&Value::Object(object))
     }
 }
 
@@ -64,27 +47,19 @@ pub fn read_lines(path: &Path) -> Result<Vec<Value>> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
-    fn reopening_drops_what_comes_again_and_a_cut_line() {
+    fn reopening_drops_what_is_not_kept_and_a_cut_line() {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("metrics.jsonl");
-        let record = |step| Record {
-            kind: "train",
-            step,
-            values: vec![("loss", 1.5), ("accuracy", f64::NAN)],
-            texts: vec![("bound", "data".to_owned())],
-        };
+        let path = folder.path().join("x.jsonl");
         let mut lines = JsonLines::open(&path, |_| true).unwrap();
-        for step in [10, 20, 30] {
-            lines.write(&record(step)).unwrap();
-        }
+        [10, 20, 30].iter().for_each(|step| lines.append(&json!({"step": step})).unwrap());
         lines.file.write_all(b"{\"step\": 4").unwrap();
         let mut lines = JsonLines::open(&path, |line| line["step"].as_u64() <= Some(20)).unwrap();
-        lines.write(&record(30)).unwrap();
-        let found = read_lines(&path).unwrap();
-        assert_eq!(found.iter().map(|line| line["step"].as_u64().unwrap()).collect::<Vec<_>>(), [10, 20, 30]);
-        assert_eq!(found[0], json!({"kind": "train", "step": 10, "loss": 1.5, "bound": "data"}));
+        lines.append(&json!({"step": 30})).unwrap();
+        assert_eq!(read_lines(&path).unwrap(), [10, 20, 30].map(|step| json!({"step": step})));
     }
 }

@@ -2,96 +2,123 @@
 
 use anyhow::Result;
 
-use super::{Record, Sink};
+use super::{
+    record::{Bottleneck, Number, Record, TrainRecord, ValidationRecord},
+    sink::Sink,
+};
 use crate::terminal;
 
 /// Shows records on stderr, and on a terminal every step.
 #[derive(Debug)]
 pub struct Progress {
     shown: terminal::Progress,
-    /// The parts of the last training record.
-    parts: Vec<String>,
+    /// The words of the last training record.
+    words: Vec<String>,
     steps: u64,
 }
 
 impl Progress {
     /// Of a run of `steps`, standing at `step`.
     pub fn new(step: u64, steps: u64) -> Self {
-        Self { shown: terminal::Progress::new("step", step, steps), parts: Vec::new(), steps }
+        Self { shown: terminal::Progress::new("step", step, steps), words: Vec::new(), steps }
+    }
+
+    fn show(&mut self, record: &TrainRecord) {
+        let is_first = self.words.is_empty();
+        self.words = of_training(record);
+        self.shown.reach(record.step, || self.words.clone(), is_first || record.step >= self.steps);
     }
 }
 
 impl Sink for Progress {
     fn step(&mut self, step: u64) {
         if terminal::has_line() {
-            self.shown.reach(step, || self.parts.clone(), false);
+            self.shown.reach(step, || self.words.clone(), false);
         }
     }
 
     fn write(&mut self, record: &Record) -> Result<()> {
-        if record.kind == "train" {
-            let is_first = self.parts.is_empty();
-            self.parts = parts(record);
-            self.shown.reach(record.step, || self.parts.clone(), is_first || record.step >= self.steps);
-        } else {
-            tracing::info!("step {}  {}  {}", record.step, record.kind, parts(record).join("  "));
+        match record {
+            Record::Train(record) => self.show(record),
+            Record::Validation(record) => {
+                tracing::info!("step {}  validation  {}", record.step, of_validation(record).join("  "));
+            }
         }
         Ok(())
     }
 }
 
 /// The numbers that a person watches, the most important one first. They keep their width from record to record.
-fn parts(record: &Record) -> Vec<String> {
-    let shown = |name: &str, text: &dyn Fn(f64) -> String| {
-        record.get(name).filter(|value| value.is_finite()).map(text)
-    };
-    let percent = |label: &'static str| move |share: f64| format!("{label} {:.1} %", 100.0 * share);
-    let parts = [
-        shown("bad_samples", &|bad| format!("bad {bad:.0}"))
-            .filter(|_| record.get("bad_samples") > Some(0.0)),
-        shown("loss", &|loss| format!("loss {loss:.3}")),
-        shown("chance", &|chance| format!("chance {chance:.3}")),
-        shown("images_per_second", &|rate| format!("{rate:>5.0} images/s")),
-        shown("epoch", &|epoch| format!("epoch {epoch:.2}")),
-        shown("linear", &percent("linear")),
-        shown("mlp", &percent("mlp")),
-        shown("knn", &percent("knn")),
-        shown("rankme", &|rank| format!("effective rank {rank:.1}")),
+fn of_training(record: &TrainRecord) -> Vec<String> {
+    let words = [
+        shown(record.bad_samples.filter(|bad| *bad > 0.0), |bad| format!("bad {bad:.0}")),
+        shown(record.loss, |loss| format!("loss {loss:.3}")),
+        shown(record.chance, |chance| format!("chance {chance:.3}")),
+        shown(record.images_per_second, |rate| format!("{rate:>5.0} images/s")),
+        shown(record.epoch, epoch),
+        shown(record.probe.linear, percent("linear")),
+        shown(record.probe.mlp, percent("mlp")),
         bottleneck(record),
     ];
-    parts.into_iter().flatten().collect()
+    words.into_iter().flatten().collect()
+}
+
+fn of_validation(record: &ValidationRecord) -> Vec<String> {
+    let words = [
+        shown(record.epoch, epoch),
+        shown(record.linear, percent("linear")),
+        shown(record.mlp, percent("mlp")),
+        shown(record.knn, percent("knn")),
+        shown(record.rankme, |rank| format!("effective rank {rank:.1}")),
+    ];
+    words.into_iter().flatten().collect()
+}
+
+fn shown(number: Number, words: impl FnOnce(f64) -> String) -> Option<String> {
+    number.filter(|number| number.is_finite()).map(words)
+}
+
+fn epoch(epoch: f64) -> String {
+    format!("epoch {epoch:.2}")
+}
+
+fn percent(label: &'static str) -> impl FnOnce(f64) -> String {
+    move |share| format!("{label} {:.1} %", 100.0 * share)
 }
 
 /// What holds the run up, by how much, and what would help.
-fn bottleneck(record: &Record) -> Option<String> {
-    let (bound, share) = (record.text("bound")?, 100.0 * record.get("bound_share")?);
-    let what = match bound {
-        "data" => format!("data-bound: waited {share:.0} %"),
-        "copy" => format!("copy-bound: copying {share:.0} %"),
-        _ => format!("compute-bound {share:.0} %"),
+fn bottleneck(record: &TrainRecord) -> Option<String> {
+    let share = 100.0 * record.bound_share?;
+    let what = match record.bound? {
+        Bottleneck::Data => format!("data-bound: waited {share:.0} %"),
+        Bottleneck::Copy => format!("copy-bound: copying {share:.0} %"),
+        Bottleneck::Compute => format!("compute-bound {share:.0} %"),
     };
-    let cure = record.text("cure").map_or(String::new(), |cure| format!(", try {cure}"));
+    let cure = record.cure.as_ref().map_or(String::new(), |cure| format!(", try {cure}"));
     Some(what + &cure)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::metrics::ProbeNumbers;
 
     #[test]
     fn a_record_shows_what_is_there_and_finite() {
-        let values = vec![
-            ("epoch", 1.5),
-            ("loss", 2.0),
-            ("chance", 3.0),
-            ("linear", f64::NAN),
-            ("mlp", 0.5),
-            ("bad_samples", 0.0),
-        ];
-        let mut record = Record { kind: "train", step: 1, values, texts: Vec::new() };
-        assert_eq!(parts(&record), ["loss 2.000", "chance 3.000", "epoch 1.50", "mlp 50.0 %"]);
-        record.values = vec![("bound_share", 0.34), ("bad_samples", 2.0)];
-        record.texts = vec![("bound", "data".to_owned()), ("cure", "--workers 8".to_owned())];
-        assert_eq!(parts(&record), ["bad 2", "data-bound: waited 34 %, try --workers 8"]);
+        let probe = ProbeNumbers { linear: Some(f64::NAN), mlp: Some(0.5), ..ProbeNumbers::default() };
+        let (epoch, loss, chance) = (Some(1.5), Some(2.0), Some(3.0));
+        let bad_samples = Some(0.0);
+        let record = TrainRecord { epoch, loss, chance, probe, bad_samples, ..TrainRecord::default() };
+        assert_eq!(of_training(&record), ["loss 2.000", "chance 3.000", "epoch 1.50", "mlp 50.0 %"]);
+        let record = TrainRecord {
+            bound: Some(Bottleneck::Data),
+            bound_share: Some(0.34),
+            bad_samples: Some(2.0),
+            cure: Some("--workers 8".to_owned()),
+            ..TrainRecord::default()
+        };
+        assert_eq!(of_training(&record), ["bad 2", "data-bound: waited 34 %, try --workers 8"]);
+        let record = ValidationRecord { knn: Some(0.25), rankme: Some(7.0), ..ValidationRecord::default() };
+        assert_eq!(of_validation(&record), ["knn 25.0 %", "effective rank 7.0"]);
     }
 }

@@ -6,9 +6,8 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use serde_json::{Value, json};
 
-use crate::run::{lock::RunLock, manifest::Manifest};
+use crate::run::{lock::RunLock, manifest::Manifest, standing::Standing};
 use crate::{
     checkpoint::Checkpoints,
     config::DataConfig,
@@ -16,7 +15,8 @@ use crate::{
     exit::Code,
     files,
     hint::{Hinted, WithHint},
-    metrics, usage,
+    metrics::{self, Record},
+    usage,
 };
 
 /// Where a run keeps what it makes.
@@ -190,43 +190,25 @@ impl RunFolder {
     pub fn epochs_begun(&self) -> Result<Option<u64>> {
         let saved = self.checkpoints.latest_state()?.map(|state| state.position);
         let saved = saved.map_or(0, |position| position.epoch + u64::from(position.offset > 0));
-        let lines = metrics::read_lines(&self.metrics)?;
-        let recorded = lines.iter().filter_map(|line| line["epoch"].as_f64()).fold(0.0, f64::max);
+        let records = metrics::read(&self.metrics)?;
+        let recorded = records.iter().filter_map(Record::epoch).fold(0.0, f64::max);
         Ok(Some(saved.max(recorded.ceil() as u64)).filter(|begun| *begun > 0))
     }
 
     /// Where the run stands, by its files: step, steps, and the last numbers.
-    pub fn standing(&self) -> Value {
-        let lines = metrics::read_lines(&self.metrics).unwrap_or_default();
-        let last = |kind: &str| lines.iter().rev().find(|line| line["kind"] == kind).cloned();
+    pub fn standing(&self) -> Standing {
+        let records = metrics::read(&self.metrics).unwrap_or_default();
         let manifest = Manifest::read(&self.manifest).ok().flatten();
-        json!({
-            "run": self.path,
-            "finished": manifest.as_ref().is_some_and(|manifest| manifest.finished.is_some()),
-            "step": self.checkpoints.last_step(),
-            "steps": manifest.as_ref().map(|manifest| manifest.steps),
-            "train": last("train"),
-            "validation": last("validation"),
-            "promotion": manifest.and_then(|manifest| manifest.promotion),
-        })
+        Standing {
+            run: self.path.clone(),
+            finished: manifest.as_ref().is_some_and(|manifest| manifest.finished.is_some()),
+            step: self.checkpoints.last_step(),
+            steps: manifest.as_ref().map(|manifest| manifest.steps),
+            train: records.iter().rev().find(|record| record.train().is_some()).cloned(),
+            validation: records.iter().rev().find(|record| record.validation().is_some()).cloned(),
+            promotion: manifest.and_then(|manifest| manifest.promotion),
+        }
     }
-}
-
-/// Where a run stands, as a line to be read.
-pub(crate) fn in_words(standing: &Value) -> String {
-    let number = |name: &str| standing[name].as_u64().map_or("?".to_owned(), |number| number.to_string());
-    let end = if standing["finished"] == true { "finished, " } else { "" };
-    let of = |kind: &str, name: &str| standing[kind][name].as_f64();
-    let loss = of("train", "loss").map(|loss| format!("loss {loss:.3}"));
-    let shares = ["linear", "mlp", "knn"].map(|name| {
-        let found = of("validation", name).map(|share| ("validated", share));
-        let found = found.or_else(|| of("train", name).map(|share| ("in training", share)));
-        found.map(|(where_, share)| format!("{name} {:.1} % {where_}", 100.0 * share))
-    });
-    let numbers: Vec<_> = loss.into_iter().chain(shares.into_iter().flatten()).collect();
-    let run = standing["run"].as_str().unwrap_or_default();
-    let colon = if numbers.is_empty() { "" } else { ": " };
-    format!("`{run}`, {end}step {} of {}{colon}{}", number("step"), number("steps"), numbers.join(", "))
 }
 
 /// Whether nothing was learned in a run that was begun here: one that was imported has no step either.

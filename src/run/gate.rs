@@ -2,12 +2,20 @@
 
 use std::{cmp::Ordering, collections::BTreeMap, fmt, str::FromStr};
 
+use crate::metrics::ValidationRecord;
+
 /// Numbers of a run by name.
 pub type Metrics = BTreeMap<String, f64>;
 
 /// The numbers that a condition may be about: those of the validation at the step that is to be promoted, and the loss of
 /// training.
-pub const METRICS: [&str; 6] = ["linear", "mlp", "knn", "rankme", "cosine", "loss"];
+pub const METRICS: [&str; 6] = {
+    let [(linear, _), (mlp, _), (knn, _), (rankme, _), (cosine, _)] = ValidationRecord::NUMBERS;
+    [linear, mlp, knn, rankme, cosine, LOSS]
+};
+
+/// The name of training's loss.
+pub const LOSS: &str = "loss";
 
 /// A condition such as `knn>=0.95*previous`: a number of this run, compared with one that was, or with a constant.
 #[derive(Debug, Clone, PartialEq)]

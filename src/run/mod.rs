@@ -7,7 +7,8 @@ pub(crate) mod length;
 pub(crate) mod lock;
 pub(crate) mod manifest;
 pub mod promotion;
+pub(crate) mod standing;
 pub(crate) mod start;
 pub(crate) mod unattended;
 
-pub use self::{folder::RunFolder, gate::Gate, unattended::Unattended};
+pub use self::{folder::RunFolder, gate::Gate, standing::Standing, unattended::Unattended};

@@ -1,32 +1,9 @@
 //! What a run is held up by, and the one flag that would help.
 
 use pipeline::DecodeMode;
-use serde::Serialize;
-
 use torchkit::{GraphChoice, Precision};
 
-/// The part of a run that the others wait for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum Bottleneck {
-    /// Reading, decoding and augmenting.
-    Data,
-    /// Copying to the device.
-    Copy,
-    /// The steps.
-    Compute,
-}
-
-impl Bottleneck {
-    /// As records call it.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Data => "data",
-            Self::Copy => "copy",
-            Self::Compute => "compute",
-        }
-    }
-}
+use crate::metrics::Bottleneck;
 
 /// Shares of the time of some steps.
 #[derive(Debug, Clone, Copy)]
@@ -133,24 +110,24 @@ mod tests {
         accumulate: 1,
     };
 
-    fn verdict(waited: f64, copying: f64, choices: Choices) -> (&'static str, f64, String) {
+    fn verdict(waited: f64, copying: f64, choices: Choices) -> (Bottleneck, f64, String) {
         let Verdict { bound, share, cure } = Verdict::of(Shares { waited, copying }, choices);
-        (bound.name(), share, cure.unwrap_or_default())
+        (bound, share, cure.unwrap_or_default())
     }
 
     #[test]
     fn what_is_waited_for_is_named_with_the_flag_that_helps() {
         let few = Choices { workers: 4, ..CHOICES };
-        assert_eq!(verdict(0.34, 0.1, few), ("data", 0.34, "--workers 8".to_owned()));
-        assert_eq!(verdict(0.34, 0.1, CHOICES), ("data", 0.34, "--decode fast".to_owned()));
+        assert_eq!(verdict(0.34, 0.1, few), (Bottleneck::Data, 0.34, "--workers 8".to_owned()));
+        assert_eq!(verdict(0.34, 0.1, CHOICES), (Bottleneck::Data, 0.34, "--decode fast".to_owned()));
         let fast = Choices { decode: DecodeMode::Fast, ..CHOICES };
         assert!(verdict(0.34, 0.1, fast).2.contains("--resize"));
-        assert_eq!(verdict(0.2, 0.95, CHOICES).0, "copy");
+        assert_eq!(verdict(0.2, 0.95, CHOICES).0, Bottleneck::Copy);
     }
 
     #[test]
     fn a_device_that_hardly_waits_is_the_bound_itself() {
-        assert_eq!(verdict(0.02, 0.95, CHOICES), ("compute", 0.98, String::new()));
+        assert_eq!(verdict(0.02, 0.95, CHOICES), (Bottleneck::Compute, 0.98, String::new()));
         let slow = Choices { precision: Precision::F32, accumulate: 4, ..CHOICES };
         assert_eq!(verdict(0.0, 0.0, slow).2, "--precision bf16");
         let queued = Choices { graph: Some(GraphChoice::Off), accumulate: 4, ..CHOICES };

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use shards::Position;
 
-use super::{Broken, Run};
+use super::{Broken, Run, StepNumbers};
 use crate::run::{
     folder::RunFolder,
     lock::{RunLock, UnderWay},
@@ -36,13 +36,13 @@ pub(crate) struct Crash {
     pub(crate) from: Position,
     /// The numbers of its samples in the whole set, where they are known.
     pub(crate) indices: Option<Vec<i64>>,
-    /// What it found, by name.
-    pub(crate) found: Vec<(&'static str, f64)>,
+    /// What it found, if it came so far.
+    pub(crate) found: Option<StepNumbers>,
 }
 
 impl Crash {
     pub(crate) fn error(step: u64, from: Position, error: &anyhow::Error) -> Self {
-        Self { what: hint::causes(error), step, from, indices: None, found: Vec::new() }
+        Self { what: hint::causes(error), step, from, indices: None, found: None }
     }
 }
 
@@ -91,7 +91,7 @@ impl Run {
                 step: broken.step,
                 from: from.map_or(self.position, |(_, position)| *position),
                 indices: Some(broken.indices.clone()),
-                found: broken.found.clone(),
+                found: Some(broken.found.clone()),
             },
         );
         failure!("{what}"; "{DIVERGED}")
@@ -136,7 +136,7 @@ impl Run {
         // A step whose checkpoint there is was made.
         let lost = left.under_way.filter(|under_way| saved.is_none_or(|saved| under_way.step > saved));
         if let Some(UnderWay { step, from }) = lost.filter(|_| self.is_as_before(folder)) {
-            self.tell(folder, &Crash { what, step, from, indices: None, found: Vec::new() }, false);
+            self.tell(folder, &Crash { what, step, from, indices: None, found: None }, false);
         }
         self.lock.as_mut().map_or(Ok(()), RunLock::take_note)
     }
@@ -183,7 +183,6 @@ impl Run {
         }
         fs::create_dir(&folder.crash)?;
         let has_state = with_state && self.write_state(&folder.crash.join(Report::STATE), crash);
-        let found = crash.found.iter().map(|(name, value)| ((*name).to_owned(), json!(value.to_string())));
         let standing = folder.standing();
         let report = Report {
             what: crash.what.clone(),
@@ -194,8 +193,8 @@ impl Run {
             from: crash.from,
             has_state,
             samples: self.samples_of(crash),
-            found: found.collect(),
-            last: json!({"train": standing["train"], "validation": standing["validation"]}),
+            found: crash.found.as_ref().map(as_text).unwrap_or_default(),
+            last: json!({"train": standing.train, "validation": standing.validation}),
         };
         self.config.write(&folder.crash.join("config.toml"))?;
         files::replace(&folder.crash.join(Report::FILE), &serde_json::to_vec_pretty(&report)?)?;
@@ -241,6 +240,12 @@ impl Run {
             None => (0..self.batch_size).map_while(|_| sample(None)).collect(),
         }
     }
+}
+
+/// What a step found by name, as text, since JSON has no infinity.
+pub(crate) fn as_text(found: &StepNumbers) -> Map<String, Value> {
+    let texts = found.named().into_iter().map(|(name, value)| (name.to_owned(), json!(value.to_string())));
+    texts.collect()
 }
 
 /// A crash folder as it was written.

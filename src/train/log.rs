@@ -1,20 +1,25 @@
 //! Sums over the steps between two records.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
 use anyhow::Result;
-use pipeline::Stats;
-use tch::Device;
+use pipeline::{StageStats, Stats};
 
 use super::{
     bottleneck::{Choices, Shares, Verdict},
-    step::{PendingMetrics, StepMetrics},
+    session::Run,
+    step::{PendingMetrics, StepMetrics, StepNumbers},
     trainer::Outcome,
 };
 use crate::run::folder::RunFolder;
 use crate::{
-    feed::Staged,
-    metrics::{JsonLines, Progress, Record, Sink, read_lines},
+    feed::{FeedTimes, Staged},
+    metrics::{
+        self, DeviceNumbers, LoadingCosts, Progress, Record, RecordFile, Sink, TrainRecord, ValidationRecord,
+    },
 };
 use torchkit::{Accelerator, Monitor};
 
@@ -30,8 +35,8 @@ pub(crate) struct Log {
     /// Time that copying has taken up to the last record.
     copied: Duration,
     last_loss: Option<f64>,
-    /// The step of the last validation, and whether neighbours were asked then.
-    validated: Option<(u64, bool)>,
+    /// The last validation of an earlier process.
+    validated: Option<ValidationRecord>,
 }
 
 /// The steps since the last record.
@@ -80,47 +85,25 @@ impl Window {
     fn seconds(&self) -> f64 {
         self.since.elapsed().saturating_sub(self.excluded).as_secs_f64().max(1e-9)
     }
-
-    fn values(&self, seconds: f64) -> Vec<(&'static str, f64)> {
-        let mut values = vec![
-            ("images_per_second", self.images / seconds),
-            ("step_ms", 1e3 * seconds / self.steps),
-            ("chance", self.chance),
-            ("lr", self.lr),
-        ];
-        if let Some(stats) = &self.stats {
-            values.extend(stage_times(stats));
-        }
-        values
-    }
 }
 
 impl Log {
-    /// Continues the records of a run that stands at `step` of `steps`. A quiet one shows nothing.
-    pub(crate) fn open(
-        folder: &RunFolder,
-        (step, steps): (u64, u64),
-        device: Device,
-        choices: Choices,
-        quiet: bool,
-    ) -> Result<Self> {
-        let lines =
-            JsonLines::open(&folder.metrics, |line| line["step"].as_u64().is_some_and(|then| then <= step))?;
-        let mut sinks: Vec<Box<dyn Sink>> = vec![Box::new(lines)];
+    /// Continues the records of a run from the step on at which it stands. A quiet one shows nothing.
+    pub(crate) fn open(folder: &RunFolder, run: &Run, quiet: bool) -> Result<Self> {
+        let step = run.trainer.step_count();
+        let mut sinks: Vec<Box<dyn Sink>> = vec![Box::new(RecordFile::open(&folder.metrics, step)?)];
         if !quiet {
-            sinks.push(Box::new(Progress::new(step, steps)));
+            sinks.push(Box::new(Progress::new(step, run.steps)));
         }
-        let lines = read_lines(&folder.metrics)?;
-        let validated = lines.iter().rev().find(|line| line["kind"] == "validation");
-        let validated = validated.and_then(|line| Some((line["step"].as_u64()?, line["knn"].is_number())));
+        let records = metrics::read(&folder.metrics)?;
         Ok(Self {
             sinks,
-            choices,
-            validated,
+            choices: run.choices(),
+            validated: records.iter().rev().find_map(Record::validation).copied(),
             window: Window::new(),
             due: None,
-            accelerator: Accelerator::of(device),
-            monitor: Monitor::of(device),
+            accelerator: Accelerator::of(run.device),
+            monitor: Monitor::of(run.device),
             copied: Duration::ZERO,
             last_loss: None,
         })
@@ -151,42 +134,51 @@ impl Log {
         Ok(())
     }
 
-    /// Waits for the steps of the record that is due, and writes it; gives whether there is one. `waited` is the time that
-    /// training has waited for data since the last record, `copied` that of all copies to the device so far.
-    pub(crate) fn write_due(&mut self, waited: impl FnOnce() -> Result<[Duration; 2]>) -> Result<bool> {
+    /// Waits for the steps of the record that is due, and writes it; gives whether there is one. `times` are asked for once the
+    /// steps are over.
+    pub(crate) fn write_due(&mut self, times: impl FnOnce() -> Result<FeedTimes>) -> Result<bool> {
         let Some(Due { step, epoch, bad, window, sums }) = self.due.take() else { return Ok(false) };
-        let sums = sums.map_or(Ok(Vec::new()), |sums| sums.read())?;
+        let found = sums.map(|sums| sums.means(window.steps)).transpose()?;
         // The device has come to the end of its steps by now, and no further than the next one.
         let seconds = window.seconds();
         self.window.since = Instant::now();
-        let [waited, copied] = waited()?;
+        let FeedTimes { waited, copied } = times()?;
         let since = copied.saturating_sub(std::mem::replace(&mut self.copied, copied));
         let shares =
             Shares { waited: waited.as_secs_f64() / seconds, copying: since.as_secs_f64() / seconds };
-        let mut values = vec![("epoch", epoch), ("bad_samples", bad as f64), ("data_wait", shares.waited)];
-        values.extend(window.values(seconds));
-        values.extend(sums.into_iter().map(|(name, sum)| (name, sum / window.steps)));
-        values.extend(self.device_values(since, window.steps)?);
         let Verdict { bound, share, cure } = Verdict::of(shares, self.choices);
-        values.push(("bound_share", share));
-        let texts = [Some(("bound", bound.name().to_owned())), cure.map(|cure| ("cure", cure))];
-        let record = Record { kind: "train", step, values, texts: texts.into_iter().flatten().collect() };
-        self.last_loss = record.get("loss");
-        self.write(&record)?;
+        self.last_loss = found.as_ref().map(|found| found.loss);
+        self.write(&Record::Train(Box::new(TrainRecord {
+            step,
+            epoch: Some(epoch),
+            loss: self.last_loss,
+            chance: Some(window.chance),
+            lr: Some(window.lr),
+            images_per_second: Some(window.images / seconds),
+            step_ms: Some(1e3 * seconds / window.steps),
+            data_wait: Some(shares.waited),
+            bound: Some(bound),
+            bound_share: Some(share),
+            cure,
+            bad_samples: Some(bad as f64),
+            probe: found.as_ref().map(|found| found.probe).unwrap_or_default(),
+            loading: window.stats.as_ref().map(loading_costs).unwrap_or_default(),
+            device: self.device_numbers(since, window.steps)?,
+            parts: found.map(finite_parts).unwrap_or_default(),
+        })))?;
         Ok(true)
     }
 
     /// What there is to say of a GPU.
-    fn device_values(&self, copying: Duration, steps: f64) -> Result<Vec<(&'static str, f64)>> {
-        let Some(accelerator) = self.accelerator else { return Ok(Vec::new()) };
-        let mut values = vec![
-            ("copy_ms", 1e3 * copying.as_secs_f64() / steps),
-            ("tensor_memory_peak", torchkit::peak_memory(accelerator)? as f64),
-        ];
-        if let Some((utilization, memory)) = self.monitor.as_ref().and_then(Monitor::figures) {
-            values.extend([("gpu_utilization", utilization), ("gpu_memory", memory as f64)]);
-        }
-        Ok(values)
+    fn device_numbers(&self, copying: Duration, steps: f64) -> Result<DeviceNumbers> {
+        let Some(accelerator) = self.accelerator else { return Ok(DeviceNumbers::default()) };
+        let figures = self.monitor.as_ref().and_then(Monitor::figures);
+        Ok(DeviceNumbers {
+            copy_ms: Some(1e3 * copying.as_secs_f64() / steps),
+            tensor_memory_peak: Some(torchkit::peak_memory(accelerator)? as f64),
+            gpu_utilization: figures.map(|(utilization, _)| utilization),
+            gpu_memory: figures.map(|(_, memory)| memory as f64),
+        })
     }
 
     /// The loss of the last record.
@@ -196,15 +188,12 @@ impl Log {
 
     /// Whether this step was validated, by neighbours as well where they are wanted.
     pub(crate) fn has_validation(&self, step: u64, by_neighbours: bool) -> bool {
-        self.validated
-            .is_some_and(|(then, with_neighbours)| then == step && (with_neighbours || !by_neighbours))
+        self.validated.is_some_and(|found| found.step == step && (found.knn.is_some() || !by_neighbours))
     }
 
     /// Writes what a validation found.
-    pub(crate) fn validation(&mut self, step: u64, epoch: f64, found: &[(&'static str, f64)]) -> Result<()> {
-        let mut values = vec![("epoch", epoch)];
-        values.extend(found);
-        self.write(&Record { kind: "validation", step, values, texts: Vec::new() })
+    pub(crate) fn validation(&mut self, found: ValidationRecord) -> Result<()> {
+        self.write(&Record::Validation(found))
     }
 
     fn write(&mut self, record: &Record) -> Result<()> {
@@ -212,13 +201,19 @@ impl Log {
     }
 }
 
+/// The parts of the loss that are numbers.
+fn finite_parts(found: StepNumbers) -> BTreeMap<String, f64> {
+    let finite = found.parts.into_iter().filter(|(_, value)| value.is_finite());
+    finite.map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
 /// CPU microseconds that a sample has cost each stage of the pipeline, over the run so far.
-fn stage_times(stats: &Stats) -> [(&'static str, f64); 4] {
-    let stages = [
-        ("read_us", stats.read),
-        ("decode_us", stats.decode),
-        ("augment_us", stats.augment),
-        ("batch_us", stats.batch),
-    ];
-    stages.map(|(name, stage)| (name, stage.cpu_us as f64 / stats.samples.max(1) as f64))
+fn loading_costs(stats: &Stats) -> LoadingCosts {
+    let of = |stage: StageStats| Some(stage.cpu_us as f64 / stats.samples.max(1) as f64);
+    LoadingCosts {
+        read_us: of(stats.read),
+        decode_us: of(stats.decode),
+        augment_us: of(stats.augment),
+        batch_us: of(stats.batch),
+    }
 }

@@ -26,7 +26,7 @@ pub(crate) use self::{
 };
 pub use self::{
     run::{Ended, run},
-    step::StepMetrics,
+    step::{StepMetrics, StepNumbers},
     stop::Why,
     trainer::{Broken, Checking, Outcome, Trainer},
 };

@@ -10,9 +10,9 @@ use crate::{
     config::Metric,
     exit::Code,
     hint::{Hinted, WithHint},
-    metrics,
+    metrics::{self, Record, ValidationRecord},
     run::{
-        gate::{Gate, METRICS, Metrics},
+        gate::{Gate, LOSS, Metrics},
         promotion::{Promotion, Promotions},
     },
     usage,
@@ -92,7 +92,7 @@ impl Run {
                 })?,
                 None => folder.checkpoints.latest()?.context("a finished run has a checkpoint")?,
             };
-            let metrics = metrics_at(loaded.state.step, &metrics::read_lines(&folder.metrics)?);
+            let metrics = metrics_at(loaded.state.step, &metrics::read(&folder.metrics)?);
             let validation = self.data.validation.as_ref().map(ShardSet::digest);
             let promotions = Promotions::of(promotions);
             let promotion = promotions.promote(&start.gate, &loaded, &folder.path, metrics, validation)?;
@@ -107,39 +107,39 @@ impl Run {
 }
 
 /// The numbers that were recorded at a step; the loss is that of the record which this step has a share in.
-fn metrics_at(step: u64, lines: &[serde_json::Value]) -> Metrics {
-    let of = |kind: &'static str, is_it: fn(u64, u64) -> bool| {
-        let is_of = move |line: &&serde_json::Value| {
-            line["kind"] == kind && line["step"].as_u64().is_some_and(|then| is_it(then, step))
-        };
-        lines.iter().filter(is_of)
-    };
-    let training = of("train", |then, step| then >= step).next();
-    let validation = of("validation", |then, step| then == step).next_back();
-    let numbers = |name: &&str| {
-        let line = if *name == "loss" { training } else { validation };
-        Some(((*name).to_owned(), line?[*name].as_f64()?))
-    };
-    METRICS.iter().filter_map(numbers).collect()
+fn metrics_at(step: u64, records: &[Record]) -> Metrics {
+    let loss = records.iter().filter_map(Record::train).find(|train| train.step >= step);
+    let loss = loss.and_then(|train| train.loss).map(|loss| (LOSS, loss));
+    // One that was made again, for its neighbours, comes later.
+    let validation = records.iter().rev().filter_map(Record::validation).find(|found| found.step == step);
+    let measured =
+        ValidationRecord::NUMBERS.iter().filter_map(|(name, _)| Some((*name, validation?.number(name)?)));
+    measured.chain(loss).map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
+    use crate::metrics::TrainRecord;
 
     #[test]
     fn the_numbers_of_a_step_are_those_of_its_validation_and_of_the_record_over_it() {
-        let lines = [
-            json!({"kind": "validation", "step": 8, "linear": 0.5}),
-            json!({"kind": "train", "step": 10, "loss": 7.0}),
-            json!({"kind": "train", "step": 16, "loss": 6.0}),
-            json!({"kind": "validation", "step": 16, "linear": 0.25}),
+        let train = |step, loss| {
+            Record::Train(Box::new(TrainRecord { step, loss: Some(loss), ..TrainRecord::default() }))
+        };
+        let validation = |step, linear, knn| {
+            let linear = Some(linear);
+            Record::Validation(ValidationRecord { step, linear, knn, ..ValidationRecord::default() })
+        };
+        let records = [
+            validation(8, 0.5, None),
+            train(10, 7.0),
+            train(16, 6.0),
+            validation(16, 0.25, None),
             // Made again, for its neighbours.
-            json!({"kind": "validation", "step": 16, "linear": 0.25, "knn": 0.75}),
+            validation(16, 0.25, Some(0.75)),
         ];
-        let at = |step| metrics_at(step, &lines).into_iter().collect::<Vec<_>>();
+        let at = |step| metrics_at(step, &records).into_iter().collect::<Vec<_>>();
         let named = |numbers: &[(&str, f64)]| -> Vec<_> {
             numbers.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect()
         };

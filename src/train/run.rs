@@ -23,7 +23,7 @@ use crate::{
     feed::{Feed, Staged},
     run::{
         bad_samples::BadSamples,
-        folder::{self, RunFolder},
+        folder::RunFolder,
         manifest::Manifest,
         promotion::Promotions,
         start::Start,
@@ -104,8 +104,8 @@ pub fn run(asked: &toml::Table, unattended: &Unattended) -> Result<Ended> {
 fn conclude(folder: &RunFolder, unattended: &Unattended, manifest: &Manifest, ended: Ended) -> Result<Ended> {
     if !unattended.quiet {
         let standing = folder.standing();
-        stdout::say(&folder::in_words(&standing))?;
-        stdout::print(&standing)?;
+        stdout::say(&standing.in_words())?;
+        stdout::print(&serde_json::to_value(&standing)?)?;
     }
     let promotion = manifest.promotion.as_ref();
     let promotion = promotion.filter(|_| ended == Ended::Finished && unattended.promote.is_some());
@@ -159,8 +159,7 @@ impl Run {
 
     /// Steps until the last one, a signal, or the end of the time.
     pub(crate) fn train(&mut self, folder: &RunFolder, stop: &Stop, quiet: bool) -> Result<Ended> {
-        let mut log =
-            Log::open(folder, (self.trainer.step_count(), self.steps), self.device, self.choices(), quiet)?;
+        let mut log = Log::open(folder, self, quiet)?;
         let faults = self.data.validation.iter().flat_map(ShardSet::faults).chain(self.data.train.faults());
         let mut bad = BadSamples::open(&folder.bad_samples, faults)?;
         // The process before may have ended in a validation.
@@ -248,7 +247,7 @@ impl Run {
     /// Looks at what was asked of the device, with no wait for what was queued since, and writes the record that is due.
     fn look_back(&mut self, feed: &mut Feed, folder: &RunFolder, log: &mut Log) -> Result<()> {
         self.finish_check(folder)?;
-        if log.write_due(|| Ok([feed.take_waited()?, feed.copying_time()]))? {
+        if log.write_due(|| feed.take_times())? {
             self.warn_of_chance(log.loss());
         }
         Ok(())

@@ -7,79 +7,123 @@ use crate::optim::Adam;
 use crate::{
     config::Config,
     loss,
-    method::{self, ComputeOptions},
+    method::{self, ComputeOptions, Loss},
+    metrics::ProbeNumbers,
     network::{Network, OnlineProbe},
     views::Views,
     world::World,
 };
 use torchkit::{Accelerator, Failure, Graph, GraphChoice, Readback};
 
-/// What a step found: scalars on the device, by name.
+/// What a step found, on the device.
 #[derive(Debug)]
 pub struct StepMetrics {
-    names: Vec<&'static str>,
-    /// (names), f32.
+    /// The names of the parts of the method's loss.
+    parts: Vec<&'static str>,
+    /// The loss, its parts, and of labelled data the probe's numbers, f32, as [`StepNumbers`] takes them.
     values: Tensor,
+    /// Whether the step updated nothing, because its numbers were not finite: 1 or 0.
+    is_broken: Tensor,
 }
 
 impl StepMetrics {
-    /// Whether the step updated nothing, because its numbers were not finite: 1 or 0.
-    const IS_BROKEN: &str = "is_broken";
-
-    fn of(scalars: Vec<(&'static str, Tensor)>) -> Self {
-        let (names, values): (Vec<_>, Vec<_>) =
-            scalars.into_iter().map(|(name, value)| (name, value.to_kind(Kind::Float))).unzip();
-        Self { names, values: Tensor::stack(&values, 0) }
+    fn of(loss: &Loss, probe: Option<[Tensor; 4]>, is_broken: Tensor) -> Self {
+        let (parts, values): (Vec<_>, Vec<_>) =
+            loss.parts.iter().map(|(name, value)| (*name, value.shallow_clone())).unzip();
+        let all = [loss.total.shallow_clone()].into_iter().chain(values).chain(probe.into_iter().flatten());
+        let all: Vec<_> = all.map(|value| value.to_kind(Kind::Float)).collect();
+        Self { parts, values: Tensor::stack(&all, 0), is_broken }
     }
 
     /// The same scalars, on the same memory.
     pub(crate) fn shared(&self) -> Self {
-        Self { names: self.names.clone(), values: self.values.shallow_clone() }
+        Self {
+            parts: self.parts.clone(),
+            values: self.values.shallow_clone(),
+            is_broken: self.is_broken.shallow_clone(),
+        }
     }
 
-    pub(crate) fn is_broken(&self) -> Tensor {
-        let place = self.names.iter().position(|name| *name == Self::IS_BROKEN);
-        self.values.get(place.expect("every step says it") as i64)
+    /// The same scalars, in memory of their own.
+    fn copied(&self) -> Self {
+        Self { parts: self.parts.clone(), values: self.values.copy(), is_broken: self.is_broken.copy() }
+    }
+
+    /// Whether the step updated nothing: 1 or 0.
+    pub(crate) fn is_broken(&self) -> &Tensor {
+        &self.is_broken
     }
 
     /// The method's loss, waited for.
     pub fn loss(&self) -> f64 {
-        self.values.double_value(&[0]) // the first of them
+        self.values.double_value(&[0])
     }
 
-    /// Adds those of another step.
+    /// Adds the numbers of another step.
     pub(crate) fn add(&mut self, other: &Self) {
         self.values = &self.values + &other.values;
     }
 
-    /// The scalars, waited for; whether the step is broken is left out.
-    pub(crate) fn read(&self) -> Vec<(&'static str, f64)> {
-        let values = Vec::<f64>::try_from(&self.values).expect("one scalar for each name");
-        Self::named(&self.names, values)
+    /// The numbers, waited for.
+    pub(crate) fn read(&self) -> StepNumbers {
+        let values = Vec::<f64>::try_from(&self.values).expect("a row of numbers");
+        StepNumbers::of(&self.parts, &values)
     }
 
-    /// Asks for the scalars; nothing is waited for.
+    /// Asks for the numbers; nothing is waited for.
     pub(crate) fn ask(self, of: Option<Accelerator>) -> Result<PendingMetrics, Failure> {
-        Ok(PendingMetrics { values: Readback::queue(&self.values, of)?, names: self.names })
-    }
-
-    fn named(names: &[&'static str], values: Vec<f64>) -> Vec<(&'static str, f64)> {
-        let named = names.iter().copied().zip(values);
-        named.filter(|(name, _)| *name != Self::IS_BROKEN).collect()
+        Ok(PendingMetrics { values: Readback::queue(&self.values, of)?, parts: self.parts })
     }
 }
 
 /// What steps found, on its way to the host.
 #[derive(Debug)]
 pub(crate) struct PendingMetrics {
-    names: Vec<&'static str>,
+    parts: Vec<&'static str>,
     values: Readback,
 }
 
 impl PendingMetrics {
-    /// As of [`StepMetrics::read`]; what was queued later is not waited for.
-    pub(crate) fn read(&self) -> Result<Vec<(&'static str, f64)>, Failure> {
-        Ok(StepMetrics::named(&self.names, self.values.read()?))
+    /// Means over `steps`, of which these are the sums; what was queued later is not waited for.
+    pub(crate) fn means(&self, steps: f64) -> Result<StepNumbers, Failure> {
+        let means: Vec<_> = self.values.read()?.into_iter().map(|sum| sum / steps).collect();
+        Ok(StepNumbers::of(&self.parts, &means))
+    }
+}
+
+/// What steps found, on the host.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StepNumbers {
+    /// The method's loss.
+    pub loss: f64,
+    /// Its parts.
+    pub parts: Vec<(&'static str, f64)>,
+    /// What the probe reached, of labelled data.
+    pub probe: ProbeNumbers,
+}
+
+impl StepNumbers {
+    fn of(parts: &[&'static str], values: &[f64]) -> Self {
+        let (loss, values) = values.split_first().expect("every step has a loss");
+        let (values, probe) = values.split_at(parts.len());
+        let probe = match *probe {
+            [mlp_loss, linear_loss, mlp, linear] => ProbeNumbers {
+                linear: Some(linear),
+                mlp: Some(mlp),
+                linear_loss: Some(linear_loss),
+                mlp_loss: Some(mlp_loss),
+            },
+            _ => ProbeNumbers::default(),
+        };
+        Self { loss: *loss, parts: parts.iter().copied().zip(values.iter().copied()).collect(), probe }
+    }
+
+    /// All of them, by the names that they have in records.
+    pub fn named(&self) -> Vec<(&'static str, f64)> {
+        let ProbeNumbers { linear, mlp, linear_loss, mlp_loss } = self.probe;
+        let probe = [("linear", linear), ("mlp", mlp), ("linear_loss", linear_loss), ("mlp_loss", mlp_loss)];
+        let probe = probe.into_iter().filter_map(|(name, value)| Some((name, value?)));
+        [("loss", self.loss)].into_iter().chain(self.parts.iter().copied()).chain(probe).collect()
     }
 }
 
@@ -111,9 +155,8 @@ impl Learner {
     fn update(&mut self, views: &Views) -> Result<StepMetrics> {
         self.adam.forget_gradients()?;
         let loss = method::backward(self.network.method(), views, self.compute)?;
-        let mut scalars = vec![("loss", loss.total.shallow_clone())];
-        scalars.extend(loss.parts);
-        let mut total = loss.total;
+        let mut total = loss.total.shallow_clone();
+        let mut probe_found = None;
         if let Some(probe) = self.network.probe() {
             let labels = views.labels.repeat([views.images.size()[0]]);
             let logits = probe.logits(&loss.features, true);
@@ -122,13 +165,12 @@ impl Learner {
             probe_loss.backward();
             total = &probe_loss.detach() + &total;
             let accuracy = logits.map(|logits| loss::accuracy(logits, &labels));
-            scalars.extend([("mlp_loss", losses.mlp.detach()), ("linear_loss", losses.linear.detach())]);
-            scalars.extend([("mlp", accuracy.mlp), ("linear", accuracy.linear)]);
+            probe_found = Some([losses.mlp.detach(), losses.linear.detach(), accuracy.mlp, accuracy.linear]);
         }
         self.compute.world.average(|| self.adam.gradients());
-        scalars.push((StepMetrics::IS_BROKEN, self.adam.update(&total)?));
+        let is_broken = self.adam.update(&total)?;
         self.network.method_mut().after_step();
-        Ok(StepMetrics::of(scalars))
+        Ok(StepMetrics::of(&loss, probe_found, is_broken))
     }
 }
 
@@ -232,10 +274,13 @@ impl Recorded {
         match &self.replay {
             Replay::Graph(graph) => graph.replay()?,
             #[cfg(test)]
-            Replay::Again => self.found.values.shallow_clone().copy_(&learner.update(&self.batch)?.values),
+            Replay::Again => {
+                let found = learner.update(&self.batch)?;
+                self.found.values.shallow_clone().copy_(&found.values);
+                self.found.is_broken.shallow_clone().copy_(&found.is_broken);
+            }
         }
-        // The next update overwrites them.
-        Ok(StepMetrics { names: self.found.names.clone(), values: self.found.values.copy() })
+        Ok(self.found.copied()) // the next update overwrites them
     }
 }
 
@@ -289,15 +334,17 @@ mod tests {
         for number in 0..6 {
             if number == 2 {
                 let batch = copied(&batch(50));
-                let found = plainly.first().map(|first: &StepMetrics| first.names.clone()).unwrap();
-                let found = StepMetrics { values: Tensor::zeros([found.len() as i64], FLOATS), names: found };
+                let first: &StepMetrics = plainly.first().unwrap();
+                let (values, is_broken) = (first.values.zeros_like(), first.is_broken.zeros_like());
+                let found = StepMetrics { parts: first.parts.clone(), values, is_broken };
                 recorded.graph.recorded = Some(Recorded { replay: Replay::Again, batch, found });
             }
             plainly.push(plain.step(&batch(number)).unwrap().found);
             again.push(recorded.step(&batch(number)).unwrap().found);
         }
         let differ = |a: &Tensor, b: &Tensor| a.ne_tensor(b).any().int64_value(&[]) != 0;
-        assert!(plainly.iter().zip(&again).all(|(a, b)| a.names == b.names && !differ(&a.values, &b.values)));
+        assert!(plainly.iter().zip(&again).all(|(a, b)| a.parts == b.parts && !differ(&a.values, &b.values)));
+        assert!(plainly.iter().zip(&again).all(|(a, b)| !differ(&a.is_broken, &b.is_broken)));
         assert!(differ(&again[4].values, &again[5].values), "a step's values are those of the next one");
         assert!(bits(&plain).iter().zip(bits(&recorded)).all(|(a, b)| !differ(a, &b)));
         assert_eq!(recorded.step_count(), 6);

@@ -6,7 +6,7 @@ use anyhow::Result;
 use dataset::Random;
 use tch::{Device, Tensor};
 
-use super::step::{Learner, StepGraph, StepMetrics};
+use super::step::{Learner, StepGraph, StepMetrics, StepNumbers};
 use crate::{
     checkpoint::{Loaded, Named},
     config::Config,
@@ -91,8 +91,8 @@ impl Checking {
 pub struct Broken {
     /// The step that it would have been.
     pub step: u64,
-    /// What the step found, by name.
-    pub found: Vec<(&'static str, f64)>,
+    /// What the step found.
+    pub found: StepNumbers,
     /// The samples' numbers in the whole set.
     pub indices: Vec<i64>,
 }

@@ -16,6 +16,7 @@ use crate::{
     checkpoint::Best,
     device,
     eval::{self, features::Features, health::Health, knn::Vote},
+    metrics::ValidationRecord,
     network::{Both, Judged},
     views::Views,
 };
@@ -104,30 +105,42 @@ impl Run {
             return Ok(false);
         }
         let accuracy = seen.hits.map(|hits| hits / seen.labelled);
-        let mut values = vec![("linear", accuracy.linear), ("mlp", accuracy.mlp)];
-        let Some(closer) = self.look_closer(&seen, stop)? else { return Ok(false) };
-        values.extend(closer);
+        let found = ValidationRecord {
+            linear: Some(accuracy.linear),
+            mlp: Some(accuracy.mlp),
+            ..self.nothing_found()
+        };
+        let Some(found) = self.look_closer(found, &seen, stop)? else { return Ok(false) };
         // What has a record is not made up for when a run goes on: the record comes last.
-        self.keep_best(folder, &values)?;
+        self.keep_best(folder, &found)?;
         log.exclude(started.elapsed());
-        log.validation(self.trainer.step_count(), self.epoch(), &values)?;
+        log.validation(found)?;
         Ok(true)
     }
 
-    /// Neighbours, where they are due, and the health of the features; none where it was asked to stop meanwhile.
-    fn look_closer(&self, seen: &Seen, stop: &Stop) -> Result<Option<Vec<(&'static str, f64)>>> {
+    /// A record of this step without a number.
+    fn nothing_found(&self) -> ValidationRecord {
+        let (step, epoch) = (self.trainer.step_count(), Some(self.epoch()));
+        ValidationRecord { step, epoch, ..ValidationRecord::default() }
+    }
+
+    /// Adds neighbours, where they are due, and the health of the features; none where it was asked to stop meanwhile.
+    fn look_closer(
+        &self,
+        mut found: ValidationRecord,
+        seen: &Seen,
+        stop: &Stop,
+    ) -> Result<Option<ValidationRecord>> {
         if seen.features.is_empty() {
-            return Ok(Some(Vec::new()));
+            return Ok(Some(found));
         }
         let (features, labels) = (Tensor::cat(&seen.features, 0), Tensor::cat(&seen.labels, 0));
-        let mut values = Vec::new();
         if self.neighbours_due() && features.size()[0] > 0 {
             let gallery = eval::evenly(&eval::labelled(&self.data.train), GALLERY);
             let Some(gallery) = self.features(&gallery, stop)? else { return Ok(None) };
-            values.push(("knn", self.neighbours(gallery, &Features::of(&features, &labels)?)?));
+            found.knn = Some(self.neighbours(gallery, &Features::of(&features, &labels)?)?);
         }
-        values.extend(health_of(&features));
-        Ok(Some(values))
+        Ok(Some(with_health(found, &features)))
     }
 
     /// Where there is nothing to judge by: the health of the features of some training samples, if there are enough to say.
@@ -141,7 +154,7 @@ impl Run {
         log.exclude(started.elapsed());
         if !blocks.is_empty() {
             let features: Vec<_> = blocks.into_iter().map(|(features, _)| features).collect();
-            log.validation(self.trainer.step_count(), self.epoch(), &health_of(&Tensor::cat(&features, 0)))?;
+            log.validation(with_health(self.nothing_found(), &Tensor::cat(&features, 0)))?;
         }
         Ok(true)
     }
@@ -170,10 +183,9 @@ impl Run {
     }
 
     /// Saves where the chosen metric is better than ever.
-    fn keep_best(&mut self, folder: &RunFolder, values: &[(&'static str, f64)]) -> Result<()> {
+    fn keep_best(&mut self, folder: &RunFolder, found: &ValidationRecord) -> Result<()> {
         let Some(metric) = self.config.run.best else { return Ok(()) };
-        let found = values.iter().find(|(name, value)| *name == metric.name() && value.is_finite());
-        let Some(&(_, value)) = found else { return Ok(()) };
+        let Some(value) = found.number(metric.name()) else { return Ok(()) };
         let before = folder.checkpoints.best().filter(|best| best.metric == metric.name());
         if before.is_some_and(|best| best.value >= value) {
             return Ok(());
@@ -204,16 +216,16 @@ impl Run {
     }
 }
 
-/// Effective rank and mean cosine, with a warning where they are those of a collapse; of less than two samples nothing.
-fn health_of(features: &Tensor) -> Vec<(&'static str, f64)> {
+/// Adds effective rank and mean cosine, with a warning where they are those of a collapse; of less than two samples nothing.
+fn with_health(found: ValidationRecord, features: &Tensor) -> ValidationRecord {
     if features.size()[0] < 2 {
-        return Vec::new();
+        return found;
     }
     let health = Health::of(features);
     if let Some(complaint) = health.complaint() {
         tracing::warn!("{complaint}");
     }
-    vec![("rankme", health.rankme), ("cosine", health.cosine)]
+    ValidationRecord { rankme: Some(health.rankme), cosine: Some(health.cosine), ..found }
 }
 
 #[cfg(test)]

@@ -36,8 +36,9 @@ use crate::{
     data, device, stdout,
 };
 use crate::{
+    metrics::Bottleneck,
     run::folder::RunFolder,
-    train::{Run, bottleneck::Bottleneck, check_gates, outlook::Enlarged},
+    train::{Run, check_gates, outlook::Enlarged},
 };
 use torchkit::{Accelerator, GraphChoice, MemoryWatch};
 

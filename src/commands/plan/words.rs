@@ -14,7 +14,7 @@ use crate::commands::plan::{
     standing::Standing,
     step::{Measured, Memory},
 };
-use crate::{stdout, train::bottleneck::Bottleneck};
+use crate::{metrics::Bottleneck, stdout};
 
 /// Columns of a line: 100 with the level before it.
 const WIDTH: usize = 94;

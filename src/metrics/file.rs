@@ -1,0 +1,125 @@
+//! `metrics.jsonl`: the records of a run, one a line, each with the version of the format.
+
+use std::path::Path;
+
+use anyhow::Result;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{
+    jsonl::{JsonLines, read_lines},
+    record::Record,
+    sink::Sink,
+};
+use crate::failure;
+
+/// The version of the format. Another name, unit or meaning of a field changes it; a new field does not.
+pub const FORMAT: u32 = 1;
+
+/// A line as it is written.
+#[derive(Serialize)]
+struct Line<'a> {
+    format: u32,
+    #[serde(flatten)]
+    record: &'a Record,
+}
+
+/// What every line has in every version. Lines from before the format had a number have none, and are of the first.
+#[derive(Deserialize)]
+struct Stamp {
+    #[serde(default = "first")]
+    format: u32,
+    step: u64,
+}
+
+fn first() -> u32 {
+    1
+}
+
+/// The file that a run adds its records to.
+#[derive(Debug)]
+pub struct RecordFile {
+    lines: JsonLines,
+}
+
+impl RecordFile {
+    /// Opens the file of a run that stands at `step`: later records are removed, since the steps are made again.
+    pub fn open(path: &Path, step: u64) -> Result<Self> {
+        check(path, &read_lines(path)?)?;
+        let is_kept = |line: &Value| Stamp::deserialize(line).is_ok_and(|stamp| stamp.step <= step);
+        Ok(Self { lines: JsonLines::open(path, is_kept)? })
+    }
+}
+
+impl Sink for RecordFile {
+    fn write(&mut self, record: &Record) -> Result<()> {
+        // Through a value, which puts the fields in order.
+        self.lines.append(&serde_json::to_value(Line { format: FORMAT, record })?)
+    }
+}
+
+/// The records of a file, in order; none where there is no file. Lines of no known kind are left out.
+pub fn read(path: &Path) -> Result<Vec<Record>> {
+    let lines = read_lines(path)?;
+    check(path, &lines)?;
+    Ok(lines.into_iter().filter_map(record).collect())
+}
+
+fn record(mut line: Value) -> Option<Record> {
+    line.as_object_mut()?.remove("format");
+    serde_json::from_value(line).ok()
+}
+
+/// Refuses what a later version of the program has written.
+fn check(path: &Path, lines: &[Value]) -> Result<()> {
+    let formats = lines.iter().filter_map(|line| Stamp::deserialize(line).ok()).map(|stamp| stamp.format);
+    match formats.max() {
+        Some(format) if format > FORMAT => Err(failure!(
+            "`{}` has records of format {format}, and this version of the program reads formats up to {FORMAT}", path.display();
+            "use the version of the program that wrote it, or name another folder with --out"
+        )),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use serde_json::json;
+
+    use super::*;
+    use crate::metrics::{TrainRecord, ValidationRecord};
+
+    fn train(step: u64) -> Record {
+        Record::Train(Box::new(TrainRecord { step, loss: Some(1.5), ..TrainRecord::default() }))
+    }
+
+    #[test]
+    fn a_run_that_goes_on_writes_the_steps_after_its_checkpoint_again() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("metrics.jsonl");
+        let mut file = RecordFile::open(&path, 0).unwrap();
+        [10, 20, 30].iter().for_each(|step| file.write(&train(*step)).unwrap());
+        let mut file = RecordFile::open(&path, 20).unwrap();
+        file.write(&train(30)).unwrap();
+        assert_eq!(read(&path).unwrap(), [10, 20, 30].map(train));
+        let lines: Vec<Value> = read_lines(&path).unwrap();
+        assert_eq!(lines[0], json!({"format": 1, "kind": "train", "step": 10, "loss": 1.5}));
+    }
+
+    #[test]
+    fn files_of_before_are_read_and_files_of_a_later_format_are_refused() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("metrics.jsonl");
+        let old = "{\"kind\":\"validation\",\"step\":8,\"mlp\":0.5}\n{\"kind\":\"other\",\"step\":8}\n{\"kind\": \"tr";
+        fs::write(&path, old).unwrap();
+        let expected = ValidationRecord { step: 8, mlp: Some(0.5), ..ValidationRecord::default() };
+        assert_eq!(read(&path).unwrap(), [Record::Validation(expected)]);
+        fs::write(&path, "{\"format\":2,\"step\":3}\n").unwrap();
+        let error = read(&path).unwrap_err().to_string();
+        assert!(error.contains("records of format 2"), "{error}");
+        assert!(RecordFile::open(&path, 9).is_err());
+        assert_eq!(fs::read_to_string(&path).unwrap(), "{\"format\":2,\"step\":3}\n");
+    }
+}

@@ -1,0 +1,260 @@
+//! What a line of `metrics.jsonl` says. The same type is written and read.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
+
+/// A number that is measured where there is something to measure. One that is not finite is not written.
+pub type Number = Option<f64>;
+
+/// Numbers of a run at one step.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "lowercase")]
+pub enum Record {
+    /// The steps since the record before.
+    Train(Box<TrainRecord>),
+    /// What an evaluation between epochs found.
+    Validation(ValidationRecord),
+}
+
+/// The steps since the record before. Numbers of steps are means over them.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct TrainRecord {
+    /// Steps made.
+    pub step: u64,
+    /// Samples trained on, divided by the size of the set.
+    #[serde(skip_serializing_if = "is_absent")]
+    pub epoch: Number,
+    /// The method's loss, in nats.
+    #[serde(skip_serializing_if = "is_absent")]
+    pub loss: Number,
+    /// The loss of features that say nothing, for this batch, in nats.
+    #[serde(skip_serializing_if = "is_absent")]
+    pub chance: Number,
+    /// Learning rate of the last step.
+    #[serde(skip_serializing_if = "is_absent")]
+    pub lr: Number,
+    /// Images a second, without validations and the writing of checkpoints.
+    #[serde(skip_serializing_if = "is_absent")]
+    pub images_per_second: Number,
+    /// Milliseconds of a step.
+    #[serde(skip_serializing_if = "is_absent")]
+    pub step_ms: Number,
+    /// Share of the time that training waited for data, from 0 to 1.
+    #[serde(skip_serializing_if = "is_absent")]
+    pub data_wait: Number,
+    /// What held the steps up.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bound: Option<Bottleneck>,
+    /// Share of the time that says so, from 0 to 1.
+    #[serde(skip_serializing_if = "is_absent")]
+    pub bound_share: Number,
+    /// The flag that would help most.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cure: Option<String>,
+    /// Distinct bad samples and damaged shards so far.
+    #[serde(skip_serializing_if = "is_absent")]
+    pub bad_samples: Number,
+    /// What the online probes reached on the batches.
+    #[serde(flatten)]
+    pub probe: ProbeNumbers,
+    /// What loading a sample costs.
+    #[serde(flatten)]
+    pub loading: LoadingCosts,
+    /// What there is to say of a GPU.
+    #[serde(flatten)]
+    pub device: DeviceNumbers,
+    /// Parts of the method's loss, by the names that the method gives them.
+    #[serde(flatten, deserialize_with = "numbers")]
+    pub parts: BTreeMap<String, f64>,
+}
+
+/// What the online probes reached on labelled batches.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct ProbeNumbers {
+    /// Top-1 of the linear probe, a share from 0 to 1.
+    #[serde(skip_serializing_if = "is_absent")]
+    pub linear: Number,
+    /// Top-1 of the MLP, a share from 0 to 1.
+    #[serde(skip_serializing_if = "is_absent")]
+    pub mlp: Number,
+    /// Loss of the linear probe, in nats.
+    #[serde(skip_serializing_if = "is_absent")]
+    pub linear_loss: Number,
+    /// Loss of the MLP, in nats.
+    #[serde(skip_serializing_if = "is_absent")]
+    pub mlp_loss: Number,
+}
+
+/// CPU microseconds of a sample in each stage of loading, over the process so far.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct LoadingCosts {
+    /// Taking it from its shard.
+    #[serde(skip_serializing_if = "is_absent")]
+    pub read_us: Number,
+    /// Decoding its image.
+    #[serde(skip_serializing_if = "is_absent")]
+    pub decode_us: Number,
+    /// Making its views.
+    #[serde(skip_serializing_if = "is_absent")]
+    pub augment_us: Number,
+    /// Putting them into a batch.
+    #[serde(skip_serializing_if = "is_absent")]
+    pub batch_us: Number,
+}
+
+/// What there is to say of a GPU.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct DeviceNumbers {
+    /// Milliseconds of copying to the device, for each step.
+    #[serde(skip_serializing_if = "is_absent")]
+    pub copy_ms: Number,
+    /// Most bytes that tensors took.
+    #[serde(skip_serializing_if = "is_absent")]
+    pub tensor_memory_peak: Number,
+    /// Share of the time that the device was at work, from 0 to 1, by NVML.
+    #[serde(skip_serializing_if = "is_absent")]
+    pub gpu_utilization: Number,
+    /// Bytes of the device's memory that all processes have taken, by NVML.
+    #[serde(skip_serializing_if = "is_absent")]
+    pub gpu_memory: Number,
+}
+
+/// What an evaluation between epochs found.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct ValidationRecord {
+    /// Steps made.
+    pub step: u64,
+    /// Samples trained on, divided by the size of the set.
+    #[serde(skip_serializing_if = "is_absent")]
+    pub epoch: Number,
+    /// Top-1 of the linear probe on the validation samples, a share from 0 to 1.
+    #[serde(skip_serializing_if = "is_absent")]
+    pub linear: Number,
+    /// Top-1 of the MLP, a share from 0 to 1.
+    #[serde(skip_serializing_if = "is_absent")]
+    pub mlp: Number,
+    /// Top-1 of the vote of the nearest training samples, a share from 0 to 1.
+    #[serde(skip_serializing_if = "is_absent")]
+    pub knn: Number,
+    /// Effective rank of the features.
+    #[serde(skip_serializing_if = "is_absent")]
+    pub rankme: Number,
+    /// Mean cosine of two features.
+    #[serde(skip_serializing_if = "is_absent")]
+    pub cosine: Number,
+}
+
+/// The part of a run that the others wait for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Bottleneck {
+    /// Reading, decoding and augmenting.
+    Data,
+    /// Copying to the device.
+    Copy,
+    /// The steps.
+    Compute,
+}
+
+impl Record {
+    /// Steps made.
+    pub fn step(&self) -> u64 {
+        match self {
+            Self::Train(train) => train.step,
+            Self::Validation(validation) => validation.step,
+        }
+    }
+
+    /// Epochs, with their fraction.
+    pub fn epoch(&self) -> Number {
+        match self {
+            Self::Train(train) => train.epoch,
+            Self::Validation(validation) => validation.epoch,
+        }
+    }
+
+    /// A record of training.
+    pub fn train(&self) -> Option<&TrainRecord> {
+        match self {
+            Self::Train(train) => Some(train),
+            Self::Validation(_) => None,
+        }
+    }
+
+    /// A record of validation.
+    pub fn validation(&self) -> Option<&ValidationRecord> {
+        match self {
+            Self::Train(_) => None,
+            Self::Validation(validation) => Some(validation),
+        }
+    }
+}
+
+/// A number's name in a record, and how to take it from one.
+pub type Named = (&'static str, fn(&ValidationRecord) -> Number);
+
+impl ValidationRecord {
+    /// All numbers that a validation measures.
+    pub const NUMBERS: [Named; 5] = [
+        ("linear", |found| found.linear),
+        ("mlp", |found| found.mlp),
+        ("knn", |found| found.knn),
+        ("rankme", |found| found.rankme),
+        ("cosine", |found| found.cosine),
+    ];
+
+    /// The number of this name, if it was measured.
+    pub fn number(&self, name: &str) -> Number {
+        let (_, number) = Self::NUMBERS.iter().find(|(other, _)| *other == name)?;
+        number(self).filter(|value| value.is_finite())
+    }
+}
+
+fn is_absent(number: &Number) -> bool {
+    !number.is_some_and(f64::is_finite)
+}
+
+/// Takes the numbers of the fields that have no place of their own, and leaves anything else.
+fn numbers<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, f64>, D::Error> {
+    let fields = BTreeMap::<String, Value>::deserialize(deserializer)?;
+    Ok(fields.into_iter().filter_map(|(name, value)| Some((name, value.as_f64()?))).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_record_is_read_as_it_was_written_without_what_is_not_finite() {
+        let train = TrainRecord {
+            step: 10,
+            loss: Some(1.5),
+            chance: Some(f64::NAN),
+            bound: Some(Bottleneck::Data),
+            parts: [("1t5".to_owned(), 0.5)].into(),
+            probe: ProbeNumbers { linear: Some(0.1), ..ProbeNumbers::default() },
+            ..TrainRecord::default()
+        };
+        let written = json!(Record::Train(Box::new(train.clone())));
+        let expected =
+            json!({"kind": "train", "step": 10, "loss": 1.5, "bound": "data", "linear": 0.1, "1t5": 0.5});
+        assert_eq!(written, expected);
+        let read: Record = serde_json::from_value(written).unwrap();
+        assert_eq!(read, Record::Train(Box::new(TrainRecord { chance: None, ..train })));
+    }
+
+    #[test]
+    fn fields_of_other_versions_are_in_nobodys_way() {
+        let line = json!({"kind": "validation", "step": 2, "knn": 0.5, "new": {"a": 1}});
+        let read: Record = serde_json::from_value(line).unwrap();
+        let expected = ValidationRecord { step: 2, knn: Some(0.5), ..ValidationRecord::default() };
+        assert_eq!(read, Record::Validation(expected));
+        let line = json!({"kind": "train", "step": 2, "words": "new", "penalty": 1});
+        let read: Record = serde_json::from_value(line).unwrap();
+        assert_eq!(read.train().unwrap().parts, [("penalty".to_owned(), 1.0)].into());
+    }
+}

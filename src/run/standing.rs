@@ -1,0 +1,64 @@
+//! Where a run stands, by its files.
+
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use super::promotion::Promotion;
+use crate::metrics::{Number, Record};
+
+/// Where a run stands.
+#[derive(Debug, Clone, Serialize)]
+pub struct Standing {
+    /// The run folder.
+    pub run: PathBuf,
+    /// Whether all its steps are made.
+    pub finished: bool,
+    /// The step of the last checkpoint.
+    pub step: Option<u64>,
+    /// Steps of the whole run.
+    pub steps: Option<u64>,
+    /// The last record of training.
+    pub train: Option<Record>,
+    /// The last record of validation.
+    pub validation: Option<Record>,
+    /// What became of its promotion.
+    pub promotion: Option<Promotion>,
+}
+
+impl Standing {
+    /// As a line to be read.
+    pub(crate) fn in_words(&self) -> String {
+        let number = |number: Option<u64>| number.map_or("?".to_owned(), |number| number.to_string());
+        let end = if self.finished { "finished, " } else { "" };
+        let numbers = self.numbers();
+        let colon = if numbers.is_empty() { "" } else { ": " };
+        format!(
+            "`{}`, {end}step {} of {}{colon}{}",
+            self.run.display(),
+            number(self.step),
+            number(self.steps),
+            numbers.join(", ")
+        )
+    }
+
+    /// The loss, and each accuracy where it was measured last.
+    fn numbers(&self) -> Vec<String> {
+        let train = self.train.as_ref().and_then(Record::train);
+        let validation = self.validation.as_ref().and_then(Record::validation);
+        let loss = train.and_then(|train| train.loss).map(|loss| format!("loss {loss:.3}"));
+        let share = |name: &str, validated: Number, trained: Number| {
+            let validated = validated.map(|share| ("validated", share));
+            let (place, share) = validated.or(trained.map(|share| ("in training", share)))?;
+            Some(format!("{name} {:.1} % {place}", 100.0 * share))
+        };
+        let linear = (validation.and_then(|found| found.linear), train.and_then(|train| train.probe.linear));
+        let mlp = (validation.and_then(|found| found.mlp), train.and_then(|train| train.probe.mlp));
+        let shares = [
+            share("linear", linear.0, linear.1),
+            share("mlp", mlp.0, mlp.1),
+            share("knn", validation.and_then(|found| found.knn), None),
+        ];
+        [loss].into_iter().chain(shares).flatten().collect()
+    }
+}
