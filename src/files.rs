@@ -3,7 +3,7 @@
 use std::{
     ffi::OsString,
     fs::{self, File, OpenOptions},
-    io::{self, Write},
+    io,
     os::unix::fs::{OpenOptionsExt, symlink},
     path::{Path, PathBuf},
 };
@@ -12,11 +12,7 @@ use rustix::{
     fs::{StatVfs, statvfs},
     io::Errno,
 };
-
-/// Opens a file to write it anew.
-pub(crate) fn create(path: &Path) -> io::Result<File> {
-    open(path, OpenOptions::new().write(true).create(true).truncate(true))
-}
+pub(crate) use shards::Partial;
 
 /// Opens a file to add to it.
 pub(crate) fn append(path: &Path) -> io::Result<File> {
@@ -37,23 +33,14 @@ fn open(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
 
 /// Puts a file in the place of the one before. It is on the disk when this returns; until then the old one is there.
 pub(crate) fn replace(path: &Path, contents: &[u8]) -> io::Result<()> {
-    let partial = partial(path);
-    let written = create(&partial).and_then(|mut file| {
-        file.write_all(contents)?;
-        file.sync_all()?;
-        fs::rename(&partial, path)
-    });
-    if written.is_err() {
-        let _ = fs::remove_file(&partial); // frees a full disk; the error is what matters
-    }
-    written?;
-    sync_folder(path)
+    Partial::under(path, partial(path)).write(contents)
 }
 
-/// Where this process writes a file or a folder until it is whole: an interruption of the command removes it.
-pub(crate) fn unfinished(path: &Path) -> PathBuf {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    path.with_file_name(format!(".{name}{}", shards::unfinished_suffix()))
+/// Gives a file or a folder another name in the same file system. It has it on the disk when this returns.
+pub(crate) fn move_to(from: &Path, to: &Path) -> io::Result<()> {
+    fs::rename(from, to)?;
+    sync_folder(to)?;
+    if folder_of(from) == folder_of(to) { Ok(()) } else { sync_folder(from) }
 }
 
 /// The folder in which a path lies.
@@ -67,7 +54,7 @@ pub(crate) fn system_of(folder: &Path) -> io::Result<StatVfs> {
 }
 
 /// Brings the names in the folder of `path` onto the disk.
-pub(crate) fn sync_folder(path: &Path) -> io::Result<()> {
+fn sync_folder(path: &Path) -> io::Result<()> {
     shards::sync_folder(folder_of(path))
 }
 
@@ -115,12 +102,10 @@ mod tests {
         let (target, link) = (folder.path().join("target"), folder.path().join("link"));
         fs::write(&target, "precious").unwrap();
         symlink(&target, &link).unwrap();
-        for opened in [create(&link), append(&link), edit(&link)] {
+        for opened in [append(&link), edit(&link)] {
             assert!(opened.unwrap_err().to_string().contains("is a link"));
         }
-        symlink(&target, folder.path().join("link.partial")).unwrap();
-        assert!(replace(&link, b"new").is_err());
-        replace(&link, b"new").unwrap(); // the link that was in the way is gone
+        replace(&link, b"new").unwrap();
         assert_eq!(fs::read(&target).unwrap(), b"precious");
         assert_eq!(fs::read(&link).unwrap(), b"new");
     }

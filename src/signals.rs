@@ -123,7 +123,7 @@ mod tests {
     use clap::Parser;
 
     use super::*;
-    use crate::{cli::Cli, files};
+    use crate::{cli::Cli, files::Partial};
 
     #[test]
     fn only_unfinished_files_of_this_process_are_removed() {
@@ -158,9 +158,10 @@ mod tests {
             let typed = ["amdim-stream", command].into_iter().chain(other).chain(["--out"]).map(OsStr::new);
             let cli =
                 Cli::try_parse_from(typed.chain([to.as_os_str()])).unwrap_or_else(|error| panic!("{error}"));
+            let beside = |path: &Path| Partial::beside(path).unwrap().path().to_owned();
             let unfinished = match begun.strip_prefix(folder.join("import")) {
-                Ok(inside) => files::unfinished(&folder.join("import")).join(inside),
-                Err(_) => files::unfinished(&begun),
+                Ok(inside) => beside(&folder.join("import")).join(inside),
+                Err(_) => beside(&begun),
             };
             fs::create_dir_all(unfinished.parent().unwrap()).unwrap();
             fs::write(&unfinished, "cut").unwrap();

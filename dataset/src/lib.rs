@@ -31,7 +31,6 @@ mod hint;
 mod inventory;
 mod output;
 pub mod pack;
-mod partial;
 mod progress;
 mod random;
 mod shard_folder;

@@ -2,16 +2,15 @@
 
 use std::{
     fs,
-    io::Write,
     path::{Path, PathBuf},
 };
 
 use serde::Serialize;
+use shards::Partial;
 
 use crate::{
     classes::ClassNames,
     error::{ClassError, FileError, OutputError, Result},
-    partial::Partial,
     shard_folder::check_shard_folder,
 };
 
@@ -91,10 +90,7 @@ impl Output {
         if !may_replace && path.exists() && others()? {
             return Err(ClassError::Others { list: path, count: classes.len() }.into());
         }
-        let written = Partial::create(&path).and_then(|mut file| {
-            file.write_all(text.as_bytes())?;
-            file.finish()
-        });
+        let written = Partial::beside(&path).and_then(|partial| partial.write(text.as_bytes()));
         Ok(written.map_err(FileError::writing("write", path))?)
     }
 

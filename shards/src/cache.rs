@@ -15,10 +15,10 @@ use crate::{
     Stamp,
     fault::Fault,
     index::ShardIndex,
+    partial::Partial,
     path::folder_of,
     remark::{RemarkKind, Tally},
     span::Span,
-    temporary::Temporary,
 };
 
 /// Changes whenever the format or the meaning of an index does.
@@ -56,12 +56,8 @@ impl CacheEntry {
     }
 
     fn try_store(&self, index: &ShardIndex) -> io::Result<()> {
-        let temporary = Temporary::beside(&self.path)?;
         fs::create_dir_all(folder_of(&self.path))?;
-        fs::write(&temporary.path, self.encode(index))?;
-        fs::rename(&temporary.path, &self.path)?;
-        temporary.disarm();
-        Ok(())
+        Partial::beside(&self.path)?.write(&self.encode(index))
     }
 
     fn encode(&self, index: &ShardIndex) -> Vec<u8> {

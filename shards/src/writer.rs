@@ -1,16 +1,12 @@
 //! Writes one shard.
 
 use std::{
-    fs::{self, File},
+    fs::File,
     io::{self, BufWriter, Write},
     path::{Path, PathBuf},
 };
 
-use crate::{
-    Error, Result,
-    path::folder_of,
-    temporary::{Temporary, sync_folder},
-};
+use crate::{Error, Result, partial::Partial};
 
 /// Writes one shard, a tar file of samples, and puts it in place only when it is complete.
 ///
@@ -28,7 +24,7 @@ use crate::{
 #[derive(Debug)]
 pub struct ShardWriter {
     path: PathBuf,
-    temporary: Temporary,
+    partial: Partial,
     tar: Tar,
     last_key: String,
 }
@@ -37,10 +33,10 @@ impl ShardWriter {
     /// Begins a shard that will lie at `path`, replacing what is there when it is finished.
     pub fn create(path: impl Into<PathBuf>) -> Result<Self> {
         let path = path.into();
-        let temporary = Temporary::beside(&path).map_err(|source| write_error(&path, source))?;
-        let file = File::create(&temporary.path).map_err(|source| write_error(&path, source))?;
+        let partial = Partial::beside(&path).map_err(|source| write_error(&path, source))?;
+        let file = partial.create().map_err(|source| write_error(&path, source))?;
         let tar = Tar { file: BufWriter::with_capacity(1 << 18, file) };
-        Ok(Self { path, temporary, tar, last_key: String::new() })
+        Ok(Self { path, partial, tar, last_key: String::new() })
     }
 
     /// Appends one sample: for each member its extension (`jpg`, `cls`, `json` …) and its bytes.
@@ -70,8 +66,8 @@ impl ShardWriter {
 
     /// Ends the shard, waits until it is on disk, and gives it its name.
     pub fn finish(self) -> Result<()> {
-        let Self { path, temporary, tar, .. } = self;
-        finish(tar, temporary, &path).map_err(|source| write_error(&path, source))
+        let Self { path, partial, tar, .. } = self;
+        tar.end().and_then(|()| partial.finish()).map_err(|source| write_error(&path, source))
     }
 
     fn check_key(&self, key: &str) -> Result<()> {
@@ -95,14 +91,6 @@ impl ShardWriter {
 
 fn write_error(path: &Path, source: io::Error) -> Error {
     Error::Write { path: path.to_owned(), source }
-}
-
-fn finish(tar: Tar, temporary: Temporary, path: &Path) -> io::Result<()> {
-    tar.end()?.sync_all()?;
-    fs::rename(&temporary.path, path)?;
-    // What bears the temporary name from here on, if anything, is another writer's.
-    temporary.disarm();
-    sync_folder(folder_of(path))
 }
 
 /// The tar format, as far as it is written.
@@ -153,15 +141,15 @@ impl Tar {
         self.file.write_all(&[0; 512][..padding])
     }
 
-    fn end(mut self) -> io::Result<File> {
+    fn end(mut self) -> io::Result<()> {
         self.file.write_all(&[0; 1024])?;
-        self.file.into_inner().map_err(io::IntoInnerError::into_error)
+        self.file.flush()
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::io::Read;
+    use std::{fs, io::Read};
 
     use super::*;
 

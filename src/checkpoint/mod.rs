@@ -20,7 +20,13 @@ use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 use shards::{Position, ShardSet};
 
-use crate::{config::Config, failure, files, hint::WithHint, usage};
+use crate::{
+    config::Config,
+    failure,
+    files::{self, Partial},
+    hint::WithHint,
+    usage,
+};
 
 /// What resuming needs beside the tensors.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -141,18 +147,14 @@ impl Checkpoints {
         retention: Retention,
     ) -> Result<PathBuf> {
         let path = self.folder.join(folder_name(state.step));
-        let partial = self.folder.join(format!(".partial-{}", state.step));
-        let written = self.make_folder().and_then(|()| write(&partial, state, model, optimizer));
+        let partial = Partial::under(&path, self.folder.join(format!(".partial-{}", state.step)));
+        let written = self.make_folder().and_then(|()| write(partial.path(), state, model, optimizer));
         let written = written.and_then(|()| {
             if path.exists() {
                 fs::remove_dir_all(&path)?;
             }
-            fs::rename(&partial, &path)?;
-            Ok(shards::sync_folder(&self.folder)?)
+            Ok(partial.finish()?)
         });
-        if written.is_err() {
-            let _ = fs::remove_dir_all(&partial); // frees a full disk; the error below is what matters
-        }
         written
             .with_context(|| format!("cannot write the checkpoint `{}`", path.display()))
             .with_write_hint()?;
@@ -222,7 +224,7 @@ impl Checkpoints {
             let name = folder_name(later);
             let aside = self.folder.join(format!("damaged-{name}"));
             let _ = fs::remove_dir_all(&aside); // of an earlier time
-            fs::rename(self.folder.join(&name), aside)
+            files::move_to(&self.folder.join(&name), &aside)
                 .with_context(|| format!("cannot set aside `{name}`"))?;
         }
         Ok(())
@@ -254,10 +256,8 @@ impl Checkpoints {
         if fs::read_link(&link).is_ok_and(|leads_to| leads_to == target) {
             return Ok(());
         }
-        let new = self.folder.join("best.new");
-        let _ = fs::remove_file(&new); // of a process that was killed
-        let linked = std::os::unix::fs::symlink(&target, &new).and_then(|()| fs::rename(&new, &link));
-        self.marked(linked)
+        let new = Partial::under(&link, self.folder.join("best.new"));
+        self.marked(new.link_to(&target).and_then(|()| new.finish()))
     }
 
     fn marked(&self, result: io::Result<()>) -> Result<()> {

@@ -15,7 +15,7 @@ use crate::{
     config::Config,
     destination::{self, Contents},
     exchange::import::{Imported, load},
-    files,
+    files::{self, Partial},
     optim::Adam,
     stdout, usage,
 };
@@ -43,8 +43,8 @@ pub fn run(args: &Args) -> Result<()> {
     let Imported { config, classes, class_names, step, network } = load(&args.file, args.preset)?;
     let config = Config { out: args.out.clone(), ..config };
     fs::create_dir_all(&args.out).with_context(|| format!("cannot make `{}`", args.out.display()))?;
-    let unfinished = Unfinished::of(&args.out)?;
-    config.write(&unfinished.folder.join("config.toml"))?;
+    let unfinished = begin(&args.out)?;
+    config.write(&unfinished.path().join("config.toml"))?;
     let state = State {
         step,
         position: Position::default(),
@@ -54,14 +54,15 @@ pub fn run(args: &Args) -> Result<()> {
         config: config.clone(),
     };
     let retention = Retention { keep: 1, keep_every: 0 };
-    let path = Checkpoints::of(&unfinished.folder).save(
+    let path = Checkpoints::of(unfinished.path()).save(
         &state,
         &network.tensors(),
         &Adam::new(network.vars(), &config.optim).moments(),
         retention,
     )?;
-    let path = args.out.join(path.strip_prefix(&unfinished.folder)?);
-    unfinished.finish(&args.out).with_context(|| format!("cannot write to `{}`", args.out.display()))?;
+    let path = args.out.join(path.strip_prefix(unfinished.path())?);
+    fill(&args.out, unfinished.path())
+        .with_context(|| format!("cannot write to `{}`", args.out.display()))?;
     stdout::say(&format!(
         "`{}`: a run of preset {} at step {step}, its checkpoint is `{}`",
         args.out.display(),
@@ -73,30 +74,17 @@ pub fn run(args: &Args) -> Result<()> {
     }))
 }
 
-/// A run that is being made, in a folder within its own; removed on drop.
-#[derive(Debug)]
-struct Unfinished {
-    folder: PathBuf,
+/// A folder within that of the run, where the run is made; removed on drop.
+fn begin(run: &Path) -> Result<Partial> {
+    let within = run.join("import");
+    let partial = Partial::beside(&within)?;
+    fs::create_dir_all(partial.path())
+        .with_context(|| format!("cannot make `{}`", partial.path().display()))?;
+    Ok(partial)
 }
 
-impl Unfinished {
-    fn of(run: &Path) -> Result<Self> {
-        let folder = files::unfinished(&run.join("import"));
-        fs::create_dir_all(&folder).with_context(|| format!("cannot make `{}`", folder.display()))?;
-        Ok(Self { folder })
-    }
-
-    /// Puts all of it into the run folder, the checkpoints last: with them it is a run.
-    fn finish(self, run: &Path) -> io::Result<()> {
-        for name in ["config.toml", "checkpoints"] {
-            fs::rename(self.folder.join(name), run.join(name))?;
-        }
-        shards::sync_folder(run)
-    }
-}
-
-impl Drop for Unfinished {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.folder); // what cannot be removed says by its name what it is
-    }
+/// Puts all of it into the run folder, the checkpoints last: with them it is a run.
+fn fill(run: &Path, made: &Path) -> io::Result<()> {
+    let names = ["config.toml", "checkpoints"];
+    names.into_iter().try_for_each(|name| files::move_to(&made.join(name), &run.join(name)))
 }

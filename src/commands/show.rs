@@ -1,7 +1,7 @@
 //! `amdim-stream show`: an image and the views that training sees of it, side by side.
 
 use std::{
-    fs,
+    io::Write,
     path::{Path, PathBuf},
 };
 
@@ -12,7 +12,8 @@ use shards::{Order, Position, Sample, ShardSet, Share, Shuffle};
 
 use crate::{
     config::{self, Config},
-    data, destination, failure, files,
+    data, destination, failure,
+    files::Partial,
     hint::WithHint,
     numbers,
     run::folder::RunFolder,
@@ -184,10 +185,10 @@ fn place(strip: &mut Rgb, (left, top): (u32, u32), pixels: &[u8], width: u32) {
 
 fn write(image: &Rgb, path: &Path, extension: &str) -> Result<()> {
     const QUALITY: u8 = 95;
-    let unfinished = files::unfinished(path);
+    let partial = Partial::beside(path).or_cannot_write(path)?;
     let encoded = match extension {
         "png" => image::save_buffer_with_format(
-            &unfinished,
+            partial.path(),
             &image.pixels,
             image.width,
             image.height,
@@ -197,11 +198,7 @@ fn write(image: &Rgb, path: &Path, extension: &str) -> Result<()> {
         .map_err(anyhow::Error::from),
         _ => pipeline::encode_jpeg(image, QUALITY)
             .map_err(anyhow::Error::from)
-            .and_then(|jpeg| Ok(fs::write(&unfinished, jpeg)?)),
+            .and_then(|jpeg| Ok(partial.create()?.write_all(&jpeg)?)),
     };
-    let encoded = encoded.and_then(|()| Ok(fs::rename(&unfinished, path)?));
-    if encoded.is_err() {
-        let _ = fs::remove_file(&unfinished); // the error is what matters
-    }
-    encoded.or_cannot_write(path)
+    encoded.and_then(|()| Ok(partial.finish()?)).or_cannot_write(path)
 }

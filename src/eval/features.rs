@@ -14,7 +14,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::samples::images;
 use crate::{
-    config::Config, encoder::Encoder, failure, feed::Staged, hint::WithHint, network::frozen,
+    config::Config, encoder::Encoder, failure, feed::Staged, files::Partial, hint::WithHint, network::frozen,
     terminal::Progress,
 };
 use torchkit::Precision;
@@ -59,21 +59,19 @@ impl Features {
             return Ok(found);
         }
         let cannot = || format!("cannot write `{}`", path.display());
-        let mut unfinished = tempfile::Builder::new();
-        unfinished.suffix(shards::unfinished_suffix());
-        let partial = unfinished.tempfile_in(cache).with_context(cannot)?;
-        let (labels, bad) = write(partial.as_file(), encoder, set, config, device)?;
+        let partial = Partial::beside(&path).with_context(cannot)?;
+        let file = partial.create().with_context(cannot)?;
+        let (labels, bad) = write(&file, encoder, set, config, device)?;
         if bad > 0 {
             // What could not be read today may be tomorrow.
-            return Ok(Self { file: partial.into_file(), width, labels });
+            return Ok(Self { file, width, labels });
         }
         let numbers = Vec::<i64>::try_from(&labels)?;
-        let mut beside = unfinished.tempfile_in(cache).with_context(cannot)?;
-        for label in numbers {
-            beside.write_all(&label.to_le_bytes()).with_context(cannot)?;
-        }
-        beside.persist(labels_path(&path)).with_context(cannot)?;
-        let file = partial.persist(&path).with_context(cannot)?;
+        let numbers: Vec<_> = numbers.into_iter().flat_map(i64::to_le_bytes).collect();
+        Partial::beside(&labels_path(&path))
+            .and_then(|labels| labels.write(&numbers))
+            .with_context(cannot)?;
+        partial.finish().with_context(cannot)?;
         Ok(Self { file, width, labels })
     }
 

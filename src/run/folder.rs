@@ -133,10 +133,10 @@ impl RunFolder {
             for file in [&self.config, &self.manifest, &self.metrics, &self.bad_samples, &self.crash] {
                 if file.exists() {
                     let name = file.file_name().context("files of a run have names")?;
-                    fs::rename(file, aside.join(name))?;
+                    files::move_to(file, &aside.join(name))?;
                 }
             }
-            fs::rename(self.path.join(Self::CHECKPOINTS), aside.join(Self::CHECKPOINTS))?;
+            files::move_to(&self.path.join(Self::CHECKPOINTS), &aside.join(Self::CHECKPOINTS))?;
             self.finish_setting_aside()
         };
         set_aside()
@@ -155,8 +155,7 @@ impl RunFolder {
                 discard(if is_worth_less { &aside } else { &previous }, &discarded)?;
             }
             if aside.join(Self::CHECKPOINTS).exists() {
-                fs::rename(&aside, &previous)?;
-                files::sync_folder(&previous)?;
+                files::move_to(&aside, &previous)?;
                 tracing::info!("the run so far is kept as `{}`", previous.display());
             } else if aside.exists() {
                 // The run is here still, and whole again when it has its files back.
@@ -174,7 +173,7 @@ impl RunFolder {
         for entry in fs::read_dir(aside)? {
             let name = entry?.file_name();
             if !self.path.join(&name).exists() {
-                fs::rename(aside.join(&name), self.path.join(&name))?;
+                files::move_to(&aside.join(&name), &self.path.join(&name))?;
             }
         }
         Ok(fs::remove_dir_all(aside)?)
@@ -221,7 +220,7 @@ fn has_no_step(folder: &RunFolder) -> bool {
 fn discard(run: &Path, discarded: &Path) -> Result<()> {
     remove(discarded)?;
     if run.exists() {
-        fs::rename(run, discarded)?;
+        files::move_to(run, discarded)?;
     }
     Ok(())
 }

@@ -3,7 +3,6 @@
 use std::{
     fs::{self, File},
     io::ErrorKind,
-    os::unix::fs::symlink,
     path::{Path, PathBuf},
 };
 
@@ -18,7 +17,8 @@ use crate::{
     checkpoint::Loaded,
     exchange::{export, import},
     exit::Code,
-    failure, files,
+    failure,
+    files::{self, Partial},
     hint::WithHint,
     network::Network,
 };
@@ -211,15 +211,10 @@ impl<'a> Promotions<'a> {
     fn place(&self, promotion: &mut Promotion, checkpoint: &Loaded) -> Result<()> {
         let name = self.free_name(promotion.time);
         promotion.name = Some(name.clone());
-        let partial = self.folder.join(format!(".partial-{name}"));
-        let written = write(&partial, promotion, checkpoint).and_then(|()| {
-            fs::rename(&partial, self.folder.join(&name))?;
-            self.switch(&name)
-        });
-        if written.is_err() {
-            let _ = fs::remove_dir_all(&partial); // frees a full disk; the error is what matters
-        }
-        written
+        let partial = Partial::under(&self.folder.join(&name), self.folder.join(format!(".partial-{name}")));
+        write(partial.path(), promotion, checkpoint)?;
+        partial.finish()?;
+        self.switch(&name)
     }
 
     /// The date, and a number where that second has a promotion already.
@@ -232,15 +227,19 @@ impl<'a> Promotions<'a> {
 
     /// Lets the link lead to a promotion, which is removed where that cannot be.
     fn switch(&self, name: &str) -> Result<()> {
-        let (new, latest) = (self.folder.join(".latest.new"), self.folder.join(LATEST));
+        let latest = self.folder.join(LATEST);
         let switch = || -> Result<()> {
             self.check_link()?;
-            let _ = fs::remove_file(&new); // of a process that was killed
-            symlink(name, &new)?;
-            Ok(fs::rename(&new, &latest)?)
+            let new = Partial::under(&latest, self.folder.join(".latest.new"));
+            new.link_to(Path::new(name))?;
+            Ok(new.finish()?)
         };
-        switch().inspect_err(|_| drop(fs::remove_dir_all(self.folder.join(name))))?;
-        Ok(files::sync_folder(&latest)?)
+        switch().inspect_err(|_| {
+            // The name may be there, but not on the disk yet.
+            if fs::read_link(&latest).ok().as_deref() != Some(Path::new(name)) {
+                let _ = fs::remove_dir_all(self.folder.join(name));
+            }
+        })
     }
 }
 

@@ -2,29 +2,31 @@
 
 use std::{
     fs::File,
-    io::{self, BufRead, BufReader, Read, Write},
+    io::{self, BufRead, BufReader, BufWriter, Read, Write},
     path::{Path, PathBuf},
 };
 
 use serde::Serialize;
 use serde_json::Value;
+use shards::Partial;
 
-use crate::{error::VerifyError, partial::Partial};
+use crate::error::VerifyError;
 
 /// The file that gets every finding. It has its name only when it is complete.
 #[derive(Debug)]
 pub(super) struct Report {
     path: PathBuf,
-    file: Partial,
+    partial: Partial,
+    file: BufWriter<File>,
 }
 
 impl Report {
     /// Begins the file under a temporary name in its folder.
     pub(super) fn create(path: &Path) -> Result<Self, VerifyError> {
-        match Partial::create(path) {
-            Ok(file) => Ok(Self { path: path.to_owned(), file }),
-            Err(source) => Err(VerifyError::ReportPlace { path: path.to_owned(), source }),
-        }
+        let refuse = |source| VerifyError::ReportPlace { path: path.to_owned(), source };
+        let partial = Partial::beside(path).map_err(refuse)?;
+        let file = BufWriter::new(partial.create().map_err(refuse)?);
+        Ok(Self { path: path.to_owned(), partial, file })
     }
 
     /// Adds a finding as a line of JSON.
@@ -36,8 +38,9 @@ impl Report {
 
     /// Gives the file its name.
     pub(super) fn finish(self) -> Result<(), VerifyError> {
-        let Self { path, file } = self;
-        file.finish().map_err(|source| VerifyError::Report { path, source })
+        let Self { path, partial, mut file } = self;
+        let named = file.flush().and_then(|()| partial.finish());
+        named.map_err(|source| VerifyError::Report { path, source })
     }
 }
 

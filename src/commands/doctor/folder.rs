@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File},
-    io::{self, Write},
+    io,
     path::{Path, PathBuf},
     time::{Instant, SystemTime},
 };
@@ -135,19 +135,15 @@ impl Trial {
             .prefix(".doctor-")
             .suffix(shards::unfinished_suffix())
             .tempdir_in(out)?;
-        let (partial, path) = (folder.path().join("partial"), folder.path().join("whole"));
+        let path = folder.path().join("whole");
         let content: Vec<u8> = (0..BYTES).map(|at| (at % 251) as u8).collect();
         let start = Instant::now();
-        let mut file = File::create(&partial)?;
-        file.write_all(&content)?;
-        file.sync_all()?;
-        fs::rename(&partial, &path)?;
-        shards::sync_folder(folder.path())?;
+        files::replace(&path, &content)?;
         let seconds = start.elapsed().as_secs_f64();
         if fs::read(&path)? != content {
             return Err(io::Error::other("what is read is not what was written"));
         }
-        let clock_ahead = file.metadata()?.modified().ok().map(ahead);
+        let clock_ahead = path.metadata()?.modified().ok().map(ahead);
         let locks = Locks::try_on(&path)?;
         folder.close()?;
         Ok(Self { seconds, clock_ahead, locks })

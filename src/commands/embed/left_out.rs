@@ -1,7 +1,7 @@
 //! The samples of a shard that have no row, because they cannot be read: a list beside the shard's file.
 
 use std::{
-    fs::{self, File},
+    fs,
     io::{BufWriter, Write},
     path::{Path, PathBuf},
 };
@@ -11,7 +11,7 @@ use pipeline::BadSample;
 use serde_json::Value;
 
 use crate::metrics;
-use crate::{files::unfinished, hint::WithHint};
+use crate::{files::Partial, hint::WithHint};
 
 /// `NAME.left-out.jsonl` for `NAME.parquet`; there is none where no sample is left out.
 fn list(file: &Path) -> PathBuf {
@@ -25,12 +25,13 @@ pub(super) fn write(file: &Path, samples: &[BadSample]) -> Result<()> {
         return remove(&path);
     }
     let write = || -> Result<()> {
-        let mut lines = BufWriter::new(File::create(unfinished(&path))?);
+        let partial = Partial::beside(&path)?;
+        let mut lines = BufWriter::new(partial.create()?);
         for sample in samples {
             writeln!(lines, "{}", serde_json::to_string(sample)?)?;
         }
         lines.flush()?;
-        Ok(fs::rename(unfinished(&path), &path)?)
+        Ok(partial.finish()?)
     };
     write().or_cannot_write(&path)
 }

@@ -25,7 +25,7 @@ use crate::{
     destination::{self, Contents},
     device,
     eval::images,
-    files::unfinished,
+    files::Partial,
     network::Network,
     stdout,
     terminal::Progress,
@@ -193,11 +193,7 @@ fn check_folder(args: &Args, checksum: &str, set: u64, precision: Precision) -> 
         }
         return Ok(());
     }
-    let result = fs::write(unfinished(&path), format!("{ours:#}\n"))
-        .and_then(|()| fs::rename(unfinished(&path), &path));
-    if result.is_err() {
-        drop(fs::remove_file(unfinished(&path)));
-    }
+    let result = Partial::beside(&path).and_then(|partial| partial.write(format!("{ours:#}\n").as_bytes()));
     written(result, &path)
 }
 

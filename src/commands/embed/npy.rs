@@ -3,8 +3,8 @@
 
 use std::{
     borrow::Cow,
-    fs::{self, File},
-    io::{BufWriter, Write},
+    fs::File,
+    io::{self, BufWriter, Write},
     os::unix::fs::FileExt,
     path::{Path, PathBuf},
 };
@@ -12,17 +12,36 @@ use std::{
 use anyhow::Result;
 
 use super::rows::{Rows, Sink, class_of, written};
-use crate::files::unfinished;
+use crate::files::Partial;
 
 /// Bytes before the numbers.
 const HEADER: usize = 128;
+
+/// A file of the two.
+struct Output {
+    partial: Partial,
+    file: BufWriter<File>,
+}
+
+impl Output {
+    fn create(path: &Path) -> io::Result<Self> {
+        let partial = Partial::beside(path)?;
+        let file = BufWriter::new(partial.create()?);
+        Ok(Self { partial, file })
+    }
+
+    fn finish(mut self) -> io::Result<()> {
+        self.file.flush()?;
+        self.partial.finish()
+    }
+}
 
 /// Rows of one shard: `NAME.npy`, and `NAME.tsv` with a line for each with key, label and, where classes have names, that of
 /// the class.
 pub(super) struct Writer {
     path: PathBuf,
-    numbers: BufWriter<File>,
-    keys: BufWriter<File>,
+    numbers: Output,
+    keys: Output,
     rows: usize,
     width: usize,
     class_names: Vec<String>,
@@ -30,10 +49,10 @@ pub(super) struct Writer {
 
 impl Writer {
     pub(super) fn create(path: &Path, class_names: &[String]) -> Result<Self> {
-        let create = |path: &Path| written(File::create(unfinished(path)), path);
-        let mut numbers = BufWriter::new(create(path)?);
-        written(numbers.write_all(&[b' '; HEADER]), path)?; // how many rows there will be is known at the end
-        let keys = BufWriter::new(create(&path.with_extension("tsv"))?);
+        let create = |path: &Path| written(Output::create(path), path);
+        let mut numbers = create(path)?;
+        written(numbers.file.write_all(&[b' '; HEADER]), path)?; // how many rows there will be is known at the end
+        let keys = create(&path.with_extension("tsv"))?;
         let (path, class_names) = (path.to_owned(), class_names.to_vec());
         Ok(Self { path, numbers, keys, rows: 0, width: 0, class_names })
     }
@@ -42,41 +61,32 @@ impl Writer {
 impl Writer {
     fn add(&mut self, rows: Rows) -> Result<()> {
         for value in &rows.values {
-            self.numbers.write_all(&value.to_le_bytes())?;
+            self.numbers.file.write_all(&value.to_le_bytes())?;
         }
+        let keys = &mut self.keys.file;
         for (key, label) in rows.keys.iter().zip(&rows.labels) {
             let key = on_a_line(key)?;
             match label {
-                0.. => write!(self.keys, "{key}\t{label}")?,
-                _ => write!(self.keys, "{key}\t")?,
+                0.. => write!(keys, "{key}\t{label}")?,
+                _ => write!(keys, "{key}\t")?,
             }
             if !self.class_names.is_empty() {
                 let name = class_of(&self.class_names, *label).unwrap_or_default();
-                write!(self.keys, "\t{}", on_a_line(name)?)?;
+                write!(keys, "\t{}", on_a_line(name)?)?;
             }
-            writeln!(self.keys)?;
+            writeln!(keys)?;
         }
         self.rows += rows.keys.len();
         self.width = rows.width;
         Ok(())
     }
 
-    fn end(&mut self) -> Result<()> {
-        self.keys.flush()?;
-        self.numbers.flush()?;
-        self.numbers.get_ref().write_all_at(&header(self.rows, self.width), 0)?;
-        let keys = self.path.with_extension("tsv");
-        fs::rename(unfinished(&keys), &keys)?;
-        fs::rename(unfinished(&self.path), &self.path)?;
-        Ok(())
-    }
-}
-
-impl Drop for Writer {
-    fn drop(&mut self) {
-        for path in [&self.path, &self.path.with_extension("tsv")] {
-            drop(fs::remove_file(unfinished(path))); // one that is finished has another name
-        }
+    /// The numbers last: with them the shard is done.
+    fn end(mut self) -> Result<()> {
+        self.numbers.file.flush()?;
+        self.numbers.file.get_ref().write_all_at(&header(self.rows, self.width), 0)?;
+        self.keys.finish()?;
+        Ok(self.numbers.finish()?)
     }
 }
 
@@ -86,9 +96,9 @@ impl Sink for Writer {
         written(added, &self.path)
     }
 
-    fn finish(mut self: Box<Self>) -> Result<()> {
-        let ended = self.end();
-        written(ended, &self.path)
+    fn finish(self: Box<Self>) -> Result<()> {
+        let path = self.path.clone();
+        written(self.end(), &path)
     }
 }
 

@@ -1,7 +1,7 @@
 //! Apache Parquet: key, label, the class's name where classes have names, and embedding.
 
 use std::{
-    fs::{self, File},
+    fs::File,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -16,7 +16,7 @@ use parquet::{
 };
 
 use super::rows::{Rows, Sink, class_of, written};
-use crate::files::unfinished;
+use crate::files::Partial;
 
 /// A list of floats in the form that the format's specification gives for lists.
 const EMBEDDING: &str = "required group embedding (LIST) { repeated group list { required float element; } }";
@@ -31,6 +31,7 @@ fn schema(has_class_names: bool) -> String {
 /// Rows of one shard, written a few thousand at a time.
 pub(super) struct Writer {
     path: PathBuf,
+    partial: Partial,
     file: SerializedFileWriter<File>,
     waiting: Vec<Rows>,
     class_names: Vec<String>,
@@ -46,10 +47,11 @@ impl Writer {
             .set_compression(Compression::ZSTD(ZstdLevel::default()))
             .set_dictionary_enabled(false)
             .build();
-        let file = written(File::create(unfinished(path)), path)?;
+        let partial = written(Partial::beside(path), path)?;
+        let file = written(partial.create(), path)?;
         let file = SerializedFileWriter::new(file, schema, Arc::new(properties))?;
         let (path, class_names) = (path.to_owned(), class_names.to_vec());
-        Ok(Self { path, file, waiting: Vec::new(), class_names })
+        Ok(Self { path, partial, file, waiting: Vec::new(), class_names })
     }
 
     fn write_group(&mut self) -> Result<()> {
@@ -101,27 +103,21 @@ impl Writer {
 }
 
 impl Writer {
-    /// Names the file, and what the library calls external by its own name.
-    fn named(&self, result: Result<()>) -> Result<()> {
-        let named = result.map_err(|error| match error.downcast() {
-            Ok(ParquetError::External(source)) => anyhow::Error::from_boxed(source),
-            Ok(error) => error.into(),
-            Err(error) => error,
-        });
-        written(named, &self.path)
-    }
-
-    fn end(&mut self) -> Result<()> {
+    fn end(mut self) -> Result<()> {
         self.write_group()?;
         self.file.finish()?;
-        Ok(fs::rename(unfinished(&self.path), &self.path)?)
+        Ok(self.partial.finish()?)
     }
 }
 
-impl Drop for Writer {
-    fn drop(&mut self) {
-        drop(fs::remove_file(unfinished(&self.path))); // one that is finished has another name
-    }
+/// Names the file, and what the library calls external by its own name.
+fn named(result: Result<()>, path: &Path) -> Result<()> {
+    let named = result.map_err(|error| match error.downcast() {
+        Ok(ParquetError::External(source)) => anyhow::Error::from_boxed(source),
+        Ok(error) => error.into(),
+        Err(error) => error,
+    });
+    written(named, path)
 }
 
 impl Sink for Writer {
@@ -129,14 +125,14 @@ impl Sink for Writer {
         self.waiting.push(rows);
         if self.waiting.iter().map(|rows| rows.keys.len()).sum::<usize>() >= Self::GROUP {
             let group = self.write_group();
-            self.named(group)?;
+            named(group, &self.path)?;
         }
         Ok(())
     }
 
-    fn finish(mut self: Box<Self>) -> Result<()> {
-        let ended = self.end();
-        self.named(ended)
+    fn finish(self: Box<Self>) -> Result<()> {
+        let path = self.path.clone();
+        named(self.end(), &path)
     }
 }
 

@@ -1,10 +1,6 @@
 //! Writing the file.
 
-use std::{
-    collections::HashMap,
-    fs::{self, File},
-    path::Path,
-};
+use std::{collections::HashMap, path::Path};
 
 use anyhow::Result;
 use safetensors::SafeTensors;
@@ -16,7 +12,7 @@ use super::{
     pth,
     reference::{cursor, hyperparams},
 };
-use crate::{checkpoint::Loaded, files, hint::WithHint};
+use crate::{checkpoint::Loaded, files::Partial, hint::WithHint};
 
 /// Writes a checkpoint's model to a file, complete on the disk or not at all; gives the number of its tensors and what it
 /// says of itself.
@@ -24,7 +20,7 @@ pub fn write(loaded: &Loaded, out: &Path, contents: &Contents) -> Result<(usize,
     let description = Description::of(loaded);
     let file: SafeTensors = loaded.model()?;
     let parts = parts(&file, loaded, *contents)?;
-    let partial = files::unfinished(out);
+    let partial = Partial::beside(out).or_cannot_write(out)?;
     let written = match contents.format {
         Format::Safetensors => {
             let metadata = HashMap::from([
@@ -32,16 +28,10 @@ pub fn write(loaded: &Loaded, out: &Path, contents: &Contents) -> Result<(usize,
                 (METADATA.to_owned(), serde_json::to_string(&description)?),
             ]);
             let named = parts.iter().map(|part| (part.name.as_str(), part));
-            safetensors::serialize_to_file(named, Some(metadata), &partial).map_err(anyhow::Error::from)
+            safetensors::serialize_to_file(named, Some(metadata), partial.path()).map_err(anyhow::Error::from)
         }
-        Format::Pth => pth::write(&partial, &parts, &hyperparams(&description), &cursor(loaded)),
+        Format::Pth => pth::write(partial.path(), &parts, &hyperparams(&description), &cursor(loaded)),
     };
-    let written = written
-        .and_then(|()| Ok(File::open(&partial)?.sync_all()?))
-        .and_then(|()| Ok(fs::rename(&partial, out)?));
-    if written.is_err() {
-        let _ = fs::remove_file(&partial); // frees a full disk; the error below is what matters
-    }
-    written.or_cannot_write(out)?;
+    written.and_then(|()| Ok(partial.finish()?)).or_cannot_write(out)?;
     Ok((parts.len(), description))
 }
