@@ -36,7 +36,6 @@ impl World {
 
     /// The embeddings (v, n, …) of all processes as (v, size·n, …), in the order of their ranks; gradients go back to those of this
     /// process. An objective whose negatives are those of the whole batch is of these.
-    #[must_use]
     pub fn gather(self, embeddings: &Tensor) -> Tensor {
         embeddings.shallow_clone()
     }

@@ -42,8 +42,10 @@ pub fn unfinished_suffix() -> &'static str {
 #[derive(Debug)]
 #[must_use = "it is removed when it is dropped"]
 pub struct Partial {
+    /// Where it is to lie.
+    place: PathBuf,
+    /// Where it lies until then.
     path: PathBuf,
-    beside: PathBuf,
     is_armed: bool,
 }
 
@@ -62,12 +64,12 @@ impl Partial {
     /// What is to lie at `path`, until then at `beside`, a path in the same file system: one process writes at a time, and whatever a
     /// killed one has left there makes way.
     pub fn under(path: &Path, beside: impl Into<PathBuf>) -> Self {
-        Self { path: path.to_owned(), beside: beside.into(), is_armed: true }
+        Self { place: path.to_owned(), path: beside.into(), is_armed: true }
     }
 
     /// Where it is written.
     pub fn path(&self) -> &Path {
-        &self.beside
+        &self.path
     }
 
     /// Begins a file, to be written and read.
@@ -78,8 +80,8 @@ impl Partial {
     pub fn create(&self) -> io::Result<File> {
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(true).custom_flags(libc::O_NOFOLLOW);
-        options.open(&self.beside).map_err(|error| {
-            if self.beside.is_symlink() {
+        options.open(&self.path).map_err(|error| {
+            if self.path.is_symlink() {
                 io::Error::other("it is a link, which is not followed")
             } else {
                 error
@@ -93,8 +95,8 @@ impl Partial {
     ///
     /// If there can be none.
     pub fn link_to(&self, target: &Path) -> io::Result<()> {
-        fs::remove_file(&self.beside).ok(); // of a process that was killed
-        symlink(target, &self.beside)
+        fs::remove_file(&self.path).ok(); // of a process that was killed
+        symlink(target, &self.path)
     }
 
     /// Brings it onto the disk with all that is in it, gives it its name, and brings the name onto the disk.
@@ -103,11 +105,11 @@ impl Partial {
     ///
     /// If any of it fails. What had the name before is there still, unless only the last part failed.
     pub fn finish(mut self) -> io::Result<()> {
-        sync(&self.beside)?;
-        fs::rename(&self.beside, &self.path)?;
+        sync(&self.path)?;
+        fs::rename(&self.path, &self.place)?;
         // What bears the other name from here on, if anything, is another writer's.
         self.is_armed = false;
-        sync_folder(folder_of(&self.path))
+        sync_folder(folder_of(&self.place))
     }
 
     /// Writes a whole file.
@@ -125,7 +127,7 @@ impl Drop for Partial {
     fn drop(&mut self) {
         if self.is_armed {
             // Nothing can be done about a failure here, and the name says that it is not finished.
-            fs::remove_file(&self.beside).or_else(|_| fs::remove_dir_all(&self.beside)).ok();
+            fs::remove_file(&self.path).or_else(|_| fs::remove_dir_all(&self.path)).ok();
         }
     }
 }

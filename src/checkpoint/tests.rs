@@ -2,7 +2,8 @@ use pipeline::Preset;
 use tch::{Kind, Tensor};
 
 use super::*;
-use crate::hint;
+use crate::{checkpoint::DataIdentity, config::Config, hint};
+use shards::Position;
 
 fn state(step: u64) -> State {
     State {

@@ -71,7 +71,7 @@ fn gathered(embeddings: &[Tensor], world: World) -> Vec<Tensor> {
 fn in_parts(method: &dyn Method, views: &Views, compute: ComputeOptions) -> Result<(Vec<Tensor>, Objective)> {
     let embedder = method.embedder();
     let parts = views.images.tensor_split(compute.parts, 1);
-    let (encoded, mut kept) = without_graph(embedder, &parts, compute)?;
+    let Encoded { parts: encoded, mut inputs } = without_graph(embedder, &parts, compute)?;
     let embeddings = joined(&encoded);
     let objective = method.objective(&gathered(&embeddings, compute.world), views);
     objective.total.backward();
@@ -87,7 +87,7 @@ fn in_parts(method: &dyn Method, views: &Views, compute: ComputeOptions) -> Resu
         let gradients: Vec<_> = embeddings.iter().map(gradient).collect();
         start += count;
         if compute.by_block {
-            let inputs = kept.take().map_or_else(|| inputs_of(embedder, part, compute), Ok)?;
+            let inputs = inputs.take().map_or_else(|| inputs_of(embedder, part, compute), Ok)?;
             let scope = || Ok(compute.precision.autocast(part.device())?);
             embedder.backward_by_block(inputs, part.size()[0], &gradients, &scope)?;
         } else {
@@ -97,19 +97,23 @@ fn in_parts(method: &dyn Method, views: &Views, compute: ComputeOptions) -> Resu
     Ok((embeddings, objective))
 }
 
-/// The embeddings of each part; of a whole batch by block also the inputs of the blocks, which need not be made again.
-fn without_graph(
-    embedder: &dyn Embedder,
-    parts: &[Tensor],
-    compute: ComputeOptions,
-) -> Result<(Vec<Vec<Tensor>>, Option<Vec<Tensor>>)> {
+/// A batch that was embedded without a graph.
+struct Encoded {
+    /// The embeddings of each part.
+    parts: Vec<Vec<Tensor>>,
+    /// The inputs of the blocks, where the batch is one part that is computed block by block: they need not be made again.
+    inputs: Option<Vec<Tensor>>,
+}
+
+fn without_graph(embedder: &dyn Embedder, parts: &[Tensor], compute: ComputeOptions) -> Result<Encoded> {
     tch::no_grad(|| {
         let _scope = compute.precision.autocast(parts[0].device())?;
         if let ([whole], true) = (parts, compute.by_block) {
             let (embeddings, inputs) = embedder.embed_by_block(whole);
-            return Ok((vec![embeddings], Some(inputs)));
+            return Ok(Encoded { parts: vec![embeddings], inputs: Some(inputs) });
         }
-        Ok((parts.iter().map(|part| embedder.embed(part, false)).collect(), None))
+        let parts = parts.iter().map(|part| embedder.embed(part, false)).collect();
+        Ok(Encoded { parts, inputs: None })
     })
 }
 

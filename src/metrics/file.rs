@@ -100,7 +100,9 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let path = place.path().join("metrics.jsonl");
         let mut file = RecordFile::open(&path, 0).unwrap();
-        [10, 20, 30].iter().for_each(|step| file.write(&train(*step)).unwrap());
+        for step in [10, 20, 30] {
+            file.write(&train(step)).unwrap();
+        }
         let mut file = RecordFile::open(&path, 20).unwrap();
         file.write(&train(30)).unwrap();
         assert_eq!(read(&path).unwrap(), [10, 20, 30].map(train));

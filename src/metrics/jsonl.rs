@@ -56,7 +56,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x.jsonl");
         let mut lines = JsonLines::open(&path, |_| true).unwrap();
-        [10, 20, 30].iter().for_each(|step| lines.append(&json!({"step": step})).unwrap());
+        for step in [10, 20, 30] {
+            lines.append(&json!({"step": step})).unwrap();
+        }
         lines.file.write_all(b"{\"step\": 4").unwrap();
         let mut lines = JsonLines::open(&path, |line| line["step"].as_u64() <= Some(20)).unwrap();
         lines.append(&json!({"step": 30})).unwrap();

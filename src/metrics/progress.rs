@@ -108,7 +108,7 @@ mod tests {
         let probe = ProbeNumbers { linear: Some(f64::NAN), mlp: Some(0.5), ..ProbeNumbers::default() };
         let (epoch, loss, chance) = (Some(1.5), Some(2.0), Some(3.0));
         let bad_samples = Some(0.0);
-        let record = TrainRecord { epoch, loss, chance, probe, bad_samples, ..TrainRecord::default() };
+        let record = TrainRecord { epoch, loss, chance, bad_samples, probe, ..TrainRecord::default() };
         assert_eq!(of_training(&record), ["loss 2.000", "chance 3.000", "epoch 1.50", "mlp 50.0 %"]);
         let record = TrainRecord {
             bound: Some(Bottleneck::Data),

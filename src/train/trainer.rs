@@ -176,9 +176,9 @@ impl Trainer {
     /// # Panics
     ///
     /// If the device's numbers cannot be read.
-    pub fn check(&mut self) -> Result<(), Broken> {
+    pub fn check(&mut self) -> Result<(), Box<Broken>> {
         let broken = self.begin_check().and_then(Checking::finish);
-        broken.unwrap_or_else(|failure| panic_any(failure)).map_or(Ok(()), Err)
+        broken.unwrap_or_else(|failure| panic_any(failure)).map_or(Ok(()), |broken| Err(Box::new(broken)))
     }
 
     /// Asks for the flags of the steps since the last check; nothing is waited for.

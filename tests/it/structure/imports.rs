@@ -52,13 +52,13 @@ impl Crate {
             self.files.keys().filter_map(|module| module.first().map(String::as_str)).collect();
         names.into_iter()
     }
+}
 
-    /// The topmost module that a file belongs to; none of `lib.rs`.
-    pub(super) fn module<'a>(&self, file: &'a str) -> Option<&'a str> {
-        let first = file.split('/').next()?;
-        let name = first.strip_suffix(".rs").unwrap_or(first);
-        (name != "lib").then_some(name)
-    }
+/// The topmost module that a file belongs to; none of `lib.rs`.
+pub(super) fn module_of(file: &str) -> Option<&str> {
+    let first = file.split('/').next()?;
+    let name = first.strip_suffix(".rs").unwrap_or(first);
+    (name != "lib").then_some(name)
 }
 
 /// The files below a folder by their modules.
