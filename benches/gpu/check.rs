@@ -100,7 +100,7 @@ fn pass(device: Device, precision: Precision) -> Result<(f64, Tensor)> {
     let vars = VarStore::new(device);
     tch::manual_seed(3);
     let encoder = encoder::amdim::Config { ndf: 16, n_rkhs: 128, n_depth: 2, use_bn: true };
-    let method = MethodConfig::default().build(&vars.root(), 128, &encoder);
+    let method = MethodConfig::default().build(&vars.root(), 128, &encoder.into());
     let named: BTreeMap<_, _> = vars.variables().into_iter().collect();
     // As they are initialized half of the weights are zero, and hide what is behind them.
     tch::no_grad(|| {
@@ -304,7 +304,7 @@ fn check_gray(number: u64, gray: u8, seen: &Tensor) -> Result<()> {
 
 fn small(device: Device, graph: GraphChoice) -> Result<Trainer> {
     let mut config = Config::preset(Preset::In128);
-    config.encoder = encoder::amdim::Config { ndf: 8, n_rkhs: 64, n_depth: 2, use_bn: false };
+    config.encoder = encoder::amdim::Config { ndf: 8, n_rkhs: 64, n_depth: 2, use_bn: false }.into();
     config.train.precision = Precision::F32;
     config.run.cuda_graph = graph;
     Trainer::new(&config, Some(10), device, Schedule::new(&config.optim, 1000, 100.0))

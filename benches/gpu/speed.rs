@@ -71,7 +71,7 @@ impl StepArgs {
     fn trainer(&self, device: Device) -> Result<Trainer> {
         let mut config = Config::preset(Preset::In128);
         let &Self { ndf, n_rkhs, n_depth, precision, .. } = self;
-        config.encoder = encoder::amdim::Config { ndf, n_rkhs, n_depth, use_bn: false };
+        config.encoder = encoder::amdim::Config { ndf, n_rkhs, n_depth, use_bn: false }.into();
         config.train.precision = precision;
         config.train.checkpoint_blocks = self.checkpoint_blocks;
         config.run.cuda_graph = self.cuda_graph;

@@ -7,6 +7,7 @@ use serde_json::json;
 
 use crate::{
     checkpoint, destination,
+    encoder::EncoderConfig,
     exchange::export::{Contents, Description, Format, Names, write},
     hint::WithHint,
     stdout, usage,
@@ -70,7 +71,8 @@ fn contents_of(args: &Args) -> Result<Contents> {
 pub fn run(args: &Args) -> Result<()> {
     let contents = contents_of(args)?;
     let loaded = checkpoint::find(&args.checkpoint)?;
-    if contents.names == Names::Reference && loaded.state.config.encoder.use_bn {
+    let EncoderConfig::Amdim(encoder) = &loaded.state.config.encoder;
+    if contents.names == Names::Reference && encoder.use_bn {
         tracing::warn!(
             "the reference's loader builds encoders without the batch norms that this one computes with (--use-bn): all tensors load \
              there, but its features are others"

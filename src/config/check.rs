@@ -1,7 +1,6 @@
 //! Settings that do not fit each other, and numbers that are a slip of the hand or that nothing can be computed with.
 
 use anyhow::{Context, Result};
-use pipeline::Preset;
 use toml::Table;
 
 use super::{layers::flattened, run::Metric, whole::Config};
@@ -15,7 +14,7 @@ impl Config {
         }
         self.check_bounds()?;
         self.check_validation()?;
-        self.check_width()
+        self.encoder.check(self.preset.side())
     }
 
     /// What is measured in validations needs them.
@@ -34,19 +33,6 @@ impl Config {
             );
         }
         Ok(())
-    }
-
-    /// The last block widens to the embeddings and cannot narrow.
-    fn check_width(&self) -> Result<()> {
-        let widest = self.encoder.ndf.saturating_mul(if self.preset == Preset::C10 { 4 } else { 8 });
-        if self.encoder.n_rkhs >= widest {
-            return Ok(());
-        }
-        Err(usage!(
-            "`encoder.n_rkhs` is {}, but the last block of ndf {} is {widest} wide and can only widen", self.encoder.n_rkhs,
-            self.encoder.ndf;
-            "set --n-rkhs to {widest} or more, or lower --ndf"
-        ))
     }
 
     /// Refuses a number that is out of its bounds, with them.

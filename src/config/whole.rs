@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{data::DataConfig, run::RunConfig, train::TrainConfig};
 use crate::{
-    encoder,
+    encoder::EncoderConfig,
     method::MethodConfig,
     numbers, optim,
     settings::{Heading, Setting, path, text, whole},
@@ -26,9 +26,9 @@ pub struct Config {
     /// Which samples.
     #[serde(default)]
     pub data: DataConfig,
-    /// The encoder's size.
+    /// The encoder.
     #[serde(default)]
-    pub encoder: encoder::amdim::Config,
+    pub encoder: EncoderConfig,
     /// The objective.
     #[serde(default)]
     pub method: MethodConfig,
@@ -52,7 +52,7 @@ impl Config {
             preset,
             seed: 0,
             data: DataConfig::default(),
-            encoder: encoder::amdim::Config::default(),
+            encoder: EncoderConfig::default(),
             method: MethodConfig::default(),
             train: TrainConfig::default(),
             optim: optim::Config { drop_at, ..optim::Config::default() },
@@ -66,7 +66,7 @@ impl Config {
             settings.into_iter().map(move |setting| setting.within(name))
         };
         section("data", DataConfig::settings())
-            .chain(section("encoder", encoder::amdim::Config::settings()))
+            .chain(section("encoder", EncoderConfig::settings()))
             .chain(section("method", MethodConfig::settings()))
             .chain(section("train", TrainConfig::settings()))
             .chain(section("optim", optim::Config::settings()))

@@ -49,13 +49,17 @@ mod tests {
     use tch::Kind;
 
     use super::*;
-    use crate::eval::{features::Features, tiny};
+    use crate::{
+        encoder::{EncoderConfig, amdim},
+        eval::{features::Features, tiny},
+    };
 
     /// Mean and deviation of each channel over a set, in evaluation mode, as their largest distances from 0 and 1.
     fn off(encoder: &dyn Encoder, set: &ShardSet, config: &Config) -> [f64; 2] {
         let features = Features::compute(encoder, "", set, config, Device::Cpu, None).unwrap();
+        let EncoderConfig::Amdim(amdim::Config { ndf, .. }) = config.encoder;
         // Residual branches begin at 0 and skips append zeros: the first channels alone say anything yet.
-        let features = features.rows(0, features.len()).unwrap().narrow(1, 0, config.encoder.ndf);
+        let features = features.rows(0, features.len()).unwrap().narrow(1, 0, ndf);
         let dims = Some([0i64].as_slice());
         let mean = features.mean_dim(dims, false, Kind::Float).abs().max().double_value(&[]);
         let deviation = features.std_dim(dims, true, false);

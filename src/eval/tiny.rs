@@ -26,7 +26,7 @@ pub(super) fn set(images: usize) -> (tempfile::TempDir, ShardSet) {
 /// A freshly initialized encoder, with the configuration that it is of.
 pub(super) fn encoder() -> (Config, Network) {
     let mut config = Config::preset(Preset::C10);
-    config.encoder = encoder::amdim::Config { ndf: 4, n_rkhs: 16, n_depth: 1, use_bn: false };
+    config.encoder = encoder::amdim::Config { ndf: 4, n_rkhs: 16, n_depth: 1, use_bn: false }.into();
     let network = Network::new(&config, None, Device::Cpu).unwrap();
     (config, network)
 }

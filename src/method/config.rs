@@ -9,7 +9,7 @@ use super::{
     interface::Method,
 };
 use crate::{
-    encoder,
+    encoder::EncoderConfig,
     settings::{Setting, in_files_only},
 };
 
@@ -42,9 +42,11 @@ impl MethodConfig {
     }
 
     /// The method with a freshly initialized encoder for images of `side`, its tensors named under `path`.
-    pub fn build(&self, path: &Path, side: u32, encoder: &encoder::amdim::Config) -> Box<dyn Method> {
-        match self {
-            Self::Amdim(config) => Box::new(Amdim::new(path, side, encoder, config)),
+    pub fn build(&self, path: &Path, side: u32, encoder: &EncoderConfig) -> Box<dyn Method> {
+        match (self, encoder) {
+            (Self::Amdim(config), EncoderConfig::Amdim(encoder)) => {
+                Box::new(Amdim::new(path, side, encoder, config))
+            }
         }
     }
 }

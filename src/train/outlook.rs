@@ -127,7 +127,7 @@ mod tests {
         let told = Enlarged::of_sizes(vec![(32, 30)], Preset::In128).unwrap().to_string();
         assert!(
             told.contains("no larger than 32×30; preset in128 enlarges them to 128 px")
-                && told.contains("--preset c10, which makes 32 pixels"),
+                && told.contains("--preset c10, which trains on 32 pixels"),
             "{told}"
         );
     }

@@ -13,7 +13,7 @@ use crate::{
     checkpoint::{self, DataIdentity, Loaded},
     config::{Config, WarmStart},
     data::Data,
-    device, encoder,
+    device,
     exit::Code,
     files,
     hint::WithHint,
@@ -120,7 +120,8 @@ impl Run {
             .restore_encoder(&self.trainer.network().tensors())
             .with_context(|| format!("cannot begin with the encoder of `{}`", loaded.path.display()))
             .with_hint(|| {
-                format!("give the preset and sizes of that run: {}", sizes(&loaded.state.config))
+                let Config { preset, encoder, .. } = &loaded.state.config;
+                format!("give the preset and sizes of that run: --preset {preset} {}", encoder.flags())
             })?;
         tracing::info!("training begins with the encoder of `{}`", loaded.path.display());
         Ok(())
@@ -172,12 +173,6 @@ impl Run {
     }
 }
 
-/// The flags that make an encoder of this size.
-fn sizes(config: &Config) -> String {
-    let encoder::amdim::Config { ndf, n_rkhs, n_depth, use_bn } = config.encoder;
-    format!("--preset {} --ndf {ndf} --n-rkhs {n_rkhs} --n-depth {n_depth} --use-bn {use_bn}", config.preset)
-}
-
 /// Refuses more parts of a batch than can have two samples each, which batch norms need.
 fn check_parts(batch_size: usize, parts: usize) -> Result<()> {
     if batch_size >= 2 * parts {
@@ -215,14 +210,14 @@ mod tests {
 
     use super::*;
     use crate::{
-        hint,
+        encoder, hint,
         method::{Method, MethodConfig},
     };
 
     /// Without its weights, of which the published size has 200 million.
     fn method(ndf: i64) -> Box<dyn Method> {
         let encoder = encoder::amdim::Config { ndf, n_rkhs: 64, n_depth: 1, use_bn: false };
-        MethodConfig::default().build(&VarStore::new(Device::Cpu).root(), 128, &encoder)
+        MethodConfig::default().build(&VarStore::new(Device::Cpu).root(), 128, &encoder.into())
     }
 
     #[test]

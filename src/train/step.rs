@@ -301,7 +301,8 @@ mod tests {
 
     fn trainer(choice: GraphChoice) -> Trainer {
         let mut config = Config::preset(pipeline::Preset::C10);
-        config.encoder = crate::encoder::amdim::Config { ndf: 4, n_rkhs: 16, n_depth: 1, use_bn: false };
+        config.encoder =
+            crate::encoder::amdim::Config { ndf: 4, n_rkhs: 16, n_depth: 1, use_bn: false }.into();
         config.run.cuda_graph = choice;
         Trainer::new(&config, Some(3), Device::Cpu, Schedule::new(&config.optim, 100, 10.0)).unwrap()
     }

@@ -275,7 +275,8 @@ mod tests {
     fn what_is_foretold_of_a_larger_batch_is_what_it_takes() {
         let _alone = crate::generator();
         let mut config = Config::preset(pipeline::Preset::C10);
-        config.encoder = crate::encoder::amdim::Config { ndf: 8, n_rkhs: 32, n_depth: 2, use_bn: false };
+        config.encoder =
+            crate::encoder::amdim::Config { ndf: 8, n_rkhs: 32, n_depth: 2, use_bn: false }.into();
         let watch = MemoryWatch::start(None).unwrap();
         let mut trainer =
             Trainer::new(&config, None, Device::Cpu, Schedule::new(&config.optim, 1, 1.0)).unwrap();

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     checkpoint::Loaded,
-    encoder,
+    encoder::EncoderConfig,
     method::{MethodConfig, amdim},
 };
 
@@ -22,7 +22,7 @@ pub struct Description {
     /// Width and height of its images.
     pub side: u32,
     /// Its size.
-    pub encoder: encoder::amdim::Config,
+    pub encoder: EncoderConfig,
     /// For each channel what is subtracted from pixels of 0 to 255.
     pub mean: [f64; 3],
     /// What they are divided by then.

@@ -3,12 +3,12 @@
 use super::{description::Description, part::CLASSES, pth::Number};
 use crate::{
     checkpoint::{Loaded, State},
-    encoder,
+    encoder::{EncoderConfig, amdim},
 };
 
 /// What the reference makes a model of this size by.
 pub(super) fn hyperparams(description: &Description) -> [(&'static str, Number); 7] {
-    let encoder::amdim::Config { ndf, n_rkhs, n_depth, use_bn } = description.encoder;
+    let EncoderConfig::Amdim(amdim::Config { ndf, n_rkhs, n_depth, use_bn }) = description.encoder;
     let size = |size: i64| Number::Int(size.cast_unsigned());
     [
         ("ndf", size(ndf)),

@@ -61,7 +61,7 @@ pub(crate) fn load(file: &Path, preset: Option<Preset>) -> Result<Imported> {
         None => preset_of(foreign.side)?,
     };
     let mut config = Config::preset(preset);
-    config.encoder = foreign.encoder.clone();
+    config.encoder = foreign.encoder.clone().into();
     if let Some(tclip) = foreign.tclip {
         let MethodConfig::Amdim(method) = &mut config.method;
         method.tclip = tclip;

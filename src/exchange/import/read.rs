@@ -12,6 +12,7 @@ use super::{
 };
 use crate::{
     checkpoint::kind_of,
+    encoder::EncoderConfig,
     exchange::export::{self, Description},
 };
 
@@ -45,5 +46,6 @@ fn safetensors(bytes: &[u8], header: &Metadata) -> Result<Foreign> {
         insert(&mut tensors, &name, Tensor::from_data_size(view.data(), &shape, kind))?;
     }
     let Description { encoder, side, step, tclip, class_names, .. } = description;
+    let EncoderConfig::Amdim(encoder) = encoder;
     Ok(Foreign { tensors, encoder, side: side.into(), tclip, step, class_names })
 }
