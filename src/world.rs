@@ -34,8 +34,8 @@ impl World {
         Share { rank: self.rank, world_size: self.size }
     }
 
-    /// The embeddings (v, n, …) of all processes as (v, size·n, …), in the order of their ranks; gradients go back to those of this
-    /// process. An objective whose negatives are those of the whole batch is of these.
+    /// The embeddings (v, n, …) of all processes as (v, size·n, …), in the order of their ranks. Gradients go back to those of this
+    /// process, times the number of processes: their mean over the processes is then the gradient of the whole objective. An objective whose negatives are those of the whole batch is of these.
     pub fn gather(self, embeddings: &Tensor) -> Tensor {
         embeddings.shallow_clone()
     }

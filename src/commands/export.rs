@@ -70,7 +70,7 @@ fn contents_of(args: &Args) -> Result<Contents> {
 /// Writes the file and prints what is in it.
 pub fn run(args: &Args) -> Result<()> {
     let contents = contents_of(args)?;
-    let loaded = checkpoint::find(&args.checkpoint)?;
+    let loaded = checkpoint::find(&args.checkpoint)?.without_moments();
     let EncoderConfig::Amdim(encoder) = &loaded.state.config.encoder;
     if contents.names == Names::Reference && encoder.use_bn {
         tracing::warn!(

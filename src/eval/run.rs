@@ -13,7 +13,7 @@ use crate::{checkpoint, device, stdout};
 /// Judges a checkpoint's encoder: one JSON object for each result, or a table, on stdout, and all of it in
 /// `eval-NAME.json` in the checkpoint's folder.
 pub fn run(options: &Options, evaluation: &Evaluation) -> Result<()> {
-    let loaded = checkpoint::find(&options.checkpoint)?;
+    let loaded = checkpoint::find(&options.checkpoint)?.without_moments();
     let subject = Subject::open(&loaded, options)?;
     let encoders: &[&str] = if options.baseline { &["initial", "trained"] } else { &["trained"] };
     let mut results = Vec::new();

@@ -132,7 +132,10 @@ fn what_cannot_be_judged_is_refused_with_its_reason() {
             "not a number from 0.000001 to 1",
         ),
         (&["linear", "--lr", "0", "--val-shards", &validation], "not a number from 1e-12"),
-        (&["linear", "--solver", "lbfgs", "--epochs", "3", "--val-shards", &validation], "so --epochs has no effect"),
+        (
+            &["linear", "--solver", "lbfgs", "--epochs", "3", "--val-shards", &validation],
+            "so --epochs has no effect",
+        ),
         (&["mlp", "--solver", "lbfgs", "--val-shards", &validation], "unexpected argument '--solver'"),
         (
             &["mlp", "--protocol", "reference", "--cache-features", "x", "--val-shards", &validation],

@@ -41,7 +41,7 @@ pub(super) fn checks(out: &Path) -> (Option<f64>, Vec<Check>) {
         }
         Err((path, error)) => {
             let found = format!("cannot write to `{}`: {error}", path.display());
-            let cure = "name another folder with --out, or see to its permissions, space and mount";
+            let cure = "name another folder with --out, or check its permissions, free space and mount";
             checks.push(Check::bad("write", found, cure));
             for name in ["lock", "links"] {
                 checks.push(Check::warn(name, "not tried: the folder cannot be written to", cure));

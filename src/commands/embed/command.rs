@@ -94,7 +94,7 @@ struct Done {
 /// Embeds the shards that have no file yet, in order. Memory does not grow with their number.
 pub fn run(args: &Args) -> Result<()> {
     check_out(&args.out)?;
-    let loaded = checkpoint::find(&args.checkpoint)?;
+    let loaded = checkpoint::find(&args.checkpoint)?.without_moments();
     let mut config = loaded.state.config.clone();
     config.run.workers = args.workers;
     let device = device::choose(args.device)?;

@@ -62,7 +62,7 @@ impl Spent {
         Ok(Self { wall: start.elapsed(), cpu: process_cpu().saturating_sub(cpu), starved })
     }
 
-    /// Of one of so many.
+    /// Its share in one of `count` steps that were measured together.
     fn of_one(self, count: u32) -> Self {
         Self {
             wall: self.wall / count,
