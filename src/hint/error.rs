@@ -67,7 +67,7 @@ fn wrapped(cause: Cause<'_>) -> Option<Cause<'_>> {
     Some(inside)
 }
 
-/// An error that ends the program with [`Code::Failed`](crate::exit::Code::Failed), from a format string, then hints:
+/// An error that ends the program with [`Code::Failed`], from a format string, then hints:
 /// `failure!("cannot read `{path}`"; "check its permissions")`.
 #[macro_export]
 macro_rules! failure {
@@ -80,7 +80,7 @@ macro_rules! failure {
     };
 }
 
-/// An error that ends the program with [`Code::Usage`](crate::exit::Code::Usage); else as [`failure!`](crate::failure).
+/// An error that ends the program with [`Code::Usage`]; else as [`failure!`](crate::failure).
 #[macro_export]
 macro_rules! usage {
     ($message:literal $(, $argument:expr)* $(,)? $(; $hint:literal $(, $of_hint:expr)* $(,)?)*) => {

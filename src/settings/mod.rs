@@ -1,4 +1,4 @@
-//! Settings, each written once: [`settings!`] makes of a declaration the section's struct with its defaults and the list of its
+//! Settings, each written once: `settings!` makes of a declaration the section's struct with its defaults and the list of its
 //! settings, from which the flags of a run, the names in a file, the bounds, and what a resumed run may change follow.
 
 pub(crate) mod as_text;
