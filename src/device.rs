@@ -33,7 +33,7 @@ pub fn within_memory<T>(
     work: impl FnOnce() -> Result<T>,
 ) -> Result<T> {
     caught(work).map_err(anyhow::Error::from).flatten().map_err(|error| {
-        if !error.downcast_ref::<Failure>().is_some_and(|failure| failure.is_out_of_memory) {
+        if !is_out_of_memory(&error) {
             return error;
         }
         let mut cures = cures();
@@ -44,6 +44,11 @@ pub fn within_memory<T>(
         let error = error.context(message);
         if cures.is_empty() { error } else { hint::add(error, cures.join("; ")) }
     })
+}
+
+/// Whether there was too little memory on the device.
+pub fn is_out_of_memory(error: &anyhow::Error) -> bool {
+    hint::find::<Failure>(error).is_some_and(|failure| failure.is_out_of_memory)
 }
 
 #[cfg(test)]
@@ -65,5 +70,13 @@ mod tests {
         let wrong = || Ok(Tensor::zeros([2, 3], (Kind::Float, Device::Cpu)).tr().matmul(&Tensor::from(1.0)));
         let error = within_memory(Device::Cpu, String::new, Vec::new, wrong).unwrap_err().to_string();
         assert!(!error.contains("memory"), "{error}");
+    }
+
+    #[test]
+    fn want_of_memory_is_known_below_a_hint() {
+        let huge = || Tensor::zeros([1 << 50], (Kind::Float, Device::Cpu));
+        let error = hint::add(caught(huge).unwrap_err(), "a cure".to_owned()).context("a batch");
+        assert!(is_out_of_memory(&error));
+        assert!(!is_out_of_memory(&hint::add(anyhow::anyhow!("else"), "a cure".to_owned())));
     }
 }

@@ -103,9 +103,13 @@ impl Partial {
     ///
     /// # Errors
     ///
-    /// If any of it fails. What had the name before is there still, unless only the last part failed.
+    /// If any of it fails. What had the name before is there still, unless only the last part failed, or it was a folder that another
+    /// one was to replace.
     pub fn finish(mut self) -> io::Result<()> {
         sync(&self.path)?;
+        if self.path.is_dir() && self.place.is_dir() {
+            fs::remove_dir_all(&self.place)?; // a folder with something in it is not replaced by a rename
+        }
         fs::rename(&self.path, &self.place)?;
         // What bears the other name from here on, if anything, is another writer's.
         self.is_armed = false;

@@ -66,12 +66,7 @@ impl Checkpoints {
         let path = self.folder.join(folder_name(state.step));
         let partial = Partial::under(&path, self.folder.join(format!(".partial-{}", state.step)));
         let written = self.make_folder().and_then(|()| write(partial.path(), state, model, optimizer));
-        let written = written.and_then(|()| {
-            if path.exists() {
-                fs::remove_dir_all(&path)?;
-            }
-            Ok(partial.finish()?)
-        });
+        let written = written.and_then(|()| Ok(partial.finish()?));
         written
             .with_context(|| format!("cannot write the checkpoint `{}`", path.display()))
             .with_write_hint()?;

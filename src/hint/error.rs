@@ -46,6 +46,11 @@ pub fn code(error: &anyhow::Error) -> Code {
     walk(error).find_map(codes).unwrap_or(Code::Failed)
 }
 
+/// The first error of this type in a chain, below hints, too.
+pub fn find<E: Error + 'static>(error: &anyhow::Error) -> Option<&E> {
+    walk(error).find_map(|cause| cause.downcast_ref())
+}
+
 /// Every error of a chain, outermost first, with those that others wrap without naming them as their source.
 pub(super) fn walk(error: &anyhow::Error) -> impl Iterator<Item = Cause<'_>> {
     error.chain().flat_map(|link| iter::successors(Some(link), |cause| wrapped(*cause)))

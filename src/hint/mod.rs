@@ -14,6 +14,6 @@ mod shards;
 mod storage;
 
 pub use attach::{WithHint, add};
-pub use error::{Hinted, code};
+pub use error::{Hinted, code, find};
 pub(crate) use render::of_library;
 pub use render::{causes, hints, render};

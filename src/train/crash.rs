@@ -115,7 +115,7 @@ impl Run {
 
     /// A decoding thread panicked, which ends the feed.
     pub(crate) fn tell_of_panicked_worker(&self, folder: &RunFolder, error: &anyhow::Error) {
-        let is_panic = error.downcast_ref::<pipeline::Error>().is_some_and(|error| {
+        let is_panic = hint::find::<pipeline::Error>(error).is_some_and(|error| {
             matches!(error, pipeline::Error::Worker { .. } | pipeline::Error::Thread { .. })
         });
         if is_panic {

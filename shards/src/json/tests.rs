@@ -92,44 +92,67 @@ fn what_python_refuses_is_refused() {
     assert!(document(&"[".repeat(1_000_000)).is_err(), "depth exhausts nothing");
 }
 
+/// Of these the random texts are put together.
+const PIECES: [&str; 26] = [
+    "{",
+    "}",
+    "[",
+    "]",
+    ",",
+    ":",
+    "\"label\"",
+    "\"a\"",
+    "3",
+    "-1.5",
+    "1e2",
+    "0",
+    "true",
+    "false",
+    "null",
+    " ",
+    "\n",
+    "\"\\u0041\\n\"",
+    "\"x\ty\"",
+    "\"\\q\"",
+    "{\"label\":3,",
+    "\"b\":[1,2]}",
+    "\"label\":[],",
+    "ü",
+    "{}",
+    "[]",
+];
+
+fn random_text(random: &mut u64) -> String {
+    let mut text = String::new();
+    for _ in 0..=*random % 9 {
+        *random = crate::permutation::mix(*random, 11);
+        text.push_str(PIECES[(*random >> 20) as usize % PIECES.len()]);
+    }
+    text
+}
+
+/// Whether both parsers found the same label.
+fn is_same(found: Option<&Value>, expected: Option<&serde_json::Value>) -> bool {
+    match (found, expected) {
+        (Some(Value::Number(raw)), Some(serde_json::Value::Number(number))) => {
+            raw.parse::<f64>().ok() == number.as_f64()
+        }
+        (Some(Value::Text(text)), Some(serde_json::Value::String(other))) => text == other,
+        (Some(Value::Bool(value)), Some(serde_json::Value::Bool(other))) => value == other,
+        (Some(Value::Null), Some(serde_json::Value::Null))
+        | (Some(Value::List), Some(serde_json::Value::Array(_)))
+        | (Some(Value::Object), Some(serde_json::Value::Object(_)))
+        | (None, None) => true,
+        _ => false,
+    }
+}
+
 /// Texts put together of pieces at random are taken or refused as by another parser, and their label is the same.
 #[test]
 fn another_parser_finds_the_same_label_in_the_same_texts() {
-    const PIECES: [&str; 26] = [
-        "{",
-        "}",
-        "[",
-        "]",
-        ",",
-        ":",
-        "\"label\"",
-        "\"a\"",
-        "3",
-        "-1.5",
-        "1e2",
-        "0",
-        "true",
-        "false",
-        "null",
-        " ",
-        "\n",
-        "\"\\u0041\\n\"",
-        "\"x\ty\"",
-        "\"\\q\"",
-        "{\"label\":3,",
-        "\"b\":[1,2]}",
-        "\"label\":[],",
-        "ü",
-        "{}",
-        "[]",
-    ];
     let (mut random, mut taken) = (1, 0);
     for _ in 0..200_000 {
-        let mut text = String::new();
-        for _ in 0..=random % 9 {
-            random = crate::permutation::mix(random, 11);
-            text.push_str(PIECES[(random >> 20) as usize % PIECES.len()]);
-        }
+        let text = random_text(&mut random);
         let found = document(&text);
         let Ok(expected) = serde_json::from_str::<serde_json::Value>(&text) else {
             assert!(found.is_err(), "`{text}`: {found:?}");
@@ -140,19 +163,7 @@ fn another_parser_finds_the_same_label_in_the_same_texts() {
             assert!(matches!(found, Ok(Document::Other(_))) && !expected.is_object(), "`{text}`: {found:?}");
             continue;
         };
-        let is_same = match (value, object.get("label")) {
-            (Some(Value::Number(raw)), Some(serde_json::Value::Number(number))) => {
-                raw.parse::<f64>().ok() == number.as_f64()
-            }
-            (Some(Value::Text(text)), Some(serde_json::Value::String(other))) => text == other,
-            (Some(Value::Bool(value)), Some(serde_json::Value::Bool(other))) => value == other,
-            (Some(Value::Null), Some(serde_json::Value::Null))
-            | (Some(Value::List), Some(serde_json::Value::Array(_)))
-            | (Some(Value::Object), Some(serde_json::Value::Object(_)))
-            | (None, None) => true,
-            _ => false,
-        };
-        assert!(is_same, "`{text}`: {value:?}");
+        assert!(is_same(value.as_ref(), object.get("label")), "`{text}`: {value:?}");
     }
     assert!(taken > 10_000, "only {taken} texts were JSON");
 }

@@ -102,8 +102,7 @@ pub fn run(args: &Args) -> Result<()> {
     let names = ClassNames::of(&set)?.zip(set.classes());
     let names = names.and_then(|(names, classes)| names.of_classes(classes)).unwrap_or_default();
     Precision::apply_to_evaluation(device)?;
-    let network = Network::new(&config, loaded.state.classes, device)?;
-    network.restore(&loaded)?;
+    let network = Network::load(&loaded, device)?;
     let layers = network.encoder().layers();
     if !layers.contains(&&*args.layer) {
         return Err(usage!("there is no layer `{}`", args.layer; "name one of {}", layers.join(", ")));

@@ -8,8 +8,8 @@ use serde::Serialize;
 use shards::Position;
 use tch::{Device, Kind, Tensor};
 
-use crate::{train::Trainer, views::Views};
-use torchkit::{Failure, MemoryWatch};
+use crate::{device, train::Trainer, views::Views};
+use torchkit::MemoryWatch;
 
 /// What steps on the CPU may take together, about.
 const BUDGET: Duration = Duration::from_secs(8);
@@ -160,7 +160,7 @@ impl Steps<'_> {
     fn unless_too_large(&mut self, size: usize) -> Result<Option<Measured>> {
         match self.measure(size) {
             Ok(step) => Ok(Some(step)),
-            Err(error) if error.downcast_ref::<Failure>().is_some_and(|failure| failure.is_out_of_memory) => {
+            Err(error) if device::is_out_of_memory(&error) => {
                 tracing::warn!(
                     "a step of {size} does not fit into the memory of {}",
                     torchkit::name(self.device)
