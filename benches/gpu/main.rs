@@ -1,6 +1,7 @@
-//! What a device has to show: that it computes what the CPU does, that copies hide behind training, and how fast a step is.
+//! Checks and speed of the training stage on one device: that it computes the same as the CPU, that copying does not delay
+//! training, and how long a step takes.
 //!
-//! `run.py` calls this program and PyTorch in turn, and writes the tables. Results are JSON objects on stdout, one a line.
+//! `run.py` calls this program and PyTorch in turn, and writes the tables. Results are JSON objects on stdout, one per line.
 #![expect(clippy::print_stdout, reason = "the results go to stdout")]
 
 use anyhow::{Result, ensure};
@@ -11,7 +12,7 @@ use torchkit::{Accelerator, DeviceChoice, Stream};
 mod check;
 mod speed;
 
-#[expect(clippy::unwrap_used, reason = "helpers of tests may")]
+#[expect(clippy::unwrap_used, reason = "helpers of tests may unwrap")]
 #[path = "../../tests/golden/mod.rs"]
 mod golden;
 
@@ -27,28 +28,28 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Compare what the device computes with what it must; `AMDIM_FIXTURES` names the folder of golden tensors
+    /// Check the device against golden tensors and the CPU; `AMDIM_FIXTURES` names the folder of golden tensors
     Check {
-        /// Those whose names contain this
+        /// Run only the checks whose names contain this
         #[arg(default_value = "")]
         names: String,
     },
     /// Time steps on one batch that stays on the device
     Step(speed::StepArgs),
-    /// Time steps fed from shards, in turns with steps on one batch that stays
+    /// Time steps fed from shards, in turns with steps on one batch that stays on the device
     Feed(speed::FeedArgs),
 }
 
 fn main() -> Result<()> {
     let cli = Cli::parse();
     if let Command::Feed(_) = cli.command {
-        // As training does, beside threads that decode. Steps alone wait as PyTorch's do.
+        // Training does the same beside decoding threads. Without them, steps wait as those of PyTorch do.
         torchkit::settle_threads();
     }
     tracing_subscriber::fmt().with_writer(std::io::stderr).without_time().with_target(false).init();
     torchkit::keep_host_memory();
     let device = torchkit::device(cli.device)?;
-    // As training does: steps are recorded on a queue that is not the default one.
+    // CUDA graphs cannot be recorded on the default stream.
     Stream::new(Accelerator::of(device))?.make_current()?;
     match cli.command {
         Command::Check { names } => check_all(device, &names),
@@ -78,10 +79,10 @@ mod tests {
 
     use super::*;
 
-    /// There is one generator of random numbers: tests that draw from it do so one after the other.
+    /// Held by each test that draws random numbers, because libtorch has one generator.
     static GENERATOR: Mutex<()> = Mutex::new(());
 
-    /// All but the fixtures, which are tests of their own, and resuming, which has more.
+    /// Golden tensors and resuming have their own tests.
     #[test]
     fn the_checks_pass_on_the_cpu() {
         let _alone = GENERATOR.lock().unwrap_or_else(PoisonError::into_inner);
@@ -91,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn an_update_that_is_a_little_wrong_is_told_from_rounding() {
+    fn an_update_with_slightly_wrong_settings_is_not_taken_for_rounding() {
         let _alone = GENERATOR.lock().unwrap_or_else(PoisonError::into_inner);
         let exact = Config { weight_decay: 1e-2, clip_norm: Some(5.0), ..Config::default() };
         let off = |config: Config| check::adam_off(Device::Cpu, 7, &config, &exact).unwrap();

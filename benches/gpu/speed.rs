@@ -1,9 +1,10 @@
 //! How fast steps are, on a batch that stays on the device and on batches from shards.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use amdim_stream::{
     commands::plan::made_up, config::Config, encoder, feed::Feed, optim::Schedule, train::Trainer,
+    views::Views,
 };
 use anyhow::{Context, Result, anyhow};
 use clap::Args;
@@ -13,7 +14,7 @@ use shards::{IndexConfig, LocalSource, Order, Position, ShardSet, Share};
 use tch::Device;
 use torchkit::{Accelerator, GraphChoice, MemoryWatch, Precision, Stream};
 
-/// A model, and how much of it to measure.
+/// A model, and the number of steps to measure.
 #[derive(Debug, Args)]
 pub(crate) struct StepArgs {
     /// Channels of the first layer
@@ -34,21 +35,21 @@ pub(crate) struct StepArgs {
     /// auto, on or off: steps as one CUDA graph
     #[arg(long, default_value = "on")]
     cuda_graph: GraphChoice,
-    /// Compute blocks again on the way back
+    /// Recompute blocks in the backward pass
     #[arg(long)]
     checkpoint_blocks: bool,
     /// Steps in a round
     #[arg(long, default_value_t = 10)]
     steps: usize,
-    /// Rounds, the median of which counts
+    /// Rounds; their median is reported
     #[arg(long, default_value_t = 5)]
     rounds: usize,
-    /// Say what the time goes to, by kernel
+    /// Report the time of each kernel
     #[arg(long)]
     profile: bool,
 }
 
-/// A model, and the shards that it is fed from.
+/// A model, and the shards to feed it from.
 #[derive(Debug, Args)]
 pub(crate) struct FeedArgs {
     #[command(flatten)]
@@ -64,7 +65,7 @@ pub(crate) struct FeedArgs {
     decode: DecodeMode,
 }
 
-/// Steps before anything is measured: algorithms are chosen, and the graph is recorded.
+/// The number of steps before the first measured one. They choose algorithms and record the graph.
 const WARM_UP: usize = 6;
 
 impl StepArgs {
@@ -80,18 +81,19 @@ impl StepArgs {
     }
 }
 
-/// Waits for all steps so far.
+/// Waits until the device has finished all steps. Returns an error if a loss was not finite.
 fn finish(trainer: &mut Trainer, device: Device) -> Result<()> {
     trainer.check().map_err(|broken| anyhow!("a loss that is not finite: {:?}", broken.found))?;
     Ok(Stream::current(Accelerator::of(device))?.synchronize()?)
 }
 
-/// Ascending.
+/// Returns the times in ascending order.
 fn sorted(mut milliseconds: Vec<f64>) -> Vec<f64> {
     milliseconds.sort_by(f64::total_cmp);
     milliseconds
 }
 
+/// Times rounds of steps on a batch that stays on the device.
 pub(crate) fn step(device: Device, args: &StepArgs) -> Result<()> {
     let watch = MemoryWatch::start(Accelerator::of(device))?;
     let mut trainer = args.trainer(device)?;
@@ -100,7 +102,7 @@ pub(crate) fn step(device: Device, args: &StepArgs) -> Result<()> {
         trainer.step(&views)?;
     }
     finish(&mut trainer, device)?;
-    // Choosing algorithms takes memory that no later step does.
+    // Choosing algorithms takes memory that no later step needs.
     watch.reset()?;
     let mut rounds = Vec::new();
     for _ in 0..args.rounds {
@@ -111,12 +113,12 @@ pub(crate) fn step(device: Device, args: &StepArgs) -> Result<()> {
         finish(&mut trainer, device)?;
         rounds.push(start.elapsed().as_secs_f64() * 1e3 / args.steps as f64);
     }
-    // What a graph uses lies in a pool, which no tensor owns between steps.
+    // A graph's memory is reserved in a pool and belongs to no tensor between steps.
     let bytes = match Accelerator::of(device) {
         Some(accelerator) if trainer.is_recorded() => torchkit::reserved_memory(accelerator)?,
         _ => watch.peak()?,
     };
-    drop(watch); // the profiler and the watch of the CPU want the same place
+    drop(watch); // the profiler and the watch of the CPU use the same hook
     let rounds = sorted(rounds);
     let kernels = if args.profile { Some(kernels(&mut trainer, device, &views)?) } else { None };
     println!(
@@ -129,12 +131,8 @@ pub(crate) fn step(device: Device, args: &StepArgs) -> Result<()> {
     Ok(())
 }
 
-/// The thirty kernels that take longest, with their share of the time that all take.
-fn kernels(
-    trainer: &mut Trainer,
-    device: Device,
-    views: &amdim_stream::views::Views,
-) -> Result<serde_json::Value> {
+/// Returns the thirty kernels that take longest, with their shares of the time of all kernels.
+fn kernels(trainer: &mut Trainer, device: Device, views: &Views) -> Result<serde_json::Value> {
     const STEPS: usize = 3;
     let (done, kernels) = torchkit::profile(device, || -> Result<()> {
         for _ in 0..STEPS {
@@ -153,64 +151,108 @@ fn kernels(
     Ok(json!({"ms_a_step": all * 1e3 / STEPS as f64, "rows": rows.collect::<Vec<_>>()}))
 }
 
+/// Times rounds of steps on batches from shards, in turns with steps on a batch that stays on the device.
 pub(crate) fn feed(device: Device, args: &FeedArgs) -> Result<()> {
-    let mut trainer = args.step.trainer(device)?;
-    let workers = args.workers.unwrap_or_else(amdim_stream::data::cores);
-    let set = ShardSet::open(LocalSource::new(&args.shards)?, &IndexConfig::default())?;
-    let samples = set.samples(Order::default(), Share::default(), Position::default());
-    let loader = LoaderConfig {
-        workers,
-        batch_size: args.step.batch_size,
-        drop_last: true,
-        decode: args.decode,
-        ..LoaderConfig::default()
-    };
-    let normalization = Preset::In128.normalization();
-    let mut feed = Feed::spawn(samples, Preset::In128.recipe(), normalization, &loader, device)?;
-    let resident = made_up(args.step.batch_size, Preset::In128.side(), device);
+    let mut stage = Stage::new(device, args)?;
     for _ in 0..WARM_UP {
-        trainer.step(&resident)?;
+        stage.trainer.step(&stage.resident)?;
     }
-    let (mut fed, mut staying, mut waited, mut wall) = (Vec::new(), Vec::new(), 0.0, 0.0);
-    for round in 0..=args.step.rounds {
-        finish(&mut trainer, device)?;
-        let start = Instant::now();
-        for _ in 0..args.step.steps {
-            trainer.step(&resident)?;
-        }
-        finish(&mut trainer, device)?;
-        let staying_s = start.elapsed().as_secs_f64();
-        // What was decoded meanwhile is used up: a round's batches are decoded in the round.
-        for _ in 0..loader.slabs() + 2 {
-            trainer.step(&feed.next().context("shards go on without end")??.views)?;
-        }
-        finish(&mut trainer, device)?;
-        feed.take_waited()?;
-        let start = Instant::now();
-        for _ in 0..args.step.steps {
-            let staged = feed.next().context("shards go on without end")??;
-            trainer.step(&staged.views)?;
-        }
-        finish(&mut trainer, device)?;
-        let fed_s = start.elapsed().as_secs_f64();
-        if round > 0 {
-            // The first round finds the shards on the disk.
-            let ms = |seconds: f64| seconds * 1e3 / args.step.steps as f64;
-            staying.push(ms(staying_s));
-            fed.push(ms(fed_s));
-            waited += feed.take_waited()?.as_secs_f64();
-            wall += fed_s;
-        }
-    }
-    let (fed, staying) = (sorted(fed), sorted(staying));
-    let median = |rounds: &[f64]| rounds[rounds.len() / 2];
+    stage.round()?; // the first round reads the shards from the disk
+    let rounds = (0..args.step.rounds).map(|_| stage.round()).collect::<Result<Vec<_>>>()?;
+    let median = |field: fn(&Round) -> f64| {
+        let sorted = sorted(rounds.iter().map(field).collect());
+        sorted[sorted.len() / 2]
+    };
+    let (fed, resident) = (median(|round| round.fed_ms), median(|round| round.resident_ms));
+    let sum = |field: fn(&Round) -> f64| rounds.iter().map(field).sum::<f64>();
     println!(
         "{}",
         json!({
-            "fed_ms": median(&fed), "resident_ms": median(&staying), "saturation": median(&staying) / median(&fed),
-            "waited": waited / wall, "images_per_second": args.step.batch_size as f64 * 1e3 / median(&fed),
-            "workers": workers, "recorded": trainer.is_recorded(),
+            "fed_ms": fed, "resident_ms": resident, "saturation": resident / fed,
+            "waited": sum(|round| round.waited_ms) / sum(|round| round.fed_ms),
+            "images_per_second": args.step.batch_size as f64 * 1e3 / fed,
+            "workers": stage.workers, "recorded": stage.trainer.is_recorded(),
         })
     );
     Ok(())
+}
+
+/// The times of a round, in milliseconds per step.
+struct Round {
+    fed_ms: f64,
+    resident_ms: f64,
+    /// The time of the fed steps that the device waited for data.
+    waited_ms: f64,
+}
+
+/// A trainer that is fed from shards.
+struct Stage {
+    trainer: Trainer,
+    device: Device,
+    feed: Feed,
+    /// A batch that stays on the device.
+    resident: Views,
+    /// The number of batches that may be decoded while nobody takes one.
+    ahead: usize,
+    workers: usize,
+    /// Steps in a round, of each kind.
+    steps: usize,
+}
+
+impl Stage {
+    fn new(device: Device, args: &FeedArgs) -> Result<Self> {
+        let workers = args.workers.unwrap_or_else(amdim_stream::data::cores);
+        let set = ShardSet::open(LocalSource::new(&args.shards)?, &IndexConfig::default())?;
+        let samples = set.samples(Order::default(), Share::default(), Position::default());
+        let loader = LoaderConfig {
+            workers,
+            batch_size: args.step.batch_size,
+            drop_last: true,
+            decode: args.decode,
+            ..LoaderConfig::default()
+        };
+        let preset = Preset::In128;
+        Ok(Self {
+            trainer: args.step.trainer(device)?,
+            device,
+            feed: Feed::spawn(samples, preset.recipe(), preset.normalization(), &loader, device)?,
+            resident: made_up(args.step.batch_size, preset.side(), device),
+            ahead: loader.slabs() + 2,
+            workers,
+            steps: args.step.steps,
+        })
+    }
+
+    /// Times steps on the resident batch, then steps on batches from shards.
+    fn round(&mut self) -> Result<Round> {
+        let start = self.now()?;
+        for _ in 0..self.steps {
+            self.trainer.step(&self.resident)?;
+        }
+        let resident = self.now()? - start;
+        // Uses up the batches that were decoded meanwhile, so that a round decodes the batches that it trains on.
+        self.fed_steps(self.ahead)?;
+        self.now()?;
+        self.feed.take_waited()?;
+        let start = Instant::now();
+        self.fed_steps(self.steps)?;
+        let fed = self.now()? - start;
+        let waited = self.feed.take_waited()?;
+        let ms = |time: Duration| time.as_secs_f64() * 1e3 / self.steps as f64;
+        Ok(Round { fed_ms: ms(fed), resident_ms: ms(resident), waited_ms: ms(waited) })
+    }
+
+    fn fed_steps(&mut self, steps: usize) -> Result<()> {
+        for _ in 0..steps {
+            let staged = self.feed.next().context("shards go on without end")??;
+            self.trainer.step(&staged.views)?;
+        }
+        Ok(())
+    }
+
+    /// Waits for all steps so far and returns the time.
+    fn now(&mut self) -> Result<Instant> {
+        finish(&mut self.trainer, self.device)?;
+        Ok(Instant::now())
+    }
 }

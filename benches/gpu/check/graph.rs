@@ -1,0 +1,96 @@
+//! Steps as one CUDA graph beside steps that are queued kernel by kernel.
+
+use amdim_stream::{commands::plan::made_up, config::Config, encoder, optim::Schedule, train::Trainer};
+use anyhow::{Result, bail, ensure};
+use pipeline::Preset;
+use serde_json::{Value, json};
+use tch::{Device, Kind, Tensor};
+use torchkit::{GraphChoice, Precision};
+
+/// Returns a trainer of a small model in f32.
+fn small(device: Device, graph: GraphChoice) -> Result<Trainer> {
+    let mut config = Config::preset(Preset::In128);
+    config.encoder = encoder::amdim::Config { ndf: 8, n_rkhs: 64, n_depth: 2, use_bn: false }.into();
+    config.train.precision = Precision::F32;
+    config.run.cuda_graph = graph;
+    Trainer::new(&config, Some(10), device, Schedule::new(&config.optim, 1000, 100.0))
+}
+
+/// Returns all parameters and statistics in one row, in f64 on the CPU.
+fn flat(trainer: &Trainer) -> Tensor {
+    let tensors: Vec<_> = trainer
+        .network()
+        .tensors()
+        .into_values()
+        .map(|tensor| tensor.flatten(0, -1).to_device(Device::Cpu).to_kind(Kind::Double))
+        .collect();
+    Tensor::cat(&tensors, 0)
+}
+
+/// Compares recorded steps with steps that are queued kernel by kernel, on the same batches and with the same random numbers.
+///
+/// A device need not add up in the same order every time, and Adam makes a whole step of a tiny gradient whose sign changes. So
+/// the steps without a graph are made twice, and the recorded ones may be four times as far from them as they are apart.
+pub(super) fn graph(device: Device) -> Result<Value> {
+    Precision::F32.apply()?;
+    let mut trainers = [GraphChoice::Off, GraphChoice::Off, GraphChoice::On]
+        .map(|graph| small(device, graph))
+        .into_iter()
+        .collect::<Result<Vec<_>>>()?;
+    let start = flat(&trainers[0]);
+    let [again, off] = losses_off(&mut trainers, device)?;
+    ensure!(off < (4.0 * again).max(1e-4), "losses off by {off:.1e}; kernel by kernel again by {again:.1e}");
+    if device.is_cuda() && !trainers[2].is_recorded() {
+        bail!("no graph was recorded; the warning above has the reason");
+    }
+    let end = flat(&trainers[0]);
+    let way = (&end - &start).norm().double_value(&[]);
+    ensure!(way > 0.0, "nothing was learned");
+    let [parameters_again, parameters] =
+        [1, 2].map(|which| (&end - flat(&trainers[which])).norm().double_value(&[]) / way);
+    ensure!(
+        parameters < (4.0 * parameters_again).max(0.05),
+        "parameters off by {parameters:.1e} of the way; kernel by kernel again by {parameters_again:.1e}"
+    );
+    Ok(json!({
+        "losses_off": off, "losses_off_again": again, "parameters_off": parameters,
+        "parameters_off_again": parameters_again, "recorded": trainers[2].is_recorded(),
+    }))
+}
+
+/// Makes twelve steps with each of three trainers. Returns the largest relative difference of a loss of the second and of the
+/// third from that of the first.
+fn losses_off(trainers: &mut [Trainer], device: Device) -> Result<[f64; 2]> {
+    let mut losses_off = [0f64; 2];
+    for number in 0..12 {
+        tch::manual_seed(100 + number);
+        let views = made_up(16, 128, device);
+        let losses: Result<Vec<_>> =
+            trainers.iter_mut().map(|trainer| Ok(trainer.step(&views)?.found.loss())).collect();
+        let losses = losses?;
+        for (off, loss) in losses_off.iter_mut().zip(&losses[1..]) {
+            *off = off.max((losses[0] - loss).abs() / losses[0].abs());
+        }
+    }
+    Ok(losses_off)
+}
+
+/// Checks that steps after a recording that failed are those of a trainer without one.
+pub(super) fn failed_recording(device: Device) -> Result<Value> {
+    Precision::F32.apply()?;
+    let (mut plain, mut disturbed) = (small(device, GraphChoice::Off)?, small(device, GraphChoice::Off)?);
+    let mut why = None;
+    let mut losses_off = 0f64;
+    for number in 0..4 {
+        tch::manual_seed(100 + number);
+        let views = made_up(16, 128, device);
+        if number == 2 {
+            why = torchkit::record_in_vain(device);
+            ensure!(why.is_some(), "a wait for the device was recorded");
+        }
+        let (a, b) = (plain.step(&views)?.found.loss(), disturbed.step(&views)?.found.loss());
+        losses_off = losses_off.max((a - b).abs() / a.abs());
+    }
+    ensure!(losses_off < 1e-4, "losses off by {losses_off:.1e}");
+    Ok(json!({"losses_off": losses_off, "why": why}))
+}
