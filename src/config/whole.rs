@@ -13,17 +13,17 @@ use crate::{
     settings::{Heading, Setting, path, text, whole},
 };
 
-/// The settings of a training run. What a run resolved them to lies in its folder as `config.toml`.
+/// The settings of a training run. `config.toml` in its folder has their resolved values.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
     /// The run folder.
     pub out: PathBuf,
-    /// Augmentation, image size, schedule and length of a data set's kind.
+    /// Augmentation, image size, schedule and length for a kind of dataset.
     pub preset: Preset,
-    /// What all randomness derives from.
+    /// The seed that all randomness derives from.
     pub seed: u64,
-    /// Which samples.
+    /// The dataset.
     #[serde(default)]
     pub data: DataConfig,
     /// The encoder.
@@ -38,13 +38,13 @@ pub struct Config {
     /// The optimizer.
     #[serde(default)]
     pub optim: optim::Config,
-    /// What does not change the result.
+    /// Settings that do not change the results.
     #[serde(default)]
     pub run: RunConfig,
 }
 
 impl Config {
-    /// The defaults of a preset.
+    /// Returns the defaults of a preset.
     pub fn preset(preset: Preset) -> Self {
         let drop_at = preset.drop_at().to_vec();
         Self {
@@ -60,7 +60,7 @@ impl Config {
         }
     }
 
-    /// What is known of each setting, section by section.
+    /// Returns the declarations of all settings, section by section.
     pub fn settings() -> Vec<Setting> {
         let section = |name: &'static str, settings: Vec<Setting>| {
             settings.into_iter().map(move |setting| setting.within(name))
@@ -76,7 +76,7 @@ impl Config {
     }
 }
 
-/// Settings whose defaults are for [`Config::preset`] to say.
+/// Returns the declarations of settings outside of all sections. [`Config::preset`] sets their defaults.
 fn outside_of_sections() -> [Setting; 3] {
     let out = path().flag(Heading::Run, "DIR").default("runs/amdim-PRESET").free();
     let preset = text::<Preset>().flag(Heading::Data, "PRESET").default("in128").after("val_shards");
@@ -85,10 +85,10 @@ fn outside_of_sections() -> [Setting; 3] {
         Setting::new("out", "Run folder: configuration, metrics, checkpoints.", "", out),
         Setting::new(
             "preset",
-            "Augmentation, image size and schedule: c10 (32 px), stl10 (64 px) or in128 (128 px).",
+            "Image size, augmentation and schedule: c10 (32 px), stl10 (64 px) or in128 (128 px).",
             "",
             preset,
         ),
-        Setting::new("seed", "What all randomness derives from.", "0", seed),
+        Setting::new("seed", "Seed that all randomness derives from.", "0", seed),
     ]
 }

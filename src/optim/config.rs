@@ -8,7 +8,7 @@ use crate::{
 };
 
 settings! {
-    /// Settings of the optimizer; the defaults are the reference's.
+    /// Settings of the optimizer. The defaults are those of the reference implementation.
     pub struct Config {
         /// Learning rate after the warm-up.
         lr: f64 = 2e-4, real(numbers::RATE).flag(Heading::Training, "X").after("clip_norm");
@@ -18,18 +18,18 @@ settings! {
         eps: f64 = 1e-8, real(numbers::EPS);
         /// Weight of the L2 penalty on parameters, which is added to their gradients (not decoupled).
         weight_decay: f64 = 1e-5, real(numbers::PENALTY);
-        /// Largest norm of the gradients, which are scaled down to it.
+        /// Largest norm of the gradients; larger ones are scaled down to it.
         clip_norm: Option<f64> = None, real(numbers::LIMIT).flag(Heading::Training, "X").default("none");
         /// Steps over which the learning rate rises.
         warmup_steps: Option<u64> = None, whole(numbers::COUNT_OR_NONE).flag(Heading::Training, "N")
-            .default("500, a tenth of the run at most");
+            .default("500, at most a tenth of the run");
         /// Shares of the run after which the learning rate drops.
         drop_at: Vec<f64> = vec![30.0 / 50.0, 45.0 / 50.0], real(numbers::SHARE_OF_RUN);
-        /// When the learning rate drops: published (after the shares of the run that the paper has) or reference (one epoch later, as
-        /// the reference implementation counts: after 251 and 281 of 300 epochs, 31 and 46 of 50).
+        /// When the learning rate drops: published (after the shares of the run in the paper) or reference (one epoch later, as the
+        /// reference implementation counts: after 251 and 281 of 300 epochs, 31 and 46 of 50).
         schedule: Drops = Drops::Published, choice::<Drops>().flag(Heading::Training, "WHEN").hide_choices()
             .default("published");
-        /// What the learning rate is multiplied by at each drop.
+        /// Factor of the learning rate at each drop.
         drop_factor: f64 = 0.2, real(numbers::FACTOR);
     }
 }
@@ -41,12 +41,12 @@ pub enum Drops {
     /// After the published shares of the run.
     #[default]
     Published,
-    /// One epoch later, as the reference implementation counts: its scheduler learns of an epoch when the next one has begun.
+    /// One epoch later, as the reference implementation counts: its scheduler steps when the next epoch has begun.
     Reference,
 }
 
 impl Drops {
-    /// As it is typed.
+    /// Returns the name of the choice on the command line.
     pub fn name(self) -> &'static str {
         match self {
             Self::Published => "published",
@@ -55,12 +55,12 @@ impl Drops {
     }
 }
 
-/// When a run was given more steps than it had.
+/// A note that a run was lengthened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Lengthened {
-    /// Steps that were made by then.
+    /// The number of steps made until then.
     pub at: u64,
-    /// Steps that the run was to have until then.
+    /// The number of steps that the run was to have until then.
     pub from: u64,
 }
