@@ -118,8 +118,8 @@ impl Role {
     pub(crate) fn bit(self) -> u8 {
         match self {
             Self::Image(rank) => 1 << rank,
-            Self::Class => 1 << 4,
-            Self::Json => 1 << 5,
+            Self::Class => 1 << IMAGES.len(),
+            Self::Json => 1 << (IMAGES.len() + 1),
             Self::Other => 0,
         }
     }
