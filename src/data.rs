@@ -1,4 +1,4 @@
-//! The sets that a command reads, opened once.
+//! The sets of samples that a command reads.
 
 use std::{env, path::PathBuf, thread};
 
@@ -12,16 +12,16 @@ use crate::{
     usage,
 };
 
-/// Training and validation samples with what is known of their classes.
+/// Training and validation samples, and their classes.
 #[derive(Debug, Clone)]
 pub struct Data {
-    /// What is trained on.
+    /// The training samples.
     pub train: ShardSet,
-    /// What the probes are judged by.
+    /// The samples by which the probes are judged.
     pub validation: Option<ShardSet>,
-    /// The number of classes; none when no sample is labelled.
+    /// The number of classes; none if no sample is labelled.
     pub classes: Option<u32>,
-    /// Their names, by label; empty where they are not known.
+    /// The names of the classes by label; empty if they are not known.
     pub class_names: Vec<String>,
 }
 
@@ -29,7 +29,8 @@ impl Data {
     /// Opens and indexes both sets.
     ///
     /// # Errors
-    /// One cannot be opened, or a label means one class here and another there.
+    ///
+    /// If a set cannot be opened, or if a label means different classes in both sets.
     pub fn open(config: &DataConfig) -> Result<Self> {
         if config.shards.is_empty() {
             return Err(
@@ -53,7 +54,7 @@ impl Data {
     }
 }
 
-/// Validation by samples that were trained on says how well they are remembered.
+/// Warns if validation shards are also training shards.
 fn warn_of_shared(train: &ShardSet, judged: &ShardSet) {
     let shared = validation::shared_shards(train.shards(), judged.shards());
     if shared.is_empty() {
@@ -70,19 +71,23 @@ fn warn_of_shared(train: &ShardSet, judged: &ShardSet) {
     );
 }
 
-/// Opens and indexes the shards that the patterns name.
+/// Opens and indexes the shards that match the patterns.
+///
+/// # Errors
+///
+/// If a pattern matches no shard, or the shards cannot be read.
 pub fn open(patterns: &[String]) -> Result<ShardSet> {
     let source = shards::open(patterns)?;
     let set = ShardSet::open(source, &index_config())?;
     for fault in set.faults() {
         tracing::warn!("shard `{}` at byte {}: {}", fault.shard, fault.offset, fault.reason);
     }
-    set.remarks().iter().for_each(tell);
+    set.remarks().iter().for_each(report_remark);
     Ok(set)
 }
 
-/// Says once what is unusual in a set's members, and names the first.
-fn tell(remark: &Remark) {
+/// Reports something unusual about the members of a set, with their number and the first of them.
+fn report_remark(remark: &Remark) {
     let Remark { kind, count, shard, offset, name, detail } = remark;
     let name = if name.is_empty() { String::new() } else { format!(" `{name}`,") };
     let detail = if detail.is_empty() { String::new() } else { format!(" ({detail})") };
@@ -95,17 +100,17 @@ fn tell(remark: &Remark) {
     }
 }
 
-/// Cores that this process may use.
+/// Returns the number of cores that this process may use.
 pub fn cores() -> usize {
     thread::available_parallelism().map_or(1, usize::from)
 }
 
-/// Decoding threads: as many as asked for, else one a core.
+/// Returns the number of decoding threads: the setting, or else the number of cores.
 pub(crate) fn workers(config: &Config) -> usize {
     config.run.workers.unwrap_or_else(cores)
 }
 
-/// How a configuration has batches of this size decoded.
+/// Returns the settings of the loader for batches of this size.
 pub(crate) fn loader(config: &Config, batch_size: usize) -> LoaderConfig {
     LoaderConfig {
         workers: workers(config),
@@ -116,12 +121,12 @@ pub(crate) fn loader(config: &Config, batch_size: usize) -> LoaderConfig {
     }
 }
 
-/// How shards are indexed.
+/// Returns the settings for indexing shards.
 pub(crate) fn index_config() -> IndexConfig {
     IndexConfig { cache: cache_folder(), threads: 0 }
 }
 
-/// Where indices are kept from run to run; none on a machine without a home.
+/// Returns the folder in which indices are cached; none if the user has no home folder.
 fn cache_folder() -> Option<PathBuf> {
     let absolute = |name| env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
     let ours = absolute("AMDIM_STREAM_CACHE");

@@ -1,4 +1,4 @@
-//! Where a command may write: files of a format that it has, and folders that are nobody else's.
+//! Checks of the place to which a command writes: the format of a file, and the contents of a folder.
 
 use std::{fs, path::Path};
 
@@ -6,14 +6,14 @@ use anyhow::Result;
 
 use crate::usage;
 
-/// What a command keeps in a folder, by which it knows one of its own.
+/// The contents by which a command recognizes a folder of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Contents {
     /// A run: its lock or its checkpoints.
     Run,
-    /// Features, and what they are of.
+    /// Features with their description.
     Embeddings,
-    /// Nothing is there yet.
+    /// No contents: the folder has to be new or empty.
     Nothing,
 }
 
@@ -26,11 +26,11 @@ impl Contents {
         }
     }
 
-    /// Whether a folder holds such.
+    /// Whether a folder has these contents.
     fn are_in(self, folder: &Path) -> bool {
         let is_step = |entry: fs::DirEntry| entry.file_name().to_string_lossy().contains("step-");
         match self {
-            // A link in the place of its folders is refused by the run itself, for that reason.
+            // A link in place of these folders is refused by the run, with a better reason.
             Self::Run
                 if ["checkpoints", "crash", "previous"].iter().any(|name| folder.join(name).is_symlink()) =>
             {
@@ -47,21 +47,21 @@ impl Contents {
     }
 }
 
-/// Checks that a folder is new, empty, or holds what the command keeps there; see [`dataset::check_folder`].
+/// Checks that a folder is new, empty, or has the contents of the command; see [`dataset::check_folder`]. It may also contain the file
+/// `besides`.
 ///
 /// # Errors
 ///
-/// With a usage error where it is somebody's own folder, or none.
+/// With a usage error if it has other contents, or is not a folder.
 pub(crate) fn folder(path: &Path, contents: Contents, besides: Option<&Path>) -> Result<()> {
     Ok(dataset::check_folder(path, contents.words(), besides, |_| contents.are_in(path))?)
 }
 
-/// Sees that a file has one of the extensions that a command writes, and does not take another's place unless `force`d; gives the
-/// extension, in lower case.
+/// Checks that a file has one of the extensions, and that it does not exist unless `force` is set. Returns the extension, in lower case.
 ///
 /// # Errors
 ///
-/// With a usage error that names the extensions.
+/// With a usage error that names the extensions, or that the file exists.
 pub(crate) fn file(path: &Path, extensions: &[&'static str], force: bool) -> Result<&'static str> {
     let own = path.extension().unwrap_or_default().to_string_lossy().to_lowercase();
     let shown = path.display();
@@ -75,11 +75,11 @@ pub(crate) fn file(path: &Path, extensions: &[&'static str], force: bool) -> Res
     Ok(extension)
 }
 
-/// The same of a file whose format is named otherwise.
+/// Checks that a path is not a folder, and that it does not exist unless `force` is set.
 ///
 /// # Errors
 ///
-/// With a usage error where it is there already.
+/// With a usage error if it is or does.
 pub(crate) fn file_of_any_name(path: &Path, force: bool) -> Result<()> {
     let shown = path.display();
     if path.is_dir() {
@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_with_somebodys_own_files_is_refused_and_one_of_ours_is_not() {
+    fn a_folder_with_foreign_files_is_refused_and_a_folder_of_the_command_is_not() {
         use Contents::{Embeddings, Nothing, Run};
         for (files, contents, is_ours) in [
             (&[][..], Run, true),
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn the_end_of_a_files_name_is_its_format() {
+    fn the_extension_of_a_file_is_its_format() {
         let place = with(&["there.png"]);
         let of = |name: &str, force| file(&place.path().join(name), &["png", "jpg"], force);
         assert_eq!(of("new.PNG", false).unwrap(), "png");

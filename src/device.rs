@@ -1,4 +1,4 @@
-//! What is said of a device that is not there, or that does not have enough memory.
+//! Errors of a device that does not exist or has too little memory.
 
 use anyhow::Result;
 use tch::Device;
@@ -9,19 +9,18 @@ use crate::{
     hint::{self, WithHint},
 };
 
-/// The device that a choice means on this machine, as [`torchkit::device`] finds it.
+/// Returns the device that a choice means on this machine, as [`torchkit::device`] does.
 ///
 /// # Errors
 ///
-/// Where it cannot be used, with its cure.
+/// With a hint if it cannot be used.
 pub fn choose(choice: DeviceChoice) -> Result<Device> {
     torchkit::device(choice)
         .with_hint(|| "train on the CPU with --device cpu, or let --device auto choose")
         .with_code(Code::Usage)
 }
 
-/// Does work that may fail. Where the memory of `device` was not enough, the error says for `what`, and names what `cures` that;
-/// other errors stay as they are.
+/// Does work that may need too much memory of `device`. The error then says for `what`, with `cures` as hints; other errors are passed on.
 ///
 /// # Errors
 ///
@@ -46,7 +45,7 @@ pub fn within_memory<T>(
     })
 }
 
-/// Whether there was too little memory on the device.
+/// Whether the cause of an error is too little memory on the device.
 pub fn is_out_of_memory(error: &anyhow::Error) -> bool {
     hint::find::<Failure>(error).is_some_and(|failure| failure.is_out_of_memory)
 }
@@ -58,7 +57,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn want_of_memory_is_told_with_its_cure() {
+    fn too_little_memory_is_reported_with_a_hint() {
         let huge = || Ok(Tensor::zeros([1 << 50], (Kind::Float, Device::Cpu)));
         let cures = || vec!["a smaller one".to_owned()];
         let error = within_memory(Device::Cpu, || "the tensor".to_owned(), cures, huge).unwrap_err();
@@ -73,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn want_of_memory_is_known_below_a_hint() {
+    fn too_little_memory_is_recognized_below_a_hint() {
         let huge = || Tensor::zeros([1 << 50], (Kind::Float, Device::Cpu));
         let error = hint::add(caught(huge).unwrap_err(), "a cure".to_owned()).context("a batch");
         assert!(is_out_of_memory(&error));

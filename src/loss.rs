@@ -7,23 +7,24 @@ use tch::{Kind, Reduction, Tensor};
 pub struct Nce {
     /// Mean negative log-likelihood of the positives, a scalar.
     pub loss: Tensor,
-    /// Mean squared raw score, a scalar: what keeps scores away from the clip.
+    /// Mean squared raw score, a scalar. As a penalty, it keeps scores away from the clip.
     pub penalty: Tensor,
 }
 
-/// How badly each context tells its own image from the others in the batch (InfoNCE; Bachman et al. 2019, section 3).
+/// Returns the contrastive loss of contexts that predict targets of their own image against those of the others in the batch (InfoNCE;
+/// Bachman et al. 2019, section 3).
 ///
 /// `contexts` is (n, d), `targets` (n, d, l): `l` locations of each of the same `n` ≥ 2 images. Every location of the
 /// own image is a positive with a softmax of its own against the shared negatives, the locations of all other images.
-/// Scores are scaled by 1/√d and clipped softly to ±`clip`. They are f32 whatever the inputs' lower precision.
+/// Scores are scaled by 1/√d and clipped softly to ±`clip`. They are f32 if the inputs have a lower precision.
 ///
 /// # Panics
 ///
-/// On other shapes.
+/// If the shapes differ from these.
 pub fn nce(contexts: &Tensor, targets: &Tensor, clip: f64) -> Nce {
     let (n, d) = contexts.size2().expect("contexts are (n, d)");
     let targets = widened(targets).permute([1, 0, 2]).reshape([d, -1]);
-    // Raw scores, of which there are n²·l, in units of `clip`: what can be is done to the n·d contexts instead.
+    // The n²·l raw scores are in units of `clip`: dividing the n·d contexts is cheaper than dividing them.
     let raw = (widened(contexts) / (clip * (d as f64).sqrt())).matmul(&targets).view([n, n, -1]);
     let scores = raw.tanh() * clip;
     let own = Tensor::eye(n, (Kind::Bool, raw.device())).unsqueeze(-1);
@@ -35,20 +36,20 @@ pub fn nce(contexts: &Tensor, targets: &Tensor, clip: f64) -> Nce {
     }
 }
 
-/// In one pass, where squaring first would write all squares.
+/// Returns the mean square in one pass over memory, without writing all squares.
 fn mean_square(x: &Tensor) -> Tensor {
     x.norm().square() / x.numel() as f64
 }
 
-/// The value of [`nce`]'s loss when features say nothing: ln(1 + (n − 1)·l) for `n` images of `l` locations.
+/// Returns the loss of [`nce`] at chance level, that is for features that carry no information: ln(1 + (n − 1)·l) for `n` images of `l` locations.
 pub fn chance(n: i64, l: i64) -> f64 {
     (1.0 + (n - 1) as f64 * l as f64).ln()
 }
 
-/// Loss of a classifier on features: cross-entropy of softly clipped logits plus a penalty on the raw ones.
+/// Returns the loss of a classifier on features: cross-entropy of softly clipped logits, plus a penalty on the raw logits.
 ///
-/// `logits` is (n, classes), `labels` (n) with −1 where a sample has none: those have no part in the cross-entropy,
-/// which is 0 when none has one. The penalty is over all of them, as in the reference implementation.
+/// `logits` is (n, classes), `labels` (n), with −1 for samples without a label: they do not count in the cross-entropy, which
+/// is 0 if no sample has a label. The penalty counts all samples, as in the reference implementation.
 pub fn classification(logits: &Tensor, labels: &Tensor) -> Tensor {
     const CLIP: f64 = 10.0;
     const PENALTY: f64 = 1e-3;
@@ -59,13 +60,13 @@ pub fn classification(logits: &Tensor, labels: &Tensor) -> Tensor {
     entropy / labelled + logits.square().mean(None::<Kind>) * PENALTY
 }
 
-/// Share of the labelled samples whose largest logit is their label's; `NaN` when none is labelled.
+/// Returns the share of labelled samples whose largest logit is that of their label; NaN if no sample is labelled.
 pub fn accuracy(logits: &Tensor, labels: &Tensor) -> Tensor {
     let hits = logits.argmax(1, false).eq_tensor(labels).to_kind(Kind::Double);
     hits.sum(None::<Kind>) / labels.ge(0).to_kind(Kind::Double).sum(None::<Kind>)
 }
 
-/// In f32 at least: sums of exponentials do not survive half precision.
+/// Returns a tensor of at least f32: half precision is too coarse for sums of exponentials.
 pub(crate) fn widened(x: &Tensor) -> Tensor {
     if matches!(x.kind(), Kind::Half | Kind::BFloat16) { x.to_kind(Kind::Float) } else { x.shallow_clone() }
 }
@@ -76,7 +77,7 @@ mod tests {
 
     use super::*;
 
-    /// The definition, term by term, in plain f64.
+    /// Computes the definition term by term in f64.
     fn slow_nce(contexts: &[Vec<f64>], targets: &[Vec<Vec<f64>>], clip: f64) -> (f64, f64) {
         let (n, l) = (contexts.len(), targets[0].len());
         let raw = |i: usize, j: usize, k: usize| {
@@ -120,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn features_that_say_nothing_lose_by_chance() {
+    fn constant_features_have_the_loss_at_chance_level() {
         let _alone = crate::generator();
         let (contexts, targets) = (Tensor::zeros([6, 4], (Kind::Double, Device::Cpu)), [6, 4, 25]);
         let targets = Tensor::zeros(targets, (Kind::Double, Device::Cpu));
@@ -129,10 +130,10 @@ mod tests {
     }
 
     #[test]
-    fn unlabelled_samples_take_no_part_in_cross_entropy_and_accuracy() {
+    fn unlabelled_samples_do_not_count_in_cross_entropy_and_accuracy() {
         let _alone = crate::generator();
         tch::manual_seed(2);
-        // All rows have the same mean square, so that the penalty is the same with and without some.
+        // All rows have the same mean square, so the penalty is the same for any subset.
         let logits = Tensor::randn([5, 3], (Kind::Double, Device::Cpu)).sign() * 2.0;
         let labels = Tensor::from_slice(&[2i64, -1, 0, -1, 1]);
         let chosen = Tensor::from_slice(&[0i64, 2, 4]);

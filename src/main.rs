@@ -12,7 +12,7 @@ use amdim_stream::{
     hint,
     run::Unattended,
     signals, stdout, summary, terminal,
-    train::{self, Ended},
+    train::{self, RunOutcome},
     usage,
 };
 use anyhow::Result;
@@ -60,9 +60,9 @@ fn train(args: &TrainArgs, unattended: &Unattended) -> Code {
         Err(error) => (None, Err(error)),
     };
     let code = match &ended {
-        Ok(Ended::Unchanged) if unattended.exit_code_unchanged => Code::Unchanged,
-        Ok(Ended::Finished | Ended::Unchanged) => Code::Done,
-        Ok(Ended::Early(_)) => Code::Interrupted,
+        Ok(RunOutcome::Unchanged) if unattended.exit_code_unchanged => Code::Unchanged,
+        Ok(RunOutcome::Finished | RunOutcome::Unchanged) => Code::Done,
+        Ok(RunOutcome::Stopped(_)) => Code::Interrupted,
         Err(error) => failed(error),
     };
     let Some(path) = &unattended.summary else { return code };

@@ -1,4 +1,4 @@
-//! Signals that ask for an end: from the keyboard, from a terminal that is closed, from a system that needs the machine.
+//! Signals that ask the process to end: from the keyboard, from a terminal that is closed, or from the system.
 
 use std::{
     ffi::c_int,
@@ -21,20 +21,24 @@ use signal_hook::{
 
 use crate::{exit::Code, terminal};
 
-/// Slurm sends SIGUSR1 before the time of a job is over, when it is asked to.
+/// The signals that end the process. Slurm can be told to send SIGUSR1 before the time of a job is over.
 const ENDING: [c_int; 5] = [SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2];
 
 /// Whether a signal is about to end the process.
 static IS_LEAVING: AtomicBool = AtomicBool::new(false);
 
-/// Listens from now on. What was ignored at the start stays so: SIGHUP under `nohup`, which lets a run go on when its terminal is
-/// closed, and SIGINT of a command that a script put into the background with `&`, which Ctrl-C is not meant for.
+/// Starts to listen for signals. Signals that were ignored at the start stay ignored: SIGHUP under `nohup`, and SIGINT of a command in the
+/// background of a script (`&`).
+///
+/// # Errors
+///
+/// If the system refuses.
 pub(crate) fn listen() -> Result<Signals> {
     let wanted = ENDING.into_iter().filter(|&signal| !torchkit::is_ignored(signal));
     Signals::new(wanted).context("cannot listen for signals")
 }
 
-/// The name of a signal, as the user knows it.
+/// Returns the name of a signal as users know it.
 pub(crate) fn name(signal: c_int) -> &'static str {
     match signal {
         SIGINT => "Ctrl-C",
@@ -42,7 +46,7 @@ pub(crate) fn name(signal: c_int) -> &'static str {
     }
 }
 
-/// Says something, but waits no more than a second for a terminal that takes nothing.
+/// Calls `words`, which writes a message, and waits for it no longer than a second: a terminal may be blocked.
 pub(crate) fn say(words: impl FnOnce() + Send + 'static) {
     let (said, waiting) = mpsc::channel::<()>();
     let spawned = thread::Builder::new().name("last words".to_owned()).spawn(move || {
@@ -50,11 +54,11 @@ pub(crate) fn say(words: impl FnOnce() + Send + 'static) {
         drop(said);
     });
     if spawned.is_ok() {
-        let _ = waiting.recv_timeout(Duration::from_secs(1)); // hung up when they are said
+        let _ = waiting.recv_timeout(Duration::from_secs(1)); // disconnected when the message is written
     }
 }
 
-/// Says something, and ends the process at once, after `last`.
+/// Calls `words`, which writes a message, and `last`, and ends the process.
 pub(crate) fn leave(words: impl FnOnce() + Send + 'static, last: impl FnOnce()) -> ! {
     IS_LEAVING.store(true, SeqCst);
     say(move || {
@@ -65,33 +69,33 @@ pub(crate) fn leave(words: impl FnOnce() + Send + 'static, last: impl FnOnce()) 
     low_level::exit(Code::Interrupted as i32);
 }
 
-/// Never returns where a signal ends the process: what the work came to meanwhile is not told any more.
+/// Blocks forever if a signal is ending the process, so that a result is not printed any more. Returns immediately otherwise.
 pub fn wait_where_leaving() {
     while IS_LEAVING.load(SeqCst) {
         thread::park();
     }
 }
 
-/// What a command that is interrupted leaves behind.
+/// The traces of an interrupted command.
 #[derive(Debug, Clone, Default)]
 pub struct Leftovers {
-    /// What is said of it.
+    /// The message to the user.
     pub words: String,
-    /// Folders that it writes to, where files and folders that it has begun are removed.
+    /// The folders to which it writes, in which unfinished files and folders are removed.
     pub folders: Vec<PathBuf>,
 }
 
-/// Lets the first signal end the process, whatever it does at the time.
+/// Makes the first signal end the process immediately.
 ///
 /// # Errors
 ///
-/// If the system refuses to tell of signals.
+/// If the system refuses to listen for signals.
 pub fn end_at_once(leftovers: Leftovers) -> Result<()> {
     let mut signals = listen()?;
     let wait = move || {
         let signal = signals.forever().next().unwrap_or(SIGTERM);
         let Leftovers { words, folders } = leftovers;
-        // Last, as other threads go on writing until the process ends.
+        // Removed last, as other threads write until the process ends.
         let last = || folders.iter().for_each(|folder| remove_unfinished(folder));
         leave(move || tracing::warn!("ended by {}: {words}", name(signal)), last);
     };
@@ -99,7 +103,7 @@ pub fn end_at_once(leftovers: Leftovers) -> Result<()> {
     spawned.map(drop).context("cannot start the thread `signals`")
 }
 
-/// Removes the files and folders that this process has begun and not finished; another time where it goes on with them meanwhile.
+/// Removes unfinished files and folders of this process, repeatedly as long as other threads make new ones.
 fn remove_unfinished(folder: &Path) {
     const TIMES: usize = 100;
     let suffix = shards::unfinished_suffix();
@@ -108,7 +112,7 @@ fn remove_unfinished(folder: &Path) {
         let ours = entries.filter(|entry| entry.file_name().to_string_lossy().ends_with(suffix));
         let paths: Vec<_> = ours.map(|entry| entry.path()).collect();
         for path in &paths {
-            // What cannot be removed says by its name what it is.
+            // A file that cannot be removed is recognized by its name.
             let _ = fs::remove_file(path).or_else(|_| fs::remove_dir_all(path));
         }
         paths.is_empty()
@@ -129,7 +133,7 @@ mod tests {
     fn only_unfinished_files_of_this_process_are_removed() {
         let folder = tempfile::tempdir().unwrap();
         let ours = format!(".train-000.tar{}", shards::unfinished_suffix());
-        // As of a process with the same number in another container.
+        // The name of a process with the same id in another container.
         let other = format!(".train-000.tar.{}-0123456789abcdef.tmp", std::process::id());
         for name in [&ours, &other, "train-000.tar"] {
             fs::write(folder.path().join(name), "x").unwrap();
@@ -139,9 +143,9 @@ mod tests {
         assert!(!left(&ours) && left(&other) && left("train-000.tar"));
     }
 
-    /// Each writes under another name until its output is whole.
+    /// Each command writes under another name until its output is complete.
     #[test]
-    fn what_an_interrupted_command_has_begun_is_removed() {
+    fn unfinished_output_of_an_interrupted_command_is_removed() {
         let place = tempfile::tempdir().unwrap();
         let folder = place.path();
         let out = folder.join("out.png");

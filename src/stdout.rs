@@ -1,4 +1,4 @@
-//! Results: words for a terminal, one JSON object a line for everything else.
+//! Results on stdout: words on a terminal, one JSON object in each line elsewhere.
 
 use std::{
     io::{self, ErrorKind, IsTerminal, Write},
@@ -10,29 +10,29 @@ use serde_json::Value;
 
 use crate::terminal;
 
-/// Whether a terminal gets JSON, too.
+/// Whether the user asked for JSON on a terminal, too.
 static IS_JSON_ASKED_FOR: AtomicBool = AtomicBool::new(false);
 
-/// Lets results be JSON on a terminal, too.
+/// Makes results JSON on a terminal, too.
 pub fn ask_for_json() {
     IS_JSON_ASKED_FOR.store(true, Relaxed);
 }
 
-/// Whether results are JSON: other programs read them, or the user asked for it.
+/// Whether results are JSON: stdout is not a terminal, or the user asked for it.
 pub fn is_json() -> bool {
     IS_JSON_ASKED_FOR.load(Relaxed) || !io::stdout().is_terminal()
 }
 
-/// Prints one result as JSON; nothing where words are read.
+/// Prints one result as JSON. Prints nothing if results are words.
 ///
 /// # Errors
 ///
-/// If stdout cannot be written to. A reader that has gone away is no error.
+/// If stdout cannot be written to. A closed pipe is not an error.
 pub fn print(result: &Value) -> Result<()> {
     if is_json() { text(format!("{result}\n").as_bytes()) } else { Ok(()) }
 }
 
-/// Says a result in words: on stdout where it is a terminal, else as a message.
+/// Prints a result in words: on stdout if results are words, else as a message on stderr.
 ///
 /// # Errors
 ///
@@ -45,19 +45,19 @@ pub fn say(words: &str) -> Result<()> {
     text(format!("{words}\n").as_bytes())
 }
 
-/// Prints a text as it is.
+/// Prints a text without changes.
 ///
 /// # Errors
 ///
-/// If stdout cannot be written to. A reader that has gone away is no error.
+/// If stdout cannot be written to. A closed pipe is not an error.
 pub fn text(text: &[u8]) -> Result<()> {
     let mut stdout = io::stdout().lock();
     let is_terminal = stdout.is_terminal();
     let mut write = || stdout.write_all(text).and_then(|()| stdout.flush());
     let written = if is_terminal {
-        terminal::without(write) // stderr may be the same one
+        terminal::without(write) // stderr may be the same terminal
     } else {
-        terminal::clear(); // a reader that is slow holds nobody else up
+        terminal::clear(); // a slow reader does not block other threads
         write()
     };
     match written {

@@ -12,15 +12,16 @@ use crate::{
     files,
     hint::{self, WithHint},
     run::folder::RunFolder,
-    train::{Ended, Why},
+    train::{RunOutcome, StopReason},
     usage,
+    world::World,
 };
 
-/// Refuses a place that cannot be written to, before the run rather than after it.
+/// Checks, before the run, that the summary can be written to `path`.
 ///
 /// # Errors
 ///
-/// Where its folder is not there.
+/// If its folder does not exist, or `path` is a folder.
 pub fn check(path: &Path) -> Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     if folder.is_dir() && !path.is_dir() {
@@ -32,48 +33,56 @@ pub fn check(path: &Path) -> Result<()> {
     ))
 }
 
-/// Writes the summary of a run that was `asked` for, began at `start` and ended so.
+/// Writes the summary of a run with the settings `asked`, which began at `start`. Only the lead writes it.
 ///
 /// # Errors
 ///
-/// Where the file cannot be written.
+/// If the file cannot be written.
 pub fn write(
     path: &Path,
     asked: Option<&toml::Table>,
     start: Instant,
     code: Code,
-    ended: &Result<Ended>,
+    outcome: &Result<RunOutcome>,
 ) -> Result<()> {
-    let why = match ended {
-        Ok(Ended::Early(Why::Signal)) => Some("signal"),
-        Ok(Ended::Early(Why::Time)) => Some("time"),
-        _ => None,
-    };
-    let failure = ended.as_ref().err();
-    let hints = failure.map(hint::hints).unwrap_or_default();
-    let now = Timestamp::now();
-    let elapsed = start.elapsed();
-    let summary = json!({
-        "ended": if matches!(ended, Ok(Ended::Unchanged)) { Code::Unchanged.name() } else { code.name() },
-        "exit_code": code as i32,
-        "interrupted_by": why,
-        "error": failure.map(hint::causes),
-        "hints": hints.iter().map(|hint| format!("hint: {hint}")).collect::<Vec<_>>(),
-        "program": env!("CARGO_PKG_VERSION"),
-        "start": SignedDuration::try_from(elapsed).ok().and_then(|elapsed| now.checked_sub(elapsed).ok()),
-        "end": now,
-        "seconds": elapsed.as_secs_f64(),
-    });
+    if !World::join().is_lead() {
+        return Ok(());
+    }
+    let summary = summary(start, code, outcome);
     let out = asked.and_then(|asked| Config::out(asked).ok());
-    // What lies in a folder that another process is at work in is not this run's.
+    // The contents of a folder in which another process trains are not those of this run.
     let is_own = !matches!(code, Code::Usage | Code::Locked);
     let standing = out.filter(|_| is_own).map(|out| RunFolder::of(&out).standing());
     let standing = standing.map(serde_json::to_value).transpose()?;
     let parts = [Some(summary), standing].into_iter().flatten();
     let merged: Map<String, Value> = parts.filter_map(|part| part.as_object().cloned()).flatten().collect();
     let text = serde_json::to_vec_pretty(&merged)?;
-    // A device, or what a container was given to write to, keeps its place.
+    // A device or a pipe is written to and not replaced.
     let is_special = path.metadata().is_ok_and(|metadata| !metadata.is_file());
     let written = if is_special { fs::write(path, &text) } else { files::replace(path, &text) };
     written.with_context(|| format!("cannot write the summary `{}`", path.display())).with_write_hint()
+}
+
+/// Returns the part of the summary that does not come from the run folder.
+fn summary(start: Instant, code: Code, outcome: &Result<RunOutcome>) -> Value {
+    let interrupted_by = match outcome {
+        Ok(RunOutcome::Stopped(StopReason::Signal)) => Some("signal"),
+        Ok(RunOutcome::Stopped(StopReason::Time)) => Some("time"),
+        _ => None,
+    };
+    let failure = outcome.as_ref().err();
+    let hints = failure.map(hint::hints).unwrap_or_default();
+    let now = Timestamp::now();
+    let elapsed = start.elapsed();
+    json!({
+        "ended": if matches!(outcome, Ok(RunOutcome::Unchanged)) { Code::Unchanged.name() } else { code.name() },
+        "exit_code": code as i32,
+        "interrupted_by": interrupted_by,
+        "error": failure.map(hint::causes),
+        "hints": hints.iter().map(|hint| format!("hint: {hint}")).collect::<Vec<_>>(),
+        "program": env!("CARGO_PKG_VERSION"),
+        "start": SignedDuration::try_from(elapsed).ok().and_then(|elapsed| now.checked_sub(elapsed).ok()),
+        "end": now,
+        "seconds": elapsed.as_secs_f64(),
+    })
 }

@@ -10,8 +10,8 @@ pub struct Views {
     pub images: Tensor,
     /// Classes (n), i64, −1 where a sample has none.
     pub labels: Tensor,
-    /// Dense numbers of the samples in the whole set (n), i64: what banks are addressed by.
+    /// Indices of the samples in the whole set (n), i64, which address banks.
     pub indices: Tensor,
-    /// Where the samples stand after this batch.
+    /// The position after this batch.
     pub next: Position,
 }

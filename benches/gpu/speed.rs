@@ -83,7 +83,7 @@ impl StepArgs {
 
 /// Waits until the device has finished all steps. Returns an error if a loss was not finite.
 fn finish(trainer: &mut Trainer, device: Device) -> Result<()> {
-    trainer.check().map_err(|broken| anyhow!("a loss that is not finite: {:?}", broken.found))?;
+    trainer.check().map_err(|broken| anyhow!("a loss that is not finite: {:?}", broken.numbers))?;
     Ok(Stream::current(Accelerator::of(device))?.synchronize()?)
 }
 

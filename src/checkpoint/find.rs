@@ -1,4 +1,4 @@
-//! The checkpoint that a user means.
+//! The checkpoint that a path of the user names.
 
 use std::path::Path;
 
@@ -7,7 +7,11 @@ use anyhow::Result;
 use super::{folder::Checkpoints, loaded::Loaded, state::STATE};
 use crate::usage;
 
-/// The checkpoint that a path means: a checkpoint folder itself, or the latest one of a run folder.
+/// Opens the checkpoint at a path: a checkpoint folder, or the latest checkpoint of a run folder.
+///
+/// # Errors
+///
+/// If there is none, with a hint that says what to name, or if it is damaged.
 pub fn find(path: &Path) -> Result<Loaded> {
     if path.join(STATE).exists() {
         return Loaded::open(path);
@@ -33,7 +37,7 @@ pub fn find(path: &Path) -> Result<Loaded> {
     }
 }
 
-/// Where a run is wanted, and a file was named.
+/// Returns the error for a path that names a file instead of a folder.
 fn of_a_file(file: &Path) -> anyhow::Error {
     let shown = file.display();
     let folder = file.parent().filter(|folder| folder.join(STATE).exists());

@@ -1,4 +1,4 @@
-//! The checkpoints of a run: which there are, which stay, which one is best.
+//! The checkpoints of a run: saving, listing, retention, and the best one.
 
 use std::{
     fs,
@@ -20,26 +20,26 @@ use crate::{
     hint::WithHint,
 };
 
-/// Which checkpoint did best.
+/// The file that names the best checkpoint.
 const BEST: &str = "best.json";
 
-/// Which checkpoints stay.
+/// The checkpoints that stay when a new one is saved. The best one stays in any case.
 #[derive(Debug, Clone, Copy)]
 pub struct Retention {
-    /// The latest so many.
+    /// The number of latest checkpoints that stay.
     pub keep: usize,
-    /// And those whose step is a multiple of this; 0 for none.
+    /// Checkpoints stay whose step is a multiple of this; 0 for none.
     pub keep_every: u64,
 }
 
-/// The checkpoint that did best by a metric; it is kept.
+/// The best checkpoint by a metric.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Best {
-    /// Its step.
+    /// The step of the checkpoint.
     pub step: u64,
-    /// The metric's name in the records.
+    /// The name of the metric in records.
     pub metric: String,
-    /// What it was then.
+    /// The value of the metric at that step.
     pub value: f64,
 }
 
@@ -50,12 +50,16 @@ pub struct Checkpoints {
 }
 
 impl Checkpoints {
-    /// The checkpoints below a run folder.
+    /// Returns the checkpoints of a run folder, which need not exist.
     pub fn of(run: &Path) -> Self {
         Self { folder: run.join("checkpoints") }
     }
 
-    /// Writes a checkpoint, complete on the disk when this returns, and removes those that need not stay.
+    /// Writes a checkpoint, which is complete on the disk when this returns, and removes those that need not stay.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be written.
     pub fn save(
         &self,
         state: &State,
@@ -74,12 +78,16 @@ impl Checkpoints {
         Ok(path)
     }
 
-    /// Lets all checkpoints before this one, and then it as well, say that their run is as long as the state's; their tensors stay.
-    /// Whichever of them the run goes on from, it keeps its length.
+    /// Rewrites the length of the run in all earlier checkpoints and then in this one, as `state` has it, without changing tensors. The
+    /// run then keeps its length from whichever checkpoint it is resumed.
+    ///
+    /// # Errors
+    ///
+    /// If a checkpoint cannot be rewritten.
     pub fn restate_length(&self, loaded: &Loaded, state: &State) -> Result<()> {
         for step in self.steps()?.into_iter().filter(|&step| step < state.step) {
             let earlier = Loaded::open(&self.folder.join(folder_name(step)));
-            let Ok(earlier) = earlier else { continue }; // it is damaged, and nothing goes on from there
+            let Ok(earlier) = earlier else { continue }; // nothing resumes from a damaged one
             let mut config = earlier.state.config.clone();
             config.train.steps = state.config.train.steps;
             config.train.epochs = state.config.train.epochs;
@@ -89,7 +97,7 @@ impl Checkpoints {
         Self::restate(loaded, state)
     }
 
-    /// Lets a checkpoint say something else of its run; its tensors stay.
+    /// Replaces the state of a checkpoint, without changing tensors.
     fn restate(loaded: &Loaded, state: &State) -> Result<()> {
         let tensors = [(MODEL, &loaded.model), (OPTIMIZER, &loaded.optimizer)];
         let tensors = tensors.map(|(name, bytes)| (name.to_owned(), hash(bytes)));
@@ -97,8 +105,8 @@ impl Checkpoints {
         files::replace(&path, text.as_bytes()).or_cannot_write(&path)
     }
 
-    /// Makes the folder of the checkpoints, not that of the run: where that was taken away, the rest of it is gone as well, and
-    /// a run that goes on would leave checkpoints without records.
+    /// Makes the folder of checkpoints, but not that of the run: if a user has removed the run folder, checkpoints without records
+    /// would be of no use.
     fn make_folder(&self) -> Result<()> {
         match fs::create_dir(&self.folder) {
             Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(error.into()),
@@ -106,7 +114,11 @@ impl Checkpoints {
         }
     }
 
-    /// Steps of the checkpoints that are there, ascending.
+    /// Returns the steps of all checkpoints, ascending.
+    ///
+    /// # Errors
+    ///
+    /// If the folder exists and cannot be listed.
     pub fn steps(&self) -> Result<Vec<u64>> {
         let entries = match fs::read_dir(&self.folder) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
@@ -125,43 +137,55 @@ impl Checkpoints {
         Ok(steps)
     }
 
-    /// The step of the latest checkpoint, whole or not.
+    /// Returns the step of the latest checkpoint, which may be damaged.
     pub fn last_step(&self) -> Option<u64> {
         self.steps().ok()?.pop()
     }
 
-    /// Renames the checkpoints after `step`, which are damaged, so that what the run makes anew takes their place.
+    /// Renames the checkpoints after `step`, which are damaged, so that the run can write them again.
+    ///
+    /// # Errors
+    ///
+    /// If one cannot be renamed.
     pub fn set_aside_after(&self, step: u64) -> Result<()> {
         for later in self.steps()?.into_iter().filter(|&later| later > step) {
             let name = folder_name(later);
             let aside = self.folder.join(format!("damaged-{name}"));
-            let _ = fs::remove_dir_all(&aside); // of an earlier time
+            let _ = fs::remove_dir_all(&aside); // from an earlier start
             files::move_to(&self.folder.join(&name), &aside)
                 .with_context(|| format!("cannot set aside `{name}`"))?;
         }
         Ok(())
     }
 
-    /// The best checkpoint so far, where a metric was chosen.
+    /// Returns the best checkpoint so far, if a metric was chosen and the checkpoint exists.
     pub fn best(&self) -> Option<Best> {
         let best: Best = serde_json::from_slice(&fs::read(self.folder.join(BEST)).ok()?).ok()?;
         self.folder.join(folder_name(best.step)).exists().then_some(best)
     }
 
-    /// Where the best checkpoint so far lies.
+    /// Returns the folder of the best checkpoint so far.
     pub fn best_path(&self) -> Option<PathBuf> {
         self.best().map(|best| self.folder.join(folder_name(best.step)))
     }
 
-    /// Notes that a step, which has a checkpoint, is the best so far.
+    /// Notes that the checkpoint of a step is the best so far.
+    ///
+    /// # Errors
+    ///
+    /// If that cannot be written.
     pub fn mark_best(&self, best: &Best) -> Result<()> {
         let written = serde_json::to_vec(best).map_err(io::Error::from);
         let written = written.and_then(|text| files::replace(&self.folder.join(BEST), &text));
-        self.marked(written)?;
+        self.with_best_context(written)?;
         self.link_best()
     }
 
-    /// Lets `checkpoints/best` lead to the best checkpoint so far, if there is one.
+    /// Points the link `checkpoints/best` to the best checkpoint so far, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// If the link cannot be made.
     pub fn link_best(&self) -> Result<()> {
         let (Some(best), link) = (self.best(), self.folder.join("best")) else { return Ok(()) };
         let target = PathBuf::from(folder_name(best.step));
@@ -169,16 +193,16 @@ impl Checkpoints {
             return Ok(());
         }
         let new = Partial::under(&link, self.folder.join("best.new"));
-        self.marked(new.link_to(&target).and_then(|()| new.finish()))
+        self.with_best_context(new.link_to(&target).and_then(|()| new.finish()))
     }
 
-    fn marked(&self, result: io::Result<()>) -> Result<()> {
+    fn with_best_context(&self, result: io::Result<()>) -> Result<()> {
         result
             .with_context(|| format!("cannot note the best checkpoint in `{}`", self.folder.display()))
             .with_write_hint()
     }
 
-    /// Removes what need not stay, also what a killed process left half-written.
+    /// Removes checkpoints that need not stay, and unfinished ones of killed processes.
     fn prune(&self, retention: Retention) {
         let steps = self.steps().unwrap_or_default();
         let old = &steps[..steps.len().saturating_sub(retention.keep)];
@@ -202,16 +226,21 @@ impl Checkpoints {
         }
     }
 
-    /// The latest whole checkpoint of an earlier step.
+    /// Opens the latest undamaged checkpoint before `step`, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// If the folder cannot be listed.
     pub fn before(&self, step: u64) -> Result<Option<Loaded>> {
         let mut earlier = self.steps()?.into_iter().rev().filter(|&other| other < step);
         Ok(earlier.find_map(|step| Loaded::open(&self.folder.join(folder_name(step))).ok()))
     }
 
-    /// What the latest checkpoint says of itself; its tensors are not read. None when there is none.
+    /// Reads the state of the latest checkpoint, without its tensors. Returns `None` if there is no checkpoint.
     ///
     /// # Errors
-    /// If that checkpoint's `state.json` is damaged: an earlier one may be whole, which [`latest`](Self::latest) finds.
+    ///
+    /// If `state.json` of that checkpoint is damaged, even if an earlier checkpoint is not: [`latest`](Self::latest) finds that one.
     pub fn latest_state(&self) -> Result<Option<State>> {
         let Some(&step) = self.steps()?.last() else { return Ok(None) };
         let path = self.folder.join(folder_name(step));
@@ -220,7 +249,11 @@ impl Checkpoints {
         Ok(Some(content.state))
     }
 
-    /// The latest checkpoint that is whole: none when there is none at all, an error when all are damaged.
+    /// Opens the latest undamaged checkpoint. Returns `None` if there is no checkpoint.
+    ///
+    /// # Errors
+    ///
+    /// If all checkpoints are damaged.
     pub fn latest(&self) -> Result<Option<Loaded>> {
         let steps = self.steps()?;
         for step in steps.iter().rev() {

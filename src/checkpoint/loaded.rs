@@ -1,9 +1,8 @@
-//! The files of one checkpoint, written and read.
+//! The files of one checkpoint: writing and reading.
 
 use std::{
     collections::BTreeMap,
-    fs::{self, File},
-    io::{self, Write},
+    fs, io,
     path::{Path, PathBuf},
 };
 
@@ -14,48 +13,57 @@ use super::{
     tensors::{self, Named, hash},
 };
 
-/// Parameters and statistics.
+/// The file of parameters and statistics.
 pub(super) const MODEL: &str = "model.safetensors";
-/// Moments.
+/// The file of the optimizer's moments.
 pub(super) const OPTIMIZER: &str = "optimizer.safetensors";
 
-/// Writes the files of a checkpoint into a new folder and syncs them.
+/// Writes the files of a checkpoint into a new folder, in place of an older one. They are not synced: `Partial::finish` does that.
+///
+/// # Errors
+///
+/// If a file cannot be written.
 pub(crate) fn write(partial: &Path, state: &State, model: &Named, optimizer: &Named) -> Result<()> {
     if partial.exists() {
         fs::remove_dir_all(partial)?;
     }
-    fs::create_dir(partial)?; // anew, so that no links are in it
+    fs::create_dir(partial)?; // a new folder contains no links
     let mut checksums = BTreeMap::new();
     for (name, named) in [(MODEL, model), (OPTIMIZER, optimizer)] {
         checksums.insert(name.to_owned(), tensors::write(&partial.join(name), named)?);
     }
-    let mut file = File::create(partial.join(STATE))?;
-    file.write_all(sealed(state, checksums)?.as_bytes())?;
-    file.sync_all()?;
-    Ok(shards::sync_folder(partial)?)
+    Ok(fs::write(partial.join(STATE), sealed(state, checksums)?)?)
 }
 
-/// A checkpoint whose checksums hold.
+/// A checkpoint in memory, whose checksums match.
 #[derive(Debug)]
 pub struct Loaded {
-    /// Where it lies.
+    /// The folder.
     pub path: PathBuf,
-    /// What it says.
+    /// The state.
     pub state: State,
-    /// The checksum of its model.
+    /// The checksum of the model file.
     pub checksum: String,
     pub(super) model: Vec<u8>,
     pub(super) optimizer: Vec<u8>,
 }
 
 impl Loaded {
-    /// Reads a checkpoint folder and checks it.
+    /// Reads a checkpoint folder.
+    ///
+    /// # Errors
+    ///
+    /// If a file is missing or does not match its checksum, or another version of the program wrote it.
     pub fn open(path: &Path) -> Result<Self> {
         Self::read(path, |name| fs::read(path.join(name)))
             .with_context(|| format!("cannot read the checkpoint `{}`", path.display()))
     }
 
-    /// Checks a checkpoint whose files `file` gives by their names.
+    /// Reads a checkpoint whose files are returned by `file` for their names.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`open`](Self::open).
     pub fn read(path: &Path, file: impl Fn(&str) -> io::Result<Vec<u8>>) -> Result<Self> {
         let content = content(&file(STATE).context(STATE)?)?;
         let checked = |name: &str| -> Result<Vec<u8>> {
@@ -68,23 +76,35 @@ impl Loaded {
         Ok(Self { path: path.to_owned(), state: content.state, checksum, model, optimizer })
     }
 
-    /// The same without the optimizer's moments, for what trains no further: they take twice the memory of the parameters.
+    /// Drops the optimizer's moments, which only training needs: they take twice the memory of the parameters.
     #[must_use]
     pub fn without_moments(self) -> Self {
         Self { optimizer: Vec::new(), ..self }
     }
 
-    /// Its model's tensors as they are stored.
+    /// Returns the tensors of the model file.
+    ///
+    /// # Errors
+    ///
+    /// If it is not a safetensors file.
     pub fn model(&self) -> Result<safetensors::SafeTensors<'_>> {
         Ok(safetensors::SafeTensors::deserialize(&self.model)?)
     }
 
-    /// Copies the parameters and statistics into the model's tensors of the same names and shapes.
+    /// Copies parameters and statistics into the tensors of `model`.
+    ///
+    /// # Errors
+    ///
+    /// If names, shapes or kinds differ.
     pub fn restore_model(&self, model: &Named) -> Result<()> {
         self.restore(&self.model, model, MODEL)
     }
 
-    /// Copies the encoder alone into a model of the same size.
+    /// Copies the encoder alone into the tensors of `model`.
+    ///
+    /// # Errors
+    ///
+    /// If a tensor of the encoder is missing, or has another shape or kind.
     pub fn restore_encoder(&self, model: &Named) -> Result<()> {
         let encoder = model.iter().filter(|(name, _)| name.starts_with("encoder."));
         let encoder = encoder.map(|(name, tensor)| (name.clone(), tensor.shallow_clone())).collect();
@@ -92,7 +112,11 @@ impl Loaded {
             .with_context(|| format!("`{}`", self.path.join(MODEL).display()))
     }
 
-    /// Copies the moments into the optimizer's tensors of the same names and shapes.
+    /// Copies the moments into the tensors of `optimizer`.
+    ///
+    /// # Errors
+    ///
+    /// If names, shapes or kinds differ.
     pub fn restore_optimizer(&self, optimizer: &Named) -> Result<()> {
         self.restore(&self.optimizer, optimizer, OPTIMIZER)
     }

@@ -1,4 +1,4 @@
-//! `state.json`: what a checkpoint says beside its tensors.
+//! `state.json`: everything in a checkpoint but its tensors.
 
 use std::collections::BTreeMap;
 
@@ -9,31 +9,31 @@ use shards::{Position, ShardSet};
 use super::tensors::hash;
 use crate::{config::Config, usage};
 
-/// Changes whenever the state does, the configuration included.
+/// The version of the format. It changes with the fields of the state and of the configuration.
 const VERSION: u32 = 4;
-/// The file in a checkpoint.
+/// The name of the file in a checkpoint.
 pub(super) const STATE: &str = "state.json";
 
-/// What resuming needs beside the tensors.
+/// The state of a run, which resuming needs beside the tensors.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct State {
     /// Updates made.
     pub step: u64,
-    /// Where the samples stand after the last batch trained on.
+    /// The position after the last batch trained on.
     pub position: Position,
-    /// The set trained on.
+    /// The identity of the training samples.
     pub data: DataIdentity,
-    /// Classes of the probes; none without probes.
+    /// The number of classes of the probes, if there are any.
     pub classes: Option<u32>,
-    /// Their names, by label; empty where they are not known.
+    /// The names of the classes by label; empty if they are not known.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub class_names: Vec<String>,
     /// The resolved configuration.
     pub config: Config,
 }
 
-/// What tells one set of samples from another.
+/// The identity of a set of samples.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DataIdentity {
@@ -44,16 +44,16 @@ pub struct DataIdentity {
 }
 
 impl DataIdentity {
-    /// That of a set.
+    /// Returns the identity of a set.
     pub fn of(set: &ShardSet) -> Self {
         Self { digest: set.digest(), samples: set.len() }
     }
 
-    /// Makes sure that a checkpoint which was made on this set can go on on another: a position means nothing in another one.
+    /// Checks that a checkpoint on this set can be resumed on the set `now`.
     ///
     /// # Errors
     ///
-    /// Where the sets differ.
+    /// If the sets differ: a position has no meaning in another set.
     pub fn check(self, now: Self) -> Result<()> {
         if self == now {
             return Ok(());
@@ -71,7 +71,7 @@ impl DataIdentity {
     }
 }
 
-/// `state.json`: the state, what it says of the tensor files, and a checksum over both.
+/// The contents of `state.json`: the state, the checksums of the tensor files, and a checksum over both.
 #[derive(Debug, Serialize, Deserialize)]
 struct Sealed {
     checksum: String,
@@ -85,13 +85,17 @@ pub(super) struct Content {
     pub(super) tensors: BTreeMap<String, String>,
 }
 
-/// The text of `state.json`, where the tensor files have these [checksums](hash) by their names.
+/// Returns the text of `state.json`. `tensors` has the [checksums](hash) of the tensor files by name.
+///
+/// # Errors
+///
+/// If the state cannot be written as JSON.
 pub fn sealed(state: &State, tensors: BTreeMap<String, String>) -> Result<String> {
     let content = Content { version: VERSION, state: state.clone(), tensors };
     Ok(serde_json::to_string_pretty(&Sealed { checksum: seal(&content)?, content })?)
 }
 
-/// What `state.json` says, once its checksum holds.
+/// Reads the text of `state.json` and checks its version and its checksum.
 pub(super) fn content(sealed: &[u8]) -> Result<Content> {
     check_version(sealed)?;
     let Sealed { checksum, content } = serde_json::from_slice(sealed).context(STATE)?;
@@ -99,7 +103,7 @@ pub(super) fn content(sealed: &[u8]) -> Result<Content> {
     Ok(content)
 }
 
-/// Says so where the state is of a version that has other fields, before they are read.
+/// Refuses a state of another version before its fields are read.
 fn check_version(sealed: &[u8]) -> Result<()> {
     let sealed: serde_json::Value = serde_json::from_slice(sealed).context(STATE)?;
     let version = &sealed["content"]["version"];

@@ -1,36 +1,30 @@
-//! Named tensors as safetensors files, checked on the way in.
+//! Named tensors in safetensors files.
 
-use std::{
-    borrow::Cow,
-    collections::BTreeMap,
-    fs::{self, File},
-    path::Path,
-};
+use std::{borrow::Cow, collections::BTreeMap, fs, path::Path};
 
 use anyhow::{Context, Result, ensure};
 use safetensors::{Dtype, SafeTensors, View};
 use tch::{Device, Kind, Tensor};
 use xxhash_rust::xxh3::xxh3_64;
 
-/// Named tensors, in the order in which they are written.
+/// Tensors by name, in the order in which they are written.
 pub type Named = BTreeMap<String, Tensor>;
 
-/// The checksum of a file.
+/// Returns the checksum of the contents of a file.
 pub fn hash(bytes: &[u8]) -> String {
     format!("xxh3:{:016x}", xxh3_64(bytes))
 }
 
-/// Writes a file, syncs it and returns its checksum.
+/// Writes a file without syncing it, and returns its checksum.
 pub(super) fn write(path: &Path, named: &Named) -> Result<String> {
     let views = named.iter().map(|(name, tensor)| (name, Stored::new(tensor)));
     let metadata = [("format".to_owned(), "pt".to_owned())];
     safetensors::serialize_to_file(views, Some(metadata.into()), path)
         .with_context(|| format!("`{}`", path.display()))?;
-    File::open(path)?.sync_all()?;
     Ok(hash(&fs::read(path)?))
 }
 
-/// A tensor that hands out its bytes when they are to be written, so that only one tensor is copied at a time.
+/// A tensor whose bytes are copied only while they are written, so that one tensor is copied at a time.
 struct Stored<'a> {
     tensor: &'a Tensor,
     shape: Vec<usize>,
@@ -66,7 +60,7 @@ impl View for Stored<'_> {
     }
 }
 
-/// The kinds that are stored.
+/// Returns the kinds of tensors that are stored.
 fn dtypes() -> impl Iterator<Item = (Dtype, Kind)> {
     [
         (Dtype::F32, Kind::Float),
@@ -77,12 +71,16 @@ fn dtypes() -> impl Iterator<Item = (Dtype, Kind)> {
     .into_iter()
 }
 
-/// What a stored kind is called here; none for those that models do not have.
+/// Returns the kind of a stored tensor, or `None` for a kind that models do not have.
 pub(crate) fn kind_of(dtype: Dtype) -> Option<Kind> {
     dtypes().find(|(stored, _)| *stored == dtype).map(|(_, kind)| kind)
 }
 
-/// Copies a file's tensors into `named`: the names have to be the same, and each one's shape and kind.
+/// Copies all tensors of a file into `named`.
+///
+/// # Errors
+///
+/// If names, shapes or kinds differ.
 pub(super) fn restore(bytes: &[u8], named: &Named) -> Result<()> {
     let file = SafeTensors::deserialize(bytes)?;
     let foreign: Vec<_> = file.names().into_iter().filter(|name| !named.contains_key(&**name)).collect();
@@ -90,7 +88,11 @@ pub(super) fn restore(bytes: &[u8], named: &Named) -> Result<()> {
     take(&file, named)
 }
 
-/// The same of those that `named` holds; what else is in the file is left alone.
+/// Copies the tensors that `named` has, and ignores the others in the file.
+///
+/// # Errors
+///
+/// If one is missing, or has another shape or kind.
 pub(super) fn restore_some(bytes: &[u8], named: &Named) -> Result<()> {
     take(&SafeTensors::deserialize(bytes)?, named)
 }

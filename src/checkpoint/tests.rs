@@ -34,7 +34,7 @@ fn weight(loaded: &Loaded) -> f64 {
 }
 
 #[test]
-fn the_latest_checkpoint_gives_back_what_was_saved() {
+fn the_latest_checkpoint_has_the_state_and_tensors_that_were_saved() {
     let run = tempfile::tempdir().unwrap();
     let checkpoints = Checkpoints::of(run.path());
     assert!(checkpoints.latest().unwrap().is_none());
@@ -45,7 +45,7 @@ fn the_latest_checkpoint_gives_back_what_was_saved() {
 }
 
 #[test]
-fn a_run_that_becomes_longer_is_as_long_from_whichever_of_its_checkpoints_it_goes_on() {
+fn a_run_that_becomes_longer_has_its_new_length_in_all_checkpoints() {
     let run = tempfile::tempdir().unwrap();
     let checkpoints = Checkpoints::of(run.path());
     for step in [10, 20, 30] {
@@ -65,7 +65,7 @@ fn a_run_that_becomes_longer_is_as_long_from_whichever_of_its_checkpoints_it_goe
 }
 
 #[test]
-fn the_last_ones_and_every_multiple_stay() {
+fn the_latest_checkpoints_and_those_at_multiples_stay() {
     let run = tempfile::tempdir().unwrap();
     let checkpoints = Checkpoints::of(run.path());
     fs::create_dir_all(checkpoints.folder.join(".partial-3")).unwrap();
@@ -87,7 +87,7 @@ fn a_checkpoint_of_another_version_is_told_from_a_damaged_one() {
 }
 
 #[test]
-fn a_damaged_byte_anywhere_falls_back_to_the_checkpoint_before() {
+fn a_damaged_byte_anywhere_makes_the_previous_checkpoint_the_latest() {
     let run = tempfile::tempdir().unwrap();
     let checkpoints = Checkpoints::of(run.path());
     save(&checkpoints, 1, KEEP);
@@ -100,7 +100,7 @@ fn a_damaged_byte_anywhere_falls_back_to_the_checkpoint_before() {
             damaged[position] ^= 0x04;
             fs::write(&path, damaged).unwrap();
             let step = checkpoints.latest().unwrap().unwrap().state.step;
-            // White space between JSON tokens is the only thing that may change unnoticed.
+            // Only white space between JSON tokens may change unnoticed.
             assert!(step == 1 || whole[position].is_ascii_whitespace(), "{file} at byte {position}");
         }
         fs::write(&path, &whole[..whole.len() / 2]).unwrap();
@@ -111,7 +111,7 @@ fn a_damaged_byte_anywhere_falls_back_to_the_checkpoint_before() {
 }
 
 #[test]
-fn when_all_are_damaged_nothing_starts_anew_silently() {
+fn a_run_whose_checkpoints_are_all_damaged_is_refused() {
     let run = tempfile::tempdir().unwrap();
     let checkpoints = Checkpoints::of(run.path());
     let path = save(&checkpoints, 1, KEEP);
@@ -121,7 +121,7 @@ fn when_all_are_damaged_nothing_starts_anew_silently() {
 }
 
 #[test]
-fn names_shapes_and_kinds_have_to_be_the_models() {
+fn tensors_of_other_names_shapes_or_kinds_are_refused() {
     let run = tempfile::tempdir().unwrap();
     let loaded = Loaded::open(&save(&Checkpoints::of(run.path()), 1, KEEP)).unwrap();
     let refused = |change: &dyn Fn(&mut Named)| {
@@ -142,7 +142,7 @@ fn names_shapes_and_kinds_have_to_be_the_models() {
 }
 
 #[test]
-fn damaged_checkpoints_do_not_push_out_good_ones() {
+fn damaged_checkpoints_do_not_count_towards_those_that_stay() {
     let run = tempfile::tempdir().unwrap();
     let checkpoints = Checkpoints::of(run.path());
     let retention = Retention { keep: 3, keep_every: 0 };
@@ -160,7 +160,7 @@ fn damaged_checkpoints_do_not_push_out_good_ones() {
 }
 
 #[test]
-fn a_folder_that_cannot_be_listed_is_no_fresh_start() {
+fn a_folder_that_cannot_be_listed_is_not_taken_for_a_new_run() {
     let run = tempfile::tempdir().unwrap();
     fs::write(run.path().join("checkpoints"), "").unwrap();
     assert!(Checkpoints::of(run.path()).latest().is_err());

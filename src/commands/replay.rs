@@ -12,11 +12,12 @@ use crate::{
     stdout,
 };
 use crate::{
-    run::folder::RunFolder,
-    train::{
-        Run,
-        crash::{self, Report},
+    run::{
+        crash::{self, CrashReport},
+        folder::RunFolder,
     },
+    train::Run,
+    world::World,
 };
 use torchkit::{DeviceChoice, GraphChoice, Precision};
 
@@ -39,11 +40,11 @@ pub struct Args {
 
 /// Makes the step, and prints what it found, whether that is what it found then, and which gradients are not finite.
 pub fn run(args: &Args) -> Result<()> {
-    let report = crash::read(&args.crash)?;
+    let report = CrashReport::read(&args.crash)?;
     let loaded = origin(&report, &args.crash)?;
     let config = loaded.as_ref().map(|loaded| Ok(loaded.state.config.clone()));
     let mut config =
-        config.unwrap_or_else(|| Config::resolve(&config::read(&args.crash.join("config.toml"))?))?;
+        config.unwrap_or_else(|| Config::resolve(&config::read(&args.crash.join(CrashReport::CONFIG))?))?;
     config.run.cuda_graph = GraphChoice::Off;
     config.run.device = args.device.unwrap_or(config.run.device);
     config.train.precision = args.precision.unwrap_or(config.train.precision);
@@ -51,13 +52,13 @@ pub fn run(args: &Args) -> Result<()> {
         config.data.shards.clone_from(&args.shards);
     }
     config.data.val_shards.clear();
-    let mut run = Run::prepare(config, loaded.as_ref())?;
+    let mut run = Run::prepare(config, loaded.as_ref(), World::join())?;
     match &loaded {
         Some(loaded) => {
             run.trainer.restore(loaded)?;
             run.position = loaded.state.position;
         }
-        None => run.begin(&RunFolder::of(&run_folder(&args.crash)?), false)?,
+        None => run.warm_start(&RunFolder::of(&run_folder(&args.crash)?), false)?,
     }
     tracing::info!("step {}: {}", report.step, report.what);
     let mut feed = run.feed()?;
@@ -67,7 +68,7 @@ pub fn run(args: &Args) -> Result<()> {
     }
     let staged = next()?;
     let is_same_batch = same_batch(&report, &staged.views.indices)?;
-    let found = run.trainer.step(&staged.views)?.found.read();
+    let found = run.trainer.step(&staged.views)?.metrics.read();
     let is_broken = run.trainer.check().is_err();
     let gradients = run.trainer.broken_gradients();
     let words = match (is_broken, is_same_batch) {
@@ -90,9 +91,9 @@ pub fn run(args: &Args) -> Result<()> {
 
 /// The state that the step began with, or where it went with the process, the run's last checkpoint before it; none where it
 /// is to be reached from the run's beginning.
-fn origin(report: &Report, crash: &Path) -> Result<Option<Loaded>> {
+fn origin(report: &CrashReport, crash: &Path) -> Result<Option<Loaded>> {
     if report.has_state {
-        return Loaded::open(&crash.join(Report::STATE)).map(Some);
+        return Loaded::open(&crash.join(CrashReport::STATE)).map(Some);
     }
     let loaded = Checkpoints::of(&run_folder(crash)?).before(report.step)?;
     let from = loaded.as_ref().map_or_else(
@@ -110,7 +111,7 @@ fn run_folder(crash: &Path) -> Result<PathBuf> {
 }
 
 /// Whether the batch is the one that the report lists, as far as it does.
-fn same_batch(report: &Report, indices: &Tensor) -> Result<bool> {
+fn same_batch(report: &CrashReport, indices: &Tensor) -> Result<bool> {
     let then = report.samples.iter().map(|sample| sample["index"].as_i64());
     let now = Vec::<i64>::try_from(indices)?;
     Ok(then.eq(now.into_iter().map(Some)))

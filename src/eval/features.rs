@@ -14,8 +14,8 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::samples::images;
 use crate::{
-    config::Config, encoder::Encoder, failure, feed::Staged, files::Partial, hint::WithHint, network::frozen,
-    terminal::Progress,
+    config::Config, encoder::Encoder, failure, feed::DeviceBatch, files::Partial, hint::WithHint,
+    network::frozen, terminal::Progress,
 };
 use torchkit::Precision;
 
@@ -160,7 +160,7 @@ fn write(
     let progress = Progress::new("features", 0, set.len());
     for staged in feed.by_ref() {
         let staged = staged?;
-        let Staged { views, bad_samples, .. } = &staged;
+        let DeviceBatch { views, bad_samples, .. } = &staged;
         let labelled = views.labels.ge(0).nonzero().view(-1);
         let features = frozen(encoder, &views.images.get(0), config.train.precision)?;
         let features = features.index_select(0, &labelled);

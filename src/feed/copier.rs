@@ -1,4 +1,4 @@
-//! The copying thread.
+//! The thread that copies batches to the device.
 
 use std::{
     convert::Infallible,
@@ -20,33 +20,33 @@ use torchkit::{Failure, Pinned, Stream};
 use super::slot::{self, Source};
 use crate::views::Views;
 
-/// A place on the device for a batch of the pipeline's.
+/// A slot for a batch of the pipeline.
 pub(super) type Slot = slot::Slot<Batch<Pinned>>;
 
-/// What the copying thread hands on.
+/// A slot that was filled with a batch.
 #[derive(Debug)]
-pub(super) struct Ready {
+pub(super) struct FilledSlot {
     pub(super) slot: Slot,
     pub(super) views: Views,
     pub(super) bad_samples: Vec<BadSample>,
     pub(super) stats: Stats,
 }
 
-/// What the copying thread works with.
+/// The state of the copying thread.
 pub(super) struct Copier<F> {
     pub(super) loader: Loader<Pinned>,
     pub(super) finish: F,
     pub(super) slots: Receiver<Slot>,
     pub(super) stream: Stream,
-    /// Nanoseconds of the device.
+    /// Nanoseconds that copying and normalizing took on the device so far.
     pub(super) copying: Arc<AtomicU64>,
 }
 
 impl<F: Fn(&Tensor, &Tensor) -> Result<(), Failure>> Copier<F> {
-    /// Copies until the batches run out or nobody wants them; gives the unusable samples after the last one.
+    /// Copies batches until they run out or the receiver is dropped. Returns the bad samples after the last batch.
     pub(super) fn run(
         mut self,
-        staged: &Sender<Result<Ready>>,
+        staged: &Sender<Result<FilledSlot>>,
         stop: &Receiver<Infallible>,
     ) -> Vec<BadSample> {
         loop {
@@ -63,7 +63,8 @@ impl<F: Fn(&Tensor, &Tensor) -> Result<(), Failure>> Copier<F> {
         self.loader.finish()
     }
 
-    fn fill(&mut self, mut slot: Slot, stop: &Receiver<Infallible>) -> Result<Option<Ready>> {
+    /// Fills a slot with the next batch. Returns `None` when the batches have run out or `stop` is disconnected.
+    fn fill(&mut self, mut slot: Slot, stop: &Receiver<Infallible>) -> Result<Option<FilledSlot>> {
         self.stream.make_current()?;
         if let Some(milliseconds) = slot.wait_reusable()? {
             self.copying.fetch_add((milliseconds * 1e6) as u64, Relaxed);
@@ -84,6 +85,6 @@ impl<F: Fn(&Tensor, &Tensor) -> Result<(), Failure>> Copier<F> {
             indices: numbers.get(1),
             next,
         };
-        Ok(Some(Ready { slot, views, bad_samples, stats: self.loader.stats() }))
+        Ok(Some(FilledSlot { slot, views, bad_samples, stats: self.loader.stats() }))
     }
 }

@@ -1,7 +1,7 @@
-//! The copying thread: host batches become normalized views on the device, while the one before is trained on.
+//! The feed: a thread copies host batches to the device and normalizes them there, while the batch before is trained on.
 //!
-//! A batch travels as bytes from pinned memory, over a queue of its own, and becomes floats on the device. It lies in one of
-//! a few slots, whose memory lasts as long as the feed; `slot` says who waits for whom.
+//! A batch is copied as bytes from pinned memory, on a stream of its own, and becomes floats on the device. It lies in one of
+//! a few slots, whose memory lasts as long as the feed; `slot` describes who waits for whom.
 
 mod copier;
 mod normalizer;
@@ -12,5 +12,5 @@ mod waits;
 pub(crate) use self::staging::{FeedTimes, slabs};
 pub use self::{
     normalizer::Normalizer,
-    staging::{Feed, Staged},
+    staging::{DeviceBatch, Feed},
 };

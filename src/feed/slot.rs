@@ -1,11 +1,10 @@
-//! Memory of a batch on its way: who may touch it when.
+//! The memory of a batch on its way to the device, and who may use it when.
 //!
-//! A slot is held by one party at a time, the copying thread or the trainer; but the device lags behind both. Three waits
-//! keep its work in order, and each is there for one reason:
+//! Either the copying thread or the trainer holds a slot, but the device lags behind both. Three waits keep its work in order:
 //!
-//! - the *host* waits for the last copy, before the host memory that was copied from is given back ([`Slot::wait_reusable`]);
-//! - the *copy queue* waits for the last use, before the device memory is written again ([`Slot::fill`]);
-//! - the *compute queue* waits for the copy, before the device memory is read ([`Slot::wait_filled`]).
+//! - the *host* waits for the last copy, before it reuses the host memory that was copied from ([`Slot::wait_reusable`]);
+//! - the *copy stream* waits for the last use, before it writes the device memory again ([`Slot::fill`]);
+//! - the *compute stream* waits for the copy, before it reads the device memory ([`Slot::wait_filled`]).
 
 use anyhow::Result;
 use pipeline::Shape;
@@ -13,7 +12,7 @@ use tch::{Kind, Tensor};
 
 use torchkit::{Accelerator, Event, Failure, Pinned, Stream};
 
-/// Memory of one batch on the device, which lasts, and the host memory that is being copied to it.
+/// Device memory for one batch, and the host memory that is being copied to it.
 #[derive(Debug)]
 pub(super) struct Slot<H> {
     pub(super) pixels: Tensor,
@@ -21,15 +20,15 @@ pub(super) struct Slot<H> {
     /// Labels and indices (2, samples).
     numbers: Tensor,
     host_numbers: Pinned,
-    /// What was copied from last.
+    /// The owner of the host memory of the last copy.
     held: Option<H>,
-    /// The device has begun to copy …
+    /// The device has begun to copy.
     started: Event,
-    /// … has copied and normalized …
+    /// The device has copied and normalized.
     filled: Event,
-    /// … and no longer reads.
+    /// The device no longer reads the slot.
     consumed: Event,
-    /// Tests leave out one of the waits, to see that it matters.
+    /// The wait that a test leaves out, to show that it matters.
     #[cfg(test)]
     pub(super) omitted: Option<Wait>,
 }
@@ -43,35 +42,35 @@ pub(super) enum Wait {
     Filled,
 }
 
-/// What a slot is filled from.
+/// The contents of a batch in host memory.
 #[derive(Debug)]
 pub(super) struct Source {
-    /// The pixels' bytes, in pinned memory.
+    /// The bytes of the pixels, in pinned memory.
     pub(super) pixels: Tensor,
     pub(super) labels: Vec<i64>,
     pub(super) indices: Vec<i64>,
 }
 
 impl<H> Slot<H> {
-    /// Memory for batches of up to this shape.
-    pub(super) fn new(shape: Shape, of: Option<Accelerator>) -> Result<Self, Failure> {
+    /// Allocates memory for batches of up to this shape.
+    pub(super) fn new(shape: Shape, accelerator: Option<Accelerator>) -> Result<Self, Failure> {
         let bytes = shape.bytes() as i64;
         Ok(Self {
-            pixels: torchkit::empty(&[bytes], Kind::Uint8, of)?,
-            floats: torchkit::empty(&[bytes], Kind::Float, of)?,
-            numbers: torchkit::empty(&[2 * shape.samples as i64], Kind::Int64, of)?,
-            host_numbers: Pinned::new(2 * 8 * shape.samples, of)?,
+            pixels: torchkit::empty(&[bytes], Kind::Uint8, accelerator)?,
+            floats: torchkit::empty(&[bytes], Kind::Float, accelerator)?,
+            numbers: torchkit::empty(&[2 * shape.samples as i64], Kind::Int64, accelerator)?,
+            host_numbers: Pinned::new(2 * 8 * shape.samples, accelerator)?,
             held: None,
-            started: Event::timed(of)?,
-            filled: Event::timed(of)?,
-            consumed: Event::new(of)?,
+            started: Event::timed(accelerator)?,
+            filled: Event::timed(accelerator)?,
+            consumed: Event::new(accelerator)?,
             #[cfg(test)]
             omitted: None,
         })
     }
 
-    /// Lets the host wait until the last copy is over, and gives back what it was made from. Gives the milliseconds that
-    /// copying and normalizing took on the device.
+    /// Waits until the last copy is over, and drops the owner of its host memory. Returns the milliseconds that copying and
+    /// normalizing took on the device.
     pub(super) fn wait_reusable(&mut self) -> Result<Option<f64>, Failure> {
         #[cfg(test)]
         if self.omitted == Some(Wait::Reusable) {
@@ -85,8 +84,8 @@ impl<H> Slot<H> {
         }
     }
 
-    /// Queues the copy of a batch, and `finish` on the device's bytes and floats behind it. `held` keeps the source's memory
-    /// until the copy is over.
+    /// Queues the copy of a batch, and then `finish`, which gets the bytes and the floats on the device. `held` owns the memory of the
+    /// source and is kept until the copy is over.
     pub(super) fn fill(
         &mut self,
         source: &Source,
@@ -94,15 +93,14 @@ impl<H> Slot<H> {
         copies: Stream,
         finish: impl FnOnce(&Tensor, &Tensor) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
-        let [bytes, count] = [source.pixels.numel(), 2 * source.labels.len()];
         let numbers = source.labels.iter().chain(&source.indices);
         for (number, out) in numbers.zip(self.host_numbers.as_mut().as_chunks_mut().0) {
             *out = number.to_ne_bytes();
         }
         self.held = Some(held); // before the device begins
-        let queued = self.queue(source, (bytes, count), copies, finish);
+        let queued = self.queue(source, copies, finish);
         if queued.is_err() {
-            // Whatever was queued must be over before the memory is given back.
+            // Copies that were queued must be over before the memory is reused.
             copies.synchronize()?;
         }
         queued
@@ -111,10 +109,10 @@ impl<H> Slot<H> {
     fn queue(
         &self,
         source: &Source,
-        (bytes, count): (usize, usize),
         copies: Stream,
         finish: impl FnOnce(&Tensor, &Tensor) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
+        let [bytes, count] = [source.pixels.numel(), 2 * source.labels.len()];
         self.wait_consumed(copies)?;
         self.started.record(copies)?;
         let first = |tensor: &Tensor, count: usize| tensor.narrow(0, 0, count as i64);
@@ -136,7 +134,7 @@ impl<H> Slot<H> {
         self.consumed.block(copies)
     }
 
-    /// Lets the compute queue wait until the slot is filled.
+    /// Makes the compute stream wait until the slot is filled.
     pub(super) fn wait_filled(&self, compute: Stream) -> Result<(), Failure> {
         #[cfg(test)]
         if self.omitted == Some(Wait::Filled) {
@@ -145,26 +143,26 @@ impl<H> Slot<H> {
         self.filled.block(compute)
     }
 
-    /// Marks that all that reads the slot has been queued.
+    /// Notes that all work that reads the slot has been queued.
     pub(super) fn release(&self, compute: Stream) -> Result<(), Failure> {
         self.consumed.record(compute)
     }
 
-    /// The normalized pixels (views, samples, side, side, 3).
+    /// Returns the normalized pixels (views, samples, side, side, 3).
     pub(super) fn images(&self, shape: Shape) -> Tensor {
         let Shape { views, samples, side } = shape;
         let sizes = [views, samples, side, side, 3].map(|size| size as i64);
         self.floats.narrow(0, 0, shape.bytes() as i64).view(sizes)
     }
 
-    /// Labels and indices of so many samples (2, samples).
+    /// Returns labels and indices (2, samples).
     pub(super) fn numbers(&self, samples: usize) -> Tensor {
         self.numbers.narrow(0, 0, 2 * samples as i64).view([2, samples as i64])
     }
 }
 
 impl<H> Drop for Slot<H> {
-    /// Its memory is not given back while the device works with it, whoever drops it.
+    /// Waits until the device no longer uses the memory.
     fn drop(&mut self) {
         for event in [&self.filled, &self.consumed] {
             if let Err(error) = event.wait() {
@@ -187,19 +185,19 @@ pub(super) mod tests {
 
     use super::*;
 
-    /// Of a kernel that finds the least and the greatest byte of a tensor.
+    /// Launches a kernel that finds the least and the greatest byte of a tensor.
     pub(crate) type Range = unsafe extern "C" fn(*mut C_tensor, *mut i32);
 
-    /// Of what sets the microseconds of a copy and of a kernel.
+    /// Sets the microseconds that a copy and a kernel take.
     pub(crate) type Delays = extern "C" fn(c_int, c_int);
 
-    /// Of what keeps the current stream busy until it is let go, or so many milliseconds are over.
+    /// Keeps the current stream busy until `let_go` is called or the given milliseconds have passed.
     pub(crate) type Hold = extern "C" fn(c_int);
 
-    /// Of what lets it go.
+    /// Ends the work that `hold` started.
     pub(crate) type LetGo = extern "C" fn();
 
-    /// A device that lags behind (`torchkit/cxx/fake_device.cpp`).
+    /// The functions of a fake device that lags behind the host (`torchkit/cxx/fake_device.cpp`).
     pub(crate) struct Fake {
         pub(crate) accelerator: Accelerator,
         pub(crate) range: Range,
@@ -208,13 +206,13 @@ pub(super) mod tests {
         pub(crate) let_go: LetGo,
     }
 
-    #[expect(unsafe_code, reason = "a library that is loaded by name")]
+    #[expect(unsafe_code, reason = "the fake device is a library that is loaded at run time")]
     pub(crate) fn fake() -> &'static Fake {
         static FAKE: OnceLock<Fake> = OnceLock::new();
         FAKE.get_or_init(|| {
             let path = CString::new(env!("AMDIM_FAKE_DEVICE")).unwrap();
-            // SAFETY: the library is the one that build.rs made of `fake_device.cpp`; it is never unloaded, and its
-            // functions have these types.
+            // SAFETY: build.rs built the library from `fake_device.cpp`; it is never unloaded, and its functions have
+            // these types.
             unsafe {
                 let library = libc::dlopen(path.as_ptr(), libc::RTLD_NOW | libc::RTLD_GLOBAL);
                 assert!(!library.is_null(), "{path:?} cannot be loaded");
@@ -235,7 +233,7 @@ pub(super) mod tests {
     }
 
     impl Fake {
-        /// The device for one test alone: its delays and streams are everybody's.
+        /// Reserves the device for one test: all threads share its delays and streams.
         pub(crate) fn alone() -> MutexGuard<'static, ()> {
             static ALONE: Mutex<()> = Mutex::new(());
             ALONE.lock().unwrap_or_else(PoisonError::into_inner)
@@ -244,12 +242,12 @@ pub(super) mod tests {
 
     const SHAPE: Shape = Shape { views: 2, samples: 4, side: 16 };
 
-    /// Copies batches of one value each, as the feed does.
+    /// Copies batches as the feed does. All bytes of a batch have the same value.
     fn copy(slots: Receiver<Slot<Lent>>, ready: Sender<(u8, Slot<Lent>)>, batches: u8, copies: Stream) {
-        // Host memory goes round as in the loader, at the least number that the protocol can do with.
-        let (home, memory) = channel::bounded(3);
+        // Host memory is reused as in the loader; the protocol needs three blocks.
+        let (spares, memory) = channel::bounded(3);
         for _ in 0..3 {
-            home.send(Pinned::new(SHAPE.bytes(), None).unwrap()).unwrap();
+            spares.send(Pinned::new(SHAPE.bytes(), None).unwrap()).unwrap();
         }
         for value in 1..=batches {
             copies.make_current().unwrap();
@@ -266,26 +264,26 @@ pub(super) mod tests {
                 labels: vec![value.into(); SHAPE.samples],
                 indices: vec![value.into(); SHAPE.samples],
             };
-            let lent = Lent { pinned: Some(pinned), home: home.clone() };
+            let lent = Lent { pinned: Some(pinned), spares: spares.clone() };
             slot.fill(&source, lent, copies, |_, _| Ok(())).unwrap();
             ready.send((value, slot)).unwrap();
         }
     }
 
-    /// Host memory that goes home when it is no longer copied from.
+    /// Host memory that is sent back when it is dropped.
     struct Lent {
         pinned: Option<Pinned>,
-        home: Sender<Pinned>,
+        spares: Sender<Pinned>,
     }
 
     impl Drop for Lent {
         fn drop(&mut self) {
-            drop(self.home.try_send(self.pinned.take().unwrap()));
+            drop(self.spares.try_send(self.pinned.take().unwrap()));
         }
     }
 
-    /// Batches of 40 of which the compute queue did not see what was put into them.
-    #[expect(unsafe_code, reason = "a foreign function")]
+    /// Returns how many of 40 batches the compute stream read wrong.
+    #[expect(unsafe_code, reason = "the fake device's kernel is a foreign function")]
     fn corrupted(omitted: Option<Wait>, (copy_us, kernel_us): (c_int, c_int)) -> usize {
         let batches = 40u8;
         let Fake { accelerator, range, delays, .. } = fake();
@@ -304,7 +302,7 @@ pub(super) mod tests {
         let mut seen = vec![[0; 2]; batches.into()];
         for (value, slot) in &ready {
             slot.wait_filled(compute).unwrap();
-            // SAFETY: slot and `seen` outlive the queue's work, which is waited for below.
+            // SAFETY: slot and `seen` outlive the work of the stream, which is waited for below.
             unsafe { range(slot.pixels.as_ptr().cast_mut(), seen[usize::from(value) - 1].as_mut_ptr()) };
             slot.release(compute).unwrap();
             drop(free.send(slot));
@@ -315,13 +313,13 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn the_device_sees_each_batch_whole_and_no_wait_can_be_left_out() {
+    fn the_device_reads_each_batch_complete_and_no_wait_can_be_left_out() {
         let _alone = Fake::alone();
         let (slow_copies, slow_kernels) = ((4_000, 1_000), (1_000, 4_000));
         for delays in [slow_copies, slow_kernels] {
             assert_eq!(corrupted(None, delays), 0);
         }
-        // Each matters where the others do not happen to cover it.
+        // With these delays, the other waits do not make up for the one that is left out.
         for (omitted, delays) in
             [(Wait::Filled, slow_copies), (Wait::Consumed, slow_kernels), (Wait::Reusable, slow_kernels)]
         {

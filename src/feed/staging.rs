@@ -1,4 +1,4 @@
-//! Batches on the device while the one before is trained on.
+//! The feed of training batches on the device.
 
 use std::{
     convert::Infallible,
@@ -21,66 +21,66 @@ use tch::{Device, Tensor};
 use torchkit::{Accelerator, Event, Failure, Pinned, Stream};
 
 use super::{
-    copier::{Copier, Ready, Slot},
+    copier::{Copier, FilledSlot, Slot},
     normalizer::Normalizer,
-    waits::Waits,
+    waits::{Wait, Waits},
 };
 use crate::views::Views;
 
-/// Batches on the device at a time: one that is trained on, and one that is copied meanwhile.
+/// Batches on the device at a time: one is trained on while the other one is copied.
 const DEPTH: usize = 2;
 
-/// Batches in the host's memory: those of the pipeline, and those that are copied from.
+/// Returns the number of batches in host memory: those of the pipeline, and those that are being copied.
 pub(crate) fn slabs(config: &LoaderConfig) -> usize {
     config.slabs() + DEPTH
 }
 
-/// What batches cost training.
+/// The time that training spent on batches.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct FeedTimes {
     /// Time that training waited for batches since the last record.
     pub(crate) waited: Duration,
-    /// Time that copies to the device and the normalization there have taken so far.
+    /// Time of copies to the device and of normalization there, so far.
     pub(crate) copied: Duration,
 }
 
-/// A batch on the device with what is to be said of it. Dropped when all that reads it has been queued, it gives its memory
-/// back for a later one.
+/// A batch on the device, with the bad samples before it and the cost of loading. Drop it when all work that reads it has been queued:
+/// its memory is then reused for a later batch.
 #[derive(Debug)]
-pub struct Staged {
+pub struct DeviceBatch {
     /// The batch.
     pub views: Views,
-    /// Samples that could not be used since the batch before.
+    /// Bad samples since the batch before.
     pub bad_samples: Vec<BadSample>,
-    /// The pipeline's work up to this batch.
+    /// The work of the pipeline up to this batch.
     pub stats: Stats,
-    /// Taken out by `drop` alone.
+    /// None only while the batch is dropped.
     slot: Option<Slot>,
     free: Sender<Slot>,
     compute: Stream,
 }
 
-impl Drop for Staged {
+impl Drop for DeviceBatch {
     fn drop(&mut self) {
         let Some(slot) = self.slot.take() else { return };
         match slot.release(self.compute) {
-            // There is room for every slot, so this fails only when the feed is gone.
+            // The channel has room for every slot, so this fails only after the feed was dropped.
             Ok(()) => drop(self.free.try_send(slot)),
-            Err(error) => tracing::error!("a batch's memory is lost: {error}"),
+            Err(error) => tracing::error!("the memory of a batch is lost: {error}"),
         }
     }
 }
 
-/// Batches, ready on the device while the one before is trained on. Dropping it ends the pipeline.
+/// An iterator over batches on the device, which copies a batch while the one before is trained on. Dropping it ends the pipeline.
 #[derive(Debug)]
 pub struct Feed {
-    staged: Option<Receiver<Result<Ready>>>,
-    /// Where slots go back to.
+    staged: Option<Receiver<Result<FilledSlot>>>,
+    /// Takes slots back.
     free: Sender<Slot>,
-    /// The queue that batches are trained on.
+    /// The stream on which batches are trained on.
     compute: Stream,
     accelerator: Option<Accelerator>,
-    /// Nothing is ever sent: dropping it tells the copying thread that nobody listens.
+    /// Nothing is sent: dropping it ends the copying thread.
     hangup: Option<Sender<Infallible>>,
     thread: Option<JoinHandle<Vec<BadSample>>>,
     trailing: Vec<BadSample>,
@@ -89,7 +89,11 @@ pub struct Feed {
 }
 
 impl Feed {
-    /// Starts the pipeline on `samples` and the copying behind it.
+    /// Starts the pipeline on `samples`, and the copying thread.
+    ///
+    /// # Errors
+    ///
+    /// If a thread cannot be started, or host or device have too little memory.
     pub fn spawn(
         samples: Samples,
         recipe: Recipe,
@@ -105,7 +109,8 @@ impl Feed {
         Self::spawn_on(Accelerator::of(device), samples, recipe, config, finish)
     }
 
-    /// Starts both for an accelerator, or the CPU. `finish` makes floats of the bytes on the device.
+    /// Starts pipeline and copying thread for an accelerator, or for the CPU. `finish` queues the work that makes floats of the bytes on
+    /// the device.
     fn spawn_on(
         accelerator: Option<Accelerator>,
         samples: Samples,
@@ -115,7 +120,7 @@ impl Feed {
     ) -> Result<Self> {
         let shape = config.shape(&recipe);
         let compute = Stream::current(accelerator)?;
-        // Each slot holds on to the memory that it was copied from.
+        // Each slot keeps the host memory from which it is copied.
         let slabs: Result<Vec<_>, Failure> =
             (0..slabs(config)).map(|_| Pinned::new(shape.bytes(), accelerator)).collect();
         let loader = Loader::spawn(samples, recipe, slabs?, config)?;
@@ -126,7 +131,7 @@ impl Feed {
         let copying = Arc::new(AtomicU64::new(0));
         let copier =
             Copier { loader, finish, slots, stream: compute.beside(accelerator)?, copying: copying.clone() };
-        // What the device's allocator gave us may still be in use by work that was queued before.
+        // Earlier work in the queue may still use the memory that the device's allocator returned.
         compute.synchronize()?;
         let (sender, staged) = channel::bounded(1);
         let (hangup, stop) = channel::bounded(0);
@@ -140,7 +145,7 @@ impl Feed {
     }
 
     fn of(
-        staged: Receiver<Result<Ready>>,
+        staged: Receiver<Result<FilledSlot>>,
         free: Sender<Slot>,
         hangup: Sender<Infallible>,
         thread: JoinHandle<Vec<BadSample>>,
@@ -158,10 +163,10 @@ impl Feed {
         }
     }
 
-    /// The next batch; none when the samples have run out, or when `stop` is disconnected first.
-    pub fn next_unless(&mut self, stop: &Receiver<Infallible>) -> Option<Result<Staged>> {
-        // Where the device stands when the batch before is done with: it waits from there on, whatever the host does.
-        let idle = match self.mark() {
+    /// Waits for the next batch. Returns `None` when the samples have run out, or when `stop` is disconnected first.
+    pub fn next_unless(&mut self, stop: &Receiver<Infallible>) -> Option<Result<DeviceBatch>> {
+        // The device waits from the end of the batch before, whatever the host does.
+        let idle = match self.event() {
             Ok(idle) => idle,
             Err(error) => return Some(Err(error.into())),
         };
@@ -173,38 +178,43 @@ impl Feed {
         };
         self.waits.host += start.elapsed();
         match received {
-            Ok(ready) => ready.map(|ready| ready.and_then(|ready| self.stage(ready, idle))),
+            Ok(filled) => filled.map(|filled| filled.and_then(|filled| self.stage(filled, idle))),
             Err(_) => self.join().err().map(Err),
         }
     }
 
-    /// A mark where the compute queue stands.
-    fn mark(&self) -> Result<Event, Failure> {
-        let mark = Event::timed(self.accelerator)?;
-        mark.record(self.compute)?;
-        Ok(mark)
+    /// Records an event on the compute stream.
+    fn event(&self) -> Result<Event, Failure> {
+        let event = Event::timed(self.accelerator)?;
+        event.record(self.compute)?;
+        Ok(event)
     }
 
-    /// Lets the device, not the host, wait for the batch.
-    fn stage(&mut self, ready: Ready, idle: Event) -> Result<Staged> {
-        ready.slot.wait_filled(self.compute)?;
+    /// Makes the device, not the host, wait for a batch. `idle` is the event from which it waits.
+    fn stage(&mut self, filled: FilledSlot, idle: Event) -> Result<DeviceBatch> {
+        filled.slot.wait_filled(self.compute)?;
         if self.accelerator.is_some() {
-            self.waits.marks.push_back([idle, self.mark()?]);
+            let wait = Wait { start: idle, end: self.event()? };
+            self.waits.open.push_back(wait);
             self.waits.collect()?;
         }
-        let Ready { slot, views, bad_samples, stats } = ready;
+        let FilledSlot { slot, views, bad_samples, stats } = filled;
         let (slot, free) = (Some(slot), self.free.clone());
-        Ok(Staged { views, bad_samples, stats, slot, free, compute: self.compute })
+        Ok(DeviceBatch { views, bad_samples, stats, slot, free, compute: self.compute })
     }
 
-    /// Ends the pipeline and gives the unusable samples that no batch has reported.
-    pub fn finish(mut self) -> Vec<BadSample> {
-        // A panic that mattered has been reported by the iterator.
+    /// Ends the pipeline, and returns the bad samples that no batch has reported.
+    pub fn finish(&mut self) -> Vec<BadSample> {
+        // The iterator has reported a panic already.
         let _ = self.join();
         std::mem::take(&mut self.trailing)
     }
 
-    /// Hangs up and waits for the thread; an error says how it panicked.
+    /// Disconnects the copying thread and waits for it.
+    ///
+    /// # Errors
+    ///
+    /// If it panicked.
     fn join(&mut self) -> Result<()> {
         (self.staged, self.hangup) = (None, None);
         if let Some(thread) = self.thread.take() {
@@ -217,26 +227,26 @@ impl Feed {
         Ok(())
     }
 
-    /// The times for a record.
+    /// Returns the times for a record, and starts to measure `waited` anew.
     pub(crate) fn take_times(&mut self) -> Result<FeedTimes> {
         Ok(FeedTimes { waited: self.take_waited()?, copied: self.copying_time() })
     }
 
-    /// Time that training waited for batches since the last call; on a device that of the waits that are over.
+    /// Returns the time that training waited for batches since the last call. On an accelerator, it counts the waits that are over.
     pub fn take_waited(&mut self) -> Result<Duration> {
         self.waits.collect()?;
         let (host, device) = (std::mem::take(&mut self.waits.host), std::mem::take(&mut self.waits.device));
         Ok(if self.accelerator.is_some() { device } else { host })
     }
 
-    /// Time that copies to the device and the normalization there have taken so far; zero on the CPU.
+    /// Returns the time of copies to the device and of normalization there, so far; zero on the CPU.
     pub fn copying_time(&self) -> Duration {
         Duration::from_nanos(self.copying.load(Relaxed))
     }
 }
 
 impl Iterator for Feed {
-    type Item = Result<Staged>;
+    type Item = Result<DeviceBatch>;
 
     fn next(&mut self) -> Option<Self::Item> {
         self.next_unless(&channel::never())

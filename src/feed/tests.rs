@@ -1,4 +1,4 @@
-//! The feed on a device that lags behind, and when things go wrong.
+//! The feed on a device that lags behind the host, and the feed when a thread fails.
 
 use shards::{IndexConfig, LocalSource, Order, Position, ShardSet, ShardWriter, Share, Shuffle};
 use tch::Kind;
@@ -9,7 +9,7 @@ use super::{
 };
 use torchkit::Readback;
 
-/// Batches of two images of one gray each, the next one lighter than the one before.
+/// Writes batches of two uniformly gray images. Each batch is lighter than the one before.
 fn grays(batches: u64) -> (tempfile::TempDir, Samples) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("x.tar");
@@ -31,17 +31,16 @@ fn gray(batch: u64) -> u8 {
     (batch * 9 % 250) as u8
 }
 
-/// A feed of these batches on the fake device; two threads decode.
+/// Starts a feed of these batches on the fake device, with two decoding threads.
 fn feed_on_fake(samples: Samples) -> Feed {
     let config = LoaderConfig { workers: 2, batch_size: 2, ..LoaderConfig::default() };
     let recipe = pipeline::Preset::C10.evaluation();
     Feed::spawn_on(Some(fake().accelerator), samples, recipe, &config, |_, _| Ok(())).unwrap()
 }
 
-/// The device is told what to do by the feed itself here: what it sees of each batch.
 #[test]
-#[expect(unsafe_code, reason = "a foreign function")]
-fn a_device_that_lags_behind_sees_each_batch_of_the_feed() {
+#[expect(unsafe_code, reason = "the fake device's kernel is a foreign function")]
+fn a_device_that_lags_behind_reads_each_batch_of_the_feed() {
     let _alone = Fake::alone();
     for (copy_us, kernel_us) in [(4_000, 500), (500, 4_000)] {
         (fake().delays)(copy_us, kernel_us);
@@ -50,10 +49,10 @@ fn a_device_that_lags_behind_sees_each_batch_of_the_feed() {
         compute.make_current().unwrap();
         let mut feed = feed_on_fake(samples);
         let mut seen = vec![[-1; 2]; 30];
-        for (seen, staged) in seen.iter_mut().zip(feed.by_ref()) {
-            let staged = staged.unwrap();
-            let pixels = &staged.slot.as_ref().unwrap().pixels;
-            // SAFETY: slot and `seen` outlive the queue's work, which is waited for below.
+        for (seen, batch) in seen.iter_mut().zip(feed.by_ref()) {
+            let batch = batch.unwrap();
+            let pixels = &batch.slot.as_ref().unwrap().pixels;
+            // SAFETY: slot and `seen` outlive the work of the stream, which is waited for below.
             unsafe { (fake().range)(pixels.as_ptr().cast_mut(), seen.as_mut_ptr()) };
         }
         let waited = feed.take_waited().unwrap();
@@ -72,7 +71,7 @@ fn a_device_that_lags_behind_sees_each_batch_of_the_feed() {
 }
 
 #[test]
-fn a_feed_that_is_dropped_ends_whatever_is_in_flight() {
+fn a_feed_that_is_dropped_waits_for_batches_in_flight() {
     let _alone = Fake::alone();
     (fake().delays)(3_000, 3_000);
     for taken in 0..3 {
@@ -85,7 +84,7 @@ fn a_feed_that_is_dropped_ends_whatever_is_in_flight() {
     }
 }
 
-/// libtorch's pool has 32 streams, the fake device's has seven: among as many feeds one is given the compute stream.
+/// libtorch's pool has 32 streams, and the fake device's has seven: without care, one of as many feeds would get the compute stream.
 #[test]
 fn no_feed_copies_on_the_stream_that_its_batches_are_trained_on() {
     let _alone = Fake::alone();
@@ -108,9 +107,9 @@ fn no_feed_copies_on_the_stream_that_its_batches_are_trained_on() {
     }
 }
 
-/// The device is held up behind what is read: if that is waited for, the numbers come when the test gives up.
+/// The device is kept busy after the copy of the numbers: a read that waited for it would return when the device is done.
 #[test]
-fn numbers_are_read_without_waiting_for_what_was_queued_later() {
+fn numbers_are_read_without_waiting_for_later_work() {
     let _alone = Fake::alone();
     (fake().delays)(2_000, 0);
     let of = Some(fake().accelerator);
@@ -127,14 +126,14 @@ fn numbers_are_read_without_waiting_for_what_was_queued_later() {
     (fake().let_go)();
     later.wait().unwrap();
     assert_eq!(found, [0.5, -3.0, 7.25]);
-    assert!(is_held, "they were read when all was done");
+    assert!(is_held, "the read waited for later work");
 }
 
-fn feed(thread: impl FnOnce(Sender<Result<Ready>>) -> Vec<BadSample> + Send + 'static) -> Feed {
-    let (sender, staged) = channel::bounded(1);
+fn feed(thread: impl FnOnce(Sender<Result<FilledSlot>>) -> Vec<BadSample> + Send + 'static) -> Feed {
+    let (sender, filled) = channel::bounded(1);
     let (hangup, _) = channel::bounded(0);
     let (free, _) = channel::bounded(DEPTH);
-    Feed::of(staged, free, hangup, thread::spawn(move || thread(sender)))
+    Feed::of(filled, free, hangup, thread::spawn(move || thread(sender)))
 }
 
 #[test]
@@ -146,10 +145,10 @@ fn a_panic_of_the_copying_thread_is_an_error_and_not_the_end() {
 }
 
 #[test]
-fn waiting_ends_when_the_run_is_asked_to_stop() {
+fn the_wait_for_a_batch_ends_when_the_run_is_to_stop() {
     let (keep, kept) = channel::bounded::<Infallible>(0);
     let mut feed = feed(move |sender| {
-        // Sends nothing until the test is over.
+        // Sends nothing until the test ends.
         let _ = kept.recv();
         drop(sender);
         Vec::new()

@@ -1,29 +1,37 @@
-//! How long training waits for batches.
+//! The time that training waits for batches.
 
 use std::{collections::VecDeque, time::Duration};
 
 use torchkit::{Event, Failure};
 
-/// How long training waited for batches: the device's own time where there is one, else the host's.
+/// The time that training waited for batches, as the host and as the device measure it.
 #[derive(Debug, Default)]
 pub(super) struct Waits {
+    /// The time of the host.
     pub(super) host: Duration,
-    /// The device's, as far as it is known.
+    /// The time of the device, over the waits that are known to be over.
     pub(super) device: Duration,
-    /// Marks on the compute queue before and after each wait that may not be over.
-    pub(super) marks: VecDeque<[Event; 2]>,
+    /// The waits that may not be over.
+    pub(super) open: VecDeque<Wait>,
+}
+
+/// A wait of the device: events on the compute stream before and after it.
+#[derive(Debug)]
+pub(super) struct Wait {
+    pub(super) start: Event,
+    pub(super) end: Event,
 }
 
 impl Waits {
-    /// Adds the waits that are over.
+    /// Adds the open waits that are over to the time of the device.
     pub(super) fn collect(&mut self) -> Result<(), Failure> {
-        while let Some([start, end]) = self.marks.front() {
+        while let Some(Wait { start, end }) = self.open.front() {
             if !end.has_passed()? {
                 break;
             }
             let milliseconds = start.milliseconds_to(end)?.unwrap_or(0.0);
             self.device += Duration::from_secs_f64(milliseconds.max(0.0) / 1e3);
-            self.marks.pop_front();
+            self.open.pop_front();
         }
         Ok(())
     }

@@ -56,7 +56,8 @@ fn at_once(method: &dyn Method, views: &Views, compute: ComputeOptions) -> Resul
         let _scope = compute.precision.autocast(views.images.device())?;
         method.embedder().embed(&views.images, true)
     };
-    let objective = method.objective(&gathered(&embeddings, compute.world), views);
+    let objective =
+        method.objective(&gathered(&embeddings, compute.world), &compute.world.gather_samples(views));
     objective.total.backward();
     Ok((embeddings, objective))
 }
@@ -73,7 +74,8 @@ fn in_parts(method: &dyn Method, views: &Views, compute: ComputeOptions) -> Resu
     let parts = views.images.tensor_split(compute.parts, 1);
     let Encoded { parts: encoded, mut inputs } = without_graph(embedder, &parts, compute)?;
     let embeddings = joined(&encoded);
-    let objective = method.objective(&gathered(&embeddings, compute.world), views);
+    let objective =
+        method.objective(&gathered(&embeddings, compute.world), &compute.world.gather_samples(views));
     objective.total.backward();
     let mut start = 0;
     for part in &parts {

@@ -1,4 +1,4 @@
-//! `metrics.jsonl`: the records of a run, one a line, each with the version of the format.
+//! `metrics.jsonl`: the records of a run, one in each line, with the version of the format.
 
 use std::path::Path;
 
@@ -13,10 +13,10 @@ use super::{
 };
 use crate::failure;
 
-/// The version of the format. Another name, unit or meaning of a field changes it; a new field does not.
+/// The version of the format. It changes when a name, unit or meaning of a field changes, and not with a new field.
 pub const FORMAT: u32 = 1;
 
-/// A line as it is written.
+/// A line that is written.
 #[derive(Serialize)]
 struct Line<'a> {
     format: u32,
@@ -24,7 +24,7 @@ struct Line<'a> {
     record: &'a Record,
 }
 
-/// What every line has in every version. Lines from before the format had a number have none, and are of the first.
+/// The fields of each line in every version. A line without a version has the first one.
 #[derive(Deserialize)]
 struct Stamp {
     #[serde(default = "first")]
@@ -36,14 +36,18 @@ fn first() -> u32 {
     1
 }
 
-/// The file that a run adds its records to.
+/// The file to which a run appends its records.
 #[derive(Debug)]
 pub struct RecordFile {
     lines: JsonLines,
 }
 
 impl RecordFile {
-    /// Opens the file of a run that stands at `step`: later records are removed, since the steps are made again.
+    /// Opens the file of a run at `step`, and removes later records, since their steps are made again.
+    ///
+    /// # Errors
+    ///
+    /// If a later version of the program wrote the file, or it cannot be read or written.
     pub fn open(path: &Path, step: u64) -> Result<Self> {
         check(path, &read_lines(path)?)?;
         let is_kept = |line: &Value| Stamp::deserialize(line).is_ok_and(|stamp| stamp.step <= step);
@@ -53,12 +57,16 @@ impl RecordFile {
 
 impl Sink for RecordFile {
     fn write(&mut self, record: &Record) -> Result<()> {
-        // Through a value, which puts the fields in order.
+        // A `Value` has its fields in order.
         self.lines.append(&serde_json::to_value(Line { format: FORMAT, record })?)
     }
 }
 
-/// The records of a file, in order; none where there is no file. Lines of no known kind are left out.
+/// Reads the records of a file, in order; none if there is no file. Lines of unknown kinds are left out.
+///
+/// # Errors
+///
+/// If a later version of the program wrote the file, or it cannot be read.
 pub fn read(path: &Path) -> Result<Vec<Record>> {
     let lines = read_lines(path)?;
     check(path, &lines)?;
@@ -70,7 +78,7 @@ fn record(mut line: Value) -> Option<Record> {
     serde_json::from_value(line).ok()
 }
 
-/// Refuses what a later version of the program has written.
+/// Refuses lines that a later version of the program wrote.
 fn check(path: &Path, lines: &[Value]) -> Result<()> {
     let formats = lines.iter().filter_map(|line| Stamp::deserialize(line).ok()).map(|stamp| stamp.format);
     match formats.max() {
@@ -96,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_that_goes_on_writes_the_steps_after_its_checkpoint_again() {
+    fn a_resumed_run_replaces_the_records_after_its_checkpoint() {
         let place = tempfile::tempdir().unwrap();
         let path = place.path().join("metrics.jsonl");
         let mut file = RecordFile::open(&path, 0).unwrap();
@@ -111,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn files_of_before_are_read_and_files_of_a_later_format_are_refused() {
+    fn files_without_a_format_are_read_and_files_of_a_later_format_are_refused() {
         let place = tempfile::tempdir().unwrap();
         let path = place.path().join("metrics.jsonl");
         let old = "{\"kind\":\"validation\",\"step\":8,\"mlp\":0.5}\n{\"kind\":\"other\",\"step\":8}\n{\"kind\": \"tr";

@@ -1,4 +1,4 @@
-//! Files of one JSON object a line.
+//! Files with one JSON object in each line.
 
 use std::{
     fs::{self, File},
@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::{files, hint::WithHint};
 
-/// Appends objects to a file of JSON lines.
+/// A file of JSON lines, to which lines are appended.
 #[derive(Debug)]
 pub struct JsonLines {
     file: File,
@@ -19,7 +19,11 @@ pub struct JsonLines {
 }
 
 impl JsonLines {
-    /// Opens the file, keeping of its lines only those that `keep` wants.
+    /// Opens the file, and removes the lines for which `keep` returns false.
+    ///
+    /// # Errors
+    ///
+    /// If the file cannot be read or written.
     pub fn open(path: &Path, keep: impl Fn(&Value) -> bool) -> Result<Self> {
         let kept: Vec<_> =
             read_lines(path)?.into_iter().filter(keep).map(|line| format!("{line}\n")).collect();
@@ -29,12 +33,21 @@ impl JsonLines {
     }
 
     /// Appends one line.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be written.
     pub fn append(&mut self, line: &Value) -> Result<()> {
         self.file.write_all(format!("{line}\n").as_bytes()).or_cannot_write(&self.path)
     }
 }
 
-/// The objects of a file, in order; a last line that was cut is left out, a file that is not there has none.
+/// Reads the objects of a file, in order; none if there is no file. A line that is not JSON, such as a last line that was cut, is left
+/// out.
+///
+/// # Errors
+///
+/// If the file cannot be read.
 pub fn read_lines(path: &Path) -> Result<Vec<Value>> {
     match fs::read_to_string(path) {
         Ok(text) => Ok(text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()),
@@ -52,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reopening_drops_what_is_not_kept_and_a_cut_line() {
+    fn reopening_a_file_removes_lines_that_are_not_kept_and_a_cut_line() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x.jsonl");
         let mut lines = JsonLines::open(&path, |_| true).unwrap();

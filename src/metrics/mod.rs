@@ -1,11 +1,17 @@
-//! What a run says of itself: records of named numbers, written to every sink, and read back.
+//! The numbers of a run: metrics of steps, and records that are written to every sink and read back.
 
+mod bottleneck;
 mod file;
 mod jsonl;
 mod progress;
 mod record;
 mod sink;
+mod step;
 
+pub(crate) use self::{
+    bottleneck::{Choices, Shares, Verdict},
+    step::{PendingMetrics, ProbeMetrics},
+};
 pub use self::{
     file::{FORMAT, RecordFile, read},
     jsonl::{JsonLines, read_lines},
@@ -15,4 +21,5 @@ pub use self::{
         ValidationRecord,
     },
     sink::Sink,
+    step::{StepMetrics, StepNumbers},
 };

@@ -1,4 +1,4 @@
-//! What a person sees of a run.
+//! The records of a run, as a person sees them.
 
 use anyhow::Result;
 
@@ -8,7 +8,7 @@ use super::{
 };
 use crate::terminal;
 
-/// Shows records on stderr, and on a terminal every step.
+/// Shows records on stderr, and every step if it is a terminal.
 #[derive(Debug)]
 pub struct Progress {
     shown: terminal::Progress,
@@ -18,7 +18,7 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// Of a run of `steps`, standing at `step`.
+    /// Returns the progress of a run of `steps`, at `step`.
     pub fn new(step: u64, steps: u64) -> Self {
         Self { shown: terminal::Progress::new("step", step, steps), words: Vec::new(), steps }
     }
@@ -48,7 +48,7 @@ impl Sink for Progress {
     }
 }
 
-/// The numbers that a person watches, the most important one first. They keep their width from record to record.
+/// Formats the numbers of training, the most important one first. Their width is the same in each record.
 fn of_training(record: &TrainRecord) -> Vec<String> {
     let words = [
         shown(record.bad_samples.filter(|bad| *bad > 0.0), |bad| format!("bad {bad:.0}")),
@@ -63,6 +63,7 @@ fn of_training(record: &TrainRecord) -> Vec<String> {
     words.into_iter().flatten().collect()
 }
 
+/// Formats the numbers of a validation.
 fn of_validation(record: &ValidationRecord) -> Vec<String> {
     let words = [
         shown(record.epoch, epoch),
@@ -86,7 +87,7 @@ fn percent(label: &'static str) -> impl FnOnce(f64) -> String {
     move |share| format!("{label} {:.1} %", 100.0 * share)
 }
 
-/// What holds the run up, by how much, and what would help.
+/// Formats the bottleneck, its share of the time, and the flag that helps.
 fn bottleneck(record: &TrainRecord) -> Option<String> {
     let share = 100.0 * record.bound_share?;
     let what = match record.bound? {
@@ -104,7 +105,7 @@ mod tests {
     use crate::metrics::ProbeNumbers;
 
     #[test]
-    fn a_record_shows_what_is_there_and_finite() {
+    fn a_record_shows_the_numbers_that_are_present_and_finite() {
         let probe = ProbeNumbers { linear: Some(f64::NAN), mlp: Some(0.5), ..ProbeNumbers::default() };
         let (epoch, loss, chance) = (Some(1.5), Some(2.0), Some(3.0));
         let bad_samples = Some(0.0);

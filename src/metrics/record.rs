@@ -1,24 +1,24 @@
-//! What a line of `metrics.jsonl` says. The same type is written and read.
+//! The records of `metrics.jsonl`. The same type is written and read.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
-/// A number that is measured where there is something to measure. One that is not finite is not written.
+/// A number that may not have been measured. A number that is not finite is not written.
 pub type Number = Option<f64>;
 
-/// Numbers of a run at one step.
+/// The numbers of a run at one step.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
 pub enum Record {
-    /// The steps since the record before.
+    /// The steps since the previous record.
     Train(Box<TrainRecord>),
-    /// What an evaluation between epochs found.
+    /// An evaluation between epochs.
     Validation(ValidationRecord),
 }
 
-/// The steps since the record before. Numbers of steps are means over them.
+/// The steps since the previous record. Numbers of steps are means over them.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct TrainRecord {
     /// Steps made.
@@ -29,7 +29,7 @@ pub struct TrainRecord {
     /// The method's loss, in nats.
     #[serde(skip_serializing_if = "is_absent")]
     pub loss: Number,
-    /// The loss of features that say nothing, for this batch, in nats.
+    /// The loss at chance level for this batch, in nats.
     #[serde(skip_serializing_if = "is_absent")]
     pub chance: Number,
     /// Learning rate of the last step.
@@ -44,33 +44,33 @@ pub struct TrainRecord {
     /// Share of the time that training waited for data, from 0 to 1.
     #[serde(skip_serializing_if = "is_absent")]
     pub data_wait: Number,
-    /// What held the steps up.
+    /// The bottleneck of the steps.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bound: Option<Bottleneck>,
-    /// Share of the time that says so, from 0 to 1.
+    /// Share of the time that shows the bottleneck, from 0 to 1.
     #[serde(skip_serializing_if = "is_absent")]
     pub bound_share: Number,
-    /// The flag that would help most.
+    /// The flag that helps most against the bottleneck.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cure: Option<String>,
     /// Distinct bad samples and damaged shards so far.
     #[serde(skip_serializing_if = "is_absent")]
     pub bad_samples: Number,
-    /// What the online probes reached on the batches.
+    /// Losses and accuracies of the online probes.
     #[serde(flatten)]
     pub probe: ProbeNumbers,
-    /// What loading a sample costs.
+    /// CPU time of loading a sample.
     #[serde(flatten)]
     pub loading: LoadingCosts,
-    /// What there is to say of a GPU.
+    /// Numbers of a GPU.
     #[serde(flatten)]
     pub device: DeviceNumbers,
-    /// Parts of the method's loss, by the names that the method gives them.
+    /// Parts of the method's loss by name.
     #[serde(flatten, deserialize_with = "numbers")]
     pub parts: BTreeMap<String, f64>,
 }
 
-/// What the online probes reached on labelled batches.
+/// Losses and accuracies of the online probes on labelled batches.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct ProbeNumbers {
     /// Top-1 of the linear probe, a share from 0 to 1.
@@ -104,13 +104,13 @@ pub struct LoadingCosts {
     pub batch_us: Number,
 }
 
-/// What there is to say of a GPU.
+/// Numbers of a GPU.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct DeviceNumbers {
     /// Milliseconds of copying to the device, for each step.
     #[serde(skip_serializing_if = "is_absent")]
     pub copy_ms: Number,
-    /// Most bytes that tensors took.
+    /// The most bytes that tensors have taken.
     #[serde(skip_serializing_if = "is_absent")]
     pub tensor_memory_peak: Number,
     /// Share of the time that the device was at work, from 0 to 1, by NVML.
@@ -121,7 +121,7 @@ pub struct DeviceNumbers {
     pub gpu_memory: Number,
 }
 
-/// What an evaluation between epochs found.
+/// The numbers of an evaluation between epochs.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct ValidationRecord {
     /// Steps made.
@@ -146,7 +146,7 @@ pub struct ValidationRecord {
     pub cosine: Number,
 }
 
-/// The part of a run that the others wait for.
+/// The part of a run that the other parts wait for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Bottleneck {
@@ -175,7 +175,7 @@ impl Record {
         }
     }
 
-    /// A record of training.
+    /// Returns the record of training, if it is one.
     pub fn train(&self) -> Option<&TrainRecord> {
         match self {
             Self::Train(train) => Some(train),
@@ -183,7 +183,7 @@ impl Record {
         }
     }
 
-    /// A record of validation.
+    /// Returns the record of a validation, if it is one.
     pub fn validation(&self) -> Option<&ValidationRecord> {
         match self {
             Self::Train(_) => None,
@@ -192,11 +192,11 @@ impl Record {
     }
 }
 
-/// A number's name in a record, and how to take it from one.
+/// The name of a number in a record, and the function that returns it.
 pub type Named = (&'static str, fn(&ValidationRecord) -> Number);
 
 impl ValidationRecord {
-    /// All numbers that a validation measures.
+    /// All numbers of a validation.
     pub const NUMBERS: [Named; 5] = [
         ("linear", |found| found.linear),
         ("mlp", |found| found.mlp),
@@ -205,7 +205,7 @@ impl ValidationRecord {
         ("cosine", |found| found.cosine),
     ];
 
-    /// The number of this name, if it was measured.
+    /// Returns the number of this name, if it was measured and is finite.
     pub fn number(&self, name: &str) -> Number {
         let (_, number) = Self::NUMBERS.iter().find(|(other, _)| *other == name)?;
         number(self).filter(|value| value.is_finite())
@@ -216,7 +216,7 @@ fn is_absent(number: &Number) -> bool {
     !number.is_some_and(f64::is_finite)
 }
 
-/// Takes the numbers of the fields that have no place of their own, and leaves anything else.
+/// Reads the numbers among the fields that are not declared, and ignores other values.
 fn numbers<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, f64>, D::Error> {
     let fields = BTreeMap::<String, Value>::deserialize(deserializer)?;
     Ok(fields.into_iter().filter_map(|(name, value)| Some((name, value.as_f64()?))).collect())
@@ -229,7 +229,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_record_is_read_as_it_was_written_without_what_is_not_finite() {
+    fn a_record_is_read_as_it_was_written_but_for_numbers_that_are_not_finite() {
         let train = TrainRecord {
             step: 10,
             loss: Some(1.5),
@@ -248,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn fields_of_other_versions_are_in_nobodys_way() {
+    fn unknown_fields_of_other_versions_are_ignored() {
         let line = json!({"kind": "validation", "step": 2, "knn": 0.5, "new": {"a": 1}});
         let read: Record = serde_json::from_value(line).unwrap();
         let expected = ValidationRecord { step: 2, knn: Some(0.5), ..ValidationRecord::default() };

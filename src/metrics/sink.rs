@@ -1,14 +1,18 @@
-//! Where records go.
+//! Destinations of records.
 
 use anyhow::Result;
 
 use super::record::Record;
 
-/// Takes what a run says of itself.
+/// A destination of records.
 pub trait Sink {
-    /// Hears of a step of which there is no record, or not yet.
+    /// Notes that a step was made, whether or not a record follows.
     fn step(&mut self, _step: u64) {}
 
-    /// Takes a record.
+    /// Writes a record.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be written.
     fn write(&mut self, record: &Record) -> Result<()>;
 }

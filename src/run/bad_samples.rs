@@ -1,4 +1,4 @@
-//! `bad-samples.jsonl`: every sample that could not be used, once.
+//! `bad-samples.jsonl`: every bad sample, once.
 
 use std::{
     collections::HashSet,
@@ -10,22 +10,31 @@ use pipeline::BadSample;
 use serde_json::{Value, json};
 use shards::ShardFault;
 
-use crate::metrics::{JsonLines, read_lines};
+use crate::{
+    metrics::{JsonLines, read_lines},
+    world::World,
+};
 
-/// The list of unusable samples and damaged shards.
+/// The list of bad samples and damaged shards.
 #[derive(Debug)]
 pub(crate) struct BadSamples {
-    lines: JsonLines,
+    /// None on a process that does not lead, whose bad samples are counted and not written.
+    lines: Option<JsonLines>,
     listed: HashSet<(String, u64)>,
     path: PathBuf,
 }
 
 impl BadSamples {
-    /// Opens the list and adds what indexing found.
-    pub(crate) fn open<'a>(path: &Path, faults: impl IntoIterator<Item = &'a ShardFault>) -> Result<Self> {
+    /// Opens the list, and adds the faults that were found when the shards were indexed.
+    pub(crate) fn open<'a>(
+        path: &Path,
+        faults: impl IntoIterator<Item = &'a ShardFault>,
+        world: World,
+    ) -> Result<Self> {
         let place = |line: &Value| Some((line["shard"].as_str()?.to_owned(), line["offset"].as_u64()?));
         let listed = read_lines(path)?.iter().filter_map(place).collect();
-        let mut this = Self { lines: JsonLines::open(path, |_| true)?, listed, path: path.to_owned() };
+        let lines = world.on_lead(|| JsonLines::open(path, |_| true))?;
+        let mut this = Self { lines, listed, path: path.to_owned() };
         for fault in faults {
             this.add(&fault.shard, fault.offset, None, &fault.reason)?;
         }
@@ -39,25 +48,28 @@ impl BadSamples {
             .try_for_each(|sample| self.add(&sample.shard, sample.offset, Some(&sample.key), &sample.reason))
     }
 
-    /// Entries of the list.
+    /// Number of entries in the list.
     pub(crate) fn count(&self) -> usize {
         self.listed.len()
     }
 
-    /// Says where the list is, if there is anything in it.
+    /// Warns where the list is, if it has entries.
     pub(crate) fn summarize(&self) {
         if self.count() > 0 {
             tracing::warn!(
-                "unusable samples and shards: {}, listed in `{}`",
+                "bad samples and damaged shards: {}, listed in `{}`",
                 self.count(),
                 self.path.display()
             );
         }
     }
 
-    fn add(&mut self, shard: &str, offset: u64, key: Option<&str>, reason: &str) -> Result<()> {
-        if self.listed.insert((shard.to_owned(), offset)) {
-            self.lines.append(&json!({"shard": shard, "offset": offset, "key": key, "reason": reason}))?;
+    /// Adds a sample or shard that is not in the list yet.
+    pub(crate) fn add(&mut self, shard: &str, offset: u64, key: Option<&str>, reason: &str) -> Result<()> {
+        if self.listed.insert((shard.to_owned(), offset))
+            && let Some(lines) = &mut self.lines
+        {
+            lines.append(&json!({"shard": shard, "offset": offset, "key": key, "reason": reason}))?;
         }
         Ok(())
     }

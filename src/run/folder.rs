@@ -1,4 +1,4 @@
-//! A run's folder and the files in it.
+//! The folder of a run, and the files in it.
 
 use std::{
     fs,
@@ -19,35 +19,35 @@ use crate::{
     usage,
 };
 
-/// Where a run keeps what it makes.
+/// The paths of a run folder.
 #[derive(Debug, Clone)]
 pub struct RunFolder {
     /// The folder itself.
     pub path: PathBuf,
     /// The resolved configuration.
     pub(crate) config: PathBuf,
-    /// What the run was made of, and how far it came.
+    /// The shards that the run reads, and how it ended.
     pub(crate) manifest: PathBuf,
-    /// One record a line.
+    /// One record in each line.
     pub(crate) metrics: PathBuf,
-    /// One unusable sample a line.
+    /// One bad sample in each line.
     pub(crate) bad_samples: PathBuf,
-    /// What there is to say of a step that failed.
+    /// The report on a step that failed.
     pub(crate) crash: PathBuf,
-    /// Its checkpoints.
+    /// The checkpoints.
     pub checkpoints: Checkpoints,
 }
 
 impl RunFolder {
-    /// The folder, in a run folder, of the run before.
+    /// The folder of the previous run, within a run folder.
     const PREVIOUS: &str = "previous";
-    /// While it is being filled.
+    /// Its name while it is being filled.
     const BECOMING_PREVIOUS: &str = "previous.partial";
-    /// What is being removed.
+    /// The name of a run that is being removed.
     const DISCARDED: &str = "discarded.partial";
     const CHECKPOINTS: &str = "checkpoints";
 
-    /// Names the files of a run folder, which need not exist.
+    /// Returns the paths of a run folder, which need not exist.
     pub fn of(path: &Path) -> Self {
         Self {
             path: path.to_owned(),
@@ -60,25 +60,25 @@ impl RunFolder {
         }
     }
 
-    /// The run before this one, set aside when its shards had changed.
+    /// Returns the folder of the previous run, which was set aside when its shards had changed.
     pub(crate) fn previous(&self) -> Self {
         Self::of(&self.path.join(Self::PREVIOUS))
     }
 
-    /// Sees that the folder is nobody else's; `besides` may lie in it.
+    /// Checks that the folder is new, empty, or a run folder; it may contain the file `besides`.
     ///
     /// # Errors
     ///
-    /// Where there is something in it, but no run.
+    /// If it contains other files and no run.
     pub(crate) fn check(&self, besides: Option<&Path>) -> Result<()> {
         destination::folder(&self.path, Contents::Run, besides)
     }
 
-    /// Creates the folder where there is none, and takes it for this process until the lock is dropped.
+    /// Creates the folder if it does not exist, and locks it for this process until the result is dropped.
     ///
     /// # Errors
     ///
-    /// With [`Code::Locked`] where another process has it; where it cannot be written to.
+    /// With [`Code::Locked`] if another process has the lock, and if the folder cannot be written to.
     pub(crate) fn take(&self) -> Result<RunLock> {
         let path = self.path.display();
         let file = fs::create_dir_all(&self.path).and_then(|()| files::edit(&self.path.join("run.lock")));
@@ -95,19 +95,34 @@ impl RunFolder {
         Ok(lock)
     }
 
-    /// The same of a folder in which there was no run: there must be none yet.
+    /// Locks the folder if it exists, and finishes the work of a process that was killed while it set a run aside.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`take`](Self::take), and if files cannot be moved.
+    pub(crate) fn take_existing(&self) -> Result<Option<RunLock>> {
+        let lock = if self.path.is_dir() { Some(self.take()?) } else { None };
+        self.finish_setting_aside()?;
+        Ok(lock)
+    }
+
+    /// Creates and locks the folder of a new run.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`take`](Self::take), and if another process has begun a run there meanwhile.
     pub(crate) fn take_new(&self) -> Result<RunLock> {
-        let taken = self.take()?;
+        let lock = self.take()?;
         if self.checkpoints.last_step().is_some() {
             let path = self.path.display();
             let message = format!("another process has begun to train in `{path}`");
             let hint = "the same command again goes on there".to_owned();
             return Err(Hinted::error(Code::Locked, message, vec![hint]));
         }
-        Ok(taken)
+        Ok(lock)
     }
 
-    /// Folders that are written into have to lie here.
+    /// Refuses links in place of the folders into which a run writes.
     fn refuse_links(&self) -> Result<()> {
         for name in [Self::CHECKPOINTS, "crash", Self::PREVIOUS, Self::BECOMING_PREVIOUS, Self::DISCARDED] {
             let path = self.path.join(name);
@@ -121,11 +136,11 @@ impl RunFolder {
         Ok(())
     }
 
-    /// Makes way for a run on other shards: what lies here becomes the previous run, in place of the one before it, unless it has
-    /// made no step, and is worth less than that one.
+    /// Makes this run the previous run, in place of an older one, so that a run on other shards can begin. A run without a step does
+    /// not replace an older one and is removed.
     ///
-    /// The checkpoints go last, so that the run is either here or there for whoever comes after a crash in between, who
-    /// calls [`finish_setting_aside`](Self::finish_setting_aside) first.
+    /// The checkpoints are moved last, so that after a crash the run is complete in one of both places once the next process has
+    /// called [`finish_setting_aside`](Self::finish_setting_aside).
     pub(crate) fn set_aside(&self) -> Result<()> {
         let set_aside = || -> Result<()> {
             let aside = self.path.join(Self::BECOMING_PREVIOUS);
@@ -144,27 +159,27 @@ impl RunFolder {
             .with_write_hint()
     }
 
-    /// Does the rest of what a process that was killed in [`set_aside`](Self::set_aside) did not come to.
+    /// Finishes the work of a process that was killed in [`set_aside`](Self::set_aside).
     pub(crate) fn finish_setting_aside(&self) -> Result<()> {
         let [aside, previous, discarded] =
             [Self::BECOMING_PREVIOUS, Self::PREVIOUS, Self::DISCARDED].map(|name| self.path.join(name));
         let finish = || -> Result<()> {
             if aside.join(Self::CHECKPOINTS).exists() {
                 let is_worth_less = previous.exists() && has_no_step(&Self::of(&aside));
-                // What is removed is no run any more before it goes, and neither are its parts.
+                // A rename removes the run as a whole; its files are deleted afterwards.
                 discard(if is_worth_less { &aside } else { &previous }, &discarded)?;
             }
             if aside.join(Self::CHECKPOINTS).exists() {
                 files::move_to(&aside, &previous)?;
                 tracing::info!("the run so far is kept as `{}`", previous.display());
             } else if aside.exists() {
-                // The run is here still, and whole again when it has its files back.
+                // The checkpoints were not moved yet: the run gets its other files back.
                 self.take_back(&aside)?;
             }
             remove(&discarded)
         };
         finish()
-            .with_context(|| format!("cannot put the run before into `{}`", previous.display()))
+            .with_context(|| format!("cannot move the previous run to `{}`", previous.display()))
             .with_write_hint()
     }
 
@@ -179,13 +194,16 @@ impl RunFolder {
         Ok(fs::remove_dir_all(aside)?)
     }
 
-    /// How the training shards differ from those that the run saw, in words; none where they do not, or nobody knows.
+    /// Describes how the training shards differ from those at the beginning of the run. Returns `None` if they do not, or if there is
+    /// no readable manifest.
     pub fn changes(&self, data: &DataConfig) -> Result<Option<String>> {
-        let manifest = Manifest::read(&self.manifest)?;
-        manifest.map_or(Ok(None), |manifest| manifest.changes_of_training(data))
+        match Manifest::read(&self.manifest)? {
+            Some(manifest) => manifest.changes_of_training(data),
+            None => Ok(None),
+        }
     }
 
-    /// Epochs that the run has begun, by its last checkpoint and records; none where it has made no step.
+    /// Returns the number of epochs that the run has begun, from its last checkpoint and its records, or `None` if it has made no step.
     pub fn epochs_begun(&self) -> Result<Option<u64>> {
         let saved = self.checkpoints.latest_state()?.map(|state| state.position);
         let saved = saved.map_or(0, |position| position.epoch + u64::from(position.offset > 0));
@@ -194,7 +212,7 @@ impl RunFolder {
         Ok(Some(saved.max(recorded.ceil() as u64)).filter(|begun| *begun > 0))
     }
 
-    /// Where the run stands, by its files: step, steps, and the last numbers.
+    /// Reads from the files where the run stands: step, steps, and the last records.
     pub fn standing(&self) -> Standing {
         let records = metrics::read(&self.metrics).unwrap_or_default();
         let manifest = Manifest::read(&self.manifest).ok().flatten();
@@ -210,13 +228,13 @@ impl RunFolder {
     }
 }
 
-/// Whether nothing was learned in a run that was begun here: one that was imported has no step either.
+/// Whether the run has made no step. An imported encoder has no step either, and does not count.
 fn has_no_step(folder: &RunFolder) -> bool {
     let state = folder.checkpoints.latest_state().ok().flatten();
     state.is_some_and(|state| state.step == 0 && state.data.samples > 0)
 }
 
-/// Takes away a run, if there is one, so that what is left of it when the process is killed is taken for none.
+/// Renames a run, if there is one, and so takes it out of use before its files are removed.
 fn discard(run: &Path, discarded: &Path) -> Result<()> {
     remove(discarded)?;
     if run.exists() {
@@ -248,14 +266,14 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_is_taken_by_one_at_a_time_and_says_by_whom() {
+    fn a_folder_is_locked_by_one_process_at_a_time_which_the_error_names() {
         let (_place, folder) = folder();
         let lock = folder.take().unwrap();
         assert!(lock.left_behind().is_none());
         let error = folder.take().unwrap_err();
         assert_eq!(code(&error), Code::Locked);
         assert!(error.to_string().contains(&format!("process {} on", std::process::id())), "{error}");
-        assert!(folder.take().is_err(), "a refused process does not free it");
+        assert!(folder.take().is_err(), "a refused process does not release the lock");
         drop(lock);
         assert_eq!(fs::read(folder.path.join("run.lock")).unwrap(), b"");
         folder.take().unwrap();
@@ -284,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_that_is_set_aside_takes_the_place_of_the_one_before_it() {
+    fn a_run_that_is_set_aside_replaces_the_previous_one() {
         let (_place, folder) = folder();
         for run in ["first", "second"] {
             mark(&folder, run);
@@ -295,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_without_a_step_does_not_take_the_place_of_the_one_before() {
+    fn a_run_without_a_step_does_not_replace_the_previous_one() {
         let _alone = crate::generator();
         let place = tempfile::tempdir().unwrap();
         let (run, folder) = tiny::run(place.path());
@@ -316,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_being_removed_when_a_process_was_killed_is_no_run() {
+    fn a_run_whose_removal_was_interrupted_does_not_come_back() {
         for is_previous_there in [false, true] {
             let (_place, folder) = folder();
             mark(&RunFolder::of(&folder.path.join(RunFolder::DISCARDED)), "half removed");
@@ -332,7 +350,7 @@ mod tests {
     }
 
     #[test]
-    fn setting_aside_goes_on_after_a_crash_wherever_it_was() {
+    fn setting_aside_is_finished_after_a_crash_at_any_point() {
         let names = ["config.toml", "checkpoints"];
         for moved in 0..=2 {
             let (_place, folder) = folder();
@@ -343,14 +361,14 @@ mod tests {
             for name in &names[..moved] {
                 fs::rename(folder.path.join(name), aside.join(name)).unwrap();
             }
-            // The next start.
+            // The next process.
             folder.finish_setting_aside().unwrap();
             if folder.path.join("checkpoints").exists() {
                 assert_eq!(which(&folder), "old", "it has its files back");
                 assert_eq!(fs::read_to_string(folder.path.join("previous/config.toml")).unwrap(), "older");
                 folder.set_aside().unwrap();
             }
-            assert_eq!(which(&folder.previous()), "old", "after {moved} of them");
+            assert_eq!(which(&folder.previous()), "old", "after {moved} files");
             assert!(!aside.exists());
         }
     }

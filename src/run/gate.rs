@@ -1,4 +1,4 @@
-//! Conditions on a run's numbers.
+//! Gates: conditions on the numbers of a run.
 
 use std::{cmp::Ordering, collections::BTreeMap, fmt, str::FromStr};
 
@@ -7,17 +7,16 @@ use crate::metrics::ValidationRecord;
 /// Numbers of a run by name.
 pub type Metrics = BTreeMap<String, f64>;
 
-/// The numbers that a condition may be about: those of the validation at the step that is to be promoted, and the loss of
-/// training.
+/// The names of the numbers that a gate can be on: those of the validation at the promoted step, and the training loss.
 pub const METRICS: [&str; 6] = {
     let [(linear, _), (mlp, _), (knn, _), (rankme, _), (cosine, _)] = ValidationRecord::NUMBERS;
     [linear, mlp, knn, rankme, cosine, LOSS]
 };
 
-/// The name of training's loss.
+/// The name of the training loss.
 pub const LOSS: &str = "loss";
 
-/// A condition such as `knn>=0.95*previous`: a number of this run, compared with one that was, or with a constant.
+/// A condition such as `knn>=0.95*previous`: a number of this run, compared with that of the previous promotion or with a constant.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Gate {
     text: String,
@@ -37,11 +36,11 @@ enum Comparison {
 }
 
 impl Comparison {
-    /// Longer signs first: `>` begins `>=`.
+    /// All signs; the longer ones come first, since `>` is a prefix of `>=`.
     const ALL: [(&str, Self); 4] =
         [(">=", Self::AtLeast), ("<=", Self::AtMost), (">", Self::Above), ("<", Self::Below)];
 
-    /// False where one of them is not a number.
+    /// Whether the comparison holds. It is false if `value` or `bound` is not a number.
     fn holds(self, value: f64, bound: f64) -> bool {
         let order = value.partial_cmp(&bound);
         match self {
@@ -54,12 +53,16 @@ impl Comparison {
 }
 
 impl Gate {
-    /// What it is about.
+    /// The name of the number that the gate is on.
     pub fn metric(&self) -> &'static str {
         self.metric
     }
 
-    /// Whether the numbers pass; else why not, as a clause. Where nothing was promoted before, what refers to it passes.
+    /// Checks the numbers of a run. A gate that refers to a previous promotion holds if there is none.
+    ///
+    /// # Errors
+    ///
+    /// The reason, as a clause, if the gate does not hold.
     pub fn judge(&self, metrics: &Metrics, previous: Option<&Metrics>) -> Result<(), String> {
         let name = self.metric;
         let value = metrics.get(name).ok_or_else(|| format!("`{self}`: this run measured no `{name}`"))?;
@@ -68,8 +71,7 @@ impl Gate {
             None => return Ok(()),
             Some(previous) => {
                 let base = previous.get(name);
-                *base
-                    .ok_or_else(|| format!("`{self}`: what was promoted before has no `{name}` on record"))?
+                *base.ok_or_else(|| format!("`{self}`: the previous promotion has no `{name}` on record"))?
             }
         };
         let bound = self.factor * base + self.constant;
@@ -90,8 +92,7 @@ impl FromStr for Gate {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        const FORM: &str =
-            "conditions are written as 'knn>=0.95*previous', 'loss<previous+0.1' or 'linear>0.6'";
+        const FORM: &str = "write a condition as 'knn>=0.95*previous', 'loss<previous+0.1' or 'linear>0.6'";
         let compact: String = text.chars().filter(|char| !char.is_whitespace()).collect();
         let found = Comparison::ALL.iter().find_map(|(sign, comparison)| {
             let (metric, bound) = compact.split_once(sign)?;
@@ -99,23 +100,23 @@ impl FromStr for Gate {
         });
         let (metric, comparison, bound) = found.ok_or(FORM)?;
         let metric = METRICS.into_iter().find(|known| *known == metric);
-        let metric = metric.ok_or_else(|| format!("there are only {}", METRICS.join(", ")))?;
+        let metric = metric.ok_or_else(|| format!("the numbers are {}", METRICS.join(", ")))?;
         let (factor, constant) = linear(bound).ok_or(FORM)?;
         let is_share = ["linear", "mlp", "knn"].contains(&metric);
         if is_share && factor == 0.0 && !(0.0..=1.0).contains(&constant) {
-            return Err(format!("{metric} is a share from 0 to 1: of 60 % write 0.6"));
+            return Err(format!("{metric} is a share from 0 to 1: write 0.6 for 60 %"));
         }
         Ok(Self { text: text.to_owned(), metric, comparison, factor, constant })
     }
 }
 
-/// A sum of numbers and multiples of `previous`, as factor and constant; none where it is not one.
+/// Parses a sum of numbers and multiples of `previous`, and returns factor and constant, or `None` if the text is not such a sum.
 fn linear(text: &str) -> Option<(f64, f64)> {
     let (mut factor, mut constant) = (0.0, 0.0);
     let mut rest = text;
     let mut sign = 1.0;
     loop {
-        // A sign after the `e` of a number is a part of it.
+        // A sign after the `e` of a number belongs to the number.
         let end = rest.char_indices().find(|&(at, char)| {
             let exponent =
                 rest[..at].ends_with(['e', 'E']) && rest.starts_with(|char: char| char.is_ascii_digit());
@@ -145,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn a_condition_compares_with_what_was_before() {
+    fn a_gate_compares_with_the_previous_promotion() {
         for (gate, value, passed) in [
             ("knn>=0.95*previous", 0.57, true),
             ("knn>=0.95*previous", 0.5699, false),
@@ -160,14 +161,14 @@ mod tests {
     }
 
     #[test]
-    fn where_nothing_was_before_only_constants_count() {
+    fn without_a_previous_promotion_only_constants_count() {
         assert!(passes("knn>=0.95*previous", 0.0, None));
         assert!(!passes("knn>=0.7", 0.6, None));
         assert!(passes("knn>=0.5", 0.6, None));
     }
 
     #[test]
-    fn what_was_not_measured_or_is_no_number_does_not_pass() {
+    fn a_number_that_was_not_measured_or_is_nan_does_not_pass() {
         assert!(!passes("knn<1", f64::NAN, None));
         let gate: Gate = "linear>0".parse().unwrap();
         assert!(gate.judge(&Metrics::new(), None).unwrap_err().contains("no `linear`"));
@@ -178,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_condition_is_refused() {
+    fn texts_that_are_not_conditions_are_refused() {
         for text in [
             "",
             "knn",

@@ -1,26 +1,29 @@
-//! A run that goes on for longer than it was begun for.
+//! The length of a run, which may grow after it has begun.
 
 use std::cmp::Ordering;
 
 use anyhow::Result;
-use tch::Device;
 use toml::Table;
 
 use crate::{checkpoint::State, config::Config, optim::Lengthened, usage};
 
-/// The settings of a run that goes on with none: in a file of another run that became longer, the note of it is not about this one.
+/// Returns the settings of a new run. If they come from the file of a run that became longer, its notes of that are removed.
+///
+/// # Errors
+///
+/// If the settings are not valid.
 pub(crate) fn of_new_run(asked: &Table) -> Result<Config> {
     let mut config = Config::resolve(asked)?;
     config.train.lengthened.clear();
     Ok(config)
 }
 
-/// Settles how long a run that goes on is to be: `config` has what is asked for now, `saved` what there was. A longer run keeps a
-/// note of it, by which what was made so far stays as it was made.
+/// Settles the length of a run that goes on. `config` has the settings that are asked for now, `saved` those of the checkpoint. A run
+/// that becomes longer keeps a note of that, so that the learning rates of past steps stay as they were.
 ///
 /// # Errors
 ///
-/// Where it would become shorter; where it is finished and `extend` does not ask for more.
+/// If the run would become shorter, or if it is finished and `extend` is not set.
 pub(crate) fn settle(config: &mut Config, saved: &State, extend: bool) -> Result<()> {
     let then = &saved.config.train;
     config.train.lengthened.clone_from(&then.lengthened);
@@ -29,7 +32,7 @@ pub(crate) fn settle(config: &mut Config, saved: &State, extend: bool) -> Result
     let (before, now) = (count(&saved.config), count(config));
     let (out, made) = (config.out.display(), saved.step);
     match now.cmp(&before) {
-        // Perhaps said in another way, as `steps` for `epochs`.
+        // The length may be given in another way, as `steps` for `epochs`.
         Ordering::Equal => (config.train.steps, config.train.epochs) = (then.steps, then.epochs),
         Ordering::Less => {
             return Err(usage!(
@@ -51,32 +54,7 @@ pub(crate) fn settle(config: &mut Config, saved: &State, extend: bool) -> Result
     Ok(())
 }
 
-/// What was asked for, or what suits the device: no more than there are samples.
-pub(crate) fn batch_size(config: &Config, device: Device, samples: u64) -> Result<usize> {
-    let wanted = config.train.batch_size.unwrap_or(match (device, config.preset) {
-        (Device::Cpu, pipeline::Preset::In128) => 32,
-        (Device::Cpu, _) => 64,
-        _ => 200,
-    });
-    if wanted as u64 <= samples {
-        return Ok(wanted);
-    }
-    if samples < 2 {
-        return Err(usage!(
-            "the shards have {samples} sample, but negatives come from other images";
-            "name shards with at least 2 samples"
-        ));
-    }
-    if config.train.batch_size.is_some() {
-        return Err(usage!(
-            "a batch of {wanted} needs as many samples, but the shards have {samples}";
-            "set --batch-size {samples}, or name more shards"
-        ));
-    }
-    Ok(samples as usize)
-}
-
-/// The published length of training for this kind of data.
+/// Returns the published length of training for this kind of data.
 pub(crate) fn default_epochs(config: &Config) -> f64 {
     match config.preset {
         pipeline::Preset::In128 => 50.0,
@@ -84,7 +62,7 @@ pub(crate) fn default_epochs(config: &Config) -> f64 {
     }
 }
 
-/// Updates of the whole run; the last batch of an epoch goes on in the next one.
+/// Returns the number of updates of the whole run. A batch may span the end of an epoch.
 pub(crate) fn steps(config: &Config, batch_size: usize, samples: u64) -> u64 {
     let epochs = config.train.epochs.unwrap_or_else(|| default_epochs(config));
     let whole = (epochs * samples as f64 / batch_size as f64).floor() as u64;
@@ -99,7 +77,7 @@ mod tests {
     use crate::{checkpoint::DataIdentity, config::Config, hint};
     use pipeline::Preset;
 
-    /// Of a run on 100 samples, of which `step` steps of 10 epochs of five steps are made.
+    /// Returns the state of a run of 10 epochs of five steps, on 100 samples, after `step` steps.
     fn state(step: u64) -> State {
         let mut config = Config::preset(Preset::C10);
         (config.train.epochs, config.train.batch_size) = (Some(10.0), Some(20));
@@ -115,21 +93,21 @@ mod tests {
     }
 
     #[test]
-    fn a_run_becomes_longer_and_not_shorter() {
+    fn a_run_can_become_longer_and_not_shorter() {
         let longer = settled(20, None, Some(51), false).unwrap();
         assert_eq!(longer.train.lengthened, [Lengthened { at: 20, from: 50 }]);
         let longer = settled(20, Some(20.0), None, false).unwrap();
         assert_eq!((longer.train.epochs, longer.train.lengthened.len()), (Some(20.0), 1));
         assert!(
             settled(0, Some(20.0), None, false).unwrap().train.lengthened.is_empty(),
-            "nothing is made yet"
+            "no step is made yet"
         );
         let shorter = hint::render(&settled(20, None, Some(49), true).unwrap_err());
         assert!(shorter.contains("began with 50 steps, has made 20 of them, and 49"), "{shorter}");
     }
 
     #[test]
-    fn a_new_run_by_the_settings_of_one_that_became_longer_has_no_note_of_it() {
+    fn a_new_run_with_the_settings_of_a_lengthened_run_has_no_note_of_that() {
         let longer = settled(20, None, Some(51), false).unwrap();
         let asked = Table::try_from(&longer).unwrap();
         assert_eq!(Config::resolve(&asked).unwrap().train.lengthened.len(), 1);
@@ -137,13 +115,13 @@ mod tests {
     }
 
     #[test]
-    fn the_same_length_said_otherwise_changes_nothing() {
+    fn the_same_length_in_another_unit_changes_nothing() {
         assert_eq!(settled(20, None, Some(50), false).unwrap(), state(20).config);
         assert_eq!(settled(50, None, Some(50), true).unwrap(), state(50).config);
     }
 
     #[test]
-    fn a_finished_run_becomes_longer_only_when_told_to() {
+    fn a_finished_run_becomes_longer_only_with_extend() {
         let refused = hint::render(&settled(50, None, Some(60), false).unwrap_err());
         assert!(refused.contains("--extend") && refused.contains("--warm-start"), "{refused}");
         let longer = settled(50, None, Some(60), true).unwrap();

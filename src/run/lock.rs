@@ -1,4 +1,4 @@
-//! What keeps two processes out of one run folder, and tells the next one how the last one ended.
+//! The lock on a run folder, which also notes the step under way, so that the next process knows how the last one ended.
 
 use std::{
     fmt,
@@ -24,33 +24,33 @@ use crate::hint::WithHint;
 
 const UNWRITABLE: &str = "cannot write to the run folder";
 
-/// A run folder, held. The system lets go of it when the process ends, however it does.
+/// A lock on a run folder. The system releases it when the process ends in any way.
 ///
-/// The file has two lines: who holds it, with what was left behind by those before, as long as nobody took note of it; and the
-/// step under way. It is empty after an orderly end.
+/// The file has two lines. The first one names the holder and, until that is reported, a process that did not end in order. The second
+/// one has the step under way. The file is empty after an orderly end.
 #[derive(Debug)]
 pub(crate) struct RunLock {
     file: File,
     note: Note,
 }
 
-/// The first line.
+/// The first line of the file.
 #[derive(Debug, Serialize, Deserialize)]
 struct Note {
     #[serde(flatten)]
     holder: Holder,
-    /// Of a process before this one.
+    /// The trace of an earlier process, until it is reported.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     left_behind: Option<LeftBehind>,
 }
 
 impl RunLock {
-    /// Bytes of the first line; the second one begins there.
+    /// Bytes of the first line.
     const FIRST: usize = 1024;
-    /// Bytes of the second one.
+    /// Bytes of the second line.
     const SECOND: usize = 256;
 
-    /// Takes the lock whose file is open, or says who has it.
+    /// Locks an open file, or returns the process that holds it.
     pub(crate) fn take(mut file: File) -> io::Result<std::result::Result<Self, Holder>> {
         let before = read(&mut file);
         let is_taken = match flock(&file, FlockOperation::NonBlockingLockExclusive) {
@@ -66,10 +66,10 @@ impl RunLock {
         if is_taken {
             return Ok(Err(before.map_or_else(Holder::unknown, |(note, _)| note.holder)));
         }
-        // It may have changed hands before it was ours.
+        // Another process may have held the lock since the file was read.
         file.rewind()?;
         let left_behind = read(&mut file).map(|(note, under_way)| match note.left_behind {
-            // That process was killed before it could take note.
+            // That process was killed before it could report the earlier one.
             Some(earlier) if under_way.is_none() => earlier,
             _ => LeftBehind { holder: note.holder, under_way },
         });
@@ -78,38 +78,38 @@ impl RunLock {
         Ok(Ok(lock))
     }
 
-    /// What a process left here that did not end in order.
+    /// The trace of a process that did not end in order.
     pub(crate) fn left_behind(&self) -> Option<&LeftBehind> {
         self.note.left_behind.as_ref()
     }
 
-    /// What was left behind is known from now on; until then, whoever comes next finds it again.
-    pub(crate) fn take_note(&mut self) -> Result<()> {
+    /// Removes the trace of an earlier process from the file, once it is reported. Until then, each later process finds it.
+    pub(crate) fn forget_left_behind(&mut self) -> Result<()> {
         self.note.left_behind = None;
         self.write(&self.note, None).context(UNWRITABLE).with_write_hint()
     }
 
-    /// Notes which step begins, for whoever finds out that it did not end. The page cache keeps it when this process is killed.
-    pub(crate) fn begin(&self, step: u64, from: Position) -> Result<()> {
-        let second = second(Some(UnderWay { step, from }));
+    /// Notes that a step begins. The page cache keeps the note when this process is killed.
+    pub(crate) fn begin(&self, start: StepStart) -> Result<()> {
+        let second = second(Some(start));
         self.file.write_all_at(second.as_bytes(), Self::FIRST as u64).context(UNWRITABLE).with_write_hint()
     }
 
-    fn write(&self, note: &Note, under_way: Option<UnderWay>) -> io::Result<()> {
+    fn write(&self, note: &Note, under_way: Option<StepStart>) -> io::Result<()> {
         let (first, second) = (json!(note).to_string(), second(under_way));
         let text = format!("{first:<width$}\n{second}", width = Self::FIRST - 1);
         self.file.write_all_at(text.as_bytes(), 0)
     }
 }
 
-/// The second line; always as long, so that nothing of an earlier one is left.
-fn second(under_way: Option<UnderWay>) -> String {
+/// Returns the second line. Its length is fixed, so that it overwrites an earlier one.
+fn second(under_way: Option<StepStart>) -> String {
     let text = under_way.map_or_else(String::new, |under_way| json!(under_way).to_string());
     format!("{text:<width$}\n", width = RunLock::SECOND - 1)
 }
 
-/// Both lines, if somebody holds the lock, or did when it ended.
-fn read(file: &mut File) -> Option<(Note, Option<UnderWay>)> {
+/// Reads both lines; none after an orderly end.
+fn read(file: &mut File) -> Option<(Note, Option<StepStart>)> {
     let mut text = String::new();
     file.take(4096).read_to_string(&mut text).ok()?;
     let (first, second) = text.split_once('\n')?;
@@ -118,7 +118,7 @@ fn read(file: &mut File) -> Option<(Note, Option<UnderWay>)> {
 
 impl Drop for RunLock {
     fn drop(&mut self) {
-        // In an orderly end only. What cannot be written explains nothing to the next one, and keeps nobody out.
+        // This is an orderly end. A failure to write does no harm: the next process can still take the lock.
         let _ = match self.note.left_behind.take() {
             None => self.file.set_len(0),
             Some(LeftBehind { holder, under_way }) => {
@@ -128,26 +128,26 @@ impl Drop for RunLock {
     }
 }
 
-/// What is found in the lock of a process that did not end in order.
+/// The trace of a process that did not end in order.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct LeftBehind {
     /// The process.
     #[serde(flatten)]
     pub(crate) holder: Holder,
-    /// The step that it began last, if it came to one.
-    pub(crate) under_way: Option<UnderWay>,
+    /// The last step that it began, if any.
+    pub(crate) under_way: Option<StepStart>,
 }
 
-/// A step that has begun.
+/// The beginning of a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct UnderWay {
-    /// Its number.
+pub(crate) struct StepStart {
+    /// The number of the step.
     pub(crate) step: u64,
-    /// Where the samples stand before its batch.
+    /// The position before its batch.
     pub(crate) from: Position,
 }
 
-/// Who holds a run folder, for those who find it locked.
+/// The process that holds a lock.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Holder {
     host: String,
@@ -161,12 +161,12 @@ impl Holder {
         Self { host, pid: process::id(), start: Timestamp::now() }
     }
 
-    /// Of whom the file does not tell.
+    /// Returns a process of which nothing is known.
     fn unknown() -> Self {
         Self { host: String::new(), pid: 0, start: Timestamp::UNIX_EPOCH }
     }
 
-    /// Whether it runs, on this machine.
+    /// Whether it is another process that runs on this machine.
     fn is_alive(&self) -> bool {
         let here = Self::this();
         self.host == here.host
@@ -198,7 +198,7 @@ mod tests {
         RunLock::take(files::edit(path).unwrap()).unwrap().unwrap()
     }
 
-    /// A lock, and the file that it leaves when its process is killed after `work`.
+    /// Takes a lock, does `work`, and leaves the file as a killed process does.
     fn killed(path: &Path, work: impl FnOnce(&mut RunLock)) {
         let mut lock = take(path);
         work(&mut lock);
@@ -213,9 +213,11 @@ mod tests {
         (folder, path)
     }
 
-    const FROM: Position = Position { epoch: 1, offset: 7 };
+    fn start(step: u64) -> StepStart {
+        StepStart { step, from: Position { epoch: 1, offset: 7 } }
+    }
 
-    fn left(lock: &RunLock) -> Option<UnderWay> {
+    fn left(lock: &RunLock) -> Option<StepStart> {
         lock.left_behind().unwrap().under_way
     }
 
@@ -232,32 +234,32 @@ mod tests {
     }
 
     #[test]
-    fn the_step_in_which_a_process_was_killed_is_known_until_somebody_takes_note() {
+    fn the_step_in_which_a_process_was_killed_is_known_until_it_is_reported() {
         let (_folder, path) = place();
-        killed(&path, |lock| (1..=3).for_each(|step| lock.begin(step, FROM).unwrap()));
-        let third = Some(UnderWay { step: 3, from: FROM });
-        for _refused_before_it_could_tell in 0..2 {
+        killed(&path, |lock| (1..=3).for_each(|step| lock.begin(start(step)).unwrap()));
+        let third = Some(start(3));
+        for _refused_before_it_could_report in 0..2 {
             assert_eq!(left(&take(&path)), third);
         }
-        for _killed_before_it_could_tell in 0..2 {
+        for _killed_before_it_could_report in 0..2 {
             killed(&path, |lock| assert_eq!(left(lock), third));
         }
         let mut lock = take(&path);
         assert_eq!(left(&lock), third);
-        lock.take_note().unwrap();
+        lock.forget_left_behind().unwrap();
         drop(lock);
         assert_eq!(fs::read(&path).unwrap(), b"");
         assert!(take(&path).left_behind().is_none());
     }
 
     #[test]
-    fn a_later_step_counts_more_than_an_earlier_one() {
+    fn of_two_killed_processes_the_step_of_the_later_one_is_kept() {
         let (_folder, path) = place();
-        killed(&path, |lock| lock.begin(3, FROM).unwrap());
+        killed(&path, |lock| lock.begin(start(3)).unwrap());
         killed(&path, |lock| {
-            lock.take_note().unwrap();
-            lock.begin(5, FROM).unwrap();
+            lock.forget_left_behind().unwrap();
+            lock.begin(start(5)).unwrap();
         });
-        assert_eq!(left(&take(&path)), Some(UnderWay { step: 5, from: FROM }));
+        assert_eq!(left(&take(&path)), Some(start(5)));
     }
 }

@@ -1,4 +1,4 @@
-//! `manifest.json`: which shards a run saw, and how far it came.
+//! `manifest.json`: the shards of a run, its length, and how it ended.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -20,47 +20,47 @@ use crate::{
     run::{gate::Gate, promotion::Promotion},
 };
 
-/// What a run was made of. Written when it begins, and again when it is finished.
+/// The shards of a run and its end. It is written when the run begins and when it is finished.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Manifest {
     /// The training shards, in order.
-    pub(crate) shards: Vec<Seen>,
+    pub(crate) shards: Vec<ShardEntry>,
     /// The validation shards.
-    pub(crate) val_shards: Vec<Seen>,
-    /// Updates of the whole run.
+    pub(crate) val_shards: Vec<ShardEntry>,
+    /// The number of updates of the whole run.
     pub(crate) steps: u64,
-    /// When the last of them was made.
+    /// The time at which the run was finished.
     pub(crate) finished: Option<Timestamp>,
-    /// What became of its promotion, once it was asked for.
+    /// The result of its promotion, if that was asked for.
     pub(crate) promotion: Option<Promotion>,
 }
 
 /// A shard as it was when the run began.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Seen {
-    /// Its name without the folder: shards that have moved or were copied have not changed.
+pub(crate) struct ShardEntry {
+    /// The name without the folder, so that a shard that was moved or copied counts as unchanged.
     name: String,
-    /// Bytes.
+    /// The size in bytes.
     size: u64,
-    /// When it was last written to, in nanoseconds since 1970.
+    /// The time of the last write, in nanoseconds since 1970.
     modified_ns: u64,
-    /// What was found in it; none in manifests of earlier versions.
+    /// The contents; none in manifests of earlier versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     indexed: Option<Indexed>,
 }
 
-/// What tells of a shard that was written anew under its old size and time.
+/// The contents of a shard, which show that it was replaced by one of the same size and time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 struct Indexed {
-    /// When anything about its file last changed, in nanoseconds since 1970. It moves when the shard is copied, too.
+    /// The time of the last change of the file's inode, in nanoseconds since 1970. Copying changes it, too.
     changed_ns: u64,
-    /// The number of its file.
+    /// The inode.
     inode: u64,
-    /// Identifies keys, labels and places of its samples.
+    /// The digest of keys, labels and places of its samples.
     digest: u64,
 }
 
-impl Seen {
+impl ShardEntry {
     fn new(
         name: &ShardName,
         Stamp { size, modified_ns, changed_ns, inode }: Stamp,
@@ -70,8 +70,8 @@ impl Seen {
         Self { name: name.base().to_owned(), size, modified_ns, indexed }
     }
 
-    /// A shard as it is now, the same as it was `then` where its samples are. They are looked at only where the file is another one
-    /// of the same size and time.
+    /// Returns the entry of a shard as it is now. It equals `then` if the samples are the same. The shard is read only if it is another
+    /// file of the same size and time.
     fn now(source: &dyn Source, name: &ShardName, then: Option<&Self>) -> Result<Self> {
         let stamp = source.stamp(name)?;
         let now = Self::new(name, stamp, None);
@@ -83,31 +83,35 @@ impl Seen {
         let is_same_file = (changed_ns, inode) == (stamp.changed_ns, stamp.inode);
         let is_same = looks_the_same
             && (is_same_file || ShardSet::digest_of(source, name, &data::index_config())? == digest);
-        // What else differs tells the rest apart.
+        // Without `indexed`, the entry differs from `then`.
         Ok(Self { indexed: is_same.then_some(Indexed { changed_ns, inode, digest }), ..now })
     }
 }
 
 impl Manifest {
-    /// Whether the run was promoted, or refused, by these gates before.
+    /// Whether the run was promoted to this folder, or refused, with these gates before.
     pub(crate) fn is_promoted(&self, folder: &Path, gates: &[Gate]) -> bool {
         self.promotion.as_ref().is_some_and(|promotion| promotion.is_of(folder, gates))
     }
 
-    /// Of a run that begins now, on the shards as they were indexed: what has come since, it does not see.
+    /// Returns the manifest of a run that begins now, with the shards as they were indexed.
     pub(crate) fn new(data: &Data, steps: u64) -> Self {
         let seen = |set: &ShardSet| {
             let digests = set.digests().iter().copied();
             set.stamped()
                 .zip(digests)
-                .map(|((name, stamp), digest)| Seen::new(name, stamp, Some(digest)))
+                .map(|((name, stamp), digest)| ShardEntry::new(name, stamp, Some(digest)))
                 .collect()
         };
         let (shards, val_shards) = (seen(&data.train), data.validation.as_ref().map_or_else(Vec::new, seen));
         Self { shards, val_shards, steps, finished: None, promotion: None }
     }
 
-    /// None where there is none, or one that cannot be understood: then nobody knows what the run saw.
+    /// Reads a manifest. Returns `None` if there is no file, or if it is damaged.
+    ///
+    /// # Errors
+    ///
+    /// If the file cannot be read.
     pub(crate) fn read(path: &Path) -> Result<Option<Self>> {
         match fs::read(path) {
             Ok(bytes) => Ok(serde_json::from_slice(&bytes).ok()),
@@ -118,12 +122,17 @@ impl Manifest {
         }
     }
 
+    /// Writes the manifest.
     pub(crate) fn write(&self, path: &Path) -> Result<()> {
         let text = serde_json::to_vec_pretty(self)?;
         files::replace(path, &text).or_cannot_write(path)
     }
 
-    /// What was added, removed or altered since, in words; none where nothing was.
+    /// Describes how many shards were added, removed or altered since. Returns `None` if there are no changes.
+    ///
+    /// # Errors
+    ///
+    /// If the shards cannot be listed or read.
     pub(crate) fn changes(&self, data: &DataConfig) -> Result<Option<String>> {
         let validation = difference(&self.val_shards, &seen(&data.val_shards, &self.val_shards)?);
         let validation = validation.map(|words| format!("validation shards: {words}"));
@@ -131,19 +140,20 @@ impl Manifest {
         Ok((!words.is_empty()).then(|| words.join("; ")))
     }
 
-    /// The same of the training shards alone.
+    /// Describes the [changes](Self::changes) of the training shards alone.
     pub(crate) fn changes_of_training(&self, data: &DataConfig) -> Result<Option<String>> {
         Ok(difference(&self.shards, &seen(&data.shards, &self.shards)?)
             .map(|words| format!("shards: {words}")))
     }
 }
 
-/// The shards as they are now, each held against the one of its name `then`; of several of a name in their order.
-fn seen(patterns: &[String], then: &[Seen]) -> Result<Vec<Seen>> {
+/// Returns the entries of the shards as they are now, each compared with the entry of the same name in `then`. Entries that share a
+/// name are compared in order.
+fn seen(patterns: &[String], then: &[ShardEntry]) -> Result<Vec<ShardEntry>> {
     if patterns.is_empty() {
         return Ok(Vec::new());
     }
-    let mut by_name: HashMap<&str, VecDeque<&Seen>> = HashMap::new();
+    let mut by_name: HashMap<&str, VecDeque<&ShardEntry>> = HashMap::new();
     for shard in then {
         by_name.entry(&shard.name).or_default().push_back(shard);
     }
@@ -151,17 +161,17 @@ fn seen(patterns: &[String], then: &[Seen]) -> Result<Vec<Seen>> {
     let names = source.list()?;
     let now = |name: &ShardName| {
         let then = by_name.get_mut(name.base()).and_then(VecDeque::pop_front);
-        Seen::now(&*source, name, then)
+        ShardEntry::now(&*source, name, then)
     };
     names.iter().map(now).collect()
 }
 
-/// How two lists differ, counted by name; none where they do not.
-fn difference(then: &[Seen], now: &[Seen]) -> Option<String> {
+/// Describes how two lists differ, counted by name. Returns `None` if they are equal.
+fn difference(then: &[ShardEntry], now: &[ShardEntry]) -> Option<String> {
     if then == now {
         return None;
     }
-    let by_name = |list: &[Seen]| -> HashMap<String, Seen> {
+    let by_name = |list: &[ShardEntry]| -> HashMap<String, ShardEntry> {
         list.iter().map(|seen| (seen.name.clone(), seen.clone())).collect()
     };
     let (old, new) = (by_name(then), by_name(now));
@@ -183,14 +193,14 @@ mod tests {
 
     use super::*;
 
-    /// Of files as they lie there, which need not be shards.
+    /// Returns a manifest of files, which need not be shards.
     fn of(data: &DataConfig) -> Manifest {
         let (shards, val_shards) = (seen(&data.shards, &[]).unwrap(), seen(&data.val_shards, &[]).unwrap());
         Manifest { shards, val_shards, steps: 7, finished: None, promotion: None }
     }
 
     #[test]
-    fn what_was_added_removed_or_altered_is_told() {
+    fn shards_that_were_added_removed_or_altered_are_counted() {
         let place = tempfile::tempdir().unwrap();
         let path = |name: &str| place.path().join(name);
         for name in ["a.tar", "b.tar", "c.tar"] {
@@ -206,13 +216,13 @@ mod tests {
         fs::write(path("d.tar"), "d").unwrap();
         fs::write(path("e.tar"), "e").unwrap();
         let file = File::options().write(true).open(path("b.tar")).unwrap();
-        file.set_modified(SystemTime::now() + Duration::from_secs(5)).unwrap(); // the same bytes, as far as one knows
+        file.set_modified(SystemTime::now() + Duration::from_secs(5)).unwrap(); // the time alone changes
         let words = manifest.changes(&data).unwrap().unwrap();
         assert_eq!(words, "shards: 2 added, 1 removed, 1 altered");
     }
 
     #[test]
-    fn shards_that_have_moved_have_not_changed() {
+    fn shards_that_were_moved_have_not_changed() {
         let place = tempfile::tempdir().unwrap();
         let data = |folder: &str| {
             let pattern = place.path().join(folder).join("a.tar");
@@ -250,6 +260,6 @@ mod tests {
         assert_eq!(manifest.changes(&data).unwrap().unwrap(), "shards: 0 added, 0 removed, 1 altered");
         let mut old = manifest;
         old.shards[0].indexed = None;
-        assert_eq!(old.changes(&data).unwrap(), None, "an earlier version noted no more than size and time");
+        assert_eq!(old.changes(&data).unwrap(), None, "earlier versions recorded size and time only");
     }
 }

@@ -1,14 +1,19 @@
-//! A run's folder and all that lies in it, and what a start means for it.
+//! A run's folder, the files in it, and the conditions under which a run starts and ends.
 
 pub(crate) mod bad_samples;
+pub(crate) mod batch;
+pub(crate) mod crash;
+pub(crate) mod enlarged;
 pub(crate) mod folder;
 pub mod gate;
 pub(crate) mod length;
 pub(crate) mod lock;
 pub(crate) mod manifest;
+pub(crate) mod promote;
 pub mod promotion;
 pub(crate) mod standing;
 pub(crate) mod start;
+pub(crate) mod threads;
 pub(crate) mod unattended;
 
 pub use self::{folder::RunFolder, gate::Gate, standing::Standing, unattended::Unattended};

@@ -1,4 +1,4 @@
-//! Handing a finished run's encoder on: exported under a dated name, checked, and made the latest by one rename.
+//! Promotion of a finished run: its encoder is exported under a dated name, checked, and made the latest by one rename.
 
 use std::{
     fs::{self, File},
@@ -23,51 +23,51 @@ use crate::{
     network::Network,
 };
 
-/// The link to what was promoted last.
+/// The name of the link to the last promotion.
 const LATEST: &str = "latest";
-/// The encoder's file in a promoted folder.
+/// The file of the encoder in the folder of a promotion.
 const ENCODER: &str = "encoder.safetensors";
-/// What [`Promotion`] says, beside it.
+/// The file of the [`Promotion`] beside it.
 const RECORD: &str = "promotion.json";
 
-/// What became of a run that was to be promoted.
+/// The result of the promotion of a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Promotion {
     /// The folder of all promotions.
     pub folder: PathBuf,
-    /// The conditions.
+    /// The gates.
     pub gates: Vec<String>,
-    /// The folder, in the one of all promotions; none when the run did not pass. A run that is there since an earlier start
-    /// stays, even if it does not pass the gates of a later one.
+    /// The name of the promotion's folder; none if the run did not pass. A run that was promoted at an earlier start stays there, even
+    /// if it does not pass the gates of a later start.
     pub name: Option<String>,
-    /// The conditions that did not hold, each as a clause.
+    /// The gates that do not hold, each as a clause.
     pub refused: Vec<String>,
-    /// When it was.
+    /// The time of the promotion.
     pub time: Timestamp,
     /// The run folder.
     pub run: PathBuf,
-    /// The step of its checkpoint.
+    /// The step of the promoted checkpoint.
     pub step: u64,
     /// The checkpoint's checksum.
     pub checksum: String,
-    /// The numbers it was judged by.
+    /// The numbers that the gates were checked with.
     pub metrics: Metrics,
-    /// The numbers of what was the latest before it.
+    /// The numbers of the previous promotion.
     #[serde(default)]
     pub previous: Option<Metrics>,
-    /// What tells the validation samples from others, where there were any.
+    /// The digest of the validation samples, if there were any.
     pub validation: Option<String>,
 }
 
 impl Promotion {
-    /// Whether this is what became of a promotion to that folder behind those gates, and is there still.
+    /// Whether this is the result of a promotion to `folder` with these gates, and still exists there.
     pub fn is_of(&self, folder: &Path, gates: &[Gate]) -> bool {
-        let is_there = self.name.as_ref().is_none_or(|name| folder.join(name).exists());
-        is_there && self.folder == resolved(folder) && self.gates == texts(gates)
+        let exists = self.name.as_ref().is_none_or(|name| folder.join(name).exists());
+        exists && self.folder == resolved(folder) && self.gates == texts(gates)
     }
 }
 
-/// A folder by the one name that it has, however it was written.
+/// Returns the canonical path of a folder, or the absolute one if it does not exist.
 fn resolved(folder: &Path) -> PathBuf {
     let absolute = || std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
     folder.canonicalize().unwrap_or_else(|_| absolute())
@@ -77,19 +77,23 @@ fn texts(gates: &[Gate]) -> Vec<String> {
     gates.iter().map(ToString::to_string).collect()
 }
 
-/// Where finished encoders go.
+/// A folder of promotions.
 #[derive(Debug)]
 pub struct Promotions<'a> {
     folder: &'a Path,
 }
 
 impl<'a> Promotions<'a> {
-    /// Those in a folder, which need not exist.
+    /// Returns the promotions in a folder, which need not exist.
     pub fn of(folder: &'a Path) -> Self {
         Self { folder }
     }
 
-    /// Makes the folder, and makes sure that it can be written to: said before the run rather than after it.
+    /// Makes the folder and checks, before the run, that promotions can be written to it.
+    ///
+    /// # Errors
+    ///
+    /// If they cannot, or if the last promotion is damaged.
     pub fn prepare(&self) -> Result<()> {
         let made = fs::create_dir_all(self.folder).and_then(|()| tempfile::tempfile_in(self.folder));
         made.with_context(|| format!("cannot write to `{}`", self.folder.display()))
@@ -108,21 +112,22 @@ impl<'a> Promotions<'a> {
         self.latest().map(drop)
     }
 
-    /// What the link is to take the place of has to be a link.
+    /// Refuses a file or folder in the place of the link.
     fn check_link(&self) -> Result<()> {
         let latest = self.folder.join(LATEST);
         if latest.is_symlink() || !latest.exists() {
             return Ok(());
         }
-        Err(failure!("`{}` is no link", latest.display(); "move it away"))
+        Err(failure!("`{}` is not a link", latest.display(); "move it away"))
     }
 
-    /// Judges a run by the gates; if it passes, its encoder becomes the latest one. `metrics` and `validation` are its own.
+    /// Checks the gates of a run; if they hold, its encoder becomes the latest promotion. `metrics` and `validation` are the numbers and the
+    /// digest of the validation samples of the run.
     ///
     /// # Errors
     ///
-    /// Where files cannot be read or written, or the export is not what was trained. Then the latest one is as it was, or, where
-    /// only its name could not be brought onto the disk, this one: it is found there when this is called again.
+    /// If files cannot be read or written, or if the export differs from the checkpoint. The latest promotion then stays as it was. If only
+    /// the sync of the link failed, it is this one, and another call finds it.
     pub fn promote(
         &self,
         gates: &[Gate],
@@ -134,16 +139,11 @@ impl<'a> Promotions<'a> {
         let _lock = self.lock()?;
         let before = self.latest()?;
         let validation = validation.map(|digest| format!("{digest:016x}"));
-        if let Some(before) = before.as_ref().filter(|before| before.validation != validation)
-            && !gates.is_empty()
-        {
-            tracing::warn!(
-                "`{}` was judged by other validation samples",
-                before.name.as_deref().unwrap_or(LATEST)
-            );
+        if !gates.is_empty() {
+            warn_of_other_samples(before.as_ref(), validation.as_ref());
         }
         let run = resolved(run);
-        // Promoted under other gates, or by a process that was killed before it could note it.
+        // The run may have been promoted with other gates, or by a process that was killed before it could note that.
         let already =
             before.as_ref().filter(|before| before.checksum == checkpoint.checksum && before.run == run);
         let previous = match already {
@@ -172,7 +172,7 @@ impl<'a> Promotions<'a> {
         Ok(promotion)
     }
 
-    /// Keeps other processes out until the result is dropped, and removes what killed ones left half-written.
+    /// Locks the folder until the result is dropped, and removes unfinished promotions of killed processes.
     fn lock(&self) -> Result<File> {
         let path = self.folder.join(".lock");
         let lock = files::edit(&path)
@@ -184,13 +184,13 @@ impl<'a> Promotions<'a> {
         }
         for entry in fs::read_dir(self.folder)?.flatten() {
             if entry.file_name().to_string_lossy().starts_with(".partial-") {
-                let _ = fs::remove_dir_all(entry.path()); // in nobody's way
+                let _ = fs::remove_dir_all(entry.path()); // it does no harm if it stays
             }
         }
         Ok(lock)
     }
 
-    /// What was promoted last.
+    /// Reads the last promotion. Returns `None` if there is none.
     fn latest(&self) -> Result<Option<Promotion>> {
         let path = self.folder.join(LATEST).join(RECORD);
         match fs::read(&path) {
@@ -207,7 +207,7 @@ impl<'a> Promotions<'a> {
         }
     }
 
-    /// Writes the folder of a promotion and lets the link lead to it.
+    /// Writes the folder of a promotion and points the link to it.
     fn place(&self, promotion: &mut Promotion, checkpoint: &Loaded) -> Result<()> {
         let name = self.free_name(promotion.time);
         promotion.name = Some(name.clone());
@@ -217,7 +217,7 @@ impl<'a> Promotions<'a> {
         self.switch(&name)
     }
 
-    /// The date, and a number where that second has a promotion already.
+    /// Returns the date as a name, with a number if that name exists already.
     fn free_name(&self, time: Timestamp) -> String {
         let date = time.strftime("%Y-%m-%dT%H%M%SZ").to_string();
         let numbered = (2..).map(|number| format!("{date}-{number}"));
@@ -225,7 +225,7 @@ impl<'a> Promotions<'a> {
         names.find(|name| !self.folder.join(name).exists()).unwrap_or(date)
     }
 
-    /// Lets the link lead to a promotion, which is removed where that cannot be.
+    /// Points the link to a promotion. If that fails, the promotion is removed.
     fn switch(&self, name: &str) -> Result<()> {
         let latest = self.folder.join(LATEST);
         let switch = || -> Result<()> {
@@ -235,7 +235,7 @@ impl<'a> Promotions<'a> {
             Ok(new.finish()?)
         };
         switch().inspect_err(|_| {
-            // The name may be there, but not on the disk yet.
+            // If only the sync failed, the link points to the promotion.
             if fs::read_link(&latest).ok().as_deref() != Some(Path::new(name)) {
                 let _ = fs::remove_dir_all(self.folder.join(name));
             }
@@ -243,7 +243,17 @@ impl<'a> Promotions<'a> {
     }
 }
 
-/// Writes the encoder and what is to be said of it, and reads the encoder back.
+/// Warns if the previous promotion was judged by other validation samples.
+fn warn_of_other_samples(before: Option<&Promotion>, validation: Option<&String>) {
+    if let Some(before) = before.filter(|before| before.validation.as_ref() != validation) {
+        tracing::warn!(
+            "`{}` was judged by other validation samples",
+            before.name.as_deref().unwrap_or(LATEST)
+        );
+    }
+}
+
+/// Writes the encoder and the record of the promotion, and checks the encoder.
 fn write(folder: &Path, promotion: &Promotion, checkpoint: &Loaded) -> Result<()> {
     if folder.exists() {
         fs::remove_dir_all(folder)?;
@@ -251,12 +261,12 @@ fn write(folder: &Path, promotion: &Promotion, checkpoint: &Loaded) -> Result<()
     fs::create_dir(folder)?;
     let encoder = folder.join(ENCODER);
     export::write(checkpoint, &encoder, &export::Contents::default())?;
-    check(&encoder, checkpoint).context("what was exported is not what was trained")?;
+    check(&encoder, checkpoint).context("the export differs from the checkpoint")?;
     files::replace(&folder.join(RECORD), &serde_json::to_vec_pretty(promotion)?)?;
     Ok(())
 }
 
-/// Loads an export as others would, and compares every tensor, and the features of some images, with the checkpoint's.
+/// Loads an export as another program does, and compares all tensors and the features of some images with those of the checkpoint.
 fn check(file: &Path, checkpoint: &Loaded) -> Result<()> {
     let exported = import::open(file)?;
     let kept = Network::new(&checkpoint.state.config, None, Device::Cpu)?;

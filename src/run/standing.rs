@@ -1,4 +1,4 @@
-//! Where a run stands, by its files.
+//! The standing of a run, as its files have it.
 
 use std::path::PathBuf;
 
@@ -7,12 +7,12 @@ use serde::Serialize;
 use super::promotion::Promotion;
 use crate::metrics::{Number, Record};
 
-/// Where a run stands.
+/// The standing of a run.
 #[derive(Debug, Clone, Serialize)]
 pub struct Standing {
     /// The run folder.
     pub run: PathBuf,
-    /// Whether all its steps are made.
+    /// Whether all steps are made.
     pub finished: bool,
     /// The step of the last checkpoint.
     pub step: Option<u64>,
@@ -20,14 +20,14 @@ pub struct Standing {
     pub steps: Option<u64>,
     /// The last record of training.
     pub train: Option<Record>,
-    /// The last record of validation.
+    /// The last record of a validation.
     pub validation: Option<Record>,
-    /// What became of its promotion.
+    /// The result of its promotion, if that was asked for.
     pub promotion: Option<Promotion>,
 }
 
 impl Standing {
-    /// As a line to be read.
+    /// Describes the standing in one line.
     pub(crate) fn in_words(&self) -> String {
         let number = |number: Option<u64>| number.map_or("?".to_owned(), |number| number.to_string());
         let end = if self.finished { "finished, " } else { "" };
@@ -42,7 +42,7 @@ impl Standing {
         )
     }
 
-    /// The loss, and each accuracy where it was measured last.
+    /// Describes the loss and the accuracies; those of a validation are preferred to those of training.
     fn numbers(&self) -> Vec<String> {
         let train = self.train.as_ref().and_then(Record::train);
         let validation = self.validation.as_ref().and_then(Record::validation);

@@ -1,4 +1,4 @@
-//! What a start means for the run that lies in its folder: to go on with it, to begin anew in its place, or nothing at all.
+//! The meaning of a start for the run in its folder: to go on with it, to begin a new one in its place, or nothing at all.
 
 use anyhow::Result;
 use toml::Table;
@@ -10,58 +10,67 @@ use crate::{
     data::Data,
 };
 
-/// What there is to a start, before data are opened.
+/// The meaning of a start, before data are opened.
 #[derive(Debug)]
 pub(crate) struct Start {
-    /// The settings; an error where they contradict the run that lies there.
+    /// The settings, or an error if they contradict the run in the folder.
     pub(crate) config: Result<Config>,
-    /// Of the run that lies there; none where there is none, or where a new one takes its place.
+    /// The manifest of the run that goes on; none of a new run.
     pub(crate) manifest: Option<Manifest>,
-    /// How the shards have changed, where that makes way for a new run.
+    /// How the shards have changed, if a new run begins for that reason.
     pub(crate) changes: Option<String>,
-    /// Whether all is done that is asked for.
+    /// Whether everything that is asked for is done already.
     pub(crate) is_over: bool,
 }
 
 impl Start {
-    /// `saved` is the state of the checkpoint to go on from, where there is one.
+    /// Compares the settings `asked` with the run in the folder; `saved` is the state of its latest checkpoint.
+    ///
+    /// # Errors
+    ///
+    /// If the files of the run, or the shards, cannot be read.
     pub(crate) fn find(
         asked: &Table,
         unattended: &Unattended,
         saved: Option<&State>,
         folder: &RunFolder,
     ) -> Result<Self> {
-        // Without a checkpoint it is of a run that lost nothing when it was killed, or everything since.
-        let manifest = saved.map_or(Ok(None), |_| Manifest::read(&folder.manifest))?;
-        let asked_for = saved.filter(|_| unattended.if_changed);
-        let changes = asked_for.map_or(Ok(None), |saved| changes(asked, saved, manifest.as_ref()))?;
-        // Settings of the run on the shards as they were bind no longer.
-        let Some(saved) = saved.filter(|_| changes.is_none()) else {
-            let config = length::of_new_run(asked);
-            return Ok(Self { config, manifest: None, changes, is_over: false });
-        };
-        let mut asked = asked.clone();
-        if unattended.if_changed {
-            // What the next one is to begin with.
-            asked
-                .get_mut("train")
-                .and_then(toml::Value::as_table_mut)
-                .map(|train| train.remove("warm_start"));
+        // Without a checkpoint, a manifest is that of a run that lost all its steps.
+        let Some(saved) = saved else { return Ok(Self::new_run(asked, None)) };
+        let manifest = Manifest::read(&folder.manifest)?;
+        let changes = if unattended.if_changed { changes(asked, saved, manifest.as_ref())? } else { None };
+        if changes.is_some() {
+            return Ok(Self::new_run(asked, changes)); // whose settings may differ
         }
-        let config = Config::resume(&Table::try_from(&saved.config)?, &asked);
-        let config = config.and_then(|mut config| {
-            length::settle(&mut config, saved, unattended.extend)?;
-            Ok(config)
-        });
+        let config = resumed_config(asked, unattended, saved)?;
         let is_longer = config.as_ref().is_ok_and(|config| config.train != saved.config.train);
         let is_over = unattended.if_changed
             && !is_longer
             && manifest.as_ref().is_some_and(|manifest| is_done(manifest, saved, unattended));
-        Ok(Self { config, manifest, changes, is_over })
+        Ok(Self { config, manifest, changes: None, is_over })
+    }
+
+    fn new_run(asked: &Table, changes: Option<String>) -> Self {
+        Self { config: length::of_new_run(asked), manifest: None, changes, is_over: false }
     }
 }
 
-/// What has changed since the run in the folder began.
+/// Merges the settings `asked` into those of the run that goes on. The inner error says what contradicts it.
+fn resumed_config(asked: &Table, unattended: &Unattended, saved: &State) -> Result<Result<Config>> {
+    let mut asked = asked.clone();
+    if unattended.if_changed
+        && let Some(train) = asked.get_mut("train").and_then(toml::Value::as_table_mut)
+    {
+        train.remove("warm_start"); // for the next run on changed shards
+    }
+    let settings = Table::try_from(&saved.config)?;
+    Ok(Config::resume(&settings, &asked).and_then(|mut config| {
+        length::settle(&mut config, saved, unattended.extend)?;
+        Ok(config)
+    }))
+}
+
+/// Describes how the shards have changed since the run in the folder began.
 fn changes(asked: &Table, saved: &State, manifest: Option<&Manifest>) -> Result<Option<String>> {
     let mut settings = Table::try_from(&saved.config)?;
     config::overlay(&mut settings, asked);
@@ -70,12 +79,12 @@ fn changes(asked: &Table, saved: &State, manifest: Option<&Manifest>) -> Result<
     if let Some(manifest) = manifest {
         return manifest.changes(&data);
     }
-    // Of a time before there were manifests, or damaged.
+    // The manifest is damaged, or an earlier version of the program wrote none.
     let is_other = DataIdentity::of(&Data::open(&data)?.train) != saved.data;
-    Ok(is_other.then(|| "the shards are others than at its start".to_owned()))
+    Ok(is_other.then(|| "the shards are not those that the run began with".to_owned()))
 }
 
-/// Whether the run is finished, and still has what it came to, and was promoted if that is asked for.
+/// Whether the run is finished, has its last checkpoint, and was promoted if that is asked for.
 fn is_done(manifest: &Manifest, saved: &State, unattended: &Unattended) -> bool {
     let is_promoted = |folder| manifest.is_promoted(folder, &unattended.gate);
     manifest.finished.is_some()

@@ -1,4 +1,4 @@
-//! What a start of a run is told that has nothing to do with what the run computes: for cron and the like.
+//! Flags of a start that do not change what the run computes, for cron and job schedulers.
 
 use std::{
     env,
@@ -51,11 +51,11 @@ pub struct Unattended {
 }
 
 impl Unattended {
-    /// When a run that starts now has to be over; none where nobody said.
+    /// Returns the deadline of a run that starts now, if one is set.
     ///
     /// # Errors
     ///
-    /// Where a time of the day is asked for and the time zone of this machine cannot be found: nobody knows when that is.
+    /// If a time of day is set and the time zone of this machine cannot be found.
     pub(crate) fn deadline(&self) -> Result<Option<Deadline>> {
         let now = match (zone(), self.stop_at) {
             (Ok(zone), _) => Timestamp::now().to_zoned(zone),
@@ -68,17 +68,17 @@ impl Unattended {
     }
 }
 
-/// When a run has to be over.
+/// The time by which a run has to end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Deadline {
-    /// By the clock that is never set.
+    /// The time on the monotonic clock.
     pub(crate) at: Instant,
-    /// The moment on the clock here, with its zone: `2026-11-28 06:30 +01:00 (Europe/Berlin)`.
+    /// The local time with its zone: `2026-11-28 06:30 +01:00 (Europe/Berlin)`.
     pub(crate) shown: String,
 }
 
 impl Deadline {
-    /// None where it is beyond what a clock can show.
+    /// Returns the deadline after `left`, or `None` if it is too far away for a clock.
     fn after(left: Duration, now: &Zoned) -> Option<Self> {
         let moment = now.checked_add(SignedDuration::try_from(left).ok()?).ok()?;
         let name = moment.time_zone().iana_name().map_or_else(String::new, |name| format!(" ({name})"));
@@ -87,7 +87,7 @@ impl Deadline {
     }
 }
 
-/// The time zone of this machine: what `TZ` names, else `/etc/localtime`; where neither is there it is UTC, as everywhere.
+/// Returns the time zone of this machine: that of `TZ`, or else of `/etc/localtime`, or else UTC.
 fn zone() -> Result<TimeZone> {
     const LOCAL: &str = "/etc/localtime";
     let asked = env::var_os("TZ");
@@ -104,19 +104,19 @@ fn zone() -> Result<TimeZone> {
         .with_code(Code::Usage)
 }
 
-/// Hours, as they are typed.
+/// Parses a number of hours.
 fn hours(text: &str) -> Result<Duration, String> {
     numbers::HOURS.parse(text).map(|hours| Duration::from_secs_f64(3600.0 * hours))
 }
 
-/// A time of the day here.
+/// A time of day in the time zone of this machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TimeOfDay(Time);
 
 impl TimeOfDay {
-    /// How long it is from `now` until the clock shows this time next.
+    /// Returns the time from `now` until the clock next shows this time.
     fn after(self, now: &Zoned) -> Duration {
-        // Where the clock is set forward over it, the library takes the time as much later.
+        // If the clock is set forward past this time, the library returns a time that is later by as much.
         let on = |day: &Zoned| day.date().to_datetime(self.0).to_zoned(now.time_zone().clone()).ok();
         let today = on(now).filter(|time| time > now);
         let next = today.or_else(|| on(&now.tomorrow().ok()?));
@@ -147,17 +147,17 @@ mod tests {
     }
 
     #[test]
-    fn the_next_time_that_the_clock_shows_it() {
+    fn the_deadline_is_the_next_time_that_the_clock_shows() {
         assert_eq!(left("06:30", "2026-11-28T01:15:00+01:00[Europe/Berlin]"), 5 * 3600 + 15 * 60);
         assert_eq!(left("06:30", "2026-11-28T06:30:00+01:00[Europe/Berlin]"), 24 * 3600);
         assert_eq!(left("6:30", "2026-11-28T23:30:00Z[UTC]"), 7 * 3600);
-        // A night with an hour more, and one with an hour less.
+        // The night of 25 hours, and the night of 23.
         assert_eq!(left("06:30", "2026-10-25T01:30:00+02:00[Europe/Berlin]"), 6 * 3600);
         assert_eq!(left("06:30", "2026-03-29T01:30:00+01:00[Europe/Berlin]"), 4 * 3600);
     }
 
     #[test]
-    fn the_moment_to_stop_at_is_shown_with_its_zone() {
+    fn the_deadline_is_shown_with_its_zone() {
         let shown = |time: &str, now: &str| {
             let now: Zoned = now.parse().unwrap();
             Deadline::after(time.parse::<TimeOfDay>().unwrap().after(&now), &now).unwrap().shown
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_time_is_refused() {
+    fn texts_that_are_not_times_are_refused() {
         for text in ["24:00", "6", "06:60", "-1:30", "6:+3", "06:30:00", "half past six"] {
             assert!(text.parse::<TimeOfDay>().is_err(), "{text}");
         }

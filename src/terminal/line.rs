@@ -1,4 +1,4 @@
-//! The line at the foot of a terminal. There is one in a process, which whoever writes to stderr takes away and puts back.
+//! The progress line at the foot of a terminal. A process has one; all output to stderr removes it first and redraws it afterwards.
 
 use std::{
     io::{self, Write},
@@ -9,11 +9,11 @@ use super::surroundings::columns;
 
 static FOOT: Mutex<Foot> = Mutex::new(Foot { drawn: String::new(), is_closed: false });
 
-/// What stands at the foot of the terminal.
+/// The line at the foot of the terminal.
 struct Foot {
-    /// Empty where there is nothing.
+    /// The text that is shown; empty if there is none.
     drawn: String,
-    /// Whether nothing is to be drawn any more: the process ends.
+    /// Whether nothing may be drawn any more, as the process ends.
     is_closed: bool,
 }
 
@@ -21,13 +21,13 @@ fn foot() -> MutexGuard<'static, Foot> {
     FOOT.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Draws a line in place of the one before.
+/// Draws a line in place of the previous one.
 pub(super) fn draw(line: &str) {
     let mut foot = foot();
     if foot.is_closed || foot.drawn == line {
         return;
     }
-    // A terminal that cannot be written to is no reason to end.
+    // A failure to write to the terminal does not end the process.
     let _ = io::stderr().write_all(&[&removal(&foot.drawn, columns()), line].concat().into_bytes());
     line.clone_into(&mut foot.drawn);
 }
@@ -39,33 +39,33 @@ impl Foot {
     }
 }
 
-/// Takes the line away, if there is one.
+/// Removes the line, if there is one.
 pub fn clear() {
     foot().clear();
 }
 
-/// Takes the line away, if there is one, and lets nobody draw one while this is written to the same terminal.
+/// Removes the line, and lets no thread draw it while `write` writes to the same terminal.
 pub fn without<T>(write: impl FnOnce() -> T) -> T {
     let mut foot = foot();
     foot.clear();
     write()
 }
 
-/// Takes the line away for good.
+/// Removes the line for the rest of the process.
 pub fn close() {
     let mut foot = foot();
     foot.clear();
     foot.is_closed = true;
 }
 
-/// Writes whole lines above it.
+/// Writes complete lines above the line.
 pub(super) fn above(message: &[u8]) -> io::Result<()> {
     let foot = foot();
     let removal = removal(&foot.drawn, columns());
     io::stderr().write_all(&[removal.as_bytes(), message, foot.drawn.as_bytes()].concat())
 }
 
-/// What takes a line away that was drawn, perhaps when the terminal was wider.
+/// Returns the control sequence that removes a line, which may have been drawn when the terminal was wider.
 fn removal(drawn: &str, columns: usize) -> String {
     match drawn.chars().count() {
         0 => String::new(),
@@ -79,7 +79,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_is_taken_away_whole_though_the_terminal_became_narrower() {
+    fn a_line_is_removed_completely_after_the_terminal_became_narrower() {
         assert_eq!(removal("", 80), "");
         assert_eq!(removal(&"x".repeat(80), 80), "\r\x1b[K");
         assert_eq!(removal(&"x".repeat(81), 80), "\r\x1b[1A\x1b[J");

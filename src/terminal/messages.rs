@@ -1,4 +1,4 @@
-//! Where messages go.
+//! The writer of messages.
 
 use std::io::{self, Write};
 
@@ -6,7 +6,7 @@ use tracing_subscriber::fmt::MakeWriter;
 
 use super::line;
 
-/// Where messages go: stderr, above the line that says how far the work is.
+/// Writes messages to stderr, above the progress line.
 #[derive(Debug, Clone, Copy)]
 pub struct Messages;
 

@@ -1,4 +1,4 @@
-//! What a user sees on stderr: messages, and below them, on a terminal, one line that says how far the work is.
+//! The output on stderr: messages and, below them on a terminal, a progress line.
 
 mod line;
 mod messages;

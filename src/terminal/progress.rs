@@ -1,4 +1,4 @@
-//! How far some work is.
+//! The progress of some work.
 
 use std::{
     fmt::Write,
@@ -13,8 +13,7 @@ use super::{
     surroundings::{columns, has_line},
 };
 
-/// Shows how far some work is: on a terminal in one line that is drawn over, elsewhere in plain lines, the fewer the longer it
-/// takes.
+/// Shows the progress of some work: on a terminal in one line that is redrawn, elsewhere in plain lines, which become rarer with time.
 #[derive(Debug)]
 pub struct Progress {
     what: &'static str,
@@ -28,20 +27,20 @@ struct State {
     done: u64,
     pace: Pace,
     started: Instant,
-    /// When something was shown last.
+    /// The time of the last output.
     shown: Option<Instant>,
 }
 
 impl Progress {
-    /// Between two drawings of the line.
+    /// The least time between two drawings of the line.
     const DRAWING: Duration = Duration::from_millis(100);
 
-    /// Of work on `total` of something, of which so many are done before.
+    /// Returns the progress of work on `total` items, of which `done` are done already.
     pub fn new(what: &'static str, done: u64, total: u64) -> Self {
         Self::of(what, done, total, false)
     }
 
-    /// The same of bytes.
+    /// Returns the progress of work on `total` bytes.
     pub fn of_bytes(what: &'static str, total: u64) -> Self {
         Self::of(what, 0, total, true)
     }
@@ -52,12 +51,12 @@ impl Progress {
         Self { what, total, in_bytes, state: Mutex::new(state) }
     }
 
-    /// So many more are done; `details` are shown with them, the most important one first.
+    /// Adds `by` items to those that are done. `details` are shown with them, the most important one first.
     pub fn advance(&self, by: u64, details: impl FnOnce() -> Vec<String>) {
         self.update(|done| done + by, details, false);
     }
 
-    /// So many are done in all. What is `important` is shown at once.
+    /// Sets the number of items that are done. If it is `important`, it is shown immediately.
     pub fn reach(&self, done: u64, details: impl FnOnce() -> Vec<String>, important: bool) {
         self.update(|_| done, details, important);
     }
@@ -84,7 +83,7 @@ impl Progress {
         }
     }
 
-    /// As wide in the beginning as in the end.
+    /// Formats the counts; the width is the same from beginning to end.
     fn head(&self, done: u64) -> String {
         let Self { what, total, in_bytes, .. } = self;
         if *in_bytes {
@@ -102,14 +101,14 @@ impl Drop for Progress {
     }
 }
 
-/// How long to wait from one plain line to the next: five seconds in the beginning, a minute after an hour.
+/// Returns the time between two plain lines: five seconds at the beginning, a minute after an hour.
 fn between_lines(elapsed: Duration) -> Duration {
     (elapsed / 60).clamp(Duration::from_secs(5), Duration::from_secs(60))
 }
 
-/// One line that fits into so many columns: a bar where there is room, the first part, and of the others those that fit.
+/// Returns a line that fits into `columns`: a bar if there is room, the first part, and those of the other parts that fit.
 fn compose(columns: usize, share: f64, parts: &[String]) -> String {
-    // A line that fills the last column makes some terminals begin another one.
+    // Some terminals begin a new line after the last column.
     let room = columns.saturating_sub(1).max(1);
     let mut line = if columns < 60 { String::new() } else { bar((columns / 5).min(24), share) + " " };
     let mut length = line.chars().count();
@@ -117,7 +116,7 @@ fn compose(columns: usize, share: f64, parts: &[String]) -> String {
         let gap = if number == 0 { "" } else { "  " };
         let needed = gap.len() + part.trim_end().chars().count();
         if number == 0 || length + needed <= room {
-            // The padding of a part keeps those after it in their place.
+            // Padding keeps the following parts in place.
             let _ = write!(line, "{gap}{part}");
             length += gap.len() + part.chars().count();
         }
@@ -130,7 +129,7 @@ fn bar(width: usize, share: f64) -> String {
     "█".repeat(filled) + &"░".repeat(width - filled)
 }
 
-/// The time that is left, always as wide.
+/// Formats the time that is left, in a fixed width.
 fn eta(left: Option<Duration>) -> String {
     let Some(seconds) = left.map(|left| left.as_secs()) else { return format!("eta {:<6}", "?") };
     let text = match seconds {
@@ -142,7 +141,7 @@ fn eta(left: Option<Duration>) -> String {
     format!("eta {text:<6}")
 }
 
-/// How long one takes, recent ones counting most.
+/// The time that an item takes, as a mean that weighs recent items most.
 #[derive(Debug)]
 struct Pace {
     done: u64,
@@ -152,7 +151,7 @@ struct Pace {
 }
 
 impl Pace {
-    /// What is older than this says little of now.
+    /// Seconds after which an item has little weight.
     const MEMORY: f64 = 30.0;
 
     fn new(done: u64, at: Instant) -> Self {
@@ -166,12 +165,12 @@ impl Pace {
         }
         let elapsed = (now - self.at).as_secs_f64();
         (self.done, self.at, self.moves) = (done, now, self.moves.saturating_add(1));
-        // A plain mean until there are so many that old ones are to be forgotten.
+        // A plain mean at the beginning, and an exponential one later.
         let weight = (1.0 / f64::from(self.moves)).max(1.0 - (-elapsed / Self::MEMORY).exp());
         self.seconds += weight * (elapsed / count as f64 - self.seconds);
     }
 
-    /// None as long as nothing is known.
+    /// Returns the time that is left, or `None` before the first item.
     fn left(&self, total: u64) -> Option<Duration> {
         let seconds = self.seconds * total.saturating_sub(self.done) as f64;
         Duration::try_from_secs_f64(seconds).ok().filter(|_| self.moves > 0)
@@ -183,7 +182,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_fits_into_any_terminal_and_keeps_what_matters_most() {
+    fn a_line_fits_into_any_terminal_and_keeps_the_most_important_parts() {
         let parts: Vec<_> =
             ["step   41/1000", "eta 12m30s", "loss 2.931", "chance 2.708", "  123 images/s", "epoch 1.50"]
                 .map(str::to_owned)
@@ -202,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn the_time_that_is_left_is_as_wide_whatever_it_is() {
+    fn the_time_that_is_left_has_a_fixed_width() {
         let texts =
             [3, 750, 11_520, 450_000, 8_000_000].map(|seconds| eta(Some(Duration::from_secs(seconds))));
         assert_eq!(texts, ["eta 3s    ", "eta 12m30s", "eta 3h12m ", "eta 5d05h ", "eta 92d14h"]);
@@ -210,23 +209,23 @@ mod tests {
     }
 
     #[test]
-    fn the_pace_is_a_mean_that_forgets() {
+    fn the_pace_is_a_mean_that_forgets_old_items() {
         let start = Instant::now();
         let after = |seconds| start + Duration::from_secs(seconds);
         let mut pace = Pace::new(10, start);
         assert_eq!(pace.left(20), None);
         pace.reach(11, after(1));
         pace.reach(12, after(4));
-        assert_eq!(pace.left(20).unwrap().as_secs(), 16, "two seconds each for the eight that are left");
+        assert_eq!(pace.left(20).unwrap().as_secs(), 16, "eight items of two seconds each are left");
         for step in 0..100 {
             pace.reach(13 + step, after(14 + 10 * step));
         }
         let left = pace.left(pace.done + 10).unwrap().as_secs_f64();
-        assert!((99.0..101.0).contains(&left), "ten seconds each by now: {left}");
+        assert!((99.0..101.0).contains(&left), "ten seconds for each item: {left}");
     }
 
     #[test]
-    fn plain_lines_become_fewer_with_time() {
+    fn plain_lines_become_rarer_with_time() {
         let after = |seconds| between_lines(Duration::from_secs(seconds)).as_secs();
         assert_eq!([after(0), after(299), after(1_200), after(100_000)], [5, 5, 20, 60]);
     }

@@ -1,4 +1,4 @@
-//! What stderr is, and what it can show.
+//! The capabilities of stderr.
 
 use std::{
     env,
@@ -11,7 +11,7 @@ use rustix::termios::tcgetwinsize;
 /// Columns of a terminal that does not say how many it has.
 const COLUMNS: usize = 80;
 
-/// The settings that decide what a terminal is sent, and what stderr is.
+/// The kind of stderr, and the environment variables that decide on lines and colours.
 #[derive(Debug, Clone)]
 struct Surroundings {
     is_terminal: bool,
@@ -22,7 +22,7 @@ struct Surroundings {
 }
 
 impl Surroundings {
-    fn found() -> Self {
+    fn of_process() -> Self {
         let named = |name| env::var(name).ok().filter(|value| !value.is_empty());
         Self {
             is_terminal: io::stderr().is_terminal(),
@@ -33,7 +33,7 @@ impl Surroundings {
         }
     }
 
-    /// A terminal on which a line can be drawn over, by a user who does not want plain text (<https://no-color.org>,
+    /// Whether stderr is a terminal that can redraw a line, and the user does not ask for plain text (<https://no-color.org>,
     /// <https://bixense.com/clicolors>).
     fn has_line(&self) -> bool {
         let is_dumb = self.term.as_deref().is_none_or(|term| term == "dumb");
@@ -46,29 +46,29 @@ impl Surroundings {
     }
 }
 
-/// Whether stderr shows a line that is drawn over, instead of plain lines now and then.
+/// Whether stderr shows a line that is redrawn, instead of plain lines.
 pub fn has_line() -> bool {
     static FOUND: OnceLock<bool> = OnceLock::new();
-    *FOUND.get_or_init(|| Surroundings::found().has_line())
+    *FOUND.get_or_init(|| Surroundings::of_process().has_line())
 }
 
-/// Whether messages are coloured, by the terminal's own 16 colours.
+/// Whether messages are coloured, with the 16 colours of the terminal.
 pub fn has_colours() -> bool {
-    Surroundings::found().has_colours()
+    Surroundings::of_process().has_colours()
 }
 
-/// Columns of the terminal that this is, if it says how many.
+/// Returns the number of columns of a terminal; none if this is not a terminal or does not know.
 fn columns_of(terminal: impl std::os::fd::AsFd) -> Option<usize> {
     let columns = tcgetwinsize(terminal).ok()?.ws_col;
     (columns > 0).then_some(columns.into())
 }
 
-/// Columns of stderr.
+/// Returns the number of columns of stderr.
 pub(super) fn columns() -> usize {
     columns_of(io::stderr()).unwrap_or(COLUMNS)
 }
 
-/// Columns for a text on stdout: the terminal's, those that COLUMNS names, or 80.
+/// Returns the number of columns for text on stdout: that of the terminal, or of the variable COLUMNS, or 80.
 pub fn columns_for_text() -> usize {
     let named = || env::var("COLUMNS").ok()?.parse().ok().filter(|&columns| columns > 0);
     columns_of(io::stdout()).or_else(named).unwrap_or(COLUMNS)
@@ -79,7 +79,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn plain_text_goes_to_whoever_asks_for_it_and_to_what_cannot_show_more() {
+    fn lines_and_colours_follow_the_terminal_and_the_users_variables() {
         let xterm = Surroundings {
             is_terminal: true,
             term: Some("xterm".to_owned()),

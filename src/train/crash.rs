@@ -1,147 +1,92 @@
-//! `crash/`: what there is to say of a step that failed, and what it takes to make it again.
+//! The crash folder of a run: when it is written, and with which step.
 
-use std::{any::Any, fs, path::Path};
+use std::{any::Any, path::Path};
 
-use anyhow::{Context, Result};
-use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
-use shards::Position;
+use anyhow::Result;
 
-use super::{Broken, Run, StepNumbers};
+use super::{BrokenStep, Run};
 use crate::run::{
+    crash::{self, Crash},
     folder::RunFolder,
-    lock::{RunLock, UnderWay},
+    lock::{RunLock, StepStart},
     manifest::Manifest,
 };
 use crate::{
     checkpoint,
     config::{self, Config},
-    failure, files,
-    hint::{self, WithHint},
+    failure,
+    files::Partial,
+    hint,
 };
 
-/// What cures a run whose numbers are no longer finite.
+/// The hint for a run whose numbers are no longer finite.
 pub(crate) const DIVERGED: &str =
     "train a new run with a lower --lr and another --out; the checkpoints of this run are from before that";
 
-/// A step that failed.
-#[derive(Debug)]
-pub(crate) struct Crash {
-    /// What happened.
-    pub(crate) what: String,
-    /// The step that it would have been.
-    pub(crate) step: u64,
-    /// Where the samples stood before its batch.
-    pub(crate) from: Position,
-    /// The numbers of its samples in the whole set, where they are known.
-    pub(crate) indices: Option<Vec<i64>>,
-    /// What it found, if it came so far.
-    pub(crate) found: Option<StepNumbers>,
-}
-
-impl Crash {
-    pub(crate) fn error(step: u64, from: Position, error: &anyhow::Error) -> Self {
-        Self { what: hint::causes(error), step, from, indices: None, found: None }
-    }
-}
-
-/// `crash.json`.
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Report {
-    /// What happened.
-    pub(crate) what: String,
-    /// When.
-    pub(crate) time: Timestamp,
-    /// The version of the program.
-    pub(crate) program: String,
-    /// The step that it would have been.
-    pub(crate) step: u64,
-    /// What randomness derives from: (seed, step) gives what the step draws, (seed, epoch, index, view) what augmentation
-    /// draws for a sample.
-    pub(crate) seed: u64,
-    /// Where the samples stood before its batch.
-    pub(crate) from: Position,
-    /// Whether the state before the step lies beside this, as `checkpoint`.
-    pub(crate) has_state: bool,
-    /// Its samples, in order.
-    pub(crate) samples: Vec<Value>,
-    /// What the step found, as text, since JSON has no infinity.
-    pub(crate) found: Map<String, Value>,
-    /// The last records before it.
-    pub(crate) last: Value,
-}
-
-impl Report {
-    /// The file in a crash folder.
-    pub(crate) const FILE: &str = "crash.json";
-    /// The folder of the state.
-    pub(crate) const STATE: &str = "checkpoint";
-}
-
 impl Run {
-    /// The loss of a step was not finite: leaves a crash folder; the error to end the run with.
-    pub(crate) fn broken(&self, folder: &RunFolder, broken: &Broken) -> anyhow::Error {
-        let from = self.unchecked.iter().find(|(step, _)| *step == broken.step);
+    /// The step that is made next, with the position before its batch.
+    pub(crate) fn next_step(&self) -> StepStart {
+        StepStart { step: self.trainer.step_count() + 1, from: self.position }
+    }
+
+    /// Writes a crash folder for a step whose numbers were not finite. Returns the error to end the run with.
+    pub(crate) fn report_broken_step(&self, folder: &RunFolder, broken: &BrokenStep) -> anyhow::Error {
+        let start = self.unchecked.iter().find(|start| start.step == broken.step);
+        let at = start.copied().unwrap_or(StepStart { step: broken.step, from: self.position });
         let what = format!("the loss of step {} is not finite", broken.step);
-        self.write_crash(
-            folder,
-            &Crash {
-                what: what.clone(),
-                step: broken.step,
-                from: from.map_or(self.position, |(_, position)| *position),
-                indices: Some(broken.indices.clone()),
-                found: Some(broken.found.clone()),
-            },
-        );
+        let (indices, numbers) = (Some(broken.indices.clone()), Some(broken.numbers.clone()));
+        self.write_crash(folder, &Crash { what: what.clone(), at, indices, numbers });
         failure!("{what}"; "{DIVERGED}")
     }
 
-    /// The training thread panicked: the same.
-    pub(crate) fn panicked(&self, folder: &RunFolder, payload: &(dyn Any + Send)) -> anyhow::Error {
+    /// Writes a crash folder for a panic of the training thread. Returns the error to end the run with.
+    pub(crate) fn report_panic(&self, folder: &RunFolder, payload: &(dyn Any + Send)) -> anyhow::Error {
         let text = payload.downcast_ref::<String>().map(String::as_str);
         let text = text.or_else(|| payload.downcast_ref::<&str>().copied()).unwrap_or("no message");
-        let next = self.trainer.step_count() + 1;
-        // Between two steps none of those that are noted is under way.
-        let under_way = self.unchecked.last().filter(|(step, _)| *step == next);
-        let (step, from) = under_way.copied().unwrap_or((next, self.position));
+        let next = self.next_step();
+        // Within a step, the position may already be the one after its batch.
+        let under_way = self.unchecked.last().filter(|start| start.step == next.step);
+        let at = under_way.copied().unwrap_or(next);
         let error = failure!(
-            "training panicked at step {step}: {text}";
+            "training panicked at step {}: {text}", at.step;
             "report this defect of the program; run the same command again to go on from the last checkpoint"
         );
-        self.write_crash(folder, &Crash::error(step, from, &error));
+        self.write_crash(folder, &Crash::of_error(at, &error));
         error
     }
 
-    /// A decoding thread panicked, which ends the feed.
-    pub(crate) fn tell_of_panicked_worker(&self, folder: &RunFolder, error: &anyhow::Error) {
+    /// Writes a crash folder if the feed ended because a decoding thread panicked.
+    pub(crate) fn report_panicked_worker(&self, folder: &RunFolder, error: &anyhow::Error) {
         let is_panic = hint::find::<pipeline::Error>(error).is_some_and(|error| {
             matches!(error, pipeline::Error::Worker { .. } | pipeline::Error::Thread { .. })
         });
         if is_panic {
-            let step = self.trainer.step_count() + 1;
-            self.write_crash(folder, &Crash::error(step, self.position, error));
+            self.write_crash(folder, &Crash::of_error(self.next_step(), error));
         }
     }
 
-    /// If a process that trained here before was killed, or crashed hard, leaves a folder without the state, which went with it.
-    /// `saved` is the step of the last checkpoint that lies there.
-    pub(crate) fn tell_of_killed_process(&mut self, folder: &RunFolder, saved: Option<u64>) -> Result<()> {
+    /// Warns if the last process that trained here was killed or crashed hard, and writes a crash folder for the step that was under
+    /// way, without the state, which was lost with the process. `saved` is the step of the last checkpoint.
+    pub(crate) fn report_killed_process(&mut self, folder: &RunFolder, saved: Option<u64>) -> Result<()> {
         let Some(left) = self.lock.as_ref().and_then(RunLock::left_behind) else { return Ok(()) };
         let what = format!("{} did not end in order", left.holder);
-        let left_off = saved.map_or("there is no checkpoint yet".to_owned(), |step| {
+        let last = saved.map_or("there is no checkpoint yet".to_owned(), |step| {
             format!("the last checkpoint is of step {step}")
         });
-        tracing::warn!("{what}: {left_off}");
-        // A step whose checkpoint there is was made.
-        let lost = left.under_way.filter(|under_way| saved.is_none_or(|saved| under_way.step > saved));
-        if let Some(UnderWay { step, from }) = lost.filter(|_| self.is_as_before(folder)) {
-            self.tell(folder, &Crash { what, step, from, indices: None, found: None }, false);
+        tracing::warn!("{what}: {last}");
+        // A step that has a checkpoint was completed.
+        let lost = left.under_way.filter(|start| saved.is_none_or(|saved| start.step > saved));
+        if let Some(at) = lost.filter(|_| self.is_as_before(folder)) {
+            let crash = Crash { what, at, indices: None, numbers: None };
+            self.write_crash_folder(folder, &crash, |_| false);
         }
-        self.lock.as_mut().map_or(Ok(()), RunLock::take_note)
+        match &mut self.lock {
+            Some(lock) => lock.forget_left_behind(),
+            None => Ok(()),
+        }
     }
 
-    /// Whether this is the run that was begun here before, as far as its files tell.
+    /// Whether the folder's files are those of a run with these settings on these shards.
     fn is_as_before(&self, folder: &RunFolder) -> bool {
         let compare = || -> Result<bool> {
             let before = config::read(&folder.config)?;
@@ -154,109 +99,46 @@ impl Run {
         compare().unwrap_or(false)
     }
 
-    /// Writes the crash folder, in place of an older one, and says where it is.
+    /// Writes the crash folder, with the state before the step, and says where it is.
     pub(crate) fn write_crash(&self, folder: &RunFolder, crash: &Crash) {
-        self.tell(folder, crash, true);
+        self.write_crash_folder(folder, crash, |path| self.write_state(path, crash.at));
     }
 
-    fn tell(&self, folder: &RunFolder, crash: &Crash, with_state: bool) {
-        let path = folder.crash.display();
-        match self.try_write_crash(folder, crash, with_state) {
-            Ok(true) => tracing::warn!(
-                "the samples of step {} and the state before it are in `{path}`; `amdim-stream replay {path}` makes it again",
-                crash.step
+    /// Writes the crash folder where this process leads.
+    fn write_crash_folder(&self, folder: &RunFolder, crash: &Crash, write_state: impl FnOnce(&Path) -> bool) {
+        let (path, step) = (folder.crash.display(), crash.at.step);
+        let samples = || {
+            let stream = self.data.train.samples(self.order(), self.world.share(), crash.at.from);
+            crash::describe_samples(stream, self.batch_size, crash.indices.as_deref())
+        };
+        let written = self.world.on_lead(|| crash::write(folder, crash, &self.config, write_state, samples));
+        match written {
+            Ok(Some(true)) => tracing::warn!(
+                "the samples of step {step} and the state before it are in `{path}`; `amdim-stream replay {path}` makes it again"
             ),
-            Ok(false) => {
-                tracing::warn!(
-                    "the samples of step {}, which was under way, are listed in `{path}`",
-                    crash.step
-                );
+            Ok(Some(false)) => {
+                tracing::warn!("the samples of step {step}, which was under way, are listed in `{path}`");
             }
+            Ok(None) => {}
             Err(error) => tracing::warn!("cannot write `{path}`: {error:#}"),
         }
     }
 
-    /// Gives whether the state before the step could be saved.
-    fn try_write_crash(&self, folder: &RunFolder, crash: &Crash, with_state: bool) -> Result<bool> {
-        if folder.crash.exists() {
-            fs::remove_dir_all(&folder.crash)?;
-        }
-        fs::create_dir(&folder.crash)?;
-        let has_state = with_state && self.write_state(&folder.crash.join(Report::STATE), crash);
-        let standing = folder.standing();
-        let report = Report {
-            what: crash.what.clone(),
-            time: Timestamp::now(),
-            program: env!("CARGO_PKG_VERSION").to_owned(),
-            step: crash.step,
-            seed: self.config.seed,
-            from: crash.from,
-            has_state,
-            samples: self.samples_of(crash),
-            found: crash.found.as_ref().map(as_text).unwrap_or_default(),
-            last: json!({"train": standing.train, "validation": standing.validation}),
+    /// Writes the state before a step: neither the step nor those after it updated anything. Returns whether it could be written.
+    fn write_state(&self, path: &Path, at: StepStart) -> bool {
+        let state = self.state(at.step - 1, at.from);
+        let write = || -> Result<()> {
+            let partial = Partial::beside(path)?;
+            let (network, moments) = (self.trainer.network().tensors(), self.trainer.moments());
+            checkpoint::write(partial.path(), &state, &network, &moments)?;
+            Ok(partial.finish()?)
         };
-        self.config.write(&folder.crash.join("config.toml"))?;
-        files::replace(&folder.crash.join(Report::FILE), &serde_json::to_vec_pretty(&report)?)?;
-        Ok(report.has_state)
-    }
-
-    /// The state that the step began with: nothing after it was updated. Whether it could be written.
-    fn write_state(&self, path: &Path, crash: &Crash) -> bool {
-        let state = self.state(crash.step - 1, crash.from);
-        let write =
-            || checkpoint::write(path, &state, &self.trainer.network().tensors(), &self.trainer.moments());
         let written = torchkit::caught(write).map_err(anyhow::Error::from).flatten();
         if let Err(error) = &written {
-            tracing::warn!("the state before step {} cannot be saved: {error:#}", crash.step);
+            tracing::warn!("the state before step {} cannot be saved: {error:#}", at.step);
         }
         written.is_ok()
     }
-
-    /// The samples of the batch, with the coordinates of what was drawn for them.
-    fn samples_of(&self, crash: &Crash) -> Vec<Value> {
-        // The stream has no end; between the samples of a batch lie only those that are unusable.
-        let most = 2 * self.batch_size + 1000;
-        let mut stream =
-            self.data.train.samples(self.order(), self.trainer.world().share(), crash.from).take(most);
-        let mut sample = |index: Option<i64>| loop {
-            // Where a sample of the batch cannot be read any more, or not yet, its number is all that is known.
-            match stream.next()? {
-                Ok(sample) if index.is_none_or(|index| index == sample.index as i64) => {
-                    break Some(json!({
-                        "index": sample.index, "epoch": sample.epoch, "shard": &*sample.shard, "offset": sample.offset,
-                        "key": sample.key,
-                    }));
-                }
-                Ok(_) | Err(shards::Error::Sample { .. }) => {}
-                Err(_) => break None,
-            }
-        };
-        match &crash.indices {
-            Some(indices) => {
-                let described = |&index: &i64| sample(Some(index)).unwrap_or_else(|| json!({"index": index}));
-                indices.iter().map(described).collect()
-            }
-            None => (0..self.batch_size).map_while(|_| sample(None)).collect(),
-        }
-    }
-}
-
-/// What a step found by name, as text, since JSON has no infinity.
-pub(crate) fn as_text(found: &StepNumbers) -> Map<String, Value> {
-    let texts = found.named().into_iter().map(|(name, value)| (name.to_owned(), json!(value.to_string())));
-    texts.collect()
-}
-
-/// A crash folder as it was written.
-pub(crate) fn read(folder: &Path) -> Result<Report> {
-    let path = folder.join(Report::FILE);
-    let bytes = fs::read(&path)
-        .with_context(|| format!("cannot read `{}`", path.display()))
-        .with_hint(|| "name the `crash` folder in a run folder")?;
-    serde_json::from_slice(&bytes)
-        .with_context(|| format!("cannot understand `{}`", path.display()))
-        .with_hint(|| "replay it with the version of the program that wrote it, unless the file is damaged")
 }
 
 #[cfg(test)]
@@ -264,28 +146,40 @@ mod tests {
     use super::*;
     use crate::{
         commands::replay::{self, Args},
+        run::crash::CrashReport,
         train::tiny,
     };
 
     #[test]
-    fn a_panic_leaves_what_it_takes_to_make_the_step_again() {
+    fn a_step_in_which_training_panicked_can_be_replayed() {
         let _alone = crate::generator();
         let place = tempfile::tempdir().unwrap();
         let (mut run, folder) = tiny::run(place.path());
         let mut feed = run.feed().unwrap();
         let staged = feed.next().unwrap().unwrap();
         let payload = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            run.unchecked.push((1, run.position));
+            run.unchecked.push(run.next_step());
             torchkit::caught(|| panic!("as by a defect")).unwrap();
         }));
-        let error = run.panicked(&folder, &*payload.unwrap_err());
+        let error = run.report_panic(&folder, &*payload.unwrap_err());
         assert!(error.to_string().contains("panicked at step 1: as by a defect"), "{error}");
-        let report = read(&folder.crash).unwrap();
+        let report = CrashReport::read(&folder.crash).unwrap();
         assert!(report.has_state && report.what.contains("as by a defect"));
         let indices = Vec::<i64>::try_from(&staged.views.indices).unwrap();
         let listed: Vec<_> = report.samples.iter().map(|sample| sample["index"].as_i64().unwrap()).collect();
         assert_eq!(listed, indices);
         let args = Args { crash: folder.crash, shards: Vec::new(), device: None, precision: None };
         replay::run(&args).unwrap();
+    }
+
+    #[test]
+    fn a_process_that_does_not_lead_writes_no_crash_folder() {
+        let _alone = crate::generator();
+        let place = tempfile::tempdir().unwrap();
+        let (mut run, folder) = tiny::run(place.path());
+        run.world = crate::world::World::made_up(1, 2);
+        let error = anyhow::anyhow!("a defect");
+        run.write_crash(&folder, &Crash::of_error(run.next_step(), &error));
+        assert!(!folder.crash.exists());
     }
 }

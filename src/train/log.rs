@@ -1,4 +1,4 @@
-//! Sums over the steps between two records.
+//! The log of a run: sums over the steps between two records, and the records.
 
 use std::{
     collections::BTreeMap,
@@ -8,31 +8,30 @@ use std::{
 use anyhow::Result;
 use pipeline::{StageStats, Stats};
 
-use super::{
-    bottleneck::{Choices, Shares, Verdict},
-    session::Run,
-    step::{PendingMetrics, StepMetrics, StepNumbers},
-    trainer::Outcome,
-};
+use super::{session::Run, trainer::StepOutcome};
 use crate::run::folder::RunFolder;
 use crate::{
-    feed::{FeedTimes, Staged},
+    feed::{DeviceBatch, FeedTimes},
     metrics::{
-        self, DeviceNumbers, LoadingCosts, Progress, Record, RecordFile, Sink, TrainRecord, ValidationRecord,
+        self, Choices, DeviceNumbers, LoadingCosts, PendingMetrics, Progress, Record, RecordFile, Shares,
+        Sink, StepMetrics, StepNumbers, TrainRecord, ValidationRecord, Verdict,
     },
+    world::World,
 };
 use torchkit::{Accelerator, Monitor};
 
-/// Gathers what steps find and writes records to every sink.
+/// Sums the numbers of steps and writes records to every sink.
 pub(crate) struct Log {
+    /// Empty on a process that does not lead.
     sinks: Vec<Box<dyn Sink>>,
+    world: World,
     choices: Choices,
     window: Window,
-    /// The record that is to be written next.
+    /// The record to be written next.
     due: Option<Due>,
     accelerator: Option<Accelerator>,
     monitor: Option<Monitor>,
-    /// Time that copying has taken up to the last record.
+    /// The time of copies up to the last record.
     copied: Duration,
     last_loss: Option<f64>,
     /// The last validation of an earlier process.
@@ -41,13 +40,14 @@ pub(crate) struct Log {
 
 /// The steps since the last record.
 struct Window {
-    /// Sums of what the steps found, on the device.
+    /// Sums of the steps' numbers, on the device.
     sums: Option<StepMetrics>,
     steps: f64,
     images: f64,
     chance: f64,
     lr: f64,
     since: Instant,
+    /// Time that was not spent training.
     excluded: Duration,
     stats: Option<Stats>,
 }
@@ -75,10 +75,10 @@ impl Window {
         }
     }
 
-    fn add(&mut self, found: &StepMetrics) {
+    fn add(&mut self, metrics: &StepMetrics) {
         match &mut self.sums {
-            Some(sums) => sums.add(found),
-            none => *none = Some(found.shared()),
+            Some(sums) => sums.add(metrics),
+            none => *none = Some(metrics.shared()),
         }
     }
 
@@ -88,16 +88,20 @@ impl Window {
 }
 
 impl Log {
-    /// Continues the records of a run from the step on at which it stands. A quiet one shows nothing.
+    /// Continues the records of a run at its step. A quiet log shows no progress, and a process that does not lead writes nothing.
     pub(crate) fn open(folder: &RunFolder, run: &Run, quiet: bool) -> Result<Self> {
         let step = run.trainer.step_count();
-        let mut sinks: Vec<Box<dyn Sink>> = vec![Box::new(RecordFile::open(&folder.metrics, step)?)];
-        if !quiet {
-            sinks.push(Box::new(Progress::new(step, run.steps)));
+        let mut sinks: Vec<Box<dyn Sink>> = Vec::new();
+        if let Some(file) = run.world.on_lead(|| RecordFile::open(&folder.metrics, step))? {
+            sinks.push(Box::new(file));
+            if !quiet {
+                sinks.push(Box::new(Progress::new(step, run.steps)));
+            }
         }
         let records = metrics::read(&folder.metrics)?;
         Ok(Self {
             sinks,
+            world: run.world,
             choices: run.choices(),
             validated: records.iter().rev().find_map(Record::validation).copied(),
             window: Window::new(),
@@ -109,37 +113,41 @@ impl Log {
         })
     }
 
-    /// Takes in a step, the run's `step`th.
-    pub(crate) fn count(&mut self, step: u64, outcome: &Outcome, staged: &Staged) {
+    /// Adds a step, whose number is `step`.
+    pub(crate) fn count(&mut self, step: u64, outcome: &StepOutcome, batch: &DeviceBatch) {
         self.sinks.iter_mut().for_each(|sink| sink.step(step));
         let window = &mut self.window;
         window.steps += 1.0;
-        window.images += staged.views.labels.size()[0] as f64;
+        window.images += self.world.samples(batch.views.labels.size()[0]) as f64;
         window.chance = outcome.chance;
         window.lr = outcome.lr;
-        window.stats = Some(staged.stats);
-        window.add(&outcome.found);
+        window.stats = Some(batch.stats);
+        window.add(&outcome.metrics);
     }
 
-    /// Leaves time that was not spent training out of the rates.
+    /// Leaves out of the rates time that was not spent training.
     pub(crate) fn exclude(&mut self, time: Duration) {
         self.window.excluded += time;
     }
 
-    /// Ends a record's steps, and asks for what they found: [`write_due`](Self::write_due) writes it.
+    /// Ends the steps of a record, and queues a read of their numbers, which [`write_due`](Self::write_due) writes.
     pub(crate) fn close(&mut self, step: u64, epoch: f64, bad: usize) -> Result<()> {
         let mut window = std::mem::replace(&mut self.window, Window::new());
-        let sums = window.sums.take().map(|sums| sums.ask(self.accelerator)).transpose()?;
+        let sums = window.sums.take();
+        if let Some(sums) = &sums {
+            self.world.average(|| vec![sums.values.shallow_clone()]);
+        }
+        let sums = sums.map(|sums| sums.queue_read(self.accelerator)).transpose()?;
         self.due = Some(Due { step, epoch, bad, window, sums });
         Ok(())
     }
 
-    /// Waits for the steps of the record that is due, and writes it; gives whether there is one. `times` are asked for once the
-    /// steps are over.
+    /// Waits for the steps of the record that is due, and writes it. Returns whether there was one. `times` is called once the steps
+    /// are over.
     pub(crate) fn write_due(&mut self, times: impl FnOnce() -> Result<FeedTimes>) -> Result<bool> {
         let Some(Due { step, epoch, bad, window, sums }) = self.due.take() else { return Ok(false) };
-        let found = sums.map(|sums| sums.means(window.steps)).transpose()?;
-        // The device has come to the end of its steps by now, and no further than the next one.
+        let numbers = sums.map(|sums| sums.mean(window.steps)).transpose()?;
+        // The device has finished these steps, and has not gone beyond the next one.
         let seconds = window.seconds();
         self.window.since = Instant::now();
         let FeedTimes { waited, copied } = times()?;
@@ -147,7 +155,7 @@ impl Log {
         let shares =
             Shares { waited: waited.as_secs_f64() / seconds, copying: since.as_secs_f64() / seconds };
         let Verdict { bound, share, cure } = Verdict::of(shares, self.choices);
-        self.last_loss = found.as_ref().map(|found| found.loss);
+        self.last_loss = numbers.as_ref().map(|numbers| numbers.loss);
         self.write(&Record::Train(Box::new(TrainRecord {
             step,
             epoch: Some(epoch),
@@ -161,15 +169,15 @@ impl Log {
             bound_share: Some(share),
             cure,
             bad_samples: Some(bad as f64),
-            probe: found.as_ref().map(|found| found.probe).unwrap_or_default(),
+            probe: numbers.as_ref().map(|numbers| numbers.probe).unwrap_or_default(),
             loading: window.stats.as_ref().map(loading_costs).unwrap_or_default(),
             device: self.device_numbers(since, window.steps)?,
-            parts: found.map(finite_parts).unwrap_or_default(),
+            parts: numbers.map(finite_parts).unwrap_or_default(),
         })))?;
         Ok(true)
     }
 
-    /// What there is to say of a GPU.
+    /// Returns the numbers of a GPU; none on the CPU.
     fn device_numbers(&self, copying: Duration, steps: f64) -> Result<DeviceNumbers> {
         let Some(accelerator) = self.accelerator else { return Ok(DeviceNumbers::default()) };
         let figures = self.monitor.as_ref().and_then(Monitor::figures);
@@ -186,14 +194,14 @@ impl Log {
         self.last_loss
     }
 
-    /// Whether this step was validated, by neighbours as well where they are wanted.
+    /// Whether an earlier process validated this step, with neighbours where they are wanted.
     pub(crate) fn has_validation(&self, step: u64, by_neighbours: bool) -> bool {
         self.validated.is_some_and(|found| found.step == step && (found.knn.is_some() || !by_neighbours))
     }
 
-    /// Writes what a validation found.
-    pub(crate) fn validation(&mut self, found: ValidationRecord) -> Result<()> {
-        self.write(&Record::Validation(found))
+    /// Writes the record of a validation.
+    pub(crate) fn write_validation(&mut self, record: ValidationRecord) -> Result<()> {
+        self.write(&Record::Validation(record))
     }
 
     fn write(&mut self, record: &Record) -> Result<()> {
@@ -201,13 +209,13 @@ impl Log {
     }
 }
 
-/// The parts of the loss that are numbers.
-fn finite_parts(found: StepNumbers) -> BTreeMap<String, f64> {
-    let finite = found.parts.into_iter().filter(|(_, value)| value.is_finite());
+/// Returns the parts of the loss that are finite.
+fn finite_parts(numbers: StepNumbers) -> BTreeMap<String, f64> {
+    let finite = numbers.parts.into_iter().filter(|(_, value)| value.is_finite());
     finite.map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
-/// CPU microseconds that a sample has cost each stage of the pipeline, over the run so far.
+/// Returns the CPU microseconds of a sample in each stage of the pipeline, averaged over this process so far.
 fn loading_costs(stats: &Stats) -> LoadingCosts {
     let of = |stage: StageStats| Some(stage.cpu_us as f64 / stats.samples.max(1) as f64);
     LoadingCosts {

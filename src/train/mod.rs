@@ -1,18 +1,17 @@
 //! The training loop.
 
-pub(crate) mod bottleneck;
-pub(crate) mod crash;
+mod begin;
+mod crash;
 mod log;
-pub(crate) mod outlook;
+mod outlook;
+mod output;
 mod prepare;
-mod promote;
 mod run;
 mod session;
 mod step;
 mod stop;
 #[cfg(test)]
 mod tests;
-mod threads;
 #[cfg(test)]
 pub(crate) mod tiny;
 #[cfg(test)]
@@ -20,13 +19,10 @@ mod toy;
 mod trainer;
 mod validation;
 
-pub(crate) use self::{
-    promote::check_gates,
-    session::{Run, feed},
-};
+pub(crate) use self::session::{Run, feed};
 pub use self::{
-    run::{Ended, run},
-    step::{StepMetrics, StepNumbers},
-    stop::Why,
-    trainer::{Broken, Checking, Outcome, Trainer},
+    begin::run,
+    run::RunOutcome,
+    stop::StopReason,
+    trainer::{BrokenStep, PendingCheck, StepOutcome, Trainer},
 };

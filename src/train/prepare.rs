@@ -1,12 +1,11 @@
-//! From settings to a run, once everything that can be refused has been.
+//! A run from its settings, once everything that can be refused has been checked.
 
 use anyhow::{Context, Result};
 use shards::Position;
 use tch::Device;
 
 use super::{
-    session::{Longest, Run},
-    threads::{self, Cost},
+    session::{LongestTimes, Run},
     trainer::Trainer,
 };
 use crate::{
@@ -19,42 +18,35 @@ use crate::{
     hint::WithHint,
     optim::Schedule,
     run::{
+        batch::{batch_size, check_indices, check_parts},
         folder::RunFolder,
-        length::{batch_size, default_epochs, steps},
+        length::{default_epochs, steps},
+        threads::{SampleCost, set_compute_threads},
     },
-    usage,
+    world::World,
 };
 use torchkit::{Accelerator, Stream};
 
 impl Run {
-    pub(crate) fn prepare(mut config: Config, resumed: Option<&Loaded>) -> Result<Self> {
+    /// Opens the data, settles the settings that depend on data and device, and builds the network.
+    ///
+    /// # Errors
+    ///
+    /// If the settings contradict the data, the device, or the checkpoint that the run resumes.
+    pub(crate) fn prepare(mut config: Config, resumed: Option<&Loaded>, world: World) -> Result<Self> {
         let device = device::choose(config.run.device)?;
-        let mut data = Data::open(&config.data)?;
-        if let Some(loaded) = resumed {
-            loaded.state.data.check(DataIdentity::of(&data.train))?;
-            if data.class_names.is_empty() {
-                data.class_names.clone_from(&loaded.state.class_names);
-            } else {
-                dataset::warn_of_renamed(&loaded.state.class_names, &data.class_names);
-            }
-        }
+        let data = open_data(&config, resumed)?;
         let batch_size = batch_size(&config, device, data.train.len())?;
         let steps = steps(&config, batch_size, data.train.len());
         config.train.batch_size = Some(batch_size);
         check_parts(batch_size, config.train.accumulate)?;
-        config.train.precision = config.train.precision.on(device);
-        config.train.precision.apply()?;
-        if config.train.precision.is_emulated(device) {
-            tracing::warn!(
-                "{} has no instructions for bf16, which makes a step many times slower than f32",
-                torchkit::name(device)
-            );
+        settle_precision(&mut config, device)?;
+        if config.train.steps.is_none() && config.train.epochs.is_none() {
+            config.train.epochs = Some(default_epochs(&config));
         }
-        config.train.epochs =
-            config.train.epochs.or(config.train.steps.is_none().then(|| default_epochs(&config)));
-        // A step is recorded on a queue that is not the device's default one: everything is done on it.
-        let queue = || Ok(Stream::new(Accelerator::of(device))?.make_current()?);
-        device::within_memory(device, || "anything at all".to_owned(), Vec::new, queue)?;
+        // A step is recorded on a stream that is not the device's default one: everything is done on it.
+        let stream = || Ok(Stream::new(Accelerator::of(device))?.make_current()?);
+        device::within_memory(device, || "anything at all".to_owned(), Vec::new, stream)?;
         let steps_an_epoch = data.train.len() as f64 / batch_size as f64;
         let schedule = Schedule::of_lengths(&config.optim, &config.train.lengthened, steps, steps_an_epoch);
         config.optim.warmup_steps = Some(schedule.warmup_steps());
@@ -62,24 +54,23 @@ impl Run {
         check_indices(batch_size, config.train.accumulate, device, |parts| {
             trainer.network().method().largest_batch(parts as i64) as usize
         })?;
-        let cost = Cost {
+        let cost = SampleCost {
             bytes: data.train.bytes() as f64 / data.train.len() as f64,
             macs: trainer.network().method().macs(batch_size as i64) / batch_size as f64,
         };
-        let threads = threads::share(config.run.threads, cost, device);
-        let position = Position::default();
         Ok(Self {
+            threads: set_compute_threads(config.run.threads, cost, device),
             config,
             data,
             device,
+            world,
             trainer,
             lock: None,
-            position,
+            position: Position::default(),
             steps,
             batch_size,
-            threads,
             saved: None,
-            longest: Longest::default(),
+            longest: LongestTimes::default(),
             is_queued: Accelerator::of(device).is_some(),
             checking: None,
             unchecked: Vec::new(),
@@ -87,8 +78,8 @@ impl Run {
         })
     }
 
-    /// The settings as they may be given to another run: the warm-up that follows from the length is left to follow from its own.
-    /// Checkpoints have the one that this run began with.
+    /// Returns the settings as another run may take them: a warm-up that follows from this run's length is left out, so that it
+    /// follows from the length of the other one. Checkpoints keep the warm-up that this run began with.
     pub(crate) fn settings(&self) -> Config {
         let mut config = self.config.clone();
         let begun_for = config.train.lengthened.first().map_or(self.steps, |length| length.from);
@@ -97,7 +88,11 @@ impl Run {
         config
     }
 
-    /// The best checkpoint is told by a symbolic link: said before the first validation.
+    /// Checks before the first validation that the symbolic link to the best checkpoint can be made.
+    ///
+    /// # Errors
+    ///
+    /// If a best checkpoint is wanted and the file system has no symbolic links.
     pub(crate) fn check_links(&self, folder: &RunFolder) -> Result<()> {
         if self.config.run.best.is_none() {
             return Ok(());
@@ -113,8 +108,8 @@ impl Run {
             .with_code(Code::Usage)
     }
 
-    /// Takes over the encoder that a new run in this folder is to begin with, if there is to be one.
-    pub(crate) fn begin(&self, folder: &RunFolder, is_set_aside_later: bool) -> Result<()> {
+    /// Loads the encoder with which a new run in this folder begins, if the settings name one.
+    pub(crate) fn warm_start(&self, folder: &RunFolder, is_set_aside_later: bool) -> Result<()> {
         let Some(loaded) = self.origin(folder, is_set_aside_later)? else { return Ok(()) };
         loaded
             .restore_encoder(&self.trainer.network().tensors())
@@ -127,111 +122,57 @@ impl Run {
         Ok(())
     }
 
-    /// The checkpoint with whose encoder it is to begin.
+    /// Finds the checkpoint whose encoder the run begins with.
     fn origin(&self, folder: &RunFolder, is_set_aside_later: bool) -> Result<Option<Loaded>> {
         let before = if is_set_aside_later { folder.clone() } else { folder.previous() };
         let latest = || -> Result<Option<Loaded>> {
-            let found = before.checkpoints.latest()?;
-            if found.is_none() {
+            let latest = before.checkpoints.latest()?;
+            if latest.is_none() {
                 tracing::info!(
                     "there was no run in `{}` before: training begins anew",
                     folder.path.display()
                 );
             }
-            Ok(found)
+            Ok(latest)
         };
         match &self.config.train.warm_start {
             None => Ok(None),
             Some(WarmStart::Path(path)) => checkpoint::find(path).map(Some),
             Some(WarmStart::Last) => latest(),
-            Some(WarmStart::Best) => {
-                let best = before.checkpoints.best_path().map(|path| Loaded::open(&path)).transpose();
-                let best =
-                    best.inspect_err(|error| tracing::warn!("skipping the best checkpoint: {error:#}"));
-                best.unwrap_or_default().map_or_else(latest, |loaded| Ok(Some(loaded)))
-            }
+            Some(WarmStart::Best) => match before.checkpoints.best_path().map(|path| Loaded::open(&path)) {
+                Some(Ok(best)) => Ok(Some(best)),
+                Some(Err(error)) => {
+                    tracing::warn!("skipping the best checkpoint: {error:#}");
+                    latest()
+                }
+                None => latest(),
+            },
         }
     }
+}
 
-    /// Goes on from a checkpoint of this run.
-    pub(crate) fn resume(&mut self, folder: &RunFolder, loaded: &Loaded) -> Result<()> {
-        folder.checkpoints.set_aside_after(loaded.state.step)?;
-        folder.checkpoints.link_best()?;
-        self.trainer.restore(loaded).context("cannot resume")?;
-        self.position = loaded.state.position;
-        self.saved = Some(loaded.state.step);
-        let length = |config: &Config| (config.train.steps, config.train.epochs);
-        if length(&self.config) == length(&loaded.state.config) {
-            return Ok(());
-        }
-        // Whoever goes on from here without saying so goes on for as long.
-        folder.checkpoints.restate_length(loaded, &self.state(loaded.state.step, self.position))?;
-        tracing::info!(
-            "the run becomes longer: drops of the learning rate that were made stay where they were, those to come move with its end"
+/// Opens the data, and checks that they are those of the checkpoint that the run resumes.
+fn open_data(config: &Config, resumed: Option<&Loaded>) -> Result<Data> {
+    let mut data = Data::open(&config.data)?;
+    let Some(loaded) = resumed else { return Ok(data) };
+    loaded.state.data.check(DataIdentity::of(&data.train))?;
+    if data.class_names.is_empty() {
+        data.class_names.clone_from(&loaded.state.class_names);
+    } else {
+        dataset::warn_of_renamed(&loaded.state.class_names, &data.class_names);
+    }
+    Ok(data)
+}
+
+/// Chooses the precision on the device, and warns where the device emulates it.
+fn settle_precision(config: &mut Config, device: Device) -> Result<()> {
+    config.train.precision = config.train.precision.on(device);
+    config.train.precision.apply()?;
+    if config.train.precision.is_emulated(device) {
+        tracing::warn!(
+            "{} has no instructions for bf16, which makes a step many times slower than f32",
+            torchkit::name(device)
         );
-        Ok(())
     }
-}
-
-/// Refuses more parts of a batch than can have two samples each, which batch norms need.
-fn check_parts(batch_size: usize, parts: usize) -> Result<()> {
-    if batch_size >= 2 * parts {
-        return Ok(());
-    }
-    Err(usage!(
-        "a batch of {batch_size} cannot be divided into {parts} parts of at least two samples";
-        "set --accumulate to {} or less", batch_size / 2
-    ))
-}
-
-/// A batch whose tensors CUDA cannot index is refused, given the largest batch for a number of parts.
-fn check_indices(
-    batch_size: usize,
-    parts: usize,
-    device: Device,
-    largest: impl Fn(usize) -> usize,
-) -> Result<()> {
-    let most = largest(parts);
-    if !device.is_cuda() || batch_size <= most {
-        return Ok(());
-    }
-    let enough = (parts + 1..=batch_size / 2).find(|&parts| largest(parts) >= batch_size);
-    let in_parts = enough.map_or(String::new(), |parts| format!(", or --accumulate {parts}"));
-    Err(usage!(
-        "a batch of {batch_size} makes a tensor of more than 2^31 - 1 elements, which CUDA's kernels cannot index: a batch \
-         of this model has {most} samples at most";
-        "set --batch-size {most}{in_parts}"
-    ))
-}
-
-#[cfg(test)]
-mod tests {
-    use tch::nn::VarStore;
-
-    use super::*;
-    use crate::{
-        encoder, hint,
-        method::{Method, MethodConfig},
-    };
-
-    /// Without its weights, of which the published size has 200 million.
-    fn method(ndf: i64) -> Box<dyn Method> {
-        let encoder = encoder::amdim::Config { ndf, n_rkhs: 64, n_depth: 1, use_bn: false };
-        MethodConfig::default().build(&VarStore::new(Device::Cpu).root(), 128, &encoder.into())
-    }
-
-    #[test]
-    fn a_batch_that_cuda_cannot_index_is_refused_with_the_largest_one() {
-        // Of a pair the stem makes 2 · 64 · 64 · 48 elements; n² · 49 scores are too many from another size on.
-        let method = method(48);
-        assert_eq!([1, 2].map(|parts| method.largest_batch(parts)), [5_461, 6_620]);
-        let wide = |parts: usize| parts * (i32::MAX as usize / (2 * 64 * 64 * 192));
-        let cuda = Device::Cuda(0);
-        check_indices(1_365, 1, cuda, wide).unwrap();
-        check_indices(1_366, 1, Device::Cpu, wide).unwrap();
-        let error = hint::render(&check_indices(1_366, 1, cuda, wide).unwrap_err());
-        assert!(error.contains("1365 samples at most"), "{error}");
-        assert!(error.contains("hint: set --batch-size 1365, or --accumulate 2"), "{error}");
-        check_indices(2_700, 2, cuda, wide).unwrap();
-    }
+    Ok(())
 }

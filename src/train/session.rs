@@ -1,4 +1,4 @@
-//! A run under way: everything that its loop changes, and what follows from it.
+//! A run in progress: everything that the loop changes, and what follows from it.
 
 use std::time::Duration;
 
@@ -8,26 +8,25 @@ use shards::{Order, Position};
 use tch::Device;
 use torchkit::Precision;
 
-use super::{
-    bottleneck::Choices,
-    trainer::{Checking, Trainer},
-};
+use super::trainer::{PendingCheck, Trainer};
 use crate::{
     checkpoint::{DataIdentity, State},
     config::Config,
     data::{self, Data},
     feed::Feed,
-    run::lock::RunLock,
+    metrics::Choices,
+    run::lock::{RunLock, StepStart},
     world::World,
 };
 
-/// What a run consists of, once everything that can be refused has been.
+/// A run once everything that can be refused has been checked.
 pub(crate) struct Run {
     pub(crate) config: Config,
     pub(crate) data: Data,
     pub(crate) device: Device,
+    pub(crate) world: World,
     pub(crate) trainer: Trainer,
-    /// What keeps others out of the run folder, and knows the step under way; none where nothing is trained.
+    /// The lock on the run folder, which notes the step under way. None where nothing is trained, and on processes that do not lead.
     pub(crate) lock: Option<RunLock>,
     pub(crate) position: Position,
     pub(crate) steps: u64,
@@ -36,28 +35,40 @@ pub(crate) struct Run {
     pub(crate) threads: Option<usize>,
     /// The step of the last checkpoint.
     pub(crate) saved: Option<u64>,
-    /// What took longest so far.
-    pub(crate) longest: Longest,
-    /// Whether the device works while the host goes on. Its numbers are read a step later then: it always has a step to make.
+    /// The longest save and the longest step so far.
+    pub(crate) longest: LongestTimes,
+    /// Whether the device works while the host goes on. The numbers of a step are then read a step later, so that the device always
+    /// has work.
     pub(crate) is_queued: bool,
-    /// Steps whose numbers are on their way to the host.
-    pub(crate) checking: Option<Checking>,
-    /// Where the samples stood before each step whose numbers were not looked at yet, the step with it.
-    pub(crate) unchecked: Vec<(u64, Position)>,
-    /// Records one after the other whose loss was at its chance level.
+    /// The check whose numbers are on their way to the host.
+    pub(crate) checking: Option<PendingCheck>,
+    /// The steps whose numbers were not checked yet.
+    pub(crate) unchecked: Vec<StepStart>,
+    /// Successive records whose loss was at chance level.
     pub(crate) at_chance: u32,
 }
 
 /// How long the longest save and the longest step took; zero before the first.
 #[derive(Debug, Default)]
-pub(crate) struct Longest {
+pub(crate) struct LongestTimes {
     pub(crate) save: Duration,
     pub(crate) step: Duration,
 }
 
 impl Run {
-    /// What is trained with, in words.
-    pub(crate) fn means(&self) -> String {
+    /// Describes the training samples: `60000 samples (classes: 10), shards: 3`.
+    pub(crate) fn data_in_words(&self) -> String {
+        let (samples, labelled) = (self.data.train.len(), self.data.train.labelled());
+        let classes = match self.data.classes {
+            None => "no labels".to_owned(),
+            Some(classes) if labelled < samples => format!("{labelled} labelled, classes: {classes}"),
+            Some(classes) => format!("classes: {classes}"),
+        };
+        format!("{samples} samples ({classes}), shards: {}", self.data.train.shards().len())
+    }
+
+    /// Describes batch size, device, precision and threads: `batches of 64 on cpu in f32; threads: 8 decode, 4 compute`.
+    pub(crate) fn machine_in_words(&self) -> String {
         format!(
             "batches of {} on {} in {}; threads: {} decode{}",
             self.batch_size,
@@ -73,12 +84,12 @@ impl Run {
         order(&self.config)
     }
 
+    /// Starts the feed of training batches at the run's position.
     pub(crate) fn feed(&self) -> Result<Feed> {
-        let world = self.trainer.world();
-        feed(&self.config, &self.data, self.batch_size, self.position, self.device, world)
+        feed(&self.config, &self.data, self.batch_size, self.position, self.device, self.world)
     }
 
-    /// What might be chosen otherwise, if something holds the run up.
+    /// Returns the settings that decide how fast the run is.
     pub(crate) fn choices(&self) -> Choices {
         let (run, train) = (&self.config.run, &self.config.train);
         Choices {
@@ -94,22 +105,22 @@ impl Run {
         }
     }
 
-    /// How long it takes at most to end in order: the step under way, and a checkpoint.
+    /// Returns an upper bound on the time that an orderly end takes: the step under way, and a checkpoint.
     pub(crate) fn closing_time(&self) -> Duration {
-        /// Bytes that are written a second where nothing was written yet: a slow disk.
+        /// Bytes that a slow disk writes in a second, for the first checkpoint.
         const BYTES: f64 = 50e6;
-        let Longest { save, step } = self.longest;
+        let LongestTimes { save, step } = self.longest;
         let first = || Duration::from_secs_f64(12.0 * self.trainer.network().parameters() as f64 / BYTES);
         let save = if save.is_zero() { first() } else { save };
         2 * (save + step) + Duration::from_secs(1)
     }
 
-    /// Epochs gone by, with their fraction.
+    /// Epochs trained, with their fraction.
     pub(crate) fn epoch(&self) -> f64 {
         self.position.epoch as f64 + self.position.offset as f64 / self.data.train.len() as f64
     }
 
-    /// What a checkpoint says beside the tensors.
+    /// Returns the state of a checkpoint at `step`, with the samples at `position`.
     pub(crate) fn state(&self, step: u64, position: Position) -> State {
         let (data, classes) = (DataIdentity::of(&self.data.train), self.data.classes);
         let class_names = self.data.class_names.clone();
@@ -122,7 +133,7 @@ fn order(config: &Config) -> Order {
     Order { seed: config.seed, shuffle: config.data.shuffle, epochs: None }
 }
 
-/// Endless batches for training, from a position on, of the samples of this process.
+/// Starts a feed of endless training batches of this process's samples, from `position` on.
 pub(crate) fn feed(
     config: &Config,
     data: &Data,

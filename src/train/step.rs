@@ -1,131 +1,19 @@
-//! The device's part of a step, queued kernel by kernel or as one recorded graph.
+//! One update of a network, queued on the device kernel by kernel or as one recorded graph.
 
 use anyhow::Result;
-use tch::{Device, Kind, Tensor};
+use tch::{Device, Tensor};
 
 use crate::optim::Adam;
 use crate::{
     config::Config,
     loss,
-    method::{self, ComputeOptions, Loss},
-    metrics::ProbeNumbers,
+    method::{self, ComputeOptions},
+    metrics::{ProbeMetrics, StepMetrics},
     network::{Network, OnlineProbe},
     views::Views,
     world::World,
 };
-use torchkit::{Accelerator, Failure, Graph, GraphChoice, Readback};
-
-/// What a step found, on the device.
-#[derive(Debug)]
-pub struct StepMetrics {
-    /// The names of the parts of the method's loss.
-    parts: Vec<&'static str>,
-    /// The loss, its parts, and of labelled data the probe's numbers, f32, as [`StepNumbers`] takes them.
-    values: Tensor,
-    /// Whether the step updated nothing, because its numbers were not finite: 1 or 0.
-    is_broken: Tensor,
-}
-
-impl StepMetrics {
-    fn of(loss: &Loss, probe: Option<[Tensor; 4]>, is_broken: Tensor) -> Self {
-        let (parts, values): (Vec<_>, Vec<_>) =
-            loss.parts.iter().map(|(name, value)| (*name, value.shallow_clone())).unzip();
-        let all = [loss.total.shallow_clone()].into_iter().chain(values).chain(probe.into_iter().flatten());
-        let all: Vec<_> = all.map(|value| value.to_kind(Kind::Float)).collect();
-        Self { parts, values: Tensor::stack(&all, 0), is_broken }
-    }
-
-    /// The same scalars, on the same memory.
-    pub(crate) fn shared(&self) -> Self {
-        Self {
-            parts: self.parts.clone(),
-            values: self.values.shallow_clone(),
-            is_broken: self.is_broken.shallow_clone(),
-        }
-    }
-
-    /// The same scalars, in memory of their own.
-    fn copied(&self) -> Self {
-        Self { parts: self.parts.clone(), values: self.values.copy(), is_broken: self.is_broken.copy() }
-    }
-
-    /// Whether the step updated nothing: 1 or 0.
-    pub(crate) fn is_broken(&self) -> &Tensor {
-        &self.is_broken
-    }
-
-    /// The method's loss, waited for.
-    pub fn loss(&self) -> f64 {
-        self.values.double_value(&[0])
-    }
-
-    /// Adds the numbers of another step.
-    pub(crate) fn add(&mut self, other: &Self) {
-        self.values = &self.values + &other.values;
-    }
-
-    /// The numbers, waited for.
-    pub(crate) fn read(&self) -> StepNumbers {
-        let values = Vec::<f64>::try_from(&self.values).expect("a row of numbers");
-        StepNumbers::of(&self.parts, &values)
-    }
-
-    /// Asks for the numbers; nothing is waited for.
-    pub(crate) fn ask(self, of: Option<Accelerator>) -> Result<PendingMetrics, Failure> {
-        Ok(PendingMetrics { values: Readback::queue(&self.values, of)?, parts: self.parts })
-    }
-}
-
-/// What steps found, on its way to the host.
-#[derive(Debug)]
-pub(crate) struct PendingMetrics {
-    parts: Vec<&'static str>,
-    values: Readback,
-}
-
-impl PendingMetrics {
-    /// Means over `steps`, of which these are the sums; what was queued later is not waited for.
-    pub(crate) fn means(&self, steps: f64) -> Result<StepNumbers, Failure> {
-        let means: Vec<_> = self.values.read()?.into_iter().map(|sum| sum / steps).collect();
-        Ok(StepNumbers::of(&self.parts, &means))
-    }
-}
-
-/// What steps found, on the host.
-#[derive(Debug, Clone, PartialEq)]
-pub struct StepNumbers {
-    /// The method's loss.
-    pub loss: f64,
-    /// Its parts.
-    pub parts: Vec<(&'static str, f64)>,
-    /// What the probe reached, of labelled data.
-    pub probe: ProbeNumbers,
-}
-
-impl StepNumbers {
-    fn of(parts: &[&'static str], values: &[f64]) -> Self {
-        let (loss, values) = values.split_first().expect("every step has a loss");
-        let (values, probe) = values.split_at(parts.len());
-        let probe = match *probe {
-            [mlp_loss, linear_loss, mlp, linear] => ProbeNumbers {
-                linear: Some(linear),
-                mlp: Some(mlp),
-                linear_loss: Some(linear_loss),
-                mlp_loss: Some(mlp_loss),
-            },
-            _ => ProbeNumbers::default(),
-        };
-        Self { loss: *loss, parts: parts.iter().copied().zip(values.iter().copied()).collect(), probe }
-    }
-
-    /// All of them, by the names that they have in records.
-    pub fn named(&self) -> Vec<(&'static str, f64)> {
-        let ProbeNumbers { linear, mlp, linear_loss, mlp_loss } = self.probe;
-        let probe = [("linear", linear), ("mlp", mlp), ("linear_loss", linear_loss), ("mlp_loss", mlp_loss)];
-        let probe = probe.into_iter().filter_map(|(name, value)| Some((name, value?)));
-        [("loss", self.loss)].into_iter().chain(self.parts.iter().copied()).chain(probe).collect()
-    }
-}
+use torchkit::{Graph, GraphChoice};
 
 /// Everything that a step changes.
 pub(crate) struct Learner {
@@ -135,64 +23,81 @@ pub(crate) struct Learner {
 }
 
 impl Learner {
-    pub(crate) fn new(network: Network, config: &Config) -> Self {
+    pub(crate) fn new(network: Network, config: &Config, world: World) -> Self {
         let adam = Adam::new(network.vars(), &config.optim);
         let compute = ComputeOptions {
             precision: network.precision(),
             parts: config.train.accumulate as i64,
             by_block: config.train.checkpoint_blocks,
-            world: World::ALONE,
+            world,
         };
         Self { network, adam, compute }
     }
 
-    /// The processes that it is trained by.
+    /// The processes that train the network.
     pub(crate) fn world(&self) -> World {
         self.compute.world
     }
 
-    /// One update on one batch. All that it depends on lies on the device, and nothing is waited for.
+    /// Makes one update on one batch, without waiting for the device: everything that the update depends on lies there.
     fn update(&mut self, views: &Views) -> Result<StepMetrics> {
         self.adam.forget_gradients()?;
         let loss = method::backward(self.network.method(), views, self.compute)?;
-        let mut total = loss.total.shallow_clone();
-        let mut probe_found = None;
-        if let Some(probe) = self.network.probe() {
-            let labels = views.labels.repeat([views.images.size()[0]]);
-            let logits = probe.logits(&loss.features, true);
-            let losses = OnlineProbe::losses(&logits, &labels);
-            let probe_loss = &losses.mlp + &losses.linear;
-            probe_loss.backward();
-            total = &probe_loss.detach() + &total;
-            let accuracy = logits.map(|logits| loss::accuracy(logits, &labels));
-            probe_found = Some([losses.mlp.detach(), losses.linear.detach(), accuracy.mlp, accuracy.linear]);
-        }
-        self.compute.world.average(|| self.adam.gradients());
+        let (probe, total) = match self.network.probe() {
+            Some(probe) => {
+                let (metrics, probe_loss) = probe_backward(probe, &loss.features, views);
+                (Some(metrics), probe_loss + &loss.total)
+            }
+            None => (None, loss.total.shallow_clone()),
+        };
+        // A mean is not finite where one process has a number that is not: either all processes skip the update, or none.
+        self.compute.world.average(|| {
+            let gradients = self.adam.gradients().into_iter();
+            gradients.chain([total.shallow_clone()]).collect()
+        });
         let is_broken = self.adam.update(&total)?;
         self.network.method_mut().after_step();
-        Ok(StepMetrics::of(&loss, probe_found, is_broken))
+        Ok(StepMetrics::of(&loss, probe, is_broken))
     }
 }
 
-/// How updates are queued: kernel by kernel, or, once the first few have shown what there is to do, as one graph.
+/// Adds the gradients of the online probe's loss on a batch to those of its parameters. Returns its numbers and the loss, without
+/// a graph.
+fn probe_backward(probe: &OnlineProbe, features: &Tensor, views: &Views) -> (ProbeMetrics, Tensor) {
+    let labels = views.labels.repeat([views.images.size()[0]]);
+    let logits = probe.logits(features, true);
+    let losses = OnlineProbe::losses(&logits, &labels);
+    let loss = &losses.mlp + &losses.linear;
+    loss.backward();
+    let accuracy = logits.map(|logits| loss::accuracy(logits, &labels));
+    let metrics = ProbeMetrics {
+        mlp_loss: losses.mlp.detach(),
+        linear_loss: losses.linear.detach(),
+        mlp: accuracy.mlp,
+        linear: accuracy.linear,
+    };
+    (metrics, loss.detach())
+}
+
+/// The way updates are queued: kernel by kernel, or as one graph that is recorded after the first few updates.
 pub(crate) struct StepGraph {
     choice: GraphChoice,
     device: Device,
-    /// Updates still to be made kernel by kernel: libraries choose their algorithms, and take their memory, in the first ones.
+    /// Updates still to be made kernel by kernel: in the first ones, libraries choose their algorithms and take their memory.
     warm_up: u32,
-    recorded: Option<Recorded>,
+    recorded: Option<RecordedStep>,
 }
 
-/// An update on a batch that lies in memory of its own.
-struct Recorded {
+/// A recorded update, on a batch in memory of its own.
+struct RecordedStep {
     replay: Replay,
     batch: Views,
-    found: StepMetrics,
+    metrics: StepMetrics,
 }
 
 enum Replay {
     Graph(Graph),
-    /// What the device does, done by the host.
+    /// The host makes the update again, in place of the device.
     #[cfg(test)]
     Again,
 }
@@ -204,7 +109,7 @@ impl StepGraph {
         Self { choice, device, warm_up: Self::WARM_UP, recorded: None }
     }
 
-    /// One update on one batch, queued.
+    /// Queues one update on one batch.
     pub(crate) fn update(&mut self, learner: &mut Learner, views: &Views) -> Result<StepMetrics> {
         if self.is_due() {
             self.record(learner, views)?;
@@ -215,11 +120,12 @@ impl StepGraph {
         }
     }
 
+    /// Whether updates are queued as one graph.
     pub(crate) fn is_recorded(&self) -> bool {
         self.recorded.is_some()
     }
 
-    /// Counts an update; whether it is the one to be recorded.
+    /// Counts an update, and returns whether it is the one to be recorded.
     fn is_due(&mut self) -> bool {
         let wanted = match self.choice {
             GraphChoice::Off => false,
@@ -234,16 +140,16 @@ impl StepGraph {
         is_warm
     }
 
-    /// Records an update, which is not made yet; where that cannot be, the run goes on without.
+    /// Records an update without making it. Where recording fails, the run goes on kernel by kernel.
     fn record(&mut self, learner: &mut Learner, views: &Views) -> Result<()> {
-        self.choice = GraphChoice::Off; // whatever comes of it
-        // Their memory is the graph's to take.
+        self.choice = GraphChoice::Off; // not tried again
+        // The graph allocates the gradients itself.
         learner.adam.forget_gradients()?;
         let batch = copied(views);
         match Graph::record(self.device, || learner.update(&batch)) {
-            Ok((graph, found)) => {
+            Ok((graph, metrics)) => {
                 tracing::debug!("steps are queued as one CUDA graph from here on");
-                self.recorded = Some(Recorded { replay: Replay::Graph(graph), batch, found });
+                self.recorded = Some(RecordedStep { replay: Replay::Graph(graph), batch, metrics });
             }
             Err(error) => {
                 tracing::warn!(
@@ -255,8 +161,8 @@ impl StepGraph {
     }
 }
 
-impl Recorded {
-    /// Whether it is of batches of this size.
+impl RecordedStep {
+    /// Whether the recorded batch has the size of this one.
     fn fits(&self, views: &Views) -> bool {
         self.batch.images.size() == views.images.size()
     }
@@ -275,16 +181,16 @@ impl Recorded {
             Replay::Graph(graph) => graph.replay()?,
             #[cfg(test)]
             Replay::Again => {
-                let found = learner.update(&self.batch)?;
-                self.found.values.shallow_clone().copy_(&found.values);
-                self.found.is_broken.shallow_clone().copy_(&found.is_broken);
+                let metrics = learner.update(&self.batch)?;
+                self.metrics.values.shallow_clone().copy_(&metrics.values);
+                self.metrics.is_broken.shallow_clone().copy_(&metrics.is_broken);
             }
         }
-        Ok(self.found.copied()) // the next update overwrites them
+        Ok(self.metrics.copied()) // the next update overwrites them
     }
 }
 
-/// The same batch in other memory, laid out alike.
+/// Returns the same batch in other memory of the same layout.
 fn copied(views: &Views) -> Views {
     let Views { images, labels, indices, next } = views;
     Views { images: images.copy(), labels: labels.copy(), indices: indices.copy(), next: *next }
@@ -293,6 +199,7 @@ fn copied(views: &Views) -> Views {
 #[cfg(test)]
 mod tests {
     use shards::Position;
+    use tch::Kind;
 
     use super::*;
     use crate::{optim::Schedule, train::Trainer};
@@ -325,10 +232,10 @@ mod tests {
             .collect()
     }
 
-    /// What is recorded sees each batch, rate and seed, and what a step found stays as it was. The device is played by the
-    /// host here, which does again what was recorded.
+    /// A recorded update uses each batch, learning rate and seed, and the metrics of a step are not overwritten by the next one.
+    /// The host plays the device here: it makes the recorded update again.
     #[test]
-    fn recorded_updates_are_those_that_are_queued_one_by_one() {
+    fn recorded_updates_equal_updates_that_are_queued_kernel_by_kernel() {
         let _alone = crate::generator();
         let (mut plain, mut recorded) = (trainer(GraphChoice::Off), trainer(GraphChoice::Off));
         let (mut plainly, mut again) = (Vec::new(), Vec::new());
@@ -337,11 +244,11 @@ mod tests {
                 let batch = copied(&batch(50));
                 let first: &StepMetrics = plainly.first().unwrap();
                 let (values, is_broken) = (first.values.zeros_like(), first.is_broken.zeros_like());
-                let found = StepMetrics { parts: first.parts.clone(), values, is_broken };
-                recorded.graph.recorded = Some(Recorded { replay: Replay::Again, batch, found });
+                let metrics = StepMetrics { parts: first.parts.clone(), values, is_broken };
+                recorded.graph.recorded = Some(RecordedStep { replay: Replay::Again, batch, metrics });
             }
-            plainly.push(plain.step(&batch(number)).unwrap().found);
-            again.push(recorded.step(&batch(number)).unwrap().found);
+            plainly.push(plain.step(&batch(number)).unwrap().metrics);
+            again.push(recorded.step(&batch(number)).unwrap().metrics);
         }
         let differ = |a: &Tensor, b: &Tensor| a.ne_tensor(b).any().int64_value(&[]) != 0;
         assert!(plainly.iter().zip(&again).all(|(a, b)| a.parts == b.parts && !differ(&a.values, &b.values)));
@@ -353,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn a_step_that_cannot_be_recorded_is_made_all_the_same() {
+    fn a_step_that_cannot_be_recorded_is_made_kernel_by_kernel() {
         let _alone = crate::generator();
         let (mut plain, mut asked) = (trainer(GraphChoice::Off), trainer(GraphChoice::On));
         for number in 0..5 {

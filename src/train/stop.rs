@@ -1,6 +1,6 @@
-//! What ends a run before its last step: a signal, or the end of the time that there is.
+//! Requests to stop a run before its last step: a signal, or a deadline.
 //!
-//! The first signal asks for an orderly end and is answered at once. A second Ctrl-C ends the process and says what is lost.
+//! The first signal asks for an orderly end and is answered immediately. A second Ctrl-C ends the process and says what is lost.
 
 use std::{
     convert::Infallible,
@@ -20,41 +20,41 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 
 use crate::{checkpoint::Checkpoints, signals};
 
-/// Whether the run is to stop: a channel that is hung up then, so that one can wait for it, too.
+/// A request to stop. A channel is disconnected when it comes, so that other waits can end with it.
 #[derive(Debug)]
 pub(crate) struct Stop {
     stopped: Receiver<Infallible>,
-    by_signal: Arc<AtomicBool>,
+    is_by_signal: Arc<AtomicBool>,
     deadline: Option<Instant>,
-    doing: Arc<Mutex<Doing>>,
+    activity: Arc<Mutex<Activity>>,
 }
 
-/// Why a run ends before its last step.
+/// The reason for which a run stops before its last step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Why {
+pub enum StopReason {
     /// A signal asked for it.
     Signal,
-    /// There is no more time.
+    /// The deadline is near.
     Time,
 }
 
-/// What a run is at.
+/// The present activity of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Doing {
-    /// It gets ready to train.
+pub(crate) enum Activity {
+    /// Preparations before the first step.
     Preparing,
-    /// It makes this step.
+    /// This step.
     Step(u64),
-    /// It validates after this step.
+    /// The validation after this step.
     Validating(u64),
-    /// It has made this step, and waits for the next batch or saves.
+    /// The wait for a batch, or the writing of a checkpoint, after this step.
     Made(u64),
-    /// This step is saved, and the run ends.
+    /// The end of the run after this step, which is saved.
     Ending(u64),
 }
 
-impl Doing {
-    /// What is said of the first signal.
+impl Activity {
+    /// Returns the answer to the first signal.
     fn answer(self, signal: c_int) -> String {
         let what = match self {
             Self::Preparing => "ending before a step is made".to_owned(),
@@ -76,7 +76,7 @@ impl Doing {
         format!("{from}{what}; {again} to {leave}")
     }
 
-    /// What is said of the second one, given the last checkpoint.
+    /// Returns the message with which the process leaves without saving, where `saved` is the step of the last checkpoint.
     fn farewell(self, saved: Option<u64>, run: &Path) -> String {
         let made = match self {
             Self::Preparing => None,
@@ -98,26 +98,26 @@ impl Doing {
     }
 }
 
-/// The signals that a run has had.
+/// The times of the signals that a run has received.
 #[derive(Debug)]
-struct Had {
+struct SignalTimes {
     first: Instant,
-    /// When the first SIGTERM came.
+    /// The first SIGTERM.
     term: Option<Instant>,
 }
 
-impl Had {
-    /// Signals of one cause come together: a wrapper hands on the Ctrl-C that the terminal sends to both.
+impl SignalTimes {
+    /// Signals within this time have one cause: a wrapper passes on the Ctrl-C that the terminal sends to both.
     const TOGETHER: Duration = Duration::from_millis(200);
-    /// Systems send SIGTERM several times, too, but then at once.
+    /// A second SIGTERM after this time comes from a user: systems repeat theirs sooner.
     const INSISTING: Duration = Duration::from_secs(5);
 
     fn new(signal: c_int, now: Instant) -> Self {
         Self { first: now, term: (signal == SIGTERM).then_some(now) }
     }
 
-    /// Whether a further signal asks to leave without saving. Others than Ctrl-C come in pairs that mean one end: a terminal that
-    /// is closed sends SIGHUP twice, systemd SIGHUP after SIGTERM, Slurm SIGTERM after SIGUSR1.
+    /// Whether a further signal asks to leave without saving. Signals other than Ctrl-C come in pairs that mean one end: a closed
+    /// terminal sends SIGHUP twice, systemd sends SIGHUP after SIGTERM, and Slurm sends SIGTERM after SIGUSR1.
     fn is_insisting(&mut self, signal: c_int, now: Instant) -> bool {
         match signal {
             SIGINT => now - self.first >= Self::TOGETHER,
@@ -127,19 +127,19 @@ impl Had {
     }
 }
 
-/// Nothing is ever sent: whoever takes it out hangs up.
+/// The sender of the channel. Nothing is sent: taking it disconnects the channel.
 type Listening = Arc<Mutex<Option<Sender<Infallible>>>>;
 
 fn hang_up(listening: &Listening) {
     listening.lock().unwrap_or_else(PoisonError::into_inner).take();
 }
 
-fn read(doing: &Mutex<Doing>) -> Doing {
-    *doing.lock().unwrap_or_else(PoisonError::into_inner)
+fn read(activity: &Mutex<Activity>) -> Activity {
+    *activity.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Stop {
-    /// Listens from now on, until the deadline at most, for the run in this folder.
+    /// Starts to listen for signals and the deadline of the run in this folder.
     pub(crate) fn install(deadline: Option<Instant>, run: &Path) -> Result<Self> {
         let (sender, stopped) = channel::bounded(0);
         let listening = Arc::new(Mutex::new(Some(sender)));
@@ -152,9 +152,9 @@ impl Stop {
         }
         let stop = Self {
             stopped,
-            by_signal: Arc::default(),
+            is_by_signal: Arc::default(),
             deadline,
-            doing: Arc::new(Mutex::new(Doing::Preparing)),
+            activity: Arc::new(Mutex::new(Activity::Preparing)),
         };
         stop.listen(listening, run.to_owned())?;
         Ok(stop)
@@ -162,48 +162,48 @@ impl Stop {
 
     fn listen(&self, listening: Listening, run: PathBuf) -> Result<()> {
         let mut signals = signals::listen()?;
-        let (noted, doing) = (self.by_signal.clone(), self.doing.clone());
+        let (noted, activity) = (self.is_by_signal.clone(), self.activity.clone());
         spawn("signals", move || {
             let mut signals = signals.forever();
             let first = signals.next().unwrap_or(SIGINT);
-            let mut had = Had::new(first, Instant::now());
+            let mut times = SignalTimes::new(first, Instant::now());
             noted.store(true, SeqCst);
             hang_up(&listening);
-            let answer = read(&doing).answer(first);
+            let answer = read(&activity).answer(first);
             signals::say(move || tracing::info!("{answer}"));
-            signals.find(|&signal| had.is_insisting(signal, Instant::now()));
+            signals.find(|&signal| times.is_insisting(signal, Instant::now()));
             let farewell = move || {
                 let saved = Checkpoints::of(&run).last_step();
-                tracing::warn!("{}", read(&doing).farewell(saved, &run));
+                tracing::warn!("{}", read(&activity).farewell(saved, &run));
             };
             signals::leave(farewell, || {});
         })
     }
 
-    /// One that no signal reaches.
+    /// Returns a request that no signal makes.
     #[cfg(test)]
     pub(crate) fn at(deadline: Option<Instant>) -> Self {
-        let doing = Arc::new(Mutex::new(Doing::Preparing));
-        Self { stopped: channel::never(), by_signal: Arc::default(), deadline, doing }
+        let activity = Arc::new(Mutex::new(Activity::Preparing));
+        Self { stopped: channel::never(), is_by_signal: Arc::default(), deadline, activity }
     }
 
-    /// Notes what the run is at, for those who ask it to end.
-    pub(crate) fn note(&self, doing: Doing) {
-        *self.doing.lock().unwrap_or_else(PoisonError::into_inner) = doing;
+    /// Notes the activity, for the answer to a signal.
+    pub(crate) fn note(&self, activity: Activity) {
+        *self.activity.lock().unwrap_or_else(PoisonError::into_inner) = activity;
     }
 
-    /// Whether the run is to end now: it was asked to, or has no more time than `closing`, which its end will take.
+    /// Whether the run is to stop now: after a signal, or if no more time is left than `closing`, the time that its end takes.
     pub(crate) fn requested(&self, closing: Duration) -> bool {
         let is_late = self.deadline.is_some_and(|deadline| Instant::now() + closing >= deadline);
         is_late || self.stopped.try_recv() == Err(TryRecvError::Disconnected)
     }
 
-    /// Why the run, which was to end, was.
-    pub(crate) fn why(&self) -> Why {
-        if self.by_signal.load(SeqCst) { Why::Signal } else { Why::Time }
+    /// Returns the reason of a request that was made.
+    pub(crate) fn reason(&self) -> StopReason {
+        if self.is_by_signal.load(SeqCst) { StopReason::Signal } else { StopReason::Time }
     }
 
-    /// Disconnects when the run is asked to stop, or its time is over.
+    /// The channel that is disconnected when the run is to stop.
     pub(crate) fn channel(&self) -> &Receiver<Infallible> {
         &self.stopped
     }
@@ -221,26 +221,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_signal_is_answered_by_what_is_done_first_and_how_to_leave_at_once() {
+    fn the_answer_to_a_signal_says_what_is_finished_first_and_how_to_leave_immediately() {
         assert_eq!(
-            Doing::Step(41).answer(SIGINT),
+            Activity::Step(41).answer(SIGINT),
             "finishing step 41, then saving; press Ctrl-C again to leave without saving"
         );
         assert_eq!(
-            Doing::Validating(40).answer(SIGTERM),
+            Activity::Validating(40).answer(SIGTERM),
             "SIGTERM: leaving the validation, then saving step 40; send SIGTERM again after 5 s to leave without saving"
         );
         assert_eq!(
-            Doing::Preparing.answer(SIGUSR1),
+            Activity::Preparing.answer(SIGUSR1),
             "SIGUSR1: ending before a step is made; press Ctrl-C to leave at once"
         );
     }
 
     #[test]
-    fn only_a_second_ctrl_c_or_a_sigterm_that_insists_leaves_without_saving() {
+    fn only_a_second_ctrl_c_or_a_late_second_sigterm_leaves_without_saving() {
         let start = Instant::now();
         let is_insisting = |first, signal, millis| {
-            Had::new(first, start).is_insisting(signal, start + Duration::from_millis(millis))
+            SignalTimes::new(first, start).is_insisting(signal, start + Duration::from_millis(millis))
         };
         for (first, signal, millis, leaves) in [
             (SIGINT, SIGINT, 10, false),
@@ -262,24 +262,24 @@ mod tests {
     }
 
     #[test]
-    fn whoever_leaves_at_once_is_told_how_many_steps_are_lost_and_where_the_checkpoint_is() {
-        let farewell = |doing: Doing, saved| doing.farewell(saved, Path::new("runs/x"));
+    fn leaving_without_saving_says_how_many_steps_are_lost_and_where_the_checkpoint_is() {
+        let farewell = |activity: Activity, saved| activity.farewell(saved, Path::new("runs/x"));
         assert_eq!(
-            farewell(Doing::Step(518), Some(500)),
+            farewell(Activity::Step(518), Some(500)),
             "left without saving: 17 steps since the checkpoint of step 500 in `runs/x` are lost; the same command goes on from \
              there"
         );
         assert_eq!(
-            farewell(Doing::Made(1), None),
+            farewell(Activity::Made(1), None),
             "left without saving: 1 step is lost, as `runs/x` has no checkpoint yet"
         );
-        for (doing, saved) in [
-            (Doing::Preparing, Some(500)),
-            (Doing::Step(1), None),
-            (Doing::Validating(500), Some(500)),
-            (Doing::Ending(7), Some(7)),
+        for (activity, saved) in [
+            (Activity::Preparing, Some(500)),
+            (Activity::Step(1), None),
+            (Activity::Validating(500), Some(500)),
+            (Activity::Ending(7), Some(7)),
         ] {
-            assert_eq!(farewell(doing, saved), "left at once: no step is lost", "{doing:?}");
+            assert_eq!(farewell(activity, saved), "left at once: no step is lost", "{activity:?}");
         }
     }
 }

@@ -1,12 +1,12 @@
-//! The loop on a device whose numbers are read a step later, which the host plays.
+//! The loop on a device whose numbers are read a step later. The host plays the device.
 
 use serde_json::{Value, json};
 
-use super::{Ended, Run, stop::Stop, tiny};
+use super::{Run, RunOutcome, stop::Stop, tiny};
 use crate::run::folder::RunFolder;
 use crate::{checkpoint::Checkpoints, hint, metrics::read_lines};
 
-/// A run that makes records of two steps and checkpoints of five.
+/// Returns a run with a record every two steps and a checkpoint every five.
 fn run(place: &std::path::Path, is_queued: bool) -> (Run, RunFolder) {
     let (mut run, folder) = tiny::run(place);
     run.is_queued = is_queued;
@@ -16,12 +16,12 @@ fn run(place: &std::path::Path, is_queued: bool) -> (Run, RunFolder) {
     (run, folder)
 }
 
-fn train_to(step: u64, run: &mut Run, folder: &RunFolder) -> anyhow::Result<Ended> {
+fn train_to(step: u64, run: &mut Run, folder: &RunFolder) -> anyhow::Result<RunOutcome> {
     run.steps = step;
     run.train(folder, &Stop::at(None), true)
 }
 
-/// The records, but for what a clock says.
+/// Returns the records without the fields that a clock measures.
 fn records(folder: &RunFolder) -> Vec<Value> {
     let mut records = read_lines(&folder.metrics).unwrap();
     let clocks = ["_us", "_ms", "_second", "data_wait", "bound", "bound_share", "cure"];
@@ -38,7 +38,7 @@ fn a_run_whose_numbers_are_read_a_step_later_writes_the_same_records_and_checkpo
     let [prompt, late] = [false, true].map(|is_queued| {
         let place = tempfile::tempdir().unwrap();
         let (mut run, folder) = run(place.path(), is_queued);
-        assert_eq!(train_to(9, &mut run, &folder).unwrap(), Ended::Finished);
+        assert_eq!(train_to(9, &mut run, &folder).unwrap(), RunOutcome::Finished);
         let loaded = Checkpoints::of(&folder.path).latest().unwrap().unwrap();
         (records(&folder), loaded.checksum)
     });
@@ -49,7 +49,7 @@ fn a_run_whose_numbers_are_read_a_step_later_writes_the_same_records_and_checkpo
 }
 
 #[test]
-fn numbers_that_are_not_finite_end_the_run_at_their_step_though_they_are_seen_a_step_later() {
+fn numbers_that_are_not_finite_end_the_run_at_their_step_though_they_are_read_a_step_later() {
     let _alone = crate::generator();
     let [prompt, late] = [false, true].map(|is_queued| {
         let place = tempfile::tempdir().unwrap();
@@ -59,13 +59,17 @@ fn numbers_that_are_not_finite_end_the_run_at_their_step_though_they_are_seen_a_
         let _ = tch::no_grad(|| weights[0].fill_(f64::NAN));
         let error = hint::render(&train_to(9, &mut run, &folder).unwrap_err());
         assert!(error.starts_with("the loss of step 4 is not finite"), "{error}");
-        assert_eq!(run.trainer.step_count(), if is_queued { 5 } else { 4 }, "a step is under way meanwhile");
+        assert_eq!(
+            run.trainer.step_count(),
+            if is_queued { 5 } else { 4 },
+            "another step is queued meanwhile"
+        );
         let text = std::fs::read(folder.crash.join("crash.json")).unwrap();
         let mut report: Value = serde_json::from_slice(&text).unwrap();
-        report["last"]["train"] = json!(null); // with its times
+        report["last"]["train"] = json!(null); // which has times
         report["time"] = json!(null);
         for sample in report["samples"].as_array_mut().unwrap() {
-            sample["shard"] = json!(null); // in a folder of its own
+            sample["shard"] = json!(null); // each run has its own folder
         }
         (report, records(&folder))
     });

@@ -1,4 +1,4 @@
-//! A run so small that tests of its parts can have one.
+//! A run that is small enough for unit tests.
 
 use std::{fs, path::Path};
 
@@ -7,9 +7,9 @@ use toml::Table;
 
 use super::Run;
 use crate::config::Config;
-use crate::run::folder::RunFolder;
+use crate::{run::folder::RunFolder, world::World};
 
-/// Grey images of eight samples, of which four are labelled, and a run on them that has made no step.
+/// Writes eight gray images, of which four are labelled, and prepares a run on them.
 pub(crate) fn run(place: &Path) -> (Run, RunFolder) {
     let shard = place.join("a.tar");
     let mut writer = ShardWriter::create(&shard).unwrap();
@@ -31,5 +31,5 @@ pub(crate) fn run(place: &Path) -> (Run, RunFolder) {
     config.data.shards = vec![shard.to_str().unwrap().to_owned()];
     let folder = RunFolder::of(&config.out);
     fs::create_dir_all(&folder.path).unwrap();
-    (Run::prepare(config, None).unwrap(), folder)
+    (Run::prepare(config, None, World::join()).unwrap(), folder)
 }

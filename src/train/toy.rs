@@ -1,4 +1,4 @@
-//! A method in 80 lines, its encoder of one layer included: what a second method comes to.
+//! A method in 80 lines, with an encoder of one layer: an example of a second method.
 
 use anyhow::Result;
 use shards::Position;
@@ -18,10 +18,10 @@ use crate::{
     views::Views,
 };
 
-/// Two views of an image are to be mapped to the same place, and images to other places than the mean of a queue.
+/// A method that moves the embeddings of two views towards each other, and away from the mean of earlier embeddings.
 struct Toy {
     encoder: Linear,
-    /// Not trained: the running mean of all embeddings.
+    /// The running mean of all embeddings. It is not trained.
     mean: Tensor,
     last: Tensor,
 }
@@ -116,7 +116,7 @@ fn step(trainer: &mut Trainer, number: i64) -> f64 {
     let images = Tensor::randn([2, 8, 3, 32, 32], (Kind::Float, Device::Cpu));
     let labels = Tensor::randint(3, [8], (Kind::Int64, Device::Cpu));
     let indices = Tensor::arange(8, (Kind::Int64, Device::Cpu));
-    trainer.step(&Views { images, labels, indices, next: Position::default() }).unwrap().found.loss()
+    trainer.step(&Views { images, labels, indices, next: Position::default() }).unwrap().metrics.loss()
 }
 
 fn tensors(trainer: &Trainer) -> Vec<Tensor> {

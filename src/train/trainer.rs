@@ -6,11 +6,12 @@ use anyhow::Result;
 use dataset::Random;
 use tch::{Device, Tensor};
 
-use super::step::{Learner, StepGraph, StepMetrics, StepNumbers};
+use super::step::{Learner, StepGraph};
 use crate::{
     checkpoint::{Loaded, Named},
     config::Config,
     device,
+    metrics::{StepMetrics, StepNumbers},
     network::{self, Network},
     optim::Schedule,
     views::Views,
@@ -18,20 +19,20 @@ use crate::{
 };
 use torchkit::{Accelerator, Failure, Readback};
 
-/// Model, probe and optimizer of a run.
+/// A network, its optimizer and the learning-rate schedule of a run.
 pub struct Trainer {
     learner: Learner,
     schedule: Schedule,
     seed: u64,
     pub(crate) graph: StepGraph,
-    unchecked: Vec<Unchecked>,
+    unchecked: Vec<UncheckedStep>,
 }
 
-/// A step of which the host does not know yet whether its numbers are finite.
+/// A step whose numbers the host has not yet checked to be finite.
 #[derive(Debug)]
-struct Unchecked {
+struct UncheckedStep {
     step: u64,
-    found: StepMetrics,
+    metrics: StepMetrics,
     indices: Tensor,
 }
 
@@ -41,32 +42,32 @@ impl std::fmt::Debug for Trainer {
     }
 }
 
-/// What a step came to.
+/// The result of a step.
 #[derive(Debug)]
-pub struct Outcome {
-    /// The loss, its parts, and what the probe reached.
-    pub found: StepMetrics,
-    /// The value of the loss at chance level.
+pub struct StepOutcome {
+    /// The loss, its parts, and the probe's numbers, on the device.
+    pub metrics: StepMetrics,
+    /// The loss at chance level.
     pub chance: f64,
     /// The learning rate.
     pub lr: f64,
 }
 
-/// Steps whose flags, of numbers that are not finite, are on their way to the host.
+/// Steps whose flags, which say whether their numbers were not finite, are on their way to the host.
 #[derive(Debug)]
-pub struct Checking {
-    steps: Vec<Unchecked>,
-    /// None of no step.
+pub struct PendingCheck {
+    steps: Vec<UncheckedStep>,
+    /// None if there are no steps.
     flags: Option<Readback>,
 }
 
-impl Checking {
-    /// The last of the steps; 0 of none.
+impl PendingCheck {
+    /// The last of the steps, or 0 if there are none.
     pub fn last(&self) -> u64 {
         self.steps.last().map_or(0, |unchecked| unchecked.step)
     }
 
-    /// Waits for these steps, but not for later ones; gives the first whose numbers were not finite.
+    /// Waits for these steps, but not for later ones, and returns the first one whose numbers were not finite.
     ///
     /// # Errors
     ///
@@ -74,31 +75,30 @@ impl Checking {
     ///
     /// # Panics
     ///
-    /// If the numbers of a broken step's samples cannot be read.
-    pub fn finish(self) -> Result<Option<Broken>, Failure> {
-        let flags = self.flags.map_or(Ok(Vec::new()), |flags| flags.read())?;
-        let found = self.steps.iter().zip(flags).find(|(_, flag)| *flag != 0.0);
-        Ok(found.map(|(Unchecked { step, found, indices }, _)| {
+    /// If the indices of a broken step's samples cannot be read.
+    pub fn finish(self) -> Result<Option<BrokenStep>, Failure> {
+        let Some(flags) = self.flags else { return Ok(None) };
+        let broken = self.steps.iter().zip(flags.read()?).find(|(_, flag)| *flag != 0.0);
+        Ok(broken.map(|(UncheckedStep { step, metrics, indices }, _)| {
             let indices = Vec::<i64>::try_from(indices).expect("an index for each sample");
-            Broken { step: *step, found: found.read(), indices }
+            BrokenStep { step: *step, numbers: metrics.read(), indices }
         }))
     }
 }
 
-/// The loss of a batch, or its gradients, were not finite numbers; that step and those after it updated nothing that is
-/// kept.
+/// A step whose loss or gradients were not finite. It updated nothing, and neither did the steps after it.
 #[derive(Debug)]
-pub struct Broken {
-    /// The step that it would have been.
+pub struct BrokenStep {
+    /// The number that the step would have had.
     pub step: u64,
-    /// What the step found.
-    pub found: StepNumbers,
-    /// The samples' numbers in the whole set.
+    /// Its loss, parts of the loss, and probe numbers.
+    pub numbers: StepNumbers,
+    /// The indices of its samples.
     pub indices: Vec<i64>,
 }
 
 impl Trainer {
-    /// A freshly initialized network and its optimizer, the same for the same seed on every device.
+    /// Initializes a network and its optimizer. The same seed gives the same network on every device.
     ///
     /// # Errors
     ///
@@ -107,7 +107,7 @@ impl Trainer {
         Self::of(Network::new(config, classes, device)?, config, schedule)
     }
 
-    /// An optimizer for a network.
+    /// Makes an optimizer for a network.
     ///
     /// # Errors
     ///
@@ -115,7 +115,7 @@ impl Trainer {
     pub fn of(network: Network, config: &Config, schedule: Schedule) -> Result<Self> {
         let device = network.vars().device();
         let cures = || vec!["choose a smaller model with --ndf, --n-rkhs or --n-depth".to_owned()];
-        let learner = || Ok(Learner::new(network, config));
+        let learner = || Ok(Learner::new(network, config, World::join()));
         Ok(Self {
             learner: device::within_memory(device, || "the optimizer".to_owned(), cures, learner)?,
             schedule,
@@ -125,12 +125,12 @@ impl Trainer {
         })
     }
 
-    /// What is trained.
+    /// The network.
     pub fn network(&self) -> &Network {
         &self.learner.network
     }
 
-    /// The processes that it is trained by.
+    /// The processes that train the network.
     pub fn world(&self) -> World {
         self.learner.world()
     }
@@ -140,61 +140,69 @@ impl Trainer {
         self.learner.adam.updates()
     }
 
-    /// The learning rate, step by step.
+    /// The learning rate of each step.
     pub fn schedule(&self) -> &Schedule {
         &self.schedule
     }
 
-    /// Whether steps are queued as one recorded graph by now.
+    /// The loss at chance level, where each process has batches of `n` samples.
+    pub fn chance(&self, n: i64) -> f64 {
+        self.network().method().chance(self.world().samples(n))
+    }
+
+    /// Whether steps are queued as one recorded graph.
     pub fn is_recorded(&self) -> bool {
         self.graph.is_recorded()
     }
 
-    /// One update on one batch, queued on the device: nothing is waited for.
+    /// Queues one update on one batch, without waiting for the device.
     ///
-    /// All that is drawn during the step derives from the seed and the step: there is no generator state to save. Where the
-    /// numbers are not finite, nothing is updated but batch-norm statistics; [`check`](Self::check) tells.
-    pub fn step(&mut self, views: &Views) -> Result<Outcome> {
+    /// Random numbers derive from the seed and the step, so there is no generator state to save. If the numbers of the step are not
+    /// finite, only batch-norm statistics are updated, and [`check`](Self::check) returns an error.
+    pub fn step(&mut self, views: &Views) -> Result<StepOutcome> {
         let step = self.step_count();
         let lr = self.schedule.at(step);
         tch::manual_seed(Random::after(self.seed, step).next_u64().cast_signed());
         self.learner.adam.set_lr(lr);
-        let found = self.graph.update(&mut self.learner, views)?;
+        let metrics = self.graph.update(&mut self.learner, views)?;
         self.learner.adam.count();
-        let chance = self.network().method().chance(views.labels.size()[0]);
-        let (shared, indices) = (found.shared(), views.indices.copy());
-        self.unchecked.push(Unchecked { step: step + 1, found: shared, indices });
-        Ok(Outcome { found, chance, lr })
+        let chance = self.chance(views.labels.size()[0]);
+        let (shared, indices) = (metrics.shared(), views.indices.copy());
+        self.unchecked.push(UncheckedStep { step: step + 1, metrics: shared, indices });
+        Ok(StepOutcome { metrics, chance, lr })
     }
 
     /// Waits for the steps since the last check.
     ///
     /// # Errors
     ///
-    /// The first of them whose numbers were not finite.
+    /// The first step whose numbers were not finite.
     ///
     /// # Panics
     ///
     /// If the device's numbers cannot be read.
-    pub fn check(&mut self) -> Result<(), Box<Broken>> {
-        let broken = self.begin_check().and_then(Checking::finish);
-        broken.unwrap_or_else(|failure| panic_any(failure)).map_or(Ok(()), |broken| Err(Box::new(broken)))
+    pub fn check(&mut self) -> Result<(), Box<BrokenStep>> {
+        match self.begin_check().and_then(PendingCheck::finish) {
+            Ok(None) => Ok(()),
+            Ok(Some(broken)) => Err(Box::new(broken)),
+            Err(failure) => panic_any(failure),
+        }
     }
 
-    /// Asks for the flags of the steps since the last check; nothing is waited for.
+    /// Queues a read of the flags of the steps since the last check, without waiting for it.
     ///
     /// # Errors
     ///
-    /// If the device cannot be asked.
-    pub fn begin_check(&mut self) -> Result<Checking, Failure> {
+    /// If the device refuses the copy.
+    pub fn begin_check(&mut self) -> Result<PendingCheck, Failure> {
         let steps = std::mem::take(&mut self.unchecked);
         if steps.is_empty() {
-            return Ok(Checking { steps, flags: None });
+            return Ok(PendingCheck { steps, flags: None });
         }
-        let flags: Vec<_> = steps.iter().map(|step| step.found.is_broken()).collect();
+        let flags: Vec<_> = steps.iter().map(|step| &step.metrics.is_broken).collect();
         let flags =
             Readback::queue(&Tensor::stack(&flags, 0), Accelerator::of(self.network().vars().device()))?;
-        Ok(Checking { steps, flags: Some(flags) })
+        Ok(PendingCheck { steps, flags: Some(flags) })
     }
 
     /// Whether every parameter, statistic and moment is a finite number.
@@ -202,7 +210,14 @@ impl Trainer {
         self.network().is_finite() && self.moments().values().all(network::is_finite)
     }
 
-    /// The parameters whose gradients of the last step are not finite numbers.
+    /// Replaces batch statistics, which each process gathers from its own samples, by their means over the processes: before they
+    /// are saved or used for evaluation. Queues and banks are alike on all processes and stay as they are.
+    pub fn average_statistics(&self) {
+        let is_statistic = |tensor: &Tensor| !tensor.requires_grad() && tensor.is_floating_point();
+        self.world().average(|| self.network().tensors().into_values().filter(is_statistic).collect());
+    }
+
+    /// Returns the names of the parameters whose gradients in the last step are not finite numbers.
     pub fn broken_gradients(&self) -> Vec<String> {
         let is_broken = |tensor: &Tensor| {
             let gradient = tensor.grad();
@@ -212,12 +227,16 @@ impl Trainer {
         named.into_iter().filter(|(_, tensor)| is_broken(tensor)).map(|(name, _)| name).collect()
     }
 
-    /// The optimizer's moments by name, sharing its memory.
+    /// Returns the optimizer's moments by name. They share its memory.
     pub fn moments(&self) -> Named {
         self.learner.adam.moments()
     }
 
-    /// Takes over the tensors and the step of a checkpoint.
+    /// Restores the tensors and the step of a checkpoint.
+    ///
+    /// # Errors
+    ///
+    /// If the checkpoint has other tensors than this network and its optimizer.
     pub fn restore(&mut self, loaded: &Loaded) -> Result<()> {
         self.network().restore(loaded)?;
         loaded.restore_optimizer(&self.moments())?;

@@ -1,4 +1,4 @@
-//! What is looked at between epochs: online probes, neighbours, the health of the representation, the best checkpoint.
+//! Validation between epochs: online probes, neighbours, the health of the representation, the best checkpoint.
 
 use std::time::Instant;
 
@@ -8,10 +8,10 @@ use tch::{Device, Tensor};
 
 use super::{
     Run,
-    log::Log,
-    stop::{Doing, Stop},
+    output::Output,
+    stop::{Activity, Stop},
 };
-use crate::run::{bad_samples::BadSamples, folder::RunFolder};
+use crate::run::{folder::RunFolder, promote::FEWEST_FOR_HEALTH};
 use crate::{
     checkpoint::Best,
     device,
@@ -21,23 +21,20 @@ use crate::{
     views::Views,
 };
 
-/// Training samples whose neighbourhood is asked, evenly spread over the set: the same ones every time.
+/// Training samples among which neighbours are sought, evenly spread over the set: the same ones every time.
 const GALLERY: u64 = 5_000;
 
-/// Training samples without which there is no telling how healthy features are, where there are no validation samples.
-pub(crate) const LEAST: u64 = 256;
-
-/// Sums over the validation samples, and the features of some, evenly spread.
-struct Seen {
+/// Sums over the validation samples, and the features of some of them, evenly spread.
+struct ValidationSums {
     hits: Both<f64>,
     labelled: f64,
-    /// Every so many samples' features are kept.
+    /// Features are kept of the samples whose index is a multiple of this.
     every: i64,
     features: Vec<Tensor>,
     labels: Vec<Tensor>,
 }
 
-impl Seen {
+impl ValidationSums {
     fn new(samples: u64) -> Self {
         Self {
             hits: Both { mlp: 0.0, linear: 0.0 },
@@ -61,80 +58,78 @@ impl Seen {
 }
 
 impl Run {
-    /// Whether an epoch that asks for it has just ended, so many epochs after the one before, or the run.
+    /// Whether the run, or an epoch whose number is a multiple of `every`, has just ended.
     fn epoch_ended(&self, every: u64) -> bool {
         let ended = |step: u64| step * self.batch_size as u64 / self.data.train.len() / every;
         let step = self.trainer.step_count();
         ended(step) > ended(step - 1) || step == self.steps
     }
 
+    /// Whether this step is followed by a validation.
     pub(crate) fn validation_due(&self) -> bool {
         self.epoch_ended(self.config.run.validate_every) || self.neighbours_due()
     }
 
+    /// Whether the validation after this step looks for neighbours.
     pub(crate) fn neighbours_due(&self) -> bool {
         let every = self.config.run.knn_every;
         every > 0 && self.epoch_ended(every)
     }
 
-    /// Judges the encoder by the validation samples. Gives false where it was asked to stop meanwhile: then there is no record.
-    pub(crate) fn validate(
-        &mut self,
-        folder: &RunFolder,
-        stop: &Stop,
-        log: &mut Log,
-        bad: &mut BadSamples,
-    ) -> Result<bool> {
+    /// Judges the encoder by the validation samples, and writes a record. Returns false, without a record, if the run is to stop
+    /// meanwhile.
+    pub(crate) fn validate(&mut self, stop: &Stop, output: &mut Output) -> Result<bool> {
         let started = Instant::now();
-        stop.note(Doing::Validating(self.trainer.step_count()));
+        self.trainer.average_statistics();
+        stop.note(Activity::Validating(self.trainer.step_count()));
         let Some(validation) = &self.data.validation else {
-            return self.look_at_training(started, stop, log);
+            return self.validate_by_training_samples(started, stop, output);
         };
         let mut feed = eval::images(validation, &self.config, self.device)?;
-        let mut seen = Seen::new(validation.len());
-        while !stop.requested(self.closing_time())
-            && let Some(staged) = feed.next_unless(stop.channel())
+        let mut sums = ValidationSums::new(validation.len());
+        while !self.is_to_stop(stop)
+            && let Some(batch) = feed.next_unless(stop.channel())
         {
-            let staged = staged.context("validation")?;
-            bad.write(&staged.bad_samples)?;
-            let judged = self.within_memory(|| self.trainer.network().judge(&staged.views))?;
-            seen.add(&judged, &staged.views);
+            let batch = batch.context("validation")?;
+            output.bad.write(&batch.bad_samples)?;
+            let judged = self.within_memory(|| self.trainer.network().judge(&batch.views))?;
+            sums.add(&judged, &batch.views);
         }
-        bad.write(&feed.finish())?;
-        if stop.requested(self.closing_time()) {
+        output.bad.write(&feed.finish())?;
+        if self.is_to_stop(stop) {
             return Ok(false);
         }
-        let accuracy = seen.hits.map(|hits| hits / seen.labelled);
+        let accuracy = sums.hits.map(|hits| hits / sums.labelled);
         let found = ValidationRecord {
             linear: Some(accuracy.linear),
             mlp: Some(accuracy.mlp),
-            ..self.nothing_found()
+            ..self.empty_record()
         };
-        let Some(found) = self.look_closer(found, &seen, stop)? else { return Ok(false) };
-        // What has a record is not made up for when a run goes on: the record comes last.
-        self.keep_best(folder, &found)?;
-        log.exclude(started.elapsed());
-        log.validation(found)?;
+        let Some(found) = self.add_neighbours_and_health(found, &sums, stop)? else { return Ok(false) };
+        // The record comes last: a run that is resumed does not repeat a validation that has one.
+        self.keep_best(output.folder, &found)?;
+        output.log.exclude(started.elapsed());
+        output.log.write_validation(found)?;
         Ok(true)
     }
 
-    /// A record of this step without a number.
-    fn nothing_found(&self) -> ValidationRecord {
+    /// Returns a record of this step without numbers.
+    fn empty_record(&self) -> ValidationRecord {
         let (step, epoch) = (self.trainer.step_count(), Some(self.epoch()));
         ValidationRecord { step, epoch, ..ValidationRecord::default() }
     }
 
-    /// Adds neighbours, where they are due, and the health of the features; none where it was asked to stop meanwhile.
-    fn look_closer(
+    /// Adds the accuracy of neighbours, where it is due, and the health of the features. Returns `None` if the run is to stop meanwhile.
+    fn add_neighbours_and_health(
         &self,
         mut found: ValidationRecord,
-        seen: &Seen,
+        sums: &ValidationSums,
         stop: &Stop,
     ) -> Result<Option<ValidationRecord>> {
-        if seen.features.is_empty() {
+        if sums.features.is_empty() {
             return Ok(Some(found));
         }
-        let (features, labels) = (Tensor::cat(&seen.features, 0), Tensor::cat(&seen.labels, 0));
+        let (features, labels) = (Tensor::cat(&sums.features, 0), Tensor::cat(&sums.labels, 0));
         if self.neighbours_due() && features.size()[0] > 0 {
             let gallery = eval::evenly(&eval::labelled(&self.data.train), GALLERY);
             let Some(gallery) = self.features(&gallery, stop)? else { return Ok(None) };
@@ -143,38 +138,43 @@ impl Run {
         Ok(Some(with_health(found, &features)))
     }
 
-    /// Where there is nothing to judge by: the health of the features of some training samples, if there are enough to say.
-    /// Gives false where it was asked to stop meanwhile.
-    fn look_at_training(&self, started: Instant, stop: &Stop, log: &mut Log) -> Result<bool> {
-        if self.data.train.len() < LEAST {
+    /// Writes a record of the health of the features of some training samples, if there are enough of them: for runs without validation
+    /// samples. Returns false if the run is to stop meanwhile.
+    fn validate_by_training_samples(
+        &self,
+        started: Instant,
+        stop: &Stop,
+        output: &mut Output,
+    ) -> Result<bool> {
+        if self.data.train.len() < FEWEST_FOR_HEALTH {
             return Ok(true);
         }
         let some = eval::evenly(&self.data.train, Health::SAMPLES.cast_unsigned());
         let Some(blocks) = self.features(&some, stop)? else { return Ok(false) };
-        log.exclude(started.elapsed());
+        output.log.exclude(started.elapsed());
         if !blocks.is_empty() {
             let features: Vec<_> = blocks.into_iter().map(|(features, _)| features).collect();
-            log.validation(with_health(self.nothing_found(), &Tensor::cat(&features, 0)))?;
+            output.log.write_validation(with_health(self.empty_record(), &Tensor::cat(&features, 0)))?;
         }
         Ok(true)
     }
 
-    /// Features and labels of training samples, block by block, on the CPU; none where it was asked to stop meanwhile.
+    /// Returns features and labels of training samples, block by block, on the CPU, or `None` if the run is to stop meanwhile.
     fn features(&self, samples: &ShardSet, stop: &Stop) -> Result<Option<Vec<(Tensor, Tensor)>>> {
         let mut feed = eval::images(samples, &self.config, self.device)?;
         let mut blocks = Vec::new();
-        while !stop.requested(self.closing_time()) {
-            let Some(staged) = feed.next_unless(stop.channel()) else { break };
-            let staged = staged?;
-            let judged = self.within_memory(|| self.trainer.network().judge(&staged.views))?;
-            // The next batch will lie where this one's labels do.
-            let labels = staged.views.labels.copy().to_device(Device::Cpu);
+        while !self.is_to_stop(stop) {
+            let Some(batch) = feed.next_unless(stop.channel()) else { break };
+            let batch = batch?;
+            let judged = self.within_memory(|| self.trainer.network().judge(&batch.views))?;
+            // A later batch overwrites the memory of these labels.
+            let labels = batch.views.labels.copy().to_device(Device::Cpu);
             blocks.push((judged.features.to_device(Device::Cpu), labels));
         }
-        Ok((!stop.requested(self.closing_time())).then_some(blocks))
+        Ok((!self.is_to_stop(stop)).then_some(blocks))
     }
 
-    /// Top-1 of the vote of 20 neighbours in the gallery.
+    /// Returns the top-1 accuracy of the vote of 20 neighbours in the gallery.
     fn neighbours(&self, gallery: Vec<(Tensor, Tensor)>, queries: &Features) -> Result<f64> {
         let vote = Vote { k: vec![20], ..Vote::default() };
         let classes = self.data.classes.context("neighbours need labels")?;
@@ -182,7 +182,7 @@ impl Run {
         self.within_memory(|| Ok(eval::neighbours(&vote, &gallery, queries, classes, self.device)?[0].top1))
     }
 
-    /// Saves where the chosen metric is better than ever.
+    /// Saves a checkpoint and marks it as the best if the chosen metric is better than ever.
     fn keep_best(&mut self, folder: &RunFolder, found: &ValidationRecord) -> Result<()> {
         let Some(metric) = self.config.run.best else { return Ok(()) };
         let Some(value) = found.number(metric.name()) else { return Ok(()) };
@@ -192,13 +192,14 @@ impl Run {
         }
         self.save(folder)?;
         let step = self.trainer.step_count();
-        folder.checkpoints.mark_best(&Best { step, metric: metric.name().to_owned(), value })
+        let best = Best { step, metric: metric.name().to_owned(), value };
+        self.world.on_lead(|| folder.checkpoints.mark_best(&best)).map(drop)
     }
 
-    /// Says so, once, when the loss has been at the level of features that say nothing for a while after the warm-up.
+    /// Warns once if the loss of the last records, after the warm-up, is at chance level.
     pub(crate) fn warn_of_chance(&mut self, loss: Option<f64>) {
         const RECORDS: u32 = 20;
-        let chance = self.trainer.network().method().chance(self.batch_size as i64);
+        let chance = self.trainer.chance(self.batch_size as i64);
         let is_at_chance = loss.is_some_and(|loss| loss > 0.995 * chance);
         let is_warm = self.trainer.step_count() > 2 * self.trainer.schedule().warmup_steps();
         self.at_chance = if is_at_chance && is_warm { self.at_chance.saturating_add(1) } else { 0 };
@@ -216,7 +217,7 @@ impl Run {
     }
 }
 
-/// Adds effective rank and mean cosine, with a warning where they are those of a collapse; of less than two samples nothing.
+/// Adds the effective rank and the mean cosine of the features, and warns if they show a collapse. Less than two samples give none.
 fn with_health(found: ValidationRecord, features: &Tensor) -> ValidationRecord {
     if features.size()[0] < 2 {
         return found;
@@ -234,7 +235,7 @@ mod tests {
     use crate::train::tiny;
 
     #[test]
-    fn features_of_training_samples_are_whole_or_left_when_time_is_over() {
+    fn features_of_training_samples_are_complete_unless_the_run_is_to_stop() {
         let _alone = crate::generator();
         let place = tempfile::tempdir().unwrap();
         let (run, _folder) = tiny::run(place.path());

@@ -216,7 +216,7 @@ fn a_promotion_that_could_not_be_written_is_made_up_for() {
     fs::create_dir_all(place.path("models/latest")).unwrap(); // in the way of the link
     let said = run(&mut promote(&place, &[]));
     assert_eq!(said.code, Some(1), "{}", said.stderr);
-    assert!(said.stderr.contains("is no link") && said.stderr.contains("hint: "), "{}", said.stderr);
+    assert!(said.stderr.contains("is not a link") && said.stderr.contains("hint: "), "{}", said.stderr);
     fs::remove_dir(place.path("models/latest")).unwrap();
     succeed(&mut promote(&place, &[]));
     assert!(place.path("models/latest/encoder.safetensors").exists());

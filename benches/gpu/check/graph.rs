@@ -66,7 +66,7 @@ fn losses_off(trainers: &mut [Trainer], device: Device) -> Result<[f64; 2]> {
         tch::manual_seed(100 + number);
         let views = made_up(16, 128, device);
         let losses: Result<Vec<_>> =
-            trainers.iter_mut().map(|trainer| Ok(trainer.step(&views)?.found.loss())).collect();
+            trainers.iter_mut().map(|trainer| Ok(trainer.step(&views)?.metrics.loss())).collect();
         let losses = losses?;
         for (off, loss) in losses_off.iter_mut().zip(&losses[1..]) {
             *off = off.max((losses[0] - loss).abs() / losses[0].abs());
@@ -88,7 +88,7 @@ pub(super) fn failed_recording(device: Device) -> Result<Value> {
             why = torchkit::record_in_vain(device);
             ensure!(why.is_some(), "a wait for the device was recorded");
         }
-        let (a, b) = (plain.step(&views)?.found.loss(), disturbed.step(&views)?.found.loss());
+        let (a, b) = (plain.step(&views)?.metrics.loss(), disturbed.step(&views)?.metrics.loss());
         losses_off = losses_off.max((a - b).abs() / a.abs());
     }
     ensure!(losses_off < 1e-4, "losses off by {losses_off:.1e}");

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::commands::plan::{loading::Loading, step::Measured};
-use crate::{metrics::Bottleneck, train::bottleneck::Choices};
+use crate::metrics::{Bottleneck, Choices};
 
 /// What a sample costs, in seconds.
 #[derive(Debug, Clone, Copy)]

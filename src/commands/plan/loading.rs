@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use crate::commands::plan::step::process_cpu;
 use crate::{
-    feed::{Feed, Staged},
+    feed::{DeviceBatch, Feed},
     train::{Run, feed},
     world::World,
 };
@@ -101,7 +101,7 @@ fn measure(mut feed: Feed, mut start: Mark, least: Duration) -> Result<Loading> 
     let (mut samples, mut batches) = (0, 0);
     let mut is_first = true;
     loop {
-        let staged: Staged = feed.next().context("the samples ran out")??;
+        let staged: DeviceBatch = feed.next().context("the samples ran out")??;
         let (stats, size) = (staged.stats, staged.views.labels.size()[0] as u64);
         drop(staged);
         if std::mem::take(&mut is_first) && start.at.elapsed() < least {

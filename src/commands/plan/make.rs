@@ -25,8 +25,9 @@ use crate::{
 };
 use crate::{
     metrics::Bottleneck,
-    run::folder::RunFolder,
-    train::{Run, check_gates, outlook::Enlarged},
+    run::{enlarged::Enlarged, folder::RunFolder, promote},
+    train::Run,
+    world::World,
 };
 use torchkit::{Accelerator, GraphChoice, MemoryWatch};
 
@@ -59,10 +60,10 @@ impl Plan {
         let device_free_bytes = accelerator.and_then(|accelerator| torchkit::free_memory(Some(accelerator)));
         let watch = || Ok((!args.no_measure).then(|| MemoryWatch::start(accelerator)).transpose()?);
         let watch = device::within_memory(device, || "anything at all".to_owned(), Vec::new, watch)?;
-        let mut run = Run::prepare(config, None)?;
+        let mut run = Run::prepare(config, None, World::join())?;
         run.config.run.cuda_graph = graph;
         standing.compare(saved.as_ref(), &folder, &mut run);
-        check_gates(&run, &unattended.gate)?;
+        promote::check_gates(&run.config.run, &run.data, &unattended.gate)?;
         let free = device_free_bytes.or(host_free_bytes);
         let measured = watch.map(|watch| Findings::of(&mut run, &watch, args.gpu, free)).transpose()?;
         let used = used(&run)?;

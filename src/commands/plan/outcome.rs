@@ -11,7 +11,7 @@ use super::{
     standing::Standing,
     step::{Measured, Memory},
 };
-use crate::{optim::Schedule, train::outlook::Enlarged};
+use crate::{optim::Schedule, run::enlarged::Enlarged};
 
 /// What a run will come to.
 #[derive(Debug, Serialize)]

@@ -72,7 +72,7 @@ impl Standing {
     /// Looks whether the run that lies there is on the same samples, and how far it is; or whether a new one can begin.
     pub(super) fn compare(&mut self, saved: Option<&State>, folder: &RunFolder, run: &mut Run) {
         let Some(state) = saved else {
-            let begun = run.begin(folder, self.changes.is_some());
+            let begun = run.warm_start(folder, self.changes.is_some());
             self.refused = self.refused.take().or_else(|| begun.err().map(|error| hint::render(&error)));
             return;
         };

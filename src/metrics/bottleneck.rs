@@ -1,64 +1,66 @@
-//! What a run is held up by, and the one flag that would help.
+//! The bottleneck of a run, and the flag that helps most against it.
 
 use pipeline::DecodeMode;
 use torchkit::{GraphChoice, Precision};
 
-use crate::metrics::Bottleneck;
+use super::record::Bottleneck;
 
-/// Shares of the time of some steps.
+/// Shares of the time of some steps, from 0 to 1.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Shares {
-    /// That training waited for batches.
+    /// The share in which training waited for batches.
     pub(crate) waited: f64,
-    /// That the copying queue was at work; 0 where nothing is copied.
+    /// The share in which the copy stream was at work; 0 where nothing is copied.
     pub(crate) copying: f64,
 }
 
-/// What of a run can be changed.
+/// The settings of a run that decide how fast it is.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Choices {
+    /// Cores of the machine.
     pub(crate) cores: usize,
     /// Decoding threads.
     pub(crate) workers: usize,
-    /// How JPEGs are decoded.
+    /// The JPEG decoder.
     pub(crate) decode: DecodeMode,
-    /// Threads that compute, where the CPU does.
+    /// Threads of libtorch, where it computes on the CPU.
     pub(crate) threads: Option<usize>,
-    /// What the encoder is computed in.
+    /// The precision of the encoder.
     pub(crate) precision: Precision,
-    /// What the device is best at.
+    /// The fastest precision of the device.
     pub(crate) native: Precision,
-    /// Whether steps are queued as one graph, where the device has graphs.
+    /// The setting of CUDA graphs, where the device has them.
     pub(crate) graph: Option<GraphChoice>,
-    /// Whether what happens inside of blocks is computed twice.
+    /// Whether blocks are recomputed in the backward pass.
     pub(crate) checkpoint_blocks: bool,
-    /// Parts of a batch.
+    /// Parts in which a batch is encoded.
     pub(crate) accumulate: usize,
 }
 
-/// What holds a run up.
+/// The bottleneck of some steps.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Verdict {
     /// The part that the others wait for.
     pub(crate) bound: Bottleneck,
-    /// The share of the time that says so: of waiting for data, of copying, or of neither.
+    /// The share of the time that shows it: of waiting for data, of copying, or of neither.
     pub(crate) share: f64,
-    /// The flag that would help most; none where none would.
+    /// The flag that helps most, if one does.
     pub(crate) cure: Option<String>,
 }
 
 impl Verdict {
-    /// Waiting up to this share is no more than the jitter of threads.
+    /// Up to this share, waiting is no more than the jitter of threads.
     const WAITED: f64 = 0.05;
-    /// A queue that copies for this share of the time is what is waited for.
+    /// From this share on, training waits for copies.
     const COPYING: f64 = 0.8;
 
+    /// Finds the bottleneck of steps with these shares.
     pub(crate) fn of(shares: Shares, choices: Choices) -> Self {
         let Shares { waited, copying } = shares;
         if waited <= Self::WAITED {
             Self { bound: Bottleneck::Compute, share: 1.0 - waited, cure: choices.faster_steps() }
         } else if copying >= Self::COPYING {
-            Self { bound: Bottleneck::Copy, share: copying, cure: None } // bytes, pinned and beside the steps: the bus is full
+            Self { bound: Bottleneck::Copy, share: copying, cure: None } // copies are bytes, pinned and concurrent: the bus is full
         } else {
             Self { bound: Bottleneck::Data, share: waited, cure: Some(choices.faster_data()) }
         }
@@ -66,7 +68,7 @@ impl Verdict {
 }
 
 impl Choices {
-    /// What makes decoding faster.
+    /// Returns the flag, or the command, that makes loading faster.
     pub(crate) fn faster_data(self) -> String {
         if self.workers < self.cores {
             format!("--workers {}", self.cores)
@@ -77,7 +79,7 @@ impl Choices {
         }
     }
 
-    /// What makes steps faster.
+    /// Returns the flag that makes steps faster, if one does.
     pub(crate) fn faster_steps(self) -> Option<String> {
         let threads = self.threads.filter(|&threads| threads < self.cores);
         if self.native == Precision::Bf16 && self.precision != Precision::Bf16 {
@@ -116,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_waited_for_is_named_with_the_flag_that_helps() {
+    fn waiting_for_data_or_copies_is_named_with_the_flag_that_helps() {
         let few = Choices { workers: 4, ..CHOICES };
         assert_eq!(verdict(0.34, 0.1, few), (Bottleneck::Data, 0.34, "--workers 8".to_owned()));
         assert_eq!(verdict(0.34, 0.1, CHOICES), (Bottleneck::Data, 0.34, "--decode fast".to_owned()));
@@ -126,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn a_device_that_hardly_waits_is_the_bound_itself() {
+    fn steps_are_the_bottleneck_of_a_device_that_hardly_waits() {
         assert_eq!(verdict(0.02, 0.95, CHOICES), (Bottleneck::Compute, 0.98, String::new()));
         let slow = Choices { precision: Precision::F32, accumulate: 4, ..CHOICES };
         assert_eq!(verdict(0.0, 0.0, slow).2, "--precision bf16");

@@ -1,0 +1,106 @@
+//! The size of a batch, and what limits it.
+
+use anyhow::Result;
+use tch::Device;
+
+use crate::{config::Config, usage};
+
+/// Returns the batch size that is set, or else one that suits the device and is no larger than the number of samples.
+///
+/// # Errors
+///
+/// If the batch size that is set exceeds the number of samples, or if there are fewer than two samples.
+pub(crate) fn batch_size(config: &Config, device: Device, samples: u64) -> Result<usize> {
+    let wanted = config.train.batch_size.unwrap_or(match (device, config.preset) {
+        (Device::Cpu, pipeline::Preset::In128) => 32,
+        (Device::Cpu, _) => 64,
+        _ => 200,
+    });
+    if wanted as u64 <= samples {
+        return Ok(wanted);
+    }
+    if samples < 2 {
+        return Err(usage!(
+            "the shards have {samples} sample, but negatives come from other images";
+            "name shards with at least 2 samples"
+        ));
+    }
+    if config.train.batch_size.is_some() {
+        return Err(usage!(
+            "a batch of {wanted} needs as many samples, but the shards have {samples}";
+            "set --batch-size {samples}, or name more shards"
+        ));
+    }
+    Ok(samples as usize)
+}
+
+/// Refuses more parts of a batch than can have two samples each, which batch norms need.
+///
+/// # Errors
+///
+/// If there are more.
+pub(crate) fn check_parts(batch_size: usize, parts: usize) -> Result<()> {
+    if batch_size >= 2 * parts {
+        return Ok(());
+    }
+    Err(usage!(
+        "a batch of {batch_size} cannot be divided into {parts} parts of at least two samples";
+        "set --accumulate to {} or less", batch_size / 2
+    ))
+}
+
+/// Refuses a batch with tensors that CUDA cannot index; `largest` returns the largest batch for a number of parts.
+///
+/// # Errors
+///
+/// If the device is CUDA and the batch is larger.
+pub(crate) fn check_indices(
+    batch_size: usize,
+    parts: usize,
+    device: Device,
+    largest: impl Fn(usize) -> usize,
+) -> Result<()> {
+    let most = largest(parts);
+    if !device.is_cuda() || batch_size <= most {
+        return Ok(());
+    }
+    let enough = (parts + 1..=batch_size / 2).find(|&parts| largest(parts) >= batch_size);
+    let in_parts = enough.map_or(String::new(), |parts| format!(", or --accumulate {parts}"));
+    Err(usage!(
+        "a batch of {batch_size} makes a tensor of more than 2^31 - 1 elements, which CUDA's kernels cannot index: a batch \
+         of this model has {most} samples at most";
+        "set --batch-size {most}{in_parts}"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use tch::nn::VarStore;
+
+    use super::*;
+    use crate::{
+        encoder, hint,
+        method::{Method, MethodConfig},
+    };
+
+    /// Builds a method with heads of few units: the published size has 200 million weights.
+    fn method(ndf: i64) -> Box<dyn Method> {
+        let encoder = encoder::amdim::Config { ndf, n_rkhs: 64, n_depth: 1, use_bn: false };
+        MethodConfig::default().build(&VarStore::new(Device::Cpu).root(), 128, &encoder.into())
+    }
+
+    #[test]
+    fn a_batch_that_cuda_cannot_index_is_refused_with_the_largest_one() {
+        // The stem makes 2 · 64 · 64 · 48 elements for a sample; beyond a certain n, the n² · 49 scores are too many.
+        let method = method(48);
+        assert_eq!([1, 2].map(|parts| method.largest_batch(parts)), [5_461, 6_620]);
+        let wide = |parts: usize| parts * (i32::MAX as usize / (2 * 64 * 64 * 192));
+        let cuda = Device::Cuda(0);
+        check_indices(1_365, 1, cuda, wide).unwrap();
+        check_indices(1_366, 1, Device::Cpu, wide).unwrap();
+        let error = hint::render(&check_indices(1_366, 1, cuda, wide).unwrap_err());
+        assert!(error.contains("1365 samples at most"), "{error}");
+        assert!(error.contains("hint: set --batch-size 1365, or --accumulate 2"), "{error}");
+        check_indices(2_700, 2, cuda, wide).unwrap();
+    }
+}
