@@ -7,7 +7,6 @@ use serde_json::json;
 
 use crate::{
     checkpoint, destination,
-    encoder::EncoderConfig,
     exchange::export::{Contents, Description, Format, Names, write},
     hint::WithHint,
     stdout, usage,
@@ -71,13 +70,6 @@ fn contents_of(args: &Args) -> Result<Contents> {
 pub fn run(args: &Args) -> Result<()> {
     let contents = contents_of(args)?;
     let loaded = checkpoint::find(&args.checkpoint)?.without_moments();
-    let EncoderConfig::Amdim(encoder) = &loaded.state.config.encoder;
-    if contents.names == Names::Reference && encoder.use_bn {
-        tracing::warn!(
-            "the reference's loader builds encoders without the batch norms that this one computes with (--use-bn): all tensors load \
-             there, but its features are others"
-        );
-    }
     let (tensors, description) = write(&loaded, &args.out, &contents)?;
     let Description { preset, side, step, .. } = &description;
     stdout::say(&format!(

@@ -121,7 +121,7 @@ impl Seen {
             ));
         }
         check_epoch(run, args.epoch)?;
-        let recipe = config.method.recipe(config.preset);
+        let recipe = config.recipe();
         Ok(Self { shards: config.data.shards, recipe, seed: config.seed, decode: config.data.decode })
     }
 }

@@ -14,7 +14,8 @@ impl Config {
         }
         self.check_bounds()?;
         self.check_validation()?;
-        self.encoder.check(self.preset.side())
+        self.method.chosen().check(&self.encoder)?;
+        self.encoder.chosen().check(self.preset.side())
     }
 
     /// What is measured in validations needs them.

@@ -42,9 +42,13 @@ pub fn overlay(under: &mut Table, over: &Table) {
     }
 }
 
-/// A saved configuration; one from before there was a precision is of a run in f32.
-pub(super) fn with_precision(saved: &Table) -> Table {
+/// A saved configuration with the values that it does not contain: the name of AMDIM's encoder, which is not written, and f32 for
+/// `auto`, which only runs of a version without mixed precision have.
+pub(super) fn completed(saved: &Table) -> Table {
     let mut saved = saved.clone();
+    if let Some(Value::Table(encoder)) = saved.get_mut("encoder") {
+        encoder.entry("name").or_insert_with(|| Value::from("amdim"));
+    }
     let precision = saved.get_mut("train").and_then(|train| train.get_mut("precision"));
     if let Some(precision) = precision.filter(|precision| precision.as_str() == Some("auto")) {
         *precision = Value::from(Precision::F32.to_string());

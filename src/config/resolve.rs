@@ -7,11 +7,11 @@ use pipeline::Preset;
 use toml::{Table, Value};
 
 use super::{
-    layers::{contradictions, overlay, with_precision, without_auto},
+    layers::{completed, contradictions, overlay, without_auto},
     whole::Config,
     words,
 };
-use crate::{files, hint::WithHint, usage};
+use crate::{encoder::EncoderConfig, files, hint::WithHint, method::MethodConfig, usage};
 
 impl Config {
     /// The run folder that is asked for, or the default one of the preset.
@@ -26,8 +26,7 @@ impl Config {
     /// What was asked for (`asked`: the flags over the file), over the defaults of its preset.
     pub fn resolve(asked: &Table) -> Result<Self> {
         words::check(asked)?;
-        let mut table =
-            Table::try_from(Self::preset(preset(asked)?)).context("cannot write the defaults as TOML")?;
+        let mut table = Table::try_from(defaults(asked)?).context("cannot write the defaults as TOML")?;
         overlay(&mut table, asked);
         let config: Self = table.try_into().map_err(|error| words::refused(&error))?;
         config.check()?;
@@ -37,7 +36,7 @@ impl Config {
     /// What was asked for over what an earlier run in this folder was; a contradiction is refused.
     pub fn resume(saved: &Table, asked: &Table) -> Result<Self> {
         words::check(asked)?;
-        let (saved, asked) = (&with_precision(saved), &without_auto(asked));
+        let (saved, asked) = (&completed(saved), &without_auto(asked));
         let differing = contradictions(saved, asked);
         if !differing.is_empty() {
             let out = saved.get("out").and_then(Value::as_str).unwrap_or("this folder");
@@ -58,6 +57,23 @@ impl Config {
         let text = toml::to_string(self).context("cannot write the configuration as TOML")?;
         files::replace(path, text.as_bytes()).or_cannot_write(path)
     }
+}
+
+/// The defaults of the preset, method and encoder that are asked for.
+fn defaults(asked: &Table) -> Result<Config> {
+    let mut config = Config::preset(preset(asked)?);
+    if let Some(name) = name(asked, "method") {
+        config.method = MethodConfig::named(name)?;
+    }
+    if let Some(name) = name(asked, "encoder") {
+        config.encoder = EncoderConfig::named(name)?;
+    }
+    Ok(config)
+}
+
+/// The name that a section is asked for by.
+fn name<'a>(asked: &'a Table, section: &str) -> Option<&'a str> {
+    asked.get(section)?.get("name")?.as_str()
 }
 
 /// The preset that is asked for, or the default one.

@@ -82,6 +82,7 @@ fn a_number_of_another_kind_is_refused_in_plain_words() {
         ("seed = -1", "`-1`, expected a whole number from 0 on, in `seed`"),
         ("[run]\nkeep = 0.5", "`0.5`, expected a whole number from 0 on, in `run.keep`"),
         ("[encoder]\nndf = '8'", "expected a whole number, in `encoder.ndf`"),
+        ("[method]\ntclip = 'wide'", "expected a number, in `method.tclip`"),
         ("[optim]\nlr = 'fast'", "expected a number, in `optim.lr`"),
         ("[optim]\neps = 1e308", "`optim.eps` is 1e308"),
     ] {
@@ -97,7 +98,8 @@ fn a_contradiction_is_named_and_free_settings_are_not() {
     let error = hint::render(&Config::resume(&saved, &asked).unwrap_err());
     assert!(error.contains("`seed` = 4 (was 0)") && error.contains("`optim.lr`"), "{error}");
     assert!(!error.contains("workers") && !error.contains("elsewhere"), "{error}");
-    let config = Config::resume(&saved, &table("[run]\nworkers = 9")).unwrap();
+    let again = table("[run]\nworkers = 9\n[encoder]\nname = 'amdim'");
+    let config = Config::resume(&saved, &again).unwrap();
     assert_eq!(config.run.workers, Some(9));
 }
 

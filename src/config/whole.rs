@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use pipeline::Preset;
+use pipeline::{Preset, Recipe};
 use serde::{Deserialize, Serialize};
 
 use super::{data::DataConfig, run::RunConfig, train::TrainConfig};
@@ -29,7 +29,7 @@ pub struct Config {
     /// The encoder.
     #[serde(default)]
     pub encoder: EncoderConfig,
-    /// The objective.
+    /// The method.
     #[serde(default)]
     pub method: MethodConfig,
     /// Batch and length.
@@ -58,6 +58,11 @@ impl Config {
             optim: optim::Config { drop_at, ..optim::Config::default() },
             run: RunConfig::default(),
         }
+    }
+
+    /// The operations that make the views of an image.
+    pub fn recipe(&self) -> Recipe {
+        self.method.chosen().recipe(self.preset)
     }
 
     /// Returns the declarations of all settings, section by section.

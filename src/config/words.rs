@@ -48,7 +48,12 @@ pub(super) fn refused(error: &toml::de::Error) -> anyhow::Error {
         message.replace(&format!("expected {from},"), &format!("expected {to},"))
     };
     let message = error.to_string();
-    let cause = message.trim().lines().map(str::trim).collect::<Vec<_>>().join(", ");
+    let (places, causes): (Vec<_>, Vec<_>) =
+        message.trim().lines().map(str::trim).partition(|line| line.starts_with("in `"));
+    // The innermost place comes first: "in `ndf`", then "in `encoder`".
+    let place: Vec<_> = places.iter().rev().map(|place| place[3..].trim_matches('`')).collect();
+    let place = if place.is_empty() { String::new() } else { format!(", in `{}`", place.join(".")) };
+    let cause = causes.join(", ") + &place;
     let cause = types.into_iter().fold(cause, plain);
     usage!("in the settings: {cause}"; "look up the setting and its type in the config.toml of a run")
 }

@@ -1,22 +1,25 @@
-//! The AMDIM encoder (Bachman, Hjelm, Buchwalter 2019) at 32, 64 and 128 pixels.
+//! The AMDIM encoder (Bachman, Hjelm, Buchwalter 2019) for images of 32, 64 and 128 pixels.
 
-use anyhow::Result;
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result, ensure};
 use tch::{Kind, Tensor, nn::Path};
 use torchkit::Autocast;
 
 use super::{
     blocks::{Conv3x3, ConvResNxN, Layer, MaybeNorm, ResShape, RkhsHead, StemGeometry},
-    interface::{Embedder, Encoder},
+    interface::{Embedder, Encoder, EncoderSettings},
     norm::Mode,
 };
 pub(crate) use crate::encoder::blocks::cell_masks;
 use crate::{
     numbers,
-    settings::{Heading, settings, whole, yes_or_no},
+    settings::{Heading, Setting, settings, whole, yes_or_no},
+    usage,
 };
 
 settings! {
-    /// Size of the encoder. The defaults are the reference implementation's.
+    /// The size of the encoder. The defaults are those of the reference implementation.
     pub struct Config {
         /// Channels of the first layer.
         ndf: i64 = 128, whole(numbers::CHANNELS).flag(Heading::Model, "N");
@@ -29,7 +32,82 @@ settings! {
     }
 }
 
-/// RKHS embeddings of a batch: `r1` (n, d, 1, 1), `r5` (n, d, 5, 5), `r7` (n, d, 7, 7), d being `n_rkhs`.
+impl EncoderSettings for Config {
+    fn name(&self) -> &'static str {
+        "amdim"
+    }
+
+    fn settings(&self) -> Vec<Setting> {
+        Self::settings()
+    }
+
+    fn flags(&self) -> String {
+        let Self { ndf, n_rkhs, n_depth, use_bn } = self;
+        format!("--ndf {ndf} --n-rkhs {n_rkhs} --n-depth {n_depth} --use-bn {use_bn}")
+    }
+
+    fn size_flags(&self) -> &'static str {
+        "--ndf, --n-rkhs or --n-depth"
+    }
+
+    fn width(&self) -> i64 {
+        self.n_rkhs
+    }
+
+    /// The last block pads its input with zero channels up to `n_rkhs`, so it cannot be narrower than its input.
+    fn check(&self, side: u32) -> Result<()> {
+        let widest = self.ndf.saturating_mul(if side == 32 { 4 } else { 8 });
+        if self.n_rkhs >= widest {
+            return Ok(());
+        }
+        Err(usage!(
+            "`encoder.n_rkhs` is {}, but the last block of ndf {} has {widest} channels and cannot be made narrower",
+            self.n_rkhs, self.ndf;
+            "set --n-rkhs to {widest} or more, or lower --ndf"
+        ))
+    }
+
+    fn check_tensors(&self, tensors: &BTreeMap<String, Tensor>) -> Result<()> {
+        let Self { ndf, n_rkhs, n_depth, .. } = *self;
+        for (name, size) in
+            [("encoder.layer_list.0.conv.weight", ndf), ("encoder.rkhs_block_7.conv2.weight", n_rkhs)]
+        {
+            let found = tensors.get(name).and_then(|tensor| tensor.size().first().copied());
+            let found = found.with_context(|| format!("`{name}` is missing"))?;
+            ensure!(found == size, "`{name}` has {found} output channels, but the file declares {size}");
+        }
+        let has_layer = |layer: i64| {
+            let name = format!(".layer_list.{layer}.conv2.weight");
+            tensors.keys().any(|tensor| tensor.ends_with(&name))
+        };
+        ensure!(
+            (1..1000).contains(&n_depth) && has_layer(n_depth - 1),
+            "the file declares blocks of {n_depth} layers, but has no tensors of that many"
+        );
+        self.check_count(tensors.values().map(Tensor::numel).sum())
+    }
+
+    fn build(&self, path: &Path, side: u32) -> Box<dyn Encoder> {
+        Box::new(AmdimEncoder::new(path, side, self))
+    }
+}
+
+impl Config {
+    /// Checks that a file of `numbers` numbers can hold an encoder of this size. The bound is lower than the true count, but grows
+    /// with the size in the same way.
+    fn check_count(&self, numbers: usize) -> Result<()> {
+        let Self { ndf, n_rkhs, n_depth, .. } = *self;
+        let product = |factors: [i64; 3]| factors.into_iter().fold(1, i64::saturating_mul);
+        let least = product([n_rkhs, n_rkhs, 1]).saturating_add(product([ndf, ndf, 16 * n_depth]));
+        ensure!(
+            i64::try_from(numbers).is_ok_and(|numbers| numbers >= least),
+            "its {numbers} numbers are too few for an encoder of ndf {ndf}, n_rkhs {n_rkhs} and n_depth {n_depth}"
+        );
+        Ok(())
+    }
+}
+
+/// RKHS embeddings of a batch: `r1` (n, d, 1, 1), `r5` (n, d, 5, 5) and `r7` (n, d, 7, 7), where d is `n_rkhs`.
 #[derive(Debug)]
 #[expect(missing_docs, reason = "the fields are the paper's symbols, described above")]
 pub struct Embeddings {
@@ -39,31 +117,31 @@ pub struct Embeddings {
 }
 
 impl Embeddings {
-    /// The same done to each.
+    /// Applies `f` to each of the three.
     #[must_use]
-    pub fn map(&self, of: impl Fn(&Tensor) -> Tensor) -> Self {
-        Self { r1: of(&self.r1), r5: of(&self.r5), r7: of(&self.r7) }
+    pub fn map(&self, f: impl Fn(&Tensor) -> Tensor) -> Self {
+        Self { r1: f(&self.r1), r5: f(&self.r5), r7: f(&self.r7) }
     }
 
-    /// Of a list as [`Vec::from`] makes it.
+    /// The embeddings of a list `[r1, r5, r7]`, sharing its memory.
     ///
     /// # Panics
     ///
-    /// If it does not hold three.
-    pub fn of(list: &[Tensor]) -> Self {
+    /// If the list has fewer than three tensors.
+    pub fn from_list(list: &[Tensor]) -> Self {
         let [r1, r5, r7] = [0, 1, 2].map(|number: usize| list[number].shallow_clone());
         Self { r1, r5, r7 }
     }
 }
 
 impl From<Embeddings> for Vec<Tensor> {
-    /// `r1`, `r5`, `r7`.
+    /// The list `[r1, r5, r7]`.
     fn from(Embeddings { r1, r5, r7 }: Embeddings) -> Self {
         vec![r1, r5, r7]
     }
 }
 
-/// A convolutional encoder whose receptive fields overlap little at sides 7 and 5, with an RKHS head on each.
+/// A convolutional encoder with an RKHS head on its 7×7 and 5×5 layers, where the receptive fields of locations overlap little.
 #[derive(Debug)]
 pub struct AmdimEncoder {
     layers: Vec<Layer>,
@@ -74,11 +152,12 @@ pub struct AmdimEncoder {
 }
 
 impl AmdimEncoder {
-    /// An initialized encoder of images of `side` 32, 64 or 128, its tensors named under `path` as in the reference.
+    /// A freshly initialized encoder for images of `side` 32, 64 or 128 pixels. Its tensors are named under `path` as in the reference
+    /// implementation.
     ///
     /// # Panics
     ///
-    /// On another side: [`pipeline::Preset`] has only these.
+    /// If `side` is another number; a [`pipeline::Preset`] has one of these three.
     pub fn new(path: &Path, side: u32, config: &Config) -> Self {
         let &Config { ndf, n_rkhs, n_depth, use_bn } = config;
         let mut list = LayerList { path: path / "layer_list", layers: Vec::new(), n_depth, use_bn };
@@ -98,22 +177,12 @@ impl AmdimEncoder {
         }
     }
 
-    /// Multiply-accumulates of the convolutions for the embeddings of one image.
-    pub fn macs(&self) -> u64 {
-        let along = |(side, macs), layer: &Layer| {
-            let (side, more) = layer.macs(side);
-            (side, macs + more)
-        };
-        let (_, trunk) = self.layers.iter().fold((self.side, 0), along);
-        trunk + self.rkhs_block_5.macs(5) + self.rkhs_block_7.macs(7)
-    }
-
-    /// Numbers of an image.
+    /// The number of values of an image: 3·side·side.
     pub fn pixels(&self) -> i64 {
         3 * self.side * self.side
     }
 
-    /// Elements of the largest tensor that an image becomes on its way to the embeddings.
+    /// The number of elements of the largest activation of one image.
     pub fn elements(&self) -> i64 {
         let along =
             |(side, most): (i64, i64), layer: &Layer| (layer.macs(side).0, most.max(layer.elements(side)));
@@ -125,38 +194,34 @@ impl AmdimEncoder {
     ///
     /// # Panics
     ///
-    /// On images of another side than the encoder's.
+    /// If the images have another side than those of the encoder.
     pub fn embed(&self, images: &Tensor, train: bool) -> Embeddings {
-        self.forward(images, Mode::of(train))
+        self.forward(images, Mode::training_if(train))
     }
 
-    /// Embeddings in training mode of views (v, n, 3, side, side): (v, n, …) each. They go through the convolutions as one
-    /// batch, but each by itself through batch norms, in order; the running statistics follow if `moves`.
+    /// Embeddings in training mode of views (v, n, 3, side, side): tensors of shape (v, n, …). The convolutions treat all views as one
+    /// batch; batch norms treat each view by itself, in order, and update their running statistics if `moves` is true.
     ///
     /// # Panics
     ///
-    /// On images of another side than the encoder's.
+    /// If the images have another side than those of the encoder.
     pub fn embed_views(&self, images: &Tensor, moves: bool) -> Embeddings {
         let (views, samples) = (images.size()[0], images.size()[1]);
         let all = self.forward(&images.flatten(0, 1), Mode::Training { views, moves });
         all.map(|embedding| embedding.unflatten(0, [views, samples]))
     }
 
-    fn r1(&self, images: &Tensor, mode: Mode) -> Tensor {
-        self.layers.iter().fold(images.shallow_clone(), |x, layer| layer.forward(&x, mode))
-    }
-
     fn forward(&self, images: &Tensor, mode: Mode) -> Embeddings {
         self.forward_each(images, mode, |_| ())
     }
 
-    /// The same, showing what each layer gives.
-    fn forward_each(&self, images: &Tensor, mode: Mode, mut see: impl FnMut(&Tensor)) -> Embeddings {
+    /// The embeddings of images; `inspect` is called with the output of each layer.
+    fn forward_each(&self, images: &Tensor, mode: Mode, mut inspect: impl FnMut(&Tensor)) -> Embeddings {
         let mut x = images.shallow_clone();
         let (mut last_5, mut last_7) = (None, None);
         for layer in &self.layers {
             x = layer.forward(&x, mode);
-            see(&x);
+            inspect(&x);
             match x.size()[2] {
                 7 => last_7 = Some(x.shallow_clone()),
                 5 => last_5 = Some(x.shallow_clone()),
@@ -184,7 +249,7 @@ impl Embedder for AmdimEncoder {
             self.forward_each(&inputs[0].shallow_clone(), Mode::Training { views, moves: false }, |x| {
                 inputs.push(x.shallow_clone());
             });
-        inputs.pop(); // what the last layer gave
+        inputs.pop(); // the output of the last layer is the input of none
         (all.map(|embedding| embedding.unflatten(0, [views, samples])).into(), inputs)
     }
 
@@ -203,7 +268,7 @@ impl Embedder for AmdimEncoder {
             let input = input.detach().set_requires_grad(number > 0);
             let scope = scope()?;
             let output = layer.forward(&input, mode);
-            // Of the layers of a side, the head sits on the last.
+            // The head of a side is on the last layer of that side, the first that this loop meets.
             let head = match output.size()[2] {
                 5 => left_5.take(),
                 7 => left_7.take(),
@@ -211,10 +276,10 @@ impl Embedder for AmdimEncoder {
             };
             let embedding = head.map(|(head, gradient)| (head.forward(&output, mode), gradient));
             drop(scope);
-            let along = |x: &Tensor, gradient: &Tensor| (x * gradient.to_kind(x.kind())).sum(Kind::Float);
-            let mut total = along(&output, &gradient);
+            let product = |x: &Tensor, gradient: &Tensor| (x * gradient.to_kind(x.kind())).sum(Kind::Float);
+            let mut total = product(&output, &gradient);
             if let Some((embedding, gradient)) = embedding {
-                total += along(&embedding, &gradient);
+                total += product(&embedding, &gradient);
             }
             total.backward();
             gradient = input.grad();
@@ -224,33 +289,39 @@ impl Embedder for AmdimEncoder {
 }
 
 impl Encoder for AmdimEncoder {
-    fn features(&self, images: &Tensor, train: bool) -> Tensor {
-        self.r1(images, Mode::of(train)).flatten(1, 3)
-    }
-
-    fn settle(&self, images: &Tensor, number: i64) {
-        let _ = tch::no_grad(|| self.r1(images, Mode::Settling { number }));
+    fn features(&self, images: &Tensor, mode: Mode) -> Tensor {
+        self.layers.iter().fold(images.shallow_clone(), |x, layer| layer.forward(&x, mode)).flatten(1, 3)
     }
 
     fn width(&self) -> i64 {
         self.n_rkhs
     }
 
+    fn layers(&self) -> &'static [&'static str] {
+        &["r1", "r5", "r7"]
+    }
+
     fn pooled(&self, images: &Tensor, layer: &str) -> Tensor {
         if layer == "r1" {
-            return self.features(images, false);
+            return self.features(images, Mode::Evaluation);
         }
         let Embeddings { r5, r7, .. } = self.embed(images, false);
         let locations = if layer == "r5" { r5 } else { r7 };
         locations.mean_dim([2i64, 3].as_slice(), false, None::<Kind>)
     }
 
-    fn layers(&self) -> &'static [&'static str] {
-        &["r1", "r5", "r7"]
+    /// Includes the RKHS heads.
+    fn macs(&self) -> u64 {
+        let add = |(side, macs), layer: &Layer| {
+            let (side, more) = layer.macs(side);
+            (side, macs + more)
+        };
+        let (_, trunk) = self.layers.iter().fold((self.side, 0), add);
+        trunk + self.rkhs_block_5.macs(5) + self.rkhs_block_7.macs(7)
     }
 }
 
-/// The layer list under construction; a layer's number is its name.
+/// The layers under construction. The name of a layer is its number.
 struct LayerList<'a> {
     path: Path<'a>,
     layers: Vec<Layer>,
@@ -284,7 +355,7 @@ impl<'a> LayerList<'a> {
         self.layers.push(Layer::Norm(norm));
     }
 
-    /// 32 → 30 → 30 → 14 → 7; returns the channels.
+    /// Adds the layers of sides 32 → 30 → 30 → 14 → 7 and returns the number of channels of the last.
     fn trunk_32(&mut self, ndf: i64) -> i64 {
         self.stem(3, ndf, StemGeometry { kernel: 3, stride: 1, reflect: 0 });
         self.res(ResShape { input: ndf, output: ndf, width: 1, stride: 1 });
@@ -293,13 +364,13 @@ impl<'a> LayerList<'a> {
         4 * ndf
     }
 
-    /// 64 → 62 → 30 → 14 → 7; returns the channels.
+    /// Adds the layers of sides 64 → 62 → 30 → 14 → 7 and returns the number of channels of the last.
     fn trunk_64(&mut self, ndf: i64) -> i64 {
         self.stem(3, ndf, StemGeometry { kernel: 3, stride: 1, reflect: 0 });
         self.blocks_62_to_7(ndf)
     }
 
-    /// 128 → 64 → 62 → 30 → 14 → 7; returns the channels.
+    /// Adds the layers of sides 128 → 64 → 62 → 30 → 14 → 7 and returns the number of channels of the last.
     fn trunk_128(&mut self, ndf: i64) -> i64 {
         self.stem(3, ndf, StemGeometry { kernel: 5, stride: 2, reflect: 2 });
         self.stem(ndf, ndf, StemGeometry { kernel: 3, stride: 1, reflect: 0 });
@@ -313,7 +384,7 @@ impl<'a> LayerList<'a> {
         8 * ndf
     }
 
-    /// 7 → 5 → 3 → 1, the last one `n_rkhs` wide and always normalized.
+    /// Adds the layers of sides 7 → 5 → 3 → 1. The last has `n_rkhs` channels and always a batch norm.
     fn tail(&mut self, widest: i64, n_rkhs: i64) {
         self.norm(widest, self.use_bn);
         self.block(widest, widest, 3, 1);
@@ -330,7 +401,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_largest_tensor_of_an_image_is_as_large_as_it_is_counted() {
+    fn elements_counts_the_largest_activation_of_an_image() {
         let _alone = crate::generator();
         for side in [32, 64, 128] {
             let vars = VarStore::new(Device::Cpu);

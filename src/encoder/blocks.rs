@@ -1,4 +1,4 @@
-//! The blocks that AMDIM's encoder is made of, under the names of the reference implementation.
+//! The blocks of AMDIM's encoder. Their tensors have the names of the reference implementation.
 
 use tch::{Kind, Tensor, nn::Path};
 
@@ -7,7 +7,7 @@ use super::{
     norm::{Mode, Norm},
 };
 
-/// A convolution with bias and ReLU, no batch norm.
+/// A convolution with bias and ReLU, without batch norm.
 #[derive(Debug)]
 pub(super) struct Conv3x3 {
     weight: Tensor,
@@ -15,12 +15,12 @@ pub(super) struct Conv3x3 {
     geometry: StemGeometry,
 }
 
-/// How a stem convolution moves over its input.
+/// The window of a stem convolution.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct StemGeometry {
     pub(super) kernel: i64,
     pub(super) stride: i64,
-    /// Pixels of reflected border on each side.
+    /// The width of the reflected border on each side, in pixels.
     pub(super) reflect: i64,
 }
 
@@ -45,14 +45,14 @@ impl Conv3x3 {
         padded.conv2d(&self.weight, Some(&self.bias), [stride; 2], [0; 2], [1; 2], 1).relu()
     }
 
-    /// As of [`Layer::macs`].
+    /// See [`Layer::macs`].
     fn macs(&self, side: i64) -> (i64, u64) {
         let StemGeometry { kernel, stride, reflect } = self.geometry;
         let side = (side + 2 * reflect - kernel) / stride + 1;
         (side, pixel_macs(&self.weight, side))
     }
 
-    /// As of [`Layer::elements`].
+    /// See [`Layer::elements`].
     fn elements(&self, side: i64) -> i64 {
         let (output, input) = (self.weight.size()[0], self.weight.size()[1]);
         let (padded, after) = (side + 2 * self.geometry.reflect, self.macs(side).0);
@@ -60,7 +60,7 @@ impl Conv3x3 {
     }
 }
 
-/// A batch norm that may be switched off; its state exists either way, as in the reference's checkpoints.
+/// A batch norm that may be switched off. Its tensors exist in either case, as in the checkpoints of the reference implementation.
 #[derive(Debug)]
 pub(super) struct MaybeNorm {
     norm: Norm,
@@ -77,7 +77,7 @@ impl MaybeNorm {
     }
 }
 
-/// A residual block without padding: w×w convolution, norm, ReLU and 1×1 convolution beside an average pooling.
+/// A residual block without padding: a w×w convolution, norm, ReLU and a 1×1 convolution, added to an average pooling of the input.
 #[derive(Debug)]
 pub(super) struct ConvResNxN {
     conv1: Tensor,
@@ -119,19 +119,19 @@ impl ConvResNxN {
         pixels_to_images(&self.residual(&activated, &rows(&self.skip(x))), &hidden.size())
     }
 
-    /// As of [`Layer::macs`].
+    /// See [`Layer::macs`].
     fn macs(&self, side: i64) -> (i64, u64) {
         let side = (side - self.shape.width) / self.shape.stride + 1;
         (side, pixel_macs(&self.conv1, side) + pixel_macs(&self.conv2, side))
     }
 
-    /// As of [`Layer::elements`].
+    /// See [`Layer::elements`].
     fn elements(&self, side: i64) -> i64 {
         let (after, _) = self.macs(side);
         self.shape.output * after * after
     }
 
-    /// The 1×1 convolution of pixels (m, c), on top of `skip`: one matrix product.
+    /// Adds the 1×1 convolution of pixels (m, c) to `skip`, in one matrix product.
     fn residual(&self, hidden: &Tensor, skip: &Tensor) -> Tensor {
         skip.addmm(hidden, &matrix(&self.conv2))
     }
@@ -146,27 +146,27 @@ impl ConvResNxN {
     }
 }
 
-/// The pixels of images (n, c, h, w): (n·h·w, c), without a copy where the images are channels-last.
+/// The pixels (n·h·w, c) of images (n, c, h, w). Channels-last images are not copied.
 fn rows(x: &Tensor) -> Tensor {
     x.permute([0, 2, 3, 1]).flatten(0, 2)
 }
 
-/// Images of this size with the channels of pixels (n·h·w, c), channels-last.
+/// Channels-last images (n, c, h, w) of pixels (n·h·w, c); n, h and w are those of `size`.
 fn pixels_to_images(pixels: &Tensor, size: &[i64]) -> Tensor {
     pixels.view([size[0], size[2], size[3], -1]).permute([0, 3, 1, 2])
 }
 
-/// Multiply-accumulates of a convolution that gives so many pixels a side.
+/// The multiply-accumulates of a convolution whose output has side×side pixels.
 fn pixel_macs(weight: &Tensor, side: i64) -> u64 {
     weight.numel() as u64 * (side * side).cast_unsigned()
 }
 
-/// The weight of a 1×1 convolution (out, in, 1, 1) as what pixels (m, in) are multiplied by: (in, out).
+/// The matrix (in, out) by which a 1×1 convolution with this weight (out, in, 1, 1) multiplies pixels (m, in).
 fn matrix(weight: &Tensor) -> Tensor {
     weight.flatten(1, 3).transpose(0, 1)
 }
 
-/// A 1×1 convolution of pixels (m, in), its norm and ReLU; without the norm one kernel.
+/// A 1×1 convolution of pixels (m, in), then norm and ReLU. Without the norm, it is one kernel.
 fn pointwise_norm_relu(pixels: &Tensor, weight: &Tensor, norm: &MaybeNorm, mode: Mode) -> Tensor {
     if norm.on {
         norm.forward(&pixels.matmul(&matrix(weight)), mode).relu()
@@ -175,13 +175,13 @@ fn pointwise_norm_relu(pixels: &Tensor, weight: &Tensor, norm: &MaybeNorm, mode:
     }
 }
 
-/// The zero with which every residual branch ends at the start of training.
+/// The weight of a 1×1 convolution that is zero at first, so that a residual branch starts as zero.
 fn zero_1x1(path: &Path, channels: i64) -> Tensor {
     let zeros = Tensor::zeros([channels, channels, 1, 1], (Kind::Float, tch::Device::Cpu));
     parameter(path, "weight", &zeros)
 }
 
-/// A [`ConvResNxN`] that changes the shape, then `depth` − 1 of width 1 that keep it.
+/// One [`ConvResNxN`] that changes the shape, followed by `depth` − 1 of width 1 that keep it.
 fn res_block(path: &Path, shape: ResShape, depth: i64, use_bn: bool) -> Vec<ConvResNxN> {
     let path = path / "layer_list";
     let keeping = ResShape { input: shape.output, output: shape.output, width: 1, stride: 1 };
@@ -211,7 +211,7 @@ impl Layer {
         }
     }
 
-    /// The side that an image of `side` leaves with, and the multiply-accumulates of convolutions until then.
+    /// The side of the output for an input of `side`, and the multiply-accumulates of the layer's convolutions.
     pub(super) fn macs(&self, side: i64) -> (i64, u64) {
         match self {
             Self::Stem(stem) => stem.macs(side),
@@ -224,7 +224,7 @@ impl Layer {
         }
     }
 
-    /// Elements of the largest tensor that an image of `side` becomes in it.
+    /// The number of elements of the largest activation of one image of `side` in this layer.
     pub(super) fn elements(&self, side: i64) -> i64 {
         match self {
             Self::Stem(stem) => stem.elements(side),
@@ -235,7 +235,7 @@ impl Layer {
     }
 }
 
-/// Maps one layer's activations to embeddings of `n_rkhs` channels, cell by cell.
+/// A head that maps the activations of a layer to embeddings of `n_rkhs` channels, location by location.
 #[derive(Debug)]
 pub(super) struct RkhsHead {
     conv1: Tensor,
@@ -267,13 +267,13 @@ impl RkhsHead {
         pixels_to_images(&self.bn_out.forward(&sum, mode), &x.size())
     }
 
-    /// Multiply-accumulates for an input of this side.
+    /// The multiply-accumulates for an input of this side.
     pub(super) fn macs(&self, side: i64) -> u64 {
         [&self.conv1, &self.conv2, &self.shortcut].map(|weight| pixel_macs(weight, side)).iter().sum()
     }
 }
 
-/// Nearly the identity where the embedding is at least as wide as its input.
+/// The weight of the shortcut: the identity plus small noise, if the embedding is at least as wide as its input.
 fn shortcut_weight(path: &Path, input: i64, n_rkhs: i64) -> Tensor {
     if n_rkhs < input {
         return uniform_fan_in(path, "weight", &[n_rkhs, input, 1, 1], input);
@@ -285,7 +285,8 @@ fn shortcut_weight(path: &Path, input: i64, n_rkhs: i64) -> Tensor {
     parameter(path, "weight", &weight.view([n_rkhs, input, 1, 1]))
 }
 
-/// Row i·side + j has its one at cell (i, j): (side², 1, side, side), u8, as the reference stores it.
+/// Masks (side², 1, side, side), u8, that each select one cell: mask i·side + j is one at cell (i, j). The reference implementation saves
+/// them in its checkpoints.
 pub(crate) fn cell_masks(path: &Path, name: &str, side: i64) -> Tensor {
     let ones = Tensor::eye(side * side, (Kind::Uint8, tch::Device::Cpu));
     buffer(path, name, &ones.view([side * side, 1, side, side]))

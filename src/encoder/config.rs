@@ -1,17 +1,77 @@
-//! Which encoder is trained.
+//! The choice of an encoder.
 
 use anyhow::Result;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 
-use super::amdim;
-use crate::{settings::Setting, usage};
+#[cfg(test)]
+use super::linear;
+use super::{amdim, interface::EncoderSettings};
+use crate::{
+    settings::{Setting, in_files_only, named},
+    usage,
+};
 
-/// Which encoder, with its size.
+/// An encoder with its settings: the section `[encoder]` of a file.
+///
+/// The setting `name` chooses the encoder. AMDIM's is written without it, as versions that had no other encoder did; a section without
+/// a name is read as AMDIM's.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-#[serde(untagged)]
+#[serde(tag = "name", rename_all = "lowercase")]
 pub enum EncoderConfig {
+    /// An encoder of one layer, for tests.
+    #[cfg(test)]
+    Linear(linear::Config),
     /// The encoder of AMDIM (Bachman et al. 2019).
+    #[serde(untagged)]
     Amdim(amdim::Config),
+}
+
+impl EncoderConfig {
+    /// All encoders, each with its default settings.
+    pub fn all() -> Vec<Self> {
+        vec![
+            Self::Amdim(amdim::Config::default()),
+            #[cfg(test)]
+            Self::Linear(linear::Config::default()),
+        ]
+    }
+
+    /// The settings of the chosen encoder.
+    pub fn chosen(&self) -> &dyn EncoderSettings {
+        match self {
+            Self::Amdim(config) => config,
+            #[cfg(test)]
+            Self::Linear(config) => config,
+        }
+    }
+
+    /// The encoder called `name`, with its default settings.
+    ///
+    /// # Errors
+    ///
+    /// If there is no encoder of that name.
+    pub fn named(name: &str) -> Result<Self> {
+        Self::all().into_iter().find(|encoder| encoder.chosen().name() == name).ok_or_else(|| {
+            let names: Vec<_> = Self::all().iter().map(|encoder| encoder.chosen().name()).collect();
+            usage!("there is no encoder named `{name}`"; "name one of: {}", names.join(", "))
+        })
+    }
+
+    /// The settings of AMDIM's encoder; `None` for another one.
+    pub fn amdim(&self) -> Option<&amdim::Config> {
+        match self {
+            Self::Amdim(config) => Some(config),
+            #[cfg(test)]
+            Self::Linear(_) => None,
+        }
+    }
+
+    /// The settings of all encoders.
+    pub fn settings() -> Vec<Setting> {
+        let name = Setting::new("name", "The encoder.", "", in_files_only());
+        let each = Self::all().into_iter().flat_map(|encoder| encoder.chosen().settings());
+        [name].into_iter().chain(each).collect()
+    }
 }
 
 impl Default for EncoderConfig {
@@ -26,50 +86,14 @@ impl From<amdim::Config> for EncoderConfig {
     }
 }
 
-/// A table that names no encoder is AMDIM's: runs of before there was another have none but that.
 impl<'de> Deserialize<'de> for EncoderConfig {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        amdim::Config::deserialize(deserializer).map(Self::Amdim)
-    }
-}
-
-impl EncoderConfig {
-    /// What is known of the settings of all encoders.
-    pub fn settings() -> Vec<Setting> {
-        amdim::Config::settings()
-    }
-
-    /// The flags that make an encoder of this size.
-    pub fn flags(&self) -> String {
-        match self {
-            Self::Amdim(amdim::Config { ndf, n_rkhs, n_depth, use_bn }) => {
-                format!("--ndf {ndf} --n-rkhs {n_rkhs} --n-depth {n_depth} --use-bn {use_bn}")
-            }
+        let (name, section) = named::split(deserializer, "amdim")?;
+        match name.as_str() {
+            "amdim" => named::read(section).map(Self::Amdim),
+            #[cfg(test)]
+            "linear" => named::read(section).map(Self::Linear),
+            _ => Err(D::Error::custom(format!("there is no encoder named `{name}`"))),
         }
-    }
-
-    /// Checks sizes against each other, for images of `side`.
-    ///
-    /// # Errors
-    ///
-    /// Where no such encoder can be built.
-    pub fn check(&self, side: u32) -> Result<()> {
-        match self {
-            Self::Amdim(config) => config.check(side),
-        }
-    }
-}
-
-impl amdim::Config {
-    /// The last block widens to the embeddings and cannot narrow.
-    fn check(&self, side: u32) -> Result<()> {
-        let widest = self.ndf.saturating_mul(if side == 32 { 4 } else { 8 });
-        if self.n_rkhs >= widest {
-            return Ok(());
-        }
-        Err(usage!(
-            "`encoder.n_rkhs` is {}, but the last block of ndf {} is {widest} wide and can only widen", self.n_rkhs, self.ndf;
-            "set --n-rkhs to {widest} or more, or lower --ndf"
-        ))
     }
 }

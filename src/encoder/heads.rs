@@ -1,4 +1,4 @@
-//! Classifiers on features, under the names of the reference's evaluator.
+//! Classifiers on features. Their tensors have the names of the reference implementation's evaluator.
 
 use tch::{Tensor, nn::Path};
 
@@ -15,7 +15,7 @@ pub struct LinearHead {
 }
 
 impl LinearHead {
-    /// From `width` features to `classes` logits.
+    /// A classifier of `width` features into `classes` classes. Its tensors are named under `path`.
     pub fn new(path: &Path, width: i64, classes: i64) -> Self {
         Self {
             weight: uniform_fan_in(path, "weight", &[classes, width], width),
@@ -41,7 +41,8 @@ pub struct MlpHead {
 impl MlpHead {
     const HIDDEN: i64 = 1024;
 
-    /// From `width` features to `classes` logits, dropping that share of the inputs and hidden units while training.
+    /// A classifier of `width` features into `classes` classes. In training, each input and hidden unit is dropped with probability
+    /// `dropout`. Its tensors are named under `path`.
     pub fn new(path: &Path, width: i64, classes: i64, dropout: f64) -> Self {
         Self {
             hidden: uniform_fan_in(&(path / "2"), "weight", &[Self::HIDDEN, width], width),
@@ -51,15 +52,15 @@ impl MlpHead {
         }
     }
 
-    /// Draws the weights of its norm uniformly from 0 to 1, as PyTorch did until version 1.2.
+    /// Draws the weights of the batch norm uniformly from 0 to 1, the default of PyTorch up to version 1.2.
     pub fn draw_norm_weights(&self) {
         self.norm.draw_weights();
     }
 
-    /// Logits (n, classes) of features (n, width).
+    /// Logits (n, classes) of features (n, width), with dropout and the statistics of the batch if `train` is true.
     pub fn forward(&self, features: &Tensor, train: bool) -> Tensor {
         let hidden = features.dropout(self.dropout, train).linear(&self.hidden, None::<Tensor>);
-        let hidden = self.norm.forward(&hidden, Mode::of(train)).relu();
+        let hidden = self.norm.forward(&hidden, Mode::training_if(train)).relu();
         self.output.forward(&hidden.dropout(self.dropout, train))
     }
 }

@@ -1,19 +1,20 @@
-//! Named tensors of an encoder, and the values that they begin with.
+//! The named tensors of an encoder and their initial values.
 
 use tch::{
     Kind, Tensor,
     nn::{self, Path},
 };
 
-/// PyTorch's default for convolutions and linear layers: uniform within ±1/√fan-in, fan-in being all but the first
-/// of `shape`. Drawn on the CPU, so that a seed gives the same model on every device.
+/// A trained tensor with PyTorch's default initialization of convolutions and linear layers: uniform within ±1/√`fan_in`. It is drawn
+/// on the CPU, so that a seed gives the same model on every device.
 pub(super) fn uniform_fan_in(path: &Path, name: &str, shape: &[i64], fan_in: i64) -> Tensor {
     let bound = 1.0 / (fan_in as f64).sqrt();
     let values = Tensor::empty(shape, (Kind::Float, tch::Device::Cpu)).uniform_(-bound, bound);
     parameter(path, name, &channels_last(&values))
 }
 
-/// The same weight of a convolution (out, in, h, w), laid out as its input is: it is used, and its gradient made, without a copy.
+/// The weight of a convolution (out, in, h, w) in channels-last memory, the layout of its input: cuDNN then uses the weight, and writes
+/// its gradient, without a copy. Other tensors are returned unchanged.
 pub(super) fn channels_last(weight: &Tensor) -> Tensor {
     match weight.dim() {
         4 => weight.permute([0, 2, 3, 1]).contiguous().permute([0, 3, 1, 2]),
@@ -21,17 +22,17 @@ pub(super) fn channels_last(weight: &Tensor) -> Tensor {
     }
 }
 
-/// A trained tensor of the given initial value.
+/// A trained tensor with this initial value.
 pub(super) fn parameter(path: &Path, name: &str, value: &Tensor) -> Tensor {
     path.add(name, value.to_kind(path.kind()).to_device(path.device()), true)
 }
 
-/// A named tensor that is state, not trained.
+/// A tensor that is saved but not trained, such as a running statistic.
 pub(super) fn buffer(path: &Path, name: &str, value: &Tensor) -> Tensor {
     path.add(name, value.to_device(path.device()), false)
 }
 
-/// Sets the kind of every floating-point tensor, parameters and state alike, e.g. to f64 for comparisons.
+/// Converts all floating-point tensors, parameters and state, to `kind`: f64 if it is `Double`, f32 otherwise. Comparisons use f64.
 pub fn set_float_kind(vars: &mut nn::VarStore, kind: Kind) {
     match kind {
         Kind::Double => vars.double(),

@@ -1,55 +1,94 @@
-//! What evaluation and export see of an encoder.
+//! The traits of an encoder: its settings, its features, and the embeddings that a method trains it by.
+
+use std::{collections::BTreeMap, fmt::Debug};
 
 use anyhow::Result;
-use tch::{Kind, Tensor};
+use tch::{Kind, Tensor, nn::Path};
 use torchkit::Autocast;
 
-/// What maps images to a representation: all that evaluation and export see of a model.
-pub trait Encoder {
-    /// The global output before any head, (n, `width`), of normalized images (n, 3, h, w).
-    ///
-    /// With `train`, batch norms use the batch's statistics and move their running ones.
-    fn features(&self, images: &Tensor, train: bool) -> Tensor;
+use super::norm::Mode;
+use crate::settings::Setting;
 
-    /// Takes in the `number`-th batch, from 1, of those whose mean the running statistics of the norms are to be: what they were
-    /// before counts no longer.
-    fn settle(&self, images: &Tensor, number: i64);
+/// The settings of an encoder: everything that is known of it before it is built.
+pub trait EncoderSettings: Debug {
+    /// The name of the encoder in settings, `encoder.name`.
+    fn name(&self) -> &'static str;
 
-    /// Channels of the features.
+    /// The settings as they appear in a file and on the command line.
+    fn settings(&self) -> Vec<Setting>;
+
+    /// The flags of a training run that choose an encoder of this size, such as `--ndf 192 --n-depth 8`.
+    fn flags(&self) -> String;
+
+    /// The flags that change its size, for the hint "choose a smaller model with …".
+    fn size_flags(&self) -> &'static str;
+
+    /// The number of channels of the features.
     fn width(&self) -> i64;
 
-    /// The representation (n, channels) under one of its [`layers`](Self::layers)' names, in evaluation mode, the mean over its
-    /// locations.
-    fn pooled(&self, images: &Tensor, layer: &str) -> Tensor;
+    /// Checks the sizes against each other, for square images of `side` pixels.
+    ///
+    /// # Errors
+    ///
+    /// If no such encoder can be built.
+    fn check(&self, side: u32) -> Result<()>;
 
-    /// Names of its representations, that of the features first.
-    fn layers(&self) -> &'static [&'static str];
+    /// Checks that a file with these tensors can hold an encoder of this size. This comes before the encoder is built, so that a
+    /// damaged file cannot make the program allocate memory for sizes that it only claims.
+    ///
+    /// # Errors
+    ///
+    /// If a tensor is missing, or if there are fewer numbers than an encoder of this size has.
+    fn check_tensors(&self, tensors: &BTreeMap<String, Tensor>) -> Result<()>;
+
+    /// Builds a freshly initialized encoder for square images of `side` pixels. Its tensors are named under `path`.
+    fn build(&self, path: &Path, side: u32) -> Box<dyn Encoder>;
 }
 
-/// What maps views to the embeddings that an objective is of: an encoder with its heads.
+/// A network that maps images to features. Evaluation, `embed` and `export` see no more of a model than this.
+pub trait Encoder: Debug {
+    /// The global output before any head, (n, [`width`](Self::width)), of normalized images (n, 3, h, w). `mode` says which
+    /// statistics the batch norms use.
+    fn features(&self, images: &Tensor, mode: Mode) -> Tensor;
+
+    /// The number of channels of the features.
+    fn width(&self) -> i64;
+
+    /// The names of the representations that [`pooled`](Self::pooled) gives, that of the features first.
+    fn layers(&self) -> &'static [&'static str];
+
+    /// The representation (n, channels) called `layer`, the mean over its locations, in evaluation mode.
+    fn pooled(&self, images: &Tensor, layer: &str) -> Tensor;
+
+    /// The number of multiply-accumulates of the convolutions and linear layers for the features of one image.
+    fn macs(&self) -> u64;
+}
+
+/// A network that maps views to the embeddings that a method's loss compares: an encoder with its heads.
 ///
-/// Only [`embed`](Self::embed) has to be there. Without more the whole is one block: its input is kept, and all of it computed
-/// again on the way back. Nothing may be drawn at random on the way, or it would differ the second time.
+/// Only [`embed`](Self::embed) is required. The default of the other two treats the whole network as one block: its input is kept and
+/// the network is computed a second time in the backward pass. Nothing may be drawn at random during `embed`, or the second
+/// computation would differ from the first.
 pub trait Embedder {
-    /// Embeddings in training mode of views (v, n, 3, side, side): (v, n, …) each. Each view goes by itself through batch norms, in
-    /// order; their running statistics follow if `moves`.
+    /// Embeddings in training mode of views (v, n, 3, side, side): tensors of shape (v, n, …). Batch norms treat each view by itself,
+    /// in order. Their running statistics are updated if `moves` is true.
     fn embed(&self, views: &Tensor, moves: bool) -> Vec<Tensor>;
 
-    /// The same embeddings, the running statistics as they were; and the inputs of all blocks, for
+    /// The embeddings of [`embed`](Self::embed) without an update of running statistics, and the inputs of all blocks for
     /// [`backward_by_block`](Self::backward_by_block).
     fn embed_by_block(&self, views: &Tensor) -> (Vec<Tensor>, Vec<Tensor>) {
         (self.embed(views, false), vec![views.shallow_clone()])
     }
 
-    /// Leaves on the parameters what a loss with these gradients of the embeddings, (v, n, …) each, makes of the inputs of all
-    /// blocks; the running statistics follow. What happens inside of a block is computed again, one block at a time (Chen et al.
-    /// 2016, "Training deep nets with sublinear memory cost").
+    /// Backpropagates `gradients` of the embeddings, (v, n, …) each, into the parameters, and updates running statistics. The
+    /// activations inside of a block are computed a second time from its input, one block at a time (Chen et al. 2016, "Training deep
+    /// nets with sublinear memory cost").
     ///
-    /// `scope` is held while embeddings are computed.
+    /// `scope` makes the autocast scope that is held while activations are computed.
     ///
     /// # Errors
     ///
-    /// Those of `scope`.
+    /// The errors of `scope`.
     fn backward_by_block(
         &self,
         inputs: Vec<Tensor>,
@@ -62,9 +101,9 @@ pub trait Embedder {
                 let _scope = scope()?;
                 self.embed(&input, true)
             };
-            let along = embeddings.iter().zip(gradients);
+            let products = embeddings.iter().zip(gradients);
             let total: Tensor =
-                along.map(|(x, gradient)| (x * gradient.to_kind(x.kind())).sum(Kind::Float)).sum();
+                products.map(|(x, gradient)| (x * gradient.to_kind(x.kind())).sum(Kind::Float)).sum();
             total.backward();
         }
         Ok(())

@@ -1,4 +1,6 @@
 //! Encoders, and classifiers on their features.
+//!
+//! An encoder is one file: its settings ([`EncoderSettings`]) and the network ([`Encoder`]); and a variant of [`EncoderConfig`].
 
 pub mod amdim;
 mod blocks;
@@ -6,10 +8,13 @@ mod config;
 pub mod heads;
 mod init;
 mod interface;
+#[cfg(test)]
+pub(crate) mod linear;
 mod norm;
 
 pub use self::{
     config::EncoderConfig,
     init::set_float_kind,
-    interface::{Embedder, Encoder},
+    interface::{Embedder, Encoder, EncoderSettings},
+    norm::Mode,
 };

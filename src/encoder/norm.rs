@@ -1,29 +1,41 @@
-//! Batch norm, with the statistics that an encoder needs in training, in evaluation and when they are settled.
+//! Batch norm with the statistics of a batch, the running ones, or running ones that become the mean over batches.
 
 use tch::{Tensor, nn::Path};
 
 use super::init::{buffer, parameter};
 
-/// What batch norms go by.
+/// Which statistics batch norms normalize by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Mode {
-    /// Their running statistics.
+pub enum Mode {
+    /// The running statistics.
     Evaluation,
-    /// Those of each view by itself, one after the other, which move the running ones if it `moves` them. The batch holds so
-    /// many views of the same size, all samples of the first before those of the second.
-    Training { views: i64, moves: bool },
-    /// Those of the batch, the so many-th one, from 1, over which the running ones are averaged.
-    Settling { number: i64 },
+    /// The statistics of the batch, which holds `views` views of equal size, all samples of the first before those of the second. Each
+    /// view is normalized by its own statistics, in order, and updates the running statistics if `moves` is true.
+    Training {
+        /// The number of views in the batch.
+        views: i64,
+        /// Whether the running statistics are updated.
+        moves: bool,
+    },
+    /// The statistics of the batch, which is the `number`-th, counted from 1, of those that the running statistics become the mean
+    /// of. Earlier running statistics are discarded.
+    Settling {
+        /// The number of the batch, from 1.
+        number: i64,
+    },
 }
 
 impl Mode {
-    /// Of a batch of single views.
-    pub(super) fn of(train: bool) -> Self {
-        if train { Self::Training { views: 1, moves: true } } else { Self::Evaluation }
+    /// Training on a batch of one view, which updates the running statistics.
+    pub const TRAINING: Self = Self::Training { views: 1, moves: true };
+
+    /// [`TRAINING`](Self::TRAINING) if `train` is true, [`Evaluation`](Self::Evaluation) if not.
+    pub fn training_if(train: bool) -> Self {
+        if train { Self::TRAINING } else { Self::Evaluation }
     }
 }
 
-/// Batch norm over the channels of (n, c) or (n, c, h, w), with all of its state under names.
+/// Batch norm over the channels of inputs (n, c) or (n, c, h, w). Its parameters and statistics are named tensors.
 #[derive(Debug)]
 pub(super) struct Norm {
     weight: Tensor,
@@ -48,7 +60,7 @@ impl Norm {
         }
     }
 
-    /// Draws the weights uniformly from 0 to 1, on the CPU, so that a seed gives the same ones on every device.
+    /// Draws the weights uniformly from 0 to 1. They are drawn on the CPU, so that a seed gives the same weights on every device.
     pub(super) fn draw_weights(&self) {
         let drawn = self.weight.detach().to_device(tch::Device::Cpu).uniform(0.0, 1.0);
         tch::no_grad(|| self.weight.shallow_clone().copy_(&drawn));
@@ -68,7 +80,8 @@ impl Norm {
         }
     }
 
-    /// By the batch's statistics or the running ones, which are looked at, or moved by that share, only where there is a `momentum`.
+    /// Normalizes by the statistics of the batch (`train`) or by the running ones. With a `momentum`, the running statistics are
+    /// updated in training; without one, training leaves them alone.
     fn normalize(&self, x: &Tensor, train: bool, momentum: Option<f64>) -> Tensor {
         if train && momentum.is_some() {
             let _ = tch::no_grad(|| self.num_batches_tracked.shallow_clone().g_add_scalar_(1));

@@ -15,13 +15,12 @@ use crate::{
     config::Config,
     data,
     encoder::{
-        Encoder,
+        Encoder, Mode,
         heads::{LinearHead, MlpHead},
     },
     failure,
     feed::Feed,
-    loss,
-    network::without_gradient,
+    loss, network,
     optim::{self, Adam, Drops, Schedule},
     terminal::Progress,
 };
@@ -208,7 +207,7 @@ impl Classifier {
         let mut batches = 0;
         for staged in whole_batches(validation, order, batch, config, self.device)?.by_ref().take(BATCHES) {
             let images = staged?.views.images.get(0);
-            let features = without_gradient(encoder, &images, true, config.train.precision)?;
+            let features = network::features(encoder, &images, Mode::TRAINING, config.train.precision)?;
             let _ = tch::no_grad(|| self.head.logits(&features, true));
             batches += 1;
         }
@@ -258,8 +257,8 @@ impl<'a> Batches<'a> {
         match self {
             Self::Views { encoder, feed, protocol, precision } => {
                 let staged = feed.next().expect("the stream has no end")?;
-                let train = *protocol == Protocol::Reference;
-                let features = without_gradient(*encoder, &staged.views.images.get(0), train, *precision)?;
+                let mode = Mode::training_if(*protocol == Protocol::Reference);
+                let features = network::features(*encoder, &staged.views.images.get(0), mode, *precision)?;
                 Ok((features, staged.views.labels.copy()))
             }
             Self::Features { features, order, at, batch, device } => {

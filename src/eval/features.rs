@@ -14,8 +14,14 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::samples::images;
 use crate::{
-    config::Config, encoder::Encoder, failure, feed::DeviceBatch, files::Partial, hint::WithHint,
-    network::frozen, terminal::Progress,
+    config::Config,
+    encoder::{Encoder, Mode},
+    failure,
+    feed::DeviceBatch,
+    files::Partial,
+    hint::WithHint,
+    network,
+    terminal::Progress,
 };
 use torchkit::Precision;
 
@@ -162,7 +168,8 @@ fn write(
         let staged = staged?;
         let DeviceBatch { views, bad_samples, .. } = &staged;
         let labelled = views.labels.ge(0).nonzero().view(-1);
-        let features = frozen(encoder, &views.images.get(0), config.train.precision)?;
+        let features =
+            network::features(encoder, &views.images.get(0), Mode::Evaluation, config.train.precision)?;
         let features = features.index_select(0, &labelled);
         ensure!(
             features.isfinite().all().int64_value(&[]) == 1,

@@ -13,9 +13,9 @@ use super::{
 };
 use crate::{
     config::Config,
-    encoder::heads::LinearHead,
+    encoder::{Mode, heads::LinearHead},
     failure, loss,
-    network::{Network, frozen},
+    network::{self, Network},
     optim::{self, Adam, Schedule},
     terminal::Progress,
     views::Views,
@@ -158,7 +158,7 @@ impl<'a> Tuning<'a> {
     fn step(&self, views: &Views, optimizers: &mut [(Adam, Schedule); 2], step: u64) -> Result<Tensor> {
         let features = {
             let _scope = self.config.train.precision.of_evaluation(self.device).autocast(self.device)?;
-            self.network.encoder().features(&views.images.get(0), true)
+            self.network.encoder().features(&views.images.get(0), Mode::TRAINING)
         };
         let logits = self.head.forward(&loss::widened(&features));
         let loss = loss::classification(&logits, &views.labels);
@@ -183,7 +183,12 @@ impl<'a> Tuning<'a> {
         for staged in images(set, self.config, self.device)?.by_ref() {
             let views = &staged?.views;
             let images = views.images.get(0);
-            let features = frozen(self.network.encoder(), &images, self.config.train.precision)?;
+            let features = network::features(
+                self.network.encoder(),
+                &images,
+                Mode::Evaluation,
+                self.config.train.precision,
+            )?;
             let logits = tch::no_grad(|| self.head.forward(&features));
             tally.add(&logits, &views.labels);
         }

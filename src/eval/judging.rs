@@ -19,7 +19,7 @@ use super::{
     subject::Subject,
     tally::Report,
 };
-use crate::{encoder::EncoderConfig, network::Network};
+use crate::network::Network;
 
 /// One line of an evaluation's results.
 pub(super) struct Line {
@@ -67,7 +67,7 @@ impl<'a> Judging<'a> {
              training images"
         );
         let digest = data.train.digest();
-        let EncoderConfig::Amdim(size) = &config.encoder; // as caches of earlier versions have it
+        let size = config.encoder.chosen();
         let identity = format!("{encoder} {} {size:?} settled on {digest:x}", config.seed);
         Ok(Self { subject, network, identity, step: 0, settled_on: Some(settled_on) })
     }

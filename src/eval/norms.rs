@@ -5,7 +5,12 @@ use shards::{Order, Position, ShardSet, Share, Shuffle};
 use tch::Device;
 
 use super::samples::evenly;
-use crate::{config::Config, data, encoder::Encoder, feed::Feed};
+use crate::{
+    config::Config,
+    data,
+    encoder::{Encoder, Mode},
+    feed::Feed,
+};
 
 /// Training images over which the statistics of an encoder that was never trained are averaged, if there are so many.
 const IMAGES: u64 = 10_000;
@@ -26,7 +31,8 @@ pub(super) fn settle(encoder: &dyn Encoder, set: &ShardSet, config: &Config, dev
     let mut number = 0;
     for staged in whole_batches(&set, order, batch as usize, config, device)?.by_ref() {
         number += 1;
-        encoder.settle(&staged?.views.images.get(0), number);
+        let images = staged?.views.images.get(0);
+        let _ = tch::no_grad(|| encoder.features(&images, Mode::Settling { number }));
     }
     Ok(number.cast_unsigned() * batch)
 }
@@ -49,15 +55,12 @@ mod tests {
     use tch::Kind;
 
     use super::*;
-    use crate::{
-        encoder::{EncoderConfig, amdim},
-        eval::{features::Features, tiny},
-    };
+    use crate::eval::{features::Features, tiny};
 
     /// Mean and deviation of each channel over a set, in evaluation mode, as their largest distances from 0 and 1.
     fn off(encoder: &dyn Encoder, set: &ShardSet, config: &Config) -> [f64; 2] {
         let features = Features::compute(encoder, "", set, config, Device::Cpu, None).unwrap();
-        let EncoderConfig::Amdim(amdim::Config { ndf, .. }) = config.encoder;
+        let ndf = config.encoder.amdim().unwrap().ndf;
         // Residual branches begin at 0 and skips append zeros: the first channels alone say anything yet.
         let features = features.rows(0, features.len()).unwrap().narrow(1, 0, ndf);
         let dims = Some([0i64].as_slice());
@@ -93,7 +96,7 @@ mod tests {
         let batches: Vec<_> = feed.map(|staged| staged.unwrap().views.images.get(0).copy()).collect();
         assert_eq!(batches.len(), 2, "two samples are left over");
         for (batch, number) in batches.iter().zip(1..) {
-            network.encoder().settle(batch, number);
+            let _ = tch::no_grad(|| network.encoder().features(batch, Mode::Settling { number }));
         }
         let (name, mean) = network
             .tensors()
@@ -102,7 +105,7 @@ mod tests {
             .unwrap();
         // What goes into the last norm, which is the only one on the way to the features, from what comes out of it.
         let alone = |batch: &tch::Tensor| {
-            network.encoder().settle(batch, 1);
+            let _ = tch::no_grad(|| network.encoder().features(batch, Mode::Settling { number: 1 }));
             network.tensors()[&name].copy()
         };
         let settled = mean.copy();

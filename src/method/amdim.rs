@@ -1,21 +1,23 @@
 //! AMDIM: maximizing mutual information across views (Bachman, Hjelm, Buchwalter 2019).
 
+use anyhow::Result;
 use tch::{Kind, Tensor, nn::Path};
 
-use super::interface::{Method, Objective};
-use crate::views::Views;
+use super::interface::{Method, MethodSettings, Objective};
 use crate::{
     encoder::{
-        self, Embedder, Encoder,
+        self, Embedder, Encoder, EncoderConfig,
         amdim::{AmdimEncoder, Embeddings, cell_masks},
     },
     loss::{self, Nce},
     numbers,
-    settings::{Heading, real, settings},
+    settings::{Heading, Setting, real, settings},
+    usage,
+    views::Views,
 };
 
 settings! {
-    /// Settings of the objective; the defaults are the paper's.
+    /// Settings of the objective. The defaults are those of the paper.
     pub struct Config {
         /// Scores are clipped softly to ± this.
         tclip: f64 = 20.0, real(numbers::LIMIT).flag(Heading::Model, "X");
@@ -24,11 +26,40 @@ settings! {
     }
 }
 
+impl Config {
+    fn encoder<'a>(&self, encoder: &'a EncoderConfig) -> Result<&'a encoder::amdim::Config> {
+        encoder.amdim().ok_or_else(|| {
+            usage!(
+                "the method {} trains its own encoder only, not {}", self.name(), encoder.chosen().name();
+                "leave out `encoder.name`, or choose another method"
+            )
+        })
+    }
+}
+
+impl MethodSettings for Config {
+    fn name(&self) -> &'static str {
+        "amdim"
+    }
+
+    fn settings(&self) -> Vec<Setting> {
+        Self::settings()
+    }
+
+    fn check(&self, encoder: &EncoderConfig) -> Result<()> {
+        self.encoder(encoder).map(drop)
+    }
+
+    fn build(&self, path: &Path, side: u32, encoder: &EncoderConfig) -> Result<Box<dyn Method>> {
+        Ok(Box::new(Amdim::new(path, side, self.encoder(encoder)?, self)))
+    }
+}
+
 /// The AMDIM objective over its encoder: tasks 1t5, 1t7 and 5t5, each in both directions.
 #[derive(Debug)]
 pub struct Amdim {
     encoder: AmdimEncoder,
-    /// (25, 1, 5, 5), u8: row i·5 + j picks cell (i, j) of `r5`.
+    /// Masks (25, 1, 5, 5), u8: mask i·5 + j selects cell (i, j) of `r5`.
     masks_r5: Tensor,
     config: Config,
 }
@@ -36,25 +67,25 @@ pub struct Amdim {
 /// The scalar parts of the objective.
 #[derive(Debug)]
 pub struct Parts {
-    /// Prediction of `r5` from the other view's `r1`.
+    /// The loss of predicting `r5` from the `r1` of the other view.
     pub task_1t5: Tensor,
-    /// Prediction of `r7` from the other view's `r1`.
+    /// The loss of predicting `r7` from the `r1` of the other view.
     pub task_1t7: Tensor,
-    /// Prediction of `r5` from one cell of the other view's `r5`.
+    /// The loss of predicting `r5` from one cell of the `r5` of the other view.
     pub task_5t5: Tensor,
-    /// The weighted score penalty of all three.
+    /// The score penalty of the three tasks, with its weight.
     pub penalty: Tensor,
 }
 
 impl Parts {
-    /// What is minimized.
+    /// The sum, which is minimized.
     pub fn total(&self) -> Tensor {
         &self.task_1t5 + &self.task_1t7 + &self.task_5t5 + &self.penalty
     }
 }
 
 impl Amdim {
-    /// The method with a freshly initialized encoder for images of `side`.
+    /// The method with a freshly initialized encoder for square images of `side` pixels. Its tensors are named under `path`.
     pub fn new(path: &Path, side: u32, encoder: &encoder::amdim::Config, config: &Config) -> Self {
         Self {
             encoder: AmdimEncoder::new(&(path / "encoder"), side, encoder),
@@ -63,22 +94,17 @@ impl Amdim {
         }
     }
 
-    /// Multiply-accumulates of the encoder's convolutions for one image.
-    pub fn encoder_macs(&self) -> u64 {
-        self.encoder.macs()
-    }
-
-    /// Embeddings of one view (n, 3, h, w).
+    /// Embeddings of one view (n, 3, h, w), in training mode if `train` is true.
     pub fn embed(&self, images: &Tensor, train: bool) -> Embeddings {
         self.encoder.embed(images, train)
     }
 
-    /// Embeddings in training mode of both views (2, n, 3, h, w), as one batch.
+    /// Embeddings in training mode of both views (2, n, 3, h, w), computed as one batch.
     pub fn embed_views(&self, images: &Tensor) -> [Embeddings; 2] {
-        of_views(&self.encoder.embed_views(images, true))
+        by_view(&self.encoder.embed_views(images, true))
     }
 
-    /// The objective of two views' embeddings; `cells` (2, n) names the cell of `r5` that each view predicts from.
+    /// The objective of the embeddings of two views. `cells` (2, n) says for each view which cell of `r5` predicts the other view.
     pub fn parts(&self, one: &Embeddings, two: &Embeddings, cells: &Tensor) -> Parts {
         let tasks = [
             self.both_ways(&one.r1.flatten(1, 3), &two.r5, &two.r1.flatten(1, 3), &one.r5),
@@ -95,29 +121,29 @@ impl Amdim {
         Parts { task_1t5, task_1t7, task_5t5, penalty }
     }
 
-    /// The mean of a task's two directions: contexts (n, d) of each view with the other's targets (n, d, s, s).
+    /// The mean of both directions of a task: contexts (n, d) of each view predict targets (n, d, s, s) of the other.
     fn both_ways(&self, context_1: &Tensor, target_2: &Tensor, context_2: &Tensor, target_1: &Tensor) -> Nce {
         let there = loss::nce(context_1, &target_2.flatten(2, 3), self.config.tclip);
         let back = loss::nce(context_2, &target_1.flatten(2, 3), self.config.tclip);
         Nce { loss: (there.loss + back.loss) * 0.5, penalty: (there.penalty + back.penalty) * 0.5 }
     }
 
-    /// One cell of each image's `r5`: (n, d).
+    /// One cell of the `r5` of each image, (n, d).
     fn pick(&self, r5: &Tensor, cells: &Tensor) -> Tensor {
         let masks = self.masks_r5.index_select(0, cells).to_kind(r5.kind());
         (r5 * masks).sum_dim_intlist([2i64, 3].as_slice(), false, None::<Kind>)
     }
 }
 
-/// Embeddings (2, n, …), view by view.
-fn of_views(embeddings: &Embeddings) -> [Embeddings; 2] {
+/// Splits embeddings (2, n, …) by view.
+fn by_view(embeddings: &Embeddings) -> [Embeddings; 2] {
     [0, 1].map(|view| embeddings.map(|embedding| embedding.get(view)))
 }
 
 impl Amdim {
-    /// The objective of embeddings (2, n, …) of both views, in f32 at least.
+    /// The objective of embeddings (2, n, …) of both views, in f32 or f64.
     fn parts_of(&self, embeddings: &Embeddings) -> Parts {
-        let [one, two] = of_views(embeddings);
+        let [one, two] = by_view(embeddings);
         let (n, device) = (one.r1.size()[0], one.r1.device());
         let cells = Tensor::randint(25, [2, n], (Kind::Int64, device));
         self.parts(&one, &two, &cells)
@@ -130,7 +156,7 @@ impl Method for Amdim {
     }
 
     fn objective(&self, embeddings: &[Tensor], _: &Views) -> Objective {
-        let parts = self.parts_of(&Embeddings::of(embeddings));
+        let parts = self.parts_of(&Embeddings::from_list(embeddings));
         Objective {
             total: parts.total(),
             parts: vec![
@@ -143,7 +169,7 @@ impl Method for Amdim {
     }
 
     fn features(&self, embeddings: &[Tensor]) -> Tensor {
-        Embeddings::of(embeddings).r1.flatten(2, 4)
+        Embeddings::from_list(embeddings).r1.flatten(2, 4)
     }
 
     fn chance(&self, n: i64) -> f64 {
@@ -186,7 +212,7 @@ mod tests {
     const PLAIN: ComputeOptions =
         ComputeOptions { precision: Precision::F32, parts: 1, by_block: false, world: World::ALONE };
 
-    /// The loss of a batch, all gradients one after the other, and the running statistics.
+    /// The loss of a batch, all gradients concatenated, and all running statistics concatenated.
     fn pass(images: &Tensor, use_bn: bool, compute: ComputeOptions) -> (f64, Tensor, Tensor) {
         tch::manual_seed(3);
         let mut vars = VarStore::new(Device::Cpu);
@@ -196,7 +222,7 @@ mod tests {
             vars.double();
         }
         let named: std::collections::BTreeMap<_, _> = vars.variables().into_iter().collect();
-        // As they are initialized, half of the weights are zero, and hide what is behind them.
+        // The initial zeros of residual branches would hide the gradients behind them.
         tch::no_grad(|| {
             for (_, tensor) in named.iter().filter(|(name, _)| name.contains("conv2")) {
                 let _ = tensor.shallow_clone().uniform_(-0.05, 0.05);
@@ -242,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn by_block_nothing_changes() {
+    fn computing_block_by_block_changes_nothing() {
         let _alone = crate::generator();
         let images = images(12, Kind::Double);
         for use_bn in [false, true] {
@@ -256,9 +282,9 @@ mod tests {
         }
     }
 
-    /// Of equal parts, whose statistics are those of the whole.
+    /// The parts are equal, so their batch statistics are those of the whole.
     #[test]
-    fn in_parts_the_negatives_are_those_of_the_whole_batch() {
+    fn a_batch_computed_in_parts_has_the_negatives_of_the_whole_batch() {
         let _alone = crate::generator();
         let part = images(6, Kind::Double);
         let images = Tensor::cat(&[&part, &part, &part], 1);
@@ -269,7 +295,7 @@ mod tests {
             assert!((loss - again).abs() < 1e-9, "{loss} and {again}");
             let off = largest_difference(&gradients, &in_parts);
             assert!(off < 1e-8, "gradients off by {off:.1e}");
-            // The running statistics of norms that are on move once for each view of each part.
+            // Running statistics are updated once for each view of each part.
             let moves = |running: &Tensor| running.max().double_value(&[]);
             assert!((moves(&running) - 2.0).abs() < 1e-9 && (moves(&moved) - 6.0).abs() < 1e-9);
         }
@@ -277,9 +303,9 @@ mod tests {
         assert!((loss - alone).abs() > 0.1, "a third of the batch has fewer negatives");
     }
 
-    /// What parts cost in exactness: each is normalized by its own statistics.
+    /// Parts are not exact with batch norms: each part is normalized by its own statistics.
     #[test]
-    fn in_parts_of_their_own_statistics_gradients_point_the_same_way() {
+    fn unequal_parts_have_gradients_of_nearly_the_same_direction() {
         let _alone = crate::generator();
         let images = images(33, Kind::Double); // parts differ by one sample at most
         let (loss, gradients, _) = pass(&images, false, PLAIN);

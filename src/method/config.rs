@@ -1,24 +1,73 @@
-//! Which method trains an encoder.
+//! The choice of a method.
 
-use pipeline::{Preset, Recipe};
-use serde::{Deserialize, Serialize};
-use tch::nn::Path;
+use anyhow::Result;
+use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 
-use super::{
-    amdim::{self, Amdim},
-    interface::Method,
-};
+#[cfg(test)]
+use super::toy;
+use super::{amdim, interface::MethodSettings};
 use crate::{
-    encoder::EncoderConfig,
-    settings::{Setting, in_files_only},
+    settings::{Setting, in_files_only, named},
+    usage,
 };
 
-/// Which method, with its settings.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// A method with its settings: the section `[method]` of a file. The setting `name` chooses the method.
+#[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "name", rename_all = "lowercase")]
 pub enum MethodConfig {
     /// AMDIM (Bachman et al. 2019).
     Amdim(amdim::Config),
+    /// A method of a few lines, for tests.
+    #[cfg(test)]
+    Toy(toy::Config),
+}
+
+impl MethodConfig {
+    /// All methods, each with its default settings.
+    pub fn all() -> Vec<Self> {
+        vec![
+            Self::Amdim(amdim::Config::default()),
+            #[cfg(test)]
+            Self::Toy(toy::Config::default()),
+        ]
+    }
+
+    /// The settings of the chosen method.
+    pub fn chosen(&self) -> &dyn MethodSettings {
+        match self {
+            Self::Amdim(config) => config,
+            #[cfg(test)]
+            Self::Toy(config) => config,
+        }
+    }
+
+    /// The method called `name`, with its default settings.
+    ///
+    /// # Errors
+    ///
+    /// If there is no method of that name.
+    pub fn named(name: &str) -> Result<Self> {
+        Self::all().into_iter().find(|method| method.chosen().name() == name).ok_or_else(|| {
+            let names: Vec<_> = Self::all().iter().map(|method| method.chosen().name()).collect();
+            usage!("there is no method named `{name}`"; "name one of: {}", names.join(", "))
+        })
+    }
+
+    /// The settings of AMDIM; `None` for another method.
+    pub fn amdim(&self) -> Option<&amdim::Config> {
+        match self {
+            Self::Amdim(config) => Some(config),
+            #[cfg(test)]
+            Self::Toy(_) => None,
+        }
+    }
+
+    /// The settings of all methods.
+    pub fn settings() -> Vec<Setting> {
+        let name = Setting::new("name", "The method.", "", in_files_only());
+        let each = Self::all().into_iter().flat_map(|method| method.chosen().settings());
+        [name].into_iter().chain(each).collect()
+    }
 }
 
 impl Default for MethodConfig {
@@ -27,26 +76,14 @@ impl Default for MethodConfig {
     }
 }
 
-impl MethodConfig {
-    /// What is known of the settings of all methods, and of the method's name.
-    pub fn settings() -> Vec<Setting> {
-        let name = Setting::new("name", "The method.", "", in_files_only());
-        [vec![name], amdim::Config::settings()].concat()
-    }
-
-    /// The views that the method wants of each image.
-    pub fn recipe(&self, preset: Preset) -> Recipe {
-        match self {
-            Self::Amdim(_) => preset.recipe(),
-        }
-    }
-
-    /// The method with a freshly initialized encoder for images of `side`, its tensors named under `path`.
-    pub fn build(&self, path: &Path, side: u32, encoder: &EncoderConfig) -> Box<dyn Method> {
-        match (self, encoder) {
-            (Self::Amdim(config), EncoderConfig::Amdim(encoder)) => {
-                Box::new(Amdim::new(path, side, encoder, config))
-            }
+impl<'de> Deserialize<'de> for MethodConfig {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let (name, section) = named::split(deserializer, "amdim")?;
+        match name.as_str() {
+            "amdim" => named::read(section).map(Self::Amdim),
+            #[cfg(test)]
+            "toy" => named::read(section).map(Self::Toy),
+            _ => Err(D::Error::custom(format!("there is no method named `{name}`"))),
         }
     }
 }

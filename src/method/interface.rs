@@ -1,50 +1,86 @@
-//! What a method is.
+//! The traits of a method: its settings and its objective.
 
-use tch::Tensor;
+use std::fmt::Debug;
+
+use anyhow::Result;
+use pipeline::{Preset, Recipe};
+use tch::{Tensor, nn::Path};
 
 use crate::{
-    encoder::{Embedder, Encoder},
+    encoder::{Embedder, Encoder, EncoderConfig},
+    settings::Setting,
     views::Views,
 };
 
-/// What a method makes of the embeddings of a whole batch.
+/// The settings of a method: everything that is known of it before it is built.
+pub trait MethodSettings: Debug {
+    /// The name of the method in settings, `method.name`.
+    fn name(&self) -> &'static str;
+
+    /// The settings as they appear in a file and on the command line.
+    fn settings(&self) -> Vec<Setting>;
+
+    /// The operations that make the views of an image; the number of views is theirs. By default the two views of the preset.
+    fn recipe(&self, preset: Preset) -> Recipe {
+        preset.recipe()
+    }
+
+    /// Checks that the method can train this encoder. By default it can train any.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot.
+    fn check(&self, _encoder: &EncoderConfig) -> Result<()> {
+        Ok(())
+    }
+
+    /// Builds the method with a freshly initialized encoder for square images of `side` pixels. Its tensors are named under `path`,
+    /// those of the encoder under `path/encoder`.
+    ///
+    /// # Errors
+    ///
+    /// If [`check`](Self::check) refuses the encoder.
+    fn build(&self, path: &Path, side: u32, encoder: &EncoderConfig) -> Result<Box<dyn Method>>;
+}
+
+/// The objective of a batch.
 #[derive(Debug)]
 pub struct Objective {
     /// The scalar that is minimized, with a graph.
     pub total: Tensor,
-    /// Its scalar parts, each under the name it is logged by.
+    /// Its scalar parts, each with the name it is logged under.
     pub parts: Vec<(&'static str, Tensor)>,
 }
 
-/// A method for training an encoder without labels.
+/// A method that trains an encoder without labels.
 ///
-/// All its state lies in tensors under the path that it is built with: what is trained, and what is not, such as queues, banks
-/// and the parameters of momentum encoders. So checkpoints hold it. A step is recorded once and replayed on a device that can:
-/// what differs from step to step has to lie in tensors, as nothing else of these functions is done again.
-pub trait Method {
-    /// What maps views to the embeddings that the objective is of.
+/// All of its state is in tensors under the path that it is built with, so checkpoints contain it: trained parameters, and state that
+/// is not trained, such as queues, memory banks and momentum encoders. On a CUDA device a step is recorded once as a graph and then
+/// replayed: whatever differs from step to step must be in tensors, because the Rust code of these functions is not run again.
+pub trait Method: Debug {
+    /// The network that maps views to the embeddings that [`objective`](Self::objective) takes.
     fn embedder(&self) -> &dyn Embedder;
 
-    /// The objective of the embeddings of a whole batch, (v, n, …) each. Its gradient goes back through `embeddings` alone.
+    /// The objective of the embeddings of a whole batch, tensors of shape (v, n, …). Its gradient is propagated to `embeddings` only.
     fn objective(&self, embeddings: &[Tensor], views: &Views) -> Objective;
 
-    /// Features (v, n, width) for the online probe, of the embeddings of a batch.
+    /// Features (v, n, width) of a batch for the online probe, taken from its embeddings.
     fn features(&self, embeddings: &[Tensor]) -> Tensor;
 
-    /// The loss to expect from features that say nothing, for a batch of `n` samples.
+    /// The loss to expect from features without information, for a batch of `n` samples.
     fn chance(&self, n: i64) -> f64;
 
-    /// The largest batch whose tensors all have at most 2³¹ − 1 elements, if it is encoded in so many parts: CUDA's kernels count
-    /// in 32 bits.
+    /// The largest batch whose tensors all have at most 2³¹ − 1 elements, if it is encoded in `parts` parts. CUDA kernels count in
+    /// 32 bits.
     fn largest_batch(&self, parts: i64) -> i64;
 
-    /// Multiply-accumulates of a step with `n` samples: convolutions, scores and both of their products on the way back. What is
-    /// computed again to save memory is not counted.
+    /// The number of multiply-accumulates of a step with `n` samples: convolutions and scores, forward and backward. Activations that
+    /// are computed twice to save memory are counted once.
     fn macs(&self, n: i64) -> f64;
 
-    /// What is trained for use elsewhere.
+    /// The encoder that is trained.
     fn encoder(&self) -> &dyn Encoder;
 
-    /// Called after every update; momentum encoders and queues move here.
+    /// Updates momentum encoders and queues. It is called after each update of the parameters.
     fn after_step(&mut self) {}
 }

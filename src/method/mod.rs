@@ -1,15 +1,17 @@
-//! Objectives for training an encoder without labels: what a step optimizes.
+//! Methods that train an encoder without labels.
 //!
-//! A method says what its embeddings are, and what is minimized over those of a whole batch ([`Method`]). How a batch is
-//! computed, in one go, in parts or block by block, is the same for all of them ([`backward`]).
+//! A method is one file: its settings ([`MethodSettings`]), its embeddings and its objective ([`Method`]); and a variant of
+//! [`MethodConfig`]. How a batch is computed, as a whole, in parts or block by block, is the same for all of them ([`backward`]).
 
 pub mod amdim;
 mod config;
 mod grad_cache;
 mod interface;
+#[cfg(test)]
+pub(crate) mod toy;
 
 pub use self::{
     config::MethodConfig,
     grad_cache::{ComputeOptions, Loss, backward},
-    interface::{Method, Objective},
+    interface::{Method, MethodSettings, Objective},
 };

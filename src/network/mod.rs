@@ -1,13 +1,10 @@
-//! What a checkpoint holds: a network can be built, loaded and asked for features without an optimizer.
+//! The network that a checkpoint contains. It can be built, loaded and asked for features without an optimizer.
 
-mod frozen;
+mod features;
 mod model;
 mod probe;
 
-pub(crate) use self::{
-    frozen::{frozen, without_gradient},
-    model::is_finite,
-};
+pub(crate) use self::{features::features, model::is_finite};
 pub use self::{
     model::{Judged, Network},
     probe::{Both, OnlineProbe},

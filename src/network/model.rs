@@ -1,28 +1,25 @@
-//! A network: encoder, method and online probe, with all of their tensors by name. There is no optimizer here.
+//! A network: encoder, method and online probe, with their tensors by name. It has no optimizer.
 
 use anyhow::Result;
 use dataset::Random;
-use tch::{
-    Device, Kind, Tensor,
-    nn::{Path, VarStore},
-};
+use tch::{Device, Kind, Tensor, nn::VarStore};
 use torchkit::Precision;
 
 use super::{
-    frozen::frozen,
+    features::features,
     probe::{Both, OnlineProbe},
 };
 use crate::{
     checkpoint::{Loaded, Named},
     config::Config,
     device,
-    encoder::Encoder,
+    encoder::{Encoder, Mode},
     loss,
     method::Method,
     views::Views,
 };
 
-/// Encoder, method and online probe of a run: what a checkpoint holds beside the optimizer's state.
+/// The encoder, method and online probe of a run: the content of a checkpoint except for the optimizer's state.
 pub struct Network {
     vars: VarStore,
     method: Box<dyn Method>,
@@ -36,44 +33,30 @@ impl std::fmt::Debug for Network {
     }
 }
 
-/// What the encoder makes of a validation batch.
+/// The results of a validation batch.
 #[derive(Debug)]
 pub struct Judged {
-    /// (n, width).
+    /// Features of the encoder, (n, width).
     pub features: Tensor,
-    /// Accuracies of the online probe on the labelled samples, where there are any.
+    /// Accuracies of the online probe on the labelled samples; `None` if there are none.
     pub accuracy: Option<Both<f64>>,
-    /// Their number.
+    /// The number of labelled samples.
     pub labelled: f64,
 }
 
 impl Network {
-    /// A freshly initialized network, the same for the same seed on every device. It has a probe where there are `classes`.
+    /// A freshly initialized network. A seed gives the same network on every device. It has a probe if `classes` is given.
     ///
     /// # Errors
     ///
-    /// If the device does not have the memory for it.
+    /// If the method cannot train the encoder, or the memory of the device does not suffice.
     pub fn new(config: &Config, classes: Option<u32>, device: Device) -> Result<Self> {
-        let side = config.preset.side();
-        Self::build(config, classes, device, |path| config.method.build(path, side, &config.encoder))
-    }
-
-    /// The same with another method, which names its tensors under the path that it is given.
-    ///
-    /// # Errors
-    ///
-    /// If the device does not have the memory for it.
-    pub fn build(
-        config: &Config,
-        classes: Option<u32>,
-        device: Device,
-        method: impl FnOnce(&Path) -> Box<dyn Method>,
-    ) -> Result<Self> {
         tch::manual_seed(Random::after(config.seed, u64::MAX).next_u64().cast_signed());
-        let cures = || vec!["choose a smaller model with --ndf, --n-rkhs or --n-depth".to_owned()];
+        let encoder = config.encoder.chosen();
+        let cures = || vec![format!("choose a smaller model with {}", encoder.size_flags())];
         let build = || {
             let vars = VarStore::new(device);
-            let method = method(&vars.root());
+            let method = config.method.chosen().build(&vars.root(), config.preset.side(), &config.encoder)?;
             let width = method.encoder().width();
             let probe = classes.map(|classes| {
                 OnlineProbe::new(&vars.root(), width, i64::from(classes), OnlineProbe::DROPOUT)
@@ -87,18 +70,18 @@ impl Network {
     ///
     /// # Errors
     ///
-    /// If the device does not have the memory for it, or the checkpoint's tensors are not those of its configuration.
+    /// If the memory of the device does not suffice, or the tensors of the checkpoint do not match its configuration.
     pub fn load(loaded: &Loaded, device: Device) -> Result<Self> {
         let network = Self::new(&loaded.state.config, loaded.state.classes, device)?;
         network.restore(loaded)?;
         Ok(network)
     }
 
-    /// Takes over the tensors of a checkpoint.
+    /// Copies the tensors of a checkpoint into the network.
     ///
     /// # Errors
     ///
-    /// If one is missing, or has another shape.
+    /// If a tensor is missing or has another shape.
     pub fn restore(&self, loaded: &Loaded) -> Result<()> {
         loaded.restore_model(&self.tensors())
     }
@@ -108,49 +91,49 @@ impl Network {
         self.method.encoder()
     }
 
-    /// The objective, with the encoder in it.
+    /// The method, which contains the encoder.
     pub fn method(&self) -> &dyn Method {
         self.method.as_ref()
     }
 
-    /// The objective, to be moved on after an update.
+    /// The method, for [`Method::after_step`].
     pub fn method_mut(&mut self) -> &mut dyn Method {
         self.method.as_mut()
     }
 
-    /// The online probe; none of a run without labels.
+    /// The online probe; `None` in a run without labels.
     pub fn probe(&self) -> Option<&OnlineProbe> {
         self.probe.as_ref()
     }
 
-    /// What the encoder is computed in during training.
+    /// The precision that the encoder is computed in during training.
     pub fn precision(&self) -> Precision {
         self.precision
     }
 
-    /// Where all tensors are.
+    /// All tensors, with their device.
     pub fn vars(&self) -> &VarStore {
         &self.vars
     }
 
-    /// Parameters and statistics by name, sharing the network's memory.
+    /// All tensors by name: parameters, statistics and the state of the method. They share the memory of the network.
     pub fn tensors(&self) -> Named {
         self.vars.variables().into_iter().collect()
     }
 
-    /// Whether every parameter and statistic is a finite number.
+    /// Whether all parameters and statistics are finite.
     pub fn is_finite(&self) -> bool {
         self.tensors().values().all(is_finite)
     }
 
-    /// Numbers that are trained, those of the probe included.
+    /// The number of trained parameters, including those of the probe.
     pub fn parameters(&self) -> usize {
         self.vars.trainable_variables().iter().map(Tensor::numel).sum()
     }
 
-    /// Features and accuracies of one batch of single views (1, n, 3, h, w) in evaluation mode.
+    /// Features and accuracies of one batch of single views (1, n, 3, h, w), in evaluation mode.
     pub fn judge(&self, views: &Views) -> Result<Judged> {
-        let features = frozen(self.encoder(), &views.images.get(0), self.precision)?;
+        let features = features(self.encoder(), &views.images.get(0), Mode::Evaluation, self.precision)?;
         Ok(tch::no_grad(|| {
             let labelled = views.labels.ge(0).sum(Kind::Float).double_value(&[]);
             let probe = self.probe.as_ref().filter(|_| labelled > 0.0);
@@ -163,7 +146,7 @@ impl Network {
     }
 }
 
-/// Whether all numbers of a tensor are finite; integers are.
+/// Whether all values of a tensor are finite. Integers always are.
 pub(crate) fn is_finite(tensor: &Tensor) -> bool {
     !tensor.is_floating_point() || tensor.isfinite().all().int64_value(&[]) == 1
 }

@@ -1,4 +1,4 @@
-//! The online probe: classifiers fitted on detached features while the encoder trains.
+//! The online probe: classifiers that are fitted on detached features while the encoder trains.
 
 use tch::{Tensor, nn::Path};
 
@@ -17,24 +17,24 @@ pub struct OnlineProbe {
 /// A value for each classifier of the probe.
 #[derive(Debug)]
 pub struct Both<T> {
-    /// Of the MLP.
+    /// The value of the MLP.
     pub mlp: T,
-    /// Of the linear classifier.
+    /// The value of the linear classifier.
     pub linear: T,
 }
 
 impl<T> Both<T> {
-    /// The same function of each.
-    pub fn map<U>(&self, of: impl Fn(&T) -> U) -> Both<U> {
-        Both { mlp: of(&self.mlp), linear: of(&self.linear) }
+    /// Applies `f` to each of the two.
+    pub fn map<U>(&self, f: impl Fn(&T) -> U) -> Both<U> {
+        Both { mlp: f(&self.mlp), linear: f(&self.linear) }
     }
 }
 
 impl OnlineProbe {
-    /// The reference's share of dropped inputs and hidden units of the MLP.
+    /// The probability that an input or hidden unit of the MLP is dropped, as in the reference implementation.
     pub const DROPOUT: f64 = 0.2;
 
-    /// Classifiers from `width` features to `classes`, their tensors named under `path`.
+    /// Classifiers of `width` features into `classes` classes. Their tensors are named under `path`.
     pub fn new(path: &Path, width: i64, classes: i64, dropout: f64) -> Self {
         let path = path / "evaluator";
         let mlp = &path / "block_glb_mlp" / "block_forward";
@@ -45,13 +45,13 @@ impl OnlineProbe {
         }
     }
 
-    /// Logits (n, classes) of features (n, width), through which no gradient reaches the encoder.
+    /// Logits (n, classes) of features (n, width). The features are detached, so that no gradient reaches the encoder.
     pub fn logits(&self, features: &Tensor, train: bool) -> Both<Tensor> {
         let features = features.detach();
         Both { mlp: self.mlp.forward(&features, train), linear: self.linear.forward(&features) }
     }
 
-    /// The loss of each classifier, a scalar with a graph. `labels` (n), −1 where a sample has none.
+    /// The loss of each classifier, a scalar with a graph. `labels` (n) has −1 for a sample without a label.
     pub fn losses(logits: &Both<Tensor>, labels: &Tensor) -> Both<Tensor> {
         logits.map(|logits| loss::classification(logits, labels))
     }

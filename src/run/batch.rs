@@ -86,7 +86,10 @@ mod tests {
     /// Builds a method with heads of few units: the published size has 200 million weights.
     fn method(ndf: i64) -> Box<dyn Method> {
         let encoder = encoder::amdim::Config { ndf, n_rkhs: 64, n_depth: 1, use_bn: false };
-        MethodConfig::default().build(&VarStore::new(Device::Cpu).root(), 128, &encoder.into())
+        MethodConfig::default()
+            .chosen()
+            .build(&VarStore::new(Device::Cpu).root(), 128, &encoder.into())
+            .unwrap()
     }
 
     #[test]

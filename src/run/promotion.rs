@@ -15,6 +15,7 @@ use tch::{Device, Kind, Tensor};
 use super::gate::{Gate, Metrics};
 use crate::{
     checkpoint::Loaded,
+    encoder::Mode,
     exchange::{export, import},
     exit::Code,
     failure,
@@ -277,7 +278,7 @@ fn check(file: &Path, checkpoint: &Loaded) -> Result<()> {
     }
     let side = i64::from(checkpoint.state.config.preset.side());
     let images = Tensor::randn([2, 3, side, side], (Kind::Float, Device::Cpu));
-    let features = |network: &Network| tch::no_grad(|| network.encoder().features(&images, false));
+    let features = |network: &Network| tch::no_grad(|| network.encoder().features(&images, Mode::Evaluation));
     ensure!(features(&exported).equal(&features(&kept)), "features of the same images differ");
     Ok(())
 }

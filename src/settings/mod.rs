@@ -4,6 +4,7 @@
 pub(crate) mod as_text;
 mod declare;
 mod form;
+pub(crate) mod named;
 mod setting;
 
 pub(crate) use self::declare::settings;

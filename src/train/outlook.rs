@@ -6,7 +6,7 @@ use anyhow::Result;
 use tch::{Device, Kind, Tensor};
 
 use super::Run;
-use crate::run::enlarged::Enlarged;
+use crate::{encoder::Mode, run::enlarged::Enlarged};
 
 /// A run that takes longer than this gets a warning.
 const DAY: Duration = Duration::from_secs(86_400);
@@ -34,7 +34,8 @@ impl Run {
         let pass = || {
             let started = Instant::now();
             let _autocast = self.config.train.precision.autocast(self.device);
-            let features = tch::no_grad(|| self.trainer.network().encoder().features(&images, false));
+            let features =
+                tch::no_grad(|| self.trainer.network().encoder().features(&images, Mode::Evaluation));
             features.sum(Kind::Float).double_value(&[]); // waits for the device
             started.elapsed()
         };

@@ -116,7 +116,10 @@ impl Run {
             .with_context(|| format!("cannot begin with the encoder of `{}`", loaded.path.display()))
             .with_hint(|| {
                 let Config { preset, encoder, .. } = &loaded.state.config;
-                format!("give the preset and sizes of that run: --preset {preset} {}", encoder.flags())
+                format!(
+                    "give the preset and sizes of that run: --preset {preset} {}",
+                    encoder.chosen().flags()
+                )
             })?;
         tracing::info!("training begins with the encoder of `{}`", loaded.path.display());
         Ok(())

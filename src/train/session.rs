@@ -143,7 +143,7 @@ pub(crate) fn feed(
     world: World,
 ) -> Result<Feed> {
     let samples = data.train.samples(order(config), world.share(), position);
-    let recipe = config.method.recipe(config.preset);
+    let recipe = config.recipe();
     let loader = LoaderConfig { seed: config.seed, drop_last: true, ..data::loader(config, batch_size) };
     Feed::spawn(samples, recipe, config.preset.normalization(), &loader, device)
 }

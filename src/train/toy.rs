@@ -1,114 +1,33 @@
-//! A method in 80 lines, with an encoder of one layer: an example of a second method.
+//! Training by a second method and a second encoder, which are each one file and a variant of an enum.
 
 use anyhow::Result;
+use clap::{Args as _, FromArgMatches as _};
 use shards::Position;
-use tch::{
-    Device, Kind, Tensor,
-    nn::{Init, Path},
-};
+use tch::{Device, Kind, Tensor};
 
 use super::trainer::Trainer;
 use crate::{
     checkpoint::{self, DataIdentity, Loaded, State},
-    config::Config,
-    encoder::{Embedder, Encoder},
-    method::{Method, Objective},
-    network::Network,
+    config::{Config, TrainArgs},
+    exchange::{
+        export::{self, Contents, Names},
+        import,
+    },
     optim::Schedule,
     views::Views,
 };
 
-/// A method that moves the embeddings of two views towards each other, and away from the mean of earlier embeddings.
-struct Toy {
-    encoder: Linear,
-    /// The running mean of all embeddings. It is not trained.
-    mean: Tensor,
-    last: Tensor,
+/// The configuration of the toy method on the encoder of one layer, as flags and a file make it.
+fn config(parts: usize, by_block: bool) -> Config {
+    let file = format!(
+        "preset = 'c10'\nmethod.name = 'toy'\nencoder.name = 'linear'\noptim.lr = 1e-3\n\
+         [train]\nprecision = 'f32'\naccumulate = {parts}\ncheckpoint_blocks = {by_block}"
+    );
+    Config::resolve(&file.parse().unwrap()).unwrap()
 }
 
-struct Linear(Tensor);
-
-impl Embedder for Linear {
-    fn embed(&self, views: &Tensor, _moves: bool) -> Vec<Tensor> {
-        vec![views.flatten(2, 4).matmul(&self.0)]
-    }
-}
-
-impl Method for Toy {
-    fn embedder(&self) -> &dyn Embedder {
-        &self.encoder
-    }
-
-    fn objective(&self, embeddings: &[Tensor], _: &Views) -> Objective {
-        let [one, two] = [0, 1].map(|view| embeddings[0].get(view));
-        let near = (&one - &two).square().mean(Kind::Float);
-        let far = (embeddings[0].mean_dim([1_i64].as_slice(), false, Kind::Float) - &self.mean)
-            .cos()
-            .mean(Kind::Float);
-        tch::no_grad(|| {
-            self.last.shallow_clone().copy_(&one.mean_dim([0_i64].as_slice(), false, Kind::Float));
-        });
-        Objective { total: &near + &far, parts: vec![("near", near), ("far", far)] }
-    }
-
-    fn features(&self, embeddings: &[Tensor]) -> Tensor {
-        embeddings[0].shallow_clone()
-    }
-
-    fn after_step(&mut self) {
-        let _ = tch::no_grad(|| self.mean.lerp_(&self.last, 0.1));
-    }
-
-    fn chance(&self, _n: i64) -> f64 {
-        1.0
-    }
-
-    fn largest_batch(&self, _parts: i64) -> i64 {
-        i64::MAX
-    }
-
-    fn macs(&self, n: i64) -> f64 {
-        6.0 * n as f64 * self.encoder.0.numel() as f64
-    }
-
-    fn encoder(&self) -> &dyn Encoder {
-        &self.encoder
-    }
-}
-
-impl Encoder for Linear {
-    fn features(&self, images: &Tensor, _train: bool) -> Tensor {
-        images.flatten(1, 3).matmul(&self.0)
-    }
-
-    fn settle(&self, _images: &Tensor, _number: i64) {}
-
-    fn width(&self) -> i64 {
-        self.0.size()[1]
-    }
-
-    fn pooled(&self, images: &Tensor, _layer: &str) -> Tensor {
-        self.features(images, false)
-    }
-
-    fn layers(&self) -> &'static [&'static str] {
-        &["linear"]
-    }
-}
-
-fn toy(path: &Path) -> Box<dyn Method> {
-    let weight = (path / "encoder").var("weight", &[3 * 32 * 32, 8], Init::Randn { mean: 0.0, stdev: 0.02 });
-    let buffer = |name| path.zeros_no_train(name, &[8]);
-    Box::new(Toy { encoder: Linear(weight), mean: buffer("mean"), last: buffer("last") })
-}
-
-fn trainer(parts: usize, by_block: bool) -> Trainer {
-    let mut config = Config::preset(pipeline::Preset::C10);
-    (config.train.accumulate, config.train.checkpoint_blocks) = (parts, by_block);
-    config.optim.lr = 1e-3;
-    config.train.precision = torchkit::Precision::F32;
-    let network = Network::build(&config, Some(3), Device::Cpu, toy).unwrap();
-    Trainer::of(network, &config, Schedule::new(&config.optim, 100, 10.0)).unwrap()
+fn trainer(config: &Config) -> Trainer {
+    Trainer::new(config, Some(3), Device::Cpu, Schedule::new(&config.optim, 100, 10.0)).unwrap()
 }
 
 fn step(trainer: &mut Trainer, number: i64) -> f64 {
@@ -133,7 +52,7 @@ fn tensors(trainer: &Trainer) -> Vec<Tensor> {
 fn a_second_method_trains_in_parts_and_block_by_block() {
     let _alone = crate::generator();
     let losses = |parts, by_block| {
-        let mut trainer = trainer(parts, by_block);
+        let mut trainer = trainer(&config(parts, by_block));
         (0..6).map(|_| step(&mut trainer, 0)).collect::<Vec<_>>()
     };
     let whole = losses(1, false);
@@ -147,31 +66,78 @@ fn a_second_method_trains_in_parts_and_block_by_block() {
     }
 }
 
+/// A checkpoint of three steps, and the trainer that made it.
+fn checkpoint_of(config: &Config, place: &std::path::Path) -> Result<(Trainer, Loaded)> {
+    let mut trainer = trainer(config);
+    for number in 0..3 {
+        step(&mut trainer, number);
+    }
+    let state = State {
+        step: 3,
+        position: Position::default(),
+        data: DataIdentity { digest: 1, samples: 8 },
+        classes: Some(3),
+        class_names: Vec::new(),
+        config: config.clone(),
+    };
+    let path = place.join("step-00000003");
+    checkpoint::write(&path, &state, &trainer.network().tensors(), &trainer.moments())?;
+    Ok((trainer, Loaded::open(&path)?))
+}
+
 #[test]
 fn a_second_method_resumes_to_the_bit() -> Result<()> {
     let _alone = crate::generator();
     let place = tempfile::tempdir()?;
-    let mut through = trainer(2, false);
-    for number in 0..3 {
-        step(&mut through, number);
-    }
-    let data = DataIdentity { digest: 1, samples: 8 };
-    let config = Config::preset(pipeline::Preset::C10);
-    let state = State {
-        step: 3,
-        position: Position::default(),
-        data,
-        classes: Some(3),
-        class_names: Vec::new(),
-        config,
-    };
-    let path = place.path().join("step-00000003");
-    checkpoint::write(&path, &state, &through.network().tensors(), &through.moments())?;
-    let mut resumed = trainer(2, false);
-    resumed.restore(&Loaded::open(&path)?)?;
+    let config = config(2, false);
+    let (mut through, loaded) = checkpoint_of(&config, place.path())?;
+    assert_eq!(loaded.state.config, config);
+    let mut resumed = trainer(&loaded.state.config);
+    resumed.restore(&loaded)?;
     for number in 3..6 {
         assert_eq!(step(&mut through, number).to_bits(), step(&mut resumed, number).to_bits());
     }
     assert!(tensors(&through).iter().zip(tensors(&resumed)).all(|(a, b)| a.equal(&b)));
     Ok(())
+}
+
+#[test]
+fn a_second_encoder_is_exported_but_not_under_the_names_of_the_reference() -> Result<()> {
+    let _alone = crate::generator();
+    let place = tempfile::tempdir()?;
+    let (_, loaded) = checkpoint_of(&config(1, false), place.path())?;
+    let file = place.path().join("encoder.safetensors");
+    let (tensors, description) = export::write(&loaded, &file, &Contents::default())?;
+    assert_eq!((tensors, description.method.as_str()), (1, "toy"));
+    let foreign = import::read(&std::fs::read(&file)?)?;
+    import::check_sizes(&foreign)?;
+    let reference = Contents { names: Names::Reference, ..Contents::default() };
+    let refused = export::write(&loaded, &file, &reference).unwrap_err();
+    assert!(refused.to_string().contains("knows AMDIM only, not the method toy"), "{refused}");
+    Ok(())
+}
+
+#[test]
+fn the_flags_of_a_second_method_and_encoder_are_theirs() {
+    let command = TrainArgs::augment_args(clap::Command::new("train"));
+    let flags = ["train", "--pull", "0.5", "--features", "16"];
+    let args = TrainArgs::from_arg_matches(&command.get_matches_from(flags)).unwrap();
+    let mut asked = args.asked().unwrap();
+    for section in ["method", "encoder"] {
+        let name = if section == "method" { "toy" } else { "linear" };
+        asked[section].as_table_mut().unwrap().insert("name".to_owned(), name.into());
+    }
+    let config = Config::resolve(&asked).unwrap();
+    let text = toml::to_string(&config).unwrap();
+    assert!(
+        text.contains("name = \"toy\"\npull = 0.5") && text.contains("name = \"linear\"\nfeatures = 16"),
+        "{text}"
+    );
+    let refused = Config::resolve(&"method.name = 'toy'\nmethod.tclip = 3.0".parse().unwrap()).unwrap_err();
+    assert!(refused.to_string().contains("unknown field `tclip`"), "{refused}");
+    let unfit = Config::resolve(&"encoder.name = 'linear'".parse().unwrap()).unwrap_err();
+    assert!(
+        unfit.to_string().contains("the method amdim trains its own encoder only, not linear"),
+        "{unfit}"
+    );
 }

@@ -114,7 +114,8 @@ impl Trainer {
     /// If the device does not have the memory for its moments.
     pub fn of(network: Network, config: &Config, schedule: Schedule) -> Result<Self> {
         let device = network.vars().device();
-        let cures = || vec!["choose a smaller model with --ndf, --n-rkhs or --n-depth".to_owned()];
+        let size_flags = config.encoder.chosen().size_flags();
+        let cures = || vec![format!("choose a smaller model with {size_flags}")];
         let learner = || Ok(Learner::new(network, config, World::join()));
         Ok(Self {
             learner: device::within_memory(device, || "the optimizer".to_owned(), cures, learner)?,

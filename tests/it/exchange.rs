@@ -315,10 +315,10 @@ fn a_tensor_that_is_missing_or_misshapen_is_named() {
         let surplus = ("encoder.surplus".to_owned(), tensors[0].1.clone());
         tensors.push(surplus);
     });
-    assert!(said.contains("`encoder.surplus` is no tensor of this encoder"), "{said}");
+    assert!(said.contains("`encoder.surplus` is not a tensor of this encoder"), "{said}");
     let bare: HashMap<_, _> = metadata.into_iter().filter(|(name, _)| name != METADATA).collect();
     let said = rewrite(&bare, &|_| ());
-    assert!(said.contains("was not made by `amdim-stream export`"), "{said}");
+    assert!(said.contains("was not written by `amdim-stream export`"), "{said}");
 }
 
 /// Two shards: 70 labelled images, then three without a label, the first of which is no image.

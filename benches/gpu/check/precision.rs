@@ -44,7 +44,7 @@ fn pass(device: Device, precision: Precision) -> Result<(f64, Tensor)> {
     let vars = VarStore::new(device);
     tch::manual_seed(3);
     let encoder = encoder::amdim::Config { ndf: 16, n_rkhs: 128, n_depth: 2, use_bn: true };
-    let method = MethodConfig::default().build(&vars.root(), 128, &encoder.into());
+    let method = MethodConfig::default().chosen().build(&vars.root(), 128, &encoder.into())?;
     let named: BTreeMap<_, _> = vars.variables().into_iter().collect();
     draw_zero_weights(&named);
     let views = batch(device);

@@ -96,7 +96,7 @@ impl Plan {
 impl MemoryNeeds {
     /// What follows from the settings, and what this process has taken; what is free is for others to say.
     fn of(run: &Run) -> Self {
-        let recipe = run.config.method.recipe(run.config.preset);
+        let recipe = run.config.recipe();
         let loader = data::loader(&run.config, run.batch_size);
         let shape = loader.shape(&recipe);
         Self {

@@ -1,62 +1,57 @@
-//! What a file says of the encoder in it.
+//! The description of an exported encoder in its file.
 
 use pipeline::Preset;
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    checkpoint::Loaded,
-    encoder::EncoderConfig,
-    method::{MethodConfig, amdim},
-};
+use crate::{checkpoint::Loaded, encoder::EncoderConfig};
 
 /// The metadata entry that holds a [`Description`] as JSON.
 pub const METADATA: &str = "amdim_stream";
 
-/// What one has to know of an encoder to use it.
+/// The facts that are needed to use an encoder.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Description {
-    /// The method that it was trained by.
+    /// The name of the method that trained it.
     pub method: String,
-    /// The kind of data.
+    /// The preset of its training.
     pub preset: Preset,
-    /// Width and height of its images.
+    /// Width and height of its images, in pixels.
     pub side: u32,
-    /// Its size.
+    /// Its settings.
     pub encoder: EncoderConfig,
-    /// For each channel what is subtracted from pixels of 0 to 255.
+    /// The mean of each channel, which is subtracted from pixels of 0 to 255.
     pub mean: [f64; 3],
-    /// What they are divided by then.
+    /// The standard deviation of each channel, which pixels are divided by after that.
     pub std: [f64; 3],
-    /// Scores were clipped softly to ± this; none in files of before this was said.
+    /// AMDIM's `method.tclip`; `None` for other methods, and in files of early versions.
     #[serde(default)]
     pub tclip: Option<f64>,
-    /// Updates that it was trained for.
+    /// The number of updates that it was trained for.
     pub step: u64,
-    /// Classes of the probes, where there are any.
+    /// The number of classes of the online probes; `None` if there are none.
     pub classes: Option<u32>,
-    /// The names of the classes that it was trained on, by label; empty where they are not known.
+    /// The names of the classes, by label; empty if they are not known.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub class_names: Vec<String>,
-    /// Checksum of the checkpoint's model.
+    /// The checksum of the model in the checkpoint.
     pub checksum: String,
     /// The version of this program.
     pub program: String,
 }
 
 impl Description {
-    /// That of a checkpoint.
+    /// The description of a checkpoint.
     pub(super) fn of(loaded: &Loaded) -> Self {
         let config = &loaded.state.config;
         let normalization = config.preset.normalization();
-        let MethodConfig::Amdim(amdim::Config { tclip, .. }) = config.method;
         Self {
-            method: "amdim".to_owned(),
+            method: config.method.chosen().name().to_owned(),
             preset: config.preset,
             side: config.preset.side(),
             encoder: config.encoder.clone(),
             mean: normalization.mean,
             std: normalization.std,
-            tclip: Some(tclip),
+            tclip: config.method.amdim().map(|amdim| amdim.tclip),
             step: loaded.state.step,
             classes: loaded.state.classes,
             class_names: loaded.state.class_names.clone(),

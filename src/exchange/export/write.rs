@@ -1,4 +1,4 @@
-//! Writing the file.
+//! Writes the file.
 
 use std::{collections::HashMap, path::Path};
 
@@ -6,23 +6,28 @@ use anyhow::Result;
 use safetensors::SafeTensors;
 
 use super::{
-    contents::{Contents, Format},
+    contents::{Contents, Format, Names},
     description::{Description, METADATA},
     part::parts,
     pth,
-    reference::{cursor, hyperparams},
+    reference::{cursor, encoder, hyperparams},
 };
 use crate::{checkpoint::Loaded, files::Partial, hint::WithHint};
 
-/// Writes a checkpoint's model to a file, complete on the disk or not at all; gives the number of its tensors and what it
-/// says of itself.
+/// Writes the model of a checkpoint to a file, which appears complete or not at all. Returns the number of its tensors and its
+/// description.
+///
+/// # Errors
+///
+/// If the reference implementation cannot load the model but its names are asked for, or if the file cannot be written.
 pub fn write(loaded: &Loaded, out: &Path, contents: &Contents) -> Result<(usize, Description)> {
     let description = Description::of(loaded);
+    let reference = (contents.names == Names::Reference).then(|| encoder(loaded)).transpose()?;
     let file: SafeTensors = loaded.model()?;
     let parts = parts(&file, loaded, *contents)?;
     let partial = Partial::beside(out).or_cannot_write(out)?;
-    let written = match contents.format {
-        Format::Safetensors => {
+    let written = match reference.filter(|_| contents.format == Format::Pth) {
+        None => {
             let metadata = HashMap::from([
                 ("format".to_owned(), "pt".to_owned()),
                 (METADATA.to_owned(), serde_json::to_string(&description)?),
@@ -30,7 +35,9 @@ pub fn write(loaded: &Loaded, out: &Path, contents: &Contents) -> Result<(usize,
             let named = parts.iter().map(|part| (part.name.as_str(), part));
             safetensors::serialize_to_file(named, Some(metadata), partial.path()).map_err(anyhow::Error::from)
         }
-        Format::Pth => pth::write(partial.path(), &parts, &hyperparams(&description), &cursor(loaded)),
+        Some(encoder) => {
+            pth::write(partial.path(), &parts, &hyperparams(&description, encoder), &cursor(loaded))
+        }
     };
     written.and_then(|()| Ok(partial.finish()?)).or_cannot_write(out)?;
     Ok((parts.len(), description))

@@ -7,10 +7,10 @@ use pipeline::Preset;
 use tch::Device;
 
 use super::{
-    foreign::{PROBE, check_sizes, first, take_over},
+    foreign::{check_sizes, classes, take_over},
     read::read,
 };
-use crate::{config::Config, exit::Code, hint::WithHint, method::MethodConfig, network::Network, usage};
+use crate::{config::Config, exit::Code, hint::WithHint, network::Network, usage};
 
 /// What a file holds.
 pub(crate) struct Imported {
@@ -61,13 +61,10 @@ pub(crate) fn load(file: &Path, preset: Option<Preset>) -> Result<Imported> {
         None => preset_of(foreign.side)?,
     };
     let mut config = Config::preset(preset);
-    config.encoder = foreign.encoder.clone().into();
-    if let Some(tclip) = foreign.tclip {
-        let MethodConfig::Amdim(method) = &mut config.method;
-        method.tclip = tclip;
-    }
+    config.encoder = foreign.encoder.clone();
+    config.method = foreign.method.clone();
     check_sizes(&foreign).and_then(|()| config.check()).with_context(|| format!("`{shown}`"))?;
-    let classes = first(&foreign, PROBE).map(|classes| classes as u32);
+    let classes = classes(&foreign).map(|classes| classes as u32);
     let network = Network::new(&config, classes, Device::Cpu)?;
     take_over(&foreign.tensors, &network.tensors()).with_context(|| format!("`{shown}`"))?;
     ensure!(network.is_finite(), "`{shown}` holds numbers that are not finite");

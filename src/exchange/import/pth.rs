@@ -12,7 +12,10 @@ use super::{
     foreign::{Foreign, insert},
     pickle::{self, Pickle, Value},
 };
-use crate::encoder;
+use crate::{
+    encoder,
+    method::{MethodConfig, amdim},
+};
 
 /// Numbers of one storage.
 struct Storage {
@@ -49,7 +52,16 @@ pub(super) fn read(bytes: &[u8]) -> Result<Foreign> {
         use_bn: number("use_bn").unwrap_or(0) != 0,
     };
     let tclip = pickle.get(parameters, "tclip").and_then(|value| pickle.float(value));
-    Ok(Foreign { tensors, encoder, side: number("encoder_size")?, tclip, step: 0, class_names: Vec::new() })
+    let mut method = amdim::Config::default();
+    method.tclip = tclip.unwrap_or(method.tclip);
+    Ok(Foreign {
+        tensors,
+        encoder: encoder.into(),
+        method: MethodConfig::Amdim(method),
+        side: number("encoder_size")?,
+        step: 0,
+        class_names: Vec::new(),
+    })
 }
 
 type Storages = HashMap<String, Storage>;

@@ -1,4 +1,4 @@
-//! The model that a file holds, by what the file is.
+//! Reads a file of any known format.
 
 use std::collections::BTreeMap;
 
@@ -12,15 +12,15 @@ use super::{
 };
 use crate::{
     checkpoint::kind_of,
-    encoder::EncoderConfig,
     exchange::export::{self, Description},
+    method::MethodConfig,
 };
 
-/// A model by what the file is, whatever it is called.
+/// Reads the model of a file. The content decides on the format, not the name.
 ///
 /// # Errors
 ///
-/// What is neither an export nor a checkpoint of the reference, and what is damaged.
+/// If the bytes are neither an export of this program nor a checkpoint of the reference implementation, or are damaged.
 pub fn read(bytes: &[u8]) -> Result<Foreign> {
     // A safetensors file begins with a length, which may be any bytes.
     match SafeTensors::read_metadata(bytes) {
@@ -28,15 +28,15 @@ pub fn read(bytes: &[u8]) -> Result<Foreign> {
         Err(_) if bytes.starts_with(b"PK") || bytes.starts_with(&[0x80]) || bytes.starts_with(b"L") => {
             pth::read(bytes)
         }
-        Err(_) => bail!("it is neither a safetensors file nor what `torch.save` writes"),
+        Err(_) => bail!("it is neither a safetensors file nor a file of `torch.save`"),
     }
 }
 
-/// An export of ours.
+/// Reads an export of this program.
 fn safetensors(bytes: &[u8], header: &Metadata) -> Result<Foreign> {
     let metadata = header.metadata().as_ref().and_then(|metadata| metadata.get(export::METADATA));
     let metadata = metadata
-        .context("it was not made by `amdim-stream export`: its metadata do not say which encoder it is")?;
+        .context("it was not written by `amdim-stream export`: its metadata do not describe an encoder")?;
     let description: Description = serde_json::from_str(metadata).context("its metadata are damaged")?;
     let file = SafeTensors::deserialize(bytes)?;
     let mut tensors = BTreeMap::new();
@@ -45,7 +45,10 @@ fn safetensors(bytes: &[u8], header: &Metadata) -> Result<Foreign> {
         let shape: Vec<i64> = view.shape().iter().map(|&size| size as i64).collect();
         insert(&mut tensors, &name, Tensor::from_data_size(view.data(), &shape, kind))?;
     }
-    let Description { encoder, side, step, tclip, class_names, .. } = description;
-    let EncoderConfig::Amdim(encoder) = encoder;
-    Ok(Foreign { tensors, encoder, side: side.into(), tclip, step, class_names })
+    let Description { method, encoder, side, step, tclip, class_names, .. } = description;
+    let mut method = MethodConfig::named(&method)?;
+    if let (MethodConfig::Amdim(amdim), Some(tclip)) = (&mut method, tclip) {
+        amdim.tclip = tclip;
+    }
+    Ok(Foreign { tensors, encoder, method, side: side.into(), step, class_names })
 }
