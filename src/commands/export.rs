@@ -1,4 +1,4 @@
-//! `amdim-stream export`: a checkpoint's encoder for use elsewhere.
+//! `amdim-stream export`: writes the encoder of a checkpoint for other programs.
 
 use std::path::PathBuf;
 
@@ -12,7 +12,7 @@ use crate::{
     stdout, usage,
 };
 
-/// What `export` is told.
+/// The arguments of `export`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// A run folder, or one of its checkpoints/step-… folders
@@ -21,21 +21,21 @@ pub struct Args {
     /// File to write: .safetensors, or .pth for a checkpoint that the reference implementation loads
     #[arg(long, short, value_name = "FILE")]
     pub out: PathBuf,
-    /// File format [default: by the end of FILE]
+    /// File format [default: by the extension of FILE]
     #[arg(long, value_enum)]
     pub format: Option<Format>,
-    /// The online probes and the objective's constants, too
+    /// Export the online probes and the constants of the objective, too
     #[arg(long)]
     pub with_probes: bool,
-    /// How tensors are named [default: own; in a .pth file reference]
+    /// Names of tensors [default: own; in a .pth file reference]
     #[arg(long, value_enum)]
     pub names: Option<Names>,
-    /// Replace FILE where it is there already
+    /// Replace FILE if it exists
     #[arg(long)]
     pub force: bool,
 }
 
-/// By the end of the file's name, unless it is told; refuses a file that would take another's place.
+/// The format that is asked for, or else the one of the file's extension. An existing file is refused without `--force`.
 fn format_of(args: &Args) -> Result<Format> {
     if let Some(format) = args.format {
         return destination::file_of_any_name(&args.out, args.force).map(|()| format);
@@ -46,27 +46,27 @@ fn format_of(args: &Args) -> Result<Format> {
         "bin" | "ckpt" => found.with_hint(
             || "open a .safetensors file in PyTorch with python/amdim_encoder.py or safetensors.torch",
         ),
-        "onnx" => found.with_hint(|| "make ONNX of a .safetensors file with tools/to_onnx.py"),
+        "onnx" => found.with_hint(|| "convert a .safetensors file to ONNX with tools/to_onnx.py"),
         _ => found,
     }?;
     Ok(if found == "safetensors" { Format::Safetensors } else { Format::Pth })
 }
 
-/// What is asked for.
+/// The choices that the arguments make.
 fn contents_of(args: &Args) -> Result<Contents> {
     let format = format_of(args)?;
     let of_format = if format == Format::Pth { Names::Reference } else { Names::Own };
     let names = args.names.unwrap_or(of_format);
     if format == Format::Pth && names == Names::Own {
         return Err(usage!(
-            "a .pth file for the reference implementation must have its names";
+            "a .pth file is for the reference implementation and must have its names";
             "add --names reference, or name a .safetensors file"
         ));
     }
     Ok(Contents { with_probes: args.with_probes || names == Names::Reference, names, format })
 }
 
-/// Writes the file and prints what is in it.
+/// Writes the file and prints its description.
 pub fn run(args: &Args) -> Result<()> {
     let contents = contents_of(args)?;
     let loaded = checkpoint::find(&args.checkpoint)?.without_moments();

@@ -1,4 +1,4 @@
-//! Encoders in the files of other programs.
+//! Exchange of encoders with other programs: export and import.
 
 pub mod export;
 pub mod import;

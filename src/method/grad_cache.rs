@@ -1,5 +1,4 @@
-//! The way forth and back through a batch, for all methods: in one go, in parts of the batch one after the other, or block by
-//! block of the encoder.
+//! The forward and backward pass of a batch, for all methods: as a whole, in parts of the batch, or block by block of the encoder.
 
 use anyhow::Result;
 use tch::{Kind, Tensor};
@@ -8,41 +7,41 @@ use torchkit::Precision;
 use super::interface::{Method, Objective};
 use crate::{encoder::Embedder, loss::widened, views::Views, world::World};
 
-/// What a method makes of a batch, without a graph.
+/// The loss of a batch and the features for the online probe, without a graph.
 #[derive(Debug)]
 pub struct Loss {
     /// The scalar that is minimized.
     pub total: Tensor,
-    /// Its scalar parts, each under the name it is logged by.
+    /// Its scalar parts, each with the name it is logged under.
     pub parts: Vec<(&'static str, Tensor)>,
-    /// Features (v·n, width) view after view, for the online probe.
+    /// Features (v·n, width) for the online probe, view after view.
     pub features: Tensor,
 }
 
-/// How a step is computed. What comes out does not depend on it, but for rounding and, in parts of a batch, for the
-/// statistics of batch norms.
+/// How a step is computed. The result does not depend on it, except for rounding and, if the batch is computed in parts, for the
+/// statistics of batch norms, which each part has of its own.
 #[derive(Debug, Clone, Copy)]
 pub struct ComputeOptions {
-    /// What the encoder is computed in.
+    /// The precision of the encoder.
     pub precision: Precision,
-    /// Parts of the batch that are encoded one after the other.
+    /// The number of parts that the batch is encoded in, one after the other.
     pub parts: i64,
-    /// Whether to keep the inputs of blocks alone for the way back.
+    /// Whether only the inputs of blocks are kept for the backward pass, and the rest is computed a second time.
     pub by_block: bool,
-    /// The processes whose embeddings the objective is of.
+    /// The processes that train together. The objective compares the embeddings of all of them.
     pub world: World,
 }
 
-/// The loss of one batch, whose gradients are added to those of the parameters; batch norms are in training mode.
+/// Computes the loss of a batch and adds its gradients to those of the parameters. Batch norms are in training mode.
 ///
 /// # Errors
 ///
-/// Where the device cannot compute in the precision that is asked for.
+/// If the device cannot compute in the precision that is asked for.
 pub fn backward(method: &dyn Method, views: &Views, compute: ComputeOptions) -> Result<Loss> {
     let (embeddings, objective) = if compute.parts > 1 || compute.by_block {
         in_parts(method, views, compute)?
     } else {
-        at_once(method, views, compute)?
+        as_a_whole(method, views, compute)?
     };
     Ok(Loss {
         total: objective.total.detach(),
@@ -51,7 +50,11 @@ pub fn backward(method: &dyn Method, views: &Views, compute: ComputeOptions) -> 
     })
 }
 
-fn at_once(method: &dyn Method, views: &Views, compute: ComputeOptions) -> Result<(Vec<Tensor>, Objective)> {
+fn as_a_whole(
+    method: &dyn Method,
+    views: &Views,
+    compute: ComputeOptions,
+) -> Result<(Vec<Tensor>, Objective)> {
     let embeddings = {
         let _scope = compute.precision.autocast(views.images.device())?;
         method.embedder().embed(&views.images, true)
@@ -62,13 +65,14 @@ fn at_once(method: &dyn Method, views: &Views, compute: ComputeOptions) -> Resul
     Ok((embeddings, objective))
 }
 
-/// The embeddings of all processes.
+/// Gathers the embeddings of all processes.
 fn gathered(embeddings: &[Tensor], world: World) -> Vec<Tensor> {
     embeddings.iter().map(|embedding| world.gather(embedding)).collect()
 }
 
-/// First all parts without a graph, then the objective on all embeddings, so that its negatives are those of the whole batch, then
-/// each part again with a graph, which the objective's gradients go back through ("gradient cache", Gao et al. 2021).
+/// Computes a batch in parts ("gradient cache", Gao et al. 2021): all embeddings without a graph; the objective of all of them, so that
+/// its negatives are those of the whole batch; and each part a second time with a graph, through which the gradients of the objective are
+/// propagated.
 fn in_parts(method: &dyn Method, views: &Views, compute: ComputeOptions) -> Result<(Vec<Tensor>, Objective)> {
     let embedder = method.embedder();
     let parts = views.images.tensor_split(compute.parts, 1);
@@ -80,7 +84,7 @@ fn in_parts(method: &dyn Method, views: &Views, compute: ComputeOptions) -> Resu
     let mut start = 0;
     for part in &parts {
         let count = part.size()[1];
-        // An embedding that the objective does not use has none.
+        // An embedding that the objective does not use has no gradient.
         let gradient = |embedding: &Tensor| {
             let gradient = embedding.grad();
             let gradient = if gradient.defined() { gradient } else { embedding.zeros_like() };
@@ -93,17 +97,17 @@ fn in_parts(method: &dyn Method, views: &Views, compute: ComputeOptions) -> Resu
             let scope = || Ok(compute.precision.autocast(part.device())?);
             embedder.backward_by_block(inputs, part.size()[0], &gradients, &scope)?;
         } else {
-            once_more(embedder, part, &gradients, compute)?;
+            embed_again(embedder, part, &gradients, compute)?;
         }
     }
     Ok((embeddings, objective))
 }
 
-/// A batch that was embedded without a graph.
+/// The embeddings of a batch, computed without a graph.
 struct Encoded {
     /// The embeddings of each part.
     parts: Vec<Vec<Tensor>>,
-    /// The inputs of the blocks, where the batch is one part that is computed block by block: they need not be made again.
+    /// The inputs of the blocks, if the batch is one part and computed block by block; they are not computed a second time then.
     inputs: Option<Vec<Tensor>>,
 }
 
@@ -119,13 +123,13 @@ fn without_graph(embedder: &dyn Embedder, parts: &[Tensor], compute: ComputeOpti
     })
 }
 
-/// The inputs of all blocks for a part.
+/// Computes the inputs of all blocks for a part.
 fn inputs_of(embedder: &dyn Embedder, part: &Tensor, compute: ComputeOptions) -> Result<Vec<Tensor>> {
     let _scope = compute.precision.autocast(part.device())?;
     Ok(tch::no_grad(|| embedder.embed_by_block(part)).1)
 }
 
-/// The embeddings of all parts as leaves of a graph, in f32 at least.
+/// Joins the embeddings of all parts into leaves of a new graph, in f32 or f64.
 fn joined(encoded: &[Vec<Tensor>]) -> Vec<Tensor> {
     let whole = |number: usize| {
         let parts: Vec<_> = encoded.iter().map(|part| &part[number]).collect();
@@ -134,8 +138,8 @@ fn joined(encoded: &[Vec<Tensor>]) -> Vec<Tensor> {
     (0..encoded[0].len()).map(whole).collect()
 }
 
-/// Embeds a part with a graph, and leaves on the parameters what these gradients of its embeddings make of it.
-fn once_more(
+/// Embeds a part with a graph and propagates the gradients of its embeddings to the parameters.
+fn embed_again(
     embedder: &dyn Embedder,
     part: &Tensor,
     gradients: &[Tensor],

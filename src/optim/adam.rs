@@ -1,4 +1,4 @@
-//! Adam over named tensors, so that its state can be saved.
+//! Adam over named tensors. Its state can be saved and restored.
 
 use std::collections::BTreeMap;
 
@@ -8,17 +8,17 @@ use tch::{Device, Kind, Tensor, nn::VarStore};
 use super::config::Config;
 use torchkit::{AdamScalars, AdamSettings, AdamTensors};
 
-/// Adam (Kingma, Ba 2015) with L2 weight decay, as in PyTorch. All parameters are updated at once, and nothing that an
-/// update depends on is read by the host.
+/// Adam (Kingma, Ba 2015) with L2 weight decay, as in PyTorch. All parameters are updated by one fused operation, and the host reads
+/// nothing of what an update depends on.
 #[derive(Debug)]
 pub struct Adam {
     slots: Vec<Slot>,
     updates: u64,
-    /// The same as a scalar on the device, less the updates that were skipped there.
+    /// The number of updates as a scalar on the device, without the updates that were skipped there.
     step: Tensor,
     /// The learning rate of the next update.
     lr: Tensor,
-    /// 1 from the first update on that was skipped, else 0: what comes after it changes nothing, either.
+    /// 1 from the first skipped update on, 0 before. Updates after a skipped one are skipped, too.
     stopped: Tensor,
     config: Config,
 }
@@ -33,7 +33,7 @@ struct Slot {
 }
 
 impl Adam {
-    /// An optimizer of all trained tensors of `vars`, in the order of their names.
+    /// An optimizer of all trained tensors of `vars`, in the order of their names, with moments of zero.
     pub fn new(vars: &VarStore, config: &Config) -> Self {
         let named: BTreeMap<_, _> = vars.variables().into_iter().collect();
         let slots = named
@@ -45,28 +45,28 @@ impl Adam {
             })
             .collect();
         let scalar = |kind| Tensor::zeros([], (kind, vars.device()));
-        // CUDA's update reads an f32, that of the CPU any kind.
+        // The fused update of CUDA reads an f32; the one of the CPU takes any kind.
         let lr = scalar(if vars.device() == Device::Cpu { Kind::Double } else { Kind::Float });
         let [step, stopped] = [scalar(Kind::Float), scalar(Kind::Float)];
         Self { slots, updates: 0, step, lr, stopped, config: config.clone() }
     }
 
-    /// Forgets the gradients of the step before.
+    /// Discards the gradients of the previous step.
     pub fn forget_gradients(&self) -> Result<()> {
         let parameters: Vec<_> = self.slots.iter().map(|slot| &slot.parameter).collect();
         Ok(torchkit::forget_gradients(&parameters)?)
     }
 
-    /// The gradients that there are, sharing their memory, in the order of the parameters' names.
+    /// The gradients of all parameters that have one, in the order of their names. They share the memory of the gradients.
     pub fn gradients(&self) -> Vec<Tensor> {
         self.slots.iter().map(|slot| slot.parameter.grad()).filter(Tensor::defined).collect()
     }
 
-    /// One update at the learning rate `lr`. A parameter that has no gradient is left alone, weight decay included.
+    /// Makes one update at the learning rate `lr`. A parameter without a gradient is not changed, not even by weight decay.
     ///
-    /// Where the gradients' norm is above [`Config::clip_norm`] they are scaled down to it. Where the norm or `loss` is not
-    /// a finite number nothing changes, and nothing ever after: the state stays the one that the broken step began with. Gives 1
-    /// then and else 0, a scalar on the device.
+    /// Gradients whose norm is above [`Config::clip_norm`] are scaled down to it. If the norm or `loss` is not finite, this update and
+    /// all later ones are skipped, so that the state stays the one before the broken step. Returns a scalar on the device: 1 if the
+    /// update was skipped, 0 if not.
     pub fn step(&mut self, lr: f64, loss: &Tensor) -> Result<Tensor> {
         self.set_lr(lr);
         let skipped = self.update(loss)?;
@@ -74,7 +74,7 @@ impl Adam {
         Ok(skipped)
     }
 
-    /// Lets the device know the learning rate of the next update.
+    /// Writes the learning rate of the next update to the device.
     pub fn set_lr(&mut self, lr: f64) {
         let _ = self.lr.fill_(lr);
     }
@@ -84,7 +84,7 @@ impl Adam {
         self.updates += 1;
     }
 
-    /// What of a [`step`](Self::step) is the device's alone: once recorded it can be queued again, at another rate.
+    /// The part of a [`step`](Self::step) that runs on the device only. A recording of it can be replayed with another learning rate.
     pub fn update(&self, loss: &Tensor) -> Result<Tensor> {
         let gradients: Vec<_> = self.slots.iter().map(|slot| slot.parameter.grad()).collect();
         let mut tensors = AdamTensors::default();
@@ -112,12 +112,12 @@ impl Adam {
         Ok(skip)
     }
 
-    /// Updates made so far.
+    /// The number of updates so far.
     pub fn updates(&self) -> u64 {
         self.updates
     }
 
-    /// The moments under the names of their parameters, sharing their memory: copying into them restores a state.
+    /// The moments by the names of their parameters. They share the memory of the optimizer: a state is restored by copying into them.
     pub fn moments(&self) -> BTreeMap<String, Tensor> {
         let both = |slot: &Slot| {
             let moments = [("exp_avg", &slot.exp_avg), ("exp_avg_sq", &slot.exp_avg_sq)];
@@ -126,7 +126,7 @@ impl Adam {
         self.slots.iter().flat_map(both).collect()
     }
 
-    /// Continues after `updates`, the moments having been restored.
+    /// Continues after `updates` updates. The moments must have been restored before.
     pub fn resume(&mut self, updates: u64) {
         self.updates = updates;
         let _ = self.step.fill_(updates as f64);
@@ -141,7 +141,7 @@ mod tests {
     use super::*;
     use crate::optim::Schedule;
 
-    /// Parameters of several shapes, the same for the same seed.
+    /// Parameters of several shapes, drawn from a seed.
     fn vars(kind: Kind) -> VarStore {
         tch::manual_seed(7);
         let mut vars = VarStore::new(Device::Cpu);
@@ -158,7 +158,7 @@ mod tests {
         vars.variables().into_iter().collect()
     }
 
-    /// A gradient for every parameter but `unused`.
+    /// Sets a gradient on every parameter except `unused`.
     fn backward(vars: &VarStore, step: u64) {
         tch::manual_seed(step as i64);
         for (name, parameter) in sorted(vars) {
@@ -176,7 +176,7 @@ mod tests {
         Tensor::from(1.0f32)
     }
 
-    /// The definition: one parameter after the other, term by term.
+    /// Adam by its definition, one parameter after the other.
     fn plain_step(slots: &mut [Slot], updates: i32, lr: f64, config: &Config) {
         let [beta_1, beta_2] = config.betas;
         let corrections = config.betas.map(|beta| 1.0 - beta.powi(updates));

@@ -1,4 +1,4 @@
-//! The optimizer, and its learning rate step by step.
+//! The optimizer and its learning-rate schedule.
 
 mod adam;
 mod config;

@@ -6,12 +6,12 @@ use serde::Serialize;
 
 use super::config::{Config, Drops, Lengthened};
 
-/// Linear warm-up, then drops by a factor at given steps.
+/// A learning rate that rises linearly during the warm-up and drops by a factor at given steps.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Schedule {
     lr: f64,
     warmup_steps: u64,
-    /// Steps after which the rate drops, where the run has so many.
+    /// The steps after which the rate drops.
     drops: Vec<u64>,
     drop_factor: f64,
     steps: u64,
@@ -19,13 +19,13 @@ pub struct Schedule {
 }
 
 impl Schedule {
-    /// The schedule of a run of `steps` updates, of which an epoch has so many.
+    /// The schedule of a run of `steps` updates with `steps_an_epoch` updates in an epoch.
     pub fn new(config: &Config, steps: u64, steps_an_epoch: f64) -> Self {
         Self::of_lengths(config, &[], steps, steps_an_epoch)
     }
 
-    /// The schedule of a run that was given more steps under way, `steps` in all by now. Drops that were made by then stay where they
-    /// were; those to come move with the run's end, so that no step that was made would be made otherwise.
+    /// The schedule of a run that was lengthened while it trained and now has `steps` updates. Drops that were made before a lengthening
+    /// stay where they were, and later ones move with the end of the run: the rates of the steps already made do not change.
     pub fn of_lengths(config: &Config, lengthened: &[Lengthened], steps: u64, steps_an_epoch: f64) -> Self {
         let late = match config.schedule {
             Drops::Published => 0.0,
@@ -46,25 +46,25 @@ impl Schedule {
         }
     }
 
-    /// The warm-up of a run of `steps` updates where none is asked for: the published 500, a tenth of the run at most.
+    /// The default warm-up of a run of `steps` updates: the published 500 updates, but at most a tenth of the run.
     pub fn warmup(steps: u64) -> u64 {
         const PUBLISHED: u64 = 500;
         PUBLISHED.min(steps / 10)
     }
 
-    /// The learning rate of the update that follows `step` complete ones.
+    /// The learning rate of the update after `step` complete ones.
     pub fn at(&self, step: u64) -> f64 {
         let warmup = ((step + 1) as f64 / self.warmup_steps.max(1) as f64).min(1.0);
         let dropped = self.drops.iter().filter(|&&at| step >= at).count();
         self.lr * warmup * self.drop_factor.powi(dropped as i32)
     }
 
-    /// Updates over which the rate rises.
+    /// The number of updates of the warm-up.
     pub fn warmup_steps(&self) -> u64 {
         self.warmup_steps
     }
 
-    /// Says on stderr what it comes to, for what is fitted apart from a run.
+    /// Logs the schedule of a fit that is not a training run.
     pub(crate) fn announce(&self) {
         tracing::info!("{} steps: {self}", self.steps);
         if let Some(complaint) = self.complaint() {
@@ -72,7 +72,7 @@ impl Schedule {
         }
     }
 
-    /// What is wrong with it, if something is: a run that never reaches its learning rate.
+    /// A warning if the run ends before the learning rate is reached.
     pub fn complaint(&self) -> Option<String> {
         let Self { warmup_steps, steps, .. } = self;
         (*warmup_steps > 1 && warmup_steps >= steps).then(|| {
@@ -84,7 +84,7 @@ impl Schedule {
     }
 }
 
-/// In words, steps and epochs.
+/// The schedule in words, in steps and epochs.
 impl fmt::Display for Schedule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "learning rate {}", self.lr)?;
@@ -124,7 +124,7 @@ mod tests {
         assert!(close(280 * epoch, 8e-6));
     }
 
-    /// Epochs after which the rate was found to drop.
+    /// The epochs after which the rate drops.
     fn dropped_after(drop_at: &[f64], epochs: u64, drops: Drops) -> Vec<u64> {
         let config = Config { drop_at: drop_at.to_vec(), schedule: drops, ..Default::default() };
         let schedule = Schedule::new(&config, 100 * epochs, 100.0);
@@ -200,7 +200,7 @@ mod tests {
         let twice = [Lengthened { at: 70, from: 100 }, Lengthened { at: 185, from: 200 }];
         let twice = Schedule::of_lengths(&config, &twice, 300, 10.0);
         assert_eq!(twice.drops, [60, 180], "the second was made when the run had 200 steps");
-        // One epoch late is beyond the end of the short run, and was not made there.
+        // A drop one epoch later is after the end of the short run, which did not make it.
         let late = Config { drop_at: vec![0.95], schedule: Drops::Reference, ..config };
         let late = Schedule::of_lengths(&late, &[Lengthened { at: 100, from: 100 }], 200, 10.0);
         assert_eq!(late.drops, [200_u64; 0]);

@@ -1,4 +1,4 @@
-//! What others make of our files, and we of theirs: export, import, embed.
+//! Export, import and embed, checked by PyTorch.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -181,7 +181,7 @@ fn checkpoints_of_the_reference_are_imported_and_foreign_code_is_not_run() {
         ("evil-old.pth", "posix.system"),
         ("evil.pkl", "posix.system"),
         ("other.pth", "no `model`"),
-        ("text.pth", "neither a safetensors file nor what `torch.save` writes"),
+        ("text.pth", "neither a safetensors file nor a file of `torch.save`"),
         ("cut.pth", "ends early"),
         ("missing.pth", "cannot read"),
     ];

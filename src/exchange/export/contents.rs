@@ -1,4 +1,4 @@
-//! What of a model is exported, and how.
+//! The choices of an export.
 
 /// A file format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
@@ -6,27 +6,27 @@ pub enum Format {
     /// Tensors by name, with metadata; PyTorch, JAX, candle and others read it.
     #[default]
     Safetensors,
-    /// What `torch.save` writes, as the reference's checkpoints are: model, hyperparams, cursor.
+    /// A file of `torch.save`, as the checkpoints of the reference implementation are: model, hyperparams, cursor.
     Pth,
 }
 
-/// How tensors are named.
+/// The names of tensors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 pub enum Names {
-    /// The encoder's as `encoder.…`.
+    /// The names of this program, `encoder.…`.
     #[default]
     Own,
-    /// All that a model of the reference holds, probes included, the encoder's as `encoder.module.…`: it loads there as it is.
+    /// The names of the reference implementation, `encoder.module.…`, with all tensors that its model has, probes included.
     Reference,
 }
 
-/// What of a model is exported, and how.
+/// The tensors, names and format of an export.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Contents {
-    /// The online probes and the objective's constants, too.
+    /// Whether the online probes and the constants of the objective are exported, too.
     pub with_probes: bool,
-    /// How it is named.
+    /// The names of the tensors.
     pub names: Names,
-    /// What kind of file it is.
+    /// The file format.
     pub format: Format,
 }

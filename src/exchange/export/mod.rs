@@ -1,4 +1,4 @@
-//! An encoder in a file that other programs open.
+//! Writes an encoder to a file that other programs read.
 
 mod contents;
 mod description;

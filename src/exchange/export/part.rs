@@ -1,4 +1,4 @@
-//! The tensors of a file.
+//! The tensors of an exported file.
 
 use std::borrow::Cow;
 
@@ -35,7 +35,7 @@ impl View for &Part<'_> {
     }
 }
 
-/// The tensors that are written, by their names there.
+/// The tensors of the file, under their names there.
 pub(super) fn parts<'a>(
     file: &SafeTensors<'a>,
     loaded: &Loaded,
@@ -58,17 +58,17 @@ pub(super) fn parts<'a>(
         .collect();
     if is_reference && loaded.state.classes.is_none() {
         tracing::warn!(
-            "the run has no labels: the file has classifiers of {CLASSES} classes as they are at a beginning"
+            "the run has no labels: the classifiers in the file have {CLASSES} classes and are not trained"
         );
         parts.extend(new_probes(loaded)?);
     }
     Ok(parts)
 }
 
-/// Classes of the classifiers that the reference's model has in any case.
+/// The number of classes of a model without labels. A model of the reference implementation always has classifiers.
 pub(super) const CLASSES: u32 = 10;
 
-/// Classifiers that nothing was learned by.
+/// Freshly initialized classifiers.
 fn new_probes(loaded: &Loaded) -> Result<Vec<Part<'static>>> {
     let model = Network::new(&loaded.state.config, Some(CLASSES), Device::Cpu)?.tensors();
     let probes = model.into_iter().filter(|(name, _)| name.starts_with("evaluator."));

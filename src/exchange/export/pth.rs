@@ -1,5 +1,5 @@
-//! What `torch.save` writes, as far as a checkpoint of the reference implementation needs it: a zip file of a pickle of protocol 2
-//! and a member for each tensor's bytes.
+//! Writes checkpoints of the reference implementation as `torch.save` does: a zip file of a pickle of protocol 2 and a member for the
+//! bytes of each tensor.
 
 use std::{
     fs::File,
@@ -13,7 +13,7 @@ use zip::{CompressionMethod, ZipWriter, write::SimpleFileOptions};
 
 use super::part::Part;
 
-/// A value of a dictionary.
+/// A number in a dictionary.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Number {
     Bool(bool),
@@ -21,10 +21,10 @@ pub(super) enum Number {
     Float(f64),
 }
 
-/// Numbers by their names.
+/// A dictionary of numbers.
 pub(super) type Numbers<'a> = [(&'a str, Number)];
 
-/// Writes `{model, hyperparams, cursor}`.
+/// Writes the file of the dictionary `{model, hyperparams, cursor}`.
 pub(super) fn write(
     path: &Path,
     model: &[Part],
@@ -70,7 +70,7 @@ fn pickle(model: &[Part], hyperparams: &Numbers<'_>, cursor: &Numbers<'_>) -> Re
     Ok(pickle.0)
 }
 
-/// A pickle as it is written, by the opcodes of Python's `pickletools`.
+/// A pickle under construction (opcodes: Python's `pickletools`).
 struct Pickle(Vec<u8>);
 
 impl Pickle {
@@ -100,7 +100,7 @@ impl Pickle {
         }
     }
 
-    /// A dictionary that keeps its order, with nothing in it.
+    /// Pushes an empty `OrderedDict`.
     fn ordered(&mut self) {
         self.put(b"ccollections\nOrderedDict\n)R");
     }

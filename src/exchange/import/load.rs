@@ -1,4 +1,4 @@
-//! A network from a file.
+//! Loads a network from a file.
 
 use std::{fs, path::Path};
 
@@ -12,40 +12,40 @@ use super::{
 };
 use crate::{config::Config, exit::Code, hint::WithHint, network::Network, usage};
 
-/// What a file holds.
+/// The content of a file.
 pub(crate) struct Imported {
-    /// The settings that follow from it, the rest by default.
+    /// The settings of the model; other settings have their defaults.
     pub(crate) config: Config,
-    /// Classes of its probes, where it has them.
+    /// The number of classes of the online probes; `None` without probes.
     pub(crate) classes: Option<u32>,
-    /// The names of the classes, by label; empty where they are not known.
+    /// The names of the classes, by label; empty if they are not known.
     pub(crate) class_names: Vec<String>,
-    /// Updates that it was trained for.
+    /// The number of updates that the model was trained for.
     pub(crate) step: u64,
     /// The model, on the CPU.
     pub(crate) network: Network,
 }
 
-/// The model of such a file, on the CPU.
+/// Loads the model of a file of `export` or of the reference implementation, on the CPU.
 ///
 /// # Errors
 ///
-/// Where it cannot be read, or is not a whole model: the first tensor that is missing, misshapen or unknown is named.
+/// If the file cannot be read, or a tensor is missing, has another shape or is unknown.
 pub fn open(file: &Path) -> Result<Network> {
     load(file, None).map(|imported| imported.network)
 }
 
-/// Settings, labels, step and model of a file.
+/// Loads the settings, classes, step and model of a file.
 ///
 /// # Errors
 ///
-/// Where it cannot be read, or is not a whole model: the first tensor that is missing, misshapen or unknown is named.
+/// If the file cannot be read, or a tensor is missing, has another shape or is unknown.
 pub(crate) fn load(file: &Path, preset: Option<Preset>) -> Result<Imported> {
     let shown = file.display();
     if file.is_dir() {
         return Err(usage!(
-            "`{shown}` is a folder; only files are imported";
-            "do not import a run folder: name it with --checkpoint or --warm-start"
+            "`{shown}` is a folder; `import` reads a file";
+            "name a run folder with --checkpoint or --warm-start; it need not be imported"
         ));
     }
     let bytes = fs::read(file).with_context(|| format!("cannot read `{shown}`")).with_code(Code::Usage)?;
@@ -67,7 +67,7 @@ pub(crate) fn load(file: &Path, preset: Option<Preset>) -> Result<Imported> {
     let classes = classes(&foreign).map(|classes| classes as u32);
     let network = Network::new(&config, classes, Device::Cpu)?;
     take_over(&foreign.tensors, &network.tensors()).with_context(|| format!("`{shown}`"))?;
-    ensure!(network.is_finite(), "`{shown}` holds numbers that are not finite");
+    ensure!(network.is_finite(), "`{shown}` has numbers that are not finite");
     Ok(Imported { config, classes, class_names: foreign.class_names, step: foreign.step, network })
 }
 
@@ -76,6 +76,6 @@ fn preset_of(side: i64) -> Result<Preset> {
         32 => Preset::C10,
         64 => Preset::Stl10,
         128 => Preset::In128,
-        other => bail!("an encoder of images of {other} pixels; there are those of 32, 64 and 128"),
+        other => bail!("the encoder is for images of {other} pixels; presets have 32, 64 or 128"),
     })
 }

@@ -1,4 +1,4 @@
-//! An encoder from a file of this program's `export` or of the reference implementation.
+//! Reads an encoder from a file of `export` or of the reference implementation.
 
 mod foreign;
 mod load;

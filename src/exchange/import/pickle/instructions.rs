@@ -10,7 +10,7 @@ use super::{
     value::{Pickle, Value},
 };
 
-/// Reads one pickle, up to its end, from a stream that may go on behind it.
+/// Reads one pickle from a stream, up to the end of the pickle. The stream may continue after it.
 pub(in crate::exchange::import) fn read(stream: &mut impl Read) -> Result<Pickle> {
     Machine::new(stream).run()
 }
@@ -28,11 +28,11 @@ impl<R: Read> Machine<'_, R> {
                 || self.container(code)?
                 || self.memory(code)?
                 || self.function(code)?;
-            ensure!(is_known, "the pickle has an instruction that tensors need none of (0x{code:02x})");
+            ensure!(is_known, "the pickle has an instruction that no checkpoint needs (0x{code:02x})");
         }
     }
 
-    /// Numbers and constants.
+    /// Pushes a number or constant. Returns false if `code` is another instruction.
     fn scalar(&mut self, code: u8) -> Result<bool> {
         let value = match code {
             b'N' => Value::None,
@@ -56,7 +56,7 @@ impl<R: Read> Machine<'_, R> {
         Ok(true)
     }
 
-    /// Numbers and texts of protocol 0: a line of letters each.
+    /// Pushes a number or text of protocol 0, which is one line of text. Returns false if `code` is another instruction.
     fn written_out(&mut self, code: u8) -> Result<bool> {
         if !matches!(code, b'I' | b'L' | b'F' | b'S' | b'V') {
             return Ok(false);
@@ -66,7 +66,7 @@ impl<R: Read> Machine<'_, R> {
             (b'I', "00") => Value::Bool(false),
             (b'I', "01") => Value::Bool(true),
             (b'I' | b'L', digits) => Value::Int(whole(digits.trim_end_matches('L'))?),
-            (b'F', digits) => Value::Float(digits.parse().context("a number that is none")?),
+            (b'F', digits) => Value::Float(digits.parse().context("a number is malformed")?),
             (b'S', quoted) => {
                 let inner = quoted.get(1..quoted.len().max(2) - 1).unwrap_or_default();
                 Value::Text(unescaped(inner).into())
@@ -77,7 +77,7 @@ impl<R: Read> Machine<'_, R> {
         Ok(true)
     }
 
-    /// Texts and bytes, each after its length.
+    /// Pushes a text or bytes with a length in front. Returns false if `code` is another instruction.
     fn text(&mut self, code: u8) -> Result<bool> {
         let length = match code {
             b'U' | b'C' | 0x8c => u64::from(u8::from_le_bytes(self.bytes()?)),
@@ -85,7 +85,7 @@ impl<R: Read> Machine<'_, R> {
             0x8d | 0x8e | 0x96 => u64::from_le_bytes(self.bytes()?),
             _ => return Ok(false),
         };
-        ensure!(length <= LONGEST, "a text of {length} bytes");
+        ensure!(length <= LONGEST, "a text has {length} bytes, more than the limit of {LONGEST}");
         let mut bytes = vec![0; length as usize];
         self.stream.read_exact(&mut bytes).context("the pickle ends early")?;
         self.stack.push(match (code, String::from_utf8(bytes)) {
@@ -98,7 +98,7 @@ impl<R: Read> Machine<'_, R> {
         Ok(true)
     }
 
-    /// Tuples, lists and dictionaries.
+    /// Makes or extends a tuple, list or dictionary. Returns false if `code` is another instruction.
     fn container(&mut self, code: u8) -> Result<bool> {
         match code {
             b'(' => self.marks.push(self.stack.len()),
@@ -125,7 +125,11 @@ impl<R: Read> Machine<'_, R> {
             }
             0x85..=0x87 => {
                 let count = usize::from(code - 0x84);
-                let start = self.stack.len().checked_sub(count).context("a tuple of nothing")?;
+                let start = self
+                    .stack
+                    .len()
+                    .checked_sub(count)
+                    .context("a tuple takes more values than the stack has")?;
                 let items = self.stack.split_off(start);
                 let place = self.container_of(items);
                 self.stack.push(Value::Tuple(place));
@@ -151,24 +155,25 @@ impl<R: Read> Machine<'_, R> {
         Ok(true)
     }
 
-    /// Values that are used again, and the version in front.
+    /// Stores or recalls a value, or reads the version. Returns false if `code` is another instruction.
     fn memory(&mut self, code: u8) -> Result<bool> {
         match code {
             0x80 => {
                 let [version] = self.bytes()?;
-                ensure!(version <= 5, "a pickle of protocol {version}, which is none");
+                ensure!(version <= 5, "the pickle has the unknown protocol {version}");
             }
-            0x95 => drop(self.bytes::<8>()?), // how much comes next
+            0x95 => drop(self.bytes::<8>()?), // the length of the frame
             b'0' if self.marks.last() == Some(&self.stack.len()) => drop(self.marks.pop()),
             b'0' => drop(self.pop()?),
             b'1' => drop(self.marked()?),
             b'2' => {
-                let value = self.stack.last().context("there is nothing to repeat")?.clone();
+                let value =
+                    self.stack.last().context("the pickle repeats a value of an empty stack")?.clone();
                 self.stack.push(value);
             }
             b'p' | b'g' => {
                 let place = whole(&self.line()?)?;
-                let place = u32::try_from(place).context("a place that is none")?;
+                let place = u32::try_from(place).context("a place in the memo is out of range")?;
                 if code == b'p' { self.remember(place)? } else { self.recall(place)? }
             }
             0x94 => self.remember(self.memo.len() as u32)?,
@@ -193,7 +198,7 @@ impl<R: Read> Machine<'_, R> {
         Ok(true)
     }
 
-    /// Functions and classes by name, and what would be made by them.
+    /// Pushes the name of a function or class, or a call that is not carried out. Returns false if `code` is another instruction.
     fn function(&mut self, code: u8) -> Result<bool> {
         match code {
             b'c' => {
@@ -202,13 +207,13 @@ impl<R: Read> Machine<'_, R> {
             }
             0x93 => {
                 let (Value::Text(name), Value::Text(module)) = (self.pop()?, self.pop()?) else {
-                    bail!("the pickle names a function by what is no text");
+                    bail!("the name of a function is not a text");
                 };
                 self.named(format!("{module}.{name}"))?;
             }
             b'R' | 0x81 => self.call()?,
             0x92 => {
-                self.pop()?; // arguments by name, of which tensors have none
+                self.pop()?; // keyword arguments, which no checkpoint has
                 self.call()?;
             }
             b'b' => self.build()?,
@@ -228,23 +233,25 @@ impl<R: Read> Machine<'_, R> {
         Ok(true)
     }
 
-    /// What is said of an object beyond its items, such as the versions of a state dict's modules, is of no use, but for the order of
-    /// a number's bytes.
+    /// Drops the state of an object, such as the versions of the modules of a state dict.
+    ///
+    /// # Errors
+    ///
+    /// If it says that a `NumPy` number has its bytes in reverse order.
     fn build(&mut self) -> Result<()> {
         let state = self.pop()?;
         let (Some(Value::Call(function, _)), Value::Tuple(place)) = (self.stack.last(), state) else {
             return Ok(());
         };
         let is_reversed = self.containers[place].get(1).and_then(Value::text) == Some(">");
-        ensure!(!(&**function == "numpy.dtype" && is_reversed), "a number whose bytes are in reverse order");
+        ensure!(!(&**function == "numpy.dtype" && is_reversed), "a number has its bytes in reverse order");
         Ok(())
     }
 
-    /// A storage as protocol 0 spells it: `('storage', <class 'torch.FloatStorage'>, '0', 'cpu', 3)`.
+    /// Reads a storage as protocol 0 writes it: `('storage', <class 'torch.FloatStorage'>, '0', 'cpu', 3)`.
     fn spelled(&mut self, text: &str) -> Result<Value> {
         let inner = text.strip_prefix('(').and_then(|text| text.strip_suffix(')'));
-        let words =
-            inner.context("what lies outside of the pickle is not said as `torch.save` does")?.split(", ");
+        let words = inner.context("a storage is not described as `torch.save` describes it")?.split(", ");
         let mut items = Vec::new();
         for word in words {
             let quoted = |prefix: &str, suffix: &str| word.strip_prefix(prefix)?.strip_suffix(suffix);

@@ -1,4 +1,4 @@
-//! The stack machine that a pickle is a program of: its stack, its memo, and what its instructions are made of.
+//! The stack machine that runs a pickle: its stack, its memo and the operations of its instructions.
 
 use std::{collections::HashMap, io::Read};
 
@@ -6,13 +6,13 @@ use anyhow::{Context, Result, bail, ensure};
 
 use super::{text::check_name, value::Value};
 
-/// Bytes that a text or a line may have.
+/// The largest number of bytes of a text or line.
 pub(super) const LONGEST: u64 = 1 << 20;
 
 pub(super) struct Machine<'a, R> {
     pub(super) stream: &'a mut R,
     pub(super) stack: Vec<Value>,
-    /// Heights of the stack.
+    /// Heights of the stack at marks.
     pub(super) marks: Vec<usize>,
     pub(super) memo: HashMap<u32, Value>,
     pub(super) containers: Vec<Vec<Value>>,
@@ -30,18 +30,21 @@ impl<'a, R: Read> Machine<'a, R> {
     }
 
     pub(super) fn pop(&mut self) -> Result<Value> {
-        self.stack.pop().context("the pickle takes a value where there is none")
+        self.stack.pop().context("the pickle takes a value from an empty stack")
     }
 
-    /// The values since the last mark.
+    /// Takes the values since the last mark from the stack.
     pub(super) fn marked(&mut self) -> Result<Vec<Value>> {
         let mark = self.marks.pop().filter(|mark| *mark <= self.stack.len()).context("a mark is missing")?;
         Ok(self.stack.split_off(mark))
     }
 
-    /// A whole number of any length; what does not fit is told by its lowest bytes.
+    /// Reads a whole number of `length` bytes. Only the lowest 64 bits are kept.
     pub(super) fn long(&mut self, length: u32) -> Result<Value> {
-        ensure!(u64::from(length) <= LONGEST, "a number of {length} bytes");
+        ensure!(
+            u64::from(length) <= LONGEST,
+            "a number has {length} bytes, more than the limit of {LONGEST}"
+        );
         let mut number = 0i64;
         for place in 0..length {
             let [byte] = self.bytes()?;
@@ -57,13 +60,13 @@ impl<'a, R: Read> Machine<'a, R> {
     }
 
     pub(super) fn remember(&mut self, place: u32) -> Result<()> {
-        let value = self.stack.last().context("there is nothing to remember")?.clone();
+        let value = self.stack.last().context("the pickle stores a value of an empty stack")?.clone();
         self.memo.insert(place, value);
         Ok(())
     }
 
     pub(super) fn recall(&mut self, place: u32) -> Result<()> {
-        let value = self.memo.get(&place).context("the pickle recalls what it never said")?;
+        let value = self.memo.get(&place).context("the pickle recalls a value that it never stored")?;
         self.stack.push(value.clone());
         Ok(())
     }
@@ -75,22 +78,22 @@ impl<'a, R: Read> Machine<'a, R> {
 
     pub(super) fn extend_list(&mut self, items: Vec<Value>) -> Result<()> {
         let Some(&Value::List(place)) = self.stack.last() else {
-            bail!("the pickle appends to what is no list")
+            bail!("the pickle appends to a value that is not a list")
         };
         self.containers[place].extend(items);
         Ok(())
     }
 
     pub(super) fn extend_dict(&mut self, pairs: Vec<Value>) -> Result<()> {
-        ensure!(pairs.len().is_multiple_of(2), "a dictionary's last key has no value");
+        ensure!(pairs.len().is_multiple_of(2), "the last key of a dictionary has no value");
         let Some(&Value::Dict(place)) = self.stack.last() else {
-            bail!("the pickle sets an item of what is no dictionary")
+            bail!("the pickle sets an item of a value that is not a dictionary")
         };
         self.containers[place].extend(pairs);
         Ok(())
     }
 
-    /// Up to the end of a line; bytes beyond ASCII are letters of Latin 1.
+    /// Reads a line without its end. Bytes beyond ASCII are read as Latin 1.
     pub(super) fn line(&mut self) -> Result<String> {
         let mut line = String::new();
         loop {
@@ -98,7 +101,7 @@ impl<'a, R: Read> Machine<'a, R> {
             if byte == b'\n' {
                 return Ok(line);
             }
-            ensure!((line.len() as u64) < LONGEST, "a line without end");
+            ensure!((line.len() as u64) < LONGEST, "a line is longer than {LONGEST} bytes");
             line.push(byte.into());
         }
     }
@@ -111,7 +114,7 @@ impl<'a, R: Read> Machine<'a, R> {
 
     pub(super) fn call(&mut self) -> Result<()> {
         let (Value::Tuple(arguments), Value::Named(name)) = (self.pop()?, self.pop()?) else {
-            bail!("the pickle calls what is no function");
+            bail!("the pickle calls a value that is not a function");
         };
         let value = if &*name == "collections.OrderedDict" {
             let pairs = self.pairs(arguments);
@@ -123,7 +126,7 @@ impl<'a, R: Read> Machine<'a, R> {
         Ok(())
     }
 
-    /// The keys and values in the list that a dictionary is made of, where there is one.
+    /// The keys and values, in turn, of the list of pairs that a dictionary is constructed from; empty if there is no list.
     pub(super) fn pairs(&self, arguments: usize) -> Vec<Value> {
         let Some(Value::List(list)) = self.containers[arguments].first() else { return Vec::new() };
         let pair = |value: &Value| match value {

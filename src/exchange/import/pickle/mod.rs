@@ -1,8 +1,7 @@
-//! A pickle's values, without running anything: names of functions stay names, and only those that tensors and numbers are made of
-//! are let through.
+//! Reads Python pickles of the protocols 0 to 5 as `torch.save` writes them (opcodes: Python's `pickletools`).
 //!
-//! Of the protocols 0 to 5 what `torch.save` writes (opcodes: Python's `pickletools`). Readers that are kept up know the zip files of
-//! today's `torch.save` alone, not the streams of 2019, in which the reference's checkpoints are.
+//! Nothing is run: functions are kept as names, and only the names that tensors and numbers need are accepted. Maintained libraries
+//! read only the zip files of PyTorch 1.6 and later; the checkpoints of the reference implementation, of 2019, are older.
 
 mod instructions;
 mod machine;

@@ -8,7 +8,7 @@ fn value(bytes: &[u8]) -> Result<Pickle> {
 }
 
 #[test]
-fn values_are_those_that_were_pickled() {
+fn values_are_read_as_they_were_pickled() {
     // pickle.dumps({"a": (1, -2, 300, 70000), "b": [None, True, 2.5], "c": 2**40}, 2)
     let bytes = b"\x80\x02}q\x00(X\x01\x00\x00\x00aq\x01(K\x01J\xfe\xff\xff\xffM,\x01Jp\x11\x01\x00tq\x02X\x01\x00\x00\x00bq\x03]q\x04(N\x88G@\x04\x00\x00\x00\x00\x00\x00eX\x01\x00\x00\x00cq\x05\x8a\x06\x00\x00\x00\x00\x00\x01u.";
     let found = value(bytes).unwrap();
@@ -20,16 +20,16 @@ fn values_are_those_that_were_pickled() {
     assert!(get("d").is_none());
 }
 
-/// A million tuples, each in the next, and a list in itself.
+/// A million nested tuples, and a list that contains itself.
 #[test]
-fn nesting_and_circles_do_no_harm() {
+fn deep_nesting_and_cycles_are_read() {
     let nested = [&b"\x80\x02N"[..], &vec![0x85; 1_000_000], b"."].concat();
     assert!(matches!(value(&nested).unwrap().root, Value::Tuple(_)));
     assert!(matches!(value(b"\x80\x02]q\x00h\x00a.").unwrap().root, Value::List(_)));
 }
 
 #[test]
-fn foreign_code_is_named_and_not_run() {
+fn a_call_of_another_function_is_refused_by_its_name() {
     // cos\nsystem\n(S'…' would run a command in Python.
     for bytes in
         [&b"cos\nsystem\n(X\x02\x00\x00\x00lstR."[..], b"\x80\x02cbuiltins\neval\nX\x01\x00\x00\x001\x85R."]
@@ -40,7 +40,7 @@ fn foreign_code_is_named_and_not_run() {
 }
 
 #[test]
-fn no_damage_makes_it_panic() {
+fn damaged_pickles_do_not_panic() {
     let whole = b"\x80\x02}q\x00(X\x01\x00\x00\x00aq\x01(K\x01J\xfe\xff\xff\xffM,\x01tq\x02h\x02X\x01\x00\x00\x00bq\x03]q\x04(N\x88G@\x04\x00\x00\x00\x00\x00\x00eu.";
     for cut in 0..whole.len() {
         assert!(value(&whole[..cut]).is_err());

@@ -1,10 +1,10 @@
-//! Names and numbers as a pickle writes them.
+//! Names, numbers and texts in the spelling of a pickle.
 
 use anyhow::{Result, ensure};
 
 use crate::failure;
 
-/// Functions and classes that tensors and numbers are made of, beside `torch.…Storage`.
+/// The functions and classes that make tensors and numbers. `torch.…Storage` is accepted, too.
 const KNOWN: [&str; 9] = [
     "collections.OrderedDict",
     "torch.Size",
@@ -17,31 +17,35 @@ const KNOWN: [&str; 9] = [
     "_codecs.encode",
 ];
 
-/// Refuses a function or class that no tensor needs.
+/// Checks that a function or class is one that tensors and numbers need.
+///
+/// # Errors
+///
+/// If it is another one.
 pub(super) fn check_name(name: &str) -> Result<()> {
     let is_storage = name.starts_with("torch.") && name.ends_with("Storage");
     if is_storage || KNOWN.contains(&name) {
         return Ok(());
     }
     Err(failure!(
-        "the file asks to run `{name}`, which no tensor needs; nothing was run";
-        "take checkpoints only from sources that you trust, saved by `torch.save` with tensors, numbers and texts alone"
+        "the file calls `{name}`, which no tensor needs; it was not run";
+        "use only checkpoints from sources that you trust; save them by `torch.save` with nothing but tensors, numbers and texts"
     ))
 }
 
-/// A whole number of any length by its digits; what does not fit is told by its lowest bytes.
+/// Reads a whole number from its digits. Only the lowest 64 bits are kept.
 pub(super) fn whole(digits: &str) -> Result<i64> {
     let (is_negative, digits) = digits.strip_prefix('-').map_or((false, digits), |digits| (true, digits));
     ensure!(
         !digits.is_empty() && digits.bytes().all(|digit| digit.is_ascii_digit()),
-        "a number that is none"
+        "a number is malformed"
     );
     let add = |number: i64, digit: u8| number.wrapping_mul(10).wrapping_add((digit - b'0').into());
     let number = digits.bytes().fold(0, add);
     Ok(if is_negative { number.wrapping_neg() } else { number })
 }
 
-/// A text with `\uXXXX` and the like as letters.
+/// Replaces escapes such as `\uXXXX` by the characters that they stand for.
 pub(super) fn unescaped(text: &str) -> String {
     let mut letters = String::new();
     let mut rest = text;

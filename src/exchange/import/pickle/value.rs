@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-/// A value. What a container holds lies in its [`Pickle`], so that neither nesting nor circles matter when it goes.
+/// A value. Containers are indices into [`Pickle::containers`], so that dropping a deeply nested or cyclic value is not recursive.
 #[derive(Debug, Clone)]
 pub(in crate::exchange::import) enum Value {
     None,
@@ -13,17 +13,17 @@ pub(in crate::exchange::import) enum Value {
     Bytes(Rc<[u8]>),
     Tuple(usize),
     List(usize),
-    /// Keys and values in turn.
+    /// A dictionary: keys and values in turn.
     Dict(usize),
-    /// A function or class by its name.
+    /// The name of a function or class.
     Named(Rc<str>),
-    /// What a function would make of its arguments.
+    /// A function with its arguments. It is not called.
     Call(Rc<str>, usize),
-    /// What lies outside of the pickle.
+    /// A reference to data outside of the pickle, such as a storage.
     Persistent(usize),
 }
 
-/// A value with all that it holds.
+/// A value with the containers that it refers to.
 #[derive(Debug)]
 pub(in crate::exchange::import) struct Pickle {
     pub(in crate::exchange::import) root: Value,
@@ -45,7 +45,7 @@ impl Value {
 }
 
 impl Pickle {
-    /// What a container, or the arguments of a call, hold; nothing of other values.
+    /// The items of a container or the arguments of a call; empty for other values.
     pub(in crate::exchange::import) fn items(&self, value: &Value) -> &[Value] {
         match value {
             Value::Tuple(place)
@@ -57,7 +57,7 @@ impl Pickle {
         }
     }
 
-    /// The keys and values of a dictionary; none of other values.
+    /// The keys and values of a dictionary; empty for other values.
     pub(in crate::exchange::import) fn pairs<'a>(
         &'a self,
         value: &Value,
@@ -66,7 +66,7 @@ impl Pickle {
         items.chunks_exact(2).map(|pair| (&pair[0], &pair[1]))
     }
 
-    /// The value under a text of a dictionary.
+    /// The value of a key of a dictionary.
     pub(in crate::exchange::import) fn get(&self, value: &Value, key: &str) -> Option<&Value> {
         self.pairs(value).find(|(name, _)| name.text() == Some(key)).map(|(_, value)| value)
     }
@@ -82,7 +82,7 @@ impl Pickle {
             .flatten()
     }
 
-    /// A whole number, Python's or `NumPy`'s.
+    /// The whole number that `value` is, a Python or a `NumPy` one.
     pub(in crate::exchange::import) fn int(&self, value: &Value) -> Option<i64> {
         value.int().or_else(|| match self.scalar(value)? {
             Value::Int(number) => Some(number),
@@ -90,7 +90,7 @@ impl Pickle {
         })
     }
 
-    /// A number, Python's or `NumPy`'s.
+    /// The number that `value` is, a Python or a `NumPy` one, as f64.
     pub(in crate::exchange::import) fn float(&self, value: &Value) -> Option<f64> {
         match self.scalar(value).as_ref().unwrap_or(value) {
             Value::Float(number) => Some(*number),
@@ -98,7 +98,7 @@ impl Pickle {
         }
     }
 
-    /// What a scalar of `NumPy` is: its type and its bytes.
+    /// Reads a `NumPy` scalar, which is stored as its type and its bytes.
     fn scalar(&self, value: &Value) -> Option<Value> {
         let Value::Call(function, _) = value else { return None };
         let [dtype, bytes] = self.items(value) else { return None };
@@ -107,8 +107,8 @@ impl Pickle {
         }
         let bytes: Vec<u8> = match bytes {
             Value::Bytes(bytes) => bytes.to_vec(),
-            Value::Text(text) => text.bytes().collect(), // of Python 2
-            // Before there were bytes: a text, each character a byte.
+            Value::Text(text) => text.bytes().collect(), // written by Python 2
+            // Protocols without bytes write a text with one character for each byte.
             encoded => self.items(encoded).first()?.text()?.chars().map(|letter| letter as u8).collect(),
         };
         let float = |number: f64| Some(Value::Float(number));
