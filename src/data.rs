@@ -34,7 +34,7 @@ impl Data {
     pub fn open(config: &DataConfig) -> Result<Self> {
         if config.shards.is_empty() {
             return Err(
-                usage!("no shards are named to train on"; "name them: amdim-stream --shards 'data/train-<000..999>.tar'"),
+                usage!("no training shards are given"; "pass them with --shards, for example: amdim-stream --shards 'data/train-<000..999>.tar'"),
             );
         }
         let train = open(&config.shards)?;

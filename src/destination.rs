@@ -68,7 +68,7 @@ pub(crate) fn file(path: &Path, extensions: &[&'static str], force: bool) -> Res
     let Some(extension) = extensions.iter().find(|extension| **extension == own) else {
         let supported: Vec<_> = extensions.iter().map(|extension| format!(".{extension}")).collect();
         return Err(
-            usage!("`{shown}` has no extension of a format that can be written"; "name a file that ends in {}", supported.join(" or ")),
+            usage!("`{shown}` does not end in the extension of a supported format"; "name a file that ends in {}", supported.join(" or ")),
         );
     };
     file_of_any_name(path, force)?;

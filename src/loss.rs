@@ -24,7 +24,7 @@ pub struct Nce {
 pub fn nce(contexts: &Tensor, targets: &Tensor, clip: f64) -> Nce {
     let (n, d) = contexts.size2().expect("contexts are (n, d)");
     let targets = widened(targets).permute([1, 0, 2]).reshape([d, -1]);
-    // The n²·l raw scores are in units of `clip`: dividing the n·d contexts is cheaper than dividing them.
+    // The n²·l raw scores are in units of `clip`: dividing the n·d contexts is cheaper than dividing the scores.
     let raw = (widened(contexts) / (clip * (d as f64).sqrt())).matmul(&targets).view([n, n, -1]);
     let scores = raw.tanh() * clip;
     let own = Tensor::eye(n, (Kind::Bool, raw.device())).unsqueeze(-1);

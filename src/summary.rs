@@ -11,8 +11,8 @@ use crate::{
     exit::Code,
     files,
     hint::{self, WithHint},
-    run::folder::RunFolder,
-    train::{RunOutcome, StopReason},
+    run::{StopReason, folder::RunFolder},
+    train::RunOutcome,
     usage,
     world::World,
 };
@@ -29,7 +29,7 @@ pub fn check(path: &Path) -> Result<()> {
     }
     Err(usage!(
         "cannot write the summary `{}`", path.display();
-        "name a file in a folder that exists with --summary"
+        "name a file in an existing folder with --summary"
     ))
 }
 

@@ -27,7 +27,7 @@ pub fn find(path: &Path) -> Result<Loaded> {
             path.parent().filter(|run| !run.as_os_str().is_empty()).unwrap_or(Path::new(".")).display()
         )),
         None if !path.exists() => Err(usage!(
-            "there is no checkpoint in `{}`, because that does not exist", path.display();
+            "there is no checkpoint in `{}`: the folder does not exist", path.display();
             "name a run folder or one of its checkpoints/step-… folders"
         )),
         None => Err(usage!(

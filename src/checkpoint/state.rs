@@ -66,7 +66,7 @@ impl DataIdentity {
         }
         Err(usage!(
             "the training shards are not the ones that this run began with ({} samples then, {} now)", self.samples, now.samples;
-            "name another folder with --out for a run on other shards, or keep this run as the folder's `previous` one with --if-changed"
+            "name another folder with --out for a run on other shards, or pass --if-changed to keep this run as `previous` in its folder"
         ))
     }
 }

@@ -198,11 +198,11 @@ pub type Named = (&'static str, fn(&ValidationRecord) -> Number);
 impl ValidationRecord {
     /// All numbers of a validation.
     pub const NUMBERS: [Named; 5] = [
-        ("linear", |found| found.linear),
-        ("mlp", |found| found.mlp),
-        ("knn", |found| found.knn),
-        ("rankme", |found| found.rankme),
-        ("cosine", |found| found.cosine),
+        ("linear", |record| record.linear),
+        ("mlp", |record| record.mlp),
+        ("knn", |record| record.knn),
+        ("rankme", |record| record.rankme),
+        ("cosine", |record| record.cosine),
     ];
 
     /// Returns the number of this name, if it was measured and is finite.

@@ -50,7 +50,7 @@ impl fmt::Display for Enlarged {
         let Self { width, height, preset, fitting } = self;
         write!(
             f,
-            "half of the images looked at are no larger than {width}×{height}; preset {preset} enlarges them to {} px, which costs \
+            "half of the sampled images are no larger than {width}×{height}; preset {preset} enlarges them to {} px, which costs \
              time and adds no detail\n  hint: choose --preset {fitting}, which trains on {} pixels",
             preset.side(),
             fitting.side()

@@ -85,7 +85,7 @@ impl RunFolder {
         let lock = file
             .and_then(RunLock::take)
             .with_context(|| format!("cannot write to the run folder `{path}`"))
-            .with_hint(|| "name another one with --out")
+            .with_hint(|| "name another folder with --out")
             .with_code_of_place()?;
         let lock = lock.map_err(|holder| {
             let hint = "wait for it, or name another folder with --out".to_owned();
@@ -116,7 +116,7 @@ impl RunFolder {
         if self.checkpoints.last_step().is_some() {
             let path = self.path.display();
             let message = format!("another process has begun to train in `{path}`");
-            let hint = "the same command again goes on there".to_owned();
+            let hint = "run the same command again to go on with that run".to_owned();
             return Err(Hinted::error(Code::Locked, message, vec![hint]));
         }
         Ok(lock)
@@ -171,7 +171,7 @@ impl RunFolder {
             }
             if aside.join(Self::CHECKPOINTS).exists() {
                 files::move_to(&aside, &previous)?;
-                tracing::info!("the run so far is kept as `{}`", previous.display());
+                tracing::info!("the previous run is kept as `{}`", previous.display());
             } else if aside.exists() {
                 // The checkpoints were not moved yet: the run gets its other files back.
                 self.take_back(&aside)?;

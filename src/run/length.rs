@@ -18,7 +18,7 @@ pub(crate) fn of_new_run(asked: &Table) -> Result<Config> {
     Ok(config)
 }
 
-/// Settles the length of a run that goes on. `config` has the settings that are asked for now, `saved` those of the checkpoint. A run
+/// Settles the length of a run that goes on. `config` has the settings that are requested, `saved` those of the checkpoint. A run
 /// that becomes longer keeps a note of that, so that the learning rates of past steps stay as they were.
 ///
 /// # Errors
@@ -36,15 +36,15 @@ pub(crate) fn settle(config: &mut Config, saved: &State, extend: bool) -> Result
         Ordering::Equal => (config.train.steps, config.train.epochs) = (then.steps, then.epochs),
         Ordering::Less => {
             return Err(usage!(
-                "the run in `{out}` cannot become shorter: it began with {before} steps, has made {made} of them, and {now} are asked for \
-                 now";
-                "stop it with Ctrl-C or --max-hours when it has made enough steps, or name another folder with --out"
+                "the run in `{out}` cannot become shorter: it began with {before} steps, has made {made} of them, and {now} are \
+                 requested";
+                "stop it with Ctrl-C or --max-hours after enough steps, or name another folder with --out"
             ));
         }
         Ordering::Greater if made >= before && !extend => {
             return Err(usage!(
-                "the run in `{out}` is finished after {before} steps, and {now} are asked for now";
-                "add --extend to go on at the learning rate that it ended with, or begin a new run with its encoder: \
+                "the run in `{out}` is finished after {before} steps, and {now} are requested";
+                "add --extend to go on at its final learning rate, or begin a new run with its encoder: \
                  --warm-start {out} and another --out"
             ));
         }

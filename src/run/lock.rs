@@ -58,7 +58,7 @@ impl RunLock {
             Err(Errno::WOULDBLOCK) => true,
             Err(error) => {
                 tracing::warn!(
-                    "the run folder cannot be locked ({error}): only processes of this machine are told apart"
+                    "the run folder cannot be locked ({error}): a process on another machine that trains in it is not noticed"
                 );
                 before.as_ref().is_some_and(|(note, _)| note.holder.is_alive())
             }

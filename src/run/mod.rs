@@ -13,7 +13,8 @@ pub(crate) mod promote;
 pub mod promotion;
 pub(crate) mod standing;
 pub(crate) mod start;
+pub(crate) mod stop;
 pub(crate) mod threads;
 pub(crate) mod unattended;
 
-pub use self::{folder::RunFolder, gate::Gate, standing::Standing, unattended::Unattended};
+pub use self::{folder::RunFolder, gate::Gate, standing::Standing, stop::StopReason, unattended::Unattended};

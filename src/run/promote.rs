@@ -142,7 +142,7 @@ fn metrics_at(step: u64, records: &[Record]) -> Metrics {
     let loss = records.iter().filter_map(Record::train).find(|train| train.step >= step);
     let loss = loss.and_then(|train| train.loss).map(|loss| (LOSS, loss));
     // A validation that was made again, to measure neighbours, comes later.
-    let validation = records.iter().rev().filter_map(Record::validation).find(|found| found.step == step);
+    let validation = records.iter().rev().filter_map(Record::validation).find(|record| record.step == step);
     let measured =
         ValidationRecord::NUMBERS.iter().filter_map(|(name, _)| Some((*name, validation?.number(name)?)));
     measured.chain(loss).map(|(name, value)| (name.to_owned(), value)).collect()

@@ -119,7 +119,7 @@ impl<'a> Promotions<'a> {
         if latest.is_symlink() || !latest.exists() {
             return Ok(());
         }
-        Err(failure!("`{}` is not a link", latest.display(); "move it away"))
+        Err(failure!("`{}` is not a link", latest.display(); "move it to another place"))
     }
 
     /// Checks the gates of a run; if they hold, its encoder becomes the latest promotion. `metrics` and `validation` are the numbers and the

@@ -52,12 +52,13 @@ impl Standing {
             let (place, share) = validated.or(trained.map(|share| ("in training", share)))?;
             Some(format!("{name} {:.1} % {place}", 100.0 * share))
         };
-        let linear = (validation.and_then(|found| found.linear), train.and_then(|train| train.probe.linear));
-        let mlp = (validation.and_then(|found| found.mlp), train.and_then(|train| train.probe.mlp));
+        let linear =
+            (validation.and_then(|record| record.linear), train.and_then(|train| train.probe.linear));
+        let mlp = (validation.and_then(|record| record.mlp), train.and_then(|train| train.probe.mlp));
         let shares = [
             share("linear", linear.0, linear.1),
             share("mlp", mlp.0, mlp.1),
-            share("knn", validation.and_then(|found| found.knn), None),
+            share("knn", validation.and_then(|record| record.knn), None),
         ];
         [loss].into_iter().chain(shares).flatten().collect()
     }

@@ -12,40 +12,39 @@ use jiff::{SignedDuration, Timestamp, Zoned, civil::Time, tz::TimeZone};
 
 use crate::{exit::Code, hint::WithHint, numbers, run::gate::Gate};
 
-/// How this start of a run behaves when nobody watches.
+/// The behaviour of this start of a run without supervision.
 #[derive(Debug, Clone, Default, clap::Args)]
 #[command(next_help_heading = "Unattended")]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub struct Unattended {
-    /// Do nothing, and say nothing, when the run is finished and no shard was added, removed or altered since. When one was,
-    /// the run, finished or not, is kept as OUT/previous (in place of the one before it, unless it has made no step) and a new
-    /// one begins; see --warm-start last
+    /// Do nothing if the run is finished and no shard was added, removed or altered since. If one was, keep the run, finished or
+    /// not, as OUT/previous (in place of an older one, unless the run has made no step) and begin a new one; see --warm-start last
     #[arg(long)]
     pub if_changed: bool,
-    /// Exit with 3 instead of 0 when there was nothing to do
+    /// Exit with 3 instead of 0 if there was nothing to do
     #[arg(long, requires = "if_changed")]
     pub exit_code_unchanged: bool,
-    /// Let a finished run go on when --steps or --epochs ask for more than it has; one that is not finished does without this
+    /// Continue a finished run if --steps or --epochs exceed its length; an unfinished run continues without this flag
     #[arg(long, help_heading = "Training")]
     pub extend: bool,
-    /// Save and exit with 130 before so many hours are over; the same command goes on
+    /// Save and exit with 130 before this many hours have passed; the same command continues the run
     #[arg(long, value_name = "HOURS", value_parser = hours)]
     pub max_hours: Option<Duration>,
-    /// Save and exit with 130 before this time of the day comes, in the time zone of this machine (TZ, else /etc/localtime)
+    /// Save and exit with 130 before this time of day, in the time zone of this machine (TZ, else /etc/localtime)
     #[arg(long, value_name = "HH:MM")]
     pub stop_at: Option<TimeOfDay>,
-    /// Export the finished run's encoder (with --best the best one) to DIR/DATE, check it, and let the link DIR/latest lead there
+    /// Export the encoder of the finished run (of its best checkpoint with --best) to DIR/DATE, check it, and point DIR/latest to it
     #[arg(long, value_name = "DIR")]
     pub promote: Option<PathBuf>,
-    /// Promote only if this holds, e.g. 'knn>=0.95*previous' or 'linear>0.6'; else exit with 5. The numbers are those of the
-    /// validation: linear, mlp, knn, rankme, cosine; loss is that of training. `previous` is what DIR/latest had; may be given
-    /// several times
+    /// Promote only if this condition holds, e.g. 'knn>=0.95*previous' or 'linear>0.6'; else exit with 5. The numbers are linear, mlp,
+    /// knn, rankme and cosine of the validation, and loss of training. `previous` is the number of DIR/latest. May be given several
+    /// times
     #[arg(long, value_name = "CONDITION", requires = "promote")]
     pub gate: Vec<Gate>,
-    /// Only warnings and errors: no progress, no result on stdout
+    /// Print warnings and errors only: no progress, no result on stdout
     #[arg(long)]
     pub quiet: bool,
-    /// Write how the run ended to a file: exit code, error, step, last numbers, promotion
+    /// Write exit code, error, step, last numbers and promotion of the run to a file
     #[arg(long, value_name = "FILE.json")]
     pub summary: Option<PathBuf>,
 }
@@ -134,7 +133,7 @@ impl FromStr for TimeOfDay {
             let fits = is_plain(hour) && is_plain(minute);
             fits.then(|| Time::new(hour.parse().ok()?, minute.parse().ok()?, 0, 0).ok()).flatten()
         });
-        parts.map(Self).ok_or_else(|| "not a time of the day such as 06:30".to_owned())
+        parts.map(Self).ok_or_else(|| "not a time of day such as 06:30".to_owned())
     }
 }
 

@@ -3,7 +3,7 @@
 use anyhow::{Context, Result};
 use jiff::Timestamp;
 
-use super::{run::RunOutcome, session::Run, stop::Stop};
+use super::{run::RunOutcome, session::Run};
 use crate::{
     checkpoint::Loaded,
     config::Config,
@@ -14,6 +14,7 @@ use crate::{
         promote,
         promotion::Promotions,
         start::Start,
+        stop::Stop,
         unattended::{Deadline, Unattended},
     },
     stdout,
@@ -49,12 +50,12 @@ pub fn run(asked: &toml::Table, unattended: &Unattended) -> Result<RunOutcome> {
         world.on_lead(|| Promotions::of(promotions).prepare())?;
     }
     if run.is_to_stop(&stop) {
-        tracing::info!("ended before a step was made: nothing has changed");
+        tracing::info!("stopped before the first step: nothing has changed");
         return Ok(RunOutcome::Stopped(stop.reason())); // before anything is made or moved
     }
     run.take_over(&folder, lock, saved, changes.as_deref())?;
-    if let Some(loaded) = &resumed {
-        run.resume(&folder, loaded)?;
+    if let Some(loaded) = resumed {
+        run.resume(&folder, &loaded)?;
     }
     let manifest = run.manifest(manifest);
     world.on_lead(|| run.note_beginning(&folder, &manifest, deadline.as_ref()))?;
@@ -103,7 +104,7 @@ impl Run {
         let state = self.state(saved.step, self.position);
         self.world.on_lead(|| folder.checkpoints.restate_length(loaded, &state))?;
         tracing::info!(
-            "the run becomes longer: drops of the learning rate that were made stay where they were, those to come move with its end"
+            "the run becomes longer: past drops of the learning rate stay where they were, future drops move with the end of the run"
         );
         Ok(())
     }

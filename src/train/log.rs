@@ -196,7 +196,7 @@ impl Log {
 
     /// Whether an earlier process validated this step, with neighbours where they are wanted.
     pub(crate) fn has_validation(&self, step: u64, by_neighbours: bool) -> bool {
-        self.validated.is_some_and(|found| found.step == step && (found.knn.is_some() || !by_neighbours))
+        self.validated.is_some_and(|record| record.step == step && (record.knn.is_some() || !by_neighbours))
     }
 
     /// Writes the record of a validation.

@@ -9,7 +9,6 @@ mod prepare;
 mod run;
 mod session;
 mod step;
-mod stop;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
@@ -23,6 +22,5 @@ pub(crate) use self::session::{Run, feed};
 pub use self::{
     begin::run,
     run::RunOutcome,
-    stop::StopReason,
     trainer::{BrokenStep, PendingCheck, StepOutcome, Trainer},
 };

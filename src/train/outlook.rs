@@ -49,8 +49,8 @@ impl Run {
 fn takes_days(time: Duration, steps: u64) -> String {
     let days = time.as_secs_f64() / DAY.as_secs_f64();
     format!(
-        "the {steps} steps will take about {days:.1} days on this machine, judging by a few images\n  hint: run `amdim-stream plan` \
-         with the same flags to measure what holds it up; make the run shorter with --epochs or --steps"
+        "the {steps} steps will take about {days:.1} days on this machine, as estimated from a few images\n  hint: run `amdim-stream plan` \
+         with the same flags to measure its bottleneck; make the run shorter with --epochs or --steps"
     )
 }
 

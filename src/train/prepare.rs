@@ -46,7 +46,7 @@ impl Run {
         }
         // A step is recorded on a stream that is not the device's default one: everything is done on it.
         let stream = || Ok(Stream::new(Accelerator::of(device))?.make_current()?);
-        device::within_memory(device, || "anything at all".to_owned(), Vec::new, stream)?;
+        device::within_memory(device, || "a context of this process".to_owned(), Vec::new, stream)?;
         let steps_an_epoch = data.train.len() as f64 / batch_size as f64;
         let schedule = Schedule::of_lengths(&config.optim, &config.train.lengthened, steps, steps_an_epoch);
         config.optim.warmup_steps = Some(schedule.warmup_steps());
@@ -173,7 +173,7 @@ fn settle_precision(config: &mut Config, device: Device) -> Result<()> {
     config.train.precision.apply()?;
     if config.train.precision.is_emulated(device) {
         tracing::warn!(
-            "{} has no instructions for bf16, which makes a step many times slower than f32",
+            "{} has no instructions for bf16: steps are many times slower than in f32",
             torchkit::name(device)
         );
     }

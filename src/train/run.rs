@@ -7,19 +7,17 @@ use std::{
 
 use anyhow::{Context, Result};
 
-use super::{
-    crash::DIVERGED,
-    output::Output,
-    session::Run,
-    stop::{Activity, Stop, StopReason},
-    trainer::StepOutcome,
-};
+use super::{crash::DIVERGED, output::Output, session::Run, trainer::StepOutcome};
 use crate::{
     checkpoint::Retention,
     config::TrainConfig,
     device, failure,
     feed::{DeviceBatch, Feed},
-    run::{crash::Crash, folder::RunFolder},
+    run::{
+        crash::Crash,
+        folder::RunFolder,
+        stop::{Activity, Stop, StopReason},
+    },
     views::Views,
 };
 

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::{Run, RunOutcome, stop::Stop, tiny};
-use crate::run::folder::RunFolder;
+use super::{Run, RunOutcome, tiny};
+use crate::run::{folder::RunFolder, stop::Stop};
 use crate::{checkpoint::Checkpoints, hint, metrics::read_lines};
 
 /// Returns a run with a record every two steps and a checkpoint every five.

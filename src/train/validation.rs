@@ -6,12 +6,12 @@ use anyhow::{Context, Result};
 use shards::ShardSet;
 use tch::{Device, Tensor};
 
-use super::{
-    Run,
-    output::Output,
+use super::{Run, output::Output};
+use crate::run::{
+    folder::RunFolder,
+    promote::FEWEST_FOR_HEALTH,
     stop::{Activity, Stop},
 };
-use crate::run::{folder::RunFolder, promote::FEWEST_FOR_HEALTH};
 use crate::{
     checkpoint::Best,
     device,
@@ -85,8 +85,30 @@ impl Run {
         let Some(validation) = &self.data.validation else {
             return self.validate_by_training_samples(started, stop, output);
         };
-        let mut feed = eval::images(validation, &self.config, self.device)?;
-        let mut sums = ValidationSums::new(validation.len());
+        let Some(sums) = self.judge_samples(validation, stop, output)? else { return Ok(false) };
+        let accuracy = sums.hits.map(|hits| hits / sums.labelled);
+        let record = ValidationRecord {
+            linear: Some(accuracy.linear),
+            mlp: Some(accuracy.mlp),
+            ..self.empty_record()
+        };
+        let Some(record) = self.add_neighbours_and_health(record, &sums, stop)? else { return Ok(false) };
+        // The record comes last: a run that is resumed does not repeat a validation that has one.
+        self.keep_best(output.folder, &record)?;
+        output.log.exclude(started.elapsed());
+        output.log.write_validation(record)?;
+        Ok(true)
+    }
+
+    /// Judges the encoder by all samples of a set. Returns `None` if the run is to stop meanwhile.
+    fn judge_samples(
+        &self,
+        samples: &ShardSet,
+        stop: &Stop,
+        output: &mut Output,
+    ) -> Result<Option<ValidationSums>> {
+        let mut feed = eval::images(samples, &self.config, self.device)?;
+        let mut sums = ValidationSums::new(samples.len());
         while !self.is_to_stop(stop)
             && let Some(batch) = feed.next_unless(stop.channel())
         {
@@ -96,21 +118,7 @@ impl Run {
             sums.add(&judged, &batch.views);
         }
         output.bad.write(&feed.finish())?;
-        if self.is_to_stop(stop) {
-            return Ok(false);
-        }
-        let accuracy = sums.hits.map(|hits| hits / sums.labelled);
-        let found = ValidationRecord {
-            linear: Some(accuracy.linear),
-            mlp: Some(accuracy.mlp),
-            ..self.empty_record()
-        };
-        let Some(found) = self.add_neighbours_and_health(found, &sums, stop)? else { return Ok(false) };
-        // The record comes last: a run that is resumed does not repeat a validation that has one.
-        self.keep_best(output.folder, &found)?;
-        output.log.exclude(started.elapsed());
-        output.log.write_validation(found)?;
-        Ok(true)
+        Ok((!self.is_to_stop(stop)).then_some(sums))
     }
 
     /// Returns a record of this step without numbers.
@@ -122,20 +130,20 @@ impl Run {
     /// Adds the accuracy of neighbours, where it is due, and the health of the features. Returns `None` if the run is to stop meanwhile.
     fn add_neighbours_and_health(
         &self,
-        mut found: ValidationRecord,
+        mut record: ValidationRecord,
         sums: &ValidationSums,
         stop: &Stop,
     ) -> Result<Option<ValidationRecord>> {
         if sums.features.is_empty() {
-            return Ok(Some(found));
+            return Ok(Some(record));
         }
         let (features, labels) = (Tensor::cat(&sums.features, 0), Tensor::cat(&sums.labels, 0));
         if self.neighbours_due() && features.size()[0] > 0 {
             let gallery = eval::evenly(&eval::labelled(&self.data.train), GALLERY);
             let Some(gallery) = self.features(&gallery, stop)? else { return Ok(None) };
-            found.knn = Some(self.neighbours(gallery, &Features::of(&features, &labels)?)?);
+            record.knn = Some(self.neighbours(gallery, &Features::of(&features, &labels)?)?);
         }
-        Ok(Some(with_health(found, &features)))
+        Ok(Some(with_health(record, &features)))
     }
 
     /// Writes a record of the health of the features of some training samples, if there are enough of them: for runs without validation
@@ -183,9 +191,9 @@ impl Run {
     }
 
     /// Saves a checkpoint and marks it as the best if the chosen metric is better than ever.
-    fn keep_best(&mut self, folder: &RunFolder, found: &ValidationRecord) -> Result<()> {
+    fn keep_best(&mut self, folder: &RunFolder, record: &ValidationRecord) -> Result<()> {
         let Some(metric) = self.config.run.best else { return Ok(()) };
-        let Some(value) = found.number(metric.name()) else { return Ok(()) };
+        let Some(value) = record.number(metric.name()) else { return Ok(()) };
         let before = folder.checkpoints.best().filter(|best| best.metric == metric.name());
         if before.is_some_and(|best| best.value >= value) {
             return Ok(());
@@ -218,15 +226,15 @@ impl Run {
 }
 
 /// Adds the effective rank and the mean cosine of the features, and warns if they show a collapse. Less than two samples give none.
-fn with_health(found: ValidationRecord, features: &Tensor) -> ValidationRecord {
+fn with_health(record: ValidationRecord, features: &Tensor) -> ValidationRecord {
     if features.size()[0] < 2 {
-        return found;
+        return record;
     }
     let health = Health::of(features);
     if let Some(complaint) = health.complaint() {
         tracing::warn!("{complaint}");
     }
-    ValidationRecord { rankme: Some(health.rankme), cosine: Some(health.cosine), ..found }
+    ValidationRecord { rankme: Some(health.rankme), cosine: Some(health.cosine), ..record }
 }
 
 #[cfg(test)]

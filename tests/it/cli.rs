@@ -21,7 +21,7 @@ fn refused(place: &Place, arguments: &[&str], code: i32, parts: &[&str]) {
 
 #[test]
 fn no_shards_at_all() {
-    refused(&Place::new(), &[], 2, &["no shards are named to train on", "--shards"]);
+    refused(&Place::new(), &[], 2, &["no training shards are given", "--shards"]);
 }
 
 #[test]

@@ -38,7 +38,7 @@ fn every_preset_trains_with_and_without_batch_norms() {
             ]);
             command.arg("--out").arg(place.path(&out)).env("AMDIM_STREAM_CACHE", place.path("cache"));
             let said = succeed(&mut command).stderr;
-            let is_enlarged = said.contains("half of the images looked at are no larger than 40×36;")
+            let is_enlarged = said.contains("half of the sampled images are no larger than 40×36;")
                 && said.contains("--preset c10");
             assert_eq!(is_enlarged, preset != "c10", "{preset}: {said}");
             let metrics = lines(&place.path(&out).join("metrics.jsonl"));

@@ -340,7 +340,7 @@ fn gates_that_cannot_be_judged_are_refused_before_the_run() {
         (vec!["--stop-at", "25:00"], "06:30"),
         (vec!["--max-hours", "0"], "not a number from"),
         (vec!["--promote", "train-000.tar/x"], "--promote"),
-        (vec!["--summary", "nowhere/s.json"], "a folder that exists"),
+        (vec!["--summary", "nowhere/s.json"], "an existing folder"),
     ] {
         let said = run(nightly(&place, &arguments).current_dir(place.path("")));
         assert_eq!(said.code, Some(2), "{arguments:?}: {}", said.stderr);

@@ -59,7 +59,8 @@ impl Plan {
         let host_free_bytes = torchkit::free_memory(None);
         let device_free_bytes = accelerator.and_then(|accelerator| torchkit::free_memory(Some(accelerator)));
         let watch = || Ok((!args.no_measure).then(|| MemoryWatch::start(accelerator)).transpose()?);
-        let watch = device::within_memory(device, || "anything at all".to_owned(), Vec::new, watch)?;
+        let watch =
+            device::within_memory(device, || "a context of this process".to_owned(), Vec::new, watch)?;
         let mut run = Run::prepare(config, None, World::join())?;
         run.config.run.cuda_graph = graph;
         standing.compare(saved.as_ref(), &folder, &mut run);

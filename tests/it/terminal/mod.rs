@@ -72,7 +72,7 @@ fn masked(line: &str) -> String {
         words.push(if words.last().is_some_and(|before| before == "eta") { "T".to_owned() } else { text });
     }
     // The signal comes in a step or between two, by chance: both answers are shown as the first one. Their words themselves are
-    // held by the tests of `train::stop`.
+    // held by the tests of `run::stop`.
     words.join(" ").replace("INFO saving step N;", "INFO finishing step N, then saving;")
 }
 
