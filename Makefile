@@ -1,20 +1,20 @@
-# The two commands of a fresh machine are `make demo` and `make test`. Each does all set-up that it needs.
+# On a fresh machine, run `make demo` or `make test`; both call `make setup` first.
 
 .PHONY: help setup demo eval-demo test soak deny sanitize bench bench-plan bench-peers bench-gpu bench-gpu-folder
 
 help:
-	@echo 'make demo         build, make a small dataset, train on it for three minutes, evaluate'
-	@echo 'make eval-demo    every evaluation of the demo: classifiers, neighbours, fine-tuning (six minutes)'
+	@echo 'make demo         build, make a small dataset, train on it (three minutes), evaluate'
+	@echo 'make eval-demo    every evaluation of the demo'\''s encoder: classifiers, neighbours, fine-tuning (six minutes)'
 	@echo 'make test         formatting, lints, every test, documentation'
-	@echo 'make soak         the long form of what is survived: kills, full disks, damage (twenty minutes on two cores)'
+	@echo 'make soak         kills, full disks and damage, long form (twenty minutes on two cores)'
 	@echo 'make deny         licences, sources, withdrawn versions and known vulnerabilities of dependencies'
 	@echo 'make sanitize     tests of threads and unsafe code under sanitizers (needs a nightly compiler)'
 	@echo 'make bench        speed of every stage'
-	@echo 'make bench-plan   how far the forecasts of `plan` are off (ten minutes)'
-	@echo 'make bench-peers  our loader beside webdataset, torchvision, DALI, FFCV and others (installs them, 2 GB)'
-	@echo 'make bench-gpu    checks and times the training stage on a GPU, beside PyTorch'
-	@echo 'make bench-gpu-folder   fills target/gpu-bench, to be carried to a machine with a GPU and run there: python3 run.py'
-	@echo 'make setup        what the others do first: toolchain, system packages, libtorch'
+	@echo 'make bench-plan   compare the forecasts of `plan` with runs (ten minutes)'
+	@echo 'make bench-peers  time our loader and webdataset, torchvision, DALI, FFCV and others (installs them, 2 GB)'
+	@echo 'make bench-gpu    check and time the training stage on a GPU, beside PyTorch'
+	@echo 'make bench-gpu-folder   fill target/gpu-bench, to copy to a machine with a GPU and run there: python3 run.py'
+	@echo 'make setup        check the toolchain, install system packages, fetch libtorch; the other targets call it'
 
 setup:
 	@tools/setup.sh
@@ -45,12 +45,12 @@ sanitize:
 bench: setup
 	cargo bench --locked
 
-# Options: make bench-plan PLAN='--rounds 1 --seconds 10'
+# Pass options as: make bench-plan PLAN='--rounds 1 --seconds 10'
 bench-plan: setup
 	cargo build --release --locked --bins
 	@python3 -B benches/forecast.py $(PLAN)
 
-# Options of the driver: make bench-peers PEERS='--images 400 --rounds 1'
+# Pass options to run.py as: make bench-peers PEERS='--images 400 --rounds 1'
 bench-peers: setup
 	cargo build --release --locked
 	cargo build --release --locked -p pipeline --example peers-ours
@@ -60,6 +60,6 @@ bench-gpu-folder: setup
 	cargo build --release --locked --bins --example gpu-bench
 	@benches/gpu/folder.sh
 
-# Options of the driver: make bench-gpu GPU='--device cpu --quick'
+# Pass options to run.py as: make bench-gpu GPU='--device cpu --quick'
 bench-gpu: bench-gpu-folder
 	@cd target/gpu-bench && python3 -B run.py $(GPU)

@@ -1,12 +1,12 @@
 #!/bin/sh
-# Fills a folder with the program and what it needs of libtorch, to be carried to a machine without: it starts from wherever the
-# folder lies. With CUDA where the libtorch that .libtorch leads to has all of it.
+# Copies the program and the parts of libtorch that it needs into a folder, for machines without libtorch. The program runs from
+# wherever the folder is. Includes CUDA if the libtorch that .libtorch leads to has all of it.
 #
 #   contrib/gather.sh target/release/amdim-stream FOLDER
 set -eu
 
 [ $# = 2 ] || { echo "usage: $0 PROGRAM FOLDER" >&2; exit 2; }
-program=$1 # amdim-stream-main, which is linked with libtorch, lies beside it
+program=$1 # beside it is amdim-stream-main, which is linked with libtorch
 mkdir -p "$2/libtorch/lib"
 folder=$(cd "$2" && pwd)
 libtorch=$(readlink -f "$(dirname "$0")/../.libtorch")
@@ -16,7 +16,7 @@ cp -L "$program" "$folder/amdim-stream"
 cp -L "$(dirname "$program")/amdim-stream-main" "$folder"
 cd "$libtorch/lib"
 cp -L libc10.so libtorch_cpu.so "$folder/libtorch/lib"
-# A libtorch of your own may take this from the system, and the two of CUDA below from elsewhere.
+# Other builds of libtorch may use the system's libgomp, and CUDA libraries from other folders.
 for own in libgomp*.so*; do
     if [ -e "$own" ]; then cp -L "$own" "$folder/libtorch/lib"; fi
 done

@@ -1,6 +1,6 @@
 #!/bin/sh
-# One run a seed, each as long as it takes: five minutes before its time is over a job saves and queues itself again.
-# `mkdir -p logs && sbatch contrib/slurm.sh` in the folder that has nightly.toml and shards/.
+# One run per seed, of any length: five minutes before its time limit, a job saves and requeues itself.
+# Call `mkdir -p logs && sbatch contrib/slurm.sh` in the folder that has nightly.toml and shards/.
 #SBATCH --job-name=amdim-stream
 #SBATCH --array=0-3
 #SBATCH --nodes=1
@@ -15,25 +15,25 @@
 #SBATCH --output=logs/%A_%a.log
 set -u
 
-# Five minutes before the end this script alone gets SIGUSR1, and tells the run once: a second SIGTERM would end it at once.
-# At scancel Slurm gives SIGTERM to the run as well: it saves, and stays away.
+# Five minutes before the time limit, Slurm sends SIGUSR1 to this script only. The script sends one SIGTERM to the run; a second
+# one would end it without saving. On scancel, Slurm sends SIGTERM to the run itself: it saves and is not requeued.
 run=
 late=
-told=
+sent=
 canceled=
 signal=
-tell() {
-    [ -n "$run" ] && [ -n "$late" ] && [ -z "$told" ] || return 0
-    told=yes
+stop_run() {
+    [ -n "$run" ] && [ -n "$late" ] && [ -z "$sent" ] || return 0
+    sent=yes
     kill -TERM "$run"
 }
-trap 'signal=yes; late=yes; tell' USR1
+trap 'signal=yes; late=yes; stop_run' USR1
 trap 'signal=yes; canceled=yes' TERM
 
-# Not by srun, which makes a SIGKILL of a SIGTERM that it gets.
+# Without srun, which kills its processes with SIGKILL when it gets SIGTERM.
 amdim-stream --config nightly.toml --seed "$SLURM_ARRAY_TASK_ID" --out "runs/seed-$SLURM_ARRAY_TASK_ID" --promote "promoted/seed-$SLURM_ARRAY_TASK_ID" &
 run=$!
-tell
+stop_run
 
 # A signal ends `wait` before the run ends.
 while :; do
@@ -44,8 +44,8 @@ while :; do
 done
 
 if [ -n "$canceled" ]; then exit 130; fi
-# bash loses the code of a run that ends in the moment of a signal; to go on with one that is finished does no harm.
-if [ -n "$told" ] && [ "$code" = -1 ]; then code=130; fi
+# bash loses the exit code of a run that ends at the moment of a signal. Requeueing a finished run does no harm.
+if [ -n "$sent" ] && [ "$code" = -1 ]; then code=130; fi
 case $code in
     130) scontrol requeue "${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID" ;;
     *) exit "$code" ;;

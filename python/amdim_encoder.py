@@ -1,8 +1,8 @@
-"""An encoder that `amdim-stream export` wrote, in plain PyTorch: for features, as a backbone, and for fine-tuning.
+"""Loads an encoder from a file of `amdim-stream export` in plain PyTorch: for features, as a backbone, and for fine-tuning.
 
     encoder = load("encoder.safetensors").eval()
     features = encoder(encoder.normalize(pixels))          # pixels (n, 3, side, side), uint8 → (n, width)
-    maps = encoder.maps(encoder.normalize(pixels))         # {62: …, 30: …, 14: …, 7: …, 5: …, 1: …} by their side
+    maps = encoder.maps(encoder.normalize(pixels))         # feature maps by their side: {62: …, 30: …, 14: …, 7: …, 5: …, 1: …}
 """
 
 import json
@@ -15,7 +15,7 @@ TYPES = {"F32": torch.float32, "F64": torch.float64, "I64": torch.int64, "U8": t
 
 
 class Norm(nn.Module):
-    """A batch norm that is off in encoders without them; its state is stored all the same."""
+    """A batch norm that does nothing if `on` is false. Its state is stored either way."""
 
     def __init__(self, channels, on=True):
         super().__init__()
@@ -35,7 +35,7 @@ class Stem(nn.Module):
 
 
 class Res(nn.Module):
-    """w×w convolution, norm, ReLU and 1×1 convolution beside an average pooling; channels that are new begin at zero."""
+    """A w×w convolution, norm, ReLU and 1×1 convolution, added to an average pooling whose new channels are zero."""
 
     def __init__(self, n_in, n_out, width, stride, use_bn):
         super().__init__()
@@ -59,7 +59,7 @@ class Block(nn.Module):
 
 
 class Head(nn.Module):
-    """Embeddings of a layer's locations."""
+    """Embeds the locations of a feature map."""
 
     def __init__(self, n_in, n_rkhs, use_bn):
         super().__init__()
@@ -88,12 +88,12 @@ class Encoder(nn.Module):
         self.rkhs_block_5, self.rkhs_block_7 = Head(wide, n_rkhs, use_bn), Head(wide, n_rkhs, use_bn)
 
     def normalize(self, pixels):
-        """Pixels (n, 3, side, side) of 0 to 255 as the encoder was trained on them."""
+        """Normalizes pixels (n, 3, side, side) from 0 to 255 as in the training of the encoder."""
         mean, std = (torch.tensor(self.description[name], device=pixels.device).view(1, 3, 1, 1) for name in ("mean", "std"))
         return (pixels.float() - mean) / std
 
     def maps(self, images):
-        """The last feature map (n, channels, s, s) of each side s, from the largest on."""
+        """Returns the last feature map (n, channels, s, s) of each side s, from the largest to the smallest."""
         maps = {}
         for layer in self.layer_list:
             images = layer(images)
@@ -101,17 +101,17 @@ class Encoder(nn.Module):
         return maps
 
     def forward(self, images):
-        """Features (n, width) of normalized images: the paper's r1."""
+        """Returns features (n, width) of normalized images, the paper's r1."""
         return self.maps(images)[1].flatten(1)
 
     def embeddings(self, images):
-        """r1 (n, width, 1, 1), r5 (n, width, 5, 5) and r7 (n, width, 7, 7)."""
+        """Returns r1 (n, width, 1, 1), r5 (n, width, 5, 5) and r7 (n, width, 7, 7)."""
         maps = self.maps(images)
         return maps[1], self.rkhs_block_5(maps[5]), self.rkhs_block_7(maps[7])
 
 
 def load(path):
-    """The encoder of an export, with or without probes and `module.` in its names."""
+    """Loads the encoder of an export, with or without probes and `module.` in its names."""
     with open(path, "rb") as file:
         data = bytearray(file.read())
     start = 8 + int.from_bytes(data[:8], "little")
