@@ -1,4 +1,4 @@
-//! What each operation on a view of 128×128 pixels costs.
+//! The cost of each operation on a view of 128×128 pixels.
 //!
 //! `cargo bench -p pipeline --bench augment`
 
@@ -14,7 +14,7 @@ mod common;
 mod photos;
 
 const REPEATS: u64 = 100;
-/// Of 500×375 pixels: the mean area that the recipe draws.
+/// A crop of a photo of 500×375 pixels, with the mean area of the recipe's crops.
 const CROP: Crop = Crop { top: 20, left: 90, height: 312, width: 312 };
 
 fn main() {
@@ -65,15 +65,15 @@ fn colours(table: &mut Table, photo: &Rgb) {
     }
 }
 
-/// The same crop by `fast_image_resize`: at once, or one axis after the other in Pillow's order.
-fn fast(resizer: &mut Resizer, photo: &Rgb, at_once: bool) {
+/// Resizes [`CROP`] with `fast_image_resize`, in one call or one axis after the other in Pillow's order.
+fn fast(resizer: &mut Resizer, photo: &Rgb, in_one_call: bool) {
     let cubic = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::CatmullRom));
     let [left, top, width, height] = [CROP.left, CROP.top, CROP.width, CROP.height].map(f64::from);
     let source =
         ImageRef::new(photo.width, photo.height, &photo.pixels, PixelType::U8x3).expect("whole pixels");
     let mut view = Image::new(128, 128, PixelType::U8x3);
     let crop = cubic.crop(left, top, width, height);
-    if at_once {
+    if in_one_call {
         resizer.resize(&source, &mut view, &crop).expect("the crop is inside");
     } else {
         let mut narrow = Image::new(128, CROP.height, PixelType::U8x3);

@@ -1,4 +1,4 @@
-//! What decoding an ImageNet-size JPEG costs.
+//! The cost of decoding a JPEG of ImageNet's size.
 //!
 //! `cargo bench -p pipeline --bench decode`
 
@@ -16,14 +16,14 @@ fn main() {
     let photos = photos::photos(PHOTOS);
     let bytes: usize = photos.iter().map(Vec::len).sum();
     let mut table = Table::new("decode: JPEGs of 500×375 pixels to RGB, one thread");
-    table.row("their size", bytes as f64 / PHOTOS as f64 / 1e3, "KB");
+    table.row("mean size", bytes as f64 / PHOTOS as f64 / 1e3, "KB");
     let mut per_image = |name: &str, work: &mut dyn FnMut(&[u8])| {
         let time = measure(7, || photos.iter().for_each(|photo| work(photo)));
         table.row(name, time.thread_s / PHOTOS as f64 * 1e6, "µs CPU/image");
     };
     let mut decoder = Decoder::new(u64::MAX).expect("libjpeg-turbo starts");
     let mut image = Rgb::default();
-    per_image("libjpeg-turbo, memory kept (as in the loader)", &mut |photo| {
+    per_image("libjpeg-turbo, memory reused (as in the loader)", &mut |photo| {
         decoder.decode(photo, &mut image).expect("a photo decodes");
     });
     let mut own = jpeg::Decoder::default();
@@ -36,7 +36,7 @@ fn main() {
         let region = jpeg::Region { left: 50, top: 22, width: 400, height: 330 };
         own.decode(&header, region).expect("a photo decodes");
     });
-    per_image("libjpeg-turbo, from scratch", &mut |photo| {
+    per_image("libjpeg-turbo, memory allocated for each image", &mut |photo| {
         std::hint::black_box(pipeline::decode(photo, u64::MAX).expect("a photo decodes"));
     });
     per_image("`image`", &mut |photo| {

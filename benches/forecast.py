@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""How far `plan` is off: foretells runs of several kinds, makes each of them for a while, and compares images/s.
+"""Compares the forecasts of `plan` with runs of several kinds, in images/s.
 
-`make bench-plan` builds the program and runs this. Plans and runs take turns; each round has its own ratio, of which the table
-has the median and the extremes. On a busy machine the ratios say little.
+`make bench-plan` builds the program and runs this. Plans and runs take turns. Each round gives a ratio; the table has their median,
+minimum and maximum. On a busy machine the ratios mean little.
 """
 
 import argparse
@@ -36,7 +36,7 @@ def planned(shards, flags):
 
 
 def made(shards, flags, plan, seconds):
-    """Images/s of a run, without its first record, which waits for the first batch."""
+    """Returns images/s of a run without its first record, which includes the wait for the first batch."""
     steps = seconds * plan["forecast"]["images_per_second"] / plan["batch_size"]
     every = max(1, round(steps / RECORDS))
     with tempfile.TemporaryDirectory() as folder:
@@ -51,7 +51,7 @@ def made(shards, flags, plan, seconds):
 def main():
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     options.add_argument("--rounds", type=int, default=3)
-    options.add_argument("--seconds", type=float, default=20, help="of each run")
+    options.add_argument("--seconds", type=float, default=20, help="duration of each run")
     options = options.parse_args()
     print("| | foretold | made | foretold / made | bound foretold, found |\n|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as folder:

@@ -1,4 +1,4 @@
-//! What decoding PNGs and WebPs costs, by our choice and by the other libraries; and turning an image upright.
+//! The cost of decoding PNGs and WebPs with the libraries that we use and with others, and of turning an image upright.
 //!
 //! `cargo bench -p pipeline --bench formats`
 
@@ -40,7 +40,7 @@ fn pngs(table: &mut Table, kind: &str, images: &[Vec<u8>]) {
         let decoded = image::load_from_memory_with_format(bytes, ImageFormat::Png);
         std::hint::black_box(decoded.expect("a photo decodes").into_rgb8());
     });
-    per_image(table, "  `zune-png`, alpha kept", images, |bytes| {
+    per_image(table, "  `zune-png`, with alpha", images, |bytes| {
         let options = DecoderOptions::default().png_set_strip_to_8bit(true);
         let mut decoder = PngDecoder::new_with_options(ZCursor::new(bytes), options);
         decoder.decode_headers().expect("a photo decodes");
@@ -61,7 +61,7 @@ fn webps(table: &mut Table, kind: &str, images: &[Vec<u8>]) {
 
 fn ours(table: &mut Table, kind: &str, images: &[Vec<u8>]) {
     let bytes: usize = images.iter().map(Vec::len).sum();
-    table.row(&format!("{kind}: their size"), bytes as f64 / images.len() as f64 / 1e3, "KB");
+    table.row(&format!("{kind}: mean size"), bytes as f64 / images.len() as f64 / 1e3, "KB");
     let mut decoder = Decoder::new(u64::MAX).expect("libjpeg-turbo starts");
     let mut image = Rgb::default();
     per_image(table, "  ours", images, |bytes| decoder.decode(bytes, &mut image).expect("a photo decodes"));
@@ -90,7 +90,7 @@ fn to_image(photo: &Rgb) -> DynamicImage {
     DynamicImage::ImageRgb8(image.expect("a photo has all its pixels"))
 }
 
-/// A PNG whose rows have the filters that suit them best, as other programs choose them.
+/// Encodes a PNG with adaptive filters, as most programs do.
 fn to_png(image: &DynamicImage) -> Vec<u8> {
     let mut bytes = Vec::new();
     let encoder = png::PngEncoder::new_with_quality(
@@ -102,13 +102,13 @@ fn to_png(image: &DynamicImage) -> Vec<u8> {
     bytes
 }
 
-/// A WebP by libwebp's encoder.
-#[expect(unsafe_code, reason = "libwebp has no safe bindings that are kept up to date")]
+/// Encodes a WebP with libwebp.
+#[expect(unsafe_code, reason = "libwebp has no maintained safe bindings")]
 fn to_webp(photo: &Rgb, is_lossless: bool) -> Vec<u8> {
     let (width, height, stride) = (photo.width as i32, photo.height as i32, photo.stride() as i32);
     let (pixels, mut encoded) = (photo.pixels.as_ptr(), std::ptr::null_mut());
-    // SAFETY: libwebp reads `height` rows of `stride` bytes, which are all that a photo has; it hands out memory of the
-    // size that it returns, which is copied before it is freed.
+    // SAFETY: libwebp reads `height` rows of `stride` bytes, which is the size of the photo's pixels. It allocates `size` bytes,
+    // which are copied before they are freed.
     unsafe {
         let size = if is_lossless {
             libwebp_sys::WebPEncodeLosslessRGB(pixels, width, height, stride, &raw mut encoded)

@@ -1,6 +1,6 @@
-//! Nearest neighbours of random features of 2048 channels: time, and memory beside what is allowed.
+//! Nearest neighbours of random features of 2048 channels: time, and memory compared with the allowed one.
 //!
-//! `cargo bench --bench knn -- 200000` for a gallery of so many; 20,000 by default.
+//! `cargo bench --bench knn -- 200000` sets the size of the gallery; the default is 20,000.
 
 use std::{env, fs};
 
@@ -22,15 +22,15 @@ fn main() {
         let vote = Vote { memory: megabytes << 20, ..Vote::default() };
         let before = reset_peak();
         let time = common::once(|| {
-            neighbours(&vote, &gallery, &queries, 1000, Device::Cpu).expect("features are there")
+            neighbours(&vote, &gallery, &queries, 1000, Device::Cpu).expect("the features can be read")
         });
         let growth = (peak() - before) as f64 / 1024.0;
-        table.row(&format!("{megabytes} MiB allowed, taken at most"), growth, "MiB");
+        table.row(&format!("{megabytes} MiB allowed, peak"), growth, "MiB");
         table.row(&format!("{megabytes} MiB allowed"), QUERIES as f64 / time.wall_s, "queries/s");
     }
 }
 
-/// Random ones of 1000 classes, made block by block.
+/// Draws `count` random features of 1000 classes, block by block.
 fn features(count: i64) -> Features {
     let block = |start: i64| {
         let rows = BLOCK.min(count - start);
@@ -40,14 +40,14 @@ fn features(count: i64) -> Features {
     Features::of_blocks((0..count).step_by(BLOCK as usize).map(block)).expect("the disk has room")
 }
 
-/// Kilobytes of a line of `/proc/self/status`.
+/// Returns the value of a line of `/proc/self/status`, in kilobytes.
 fn status(name: &str) -> i64 {
     let status = fs::read_to_string("/proc/self/status").expect("Linux");
     let line = status.lines().find_map(|line| line.strip_prefix(name)).expect("a line of this name");
     line.trim().trim_end_matches(" kB").parse().expect("kilobytes")
 }
 
-/// Forgets the largest resident size so far; gives the present one.
+/// Resets the largest resident size of the process and returns the current one, in kilobytes.
 fn reset_peak() -> i64 {
     fs::write("/proc/self/clear_refs", "5").expect("Linux 4.0");
     status("VmRSS:")

@@ -1,4 +1,4 @@
-//! How many image pairs a second the loader makes, and where the time goes.
+//! Image pairs per second of the loader, and the time of its stages.
 //!
 //! `cargo bench -p pipeline --bench loader`
 
@@ -24,9 +24,9 @@ fn main() {
     let mut table = Table::new("pairs: JPEGs of 500×375 pixels, two views by the recipe `in128`, one thread");
     let ratios = pairs(&mut table, &photos);
     scaling(&mut table, &photos);
-    let mut table = Table::new("loader: the same through threads and channels");
+    let mut table = Table::new("loader: the same pairs through threads and channels");
     let bound = bound(&photos);
-    table.row("the bound: bare libjpeg-turbo decode, one thread", bound, "µs CPU/image");
+    table.row("the bound: libjpeg-turbo alone, one thread", bound, "µs CPU/image");
     for (decode, workers) in
         [(DecodeMode::Exact, 1), (DecodeMode::Exact, 2), (DecodeMode::Fast, 1), (DecodeMode::Fast, 2)]
     {
@@ -34,7 +34,7 @@ fn main() {
         let samples = SAMPLES as f64;
         table.row(&format!("{decode}, {workers} workers: image pairs"), samples / wall_s, "pairs/s");
         table.row("    whole process", process_s / samples * 1e6, "µs CPU/pair");
-        table.row("    cost against the bound", process_s / samples * 1e6 / bound, "×");
+        table.row("    cost relative to the bound", process_s / samples * 1e6 / bound, "×");
         for (name, stage) in [
             ("read", stats.read),
             ("decode", stats.decode),
@@ -46,26 +46,27 @@ fn main() {
     }
     let small: Vec<Vec<u8>> = photos.iter().map(|photo| shrink(photo)).collect();
     let bytes = |photos: &[Vec<u8>]| photos.iter().map(Vec::len).sum::<usize>() as f64;
-    let mut table = Table::new("the same packed by `pack --resize 256 --quality 90`: 341×256 pixels");
-    table.row("bytes against those of the originals", bytes(&small) / bytes(&photos), "×");
+    let mut table =
+        Table::new("pairs: the same photos after `pack --resize 256 --quality 90`, 341×256 pixels");
+    table.row("bytes relative to the originals", bytes(&small) / bytes(&photos), "×");
     let small = pairs(&mut table, &small);
     for (mode, (small, large)) in [DecodeMode::Exact, DecodeMode::Fast].iter().zip(small.iter().zip(ratios)) {
-        table.row(&format!("{mode}: cost of a pair against that of the originals"), small / large, "×");
+        table.row(&format!("{mode}: cost of a pair relative to the originals"), small / large, "×");
     }
 }
 
-/// A photo with a short side of 256 pixels, as `pack --resize` makes it.
+/// Resizes a photo to a short side of 256 pixels, as `pack --resize` does.
 fn shrink(photo: &[u8]) -> Vec<u8> {
     let image = pipeline::decode(photo, u64::MAX).expect("a photo decodes");
     encode_jpeg(&resize(&image, 341, 256), 90).expect("the size is a JPEG's")
 }
 
-/// The whole pair on one thread against the bound, all taking turns: the least of all rounds. Gives the seconds of a pair,
-/// exact and fast, with the best instructions.
+/// Compares a pair on one thread with the bound, in turns, and prints the least time of all rounds. Returns the seconds of all
+/// pairs, exact and fast, with the best instructions of this CPU.
 fn pairs(table: &mut Table, photos: &[Vec<u8>]) -> [f64; 2] {
     let mut contenders: Vec<Contender> = Cpu::available()
         .into_iter()
-        .skip(1) // the portable kind runs where neither is there, and nobody waits for it elsewhere
+        .skip(1) // the portable code runs only on CPUs without vector instructions
         .flat_map(|cpu| [DecodeMode::Exact, DecodeMode::Fast].map(|mode| Contender::new(cpu, mode)))
         .collect();
     let mut decoder = Decoder::new(u64::MAX).expect("libjpeg-turbo starts");
@@ -83,27 +84,27 @@ fn pairs(table: &mut Table, photos: &[Vec<u8>]) -> [f64; 2] {
         }
     }
     let us = |seconds: f64| seconds / photos.len() as f64 * 1e6;
-    table.row("the bound: libjpeg-turbo's bare decode", us(bound), "µs CPU/image");
+    table.row("the bound: libjpeg-turbo alone", us(bound), "µs CPU/image");
     for Contender { cpu, mode, best, .. } in &contenders {
         let whole: f64 = best.iter().sum();
         table.row(&format!("{mode}, {cpu}: the whole pair"), us(whole), "µs CPU/pair");
         for (name, seconds) in ["decode", "augment", "batch"].iter().zip(best) {
             table.row(&format!("    {name}"), us(*seconds), "µs CPU/pair");
         }
-        table.row("    cost against the bound", whole / bound, "×");
+        table.row("    cost relative to the bound", whole / bound, "×");
     }
     let [.., exact, fast] = &contenders[..] else { return [f64::NAN; 2] };
     [exact, fast].map(|contender| contender.best.iter().sum())
 }
 
-/// Pairs by one kind of instructions and one mode.
+/// A renderer with one kind of instructions and one mode.
 struct Contender {
     cpu: Cpu,
     mode: DecodeMode,
     renderer: Renderer,
     views: Vec<u8>,
     slab: Vec<u8>,
-    /// Seconds of decoding, augmenting and batching all photos, in the round in which their sum was the least.
+    /// Seconds of decoding, augmenting and batching all photos, in the fastest round.
     best: [f64; 3],
 }
 
@@ -138,8 +139,8 @@ impl Contender {
     }
 }
 
-/// Pairs of two threads that share nothing against those of one, by the wall clock; libjpeg-turbo's decode beside it,
-/// which shows what the machine gives.
+/// Compares the speed of two independent threads with that of one, by the wall clock, for pairs and for libjpeg-turbo alone,
+/// which shows how far the machine itself scales.
 fn scaling(table: &mut Table, photos: &[Vec<u8>]) {
     let render = || {
         let mut contender = Contender::new(Cpu::default(), DecodeMode::Exact);
@@ -168,11 +169,11 @@ fn scaling(table: &mut Table, photos: &[Vec<u8>]) {
         }
     }
     let [render, decode] = least.map(|[one, two]| 2.0 * one / two);
-    table.row("two threads against one: exact pairs", render, "×");
-    table.row("    libjpeg-turbo's bare decode", decode, "×");
+    table.row("two threads relative to one: exact pairs", render, "×");
+    table.row("    libjpeg-turbo alone", decode, "×");
 }
 
-/// CPU µs that libjpeg-turbo alone takes for an image.
+/// Returns the CPU time of libjpeg-turbo alone, in µs per image.
 fn bound(photos: &[Vec<u8>]) -> f64 {
     let mut decoder = Decoder::new(u64::MAX).expect("libjpeg-turbo starts");
     let mut image = Rgb::default();

@@ -1,7 +1,7 @@
-//! Many shards, and shards that are not in memory: time to the first batch, memory, shuffling, read-ahead.
+//! Many shards, and shards that are not in memory: time to the first batch, memory, quality of shuffling, read-ahead.
 //!
-//! `cargo bench -p pipeline --bench scale`; with ` -- 1000` the first three for as many shards of 1,300 samples (4
-//! GB, some minutes on a slow disk) instead of 100.
+//! `cargo bench -p pipeline --bench scale`. With ` -- 1000`, the first three use 1,000 shards of 1,300 samples (4 GB, some minutes
+//! on a slow disk) instead of 100.
 
 use std::{
     env,
@@ -19,11 +19,11 @@ use common::{Table, once};
 mod common;
 mod photos;
 
-/// Samples of a shard of tiny images.
+/// Number of samples in a shard of tiny images.
 const SAMPLES: u64 = 1_300;
 const BATCH: usize = 64;
 const PHOTOS: u64 = 40;
-/// Photos in all: 230 MB.
+/// Number of photos in all shards: 230 MB.
 const READ_AHEAD: u64 = 2_048;
 
 fn main() {
@@ -37,7 +37,7 @@ fn main() {
     read_ahead(&large);
 }
 
-/// A JPEG that is hardly more than its header.
+/// Returns a JPEG that is little more than its header.
 fn tiny() -> Vec<u8> {
     encode_jpeg(&Rgb::black(8, 8), 90).expect("the size is a JPEG's")
 }
@@ -51,7 +51,7 @@ struct Shards {
 }
 
 impl Shards {
-    /// So many shards of so many samples, taken in turn from `images`; on the disk when this returns.
+    /// Writes and syncs `shards` shards of `samples` samples, with `images` in turn.
     fn write(folder: &Path, name: &str, (shards, samples): (u64, u64), images: &[Vec<u8>]) -> Self {
         let paths: Vec<PathBuf> =
             (0..shards).map(|shard| folder.join(format!("{name}-{shard:04}.tar"))).collect();
@@ -83,7 +83,7 @@ impl Shards {
         ShardSet::open(source, &IndexConfig { cache, threads: 0 }).expect("the shards are whole")
     }
 
-    /// Takes the files out of the page cache. Nothing may have them mapped.
+    /// Drops the files from the page cache. They must not be mapped.
     fn drop_pages(&self) {
         let cached = fs::read_dir(&self.cache).into_iter().flatten().flatten().map(|entry| entry.path());
         for path in self.paths.iter().cloned().chain(cached) {
@@ -101,7 +101,7 @@ fn shuffles() -> [Shuffle; 3] {
     ["global", "window:16384", "window:1024"].map(|text| text.parse().expect("it is a shuffle"))
 }
 
-/// Hands so many batches of the set to nobody.
+/// Loads `batches` batches of the set and drops them.
 fn load(set: &ShardSet, shuffle: Shuffle, batches: u64) -> pipeline::Stats {
     let recipe = Preset::In128.recipe();
     let config = LoaderConfig { batch_size: BATCH, ..LoaderConfig::default() };
@@ -131,13 +131,14 @@ fn first_batch(shards: &Shards) {
     table.row("warm: pages in memory, index from its cache", start(true), "s");
 }
 
-/// Seconds that reading the files takes, one after the other.
+/// Returns the seconds of reading the files one after the other.
 fn sequential(paths: &[PathBuf]) -> f64 {
     once(|| paths.iter().map(|path| fs::read(path).expect("it was written").len()).sum::<usize>()).wall_s
 }
 
 fn memory(shards: &Shards) {
-    let title = format!("scale: resident memory, {}, grown since before they were opened", shards.describe());
+    let title =
+        format!("scale: resident memory, {}, growth since before they were opened", shards.describe());
     let mut table = Table::new(&title);
     let before = Resident::now();
     let set = shards.open(true);
@@ -146,13 +147,13 @@ fn memory(shards: &Shards) {
         let before = Resident::now();
         let samples = set.samples(shuffled(shuffle), Share::default(), Position::default());
         let taken = samples.take(200_000).inspect(|sample| assert!(sample.is_ok(), "every sample is there"));
-        // Not in step with the release of pages, or it would see their memory just after it.
+        // An odd interval, so that memory is not always read right after pages were released.
         let largest = taken.step_by(997).map(|_| Resident::now()).reduce(Resident::max);
         largest.expect("there are samples").rows(before, &format!("reading, {shuffle}"), &mut table);
     }
 }
 
-/// Resident memory in MB: the process's own and that of mapped files, which the system may take back.
+/// Resident memory in MB: the process's own, and that of mapped files, which the system may reclaim.
 #[derive(Clone, Copy)]
 struct Resident {
     anonymous: f64,
@@ -172,28 +173,28 @@ impl Resident {
     }
 
     fn rows(self, before: Self, name: &str, table: &mut Table) {
-        table.row(&format!("{name}: memory of its own"), self.anonymous - before.anonymous, "MB");
+        table.row(&format!("{name}: own memory"), self.anonymous - before.anonymous, "MB");
         table.row(&format!("{name}: pages of shards"), self.file - before.file, "MB");
     }
 }
 
 fn quality(shards: &Shards) {
-    let mut table = Table::new("scale: shuffling of the same, two epochs");
+    let mut table = Table::new("scale: shuffling of the same shards in two epochs");
     let set = shards.open(true);
     for shuffle in shuffles() {
         let [first, second] = [0, 1].map(|epoch| positions(&set, shuffle, epoch));
         let pairs = |other: &[f64]| correlation(&first, other);
         let stored: Vec<f64> = (0..set.len()).map(|index| index as f64).collect();
         let name = shuffle.to_string();
-        table.row(&format!("{name}: rank correlation with the epoch before"), pairs(&second), "");
-        table.row(&format!("{name}: rank correlation with the storage"), pairs(&stored), "");
+        table.row(&format!("{name}: rank correlation with the previous epoch"), pairs(&second), "");
+        table.row(&format!("{name}: rank correlation with the order in the shards"), pairs(&stored), "");
         let (reach, spread) = spread(&first, SAMPLES as usize);
         table.row(&format!("{name}: (last − first) of a shard / epoch, mean"), reach, "");
         table.row(&format!("{name}: spread of a shard / uniform spread, mean"), spread, "");
     }
 }
 
-/// When each sample comes in an epoch.
+/// Returns the position of each sample in an epoch.
 fn positions(set: &ShardSet, shuffle: Shuffle, epoch: u64) -> Vec<f64> {
     let order = Order { epochs: Some(epoch + 1), ..shuffled(shuffle) };
     let mut positions = vec![0.0; set.len() as usize];
@@ -204,7 +205,7 @@ fn positions(set: &ShardSet, shuffle: Shuffle, epoch: u64) -> Vec<f64> {
     positions
 }
 
-/// Pearson's correlation; of ranks, Spearman's.
+/// Returns Pearson's correlation, which for ranks is Spearman's.
 fn correlation(x: &[f64], y: &[f64]) -> f64 {
     let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
     let (mean_x, mean_y) = (mean(x), mean(y));
@@ -215,8 +216,8 @@ fn correlation(x: &[f64], y: &[f64]) -> f64 {
     product(x, mean_x, y, mean_y) / (xx * yy).sqrt()
 }
 
-/// Means over the shards: the part of the epoch between a shard's first and last sample, and the standard deviation of
-/// its positions, relative to a uniform distribution's.
+/// Returns means over the shards: the share of the epoch between a shard's first and last sample, and the standard deviation of
+/// its positions relative to that of a uniform distribution.
 fn spread(positions: &[f64], shard: usize) -> (f64, f64) {
     let length = positions.len() as f64;
     let (mut reach, mut spread) = (0.0, 0.0);
@@ -235,7 +236,8 @@ fn spread(positions: &[f64], shard: usize) -> (f64, f64) {
 
 fn read_ahead(shards: &Shards) {
     let size = shards.bytes as f64 / 1e6;
-    let title = format!("scale: read-ahead, {READ_AHEAD} photos, {size:.0} MB, cold against in memory");
+    let title =
+        format!("scale: read-ahead, {READ_AHEAD} photos, {size:.0} MB, from the disk and from memory");
     let mut table = Table::new(&title);
     shards.drop_pages();
     table.row("the disk: in sequence, one thread", size / sequential(&shards.paths), "MB/s");
@@ -257,7 +259,7 @@ fn read_ahead(shards: &Shards) {
     }
 }
 
-/// The rate of the whole loader, and how much of their time the decoders wait for samples.
+/// Measures the speed of the whole loader, and the share of their time that decoders wait for samples.
 fn whole(set: &ShardSet, shuffle: Shuffle, state: &str, table: &mut Table) {
     let batches = READ_AHEAD / BATCH as u64;
     let start = Instant::now();
@@ -273,7 +275,7 @@ fn whole(set: &ShardSet, shuffle: Shuffle, state: &str, table: &mut Table) {
     );
 }
 
-/// Seconds that reading the files takes in pieces of 110 KB, in no order, 16 at a time.
+/// Returns the seconds of reading the files in pieces of 110 KB, in random order, on 16 threads.
 fn anywhere(paths: &[PathBuf]) -> f64 {
     use std::{os::unix::fs::FileExt, sync::atomic::AtomicUsize, sync::atomic::Ordering, thread};
     const PIECE: u64 = 110_000;
@@ -291,7 +293,7 @@ fn anywhere(paths: &[PathBuf]) -> f64 {
             if number >= pieces {
                 return;
             }
-            // A stride that is prime to their number takes every piece once, far from the one before.
+            // The stride is prime to the number of pieces, so every piece is read once, far from the previous one.
             let piece = number * 7_919 % pieces;
             let offset = (piece / files.len()) as u64 * PIECE;
             files[piece % files.len()].read_at(&mut buffer, offset).expect("it can be read");
@@ -300,7 +302,7 @@ fn anywhere(paths: &[PathBuf]) -> f64 {
     once(|| thread::scope(|scope| (0..16).for_each(|_| drop(scope.spawn(read))))).wall_s
 }
 
-/// Bytes that this process has had read from a disk.
+/// Returns the number of bytes that this process has read from disks.
 fn read_from_disk() -> f64 {
     let io = fs::read_to_string("/proc/self/io").unwrap_or_default();
     let bytes = io.lines().find_map(|line| line.strip_prefix("read_bytes: ")).map(str::parse);

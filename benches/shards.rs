@@ -1,4 +1,4 @@
-//! How fast shards are indexed and their samples handed out, from the page cache.
+//! The speed of indexing shards and of reading their samples from the page cache.
 //!
 //! `cargo bench -p shards`
 
@@ -12,8 +12,8 @@ mod common;
 
 fn main() {
     let folder = tempfile::tempdir().expect("the temporary folder is writable");
-    let mut table = Table::new("shards: header scan, two members a sample (samples / shards, image bytes)");
-    // Headers close to each other, as in CIFAR, and a page or more apart, as in ImageNet.
+    let mut table = Table::new("shards: header scan, two members per sample (samples / shards, image bytes)");
+    // In small samples, headers are close to each other, as in CIFAR; in large ones a page or more apart, as in ImageNet.
     for (name, shards, samples, bytes) in [("small", 8, 50_000, 1_000), ("large", 8, 1_300, 110_000)] {
         write(folder.path(), name, (shards, samples, bytes));
         scan(folder.path(), name, &mut table);
@@ -27,7 +27,7 @@ fn main() {
     }
 }
 
-/// Writes so many shards of so many samples with images of so many bytes.
+/// Writes `shards` shards of `samples` samples with images of `bytes` bytes.
 fn write(folder: &Path, name: &str, (shards, samples, bytes): (usize, usize, usize)) {
     let image = vec![7; bytes];
     let path = |shard| folder.join(format!("{name}-{shard:03}.tar"));

@@ -1,4 +1,4 @@
-//! What the benches share: CPU time, medians, and a plain table on stdout.
+//! Shared code of the benches: CPU time, medians, and a plain table on stdout.
 //!
 //! A bench is an ordinary program (`harness = false`). It builds its own data, measures a few quantities and prints a
 //! row for each:
@@ -12,9 +12,9 @@
 //!     let time = common::measure(5, || decode(&jpeg));    // one warm-up, then the median of five
 //!     table.row("decode", 1.0 / time.wall_s, "images/s");
 //!     table.row("decode, CPU", time.thread_s * 1e6, "µs/image");
-//! }                                                       // printed row by row, so a long bench shows progress
+//! }                                                       // each row is printed immediately, to show progress
 //! ```
-#![allow(unreachable_pub, reason = "a bench is a binary, from which nothing is reached")]
+#![allow(unreachable_pub, reason = "a bench is a binary, which exports nothing")]
 #![allow(dead_code, reason = "not every bench uses everything")]
 #![allow(clippy::allow_attributes, reason = "whether it is dead differs between benches")]
 #![expect(clippy::print_stdout, reason = "a bench's results go to stdout")]
@@ -23,19 +23,19 @@ use std::time::Instant;
 
 use rustix::time::{ClockId, clock_gettime};
 
-/// Seconds that a piece of work took, by three clocks.
+/// The duration of a piece of work in seconds, by three clocks.
 #[derive(Debug, Clone, Copy)]
 #[expect(clippy::struct_field_names, reason = "quantities carry their unit")]
 pub struct Time {
-    /// On the wall.
+    /// Time of the wall clock.
     pub wall_s: f64,
-    /// CPU time of the calling thread; independent of other programs on the machine, up to shared caches.
+    /// CPU time of the calling thread. Other programs influence it only through shared caches.
     pub thread_s: f64,
     /// CPU time of all threads of this process.
     pub process_s: f64,
 }
 
-/// Runs `work` once to warm up and then `repetitions` times; the median of each clock.
+/// Runs `work` once to warm up and then `repetitions` times. Returns the median of each clock.
 pub fn measure<R>(repetitions: usize, mut work: impl FnMut() -> R) -> Time {
     std::hint::black_box(work());
     let times: Vec<Time> = (0..repetitions.max(1)).map(|_| once(&mut work)).collect();
@@ -57,12 +57,12 @@ pub fn once<R>(mut work: impl FnMut() -> R) -> Time {
     }
 }
 
-/// CPU seconds that the calling thread has used.
+/// Returns the CPU seconds that the calling thread has used.
 pub fn thread_cpu_s() -> f64 {
     seconds(ClockId::ThreadCPUTime)
 }
 
-/// CPU seconds that all threads of the process have used.
+/// Returns the CPU seconds that all threads of the process have used.
 pub fn process_cpu_s() -> f64 {
     seconds(ClockId::ProcessCPUTime)
 }
@@ -72,21 +72,21 @@ fn seconds(clock: ClockId) -> f64 {
     time.tv_sec as f64 + time.tv_nsec as f64 * 1e-9
 }
 
-/// The middle value, the upper one of two.
+/// Returns the median; of an even number of values, the upper one.
 fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values[values.len() / 2]
 }
 
-/// Prints name, value and unit in columns, a row as soon as it is known.
+/// A table of name, value and unit that is printed row by row.
 #[derive(Debug)]
 pub struct Table {
-    /// Letters of the longest name so far.
+    /// Length of the longest name so far, in characters.
     width: usize,
 }
 
 impl Table {
-    /// Begins a table and prints its title.
+    /// Prints the title of a new table.
     pub fn new(title: &str) -> Self {
         println!("\n{title}");
         Self { width: 40 }

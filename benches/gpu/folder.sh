@@ -1,5 +1,5 @@
 #!/bin/sh
-# Fills a folder that can be carried to a machine with a GPU and Python's torch 2.11, and run there: `python3 run.py`.
+# Fills a folder that can be copied to a machine with a GPU and Python's torch 2.11, and run there with `python3 run.py`.
 #
 #   benches/gpu/folder.sh [FOLDER]      default: target/gpu-bench
 set -eu

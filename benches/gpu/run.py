@@ -1,17 +1,17 @@
 #!/usr/bin/env python3
-"""Checks and times the training stage on this machine's GPU, beside PyTorch: a question a call, an answer a JSON file.
+"""Checks and times the training stage on this machine's GPU, beside PyTorch. Each question is answered in a JSON file.
 
-Runs from the folder that `make bench-gpu-folder` fills, which may have been carried here: what it needs of the machine is Python
-with torch 2.11 and an NVIDIA driver, no Rust and no network. What fails, or would take too long, keeps a row with the reason.
+Runs in the folder that `make bench-gpu-folder` fills, which may be a copy from another machine. It needs Python with torch 2.11
+and an NVIDIA driver, but neither Rust nor a network. A part that fails, or would take too long, keeps a row with the reason.
 
-    python3 run.py check       whether it loads, computes what it must, records graphs (7 minutes at most)
+    python3 run.py check       does it load, compute the right results, record graphs? (7 minutes at most)
     python3 run.py steps       steps of several batches beside PyTorch's eager ones (6)
     python3 run.py compiled    PyTorch's compiled steps (9)
-    python3 run.py feed        steps fed from shards, `plan`, and what is said where memory is short (5)
+    python3 run.py feed        steps fed from shards, `plan`, and the messages when memory is short (5)
     python3 run.py             all of them, one after the other
-    python3 run.py report      the tables of the answers that there are
+    python3 run.py report      the tables of the existing answers
 
-Each writes QUESTION.json and report.md into --out. `--device cpu --quick` tries all of it on tiny models.
+Each writes QUESTION.json and report.md into --out. `--device cpu --quick` is a trial with tiny models.
 """
 
 import argparse
@@ -28,13 +28,13 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 
-# Seconds that a question takes at most: together less than half an hour.
+# Time limit of each question in seconds; together less than half an hour.
 SECONDS = {"check": 420, "steps": 360, "compiled": 540, "feed": 300}
 
 
 @dataclasses.dataclass
 class Size:
-    """A model and its batch."""
+    """The size of a model and its batch."""
 
     name: str
     ndf: int
@@ -57,11 +57,11 @@ QUICK_LARGE, QUICK_SMALL = Size("16/128/2", 16, 128, 2, 16), Size("8/64/1", 8, 6
 
 
 class Failed(Exception):
-    """Why there are no figures, in a line."""
+    """The reason why there are no figures, in one line."""
 
 
 class Bench:
-    """One question: its parts, and what they found so far."""
+    """One question, with the results of its parts so far."""
 
     def __init__(self, question, args, scratch):
         self.args = args
@@ -74,7 +74,7 @@ class Bench:
                        "machine": platform.platform(), "driver": driver(), "on": args.device, "dtype": self.dtype, "parts": []}
 
     def said(self, words, seconds, may_fail=False, more=None):
-        """What a command prints: stdout, stderr and status."""
+        """Runs a command and returns its stdout, stderr and exit status."""
         words = [str(word) for word in words]
         left = self.end - time.monotonic()
         if left < 5:
@@ -96,23 +96,23 @@ class Bench:
         return done
 
     def objects(self, words, seconds, may_fail=False, more=None):
-        """The JSON objects that a command prints."""
+        """Runs a command and returns the JSON objects that it prints."""
         done = self.said(words, seconds, may_fail, more)
         objects = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
         if not objects:
             raise Failed(done.stderr.strip()[-400:] or "nothing was printed")
-        if done.returncode not in (0, 1):  # it did not come to its end
+        if done.returncode not in (0, 1):  # the command did not reach its end
             why = "took too long" if done.returncode == 124 else f"ended with {done.returncode}: {done.stderr.strip()[-200:]}"
             objects.append({"check": "those after these", "passed": False, "state": "bad", "found": why})
         return objects
 
     def part(self, name, work, **facts):
-        """One part of the question: what fails is noted, and the others go on."""
+        """Runs one part of the question. A failure is recorded, and the other parts run."""
         start = time.monotonic()
         row = {"part": name, **facts}
         try:
             row["found"] = work()
-        except Exception as why:  # whatever it is, the others go on
+        except Exception as why:  # any failure must leave the other parts running
             row["why"] = str(why) if isinstance(why, Failed) else f"{type(why).__name__}: {why}"
         row["seconds"] = round(time.monotonic() - start, 1)
         print(f"{name}: {row.get('why') or row['seconds']}", file=sys.stderr)
@@ -132,7 +132,7 @@ class Bench:
         return ["--steps", 2, "--rounds", 3] if self.args.quick else ["--steps", 10, "--rounds", 5]
 
     def shards(self):
-        """A pattern of made-up shards, which are kept for the next question."""
+        """Returns a pattern of synthetic shards, which are kept for later questions."""
         data, count = (HERE / "data-quick", 400) if self.args.quick else (HERE / "data", 6000)
         if not (data / "whole").exists():
             words = [HERE / "amdim-stream", "synth", "--out", data, "--size", "500x375", "--count", count, "--shards", 8, "--force"]
@@ -153,7 +153,7 @@ class Bench:
         self.part("a run", self.run)
 
     def run(self):
-        """The program itself: the last record of a run of sixty steps."""
+        """Runs the program itself for sixty steps and returns the last records."""
         out = self.scratch / "run"
         batch, steps = (16, 8) if self.args.quick else (256, 60)
         shards = self.shards()
@@ -200,7 +200,7 @@ class Bench:
             self.part("fed from shards", fed, size=size.name, batch_size=size.batch_size, decode=decode)
         self.part("plan", self.plan)
         if self.on_gpu:
-            # Twice the layers of what fits, and one sample more than can be indexed.
+            # Twice as many layers as fit, and one sample more than can be indexed.
             deep = dataclasses.replace(self.large, n_depth=24, batch_size=1300)
             self.part("memory that is short", lambda: self.refused(deep, "not enough memory"))
             self.part("a batch beyond 2^31 elements", lambda: self.refused(self.large.of(1366), "cannot index"))
@@ -211,7 +211,7 @@ class Bench:
         return self.objects(self.program(*words, "--out", self.scratch / "r"), 100)[-1]
 
     def refused(self, size, cause):
-        """What is said of a run that has to fail, for this cause."""
+        """Returns the message of a run that must fail with this cause and a hint."""
         words = [*size.words(), "--shards", self.shards(), "--preset", "in128", "--steps", 2]
         done = self.said(self.program(*words, "--out", self.scratch / "refused"), 60, may_fail=True)
         if done.returncode == 0 or cause not in done.stderr or "hint:" not in done.stderr:
@@ -220,7 +220,7 @@ class Bench:
 
 
 def environment():
-    """Our programs find libtorch beside Python's torch."""
+    """Returns an environment in which our programs find the libtorch of Python's torch."""
     import importlib.util
     spec = importlib.util.find_spec("torch")
     if spec is None:
@@ -235,23 +235,23 @@ def environment():
 # The report.
 
 def answers(out):
-    """The answers that lie in a folder, by question."""
+    """Returns the answers in a folder, by question."""
     found = {question: out / f"{question}.json" for question in SECONDS}
     return {question: json.loads(path.read_text()) for question, path in found.items() if path.exists()}
 
 
 def found(answers, *names):
-    """The parts that found something and have one of these beginnings."""
+    """Returns the successful parts whose names start with one of these."""
     parts = [part for answer in answers.values() for part in answer["parts"]]
     return [part for part in parts if "found" in part and part["part"].startswith(names)]
 
 
 def ratios(steps, flops_per_s):
-    """What the issue of speed comes down to: each figure against another one of the same machine."""
+    """Yields each step with its images/s, its time relative to our fastest step of that size, and its utilization."""
     for step in steps:
         same = [other for other in steps if (other["size"], other["batch_size"]) == (step["size"], step["batch_size"])]
         ours = [other["found"]["ms"] for other in same if other["part"].startswith("ours")]
-        # Ours are those of convolutions and scores alone, two for each multiply-accumulate.
+        # Our count covers convolutions and scores only, two operations for each multiply-accumulate.
         counted = [other["found"].get("flops") for other in same] + [2 * other["found"].get("macs", 0) for other in same]
         flops = next((flops for flops in counted if flops), None)
         milliseconds = step["found"]["ms"]
@@ -260,7 +260,7 @@ def ratios(steps, flops_per_s):
 
 
 def checks(answers):
-    """Name, whether it passed, and what was found, of every check."""
+    """Returns name, success and finding of every check."""
     rows = []
     for part in answers.get("check", {}).get("parts", []):
         if part["part"] == "checks":
@@ -280,7 +280,7 @@ def markdown(answers):
     if device:
         lines += ["", f"{device['device']}, torch {device['torch']}, CUDA {device['cuda']}. Utilization is of "
                   f"{device['flops_per_s'] / 1e12:.1f} TFLOP/s, what a bf16 product of {device['size']}×{device['size']} reaches; FLOPs are "
-                  "PyTorch's own count of its eager step. GB are of tensors at most; of our graph what it holds."]
+                  "PyTorch's own count of its eager step. GB are the peak of tensors; with our graph, its memory pool."]
     lines.append("")
     rows = [[name, "yes" if passed else "**NO**", brief(found)] for name, passed, found in checks(answers)]
     lines += table(["check", "passed", "found"], rows)
@@ -302,7 +302,7 @@ def markdown(answers):
             rows = [[f"`{row['name'][:90]}`".replace("|", "\\|"), f"{row['calls_a_step']:.0f}", f"{row['ms_a_step']:.3f}",
                      f"{100 * row['share']:.1f} %"] for row in kernels["rows"]]
             lines += [f"Kernels of our step of {step['batch_size']}, {kernels['ms_a_step']:.2f} ms in all:", ""]
-            lines += table(["kernel", "calls a step", "ms a step", "share"], rows)
+            lines += table(["kernel", "calls per step", "ms per step", "share"], rows)
     missing = [[f"{part['part']} {part.get('size', '')} {part.get('batch_size', '')}".strip(), brief(part["why"])]
                for answer in answers.values() for part in answer["parts"] if "why" in part]
     lines += table(["not measured", "why"], missing)
@@ -343,7 +343,7 @@ def text_of(output):
 
 
 def write(out, answer):
-    """A question's file, as far as its parts have come, and the report of all."""
+    """Writes the answer to a question so far, and the report of all answers."""
     out.mkdir(parents=True, exist_ok=True)
     (out / f"{answer['question']}.json").write_text(json.dumps(answer, indent=1) + "\n")
     (out / "report.md").write_text(markdown(answers(out)) + "\n")
@@ -353,8 +353,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("questions", nargs="*", choices=[*SECONDS, "report", []], metavar="QUESTION", help="default: all")
     parser.add_argument("--device", default="cuda:0", help="cuda, cuda:N or cpu")
-    parser.add_argument("--quick", action="store_true", help="tiny models in f32: whether all of it works")
-    parser.add_argument("--out", type=Path, default=HERE / "results", help="folder of the answers (default: results beside this)")
+    parser.add_argument("--quick", action="store_true", help="a trial with tiny models in f32")
+    parser.add_argument("--out", type=Path, default=HERE / "results", help="folder of the answers (default: results beside this file)")
     args = parser.parse_args()
     asked = args.questions or list(SECONDS)
     failed = []

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""The same step in PyTorch, written as one would write it to be fast: what `run.py` compares this program with.
+"""The same step in PyTorch, written for speed; `run.py` compares this program with it.
 
-Channels-last, bf16 autocast, fused Adam, cuDNN's benchmark, both views as one batch, nothing read by the host within a step.
+Channels-last, bf16 autocast, fused Adam, cuDNN's benchmark mode, both views in one batch, no reads by the host within a step.
 
-    torch_step.py check FIXTURES               the model and its loss agree with the golden tensors (on the CPU, in f64)
+    torch_step.py check FIXTURES               compares the model and its loss with the golden tensors (on the CPU, in f64)
     torch_step.py time --ndf 192 …             one JSON object: milliseconds of a step, memory, FLOPs by PyTorch's own count
     torch_step.py matmul                       one JSON object: FLOP/s of a large bf16 matrix product
 """
@@ -38,7 +38,7 @@ class Conv3x3(nn.Module):
 
 
 class MaybeNorm(nn.Module):
-    """A batch norm that sees each of two views by itself; its state exists also where it is off."""
+    """A batch norm over each of two views separately. Its state exists even if it is off."""
 
     def __init__(self, channels, on):
         super().__init__()
@@ -116,7 +116,7 @@ class Encoder(nn.Module):
         tail = [MaybeNorm(wide, use_bn), block(wide, wide, 3, 1), block(wide, wide, 3, 1),
                 ConvResNxN(wide, n_rkhs, 3, 1, use_bn), MaybeNorm(n_rkhs, True)]
         self.layer_list = nn.ModuleList([*trunk, *tail])
-        # The last layers whose side is 7 and 5.
+        # Indices of the last layers with sides 7 and 5.
         self.last_7, self.last_5 = len(trunk), len(trunk) + 1
         self.rkhs_block_5 = RkhsHead(wide, n_rkhs, use_bn)
         self.rkhs_block_7 = RkhsHead(wide, n_rkhs, use_bn)
@@ -150,7 +150,7 @@ class Model(nn.Module):
         self.evaluator = Evaluator(n_rkhs, classes, dropout)
 
     def forward(self, images, labels, cells, device_type, dtype):
-        """The loss of images (2n, 3, h, w), the first n of which are one view and the others the other."""
+        """Returns the loss of images (2n, 3, h, w): n images of the first view, then n of the second."""
         with torch.autocast(device_type, dtype=dtype, enabled=dtype is not None):
             r1, r5, r7 = self.encoder(images)
         wide = torch.float64 if r1.dtype == torch.float64 else torch.float32
@@ -181,10 +181,10 @@ def classification(logits, labels):
     return F.cross_entropy(10.0 * torch.tanh(logits / 10.0), labels, ignore_index=-1) + 1e-3 * logits.square().mean()
 
 
-# Against the golden tensors.
+# Comparison with the golden tensors.
 
 def safetensors(path):
-    """The tensors of a file, by name."""
+    """Returns the tensors of a file by name."""
     types = {"F16": torch.float16, "F32": torch.float32, "F64": torch.float64, "I64": torch.int64, "U8": torch.uint8}
     data = bytearray(path.read_bytes())
     start = 8 + int.from_bytes(data[:8], "little")
@@ -199,7 +199,7 @@ def safetensors(path):
 
 
 def check(folder):
-    """The first losses of every case, in f64, to 1e-6."""
+    """Compares the first losses of every case, in f64, to 1e-6."""
     cases = [path for path in sorted(Path(folder).glob("case_*.json"))]
     if not cases:
         sys.exit(f"no case_*.json in {folder}")
@@ -226,13 +226,13 @@ def check(folder):
 # Speed.
 
 def named(name):
-    """The device of this name with its number, which `torch.cuda` asks for."""
+    """Returns the device of this name with its index, which `torch.cuda` needs."""
     device = torch.device(name)
     return torch.device("cuda", 0) if device.type == "cuda" and device.index is None else device
 
 
 def chosen(name):
-    """The device of this name, which is what PyTorch's own figures are of from here on."""
+    """Returns the device of this name, after making it the current one for PyTorch's statistics."""
     device = named(name)
     if device.type == "cuda":
         torch.cuda.set_device(device)

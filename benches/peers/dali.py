@@ -24,7 +24,7 @@ def view(images, flip):
         1 + jitter * fn.random.uniform(range=[-most, most]) for most in (m.BRIGHTNESS, m.CONTRAST, m.SATURATION))
     hue = jitter * fn.random.uniform(range=[-360 * m.HUE, 360 * m.HUE])
     twisted = fn.color_twist(crop, brightness=brightness, contrast=contrast, saturation=saturation * colour, hue=hue)
-    # After the crop, where it costs least: both views share the coin, and crops are as likely on either side.
+    # The flip costs least after the crop. That is equivalent, because both views share the coin and crops are symmetric.
     return fn.flip(twisted, horizontal=flip)
 
 

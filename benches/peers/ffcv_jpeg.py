@@ -1,4 +1,4 @@
-"""FFCV from JPEGs: its decoder with two crops for each image, its colour operations for each view."""
+"""FFCV on JPEGs: its decoder with two crops for each image, and its colour operations for each view."""
 
 import io
 import itertools
@@ -22,7 +22,7 @@ import measure as m
 
 
 class Jpeg(RGBImageField):
-    """Stores the bytes of a JPEG as they are; FFCV's own field would encode its pixels once more."""
+    """Stores the bytes of a JPEG unchanged; FFCV's own field would encode the pixels again."""
 
     def encode(self, destination, jpeg, malloc):
         destination["mode"] = IMAGE_MODES["jpg"]
@@ -63,7 +63,7 @@ class TwoCrops(RandomResizedCropRGBImageDecoder):
 
 
 class Flip(Operation):
-    """Both views by one coin; after the crop, where it costs least."""
+    """Flips both views by one coin, after the crop, where it costs least."""
 
     def declare_state_and_memory(self, previous):
         return replace(previous, jit_mode=True), None
@@ -83,7 +83,7 @@ class Flip(Operation):
 
 
 class EachView(Operation):
-    """An operation of single images for both views, drawn for each."""
+    """Applies an operation of single images to both views, with separate draws."""
 
     def __init__(self, operation):
         super().__init__()
@@ -104,7 +104,7 @@ class EachView(Operation):
 
 
 class Gray(Operation):
-    """FFCV has none."""
+    """Turns views gray; FFCV has no such operation."""
 
     def declare_state_and_memory(self, previous):
         return replace(previous, jit_mode=True), None
@@ -126,7 +126,7 @@ class Gray(Operation):
 
 
 class Samples:
-    """The JPEGs of shards, for the writer."""
+    """The JPEGs of shards as a dataset for FFCV's writer."""
 
     def __init__(self, shards):
         self.jpegs = []

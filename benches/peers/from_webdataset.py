@@ -7,7 +7,7 @@ from measure import BATCH
 
 
 def batches(options, pair):
-    """`pair` makes two uint8 tensors (3, 128, 128) of the bytes of a JPEG."""
+    """Returns batches of pairs. `pair` turns the bytes of a JPEG into two uint8 tensors (3, 128, 128)."""
     samples = wds.WebDataset(options.data, resampled=True, shardshuffle=False)
     dataset = samples.to_tuple("jpg").map_tuple(pair).map(lambda sample: sample[0])
     dataset = dataset.batched(BATCH, collation_fn=collate, partial=False)

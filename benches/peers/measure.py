@@ -1,4 +1,4 @@
-"""What the Python peers share: their command line, the window that is measured, the CPU time of a whole process tree."""
+"""Shared code of the Python peers: command line, measurement, CPU time of a process tree."""
 
 import argparse
 import contextlib
@@ -17,18 +17,18 @@ FLIP, JITTER, GRAY = 0.5, 0.8, 0.25
 
 def arguments():
     parser = argparse.ArgumentParser()
-    parser.add_argument("data", nargs="+", help="shards, or the one file converted from them")
+    parser.add_argument("data", nargs="+", help="shards, or the file converted from them")
     parser.add_argument("--workers", type=int, default=1)
-    parser.add_argument("--pairs", type=int, default=2048, help="image pairs that are measured")
-    parser.add_argument("--warmup", type=int, default=512, help="image pairs before them")
+    parser.add_argument("--pairs", type=int, default=2048, help="number of measured image pairs")
+    parser.add_argument("--warmup", type=int, default=512, help="number of image pairs before the measurement")
     return parser.parse_args()
 
 
 def measure(batches, options, *packages):
-    """Times an endless iterator over batches of 64 pairs, and prints what the driver reads.
+    """Times an endless iterator over batches of 64 pairs, and prints one JSON object for the driver.
 
-    The queues between workers and main process stand alike at both ends of the window, so all that is done for its
-    batches is in it and nothing else, start-up and compilation least of all.
+    The queues between workers and main process are equally full at both ends of the measurement. So it covers exactly the work
+    for its batches, without start-up and compilation.
     """
     batches = iter(batches)
     for _ in range(-(-options.warmup // BATCH)):
@@ -40,7 +40,7 @@ def measure(batches, options, *packages):
     record = {"pairs": count * BATCH, "wall_s": time.perf_counter() - wall_s, "cpu_s": cpu_s() - used_s}
     versions = {package: version(package) for package in packages}
     print(json.dumps(record | {"versions": versions}), flush=True)
-    # Workers are in the middle of a batch; some of these libraries wait for ever when they are torn down then.
+    # Exit at once: workers are in the middle of a batch, and some libraries hang when they are torn down then.
     for child in descendants(os.getpid()):
         with contextlib.suppress(ProcessLookupError):
             os.kill(child, 9)
@@ -48,7 +48,7 @@ def measure(batches, options, *packages):
 
 
 def cpu_s():
-    """CPU seconds of all threads of this process and of its descendants."""
+    """Returns the CPU seconds of all threads of this process and its descendants."""
     return time.process_time() + sum(map(process_cpu_s, descendants(os.getpid())))
 
 
@@ -63,5 +63,5 @@ def descendants(process):
             with open(f"/proc/{process}/task/{task}/children") as children:
                 found += map(int, children.read().split())
         except (FileNotFoundError, ProcessLookupError):
-            pass  # a thread that has just ended
+            pass  # the thread has just ended
     return found + [later for child in found for later in descendants(child)]

@@ -1,7 +1,7 @@
-//! This program's loader, measured as `run.py` measures its peers: shards to batches by the recipe `in128`.
+//! This program's loader, measured like its peers in `run.py`: shards to batches by the recipe `in128`.
 //!
-//! `peers-ours SHARDS… --workers N --pairs N --warmup N --decode exact|fast`, or `--bound` for the bare decoder on one thread. Prints one
-//! JSON object.
+//! `peers-ours SHARDS… --workers N --pairs N --warmup N --decode exact|fast`, or `--bound` for libjpeg-turbo alone on one thread.
+//! Prints one JSON object.
 #![expect(clippy::print_stdout, reason = "the result goes to stdout")]
 
 use std::{env, error, time::Instant};
@@ -50,9 +50,9 @@ impl Options {
                 "--workers" => options.workers = number(words.next())?,
                 "--pairs" => options.pairs = number(words.next())?,
                 "--warmup" => options.warmup = number(words.next())?,
-                "--decode" => options.decode = words.next().ok_or("a mode is missing")?.parse()?,
+                "--decode" => options.decode = words.next().ok_or("--decode needs a mode")?.parse()?,
                 "--bound" => options.bound = true,
-                _ if word.starts_with("--") => return Err(format!("no option `{word}`").into()),
+                _ if word.starts_with("--") => return Err(format!("unknown option `{word}`").into()),
                 _ => options.shards.push(word),
             }
         }
@@ -61,7 +61,7 @@ impl Options {
 }
 
 fn number(word: Option<String>) -> Result<usize> {
-    Ok(word.ok_or("a number is missing")?.parse()?)
+    Ok(word.ok_or("a number is missing after an option")?.parse()?)
 }
 
 /// Times the batches that follow the warm-up.
@@ -81,7 +81,7 @@ fn load(samples: Samples, options: &Options) -> Result<()> {
     measure(count * BATCH, || Ok(batches(count)?))
 }
 
-/// Times libjpeg-turbo on images that are in memory already.
+/// Times libjpeg-turbo on images in memory.
 fn decode(samples: Samples, images: u64, options: &Options) -> Result<()> {
     let photos: Vec<Vec<u8>> = samples
         .take(images as usize)

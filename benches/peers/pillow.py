@@ -1,4 +1,4 @@
-"""webdataset, Pillow (or pillow-simd) and torchvision's transforms of PIL images: what the AMDIM reference does."""
+"""webdataset, Pillow (or pillow-simd) and torchvision's transforms of PIL images: the loader of the AMDIM reference."""
 
 import io
 

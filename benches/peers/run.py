@@ -2,7 +2,7 @@
 """Times this program's loader and those of its peers on the same shards and recipe; prints a table in Markdown.
 
 `make bench-peers` builds what this needs and runs it. Peers are installed once, in pinned versions, into the cache folder
-(AMDIM_STREAM_CACHE). One that cannot be installed or fails keeps a row with the reason.
+(AMDIM_STREAM_CACHE). A peer that cannot be installed or fails keeps a row with the reason.
 """
 
 import argparse
@@ -48,17 +48,17 @@ FFCV = ["ffcv==1.0.2", "numba==0.61.2", "llvmlite==0.44.0", "numpy==2.2.6", "ope
 
 
 class Failed(Exception):
-    """Why a peer has no figures, in a line."""
+    """The reason why a peer has no figures, in one line."""
 
 
 @dataclasses.dataclass
 class Venv:
-    """A folder of packages, named after what was asked for: another version makes another folder."""
+    """A virtual environment, in a folder named after its list of packages: other versions get another folder."""
 
     name: str
     packages: list
     torch: bool = False
-    # Environment of pip; a function that says what the system lacks.
+    # Environment variables of pip, and a function that installs or checks system packages first.
     environment: dict = dataclasses.field(default_factory=dict)
     before: callable = lambda: None
 
@@ -72,7 +72,7 @@ class Venv:
         return self.folder / "bin/python"
 
     def install(self):
-        """Makes the folder unless it is there, complete."""
+        """Makes the folder unless it is complete."""
         if (self.folder / "complete").exists():
             return
         say(f"installing {self.name}")
@@ -88,7 +88,7 @@ class Venv:
         (self.folder / "complete").touch()
 
     def pip(self, *packages):
-        # Without dependencies: the lists are complete, up to the CUDA libraries that nothing here uses.
+        # Without dependencies: the lists are complete except for CUDA libraries, which nothing here uses.
         command = [self.python, "-m", "pip", "install", "--quiet", "--no-deps", "--disable-pip-version-check"]
         call([*command, *packages], "install", self.environment)
 
@@ -107,10 +107,10 @@ class Peer:
     command: list
     differs: str
     venv: Venv = None
-    # Run once, before all rounds, like `command`.
+    # A command that runs once before all rounds.
     prepare: list = None
     workers: tuple = WORKERS
-    # Compiles for minutes in every process: has one turn, with the pairs of all rounds.
+    # Whether it gets one turn with the pairs of all rounds, because it compiles for minutes in every process.
     one_turn: bool = False
 
     failure: str = ""
@@ -119,7 +119,7 @@ class Peer:
     records: dict = dataclasses.field(default_factory=dict)
 
     def attempt(self, work, *arguments):
-        """Does `work` unless something failed before."""
+        """Calls `work` unless the peer has failed before."""
         if self.failure:
             return
         try:
@@ -136,7 +136,7 @@ class Peer:
             call(self.started(self.prepare), "install", self.environment)
 
     def started(self, command):
-        """`command` as a list of words; a script is run by the venv's Python."""
+        """Returns the words of a command; the environment's Python runs a script."""
         return [self.venv.python, HERE / command[0], *command[1:]] if self.venv else command
 
     def measure(self, workers, options):
@@ -147,7 +147,7 @@ class Peer:
         self.versions = record.pop("versions", {})
         self.records.setdefault(workers, []).append(record)
         cpu_ms, rate = 1e3 * record["cpu_s"] / record["pairs"], record["pairs"] / record["wall_s"]
-        say(f"{self.name}, workers {workers}: {cpu_ms:.2f} ms CPU a pair, {rate:.0f} pairs/s")
+        say(f"{self.name}, workers {workers}: {cpu_ms:.2f} ms CPU per pair, {rate:.0f} pairs/s")
 
     def cpu_ms(self, workers):
         return statistics.median(1e3 * record["cpu_s"] / record["pairs"] for record in self.records[workers])
@@ -157,10 +157,10 @@ class Peer:
 
 
 def call(command, kind, environment=None):
-    """Standard output of a command; `Failed` says how it ended."""
+    """Returns the standard output of a command, or raises `Failed` with the reason."""
     words, timeout = [str(word) for word in command], SECONDS[kind]
     environment = {**os.environ, "NO_ALBUMENTATIONS_UPDATE": "1", "PYTHONDONTWRITEBYTECODE": "1", **(environment or {})}
-    # A session of its own, so that nothing is left of it in the next one's way.
+    # In its own session, so that all of its processes can be killed at the end.
     process = subprocess.Popen(words, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                                start_new_session=True)
     try:
@@ -176,7 +176,7 @@ def call(command, kind, environment=None):
 
 
 def reason(errors, kind):
-    """The line that tells most: the first error of an installer, the last one of a program."""
+    """Returns the most informative line: the first error of an installer, or the last one of a program."""
     lines = [line.strip() for line in errors.splitlines() if line.strip()]
     telling = [line for line in lines if "rror: " in line and "subprocess-exited" not in line] or lines[-1:]
     return telling[0 if kind == "install" else -1][:200] if telling else ""
@@ -187,13 +187,13 @@ def say(text):
 
 
 def libtorch():
-    """The folder of packages that set-up's libtorch is part of, where it is a wheel for this Python."""
+    """Returns the folder of packages with the libtorch of `make setup`, if it is a wheel for this Python."""
     packages = (ROOT / ".libtorch").resolve().parent
     return packages if torch_cpu.has_torch(packages) else None
 
 
 def ffcv_libraries():
-    """FFCV is compiled on installation, with turbojpeg and with OpenCV, of which it uses two modules."""
+    """Installs or checks the libraries that FFCV is compiled with: turbojpeg and two modules of OpenCV."""
     packages = ["g++", "pkg-config", "libturbojpeg0-dev", "libopencv-core-dev", "libopencv-imgproc-dev"]
     found = [shutil.which("g++"), shutil.which("pkg-config"),
              subprocess.run(["pkg-config", "--exists", "libturbojpeg"]).returncode == 0,
@@ -205,7 +205,7 @@ def ffcv_libraries():
         call(["apt-get", "update", "-qq"], "install")
         call(["apt-get", "install", "-y", "-qq", "--no-install-recommends", *packages], "install",
              {"DEBIAN_FRONTEND": "noninteractive"})
-    # Debian's own opencv4.pc and opencv.hpp come with all modules, 500 MB with what those need.
+    # Debian's own opencv4.pc and opencv.hpp need all modules and their dependencies, 500 MB.
     include = CACHE / "opencv/include"
     (include / "opencv2").mkdir(parents=True, exist_ok=True)
     (include / "opencv2/opencv.hpp").write_text("#include <opencv2/core.hpp>\n#include <opencv2/imgproc.hpp>\n")
@@ -215,11 +215,11 @@ def ffcv_libraries():
 
 
 def peers(shards):
-    """The rows, in the table's order."""
+    """Returns the rows of the table in order."""
     ours = BUILT / "examples/peers-ours"
     beton = DATA / "photos.beton"
     torch = Venv("torch", ["pillow==12.0.0", *WEBDATASET, *ALBUMENTATIONS], torch=True)
-    # Compiled for AVX2 where the processor has it, as its authors advise.
+    # Compiled for AVX2 if the processor has it, as its authors recommend.
     simd = Venv("simd", ["pillow-simd==12.1.1.post0", *WEBDATASET], torch=True,
                 environment={"CC": "cc -mavx2"} if "avx2" in cpu()[1] else {})
     dali = Venv("dali", DALI)
@@ -243,7 +243,7 @@ def peers(shards):
 
 
 def draw(images):
-    """Shards of synthetic photos, the same bytes every time."""
+    """Writes shards of synthetic photos, with the same bytes every time, and returns their paths."""
     say(f"drawing {images} images")
     shutil.rmtree(DATA, ignore_errors=True)
     DATA.mkdir(parents=True)
@@ -253,7 +253,7 @@ def draw(images):
 
 
 def cpu():
-    """The processor's name and those of its abilities that matter here."""
+    """Returns the processor's name and its vector extensions."""
     lines = Path("/proc/cpuinfo").read_text().splitlines()
     facts = dict(line.split(":", 1) for line in lines if ":" in line)
     facts = {name.strip(): value.strip() for name, value in facts.items()}
@@ -273,7 +273,7 @@ def table(rows, shards, options, load):
         f"{options.images} synthetic JPEGs of 500×375 pixels and {kilobytes:.0f} KB in 4 tar shards. Recipe `in128`: one "
         "flip for both views (p = 0.5); for each view a random resized crop (scale 0.3–1, ratio 0.7–1.4) to 128 pixels, "
         "bicubic and antialiased, colour jitter (p = 0.8; 0.4, 0.4, 0.4, 0.1) and gray (p = 0.25). Bytes come out, not "
-        "normalized, in batches of 64. Samples come in the order that is each loader's default.",
+        "normalized, in batches of 64. Samples come in each loader's default order.",
         "",
         f"Rounds: {options.rounds}; figures are their medians. In each, every loader had its turn, alone, in a process of "
         f"its own: {options.pairs} pairs after {options.warmup} that are not counted, nor are start-up and compilation. CPU time is "
@@ -300,10 +300,10 @@ def row(peer, bound):
 def arguments():
     parser = argparse.ArgumentParser(description="Times our loader and its peers on the same shards and recipe.")
     parser.add_argument("--images", type=int, default=2000, help="images in the shards")
-    parser.add_argument("--pairs", type=int, help="pairs that are measured each time (default: as many as images)")
-    parser.add_argument("--warmup", type=int, default=512, help="pairs before them")
+    parser.add_argument("--pairs", type=int, help="measured pairs in each round (default: as many as images)")
+    parser.add_argument("--warmup", type=int, default=512, help="pairs before the measurement")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--only", metavar="TEXT", default="", help="the bound and the loaders whose name contains it")
+    parser.add_argument("--only", metavar="TEXT", default="", help="measure only the bound and the loaders whose name contains TEXT")
     parser.add_argument("--out", type=Path, default=ROOT / "benches/results/peers.md")
     options = parser.parse_args()
     options.pairs = 64 * -(-(options.pairs or options.images) // 64)  # whole batches

@@ -1,16 +1,16 @@
-//! Pictures that cost about what photos cost.
+//! Made-up pictures that cost about as much to decode as photos.
 
 #![allow(dead_code, reason = "not every bench uses everything")]
 #![allow(clippy::allow_attributes, reason = "whether it is dead differs between benches")]
 
 use pipeline::{Rgb, encode_jpeg};
 
-/// `count` JPEGs of 500×375 pixels and about 110 KB, as the mean one of ImageNet.
+/// Returns `count` JPEGs of 500×375 pixels and about 110 KB, the mean size in ImageNet.
 pub(crate) fn photos(count: u64) -> Vec<Vec<u8>> {
     (0..count).map(|seed| encode_jpeg(&photo(500, 375, seed), 92).expect("the size is a JPEG's")).collect()
 }
 
-/// A picture with detail at all scales, the coarser the stronger.
+/// Draws a picture with detail at all scales, which is stronger at coarser ones.
 pub(crate) fn photo(width: u32, height: u32, seed: u64) -> Rgb {
     let mut image = Rgb::black(width, height);
     for (at, value) in image.pixels.iter_mut().enumerate() {
@@ -23,10 +23,10 @@ pub(crate) fn photo(width: u32, height: u32, seed: u64) -> Rgb {
     image
 }
 
-/// From single pixels to 64 of them.
+/// Amplitudes of details, from single pixels to 64 pixels.
 const AMPLITUDES: [f64; 7] = [18.0, 26.0, 36.0, 48.0, 64.0, 80.0, 100.0];
 
-/// Random values between −1 and 1 on a grid of 2^octave pixels, linear in between.
+/// Returns noise at a pixel: random values between −1 and 1 on a grid of 2^octave pixels, interpolated linearly.
 fn noise(x: u64, y: u64, octave: usize, seed: u64) -> f64 {
     let corner = |dx, dy| random((x >> octave) + dx, (y >> octave) + dy, seed * 8 + octave as u64);
     let share = |at: u64| (at & ((1 << octave) - 1)) as f64 / f64::from(1u32 << octave);
