@@ -178,6 +178,7 @@ pub(crate) fn feed(device: Device, args: &FeedArgs) -> Result<()> {
 }
 
 /// The times of a round, in milliseconds per step.
+#[expect(clippy::struct_field_names, reason = "quantities carry their unit")]
 struct Round {
     fed_ms: f64,
     resident_ms: f64,
