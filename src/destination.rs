@@ -47,8 +47,8 @@ impl Contents {
     }
 }
 
-/// Checks that a folder is new, empty, or has the contents of the command; see [`dataset::check_folder`]. It may also contain the file
-/// `besides`.
+/// Checks that a folder is new, empty, or has the contents of the command; see [`dataset::check_folder`]. It
+/// may also contain the file `besides`.
 ///
 /// # Errors
 ///
@@ -57,7 +57,8 @@ pub(crate) fn folder(path: &Path, contents: Contents, besides: Option<&Path>) ->
     Ok(dataset::check_folder(path, contents.words(), besides, |_| contents.are_in(path))?)
 }
 
-/// Checks that a file has one of the extensions, and that it does not exist unless `force` is set. Returns the extension, in lower case.
+/// Checks that a file has one of the extensions, and that it does not exist unless `force` is set. Returns
+/// the extension, in lower case.
 ///
 /// # Errors
 ///

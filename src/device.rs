@@ -20,7 +20,8 @@ pub fn choose(choice: DeviceChoice) -> Result<Device> {
         .with_code(Code::Usage)
 }
 
-/// Does work that may need too much memory of `device`. The error then says for `what`, with `cures` as hints; other errors are passed on.
+/// Does work that may need too much memory of `device`. The error then says for `what`, with `cures` as
+/// hints; other errors are passed on.
 ///
 /// # Errors
 ///

@@ -11,12 +11,13 @@ pub struct Nce {
     pub penalty: Tensor,
 }
 
-/// Returns the contrastive loss of contexts that predict targets of their own image against those of the others in the batch (InfoNCE;
-/// Bachman et al. 2019, section 3).
+/// Returns the contrastive loss of contexts that predict targets of their own image against those of the
+/// others in the batch (InfoNCE; Bachman et al. 2019, section 3).
 ///
-/// `contexts` is (n, d), `targets` (n, d, l): `l` locations of each of the same `n` ≥ 2 images. Every location of the
-/// own image is a positive with a softmax of its own against the shared negatives, the locations of all other images.
-/// Scores are scaled by 1/√d and clipped softly to ±`clip`. They are f32 if the inputs have a lower precision.
+/// `contexts` is (n, d), `targets` (n, d, l): `l` locations of each of the same `n` ≥ 2 images. Every
+/// location of the own image is a positive with a softmax of its own against the shared negatives, the
+/// locations of all other images. Scores are scaled by 1/√d and clipped softly to ±`clip`. They are f32 if
+/// the inputs have a lower precision.
 ///
 /// # Panics
 ///
@@ -24,7 +25,8 @@ pub struct Nce {
 pub fn nce(contexts: &Tensor, targets: &Tensor, clip: f64) -> Nce {
     let (n, d) = contexts.size2().expect("contexts are (n, d)");
     let targets = widened(targets).permute([1, 0, 2]).reshape([d, -1]);
-    // The n²·l raw scores are in units of `clip`: dividing the n·d contexts is cheaper than dividing the scores.
+    // The n²·l raw scores are in units of `clip`: dividing the n·d contexts is cheaper than dividing the
+    // scores.
     let raw = (widened(contexts) / (clip * (d as f64).sqrt())).matmul(&targets).view([n, n, -1]);
     let scores = raw.tanh() * clip;
     let own = Tensor::eye(n, (Kind::Bool, raw.device())).unsqueeze(-1);
@@ -41,15 +43,18 @@ fn mean_square(x: &Tensor) -> Tensor {
     x.norm().square() / x.numel() as f64
 }
 
-/// Returns the loss of [`nce`] at chance level, that is for features that carry no information: ln(1 + (n − 1)·l) for `n` images of `l` locations.
+/// Returns the loss of [`nce`] at chance level, that is for features that carry no information: ln(1 + (n −
+/// 1)·l) for `n` images of `l` locations.
 pub fn chance(n: i64, l: i64) -> f64 {
     (1.0 + (n - 1) as f64 * l as f64).ln()
 }
 
-/// Returns the loss of a classifier on features: cross-entropy of softly clipped logits, plus a penalty on the raw logits.
+/// Returns the loss of a classifier on features: cross-entropy of softly clipped logits, plus a penalty on
+/// the raw logits.
 ///
-/// `logits` is (n, classes), `labels` (n), with −1 for samples without a label: they do not count in the cross-entropy, which
-/// is 0 if no sample has a label. The penalty counts all samples, as in the reference implementation.
+/// `logits` is (n, classes), `labels` (n), with −1 for samples without a label: they do not count in the
+/// cross-entropy, which is 0 if no sample has a label. The penalty counts all samples, as in the reference
+/// implementation.
 pub fn classification(logits: &Tensor, labels: &Tensor) -> Tensor {
     const CLIP: f64 = 10.0;
     const PENALTY: f64 = 1e-3;
@@ -60,7 +65,8 @@ pub fn classification(logits: &Tensor, labels: &Tensor) -> Tensor {
     entropy / labelled + logits.square().mean(None::<Kind>) * PENALTY
 }
 
-/// Returns the share of labelled samples whose largest logit is that of their label; NaN if no sample is labelled.
+/// Returns the share of labelled samples whose largest logit is that of their label; NaN if no sample is
+/// labelled.
 pub fn accuracy(logits: &Tensor, labels: &Tensor) -> Tensor {
     let hits = logits.argmax(1, false).eq_tensor(labels).to_kind(Kind::Double);
     hits.sum(None::<Kind>) / labels.ge(0).to_kind(Kind::Double).sum(None::<Kind>)

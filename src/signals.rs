@@ -1,4 +1,5 @@
-//! Signals that ask the process to end: from the keyboard, from a terminal that is closed, or from the system.
+//! Signals that ask the process to end: from the keyboard, from a terminal that is closed, or from the
+//! system.
 
 use std::{
     ffi::c_int,
@@ -27,8 +28,8 @@ const ENDING: [c_int; 5] = [SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2];
 /// Whether a signal is about to end the process.
 static IS_LEAVING: AtomicBool = AtomicBool::new(false);
 
-/// Starts to listen for signals. Signals that were ignored at the start stay ignored: SIGHUP under `nohup`, and SIGINT of a command in the
-/// background of a script (`&`).
+/// Starts to listen for signals. Signals that were ignored at the start stay ignored: SIGHUP under `nohup`,
+/// and SIGINT of a command in the background of a script (`&`).
 ///
 /// # Errors
 ///
@@ -46,7 +47,8 @@ pub(crate) fn name(signal: c_int) -> &'static str {
     }
 }
 
-/// Calls `words`, which writes a message, and waits for it no longer than a second: a terminal may be blocked.
+/// Calls `words`, which writes a message, and waits for it no longer than a second: a terminal may be
+/// blocked.
 pub(crate) fn say(words: impl FnOnce() + Send + 'static) {
     let (said, waiting) = mpsc::channel::<()>();
     let spawned = thread::Builder::new().name("last words".to_owned()).spawn(move || {
@@ -69,7 +71,8 @@ pub(crate) fn leave(words: impl FnOnce() + Send + 'static, last: impl FnOnce()) 
     low_level::exit(Code::Interrupted as i32);
 }
 
-/// Blocks forever if a signal is ending the process, so that a result is not printed any more. Returns immediately otherwise.
+/// Blocks forever if a signal is ending the process, so that a result is not printed any more. Returns
+/// immediately otherwise.
 pub fn wait_where_leaving() {
     while IS_LEAVING.load(SeqCst) {
         thread::park();

@@ -1,8 +1,8 @@
 //! The processes that train one network together, and every operation in which they take part jointly.
 //!
-//! Today there is one process, so each operation returns its argument, or does its work, without any cost. Several processes
-//! need an implementation of [`World::gather`], [`World::average`], [`World::any`] and of the wait in [`World::on_lead`]; the
-//! callers stay as they are.
+//! Today there is one process, so each operation returns its argument, or does its work, without any cost.
+//! Several processes need an implementation of [`World::gather`], [`World::average`], [`World::any`] and of
+//! the wait in [`World::on_lead`]; the callers stay as they are.
 
 use anyhow::Result;
 use shards::Share;
@@ -47,8 +47,8 @@ impl World {
         self.rank == 0
     }
 
-    /// Does work on the lead alone, such as writing to the run folder. Returns `None` on the other processes, which wait until the
-    /// lead has finished.
+    /// Does work on the lead alone, such as writing to the run folder. Returns `None` on the other processes,
+    /// which wait until the lead has finished.
     ///
     /// # Errors
     ///
@@ -67,17 +67,19 @@ impl World {
         n * self.size as i64
     }
 
-    /// Returns the embeddings (v, n, …) of all processes as (v, size·n, …), in the order of ranks, so that the negatives of an
-    /// objective come from all of them.
+    /// Returns the embeddings (v, n, …) of all processes as (v, size·n, …), in the order of ranks, so that
+    /// the negatives of an objective come from all of them.
     ///
-    /// Gradients go back to the embeddings of this process alone, multiplied by the number of processes: their mean over the
-    /// processes ([`average`](Self::average)) is then the gradient of the objective of all samples.
+    /// Gradients go back to the embeddings of this process alone, multiplied by the number of processes:
+    /// their mean over the processes ([`average`](Self::average)) is then the gradient of the objective of
+    /// all samples.
     pub fn gather(self, embeddings: &Tensor) -> Tensor {
         embeddings.shallow_clone()
     }
 
-    /// Returns a batch whose labels and indices are those of all processes (size·n), in the order of [`gather`](Self::gather): a
-    /// method that uses them finds the sample of each embedding. Images stay those of this process.
+    /// Returns a batch whose labels and indices are those of all processes (size·n), in the order of
+    /// [`gather`](Self::gather): a method that uses them finds the sample of each embedding. Images stay
+    /// those of this process.
     pub fn gather_samples(self, views: &Views) -> Views {
         Views {
             images: views.images.shallow_clone(),
@@ -87,8 +89,8 @@ impl World {
         }
     }
 
-    /// Replaces tensors that every process has (gradients, sums of metrics, batch statistics) by their means over the processes,
-    /// in place. With one process `tensors` is not called.
+    /// Replaces tensors that every process has (gradients, sums of metrics, batch statistics) by their means
+    /// over the processes, in place. With one process `tensors` is not called.
     pub fn average(self, tensors: impl FnOnce() -> Vec<Tensor>) {
         debug_assert_eq!(self.size, 1, "there is one process so far");
         drop(tensors);

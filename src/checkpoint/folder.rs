@@ -55,7 +55,8 @@ impl Checkpoints {
         Self { folder: run.join("checkpoints") }
     }
 
-    /// Writes a checkpoint, which is complete on the disk when this returns, and removes those that need not stay.
+    /// Writes a checkpoint, which is complete on the disk when this returns, and removes those that need not
+    /// stay.
     ///
     /// # Errors
     ///
@@ -78,8 +79,8 @@ impl Checkpoints {
         Ok(path)
     }
 
-    /// Rewrites the length of the run in all earlier checkpoints and then in this one, as `state` has it, without changing tensors. The
-    /// run then keeps its length from whichever checkpoint it is resumed.
+    /// Rewrites the length of the run in all earlier checkpoints and then in this one, as `state` has it,
+    /// without changing tensors. The run then keeps its length from whichever checkpoint it is resumed.
     ///
     /// # Errors
     ///
@@ -105,8 +106,8 @@ impl Checkpoints {
         files::replace(&path, text.as_bytes()).or_cannot_write(&path)
     }
 
-    /// Makes the folder of checkpoints, but not that of the run: if a user has removed the run folder, checkpoints without records
-    /// would be of no use.
+    /// Makes the folder of checkpoints, but not that of the run: if a user has removed the run folder,
+    /// checkpoints without records would be of no use.
     fn make_folder(&self) -> Result<()> {
         match fs::create_dir(&self.folder) {
             Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(error.into()),
@@ -236,11 +237,13 @@ impl Checkpoints {
         Ok(earlier.find_map(|step| Loaded::open(&self.folder.join(folder_name(step))).ok()))
     }
 
-    /// Reads the state of the latest checkpoint, without its tensors. Returns `None` if there is no checkpoint.
+    /// Reads the state of the latest checkpoint, without its tensors. Returns `None` if there is no
+    /// checkpoint.
     ///
     /// # Errors
     ///
-    /// If `state.json` of that checkpoint is damaged, even if an earlier checkpoint is not: [`latest`](Self::latest) finds that one.
+    /// If `state.json` of that checkpoint is damaged, even if an earlier checkpoint is not:
+    /// [`latest`](Self::latest) finds that one.
     pub fn latest_state(&self) -> Result<Option<State>> {
         let Some(&step) = self.steps()?.last() else { return Ok(None) };
         let path = self.folder.join(folder_name(step));

@@ -18,7 +18,8 @@ pub(super) const MODEL: &str = "model.safetensors";
 /// The file of the optimizer's moments.
 pub(super) const OPTIMIZER: &str = "optimizer.safetensors";
 
-/// Writes the files of a checkpoint into a new folder, in place of an older one. They are not synced: `Partial::finish` does that.
+/// Writes the files of a checkpoint into a new folder, in place of an older one. They are not synced:
+/// `Partial::finish` does that.
 ///
 /// # Errors
 ///
@@ -76,7 +77,8 @@ impl Loaded {
         Ok(Self { path: path.to_owned(), state: content.state, checksum, model, optimizer })
     }
 
-    /// Drops the optimizer's moments, which only training needs: they take twice the memory of the parameters.
+    /// Drops the optimizer's moments, which only training needs: they take twice the memory of the
+    /// parameters.
     #[must_use]
     pub fn without_moments(self) -> Self {
         Self { optimizer: Vec::new(), ..self }

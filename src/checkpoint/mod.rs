@@ -1,8 +1,9 @@
 //! Checkpoints, from which a run goes on as if it had never stopped: written, read, found and retained.
 //!
-//! A checkpoint is a folder `step-00000500` with `model.safetensors` (parameters and statistics under the reference's
-//! names), `optimizer.safetensors` (moments) and `state.json` (everything else, with the checksums of all three). It is
-//! written under another name, synced and renamed, so that a folder of that name is complete.
+//! A checkpoint is a folder `step-00000500` with `model.safetensors` (parameters and statistics under the
+//! reference's names), `optimizer.safetensors` (moments) and `state.json` (everything else, with the
+//! checksums of all three). It is written under another name, synced and renamed, so that a folder of that
+//! name is complete.
 
 mod find;
 mod folder;

@@ -43,7 +43,8 @@ pub(super) struct Copier<F> {
 }
 
 impl<F: Fn(&Tensor, &Tensor) -> Result<(), Failure>> Copier<F> {
-    /// Copies batches until they run out or the receiver is dropped. Returns the bad samples after the last batch.
+    /// Copies batches until they run out or the receiver is dropped. Returns the bad samples after the last
+    /// batch.
     pub(super) fn run(
         mut self,
         staged: &Sender<Result<FilledSlot>>,
@@ -63,7 +64,8 @@ impl<F: Fn(&Tensor, &Tensor) -> Result<(), Failure>> Copier<F> {
         self.loader.finish()
     }
 
-    /// Fills a slot with the next batch. Returns `None` when the batches have run out or `stop` is disconnected.
+    /// Fills a slot with the next batch. Returns `None` when the batches have run out or `stop` is
+    /// disconnected.
     fn fill(&mut self, mut slot: Slot, stop: &Receiver<Infallible>) -> Result<Option<FilledSlot>> {
         self.stream.make_current()?;
         if let Some(milliseconds) = slot.wait_reusable()? {

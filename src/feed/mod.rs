@@ -1,7 +1,9 @@
-//! The feed: a thread copies host batches to the device and normalizes them there, while the batch before is trained on.
+//! The feed: a thread copies host batches to the device and normalizes them there, while the batch before is
+//! trained on.
 //!
-//! A batch is copied as bytes from pinned memory, on a stream of its own, and becomes floats on the device. It lies in one of
-//! a few slots, whose memory lasts as long as the feed; `slot` describes who waits for whom.
+//! A batch is copied as bytes from pinned memory, on a stream of its own, and becomes floats on the device.
+//! It lies in one of a few slots, whose memory lasts as long as the feed; `slot` describes who waits for
+//! whom.
 
 mod copier;
 mod normalizer;

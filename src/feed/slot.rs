@@ -1,8 +1,10 @@
 //! The memory of a batch on its way to the device, and who may use it when.
 //!
-//! Either the copying thread or the trainer holds a slot, but the device lags behind both. Three waits keep its work in order:
+//! Either the copying thread or the trainer holds a slot, but the device lags behind both. Three waits keep
+//! its work in order:
 //!
-//! - the *host* waits for the last copy, before it reuses the host memory that was copied from ([`Slot::wait_reusable`]);
+//! - the *host* waits for the last copy, before it reuses the host memory of that copy
+//!   ([`Slot::wait_reusable`]);
 //! - the *copy stream* waits for the last use, before it writes the device memory again ([`Slot::fill`]);
 //! - the *compute stream* waits for the copy, before it reads the device memory ([`Slot::wait_filled`]).
 
@@ -69,8 +71,8 @@ impl<H> Slot<H> {
         })
     }
 
-    /// Waits until the last copy is over, and drops the owner of its host memory. Returns the milliseconds that copying and
-    /// normalizing took on the device.
+    /// Waits until the last copy is over, and drops the owner of its host memory. Returns the milliseconds
+    /// that copying and normalizing took on the device.
     pub(super) fn wait_reusable(&mut self) -> Result<Option<f64>, Failure> {
         #[cfg(test)]
         if self.omitted == Some(Wait::Reusable) {
@@ -84,8 +86,8 @@ impl<H> Slot<H> {
         }
     }
 
-    /// Queues the copy of a batch, and then `finish`, which gets the bytes and the floats on the device. `held` owns the memory of the
-    /// source and is kept until the copy is over.
+    /// Queues the copy of a batch, and then `finish`, which gets the bytes and the floats on the device.
+    /// `held` owns the memory of the source and is kept until the copy is over.
     pub(super) fn fill(
         &mut self,
         source: &Source,
@@ -211,8 +213,8 @@ pub(super) mod tests {
         static FAKE: OnceLock<Fake> = OnceLock::new();
         FAKE.get_or_init(|| {
             let path = CString::new(env!("AMDIM_FAKE_DEVICE")).unwrap();
-            // SAFETY: build.rs built the library from `fake_device.cpp`; it is never unloaded, and its functions have
-            // these types.
+            // SAFETY: build.rs built the library from `fake_device.cpp`; it is never unloaded, and its
+            // functions have these types.
             unsafe {
                 let library = libc::dlopen(path.as_ptr(), libc::RTLD_NOW | libc::RTLD_GLOBAL);
                 assert!(!library.is_null(), "{path:?} cannot be loaded");

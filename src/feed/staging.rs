@@ -44,8 +44,8 @@ pub(crate) struct FeedTimes {
     pub(crate) copied: Duration,
 }
 
-/// A batch on the device, with the bad samples before it and the cost of loading. Drop it when all work that reads it has been queued:
-/// its memory is then reused for a later batch.
+/// A batch on the device, with the bad samples before it and the cost of loading. Drop it when all work that
+/// reads it has been queued: its memory is then reused for a later batch.
 #[derive(Debug)]
 pub struct DeviceBatch {
     /// The batch.
@@ -71,7 +71,8 @@ impl Drop for DeviceBatch {
     }
 }
 
-/// An iterator over batches on the device, which copies a batch while the one before is trained on. Dropping it ends the pipeline.
+/// An iterator over batches on the device, which copies a batch while the one before is trained on. Dropping
+/// it ends the pipeline.
 #[derive(Debug)]
 pub struct Feed {
     staged: Option<Receiver<Result<FilledSlot>>>,
@@ -109,8 +110,8 @@ impl Feed {
         Self::spawn_on(Accelerator::of(device), samples, recipe, config, finish)
     }
 
-    /// Starts pipeline and copying thread for an accelerator, or for the CPU. `finish` queues the work that makes floats of the bytes on
-    /// the device.
+    /// Starts pipeline and copying thread for an accelerator, or for the CPU. `finish` queues the work that
+    /// makes floats of the bytes on the device.
     fn spawn_on(
         accelerator: Option<Accelerator>,
         samples: Samples,
@@ -163,7 +164,8 @@ impl Feed {
         }
     }
 
-    /// Waits for the next batch. Returns `None` when the samples have run out, or when `stop` is disconnected first.
+    /// Waits for the next batch. Returns `None` when the samples have run out, or when `stop` is disconnected
+    /// first.
     pub fn next_unless(&mut self, stop: &Receiver<Infallible>) -> Option<Result<DeviceBatch>> {
         // The device waits from the end of the batch before, whatever the host does.
         let idle = match self.event() {
@@ -232,7 +234,8 @@ impl Feed {
         Ok(FeedTimes { waited: self.take_waited()?, copied: self.copying_time() })
     }
 
-    /// Returns the time that training waited for batches since the last call. On an accelerator, it counts the waits that are over.
+    /// Returns the time that training waited for batches since the last call. On an accelerator, it counts
+    /// the waits that are over.
     pub fn take_waited(&mut self) -> Result<Duration> {
         self.waits.collect()?;
         let (host, device) = (std::mem::take(&mut self.waits.host), std::mem::take(&mut self.waits.device));

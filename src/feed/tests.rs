@@ -84,7 +84,8 @@ fn a_feed_that_is_dropped_waits_for_batches_in_flight() {
     }
 }
 
-/// libtorch's pool has 32 streams, and the fake device's has seven: without care, one of as many feeds would get the compute stream.
+/// libtorch's pool has 32 streams, and the fake device's has seven: without care, one of as many feeds would
+/// get the compute stream.
 #[test]
 fn no_feed_copies_on_the_stream_that_its_batches_are_trained_on() {
     let _alone = Fake::alone();
@@ -107,7 +108,8 @@ fn no_feed_copies_on_the_stream_that_its_batches_are_trained_on() {
     }
 }
 
-/// The device is kept busy after the copy of the numbers: a read that waited for it would return when the device is done.
+/// The device is kept busy after the copy of the numbers: a read that waited for it would return when the
+/// device is done.
 #[test]
 fn numbers_are_read_without_waiting_for_later_work() {
     let _alone = Fake::alone();

@@ -60,7 +60,8 @@ impl Verdict {
         if waited <= Self::WAITED {
             Self { bound: Bottleneck::Compute, share: 1.0 - waited, cure: choices.faster_steps() }
         } else if copying >= Self::COPYING {
-            Self { bound: Bottleneck::Copy, share: copying, cure: None } // copies are bytes, pinned and concurrent: the bus is full
+            // Copies are bytes from pinned memory, beside the steps: only the bus limits them.
+            Self { bound: Bottleneck::Copy, share: copying, cure: None }
         } else {
             Self { bound: Bottleneck::Data, share: waited, cure: Some(choices.faster_data()) }
         }

@@ -13,7 +13,8 @@ use super::{
 };
 use crate::failure;
 
-/// The version of the format. It changes when a name, unit or meaning of a field changes, and not with a new field.
+/// The version of the format. It changes when a name, unit or meaning of a field changes, and not with a new
+/// field.
 pub const FORMAT: u32 = 1;
 
 /// A line that is written.

@@ -42,8 +42,8 @@ impl JsonLines {
     }
 }
 
-/// Reads the objects of a file, in order; none if there is no file. A line that is not JSON, such as a last line that was cut, is left
-/// out.
+/// Reads the objects of a file, in order; none if there is no file. A line that is not JSON, such as a last
+/// line that was cut, is left out.
 ///
 /// # Errors
 ///

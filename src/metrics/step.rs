@@ -11,7 +11,8 @@ use crate::method::Loss;
 pub struct StepMetrics {
     /// The names of the parts of the method's loss.
     pub(crate) parts: Vec<&'static str>,
-    /// The loss, its parts, and the probe's numbers where the data are labelled, in the order of [`StepNumbers::of`] (f32).
+    /// The loss, its parts, and the probe's numbers where the data are labelled, in the order of
+    /// [`StepNumbers::of`] (f32).
     pub(crate) values: Tensor,
     /// 1 where the step updated nothing because its numbers were not finite, else 0.
     pub(crate) is_broken: Tensor,

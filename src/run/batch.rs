@@ -5,7 +5,8 @@ use tch::Device;
 
 use crate::{config::Config, usage};
 
-/// Returns the batch size that is set, or else one that suits the device and is no larger than the number of samples.
+/// Returns the batch size that is set, or else one that suits the device and is no larger than the number of
+/// samples.
 ///
 /// # Errors
 ///
@@ -49,7 +50,8 @@ pub(crate) fn check_parts(batch_size: usize, parts: usize) -> Result<()> {
     ))
 }
 
-/// Refuses a batch with tensors that CUDA cannot index; `largest` returns the largest batch for a number of parts.
+/// Refuses a batch with tensors that CUDA cannot index; `largest` returns the largest batch for a number of
+/// parts.
 ///
 /// # Errors
 ///
@@ -94,7 +96,8 @@ mod tests {
 
     #[test]
     fn a_batch_that_cuda_cannot_index_is_refused_with_the_largest_one() {
-        // The stem makes 2 · 64 · 64 · 48 elements for a sample; beyond a certain n, the n² · 49 scores are too many.
+        // The stem makes 2 · 64 · 64 · 48 elements for a sample; beyond a certain n, the n² · 49 scores are
+        // too many.
         let method = method(48);
         assert_eq!([1, 2].map(|parts| method.largest_batch(parts)), [5_461, 6_620]);
         let wide = |parts: usize| parts * (i32::MAX as usize / (2 * 64 * 64 * 192));

@@ -47,7 +47,8 @@ pub(crate) struct CrashReport {
     pub(crate) program: String,
     /// The number that the step would have had.
     pub(crate) step: u64,
-    /// The seed of all randomness: the step's derives from (seed, step), augmentation's from (seed, epoch, index, view).
+    /// The seed of all randomness: the step's derives from (seed, step), augmentation's from (seed, epoch,
+    /// index, view).
     pub(crate) seed: u64,
     /// The position before the step's batch.
     pub(crate) from: Position,
@@ -87,8 +88,9 @@ impl CrashReport {
     }
 }
 
-/// Writes the crash folder in place of an older one. `write_state` writes the state before the step to a folder and returns whether
-/// it could; `samples` describes the step's samples. Returns whether the folder has the state.
+/// Writes the crash folder in place of an older one. `write_state` writes the state before the step to a
+/// folder and returns whether it could; `samples` describes the step's samples. Returns whether the folder
+/// has the state.
 ///
 /// # Errors
 ///
@@ -123,8 +125,8 @@ pub(crate) fn write(
     Ok(has_state)
 }
 
-/// Describes the samples of a batch of `batch_size`, which come next in `stream`, with the coordinates from which their augmentation
-/// derives. Where `indices` are known, they name the samples.
+/// Describes the samples of a batch of `batch_size`, which come next in `stream`, with the coordinates from
+/// which their augmentation derives. Where `indices` are known, they name the samples.
 pub(crate) fn describe_samples(stream: Samples, batch_size: usize, indices: Option<&[i64]>) -> Vec<Value> {
     // The stream is endless, and only bad samples come between those of a batch.
     let mut stream = stream.take(2 * batch_size + 1000);

@@ -24,8 +24,8 @@ pub(crate) struct Enlarged {
 }
 
 impl Enlarged {
-    /// Reads the headers of some images, and returns `None` if at least half of them are large enough. Images that cannot be read are
-    /// left out; training reports them.
+    /// Reads the headers of some images, and returns `None` if at least half of them are large enough. Images
+    /// that cannot be read are left out; training reports them.
     pub(crate) fn of(set: &ShardSet, preset: Preset) -> Result<Option<Self>> {
         let order = Order { shuffle: Shuffle::None, epochs: Some(1), ..Order::default() };
         let some = eval::evenly(set, LOOKED_AT);

@@ -95,7 +95,8 @@ impl RunFolder {
         Ok(lock)
     }
 
-    /// Locks the folder if it exists, and finishes the work of a process that was killed while it set a run aside.
+    /// Locks the folder if it exists, and finishes the work of a process that was killed while it set a run
+    /// aside.
     ///
     /// # Errors
     ///
@@ -136,11 +137,11 @@ impl RunFolder {
         Ok(())
     }
 
-    /// Makes this run the previous run, in place of an older one, so that a run on other shards can begin. A run without a step does
-    /// not replace an older one and is removed.
+    /// Makes this run the previous run, in place of an older one, so that a run on other shards can begin. A
+    /// run without a step does not replace an older one and is removed.
     ///
-    /// The checkpoints are moved last, so that after a crash the run is complete in one of both places once the next process has
-    /// called [`finish_setting_aside`](Self::finish_setting_aside).
+    /// The checkpoints are moved last, so that after a crash the run is complete in one of both places once
+    /// the next process has called [`finish_setting_aside`](Self::finish_setting_aside).
     pub(crate) fn set_aside(&self) -> Result<()> {
         let set_aside = || -> Result<()> {
             let aside = self.path.join(Self::BECOMING_PREVIOUS);
@@ -194,8 +195,8 @@ impl RunFolder {
         Ok(fs::remove_dir_all(aside)?)
     }
 
-    /// Describes how the training shards differ from those at the beginning of the run. Returns `None` if they do not, or if there is
-    /// no readable manifest.
+    /// Describes how the training shards differ from those at the beginning of the run. Returns `None` if
+    /// they do not, or if there is no readable manifest.
     pub fn changes(&self, data: &DataConfig) -> Result<Option<String>> {
         match Manifest::read(&self.manifest)? {
             Some(manifest) => manifest.changes_of_training(data),
@@ -203,7 +204,8 @@ impl RunFolder {
         }
     }
 
-    /// Returns the number of epochs that the run has begun, from its last checkpoint and its records, or `None` if it has made no step.
+    /// Returns the number of epochs that the run has begun, from its last checkpoint and its records, or
+    /// `None` if it has made no step.
     pub fn epochs_begun(&self) -> Result<Option<u64>> {
         let saved = self.checkpoints.latest_state()?.map(|state| state.position);
         let saved = saved.map_or(0, |position| position.epoch + u64::from(position.offset > 0));

@@ -7,7 +7,8 @@ use crate::metrics::ValidationRecord;
 /// Numbers of a run by name.
 pub type Metrics = BTreeMap<String, f64>;
 
-/// The names of the numbers that a gate can be on: those of the validation at the promoted step, and the training loss.
+/// The names of the numbers that a gate can be on: those of the validation at the promoted step, and the
+/// training loss.
 pub const METRICS: [&str; 6] = {
     let [(linear, _), (mlp, _), (knn, _), (rankme, _), (cosine, _)] = ValidationRecord::NUMBERS;
     [linear, mlp, knn, rankme, cosine, LOSS]
@@ -16,7 +17,8 @@ pub const METRICS: [&str; 6] = {
 /// The name of the training loss.
 pub const LOSS: &str = "loss";
 
-/// A condition such as `knn>=0.95*previous`: a number of this run, compared with that of the previous promotion or with a constant.
+/// A condition such as `knn>=0.95*previous`: a number of this run, compared with that of the previous
+/// promotion or with a constant.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Gate {
     text: String,
@@ -110,7 +112,8 @@ impl FromStr for Gate {
     }
 }
 
-/// Parses a sum of numbers and multiples of `previous`, and returns factor and constant, or `None` if the text is not such a sum.
+/// Parses a sum of numbers and multiples of `previous`, and returns factor and constant, or `None` if the
+/// text is not such a sum.
 fn linear(text: &str) -> Option<(f64, f64)> {
     let (mut factor, mut constant) = (0.0, 0.0);
     let mut rest = text;

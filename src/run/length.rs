@@ -7,7 +7,8 @@ use toml::Table;
 
 use crate::{checkpoint::State, config::Config, optim::Lengthened, usage};
 
-/// Returns the settings of a new run. If they come from the file of a run that became longer, its notes of that are removed.
+/// Returns the settings of a new run. If they come from the file of a run that became longer, its notes of
+/// that are removed.
 ///
 /// # Errors
 ///
@@ -18,8 +19,9 @@ pub(crate) fn of_new_run(asked: &Table) -> Result<Config> {
     Ok(config)
 }
 
-/// Settles the length of a run that goes on. `config` has the settings that are requested, `saved` those of the checkpoint. A run
-/// that becomes longer keeps a note of that, so that the learning rates of past steps stay as they were.
+/// Settles the length of a run that goes on. `config` has the settings that are requested, `saved` those of
+/// the checkpoint. A run that becomes longer keeps a note of that, so that the learning rates of past steps
+/// stay as they were.
 ///
 /// # Errors
 ///

@@ -1,4 +1,5 @@
-//! The lock on a run folder, which also notes the step under way, so that the next process knows how the last one ended.
+//! The lock on a run folder, which also notes the step under way, so that the next process knows how the last
+//! one ended.
 
 use std::{
     fmt,
@@ -26,8 +27,8 @@ const UNWRITABLE: &str = "cannot write to the run folder";
 
 /// A lock on a run folder. The system releases it when the process ends in any way.
 ///
-/// The file has two lines. The first one names the holder and, until that is reported, a process that did not end in order. The second
-/// one has the step under way. The file is empty after an orderly end.
+/// The file has two lines. The first one names the holder and, until that is reported, a process that did not
+/// end in order. The second one has the step under way. The file is empty after an orderly end.
 #[derive(Debug)]
 pub(crate) struct RunLock {
     file: File,
@@ -83,7 +84,8 @@ impl RunLock {
         self.note.left_behind.as_ref()
     }
 
-    /// Removes the trace of an earlier process from the file, once it is reported. Until then, each later process finds it.
+    /// Removes the trace of an earlier process from the file, once it is reported. Until then, each later
+    /// process finds it.
     pub(crate) fn forget_left_behind(&mut self) -> Result<()> {
         self.note.left_behind = None;
         self.write(&self.note, None).context(UNWRITABLE).with_write_hint()

@@ -70,8 +70,8 @@ impl ShardEntry {
         Self { name: name.base().to_owned(), size, modified_ns, indexed }
     }
 
-    /// Returns the entry of a shard as it is now. It equals `then` if the samples are the same. The shard is read only if it is another
-    /// file of the same size and time.
+    /// Returns the entry of a shard as it is now. It equals `then` if the samples are the same. The shard is
+    /// read only if it is another file of the same size and time.
     fn now(source: &dyn Source, name: &ShardName, then: Option<&Self>) -> Result<Self> {
         let stamp = source.stamp(name)?;
         let now = Self::new(name, stamp, None);
@@ -128,7 +128,8 @@ impl Manifest {
         files::replace(path, &text).or_cannot_write(path)
     }
 
-    /// Describes how many shards were added, removed or altered since. Returns `None` if there are no changes.
+    /// Describes how many shards were added, removed or altered since. Returns `None` if there are no
+    /// changes.
     ///
     /// # Errors
     ///
@@ -147,8 +148,8 @@ impl Manifest {
     }
 }
 
-/// Returns the entries of the shards as they are now, each compared with the entry of the same name in `then`. Entries that share a
-/// name are compared in order.
+/// Returns the entries of the shards as they are now, each compared with the entry of the same name in
+/// `then`. Entries that share a name are compared in order.
 fn seen(patterns: &[String], then: &[ShardEntry]) -> Result<Vec<ShardEntry>> {
     if patterns.is_empty() {
         return Ok(Vec::new());

@@ -20,7 +20,8 @@ use crate::{
     usage,
 };
 
-/// The fewest training samples whose features say how healthy the representation is, where there are no validation samples.
+/// The fewest training samples whose features say how healthy the representation is, where there are no
+/// validation samples.
 pub(crate) const FEWEST_FOR_HEALTH: u64 = 256;
 
 /// Refuses gates on numbers that the run will not measure, before it begins.
@@ -97,8 +98,8 @@ pub(crate) fn check(promotion: &Promotion) -> Result<()> {
     Err(Hinted::error(Code::Gate, message, vec![hint.to_owned()]))
 }
 
-/// Writes the manifest of a finished run. Where it is asked for and not done yet, checks the gates, promotes the encoder, and notes
-/// the result in the manifest.
+/// Writes the manifest of a finished run. Where it is asked for and not done yet, checks the gates, promotes
+/// the encoder, and notes the result in the manifest.
 ///
 /// # Errors
 ///

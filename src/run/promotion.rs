@@ -1,4 +1,5 @@
-//! Promotion of a finished run: its encoder is exported under a dated name, checked, and made the latest by one rename.
+//! Promotion of a finished run: its encoder is exported under a dated name, checked, and made the latest by
+//! one rename.
 
 use std::{
     fs::{self, File},
@@ -38,8 +39,8 @@ pub struct Promotion {
     pub folder: PathBuf,
     /// The gates.
     pub gates: Vec<String>,
-    /// The name of the promotion's folder; none if the run did not pass. A run that was promoted at an earlier start stays there, even
-    /// if it does not pass the gates of a later start.
+    /// The name of the promotion's folder; none if the run did not pass. A run that was promoted at an
+    /// earlier start stays there, even if it does not pass the gates of a later start.
     pub name: Option<String>,
     /// The gates that do not hold, each as a clause.
     pub refused: Vec<String>,
@@ -122,13 +123,13 @@ impl<'a> Promotions<'a> {
         Err(failure!("`{}` is not a link", latest.display(); "move it to another place"))
     }
 
-    /// Checks the gates of a run; if they hold, its encoder becomes the latest promotion. `metrics` and `validation` are the numbers and the
-    /// digest of the validation samples of the run.
+    /// Checks the gates of a run; if they hold, its encoder becomes the latest promotion. `metrics` and
+    /// `validation` are the numbers and the digest of the validation samples of the run.
     ///
     /// # Errors
     ///
-    /// If files cannot be read or written, or if the export differs from the checkpoint. The latest promotion then stays as it was. If only
-    /// the sync of the link failed, it is this one, and another call finds it.
+    /// If files cannot be read or written, or if the export differs from the checkpoint. The latest promotion
+    /// then stays as it was. If only the sync of the link failed, it is this one, and another call finds it.
     pub fn promote(
         &self,
         gates: &[Gate],
@@ -144,7 +145,8 @@ impl<'a> Promotions<'a> {
             warn_of_other_samples(before.as_ref(), validation.as_ref());
         }
         let run = resolved(run);
-        // The run may have been promoted with other gates, or by a process that was killed before it could note that.
+        // The run may have been promoted with other gates, or by a process that was killed before it could
+        // note that.
         let already =
             before.as_ref().filter(|before| before.checksum == checkpoint.checksum && before.run == run);
         let previous = match already {
@@ -267,7 +269,8 @@ fn write(folder: &Path, promotion: &Promotion, checkpoint: &Loaded) -> Result<()
     Ok(())
 }
 
-/// Loads an export as another program does, and compares all tensors and the features of some images with those of the checkpoint.
+/// Loads an export as another program does, and compares all tensors and the features of some images with
+/// those of the checkpoint.
 fn check(file: &Path, checkpoint: &Loaded) -> Result<()> {
     let exported = import::open(file)?;
     let kept = Network::new(&checkpoint.state.config, None, Device::Cpu)?;

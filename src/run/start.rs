@@ -1,4 +1,5 @@
-//! The meaning of a start for the run in its folder: to go on with it, to begin a new one in its place, or nothing at all.
+//! The meaning of a start for the run in its folder: to go on with it, to begin a new one in its place, or
+//! nothing at all.
 
 use anyhow::Result;
 use toml::Table;
@@ -24,7 +25,8 @@ pub(crate) struct Start {
 }
 
 impl Start {
-    /// Compares the settings `asked` with the run in the folder; `saved` is the state of its latest checkpoint.
+    /// Compares the settings `asked` with the run in the folder; `saved` is the state of its latest
+    /// checkpoint.
     ///
     /// # Errors
     ///

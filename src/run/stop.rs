@@ -1,6 +1,7 @@
 //! Requests to stop a run before its last step: a signal, or a deadline.
 //!
-//! The first signal asks for an orderly end and is answered immediately. A second Ctrl-C ends the process and says what is lost.
+//! The first signal asks for an orderly end and is answered immediately. A second Ctrl-C ends the process and
+//! says what is lost.
 
 use std::{
     convert::Infallible,
@@ -76,7 +77,8 @@ impl Activity {
         format!("{from}{what}; {again} to {leave}")
     }
 
-    /// Returns the message with which the process leaves without saving, where `saved` is the step of the last checkpoint.
+    /// Returns the message with which the process leaves without saving, where `saved` is the step of the
+    /// last checkpoint.
     fn farewell(self, saved: Option<u64>, run: &Path) -> String {
         let made = match self {
             Self::Preparing => None,
@@ -107,7 +109,8 @@ struct SignalTimes {
 }
 
 impl SignalTimes {
-    /// Signals within this time have one cause: a wrapper passes on the Ctrl-C that the terminal sends to both.
+    /// Signals within this time have one cause: a wrapper passes on the Ctrl-C that the terminal sends to
+    /// both.
     const TOGETHER: Duration = Duration::from_millis(200);
     /// A second SIGTERM after this time comes from a user: systems repeat theirs sooner.
     const INSISTING: Duration = Duration::from_secs(5);
@@ -116,8 +119,9 @@ impl SignalTimes {
         Self { first: now, term: (signal == SIGTERM).then_some(now) }
     }
 
-    /// Whether a further signal asks to leave without saving. Signals other than Ctrl-C come in pairs that mean one end: a closed
-    /// terminal sends SIGHUP twice, systemd sends SIGHUP after SIGTERM, and Slurm sends SIGTERM after SIGUSR1.
+    /// Whether a further signal asks to leave without saving. Signals other than Ctrl-C come in pairs that
+    /// mean one end: a closed terminal sends SIGHUP twice, systemd sends SIGHUP after SIGTERM, and Slurm
+    /// sends SIGTERM after SIGUSR1.
     fn is_insisting(&mut self, signal: c_int, now: Instant) -> bool {
         match signal {
             SIGINT => now - self.first >= Self::TOGETHER,
@@ -192,7 +196,8 @@ impl Stop {
         *self.activity.lock().unwrap_or_else(PoisonError::into_inner) = activity;
     }
 
-    /// Whether the run is to stop now: after a signal, or if no more time is left than `closing`, the time that its end takes.
+    /// Whether the run is to stop now: after a signal, or if no more time is left than `closing`, the time
+    /// that its end takes.
     pub(crate) fn requested(&self, closing: Duration) -> bool {
         let is_late = self.deadline.is_some_and(|deadline| Instant::now() + closing >= deadline);
         is_late || self.stopped.try_recv() == Err(TryRecvError::Disconnected)

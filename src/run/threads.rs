@@ -21,8 +21,8 @@ impl SampleCost {
     /// Time of training in f32 with AVX2: 25 billion multiply-accumulates a second.
     const NANOSECONDS_A_MAC: f64 = 0.04;
 
-    /// Returns libtorch's share of `cores` threads. There is a decoding thread for each core in any case; they sleep when enough is
-    /// decoded.
+    /// Returns libtorch's share of `cores` threads. There is a decoding thread for each core in any case;
+    /// they sleep when enough is decoded.
     fn threads(self, cores: usize) -> usize {
         let (decode, train) = (self.bytes * Self::NANOSECONDS_A_BYTE, self.macs * Self::NANOSECONDS_A_MAC);
         let share = train / (train + decode).max(f64::MIN_POSITIVE);
@@ -30,10 +30,11 @@ impl SampleCost {
     }
 }
 
-/// Sets the number of threads with which libtorch computes on the CPU: the one `asked` for, that of `OMP_NUM_THREADS`, or one that suits
-/// the cost. Returns it, or `None` on other devices.
+/// Sets the number of threads with which libtorch computes on the CPU: the one `asked` for, that of
+/// `OMP_NUM_THREADS`, or one that suits the cost. Returns it, or `None` on other devices.
 ///
-/// The number depends on the machine, the settings and the data alone, so that a resumed run rounds as it did before.
+/// The number depends on the machine, the settings and the data alone, so that a resumed run rounds as it did
+/// before.
 pub(crate) fn set_compute_threads(asked: Option<usize>, cost: SampleCost, device: Device) -> Option<usize> {
     if device != Device::Cpu {
         return None;
@@ -53,7 +54,8 @@ mod tests {
     #[test]
     fn libtorch_gets_more_threads_where_training_takes_longer_than_decoding() {
         let cost = |bytes: f64, macs: f64| SampleCost { bytes, macs };
-        // The demo's model on its tiny images, a small model on photographs, and a model that hardly computes.
+        // The demo's model on its tiny images, a small model on photographs, and a model that hardly
+        // computes.
         assert_eq!(cost(2e3, 2.3e8).threads(2), 2);
         assert_eq!(cost(1.1e5, 2.3e8).threads(2), 2);
         assert_eq!(cost(1.1e5, 1e6).threads(2), 1);

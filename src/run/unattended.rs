@@ -17,28 +17,32 @@ use crate::{exit::Code, hint::WithHint, numbers, run::gate::Gate};
 #[command(next_help_heading = "Unattended")]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub struct Unattended {
-    /// Do nothing if the run is finished and no shard was added, removed or altered since. If one was, keep the run, finished or
-    /// not, as OUT/previous (in place of an older one, unless the run has made no step) and begin a new one; see --warm-start last
+    /// Do nothing if the run is finished and no shard was added, removed or altered since. If one was, keep
+    /// the run, finished or not, as OUT/previous (in place of an older one, unless the run has made no step)
+    /// and begin a new one; see --warm-start last
     #[arg(long)]
     pub if_changed: bool,
     /// Exit with 3 instead of 0 if there was nothing to do
     #[arg(long, requires = "if_changed")]
     pub exit_code_unchanged: bool,
-    /// Continue a finished run if --steps or --epochs exceed its length; an unfinished run continues without this flag
+    /// Continue a finished run if --steps or --epochs exceed its length; an unfinished run continues without
+    /// this flag
     #[arg(long, help_heading = "Training")]
     pub extend: bool,
     /// Save and exit with 130 before this many hours have passed; the same command continues the run
     #[arg(long, value_name = "HOURS", value_parser = hours)]
     pub max_hours: Option<Duration>,
-    /// Save and exit with 130 before this time of day, in the time zone of this machine (TZ, else /etc/localtime)
+    /// Save and exit with 130 before this time of day, in the time zone of this machine (TZ, else
+    /// /etc/localtime)
     #[arg(long, value_name = "HH:MM")]
     pub stop_at: Option<TimeOfDay>,
-    /// Export the encoder of the finished run (of its best checkpoint with --best) to DIR/DATE, check it, and point DIR/latest to it
+    /// Export the encoder of the finished run (of its best checkpoint with --best) to DIR/DATE, check it, and
+    /// point DIR/latest to it
     #[arg(long, value_name = "DIR")]
     pub promote: Option<PathBuf>,
-    /// Promote only if this condition holds, e.g. 'knn>=0.95*previous' or 'linear>0.6'; else exit with 5. The numbers are linear, mlp,
-    /// knn, rankme and cosine of the validation, and loss of training. `previous` is the number of DIR/latest. May be given several
-    /// times
+    /// Promote only if this condition holds, e.g. 'knn>=0.95*previous' or 'linear>0.6'; else exit with 5. The
+    /// numbers are linear, mlp, knn, rankme and cosine of the validation, and loss of training. `previous` is
+    /// the number of DIR/latest. May be given several times
     #[arg(long, value_name = "CONDITION", requires = "promote")]
     pub gate: Vec<Gate>,
     /// Print warnings and errors only: no progress, no result on stdout

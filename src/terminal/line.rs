@@ -1,4 +1,5 @@
-//! The progress line at the foot of a terminal. A process has one; all output to stderr removes it first and redraws it afterwards.
+//! The progress line at the foot of a terminal. A process has one; all output to stderr removes it first and
+//! redraws it afterwards.
 
 use std::{
     io::{self, Write},

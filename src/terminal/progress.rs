@@ -13,7 +13,8 @@ use super::{
     surroundings::{columns, has_line},
 };
 
-/// Shows the progress of some work: on a terminal in one line that is redrawn, elsewhere in plain lines, which become rarer with time.
+/// Shows the progress of some work: on a terminal in one line that is redrawn, elsewhere in plain lines,
+/// which become rarer with time.
 #[derive(Debug)]
 pub struct Progress {
     what: &'static str,
@@ -106,7 +107,8 @@ fn between_lines(elapsed: Duration) -> Duration {
     (elapsed / 60).clamp(Duration::from_secs(5), Duration::from_secs(60))
 }
 
-/// Returns a line that fits into `columns`: a bar if there is room, the first part, and those of the other parts that fit.
+/// Returns a line that fits into `columns`: a bar if there is room, the first part, and those of the other
+/// parts that fit.
 fn compose(columns: usize, share: f64, parts: &[String]) -> String {
     // Some terminals begin a new line after the last column.
     let room = columns.saturating_sub(1).max(1);

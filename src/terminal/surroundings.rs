@@ -33,8 +33,8 @@ impl Surroundings {
         }
     }
 
-    /// Whether stderr is a terminal that can redraw a line, and the user does not ask for plain text (<https://no-color.org>,
-    /// <https://bixense.com/clicolors>).
+    /// Whether stderr is a terminal that can redraw a line, and the user does not ask for plain text
+    /// (<https://no-color.org>, <https://bixense.com/clicolors>).
     fn has_line(&self) -> bool {
         let is_dumb = self.term.as_deref().is_none_or(|term| term == "dumb");
         self.is_terminal && !is_dumb && self.no_color.is_none() && self.clicolor.as_deref() != Some("0")

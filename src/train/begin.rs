@@ -65,8 +65,8 @@ pub fn run(asked: &toml::Table, unattended: &Unattended) -> Result<RunOutcome> {
 }
 
 impl Run {
-    /// Locks the folder where this process leads, reports how the last process ended, and sets aside the run whose shards have
-    /// changed. `saved` is the step of that run's last checkpoint.
+    /// Locks the folder where this process leads, reports how the last process ended, and sets aside the run
+    /// whose shards have changed. `saved` is the step of that run's last checkpoint.
     fn take_over(
         &mut self,
         folder: &RunFolder,

@@ -65,8 +65,9 @@ impl Run {
         }
     }
 
-    /// Warns if the last process that trained here was killed or crashed hard, and writes a crash folder for the step that was under
-    /// way, without the state, which was lost with the process. `saved` is the step of the last checkpoint.
+    /// Warns if the last process that trained here was killed or crashed hard, and writes a crash folder for
+    /// the step that was under way, without the state, which was lost with the process. `saved` is the step
+    /// of the last checkpoint.
     pub(crate) fn report_killed_process(&mut self, folder: &RunFolder, saved: Option<u64>) -> Result<()> {
         let Some(left) = self.lock.as_ref().and_then(RunLock::left_behind) else { return Ok(()) };
         let what = format!("{} did not end in order", left.holder);
@@ -124,7 +125,8 @@ impl Run {
         }
     }
 
-    /// Writes the state before a step: neither the step nor those after it updated anything. Returns whether it could be written.
+    /// Writes the state before a step: neither the step nor those after it updated anything. Returns whether
+    /// it could be written.
     fn write_state(&self, path: &Path, at: StepStart) -> bool {
         let state = self.state(at.step - 1, at.from);
         let write = || -> Result<()> {

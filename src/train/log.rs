@@ -88,7 +88,8 @@ impl Window {
 }
 
 impl Log {
-    /// Continues the records of a run at its step. A quiet log shows no progress, and a process that does not lead writes nothing.
+    /// Continues the records of a run at its step. A quiet log shows no progress, and a process that does not
+    /// lead writes nothing.
     pub(crate) fn open(folder: &RunFolder, run: &Run, quiet: bool) -> Result<Self> {
         let step = run.trainer.step_count();
         let mut sinks: Vec<Box<dyn Sink>> = Vec::new();
@@ -130,7 +131,8 @@ impl Log {
         self.window.excluded += time;
     }
 
-    /// Ends the steps of a record, and queues a read of their numbers, which [`write_due`](Self::write_due) writes.
+    /// Ends the steps of a record, and queues a read of their numbers, which [`write_due`](Self::write_due)
+    /// writes.
     pub(crate) fn close(&mut self, step: u64, epoch: f64, bad: usize) -> Result<()> {
         let mut window = std::mem::replace(&mut self.window, Window::new());
         let sums = window.sums.take();
@@ -142,8 +144,8 @@ impl Log {
         Ok(())
     }
 
-    /// Waits for the steps of the record that is due, and writes it. Returns whether there was one. `times` is called once the steps
-    /// are over.
+    /// Waits for the steps of the record that is due, and writes it. Returns whether there was one. `times`
+    /// is called once the steps are over.
     pub(crate) fn write_due(&mut self, times: impl FnOnce() -> Result<FeedTimes>) -> Result<bool> {
         let Some(Due { step, epoch, bad, window, sums }) = self.due.take() else { return Ok(false) };
         let numbers = sums.map(|sums| sums.mean(window.steps)).transpose()?;

@@ -1,4 +1,5 @@
-//! A look ahead, before the first step of a new run: images that the preset enlarges, and a run that takes days.
+//! A look ahead, before the first step of a new run: images that the preset enlarges, and a run that takes
+//! days.
 
 use std::time::{Duration, Instant};
 
@@ -23,8 +24,9 @@ impl Run {
         Ok(())
     }
 
-    /// Estimates the time of all steps, without loading, from a forward pass of the encoder on a few images. A step costs six such
-    /// passes: two views forward, and twice as much backward. Returns `None` if the pass fails.
+    /// Estimates the time of all steps, without loading, from a forward pass of the encoder on a few images.
+    /// A step costs six such passes: two views forward, and twice as much backward. Returns `None` if the
+    /// pass fails.
     fn time_of_steps(&self) -> Option<Duration> {
         const PASSES: f64 = 6.0;
         let few = if self.device == Device::Cpu { 4 } else { self.batch_size };

@@ -78,8 +78,9 @@ impl Run {
         })
     }
 
-    /// Returns the settings as another run may take them: a warm-up that follows from this run's length is left out, so that it
-    /// follows from the length of the other one. Checkpoints keep the warm-up that this run began with.
+    /// Returns the settings as another run may take them: a warm-up that follows from this run's length is
+    /// left out, so that it follows from the length of the other one. Checkpoints keep the warm-up that this
+    /// run began with.
     pub(crate) fn settings(&self) -> Config {
         let mut config = self.config.clone();
         let begun_for = config.train.lengthened.first().map_or(self.steps, |length| length.from);

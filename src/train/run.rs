@@ -71,7 +71,8 @@ impl Run {
         Ok(if is_finished { RunOutcome::Finished } else { RunOutcome::Stopped(stop.reason()) })
     }
 
-    /// Makes up for a validation in which the last process ended. Returns false where it was asked to stop meanwhile.
+    /// Makes up for a validation in which the last process ended. Returns false where it was asked to stop
+    /// meanwhile.
     fn validate_if_missing(&mut self, stop: &Stop, output: &mut Output) -> Result<bool> {
         let step = self.trainer.step_count();
         let is_due = step > 0 && self.validation_due();
@@ -144,7 +145,8 @@ impl Run {
         Ok(())
     }
 
-    /// Finishes the check and the record whose numbers are on their way to the host, without waiting for steps queued since.
+    /// Finishes the check and the record whose numbers are on their way to the host, without waiting for
+    /// steps queued since.
     fn finish_pending(&mut self, feed: &mut Feed, output: &mut Output) -> Result<()> {
         self.finish_check(output.folder)?;
         if output.log.write_due(|| feed.take_times())? {

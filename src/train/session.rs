@@ -26,7 +26,8 @@ pub(crate) struct Run {
     pub(crate) device: Device,
     pub(crate) world: World,
     pub(crate) trainer: Trainer,
-    /// The lock on the run folder, which notes the step under way. None where nothing is trained, and on processes that do not lead.
+    /// The lock on the run folder, which notes the step under way. None where nothing is trained, and on
+    /// processes that do not lead.
     pub(crate) lock: Option<RunLock>,
     pub(crate) position: Position,
     pub(crate) steps: u64,
@@ -37,8 +38,8 @@ pub(crate) struct Run {
     pub(crate) saved: Option<u64>,
     /// The longest save and the longest step so far.
     pub(crate) longest: LongestTimes,
-    /// Whether the device works while the host goes on. The numbers of a step are then read a step later, so that the device always
-    /// has work.
+    /// Whether the device works while the host goes on. The numbers of a step are then read a step later, so
+    /// that the device always has work.
     pub(crate) is_queued: bool,
     /// The check whose numbers are on their way to the host.
     pub(crate) checking: Option<PendingCheck>,
@@ -67,7 +68,8 @@ impl Run {
         format!("{samples} samples ({classes}), shards: {}", self.data.train.shards().len())
     }
 
-    /// Describes batch size, device, precision and threads: `batches of 64 on cpu in f32; threads: 8 decode, 4 compute`.
+    /// Describes batch size, device, precision and threads:
+    /// `batches of 64 on cpu in f32; threads: 8 decode, 4 compute`.
     pub(crate) fn machine_in_words(&self) -> String {
         format!(
             "batches of {} on {} in {}; threads: {} decode{}",

@@ -39,7 +39,8 @@ impl Learner {
         self.compute.world
     }
 
-    /// Makes one update on one batch, without waiting for the device: everything that the update depends on lies there.
+    /// Makes one update on one batch, without waiting for the device: everything that the update depends on
+    /// lies there.
     fn update(&mut self, views: &Views) -> Result<StepMetrics> {
         self.adam.forget_gradients()?;
         let loss = method::backward(self.network.method(), views, self.compute)?;
@@ -50,7 +51,8 @@ impl Learner {
             }
             None => (None, loss.total.shallow_clone()),
         };
-        // A mean is not finite where one process has a number that is not: either all processes skip the update, or none.
+        // A mean is not finite where one process has a number that is not: either all processes skip the
+        // update, or none.
         self.compute.world.average(|| {
             let gradients = self.adam.gradients().into_iter();
             gradients.chain([total.shallow_clone()]).collect()
@@ -61,8 +63,8 @@ impl Learner {
     }
 }
 
-/// Adds the gradients of the online probe's loss on a batch to those of its parameters. Returns its numbers and the loss, without
-/// a graph.
+/// Adds the gradients of the online probe's loss on a batch to those of its parameters. Returns its numbers
+/// and the loss, without a graph.
 fn probe_backward(probe: &OnlineProbe, features: &Tensor, views: &Views) -> (ProbeMetrics, Tensor) {
     let labels = views.labels.repeat([views.images.size()[0]]);
     let logits = probe.logits(features, true);
@@ -79,11 +81,13 @@ fn probe_backward(probe: &OnlineProbe, features: &Tensor, views: &Views) -> (Pro
     (metrics, loss.detach())
 }
 
-/// The way updates are queued: kernel by kernel, or as one graph that is recorded after the first few updates.
+/// The way updates are queued: kernel by kernel, or as one graph that is recorded after the first few
+/// updates.
 pub(crate) struct StepGraph {
     choice: GraphChoice,
     device: Device,
-    /// Updates still to be made kernel by kernel: in the first ones, libraries choose their algorithms and take their memory.
+    /// Updates still to be made kernel by kernel: in the first ones, libraries choose their algorithms and
+    /// take their memory.
     warm_up: u32,
     recorded: Option<RecordedStep>,
 }
@@ -232,8 +236,8 @@ mod tests {
             .collect()
     }
 
-    /// A recorded update uses each batch, learning rate and seed, and the metrics of a step are not overwritten by the next one.
-    /// The host plays the device here: it makes the recorded update again.
+    /// A recorded update uses each batch, learning rate and seed, and the metrics of a step are not
+    /// overwritten by the next one. The host plays the device here: it makes the recorded update again.
     #[test]
     fn recorded_updates_equal_updates_that_are_queued_kernel_by_kernel() {
         let _alone = crate::generator();

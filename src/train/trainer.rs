@@ -67,7 +67,8 @@ impl PendingCheck {
         self.steps.last().map_or(0, |unchecked| unchecked.step)
     }
 
-    /// Waits for these steps, but not for later ones, and returns the first one whose numbers were not finite.
+    /// Waits for these steps, but not for later ones, and returns the first one whose numbers were not
+    /// finite.
     ///
     /// # Errors
     ///
@@ -158,8 +159,9 @@ impl Trainer {
 
     /// Queues one update on one batch, without waiting for the device.
     ///
-    /// Random numbers derive from the seed and the step, so there is no generator state to save. If the numbers of the step are not
-    /// finite, only batch-norm statistics are updated, and [`check`](Self::check) returns an error.
+    /// Random numbers derive from the seed and the step, so there is no generator state to save. If the
+    /// numbers of the step are not finite, only batch-norm statistics are updated, and [`check`](Self::check)
+    /// returns an error.
     pub fn step(&mut self, views: &Views) -> Result<StepOutcome> {
         let step = self.step_count();
         let lr = self.schedule.at(step);
@@ -211,8 +213,9 @@ impl Trainer {
         self.network().is_finite() && self.moments().values().all(network::is_finite)
     }
 
-    /// Replaces batch statistics, which each process gathers from its own samples, by their means over the processes: before they
-    /// are saved or used for evaluation. Queues and banks are alike on all processes and stay as they are.
+    /// Replaces batch statistics, which each process gathers from its own samples, by their means over the
+    /// processes: before they are saved or used for evaluation. Queues and banks are alike on all processes
+    /// and stay as they are.
     pub fn average_statistics(&self) {
         let is_statistic = |tensor: &Tensor| !tensor.requires_grad() && tensor.is_floating_point();
         self.world().average(|| self.network().tensors().into_values().filter(is_statistic).collect());

@@ -1,4 +1,5 @@
-//! Validation between epochs: online probes, neighbours, the health of the representation, the best checkpoint.
+//! Validation between epochs: online probes, neighbours, the health of the representation, the best
+//! checkpoint.
 
 use std::time::Instant;
 
@@ -76,8 +77,8 @@ impl Run {
         every > 0 && self.epoch_ended(every)
     }
 
-    /// Judges the encoder by the validation samples, and writes a record. Returns false, without a record, if the run is to stop
-    /// meanwhile.
+    /// Judges the encoder by the validation samples, and writes a record. Returns false, without a record, if
+    /// the run is to stop meanwhile.
     pub(crate) fn validate(&mut self, stop: &Stop, output: &mut Output) -> Result<bool> {
         let started = Instant::now();
         self.trainer.average_statistics();
@@ -127,7 +128,8 @@ impl Run {
         ValidationRecord { step, epoch, ..ValidationRecord::default() }
     }
 
-    /// Adds the accuracy of neighbours, where it is due, and the health of the features. Returns `None` if the run is to stop meanwhile.
+    /// Adds the accuracy of neighbours, where it is due, and the health of the features. Returns `None` if
+    /// the run is to stop meanwhile.
     fn add_neighbours_and_health(
         &self,
         mut record: ValidationRecord,
@@ -146,8 +148,8 @@ impl Run {
         Ok(Some(with_health(record, &features)))
     }
 
-    /// Writes a record of the health of the features of some training samples, if there are enough of them: for runs without validation
-    /// samples. Returns false if the run is to stop meanwhile.
+    /// Writes a record of the health of the features of some training samples, if there are enough of them:
+    /// for runs without validation samples. Returns false if the run is to stop meanwhile.
     fn validate_by_training_samples(
         &self,
         started: Instant,
@@ -167,7 +169,8 @@ impl Run {
         Ok(true)
     }
 
-    /// Returns features and labels of training samples, block by block, on the CPU, or `None` if the run is to stop meanwhile.
+    /// Returns features and labels of training samples, block by block, on the CPU, or `None` if the run is
+    /// to stop meanwhile.
     fn features(&self, samples: &ShardSet, stop: &Stop) -> Result<Option<Vec<(Tensor, Tensor)>>> {
         let mut feed = eval::images(samples, &self.config, self.device)?;
         let mut blocks = Vec::new();
@@ -225,7 +228,8 @@ impl Run {
     }
 }
 
-/// Adds the effective rank and the mean cosine of the features, and warns if they show a collapse. Less than two samples give none.
+/// Adds the effective rank and the mean cosine of the features, and warns if they show a collapse. Less than
+/// two samples give none.
 fn with_health(record: ValidationRecord, features: &Tensor) -> ValidationRecord {
     if features.size()[0] < 2 {
         return record;
