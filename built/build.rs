@@ -1,4 +1,4 @@
-//! Finds out the commit.
+//! Sets `AMDIM_COMMIT` to the commit of the sources.
 
 use std::{env, path::Path, process::Command};
 
@@ -7,7 +7,7 @@ fn main() {
 }
 
 fn commit() -> Option<String> {
-    // Of each commit and each checkout there is a line in this file.
+    // Git appends a line to this file for each commit and each checkout.
     let log = git(&["rev-parse", "--git-path", "logs/HEAD"])?;
     let log = Path::new(&env::var_os("CARGO_MANIFEST_DIR")?).join(log);
     if log.exists() {

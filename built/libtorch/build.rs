@@ -1,8 +1,8 @@
-//! Ends a build that has no libtorch.
+//! Stops the build if there is no libtorch.
 
 use std::{env, path::Path};
 
-/// By these the user says in another way where it is.
+/// Variables by which the user names another libtorch.
 const OTHERS: [&str; 2] = ["LIBTORCH_LIB", "LIBTORCH_USE_PYTORCH"];
 
 /// `.cargo/config.toml` points LIBTORCH at the link that `make setup` makes, unless the user has set it.

@@ -1,4 +1,5 @@
-//! What the program was built from. A crate of its own, so that a commit does not compile anything else anew.
+//! The commit that the program was built from. A crate of its own, so that a new commit recompiles nothing
+//! else.
 
-/// The commit of the sources, twelve digits of it; `unknown` where they are in no git repository.
+/// The first twelve digits of the commit's hash; `unknown` if the sources are in no git repository.
 pub const COMMIT: &str = env!("AMDIM_COMMIT");

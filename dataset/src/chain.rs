@@ -2,7 +2,7 @@
 
 use std::{error::Error, iter};
 
-/// The messages of an error and its causes on one line, the first line of each.
+/// Joins the first lines of an error's message and of its causes' messages in one line.
 pub(crate) fn one_line(error: &(dyn Error + 'static)) -> String {
     let causes = iter::successors(Some(error), |error| (*error).source());
     let first_line = |error: &dyn Error| error.to_string().lines().next().unwrap_or_default().to_owned();

@@ -1,4 +1,4 @@
-//! `classes.txt` beside shards: the names of classes by label.
+//! `classes.txt` beside shards: the names of classes, by label.
 
 use std::{
     collections::BTreeSet,
@@ -22,11 +22,11 @@ impl ClassNames {
     /// The name of the file in a folder of shards.
     pub const FILE: &str = "classes.txt";
 
-    /// Reads a list: UTF-8 with one name a line, with or without a byte order mark, with the line ends of Unix or Windows. Blank
-    /// lines at the end are no names.
+    /// Reads a list: UTF-8 with one name a line, with or without a byte order mark, with line ends of Unix or
+    /// Windows. Blank lines at the end are ignored.
     ///
     /// # Errors
-    /// The file cannot be read, is no text, or has a blank line between names.
+    /// The file cannot be read, is not UTF-8, or has a blank line between names.
     pub fn read(path: &Path) -> Result<Self> {
         let bytes = fs::read(path).map_err(|source| ClassError::Read { path: path.to_owned(), source })?;
         let text = String::from_utf8(bytes).map_err(|_| ClassError::NotUtf8 { path: path.to_owned() })?;
@@ -39,7 +39,7 @@ impl ClassNames {
         Ok(Self { path: path.to_owned(), names })
     }
 
-    /// Checks that a list of these names would be read as it was written.
+    /// Checks that a list of these names is read as it is written.
     ///
     /// # Errors
     /// A name is blank, has a line break, or begins with a byte order mark.
@@ -57,7 +57,7 @@ impl ClassNames {
         }
     }
 
-    /// The list beside the shards of a set; none if there is no list, or if no sample is labelled.
+    /// Finds the list beside the shards of a set; `None` if there is no list, or if no sample is labelled.
     ///
     /// # Errors
     /// Those of [`beside`](Self::beside).
@@ -65,7 +65,7 @@ impl ClassNames {
         if set.labelled() == 0 { Ok(None) } else { Self::beside(set.shards()) }
     }
 
-    /// The list in the folders of some shards: the longest one, if the lists agree as far as each goes.
+    /// Finds the list in the folders of some shards: the longest one, if the lists agree as far as each goes.
     ///
     /// # Errors
     /// A list cannot be read, or a label means different classes in two folders.
@@ -89,7 +89,7 @@ impl ClassNames {
         Ok(found)
     }
 
-    /// The list in a folder; none if there is no list, or an empty one.
+    /// Reads the list in a folder; `None` if there is no list, or an empty one.
     fn in_folder(folder: &Path) -> Result<Option<Self>> {
         let path = folder.join(Self::FILE);
         match path.metadata() {
@@ -98,15 +98,15 @@ impl ClassNames {
         }
     }
 
-    /// The names, by label.
+    /// Returns the names, by label.
     pub fn names(&self) -> &[String] {
         &self.names
     }
 
-    /// The longer one of two lists that agree as far as both go.
+    /// Returns the longer one of two lists that agree as far as both go.
     ///
     /// # Errors
-    /// They do not agree. The error has the first line that differs.
+    /// The lists do not agree; the error names the first line that differs.
     pub fn joined(self, other: Self) -> Result<Self> {
         let differing = self.names.iter().zip(&other.names).position(|(one, other)| one != other);
         if let Some(label) = differing {
@@ -128,7 +128,8 @@ impl ClassNames {
         Ok(long)
     }
 
-    /// Logs a warning that it is not checked whether the labels of other shards, which have no list, mean the same.
+    /// Logs a warning that other shards have no list, so that it is not checked whether their labels mean the
+    /// same classes.
     pub fn warn_of_unnamed(&self, shards: &str) {
         tracing::warn!(
             "`{}` names the classes, but {shards} have no `{}` beside them: whether their labels mean the same classes is not checked",
@@ -137,7 +138,8 @@ impl ClassNames {
         );
     }
 
-    /// The names of so many classes. If the list has fewer, it is not of these labels: there are no names then, and a warning is logged.
+    /// Returns the names of this many classes. If the list has fewer, it does not belong to these labels: a
+    /// warning is logged, and `None` returned.
     pub fn of_classes(self, classes: u32) -> Option<Vec<String>> {
         let Self { path, mut names } = self;
         if names.len() < classes as usize {
@@ -154,7 +156,8 @@ impl ClassNames {
     }
 }
 
-/// Logs a warning if the names beside shards have changed since a checkpoint was trained, given the names then and now.
+/// Logs a warning if the names beside shards have changed since a checkpoint was trained, given the names
+/// then and now.
 pub fn warn_of_renamed(then: &[String], now: &[String]) {
     if let Some((line, then, now)) = renamed(then, now) {
         tracing::warn!(
@@ -164,13 +167,13 @@ pub fn warn_of_renamed(then: &[String], now: &[String]) {
     }
 }
 
-/// The number of the first line that has changed, from 1 on, with what it was and is.
+/// Returns the number of the first line that has changed, from 1, with its old and its new text.
 fn renamed<'a>(then: &'a [String], now: &'a [String]) -> Option<(usize, &'a str, &'a str)> {
     let mut lines = (1..).zip(then.iter().zip(now));
     lines.find_map(|(line, (then, now))| (then != now).then_some((line, then.as_str(), now.as_str())))
 }
 
-/// A folder in a message.
+/// Writes a folder as it appears in messages.
 fn called(folder: &Path) -> String {
     if folder.as_os_str().is_empty() {
         return "the current folder".to_owned();
@@ -178,7 +181,8 @@ fn called(folder: &Path) -> String {
     format!("`{}`", folder.display())
 }
 
-/// The folder of a shard. If the shard is a link without a list beside it, this is the folder of the file that it leads to.
+/// Returns the folder of a shard. If the shard is a link without a list beside it, returns the folder of its
+/// target.
 fn folder_of(shard: &Path) -> PathBuf {
     let parent = |path: &Path| path.parent().map(Path::to_owned).unwrap_or_default();
     let folder = parent(shard);
@@ -193,7 +197,7 @@ mod tests {
     use super::*;
     use crate::hint::{ClassHint, Hint};
 
-    /// Folders with a shard each and such lists; none where there is no list.
+    /// Makes folders with a shard each and these lists; `None` is a folder without a list.
     fn folders(lists: &[Option<&str>]) -> (tempfile::TempDir, Vec<ShardName>) {
         let place = tempfile::tempdir().unwrap();
         let shard = |(number, list): (usize, Option<&str>)| {
@@ -231,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_that_would_shift_labels_or_is_no_text_is_refused() {
+    fn a_list_that_would_shift_labels_or_is_not_text_is_refused() {
         let error = beside(&[Some("cat\n\ndog\n")]).unwrap_err().to_string();
         assert!(error.contains("line 2 of") && error.contains("label 1"), "{error}");
         let (place, shards) = folders(&[None]);
@@ -244,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn folders_whose_lists_differ_are_refused_by_the_first_line_that_does() {
+    fn folders_with_different_lists_are_refused_with_the_first_line_that_differs() {
         let error = beside(&[Some("a\nb\nc\n"), Some("a\r\nc\r\n")]).unwrap_err();
         let hint = error.hint();
         let error = error.to_string();
@@ -257,19 +261,19 @@ mod tests {
     }
 
     #[test]
-    fn lists_that_agree_as_far_as_both_go_are_one() {
+    fn lists_that_agree_as_far_as_both_go_are_joined() {
         assert_eq!(beside(&[Some("a\nb\n"), None, Some("a\r\nb\r\nc")]).unwrap(), ["a", "b", "c"]);
         assert_eq!(beside(&[Some("a\nb\nc\n"), Some("a\n")]).unwrap(), ["a", "b", "c"]);
     }
 
     #[test]
-    fn the_folder_of_a_shard_named_without_one_is_the_current_folder() {
+    fn a_shard_without_a_folder_is_in_the_current_folder() {
         assert_eq!(called(&folder_of(Path::new("train-000.tar"))), "the current folder");
         assert_eq!(called(&folder_of(Path::new("data/train-000.tar"))), "`data`");
     }
 
     #[test]
-    fn names_are_found_where_a_linked_shard_lies() {
+    fn names_are_found_beside_the_target_of_a_linked_shard() {
         let (place, shards) = folders(&[Some("a\n")]);
         let link = place.path().join("link.tar");
         std::os::unix::fs::symlink(shards[0].as_str(), &link).unwrap();
@@ -280,15 +284,15 @@ mod tests {
     }
 
     #[test]
-    fn a_list_whose_lines_were_reordered_since_is_told_by_the_first_that_differs() {
+    fn a_reordered_list_is_reported_with_the_first_line_that_differs() {
         let [then, now] = [["a", "b", "c"], ["a", "c", "b"]].map(|names| names.map(str::to_owned));
         assert_eq!(renamed(&then, &now), Some((2, "b", "c")));
         assert_eq!(renamed(&then, &then), None);
-        assert_eq!(renamed(&[], &now), None, "none were known then");
+        assert_eq!(renamed(&[], &now), None, "there were no names then");
     }
 
     #[test]
-    fn names_that_a_list_would_not_give_back_are_refused() {
+    fn names_that_a_list_would_not_return_are_refused() {
         for name in ["a\nb", "a\r", "", "  ", "\u{feff}a", "a\u{2028}b", "a\u{c}"] {
             let error = ClassNames::check(&["cat".to_owned(), name.to_owned()]).unwrap_err();
             assert!(error.to_string().contains(&format!("{name:?}")), "{error}");

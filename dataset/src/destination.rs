@@ -1,4 +1,4 @@
-//! Folders that a command may write into: new ones, empty ones, and those that it has written before.
+//! Folders that a command may write to: new ones, empty ones, and ones that it has written before.
 
 use std::{
     fs, io,
@@ -11,13 +11,15 @@ use std::{
 
 use crate::error::{FolderError, Result};
 
-/// Checks that a command may write into a folder: the folder is new or empty, or `is_own` recognizes its entries as the command's own.
+/// Checks that a command may write to a folder: the folder is new or empty, or `is_own` recognizes its
+/// entries as the command's own.
 ///
-/// `kind` describes own folders in the error, e.g. "a folder of shards". Logs, files that systems and shells make, and the file
-/// `besides` are no entries. The root folder and the user's home are never own folders.
+/// `kind` describes own folders in the error, e.g. "a folder of shards". Logs, files made by systems and
+/// shells, and the file `besides` are not counted as entries. The root folder and the user's home are never
+/// own folders.
 ///
 /// # Errors
-/// The path is that of a file, or the folder has other entries.
+/// The path is a file, or the folder has other entries.
 pub fn check_folder(
     path: &Path,
     kind: Option<&str>,
@@ -36,7 +38,8 @@ pub fn check_folder(
     Err(FolderError::Taken { path: path.to_owned(), kind, holds }.into())
 }
 
-/// The entries of a folder that somebody may need, sorted; none if it cannot be listed, since writing into it will fail anyway.
+/// Returns the sorted entries of a folder that may be somebody's; empty if it cannot be listed, since writing
+/// to it will fail anyway.
 fn entries(folder: &Path, besides: Option<&Path>) -> Vec<PathBuf> {
     let besides = besides.and_then(|path| path.canonicalize().ok());
     let counts = |entry: &PathBuf| {
@@ -50,7 +53,8 @@ fn entries(folder: &Path, besides: Option<&Path>) -> Vec<PathBuf> {
     entries
 }
 
-/// Whether a system puts a file of this name into new folders, or a shell writes it there for the command.
+/// Returns whether systems put a file of this name into new folders, or a shell writes it there for the
+/// command.
 fn is_nobodys(name: &str) -> bool {
     const NAMES: [&str; 8] = [
         "lost+found",
@@ -66,7 +70,7 @@ fn is_nobodys(name: &str) -> bool {
     NAMES.contains(&name) || name.starts_with(".nfs") || is_log()
 }
 
-/// Whether the output of this process goes into a file.
+/// Returns whether the output of this process goes to this file.
 fn is_output_of_this_process(path: &Path) -> bool {
     let Ok(file) = path.metadata() else { return false };
     let is_file = |output: BorrowedFd<'_>| {
@@ -76,7 +80,7 @@ fn is_output_of_this_process(path: &Path) -> bool {
     is_file(io::stdout().as_fd()) || is_file(io::stderr().as_fd())
 }
 
-/// Whether a folder is the root of the file system or the user's home.
+/// Returns whether a folder is the root of the file system or the user's home.
 fn is_of_everybody(path: &Path) -> bool {
     let Ok(path) = path.canonicalize() else { return false };
     let home = std::env::var_os("HOME").and_then(|home| Path::new(&home).canonicalize().ok());

@@ -1,23 +1,23 @@
-//! What can be done about an error, as data. Whoever shows the error puts it into words, with the flags or buttons that it has.
+//! Cures of errors, as data. The program words them, with its own commands and flags.
 
 use std::path::PathBuf;
 
-/// What can be done about an error.
+/// The cure of an error.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Hint {
-    /// About a file or folder that the system refuses.
+    /// A cure about a file or folder that the system refuses.
     File(FileHint),
-    /// About class names.
+    /// A cure about class names.
     Classes(ClassHint),
-    /// About what is to be packed.
+    /// A cure about a source.
     Source(SourceHint),
-    /// About what is to be written.
+    /// A cure about output.
     Output(OutputHint),
-    /// About the verification of a set.
+    /// A cure about the verification of a set.
     Verify(VerifyHint),
 }
 
-/// What can be done about a file or folder that the system refuses.
+/// The cure for a file or folder that the system refuses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FileHint {
     /// Check that it exists, its permissions, and its disk.
@@ -26,12 +26,12 @@ pub enum FileHint {
     MakeWritable,
 }
 
-/// What can be done about class names that cannot be used.
+/// The cure for class names that cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ClassHint {
     /// Save the list as UTF-8 text with one name a line.
     SaveAsList,
-    /// Write a name on the blank line: without the line, all labels after it would mean other classes.
+    /// Write a name on the blank line: without the line, all later labels would mean other classes.
     FillLine,
     /// Give the class another name.
     Rename,
@@ -44,7 +44,7 @@ pub enum ClassHint {
     ClassFolders,
     /// Remove one of two lines with the same name, or rename one of the two classes.
     RemoveLine,
-    /// Rename the class folder as the list has it, or append a new class to the list.
+    /// Rename the class folder as in the list, or append a new class to the list.
     RenameOrAppend {
         /// The list.
         list: PathBuf,
@@ -54,7 +54,7 @@ pub enum ClassHint {
         /// The list.
         list: PathBuf,
     },
-    /// Number the classes from 0 on.
+    /// Number the classes from 0.
     NumberFromZero,
     /// Label the validation samples.
     LabelValidation,
@@ -64,7 +64,7 @@ pub enum ClassHint {
     NumberByTraining,
 }
 
-/// What can be done about a source that cannot be packed as it is.
+/// The cure for a source that cannot be packed as it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SourceHint {
     /// Pack it with its labels.
@@ -74,9 +74,9 @@ pub enum SourceHint {
         /// The name of that folder.
         folder: &'static str,
     },
-    /// Name one of these parts; without any, name no part.
+    /// Name one of these parts; if there are none, name no part.
     Splits {
-        /// The parts that there are.
+        /// The existing parts.
         names: Vec<String>,
     },
     /// Give a folder, or name the format of the file.
@@ -85,79 +85,79 @@ pub enum SourceHint {
     GiveImages,
     /// Download and unpack the dataset again.
     UnpackAgain,
-    /// The same, or name the format of the file.
+    /// Download and unpack the dataset again, or name the format of the file.
     UnpackAgainOrNameFormat,
-    /// Pack each part by itself, or all without labels.
+    /// Pack each part separately, or all without labels.
     PackParts {
         /// The parts.
         names: Vec<String>,
     },
-    /// Put the parts above the classes and pack each by itself, or pack all without labels.
+    /// Move the parts above the classes and pack each separately, or pack all without labels.
     PartsAboveClasses {
-        /// Where one of the folders would lie then.
+        /// The path that one of the folders would have then.
         example: PathBuf,
     },
-    /// Give the one folder in which all images lie, or pack all without labels.
+    /// Give the one folder that contains all images, or pack all without labels.
     GiveInnerFolder,
-    /// Put the images into class folders or elsewhere, or pack all without labels.
+    /// Move the images into class folders or elsewhere, or pack all without labels.
     SortImages,
     /// Give the folder another name.
     RenameFolder,
-    /// Look for links that lead around in a circle.
+    /// Look for links that form a circle.
     FindCircle,
 }
 
-/// What can be done about a place that cannot be written, or shards that cannot be made.
+/// The cure for output that cannot be written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum OutputHint {
     /// Name a new folder.
     NewFolder {
-        /// One that would do.
+        /// A suitable path.
         example: Option<PathBuf>,
     },
     /// Name another prefix or folder, or replace the shards.
     Replace {
-        /// Shards that would be replaced.
+        /// The number of shards that would be replaced.
         shards: usize,
     },
-    /// Use letters, digits, `.`, `_` and `-` in the prefix, which does not begin with a dot.
+    /// Use letters, digits, `.`, `_` and `-` in the prefix, and do not begin it with a dot.
     PlainPrefix,
     /// Name another prefix for the training shards.
     OtherPrefix,
-    /// Hold nothing out for validation.
+    /// Hold out nothing for validation.
     NoValidation,
-    /// The warnings that were logged say what is wrong with the images.
+    /// Read the logged warnings, which say what is wrong with the images.
     SeeWarnings,
-    /// Ask for at least one image, at most so many, and at most as many shards.
+    /// Ask for at least one image, for at most this many, and for at most as many shards.
     Count {
         /// The most images.
         most: usize,
     },
 }
 
-/// What can be done about a set that cannot be verified or cleaned as asked.
+/// The cure for a set that cannot be verified or cleaned as requested.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum VerifyHint {
     /// Name another folder for cleaned shards than that of the originals.
     OtherFolder,
-    /// Clean the shards of one folder after the other.
+    /// Clean the shards of each folder separately.
     OneFolderAtATime,
     /// Name an empty folder for cleaned shards, or replace the shards there.
     EmptyFolderOrReplace,
-    /// Name a folder for cleaned shards that can be written.
+    /// Name a folder for cleaned shards that can be written to.
     WritableFolder,
-    /// The findings say what is wrong with the samples.
+    /// Read the findings, which say what is wrong with the samples.
     SeeFindings,
     /// Check permissions, disk and memory and try again, or leave the shard out.
     MakeReadable,
-    /// Verify again when nobody writes to the shards.
+    /// Verify again when nothing writes to the shards.
     VerifyAgain,
     /// Free space on the disk, or name another folder for cleaned shards.
     MakeRoom,
     /// Name another file for the report.
     OtherReport,
-    /// Name a file for the report in a folder that exists and can be written.
+    /// Name a file for the report in an existing folder that can be written to.
     WritableReport,
-    /// Name another file for the report, on a disk with room.
+    /// Name another file for the report, on a disk with enough space.
     ReportWithRoom,
 }

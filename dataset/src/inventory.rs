@@ -1,27 +1,27 @@
-//! What a set of shards contains, and what seems to be missing.
+//! The inventory of a set: its contents, and seemingly missing shards.
 
 use std::collections::BTreeMap;
 
 use serde::Serialize;
 use shards::ShardSet;
 
-/// Missing numbers of one sequence that are named; the others are counted.
+/// The most missing names of a sequence that are listed; the others are counted.
 const NAMED: usize = 5;
 
-/// What a set of shards contains, counted from its index without reading an image.
+/// The contents of a set of shards, counted from its index without reading images.
 #[derive(Debug, Serialize)]
 pub struct Inventory {
-    /// Number of shards.
+    /// The number of shards.
     pub shards: usize,
-    /// Samples, including those whose images cannot be read.
+    /// The number of samples, including those whose images cannot be read.
     pub samples: u64,
-    /// Bytes of all shards.
+    /// The bytes of all shards.
     pub bytes: u64,
-    /// Samples without a label.
+    /// The number of samples without a label.
     pub unlabelled: u64,
-    /// Samples of each class; none if no sample is labelled.
+    /// The number of samples of each class; `None` if no sample is labelled.
     pub labels: Option<Histogram>,
-    /// Numbers that are missing in the names of the shards.
+    /// The numbers that are missing in the names of the shards.
     pub gaps: Vec<Gap>,
 }
 
@@ -40,18 +40,18 @@ impl Inventory {
     }
 }
 
-/// How many samples each class has.
+/// The number of samples of each class.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 pub struct Histogram {
-    /// Samples of the smallest class that has any.
+    /// The samples of the smallest class that has any.
     pub smallest: u64,
-    /// Samples of the class in the middle, of those that have any.
+    /// The samples of the median class among those that have any.
     pub median: u64,
-    /// Samples of the largest class.
+    /// The samples of the largest class.
     pub largest: u64,
-    /// Labels below the largest one that no sample has.
+    /// The number of labels below the largest one that no sample has.
     pub empty: usize,
-    /// Samples of each class, by label.
+    /// The samples of each class, by label.
     pub counts: Vec<u64>,
 }
 
@@ -73,19 +73,19 @@ impl Histogram {
     }
 }
 
-/// Names that a sequence of numbered names leaves out.
+/// Missing names in a sequence of numbered names.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 pub struct Gap {
     /// The first few of the missing names.
     pub missing: Vec<String>,
-    /// How many names are missing.
+    /// The number of missing names.
     pub count: u64,
 }
 
-/// Gaps between the smallest and the largest number of names that are alike but for the last number in the base name.
+/// Finds gaps in sequences of names that differ only in the last number of the base name.
 ///
-/// Numbers padded with zeros are a sequence with those of their own width only. Names of which more are missing than there
-/// are do not count as a sequence: their numbers are dates, or mean something else.
+/// Numbers padded with zeros only form a sequence with those of their own width. Names of which more are
+/// missing than present are not a sequence: their numbers are dates, or mean something else.
 fn gaps<'a>(names: impl Iterator<Item = &'a str>) -> Vec<Gap> {
     let mut alike: BTreeMap<_, Vec<(usize, u64)>> = BTreeMap::new();
     for (prefix, digits, suffix) in names.filter_map(numbered) {
@@ -106,7 +106,7 @@ fn gaps<'a>(names: impl Iterator<Item = &'a str>) -> Vec<Gap> {
     found
 }
 
-/// The text before the last number of a name, its digits, and the text after it.
+/// Splits a name into the text before its last number, the digits, and the text after them.
 fn numbered(name: &str) -> Option<(&str, &str, &str)> {
     let base = name.rfind('/').map_or(0, |slash| slash + 1);
     let is_digit = |character: char| character.is_ascii_digit();
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn a_number_that_is_left_out_is_named_as_the_others_are() {
+    fn a_missing_number_is_named_like_the_others() {
         assert_eq!(
             found(&["d2/train-000.tar", "d2/train-001.tar", "d2/train-003.tar"]),
             [(vec!["d2/train-002.tar".to_owned()], 1)]
@@ -147,13 +147,13 @@ mod tests {
     }
 
     #[test]
-    fn names_that_are_not_alike_are_sequences_of_their_own() {
+    fn names_that_differ_elsewhere_are_separate_sequences() {
         assert_eq!(found(&["a-00.tar", "a-01.tar", "b-04.tar", "a-000.tar", "c-07.tgz", "x.tar"]), []);
         assert_eq!(found(&["a-1.tar", "a-2.tgz", "a-3.tar"]), [(vec!["a-2.tar".to_owned()], 1)]);
     }
 
     #[test]
-    fn only_a_handful_of_many_is_named() {
+    fn only_a_handful_of_many_missing_names_is_listed() {
         let names: Vec<_> = (0..40).step_by(2).map(|number| format!("{number:03}.tar")).collect();
         let [(missing, count)] = &found(&names.iter().map(String::as_str).collect::<Vec<_>>())[..] else {
             panic!("one sequence");
@@ -162,13 +162,13 @@ mod tests {
     }
 
     #[test]
-    fn numbers_far_apart_are_no_sequence() {
+    fn numbers_far_apart_are_not_a_sequence() {
         assert_eq!(found(&["20240101.tar", "20240301.tar", "20250101.tar"]), []);
         assert_eq!(found(&["0.tar", "18446744073709551615.tar", "99999999999999999999.tar"]), []);
     }
 
     #[test]
-    fn classes_are_counted_and_empty_ones_told_apart() {
+    fn classes_are_counted_and_empty_ones_reported() {
         let histogram = Histogram::of([0, 4, 4, 1, 1, 1, 4, 4].into_iter(), 5);
         assert_eq!(histogram.counts, [1, 3, 0, 0, 4]);
         assert_eq!((histogram.smallest, histogram.median, histogram.largest), (1, 3, 4));

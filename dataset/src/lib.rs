@@ -1,9 +1,10 @@
-//! Makes and checks sharded image datasets, without torch: packs folders and binary datasets, verifies and mends shards, draws
-//! synthetic images.
+//! Makes and checks sharded image datasets, without torch: packs folders and binary datasets, verifies and
+//! cleans shards, draws synthetic images.
 //!
-//! A dataset is a set of tar files ([`shards`]) of images, each perhaps with a label, and beside them a `classes.txt` that names
-//! the labels ([`ClassNames`]). [`pack`] makes one of images, [`synth`] draws one, [`verify`] reads all of one and says what is wrong
-//! with it, [`Inventory`] counts one from its index.
+//! A dataset is a set of tar files ([`shards`]) with images, each perhaps with a label, and beside them a
+//! `classes.txt` that names the labels ([`ClassNames`]). [`pack`] makes one from images, [`synth`] draws one,
+//! [`verify`] reads all of one and reports what is wrong with it, [`Inventory`] counts one from its index,
+//! and [`validation`] checks that a validation set fits a training set.
 //!
 //! ```
 //! use dataset::{synth, verify::{self, Verification}};
@@ -19,9 +20,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! Work that takes long tells how far it is ([`Progress`]; `()` listens to nothing), and logs what it leaves out with `tracing`.
-//! An [`Error`] names what failed; what can be done about it is data ([`Error::hint`]), which whoever shows the error puts into
-//! words.
+//! Long work reports its progress ([`Progress`]; `()` ignores it), and logs what it leaves out with
+//! `tracing`. An [`Error`] names what failed; its cure is data ([`Error::hint`]), which the program words.
 
 mod chain;
 mod classes;

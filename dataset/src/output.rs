@@ -1,4 +1,4 @@
-//! The folder with the shards and the class names that a command writes.
+//! The output folder of a command, with shards and class names.
 
 use std::{
     fs,
@@ -14,7 +14,7 @@ use crate::{
     shard_folder::check_shard_folder,
 };
 
-/// A folder that gets shards called `PREFIX-000.tar`, `PREFIX-001.tar` and so on, and `classes.txt`.
+/// A folder for shards named `PREFIX-000.tar`, `PREFIX-001.tar` and so on, and `classes.txt`.
 #[derive(Debug)]
 pub(crate) struct Output {
     folder: PathBuf,
@@ -22,26 +22,28 @@ pub(crate) struct Output {
     /// The prefix of other shards of the same set.
     part: Option<&'static str>,
     shards: usize,
-    /// Shards of this prefix that were in the folder before.
+    /// The shards of this prefix that were in the folder before.
     old: Vec<PathBuf>,
 }
 
-/// The shards that were written.
+/// The written shards.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Summary {
-    /// Samples in all shards.
+    /// The number of samples in all shards.
     pub samples: u64,
-    /// Number of classes; 0 if the samples have no labels.
+    /// The number of classes; 0 if the samples have no labels.
     pub classes: usize,
-    /// Number of shards.
+    /// The number of shards.
     pub shards: usize,
-    /// Bytes of all shards.
+    /// The bytes of all shards.
     pub bytes: u64,
-    /// Samples left out because they could not be read.
-    pub skipped: u64,
-    /// Images of other formats that were converted to PNG.
+    /// The number of bad samples, which were left out because they could not be read.
+    #[serde(rename = "skipped")]
+    pub bad: u64,
+    /// The number of images in other formats that were converted to PNG.
     pub converted: u64,
-    /// Files and folders that are no images, or are not packed for another reason; the log names them.
+    /// The number of files and folders that are not images, or are not packed for another reason; the log
+    /// names them.
     pub ignored: u64,
     /// One pattern that names all shards.
     pub pattern: String,
@@ -51,7 +53,7 @@ pub struct Summary {
 }
 
 impl Output {
-    /// Makes the folder. Shards of this prefix that it has already are an error unless `force` is set.
+    /// Makes the folder. Existing shards of this prefix are an error unless `force` is set.
     pub(crate) fn create(folder: &Path, prefix: &str, shards: usize, force: bool) -> Result<Self> {
         check_prefix(prefix)?;
         check_shard_folder(folder)?;
@@ -63,20 +65,20 @@ impl Output {
         Ok(Self { folder: folder.to_owned(), prefix: prefix.to_owned(), part: None, shards, old })
     }
 
-    /// Treats the shards of another prefix, which are written together with these, as own ones.
+    /// Also treats the shards of another prefix, which are written together with these, as own ones.
     pub(crate) fn together_with(self, prefix: &'static str) -> Self {
         Self { part: Some(prefix), ..self }
     }
 
-    /// The path of a shard.
+    /// Returns the path of a shard.
     pub(crate) fn shard(&self, number: usize) -> PathBuf {
         self.folder.join(format!("{}-{number:0width$}.tar", self.prefix, width = self.digits()))
     }
 
-    /// Writes `classes.txt`, one name a line; nothing if there are no classes.
+    /// Writes `classes.txt`, one name a line; does nothing if there are no classes.
     ///
-    /// If the folder has shards of another prefix, the names must be those that it has, or the labels of these shards would change
-    /// their meaning. If it has none, `force` replaces other names.
+    /// If the folder has shards of another prefix, the names must be those of the existing list, or the
+    /// labels of these shards would change their meaning. If it has none, `force` replaces other names.
     pub(crate) fn write_classes(&self, classes: &[String], force: bool) -> Result<()> {
         if classes.is_empty() {
             return Ok(());
@@ -94,7 +96,7 @@ impl Output {
         Ok(written.map_err(FileError::writing("write", path))?)
     }
 
-    /// Whether the folder has shards of another prefix.
+    /// Returns whether the folder has shards of another prefix.
     fn has_other_shards(&self) -> Result<bool> {
         let shards = list(&self.folder)?;
         let is_own =
@@ -102,7 +104,7 @@ impl Output {
         Ok(shards.iter().any(|path| is_tar(path) && !is_own(path)))
     }
 
-    /// Removes the rest of the shards that were there before, and returns what there is now.
+    /// Removes the remaining shards of an earlier run, and returns the summary.
     pub(crate) fn finish(self, samples: u64, classes: usize) -> Result<Summary> {
         let new: Vec<_> = (0..self.shards).map(|number| self.shard(number)).collect();
         for path in self.old.iter().filter(|path| !new.contains(path)) {
@@ -116,7 +118,7 @@ impl Output {
         Ok(Summary { samples, classes, shards: self.shards, bytes, pattern, ..Summary::default() })
     }
 
-    /// Removes the shards again, which have no samples.
+    /// Removes the written shards, which have no samples.
     pub(crate) fn discard(self) -> Result<()> {
         for path in (0..self.shards).map(|number| self.shard(number)) {
             fs::remove_file(&path).map_err(FileError::writing("remove the empty shard", path))?;
@@ -133,7 +135,7 @@ impl Output {
         self.folder.join(name).to_string_lossy().into_owned()
     }
 
-    /// Digits of a shard's number: three, or as many as the last number needs.
+    /// Returns the digits of a shard's number: three, or as many as the last number needs.
     fn digits(&self) -> usize {
         (self.shards.max(1) - 1).to_string().len().max(3)
     }
@@ -147,7 +149,7 @@ fn check_prefix(prefix: &str) -> Result<()> {
     Ok(())
 }
 
-/// The files called `PREFIX-DIGITS.tar` in a folder, in order.
+/// Returns the files named `PREFIX-DIGITS.tar` in a folder, in order.
 fn shards_of(folder: &Path, prefix: &str) -> Result<Vec<PathBuf>> {
     let mut paths = list(folder)?;
     paths.retain(|path| is_shard_of(path, prefix));
@@ -155,7 +157,7 @@ fn shards_of(folder: &Path, prefix: &str) -> Result<Vec<PathBuf>> {
     Ok(paths)
 }
 
-/// The entries of a folder.
+/// Returns the entries of a folder.
 fn list(folder: &Path) -> Result<Vec<PathBuf>> {
     let list = || -> std::io::Result<Vec<PathBuf>> {
         fs::read_dir(folder)?.map(|entry| entry.map(|entry| entry.path())).collect()
@@ -178,7 +180,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_numbered_shards_of_the_prefix_are_in_the_way() {
+    fn only_numbered_shards_of_the_prefix_count_as_existing() {
         for (name, expected) in [
             ("a-000.tar", true),
             ("a-1234.tar", true),
@@ -200,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn leftovers_of_a_longer_set_go_away_only_by_force() {
+    fn leftovers_of_a_longer_set_are_removed_only_by_force() {
         let folder = tempfile::tempdir().unwrap();
         for name in ["x-000.tar", "x-007.tar", "x-y.tar", "y-000.tar"] {
             fs::write(folder.path().join(name), "old").unwrap();
@@ -216,17 +218,14 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let output = Output::create(folder.path(), "x", 1, false).unwrap();
         let names = |names: &[&str]| names.iter().map(ToString::to_string).collect::<Vec<_>>();
-        fs::write(folder.path().join("classes.txt"), "\n").unwrap(); // as none
+        fs::write(folder.path().join("classes.txt"), "\n").unwrap(); // counts as no list
         output.write_classes(&names(&["cat", "dog"]), false).unwrap();
         output.write_classes(&names(&["cat", "dog"]), false).unwrap();
         let error = output.write_classes(&names(&["cat"]), false).unwrap_err();
         assert!(error.to_string().contains("other classes"), "{error}");
         assert_eq!(fs::read_to_string(folder.path().join("classes.txt")).unwrap(), "cat\ndog\n");
         fs::write(folder.path().join("y-000.tar"), "of another prefix").unwrap();
-        assert!(
-            output.write_classes(&names(&["cat"]), true).is_err(),
-            "its labels are by the list that is there"
-        );
+        assert!(output.write_classes(&names(&["cat"]), true).is_err(), "its labels follow the existing list");
         fs::rename(folder.path().join("y-000.tar"), folder.path().join("x-000.tar")).unwrap();
         output.write_classes(&names(&["cat"]), true).unwrap();
         assert_eq!(fs::read_to_string(folder.path().join("classes.txt")).unwrap(), "cat\n");

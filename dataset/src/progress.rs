@@ -1,29 +1,29 @@
-//! Progress of work that takes long.
+//! Progress of long work.
 
 /// A stage of work that takes long enough for its progress to be shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stage {
-    /// Images are packed into shards; the total counts samples.
+    /// Packing images into shards; the total counts samples.
     Packing,
-    /// Synthetic images are drawn; the total counts samples.
+    /// Drawing synthetic images; the total counts samples.
     Drawing,
-    /// Shards are read and every image is decoded; the total counts bytes.
+    /// Reading shards and decoding every image; the total counts bytes.
     Verifying,
-    /// Cleaned shards are written; the total counts bytes.
+    /// Writing cleaned shards; the total counts bytes.
     Mending,
 }
 
-/// Receives the progress of a function of this crate, from all threads that it uses.
+/// A receiver of the progress of a function of this crate, called from all threads that it uses.
 ///
-/// A function works on one stage at a time. Use `()` where nobody needs to know.
+/// A function works on one stage at a time. `()` ignores the progress.
 pub trait Progress: Sync {
-    /// Begins a stage, with a total of samples or bytes, as [`Stage`] says.
+    /// Begins a stage with a total of samples or bytes, as [`Stage`] defines.
     fn begin(&self, stage: Stage, total: u64);
 
     /// Adds samples and bytes that are done.
     fn advance(&self, samples: u64, bytes: u64);
 
-    /// Ends the stage. It is not called if the work fails.
+    /// Ends the stage. Not called if the work fails.
     fn end(&self);
 }
 

@@ -1,4 +1,4 @@
-//! Checks of a validation set against its training set: labels mean the same, and samples are others.
+//! Checks of a validation set against its training set: labels mean the same, and samples differ.
 
 use std::{collections::HashSet, fs, os::unix::fs::MetadataExt};
 
@@ -9,11 +9,11 @@ use crate::{
     error::{ClassError, Result},
 };
 
-/// Most classes of a set that has fewer labelled samples than classes.
+/// The most classes of a set that has fewer labelled samples than classes.
 const MANY: u32 = 10_000;
 
-/// Checks that labels do not go far beyond the number of labelled samples: a classifier has an output for every label up to the
-/// largest. Logs a warning if they go beyond it by less.
+/// Checks that labels do not go far beyond the number of labelled samples: a classifier has an output for
+/// every label up to the largest. Logs a warning if they go beyond it by less.
 ///
 /// # Errors
 /// There are more than 10,000 classes, and fewer labelled samples.
@@ -28,7 +28,8 @@ pub fn check_labels(set: &ShardSet) -> Result<()> {
     Ok(())
 }
 
-/// Checks that training has all classes of validation, given the number of classes of each set: none if no sample is labelled.
+/// Checks that training has all classes of validation, given the number of classes of each set; `None` if no
+/// sample is labelled.
 ///
 /// # Errors
 /// A set has no labels, or validation has a label beyond those of training.
@@ -43,8 +44,8 @@ pub fn check_classes(train: Option<u32>, validation: Option<u32>) -> Result<()> 
     }
 }
 
-/// The names of the training set's classes, if those of the validation set agree with them. Logs a warning if only one of the sets
-/// has names.
+/// Returns the names of the training set's classes, if those of the validation set agree with them. Logs a
+/// warning if only one of the sets has names.
 ///
 /// # Errors
 /// A label has different names in the two sets.
@@ -63,9 +64,10 @@ pub fn common_names(train: Option<ClassNames>, validation: Option<ClassNames>) -
     }
 }
 
-/// The shards of the second list that are the same files as shards of the first, under whatever names.
+/// Returns the shards of the second list that are the same files as shards of the first, under whatever
+/// names.
 pub fn shared_shards<'a>(of: &[ShardName], among: &'a [ShardName]) -> Vec<&'a ShardName> {
-    // Size and times are there for systems that give a file's number twice.
+    // Size and times are included for systems that use inode numbers twice.
     let file = |shard: &ShardName| {
         let file = fs::metadata(shard.as_str()).ok()?;
         let times = [file.mtime(), file.mtime_nsec(), file.ctime(), file.ctime_nsec()];
@@ -83,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_validation_shard_is_known_among_the_training_shards_by_any_name() {
+    fn a_validation_shard_is_recognized_among_the_training_shards_under_any_name() {
         let place = tempfile::tempdir().unwrap();
         let path = |name: &str| place.path().join(name).to_str().unwrap().to_owned();
         fs::write(path("a.tar"), "a").unwrap();

@@ -1,25 +1,26 @@
-//! A bad sample.
+//! The report of a bad sample.
 
 use std::{error::Error, fmt, sync::Arc};
 
 use serde::Serialize;
 use shards::Sample;
 
-/// A bad sample that the stream went on without.
+/// A sample that cannot be used: unreadable, without an image, or with one that cannot be decoded. The stream
+/// goes on without it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct BadSample {
-    /// The shard.
+    /// The name of its shard.
     pub shard: Arc<str>,
-    /// Byte at which the image's data begins.
+    /// The byte of the shard at which the image's data begins.
     pub offset: u64,
-    /// The sample.
+    /// The key of the sample.
     pub key: String,
-    /// What is wrong with it.
+    /// The reason why it is bad, as a clause about the sample ("is a damaged PNG: …").
     pub reason: String,
 }
 
 impl BadSample {
-    /// A sample whose image is no good.
+    /// Makes the report of a sample whose image caused `error`.
     pub(crate) fn new(sample: &Sample, error: &dyn Error) -> Self {
         let Sample { shard, offset, key, .. } = sample;
         let mut reason = error.to_string();

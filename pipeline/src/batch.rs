@@ -1,4 +1,4 @@
-//! A batch and the memory it lies in.
+//! A batch, and the memory that holds it.
 
 use std::ops::{Deref, DerefMut};
 
@@ -7,74 +7,78 @@ use shards::Position;
 
 use crate::BadSample;
 
-/// Host memory for the views of one batch: a boxed slice, or pinned memory that a device copies from.
+/// Host memory for the views of one batch: a boxed slice, a vector, or pinned memory that a device copies
+/// from.
 pub trait Slab: AsRef<[u8]> + AsMut<[u8]> + Send + 'static {}
 
 impl<T: AsRef<[u8]> + AsMut<[u8]> + Send + 'static> Slab for T {}
 
-/// What the pixels of a batch are: (views, samples, side, side, 3) bytes, without gaps.
+/// The shape of a batch's pixels: (views, samples, side, side, 3) bytes, without gaps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Shape {
-    /// Views of each sample.
+    /// The number of views of each sample.
     pub views: usize,
-    /// Samples: the batch size, or fewer in the last batch of a finite stream.
+    /// The number of samples: the batch size, or fewer in the last batch of a finite stream.
     pub samples: usize,
-    /// Width and height of a view.
+    /// The width and height of a view in pixels.
     pub side: usize,
 }
 
 impl Shape {
-    /// Bytes of one view of one sample.
+    /// Returns the bytes of one view of one sample: 3 · side².
     pub fn view_bytes(self) -> usize {
         3 * self.side * self.side
     }
 
-    /// Bytes of the whole batch.
+    /// Returns the bytes of the whole batch.
     pub fn bytes(self) -> usize {
         self.views * self.samples * self.view_bytes()
     }
 }
 
-/// Consecutive samples, decoded and augmented.
+/// A batch of consecutive samples, decoded and augmented.
 #[derive(Debug)]
 pub struct Batch<S: Slab> {
-    /// The views, interleaved RGB, from the slab's first byte on; what follows [`Shape::bytes`] means nothing.
+    /// The views as interleaved RGB bytes, from the slab's first byte on; bytes after [`Shape::bytes`] are
+    /// undefined.
     ///
-    /// View *k* of all samples is one contiguous block, also where the batch is a partial one.
+    /// View *k* of all samples is one contiguous block, also in a partial batch.
     pub pixels: Lease<S>,
-    /// What the pixels are.
+    /// The shape of the pixels.
     pub shape: Shape,
-    /// The classes; −1 where a sample has none.
+    /// The class of each sample; −1 for unlabelled ones.
     pub labels: Vec<i64>,
-    /// The samples' numbers in the whole set.
+    /// The index of each sample in the whole set.
     pub indices: Vec<i64>,
-    /// The bad samples between the last one of the batch before and the last one of this batch, in order; in a partial
-    /// batch also those after it. [`Loader::finish`](crate::Loader::finish) gives those that follow no batch.
+    /// The bad samples after the last sample of the previous batch, up to the last one of this batch, in
+    /// order; in a partial batch also those after it. [`Loader::finish`](crate::Loader::finish) returns bad
+    /// samples after the last batch.
     pub bad_samples: Vec<BadSample>,
-    /// Where the stream goes on after this batch.
+    /// The position of the stream after this batch.
     pub next: Position,
 }
 
 impl<S: Slab> Batch<S> {
-    /// The bytes of all views.
+    /// Returns the bytes of all views: (views, samples, side, side, 3).
     pub fn bytes(&self) -> &[u8] {
         &self.pixels.as_ref()[..self.shape.bytes()]
     }
 
-    /// The bytes of view `k` of all samples.
+    /// Returns the bytes of view `k` of all samples: (samples, side, side, 3).
     pub fn view(&self, k: usize) -> &[u8] {
         let block = self.shape.samples * self.shape.view_bytes();
         &self.bytes()[k * block..][..block]
     }
 }
 
-/// A slab on loan from a [`Loader`](crate::Loader): dropping it gives the slab back for a later batch.
+/// A slab on loan from a [`Loader`](crate::Loader). Dropping the lease returns the slab for a later batch.
 ///
-/// It may outlive its loader; its slab is freed then.
+/// A lease may outlive its loader; then dropping it frees the slab.
 #[derive(Debug)]
 pub struct Lease<S> {
-    /// Taken out by `drop` alone.
+    /// The slab; only `drop` takes it out.
     slab: Option<S>,
+    /// Returns slabs to the batching thread.
     home: Sender<S>,
 }
 
@@ -101,7 +105,7 @@ impl<S> DerefMut for Lease<S> {
 impl<S> Drop for Lease<S> {
     fn drop(&mut self) {
         if let Some(slab) = self.slab.take() {
-            // There is room for every slab, so this fails only when the loader is gone.
+            // There is room for every slab, so this only fails after the loader is gone.
             drop(self.home.try_send(slab));
         }
     }

@@ -1,4 +1,4 @@
-//! The batching thread: answers in order, copied into slabs.
+//! The batching thread: it copies answers, in order, into slabs.
 
 use std::{
     collections::VecDeque,
@@ -19,21 +19,22 @@ use crate::{
     worker::{Answer, Outcome},
 };
 
-/// The batching thread's ends of the channels.
+/// The channel ends of the batching thread.
 #[derive(Debug)]
 pub(crate) struct Ends<S: Slab> {
     pub(crate) answers: Receiver<Answer>,
-    /// Where the workers' buffers go back to.
+    /// Returns buffers to the workers.
     pub(crate) spares: Sender<Vec<u8>>,
     pub(crate) slabs: Receiver<S>,
-    /// Where leases send their slabs. As they and this thread hold it, `slabs` never disconnects: hence `hangup`.
+    /// Returns slabs from leases. Since leases and this thread hold it, `slabs` never disconnects: hence
+    /// `hangup`.
     pub(crate) home: Sender<S>,
     pub(crate) batches: Sender<Result<Batch<S>>>,
     /// Disconnects when the loader is dropped.
     pub(crate) hangup: Receiver<Infallible>,
 }
 
-/// Makes batches of answers.
+/// The state of the batching thread, which makes batches of answers.
 #[derive(Debug)]
 pub(crate) struct Batcher<S: Slab> {
     pub(crate) ends: Ends<S>,
@@ -48,7 +49,8 @@ pub(crate) struct Batcher<S: Slab> {
 }
 
 impl<S: Slab> Batcher<S> {
-    /// Makes batches until the answers run out or nobody wants them; gives back the bad samples after the last one.
+    /// Makes batches until the answers end or the batches' receiver is dropped. Returns the bad samples after
+    /// the last batch.
     pub(crate) fn run(mut self) -> Vec<BadSample> {
         while let Some(batch) = self.batch().transpose() {
             let is_last = batch.is_err();
@@ -75,7 +77,7 @@ impl<S: Slab> Batcher<S> {
                 Outcome::Bad(sample) => self.leave_out(sample)?,
                 Outcome::Failed(error) => return Err(error),
             }
-            // There is room for every buffer; without workers nobody needs it.
+            // There is room for every buffer; without workers the buffer is not needed.
             drop(self.ends.spares.try_send(views));
             if let Some(batch) = draft.take_if(|draft| draft.is_full()) {
                 return Ok(Some(self.finish(batch)));
@@ -84,7 +86,7 @@ impl<S: Slab> Batcher<S> {
         Ok(draft.filter(|_| !self.drop_last).map(|draft| self.finish(draft)))
     }
 
-    /// The next answer in order; none at the end, or when the loader is gone.
+    /// Returns the next answer in order; `None` at the end, or when the loader is gone.
     fn next(&mut self) -> Option<Answer> {
         loop {
             if let Some(answer) = self.queue.pop() {
@@ -95,7 +97,7 @@ impl<S: Slab> Batcher<S> {
         }
     }
 
-    /// The batch being filled, begun when there is none. None when the loader is gone.
+    /// Returns the batch being filled, beginning one if necessary. `None` when the loader is gone.
     fn draft<'a>(&self, draft: &'a mut Option<BatchDraft<S>>) -> Option<&'a mut BatchDraft<S>> {
         if draft.is_none() {
             let slab = self.counters.batch.output(|| receive(&self.ends.slabs, &self.ends.hangup))?;
@@ -118,7 +120,7 @@ impl<S: Slab> Batcher<S> {
     }
 }
 
-/// The next message; none when the other side or the loader hung up.
+/// Receives the next message; `None` when the other side or the loader hung up.
 fn receive<T>(from: &Receiver<T>, hangup: &Receiver<Infallible>) -> Option<T> {
     select! {
         recv(from) -> message => message.ok(),
@@ -126,12 +128,12 @@ fn receive<T>(from: &Receiver<T>, hangup: &Receiver<Infallible>) -> Option<T> {
     }
 }
 
-/// Puts answers into the order of their numbers.
+/// A queue that puts answers into the order of their numbers.
 #[derive(Debug, Default)]
 pub(crate) struct Queue {
     /// The number of the first entry.
     first: u64,
-    /// Answers that came early, with gaps for those still to come.
+    /// Answers that came early, with gaps for those that are still missing.
     answers: VecDeque<Option<Answer>>,
 }
 

@@ -1,4 +1,4 @@
-//! How many bad samples a run puts up with.
+//! The budget of bad samples.
 
 use std::{fmt, str::FromStr};
 
@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Hint;
 
-/// How many bad samples a run puts up with. Written `1%`, `1% after 1000 samples` or `100`.
+/// The number of bad samples that a run tolerates. Written `1%`, `1% after 1000 samples` or `100`.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum BadSampleBudget {
@@ -14,7 +14,7 @@ pub enum BadSampleBudget {
     Rate {
         /// The share, 0 to 1.
         share: f64,
-        /// Samples that must have been seen before it is held against them.
+        /// The number of samples after which the share is first checked.
         trial: u64,
     },
     /// A number of distinct samples.
@@ -28,7 +28,7 @@ impl Default for BadSampleBudget {
 }
 
 impl BadSampleBudget {
-    /// Whether `bad` among `seen` samples are too many.
+    /// Returns whether `bad` samples among `seen` are too many.
     pub fn is_exceeded(self, bad: u64, seen: u64) -> bool {
         match self {
             Self::Rate { share, trial } => seen >= trial && bad as f64 > share * seen as f64,
@@ -41,7 +41,7 @@ impl fmt::Display for BadSampleBudget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Rate { share, trial } => {
-                // To a millionth: 7 % is not quite 100 · 0.07.
+                // Rounded to a millionth: 7 % is not exactly 100 · 0.07.
                 let percent = (share * 100.0 * 1e6).round() / 1e6;
                 write!(f, "{percent}% after {trial} samples")
             }
@@ -50,16 +50,16 @@ impl fmt::Display for BadSampleBudget {
     }
 }
 
-/// A text that is no budget of bad samples.
+/// The error of a text that is not a budget.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{text}` is no budget of bad samples")]
+#[error("invalid budget of bad samples `{text}`")]
 pub struct BudgetError {
     /// The text.
     pub text: String,
 }
 
 impl BudgetError {
-    /// What can be done about it.
+    /// Returns the cure.
     pub fn hint(&self) -> Hint {
         Hint::Budget
     }
@@ -77,7 +77,7 @@ impl FromStr for BadSampleBudget {
     }
 }
 
-/// A share in percent with what follows the percent sign: nothing, or the length of the trial.
+/// Parses a share in percent, and the text after the percent sign: nothing, or the length of the trial.
 fn rate(percent: &str, trial: &str) -> Option<BadSampleBudget> {
     let percent: f64 = percent.parse().ok().filter(|percent| (0.0..=100.0).contains(percent))?;
     let trial = match trial {
@@ -92,7 +92,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_rate_is_not_held_against_the_first_samples() {
+    fn a_rate_is_not_checked_on_the_first_samples() {
         let budget = BadSampleBudget::default();
         assert!(!budget.is_exceeded(999, 999));
         assert!(!budget.is_exceeded(10, 1_000));
@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn a_budget_is_read_as_it_is_written() {
+    fn a_budget_is_parsed_as_it_is_displayed() {
         assert_eq!("1%".parse::<BadSampleBudget>().unwrap(), BadSampleBudget::default());
         for text in ["2.5% after 50 samples", "7% after 1000 samples", "7"] {
             assert_eq!(text.parse::<BadSampleBudget>().unwrap().to_string(), text);

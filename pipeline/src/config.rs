@@ -1,4 +1,4 @@
-//! How a loader is set up.
+//! The configuration of a loader.
 
 use std::thread;
 
@@ -6,25 +6,25 @@ use serde::{Deserialize, Serialize};
 
 use crate::{BadSampleBudget, DecodeMode, Error, Recipe, Result, Shape, Slab};
 
-/// How samples become batches.
+/// The configuration of a [`Loader`](crate::Loader).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct LoaderConfig {
-    /// Threads that decode and augment. Batches do not depend on their number.
+    /// The number of threads that decode and augment. Batches do not depend on it.
     pub workers: usize,
-    /// Samples of a batch.
+    /// The number of samples in a batch.
     pub batch_size: usize,
-    /// Finished batches that may wait to be taken.
+    /// The number of finished batches that may wait to be taken.
     pub prefetch: usize,
-    /// What all randomness is derived from, together with epoch, sample and view.
+    /// The seed from which all randomness is derived, together with epoch, sample and view.
     pub seed: u64,
-    /// Whether the last samples of a finite stream are left out when they fill no batch.
+    /// Whether the last samples of a finite stream are dropped if they do not fill a batch.
     pub drop_last: bool,
-    /// How exactly JPEGs are decoded.
+    /// The exactness with which JPEGs are decoded.
     pub decode: DecodeMode,
-    /// Images of more pixels are bad samples.
+    /// The most pixels of an image; larger images are bad samples.
     pub max_pixels: u64,
-    /// How many bad samples to put up with.
+    /// The number of bad samples that are tolerated.
     pub max_bad: BadSampleBudget,
 }
 
@@ -44,39 +44,44 @@ impl Default for LoaderConfig {
 }
 
 impl LoaderConfig {
-    /// Slabs that a loader needs so that nobody waits for one: one being filled, those that wait, one in use.
+    /// Returns the number of slabs with which no thread waits for one: one being filled, `prefetch` that
+    /// wait, one in use.
     ///
-    /// Who holds on to several batches adds one for each further batch.
+    /// A caller that holds several batches at a time adds one for each further batch.
     pub fn slabs(&self) -> usize {
         self.prefetch + 2
     }
 
-    /// Bytes of the buffers for one sample's views that go from worker to batch and back.
+    /// Returns the bytes of the buffers that carry one sample's views each from a worker to the batching
+    /// thread and back.
     pub fn spare_bytes(&self, recipe: &Recipe) -> u64 {
         let Shape { views, side, .. } = self.shape(recipe);
         (self.spares() * views * side * side * 3) as u64
     }
 
-    /// Buffers for one sample's views: one that is filled, and two on their way, for each worker.
+    /// Returns the number of those buffers: for each worker one that is filled, and two on their way.
     pub(crate) fn spares(&self) -> usize {
         3 * self.workers
     }
 
-    /// The shape of a full batch: [`Shape::bytes`] is what a slab must hold.
+    /// Returns the shape of a full batch: a slab must hold [`Shape::bytes`].
     pub fn shape(&self, recipe: &Recipe) -> Shape {
         Shape { views: recipe.views.len(), samples: self.batch_size, side: recipe.side as usize }
     }
 
-    /// Refuses what cannot work.
+    /// Checks the configuration.
+    ///
+    /// # Errors
+    /// [`Error::Config`] if a number is 0, or the slabs are too few or too small.
     pub(crate) fn check<S: Slab>(&self, recipe: &Recipe, slabs: &[S]) -> Result<()> {
         let needed = self.shape(recipe).bytes();
         let smallest = slabs.iter().map(|slab| slab.as_ref().len()).min().unwrap_or(0);
         let wrong = if self.workers == 0 {
-            "`workers` is 0, but 1 is needed at least".to_owned()
+            "`workers` is 0, but must be at least 1".to_owned()
         } else if needed == 0 {
-            "a batch would be empty: `batch_size`, views and side of the recipe are 1 or more".to_owned()
+            "a batch would be empty: `batch_size`, views and side of the recipe must be at least 1".to_owned()
         } else if slabs.len() < self.slabs() {
-            format!("{} slabs are too few: `prefetch` + 2 are needed, {}", slabs.len(), self.slabs())
+            format!("{} slabs are too few: `prefetch` + 2 = {} are needed", slabs.len(), self.slabs())
         } else if smallest < needed {
             format!("a slab of {smallest} bytes is too small: a batch takes {needed}")
         } else {

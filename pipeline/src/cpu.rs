@@ -1,18 +1,18 @@
-//! Which instructions the hot loops use.
+//! Instruction sets that hot loops are compiled for.
 
 use std::fmt;
 
-/// Instructions that hot loops are compiled for. All give the same bytes.
+/// An instruction set that hot loops are compiled for. All of them compute the same bytes.
 ///
-/// The default is the best kind that this CPU has.
+/// The default is the best one that this CPU has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cpu {
-    /// Those that every CPU has.
+    /// Instructions that every CPU of the architecture has.
     Portable,
     /// AVX2, BMI1 and BMI2.
     #[cfg(target_arch = "x86_64")]
     Avx2(Avx2),
-    /// The same and AVX-512 F, BW, DQ and VL.
+    /// AVX2, BMI1 and BMI2, and AVX-512 F, BW, DQ and VL.
     #[cfg(target_arch = "x86_64")]
     Avx512(Avx512),
 }
@@ -21,7 +21,7 @@ pub enum Cpu {
 pub(crate) use x86::{Avx2, Avx512};
 
 impl Cpu {
-    /// The kinds that this CPU has, the best one last.
+    /// Returns the instruction sets that this CPU has, the best one last.
     pub fn available() -> Vec<Self> {
         let mut kinds = vec![Self::Portable];
         #[cfg(target_arch = "x86_64")]
@@ -33,14 +33,15 @@ impl Cpu {
     }
 }
 
-/// Defines functions that are compiled for each kind of CPU. Their first argument, a [`Cpu`], says which version runs.
+/// Defines functions that are compiled for each instruction set. Their first argument, a [`Cpu`], selects the
+/// version.
 macro_rules! versions {
     ($(
         $(#[$attribute:meta])*
         $visibility:vis fn $name:ident($($argument:ident: $type:ty),* $(,)?) $(-> $result:ty)? $body:block
     )*) => {$(
         $(#[$attribute])*
-        #[expect(unsafe_code, reason = "functions compiled for instructions that were found")]
+        #[expect(unsafe_code, reason = "the functions are compiled for instructions that were detected")]
         $visibility fn $name(cpu: $crate::Cpu, $($argument: $type),*) $(-> $result)? {
             #[inline(always)]
             fn portable($($argument: $type),*) $(-> $result)? $body
@@ -59,10 +60,10 @@ macro_rules! versions {
 
             match cpu {
                 $crate::Cpu::Portable => portable($($argument),*),
-                // SAFETY: a value of `Avx2` exists only where the CPU has these features.
+                // SAFETY: a value of `Avx2` only exists on CPUs with these features.
                 #[cfg(target_arch = "x86_64")]
                 $crate::Cpu::Avx2(_) => unsafe { avx2($($argument),*) },
-                // SAFETY: a value of `Avx512` exists only where the CPU has these features.
+                // SAFETY: a value of `Avx512` only exists on CPUs with these features.
                 #[cfg(target_arch = "x86_64")]
                 $crate::Cpu::Avx512(_) => unsafe { avx512($($argument),*) },
             }
@@ -101,11 +102,11 @@ impl fmt::Display for Cpu {
 
 #[cfg(target_arch = "x86_64")]
 mod x86 {
-    /// A value exists only where the CPU has AVX2, BMI1 and BMI2.
+    /// Proof that the CPU has AVX2, BMI1 and BMI2.
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
     pub struct Avx2(());
 
-    /// A value exists only where the CPU has what [`Avx2`] stands for, and AVX-512 F, BW, DQ and VL.
+    /// Proof that the CPU has the features of [`Avx2`], and AVX-512 F, BW, DQ and VL.
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
     pub struct Avx512(Avx2);
 
@@ -129,7 +130,7 @@ mod x86 {
             .map(Self)
         }
 
-        /// Who has AVX-512 has AVX2.
+        /// Returns the proof of AVX2, which every CPU with AVX-512 has.
         pub(crate) fn avx2(self) -> Avx2 {
             self.0
         }

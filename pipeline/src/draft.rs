@@ -1,20 +1,20 @@
-//! A batch being filled.
+//! A batch while it is being filled.
 
 use shards::Sample;
 
 use crate::{Batch, Lease, Shape, Slab};
 
-/// A batch being filled, its views laid out as in a full one.
+/// A batch while it is being filled, with its views laid out as in a full one.
 #[derive(Debug)]
 pub(crate) struct BatchDraft<S: Slab> {
-    /// Counts the samples so far.
+    /// The batch; its shape counts the samples so far.
     batch: Batch<S>,
-    /// Samples of a full batch.
+    /// The number of samples in a full batch.
     room: usize,
 }
 
 impl<S: Slab> BatchDraft<S> {
-    /// An empty draft for a batch of shape `full`.
+    /// Begins an empty batch that will have at most the shape `full`.
     pub(crate) fn new(pixels: Lease<S>, full: Shape) -> Self {
         let room = full.samples;
         let batch = Batch {
@@ -28,7 +28,7 @@ impl<S: Slab> BatchDraft<S> {
         Self { batch, room }
     }
 
-    /// Adds a sample with its views.
+    /// Adds a sample with its views: (views, side, side, 3) bytes.
     pub(crate) fn push(&mut self, sample: &Sample, views: &[u8]) {
         let shape = self.batch.shape;
         let slab = self.batch.pixels.as_mut();
@@ -45,7 +45,7 @@ impl<S: Slab> BatchDraft<S> {
         self.batch.shape.samples == self.room
     }
 
-    /// The batch; of a partial one the views are moved together.
+    /// Returns the batch; the views of a partial batch are moved together.
     pub(crate) fn finish(mut self) -> Batch<S> {
         let shape = self.batch.shape;
         let (full, block) = (self.room * shape.view_bytes(), shape.samples * shape.view_bytes());

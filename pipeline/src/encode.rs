@@ -1,10 +1,13 @@
-//! Pixels → JPEG, for writing shards.
+//! Encodes pixels as JPEG, for writing shards.
 
 use turbojpeg::{Compressor, Image, PixelFormat, Subsamp};
 
 use crate::{Error, Result, Rgb};
 
 /// Encodes an image as a baseline JPEG with 4:2:0 chroma, `quality` from 1 to 100.
+///
+/// # Errors
+/// [`Error::Encode`] with libjpeg-turbo's error, e.g. for sides above 65,500 pixels.
 pub fn encode_jpeg(image: &Rgb, quality: u8) -> Result<Vec<u8>> {
     let encode = || {
         let mut compressor = Compressor::new()?;

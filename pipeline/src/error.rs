@@ -1,4 +1,4 @@
-//! What can go wrong between an encoded sample and a batch.
+//! Errors between an encoded sample and a batch.
 
 use std::sync::Arc;
 
@@ -7,161 +7,161 @@ use crate::{BadSample, BadSampleBudget, FileFormat, Hint};
 /// The result of a stage of the pipeline.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// What can go wrong between an encoded sample and a batch.
+/// An error between an encoded sample and a batch.
 ///
-/// Those up to [`Encode`](Self::Encode) concern one image: the [`Loader`](crate::Loader) counts them against its
-/// [`BadSampleBudget`] and goes on. The others end it.
+/// The variants up to [`Encode`](Self::Encode) concern one image and read as clauses about the sample: the
+/// [`Loader`](crate::Loader) counts them against its [`BadSampleBudget`] and goes on. The others end it.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The bytes cannot be read any more: the shard was cut while the sample waited.
+    /// Bytes that can no longer be read: the shard was cut while the sample waited.
     #[error("cannot be read")]
     Read(#[source] std::io::Error),
-    /// The system does not give the memory that decoding it needs; it need not be damaged.
+    /// A lack of memory for decoding; the image need not be damaged.
     #[error("needs more memory to be decoded than there is")]
     Memory,
-    /// The sample has no image.
+    /// A sample without an image.
     #[error("has no image")]
     NoImage,
-    /// The bytes are of another format, whatever the file is called.
+    /// Bytes of a format that is not decoded, whatever the file's name.
     #[error("is {0}, neither a JPEG, nor a PNG, nor a WebP")]
     Format(FileFormat),
-    /// The JPEG is damaged or cut short.
+    /// A JPEG that is damaged or cut short.
     #[error("is a damaged JPEG: {0}")]
     Jpeg(String),
-    /// The JPEG is of a kind that is not decoded, by Pillow neither.
+    /// A JPEG of a kind that is not decoded, nor is by Pillow.
     #[error("is a JPEG of a kind that is not decoded: {0}")]
     Unsupported(String),
-    /// The PNG is damaged or cut short.
+    /// A PNG that is damaged or cut short.
     #[error("is a damaged PNG")]
     Png(#[source] png::DecodingError),
-    /// The image's structure is damaged, or it is cut short.
+    /// An image of another format that is damaged or cut short.
     #[error("is a damaged {format}: {reason}")]
     Damaged {
         /// The image's format.
         format: &'static str,
-        /// What is wrong with it.
+        /// The damage.
         reason: &'static str,
     },
-    /// The image has more pixels than are allowed; nothing has been allocated for them.
+    /// An image with more pixels than allowed; no memory was allocated for them.
     #[error("has {width}×{height} pixels, above the limit of {limit} in all")]
     TooLarge {
-        /// Pixels in a row.
+        /// The width in pixels.
         width: u32,
-        /// Rows.
+        /// The height in pixels.
         height: u32,
         /// The most pixels allowed.
         limit: u64,
     },
-    /// A side of the image is longer than is allowed, whatever the other one; nothing has been allocated for it.
+    /// An image with a side longer than allowed; no memory was allocated for it.
     #[error("has {width}×{height} pixels, with a side above the limit of {limit}")]
     TooLong {
-        /// Pixels in a row.
+        /// The width in pixels.
         width: u32,
-        /// Rows.
+        /// The height in pixels.
         height: u32,
-        /// The longest side allowed.
+        /// The longest side allowed, in pixels.
         limit: u32,
     },
-    /// The image is so thin that a recipe, which resizes its short side, would make far too many pixels of it.
+    /// An image so thin that a recipe, which resizes its short side, would make far too many pixels of it.
     #[error(
         "is {width}×{height}, too thin for this recipe: with its short side resized to {edge}, the long one may have {limit} \
          pixels, and would have {long}"
     )]
     TooThin {
-        /// Pixels in a row.
+        /// The width in pixels.
         width: u32,
-        /// Rows.
+        /// The height in pixels.
         height: u32,
-        /// What the short side is resized to.
+        /// The length in pixels to which the short side is resized.
         edge: u32,
-        /// What the long side would become.
+        /// The length in pixels that the long side would get.
         long: u64,
-        /// The most that the long side may become.
+        /// The greatest allowed length of the long side after resizing.
         limit: u64,
     },
-    /// The image has a size that the recipe does not turn into its own.
+    /// An image that the recipe does not bring to its own size.
     #[error("is {width}×{height} at the end of the recipe, not {side}×{side}")]
     Size {
-        /// Pixels in a row.
+        /// The width in pixels after the recipe.
         width: u32,
-        /// Rows.
+        /// The height in pixels after the recipe.
         height: u32,
-        /// Width and height that the recipe promises.
+        /// The width and height of the recipe's views.
         side: u32,
     },
-    /// The image cannot be written as a JPEG.
+    /// An image that cannot be encoded as a JPEG.
     #[error("cannot encode a JPEG of {width}×{height} pixels")]
     Encode {
-        /// Pixels in a row.
+        /// The width in pixels.
         width: u32,
-        /// Rows.
+        /// The height in pixels.
         height: u32,
         /// The cause.
         source: turbojpeg::Error,
     },
-    /// More samples are bad than the budget allows.
+    /// More bad samples than the budget allows.
     #[error("{bad} of {seen} samples are bad, more than {budget}; the last: {last}")]
     TooManyBad {
-        /// Bad samples so far.
+        /// The number of bad samples so far.
         bad: u64,
-        /// Samples so far, bad ones included.
+        /// The number of samples so far, bad ones included.
         seen: u64,
-        /// What is allowed.
+        /// The budget.
         budget: BadSampleBudget,
-        /// The last bad one.
+        /// The last bad sample.
         last: BadSample,
     },
-    /// The shards cannot be read on.
+    /// A failure of the source, which ends the stream of samples.
     #[error("the samples end early")]
     Samples(#[from] shards::Error),
-    /// A decoding thread panicked, which is a bug; this is the sample it had in hand.
+    /// A panic of a decoding thread, which is a bug, with the sample that it was rendering.
     #[error(
         "a worker panicked on sample `{key}`, shard `{shard}` at byte {offset}; its message is on stderr"
     )]
     Worker {
-        /// The shard.
+        /// The name of the shard.
         shard: Arc<str>,
-        /// Byte at which the image's data begins.
+        /// The byte of the shard at which the image's data begins.
         offset: u64,
-        /// The sample.
+        /// The key of the sample.
         key: String,
     },
-    /// A thread panicked outside its samples, which is a bug.
+    /// A panic of a thread outside of its samples, which is a bug.
     #[error("thread `{thread}` panicked: {message}")]
     Thread {
-        /// Its name.
+        /// The name of the thread.
         thread: String,
-        /// What the panic said.
+        /// The message of the panic.
         message: String,
     },
-    /// A thread cannot be started.
+    /// A thread that the system does not start.
     #[error("cannot start thread `{thread}`")]
     Spawn {
-        /// Its name.
+        /// The name of the thread.
         thread: String,
         /// The cause.
         source: std::io::Error,
     },
-    /// A text that names no preset.
-    #[error("there is no preset `{name}`")]
+    /// A text that is not the name of a preset.
+    #[error("unknown preset `{name}`")]
     Preset {
         /// The text.
         name: String,
     },
-    /// A text that names no way to decode.
-    #[error("there is no way to decode that is called `{name}`")]
+    /// A text that is not the name of a decode mode.
+    #[error("unknown decode mode `{name}`")]
     DecodeMode {
         /// The text.
         name: String,
     },
-    /// The configuration cannot work.
+    /// A configuration that cannot work; the text says why.
     #[error("{0}")]
     Config(String),
 }
 
 impl Error {
-    /// What can be done about it, where that is known.
+    /// Returns the cure, if one is known.
     pub fn hint(&self) -> Option<Hint> {
         match self {
             Self::TooManyBad { .. } => Some(Hint::AllowMore),

@@ -1,8 +1,8 @@
-//! What a file is, by its first bytes.
+//! Formats of files, recognized by their first bytes.
 
 use std::fmt;
 
-/// What a file is, as far as its first bytes tell; names lie.
+/// The format of a file, as far as its first bytes tell; names of files are not reliable.
 ///
 /// Displayed with its article, so that it fits into a sentence: `is a GIF image`.
 ///
@@ -16,7 +16,7 @@ use std::fmt;
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-#[expect(missing_docs, reason = "their names say what they are, and `name` says it in words")]
+#[expect(missing_docs, reason = "the variants are named after the formats, and `name` has the full names")]
 pub enum FileFormat {
     Jpeg,
     Png,
@@ -64,17 +64,17 @@ pub enum FileFormat {
     Parquet,
     Sqlite,
     AppleDouble,
-    /// Bytes that are all zero, as a download or a disk that broke off leaves them.
+    /// Only zero bytes, as interrupted downloads and damaged disks leave them.
     Zeros,
     /// No bytes at all.
     Empty,
-    /// None of these.
+    /// None of the others.
     Unknown,
 }
 
 use FileFormat as F;
 
-/// Where bytes lie that a format begins with. The first that fits counts.
+/// Signatures: their offsets, bytes and formats. The first match counts.
 const SIGNATURES: [(usize, &[u8], FileFormat); 65] = [
     (0, b"\xFF\xD8", F::Jpeg),
     (0, b"\x89PNG", F::Png),
@@ -143,11 +143,11 @@ const SIGNATURES: [(usize, &[u8], FileFormat); 65] = [
     (0, b"data:image/", F::Base64Image),
 ];
 
-/// So much of a text tells what it is.
+/// The bytes of a text that are examined.
 const TEXT_HEAD: usize = 1_024;
 
 impl FileFormat {
-    /// What `bytes` are; the first kilobyte is enough.
+    /// Recognizes the format of `bytes`; the first kilobyte is enough.
     pub fn of(bytes: &[u8]) -> Self {
         match bytes {
             [] => F::Empty,
@@ -158,12 +158,12 @@ impl FileFormat {
         }
     }
 
-    /// Whether [`decode`](crate::decode()) takes it.
+    /// Returns whether [`decode`](crate::decode()) supports the format.
     pub fn is_decoded(self) -> bool {
         matches!(self, F::Jpeg | F::Png | F::WebP)
     }
 
-    /// With its article.
+    /// Returns the format's name with its article.
     fn name(self) -> &'static str {
         match self {
             F::Jpeg => "a JPEG image",
@@ -232,12 +232,13 @@ fn of_signature(bytes: &[u8]) -> Option<FileFormat> {
     sure.next()
 }
 
-/// Whether the size of the header is one that there is: two letters alone would also begin a text.
+/// Returns whether the header has a size that BMP defines: its two letters alone could also begin a text.
 fn is_bmp(bytes: &[u8]) -> bool {
     matches!(bytes.get(14..18), Some([12 | 16 | 40 | 52 | 56 | 64 | 108 | 124, 0, 0, 0]))
 }
 
-/// What an ISO base media file is: its own brand, a version, and the brands that it is compatible with.
+/// Recognizes an ISO base media file by its brands: its own, a version, and the brands that it is compatible
+/// with.
 fn of_brands(brands: &[u8]) -> FileFormat {
     let brands = brands.as_chunks::<4>().0;
     let has = |names: &[&[u8; 4]]| brands.iter().take(16).any(|brand| names.contains(&brand));
@@ -252,7 +253,7 @@ fn of_brands(brands: &[u8]) -> FileFormat {
     }
 }
 
-/// What a text is, if it is one.
+/// Recognizes a text and its kind.
 fn of_text(bytes: &[u8]) -> Option<FileFormat> {
     if bytes.starts_with(b"\xFF\xFE") || bytes.starts_with(b"\xFE\xFF") {
         return Some(F::Text); // UTF-16
@@ -273,7 +274,7 @@ fn of_text(bytes: &[u8]) -> Option<FileFormat> {
     })
 }
 
-/// Whether it is UTF-8, but for a character that the end of `head` may cut, without control characters.
+/// Returns whether `head` is UTF-8 without control characters; its last character may be cut.
 fn is_text(head: &[u8]) -> bool {
     let valid = match std::str::from_utf8(head) {
         Ok(_) => head,
@@ -290,7 +291,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_people_mistake_for_an_image_is_told_by_its_name() {
+    fn files_that_are_mistaken_for_images_are_named() {
         for (bytes, words) in [
             (&b""[..], "an empty file"),
             (b"\xFF\xD8\xFF\xE0", "a JPEG image"),
@@ -339,20 +340,20 @@ mod tests {
     }
 
     #[test]
-    fn a_tar_and_a_scan_are_told_by_what_stands_further_on() {
+    fn a_tar_and_a_scan_are_recognized_by_bytes_further_on() {
         let at = |place: usize, magic: &[u8]| [&vec![0; place], magic].concat();
         assert_eq!(FileFormat::of(&at(257, b"ustar\x0000")), F::Tar);
         assert_eq!(FileFormat::of(&at(128, b"DICM\x02\0")), F::Dicom);
     }
 
     #[test]
-    fn a_letter_that_the_first_kilobyte_cuts_does_not_make_a_text_binary() {
+    fn a_text_stays_text_if_the_first_kilobyte_cuts_a_letter() {
         let text = "a".repeat(TEXT_HEAD - 1) + "ä and so on";
         assert_eq!(FileFormat::of(text.as_bytes()), F::Text);
     }
 
     #[test]
-    fn any_bytes_at_all_are_something() {
+    fn every_byte_sequence_has_a_format() {
         for length in 0..40 {
             for byte in 0..=255 {
                 assert!(!FileFormat::of(&vec![byte; length]).to_string().is_empty());

@@ -1,15 +1,18 @@
-//! From encoded samples to augmented host batches.
+//! Turns encoded samples into augmented batches in host memory.
 //!
 //! ```text
-//! reader ─jobs(2w)─► decode-0 … decode-(w−1) ─answers(2w)─► batch ─batches(prefetch)─► whoever iterates
+//! reader ─jobs(2w)─► decode-0 … decode-(w−1) ─answers(2w)─► batch ─batches(prefetch)─► iterator
 //!                      ▲─────────── spares(3w) ───────────────┘ ▲──────── slabs ──────────┘
 //! ```
 //!
-//! A [`Loader`] decodes [`shards::Sample`]s, makes their views by a [`Recipe`] and lays them into slabs, on `w` workers.
-//! Channels are bounded and buffers go round, so its memory is fixed once its largest image has been seen. Batches are
-//! the same, to the bit, for any number of workers: samples are numbered, and all that is random about one follows from
-//! (seed, epoch, index, view). Images come out as Pillow and torchvision would have made them, also to the bit, unless
-//! [`DecodeMode::Fast`] is asked for.
+//! A [`Loader`] decodes [`shards::Sample`]s on `w` workers, makes views of them by a [`Recipe`], and copies
+//! the views into slabs. All channels are bounded and buffers are reused, so its memory is fixed once it has
+//! seen its largest image. Batches are bit-identical for any number of workers: samples are numbered, and all
+//! randomness follows from (seed, epoch, index, view). Images and views are bit-identical to those of Pillow
+//! and torchvision, except in [`DecodeMode::Fast`].
+//!
+//! [`decode()`] and [`Decoder`] decode single images, [`Renderer`] makes the views of one image; the loader
+//! runs one renderer per worker.
 //!
 //! ```
 //! use pipeline::{Loader, LoaderConfig, Preset, Rgb, encode_jpeg};

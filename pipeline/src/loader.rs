@@ -1,4 +1,4 @@
-//! Starts the threads, hands out their batches, joins them.
+//! The loader: it starts the threads, yields their batches and joins them.
 
 use std::{
     any::Any,
@@ -21,28 +21,32 @@ use crate::{
     worker::{self, Job},
 };
 
-/// Decodes, augments and batches samples on threads of its own; an iterator over the batches.
+/// An iterator over batches, which are decoded, augmented and assembled by threads of its own.
 ///
-/// Batches are the same for any number of workers and any timing. After an error the iterator ends. Dropping the loader
-/// hangs up on the threads and joins them, which takes as long as the samples in hand, or as long as the source takes
-/// to give its next sample.
+/// Batches do not depend on the number of workers or on timing. After an error the iterator ends. Dropping
+/// the loader hangs up on the threads and joins them, which takes as long as the samples in progress, or as
+/// long as the source takes for its next sample.
 #[derive(Debug)]
 pub struct Loader<S: Slab> {
-    /// Gone when the stream has ended.
+    /// `None` when the stream has ended.
     batches: Option<Receiver<Result<Batch<S>>>>,
-    /// Nothing is ever sent: dropping it tells the batching thread that nobody listens.
+    /// Carries no messages: dropping it tells the batching thread that the loader is gone.
     hangup: Option<Sender<Infallible>>,
     threads: Vec<JoinHandle<()>>,
     batcher: Option<JoinHandle<Vec<BadSample>>>,
-    /// Bad samples after the last batch; known when the threads have ended.
+    /// Bad samples after the last batch, known after the threads have ended.
     trailing: Vec<BadSample>,
     counters: Arc<Counters>,
 }
 
 impl<S: Slab> Loader<S> {
-    /// Starts loading. There must be [`LoaderConfig::slabs`] slabs, each large enough for a batch.
+    /// Starts loading. There must be at least [`LoaderConfig::slabs`] slabs, each large enough for a batch.
     ///
-    /// Of the errors in `samples`, [`shards::Error::Sample`] counts as a bad sample; any other ends the stream.
+    /// Among the errors in `samples`, [`shards::Error::Sample`] counts as a bad sample; any other ends the
+    /// stream.
+    ///
+    /// # Errors
+    /// The configuration cannot work, or a thread cannot be started.
     pub fn spawn(
         samples: impl Iterator<Item = shards::Result<Sample>> + Send + 'static,
         recipe: Recipe,
@@ -55,7 +59,7 @@ impl<S: Slab> Loader<S> {
         })
     }
 
-    /// Starts loading batches of shape `full`, whose views come from one renderer for each worker.
+    /// Starts loading batches of shape `full`, with one renderer for each worker.
     fn spawn_with<R>(
         samples: impl Iterator<Item = shards::Result<Sample>> + Send + 'static,
         slabs: Vec<S>,
@@ -102,7 +106,7 @@ impl<S: Slab> Loader<S> {
         Ok(Self { batches, hangup, threads, batcher, trailing, counters })
     }
 
-    /// The next batch; none at the end of the stream, or when `stop` is disconnected first.
+    /// Returns the next batch; `None` at the end of the stream, or if `stop` is disconnected first.
     pub fn next_unless(&mut self, stop: &Receiver<Infallible>) -> Option<Result<Batch<S>>> {
         let batches = self.batches.as_ref()?;
         let received = select! {
@@ -119,21 +123,24 @@ impl<S: Slab> Loader<S> {
         }
     }
 
-    /// What the threads have done so far.
+    /// Returns the counts and times of all threads so far.
     pub fn stats(&self) -> Stats {
         self.counters.snapshot()
     }
 
-    /// Ends the loader and gives the bad samples that no batch has reported.
+    /// Ends the loader and returns the bad samples that no batch has reported.
     ///
-    /// Once the iterator has ended, by an error or without, these are the ones after the last batch.
+    /// If the iterator has ended, by an error or not, these are the ones after the last batch.
     pub fn finish(mut self) -> Vec<BadSample> {
-        // A panic that mattered has been reported by the iterator.
+        // The iterator has reported a panic that mattered.
         drop(self.join());
         std::mem::take(&mut self.trailing)
     }
 
-    /// Hangs up and waits for the threads; an error names one that panicked.
+    /// Hangs up and joins the threads.
+    ///
+    /// # Errors
+    /// [`Error::Thread`] for a thread that panicked.
     fn join(&mut self) -> Result<()> {
         (self.batches, self.hangup) = (None, None);
         let batcher = self.batcher.take().map(join).transpose();
@@ -153,12 +160,12 @@ impl<S: Slab> Iterator for Loader<S> {
 
 impl<S: Slab> Drop for Loader<S> {
     fn drop(&mut self) {
-        // Nobody is left to hear of a panic.
+        // A panic can no longer be reported.
         drop(self.join());
     }
 }
 
-/// The reading thread: sends samples until they run out or nobody wants them.
+/// The body of the reading thread: sends samples until they end or the receivers are dropped.
 fn read(mut samples: impl Iterator<Item = shards::Result<Sample>>, jobs: &Sender<Job>, counters: &Counters) {
     let mut number = 0;
     while let Some(sample) = counters.read.work(|| samples.next()) {
@@ -169,7 +176,7 @@ fn read(mut samples: impl Iterator<Item = shards::Result<Sample>>, jobs: &Sender
     }
 }
 
-/// Decodes and augments, with memory of its own.
+/// Makes the function of a worker that decodes and augments, with memory of its own.
 fn renderer(
     recipe: Recipe,
     config: &LoaderConfig,
@@ -187,11 +194,11 @@ fn renderer(
     })
 }
 
-/// A channel with all of `items` in it, and room for no more.
+/// Makes a channel that holds all of `items` and has no further room.
 fn filled<T>(items: Vec<T>) -> (Sender<T>, Receiver<T>) {
     let (sender, receiver) = bounded(items.len());
     for item in items {
-        sender.try_send(item).expect("there is room for every item");
+        sender.try_send(item).expect("the channel has room for every item");
     }
     (sender, receiver)
 }
@@ -206,7 +213,7 @@ fn join<T>(handle: JoinHandle<T>) -> Result<T> {
     handle.join().map_err(|panic| Error::Thread { thread, message: message(&*panic) })
 }
 
-/// What a panic said.
+/// Returns the message of a panic.
 fn message(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(ToString::to_string);
     text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default()
@@ -225,14 +232,14 @@ mod tests {
     }
 
     #[test]
-    fn a_panicking_worker_ends_the_stream_naming_its_sample() {
+    fn a_panicking_worker_ends_the_stream_with_the_name_of_its_sample() {
         let config = LoaderConfig { workers: 3, batch_size: 4, ..LoaderConfig::default() };
         let full = Shape { views: 1, samples: 4, side: 2 };
         let slabs = vec![vec![0; full.bytes()]; config.slabs()];
         let samples = (0..).map(|index| Ok(sample(index)));
         let loader = Loader::spawn_with(samples, slabs, full, &config, |_| {
             Ok(|sample: &Sample, views: &mut [u8]| {
-                assert!(sample.index != 9, "a worker that must panic");
+                assert!(sample.index != 9, "this worker panics on purpose");
                 views.fill(sample.index as u8);
                 Ok(())
             })

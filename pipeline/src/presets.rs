@@ -1,4 +1,4 @@
-//! The data sets of the AMDIM paper: side, recipes, normalization and schedule of each.
+//! The datasets of the AMDIM paper: side, recipes, normalization and schedule of each.
 
 use std::{fmt, str::FromStr};
 
@@ -6,11 +6,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Error, Op, Recipe, Result};
 
-/// The data sets of the paper, by the size that their views have.
+/// A group of datasets of the paper (Bachman et al. 2019, <https://arxiv.org/abs/1906.00910>) that share the
+/// size of views and the schedule.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Preset {
-    /// CIFAR-10 and -100: 32 pixels, no resizing.
+    /// CIFAR-10 and CIFAR-100: 32 pixels, without resizing.
     C10,
     /// STL-10: 64 pixels.
     Stl10,
@@ -23,7 +24,8 @@ impl Preset {
     /// All presets.
     pub const ALL: [Self; 3] = [Self::C10, Self::Stl10, Self::In128];
 
-    /// Two views for training: one flip for both, everything else drawn for each.
+    /// Returns the recipe for training: two views that share the flip; all other randomness is drawn for
+    /// each.
     pub fn recipe(self) -> Recipe {
         let geometry = match self {
             Self::C10 => Op::Translate { p: 0.8, max: 4 },
@@ -39,7 +41,7 @@ impl Preset {
         }
     }
 
-    /// One view for evaluation, with nothing random.
+    /// Returns the recipe for evaluation: one view without randomness.
     pub fn evaluation(self) -> Recipe {
         let view = match self {
             Self::C10 => self.fitted(),
@@ -49,7 +51,8 @@ impl Preset {
         Recipe { shared: vec![], views: vec![view], side: self.side() }
     }
 
-    /// Brings an image of another size to the side of a recipe that does not resize; CIFAR's own are left as they are.
+    /// Returns operations that bring an image of another size to the side, for a recipe that does not resize;
+    /// images of CIFAR stay as they are.
     fn fitted(self) -> Vec<Op> {
         match self {
             Self::C10 => vec![Op::ResizeShort { edge: self.side() }, Op::CenterCrop],
@@ -57,7 +60,7 @@ impl Preset {
         }
     }
 
-    /// Width and height of a view.
+    /// Returns the width and height of a view in pixels.
     pub fn side(self) -> u32 {
         match self {
             Self::C10 => 32,
@@ -66,7 +69,7 @@ impl Preset {
         }
     }
 
-    /// Shares of a training run after which the learning rate drops.
+    /// Returns the shares (0 to 1) of a training run after which the learning rate drops.
     pub fn drop_at(self) -> [f64; 2] {
         match self {
             Self::C10 | Self::Stl10 => [250.0 / 300.0, 280.0 / 300.0],
@@ -74,12 +77,12 @@ impl Preset {
         }
     }
 
-    /// Epochs for which a classifier is trained on features.
+    /// Returns the number of epochs for which a classifier is trained on features.
     pub fn classifier_epochs(self) -> f64 {
         if self == Self::In128 { 30.0 } else { 120.0 }
     }
 
-    /// Shares of a classifier's training after which its learning rate drops.
+    /// Returns the shares (0 to 1) of a classifier's training after which its learning rate drops.
     pub fn classifier_drop_at(self) -> [f64; 2] {
         match self {
             Self::In128 => [15.0 / 30.0, 25.0 / 30.0],
@@ -87,7 +90,7 @@ impl Preset {
         }
     }
 
-    /// What the network's inputs are centred and scaled by.
+    /// Returns the normalization of the network's inputs.
     pub fn normalization(self) -> Normalization {
         let (mean, std) = match self {
             Self::C10 => {
@@ -119,13 +122,13 @@ impl FromStr for Preset {
     }
 }
 
-/// Mean and standard deviation of red, green and blue, on the scale of 0 to 255.
+/// The mean and standard deviation of red, green and blue, on the scale from 0 to 255.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Normalization {
-    /// Subtracted from every value.
+    /// The mean of each channel, which is subtracted.
     pub mean: [f64; 3],
-    /// Divides what is left.
+    /// The standard deviation of each channel, which divides the difference.
     pub std: [f64; 3],
 }
 
@@ -134,7 +137,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_preset_is_found_by_the_name_it_shows() {
+    fn a_preset_is_found_by_its_displayed_name() {
         for preset in Preset::ALL {
             assert_eq!(preset.to_string().parse::<Preset>().unwrap(), preset);
             assert_eq!(serde_json::to_string(&preset).unwrap(), format!("\"{preset}\""));

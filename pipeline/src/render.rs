@@ -1,4 +1,4 @@
-//! From an encoded image to its views.
+//! Renders the views of encoded images.
 
 use std::{fmt, str::FromStr};
 
@@ -9,15 +9,16 @@ use crate::{
     decode::EncodedImage, image::PixelPairs,
 };
 
-/// How exactly JPEGs are decoded.
+/// The exactness with which JPEGs are decoded.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DecodeMode {
-    /// Views are those of libjpeg-turbo and Pillow, to the bit.
+    /// Views are bit-identical to those of libjpeg-turbo and Pillow.
     #[default]
     Exact,
-    /// Luma and chroma are resized as the file holds them, with 14-bit weights, and become colours afterwards: faster, and
-    /// apart from the exact views where colours are cut off or rounded in between (`docs/exactness.md`).
+    /// Luma and chroma are resized as stored, with 14-bit weights, and converted to RGB afterwards. This is
+    /// faster, and differs from the exact views where colours are clipped or rounded in between
+    /// (`docs/exactness.md`).
     Fast,
 }
 
@@ -42,9 +43,10 @@ impl FromStr for DecodeMode {
     }
 }
 
-/// Renders the views of encoded images by one recipe, keeping its memory.
+/// Renders the views of encoded images by one recipe, reusing its memory.
 ///
-/// Of a JPEG it decodes only what the views show. Others, and JPEGs of rare kinds, are decoded as a whole.
+/// It decodes only the region of a JPEG that the views show. Other formats, and rare kinds of JPEG, are
+/// decoded entirely.
 #[derive(Debug)]
 pub struct Renderer {
     decoder: Decoder,
@@ -55,12 +57,19 @@ pub struct Renderer {
 }
 
 impl Renderer {
-    /// A renderer that refuses images of more than `max_pixels`.
+    /// Makes a renderer that refuses images of more than `max_pixels` pixels.
+    ///
+    /// # Errors
+    /// libjpeg-turbo cannot be initialized.
     pub fn new(recipe: Recipe, mode: DecodeMode, max_pixels: u64) -> Result<Self> {
         Self::on(Cpu::default(), recipe, mode, max_pixels)
     }
 
-    /// A renderer that uses these instructions. Libraries choose by themselves.
+    /// Makes a renderer that uses this instruction set; [`new`](Self::new) takes the best one. Foreign
+    /// libraries choose their own.
+    ///
+    /// # Errors
+    /// libjpeg-turbo cannot be initialized.
     pub fn on(cpu: Cpu, recipe: Recipe, mode: DecodeMode, max_pixels: u64) -> Result<Self> {
         Ok(Self {
             decoder: Decoder::on(cpu, max_pixels),
@@ -71,7 +80,10 @@ impl Renderer {
         })
     }
 
-    /// Draws what the views of an image show, and decodes that much of it.
+    /// Draws the views' randomness, and decodes the region of the image that they show.
+    ///
+    /// # Errors
+    /// The image is damaged, unsupported, too large, or too thin for the recipe.
     pub fn decode(&mut self, bytes: &[u8], seed: SampleSeed) -> Result<()> {
         let image = EncodedImage::new(bytes);
         if self.decode_region(&image, seed)? {
@@ -83,18 +95,19 @@ impl Renderer {
         Ok(())
     }
 
-    /// Renders the views of the image that was decoded last into `views`, one after the other.
+    /// Renders the views of the last decoded image into `views`: (views, side, side, 3) bytes.
     ///
     /// # Panics
-    /// If `views` has another length than [`Recipe::bytes`].
+    /// If the length of `views` is not [`Recipe::bytes`].
     pub fn render(&mut self, views: &mut [u8]) {
         self.augmenter.render_planned(&self.pairs, views);
     }
 
-    /// Whether the image is one that our own decoder takes; then it has been decoded.
+    /// Decodes the image with our own JPEG decoder. Returns `false`, without decoding, if it does not support
+    /// the image.
     fn decode_region(&mut self, image: &EncodedImage, seed: SampleSeed) -> Result<bool> {
         let Some(header) = image.jpeg() else { return Ok(false) };
-        // Those that must be turned are rare.
+        // Images that must be turned are rare.
         if self.decoder.header_of(image)?.orientation != Orientation::Upright {
             return Ok(false);
         }

@@ -1,4 +1,4 @@
-//! What each stage did and what it waited for.
+//! Counts and times of each stage.
 
 use std::{
     sync::atomic::{AtomicU64, Ordering::Relaxed},
@@ -8,33 +8,34 @@ use std::{
 use rustix::time::{ClockId, clock_gettime};
 use serde::Serialize;
 
-/// What a [`Loader`](crate::Loader) has done so far, over all its threads.
+/// The counts and times of a [`Loader`](crate::Loader) so far, summed over all its threads.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Stats {
-    /// Samples that went into batches.
+    /// The number of samples in batches.
     pub samples: u64,
-    /// Bad samples, which are in no batch.
+    /// The number of bad samples, which are in no batch.
     pub bad: u64,
     /// Taking samples from their source.
     pub read: StageStats,
-    /// Encoded bytes to pixels. Its waits are those of the decoding threads for samples and for empty buffers.
+    /// Decoding bytes to pixels. Its input waits are those of the workers for samples.
     pub decode: StageStats,
-    /// Pixels to views. It takes them from `decode` on the same thread; its output waits are for the batching thread.
+    /// Turning pixels into views, on the same threads. Its output waits are for empty buffers and for the
+    /// batching thread.
     pub augment: StageStats,
-    /// Views to batches. Its output waits are for slabs and for whoever takes the batches.
+    /// Copying views into batches. Its output waits are for slabs and for the receiver of the batches.
     pub batch: StageStats,
 }
 
-/// Times of one stage in microseconds, summed over its threads.
+/// The times of one stage in microseconds, summed over its threads.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct StageStats {
-    /// On the CPU.
+    /// CPU time.
     pub cpu_us: u64,
-    /// At work, by the wall clock: more than `cpu_us` where cores or the disk are short.
+    /// Working time by the wall clock: more than `cpu_us` if cores or the disk are short.
     pub wall_us: u64,
-    /// Waiting for something to work on.
+    /// Time spent waiting for input.
     pub input_us: u64,
-    /// Waiting for room to put the result.
+    /// Time spent waiting for room for the result.
     pub output_us: u64,
 }
 
@@ -62,7 +63,7 @@ impl Counters {
     }
 }
 
-/// Running sums of one stage, in nanoseconds.
+/// The running sums of one stage, in nanoseconds.
 #[derive(Debug, Default)]
 pub(crate) struct Stage {
     cpu: AtomicU64,
@@ -72,7 +73,7 @@ pub(crate) struct Stage {
 }
 
 impl Stage {
-    /// Does a piece of the stage's work.
+    /// Runs a piece of the stage's work and counts its time.
     pub(crate) fn work<R>(&self, work: impl FnOnce() -> R) -> R {
         let before = thread_cpu();
         let done = timed(&self.wall, work);
@@ -80,12 +81,12 @@ impl Stage {
         done
     }
 
-    /// Waits for something to work on.
+    /// Runs a wait for input and counts its time.
     pub(crate) fn input<R>(&self, wait: impl FnOnce() -> R) -> R {
         timed(&self.input, wait)
     }
 
-    /// Waits for room for the result.
+    /// Runs a wait for room for the result and counts its time.
     pub(crate) fn output<R>(&self, wait: impl FnOnce() -> R) -> R {
         timed(&self.output, wait)
     }
@@ -112,7 +113,7 @@ fn add(sum: &AtomicU64, time: Duration) {
     sum.fetch_add(time.as_nanos() as u64, Relaxed);
 }
 
-/// CPU time of the calling thread.
+/// Returns the CPU time of the calling thread.
 fn thread_cpu() -> Duration {
     let time = clock_gettime(ClockId::ThreadCPUTime);
     Duration::new(time.tv_sec as u64, time.tv_nsec as u32)

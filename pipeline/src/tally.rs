@@ -1,16 +1,17 @@
-//! Bad samples, held against a budget.
+//! The count of bad samples against the budget.
 
 use std::{collections::HashSet, sync::Arc};
 
 use crate::{BadSample, BadSampleBudget, Error, Result};
 
-/// Samples held against a budget, in order.
+/// The samples counted so far against a budget.
 #[derive(Debug)]
 pub(crate) struct Tally {
     budget: BadSampleBudget,
     seen: u64,
     bad: u64,
-    /// The bad ones so far, where the budget is a number of samples: each counts once, however many epochs see it.
+    /// Shard and offset of the bad samples so far, if the budget is a number: each counts once, however many
+    /// epochs read it.
     distinct: HashSet<(Arc<str>, u64)>,
     last: Option<BadSample>,
 }
@@ -36,7 +37,7 @@ impl Tally {
         self.check()
     }
 
-    /// Good samples are checked too: with one of them the trial may end.
+    /// Checks the budget. Good samples are checked too: the trial may end with one.
     fn check(&self) -> Result<()> {
         let Self { budget, seen, bad, .. } = *self;
         match &self.last {
@@ -53,7 +54,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_number_counts_a_sample_once_however_often_it_comes() {
+    fn a_budget_of_samples_counts_a_sample_once_however_often_it_comes() {
         let mut tally = Tally::new(BadSampleBudget::Count(1));
         let bad = |offset| BadSample { shard: "x".into(), offset, key: "k".into(), reason: "r".into() };
         for _ in 0..5 {

@@ -1,30 +1,30 @@
-//! A decoding thread.
+//! A worker: a thread that decodes and augments.
 
 use crossbeam::channel::{Receiver, Sender};
 use shards::{Encoded, Sample};
 
 use crate::{BadSample, Error, Result, stats::Counters};
 
-/// A sample, or why there is none, with its number in the stream.
+/// A sample, or the error in its place, with its number in the stream.
 pub(crate) type Job = (u64, shards::Result<Sample>);
 
-/// What became of a job.
+/// The result of a job.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) number: u64,
     pub(crate) outcome: Outcome,
-    /// The buffer: all views of a good sample, else anything.
+    /// The buffer: all views of a good sample, otherwise undefined.
     pub(crate) views: Vec<u8>,
 }
 
-/// How a job ended.
+/// The outcome of a job.
 #[derive(Debug)]
 pub(crate) enum Outcome {
-    /// Its views are there. The sample has no image any more, so that the mapping need not be kept.
+    /// A rendered sample. Its encoded image is dropped, so that its mapping need not be kept.
     Good(Sample),
-    /// It is a bad sample, which goes into no batch.
+    /// A bad sample, which goes into no batch.
     Bad(BadSample),
-    /// The stream ends.
+    /// An error that ends the stream.
     Failed(Error),
 }
 
@@ -39,7 +39,7 @@ impl From<shards::Error> for Outcome {
     }
 }
 
-/// A worker's ends of the channels.
+/// The channel ends of a worker.
 #[derive(Debug)]
 pub(crate) struct Ends {
     pub(crate) spares: Receiver<Vec<u8>>,
@@ -47,9 +47,9 @@ pub(crate) struct Ends {
     pub(crate) answers: Sender<Answer>,
 }
 
-/// Renders samples until they run out or nobody wants them.
+/// The body of a worker: renders samples until they end or the batching thread is gone.
 pub(crate) fn run(ends: Ends, counters: &Counters, mut render: impl FnMut(&Sample, &mut [u8]) -> Result<()>) {
-    // Buffer first, sample second: whoever holds the oldest sample always has somewhere to put its views.
+    // Buffer first, sample second: whoever holds the oldest sample has somewhere to put its views.
     while let Ok(mut views) = counters.augment.output(|| ends.spares.recv()) {
         let Ok((number, sample)) = counters.decode.input(|| ends.jobs.recv()) else {
             return;
@@ -69,11 +69,12 @@ pub(crate) fn run(ends: Ends, counters: &Counters, mut render: impl FnMut(&Sampl
     }
 }
 
-/// Answers for a sample whose worker panics, so that nobody waits for it.
+/// A guard that answers for a sample if its worker panics, so that the batching thread does not wait for it
+/// forever.
 #[derive(Debug)]
 struct Ticket<'a> {
     number: u64,
-    /// Taken out when the sample is done with.
+    /// The sample; taken out when it has been rendered.
     sample: Option<Sample>,
     answers: &'a Sender<Answer>,
 }
@@ -83,7 +84,7 @@ impl Ticket<'_> {
         self.sample.as_ref().expect("a ticket has its sample until redeemed")
     }
 
-    /// Ends the ticket: the worker answers itself.
+    /// Disarms the guard: the worker sends the answer itself.
     fn redeem(mut self, rendered: Result<()>) -> Outcome {
         let sample = self.sample.take().expect("a ticket has its sample until redeemed");
         match rendered {
@@ -98,7 +99,7 @@ impl Drop for Ticket<'_> {
         if let Some(Sample { shard, offset, key, .. }) = self.sample.take() {
             let outcome = Outcome::Failed(Error::Worker { shard, offset, key });
             let answer = Answer { number: self.number, outcome, views: Vec::new() };
-            // Without a receiver there is nobody left to tell.
+            // Without a receiver the answer is not needed.
             drop(self.answers.send(answer));
         }
     }

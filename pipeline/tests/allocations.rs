@@ -1,7 +1,7 @@
-//! Rendering takes no memory once it has seen images as large as those to come.
+//! Rendering allocates nothing once it has seen images as large as those to come.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-#![expect(unsafe_code, reason = "an allocator that counts")]
+#![expect(unsafe_code, reason = "a global allocator that counts")]
 
 mod common;
 
@@ -18,16 +18,16 @@ struct Counting;
 
 static ALLOCATIONS: AtomicUsize = AtomicUsize::new(0);
 
-// SAFETY: all is left to the system's allocator.
+// SAFETY: all calls are passed on to the system's allocator.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         ALLOCATIONS.fetch_add(1, Relaxed);
-        // SAFETY: the caller keeps to the same contract.
+        // SAFETY: the caller keeps the same contract.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
-        // SAFETY: the caller keeps to the same contract.
+        // SAFETY: the caller keeps the same contract.
         unsafe { System.dealloc(memory, layout) }
     }
 }
@@ -45,10 +45,10 @@ fn jpeg(image: &Rgb, phase: u32) -> Vec<u8> {
     compressor.compress_to_vec(Image { pixels, width, pitch, height, format: PixelFormat::RGB }).unwrap()
 }
 
-/// The only test of this program: another one's allocations would count as well.
+/// This must be the only test of its binary: allocations of another one would count as well.
 #[test]
-fn a_renderer_takes_no_memory_for_further_images() {
-    // Whose tables differ from photo to photo, as encoders write them that optimize.
+fn a_renderer_allocates_nothing_for_further_images() {
+    // The tables differ from photo to photo, as with encoders that optimize.
     let photos: Vec<Vec<u8>> = (0..4).map(|phase| jpeg(&picture(300, 200, phase), phase)).collect();
     for mode in [DecodeMode::Exact, DecodeMode::Fast] {
         let recipe = Preset::In128.recipe();
@@ -65,6 +65,6 @@ fn a_renderer_takes_no_memory_for_further_images() {
         };
         assert!(render(0, 400) > 0, "allocations are not counted");
         let further = render(400, 100);
-        assert!(further <= 2, "{mode}: {further} allocations for 100 images"); // a larger crop than all before
+        assert!(further <= 2, "{mode}: {further} allocations for 100 images"); // for a larger crop than any before
     }
 }

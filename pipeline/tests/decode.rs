@@ -1,4 +1,4 @@
-//! Images of all kinds.
+//! Decoding of images of all kinds.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -19,7 +19,7 @@ fn png(image: impl Into<DynamicImage>) -> Vec<u8> {
     bytes.into_inner()
 }
 
-/// A JPEG by a compressor set up otherwise.
+/// Encodes a JPEG with another set-up of the compressor.
 fn jpeg(
     image: &Rgb,
     format: PixelFormat,
@@ -72,7 +72,7 @@ fn a_grayscale_jpeg_has_three_equal_channels() {
 }
 
 #[test]
-fn a_lossless_jpeg_has_the_very_pixels() {
+fn a_lossless_jpeg_has_exactly_the_pixels() {
     let image = smooth();
     let lossless = |compressor: &mut Compressor| compressor.set_lossless(true);
     assert!(decode(&jpeg(&image, PixelFormat::RGB, lossless), LIMIT).unwrap() == image);
@@ -82,7 +82,7 @@ fn a_lossless_jpeg_has_the_very_pixels() {
 }
 
 #[test]
-fn a_jpeg_of_a_kind_that_pillow_refuses_too_is_told_from_a_damaged_one() {
+fn a_jpeg_of_a_kind_that_pillow_refuses_too_is_distinguished_from_a_damaged_one() {
     let file = encode_jpeg(&smooth(), 90).unwrap();
     let frame = file.windows(2).position(|marker| marker == [0xFF, 0xC0]).unwrap();
     let changed = |at: usize, byte: u8| {
@@ -167,7 +167,7 @@ fn a_file_cut_short_is_an_error_wherever_it_ends() {
 }
 
 #[test]
-fn a_huge_header_is_refused_before_memory_is_taken() {
+fn a_huge_header_is_refused_before_memory_is_allocated() {
     let mut bytes = encode_jpeg(&picture(16, 16, 0), 90).unwrap();
     let header = bytes.windows(2).position(|marker| marker == [0xFF, 0xC0]).unwrap();
     bytes[header + 5..header + 9].copy_from_slice(&[0xFF, 0xDC, 0xFF, 0xDC]);
@@ -186,7 +186,7 @@ fn long(width: u32, height: u32) -> (Rgb, Vec<u8>) {
 }
 
 #[test]
-fn a_side_may_be_longer_than_that_of_any_jpeg_and_is_refused_as_a_side() {
+fn a_side_may_be_longer_than_that_of_any_jpeg_up_to_a_limit() {
     const LIMIT: u64 = 100_000_000;
     for (width, height) in [(65_536, 10), (2, 90_000), (1 << 20, 1)] {
         let (image, file) = long(width, height);
@@ -203,7 +203,7 @@ fn a_side_may_be_longer_than_that_of_any_jpeg_and_is_refused_as_a_side() {
 }
 
 #[test]
-fn an_image_too_thin_for_the_recipe_of_evaluations_is_told_so() {
+fn an_image_too_thin_for_the_evaluation_recipe_is_reported_as_such() {
     let recipe = Preset::In128.evaluation();
     let mut renderer = Renderer::new(recipe, DecodeMode::Exact, LIMIT).unwrap();
     let mut decode = |width, height| {
@@ -221,7 +221,7 @@ fn an_image_too_thin_for_the_recipe_of_evaluations_is_told_so() {
 }
 
 #[test]
-fn a_png_that_lacks_its_end_alone_is_read_as_pillow_reads_it() {
+fn a_png_that_only_lacks_its_end_is_read_as_by_pillow() {
     let (image, whole) = long(40, 30);
     let mut decoder = Decoder::new(LIMIT).unwrap();
     let mut decoded = Rgb::default();
@@ -236,7 +236,7 @@ fn a_png_that_lacks_its_end_alone_is_read_as_pillow_reads_it() {
 }
 
 #[test]
-fn the_format_is_told_from_the_bytes() {
+fn the_format_is_recognized_by_the_bytes() {
     assert!(matches!(decode(b"", LIMIT), Err(Error::NoImage)));
     let gif = decode(b"GIF89a", LIMIT).unwrap_err().to_string();
     assert_eq!(gif, "is a GIF image, neither a JPEG, nor a PNG, nor a WebP");
@@ -248,7 +248,7 @@ fn a_damaged_jpeg_leaves_no_trace_in_the_next_one() {
     let image = smooth();
     let good = encode_jpeg(&image, 95).unwrap();
     let expected = decode(&good, LIMIT).unwrap();
-    // The length of every header segment in turn: libjpeg-turbo gives up in the middle of it.
+    // Damages the length of each header segment in turn: libjpeg-turbo gives up in the middle of it.
     let mut segment = 2;
     let mut damaged = 0;
     while good[segment + 1] != 0xDA {
@@ -265,7 +265,7 @@ fn a_damaged_jpeg_leaves_no_trace_in_the_next_one() {
 }
 
 #[test]
-fn a_jpeg_without_its_tables_is_not_decoded_by_those_of_the_image_before() {
+fn a_jpeg_without_tables_is_not_decoded_with_those_of_the_previous_image() {
     let whole = encode_jpeg(&picture(40, 30, 0), 90).unwrap();
     let without = |marker: u8| {
         let at = whole.windows(2).position(|bytes| bytes == [0xFF, marker]).unwrap();

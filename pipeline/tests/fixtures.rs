@@ -1,6 +1,6 @@
-//! Every operation and every pipeline of the fixtures, to the bit.
+//! Every operation and every recipe of the fixtures, to the bit.
 //!
-//! All files of kind `amdim_augment` in the folder `tests/fixtures`, or in the one that `AMDIM_FIXTURES` names.
+//! The fixtures are all files of kind `amdim_augment` in `tests/fixtures`, or in the folder `AMDIM_FIXTURES`.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -87,7 +87,7 @@ fn edits_of(op: &str, params: &Value, input: &Rgb) -> Vec<Edit> {
         "color_jitter" => color_jitter(params),
         "test_transform" => test_transform(params, input),
         "c10_test_transform" => vec![],
-        unknown => panic!("no operation `{unknown}`"),
+        unknown => panic!("unknown operation `{unknown}`"),
     }
 }
 
@@ -108,7 +108,7 @@ fn color_jitter(params: &Value) -> Vec<Edit> {
     params["order"].as_array().unwrap().iter().map(|at| edits[integer(at) as usize]).collect()
 }
 
-/// The evaluation recipe, drawn: where it crops is part of what is tested.
+/// Draws the evaluation recipe: the place of its crop is part of the test.
 fn test_transform(params: &Value, input: &Rgb) -> Vec<Edit> {
     let [edge, side] = ["resize", "center_crop"].map(|key| integer(&params[key]) as u32);
     let recipe = Recipe { shared: vec![], views: vec![vec![Op::ResizeShort { edge }, Op::CenterCrop]], side };

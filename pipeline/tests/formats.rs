@@ -1,4 +1,4 @@
-//! Images of all formats against what Pillow makes of them, and damaged ones.
+//! Images of all formats, compared with Pillow, and damaged ones.
 //!
 //! `data/make.py` makes the images.
 
@@ -10,7 +10,7 @@ use pipeline::{Decoder, Error, Orientation, Rgb, decode};
 
 const LIMIT: u64 = 1_000_000;
 
-/// Name, bytes and expected pixels of every image in `data/formats`.
+/// Reads name, bytes and expected pixels of every image in `data/formats`.
 fn golden() -> Vec<(String, Vec<u8>, Rgb)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/formats");
     let mut golden = Vec::new();
@@ -19,7 +19,7 @@ fn golden() -> Vec<(String, Vec<u8>, Rgb)> {
         if entry.file_type().unwrap().is_file() {
             let name = entry.file_name().into_string().unwrap();
             let expected = image::open(folder.join("expected").join(format!("{name}.png"))).unwrap();
-            let expected = expected.as_rgb8().expect("expected pixels are RGB");
+            let expected = expected.as_rgb8().expect("the expected pixels are RGB");
             let (width, height) = expected.dimensions();
             let pixels = Rgb { width, height, pixels: expected.as_raw().clone() };
             golden.push((name, fs::read(entry.path()).unwrap(), pixels));
@@ -34,7 +34,7 @@ fn bytes_of(name: &str) -> Vec<u8> {
 }
 
 #[test]
-fn every_image_has_pillows_pixels_from_a_decoder_that_has_seen_others() {
+fn every_image_has_pillows_pixels_even_from_a_used_decoder() {
     let mut decoder = Decoder::new(LIMIT).unwrap();
     let mut image = Rgb::default();
     let mut differing = Vec::new();
@@ -54,7 +54,7 @@ fn every_image_has_pillows_pixels_from_a_decoder_that_has_seen_others() {
 }
 
 #[test]
-fn the_header_tells_the_upright_size() {
+fn the_header_gives_the_upright_size() {
     let decoder = Decoder::new(LIMIT).unwrap();
     for (name, bytes, expected) in golden() {
         let header = decoder.header(&bytes).unwrap();
@@ -68,7 +68,7 @@ fn the_header_tells_the_upright_size() {
 }
 
 #[test]
-fn an_image_cut_short_anywhere_is_an_error_or_lacks_nothing_but_its_end() {
+fn an_image_cut_short_anywhere_is_an_error_or_only_lacks_its_end() {
     let mut decoder = Decoder::new(LIMIT).unwrap();
     let mut image = Rgb::default();
     for (name, bytes, expected) in golden() {
@@ -88,7 +88,7 @@ fn an_image_cut_short_anywhere_is_an_error_or_lacks_nothing_but_its_end() {
 }
 
 #[test]
-fn damage_of_any_byte_is_survived() {
+fn damage_of_any_byte_causes_no_panic() {
     let mut decoder = Decoder::new(LIMIT).unwrap();
     let mut image = Rgb::default();
     for (name, mut bytes, _) in golden() {
@@ -107,7 +107,7 @@ fn damage_of_any_byte_is_survived() {
 }
 
 #[test]
-fn huge_headers_of_all_formats_are_refused_before_memory_is_taken() {
+fn huge_headers_of_all_formats_are_refused_before_memory_is_allocated() {
     let mut png = bytes_of("rgb.png");
     png[16..24].copy_from_slice(&[0, 0, 0xFF, 0xFF, 0, 0, 0xFF, 0xFF]);
     png.splice(29..33, crc32(&png[12..29]).to_be_bytes());

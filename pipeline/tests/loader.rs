@@ -1,4 +1,4 @@
-//! The loader as its user sees it, on real JPEGs.
+//! The loader's public interface, on real JPEGs.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -27,7 +27,7 @@ where
     Loader::spawn(samples.into_iter(), Preset::Stl10.recipe(), slabs(config), config).unwrap()
 }
 
-/// Every seventh sample is damaged.
+/// Makes a stream in which every seventh sample is damaged.
 fn mixed(from: u64, to: u64) -> impl Iterator<Item = shards::Result<Sample>> + Send + 'static {
     (from..to).map(|index| Ok(if index % 7 == 3 { damaged(index) } else { sample(index) }))
 }
@@ -81,7 +81,7 @@ fn another_seed_gives_other_views_of_the_same_samples() {
 }
 
 #[test]
-fn a_partial_batch_lies_without_gaps() {
+fn a_partial_batch_has_no_gaps() {
     let full = seen(load(mixed(4, 9), &config(1, 5)).next().unwrap());
     let partial = load(mixed(4, 9), &config(2, 9)).next().unwrap().unwrap();
     assert_eq!(partial.shape.samples, 5);
@@ -90,7 +90,7 @@ fn a_partial_batch_lies_without_gaps() {
 }
 
 #[test]
-fn the_last_samples_are_left_out_on_request() {
+fn the_last_samples_are_dropped_on_request() {
     let config = LoaderConfig { drop_last: true, ..config(2, 4) };
     let sizes: Vec<usize> =
         load((0..10).map(|i| Ok(sample(i))), &config).map(|b| b.unwrap().shape.samples).collect();
@@ -130,7 +130,7 @@ fn bad_samples_are_reported_in_order_with_the_batch_that_follows_them() {
 }
 
 #[test]
-fn above_the_budget_the_error_names_the_last_bad_sample() {
+fn the_error_above_the_budget_names_the_last_bad_sample() {
     let config = LoaderConfig { max_bad: BadSampleBudget::Count(2), ..config(4, 8) };
     let mut loader = load(mixed(0, 60), &config);
     let results: Vec<_> = loader.by_ref().collect();
@@ -147,7 +147,7 @@ fn above_the_budget_the_error_names_the_last_bad_sample() {
 }
 
 #[test]
-fn a_rate_is_judged_at_the_same_sample_for_any_number_of_workers() {
+fn a_rate_is_exceeded_at_the_same_sample_for_any_number_of_workers() {
     let max_bad = BadSampleBudget::Rate { share: 0.1, trial: 20 };
     for workers in [1, 6] {
         let error = load(mixed(0, 60), &LoaderConfig { max_bad, ..config(workers, 8) }).find_map(Result::err);
@@ -177,13 +177,13 @@ fn a_loader_dropped_while_all_queues_are_full_ends() {
     let one = Arc::new(sample(3));
     let source = one.clone();
     let mut loader = load(std::iter::repeat_with(move || Ok((*source).clone())), &config(3, 4));
-    // All slabs are in use: one here, the others waiting. Nothing can move any more.
+    // All slabs are in use: one here, the others waiting. No thread can go on.
     let batch = loader.next().unwrap().unwrap();
     while loader.stats().samples < 16 {
         std::thread::yield_now();
     }
     drop(loader);
-    assert_eq!(Arc::strong_count(&one), 1, "the source is gone with its thread");
+    assert_eq!(Arc::strong_count(&one), 1, "the source was dropped with its thread");
     assert_eq!(batch.indices, [3; 4]);
 }
 
@@ -207,19 +207,19 @@ fn an_empty_stream_has_no_batch() {
 }
 
 #[test]
-fn what_cannot_work_is_refused_with_its_cure() {
+fn a_configuration_that_cannot_work_is_refused_with_its_cure() {
     let refusal = |slabs: Vec<Slab>, config: LoaderConfig| {
         let samples = std::iter::empty();
         Loader::spawn(samples, Preset::Stl10.recipe(), slabs, &config).unwrap_err().to_string()
     };
     let small = vec![vec![0; 98_303]; 4];
     assert_eq!(refusal(small, config(1, 4)), "a slab of 98303 bytes is too small: a batch takes 98304");
-    assert_eq!(refusal(Vec::new(), config(1, 4)), "0 slabs are too few: `prefetch` + 2 are needed, 4");
+    assert_eq!(refusal(Vec::new(), config(1, 4)), "0 slabs are too few: `prefetch` + 2 = 4 are needed");
     assert!(refusal(slabs(&config(1, 4)), config(0, 4)).starts_with("`workers` is 0"));
 }
 
 #[test]
-fn slabs_go_round_and_times_are_counted() {
+fn slabs_are_reused_and_times_are_counted() {
     let mut loader = load((0..60).map(|i| Ok(sample(i))), &config(2, 4));
     assert_eq!(loader.by_ref().count(), 15);
     let stats = loader.stats();

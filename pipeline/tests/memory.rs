@@ -1,11 +1,12 @@
-//! Images that need more memory than there is. The process has no other test, as all of it is short of memory then.
+//! Images that need more memory than there is. The process has no other test, since all of it is short of
+//! memory then.
 
 use pipeline::{Decoder, Error, Rgb};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 const SIDE: u32 = 4096;
 
-/// A lossless WebP whose pixels are all the same, so that they take no bits.
+/// Makes a lossless WebP with one colour, whose pixels take no bits.
 fn webp() -> Vec<u8> {
     let mut bits = Bits::default();
     bits.put(SIDE - 1, 14);
@@ -21,7 +22,7 @@ fn webp() -> Vec<u8> {
     [b"RIFF", &(chunk.len() as u32 + 4).to_le_bytes()[..], b"WEBP", &chunk].concat()
 }
 
-/// Numbers one behind the other, the lowest bit first.
+/// A writer of numbers, the lowest bit first.
 #[derive(Default)]
 struct Bits {
     value: u128,
@@ -35,7 +36,7 @@ impl Bits {
     }
 }
 
-/// Bytes of addresses that the process has.
+/// Returns the bytes of the process's address space.
 fn addresses() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let size = status.lines().find_map(|line| line.strip_prefix("VmSize:"))?;
@@ -43,14 +44,14 @@ fn addresses() -> Option<u64> {
 }
 
 #[test]
-fn a_good_webp_that_there_is_no_memory_for_is_not_damaged() {
+fn a_good_webp_for_which_memory_is_lacking_is_not_damaged() {
     let bytes = webp();
     let mut decoder = Decoder::new(u64::from(SIDE) * u64::from(SIDE)).unwrap();
     let mut image = Rgb::default();
     decoder.decode(&bytes, &mut image).unwrap();
     assert_eq!((image.width, image.height), (SIDE, SIDE));
 
-    // The image has its memory already; libwebp wants 64 MiB for itself.
+    // The image's own memory is allocated already; libwebp needs 64 MiB more.
     let before = getrlimit(Resource::As);
     let current = Some(addresses().unwrap() + (8 << 20));
     setrlimit(Resource::As, Rlimit { current, ..before }).unwrap();

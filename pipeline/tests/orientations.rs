@@ -1,6 +1,6 @@
-//! How images lie, told in every form that Pillow understands and in some that it does not.
+//! Orientations of images, given in every form that Pillow understands and in some that it does not.
 //!
-//! `data/orientations.py` makes the files, and asks Pillow 12.3.
+//! `data/orientations.py` makes the files and asks Pillow 12.3.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -9,7 +9,7 @@ use pipeline::{Decoder, Orientation, Rgb};
 const FILES: &str = include_str!("data/orientations.tsv");
 
 #[test]
-fn images_lie_as_pillow_finds_whatever_tells_it() {
+fn images_have_the_orientation_that_pillow_finds() {
     let mut decoder = Decoder::new(100).unwrap();
     let mut image = Rgb::default();
     let mut differing = Vec::new();

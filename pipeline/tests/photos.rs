@@ -1,14 +1,15 @@
-//! Crops of real photographs against Pillow 12 (`data/photos.py`), and the fast mode against the exact one.
+//! Crops of real photographs compared with Pillow 12 (`data/photos.py`), and the fast mode with the exact
+//! one.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-#![expect(clippy::print_stdout, reason = "how near the fast mode comes")]
+#![expect(clippy::print_stdout, reason = "the test prints how close the fast mode comes")]
 
 use std::{collections::BTreeMap, fs, path::Path};
 
 use pipeline::{Augmenter, Crop, DecodeMode, Edit, Op, Recipe, Renderer, Rgb, SampleSeed, decode, edit};
 use turbojpeg::{Compressor, Image, PixelFormat, Subsamp};
 
-/// The photos by name.
+/// Reads the photos, by name.
 fn photos() -> BTreeMap<String, Vec<u8>> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/photos");
     let paths = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
@@ -18,14 +19,14 @@ fn photos() -> BTreeMap<String, Vec<u8>> {
         .collect()
 }
 
-/// Digest by FNV-1a.
+/// Computes a digest by FNV-1a.
 fn fnv(bytes: &[u8]) -> u64 {
     bytes
         .iter()
         .fold(0xCBF2_9CE4_8422_2325, |digest, byte| (digest ^ u64::from(*byte)).wrapping_mul(0x100_0000_01B3))
 }
 
-/// A flip for both views, and a crop for each.
+/// Makes a recipe with a flip for both views, and a crop for each.
 fn recipe() -> Recipe {
     let crop = Op::ResizedCrop { scale: (0.3, 1.0), ratio: (0.7, 1.4) };
     Recipe { shared: vec![Op::Flip { p: 0.5 }], views: vec![vec![crop]; 2], side: 128 }
@@ -55,7 +56,7 @@ fn crops_of_photos_are_those_of_pillow_to_the_bit() {
 }
 
 #[test]
-fn views_of_photos_need_no_more_than_their_region() {
+fn views_of_photos_only_need_their_region() {
     let mut renderer = Renderer::new(recipe(), DecodeMode::Exact, u64::MAX).unwrap();
     let mut augmenter = Augmenter::new(recipe());
     let mut expected = vec![0; recipe().bytes()];
@@ -68,7 +69,7 @@ fn views_of_photos_need_no_more_than_their_region() {
     }
 }
 
-/// Medians and least values of 96 views each are to be no worse, in dB.
+/// The medians and least values of 96 views each must not be worse, in dB.
 const FAST: [(Subsamp, f64, f64); 5] = [
     (Subsamp::Gray, 75.0, 71.0),
     (Subsamp::None, 50.0, 48.5),
@@ -78,7 +79,7 @@ const FAST: [(Subsamp, f64, f64); 5] = [
 ];
 
 #[test]
-fn the_fast_mode_stays_near_the_exact_one() {
+fn the_fast_mode_stays_close_to_the_exact_one() {
     let modes = [DecodeMode::Exact, DecodeMode::Fast];
     let mut renderers = modes.map(|mode| Renderer::new(recipe(), mode, u64::MAX).unwrap());
     let images: Vec<Rgb> = photos().values().map(|photo| decode(photo, u64::MAX).unwrap()).collect();
@@ -108,7 +109,7 @@ fn encoded(image: &Rgb, sampling: Subsamp) -> Vec<u8> {
     compressor.compress_to_vec(Image { pixels, width, pitch, height, format: PixelFormat::RGB }).unwrap()
 }
 
-/// Peak signal to noise ratio in dB.
+/// Computes the peak signal-to-noise ratio in dB.
 fn psnr(a: &[u8], b: &[u8]) -> f64 {
     let squares: u64 = a.iter().zip(b).map(|(a, b)| u64::from(a.abs_diff(*b)).pow(2)).sum();
     10.0 * (255.0 * 255.0 * a.len() as f64 / (squares as f64).max(1.0)).log10()

@@ -1,5 +1,5 @@
-//! The statistics of what is drawn. Seeds are fixed; bounds are five standard errors, so a right generator passes
-//! with all but one seed in a million.
+//! The statistics of random draws. Seeds are fixed; bounds are five standard errors, so a right generator
+//! passes with all but one seed in a million.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -12,7 +12,7 @@ use serde_json::Value;
 
 const DRAWS: u64 = 20_000;
 
-/// The plans of many samples of the same size.
+/// Draws the plans of many samples of the same size.
 fn plans(recipe: &Recipe, width: u32, height: u32) -> Vec<Plan> {
     let draw = |index| {
         let mut plan = Plan::default();
@@ -28,7 +28,7 @@ fn assert_share(hits: usize, of: usize, p: f64, what: &str) {
     assert!((share - p).abs() <= bound, "{what}: {share}, not {p} ± {bound}");
 }
 
-/// The mean and both ends of values that are uniform in [low, high).
+/// Checks the mean and both ends of values that are uniform in [low, high).
 fn assert_uniform(values: &[f64], low: f64, high: f64, what: &str) {
     let mean = values.iter().sum::<f64>() / values.len() as f64;
     let bound = 5.0 * (high - low) / (12.0 * values.len() as f64).sqrt();
@@ -77,12 +77,12 @@ fn check_crops(recipe: &Recipe, width: u32, height: u32, expected: &Value) {
     let lefts = crops.iter().filter_map(|crop| rest(width, crop.width, crop.left));
     for places in [tops.collect::<Vec<f64>>(), lefts.collect()] {
         let mean = places.iter().sum::<f64>() / places.len() as f64;
-        // Few free pixels spread wider than a continuous place would: at most ½ each way.
+        // A few free pixels spread wider than a continuous place would: at most ½ each way.
         assert!((mean - 0.5).abs() < 5.0 * 0.5 / (places.len() as f64).sqrt(), "{width}×{height}: {mean}");
     }
 }
 
-/// Compares with mean and quantiles that were themselves measured on `n` draws.
+/// Compares values with a mean and quantiles that were themselves measured on `n` draws.
 fn assert_distribution(values: Vec<f64>, expected: &Value, n: f64) {
     let errors = 5.0 * (1.0 / n + 1.0 / values.len() as f64).sqrt();
     let mean = values.iter().sum::<f64>() / values.len() as f64;
@@ -172,7 +172,7 @@ fn shifts_are_uniform_within_four_pixels() {
 }
 
 #[test]
-fn an_image_that_no_recipe_step_fits_is_refused() {
+fn an_image_that_the_recipe_does_not_bring_to_its_size_is_refused() {
     let mut plan = Plan::default();
     let seed = SampleSeed { seed: 0, epoch: 0, index: 0 };
     let untouched = Recipe { shared: vec![], views: vec![vec![]], side: 32 };

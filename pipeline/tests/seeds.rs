@@ -1,17 +1,17 @@
-//! The seeds of the fuzz target `decode`, by the function that it calls.
+//! Runs the function of the fuzz target `decode` on its seeds.
 
 use std::{fs, path::Path};
 
 #[path = "../fuzz/src/whole.rs"]
-#[allow(unreachable_pub, reason = "a module of another crate")]
-#[allow(clippy::allow_attributes, reason = "not every compiler warns of all")]
+#[allow(unreachable_pub, reason = "the module belongs to another crate")]
+#[allow(clippy::allow_attributes, reason = "not every compiler warns about all of them")]
 mod whole;
 
-/// Larger images are refused.
+/// The most pixels of an image.
 const MAX_PIXELS: u32 = 1 << 14;
 
 #[test]
-fn images_of_any_bytes_do_not_panic_and_used_memory_does_not_show() {
+fn images_of_any_bytes_do_not_panic_and_earlier_images_have_no_influence() {
     let mut seeds = 0;
     for folder in ["fuzz/seeds/decode", "fuzz/seeds/jpeg_differential", "tests/data/formats"] {
         for entry in fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(folder)).unwrap() {

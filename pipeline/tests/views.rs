@@ -1,4 +1,4 @@
-//! Views straight from encoded images against the long way: decode all of it, then crop.
+//! Views rendered from encoded images, compared with the long way: decode the whole image, then crop.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -12,12 +12,12 @@ use turbojpeg::{Compressor, Image, PixelFormat, Subsamp};
 
 const SAMPLINGS: [Subsamp; 5] =
     [Subsamp::Gray, Subsamp::None, Subsamp::Sub2x1, Subsamp::Sub1x2, Subsamp::Sub2x2];
-/// Large ones, of long lines and of weights for many pixels.
+/// Large views, with long lines and with weights for many pixels.
 const LARGE: [(u32, u32); 3] = [(4001, 61), (61, 4001), (1500, 1100)];
 const SIZES: [(u32, u32); 10] =
     [(1, 1), (2, 3), (5, 4), (6, 9), (16, 16), (33, 17), (64, 100), (97, 61), (150, 200), (301, 203)];
 
-/// A picture with fine detail and strong colours, as a JPEG.
+/// Makes a JPEG of a picture with fine detail and strong colours.
 fn jpeg(width: u32, height: u32, subsampling: Subsamp) -> Vec<u8> {
     let mut image = picture(width, height, 3);
     for (at, value) in image.pixels.iter_mut().enumerate() {
@@ -63,7 +63,7 @@ fn views_of_a_region_are_those_of_the_whole_image() {
 }
 
 #[test]
-fn every_kind_of_cpu_gives_the_same_views() {
+fn every_instruction_set_gives_the_same_views() {
     for mode in [DecodeMode::Exact, DecodeMode::Fast] {
         let recipe = Preset::In128.recipe();
         let mut renderers = Cpu::available()
@@ -89,12 +89,12 @@ fn every_kind_of_cpu_gives_the_same_views() {
 }
 
 #[test]
-fn the_best_kind_of_cpu_is_the_default() {
+fn the_best_instruction_set_is_the_default() {
     assert_eq!(Some(&Cpu::default()), Cpu::available().last());
 }
 
 #[test]
-fn edits_done_together_are_those_done_one_after_the_other() {
+fn edits_applied_together_equal_edits_applied_one_after_the_other() {
     let colours = [
         Edit::Contrast(1.3),
         Edit::Brightness(0.8),
@@ -108,13 +108,13 @@ fn edits_done_together_are_those_done_one_after_the_other() {
         Edit::Contrast(0.9),
         Edit::Grayscale,
     ];
-    // Of some blocks and a part of one.
+    // Some blocks and a part of one.
     let image = picture(97, 83, 2);
     let singly = colours.iter().fold(image.clone(), |image, colour| edit(&image, &[*colour]));
     assert_eq!(edit(&image, &colours), singly);
 }
 
-/// The seeds among the first hundred whose views, by this recipe, leave the lowest quarter of an image alone.
+/// Returns the seeds among the first hundred whose views do not show the lowest quarter of an image.
 fn upper(recipe: &Recipe, width: u32, height: u32) -> Vec<SampleSeed> {
     let mut plan = Plan::default();
     let seeds = (0..100).map(|index| SampleSeed { seed: 8, epoch: 0, index });
@@ -128,14 +128,14 @@ fn upper(recipe: &Recipe, width: u32, height: u32) -> Vec<SampleSeed> {
 }
 
 #[test]
-fn damage_below_what_the_views_show_is_not_come_to_but_a_cut_file_is_noticed() {
+fn damage_below_the_views_is_not_reached_but_a_cut_file_is_noticed() {
     let crop = Op::ResizedCrop { scale: (0.05, 0.3), ratio: (0.7, 1.4) };
     let recipe = Recipe { shared: vec![], views: vec![vec![crop]; 2], side: 48 };
     for mode in [DecodeMode::Exact, DecodeMode::Fast] {
         let mut renderer = Renderer::new(recipe.clone(), mode, u64::MAX).unwrap();
         let whole = jpeg(301, 203, Subsamp::Sub2x2);
         let mut damaged = whole.clone();
-        // Ones alone are no code.
+        // No code consists of only ones.
         let last = damaged.len() - 40;
         damaged[last..last + 32].copy_from_slice(&[0xFF, 0].repeat(16));
         assert!(decode(&damaged, u64::MAX).is_err(), "it is noticed where all is decoded");

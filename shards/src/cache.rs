@@ -1,8 +1,8 @@
-//! Indices kept between runs, one file per shard.
+//! Cached indices: one file per shard, kept between runs.
 //!
-//! A file is named by a hash of the shard's identity and holds, little-endian: the magic, then identity and stamp of the
-//! shard, digest, faults, tallies and spans of its index, and a checksum of all that. One that does not check out in
-//! every respect is as good as none.
+//! A file is named by a hash of the shard's identity. It holds, little-endian: the magic; the identity and
+//! stamp of the shard; digest, faults, tallies and spans of its index; and a checksum of all that. A file in
+//! which any part does not match is treated as missing.
 
 use std::{
     fs, io,
@@ -21,10 +21,10 @@ use crate::{
     span::Span,
 };
 
-/// Changes whenever the format or the meaning of an index does.
+/// The magic changes whenever the format or the meaning of an index does.
 const MAGIC: &[u8; 8] = b"amdimIX6";
 
-/// Where the index of one version of one shard is kept.
+/// The place of the cached index of one version of one shard.
 #[derive(Debug)]
 pub(crate) struct CacheEntry {
     path: PathBuf,
@@ -38,7 +38,7 @@ impl CacheEntry {
         Self { path: folder.join(name), identity, stamp }
     }
 
-    /// The index, if it is there, whole, and of this version of the shard.
+    /// Reads the index, if it is cached, undamaged, and of this version of the shard.
     pub(crate) fn load(&self) -> Option<ShardIndex> {
         let bytes = fs::read(&self.path).ok()?;
         let index = self.decode(&bytes);
@@ -48,7 +48,7 @@ impl CacheEntry {
         index
     }
 
-    /// Keeps the index for next time; what fails here costs time then, nothing else.
+    /// Stores the index for later runs. A failure is only logged: the next run then reads the headers again.
     pub(crate) fn store(&self, index: &ShardIndex) {
         if let Err(error) = self.try_store(index) {
             tracing::debug!(path = %self.path.display(), %error, "cannot cache the index");
@@ -99,7 +99,7 @@ impl CacheEntry {
         is_whole.then_some(ShardIndex { spans, faults, tallies, digest, is_cacheable: true })
     }
 
-    /// Everything that must agree for an index to be used.
+    /// Encodes what must match for an index to be used: magic, identity and stamp.
     fn header(&self) -> Vec<u8> {
         let mut bytes = MAGIC.to_vec();
         put_text(&mut bytes, &self.identity);
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn an_index_comes_back_as_it_was_stored() {
+    fn an_index_is_loaded_as_it_was_stored() {
         let folder = tempfile::tempdir().unwrap();
         let entry = entry(&folder.path().join("new/folder"), 1);
         assert_eq!(entry.load(), None);
@@ -191,16 +191,17 @@ mod tests {
         assert!(of(folder.path(), stamp).load().is_some());
     }
 
-    /// Numbers of kinds are stored: with another order or other kinds an index of before would mean something else.
+    /// The numbers of the kinds are stored: with another order or other kinds an older index would mean
+    /// something else.
     #[test]
-    fn the_magic_belongs_to_the_kinds_of_remarks_in_their_order() {
+    fn the_magic_is_that_of_the_present_kinds_of_remarks() {
         let kinds = format!("{:?}", RemarkKind::ALL);
         let expected = "[BadClass, LabelText, LabelStructure, LabelFraction, LabelBool, LabelRange, LabelJson, LabelAmbiguous, \
              LabelStray, LabelApart, Repeated, Dotted, SecondImage, MaskFolder, Link, Concatenated, Ignored]";
         assert_eq!(
             (MAGIC, &*kinds),
             (b"amdimIX6", expected),
-            "change the magic with the kinds, and both here"
+            "change the magic together with the kinds, and both in this test"
         );
         for (number, kind) in RemarkKind::ALL.into_iter().enumerate() {
             assert_eq!((kind as usize, RemarkKind::from_number(number as u64)), (number, Some(kind)));
@@ -208,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn an_index_damaged_or_cut_anywhere_is_not_used() {
+    fn an_index_that_is_damaged_or_cut_anywhere_is_not_used() {
         let folder = tempfile::tempdir().unwrap();
         let entry = entry(folder.path(), 1);
         let bytes = entry.encode(&index());
@@ -220,9 +221,9 @@ mod tests {
         }
     }
 
-    /// Under a checksum that holds, so that nothing else refuses them.
+    /// The checksum is right, so that nothing else refuses the spans.
     #[test]
-    fn spans_that_no_shard_can_have_are_not_used() {
+    fn impossible_spans_are_not_used() {
         let folder = tempfile::tempdir().unwrap();
         let entry = entry(folder.path(), 1);
         let good = Span { head: 0, image: 512, length: 9999, label: 0 };
@@ -241,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cache_that_cannot_be_written_is_only_a_pity() {
+    fn an_unwritable_cache_stores_nothing_and_does_not_fail() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("file");
         fs::write(&file, "").unwrap();

@@ -1,4 +1,4 @@
-//! Encoded bytes that are to be had only while they can be read.
+//! The encoded bytes of an image.
 
 use std::{io, sync::Arc};
 
@@ -6,14 +6,14 @@ use bytes::Bytes;
 
 use crate::mapping::Mapping;
 
-/// Encoded bytes that may lie in a mapped shard, which they keep alive.
+/// Encoded bytes, perhaps of a mapped shard, which they keep alive.
 ///
-/// A shard can be cut while a sample waits to be decoded, and while it is decoded. The bytes are therefore to be had
-/// only inside of [`read`](Self::read).
+/// A shard can be cut short while a sample waits to be decoded, or while it is decoded. The bytes are
+/// therefore only accessible inside of [`read`](Self::read).
 #[derive(Debug, Clone, Default)]
 pub struct Encoded {
     bytes: Bytes,
-    /// Where in which mapping the bytes lie; `None` for bytes that are in memory for good.
+    /// The mapping and the bytes' offset in it; `None` for bytes in ordinary memory.
     mapped: Option<(Arc<Mapping>, usize)>,
 }
 
@@ -22,21 +22,24 @@ impl Encoded {
         Self { bytes, mapped: Some((mapping, start)) }
     }
 
-    /// Hands the bytes to `of` and gives back its result; an error where the shard was cut, before or meanwhile.
-    pub fn read<R>(&self, of: impl FnOnce(&[u8]) -> R) -> io::Result<R> {
-        let Some((mapping, start)) = &self.mapped else { return Ok(of(&self.bytes)) };
+    /// Passes the bytes to `use_bytes` and returns its result.
+    ///
+    /// # Errors
+    /// The shard was cut, or its disk failed, before or during the call.
+    pub fn read<R>(&self, use_bytes: impl FnOnce(&[u8]) -> R) -> io::Result<R> {
+        let Some((mapping, start)) = &self.mapped else { return Ok(use_bytes(&self.bytes)) };
         mapping.make_resident(*start..start + self.bytes.len())?;
-        let result = of(&self.bytes);
+        let result = use_bytes(&self.bytes);
         mapping.check_intact()?;
         Ok(result)
     }
 
-    /// Number of bytes.
+    /// Returns the number of bytes.
     pub fn len(&self) -> usize {
         self.bytes.len()
     }
 
-    /// Whether there are none.
+    /// Returns whether there are no bytes.
     pub fn is_empty(&self) -> bool {
         self.bytes.is_empty()
     }

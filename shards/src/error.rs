@@ -1,4 +1,4 @@
-//! What can go wrong while reading shards.
+//! Errors of reading and writing shards.
 
 use std::{io, path::PathBuf, sync::Arc};
 
@@ -8,164 +8,164 @@ use crate::{
     pattern::{AccessHint, PatternError},
 };
 
-/// The result of reading shards.
+/// The result of reading or writing shards.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// What can go wrong while reading or writing shards.
+/// An error of reading or writing shards.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// A pattern does not name shards.
+    /// A pattern that does not name shards.
     #[error(transparent)]
     Pattern(#[from] PatternError),
-    /// A shard cannot be opened or mapped.
+    /// A shard that cannot be opened or mapped.
     #[error("cannot open shard `{path}`")]
     Open {
-        /// The shard.
+        /// The path of the shard.
         path: PathBuf,
         /// The cause.
         source: io::Error,
     },
-    /// A file is no tar.
+    /// A file that is not a tar.
     #[error("`{shard}` is not a tar file{}", but(*.what))]
     NotTar {
-        /// The file.
+        /// The name of the file.
         shard: Arc<str>,
-        /// What it is instead, where that is known.
+        /// The kind of file it is instead, if it is recognized.
         what: Option<&'static str>,
-        /// What can be done about it.
+        /// The cure.
         hint: ContentHint,
     },
-    /// A file is compressed as a whole, so that its samples cannot be reached.
+    /// A file that is compressed as a whole, so that its samples cannot be reached.
     #[error("`{shard}` is compressed with {format}, shards are plain tar files")]
     Compressed {
-        /// The file.
+        /// The name of the file.
         shard: Arc<str>,
-        /// The compression.
+        /// The name of the compression.
         format: &'static str,
-        /// The command that undoes it.
+        /// The command that decompresses it.
         command: String,
     },
-    /// A shard uses a form of tar that is not read.
+    /// A shard in a form of tar that is not supported.
     #[error("shard `{shard}` holds {what} at byte {offset}, which is not supported")]
     Unsupported {
-        /// The shard.
+        /// The name of the shard.
         shard: Arc<str>,
-        /// Byte of the header.
+        /// The byte at which the header begins.
         offset: u64,
-        /// What is there.
+        /// The unsupported form.
         what: &'static str,
     },
-    /// The label of a `cls` member is none.
+    /// An invalid label in a `cls` member.
     #[error(
         "shard `{shard}`, sample `{key}`: label `{value}` in `cls` is not an integer from 0 to 999999, nor -1 for unlabelled"
     )]
     Label {
-        /// The shard.
+        /// The name of the shard.
         shard: Arc<str>,
-        /// The sample.
+        /// The key of the sample.
         key: String,
-        /// The label as it stands there.
+        /// The label as stored.
         value: String,
     },
-    /// No shard of a set holds images.
+    /// A set of shards without any image.
     #[error(
         "there are no images in {}{}", shards_text(*.shards), faults_text(.faults)
     )]
     NoImages {
-        /// How many shards there are.
+        /// The number of shards.
         shards: usize,
-        /// What is wrong with them.
+        /// The faults of the shards.
         faults: Vec<ShardFault>,
     },
-    /// The bytes of one sample cannot be read; the stream goes on with the next sample.
+    /// A sample whose bytes cannot be read; the stream goes on with the next sample.
     #[error("shard `{shard}` cannot be read at byte {offset}, sample `{key}`")]
     Sample {
-        /// The shard.
+        /// The name of the shard.
         shard: Arc<str>,
-        /// Byte at which the image's data begins.
+        /// The byte at which the image's data begins.
         offset: u64,
-        /// The sample; `#` and its index where its key cannot be read either.
+        /// The key of the sample; `#` and its index if the key cannot be read either.
         key: String,
         /// The cause.
         source: io::Error,
     },
-    /// The members of a shard cannot be read to be copied.
+    /// Members of a shard that cannot be read for a copy.
     #[error("shard `{shard}` cannot be read at byte {offset}")]
     Read {
-        /// The shard.
+        /// The name of the shard.
         shard: Arc<str>,
-        /// Byte at which reading began.
+        /// The byte at which reading began.
         offset: u64,
         /// The cause.
         source: io::Error,
     },
-    /// There is no sample of that number.
-    #[error("there is no sample {index} among {len}")]
+    /// An index beyond the last sample.
+    #[error("no sample {index} in a set of {len} samples")]
     Index {
-        /// What was asked for.
+        /// The requested index.
         index: u64,
-        /// Samples there are.
+        /// The number of samples.
         len: u64,
     },
-    /// A text that names no way of shuffling.
-    #[error("`{text}` is no way to shuffle")]
+    /// A text that is not a [`Shuffle`](crate::Shuffle).
+    #[error("unknown shuffle `{text}`")]
     Shuffle {
         /// The text.
         text: String,
     },
-    /// A rank that does not exist.
-    #[error("rank {rank} is not among {world_size} ranks, which count from 0")]
+    /// A rank that is not below the world size.
+    #[error("rank {rank} is not below the world size of {world_size}")]
     Share {
         /// The rank.
         rank: usize,
-        /// How many there are.
+        /// The number of ranks.
         world_size: usize,
     },
-    /// There is not even one sample for each rank.
+    /// A set with fewer samples than ranks.
     #[error("{samples} samples are too few for {world_size} ranks")]
     TooFew {
-        /// Samples there are.
+        /// The number of samples.
         samples: u64,
-        /// Ranks there are.
+        /// The number of ranks.
         world_size: usize,
     },
-    /// A position lies past the end of an epoch: it is of another set, or of another number of ranks.
-    #[error("cannot go on at sample {offset} of an epoch of {length}")]
+    /// A position past the end of an epoch: it belongs to another set, or to another number of ranks.
+    #[error("position {offset} is past the end of an epoch of {length} samples")]
     Position {
         /// The position's offset.
         offset: u64,
-        /// Samples of this rank in an epoch.
+        /// The number of samples of this rank in an epoch.
         length: u64,
     },
-    /// The system gives no more threads.
+    /// Threads that the system does not start.
     #[error("cannot start the threads that read ahead")]
     Threads {
         /// The cause.
         source: io::Error,
     },
-    /// A shard cannot be written; what was there before is untouched.
+    /// A shard that cannot be written. An earlier file of its name is untouched.
     #[error("cannot write shard `{path}`")]
     Write {
-        /// The shard.
+        /// The path of the shard.
         path: PathBuf,
         /// The cause.
         source: io::Error,
     },
-    /// A sample cannot be written under this key.
-    #[error("shard `{path}`: `{key}` cannot be a key: {reason}")]
+    /// A key under which no sample can be written.
+    #[error("shard `{path}`: invalid key `{key}`: {reason}")]
     Key {
-        /// The shard being written.
+        /// The path of the shard.
         path: PathBuf,
-        /// The key as given.
+        /// The key.
         key: String,
-        /// What is wrong with it.
+        /// The reason, as a clause about the key.
         reason: &'static str,
     },
 }
 
 impl Error {
-    /// What can be done about it, where that is known.
+    /// Returns the cure, if one is known.
     pub fn hint(&self) -> Option<Hint> {
         match self {
             Self::Pattern(error) => error.hint().map(Hint::Pattern),
@@ -204,7 +204,7 @@ fn shards_text(shards: usize) -> String {
     if shards == 1 { "the shard".to_owned() } else { format!("any of the {shards} shards") }
 }
 
-/// The first few faults, after a colon.
+/// Lists the first few faults, after a colon.
 fn faults_text(faults: &[ShardFault]) -> String {
     const SHOWN: usize = 3;
     let shown = faults.iter().take(SHOWN).map(|fault| format!("`{}`: {}", fault.shard, fault.reason));

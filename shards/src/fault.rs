@@ -1,19 +1,19 @@
-//! Trouble with a whole shard.
+//! Faults of shards.
 
 use std::sync::Arc;
 
-/// Trouble with a whole shard, found by the index; the rest of the set goes on without what it hides.
+/// A fault of a shard that hides some of its samples; the others stay usable.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ShardFault {
-    /// The shard.
+    /// The name of the shard.
     pub shard: Arc<str>,
-    /// Byte at which the trouble begins.
+    /// The byte at which the fault begins.
     pub offset: u64,
-    /// What it is, as a clause about the shard ("it is empty").
+    /// The fault, as a clause about the shard ("it is empty").
     pub reason: String,
 }
 
-/// Trouble with a shard that leaves its other samples usable.
+/// A fault of a shard that is not named yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Fault {
     pub(crate) offset: u64,
@@ -21,7 +21,7 @@ pub(crate) struct Fault {
 }
 
 impl Fault {
-    /// The fault, with the shard that has it.
+    /// Adds the name of the shard.
     pub(crate) fn of(self, shard: &Arc<str>) -> ShardFault {
         ShardFault { shard: Arc::clone(shard), offset: self.offset, reason: self.reason }
     }

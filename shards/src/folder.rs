@@ -1,6 +1,6 @@
-//! What the name of a folder says about the images in it.
+//! Names of folders that hold annotations or images.
 
-/// Ends of the names of folders that hold what was drawn or written about images.
+/// Endings of the names of folders that hold annotations, such as masks, rather than images.
 const ANNOTATIONS: [&str; 23] = [
     "anno",
     "annot",
@@ -27,11 +27,11 @@ const ANNOTATIONS: [&str; 23] = [
     "xmls",
 ];
 
-/// The same where a folder of images lies beside: by themselves they may be classes.
+/// Endings that mean annotations only beside a folder of images; without one such folders may be classes.
 const ANNOTATIONS_BESIDE_IMAGES: [&str; 11] =
     ["contours", "depth", "edges", "gt", "gtcoarse", "gtfine", "label", "mask", "seg", "segmentation", "xml"];
 
-/// Folders that hold a dataset's images, and are no classes.
+/// Names of folders that hold all images of a dataset rather than one class.
 const IMAGES: [&str; 17] = [
     "data",
     "dataset",
@@ -52,17 +52,17 @@ const IMAGES: [&str; 17] = [
     "raw",
 ];
 
-/// A folder whose name ends as one of annotations or masks does.
+/// A folder whose name has the ending of an annotation folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AnnotationFolder {
-    /// The letters before that end, in lower case: `train` of `Train_masks`, none of `masks`.
+    /// The letters before the ending, in lower case: `train` for `Train_masks`, empty for `masks`.
     pub rest: String,
-    /// Whether it is no class even where no folder of images lies beside it.
+    /// Whether it holds annotations even if no folder of images is beside it.
     pub is_sure: bool,
 }
 
 impl AnnotationFolder {
-    /// What the name of a folder says; none if it says nothing of annotations.
+    /// Recognizes an annotation folder by its name.
     pub fn of(name: &str) -> Option<Self> {
         let letters = letters(name);
         let sure = ANNOTATIONS.map(|end| (end, true)).into_iter();
@@ -73,12 +73,12 @@ impl AnnotationFolder {
     }
 }
 
-/// Whether a folder's name says no more than that it holds images.
+/// Returns whether a folder's name only says that it holds images.
 pub fn is_image_folder(name: &str) -> bool {
     IMAGES.contains(&letters(name).as_str())
 }
 
-/// The letters of a name, in lower case.
+/// Returns the letters of a name, in lower case.
 pub(crate) fn letters(name: &str) -> String {
     name.to_lowercase().chars().filter(|c| c.is_alphabetic()).collect()
 }
@@ -88,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn folders_of_annotations_are_known_by_the_end_of_their_names() {
+    fn annotation_folders_are_recognized_by_the_ending_of_their_names() {
         for (name, expected) in [
             ("masks", Some(("", true))),
             ("Segmentation_Class", Some(("", true))),

@@ -1,4 +1,4 @@
-//! A shard by itself, with all that is wrong in it.
+//! Inspects one shard: all of its samples, and everything that is wrong in it.
 
 use std::{
     io,
@@ -16,48 +16,48 @@ use crate::{
     span::Span,
 };
 
-/// Bytes that are read before their pages are taken out of the process again.
+/// Bytes that are read before their pages are released.
 const MAPPED: u64 = 40 << 20;
 /// Bytes that are copied at a time.
 const PIECE: u64 = 1 << 20;
 
-/// Why a sample is bad: it is left out of training, or ends it.
+/// The reason why a sample is bad and cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum BadReason {
-    /// The shard ends within the sample, or so early that members are missing.
+    /// The shard ends within the sample, or so early that members may be missing.
     Cut(&'static str),
-    /// Its label is none: a clause that names it.
+    /// Its label is invalid: a clause that names it.
     Label(String),
 }
 
 /// A sample of an inspected shard.
 #[derive(Debug, Clone)]
 pub struct Inspected {
-    /// Its key as the shard has it, which need not be UTF-8.
+    /// The key as stored, which need not be UTF-8.
     pub key: Vec<u8>,
-    /// Byte at which the image's data begin.
+    /// The byte at which the image's data begins.
     pub offset: u64,
-    /// The class, where the sample has one.
+    /// The class, if the sample has one.
     pub label: Option<u32>,
-    /// Why it is bad, as far as the headers and the label say.
+    /// The reason why the sample is bad, as far as headers and labels tell.
     pub bad: Option<BadReason>,
     span: Span,
-    /// Where its members lie, in order.
+    /// The byte ranges of its members, in order.
     ranges: Vec<Range<u64>>,
 }
 
-/// Members that stay together or are left out together.
+/// Members that are copied together or not at all.
 #[derive(Debug)]
 struct Piece {
     range: Range<u64>,
-    /// The sample whose they are, if they are one's.
+    /// The number of the sample that the members belong to.
     sample: Option<usize>,
-    /// Of a link that is read through its name, and what it leads to.
+    /// The name of a link, and the place of the file that it leads to.
     link: Option<(Vec<u8>, Place)>,
 }
 
-/// A shard read by itself and anew: what a [`ShardSet`](crate::ShardSet) refuses is told here, sample by sample, and
-/// what is good can be copied. Samples are those of a set.
+/// One shard, read anew and without a cache: problems that a [`ShardSet`](crate::ShardSet) refuses are listed
+/// here sample by sample, and good samples can be copied. Its samples are those of a set.
 #[derive(Debug)]
 pub struct Inspection {
     name: ShardName,
@@ -66,9 +66,9 @@ pub struct Inspection {
     faults: Vec<ShardFault>,
     findings: Vec<Finding>,
     ignored: u64,
-    /// All whole members, in the order of a copy.
+    /// All complete members, in the order of a copy.
     pieces: Vec<Piece>,
-    /// Whether a header or a label could not be read, though the shard holds one.
+    /// Whether a header or a label could not be read although the shard contains it.
     is_unread: bool,
     /// Bytes read since pages were last released.
     mapped: AtomicU64,
@@ -78,7 +78,7 @@ impl Inspection {
     /// Reads the headers of a shard.
     ///
     /// # Errors
-    /// It cannot be opened, or is no tar at all.
+    /// The shard cannot be opened, or is not a tar.
     pub fn open(source: &dyn Source, name: &ShardName) -> Result<Self> {
         let shard = source.open(name)?;
         let mut builder = Builder::detailed(name);
@@ -103,40 +103,41 @@ impl Inspection {
         })
     }
 
-    /// Its samples, in order, those included that are bad.
+    /// Returns all samples in order, bad ones included.
     pub fn samples(&self) -> &[Inspected] {
         &self.samples
     }
 
-    /// Trouble with the shard itself.
+    /// Returns the faults of the shard itself.
     pub fn faults(&self) -> &[ShardFault] {
         &self.faults
     }
 
-    /// What is unusual in it, but for members that are ignored.
+    /// Returns everything unusual except ignored members.
     pub fn findings(&self) -> &[Finding] {
         &self.findings
     }
 
-    /// Members that are neither image nor label.
+    /// Returns the number of members that are neither image nor label.
     pub fn ignored(&self) -> u64 {
         self.ignored
     }
 
-    /// Whether the system did not give all headers and labels: that is no damage, and may be otherwise another time.
+    /// Returns whether the system failed to read some headers or labels: the shard is not damaged, and
+    /// another try may succeed.
     pub fn is_unread(&self) -> bool {
         self.is_unread
     }
 
-    /// Which version of the shard this is.
+    /// Returns the version of the shard that was read.
     pub fn stamp(&self) -> Stamp {
         self.shard.stamp()
     }
 
-    /// The image of a sample. All of the sample's members are read.
+    /// Reads all members of a sample, and returns its image.
     ///
     /// # Errors
-    /// Some of its bytes cannot be read, or, with [`io::ErrorKind::UnexpectedEof`], the shard ends before them.
+    /// Some bytes cannot be read; [`io::ErrorKind::UnexpectedEof`] if the shard ends before them.
     pub fn image(&self, number: usize) -> io::Result<Encoded> {
         let Inspected { span, ranges, .. } = &self.samples[number];
         for range in ranges {
@@ -149,19 +150,19 @@ impl Inspection {
         Ok(self.shard.encoded(&bytes, range))
     }
 
-    /// Writes a shard of everything in this one, byte for byte and in its order, but for the samples that are not to be
-    /// kept and what is cut. Labels that lie apart from their images come to lie beside them, and links that are read
-    /// through become files.
+    /// Copies this shard to `path`, byte for byte and in order, except for samples that `keep` rejects and
+    /// incomplete members. Labels stored apart from their images are moved beside them, and links that are
+    /// read through become files.
     ///
     /// # Errors
-    /// This shard cannot be read any more, or the other one not be written; nothing is at `path` then that was not before.
+    /// This shard cannot be read, or the copy cannot be written; `path` is unchanged then.
     pub fn copy(&self, keep: impl Fn(usize) -> bool, path: &Path) -> Result<()> {
         let mut writer = ShardWriter::create(path)?;
         for piece in self.pieces.iter().filter(|piece| piece.sample.is_none_or(&keep)) {
             match &piece.link {
                 None => self.append(&mut writer, piece.range.clone())?,
                 Some((name, place)) => {
-                    let mut data = vec![0; place.size as usize]; // its piece is whole, so that the shard has them
+                    let mut data = vec![0; place.size as usize]; // in bounds: only complete members are pieces
                     self.read(place.data, &mut data)?;
                     writer.append_file(name, &data)?;
                 }
@@ -170,7 +171,7 @@ impl Inspection {
         writer.finish()
     }
 
-    /// Copies whole members.
+    /// Copies complete members.
     fn append(&self, writer: &mut ShardWriter, range: Range<u64>) -> Result<()> {
         let end = range.end.min(self.shard.len());
         let mut piece = Vec::new();
@@ -189,7 +190,7 @@ impl Inspection {
         self.shard.read(offset, target).map_err(failed)
     }
 
-    /// Counts bytes that are about to be read, and takes the pages of earlier ones out of the process once in a while.
+    /// Counts bytes that are about to be read, and releases the pages of earlier ones from time to time.
     fn release_pages(&self, bytes: u64) {
         if self.mapped.fetch_add(bytes, Relaxed) + bytes >= MAPPED {
             self.mapped.store(0, Relaxed);
@@ -198,7 +199,7 @@ impl Inspection {
     }
 }
 
-/// Reads all headers. Gives whether the shard is cut or damaged within an archive.
+/// Reads all headers. Returns whether the shard is cut or damaged within an archive.
 fn scan(builder: &mut Builder<'_>, shard: &Shard) -> Result<bool> {
     let mut scanner = Scanner::new(shard, 0);
     loop {
@@ -207,7 +208,8 @@ fn scan(builder: &mut Builder<'_>, shard: &Shard) -> Result<bool> {
             Ok(Some(member)) => builder.add(&member, &mut scanner)?,
             Err(Trouble::Damaged { offset, reason }) => {
                 builder.fault(offset, reason);
-                // Behind the end-of-archive mark all samples before it are whole, and so they are where only that is missing.
+                // After the end-of-archive mark all earlier samples are complete, also if only the mark
+                // itself is missing.
                 return Ok(offset <= scanner.position() && !builder.ends_with_member(shard));
             }
             Err(Trouble::Unreadable { offset, source }) => {
@@ -252,18 +254,18 @@ fn samples(index: &ShardIndex, detail: &Detail, is_cut: bool) -> Vec<Inspected> 
     samples
 }
 
-/// Where the rest of a shard is lost, so may be members of the sample before it: it counts as whole if it has such a
-/// label as the sample before has. Every sample has an image, and nothing else is read.
+/// Suspects the last sample before lost data, whose other members may be lost: it counts as complete if it
+/// has the kinds of label of the sample before it. Its image is there, or it would not be a sample.
 fn suspect_last(samples: &mut [Inspected], roles: &[u8]) {
     let ([.., last], [.., before, own]) = (samples, roles) else { return };
     let labels = Role::Class.bit() | Role::Json.bit();
     if before & labels & !own != 0 {
-        let reason = "the shard is cut behind it, and it lacks a label that the sample before has";
+        let reason = "the shard is cut after it, and it lacks a label that the sample before it has";
         last.bad.get_or_insert(BadReason::Cut(reason));
     }
 }
 
-/// The members that are whole, those of a sample together.
+/// Groups the complete members; those of a sample are together.
 fn pieces(members: &[Listed], samples: usize) -> Vec<Piece> {
     let mut of_samples = vec![Vec::new(); samples];
     for (number, sample) in members.iter().enumerate().filter_map(|(number, own)| Some((number, own.sample?)))

@@ -1,14 +1,14 @@
 //! The member `label` of a JSON text, as Python's `json.loads` finds it.
 //!
-//! That is JSON with `NaN`, `Infinity` and `-Infinity`, in which of members of one name the last counts. Nothing is built:
-//! the text is checked, and the place of the label kept.
+//! The dialect is JSON with `NaN`, `Infinity` and `-Infinity`; among members of one name the last one counts.
+//! No tree is built: the text is checked, and the label's place kept.
 
 use std::borrow::Cow;
 
-/// A value, as far as labels go.
+/// A value, as far as labels are concerned.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Value<'a> {
-    /// A number as it stands there.
+    /// A number as written.
     Number(&'a str),
     Text(Cow<'a, str>),
     /// `NaN`, `Infinity` or `-Infinity`.
@@ -19,19 +19,19 @@ pub(crate) enum Value<'a> {
     Object,
 }
 
-/// What a JSON text holds.
+/// The content of a JSON text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Document<'a> {
-    /// An object, with its member `label` if it has one.
+    /// An object, with the value of its member `label` if it has one.
     Object(Option<Value<'a>>),
-    /// Anything else.
+    /// Any other value.
     Other(Value<'a>),
 }
 
-/// Reads a JSON text.
+/// Parses a JSON text.
 ///
 /// # Errors
-/// It is none: a clause about the text.
+/// The text is not JSON: a clause about the text.
 pub(crate) fn document(text: &str) -> Result<Document<'_>, &'static str> {
     let mut reader = Reader { text, at: 0 };
     reader.blanks();
@@ -45,7 +45,7 @@ pub(crate) fn document(text: &str) -> Result<Document<'_>, &'static str> {
 }
 
 const CUT: &str = "it ends too early";
-const NO_VALUE: &str = "a value in it is none";
+const NO_VALUE: &str = "a value in it is not JSON";
 const NO_NAME: &str = "a member in it has no name in double quotes";
 const NO_COLON: &str = "a colon is missing in it";
 const NO_COMMA: &str = "a comma or a closing bracket is missing in it";
@@ -58,7 +58,7 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    /// An object, of which the last member `label` is kept.
+    /// Reads an object and returns its last member `label`.
     fn labelled(&mut self) -> Result<Option<Value<'a>>, &'static str> {
         let mut label = None;
         self.at += 1;
@@ -80,8 +80,8 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// A whole value. What it is made of is kept in a list of open brackets rather than on the stack, which depth could
-    /// exhaust.
+    /// Reads a whole value. Open brackets are kept in a list rather than on the stack, which deep nesting
+    /// could exhaust.
     fn value(&mut self) -> Result<Value<'a>, &'static str> {
         let value = self.begin()?;
         let mut open = match value {
@@ -114,7 +114,7 @@ impl<'a> Reader<'a> {
         Ok(value)
     }
 
-    /// A value of its own, or the opening bracket of one.
+    /// Reads a scalar, or the opening bracket of a list or object.
     fn begin(&mut self) -> Result<Value<'a>, &'static str> {
         self.blanks();
         let literals = [
@@ -141,7 +141,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The name of a member, and the colon behind it.
+    /// Reads the name of a member and the colon after it.
     fn name(&mut self) -> Result<&'a str, &'static str> {
         self.blanks();
         match self.peek() {
@@ -159,7 +159,7 @@ impl<'a> Reader<'a> {
         if self.take(b',') { Ok(()) } else { Err(self.missing(NO_COMMA)) }
     }
 
-    /// What stands between quotes, checked and still escaped.
+    /// Reads a string; returns the checked text between the quotes, still escaped.
     fn string(&mut self) -> Result<&'a str, &'static str> {
         self.at += 1;
         let start = self.at;
@@ -204,7 +204,7 @@ impl<'a> Reader<'a> {
         Ok(Value::Number(&self.text[start..self.at]))
     }
 
-    /// How many digits were passed over.
+    /// Skips digits and returns their number.
     fn digits(&mut self) -> usize {
         let count = self.rest().bytes().take_while(u8::is_ascii_digit).count();
         self.at += count;
@@ -231,13 +231,13 @@ impl<'a> Reader<'a> {
         self.text.get(self.at..).unwrap_or_default()
     }
 
-    /// Something is missing: why, or the text ends.
+    /// Returns `reason`, or that the text ended.
     fn missing(&self, reason: &'static str) -> &'static str {
         if self.at >= self.text.len() { CUT } else { reason }
     }
 }
 
-/// A text without its escapes, which were checked. Halves of surrogate pairs become the character for what is none.
+/// Resolves the escapes of a checked text. Unpaired surrogates become U+FFFD.
 fn unescape(raw: &str) -> Cow<'_, str> {
     if !raw.contains('\\') {
         return Cow::Borrowed(raw);

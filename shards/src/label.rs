@@ -1,4 +1,4 @@
-//! What a member says of the class of its sample.
+//! The class that a member gives its sample.
 
 use std::borrow::Cow;
 
@@ -8,52 +8,52 @@ use crate::{
     span::{LABEL_LIMIT, NO_LABEL},
 };
 
-/// A `cls` member is a number in text.
+/// The most bytes of a `cls` member, which is a number in text.
 pub(crate) const CLASS_LIMIT: u64 = 64;
-/// A `json` member is read up to a size that descriptions stay below.
+/// The most bytes of a `json` member that are read.
 pub(crate) const JSON_LIMIT: u64 = 16 << 20;
-/// Characters of a label that are shown where it is none.
+/// The most characters of an invalid label that are shown.
 const SHOWN: usize = 60;
 
-/// What a member says of the class.
+/// The class that a member gives.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) enum Label {
-    /// Nothing.
+    /// The member gives none.
     #[default]
     Absent,
-    /// That there is none: −1.
+    /// The member says that the sample is unlabelled: −1.
     Unlabelled,
     Class(u32),
     Bad(Box<BadLabel>),
 }
 
-/// A label that is none.
+/// An invalid label.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct BadLabel {
     pub(crate) kind: RemarkKind,
-    /// As it stands there, or why it cannot be read.
+    /// The label as stored, or the reason why it cannot be read.
     pub(crate) value: String,
 }
 
 impl Label {
-    /// Of the text of a `cls` member.
+    /// Parses a `cls` member.
     pub(crate) fn of_class(bytes: &[u8]) -> Self {
         let text = decode_marked(bytes).unwrap_or_else(|| String::from_utf8_lossy(bytes));
         let bad = || Self::bad(RemarkKind::BadClass, text.trim());
         integer(&text).map_or_else(bad, |value| Self::from_integer(value).unwrap_or_else(bad))
     }
 
-    /// Of the text of a `json` member: its `label`, where it is an object that has one.
+    /// Parses a `json` member: its `label`, if it is an object that has one.
     pub(crate) fn of_json(bytes: &[u8]) -> Self {
         match json::document(&decode(bytes)) {
             Ok(Document::Object(None) | Document::Other(Value::List)) => Self::Absent,
             Ok(Document::Object(Some(value))) => Self::of_value(&value),
-            Ok(Document::Other(_)) => Self::bad(RemarkKind::LabelJson, "it is no object with a `label`"),
+            Ok(Document::Other(_)) => Self::bad(RemarkKind::LabelJson, "it is not an object with a `label`"),
             Err(reason) => Self::bad(RemarkKind::LabelJson, reason),
         }
     }
 
-    /// A label that is none.
+    /// Makes an invalid label.
     pub(crate) fn bad(kind: RemarkKind, value: &str) -> Self {
         let mut shown: String = value.chars().take(SHOWN).collect();
         if shown.len() < value.len() {
@@ -62,12 +62,12 @@ impl Label {
         Self::Bad(Box::new(BadLabel { kind, value: shown }))
     }
 
-    /// Whether the member says anything.
-    pub(crate) fn is_said(&self) -> bool {
+    /// Returns whether the member says anything.
+    pub(crate) fn is_present(&self) -> bool {
         *self != Self::Absent
     }
 
-    /// The number that stands for it in an index.
+    /// Returns the number that stands for it in an index.
     pub(crate) fn class(&self) -> u32 {
         if let Self::Class(class) = self { *class } else { NO_LABEL }
     }
@@ -103,8 +103,8 @@ impl Label {
     }
 }
 
-/// An integer in text, with blanks around it, or a decimal number that is one, such as `3.0`. Those beyond any label are the
-/// largest that there are.
+/// Parses an integer with blanks around it, or a decimal number that is an integer, such as `3.0`. Numbers
+/// beyond the range saturate, so that no label is made of them.
 fn integer(text: &str) -> Option<i128> {
     let text = text.trim();
     if let Ok(value) = text.parse() {
@@ -115,8 +115,8 @@ fn integer(text: &str) -> Option<i128> {
     (value.fract() == 0.0 || value.is_infinite()).then_some(value as i128)
 }
 
-/// Text in the encoding that its first bytes tell, as Python's `json.loads` finds it: UTF-8, UTF-16 or UTF-32, with a
-/// byte order mark or without. Bytes that are no text become the character for what is none.
+/// Decodes text as Python's `json.loads` does: UTF-8, UTF-16 or UTF-32, recognized by the first bytes, with
+/// or without a byte order mark. Invalid bytes become U+FFFD.
 fn decode(bytes: &[u8]) -> Cow<'_, str> {
     decode_marked(bytes).unwrap_or_else(|| match *bytes {
         [0, 0, _, _, ..] => utf_32(bytes, true).into(),
@@ -127,7 +127,7 @@ fn decode(bytes: &[u8]) -> Cow<'_, str> {
     })
 }
 
-/// Text behind a byte order mark; none where there is no mark.
+/// Decodes text with a byte order mark; `None` if it has none.
 fn decode_marked(bytes: &[u8]) -> Option<Cow<'_, str>> {
     match *bytes {
         [0, 0, 0xfe, 0xff, ..] | [0xff, 0xfe, 0, 0, ..] => Some(utf_32(&bytes[4..], bytes[0] == 0).into()),
@@ -156,7 +156,7 @@ mod tests {
     use super::*;
 
     fn kind(label: Label) -> RemarkKind {
-        let Label::Bad(bad) = label else { panic!("{label:?} is a label") };
+        let Label::Bad(bad) = label else { panic!("{label:?} is valid") };
         bad.kind
     }
 
@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn a_label_in_json_is_an_integer_or_named_by_its_kind() {
+    fn a_label_in_json_is_an_integer_or_an_error_of_its_kind() {
         for value in ["3", "3.0", "30e-1", "\"3\"", "\" 03\\n\"", "\"3.0\""] {
             let text = format!("{{\"label\": {value}}}");
             assert_eq!(Label::of_json(text.as_bytes()), Label::Class(3), "{value}");
@@ -235,7 +235,7 @@ mod tests {
 
     #[test]
     fn a_long_label_is_shown_in_part() {
-        let Label::Bad(bad) = Label::of_class(&[b'x'; 64]) else { panic!("it is no number") };
+        let Label::Bad(bad) = Label::of_class(&[b'x'; 64]) else { panic!("a text is not a class") };
         assert_eq!(bad.value, format!("{}…", "x".repeat(60)));
     }
 }

@@ -1,18 +1,23 @@
-//! Where samples come from: tar shards, mapped, indexed, shuffled and read ahead.
+//! Tar shards as a source of samples: mapped, indexed, shuffled and read ahead.
 //!
-//! A *shard* is a plain tar file. Neighbouring members that share a key are one *sample*; the key is the name up to the last
-//! dot, folder included. `jpg`, `jpeg`, `png` or `webp` is the sample's image, `cls` its label (an integer as text), and `json` may
-//! carry an integer `label`; other members are ignored. Unusual forms, such as dotted names or links, are read where possible and
-//! reported as a [`Remark`].
+//! A *shard* is a plain tar file. Neighbouring members that share a key form one *sample*; the key is the
+//! name up to the last dot, folder included. A member `jpg`, `jpeg`, `png` or `webp` is the sample's image,
+//! `cls` its label (an integer as text), and `json` may hold an integer `label`; other members are ignored.
+//! Unusual forms, such as dotted names or links, are read where possible and reported as a [`Remark`].
 //!
-//! This crate decodes nothing and copies no image: a [`Sample`] holds a slice of the mapped file. If a shard is cut while it is
-//! mapped, reading it gives an error, not SIGBUS: the first mapping installs a handler of that signal for mapped shards.
+//! This crate decodes nothing and copies no image: a [`Sample`] holds a slice of the mapped file. If a shard
+//! is cut while it is mapped, reading it returns an error instead of raising SIGBUS: the first mapping
+//! installs a signal handler for mapped shards.
+//!
+//! The way of a sample: [`expand`] turns patterns into paths, a [`Source`] opens the files, [`ShardSet`]
+//! indexes their headers (cached between runs), and [`Samples`] reads the samples of one rank in a shuffled
+//! [`Order`].
 //!
 //! ```
 //! use shards::{IndexConfig, Order, Position, Share, ShardSet, ShardWriter};
 //!
 //! # let folder = tempfile::tempdir()?;
-//! # let folder = folder.path().to_str().ok_or("the path is no text")?;
+//! # let folder = folder.path().to_str().ok_or("the path is not UTF-8")?;
 //! for shard in 0..3 {
 //!     let mut writer = ShardWriter::create(format!("{folder}/train-{shard:03}.tar"))?;
 //!     writer.append("cat", &[("jpg", b"...".as_slice()), ("cls", b"0")])?;

@@ -1,4 +1,4 @@
-//! Links within a shard, read through to the file that they lead to.
+//! Links within a shard, resolved to the files that they lead to.
 
 use std::{collections::HashMap, io};
 
@@ -9,22 +9,22 @@ use crate::{
     scan::{Kind, Member, Scanner, Trouble},
 };
 
-/// Links that lead to links are followed so far.
+/// The most links that are followed in a row.
 const STEPS: usize = 16;
 
-/// Where a file's bytes lie.
+/// The place of a file's data, in bytes of the shard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Place {
     pub(crate) data: u64,
     pub(crate) size: u64,
 }
 
-/// All files and links of a shard by name.
+/// All files and links of a shard, by name.
 #[derive(Debug, Default)]
 pub(crate) struct Links {
-    /// Hash of the name, first header, place; by hash and then in the order of the shard.
+    /// Hash of the name, first header and place of each file, sorted by hash and header.
     files: Vec<(u128, u64, Place)>,
-    /// By hash of the name: the name itself and what it is.
+    /// Name and kind of each link, by the hash of the name.
     links: HashMap<u128, (Vec<u8>, Kind)>,
 }
 
@@ -32,7 +32,7 @@ impl Links {
     /// Reads the headers of a shard up to its end or its first damage.
     ///
     /// # Errors
-    /// A header cannot be read this time.
+    /// The system failed to read a header.
     pub(crate) fn of(shard: &Shard) -> io::Result<Self> {
         let mut links = Self::default();
         let mut scanner = Scanner::new(shard, 0);
@@ -54,7 +54,7 @@ impl Links {
         Ok(links)
     }
 
-    /// The file that a link leads to; none where that is no file of the shard.
+    /// Follows a link; `None` if it does not lead to a file of the shard.
     pub(crate) fn follow(&self, link: &Member) -> Option<Place> {
         let (mut name, mut kind) = (link.name.as_slice(), &link.kind);
         for _ in 0..STEPS {
@@ -68,7 +68,8 @@ impl Links {
         None
     }
 
-    /// The last file of this name, as extracting leaves it; for a hard link, of those before it.
+    /// Finds the last file of this name, which extracting would leave; for a hard link the last one before
+    /// it.
     fn file(&self, hash: u128, before: Option<u64>) -> Option<Place> {
         let before = before.unwrap_or(u64::MAX);
         let end = self.files.partition_point(|(other, head, _)| (*other, *head) < (hash, before));
@@ -77,7 +78,7 @@ impl Links {
     }
 }
 
-/// The path that a link leads to, from the root of the archive; none where it leads out.
+/// Returns the path that a link leads to, from the root of the archive; `None` if it leads out of it.
 fn target(name: &[u8], kind: &Kind) -> Option<Vec<u8>> {
     match kind {
         Kind::HardLink(target) => normal(target),
@@ -90,7 +91,7 @@ fn target(name: &[u8], kind: &Kind) -> Option<Vec<u8>> {
     }
 }
 
-/// A path without `.`, `..` and doubled slashes; none where it leads above the root.
+/// Removes `.`, `..` and repeated slashes from a path; `None` if it leads above the root.
 fn normal(path: &[u8]) -> Option<Vec<u8>> {
     let mut parts: Vec<&[u8]> = Vec::new();
     for part in path.split(|&byte| byte == b'/') {
@@ -107,7 +108,7 @@ fn normal(path: &[u8]) -> Option<Vec<u8>> {
 mod tests {
     use super::*;
 
-    /// A shard of these members: a name, what it is (`f`ile, `h`ard or `s`ymbolic link), and its data or target.
+    /// Makes a shard of members: name, kind (`f`ile, `h`ard or `s`ymbolic link), and data or target.
     fn shard(members: &[(&str, char, &str)]) -> Shard {
         let mut builder = tar::Builder::new(Vec::new());
         for (name, kind, rest) in members {
@@ -131,7 +132,7 @@ mod tests {
         Shard::in_memory(builder.into_inner().unwrap().into())
     }
 
-    /// What is read by way of each link; `-` where there is nothing.
+    /// Reads through each link; `-` if it leads nowhere.
     fn read(members: &[(&str, char, &str)]) -> Vec<String> {
         let shard = shard(members);
         let links = Links::of(&shard).unwrap();
@@ -181,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn of_files_of_one_name_a_hard_link_means_the_last_one_before_it() {
+    fn a_hard_link_leads_to_the_last_file_of_the_name_before_it() {
         let members = [
             ("a", 'f', "old"),
             ("b.jpg", 'h', "a"),

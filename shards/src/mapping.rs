@@ -1,4 +1,4 @@
-//! A file in memory whose pages are made resident before they are read.
+//! A mapped file whose pages are made resident before they are read.
 
 use std::{
     fs::{File, Metadata},
@@ -16,19 +16,19 @@ use crate::bus::Guard;
 
 /// A mapped file.
 ///
-/// A mapping raises SIGBUS when a page is touched that the file no longer reaches. A shard that is *replaced* (another
-/// renamed over it) or removed does no harm: the mapping keeps the old file. One that is cut or rewritten *in place*
-/// does, so [`make_resident`](Self::make_resident) lets the kernel touch the pages, which reports instead of raising.
-/// A file cut between that call and the reading of the bytes is caught by the [`Guard`]: the reader sees zeros there,
-/// and [`check_intact`](Self::check_intact) says so afterwards.
+/// Touching a page of a mapping that the file no longer reaches raises SIGBUS. A shard that is *replaced*
+/// (another file renamed over it) or removed is harmless: the mapping keeps the old file. A shard that is cut
+/// or rewritten *in place* is not, so [`make_resident`](Self::make_resident) lets the kernel touch the pages,
+/// which reports an error instead of raising a signal. The [`Guard`] covers a cut between that call and the
+/// reading: the reader sees zeros, and [`check_intact`](Self::check_intact) reports it afterwards.
 #[derive(Debug)]
 pub(crate) struct Mapping {
     path: PathBuf,
     inode: u64,
-    /// Before `map`, so that it ends before the pages go.
+    /// Dropped before `map`, so that the guard ends before the pages are unmapped.
     guard: Guard,
     map: Arc<Mmap>,
-    /// Absent in shards that stay open for long, of which there may be more than file descriptors.
+    /// `None` for shards that stay open for long, of which there may be more than file descriptors.
     file: Option<File>,
 }
 
@@ -59,7 +59,7 @@ impl Mapping {
         Bytes::from_owner(Owner(Arc::clone(&self.map)))
     }
 
-    /// The file, to read it without mapping pages: faster where little is read, here and there.
+    /// Returns the file for reads without mapping pages, which is faster for a few scattered bytes.
     pub(crate) fn file(&self) -> Option<&File> {
         self.file.as_ref()
     }
@@ -68,7 +68,10 @@ impl Mapping {
         self.file = None;
     }
 
-    /// Brings the pages of `range` into memory, or says why they cannot be read.
+    /// Brings the pages of `range` into memory.
+    ///
+    /// # Errors
+    /// The file no longer reaches that far, or its pages cannot be read.
     pub(crate) fn make_resident(&self, range: Range<usize>) -> io::Result<()> {
         self.check_intact()?;
         self.check_length(range.end as u64)?;
@@ -82,19 +85,20 @@ impl Mapping {
         }
     }
 
-    /// An error once a page of the mapping could not be read.
+    /// Fails once a page of the mapping could not be read.
     pub(crate) fn check_intact(&self) -> io::Result<()> {
         if self.guard.has_faulted() {
             let reason = "the file was cut, or its disk failed, while it was being read";
-            return Err(io::Error::other(reason)); // a cut is found out by the length as well
+            return Err(io::Error::other(reason)); // a cut may also be found by the length
         }
         Ok(())
     }
 
-    /// Whether the file still reaches that far, unless another has taken its name.
+    /// Fails if the file ends before byte `end`, unless another file has taken its name.
     ///
-    /// Populating finds that out too, but a file cut within the range's last page would read as zeros there. On
-    /// kernels before 5.14 and on systems other than Linux this is the only check, so that disk errors raise there.
+    /// Populating finds that too, but a file cut within the range's last page would read as zeros there. On
+    /// kernels before 5.14 and on systems other than Linux this is the only check, and disk errors raise
+    /// SIGBUS there.
     fn check_length(&self, end: u64) -> io::Result<()> {
         match self.path.metadata() {
             Ok(metadata) if metadata.ino() == self.inode && metadata.len() < end => {
@@ -115,29 +119,30 @@ impl Mapping {
         Err(io::ErrorKind::InvalidInput.into())
     }
 
-    // Advice only: nothing is lost where it is not taken.
+    // Only advice: a failure changes nothing.
     pub(crate) fn will_need(&self, range: Range<usize>) {
         self.map.advise_range(Advice::WillNeed, range.start, range.len()).ok();
     }
 
-    /// Takes all pages out of the process. They stay in the page cache, from which the next touch maps them again; where it
-    /// cannot, the `Guard` is what protects the reader, even of pages that `make_resident` had brought in.
+    /// Releases all pages from the process. They stay in the page cache, from which the next touch maps them
+    /// again; if it cannot, the `Guard` protects the reader, even of pages that `make_resident` had brought
+    /// in.
     #[expect(unsafe_code, reason = "the advice is safe only for mappings such as this one")]
     pub(crate) fn release_pages(&self) {
         if !self.guard.is_set() {
             return;
         }
-        // SAFETY: the mapping is of a file and never written to, so that whoever reads it meanwhile or later finds the
-        // same bytes; where the file was cut, the `Guard` gives zeros.
+        // SAFETY: the mapping is of a file and never written to, so readers find the same bytes before and
+        // after; if the file was cut, the `Guard` maps zeros.
         unsafe { self.map.unchecked_advise(UncheckedAdvice::DontNeed) }.ok();
     }
 }
 
 #[expect(unsafe_code, reason = "the only mapping in the crate")]
 fn map(file: &File) -> io::Result<Mmap> {
-    // SAFETY: `Mmap` asks that the file be not changed underneath. Shards are renamed into place when complete
-    // (`writer.rs`) and not written to afterwards (`docs/guide/data.md`). Should one be, its bytes are still only bytes to us: they
-    // are parsed with every length checked, and never trusted to stay the same between two reads. Should one be cut,
-    // `make_resident` finds out before a slice is read.
+    // SAFETY: `Mmap` requires that the file is not changed meanwhile. Shards are renamed into place when
+    // complete (`writer.rs`) and not written to afterwards (`docs/guide/data.md`). If one is changed
+    // nevertheless, its bytes are still only bytes to us: they are parsed with every length checked, and
+    // never assumed to be the same in two reads. If one is cut, `make_resident` fails before a slice is read.
     unsafe { Mmap::map(file) }
 }

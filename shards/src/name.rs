@@ -1,13 +1,13 @@
-//! What the name of a member says: which sample it belongs to, and as what.
+//! Names of members: the sample that a member belongs to, and its role in it.
 
-/// The images of a sample by extension, the first that it has is the one that is used. PNG is last, since a PNG beside a
-/// JPEG is a mask.
+/// Extensions of images, in order of preference: a sample uses the first that it has. PNG is last, since a
+/// PNG beside a JPEG is a mask.
 const IMAGES: [&[u8]; 4] = [b"jpg", b"jpeg", b"webp", b"png"];
-/// Ranks among them: of the last that is a JPEG, and of PNG.
+/// The last rank of a JPEG, and the rank of PNG.
 const JPEG: u8 = 1;
 const PNG: u8 = 3;
 
-/// A member's name, taken apart.
+/// A member's name, split at its dots.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Name<'a> {
     whole: &'a [u8],
@@ -15,21 +15,22 @@ pub(crate) struct Name<'a> {
     last_dot: usize,
 }
 
-/// What a member is for its sample.
+/// The role of a member in its sample.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Role {
-    /// An image; among several the lowest rank is used.
+    /// An image; among several the one of the lowest rank is used.
     Image(u8),
-    /// A label, as text.
+    /// A label as text.
     Class,
-    /// It may hold a label.
+    /// Metadata that may contain a label.
     Json,
-    /// Nothing that is read.
+    /// A member that is not read.
     Other,
 }
 
 impl<'a> Name<'a> {
-    /// None for names without an extension, and for hidden files, among them the `._` companions that macOS writes.
+    /// Splits a name. Returns `None` for names without an extension and for hidden files, such as the `._`
+    /// files of macOS.
     pub(crate) fn split(whole: &'a [u8]) -> Option<Self> {
         let base = whole.iter().rposition(|&byte| byte == b'/').map_or(0, |slash| slash + 1);
         let first_dot = base + whole[base..].iter().position(|&byte| byte == b'.')?;
@@ -37,46 +38,48 @@ impl<'a> Name<'a> {
         (first_dot > base).then_some(Self { whole, first_dot, last_dot })
     }
 
-    /// All of it.
+    /// Returns the whole name.
     pub(crate) fn whole(&self) -> &'a [u8] {
         self.whole
     }
 
-    /// Where its first and its last dot are.
+    /// Returns the positions of the first and the last dot of the base name.
     pub(crate) fn dots(&self) -> (usize, usize) {
         (self.first_dot, self.last_dot)
     }
 
-    /// A name that was taken apart before.
+    /// Restores a name from the result of [`dots`](Self::dots).
     pub(crate) fn with_dots(whole: &'a [u8], (first_dot, last_dot): (usize, usize)) -> Self {
         Self { whole, first_dot, last_dot }
     }
 
-    /// Up to the first dot of the base name, folder included: what members of one sample share.
+    /// Returns the name up to the first dot of the base name, folder included. Members of one sample share
+    /// it.
     pub(crate) fn short(&self) -> &'a [u8] {
         &self.whole[..self.first_dot]
     }
 
-    /// Up to the last dot.
+    /// Returns the name up to the last dot: the key.
     pub(crate) fn stem(&self) -> &'a [u8] {
         &self.whole[..self.last_dot]
     }
 
-    /// Whether there is one dot, so that both are the same.
+    /// Returns whether the base name has only one dot.
     pub(crate) fn is_plain(&self) -> bool {
         self.first_dot == self.last_dot
     }
 
-    /// Whether what stands between the first and the last dot is a number, a date or the like, as in `cat.12.jpg`.
+    /// Returns whether the text between the first and the last dot is a number, a date or the like, as in
+    /// `cat.12.jpg`.
     pub(crate) fn is_numbered(&self) -> bool {
         let middle = self.middle();
         middle.iter().any(u8::is_ascii_digit)
             && middle.iter().all(|byte| byte.is_ascii_digit() || b".-_ ()".contains(byte))
     }
 
-    /// Whether it is that of a companion, such as a mask, of the image without dots of the same short name, whose role is
-    /// given: what is of another format, or a PNG with a word between its dots. With a number between them only PNGs are
-    /// companions, of others than PNGs.
+    /// Returns whether this is the name of a companion, such as a mask, of an image with the same short name
+    /// and no further dots, whose role is `image`. Companions are images of another format, and PNGs with a
+    /// word between their dots. If a number is between the dots, only a PNG beside another format is one.
     pub(crate) fn is_companion_of(&self, image: Role) -> bool {
         let (Role::Image(own), Role::Image(other)) = (self.role(), image) else { return false };
         let is_of_other_format = own.max(JPEG) != other.max(JPEG);
@@ -87,17 +90,17 @@ impl<'a> Name<'a> {
         !self.is_plain() && (is_of_other_format || own == PNG && is_word())
     }
 
-    /// Between the first and the last dot.
+    /// Returns the text between the first and the last dot.
     fn middle(&self) -> &'a [u8] {
         self.whole.get(self.first_dot + 1..self.last_dot).unwrap_or_default()
     }
 
-    /// Behind the last dot.
+    /// Returns the text after the last dot.
     pub(crate) fn extension(&self) -> &'a [u8] {
         &self.whole[self.last_dot + 1..]
     }
 
-    /// By the part behind the last dot, in letters of either case.
+    /// Returns the role of this extension, in upper or lower case.
     pub(crate) fn role(&self) -> Role {
         let extension = self.extension();
         let is = |other: &[u8]| extension.eq_ignore_ascii_case(other);
@@ -111,10 +114,10 @@ impl<'a> Name<'a> {
 }
 
 impl Role {
-    /// An image that is a PNG by its name.
+    /// The role of a PNG.
     pub(crate) const PNG: Self = Self::Image(PNG);
 
-    /// A bit for each, none for what is not read.
+    /// Returns the role's bit in a set of roles; 0 for members that are not read.
     pub(crate) fn bit(self) -> u8 {
         match self {
             Self::Image(rank) => 1 << rank,
@@ -136,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_taken_apart_at_the_first_and_at_the_last_dot_of_the_base_name() {
+    fn names_are_split_at_the_first_and_the_last_dot_of_the_base_name() {
         assert_eq!(split("a.b/1.JPG"), Some(("a.b/1", "a.b/1", Role::Image(0))));
         assert_eq!(split("a/1.seg.png"), Some(("a/1", "a/1.seg", Role::Image(3))));
         assert_eq!(split("1.cls"), Some(("1", "1", Role::Class)));
@@ -147,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn masks_beside_an_image_are_told_from_images_that_begin_alike() {
+    fn masks_of_an_image_are_distinguished_from_images_with_a_similar_name() {
         let is_companion = |name: &str, of: &str| {
             let split = |name| Name::split(name).unwrap();
             split(name.as_bytes()).is_companion_of(split(of.as_bytes()).role())
@@ -177,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_and_dates_are_told_from_words() {
+    fn numbers_and_dates_are_distinguished_from_words() {
         let is_numbered = |name: &str| Name::split(name.as_bytes()).unwrap().is_numbered();
         for name in ["cat.0.jpg", "1.2.840.113.jpg", "x.2020-01-31.jpg", "photo. (1).jpg"] {
             assert!(is_numbered(name), "{name}");

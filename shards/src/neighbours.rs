@@ -1,4 +1,4 @@
-//! Neighbours whose names begin alike, and the samples among them.
+//! Neighbouring members with the same short name, and their division into samples.
 
 use std::ops::Range;
 
@@ -8,13 +8,14 @@ use crate::{
     name::{Name, Role},
 };
 
-/// So many neighbours are searched for the same extension where it is none that is read.
+/// The number of earlier neighbours that are searched for the extension of a member that is not read.
 const NEAR: usize = 16;
 
-/// Neighbours that share their name up to the first dot of the base name.
+/// Neighbouring members that share their name up to the first dot of the base name.
 ///
-/// They are *parts*: members that share their name up to the last dot, none of which repeats the extension of another. A
-/// part with an image is a sample, unless it is a companion, such as a mask, of the image of a part without dots.
+/// They divide into *parts*: members that share their name up to the last dot, in which no extension occurs
+/// twice. A part with an image is a sample, unless it is a companion, such as a mask, of the image of a part
+/// without further dots.
 #[derive(Debug, Default)]
 pub(crate) struct Neighbours {
     pub(crate) entries: Vec<Entry>,
@@ -25,71 +26,71 @@ pub(crate) struct Neighbours {
 #[derive(Debug)]
 pub(crate) struct Entry {
     pub(crate) head: u64,
-    /// Byte behind it, padding included.
+    /// The byte after it, padding included.
     pub(crate) end: u64,
     pub(crate) place: Place,
     pub(crate) role: Role,
     pub(crate) label: Label,
-    /// Its number in the shard.
+    /// The number of the member in the shard.
     pub(crate) member: usize,
     name: Range<usize>,
     dots: (usize, usize),
 }
 
-/// Members of one name up to the last dot.
+/// Members that share their name up to the last dot.
 #[derive(Debug, Clone)]
 pub(crate) struct Part {
-    /// The first of its entries.
+    /// The number of its first entry.
     pub(crate) first: usize,
-    /// The entry whose image is used.
+    /// The entry of the image that is used.
     pub(crate) image: Option<usize>,
-    /// How many images it has.
+    /// The number of its images.
     pub(crate) images: usize,
     pub(crate) class: Option<usize>,
     pub(crate) json: Option<usize>,
-    /// Whether its name has no dot before the last.
+    /// Whether its base name has no dot before the last one.
     pub(crate) is_plain: bool,
     pub(crate) is_numbered: bool,
     bits: u8,
 }
 
-/// The parts of a neighbours.
+/// The division of neighbours into parts.
 #[derive(Debug)]
 pub(crate) struct Parts {
     pub(crate) parts: Vec<Part>,
-    /// For each entry the number of its part.
+    /// The number of its part, for each entry.
     pub(crate) of_entry: Vec<usize>,
 }
 
 impl Part {
-    /// Whether one of its members says something of the class.
+    /// Returns whether one of its members gives a class.
     fn is_labelled(&self, neighbours: &Neighbours) -> bool {
-        self.class.is_some() || self.json.is_some_and(|json| neighbours.entries[json].label.is_said())
+        self.class.is_some() || self.json.is_some_and(|json| neighbours.entries[json].label.is_present())
     }
 }
 
 impl Neighbours {
-    /// Whether a member of this name belongs to it.
+    /// Returns whether a member of this name is a further neighbour.
     pub(crate) fn continues(&self, name: Name<'_>) -> bool {
         self.entries.first().is_some_and(|first| self.name(first).short() == name.short())
     }
 
-    /// The name of an entry.
+    /// Returns the name of an entry.
     pub(crate) fn name(&self, entry: &Entry) -> Name<'_> {
         Name::with_dots(&self.names[entry.name.clone()], entry.dots)
     }
 
-    /// The name of an entry, in text.
+    /// Returns the name of an entry as text.
     pub(crate) fn text(&self, entry: usize) -> String {
         String::from_utf8_lossy(&self.names[self.entries[entry].name.clone()]).into_owned()
     }
 
-    /// The key of the sample that an entry belongs to if it belongs to its own part.
+    /// Returns the key of the part that an entry belongs to.
     pub(crate) fn stem(&self, entry: usize) -> &[u8] {
         self.name(&self.entries[entry]).stem()
     }
 
-    /// Begins an entry: what else there is to know of it follows.
+    /// Adds an entry, whose other fields the caller sets.
     pub(crate) fn push(&mut self, name: Name<'_>, member: usize) -> &mut Entry {
         let start = self.names.len();
         self.names.extend_from_slice(name.whole());
@@ -108,13 +109,14 @@ impl Neighbours {
         &mut self.entries[last]
     }
 
-    /// Forgets the entries.
+    /// Removes all entries and keeps the memory.
     pub(crate) fn clear(&mut self) {
         self.entries.clear();
         self.names.clear();
     }
 
-    /// Its only part, if it is usual: no dots within names, no extension twice, and one member at most that is not read.
+    /// Returns the only part of usual neighbours: no further dots, no extension twice, and at most one member
+    /// that is not read. Returns `None` for unusual ones.
     pub(crate) fn only_part(&self) -> Option<Part> {
         let mut part = Part::new(0, self.name(self.entries.first()?));
         let mut others = 0;
@@ -128,7 +130,7 @@ impl Neighbours {
         Some(part)
     }
 
-    /// Takes it apart.
+    /// Divides the neighbours into parts.
     pub(crate) fn parts(&self) -> Parts {
         let mut parts =
             Parts { parts: Vec::with_capacity(1), of_entry: Vec::with_capacity(self.entries.len()) };
@@ -150,7 +152,7 @@ impl Neighbours {
         parts
     }
 
-    /// Whether an entry belongs to a part.
+    /// Returns whether an entry belongs to a part.
     fn takes(&self, parts: &Parts, part: usize, number: usize, name: Name<'_>) -> bool {
         let role = self.entries[number].role;
         let own = &parts.parts[part];
@@ -196,7 +198,8 @@ impl Part {
 }
 
 impl Parts {
-    /// For each part the one whose sample its members belong to: itself, or that which it is a companion of.
+    /// Returns for each part the part whose sample it belongs to: itself, or the one that it is a companion
+    /// of.
     pub(crate) fn owners(&self, neighbours: &Neighbours) -> Vec<usize> {
         let is_owner = |part: &Part| part.is_plain && part.image.is_some();
         let mut owner = self.parts.iter().position(is_owner);
@@ -216,7 +219,8 @@ impl Parts {
         owners
     }
 
-    /// The parts whose labels may be those of their neighbours: several of one name, and not each with an image and a label.
+    /// Returns for each part whether its labels may be those of a part of the same name: there are several,
+    /// and not each has an image and a label.
     pub(crate) fn ambiguous(&self, neighbours: &Neighbours) -> Vec<bool> {
         let mut ambiguous = vec![false; self.parts.len()];
         if self.parts.len() < 2 {

@@ -1,4 +1,4 @@
-//! Which sample comes next.
+//! The order of samples.
 
 use std::num::NonZero;
 
@@ -9,27 +9,28 @@ use crate::{
     permutation::{Permutation, mix},
 };
 
-/// Consecutive samples that stay together until the window mixes them: one read from a slow disk.
+/// The number of consecutive samples that stay together until the window mixes them: one read from a slow
+/// disk.
 const CHUNK: u64 = 32;
 
-/// In which order samples come, and for how long.
+/// The order of samples, and the number of epochs.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Order {
-    /// What the order of every epoch is derived from.
+    /// The seed from which the order of every epoch is derived.
     pub seed: u64,
-    /// How far from its neighbours a sample may come.
+    /// How samples are shuffled.
     pub shuffle: Shuffle,
-    /// Passes over the set, counted from the very first; endless where absent.
+    /// The number of passes over the set, counted from the first; endless if absent.
     pub epochs: Option<u64>,
 }
 
-/// Which part of each epoch is ours.
+/// The part of each epoch that belongs to one rank.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Share {
-    /// Our number among those who divide the samples.
+    /// The number of this rank, from 0.
     pub rank: usize,
-    /// How many they are.
+    /// The number of ranks.
     pub world_size: usize,
 }
 
@@ -39,28 +40,29 @@ impl Default for Share {
     }
 }
 
-/// Where the samples of one rank stand: all that resuming needs.
+/// The position of a rank in its samples: all that resuming needs.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Position {
-    /// Passes over the set that are complete.
+    /// The number of complete passes over the set.
     pub epoch: u64,
-    /// Samples of this rank already taken in this epoch.
+    /// The number of samples that this rank has taken in this epoch.
     pub offset: u64,
 }
 
-/// The samples of one rank, each reached without those before it.
+/// The sequence of samples of one rank, with random access.
 ///
-/// With a window, an epoch is all samples, its chunks shuffled and the whole rotated; rank after rank takes an equal
-/// span of that, and mixes it window by window. Shuffled globally, it is one permutation of all samples, divided the
-/// same way. What the division leaves over is nobody's, and another part of the set each epoch.
+/// With a window, an epoch is the set's chunks in shuffled order, rotated by a random number of samples; each
+/// rank takes an equal span of that and mixes it window by window. Shuffled globally, an epoch is one
+/// permutation of all samples, divided in the same way. The remainder of the division is not used; it is
+/// another part of the set in each epoch.
 #[derive(Debug, Clone)]
 pub(crate) struct Sequence {
     order: Order,
     rank: u64,
-    /// Samples in the whole set.
+    /// The number of samples in the whole set.
     total: u64,
-    /// Samples of each rank in an epoch; never 0.
+    /// The number of samples of each rank in an epoch; never 0.
     length: u64,
 }
 
@@ -77,7 +79,7 @@ impl Sequence {
         Ok(Self { order, rank: rank as u64, total, length })
     }
 
-    /// Refuses a position that this sequence does not have.
+    /// Checks that a position lies within an epoch.
     pub(crate) fn check(&self, position: Position) -> Result<()> {
         if position.offset < self.length {
             return Ok(());
@@ -85,17 +87,17 @@ impl Sequence {
         Err(Error::Position { offset: position.offset, length: self.length })
     }
 
-    /// Whether there is a sample at this position.
+    /// Returns whether all epochs end before this position.
     pub(crate) fn is_over(&self, position: Position) -> bool {
         self.order.epochs.is_some_and(|epochs| position.epoch >= epochs)
     }
 
-    /// Samples from here to the end of the epoch.
+    /// Returns the number of samples from a position to the end of its epoch.
     pub(crate) fn left(&self, position: Position) -> u64 {
         self.length - position.offset
     }
 
-    /// The position `count` samples later, which lie in the same epoch.
+    /// Returns the position `count` samples later. All of them must lie in the same epoch.
     pub(crate) fn advance(&self, position: Position, count: u64) -> Position {
         let offset = position.offset + count;
         if offset < self.length {
@@ -105,7 +107,7 @@ impl Sequence {
         }
     }
 
-    /// The order of one epoch.
+    /// Returns the order of one epoch.
     pub(crate) fn epoch(&self, epoch: u64) -> Epoch<'_> {
         let key = mix(self.order.seed, epoch);
         let arrangement = match self.order.shuffle {
@@ -132,7 +134,7 @@ enum Arrangement<'a> {
 }
 
 impl Epoch<'_> {
-    /// The index of the sample that this rank takes at `offset`.
+    /// Returns the index of the sample that this rank takes at `offset`.
     pub(crate) fn index(&self, offset: u64) -> u64 {
         let Sequence { rank, length, .. } = self.sequence;
         match &self.arrangement {
@@ -143,7 +145,7 @@ impl Epoch<'_> {
     }
 }
 
-/// Chunks of neighbours shuffled over the whole set, then mixed with each other window by window.
+/// Chunks of neighbours, shuffled over the whole set and then mixed window by window.
 #[derive(Debug)]
 struct Chunked<'a> {
     sequence: &'a Sequence,
@@ -151,7 +153,7 @@ struct Chunked<'a> {
     key: u64,
     chunks: Permutation,
     rotation: u64,
-    /// Where the set's last chunk, which may be shorter than the others, begins in the shuffled order.
+    /// The place in the shuffled order of the set's last chunk, which may be shorter than the others.
     short: u64,
 }
 
@@ -178,11 +180,11 @@ impl<'a> Chunked<'a> {
         start + Permutation::new(self.window.get().min(length - start), key).apply(offset - start)
     }
 
-    /// The index at a place of the shuffled chunks.
+    /// Returns the index at a place of the shuffled chunks.
     fn shuffled(&self, place: u64) -> u64 {
         let total = self.sequence.total;
         let last = total.div_ceil(CHUNK) - 1;
-        // Behind the short chunk every place is moved up by what that one lacks.
+        // After the short chunk every place is moved up by the samples that the chunk lacks.
         let end_of_short = self.short + (total - last * CHUNK);
         let place = if place < end_of_short { place } else { place + (last + 1) * CHUNK - total };
         self.chunks.apply(place / CHUNK) * CHUNK + place % CHUNK

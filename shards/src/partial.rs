@@ -1,4 +1,4 @@
-//! Files, folders and links that are complete under their names, or not there.
+//! Files, folders and links that appear under their names only when they are complete.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -12,20 +12,21 @@ use std::{
 
 use crate::path::folder_of;
 
-/// How the names of files end that this process has not finished yet.
+/// Returns the suffix of the names of files that this process has not finished.
 ///
-/// The number of the process alone would not do: processes in two containers that write to one folder may share theirs.
+/// It contains a random number besides the process id: processes in two containers that write to one folder
+/// may share the id.
 pub fn unfinished_suffix() -> &'static str {
     static SUFFIX: LazyLock<String> = LazyLock::new(|| {
-        let token = RandomState::new().hash_one(process::id()); // keyed by numbers that the system draws for each process
+        let token = RandomState::new().hash_one(process::id()); // seeded by the system for each process
         format!(".{}-{token:016x}.tmp", process::id())
     });
     &SUFFIX
 }
 
-/// A file, a folder or a link that is written beside its place, and gets its name when it is whole and on the disk.
+/// A file, folder or link that is written under a temporary name, and renamed when it is complete and synced.
 ///
-/// Dropped before that, it is removed, and what had the name before stays.
+/// Dropped before [`finish`](Self::finish), it is removed, and an earlier file of the name stays.
 ///
 /// ```
 /// use std::io::Write;
@@ -40,43 +41,44 @@ pub fn unfinished_suffix() -> &'static str {
 /// # Ok::<(), std::io::Error>(())
 /// ```
 #[derive(Debug)]
-#[must_use = "it is removed when it is dropped"]
+#[must_use = "dropping it removes the file"]
 pub struct Partial {
-    /// Where it is to lie.
+    /// The final path.
     place: PathBuf,
-    /// Where it lies until then.
+    /// The temporary path.
     path: PathBuf,
     is_armed: bool,
 }
 
 impl Partial {
-    /// What is to lie at `path`, until then under a hidden name that no other process uses: several may write to one place.
+    /// Chooses a hidden temporary name beside `path` that no other process uses: several may write to one
+    /// folder.
     ///
     /// # Errors
     ///
-    /// If the path has no file name.
+    /// The path has no file name.
     pub fn beside(path: &Path) -> io::Result<Self> {
         let name = path.file_name().ok_or(io::Error::from(io::ErrorKind::InvalidFilename))?;
         let name = format!(".{}{}", name.to_string_lossy(), unfinished_suffix());
         Ok(Self::under(path, folder_of(path).join(name)))
     }
 
-    /// What is to lie at `path`, until then at `beside`, a path in the same file system: one process writes at a time, and whatever a
-    /// killed one has left there makes way.
+    /// A file that is written at `beside` and renamed to `path`, in the same file system. Only one process
+    /// may write at a time; leftovers of a killed process are overwritten.
     pub fn under(path: &Path, beside: impl Into<PathBuf>) -> Self {
         Self { place: path.to_owned(), path: beside.into(), is_armed: true }
     }
 
-    /// Where it is written.
+    /// Returns the temporary path.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Begins a file, to be written and read.
+    /// Creates the file, open for writing and reading.
     ///
     /// # Errors
     ///
-    /// If it cannot be made, or if there is a link in its place: links are not followed.
+    /// The file cannot be created, or its temporary path is a link: links are not followed.
     pub fn create(&self) -> io::Result<File> {
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(true).custom_flags(libc::O_NOFOLLOW);
@@ -89,38 +91,38 @@ impl Partial {
         })
     }
 
-    /// Makes a link that leads to `target`.
+    /// Creates a symbolic link to `target`.
     ///
     /// # Errors
     ///
-    /// If there can be none.
+    /// The link cannot be created.
     pub fn link_to(&self, target: &Path) -> io::Result<()> {
-        fs::remove_file(&self.path).ok(); // of a process that was killed
+        fs::remove_file(&self.path).ok(); // left by a killed process
         symlink(target, &self.path)
     }
 
-    /// Brings it onto the disk with all that is in it, gives it its name, and brings the name onto the disk.
+    /// Syncs the file, or the folder with everything in it, renames it to its final path, and syncs the name.
     ///
     /// # Errors
     ///
-    /// If any of it fails. What had the name before is there still, unless only the last part failed, or it was a folder that another
-    /// one was to replace.
+    /// One of the steps failed. An earlier file of the name is still there, unless only the last step failed.
+    /// An earlier folder is removed before the rename.
     pub fn finish(mut self) -> io::Result<()> {
         sync(&self.path)?;
         if self.path.is_dir() && self.place.is_dir() {
-            fs::remove_dir_all(&self.place)?; // a folder with something in it is not replaced by a rename
+            fs::remove_dir_all(&self.place)?; // a rename does not replace a folder that is not empty
         }
         fs::rename(&self.path, &self.place)?;
-        // What bears the other name from here on, if anything, is another writer's.
+        // A file of the temporary name would be another writer's from here on.
         self.is_armed = false;
         sync_folder(folder_of(&self.place))
     }
 
-    /// Writes a whole file.
+    /// Writes `contents` to the file and finishes it.
     ///
     /// # Errors
     ///
-    /// As of [`create`](Self::create) and [`finish`](Self::finish), or if it cannot be written.
+    /// Those of [`create`](Self::create) and [`finish`](Self::finish), or `contents` cannot be written.
     pub fn write(self, contents: &[u8]) -> io::Result<()> {
         self.create()?.write_all(contents)?;
         self.finish()
@@ -130,13 +132,13 @@ impl Partial {
 impl Drop for Partial {
     fn drop(&mut self) {
         if self.is_armed {
-            // Nothing can be done about a failure here, and the name says that it is not finished.
+            // A failure has no consequences: the name says that the file is unfinished.
             fs::remove_file(&self.path).or_else(|_| fs::remove_dir_all(&self.path)).ok();
         }
     }
 }
 
-/// Brings a file, or a folder with all that is in it, onto the disk.
+/// Syncs a file, or a folder with everything in it.
 fn sync(path: &Path) -> io::Result<()> {
     let kind = path.symlink_metadata()?.file_type();
     if kind.is_dir() {
@@ -145,17 +147,18 @@ fn sync(path: &Path) -> io::Result<()> {
     } else if kind.is_file() {
         File::open(path)?.sync_all()
     } else {
-        Ok(()) // a link is a name, and is on the disk with its folder
+        Ok(()) // a link has no data, and its name is synced with its folder
     }
 }
 
-/// Brings the names in a folder onto the disk, where its file system has such a thing.
+/// Syncs the names in a folder, if its file system supports that.
 ///
-/// Some have not, and say so with `EINVAL` or `ENOTSUP` (CIFS of older kernels, `DrvFs`, `vboxsf`): that is no failure.
+/// File systems that do not (CIFS of older kernels, `DrvFs`, `vboxsf`) return `EINVAL` or `ENOTSUP`, which is
+/// not treated as an error.
 ///
 /// # Errors
 ///
-/// Where the folder cannot be opened, and any other failure to write its names.
+/// The folder cannot be opened, or its names cannot be written.
 pub fn sync_folder(folder: &Path) -> io::Result<()> {
     let synced = File::open(folder)?.sync_all();
     synced.or_else(|error| match error.raw_os_error() {
@@ -173,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_not_finished_leaves_the_one_before() {
+    fn an_unfinished_file_leaves_the_earlier_one() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x");
         Partial::beside(&path).unwrap().write(b"old").unwrap();
@@ -185,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn folders_and_links_get_their_names_whole_as_files_do() {
+    fn folders_and_links_are_renamed_when_complete_like_files() {
         let folder = tempfile::tempdir().unwrap();
         let (path, link) = (folder.path().join("x"), folder.path().join("latest"));
         for is_finished in [false, true] {
@@ -204,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn a_link_in_the_way_is_not_followed() {
+    fn a_link_at_the_temporary_path_is_not_followed() {
         let folder = tempfile::tempdir().unwrap();
         let (target, path) = (folder.path().join("target"), folder.path().join("x"));
         fs::write(&target, "precious").unwrap();
@@ -212,7 +215,7 @@ mod tests {
         symlink(&target, &beside).unwrap();
         let error = Partial::under(&path, &beside).write(b"new").unwrap_err();
         assert!(error.to_string().contains("is a link"), "{error}");
-        Partial::under(&path, &beside).write(b"new").unwrap(); // the link that was in the way is gone
+        Partial::under(&path, &beside).write(b"new").unwrap(); // the failed attempt removed the link
         assert_eq!(
             (fs::read(&target).unwrap(), fs::read(&path).unwrap()),
             (b"precious".to_vec(), b"new".to_vec())

@@ -1,12 +1,13 @@
 //! Permutations of any size that are computed, not stored.
 
-/// Rounds of the network; four make it look random, the rest is for tiny sizes.
+/// The rounds of the network: four make it look random, the others help tiny sizes.
 const ROUNDS: usize = 8;
 
 /// A permutation of the numbers below `size`, chosen by a key.
 ///
-/// A Feistel network permutes the next larger domain of an even number of bits; what falls outside `size` is put
-/// through it again until it falls inside, at most four times on average.
+/// A Feistel network permutes the smallest domain with an even number of bits that covers `size`. Results
+/// outside of `size` go through the network again until they are inside (cycle walking), at most four times
+/// on average.
 #[derive(Debug, Clone)]
 pub(crate) struct Permutation {
     size: u64,
@@ -21,12 +22,12 @@ impl Permutation {
         Self { size, half_bits: bits.div_ceil(2).max(1), keys }
     }
 
-    /// Where `number`, which is below `size`, goes.
+    /// Maps `number`, which must be below `size`.
     pub(crate) fn apply(&self, number: u64) -> u64 {
         self.walk(number, |number| self.keys.iter().fold(number, |number, &key| self.round(number, key)))
     }
 
-    /// What goes to `number`: the inverse of [`apply`](Self::apply).
+    /// Finds the number that [`apply`](Self::apply) maps to `number`.
     pub(crate) fn invert(&self, number: u64) -> u64 {
         self.walk(number, |number| {
             let swapped =
@@ -44,7 +45,7 @@ impl Permutation {
         number
     }
 
-    /// (left, right) → (right, left ^ f(right)); undone by itself between two swaps.
+    /// (left, right) → (right, left ^ f(right)); its own inverse between two swaps.
     fn round(&self, number: u64, key: u64) -> u64 {
         let mask = (1 << self.half_bits) - 1;
         let (left, right) = (number >> self.half_bits, number & mask);
@@ -57,7 +58,8 @@ impl Permutation {
     }
 }
 
-/// A number that looks random and depends on every bit of both (the finalizer of splitmix64, twice).
+/// Mixes two numbers to one that looks random and depends on every bit of both (the finalizer of splitmix64,
+/// twice).
 pub(crate) fn mix(a: u64, b: u64) -> u64 {
     finalize(
         finalize(a.wrapping_add(0x9e37_79b9_7f4a_7c15)).wrapping_add(b).wrapping_add(0x9e37_79b9_7f4a_7c15),
@@ -88,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn over_many_keys_every_number_goes_everywhere_about_equally() {
+    fn over_many_keys_every_number_goes_everywhere_about_equally_often() {
         for size in [2, 3, 5, 10, 32] {
             let keys = 2_000 * size;
             let mut counts = vec![vec![0_u64; size as usize]; size as usize];

@@ -1,4 +1,4 @@
-//! Reads one sample out of an open shard.
+//! Reads one sample of an open shard.
 
 use std::io;
 
@@ -9,10 +9,14 @@ use crate::{
     span::Span,
 };
 
-/// Bytes between the header of a sample's image and that image that are read for the sake of a single read.
+/// The largest distance in bytes from a sample's header to its image for which both are read together.
 const NEAR: u64 = 1 << 16;
 
-/// The key of a sample: the name of the member whose first header lies at `head`, up to the last dot.
+/// Reads the key of a sample: the name of the member whose first header is at byte `head`, up to the last
+/// dot.
+///
+/// # Errors
+/// The header cannot be read, or is not there any more.
 pub(crate) fn key(shard: &Shard, head: u64) -> io::Result<String> {
     let member = Scanner::new(shard, head).next();
     let changed = || io::Error::other("the shard was rewritten after it was indexed");
@@ -25,9 +29,12 @@ pub(crate) fn key(shard: &Shard, head: u64) -> io::Result<String> {
     Ok(String::from_utf8_lossy(name.stem()).into_owned())
 }
 
-/// The key and the image of a sample, or what there is of the key and why the image cannot be read.
+/// Reads the key and the image of a sample.
+///
+/// # Errors
+/// The cause, with the key if it could be read.
 pub(crate) fn sample(shard: &Shard, span: &Span) -> Result<(String, Encoded), (Option<String>, io::Error)> {
-    // Header and image at once where they lie next to each other, as they usually do.
+    // Header and image are read together if they are close, which is usual.
     let is_near = span.image.checked_sub(span.head).is_some_and(|distance| distance < NEAR);
     let start = if is_near { span.head } else { span.image };
     let end = span.image + u64::from(span.length);

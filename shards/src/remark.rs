@@ -1,66 +1,66 @@
-//! What is unusual in a shard: read in a way of its own, or not read.
+//! Unusual forms in shards, which are read in a special way or not read.
 
 use std::sync::Arc;
 
-/// Something unusual in the members of a set's shards, told once for all of them.
+/// One kind of unusual form in the members of a set's shards, with its first occurrence.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Remark {
-    /// What it is.
+    /// The kind.
     pub kind: RemarkKind,
-    /// How often.
+    /// The number of occurrences.
     pub count: u64,
-    /// The shard that has the first.
+    /// The shard of the first occurrence.
     pub shard: Arc<str>,
-    /// Byte of that shard at which the first lies.
+    /// The byte of that shard at which the first occurrence begins.
     pub offset: u64,
-    /// The first sample's key, or the first member's name.
+    /// The key of the first sample, or the name of the first member.
     pub name: String,
-    /// More about the first; empty where there is no more.
+    /// Details of the first occurrence; may be empty.
     pub detail: String,
 }
 
-/// What is unusual.
+/// A kind of unusual form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum RemarkKind {
-    /// A `cls` label is no class; sets refuse it.
+    /// A `cls` label is not a class; sets refuse it.
     BadClass,
-    /// A label in `json` is text that is no class.
+    /// A label in `json` is text that is not a class.
     LabelText,
     /// A label in `json` is a list or an object.
     LabelStructure,
-    /// A label in `json` is a number that is no integer.
+    /// A label in `json` is a number that is not an integer.
     LabelFraction,
     /// A label in `json` is `true` or `false`.
     LabelBool,
-    /// A label in `json` is an integer that is no class.
+    /// A label in `json` is an integer outside of the range of classes.
     LabelRange,
     /// A `json` member cannot be read.
     LabelJson,
-    /// Several samples in a row have the same key, and which label is whose cannot be told.
+    /// Several samples in a row have the same key, and it is unclear which label belongs to which.
     LabelAmbiguous,
     /// A label belongs to no image of the shard.
     LabelStray,
-    /// A label lies apart from its image.
+    /// A label is stored apart from its image.
     LabelApart,
     /// An earlier sample of the shard has the same key.
     Repeated,
-    /// An image has dots in its name.
+    /// An image has dots in its base name.
     Dotted,
     /// An image is not used, since its sample has another one.
     SecondImage,
     /// An image lies in a folder of masks beside one of images, and is used as an image.
     MaskFolder,
-    /// A link leads to no file of the shard.
+    /// A link does not lead to a file of the shard.
     Link,
-    /// An archive follows the end of another.
+    /// An archive follows the end of another one.
     Concatenated,
     /// A member is neither image nor label.
     Ignored,
 }
 
 impl RemarkKind {
-    /// All of them, in order.
+    /// All kinds, in order.
     pub const ALL: [Self; 17] = [
         Self::BadClass,
         Self::LabelText,
@@ -81,30 +81,30 @@ impl RemarkKind {
         Self::Ignored,
     ];
 
-    /// What it is, behind the number of them, and what is made of them.
+    /// Returns the kind and its consequence in words that follow `count`.
     pub fn words(self, count: u64) -> &'static str {
         let (one, many) = self.forms();
         if count == 1 { one } else { many }
     }
 
-    /// For one, and for several.
+    /// Returns the words for one occurrence and for several.
     fn forms(self) -> (&'static str, &'static str) {
         match self {
             Self::BadClass => (
-                "label in `cls` is no integer from 0 to 999999, nor -1",
-                "labels in `cls` are no integers from 0 to 999999, nor -1",
+                "label in `cls` is not an integer from 0 to 999999, nor -1",
+                "labels in `cls` are not integers from 0 to 999999, nor -1",
             ),
             Self::LabelText => (
-                "label in `json` is text that is no class number: this sample counts as unlabelled",
-                "labels in `json` are text that is no class number: these samples count as unlabelled",
+                "label in `json` is text, not a class number: this sample counts as unlabelled",
+                "labels in `json` are text, not class numbers: these samples count as unlabelled",
             ),
             Self::LabelStructure => (
                 "label in `json` is a list or an object: this sample counts as unlabelled",
                 "labels in `json` are a list or an object: these samples count as unlabelled",
             ),
             Self::LabelFraction => (
-                "label in `json` is a number that is no integer: this sample counts as unlabelled",
-                "labels in `json` are numbers that are no integers: these samples count as unlabelled",
+                "label in `json` is not an integer: this sample counts as unlabelled",
+                "labels in `json` are not integers: these samples count as unlabelled",
             ),
             Self::LabelBool => (
                 "label in `json` is `true` or `false`: this sample counts as unlabelled",
@@ -119,8 +119,8 @@ impl RemarkKind {
                 "`json` members cannot be read: these samples count as unlabelled",
             ),
             Self::LabelAmbiguous => (
-                "sample shares its key with a neighbour, and not each has an image and a label: it counts as unlabelled",
-                "samples share their key with a neighbour, and not each has an image and a label: they count as unlabelled",
+                "sample shares its key with a neighbour, and not each of them has an image and a label: it counts as unlabelled",
+                "samples share their key with a neighbour, and not each of them has an image and a label: they count as unlabelled",
             ),
             kind => kind.forms_of_members(),
         }
@@ -149,8 +149,8 @@ impl RemarkKind {
                 "images, such as masks, are not used, since their sample has another image",
             ),
             Self::MaskFolder => (
-                "image lies in a folder that is called as masks are, beside its images, and is used as an image: leave that folder out of the shards, as `tar --exclude=FOLDER` does",
-                "images lie in a folder that is called as masks are, beside their images, and are used as images: leave that folder out of the shards, as `tar --exclude=FOLDER` does",
+                "image lies in a folder named like one of masks, beside a folder of images, and is used as an image: leave that folder out of the shards, as `tar --exclude=FOLDER` does",
+                "images lie in a folder named like one of masks, beside a folder of images, and are used as images: leave that folder out of the shards, as `tar --exclude=FOLDER` does",
             ),
             Self::Link => (
                 "link to an image or a label leads to no file of its shard and is not read: `tar --dereference` puts the file itself into a shard",
@@ -167,7 +167,7 @@ impl RemarkKind {
         }
     }
 
-    /// Whether it concerns labels that are not used.
+    /// Returns whether the kind concerns labels that are not used.
     pub fn is_unread_label(self) -> bool {
         (Self::LabelText..=Self::LabelAmbiguous).contains(&self)
     }
@@ -177,52 +177,52 @@ impl RemarkKind {
     }
 }
 
-/// Something unusual in one shard.
+/// One unusual form in one shard.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
-    /// What it is.
+    /// The kind.
     pub kind: RemarkKind,
-    /// Byte of the shard at which it lies.
+    /// The byte of the shard at which it begins.
     pub offset: u64,
     /// The sample's key, or the member's name.
     pub name: String,
-    /// More about it; empty where there is no more.
+    /// Details; may be empty.
     pub detail: String,
-    /// The number of the sample that it is about, in its shard.
+    /// The number in its shard of the sample that it concerns.
     pub sample: Option<usize>,
 }
 
 impl Finding {
-    /// What is said of the sample or the member, as a clause.
+    /// Returns the finding as a clause about the sample or member.
     pub fn reason(&self) -> String {
         let detail = &self.detail;
         match self.kind {
             RemarkKind::BadClass => {
                 format!("label `{detail}` in `cls` is not an integer from 0 to 999999, nor -1")
             }
-            RemarkKind::LabelText => format!("label `{detail}` in `json` is text that is no class number"),
+            RemarkKind::LabelText => format!("label `{detail}` in `json` is text, not a class number"),
             RemarkKind::LabelStructure => format!("label `{detail}` in `json` is a list or an object"),
-            RemarkKind::LabelFraction => format!("label `{detail}` in `json` is no integer"),
-            RemarkKind::LabelBool => format!("label `{detail}` in `json` is no number"),
+            RemarkKind::LabelFraction => format!("label `{detail}` in `json` is not an integer"),
+            RemarkKind::LabelBool => format!("label `{detail}` in `json` is not a number"),
             RemarkKind::LabelRange => format!("label `{detail}` in `json` is not from 0 to 999999, nor -1"),
             RemarkKind::LabelJson => format!("no label can be read from its `json`: {detail}"),
             RemarkKind::LabelAmbiguous => {
-                "a neighbour has the same key, and not each has an image and a label: whose the label is cannot be told".into()
+                "a neighbour has the same key, and not each of them has an image and a label, so that the label may belong to either".into()
             }
-            RemarkKind::LabelStray => "its shard has no image of this key, or several, or the image has a label already".into(),
+            RemarkKind::LabelStray => "no image of its shard has this key, or several have, or the image already has a label".into(),
             RemarkKind::LabelApart => "its label lies apart from its image".into(),
             RemarkKind::Repeated => "an earlier sample of the shard has the same key".into(),
-            RemarkKind::Dotted => "its name has a dot before the extension, and its key ends at the last".into(),
+            RemarkKind::Dotted => "its name has a dot before the extension, and its key ends at the last dot".into(),
             RemarkKind::SecondImage => format!("it is not used: {detail}"),
-            RemarkKind::MaskFolder => format!("it lies {detail}, which is called as masks are, beside its images; it is used as an image"),
+            RemarkKind::MaskFolder => format!("it lies {detail}, which is named like a folder of masks, beside a folder of images; it is used as an image"),
             RemarkKind::Link => "it is a link that leads to no file of the shard".into(),
-            RemarkKind::Concatenated => "another archive begins behind the end of one".into(),
+            RemarkKind::Concatenated => "another archive follows the end of the previous one".into(),
             RemarkKind::Ignored => "it is neither image nor label".into(),
         }
     }
 }
 
-/// How often a kind was found in a shard, and the first.
+/// The number of occurrences of a kind in a shard, and the first one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Tally {
     pub(crate) kind: RemarkKind,
@@ -232,7 +232,7 @@ pub(crate) struct Tally {
     pub(crate) detail: String,
 }
 
-/// What was found in a shard: counted, and where that is wanted listed.
+/// The findings of a shard: counted, and on request listed.
 #[derive(Debug, Default)]
 pub(crate) struct Findings {
     tallies: Vec<Tally>,
@@ -240,7 +240,7 @@ pub(crate) struct Findings {
 }
 
 impl Findings {
-    /// Keeps every finding but those of members that are ignored.
+    /// Makes a collection that also lists every finding, except ignored members.
     pub(crate) fn listed() -> Self {
         Self { tallies: Vec::new(), list: Some(Vec::new()) }
     }
@@ -263,7 +263,8 @@ impl Findings {
         }
     }
 
-    /// Counts one that was found before, so that its name need not be made.
+    /// Counts a kind that is already known, so that its name need not be built. Returns whether it was
+    /// counted.
     pub(crate) fn count(&mut self, kind: RemarkKind) -> bool {
         let known = self.tallies.iter_mut().find(|tally| tally.kind == kind);
         let is_enough = known.is_some() && (self.list.is_none() || kind == RemarkKind::Ignored);
@@ -273,20 +274,20 @@ impl Findings {
         is_enough
     }
 
-    /// Gives the samples that the list is about other numbers.
+    /// Renumbers the samples of the listed findings.
     pub(crate) fn renumber(&mut self, number: impl Fn(usize) -> usize) {
         let samples = self.list.iter_mut().flatten().filter_map(|finding| finding.sample.as_mut());
         samples.for_each(|sample| *sample = number(*sample));
     }
 
-    /// Tallies in the order of their kinds, and the list.
+    /// Returns the tallies in the order of their kinds, and the list.
     pub(crate) fn finish(mut self) -> (Vec<Tally>, Vec<Finding>) {
         self.tallies.sort_by_key(|tally| tally.kind);
         (self.tallies, self.list.unwrap_or_default())
     }
 }
 
-/// Adds the tallies of a shard to those of the shards before.
+/// Adds the tallies of a shard to those of earlier shards.
 pub(crate) fn add_up(remarks: &mut Vec<Remark>, shard: &Arc<str>, tallies: Vec<Tally>) {
     for Tally { kind, count, offset, name, detail } in tallies {
         match remarks.binary_search_by_key(&kind, |remark| remark.kind) {

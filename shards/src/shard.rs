@@ -1,4 +1,4 @@
-//! A shard: its name, its version, and, once it is open, bytes that are proven readable before they are handed out.
+//! A shard: its name, its version and, once it is open, its bytes.
 
 use std::{
     fmt,
@@ -14,22 +14,22 @@ use bytes::Bytes;
 
 use crate::{encoded::Encoded, mapping::Mapping};
 
-/// What a shard is called: for one on disk, its path as the user wrote it.
+/// The name of a shard; for a file its path as the user wrote it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ShardName(Arc<str>);
 
 impl ShardName {
-    /// The name as text.
+    /// Returns the name as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The name without the folder that it lies in.
+    /// Returns the name without its folder.
     pub fn base(&self) -> &str {
         self.0.rsplit('/').next().unwrap_or(&self.0)
     }
 
-    /// The name as the shared text that samples carry.
+    /// Returns the name as the shared text that samples carry.
     pub fn shared(&self) -> Arc<str> {
         Arc::clone(&self.0)
     }
@@ -47,23 +47,23 @@ impl fmt::Display for ShardName {
     }
 }
 
-/// What tells one version of a shard from another without reading it.
+/// The version of a shard, known without reading it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct Stamp {
-    /// Bytes.
+    /// The size in bytes.
     pub size: u64,
-    /// When it was last written, in nanoseconds since 1970; 0 where nobody knows. Programs can set it to any time.
+    /// The time of the last write in nanoseconds since 1970; 0 if unknown. Programs can set it to any time.
     pub modified_ns: u64,
-    /// When anything about its file last changed, in nanoseconds since 1970; 0 where nobody knows. Programs cannot set it: it
-    /// tells of a shard that was written anew under an old time. It moves also when the file gets another name, other
-    /// permissions or a link.
+    /// The time of the last change of the file's metadata in nanoseconds since 1970; 0 if unknown. Programs
+    /// cannot set it, so it reveals a shard that was rewritten with its old time. It also changes when the
+    /// file gets another name, other permissions or a link.
     pub changed_ns: u64,
-    /// The number of its file, which another file under the same name does not have; 0 where there is none.
+    /// The inode number, which differs from that of another file of the same name; 0 if there is none.
     pub inode: u64,
 }
 
 impl Stamp {
-    /// The stamp of a file.
+    /// Returns the stamp of a file.
     pub(crate) fn of(metadata: &Metadata) -> Self {
         let modified = metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
         let nanoseconds = |seconds: i64, rest: i64| {
@@ -78,8 +78,8 @@ impl Stamp {
         }
     }
 
-    /// Whether size and time of writing are the same: so they are of a shard that was copied or got other permissions, and of
-    /// one that somebody wrote anew and gave the old time.
+    /// Returns whether size and time of writing are equal, as they are for a copy, for a shard with new
+    /// permissions, and for a rewritten shard that was given its old time.
     pub(crate) fn looks_like(&self, other: &Self) -> bool {
         (self.size, self.modified_ns) == (other.size, other.modified_ns)
     }
@@ -87,7 +87,7 @@ impl Stamp {
 
 /// An open shard.
 ///
-/// Slices of it outlive it: they keep the mapping alive.
+/// Its slices outlive it: they keep the mapping alive.
 #[derive(Debug)]
 pub struct Shard {
     bytes: Bytes,
@@ -96,35 +96,36 @@ pub struct Shard {
 }
 
 impl Shard {
-    /// A shard that lies in memory for good.
+    /// Makes a shard of bytes in memory.
     pub fn in_memory(bytes: Bytes) -> Self {
         let stamp = Stamp { size: bytes.len() as u64, ..Stamp::default() };
         Self { bytes, stamp, mapping: None }
     }
 
-    /// A shard that is mapped from disk.
+    /// Makes a shard of a mapped file.
     pub(crate) fn mapped(mapping: Mapping, stamp: Stamp) -> Self {
         Self { bytes: mapping.bytes(), stamp, mapping: Some(Arc::new(mapping)) }
     }
 
-    /// Bytes it had when it was opened.
+    /// Returns the size in bytes when it was opened.
     pub fn len(&self) -> u64 {
         self.bytes.len() as u64
     }
 
-    /// Whether it had no bytes when it was opened.
+    /// Returns whether it was empty when it was opened.
     pub fn is_empty(&self) -> bool {
         self.bytes.is_empty()
     }
 
-    /// Which version of the shard this is.
+    /// Returns its version.
     pub fn stamp(&self) -> Stamp {
         self.stamp
     }
 
-    /// The bytes of `range`, which can be read without a fault at the time of the call.
+    /// Returns the bytes of `range`, which are readable at the time of the call.
     ///
-    /// An error where the shard does not reach that far, or does no longer.
+    /// # Errors
+    /// The shard ends before `range` does, now or when it was opened, or its pages cannot be read.
     pub fn slice(&self, range: Range<u64>) -> io::Result<Bytes> {
         let range = self.check(range)?;
         if let Some(mapping) = &self.mapping {
@@ -133,7 +134,7 @@ impl Shard {
         Ok(self.bytes.slice(range))
     }
 
-    /// The end of `slice`, itself a slice that ends at byte `end` of this shard, from byte `start` of this shard on.
+    /// Returns the bytes of `range`, given a slice of this shard that ends where `range` does.
     pub(crate) fn encoded(&self, slice: &Bytes, range: Range<u64>) -> Encoded {
         let bytes = slice.slice(slice.len() - (range.end - range.start) as usize..);
         match &self.mapping {
@@ -142,21 +143,21 @@ impl Shard {
         }
     }
 
-    /// Lets the system begin to read `range` without waiting for it.
+    /// Asks the system to read `range` ahead, without waiting.
     pub(crate) fn will_need(&self, range: Range<u64>) {
         if let (Some(mapping), Ok(range)) = (&self.mapping, self.check(range)) {
             mapping.will_need(range);
         }
     }
 
-    /// Takes pages that were read out of the process's memory; slices of them stay valid.
+    /// Releases the pages that were read from the process's memory; slices stay valid.
     pub(crate) fn release_pages(&self) {
         if let Some(mapping) = &self.mapping {
             mapping.release_pages();
         }
     }
 
-    /// Fills `target` with the bytes from `start` on, without mapping them where the file is at hand.
+    /// Fills `target` with the bytes from `start`, without mapping them if the file is open.
     pub(crate) fn read(&self, start: u64, target: &mut [u8]) -> io::Result<()> {
         let range = start..start.saturating_add(target.len() as u64);
         self.check(range.clone())?;
@@ -166,7 +167,7 @@ impl Shard {
         }
     }
 
-    /// Gives the file descriptor back, before anything was taken from the shard; the mapping stays.
+    /// Closes the file, if no slice has been taken yet; the mapping stays.
     pub(crate) fn release_file(&mut self) {
         if let Some(mapping) = self.mapping.as_mut().and_then(Arc::get_mut) {
             mapping.release_file();

@@ -1,4 +1,4 @@
-//! How samples are shuffled.
+//! Ways to shuffle samples.
 
 use std::{fmt, num::NonZero, str::FromStr};
 
@@ -6,23 +6,23 @@ use serde::{Deserialize, Serialize};
 
 use crate::Error;
 
-/// How samples are shuffled, anew for each epoch: `global`, `window:N` or `none`.
+/// A way to shuffle samples, anew for each epoch: `global`, `window:N` or `none`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub enum Shuffle {
-    /// Any order of all samples is as likely as any other. Every sample is a read of its own from anywhere in the set,
-    /// which suits local SSDs and memory.
+    /// All orders of all samples are equally likely. Every sample is a separate read from anywhere in the
+    /// set, which suits local SSDs and memory.
     Global,
-    /// Chunks of 32 neighbours are shuffled over the whole set, and so many samples are then mixed thoroughly with each
-    /// other. Costs no memory, and a slow disk reads what lies together at one go.
+    /// Chunks of 32 neighbours are shuffled over the whole set, and then this many samples are mixed
+    /// thoroughly with each other. This takes no memory, and a slow disk reads neighbours together.
     Window(NonZero<u64>),
-    /// Every epoch has the order in which the samples are stored.
+    /// Every epoch has the stored order.
     None,
 }
 
 impl Default for Shuffle {
     fn default() -> Self {
-        const SAMPLES: NonZero<u64> = NonZero::new(16_384).expect("it is not 0");
+        const SAMPLES: NonZero<u64> = NonZero::new(16_384).expect("16384 is not 0");
         Self::Window(SAMPLES)
     }
 }
@@ -70,7 +70,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_shuffle_reads_as_it_is_written() {
+    fn a_shuffle_is_parsed_as_it_is_displayed() {
         for text in ["global", "window:1", "window:16384", "none"] {
             let shuffle: Shuffle = text.parse().unwrap();
             assert_eq!(shuffle.to_string(), text);
@@ -82,10 +82,10 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_shuffle_is_refused_with_a_hint() {
+    fn an_unknown_shuffle_is_refused_with_a_hint() {
         for text in ["", "window", "window:", "window:0", "window:-1", "16384", "Global", "window:1k"] {
             let error = text.parse::<Shuffle>().unwrap_err();
-            assert_eq!(error.to_string(), format!("`{text}` is no way to shuffle"));
+            assert_eq!(error.to_string(), format!("unknown shuffle `{text}`"));
             assert_eq!(error.hint(), Some(crate::Hint::Shuffle));
         }
     }

@@ -1,4 +1,4 @@
-//! Recognizes files that are no tar before anything is made of them.
+//! Recognizes files that are not tar by their first bytes.
 
 use std::path::Path;
 
@@ -9,10 +9,11 @@ use crate::{
     scan::{is_blank, is_header},
 };
 
-/// Bytes that are enough to tell by.
+/// The number of first bytes that are examined.
 pub(crate) const LENGTH: u64 = 512;
 
-/// A form of compression: how its files begin, its name, the program that undoes it, the endings that the program takes off.
+/// A compression: first bytes, name, program that decompresses, and file name extensions that the program
+/// removes.
 type Compression = (&'static [u8], &'static str, &'static str, &'static [&'static str]);
 const COMPRESSED: [Compression; 5] = [
     (&[0x1f, 0x8b], "gzip", "gzip", &["gz", "tgz"]),
@@ -22,7 +23,7 @@ const COMPRESSED: [Compression; 5] = [
     (&[0x04, 0x22, 0x4d, 0x18], "lz4", "lz4", &["lz4"]),
 ];
 
-/// Other files: how they begin, what they are, and what can be done about them.
+/// Other file formats: first bytes, name, and cure.
 const FOREIGN: [(&[u8], &str, ContentHint); 9] = [
     (b"PK\x03\x04", "a zip archive", ContentHint::Unpack { program: "unzip" }),
     (b"7z\xbc\xaf\x27\x1c", "a 7z archive", ContentHint::Unpack { program: "7z x" }),
@@ -35,7 +36,10 @@ const FOREIGN: [(&[u8], &str, ContentHint); 9] = [
     (b"RIFF", "a WebP or another RIFF file", ContentHint::Pack),
 ];
 
-/// Refuses a shard whose first [`LENGTH`] bytes, or all where it has fewer, are those of something else.
+/// Refuses a shard whose first [`LENGTH`] bytes (all, if it has fewer) are those of another format.
+///
+/// # Errors
+/// [`Error::Compressed`] or [`Error::NotTar`].
 pub(crate) fn check(name: &ShardName, start: &[u8]) -> Result<()> {
     for (magic, format, program, endings) in COMPRESSED {
         if start.starts_with(magic) {
@@ -43,13 +47,14 @@ pub(crate) fn check(name: &ShardName, start: &[u8]) -> Result<()> {
             return Err(Error::Compressed { shard: name.shared(), format, command });
         }
     }
-    // Less than a header may be the rest of a tar, which has zeros behind the first name; text has none.
+    // A file shorter than a header may be the rest of a tar, which has zeros after the first name; text has
+    // none.
     let is_short = (start.len() as u64) < LENGTH;
     let may_be_tar = if is_short { start.contains(&0) } else { is_blank(start) || is_header(start) };
-    if may_be_tar { Ok(()) } else { Err(no_tar(name, start)) }
+    if may_be_tar { Ok(()) } else { Err(not_tar(name, start)) }
 }
 
-/// The command that unpacks a file. Such programs refuse files whose names do not tell of the compression.
+/// Returns the command that decompresses a file. The programs refuse files without a matching extension.
 fn unpacking(name: &str, program: &str, endings: &[&str]) -> String {
     let path = Path::new(name);
     let is_named_so =
@@ -60,7 +65,7 @@ fn unpacking(name: &str, program: &str, endings: &[&str]) -> String {
     format!("{program} -dc '{name}' > '{}'", path.with_extension("unpacked.tar").display())
 }
 
-fn no_tar(name: &ShardName, start: &[u8]) -> Error {
+fn not_tar(name: &ShardName, start: &[u8]) -> Error {
     let error = |what, hint| Error::NotTar { shard: name.shared(), what, hint };
     if let Some((_, what, hint)) = FOREIGN.iter().find(|(magic, ..)| start.starts_with(magic)) {
         return error(Some(*what), hint.clone());
@@ -78,7 +83,7 @@ fn no_tar(name: &ShardName, start: &[u8]) -> Error {
     error(text.map(|_| "a text"), ContentHint::Shards { pattern })
 }
 
-/// The bytes as text, but for a letter that is cut at the end.
+/// Decodes the bytes as printable text, except for a character that is cut at the end.
 fn text(start: &[u8]) -> Option<&str> {
     let text = match std::str::from_utf8(start) {
         Ok(text) => text,
@@ -102,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn a_compressed_shard_names_the_command_that_unpacks_it() {
+    fn a_compressed_shard_gets_the_command_that_decompresses_it() {
         for (start, name, command) in [
             (&[0x1f, 0x8b, 8][..], "d/x.tar", "gzip -dc 'd/x.tar' > 'd/x.unpacked.tar'"),
             (&[0x1f, 0x8b, 8], "x.tar.gz", "gzip -d 'x.tar.gz'"),
@@ -117,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_no_tar_is_named_by_what_it_is() {
+    fn a_file_that_is_not_tar_is_named_by_its_format() {
         let page = format!("<!DOCTYPE html>{}", " ".repeat(600));
         let shards = |pattern: Option<&str>| ContentHint::Shards { pattern: pattern.map(str::to_owned) };
         for (start, name, what, cure) in [

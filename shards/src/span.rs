@@ -1,33 +1,34 @@
-//! Where one sample lies in its shard.
+//! The place of a sample in its shard.
 
 use crate::scan::BLOCK;
 
-/// Labels from here on are taken for a mistake.
+/// One more than the largest valid label.
 pub(crate) const LABEL_LIMIT: u32 = 1_000_000;
-/// The label of a sample that has none.
+/// The label that stands for none.
 pub(crate) const NO_LABEL: u32 = u32::MAX;
 
-/// Where one sample lies in its shard. Its key is read again from there.
+/// The place of a sample in its shard. The key is read from there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Span {
-    /// Byte of the first header of the member that has its image, and whose name tells its key.
+    /// The byte of the first header of the member with the image, whose name gives the key.
     pub(crate) head: u64,
-    /// Byte of its image's data, which lie elsewhere where that member is a link.
+    /// The byte of the image's data, which is elsewhere if the member is a link.
     pub(crate) image: u64,
-    /// Bytes of its image.
+    /// The size of the image in bytes.
     pub(crate) length: u32,
     pub(crate) label: u32,
 }
 
 impl Span {
-    /// Bytes that a span takes when it is stored.
+    /// The bytes of a stored span.
     pub(crate) const SIZE: usize = 24;
 
     pub(crate) fn label(&self) -> Option<u32> {
         (self.label != NO_LABEL).then_some(self.label)
     }
 
-    /// Whether a shard of so many bytes may have it. Its image may end beyond them, as in one that was cut.
+    /// Returns whether a shard of this many bytes can contain it. The image may end later, as in a shard that
+    /// was cut.
     pub(crate) fn fits(&self, shard: u64) -> bool {
         let lies_right = self.head < shard && (BLOCK..=shard).contains(&self.image);
         lies_right && self.label().is_none_or(|label| label < LABEL_LIMIT)

@@ -1,4 +1,4 @@
-//! Writes one shard.
+//! The writer of a shard.
 
 use std::{
     fs::File,
@@ -8,11 +8,11 @@ use std::{
 
 use crate::{Error, Result, partial::Partial};
 
-/// Writes one shard, a tar file of samples, and puts it in place only when it is complete.
+/// A writer of one shard, a tar file of samples, which appears under its name only when it is complete.
 ///
-/// Until [`finish`](Self::finish) the bytes lie under a hidden temporary name in the same folder; a writer dropped
-/// before that removes them. The same calls give the same bytes: times and owners are zero. Names that do not fit
-/// into the tar header's 100 bytes are written as GNU long names.
+/// Until [`finish`](Self::finish) the bytes are in a hidden temporary file of the same folder, which a
+/// dropped writer removes. The same calls write the same bytes: times and owners are zero. Names longer than
+/// the 100 bytes of the tar header are written as GNU long names.
 ///
 /// ```
 /// # let folder = tempfile::tempdir()?;
@@ -30,7 +30,10 @@ pub struct ShardWriter {
 }
 
 impl ShardWriter {
-    /// Begins a shard that will lie at `path`, replacing what is there when it is finished.
+    /// Begins a shard at `path`; a file of that name is replaced when the shard is finished.
+    ///
+    /// # Errors
+    /// The temporary file cannot be created.
     pub fn create(path: impl Into<PathBuf>) -> Result<Self> {
         let path = path.into();
         let partial = Partial::beside(&path).map_err(|source| write_error(&path, source))?;
@@ -41,8 +44,11 @@ impl ShardWriter {
 
     /// Appends one sample: for each member its extension (`jpg`, `cls`, `json` …) and its bytes.
     ///
-    /// The key may name folders (`a/b/name`) but its base name has no dot, since readers end the key there, and it
-    /// differs from the sample's before, with which readers would merge it.
+    /// The key may contain folders (`a/b/name`). Its base name must not contain a dot, where readers would
+    /// end the key, and the key must differ from the previous one, with which readers would merge the sample.
+    ///
+    /// # Errors
+    /// The key is invalid, or the file cannot be written.
     pub fn append(&mut self, key: &str, members: &[(&str, &[u8])]) -> Result<()> {
         self.check_key(key)?;
         for (extension, data) in members {
@@ -53,18 +59,21 @@ impl ShardWriter {
         Ok(())
     }
 
-    /// Appends whole members as another shard holds them, from the first header to the padding after the last one's
-    /// data, which is made up where the other shard ends without it.
+    /// Appends complete members of another shard, from the first header to the padding after the last data.
+    /// Padding that the other shard lacks is added.
     pub(crate) fn append_members(&mut self, bytes: &[u8]) -> Result<()> {
         self.tar.data(bytes).map_err(|source| write_error(&self.path, source))
     }
 
-    /// Appends a file as another shard names it.
+    /// Appends a file under a name of another shard.
     pub(crate) fn append_file(&mut self, name: &[u8], data: &[u8]) -> Result<()> {
         self.tar.member(name, data).map_err(|source| write_error(&self.path, source))
     }
 
-    /// Ends the shard, waits until it is on disk, and gives it its name.
+    /// Ends the shard, syncs it and gives it its name.
+    ///
+    /// # Errors
+    /// The file cannot be written; a file of that name is unchanged then.
     pub fn finish(self) -> Result<()> {
         let Self { path, partial, tar, .. } = self;
         tar.end().and_then(|()| partial.finish()).map_err(|source| write_error(&path, source))
@@ -77,13 +86,13 @@ impl ShardWriter {
             return refuse("it has no base name");
         }
         if base.contains('.') {
-            return refuse("its base name contains a dot, where readers would cut it off");
+            return refuse("its base name contains a dot, where readers would end the key");
         }
         if key.split('/').any(|part| part.is_empty() || part == "." || part == "..") || key.contains('\0') {
             return refuse("it is not a plain relative path");
         }
         if key == self.last_key {
-            return refuse("the sample before has the same key");
+            return refuse("the previous sample has the same key");
         }
         Ok(())
     }
@@ -93,7 +102,7 @@ fn write_error(path: &Path, source: io::Error) -> Error {
     Error::Write { path: path.to_owned(), source }
 }
 
-/// The tar format, as far as it is written.
+/// The part of the tar format that is written.
 #[derive(Debug)]
 struct Tar {
     file: BufWriter<File>,
@@ -107,7 +116,7 @@ impl Tar {
         if name.len() > 100 {
             self.long_name(name)?;
         }
-        // A long name is cut here; readers take the one before.
+        // A long name is cut here; readers take it from the header before.
         let field = &mut header.as_old_mut().name;
         let length = name.len().min(field.len());
         field[..length].copy_from_slice(&name[..length]);
@@ -134,7 +143,7 @@ impl Tar {
         self.data(data)
     }
 
-    /// Bytes, and zeros up to the end of the block.
+    /// Writes bytes, and zeros up to the end of the block.
     fn data(&mut self, data: &[u8]) -> io::Result<()> {
         self.file.write_all(data)?;
         let padding = data.len().next_multiple_of(512) - data.len();
@@ -166,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_is_what_the_tar_crate_reads() {
+    fn the_tar_crate_reads_what_is_written() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x.tar");
         let mut writer = ShardWriter::create(&path).unwrap();

@@ -1,6 +1,6 @@
-//! Archives as other programs write them; `data/make.py` made them.
+//! Archives of other programs, made by `data/make.py`.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests may, too")]
+#![expect(clippy::unwrap_used, reason = "helpers of tests may panic like tests")]
 
 use std::path::Path;
 
@@ -12,7 +12,7 @@ fn set(name: &str) -> ShardSet {
     ShardSet::open(source, &IndexConfig::default()).unwrap()
 }
 
-/// Key, image and label of each sample, by key.
+/// Reads key, image and label of each sample, sorted by key.
 fn samples(name: &str) -> Vec<(String, String, Option<u32>)> {
     let set = set(name);
     assert_eq!(set.faults(), [], "{name}");
@@ -28,8 +28,8 @@ fn samples(name: &str) -> Vec<(String, String, Option<u32>)> {
     samples
 }
 
-/// What `make.py` puts into each archive, by key, and where it makes links what they lead to. The ustar format cannot hold
-/// the longest name.
+/// Lists the content of each archive of `make.py`, sorted by key, with links as the files that they lead to.
+/// The ustar format cannot hold the longest name.
 fn expected(has_longest: bool, has_links: bool) -> Vec<(String, String, Option<u32>)> {
     let long = format!("{}/{}", "d".repeat(80), "n".repeat(90));
     let longer = format!("{}/{}", "e".repeat(130), "f".repeat(200));

@@ -1,6 +1,7 @@
-//! What threads do to each other at every moment that they can meet, by loom: the code itself, with loom's atomics.
+//! Models of the guard's concurrency, checked by loom at every interleaving: the crate's own code, with
+//! loom's atomics.
 
-/// What takes the place of `bus/atomic.rs`.
+/// Replaces `bus/atomic.rs`.
 mod atomic {
     pub(super) use loom::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 }
@@ -22,9 +23,10 @@ mod models {
         }
     }
 
-    /// A slot goes from a short range to a long one above; what lies between is neither's, at no moment.
+    /// A slot moves from a short range to a longer one above it; an address between them never belongs to
+    /// either.
     #[test]
-    fn an_address_is_not_taken_for_that_of_a_range_that_comes_or_goes() {
+    fn an_address_is_not_mistaken_for_one_of_a_range_that_comes_or_goes() {
         loom::model(|| {
             let slot = loom::sync::Arc::new(free_slot());
             assert!(slot.take(1000, 10));
@@ -39,7 +41,8 @@ mod models {
         });
     }
 
-    /// A reader that is in its range finds it, whoever looks for a free slot; a mark of an earlier range is gone.
+    /// A reader within its range finds it while others look for a free slot, and the mark of an earlier range
+    /// is cleared.
     #[test]
     fn a_range_is_found_as_long_as_it_is_guarded() {
         loom::model(|| {

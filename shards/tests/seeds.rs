@@ -1,15 +1,21 @@
-//! The fuzz targets' seeds, by the functions that the targets call: nothing panics, and other readers agree.
+//! Runs the fuzz targets' functions on their seeds: nothing panics, and other readers agree.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests may, too")]
+#![expect(clippy::unwrap_used, reason = "helpers of tests may panic like tests")]
 
 #[path = "../fuzz/src/lib.rs"]
-#[allow(unreachable_pub, missing_docs, dead_code, unused_imports, reason = "a crate of its own")]
-#[allow(clippy::allow_attributes, reason = "not every compiler warns of all")]
+#[allow(
+    unreachable_pub,
+    missing_docs,
+    dead_code,
+    unused_imports,
+    reason = "the module is a crate of its own elsewhere"
+)]
+#[allow(clippy::allow_attributes, reason = "not every compiler warns about all of them")]
 mod fuzz;
 
 use std::{fs, path::Path};
 
-/// The files of a folder of this crate.
+/// Reads the files in a folder of this crate.
 fn files(folder: &str) -> Vec<Vec<u8>> {
     let entries = fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(folder)).unwrap();
     let files: Vec<_> = entries.map(|entry| fs::read(entry.unwrap().path()).unwrap()).collect();

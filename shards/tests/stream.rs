@@ -1,5 +1,5 @@
-//! Whole sets: what sources must do, streaming, resuming.
-#![expect(clippy::unwrap_used, reason = "helpers of tests may, too")]
+//! Whole sets: the contract of sources, streaming, resuming.
+#![expect(clippy::unwrap_used, reason = "helpers of tests may panic like tests")]
 
 use std::{collections::BTreeSet, fs};
 
@@ -9,7 +9,7 @@ use support::{all, epochs, local, open, write, written};
 
 mod support;
 
-/// What every source must do with two shards of three and two samples.
+/// Checks the contract of a source with two shards, of three and two samples.
 fn conforms(source: impl Source + Clone + 'static) {
     let names = source.list().unwrap();
     assert_eq!(names.iter().map(shards::ShardName::base).collect::<Vec<_>>(), ["x-000.tar", "x-001.tar"]);
@@ -109,7 +109,7 @@ fn epochs_differ_and_go_on_without_end() {
 }
 
 #[test]
-fn impossible_requests_are_the_only_item() {
+fn an_impossible_request_yields_one_error_and_nothing_else() {
     let (_folder, set) = written(&[3]);
     let mut few = set.samples(epochs(1), Share { rank: 0, world_size: 4 }, Position::default());
     assert!(matches!(few.next(), Some(Err(Error::TooFew { samples: 3, world_size: 4 }))));
@@ -147,7 +147,7 @@ fn a_subset_is_a_set_of_its_own() {
 }
 
 #[test]
-fn the_digest_is_of_the_data_and_not_of_the_place() {
+fn the_digest_depends_on_the_data_and_not_on_the_folder() {
     let (folder, set) = written(&[3, 2]);
     let (_elsewhere, same) = written(&[3, 2]);
     assert_eq!(set.digest(), same.digest());

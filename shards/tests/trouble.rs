@@ -1,5 +1,5 @@
-//! Shards that are damaged, or change underneath; cached indices that are stale.
-#![expect(clippy::unwrap_used, reason = "helpers of tests may, too")]
+//! Shards that are damaged or changed while in use, and stale cached indices.
+#![expect(clippy::unwrap_used, reason = "helpers of tests may panic like tests")]
 
 use std::{
     fs::{self, File},
@@ -30,21 +30,21 @@ fn a_shard_cut_while_mapped_gives_errors_that_name_the_sample() {
     let mut samples = set.samples(endless, Share::default(), Position::default());
     assert!(samples.next().unwrap().is_ok());
     let last = set.locate(3).unwrap();
-    // In the image of the last sample; its header stays.
+    // Cuts within the image of the last sample; its header stays.
     File::options()
         .write(true)
         .open(folder.path().join("x-000.tar"))
         .unwrap()
         .set_len(last.offset + 50_000)
         .unwrap();
-    // What was read ahead is passed over; far more than that.
+    // Skips far more samples than were read ahead.
     let mut after = samples.skip_while(|sample| sample.as_ref().map_or(true, |sample| sample.epoch < 100));
     for number in 0..3 {
         let sample = after.next().unwrap().unwrap();
         assert!(sample.image.read(|bytes| bytes.iter().all(|&byte| byte == number)).unwrap());
     }
     let Some(Err(Error::Sample { shard, offset, key, .. })) = after.next() else {
-        panic!("an error was due")
+        panic!("an error was expected")
     };
     assert_eq!((shard, offset, &*key), (last.shard, last.offset, "3"));
     assert!(after.next().unwrap().is_ok());
@@ -94,7 +94,7 @@ fn a_slice_of_a_cut_file_is_an_error_to_the_byte() {
 
 #[test]
 #[cfg(target_os = "linux")]
-fn a_cut_is_noticed_even_in_a_file_that_has_lost_its_name() {
+fn a_cut_is_noticed_even_in_a_file_that_was_renamed_over() {
     let folder = tempfile::tempdir().unwrap();
     write(folder.path(), &[1], 100_000);
     let source = local(folder.path());
@@ -126,14 +126,16 @@ fn the_samples_of_a_shard_changed_after_indexing_are_errors_and_the_rest_goes_on
     let (good, bad): (Vec<_>, Vec<_>) = samples.partition(Result::is_ok);
     assert_eq!((good.len(), bad.len()), (5, 5));
     for error in bad {
-        let Err(Error::Sample { shard, source, .. }) = error else { panic!("an error of a sample was due") };
+        let Err(Error::Sample { shard, source, .. }) = error else {
+            panic!("an error of a sample was expected")
+        };
         assert!(shard.ends_with("x-000.tar"));
         assert!(source.to_string().contains("changed after it was indexed"), "{source}");
     }
 }
 
 #[test]
-fn shards_with_trouble_are_listed_and_the_rest_goes_on() {
+fn shards_with_faults_are_listed_and_the_rest_goes_on() {
     let folder = tempfile::tempdir().unwrap();
     write(folder.path(), &[5, 5, 5], 2_000);
     fs::write(folder.path().join("x-000.tar"), "").unwrap();
@@ -151,7 +153,7 @@ fn shards_with_trouble_are_listed_and_the_rest_goes_on() {
 }
 
 #[test]
-fn an_inspected_shard_that_is_cut_loses_the_samples_behind_the_cut_and_is_not_copied() {
+fn an_inspected_shard_that_is_cut_loses_the_samples_after_the_cut_and_is_not_copied() {
     let folder = tempfile::tempdir().unwrap();
     write(folder.path(), &[3], 100_000);
     let source = local(folder.path());
@@ -167,7 +169,7 @@ fn an_inspected_shard_that_is_cut_loses_the_samples_behind_the_cut_and_is_not_co
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left of the copy");
 }
 
-/// Shards in a folder, counting how often one is opened.
+/// A source of the shards in a folder that counts how often one is opened.
 #[derive(Debug)]
 struct Counting(LocalSource, AtomicUsize);
 
@@ -190,7 +192,7 @@ impl Source for Counting {
     }
 }
 
-/// The first label of the only shard, and whether it was read from the shard instead of the cache.
+/// Returns the first label of the only shard, and whether it was read from the shard rather than the cache.
 fn first_label(folder: &Path, cache: &Path) -> (Option<u32>, bool) {
     let config = IndexConfig { cache: Some(cache.to_owned()), threads: 1 };
     let source = Arc::new(Counting(local(folder), AtomicUsize::new(0)));
@@ -198,13 +200,13 @@ fn first_label(folder: &Path, cache: &Path) -> (Option<u32>, bool) {
     (set.label(0), source.1.load(Ordering::Relaxed) > 0)
 }
 
-/// Writes another first label into the shard, which then has the size and time that it always has.
+/// Writes another first label into the shard, and restores its time; its size stays the same.
 fn relabel(path: &Path, digit: u8) {
     let mut bytes = fs::read(path).unwrap();
-    bytes[1536] = digit; // behind header, image and header
+    bytes[1536] = digit; // after a header, an image and another header
     let before = fs::metadata(path).unwrap();
     let changed = |file: &fs::Metadata| (file.ctime(), file.ctime_nsec());
-    // The clock of a file system moves in steps of some milliseconds.
+    // A file system's clock moves in steps of some milliseconds.
     while changed(&fs::metadata(path).unwrap()) == changed(&before) {
         fs::write(path, &bytes).unwrap();
         set_time(path);
@@ -226,11 +228,11 @@ fn an_index_is_cached_until_the_shard_changes() {
     assert_eq!(first_label(folder.path(), cache.path()), (Some(0), false));
     File::options().write(true).open(&path).unwrap().set_modified(UNIX_EPOCH).unwrap();
     assert_eq!(first_label(folder.path(), cache.path()), (Some(0), true));
-    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing beside the data");
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "there is nothing beside the shard");
 }
 
 #[test]
-fn a_shard_relabelled_under_its_old_size_and_time_has_its_new_labels() {
+fn a_shard_relabelled_with_its_old_size_and_time_has_its_new_labels() {
     let (folder, cache) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     write(folder.path(), &[2], 10);
     let path = folder.path().join("x-000.tar");
@@ -242,11 +244,11 @@ fn a_shard_relabelled_under_its_old_size_and_time_has_its_new_labels() {
     fs::copy(&path, &other).unwrap();
     relabel(&other, b'7');
     fs::rename(&other, &path).unwrap();
-    assert_eq!(first_label(folder.path(), cache.path()).0, Some(7), "another file under its name");
+    assert_eq!(first_label(folder.path(), cache.path()).0, Some(7), "another file of its name");
 }
 
 #[test]
-fn a_damaged_cached_index_is_made_anew() {
+fn a_damaged_cached_index_is_replaced() {
     let (folder, cache) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     write(folder.path(), &[2], 10);
     assert_eq!(first_label(folder.path(), cache.path()), (Some(0), true));
@@ -276,5 +278,5 @@ fn samples_stay_readable_while_others_copy_link_or_chmod_their_shard_but_not_whe
     fs::rename(&copy, &path).unwrap();
     assert_eq!(good(), 3);
     relabel(&path, b'8');
-    assert_eq!(good(), 0, "the labels that are known are no longer theirs");
+    assert_eq!(good(), 0, "the indexed labels are no longer right");
 }

@@ -308,13 +308,13 @@ fn what_is_unusual_is_named_by_its_kind_and_kept_by_fix() {
     let plan = ["plan", "--no-measure", "--batch-size", "2", "--shards", &pattern];
     let said = succeed(program().args(plan).env("AMDIM_STREAM_CACHE", place.path("cache")));
     for words in [
-        "1 label in `json` is text that is no class number: this sample counts as unlabelled; the first: `t`, shard",
+        "1 label in `json` is text, not a class number: this sample counts as unlabelled; the first: `t`, shard",
         "1 label is not used: no image of its shard",
         "1 label lies apart",
         "3 samples have the key of an earlier sample of their shard",
         "4 images have a dot within their name: each is a sample of its own",
         "1 image, such as a mask, is not used, since its sample has another image; the first: `m.mask.png`",
-        "1 image lies in a folder that is called as masks are, beside its images, and is used as an image: leave that folder out of the shards, as `tar --exclude=FOLDER` does; the first: `annotations/trimaps/pet`",
+        "1 image lies in a folder named like one of masks, beside a folder of images, and is used as an image: leave that folder out of the shards, as `tar --exclude=FOLDER` does; the first: `annotations/trimaps/pet`",
         "1 link to an image or a label leads to no file of its shard",
         "2 archives follow the end of another one",
         "1 member is neither image nor label and is not read; the first: `notes.csv`",

@@ -1,4 +1,5 @@
-// In place of libtorch's CUDA half, for tests of how it is found: it says that there are three GPUs, and has no kernels.
+// A stand-in for libtorch's CUDA half, for tests of how it is loaded: it reports three GPUs and has no
+// kernels.
 
 #include <ATen/detail/CUDAHooksInterface.h>
 

@@ -1,5 +1,6 @@
-// A device for tests, on c10's PrivateUse1: its streams are threads, its memory is the host's, and every copy and kernel
-// takes a while, so that a wait that is missing shows as wrong data. Loaded by tests alone.
+// A device for tests, on c10's PrivateUse1: its streams are threads, its memory is the host's, and every copy
+// and
+// kernel takes a while, so that a missing wait shows as wrong data. Only tests load it.
 
 #include "shim.h"
 
@@ -84,7 +85,7 @@ Queue& queue(c10::StreamId id) {
   return queues->at(static_cast<size_t>(id));
 }
 
-// How often an event was recorded, and how many of these marks were reached.
+// The number of times an event was recorded, and the number of these marks that were reached.
 struct Mark {
   std::mutex mutex;
   std::condition_variable changed;
@@ -166,7 +167,7 @@ struct Guard final : c10::impl::DeviceGuardImplInterface {
     };
     return std::chrono::duration<double, std::milli>(at(end) - at(start)).count();
   }
-  // Queues may still come to it: a test's few events are not worth counting who does.
+  // Queues may still refer to it: a test's few events are not worth counting references.
   void destroyEvent(void*, const c10::DeviceIndex) const noexcept override {}
 };
 
@@ -193,7 +194,7 @@ at::Tensor empty_strided(at::IntArrayRef sizes, at::IntArrayRef strides, std::op
                                            c10::DispatchKeySet(c10::DispatchKey::PrivateUse1), kind.value_or(at::kFloat));
 }
 
-// In two halves with a pause before each, holding on to neither tensor, as a copying engine would.
+// Copies in two halves with a pause before each, without keeping either tensor alive, as a copy engine would.
 at::Tensor copy_from(const at::Tensor& from, const at::Tensor& to, bool non_blocking) {
   TORCH_CHECK(from.is_contiguous() && to.is_contiguous() && from.dtype() == to.dtype() && from.nbytes() == to.nbytes(),
               "the fake device copies bytes");
@@ -229,7 +230,7 @@ void amdim_fake_delays(int copy, int kernel) {
   kernel_us = kernel;
 }
 
-// Keeps the current stream busy until it is let go, or so many milliseconds are over.
+// Keeps the current stream busy until it is released or `milliseconds` have passed.
 void amdim_fake_hold(int milliseconds) {
   held = true;
   queue(current).push([=] {
@@ -246,8 +247,9 @@ void amdim_fake_let_go() {
   let_go.notify_all();
 }
 
-// A kernel on the current stream: the least and the greatest byte of a tensor, read twice with a pause in between, to
-// `out[0]` and `out[1]`, which must live until the stream has come to it.
+// A kernel on the current stream: writes the least and the greatest byte of a tensor, read twice with a pause
+// in
+// between, to `out[0]` and `out[1]`, which must live until the stream has run it.
 void amdim_fake_range(at::Tensor* tensor, int32_t* out) {
   auto* bytes = static_cast<const uint8_t*>(tensor->data_ptr());
   size_t count = tensor->nbytes();

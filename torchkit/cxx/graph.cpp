@@ -1,4 +1,5 @@
-// CUDA graphs: a library of its own, loaded where there is CUDA. It alone needs CUDA's headers and libtorch's CUDA half.
+// CUDA graphs: a library of its own, loaded if there is CUDA. Only it needs CUDA's headers and libtorch's
+// CUDA half.
 
 #include "shim.h"
 
@@ -17,15 +18,16 @@ std::string& amdim_last_error() {
 
 namespace {
 
-// A graph whose memory is a pool of its own, which can be given back also where recording fails.
+// A graph with a memory pool of its own, which can be freed even if recording fails.
 struct Recording {
   at::cuda::CUDAGraph graph;
   at::cuda::MempoolId_t pool = at::cuda::graph_pool_handle();
   c10::DeviceIndex device = c10::cuda::current_device();
 };
 
-// Does what libtorch leaves undone when the end of a recording fails: the allocator and the generator would go on as if it
-// lasted. Each on its own, as the device may be lost.
+// Does what libtorch leaves undone when the end of a recording fails: the allocator and the generator would
+// go on as
+// if it lasted. Each step is tried separately, as the device may be lost.
 void forget(Recording& recording) {
   amdim_guarded([&] { (void)cudaGetLastError(); });
   amdim_guarded([&] { c10::cuda::CUDACachingAllocator::endAllocateToPool(recording.device, recording.pool); });
@@ -56,8 +58,9 @@ extern "C" {
 
 const char* amdim_graph_error() { return amdim_last_error().c_str(); }
 
-// Begins to record what is queued on the current stream, which is not the default one. Other threads may use the device
-// meanwhile. What tensors take meanwhile is the graph's own; memory that nothing lies in is made free for it first.
+// Begins to record what is queued on the current stream, which must not be the default one. Other threads may
+// use the
+// device meanwhile. Tensors allocated meanwhile use the graph's memory; unused memory is freed for it first.
 int amdim_graph_begin(Recording** out) {
   std::unique_ptr<Recording> recording;
   int code = amdim_guarded([&] {
@@ -73,7 +76,8 @@ int amdim_graph_end(Recording* recording) {
   return settled(amdim_guarded([&] { recording->graph.capture_end(); }), recording, [] {});
 }
 
-// Queues what was recorded on the current stream. Random numbers are those of the default generator as it stands.
+// Queues the recorded work on the current stream. Random numbers follow from the present state of the default
+// generator.
 int amdim_graph_replay(Recording* recording) {
   return amdim_guarded([&] { recording->graph.replay(); });
 }

@@ -1,4 +1,4 @@
-// What a device spends its time on, through libtorch's own profiler (Kineto).
+// The kernels that a device spends its time on, measured by libtorch's own profiler (Kineto).
 
 #include "shim.h"
 
@@ -36,8 +36,9 @@ int amdim_profile_start(int cuda) {
   });
 }
 
-// Ends it, and tells `each` of every kernel by its name: how often, and how long in all. Without CUDA operations stand for
-// kernels, those that others call included in them.
+// Ends the profile and passes the name, the number of runs and the total time of every kernel to `each`.
+// Without CUDA
+// these are operations, with the operations that they call included.
 int amdim_profile_stop(int cuda, void* to, void (*each)(void* to, const char* name, int64_t count, int64_t nanoseconds)) {
   return amdim_guarded([&] {
     auto result = torch::autograd::profiler::disableProfiler();

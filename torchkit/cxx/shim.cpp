@@ -1,7 +1,7 @@
-// What tch does not offer, as C functions over `at::Tensor*`, which is what `tch::Tensor::as_ptr` gives.
+// Additions to tch, as C functions over `at::Tensor*`, which is what `tch::Tensor::as_ptr` returns.
 //
 // Streams, events and pinned memory go through c10's device-generic interfaces: no CUDA header, no CUDA library to link
-// with, and the same calls for the devices that tests make up.
+// with, and the same calls for the devices of tests.
 
 #include "shim.h"
 
@@ -23,7 +23,7 @@ namespace {
 
 c10::impl::VirtualGuardImpl guard(c10::Device device) { return c10::impl::VirtualGuardImpl(device.type()); }
 
-// Its allocator knows no device before the first tensor is there, or this.
+// Initializes the device: its allocator does not know it before the first tensor or this call.
 c10::Device ready(amdim_device device) {
   auto unpacked = ::unpacked(device);
   if (unpacked.is_cuda()) at::globalContext().lazyInitDevice(unpacked.type());
@@ -44,7 +44,8 @@ at::Tensor mm_relu(const at::Tensor& x, const at::Tensor& weight) {
   return at::_addmm_activation(at::zeros({weight.size(1)}, x.options()), x, weight);
 }
 
-// The same with gradients, which libtorch has none of for such a product. Only the result and the factors are kept.
+// The same product with gradients, for which libtorch has no operation. Only the result and the factors are
+// kept.
 struct MmRelu : torch::autograd::Function<MmRelu> {
   static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& x, const at::Tensor& weight) {
     auto result = mm_relu(x, weight);
@@ -56,7 +57,8 @@ struct MmRelu : torch::autograd::Function<MmRelu> {
                                                  torch::autograd::variable_list gradients) {
     auto saved = context->get_saved_variables();
     auto gradient = at::threshold_backward(gradients[0], saved[2], 0);
-    // The weight's is laid out as the transposed weight is: the parameter behind it takes it over without a copy.
+    // The weight's gradient is laid out like the transposed weight: its parameter takes it over without a
+    // copy.
     return {context->needs_input_grad(0) ? at::mm(gradient, saved[1].t()) : at::Tensor(),
             context->needs_input_grad(1) ? at::mm(gradient.t(), saved[0]).t() : at::Tensor()};
   }
@@ -67,7 +69,7 @@ struct HostMemory : c10::MemoryReportingInfoBase {
   int64_t now = 0, peak = 0;
   std::unordered_map<void*, int64_t> sizes;
 
-  // What was there before is not counted when it goes either.
+  // Memory allocated before the watch is not counted when it is freed either.
   void reportMemoryUsage(void* address, int64_t bytes, size_t, size_t, c10::Device device) override {
     if (!device.is_cpu()) return;
     if (bytes > 0) {
@@ -95,13 +97,14 @@ extern "C" {
 
 const char* amdim_error() { return amdim_last_error().c_str(); }
 
-// Versions: of the headers here, and what the library that was found says of itself.
+// The version of the headers, and the build of the library that was loaded.
 
 const char* amdim_built_against() { return TORCH_VERSION; }
 
 int amdim_build(const char** out) {
   return amdim_guarded([&] {
-    // `at::show_config` would ask for CUDA as well, which libtorch remembers the answer to: without its CUDA half, none.
+    // `at::show_config` would ask for CUDA as well, and libtorch remembers the answer, which is no without
+    // its CUDA half.
     static const std::string build = [] {
       std::string settings;
       for (const auto& [key, value] : caffe2::GetBuildOptions()) settings += key + "=" + value + ", ";
@@ -111,7 +114,7 @@ int amdim_build(const char** out) {
   });
 }
 
-// Streams. Which one is current is a thread's own affair.
+// Streams. Each thread has its own current stream.
 
 int amdim_stream_current(amdim_device device, amdim_stream* out) {
   return amdim_guarded([&] { *out = packed(guard(ready(device)).getStream(unpacked(device))); });
@@ -177,7 +180,7 @@ int amdim_empty(amdim_device device, const int64_t* sizes, size_t dimensions, in
   });
 }
 
-// Without waiting for it, on the current stream of `to`'s device.
+// Queues a copy on the current stream of `to`'s device and does not wait for it.
 int amdim_copy(at::Tensor* to, at::Tensor* from) {
   return amdim_guarded([&] {
     at::NoGradGuard no_grad;
@@ -185,7 +188,7 @@ int amdim_copy(at::Tensor* to, at::Tensor* from) {
   });
 }
 
-// Bytes in tensors at most so far.
+// The most bytes in tensors at a time so far.
 int amdim_peak_memory(amdim_device device, int64_t* out) {
   return amdim_guarded([&] {
     auto* allocator = at::getDeviceAllocator(ready(device).type());
@@ -193,7 +196,7 @@ int amdim_peak_memory(amdim_device device, int64_t* out) {
   });
 }
 
-// Bytes that the allocator holds: tensors, what recorded graphs use, and what lies ready for more.
+// Bytes that the allocator holds, for tensors, recorded graphs and later use.
 int amdim_reserved_memory(amdim_device device, int64_t* out) {
   return amdim_guarded([&] {
     auto* allocator = at::getDeviceAllocator(ready(device).type());
@@ -201,7 +204,7 @@ int amdim_reserved_memory(amdim_device device, int64_t* out) {
   });
 }
 
-// Forgets the most so far: what is taken now is the most from here on. Memory that nothing lies in goes back to the driver.
+// Restarts the peak from the present use, and returns unused memory to the driver.
 int amdim_reset_peak_memory(amdim_device device) {
   return amdim_guarded([&] {
     auto* allocator = at::getDeviceAllocator(ready(device).type());
@@ -210,8 +213,9 @@ int amdim_reset_peak_memory(amdim_device device) {
   });
 }
 
-// Begins to count what this thread's tensors take on the CPU, those that are there already left out. Fails where something
-// else, the profiler too, listens to the allocator already.
+// Begins to count the bytes that this thread's tensors allocate on the CPU from now on. Fails if something
+// else, such
+// as the profiler, listens to the allocator already.
 int amdim_watch_host_memory() {
   return amdim_guarded([&] {
     TORCH_CHECK(!c10::ThreadLocalDebugInfo::get(c10::DebugInfoKind::PROFILER_STATE), "memory is watched, or profiled, already");
@@ -221,12 +225,12 @@ int amdim_watch_host_memory() {
   });
 }
 
-// Counts the most from what there is now on.
+// Restarts the peak from the present use.
 int amdim_reset_host_memory_peak() {
   return amdim_guarded([&] { host_memory->peak = host_memory->now; });
 }
 
-// The most bytes at a time since then.
+// The most bytes at a time since the start or the last reset.
 int amdim_host_memory_peak(int64_t* out) {
   return amdim_guarded([&] { *out = host_memory->peak; });
 }
@@ -247,7 +251,7 @@ int amdim_free_memory(amdim_device device, int64_t* out) {
 
 // Arithmetic.
 
-// relu(x @ weight) of x (m, in) and weight (in, out), which autocast applies to.
+// relu(x @ weight) of x (m, in) and weight (in, out), under autocast.
 int amdim_mm_relu(at::Tensor* x, at::Tensor* weight, at::Tensor** out) {
   return amdim_guarded([&] {
     auto device = x->device().type();
@@ -270,7 +274,8 @@ int amdim_norm(at::Tensor* const* gradients, size_t count, at::Tensor** out) {
   });
 }
 
-// One update of Adam with L2 weight decay. `*step` is counted up first; gradients are divided by `*scale`; where `*skip`
+// One update of Adam with L2 weight decay. `*step` is incremented first; gradients are divided by `*scale`;
+// if `*skip`
 // is 1 nothing changes and nothing is counted. `*lr` is read on the device.
 int amdim_adam(at::Tensor* const* parameters, at::Tensor* const* gradients, at::Tensor* const* means,
                at::Tensor* const* squares, size_t count, at::Tensor* step, at::Tensor* lr, double beta1, double beta2,
@@ -304,7 +309,7 @@ int amdim_autocast(int device_type, int on, int kind) {
 
 void amdim_autocast_enter() { at::autocast::increment_nesting(); }
 
-// The outermost guard forgets the weights that were cast.
+// Leaving the outermost scope drops the cached casts of the weights.
 void amdim_autocast_leave() {
   if (at::autocast::decrement_nesting() == 0) at::autocast::clear_cache();
 }

@@ -1,4 +1,4 @@
-// What the C functions behind `sys` share.
+// Shared by the C functions of this crate.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -9,7 +9,7 @@
 #include <cstdint>
 #include <string>
 
-// What a call came to; `amdim_error` says more of the last one that failed on this thread.
+// The outcome of a call; `amdim_error` returns the message of the last failure on this thread.
 enum { AMDIM_OK = 0, AMDIM_FAILED = 1, AMDIM_OUT_OF_MEMORY = 2 };
 
 std::string& amdim_last_error();

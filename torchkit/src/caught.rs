@@ -1,4 +1,4 @@
-//! Errors that `tch` raises by panicking.
+//! Panics of `tch` as errors.
 
 use std::{
     any::Any,
@@ -10,14 +10,17 @@ use std::{
 use crate::failure::Failure;
 
 thread_local! {
-    /// Whether a panic of this thread will be reported as an error, and need not be printed.
+    /// Whether a panic of this thread will be returned as an error and need not be printed.
     static IS_CAUGHT: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Does work whose tensor operations may fail: what they say is an error then, not the end of the thread. Other panics go
-/// their way.
+/// Runs `work` and returns the failure of its tensor operations, which `tch` raises as panics. Other panics
+/// pass through.
 ///
-/// Whatever `work` changed up to then stays changed.
+/// Whatever `work` changed before it failed stays changed.
+///
+/// # Errors
+/// libtorch's failure.
 pub fn caught<T>(work: impl FnOnce() -> T) -> Result<T, Failure> {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {
@@ -34,12 +37,12 @@ pub fn caught<T>(work: impl FnOnce() -> T) -> Result<T, Failure> {
     done.map_err(|payload| failure(&*payload).unwrap_or_else(|| panic::resume_unwind(payload)))
 }
 
-/// What libtorch says in a panic of `tch`'s, or ours in its place; none where the panic is another one.
+/// Returns the failure in a panic of `tch` or of this crate; `None` for other panics.
 fn failure(payload: &(dyn Any + Send)) -> Option<Failure> {
     if let Some(failure) = payload.downcast_ref::<Failure>() {
         return Some(failure.clone());
     }
-    Failure::quoted(payload.downcast_ref::<String>()?)
+    Failure::from_panic(payload.downcast_ref::<String>()?)
 }
 
 #[cfg(test)]
@@ -49,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_tensor_operation_complains_of_is_an_error() {
+    fn a_failed_tensor_operation_is_an_error() {
         let zeros = |size: i64| Tensor::zeros([size, size], (Kind::Float, Device::Cpu));
         let failed = caught(|| zeros(2).matmul(&zeros(3))).unwrap_err();
         assert!(failed.message.contains("2x2") && failed.message.contains("3x3"), "{failed}");
@@ -58,13 +61,13 @@ mod tests {
     }
 
     #[test]
-    fn want_of_memory_is_told_from_other_failures() {
+    fn out_of_memory_is_distinguished_from_other_failures() {
         let failed = caught(|| Tensor::zeros([1 << 50], (Kind::Float, Device::Cpu))).unwrap_err();
         assert!(failed.is_out_of_memory, "{failed}");
     }
 
     #[test]
-    fn other_panics_are_not_held_up() {
+    fn other_panics_pass_through() {
         let caught_outside = panic::catch_unwind(|| caught(|| panic!("a panic that must get through")));
         assert!(caught_outside.is_err());
     }

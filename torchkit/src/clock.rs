@@ -1,22 +1,22 @@
-//! What the kernel says of its clock.
+//! The state of the kernel's clock.
 
 use std::time::Duration;
 
 /// Whether the kernel's clock is kept in step with the world's, by NTP or PTP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ClockState {
-    /// It is, within this much at most.
+    /// The clock is synchronized; the duration is its greatest possible error.
     Synchronized(Duration),
-    /// Nobody keeps it.
+    /// Nothing synchronizes the clock.
     Free,
 }
 
-/// Asks the kernel. None where it does not tell, as in some containers.
+/// Asks the kernel for the state of its clock. Returns `None` if it does not tell, as in some containers.
 #[expect(unsafe_code, reason = "no safe wrapper asks for this")]
 pub fn clock_state() -> Option<ClockState> {
-    // SAFETY: numbers alone, of which zero is a value.
+    // SAFETY: the struct consists of integers, for which zeros are valid.
     let mut timex: libc::timex = unsafe { std::mem::zeroed() };
-    // SAFETY: with `modes` of zero nothing is set; what is written is written to the struct, which outlives the call.
+    // SAFETY: with `modes` zero the call sets nothing; it writes to the struct, which outlives it.
     let state = unsafe { libc::adjtimex(&raw mut timex) };
     if state < 0 {
         return None;

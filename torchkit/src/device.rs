@@ -1,4 +1,4 @@
-//! The device that a run is asked to use, and the one foreign call that makes CUDA available.
+//! The choice of a device, and the loading of libtorch's CUDA half.
 
 use std::{
     ffi::{CStr, CString, c_void},
@@ -12,15 +12,15 @@ use tch::{Cuda, Device};
 
 use crate::monitor;
 
-/// Where a model shall run: `auto`, `cpu`, `cuda` or `cuda:N`.
+/// The device that a user chooses: `auto`, `cpu`, `cuda` or `cuda:N`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum DeviceChoice {
-    /// A GPU where there is one, else the CPU.
+    /// A GPU if there is one, else the CPU.
     #[default]
     Auto,
     /// The CPU.
     Cpu,
-    /// The GPU of this number.
+    /// The GPU with this number.
     Cuda(usize),
 }
 
@@ -34,7 +34,7 @@ impl FromStr for DeviceChoice {
             "cuda" => Ok(Self::Cuda(0)),
             _ => match text.strip_prefix("cuda:").map(str::parse) {
                 Some(Ok(number)) => Ok(Self::Cuda(number)),
-                _ => Err(format!("no device `{text}`: `auto`, `cpu`, `cuda` or `cuda:N`")),
+                _ => Err(format!("unknown device `{text}`: expected `auto`, `cpu`, `cuda` or `cuda:N`")),
             },
         }
     }
@@ -50,7 +50,7 @@ impl fmt::Display for DeviceChoice {
     }
 }
 
-/// A GPU that was asked for cannot be used.
+/// The error of a chosen GPU that cannot be used.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("no `cuda:{number}` here: {reason}")]
 pub struct NoDevice {
@@ -60,13 +60,13 @@ pub struct NoDevice {
     pub reason: String,
 }
 
-/// The device that a choice means on this machine.
+/// Finds the device for a choice on this machine.
 ///
-/// Has to come before anything that asks torch about CUDA: torch looks for its CUDA half once, and remembers.
+/// Call it before anything else asks torch about CUDA: torch looks for its CUDA half once and remembers the
+/// answer.
 ///
 /// # Errors
-///
-/// [`NoDevice`] where a GPU of a certain number is meant and cannot be used.
+/// [`NoDevice`] if a GPU was chosen by its number and cannot be used.
 pub fn device(choice: DeviceChoice) -> Result<Device, NoDevice> {
     match choice {
         DeviceChoice::Cpu => Ok(Device::Cpu),
@@ -79,12 +79,12 @@ pub fn device(choice: DeviceChoice) -> Result<Device, NoDevice> {
     }
 }
 
-/// Whether this machine has NVIDIA's driver. It is not libtorch that is asked: see [`device`].
+/// Returns whether this machine has NVIDIA's driver, without asking libtorch: see [`device`].
 pub fn has_driver() -> bool {
     Path::new("/dev/nvidiactl").exists()
 }
 
-/// A device as it is written on the command line.
+/// Writes a device as on the command line: `cpu` or `cuda:N`.
 pub fn name(device: Device) -> String {
     match device {
         Device::Cuda(number) => format!("cuda:{number}"),
@@ -92,7 +92,7 @@ pub fn name(device: Device) -> String {
     }
 }
 
-/// The GPU of this number, or why there is none.
+/// Returns the GPU with this number, or the reason why it cannot be used.
 fn cuda(number: usize) -> Result<Device, String> {
     if !has_driver() {
         return Err("this machine has no NVIDIA driver (`/dev/nvidiactl` is missing)".to_owned());
@@ -116,25 +116,29 @@ fn cuda(number: usize) -> Result<Device, String> {
     }
 }
 
-/// Brings in libtorch's CUDA half, which this program is not linked with, so that it starts on machines without.
+/// Loads libtorch's CUDA half. The program is not linked with it, so that it starts on machines without CUDA.
 fn load_cuda() -> Result<(), String> {
-    // It is found by the rpath of this program beside the libtorch_cpu.so it belongs to.
+    // The loader finds it by the program's rpath, beside its libtorch_cpu.so.
     open_library("libtorch_cuda.so").map(|_| ())
 }
 
-/// Loads a library, one of libtorch's or our own, for good; or the loader's message.
+/// Loads a library for the rest of the process.
+///
+/// # Errors
+/// The loader's message.
 #[expect(unsafe_code, reason = "loading a library by name is a foreign call")]
 pub(crate) fn open_library(name: &str) -> Result<NonNull<c_void>, String> {
-    let terminated = CString::new(name).expect("names of libraries hold no zero");
-    // SAFETY: the name is NUL-terminated. The initializers of these libraries register kernels at most; none is unloaded.
+    let terminated = CString::new(name).expect("library names contain no NUL");
+    // SAFETY: the name is NUL-terminated. The initializers of these libraries only register kernels, and none
+    // is unloaded.
     let handle = unsafe { libc::dlopen(terminated.as_ptr(), libc::RTLD_NOW | libc::RTLD_GLOBAL) };
     NonNull::new(handle).ok_or_else(|| {
-        // SAFETY: dlerror gives this thread's message of the failure just above, NUL-terminated, or null.
+        // SAFETY: dlerror returns this thread's message of the failure above, NUL-terminated, or null.
         let message = unsafe {
             let message = libc::dlerror();
             (!message.is_null()).then(|| CStr::from_ptr(message).to_string_lossy().into_owned())
         };
-        message.unwrap_or_else(|| format!("{name} cannot be loaded"))
+        message.unwrap_or_else(|| format!("cannot load {name}"))
     })
 }
 
@@ -143,7 +147,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_device_reads_as_it_is_written() {
+    fn a_device_is_parsed_as_it_is_displayed() {
         for text in ["auto", "cpu", "cuda:0", "cuda:3"] {
             assert_eq!(text.parse::<DeviceChoice>().unwrap().to_string(), text);
         }

@@ -1,33 +1,35 @@
-//! A call into libtorch that failed, by what libtorch says.
+//! The error of a failed call into libtorch.
 
 use std::{error::Error, fmt};
 
 /// A call into libtorch that failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
-    /// What libtorch says, on one line.
+    /// The first line of libtorch's message.
     pub message: String,
-    /// Whether the device lacked memory.
+    /// Whether the call failed for lack of memory, on the device or the host.
     pub is_out_of_memory: bool,
 }
 
 impl Failure {
-    /// A failure that is not libtorch's own.
+    /// Makes a failure that does not come from libtorch.
     pub(crate) fn new(message: impl Into<String>) -> Self {
         Self { message: message.into(), is_out_of_memory: false }
     }
 
-    /// A failure by libtorch's text.
+    /// Makes a failure from libtorch's message, of which the first line is kept.
     ///
-    /// The text is all that there is to tell a lack of memory by: cuBLAS, cuDNN, a driver that cannot even begin and the allocator of
-    /// the CPU throw the same exception for it as for other failures, and `tch` keeps nothing but the text of any exception.
-    pub(crate) fn said(text: &str) -> Self {
+    /// A lack of memory is recognized by the words of the message: cuBLAS, cuDNN, a driver that fails to
+    /// initialize and the CPU's allocator throw the same exception for it as for other failures, and `tch`
+    /// keeps only the text of an exception.
+    pub(crate) fn from_text(text: &str) -> Self {
         const OF_MEMORY: [&str; 6] = [
             "out of memory",
             "can't allocate memory",
             "ALLOC_FAILED",
             "ALLOCATION_FAILED",
-            // libtorch tries every algorithm of cuDNN and leaves out those that it has no memory for: none was left.
+            // libtorch tries every algorithm of cuDNN and skips those for which memory is lacking; none was
+            // left.
             "was unable to find an engine",
             "Unable to find a valid cuDNN algorithm",
         ];
@@ -36,14 +38,15 @@ impl Failure {
         Self { message, is_out_of_memory }
     }
 
-    /// A failure by the message of a panic in which `tch` quotes libtorch's text; none where it is another panic.
-    pub(crate) fn quoted(panic: &str) -> Option<Self> {
+    /// Takes libtorch's message from the message of a panic in which `tch` quotes it. Returns `None` for
+    /// other panics.
+    pub(crate) fn from_panic(panic: &str) -> Option<Self> {
         let (_, quoted) = panic.split_once(" value: Torch(\"")?;
         // The lines after the first one are a backtrace.
         let said = quoted.split("\\n").next()?;
         let said = said.trim_end_matches("\")").replace("\\\"", "\"");
-        // Where in libtorch it was checked for says nothing to a user.
-        Some(Self::said(said.split_once("] err == 0. ").map_or(&*said, |(_, said)| said)))
+        // The place of the check in libtorch's source says nothing to a user.
+        Some(Self::from_text(said.split_once("] err == 0. ").map_or(&*said, |(_, said)| said)))
     }
 }
 
@@ -60,7 +63,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn want_of_memory_is_told_by_the_words_of_every_library() {
+    fn out_of_memory_is_recognized_by_the_words_of_every_library() {
         let for_want_of_memory = [
             "CUDA out of memory. Tried to allocate 2.00 GiB.",
             "CUDA error: out of memory",
@@ -78,7 +81,7 @@ mod tests {
             "cuDNN error: CUDNN_STATUS_EXECUTION_FAILED",
             "CUDA error: CUBLAS_STATUS_NOT_INITIALIZED when calling `cublasCreate(handle)`",
         ];
-        let told = |message: &str| Failure::said(message).is_out_of_memory;
+        let told = |message: &str| Failure::from_text(message).is_out_of_memory;
         for message in for_want_of_memory {
             assert!(told(message), "{message}");
         }
@@ -88,11 +91,11 @@ mod tests {
     }
 
     #[test]
-    fn a_panic_that_quotes_libtorch_is_a_failure_with_its_first_line_and_others_are_none() {
+    fn a_panic_that_quotes_libtorch_gives_its_first_line_and_other_panics_give_none() {
         let panic = "called `Result::unwrap()` on an `Err` value: Torch(\"[enforce fail] err == 0. can't allocate \\\"8\\\" bytes\\nframe #0\")";
-        let failure = Failure::quoted(panic).unwrap();
+        let failure = Failure::from_panic(panic).unwrap();
         assert_eq!(failure.message, "can't allocate \"8\" bytes");
-        assert_eq!(Failure::quoted("called `Option::unwrap()` on a `None` value"), None);
-        assert_eq!(Failure::said("first\nsecond: out of memory").message, "first");
+        assert_eq!(Failure::from_panic("called `Option::unwrap()` on a `None` value"), None);
+        assert_eq!(Failure::from_text("first\nsecond: out of memory").message, "first");
     }
 }

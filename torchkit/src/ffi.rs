@@ -28,19 +28,20 @@ pub(crate) struct RawStream {
 #[repr(C)]
 pub(crate) struct RawEvent(c_void);
 
-/// Turns what a function returned into a result.
+/// Turns the code that a foreign function returned into a result.
 #[expect(unsafe_code, reason = "a foreign string")]
 pub(crate) fn check(code: c_int) -> Result<(), Failure> {
-    // SAFETY: the message is this thread's own string, NUL-terminated, that lives until the next failure on it.
+    // SAFETY: the message is this thread's own NUL-terminated string, which lives until the next failure on
+    // it.
     failure_of(code, || unsafe { CStr::from_ptr(amdim_error()) })
 }
 
-/// What a code of `cxx/shim.h` means, given what to say of a failure.
+/// Turns a code of `cxx/shim.h` into a result; `message` gives the text of a failure.
 pub(crate) fn failure_of<'a>(code: c_int, message: impl FnOnce() -> &'a CStr) -> Result<(), Failure> {
     if code == 0 {
         return Ok(());
     }
-    let failure = Failure::said(&message().to_string_lossy());
+    let failure = Failure::from_text(&message().to_string_lossy());
     Err(Failure { is_out_of_memory: code == 2 || failure.is_out_of_memory, ..failure })
 }
 
@@ -120,17 +121,17 @@ unsafe extern "C" {
     ) -> c_int;
 }
 
-/// The pointer behind a tensor, to be used while the tensor is borrowed.
+/// Returns the pointer behind a tensor, valid while the tensor is borrowed.
 pub(crate) fn raw(tensor: &Tensor) -> *mut C_tensor {
     tensor.as_ptr().cast_mut()
 }
 
-/// A tensor that a function has made.
+/// Takes over the tensor that `make` writes to its argument.
 #[expect(unsafe_code, reason = "a tensor from its pointer")]
 pub(crate) fn made(make: impl FnOnce(*mut *mut C_tensor) -> c_int) -> Result<Tensor, Failure> {
     let mut pointer = std::ptr::null_mut();
     check(make(&raw mut pointer))?;
-    // SAFETY: a function that succeeds has set the pointer to a tensor made by `new`, which nobody else owns.
+    // SAFETY: on success the function has set the pointer to a tensor made by `new`, which nobody else owns.
     Ok(unsafe { Tensor::from_ptr(pointer) })
 }
 
@@ -138,29 +139,34 @@ fn raws(tensors: &[&Tensor]) -> Vec<*mut C_tensor> {
     tensors.iter().map(|tensor| raw(tensor)).collect()
 }
 
-/// relu(`x` · `weight`) of x (m, in) and weight (in, out), in the precision of the scope.
+/// Computes relu(`x` · `weight`) for x (m, in) and weight (in, out); the result is (m, out), in the precision
+/// of the current scope.
 ///
 /// # Panics
-/// If the shapes do not fit, and where libtorch fails: as operations of `tch` do.
+/// If the shapes do not fit or libtorch fails, as operations of `tch` do.
 #[expect(unsafe_code, reason = "a foreign call")]
 pub fn mm_relu(x: &Tensor, weight: &Tensor) -> Tensor {
-    // SAFETY: both tensors are borrowed until the call returns; `out` is written on success alone.
+    // SAFETY: both tensors are borrowed until the call returns; `out` is written only on success.
     made(|out| unsafe { amdim_mm_relu(raw(x), raw(weight), out) })
         .unwrap_or_else(|failure| std::panic::panic_any(failure))
 }
 
-/// The 2-norm of all gradients together: a scalar on their device, which is not waited for.
+/// Computes the 2-norm of all gradients together: a scalar on their device, without waiting for it.
+///
+/// # Errors
+/// libtorch's failure, e.g. for lack of memory.
 #[expect(unsafe_code, reason = "a foreign call")]
 pub fn gradient_norm(gradients: &[&Tensor]) -> Result<Tensor, Failure> {
     let gradients = raws(gradients);
-    // SAFETY: the pointers are of tensors that are borrowed until the call returns; `out` is written on success alone.
+    // SAFETY: the pointers are those of tensors borrowed until the call returns; `out` is written only on
+    // success.
     made(|out| unsafe { amdim_norm(gradients.as_ptr(), gradients.len(), out) })
 }
 
-/// The tensors of one update, one of each for every parameter.
+/// The tensors of one update: in each list one per parameter, in the same order.
 #[derive(Debug, Default)]
 pub struct AdamTensors<'a> {
-    /// What is trained.
+    /// The parameters to update.
     pub parameters: Vec<&'a Tensor>,
     /// Their gradients, of the same shapes.
     pub gradients: Vec<&'a Tensor>,
@@ -170,10 +176,10 @@ pub struct AdamTensors<'a> {
     pub squares: Vec<&'a Tensor>,
 }
 
-/// What the host says of an update.
+/// The numbers of an update that the host knows.
 #[derive(Debug, Clone, Copy)]
 pub struct AdamSettings {
-    /// What the two running means keep at each step.
+    /// The share that each running mean (of the gradients, of their squares) keeps at a step.
     pub betas: [f64; 2],
     /// Added to each gradient, times the parameter (L2, not decoupled).
     pub weight_decay: f64,
@@ -181,25 +187,29 @@ pub struct AdamSettings {
     pub eps: f64,
 }
 
-/// Scalars of f32 on the parameters' device that steer an update, so that the host need not know them, and a recorded update
-/// can be done again with others.
+/// The numbers of an update that are scalars of f32 on the parameters' device: the host need not know them,
+/// and a recorded update can be replayed with other values.
 #[derive(Debug, Clone, Copy)]
 pub struct AdamScalars<'a> {
     /// The learning rate; on the CPU it may be f64.
     pub lr: &'a Tensor,
-    /// Updates so far; counted by the update.
+    /// The number of updates so far, which the update increments.
     pub step: &'a Tensor,
-    /// What gradients are divided by.
+    /// The divisor of all gradients.
     pub scale: &'a Tensor,
-    /// Where it is 1 instead of 0, nothing changes.
+    /// 0; if it is 1, the update changes nothing.
     pub skip: &'a Tensor,
 }
 
-/// One update of Adam (Kingma, Ba 2015) with L2 weight decay, of all parameters at once, queued on the device.
+/// Queues one update of Adam (Kingma and Ba 2015, <https://arxiv.org/abs/1412.6980>) with L2 weight decay, of
+/// all parameters in one call.
+///
+/// # Errors
+/// libtorch's failure.
 ///
 /// # Panics
-/// If the lists differ in length, or the strides of a gradient or moment from its parameter's: libtorch would compute
-/// nonsense.
+/// If the lists differ in length, or a gradient or moment has other strides than its parameter: libtorch
+/// would compute nonsense.
 #[expect(unsafe_code, reason = "a foreign call")]
 pub fn fused_adam(
     tensors: &AdamTensors,
@@ -209,14 +219,14 @@ pub fn fused_adam(
     let AdamTensors { parameters, gradients, means, squares } = tensors;
     let count = parameters.len();
     let others = [gradients, means, squares];
-    assert!(others.iter().all(|list| list.len() == count), "one of each for every parameter");
+    assert!(others.iter().all(|list| list.len() == count), "every list has one tensor per parameter");
     for (number, parameter) in parameters.iter().enumerate() {
         let lies = |tensor: &Tensor| {
             let strides = tensor.stride().into_iter().zip(tensor.size());
             strides.filter(|(_, size)| *size > 1).collect::<Vec<_>>()
         };
         let alike = others.iter().all(|list| lies(list[number]) == lies(parameter));
-        assert!(alike, "gradients and moments lie as parameters do");
+        assert!(alike, "gradients and moments have the strides of their parameters");
     }
     if count == 0 {
         return Ok(());
@@ -225,7 +235,7 @@ pub fn fused_adam(
     let [gradients, means, squares] = others.map(|list| raws(list));
     let AdamScalars { lr, step, scale, skip } = scalars;
     let AdamSettings { betas: [beta1, beta2], weight_decay, eps } = settings;
-    // SAFETY: each list has `count` pointers, of tensors that are borrowed until the call returns.
+    // SAFETY: each list has `count` pointers, of tensors borrowed until the call returns.
     check(unsafe {
         amdim_adam(
             parameters.as_ptr(),
@@ -245,11 +255,14 @@ pub fn fused_adam(
     })
 }
 
-/// Drops the gradients of all these parameters.
+/// Drops the gradients of these parameters.
+///
+/// # Errors
+/// libtorch's failure.
 #[expect(unsafe_code, reason = "a foreign call")]
 pub fn forget_gradients(parameters: &[&Tensor]) -> Result<(), Failure> {
     let parameters = raws(parameters);
-    // SAFETY: the pointers are of tensors that are borrowed until the call returns.
+    // SAFETY: the pointers are those of tensors borrowed until the call returns.
     check(unsafe { amdim_forget_gradients(parameters.as_ptr(), parameters.len()) })
 }
 
@@ -260,7 +273,8 @@ mod tests {
     use super::*;
     use crate::{Precision, caught};
 
-    /// Result and gradients (of x and of the parameter behind the transposed weight) of a product under a ReLU.
+    /// Returns the result and the gradients (of x, and of the parameter behind the transposed weight) of a
+    /// product with a ReLU.
     fn pass(kind: Kind, precision: Precision, product: fn(&Tensor, &Tensor) -> Tensor) -> [Tensor; 3] {
         tch::manual_seed(5);
         let leaf = |shape: [i64; 2]| Tensor::randn(shape, (kind, Device::Cpu)).set_requires_grad(true);
@@ -270,13 +284,13 @@ mod tests {
             product(&x, &weight.transpose(0, 1))
         };
         (&result * along).sum(None::<Kind>).backward();
-        assert_eq!(weight.grad().stride(), weight.stride(), "the optimizer wants it so");
+        assert_eq!(weight.grad().stride(), weight.stride(), "the optimizer needs equal strides");
         [result.detach(), x.grad(), weight.grad()]
     }
 
     #[test]
-    fn a_product_under_a_relu_has_the_gradients_of_both() {
-        let _alone = crate::generator();
+    fn a_product_with_a_relu_has_the_gradients_of_both() {
+        let _alone = crate::generator::generator();
         let plainly = |x: &Tensor, weight: &Tensor| x.matmul(weight).relu();
         for (kind, precision, bound) in
             [(Kind::Double, Precision::F32, 1e-14), (Kind::Float, Precision::Bf16, 1e-2)]

@@ -1,4 +1,4 @@
-//! Work that a CUDA device records once, and is given again as a whole ("CUDA graph").
+//! CUDA graphs: work that a device records once and replays as a whole.
 
 #![expect(unsafe_code, reason = "foreign calls")]
 
@@ -19,15 +19,16 @@ use tch::{Device, Kind, Tensor};
 
 use crate::{caught::caught, failure::Failure, ffi::failure_of};
 
-/// Whether a step is queued as one graph: `auto`, `on` or `off`.
+/// Whether a training step is queued as one CUDA graph: `auto`, `on` or `off`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum GraphChoice {
-    /// Where the device has graphs; if a step cannot be recorded, it is said and done without.
+    /// Use graphs if the device has them. If a step cannot be recorded, a warning says so and it is queued as
+    /// usual.
     #[default]
     Auto,
-    /// The same, and said also where the device has none.
+    /// As `Auto`, but also warn if the device has no graphs.
     On,
-    /// Never.
+    /// Never use graphs.
     Off,
 }
 
@@ -39,7 +40,7 @@ impl FromStr for GraphChoice {
             "auto" => Ok(Self::Auto),
             "on" => Ok(Self::On),
             "off" => Ok(Self::Off),
-            _ => Err(format!("`{name}` is neither `auto`, `on` nor `off`")),
+            _ => Err(format!("unknown choice `{name}`: expected `auto`, `on` or `off`")),
         }
     }
 }
@@ -54,10 +55,10 @@ impl fmt::Display for GraphChoice {
     }
 }
 
-/// `cxx/graph.cpp` as a library; empty where it was built without CUDA's headers.
+/// The library made of `cxx/graph.cpp`; empty if it was built without CUDA's headers.
 static LIBRARY: &[u8] = include_bytes!(env!("TORCHKIT_GRAPH"));
 
-/// The library's functions. It stays loaded.
+/// The functions of the library, which stays loaded.
 #[derive(Debug)]
 struct Functions {
     error: unsafe extern "C" fn() -> *const c_char,
@@ -67,7 +68,8 @@ struct Functions {
     free: unsafe extern "C" fn(*mut c_void),
 }
 
-/// Recorded work. It holds addresses, not tensors: those that it uses have to be kept by whoever replays it.
+/// Recorded work. It holds addresses, not tensors: its user keeps the tensors alive for as long as it is
+/// replayed.
 #[derive(Debug)]
 pub struct Graph {
     graph: NonNull<c_void>,
@@ -75,58 +77,65 @@ pub struct Graph {
 }
 
 impl Graph {
-    /// Records what `work` queues on this thread's current stream, which must not be the device's default one. It is not done
-    /// yet. Whatever `work` does beside, it does now and never again.
+    /// Records what `work` queues on this thread's current stream, which must not be the device's default
+    /// stream. The recorded operations do not run yet; everything else that `work` does happens now, once.
     ///
     /// # Errors
-    ///
-    /// Where there are no graphs, and where `work` does what cannot be recorded, such as to wait for the device. `work` may have
-    /// run, but nothing that it queued.
+    /// The device has no graphs, or `work` does something that cannot be recorded, such as waiting for the
+    /// device. `work` may have run then, but none of the operations that it queued.
     pub fn record<T>(device: Device, work: impl FnOnce() -> Result<T>) -> Result<(Self, T)> {
         let functions = functions(device)?;
         let mut graph = std::ptr::null_mut();
-        // SAFETY: the pointer is written on success, to a graph that nobody else owns.
+        // SAFETY: on success the pointer is set to a graph that nobody else owns.
         functions.check(unsafe { (functions.begin)(&raw mut graph) })?;
-        let graph = NonNull::new(graph).ok_or_else(|| anyhow!("no graph was begun"))?;
+        let graph = NonNull::new(graph).ok_or_else(|| anyhow!("libtorch began no graph"))?;
         let graph = Self { graph, functions };
         let done = panic::catch_unwind(AssertUnwindSafe(|| caught(work)));
-        // SAFETY: the graph lives until `drop`. The recording ends whatever became of the work, or the stream would stay lost.
+        // SAFETY: the graph lives until `drop`. The recording has to end even if the work failed, or the
+        // stream stays lost.
         let ended = functions.check(unsafe { (functions.end)(graph.graph.as_ptr()) });
         let done = done.unwrap_or_else(|panic| panic::resume_unwind(panic))??;
         ended?;
         Ok((graph, done))
     }
 
-    /// Queues the work on this thread's current stream. Its tensors are those that there were when it was recorded, at their
-    /// addresses; its random numbers follow from the seed as it is now.
+    /// Queues the recorded work on this thread's current stream. It reads and writes the tensors of the
+    /// recording, at their addresses; its random numbers follow from the present seed.
+    ///
+    /// # Errors
+    /// CUDA's failure to queue it.
     pub fn replay(&self) -> Result<(), Failure> {
-        // SAFETY: the graph lives until `drop`; its memory is its own, and that of tensors that whoever recorded it keeps.
+        // SAFETY: the graph lives until `drop`; it owns its memory, and whoever recorded it keeps the other
+        // tensors.
         self.functions.check(unsafe { (self.functions.replay)(self.graph.as_ptr()) })
     }
 }
 
 impl Drop for Graph {
     fn drop(&mut self) {
-        // SAFETY: made by `begin`, and given back once.
+        // SAFETY: the graph was made by `begin` and is freed once.
         unsafe { (self.functions.free)(self.graph.as_ptr()) }
     }
 }
 
 impl Functions {
     fn check(&self, code: c_int) -> Result<(), Failure> {
-        // SAFETY: the message is the library's own string of this thread, that lives until its next failure.
+        // SAFETY: the message is the library's own string of this thread, which lives until its next failure.
         failure_of(code, || unsafe { CStr::from_ptr((self.error)()) })
     }
 }
 
-/// Tries to record a wait for the device, which cannot be recorded, and gives the error: after it the device has to be as it was.
-/// For checks of that.
+/// Tries to record a wait for the device, which must fail, and returns the error's text. A self-test: the
+/// device has to be usable afterwards.
 pub fn record_in_vain(device: Device) -> Option<String> {
     let wait = || Ok(Tensor::zeros([1], (Kind::Float, device)).double_value(&[0]));
     Graph::record(device, wait).err().map(|error| error.to_string())
 }
 
-/// The library's functions, loaded at the first call; why there are none otherwise.
+/// Returns the library's functions, loading it at the first call.
+///
+/// # Errors
+/// The device is not CUDA, or the library cannot be loaded.
 fn functions(device: Device) -> Result<&'static Functions, Failure> {
     static FUNCTIONS: OnceLock<Result<Functions, String>> = OnceLock::new();
     if !device.is_cuda() {
@@ -139,14 +148,14 @@ fn load() -> Result<Functions, String> {
     if LIBRARY.is_empty() {
         return Err("this program was built without CUDA's headers".to_owned());
     }
-    let handle =
-        open(LIBRARY).map_err(|error| format!("the library of CUDA graphs does not load: {error}"))?;
+    let handle = open(LIBRARY).map_err(|error| format!("cannot load the library of CUDA graphs: {error}"))?;
     let function = |name: &CStr| -> Result<NonNull<c_void>, String> {
-        // SAFETY: the handle is of a library that is never unloaded, the name a NUL-terminated constant.
+        // SAFETY: the handle is that of a library that is never unloaded, and the name a NUL-terminated
+        // constant.
         NonNull::new(unsafe { libc::dlsym(handle.as_ptr(), name.as_ptr()) })
             .ok_or_else(|| format!("the library of CUDA graphs lacks {name:?}"))
     };
-    // SAFETY: the types are those that `graph.cpp` defines these functions with.
+    // SAFETY: `graph.cpp` defines the functions with these types.
     unsafe {
         Ok(Functions {
             error: std::mem::transmute::<NonNull<c_void>, unsafe extern "C" fn() -> *const c_char>(function(
@@ -168,9 +177,10 @@ fn load() -> Result<Functions, String> {
     }
 }
 
-/// Loads a library from memory: it travels inside of the program.
+/// Loads a library that is embedded in the program, by way of a file in memory.
 fn open(library: &[u8]) -> io::Result<NonNull<c_void>> {
-    // SAFETY: the name is a NUL-terminated constant; the descriptor is new, and the file's own.
+    // SAFETY: the name is a NUL-terminated constant; the descriptor is new, and the file becomes its only
+    // owner.
     let mut file = unsafe {
         match libc::memfd_create(c"amdim_graph".as_ptr(), libc::MFD_CLOEXEC) {
             -1 => return Err(io::Error::last_os_error()),
@@ -186,18 +196,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn there_are_no_graphs_on_the_cpu() {
+    fn the_cpu_has_no_graphs() {
         let error = Graph::record(Device::Cpu, || Ok(())).unwrap_err();
         assert!(error.to_string().contains("only CUDA"), "{error}");
     }
 
     #[test]
-    fn the_library_is_a_library() {
-        // A libtorch of one's own may come without the headers that it is built with.
+    fn the_embedded_library_is_a_library() {
+        // A user's own libtorch may come without the headers that the library needs.
         if LIBRARY.is_empty() {
             return;
         }
-        // Without libtorch's CUDA half it does not load: what it names is missing, not the file.
+        // Without libtorch's CUDA half it does not load, but for what it links to, not for being no library.
         if let Err(error) = open(LIBRARY) {
             let error = error.to_string();
             assert!(error.contains("undefined symbol") && error.contains("cuda"), "{error}");

@@ -1,14 +1,40 @@
-//! What `tch` does not offer: devices chosen by name, streams, events, pinned memory, the fused optimizer, precision, recorded
-//! graphs, the profiler.
+//! Additions to [`tch`]: devices chosen by name, streams, events, pinned memory, the fused optimizer,
+//! precision, CUDA graphs, the profiler.
 //!
-//! All foreign calls are in this crate, behind safe functions. On the CPU, where work is done when its call returns,
-//! streams and events are stand-ins that do nothing, so that the same code runs everywhere.
+//! All foreign calls of the program are in this crate, behind safe functions. On the CPU, where a call
+//! returns when its work is done, streams and events are stand-ins that do nothing, so that the same code
+//! runs on every device.
+//!
+//! ```
+//! use tch::{Kind, Tensor};
+//! use torchkit::{Accelerator, DeviceChoice, Precision, Readback, caught};
+//!
+//! let device = torchkit::device(DeviceChoice::Cpu)?;
+//! let accelerator = Accelerator::of(device); // `None`: the CPU queues nothing
+//!
+//! // Failures of libtorch are errors, not panics.
+//! let x = Tensor::ones([2, 3], (Kind::Float, device));
+//! let failure = caught(|| x.matmul(&x)).unwrap_err();
+//! assert!(failure.message.contains("2x3") && !failure.is_out_of_memory);
+//!
+//! // Inside of the scope products are computed in bf16; sums of few ones are exact in it.
+//! let scope = Precision::Bf16.autocast(device)?;
+//! let product = torchkit::mm_relu(&x, &x.transpose(0, 1));
+//! drop(scope);
+//!
+//! // The copy is queued; the host may go on and read the numbers later.
+//! let numbers = Readback::queue(&product.to_kind(Kind::Float).flatten(0, 1), accelerator)?;
+//! assert_eq!(numbers.read()?, [3.0; 4]);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod caught;
 mod clock;
 mod device;
 mod failure;
 mod ffi;
+#[cfg(test)]
+mod generator;
 mod graph;
 mod libtorch;
 mod memory;
@@ -38,10 +64,3 @@ pub use readback::Readback;
 pub use signal::is_ignored;
 pub use stream::{Accelerator, Event, Stream};
 pub use threads::{settle_threads, waited_for_cores};
-
-/// Torch's generator for one test alone: it is the process', and tests run side by side.
-#[cfg(test)]
-fn generator() -> std::sync::MutexGuard<'static, ()> {
-    static GENERATOR: std::sync::Mutex<()> = std::sync::Mutex::new(());
-    GENERATOR.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
-}

@@ -1,4 +1,4 @@
-//! The libtorch that the loader has found, which need not be the one that the program was built against.
+//! The libtorch that the loader found, which may differ from the one that the program was built against.
 
 use std::{
     ffi::CStr,
@@ -15,24 +15,27 @@ use crate::{
 /// The libtorch in use.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Libtorch {
-    /// Its version, as it says itself.
+    /// Its version, as the library reports it.
     pub version: Option<String>,
-    /// The version whose headers the program was compiled with.
+    /// The version of the headers that the program was compiled with.
     pub expected: String,
-    /// The CUDA that it was built for; none, if for the CPU alone.
+    /// The CUDA version that it was built for; `None` for a CPU build.
     pub cuda: Option<String>,
-    /// Where it lies.
+    /// The folder that it was loaded from.
     pub folder: Option<PathBuf>,
 }
 
 impl Libtorch {
-    /// Asks the library, and the kernel where it is.
+    /// Asks the library for its versions and the kernel for its folder.
+    ///
+    /// # Errors
+    /// The library's failure to report its build.
     #[expect(unsafe_code, reason = "foreign strings")]
     pub fn found() -> Result<Self, Failure> {
         let mut build = ptr::null();
-        // SAFETY: `build` is set to a string on success.
+        // SAFETY: on success `build` is set to a string.
         check(unsafe { ffi::amdim_build(&raw mut build) })?;
-        // SAFETY: both are NUL-terminated and live as long as the process.
+        // SAFETY: both strings are NUL-terminated and live as long as the process.
         let (build, expected) =
             unsafe { (CStr::from_ptr(build), CStr::from_ptr(ffi::amdim_built_against())) };
         let build = build.to_string_lossy();
@@ -45,20 +48,20 @@ impl Libtorch {
         })
     }
 
-    /// Whether its CUDA half lies beside it.
+    /// Returns whether its CUDA half is in the same folder.
     pub fn has_cuda_half(&self) -> bool {
         self.folder.as_ref().is_some_and(|folder| folder.join("libtorch_cuda.so").exists())
     }
 }
 
-/// A value among libtorch's build settings, which are `KEY=VALUE, KEY=VALUE`.
+/// Finds a value among libtorch's build settings, written `KEY=VALUE, KEY=VALUE`.
 fn setting<'a>(build: &'a str, key: &str) -> Option<&'a str> {
     let pair = |part: &'a str| part.trim().split_once('=');
     let value = build.split([',', '\n']).filter_map(pair).find(|(name, _)| *name == key)?.1;
     (!value.is_empty()).then_some(value)
 }
 
-/// The file of this name that is mapped into a process, by its `/proc/PID/maps`.
+/// Finds the file of this name in the text of a `/proc/PID/maps`.
 fn mapped<'a>(maps: &'a str, name: &str) -> Option<&'a Path> {
     let paths = maps.lines().filter_map(|line| Some(Path::new(&line[line.find('/')?..])));
     paths.into_iter().find(|path| path.file_name().is_some_and(|found| found == name))
@@ -78,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mapped_library_is_found_by_its_name_though_its_path_holds_spaces() {
+    fn a_mapped_library_is_found_by_its_name_even_if_its_path_has_spaces() {
         let maps = "7f0-7f1 r--p 00000000 00:00 0\n7f2-7f3 r-xp 0 08:01 12   /a b/libtorch_cpu.so\n";
         assert_eq!(mapped(maps, "libtorch_cpu.so"), Some(Path::new("/a b/libtorch_cpu.so")));
         assert_eq!(mapped(maps, "libtorch.so"), None);

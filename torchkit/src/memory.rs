@@ -1,4 +1,4 @@
-//! Memory that a device copies from while its host goes on, and what the device's own memory is used for.
+//! Pinned host memory, copies that do not wait, and figures of the memory in use.
 
 #![expect(unsafe_code, reason = "foreign calls, and a tensor's bytes")]
 
@@ -12,10 +12,10 @@ use crate::{
     stream::Accelerator,
 };
 
-/// c10's number of the CPU.
+/// c10's device type of the CPU.
 const CPU: i32 = 0;
 
-/// Bytes of the host that stay where they are: pinned, where there is a device to copy from them.
+/// Bytes of the host at a fixed address; pinned if there is a device that copies from them.
 #[derive(Debug)]
 pub struct Pinned {
     tensor: Tensor,
@@ -23,10 +23,13 @@ pub struct Pinned {
 }
 
 impl Pinned {
-    /// So many bytes, zero at first.
+    /// Allocates `bytes` bytes, all zero.
+    ///
+    /// # Errors
+    /// The system does not pin so much memory.
     pub fn new(bytes: usize, of: Option<Accelerator>) -> Result<Self, Failure> {
         let mut tensor = if of.is_some_and(Accelerator::has_pinned_memory) {
-            // SAFETY: `out` is written on success alone, to a new tensor.
+            // SAFETY: `out` is written only on success, to a new tensor.
             made(|out| unsafe { ffi::amdim_pinned(bytes as i64, out) })?
         } else {
             Tensor::empty([bytes as i64], (Kind::Uint8, tch::Device::Cpu))
@@ -35,8 +38,8 @@ impl Pinned {
         Ok(Self { tensor, bytes })
     }
 
-    /// The first `bytes` of it, as a tensor (bytes) that shares the memory, for a device to copy from or to: not used while the
-    /// bytes are.
+    /// Returns the first `bytes` bytes as a uint8 tensor (bytes) that shares the memory, for copies from or
+    /// to a device. Do not use the slice and the tensor at the same time.
     pub fn tensor(&self, bytes: usize) -> Tensor {
         self.tensor.narrow(0, 0, bytes as i64)
     }
@@ -44,37 +47,45 @@ impl Pinned {
 
 impl AsRef<[u8]> for Pinned {
     fn as_ref(&self) -> &[u8] {
-        // SAFETY: the tensor is contiguous bytes on the host, so many of them, initialized, and lives as long as `self`.
+        // SAFETY: the tensor is `self.bytes` contiguous, initialized bytes on the host, and lives as long as
+        // `self`.
         unsafe { std::slice::from_raw_parts(self.tensor.data_ptr().cast(), self.bytes) }
     }
 }
 
 impl AsMut<[u8]> for Pinned {
     fn as_mut(&mut self) -> &mut [u8] {
-        // SAFETY: as for `as_ref`. That no device still copies from these bytes is what the feed's events are for; to
-        // write them meanwhile would give a wrong batch, but is a race with the device alone, which no reference sees.
+        // SAFETY: as for `as_ref`. The feed's events make sure that no device still copies from these bytes;
+        // writing them meanwhile would give a wrong batch, but the device holds no Rust reference.
         unsafe { std::slice::from_raw_parts_mut(self.tensor.data_ptr().cast(), self.bytes) }
     }
 }
 
-/// Copies a tensor into another one, on this thread's current stream, without waiting for it.
+/// Queues a copy of `from` into `to`, of the same shape, on this thread's current stream, and does not wait
+/// for it.
+///
+/// # Errors
+/// The shapes differ, or the device fails.
 pub fn copy(to: &Tensor, from: &Tensor) -> Result<(), Failure> {
-    // SAFETY: both tensors are borrowed until the call returns; c10 keeps pinned memory that is given back until its
-    // copies are done, and everything else is the caller's to keep.
+    // SAFETY: both tensors are borrowed until the call returns. c10 keeps freed pinned memory until copies
+    // from it are done; the caller keeps everything else.
     check(unsafe { ffi::amdim_copy(raw(to), raw(from)) })
 }
 
-/// A tensor on the accelerator, or on the CPU, whose contents are anything.
+/// Allocates an uninitialized tensor of this shape on the accelerator, or on the CPU.
+///
+/// # Errors
+/// The device lacks memory.
 pub fn empty(shape: &[i64], kind: Kind, of: Option<Accelerator>) -> Result<Tensor, Failure> {
     let device = of.map_or(RawDevice { kind: CPU, index: -1 }, Accelerator::raw);
-    // SAFETY: the sizes are as many as is said; `out` is written on success alone, to a new tensor.
+    // SAFETY: the pointer is that of `shape.len()` sizes; `out` is written only on success, to a new tensor.
     made(|out| unsafe { ffi::amdim_empty(device, shape.as_ptr(), shape.len(), number(kind), out) })
 }
 
-/// c10's number of a kind of numbers.
+/// Returns c10's number of a scalar type.
 ///
 /// # Panics
-/// On kinds that nobody has asked for yet.
+/// For types that this crate does not use.
 pub(crate) fn number(kind: Kind) -> i32 {
     match kind {
         Kind::Uint8 => 0,
@@ -85,15 +96,15 @@ pub(crate) fn number(kind: Kind) -> i32 {
     }
 }
 
-/// Lets the C library keep memory that tensors give back: it would return large pieces to the system, and fetch them again,
-/// page by page, in every step. Only glibc does that; elsewhere nothing is changed.
+/// Makes glibc keep the memory that tensors free, in one heap; does nothing with other C libraries.
 ///
-/// It would then keep up to 64 MB for good of every further heap, and it gives threads up to eight a core, one after the other:
-/// those that decode begin anew with every validation. One heap serves all threads, which share its lock; they keep their
-/// buffers, and hardly allocate.
+/// By default glibc would return large blocks to the system and fetch them again, page by page, in every
+/// step. With these settings each heap would keep up to 64 MB for good, and threads get up to eight heaps per
+/// core in turn: decoding threads start anew with every validation. So all threads share one heap and its
+/// lock; they reuse their buffers and hardly allocate.
 pub fn keep_host_memory() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
-    // SAFETY: sets three numbers of the allocator; other threads may allocate meanwhile.
+    // SAFETY: sets three parameters of the allocator, which other threads may use meanwhile.
     unsafe {
         libc::mallopt(libc::M_ARENA_MAX, 1);
         libc::mallopt(libc::M_MMAP_THRESHOLD, 1 << 30);
@@ -101,47 +112,49 @@ pub fn keep_host_memory() {
     }
 }
 
-/// Bytes of the device's memory that tensors have taken at most so far.
+/// Returns the most bytes of the device's memory that tensors have taken at a time.
 pub fn peak_memory(of: Accelerator) -> Result<u64, Failure> {
     let mut bytes = 0i64;
-    // SAFETY: one number is written.
+    // SAFETY: the call writes one number.
     check(unsafe { ffi::amdim_peak_memory(of.raw(), &raw mut bytes) })?;
     Ok(bytes as u64)
 }
 
-/// Bytes of the device's memory that are held for tensors, recorded graphs, and what may come.
+/// Returns the bytes of the device's memory that libtorch's allocator holds, for tensors, recorded graphs and
+/// later use.
 pub fn reserved_memory(of: Accelerator) -> Result<u64, Failure> {
     let mut bytes = 0i64;
-    // SAFETY: one number is written.
+    // SAFETY: the call writes one number.
     check(unsafe { ffi::amdim_reserved_memory(of.raw(), &raw mut bytes) })?;
     Ok(bytes as u64)
 }
 
-/// Bytes of memory that are free: the accelerator's, or the machine's. None where nobody tells.
+/// Returns the bytes of free memory, of the accelerator or of the machine; `None` if the system does not
+/// tell.
 pub fn free_memory(of: Option<Accelerator>) -> Option<u64> {
     let Some(accelerator) = of else { return available_on_host(&fs::read_to_string("/proc/meminfo").ok()?) };
     let mut bytes = 0i64;
-    // SAFETY: one number is written.
+    // SAFETY: the call writes one number.
     check(unsafe { ffi::amdim_free_memory(accelerator.raw(), &raw mut bytes) }).ok()?;
     Some(bytes as u64)
 }
 
-/// What Linux says it can still give without swapping.
+/// Reads the bytes that Linux can give without swapping, from the text of `/proc/meminfo`.
 fn available_on_host(meminfo: &str) -> Option<u64> {
     let line = meminfo.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
     line.trim().strip_suffix(" kB")?.parse::<u64>().ok().map(|kilobytes| kilobytes * 1024)
 }
 
-/// Memory of this process, by the system's account.
+/// The memory of this process, as the system counts it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Resident {
-    /// Bytes of its own: neither mapped files nor memory that is shared.
+    /// Bytes of private memory: neither mapped files nor shared memory.
     pub own: u64,
-    /// The most bytes so far that were in memory at a time, mapped files included.
+    /// The most bytes in memory at a time so far, mapped files included.
     pub peak: u64,
 }
 
-/// What memory this process takes. None where nobody tells.
+/// Returns the memory of this process; `None` if the system does not tell.
 pub fn resident_memory() -> Option<Resident> {
     resident(&fs::read_to_string("/proc/self/status").ok()?)
 }
@@ -154,12 +167,12 @@ fn resident(status: &str) -> Option<Resident> {
     Some(Resident { own: of("RssAnon:")?, peak: of("VmHWM:")? })
 }
 
-/// Watches how much memory tensors take: on an accelerator all that there are, on the CPU those that this thread makes while
-/// it watches.
+/// A watch of the memory that tensors take: all of an accelerator's, or on the CPU those that this thread
+/// allocates while it watches.
 #[derive(Debug)]
 pub struct MemoryWatch {
     of: Option<Accelerator>,
-    /// What is watched on the CPU is a thread's own.
+    /// Makes the type `!Send`: on the CPU the watch is the thread's.
     _here: PhantomData<*const ()>,
 }
 
@@ -167,32 +180,32 @@ impl MemoryWatch {
     /// Begins to watch.
     ///
     /// # Errors
-    /// If this thread's memory is watched, or profiled, already.
+    /// This thread's memory is being watched or profiled already.
     pub fn start(of: Option<Accelerator>) -> Result<Self, Failure> {
         match of {
-            // SAFETY: sets numbers of the device's allocator.
+            // SAFETY: resets figures of the device's allocator.
             Some(accelerator) => check(unsafe { ffi::amdim_reset_peak_memory(accelerator.raw()) })?,
-            // SAFETY: the watch is this thread's own, and ends in `drop`.
+            // SAFETY: the watch is this thread's own and ends in `drop`.
             None => check(unsafe { ffi::amdim_watch_host_memory() })?,
         }
         Ok(Self { of, _here: PhantomData })
     }
 
-    /// Counts the most from what there is now on.
+    /// Restarts the peak from the memory in use now.
     pub fn reset(&self) -> Result<(), Failure> {
         match self.of {
-            // SAFETY: sets numbers of the device's allocator.
+            // SAFETY: resets figures of the device's allocator.
             Some(accelerator) => check(unsafe { ffi::amdim_reset_peak_memory(accelerator.raw()) }),
-            // SAFETY: sets a number of this thread's watch, which lasts.
+            // SAFETY: resets a figure of this thread's watch, which is still active.
             None => check(unsafe { ffi::amdim_reset_host_memory_peak() }),
         }
     }
 
-    /// The most bytes at a time so far.
+    /// Returns the most bytes in use at a time since the start or the last reset.
     pub fn peak(&self) -> Result<u64, Failure> {
         let Some(accelerator) = self.of else {
             let mut bytes = 0i64;
-            // SAFETY: one number is written, while the watch lasts.
+            // SAFETY: the call writes one number, while the watch is active.
             check(unsafe { ffi::amdim_host_memory_peak(&raw mut bytes) })?;
             return Ok(bytes as u64);
         };
@@ -203,7 +216,7 @@ impl MemoryWatch {
 impl Drop for MemoryWatch {
     fn drop(&mut self) {
         if self.of.is_none() {
-            // SAFETY: ends what `start` began on this thread.
+            // SAFETY: ends the watch that `start` began on this thread.
             let ended = check(unsafe { ffi::amdim_unwatch_host_memory() });
             debug_assert!(ended.is_ok(), "a watch that was begun can be ended");
         }

@@ -1,18 +1,18 @@
-//! What the driver says of a GPU, through NVML.
+//! Figures that the NVIDIA driver gives of a GPU, through NVML.
 
 use std::{env, process};
 
 use nvml_wrapper::{Nvml, cuda_driver_version_major, cuda_driver_version_minor, error::NvmlError};
 use tch::Device;
 
-/// Watches the GPU that a run trains on.
+/// A connection to NVML for one GPU: its load, memory and compute capability.
 #[derive(Debug)]
 pub struct Monitor {
     nvml: Nvml,
     gpu: Visible,
 }
 
-/// A GPU as the driver knows it.
+/// A GPU as `CUDA_VISIBLE_DEVICES` names it.
 #[derive(Debug, PartialEq, Eq)]
 enum Visible {
     Number(u32),
@@ -20,32 +20,33 @@ enum Visible {
 }
 
 impl Monitor {
-    /// None for the CPU, and where there is no NVML.
+    /// Connects to NVML for the GPU behind `device`. Returns `None` for the CPU, and where NVML is missing.
     pub fn of(device: Device) -> Option<Self> {
         let Device::Cuda(number) = device else { return None };
         let gpu = visible(number, env::var("CUDA_VISIBLE_DEVICES").ok().as_deref())?;
         match Nvml::init() {
             Ok(nvml) => Some(Self { nvml, gpu }),
             Err(error) => {
-                tracing::debug!("no figures of the GPU: {error}");
+                tracing::debug!("no GPU figures: {error}");
                 None
             }
         }
     }
 
-    /// Share of the last moments in which the GPU had work, and the bytes of its memory that are taken, by whomever.
+    /// Returns the share (0 to 1) of the last sampling period in which the GPU had work, and the bytes of its
+    /// memory in use by all processes.
     pub fn figures(&self) -> Option<(f64, u64)> {
         let gpu = self.gpu()?;
         Some((f64::from(gpu.utilization_rates().ok()?.gpu) / 100.0, gpu.memory_info().ok()?.used))
     }
 
-    /// The compute capability, both of its numbers.
+    /// Returns the compute capability as (major, minor).
     pub fn capability(&self) -> Option<(i32, i32)> {
         let capability = self.gpu()?.cuda_compute_capability().ok()?;
         Some((capability.major, capability.minor))
     }
 
-    /// Who has how much of the GPU's memory.
+    /// Returns the GPU's memory, total and free, and the other processes that use it.
     pub fn memory(&self) -> Option<GpuMemory> {
         let gpu = self.gpu()?;
         let memory = gpu.memory_info().ok()?;
@@ -67,7 +68,8 @@ impl Monitor {
         }
     }
 
-    /// Whether CUDA numbers the GPUs as NVML does: by their places on the bus, unless told so only where all are alike.
+    /// Returns whether CUDA numbers the GPUs as NVML does. CUDA orders them by bus only if
+    /// `CUDA_DEVICE_ORDER` says so; the order does not matter if all GPUs are alike.
     fn is_ordered(&self) -> bool {
         let names = || -> Option<Vec<String>> {
             let count = self.nvml.device_count().ok()?;
@@ -78,30 +80,34 @@ impl Monitor {
     }
 }
 
-/// A GPU's memory.
+/// The memory of a GPU and its users.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GpuMemory {
-    /// What the GPU is called.
+    /// The GPU's name, e.g. `NVIDIA H200`.
     pub name: String,
-    /// Bytes that there are.
+    /// Bytes in total.
     pub total: u64,
-    /// Bytes that nobody has taken.
+    /// Free bytes.
     pub free: u64,
-    /// Processes that use the GPU beside this one. Inside of a container NVML may show none though there are some.
+    /// Process ids of the other processes on the GPU. In a container NVML may list none although there are
+    /// some.
     pub others: Vec<u32>,
 }
 
-/// The NVIDIA driver.
+/// The installed NVIDIA driver.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Driver {
-    /// Its version, e.g. `580.95.05`.
+    /// The driver's version, e.g. `580.95.05`.
     pub version: String,
-    /// The latest CUDA that it can run, e.g. (13, 0).
+    /// The latest CUDA version that it supports, e.g. (13, 0).
     pub cuda: (i32, i32),
 }
 
 impl Driver {
-    /// What NVML says, or why it does not.
+    /// Asks NVML.
+    ///
+    /// # Errors
+    /// NVML's error where it cannot be loaded or does not answer.
     pub fn found() -> Result<Self, NvmlError> {
         let nvml = Nvml::init()?;
         let cuda = nvml.sys_cuda_driver_version()?;
@@ -110,12 +116,12 @@ impl Driver {
     }
 }
 
-/// The version of the driver, where NVML tells it.
+/// Returns the version of the driver, if NVML tells it.
 pub(crate) fn driver() -> Option<String> {
     Nvml::init().ok()?.sys_driver_version().ok()
 }
 
-/// The GPU that CUDA calls by this number, given what `CUDA_VISIBLE_DEVICES` lets it see.
+/// Returns the GPU with CUDA's `number`, given the value of `CUDA_VISIBLE_DEVICES`.
 fn visible(number: usize, list: Option<&str>) -> Option<Visible> {
     let Some(list) = list else { return Some(Visible::Number(number as u32)) };
     let entry = list.split(',').nth(number)?.trim();
@@ -127,7 +133,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_gpu_is_the_one_that_cuda_sees_under_its_number() {
+    fn the_monitored_gpu_is_the_one_with_cudas_number() {
         assert_eq!(visible(2, None), Some(Visible::Number(2)));
         assert_eq!(visible(1, Some("3, 5")), Some(Visible::Number(5)));
         assert_eq!(visible(0, Some("GPU-8f2c")), Some(Visible::Uuid("GPU-8f2c".to_owned())));
@@ -135,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn the_cpu_is_not_watched() {
+    fn the_cpu_has_no_monitor() {
         assert!(Monitor::of(Device::Cpu).is_none());
     }
 }

@@ -1,4 +1,4 @@
-//! In what precision libtorch computes.
+//! The precision in which libtorch computes.
 
 #![expect(unsafe_code, reason = "foreign calls")]
 
@@ -13,23 +13,24 @@ use crate::{
     memory::number,
 };
 
-/// In what precision the encoder is trained. Scores, losses, the statistics of norms, parameters and the optimizer's
-/// state are f32 always.
+/// The precision in which the encoder is trained. Scores, losses, the statistics of norms, parameters and the
+/// optimizer's state are always f32.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Precision {
-    /// bf16 where there are instructions for it (GPUs of compute capability 8.0 or later, CPUs with AVX512-BF16), else f32.
+    /// bf16 on devices with instructions for it (GPUs of compute capability 8.0 or later, CPUs with
+    /// AVX512-BF16), else f32.
     #[default]
     Auto,
-    /// 24 bits of every factor.
+    /// f32 throughout: factors of 24 bits.
     F32,
-    /// Products of factors that are rounded to 11 bits, where the device can; sums of f32.
+    /// Factors rounded to 11 bits where the device supports it, sums in f32.
     Tf32,
     /// Convolutions and matrix products of the encoder in bf16.
     Bf16,
 }
 
 impl Precision {
-    /// What `Auto` means on this device.
+    /// Resolves `Auto` for this device.
     #[must_use]
     pub fn on(self, device: Device) -> Self {
         match (self, device) {
@@ -39,8 +40,8 @@ impl Precision {
         }
     }
 
-    /// What a trained encoder is evaluated in on this device, given what it was trained in: on the CPU f32, on CUDA the same as
-    /// in training, with rounded factors for f32, which results do not show.
+    /// Returns the precision in which an encoder trained in `self` is evaluated on this device: f32 on the
+    /// CPU; on CUDA bf16 if it was trained so, else TF32, whose rounding does not show in the results.
     #[must_use]
     pub fn of_evaluation(self, device: Device) -> Self {
         match self.on(device) {
@@ -50,28 +51,38 @@ impl Precision {
         }
     }
 
-    /// Sets what libtorch allows itself in evaluations, for the whole process: on CUDA factors of f32 may be rounded.
+    /// Sets libtorch's flags for evaluations, for the whole process: TF32 is allowed on CUDA.
+    ///
+    /// # Errors
+    /// libtorch's failure to set a flag.
     pub fn apply_to_evaluation(device: Device) -> Result<(), Failure> {
         set_flags(device.is_cuda())
     }
 
-    /// Whether the device has no instructions for it, so that it is many times slower than f32.
+    /// Returns whether the device lacks instructions for this precision, which makes it many times slower
+    /// than f32.
     pub fn is_emulated(self, device: Device) -> bool {
         self == Self::Bf16 && !has_bf16(device)
     }
 
-    /// Sets what libtorch allows itself, for the whole process.
+    /// Sets libtorch's flags for this precision, for the whole process.
+    ///
+    /// # Errors
+    /// libtorch's failure to set a flag.
     pub fn apply(self) -> Result<(), Failure> {
         set_flags(self == Self::Tf32)
     }
 
-    /// What the encoder is to be computed under.
+    /// Begins the autocast scope in which the encoder is computed; `None` for precisions that need none.
+    ///
+    /// # Errors
+    /// libtorch's failure to begin it.
     pub fn autocast(self, device: Device) -> Result<Option<Autocast>, Failure> {
         if self == Self::Bf16 { Autocast::new(device).map(Some) } else { Ok(None) }
     }
 }
 
-/// Whether there are instructions for it. Of a GPU of which nobody tells, it is taken to be so.
+/// Returns whether the device has bf16 instructions; true for a GPU whose compute capability is unknown.
 fn has_bf16(device: Device) -> bool {
     if let Device::Cuda(_) = device {
         return Monitor::of(device)
@@ -85,10 +96,10 @@ fn has_bf16(device: Device) -> bool {
 }
 
 fn set_flags(tf32: bool) -> Result<(), Failure> {
-    // SAFETY: both set global flags of libtorch.
+    // SAFETY: both calls only set global flags of libtorch.
     unsafe {
         check(ffi::amdim_tf32(tf32.into()))?;
-        // Batches are all of one shape: cuDNN may look for its fastest algorithms.
+        // All batches have one shape: it pays that cuDNN measures its algorithms.
         check(ffi::amdim_benchmark_convolutions(1))
     }
 }
@@ -102,7 +113,7 @@ impl FromStr for Precision {
             "f32" => Ok(Self::F32),
             "tf32" => Ok(Self::Tf32),
             "bf16" => Ok(Self::Bf16),
-            _ => Err(format!("no precision `{name}`: `auto`, `f32`, `tf32` or `bf16`")),
+            _ => Err(format!("unknown precision `{name}`: expected `auto`, `f32`, `tf32` or `bf16`")),
         }
     }
 }
@@ -118,18 +129,18 @@ impl fmt::Display for Precision {
     }
 }
 
-/// While it lives, matrix products and convolutions of this thread are computed in bf16. Scopes do not nest.
+/// A scope in which matrix products and convolutions of this thread are computed in bf16. Scopes do not nest.
 #[derive(Debug)]
 pub struct Autocast {
     kind: i32,
-    /// Belongs to its thread.
+    /// Makes the type `!Send`: the flags are the thread's.
     _here: PhantomData<*const ()>,
 }
 
 impl Autocast {
     fn new(device: Device) -> Result<Self, Failure> {
-        let kind = i32::from(device.is_cuda()); // c10's numbers
-        // SAFETY: sets this thread's flags.
+        let kind = i32::from(device.is_cuda()); // c10's device type
+        // SAFETY: the calls set this thread's flags.
         unsafe {
             check(ffi::amdim_autocast(kind, 1, number(Kind::BFloat16)))?;
             ffi::amdim_autocast_enter();
@@ -140,12 +151,12 @@ impl Autocast {
 
 impl Drop for Autocast {
     fn drop(&mut self) {
-        // SAFETY: undoes what `new` did to this thread's flags: values of this type do not leave their thread.
+        // SAFETY: the calls undo what `new` did to this thread's flags; the type is not `Send`.
         let undone = unsafe {
             ffi::amdim_autocast_leave();
             check(ffi::amdim_autocast(self.kind, 0, number(Kind::BFloat16)))
         };
-        debug_assert!(undone.is_ok(), "a flag can be set that could be set before");
+        debug_assert!(undone.is_ok(), "a flag that could be set before can be set again");
     }
 }
 
@@ -154,7 +165,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_evaluation_is_as_exact_as_ever_on_the_cpu_and_as_fast_as_training_on_cuda() {
+    fn evaluations_compute_in_f32_on_the_cpu_and_as_in_training_or_tf32_on_cuda() {
         let (cpu, cuda) = (Device::Cpu, Device::Cuda(0));
         for precision in [Precision::Auto, Precision::F32, Precision::Tf32, Precision::Bf16] {
             assert_eq!(precision.of_evaluation(cpu), Precision::F32);

@@ -1,4 +1,4 @@
-//! What a device spends its time on.
+//! The kernels that a device spends its time on.
 
 #![expect(unsafe_code, reason = "foreign calls")]
 
@@ -15,35 +15,39 @@ use crate::{
     ffi::{self, check},
 };
 
-/// A kernel's part of the time.
+/// The time spent in one kernel.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Kernel {
-    /// As libtorch or the device's libraries call it.
+    /// The kernel's name, as libtorch or the device's libraries give it.
     pub name: String,
-    /// How often it ran.
+    /// The number of its runs.
     pub count: u64,
-    /// How long in all. On the CPU operations stand for kernels, those that they call included.
+    /// The total time. On the CPU this is the time of an operation, including the operations that it calls.
     pub time: Duration,
 }
 
-/// Does work, and gives its kernels, those that took longest first. The work is over when `work` returns: it waits for the
-/// device itself.
+/// Profiles `work` and returns its result with its kernels, longest total time first. `work` has to wait for
+/// the device before it returns.
+///
+/// # Errors
+/// libtorch's profiler cannot start or stop.
 pub fn profile<T>(device: Device, work: impl FnOnce() -> T) -> Result<(T, Vec<Kernel>), Failure> {
     let cuda = i32::from(device.is_cuda());
-    // SAFETY: starts libtorch's profiler of this thread.
+    // SAFETY: starts libtorch's profiler on this thread.
     check(unsafe { ffi::amdim_profile_start(cuda) })?;
     let done = panic::catch_unwind(AssertUnwindSafe(work));
     let mut kernels = Vec::<Kernel>::new();
-    // SAFETY: `take` is called with the list, which lives, before this call returns.
+    // SAFETY: `take` is only called before this call returns, with the list, which is alive until then.
     check(unsafe { ffi::amdim_profile_stop(cuda, (&raw mut kernels).cast(), take) })?;
     let done = done.unwrap_or_else(|panic| panic::resume_unwind(panic));
     kernels.sort_by_key(|kernel| std::cmp::Reverse(kernel.time));
     Ok((done, kernels))
 }
 
-/// Adds a kernel to the list that `to` points at.
+/// Appends a kernel to the list that `to` points at.
 unsafe extern "C" fn take(to: *mut c_void, name: *const c_char, count: i64, nanoseconds: i64) {
-    // SAFETY: `profile` passes its list, which nobody else uses meanwhile, and the profiler NUL-terminated names.
+    // SAFETY: `profile` passes its list, which nobody else uses meanwhile; the profiler passes NUL-terminated
+    // names.
     let (list, name) = unsafe { (&mut *to.cast::<Vec<Kernel>>(), CStr::from_ptr(name)) };
     list.push(Kernel {
         name: name.to_string_lossy().into_owned(),
@@ -59,7 +63,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_took_long_is_named() {
+    fn the_operations_that_took_longest_are_named() {
         let x = Tensor::ones([300, 300], (Kind::Float, Device::Cpu));
         let (sum, kernels) = profile(Device::Cpu, || {
             let product = x.matmul(&x);

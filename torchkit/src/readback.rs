@@ -1,4 +1,4 @@
-//! Numbers that the host asks a device for, and reads once they are there.
+//! Numbers that are copied from a device to the host, and read once they have arrived.
 
 use tch::{Kind, Tensor};
 
@@ -8,17 +8,21 @@ use crate::{
     stream::{Accelerator, Event, Stream},
 };
 
-/// Numbers on their way from a device to the host. Whoever waits for them waits for no work that was queued later, so that the
-/// device has something to do meanwhile.
+/// Numbers on their way from a device to the host. Reading them waits for no work that was queued after them,
+/// so that the device stays busy.
 #[derive(Debug)]
 pub struct Readback {
-    /// On the host.
+    /// The numbers on the host.
     values: Tensor,
     arrived: Event,
 }
 
 impl Readback {
-    /// Queues the copy of numbers (n) of f32, behind the work of this thread's current stream. On the CPU they are there.
+    /// Queues a copy of f32 numbers (n) behind the work of this thread's current stream. On the CPU nothing
+    /// is copied.
+    ///
+    /// # Errors
+    /// The device's failure, or a lack of pinned memory.
     pub fn queue(values: &Tensor, of: Option<Accelerator>) -> Result<Self, Failure> {
         let arrived = Event::new(of)?;
         if of.is_none() {
@@ -31,7 +35,10 @@ impl Readback {
         Ok(Self { values: on_host, arrived })
     }
 
-    /// The numbers, waited for.
+    /// Waits for the numbers and returns them.
+    ///
+    /// # Errors
+    /// The device's failure.
     pub fn read(&self) -> Result<Vec<f64>, Failure> {
         self.arrived.wait()?;
         Vec::try_from(&self.values).map_err(|error: tch::TchError| Failure::new(error.to_string()))

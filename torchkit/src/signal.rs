@@ -1,12 +1,12 @@
-//! What the process was told to do with a signal when it began.
+//! How the process handles a signal.
 
 use std::{ffi::c_int, mem::MaybeUninit, ptr};
 
-/// Whether a signal is ignored, as `nohup` has it for SIGHUP.
-#[expect(unsafe_code, reason = "the system's question has no safe form")]
+/// Returns whether the process ignores a signal, as `nohup` makes it ignore SIGHUP.
+#[expect(unsafe_code, reason = "the standard library has no call for this")]
 pub fn is_ignored(signal: c_int) -> bool {
     let mut action = MaybeUninit::<libc::sigaction>::zeroed();
-    // SAFETY: without a new action the call does nothing but to fill in the one that there is; all zeros are one, too.
+    // SAFETY: without a new action the call only fills in the present one, for which zeros are a valid value.
     let action = unsafe {
         libc::sigaction(signal, ptr::null(), action.as_mut_ptr());
         action.assume_init()

@@ -1,5 +1,5 @@
-//! Nothing but its build script, which says in one line that `make setup` has not put libtorch in its place yet, where the C++
-//! compiler says it in a hundred.
+//! A crate that only has a build script: it says in one line that `make setup` has not installed libtorch,
+//! which the C++ compiler would say in a hundred.
 //!
-//! It has to run before the build script of torch-sys. Cargo takes those units first that most others wait for: this is why the
-//! check is a crate of its own at the end of a chain, a build dependency of `built`.
+//! The script has to run before that of torch-sys. Cargo builds those crates first that most others wait for:
+//! hence a crate of its own at the end of a chain, a build dependency of `built`.

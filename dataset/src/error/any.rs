@@ -1,4 +1,4 @@
-//! All errors of the crate.
+//! The error of the crate.
 
 use super::{ClassError, FileError, FolderError, OutputError, SizeError, SourceError, VerifyError};
 use crate::hint::Hint;
@@ -6,44 +6,44 @@ use crate::hint::Hint;
 /// The result of work on datasets.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// What can go wrong in making and checking datasets.
+/// An error of making or checking datasets.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// Class names cannot be used.
+    /// Class names that cannot be used.
     #[error(transparent)]
     Classes(#[from] ClassError),
-    /// A folder is not to be written into.
+    /// A folder that must not be written to.
     #[error(transparent)]
     Folder(#[from] FolderError),
-    /// A source of images cannot be packed as it is.
+    /// A source of images that cannot be packed as it is.
     #[error(transparent)]
     Source(#[from] SourceError),
-    /// Shards cannot be written as asked.
+    /// Shards that cannot be written as requested.
     #[error(transparent)]
     Output(#[from] OutputError),
-    /// Synthetic images cannot have the size that was asked for.
+    /// A size that synthetic images cannot have.
     #[error(transparent)]
     Size(#[from] SizeError),
-    /// A set cannot be verified, or its cleaned shards not be written.
+    /// A set that cannot be verified, or cleaned shards that cannot be written.
     #[error(transparent)]
     Verify(#[from] VerifyError),
-    /// The system refuses a file or folder.
+    /// A file or folder that the system refuses.
     #[error(transparent)]
     File(#[from] FileError),
-    /// The system gives no more threads.
+    /// Threads that the system does not start.
     #[error("cannot start the threads")]
     Threads(#[from] rayon::ThreadPoolBuildError),
-    /// Shards cannot be read or written.
+    /// Shards that cannot be read or written.
     #[error(transparent)]
     Shards(#[from] shards::Error),
-    /// An image cannot be encoded.
+    /// An image that cannot be encoded.
     #[error(transparent)]
     Pipeline(#[from] pipeline::Error),
 }
 
 impl Error {
-    /// What can be done about it; none where the message says all there is to know.
+    /// Returns the cure, if the message does not say everything.
     pub fn hint(&self) -> Option<Hint> {
         match self {
             Self::Classes(error) => Some(Hint::Classes(error.hint())),
@@ -56,7 +56,7 @@ impl Error {
         }
     }
 
-    /// Whether the request is at fault, so that another path or number cures it at once.
+    /// Returns whether the request is at fault, so that another path or number cures it.
     pub fn is_misuse(&self) -> bool {
         match self {
             Self::Folder(_) => true,

@@ -4,11 +4,11 @@ use std::{io, path::PathBuf};
 
 use crate::hint::ClassHint;
 
-/// Why class names cannot be used.
+/// The reason why class names cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ClassError {
-    /// A list of class names cannot be read.
+    /// A list of class names that cannot be read.
     #[error("cannot read the class names in `{path}`")]
     Read {
         /// The list.
@@ -16,13 +16,13 @@ pub enum ClassError {
         /// The cause.
         source: io::Error,
     },
-    /// A list of class names is no text.
+    /// A list of class names that is not UTF-8.
     #[error("the class names in `{path}` are not UTF-8")]
     NotUtf8 {
         /// The list.
         path: PathBuf,
     },
-    /// A line between names is blank.
+    /// A blank line between names.
     #[error("line {line} of `{path}` is blank, but it has to name the class of label {label}", line = label + 1)]
     Blank {
         /// The list.
@@ -30,15 +30,15 @@ pub enum ClassError {
         /// The label that the line has to name.
         label: usize,
     },
-    /// A list would not give a name back as it was written.
+    /// A name that a list would not return as it was written.
     #[error("the class name {name:?} {flaw}: a list with one name a line would give labels other classes")]
     Flawed {
         /// The name.
         name: String,
-        /// What is wrong with it.
+        /// The flaw, as a clause about the name.
         flaw: &'static str,
     },
-    /// Two lists give a label different names.
+    /// Two lists that give a label different names.
     #[error(
         "class numbers mean different things: line {line} is `{name}` in `{path}`, but `{other_name}` in `{other}`, so label {label} is \
          two classes",
@@ -56,13 +56,13 @@ pub enum ClassError {
         /// The other list.
         other: PathBuf,
     },
-    /// A source without classes cannot be numbered by a list.
+    /// A list given for a source without classes.
     #[error("the source has no classes that `{list}` could number")]
     None {
         /// The list.
         list: PathBuf,
     },
-    /// A list that numbers classes names one of them twice.
+    /// A list that names a class twice.
     #[error("`{list}` names the class `{name}` on lines {first} and {second}")]
     Twice {
         /// The list.
@@ -74,41 +74,41 @@ pub enum ClassError {
         /// The second line that has it.
         second: usize,
     },
-    /// A source has a class that the list does not name.
+    /// A class of the source that the list does not name.
     #[error("the class `{class}` is not among the {count} that `{list}` numbers{}", nearest_text(.nearest.as_deref()))]
     Unknown {
         /// The class.
         class: String,
         /// The list.
         list: PathBuf,
-        /// How many names the list has.
+        /// The number of names in the list.
         count: usize,
-        /// The name in the list that is most like it.
+        /// The most similar name in the list.
         nearest: Option<String>,
     },
-    /// Shards of other classes lie in the folder for new ones.
+    /// Shards with other classes in the folder for new ones.
     #[error("`{list}` lists other classes than these {count}, so labels would not mean the same")]
     Others {
         /// The list in that folder.
         list: PathBuf,
-        /// How many classes the new shards have.
+        /// The number of classes of the new shards.
         count: usize,
     },
-    /// Labels go far beyond the number of labelled samples.
+    /// Labels far beyond the number of labelled samples.
     #[error("labels go up to {largest}, but only {labelled} samples are labelled")]
     Sparse {
         /// The largest label.
         largest: u32,
-        /// Samples with a label.
+        /// The number of samples with a label.
         labelled: u64,
     },
-    /// No sample of a validation set is labelled.
+    /// A validation set without any label.
     #[error("no validation sample is labelled")]
     UnlabelledValidation,
-    /// No sample of a training set is labelled, but there is a validation set.
+    /// A training set without any label, while there is a validation set.
     #[error("no training sample is labelled, so the probes cannot be validated")]
     UnlabelledTraining,
-    /// A validation set has classes that the training set lacks.
+    /// A validation set with classes that the training set lacks.
     #[error("the validation shards have a label {largest}, the training shards only 0 to {training}")]
     Beyond {
         /// The largest label in validation.
@@ -123,7 +123,7 @@ fn nearest_text(nearest: Option<&str>) -> String {
 }
 
 impl ClassError {
-    /// What can be done about it.
+    /// Returns the cure.
     pub fn hint(&self) -> ClassHint {
         match self {
             Self::Read { .. } | Self::NotUtf8 { .. } => ClassHint::SaveAsList,

@@ -1,15 +1,15 @@
-//! Files and folders that the system refuses.
+//! Errors of the system on files and folders.
 
 use std::{io, path::PathBuf};
 
 use crate::hint::FileHint;
 
-/// The system refused to do something with a file or folder.
+/// A failed attempt on a file or folder.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot {attempt} `{}`", .path.display().to_string().escape_debug())]
 #[non_exhaustive]
 pub struct FileError {
-    /// What was attempted, e.g. "list the folder".
+    /// The attempt, e.g. "list the folder".
     pub attempt: &'static str,
     /// The file or folder.
     pub path: PathBuf,
@@ -19,17 +19,17 @@ pub struct FileError {
 }
 
 impl FileError {
-    /// What makes the error of an attempt to read.
+    /// Returns the function that makes the error of an attempt to read.
     pub(crate) fn reading(attempt: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
         move |source| Self { attempt, path: path.into(), source, hint: FileHint::MakeReadable }
     }
 
-    /// What makes the error of an attempt to write, make or remove.
+    /// Returns the function that makes the error of an attempt to write, create or remove.
     pub(crate) fn writing(attempt: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
         move |source| Self { attempt, path: path.into(), source, hint: FileHint::MakeWritable }
     }
 
-    /// What can be done about it.
+    /// Returns the cure.
     pub fn hint(&self) -> FileHint {
         self.hint
     }

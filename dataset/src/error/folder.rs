@@ -1,20 +1,20 @@
-//! Folders that are not to be written into.
+//! Errors of folders that must not be written to.
 
 use std::path::PathBuf;
 
 use crate::hint::OutputHint;
 
-/// Why a folder is not to be written into.
+/// The reason why a folder must not be written to.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FolderError {
-    /// The path is that of a file.
+    /// A path that is a file.
     #[error("`{path}` is a file, not a folder")]
     File {
         /// The file.
         path: PathBuf,
     },
-    /// The folder holds files that were not written by the same command.
+    /// A folder with files that the same command has not written.
     #[error(
         "`{path}` is neither new nor empty{}: it holds `{holds}`, and nothing is written among files that others may need",
         nor(.kind.as_deref())
@@ -22,7 +22,7 @@ pub enum FolderError {
     Taken {
         /// The folder.
         path: PathBuf,
-        /// What else the folder may be, e.g. "a folder of shards".
+        /// What the folder may be besides, e.g. "a folder of shards".
         kind: Option<String>,
         /// The first file or folder in it.
         holds: String,
@@ -34,7 +34,7 @@ fn nor(kind: Option<&str>) -> String {
 }
 
 impl FolderError {
-    /// What can be done about it.
+    /// Returns the cure.
     pub fn hint(&self) -> OutputHint {
         match self {
             Self::File { .. } => OutputHint::NewFolder { example: None },

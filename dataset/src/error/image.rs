@@ -1,4 +1,4 @@
-//! Images that cannot be packed. Each is left out, and the others are packed.
+//! Errors of single images, which are left out while the others are packed.
 
 use std::{io, path::PathBuf};
 
@@ -6,38 +6,38 @@ use pipeline::FileFormat;
 
 use super::FileError;
 
-/// Why one image cannot be packed.
+/// The reason why an image cannot be packed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ImageError {
-    /// Its file cannot be read.
+    /// A file that cannot be read.
     #[error(transparent)]
     File(#[from] FileError),
-    /// It cannot be read from the file of a binary dataset.
+    /// An image that cannot be read from the file of a binary dataset.
     #[error("cannot read image {number} of `{path}`")]
     Read {
         /// The file of the dataset.
         path: PathBuf,
-        /// The number of the image in it, from 0 on.
+        /// The number of the image in the file, from 0.
         number: usize,
         /// The cause.
         source: io::Error,
     },
-    /// Its file is empty.
+    /// An empty file.
     #[error("`{}` is empty", .path.display().to_string().escape_debug())]
     Empty {
         /// The file.
         path: PathBuf,
     },
-    /// Its file is of a format that is neither read nor converted.
+    /// A file in a format that is neither read nor converted.
     #[error("`{}` is {format}", .path.display().to_string().escape_debug())]
     Format {
         /// The file.
         path: PathBuf,
-        /// What it is.
+        /// The format.
         format: FileFormat,
     },
-    /// It cannot be converted to a PNG.
+    /// An image that cannot be converted to PNG.
     #[error("cannot convert `{}`", .path.display().to_string().escape_debug())]
     Convert {
         /// The file.
@@ -45,22 +45,22 @@ pub enum ImageError {
         /// The cause.
         source: Box<ConvertError>,
     },
-    /// Pixels of a binary dataset cannot be encoded.
+    /// Pixels of a binary dataset that cannot be encoded.
     #[error("cannot encode image {number} of `{path}`")]
     Encode {
         /// The file of the dataset.
         path: PathBuf,
-        /// The number of the image in it, from 0 on.
+        /// The number of the image in the file, from 0.
         number: usize,
         /// The cause.
         source: Box<ConvertError>,
     },
-    /// Its label in a binary dataset is no class.
+    /// A label of a binary dataset that is not a class.
     #[error("image {number} of `{path}` has label {label}, which is not from {first} to {last}")]
     Label {
         /// The file of the dataset.
         path: PathBuf,
-        /// The number of the image in it, from 0 on.
+        /// The number of the image in the file, from 0.
         number: usize,
         /// Its label.
         label: u8,
@@ -69,7 +69,7 @@ pub enum ImageError {
         /// The largest label of a class.
         last: usize,
     },
-    /// It cannot be made smaller.
+    /// An image that cannot be resized.
     #[error("cannot resize image `{}`", .key.escape_debug())]
     Resize {
         /// Its key.
@@ -79,33 +79,33 @@ pub enum ImageError {
     },
 }
 
-/// Why an image cannot be converted to a PNG.
+/// The reason why an image cannot be converted to PNG.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConvertError {
-    /// It is of a kind whose pixels are not known to be those that other programs show.
+    /// A kind of image whose pixels are not known to be those that other programs show.
     #[error("{0}")]
     Kind(&'static str),
-    /// The same of a TIFF with these colours.
+    /// A TIFF with colours of such a kind.
     #[error("TIFFs of this kind are not converted ({0:?})")]
     TiffKind(image::ExtendedColorType),
-    /// It has no pixels, or too many.
+    /// An image without pixels, or with too many.
     #[error("its {width}x{height} pixels are none, or more than {most}")]
     Size {
-        /// Pixels in a row.
+        /// The width in pixels.
         width: u64,
-        /// Rows.
+        /// The height in pixels.
         height: u64,
         /// The most pixels that are converted.
         most: u64,
     },
-    /// It is no readable GIF.
+    /// A GIF that cannot be decoded.
     #[error(transparent)]
     Gif(#[from] gif::DecodingError),
-    /// It is no readable TIFF.
+    /// A TIFF that cannot be decoded.
     #[error(transparent)]
     Tiff(#[from] tiff::TiffError),
-    /// It cannot be decoded, or not be encoded as PNG.
+    /// An image that cannot be decoded, or cannot be encoded as PNG.
     #[error(transparent)]
     Image(#[from] image::ImageError),
 }

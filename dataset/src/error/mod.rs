@@ -1,4 +1,5 @@
-//! What can go wrong: the thing and the attempt in the message, the cause as `source()`, the cure as data ([`Hint`](crate::Hint)).
+//! Errors: the message names the thing and the attempt, `source()` is the cause, and the cure is data
+//! ([`Hint`](crate::Hint)).
 
 mod any;
 mod classes;

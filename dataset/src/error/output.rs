@@ -1,48 +1,48 @@
-//! Errors of what is asked to be written.
+//! Errors of output.
 
 use std::path::PathBuf;
 
 use crate::hint::OutputHint;
 
-/// Why shards cannot be written as asked.
+/// The reason why shards cannot be written as requested.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum OutputError {
-    /// Shards of this prefix lie in the folder.
+    /// Shards of this prefix in the folder.
     #[error("`{path}` exists already")]
     Exists {
-        /// The first of them.
+        /// The path of the first one.
         path: PathBuf,
-        /// How many there are.
+        /// The number of them.
         shards: usize,
     },
-    /// A prefix cannot begin a file's name.
+    /// A prefix with which a file's name cannot begin.
     #[error("the prefix `{prefix}` cannot begin the name of a file")]
     Prefix {
         /// The prefix.
         prefix: String,
     },
-    /// Training and validation shards would have the same names.
+    /// A prefix that training and validation shards would share.
     #[error("training and validation shards would both be called `{prefix}`")]
     SamePrefix {
         /// The prefix of both.
         prefix: String,
     },
-    /// No sample can be held out for validation.
+    /// A source of which no sample can be held out for validation.
     #[error("there is nothing to validate on: no class has two images")]
     NothingHeldOut,
-    /// No image of a source could be read.
-    #[error("nothing was packed: none of {skipped} images could be read")]
+    /// A source of which no image could be read.
+    #[error("nothing was packed: none of {bad} images could be read")]
     NothingPacked {
-        /// How many images there are.
-        skipped: u64,
+        /// The number of images.
+        bad: u64,
     },
-    /// A synthetic set has no images, too many, or fewer images than shards.
+    /// A synthetic set without images, with too many, or with fewer images than shards.
     #[error("{count} images do not fill {shards} shards")]
     Count {
-        /// Images that were asked for.
+        /// The requested number of images.
         count: usize,
-        /// Shards that were asked for.
+        /// The requested number of shards.
         shards: usize,
         /// The most images that are drawn.
         most: usize,
@@ -50,7 +50,7 @@ pub enum OutputError {
 }
 
 impl OutputError {
-    /// What can be done about it.
+    /// Returns the cure.
     pub fn hint(&self) -> OutputHint {
         match self {
             Self::Exists { shards, .. } => OutputHint::Replace { shards: *shards },

@@ -1,22 +1,22 @@
-//! Sizes that images cannot have.
+//! Errors of image sizes.
 
-/// Why a size of synthetic images cannot be used.
+/// The reason why a size of synthetic images cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SizeError {
-    /// A text is no size.
+    /// A text that is not a size.
     #[error("expected a width and a height such as 500x375")]
     Form,
-    /// A side is too short or too long.
+    /// A side that is too short or too long.
     #[error("{width}x{height} is out of bounds: both sides are from {least} to {most} pixels")]
     Bounds {
-        /// Pixels in a row.
+        /// The width in pixels.
         width: u32,
-        /// Rows.
+        /// The height in pixels.
         height: u32,
-        /// The least pixels of a side.
+        /// The shortest side in pixels.
         least: u32,
-        /// The most pixels of a side.
+        /// The longest side in pixels.
         most: u32,
     },
 }

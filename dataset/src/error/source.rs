@@ -1,24 +1,24 @@
-//! Errors of what is to be packed.
+//! Errors of sources.
 
 use std::path::PathBuf;
 
 use super::FileError;
 use crate::hint::SourceHint;
 
-/// Why a source of images cannot be packed as it is.
+/// The reason why a source of images cannot be packed as it is.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SourceError {
-    /// A file or folder of it cannot be read.
+    /// A file or folder of it that cannot be read.
     #[error(transparent)]
     File(#[from] FileError),
-    /// It is no image folder, but is to be packed without labels.
+    /// A source other than an image folder that is to be packed without labels.
     #[error("`{path}` is no image folder: only these can be packed without labels")]
     Labelled {
         /// The source.
         path: PathBuf,
     },
-    /// A folder has no files of the format that was named.
+    /// A folder without files of the requested format.
     #[error("`{path}` has no files of this format")]
     NoFiles {
         /// The folder.
@@ -26,7 +26,7 @@ pub enum SourceError {
         /// The folder that the dataset's archive unpacks to.
         unpacked: &'static str,
     },
-    /// An image folder has no folder for the part that was named.
+    /// An image folder without a folder for the requested part.
     #[error("there is no folder `{split}` in `{path}`")]
     NoFolder {
         /// The part.
@@ -36,77 +36,77 @@ pub enum SourceError {
         /// The folders in it, sorted.
         folders: Vec<String>,
     },
-    /// A binary dataset has no part of this name.
+    /// A binary dataset without a part of this name.
     #[error("this dataset has no part `{split}`")]
     NoSplit {
-        /// The name.
+        /// The requested part.
         split: String,
-        /// The parts that there are.
+        /// The existing parts.
         splits: Vec<String>,
     },
-    /// A file of a binary dataset is not of the part that was named.
+    /// A file of a binary dataset that belongs to another part than the requested one.
     #[error("`{path}` belongs to `{own}`, not to `{split}`")]
     OtherSplit {
         /// The file.
         path: PathBuf,
         /// The part that it belongs to.
         own: &'static str,
-        /// The part that was named.
+        /// The requested part.
         split: String,
     },
-    /// The format of a file is not known.
+    /// A file of unknown format.
     #[error("`{path}` is a file whose name says nothing about its format")]
     UnknownFile {
         /// The file.
         path: PathBuf,
     },
-    /// An image folder holds no image.
+    /// An image folder without images.
     #[error("nothing to pack: there is no image in `{path}`, but {others} other files and folders")]
     NoImages {
         /// The folder.
         path: PathBuf,
-        /// Files and folders in it that are no images.
+        /// The number of files and folders in it that are not images.
         others: u64,
     },
-    /// A file of a binary dataset holds no image.
+    /// A file of a binary dataset without images.
     #[error("nothing to pack: `{path}` is empty")]
     Empty {
         /// The file.
         path: PathBuf,
     },
-    /// The dataset's own list of classes has another length than it should.
+    /// A dataset's own list of classes with a wrong number of names.
     #[error("`{path}` names {found} classes instead of {expected}")]
     ClassCount {
         /// The list.
         path: PathBuf,
-        /// Names in it.
+        /// The number of names in it.
         found: usize,
-        /// Classes of the dataset.
+        /// The number of classes of the dataset.
         expected: usize,
     },
-    /// A file does not consist of whole images.
+    /// A file that does not consist of complete images.
     #[error(
         "`{path}` is cut short, or something else: its {bytes} bytes are no whole number of images of {image} bytes"
     )]
     NotWhole {
         /// The file.
         path: PathBuf,
-        /// Its size.
+        /// The size of the file in bytes.
         bytes: u64,
-        /// Bytes of an image.
+        /// The size of an image in bytes.
         image: u64,
     },
-    /// A file of labels has another number of them than there are images.
+    /// A file of labels with another number of them than there are images.
     #[error("`{path}` has {labels} labels for {images} images")]
     LabelCount {
         /// The file of labels.
         path: PathBuf,
-        /// Labels in it.
+        /// The number of labels in it.
         labels: usize,
-        /// Images.
+        /// The number of images.
         images: usize,
     },
-    /// Folders are parts of a dataset, such as `train` and `val`, and no classes.
+    /// Folders that are parts of a dataset, such as `train` and `val`, rather than classes.
     #[error("{} in `{root}` {}", quoted(.names), are_parts(.names.len()))]
     Parts {
         /// The image folder.
@@ -114,50 +114,50 @@ pub enum SourceError {
         /// The parts in it.
         names: Vec<String>,
     },
-    /// A class is divided into parts: training and test images would have the same label in one set.
+    /// A class that is divided into parts: training and test images would have the same label in one set.
     #[error("the class folder `{class}` is divided into parts of a dataset: {}", quoted(.parts))]
     DividedClass {
         /// The class folder.
         class: PathBuf,
         /// The parts in it.
         parts: Vec<String>,
-        /// Where the first of them would lie, if parts were above classes.
+        /// The path that the first of them would have if parts were above classes.
         above: PathBuf,
     },
-    /// All images lie in one folder.
+    /// A folder whose images are all in one folder.
     #[error("all images lie in one folder, `{path}`, which would be their only class")]
     OneFolder {
-        /// That folder.
+        /// The inner folder.
         path: PathBuf,
     },
-    /// Most images lie beside the class folders.
+    /// An image folder with most images beside the class folders.
     #[error("{images} images lie in `{root}` itself, beside its class folders, which have {in_classes}")]
     Loose {
         /// The image folder.
         root: PathBuf,
-        /// Images without a class.
+        /// The number of images without a class.
         images: usize,
-        /// Images in class folders.
+        /// The number of images in class folders.
         in_classes: usize,
     },
-    /// The name of a class folder has more than one line.
+    /// A class folder whose name has more than one line.
     #[error("the class folder {name:?} has a line break in its name")]
     LineBreak {
         /// The name.
         name: String,
     },
-    /// Two names of class folders are the same as text.
+    /// Two class folders with the same name as text.
     #[error("two class folders are called `{name}` once their names are text")]
     SameName {
         /// The name.
         name: String,
     },
-    /// Folders lie in each other without end.
+    /// Folders that are nested without end.
     #[error("`{path}` is more than {depth} folders deep")]
     TooDeep {
         /// The folder.
         path: PathBuf,
-        /// The deepest folder that is read.
+        /// The greatest depth that is read.
         depth: usize,
     },
 }
@@ -171,7 +171,7 @@ fn are_parts(count: usize) -> &'static str {
 }
 
 impl SourceError {
-    /// What can be done about it; none where the message says all there is to know.
+    /// Returns the cure, if the message does not say everything.
     pub fn hint(&self) -> Option<SourceHint> {
         Some(match self {
             Self::File(_) | Self::Empty { .. } | Self::ClassCount { .. } => return None,

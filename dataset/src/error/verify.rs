@@ -4,17 +4,18 @@ use std::{io, path::PathBuf, sync::Arc};
 
 use crate::hint::VerifyHint;
 
-/// Why a set cannot be verified as asked, or its cleaned shards or its report not be written.
+/// The reason why a set cannot be verified as requested, or its cleaned shards or its report cannot be
+/// written.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum VerifyError {
-    /// The folder for cleaned shards is that of the originals.
+    /// A folder for cleaned shards that contains the originals.
     #[error("`{folder}` holds the originals, which are not overwritten")]
     Originals {
         /// The folder.
         folder: PathBuf,
     },
-    /// Two shards of different folders have the same name.
+    /// Two shards of different folders with the same name.
     #[error("`{first}` and `{second}` would have the same name in `{folder}`")]
     SameName {
         /// One shard.
@@ -24,13 +25,13 @@ pub enum VerifyError {
         /// The folder for cleaned shards.
         folder: PathBuf,
     },
-    /// A cleaned shard would replace a file.
+    /// A file that a cleaned shard would replace.
     #[error("`{path}` exists already")]
     Exists {
         /// The file.
         path: PathBuf,
     },
-    /// The folder for cleaned shards cannot be written.
+    /// A folder for cleaned shards that cannot be written to.
     #[error("cannot write to `{folder}`")]
     Folder {
         /// The folder.
@@ -38,10 +39,10 @@ pub enum VerifyError {
         /// The cause.
         source: io::Error,
     },
-    /// No sample can be used.
+    /// A set without good samples.
     #[error("no sample is left to be written")]
     NothingLeft,
-    /// Bytes of a shard could not be read, which need not be damaged.
+    /// A shard of which some bytes could not be read; it need not be damaged.
     #[error(
         "shard `{shard}` could not be read as a whole, and what was not read is not known to be bad: this shard is not written, nor \
          are others after it"
@@ -50,13 +51,13 @@ pub enum VerifyError {
         /// The shard.
         shard: Arc<str>,
     },
-    /// A shard is another one than was verified.
+    /// A shard that was changed after it was verified.
     #[error("shard `{shard}` was changed after it was verified")]
     Changed {
         /// The shard.
         shard: Arc<str>,
     },
-    /// A cleaned shard cannot be written; those that have their names are complete.
+    /// A cleaned shard that cannot be written; those that have their names are complete.
     #[error("cannot write shard `{path}`")]
     Write {
         /// The cleaned shard.
@@ -64,19 +65,19 @@ pub enum VerifyError {
         /// The cause.
         source: io::Error,
     },
-    /// The report would take the place of a shard.
+    /// A report in place of a shard.
     #[error("`{path}` is a shard, not a place for the report")]
     ReportIsShard {
         /// The shard.
         path: Arc<str>,
     },
-    /// The report would take the place of something else.
+    /// A report in place of another file.
     #[error("`{path}` exists already, and is no report of findings")]
     ReportExists {
         /// The file.
         path: PathBuf,
     },
-    /// The report cannot be begun.
+    /// A report that cannot be created.
     #[error("cannot write the report `{path}`")]
     ReportPlace {
         /// The report.
@@ -84,7 +85,7 @@ pub enum VerifyError {
         /// The cause.
         source: io::Error,
     },
-    /// The report cannot be written to its end.
+    /// A report that cannot be written completely.
     #[error("cannot write the report `{path}`")]
     Report {
         /// The report.
@@ -95,7 +96,7 @@ pub enum VerifyError {
 }
 
 impl VerifyError {
-    /// What can be done about it.
+    /// Returns the cure.
     pub fn hint(&self) -> VerifyHint {
         match self {
             Self::Originals { .. } => VerifyHint::OtherFolder,

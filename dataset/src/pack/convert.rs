@@ -22,20 +22,20 @@ use crate::error::ConvertError;
 /// The result of converting one image.
 type Result<T> = std::result::Result<T, ConvertError>;
 
-/// The largest image that is converted: larger ones are of no use to training.
+/// The most pixels of an image that is converted: larger ones are useless for training.
 const MAX_PIXELS: u64 = 100_000_000;
 
-/// Whether images of this format are packed, as they are or converted.
+/// Returns whether images of this format are packed, unchanged or converted.
 pub(super) fn is_packed(format: FileFormat) -> bool {
     format.is_decoded() || is_converted(format)
 }
 
-/// Whether images of this format can be converted, as far as their kind allows it.
+/// Returns whether images of this format can be converted, if their kind allows it.
 fn is_converted(format: FileFormat) -> bool {
     matches!(format, FileFormat::Gif | FileFormat::Bmp | FileFormat::Tiff | FileFormat::BigTiff)
 }
 
-/// The image as a PNG of 8-bit RGB.
+/// Converts the image to a PNG of 8-bit RGB.
 pub(super) fn to_png(format: FileFormat, data: &[u8]) -> Result<Vec<u8>> {
     let image = match format {
         FileFormat::Gif => gif(data)?,
@@ -58,7 +58,8 @@ pub(super) fn png(image: &Rgb) -> Result<Vec<u8>> {
     Ok(data)
 }
 
-/// The first frame, on a background of its transparent colour or else of the first colour in the palette.
+/// Decodes the first frame, on a background of its transparent colour, or else of the first colour in the
+/// palette.
 fn gif(data: &[u8]) -> Result<Rgb> {
     let mut options = DecodeOptions::new();
     options.set_color_output(ColorOutput::Indexed);
@@ -84,7 +85,7 @@ fn gif(data: &[u8]) -> Result<Rgb> {
 fn bmp(data: &[u8]) -> Result<Rgb> {
     let number = |at: usize| Some(u32::from_le_bytes(*data.get(at..)?.first_chunk()?));
     let header = number(14).ok_or(ConvertError::Kind("it is cut short"))?;
-    // A header of 12 bytes is that of OS/2, without compression.
+    // A header of 12 bytes is that of OS/2, which has no compression.
     let (bits, compression) = match header {
         12 => (number(22).map(|both| both >> 16), Some(0)),
         _ => (number(26).map(|both| both >> 16), number(30)),
@@ -125,7 +126,7 @@ fn tiff(data: &[u8]) -> Result<Rgb> {
     }
 }
 
-/// The pixels of a decoder, turned upright, without alpha; the upper eight bits of 16.
+/// Returns the pixels of a decoder, turned upright, without alpha; of 16 bits the upper eight.
 fn whole(mut decoder: impl ImageDecoder) -> Result<Rgb> {
     let (width, height) = decoder.dimensions();
     check_size(width.into(), height.into())?;
@@ -161,11 +162,11 @@ mod tests {
 
     use super::*;
 
-    /// A small file, and the pixels that Pillow 12 makes of it; made by `tests/python/converted.py`.
+    /// A small file, and the pixels that Pillow 12 decodes from it; made by `tests/python/converted.py`.
     #[derive(Deserialize)]
     struct Golden {
         file: String,
-        /// Where Pillow does not refuse it.
+        /// The pixels, unless Pillow refuses the file.
         size: Option<[u32; 2]>,
         pixels: Option<String>,
     }
@@ -176,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_converted_has_the_pixels_that_pillow_shows() {
+    fn converted_images_have_the_pixels_that_pillow_shows() {
         let all: BTreeMap<String, Golden> =
             serde_json::from_str(include_str!("../../tests/converted.json")).unwrap();
         let mut refused = Vec::new();
@@ -193,7 +194,8 @@ mod tests {
         assert_eq!(refused, REFUSED);
     }
 
-    /// What is not converted: because Pillow does not show it either, or because our pixels would be others.
+    /// Files that are not converted: because Pillow does not show them either, or because our pixels would
+    /// differ.
     const REFUSED: [&str; 20] = [
         "bmp-16",
         "bmp-16-565",

@@ -1,15 +1,15 @@
-//! Formats of sources, and the files of the binary ones.
+//! The formats of sources, and the files of the binary ones.
 
 use std::path::{Path, PathBuf};
 
 use super::records::{Label, Layout};
 
-/// The formats of sources.
+/// The format of a source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
-    /// The format is known from the names of the files.
+    /// The format is recognized by the names of the files.
     Auto,
-    /// A folder with a folder of images for each class, or with images of no class.
+    /// A folder with a folder of images for each class, or with images without classes.
     Folder,
     /// CIFAR-10: `data_batch_1.bin` … and `test_batch.bin`.
     Cifar10,
@@ -22,7 +22,7 @@ pub enum Format {
 impl Format {
     pub(super) const BINARY: [Self; 3] = [Self::Cifar10, Self::Cifar100, Self::Stl10];
 
-    /// The parts of a binary dataset, and the files of each.
+    /// Returns the parts of a binary dataset, and the files of each.
     pub(super) fn splits(self) -> &'static [(&'static str, &'static [&'static str])] {
         match self {
             Self::Cifar10 => &[("train", &CIFAR10_TRAIN), ("test", &["test_batch.bin"])],
@@ -34,7 +34,7 @@ impl Format {
         }
     }
 
-    /// The name of the folder that the dataset's archive unpacks to.
+    /// Returns the name of the folder that the dataset's archive unpacks to.
     pub(super) fn unpacked(self) -> &'static str {
         match self {
             Self::Cifar10 => "cifar-10-batches-bin",
@@ -44,7 +44,7 @@ impl Format {
         }
     }
 
-    /// The file of class names, and their number.
+    /// Returns the file of class names, and their number.
     pub(super) fn class_list(self) -> (&'static str, usize) {
         match self {
             Self::Cifar100 => ("fine_label_names.txt", 100),
@@ -66,12 +66,12 @@ impl Format {
         }
     }
 
-    /// The split that a file of this dataset belongs to.
+    /// Returns the split that a file of this dataset belongs to.
     pub(super) fn split_of(self, file: &str) -> Option<&'static str> {
         self.splits().iter().find(|(_, files)| files.contains(&file)).map(|(name, _)| *name)
     }
 
-    /// The folder with the dataset's files: `root`, or the unpacked one in it.
+    /// Finds the folder with the dataset's files: `root`, or the unpacked one in it.
     pub(super) fn folder_in(self, root: &Path) -> Option<PathBuf> {
         let has_files = |folder: &PathBuf| {
             self.splits().iter().any(|(_, files)| files.iter().any(|file| folder.join(file).exists()))

@@ -1,8 +1,9 @@
 //! Packs image folders and the binary files of CIFAR and STL-10 into shards and `classes.txt`.
 //!
-//! [`open()`] finds out what a path is, [`number_by`] numbers its classes by a given list, [`write()`] writes the shards. JPEGs, PNGs and
-//! WebPs are packed byte by byte, raw pixels and other formats as PNG without loss. Images that cannot be read are left out and
-//! named in the log. Each thread has one image in memory at a time, whatever the size of the source.
+//! [`open()`] recognizes the kind of a source, [`number_by`] numbers its classes by a given list, [`write()`]
+//! writes the shards. JPEGs, PNGs and WebPs are packed byte by byte, raw pixels and other formats as PNG
+//! without loss. Images that cannot be read are left out and named in the log. Each thread has one image in
+//! memory at a time, whatever the size of the source.
 
 mod convert;
 mod folder;

@@ -1,4 +1,4 @@
-//! Numbers classes by a list, as another part of the same dataset has them.
+//! Numbers classes by the list of another part of the same dataset.
 
 use std::{collections::HashMap, path::Path};
 
@@ -12,7 +12,7 @@ use crate::{
 struct Numbered {
     source: Box<dyn Source>,
     names: Vec<String>,
-    /// For each label of the source itself, the line of the class in the list.
+    /// The line in the list of each label of the source.
     labels: Vec<usize>,
 }
 
@@ -92,7 +92,7 @@ mod tests {
     use super::*;
     use crate::pack::{format::Format, open::open};
 
-    /// A folder with an image of each class, numbered by a list of such lines; the labels of its images.
+    /// Returns the labels of a folder with an image of each class, numbered by a list with these lines.
     fn labels(classes: &[&str], list: &str) -> Result<Vec<Option<usize>>> {
         let place = tempfile::tempdir().unwrap();
         let (images, path) = (place.path().join("images"), place.path().join("classes.txt"));
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_that_is_not_in_the_list_is_refused_with_what_cures_it() {
+    fn a_class_that_is_not_in_the_list_is_refused_with_its_cure() {
         let error = labels(&["cat", "zebras"], "cat\ndog\nzebra\n").unwrap_err().to_string();
         assert!(error.contains("the class `zebras` is not among the 3"), "{error}");
         assert!(error.ends_with("; the nearest name there is `zebra`"), "{error}");

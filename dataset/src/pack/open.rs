@@ -1,4 +1,4 @@
-//! Finds out what kind of source a path is, and opens it.
+//! Recognizes the kind of a source, and opens it.
 
 use std::{
     fs,
@@ -13,11 +13,11 @@ use super::{
 };
 use crate::error::{FileError, Result, SourceError};
 
-/// Opens the source at `path`. `split` names a part of a binary dataset (`train` if none is named), or a folder in an image folder.
-/// Without labels, folders are no classes.
+/// Opens the source at `path`. `split` names a part of a binary dataset (default: `train`), or a folder in an
+/// image folder. Without labels, folders are not classes.
 ///
 /// # Errors
-/// The path is no source, has no such part, or cannot be packed as it is.
+/// The path is not a source, has no such part, or cannot be packed as it is.
 pub fn open(path: &Path, format: Format, split: Option<&str>, is_labelled: bool) -> Result<Box<dyn Source>> {
     Ok(open_any(path, format, split, is_labelled)?)
 }
@@ -57,7 +57,7 @@ fn open_folder(path: &Path, split: Option<&str>, is_labelled: bool) -> Result<Bo
     Ok(Box::new(folder))
 }
 
-/// The names of the folders in a folder, sorted.
+/// Returns the names of the folders in a folder, sorted.
 fn folders_in(path: &Path) -> Vec<String> {
     let entries = fs::read_dir(path).into_iter().flatten().flatten();
     let folders = entries.filter(|entry| entry.path().is_dir());
@@ -66,7 +66,7 @@ fn folders_in(path: &Path) -> Vec<String> {
     names
 }
 
-/// A file of a binary dataset, recognized by its name; with a `format` named, any file.
+/// Opens a file of a binary dataset, recognized by its name; with an explicit `format`, any file.
 fn open_file(path: &Path, format: Format, split: Option<&str>) -> Result<Box<dyn Source>, SourceError> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let candidates = if format == Format::Auto { Format::BINARY.to_vec() } else { vec![format] };
@@ -107,7 +107,8 @@ fn open_records(paths: &[PathBuf], format: Format, split: &str) -> Result<Box<dy
     Ok(Box::new(records))
 }
 
-/// The names in the dataset's own list beside `file`, or the numbers of the classes where there is none.
+/// Returns the names in the dataset's own list beside `file`, or the numbers of the classes if there is no
+/// list.
 fn class_names(file: &Path, format: Format) -> Result<Vec<String>, SourceError> {
     let (list, expected) = format.class_list();
     let path = file.with_file_name(list);
@@ -128,7 +129,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_is_known_by_its_name_or_by_the_format_named() {
+    fn a_file_is_recognized_by_its_name_or_opened_in_the_given_format() {
         let folder = tempfile::tempdir().unwrap();
         for (name, record, format, expected) in [
             ("data_batch_2.bin", 3073, Format::Auto, Some(10)),
@@ -154,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn the_folder_above_the_unpacked_one_will_do() {
+    fn the_folder_above_the_unpacked_one_is_accepted() {
         let root = tempfile::tempdir().unwrap();
         let folder = root.path().join("cifar-100-binary");
         fs::create_dir(&folder).unwrap();

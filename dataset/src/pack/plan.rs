@@ -5,16 +5,16 @@ use std::ops::Range;
 use super::source::Source;
 use crate::random::Random;
 
-/// When a shard is full.
+/// The limits of a shard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cut {
-    /// Most samples in a shard.
+    /// The most samples in a shard.
     pub samples: u64,
-    /// Most bytes of images in a shard. A larger image has a shard of its own.
+    /// The most bytes of images in a shard. A larger image has a shard of its own.
     pub bytes: Option<u64>,
 }
 
-/// The samples in the order in which they are packed, and where the shards begin and end.
+/// The order in which samples are packed, and the bounds of the shards in it.
 #[derive(Debug)]
 pub(super) struct Plan {
     order: Vec<u32>,
@@ -22,7 +22,7 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    /// Mixes the samples by the seed `shuffle`, or keeps the order of the source.
+    /// Shuffles the samples by the seed `shuffle`, or keeps the order of the source.
     pub(super) fn new(source: &dyn Source, cut: Cut, shuffle: Option<u64>) -> Self {
         let count = u32::try_from(source.count()).expect("a set has less than 2^32 samples");
         let mut order: Vec<u32> = (0..count).collect();
@@ -38,7 +38,7 @@ impl Plan {
         self.shards.len()
     }
 
-    /// The numbers of a shard's samples.
+    /// Returns the numbers of a shard's samples.
     pub(super) fn samples(&self, shard: usize) -> &[u32] {
         &self.order[self.shards[shard].clone()]
     }

@@ -1,4 +1,4 @@
-//! Raw images of equal size in binary files, the form of CIFAR and STL-10.
+//! Raw images of equal size in binary files, as in CIFAR and STL-10.
 
 use std::{
     fs::{self, File},
@@ -17,24 +17,24 @@ use crate::error::{FileError, ImageError, SourceError};
 /// The layout of one image in its file: `header` bytes, then a red, a green and a blue plane.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Layout {
-    /// Width and height.
+    /// The width and height in pixels.
     pub(super) side: usize,
-    /// Bytes before the planes.
+    /// The number of bytes before the planes.
     pub(super) header: usize,
     /// Whether a plane runs down the columns instead of along the rows.
     pub(super) is_column_major: bool,
-    /// Where the label stands.
+    /// The place of the label.
     pub(super) label: Label,
 }
 
-/// Where the label of an image stands.
+/// The place of an image's label.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Label {
-    /// In this byte of the header, counted from 0.
+    /// A byte of the header, counted from 0.
     Header(usize),
-    /// In a file beside, `train_y.bin` for `train_X.bin`, counted from 1.
+    /// A file beside, `train_y.bin` for `train_X.bin`, with labels from 1.
     Beside,
-    /// Nowhere.
+    /// No label.
     Unknown,
 }
 
@@ -43,7 +43,7 @@ impl Layout {
         self.header + 3 * self.side * self.side
     }
 
-    /// The planes as rows of interleaved pixels.
+    /// Converts the planes to rows of interleaved pixels.
     fn interleave(&self, planes: &[u8]) -> Vec<u8> {
         let side = self.side;
         let mut pixels = Vec::with_capacity(planes.len());
@@ -55,7 +55,7 @@ impl Layout {
     }
 }
 
-/// The images of some binary files, one file after the other. They are read when asked for, one at a time.
+/// The images of some binary files, one file after the other. Each image is read when it is needed.
 #[derive(Debug)]
 pub(super) struct Records {
     layout: Layout,
@@ -67,7 +67,7 @@ pub(super) struct Records {
 struct RecordFile {
     path: PathBuf,
     file: File,
-    /// Number of its first image in the set, and of its images.
+    /// The number of its first image in the set.
     first: usize,
     count: usize,
     /// The labels from the file beside it.
@@ -87,15 +87,15 @@ impl Records {
         Ok(Self { layout, classes, files })
     }
 
-    /// The file of an image, and its number there.
+    /// Finds the file of an image, and the image's number in it.
     fn locate(&self, number: usize) -> (&RecordFile, usize) {
         let file = self.files.partition_point(|file| file.first <= number) - 1;
-        // An empty file begins where the next one does; the last to begin there is the one that has the image.
+        // An empty file begins where the next one does; the last file to begin there has the image.
         let file = &self.files[file];
         (file, number - file.first)
     }
 
-    /// The first bytes of an image's record.
+    /// Reads the first bytes of an image's record.
     fn bytes_of(&self, file: &RecordFile, place: usize, count: usize) -> Result<Vec<u8>, ImageError> {
         let mut bytes = vec![0; count];
         let offset = place as u64 * self.layout.record() as u64;
@@ -105,7 +105,7 @@ impl Records {
         }
     }
 
-    /// The label of an image, given the bytes before its planes.
+    /// Returns the label of an image, given the bytes before its planes.
     fn label_in(&self, file: &RecordFile, place: usize, header: &[u8]) -> Result<Option<usize>, ImageError> {
         let (label, first) = match self.layout.label {
             Label::Header(at) => (header[at], 0),
@@ -134,7 +134,7 @@ impl RecordFile {
     }
 }
 
-/// The labels in `train_y.bin` for the images in `train_X.bin`.
+/// Reads the labels in `train_y.bin` for the images in `train_X.bin`.
 fn labels_beside(path: &Path, count: usize) -> Result<Vec<u8>, SourceError> {
     let name = path.file_name().unwrap_or_default().to_string_lossy().replace("_X.bin", "_y.bin");
     let path = path.with_file_name(name);

@@ -1,4 +1,4 @@
-//! Training and validation samples of one source.
+//! Splits a source into training and validation samples.
 
 use std::collections::BTreeMap;
 
@@ -8,12 +8,12 @@ use crate::{
     random::Random,
 };
 
-/// The samples that are held out for validation.
+/// The choice of samples that are held out for validation.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Validation {
     /// The share of each class, above 0 and below 1.
     pub fraction: f64,
-    /// The seed that they are drawn by.
+    /// The seed of the choice.
     pub seed: u64,
 }
 
@@ -24,17 +24,20 @@ pub(super) struct Subset<'a> {
 }
 
 impl<'a> Subset<'a> {
-    /// All samples.
+    /// Selects all samples.
     pub(super) fn all(source: &'a dyn Source) -> Self {
         Self { source, numbers: (0..count(source)).collect() }
     }
 
-    /// The training samples and the validation samples. Each class gives its share, rounded, but at least one sample if it has two,
-    /// and never all.
+    /// Splits a source into training and validation samples. The share of each class is rounded, but at least
+    /// one sample if the class has two, and never all.
+    ///
+    /// # Errors
+    /// No class has two samples.
     pub(super) fn split(source: &'a dyn Source, validation: Validation) -> Result<[Self; 2]> {
         let mut classes: BTreeMap<Option<usize>, Vec<u32>> = BTreeMap::new();
         for number in 0..count(source) {
-            // A sample whose label is damaged is named when it is read.
+            // A sample with a bad label is reported when it is read.
             let label = source.label(number as usize).unwrap_or(None);
             classes.entry(label).or_default().push(number);
         }
@@ -60,7 +63,7 @@ fn count(source: &dyn Source) -> u32 {
     u32::try_from(source.count()).expect("a set has less than 2^32 samples")
 }
 
-/// Validation samples of a class of `count` samples.
+/// Returns the number of validation samples of a class of `count` samples.
 fn share(count: usize, fraction: f64) -> usize {
     match count {
         0 | 1 => 0,

@@ -24,31 +24,31 @@ use crate::{
     progress::{Progress, Stage},
 };
 
-/// Shards of validation samples are called `val-000.tar` on.
+/// The prefix of validation shards: `val-000.tar` and so on.
 const VALIDATION_PREFIX: &str = "val";
 
-/// The largest image that is decoded to be made smaller: 600 MB of pixels.
+/// The most pixels of an image that is resized: 600 MB in memory.
 const MAX_PIXELS: u64 = 200_000_000;
 
-/// Samples left out that are named one by one.
+/// The most left out samples that are named one by one.
 const NAMED: usize = 100;
 
-/// How a source is packed.
+/// The options for packing a source.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Folder for the shards.
+    /// The folder for the shards.
     pub out: PathBuf,
     /// The beginning of the shards' names.
     pub prefix: String,
-    /// When a shard is full.
+    /// The limits of a shard.
     pub cut: Cut,
-    /// The size and quality of images that are made smaller; none are if not given.
+    /// The size and quality of images that are made smaller; `None` resizes nothing.
     pub resize: Option<Resize>,
-    /// The seed that the samples are mixed by; they keep the order of the source if not given.
+    /// The seed of shuffling; `None` keeps the order of the source.
     pub shuffle: Option<u64>,
-    /// Samples to hold out, in shards of their own called `val-000.tar` and so on.
+    /// The choice of samples to hold out, in shards named `val-000.tar` and so on.
     pub validation: Option<Validation>,
-    /// Shards that are written at the same time; one a core if not given.
+    /// The number of shards that are written concurrently; `None` for one per core.
     pub workers: Option<usize>,
     /// Whether shards of this prefix may be replaced.
     pub force: bool,
@@ -57,9 +57,10 @@ pub struct Options {
 /// The size and quality of images that are made smaller and encoded as JPEG.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Resize {
-    /// The short side that images get; images whose short side is not longer stay as they are.
+    /// The length in pixels that the short side gets; images with a short side that is not longer stay as
+    /// they are.
     pub short_side: u32,
-    /// Quality of the JPEG, from 1 to 100.
+    /// The quality of the JPEG, from 1 to 100.
     pub quality: u8,
 }
 
@@ -68,7 +69,8 @@ pub struct Resize {
 /// A sample that cannot be read or resized is left out, named in the log, and counted.
 ///
 /// # Errors
-/// The folder or its class names are not to be replaced, nothing can be held out, no image can be read, or the system refuses.
+/// The folder or its class names must not be replaced, nothing can be held out, no image can be read, or the
+/// system refuses.
 pub fn write(source: &dyn Source, options: &Options, progress: &dyn Progress) -> Result<Summary> {
     ClassNames::check(source.classes())?;
     let Some(validation) = options.validation else {
@@ -90,7 +92,7 @@ pub fn write(source: &dyn Source, options: &Options, progress: &dyn Progress) ->
     Ok(Summary { val: Some(Box::new(held_out.write(options, progress)?)), ..summary })
 }
 
-/// Samples that make a set of shards.
+/// The samples of one set of shards.
 struct Part<'a> {
     samples: Subset<'a>,
     plan: Plan,
@@ -112,18 +114,18 @@ impl<'a> Part<'a> {
             source: &samples,
             resize: options.resize,
             progress,
-            skipped: Mutex::default(),
+            bad: Mutex::default(),
             converted: AtomicU64::new(0),
         };
         job.write_shards(&plan, &output, options.workers)?;
-        let (skipped, converted) = job.report();
-        let packed = samples.count() as u64 - skipped;
+        let (bad, converted) = job.report();
+        let packed = samples.count() as u64 - bad;
         if packed == 0 {
             output.discard()?;
-            return Err(OutputError::NothingPacked { skipped }.into());
+            return Err(OutputError::NothingPacked { bad }.into());
         }
         let summary = output.finish(packed, samples.classes().len())?;
-        Ok(Summary { skipped, converted, ignored: samples.ignored(), ..summary })
+        Ok(Summary { bad, converted, ignored: samples.ignored(), ..summary })
     }
 }
 
@@ -132,13 +134,14 @@ struct Job<'a> {
     source: &'a dyn Source,
     resize: Option<Resize>,
     progress: &'a dyn Progress,
-    /// The number of each sample that is left out, and the reason.
-    skipped: Mutex<Vec<(u32, ImageError)>>,
+    /// The number of each sample that is left out, with the reason.
+    bad: Mutex<Vec<(u32, ImageError)>>,
     converted: AtomicU64,
 }
 
 impl Job<'_> {
-    /// Each thread takes the next shard, so that those written first are those with the lowest numbers.
+    /// Writes all shards. Each thread takes the next one, so that shards are written in the order of their
+    /// numbers.
     fn write_shards(&self, plan: &Plan, output: &Output, workers: Option<usize>) -> Result<()> {
         let pool = ThreadPoolBuilder::new().num_threads(workers.unwrap_or(0)).build()?;
         let next = AtomicUsize::new(0);
@@ -159,7 +162,7 @@ impl Job<'_> {
         for &number in samples {
             match self.read(number as usize) {
                 Ok(image) => append(&mut writer, &self.source.key(number as usize), &image)?,
-                Err(error) => self.skipped.lock().expect("no thread panics here").push((number, error)),
+                Err(error) => self.bad.lock().expect("no thread panics here").push((number, error)),
             }
             self.progress.advance(1, 0);
         }
@@ -177,7 +180,8 @@ impl Job<'_> {
         Ok(image)
     }
 
-    /// Ends the stage and logs the samples left out in the order of the source. Returns their number, and that of converted images.
+    /// Ends the stage and logs the samples left out, in the order of the source. Returns their number, and
+    /// that of converted images.
     fn report(self) -> (u64, u64) {
         self.progress.end();
         let converted = self.converted.into_inner();
@@ -186,17 +190,17 @@ impl Job<'_> {
                 "converted to PNG, without loss: {converted} images (GIF, BMP, TIFF; the first frame or page)"
             );
         }
-        let mut skipped = self.skipped.into_inner().expect("no thread panicked");
-        skipped.sort_by_key(|(number, _)| *number);
-        for (_, error) in skipped.iter().take(NAMED) {
+        let mut bad = self.bad.into_inner().expect("no thread panicked");
+        bad.sort_by_key(|(number, _)| *number);
+        for (_, error) in bad.iter().take(NAMED) {
             tracing::warn!("left out: {}", one_line(error));
         }
-        match skipped.len() {
+        match bad.len() {
             0 => {}
             few @ ..=NAMED => tracing::warn!("images left out: {few}"),
             many => tracing::warn!("images left out: {many}, of which the first {NAMED} are named above"),
         }
-        (skipped.len() as u64, converted)
+        (bad.len() as u64, converted)
     }
 }
 
@@ -207,7 +211,7 @@ fn append(writer: &mut ShardWriter, key: &str, image: &Image) -> Result<()> {
     Ok(writer.append(key, &members)?)
 }
 
-/// The image with its short side as asked for, or unchanged if its short side is not longer.
+/// Resizes the image to the requested short side, or returns it unchanged if its short side is not longer.
 fn resized(image: Image, resize: Resize) -> pipeline::Result<Image> {
     let pixels = pipeline::decode(&image.data, MAX_PIXELS)?;
     let short_side = pixels.width.min(pixels.height);

@@ -1,7 +1,8 @@
 //! Draws a labelled set of images, for demos, tests and benches.
 //!
-//! Each of the ten classes has a shape and a texture of its own. Colour, position, size, turn, background, clutter and noise say
-//! nothing about the class. Every image is a function of (seed, prefix, its number): threads and shards play no part.
+//! Each of the ten classes has its own shape and texture. Colour, position, size, rotation, background,
+//! clutter and noise are independent of the class. Every image is a function of (seed, prefix, its number):
+//! threads and shards have no influence.
 
 mod placement;
 mod scene;

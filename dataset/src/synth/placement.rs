@@ -1,18 +1,19 @@
-//! Where things lie in an image.
+//! Placements in an image.
 
 use crate::random::Random;
 
-/// Where something lies in the image: its centre, and a turn with a scale.
+/// The placement of something in the image: its centre, and a rotation with a scale.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Placement {
     x: f32,
     y: f32,
-    /// cos and sin of the turn, divided by the scale.
+    /// cos and sin of the rotation, divided by the scale.
     turn: (f32, f32),
 }
 
 impl Placement {
-    /// At (x, y), turned by an angle of which `half_tangent` is the largest tan of half (1 is a right angle).
+    /// Places something at (x, y), rotated by a random angle; `half_tangent` is the largest tan of half the
+    /// angle (1 is a right angle).
     pub(super) fn draw(random: &mut Random, x: f32, y: f32, half_tangent: f32) -> Self {
         let t = random.between(-half_tangent, half_tangent);
         let norm = 1.0 + t * t;
@@ -24,7 +25,7 @@ impl Placement {
         Self { turn: (cos / scale, sin / scale), ..self }
     }
 
-    /// A point of the image as seen from here.
+    /// Converts a point of the image to the coordinates of this placement.
     pub(super) fn local(&self, x: f32, y: f32) -> (f32, f32) {
         let (dx, dy) = (x - self.x, y - self.y);
         let (cos, sin) = self.turn;
@@ -40,7 +41,7 @@ mod tests {
     fn a_placement_keeps_distances_up_to_its_scale() {
         let placement = Placement::draw(&mut Random::new(&[1]), 0.2, -0.1, 1.0).scaled(0.5);
         let (x, y) = placement.local(0.5, 0.3);
-        let expected = 0.5 / 0.5; // 3-4-5 triangle around (0.2, -0.1)
+        let expected = 0.5 / 0.5; // a 3-4-5 triangle around (0.2, -0.1)
         assert!(((x * x + y * y).sqrt() - expected).abs() < 1e-5);
     }
 }

@@ -1,4 +1,4 @@
-//! What one image shows: an object of its class, and everything that has nothing to do with the class.
+//! The content of one image: an object of its class, and everything that is independent of the class.
 
 use pipeline::Rgb;
 
@@ -12,7 +12,7 @@ use crate::random::Random;
 /// Red, green and blue, from 0 to 1.
 type Color = [f32; 3];
 
-/// The classes: each has a shape and a texture of its own.
+/// The classes: each has its own shape and texture.
 pub(super) const CLASSES: [(&str, Shape, Texture); 10] = [
     ("dotted-disc", Shape::Disc, Texture::Dots),
     ("checked-square", Shape::Square, Texture::Checks),
@@ -26,7 +26,8 @@ pub(super) const CLASSES: [(&str, Shape, Texture); 10] = [
     ("jagged-arrow", Shape::Arrow, Texture::Zigzag),
 ];
 
-/// One image before it is rendered. Lengths are in units of the short side; the middle of the image is the origin.
+/// One image before it is rendered. Lengths are in units of the short side; the middle of the image is the
+/// origin.
 #[derive(Debug)]
 pub(super) struct Scene {
     width: u32,
@@ -34,12 +35,12 @@ pub(super) struct Scene {
     background: Background,
     clutter: Vec<Figure>,
     object: Figure,
-    /// Largest change of a pixel's brightness by noise.
+    /// The largest change of a pixel's brightness by noise.
     noise: f32,
 }
 
 impl Scene {
-    /// An image of `class`; everything else is drawn from `random`.
+    /// Draws an image of `class`; everything else comes from `random`.
     pub(super) fn draw(class: usize, (width, height): (u32, u32), random: &mut Random) -> Self {
         let pixels = width.min(height) as f32;
         let room = (width as f32 / pixels / 2.0, height as f32 / pixels / 2.0);
@@ -56,7 +57,7 @@ impl Scene {
         }
     }
 
-    /// The pixels, with noise drawn from `random`.
+    /// Renders the pixels, with noise from `random`.
     pub(super) fn render(&self, random: &mut Random) -> Rgb {
         let mut image = Rgb::black(self.width, self.height);
         let step = 1.0 / self.width.min(self.height) as f32;
@@ -77,7 +78,7 @@ impl Scene {
     }
 }
 
-/// From -1 to 1, most often near 0.
+/// Draws a number from -1 to 1, most often near 0.
 fn triangular(random: &mut Random) -> f32 {
     let bits = random.next_u64();
     let part = |shift: u32| ((bits >> shift) & 0xFFFF) as f32 / 65536.0;
@@ -88,13 +89,13 @@ fn triangular(random: &mut Random) -> f32 {
 #[derive(Debug)]
 struct Background {
     color: Color,
-    /// Change of colour along the two sides, by the clouds, and by the texture.
+    /// The change of colour along the two sides, by the clouds, and by the texture.
     right: Color,
     down: Color,
     clouds: Color,
     cloth: Cloth,
     relief: Color,
-    /// Where in the endless clouds the image lies.
+    /// The place of the image in the endless clouds.
     sky: (f32, f32),
 }
 
@@ -133,7 +134,7 @@ impl Background {
 struct Figure {
     shape: Shape,
     placement: Placement,
-    /// Pixels in its radius: how sharp its outline is.
+    /// The pixels in its radius, which determine the sharpness of its outline.
     radius: f32,
     cloth: Cloth,
     tones: [Color; 2],
@@ -172,7 +173,7 @@ impl Figure {
         }
     }
 
-    /// This figure at a point where without it there would be `below`.
+    /// Returns the colour of a point on this figure, or blended with `below` at its outline.
     fn over(&self, below: Color, x: f32, y: f32) -> Color {
         let (u, v) = self.placement.local(x, y);
         let cover = (0.5 - self.radius * self.shape.distance(u, -v)).clamp(0.0, 1.0);
@@ -184,28 +185,28 @@ impl Figure {
     }
 }
 
-/// tan of half the largest turn of an object: about 30 degrees.
+/// tan of half the largest rotation of an object: about 30 degrees.
 const TURN: f32 = 0.27;
 
 fn mix(a: Color, b: Color, share: f32) -> Color {
     [0, 1, 2].map(|i| a[i] + share * (b[i] - a[i]))
 }
 
-/// Any hue, with a brightness from `low` to `high`.
+/// Draws a colour of any hue, with a brightness from `low` to `high`.
 fn color(random: &mut Random, low: f32, high: f32) -> Color {
     let brightness = random.between(low, high);
     let tint = tint(random);
     tint.map(|t| (brightness + 0.3 * t).clamp(0.0, 1.0))
 }
 
-/// A change of brightness and hue by up to `most`.
+/// Draws a change of brightness and hue by up to `most`.
 fn change(random: &mut Random, most: f32) -> Color {
     let brightness = random.between(-most, most);
     let tint = tint(random);
     tint.map(|t| brightness + 0.3 * most * t)
 }
 
-/// A direction on the circle of hues, between gray and saturated.
+/// Draws a direction on the circle of hues, between gray and saturated.
 fn tint(random: &mut Random) -> Color {
     let (hue, saturation) = (random.between(0.0, 1.0), random.between(0.0, 1.0));
     [0.0, 1.0 / 3.0, 2.0 / 3.0].map(|third| saturation * wave(hue - third))

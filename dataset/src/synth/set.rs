@@ -1,4 +1,4 @@
-//! A synthetic set: what is to be drawn, and its shards.
+//! A synthetic set: its options and its shards.
 
 use std::path::PathBuf;
 
@@ -16,31 +16,32 @@ use crate::{
     random::Random,
 };
 
-/// Images drawn side by side before they are written: bounds the memory.
+/// The number of images that are drawn before they are written: bounds the memory.
 const CHUNK: usize = 256;
 
-/// The most images that are drawn: far more than anyone draws, and far from where their numbers overflow.
+/// The most images of a set: far more than useful, and far below the overflow of their numbers.
 pub const MOST: usize = 1_000_000_000;
 
-/// Quality of the JPEGs unless another is asked for. At 500x375 pixels the images are then as large as those of ImageNet: 110 KB.
+/// The default quality of the JPEGs. At 500x375 pixels the images are then as large as those of ImageNet: 110
+/// KB.
 pub const QUALITY: u8 = 96;
 
-/// A set to be drawn.
+/// The options of a synthetic set.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Folder for the shards.
+    /// The folder for the shards.
     pub out: PathBuf,
-    /// Of every image.
+    /// The size of every image.
     pub size: Size,
-    /// Number of images.
+    /// The number of images.
     pub count: usize,
-    /// Number of shards.
+    /// The number of shards.
     pub shards: usize,
-    /// Together with the prefix, determines every byte.
+    /// The seed; together with the prefix it determines every byte.
     pub seed: u64,
-    /// Begins the shards' names.
+    /// The beginning of the shards' names.
     pub prefix: String,
-    /// Of the JPEGs, from 1 to 100.
+    /// The quality of the JPEGs, from 1 to 100.
     pub quality: u8,
     /// Whether shards of this prefix may be replaced.
     pub force: bool,
@@ -61,7 +62,11 @@ impl Default for Options {
     }
 }
 
-/// Draws a set on all threads of the current rayon pool and writes its shards and `classes.txt`.
+/// Draws a set on all threads of the current rayon pool, and writes its shards and `classes.txt`.
+///
+/// # Errors
+/// The size or a number is out of bounds, the folder or its class names must not be replaced, or the system
+/// refuses.
 pub fn write(options: &Options, progress: &dyn Progress) -> Result<Summary> {
     options.size.check()?;
     let Options { count, shards, .. } = options;
@@ -97,7 +102,7 @@ fn write_shard(options: &Options, output: &Output, number: usize, progress: &dyn
     Ok(writer.finish()?)
 }
 
-/// The JPEG of one sample, and its class.
+/// Draws one sample; returns its JPEG and its class.
 fn draw(options: &Options, sample: usize) -> Result<(Vec<u8>, usize)> {
     let set = xxhash_rust::xxh3::xxh3_64_with_seed(options.prefix.as_bytes(), options.seed);
     let class = class_of(set, sample);
@@ -107,7 +112,7 @@ fn draw(options: &Options, sample: usize) -> Result<(Vec<u8>, usize)> {
     Ok((jpeg, class))
 }
 
-/// Each run of ten samples has every class once, in an order of its own.
+/// Returns the class of a sample. Each run of ten samples has every class once, in a random order.
 fn class_of(set: u64, sample: usize) -> usize {
     let mut classes: [usize; CLASSES.len()] = std::array::from_fn(|class| class);
     Random::new(&[set, 0, (sample / CLASSES.len()) as u64]).shuffle(&mut classes);
@@ -130,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn more_images_than_can_be_counted_are_refused_with_the_bound() {
+    fn too_many_images_are_refused_with_the_bound() {
         let options = Options { count: usize::MAX, shards: 1, ..Options::default() };
         let hint = write(&options, &()).unwrap_err().hint();
         assert_eq!(hint, Some(Hint::Output(OutputHint::Count { most: 1_000_000_000 })));

@@ -29,8 +29,8 @@ impl Shape {
         Self::Arrow,
     ];
 
-    /// How far (x, y) lies outside the outline, negative inside. Near the outline it is the distance; farther away
-    /// it has the right sign.
+    /// Returns the distance of (x, y) from the outline, negative inside. It is exact near the outline;
+    /// farther away it has the right sign.
     pub(super) fn distance(self, x: f32, y: f32) -> f32 {
         match self {
             Self::Disc => length(x, y) - 0.95,
@@ -55,7 +55,8 @@ fn block(x: f32, y: f32, half_width: f32, half_height: f32) -> f32 {
     (x.abs() - half_width).max(y.abs() - half_height)
 }
 
-/// Equilateral, one corner up (y grows upwards here), `inradius` from the origin to each side.
+/// Returns the distance from an equilateral triangle with one corner up (y grows upwards here), `inradius`
+/// from the origin to each side.
 fn triangle(x: f32, y: f32, inradius: f32) -> f32 {
     (0.866 * x.abs() + 0.5 * y).max(-y) - inradius
 }
@@ -64,7 +65,7 @@ fn hexagon(x: f32, y: f32, inradius: f32) -> f32 {
     (0.866 * x.abs() + 0.5 * y.abs()).max(y.abs()) - inradius
 }
 
-/// Two discs on the upper sides of a square that stands on its corner.
+/// Joins two discs to the upper sides of a square that stands on its corner.
 fn heart(x: f32, y: f32) -> f32 {
     const HALF: f32 = 0.58;
     let (u, v) = (0.707 * (x.abs() + y), 0.707 * (y - x.abs()));
@@ -72,9 +73,9 @@ fn heart(x: f32, y: f32) -> f32 {
     square.min(length(u - HALF, v) - HALF)
 }
 
-/// Five points, by folding the plane into the half of one of them.
+/// Makes five points by folding the plane into the half of one of them.
 fn star(x: f32, y: f32) -> f32 {
-    // Two mirrors through the origin, at 36° to either side of the lower point's axis.
+    // Two mirrors through the origin, at 36° on either side of the lower point's axis.
     let (mut x, mut y) = (x.abs(), y);
     for a in [0.809, -0.809] {
         let b = -0.588;

@@ -4,15 +4,15 @@ use std::{fmt, ops::RangeInclusive, str::FromStr};
 
 use crate::error::SizeError;
 
-/// Pixels that a side of a synthetic image may have.
+/// The valid lengths of a side of a synthetic image, in pixels.
 pub const SIDES: RangeInclusive<u32> = 8..=500;
 
 /// Width and height in pixels, each from 8 to 500, written `WxH`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Size {
-    /// Pixels in a row.
+    /// The width in pixels.
     pub width: u32,
-    /// Rows.
+    /// The height in pixels.
     pub height: u32,
 }
 
@@ -50,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_size_is_read_as_width_times_height() {
+    fn a_size_is_parsed_as_width_times_height() {
         assert_eq!("500x375".parse::<Size>().unwrap(), Size { width: 500, height: 375 });
         for wrong in ["500", "x", "7x100", "100x501", "-3x40"] {
             assert!(wrong.parse::<Size>().is_err(), "{wrong}");

@@ -2,7 +2,7 @@
 
 use super::placement::Placement;
 
-/// A pattern of two tones over the plane, one period to a unit of length.
+/// A pattern of two tones over the plane, with one period per unit of length.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Texture {
     Dots,
@@ -31,8 +31,8 @@ impl Texture {
         Self::Zigzag,
     ];
 
-    /// How much of the second tone there is at (x, y), from 0 to 1. `sharpness` is about the number of pixels in a
-    /// period: the edge between the tones is then about a pixel wide.
+    /// Returns the share of the second tone at (x, y), from 0 to 1. `sharpness` is about the number of pixels
+    /// in a period, so that the edge between the tones is about a pixel wide.
     pub(super) fn tone(self, x: f32, y: f32, sharpness: f32) -> f32 {
         let level = match self {
             Self::Dots => wave(x) + wave(y) - 0.5,
@@ -50,19 +50,19 @@ impl Texture {
     }
 }
 
-/// Much like cos 2πx, but of plain arithmetic: the same bits on every machine, and faster.
+/// Approximates cos 2πx by plain arithmetic: the same bits on every machine, and faster.
 pub(super) fn wave(x: f32) -> f32 {
     let triangle = 1.0 - 4.0 * (x - x.round()).abs();
     triangle * (1.5 - 0.5 * triangle * triangle)
 }
 
-/// Grows by 4 around the origin, though not evenly.
+/// Returns a number that grows by 4 around the origin, though not evenly.
 fn pseudo_angle(x: f32, y: f32) -> f32 {
     let t = y / (x.abs() + y.abs()).max(1e-6);
     if x >= 0.0 { t } else { 2.0 - t }
 }
 
-/// Random values at the integers, from 0 to 1, joined smoothly.
+/// Interpolates random values at the integers smoothly; from 0 to 1.
 pub(super) fn value_noise(x: f32, y: f32) -> f32 {
     let (left, top) = (x.floor(), y.floor());
     let smooth = |t: f32| t * t * (3.0 - 2.0 * t);
@@ -80,7 +80,7 @@ fn value_at(x: i32, y: i32) -> f32 {
     (hash >> 8) as f32 / (1 << 24) as f32
 }
 
-/// A texture laid over the plane: turned, shifted and scaled.
+/// A texture on the plane: rotated, shifted and scaled.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Cloth {
     texture: Texture,
@@ -89,7 +89,7 @@ pub(super) struct Cloth {
 }
 
 impl Cloth {
-    /// `period` in units of the image's short side, which has `pixels`.
+    /// Lays out a texture; `period` is in units of the image's short side, which has `pixels` pixels.
     pub(super) fn new(texture: Texture, placement: Placement, period: f32, pixels: f32) -> Self {
         let sharpness = period * pixels;
         Self { texture, placement: placement.scaled(period), sharpness }

@@ -1,19 +1,20 @@
-//! Findings that show only when samples are compared with each other: identical images, outliers, sorted shards.
+//! Findings that need a comparison of samples: identical images, outliers, sorted shards.
 
 use std::{collections::BTreeMap, fmt};
 
 use super::examine::{Examined, Sample};
 
-/// An outlier differs from the median by so many standard deviations of the logarithm, estimated by the median deviation.
+/// The least distance of an outlier from the median, in standard deviations of the logarithm, estimated by
+/// the median deviation.
 const DEVIATIONS: f64 = 6.0;
-/// An outlier also differs from the median by this factor, since many sets have images of nearly one size.
+/// The least factor between an outlier and the median, since many sets have images of nearly one size.
 const FACTOR: f64 = 8.0;
 
-/// A sorted shard has at least so many labelled samples.
+/// The least number of labelled samples in a sorted shard.
 const LABELLED: usize = 10;
-/// A sorted shard has gone so much of the way from mixed to sorted.
+/// The least excess of a sorted shard, as a share of the way from mixed to sorted.
 const EXCESS: f64 = 0.05;
-/// A sorted shard differs from a mixed one by so many standard deviations.
+/// The least distance of a sorted shard from a mixed one, in standard deviations.
 const SIGNIFICANT: f64 = 6.0;
 
 /// The place of a sample: the number of its shard, and its own number in the shard.
@@ -26,16 +27,16 @@ pub(super) enum Note {
     Identical(Place),
     /// An earlier sample has the same image and another label.
     Contradicting(Place),
-    /// It has far more or far fewer bytes or pixels than most: `factor` times the median.
+    /// The sample has far more or far fewer bytes or pixels than most: `factor` times the median.
     Outlier { quantity: &'static str, value: u32, factor: f64 },
-    /// It has no label where others do.
+    /// The sample has no label, while others do.
     Unlabelled,
 }
 
 /// A shard whose neighbours are of one class more often than those of the mixed set.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Sorted {
-    /// Share of neighbours that are of the same class.
+    /// The share of neighbours that are of the same class.
     pub(super) share: f64,
     /// The share that mixed samples of the set would have.
     pub(super) mixed: f64,
@@ -51,23 +52,23 @@ impl fmt::Display for Sorted {
 /// All findings of the comparison.
 #[derive(Debug)]
 pub(super) struct Notes {
-    /// In order of their places.
+    /// The findings on samples, in order of their places.
     pub(super) samples: Vec<(Place, Note)>,
-    /// Keys that samples of several shards have.
+    /// The number of keys that samples of several shards have.
     pub(super) shared_keys: u64,
     /// For each shard, whether and how much it is sorted.
     pub(super) sorted: Vec<Option<Sorted>>,
 }
 
 impl Notes {
-    /// The findings on samples of one shard.
+    /// Returns the findings on samples of one shard.
     pub(super) fn of_shard(&self, number: usize) -> &[(Place, Note)] {
         let first = |shard: usize| self.samples.partition_point(|((of, _), _)| (*of as usize) < shard);
         &self.samples[first(number)..first(number + 1)]
     }
 }
 
-/// Compares all samples that are kept with one another.
+/// Compares all kept samples with one another.
 pub(super) fn compare(shards: &[Examined]) -> Notes {
     let mut samples = identical(shards);
     samples.extend(outliers(shards, "bytes", |sample| sample.bytes));
@@ -77,7 +78,7 @@ pub(super) fn compare(shards: &[Examined]) -> Notes {
     Notes { samples, shared_keys: shared_keys(shards), sorted: sorted(shards) }
 }
 
-/// The kept samples and their places, in order.
+/// Iterates over the kept samples and their places, in order.
 fn kept(shards: &[Examined]) -> impl Iterator<Item = (Place, &Sample)> {
     let of_shard = |(shard, examined): (usize, _)| {
         Examined::kept(examined).map(move |(number, sample)| ((shard as u32, number as u32), sample))
@@ -85,7 +86,7 @@ fn kept(shards: &[Examined]) -> impl Iterator<Item = (Place, &Sample)> {
     shards.iter().enumerate().flat_map(of_shard)
 }
 
-/// Places of kept samples that share a hash, in order, for each hash that several have.
+/// Returns the places of kept samples that share a hash, in order, for each hash that several have.
 fn groups(shards: &[Examined], hash: impl Fn(&Sample) -> u128) -> Vec<Vec<Place>> {
     let mut all: Vec<_> = kept(shards).map(|(place, sample)| (hash(sample), place)).collect();
     all.sort_unstable();
@@ -93,7 +94,7 @@ fn groups(shards: &[Examined], hash: impl Fn(&Sample) -> u128) -> Vec<Vec<Place>
     same.map(|group| group.iter().map(|(_, place)| *place).collect()).collect()
 }
 
-/// The number of keys that samples of several shards have, as in sets whose shards each count from 0 on.
+/// Returns the number of keys that samples of several shards have, as in sets whose shards each count from 0.
 fn shared_keys(shards: &[Examined]) -> u64 {
     let is_shared = |group: &&Vec<Place>| group.iter().any(|(shard, _)| *shard != group[0].0);
     groups(shards, |sample| sample.key).iter().filter(is_shared).count() as u64
@@ -129,13 +130,13 @@ fn outliers(shards: &[Examined], quantity: &'static str, of: impl Fn(&Sample) ->
     kept(shards).filter_map(note).collect()
 }
 
-/// The middle value, of two the larger.
+/// Returns the middle value, of two the larger.
 fn median(values: &mut [f64]) -> Option<f64> {
     let middle = values.len() / 2;
     (!values.is_empty()).then(|| *values.select_nth_unstable_by(middle, f64::total_cmp).1)
 }
 
-/// The samples without a label, if others have one; a label that is not used is another finding.
+/// Finds the samples without a label, if others have one; a label that is not used is another finding.
 fn unlabelled(shards: &[Examined]) -> Vec<(Place, Note)> {
     if kept(shards).all(|(_, sample)| sample.label.is_none()) {
         return Vec::new();
@@ -144,10 +145,10 @@ fn unlabelled(shards: &[Examined]) -> Vec<(Place, Note)> {
     without.map(|(place, _)| (place, Note::Unlabelled)).collect()
 }
 
-/// The shards whose samples are sorted by class, wholly or in part.
+/// Finds the shards whose samples are sorted by class, wholly or in part.
 ///
-/// Two samples drawn from the set are of one class with probability Σ p². In a shard of mixed samples so are neighbours;
-/// in a shard of a single class, or of classes in runs, more of them are.
+/// Two samples drawn from the set are of one class with probability Σ p². So are neighbours in a shard of
+/// mixed samples; in a shard of a single class, or of classes in runs, more of them are.
 fn sorted(shards: &[Examined]) -> Vec<Option<Sorted>> {
     let chance = Chance::of(kept(shards).filter_map(|(_, sample)| sample.label));
     let judge = |shard: &Examined| {
@@ -157,7 +158,7 @@ fn sorted(shards: &[Examined]) -> Vec<Option<Sorted>> {
     shards.iter().map(judge).collect()
 }
 
-/// The probabilities that two, and that three samples of the set are of one class.
+/// The probabilities that two, and that three, samples of the set are of one class.
 struct Chance {
     two: f64,
     three: f64,
@@ -181,10 +182,10 @@ fn is_sorted(labels: &[u32], chance: &Chance) -> Option<Sorted> {
     }
     let pairs = (labels.len() - 1) as f64;
     let same = labels.windows(2).filter(|pair| pair[0] == pair[1]).count() as f64;
-    // Pairs that share a sample are dependent where classes differ in size.
+    // Pairs that share a sample are dependent if classes differ in size.
     let (mixed, square) = (chance.two, chance.two * chance.two);
     let variance = pairs * (mixed - square) + 2.0 * (pairs - 1.0) * (chance.three - square);
-    // One more, since counts of rare events are not normal.
+    // One more, since counts of rare events are not normally distributed.
     let is_significant = same - pairs * mixed > SIGNIFICANT * (variance.max(0.0) + 1.0).sqrt();
     let share = same / pairs;
     (is_significant && share - mixed > EXCESS * (1.0 - mixed)).then_some(Sorted { share, mixed })
@@ -194,13 +195,13 @@ fn is_sorted(labels: &[u32], chance: &Chance) -> Option<Sorted> {
 mod tests {
     use super::*;
 
-    /// Judges the shards of a set of these labels.
+    /// Checks the shards of a set with these labels.
     fn judge(shards: &[Vec<u32>]) -> Vec<bool> {
         let chance = Chance::of(shards.iter().flatten().copied());
         shards.iter().map(|labels| is_sorted(labels, &chance).is_some()).collect()
     }
 
-    /// Labels of `classes` classes of which the first has the given share, in an arbitrary order.
+    /// Makes labels of `classes` classes, of which the first has the given share, in an arbitrary order.
     fn random(seed: u64, count: usize, classes: usize, first: f32) -> Vec<u32> {
         let mut random = crate::random::Random::new(&[seed]);
         let mut draw = |_| {
@@ -210,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn mixed_shards_are_not_taken_for_sorted_ones() {
+    fn mixed_shards_are_not_reported_as_sorted() {
         for (classes, first) in [(2, 0.0), (2, 0.9), (10, 0.0), (10, 0.5), (1000, 0.0), (1, 0.0)] {
             for count in [10, 30, 1000] {
                 let shards: Vec<_> = (0..100).map(|seed| random(seed, count, classes, first)).collect();
@@ -220,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn a_shard_of_one_class_of_few_or_of_runs_counts_as_sorted() {
+    fn a_shard_of_one_class_of_few_classes_or_of_runs_is_reported_as_sorted() {
         let mixed = |seed| random(seed, 1000, 100, 0.0);
         let one = vec![7; 50];
         let few: Vec<_> = random(5, 1000, 10, 0.0);

@@ -11,15 +11,15 @@ use super::{examine::Examined, finding::Finding, kind::Kind};
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct Counts {
-    /// Samples, including those that cannot be used.
+    /// The number of samples, bad ones included.
     pub samples: u64,
-    /// Samples with a label.
+    /// The number of samples with a label.
     pub labelled: u64,
-    /// Samples that training can use.
+    /// The number of samples that training can use.
     pub kept: u64,
-    /// Members that are neither an image nor a label.
+    /// The number of members that are neither image nor label.
     pub ignored: u64,
-    /// Images that are used though something is odd about them, by that oddity.
+    /// The number of kept images with each oddity.
     pub oddities: BTreeMap<Oddity, u64>,
     found: [u64; Kind::ALL.len()],
 }
@@ -43,12 +43,12 @@ impl Counts {
         counts
     }
 
-    /// Number of findings of a kind.
+    /// Returns the number of findings of a kind.
     pub fn found(&self, kind: Kind) -> u64 {
         self.found[kind as usize]
     }
 
-    /// Number of findings of all chosen kinds.
+    /// Returns the number of findings of all chosen kinds.
     pub fn sum(&self, is_chosen: impl Fn(Kind) -> bool) -> u64 {
         Kind::ALL.into_iter().filter(|kind| is_chosen(*kind)).map(|kind| self.found(kind)).sum()
     }
@@ -62,7 +62,8 @@ impl Counts {
         other.oddities.iter().for_each(|(oddity, more)| *self.oddities.entry(*oddity).or_default() += more);
     }
 
-    /// The counts as a JSON object that begins with `name`: `of`, e.g. `"shard": "a.tar"` or `"shards": 7`.
+    /// Returns the counts as a JSON object that begins with `name`: `of`, e.g. `"shard": "a.tar"` or
+    /// `"shards": 7`.
     pub fn to_json(&self, name: &str, of: impl Into<Value>) -> Value {
         let Self { samples, kept, labelled, ignored, .. } = self;
         let mut object = json!({ name: of.into(), "samples": samples, "kept": kept, "labelled": labelled, "ignored": ignored });

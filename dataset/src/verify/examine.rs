@@ -1,4 +1,4 @@
-//! Reads each shard by itself as a whole and decodes every image.
+//! Reads each shard completely and decodes every image.
 
 use std::{io, ops::Range};
 
@@ -10,77 +10,77 @@ use xxhash_rust::xxh3::xxh3_128;
 use super::kind::Kind;
 use crate::{chain::one_line, progress::Progress};
 
-/// Samples that a thread reads at a time, with a decoder of its own.
+/// The number of samples that a thread reads at a time, with a decoder of its own.
 const CHUNK: usize = 32;
 
-/// The facts of a sample that are kept once it has been read.
+/// The facts of a sample that are kept after reading it.
 #[derive(Debug, Clone)]
 pub(super) struct Sample {
-    /// Hash of the key.
+    /// The hash of the key.
     pub(super) key: u128,
-    /// Hash of the encoded image.
+    /// The hash of the encoded image.
     pub(super) image: u128,
     pub(super) offset: u64,
     pub(super) label: Option<u32>,
-    /// Whether it has a label that is not used, which is told.
+    /// Whether it has a label that is not used, which is a finding.
     pub(super) has_unread_label: bool,
-    /// Of the encoded image.
+    /// The size of the encoded image in bytes.
     pub(super) bytes: u32,
     pub(super) pixels: u32,
-    /// What is odd about its image.
+    /// The oddities of its image.
     pub(super) oddities: Oddities,
-    /// Whether it would be trained on.
+    /// Whether training can use it.
     pub(super) is_kept: bool,
 }
 
-/// A sample that cannot be used.
+/// A bad sample.
 #[derive(Debug)]
-pub(super) struct Unusable {
+pub(super) struct BadSample {
     pub(super) number: usize,
     pub(super) kind: Kind,
     pub(super) reason: String,
 }
 
-/// A shard that has been read.
+/// A shard after reading it.
 #[derive(Debug)]
 pub(super) struct Examined {
     pub(super) name: ShardName,
-    /// Which version of it was read; none where it could not be opened.
+    /// The version that was read; `None` if it could not be opened.
     pub(super) stamp: Option<Stamp>,
     pub(super) samples: Vec<Sample>,
-    /// In order.
-    pub(super) unusable: Vec<Unusable>,
+    /// The bad samples, in order.
+    pub(super) bad: Vec<BadSample>,
     pub(super) faults: Vec<ShardFault>,
-    /// What is unusual in its members.
+    /// The unusual forms of its members.
     pub(super) findings: Vec<Finding>,
-    /// Members that are neither image nor label.
+    /// The number of members that are neither image nor label.
     pub(super) ignored: u64,
-    /// Whether the system did not give all of it: that is no damage, and may be otherwise another time.
+    /// Whether the system failed to read some of it: it is not damaged, and another try may succeed.
     pub(super) is_unread: bool,
-    /// All keys, and where each ends.
+    /// All keys, one after the other.
     keys: Vec<u8>,
     ends: Vec<usize>,
 }
 
 impl Examined {
-    /// The key of a sample, as far as it is text.
+    /// Returns the key of a sample, as far as it is text.
     pub(super) fn key(&self, number: usize) -> String {
         let start = number.checked_sub(1).map_or(0, |before| self.ends[before]);
         String::from_utf8_lossy(&self.keys[start..self.ends[number]]).into_owned()
     }
 
-    /// Its samples that are kept, with their numbers.
+    /// Iterates over the kept samples, with their numbers.
     pub(super) fn kept(&self) -> impl Iterator<Item = (usize, &Sample)> {
         self.samples.iter().enumerate().filter(|(_, sample)| sample.is_kept)
     }
 }
 
-/// Bytes of the shards, as far as they can be found out.
+/// Returns the bytes of the shards, as far as they are known.
 pub(super) fn bytes(source: &dyn Source, names: &[ShardName]) -> u64 {
     names.iter().filter_map(|name| source.stamp(name).ok()).map(|stamp| stamp.size).sum()
 }
 
-/// Reads all shards, on the threads of the current pool: shards side by side, and the samples of each.
+/// Reads all shards on the threads of the current pool, in parallel, and the samples of each in parallel too.
 pub(super) fn all(source: &dyn Source, names: &[ShardName], progress: &dyn Progress) -> Vec<Examined> {
     names.par_iter().with_max_len(1).map(|name| examine(source, name, progress)).collect()
 }
@@ -90,7 +90,7 @@ fn examine(source: &dyn Source, name: &ShardName, progress: &dyn Progress) -> Ex
         name: name.clone(),
         stamp: None,
         samples: Vec::new(),
-        unusable: Vec::new(),
+        bad: Vec::new(),
         faults: Vec::new(),
         findings: Vec::new(),
         ignored: 0,
@@ -114,7 +114,7 @@ fn examine(source: &dyn Source, name: &ShardName, progress: &dyn Progress) -> Ex
 fn read(shard: &Inspection, examined: &mut Examined, progress: &dyn Progress) {
     examined.stamp = Some(shard.stamp());
     examined.faults = shard.faults().to_vec();
-    // Of samples the key is known.
+    // The keys of samples are stored elsewhere.
     let without_key = |finding: &Finding| match finding.sample {
         Some(_) => Finding { name: String::new(), detail: finding.detail.clone(), ..*finding },
         None => finding.clone(),
@@ -134,7 +134,7 @@ fn read(shard: &Inspection, examined: &mut Examined, progress: &dyn Progress) {
         examined.samples.push(sample);
         let Some(Trouble { kind, reason, is_unread }) = trouble else { continue };
         examined.is_unread |= is_unread;
-        examined.unusable.push(Unusable { number, kind, reason });
+        examined.bad.push(BadSample { number, kind, reason });
     }
     let unread = shard.findings().iter().filter(|finding| finding.kind.is_unread_label());
     unread
@@ -142,11 +142,11 @@ fn read(shard: &Inspection, examined: &mut Examined, progress: &dyn Progress) {
         .for_each(|number| examined.samples[number].has_unread_label = true);
 }
 
-/// Why a sample cannot be used.
+/// The reason why a sample is bad.
 struct Trouble {
     kind: Kind,
     reason: String,
-    /// Whether the system did not give its bytes, or the memory to decode it.
+    /// Whether the system failed to read its bytes, or lacks the memory to decode it.
     is_unread: bool,
 }
 

@@ -1,4 +1,4 @@
-//! A finding, and how the findings of a shard are collected.
+//! A finding, and the collection of a shard's findings.
 
 use std::{fmt, sync::Arc};
 
@@ -14,16 +14,16 @@ use super::{
 #[derive(Debug, Clone, Serialize)]
 #[non_exhaustive]
 pub struct Finding {
-    /// Its kind.
+    /// The kind.
     pub kind: Kind,
-    /// The shard.
+    /// The name of the shard.
     pub shard: Arc<str>,
-    /// Byte of the shard at which the sample or member begins.
+    /// The byte of the shard at which the sample or member begins.
     pub offset: u64,
-    /// The key of the sample or the name of the member; none if the finding concerns the shard.
+    /// The key of the sample or the name of the member; `None` if the finding concerns the shard.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
-    /// What exactly is wrong or odd, in words.
+    /// The fact, in words.
     pub reason: String,
 }
 
@@ -37,7 +37,8 @@ impl fmt::Display for Finding {
     }
 }
 
-/// The findings of one shard: those of the whole shard, then those of members without a sample, then those of its samples, in order.
+/// Collects the findings of one shard: those of the whole shard, then those of members without a sample, then
+/// those of its samples, in order.
 pub(super) fn collect(shards: &[Examined], number: usize, notes: &Notes) -> Vec<Finding> {
     let shard = &shards[number];
     let mut found = of_shard(shard, notes.sorted[number]);
@@ -60,7 +61,7 @@ fn of_shard(shard: &Examined, sorted: Option<Sorted>) -> Vec<Finding> {
     faults.chain(sorted.map(|sorted| finding(Kind::Sorted, 0, sorted.to_string()))).collect()
 }
 
-/// Remarks on members that belong to no sample.
+/// Returns the remarks on members that belong to no sample.
 fn of_members(shard: &Examined) -> impl Iterator<Item = Finding> {
     let remarks = shard.findings.iter().filter(|remark| remark.sample.is_none());
     remarks.filter_map(|remark| {
@@ -70,10 +71,9 @@ fn of_members(shard: &Examined) -> impl Iterator<Item = Finding> {
     })
 }
 
-/// Findings on samples that show when each is looked at by itself, with the numbers of the samples.
+/// Returns the findings on single samples, with the numbers of the samples.
 fn of_samples(shard: &Examined) -> Vec<(usize, Finding)> {
-    let unusable =
-        shard.unusable.iter().map(|bad| of_sample(shard, bad.number, bad.kind, bad.reason.clone()));
+    let bad = shard.bad.iter().map(|bad| of_sample(shard, bad.number, bad.kind, bad.reason.clone()));
     let odd = shard.kept().filter(|(_, sample)| !sample.oddities.is_empty()).map(|(number, sample)| {
         let oddities: Vec<_> = sample.oddities.iter().map(|oddity| oddity.to_string()).collect();
         of_sample(shard, number, Kind::Tolerated, format!("it has {}", oddities.join(" and ")))
@@ -82,7 +82,7 @@ fn of_samples(shard: &Examined) -> Vec<(usize, Finding)> {
         .findings
         .iter()
         .filter_map(|remark| Some(of_sample(shard, remark.sample?, Kind::of(remark.kind)?, remark.reason())));
-    unusable.chain(odd).chain(remarked).collect()
+    bad.chain(odd).chain(remarked).collect()
 }
 
 fn of_sample(shard: &Examined, number: usize, kind: Kind, reason: String) -> (usize, Finding) {
@@ -90,7 +90,7 @@ fn of_sample(shard: &Examined, number: usize, kind: Kind, reason: String) -> (us
     (number, Finding { kind, shard: shard.name.shared(), offset, key, reason })
 }
 
-/// The kind of a note, and the note in words.
+/// Returns the kind of a note, and the note in words.
 fn tell(shards: &[Examined], note: Note) -> (Kind, String) {
     let place = |(shard, number): Place| {
         let (shard, number) = (&shards[shard as usize], number as usize);

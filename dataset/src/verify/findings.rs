@@ -1,4 +1,5 @@
-//! What was found in a set: counted by shard and kind, the first of each kind kept, all of it written to the report.
+//! The findings of a set: counted by shard and kind, with the first of each kind; the report gets all of
+//! them.
 
 use std::{collections::BTreeMap, path::Path};
 
@@ -12,10 +13,10 @@ use super::{
 };
 use crate::error::{Result, VerifyError};
 
-/// Findings of a kind that are kept to be shown.
+/// The number of findings of a kind that are kept to be shown.
 const NAMED: usize = 5;
 
-/// What was found in a set of shards.
+/// The findings of a set of shards.
 #[derive(Debug)]
 pub struct Findings {
     report: Option<Report>,
@@ -26,7 +27,7 @@ pub struct Findings {
 }
 
 impl Findings {
-    /// No findings yet; begins the file of the report.
+    /// Starts without findings; creates the file of the report.
     pub(super) fn create(report: Option<&Path>) -> Result<Self> {
         Ok(Self {
             report: report.map(Report::create).transpose()?,
@@ -37,7 +38,7 @@ impl Findings {
         })
     }
 
-    /// Adds what was found in each shard.
+    /// Adds the findings of each shard.
     pub(super) fn add_all(&mut self, shards: &[Examined], notes: &Notes) -> Result<()> {
         self.shared_keys = notes.shared_keys;
         for number in 0..shards.len() {
@@ -63,28 +64,29 @@ impl Findings {
         Ok(())
     }
 
-    /// The name and the counts of each shard, in the order of the patterns.
+    /// Returns the name and the counts of each shard, in the order of the patterns.
     pub fn shards(&self) -> &[(String, Counts)] {
         &self.shards
     }
 
-    /// The counts of all shards together.
+    /// Returns the counts of all shards together.
     pub fn totals(&self) -> &Counts {
         &self.totals
     }
 
-    /// The first few findings of a kind.
+    /// Returns the first few findings of a kind.
     pub fn first(&self, kind: Kind) -> &[Finding] {
         self.named.get(&kind).map_or(&[], Vec::as_slice)
     }
 
-    /// Keys that samples of several shards have, which is no damage.
+    /// Returns the number of keys that samples of several shards have, which is not damage.
     pub fn shared_keys(&self) -> u64 {
         self.shared_keys
     }
 
-    /// Gives the report its name, if there is one.
+    /// Finishes the report, if there is one.
     pub(super) fn save_report(&mut self) -> Result<(), VerifyError> {
-        self.report.take().map_or(Ok(()), Report::finish)
+        let Some(report) = self.report.take() else { return Ok(()) };
+        report.finish()
     }
 }

@@ -1,4 +1,4 @@
-//! Cleaned shards in another folder: without the samples that cannot be used.
+//! Writes cleaned shards, without bad samples, to another folder.
 
 use std::{
     collections::HashMap,
@@ -29,15 +29,15 @@ pub(super) struct Target {
 #[derive(Debug, Default, Serialize)]
 #[non_exhaustive]
 pub struct Fixed {
-    /// Folder of the cleaned shards.
+    /// The folder of the cleaned shards.
     pub out: PathBuf,
-    /// Shards that were written.
+    /// The number of shards written.
     pub shards: u64,
-    /// Samples in them.
+    /// The number of samples in them.
     pub samples: u64,
-    /// Samples left out of shards that could be read.
+    /// The number of bad samples, left out of shards that could be read.
     pub left_out: u64,
-    /// Shards that were not written, since none of their samples can be used.
+    /// The number of shards that were not written, since all of their samples are bad.
     pub shards_left_out: u64,
 }
 
@@ -69,25 +69,26 @@ impl Target {
     }
 }
 
-/// Whether a shard, or the file that it links to, lies in a folder.
+/// Returns whether a shard, or the file that it links to, lies in a folder.
 fn lies_in(name: &ShardName, folder: &Path) -> bool {
     let shard = Path::new(name.as_str());
     let target = shard.canonicalize().ok();
     target.as_deref().and_then(Path::parent) == Some(folder) || parent(shard).as_deref() == Some(folder)
 }
 
-/// The folder of a path, with links resolved.
+/// Returns the folder of a path, with links resolved.
 fn parent(path: &Path) -> Option<PathBuf> {
     let folder = path.parent()?;
     let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
     folder.canonicalize().ok()
 }
 
-/// Writes the shards, several at a time on the threads of the current pool. A shard without usable samples is not written.
+/// Writes the shards on the threads of the current pool, several at a time. A shard of only bad samples is
+/// not written.
 ///
 /// # Errors
-/// A shard could not be read as a whole (nothing is written then), was changed since it was verified, or cannot be written. Shards
-/// that have their names are complete.
+/// A shard could not be read completely (nothing is written then), was changed since it was verified, or
+/// cannot be written. Shards that have their names are complete.
 pub(super) fn write(
     source: &dyn Source,
     shards: &[Examined],
@@ -116,7 +117,7 @@ pub(super) fn write(
 
 fn write_shard(source: &dyn Source, shard: &Examined, path: &Path, progress: &dyn Progress) -> Result<()> {
     if shard.kept().next().is_none() {
-        tracing::warn!("`{}` is left out: none of its samples can be used", shard.name);
+        tracing::warn!("`{}` is left out: all of its samples are bad", shard.name);
         return remove_old(path);
     }
     let inspection = Inspection::open(source, &shard.name)?;

@@ -3,11 +3,11 @@
 use serde::{Serialize, Serializer};
 use shards::RemarkKind;
 
-/// A kind of finding. Findings of the kinds up to [`Link`](Self::Link) mean that training loses a sample, a shard or a label; the
-/// others are of interest.
+/// A kind of finding. Findings of the kinds up to [`Link`](Self::Link) mean that training loses a sample, a
+/// shard or a label; the others are informative.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
-    /// A shard is cut, damaged, or nothing of it can be read.
+    /// A shard is cut, damaged, or unreadable.
     Fault,
     /// A sample is cut, or its bytes cannot be read.
     Truncated,
@@ -19,7 +19,7 @@ pub enum Kind {
     UnreadLabel,
     /// A label is not used, since no image of the shard, or more than one, has its key.
     StrayLabel,
-    /// A link leads to no file of its shard.
+    /// A link does not lead to a file of its shard.
     Link,
     /// A sample has the key of an earlier one in its shard.
     Duplicate,
@@ -27,21 +27,21 @@ pub enum Kind {
     Contradicting,
     /// A sample has the image of an earlier one.
     Identical,
-    /// A sample has no label, where others of the set have one.
+    /// A sample has no label, while others of the set have one.
     Unlabelled,
-    /// A label lies apart from its image in the shard.
+    /// A label is stored apart from its image in the shard.
     ApartLabel,
     /// An image has a dot within its name, which makes it a sample of its own.
     DottedName,
     /// An image is not used, since its sample has another one.
     SecondImage,
-    /// An image lies in a folder that is called as folders of masks are, beside its images; it is used.
+    /// An image lies in a folder named like one of masks, beside a folder of images; it is used.
     MaskFolder,
-    /// An archive begins behind the end of another in the same shard.
+    /// An archive follows the end of another one in the same shard.
     Concatenated,
     /// An image has far more or far fewer bytes or pixels than most.
     Outlier,
-    /// An image is good, but something is odd about it.
+    /// An image is good, but has an oddity.
     Tolerated,
     /// A shard's samples are sorted by class.
     Sorted,
@@ -54,7 +54,7 @@ impl Serialize for Kind {
 }
 
 impl Kind {
-    /// All kinds, in their order.
+    /// All kinds, in order.
     pub const ALL: [Self; 19] = [
         Self::Fault,
         Self::Truncated,
@@ -77,7 +77,7 @@ impl Kind {
         Self::Sorted,
     ];
 
-    /// The name of the kind in JSON.
+    /// Returns the name of the kind in JSON.
     pub fn name(self) -> &'static str {
         match self {
             Self::Fault => "fault",
@@ -102,17 +102,18 @@ impl Kind {
         }
     }
 
-    /// Whether training loses a sample, a shard or a label.
+    /// Returns whether training loses a sample, a shard or a label.
     pub fn is_loss(self) -> bool {
         self <= Self::Link
     }
 
-    /// Whether [`Verification::fix`](super::Verification::fix) leaves out the samples or shards that have it.
+    /// Returns whether [`Verification::fix`](super::Verification::fix) leaves out the samples or shards that
+    /// have it.
     pub fn is_removable(self) -> bool {
         self <= Self::BadLabel
     }
 
-    /// The kind of a remark on a member; none if another finding says the same of its sample.
+    /// Returns the kind of a remark on a member; `None` if another finding says the same of its sample.
     pub(super) fn of(kind: RemarkKind) -> Option<Self> {
         match kind {
             RemarkKind::LabelStray => Some(Self::StrayLabel),

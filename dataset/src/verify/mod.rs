@@ -1,7 +1,7 @@
-//! Reads every byte of a set, finds what is wrong with it, and writes shards without the samples that cannot be used.
+//! Reads every byte of a set, finds what is wrong with it, and writes shards without bad samples.
 //!
-//! A damaged shard does not keep others from being read. Of each sample only what comparing the set needs stays in memory: two
-//! hashes of 128 bits, place, label, sizes and key.
+//! A damaged shard does not keep others from being read. Only the data for comparing samples stays in memory:
+//! two hashes of 128 bits, place, label, sizes and key of each.
 
 mod compare;
 mod counts;

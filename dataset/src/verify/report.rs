@@ -1,4 +1,4 @@
-//! The file that lists every finding.
+//! The report: a file with every finding.
 
 use std::{
     fs::File,
@@ -12,7 +12,7 @@ use shards::Partial;
 
 use crate::error::VerifyError;
 
-/// The file that gets every finding. It has its name only when it is complete.
+/// The file of the report. It appears under its name only when it is complete.
 #[derive(Debug)]
 pub(super) struct Report {
     path: PathBuf,
@@ -21,7 +21,7 @@ pub(super) struct Report {
 }
 
 impl Report {
-    /// Begins the file under a temporary name in its folder.
+    /// Creates the file under a temporary name in its folder.
     pub(super) fn create(path: &Path) -> Result<Self, VerifyError> {
         let refuse = |source| VerifyError::ReportPlace { path: path.to_owned(), source };
         let partial = Partial::beside(path).map_err(refuse)?;
@@ -29,7 +29,7 @@ impl Report {
         Ok(Self { path: path.to_owned(), partial, file })
     }
 
-    /// Adds a finding as a line of JSON.
+    /// Appends a finding as a line of JSON.
     pub(super) fn write(&mut self, finding: &impl Serialize) -> Result<(), VerifyError> {
         let line = serde_json::to_vec(finding).map_err(io::Error::from);
         let written = line.and_then(|line| self.file.write_all(&[&line[..], b"\n"].concat()));
@@ -44,7 +44,7 @@ impl Report {
     }
 }
 
-/// Whether a file is a report, or empty.
+/// Returns whether a file is a report, or empty.
 pub(super) fn is_report(path: &Path) -> bool {
     let Ok(file) = File::open(path) else { return false };
     let mut head = String::new();

@@ -21,12 +21,12 @@ use crate::{
     progress::{Progress, Stage},
 };
 
-/// What to verify, and what to write.
+/// The options of a verification.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
-    /// Patterns of all shards of the set: keys, images and sizes are compared with one another.
+    /// The patterns of all shards of the set: keys, images and sizes are compared with one another.
     pub shards: Vec<String>,
-    /// Number of threads; one a core if not given.
+    /// The number of threads; `None` for one per core.
     pub workers: Option<usize>,
     /// The file for the report: every finding as a JSON object on a line.
     pub report: Option<PathBuf>,
@@ -47,7 +47,8 @@ pub struct Verification {
 }
 
 impl Verification {
-    /// Reads all shards, decodes every image and writes the report, which gets its name from [`save_report`](Self::save_report).
+    /// Reads all shards, decodes every image and writes the report, which gets its name from
+    /// [`save_report`](Self::save_report).
     ///
     /// # Errors
     /// No shard matches the patterns, a label means different classes in two folders, or the report or the folder for cleaned shards
@@ -69,12 +70,13 @@ impl Verification {
         Ok(Self { source, shards, findings, target, pool })
     }
 
-    /// What was found.
+    /// Returns the findings.
     pub fn findings(&self) -> &Findings {
         &self.findings
     }
 
-    /// Whether some bytes could not be read, or some image not be decoded for lack of memory: they need not be damaged.
+    /// Returns whether some bytes could not be read, or some image could not be decoded for lack of memory:
+    /// they need not be damaged.
     pub fn is_some_unread(&self) -> bool {
         self.shards.iter().any(|shard| shard.is_unread)
     }
@@ -87,18 +89,18 @@ impl Verification {
         Ok(self.findings.save_report()?)
     }
 
-    /// Writes shards without the samples that cannot be used into the folder for them; does nothing without such a folder.
+    /// Writes shards without bad samples to the folder for them; does nothing without such a folder.
     ///
     /// # Errors
-    /// No sample can be used, a shard could not be read as a whole or was changed since, or a shard cannot be written. Cleaned shards
-    /// that have their names are complete.
+    /// All samples are bad, a shard could not be read completely or was changed since, or a shard cannot be
+    /// written. Cleaned shards that have their names are complete.
     pub fn fix(&self, progress: &dyn Progress) -> Result<Option<Fixed>> {
         let fix = |target| fix::write(&*self.source, &self.shards, target, progress);
         self.target.as_ref().map(|target| self.pool.install(|| fix(target))).transpose()
     }
 }
 
-/// Checks that the report does not replace a shard, or any other file than an earlier report.
+/// Checks that the report does not replace a shard, or any file other than an earlier report.
 fn check_report(report: Option<&Path>, names: &[ShardName]) -> Result<(), VerifyError> {
     let Some(there) = report.and_then(|report| report.canonicalize().ok()) else { return Ok(()) };
     let is_there =

@@ -1,5 +1,5 @@
-//! What is packed and drawn, read back.
-#![expect(clippy::unwrap_used, reason = "helpers of tests may, too")]
+//! Tests that read back what was packed and drawn.
+#![expect(clippy::unwrap_used, reason = "helpers of tests may panic like tests")]
 
 mod members;
 mod pack;

@@ -1,8 +1,8 @@
-//! What is in a shard, by another reader than ours.
+//! The members of a shard, read by another reader than ours.
 
 use std::{fs::File, io::Read, path::Path};
 
-/// One file in a shard.
+/// A file in a shard.
 #[derive(Debug)]
 pub(crate) struct Member {
     pub(crate) name: String,
@@ -15,7 +15,7 @@ impl Member {
     }
 }
 
-/// The files in a shard, as the tar crate reads them.
+/// Returns the files in a shard, as the tar crate reads them.
 pub(crate) fn members(shard: &Path) -> Vec<Member> {
     let mut tar = tar::Archive::new(File::open(shard).unwrap());
     let members = tar.entries().unwrap().map(|entry| {

@@ -1,4 +1,4 @@
-//! `pack`: what goes in comes out, from every kind of source.
+//! `pack`: the output of every kind of source.
 
 use std::{fs, path::Path};
 
@@ -27,7 +27,7 @@ fn pack(source: &Path, split: Option<&str>, options: &Options) -> Result<Summary
     write(&*open(source, Format::Auto, split, true)?, options, &())
 }
 
-/// Everything in the shards of a prefix, in order.
+/// Returns all members of a prefix's shards, in order.
 fn packed(out: &Path, shards: usize) -> Vec<Member> {
     (0..shards).flat_map(|shard| members(&out.join(format!("train-{shard:03}.tar")))).collect()
 }
@@ -36,7 +36,7 @@ fn jpeg(width: u32, height: u32) -> Vec<u8> {
     pipeline::encode_jpeg(&Rgb::black(width, height), 90).unwrap()
 }
 
-/// Two classes of five JPEGs, every one of another size, and a file that is no image.
+/// Makes two classes of five JPEGs, each of another size, and a file that is not an image.
 fn image_folder(root: &Path) {
     for class in ["cat", "dog"] {
         let folder = root.join(class).join("nested");
@@ -50,7 +50,7 @@ fn image_folder(root: &Path) {
 }
 
 #[test]
-fn images_come_out_byte_by_byte_with_the_label_of_their_folder() {
+fn images_are_packed_byte_by_byte_with_the_label_of_their_folder() {
     let (source, out) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     image_folder(source.path());
     let summary = pack(source.path(), None, &options(out.path())).unwrap();
@@ -93,7 +93,7 @@ fn without_classes_there_are_no_labels() {
 }
 
 #[test]
-fn only_images_larger_than_asked_for_are_resized() {
+fn only_images_larger_than_requested_are_resized() {
     let (source, out) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     image_folder(source.path());
     let resize = Some(Resize { short_side: 52, quality: 90 });
@@ -109,17 +109,17 @@ fn only_images_larger_than_asked_for_are_resized() {
 }
 
 #[test]
-fn what_cannot_be_read_is_left_out_and_counted() {
+fn unreadable_images_are_left_out_and_counted() {
     let (source, out) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     image_folder(source.path());
     fs::write(source.path().join("cat/damaged.jpg"), &jpeg(80, 80)[..100]).unwrap();
     fs::write(source.path().join("cat/empty.png"), "").unwrap();
     std::os::unix::fs::symlink("nowhere", source.path().join("dog/gone.jpg")).unwrap();
     let summary = pack(source.path(), None, &options(out.path())).unwrap();
-    assert_eq!((summary.samples, summary.skipped), (11, 2), "only resizing looks into the damaged one");
+    assert_eq!((summary.samples, summary.bad), (11, 2), "only resizing decodes the damaged one");
     let resize = Some(Resize { short_side: 52, quality: 90 });
     let summary = pack(source.path(), None, &Options { resize, force: true, ..options(out.path()) }).unwrap();
-    assert_eq!((summary.samples, summary.skipped), (10, 3));
+    assert_eq!((summary.samples, summary.bad), (10, 3));
 }
 
 #[test]
@@ -207,17 +207,17 @@ fn other_formats_are_packed_as_png() {
         image::save_buffer(path, &pixels, 5, 4, image::ColorType::Rgb8).unwrap();
     }
     let summary = pack(source.path(), None, &Options { shuffle: None, ..options(out.path()) }).unwrap();
-    assert_eq!((summary.samples, summary.converted, summary.skipped), (3, 3, 0));
+    assert_eq!((summary.samples, summary.converted, summary.bad), (3, 3, 0));
     for member in packed(out.path(), 1) {
         assert!(member.is("png"), "{}", member.name);
         assert_eq!(pipeline::decode(&member.data, 1 << 20).unwrap().pixels, pixels);
     }
 }
 
-/// Row, column and colour of a byte that is set, in an image that is otherwise 0.
+/// Row, column and colour of a byte that is not 0, in an image that is 0 elsewhere.
 type Mark = (usize, usize, usize);
 
-/// Planes of which only the byte at `mark` is 200.
+/// Makes planes in which only the byte at `mark` is 200.
 fn planes(side: usize, is_column_major: bool, (row, column, colour): Mark) -> Vec<u8> {
     let mut planes = vec![0; 3 * side * side];
     let at = if is_column_major { column * side + row } else { row * side + column };
@@ -265,7 +265,7 @@ fn cifar_100_is_packed_with_its_fine_labels() {
     let record = |fine: u8| [vec![1, fine], planes(32, false, MARKS[1])].concat();
     fs::write(source.path().join("test.bin"), [record(99), record(100)].concat()).unwrap();
     let summary = pack(source.path(), Some("test"), &options(out.path())).unwrap();
-    assert_eq!((summary.samples, summary.skipped, summary.classes), (1, 1, 100), "there is no class 100");
+    assert_eq!((summary.samples, summary.bad, summary.classes), (1, 1, 100), "there is no class 100");
     let members = packed(out.path(), 1);
     assert_shows(&members[0].data, 32, MARKS[1]);
     assert_eq!(members[1].data, b"99");

@@ -1,4 +1,4 @@
-//! `synth`: the same bytes from the same seed, and colours that give nothing away.
+//! `synth`: equal seeds give equal bytes, and colours tell nothing about the class.
 
 use std::{fs, path::Path};
 
@@ -22,7 +22,7 @@ fn options(out: &Path, prefix: &str) -> Options {
     }
 }
 
-/// The images and labels of a set, in order.
+/// Returns the images and labels of a set, in order.
 fn samples(options: &Options) -> Vec<(Vec<u8>, usize)> {
     write(options, &()).unwrap();
     let shards =
@@ -77,7 +77,7 @@ fn classes_are_balanced_and_named() {
 }
 
 #[test]
-fn mean_colour_says_nearly_nothing_about_the_class() {
+fn mean_colour_tells_almost_nothing_about_the_class() {
     let folder = tempfile::tempdir().unwrap();
     let colours = |prefix: &str| -> Vec<([f32; 3], usize)> {
         let samples = samples(&Options { count: 1000, ..options(folder.path(), prefix) });
@@ -94,7 +94,7 @@ fn mean_colour_says_nearly_nothing_about_the_class() {
     };
     let right = val.iter().filter(|(colour, label)| nearest(colour) == Some(*label)).count();
     // Chance is 100 of 1,000, with a standard deviation of 9.5.
-    assert!(right < 150, "{right} of 1,000 classes told by mean colour");
+    assert!(right < 150, "{right} of 1,000 classes recognized by mean colour");
 }
 
 fn mean_colour(jpeg: &[u8]) -> [f32; 3] {

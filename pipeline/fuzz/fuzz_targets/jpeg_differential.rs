@@ -1,4 +1,5 @@
-//! Any bytes: every CPU's decoder says the same, and so does libjpeg-turbo of what they accept.
+//! Fuzzes the JPEG decoder with any bytes: all instruction sets agree, and libjpeg-turbo agrees on accepted
+//! files.
 
 #![no_main]
 

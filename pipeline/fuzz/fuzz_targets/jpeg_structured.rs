@@ -1,4 +1,5 @@
-//! Files made of the input: every CPU's decoder says the same, and so does libjpeg-turbo of what they accept.
+//! Fuzzes the JPEG decoder with files made of the input: all instruction sets agree, and libjpeg-turbo agrees
+//! on accepted files.
 
 #![no_main]
 

@@ -1,4 +1,4 @@
-//! Any bytes, of any format, all the way to views: nothing panics, and every kind of CPU gives the same.
+//! Fuzzes rendering from bytes of any format to views: nothing panics, and all instruction sets agree.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| pipeline_fuzz::render(bytes));

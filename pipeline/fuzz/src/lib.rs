@@ -1,6 +1,6 @@
-//! What the fuzz targets share with the tests of the decoder, and how they take their input apart.
+//! Functions that the fuzz targets share with the tests of the decoder, and the parsing of their input.
 //!
-//! Sanitizers want a nightly compiler, or a stable one that is told to act as if:
+//! Sanitizers need a nightly compiler, or a stable one that pretends to be one:
 //!
 //! ```sh
 //! RUSTC_BOOTSTRAP=1 cargo fuzz run jpeg_structured --no-trace-compares -- -max_len=512
@@ -22,15 +22,15 @@ mod whole;
 pub use structured::{structured, with_restarts};
 pub use whole::decode;
 
-/// Larger images are not worth their time.
+/// The most pixels of an image: larger ones would only take time.
 const MAX_PIXELS: u32 = 1 << 14;
 
-/// Judges `bytes` as they are.
+/// Checks `bytes` as a JPEG, unchanged.
 pub fn differential(bytes: &[u8]) {
     judge(bytes, bytes.last_chunk().copied().unwrap_or_default());
 }
 
-/// Renders `bytes` in both modes by every kind of CPU.
+/// Renders `bytes` in both modes with every instruction set.
 pub fn render(bytes: &[u8]) {
     thread_local! {
         static RENDERERS: RefCell<Vec<[Renderer; 2]>> = RefCell::new(Cpu::available().into_iter().map(renderers).collect());
@@ -47,23 +47,23 @@ pub fn render(bytes: &[u8]) {
                 })
             })
         });
-        let first = views.next().expect("every CPU is portable");
-        assert!(views.all(|others| others == first), "kinds of CPUs differ");
+        let first = views.next().expect("the portable version is always there");
+        assert!(views.all(|others| others == first), "instruction sets differ");
     });
 }
 
 fn renderers(cpu: Cpu) -> [Renderer; 2] {
     [DecodeMode::Exact, DecodeMode::Fast]
-        .map(|mode| Renderer::on(cpu, recipe(), mode, MAX_PIXELS.into()).expect("libjpeg-turbo starts"))
+        .map(|mode| Renderer::on(cpu, recipe(), mode, MAX_PIXELS.into()).expect("libjpeg-turbo can be initialized"))
 }
 
-/// Small, and of one crop that may be all of the image and one that is a small part.
+/// Makes a small recipe of one crop that may be the whole image and one that is a small part.
 fn recipe() -> Recipe {
     let crop = |scale| vec![Op::ResizedCrop { scale, ratio: (0.5, 2.0) }];
     Recipe { shared: vec![Op::Flip { p: 0.5 }], views: vec![crop((0.3, 1.0)), crop((0.01, 0.1))], side: 24 }
 }
 
-/// Judges a file and a region of it that four bytes give; whether it is accepted.
+/// Checks a file, and a region of it given by four bytes. Returns whether the file is accepted.
 fn judge(bytes: &[u8], region: [u8; 4]) -> bool {
     judge::judge(bytes, MAX_PIXELS, |width, height| {
         let [left, top, columns, rows] = region.map(u32::from);

@@ -1,4 +1,5 @@
-//! Files with valid headers, with coefficients and tables that no encoder would choose, or with any entropy-coded data.
+//! JPEG files with valid headers, and coefficients and tables that no encoder would choose, or any
+//! entropy-coded data.
 
 use pipeline::jpeg::Sampling;
 
@@ -7,7 +8,7 @@ use crate::{
     judge,
 };
 
-/// Makes a file of `bytes` and judges it.
+/// Makes a file of `bytes` and checks it.
 pub fn structured(bytes: &[u8]) {
     let mut input = Input(bytes);
     let region = std::array::from_fn(|_| input.byte());
@@ -17,7 +18,7 @@ pub fn structured(bytes: &[u8]) {
     let scan = if is_drawn { drawn(&forge, &mut input) } else { raw(&mut input) };
     let mut file = forge.file(&scan);
     if flags & 2 != 0 {
-        // With so much behind the image, libjpeg-turbo takes its fast path.
+        // Enough data after the image for libjpeg-turbo's fast path.
         file.resize(file.len() + 4096, 0);
     }
     let is_damaged = flags & 0x1C == 0x1C;
@@ -29,7 +30,7 @@ pub fn structured(bytes: &[u8]) {
     assert!(is_accepted || is_damaged || !is_drawn, "a valid file is refused");
 }
 
-/// A file with restart markers.
+/// Makes a file with restart markers.
 pub fn with_restarts(sampling: Sampling) -> Vec<u8> {
     let mut forge = Forge::new(20, 40, sampling);
     forge.restart_interval = 2;
@@ -61,7 +62,7 @@ fn forge(input: &mut Input) -> Forge {
     forge
 }
 
-/// The data of blocks whose coefficients are anything that can be coded.
+/// Codes blocks with any coefficients that can be coded.
 fn drawn(forge: &Forge, input: &mut Input) -> Vec<u8> {
     forge.scan(|block| {
         let control = input.byte();
@@ -79,7 +80,7 @@ fn drawn(forge: &Forge, input: &mut Input) -> Vec<u8> {
     })
 }
 
-/// What is left of the input, stuffed; one byte in some stands for a marker.
+/// Uses the rest of the input as coded data, with byte stuffing; some bytes stand for a marker.
 fn raw(input: &mut Input) -> Vec<u8> {
     let mut bytes = input.0.iter();
     let mut scan = Vec::new();
@@ -101,19 +102,19 @@ fn raw(input: &mut Input) -> Vec<u8> {
     scan
 }
 
-/// Bytes that are taken one after the other; zeros when they have run out.
+/// A reader of bytes; zeros after the end.
 #[derive(Debug)]
 struct Input<'a>(&'a [u8]);
 
 impl Input<'_> {
-    /// The next byte.
+    /// Takes the next byte.
     fn byte(&mut self) -> u8 {
         let Some((first, rest)) = self.0.split_first() else { return 0 };
         self.0 = rest;
         *first
     }
 
-    /// The next two bytes as a number between -`limit` and `limit`.
+    /// Takes two bytes as a number from -`limit` to `limit`.
     fn value(&mut self, limit: i16) -> i16 {
         let value = i16::from_be_bytes([self.byte(), self.byte()]);
         value % (limit + 1)

@@ -6,7 +6,8 @@ use pipeline::{Decoder, Rgb};
 
 use super::MAX_PIXELS;
 
-/// Decodes `bytes` with memory that was used before and with fresh one; header and pixels agree on the size.
+/// Decodes `bytes` with a used decoder and with a new one, and checks that header and pixels agree on the
+/// size.
 pub fn decode(bytes: &[u8]) {
     thread_local! {
         static USED: RefCell<(Decoder, Rgb)> = RefCell::new((decoder(), Rgb::default()));
@@ -17,11 +18,11 @@ pub fn decode(bytes: &[u8]) {
         let fresh = pipeline::decode(bytes, MAX_PIXELS.into());
         assert_eq!(result.is_ok(), fresh.is_ok(), "{result:?} and {fresh:?}");
         if let Ok(fresh) = fresh {
-            assert!(fresh == *image, "used memory shows");
-            let header = header.expect("what is decoded has a header");
+            assert!(fresh == *image, "an earlier image changes the pixels");
+            let header = header.expect("a decoded image has a header");
             let mut sides = [header.width, header.height];
             let mut found = [image.width, image.height];
-            sides.sort_unstable(); // it may have been turned
+            sides.sort_unstable(); // the image may have been turned
             found.sort_unstable();
             assert_eq!(sides, found);
         }
@@ -29,5 +30,5 @@ pub fn decode(bytes: &[u8]) {
 }
 
 fn decoder() -> Decoder {
-    Decoder::new(MAX_PIXELS.into()).expect("libjpeg-turbo starts")
+    Decoder::new(MAX_PIXELS.into()).expect("libjpeg-turbo can be initialized")
 }

@@ -1,4 +1,4 @@
-//! Renders all views of an image.
+//! Renders all views of a decoded image.
 
 use super::{
     edit::Edit,
@@ -12,7 +12,7 @@ use crate::{
     image::{PixelPairs, Rgb},
 };
 
-/// Renders the views of images by one recipe, keeping its memory.
+/// Renders the views of decoded images by one recipe, reusing its memory.
 #[derive(Debug)]
 pub struct Augmenter {
     cpu: Cpu,
@@ -24,12 +24,12 @@ pub struct Augmenter {
 }
 
 impl Augmenter {
-    /// An augmenter for this recipe.
+    /// Makes an augmenter for this recipe, with the best instruction set of this CPU.
     pub fn new(recipe: Recipe) -> Self {
         Self::on(Cpu::default(), recipe)
     }
 
-    /// An augmenter that uses these instructions.
+    /// Makes an augmenter that uses this instruction set.
     pub fn on(cpu: Cpu, recipe: Recipe) -> Self {
         Self {
             cpu,
@@ -41,9 +41,12 @@ impl Augmenter {
         }
     }
 
-    /// Renders all views of `image` into `views`, one after the other, [`Recipe::bytes`] in all.
+    /// Renders all views of `image` into `views`: (views, side, side, 3) bytes, [`Recipe::bytes`] in all.
     ///
-    /// What comes out depends on the image, the recipe and the seed, and on nothing else.
+    /// The result depends only on the image, the recipe and the seed.
+    ///
+    /// # Errors
+    /// The image is too thin for the recipe, or of a size that the recipe does not bring to its side.
     ///
     /// # Panics
     /// If `views` has another length.
@@ -56,18 +59,18 @@ impl Augmenter {
         Ok(())
     }
 
-    /// Draws what happens to an image of this size; gives the part of it that is needed.
+    /// Draws the edits for an image of this size in pixels. Returns the part of the image that they need.
     pub(crate) fn plan(&mut self, seed: SampleSeed, width: u32, height: u32) -> Result<Need> {
         self.plan.draw(&self.recipe, seed, width, height)?;
         Ok(self.plan.need(width, height))
     }
 
-    /// Renders the views that were planned last, of an image that is there as far as they need it.
+    /// Renders the views that were planned last; `image` must contain the part that they need.
     ///
     /// # Panics
-    /// If `views` has another length than [`Recipe::bytes`].
+    /// If the length of `views` is not [`Recipe::bytes`].
     pub(crate) fn render_planned(&mut self, image: &PixelPairs, views: &mut [u8]) {
-        assert_eq!(views.len(), self.recipe.bytes(), "`views` holds all views of the recipe");
+        assert_eq!(views.len(), self.recipe.bytes(), "`views` has room for all views of the recipe");
         let is_mirrored = self.plan.shared == [Edit::Flip];
         if !is_mirrored && !self.plan.shared.is_empty() {
             self.editor.run(image, false, &self.plan.shared).store_image(self.cpu, &mut self.shared);
@@ -78,7 +81,7 @@ impl Augmenter {
     }
 }
 
-/// Renders the views of an image to which all that they share has been done.
+/// Renders the views of an image whose shared edits are done.
 fn render(
     cpu: Cpu,
     editor: &mut Editor,

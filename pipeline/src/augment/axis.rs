@@ -1,32 +1,32 @@
-//! The weights of Pillow's antialiased bicubic filter along one axis.
+//! The weights of Pillow's antialiased bicubic filter (`Resample.c`) along one axis.
 
 use std::ops::Range;
 
 use crate::cpu::{Cpu, versions};
 
-/// Bits behind the point of a weight.
+/// The number of fractional bits of a weight.
 pub(crate) const PRECISION: u32 = 22;
 
-/// Cubic that reaches two pixels to each side.
+/// The radius of the cubic in pixels of the coarser grid.
 const SUPPORT: f64 = 2.0;
 
-/// Weights that are computed side by side.
+/// The number of weights that are computed side by side.
 const LANES: usize = 4;
 
-/// For each output pixel, the input pixels it takes and their weights.
+/// The input pixels of each output pixel, and their weights.
 #[derive(Debug, Default)]
 pub(crate) struct Axis {
     spans: Vec<(u32, u32)>,
-    /// One row of `taps` for each output pixel.
+    /// The weights of all output pixels, `taps` for each.
     weights: Vec<i32>,
-    /// A multiple of [`LANES`].
+    /// The weights stored for an output pixel, a multiple of [`LANES`].
     taps: usize,
-    /// Values of the filter for a row.
+    /// Scratch for the filter's values of one output pixel.
     cubic: Vec<f64>,
 }
 
 impl Axis {
-    /// Sets the axis up for shrinking or enlarging `input` pixels to `output`, keeping its memory.
+    /// Sets the axis up for resizing `input` pixels to `output`, reusing its memory.
     pub(crate) fn set(&mut self, cpu: Cpu, input: u32, output: u32) {
         let scale = f64::from(input) / f64::from(output);
         let stretch = scale.max(1.0);
@@ -49,7 +49,7 @@ impl Axis {
         }
     }
 
-    /// Turns the axis around: the output is that of the mirrored input, to the bit.
+    /// Mirrors the axis: its output is then bit-identical to that of the mirrored input.
     pub(crate) fn mirror(&mut self, input: u32) {
         for ((start, count), weights) in self.spans.iter_mut().zip(self.weights.chunks_exact_mut(self.taps)) {
             *start = input - *start - *count;
@@ -57,12 +57,12 @@ impl Axis {
         }
     }
 
-    /// Output pixels.
+    /// Returns the number of output pixels.
     pub(crate) fn len(&self) -> usize {
         self.spans.len()
     }
 
-    /// The input pixels that output pixel `x` is made of, and their weights.
+    /// Returns the input pixels of output pixel `x`, and their weights.
     #[inline(always)]
     pub(crate) fn taps(&self, x: usize) -> (Range<usize>, &[i32]) {
         let (start, count) = self.spans[x];
@@ -72,7 +72,8 @@ impl Axis {
 }
 
 versions! {
-    /// The fixed-point weights of one output pixel, zeros behind them. `first` is the distance of its first input pixel.
+    /// Computes the fixed-point weights of one output pixel, padded with zeros. `first` is the distance of
+    /// its first input pixel.
     fn fixed_weights(first: f64, count: u32, shrink: f64, cubic: &mut [f64], weights: &mut [i32]) {
         let cubic = cubic.as_chunks_mut::<LANES>().0;
         for (i, values) in (0..).step_by(LANES).zip(&mut *cubic) {
@@ -90,14 +91,14 @@ versions! {
     }
 }
 
-/// A number below 2³¹ in size, rounded towards zero. `as` would take care of all others too: here the lower bits of the
-/// sum hold the number.
+/// Rounds a number below 2³¹ in magnitude towards zero. `as` would handle all other numbers too; here the
+/// lower bits of the sum are the number.
 #[inline(always)]
 fn whole(value: f64) -> i32 {
     (value.trunc() + 6_755_399_441_055_744.0).to_bits() as i32
 }
 
-/// Keys' cubic with a = −½.
+/// Keys' cubic convolution kernel (1981) with a = −½.
 #[inline(always)]
 fn keys(x: f64) -> f64 {
     const A: f64 = -0.5;

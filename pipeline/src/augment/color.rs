@@ -1,7 +1,8 @@
-//! Colour operations as Pillow's `ImageEnhance` computes them: blends in `f32`, cut off to 8 bits after each one.
+//! Colour operations as Pillow's `ImageEnhance` computes them: blends in `f32`, clipped to 8 bits after each
+//! one.
 //!
-//! Operations that follow each other share sweeps over the image: a block of it goes through all of them before the next
-//! one does. Only contrast must know the whole image first.
+//! Consecutive operations share sweeps over the image: a block goes through all of them before the next block
+//! does. Only contrast needs the whole image first.
 
 use super::{edit::Edit, hue};
 use crate::{
@@ -9,10 +10,10 @@ use crate::{
     image::RgbPlanes,
 };
 
-/// Pixels of a block: its three planes stay in the nearest cache.
+/// The pixels of a block, such that its three planes stay in the first-level cache.
 const BLOCK: usize = 2048;
 
-/// Does `edits`, all of which are operations on colours, one after the other.
+/// Applies `edits`, all of which are colour operations, one after the other.
 pub(crate) fn adjust(cpu: Cpu, image: &mut RgbPlanes, edits: &[Edit]) {
     let mut contrast = None;
     for edits in edits.split_inclusive(|edit| matches!(edit, Edit::Contrast(_))) {
@@ -29,14 +30,14 @@ pub(crate) fn adjust(cpu: Cpu, image: &mut RgbPlanes, edits: &[Edit]) {
     }
 }
 
-/// A blend of all values with one.
+/// A blend of all values with one value.
 #[derive(Debug, Clone, Copy)]
 struct Blend {
     other: u8,
     factor: f32,
 }
 
-/// Does the blend of a contrast whose mean is known by now, and then `edits`; gives the sum of all grays if `SUM`.
+/// Applies a contrast whose mean is known, and then `edits`. With `SUM`, returns the sum of all grays.
 fn sweep<const SUM: bool>(cpu: Cpu, image: &mut RgbPlanes, contrast: Option<Blend>, edits: &[Edit]) -> u64 {
     let mut sum = 0;
     let [red, green, blue] = image.rgb_mut();
@@ -51,7 +52,7 @@ fn sweep<const SUM: bool>(cpu: Cpu, image: &mut RgbPlanes, contrast: Option<Blen
                 Edit::Saturation(factor) => blend_with_grays(cpu, red, green, blue, factor),
                 Edit::Hue(turns) => hue::shift(cpu, red, green, blue, hue::steps(turns)),
                 Edit::Grayscale => grayscale(cpu, red, green, blue),
-                _ => unreachable!("the rest moves pixels, or must know the whole image"),
+                _ => unreachable!("other edits move pixels, or are contrasts, at which the edits were split"),
             }
         }
         if SUM {
@@ -61,21 +62,22 @@ fn sweep<const SUM: bool>(cpu: Cpu, image: &mut RgbPlanes, contrast: Option<Blen
     sum
 }
 
-/// Luma of ITU-R 601, in 16-bit fixed point.
+/// Computes the luma of ITU-R BT.601 in 16-bit fixed point.
 #[inline(always)]
 fn gray(red: u8, green: u8, blue: u8) -> u8 {
     ((u32::from(red) * 19595 + u32::from(green) * 38470 + u32::from(blue) * 7471 + 0x8000) >> 16) as u8
 }
 
-/// `factor` of the value and the rest of `other`; beyond 1 it moves away from `other`.
+/// Blends `factor` parts of `value` with 1 − `factor` parts of `other`; factors above 1 move away from
+/// `other`.
 #[inline(always)]
 fn mix(value: u8, other: u8, factor: f32) -> u8 {
     let (value, other) = (f32::from(value), f32::from(other));
     whole((other + factor * (value - other)).clamp(0.0, 255.0))
 }
 
-/// The whole part of a value from 0 to 255. `as` would take care of all others too, which costs eight times as much:
-/// here the upper bits of the sum hold the 2²³, the lower ones the number.
+/// Truncates a value from 0 to 255. `as` would handle all other numbers too, which costs eight times as much;
+/// here the upper bits of the sum hold 2²³, the lower ones the number.
 #[inline(always)]
 fn whole(value: f32) -> u8 {
     (value.floor() + 8_388_608.0).to_bits() as u8
@@ -104,7 +106,7 @@ versions! {
         }
     }
 
-    /// Of a block, for which 32 bits are enough.
+    /// Sums the grays of a block, which fit into 32 bits.
     fn sum_of_grays(red: &[u8], green: &[u8], blue: &[u8]) -> u32 {
         red.iter().zip(green).zip(blue).map(|((&r, &g), &b)| u32::from(gray(r, g, b))).sum()
     }

@@ -1,4 +1,4 @@
-//! Operations with their parameters drawn.
+//! Operations whose parameters are drawn.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,60 +8,60 @@ use crate::Rgb;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Crop {
-    /// Rows above it.
+    /// The number of rows above it.
     pub top: u32,
-    /// Columns to the left of it.
+    /// The number of columns to the left of it.
     pub left: u32,
-    /// Its rows.
+    /// The number of its rows.
     pub height: u32,
-    /// Its columns.
+    /// The number of its columns.
     pub width: u32,
 }
 
-/// An operation with its parameters drawn. All agree with Pillow and torchvision to the bit.
+/// An operation whose parameters are drawn. All are bit-identical to those of Pillow and torchvision.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Edit {
-    /// Left becomes right.
+    /// Mirrors the image horizontally.
     Flip,
-    /// Moves the content to the right and down; the uncovered border is reflected, its edge not repeated.
+    /// Moves the content to the right and down; the uncovered border is reflected without repeating the edge.
     Translate {
         /// Pixels to the right.
         dx: i32,
         /// Pixels down.
         dy: i32,
     },
-    /// Cuts out a rectangle, which must lie within the image.
+    /// Crops a rectangle, which must lie within the image.
     Crop(Crop),
-    /// Cuts out a rectangle, which must lie within the image, and resizes it: bicubic, antialiased.
+    /// Crops a rectangle, which must lie within the image, and resizes it with an antialiased bicubic filter.
     ResizedCrop {
         /// The rectangle.
         crop: Crop,
-        /// Width afterwards.
+        /// The width after resizing, in pixels.
         width: u32,
-        /// Height afterwards.
+        /// The height after resizing, in pixels.
         height: u32,
     },
-    /// This much of the image, the rest black.
+    /// Blends the image with black, which gets 1 − factor.
     Brightness(f32),
-    /// This much of the image, the rest its mean gray.
+    /// Blends the image with its mean gray, which gets 1 − factor.
     Contrast(f32),
-    /// This much of each pixel, the rest its gray.
+    /// Blends each pixel with its gray, which gets 1 − factor.
     Saturation(f32),
-    /// Turns of the colour circle, −½ to ½.
+    /// Turns the hue by a share of the colour circle, −½ to ½.
     Hue(f64),
-    /// Gray in all three channels.
+    /// Replaces each pixel by its gray, in all three channels.
     Grayscale,
 }
 
 impl Edit {
-    /// Resizes the whole of an image.
+    /// Makes the edit that resizes a whole image.
     pub fn resize(image: &Rgb, width: u32, height: u32) -> Self {
         let crop = Crop { top: 0, left: 0, height: image.height, width: image.width };
         Self::ResizedCrop { crop, width, height }
     }
 
-    /// Whether it changes colours and nothing else.
+    /// Returns whether the edit only changes colours.
     pub(super) fn is_colour(&self) -> bool {
         match self {
             Self::Flip | Self::Translate { .. } | Self::Crop(_) | Self::ResizedCrop { .. } => false,

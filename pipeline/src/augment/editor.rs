@@ -1,4 +1,4 @@
-//! Carries out operations.
+//! Applies edits to images.
 
 use super::{color, edit::Edit, geometry, resize::Resizer};
 use crate::{
@@ -6,19 +6,19 @@ use crate::{
     image::{PixelPairs, Rgb, RgbPlanes},
 };
 
-/// Carries out edits one after the other.
+/// Applies edits one after the other, and returns the result.
 pub fn edit(image: &Rgb, edits: &[Edit]) -> Rgb {
     let mut edited = Rgb::default();
     Editor::default().edit(image, edits, &mut edited);
     edited
 }
 
-/// Resizes with Pillow's antialiased bicubic filter.
+/// Resizes an image to `width`×`height` pixels with Pillow's antialiased bicubic filter.
 pub fn resize(image: &Rgb, width: u32, height: u32) -> Rgb {
     edit(image, &[Edit::resize(image, width, height)])
 }
 
-/// Carries out edits, keeping its memory.
+/// Applies edits to images, reusing its memory.
 #[derive(Debug, Default)]
 pub struct Editor {
     cpu: Cpu,
@@ -30,12 +30,12 @@ pub struct Editor {
 }
 
 impl Editor {
-    /// An editor that uses these instructions.
+    /// Makes an editor that uses this instruction set.
     pub(crate) fn new(cpu: Cpu) -> Self {
         Self { cpu, resizer: Resizer::new(cpu), pixels: PixelPairs::new(cpu), ..Self::default() }
     }
 
-    /// Carries out `edits` one after the other; the result goes into `edited`, whose memory is reused.
+    /// Applies `edits` one after the other; the result replaces `edited`, whose memory is reused.
     pub fn edit(&mut self, image: &Rgb, edits: &[Edit], edited: &mut Rgb) {
         let cpu = self.cpu;
         let mut pixels = std::mem::take(&mut self.pixels);
@@ -44,11 +44,11 @@ impl Editor {
         self.pixels = pixels;
     }
 
-    /// The image after all `edits`; with `mirrored` they are done to its mirror image.
+    /// Applies `edits` to an image, or with `mirrored` to its mirror image.
     ///
-    /// Where the first edit is no crop with resizing, the image must be there as a whole, in red, green and blue.
+    /// Unless the first edit is a crop with resizing, `image` must be whole, in red, green and blue.
     pub(crate) fn run(&mut self, image: &PixelPairs, mirrored: bool, edits: &[Edit]) -> &RgbPlanes {
-        // Most recipes begin with a crop: it reads the source itself, mirrored or not.
+        // Most recipes begin with such a crop, which reads the source directly, mirrored or not.
         let rest = if let [Edit::ResizedCrop { crop, width, height }, rest @ ..] = edits {
             self.image.reshape(*width as usize, *height as usize);
             self.resizer.resize(image, mirrored, *crop, &mut self.image);
@@ -89,7 +89,7 @@ impl Editor {
             | Edit::Contrast(_)
             | Edit::Saturation(_)
             | Edit::Hue(_)
-            | Edit::Grayscale => unreachable!("colours are adjusted together"),
+            | Edit::Grayscale => unreachable!("colour edits are applied together, by `color::adjust`"),
         }
     }
 }

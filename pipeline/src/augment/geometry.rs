@@ -3,7 +3,7 @@
 use super::edit::Crop;
 use crate::image::RgbPlanes;
 
-/// Moves the content `dx` pixels to the right and `dy` down; the uncovered border shows its mirror image.
+/// Moves the content `dx` pixels to the right and `dy` down; the uncovered border is reflected.
 pub(crate) fn translate(image: &RgbPlanes, dx: i32, dy: i32, out: &mut RgbPlanes) {
     out.reshape(image.width, image.height);
     let width = image.width;
@@ -18,7 +18,8 @@ pub(crate) fn translate(image: &RgbPlanes, dx: i32, dy: i32, out: &mut RgbPlanes
     }
 }
 
-/// The pixel of a row of `length` that `at` shows when the row goes on as its mirror image, its last pixel not repeated.
+/// Returns the pixel of a row of `length` at position `at`, for a row that is continued by reflection without
+/// repeating its ends.
 fn reflect(at: i32, length: usize) -> usize {
     let last = length as i32 - 1;
     if last == 0 {
@@ -28,7 +29,7 @@ fn reflect(at: i32, length: usize) -> usize {
     at.min(2 * last - at) as usize
 }
 
-/// Cuts out a rectangle.
+/// Copies a rectangle.
 pub(crate) fn crop(image: &RgbPlanes, crop: Crop, out: &mut RgbPlanes) {
     out.reshape(crop.width as usize, crop.height as usize);
     let planes = image.pixels.chunks_exact(image.width * image.height);
@@ -40,7 +41,7 @@ pub(crate) fn crop(image: &RgbPlanes, crop: Crop, out: &mut RgbPlanes) {
     }
 }
 
-/// Turns left into right.
+/// Mirrors the image horizontally.
 pub(crate) fn mirror(image: &mut RgbPlanes) {
     let width = image.width;
     image.pixels.chunks_exact_mut(width).for_each(<[u8]>::reverse);

@@ -1,17 +1,17 @@
 //! Hue shifts as Pillow computes them: through 8-bit HSV and back.
 //!
-//! Pillow mixes `f32` and `f64`; here all is `f32`, and each formula such that it rounds to the same 8 bits. Tests go
-//! through all arguments of each, and through all colours.
+//! Pillow mixes `f32` and `f64`. Here everything is `f32`, with formulas that round to the same 8 bits. Tests
+//! check all arguments of each formula, and all colours.
 
 use crate::cpu::versions;
 
-/// Turns of the colour circle, −½ to ½, as steps of the 8-bit hue.
+/// Converts turns of the colour circle, −½ to ½, to steps of the 8-bit hue.
 pub(crate) fn steps(turns: f64) -> i32 {
     (turns * 255.0) as i32 & 255
 }
 
 versions! {
-    /// Turns the hue by so many steps.
+    /// Turns the hue by `steps` of 255.
     pub(crate) fn shift(red: &mut [u8], green: &mut [u8], blue: &mut [u8], steps: i32) {
         for ((r, g), b) in red.iter_mut().zip(green).zip(blue) {
             let (hue, saturation, value) = to_hsv(*r, *g, *b);
@@ -24,7 +24,8 @@ versions! {
 fn to_hsv(r: u8, g: u8, b: u8) -> (i32, i32, i32) {
     let max = r.max(g).max(b);
     let range = max - r.min(g).min(b);
-    // Where on the circle the strongest colour lies, and the other two. All branches here become selections.
+    // Picks by the strongest channel: its place on the circle, and the other two. The branches become
+    // selections.
     let by_leader = |red: u8, green: u8, blue: u8| {
         if r == max {
             red
@@ -40,8 +41,9 @@ fn to_hsv(r: u8, g: u8, b: u8) -> (i32, i32, i32) {
     (if range == 0 { 0 } else { hue }, saturation(range, max), i32::from(max))
 }
 
-/// The hue of a colour from how far its other two lie below the strongest one. One of them does by the whole range, so
-/// that its quotient is 1: with a single rounding after the other's, the sum is Pillow's.
+/// Computes the 8-bit hue from the place of the strongest channel and the distances of the other two below
+/// it. One of those is the whole range, so its quotient is 1: with one rounding less than Pillow, the sum is
+/// the same.
 #[inline(always)]
 fn hue(base: u8, below_plus: u8, below_minus: u8, range: u8) -> i32 {
     let is_plus_weakest = below_plus == range;
@@ -66,7 +68,7 @@ fn to_rgb(hue: i32, saturation: i32, value: i32) -> (u8, u8, u8) {
     let falling = level(value, saturation, fraction);
     let rising = level(value, saturation, 255 - fraction);
     let value = value as u8;
-    // Green is where red is four sextants on, blue where it is two on.
+    // Green is the level of red four sextants later, blue that of two later.
     let level_at = |sextant: i32| match sextant % 6 {
         0 | 5 => value,
         1 => falling,
@@ -76,14 +78,15 @@ fn to_rgb(hue: i32, saturation: i32, value: i32) -> (u8, u8, u8) {
     (level_at(sextant), level_at(sextant + 4), level_at(sextant + 2))
 }
 
-/// `value` less its part `saturation` · `fraction`, both of 255, rounded. The product is below 2²⁴, which is exact.
+/// Reduces `value` by its part `saturation` · `fraction` (both of 255), rounded. The product is below 2²⁴ and
+/// hence exact.
 #[inline(always)]
 fn level(value: i32, saturation: i32, fraction: i32) -> u8 {
     let product = (value * (saturation * fraction)) as f32;
     whole(value as f32 - product * (1.0 / 65_025.0) + 0.5) as u8
 }
 
-/// The whole part of a number from 0 to 256, as `color::whole`.
+/// Truncates a number from 0 to 256, as `color::whole` does.
 #[inline(always)]
 fn whole(value: f32) -> i32 {
     (value.floor() + 8_388_608.0).to_bits() as i32 & 0x1FF
@@ -94,7 +97,7 @@ mod tests {
     use super::*;
     use crate::Cpu;
 
-    /// The conversion in the words of `conventions` in the fixtures.
+    /// The conversion as described by `conventions` in the fixtures.
     fn reference(r: u8, g: u8, b: u8, steps: i32) -> (u8, u8, u8) {
         let max = r.max(g).max(b);
         let range = f32::from(max - r.min(g).min(b));
@@ -127,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn every_argument_of_a_formula_gives_what_pillows_mixture_gives() {
+    fn every_argument_of_a_formula_gives_the_result_of_pillows_mixed_precision() {
         for range in 1..=255u8 {
             for other in 0..=range {
                 let quotient = f64::from(f32::from(other) / f32::from(range));
@@ -150,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn every_level_is_that_of_pillows_mixture() {
+    fn every_level_is_that_of_pillows_mixed_precision() {
         for (value, saturation) in
             (0..256).flat_map(|value| (0..256).map(move |saturation| (value, saturation)))
         {

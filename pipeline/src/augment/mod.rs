@@ -1,8 +1,8 @@
-//! From one decoded image to its augmented views.
+//! Turns a decoded image into its augmented views.
 
 #![expect(
     clippy::inline_always,
-    reason = "loops take the CPU features of the function that they are inlined into"
+    reason = "loops need the CPU features of the function that they are inlined into"
 )]
 
 mod augmenter;

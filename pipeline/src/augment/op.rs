@@ -1,12 +1,13 @@
-//! One operation of a recipe.
+//! The operations of a recipe.
 
 use serde::{Deserialize, Serialize};
 
-/// One operation with the ranges that its parameters are drawn from; `p` is the probability that it happens at all.
+/// An operation with the ranges from which its parameters are drawn; `p` is the probability that it is
+/// applied at all.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Op {
-    /// Left becomes right.
+    /// A horizontal mirroring.
     Flip {
         /// Probability.
         p: f64,
@@ -18,34 +19,34 @@ pub enum Op {
         /// The most pixels in each direction.
         max: u32,
     },
-    /// A random part of the image, resized to the recipe's side.
+    /// A crop of random size, shape and place, resized to the recipe's side.
     ResizedCrop {
-        /// Smallest and largest share of the image's area.
+        /// The smallest and the largest share of the image's area.
         scale: (f64, f64),
-        /// Smallest and largest width over height.
+        /// The smallest and the largest ratio of width to height.
         ratio: (f64, f64),
     },
-    /// The whole image, resized so that its shorter edge has this length.
+    /// A resizing of the whole image, such that its shorter edge has this length.
     ResizeShort {
         /// The length in pixels.
         edge: u32,
     },
-    /// The middle of the image, of the recipe's side.
+    /// A crop of the recipe's side from the middle of the image.
     CenterCrop,
-    /// Brightness, contrast, saturation and hue in random order.
+    /// Changes of brightness, contrast, saturation and hue, in random order.
     ColorJitter {
         /// Probability.
         p: f64,
-        /// Factors lie within 1 ± this.
+        /// The largest distance of the factor from 1.
         brightness: f64,
-        /// Factors lie within 1 ± this.
+        /// The largest distance of the factor from 1.
         contrast: f64,
-        /// Factors lie within 1 ± this.
+        /// The largest distance of the factor from 1.
         saturation: f64,
-        /// Turns of the colour circle lie within ± this.
+        /// The largest turn of the colour circle in either direction.
         hue: f64,
     },
-    /// Gray in all three channels.
+    /// A conversion to gray.
     Grayscale {
         /// Probability.
         p: f64,

@@ -1,4 +1,4 @@
-//! A recipe with its dice cast.
+//! A recipe with all parameters drawn.
 
 use super::{
     edit::{Crop, Edit},
@@ -8,23 +8,27 @@ use super::{
 };
 use crate::{Error, Result, image::Region};
 
-/// The most pixels that [`Op::ResizeShort`] may ask for: an image of 65,000×1 has no sensible short edge, and would take a
-/// gigabyte for it. Those whose sides are as 1 to 196 fit at the least, with the longest edge that presets have.
+/// The most pixels of the result of [`Op::ResizeShort`]: an image of 65,000×1 would take a gigabyte. Images
+/// whose sides are as 1 to 196 fit with the longest edge of any preset.
 const MAX_RESIZED: u64 = 1 << 22;
 
-/// What happens to one image: a recipe with every parameter drawn.
+/// The edits of one image: a recipe with all parameters drawn.
 ///
-/// It follows from the seed and the size of the image alone, so it is known before the image is decoded.
+/// It depends only on the seed and the size of the image, so it is known before the image is decoded.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Plan {
-    /// Done once, before the views diverge.
+    /// The edits that are applied once, before the views diverge.
     pub shared: Vec<Edit>,
-    /// Done for each view.
+    /// The edits of each view.
     pub views: Vec<Vec<Edit>>,
 }
 
 impl Plan {
-    /// Draws the plan for an image of `width`×`height` pixels, replacing this one and keeping its memory.
+    /// Draws the plan for an image of `width`×`height` pixels, replacing this one and reusing its memory.
+    ///
+    /// # Errors
+    /// [`Error::TooThin`] if resizing would make too many pixels, [`Error::Size`] if a view would not have
+    /// the recipe's side.
     pub fn draw(&mut self, recipe: &Recipe, seed: SampleSeed, width: u32, height: u32) -> Result<()> {
         self.shared.clear();
         self.views.resize(recipe.views.len(), Vec::new());
@@ -49,12 +53,12 @@ impl Plan {
 pub(crate) enum Need {
     /// All of it, in red, green and blue.
     Whole,
-    /// So much of it, to be cropped and resized.
+    /// A region, which is then cropped and resized.
     Crops(Region),
 }
 
 impl Plan {
-    /// The part of an image of this size that is needed.
+    /// Returns the part that is needed of an image of this size in pixels.
     pub(crate) fn need(&self, width: u32, height: u32) -> Need {
         let is_mirrored = match &self.shared[..] {
             [] => false,
@@ -76,7 +80,7 @@ impl Plan {
     }
 }
 
-/// A list of edits being drawn, and the size that the image has by then.
+/// A list of edits being drawn, with the image's size after them.
 struct Drawing<'a> {
     width: u32,
     height: u32,
@@ -122,7 +126,8 @@ impl Drawing<'_> {
         }
     }
 
-    /// Up to ten tries at a random shape that fits, as torchvision's `RandomResizedCrop`.
+    /// Draws a crop as torchvision's `RandomResizedCrop` does: ten tries at a random shape that fits, then a
+    /// central crop.
     fn random_crop(&mut self, scale: (f64, f64), ratio: (f64, f64)) -> Crop {
         let area = f64::from(self.width) * f64::from(self.height);
         for _ in 0..10 {
@@ -139,7 +144,7 @@ impl Drawing<'_> {
         self.central_crop(ratio)
     }
 
-    /// The largest crop in the middle whose shape is within bounds.
+    /// Returns the largest central crop whose ratio is within bounds.
     fn central_crop(&self, (least, most): (f64, f64)) -> Crop {
         let (mut width, mut height) = (self.width, self.height);
         let ratio = f64::from(width) / f64::from(height);
@@ -169,7 +174,7 @@ impl Drawing<'_> {
     fn resize(&mut self, crop: Crop, width: u32, height: u32) {
         let whole = (crop.width, crop.height) == (self.width, self.height);
         if whole && (width, height) == (self.width, self.height) {
-            return; // it is of that size already
+            return; // the image has that size already
         }
         (self.width, self.height) = (width, height);
         self.edits.push(Edit::ResizedCrop { crop, width, height });

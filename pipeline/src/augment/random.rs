@@ -1,22 +1,23 @@
-//! Randomness as a function of seed, epoch, sample and view.
+//! Random numbers as a function of seed, epoch, sample and view.
 
-/// What all randomness about the views of a sample follows from.
+/// The seed of all randomness of a sample's views.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SampleSeed {
-    /// Seed of the run.
+    /// The seed of the run.
     pub seed: u64,
-    /// The epoch that the sample is drawn for.
+    /// The epoch that the sample belongs to.
     pub epoch: u64,
-    /// The sample's number in the set.
+    /// The index of the sample in the set.
     pub index: u64,
 }
 
-/// A stream of random numbers, by `SplitMix64` (Steele, Lea, Flood 2014): the same on every machine, for good.
+/// A stream of random numbers by `SplitMix64` (Steele, Lea, Flood 2014). It is the same on every machine and
+/// must never change.
 #[derive(Debug)]
 pub(crate) struct Draws(u64);
 
 impl Draws {
-    /// The numbers for one view of a sample; `None` is what its views share.
+    /// Begins the stream of one view of a sample, or with `None` the stream that its views share.
     pub(crate) fn new(seed: SampleSeed, view: Option<usize>) -> Self {
         let stream = view.map_or(0, |view| view as u64 + 1);
         let SampleSeed { seed, epoch, index } = seed;
@@ -28,22 +29,22 @@ impl Draws {
         mix(self.0)
     }
 
-    /// Uniform in [low, high).
+    /// Draws a number uniformly from [low, high).
     pub(crate) fn uniform(&mut self, low: f64, high: f64) -> f64 {
         low + (high - low) * ((self.next() >> 11) as f64 / (1u64 << 53) as f64)
     }
 
-    /// Uniform among 0 … `end` − 1.
+    /// Draws an integer uniformly from 0 to `end` − 1.
     pub(crate) fn below(&mut self, end: u32) -> u32 {
         ((u128::from(self.next()) * u128::from(end)) >> 64) as u32
     }
 
-    /// True with probability `p`.
+    /// Draws true with probability `p`.
     pub(crate) fn chance(&mut self, p: f64) -> bool {
         self.uniform(0.0, 1.0) < p
     }
 
-    /// Any order of the items with equal probability.
+    /// Shuffles the items; all orders are equally likely.
     pub(crate) fn shuffle<T>(&mut self, items: &mut [T]) {
         for end in (2..=items.len()).rev() {
             items.swap(end - 1, self.below(end as u32) as usize);

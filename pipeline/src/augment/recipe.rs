@@ -1,4 +1,4 @@
-//! Augmentation as data.
+//! Recipes: augmentation as data.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,21 +8,21 @@ use super::op::Op;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Recipe {
-    /// Drawn once per image, before its views diverge.
+    /// The operations that are drawn once per image, before its views diverge.
     pub shared: Vec<Op>,
-    /// For each view the operations drawn for it alone.
+    /// The operations of each view, drawn for it alone.
     pub views: Vec<Vec<Op>>,
-    /// Width and height of every view.
+    /// The width and height of every view, in pixels.
     pub side: u32,
 }
 
 impl Recipe {
-    /// Bytes of one view.
+    /// Returns the bytes of one view: 3 · side².
     pub fn view_bytes(&self) -> usize {
         3 * self.side as usize * self.side as usize
     }
 
-    /// Bytes of all views of one image.
+    /// Returns the bytes of all views of one image.
     pub fn bytes(&self) -> usize {
         self.views.len() * self.view_bytes()
     }

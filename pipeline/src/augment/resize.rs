@@ -1,7 +1,7 @@
-//! Resizing exactly as Pillow does it; or nearly so, from luma and chroma as a JPEG holds them.
+//! Resizing as Pillow does it, to the bit; or close to it, from luma and chroma as stored in a JPEG.
 //!
-//! The horizontal pass runs first, over pairs of columns; what it gives is rounded to 8 bits, and turned so that pairs of
-//! rows lie side by side for the vertical pass, which is the same sum.
+//! The horizontal pass runs first, over pairs of columns. Its result is rounded to 8 bits and transposed, so
+//! that pairs of rows lie side by side for the vertical pass, which computes the same sums.
 
 use super::{
     axis::Axis,
@@ -14,7 +14,7 @@ use crate::{
     image::{Colours, PAIRS, PixelPairs, ROWS, RgbPlanes, convert_in_place, transpose},
 };
 
-/// Resizes, keeping its memory.
+/// Resizes images, reusing its memory.
 #[derive(Debug, Default)]
 pub(crate) struct Resizer {
     cpu: Cpu,
@@ -22,23 +22,24 @@ pub(crate) struct Resizer {
     vertical: Axis,
     columns: Taps,
     rows: Taps,
-    /// Weights of samples that pixels are interpolated from.
+    /// Scratch: weights of chroma samples.
     samples: Vec<i32>,
-    /// A plane after the horizontal pass: column after column.
+    /// A plane after the horizontal pass, column by column.
     narrow: Vec<u8>,
-    /// The same as pairs of rows.
+    /// That plane as pairs of rows.
     turned: Vec<u8>,
 }
 
 impl Resizer {
-    /// A resizer that uses these instructions.
+    /// Makes a resizer that uses this instruction set.
     pub(crate) fn new(cpu: Cpu) -> Self {
         Self { cpu, ..Self::default() }
     }
 
-    /// Cuts `crop` out of the image and resizes it to the size of `out`; pixels outside the crop play no part.
+    /// Crops the image and resizes the crop to the size of `out`; pixels outside of the crop have no
+    /// influence.
     ///
-    /// With `mirrored`, the crop is one of the mirrored image.
+    /// With `mirrored`, `crop` is one of the mirrored image.
     pub(crate) fn resize(&mut self, image: &PixelPairs, mirrored: bool, crop: Crop, out: &mut RgbPlanes) {
         self.horizontal.set(self.cpu, crop.width, out.width as u32);
         self.vertical.set(self.cpu, crop.height, out.height as u32);
@@ -59,7 +60,7 @@ impl Resizer {
             Colours::Ycc(across, down) => {
                 let mut rows = 0..0;
                 for (number, out) in out.planes_mut().enumerate() {
-                    // Both planes of chroma have the same taps.
+                    // Both chroma planes have the same taps.
                     if number < 2 {
                         let factors = if number == 0 { (1, 1) } else { (across, down) };
                         rows = self.set_rounded(image, number, (left, top), factors);
@@ -84,7 +85,8 @@ impl Resizer {
         }
     }
 
-    /// Sets the taps for a plane with so many pixels to a sample; gives the rows of the plane that they take.
+    /// Sets the taps for a plane with `across`×`down` pixels to a sample. Returns the rows of the plane that
+    /// they read.
     fn set_rounded(
         &mut self,
         image: &PixelPairs,
@@ -94,7 +96,7 @@ impl Resizer {
     ) -> std::ops::Range<usize> {
         let (first_column, _) = image.origin(number);
         let (width, height) = image.plane_size(number);
-        // As libjpeg: chroma that is narrower is repeated, down as well as across.
+        // As libjpeg does: chroma of one or two columns is repeated, vertically as well as horizontally.
         let is_smooth = across == 1 || width > 2;
         let (columns, rows) = ((across, width, is_smooth), (down, height, is_smooth));
         fold(&self.horizontal, left, columns, first_column, &mut self.samples, &mut self.columns);
@@ -103,7 +105,7 @@ impl Resizer {
         first_row..first_row + rows
     }
 
-    /// Both passes over one plane, of which the taps' first row is the first of `rows`.
+    /// Runs both passes over one plane; the taps count rows from the first of `rows`.
     fn plane<const EXACT: bool>(
         &mut self,
         image: &PixelPairs,

@@ -1,19 +1,20 @@
-//! Sums of weighted lines: both halves of resizing.
+//! Weighted sums of lines: both passes of resizing.
 //!
-//! A *line* is a column of an image, or a row; its *lanes* are the pixels across it. Lines come in pairs, the bytes of
-//! both next to each other, because CPUs multiply and add 16-bit numbers in pairs. Weights of 22 bits behind the point, as
-//! Pillow has them, are more than 16 bits hold: their upper and their lower bits are summed apart, which is exact.
+//! A *line* is a column of an image, or a row; its *lanes* are the pixels along it. Lines are stored in
+//! pairs, with the bytes of both next to each other, because CPUs multiply and add 16-bit numbers in pairs.
+//! Pillow's weights with 22 fractional bits do not fit into 16 bits: their upper and lower bits are summed
+//! separately, which is exact.
 
 use crate::Cpu;
 
 use super::axis::PRECISION;
 
-/// Lanes that are summed side by side.
+/// The number of lanes that are summed side by side.
 pub(crate) const LANES: usize = 32;
 
-/// Bits of an exact weight that its lower part holds.
+/// The bits of an exact weight in its lower part.
 const LOWER: u32 = 11;
-/// Bits behind the point of a rounded weight.
+/// The fractional bits of a rounded weight.
 const ROUNDED: u32 = 14;
 
 /// The weights of two neighbouring lines.
@@ -24,10 +25,10 @@ struct Pair {
     lower: [i16; 2],
 }
 
-/// For each output line the pairs of lines that it takes, and their weights.
+/// The pairs of lines that each output line reads, and their weights.
 #[derive(Debug, Default)]
 pub(crate) struct Taps {
-    /// The first pair, and where its weights lie among all.
+    /// For each output line the first pair, and the place of its first weights in `pairs`.
     spans: Vec<(u32, u32)>,
     pairs: Vec<Pair>,
 }
@@ -38,7 +39,7 @@ impl Taps {
         self.pairs.clear();
     }
 
-    /// Appends an output line: the weights, with 22 bits behind the point, of the lines from `start` on.
+    /// Appends an output line, with the weights (22 fractional bits) of the lines from `start` on.
     pub(crate) fn push_exact(&mut self, start: usize, weights: &[i32]) {
         self.push(start, weights.len(), |i| {
             let weight = weights[i];
@@ -46,7 +47,7 @@ impl Taps {
         });
     }
 
-    /// Appends an output line whose weights are rounded to 14 bits behind the point; their sum stays 1.
+    /// Appends an output line whose weights are rounded to 14 fractional bits such that their sum stays 1.
     pub(crate) fn push_rounded(&mut self, start: usize, weights: &[i32]) {
         const CUT: u32 = PRECISION - ROUNDED;
         let mut missing = 1 << ROUNDED;
@@ -55,7 +56,7 @@ impl Taps {
             missing -= weight;
             (weight as i16, 0)
         });
-        // The one in the middle is large.
+        // The rounding error goes to the middle weight, which is large.
         let (middle, first) =
             (start % 2 + weights.len() / 2, self.spans.last().map_or(0, |&(_, first)| first));
         self.pairs[first as usize + middle / 2].upper[middle % 2] += missing as i16;
@@ -82,12 +83,12 @@ impl Taps {
         }
     }
 
-    /// Output lines.
+    /// Returns the number of output lines.
     pub(crate) fn len(&self) -> usize {
         self.spans.len()
     }
 
-    /// The first pair of lines that output line `number` takes, and the weights of all.
+    /// Returns the first pair of lines that output line `number` reads, and the weights of all its pairs.
     #[inline(always)]
     fn of(&self, number: usize) -> (usize, &[Pair]) {
         let (first, start) = self.spans[number];
@@ -99,15 +100,17 @@ impl Taps {
 /// Pairs of lines in memory.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Lines<'a> {
-    /// From the first lane of the first pair on. Lanes may be read up to the next multiple of [`LANES`].
+    /// The bytes from the first lane of the first pair on, readable up to the next multiple of [`LANES`]
+    /// lanes.
     pub(crate) bytes: &'a [u8],
-    /// Bytes from one pair to the next.
+    /// The distance in bytes from one pair to the next.
     pub(crate) pitch: usize,
-    /// Lanes that matter.
+    /// The number of lanes that are used.
     pub(crate) lanes: usize,
 }
 
-/// Writes the sums for all output lines, `pitch` bytes from one to the next; `EXACT` says how the taps were pushed.
+/// Writes the sums of all output lines, `pitch` bytes apart. `EXACT` selects taps of `push_exact` or
+/// `push_rounded`.
 pub(crate) fn weigh<const EXACT: bool>(cpu: Cpu, lines: Lines, taps: &Taps, out: &mut [u8], pitch: usize) {
     match cpu {
         Cpu::Portable => each_block(lines, taps, out, pitch, portable::<EXACT>),
@@ -140,7 +143,7 @@ fn each_block(
     }
 }
 
-/// The sums of 32 lanes.
+/// Computes the sums of 32 lanes.
 fn portable<const EXACT: bool>(bytes: &[u8], pitch: usize, pairs: &[Pair]) -> [u8; LANES] {
     let (mut upper, mut lower) = ([0i32; LANES], [0i32; LANES]);
     for (number, pair) in pairs.iter().enumerate() {
@@ -149,7 +152,8 @@ fn portable<const EXACT: bool>(bytes: &[u8], pitch: usize, pairs: &[Pair]) -> [u
             let dot = |weights: [i16; 2]| {
                 i32::from(a) * i32::from(weights[0]) + i32::from(b) * i32::from(weights[1])
             };
-            // On the way the lower parts of very many weights may leave 32 bits; in the end both together fit.
+            // Partial sums of the lower parts of very many weights may overflow 32 bits; the final sum of
+            // both parts fits.
             upper[lane] = dot(pair.upper).wrapping_add(upper[lane]);
             lower[lane] = dot(pair.lower).wrapping_add(lower[lane]);
         }
@@ -164,13 +168,13 @@ fn portable<const EXACT: bool>(bytes: &[u8], pitch: usize, pairs: &[Pair]) -> [u
     })
 }
 
-/// The same with vector instructions.
+/// The sums with vector instructions.
 #[cfg(target_arch = "x86_64")]
 mod x86 {
-    #![expect(unsafe_code, reason = "vector instructions, and loads into registers")]
+    #![expect(unsafe_code, reason = "vector instructions, loads and stores")]
     #![cfg_attr(
         not(test),
-        expect(clippy::wildcard_imports, reason = "intrinsics, whose names say where they are from")
+        expect(clippy::wildcard_imports, reason = "intrinsics, whose names tell their origin")
     )]
 
     use std::arch::x86_64::*;
@@ -178,13 +182,13 @@ mod x86 {
     use super::{LANES, LOWER, Lines, PRECISION, Pair, ROUNDED, Taps, each_block};
     use crate::cpu::{Avx2, Avx512};
 
-    /// Two weights as the number that is copied to all places of a register.
+    /// Packs two weights into the number that is copied to all places of a register.
     #[inline(always)]
     fn word([first, second]: [i16; 2]) -> i32 {
         i32::from(first) & 0xFFFF | i32::from(second) << 16
     }
 
-    /// Defines the sums over one kind of register: `$count` of them hold the sums of all lanes as 32-bit numbers.
+    /// Defines the sums for one kind of register: `$count` of them hold the 32-bit sums of all lanes.
     macro_rules! sums {
         (
             $name:ident, $cpu:ty, $features:literal, $count:literal, $bytes:literal,
@@ -207,7 +211,7 @@ mod x86 {
                             sums::<EXACT>(bytes, pitch, pairs)
                         });
                     }
-                    // SAFETY: a value of the CPU's type exists only where it has the features.
+                    // SAFETY: a value of the CPU's type only exists if the CPU has the features.
                     unsafe { run::<EXACT>(lines, taps, out, pitch) }
                 }
 
@@ -216,11 +220,12 @@ mod x86 {
                 fn sums<const EXACT: bool>(bytes: &[u8], pitch: usize, pairs: &[Pair]) -> [u8; LANES] {
                     let (mut upper, mut lower) = ([$zero(); $count], [$zero(); $count]);
                     for (number, pair) in pairs.iter().enumerate() {
-                        let line: &[u8; 2 * LANES] =
-                            bytes[number * pitch..].first_chunk().expect("lanes may be read");
+                        let line: &[u8; 2 * LANES] = bytes[number * pitch..]
+                            .first_chunk()
+                            .expect("whole blocks of lanes are readable");
                         let weights = [$set1(word(pair.upper)), $set1(word(pair.lower))];
                         for (i, bytes) in line.as_chunks::<$bytes>().0.iter().enumerate() {
-                            // SAFETY: the array is as long as what is loaded, which needs no alignment.
+                            // SAFETY: the array is as long as the load, which needs no alignment.
                             let pixels = $widen(unsafe { $load(bytes.as_ptr().cast()) });
                             upper[i] = $add(upper[i], $dot(pixels, weights[0]));
                             if EXACT {
@@ -243,7 +248,7 @@ mod x86 {
         };
     }
 
-    // The shift counts of AVX2's instructions are signed, those of AVX-512's are not.
+    // The shift counts of AVX2's instructions are signed, those of AVX-512 are not.
     sums!(
         avx2,
         Avx2,
@@ -280,28 +285,29 @@ mod x86 {
         pack2
     );
 
-    /// Sums cut off to bytes.
+    /// Clips sums to bytes.
     #[inline]
     #[target_feature(enable = "avx2")]
     fn pack4(sums: [__m256i; 4]) -> [u8; LANES] {
-        // Packing works on each half of a register: fours of lanes come out in the order 0, 2, 4, 6, 1, 3, 5, 7.
+        // Packing works within 128-bit halves: groups of four lanes come out in the order 0, 2, 4, 6, 1, 3,
+        // 5, 7.
         let words = [_mm256_packs_epi32(sums[0], sums[1]), _mm256_packs_epi32(sums[2], sums[3])];
         let order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
         let bytes = _mm256_permutevar8x32_epi32(_mm256_packus_epi16(words[0], words[1]), order);
         let mut out = [0; LANES];
-        // SAFETY: 32 bytes are stored into an array of 32, which needs no alignment.
+        // SAFETY: the store writes 32 bytes to an array of 32, and needs no alignment.
         unsafe { _mm256_storeu_si256(out.as_mut_ptr().cast(), bytes) };
         out
     }
 
-    /// Sums cut off to bytes.
+    /// Clips sums to bytes.
     #[inline]
     #[target_feature(enable = "avx2,avx512f,avx512bw")]
     fn pack2(sums: [__m512i; 2]) -> [u8; LANES] {
         let mut out = [0; LANES];
         for (sum, out) in sums.into_iter().zip(out.as_chunks_mut::<16>().0) {
             let bytes = _mm512_cvtusepi32_epi8(_mm512_max_epi32(sum, _mm512_setzero_si512()));
-            // SAFETY: 16 bytes are stored into an array of 16, which needs no alignment.
+            // SAFETY: the store writes 16 bytes to an array of 16, and needs no alignment.
             unsafe { _mm_storeu_si128(out.as_mut_ptr().cast(), bytes) };
         }
         out

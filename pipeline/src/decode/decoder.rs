@@ -1,4 +1,4 @@
-//! Decides which decoder takes an image.
+//! The decoder of all formats: it chooses the decoder of a file's format.
 
 use super::{
     encoded_image::EncodedImage, header::Header, jpeg, libjpeg::Libjpeg, limit::Limit, oddity::Oddities,
@@ -9,33 +9,39 @@ use crate::{
     image::{Region, Rgb, YccPlanes},
 };
 
-/// Decodes one image. `max_pixels` is checked against the header, before memory is taken.
+/// Decodes one image to upright RGB. Its size is checked against `max_pixels` before memory is allocated.
+///
+/// # Errors
+/// The bytes are of another format, damaged, unsupported, or too large.
 pub fn decode(bytes: &[u8], max_pixels: u64) -> Result<Rgb> {
     let mut image = Rgb::default();
     Decoder::new(max_pixels)?.decode(bytes, &mut image)?;
     Ok(image)
 }
 
-/// Decodes images one after the other, keeping its memory.
+/// Decodes images one after the other, reusing its memory.
 #[derive(Debug)]
 pub struct Decoder {
-    /// For the JPEGs that photos come as; what it refuses is left to libjpeg-turbo.
+    /// The decoder of common JPEGs; what it refuses is left to libjpeg-turbo.
     jpeg: jpeg::Decoder,
     libjpeg: Libjpeg,
     png: Png,
     oddities: Oddities,
-    /// An image's pixels before they are turned upright.
+    /// Scratch for an image before it is turned upright.
     spare: Rgb,
     limit: Limit,
 }
 
 impl Decoder {
-    /// A decoder that refuses images of more than `max_pixels`.
+    /// Makes a decoder that refuses images of more than `max_pixels` pixels.
+    ///
+    /// # Errors
+    /// None at present.
     pub fn new(max_pixels: u64) -> Result<Self> {
         Ok(Self::on(Cpu::default(), max_pixels))
     }
 
-    /// A decoder that uses these instructions. Libraries choose by themselves.
+    /// Makes a decoder that uses this instruction set. Foreign libraries choose their own.
     pub(crate) fn on(cpu: Cpu, max_pixels: u64) -> Self {
         Self {
             jpeg: jpeg::Decoder::new(cpu),
@@ -47,26 +53,30 @@ impl Decoder {
         }
     }
 
-    /// Size and orientation of an image that [`decode`](Self::decode) would not refuse for its size.
+    /// Reads size and orientation of an image, without its pixels, in about a microsecond.
     ///
-    /// Reads the parts that tell them and no pixels: about a microsecond.
+    /// # Errors
+    /// The header is damaged, or [`decode`](Self::decode) would refuse the image for its format or size.
     pub fn header(&self, bytes: &[u8]) -> Result<Header> {
         self.header_of(&EncodedImage::new(bytes))
     }
 
-    /// The same of an image whose segments were read.
+    /// Reads size and orientation of an image whose segments have been read.
     pub(crate) fn header_of(&self, image: &EncodedImage) -> Result<Header> {
         let header = image.header()?;
         self.limit.check(header.width, header.height)?;
         Ok(header)
     }
 
-    /// Decodes `bytes` into `image`, upright, whose memory is reused. After an error `image` holds anything.
+    /// Decodes `bytes` into `image`, upright; its memory is reused. After an error its content is undefined.
+    ///
+    /// # Errors
+    /// The bytes are of another format, damaged, unsupported, or too large.
     pub fn decode(&mut self, bytes: &[u8], image: &mut Rgb) -> Result<()> {
         self.decode_whole(&EncodedImage::new(bytes), image)
     }
 
-    /// The same of an image whose segments were read.
+    /// Decodes a whole image whose segments have been read.
     pub(crate) fn decode_whole(&mut self, image: &EncodedImage, pixels: &mut Rgb) -> Result<()> {
         let bytes = image.bytes();
         self.oddities = match image.format() {
@@ -81,12 +91,12 @@ impl Decoder {
         Ok(())
     }
 
-    /// Decodes a part of a JPEG, as it is stored; none where our own decoder does not take the file.
+    /// Decodes a region of a JPEG as stored; `None` if our own decoder refuses the file.
     pub(crate) fn decode_region(&mut self, header: &jpeg::Header, region: Region) -> Option<&YccPlanes> {
         self.jpeg.decode(header, region).ok()
     }
 
-    /// What is odd about the image that was decoded last; of anything where there was an error.
+    /// Returns the oddities of the image decoded last; undefined after an error.
     pub fn oddities(&self) -> Oddities {
         self.oddities
     }

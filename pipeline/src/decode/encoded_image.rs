@@ -1,4 +1,4 @@
-//! An encoded image whose format is known.
+//! An encoded image with its format.
 
 use super::{
     header::Header,
@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{Error, FileFormat, Result};
 
-/// An encoded image whose format is known. The segments of a JPEG have been read, once for all that is asked of them.
+/// An encoded image with its format. The segments of a JPEG are read once, for all uses.
 #[derive(Debug)]
 pub(crate) struct EncodedImage<'a> {
     bytes: &'a [u8],
@@ -16,7 +16,7 @@ pub(crate) struct EncodedImage<'a> {
 }
 
 impl<'a> EncodedImage<'a> {
-    /// Tells the format from the first bytes.
+    /// Recognizes the format, and reads the segments of a JPEG.
     pub(crate) fn new(bytes: &'a [u8]) -> Self {
         let format = FileFormat::of(bytes);
         let jpeg = (format == FileFormat::Jpeg).then(|| Preamble::read(bytes));
@@ -31,7 +31,7 @@ impl<'a> EncodedImage<'a> {
         self.format
     }
 
-    /// Size and orientation; damaged EXIF counts as upright.
+    /// Reads size and orientation; damaged EXIF counts as upright.
     pub(super) fn header(&self) -> Result<Header> {
         match (&self.jpeg, self.format) {
             (Some(jpeg), _) => jpeg.header(),
@@ -42,7 +42,7 @@ impl<'a> EncodedImage<'a> {
         }
     }
 
-    /// The header of a JPEG that our own decoder takes, as far as its header tells.
+    /// Returns the header of a JPEG that our own decoder supports, as far as the header tells.
     pub(crate) fn jpeg(&self) -> Option<&jpeg::Header<'a>> {
         self.jpeg.as_ref()?.own()
     }

@@ -1,22 +1,22 @@
-//! The one thing of interest in EXIF data.
+//! The orientation in EXIF data.
 
 use super::orientation::Orientation;
 
-/// Begins EXIF data in a JPEG; sometimes found in other formats as well, also more than once.
+/// The prefix of EXIF data in a JPEG; other formats sometimes contain it too, even repeatedly.
 pub(super) const PREFIX: &[u8] = b"Exif\0\0";
 
 const ORIENTATION: u16 = 0x0112;
 
-/// What EXIF data say of the orientation.
+/// The orientation according to EXIF data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ExifOrientation {
-    /// There is no tag for it.
+    /// The data have no tag for it.
     Absent,
-    /// There is one, or the data are not to be read at all: nothing else is asked.
+    /// The data have a tag, or are unreadable; other sources of an orientation are not consulted.
     Present(Orientation),
 }
 
-/// What EXIF data say of the orientation, as Pillow reads them.
+/// Reads the orientation from EXIF data, as Pillow does.
 pub(super) fn orientation_of(mut exif: &[u8]) -> ExifOrientation {
     while let Some(rest) = exif.strip_prefix(PREFIX) {
         exif = rest;
@@ -35,13 +35,13 @@ fn orientation(value: f64) -> Option<Orientation> {
     if value.fract() == 0.0 && value > 0.0 { Orientation::from_exif(value as u32) } else { None }
 }
 
-/// Numbers of either byte order.
+/// EXIF's container: a TIFF of either byte order.
 struct Tiff<'a> {
     bytes: &'a [u8],
     is_little: bool,
 }
 
-/// The type and the bytes of a tag's values.
+/// A tag's type, and the bytes of its values.
 #[derive(Clone, Copy)]
 struct Entry<'a> {
     kind: u16,
@@ -49,7 +49,8 @@ struct Entry<'a> {
 }
 
 impl<'a> Tiff<'a> {
-    /// None where the header is none. That of a `BigTIFF` is one in big-endian order alone, and says nothing then.
+    /// Reads the header; `None` if it is invalid. Of `BigTIFF`, only the big-endian header is accepted, and
+    /// then contains no orientation.
     fn new(bytes: &'a [u8]) -> Option<Self> {
         let is_little = match bytes.get(..8)?.first_chunk()? {
             b"II*\0" | b"II\0*" => true,
@@ -59,7 +60,7 @@ impl<'a> Tiff<'a> {
         Some(Self { bytes, is_little })
     }
 
-    /// The last orientation in the first directory, which ends early where values do not lie within the data.
+    /// Finds the last orientation in the first directory, which ends early if values lie outside of the data.
     fn orientation(&self) -> Option<Entry<'a>> {
         let directory = self.u32(self.bytes.get(4..)?)? as usize;
         let count = usize::from(self.u16(self.bytes.get(directory..)?)?);
@@ -80,13 +81,13 @@ impl<'a> Tiff<'a> {
         found
     }
 
-    /// The bytes that an entry points to.
+    /// Returns the bytes that an entry points to.
     fn far(&self, entry: &[u8; 12], length: u64) -> Option<&'a [u8]> {
         let start = self.u32(&entry[8..])? as usize;
         self.bytes.get(start..start.checked_add(usize::try_from(length).ok()?)?)
     }
 
-    /// The first value, if it is a number.
+    /// Returns the first value, if it is a number.
     fn value(&self, Entry { kind, data }: Entry) -> Option<f64> {
         Some(match kind {
             3 => self.u16(data)?.into(),
@@ -99,7 +100,7 @@ impl<'a> Tiff<'a> {
             11 => f32::from_bits(self.u32(data)?).into(),
             12 => f64::from_bits(self.u64(data)?),
             16 => self.u64(data)? as f64,
-            _ => return None, // bytes and texts
+            _ => return None, // bytes and text
         })
     }
 
@@ -119,7 +120,7 @@ impl<'a> Tiff<'a> {
     }
 }
 
-/// Bytes of a value of this type; none of a type that there is not.
+/// Returns the bytes of a value of this type; `None` for unknown types.
 fn size_of(kind: u16) -> Option<u64> {
     match kind {
         1 | 2 | 6 | 7 => Some(1),
@@ -134,7 +135,7 @@ fn size_of(kind: u16) -> Option<u64> {
 mod tests {
     use super::*;
 
-    /// A big-endian directory with one entry.
+    /// Makes a big-endian directory with one entry.
     fn exif(kind: u16, count: u32, value: [u8; 4]) -> Vec<u8> {
         let mut bytes = b"MM\0*\0\0\0\x08\0\x01\x01\x12".to_vec();
         bytes.extend(kind.to_be_bytes());
@@ -144,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_of_several_values_counts_and_follows_any_number_of_prefixes() {
+    fn the_first_of_several_values_counts_after_any_number_of_prefixes() {
         let turned = ExifOrientation::Present(Orientation::TurnedLeft);
         let two = exif(3, 2, [0, 6, 0, 3]);
         assert_eq!(orientation_of(&two), turned);
@@ -152,11 +153,11 @@ mod tests {
     }
 
     #[test]
-    fn what_is_cut_short_tells_nothing_or_upright() {
+    fn data_cut_short_have_no_orientation_or_are_upright() {
         let good = exif(3, 1, [0, 6, 0, 0]);
         for length in 0..good.len() {
             let expected = match length {
-                1..8 => ExifOrientation::Present(Orientation::Upright), // no header
+                1..8 => ExifOrientation::Present(Orientation::Upright), // the header is incomplete
                 _ => ExifOrientation::Absent,
             };
             assert_eq!(orientation_of(&good[..length]), expected, "{length} bytes");

@@ -1,20 +1,20 @@
-//! What is known of an image before it is decoded.
+//! The header of an image.
 
 use super::orientation::Orientation;
 
-/// What is known of an image before it is decoded.
+/// Size and orientation of an image, known before it is decoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Header {
-    /// Pixels in a stored row.
+    /// The width of the stored image, in pixels.
     pub width: u32,
-    /// Stored rows.
+    /// The height of the stored image, in pixels.
     pub height: u32,
-    /// How the stored pixels are turned upright.
+    /// The orientation of the stored image.
     pub orientation: Orientation,
 }
 
 impl Header {
-    /// Width and height of the image as decoded, upright.
+    /// Returns width and height of the upright image, as decoded.
     pub fn upright(&self) -> (u32, u32) {
         if self.orientation.swaps_sides() { (self.height, self.width) } else { (self.width, self.height) }
     }

@@ -1,14 +1,14 @@
-//! JPEG by libjpeg-turbo, as a whole.
+//! Decodes whole JPEGs with libjpeg-turbo.
 //!
-//! Through libjpeg's own interface (`libjpeg.c`), as Pillow uses it: `TurboJPEG`'s tells the first warning only, and most
-//! warnings are no damage.
+//! It uses libjpeg's own interface (`libjpeg.c`), as Pillow does: the `TurboJPEG` interface reports only the
+//! first warning, and most warnings are not damage.
 
 use std::{
     ffi::{CStr, c_char, c_int, c_uchar, c_uint},
     ptr::NonNull,
 };
 
-// The symbols of libjpeg come with it.
+// Linked for the symbols of libjpeg.
 use turbojpeg_sys as _;
 
 use crate::{Error, Result, Rgb};
@@ -18,25 +18,25 @@ use super::{
     oddity::{Oddities, Oddity},
 };
 
-/// More scans than a progressive JPEG has use for; each costs the time of a whole image.
+/// The most scans: more than any useful progressive JPEG has; each costs the time of a whole image.
 const MAX_SCANS: c_int = 500;
 
-/// The reasons that are no damage.
+/// The reasons of `libjpeg.c` other than damage.
 const UNSUPPORTED: c_int = 2;
 const OUT_OF_MEMORY: c_int = 3;
 
-/// Zeros at the end of what was read that are more than libjpeg reads ahead.
+/// The number of trailing zeros that is more than libjpeg reads ahead.
 const FILLED_UP: usize = 24;
 
-/// Decodes JPEGs, keeping its memory.
+/// Decodes JPEGs, reusing its memory.
 #[derive(Debug, Default)]
 pub(super) struct Libjpeg {
-    /// Pixels that are not RGB yet.
+    /// Scratch for pixels that are not RGB yet.
     scratch: Vec<u8>,
 }
 
 impl Libjpeg {
-    /// Decodes a JPEG; what is odd about it.
+    /// Decodes a JPEG, and returns its oddities.
     pub(super) fn decode(&mut self, bytes: &[u8], limit: Limit, image: &mut Rgb) -> Result<Oddities> {
         if bytes.get(2) != Some(&0xFF) {
             return Err(Error::Jpeg("no marker follows its first one".into()));
@@ -59,17 +59,18 @@ impl Libjpeg {
     }
 }
 
-/// A decoder of one file. Not kept for the next: libjpeg-turbo keeps the tables of the one before, by which one that lacks
-/// its own would be decoded.
+/// A decoder of one file. It is not reused: libjpeg-turbo keeps the tables of the previous file, and would
+/// decode a file without tables with them.
 struct File<'a> {
     jpeg: NonNull<Jpeg>,
-    /// Bytes of all pixels, once the header has been read.
+    /// The bytes of all pixels, known after reading the header.
     size: usize,
     bytes: &'a [u8],
 }
 
 impl File<'_> {
-    /// Writes pixels of as many bytes as there are components, all of which the file holds; what is odd about it.
+    /// Writes the pixels, one byte for each component, all of which must be in the file. Returns the
+    /// oddities.
     fn all(&mut self, pixels: &mut [u8]) -> Result<Oddities> {
         self.pixels(pixels)?;
         let oddities = self.oddities();
@@ -80,11 +81,12 @@ impl File<'_> {
     }
 }
 
-/// Refuses a file without an end that was cut and then filled up with zeros: some of its pixels come from these.
+/// Refuses a file without an end that was cut short and then filled up with zeros, from which some of its
+/// pixels come.
 ///
-/// `read` are the bytes that were read for the pixels, of which the last few need not be theirs. Without the zeros at its
-/// end, the file still has the same pixels, unless data are missing. Of arithmetic coding, which takes zeros for what is
-/// missing, only the many zeros tell.
+/// `read` are the bytes that were read for the pixels; the last few may not be needed. Without the zeros at
+/// its end the file still has the same pixels, unless data are missing. Arithmetic coding takes zeros for
+/// missing data, so there only the large number of zeros tells.
 fn check_end(read: &[u8], pixels: &mut [u8]) -> Result<()> {
     let mut data = read;
     while let [rest @ .., 0] = data
@@ -104,12 +106,12 @@ fn check_end(read: &[u8], pixels: &mut [u8]) -> Result<()> {
     file.pixels(pixels).map_err(|error| if matches!(error, Error::Jpeg(_)) { filled_up() } else { error })
 }
 
-/// `struct amdim_jpeg`.
+/// `struct amdim_jpeg` of `libjpeg.c`.
 #[repr(C)]
 struct Jpeg([u8; 0]);
 
-#[expect(unsafe_code, reason = "what `libjpeg.c` defines")]
-// SAFETY: signatures as there.
+#[expect(unsafe_code, reason = "declarations of the functions of `libjpeg.c`")]
+// SAFETY: the signatures are those of `libjpeg.c`.
 unsafe extern "C" {
     fn amdim_jpeg_new(bytes: *const c_uchar, length: usize, max_scans: c_int) -> *mut Jpeg;
     fn amdim_jpeg_free(jpeg: *mut Jpeg);
@@ -120,19 +122,19 @@ unsafe extern "C" {
     fn amdim_jpeg_pixels(jpeg: *mut Jpeg, pixels: *mut c_uchar) -> c_int;
 }
 
-#[expect(unsafe_code, reason = "libjpeg has no safe bindings that tell its warnings")]
+#[expect(unsafe_code, reason = "libjpeg has no safe bindings that report its warnings")]
 impl<'a> File<'a> {
     fn new(bytes: &'a [u8]) -> Result<Self> {
-        // SAFETY: the pointer is kept, and only read from, for as long as `bytes` is borrowed.
+        // SAFETY: C keeps the pointer, and only reads from it, while `bytes` is borrowed.
         let jpeg = unsafe { amdim_jpeg_new(bytes.as_ptr(), bytes.len(), MAX_SCANS) };
         let jpeg = NonNull::new(jpeg).ok_or(Error::Memory)?;
         Ok(Self { jpeg, size: 0, bytes })
     }
 
-    /// Width, height and number of components.
+    /// Reads width, height and number of components.
     fn header(&mut self) -> Result<(u32, u32, usize)> {
         let mut facts = [0; 3];
-        // SAFETY: it is called once, first, and writes three numbers.
+        // SAFETY: it is called once, as the first function, and writes three numbers.
         let reason = unsafe { amdim_jpeg_header(self.jpeg.as_ptr(), facts.as_mut_ptr()) };
         self.check(reason)?;
         let [width, height, components] = facts;
@@ -140,23 +142,24 @@ impl<'a> File<'a> {
         Ok((width, height, components as usize))
     }
 
-    /// Writes pixels of as many bytes as there are components.
+    /// Writes the pixels, one byte for each component.
     fn pixels(&mut self, pixels: &mut [u8]) -> Result<()> {
         assert_eq!(pixels.len(), self.size, "there is room for each component of each pixel");
-        // SAFETY: the header was read, as there is a size, and all bytes of it may be written to. No more are: C checks
-        // that libjpeg's width, height and components are those of the header, from which the size comes.
+        // SAFETY: the header was read, as the size is known, and that many bytes may be written. C writes no
+        // more: it checks that libjpeg's width, height and components are those of the header, from which the
+        // size comes.
         let reason = unsafe { amdim_jpeg_pixels(self.jpeg.as_ptr(), pixels.as_mut_ptr()) };
         self.check(reason)
     }
 
     fn oddities(&self) -> Oddities {
-        // SAFETY: it only reads.
+        // SAFETY: the function only reads.
         Oddities::from_bits(unsafe { amdim_jpeg_oddities(self.jpeg.as_ptr()) })
     }
 
-    /// Bytes that were read for the pixels, of which the last eight at most need not be theirs.
+    /// Returns the number of bytes that were read for the pixels; up to eight of them may not be needed.
     fn length(&self) -> usize {
-        // SAFETY: it only reads.
+        // SAFETY: the function only reads.
         unsafe { amdim_jpeg_length(self.jpeg.as_ptr()) }
     }
 
@@ -164,7 +167,7 @@ impl<'a> File<'a> {
         if reason == 0 {
             return Ok(());
         }
-        // SAFETY: the message ends with a zero and lives as long as the decoder.
+        // SAFETY: the message is NUL-terminated and lives as long as the decoder.
         let message = unsafe { CStr::from_ptr(amdim_jpeg_message(self.jpeg.as_ptr())) };
         let message = message.to_string_lossy().into_owned();
         Err(match reason {
@@ -175,10 +178,10 @@ impl<'a> File<'a> {
     }
 }
 
-#[expect(unsafe_code, reason = "the decoder is C's to free")]
+#[expect(unsafe_code, reason = "the decoder was allocated in C")]
 impl Drop for File<'_> {
     fn drop(&mut self) {
-        // SAFETY: nothing else frees it.
+        // SAFETY: nothing else frees the decoder.
         unsafe { amdim_jpeg_free(self.jpeg.as_ptr()) }
     }
 }
@@ -189,7 +192,8 @@ fn gray_to_rgb(gray: &[u8], rgb: &mut [u8]) {
     }
 }
 
-/// Pillow's CMYK → RGB, on values stored inverted: each ink lets through `c·k / 255`, rounded as Pillow rounds.
+/// Converts CMYK to RGB as Pillow does, from inverted values: each ink lets `c·k / 255` through, rounded as
+/// in Pillow.
 fn inverted_cmyk_to_rgb(cmyk: &[u8], rgb: &mut [u8]) {
     for (inks, pixel) in cmyk.as_chunks::<4>().0.iter().zip(rgb.as_chunks_mut::<3>().0) {
         let light = u32::from(inks[3]);

@@ -1,4 +1,4 @@
-//! What a file says beside its pixels of how it lies.
+//! The metadata from which a file's orientation comes.
 
 use std::borrow::Cow;
 
@@ -7,7 +7,7 @@ use super::{
     orientation::Orientation,
 };
 
-/// EXIF and XMP of a file, as far as there are any.
+/// EXIF and XMP of a file, if it has them.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Metadata<'a> {
     pub(super) exif: Option<Cow<'a, [u8]>>,
@@ -15,7 +15,7 @@ pub(super) struct Metadata<'a> {
 }
 
 impl Metadata<'_> {
-    /// The orientation that Pillow finds: EXIF's, and XMP's where EXIF has no tag for it.
+    /// Returns the orientation that Pillow finds: that of EXIF, or of XMP if EXIF has no tag for it.
     pub(super) fn orientation(&self) -> Orientation {
         match self.exif.as_deref().map_or(ExifOrientation::Absent, exif::orientation_of) {
             ExifOrientation::Present(orientation) => orientation,
@@ -24,7 +24,7 @@ impl Metadata<'_> {
     }
 }
 
-/// The first digit behind `tiff:Orientation`, as attribute or as element.
+/// Reads the first digit after `tiff:Orientation`, as an attribute or an element.
 fn of_xmp(xmp: &[u8]) -> Option<Orientation> {
     const NAME: &[u8] = b"tiff:Orientation";
     let digit = |at: usize| match xmp[at + NAME.len()..] {

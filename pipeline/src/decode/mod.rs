@@ -1,11 +1,12 @@
-//! Encoded bytes → upright RGB pixels; which decoder takes which file.
+//! Decodes bytes to upright RGB pixels, choosing the decoder by the format.
 //!
-//! JPEGs go to libjpeg-turbo, PNGs to `png`, WebPs to libwebp. The format is told from the first bytes: names lie.
-//! Pixels are those of Pillow's `ImageOps.exif_transpose` and `convert("RGB")`: turned as EXIF or XMP says, alpha dropped,
-//! grayscale replicated, palettes looked up, of 16 bits the upper eight (of grayscale as well, which Pillow would clip to
-//! white), CMYK taken to be inverted, as Adobe writes it, and of an animation the first frame. Files cut short are
-//! errors, not gray pixels, and so is what a decoder would have to make up; other oddities are noted. `docs/reference/forms.md`
-//! has each form.
+//! JPEGs go to our own decoder ([`jpeg`]) or libjpeg-turbo, PNGs to `png`, WebPs to libwebp. The format is
+//! recognized by the first bytes; names are not reliable. Pixels are those of Pillow's
+//! `ImageOps.exif_transpose` and `convert("RGB")`: turned as EXIF or XMP says, alpha dropped, grayscale
+//! replicated, palettes looked up, 16 bits reduced to the upper eight (also of grayscale, which Pillow would
+//! clip to white), CMYK taken to be inverted, as Adobe writes it, and of an animation the first frame. A file
+//! that is cut short is an error, not gray pixels, and so is one for which a decoder would have to invent
+//! data; other oddities are reported. `docs/reference/forms.md` lists each form.
 
 mod decoder;
 mod encoded_image;

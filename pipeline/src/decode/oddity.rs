@@ -1,29 +1,29 @@
-//! What is odd about an image that is good all the same.
+//! Oddities of images that are decoded nevertheless.
 
 use std::fmt;
 
-/// Something odd about an image whose pixels are those that Pillow gives, and of which nothing is missing.
+/// An oddity of an image that is complete, and whose pixels are those of Pillow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Oddity {
-    /// A JPEG has bytes between its parts that belong to none.
+    /// A JPEG has bytes between its segments.
     ExtraneousBytes,
-    /// Adobe's segment of a JPEG names a colour transform that there is not.
+    /// The Adobe segment of a JPEG names an undefined colour transform.
     AdobeTransform,
-    /// A JPEG is of a version of JFIF that there is not.
+    /// A JPEG gives an undefined version of JFIF.
     JfifVersion,
     /// A scan of a sequential JPEG has the parameters of a progressive one.
     ScanParameters,
-    /// The scans of a progressive JPEG come in an unusual order, or twice.
+    /// The scans of a progressive JPEG come in an unusual order, or repeatedly.
     ScanOrder,
     /// A restart marker of a JPEG has a wrong number.
     RestartNumber,
-    /// A JPEG or PNG has all of its data, but no end.
+    /// A JPEG or PNG has all of its data, but no end marker.
     NoEnd,
 }
 
 impl Oddity {
-    /// All of them.
+    /// All oddities, in order.
     pub const ALL: [Self; 7] = [
         Self::ExtraneousBytes,
         Self::AdobeTransform,
@@ -34,7 +34,7 @@ impl Oddity {
         Self::NoEnd,
     ];
 
-    /// A short name, for programs.
+    /// Returns a short name, for programs.
     pub fn name(self) -> &'static str {
         match self {
             Self::ExtraneousBytes => "extraneous_bytes",
@@ -62,22 +62,22 @@ impl fmt::Display for Oddity {
     }
 }
 
-/// What is odd about one image; mostly nothing.
+/// The oddities of one image; usually none.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Oddities(u32);
 
 impl Oddities {
-    /// By bits, in the order of [`Oddity::ALL`].
+    /// Makes a set of bits, in the order of [`Oddity::ALL`].
     pub(super) fn from_bits(bits: u32) -> Self {
         Self(bits)
     }
 
-    /// Whether there is nothing odd.
+    /// Returns whether the set is empty.
     pub fn is_empty(self) -> bool {
         self.0 == 0
     }
 
-    /// Each of them once.
+    /// Iterates over the oddities, each once.
     pub fn iter(self) -> impl Iterator<Item = Oddity> {
         Oddity::ALL.into_iter().filter(move |oddity| self.0 >> *oddity as u32 & 1 == 1)
     }
@@ -94,7 +94,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_bit_is_an_oddity_of_its_own() {
+    fn each_oddity_has_its_own_bit() {
         for (number, oddity) in Oddity::ALL.into_iter().enumerate() {
             assert_eq!(Oddities::from_bits(1 << number).iter().collect::<Vec<_>>(), [oddity]);
         }

@@ -1,31 +1,31 @@
-//! How a stored image is turned upright.
+//! The orientation of a stored image.
 
 use crate::Rgb;
 
-/// How a stored image lies: EXIF's eight values, in their order.
+/// The orientation of a stored image: the eight values of EXIF, in order.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Orientation {
-    /// As it should.
+    /// The image is upright.
     #[default]
     Upright,
     /// Left and right are swapped.
     Mirrored,
-    /// It is turned by 180°.
+    /// The image is turned by 180°.
     UpsideDown,
     /// Top and bottom are swapped.
     Flipped,
-    /// Rows are columns.
+    /// Rows and columns are swapped.
     Transposed,
-    /// It is turned by 90° counterclockwise.
+    /// The image is turned by 90° counterclockwise.
     TurnedLeft,
-    /// Rows are columns, both from their ends.
+    /// Rows and columns are swapped, both reversed.
     Transversed,
-    /// It is turned by 90° clockwise.
+    /// The image is turned by 90° clockwise.
     TurnedRight,
 }
 
 impl Orientation {
-    /// All eight, in the order of EXIF's values 1 to 8.
+    /// All orientations, in the order of EXIF's values 1 to 8.
     pub const ALL: [Self; 8] = [
         Self::Upright,
         Self::Mirrored,
@@ -37,29 +37,31 @@ impl Orientation {
         Self::TurnedRight,
     ];
 
-    /// The orientation of EXIF's value from 1 to 8.
+    /// Returns the orientation of EXIF's value, if it is from 1 to 8.
     pub fn from_exif(value: u32) -> Option<Self> {
         Self::ALL.get((value as usize).checked_sub(1)?).copied()
     }
 
-    /// Whether a stored row is a column of the upright image.
+    /// Returns whether a stored row is a column of the upright image.
     pub fn swaps_sides(self) -> bool {
         matches!(self, Self::Transposed | Self::TurnedLeft | Self::Transversed | Self::TurnedRight)
     }
 
-    /// Whether going right in the upright image, or down if the sides are swapped, is going left in a stored row.
+    /// Returns whether rightward in the upright image (downward if the sides are swapped) is leftward in a
+    /// stored row.
     fn reverses_rows(self) -> bool {
         matches!(self, Self::Mirrored | Self::UpsideDown | Self::Transversed | Self::TurnedRight)
     }
 
-    /// Whether going down in the upright image, or right if the sides are swapped, is going up in a stored column.
+    /// Returns whether downward in the upright image (rightward if the sides are swapped) is upward in a
+    /// stored column.
     fn reverses_columns(self) -> bool {
         matches!(self, Self::UpsideDown | Self::Flipped | Self::TurnedLeft | Self::Transversed)
     }
 
     /// Turns an image upright, as Pillow's `ImageOps.exif_transpose` does.
     ///
-    /// `spare` lends its memory: the two may have swapped it afterwards. It then holds anything.
+    /// `spare` is scratch memory, which may be swapped with the image's; its content is undefined afterwards.
     pub fn turn(self, image: &mut Rgb, spare: &mut Rgb) {
         if self == Self::Upright {
             return;
@@ -112,7 +114,7 @@ fn copy_pixels<'a>(pixels: impl Iterator<Item = &'a [u8; 3]>, row: &mut [u8]) {
 mod tests {
     use super::*;
 
-    /// An image of two rows whose pixels are named by letters.
+    /// Makes an image of two rows whose pixels are named by letters.
     fn image(rows: &[&str]) -> Rgb {
         let mut image = Rgb::black(rows[0].len() as u32, rows.len() as u32);
         image.pixels = rows.concat().bytes().flat_map(|letter| [letter; 3]).collect();

@@ -1,7 +1,7 @@
-//! WebP.
+//! Decodes WebPs.
 //!
-//! libwebp gets the chunk of the pixels alone: that saves decoding the alpha plane, half the time of a lossy image with
-//! alpha, and the first frame of an animation is then an image like others.
+//! libwebp only gets the chunk with the pixels: that saves decoding the alpha plane, half the time of a lossy
+//! image with alpha, and makes the first frame of an animation an image like others.
 
 use std::{borrow::Cow, ffi::c_int};
 
@@ -15,7 +15,7 @@ const HAS_ANIMATION: u8 = 0x02;
 const HAS_XMP: u8 = 0x04;
 const HAS_EXIF: u8 = 0x08;
 
-/// Decodes a WebP, of an animation the first frame, on black where it leaves the canvas free.
+/// Decodes a WebP, or the first frame of an animation, on black where the frame does not cover the canvas.
 pub(super) fn decode(bytes: &[u8], limit: Limit, image: &mut Rgb) -> Result<()> {
     let WebP { width, height, frame, .. } = WebP::read(bytes).map_err(damaged)?;
     limit.check(width, height)?;
@@ -28,7 +28,7 @@ pub(super) fn decode(bytes: &[u8], limit: Limit, image: &mut Rgb) -> Result<()> 
     decode_chunk(frame.chunk, &mut image.pixels[place..], stride)
 }
 
-/// Reads size and orientation; EXIF and XMP come after the pixels.
+/// Reads size and orientation; EXIF and XMP are after the pixels.
 pub(super) fn header(bytes: &[u8]) -> Result<Header> {
     let WebP { width, height, orientation, .. } = WebP::read(bytes).map_err(damaged)?;
     Ok(Header { width, height, orientation })
@@ -38,7 +38,7 @@ fn damaged(reason: &'static str) -> Error {
     Error::Damaged { format: "WebP", reason }
 }
 
-/// The parts of a WebP.
+/// The parsed parts of a WebP.
 struct WebP<'a> {
     width: u32,
     height: u32,
@@ -46,13 +46,13 @@ struct WebP<'a> {
     frame: Frame<'a>,
 }
 
-/// The only image, or the first one of an animation; it lies within the canvas.
+/// The only image, or the first frame of an animation. It lies within the canvas.
 struct Frame<'a> {
     x: u32,
     y: u32,
     width: u32,
     height: u32,
-    /// With its header.
+    /// The chunk of the pixels, with its header.
     chunk: &'a [u8],
 }
 
@@ -69,7 +69,7 @@ impl<'a> WebP<'a> {
         Ok(Self { width, height, orientation: Orientation::Upright, frame })
     }
 
-    /// A WebP whose first chunk describes the canvas and says what the others are.
+    /// Reads an extended WebP, whose first chunk gives the canvas and the features.
     fn extended(features: &[u8], chunks: Chunks<'a>) -> Result<Self, &'static str> {
         let [flags, _, _, _, size @ ..] = features else { return Err("its header is cut short") };
         let (width, height) = (u24(size, 0)? + 1, u24(size, 3)? + 1);
@@ -84,7 +84,7 @@ impl<'a> WebP<'a> {
         if !fits || flags & HAS_ANIMATION == 0 && !is_whole {
             return Err("its sizes contradict each other");
         }
-        // The first of a name counts, if the header tells of it and it holds something.
+        // The first chunk of a name counts, if the header announces it and it is not empty.
         let first = |flag: u8, name: &[u8; 4]| {
             let chunk = chunks.clone().find(|chunk| flags & flag != 0 && chunk.name == name);
             chunk.map(|chunk| Cow::Borrowed(chunk.data)).filter(|data| !data.is_empty())
@@ -95,7 +95,7 @@ impl<'a> WebP<'a> {
 }
 
 impl<'a> Frame<'a> {
-    /// The image among `chunks`, at the canvas' corner.
+    /// Finds the still image among `chunks`; it covers the canvas.
     fn still(mut chunks: Chunks<'a>) -> Result<Self, &'static str> {
         let pixels = chunks.find(|chunk| matches!(chunk.name, b"VP8 " | b"VP8L"));
         let chunk = pixels.ok_or("it has no pixels")?.whole;
@@ -103,7 +103,8 @@ impl<'a> Frame<'a> {
         Ok(Self { x: 0, y: 0, width, height, chunk })
     }
 
-    /// The frame of an animation: its place and size, some more facts, and chunks like those of a still image.
+    /// Reads a frame of an animation: its place, its size, other fields, and chunks like those of a still
+    /// image.
     fn moving(data: &'a [u8]) -> Result<Self, &'static str> {
         let frame = Self::still(Chunks(data.get(16..).unwrap_or_default()))?;
         if (frame.width, frame.height) != (u24(data, 6)? + 1, u24(data, 9)? + 1) {
@@ -113,7 +114,7 @@ impl<'a> Frame<'a> {
     }
 }
 
-/// The number of three bytes at `at`.
+/// Reads the three-byte number at `at`.
 fn u24(bytes: &[u8], at: usize) -> Result<u32, &'static str> {
     let [a, b, c, ..] = *bytes.get(at..).unwrap_or_default() else { return Err("its header is cut short") };
     Ok(u32::from_le_bytes([a, b, c, 0]))
@@ -122,11 +123,11 @@ fn u24(bytes: &[u8], at: usize) -> Result<u32, &'static str> {
 struct Chunk<'a> {
     name: &'a [u8; 4],
     data: &'a [u8],
-    /// With name and length.
+    /// The chunk with its name and length.
     whole: &'a [u8],
 }
 
-/// The chunks of a RIFF file. Those cut short are none.
+/// An iterator over the chunks of a RIFF file, up to one that is cut short.
 #[derive(Clone)]
 struct Chunks<'a>(&'a [u8]);
 
@@ -142,18 +143,18 @@ impl<'a> Iterator for Chunks<'a> {
     }
 }
 
-/// Width and height of the pixels in a `VP8 ` or `VP8L` chunk.
+/// Reads width and height from a `VP8 ` or `VP8L` chunk.
 #[expect(unsafe_code, reason = "libwebp has no safe bindings that are kept up to date")]
 fn size_of_chunk(chunk: &[u8]) -> Option<(u32, u32)> {
     let (mut width, mut height): (c_int, c_int) = (0, 0);
-    // SAFETY: libwebp reads `len` bytes at most, writes two integers, and keeps no pointer.
+    // SAFETY: libwebp reads at most `len` bytes, writes two integers, and keeps no pointer.
     let is_known =
         unsafe { libwebp_sys::WebPGetInfo(chunk.as_ptr(), chunk.len(), &raw mut width, &raw mut height) };
     (is_known != 0).then_some((width.try_into().ok()?, height.try_into().ok()?))
 }
 
-/// Decodes a `VP8 ` or `VP8L` chunk into rows that begin `stride` bytes apart.
-#[expect(unsafe_code, reason = "libwebp has no safe bindings that decode into memory of the caller's")]
+/// Decodes a `VP8 ` or `VP8L` chunk into rows that are `stride` bytes apart.
+#[expect(unsafe_code, reason = "libwebp has no safe bindings that decode into the caller's memory")]
 fn decode_chunk(chunk: &[u8], pixels: &mut [u8], stride: usize) -> Result<()> {
     let undecodable = || damaged("its pixels cannot be decoded");
     let mut config = WebPDecoderConfig::new().map_err(|()| undecodable())?;
@@ -161,9 +162,10 @@ fn decode_chunk(chunk: &[u8], pixels: &mut [u8], stride: usize) -> Result<()> {
     config.output.colorspace = WEBP_CSP_MODE::MODE_RGB;
     config.output.is_external_memory = 1;
     config.output.u.RGBA = WebPRGBABuffer { rgba: pixels.as_mut_ptr(), stride, size: pixels.len() };
-    // SAFETY: libwebp reads `len` bytes at most, and writes only after it has made sure that all rows, of a width and
-    // height that it takes from the same bytes, end within `size`. It keeps no pointer but in `config`, which owns no memory,
-    // and its own set-up is guarded by a mutex (feature `std` of `libwebp-sys`), so that threads may decode at once.
+    // SAFETY: libwebp reads at most `len` bytes, and writes only after checking that all rows, of the width
+    // and height in the same bytes, end within `size`. It keeps pointers only in `config`, which owns no
+    // memory. Its own initialization is guarded by a mutex (feature `std` of `libwebp-sys`), so that threads
+    // may decode concurrently.
     let status = unsafe { libwebp_sys::WebPDecode(chunk.as_ptr(), chunk.len(), &raw mut config) };
     match status {
         VP8StatusCode::VP8_STATUS_OK => Ok(()),

@@ -1,8 +1,8 @@
-//! The forms that an image has between its bytes and its views: interleaved, as pairs of columns, as planes.
+//! The forms of an image between its bytes and its views: interleaved, as pairs of columns, and as planes.
 
 #![expect(
     clippy::inline_always,
-    reason = "loops take the CPU features of the function that they are inlined into"
+    reason = "loops need the CPU features of the function that they are inlined into"
 )]
 
 mod interleave;

@@ -1,4 +1,4 @@
-//! The image type that crops are taken from.
+//! The image type from which crops are resized.
 
 use super::{
     interleave::deinterleave,
@@ -10,60 +10,60 @@ use super::{
 };
 use crate::cpu::{Cpu, versions};
 
-/// A part of an image, in three planes, laid out for resizing: pairs of columns, in each of them the rows from top to
-/// bottom, and of each row the two bytes side by side.
+/// A part of an image in three planes, laid out for resizing: pairs of columns, in each pair the rows from
+/// top to bottom, and of each row the two bytes side by side.
 #[derive(Debug, Default)]
 pub(crate) struct PixelPairs {
     cpu: Cpu,
-    /// Pixels in a row of the whole image.
+    /// The width of the whole image, in pixels.
     pub(crate) width: u32,
-    /// Rows of the whole image.
+    /// The height of the whole image, in pixels.
     pub(crate) height: u32,
-    /// What the planes are.
+    /// The meaning of the planes.
     pub(crate) colours: Colours,
     planes: [PairPlane; 3],
     data: Vec<u8>,
     converter: Converter,
-    /// Four rows of an interleaved image, each colour by itself.
+    /// Scratch: four rows of an interleaved image, separated by colour.
     rows: Vec<u8>,
 }
 
-/// What three planes are.
+/// The meaning of three planes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum Colours {
     /// Red, green and blue.
     #[default]
     Rgb,
-    /// Luma and two of chroma, these with fewer samples: so many pixels to a sample across and down.
+    /// Luma and two planes of chroma, with this many pixels to a chroma sample, across and down.
     Ycc(usize, usize),
 }
 
-/// Where a plane lies.
+/// The layout of a plane.
 #[derive(Debug, Clone, Copy, Default)]
 struct PairPlane {
     start: usize,
-    /// Bytes from one pair of columns to the next.
+    /// The distance from one pair of columns to the next, in bytes.
     pitch: usize,
-    /// The first column there is, an even one.
+    /// The first stored column, which is even.
     left: usize,
-    /// The first row there is, an even one.
+    /// The first stored row, which is even.
     top: usize,
-    /// Columns of the whole image in this plane.
+    /// The number of columns of the whole image in this plane.
     width: usize,
-    /// Rows of the whole image in this plane.
+    /// The number of rows of the whole image in this plane.
     height: usize,
 }
 
-/// Lanes that may be read beyond the rows there are.
+/// The number of lanes that may be read beyond the stored rows.
 const SLACK: usize = 31;
 
 impl PixelPairs {
-    /// No image yet; loops use these instructions.
+    /// Makes an empty image whose loops use this instruction set.
     pub(crate) fn new(cpu: Cpu) -> Self {
         Self { cpu, converter: Converter::new(cpu), ..Self::default() }
     }
 
-    /// Takes over a whole interleaved image.
+    /// Loads a whole interleaved image.
     pub(crate) fn load_rgb(&mut self, image: &Rgb) {
         (self.width, self.height, self.colours) = (image.width, image.height, Colours::Rgb);
         let (width, height) = (image.width as usize, image.height as usize);
@@ -89,8 +89,8 @@ impl PixelPairs {
         }
     }
 
-    /// Takes over what `region` needs of a decoded JPEG, in red, green and blue, as libjpeg-turbo makes them: chroma
-    /// interpolated by triangles.
+    /// Loads the part of a decoded JPEG that `region` needs, converted to red, green and blue as by
+    /// libjpeg-turbo, with chroma interpolated by triangles.
     pub(crate) fn load_ycc_as_rgb(&mut self, planes: &YccPlanes, region: Region) {
         self.load_size(planes, Colours::Rgb);
         let area = Area::of(region, planes.width, planes.height);
@@ -104,7 +104,7 @@ impl PixelPairs {
         }
     }
 
-    /// Takes over what `region` needs of a decoded JPEG as it is.
+    /// Loads the part of a decoded JPEG that `region` needs, without conversion.
     pub(crate) fn load_ycc(&mut self, planes: &YccPlanes, region: Region) {
         let (across, down) = planes.sampling.factors();
         self.load_size(planes, Colours::Ycc(across, down));
@@ -142,7 +142,7 @@ impl PixelPairs {
         let mut start = 0;
         for (plane, area) in self.planes.iter_mut().zip(areas) {
             let Area { left, top, pairs, rows, width, height } = area;
-            // Whole cache lines, an odd number of them: neighbouring pairs do not compete for the same ones.
+            // An odd number of cache lines, so that neighbouring pairs do not compete for the same lines.
             let pitch = 64 * ((2 * (rows + SLACK)).div_ceil(64) | 1);
             *plane = PairPlane { start, pitch, left, top, width, height };
             start += pairs * pitch;
@@ -150,29 +150,29 @@ impl PixelPairs {
         self.data.resize(start, 0);
     }
 
-    /// The first column and row of a plane.
+    /// Returns the first stored column and row of a plane.
     pub(crate) fn origin(&self, number: usize) -> (usize, usize) {
         (self.planes[number].left, self.planes[number].top)
     }
 
-    /// Columns and rows of the whole image in a plane.
+    /// Returns the number of columns and rows of the whole image in a plane.
     pub(crate) fn plane_size(&self, number: usize) -> (usize, usize) {
         (self.planes[number].width, self.planes[number].height)
     }
 
-    /// Bytes from one pair of a plane's columns to the next.
+    /// Returns the distance from one pair of a plane's columns to the next, in bytes.
     pub(crate) fn pitch(&self, number: usize) -> usize {
         self.planes[number].pitch
     }
 
-    /// A plane's pairs from row `top` on.
+    /// Returns a plane's pairs from row `top` on.
     pub(crate) fn rows(&self, number: usize, top: usize) -> &[u8] {
         let plane = self.planes[number];
         &self.data[plane.start + 2 * (top - plane.top)..]
     }
 }
 
-/// The part of a plane that is there.
+/// The stored part of a plane.
 #[derive(Debug, Clone, Copy)]
 struct Area {
     left: usize,
@@ -192,7 +192,7 @@ impl Area {
     }
 }
 
-/// The chroma samples that a region is interpolated from, their neighbours included.
+/// Returns the chroma samples that a region is interpolated from, including neighbours.
 fn halved(region: Region, (across, down): (usize, usize), (width, height): (u32, u32)) -> Region {
     let axis = |from: u32, length: u32, factor: u32, size: u32| {
         let neighbours = factor - 1;
@@ -206,7 +206,7 @@ fn halved(region: Region, (across, down): (usize, usize), (width, height): (u32,
 }
 
 versions! {
-    /// Two columns side by side.
+    /// Interleaves two columns.
     fn join(first: &[u8], second: &[u8], out: &mut [u8]) {
         for ((out, &first), &second) in out.as_chunks_mut().0.iter_mut().zip(first).zip(second) {
             *out = (u16::from(first) | u16::from(second) << 8).to_le_bytes();

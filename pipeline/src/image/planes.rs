@@ -1,9 +1,9 @@
-//! The image type that operations work on.
+//! The image type that edits work on.
 
 use super::{interleave::interleave, pairs::PixelPairs, rgb::Rgb};
 use crate::Cpu;
 
-/// An image whose colours lie in three planes, one after the other, so that arithmetic runs over plain rows.
+/// An image with its colours in three consecutive planes, so that arithmetic runs over plain rows.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct RgbPlanes {
     pub(crate) width: usize,
@@ -12,26 +12,26 @@ pub(crate) struct RgbPlanes {
 }
 
 impl RgbPlanes {
-    /// Gives the image another size, keeping its memory; what its pixels show is unspecified.
+    /// Changes the size, reusing the memory; the pixels are undefined afterwards.
     pub(crate) fn reshape(&mut self, width: usize, height: usize) {
         (self.width, self.height) = (width, height);
         self.pixels.resize(3 * width * height, 0);
     }
 
-    /// The planes, each with its width.
+    /// Iterates over the planes, each with its width.
     pub(crate) fn planes_mut(&mut self) -> impl Iterator<Item = (usize, &mut [u8])> {
         let (width, size) = (self.width, self.width * self.height);
         self.pixels.chunks_exact_mut(size).map(move |plane| (width, plane))
     }
 
-    /// Red, green and blue.
+    /// Returns the planes of red, green and blue.
     pub(crate) fn rgb_mut(&mut self) -> [&mut [u8]; 3] {
         let (red, rest) = self.pixels.split_at_mut(self.width * self.height);
         let (green, blue) = rest.split_at_mut(self.width * self.height);
         [red, green, blue]
     }
 
-    /// Takes over an image that is there as a whole, seen in a mirror if `mirrored`.
+    /// Loads a whole image, mirrored if `mirrored`.
     pub(crate) fn load(&mut self, image: &PixelPairs, mirrored: bool) {
         self.reshape(image.width as usize, image.height as usize);
         let (width, height) = (self.width, self.height);
@@ -56,7 +56,7 @@ impl RgbPlanes {
         self.store(cpu, &mut image.pixels);
     }
 
-    /// Writes the pixels interleaved.
+    /// Writes the pixels interleaved: (height, width, 3) bytes.
     pub(crate) fn store(&self, cpu: Cpu, pixels: &mut [u8]) {
         let (red, rest) = self.pixels.split_at(self.width * self.height);
         let (green, blue) = rest.split_at(self.width * self.height);

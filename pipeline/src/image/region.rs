@@ -1,20 +1,20 @@
-//! A part of an image.
+//! A region of an image.
 
-/// A rectangle of pixels, which lies within its image.
+/// A rectangle of pixels within an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Region {
-    /// Columns to the left of it.
+    /// The number of columns to the left of it.
     pub left: u32,
-    /// Rows above it.
+    /// The number of rows above it.
     pub top: u32,
-    /// Its columns, at least one.
+    /// The number of its columns, at least one.
     pub width: u32,
-    /// Its rows, at least one.
+    /// The number of its rows, at least one.
     pub height: u32,
 }
 
 impl Region {
-    /// The smallest rectangle that holds both.
+    /// Returns the smallest rectangle that contains both.
     #[must_use]
     pub fn union(self, other: Self) -> Self {
         let (left, top) = (self.left.min(other.left), self.top.min(other.top));

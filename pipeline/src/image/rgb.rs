@@ -1,31 +1,31 @@
-//! The image type that every stage shares.
+//! The image type that all stages share.
 
 /// An image of interleaved 8-bit RGB.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Rgb {
-    /// Pixels in a row.
+    /// The width in pixels.
     pub width: u32,
-    /// Rows.
+    /// The height in pixels.
     pub height: u32,
-    /// Rows from top to bottom, `3 · width · height` bytes.
+    /// The pixels, rows from top to bottom: (height, width, 3) bytes.
     pub pixels: Vec<u8>,
 }
 
 impl Rgb {
-    /// A black image.
+    /// Makes a black image.
     pub fn black(width: u32, height: u32) -> Self {
         let mut image = Self::default();
         image.reshape(width, height);
         image
     }
 
-    /// Gives the image another size, keeping its memory. What its pixels show afterwards is unspecified.
+    /// Changes the size, reusing the memory. The pixels are undefined afterwards.
     pub fn reshape(&mut self, width: u32, height: u32) {
         (self.width, self.height) = (width, height);
         self.pixels.resize(3 * width as usize * height as usize, 0);
     }
 
-    /// Bytes from one row to the next.
+    /// Returns the distance from one row to the next, in bytes.
     pub fn stride(&self) -> usize {
         3 * self.width as usize
     }

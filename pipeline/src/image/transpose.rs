@@ -1,17 +1,18 @@
-//! Pairs of bytes of rows ↔ pairs of bytes of columns.
+//! Transposition of byte pairs.
 
 use crate::cpu::versions;
 
-/// Pairs of a row that are turned at once; rows are padded to a multiple of it.
+/// The number of pairs of a row that are transposed at a time; rows are padded to a multiple of it.
 pub(crate) const PAIRS: usize = 16;
-/// Rows that are turned at once; there is room for a multiple of it.
+/// The number of rows that are transposed at a time; there is room for a multiple of it.
 pub(crate) const ROWS: usize = 4;
 
 versions! {
-    /// Turns rows of byte pairs into columns of byte pairs: pair `p` of row `r` becomes pair `r` of column `p`.
+    /// Transposes rows of byte pairs to columns of byte pairs: pair `p` of row `r` becomes pair `r` of column
+    /// `p`.
     ///
-    /// Rows lie `pitch` bytes apart, and columns `out_pitch`. Both counts are rounded up to full blocks, for which there must
-    /// be room.
+    /// Rows are `pitch` bytes apart, and columns `out_pitch`. Both counts are rounded up to full blocks, for
+    /// which there must be room.
     pub(crate) fn transpose(rows: &[u8], pitch: usize, pairs: usize, out: &mut [u8], out_pitch: usize) {
         for (block, rows) in rows.chunks_exact(ROWS * pitch).enumerate() {
             let (a, rest) = rows.split_at(pitch);

@@ -1,8 +1,8 @@
-//! Luma and chroma as a JPEG holds them.
+//! Luma and chroma as stored in a JPEG.
 
 use std::ops::Range;
 
-/// How often chroma is sampled against luma.
+/// The sampling of chroma relative to luma.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Sampling {
     /// No chroma.
@@ -19,7 +19,7 @@ pub enum Sampling {
 }
 
 impl Sampling {
-    /// Luma samples to a chroma sample: across, down.
+    /// Returns the number of luma samples to a chroma sample, (across, down).
     pub fn factors(self) -> (usize, usize) {
         match self {
             Self::Gray | Self::Full => (1, 1),
@@ -29,54 +29,55 @@ impl Sampling {
         }
     }
 
-    /// Components: luma alone, or with two of chroma.
+    /// Returns the number of components: luma alone, or luma and two of chroma.
     pub fn components(self) -> usize {
         if self == Self::Gray { 1 } else { 3 }
     }
 }
 
-/// A component's samples in memory.
+/// The layout of a component's samples in memory.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Plane {
-    /// Byte of the sample at the left and top of the region.
+    /// The offset of the first decoded sample, in bytes.
     pub(crate) start: usize,
-    /// Bytes from a column to the next.
+    /// The distance from one column to the next, in bytes.
     pub(crate) stride: usize,
-    /// The first column there is.
+    /// The first decoded column.
     pub(crate) left: usize,
-    /// The first row there is.
+    /// The first decoded row.
     pub(crate) top: usize,
-    /// Columns and rows that were decoded.
+    /// The number of decoded columns and rows.
     pub(crate) columns: usize,
     pub(crate) rows: usize,
-    /// Columns of the whole component, without the padding to full blocks.
+    /// The number of columns of the whole component, without the padding to full blocks.
     pub(crate) width: usize,
-    /// Rows of the whole component.
+    /// The number of rows of the whole component.
     pub(crate) height: usize,
 }
 
-/// The components of a decoded region, column after column: what is done to all rows alike runs over plain memory.
+/// The components of a decoded region, column by column, so that operations on all rows read memory
+/// sequentially.
 #[derive(Debug, Default)]
 pub struct YccPlanes {
-    /// Pixels in a row of the whole image.
+    /// The width of the whole image, in pixels.
     pub(crate) width: u32,
-    /// Rows of the whole image.
+    /// The height of the whole image, in pixels.
     pub(crate) height: u32,
-    /// How often chroma is sampled.
+    /// The sampling of chroma.
     pub(crate) sampling: Sampling,
     pub(crate) data: Vec<u8>,
     pub(crate) planes: [Plane; 3],
 }
 
 impl YccPlanes {
-    /// Column `x` of component `number`, counted in samples of that component over the whole image; of its rows, `rows`.
+    /// Returns the rows `rows` of column `x` of component `number`, both counted over the whole component.
     ///
     /// # Panics
     /// If they were not decoded.
     #[inline]
     pub fn column(&self, number: usize, x: usize, rows: Range<usize>) -> &[u8] {
         let plane = &self.planes[number];
-        // Smaller ones than the first become large ones.
+        // A column or row before the first wraps to a huge number.
         let (x, from, to) = (
             x.wrapping_sub(plane.left),
             rows.start.wrapping_sub(plane.top),
@@ -86,8 +87,8 @@ impl YccPlanes {
         &self.data[plane.start + x * plane.stride..][from..to]
     }
 
-    /// Columns and rows of component `number` over the whole image: those that belong to pixels. None of
-    /// a component that the image has not.
+    /// Returns the numbers of columns and rows of component `number` in the whole image, without padding;
+    /// zeros if the image does not have the component.
     pub fn size(&self, number: usize) -> (usize, usize) {
         (self.planes[number].width, self.planes[number].height)
     }

@@ -1,6 +1,6 @@
 //! Pictures, samples and fixtures for the tests.
-#![allow(dead_code, reason = "not every test uses everything")]
-#![allow(clippy::allow_attributes, reason = "whether it is dead differs between tests")]
+#![allow(dead_code, reason = "not every test binary uses everything")]
+#![allow(clippy::allow_attributes, reason = "whether it is dead differs between binaries")]
 
 use std::{
     env, fs,
@@ -11,8 +11,8 @@ use pipeline::{Rgb, encode_jpeg};
 use serde_json::Value;
 use shards::{Position, Sample};
 
-/// The facts and tensors of all files of kind `amdim_augment` in `tests/fixtures`, or in the folder that
-/// `AMDIM_FIXTURES` names; only the project's own folder has to have some.
+/// Reads all files of kind `amdim_augment` in `tests/fixtures`, or in the folder `AMDIM_FIXTURES`. Only the
+/// project's own folder must have some.
 pub(crate) fn fixtures() -> Vec<(Value, Vec<u8>)> {
     let named = env::var_os("AMDIM_FIXTURES");
     let is_own = named.is_none();
@@ -30,7 +30,7 @@ pub(crate) fn fixtures() -> Vec<(Value, Vec<u8>)> {
     found
 }
 
-/// A smooth picture; `phase` makes it another one.
+/// Makes a smooth picture; each `phase` gives another one.
 pub(crate) fn picture(width: u32, height: u32, phase: u32) -> Rgb {
     let mut image = Rgb::black(width, height);
     for (i, value) in image.pixels.iter_mut().enumerate() {
@@ -40,7 +40,7 @@ pub(crate) fn picture(width: u32, height: u32, phase: u32) -> Rgb {
     image
 }
 
-/// Sample `index` of an endless set: JPEGs whose sizes, and so their costs, differ.
+/// Makes sample `index` of an endless set of JPEGs of different sizes and costs.
 pub(crate) fn sample(index: u64) -> Sample {
     let side = 20 + (index * 37 % 11) as u32 * 25;
     Sample {
@@ -55,7 +55,7 @@ pub(crate) fn sample(index: u64) -> Sample {
     }
 }
 
-/// A sample like the others, cut in half.
+/// Makes a sample that is cut in half.
 pub(crate) fn damaged(index: u64) -> Sample {
     let whole = sample(index);
     let half = whole.image.read(|bytes| bytes[..bytes.len() / 2].to_vec()).unwrap();

@@ -1,4 +1,4 @@
-//! What is accepted, and that its samples are those of libjpeg-turbo.
+//! Accepted files, whose samples are those of libjpeg-turbo.
 
 use pipeline::{
     Cpu,
@@ -80,7 +80,7 @@ fn restart_markers_and_tables_of_any_kind_make_no_difference() {
 }
 
 #[test]
-fn coefficients_that_no_image_has_give_the_samples_of_libjpeg_turbo() {
+fn coefficients_of_no_real_image_give_the_samples_of_libjpeg_turbo() {
     let mut random = Random(5);
     for sampling in SAMPLINGS {
         for round in 0..200 {
@@ -93,7 +93,7 @@ fn coefficients_that_no_image_has_give_the_samples_of_libjpeg_turbo() {
     }
 }
 
-/// Eight times a coefficient moves some sample, so that samples tell it.
+/// Eight times a coefficient changes some sample, so that samples show it.
 #[test]
 fn every_coefficient_is_that_of_libjpeg_turbo() {
     let mut random = Random(6);
@@ -111,9 +111,10 @@ fn every_coefficient_is_that_of_libjpeg_turbo() {
     }
 }
 
-/// A row of coefficients alone is what libjpeg-turbo takes a shorter way for, where large ones come out differently.
+/// For coefficients only in the first row libjpeg-turbo takes a shortcut, where large ones give other
+/// results.
 #[test]
-fn large_coefficients_in_the_first_row_alone_wrap_as_in_libjpeg_turbo() {
+fn large_coefficients_only_in_the_first_row_wrap_as_in_libjpeg_turbo() {
     let mut random = Random(7);
     for factor in [1, 8, 9, 64, 255] {
         let mut forge = Forge::new(160, 160, Sampling::Full);
@@ -130,7 +131,7 @@ fn large_coefficients_in_the_first_row_alone_wrap_as_in_libjpeg_turbo() {
 }
 
 #[test]
-fn what_says_nothing_about_samples_is_passed_over() {
+fn data_without_influence_on_samples_are_ignored() {
     let mut random = Random(8);
     let file = Random(9).file(&Forge::new(20, 20, Sampling::Quarter), 8);
     let mut profile = b"ICC_PROFILE\0\x01\x02data".to_vec();
@@ -140,7 +141,7 @@ fn what_says_nothing_about_samples_is_passed_over() {
     extended[find(&file, 0xC0) + 1] = 0xC1;
     let (frame, scan) = (find(&file, 0xC0), find(&file, 0xDA));
     let mut parameters = file.clone();
-    parameters[scan + 11..scan + 14].copy_from_slice(&[7, 70, 0x77]); // of a progressive scan, nearly
+    parameters[scan + 11..scan + 14].copy_from_slice(&[7, 70, 0x77]); // almost those of a progressive scan
     let end = file.len() - 2;
     for file in [
         with_segment(&file, 0xFE, b"a comment"),
@@ -150,14 +151,14 @@ fn what_says_nothing_about_samples_is_passed_over() {
         with_segment(&half, 0xE2, &profile),
         [&file[..frame], &[0xFF; 5], &file[frame..]].concat(), // fill before a marker
         [&file[..end], &[0xFF; 5], &file[end..]].concat(),
-        with_segment(&file, 0xE0, b"JFIF\0\x02\0\0\0\x01\0\x01\0\0"), // a version that there is not
+        with_segment(&file, 0xE0, b"JFIF\0\x02\0\0\0\x01\0\x01\0\0"), // an undefined version
         with_segment(&file, 0xE2, b"ICC_PROFILE\0\x01\x02data"),      // half of a profile
         with_segment(&file, 0xE2, b"ICC_PROFILE\0\x00\x00data"),
         with_segment(&file, 0xE2, b"ICC_PROFILE\0\x01\x01"),
         [&file[..end], b"bytes of no block", &file[end..]].concat(),
         [&file[..end], &[0xFF, 0xD0], &file[end..]].concat(),
         parameters,
-        [&file[..], &[0; 9_000]].concat(), // libjpeg-turbo's fast path wants something behind
+        [&file[..], &[0; 9_000]].concat(), // enough for libjpeg-turbo's fast path
         extended,
     ] {
         accept(&file, &mut random);
@@ -165,7 +166,7 @@ fn what_says_nothing_about_samples_is_passed_over() {
 }
 
 #[test]
-fn the_sampling_factors_of_a_gray_image_play_no_part() {
+fn the_sampling_factors_of_a_gray_image_have_no_effect() {
     let mut file = Random(10).file(&Forge::new(27, 21, Sampling::Gray), 8);
     let frame = find(&file, 0xC0);
     for factors in [0x11, 0x12, 0x21, 0x22, 0x41, 0x14] {

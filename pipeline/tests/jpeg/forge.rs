@@ -1,29 +1,29 @@
-//! JPEG files made by hand, of coefficients and tables that no encoder would choose.
+//! Handmade JPEG files with coefficients and tables that no encoder would choose.
 
 use pipeline::jpeg::Sampling;
 
-/// What a file is made of, but for its coefficients.
+/// Everything in a file except its coefficients.
 #[derive(Debug, Clone)]
 pub(crate) struct Forge {
     pub(crate) width: u16,
     pub(crate) height: u16,
     pub(crate) sampling: Sampling,
-    /// Of luma and of chroma, in zigzag order.
+    /// The quantization tables of luma and chroma, in zigzag order.
     pub(crate) quantization: [[u8; 64]; 2],
-    /// Counts of codes and symbols, of DC and AC coefficients.
+    /// The Huffman tables of DC and AC coefficients: counts of codes, and symbols.
     pub(crate) dc: Vec<u8>,
     pub(crate) ac: Vec<u8>,
     pub(crate) restart_interval: u16,
 }
 
 impl Forge {
-    /// A file with standard tables.
+    /// Makes a file with standard tables.
     pub(crate) fn new(width: u16, height: u16, sampling: Sampling) -> Self {
         let [dc, ac] = standard_tables();
         Self { width, height, sampling, quantization: [[1; 64]; 2], dc, ac, restart_interval: 0 }
     }
 
-    /// Blocks of an MCU, and MCUs.
+    /// Returns the number of blocks in an MCU, and the number of MCUs.
     pub(crate) fn size(&self) -> (usize, usize) {
         let (across, down) = self.sampling.factors();
         let columns = usize::from(self.width).div_ceil(8 * across);
@@ -31,8 +31,8 @@ impl Forge {
         (across * down + self.sampling.components() - 1, columns * rows)
     }
 
-    /// The entropy-coded data of the blocks that `draw` fills, in zigzag order: differences of at most 2,047 first, then
-    /// coefficients of at most 1,023.
+    /// Codes the blocks that `draw` fills, in zigzag order: first a DC difference of at most 2,047 in
+    /// magnitude, then AC coefficients of at most 1,023.
     pub(crate) fn scan(&self, mut draw: impl FnMut(&mut [i16; 64])) -> Vec<u8> {
         let [dc, ac] = [&self.dc, &self.ac].map(|spec| codes(spec));
         let (blocks, mcus) = self.size();
@@ -52,7 +52,7 @@ impl Forge {
         writer.bytes
     }
 
-    /// The file with this entropy-coded data.
+    /// Returns the file with this entropy-coded data.
     pub(crate) fn file(&self, scan: &[u8]) -> Vec<u8> {
         let components = self.sampling.components() as u8;
         let (across, down) = self.sampling.factors();
@@ -90,7 +90,7 @@ pub(crate) fn segment(file: &mut Vec<u8>, marker: u8, parts: &[&[u8]]) {
     }
 }
 
-/// The tables of ISO 10918-1 for luma: K.3 and K.5.
+/// Returns the tables of ISO 10918-1 for luma: K.3 and K.5.
 pub(crate) fn standard_tables() -> [Vec<u8>; 2] {
     let dc = [0, 1, 5, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0].into_iter().chain(0..12).collect();
     let short =
@@ -101,20 +101,20 @@ pub(crate) fn standard_tables() -> [Vec<u8>; 2] {
     [dc, counts.into_iter().chain(short).chain(rest).collect()]
 }
 
-/// All symbols that an AC coefficient of 8 bits may need.
+/// Returns all symbols that AC coefficients of 8-bit images need.
 fn all_symbols() -> Vec<u8> {
     let coded = (0..16).flat_map(|run| (1..=10).map(move |size| run << 4 | size));
     [0x00, 0xF0].into_iter().chain(coded).collect()
 }
 
-/// Tables whose codes are all of the same length.
+/// Returns tables whose codes all have the same length.
 pub(crate) fn flat_tables() -> [Vec<u8>; 2] {
     let dc = [0, 0, 0, 12, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0].into_iter().chain(0..12).collect();
     let counts = [0, 0, 0, 0, 0, 0, 0, 162, 0, 0, 0, 0, 0, 0, 0, 0];
     [dc, counts.into_iter().chain(all_symbols()).collect()]
 }
 
-/// Tables with codes of all lengths, most of them the longest; `turn` decides which symbol gets which.
+/// Returns tables with codes of all lengths, mostly the longest; `turn` rotates the symbols among them.
 pub(crate) fn steep_tables(turn: usize) -> [Vec<u8>; 2] {
     let mut dc: Vec<u8> = (0..12).collect();
     dc.rotate_left(turn % 12);
@@ -125,7 +125,7 @@ pub(crate) fn steep_tables(turn: usize) -> [Vec<u8>; 2] {
     [of_dc.into_iter().chain(dc).collect(), of_ac.chain(ac).collect()]
 }
 
-/// Code and length of each symbol.
+/// Returns code and length of each symbol.
 fn codes(spec: &[u8]) -> [(u32, u32); 256] {
     let mut codes = [(0, 0); 256];
     let (counts, mut symbols) = (&spec[..16], spec[16..].iter());
@@ -140,7 +140,7 @@ fn codes(spec: &[u8]) -> [(u32, u32); 256] {
     codes
 }
 
-/// Writes bits, and the stuffing between them.
+/// A writer of bits with byte stuffing.
 #[derive(Debug, Default)]
 struct Writer {
     bytes: Vec<u8>,
@@ -192,7 +192,7 @@ impl Writer {
         }
     }
 
-    /// A value after a run of zeros: its code, and its bits.
+    /// Writes a value after a run of zeros: its code, and its bits.
     fn value(&mut self, run: usize, value: i16, codes: &[(u32, u32); 256]) {
         let size = 16 - value.unsigned_abs().leading_zeros();
         let (code, length) = codes[run << 4 | size as usize];

@@ -1,4 +1,4 @@
-//! What is demanded of the decoder for any bytes at all.
+//! Checks of the decoder for any bytes.
 
 use std::{cell::RefCell, ops::Range};
 
@@ -9,7 +9,7 @@ use pipeline::{
 use turbojpeg::Subsamp;
 use turbojpeg_sys as sys;
 
-/// One decoder for each kind of CPU; the first one is the portable one.
+/// Passes one decoder for each instruction set to `run`; the first one is the portable one.
 fn with_decoders<T>(run: impl FnOnce(&mut [(Cpu, Decoder)]) -> T) -> T {
     thread_local! {
         static DECODERS: RefCell<Vec<(Cpu, Decoder)>> =
@@ -18,11 +18,11 @@ fn with_decoders<T>(run: impl FnOnce(&mut [(Cpu, Decoder)]) -> T) -> T {
     DECODERS.with_borrow_mut(|decoders| run(decoders))
 }
 
-/// Whether the whole image of `bytes` is accepted.
+/// Checks `bytes`, and returns whether the whole image is accepted.
 ///
 /// # Panics
-/// If CPUs differ; if what is accepted is not what libjpeg-turbo makes of it; or if `region`, a region of the image given
-/// its size, is refused or has other samples.
+/// If instruction sets differ, if an accepted file has other samples than libjpeg-turbo's, or if `region`,
+/// which chooses a region for the image's size, is refused or has other samples.
 pub(crate) fn judge(bytes: &[u8], max_pixels: u32, region: impl FnOnce(u32, u32) -> Region) -> bool {
     let Ok(header) = Header::parse(bytes) else { return false };
     if header.width * header.height > max_pixels {
@@ -30,7 +30,8 @@ pub(crate) fn judge(bytes: &[u8], max_pixels: u32, region: impl FnOnce(u32, u32)
     }
     let region = region(header.width, header.height);
     with_decoders(|decoders| {
-        let ((_, portable), others) = decoders.split_first_mut().expect("there is always the portable one");
+        let ((_, portable), others) =
+            decoders.split_first_mut().expect("the portable decoder is always there");
         let whole = portable.decode(&header, header.whole()).map(samples);
         let part = portable.decode(&header, region).map(|planes| cover(planes, &header, region));
         for (cpu, other) in others {
@@ -40,16 +41,16 @@ pub(crate) fn judge(bytes: &[u8], max_pixels: u32, region: impl FnOnce(u32, u32)
             assert!(of_other == part, "{cpu:?} differs in {region:?}");
         }
         let Ok(whole) = whole else { return false };
-        let part = part.expect("a region of an image that is accepted is accepted");
+        let part = part.expect("a region of an accepted image is accepted");
         check_region(&part, &whole, &header, region);
-        assert!(whole == reference(bytes, &header), "not the samples of libjpeg-turbo");
+        assert!(whole == reference(bytes, &header), "the samples differ from those of libjpeg-turbo");
         let verdict = pipeline::decode(bytes, max_pixels.into()).map(|_| ());
         assert!(verdict.is_ok(), "damage is accepted: {verdict:?}");
         true
     })
 }
 
-/// A component: columns and rows of the image's own component, and the samples, column after column.
+/// A component: its numbers of columns and rows, and its samples, column by column.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Component {
     pub(crate) columns: Range<usize>,
@@ -57,7 +58,7 @@ pub(crate) struct Component {
     pub(crate) samples: Vec<u8>,
 }
 
-/// All samples that belong to pixels.
+/// Returns all samples that belong to pixels.
 pub(crate) fn samples(planes: &YccPlanes) -> Vec<Component> {
     let sizes = (0..3).map(|number| planes.size(number)).take_while(|size| size.0 > 0);
     let whole = |(number, (width, height))| component(planes, number, 0..width, 0..height);
@@ -70,7 +71,8 @@ fn component(planes: &YccPlanes, number: usize, columns: Range<usize>, rows: Ran
     Component { columns, rows, samples }
 }
 
-/// The samples that the pixels of a region are made of: of halved chroma, with a neighbour at either side.
+/// Returns the samples that the pixels of a region are made of: of halved chroma, with a neighbour on either
+/// side.
 pub(crate) fn cover(planes: &YccPlanes, header: &Header, region: Region) -> Vec<Component> {
     let factors = header.sampling.factors();
     (0..header.sampling.components())
@@ -102,15 +104,15 @@ pub(crate) fn check_region(part: &[Component], whole: &[Component], header: &Hea
     }
 }
 
-/// The components by libjpeg-turbo, whatever it warns of.
-#[expect(unsafe_code, reason = "the safe bindings take a warning for an error")]
+/// Decodes the components with libjpeg-turbo, ignoring its warnings.
+#[expect(unsafe_code, reason = "the safe bindings treat a warning as an error")]
 pub(crate) fn reference(bytes: &[u8], header: &Header) -> Vec<Component> {
     let (subsamp, number) = subsamp(header.sampling);
     let (width, height) = (header.width as usize, header.height as usize);
-    let length = turbojpeg::yuv_pixels_len(width, 1, height, subsamp).expect("the size is legal");
+    let length = turbojpeg::yuv_pixels_len(width, 1, height, subsamp).expect("the size is valid");
     let mut pixels = vec![0; length];
-    // SAFETY: the handle lives until it is destroyed, `bytes` are only read, and `pixels` has room for all planes of an
-    // image of this size and sampling, which is that of the file.
+    // SAFETY: the handle lives until it is destroyed, `bytes` are only read, and `pixels` has room for all
+    // planes of an image with the size and sampling of the file.
     unsafe {
         let handle = sys::tj3Init(sys::TJINIT_TJINIT_DECOMPRESS as i32);
         let check = |failed: i32| {
@@ -128,7 +130,7 @@ pub(crate) fn reference(bytes: &[u8], header: &Header) -> Vec<Component> {
     components(&pixels, (width, height), subsamp)
 }
 
-/// `TurboJPEG`'s names of a sampling.
+/// Returns `TurboJPEG`'s name of a sampling.
 fn subsamp(sampling: Sampling) -> (Subsamp, i32) {
     match sampling {
         Sampling::Gray => (Subsamp::Gray, sys::TJSAMP_TJSAMP_GRAY),
@@ -144,7 +146,7 @@ fn components(mut pixels: &[u8], (width, height): (usize, usize), subsamp: Subsa
     let count = if subsamp == Subsamp::Gray { 1 } else { 3 };
     (0..count)
         .map(|number| {
-            // Luma comes with the columns and rows that chroma's last sample stands for.
+            // Luma has the columns and rows that the last chroma sample stands for.
             let factors = if number == 0 { (1, 1) } else { (across, down) };
             let stride = width.next_multiple_of(across) / factors.0;
             let (plane, rest) = pixels.split_at(stride * (height.next_multiple_of(down) / factors.1));

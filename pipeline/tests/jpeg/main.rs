@@ -1,4 +1,5 @@
-//! The JPEG decoder against libjpeg-turbo: the same samples of every file that it accepts, and no other file accepted.
+//! The JPEG decoder compared with libjpeg-turbo: accepted files have the same samples, and damaged ones are
+//! refused.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -18,7 +19,7 @@ use turbojpeg::{Compressor, Image, PixelFormat, Subsamp};
 const SAMPLINGS: [Sampling; 5] =
     [Sampling::Gray, Sampling::Full, Sampling::HalfWidth, Sampling::HalfHeight, Sampling::Quarter];
 
-/// Numbers without a pattern (`SplitMix64`).
+/// A generator of pseudorandom numbers (`SplitMix64`).
 struct Random(u64);
 
 impl Random {
@@ -29,17 +30,17 @@ impl Random {
         mixed ^ (mixed >> 31)
     }
 
-    /// A number below `end`.
+    /// Draws a number below `end`.
     fn below(&mut self, end: usize) -> usize {
         (self.next() % end as u64) as usize
     }
 
-    /// A number from -`limit` to `limit`.
+    /// Draws a number from -`limit` to `limit`.
     fn value(&mut self, limit: i16) -> i16 {
         self.below(2 * limit as usize + 1) as i16 - limit
     }
 
-    /// A region, often at an edge or as small as can be.
+    /// Draws a region, often at an edge or as small as possible.
     fn region(&mut self, width: u32, height: u32) -> Region {
         let mut axis = |size: u32| {
             let (a, b) = (self.below(size as usize) as u32, self.below(size as usize) as u32);
@@ -55,7 +56,7 @@ impl Random {
         Region { left, top, width, height }
     }
 
-    /// A file of random coefficients, of which `most` in a block are not zero.
+    /// Makes a file of random coefficients, of which at most `most` in a block are not zero.
     fn file(&mut self, forge: &Forge, most: usize) -> Vec<u8> {
         let scan = forge.scan(|block| {
             block[0] = self.value(2_047);
@@ -67,7 +68,7 @@ impl Random {
     }
 }
 
-/// Judges a file that must be accepted.
+/// Checks a file that must be accepted.
 fn accept(bytes: &[u8], random: &mut Random) {
     let is_accepted = judge::judge(bytes, u32::MAX, |width, height| random.region(width, height));
     assert!(is_accepted, "a valid file is refused");
@@ -79,7 +80,7 @@ fn noise(width: u32, height: u32, random: &mut Random) -> Rgb {
     image
 }
 
-/// A JPEG by libjpeg-turbo.
+/// Encodes a JPEG with libjpeg-turbo.
 fn encoded(
     image: &Rgb,
     sampling: Sampling,
@@ -104,12 +105,12 @@ fn subsamp(sampling: Sampling) -> Subsamp {
     }
 }
 
-/// Where the first segment with this marker begins, which must not be the marker of an earlier segment's data.
+/// Finds the first segment with this marker, which must not occur in the data of an earlier segment.
 fn find(file: &[u8], marker: u8) -> usize {
     file.windows(2).position(|pair| pair == [0xFF, marker]).expect("the file has such a segment")
 }
 
-/// The file with a segment in front of all others.
+/// Returns the file with a segment before all others.
 fn with_segment(file: &[u8], marker: u8, data: &[u8]) -> Vec<u8> {
     let length = (data.len() as u16 + 2).to_be_bytes();
     [&file[..2], &[0xFF, marker], &length, data, &file[2..]].concat()

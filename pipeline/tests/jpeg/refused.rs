@@ -1,4 +1,4 @@
-//! What is refused: other kinds of JPEG, and all damage that libjpeg-turbo notices.
+//! Refused files: other kinds of JPEG, and all damage that libjpeg-turbo notices.
 
 use pipeline::{
     Cpu,
@@ -17,7 +17,7 @@ fn verdict(bytes: &[u8]) -> Result<()> {
     Decoder::default().decode(&header, header.whole()).map(|_: &YccPlanes| ())
 }
 
-/// Files of all kinds, small ones.
+/// Makes small files of all kinds.
 fn seeds() -> Vec<Vec<u8>> {
     let mut random = Random(20);
     let mut seeds = Vec::new();
@@ -67,7 +67,7 @@ fn other_kinds_of_jpeg_are_left_to_libjpeg_turbo() {
     }
 }
 
-/// Each of these libjpeg-turbo answers with an error or a warning.
+/// libjpeg-turbo answers to each of these with an error or a warning.
 #[test]
 fn headers_that_libjpeg_turbo_complains_about_are_refused() {
     let file = Random(22).file(&Forge::new(20, 20, Sampling::Quarter), 6);
@@ -80,7 +80,7 @@ fn headers_that_libjpeg_turbo_complains_about_are_refused() {
     assert_eq!(verdict(&wide(65_500)), Ok(()));
     let mut all_ones = Forge::new(20, 20, Sampling::Quarter);
     [all_ones.dc, _] = flat_tables();
-    all_ones.dc[4] = 8; // codes of five bits behind twelve of four
+    all_ones.dc[4] = 8; // codes of five bits after twelve of four
     all_ones.dc.extend(0..8);
     for (kind, file) in [
         ("a reserved marker", with_segment(&file, 0xF3, b"?")),
@@ -95,12 +95,12 @@ fn headers_that_libjpeg_turbo_complains_about_are_refused() {
         ("nothing before the first marker", [&file[..2], &[0], &file[2..]].concat()),
     ] {
         let theirs = turbojpeg::decompress(&file, turbojpeg::PixelFormat::RGB);
-        assert!(theirs.is_err(), "{kind}: it does not");
+        assert!(theirs.is_err(), "{kind}: libjpeg-turbo does not complain");
         assert!(verdict(&file).is_err(), "{kind}");
     }
 }
 
-/// The file without the segments with this marker.
+/// Returns the file without the segments with this marker.
 fn without(file: &[u8], marker: u8) -> Vec<u8> {
     let mut left = file.to_vec();
     while let Some(at) = left.windows(2).position(|pair| pair == [0xFF, marker]) {
@@ -110,7 +110,7 @@ fn without(file: &[u8], marker: u8) -> Vec<u8> {
     left
 }
 
-/// Of fill bytes before a stuffed byte, libjpeg-turbo's two ways to decode make different coefficients.
+/// libjpeg-turbo's two code paths make different coefficients of fill bytes before a stuffed byte.
 #[test]
 fn fill_before_a_stuffed_byte_is_refused() {
     let mut random = Random(23);
@@ -142,7 +142,7 @@ fn damage_to_the_coded_data_is_refused() {
     }
 }
 
-/// The file with another restart interval in its header.
+/// Returns the file with another restart interval in its header.
 fn with_interval(file: &[u8], interval: u8) -> Vec<u8> {
     let mut file = file.to_vec();
     let at = find(&file, 0xDD);
@@ -160,7 +160,8 @@ fn a_file_cut_at_any_byte_is_refused() {
     }
 }
 
-/// Of what is still accepted, `judge` demands the samples of libjpeg-turbo, and that it accepts it too.
+/// For files that are still accepted, `judge` requires the samples of libjpeg-turbo, and that libjpeg-turbo
+/// accepts them too.
 #[test]
 fn flipped_bytes_are_refused_or_decoded_as_by_libjpeg_turbo() {
     let mut random = Random(25);
@@ -187,13 +188,14 @@ fn flipped_bytes_are_refused_or_decoded_as_by_libjpeg_turbo() {
 
 #[test]
 #[should_panic(expected = "the region lies within the image")]
-fn a_region_beyond_the_image_is_the_callers_mistake() {
+fn a_region_outside_of_the_image_panics() {
     let file = Random(26).file(&Forge::new(20, 20, Sampling::Quarter), 6);
     let region = Region { left: u32::MAX, top: 0, width: 2, height: 20 };
     let _ = Decoder::default().decode(&Header::parse(&file).unwrap(), region);
 }
 
-/// Of codes of 16 bits alone, that of zeros standing for the longest values: nothing takes more bits from beyond the end.
+/// With codes of only 16 bits, and zeros coding the longest values, more bits are read past the end than in
+/// any other way.
 #[test]
 fn a_scan_without_data_ends_within_the_padding() {
     let table = |symbol: u8| {

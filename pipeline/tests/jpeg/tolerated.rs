@@ -1,5 +1,5 @@
-//! What libjpeg-turbo warns of: odd files, whose pixels are those of the file without the oddity, and damage. Pillow 12.3
-//! says the same of each of the odd ones; the damaged ones it decodes, with other pixels.
+//! Files about which libjpeg-turbo warns: odd ones, with the pixels of the file without the oddity, and
+//! damaged ones. Pillow 12.3 agrees on the odd ones; it decodes the damaged ones, with other pixels.
 
 use pipeline::{DecodeMode, Decoder, Oddity, Preset, Renderer, Rgb, SampleSeed, jpeg::Sampling};
 use turbojpeg::Compressor;
@@ -10,7 +10,7 @@ use crate::{
     noise, with_segment,
 };
 
-/// Pixels and oddities, or why it is damaged.
+/// Returns pixels and oddities, or the damage.
 fn verdict(bytes: &[u8]) -> Result<(Rgb, Vec<Oddity>), String> {
     let mut decoder = Decoder::new(1 << 20).unwrap();
     let mut image = Rgb::default();
@@ -27,7 +27,7 @@ fn assert_odd(name: &str, file: &[u8], clean: &[u8], oddities: &[Oddity]) {
     assert!(views(file) == views(clean), "{name}: other views");
 }
 
-/// The views of three seeds, by whichever decoder takes the file.
+/// Renders the views of three seeds, with whichever decoder supports the file.
 fn views(bytes: &[u8]) -> Vec<u8> {
     let recipe = Preset::In128.recipe();
     let mut views = vec![0; 3 * recipe.bytes()];
@@ -46,7 +46,7 @@ fn assert_damaged(name: &str, file: &[u8], clean: &[u8], reason: &str) {
     assert!(error.contains(reason), "{name}: {error}");
 }
 
-/// A file of random coefficients, with a restart marker after every second MCU where `has_restarts`.
+/// Makes a file of random coefficients, with restart markers after every second MCU if `has_restarts`.
 fn baseline(has_restarts: bool) -> Vec<u8> {
     let mut forge = Forge::new(60, 40, Sampling::Quarter);
     forge.restart_interval = if has_restarts { 2 } else { 0 };
@@ -58,7 +58,7 @@ fn progressive() -> Vec<u8> {
     encoded(&noise(60, 40, &mut Random(31)), Sampling::Quarter, set)
 }
 
-/// The segments of a file, of which a scan's has the coded data with it, and the end.
+/// Splits a file into its segments, of which those of scans include the coded data, and the end.
 fn parts(file: &[u8]) -> Vec<&[u8]> {
     let mut parts = vec![&file[..2]];
     let mut rest = &file[2..];
@@ -76,7 +76,7 @@ fn parts(file: &[u8]) -> Vec<&[u8]> {
     parts
 }
 
-/// Which parts are scans.
+/// Returns the numbers of the parts that are scans.
 fn scans(parts: &[&[u8]]) -> Vec<usize> {
     (0..parts.len()).filter(|&part| parts[part][1] == 0xDA).collect()
 }
@@ -86,7 +86,7 @@ fn insert(file: &[u8], at: usize, bytes: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn bytes_that_belong_to_nothing_are_no_damage() {
+fn bytes_between_segments_are_not_damage() {
     for clean in [baseline(false), baseline(true), progressive()] {
         let end = clean.len() - 2;
         for (name, file) in [
@@ -110,7 +110,7 @@ fn bytes_that_belong_to_nothing_are_no_damage() {
 }
 
 #[test]
-fn odd_headers_are_no_damage() {
+fn odd_headers_are_not_damage() {
     let clean = baseline(false);
     let scan = find(&clean, 0xDA);
     let with_parameters = |parameters: [u8; 3]| {
@@ -129,7 +129,7 @@ fn odd_headers_are_no_damage() {
         let adobe = [&b"Adobe\0\x64\0\0\0\0"[..], &[transform]].concat();
         assert_odd("Adobe", &with_segment(&clean, 0xEE, &adobe), &clean, &[Oddity::AdobeTransform]);
     }
-    // Motion JPEG: without tables those of the standard hold, which the forge takes for both of its components.
+    // Motion JPEG without tables uses the standard ones, which the forge uses for both of its components.
     let ycc = encoded(&noise(60, 40, &mut Random(33)), Sampling::Quarter, |_| Ok(()));
     let without_tables: Vec<_> = parts(&ycc).into_iter().filter(|part| part[1] != 0xC4).collect();
     assert_odd("no Huffman tables", &without_tables.concat(), &ycc, &[]);
@@ -140,7 +140,7 @@ fn odd_headers_are_no_damage() {
 }
 
 #[test]
-fn a_file_that_holds_all_of_its_data_needs_no_end_as_in_pillow() {
+fn a_file_that_contains_all_of_its_data_needs_no_end_as_in_pillow() {
     let clean = baseline(false);
     let data = &clean[..clean.len() - 2];
     let odd = [Oddity::ExtraneousBytes, Oddity::NoEnd];
@@ -160,7 +160,7 @@ fn a_file_that_holds_all_of_its_data_needs_no_end_as_in_pillow() {
 }
 
 #[test]
-fn a_file_whose_last_data_come_from_a_few_zeros_is_damaged_and_one_that_has_zeros_behind_all_data_is_not() {
+fn zeros_in_place_of_the_last_data_are_damage_and_zeros_after_all_data_are_not() {
     let clean = baseline(false);
     let data = &clean[..clean.len() - 2];
     for zeros in 8..40 {
@@ -169,7 +169,7 @@ fn a_file_whose_last_data_come_from_a_few_zeros_is_damaged_and_one_that_has_zero
             assert!(verdict(&filled).is_err(), "{zeros} zeros for {missing} bytes");
         }
     }
-    // Many bytes of zeros are data here, all but the last one.
+    // Many of these bytes are data, except for the last one.
     let mut forge = Forge::new(60, 40, Sampling::Gray);
     [forge.dc, forge.ac] = flat_tables();
     let mut blocks = 0;
@@ -186,7 +186,7 @@ fn a_file_whose_last_data_come_from_a_few_zeros_is_damaged_and_one_that_has_zero
 }
 
 #[test]
-fn data_that_are_missing_before_the_end_are_damage() {
+fn missing_data_before_the_end_are_damage() {
     for clean in [baseline(false), baseline(true), progressive()] {
         let end = clean.len() - 2;
         for cut in [end - 10, clean.len() * 3 / 4] {
@@ -198,7 +198,7 @@ fn data_that_are_missing_before_the_end_are_damage() {
     [forge.dc, forge.ac] = flat_tables();
     let mut scan = forge.scan(|block| block[0] = 5);
     let clean = forge.file(&scan);
-    scan[40..60].fill(0xFE); // of eight ones there is no code
+    scan[40..60].fill(0xFE); // no code consists of eight ones
     assert_damaged("no code", &forge.file(&scan), &clean, "bad Huffman code");
     let arithmetic = |compressor: &mut Compressor| compressor.set_arithmetic(true);
     let clean = encoded(&noise(60, 40, &mut Random(32)), Sampling::Quarter, arithmetic);
@@ -236,7 +236,7 @@ fn a_component_without_data_is_damage() {
 }
 
 #[test]
-fn wrong_restart_markers_are_damage_only_where_data_are_lost() {
+fn wrong_restart_markers_are_damage_only_if_data_are_lost() {
     let clean = baseline(true);
     let marker = |number: u8| find(&clean, 0xD0 + number);
     let renumbered = |number: u8| {
@@ -269,7 +269,7 @@ fn wrong_restart_markers_are_damage_only_where_data_are_lost() {
 }
 
 #[test]
-fn the_scans_of_a_progressive_file_may_come_twice_or_late_but_not_lack_what_others_refine() {
+fn the_scans_of_a_progressive_file_may_be_repeated_or_late_but_not_lack_what_others_refine() {
     let clean = progressive();
     let all = parts(&clean);
     let scans = scans(&all);

@@ -1,4 +1,4 @@
-//! Any bytes as the index of a shard that lies in the cache, under a checksum that holds.
+//! Fuzzes the reading of cached indices: any bytes, under a valid checksum.
 
 #![no_main]
 

@@ -1,4 +1,4 @@
-//! Any text as a pattern.
+//! Fuzzes patterns with any text.
 
 #![no_main]
 

@@ -1,4 +1,5 @@
-//! Any bytes as a shard: nothing panics, and the `tar` crate finds the same samples in what both accept.
+//! Fuzzes shards with any bytes: nothing panics, and the `tar` crate finds the same samples in what both
+//! accept.
 
 #![no_main]
 
@@ -6,7 +7,7 @@ use libfuzzer_sys::{fuzz_mutator, fuzz_target, fuzzer_mutate};
 
 fuzz_target!(|bytes: &[u8]| shards_fuzz::shard(bytes));
 
-// Three of four changes get past the checksums of the headers.
+// Three of four inputs get valid header checksums.
 fuzz_mutator!(|bytes: &mut [u8], size: usize, max_size: usize, seed: u32| {
     let size = fuzzer_mutate(bytes, size, max_size);
     if !seed.is_multiple_of(4) {

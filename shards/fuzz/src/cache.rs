@@ -1,4 +1,4 @@
-//! Bytes as an index that was kept.
+//! Bytes as a cached index.
 
 use std::{fs, path::PathBuf};
 
@@ -10,10 +10,11 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::shard::samples;
 
 const IDENTITY: &str = "x";
-/// Magic, identity with its length, stamp.
+/// The length of the magic, the identity with its length, and the stamp.
 const HEADER: usize = 8 + 8 + IDENTITY.len() + 32;
 
-/// Opens a good shard whose index in the cache is `bytes`, but for the parts that have to fit for it to be looked at.
+/// Opens a good shard whose cached index is `bytes`, with the parts corrected without which it would not be
+/// looked at.
 pub fn cache(bytes: &[u8]) {
     thread_local! {
         static CACHED: Cached = Cached::new();
@@ -21,7 +22,7 @@ pub fn cache(bytes: &[u8]) {
     CACHED.with(|cached| {
         let mut entry = [&cached.header, bytes].concat();
         entry.extend(xxh3_64(&entry).to_le_bytes());
-        fs::write(&cached.entry, entry).expect("the folder can be written to");
+        fs::write(&cached.entry, entry).expect("the folder is writable");
         if let Ok(set) = ShardSet::open(Known(shard()), &cached.config()) {
             samples(&set).ok();
             set.keys(0).ok();
@@ -29,7 +30,7 @@ pub fn cache(bytes: &[u8]) {
     });
 }
 
-/// A cache that holds the index of one shard.
+/// A cache with the index of one shard.
 struct Cached {
     folder: TempDir,
     entry: PathBuf,
@@ -38,10 +39,10 @@ struct Cached {
 
 impl Cached {
     fn new() -> Self {
-        let folder = tempfile::tempdir().expect("a folder can be made");
+        let folder = tempfile::tempdir().expect("a temporary folder can be created");
         let mut cached = Self { folder, entry: PathBuf::new(), header: Vec::new() };
         ShardSet::open(Known(shard()), &cached.config()).expect("the shard is good");
-        let mut entries = fs::read_dir(cached.folder.path()).expect("the folder is there");
+        let mut entries = fs::read_dir(cached.folder.path()).expect("the folder exists");
         cached.entry = entries.next().expect("the index is kept").expect("it can be listed").path();
         cached.header = fs::read(&cached.entry).expect("the index is kept")[..HEADER].to_vec();
         cached
@@ -52,18 +53,18 @@ impl Cached {
     }
 }
 
-/// A shard of two samples.
+/// Makes a shard of two samples.
 fn shard() -> Vec<u8> {
     let mut builder = tar::Builder::new(Vec::new());
     for (name, data) in [("a.jpg", &b"one"[..]), ("a.cls", b"3"), ("b.jpg", b"two")] {
         let mut header = tar::Header::new_gnu();
         header.set_size(data.len() as u64);
-        builder.append_data(&mut header, name, data).expect("memory can be written to");
+        builder.append_data(&mut header, name, data).expect("writing to memory succeeds");
     }
-    builder.into_inner().expect("memory can be written to")
+    builder.into_inner().expect("writing to memory succeeds")
 }
 
-/// A source whose one shard has an identity.
+/// A source of one shard with an identity.
 #[derive(Debug)]
 struct Known(Vec<u8>);
 

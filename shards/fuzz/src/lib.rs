@@ -1,4 +1,5 @@
-//! What the fuzz targets do with their input; `shards/tests/seeds.rs` does the same with the seeds.
+//! The functions that the fuzz targets call with their input; `shards/tests/seeds.rs` calls them with the
+//! seeds.
 
 mod cache;
 mod pattern;

@@ -1,16 +1,16 @@
 //! Text as a pattern.
 
 #[path = "../../src/pattern/access.rs"]
-#[allow(dead_code, reason = "files are opened elsewhere")]
+#[allow(dead_code, reason = "this crate opens no files")]
 mod access;
 #[path = "../../src/pattern/braces.rs"]
-#[allow(dead_code, reason = "names of files are no patterns elsewhere")]
+#[allow(dead_code, reason = "this crate does not look at names of files")]
 mod braces;
 #[path = "../../src/pattern/error.rs"]
-#[allow(dead_code, reason = "errors of files are raised elsewhere")]
+#[allow(dead_code, reason = "this crate raises no errors of files")]
 mod error;
 #[path = "../../src/pattern/hint.rs"]
-#[allow(dead_code, reason = "patterns are named elsewhere")]
+#[allow(dead_code, reason = "this crate names no shards")]
 mod hint;
 
 use std::{fs, path::PathBuf};
@@ -18,11 +18,11 @@ use std::{fs, path::PathBuf};
 use braces::Template;
 use tempfile::TempDir;
 
-/// More names than these are not worth their time.
+/// The most names that are looked for: more would only take time.
 const NAMES: u64 = 2000;
 const FILES: [&str; 6] = ["x-000.tar", "x-001.tar", "y-000.tar", "odd{1}[2].tar", "ö.tar", "list.txt"];
 
-/// Takes `text` apart and, where it stands for few names in one folder, looks for them there.
+/// Parses `text` and, if it stands for few names in one folder, looks for them there.
 pub fn pattern(text: &str) {
     thread_local! {
         static FOLDER: TempDir = folder();
@@ -40,14 +40,14 @@ pub fn pattern(text: &str) {
             1
         }
     };
-    // What leads out of the folder could lead all over the disk.
+    // A pattern that leaves the folder could search the whole disk.
     if count <= NAMES && !text.contains(['/', '\0']) {
         FOLDER.with(|folder| look(folder, text));
     }
 }
 
 fn look(folder: &TempDir, text: &str) {
-    let path = folder.path().to_str().expect("its name is text");
+    let path = folder.path().to_str().expect("the temporary folder's name is UTF-8");
     let full = match text.strip_prefix('@') {
         Some(list) => format!("@{path}/{list}"),
         None => format!("{path}/{text}"),
@@ -62,10 +62,9 @@ fn look(folder: &TempDir, text: &str) {
 }
 
 fn folder() -> TempDir {
-    let folder = tempfile::tempdir().expect("a folder can be made");
+    let folder = tempfile::tempdir().expect("a temporary folder can be created");
     for name in FILES {
-        fs::write(folder.path().join(name), "# mine\nx-<000..001>.tar\n")
-            .expect("the folder can be written to");
+        fs::write(folder.path().join(name), "# mine\nx-<000..001>.tar\n").expect("the folder is writable");
     }
     folder
 }

@@ -4,7 +4,8 @@ use std::io::Read;
 
 use shards::{IndexConfig, MemorySource, Order, Position, Sample, ShardSet, Share, Shuffle};
 
-/// Reads all samples of a shard made of `bytes`, and compares them with what the `tar` crate finds where both accept it.
+/// Reads all samples of a shard made of `bytes`, and compares them with the images that the `tar` crate finds
+/// if both accept it.
 pub fn shard(bytes: &[u8]) {
     let source = MemorySource::new().with("x.tar", bytes.to_vec());
     let Ok(set) = ShardSet::open(source, &IndexConfig::default()) else { return };
@@ -12,13 +13,13 @@ pub fn shard(bytes: &[u8]) {
     let keys = set.keys(0).map(|keys| keys.into_iter().map(|(_, key)| key).collect::<Vec<_>>());
     let Ok(samples) = samples else { return };
     let found: Vec<_> = samples.iter().map(|sample| sample.key.clone()).collect();
-    assert_eq!(keys.expect("samples were read"), found);
+    assert_eq!(keys.expect("the samples were read before"), found);
     if set.faults().is_empty()
         && let Some(others) = by_tar_crate(bytes)
     {
         let own = samples.into_iter().map(|sample| Image {
             key: sample.key,
-            bytes: sample.image.read(<[u8]>::to_vec).expect("in memory"),
+            bytes: sample.image.read(<[u8]>::to_vec).expect("memory can be read"),
         });
         compare(own.collect(), others);
     }
@@ -31,15 +32,15 @@ struct Image {
     bytes: Vec<u8>,
 }
 
-/// What the `tar` crate finds.
+/// The images and links that the `tar` crate finds.
 struct Others {
     images: Vec<Image>,
     /// Names of links up to the last dot.
     links: Vec<String>,
 }
 
-/// Every sample is an image that the other reader finds as well, and every other image of it is of the same name up to the
-/// first dot as a sample, such as a mask.
+/// Checks that every sample is an image of the other reader, and that each further image of that reader, such
+/// as a mask, shares its name up to the first dot with a sample.
 fn compare(mut own: Vec<Image>, mut others: Others) {
     let is_file = |image: &Image| !others.links.contains(&image.key);
     own.retain(is_file);
@@ -57,16 +58,16 @@ fn compare(mut own: Vec<Image>, mut others: Others) {
     }
 }
 
-/// All samples, or the first error.
+/// Returns all samples, or the first error.
 pub(crate) fn samples(set: &ShardSet) -> shards::Result<Vec<Sample>> {
     let order = Order { shuffle: Shuffle::None, epochs: Some(1), ..Order::default() };
-    // All of them, so that one that cannot be read does not hide the next.
+    // All samples are read, so that an unreadable one does not hide the next.
     let samples: Vec<_> = set.samples(order, Share::default(), Position::default()).collect();
     assert_eq!(samples.len() as u64, set.len());
     samples.into_iter().collect()
 }
 
-/// Makes every block that may have been a header one again.
+/// Corrects the checksum of every block that may have been a header.
 pub fn seal_headers(bytes: &mut [u8]) {
     for block in bytes.chunks_exact_mut(512).filter(|block| block[257..262] == *b"ustar") {
         block[148..156].fill(b' ');
@@ -75,7 +76,7 @@ pub fn seal_headers(bytes: &mut [u8]) {
     }
 }
 
-/// Images as the `tar` crate reads them; none where it meets an error, or a form that is read in another way.
+/// Reads images with the `tar` crate; `None` for errors and for forms that it reads differently.
 fn by_tar_crate(bytes: &[u8]) -> Option<Others> {
     let mut others = Others { images: Vec::new(), links: Vec::new() };
     let mut archive = tar::Archive::new(bytes);
@@ -84,10 +85,10 @@ fn by_tar_crate(bytes: &[u8]) -> Option<Others> {
         let mut entry = entry.ok()?;
         let kind = entry.header().entry_type();
         let is_file = matches!(kind, tar::EntryType::Regular | tar::EntryType::Continuous);
-        // Those without data may claim to have some; there opinions differ on where the next header is.
+        // Members without data may give a size; readers differ on where the next header is then.
         (is_file || entry.size() == 0).then_some(())?;
         let name = entry.path_bytes().into_owned();
-        (!name.contains(&0)).then_some(())?; // where names end there, opinions differ as well
+        (!name.contains(&0)).then_some(())?; // readers also differ on names with a zero byte
         let Some((key, extension)) = split(&name, |dots| dots.next_back()) else { continue };
         if ![&b"jpg"[..], b"jpeg", b"png", b"webp"].contains(&&*extension.to_ascii_lowercase()) {
             continue;
@@ -104,7 +105,7 @@ fn by_tar_crate(bytes: &[u8]) -> Option<Others> {
     Some(others)
 }
 
-/// A name up to one of the dots of its base name, and what follows; none for hidden files.
+/// Splits a name at one of the dots of its base name; `None` for hidden files.
 fn split(
     name: &[u8],
     dot: fn(&mut dyn DoubleEndedIterator<Item = usize>) -> Option<usize>,

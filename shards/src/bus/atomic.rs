@@ -1,3 +1,3 @@
-//! The atomics of the guard: the tests' models put loom's in their place.
+//! The atomics of the guard. The tests' models replace this file by loom's atomics.
 
 pub(super) use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};

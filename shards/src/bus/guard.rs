@@ -1,4 +1,4 @@
-//! Guards mappings, and handles the signal.
+//! Guards of mappings, and the signal handler.
 
 use std::{mem, ptr, sync::Once};
 
@@ -7,11 +7,12 @@ use super::{
     slot::Slot,
 };
 
-/// Mappings that can be guarded at a time. Some 2,000 shards are open; more live on in samples that wait.
+/// The most mappings that can be guarded at a time. Some 2,000 shards are open; more live on in waiting
+/// samples.
 const SLOTS: usize = 4096;
 
 static TABLE: [Slot; SLOTS] = [const { free_slot() }; SLOTS];
-/// Where to look for a free place first.
+/// The slot at which the search for a free one begins.
 static NEXT: AtomicUsize = AtomicUsize::new(0);
 static INSTALL: Once = Once::new();
 static PAGE: AtomicUsize = AtomicUsize::new(0);
@@ -25,10 +26,10 @@ const fn free_slot() -> Slot {
     }
 }
 
-/// Guards a mapping for as long as it lives; it has to be dropped before the mapping is.
+/// A guard of a mapping. It must be dropped before the mapping is.
 #[derive(Debug)]
 pub(crate) struct Guard {
-    /// Its place in the table; `None` when that was full, and the mapping is unguarded.
+    /// The guard's slot in the table; `None` if the table was full and the mapping is unguarded.
     slot: Option<usize>,
 }
 
@@ -37,7 +38,8 @@ impl Guard {
         INSTALL.call_once(install);
         let (start, length) = (mapping.as_ptr() as usize, mapping.len());
         let takes = |number: &usize| TABLE[*number].take(start, length);
-        // From the last one taken on, so that many mappings need not be passed over each time.
+        // The search begins after the slot taken last, so that it need not pass over many taken ones each
+        // time.
         let from = NEXT.load(SeqCst);
         let slot = (from..SLOTS).chain(0..from).find(takes);
         NEXT.store(slot.map_or(0, |slot| (slot + 1) % SLOTS), SeqCst);
@@ -47,12 +49,12 @@ impl Guard {
         Self { slot }
     }
 
-    /// Whether it guards at all.
+    /// Returns whether the mapping is guarded at all.
     pub(crate) fn is_set(&self) -> bool {
         self.slot.is_some()
     }
 
-    /// Whether a page could not be read.
+    /// Returns whether a page of the mapping could not be read.
     pub(crate) fn has_faulted(&self) -> bool {
         self.slot.is_some_and(|number| TABLE[number].faulted.load(SeqCst))
     }
@@ -66,10 +68,10 @@ impl Drop for Guard {
     }
 }
 
-/// What SIGBUS would have done without us; written once, before our handler can run.
+/// The action for SIGBUS before ours; written once, before our handler can run.
 static mut PREVIOUS: mem::MaybeUninit<libc::sigaction> = mem::MaybeUninit::uninit();
 
-#[expect(unsafe_code, reason = "signals are the system's business")]
+#[expect(unsafe_code, reason = "signal handlers are installed by system calls")]
 fn install() {
     // SAFETY: `sysconf` has no preconditions.
     let page = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
@@ -78,33 +80,35 @@ fn install() {
     let mut action: libc::sigaction = unsafe { mem::zeroed() };
     action.sa_sigaction = on_bus_error as *const () as usize;
     action.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK;
-    // SAFETY: `action` is a complete action whose handler does only what a signal handler may (see there). `PREVIOUS` is
-    // written here alone, inside a `Once`, and read only by the handler, which cannot run before this call.
+    // SAFETY: `action` is a complete action whose handler does only what a signal handler may (see there).
+    // `PREVIOUS` is only written here, inside a `Once`, and only read by the handler, which cannot run before
+    // this call.
     let installed = unsafe { libc::sigaction(libc::SIGBUS, &raw const action, (&raw mut PREVIOUS).cast()) };
     if installed != 0 {
-        tracing::debug!("SIGBUS cannot be taken: {}", std::io::Error::last_os_error());
+        tracing::debug!("cannot handle SIGBUS: {}", std::io::Error::last_os_error());
     }
 }
 
-/// Puts a page of zeros where a guarded one could not be read. Calls only `mmap` and `sigaction`, takes no lock and
-/// allocates nothing.
-#[expect(unsafe_code, reason = "signals are the system's business")]
+/// Maps a page of zeros in place of a guarded page that could not be read. Calls only `mmap` and `sigaction`,
+/// takes no lock and allocates nothing.
+#[expect(unsafe_code, reason = "signal handlers work on raw addresses")]
 extern "C" fn on_bus_error(signal: libc::c_int, info: *mut libc::siginfo_t, _context: *mut libc::c_void) {
-    // SAFETY: with SA_SIGINFO the kernel passes a valid `siginfo_t`, and of a SIGBUS `si_addr` is the address touched.
+    // SAFETY: with SA_SIGINFO the kernel passes a valid `siginfo_t`, whose `si_addr` is the address touched
+    // in a SIGBUS.
     let address = unsafe { (*info).si_addr() } as usize;
     if let Some(slot) = TABLE.iter().find(|slot| slot.holds(address)) {
         let page = PAGE.load(SeqCst);
         let start = (address & !(page - 1)) as *mut libc::c_void;
         let (rights, flags) = (libc::PROT_READ, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED);
         slot.faulted.store(true, SeqCst);
-        // SAFETY: the page lies in a live mapping of ours, which is only read and has no page there to lose: whoever
-        // touched it holds the mapping. Later unmapping covers pages of either kind.
+        // SAFETY: the page lies in a live mapping of ours, which is only read and has no page there to lose:
+        // whoever touched it holds the mapping. Unmapping later covers pages of either kind.
         if unsafe { libc::mmap(start, page, rights, flags, -1, 0) } != libc::MAP_FAILED {
-            return; // and the reading is tried again
+            return; // the access is repeated and succeeds
         }
     }
-    // SAFETY: `PREVIOUS` was filled before this handler was installed. Returning repeats the access, which then takes
-    // its former course.
+    // SAFETY: `PREVIOUS` was set before this handler was installed. Returning repeats the access, which then
+    // has the effect that it would have had without this handler.
     unsafe { libc::sigaction(signal, (&raw const PREVIOUS).cast(), ptr::null_mut()) };
 }
 
@@ -118,11 +122,11 @@ mod tests {
 
     #[test]
     #[expect(unsafe_code, reason = "the test maps a file and cuts it")]
-    fn a_page_that_is_gone_reads_as_zeros_and_is_noticed() {
+    fn a_missing_page_reads_as_zeros_and_is_reported() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("file");
         File::create(&path).unwrap().write_all(&vec![7; 100_000]).unwrap();
-        // SAFETY: the file is cut below, which is what is tested.
+        // SAFETY: the test itself cuts the file below; nothing else touches it.
         let map = unsafe { Mmap::map(&File::open(&path).unwrap()).unwrap() };
         let guard = Guard::new(&map);
         File::options().write(true).open(&path).unwrap().set_len(8192).unwrap();

@@ -1,8 +1,8 @@
-//! What happens when a page of a mapped shard cannot be read: nothing worse than zeros.
+//! Protection against SIGBUS: unreadable pages of mapped shards read as zeros.
 //!
-//! Touching a page that its file no longer reaches raises SIGBUS, which ends the process. Here the signal is taken: if
-//! the address lies in a guarded mapping, a page of zeros is put there, the mapping is marked, and the reader goes on.
-//! Any other SIGBUS takes the course that it would have taken without.
+//! Touching a page that its file no longer reaches raises SIGBUS, which would end the process. Our handler
+//! looks the address up: if it lies in a guarded mapping, a page of zeros is mapped there, the mapping is
+//! marked as faulted, and the reader goes on. Any other SIGBUS has its previous effect.
 
 mod atomic;
 mod guard;

@@ -1,11 +1,11 @@
-//! One guarded range of addresses, as the signal handler sees it while others come and go.
+//! A guarded range of addresses, which the signal handler reads while others take and free slots.
 
 use super::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 
-/// One guarded range of addresses; the signal handler reads it, so it is all atomics.
+/// A slot for one guarded range of addresses. The signal handler reads it, so all fields are atomics.
 pub(crate) struct Slot {
     pub(crate) taken: AtomicBool,
-    /// 0 while the slot is not in use.
+    /// The first address; 0 while the slot is not in use.
     pub(crate) start: AtomicUsize,
     pub(crate) length: AtomicUsize,
     pub(crate) faulted: AtomicBool,
@@ -23,17 +23,17 @@ impl Slot {
         true
     }
 
-    /// Frees the slot, before the range is unmapped.
+    /// Frees the slot. Call it before the range is unmapped.
     pub(crate) fn free(&self) {
         self.start.store(0, SeqCst);
         self.taken.store(false, SeqCst);
     }
 
-    /// Whether an address, in a mapping that lives on meanwhile, is of this range.
+    /// Returns whether an address, whose mapping is alive during the call, lies in this range.
     pub(crate) fn holds(&self, address: usize) -> bool {
         let start = self.start.load(SeqCst);
         let is_within = start != 0 && address.wrapping_sub(start) < self.length.load(SeqCst);
-        // Another range may have taken the slot in between, and the length be its.
+        // Another range may have taken the slot in between, and the length be that of the other range.
         is_within && self.start.load(SeqCst) == start
     }
 }

@@ -1,4 +1,4 @@
-//! Gathers members into samples.
+//! The builder of an index: it gathers members into samples.
 
 use std::{
     collections::BTreeSet,
@@ -28,7 +28,7 @@ use crate::{
     span::{NO_LABEL, Span},
 };
 
-/// Gathers the members of a shard into samples, in their order.
+/// Gathers the members of a shard, in order, into samples.
 pub(crate) struct Builder<'a> {
     name: &'a ShardName,
     gathered: Gathered<'a>,
@@ -37,12 +37,12 @@ pub(crate) struct Builder<'a> {
     strays: Vec<StrayLabel>,
     faults: Vec<Fault>,
     neighbours: Neighbours,
-    /// Read when the first link is met.
+    /// The shard's links, read when the first link is met.
     links: Option<io::Result<Links>>,
     archives: usize,
     files: u64,
     lost_links: u64,
-    /// A few of the extensions met, to say what was there instead of images.
+    /// A few of the extensions met, for the message about a shard without images.
     extensions: BTreeSet<String>,
     is_cacheable: bool,
 }
@@ -52,7 +52,8 @@ impl<'a> Builder<'a> {
         Self::with(name, None)
     }
 
-    /// One that keeps all that an inspection wants, and takes classes that are none as findings.
+    /// Makes a builder that also keeps the details for an inspection, and records invalid classes as
+    /// findings.
     pub(crate) fn detailed(name: &'a ShardName) -> Self {
         Self::with(name, Some(Detail::default()))
     }
@@ -74,7 +75,10 @@ impl<'a> Builder<'a> {
         }
     }
 
-    /// Refuses a shard that is no tar. Gives whether there is anything in it that can be read.
+    /// Begins with the first bytes of a shard. Returns whether there is anything to read.
+    ///
+    /// # Errors
+    /// The shard is not a tar.
     pub(crate) fn open(&mut self, shard: &Shard) -> Result<bool> {
         if shard.is_empty() {
             self.fault(0, "it is empty (0 bytes)".to_owned());
@@ -89,10 +93,10 @@ impl<'a> Builder<'a> {
         Ok(true)
     }
 
-    /// Takes a member.
+    /// Adds a member.
     ///
     /// # Errors
-    /// A class that is none, unless all is kept for an inspection.
+    /// The class is invalid, unless details are kept for an inspection.
     pub(crate) fn add(&mut self, member: &Member, scanner: &mut Scanner<'_>) -> Result<()> {
         if let Some(detail) = &mut self.gathered.detail {
             let (head, end) = (member.head, scanner.position());
@@ -119,7 +123,10 @@ impl<'a> Builder<'a> {
         match role {
             Role::Other => self.ignore(member),
             Role::Image(_) if u32::try_from(place.size).is_err() => {
-                self.fault(place.data, format!("an image claims to have {} bytes", place.size));
+                self.fault(
+                    place.data,
+                    format!("the header of an image gives a size of {} bytes", place.size),
+                );
                 role = Role::Other;
             }
             _ => {}
@@ -134,7 +141,7 @@ impl<'a> Builder<'a> {
         (entry.role, entry.label) = (role, label);
     }
 
-    /// Where a member's bytes lie: those of the file that it leads to if it is a link. None where there are none.
+    /// Finds the data of a member, or of the file that it links to. `None` if there are none.
     fn place(&mut self, member: &Member, name: Option<Name<'_>>, scanner: &Scanner<'_>) -> Option<Place> {
         match member.kind {
             Kind::File => return Some(Place { data: member.data, size: member.size }),
@@ -156,7 +163,7 @@ impl<'a> Builder<'a> {
         place
     }
 
-    /// The links of the shard; none where they could not be read, which is a fault.
+    /// Returns the links of the shard; `None`, with a fault, if they could not be read.
     fn links(&mut self, member: &Member, shard: &Shard) -> Option<&Links> {
         if self.links.is_none() {
             let links = Links::of(shard);
@@ -168,7 +175,8 @@ impl<'a> Builder<'a> {
         self.links.as_ref()?.as_ref().ok()
     }
 
-    /// What a member says of the class; nothing where it is cut, which the scanner is going to say, or cannot be read.
+    /// Reads the class that a member gives; absent if the member is cut, which the scanner will report, or
+    /// unreadable.
     fn label(&mut self, role: Role, Place { data, size }: Place, scanner: &mut Scanner<'_>) -> Label {
         match role {
             Role::Class if size > CLASS_LIMIT => {
@@ -194,7 +202,7 @@ impl<'a> Builder<'a> {
         }
     }
 
-    /// Ends the neighbours so far: they are samples now.
+    /// Turns the present neighbours into samples.
     fn gather(&mut self) -> Result<()> {
         if self.neighbours.entries.is_empty() {
             return Ok(());
@@ -246,13 +254,13 @@ impl<'a> Builder<'a> {
         Ok(())
     }
 
-    /// Whether the shard ends behind a member, which it has all of; of an inspection.
+    /// Returns whether the shard ends right after a complete member. Only known in an inspection.
     pub(crate) fn ends_with_member(&self, shard: &Shard) -> bool {
         let last = self.gathered.detail.as_ref().and_then(|detail| detail.members.last());
         last.is_some_and(|last| last.end == shard.len())
     }
 
-    /// Notes the images of neighbours that are not used, as another one is, which is told for each entry.
+    /// Notes the images of neighbours that are not used because `used` names another one for their entry.
     fn note_second_images(&mut self, neighbours: &Neighbours, used: impl Fn(usize) -> Option<usize>) {
         for (number, entry) in neighbours.entries.iter().enumerate() {
             let Some(used) = used(number).filter(|used| *used != number) else { continue };
@@ -267,7 +275,7 @@ impl<'a> Builder<'a> {
         }
     }
 
-    /// Adds the sample of a part, whose first member is given.
+    /// Adds the sample of a part, whose first member is the entry `first`.
     fn add_sample(
         &mut self,
         neighbours: &Neighbours,
@@ -326,7 +334,8 @@ impl<'a> Builder<'a> {
         }
     }
 
-    /// Neighbours in two archives of one file are none.
+    /// Ends the neighbours at the beginning of a further archive: members of two archives are never
+    /// neighbours.
     fn note_archives(&mut self, scanner: &Scanner<'_>) -> Result<()> {
         let archives = scanner.archives();
         for &offset in &archives[self.archives..] {
@@ -341,13 +350,13 @@ impl<'a> Builder<'a> {
         self.faults.push(Fault { offset, reason });
     }
 
-    /// What could not be read this time.
+    /// Adds a fault for data that could not be read this time, and prevents caching.
     pub(crate) fn unreadable(&mut self, offset: u64, reason: &str) {
         self.fault(offset, reason.to_owned());
         self.is_cacheable = false;
     }
 
-    /// The index.
+    /// Finishes the index.
     ///
     /// # Errors
     /// Those of [`add`](Self::add).
@@ -355,14 +364,14 @@ impl<'a> Builder<'a> {
         Ok(self.finish_detailed(shard)?.0)
     }
 
-    /// The index, and what was kept for an inspection.
+    /// Finishes the index and the details for an inspection.
     pub(crate) fn finish_detailed(mut self, shard: &Shard) -> Result<(ShardIndex, Detail)> {
         self.gather()?;
         self.gathered.leave_out_companions(mem::take(&mut self.dotted))?;
         self.gathered.join_strays(mem::take(&mut self.strays))?;
         self.gathered.note_masks(shard);
         self.gathered.note_repeats(shard);
-        // Where nothing could be read, the reason for that says enough.
+        // If nothing could be read at all, that fault says enough.
         if self.gathered.spans.is_empty() && (self.files + self.lost_links > 0 || self.faults.is_empty()) {
             let reason = self.describe();
             self.faults.insert(0, Fault { offset: 0, reason });
@@ -378,7 +387,7 @@ impl<'a> Builder<'a> {
         Ok((index, Detail { findings, ..self.gathered.detail.unwrap_or_default() }))
     }
 
-    /// What is there instead of images.
+    /// Describes the content of a shard without images.
     fn describe(&self) -> String {
         let Self { files, lost_links, extensions, .. } = self;
         let found: Vec<String> = extensions.iter().map(|extension| format!("`{extension}`")).collect();

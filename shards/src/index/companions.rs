@@ -1,4 +1,4 @@
-//! Masks and the like that lie apart from their images, as where all images come first and then all masks.
+//! Companions, such as masks, that are stored apart from their images, for example behind all of them.
 
 use xxhash_rust::xxh3::xxh3_128;
 
@@ -9,23 +9,23 @@ use crate::{
     remark::{Finding, RemarkKind},
 };
 
-/// A sample with dots in its name, which is a companion if there is an image without that it goes with.
+/// A sample with dots in its base name, which is a companion if there is a matching image without them.
 #[derive(Debug)]
 pub(super) struct Dotted {
     number: usize,
-    /// Of the key of that image.
+    /// The hash of that image's key.
     hash: u128,
     name: String,
-    /// Up to its first dot.
+    /// The length of the name up to its first dot.
     short: usize,
-    /// Roles of images that it would be a companion of, a bit for each.
+    /// The roles of images that it would be a companion of, a bit for each.
     of: u8,
-    /// What is told of it where it is none.
+    /// Findings about it, which are reported if it is not a companion.
     notes: Vec<Finding>,
 }
 
 impl Dotted {
-    /// Of a sample whose image has this name; none where it is no companion whatever else there is.
+    /// Makes an entry for a sample whose image has this name; `None` if it cannot be a companion.
     pub(super) fn of(number: usize, name: Name<'_>) -> Option<Self> {
         let roles = (0..4).map(Role::Image).filter(|role| name.is_companion_of(*role));
         let of = roles.fold(0, |bits, role| bits | role.bit());
@@ -39,7 +39,7 @@ impl Dotted {
 }
 
 impl Gathered<'_> {
-    /// Finds the samples that are companions of others, and leaves them out.
+    /// Finds the samples that are companions of others, and removes them.
     pub(super) fn leave_out_companions(&mut self, dotted: Vec<Dotted>) -> Result<()> {
         if dotted.is_empty() {
             return Ok(());
@@ -63,7 +63,8 @@ impl Gathered<'_> {
         Ok(())
     }
 
-    /// The sample that another one is a companion of: the last before it of the key, else the first.
+    /// Finds the sample that another one is a companion of: the last one before it with the key, else the
+    /// first after it.
     fn owner(&self, sample: &Dotted, order: &[(u128, usize)]) -> Option<usize> {
         let at = order.partition_point(|other| *other < (sample.hash, sample.number));
         let near = [at.checked_sub(1), Some(at)].into_iter().flatten().filter_map(|at| order.get(at));
@@ -71,7 +72,7 @@ impl Gathered<'_> {
         (self.roles[*owner].bit() & sample.of != 0).then_some(*owner)
     }
 
-    /// Removes the samples that have an owner; their members go to that.
+    /// Removes the samples that have an owner; their members are assigned to the owner.
     fn remove(&mut self, owners: &[Option<usize>]) {
         let mut left = 0;
         let mut numbers: Vec<usize> = Vec::with_capacity(owners.len());
@@ -100,7 +101,7 @@ impl Gathered<'_> {
     }
 }
 
-/// Keeps what belongs to samples without an owner.
+/// Keeps the values of samples without an owner.
 fn retain<T>(values: &mut Vec<T>, owners: &[Option<usize>]) {
     let mut owners = owners.iter();
     values.retain(|_| owners.next().is_some_and(Option::is_none));

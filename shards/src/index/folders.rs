@@ -4,13 +4,13 @@ use std::collections::HashMap;
 
 use xxhash_rust::xxh3::xxh3_64;
 
-/// Where the images of samples lie.
+/// The folders of samples' images.
 #[derive(Debug, Default)]
 pub(super) struct Folders {
     pub(super) numbers: HashMap<Vec<u8>, usize>,
-    /// The folder of the last sample, as the next one mostly lies there, too.
+    /// The folder of the last sample, in which the next one usually is.
     last: (Vec<u8>, usize),
-    /// Of each sample: its folder, and the hash of the rest of its key.
+    /// For each sample its folder, and the hash of the rest of its key.
     pub(super) of_samples: Vec<(usize, u64)>,
 }
 

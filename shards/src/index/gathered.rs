@@ -1,4 +1,4 @@
-//! The samples of a shard that were gathered so far.
+//! The samples that were gathered so far.
 
 use xxhash_rust::xxh3::Xxh3;
 
@@ -12,14 +12,15 @@ use crate::{
     span::Span,
 };
 
-/// The samples of a shard that were gathered so far, and what is unusual about them.
+/// The samples of a shard that were gathered so far, with their findings.
 pub(super) struct Gathered<'a> {
     name: &'a ShardName,
     pub(super) spans: Vec<Span>,
-    /// Hash of each sample's key, and what says its class.
+    /// The hash of each sample's key.
     pub(super) hashes: Vec<u128>,
+    /// The kind of member that gives each sample's class.
     pub(super) label_sources: Vec<LabelSource>,
-    /// Of each sample's image.
+    /// The role of each sample's image.
     pub(super) roles: Vec<Role>,
     pub(super) folders: Folders,
     pub(super) findings: Findings,
@@ -27,7 +28,7 @@ pub(super) struct Gathered<'a> {
     pub(super) detail: Option<Detail>,
 }
 
-/// What says the class of a sample: the later outranks the earlier.
+/// The kind of member that gives a sample's class, in ascending order of rank.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum LabelSource {
     None,
@@ -36,12 +37,12 @@ pub(super) enum LabelSource {
 }
 
 impl LabelSource {
-    /// The entry that says the class of a part, and what it is.
+    /// Finds the entry that gives the class of a part, and its kind.
     pub(super) fn of(neighbours: &Neighbours, part: &Part) -> Option<(usize, Self)> {
         let class = part.class.map(|entry| (entry, Self::Class));
         let json = || {
             part.json
-                .filter(|&entry| neighbours.entries[entry].label.is_said())
+                .filter(|&entry| neighbours.entries[entry].label.is_present())
                 .map(|entry| (entry, Self::Json))
         };
         class.or_else(json)
@@ -49,7 +50,8 @@ impl LabelSource {
 }
 
 impl<'a> Gathered<'a> {
-    /// No samples; with `detail` all that an inspection wants is kept, and classes that are none are findings.
+    /// Starts without samples. With `detail`, the details for an inspection are kept, and invalid classes are
+    /// findings.
     pub(super) fn new(name: &'a ShardName, detail: Option<Detail>) -> Self {
         let findings = if detail.is_some() { Findings::listed() } else { Findings::default() };
         Self {
@@ -65,10 +67,10 @@ impl<'a> Gathered<'a> {
         }
     }
 
-    /// Notes what is unusual about a sample.
+    /// Notes a finding about a sample.
     ///
     /// # Errors
-    /// It is that its class is none, and nothing is kept for an inspection.
+    /// The finding is an invalid class, and no details are kept for an inspection.
     pub(super) fn note_sample(&mut self, finding: Finding) -> Result<()> {
         if finding.kind == RemarkKind::BadClass && self.detail.is_none() {
             let Finding { name: key, detail: value, .. } = finding;
@@ -93,7 +95,7 @@ impl<'a> Gathered<'a> {
         self.note(RemarkKind::SecondImage, offset, name, format!("sample `{key}` has another image"), None);
     }
 
-    /// The hashes of all keys, sorted, each with the number of its sample.
+    /// Returns the hashes of all keys, sorted, each with the number of its sample.
     pub(super) fn by_key(&self) -> Vec<(u128, usize)> {
         let mut order: Vec<(u128, usize)> = self.hashes.iter().copied().zip(0..).collect();
         order.sort_unstable();

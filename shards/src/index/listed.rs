@@ -1,18 +1,19 @@
-//! What an inspection keeps of a shard beside its index.
+//! Details for an inspection.
 
 use crate::{links::Place, neighbours::Neighbours, remark::Finding};
 
-/// What an inspection wants to know beside the index.
+/// The details that an inspection needs beside the index.
 #[derive(Debug, Default)]
 pub(crate) struct Detail {
-    /// Every member, in order.
+    /// All members, in order.
     pub(crate) members: Vec<Listed>,
-    /// Of each sample its key and the roles of its members, a bit for each.
+    /// The key of each sample.
     pub(crate) keys: Vec<Vec<u8>>,
+    /// The roles of each sample's members, a bit for each.
     pub(crate) roles: Vec<u8>,
-    /// Whether the last neighbours that were gathered hold a sample.
+    /// Whether the last gathered neighbours contain a sample.
     pub(crate) ends_with_sample: bool,
-    /// What is unusual.
+    /// All findings except ignored members.
     pub(crate) findings: Vec<Finding>,
 }
 
@@ -20,18 +21,18 @@ pub(crate) struct Detail {
 #[derive(Debug)]
 pub(crate) struct Listed {
     pub(crate) head: u64,
-    /// Byte behind it, padding included.
+    /// The byte after it, padding included.
     pub(crate) end: u64,
-    /// Whether the shard has all of it, and of what it leads to.
+    /// Whether the shard contains all of it, and all of the file that it links to.
     pub(crate) is_whole: bool,
     /// The sample that it belongs to.
     pub(crate) sample: Option<usize>,
-    /// Of a link that is read through its name, and what it leads to.
+    /// For a link that is read through: its name, and the place of the file that it leads to.
     pub(crate) link: Option<(Vec<u8>, Place)>,
 }
 
 impl Detail {
-    /// Tells the members of a neighbours which sample is theirs.
+    /// Assigns the members of neighbours to their samples; `sample` returns the sample of an entry.
     pub(super) fn assign(&mut self, neighbours: &Neighbours, sample: impl Fn(usize) -> Option<usize>) {
         for (number, entry) in neighbours.entries.iter().enumerate() {
             let Some(sample) = sample(number) else { continue };

@@ -1,8 +1,9 @@
-//! Masks in a folder of their own, as `annotations/trimaps/a.png` beside `images/a.jpg`.
+//! Masks in a folder of their own, such as `annotations/trimaps/a.png` beside `images/a.jpg`.
 //!
-//! Their keys differ from those of the images, so that each is a sample. A folder is one of masks if its name ends so, none of
-//! its images has a label, and either a folder of images lies beside it, or its images are all PNGs and nine in ten of them
-//! have the name of an image of another format that lies beside the folder or below one beside it.
+//! Their keys differ from those of the images, so each is a sample. A folder counts as one of masks if its
+//! name has the ending of one, none of its images has a label, and either a folder of images is beside it, or
+//! its images are all PNGs and nine in ten of them have the name of an image of another format that is beside
+//! the folder or deeper beside it.
 
 use std::{
     collections::{BTreeMap, HashSet},
@@ -21,22 +22,22 @@ use crate::{
     remark::RemarkKind,
 };
 
-/// Ends of the names of folders of images, beside those that are called nothing else.
+/// Endings of names of image folders, in addition to the names that mean nothing else.
 const IMAGES: [&str; 6] = ["image", "images", "img", "imgs", "input", "inputs"];
 
-/// Parts of a dataset, whose masks lie in `train_masks` beside `train`.
+/// Names of parts of a dataset: masks may be in `train_masks` beside `train`.
 const PARTS: [&str; 7] = ["train", "training", "val", "valid", "validation", "test", "testing"];
 
-/// A folder that is called as one of masks.
+/// A folder with the name of a mask folder.
 struct Suspect<'a> {
     path: &'a [u8],
-    /// The folder in which it lies.
+    /// The folder that contains it.
     parent: &'a [u8],
     name: AnnotationFolder,
 }
 
 impl Folders {
-    /// The folders, by their numbers.
+    /// Returns the paths of the folders, by number.
     fn paths(&self) -> Vec<&[u8]> {
         let mut paths: Vec<_> =
             self.numbers.iter().map(|(path, number)| (*number, path.as_slice())).collect();
@@ -44,7 +45,7 @@ impl Folders {
         paths.into_iter().map(|(_, path)| path).collect()
     }
 
-    /// The samples that are masks, in order, each with its folder of masks.
+    /// Returns the samples that are masks, in order, each with its folder of masks.
     fn masks(&self, is_labelled: impl Fn(usize) -> bool, roles: &[Role]) -> Vec<(usize, &[u8])> {
         let paths = self.paths();
         let suspects: Vec<_> = paths.iter().map(|path| Suspect::of(path)).collect();
@@ -71,7 +72,7 @@ impl Folders {
         masks
     }
 
-    /// The samples in or below each folder that is called as one of masks.
+    /// Groups the samples in or below each folder with the name of a mask folder.
     fn groups<'a, 'b>(
         &self,
         suspects: &'b [Option<Suspect<'a>>],
@@ -85,7 +86,8 @@ impl Folders {
         groups
     }
 
-    /// The names of the chosen samples, each with those of the given folders in or below which it lies.
+    /// Returns the base names of the chosen samples, each paired with all of the folders `parents` that
+    /// contain it.
     fn partners<'a>(
         &self,
         paths: &[&'a [u8]],
@@ -104,7 +106,7 @@ impl Folders {
 }
 
 impl<'a> Suspect<'a> {
-    /// The uppermost folder of a path that is called so.
+    /// Finds the uppermost folder of a path with such a name.
     fn of(path: &'a [u8]) -> Option<Self> {
         let suspect = |(parent, path, name): (_, _, &str)| {
             Some(Self { parent, path, name: AnnotationFolder::of(name)? })
@@ -112,14 +114,14 @@ impl<'a> Suspect<'a> {
         steps(path).into_iter().find_map(|(parent, path, name)| suspect((parent, path, &text(name))))
     }
 
-    /// Whether a folder of images lies beside it.
+    /// Returns whether a folder of images is beside it.
     fn is_beside(&self, images: &HashSet<(&[u8], String)>) -> bool {
         images.contains(&(self.parent, String::new()))
             || images.contains(&(self.parent, self.name.rest.clone()))
     }
 }
 
-/// Each folder of a path, from the uppermost on: the one in which it lies, itself, and its name.
+/// Returns each folder of a path, from the uppermost on: its parent, its path and its name.
 fn steps(path: &[u8]) -> Vec<(&[u8], &[u8], &[u8])> {
     let mut start = 0;
     let step = |name: &[u8]| {
@@ -130,13 +132,14 @@ fn steps(path: &[u8]) -> Vec<(&[u8], &[u8], &[u8])> {
     path.split(|&byte| byte == b'/').map(step).collect()
 }
 
-/// A folder, and all in which it lies.
+/// Returns a folder and all folders that contain it.
 fn ancestors(path: &[u8]) -> impl Iterator<Item = &[u8]> {
     let below = steps(path).into_iter().map(|(_, path, _)| path).filter(|path| !path.is_empty());
     [&path[..0]].into_iter().chain(below)
 }
 
-/// Folders of a path that hold images by their names: in which folder each lies, and for which part of a dataset, if for one.
+/// Returns the folders of a path that hold images by their names: the parent of each, and the part of the
+/// dataset, empty for all of it.
 fn image_folders(path: &[u8]) -> Vec<(&[u8], String)> {
     let image = |(parent, _, name)| {
         let name = text(name);
@@ -150,7 +153,7 @@ fn image_folders(path: &[u8]) -> Vec<(&[u8], String)> {
 }
 
 impl Gathered<'_> {
-    /// Notes the samples whose image is a mask that lies in a folder of masks.
+    /// Notes the samples whose image is a mask in a folder of masks.
     pub(super) fn note_masks(&mut self, shard: &Shard) {
         let folders = mem::take(&mut self.folders);
         let is_labelled = |sample: usize| self.spans[sample].label().is_some();

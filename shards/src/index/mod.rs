@@ -1,4 +1,4 @@
-//! Which samples a shard holds and where: one pass over its headers.
+//! The index of a shard: its samples and their places, from one pass over the headers.
 
 mod builder;
 mod companions;

@@ -8,8 +8,11 @@ use crate::{
 
 /// Reads the index of a shard from its headers.
 ///
-/// Damage is a fault of the index, and what comes before it is kept. What is no tar at all, or has a class that is none, is
-/// an error: no sample of the set can be trusted then.
+/// Damage becomes a fault of the index, and the samples before it are kept.
+///
+/// # Errors
+/// The shard is not a tar, uses an unsupported form, or has an invalid class: no sample of the set can be
+/// trusted then.
 pub(crate) fn scan(name: &ShardName, shard: &Shard) -> Result<ShardIndex> {
     let mut builder = Builder::new(name);
     if !builder.open(shard)? {

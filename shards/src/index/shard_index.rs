@@ -7,10 +7,10 @@ use crate::{fault::Fault, remark::Tally, span::Span};
 pub(crate) struct ShardIndex {
     pub(crate) spans: Box<[Span]>,
     pub(crate) faults: Vec<Fault>,
-    /// What is unusual in it.
+    /// The unusual forms in it, counted by kind.
     pub(crate) tallies: Vec<Tally>,
-    /// Identifies keys, labels and places of the samples.
+    /// A hash of keys, labels and places of the samples.
     pub(crate) digest: u64,
-    /// Whether every read succeeded: if not, the next one may find more, and the index is not worth keeping.
+    /// Whether every read succeeded. If not, the next try may find more, so the index is not cached.
     pub(crate) is_cacheable: bool,
 }

@@ -1,4 +1,4 @@
-//! Labels that lie apart from their images, as where all images come first and then all labels.
+//! Labels that are stored apart from their images, for example behind all of them.
 
 use xxhash_rust::xxh3::xxh3_128;
 
@@ -10,29 +10,30 @@ use crate::{
     remark::{Finding, RemarkKind},
 };
 
-/// A label among whose neighbours there is no image of its key.
+/// A label without an image of its key among its neighbours.
 #[derive(Debug)]
 pub(super) struct StrayLabel {
-    /// Of the key.
+    /// The hash of the key.
     hash: u128,
     head: u64,
     key: String,
     label: Label,
     source: LabelSource,
-    /// Of the key of an image beside which it is somebody else's, such as `a.fine.cls` beside an image `a`.
+    /// The hash of an image's key beside which this label means something else, such as `a.fine.cls` beside
+    /// an image `a`.
     base: Option<u128>,
     member: usize,
 }
 
 impl StrayLabel {
-    /// The labels of a part without an image.
+    /// Returns the labels of a part without an image.
     pub(super) fn of(neighbours: &Neighbours, part: &Part) -> impl Iterator<Item = Self> {
         let entries = [(part.class, LabelSource::Class), (part.json, LabelSource::Json)];
         let stray = |(entry, source): (Option<usize>, _)| {
             let number = entry?;
             let entry = &neighbours.entries[number];
             let (name, key) = (neighbours.name(entry), neighbours.stem(number));
-            entry.label.is_said().then(|| Self {
+            entry.label.is_present().then(|| Self {
                 hash: xxh3_128(key),
                 head: entry.head,
                 key: text(key),
@@ -47,7 +48,7 @@ impl StrayLabel {
 }
 
 impl Gathered<'_> {
-    /// Joins labels with the images of their keys, where there is one image and one label of a kind.
+    /// Joins labels with the images of their keys, if there is exactly one image, and one label of the kind.
     pub(super) fn join_strays(&mut self, mut strays: Vec<StrayLabel>) -> Result<()> {
         if strays.is_empty() {
             return Ok(());
@@ -76,7 +77,7 @@ impl Gathered<'_> {
         joined.into_iter().try_for_each(|(sample, stray)| self.join(sample, stray))
     }
 
-    /// Gives a label to a sample, or says that it has none.
+    /// Gives a label to a sample, or notes that no sample takes it.
     fn join(&mut self, sample: Option<usize>, stray: StrayLabel) -> Result<()> {
         let StrayLabel { key, head, label, source, .. } = stray;
         let is_open = |sample: usize| self.label_sources[sample] < source;
@@ -99,7 +100,7 @@ impl Gathered<'_> {
                 }
                 self.note(RemarkKind::LabelApart, head, key, String::new(), Some(sample));
             }
-            // A class outranks what `json` says, wherever they lie.
+            // A class outranks the label in `json`, wherever they are stored.
             Some(sample)
                 if source == LabelSource::Json && self.label_sources[sample] == LabelSource::Class =>
             {
@@ -117,7 +118,7 @@ impl Gathered<'_> {
     }
 }
 
-/// The samples whose key has this hash.
+/// Finds the samples whose key has this hash.
 fn of_key(order: &[(u128, usize)], hash: u128) -> &[(u128, usize)] {
     let start = order.partition_point(|(other, _)| *other < hash);
     let rest = &order[start..];

@@ -6,7 +6,7 @@ use crate::{Error, RemarkKind, Result, Shard, span::Span};
 mod masks;
 mod members;
 
-/// A tar of these members, as the `tar` crate writes it.
+/// Writes a tar of these members with the `tar` crate.
 fn tar(members: &[(&str, &[u8])]) -> Vec<u8> {
     let mut builder = tar::Builder::new(Vec::new());
     for (name, data) in members {
@@ -21,7 +21,7 @@ fn scan_bytes(bytes: &[u8]) -> Result<ShardIndex> {
     scan(&"x.tar".into(), &Shard::in_memory(Bytes::copy_from_slice(bytes)))
 }
 
-/// Key, image and label of each sample.
+/// Returns key, image and label of each sample.
 fn samples(bytes: &[u8]) -> Vec<(String, Vec<u8>, Option<u32>)> {
     let shard = Shard::in_memory(Bytes::copy_from_slice(bytes));
     let read = |span: &Span| {
@@ -40,7 +40,7 @@ fn faults(bytes: &[u8]) -> Vec<String> {
         .collect()
 }
 
-/// Kind, count and first name of what is unusual.
+/// Returns kind, count and first name of each unusual form.
 fn remarks(bytes: &[u8]) -> Vec<(RemarkKind, u64, String)> {
     let tallies = scan_bytes(bytes).unwrap().tallies.into_iter();
     tallies.map(|tally| (tally.kind, tally.count, tally.name)).collect()
@@ -74,7 +74,7 @@ fn neighbours_that_share_a_key_are_one_sample() {
 }
 
 #[test]
-fn hidden_files_and_files_without_extension_are_skipped() {
+fn hidden_files_and_files_without_extension_are_ignored() {
     let bytes = tar(&[("a/._1.jpg", b"x"), (".hidden.jpg", b"x"), ("README", b"x"), ("a/1.jpg", b"one")]);
     assert_eq!(samples(&bytes), [("a/1".to_owned(), b"one".to_vec(), None)]);
 }
@@ -90,7 +90,7 @@ fn labels_come_from_cls_and_else_from_json() {
 }
 
 #[test]
-fn a_class_that_is_none_is_an_error_that_names_shard_key_and_value() {
+fn an_invalid_class_is_an_error_that_names_shard_key_and_value() {
     let long = [b'1'; 100];
     for value in [&b"-2"[..], b"1000000", b"dog", b"1.5", b"", &long] {
         let error = scan_bytes(&tar(&[("a/1.jpg", b""), ("a/1.cls", value)])).unwrap_err();
@@ -109,13 +109,13 @@ fn a_class_that_is_none_is_an_error_that_names_shard_key_and_value() {
 fn a_cut_shard_keeps_the_samples_before_the_cut() {
     let whole = tar(&[("1.jpg", &[1; 600]), ("2.jpg", &[2; 600]), ("2.cls", b"3")]);
     let count = |length: usize| scan_bytes(&whole[..length]).unwrap().spans.len();
-    // Header and two blocks each.
+    // Each member is a header and two blocks.
     assert_eq!((count(whole.len()), faults(&whole)), (2, vec![]));
     assert_eq!(faults(&whole[..1536 + 100]), ["1536: it is cut within a header"]);
     assert_eq!((count(1536 + 100), count(1536)), (1, 1));
     assert_eq!(faults(&whole[..1536]), ["1536: it has no end-of-archive mark, perhaps cut short"]);
     assert_eq!(faults(&whole[..2200]), ["2200: it is cut within a member, perhaps cut short"]);
-    assert_eq!(count(2200), 2); // the second is kept, to be reported when it is read
+    assert_eq!(count(2200), 2); // the second is kept, and is an error when it is read
 }
 
 #[test]
@@ -123,7 +123,7 @@ fn a_damaged_header_ends_the_shard_there() {
     let mut bytes = tar(&[("1.jpg", b"x"), ("2.jpg", b"y")]);
     bytes[1024] ^= 1;
     assert_eq!(scan_bytes(&bytes).unwrap().spans.len(), 1);
-    assert_eq!(faults(&bytes), ["1024: it has no valid header there"]);
+    assert_eq!(faults(&bytes), ["1024: it has no valid header at this byte"]);
 }
 
 #[test]
@@ -157,7 +157,7 @@ fn an_image_that_reaches_past_the_end_is_an_error_when_it_is_read() {
 }
 
 #[test]
-fn a_shard_with_nothing_for_us_is_a_fault() {
+fn a_shard_without_images_is_a_fault() {
     assert_eq!(faults(b""), ["0: it is empty (0 bytes)"]);
     assert_eq!(faults(&tar(&[])), ["0: it holds no files"]);
     assert_eq!(
@@ -172,7 +172,7 @@ fn a_shard_with_nothing_for_us_is_a_fault() {
 }
 
 #[test]
-fn an_archive_behind_another_is_read_and_what_is_none_is_a_fault() {
+fn an_archive_after_another_is_read_and_other_data_there_is_a_fault() {
     let one = tar(&[("1.jpg", b"one"), ("1.cls", b"1")]);
     let padded = [one.clone(), vec![0; 200_000 / 512 * 512]].concat();
     for first in [&one, &padded, &one[..one.len() - 512].to_vec()] {
@@ -183,13 +183,13 @@ fn an_archive_behind_another_is_read_and_what_is_none_is_a_fault() {
         assert_eq!(faults(&two), [""; 0]);
         assert!(remarks(&two).contains(&(RemarkKind::Concatenated, 1, String::new())));
     }
-    let reason = "there is more after the end-of-archive mark, which is no tar and is not read";
+    let reason = "the data after its end-of-archive mark are not a tar and are not read";
     assert_eq!(faults(&[one.clone(), b"more".to_vec()].concat()), [format!("{}: {reason}", one.len())]);
     assert_eq!(faults(&[padded.clone(), vec![7; 600]].concat()), [format!("{}: {reason}", padded.len())]);
 }
 
 #[test]
-fn a_size_that_is_left_blank_is_none() {
+fn a_blank_size_means_no_data() {
     for blank in [0, b' '] {
         let mut empty = tar(&[("1.txt", b"")])[..512].to_vec();
         empty[100..108].fill(blank);
@@ -205,7 +205,7 @@ fn a_size_that_is_left_blank_is_none() {
 }
 
 #[test]
-fn what_is_no_tar_is_refused() {
+fn a_file_that_is_not_tar_is_refused() {
     for lines in [1, 200] {
         let text = "a,b,c\n".repeat(lines);
         assert!(matches!(scan_bytes(text.as_bytes()), Err(Error::NotTar { .. })));
@@ -244,7 +244,7 @@ fn sizes_are_taken_from_base_256_and_from_pax_headers() {
 }
 
 #[test]
-fn absurd_sizes_are_faults() {
+fn impossible_sizes_are_faults() {
     for size in [[0xff; 12], [0x80, 0, 0, 0, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff]] {
         let mut bytes = tar(&[("1.jpg", b"abc")]);
         bytes[124..136].copy_from_slice(&size);
@@ -254,7 +254,7 @@ fn absurd_sizes_are_faults() {
 }
 
 #[test]
-fn no_damage_makes_it_panic() {
+fn no_damage_causes_a_panic() {
     let long = format!("{}/{}.jpg", "d".repeat(120), "e".repeat(150));
     let plain = tar(&[("1.jpg", &[1; 700]), (&long, b"x"), ("2.json", br#"{"label": 1}"#), ("2.cls", b"3")]);
     let whole = [pax(b'x', b"14 path=1.jpg\n"), plain].concat();
@@ -287,7 +287,7 @@ fn the_digest_depends_on_keys_labels_and_places() {
     assert_ne!(one, digest(&[("1.cls", b"1"), ("1.jpg", b"x")]));
 }
 
-/// So that a run goes on with a set that is read as it was.
+/// Fixed by the format, so that a run continues with a set that is read in the same way.
 #[test]
 fn the_digest_of_usual_samples_is_that_of_keys_first_headers_places_and_labels() {
     let bytes = tar(&[
@@ -310,7 +310,7 @@ fn pax_record(record: &str) -> Vec<u8> {
     pax(b'g', format!("{} {record}\n", record.len() + 4).as_bytes())
 }
 
-/// A PAX header of this type, without the member that it describes.
+/// Writes a PAX header of this type, without the member that follows it.
 fn pax(kind: u8, records: &[u8]) -> Vec<u8> {
     let mut bytes = tar(&[("pax", records)]);
     bytes.truncate(1024);
@@ -325,7 +325,7 @@ fn fix_checksum(bytes: &mut [u8]) {
     bytes[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
 }
 
-/// Makes every block that may have been a header one again, so that the damage gets past the first check.
+/// Corrects the checksum of every block that may have been a header, so that damage passes the first check.
 fn fix_checksums(bytes: &mut [u8]) {
     bytes.chunks_exact_mut(512).filter(|block| block[257..262] == *b"ustar").for_each(fix_checksum);
 }

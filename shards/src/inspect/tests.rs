@@ -1,7 +1,7 @@
 use super::*;
 use crate::MemorySource;
 
-/// A tar of these members, as the `tar` crate writes it.
+/// Writes a tar of these members with the `tar` crate.
 fn tar(members: &[(&str, &[u8])]) -> Vec<u8> {
     let mut builder = tar::Builder::new(Vec::new());
     for (name, data) in members {
@@ -18,13 +18,13 @@ fn inspect(bytes: impl Into<bytes::Bytes>) -> Inspection {
     Inspection::open(&MemorySource::new().with(name.clone(), bytes), &name).unwrap()
 }
 
-/// Keys with whether the sample is bad.
+/// Returns the keys with whether the sample is bad.
 fn samples(shard: &Inspection) -> Vec<(&str, bool)> {
     let sample = |sample: &Inspected| sample.bad.is_some();
     shard.samples().iter().map(|own| (std::str::from_utf8(&own.key).unwrap(), sample(own))).collect()
 }
 
-/// What a copy without these samples holds.
+/// Copies the shard without these samples, and returns the copy's bytes.
 fn copy(shard: &Inspection, without: &[usize]) -> Vec<u8> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("x.tar");
@@ -51,9 +51,10 @@ fn a_copy_without_samples_is_the_shard_that_never_had_them() {
 }
 
 #[test]
-fn of_a_cut_shard_what_is_whole_can_be_copied_and_the_rest_is_bad() {
+fn complete_samples_of_a_cut_shard_can_be_copied_and_the_others_are_bad() {
     let whole = tar(&THREE);
-    // In blocks: `README` 0, `a.jpg` 2, `a.cls` 4, `b.jpg` 6, `b.cls` 9, `c.jpg` 11, `c.cls` 13, the end mark 15.
+    // In blocks of 512 bytes: `README` 0, `a.jpg` 2, `a.cls` 4, `b.jpg` 6, `b.cls` 9, `c.jpg` 11, `c.cls` 13,
+    // end mark 15.
     for (length, samples_left, bad) in [
         (512 * 7 + 100, 2, 1),
         (512 * 9, 2, 0),
@@ -78,7 +79,7 @@ fn of_a_cut_shard_what_is_whole_can_be_copied_and_the_rest_is_bad() {
 }
 
 #[test]
-fn a_last_sample_is_not_lost_with_what_nobody_reads_nor_with_the_end_mark() {
+fn a_missing_end_mark_or_unread_member_does_not_make_the_last_sample_bad() {
     let members: [(&str, &[u8]); 6] = [
         ("a.jpg", b"1"),
         ("a.cls", b"1"),
@@ -97,7 +98,7 @@ fn a_last_sample_is_not_lost_with_what_nobody_reads_nor_with_the_end_mark() {
 }
 
 #[test]
-fn masks_that_lie_apart_are_copied_to_their_images() {
+fn masks_stored_apart_are_copied_to_their_images() {
     let members: [(&str, &[u8]); 6] = [
         ("a.jpg", b"1"),
         ("b.jpg", b"2"),
@@ -115,7 +116,7 @@ fn masks_that_lie_apart_are_copied_to_their_images() {
 }
 
 #[test]
-fn a_member_that_comes_again_begins_another_sample_of_the_same_key() {
+fn a_repeated_member_begins_another_sample_of_the_same_key() {
     let shard = inspect(tar(&[("a.jpg", b"1"), ("a.cls", b"1"), ("a.JPG", b"2"), ("a.cls", b"2")]));
     assert_eq!(samples(&shard), [("a", false), ("a", false)]);
     assert_eq!(shard.samples()[1].label, Some(2));
@@ -123,16 +124,16 @@ fn a_member_that_comes_again_begins_another_sample_of_the_same_key() {
 }
 
 #[test]
-fn a_wrong_label_is_one_samples_trouble() {
+fn an_invalid_label_makes_only_its_own_sample_bad() {
     let shard = inspect(tar(&[("a.jpg", b"1"), ("a.cls", b"cat"), ("b.jpg", b"2"), ("b.cls", b"2")]));
     assert_eq!(samples(&shard), [("a", true), ("b", false)]);
-    let Some(BadReason::Label(reason)) = &shard.samples()[0].bad else { panic!("its label is none") };
+    let Some(BadReason::Label(reason)) = &shard.samples()[0].bad else { panic!("its label is invalid") };
     assert!(reason.contains("`cat`"), "{reason}");
     assert_eq!(shard.samples()[1].label, Some(2));
 }
 
 #[test]
-fn what_follows_the_end_mark_takes_nothing_from_the_samples_before() {
+fn data_after_the_end_mark_make_no_sample_bad() {
     let one = tar(&[("a.jpg", b"1"), ("a.cls", b"1"), ("b.jpg", b"2")]);
     let shard = inspect([one.clone(), b"more".to_vec()].concat());
     assert_eq!(samples(&shard), [("a", false), ("b", false)]);
@@ -150,7 +151,7 @@ fn what_follows_the_end_mark_takes_nothing_from_the_samples_before() {
 }
 
 #[test]
-fn labels_that_lie_apart_are_copied_to_their_images() {
+fn labels_stored_apart_are_copied_to_their_images() {
     let apart: [(&str, &[u8]); 7] = [
         ("a.jpg", b"1"),
         ("b.jpg", b"2"),
@@ -170,7 +171,7 @@ fn labels_that_lie_apart_are_copied_to_their_images() {
 }
 
 #[test]
-fn masks_and_captions_go_with_their_image_and_other_members_stay() {
+fn masks_and_captions_are_copied_with_their_image_and_other_members_stay() {
     let members: [(&str, &[u8]); 8] = [
         ("a.mask.png", b"m"),
         ("a.png", b"1"),

@@ -8,7 +8,7 @@ fn label(text: &str) -> Option<Value<'_>> {
 }
 
 #[test]
-fn the_label_is_the_last_member_of_that_name_of_the_object_itself() {
+fn the_label_is_the_last_member_of_that_name_in_the_outermost_object() {
     let three = Some(Value::Number("3"));
     for text in [
         r#"{"label":3}"#,
@@ -29,7 +29,7 @@ fn the_label_is_the_last_member_of_that_name_of_the_object_itself() {
 }
 
 #[test]
-fn a_label_of_any_kind_is_told_by_its_kind() {
+fn labels_of_all_kinds_are_recognized() {
     for (value, expected) in [
         (r#""dog""#, Value::Text("dog".into())),
         (r#""d\u006fg\t""#, Value::Text("dog\t".into())),
@@ -50,7 +50,7 @@ fn a_label_of_any_kind_is_told_by_its_kind() {
 }
 
 #[test]
-fn what_python_refuses_is_refused() {
+fn texts_that_python_refuses_are_refused() {
     for text in [
         "",
         " ",
@@ -89,10 +89,10 @@ fn what_python_refuses_is_refused() {
     ] {
         assert!(document(text).is_err(), "`{text}`");
     }
-    assert!(document(&"[".repeat(1_000_000)).is_err(), "depth exhausts nothing");
+    assert!(document(&"[".repeat(1_000_000)).is_err(), "deep nesting does not exhaust the stack");
 }
 
-/// Of these the random texts are put together.
+/// The pieces that random texts are made of.
 const PIECES: [&str; 26] = [
     "{",
     "}",
@@ -131,7 +131,7 @@ fn random_text(random: &mut u64) -> String {
     text
 }
 
-/// Whether both parsers found the same label.
+/// Returns whether both parsers found the same label.
 fn is_same(found: Option<&Value>, expected: Option<&serde_json::Value>) -> bool {
     match (found, expected) {
         (Some(Value::Number(raw)), Some(serde_json::Value::Number(number))) => {
@@ -147,9 +147,9 @@ fn is_same(found: Option<&Value>, expected: Option<&serde_json::Value>) -> bool 
     }
 }
 
-/// Texts put together of pieces at random are taken or refused as by another parser, and their label is the same.
+/// Texts made of random pieces.
 #[test]
-fn another_parser_finds_the_same_label_in_the_same_texts() {
+fn another_parser_accepts_the_same_texts_and_finds_the_same_label() {
     let (mut random, mut taken) = (1, 0);
     for _ in 0..200_000 {
         let text = random_text(&mut random);

@@ -1,4 +1,4 @@
-//! What the orders promise.
+//! Properties of the orders.
 
 use super::*;
 
@@ -41,7 +41,7 @@ fn every_sample_is_seen_at_most_once_per_epoch_across_all_ranks() {
 }
 
 #[test]
-fn what_the_division_leaves_over_differs_from_epoch_to_epoch() {
+fn the_remainder_of_the_division_differs_from_epoch_to_epoch() {
     for order in ["window:16384", "global"].map(shuffled) {
         let mut never_seen: Vec<u64> = (0..10).collect();
         for epoch in 0..40 {
@@ -53,13 +53,13 @@ fn what_the_division_leaves_over_differs_from_epoch_to_epoch() {
 }
 
 #[test]
-fn without_shuffling_samples_come_as_they_lie() {
+fn without_shuffling_samples_come_in_stored_order() {
     let order = shuffled("none");
     assert_eq!(indices(&order, Share::default(), 100, 3), (0..100).collect::<Vec<_>>());
 }
 
 #[test]
-fn epochs_and_seeds_have_orders_of_their_own() {
+fn each_epoch_and_seed_has_its_own_order() {
     let of = |seed, epoch| indices(&Order { seed, ..Order::default() }, Share::default(), 200, epoch);
     assert_eq!(of(1, 1), of(1, 1));
     assert_ne!(of(1, 1), of(1, 2));
@@ -67,21 +67,22 @@ fn epochs_and_seeds_have_orders_of_their_own() {
 }
 
 #[test]
-fn neighbours_are_parted_even_by_a_small_window() {
+fn neighbours_are_separated_even_by_a_small_window() {
     let order = shuffled("window:256");
     let found = indices(&order, Share::default(), 10_000, 0);
     let neighbours = found.windows(2).filter(|pair| pair[0].abs_diff(pair[1]) < CHUNK).count();
-    // Of 256 in a window, 32 are of the same chunk: one pair in eight or so, where unshuffled it would be all.
+    // Of the 256 samples in a window, 32 are of the same chunk: about one pair in eight; unshuffled it would
+    // be all.
     assert!(neighbours < 2_500, "{neighbours}");
 }
 
 #[test]
-fn windows_ranks_and_epochs_are_mixed_each_in_its_own_way() {
+fn each_window_rank_and_epoch_is_mixed_differently() {
     let order = shuffled("window:256");
     let mixed = |rank, epoch, window: u64| {
         let sequence = Sequence::new(order.clone(), Share { rank, world_size: 2 }, 10_000).unwrap();
         let epoch = sequence.epoch(epoch);
-        let Arrangement::Chunked(epoch) = epoch.arrangement else { panic!("there is a window") };
+        let Arrangement::Chunked(epoch) = epoch.arrangement else { panic!("the shuffle has a window") };
         (0..256).map(|place| epoch.mixed(window * 256 + place) - window * 256).collect::<Vec<_>>()
     };
     let of = [mixed(0, 0, 0), mixed(0, 0, 1), mixed(1, 0, 0), mixed(0, 1, 0)];
@@ -101,13 +102,13 @@ fn impossible_shares_and_positions_are_refused() {
 }
 
 #[test]
-fn an_epoch_ends_at_the_beginning_of_the_next() {
+fn the_end_of_an_epoch_is_the_beginning_of_the_next() {
     let sequence = Sequence::new(Order::default(), Share::default(), 9).unwrap();
     let last = Position { epoch: 2, offset: 8 };
     assert_eq!(sequence.advance(last, 1), Position { epoch: 3, offset: 0 });
 }
 
-/// Runs that were begun must go on as they were.
+/// Fixed values: runs that were started with earlier versions must continue in the same order.
 #[test]
 fn the_order_of_a_seed_stays_what_it_was() {
     let of = |shuffle: &str, seed, epoch, total, share| {
@@ -123,7 +124,7 @@ fn the_order_of_a_seed_stays_what_it_was() {
     assert_eq!(second, [35_296, 47_392, 92_001, 87_727, 64_101, 45_430, 18_760]);
 }
 
-/// The correlation of two columns.
+/// Computes the correlation of two columns.
 fn correlation(pairs: impl Iterator<Item = (u64, u64)> + Clone) -> f64 {
     let count = pairs.clone().count() as f64;
     let (x, y) = pairs.clone().fold((0.0, 0.0), |(x, y), pair| (x + pair.0 as f64, y + pair.1 as f64));
@@ -136,18 +137,18 @@ fn correlation(pairs: impl Iterator<Item = (u64, u64)> + Clone) -> f64 {
     xy / (xx * yy).sqrt()
 }
 
-/// The place of every sample in the order `indices`.
+/// Returns the place of every sample in the order `indices`.
 fn positions(indices: &[u64]) -> Vec<u64> {
     let mut positions = vec![0; indices.len()];
     indices.iter().zip(0..).for_each(|(&index, position)| positions[index as usize] = position);
     positions
 }
 
-/// Spearman's rank correlation of `n` independent pairs has a standard deviation of 1/√(n − 1). With a window, samples
-/// of a chunk travel together, so that only the chunks are independent. Beyond 4.5 standard deviations lies less than
-/// one in 100,000; 40 are looked at.
+/// Spearman's rank correlation of `n` independent pairs has a standard deviation of 1/√(n − 1). With a
+/// window, samples of a chunk travel together, so that only chunks are independent. A value beyond 4.5
+/// standard deviations has a probability below 1 in 100,000; 40 values are tested.
 #[test]
-fn an_epoch_has_nothing_to_do_with_the_one_before_nor_with_the_storage() {
+fn an_epoch_is_uncorrelated_with_the_one_before_and_with_the_stored_order() {
     let total = 64_000;
     for (shuffle, independent) in
         [("global", total), ("window:16384", total / CHUNK), ("window:1024", total / CHUNK)]
@@ -165,8 +166,9 @@ fn an_epoch_has_nothing_to_do_with_the_one_before_nor_with_the_storage() {
     }
 }
 
-/// Places uniform over an epoch of length 1 have a standard deviation of 1/√12, and `n` independent ones reach over
-/// (n − 1)/(n + 1) of it on average. With a window a shard of 1,280 is 40 chunks, each spread over a window at least.
+/// Places uniform over an epoch of length 1 have a standard deviation of 1/√12, and `n` independent ones span
+/// (n − 1)/(n + 1) of it on average. With a window a shard of 1,280 samples is 40 chunks, each spread over at
+/// least a window.
 #[test]
 fn the_samples_of_a_shard_are_spread_over_the_whole_epoch() {
     let (total, shard) = (128_000, 1_280);
@@ -181,7 +183,8 @@ fn the_samples_of_a_shard_are_spread_over_the_whole_epoch() {
         let shards = positions.len() as f64 / shard as f64;
         let mean_spread = positions.chunks(shard).map(spread).sum::<f64>() / shards;
         let mean_reach = positions.chunks(shard).map(reaches).sum::<f64>() / shards / total as f64;
-        // Of 40 uniform chunks the spread has a relative standard deviation of 7 %, the mean of 100 shards of 0.7 %.
+        // The spread of 40 uniform chunks has a relative standard deviation of 7 %, and the mean of 100
+        // shards of 0.7 %.
         assert!((mean_spread - 1.0).abs() < 0.04, "{shuffle}: a spread of {mean_spread}");
         assert!(mean_reach > reach, "{shuffle}: a reach of {mean_reach}");
     }

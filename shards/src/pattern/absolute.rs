@@ -1,11 +1,11 @@
-//! Patterns that mean the same in every folder.
+//! Makes patterns independent of the current folder.
 
 use std::env;
 
 use super::address;
 
-/// The pattern with the current folder in front, so that it names the same files wherever it is used. It stays as it is where
-/// it is no relative path, or where the current folder's own name would be taken for a pattern.
+/// Puts the current folder before a relative pattern, so that it names the same files from everywhere. Other
+/// patterns stay as they are, and so do all if the current folder's own name contains characters of patterns.
 pub fn absolute(pattern: &str) -> String {
     let here = env::current_dir().ok().and_then(|folder| folder.into_os_string().into_string().ok());
     here.map_or_else(|| pattern.to_owned(), |here| from(pattern, &here))
@@ -49,7 +49,7 @@ mod tests {
             assert_eq!(from(pattern, "/here"), expected);
         }
         assert_eq!(from("x.tar", "/"), "/x.tar");
-        assert_eq!(from("x.tar", "/set [2]"), "x.tar", "the folder's name is no pattern");
+        assert_eq!(from("x.tar", "/set [2]"), "x.tar", "the folder's name would be read as a pattern");
         for here in ["/exp/cifar::v2", "/exp/a.tar,b"] {
             assert_eq!(from("x.tar", here), "x.tar", "{here}/x.tar would be two patterns");
         }

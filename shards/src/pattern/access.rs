@@ -1,25 +1,25 @@
-//! What makes a file accessible.
+//! Cures for files that cannot be opened.
 
 use std::io;
 
-/// What can be done about a file that cannot be opened.
+/// The cure for a file that cannot be opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AccessHint {
     /// Allow this process more open files.
     OpenFiles,
     /// Let this user read the file and enter its folders.
     Permission,
-    /// Bring the file back: it was there a moment ago.
+    /// Restore the file, which disappeared a moment ago.
     Missing,
     /// Check the file, its permissions and its disk.
     Check,
 }
 
-/// Error numbers of a process, and of a system, that have too many files open.
+/// The error numbers of too many open files, in a process and in the system.
 const TOO_MANY_OPEN: [i32; 2] = [libc::EMFILE, libc::ENFILE];
 
 impl AccessHint {
-    /// By the cause that the system gives.
+    /// Chooses the cure by the system's error.
     pub(crate) fn of(error: &io::Error) -> Self {
         match error.kind() {
             _ if error.raw_os_error().is_some_and(|number| TOO_MANY_OPEN.contains(&number)) => {
@@ -37,7 +37,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_that_cannot_be_opened_has_the_cure_of_its_cause() {
+    fn a_file_that_cannot_be_opened_gets_the_cure_of_its_cause() {
         for (number, hint) in [
             (libc::EMFILE, AccessHint::OpenFiles),
             (libc::EACCES, AccessHint::Permission),

@@ -1,9 +1,9 @@
-//! Addresses of what is no file on this machine, and arguments that hold several patterns.
+//! Recognizes addresses that are not local files, and arguments that contain several patterns.
 
 use super::{braces::at_top_level, error::PatternError, hint::Elsewhere};
 use crate::path::is_tar;
 
-/// Refuses what other loaders take and this one does not: URLs, commands, several patterns in one.
+/// Refuses forms that other loaders take and this one does not: URLs, commands, several patterns in one.
 pub(super) fn check(pattern: &str) -> Result<(), PatternError> {
     let parts: Vec<&str> = pattern.split("::").collect();
     if let Some((part, place)) = parts.iter().find_map(|part| Some((part, elsewhere(part)?))) {
@@ -20,7 +20,7 @@ pub(super) fn check(pattern: &str) -> Result<(), PatternError> {
     Ok(())
 }
 
-/// Where an address leads that is no path of this machine.
+/// Returns the kind of place that an address leads to; `None` for a local path.
 fn elsewhere(text: &str) -> Option<Elsewhere> {
     let lower = text.to_ascii_lowercase();
     if let Some(path) = lower.strip_prefix("file:") {
@@ -46,14 +46,14 @@ fn elsewhere(text: &str) -> Option<Elsewhere> {
     (is_host && path.starts_with(['/', '~'])).then_some(Elsewhere::Machine)
 }
 
-/// What stands before `://`.
+/// Returns the scheme before `://`.
 fn scheme(text: &str) -> Option<&str> {
     let (scheme, _) = text.split_once("://")?;
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"+.-".contains(&byte);
     (!scheme.is_empty() && scheme.bytes().all(fits)).then_some(scheme)
 }
 
-/// The patterns of an argument that holds several, joined by `::`, commas or blanks.
+/// Splits an argument that contains several patterns, joined by `::`, commas or blanks.
 fn apart(pattern: &str) -> Option<Vec<&str>> {
     let by_colons: Vec<_> = pattern.split("::").map(str::trim).collect();
     if by_colons.len() > 1 {
@@ -64,7 +64,7 @@ fn apart(pattern: &str) -> Option<Vec<&str>> {
     (parts.len() > 1 && parts.iter().all(|part| is_tar(part))).then_some(parts)
 }
 
-/// A pattern without quotes that a shell has left around it.
+/// Removes quotes around a pattern that the shell has left there.
 fn unquoted(pattern: &str) -> Option<&str> {
     ['\'', '"'].into_iter().find_map(|quote| pattern.strip_prefix(quote)?.strip_suffix(quote))
 }
@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_are_refused_by_what_they_are() {
+    fn addresses_are_refused_by_their_kind() {
         let path = |path: &str| Elsewhere::FileUrl(Some(path.to_owned()));
         for (pattern, expected) in [
             ("s3://bucket/train-{000..146}.tar", Elsewhere::Store),
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn several_patterns_in_one_argument_are_told_apart() {
+    fn several_patterns_in_one_argument_are_separated() {
         for joined in
             ["a.tar::b-{0..3}.tar", "a.tar,b-{0..3}.tar", "a.tar b-{0..3}.tar", " a.tar , b-{0..3}.tar"]
         {
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn quotes_within_quotes_are_told() {
+    fn quotes_within_quotes_are_reported() {
         for (pattern, inside) in [("'data/x.tar'", "data/x.tar"), ("\"x-<0..3>.tar\"", "x-<0..3>.tar")] {
             let error = error(pattern).unwrap();
             assert!(error.to_string().contains("has quotes in it"), "{error}");
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn paths_and_patterns_are_no_addresses() {
+    fn paths_and_patterns_are_not_addresses() {
         for path in [
             "a.tar",
             "{a,b}.tar",

@@ -1,11 +1,11 @@
-//! `<000..999>`, `{000..999}` and `{a,b}`.
+//! Brackets in patterns: `<000..999>`, `{000..999}` and `{a,b}`.
 
 use super::error::PatternError;
 
-/// Brackets that may lie in each other; each takes some of the stack.
+/// The deepest nesting of brackets; each level takes some of the stack.
 const DEPTH: usize = 100;
 
-/// A pattern, taken apart.
+/// A parsed pattern.
 #[derive(Debug)]
 pub(super) struct Template {
     parts: Vec<Part>,
@@ -14,7 +14,7 @@ pub(super) struct Template {
 #[derive(Debug)]
 enum Part {
     Text(String),
-    /// Numbers from first to last, written with at least so many digits.
+    /// The numbers from first to last, padded with zeros to `width` digits.
     Range {
         first: u64,
         last: u64,
@@ -32,12 +32,12 @@ impl Template {
         Self { parts: vec![Part::Text(text.to_owned())] }
     }
 
-    /// How many names it stands for.
+    /// Returns the number of names that it stands for.
     pub(super) fn count(&self) -> u64 {
         self.parts.iter().map(Part::count).fold(1, u64::saturating_mul)
     }
 
-    /// The names, the last part varying fastest.
+    /// Returns the names; the last part varies fastest.
     pub(super) fn expand(&self) -> Vec<String> {
         self.parts.iter().fold(vec![String::new()], |names, part| part.append_to(names))
     }
@@ -75,7 +75,7 @@ struct Parser<'a> {
 }
 
 impl Parser<'_> {
-    /// What `text` stands for, which lies in so many brackets.
+    /// Parses `text`, which is nested in `depth` brackets.
     fn template(&self, mut text: &str, depth: usize) -> Result<Template, PatternError> {
         if depth > DEPTH {
             return Err(self.syntax("its brackets are nested too deeply"));
@@ -112,7 +112,7 @@ impl Parser<'_> {
         Err(self.syntax(if open == b'<' { "`<` is not closed by `>`" } else { "`{` is not closed by `}`" }))
     }
 
-    /// A bracket with what it holds.
+    /// Parses a bracket with its content.
     fn part(&self, bracket: &str, depth: usize) -> Result<Part, PatternError> {
         let inside = &bracket[1..bracket.len() - 1];
         let choices = at_top_level(inside, |byte| byte == b',');
@@ -145,7 +145,7 @@ impl Parser<'_> {
     }
 }
 
-/// Splits at the bytes of ASCII that are in no bracket.
+/// Splits at ASCII separators outside of all brackets.
 pub(super) fn at_top_level(text: &str, is_separator: impl Fn(u8) -> bool) -> Vec<&str> {
     let (mut choices, mut depth, mut start) = (Vec::new(), 0, 0);
     for (place, byte) in text.bytes().enumerate() {
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn a_range_that_counts_down_says_how_to_write_it() {
+    fn a_descending_range_is_refused_with_the_ascending_one() {
         let error = Template::parse("x-<003..000>.tar").unwrap_err();
         assert!(matches!(error, PatternError::Descending { upward, .. } if upward == "000..003"));
     }

@@ -1,4 +1,4 @@
-//! Finds out what the user may have meant.
+//! Diagnoses a pattern without files: what the user may have meant.
 
 use std::{
     collections::BTreeMap,
@@ -12,11 +12,11 @@ use super::{
 };
 use crate::path::{folder_of, is_tar};
 
-/// What the name of a file is compressed by, and what undoes it.
+/// Extensions of compressed files, and the programs that decompress them.
 const COMPRESSED: [(&str, &str); 4] =
     [("gz", "gunzip"), ("zst", "unzstd"), ("xz", "unxz"), ("bz2", "bunzip2")];
 
-/// Why the files that the patterns name are not all there.
+/// Explains why some or all files that the patterns name are missing.
 pub(super) fn missing(patterns: &[String], found: &[PathBuf], missing: &[String]) -> PatternError {
     let first = &missing[0];
     if let Some(link) = dangling_folder(first) {
@@ -40,7 +40,7 @@ pub(super) fn missing(patterns: &[String], found: &[PathBuf], missing: &[String]
     PatternError::Gap { subject, count, missing, found, glob }
 }
 
-/// What to say about a folder.
+/// Makes the error for a folder.
 pub(super) fn folder(path: &Path) -> PatternError {
     let tars = tars_in(path, "");
     let hint = match &*tars {
@@ -50,7 +50,7 @@ pub(super) fn folder(path: &Path) -> PatternError {
     PatternError::Folder { path: path.to_owned(), found: tars_text(tars), hint }
 }
 
-/// What lies where nothing of the pattern was found, and what to type instead.
+/// Describes what is there instead of the first missing file, and what to name instead.
 fn instead(patterns: &[String], name: &str, is_of_many: bool) -> (String, PatternHint) {
     if let Some(folder) = missing_folder(name) {
         return without_folder(&folder, name);
@@ -74,7 +74,7 @@ fn instead(patterns: &[String], name: &str, is_of_many: bool) -> (String, Patter
     (there, hint)
 }
 
-/// The first folder on the way to a name that is not there; behind the first folder that is a glob nobody can tell.
+/// Finds the first missing folder of a path. Returns `None` if a folder before it is a glob.
 fn missing_folder(name: &str) -> Option<PathBuf> {
     let is_glob = |path: &Path| path.to_string_lossy().contains(['*', '?', '[']);
     let ancestors: Vec<_> = Path::new(name).ancestors().skip(1).collect();
@@ -83,14 +83,14 @@ fn missing_folder(name: &str) -> Option<PathBuf> {
     (!is_glob(first)).then(|| first.to_owned())
 }
 
-/// A link to a folder that is not there, on the way to a name.
+/// Recognizes a link to a missing folder in a path.
 fn dangling_folder(name: &str) -> Option<PatternError> {
     let path = missing_folder(name)?;
     let target = path.read_link().ok()?;
     Some(PatternError::Dangling { path, target })
 }
 
-/// What to say where a folder is missing.
+/// Describes a missing folder, and what to name instead.
 fn without_folder(missing: &Path, name: &str) -> (String, PatternHint) {
     let shown = missing.display();
     if missing.is_file() {
@@ -110,7 +110,7 @@ fn without_folder(missing: &Path, name: &str) -> (String, PatternHint) {
     (there, hint)
 }
 
-/// The folder beside a missing one whose name is nearest.
+/// Finds the folder with the most similar name beside a missing one.
 fn sibling(missing: &Path) -> Option<PathBuf> {
     let name = missing.file_name()?.to_str()?;
     let parent = folder_of(missing);
@@ -123,17 +123,17 @@ fn sibling(missing: &Path) -> Option<PathBuf> {
     Some(missing.with_file_name(found))
 }
 
-/// Whether one name may be a slip of the finger for the other.
+/// Returns whether one name may be a typing error for the other.
 fn is_near(typed: &str, there: &str) -> bool {
     3 * strsim::osa_distance(typed, there) <= typed.chars().count()
 }
 
-/// How a compressed file that has this name but for its ending is compressed.
+/// Returns extension and program of the compressed file that has this name but for its extension.
 fn compressed(name: &str) -> Option<(&'static str, &'static str)> {
     COMPRESSED.into_iter().find(|(ending, _)| Path::new(&format!("{name}.{ending}")).is_file())
 }
 
-/// What is named most like `name` of the tars in its folder: one of them, or a pattern for those that are numbered alike.
+/// Finds the tar, or the pattern for numbered tars, with the name most similar to `name`.
 fn nearest(name: &str, is_of_many: bool, tars: &[String]) -> Option<String> {
     let typed = begin(name);
     let groups = groups(tars);
@@ -147,7 +147,7 @@ fn nearest(name: &str, is_of_many: bool, tars: &[String]) -> Option<String> {
     Some(if is_one { corrected } else { pattern_for(members) })
 }
 
-/// What tars are called before their numbers, and which are called so.
+/// Groups tars by their names before the numbers.
 fn groups(tars: &[String]) -> BTreeMap<&str, Vec<String>> {
     let mut groups: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     for tar in tars {
@@ -156,7 +156,7 @@ fn groups(tars: &[String]) -> BTreeMap<&str, Vec<String>> {
     groups
 }
 
-/// A name up to its number or glob.
+/// Returns a name up to its number or glob.
 fn begin(name: &str) -> &str {
     let stem = name.strip_suffix(".tar").unwrap_or(name);
     let stem = stem.find(['*', '?', '[']).map_or(stem, |at| &stem[..at]);
@@ -167,7 +167,8 @@ fn base(path: &str) -> &str {
     path.rsplit('/').next().unwrap_or(path)
 }
 
-/// What to name of the tars of a folder: training and validation shards by themselves, else all of them or each kind.
+/// Suggests patterns for the tars of a folder: training and validation shards separately if there are both,
+/// else all of them or each group.
 fn patterns_for(folder: &Path, tars: &[String]) -> PatternHint {
     const SHOWN: usize = 3;
     if let Some(parts) = parts(tars) {
@@ -180,7 +181,8 @@ fn patterns_for(folder: &Path, tars: &[String]) -> PatternHint {
     PatternHint::Patterns(patterns)
 }
 
-/// What to name where there are training and validation shards: a pattern for both would train on the latter.
+/// Suggests patterns for training and validation shards if there are both: a pattern for all would train on
+/// the latter.
 fn parts(tars: &[String]) -> Option<PatternHint> {
     let groups = groups(tars);
     let of_part = |words: &[&str]| {
@@ -205,7 +207,7 @@ fn hint(tars: &[String]) -> PatternHint {
     parts(tars).unwrap_or_else(|| PatternHint::Patterns(vec![pattern_for(tars)]))
 }
 
-/// A leftover such as `x-` of `x-<000..003>.tar`.
+/// Recognizes the rest of an unquoted pattern, such as `x-` of `x-<000..003>.tar`.
 fn swallowed(argument: &str) -> Option<PatternError> {
     let lacks_ending = Path::new(&format!("{argument}.tar")).is_file();
     if argument.is_empty() || argument.ends_with('/') || is_tar(argument) || lacks_ending {
@@ -218,7 +220,7 @@ fn swallowed(argument: &str) -> Option<PatternError> {
     (!found.is_empty()).then_some(PatternError::Swallowed { argument, found: Listing(found), pattern })
 }
 
-/// The tar files in a folder whose names begin so, in alphabetical order.
+/// Returns the tar files in a folder whose names begin with `begin`, in alphabetical order.
 fn tars_in(folder: &Path, begin: &str) -> Vec<String> {
     let Ok(entries) = folder.read_dir() else {
         return Vec::new();
@@ -234,7 +236,7 @@ fn tars_in(folder: &Path, begin: &str) -> Vec<String> {
     paths
 }
 
-/// A pattern for such files: of numbers where they have no gap, else a glob.
+/// Returns a pattern for these files: a range if their numbers have no gap, else a glob.
 fn pattern_for(tars: &[String]) -> String {
     let ends = tars.first().zip(tars.last());
     let Some((first, last)) = ends else {
@@ -253,7 +255,7 @@ fn pattern_for(tars: &[String]) -> String {
     folder_of(Path::new(first)).join("*.tar").display().to_string()
 }
 
-/// `a/x-*.tar` for `a/x-000.tar`.
+/// Returns `a/x-*.tar` for `a/x-000.tar`.
 fn glob_of(path: &str) -> String {
     match numbered(path) {
         Some((begin, _)) => format!("{begin}*.tar"),
@@ -261,7 +263,7 @@ fn glob_of(path: &str) -> String {
     }
 }
 
-/// What comes before the number at the end of a tar file's name, and the number.
+/// Splits a tar file's name before the number at its end.
 fn numbered(path: &str) -> Option<(&str, &str)> {
     let stem = path.strip_suffix(".tar")?;
     let begin = stem.trim_end_matches(|letter: char| letter.is_ascii_digit());

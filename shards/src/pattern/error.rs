@@ -1,4 +1,4 @@
-//! What can be wrong with a pattern.
+//! Errors of patterns.
 
 use std::{fmt, io, path::PathBuf};
 
@@ -10,132 +10,133 @@ use super::{
 /// The result of reading patterns.
 pub(super) type Result<T> = std::result::Result<T, PatternError>;
 
-/// What can be wrong with a pattern. Each says what was expected and what is there; [`hint`](Self::hint) how to put it right.
+/// An error of a pattern. The message says what was expected and what is there; [`hint`](Self::hint) how to
+/// correct it.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PatternError {
-    /// There is no pattern.
+    /// An empty list of patterns.
     #[error("no shards are named")]
     Nothing,
-    /// A pattern cannot be understood.
+    /// A pattern that cannot be parsed.
     #[error("pattern `{pattern}`: {reason}")]
     Syntax {
         /// The pattern.
         pattern: String,
-        /// What is wrong.
+        /// The syntax error.
         reason: &'static str,
     },
-    /// Numbers that count down.
+    /// A range that counts down.
     #[error("pattern `{pattern}`: `{range}` counts down")]
     Descending {
         /// The pattern.
         pattern: String,
-        /// The range.
+        /// The range as written.
         range: String,
-        /// The range the other way round.
+        /// The range in ascending order.
         upward: String,
     },
-    /// More files than anyone has.
+    /// Patterns that stand for too many files.
     #[error("the patterns stand for {count} shards; at most 10000000 are read")]
     TooMany {
-        /// How many files they name.
+        /// The number of files.
         count: u64,
     },
-    /// Some of the files do not exist.
+    /// Patterns of whose files some do not exist.
     #[error("{subject} {count} shards; missing {missing}; found {found}")]
     Gap {
-        /// The pattern with its verb, or how many there are.
+        /// The pattern with its verb, or the number of patterns.
         subject: String,
-        /// How many files they name.
+        /// The number of files that the patterns name.
         count: usize,
-        /// Those that are missing.
+        /// The missing files.
         missing: Listing,
-        /// Those that are there.
+        /// The existing files.
         found: Listing,
-        /// What to name if the others are all.
+        /// A glob for the existing files.
         glob: String,
     },
-    /// None of the files exists.
+    /// Patterns of whose files none exists.
     #[error("there is no {missing}; {there}")]
     NoMatch {
-        /// What was looked for.
+        /// The missing files.
         missing: Listing,
-        /// What is there instead.
+        /// A description of what is there instead.
         there: String,
-        /// What to name instead.
+        /// The cure.
         hint: PatternHint,
     },
     /// A pattern of which the shell has taken a part.
     #[error("there is no file `{argument}`, only {found}: the shell took the rest for a redirection")]
     Swallowed {
-        /// What is left of it.
+        /// The rest of the pattern.
         argument: String,
-        /// The files that begin with it.
+        /// The existing files that begin with it.
         found: Listing,
-        /// What was probably meant.
+        /// The pattern that was probably meant.
         pattern: String,
     },
-    /// A folder.
+    /// A folder instead of shards.
     #[error("`{path}` is a folder, which holds {found}")]
     Folder {
         /// The folder.
         path: PathBuf,
-        /// The tar files in it.
+        /// The tar files in it, as text.
         found: String,
-        /// What to name instead.
+        /// The cure.
         hint: PatternHint,
     },
-    /// A file is named more than once, so that its samples would count double.
+    /// A file that is named more than once, so that its samples would count twice.
     #[error("`{path}` is named twice{also}")]
     Twice {
         /// The file.
         path: PathBuf,
-        /// The other name that it has, as a clause; empty where both are spelled alike.
+        /// The file's other name, as a clause; empty if both are spelled alike.
         also: String,
     },
-    /// A URL, or something else that is no file here.
+    /// A URL, or another address that is not a local file.
     #[error("`{pattern}` is {}, but shards are local files", .place.what())]
     Address {
         /// The pattern.
         pattern: String,
-        /// Where it leads.
+        /// The kind of place it leads to.
         place: Elsewhere,
         /// Whether it was one of several patterns in an argument.
         is_one_of_several: bool,
     },
-    /// Several patterns in one.
+    /// Several patterns in one argument.
     #[error("`{pattern}` joins several patterns; each of them is an argument of its own")]
     Joined {
         /// The pattern.
         pattern: String,
-        /// The patterns as arguments.
+        /// The separate patterns.
         apart: Vec<String>,
     },
-    /// Quotes that have become part of a pattern.
+    /// A pattern with literal quotes.
     #[error("`{pattern}` has quotes in it, and no file of that name is there")]
     Quoted {
         /// The pattern.
         pattern: String,
-        /// What is within the quotes.
+        /// The text within the quotes.
         inside: String,
     },
-    /// A link that leads nowhere.
+    /// A link to a missing file.
     #[error("`{path}` is a link to `{target}`, which does not exist")]
     Dangling {
         /// The link.
         path: PathBuf,
-        /// Where it leads.
+        /// The target of the link.
         target: PathBuf,
     },
     /// A pipe, a device or the like.
     #[error("`{path}` is {what}, but shards are files")]
     NotAFile {
-        /// What was named.
+        /// The path.
         path: PathBuf,
-        /// What it is.
+        /// The kind of file.
         what: &'static str,
     },
-    /// A file cannot be looked at.
+    /// A file whose metadata cannot be read.
     #[error("cannot open shard `{path}`")]
     Open {
         /// The file.
@@ -143,7 +144,7 @@ pub enum PatternError {
         /// The cause.
         source: io::Error,
     },
-    /// A list cannot be read.
+    /// A list that cannot be read.
     #[error("cannot read the list `{path}`")]
     List {
         /// The list.
@@ -151,30 +152,30 @@ pub enum PatternError {
         /// The cause.
         source: io::Error,
     },
-    /// A shard named as a list.
-    #[error("`@{path}` names a list of patterns, but the file is no text")]
+    /// A list that is not text, probably a shard.
+    #[error("`@{path}` names a list of patterns, but the file is not text")]
     NoList {
         /// The file.
         path: PathBuf,
     },
-    /// A list without a pattern.
+    /// A list without patterns.
     #[error("the list `{path}` names no shards")]
     EmptyList {
         /// The list.
         path: PathBuf,
     },
-    /// A list inside of a list.
+    /// A list that names another list.
     #[error("the list `{path}` names another list, `{line}`, which is not supported")]
     Nested {
         /// The outer list.
         path: PathBuf,
-        /// The line.
+        /// The line that names the inner list.
         line: String,
     },
 }
 
 impl PatternError {
-    /// What can be done about it, where that is known.
+    /// Returns the cure, if one is known.
     pub fn hint(&self) -> Option<PatternHint> {
         Some(match self {
             Self::Nothing => PatternHint::Name,
@@ -208,7 +209,7 @@ fn of_list(error: &io::Error) -> ListHint {
     }
 }
 
-/// A few names source for many.
+/// A list of names that is shortened when displayed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listing(pub Vec<String>);
 

@@ -1,4 +1,4 @@
-//! From patterns to files.
+//! Expands patterns to files.
 
 use std::path::{Path, PathBuf};
 
@@ -11,19 +11,23 @@ use super::{
     named::{Named, is_file},
 };
 
-/// Files that patterns may name together; beyond that it is a slip of the finger.
+/// The most files that patterns may name together; more is taken for a typing error.
 const LIMIT: u64 = 10_000_000;
 
-/// The files that the patterns name, in the order of the patterns and of their numbers; globs in alphabetical order.
+/// Expands patterns to files, in the order of the patterns and of their numbers; matches of globs in
+/// alphabetical order.
 ///
-/// A pattern is a path in which `<000..999>` or `{000..999}` stands for each of these numbers (padded with zeros as
-/// written), `{a,b}` for each of these texts, and `*`, `?`, `[…]` match names as in a shell. They may be combined and
-/// nested. `@list.txt` names a UTF-8 file with one pattern a line, relative to that file's folder; blank lines and those
-/// beginning with `#` are skipped, and so are blanks around a pattern and a byte order mark. A leading `~/` is the home
-/// folder, since a quoted pattern hides it from the shell. A file that exists is named by its very path, whatever characters are in it.
+/// A pattern is a path in which `<000..999>` or `{000..999}` stands for each of these numbers (padded with
+/// zeros as written), `{a,b}` for each of these texts, and `*`, `?`, `[…]` match names as in a shell. They
+/// may be combined and nested. `@list.txt` names a UTF-8 file with one pattern a line, relative to that
+/// file's folder; blank lines and lines that begin with `#` are ignored, and so are blanks around a pattern
+/// and a byte order mark. A leading `~/` is the home folder, since a quoted pattern hides it from the shell.
+/// The exact path of an existing file names that file, whatever characters it contains.
 ///
-/// Every named file must exist: a gap in the numbers is an error, and so is a file named twice, be it by two spellings or by a
-/// link.
+/// # Errors
+///
+/// Every named file must exist: a gap in the numbers is an error, and so is a file that is named twice, in
+/// two spellings or through a link.
 ///
 /// ```no_run
 /// let paths = shards::expand(&["data/train-<000..146>.tar".to_owned()])?;
@@ -47,7 +51,7 @@ pub fn expand(patterns: &[String]) -> Result<Vec<PathBuf>> {
     named.once()
 }
 
-/// Takes a pattern apart; the name of a file is no pattern.
+/// Parses a pattern; the name of an existing file is taken literally.
 fn parse(pattern: &str) -> Result<Template> {
     if is_file(Path::new(pattern))? {
         return Ok(Template::literal(pattern));

@@ -1,97 +1,97 @@
-//! What to name instead.
+//! Cures of patterns.
 
 use std::path::PathBuf;
 
 use super::access::AccessHint;
 
-/// What can be done about a pattern.
+/// The cure of a pattern, as data.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PatternHint {
     /// Name shards, by patterns such as `data/train-<000..146>.tar`.
     Name,
-    /// Write the range this way round.
+    /// Write the range in this order.
     Range(String),
-    /// Name those that are there by this glob, if they are all.
+    /// Use this glob if the existing files are all there should be.
     Glob(String),
-    /// The file ends with `.tar`: name it by this pattern.
+    /// Use this pattern: the file's name ends with `.tar`.
     Extension(String),
-    /// The file is there, but compressed: unpack it by this program.
+    /// Decompress the file with this program.
     Decompress {
         /// The compressed file.
         file: String,
         /// The program.
         program: &'static str,
     },
-    /// Name it by one of these patterns.
+    /// Use one of these patterns.
     Patterns(Vec<String>),
-    /// Name training and validation shards, each by themselves.
+    /// Name training and validation shards separately.
     Parts {
         /// Patterns for the training shards.
         train: Vec<String>,
         /// Patterns for the validation shards.
         validation: Vec<String>,
     },
-    /// There are no shards: make some, or name the folder where they are.
+    /// Make shards, or name the folder that contains them.
     Pack,
-    /// Name a file in a folder, as in `data/train-<000..146>.tar`.
+    /// Name a file in a folder, such as `data/train-<000..146>.tar`.
     FileInFolder,
-    /// The nearest name to that of the missing folder.
+    /// Use the existing folder with the most similar name.
     NearestFolder {
-        /// The folder that is there.
+        /// The existing folder.
         folder: PathBuf,
-        /// The pattern, in that folder.
+        /// The pattern with that folder.
         pattern: String,
     },
-    /// A relative path begins in the current folder: change that, or name the whole path.
+    /// Change the current folder, in which relative paths begin, or give an absolute path.
     CurrentFolder,
     /// Name a folder that exists.
     ExistingFolder,
     /// Quote the pattern, which is probably this one.
     Quote(String),
-    /// Remove one of two names, or a pattern that overlaps with another.
+    /// Remove one of the two names, or one of two overlapping patterns.
     Overlap,
-    /// Bring the shards to this machine, then name the files.
+    /// Copy the shards to this machine, then name the files.
     Local {
-        /// Where they are.
+        /// The place where they are.
         place: Elsewhere,
-        /// Whether the argument holds several patterns, each of which is an argument of its own.
+        /// Whether the argument contains several patterns, each of which must be an argument of its own.
         is_one_of_several: bool,
     },
     /// Write each of these patterns as an argument of its own.
     Apart(Vec<String>),
-    /// Leave out the quotes: what is within them.
+    /// Remove the quotes around this pattern.
     Unquote(String),
-    /// Let the link lead to the shard, or remove it.
+    /// Correct the link or remove it.
     Link,
-    /// Write the bytes to a file, then name that.
+    /// Write the bytes to a file and name that.
     RegularFile,
-    /// Name the list otherwise, or mend it.
+    /// Correct the name or the content of the list.
     List(ListHint),
     /// Make the file accessible.
     Access(AccessHint),
 }
 
-/// What can be done about a list of patterns.
+/// The cure for a list of patterns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ListHint {
-    /// A list is named by `@` and the path of a text with one pattern a line.
+    /// Name a list by `@` and the path of a text file with one pattern a line.
     Path,
-    /// Name a text with one pattern a line, or without `@` the shards in the folder.
+    /// Name a text file with one pattern a line, or, without `@`, the shards in the folder.
     Folder,
     /// Let this user read the list.
     Permission,
-    /// If the file is a shard, leave out the `@`; a list is saved as UTF-8.
+    /// Remove the `@` if the file is a shard; save a list as UTF-8.
     NoText,
     /// Write one pattern a line into the list.
     Empty,
-    /// Write the lines of the inner list into the outer one.
+    /// Copy the lines of the inner list into the outer one.
     Nested,
 }
 
-/// A place from which shards are not read.
+/// A kind of place from which shards are not read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Elsewhere {
-    /// A URL of a local file, with its path where that can be told.
+    /// A URL of a local file, with the path if it can be derived.
     FileUrl(Option<String>),
     /// The output of a command.
     Command,
@@ -106,7 +106,7 @@ pub enum Elsewhere {
 }
 
 impl Elsewhere {
-    /// What such a pattern is.
+    /// Names the kind of pattern.
     pub(super) fn what(&self) -> &'static str {
         match self {
             Self::FileUrl(_) => "a URL",

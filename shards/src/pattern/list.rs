@@ -1,4 +1,4 @@
-//! `@list.txt`: patterns, one a line.
+//! Lists of patterns: `@list.txt`, with one pattern a line.
 
 use std::{
     fs::File,
@@ -11,7 +11,7 @@ use super::{
     error::{PatternError, Result},
 };
 
-/// Bytes by which a shard is told from a text.
+/// The first bytes, which distinguish a shard from text.
 const BEGIN: u64 = 1024;
 
 /// Replaces each `@list` by its lines.
@@ -39,7 +39,10 @@ pub(super) fn read_all(patterns: &[String]) -> Result<Vec<String>> {
     Ok(all)
 }
 
-/// The text of a list, which is no shard.
+/// Reads the text of a list.
+///
+/// # Errors
+/// The file cannot be read, or is not text.
 fn read(list: &Path) -> Result<String> {
     let failed = |source| PatternError::List { path: list.to_owned(), source };
     let no_list = || PatternError::NoList { path: list.to_owned() };
@@ -50,14 +53,14 @@ fn read(list: &Path) -> Result<String> {
     let mut bytes = Vec::new();
     file.by_ref().take(BEGIN).read_to_end(&mut bytes).map_err(failed)?;
     if bytes.contains(&0) {
-        return Err(no_list()); // before all of a shard is read
+        return Err(no_list()); // before a whole shard is read
     }
     file.read_to_end(&mut bytes).map_err(failed)?;
     let text = String::from_utf8(bytes).map_err(|_| no_list())?;
     Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text))
 }
 
-/// A line of a list, relative to the list's folder.
+/// Makes a line of a list relative to the list's folder.
 fn beside(list: &Path, line: &str) -> String {
     match list.parent().and_then(Path::to_str) {
         Some(folder)
@@ -69,7 +72,7 @@ fn beside(list: &Path, line: &str) -> String {
     }
 }
 
-/// A pattern with `~/` replaced by the home folder.
+/// Replaces a leading `~/` by the home folder.
 fn at_home(pattern: &str) -> String {
     match (pattern.strip_prefix("~/"), std::env::var("HOME")) {
         (Some(rest), Ok(home)) => format!("{home}/{rest}"),

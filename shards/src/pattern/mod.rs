@@ -1,4 +1,4 @@
-//! From patterns to files.
+//! Patterns of paths, and their expansion to files.
 
 mod absolute;
 mod access;

@@ -1,4 +1,4 @@
-//! The files that patterns name.
+//! The files that expanded patterns name.
 
 use std::{
     collections::HashMap,
@@ -13,14 +13,15 @@ use super::{
     error::{PatternError, Result},
 };
 
-/// What has been found so far, and what has not.
+/// The files found so far, and the names without a file.
 #[derive(Debug, Default)]
 pub(super) struct Named {
     found: Vec<(PathBuf, Identity)>,
     pub(super) missing: Vec<String>,
 }
 
-/// What tells a file from others, whatever it is called. Size and times are there for systems that give a number twice.
+/// The identity of a file, whatever its name. Size and times are included for systems that use inode numbers
+/// twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct Identity {
     device: u64,
@@ -37,7 +38,7 @@ impl Identity {
 }
 
 impl Named {
-    /// Looks for a file, or for those that a glob matches.
+    /// Looks for a file, or for the files that a glob matches.
     pub(super) fn add(&mut self, name: String) -> Result<()> {
         if let Some(file) = look(Path::new(&name))? {
             self.found.push((name.into(), file));
@@ -57,7 +58,10 @@ impl Named {
         self.found.iter().map(|(path, _)| path.clone()).collect()
     }
 
-    /// The files, none of which may be there twice, by whatever names.
+    /// Returns the files.
+    ///
+    /// # Errors
+    /// [`PatternError::Twice`] if a file is named twice, under the same name or another.
     pub(super) fn once(self) -> Result<Vec<PathBuf>> {
         let (mut files, mut names) = (HashMap::new(), HashMap::new());
         for (path, identity) in &self.found {
@@ -72,12 +76,15 @@ impl Named {
     }
 }
 
-/// Whether there is a file that can be a shard.
+/// Returns whether there is a file of this name that can be a shard.
 pub(super) fn is_file(path: &Path) -> Result<bool> {
     Ok(look(path)?.is_some())
 }
 
-/// The file, if there is one. A folder is an error, since no pattern means one, and so is what can be no shard.
+/// Looks for a file.
+///
+/// # Errors
+/// The path is a folder, which no pattern means, or another thing that cannot be a shard.
 fn look(path: &Path) -> Result<Option<Identity>> {
     match path.metadata() {
         Ok(metadata) if metadata.is_dir() => Err(diagnose::folder(path)),
@@ -95,7 +102,7 @@ fn look(path: &Path) -> Result<Option<Identity>> {
     }
 }
 
-/// What it is, where reading it would wait for others, or never end.
+/// Returns the kind of a file that is not regular: reading it might wait for other processes, or never end.
 fn what_else(metadata: &Metadata) -> Option<&'static str> {
     let kind = metadata.file_type();
     match () {
@@ -105,7 +112,7 @@ fn what_else(metadata: &Metadata) -> Option<&'static str> {
     }
 }
 
-/// The files that a glob matches; as in a shell, hidden ones only where the pattern says the dot.
+/// Returns the files that a glob matches. As in a shell, hidden files match only an explicit dot.
 fn matches(pattern: &str) -> Result<Vec<(PathBuf, Identity)>> {
     let is_hidden =
         |path: &Path| path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));

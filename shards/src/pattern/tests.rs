@@ -6,7 +6,7 @@ use super::{
     hint::PatternHint,
 };
 
-/// A folder with empty files of these names.
+/// Makes a folder with empty files of these names.
 fn folder(names: &[&str]) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     for name in names {
@@ -15,7 +15,7 @@ fn folder(names: &[&str]) -> tempfile::TempDir {
     folder
 }
 
-/// The base names of the files that patterns in the folder name.
+/// Returns the base names of the files that patterns in the folder name.
 fn names(folder: &tempfile::TempDir, patterns: &[&str]) -> Vec<String> {
     let paths = expand_in(folder, patterns).unwrap();
     paths.iter().map(|path| path.file_name().unwrap().to_str().unwrap().to_owned()).collect()
@@ -30,14 +30,14 @@ fn expand_in(folder: &tempfile::TempDir, patterns: &[&str]) -> Result<Vec<PathBu
     expand(&patterns.iter().map(full).collect::<Vec<_>>())
 }
 
-/// The error's text, the folder's name left out.
+/// Returns the error's text, without the folder's name.
 fn error(folder: &tempfile::TempDir, patterns: &[&str]) -> String {
     let text = expand_in(folder, patterns).unwrap_err().to_string();
     text.replace(&format!("{}/", folder.path().display()), "")
         .replace(&folder.path().display().to_string(), "DIR")
 }
 
-/// The error's hint as `Debug` shows it, the folder's name left out.
+/// Returns the error's hint as `Debug` shows it, without the folder's name.
 fn hint(folder: &tempfile::TempDir, patterns: &[&str]) -> String {
     let hint = expand_in(folder, patterns).unwrap_err().hint().unwrap();
     let folder = folder.path().display();
@@ -68,7 +68,7 @@ fn a_list_is_relative_to_its_own_folder() {
 }
 
 #[test]
-fn a_gap_is_an_error_that_says_what_is_there_and_what_is_not() {
+fn a_gap_is_an_error_that_lists_existing_and_missing_files() {
     let folder = folder(&["x-000.tar", "x-001.tar", "x-003.tar"]);
     assert_eq!(
         error(&folder, &["x-<000..004>.tar"]),
@@ -116,7 +116,7 @@ fn a_folder_is_an_error_that_names_the_shards_in_it() {
     assert_eq!(
         hint(&some, &[""]),
         r#"Parts { train: ["train-<000..001>.tar"], validation: ["val-000.tar"] }"#,
-        "training on all of them is not the only thing that may be meant"
+        "training on all of them is not the only possible meaning"
     );
     let none = folder(&["a.jpg"]);
     let text = error(&none, &[""]);
@@ -125,7 +125,7 @@ fn a_folder_is_an_error_that_names_the_shards_in_it() {
 }
 
 #[test]
-fn what_the_shell_left_of_a_pattern_is_recognized() {
+fn the_rest_of_an_unquoted_pattern_is_recognized() {
     let folder = folder(&["x-000.tar", "x-001.tar", "x-002.tar"]);
     assert_eq!(
         error(&folder, &["x-"]),
@@ -143,7 +143,7 @@ fn a_file_named_twice_is_an_error() {
 }
 
 #[test]
-fn a_file_named_twice_by_another_spelling_or_a_link_is_an_error() {
+fn a_file_named_in_two_spellings_or_through_a_link_is_an_error() {
     let folder = folder(&["x-000.tar", "x-001.tar"]);
     fs::create_dir(folder.path().join("sub")).unwrap();
     symlink("../x-000.tar", folder.path().join("sub/link.tar")).unwrap();
@@ -176,13 +176,13 @@ fn a_list_may_have_been_saved_by_any_editor() {
 }
 
 #[test]
-fn a_list_that_is_none_says_what_it_is() {
+fn a_file_that_is_not_a_list_is_reported_as_what_it_is() {
     let folder = folder(&["x.tar"]);
     fs::write(folder.path().join("x.tar"), [b'x', 0, 0]).unwrap();
     fs::write(folder.path().join("latin.txt"), b"\xe4.tar").unwrap();
     fs::create_dir(folder.path().join("sub")).unwrap();
     for list in ["@x.tar", "@latin.txt"] {
-        assert!(error(&folder, &[list]).ends_with("but the file is no text"));
+        assert!(error(&folder, &[list]).ends_with("but the file is not text"));
         assert_eq!(hint(&folder, &[list]), "List(NoText)");
     }
     assert_eq!(error(&folder, &["@sub"]), "cannot read the list `sub`");
@@ -193,7 +193,7 @@ fn a_list_that_is_none_says_what_it_is() {
 }
 
 #[test]
-fn what_was_mistyped_is_answered_by_the_nearest_name() {
+fn a_mistyped_name_is_answered_by_the_most_similar_one() {
     let folder = folder(&["train-000.tar", "train-001.tar", "val-000.tar", "test.tar.gz", "other.tar"]);
     fs::create_dir_all(folder.path().join("shards/deep")).unwrap();
     fs::write(folder.path().join("shards/deep/x.tar"), "").unwrap();
@@ -216,7 +216,7 @@ fn what_was_mistyped_is_answered_by_the_nearest_name() {
 }
 
 #[test]
-fn the_first_folder_that_is_missing_is_named() {
+fn the_first_missing_folder_is_named() {
     let folder = folder(&["a.tar"]);
     fs::create_dir(folder.path().join("data")).unwrap();
     for typed in ["data/no/such/x.tar", "data/no/such/*.tar", "data/no/*/x-<0..3>.tar"] {
@@ -233,7 +233,7 @@ fn the_first_folder_that_is_missing_is_named() {
 }
 
 #[test]
-fn a_link_that_leads_nowhere_is_told_as_a_link() {
+fn a_link_to_a_missing_file_is_reported_as_a_link() {
     let folder = folder(&["x-000.tar"]);
     symlink("/no/such/x.tar", folder.path().join("x-001.tar")).unwrap();
     symlink("/no/such", folder.path().join("data")).unwrap();
@@ -250,27 +250,27 @@ fn a_link_that_leads_nowhere_is_told_as_a_link() {
 }
 
 #[test]
-fn hidden_files_are_matched_only_where_the_glob_says_the_dot() {
+fn hidden_files_match_only_a_glob_with_an_explicit_dot() {
     let folder = folder(&["x.tar", "._x.tar"]);
     assert_eq!(names(&folder, &["*.tar"]), ["x.tar"]);
     assert_eq!(names(&folder, &["._*.tar"]), ["._x.tar"]);
 }
 
 #[test]
-fn a_pipe_or_a_device_is_no_shard() {
+fn a_pipe_or_a_device_is_not_a_shard() {
     let text = expand(&["/dev/null".to_owned()]).unwrap_err().to_string();
     assert!(text.starts_with("`/dev/null` is a device, but shards are files"), "{text}");
 }
 
 #[test]
-fn absurdly_many_are_refused_before_they_are_made() {
+fn a_huge_number_of_files_is_refused_before_their_names_are_made() {
     let folder = folder(&[]);
     assert!(error(&folder, &["x-<0..99999999>.tar"]).contains("stand for 100000000 shards"));
     assert!(error(&folder, &["x-<1..9999999>.tar", "<1..2>"]).contains("stand for 10000001 shards"));
 }
 
 #[test]
-fn no_pattern_at_all_is_an_error() {
+fn an_empty_list_of_patterns_is_an_error() {
     for nothing in [vec![], vec![String::new()]] {
         assert!(matches!(expand(&nothing), Err(PatternError::Nothing)));
     }

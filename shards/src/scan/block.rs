@@ -1,16 +1,17 @@
-//! The blocks of 512 bytes that a tar file consists of.
+//! Blocks of 512 bytes, of which a tar file consists.
 
 use tar::Header;
 
-/// Headers begin at multiples of this.
+/// The size of a block in bytes; headers begin at its multiples.
 pub(crate) const BLOCK: u64 = 512;
 
-/// Whether a block is the zeros that end an archive.
+/// Returns whether a block is all zeros, as at the end of an archive.
 pub(crate) fn is_blank(block: &[u8]) -> bool {
     block.iter().all(|&byte| byte == 0)
 }
 
-/// Whether a block's checksum is that of a header: the sum of its bytes, the checksum's own taken as spaces.
+/// Returns whether a block has the checksum of a header: the sum of its bytes, with the checksum itself taken
+/// as spaces.
 pub(crate) fn is_header(block: &[u8]) -> bool {
     let sum = |bytes: &[u8]| bytes.iter().map(|&byte| u32::from(byte)).sum::<u32>();
     let expected = sum(&block[..148]) + 8 * u32::from(b' ') + sum(&block[156..]);

@@ -1,25 +1,25 @@
 //! One member of a tar file.
 
-/// One member of a tar file.
+/// A member of a tar file.
 #[derive(Debug)]
 pub(crate) struct Member {
-    /// Byte of its first header, extensions included: reading can begin there.
+    /// The byte of its first header, extensions included; a scan can begin there.
     pub(crate) head: u64,
     pub(crate) name: Vec<u8>,
-    /// Byte at which its data begin.
+    /// The byte at which its data begin.
     pub(crate) data: u64,
-    /// Bytes of its data, which may reach beyond the end of the shard.
+    /// The size of its data in bytes, which may reach past the end of the shard.
     pub(crate) size: u64,
     pub(crate) kind: Kind,
 }
 
-/// What a member is.
+/// The kind of a member.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Kind {
     File,
-    /// Another name of the file that the archive has under this one.
+    /// Another name for the file that the archive has under this name.
     HardLink(Vec<u8>),
-    /// A path, from the folder of the link on.
+    /// A path, relative to the folder of the link.
     SymbolicLink(Vec<u8>),
     /// A folder, a device and the like.
     Other,

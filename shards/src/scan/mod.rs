@@ -1,4 +1,4 @@
-//! The members of a tar file, by their headers alone.
+//! The members of a tar file, read from the headers alone.
 
 mod block;
 mod member;

@@ -1,4 +1,4 @@
-//! Reads the headers of a tar file, leaping over the data.
+//! Reads the headers of a tar file and skips the data.
 
 use std::io;
 
@@ -11,32 +11,32 @@ use super::{
 };
 use crate::Shard;
 
-/// Bytes that are looked through at a time behind an end-of-archive mark.
+/// Bytes that are searched at a time after an end-of-archive mark.
 const REST: u64 = 1 << 16;
-/// The largest extension header that is read; names and attributes are far smaller.
+/// The largest extension header that is read, in bytes; names and attributes are far smaller.
 const EXTENSION_LIMIT: u64 = 1 << 20;
 
-/// Why scanning stops before the end-of-archive mark.
+/// The reason why a scan stops before the end-of-archive mark.
 #[derive(Debug)]
 pub(crate) enum Trouble {
-    /// The tar structure ends here; what came before is good.
+    /// The tar structure is damaged here; the members before it are good.
     Damaged { offset: u64, reason: String },
-    /// A form of tar that is not read.
+    /// The form of tar is not supported.
     Unsupported { offset: u64, what: &'static str },
-    /// The bytes cannot be had.
+    /// The bytes cannot be read.
     Unreadable { offset: u64, source: io::Error },
 }
 
-/// Walks over the members of a shard.
+/// A scan over the members of a shard.
 #[derive(Debug)]
 pub(crate) struct Scanner<'a> {
     window: Window<'a>,
     position: u64,
-    /// Where archives begin that follow an end-of-archive mark.
+    /// The bytes at which archives begin that follow an end-of-archive mark.
     archives: Vec<u64>,
 }
 
-/// What extension headers say about the member that follows.
+/// The values of extension headers for the member that follows them.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Extensions {
     name: Option<Vec<u8>>,
@@ -45,12 +45,12 @@ struct Extensions {
 }
 
 impl<'a> Scanner<'a> {
-    /// Begins at `position`, where a member's first header must lie.
+    /// Begins at `position`, where a member's first header must be.
     pub(crate) fn new(shard: &'a Shard, position: u64) -> Self {
         Self { window: Window::new(shard), position, archives: Vec::new() }
     }
 
-    /// The next member, or `None` at the end-of-archive mark that no other archive follows.
+    /// Reads the next member; `None` at an end-of-archive mark that no other archive follows.
     pub(crate) fn next(&mut self) -> Result<Option<Member>, Trouble> {
         let mut head = self.position;
         let mut extensions = Extensions::default();
@@ -87,22 +87,25 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// Where the next header is due: past the last member's data and padding.
+    /// Returns the byte of the next header: after the last member's data and padding.
     pub(crate) fn position(&self) -> u64 {
         self.position
     }
 
-    /// The shard that is scanned.
+    /// Returns the shard.
     pub(crate) fn shard(&self) -> &'a Shard {
         self.window.shard()
     }
 
-    /// Where archives begin that follow the end-of-archive mark of another, as far as members were read.
+    /// Returns the bytes at which further archives begin, among the members read so far.
     pub(crate) fn archives(&self) -> &[u64] {
         &self.archives
     }
 
-    /// Bytes of a member's data, which may be cut.
+    /// Reads the data of a member.
+    ///
+    /// # Errors
+    /// The shard ends before the data do ([`io::ErrorKind::UnexpectedEof`]), or cannot be read.
     pub(crate) fn data(&mut self, start: u64, size: u64) -> io::Result<&[u8]> {
         self.window.get(start..start.saturating_add(size))
     }
@@ -117,7 +120,7 @@ impl<'a> Scanner<'a> {
     ) -> Result<Member, Trouble> {
         let Extensions { name, size: long_size, link } = extensions;
         let target = || link.or_else(|| Some(header.link_name_bytes()?.into_owned())).unwrap_or_default();
-        // Links, devices and folders have no data, whatever their header says.
+        // Links, devices and folders have no data, whatever size their header gives.
         let has_data = !kind.is_dir() && !is_special(kind);
         let kind = match kind {
             EntryType::Regular | EntryType::Continuous => Kind::File,
@@ -132,7 +135,7 @@ impl<'a> Scanner<'a> {
         Ok(Member { head, name, data, size, kind })
     }
 
-    /// The header at the current position; `None` if it is the block of zeros that ends the archive.
+    /// Reads the header at the current position; `None` if it is the block of zeros that ends the archive.
     fn header(&mut self) -> Result<Option<Header>, Trouble> {
         let (at, length) = (self.position, self.window.shard().len());
         if at >= length {
@@ -151,15 +154,15 @@ impl<'a> Scanner<'a> {
             return Ok(None);
         }
         if !is_header(block) {
-            return Err(self.damaged("it has no valid header there"));
+            return Err(self.damaged("it has no valid header at this byte"));
         }
         Ok(Some(Header::from_byte_slice(block).clone()))
     }
 
-    /// The data of an extension header, which is left behind.
+    /// Reads the data of an extension header and moves past it.
     fn extension(&mut self, size: u64) -> Result<Vec<u8>, Trouble> {
         if size > EXTENSION_LIMIT {
-            return Err(self.damaged("its extension header is absurdly large"));
+            return Err(self.damaged("its extension header is larger than 1 MiB"));
         }
         let data = self.position + BLOCK;
         let bytes = match self.window.get(data..data + size) {
@@ -190,17 +193,18 @@ impl<'a> Scanner<'a> {
         Ok(())
     }
 
-    /// Moves on over a header and `size` bytes of data.
+    /// Moves past a header and `size` bytes of data.
     fn leap(&mut self, size: u64) -> Result<(), Trouble> {
         let next =
             size.checked_next_multiple_of(BLOCK).and_then(|size| size.checked_add(self.position + BLOCK));
-        self.position = next.ok_or_else(|| self.damaged("its size is absurd"))?;
+        self.position = next.ok_or_else(|| self.damaged("a member's size overflows"))?;
         Ok(())
     }
 
-    /// Moves on to the archive that follows the end-of-archive mark at the current position. Gives whether there is one.
+    /// Moves to the archive that follows the end-of-archive mark at the current position. Returns whether
+    /// there is one.
     ///
-    /// Archives are padded with zeros; `cat` puts one behind another, mark and padding included.
+    /// Archives are padded with zeros; `cat` joins them with their marks and padding.
     fn find_archive(&mut self) -> Result<bool, Trouble> {
         let (length, mut at) = (self.window.shard().len(), self.position);
         while at < length {
@@ -218,7 +222,7 @@ impl<'a> Scanner<'a> {
                 Err(source) => return Err(Trouble::Unreadable { offset: start, source }),
             };
             if !is_header {
-                let reason = "there is more after the end-of-archive mark, which is no tar and is not read";
+                let reason = "the data after its end-of-archive mark are not a tar and are not read";
                 return Err(Trouble::Damaged { offset, reason: reason.to_owned() });
             }
             self.position = start;
@@ -237,7 +241,7 @@ impl<'a> Scanner<'a> {
     }
 }
 
-/// The size that a header tells; a field that is left blank says 0.
+/// Returns the size in a header; a blank field means 0.
 fn size_of(header: &Header) -> Option<u64> {
     if header.as_old().size.iter().all(|byte| matches!(byte, 0 | b' ')) {
         return Some(0);

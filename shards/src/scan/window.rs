@@ -7,15 +7,16 @@ use crate::Shard;
 
 const PAGE: u64 = 4096;
 
-/// The part of a shard that was read last: a little where headers lie far apart, more where they are close.
+/// The part of a shard that was read last: short where headers are far apart, longer where they are close.
 ///
-/// Read from the file rather than mapped: three times faster for scattered headers, and it cannot raise SIGBUS.
+/// It is read from the file rather than mapped, which is three times faster for scattered headers, and cannot
+/// raise SIGBUS.
 #[derive(Debug)]
 pub(super) struct Window<'a> {
     shard: &'a Shard,
     start: u64,
     bytes: Vec<u8>,
-    /// How often in a row the next window followed on the last.
+    /// The number of times in a row that a window followed closely on the one before.
     steps: u32,
 }
 

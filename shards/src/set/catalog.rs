@@ -1,4 +1,4 @@
-//! What is known of the shards of a set, and access to them.
+//! The catalog of a set: its shards, their samples, and access to them.
 
 use std::{
     collections::HashMap,
@@ -16,18 +16,18 @@ use crate::{
     span::Span,
 };
 
-/// What is known of the shards of a set, and of where their samples lie.
+/// The shards of a set and the places of their samples.
 #[derive(Debug)]
 pub(super) struct Catalog {
     pub(super) source: Arc<dyn Source>,
     pub(super) names: Vec<ShardName>,
     pub(super) stamps: Vec<Stamp>,
     pub(super) spans: Vec<Box<[Span]>>,
-    /// For each shard the number of its first sample; at the end their total.
+    /// The number of the first sample of each shard, and at the end the number of all samples.
     pub(super) starts: Vec<u64>,
-    /// For each shard what identifies keys, labels and places of its samples.
+    /// For each shard a hash of keys, labels and places of its samples.
     pub(super) digests: Vec<u64>,
-    /// Stamps that shards have got since they were indexed, without a change of their samples.
+    /// New stamps of shards whose samples have not changed since they were indexed.
     accepted: Mutex<HashMap<usize, Stamp>>,
     pub(super) faults: Vec<ShardFault>,
     pub(super) remarks: Vec<Remark>,
@@ -66,7 +66,7 @@ impl Catalog {
         inner
     }
 
-    /// What follows from the spans; faults, remarks and digests are the caller's to fill in.
+    /// Makes a catalog of spans; the caller sets faults, remarks and digests.
     pub(super) fn with_spans(
         source: Arc<dyn Source>,
         names: Vec<ShardName>,
@@ -95,19 +95,22 @@ impl Catalog {
         }
     }
 
-    /// Samples in all.
+    /// Returns the number of samples.
     pub(super) fn len(&self) -> u64 {
         self.starts.last().copied().unwrap_or(0)
     }
 
-    /// The shard (as a place in `names`) and the span of a sample.
+    /// Returns the shard (its place in `names`) and the span of a sample.
     pub(super) fn span(&self, index: u64) -> Option<(usize, &Span)> {
         let shard = self.starts.partition_point(|&start| start <= index).checked_sub(1)?;
         let span = self.spans.get(shard)?.get((index - self.starts[shard]) as usize)?;
         Some((shard, span))
     }
 
-    /// Opens a shard, whose samples must still be those that were indexed.
+    /// Opens a shard.
+    ///
+    /// # Errors
+    /// The shard cannot be opened, or its samples have changed since they were indexed.
     pub(super) fn open_shard(&self, shard: usize) -> io::Result<Shard> {
         let (name, stamp) = (&self.names[shard], self.stamps[shard]);
         let opened = self.source.open(name).map_err(into_io)?;
@@ -117,7 +120,7 @@ impl Catalog {
         if self.accepts(shard, opened.stamp()) {
             return Ok(opened);
         }
-        // A copy in its place, other permissions or a link are no change of the samples, which the headers tell.
+        // A copy in its place, other permissions or a link leave the samples unchanged, as the headers tell.
         let is_indexed = || index::scan(name, &opened).is_ok_and(|index| index.digest == self.digests[shard]);
         if opened.stamp().looks_like(&stamp) && is_indexed() {
             self.accepted().insert(shard, opened.stamp());
@@ -126,8 +129,8 @@ impl Catalog {
         Err(io::Error::other("the shard was changed after it was indexed"))
     }
 
-    /// Whether the headers were looked at already under this stamp. The number of the file may be another one: some systems make
-    /// it up at each opening, and no other file has the same time of change, where there is one.
+    /// Returns whether the headers were checked under this stamp already. The inode may differ: some systems
+    /// make it up at each opening, and no other file has the same time of change, where there is one.
     pub(super) fn accepts(&self, shard: usize, stamp: Stamp) -> bool {
         self.accepted().get(&shard).is_some_and(|&accepted| {
             accepted == stamp || stamp.changed_ns > 0 && accepted == Stamp { inode: accepted.inode, ..stamp }

@@ -1,4 +1,4 @@
-//! The indices of all shards of a set, read by several threads or taken from the cache.
+//! Indexing of all shards of a set, by several threads and with a cache.
 
 use std::{
     num::NonZero,
@@ -16,22 +16,27 @@ use crate::{
     index::{self, ShardIndex},
 };
 
-/// How the index is made.
+/// How shards are indexed.
 #[derive(Debug, Clone, Default)]
 pub struct IndexConfig {
-    /// The folder in which indices are kept between runs; made when missing. `None` reads all headers every time.
+    /// The folder in which indices are kept between runs, created if missing. With `None` all headers are
+    /// read every time.
     pub cache: Option<PathBuf>,
-    /// Shards read at a time; 0 for eight a core, since a disk is fastest when asked for much at a time, but no more than
-    /// 64, each of which holds two files open.
+    /// The number of shards read at a time. 0 stands for [`index_threads`] of the available cores: a disk is
+    /// fastest when it has many requests at a time.
     pub threads: usize,
 }
 
-/// Threads that index shards on so many cores, unless another number is asked for; each has a file open.
+/// Returns the default number of indexing threads for a number of cores: eight a core, at most 64. Each has
+/// up to two files open.
 pub fn index_threads(cores: usize) -> usize {
     (8 * cores).min(64)
 }
 
-/// The indices of all shards, or the first error that a thread met.
+/// Reads the indices of all shards.
+///
+/// # Errors
+/// The first error, in the order of the shards, of those that the threads met.
 pub(super) fn read_indices(
     source: &dyn Source,
     names: &[ShardName],
@@ -45,14 +50,14 @@ pub(super) fn read_indices(
         while let Some((number, name)) = take(&next, names) {
             let result = read_index(source, name, config);
             if result.is_err() {
-                next.store(names.len(), Ordering::Relaxed); // the others need not go on
+                next.store(names.len(), Ordering::Relaxed); // stops the other threads
             }
             results.lock().unwrap_or_else(PoisonError::into_inner).push((number, result));
         }
     };
     thread::scope(|scope| {
         for _ in 1..threads.min(names.len()) {
-            // Where the system allows no more threads, those that there are do.
+            // If the system allows no more threads, the present ones do the work.
             if thread::Builder::new().spawn_scoped(scope, work).is_err() {
                 break;
             }

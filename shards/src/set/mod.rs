@@ -1,4 +1,4 @@
-//! A set of shards: indexed, counted, its samples numbered and read in any order.
+//! A set of shards: its samples are indexed, numbered, and read in any order.
 
 mod catalog;
 mod indexing;

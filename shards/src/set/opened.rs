@@ -1,4 +1,4 @@
-//! The shards that are open at the moment.
+//! The shards that are open at present.
 
 use std::{
     collections::HashMap,
@@ -12,19 +12,21 @@ use std::{
 use super::catalog::Catalog;
 use crate::Shard;
 
-/// Shards kept open: those of a large set in any order at all. Each costs a mapping but no file descriptor.
+/// The most shards kept open, enough for a large set in random order. Each costs a mapping but no file
+/// descriptor.
 const LIMIT: usize = 2048;
 
-/// Bytes that are read before their pages are taken out of the process again: what the system counts as its memory
-/// would otherwise grow to the size of the shards that are open.
+/// Bytes that are read before their pages are released: the system counts them as the process's memory, which
+/// would otherwise grow to the size of the open shards.
 const MAPPED: u64 = 40 << 20;
-/// Bytes that are counted for a sample beside its image. The system maps up to 64 KB of neighbours along with it; to
-/// count as much would release pages more often than it saves memory, since neighbours in a window share them.
+/// Bytes that are counted for a sample besides its image. The system maps up to 64 KB of neighbours with it;
+/// counting all of them would release pages more often than it saves memory, since neighbours in a window
+/// share them.
 const AROUND: u64 = 16 << 10;
 
 /// Opens shards of a set and keeps those used last.
 ///
-/// One that is closed here lives on in the slices that were taken from it.
+/// A shard that is closed here lives on in slices that were taken from it.
 #[derive(Debug)]
 pub(super) struct Opened {
     catalog: Arc<Catalog>,
@@ -44,21 +46,22 @@ impl Opened {
         Self { catalog, recent: Mutex::default(), mapped: AtomicU64::new(0) }
     }
 
-    /// The shard with this number, open.
+    /// Returns the shard with this number, opening it if necessary.
     pub(super) fn get(&self, number: usize) -> io::Result<Arc<Shard>> {
         if let Some(shard) = self.lock().find(number) {
             return Ok(shard);
         }
-        // Others are not kept waiting; that two open the same shard at a time is rare and harmless.
+        // The lock is not held meanwhile. That two threads open the same shard at a time is rare and
+        // harmless.
         let mut shard = self.catalog.open_shard(number)?;
         shard.release_file();
         let shard = Arc::new(shard);
         let evicted = self.lock().insert(number, Arc::clone(&shard));
-        drop(evicted); // unmapped, if nobody uses it, outside the lock
+        drop(evicted); // unmapped outside of the lock, if nobody uses it
         Ok(shard)
     }
 
-    /// Counts samples that were read, and releases the pages of all shards once in a while.
+    /// Counts samples that were read, and releases the pages of all shards from time to time.
     pub(super) fn count_mapped(&self, samples: u64, bytes: u64) {
         let more = bytes + samples * AROUND;
         if self.mapped.fetch_add(more, Relaxed) + more < MAPPED {
@@ -84,7 +87,7 @@ impl Recent {
         Some(Arc::clone(shard))
     }
 
-    /// Keeps a shard, and gives back the one that makes room for it.
+    /// Keeps a shard, and returns the one that was removed for it.
     fn insert(&mut self, number: usize, shard: Arc<Shard>) -> Option<Arc<Shard>> {
         let oldest = self.shards.iter().min_by_key(|(_, (_, last_use))| *last_use).map(|(&number, _)| number);
         let evicted =
@@ -98,7 +101,7 @@ impl Recent {
 mod tests {
     use super::{super::indexing::IndexConfig, *};
 
-    /// KB of the file that the process has mapped in.
+    /// Returns the KB of the file that are mapped into the process.
     #[cfg(target_os = "linux")]
     fn resident_kb(path: &std::path::Path) -> u64 {
         let maps = std::fs::read_to_string("/proc/self/smaps").unwrap();
@@ -109,7 +112,7 @@ mod tests {
 
     #[test]
     #[cfg(target_os = "linux")]
-    fn pages_are_released_after_so_many_bytes_and_come_back() {
+    fn pages_are_released_after_enough_bytes_and_can_be_read_again() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x.tar");
         let image: Vec<u8> = (0..2_000_000u32).map(|i| (i.wrapping_mul(i) >> 7) as u8).collect();
@@ -123,10 +126,10 @@ mod tests {
         let slice = shard.slice(512..512 + 2_000_000).unwrap();
         assert!(slice[..] == image[..] && resident_kb(&path) >= 1_900);
         opened.count_mapped(1, MAPPED - AROUND - 1);
-        assert!(resident_kb(&path) >= 1_900, "released too early");
+        assert!(resident_kb(&path) >= 1_900, "pages were released too early");
         opened.count_mapped(1, 0);
         assert!(resident_kb(&path) < 100, "{} KB are left", resident_kb(&path));
-        assert!(slice[..] == image[..], "other bytes came back");
+        assert!(slice[..] == image[..], "the bytes differ after the release");
     }
 
     fn shard() -> Arc<Shard> {
@@ -134,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn the_shard_unused_for_longest_is_closed_first() {
+    fn the_shard_that_was_unused_for_longest_is_closed_first() {
         let mut recent = Recent::default();
         for number in 0..LIMIT {
             assert!(recent.find(number).is_none());

@@ -1,4 +1,4 @@
-//! Samples in their order, read ahead by tokio tasks.
+//! Samples in order, read ahead by tokio tasks.
 
 use std::{collections::VecDeque, io, panic, sync::Arc, vec};
 
@@ -11,23 +11,24 @@ use tokio::{
 use super::{catalog::Catalog, opened::Opened};
 use crate::{Error, Order, Position, Result, Sample, Share, order::Sequence, read};
 
-/// Samples that one task reads …
+/// The most samples that one task reads.
 const BLOCK: u64 = 64;
-/// … or fewer, so that their images have not many more bytes than this: bounds the memory.
+/// The most bytes of images that one task reads, unless a single image is larger: bounds the memory.
 const BLOCK_BYTES: u64 = 8 << 20;
-/// Blocks being read at a time.
+/// The number of blocks that are read at a time.
 const TASKS: usize = 8;
-/// Blocks that were read and wait to be taken.
+/// The number of blocks that wait, read, to be taken.
 const READY: usize = 2;
 
-/// The samples of one rank in their order, read ahead by a few threads.
+/// The samples of one rank in order, read ahead by a few threads.
 ///
-/// A sample that cannot be read comes in its place as [`Error::Sample`], and the stream goes on; any other error is its
-/// last item. Dropped, it ends the reading and waits for it, which must not happen inside of an async runtime.
+/// A sample that cannot be read is yielded in its place as [`Error::Sample`], and the stream goes on; any
+/// other error is the last item. Dropping the stream ends the reading and waits for it, which must not happen
+/// inside of an async runtime.
 #[derive(Debug)]
 pub struct Samples {
     block: vec::IntoIter<Result<Sample>>,
-    /// `None` once the samples are over.
+    /// The blocks to come; `None` after the last one.
     blocks: Option<Receiver<Block>>,
     /// Dropped last: waits for reads that are under way.
     _runtime: Option<Runtime>,
@@ -77,7 +78,8 @@ impl Iterator for Samples {
     }
 }
 
-/// Keeps a few blocks being read, and hands them on in their order, until they end or nobody wants them.
+/// Keeps up to [`TASKS`] blocks being read, and sends them on in order, until all are read or the receiver is
+/// dropped.
 async fn read_ahead(reader: Arc<Reader>, from: Position, sender: Sender<Block>) {
     let mut position = from;
     let mut tasks: VecDeque<JoinHandle<Vec<Result<Sample>>>> = VecDeque::with_capacity(TASKS);
@@ -95,7 +97,7 @@ async fn read_ahead(reader: Arc<Reader>, from: Position, sender: Sender<Block>) 
     }
 }
 
-/// What the tasks share.
+/// The state that the tasks share.
 #[derive(Debug)]
 struct Reader {
     catalog: Arc<Catalog>,
@@ -104,7 +106,7 @@ struct Reader {
 }
 
 impl Reader {
-    /// The samples of the block that begins at a position, all of one epoch.
+    /// Returns the indices of the block that begins at a position, all of one epoch.
     fn plan(&self, begin: Position) -> Vec<u64> {
         let epoch = self.sequence.epoch(begin.epoch);
         let count = BLOCK.min(self.sequence.left(begin));
@@ -121,14 +123,14 @@ impl Reader {
         indices
     }
 
-    /// Bytes of a sample's image.
+    /// Returns the size of a sample's image in bytes.
     fn bytes(&self, index: u64) -> u64 {
         self.catalog.span(index).map_or(0, |(_, span)| span.length.into())
     }
 
     /// Reads samples of one epoch.
     fn block(&self, begin: Position, indices: &[u64]) -> Vec<Result<Sample>> {
-        // All at once first, so that a disk can serve them together.
+        // All reads are announced first, so that a disk can serve them together.
         for &index in indices {
             self.announce(index);
         }
@@ -147,7 +149,7 @@ impl Reader {
             return;
         };
         if let Ok(shard) = self.opened.get(number) {
-            // Its header usually lies right before the image.
+            // The header usually lies right before the image.
             let start = span.head.clamp(span.image.saturating_sub(1 << 16), span.image);
             shard.will_need(start..span.image + u64::from(span.length));
         }
@@ -178,11 +180,11 @@ mod tests {
     use crate::{LocalSource, ShardWriter, Shuffle};
 
     #[test]
-    fn a_block_of_large_images_is_a_short_one() {
+    fn a_block_of_large_images_has_few_samples() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x.tar");
         let mut writer = ShardWriter::create(&path).unwrap();
-        // Three of 3 MB, one that is larger than a block, and more small ones than a block takes.
+        // Three images of 3 MB, one larger than a block, and more small ones than fit into a block.
         let sizes = [3_000_000; 3].into_iter().chain([9_000_000]).chain([10; 70]);
         for (number, size) in sizes.enumerate() {
             writer.append(&number.to_string(), &[("jpg", &vec![1; size])]).unwrap();

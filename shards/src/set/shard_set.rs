@@ -1,4 +1,4 @@
-//! A set of shards: indexed, counted, its samples numbered.
+//! A set of shards: its samples are indexed and numbered.
 
 use std::sync::Arc;
 
@@ -13,28 +13,31 @@ use crate::{
     Error, Order, Position, Remark, Result, ShardFault, ShardName, Share, Source, Stamp, read, span::Span,
 };
 
-/// Where a sample lies, for reports.
+/// The place of a sample, for reports.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Location {
-    /// The shard.
+    /// The name of the shard.
     pub shard: Arc<str>,
-    /// Byte at which the image's data begin.
+    /// The byte at which the image's data begins.
     pub offset: u64,
     /// The sample's key.
     pub key: String,
 }
 
-/// A set of shards whose samples are known and numbered. Clones share everything.
+/// A set of shards with indexed and numbered samples. Clones share everything.
 #[derive(Debug, Clone)]
 pub struct ShardSet {
     catalog: Arc<Catalog>,
 }
 
 impl ShardSet {
-    /// Lists the source's shards and reads their indices, from the cache where they are current, several at a time.
+    /// Lists the source's shards and reads their indices, several at a time; current indices come from the
+    /// cache.
     ///
-    /// Shards with trouble of their own become [`faults`](Self::faults). An error is what concerns the set: a shard
-    /// that is no tar or cannot be opened, a class that is none, no image in any shard.
+    /// Problems of single shards become [`faults`](Self::faults).
+    ///
+    /// # Errors
+    /// A shard is not a tar or cannot be opened, a class is invalid, or no shard has an image.
     pub fn open(source: impl Source + 'static, config: &IndexConfig) -> Result<Self> {
         let catalog = Catalog::read(Arc::new(source), config)?;
         if catalog.len() == 0 {
@@ -44,81 +47,83 @@ impl ShardSet {
         Ok(Self { catalog: Arc::new(catalog) })
     }
 
-    /// Samples, bad ones included.
+    /// Returns the number of samples, bad ones included.
     pub fn len(&self) -> u64 {
         self.catalog.len()
     }
 
-    /// Whether there are no samples; never so for an opened set.
+    /// Returns whether there are no samples; always false for an opened set.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// The shards, in the order in which their samples are numbered.
+    /// Returns the shards, in the order in which their samples are numbered.
     pub fn shards(&self) -> &[ShardName] {
         &self.catalog.names
     }
 
-    /// The shards, each as it was when it was indexed.
+    /// Returns the shards with their versions when they were indexed.
     pub fn stamped(&self) -> impl Iterator<Item = (&ShardName, Stamp)> {
         self.catalog.names.iter().zip(self.catalog.stamps.iter().copied())
     }
 
-    /// For each shard what identifies keys, labels and places of its samples, in the order of the shards.
+    /// Returns for each shard, in order, a hash of keys, labels and places of its samples.
     pub fn digests(&self) -> &[u64] {
         &self.catalog.digests
     }
 
-    /// What [`digests`](Self::digests) would have for a shard that is not opened otherwise; headers alone are read, or the cache.
+    /// Computes the [`digest`](Self::digests) of a shard of another set, from its headers or the cache.
     ///
     /// # Errors
-    /// It cannot be indexed.
+    /// The shard cannot be indexed.
     pub fn digest_of(source: &dyn Source, name: &ShardName, config: &IndexConfig) -> Result<u64> {
         read_index(source, name, config).map(|(_, index)| index.digest)
     }
 
-    /// Bytes of all shards.
+    /// Returns the bytes of all shards.
     pub fn bytes(&self) -> u64 {
         self.catalog.stamps.iter().map(|stamp| stamp.size).sum()
     }
 
-    /// Bytes of memory that the places of all samples take.
+    /// Returns the bytes of memory that the index of all samples takes.
     pub fn index_bytes(&self) -> u64 {
         self.len() * size_of::<Span>() as u64
     }
 
-    /// Samples with a label.
+    /// Returns the number of samples with a label.
     pub fn labelled(&self) -> u64 {
         self.catalog.labelled
     }
 
-    /// One more than the largest label; `None` when nothing is labelled.
+    /// Returns one more than the largest label; `None` if no sample has a label.
     pub fn classes(&self) -> Option<u32> {
         self.catalog.classes
     }
 
-    /// Trouble with whole shards, in their order.
+    /// Returns the faults of all shards, in order.
     pub fn faults(&self) -> &[ShardFault] {
         &self.catalog.faults
     }
 
-    /// What is unusual in the members of the shards, in order of its kind.
+    /// Returns the unusual forms in the shards, one remark for each kind, in the order of the kinds.
     pub fn remarks(&self) -> &[Remark] {
         &self.catalog.remarks
     }
 
-    /// Identifies the data: the same for the same shards in another folder, another when a name, a size, or a
-    /// sample's key, place or label differs. Image bytes are not read for it.
+    /// Returns a hash that identifies the data. It is the same for the same shards in another folder, and
+    /// differs if a name, a size, or a sample's key, place or label does. It does not cover the bytes of
+    /// images.
     pub fn digest(&self) -> u64 {
         self.catalog.digest
     }
 
-    /// The label of a sample; none where it has none, or there is no such sample.
+    /// Returns the label of a sample; `None` if it has none, or does not exist.
     pub fn label(&self, index: u64) -> Option<u32> {
         self.catalog.span(index)?.1.label()
     }
 
-    /// A set of these samples alone, in their order here; they are numbered anew. Numbers that are no sample's are left out.
+    /// Makes a set of these samples alone, in their present order; they are numbered anew. Indices beyond the
+    /// last sample are ignored.
     #[must_use]
     pub fn subset(&self, mut indices: Vec<u64>) -> Self {
         indices.sort_unstable();
@@ -143,15 +148,18 @@ impl ShardSet {
         Self { catalog: Arc::new(catalog) }
     }
 
-    /// The samples of one rank from a position on, in the order given, read ahead by threads of their own.
+    /// Reads the samples of one rank in `order`, from a position on, ahead of time on threads of its own.
     ///
-    /// What makes the arguments impossible (more ranks than samples, a position past the end of an epoch) is the
-    /// stream's first and only item.
+    /// Impossible arguments (more ranks than samples, a position past the end of an epoch) make the stream's
+    /// first and only item an error.
     pub fn samples(&self, order: Order, share: Share, from: Position) -> Samples {
         Samples::spawn(Arc::clone(&self.catalog), order, share, from)
     }
 
-    /// Where a sample lies. Its key is read from the shard.
+    /// Finds the place of a sample, whose key is read from the shard.
+    ///
+    /// # Errors
+    /// There is no sample of that index, or its shard cannot be read.
     pub fn locate(&self, index: u64) -> Result<Location> {
         let (shard, span) = self.catalog.span(index).ok_or(Error::Index { index, len: self.len() })?;
         let opened = self.catalog.open_shard(shard);
@@ -160,15 +168,15 @@ impl ShardSet {
         Ok(Location { shard: self.catalog.names[shard].shared(), offset: span.image, key })
     }
 
-    /// Samples of a shard.
+    /// Returns the number of samples of a shard, given by its place in [`shards`](Self::shards).
     pub fn samples_in(&self, shard: usize) -> u64 {
         self.catalog.spans[shard].len() as u64
     }
 
-    /// The keys of a shard's samples, in order, each with the sample's number. Headers alone are read.
+    /// Reads the keys of a shard's samples, in order, each with the sample's index. Only headers are read.
     ///
     /// # Errors
-    /// The shard, or the first of its samples whose header cannot be read.
+    /// [`Error::Sample`] if the shard, or the header of a sample, cannot be read.
     pub fn keys(&self, shard: usize) -> Result<Vec<(u64, String)>> {
         let first = self.catalog.starts[shard];
         let opened = self
@@ -183,10 +191,10 @@ impl ShardSet {
         keyed.collect()
     }
 
-    /// The number of the first sample with this key; none where there is none. Reads through the shards until it is found.
+    /// Finds the index of the first sample with this key, reading headers of shard after shard.
     ///
     /// # Errors
-    /// It was not found, but not every shard could be read.
+    /// The key was not found, but not every shard could be read.
     pub fn find(&self, key: &str) -> Result<Option<u64>> {
         let mut failed = None;
         for (shard, spans) in self.catalog.spans.iter().enumerate() {
@@ -234,13 +242,13 @@ mod tests {
         let stamp = |set: &ShardSet| set.catalog.open_shard(0).unwrap().stamp();
         let indexed = stamp(&set);
         while stamp(&set) == indexed {
-            fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap(); // the clock moves in steps
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap(); // a file system's clock moves in steps
         }
         let accepted = stamp(&set);
         assert!(set.catalog.accepts(0, accepted) && !set.catalog.accepts(0, indexed));
-        assert!(set.catalog.accepts(0, Stamp { inode: 1, ..accepted }), "a system that makes up numbers");
+        assert!(set.catalog.accepts(0, Stamp { inode: 1, ..accepted }), "a system that makes up inodes");
         assert!(!set.catalog.accepts(0, Stamp { changed_ns: accepted.changed_ns + 1, ..accepted }));
-        assert!(!set.subset(vec![0]).catalog.accepts(0, accepted), "it looks for itself");
+        assert!(!set.subset(vec![0]).catalog.accepts(0, accepted), "a subset checks the shard itself");
     }
 
     #[test]

@@ -1,22 +1,31 @@
-//! What every source of shards can do.
+//! The trait of all sources of shards.
 
 use std::{fmt, sync::Arc};
 
 use crate::{Result, Shard, ShardName, Stamp};
 
-/// Where shards come from: listed once, then opened and dropped as samples are wanted.
+/// A source of shards: they are listed once, then opened and dropped as samples are needed.
 pub trait Source: fmt::Debug + Send + Sync {
-    /// The shards, in the order in which their samples are numbered.
+    /// Lists the shards in the order in which their samples are numbered.
+    ///
+    /// # Errors
+    /// The source cannot be read.
     fn list(&self) -> Result<Vec<ShardName>>;
 
-    /// Which version of the shard is there now.
+    /// Returns the present version of a shard, without reading it.
+    ///
+    /// # Errors
+    /// The shard is missing or inaccessible.
     fn stamp(&self, name: &ShardName) -> Result<Stamp>;
 
-    /// Opens the shard; its bytes stay valid as long as anyone holds a slice of them.
+    /// Opens a shard. Its bytes stay valid as long as a slice of them is held.
+    ///
+    /// # Errors
+    /// The shard is missing or inaccessible.
     fn open(&self, name: &ShardName) -> Result<Shard>;
 
-    /// The one name under which the shard's index may be cached, whichever way the user wrote it; `None` for shards
-    /// that no later process will see.
+    /// Returns the unique name under which the shard's index may be cached, however the user wrote it; `None`
+    /// for shards that no later process will see.
     fn identity(&self, _name: &ShardName) -> Option<String> {
         None
     }

@@ -1,18 +1,21 @@
-//! Shards that are files of this machine.
+//! Shards in local files.
 
 use std::{io, path::Path};
 
 use super::interface::Source;
 use crate::{Error, Result, Shard, ShardName, Stamp, mapping::Mapping, pattern};
 
-/// Shards that are files.
+/// A source of shards in local files.
 #[derive(Debug, Clone)]
 pub struct LocalSource {
     names: Vec<ShardName>,
 }
 
 impl LocalSource {
-    /// The files that the patterns name (see [`expand`](crate::expand)), all of which must exist.
+    /// Expands the patterns (see [`expand`](crate::expand)) to files, all of which must exist.
+    ///
+    /// # Errors
+    /// A pattern is invalid, a file is missing, or a path is not UTF-8.
     pub fn new(patterns: &[String]) -> Result<Self> {
         let paths = pattern::expand(patterns)?;
         let name = |path: &Path| {

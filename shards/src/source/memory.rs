@@ -1,23 +1,23 @@
-//! Shards made up in memory.
+//! Shards in memory.
 
 use bytes::Bytes;
 
 use super::interface::Source;
 use crate::{Error, Result, Shard, ShardName, Stamp};
 
-/// Shards made up in memory, for tests.
+/// A source of shards in memory, for tests.
 #[derive(Debug, Clone, Default)]
 pub struct MemorySource {
     shards: Vec<(ShardName, Bytes)>,
 }
 
 impl MemorySource {
-    /// A source of nothing.
+    /// Makes a source without shards.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Adds one shard after those that are there.
+    /// Appends one shard.
     #[must_use]
     pub fn with(mut self, name: impl Into<ShardName>, bytes: impl Into<Bytes>) -> Self {
         self.shards.push((name.into(), bytes.into()));

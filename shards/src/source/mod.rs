@@ -1,4 +1,4 @@
-//! Where shards come from.
+//! Sources of shards.
 
 mod interface;
 mod local;

@@ -1,11 +1,11 @@
-//! The one place that decides which source reads the shards that patterns name.
+//! The choice of the source for patterns.
 
 use std::sync::Arc;
 
 use super::{interface::Source, local::LocalSource};
 use crate::Result;
 
-/// Opens the source of the shards that the patterns name: the files of this machine (see [`expand`](crate::expand)).
+/// Opens the source of the shards that the patterns name: local files (see [`expand`](crate::expand)).
 ///
 /// ```no_run
 /// use shards::{IndexConfig, ShardSet};
@@ -17,7 +17,7 @@ use crate::Result;
 ///
 /// # Errors
 ///
-/// A pattern cannot be understood, or names what is not there.
+/// A pattern is invalid, or names missing files.
 pub fn open(patterns: &[String]) -> Result<Arc<dyn Source>> {
     Ok(Arc::new(LocalSource::new(patterns)?))
 }

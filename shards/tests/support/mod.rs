@@ -7,7 +7,8 @@ use std::path::Path;
 use shards::{IndexConfig, LocalSource, Order, Position, Sample, ShardSet, ShardWriter, Share};
 use tempfile::TempDir;
 
-/// Shards `x-000.tar` on, of so many samples each, with images of so many bytes; keys number the samples.
+/// Writes shards `x-000.tar` and so on, with the given numbers of samples, and images of `bytes` bytes; keys
+/// number the samples.
 pub(crate) fn write(folder: &Path, sizes: &[usize], bytes: usize) {
     let mut number = 0;
     for (shard, size) in sizes.iter().enumerate() {

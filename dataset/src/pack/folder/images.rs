@@ -1,4 +1,4 @@
-//! The images of a folder, as a source.
+//! An image folder as a source.
 
 use std::{
     collections::HashSet,
@@ -30,28 +30,29 @@ pub(in crate::pack) struct Folder {
     classes: Vec<String>,
     files: Vec<ImageFile>,
     pub(super) left_out: LeftOut,
-    /// What is doubtful about the classes.
+    /// Doubts about the classes.
     pub(super) notes: Vec<String>,
-    /// Images that lie in folders below the class folders.
+    /// The number of images in folders below the class folders.
     pub(super) nested: u64,
     /// The path of the first such image.
     first_nested: Option<PathBuf>,
-    /// Images whose paths are not UTF-8.
+    /// The number of images whose paths are not UTF-8.
     pub(super) renamed: u64,
 }
 
 #[derive(Debug)]
 struct ImageFile {
-    /// Below the root.
+    /// The path relative to the root.
     path: PathBuf,
     label: Option<u32>,
     bytes: u64,
-    /// Whether another file before it would get the same key.
+    /// Whether an earlier file would get the same key.
     is_namesake: bool,
 }
 
 impl Folder {
-    /// Lists the images. A file whose name says that it is an image is not opened. Without labels, folders are no classes.
+    /// Lists the images. Files whose extension is that of an image are not opened. Without labels, folders
+    /// are not classes.
     pub(in crate::pack) fn open(root: &Path, is_labelled: bool) -> Result<Self, SourceError> {
         let mut folder = Self { root: root.to_owned(), ..Self::default() };
         let tree = Tree::read(root, &mut folder.left_out)?;
@@ -96,7 +97,8 @@ impl Folder {
         self.files.push(ImageFile { path, label, bytes, is_namesake: false });
     }
 
-    /// Keys lose extensions and inner dots, so that `a.jpg` and `a.png` may meet.
+    /// Marks files with equal keys: keys have no extensions and no inner dots, so that `a.jpg` and `a.png`
+    /// may collide.
     fn mark_namesakes(&mut self) {
         let mut seen = HashSet::with_capacity(self.files.len());
         for file in &mut self.files {

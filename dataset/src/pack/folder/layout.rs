@@ -14,16 +14,17 @@ use crate::error::SourceError;
 pub(super) struct Layout {
     /// The class folders, sorted by name.
     pub(super) classes: Vec<Tree>,
-    /// Images without class.
+    /// The images without class.
     pub(super) images: Vec<Entry>,
-    /// Facts that are doubtful.
+    /// Doubts about the classes.
     pub(super) notes: Vec<String>,
 }
 
 impl Layout {
-    /// # Errors
+    /// Decides on the classes.
     ///
-    /// The folders are no classes, or most images lie beside them.
+    /// # Errors
+    /// The folders are not classes, or most images lie beside them.
     pub(super) fn of(root: &Path, tree: Tree, left_out: &mut LeftOut) -> Result<Self, SourceError> {
         let Tree { mut folders, images, .. } = tree;
         folders.retain(|folder| {
@@ -50,8 +51,8 @@ impl Layout {
     }
 }
 
-/// The folders that are parts of a dataset. One called `train` may be a class of vehicles: if it has no folders of its own, and
-/// others beside it that are no parts.
+/// Returns the folders that are parts of a dataset. A folder named `train` may also be a class of vehicles:
+/// if it has no folders of its own, and others beside it that are not parts.
 fn parts(folders: &[Tree]) -> Vec<&Tree> {
     let named = |folder: &Tree| Part::of(&folder.name());
     let parts: Vec<_> = folders.iter().filter(|folder| named(folder).is_some()).collect();
@@ -73,7 +74,7 @@ fn refuse_parts(root: &Path, folders: &[Tree]) -> Result<(), SourceError> {
     Err(SourceError::Parts { root: root.to_owned(), names })
 }
 
-/// `cat/train`, `cat/test`: training and test images would have the same label in one set.
+/// Refuses `cat/train`, `cat/test`: training and test images would have the same label in one set.
 fn refuse_parts_of_classes(root: &Path, folders: &[Tree]) -> Result<(), SourceError> {
     let kind = |folder: &&Tree| Part::of(&folder.name());
     for class in folders {
@@ -87,7 +88,7 @@ fn refuse_parts_of_classes(root: &Path, folders: &[Tree]) -> Result<(), SourceEr
     Ok(())
 }
 
-/// A single folder that contains the class folders, or images of all kinds.
+/// Refuses a single folder that contains the class folders, or images of all kinds.
 fn refuse_container(root: &Path, folders: &[Tree]) -> Result<(), SourceError> {
     let [only] = folders else { return Ok(()) };
     let below = only.folders.iter().filter(|folder| folder.count() > 0).count();
@@ -98,7 +99,7 @@ fn refuse_container(root: &Path, folders: &[Tree]) -> Result<(), SourceError> {
     Ok(())
 }
 
-/// A few images beside the classes are left out and logged, but not the greater part.
+/// Refuses more images beside the classes than in them; a few are left out and logged.
 fn refuse_loose(root: &Path, folders: &[Tree], images: &[Entry]) -> Result<(), SourceError> {
     let in_classes: usize = folders.iter().map(Tree::count).sum();
     if images.len() < in_classes {
@@ -118,7 +119,7 @@ fn refuse_names(folders: &[Tree]) -> Result<(), SourceError> {
     }
 }
 
-/// What is doubtful about the classes.
+/// Returns doubts about the classes.
 fn notes(classes: &[Tree]) -> Vec<String> {
     let names: Vec<_> = classes.iter().map(Tree::name).collect();
     let mut notes: Vec<_> = empty(classes).into_iter().collect();
@@ -138,7 +139,8 @@ fn empty(classes: &[Tree]) -> Option<String> {
     Some(format!("classes without an image, which keep their labels: {}, e.g. `{first}`", empty.len()))
 }
 
-/// A note on the first class whose name is another number than its label, if the names of all classes are numbers.
+/// Returns a note on the first class whose name is another number than its label, if the names of all classes
+/// are numbers.
 fn sorted_as_names(names: &[String]) -> Option<String> {
     let numbers: Vec<usize> = names.iter().map(|name| name.parse().ok()).collect::<Option<_>>()?;
     let (label, _) = numbers.into_iter().enumerate().find(|(label, number)| label != number)?;

@@ -36,17 +36,17 @@ impl Reason {
         }
     }
 
-    /// Whether images may be missed.
+    /// Returns whether images may be missed.
     fn may_be_missed(self) -> bool {
         !matches!(self, Self::Hidden | Self::System | Self::NoImage)
     }
 }
 
-/// Files and folders that are left out, by reason.
+/// The files and folders that are left out, by reason.
 #[derive(Debug, Default)]
 pub(super) struct LeftOut {
     found: BTreeMap<Reason, (u64, PathBuf)>,
-    /// Extensions of images that are not read.
+    /// The extensions of images in formats that are not read.
     unread: BTreeSet<String>,
 }
 
@@ -62,12 +62,12 @@ impl LeftOut {
         self.unread.insert(extension);
     }
 
-    /// Number of files and folders that are left out.
+    /// Returns the number of files and folders that are left out.
     pub(super) fn count(&self) -> u64 {
         self.found.values().map(|(count, _)| count).sum()
     }
 
-    /// Logs a line for each reason, with the first example: as a warning where images may be missed.
+    /// Logs a line for each reason, with the first example: as a warning if images may be missed.
     pub(super) fn log(&self) {
         for &reason in self.found.keys() {
             let line = self.line(reason);
@@ -75,7 +75,7 @@ impl LeftOut {
         }
     }
 
-    /// What was left out for a reason.
+    /// Describes what was left out for a reason.
     fn line(&self, reason: Reason) -> String {
         let Some((count, first)) = self.found.get(&reason) else { return String::new() };
         let (mut words, mut cure) = (reason.words().to_owned(), "");
@@ -87,7 +87,7 @@ impl LeftOut {
         format!("left out: {count} {words}, e.g. `{}`{cure}", first.display().to_string().escape_debug())
     }
 
-    /// All lines.
+    /// Returns all lines.
     #[cfg(test)]
     pub(super) fn words(&self) -> String {
         self.found.keys().map(|&reason| self.line(reason) + "\n").collect()

@@ -1,20 +1,21 @@
-//! Judges folders and files by their names.
+//! Classifies folders and files by their names.
 
 use std::path::Path;
 
 use shards::{AnnotationFolder, is_image_folder};
 
-/// Extensions of images, which are taken without a look at their first bytes.
+/// Extensions of images, whose first bytes are not examined.
 const IMAGES: [&str; 10] = ["jpg", "jpeg", "png", "webp", "jpe", "jfif", "gif", "bmp", "tif", "tiff"];
 
-/// Extensions of images that are neither read nor converted. A camera's raw file is a TIFF inside, but only of its preview.
+/// Extensions of images that are neither read nor converted. A camera's raw file is a TIFF that only contains
+/// its preview.
 const UNREAD: [&str; 33] = [
     "heic", "heif", "hif", "avif", "jxl", "jp2", "j2k", "jpx", "jxr", "psd", "svg", "ico", "tga", "ppm",
     "pgm", "pbm", "pnm", "pcx", "exr", "hdr", "dds", "qoi", "dcm", "raw", "dng", "nef", "cr2", "cr3", "arw",
     "orf", "rw2", "raf", "pef",
 ];
 
-/// Folders and files that systems and tools put beside others'; those that begin with a dot are not listed.
+/// Folders and files of systems and tools; names with a leading dot are not listed.
 const SYSTEM: [&str; 19] = [
     "@eadir",
     "@tmp",
@@ -37,7 +38,7 @@ const SYSTEM: [&str; 19] = [
     "picasa.ini",
 ];
 
-/// Ends of the names of masks that lie beside their images.
+/// Endings of the names of masks that lie beside their images.
 const MASK_ENDS: [&str; 11] = [
     "mask",
     "masks",
@@ -62,7 +63,7 @@ pub(super) enum Part {
 }
 
 impl Part {
-    /// The part of a dataset that a folder of this name is, e.g. `Train`, `val2017`, `test_images`.
+    /// Recognizes a folder that is a part of a dataset by its name, e.g. `Train`, `val2017`, `test_images`.
     pub(super) fn of(name: &str) -> Option<Self> {
         let name = name.to_lowercase();
         let words = name.split(|c: char| !c.is_alphabetic()).filter(|word| !word.is_empty());
@@ -82,23 +83,24 @@ impl Part {
     }
 }
 
-/// Whether a folder or file is hidden: `.git`, `.DS_Store`, `._1.jpg`.
+/// Returns whether a folder or file is hidden: `.git`, `.DS_Store`, `._1.jpg`.
 pub(super) fn is_hidden(name: &str) -> bool {
     name.starts_with('.')
 }
 
-/// Whether a system or a tool puts files or folders of this name beside others.
+/// Returns whether systems or tools create files or folders of this name.
 pub(super) fn is_of_system(name: &str) -> bool {
     SYSTEM.contains(&name.to_lowercase().as_str())
 }
 
-/// Whether a folder holds what was drawn or written about images, given the names of the folders beside it.
+/// Returns whether a folder holds annotations, given the names of the folders beside it.
 pub(super) fn is_of_annotations<'a>(name: &str, mut beside: impl Iterator<Item = &'a str>) -> bool {
     AnnotationFolder::of(name)
         .is_some_and(|folder| folder.rest.is_empty() && (folder.is_sure || beside.any(is_image_folder)))
 }
 
-/// The name of the image that a file of this stem is the mask of, if it is one: `photo` of `photo_mask` and `photo_mask_2`.
+/// Returns the name of the image of which a file of this stem is the mask: `photo` for `photo_mask` and
+/// `photo_mask_2`.
 pub(super) fn masked(stem: &str) -> Option<&str> {
     const JOINTS: [char; 4] = ['_', '-', '.', ' '];
     let numbered = stem.trim_end_matches(|c: char| c.is_ascii_digit());
@@ -132,7 +134,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn parts_of_a_dataset_are_known_in_any_case_and_with_what_is_put_around_them() {
+    fn parts_of_a_dataset_are_recognized_in_any_case_and_with_usual_additions() {
         for (name, part) in [
             ("train", Some(Part::Train)),
             ("TRAIN", Some(Part::Train)),
@@ -152,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn a_class_called_mask_is_a_class_unless_images_lie_beside() {
+    fn a_class_named_mask_is_a_class_unless_a_folder_of_images_is_beside_it() {
         let is_of_annotations =
             |name, beside: &[&'static str]| is_of_annotations(name, beside.iter().copied());
         assert!(!is_of_annotations("mask", &["no_mask"]));
@@ -161,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn masks_are_known_by_the_end_of_their_names() {
+    fn masks_are_recognized_by_the_ending_of_their_names() {
         for (stem, image) in [
             ("photo_mask", Some("photo")),
             ("benign (1)_mask_1", Some("benign (1)")),

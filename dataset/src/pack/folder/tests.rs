@@ -32,7 +32,7 @@ fn open(root: &tempfile::TempDir) -> Result<Folder, SourceError> {
     Folder::open(root.path(), true)
 }
 
-/// Why a folder of these files is refused, and what cures it.
+/// Returns the reason why a folder of these files is refused, and its cure.
 fn refusal(files: &[&str]) -> (String, SourceHint) {
     let error = open(&folder_of(files)).unwrap_err();
     (one_line(&error), error.hint().unwrap())
@@ -42,7 +42,7 @@ fn keys(folder: &Folder) -> Vec<String> {
     (0..folder.count()).map(|number| folder.key(number)).collect()
 }
 
-/// What is left out, in words.
+/// Describes what is left out.
 fn told(folder: &Folder) -> String {
     folder.left_out.words()
 }
@@ -77,7 +77,7 @@ fn namesakes_get_keys_of_their_own() {
 }
 
 #[test]
-fn whoever_gives_a_folder_of_parts_is_told_to_pack_them_one_by_one() {
+fn a_folder_of_parts_is_refused_with_the_advice_to_pack_them_separately() {
     for files in [
         &["train/cat/1.jpg", "val/cat/2.jpg"][..],
         &["Train/cat/1.jpg", "TEST/2.jpg"],
@@ -107,7 +107,7 @@ fn a_train_among_other_vehicles_is_a_class() {
 }
 
 #[test]
-fn a_folder_around_all_images_is_no_class() {
+fn a_folder_around_all_images_is_not_a_class() {
     for files in [
         &["PetImages/Cat/1.jpg", "PetImages/Dog/1.jpg"][..],
         &["images/1.jpg", "annotations/trimaps/1.png"],
@@ -119,7 +119,7 @@ fn a_folder_around_all_images_is_no_class() {
 }
 
 #[test]
-fn images_beside_class_folders_are_told_of_or_refused_where_they_are_the_most() {
+fn images_beside_class_folders_are_reported_and_refused_if_they_are_the_majority() {
     let folder = open(&folder_of(&["cat/1.jpg", "cat/2.jpg", "cover.jpg"])).unwrap();
     assert_eq!(folder.count(), 2);
     assert!(
@@ -132,7 +132,7 @@ fn images_beside_class_folders_are_told_of_or_refused_where_they_are_the_most() 
 }
 
 #[test]
-fn what_systems_and_tools_leave_is_no_class_and_no_image() {
+fn files_of_systems_and_tools_are_neither_classes_nor_images() {
     let folder = open(&folder_of(&[
         "cat/1.jpg",
         "cat/._1.jpg",
@@ -156,7 +156,7 @@ fn what_systems_and_tools_leave_is_no_class_and_no_image() {
 }
 
 #[test]
-fn masks_and_annotations_are_told_of_and_not_packed() {
+fn masks_and_annotations_are_reported_and_not_packed() {
     let folder = open(&folder_of(&[
         "cat/1.jpg",
         "cat/1_mask.png",
@@ -173,7 +173,7 @@ fn masks_and_annotations_are_told_of_and_not_packed() {
 }
 
 #[test]
-fn files_are_what_they_are_whatever_they_are_called() {
+fn files_are_recognized_by_their_bytes_whatever_their_names() {
     let png = convert::png(&pipeline::Rgb::black(2, 2)).unwrap();
     let root = folder_of(&["c/0.jfif", "c/1.JPE", "c/5", "c/9.heic", "c/notes.txt"]);
     put(root.path(), "c/2.jpg", &png);
@@ -191,7 +191,7 @@ fn files_are_what_they_are_whatever_they_are_called() {
 }
 
 #[test]
-fn links_are_followed_but_not_in_circles_and_not_to_what_is_packed_anyway() {
+fn links_are_followed_but_not_in_circles_and_not_to_packed_folders() {
     let (root, elsewhere) = (folder_of(&["cat/1.jpg"]), folder_of(&["1.jpg"]));
     symlink(root.path().join("cat"), root.path().join("cat/again")).unwrap();
     symlink(root.path().join("cat"), root.path().join("kitten")).unwrap();
@@ -215,7 +215,7 @@ fn a_pipe_is_not_waited_for() {
 }
 
 #[test]
-fn names_that_are_no_text_have_keys_of_their_own() {
+fn names_that_are_not_utf8_have_keys_of_their_own() {
     let root = folder_of(&["c/a\nb\t\"c.jpg"]);
     for byte in [0xE4, 0xF6] {
         let name = std::ffi::OsString::from_vec([b"c/x", &[byte][..], b".jpg"].concat());
@@ -227,7 +227,7 @@ fn names_that_are_no_text_have_keys_of_their_own() {
 }
 
 #[test]
-fn numbers_and_twins_among_the_classes_are_told_of() {
+fn numbers_and_twins_among_the_classes_are_reported() {
     let folder = open(&folder_of(&["1/a.jpg", "2/a.jpg", "10/a.jpg"])).unwrap();
     assert!(
         folder.notes[0].contains("`1` has label 0") || folder.notes[0].contains("`10` has label 1"),

@@ -1,16 +1,16 @@
-//! Paths as text, which need not be UTF-8.
+//! Paths as text; paths need not be UTF-8.
 
 use std::{ffi::OsStr, os::unix::ffi::OsStrExt, path::Path};
 
-/// The key of the image at a path: the path without its extension. Dots in the base name become underscores, since readers end the
-/// key at the first.
+/// Returns the key of the image at a path: the path without its extension. Dots in the base name become
+/// underscores, since readers end the key at the first dot.
 pub(super) fn key_of(path: &Path) -> String {
     let stem = text_of(path.file_stem().unwrap_or_default()).replace('.', "_");
     let above = path.parent().map_or_else(String::new, |above| text_of(above.as_os_str()));
     if above.is_empty() { stem } else { format!("{above}/{stem}") }
 }
 
-/// A name as text, in which `%FF` stands for a byte that is not UTF-8.
+/// Returns a name as text, with `%FF` for a byte that is not UTF-8.
 pub(super) fn text_of(name: &OsStr) -> String {
     let mut text = String::new();
     for chunk in name.as_bytes().utf8_chunks() {

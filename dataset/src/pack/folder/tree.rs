@@ -1,4 +1,4 @@
-//! Reads a folder with all folders in it.
+//! Reads a folder and all folders in it.
 
 use std::{
     collections::HashSet,
@@ -22,17 +22,18 @@ use crate::{
 /// The result of reading a folder.
 type Result<T> = std::result::Result<T, SourceError>;
 
-/// The deepest folder that is read. Nobody nests folders so deeply on purpose; links may lead around in a circle outside of the root.
+/// The greatest depth that is read. Nobody nests folders so deeply on purpose; links may form a circle
+/// outside of the root.
 const MAX_DEPTH: usize = 32;
 
 /// One folder.
 #[derive(Debug, Default)]
 pub(super) struct Tree {
-    /// Below the root.
+    /// The path relative to the root.
     pub(super) path: PathBuf,
     pub(super) folders: Vec<Self>,
     pub(super) images: Vec<Entry>,
-    /// Images in formats that are not read.
+    /// The number of images in formats that are not read.
     unread: usize,
     /// Whether it has no files.
     is_empty: bool,
@@ -41,7 +42,7 @@ pub(super) struct Tree {
 /// A file or folder.
 #[derive(Debug)]
 pub(super) struct Entry {
-    /// Below the root.
+    /// The path relative to the root.
     pub(super) path: PathBuf,
     pub(super) bytes: u64,
     kind: Kind,
@@ -50,30 +51,31 @@ pub(super) struct Entry {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Folder,
-    /// A link to one.
+    /// A link to a folder.
     FolderLink,
     File,
     Irregular,
 }
 
 impl Tree {
-    /// Lists the images in `root`, sorted. Of files whose names say nothing the first bytes are read.
+    /// Lists the images in `root`, sorted. Files with unknown extensions are recognized by their first bytes.
     pub(super) fn read(root: &Path, left_out: &mut LeftOut) -> Result<Self> {
         let own = root.canonicalize().unwrap_or_else(|_| root.to_owned());
         Reader { root, own, left_out }.read(PathBuf::new(), 0)
     }
 
-    /// The name of the folder itself.
+    /// Returns the name of the folder itself.
     pub(super) fn name(&self) -> String {
         text_of(self.path.file_name().unwrap_or_default())
     }
 
-    /// Images in it and in all folders below.
+    /// Returns the number of images in the folder and in all folders below it.
     pub(super) fn count(&self) -> usize {
         self.images.len() + self.folders.iter().map(Self::count).sum::<usize>()
     }
 
-    /// Whether there is an image in it or below, if only one that is not read; or nothing at all.
+    /// Returns whether there is any image in the folder or below it, even if it is not read, or nothing at
+    /// all.
     pub(super) fn may_be_class(&self) -> bool {
         self.has_any_image() || self.is_empty_below()
     }
@@ -90,7 +92,7 @@ impl Tree {
 /// Reads a folder.
 struct Reader<'a> {
     root: &'a Path,
-    /// The root without links.
+    /// The root, with links resolved.
     own: PathBuf,
     left_out: &'a mut LeftOut,
 }
@@ -113,7 +115,8 @@ impl Reader<'_> {
         Ok(tree)
     }
 
-    /// The folders and files in a folder, sorted, without hidden ones, those of systems, and links that lead around.
+    /// Returns the folders and the files in a folder, sorted, without hidden ones, those of systems, and
+    /// circular links.
     fn list(&mut self, below: &Path) -> Result<(Vec<Entry>, Vec<Entry>)> {
         let folder = self.root.join(below);
         let read = || -> io::Result<Vec<Entry>> {
@@ -137,7 +140,7 @@ impl Reader<'_> {
         Ok(entries.into_iter().partition(|entry| matches!(entry.kind, Kind::Folder | Kind::FolderLink)))
     }
 
-    /// Whether a link leads to a folder above it, or to one that is packed under its own name.
+    /// Returns whether a link leads to a folder above it, or to one that is packed under its own name.
     fn leads_around(&self, folder: &Path, link: &Entry) -> bool {
         let Ok(target) = self.root.join(&link.path).canonicalize() else { return false };
         let is_above = folder.canonicalize().is_ok_and(|folder| folder.starts_with(&target));
@@ -160,7 +163,7 @@ impl Reader<'_> {
         folders.into_iter().filter(is_kept).collect()
     }
 
-    /// Puts a file where it belongs.
+    /// Assigns a file to the images, or leaves it out.
     fn sort(&mut self, file: Entry, tree: &mut Tree) -> Result<()> {
         match FileName::of(&file.path) {
             FileName::Image => tree.images.push(file),
@@ -174,7 +177,7 @@ impl Reader<'_> {
         Ok(())
     }
 
-    /// By the first bytes of the file.
+    /// Returns whether a file is an image, by its first bytes.
     fn is_image(&self, path: &Path) -> Result<bool> {
         let path = self.root.join(path);
         let mut head = Vec::new();
@@ -197,7 +200,7 @@ impl Reader<'_> {
 }
 
 impl Entry {
-    /// Links are followed; one that leads nowhere counts as a file, to be named as unreadable later.
+    /// Follows links. A link to a missing file counts as a file, and will be reported as unreadable.
     fn new(entry: &fs::DirEntry, below: &Path) -> Self {
         let target = fs::metadata(entry.path()).ok();
         let is_link = entry.file_type().is_ok_and(|kind| kind.is_symlink());

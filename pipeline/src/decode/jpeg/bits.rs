@@ -1,29 +1,29 @@
-//! Bits of the entropy-coded data, without the stuffing.
+//! The bits of entropy-coded data, without byte stuffing.
 
 use super::refusal::{Refusal, Result};
 
-/// Zero bytes behind the data: more than an MCU can take from beyond their end (six blocks of a coefficient of 27 bits and
-/// 63 of 26 at most, 1,249 bytes), so that looking for the end once an MCU is enough.
+/// Zero bytes after the data: more than an MCU can read past their end (six blocks of one coefficient of 27
+/// bits and at most 63 of 26, 1,249 bytes), so that one check per MCU is enough.
 const PADDING: usize = 1_536;
 
-/// Reads bits, the most significant ones first.
+/// A reader of bits, most significant first.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Bits<'a> {
     bytes: &'a [u8],
-    /// The byte that is read next. Of 32 bits, so that the end of what is read does not overflow.
+    /// The byte that is read next, in 32 bits, so that the end of a read cannot overflow.
     at: u32,
-    /// The next bits at the top; below them a part of the next byte, which comes again, or zeros.
+    /// The next bits, at the top. Below them is a part of the next byte, which will be read again, or zeros.
     buffer: u64,
     count: u32,
 }
 
 impl<'a> Bits<'a> {
-    /// The bits of `bytes` from byte `at` on.
+    /// Begins at byte `at` of `bytes`.
     fn new(bytes: &'a [u8], at: u32) -> Self {
         Self { bytes, at, buffer: 0, count: 0 }
     }
 
-    /// Brings the buffer to at least 56 bits.
+    /// Refills the buffer to at least 56 bits.
     #[inline(always)]
     pub(super) fn refill(&mut self) {
         let mut word = [0; 8];
@@ -34,13 +34,13 @@ impl<'a> Bits<'a> {
         self.count |= 0b11_1000;
     }
 
-    /// The next bits as a number.
+    /// Returns the next bits as a number, without consuming them.
     #[inline(always)]
     pub(super) fn peek(&self, bits: u32) -> u64 {
         self.buffer >> (64 - bits)
     }
 
-    /// The bits after the next ones, at the top of a word.
+    /// Returns the bits after the next `bits` ones, at the top of a word.
     #[inline(always)]
     pub(super) fn after(&self, bits: u32) -> u64 {
         self.buffer << bits
@@ -52,24 +52,26 @@ impl<'a> Bits<'a> {
         self.count -= bits;
     }
 
-    /// Bits taken so far, counted from the first byte of `bytes`.
+    /// Returns the number of consumed bits, from the first byte of `bytes`.
     #[inline(always)]
     pub(super) fn position(&self) -> usize {
         8 * self.at as usize - self.count as usize
     }
 }
 
-/// The entropy-coded data of an image, its stuffing removed.
+/// The entropy-coded data of an image, without byte stuffing.
 #[derive(Debug, Default)]
 pub(super) struct ScanBytes {
     bytes: Vec<u8>,
-    /// Where each part between restart markers ends.
+    /// The end of each part between restart markers.
     ends: Vec<usize>,
 }
 
 impl ScanBytes {
-    /// Takes over the data of a scan up to the end of the image, which must be there: a file cut short is refused, and
-    /// so is one with a second scan, or with restart markers out of order.
+    /// Loads the data of a scan up to the end of the image.
+    ///
+    /// # Errors
+    /// The file is cut short, has a second scan, or has restart markers out of order.
     pub(super) fn load(&mut self, scan: &[u8]) -> Result<()> {
         self.bytes.clear();
         self.ends.clear();
@@ -86,7 +88,7 @@ impl ScanBytes {
                     self.bytes.push(0xFF);
                     rest = after;
                 }
-                // Fill before a stuffed byte: libjpeg-turbo's fast path and its slow one do not agree about it.
+                // Fill bytes before a stuffed byte: libjpeg-turbo's fast and slow paths differ on them.
                 [0xFF, 0xFF, 0x00, ..] => return Err(Refusal::Damaged),
                 [0xFF, 0xFF, ..] => rest = &rest[1..],
                 [0xFF, marker @ 0xD0..=0xD7, after @ ..] => {
@@ -106,7 +108,7 @@ impl ScanBytes {
         Ok(())
     }
 
-    /// The bits of part `number`, and the bit at which it ends.
+    /// Returns the bits of part `number`, and the bit at which the part ends.
     pub(super) fn part(&self, number: usize) -> Result<(Bits<'_>, usize)> {
         let end = *self.ends.get(number).ok_or(Refusal::Damaged)?;
         let start = number.checked_sub(1).map_or(0, |before| self.ends[before]);

@@ -1,4 +1,4 @@
-//! Who decodes: the memory, the tables of the last image, and the CPU's instructions.
+//! The decoder: its memory, cached tables, and instruction set.
 
 use crate::cpu::Cpu;
 #[cfg(target_arch = "x86_64")]
@@ -16,27 +16,30 @@ use super::{
 };
 use crate::image::{Region, YccPlanes};
 
-/// Decodes regions of images one after the other, keeping its memory.
+/// Decodes regions of images one after the other, reusing its memory.
 #[derive(Debug, Default)]
 pub struct Decoder {
     cpu: Cpu,
     scan: ScanBytes,
     planes: YccPlanes,
-    /// Tables rarely differ from one image to the next.
+    /// Cached tables, which rarely differ from one image to the next.
     dc: [Cached<DcTable>; 4],
     ac: [Cached<AcTable>; 4],
     quantization: [Quantization; 4],
 }
 
 impl Decoder {
-    /// A decoder that uses these instructions.
+    /// Makes a decoder that uses this instruction set.
     pub fn new(cpu: Cpu) -> Self {
         Self { cpu, ..Self::default() }
     }
 
-    /// The samples that the pixels of `region` are made of, chroma's neighbours included.
+    /// Decodes the samples that the pixels of `region` are made of, including neighbours of chroma.
     ///
-    /// Memory is taken for the region alone: it is the caller who says how large an image may be.
+    /// Memory is only allocated for the region: the caller limits the size of images.
+    ///
+    /// # Errors
+    /// [`Refusal::Unsupported`] or [`Refusal::Damaged`]; libjpeg-turbo may still decode the file.
     ///
     /// # Panics
     /// If the region is empty or does not lie within the image.
@@ -87,15 +90,15 @@ impl Decoder {
     }
 }
 
-/// The tables of the components. Of a gray image, the first stands for all.
+/// Returns the tables of the components; for a gray image, the first table stands for all.
 fn tables<T>(cached: &[Cached<T>; 4], numbers: [usize; 3], components: usize) -> [&T; 3] {
     std::array::from_fn(|i| &*cached[numbers[if i < components { i } else { 0 }]].table)
 }
 
-/// A table and what it was made from.
+/// A table, and the definition that it was made from.
 #[derive(Debug)]
 struct Cached<T> {
-    /// Empty where the table is of no use.
+    /// Empty if the table is invalid.
     spec: Vec<u8>,
     table: Box<T>,
 }
@@ -124,14 +127,14 @@ impl Default for Cached<AcTable> {
     }
 }
 
-#[expect(unsafe_code, reason = "the decoder compiled for instructions that were found")]
+#[expect(unsafe_code, reason = "the functions are compiled for instructions that were detected")]
 fn decode(cpu: Cpu, scan: &Scan, planes: &mut YccPlanes) -> Result<()> {
     match cpu {
         Cpu::Portable => scan.run(Portable, planes),
-        // SAFETY: a value of `Avx2` exists only where the CPU has these features.
+        // SAFETY: a value of `Avx2` only exists on CPUs with these features.
         #[cfg(target_arch = "x86_64")]
         Cpu::Avx2(cpu) => unsafe { decode_avx2(scan, cpu, planes) },
-        // SAFETY: a value of `Avx512` exists only where the CPU has these features.
+        // SAFETY: a value of `Avx512` only exists on CPUs with these features.
         #[cfg(target_arch = "x86_64")]
         Cpu::Avx512(cpu) => unsafe { decode_avx512(scan, cpu, planes) },
     }

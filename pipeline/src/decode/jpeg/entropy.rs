@@ -1,27 +1,27 @@
-//! One block of coefficients.
+//! Decodes the coefficients of one block.
 
 use super::{
     bits::Bits,
     huffman::{AcTable, DcTable, END, extend},
 };
 
-/// The coefficients of a block, row after row; then room for what lies beyond a block's end. As large as a byte can tell,
-/// so that a place needs no check.
+/// The coefficients of a block, row by row, and room for those that lie beyond its end. It has 256 places, so
+/// that a byte needs no bounds check.
 #[derive(Debug, Clone, Copy)]
 #[repr(C, align(64))]
 pub(super) struct Block(pub(super) [i16; 256]);
 
-/// Where coefficients beyond the last one go.
+/// The place for coefficients beyond the last one.
 const BEYOND: u8 = 64;
 
-/// The place in a block of each coefficient in the order in which they come. Beyond 63 as far as two runs may lead.
+/// The place in a block of each coefficient in zigzag order, and beyond 63 as far as two runs can lead.
 const PLACES: [u8; 63 + 256] = {
     let mut places = [BEYOND; 63 + 256];
     let (mut x, mut y, mut k) = (0usize, 0usize, 0);
     while k < 64 {
         places[k] = (8 * y + x) as u8;
         k += 1;
-        // Along the diagonals, up and down in turn.
+        // Along the diagonals, alternately up and down.
         let is_up = (x + y).is_multiple_of(2);
         (x, y) = match (is_up, x, y) {
             (true, 7, y) => (7, y + 1),
@@ -35,12 +35,12 @@ const PLACES: [u8; 63 + 256] = {
     places
 };
 
-/// The place in a block of coefficient `k` of a file, below 64.
+/// Returns the place in a block of coefficient `k` < 64 in zigzag order.
 pub(super) fn place(k: usize) -> usize {
     PLACES[k].into()
 }
 
-/// A component's tables and what its next DC coefficient is told from.
+/// The tables of a component, and the DC coefficient that the next one is coded against.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Coder<'a> {
     pub(super) dc: &'a DcTable,
@@ -49,13 +49,13 @@ pub(super) struct Coder<'a> {
 }
 
 impl Coder<'_> {
-    /// Takes a block of coefficients; none where the bits make none. `block` must hold zeros.
+    /// Decodes a block of coefficients into `block`, which must be zero; `None` if the bits are invalid.
     #[inline(always)]
     pub(super) fn block(&mut self, bits: &mut Bits, block: &mut Block) -> Option<()> {
         self.walk(bits, |place, value| block.0[place] = value)
     }
 
-    /// Passes a block over, but for its DC coefficient, which the next one is told from.
+    /// Skips a block, except for its DC coefficient, which the next one is coded against.
     #[inline(always)]
     pub(super) fn skip_block(&mut self, bits: &mut Bits) -> Option<()> {
         self.walk(bits, |_, _| ())
@@ -63,7 +63,7 @@ impl Coder<'_> {
 
     #[inline(always)]
     fn walk(&mut self, shared: &mut Bits, mut put: impl FnMut(usize, i16)) -> Option<()> {
-        let mut bits = *shared; // in registers
+        let mut bits = *shared; // kept in registers
         bits.refill();
         self.last_dc = self.last_dc.wrapping_add(self.dc.take(&mut bits)?);
         put(0, self.last_dc as i16);
@@ -72,7 +72,7 @@ impl Coder<'_> {
         (last == 63 || last >= usize::from(END)).then_some(())
     }
 
-    /// Takes coefficients until one is the last, or leads beyond the block; gives its number.
+    /// Decodes coefficients until the last one, or one beyond the block. Returns its number.
     #[inline(always)]
     fn walk_ac(&self, bits: &mut Bits, mut put: impl FnMut(usize, i16)) -> Option<usize> {
         let mut k = 0;
@@ -84,7 +84,7 @@ impl Coder<'_> {
                     break;
                 }
                 let (first, second) = (k + symbols.first_run(), k + symbols.second_run());
-                // The second one first: where there is none, the first takes its place.
+                // The second one is written first: if there is none, the first one overwrites its place.
                 put(PLACES[second].into(), symbols.second());
                 put(PLACES[first].into(), symbols.first());
                 if second >= 63 {
@@ -97,8 +97,8 @@ impl Coder<'_> {
                 k = second;
                 symbols = self.ac.look(bits);
             }
-            // One lookup in twenty tells the code alone, or not even that. Others come by here as well, to be looked up
-            // again.
+            // One lookup in twenty gives only the code, or not even that. Others get here too, and are looked
+            // up again.
             if symbols.is_incomplete() {
                 bits.refill();
                 let (code, extra, run) = self.ac.single(symbols, bits)?;
@@ -113,5 +113,5 @@ impl Coder<'_> {
     }
 }
 
-/// Lookups of 10 bits for which the 56 of a full buffer are enough, and one more.
+/// The number of 10-bit lookups for which the 56 bits of a full buffer suffice, and one more.
 const LOOKUPS: usize = 4;

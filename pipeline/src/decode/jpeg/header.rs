@@ -1,4 +1,4 @@
-//! The markers before the entropy-coded data.
+//! The header of a JPEG: the markers before the entropy-coded data.
 
 use super::{
     markers::{Segment, Segments, marker},
@@ -15,32 +15,35 @@ pub(super) struct Component {
     pub(super) ac: usize,
 }
 
-/// What a JPEG says of itself, with the tables that its data need. Borrows from the file.
+/// The header of a JPEG, with the tables that its data need. It borrows from the file.
 #[derive(Debug, Clone)]
 pub struct Header<'a> {
-    /// Pixels in a row.
+    /// The width in pixels.
     pub width: u32,
-    /// Rows.
+    /// The height in pixels.
     pub height: u32,
-    /// How often chroma is sampled.
+    /// The sampling of chroma.
     pub sampling: Sampling,
     pub(super) components: [Component; 3],
-    /// In zigzag order.
+    /// The quantization tables, in zigzag order.
     pub(super) quantization: [Option<&'a [u8; 64]>; 4],
-    /// Sixteen counts of codes and then their symbols.
+    /// The definitions of the Huffman tables: sixteen counts of codes, then their symbols.
     pub(super) dc: [Option<&'a [u8]>; 4],
     pub(super) ac: [Option<&'a [u8]>; 4],
-    /// MCUs from one restart marker to the next; 0 for no such markers.
+    /// The number of MCUs between restart markers; 0 for none.
     pub(super) restart_interval: usize,
-    /// The entropy-coded data and all that follows.
+    /// The entropy-coded data and everything after them.
     pub(super) scan: &'a [u8],
 }
 
-/// The longest side that libjpeg-turbo decodes.
+/// The longest side that libjpeg-turbo decodes, in pixels.
 const MAX_SIDE: u16 = 65_500;
 
 impl<'a> Header<'a> {
-    /// Reads the header of a JPEG that begins with the first byte.
+    /// Parses the header of a JPEG.
+    ///
+    /// # Errors
+    /// The file is damaged, or of a kind that this decoder does not support.
     pub fn parse(bytes: &'a [u8]) -> Result<Self> {
         let after = bytes.strip_prefix(&[0xFF, marker::SOI]).ok_or(Refusal::Damaged)?;
         let mut partial = PartialHeader::default();
@@ -52,13 +55,13 @@ impl<'a> Header<'a> {
         Err(Refusal::Damaged)
     }
 
-    /// All of the image.
+    /// Returns the region that is the whole image.
     pub fn whole(&self) -> Region {
         Region { left: 0, top: 0, width: self.width, height: self.height }
     }
 }
 
-/// What the segments so far have told.
+/// The header as far as it has been read.
 #[derive(Default)]
 pub(super) struct PartialHeader<'a> {
     size: Option<(u32, u32)>,
@@ -73,7 +76,7 @@ pub(super) struct PartialHeader<'a> {
 }
 
 impl<'a> PartialHeader<'a> {
-    /// Takes the next segment; gives the header once it is that of the scan.
+    /// Reads the next segment. Returns the complete header when the segment is that of the scan.
     pub(super) fn take(&mut self, segment: &Segment<'a>) -> Result<Option<Header<'a>>> {
         if !segment.is_regular {
             return Err(Refusal::Damaged);
@@ -90,7 +93,8 @@ impl<'a> PartialHeader<'a> {
             }
             marker::SOS => return self.finish(bytes, rest).map(Some),
             marker::APP0..=marker::APP15 | marker::COM => {}
-            // Progressive, lossless, arithmetic; heights and frames defined elsewhere; what is yet to be defined.
+            // Progressive, lossless and arithmetic coding, heights and frames defined elsewhere, reserved
+            // markers.
             _ => return Err(Refusal::Unsupported),
         }
         Ok(None)
@@ -98,7 +102,7 @@ impl<'a> PartialHeader<'a> {
 
     fn quantization_tables(&mut self, mut segment: &'a [u8]) -> Result<()> {
         while let Some((&kind, rest)) = segment.split_first() {
-            // Four tables of 8 bits; those of 16 belong to 12-bit images.
+            // Four tables of 8 bits; tables of 16 bits belong to 12-bit images.
             let table = self.quantization.get_mut(usize::from(kind)).ok_or(Refusal::Unsupported)?;
             let (values, rest) = rest.split_first_chunk().ok_or(Refusal::Damaged)?;
             *table = Some(values);
@@ -163,7 +167,7 @@ impl<'a> PartialHeader<'a> {
         Ok(())
     }
 
-    /// Takes the scan's header: the only scan, of all components.
+    /// Reads the header of the scan, which must contain all components.
     fn finish(&mut self, segment: &[u8], scan: &'a [u8]) -> Result<Header<'a>> {
         let (Some((width, height)), Some(sampling)) = (self.size, self.sampling) else {
             return Err(Refusal::Damaged);
@@ -172,9 +176,9 @@ impl<'a> PartialHeader<'a> {
         let count = sampling.components();
         let [n, specs @ ..] = segment else { return Err(Refusal::Damaged) };
         if usize::from(*n) != count {
-            return Err(Refusal::Unsupported); // one scan for each component
+            return Err(Refusal::Unsupported); // a separate scan for each component
         }
-        // The last three mean nothing in a sequential image, whatever they are.
+        // The last three bytes have no meaning in a sequential image.
         if specs.len() != 2 * count + 3 {
             return Err(Refusal::Damaged);
         }
@@ -188,7 +192,7 @@ impl<'a> PartialHeader<'a> {
         Ok(Header { width, height, sampling, components, quantization, dc, ac, restart_interval, scan })
     }
 
-    /// Three components are Y, Cb and Cr unless something says otherwise (as libjpeg decides it).
+    /// Checks that three components are Y, Cb and Cr, by libjpeg's rules.
     fn check_colours(&self, sampling: Sampling) -> Result<()> {
         let ids = self.components.map(|component| component.id);
         let is_known = match self.adobe_transform {
@@ -200,12 +204,12 @@ impl<'a> PartialHeader<'a> {
     }
 }
 
-/// Sampling factors, each a byte of two; the fourth is never there.
+/// The sampling factors of the components, one byte for both axes; the fourth is always missing.
 type Vec4 = [Option<u8>; 4];
 
 fn sampling(factors: Vec4) -> Result<Sampling> {
     Ok(match factors {
-        // A single component is not interleaved: its factors play no part, as long as they are legal.
+        // A single component is not interleaved: its factors have no effect, but must be legal.
         [Some(luma), None, ..] if (1..=4).contains(&(luma >> 4)) && (1..=4).contains(&(luma & 15)) => {
             Sampling::Gray
         }

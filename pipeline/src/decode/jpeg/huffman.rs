@@ -1,24 +1,26 @@
-//! Huffman codes as lookup tables, one or two symbols a lookup.
+//! Huffman codes as lookup tables, with one or two symbols per lookup.
 
 use super::{
     bits::Bits,
     refusal::{Refusal, Result},
 };
 
-/// Bits that a lookup sees.
+/// The number of bits in a lookup.
 const LOOK: u32 = 10;
 
 /// A run that ends the block, whatever came before it.
 pub(super) const END: u8 = 128;
 
-/// What the next bits of a block mean: one AC coefficient, or two where both fit into a lookup with their values.
+/// The meaning of the next bits of a block: one AC coefficient, or two if both fit into a lookup with their
+/// values.
 ///
-/// A word, so that it stays in a register: from the lowest byte on the bits in all, those of the first coefficient, its
-/// run, the run of the second one counted from the same place (that of the first where there is none), the value of the
-/// second one, an unused byte, and in two bytes the value of the first.
+/// It is a word, so that it stays in a register. From the lowest byte on: the total number of bits; the bits
+/// of the first coefficient; its run; the run of the second one, from the same place (that of the first if
+/// there is no second); the value of the second one; an unused byte; and in two bytes the value of the first
+/// one.
 ///
-/// Where not even the first coefficient fits, the bits in all are 0, and the bytes after it hold those of its code, those
-/// of its value, and its run; all are 0 for a code that is longer than the lookup.
+/// If not even the first coefficient fits, the total is 0, and the next bytes are the bits of its code, the
+/// bits of its value, and its run; all are 0 for a code longer than the lookup.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Symbols(u64);
 
@@ -27,13 +29,13 @@ impl Symbols {
         Self(u64::from_le_bytes([0, code, extra, run, 0, 0, 0, 0]))
     }
 
-    /// A single coefficient.
+    /// Makes an entry of one coefficient.
     fn one(bits: u8, run: u8, value: i16) -> Self {
         let [low, high] = value.to_le_bytes();
         Self(u64::from_le_bytes([bits, bits, run, run, 0, 0, low, high]))
     }
 
-    /// This one, and behind it `other`, whose value fits into a byte.
+    /// Appends a second entry, whose value must fit into a byte.
     fn then(self, other: Self) -> Self {
         let mut bytes = self.0.to_le_bytes();
         bytes[0] += other.bits() as u8;
@@ -42,57 +44,57 @@ impl Symbols {
         Self(u64::from_le_bytes(bytes))
     }
 
-    /// Whether the first coefficient lies within the lookup in part only.
+    /// Returns whether the first coefficient does not fit into the lookup.
     #[inline(always)]
     pub(super) fn is_incomplete(self) -> bool {
         self.0 as u8 == 0
     }
 
-    /// Bits in all.
+    /// Returns the total number of bits.
     #[inline(always)]
     pub(super) fn bits(self) -> u32 {
         self.0 as u32 & 63
     }
 
-    /// Bits of the first coefficient.
+    /// Returns the number of bits of the first coefficient.
     #[inline(always)]
     pub(super) fn first_bits(self) -> u32 {
         (self.0 >> 8) as u32 & 63
     }
 
-    /// How far the first coefficient lies ahead; at least [`END`] where the block ends.
+    /// Returns the distance to the first coefficient; at least [`END`] at the end of the block.
     #[inline(always)]
     pub(super) fn first_run(self) -> usize {
         (self.0 >> 16) as usize & 255
     }
 
-    /// How far the second one lies ahead, from the same place. As `first_run` where there is none.
+    /// Returns the distance to the second coefficient from the same place; `first_run` if there is none.
     #[inline(always)]
     pub(super) fn second_run(self) -> usize {
         (self.0 >> 24) as usize & 255
     }
 
-    /// The first coefficient.
+    /// Returns the value of the first coefficient.
     #[inline(always)]
     pub(super) fn first(self) -> i16 {
         (self.0 >> 48) as i16
     }
 
-    /// The second coefficient; 0 where there is none.
+    /// Returns the value of the second coefficient; 0 if there is none.
     #[inline(always)]
     pub(super) fn second(self) -> i16 {
         ((self.0 >> 32) as i8).into()
     }
 }
 
-/// A coefficient whose value is still to be read.
+/// A coefficient whose value has not been read yet.
 #[derive(Debug, Clone, Copy, Default)]
 struct Single {
-    /// Bits of its code; 0 for none.
+    /// The bits of its code; 0 for an invalid one.
     code: u8,
-    /// Bits of its value.
+    /// The bits of its value.
     extra: u8,
-    /// How far it lies ahead.
+    /// The distance to it.
     run: u8,
 }
 
@@ -106,16 +108,16 @@ pub(super) struct AcTable {
 /// The codes of DC coefficients.
 #[derive(Debug)]
 pub(super) struct DcTable {
-    /// Bits of code and value together, and bits of the value; 0 for a code that is longer than the lookup.
+    /// The bits of code and value together, and the bits of the value; 0 for a code longer than the lookup.
     lookup: [[u8; 2]; 1 << LOOK],
     long: LongCodes,
 }
 
 impl AcTable {
-    /// The table that no bits are a code of.
+    /// A table without codes.
     pub(super) const EMPTY: Self = Self { lookup: [Symbols(0); 1 << LOOK], long: LongCodes::EMPTY };
 
-    /// Becomes the table for 16 counts of codes and their symbols. Of no use after an error.
+    /// Builds the table from 16 counts of codes and their symbols. After an error the table is invalid.
     pub(super) fn set(&mut self, spec: &[u8]) -> Result<()> {
         self.long.set(spec)?;
         let mut singles = [Single::default(); 1 << LOOK];
@@ -133,14 +135,14 @@ impl AcTable {
         Ok(())
     }
 
-    /// What the next bits mean.
+    /// Looks up the next bits.
     #[inline(always)]
     pub(super) fn look(&self, bits: &Bits) -> Symbols {
         self.lookup[bits.peek(LOOK) as usize]
     }
 
-    /// Of a coefficient that `look` found incomplete the bits of its code, those of its value, and its run; none where
-    /// the bits are no code. At least 26 bits must be there.
+    /// Returns the bits of the code, the bits of the value and the run of a coefficient that `look` found
+    /// incomplete; `None` if the bits are not a code. The buffer must have at least 26 bits.
     #[inline(always)]
     pub(super) fn single(&self, symbols: Symbols, bits: &Bits) -> Option<(u32, u32, usize)> {
         let [_, code, extra, run, ..] = symbols.0.to_le_bytes();
@@ -157,12 +159,13 @@ impl AcTable {
 
 fn single(length: u32, symbol: u8) -> Single {
     let (run, size) = (symbol >> 4, symbol & 15);
-    // Of size 0, only the end of the block and the run of 16 zeros mean something; libjpeg takes the others for the end.
+    // Among symbols of size 0, only the end of the block and the run of 16 zeros are defined; libjpeg treats
+    // the others as the end.
     let run = if size == 0 && run != 15 { END } else { run + 1 };
     Single { code: length as u8, extra: size, run }
 }
 
-/// The entry for a lookup of these bits: values that lie within it are taken out, a second symbol is joined.
+/// Makes the entry for these bits: with the value if it fits, and with a second symbol if that fits too.
 fn pair(bits: usize, singles: &[Single]) -> Symbols {
     let Some(first) = complete(bits, 0, singles) else {
         let Single { code, extra, run } = singles[bits];
@@ -177,7 +180,8 @@ fn pair(bits: usize, singles: &[Single]) -> Symbols {
     }
 }
 
-/// The symbol `skip` bits on, with its value taken out; none where it does not lie within the lookup.
+/// Returns the symbol that begins after `skip` bits, with its value; `None` if they do not fit into the
+/// lookup.
 fn complete(bits: usize, skip: u32, singles: &[Single]) -> Option<Symbols> {
     let rest = (bits << skip) & ((1 << LOOK) - 1);
     let Single { code, extra, run } = singles[rest];
@@ -189,10 +193,10 @@ fn complete(bits: usize, skip: u32, singles: &[Single]) -> Option<Symbols> {
 }
 
 impl DcTable {
-    /// The table that no bits are a code of.
+    /// A table without codes.
     pub(super) const EMPTY: Self = Self { lookup: [[0; 2]; 1 << LOOK], long: LongCodes::EMPTY };
 
-    /// Becomes the table for 16 counts of codes and their symbols. Of no use after an error.
+    /// Builds the table from 16 counts of codes and their symbols. After an error the table is invalid.
     pub(super) fn set(&mut self, spec: &[u8]) -> Result<()> {
         self.long.set(spec)?;
         self.lookup.fill([0; 2]);
@@ -207,7 +211,8 @@ impl DcTable {
         Ok(())
     }
 
-    /// Takes a difference of DC coefficients; none where the bits are no code. At least 27 bits must be there.
+    /// Reads a difference of DC coefficients; `None` if the bits are not a code. The buffer must have at
+    /// least 27 bits.
     #[inline(always)]
     pub(super) fn take(&self, bits: &mut Bits) -> Option<i32> {
         let [mut total, mut size] = self.lookup[bits.peek(LOOK) as usize];
@@ -227,7 +232,7 @@ impl DcTable {
     }
 }
 
-/// The number that `size` bits at the top of a word stand for (ISO 10918-1, figure F.12); `size` is at most 15.
+/// Decodes the number in `size` ≤ 15 bits at the top of a word (ISO 10918-1, figure F.12).
 #[inline(always)]
 pub(super) fn extend(at_top: u64, size: u32) -> i32 {
     let magnitude = ((at_top >> 1) >> (63 - size)) as i32;
@@ -235,20 +240,20 @@ pub(super) fn extend(at_top: u64, size: u32) -> i32 {
     magnitude + (is_low & ((-1i32 << size) + 1))
 }
 
-/// Codes of any length by comparison (ISO 10918-1, figure F.16).
+/// Codes of any length, decoded by comparison (ISO 10918-1, figure F.16).
 #[derive(Debug)]
 struct LongCodes {
-    /// For each length the first 16 bits that are beyond its codes, and beyond all shorter ones.
+    /// For each length the first 16 bits beyond its codes and all shorter ones.
     ends: [u32; 17],
-    /// For each length the place of its first symbol, less its first code.
+    /// For each length the place of its first symbol minus its first code.
     offsets: [i32; 17],
-    /// As many as there are codes, shorter ones first; likewise their lengths.
+    /// The symbols of all codes, shorter codes first; `lengths` has their lengths.
     symbols: [u8; 256],
     lengths: [u8; 256],
     count: usize,
 }
 
-/// A code and what it stands for.
+/// A code and its symbol.
 struct Code {
     bits: u32,
     length: u32,
@@ -256,7 +261,7 @@ struct Code {
 }
 
 impl Code {
-    /// The lookups that begin with this code, of at most `look` bits.
+    /// Returns the lookups of `look` bits that begin with this code, which must not be longer.
     fn lookups(&self, look: u32) -> std::ops::Range<usize> {
         let free = look - self.length;
         (self.bits as usize) << free..(self.bits as usize + 1) << free
@@ -279,7 +284,7 @@ impl LongCodes {
             self.count = end;
             code += u32::from(*count);
             if code >= 1 << length {
-                return Err(Refusal::Damaged); // more codes than there are: that of ones alone is none
+                return Err(Refusal::Damaged); // more codes than fit: a code of only ones is not allowed
             }
             self.ends[length] = code << (16 - length);
             code <<= 1;
@@ -294,7 +299,7 @@ impl LongCodes {
         })
     }
 
-    /// Length and symbol of the code that 16 bits begin with.
+    /// Returns length and symbol of the code at the beginning of 16 bits.
     fn find(&self, next: u64) -> Option<(u32, u8)> {
         let next = next as u32;
         let length = (1..=16).find(|&length| next < self.ends[length as usize])?;

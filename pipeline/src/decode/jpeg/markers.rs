@@ -1,6 +1,6 @@
-//! From marker to marker.
+//! The segments of a JPEG.
 
-/// Markers by their second byte.
+/// The second bytes of markers.
 pub(super) mod marker {
     pub(in super::super) const SOF0: u8 = 0xC0;
     pub(in super::super) const SOF1: u8 = 0xC1;
@@ -23,20 +23,20 @@ pub(super) mod marker {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Segment<'a> {
     pub(super) marker: u8,
-    /// What follows its length; nothing where the marker has none.
+    /// The bytes after its length; empty if the marker has none.
     pub(super) bytes: &'a [u8],
-    /// Whether it has a length, a legal one, and follows on the segment before.
+    /// Whether it has a legal length, and follows the previous segment directly.
     pub(super) is_regular: bool,
-    /// What follows it.
+    /// The bytes after the segment.
     pub(super) rest: &'a [u8],
 }
 
-/// The segments of a JPEG, up to one that is cut short.
+/// An iterator over the segments of a JPEG, up to one that is cut short.
 #[derive(Debug)]
 pub(super) struct Segments<'a>(&'a [u8]);
 
 impl<'a> Segments<'a> {
-    /// Those behind the first marker.
+    /// Begins after the first marker.
     pub(super) fn new(bytes: &'a [u8]) -> Self {
         Self(bytes)
     }
@@ -46,7 +46,7 @@ impl<'a> Iterator for Segments<'a> {
     type Item = Segment<'a>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        // What lies between segments, and the 0xFF that may be repeated before a marker, is skipped as libjpeg does.
+        // Bytes between segments, and repeated 0xFF before a marker, are skipped as by libjpeg.
         let start = self.0.windows(2).position(|pair| pair[0] == 0xFF && !matches!(pair[1], 0x00 | 0xFF))?;
         let follows = self.0[..start].iter().all(|byte| *byte == 0xFF);
         let (marker, rest) = (self.0[start + 1], &self.0[start + 2..]);

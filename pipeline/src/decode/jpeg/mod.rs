@@ -1,22 +1,26 @@
-//! A decoder for the JPEGs that photos come as, which decodes what a crop needs and stops below it.
+//! A decoder for the kinds of JPEG that photos have. It decodes what a crop needs and stops below it.
 //!
-//! It takes baseline and extended sequential files of 8 bits with Huffman codes, in one scan: gray, or Y, Cb and Cr at
-//! 4:4:4, 4:2:2, 4:4:0 or 4:2:0. All else it refuses, and leaves to libjpeg-turbo; so it does with whatever is damaged.
-//! Of a file that it accepts, coefficients and samples are those of libjpeg-turbo's accurate integer transform, to the bit
-//! (`tests/jpeg`).
+//! It supports baseline and extended sequential files of 8 bits with Huffman codes, in one scan: gray, or Y,
+//! Cb and Cr at 4:4:4, 4:2:2, 4:4:0 or 4:2:0. Everything else, and everything damaged, it refuses and leaves
+//! to libjpeg-turbo. Coefficients and samples of accepted files are bit-identical to those of libjpeg-turbo's
+//! accurate integer transform (`tests/jpeg`).
 //!
-//! A file is refused as a whole where it is cut short or its markers are out of order; damage to the coded data is noticed
-//! only as far as they are read. What libjpeg-turbo warns of without having to make anything up is accepted where it costs
-//! nothing (bytes after the last block, odd versions and parameters), and refused elsewhere. Entropy decoding takes most of the time, so that is where the care went: stuffing is
-//! removed beforehand, a lookup gives up to two coefficients with their values, and only two branches are hard to foresee:
-//! the end of a block and, one lookup in twenty, a value that is longer than a lookup. Blocks outside of the region are passed over without storing anything.
+//! A file that is cut short, or has markers out of order, is refused as a whole; damage to the coded data is
+//! noticed as far as they are read. Files that libjpeg-turbo decodes with a warning, but without inventing
+//! data, are accepted if that costs nothing (bytes after the last block, odd versions and parameters), and
+//! refused otherwise.
 //!
-//! Samples lie column after column ([`YccPlanes`]): the transform yields them that way for nothing, and the horizontal half
-//! of resizing, which is the larger one, then runs over plain memory.
+//! Most of the time goes to entropy decoding, so that is what is optimized: byte stuffing is removed
+//! beforehand, a lookup gives up to two coefficients with their values, and only two branches are hard to
+//! predict: the end of a block, and, in one lookup of twenty, a value longer than a lookup. Blocks outside of
+//! the region are skipped without storing anything.
+//!
+//! Samples are stored column by column ([`YccPlanes`]): the transform yields them that way for free, and the
+//! horizontal pass of resizing, which is the larger one, then reads memory sequentially.
 
 #![expect(
     clippy::inline_always,
-    reason = "loops take the CPU features of the function that they are inlined into"
+    reason = "loops need the CPU features of the function that they are inlined into"
 )]
 
 mod bits;

@@ -1,4 +1,4 @@
-//! All that stands before the data of a JPEG, by one walk over its segments.
+//! Everything before the data of a JPEG, read in one walk over its segments.
 
 use std::borrow::Cow;
 
@@ -14,18 +14,18 @@ use crate::{
 
 const XMP: &[u8] = b"http://ns.adobe.com/xap/1.0/\0";
 
-/// What stands before the data of a JPEG.
+/// Size, metadata and header of a JPEG.
 #[derive(Debug)]
 pub(crate) struct Preamble<'a> {
-    /// Width and height, by the first segment that tells them.
+    /// Width and height, from the first segment that gives them.
     size: Option<(u32, u32)>,
     metadata: Metadata<'a>,
     own: refusal::Result<Header<'a>>,
 }
 
 impl<'a> Preamble<'a> {
-    /// Walks over the segments of a file that begins as a JPEG. They count up to the first scan: all EXIF as if it were one, and
-    /// the last XMP, as in Pillow.
+    /// Walks over the segments of a file that begins like a JPEG, up to the first scan. As in Pillow, EXIF
+    /// segments are joined, and of several XMP segments the last one counts.
     pub(crate) fn read(bytes: &'a [u8]) -> Self {
         let mut preamble = Self { size: None, metadata: Metadata::default(), own: Err(Refusal::Damaged) };
         let mut partial = Some(PartialHeader::default());
@@ -44,7 +44,10 @@ impl<'a> Preamble<'a> {
         preamble
     }
 
-    /// Size and orientation.
+    /// Returns size and orientation.
+    ///
+    /// # Errors
+    /// The segments do not give the size.
     pub(crate) fn header(&self) -> Result<ImageHeader> {
         let Some((width, height)) = self.size else {
             return Err(Error::Damaged { format: "JPEG", reason: "its header does not tell the size" });
@@ -52,7 +55,7 @@ impl<'a> Preamble<'a> {
         Ok(ImageHeader { width, height, orientation: self.metadata.orientation() })
     }
 
-    /// The header with the tables, of a file that our own decoder takes.
+    /// Returns the header with the tables, if our own decoder supports the file.
     pub(crate) fn own(&self) -> Option<&Header<'a>> {
         self.own.as_ref().ok()
     }
@@ -69,12 +72,12 @@ fn read_app1<'a>(segment: &'a [u8], metadata: &mut Metadata<'a>) {
     }
 }
 
-/// Whether the segment of this marker describes the frame: one for each kind of coding.
+/// Returns whether a marker begins a frame; there is one marker for each kind of coding.
 fn starts_frame(marker: u8) -> bool {
     matches!(marker, 0xC0..=0xCF) && !matches!(marker, 0xC4 | 0xC8 | 0xCC)
 }
 
-/// Width and height, by the segment that describes the frame.
+/// Reads width and height from a frame's segment.
 fn size_of(segment: &[u8]) -> Option<(u32, u32)> {
     let [_precision, h0, h1, w0, w1, ..] = *segment else { return None };
     let (width, height) = (u16::from_be_bytes([w0, w1]), u16::from_be_bytes([h0, h1]));
@@ -86,7 +89,7 @@ mod tests {
     use super::*;
     use crate::{Rgb, encode_jpeg};
 
-    /// What the walk tells: width and height, and whether our own decoder takes the file.
+    /// Returns width and height, and whether our own decoder supports the file.
     fn told(bytes: &[u8]) -> (Option<(u32, u32)>, bool) {
         let preamble = Preamble::read(bytes);
         assert_eq!(preamble.own().is_some(), Header::parse(bytes).is_ok(), "{} bytes", bytes.len());
@@ -94,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn one_walk_tells_the_size_and_whether_our_own_decoder_takes_the_file() {
+    fn one_walk_finds_the_size_and_whether_our_own_decoder_supports_the_file() {
         let jpeg = encode_jpeg(&Rgb::black(40, 30), 90).unwrap();
         assert_eq!(told(&jpeg), (Some((40, 30)), true));
         let scan = jpeg.windows(2).position(|pair| pair == [0xFF, marker::SOS]).unwrap();

@@ -1,16 +1,16 @@
-//! Why a file is not decoded here.
+//! The reasons for refusing a file.
 
-/// Why a file is not decoded here.
+/// The reason for which this decoder refuses a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Refusal {
-    /// It is of a kind that this decoder does not know.
-    #[error("is no baseline JPEG of a common kind")]
+    /// The file is of a kind that this decoder does not support.
+    #[error("is not a baseline JPEG of a common kind")]
     Unsupported,
-    /// It is damaged or cut short.
+    /// The file is damaged or cut short.
     #[error("is a damaged JPEG")]
     Damaged,
 }
 
-/// The result of decoding, or why it is refused.
+/// The result of this decoder.
 pub type Result<T> = std::result::Result<T, Refusal>;

@@ -1,4 +1,4 @@
-//! From the scan's data to planes: which blocks are decoded, and in what order.
+//! Decodes the data of a scan into planes: chooses blocks and their order.
 
 use super::{
     bits::{Bits, ScanBytes},
@@ -11,7 +11,7 @@ use super::{
 };
 use crate::image::YccPlanes;
 
-/// All that decoding a scan needs.
+/// Everything needed to decode a scan.
 #[derive(Debug)]
 pub(super) struct Scan<'a> {
     pub(super) header: &'a Header<'a>,
@@ -22,11 +22,11 @@ pub(super) struct Scan<'a> {
     pub(super) ac: [&'a AcTable; 3],
 }
 
-/// The largest DC coefficient before libjpeg-turbo would be the one to say what it means.
+/// The largest DC coefficient; files with larger ones are left to libjpeg-turbo.
 const MAX_DC: i32 = 1 << 30;
 
 impl Scan<'_> {
-    /// Decodes the blocks of the cover into `planes`, and no row below them.
+    /// Decodes the blocks of the cover into `planes`, and nothing below them.
     #[inline(always)]
     pub(super) fn run<I: Idct>(&self, idct: I, planes: &mut YccPlanes) -> Result<()> {
         let Cover { across, rows, .. } = self.cover;
@@ -59,7 +59,7 @@ impl Scan<'_> {
                 return Err(Refusal::Damaged);
             }
         }
-        // What comes after the last block belongs to none.
+        // Bits after the last block are ignored.
         queue.flush(&self.quantization, planes);
         Ok(())
     }
@@ -99,12 +99,12 @@ impl Scan<'_> {
     }
 }
 
-/// Whether all bytes up to the end are used up.
+/// Checks that all bytes of a part have been consumed.
 fn check_end(bits: &Bits, end: usize) -> Result<()> {
     if end.saturating_sub(bits.position()) < 8 { Ok(()) } else { Err(Refusal::Damaged) }
 }
 
-/// Blocks until there are enough of them to be transformed side by side.
+/// A queue of blocks that are transformed together when there are enough.
 struct Queue<I> {
     idct: I,
     blocks: [Block; 4],
@@ -117,7 +117,7 @@ impl<I: Idct> Queue<I> {
         Self { idct, blocks: [Block([0; 256]); 4], places: [Place::default(); 4], length: 0 }
     }
 
-    /// The next block, of zeros.
+    /// Returns the next block, filled with zeros.
     #[inline(always)]
     fn next(&mut self, place: Place) -> &mut Block {
         self.places[self.length] = place;
@@ -126,7 +126,7 @@ impl<I: Idct> Queue<I> {
         block
     }
 
-    /// Counts the next block, and transforms all when they are enough.
+    /// Counts the next block, and transforms all when there are enough.
     #[inline(always)]
     fn advance(&mut self, quantization: &[&Quantization; 3], planes: &mut YccPlanes) {
         self.length += 1;
@@ -141,7 +141,7 @@ impl<I: Idct> Queue<I> {
         self.length = 0;
     }
 
-    /// Transforms what is left: the last block also in place of those that are missing.
+    /// Transforms the remaining blocks; the last one also takes the places of missing ones.
     fn flush(&mut self, quantization: &[&Quantization; 3], planes: &mut YccPlanes) {
         let Some(last) = self.length.checked_sub(1) else { return };
         for missing in last + 1..I::BLOCKS {

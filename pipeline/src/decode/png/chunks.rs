@@ -1,10 +1,10 @@
-//! The chunks that a PNG consists of.
+//! The chunks of a PNG.
 
-/// The chunks of a PNG with their names. Those cut short are none.
+/// An iterator over the names and data of a PNG's chunks, up to one that is cut short.
 pub(super) struct Chunks<'a>(&'a [u8]);
 
 impl<'a> Chunks<'a> {
-    /// Those behind the signature.
+    /// Begins after the signature.
     pub(super) fn new(bytes: &'a [u8]) -> Self {
         Self(bytes)
     }

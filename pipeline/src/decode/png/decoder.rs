@@ -1,4 +1,4 @@
-//! Pixels of a PNG.
+//! Decodes the pixels of a PNG.
 
 use std::io::Cursor;
 
@@ -12,18 +12,18 @@ use crate::decode::{
     oddity::{Oddities, Oddity},
 };
 
-/// What the library may take for itself: chunks other than pixels.
+/// The most bytes that the library may allocate for chunks other than pixels.
 const MAX_BYTES: usize = 16 << 20;
 
-/// Decodes PNGs, keeping its memory.
+/// Decodes PNGs, reusing its memory.
 #[derive(Debug, Default)]
 pub(in crate::decode) struct Png {
-    /// Pixels that are not RGB yet.
+    /// Scratch for pixels that are not RGB yet.
     scratch: Vec<u8>,
 }
 
 impl Png {
-    /// Decodes a PNG; what is odd about it.
+    /// Decodes a PNG, and returns its oddities.
     pub(in crate::decode) fn decode(
         &mut self,
         bytes: &[u8],
@@ -69,7 +69,8 @@ impl Png {
     }
 }
 
-/// The whole chunks of a PNG and an end, where it has none. Whether its pixels are all there is for the decoder to say.
+/// Completes a PNG without an end: its complete chunks, and an end. The decoder checks whether its pixels are
+/// complete. Returns `None` if there is an end.
 fn with_end(bytes: &[u8]) -> Option<Vec<u8>> {
     const END: &[u8] = b"\0\0\0\0IEND\xAE\x42\x60\x82";
     let signature = bytes.get(..8)?;
@@ -84,7 +85,7 @@ fn with_end(bytes: &[u8]) -> Option<Vec<u8>> {
     Some([&bytes[..whole], END].concat())
 }
 
-/// Refuses palettes that `png` would panic at.
+/// Refuses palettes for which `png` would panic.
 fn check_palette(info: &::png::Info<'_>) -> Result<()> {
     let bytes = info.palette.as_ref().map_or(0, |palette| palette.len());
     if info.color_type == ColorType::Indexed && (bytes > 3 * 256 || !bytes.is_multiple_of(3)) {
@@ -106,7 +107,7 @@ fn convert<const N: usize>(pixels: &[u8], image: &mut Rgb, rgb: impl Fn([u8; N])
 mod tests {
     use super::*;
 
-    /// One pixel of a palette of so many bytes.
+    /// Makes a PNG of one pixel with a palette of this many bytes.
     fn indexed(palette: usize) -> Vec<u8> {
         let mut bytes = Vec::new();
         let mut encoder = ::png::Encoder::new(&mut bytes, 1, 1);

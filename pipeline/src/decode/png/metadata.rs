@@ -1,4 +1,4 @@
-//! EXIF and XMP of a PNG, where they may stand in chunks of texts as well.
+//! EXIF and XMP of a PNG, which may be in text chunks.
 
 use std::borrow::Cow;
 
@@ -15,10 +15,10 @@ use miniz_oxide::inflate::{
 use super::chunks::Chunks;
 use crate::decode::metadata::Metadata;
 
-/// The longest text that is unpacked.
+/// The most bytes of a text that are decompressed.
 const MAX_TEXT: usize = 1 << 20;
 
-/// What the chunks say, before the pixels or behind them; of several of a kind the last counts.
+/// Reads the chunks before and after the pixels; of several of a kind the last one counts.
 pub(super) fn read(chunks: Chunks) -> Metadata {
     let mut metadata = MetadataChunks::default();
     let mut place = Place::default();
@@ -39,13 +39,13 @@ pub(super) fn read(chunks: Chunks) -> Metadata {
     Metadata { exif: metadata.exif.or(raw), xmp }
 }
 
-/// EXIF and XMP as far as the chunks read have them.
+/// EXIF and XMP of the chunks read so far.
 #[derive(Default)]
 struct MetadataChunks<'a> {
     exif: Option<Cow<'a, [u8]>>,
-    /// In digits, as `ImageMagick` writes it.
+    /// EXIF in hexadecimal digits, as `ImageMagick` writes it.
     raw_exif: Option<Cow<'a, [u8]>>,
-    /// XMP in a text of any kind, and as bytes that need not be text.
+    /// XMP in a text chunk of any kind.
     xmp_text: Option<Cow<'a, [u8]>>,
     xmp: Option<Cow<'a, [u8]>>,
 }
@@ -74,7 +74,7 @@ impl<'a> MetadataChunks<'a> {
         *place = Some(Cow::Owned(unpack(value.get(1..).unwrap_or_default()).unwrap_or_default()));
     }
 
-    /// Language and translated key are skipped.
+    /// Reads an `iTXt` chunk; language and translated key are ignored.
     fn international_text(&mut self, data: &'a [u8]) -> Option<()> {
         let (key, [is_packed, method, rest @ ..]) = split(data)? else { return None };
         let (language, rest) = split(rest)?;
@@ -97,13 +97,13 @@ impl<'a> MetadataChunks<'a> {
     }
 }
 
-/// What stands before and behind the first zero.
+/// Splits bytes before and after the first zero.
 fn split(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let zero = memchr::memchr(0, bytes)?;
     Some((&bytes[..zero], &bytes[zero + 1..]))
 }
 
-/// Unpacks zlib's data, as far as there are any; none where they are damaged or far too long.
+/// Decompresses zlib data as far as they are complete; `None` if they are damaged or far too long.
 fn unpack(data: &[u8]) -> Option<Vec<u8>> {
     let mut text = vec![0; MAX_TEXT];
     let flags =
@@ -113,7 +113,8 @@ fn unpack(data: &[u8]) -> Option<Vec<u8>> {
     matches!(status, TINFLStatus::Done | TINFLStatus::NeedsMoreInput).then_some(text)
 }
 
-/// The bytes of a raw profile: digits from the fourth line on. What else there is makes it EXIF that cannot be read.
+/// Decodes a raw profile: hexadecimal digits from the fourth line on. Other characters make it unreadable
+/// EXIF.
 fn unhex(text: &[u8]) -> Vec<u8> {
     let digits = text.split(|byte| *byte == b'\n').skip(3).collect::<Vec<_>>().concat();
     let mut rest = digits.trim_ascii_start();
@@ -122,22 +123,22 @@ fn unhex(text: &[u8]) -> Vec<u8> {
         let [high, low] = pair.map(|digit| char::from(digit).to_digit(16));
         let (Some(high), Some(low)) = (high, low) else { break };
         bytes.push((high << 4 | low) as u8);
-        rest = after.trim_ascii_start(); // between bytes alone
+        rest = after.trim_ascii_start(); // blanks are only allowed between bytes
     }
     if rest.is_empty() { bytes } else { b"?".to_vec() }
 }
 
-/// Where in an animation the chunks are.
+/// The position among the chunks of an animation.
 #[derive(Default)]
 struct Place {
-    /// Frames that there are to be.
+    /// The number of frames.
     frames: u32,
     has_frame: bool,
     has_pixels: bool,
 }
 
 impl Place {
-    /// Whether the second frame of an animation begins: the first image ends there.
+    /// Returns whether the second frame of an animation begins, at which the first image ends.
     fn is_at_next_frame(&mut self, name: [u8; 4], data: &[u8]) -> bool {
         match (&name, data) {
             (b"acTL", [a, b, c, d, ..]) => self.frames = u32::from_be_bytes([*a, *b, *c, *d]),

@@ -1,4 +1,4 @@
-//! PNG.
+//! Decodes PNGs.
 
 mod chunks;
 mod decoder;

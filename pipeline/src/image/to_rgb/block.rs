@@ -1,10 +1,10 @@
-//! Pixels that are converted side by side.
+//! Blocks of pixels that are converted side by side.
 
-/// Chroma rows that are converted side by side.
+/// The number of chroma rows that are converted side by side.
 pub(super) const LANES: usize = 16;
 
-/// What is converted at a time: luma of two columns of twice as many pixels, and chroma between columns, with a row above
-/// and one below.
+/// The input of one conversion: luma of two columns with twice as many pixels, and chroma between columns,
+/// with one row above and one below.
 pub(super) struct Block<'a> {
     pub(super) luma: [&'a [u8; 2 * LANES]; 2],
     pub(super) blue: [&'a [i16; LANES + 2]; 2],
@@ -55,7 +55,7 @@ pub(super) fn each_in_place(
     }
 }
 
-/// A block's values; where there are fewer, `room` with zeros behind them.
+/// Returns the values of a block, padded with zeros in `room` if there are fewer.
 #[inline(always)]
 pub(super) fn padded<'a, T: Copy, const N: usize>(values: &'a [T], room: &'a mut [T; N]) -> &'a [T; N] {
     if let Some(values) = values.first_chunk() {
@@ -65,7 +65,7 @@ pub(super) fn padded<'a, T: Copy, const N: usize>(values: &'a [T], room: &'a mut
     room
 }
 
-/// Writes a block's values, or the first ones where there is less room.
+/// Writes the values of a block, or as many of them as there is room for.
 #[inline(always)]
 pub(super) fn store<const N: usize>(values: &[u8; N], out: &mut [u8]) {
     match out.first_chunk_mut() {

@@ -1,4 +1,4 @@
-//! Columns of chroma, interpolated.
+//! Interpolation of chroma columns.
 
 use crate::{
     cpu::{Cpu, versions},
@@ -6,7 +6,7 @@ use crate::{
 };
 
 versions! {
-    /// Three parts of `near` and one of the column at either side.
+    /// Adds three parts of `near` to one of the column on either side.
     pub(super) fn between_columns(near: &[u8], left: &[u8], right: &[u8], first: &mut [i16], second: &mut [i16]) {
         let columns = near.iter().zip(left).zip(right);
         for (((&near, &left), &right), (first, second)) in columns.zip(first.iter_mut().zip(second)) {
@@ -16,7 +16,7 @@ versions! {
     }
 }
 
-/// A column of chroma with a value for each pixel, from row `top` on, which is even.
+/// Interpolates a column of chroma to one value per pixel, from row `top` on, which must be even.
 pub(super) fn fill_column(
     cpu: Cpu,
     planes: &YccPlanes,
@@ -29,7 +29,7 @@ pub(super) fn fill_column(
     let (width, height) = planes.size(component);
     let is_smooth = width > 2 || across == 1;
     let near_x = (x / across).min(width - 1);
-    // The neighbour that a pixel leans to; the last column's is itself.
+    // The neighbour on the pixel's side; at the edge the sample itself.
     let far_x = match (is_smooth, across, x % 2) {
         (true, 2, 0) => near_x.saturating_sub(1),
         (true, 2, _) => (near_x + 1).min(width - 1),
@@ -62,7 +62,7 @@ pub(super) fn fill_column(
 }
 
 versions! {
-    /// Three parts of `near` and one of `far`.
+    /// Mixes three parts of `near` with one of `far`.
     fn mix_columns(near: &[u8], far: &[u8], round: u16, out: &mut [u8]) {
         for ((&near, &far), out) in near.iter().zip(far).zip(out) {
             *out = ((3 * u16::from(near) + u16::from(far) + round) >> 2) as u8;

@@ -1,4 +1,4 @@
-//! Luma and chroma of the same size → colours, by the best instructions that there are.
+//! Converts luma and chroma of the same size to colours, with the best instruction set.
 
 #[cfg(target_arch = "x86_64")]
 use super::x86;
@@ -8,9 +8,9 @@ use super::{
 };
 use crate::cpu::{Cpu, versions};
 
-/// Two columns of two rows at a time, from chroma that is already interpolated between columns.
+/// Converts two columns of two rows at a time, from chroma that is already interpolated between columns.
 ///
-/// Of each chroma row there are two pixels in either column. What is left is to interpolate between rows.
+/// Each chroma row belongs to two pixels in either column. This function interpolates between rows.
 pub(super) fn convert_quads(
     cpu: Cpu,
     luma: [&[u8]; 2],
@@ -28,7 +28,7 @@ pub(super) fn convert_quads(
 }
 
 versions! {
-    /// Two columns of pixels that have chroma each.
+    /// Converts two columns of pixels, each with its own chroma.
     pub(super) fn convert_columns(luma: [&[u8]; 2], blue: [&[u8]; 2], red: [&[u8]; 2], out: [&mut [u8]; 3]) {
         let [out_red, out_green, out_blue] = out;
         let out = out_red
@@ -54,7 +54,7 @@ versions! {
     }
 }
 
-/// Luma and chroma of the same size become red, green and blue.
+/// Replaces luma and chroma of the same size by red, green and blue.
 pub(crate) fn convert_in_place(cpu: Cpu, luma: &mut [u8], blue: &mut [u8], red: &mut [u8]) {
     match cpu {
         Cpu::Portable => each_in_place(luma, blue, red, |luma, blue, red| {

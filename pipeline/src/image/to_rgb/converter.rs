@@ -1,4 +1,4 @@
-//! Converts whole images, pair of columns by pair of columns.
+//! Converts images one pair of columns at a time.
 
 use super::{
     columns::{between_columns, fill_column},
@@ -9,27 +9,27 @@ use crate::{
     image::ycc::{Sampling, YccPlanes},
 };
 
-/// Converts an image pair of columns by pair of columns, keeping its memory.
+/// Converts an image one pair of columns at a time, reusing its memory.
 #[derive(Debug, Default)]
 pub(crate) struct Converter {
     cpu: Cpu,
     sampling: Option<Sampling>,
     top: usize,
     rows: usize,
-    /// Chroma between columns, four times too large, with a row above and one below: blue of the first and of the second
-    /// column, and red.
+    /// Chroma between columns, times four, with a row above and one below: blue of the first and of the
+    /// second column, then red.
     between: [Vec<i16>; 4],
-    /// Whole columns of chroma: blue of the first and of the second column, and red.
+    /// Whole columns of chroma: blue of the first and of the second column, then red.
     whole: [Vec<u8>; 4],
 }
 
 impl Converter {
-    /// A converter that uses these instructions.
+    /// Makes a converter that uses this instruction set.
     pub(crate) fn new(cpu: Cpu) -> Self {
         Self { cpu, ..Self::default() }
     }
 
-    /// Begins with another image, of which so many rows from `top` on are wanted. `top` must be even.
+    /// Begins another image, of which `rows` rows from `top` on are converted. `top` must be even.
     pub(crate) fn start(&mut self, sampling: Sampling, top: usize, rows: usize) {
         self.sampling = Some(sampling);
         (self.top, self.rows) = (top, rows.next_multiple_of(2));
@@ -40,10 +40,11 @@ impl Converter {
         }
     }
 
-    /// Converts columns `x`, which is even, and `x + 1` into pairs of bytes.
+    /// Converts columns `x`, which must be even, and `x + 1` into pairs of bytes.
     pub(crate) fn convert(&mut self, planes: &YccPlanes, x: usize, out: [&mut [u8]; 3]) {
         let sampling = self.sampling.expect("the converter was started");
-        // Blocks are even both ways, so that the last pixels of an odd image have neighbours in memory.
+        // Blocks are even in both directions, so that the last pixels of an odd image have neighbours in
+        // memory.
         let luma = [x, x + 1].map(|x| planes.column(0, x, self.top..self.top + self.rows));
         if sampling == Sampling::Gray {
             let [blue, blue_2, red, red_2] = &self.whole;
@@ -54,7 +55,7 @@ impl Converter {
             let [blue, red] = [1, 2].map(|number| [x, x + 1].map(|x| planes.column(number, x, rows.clone())));
             return convert_columns(self.cpu, luma, blue, red, out);
         }
-        let has_triangles = planes.size(1).0 > 2; // libjpeg repeats what is narrower
+        let has_triangles = planes.size(1).0 > 2; // libjpeg repeats narrower chroma
         if sampling == Sampling::Quarter && has_triangles {
             return self.convert_quarter(planes, x, luma, out);
         }
@@ -70,7 +71,7 @@ impl Converter {
             let [first, second] = between else { unreachable!("chunks of two") };
             let (width, height) = planes.size(component);
             let (near, top) = (x / 2, self.top / 2);
-            // A row above and one below, where there are such rows.
+            // One row above and one below, if they exist.
             let rows = top.saturating_sub(1)..(top + first.len() - 1).min(height);
             let (before, after) = (usize::from(top == 0), top + first.len() - 1 - rows.end);
             let column = |x: usize| planes.column(component, x, rows.clone());

@@ -1,7 +1,7 @@
-//! Luma and chroma → red, green and blue, as libjpeg-turbo computes them, to the bit.
+//! Converts luma and chroma to red, green and blue, bit-identical to libjpeg-turbo.
 //!
-//! Halved chroma is interpolated by triangles ("fancy upsampling": three parts of the nearer sample, one of the further
-//! one), rounded once; then the matrix of JFIF, in 16-bit fixed point.
+//! Halved chroma is interpolated by triangles ("fancy upsampling": three parts of the nearer sample, one of
+//! the further one) with one rounding; then follows the matrix of JFIF in 16-bit fixed point.
 
 mod block;
 mod columns;

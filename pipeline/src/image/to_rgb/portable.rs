@@ -1,8 +1,8 @@
-//! The conversion in plain Rust: the reference for the others, and what runs where they cannot.
+//! The conversion in plain Rust: the reference for the others, and the version for other CPUs.
 
 use super::block::{Block, LANES};
 
-/// A block's colours: for each chroma row the upper pixels of both columns, then the lower ones.
+/// Converts a block: for each chroma row the upper pixels of both columns, then the lower ones.
 pub(super) fn quads(block: &Block) -> [[u8; 4 * LANES]; 3] {
     let mut out = [[0; 4 * LANES]; 3];
     for (row, column) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
@@ -17,16 +17,17 @@ pub(super) fn quads(block: &Block) -> [[u8; 4 * LANES]; 3] {
     out
 }
 
-/// Chroma of the upper or lower pixels of a block's rows; libjpeg's rounding differs from column to column.
+/// Interpolates the chroma of the upper or lower pixels of a block's rows; libjpeg rounds differently from
+/// column to column.
 #[inline(always)]
 fn between_rows(between: &[i16; LANES + 2], row: usize, column: usize) -> [i16; LANES] {
     std::array::from_fn(|i| ((3 * between[i + 1] + between[i + 2 * row] + 8 - column as i16) >> 4) - 128)
 }
 
-/// The colours of luma and of chroma less its middle.
+/// Converts luma and chroma, with 128 subtracted from chroma, to colours.
 #[inline(always)]
 pub(super) fn rgb(luma: &[i16; LANES], blue: &[i16; LANES], red: &[i16; LANES]) -> [[u8; LANES]; 3] {
-    // The constants are 1.402 − 1, 1.772 − 2, 0.344136 and 1 − 0.714136 with 16 bits behind the point.
+    // The constants are 1.402 − 1, 1.772 − 2, 0.344136 and 1 − 0.714136 with 16 fractional bits.
     let high = |value: i16, factor: i16| ((i32::from(2 * value) * i32::from(factor)) >> 16) as i16;
     let byte = |value: i16| value.clamp(0, 255) as u8;
     [

@@ -3,7 +3,7 @@
 #![expect(unsafe_code, reason = "vector instructions, loads and stores")]
 #![cfg_attr(
     not(test),
-    expect(clippy::wildcard_imports, reason = "intrinsics, whose names say where they are from")
+    expect(clippy::wildcard_imports, reason = "intrinsics, whose names tell their origin")
 )]
 
 use std::arch::x86_64::*;
@@ -22,7 +22,7 @@ pub(super) fn convert_quads(
     fn run(luma: [&[u8]; 2], blue: [&[i16]; 2], red: [&[i16]; 2], out: [&mut [u8]; 3]) {
         each_block(luma, blue, red, out, |block| quads(block));
     }
-    // SAFETY: a value of `Avx2` exists only where the CPU has it.
+    // SAFETY: a value of `Avx2` only exists if the CPU has it.
     unsafe { run(luma, blue, red, out) }
 }
 
@@ -31,7 +31,7 @@ pub(super) fn convert_in_place(_cpu: Avx2, luma: &mut [u8], blue: &mut [u8], red
     fn run(luma: &mut [u8], blue: &mut [u8], red: &mut [u8]) {
         each_in_place(luma, blue, red, |luma, blue, red| pixels(luma, blue, red));
     }
-    // SAFETY: a value of `Avx2` exists only where the CPU has it.
+    // SAFETY: a value of `Avx2` only exists if the CPU has it.
     unsafe { run(luma, blue, red) }
 }
 
@@ -50,7 +50,7 @@ fn pixels(luma: &[u8; LANES], blue: &[u8; LANES], red: &[u8; LANES]) -> [[u8; LA
         rgb(widen(luma), _mm256_sub_epi16(widen(blue), middle), _mm256_sub_epi16(widen(red), middle));
     let mut out = [[0; LANES]; 3];
     for (out, colour) in out.iter_mut().zip(colours) {
-        // Both halves are packed with themselves; the first and the third quarter are what is wanted.
+        // Packing both halves with themselves puts the result into the first and the third quarter.
         let bytes = _mm256_permute4x64_epi64::<0b1000>(_mm256_packus_epi16(colour, colour));
         // SAFETY: the array has 16 bytes, and the store needs no alignment.
         unsafe { _mm_storeu_si128(out.as_mut_ptr().cast(), _mm256_castsi256_si128(bytes)) };
@@ -68,7 +68,7 @@ fn load(values: &[i16; LANES]) -> __m256i {
 #[inline]
 #[target_feature(enable = "avx2")]
 fn quads(block: &Block) -> [[u8; 4 * LANES]; 3] {
-    // For each pixel of two rows and two columns its three colours, as 16-bit numbers.
+    // The three colours of each pixel of two rows and two columns, as 16-bit numbers.
     let mut pixels = [[_mm256_setzero_si256(); 3]; 4];
     for column in 0..2 {
         // SAFETY: the array has 32 bytes, and the load needs no alignment.
@@ -83,7 +83,7 @@ fn quads(block: &Block) -> [[u8; 4 * LANES]; 3] {
     let mut out = [[0; 4 * LANES]; 3];
     for (colour, out) in out.iter_mut().enumerate() {
         let (a, b, c, d) = (pixels[0][colour], pixels[1][colour], pixels[2][colour], pixels[3][colour]);
-        // Bytes: of 8 rows in either half the first and the third pixel, the second and the fourth.
+        // Bytes of 8 rows in either half: the first and the third pixel, and the second and the fourth.
         let (ac, bd) = (_mm256_packus_epi16(a, c), _mm256_packus_epi16(b, d));
         let (ab, cd) = (_mm256_unpacklo_epi8(ac, bd), _mm256_unpackhi_epi8(ac, bd));
         let (low, high) = (_mm256_unpacklo_epi16(ab, cd), _mm256_unpackhi_epi16(ab, cd));
@@ -100,8 +100,8 @@ fn quads(block: &Block) -> [[u8; 4 * LANES]; 3] {
 #[inline]
 #[target_feature(enable = "avx2")]
 fn between_rows(between: &[i16; LANES + 2], row: usize, column: usize) -> __m256i {
-    let near = load(between[1..].first_chunk().expect("two more than lanes"));
-    let far = load(between[2 * row..].first_chunk().expect("two more than lanes"));
+    let near = load(between[1..].first_chunk().expect("there are two values more than lanes"));
+    let far = load(between[2 * row..].first_chunk().expect("there are two values more than lanes"));
     let sum = _mm256_add_epi16(_mm256_add_epi16(near, far), _mm256_add_epi16(near, near));
     let sum = _mm256_add_epi16(sum, _mm256_set1_epi16(8 - column as i16));
     _mm256_sub_epi16(_mm256_srai_epi16::<4>(sum), _mm256_set1_epi16(128))
@@ -124,7 +124,7 @@ fn rgb(luma: __m256i, blue: __m256i, red: __m256i) -> [__m256i; 3] {
     ]
 }
 
-/// A factor below ½ in size times a number, of which the double is given.
+/// Multiplies a number, given doubled, by a factor below ½ in magnitude.
 #[inline]
 #[target_feature(enable = "avx2")]
 fn part(twice: __m256i, factor: i16) -> __m256i {

@@ -1,8 +1,8 @@
-//! Masks that lie in a folder of their own.
+//! Masks in a folder of their own.
 
 use super::*;
 
-/// How many masks are told of, and the first.
+/// Returns the number of masks that are noted, and the first one.
 fn masks(names: &[&str]) -> Option<(u64, String)> {
     let members: Vec<_> =
         names.iter().map(|name| (*name, if name.ends_with("cls") { &b"1"[..] } else { b"x" })).collect();
@@ -16,7 +16,7 @@ fn masks(names: &[&str]) -> Option<(u64, String)> {
 }
 
 #[test]
-fn masks_in_a_folder_beside_the_images_of_a_public_set_are_told_of() {
+fn masks_in_a_folder_beside_the_images_of_public_datasets_are_noted() {
     for (names, count, first) in [
         // Oxford-IIIT Pets
         (
@@ -24,7 +24,7 @@ fn masks_in_a_folder_beside_the_images_of_a_public_set_are_told_of() {
             1,
             "annotations/trimaps/Abyssinian_1",
         ),
-        // Pascal VOC, where not each image has a mask
+        // Pascal VOC, where not every image has a mask
         (
             &[
                 "VOC2012/JPEGImages/2007_000032.jpg",
@@ -53,9 +53,9 @@ fn masks_in_a_folder_beside_the_images_of_a_public_set_are_told_of() {
         (&["train/1.png", "trainannot/1.png", "val/2.png", "valannot/2.png"], 2, "trainannot/1"),
         // DUTS
         (&["DUTS-TR/DUTS-TR-Image/a.jpg", "DUTS-TR/DUTS-TR-Mask/a.png"], 1, "DUTS-TR/DUTS-TR-Mask/a"),
-        // Kvasir-SEG has masks that are JPEGs
+        // Kvasir-SEG, whose masks are JPEGs
         (&["images/a.jpg", "masks/a.jpg"], 1, "masks/a"),
-        // Data Science Bowl 2018: several masks of an image
+        // Data Science Bowl 2018: several masks for each image
         (&["s/i/images/i.png", "s/i/masks/1.png", "s/i/masks/2.png"], 2, "s/i/masks/1"),
         // Beside the images themselves
         (&["scene/a.jpg", "scene/b.jpg", "scene/masks/a.png", "scene/masks/b.png"], 2, "scene/masks/a"),
@@ -65,7 +65,7 @@ fn masks_in_a_folder_beside_the_images_of_a_public_set_are_told_of() {
 }
 
 #[test]
-fn classes_that_use_the_same_names_are_no_masks() {
+fn classes_with_the_same_names_are_not_masks() {
     for names in [
         &["cats/1.jpg", "dogs/1.jpg"][..],
         &["cats/1.jpg", "dogs/1.png"],
@@ -76,14 +76,14 @@ fn classes_that_use_the_same_names_are_no_masks() {
         &["with_mask/1.png", "without_mask/1.jpg"],
         &["images/with_mask/1.png", "images/without_mask/1.jpg"],
         &["face/1.jpg", "face_mask/1.png"],
-        // Things to wear, collected from the web
+        // Clothes, collected from the web
         &["hats/1.jpg", "hats/2.jpg", "masks/1.png", "masks/2.jpg"],
         &["hats/1.jpg", "masks/1.png", "masks/2.png"],
         &["hats/1.png", "masks/1.png"],
-        // With labels, as `pack` gives them
+        // With labels, as `pack` writes them
         &["hats/1.jpg", "hats/1.cls", "masks/1.png", "masks/1.cls"],
         &["images/1.jpg", "images/1.cls", "masks/1.png", "masks/1.cls"],
-        // No images beside them
+        // Without images beside them
         &["masks/1.png", "masks/2.png"],
         &["1.png", "2.jpg"],
     ] {

@@ -1,8 +1,8 @@
-//! Shards whose members are other than image, label, image, label.
+//! Shards whose members are not simply image, label, image, label.
 
 use super::*;
 
-/// A sample's key, image and label, in short.
+/// Returns key, image and label of each sample as a short text.
 fn read(members: &[(&str, &[u8])]) -> Vec<String> {
     let text = |(key, image, label): (String, Vec<u8>, Option<u32>)| {
         let label = label.map_or("-".to_owned(), |label| label.to_string());
@@ -11,7 +11,7 @@ fn read(members: &[(&str, &[u8])]) -> Vec<String> {
     samples(&tar(members)).into_iter().map(text).collect()
 }
 
-/// Kinds and counts.
+/// Returns kinds and counts of the unusual forms.
 fn kinds(members: &[(&str, &[u8])]) -> Vec<(RemarkKind, u64)> {
     remarks(&tar(members)).into_iter().map(|(kind, count, _)| (kind, count)).collect()
 }
@@ -21,7 +21,7 @@ use RemarkKind::{
 };
 
 #[test]
-fn dogs_and_cats_that_are_numbered_behind_a_dot_are_samples_of_their_own() {
+fn dogs_and_cats_that_are_numbered_after_a_dot_are_samples_of_their_own() {
     let cats: [(&str, &[u8]); 6] = [
         ("train/cat.0.jpg", b"a"),
         ("train/cat.0.cls", b"0"),
@@ -50,7 +50,7 @@ fn dogs_and_cats_that_are_numbered_behind_a_dot_are_samples_of_their_own() {
 }
 
 #[test]
-fn a_mask_is_no_image_wherever_it_lies() {
+fn a_mask_is_not_a_sample_wherever_it_is_stored() {
     for masked in [
         [("a.jpg", &b"image"[..]), ("a.mask.png", b"mask"), ("a.cls", b"3")],
         [("a.mask.png", b"mask"), ("a.png", b"image"), ("a.cls", b"3")],
@@ -63,12 +63,12 @@ fn a_mask_is_no_image_wherever_it_lies() {
         let mask = masked.iter().find(|(_, data)| *data == b"mask").unwrap().0;
         assert_eq!(remarks(&tar(&masked)), [(SecondImage, 1, mask.to_owned())], "{masked:?}");
     }
-    // With no other image, what has a word between its dots is one.
+    // Without another image, an image with a word between its dots is a sample.
     assert_eq!(read(&[("a.left.jpg", b"l"), ("a.right.jpg", b"r")]), ["a.left l -", "a.right r -"]);
 }
 
 #[test]
-fn masks_that_lie_behind_all_images_are_no_samples() {
+fn masks_stored_after_all_images_are_not_samples() {
     let apart: [(&str, &[u8]); 9] = [
         ("x/a.jpg", b"1"),
         ("x/b.png", b"2"),
@@ -93,7 +93,7 @@ fn masks_that_lie_behind_all_images_are_no_samples() {
 }
 
 #[test]
-fn masks_that_are_numbered_are_no_samples() {
+fn numbered_masks_are_not_samples() {
     let near: [(&str, &[u8]); 4] = [("i.jpg", b"1"), ("i.0.png", b"m"), ("i.1.png", b"m"), ("i.cls", b"2")];
     assert_eq!((read(&near), kinds(&near)), (vec!["i 1 2".to_owned()], vec![(SecondImage, 2)]));
     let apart: [(&str, &[u8]); 4] = [("i.jpg", b"1"), ("j.jpg", b"2"), ("i.0.png", b"m"), ("j.0.png", b"m")];
@@ -103,7 +103,7 @@ fn masks_that_are_numbered_are_no_samples() {
 }
 
 #[test]
-fn an_image_does_not_hide_others_whose_names_begin_alike() {
+fn an_image_does_not_hide_others_with_a_similar_name() {
     let members: [(&str, &[u8]); 5] = [
         ("image.a8f3.jpg", b"1"),
         ("image.a8f3.cls", b"1"),
@@ -138,7 +138,7 @@ fn samples_of_one_key_in_a_row_keep_their_own_labels() {
 }
 
 #[test]
-fn of_samples_of_one_key_whose_labels_cannot_be_told_apart_none_is_labelled() {
+fn samples_of_one_key_whose_labels_are_ambiguous_are_all_unlabelled() {
     for (members, images) in [
         (vec!["a.jpg", "a.jpg", "a.cls", "a.cls"], 2),
         (vec!["a.jpg", "a.jpg", "a.cls"], 2),
@@ -163,7 +163,7 @@ fn of_samples_of_one_key_whose_labels_cannot_be_told_apart_none_is_labelled() {
 }
 
 #[test]
-fn members_without_an_image_are_no_samples() {
+fn members_without_an_image_are_not_samples() {
     let voc: [(&str, &[u8]); 8] = [
         ("README", b""),
         ("Images/1.jpg", b"1"),
@@ -179,7 +179,7 @@ fn members_without_an_image_are_no_samples() {
 }
 
 #[test]
-fn labels_that_lie_behind_all_images_are_joined_with_theirs() {
+fn labels_stored_after_all_images_are_joined_with_theirs() {
     let apart: [(&str, &[u8]); 6] = [
         ("0.jpg", b"a"),
         ("1.jpg", b"b"),
@@ -192,7 +192,7 @@ fn labels_that_lie_behind_all_images_are_joined_with_theirs() {
     assert_eq!(remarks(&tar(&apart)), [(LabelApart, 3, "1".to_owned())]);
     let before: [(&str, &[u8]); 4] = [("0.cls", b"5"), ("1.cls", b"6"), ("0.jpg", b"a"), ("1.jpg", b"b")];
     assert_eq!(read(&before), ["0 a 5", "1 b 6"]);
-    // A class outranks what `json` says, here as elsewhere.
+    // A class outranks the label in `json`, here as elsewhere.
     let both: [(&str, &[u8]); 4] =
         [("0.jpg", b"a"), ("0.json", br#"{"label": 7}"#), ("1.jpg", b"b"), ("0.cls", b"3")];
     assert_eq!(labels(&both), [Some(3), None]);
@@ -206,7 +206,7 @@ fn labels_that_lie_behind_all_images_are_joined_with_theirs() {
 }
 
 #[test]
-fn labels_whose_image_is_not_there_or_not_alone_are_named_and_given_to_nobody() {
+fn labels_without_a_unique_image_are_noted_and_not_used() {
     for members in [
         vec![("a.jpg", &b"1"[..]), ("b.cls", b"1")],
         vec![("images/a.jpg", b"1"), ("labels/a.cls", b"1")],
@@ -228,17 +228,17 @@ fn labels_whose_image_is_not_there_or_not_alone_are_named_and_given_to_nobody() 
         assert_eq!(found.map_or(0, |(_, count)| count), strays, "{members:?}");
         assert!(labels(&members).iter().all(Option::is_none), "{members:?}");
     }
-    // A label of its own is not replaced.
+    // The image's own label is not replaced.
     let own: [(&str, &[u8]); 4] = [("a.jpg", b"1"), ("a.cls", b"1"), ("b.jpg", b"2"), ("a.cls", b"2")];
     assert_eq!((labels(&own), kinds(&own)), (vec![Some(1), None], vec![(LabelStray, 1)]));
-    // Compound extensions are somebody else's.
+    // Labels with compound extensions mean something else.
     let meta: [(&str, &[u8]); 3] =
         [("a.jpg", b"1"), ("a.meta.json", br#"{"label": 3}"#), ("a.fine.cls", b"dog")];
     assert_eq!((labels(&meta), kinds(&meta)), (vec![None], vec![]));
 }
 
 #[test]
-fn labels_in_json_that_are_none_are_counted_by_kind_and_named() {
+fn invalid_labels_in_json_are_counted_by_kind_and_noted() {
     let members: [(&str, &[u8]); 8] = [
         ("a.jpg", b""),
         ("a.json", br#"{"label": "dog"}"#),
@@ -256,7 +256,7 @@ fn labels_in_json_that_are_none_are_counted_by_kind_and_named() {
 }
 
 #[test]
-fn many_neighbours_that_begin_alike_take_no_longer_than_others() {
+fn many_neighbours_with_a_similar_name_take_no_longer_than_others() {
     let names: Vec<String> =
         (0..20_000).flat_map(|n| [format!("cat.{n}.jpg"), format!("cat.x{n}.txt")]).collect();
     let members: Vec<(&str, &[u8])> = names.iter().map(|name| (&**name, &b""[..])).collect();
@@ -264,7 +264,7 @@ fn many_neighbours_that_begin_alike_take_no_longer_than_others() {
 }
 
 #[test]
-fn what_is_usual_is_not_remarked() {
+fn usual_members_have_no_remarks() {
     let usual: [(&str, &[u8]); 6] = [
         ("a.cls", b"1"),
         ("a.jpg", b"1"),

@@ -1,9 +1,9 @@
-//! The inverse discrete cosine transform, as libjpeg-turbo's "slow integer" one computes it, to the bit.
+//! The inverse discrete cosine transform, bit-identical to libjpeg-turbo's "slow integer" one.
 //!
-//! The factorization is that of Loeffler, Ligtenberg and Moschytz (1989) with 13-bit constants. Coefficients and sums of
-//! them are 16-bit numbers that wrap, products are 32-bit ones, and what a pass gives back is cut off to 16 bits,
-//! except that of a block with coefficients in its first row alone, the first pass only shifts, and wraps: where a file's
-//! coefficients are absurd, that decides what comes out.
+//! The factorization is that of Loeffler, Ligtenberg and Moschytz (1989) with 13-bit constants. Coefficients
+//! and their sums are 16-bit numbers that wrap, products are 32-bit ones, and the results of a pass are
+//! clipped to 16 bits. One exception: for a block with coefficients only in its first row, the first pass
+//! just shifts, and wraps. It matters for files with absurd coefficients.
 
 mod portable;
 mod transform;

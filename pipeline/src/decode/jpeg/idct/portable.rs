@@ -1,4 +1,4 @@
-//! The transform in plain Rust: the reference for the others, and what runs where they cannot.
+//! The transform in plain Rust: the reference for the others, and the version for other CPUs.
 
 use super::transform::{BITS, Idct, PAIRS, PASS_BITS, Place, Quantization, SHIFTS};
 use crate::decode::jpeg::entropy::Block;
@@ -21,7 +21,7 @@ impl Idct for Portable {
     }
 }
 
-/// Transforms a block.
+/// Transforms one block.
 pub(super) fn run(block: &Block, place: &Place, quantization: &[&Quantization; 3], data: &mut [u8]) {
     let Place { component, at, stride } = *place;
     let mut rows = [[0; 8]; 8];
@@ -31,7 +31,7 @@ pub(super) fn run(block: &Block, place: &Place, quantization: &[&Quantization; 3
         *rows = std::array::from_fn(|i| coefficients[i].wrapping_mul(factors[i]));
     }
     if block.0[8..64].iter().all(|coefficient| *coefficient == 0) {
-        // As the first pass would have it but for what does not fit into 16 bits: here alone that is not cut off.
+        // The result of the first pass, except for values beyond 16 bits, which are not clipped in this case.
         rows = [rows[0].map(|value| value << PASS_BITS); 8];
     } else {
         pass(&mut rows, SHIFTS[0]);

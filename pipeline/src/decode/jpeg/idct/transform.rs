@@ -1,18 +1,18 @@
-//! What every way to compute the transform has in common.
+//! The trait of the transforms, and their constants.
 
 use crate::decode::jpeg::entropy::Block;
 
-/// A block whose samples are still to be computed.
+/// The place of a block's samples.
 #[derive(Debug, Clone, Copy, Default)]
 pub(in crate::decode::jpeg) struct Place {
     pub(in crate::decode::jpeg) component: usize,
-    /// Byte of its first sample.
+    /// The offset of its first sample in bytes.
     pub(in crate::decode::jpeg) at: usize,
-    /// Bytes from one of its columns to the next.
+    /// The distance from one of its columns to the next in bytes.
     pub(in crate::decode::jpeg) stride: usize,
 }
 
-/// Factors of a component's coefficients, row after row.
+/// The quantization factors of a component, row by row.
 #[derive(Debug, Clone)]
 #[repr(C, align(64))]
 pub(in crate::decode::jpeg) struct Quantization(pub(in crate::decode::jpeg) [i16; 64]);
@@ -23,12 +23,13 @@ impl Default for Quantization {
     }
 }
 
-/// A way to compute the transform. A value is the proof that this CPU can.
+/// A version of the transform. A value is the proof that this CPU supports it.
 pub(in crate::decode::jpeg) trait Idct: Copy {
-    /// Blocks that are transformed at once, at most 4.
+    /// The number of blocks that are transformed at a time, at most 4.
     const BLOCKS: usize;
 
-    /// Transforms the first blocks into the samples at their places. A block's columns become runs of 8 bytes.
+    /// Transforms the first `BLOCKS` blocks to the samples at their places. A block's columns become runs of
+    /// 8 bytes.
     fn run(
         self,
         blocks: &[Block; 4],
@@ -38,11 +39,11 @@ pub(in crate::decode::jpeg) trait Idct: Copy {
     );
 }
 
-/// Bits behind the point of the constants.
+/// The fractional bits of the constants.
 pub(super) const BITS: u32 = 13;
-/// Bits that the first pass keeps behind the point.
+/// The fractional bits that the first pass keeps.
 pub(super) const PASS_BITS: u32 = 2;
-/// What the two passes shift their sums by.
+/// The shifts of the two passes' sums.
 pub(super) const SHIFTS: [u32; 2] = [BITS - PASS_BITS, BITS + PASS_BITS + 3];
 
 pub(super) const F_0_298: i32 = 2446;
@@ -58,18 +59,18 @@ pub(super) const F_2_053: i32 = 16819;
 pub(super) const F_2_562: i32 = 20995;
 pub(super) const F_3_072: i32 = 25172;
 
-/// For two numbers from the table's comment, the factors of the one and of the other in a sum.
+/// The factors of two numbers in a sum; the comments name the numbers.
 pub(super) const PAIRS: [(i32, i32); 8] = [
-    // Of coefficients 2 and 6.
+    // Coefficients 2 and 6.
     (F_0_541 + F_0_765, F_0_541),
     (F_0_541, F_0_541 - F_1_847),
-    // Of 7 + 3 and 5 + 1.
+    // 7 + 3 and 5 + 1.
     (F_1_175 - F_1_961, F_1_175),
     (F_1_175, F_1_175 - F_0_390),
-    // Of 7 and 1.
+    // 7 and 1.
     (F_0_298 - F_0_899, -F_0_899),
     (-F_0_899, F_1_501 - F_0_899),
-    // Of 5 and 3.
+    // 5 and 3.
     (F_2_053 - F_2_562, -F_2_562),
     (-F_2_562, F_3_072 - F_2_562),
 ];

@@ -1,12 +1,12 @@
 //! The transform in vector registers: each 128-bit lane holds a row of eight coefficients of one block.
 //!
-//! Two blocks with AVX2 and four with AVX-512 are the same text over registers of another width: no instruction here
-//! crosses a lane.
+//! Two blocks with AVX2 and four with AVX-512 use the same source over registers of another width: no
+//! instruction here crosses a lane.
 
-#![expect(unsafe_code, reason = "vector instructions, and loads into registers")]
+#![expect(unsafe_code, reason = "vector instructions, loads and stores")]
 #![cfg_attr(
     not(test),
-    expect(clippy::wildcard_imports, reason = "intrinsics, whose names say where they are from")
+    expect(clippy::wildcard_imports, reason = "intrinsics, whose names tell their origin")
 )]
 
 use std::arch::x86_64::*;
@@ -30,7 +30,7 @@ impl Idct for Avx2 {
         quantization: &[&Quantization; 3],
         data: &mut [u8],
     ) {
-        // SAFETY: a value of `Avx2` exists only where the CPU has the features of the function.
+        // SAFETY: a value of `Avx2` only exists if the CPU has the features of the function.
         unsafe { avx2::run(blocks, places, quantization, data) }
     }
 }
@@ -46,12 +46,12 @@ impl Idct for Avx512 {
         quantization: &[&Quantization; 3],
         data: &mut [u8],
     ) {
-        // SAFETY: a value of `Avx512` exists only where the CPU has the features of the function.
+        // SAFETY: a value of `Avx512` only exists if the CPU has the features of the function.
         unsafe { avx512::run(blocks, places, quantization, data) }
     }
 }
 
-/// Row `y` of a block of 64 or more numbers, in a lane.
+/// Loads row `y` of a block of at least 64 numbers into a lane.
 #[inline]
 #[target_feature(enable = "avx2")]
 fn row(block: &[i16], y: usize) -> __m128i {
@@ -60,7 +60,7 @@ fn row(block: &[i16], y: usize) -> __m128i {
     unsafe { _mm_loadu_si128(row.as_ptr().cast()) }
 }
 
-/// Writes the two columns of samples in a lane, after the first `x` ones of their block.
+/// Stores the two columns of samples in a lane as columns `x` and `x + 1` of their block.
 #[inline]
 #[target_feature(enable = "avx2")]
 fn store(columns: __m128i, x: usize, place: &Place, data: &mut [u8]) {
@@ -70,10 +70,10 @@ fn store(columns: __m128i, x: usize, place: &Place, data: &mut [u8]) {
     data[at + place.stride..at + place.stride + 8].copy_from_slice(&second.to_le_bytes());
 }
 
-/// Numbers of the first row are tame from minus this on, and below it.
+/// Numbers of the first row are tame from −`TAME` up to, but not including, `TAME`.
 const TAME: i16 = 1 << (15 - PASS_BITS);
 
-/// Transforms blocks of which one has coefficients that no image has.
+/// Transforms blocks of which at least one has coefficients that no real image has.
 #[cold]
 #[inline(never)]
 fn absurd(blocks: &[Block], places: &[Place; 4], quantization: &[&Quantization; 3], data: &mut [u8]) {
@@ -82,7 +82,7 @@ fn absurd(blocks: &[Block], places: &[Place; 4], quantization: &[&Quantization; 
     }
 }
 
-/// Defines the transform over one kind of register.
+/// Defines the transform for one kind of register.
 macro_rules! transform {
     (
         $name:ident, $features:literal, $lanes:literal, $register:ty, $gather:ident, $scatter:ident,
@@ -117,7 +117,7 @@ macro_rules! transform {
                 }
             }
 
-            /// The eight values at each place of eight registers, half of the places at a time.
+            /// Transforms the eight values at each place of eight registers, for half of the places.
             #[inline]
             #[target_feature(enable = $features)]
             fn half<const SHIFT: u32>(
@@ -128,7 +128,7 @@ macro_rules! transform {
                 let factors = |pair: usize| $set1_32((PAIRS[pair].0 & 0xFFFF) | (PAIRS[pair].1 << 16));
                 let [of_2_and_6, of_73_and_51, of_7_and_1, of_5_and_3] = pairs;
                 let (t3, t2) = ($dot(of_2_and_6, factors(0)), $dot(of_2_and_6, factors(1)));
-                // The sums are in the upper halves of 32 bits: shifted left by 16 they need to be by 13 only.
+                // The sums are in the upper halves of 32 bits, shifted left by 16, which should be 13.
                 let round = $set1_32(1 << (SHIFT - 1));
                 let t0 = $add32($shift32::<3>(sum), round);
                 let t1 = $add32($shift32::<3>(difference), round);
@@ -180,7 +180,7 @@ macro_rules! transform {
                 ]
             }
 
-            /// Rows become columns, in each lane by itself.
+            /// Transposes rows to columns within each lane.
             #[inline]
             #[target_feature(enable = $features)]
             fn transpose(v: [$register; 8]) -> [$register; 8] {
@@ -236,7 +236,7 @@ fn scatter4(lanes: __m512i, mut lane: impl FnMut(usize, __m128i)) {
     scatter2(_mm512_extracti64x4_epi64::<1>(lanes), |i, columns| lane(2 + i, columns));
 }
 
-/// Whether the first pass cannot exceed 16 bits on a block with no other row.
+/// Returns whether the first pass cannot exceed 16 bits for a block without other rows.
 #[inline]
 #[target_feature(enable = "avx2")]
 fn is_tame2(row: __m256i) -> bool {
@@ -251,7 +251,7 @@ fn is_tame4(row: __m512i) -> bool {
     _mm512_test_epi16_mask(from_zero, _mm512_set1_epi16(!(2 * TAME - 1))) == 0
 }
 
-// The shift counts of AVX2's instructions are signed, those of AVX-512's are not.
+// The shift counts of AVX2's instructions are signed, those of AVX-512 are not.
 #[inline]
 #[target_feature(enable = "avx2")]
 fn shift_right_256<const SHIFT: u32>(a: __m256i) -> __m256i {
