@@ -29,7 +29,7 @@ pub fn parse() -> Cli {
 
 /// Version, commit, libtorch, and the instructions that hot loops use.
 fn version() -> String {
-    let libtorch = Libtorch::found().map_or_else(
+    let libtorch = Libtorch::detect().map_or_else(
         |failure| format!("unknown: {failure}"),
         |found| {
             let version = found.version.as_deref().unwrap_or("of an unknown version");

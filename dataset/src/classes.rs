@@ -144,7 +144,7 @@ impl ClassNames {
         let Self { path, mut names } = self;
         if names.len() < classes as usize {
             tracing::warn!(
-                "`{}` names {} classes, but labels go up to {}: results are told without class names",
+                "`{}` names {} classes, but labels go up to {}: results have no class names",
                 path.display(),
                 names.len(),
                 classes - 1

@@ -18,6 +18,7 @@
 //! use pipeline::{Loader, LoaderConfig, Preset, Rgb, encode_jpeg};
 //! use shards::{Position, Sample};
 //!
+//! // Six samples; `shards::ShardSet::samples` streams them from tar files.
 //! let jpeg = encode_jpeg(&Rgb::black(40, 30), 90)?;
 //! let samples = (0..6).map(move |index| {
 //!     Ok(Sample {
@@ -34,10 +35,15 @@
 //! let recipe = Preset::Stl10.recipe();
 //! let config = LoaderConfig { workers: 2, batch_size: 4, ..LoaderConfig::default() };
 //! let slab = vec![0; config.shape(&recipe).bytes()];
+//! let mut sizes = Vec::new();
 //! for batch in Loader::spawn(samples, recipe, vec![slab; config.slabs()], &config)? {
 //!     let batch = batch?;
-//!     println!("{:?}: {} bytes, labels {:?}", batch.shape, batch.bytes().len(), batch.labels);
+//!     // Two views of each sample, 64×64 pixels of three bytes; a dropped batch returns its slab.
+//!     assert_eq!(batch.bytes().len(), 2 * batch.shape.samples * 64 * 64 * 3);
+//!     assert!(batch.labels.iter().all(|label| *label == 3));
+//!     sizes.push(batch.shape.samples);
 //! }
+//! assert_eq!(sizes, [4, 2]);
 //! # Ok::<(), pipeline::Error>(())
 //! ```
 

@@ -169,7 +169,7 @@ impl<S: Slab> Drop for Loader<S> {
 fn read(mut samples: impl Iterator<Item = shards::Result<Sample>>, jobs: &Sender<Job>, counters: &Counters) {
     let mut number = 0;
     while let Some(sample) = counters.read.work(|| samples.next()) {
-        if !counters.read.output(|| jobs.send((number, sample)).is_ok()) {
+        if !counters.read.output(|| jobs.send(Job { number, sample }).is_ok()) {
             return;
         }
         number += 1;

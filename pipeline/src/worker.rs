@@ -6,7 +6,11 @@ use shards::{Encoded, Sample};
 use crate::{BadSample, Error, Result, stats::Counters};
 
 /// A sample, or the error in its place, with its number in the stream.
-pub(crate) type Job = (u64, shards::Result<Sample>);
+#[derive(Debug)]
+pub(crate) struct Job {
+    pub(crate) number: u64,
+    pub(crate) sample: shards::Result<Sample>,
+}
 
 /// The result of a job.
 #[derive(Debug)]
@@ -51,7 +55,7 @@ pub(crate) struct Ends {
 pub(crate) fn run(ends: Ends, counters: &Counters, mut render: impl FnMut(&Sample, &mut [u8]) -> Result<()>) {
     // Buffer first, sample second: whoever holds the oldest sample has somewhere to put its views.
     while let Ok(mut views) = counters.augment.output(|| ends.spares.recv()) {
-        let Ok((number, sample)) = counters.decode.input(|| ends.jobs.recv()) else {
+        let Ok(Job { number, sample }) = counters.decode.input(|| ends.jobs.recv()) else {
             return;
         };
         let outcome = match sample {

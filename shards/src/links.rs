@@ -22,10 +22,20 @@ pub(crate) struct Place {
 /// All files and links of a shard, by name.
 #[derive(Debug, Default)]
 pub(crate) struct Links {
-    /// Hash of the name, first header and place of each file, sorted by hash and header.
-    files: Vec<(u128, u64, Place)>,
+    /// All files, sorted by hash and header.
+    files: Vec<LinkTarget>,
     /// Name and kind of each link, by the hash of the name.
     links: HashMap<u128, (Vec<u8>, Kind)>,
+}
+
+/// A file that links may lead to.
+#[derive(Debug)]
+struct LinkTarget {
+    /// The hash of the name.
+    hash: u128,
+    /// The byte of its first header.
+    head: u64,
+    place: Place,
 }
 
 impl Links {
@@ -45,12 +55,15 @@ impl Links {
             let Member { head, name, data, size, kind } = member;
             let Some(path) = normal(&name) else { continue };
             match kind {
-                Kind::File => links.files.push((xxh3_128(&path), head, Place { data, size })),
+                Kind::File => {
+                    let (hash, place) = (xxh3_128(&path), Place { data, size });
+                    links.files.push(LinkTarget { hash, head, place });
+                }
                 Kind::Other => {}
                 kind => drop(links.links.insert(xxh3_128(&path), (name, kind))),
             }
         }
-        links.files.sort_unstable_by_key(|(hash, head, _)| (*hash, *head));
+        links.files.sort_unstable_by_key(|file| (file.hash, file.head));
         Ok(links)
     }
 
@@ -72,9 +85,9 @@ impl Links {
     /// it.
     fn file(&self, hash: u128, before: Option<u64>) -> Option<Place> {
         let before = before.unwrap_or(u64::MAX);
-        let end = self.files.partition_point(|(other, head, _)| (*other, *head) < (hash, before));
-        let (other, _, place) = self.files.get(end.checked_sub(1)?)?;
-        (*other == hash).then_some(*place)
+        let end = self.files.partition_point(|file| (file.hash, file.head) < (hash, before));
+        let file = self.files.get(end.checked_sub(1)?)?;
+        (file.hash == hash).then_some(file.place)
     }
 }
 

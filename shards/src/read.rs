@@ -29,19 +29,28 @@ pub(crate) fn key(shard: &Shard, head: u64) -> io::Result<String> {
     Ok(String::from_utf8_lossy(name.stem()).into_owned())
 }
 
+/// The error of a sample that cannot be read.
+#[derive(Debug)]
+pub(crate) struct Unreadable {
+    /// The key, if it could be read.
+    pub(crate) key: Option<String>,
+    pub(crate) source: io::Error,
+}
+
 /// Reads the key and the image of a sample.
 ///
 /// # Errors
-/// The cause, with the key if it could be read.
-pub(crate) fn sample(shard: &Shard, span: &Span) -> Result<(String, Encoded), (Option<String>, io::Error)> {
+/// One of them cannot be read.
+pub(crate) fn sample(shard: &Shard, span: &Span) -> Result<(String, Encoded), Unreadable> {
     // Header and image are read together if they are close, which is usual.
     let is_near = span.image.checked_sub(span.head).is_some_and(|distance| distance < NEAR);
     let start = if is_near { span.head } else { span.image };
     let end = span.image + u64::from(span.length);
     let bytes = match shard.slice(start..end) {
         Ok(bytes) => bytes,
-        Err(source) => return Err((key(shard, span.head).ok(), source)),
+        Err(source) => return Err(Unreadable { key: key(shard, span.head).ok(), source }),
     };
     let key = if is_near { key(&Shard::in_memory(bytes.clone()), 0) } else { key(shard, span.head) };
-    Ok((key.map_err(|source| (None, source))?, shard.encoded(&bytes, span.image..end)))
+    let key = key.map_err(|source| Unreadable { key: None, source })?;
+    Ok((key, shard.encoded(&bytes, span.image..end)))
 }

@@ -133,8 +133,8 @@ impl RemarkKind {
                 "labels are not used: no image of their shard, or more than one, has their key",
             ),
             Self::LabelApart => (
-                "label lies apart from its image and is joined with it; other readers do not join them: write such shards with `tar --sort=name`",
-                "labels lie apart from their images and are joined with them; other readers do not join them: write such shards with `tar --sort=name`",
+                "label is stored apart from its image and is joined with it; other readers do not join them: write such shards with `tar --sort=name`",
+                "labels are stored apart from their images and are joined with them; other readers do not join them: write such shards with `tar --sort=name`",
             ),
             Self::Repeated => (
                 "sample has the key of an earlier sample of its shard; each is used",
@@ -210,7 +210,7 @@ impl Finding {
                 "a neighbour has the same key, and not each of them has an image and a label, so that the label may belong to either".into()
             }
             RemarkKind::LabelStray => "no image of its shard has this key, or several have, or the image already has a label".into(),
-            RemarkKind::LabelApart => "its label lies apart from its image".into(),
+            RemarkKind::LabelApart => "its label is stored apart from its image".into(),
             RemarkKind::Repeated => "an earlier sample of the shard has the same key".into(),
             RemarkKind::Dotted => "its name has a dot before the extension, and its key ends at the last dot".into(),
             RemarkKind::SecondImage => format!("it is not used: {detail}"),

@@ -12,15 +12,21 @@ use crate::{
 /// The number of first bytes that are examined.
 pub(crate) const LENGTH: u64 = 512;
 
-/// A compression: first bytes, name, program that decompresses, and file name extensions that the program
-/// removes.
-type Compression = (&'static [u8], &'static str, &'static str, &'static [&'static str]);
-const COMPRESSED: [Compression; 5] = [
-    (&[0x1f, 0x8b], "gzip", "gzip", &["gz", "tgz"]),
-    (&[0x28, 0xb5, 0x2f, 0xfd], "zstd", "zstd", &["zst", "tzst"]),
-    (b"\xfd7zXZ\0", "xz", "xz", &["xz", "txz"]),
-    (b"BZh", "bzip2", "bzip2", &["bz2", "tbz2"]),
-    (&[0x04, 0x22, 0x4d, 0x18], "lz4", "lz4", &["lz4"]),
+/// A form of compression.
+struct Compression {
+    magic: &'static [u8],
+    /// The name of the format, and of the program that decompresses it.
+    name: &'static str,
+    /// The file name extensions that the program removes.
+    extensions: &'static [&'static str],
+}
+
+const COMPRESSIONS: [Compression; 5] = [
+    Compression { magic: &[0x1f, 0x8b], name: "gzip", extensions: &["gz", "tgz"] },
+    Compression { magic: &[0x28, 0xb5, 0x2f, 0xfd], name: "zstd", extensions: &["zst", "tzst"] },
+    Compression { magic: b"\xfd7zXZ\0", name: "xz", extensions: &["xz", "txz"] },
+    Compression { magic: b"BZh", name: "bzip2", extensions: &["bz2", "tbz2"] },
+    Compression { magic: &[0x04, 0x22, 0x4d, 0x18], name: "lz4", extensions: &["lz4"] },
 ];
 
 /// Other file formats: first bytes, name, and cure.
@@ -41,11 +47,9 @@ const FOREIGN: [(&[u8], &str, ContentHint); 9] = [
 /// # Errors
 /// [`Error::Compressed`] or [`Error::NotTar`].
 pub(crate) fn check(name: &ShardName, start: &[u8]) -> Result<()> {
-    for (magic, format, program, endings) in COMPRESSED {
-        if start.starts_with(magic) {
-            let command = unpacking(name.as_str(), program, endings);
-            return Err(Error::Compressed { shard: name.shared(), format, command });
-        }
+    if let Some(compression) = COMPRESSIONS.iter().find(|compression| start.starts_with(compression.magic)) {
+        let command = unpacking(name.as_str(), compression);
+        return Err(Error::Compressed { shard: name.shared(), format: compression.name, command });
     }
     // A file shorter than a header may be the rest of a tar, which has zeros after the first name; text has
     // none.
@@ -55,10 +59,11 @@ pub(crate) fn check(name: &ShardName, start: &[u8]) -> Result<()> {
 }
 
 /// Returns the command that decompresses a file. The programs refuse files without a matching extension.
-fn unpacking(name: &str, program: &str, endings: &[&str]) -> String {
+fn unpacking(name: &str, Compression { name: program, extensions, .. }: &Compression) -> String {
     let path = Path::new(name);
-    let is_named_so =
-        path.extension().is_some_and(|ending| endings.iter().any(|known| ending.eq_ignore_ascii_case(known)));
+    let is_named_so = path
+        .extension()
+        .is_some_and(|ending| extensions.iter().any(|known| ending.eq_ignore_ascii_case(known)));
     if is_named_so {
         return format!("{program} -d '{name}'");
     }

@@ -182,12 +182,12 @@ impl Log {
     /// Returns the numbers of a GPU; none on the CPU.
     fn device_numbers(&self, copying: Duration, steps: f64) -> Result<DeviceNumbers> {
         let Some(accelerator) = self.accelerator else { return Ok(DeviceNumbers::default()) };
-        let figures = self.monitor.as_ref().and_then(Monitor::figures);
+        let load = self.monitor.as_ref().and_then(Monitor::load);
         Ok(DeviceNumbers {
             copy_ms: Some(1e3 * copying.as_secs_f64() / steps),
             tensor_memory_peak: Some(torchkit::peak_memory(accelerator)? as f64),
-            gpu_utilization: figures.map(|(utilization, _)| utilization),
-            gpu_memory: figures.map(|(_, memory)| memory as f64),
+            gpu_utilization: load.map(|load| load.utilization),
+            gpu_memory: load.map(|load| load.used as f64),
         })
     }
 

@@ -28,7 +28,7 @@ int amdim_guarded(Work&& work) noexcept {
   } catch (const std::exception& error) {
     amdim_last_error() = error.what();
   } catch (...) {
-    amdim_last_error() = "an exception that is none of the C++ library's";
+    amdim_last_error() = "an unknown C++ exception";
   }
   return AMDIM_FAILED;
 }

@@ -127,7 +127,7 @@ impl Functions {
 
 /// Tries to record a wait for the device, which must fail, and returns the error's text. A self-test: the
 /// device has to be usable afterwards.
-pub fn record_in_vain(device: Device) -> Option<String> {
+pub fn fail_recording(device: Device) -> Option<String> {
     let wait = || Ok(Tensor::zeros([1], (Kind::Float, device)).double_value(&[0]));
     Graph::record(device, wait).err().map(|error| error.to_string())
 }

@@ -51,13 +51,13 @@ pub use clock::{ClockState, clock_state};
 pub use device::{DeviceChoice, NoDevice, device, has_driver, name};
 pub use failure::Failure;
 pub use ffi::{AdamScalars, AdamSettings, AdamTensors, forget_gradients, fused_adam, gradient_norm, mm_relu};
-pub use graph::{Graph, GraphChoice, record_in_vain};
+pub use graph::{Graph, GraphChoice, fail_recording};
 pub use libtorch::Libtorch;
 pub use memory::{
     MemoryWatch, Pinned, Resident, copy, empty, free_memory, keep_host_memory, peak_memory, reserved_memory,
     resident_memory,
 };
-pub use monitor::{Driver, GpuMemory, Monitor};
+pub use monitor::{Driver, GpuLoad, GpuMemory, Monitor};
 pub use precision::{Autocast, Precision};
 pub use profile::{Kernel, profile};
 pub use readback::Readback;

@@ -31,7 +31,7 @@ impl Libtorch {
     /// # Errors
     /// The library's failure to report its build.
     #[expect(unsafe_code, reason = "foreign strings")]
-    pub fn found() -> Result<Self, Failure> {
+    pub fn detect() -> Result<Self, Failure> {
         let mut build = ptr::null();
         // SAFETY: on success `build` is set to a string.
         check(unsafe { ffi::amdim_build(&raw mut build) })?;
@@ -89,7 +89,7 @@ mod tests {
 
     #[test]
     fn the_library_in_use_is_the_one_that_was_built_against() {
-        let found = Libtorch::found().unwrap();
+        let found = Libtorch::detect().unwrap();
         assert_eq!(found.version.as_ref(), Some(&found.expected), "{found:?}");
         assert!(found.folder.unwrap().join("libtorch_cpu.so").exists());
     }

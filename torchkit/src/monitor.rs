@@ -33,11 +33,11 @@ impl Monitor {
         }
     }
 
-    /// Returns the share (0 to 1) of the last sampling period in which the GPU had work, and the bytes of its
-    /// memory in use by all processes.
-    pub fn figures(&self) -> Option<(f64, u64)> {
+    /// Returns the present load of the GPU; `None` if the driver does not tell.
+    pub fn load(&self) -> Option<GpuLoad> {
         let gpu = self.gpu()?;
-        Some((f64::from(gpu.utilization_rates().ok()?.gpu) / 100.0, gpu.memory_info().ok()?.used))
+        let utilization = f64::from(gpu.utilization_rates().ok()?.gpu) / 100.0;
+        Some(GpuLoad { utilization, used: gpu.memory_info().ok()?.used })
     }
 
     /// Returns the compute capability as (major, minor).
@@ -80,6 +80,15 @@ impl Monitor {
     }
 }
 
+/// The load of a GPU, by all processes.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct GpuLoad {
+    /// The share (0 to 1) of the last sampling period in which the GPU had work.
+    pub utilization: f64,
+    /// Bytes of memory in use.
+    pub used: u64,
+}
+
 /// The memory of a GPU and its users.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GpuMemory {
@@ -108,7 +117,7 @@ impl Driver {
     ///
     /// # Errors
     /// NVML's error where it cannot be loaded or does not answer.
-    pub fn found() -> Result<Self, NvmlError> {
+    pub fn detect() -> Result<Self, NvmlError> {
         let nvml = Nvml::init()?;
         let cuda = nvml.sys_cuda_driver_version()?;
         let cuda = (cuda_driver_version_major(cuda), cuda_driver_version_minor(cuda));

@@ -90,7 +90,7 @@ pub enum ConvertError {
     #[error("TIFFs of this kind are not converted ({0:?})")]
     TiffKind(image::ExtendedColorType),
     /// An image without pixels, or with too many.
-    #[error("its {width}x{height} pixels are none, or more than {most}")]
+    #[error("its size of {width}x{height} pixels is zero, or above the limit of {most} pixels")]
     Size {
         /// The width in pixels.
         width: u64,

@@ -13,7 +13,7 @@ pub enum SourceError {
     #[error(transparent)]
     File(#[from] FileError),
     /// A source other than an image folder that is to be packed without labels.
-    #[error("`{path}` is no image folder: only these can be packed without labels")]
+    #[error("`{path}` is not an image folder: only image folders can be packed without labels")]
     Labelled {
         /// The source.
         path: PathBuf,
@@ -86,7 +86,7 @@ pub enum SourceError {
     },
     /// A file that does not consist of complete images.
     #[error(
-        "`{path}` is cut short, or something else: its {bytes} bytes are no whole number of images of {image} bytes"
+        "`{path}` is cut short, or another kind of file: its {bytes} bytes are not a multiple of {image}, the bytes of an image"
     )]
     NotWhole {
         /// The file.

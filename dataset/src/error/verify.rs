@@ -44,8 +44,8 @@ pub enum VerifyError {
     NothingLeft,
     /// A shard of which some bytes could not be read; it need not be damaged.
     #[error(
-        "shard `{shard}` could not be read as a whole, and what was not read is not known to be bad: this shard is not written, nor \
-         are others after it"
+        "shard `{shard}` could not be read completely, and its unread samples need not be bad: neither this shard nor any after \
+         it is written"
     )]
     Unread {
         /// The shard.
@@ -72,7 +72,7 @@ pub enum VerifyError {
         path: Arc<str>,
     },
     /// A report in place of another file.
-    #[error("`{path}` exists already, and is no report of findings")]
+    #[error("`{path}` exists already and is not a report of findings")]
     ReportExists {
         /// The file.
         path: PathBuf,

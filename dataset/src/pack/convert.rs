@@ -1,7 +1,7 @@
 //! Converts GIF, BMP and TIFF images to PNGs whose pixels are those of Pillow's `convert("RGB")`.
 //!
-//! Only the first frame of an animation and the first page of a TIFF are converted. A kind of image whose pixels would differ from
-//! Pillow's is an error.
+//! Only the first frame of an animation and the first page of a TIFF are converted. A kind of image whose
+//! pixels would differ from Pillow's is an error.
 
 use std::io::Cursor;
 

@@ -16,7 +16,8 @@ struct Numbered {
     labels: Vec<usize>,
 }
 
-/// Numbers the classes of a source by a list of names. Classes of the list that the source lacks keep their numbers.
+/// Numbers the classes of a source by a list of names. Classes of the list that the source lacks keep their
+/// numbers.
 ///
 /// # Errors
 /// The source has no classes, or one that the list lacks; or the list names a class twice.

@@ -45,7 +45,7 @@ pub(super) fn collect(shards: &[Examined], number: usize, notes: &Notes) -> Vec<
     found.extend(of_members(shard));
     let mut of_samples = of_samples(shard);
     of_samples.extend(notes.of_shard(number).iter().map(|((_, number), note)| {
-        let (kind, reason) = tell(shards, *note);
+        let (kind, reason) = describe(shards, *note);
         of_sample(shard, *number as usize, kind, reason)
     }));
     of_samples.sort_by_key(|(number, finding)| (*number, finding.kind));
@@ -91,7 +91,7 @@ fn of_sample(shard: &Examined, number: usize, kind: Kind, reason: String) -> (us
 }
 
 /// Returns the kind of a note, and the note in words.
-fn tell(shards: &[Examined], note: Note) -> (Kind, String) {
+fn describe(shards: &[Examined], note: Note) -> (Kind, String) {
     let place = |(shard, number): Place| {
         let (shard, number) = (&shards[shard as usize], number as usize);
         format!("`{}`, shard `{}` at byte {}", shard.key(number), shard.name, shard.samples[number].offset)

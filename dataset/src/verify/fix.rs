@@ -45,7 +45,8 @@ impl Target {
     /// Makes the folder and checks that the shards can be written there.
     ///
     /// # Errors
-    /// The folder is that of an original, cannot be written, or has shards of these names while `force` is not set.
+    /// The folder is that of an original, cannot be written, or has shards of these names while `force` is
+    /// not set.
     pub(super) fn prepare(out: &Path, names: &[ShardName], force: bool) -> Result<Self> {
         check_shard_folder(out)?;
         let unwritable = |source| VerifyError::Folder { folder: out.to_owned(), source };

@@ -51,8 +51,8 @@ impl Verification {
     /// [`save_report`](Self::save_report).
     ///
     /// # Errors
-    /// No shard matches the patterns, a label means different classes in two folders, or the report or the folder for cleaned shards
-    /// cannot be written.
+    /// No shard matches the patterns, a label means different classes in two folders, or the report or the
+    /// folder for cleaned shards cannot be written.
     pub fn run(options: &Options, progress: &dyn Progress) -> Result<Self> {
         let source = shards::open(&options.shards)?;
         let names = source.list()?;

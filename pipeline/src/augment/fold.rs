@@ -1,16 +1,26 @@
-//! Weights for chroma samples, from those for pixels.
+//! Weights of chroma samples, computed from those of pixels.
 
 use super::{axis::Axis, weigh::Taps};
 
-/// Sets the taps over a plane's samples that equal interpolating it to pixels by triangles and then taking `axis` over
-/// the pixels from `start` on, up to rounding.
+/// How the samples of a plane are interpolated to pixels, along one axis.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Interpolation {
+    /// The number of pixels to a sample, 1 or 2.
+    pub(crate) factor: usize,
+    /// The number of samples.
+    pub(crate) size: usize,
+    /// Whether pixels are interpolated by triangles; if not, they repeat the samples.
+    pub(crate) is_smooth: bool,
+}
+
+/// Sets taps over a plane's samples that equal, up to rounding, interpolating the plane to pixels and then
+/// applying `axis` to the pixels from `start` on.
 ///
-/// There are `factor` pixels (1 or 2) to each of `size` samples; without `is_smooth` pixels repeat them instead. Taps count from sample `origin`; gives one more than the
-/// last one that is taken. `weights` is memory.
+/// Taps count from sample `origin`. Returns one more than the last sample that is read. `weights` is scratch.
 pub(crate) fn fold(
     axis: &Axis,
     start: usize,
-    (factor, size, is_smooth): (usize, usize, bool),
+    interpolation: Interpolation,
     origin: usize,
     weights: &mut Vec<i32>,
     taps: &mut Taps,
@@ -20,10 +30,10 @@ pub(crate) fn fold(
     for x in 0..axis.len() {
         let (span, pixels) = axis.taps(x);
         let first = start + span.start;
-        let (lowest, weights) = if factor == 1 {
+        let (lowest, weights) = if interpolation.factor == 1 {
             (first, pixels)
         } else {
-            let lowest = halve(first, pixels, (size, is_smooth), weights);
+            let lowest = halve(first, pixels, interpolation, weights);
             (lowest, &weights[..])
         };
         taps.push_rounded(lowest - origin, weights);
@@ -32,8 +42,10 @@ pub(crate) fn fold(
     end
 }
 
-/// Weights of samples from those of pixels, of which the first is number `first`; gives the number of the first sample.
-fn halve(first: usize, pixels: &[i32], (size, is_smooth): (usize, bool), samples: &mut Vec<i32>) -> usize {
+/// Computes the weights of samples from those of pixels, the first of which is number `first`, for two pixels
+/// to a sample. Returns the number of the first sample.
+fn halve(first: usize, pixels: &[i32], interpolation: Interpolation, samples: &mut Vec<i32>) -> usize {
+    let Interpolation { size, is_smooth, .. } = interpolation;
     let lowest = (first / 2).saturating_sub(1);
     let last = ((first + pixels.len() - 1) / 2 + 1).min(size - 1);
     samples.clear();

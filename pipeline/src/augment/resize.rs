@@ -6,7 +6,7 @@
 use super::{
     axis::Axis,
     edit::Crop,
-    fold::fold,
+    fold::{Interpolation, fold},
     weigh::{LANES, Lines, Taps, weigh},
 };
 use crate::{
@@ -98,7 +98,8 @@ impl Resizer {
         let (width, height) = image.plane_size(number);
         // As libjpeg does: chroma of one or two columns is repeated, vertically as well as horizontally.
         let is_smooth = across == 1 || width > 2;
-        let (columns, rows) = ((across, width, is_smooth), (down, height, is_smooth));
+        let columns = Interpolation { factor: across, size: width, is_smooth };
+        let rows = Interpolation { factor: down, size: height, is_smooth };
         fold(&self.horizontal, left, columns, first_column, &mut self.samples, &mut self.columns);
         let first_row = (top / down).saturating_sub(down - 1);
         let rows = fold(&self.vertical, top, rows, first_row, &mut self.samples, &mut self.rows);

@@ -1,7 +1,7 @@
-/* libjpeg's own interface, for what TurboJPEG's keeps to itself: every warning, and where the data end.
+/* libjpeg's own interface, which unlike TurboJPEG's reports every warning, and where the data end.
  *
- * Errors leave by longjmp and never cross a frame of Rust. What a decoder would have to make up is an error; the other
- * warnings are bits, in the order of `Oddity`.
+ * Errors leave by longjmp and never cross a frame of Rust. If a decoder would have to invent data, that is an error; the
+ * other warnings are bits, in the order of `Oddity`.
  */
 #include <setjmp.h>
 #include <stddef.h>
@@ -14,7 +14,7 @@
 
 enum oddity { EXTRANEOUS_BYTES, ADOBE_TRANSFORM, JFIF_VERSION, SCAN_PARAMETERS, SCAN_ORDER, RESTART_NUMBER, NO_END };
 
-/* Why a file is not decoded. */
+/* The reasons why a file is not decoded. */
 enum reason { DAMAGED = 1, UNSUPPORTED = 2, OUT_OF_MEMORY = 3 };
 
 struct amdim_jpeg {
@@ -23,15 +23,15 @@ struct amdim_jpeg {
   struct jpeg_source_mgr source;
   struct jpeg_progress_mgr progress;
   jmp_buf exit;
-  /* Why `exit` was taken. */
+  /* The reason for which `exit` was taken. */
   enum reason reason;
   const unsigned char *bytes;
-  /* Width, height and components, for which the caller has room. */
+  /* Width, height and components of the header, for which the caller has room. */
   unsigned facts[3];
-  /* Bytes that were read for the pixels: up to eight more than are needed. */
+  /* The number of bytes read for the pixels, up to eight more than needed. */
   size_t length;
   int max_scans;
-  /* Whether a restart marker is looked for beyond the next marker. */
+  /* Whether a restart marker is searched for after the next marker. */
   int is_searching;
   /* Whether all pixels have been read. */
   int is_finishing;
@@ -73,7 +73,7 @@ static void output_message(j_common_ptr info) { (void)info; }
 
 static void note(j_common_ptr info, enum oddity oddity) { self(info)->oddities |= 1u << oddity; }
 
-/* Whether a scan refines bits of a coefficient that were never sent. It may also be told of one that is not its own. */
+/* Returns whether a scan refines bits of a coefficient that were never sent. The coefficient need not be the scan's. */
 static int lacks_bits(j_decompress_ptr info, int component, int coefficient) {
   int bits = info->coef_bits[component][coefficient];
   return coefficient >= info->Ss && info->Ah != 0 && (bits < 0 || info->Ah < bits);
@@ -105,7 +105,7 @@ static void emit_message(j_common_ptr info, int level) {
   if (level < 0) {
     warn(info);
   } else if (info->err->msg_code == JTRC_RECOVERY_ACTION) {
-    /* 1 takes the marker for the right one, 2 goes on to the next, 3 gives a part up. */
+    /* 1 accepts the marker as the right one, 2 goes on to the next, 3 gives up a part. */
     int action = info->err->msg_parm.i[1];
     if (action == 3)
       fail(info, "data are missing at a restart marker");
@@ -137,7 +137,7 @@ static void count_scans(j_common_ptr info) {
     leave(info, UNSUPPORTED, "it has too many scans");
 }
 
-/* A component whose data no scan has brought is gray, which nobody sent. */
+/* Refuses a component without data in any scan, which libjpeg would make gray. */
 static void check_components(j_decompress_ptr info) {
   int seen = 0;
   for (int i = 0; i < info->num_components; i++) {
@@ -149,7 +149,7 @@ static void check_components(j_decompress_ptr info) {
     fail((j_common_ptr)info, "a component has no data");
 }
 
-/* The caller has room for what the header told of. */
+/* The caller has room for the pixels of the header. */
 static void check_size(j_decompress_ptr info) {
   const unsigned *facts = self((j_common_ptr)info)->facts;
   if (info->output_width != facts[0] || info->output_height != facts[1] ||
@@ -188,10 +188,10 @@ const char *amdim_jpeg_message(const struct amdim_jpeg *jpeg) { return jpeg->mes
 
 unsigned amdim_jpeg_oddities(const struct amdim_jpeg *jpeg) { return jpeg->oddities; }
 
-/* Bytes that were read for the pixels. */
+/* Returns the number of bytes read for the pixels. */
 size_t amdim_jpeg_length(const struct amdim_jpeg *jpeg) { return jpeg->length; }
 
-/* Writes width, height and the number of components; 0 if all is well, or a reason. */
+/* Writes width, height and the number of components; returns 0, or a reason. */
 int amdim_jpeg_header(struct amdim_jpeg *jpeg, unsigned facts[3]) {
   j_decompress_ptr info = &jpeg->info;
   if (setjmp(jpeg->exit))
@@ -214,8 +214,7 @@ int amdim_jpeg_header(struct amdim_jpeg *jpeg, unsigned facts[3]) {
   return 0;
 }
 
-/* Writes the pixels, of as many bytes as there are components; 0 if all is well, or a reason. Once, after the
- * header. */
+/* Writes the pixels, one byte for each component; returns 0, or a reason. To be called once, after the header. */
 int amdim_jpeg_pixels(struct amdim_jpeg *jpeg, unsigned char *pixels) {
   j_decompress_ptr info = &jpeg->info;
   size_t stride = (size_t)jpeg->facts[0] * (size_t)jpeg->facts[2];

@@ -6,11 +6,9 @@ use std::{
     mem,
 };
 
-use xxhash_rust::xxh3::xxh3_128;
-
 use super::{
     companions::Dotted,
-    gathered::{Gathered, LabelSource, text},
+    gathered::{Gathered, GivenLabel, text},
     listed::{Detail, Listed},
     shard_index::ShardIndex,
     strays::StrayLabel,
@@ -25,7 +23,7 @@ use crate::{
     remark::{Finding, RemarkKind},
     scan::{Kind, Member, Scanner},
     signature,
-    span::{NO_LABEL, Span},
+    span::Span,
 };
 
 /// Gathers the members of a shard, in order, into samples.
@@ -285,45 +283,22 @@ impl<'a> Builder<'a> {
     ) -> Result<()> {
         let Some(image) = part.image.map(|image| &neighbours.entries[image]) else { return Ok(()) };
         let (number, key) = (self.gathered.spans.len(), neighbours.stem(part.first));
-        let note = |kind, detail| Finding {
+        let given = GivenLabel::of(neighbours, part, is_ambiguous);
+        let length = u32::try_from(image.place.size).unwrap_or(0);
+        let span = Span { head: image.head, image: image.place.data, length, label: given.label };
+        self.gathered.push(key, span, neighbours.entries[first].head, given.source, image.role);
+        let dotted = (!part.is_plain).then(|| (RemarkKind::Dotted, String::new()));
+        let note = |(kind, detail)| Finding {
             kind,
-            offset: image.place.data,
+            offset: span.image,
             name: text(key),
             detail,
             sample: Some(number),
         };
-        let length = u32::try_from(image.place.size).unwrap_or(0);
-        let mut span = Span { head: image.head, image: image.place.data, length, label: NO_LABEL };
-        let mut source = LabelSource::None;
-        let mut notes = Vec::new();
-        if is_ambiguous {
-            source = LabelSource::Class;
-            notes.push(note(RemarkKind::LabelAmbiguous, String::new()));
-        } else if let Some((entry, of)) = LabelSource::of(neighbours, part) {
-            source = of;
-            match &neighbours.entries[entry].label {
-                Label::Class(class) => span.label = *class,
-                Label::Bad(bad) => notes.push(note(bad.kind, bad.value.clone())),
-                Label::Absent | Label::Unlabelled => {}
-            }
-        }
-        if !part.is_plain {
-            notes.push(note(RemarkKind::Dotted, String::new()));
-        }
-        self.gathered.digest.update(key);
-        self.gathered.digest.update(&Span { head: neighbours.entries[first].head, ..span }.to_bytes());
-        self.gathered.spans.push(span);
-        self.gathered.hashes.push(xxh3_128(key));
-        self.gathered.label_sources.push(source);
-        self.gathered.roles.push(image.role);
-        self.gathered.folders.add(key);
-        if let Some(detail) = &mut self.gathered.detail {
-            detail.keys.push(key.to_vec());
-            detail.roles.push(0);
-        }
+        let mut notes = given.remark.into_iter().chain(dotted).map(note);
         match Dotted::of(number, neighbours.name(image)) {
-            Some(dotted) => self.dotted.push(dotted.with(notes)),
-            None => notes.into_iter().try_for_each(|note| self.gathered.note_sample(note))?,
+            Some(dotted) => self.dotted.push(dotted.with(notes.collect())),
+            None => notes.try_for_each(|note| self.gathered.note_sample(note))?,
         }
         Ok(())
     }

@@ -10,8 +10,17 @@ pub(super) struct Folders {
     pub(super) numbers: HashMap<Vec<u8>, usize>,
     /// The folder of the last sample, in which the next one usually is.
     last: (Vec<u8>, usize),
-    /// For each sample its folder, and the hash of the rest of its key.
-    pub(super) of_samples: Vec<(usize, u64)>,
+    /// The place of each sample.
+    pub(super) of_samples: Vec<InFolder>,
+}
+
+/// The place of a sample.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct InFolder {
+    /// The number of the folder.
+    pub(super) folder: usize,
+    /// The hash of the rest of the key.
+    pub(super) base: u64,
 }
 
 impl Folders {
@@ -26,6 +35,6 @@ impl Folders {
             let number = *self.numbers.entry(folder.to_vec()).or_insert(next);
             self.last = (folder.to_vec(), number);
         }
-        self.of_samples.push((self.last.1, xxh3_64(base)));
+        self.of_samples.push(InFolder { folder: self.last.1, base: xxh3_64(base) });
     }
 }

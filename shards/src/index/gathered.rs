@@ -1,15 +1,16 @@
 //! The samples that were gathered so far.
 
-use xxhash_rust::xxh3::Xxh3;
+use xxhash_rust::xxh3::{Xxh3, xxh3_128};
 
 use super::{folders::Folders, listed::Detail};
 use crate::{
     Error, Result, Shard, ShardName,
+    label::Label,
     name::Role,
     neighbours::{Neighbours, Part},
     read,
     remark::{Finding, Findings, RemarkKind},
-    span::Span,
+    span::{NO_LABEL, Span},
 };
 
 /// The samples of a shard that were gathered so far, with their findings.
@@ -49,6 +50,32 @@ impl LabelSource {
     }
 }
 
+/// The label of a part.
+pub(super) struct GivenLabel {
+    pub(super) source: LabelSource,
+    /// The class, or [`NO_LABEL`].
+    pub(super) label: u32,
+    /// The kind of an unusual label, with its details.
+    pub(super) remark: Option<(RemarkKind, String)>,
+}
+
+impl GivenLabel {
+    /// Reads the label of a part; an ambiguous one is not used.
+    pub(super) fn of(neighbours: &Neighbours, part: &Part, is_ambiguous: bool) -> Self {
+        if is_ambiguous {
+            // The highest rank, so that no stray label takes its place.
+            let remark = Some((RemarkKind::LabelAmbiguous, String::new()));
+            return Self { source: LabelSource::Class, label: NO_LABEL, remark };
+        }
+        let Some((entry, source)) = LabelSource::of(neighbours, part) else {
+            return Self { source: LabelSource::None, label: NO_LABEL, remark: None };
+        };
+        let label = &neighbours.entries[entry].label;
+        let remark = if let Label::Bad(bad) = label { Some((bad.kind, bad.value.clone())) } else { None };
+        Self { source, label: label.class(), remark }
+    }
+}
+
 impl<'a> Gathered<'a> {
     /// Starts without samples. With `detail`, the details for an inspection are kept, and invalid classes are
     /// findings.
@@ -64,6 +91,21 @@ impl<'a> Gathered<'a> {
             findings,
             digest: Xxh3::new(),
             detail,
+        }
+    }
+
+    /// Adds a sample, whose first member's header is at byte `head`.
+    pub(super) fn push(&mut self, key: &[u8], span: Span, head: u64, source: LabelSource, role: Role) {
+        self.digest.update(key);
+        self.digest.update(&Span { head, ..span }.to_bytes());
+        self.spans.push(span);
+        self.hashes.push(xxh3_128(key));
+        self.label_sources.push(source);
+        self.roles.push(role);
+        self.folders.add(key);
+        if let Some(detail) = &mut self.detail {
+            detail.keys.push(key.to_vec());
+            detail.roles.push(0);
         }
     }
 

@@ -11,7 +11,7 @@ use std::{
 };
 
 use super::{
-    folders::Folders,
+    folders::{Folders, InFolder},
     gathered::{Gathered, text},
 };
 use crate::{
@@ -58,7 +58,7 @@ impl Folders {
         let is_image =
             |sample: usize, folder: usize| suspects[folder].is_none() && roles[sample] != Role::PNG;
         let partners = self.partners(&paths, &parents, is_image);
-        let has_partner = |parent, sample: usize| partners.contains(&(parent, self.of_samples[sample].1));
+        let has_partner = |parent, sample: usize| partners.contains(&(parent, self.of_samples[sample].base));
         groups.retain(|_, (suspect, samples)| {
             let count = samples.iter().filter(|&&sample| has_partner(suspect.parent, sample)).count();
             let are_png = || samples.iter().all(|&sample| roles[sample] == Role::PNG);
@@ -78,7 +78,7 @@ impl Folders {
         suspects: &'b [Option<Suspect<'a>>],
     ) -> BTreeMap<&'a [u8], (&'b Suspect<'a>, Vec<usize>)> {
         let mut groups = BTreeMap::new();
-        for (sample, (folder, _)) in self.of_samples.iter().enumerate() {
+        for (sample, InFolder { folder, .. }) in self.of_samples.iter().enumerate() {
             if let Some(suspect) = &suspects[*folder] {
                 groups.entry(suspect.path).or_insert((suspect, Vec::new())).1.push(sample);
             }
@@ -100,8 +100,11 @@ impl Folders {
         let above = |path: &&'a [u8]| ancestors(path).filter(|folder| parents.contains(folder)).collect();
         let above: Vec<Vec<_>> = paths.iter().map(above).collect();
         let chosen =
-            self.of_samples.iter().enumerate().filter(|(sample, (folder, _))| is_chosen(*sample, *folder));
-        chosen.flat_map(|(_, (folder, base))| above[*folder].iter().map(|above| (*above, *base))).collect()
+            self.of_samples.iter().enumerate().filter(|(sample, place)| is_chosen(*sample, place.folder));
+        let pairs = |place: &'_ InFolder| {
+            above[place.folder].iter().map(|above| (*above, place.base)).collect::<Vec<_>>()
+        };
+        chosen.flat_map(|(_, place)| pairs(place)).collect()
     }
 }
 

@@ -151,7 +151,8 @@ fn an_image_that_reaches_past_the_end_is_an_error_when_it_is_read() {
     let cut = &tar(&[("1.jpg", &[1; 600])])[..700];
     let shard = Shard::in_memory(Bytes::copy_from_slice(cut));
     let index = scan_bytes(cut).unwrap();
-    let (key, error) = crate::read::sample(&shard, &index.spans[0]).unwrap_err();
+    let crate::read::Unreadable { key, source: error } =
+        crate::read::sample(&shard, &index.spans[0]).unwrap_err();
     assert_eq!(key.as_deref(), Some("1"));
     assert_eq!(error.kind(), std::io::ErrorKind::UnexpectedEof);
 }

@@ -95,7 +95,7 @@ pub enum PatternError {
         also: String,
     },
     /// A URL, or another address that is not a local file.
-    #[error("`{pattern}` is {}, but shards are local files", .place.what())]
+    #[error("`{pattern}` is {}, but shards are local files", .place.kind())]
     Address {
         /// The pattern.
         pattern: String,

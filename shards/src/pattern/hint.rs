@@ -107,7 +107,7 @@ pub enum Elsewhere {
 
 impl Elsewhere {
     /// Names the kind of pattern.
-    pub(super) fn what(&self) -> &'static str {
+    pub(super) fn kind(&self) -> &'static str {
         match self {
             Self::FileUrl(_) => "a URL",
             Self::Command => "what a command writes",

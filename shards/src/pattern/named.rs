@@ -88,7 +88,7 @@ pub(super) fn is_file(path: &Path) -> Result<bool> {
 fn look(path: &Path) -> Result<Option<Identity>> {
     match path.metadata() {
         Ok(metadata) if metadata.is_dir() => Err(diagnose::folder(path)),
-        Ok(metadata) => match what_else(&metadata) {
+        Ok(metadata) => match irregular_kind(&metadata) {
             Some(what) => Err(PatternError::NotAFile { path: path.to_owned(), what }),
             None => Ok(Some(Identity::of(&metadata))),
         },
@@ -103,7 +103,7 @@ fn look(path: &Path) -> Result<Option<Identity>> {
 }
 
 /// Returns the kind of a file that is not regular: reading it might wait for other processes, or never end.
-fn what_else(metadata: &Metadata) -> Option<&'static str> {
+fn irregular_kind(metadata: &Metadata) -> Option<&'static str> {
     let kind = metadata.file_type();
     match () {
         () if kind.is_fifo() => Some("a pipe"),

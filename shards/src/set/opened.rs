@@ -35,10 +35,19 @@ pub(super) struct Opened {
     mapped: AtomicU64,
 }
 
+/// The shards used last.
 #[derive(Debug, Default)]
 struct Recent {
-    shards: HashMap<usize, (Arc<Shard>, u64)>,
+    shards: HashMap<usize, Used>,
+    /// The number of uses of all shards.
     uses: u64,
+}
+
+/// An open shard, and the number of its last use.
+#[derive(Debug)]
+struct Used {
+    shard: Arc<Shard>,
+    last_use: u64,
 }
 
 impl Opened {
@@ -68,7 +77,7 @@ impl Opened {
             return;
         }
         self.mapped.store(0, Relaxed);
-        let shards: Vec<_> = self.lock().shards.values().map(|(shard, _)| Arc::clone(shard)).collect();
+        let shards: Vec<_> = self.lock().shards.values().map(|used| Arc::clone(&used.shard)).collect();
         for shard in shards {
             shard.release_pages();
         }
@@ -82,18 +91,18 @@ impl Opened {
 impl Recent {
     fn find(&mut self, number: usize) -> Option<Arc<Shard>> {
         self.uses += 1;
-        let (shard, last_use) = self.shards.get_mut(&number)?;
-        *last_use = self.uses;
-        Some(Arc::clone(shard))
+        let used = self.shards.get_mut(&number)?;
+        used.last_use = self.uses;
+        Some(Arc::clone(&used.shard))
     }
 
     /// Keeps a shard, and returns the one that was removed for it.
     fn insert(&mut self, number: usize, shard: Arc<Shard>) -> Option<Arc<Shard>> {
-        let oldest = self.shards.iter().min_by_key(|(_, (_, last_use))| *last_use).map(|(&number, _)| number);
+        let oldest = self.shards.iter().min_by_key(|(_, used)| used.last_use).map(|(&number, _)| number);
         let evicted =
             oldest.filter(|_| self.shards.len() >= LIMIT).and_then(|oldest| self.shards.remove(&oldest));
-        self.shards.insert(number, (shard, self.uses));
-        evicted.map(|(shard, _)| shard)
+        self.shards.insert(number, Used { shard, last_use: self.uses });
+        evicted.map(|used| used.shard)
     }
 }
 

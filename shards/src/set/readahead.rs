@@ -160,7 +160,7 @@ impl Reader {
         let (number, span) =
             self.catalog.span(index).ok_or_else(|| fail(None, io::ErrorKind::NotFound.into()))?;
         let shard = self.opened.get(number).map_err(|source| fail(None, source))?;
-        let (key, image) = read::sample(&shard, span).map_err(|(key, source)| fail(key, source))?;
+        let (key, image) = read::sample(&shard, span).map_err(|error| fail(error.key, error.source))?;
         Ok(Sample {
             shard: self.catalog.names[number].shared(),
             key,

@@ -16,7 +16,7 @@ const PINNED: usize = 256_000_000;
 /// The device that a run would have, and the checks of it and of the libraries.
 pub(super) fn checks(choice: DeviceChoice) -> (Device, Vec<Check>) {
     let is_there = torchkit::has_driver();
-    let libtorch = match Libtorch::found() {
+    let libtorch = match Libtorch::detect() {
         Ok(libtorch) => libtorch,
         Err(error) => {
             let check = Check::bad("versions", format!("libtorch does not answer: {error}"), REINSTALL);
@@ -75,7 +75,7 @@ fn versions(libtorch: &Libtorch) -> Check {
 fn driver(wanted: DeviceChoice, is_there: bool, libtorch: &Libtorch) -> (Device, Check) {
     const NAME: &str = "driver";
     if is_there
-        && let (Ok(driver), Some(needed)) = (Driver::found(), libtorch.cuda.as_deref().and_then(version))
+        && let (Ok(driver), Some(needed)) = (Driver::detect(), libtorch.cuda.as_deref().and_then(version))
         && driver.cuda < needed
     {
         return (Device::Cpu, Check::bad(NAME, too_old(&driver, needed), UPDATE));
@@ -87,7 +87,7 @@ fn driver(wanted: DeviceChoice, is_there: bool, libtorch: &Libtorch) -> (Device,
             return (Device::Cpu, Check::bad(NAME, error.to_string(), cure));
         }
     };
-    let version = Driver::found().map_or_else(
+    let version = Driver::detect().map_or_else(
         |error| format!("NVML does not tell its version ({error})"),
         |Driver { version, cuda: (major, minor) }| format!("{version}, for CUDA up to {major}.{minor}"),
     );

@@ -45,15 +45,23 @@ impl Reason {
 /// The files and folders that are left out, by reason.
 #[derive(Debug, Default)]
 pub(super) struct LeftOut {
-    found: BTreeMap<Reason, (u64, PathBuf)>,
+    found: BTreeMap<Reason, Group>,
     /// The extensions of images in formats that are not read.
     unread: BTreeSet<String>,
+}
+
+/// The files and folders that are left out for one reason.
+#[derive(Debug)]
+struct Group {
+    count: u64,
+    first: PathBuf,
 }
 
 impl LeftOut {
     /// Leaves out `path`, which is relative to the root.
     pub(super) fn add(&mut self, reason: Reason, path: &Path) {
-        self.found.entry(reason).or_insert_with(|| (0, path.to_owned())).0 += 1;
+        let new = || Group { count: 0, first: path.to_owned() };
+        self.found.entry(reason).or_insert_with(new).count += 1;
     }
 
     /// Leaves out an image in a format that is not read.
@@ -64,7 +72,7 @@ impl LeftOut {
 
     /// Returns the number of files and folders that are left out.
     pub(super) fn count(&self) -> u64 {
-        self.found.values().map(|(count, _)| count).sum()
+        self.found.values().map(|group| group.count).sum()
     }
 
     /// Logs a line for each reason, with the first example: as a warning if images may be missed.
@@ -77,7 +85,7 @@ impl LeftOut {
 
     /// Describes what was left out for a reason.
     fn line(&self, reason: Reason) -> String {
-        let Some((count, first)) = self.found.get(&reason) else { return String::new() };
+        let Some(Group { count, first }) = self.found.get(&reason) else { return String::new() };
         let (mut words, mut cure) = (reason.words().to_owned(), "");
         if reason == Reason::Unread {
             let all: Vec<_> = self.unread.iter().map(String::as_str).collect();

@@ -43,7 +43,7 @@ fn keys(folder: &Folder) -> Vec<String> {
 }
 
 /// Describes what is left out.
-fn told(folder: &Folder) -> String {
+fn left_out(folder: &Folder) -> String {
     folder.left_out.words()
 }
 
@@ -123,7 +123,7 @@ fn images_beside_class_folders_are_reported_and_refused_if_they_are_the_majority
     let folder = open(&folder_of(&["cat/1.jpg", "cat/2.jpg", "cover.jpg"])).unwrap();
     assert_eq!(folder.count(), 2);
     assert!(
-        told(&folder)
+        left_out(&folder)
             .contains("1 images that lie beside the class folders and have no class, e.g. `cover.jpg`")
     );
     assert!(refusal(&["sub/x.jpg", "1.jpg", "2.jpg"]).0.contains("2 images lie in"));
@@ -150,9 +150,12 @@ fn files_of_systems_and_tools_are_neither_classes_nor_images() {
     .unwrap();
     assert_eq!(folder.classes(), ["cat", "dog"]);
     assert_eq!(keys(&folder), ["cat/1", "dog/1"]);
-    let told = told(&folder);
-    assert!(told.contains("3 hidden") && told.contains("6 files and folders of systems"), "{told}");
-    assert!(told.contains("1 folders without an image, e.g. `docs`"), "{told}");
+    let left_out = left_out(&folder);
+    assert!(
+        left_out.contains("3 hidden") && left_out.contains("6 files and folders of systems"),
+        "{left_out}"
+    );
+    assert!(left_out.contains("1 folders without an image, e.g. `docs`"), "{left_out}");
 }
 
 #[test]
@@ -166,8 +169,11 @@ fn masks_and_annotations_are_reported_and_not_packed() {
     ]));
     let folder = folder.unwrap();
     assert_eq!(keys(&folder), ["cat/1", "dog/2"]);
-    let told = told(&folder);
-    assert!(told.contains("2 folders of annotations") && told.contains("`cat/1_mask.png`"), "{told}");
+    let left_out = left_out(&folder);
+    assert!(
+        left_out.contains("2 folders of annotations") && left_out.contains("`cat/1_mask.png`"),
+        "{left_out}"
+    );
     let faces = open(&folder_of(&["mask/1.jpg", "no_mask/1.jpg"])).unwrap();
     assert_eq!(faces.classes(), ["mask", "no_mask"]);
 }
@@ -187,7 +193,7 @@ fn files_are_recognized_by_their_bytes_whatever_their_names() {
     assert_eq!(extensions, ["jpg", "jpg", "png", "", "", "jpg", "png"]);
     let errors: Vec<_> = read.iter().filter_map(|image| Some(one_line(image.as_ref().err()?))).collect();
     assert!(errors[0].contains("is an HTML page") && errors[1].contains("cannot convert"), "{errors:?}");
-    assert!(told(&folder).contains("neither read nor converted (heic), e.g. `c/9.heic`"));
+    assert!(left_out(&folder).contains("neither read nor converted (heic), e.g. `c/9.heic`"));
 }
 
 #[test]
@@ -202,7 +208,7 @@ fn links_are_followed_but_not_in_circles_and_not_to_packed_folders() {
         (folder.classes().join(" "), keys(&folder)),
         ("cat dog".to_owned(), vec!["cat/1".to_owned(), "dog/1".to_owned()])
     );
-    assert!(told(&folder).contains("3 links to folders"));
+    assert!(left_out(&folder).contains("3 links to folders"));
 }
 
 #[test]
@@ -211,7 +217,7 @@ fn a_pipe_is_not_waited_for() {
     let _socket = std::os::unix::net::UnixListener::bind(root.path().join("c/2.jpg")).unwrap();
     let folder = open(&root).unwrap();
     assert_eq!(folder.count(), 1);
-    assert!(told(&folder).contains("1 pipes, sockets and devices, e.g. `c/2.jpg`"));
+    assert!(left_out(&folder).contains("1 pipes, sockets and devices, e.g. `c/2.jpg`"));
 }
 
 #[test]

@@ -90,7 +90,7 @@ mod tests {
     use crate::{Rgb, encode_jpeg};
 
     /// Returns width and height, and whether our own decoder supports the file.
-    fn told(bytes: &[u8]) -> (Option<(u32, u32)>, bool) {
+    fn walk(bytes: &[u8]) -> (Option<(u32, u32)>, bool) {
         let preamble = Preamble::read(bytes);
         assert_eq!(preamble.own().is_some(), Header::parse(bytes).is_ok(), "{} bytes", bytes.len());
         (preamble.header().ok().map(|header| (header.width, header.height)), preamble.own().is_some())
@@ -99,16 +99,16 @@ mod tests {
     #[test]
     fn one_walk_finds_the_size_and_whether_our_own_decoder_supports_the_file() {
         let jpeg = encode_jpeg(&Rgb::black(40, 30), 90).unwrap();
-        assert_eq!(told(&jpeg), (Some((40, 30)), true));
+        assert_eq!(walk(&jpeg), (Some((40, 30)), true));
         let scan = jpeg.windows(2).position(|pair| pair == [0xFF, marker::SOS]).unwrap();
         for length in 3..scan {
-            assert!(!told(&jpeg[..length]).1, "{length} bytes have no scan");
+            assert!(!walk(&jpeg[..length]).1, "{length} bytes have no scan");
         }
         let stray = [&jpeg[..2], &[7, 7], &jpeg[2..]].concat();
-        assert_eq!(told(&stray), (Some((40, 30)), false), "stray bytes are left to libjpeg-turbo");
+        assert_eq!(walk(&stray), (Some((40, 30)), false), "stray bytes are left to libjpeg-turbo");
         let mut progressive = jpeg.clone();
         let frame = jpeg.windows(2).position(|pair| pair == [0xFF, marker::SOF0]).unwrap();
         progressive[frame + 1] = 0xC2;
-        assert_eq!(told(&progressive), (Some((40, 30)), false));
+        assert_eq!(walk(&progressive), (Some((40, 30)), false));
     }
 }
