@@ -47,7 +47,7 @@ impl<F: Fn(&Tensor, &Tensor) -> Result<(), Failure>> Copier<F> {
     /// batch.
     pub(super) fn run(
         mut self,
-        staged: &Sender<Result<FilledSlot>>,
+        filled: &Sender<Result<FilledSlot>>,
         stop: &Receiver<Infallible>,
     ) -> Vec<BadSample> {
         loop {
@@ -57,7 +57,7 @@ impl<F: Fn(&Tensor, &Tensor) -> Result<(), Failure>> Copier<F> {
             };
             let Some(item) = slot.and_then(|slot| self.fill(slot, stop).transpose()) else { break };
             let failed = item.is_err();
-            if staged.send(item).is_err() || failed {
+            if filled.send(item).is_err() || failed {
                 break;
             }
         }

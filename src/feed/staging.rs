@@ -75,7 +75,7 @@ impl Drop for DeviceBatch {
 /// it ends the pipeline.
 #[derive(Debug)]
 pub struct Feed {
-    staged: Option<Receiver<Result<FilledSlot>>>,
+    filled: Option<Receiver<Result<FilledSlot>>>,
     /// Takes slots back.
     free: Sender<Slot>,
     /// The stream on which batches are trained on.
@@ -134,25 +134,25 @@ impl Feed {
             Copier { loader, finish, slots, stream: compute.beside(accelerator)?, copying: copying.clone() };
         // Earlier work in the queue may still use the memory that the device's allocator returned.
         compute.synchronize()?;
-        let (sender, staged) = channel::bounded(1);
+        let (sender, filled) = channel::bounded(1);
         let (hangup, stop) = channel::bounded(0);
         let thread = thread::Builder::new()
             .name("feed".to_owned())
             .spawn(move || copier.run(&sender, &stop))
             .context("cannot start the copying thread")?;
-        let mut feed = Self::of(staged, free, hangup, thread);
+        let mut feed = Self::of(filled, free, hangup, thread);
         (feed.accelerator, feed.compute, feed.copying) = (accelerator, compute, copying);
         Ok(feed)
     }
 
     fn of(
-        staged: Receiver<Result<FilledSlot>>,
+        filled: Receiver<Result<FilledSlot>>,
         free: Sender<Slot>,
         hangup: Sender<Infallible>,
         thread: JoinHandle<Vec<BadSample>>,
     ) -> Self {
         Self {
-            staged: Some(staged),
+            filled: Some(filled),
             free,
             compute: Stream::of_cpu(),
             accelerator: None,
@@ -172,15 +172,15 @@ impl Feed {
             Ok(idle) => idle,
             Err(error) => return Some(Err(error.into())),
         };
-        let staged = self.staged.as_ref()?;
+        let filled = self.filled.as_ref()?;
         let start = Instant::now();
         let received = select! {
-            recv(staged) -> item => item.map(Some),
+            recv(filled) -> item => item.map(Some),
             recv(stop) -> _ => Ok(None),
         };
         self.waits.host += start.elapsed();
         match received {
-            Ok(filled) => filled.map(|filled| filled.and_then(|filled| self.stage(filled, idle))),
+            Ok(item) => item.map(|filled| self.stage(filled?, idle)),
             Err(_) => self.join().err().map(Err),
         }
     }
@@ -218,7 +218,7 @@ impl Feed {
     ///
     /// If it panicked.
     fn join(&mut self) -> Result<()> {
-        (self.staged, self.hangup) = (None, None);
+        (self.filled, self.hangup) = (None, None);
         if let Some(thread) = self.thread.take() {
             self.trailing = thread.join().map_err(|panic| {
                 let text = panic.downcast_ref::<String>().map(String::as_str);

@@ -87,25 +87,25 @@ mod tests {
             clicolor: None,
             clicolor_force: None,
         };
-        let told = |is_terminal: bool, setting: &str, value: &str| {
-            let mut it = Surroundings { is_terminal, ..xterm.clone() };
+        let shown = |is_terminal: bool, setting: &str, value: &str| {
+            let mut changed = Surroundings { is_terminal, ..xterm.clone() };
             let value = Some(value.to_owned());
             match setting {
-                "TERM" => it.term = value,
-                "NO_COLOR" => it.no_color = value,
-                "CLICOLOR" => it.clicolor = value,
-                _ => it.clicolor_force = value,
+                "TERM" => changed.term = value,
+                "NO_COLOR" => changed.no_color = value,
+                "CLICOLOR" => changed.clicolor = value,
+                _ => changed.clicolor_force = value,
             }
-            (it.has_line(), it.has_colours())
+            (changed.has_line(), changed.has_colours())
         };
-        assert_eq!(told(true, "TERM", "xterm"), (true, true));
-        assert_eq!(told(false, "TERM", "xterm"), (false, false));
-        assert_eq!(told(true, "TERM", "dumb"), (false, false));
-        assert_eq!(told(true, "NO_COLOR", "1"), (false, false));
-        assert_eq!(told(true, "CLICOLOR", "0"), (false, false));
-        assert_eq!(told(true, "CLICOLOR", "1"), (true, true));
-        assert_eq!(told(false, "CLICOLOR_FORCE", "1"), (false, true), "a file gets colours, but no line");
-        assert_eq!(told(false, "CLICOLOR_FORCE", "0"), (false, false));
+        assert_eq!(shown(true, "TERM", "xterm"), (true, true));
+        assert_eq!(shown(false, "TERM", "xterm"), (false, false));
+        assert_eq!(shown(true, "TERM", "dumb"), (false, false));
+        assert_eq!(shown(true, "NO_COLOR", "1"), (false, false));
+        assert_eq!(shown(true, "CLICOLOR", "0"), (false, false));
+        assert_eq!(shown(true, "CLICOLOR", "1"), (true, true));
+        assert_eq!(shown(false, "CLICOLOR_FORCE", "1"), (false, true), "a file gets colours, but no line");
+        assert_eq!(shown(false, "CLICOLOR_FORCE", "0"), (false, false));
         let both =
             Surroundings { no_color: Some("1".to_owned()), clicolor_force: Some("1".to_owned()), ..xterm };
         assert!(!both.has_colours(), "NO_COLOR wins");

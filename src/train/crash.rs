@@ -158,7 +158,7 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let (mut run, folder) = tiny::run(place.path());
         let mut feed = run.feed().unwrap();
-        let staged = feed.next().unwrap().unwrap();
+        let batch = feed.next().unwrap().unwrap();
         let payload = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
             run.unchecked.push(run.next_step());
             torchkit::caught(|| panic!("as by a defect")).unwrap();
@@ -167,7 +167,7 @@ mod tests {
         assert!(error.to_string().contains("panicked at step 1: as by a defect"), "{error}");
         let report = CrashReport::read(&folder.crash).unwrap();
         assert!(report.has_state && report.what.contains("as by a defect"));
-        let indices = Vec::<i64>::try_from(&staged.views.indices).unwrap();
+        let indices = Vec::<i64>::try_from(&batch.views.indices).unwrap();
         let listed: Vec<_> = report.samples.iter().map(|sample| sample["index"].as_i64().unwrap()).collect();
         assert_eq!(listed, indices);
         let args = Args { crash: folder.crash, shards: Vec::new(), device: None, precision: None };

@@ -72,7 +72,7 @@ impl Run {
             saved: None,
             longest: LongestTimes::default(),
             is_queued: Accelerator::of(device).is_some(),
-            checking: None,
+            pending_check: None,
             unchecked: Vec::new(),
             at_chance: 0,
         })

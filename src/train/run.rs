@@ -140,7 +140,7 @@ impl Run {
             output.log.close(step, self.epoch(), output.bad.count())?;
         }
         if is_recorded || step.is_multiple_of(CHECK_EVERY) {
-            self.checking = Some(self.trainer.begin_check()?);
+            self.pending_check = Some(self.trainer.begin_check()?);
         }
         Ok(())
     }
@@ -211,7 +211,7 @@ impl Run {
     /// If their numbers are not finite.
     fn check(&mut self, folder: &RunFolder) -> Result<()> {
         self.finish_check(folder)?;
-        self.checking = Some(self.trainer.begin_check()?);
+        self.pending_check = Some(self.trainer.begin_check()?);
         self.finish_check(folder)
     }
 
@@ -221,10 +221,10 @@ impl Run {
     ///
     /// If their numbers are not finite.
     fn finish_check(&mut self, folder: &RunFolder) -> Result<()> {
-        let Some(checking) = self.checking.take() else { return Ok(()) };
-        let last = checking.last();
+        let Some(pending) = self.pending_check.take() else { return Ok(()) };
+        let last = pending.last();
         let broken =
-            checking.finish().with_context(|| format!("the numbers of step {last} cannot be read"))?;
+            pending.finish().with_context(|| format!("the numbers of step {last} cannot be read"))?;
         if let Some(broken) = broken {
             return Err(self.report_broken_step(folder, &broken));
         }

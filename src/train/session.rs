@@ -42,7 +42,7 @@ pub(crate) struct Run {
     /// that the device always has work.
     pub(crate) is_queued: bool,
     /// The check whose numbers are on their way to the host.
-    pub(crate) checking: Option<PendingCheck>,
+    pub(crate) pending_check: Option<PendingCheck>,
     /// The steps whose numbers were not checked yet.
     pub(crate) unchecked: Vec<StepStart>,
     /// Successive records whose loss was at chance level.
