@@ -1,4 +1,4 @@
-//! What the program says of itself: help, version, manual pages, completions.
+//! Help, version, manual pages and shell completions.
 
 use std::fs;
 
@@ -13,8 +13,7 @@ use crate::{
 };
 use torchkit::Libtorch;
 
-/// What was typed; help fits the terminal, and the version says what the program is made of. Ends the process where there is
-/// nothing more to do.
+/// Parses the command line. Prints help, the version or an error and ends the process where one of them is asked for or due.
 pub fn parse() -> Cli {
     let command = Cli::command().term_width(terminal::columns_for_text().clamp(30, 120));
     let parsed = command.try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches));
@@ -27,27 +26,32 @@ pub fn parse() -> Cli {
     })
 }
 
-/// Version, commit, libtorch, and the instructions that hot loops use.
+/// Returns the text of `--version`: version, commit, libtorch, and the SIMD instructions in use.
 fn version() -> String {
-    let libtorch = Libtorch::detect().map_or_else(
-        |failure| format!("unknown: {failure}"),
-        |found| {
-            let version = found.version.as_deref().unwrap_or("of an unknown version");
-            let cuda = found.cuda.as_deref().filter(|_| found.has_cuda_half());
-            let kind = cuda.map_or("for the CPU".to_owned(), |cuda| format!("for CUDA {cuda}"));
-            format!("{version} {kind}")
-        },
-    );
     format!(
-        "amdim-stream {} (commit {})\nlibtorch {libtorch}\nSIMD: {} of {}",
+        "amdim-stream {} (commit {})\nlibtorch {}\nSIMD: {} of {}",
         env!("CARGO_PKG_VERSION"),
         built::COMMIT,
+        libtorch_version(),
         pipeline::Cpu::default(),
         std::env::consts::ARCH
     )
 }
 
-/// Prints the completions of a shell.
+/// Returns the version of libtorch and the device that it is built for.
+fn libtorch_version() -> String {
+    let libtorch = match Libtorch::detect() {
+        Ok(libtorch) => libtorch,
+        Err(failure) => return format!("unknown: {failure}"),
+    };
+    let version = libtorch.version.as_deref().unwrap_or("of an unknown version");
+    match libtorch.cuda.as_deref().filter(|_| libtorch.has_cuda_half()) {
+        Some(cuda) => format!("{version} for CUDA {cuda}"),
+        None => format!("{version} for the CPU"),
+    }
+}
+
+/// Prints the completion script of a shell.
 ///
 /// # Errors
 ///
@@ -58,11 +62,11 @@ pub fn complete(args: &Completions) -> Result<()> {
     stdout::text(&script)
 }
 
-/// Prints the main page, or writes all pages.
+/// Prints the main manual page, or writes the pages of all subcommands to a folder.
 ///
 /// # Errors
 ///
-/// If stdout, or the folder, cannot be written to.
+/// If stdout or the folder cannot be written to.
 pub fn manual(args: &Man) -> Result<()> {
     let Some(folder) = &args.out else {
         let mut page = Vec::new();

@@ -1,31 +1,31 @@
-//! How the program ends: its exit codes, and what becomes of a panic.
+//! Exit codes, and panics as errors.
 
 use std::{
     fmt,
     panic::{self, AssertUnwindSafe},
 };
 
-/// Exit codes. They are documented in `docs/reference/exit-codes.md` and stay what they are.
+/// An exit code. Its number is documented in `docs/reference/exit-codes.md` and never changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Code {
-    /// What was asked for is done, or there was nothing to do.
+    /// The command did its work, or there was nothing to do.
     Done = 0,
-    /// It could not be done.
+    /// The command failed.
     Failed = 1,
-    /// What was asked for cannot be meant: the command line is to be mended.
+    /// The command line or the settings are wrong.
     Usage = 2,
-    /// There was nothing to do, and `--exit-code-unchanged` asked to be told so.
+    /// There was nothing to do, and `--exit-code-unchanged` is given.
     Unchanged = 3,
-    /// Another process is at work in the run folder.
+    /// Another process uses the run folder.
     Locked = 4,
-    /// The run is finished, but did not pass its gate: nothing was promoted.
+    /// The run is finished, but did not pass its gate. Nothing was promoted.
     Gate = 5,
-    /// A signal, or the end of the time that there was, ended the run early; it is saved.
+    /// A signal or the time limit ended the run early, after it was saved.
     Interrupted = 130,
 }
 
 impl Code {
-    /// What `--summary` calls it.
+    /// Returns the name of the code in the file of `--summary`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Done => "done",
@@ -39,7 +39,7 @@ impl Code {
     }
 }
 
-/// A panic, which is a defect of the program. Its message and place are on stderr.
+/// A panic as an error. The panic hook has printed its message and place on stderr.
 #[derive(Debug, Clone, Copy)]
 pub struct Defect;
 
@@ -51,11 +51,11 @@ impl fmt::Display for Defect {
 
 impl std::error::Error for Defect {}
 
-/// Does work in which a panic, of which the hook has told, is a failure like others: with their exit code, and in the summary.
+/// Runs `work` and turns a panic into the error [`Defect`], so that the program ends with an exit code and a summary.
 ///
 /// # Errors
 ///
-/// Those of the work, and a panic.
+/// If `work` fails or panics.
 pub fn catching<T>(work: impl FnOnce() -> anyhow::Result<T>) -> anyhow::Result<T> {
     panic::catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| Err(Defect.into()))
 }
@@ -65,8 +65,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_panic_is_a_failure() {
-        let error = catching::<()>(|| panic!("as by a defect")).unwrap_err();
+    fn a_panic_becomes_an_error() {
+        let error = catching::<()>(|| panic!("a defect")).unwrap_err();
         assert!(error.is::<Defect>());
         assert_eq!(catching(|| Ok(7)).unwrap(), 7);
     }

@@ -1,4 +1,4 @@
-//! Files of a run folder: written whole or not at all, and never through a link that somebody put in their place.
+//! Files of a run folder. They are written completely or not at all, and never through a symbolic link.
 
 use std::{
     ffi::OsString,
@@ -14,12 +14,12 @@ use rustix::{
 };
 pub(crate) use shards::Partial;
 
-/// Opens a file to add to it.
+/// Opens a file for appending. Creates it if it does not exist.
 pub(crate) fn append(path: &Path) -> io::Result<File> {
     open(path, OpenOptions::new().append(true).create(true))
 }
 
-/// Opens a file for reading and writing as it is.
+/// Opens a file for reading and writing without truncating it. Creates it if it does not exist.
 pub(crate) fn edit(path: &Path) -> io::Result<File> {
     open(path, OpenOptions::new().read(true).write(true).create(true))
 }
@@ -27,54 +27,61 @@ pub(crate) fn edit(path: &Path) -> io::Result<File> {
 fn open(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
     let flags = rustix::fs::OFlags::NOFOLLOW.bits().cast_signed();
     options.custom_flags(flags).open(path).map_err(|error| {
-        if path.is_symlink() { io::Error::other("it is a link, which is not followed") } else { error }
+        if path.is_symlink() {
+            io::Error::other("it is a symbolic link, which is not followed")
+        } else {
+            error
+        }
     })
 }
 
-/// Puts a file in the place of the one before. It is on the disk when this returns; until then the old one is there.
+/// Replaces the contents of a file atomically. The new contents are on the disk when the function returns.
 pub(crate) fn replace(path: &Path, contents: &[u8]) -> io::Result<()> {
     Partial::under(path, partial(path)).write(contents)
 }
 
-/// Gives a file or a folder another name in the same file system. It has it on the disk when this returns.
+/// Renames a file or folder within its file system. The new name is on the disk when the function returns.
 pub(crate) fn move_to(from: &Path, to: &Path) -> io::Result<()> {
     fs::rename(from, to)?;
     sync_folder(to)?;
     if folder_of(from) == folder_of(to) { Ok(()) } else { sync_folder(from) }
 }
 
-/// The folder in which a path lies.
+/// Returns the folder that contains `path`, or `.` for a bare file name.
 pub(crate) fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// The file system where a folder is, or would be made.
+/// Returns the statistics of the file system where a folder is or would be created.
 pub(crate) fn system_of(folder: &Path) -> io::Result<StatVfs> {
-    Ok(statvfs(nearest(folder)?)?)
+    Ok(statvfs(nearest_existing(folder)?)?)
 }
 
-/// Brings the names in the folder of `path` onto the disk.
+/// Syncs the folder that contains `path`, so that renames in it are on the disk.
 fn sync_folder(path: &Path) -> io::Result<()> {
     shards::sync_folder(folder_of(path))
 }
 
-/// Whether symbolic links can be made in a folder, or where it would be made: an error says why not. Where nothing can be made at
-/// all, that is for others to find.
+/// Checks that symbolic links can be created in a folder, or where it would be created.
+///
+/// # Errors
+///
+/// If the file system refuses links. A place that cannot be written at all is no error here.
 pub(crate) fn check_links(folder: &Path) -> io::Result<()> {
-    let there = nearest(folder)?;
-    let Ok(trial) = tempfile::Builder::new().prefix(".links-").tempdir_in(there) else { return Ok(()) };
-    match symlink("target", trial.path().join("link")).map_err(|error| (Errno::from_io_error(&error), error))
-    {
-        Err((Some(Errno::PERM | Errno::NOTSUP | Errno::NOSYS), error)) => Err(error),
+    let existing = nearest_existing(folder)?;
+    let Ok(trial) = tempfile::Builder::new().prefix(".links-").tempdir_in(existing) else { return Ok(()) };
+    let Err(error) = symlink("target", trial.path().join("link")) else { return Ok(()) };
+    match Errno::from_io_error(&error) {
+        Some(Errno::PERM | Errno::NOTSUP | Errno::NOSYS) => Err(error),
         _ => Ok(()),
     }
 }
 
-/// The folder itself, or the nearest one above that is there.
-fn nearest(folder: &Path) -> io::Result<PathBuf> {
+/// Returns the folder itself, or its nearest ancestor that exists.
+fn nearest_existing(folder: &Path) -> io::Result<PathBuf> {
     let folder = std::path::absolute(folder)?;
-    let there = folder.ancestors().find(|path| path.exists()).unwrap_or(Path::new("/"));
-    Ok(there.to_owned())
+    let existing = folder.ancestors().find(|path| path.exists()).unwrap_or(Path::new("/"));
+    Ok(existing.to_owned())
 }
 
 fn partial(path: &Path) -> PathBuf {
@@ -88,7 +95,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_folder_that_is_not_there_yet_is_on_the_disk_of_the_one_above() {
+    fn a_folder_that_does_not_exist_is_on_the_disk_of_its_parent() {
         let folder = tempfile::tempdir().unwrap();
         let blocks = [folder.path().to_owned(), folder.path().join("a/b")]
             .map(|path| system_of(&path).unwrap().f_blocks);
@@ -97,13 +104,13 @@ mod tests {
     }
 
     #[test]
-    fn a_link_in_the_place_of_a_file_is_not_followed() {
+    fn a_symbolic_link_in_the_place_of_a_file_is_not_followed() {
         let folder = tempfile::tempdir().unwrap();
         let (target, link) = (folder.path().join("target"), folder.path().join("link"));
         fs::write(&target, "precious").unwrap();
         symlink(&target, &link).unwrap();
         for opened in [append(&link), edit(&link)] {
-            assert!(opened.unwrap_err().to_string().contains("is a link"));
+            assert!(opened.unwrap_err().to_string().contains("is a symbolic link"));
         }
         replace(&link, b"new").unwrap();
         assert_eq!(fs::read(&target).unwrap(), b"precious");

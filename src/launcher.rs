@@ -1,8 +1,8 @@
-//! The program that people call. It replaces itself with `amdim-stream-main`, which lies beside it, or says what is missing.
+//! The program that users start. It replaces itself with `amdim-stream-main` in the same folder, or says which library is missing.
 //!
-//! The real program is linked with libtorch. Where libtorch is missing, the system's loader ends that program before its first
-//! instruction, with a message that does not name the cure. This one needs no libtorch: it asks the loader first. It also sets what
-//! libtorch's libraries read while they are loaded, so that they are loaded once.
+//! The main program is linked with libtorch. Without libtorch, the system's loader ends it before its first instruction, with a
+//! message that names no cure. The launcher is not linked with libtorch and asks the loader first. It also sets the environment
+//! variables that libtorch's libraries read while they are loaded, so that the main program need not start itself again.
 
 use std::{
     env,
@@ -26,9 +26,9 @@ fn main() {
     process::exit(FAILED)
 }
 
-/// The real program, in the folder of this one. Symbolic links to this one are followed.
+/// Returns the path of the main program, in the folder of this one. Symbolic links to this one are followed.
 fn main_program() -> Result<PathBuf, String> {
-    let own = env::current_exe().map_err(|error| format!("cannot tell where this program lies: {error}"))?;
+    let own = env::current_exe().map_err(|error| format!("cannot find the path of this program: {error}"))?;
     let program = own.with_file_name("amdim-stream-main");
     if program.exists() {
         return Ok(program);
@@ -39,7 +39,7 @@ fn main_program() -> Result<PathBuf, String> {
     ))
 }
 
-/// Replaces this process with the program. Returns only if that fails, and then says why.
+/// Replaces this process with the main program. Returns only if that fails, with the message.
 fn start(program: &Path) -> String {
     let missing = missing_libraries(program);
     if !missing.is_empty() {
@@ -48,14 +48,14 @@ fn start(program: &Path) -> String {
     let name = env::args_os().next().unwrap_or_else(|| program.into());
     let mut command = Command::new(program);
     if env::var_os("OMP_WAIT_POLICY").is_none() {
-        command.env("OMP_WAIT_POLICY", "passive"); // as `torchkit::settle_threads` would, by a second start
+        command.env("OMP_WAIT_POLICY", "passive"); // otherwise `torchkit::settle_threads` starts the program again
     }
     let error = command.arg0(name).args(env::args_os().skip(1)).exec();
     format!("cannot start `{}`: {error}", program.display())
 }
 
-/// Shared libraries that the system's loader does not find. It is asked as `ldd` asks it, which takes about 5 ms. None if the
-/// loader does not answer: starting the program then brings its own message.
+/// Returns the names of the shared libraries that the system's loader does not find. Asks it in the way of `ldd`, which takes about
+/// 5 ms. Returns no names if the loader does not answer: starting the program then prints the loader's message.
 fn missing_libraries(program: &Path) -> Vec<String> {
     let Ok(output) = Command::new(program).env("LD_TRACE_LOADED_OBJECTS", "1").output() else {
         return Vec::new();
@@ -67,7 +67,7 @@ fn missing_libraries(program: &Path) -> Vec<String> {
     names
 }
 
-/// What is missing, and the cure.
+/// Returns the message about missing libraries, with its hint.
 fn describe(missing: &[String]) -> String {
     let is_torch = |name: &String| name.starts_with("libtorch") || name.starts_with("libc10");
     if missing.iter().any(is_torch) {

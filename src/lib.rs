@@ -1,6 +1,22 @@
-//! Trains image encoders without labels, fast.
+//! Trains image encoders without labels, from sharded tar datasets.
 //!
-//! Data flows one way: [`shards`] → [`pipeline`] → [`feed`] → [`method`] → [`train`].
+//! Data flows one way: [`shards`] → [`pipeline`] → [`feed`] → [`method`] → [`train`]. A [`network::Network`] can be built, loaded
+//! and evaluated without any of them:
+//!
+//! ```
+//! use amdim_stream::{config::Config, encoder::{Mode, amdim}, network::Network};
+//! use pipeline::Preset;
+//! use tch::{Device, Kind, Tensor};
+//!
+//! let mut config = Config::preset(Preset::C10);
+//! config.encoder = amdim::Config { ndf: 8, n_rkhs: 64, n_depth: 1, use_bn: false }.into();
+//! let network = Network::new(&config, None, Device::Cpu)?;
+//!
+//! let images = Tensor::randn([4, 3, 32, 32], (Kind::Float, Device::Cpu));
+//! let features = network.encoder().features(&images, Mode::Evaluation);
+//! assert_eq!(features.size(), [4, network.encoder().width()]);
+//! # Ok::<(), anyhow::Error>(())
+//! ```
 
 pub mod about;
 pub mod checkpoint;
@@ -29,13 +45,8 @@ pub mod signals;
 pub mod stdout;
 pub mod summary;
 pub mod terminal;
+#[cfg(test)]
+mod testing;
 pub mod train;
 pub mod views;
 pub mod world;
-
-/// Torch's generator for one test alone: it is the process', and tests run side by side.
-#[cfg(test)]
-pub(crate) fn generator() -> std::sync::MutexGuard<'static, ()> {
-    static GENERATOR: std::sync::Mutex<()> = std::sync::Mutex::new(());
-    GENERATOR.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
-}

@@ -113,7 +113,7 @@ mod tests {
 
     #[test]
     fn nce_equals_its_definition_term_by_term() {
-        let _alone = crate::generator();
+        let _alone = crate::testing::lock_generator();
         tch::manual_seed(1);
         for (n, d, l) in [(2, 3, 1), (3, 5, 4), (5, 8, 9)] {
             let contexts = Tensor::randn([n, d], (Kind::Double, Device::Cpu)) * 3.0;
@@ -128,7 +128,7 @@ mod tests {
 
     #[test]
     fn constant_features_have_the_loss_at_chance_level() {
-        let _alone = crate::generator();
+        let _alone = crate::testing::lock_generator();
         let (contexts, targets) = (Tensor::zeros([6, 4], (Kind::Double, Device::Cpu)), [6, 4, 25]);
         let targets = Tensor::zeros(targets, (Kind::Double, Device::Cpu));
         let loss = nce(&contexts, &targets, 20.0).loss.double_value(&[]);
@@ -137,7 +137,7 @@ mod tests {
 
     #[test]
     fn unlabelled_samples_do_not_count_in_cross_entropy_and_accuracy() {
-        let _alone = crate::generator();
+        let _alone = crate::testing::lock_generator();
         tch::manual_seed(2);
         // All rows have the same mean square, so the penalty is the same for any subset.
         let logits = Tensor::randn([5, 3], (Kind::Double, Device::Cpu)).sign() * 2.0;

@@ -1,4 +1,4 @@
-//! Parse, run, exit code ([`Code`]).
+//! Parses the command line, runs the command, and exits with its [`Code`].
 
 use std::{panic, process, time::Instant};
 
@@ -19,7 +19,7 @@ use anyhow::Result;
 use tracing_subscriber::EnvFilter;
 
 fn main() {
-    let _ = rustix::thread::set_name(c"amdim-stream"); // for `killall`: the file's name is another
+    let _ = rustix::thread::set_name(c"amdim-stream"); // for `killall`: the file is called `amdim-stream-main`
     let cli = about::parse();
     if cli.json {
         stdout::ask_for_json();
@@ -34,22 +34,21 @@ fn main() {
     torchkit::keep_host_memory();
     let code = match cli.command {
         None => train(&cli.train, &cli.unattended),
-        Some(command) => {
-            let done = exit::catching(|| {
-                signals::end_at_once(command.leftovers())?;
-                run(command)
-            });
-            done.map_or_else(|error| failed(&error), |()| Code::Done)
-        }
+        Some(command) => code_of(exit::catching(|| {
+            signals::end_at_once(command.leftovers())?;
+            run(command)
+        })),
     };
     signals::wait_where_leaving();
     process::exit(code as i32)
 }
 
-/// Trains, and sees to it that whoever waits for the end hears of it.
+/// Trains, and writes the summary of the run where one is asked for.
 fn train(args: &TrainArgs, unattended: &Unattended) -> Code {
     let start = Instant::now();
-    if let Err(error) = unattended.summary.as_deref().map_or(Ok(()), summary::check) {
+    if let Some(path) = &unattended.summary
+        && let Err(error) = summary::check(path)
+    {
         return failed(&error);
     }
     let (asked, ended) = match args.asked() {
@@ -59,12 +58,7 @@ fn train(args: &TrainArgs, unattended: &Unattended) -> Code {
         }
         Err(error) => (None, Err(error)),
     };
-    let code = match &ended {
-        Ok(RunOutcome::Unchanged) if unattended.exit_code_unchanged => Code::Unchanged,
-        Ok(RunOutcome::Finished | RunOutcome::Unchanged) => Code::Done,
-        Ok(RunOutcome::Stopped(_)) => Code::Interrupted,
-        Err(error) => failed(error),
-    };
+    let code = code_of_run(&ended, unattended);
     let Some(path) = &unattended.summary else { return code };
     match summary::write(path, asked.as_ref(), start, code, &ended) {
         Ok(()) => code,
@@ -76,6 +70,25 @@ fn train(args: &TrainArgs, unattended: &Unattended) -> Code {
     }
 }
 
+/// Returns the exit code of a training run. Logs the error of a failed one.
+fn code_of_run(ended: &Result<RunOutcome>, unattended: &Unattended) -> Code {
+    match ended {
+        Ok(RunOutcome::Unchanged) if unattended.exit_code_unchanged => Code::Unchanged,
+        Ok(RunOutcome::Finished | RunOutcome::Unchanged) => Code::Done,
+        Ok(RunOutcome::Stopped(_)) => Code::Interrupted,
+        Err(error) => failed(error),
+    }
+}
+
+/// Returns the exit code of a command. Logs the error of a failed one.
+fn code_of(done: Result<()>) -> Code {
+    match done {
+        Ok(()) => Code::Done,
+        Err(error) => failed(&error),
+    }
+}
+
+/// Runs a command other than training.
 fn run(command: Command) -> Result<()> {
     match command {
         Command::Completions(args) => about::complete(&args),
@@ -92,21 +105,22 @@ fn run(command: Command) -> Result<()> {
         Command::Plan(args) => plan::run(&args),
         Command::Replay(args) => replay::run(&args),
         Command::Show(args) => show::run(&args),
-        Command::Train { settings } => Err(usage!(
-            "training needs no subcommand";
-            "type amdim-stream {}",
-            if settings.is_empty() {
-                "--shards 'train-<000..999>.tar'".to_owned()
-            } else {
-                settings.join(" ")
-            }
-        )),
+        Command::Train { settings } => Err(no_subcommand(&settings)),
         Command::Synth(args) => synth::run(&args),
         Command::Verify(args) => verify::run(&args),
     }
 }
 
-/// What is said of a defect begins a line of its own.
+/// Returns the error about `amdim-stream train`, with the command line that trains.
+fn no_subcommand(settings: &[String]) -> anyhow::Error {
+    let settings = match settings {
+        [] => "--shards 'train-<000..999>.tar'".to_owned(),
+        settings => settings.join(" "),
+    };
+    usage!("training needs no subcommand"; "type amdim-stream {settings}")
+}
+
+/// Clears the progress line before the message of a panic is printed.
 fn clear_before_panics() {
     let usual = panic::take_hook();
     panic::set_hook(Box::new(move |info| {
@@ -115,14 +129,14 @@ fn clear_before_panics() {
     }));
 }
 
-/// Says what went wrong; the code that it ends with.
+/// Logs an error and returns the exit code for it.
 fn failed(error: &anyhow::Error) -> Code {
     signals::wait_where_leaving();
     tracing::error!("{}", hint::render(error));
     hint::code(error)
 }
 
-/// Messages of this program and its libraries; `RUST_LOG=debug` shows more of them. A quiet program has warnings only.
+/// Logs messages of the program and its libraries to stderr: from level `info` on, or from `warn` on if `quiet`. `RUST_LOG` wins.
 fn log_to_stderr(quiet: bool) {
     let level = if quiet { "warn" } else { "info" };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
@@ -132,7 +146,7 @@ fn log_to_stderr(quiet: bool) {
         .with_ansi(terminal::has_colours())
         .with_target(false)
         .without_time()
-        // A message that cannot be written, to a full disk or a closed pipe, is no reason to end.
+        // A message that cannot be written, to a full disk or a closed pipe, must not end the program.
         .log_internal_errors(false)
         .init();
 }

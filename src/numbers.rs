@@ -1,8 +1,8 @@
-//! Numbers that are typed, as a flag or as a setting in a file, and their bounds.
+//! Bounds of numbers in flags and in files of settings.
 
 use std::fmt;
 
-/// Whole numbers between two, both included.
+/// Bounds of a whole number, both included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Whole {
     least: u64,
@@ -11,45 +11,45 @@ pub struct Whole {
 
 const MANY: u64 = u32::MAX as u64;
 
-/// Threads of one kind. More are a slip of the hand: no machine has as many cores.
+/// The number of threads of one kind. A higher number is a typing error: no machine has as many cores.
 pub const THREADS: Whole = Whole::new(1, 1024);
-/// Steps, epochs, samples.
+/// A number of steps, epochs or samples.
 pub const COUNT: Whole = Whole::new(1, MANY);
-/// The same, where 0 stands for none.
+/// A number of steps, epochs or samples, or 0 for none.
 pub const COUNT_OR_NONE: Whole = Whole::new(0, MANY);
-/// What the randomness of a run or of an evaluation derives from.
+/// The seed of a run or an evaluation.
 pub const SEED: Whole = Whole::new(0, MANY);
-/// Any that 64 bits hold.
+/// Any number of 64 bits.
 pub const ANY: Whole = Whole::new(0, u64::MAX);
-/// Samples in a step: one alone has no others to be compared with.
+/// The number of samples in a step. A single sample has no negatives.
 pub const BATCH: Whole = Whole::new(2, 1 << 20);
-/// Parts of a batch.
+/// The number of parts of a batch.
 pub const PARTS: Whole = Whole::new(1, 1 << 20);
-/// Channels of the encoder's first layer.
+/// The number of channels of the encoder's first layer.
 pub const CHANNELS: Whole = Whole::new(1, 1 << 16);
-/// Channels of the embeddings.
+/// The number of channels of the embeddings.
 pub const EMBEDDING: Whole = Whole::new(1, 1 << 20);
-/// Residual layers in a block.
+/// The number of residual layers in a block.
 pub const DEPTH: Whole = Whole::new(1, 999);
-/// Neighbours that vote.
+/// The number of neighbours that vote.
 pub const NEIGHBOURS: Whole = Whole::new(1, 100_000);
-/// Memory, or images in a shard, in MiB.
+/// An amount of memory, or of images in a shard, in MiB.
 pub const MEBIBYTES: Whole = Whole::new(1, 1 << 30);
-/// Quality of a JPEG.
+/// The quality of a JPEG.
 pub const QUALITY: Whole = Whole::new(1, 100);
 
 impl Whole {
-    /// Those from `least` to `most`.
+    /// Bounds from `least` to `most`.
     pub const fn new(least: u64, most: u64) -> Self {
         Self { least, most }
     }
 
-    /// Whether a number is one of them.
+    /// Whether `number` is within the bounds.
     pub fn holds(self, number: impl TryInto<u64>) -> bool {
         number.try_into().is_ok_and(|number| (self.least..=self.most).contains(&number))
     }
 
-    /// What reads one of them as it is typed.
+    /// Returns a parser of numbers within the bounds.
     pub fn parser<T: TryFrom<u64>>(self) -> impl Fn(&str) -> Result<T, String> + Clone {
         move |text| {
             let number = text.parse().ok().filter(|number: &u64| self.holds(*number));
@@ -64,38 +64,38 @@ impl fmt::Display for Whole {
     }
 }
 
-/// Numbers between two, both included. What is to be above 0 is above it in f32, too.
+/// Bounds of a number, both included. A lower bound above 0 is above 0 in f32, too.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Real {
     least: f64,
     most: f64,
 }
 
-/// Passes over the samples.
+/// The number of passes over the samples.
 pub const EPOCHS: Real = Real::new(1e-6, 1e6);
-/// A learning rate. One beyond the numbers in f32 ends the first step with a message of its own.
+/// A learning rate. A rate that f32 cannot represent ends the first step with a message of its own.
 pub const RATE: Real = Real::new(1e-12, 1e50);
-/// What gradients are scaled down to, and what scores are clipped to.
+/// The limit of a gradient's norm or of a score.
 pub const LIMIT: Real = Real::new(1e-6, 1e6);
-/// What keeps the optimizer from dividing by 0.
+/// The optimizer's epsilon, which keeps it from dividing by 0.
 pub const EPS: Real = Real::new(1e-15, 1e6);
-/// Weight of a penalty; 0 for none.
+/// The weight of a penalty, or 0 for none.
 pub const PENALTY: Real = Real::new(0.0, 1e6);
-/// What the learning rate is multiplied by.
+/// A factor of the learning rate.
 pub const FACTOR: Real = Real::new(1e-12, 1e6);
-/// Decay of a running mean.
+/// The decay of a running mean.
 pub const DECAY: Real = Real::new(0.0, 0.999_999);
-/// A share of a run, which may be made longer.
+/// A share of a run. It may lie beyond the end, since a run can be lengthened.
 pub const SHARE_OF_RUN: Real = Real::new(0.0, 1e6);
-/// A share of samples that may be all of them.
+/// A share of samples, up to all of them.
 pub const SHARE: Real = Real::new(1e-6, 1.0);
-/// A share of samples that leaves some.
+/// A share of samples, less than all of them.
 pub const PART: Real = Real::new(1e-6, 0.999_999);
-/// A share of samples that leaves as many.
+/// A share of samples, up to half of them.
 pub const HALF: Real = Real::new(1e-6, 0.5);
-/// What cosines are divided by.
+/// The temperature that cosines are divided by.
 pub const TEMPERATURE: Real = Real::new(1e-6, 1e6);
-/// Hours, up to a century.
+/// A number of hours, up to a century.
 pub const HOURS: Real = Real::new(1e-9, 876_600.0);
 
 impl Real {
@@ -103,18 +103,22 @@ impl Real {
         Self { least, most }
     }
 
-    /// Whether a number is one of them.
+    /// Whether `number` is within the bounds. NaN is not.
     pub fn holds(self, number: f64) -> bool {
         (self.least..=self.most).contains(&number)
     }
 
-    /// One of them, as it is typed.
+    /// Parses a number within the bounds.
+    ///
+    /// # Errors
+    ///
+    /// If the text is not a number within the bounds. The message names them.
     pub fn parse(self, text: &str) -> Result<f64, String> {
         let number = text.parse().ok().filter(|&number| self.holds(number));
         number.ok_or_else(|| format!("not {self}"))
     }
 
-    /// What reads one of them as it is typed.
+    /// Returns a parser of numbers within the bounds.
     pub fn parser(self) -> impl Fn(&str) -> Result<f64, String> + Clone {
         move |text| self.parse(text)
     }
@@ -126,7 +130,7 @@ impl fmt::Display for Real {
     }
 }
 
-/// A number with an exponent where it would have many zeros.
+/// A number that is displayed with an exponent if it would have many zeros otherwise.
 #[derive(Debug, Clone, Copy)]
 pub struct Shown(pub f64);
 
@@ -141,7 +145,7 @@ impl fmt::Display for Shown {
 mod tests {
     use super::*;
 
-    /// What is typed by mistake, or to see what happens.
+    /// Texts that no bounds accept.
     const ABSURD: [&str; 12] = [
         "",
         " 1",
@@ -158,7 +162,7 @@ mod tests {
     ];
 
     #[test]
-    fn what_is_no_number_within_the_bounds_is_refused_with_the_bounds() {
+    fn a_text_that_is_not_a_number_within_the_bounds_is_refused_with_the_bounds() {
         for whole in [THREADS, COUNT, COUNT_OR_NONE, SEED, BATCH, DEPTH] {
             for text in ABSURD.into_iter().chain(["0.5", "1e3", "18446744073709551616"]) {
                 let said = whole.parser::<u32>()(text).unwrap_err();

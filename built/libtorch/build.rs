@@ -1,8 +1,11 @@
 //! Stops the build if there is no libtorch.
 
+#[path = "src/check.rs"]
+mod check;
+
 use std::{env, path::Path};
 
-/// Variables by which the user names another libtorch.
+/// Variables by which the user tells torch-sys in another way where libtorch is.
 const OTHERS: [&str; 2] = ["LIBTORCH_LIB", "LIBTORCH_USE_PYTORCH"];
 
 /// `.cargo/config.toml` points LIBTORCH at the link that `make setup` makes, unless the user has set it.
@@ -14,13 +17,9 @@ fn main() {
         return;
     }
     let folder = env::var_os("LIBTORCH").unwrap_or_default();
-    let header = Path::new(&folder).join("include/torch/csrc/api/include/torch/torch.h");
-    println!("cargo::rerun-if-changed={}", header.display());
-    if !header.exists() {
-        let place = Path::new(&folder).display();
-        println!(
-            "cargo::error=there is no libtorch in `{place}`: run `make setup` once, which fetches it, or let LIBTORCH name the \
-             folder of your own (libtorch 2.11, with lib/ and include/)"
-        );
+    let folder = Path::new(&folder);
+    println!("cargo::rerun-if-changed={}", folder.join(check::HEADER).display());
+    if let Err(error) = check::check(folder) {
+        println!("cargo::error={error}");
     }
 }

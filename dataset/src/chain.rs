@@ -2,9 +2,11 @@
 
 use std::{error::Error, iter};
 
-/// Joins the first lines of an error's message and of its causes' messages in one line.
+/// Joins the messages of an error and its causes on one line, outermost first.
 pub(crate) fn one_line(error: &(dyn Error + 'static)) -> String {
     let causes = iter::successors(Some(error), |error| (*error).source());
-    let first_line = |error: &dyn Error| error.to_string().lines().next().unwrap_or_default().to_owned();
-    causes.map(first_line).collect::<Vec<_>>().join(": ")
+    // Some decoders print several lines.
+    let flattened =
+        |error: &dyn Error| error.to_string().lines().map(str::trim).collect::<Vec<_>>().join(" ");
+    causes.map(flattened).collect::<Vec<_>>().join(": ")
 }

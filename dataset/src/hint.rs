@@ -103,6 +103,8 @@ pub enum SourceHint {
     SortImages,
     /// Give the folder another name.
     RenameFolder,
+    /// Convert images of formats that are not read to PNG or JPEG.
+    Convert,
     /// Look for links that form a circle.
     FindCircle,
 }

@@ -1,4 +1,4 @@
-//! What flags of other programs are called here.
+//! Answers to flags that users know from other programs.
 
 use std::{error::Error as _, ffi::OsString, path::Path};
 
@@ -7,21 +7,21 @@ use clap::{
     error::{ContextKind, ContextValue, Error, ErrorKind},
 };
 
-use super::Cli;
+use super::args::Cli;
 use crate::hint;
 
-/// How a flag of other programs is answered.
+/// The answer to a flag of another program.
 enum Answer {
-    /// By the first of these flags that the command has.
+    /// Flags of this program, separated by spaces. The first one that the command has is named.
     Flag(&'static str),
-    /// By words, where the command has this flag or this argument without one.
+    /// A flag or positional argument, and the text that is the answer if the command has it.
     Words(&'static str, &'static str),
 }
 
 use Answer::{Flag, Words};
 
-/// Names in PyTorch's examples, timm, Lightning, Hugging Face and their like. Of several answers the first one counts that fits the
-/// command.
+/// Flags of PyTorch's examples, timm, Lightning, Hugging Face and similar programs, with their answers. The first answer that fits
+/// the command is given.
 const HABITS: &[(&str, &[Answer])] = &[
     (
         "data dataset data-dir data-path data-root dataset-path train train-data train-dir train-path train-shards input inputs root \
@@ -180,8 +180,8 @@ const REPLAYED: &str = "the crash folder comes without a flag: amdim-stream repl
 
 const FINETUNE_RATES: &str = "there are two of them: --lr-encoder and --lr-head";
 
-/// Says what a flag that nobody knows is called here, where a word belongs that is no subcommand, and what can be done about a
-/// value that a library refuses.
+/// Adds a tip to an error of the command line: the name of an unknown flag in this program, the flag for an argument that is not a
+/// subcommand, or the hint of a library that refuses a value.
 pub(crate) fn explained(mut error: Error, typed: impl Iterator<Item = OsString>) -> Error {
     if let Some(hint) = error.source().and_then(hint::of_library) {
         error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![hint.into()]));
@@ -197,13 +197,7 @@ pub(crate) fn explained(mut error: Error, typed: impl Iterator<Item = OsString>)
     program.build();
     let command = innermost(&mut program, typed);
     let tip = tip(command, unknown);
-    let is_near = match error.get(ContextKind::SuggestedArg) {
-        Some(ContextValue::String(flag)) => {
-            2 * strsim::osa_distance(flag, unknown) <= unknown.trim_start_matches('-').len()
-        }
-        _ => true,
-    };
-    if tip.is_none() && is_near {
+    if tip.is_none() && is_suggestion_near(&error, unknown) {
         return error;
     }
     error.remove(ContextKind::SuggestedArg);
@@ -214,7 +208,17 @@ pub(crate) fn explained(mut error: Error, typed: impl Iterator<Item = OsString>)
     error
 }
 
-/// The subcommand that is spoken to.
+/// Whether the flag that clap suggests resembles what was typed. An error without a suggestion has nothing to correct.
+fn is_suggestion_near(error: &Error, unknown: &str) -> bool {
+    match error.get(ContextKind::SuggestedArg) {
+        Some(ContextValue::String(flag)) => {
+            2 * strsim::osa_distance(flag, unknown) <= unknown.trim_start_matches('-').len()
+        }
+        _ => true,
+    }
+}
+
+/// Returns the innermost subcommand that was typed, or the program.
 fn innermost(program: &mut Command, typed: impl Iterator<Item = OsString>) -> &mut Command {
     let is_word = |text: &OsString| !text.to_string_lossy().starts_with('-');
     let mut command = program;
@@ -227,7 +231,7 @@ fn innermost(program: &mut Command, typed: impl Iterator<Item = OsString>) -> &m
     command
 }
 
-/// What to write instead.
+/// Returns what to type instead of `unknown`.
 fn tip(command: &Command, unknown: &str) -> Option<String> {
     let is_flag = unknown.starts_with('-');
     let is_shard = Path::new(unknown).extension().is_some_and(|end| end == "tar");
@@ -238,6 +242,11 @@ fn tip(command: &Command, unknown: &str) -> Option<String> {
         let names = command.get_subcommands().map(Command::get_name).filter(|name| *name != "help");
         return Some(format!("one of these comes before flags: {}", names.collect::<Vec<_>>().join(", ")));
     }
+    answer(command, unknown)
+}
+
+/// Returns the answer for a name that is spelled differently, or that another program has.
+fn answer(command: &Command, unknown: &str) -> Option<String> {
     let name = unknown.trim_start_matches('-').to_lowercase().replace('_', "-");
     let is_called =
         |arg: &Arg, name: &str| arg.get_long() == Some(name) || arg.is_positional() && arg.get_id() == name;
@@ -265,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flag_typed_by_the_habit_of_another_program_is_answered_with_the_one_of_that_command() {
+    fn a_flag_of_another_program_is_answered_with_the_flag_of_the_command() {
         for (typed, part) in [
             ("--data x", "--shards"),
             ("--dataset=x", "--shards"),
@@ -304,13 +313,13 @@ mod tests {
         }
         assert!(
             said("amdim-stream --batch-sise 8").contains("'--batch-size'"),
-            "mistyped, and found by letters"
+            "a typing error is corrected by its letters"
         );
-        assert!(!said("amdim-stream --dropout 0.1").contains("tip:"), "there is nothing like it");
+        assert!(!said("amdim-stream --dropout 0.1").contains("tip:"), "no flag resembles it");
     }
 
     #[test]
-    fn a_value_that_a_library_refuses_is_answered_with_what_it_takes() {
+    fn a_value_that_a_library_refuses_is_answered_with_the_values_that_it_accepts() {
         for (typed, part) in
             [("--shuffle window:0", "`window:N`"), ("--decode quick", "`fast`"), ("--max-bad few", "`1%`")]
         {
@@ -321,7 +330,7 @@ mod tests {
     }
 
     #[test]
-    fn every_answer_names_flags_that_there_are_and_no_name_has_two() {
+    fn every_answer_names_flags_that_exist_and_no_name_has_two_answers() {
         let mut program = Cli::command();
         program.build();
         let mut flags = Vec::new();

@@ -1,10 +1,10 @@
-//! What is left when a command is interrupted.
+//! Unfinished files of an interrupted command.
 
-use super::Command;
+use super::args::Command;
 use crate::{files::folder_of, signals::Leftovers};
 
 impl Command {
-    /// What the user is told when it is interrupted, and where it may have begun files.
+    /// Returns what the user is told when the command is interrupted, and the folders that may contain unfinished files.
     pub fn leftovers(&self) -> Leftovers {
         let (words, folders) = match self {
             Self::Eval(command) => ("there is no result", command.cache().into_iter().collect()),

@@ -1,10 +1,10 @@
-//! Flags of the commands that say what the program is.
+//! The flags of `completions` and `man`.
 
 use std::path::PathBuf;
 
 use clap_complete::Shell;
 
-/// What `completions` is told.
+/// The flags of `completions`.
 #[derive(Debug, clap::Args)]
 pub struct Completions {
     /// The shell
@@ -12,7 +12,7 @@ pub struct Completions {
     pub shell: Shell,
 }
 
-/// What `man` is told.
+/// The flags of `man`.
 #[derive(Debug, clap::Args)]
 pub struct Man {
     /// Folder for a page of each subcommand [default: the main page goes to stdout, `amdim-stream man | man -l -`]

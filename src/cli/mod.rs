@@ -1,83 +1,13 @@
-//! What is typed: subcommands and flags.
+//! The command line: subcommands, flags, and answers to flags of other programs.
 
+mod args;
 mod habits;
 mod leftovers;
 mod manual;
 
-use clap::{Parser, Subcommand};
-
 pub(crate) use self::habits::explained;
-pub use self::manual::{Completions, Man};
-pub use crate::commands::eval::EvalCommand;
-use crate::{
-    commands::{doctor, embed, export, import, pack, plan, replay, show, synth, verify},
-    config::TrainArgs,
-    run::Unattended,
+pub use self::{
+    args::{Cli, Command},
+    manual::{Completions, Man},
 };
-
-/// Trains image encoders without labels, from sharded tar datasets
-///
-/// Without a subcommand it trains: amdim-stream --shards 'data/train-<000..999>.tar'. The same command line resumes an
-/// interrupted run.
-#[derive(Debug, Parser)]
-#[command(
-    name = "amdim-stream",
-    version,
-    args_conflicts_with_subcommands = true,
-    allow_negative_numbers = true
-)]
-pub struct Cli {
-    /// Print results as JSON on a terminal, too; elsewhere they always are
-    #[arg(long, global = true)]
-    pub json: bool,
-    /// Anything but training.
-    #[command(subcommand)]
-    pub command: Option<Command>,
-    /// The settings of a training run.
-    #[command(flatten)]
-    pub train: TrainArgs,
-    /// How this start behaves when nobody watches.
-    #[command(flatten)]
-    pub unattended: Unattended,
-}
-
-/// What the program does beside training.
-#[derive(Debug, Subcommand)]
-pub enum Command {
-    /// Print what lets a shell complete this program's flags
-    Completions(Completions),
-    /// Judge the encoder of a run
-    #[command(subcommand)]
-    Eval(EvalCommand),
-    /// Look over this machine before a run is left alone on it: versions, GPU, limits, the run folder, the clock
-    Doctor(doctor::Args),
-    /// Write the features of all samples, shard by shard
-    Embed(embed::Args),
-    /// Write a checkpoint's encoder to a file that other tools open
-    Export(export::Args),
-    /// Make a run folder of an export, or of a checkpoint of the reference implementation
-    Import(import::Args),
-    /// Write the manual pages
-    Man(Man),
-    /// Make shards from an image folder, CIFAR or STL-10 files
-    Pack(pack::Args),
-    /// Say what a run with these settings will come to, without making it
-    ///
-    /// It takes every flag of a run; of the unattended ones it looks at --if-changed, --gate and --quiet.
-    Plan(Box<plan::Args>),
-    /// Make the step again that a run failed at
-    Replay(replay::Args),
-    /// Draw an image and the views that training sees of it
-    Show(show::Args),
-    /// What is typed by habit: training needs no subcommand
-    #[command(hide = true, aliases = ["fit", "pretrain", "training", "run"])]
-    Train {
-        /// The settings of the run.
-        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-        settings: Vec<String>,
-    },
-    /// Make a labelled synthetic dataset of JPEGs
-    Synth(synth::Args),
-    /// Read all of a set, say what is wrong with it, and write shards without that
-    Verify(verify::Args),
-}
+pub use crate::commands::eval::EvalCommand;

@@ -1,4 +1,4 @@
-//! The flags of evaluations.
+//! `amdim-stream eval`: the flags of the evaluations.
 
 use std::path::PathBuf;
 
@@ -18,7 +18,7 @@ use crate::{
 };
 use torchkit::DeviceChoice;
 
-/// How an encoder is judged.
+/// An evaluation of an encoder.
 #[derive(Debug, Subcommand)]
 pub enum EvalCommand {
     /// Fit a linear classifier on frozen features
@@ -32,11 +32,11 @@ pub enum EvalCommand {
 }
 
 impl EvalCommand {
-    /// As the evaluation wants it.
+    /// Splits the flags into the options of every evaluation and the settings of this one.
     ///
     /// # Errors
     ///
-    /// If a flag would have no effect beside another.
+    /// If one flag would make another one ineffective.
     pub fn parts(self) -> Result<(eval::Options, eval::Evaluation)> {
         Ok(match self {
             Self::Linear(args) => args.parts()?,
@@ -48,10 +48,8 @@ impl EvalCommand {
             }
         })
     }
-}
 
-impl EvalCommand {
-    /// Where features are kept.
+    /// Returns the folder that features are kept in.
     pub(crate) fn cache(&self) -> Option<PathBuf> {
         match self {
             Self::Linear(LinearArgs { classifier, .. }) | Self::Mlp(classifier) => {
@@ -63,7 +61,7 @@ impl EvalCommand {
     }
 }
 
-/// What every evaluation is told.
+/// The flags of every evaluation.
 #[derive(Debug, Args)]
 pub(super) struct EvalArgs {
     /// A run folder, or one of its checkpoints/step-… folders
@@ -75,7 +73,7 @@ pub(super) struct EvalArgs {
     /// Shards to judge by [default: those of the run]
     #[arg(long, value_name = "PATTERN", num_args = 1..)]
     val_shards: Vec<String>,
-    /// Evaluate a freshly initialized encoder, too, the running statistics of whose norms are averaged over training images first
+    /// Evaluate a freshly initialized encoder, too, after averaging the running statistics of its norms over training images
     #[arg(long)]
     baseline: bool,
     /// auto, cpu, cuda or cuda:N
@@ -84,7 +82,7 @@ pub(super) struct EvalArgs {
     /// Decoding threads [default: one a core]
     #[arg(long, value_name = "N", value_parser = numbers::THREADS.parser::<usize>())]
     workers: Option<usize>,
-    /// What all that is drawn derives from
+    /// Seed that all randomness of the evaluation derives from
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = numbers::SEED.parser::<u32>())]
     seed: u32,
 }
@@ -96,7 +94,7 @@ impl EvalArgs {
     }
 }
 
-/// Settings of a classifier on frozen features.
+/// The flags of a classifier on frozen features.
 #[derive(Debug, Args)]
 pub struct ClassifierArgs {
     #[command(flatten)]
@@ -149,8 +147,8 @@ impl ClassifierArgs {
         Ok((self.eval.options(), eval::Evaluation::Classifier(probe)))
     }
 
-    /// The flags that were given of those that say how steps are made.
-    fn of_steps(&self) -> Vec<&'static str> {
+    /// Returns the flags about optimizer steps that were given.
+    fn step_flags(&self) -> Vec<&'static str> {
         let given = [
             ("--protocol", self.protocol.is_some()),
             ("--epochs", self.epochs.is_some()),
@@ -163,16 +161,16 @@ impl ClassifierArgs {
     }
 }
 
-/// How a linear classifier is fitted.
+/// The solver that fits a linear classifier.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum Solver {
-    /// Steps on batches.
+    /// Adam, with steps on batches.
     Adam,
-    /// To convergence.
+    /// L-BFGS, to convergence.
     Lbfgs,
 }
 
-/// Settings of a linear classifier.
+/// The flags of a linear classifier.
 #[derive(Debug, Args)]
 pub struct LinearArgs {
     #[command(flatten)]
@@ -189,7 +187,7 @@ impl LinearArgs {
         if solver == Solver::Adam {
             return classifier.parts(HeadKind::Linear);
         }
-        if let [flag, ..] = classifier.of_steps()[..] {
+        if let [flag, ..] = classifier.step_flags()[..] {
             return Err(
                 usage!("--solver lbfgs makes no steps on batches, so {flag} has no effect"; "leave out {flag}"),
             );
@@ -199,7 +197,7 @@ impl LinearArgs {
     }
 }
 
-/// Settings of a vote of neighbours.
+/// The flags of a vote of nearest neighbours.
 #[derive(Debug, Args)]
 pub struct KnnArgs {
     #[command(flatten)]
@@ -218,7 +216,7 @@ pub struct KnnArgs {
     cache_features: Option<PathBuf>,
 }
 
-/// Settings of fine-tuning.
+/// The flags of fine-tuning.
 #[derive(Debug, Args)]
 pub struct FinetuneArgs {
     #[command(flatten)]
@@ -226,7 +224,7 @@ pub struct FinetuneArgs {
     /// Share of the labelled training samples whose labels are used, the same number of each class (of 1 all)
     #[arg(long, value_name = "X", default_value_t = 0.1, value_parser = numbers::SHARE.parser())]
     label_fraction: f64,
-    /// Of those, the share that is held out, to stop by
+    /// Share of those samples that is held out and decides when to stop
     #[arg(long, value_name = "X", default_value_t = 0.2, value_parser = numbers::HALF.parser())]
     held_out: f64,
     /// Learning rate of the encoder after the warm-up
@@ -241,7 +239,7 @@ pub struct FinetuneArgs {
     /// Steps at most [default: thirty epochs, and 500 at least]
     #[arg(long, value_name = "N", value_parser = numbers::COUNT.parser::<u64>())]
     steps: Option<u64>,
-    /// Looks at the held-out samples (each epoch, or 25 steps) without a gain after which it ends
+    /// Stop after this many evaluations of the held-out samples (one each epoch, or each 25 steps) without a gain
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = numbers::COUNT.parser::<u32>())]
     patience: u32,
     /// Samples in a step

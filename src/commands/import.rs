@@ -1,4 +1,4 @@
-//! `amdim-stream import`: an export, or a checkpoint of the reference implementation, as a run folder of ours.
+//! `amdim-stream import`: makes a run folder from an export or from a checkpoint of the reference implementation.
 
 use std::{
     fs, io,
@@ -20,7 +20,7 @@ use crate::{
     stdout, usage,
 };
 
-/// What `import` is told.
+/// The flags of `import`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// A .safetensors file of `amdim-stream export`, or a .pth file of the reference implementation
@@ -40,29 +40,15 @@ pub fn run(args: &Args) -> Result<()> {
         return Err(usage!("`{}` is already a run", args.out.display(); "name another folder with --out"));
     }
     destination::folder(&args.out, Contents::Nothing, None)?;
-    let Imported { config, classes, class_names, step, network } = load(&args.file, args.preset)?;
-    let config = Config { out: args.out.clone(), ..config };
-    fs::create_dir_all(&args.out).with_context(|| format!("cannot make `{}`", args.out.display()))?;
+    let imported = load(&args.file, args.preset)?;
+    let imported = Imported { config: Config { out: args.out.clone(), ..imported.config }, ..imported };
+    fs::create_dir_all(&args.out).with_context(|| format!("cannot create `{}`", args.out.display()))?;
     let unfinished = begin(&args.out)?;
-    config.write(&unfinished.path().join("config.toml"))?;
-    let state = State {
-        step,
-        position: Position::default(),
-        data: DataIdentity { digest: 0, samples: 0 },
-        classes,
-        class_names,
-        config: config.clone(),
-    };
-    let retention = Retention { keep: 1, keep_every: 0 };
-    let path = Checkpoints::of(unfinished.path()).save(
-        &state,
-        &network.tensors(),
-        &Adam::new(network.vars(), &config.optim).moments(),
-        retention,
-    )?;
+    let path = save(&imported, unfinished.path())?;
     let path = args.out.join(path.strip_prefix(unfinished.path())?);
-    fill(&args.out, unfinished.path())
+    move_into(&args.out, unfinished.path())
         .with_context(|| format!("cannot write to `{}`", args.out.display()))?;
+    let Imported { config, classes, step, .. } = imported;
     stdout::say(&format!(
         "`{}`: a run of preset {} at step {step}, its checkpoint is `{}`",
         args.out.display(),
@@ -74,17 +60,34 @@ pub fn run(args: &Args) -> Result<()> {
     }))
 }
 
-/// A folder within that of the run, where the run is made; removed on drop.
+/// Creates a folder within the run folder in which the run is prepared. It is removed on drop.
 fn begin(run: &Path) -> Result<Partial> {
     let within = run.join("import");
     let partial = Partial::beside(&within)?;
     fs::create_dir_all(partial.path())
-        .with_context(|| format!("cannot make `{}`", partial.path().display()))?;
+        .with_context(|| format!("cannot create `{}`", partial.path().display()))?;
     Ok(partial)
 }
 
-/// Puts all of it into the run folder, the checkpoints last: with them it is a run.
-fn fill(run: &Path, made: &Path) -> io::Result<()> {
+/// Writes the configuration and a checkpoint of the imported network into `folder`. Returns the path of the checkpoint.
+fn save(imported: &Imported, folder: &Path) -> Result<PathBuf> {
+    let Imported { config, classes, class_names, step, network } = imported;
+    config.write(&folder.join("config.toml"))?;
+    let state = State {
+        step: *step,
+        position: Position::default(),
+        data: DataIdentity { digest: 0, samples: 0 },
+        classes: *classes,
+        class_names: class_names.clone(),
+        config: config.clone(),
+    };
+    let retention = Retention { keep: 1, keep_every: 0 };
+    let moments = Adam::new(network.vars(), &config.optim).moments();
+    Checkpoints::of(folder).save(&state, &network.tensors(), &moments, retention)
+}
+
+/// Moves the prepared files into the run folder. The checkpoints come last, since they make the folder a run.
+fn move_into(run: &Path, prepared: &Path) -> io::Result<()> {
     let names = ["config.toml", "checkpoints"];
-    names.into_iter().try_for_each(|name| files::move_to(&made.join(name), &run.join(name)))
+    names.into_iter().try_for_each(|name| files::move_to(&prepared.join(name), &run.join(name)))
 }

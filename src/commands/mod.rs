@@ -1,4 +1,4 @@
-//! What the program does beside training: for each command its flags, and what it tells of its work.
+//! The subcommands: the flags of each, the work, and what it prints.
 
 pub mod doctor;
 pub mod embed;

@@ -1,4 +1,4 @@
-//! `amdim-stream pack`: images → shards and `classes.txt`.
+//! `amdim-stream pack`: packs images into shards and `classes.txt`.
 
 use std::path::PathBuf;
 
@@ -9,7 +9,7 @@ use dataset::{
 };
 
 use super::{progress::Shown, written};
-use crate::numbers;
+use crate::{hint, numbers};
 
 /// The flags of `pack`.
 #[derive(Debug, clap::Args)]
@@ -72,7 +72,7 @@ pub struct Args {
     force: bool,
 }
 
-/// The kinds of sources.
+/// The format of a source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum Format {
     /// Known from the names of the files
@@ -115,7 +115,7 @@ impl Args {
     }
 }
 
-/// Packs what `args` name, and prints what was written.
+/// Packs the source that `args` name, and prints what was written.
 ///
 /// # Errors
 /// The source cannot be packed as it is, or the shards cannot be written.
@@ -125,6 +125,13 @@ pub fn run(args: &Args) -> Result<()> {
         source = pack::number_by(source, list)?;
     }
     let summary = pack::write(&*source, &args.options(), &Shown::default())?;
+    if let Some(hint) = source.hint() {
+        tracing::warn!(
+            "{} files and folders are left out\n  hint: {}",
+            summary.ignored,
+            hint::of_dataset(&hint)
+        );
+    }
     if summary.classes > 0 && args.classes.is_none() {
         let list = args.out.join(ClassNames::FILE);
         tracing::info!(

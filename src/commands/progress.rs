@@ -1,4 +1,4 @@
-//! Progress of the `dataset` crate's work, on the terminal.
+//! The terminal's progress line for the work of the crate `dataset`.
 
 use std::{
     sync::{
@@ -13,7 +13,7 @@ use indicatif::HumanCount;
 
 use crate::terminal::Progress;
 
-/// Shows the stage at work. It is no longer shown once this is dropped.
+/// Shows the progress of the current stage until it is dropped.
 #[derive(Debug, Default)]
 pub(super) struct Shown(RwLock<Option<Meter>>);
 
@@ -34,7 +34,7 @@ impl dataset::Progress for Shown {
     }
 }
 
-/// One stage.
+/// The progress of one stage.
 #[derive(Debug)]
 struct Meter {
     stage: Stage,
@@ -60,7 +60,7 @@ impl Meter {
         }
     }
 
-    /// Tells how long reading or writing shards took.
+    /// Ends the stage. Logs how long it took to read or write shards.
     fn end(self) {
         let (rate, seconds) = (self.rate(), self.started.elapsed().as_secs_f64());
         drop(self.progress);
@@ -76,7 +76,7 @@ impl Meter {
     }
 }
 
-/// What is being done, in the past tense.
+/// Returns the verb of a stage in the past tense.
 fn done(stage: Stage) -> &'static str {
     match stage {
         Stage::Packing => "packed",

@@ -1,4 +1,4 @@
-//! `amdim-stream replay`: the step that a crash folder is of, made again.
+//! `amdim-stream replay`: repeats the step that a run failed at, from its crash folder.
 
 use std::path::{Path, PathBuf};
 
@@ -9,28 +9,26 @@ use tch::Tensor;
 use crate::{
     checkpoint::{Checkpoints, Loaded},
     config::{self, Config},
-    stdout,
-};
-use crate::{
     run::{
         crash::{self, CrashReport},
         folder::RunFolder,
     },
+    stdout,
     train::Run,
     world::World,
 };
 use torchkit::{DeviceChoice, GraphChoice, Precision};
 
-/// What `replay` is told.
+/// The flags of `replay`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// The crash folder of a run
     #[arg(value_name = "DIR")]
     pub crash: PathBuf,
-    /// The shards of the run, where they lie elsewhere by now
+    /// The shards of the run, if they have moved
     #[arg(long, value_name = "PATTERN", num_args = 1..)]
     pub shards: Vec<String>,
-    /// auto, cpu, cuda or cuda:N [default: as the run was told]
+    /// auto, cpu, cuda or cuda:N [default: the setting of the run]
     #[arg(long)]
     pub device: Option<DeviceChoice>,
     /// Compute the step in f32, tf32 or bf16 [default: as the run did]
@@ -38,28 +36,10 @@ pub struct Args {
     pub precision: Option<Precision>,
 }
 
-/// Makes the step, and prints what it found, whether that is what it found then, and which gradients are not finite.
+/// Repeats the step. Prints its results, whether they equal those of the failed step, and which gradients are not finite.
 pub fn run(args: &Args) -> Result<()> {
     let report = CrashReport::read(&args.crash)?;
-    let loaded = origin(&report, &args.crash)?;
-    let config = loaded.as_ref().map(|loaded| Ok(loaded.state.config.clone()));
-    let mut config =
-        config.unwrap_or_else(|| Config::resolve(&config::read(&args.crash.join(CrashReport::CONFIG))?))?;
-    config.run.cuda_graph = GraphChoice::Off;
-    config.run.device = args.device.unwrap_or(config.run.device);
-    config.train.precision = args.precision.unwrap_or(config.train.precision);
-    if !args.shards.is_empty() {
-        config.data.shards.clone_from(&args.shards);
-    }
-    config.data.val_shards.clear();
-    let mut run = Run::prepare(config, loaded.as_ref(), World::join())?;
-    match &loaded {
-        Some(loaded) => {
-            run.trainer.restore(loaded)?;
-            run.position = loaded.state.position;
-        }
-        None => run.warm_start(&RunFolder::of(&run_folder(&args.crash)?), false)?,
-    }
+    let mut run = prepare(args, &report)?;
     tracing::info!("step {}: {}", report.step, report.what);
     let mut feed = run.feed()?;
     let mut next = || feed.next().context("a run's samples have no end")?;
@@ -71,12 +51,12 @@ pub fn run(args: &Args) -> Result<()> {
     let found = run.trainer.step(&staged.views)?.metrics.read();
     let is_broken = run.trainer.check().is_err();
     let gradients = run.trainer.broken_gradients();
-    let words = match (is_broken, is_same_batch) {
-        (true, _) => "its numbers are not finite",
-        (false, true) => "it went well this time",
-        (false, false) => "it went well, but on other samples than then",
+    let outcome = match (is_broken, is_same_batch) {
+        (true, _) => "the numbers of the step are not finite",
+        (false, true) => "the step succeeded this time",
+        (false, false) => "the step succeeded, but on other samples than in the run",
     };
-    stdout::say(&format!("{words}; gradients that are not finite: {}", gradients.len()))?;
+    stdout::say(&format!("{outcome}; gradients that are not finite: {}", gradients.len()))?;
     let found = crash::as_text(&found);
     stdout::print(&json!({
         "step": report.step,
@@ -89,28 +69,57 @@ pub fn run(args: &Args) -> Result<()> {
     }))
 }
 
-/// The state that the step began with, or where it went with the process, the run's last checkpoint before it; none where it
-/// is to be reached from the run's beginning.
+/// Prepares the run in the state from which the step can be reached.
+fn prepare(args: &Args, report: &CrashReport) -> Result<Run> {
+    let loaded = origin(report, &args.crash)?;
+    let config = match &loaded {
+        Some(loaded) => loaded.state.config.clone(),
+        None => Config::resolve(&config::read(&args.crash.join(CrashReport::CONFIG))?)?,
+    };
+    let mut run = Run::prepare(with_flags(config, args), loaded.as_ref(), World::join())?;
+    match &loaded {
+        Some(loaded) => {
+            run.trainer.restore(loaded)?;
+            run.position = loaded.state.position;
+        }
+        None => run.warm_start(&RunFolder::of(&run_folder(&args.crash)?), false)?,
+    }
+    Ok(run)
+}
+
+/// Applies the flags of `replay` to the configuration of the run.
+fn with_flags(mut config: Config, args: &Args) -> Config {
+    config.run.cuda_graph = GraphChoice::Off;
+    config.run.device = args.device.unwrap_or(config.run.device);
+    config.train.precision = args.precision.unwrap_or(config.train.precision);
+    if !args.shards.is_empty() {
+        config.data.shards.clone_from(&args.shards);
+    }
+    config.data.val_shards.clear();
+    config
+}
+
+/// Loads the state from before the step. If the process ended before it could save that state, loads the run's last checkpoint
+/// before the step. Returns none if the step can only be reached from the run's beginning.
 fn origin(report: &CrashReport, crash: &Path) -> Result<Option<Loaded>> {
     if report.has_state {
         return Loaded::open(&crash.join(CrashReport::STATE)).map(Some);
     }
     let loaded = Checkpoints::of(&run_folder(crash)?).before(report.step)?;
-    let from = loaded.as_ref().map_or_else(
-        || "beginning on: there is no checkpoint from before".to_owned(),
-        |loaded| format!("checkpoint of step {} on", loaded.state.step),
-    );
-    tracing::info!("from the {from}");
+    match &loaded {
+        Some(loaded) => tracing::info!("starting from the checkpoint of step {}", loaded.state.step),
+        None => tracing::info!("starting from step 0: the run has no checkpoint before the step"),
+    }
     Ok(loaded)
 }
 
-/// The run folder that a crash folder lies in.
+/// Returns the run folder that contains a crash folder.
 fn run_folder(crash: &Path) -> Result<PathBuf> {
     let path = std::path::absolute(crash).with_context(|| format!("cannot find `{}`", crash.display()))?;
     Ok(path.parent().unwrap_or(&path).to_owned())
 }
 
-/// Whether the batch is the one that the report lists, as far as it does.
+/// Whether the samples of the batch are those in the report.
 fn same_batch(report: &CrashReport, indices: &Tensor) -> Result<bool> {
     let then = report.samples.iter().map(|sample| sample["index"].as_i64());
     let now = Vec::<i64>::try_from(indices)?;

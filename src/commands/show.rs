@@ -1,4 +1,4 @@
-//! `amdim-stream show`: an image and the views that training sees of it, side by side.
+//! `amdim-stream show`: draws an image and the views that training sees of it side by side.
 
 use std::{
     io::Write,
@@ -23,7 +23,7 @@ use crate::{
 /// Pixels between two pictures.
 const GAP: u32 = 4;
 
-/// What `show` is told.
+/// The flags of `show`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Run folder: draw what this run saw, of its shards, by its settings
@@ -58,25 +58,16 @@ pub struct Args {
 /// Draws the image and its views into a file, and prints what was drawn.
 pub fn run(args: &Args) -> Result<()> {
     let extension = destination::file(&args.out, &["png", "jpg", "jpeg"], args.force)?;
-    let seen = Seen::by(args)?;
-    let set = data::open(&seen.shards)?;
+    let settings = ViewSettings::find(args)?;
+    let set = data::open(&settings.shards)?;
     let index = find(&set, &args.sample)?;
     let sample = read(&set, index)?;
-    let recipe = seen.recipe;
-    let seed = SampleSeed { seed: seen.seed, epoch: args.epoch, index };
-    let max_pixels = pipeline::LoaderConfig::default().max_pixels;
-    let mut renderer = Renderer::new(recipe.clone(), seen.decode, max_pixels)?;
-    let mut views = vec![0; recipe.bytes()];
-    let decoded = sample.image.read(|bytes| -> pipeline::Result<Rgb> {
-        renderer.decode(bytes, seed)?;
-        renderer.render(&mut views);
-        pipeline::decode(bytes, max_pixels)
-    });
-    let name = || format!("sample `{}`, shard `{}`", sample.key, sample.shard);
-    let image = decoded.with_context(name)?.with_context(name)?;
+    let recipe = &settings.recipe;
+    let seed = SampleSeed { seed: settings.seed, epoch: args.epoch, index };
+    let Rendered { image, views } = settings.render(&sample, seed)?;
     let mut plan = Plan::default();
-    plan.draw(&recipe, seed, image.width, image.height)?;
-    write(&strip(&image, &recipe, &views), &args.out, extension)?;
+    plan.draw(recipe, seed, image.width, image.height)?;
+    write(&strip(&image, recipe, &views), &args.out, extension)?;
     stdout::say(&format!(
         "`{}`: sample `{}` of `{}`, {}×{} pixels, and its {} views in epoch {} with seed {}",
         args.out.display(),
@@ -86,26 +77,47 @@ pub fn run(args: &Args) -> Result<()> {
         image.height,
         plan.views.len(),
         args.epoch,
-        seen.seed
+        settings.seed
     ))?;
     stdout::print(&json!({
         "key": sample.key, "shard": &*sample.shard, "offset": sample.offset, "index": index, "label": sample.label,
-        "width": image.width, "height": image.height, "seed": seen.seed, "epoch": args.epoch,
+        "width": image.width, "height": image.height, "seed": settings.seed, "epoch": args.epoch,
         "shared": plan.shared, "views": plan.views, "out": args.out,
     }))
 }
 
-/// What decides over the views that are seen of a sample.
-struct Seen {
+/// The settings that determine the views of a sample.
+struct ViewSettings {
     shards: Vec<String>,
     recipe: Recipe,
     seed: u64,
     decode: DecodeMode,
 }
 
-impl Seen {
-    /// By a run, whose shards must be those that it saw; else by what was typed.
-    fn by(args: &Args) -> Result<Self> {
+/// An image and its views, one after the other.
+struct Rendered {
+    image: Rgb,
+    views: Vec<u8>,
+}
+
+impl ViewSettings {
+    /// Decodes a sample's image and renders its views.
+    fn render(&self, sample: &Sample, seed: SampleSeed) -> Result<Rendered> {
+        let max_pixels = pipeline::LoaderConfig::default().max_pixels;
+        let mut renderer = Renderer::new(self.recipe.clone(), self.decode, max_pixels)?;
+        let mut views = vec![0; self.recipe.bytes()];
+        let decoded = sample.image.read(|bytes| -> pipeline::Result<Rgb> {
+            renderer.decode(bytes, seed)?;
+            renderer.render(&mut views);
+            pipeline::decode(bytes, max_pixels)
+        });
+        let name = || format!("sample `{}`, shard `{}`", sample.key, sample.shard);
+        let image = decoded.with_context(name)?.with_context(name)?;
+        Ok(Rendered { image, views })
+    }
+
+    /// Returns the settings of the run in `--run`, whose shards must not have changed, or those given by flags.
+    fn find(args: &Args) -> Result<Self> {
         let Some(run) = &args.run else {
             let (shards, recipe) = (args.shards.clone(), args.preset.recipe());
             return Ok(Self { shards, recipe, seed: args.seed, decode: args.decode });
@@ -117,7 +129,7 @@ impl Seen {
         if let Some(changes) = RunFolder::of(run).changes(&config.data)? {
             return Err(failure!(
                 "the shards of the run in `{}` have changed since it began ({changes}), so what it saw is unknown", run.display();
-                "bring back the shards that it had, or name where they are now with --shards"
+                "restore the shards that it had, or name where they are now with --shards"
             ));
         }
         check_epoch(run, args.epoch)?;
@@ -126,7 +138,7 @@ impl Seen {
     }
 }
 
-/// A run has seen nothing of an epoch that it never came to.
+/// Checks that the run has reached the epoch.
 fn check_epoch(run: &Path, epoch: u64) -> Result<()> {
     let Some(begun) = RunFolder::of(run).epochs_begun()? else {
         return Err(usage!(
@@ -143,7 +155,7 @@ fn check_epoch(run: &Path, epoch: u64) -> Result<()> {
     ))
 }
 
-/// The number of the sample with this key.
+/// Returns the index of the sample with this key.
 fn find(set: &ShardSet, key: &str) -> Result<u64> {
     if let Some(index) = set.find(key)? {
         return Ok(index);
@@ -158,24 +170,25 @@ fn find(set: &ShardSet, key: &str) -> Result<u64> {
 fn read(set: &ShardSet, index: u64) -> Result<Sample> {
     let order = Order { shuffle: Shuffle::None, epochs: Some(1), ..Order::default() };
     let mut samples = set.samples(order, Share::default(), Position { epoch: 0, offset: index });
-    Ok(samples.next().context("a sample that was found is there")??)
+    Ok(samples.next().context("a sample that was found can be read")??)
 }
 
-/// The image, and to the right of it its views, one below the other.
+/// Returns the image with its views to the right of it, one below the other.
 fn strip(image: &Rgb, recipe: &Recipe, views: &[u8]) -> Rgb {
     let count = recipe.views.len() as u32;
     let mut strip =
         Rgb::black(image.width + GAP + recipe.side, image.height.max(count * (recipe.side + GAP) - GAP));
     strip.pixels.fill(255);
-    place(&mut strip, (0, 0), &image.pixels, image.width);
+    copy_to(&mut strip, (0, 0), &image.pixels, image.width);
     for (number, view) in views.chunks_exact(recipe.view_bytes()).enumerate() {
         let top = number as u32 * (recipe.side + GAP);
-        place(&mut strip, (image.width + GAP, top), view, recipe.side);
+        copy_to(&mut strip, (image.width + GAP, top), view, recipe.side);
     }
     strip
 }
 
-fn place(strip: &mut Rgb, (left, top): (u32, u32), pixels: &[u8], width: u32) {
+/// Copies the pixels of an image that is `width` wide to a place in the strip.
+fn copy_to(strip: &mut Rgb, (left, top): (u32, u32), pixels: &[u8], width: u32) {
     let (stride, row) = (strip.stride(), 3 * width as usize);
     let rows = strip.pixels.chunks_exact_mut(stride).skip(top as usize);
     for (out, row_pixels) in rows.zip(pixels.chunks_exact(row)) {
@@ -184,21 +197,21 @@ fn place(strip: &mut Rgb, (left, top): (u32, u32), pixels: &[u8], width: u32) {
 }
 
 fn write(image: &Rgb, path: &Path, extension: &str) -> Result<()> {
-    const QUALITY: u8 = 95;
-    let partial = Partial::beside(path).or_cannot_write(path)?;
-    let encoded = match extension {
-        "png" => image::save_buffer_with_format(
-            partial.path(),
-            &image.pixels,
-            image.width,
-            image.height,
-            image::ColorType::Rgb8,
-            image::ImageFormat::Png,
-        )
-        .map_err(anyhow::Error::from),
-        _ => pipeline::encode_jpeg(image, QUALITY)
-            .map_err(anyhow::Error::from)
-            .and_then(|jpeg| Ok(partial.create()?.write_all(&jpeg)?)),
+    let write = || -> Result<()> {
+        let partial = Partial::beside(path)?;
+        encode(image, extension, &partial)?;
+        Ok(partial.finish()?)
     };
-    encoded.and_then(|()| Ok(partial.finish()?)).or_cannot_write(path)
+    write().or_cannot_write(path)
+}
+
+fn encode(image: &Rgb, extension: &str, partial: &Partial) -> Result<()> {
+    const QUALITY: u8 = 95;
+    if extension != "png" {
+        let jpeg = pipeline::encode_jpeg(image, QUALITY)?;
+        return Ok(partial.create()?.write_all(&jpeg)?);
+    }
+    let Rgb { width, height, pixels } = image;
+    let (colours, format) = (image::ColorType::Rgb8, image::ImageFormat::Png);
+    Ok(image::save_buffer_with_format(partial.path(), pixels, *width, *height, colours, format)?)
 }

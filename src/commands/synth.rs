@@ -1,4 +1,4 @@
-//! `amdim-stream synth`: a labelled set of drawn images.
+//! `amdim-stream synth`: draws a labelled dataset.
 
 use std::path::PathBuf;
 
@@ -9,10 +9,10 @@ use dataset::synth::{self, Options, Size};
 use super::{progress::Shown, written};
 use crate::numbers::{self, Whole};
 
-/// Pixels of a side.
+/// The pixels of a side.
 const SIDE: Whole = Whole::new(*synth::SIDES.start() as u64, *synth::SIDES.end() as u64);
 
-/// Images that are drawn.
+/// The number of images that are drawn.
 const COUNT: Whole = Whole::new(1, synth::MOST as u64);
 
 /// The flags of `synth`.

@@ -1,4 +1,4 @@
-//! Shards that `pack` or `synth` has written, in words and as JSON.
+//! Prints which shards `pack` or `synth` has written, in words and as JSON.
 
 use anyhow::Result;
 use dataset::Summary;

@@ -1,13 +1,13 @@
-//! Settings that do not fit each other, and numbers that are a slip of the hand or that nothing can be computed with.
+//! Checks of settings: contradictions between them, and numbers out of bounds.
 
 use anyhow::{Context, Result};
 use toml::Table;
 
 use super::{layers::flattened, run::Metric, whole::Config};
-use crate::usage;
+use crate::{settings::OutOfBounds, usage};
 
 impl Config {
-    /// Checks that no part can make alone.
+    /// Checks the settings against each other and against their bounds.
     pub(crate) fn check(&self) -> Result<()> {
         if self.train.steps.is_some() && self.train.epochs.is_some() {
             return Err(usage!("both `train.steps` and `train.epochs` are given"; "leave out one of them"));
@@ -18,11 +18,11 @@ impl Config {
         self.encoder.chosen().check(self.preset.side())
     }
 
-    /// What is measured in validations needs them.
+    /// Checks that there is validation data where a setting needs validations.
     fn check_validation(&self) -> Result<()> {
         let Self { data, run, .. } = self;
-        let is_asked = run.knn_every > 0 || run.best.is_some();
-        if is_asked && data.val_shards.is_empty() {
+        let needs_validation = run.knn_every > 0 || run.best.is_some();
+        if needs_validation && data.val_shards.is_empty() {
             return Err(usage!(
                 "`run.knn_every` and `run.best` need validations";
                 "name validation shards with --val-shards"
@@ -36,17 +36,17 @@ impl Config {
         Ok(())
     }
 
-    /// Refuses a number that is out of its bounds, with them.
+    /// Refuses the first number that is out of its bounds.
     fn check_bounds(&self) -> Result<()> {
         let values = flattened(&Table::try_from(self).context("cannot write the settings as TOML")?, "");
         let settings = Self::settings();
-        let beyond = settings.iter().find_map(|setting| {
-            let (_, value) = values.iter().find(|(key, _)| *key == setting.key)?;
-            Some((&setting.key, setting.beyond(value)?))
-        });
-        match beyond {
-            Some((key, (value, bounds))) => Err(usage!("`{key}` is {value}"; "write {bounds}")),
-            None => Ok(()),
+        for setting in &settings {
+            let value = values.iter().find(|(key, _)| *key == setting.key).map(|(_, value)| value);
+            if let Some(OutOfBounds { number, bounds }) = value.and_then(|value| setting.out_of_bounds(value))
+            {
+                return Err(usage!("`{}` is {number}", setting.key; "write {bounds}"));
+            }
         }
+        Ok(())
     }
 }

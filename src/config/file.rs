@@ -8,7 +8,7 @@ use toml::Table;
 use super::keys;
 use crate::{exit::Code, hint::WithHint};
 
-/// A configuration file, as what was typed.
+/// Reads a file of settings and checks the names of its keys.
 pub fn read(path: &Path) -> Result<Table> {
     let shown = path.display();
     let text = fs::read_to_string(path)

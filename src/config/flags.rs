@@ -1,4 +1,4 @@
-//! Settings as they are typed.
+//! Settings on the command line.
 
 use std::path::PathBuf;
 
@@ -21,12 +21,12 @@ pub struct TrainArgs {
 }
 
 impl TrainArgs {
-    /// What was asked for: the flags over the file.
+    /// Returns the settings that were given: the flags over the file.
     pub fn asked(&self) -> Result<Table> {
         Ok(self.layers()?.merged())
     }
 
-    /// What was asked for, flags and file apart.
+    /// Returns the settings that were given, with flags and file apart.
     pub fn layers(&self) -> Result<Layers> {
         let file = match &self.config {
             Some(path) => file::read(path)?,
@@ -36,7 +36,7 @@ impl TrainArgs {
     }
 }
 
-/// The flags that were given, by the keys that they set.
+/// The flags that were given, as a table of the settings' keys.
 #[derive(Debug, Clone, Default)]
 pub struct Flags(Table);
 
@@ -67,7 +67,8 @@ impl FromArgMatches for Flags {
     }
 }
 
-/// Settings with a flag in the order of the help: heading by heading as they are declared, but for those that stand after another.
+/// Returns the settings that have a flag in the order of the help: by heading, then in the order of declaration, except that a
+/// setting with [`Setting::after`] follows that setting.
 fn in_order(settings: Vec<Setting>) -> Vec<Setting> {
     let (moved, mut ordered): (Vec<_>, Vec<_>) =
         settings.into_iter().filter(Setting::has_flag).partition(|setting| setting.after().is_some());
@@ -79,7 +80,7 @@ fn in_order(settings: Vec<Setting>) -> Vec<Setting> {
     ordered
 }
 
-/// Sets a key given by its dotted path.
+/// Sets the value of a dotted key. Creates the sections of its path.
 fn set(table: &mut Table, key: &str, value: Value) {
     match key.split_once('.') {
         None => {

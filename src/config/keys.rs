@@ -1,4 +1,4 @@
-//! Names of settings in a file, before they are put together with others.
+//! Checks of the keys in a file of settings.
 
 use anyhow::Result;
 use toml::{Table, Value};
@@ -6,7 +6,7 @@ use toml::{Table, Value};
 use super::whole::Config;
 use crate::usage;
 
-/// Refuses a setting that there is none of, with its line and the nearest one.
+/// Refuses the first key that is not a setting. The message names its line and the nearest setting.
 pub(super) fn check(shown: &str, text: &str, table: &Table) -> Result<()> {
     let mut known: Vec<_> = Config::settings().into_iter().map(|setting| setting.key).collect();
     known.sort_unstable();
@@ -14,7 +14,7 @@ pub(super) fn check(shown: &str, text: &str, table: &Table) -> Result<()> {
     names(table, "", &mut found);
     let is_known =
         |name: &String| known.contains(name) || known.iter().any(|key| key.starts_with(&format!("{name}.")));
-    // What an earlier version wrote is told elsewhere, by what to write instead.
+    // `words::check` refuses this setting of earlier versions and names its successor.
     let unknown = found.into_iter().find(|name| !is_known(name) && name != "data.shuffle_window");
     let Some(name) = unknown else { return Ok(()) };
     let nearest = known.iter().min_by_key(|key| distance(key, &name));
@@ -27,7 +27,7 @@ pub(super) fn check(shown: &str, text: &str, table: &Table) -> Result<()> {
     Err(usage!("`{shown}`{line}: there is no setting `{name}`"; "{hint}"))
 }
 
-/// The keys of a table and of those in it, by their dotted paths.
+/// Collects the dotted keys of a table and of the tables in it.
 fn names(table: &Table, prefix: &str, into: &mut Vec<String>) {
     for (key, value) in table {
         match value {
@@ -37,19 +37,19 @@ fn names(table: &Table, prefix: &str, into: &mut Vec<String>) {
     }
 }
 
-/// The part of a name that is typed in its section.
+/// Returns the last part of a dotted key.
 fn last(name: &str) -> &str {
     name.rsplit('.').next().unwrap_or(name)
 }
 
-/// Between two settings; one in another section is somewhat farther.
+/// Returns the edit distance of the last parts of two keys, plus one if their sections differ.
 fn distance(known: &str, typed: &str) -> usize {
     let is_elsewhere = known.rsplit_once('.').map(|(section, _)| section)
         != typed.rsplit_once('.').map(|(section, _)| section);
     strsim::osa_distance(last(known), last(typed)) + usize::from(is_elsewhere)
 }
 
-/// The line, from 1 on, where a setting is given.
+/// Returns the line, counted from 1, that contains a dotted key or the header of its section.
 fn line_of(text: &str, name: &str) -> Option<usize> {
     let mut section = String::new();
     for (number, line) in text.lines().enumerate() {
@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn a_setting_that_is_mistyped_is_told_with_its_line_and_the_nearest_one() {
+    fn a_mistyped_setting_is_refused_with_its_line_and_the_nearest_setting() {
         for (text, line, name, nearest) in [
             ("preset = 'c10'\n\n[encoder]\nn_rkhz = 5", 4, "encoder.n_rkhz", "`encoder.n_rkhs`"),
             ("[train]\nbatchsize = 5", 2, "train.batchsize", "`train.batch_size`"),

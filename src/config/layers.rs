@@ -1,4 +1,4 @@
-//! Settings on top of others: what was typed over a file, and over what an earlier run was.
+//! Layers of settings: flags over a file, and both over the settings of an earlier run.
 
 use toml::{Table, Value};
 
@@ -6,17 +6,17 @@ use torchkit::Precision;
 
 use super::whole::Config;
 
-/// What was asked for, by where it was said.
+/// The settings that were given, by their source.
 #[derive(Debug, Clone, Default)]
 pub struct Layers {
-    /// In the file of `--config`.
+    /// Settings in the file of `--config`.
     pub file: Table,
-    /// By flags.
+    /// Settings given by flags.
     pub flags: Table,
 }
 
 impl Layers {
-    /// The flags over the file.
+    /// Returns the flags over the file.
     pub fn merged(&self) -> Table {
         let mut merged = self.file.clone();
         overlay(&mut merged, &self.flags);
@@ -24,8 +24,8 @@ impl Layers {
     }
 }
 
-/// Puts `over` on top of `under`, key by key. Of `steps` and `epochs` the upper layer's one replaces both, and how a run of another
-/// length came to it.
+/// Puts `over` on top of `under`, key by key. `steps` or `epochs` in the upper layer replace both in the lower one, and the
+/// `lengthened` entries that belong to them.
 pub fn overlay(under: &mut Table, over: &Table) {
     if over.contains_key("steps") || over.contains_key("epochs") {
         for key in ["steps", "epochs", "lengthened"] {
@@ -42,8 +42,8 @@ pub fn overlay(under: &mut Table, over: &Table) {
     }
 }
 
-/// A saved configuration with the values that it does not contain: the name of AMDIM's encoder, which is not written, and f32 for
-/// `auto`, which only runs of a version without mixed precision have.
+/// Returns a saved configuration with the values that it does not contain: the name of AMDIM's encoder, which is not written, and f32
+/// for `auto`, which only runs of a version without mixed precision have.
 pub(super) fn completed(saved: &Table) -> Table {
     let mut saved = saved.clone();
     if let Some(Value::Table(encoder)) = saved.get_mut("encoder") {
@@ -56,7 +56,7 @@ pub(super) fn completed(saved: &Table) -> Table {
     saved
 }
 
-/// What was asked for; `auto` asks for what the run has.
+/// Returns the given settings without `precision = "auto"`, which a resumed run takes from its saved configuration.
 pub(super) fn without_auto(asked: &Table) -> Table {
     let mut asked = asked.clone();
     if let Some(Value::Table(train)) = asked.get_mut("train")
@@ -67,8 +67,8 @@ pub(super) fn without_auto(asked: &Table) -> Table {
     asked
 }
 
-/// What was asked for, may not be changed, and differs from `saved`, as `key = now (was then)`. Whether a run's length may be
-/// changed is for the run to say.
+/// Returns the given settings that contradict those in `saved`, each as `key = now (was then)`. Settings that a resumed run may
+/// change do not contradict, and the length of a run is checked elsewhere.
 pub(super) fn contradictions(saved: &Table, asked: &Table) -> Vec<String> {
     let saved = flattened(saved, "");
     let settings = Config::settings();
@@ -84,7 +84,7 @@ pub(super) fn contradictions(saved: &Table, asked: &Table) -> Vec<String> {
         .collect()
 }
 
-/// Whether two settings mean the same: `50` and `50.0` do.
+/// Whether two values are equal, as the integer `50` and the float `50.0` are.
 fn same(one: &Value, other: &Value) -> bool {
     let number = |value: &Value| value.as_float().or_else(|| value.as_integer().map(|whole| whole as f64));
     match (number(one), number(other)) {
@@ -93,7 +93,7 @@ fn same(one: &Value, other: &Value) -> bool {
     }
 }
 
-/// The values of a table and of those in it, by their dotted paths.
+/// Returns the values of a table and of the tables in it, with their dotted keys.
 pub(super) fn flattened(table: &Table, prefix: &str) -> Vec<(String, Value)> {
     let entry = |(key, value): (&String, &Value)| match value {
         Value::Table(inner) => flattened(inner, &format!("{prefix}{key}.")),

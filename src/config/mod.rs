@@ -1,4 +1,4 @@
-//! What a run can be told: the sum of the parts' own settings, loaded, layered and checked.
+//! The configuration of a run: the settings of all parts, read from flags and file, layered and checked.
 
 mod check;
 mod data;

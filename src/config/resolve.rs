@@ -1,4 +1,4 @@
-//! From what was asked for to a whole configuration.
+//! Resolves the given settings to a complete configuration.
 
 use std::path::{Path, PathBuf};
 
@@ -14,7 +14,7 @@ use super::{
 use crate::{encoder::EncoderConfig, files, hint::WithHint, method::MethodConfig, usage};
 
 impl Config {
-    /// The run folder that is asked for, or the default one of the preset.
+    /// Returns the run folder in `asked`, or the default one of the preset.
     pub fn out(asked: &Table) -> Result<PathBuf> {
         match asked.get("out") {
             Some(Value::String(out)) if !out.is_empty() => Ok(PathBuf::from(out)),
@@ -23,17 +23,22 @@ impl Config {
         }
     }
 
-    /// What was asked for (`asked`: the flags over the file), over the defaults of its preset.
+    /// Resolves `asked`, the flags over the file, over the defaults of its preset.
+    ///
+    /// # Errors
+    ///
+    /// If a setting is unknown, has the wrong type, is out of bounds, or contradicts another.
     pub fn resolve(asked: &Table) -> Result<Self> {
         words::check(asked)?;
-        let mut table = Table::try_from(defaults(asked)?).context("cannot write the defaults as TOML")?;
-        overlay(&mut table, asked);
-        let config: Self = table.try_into().map_err(|error| words::refused(&error))?;
-        config.check()?;
-        Ok(config)
+        let defaults = Table::try_from(defaults(asked)?).context("cannot write the defaults as TOML")?;
+        Self::over(defaults, asked)
     }
 
-    /// What was asked for over what an earlier run in this folder was; a contradiction is refused.
+    /// Resolves `asked` over `saved`, the configuration of the run that is resumed.
+    ///
+    /// # Errors
+    ///
+    /// If `asked` contradicts a setting that a resumed run may not change, or is wrong by itself.
     pub fn resume(saved: &Table, asked: &Table) -> Result<Self> {
         words::check(asked)?;
         let (saved, asked) = (&completed(saved), &without_auto(asked));
@@ -45,21 +50,25 @@ impl Config {
                 "name another folder with --out, or leave these settings as they were to resume the run"
             ));
         }
-        let mut table = saved.clone();
+        Self::over(saved.clone(), asked)
+    }
+
+    /// Puts `asked` over `table`, reads the result and checks it.
+    fn over(mut table: Table, asked: &Table) -> Result<Self> {
         overlay(&mut table, asked);
         let config: Self = table.try_into().map_err(|error| words::refused(&error))?;
         config.check()?;
         Ok(config)
     }
 
-    /// Writes the configuration so that it can be given back with `--config`.
+    /// Writes the configuration as a file that `--config` reads.
     pub fn write(&self, path: &Path) -> Result<()> {
         let text = toml::to_string(self).context("cannot write the configuration as TOML")?;
         files::replace(path, text.as_bytes()).or_cannot_write(path)
     }
 }
 
-/// The defaults of the preset, method and encoder that are asked for.
+/// Returns the defaults of the preset, the method and the encoder in `asked`.
 fn defaults(asked: &Table) -> Result<Config> {
     let mut config = Config::preset(preset(asked)?);
     if let Some(name) = name(asked, "method") {
@@ -71,12 +80,12 @@ fn defaults(asked: &Table) -> Result<Config> {
     Ok(config)
 }
 
-/// The name that a section is asked for by.
+/// Returns the `name` in a section of `asked`.
 fn name<'a>(asked: &'a Table, section: &str) -> Option<&'a str> {
     asked.get(section)?.get("name")?.as_str()
 }
 
-/// The preset that is asked for, or the default one.
+/// Returns the preset in `asked`, or the default one.
 fn preset(asked: &Table) -> Result<Preset> {
     match asked.get("preset") {
         Some(preset) => preset.clone().try_into().map_err(|error: toml::de::Error| {

@@ -20,7 +20,7 @@ fn a_resolved_configuration_gives_itself_back() {
 }
 
 #[test]
-fn what_was_asked_wins_over_the_preset() {
+fn a_given_setting_wins_over_the_preset() {
     let config = Config::resolve(&table("preset = 'c10'\n[optim]\nlr = 1e-3\n[train]\nsteps = 7")).unwrap();
     assert_eq!((config.optim.lr, config.train.steps, config.optim.betas[0]), (1e-3, Some(7), 0.8));
     assert_eq!(config.preset, Preset::C10);
@@ -33,7 +33,7 @@ fn an_unknown_key_is_refused_by_name() {
 }
 
 #[test]
-fn a_setting_of_an_earlier_version_is_refused_with_what_to_write_instead() {
+fn a_setting_of_an_earlier_version_is_refused_with_its_successor() {
     let old = table("preset = 'c10'\n[data]\nshuffle_window = 512");
     let saved = Table::try_from(Config::preset(Preset::C10)).unwrap();
     for error in [Config::resolve(&old), Config::resume(&saved, &old)].map(Result::unwrap_err) {
@@ -48,7 +48,7 @@ fn a_setting_of_an_earlier_version_is_refused_with_what_to_write_instead() {
 }
 
 #[test]
-fn numbers_beyond_all_measure_are_refused() {
+fn numbers_out_of_bounds_are_refused() {
     for (text, name) in [
         ("[encoder]\nndf = 4611686018427387904", "encoder.ndf"),
         ("[encoder]\nn_depth = 4294967295", "encoder.n_depth"),
@@ -111,13 +111,13 @@ fn steps_replace_the_epochs_of_a_lower_layer() {
 }
 
 #[test]
-fn a_run_is_resumed_in_the_precision_that_it_has() {
+fn a_resumed_run_keeps_its_precision() {
     let asked = |precision: &str| -> Table { format!("train.precision = \"{precision}\"").parse().unwrap() };
     let mut config = Config::preset(Preset::C10);
     for (then, now, resumed) in [
         (Precision::Bf16, "auto", Some(Precision::Bf16)),
         (Precision::F32, "auto", Some(Precision::F32)),
-        (Precision::Auto, "f32", Some(Precision::F32)), // saved before there was a precision
+        (Precision::Auto, "f32", Some(Precision::F32)), // saved by a version without precisions
         (Precision::F32, "bf16", None),
     ] {
         config.train.precision = then;
@@ -127,7 +127,7 @@ fn a_run_is_resumed_in_the_precision_that_it_has() {
     }
 }
 
-/// What is typed, as a file would say it.
+/// Returns the table of settings that flags give.
 fn typed(flags: &[&str]) -> Table {
     let command = Flags::augment_args(clap::Command::new("amdim-stream").no_binary_name(true));
     let matches = command.try_get_matches_from(flags).unwrap_or_else(|error| panic!("{error}"));
@@ -181,7 +181,7 @@ fn every_flag_sets_its_key() {
 }
 
 #[test]
-fn a_setting_stands_where_its_neighbours_in_the_help_are() {
+fn related_settings_are_neighbours_in_the_help() {
     let command = Flags::augment_args(clap::Command::new("amdim-stream"));
     let order: Vec<_> = command.get_arguments().map(|arg| arg.get_id().as_str()).collect();
     let at = |name: &str| order.iter().position(|other| *other == name).unwrap();
@@ -193,6 +193,6 @@ fn a_setting_stands_where_its_neighbours_in_the_help_are() {
     assert_eq!((order[0], *order.last().unwrap()), ("shards", "best"));
     let known = Config::settings();
     for setting in known.iter().filter_map(Setting::after) {
-        assert!(order.contains(&setting), "a setting stands after `{setting}`, which there is none of");
+        assert!(order.contains(&setting), "a setting is declared after `{setting}`, which does not exist");
     }
 }

@@ -1,4 +1,4 @@
-//! Batch and length of a run.
+//! Settings of the batch and the length of a run.
 
 use torchkit::Precision;
 

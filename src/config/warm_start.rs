@@ -1,18 +1,18 @@
-//! `--warm-start`.
+//! The setting of `--warm-start`.
 
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-/// The run, or checkpoint, whose encoder training begins with.
+/// The run or checkpoint whose encoder training begins with.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "PathBuf", into = "PathBuf")]
 pub enum WarmStart {
-    /// The run that lay in the run folder before, as it ended. A folder of that name is `./last`.
+    /// The latest checkpoint of the previous run in the run folder. A folder with this name is written `./last`.
     Last,
-    /// The same run's best checkpoint.
+    /// The best checkpoint of the previous run in the run folder. A folder with this name is written `./best`.
     Best,
-    /// A run folder, or a checkpoint.
+    /// A run folder or a checkpoint.
     Path(PathBuf),
 }
 

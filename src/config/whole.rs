@@ -1,4 +1,4 @@
-//! All settings of a run together.
+//! The complete configuration of a run.
 
 use std::path::PathBuf;
 
@@ -26,16 +26,16 @@ pub struct Config {
     /// The dataset.
     #[serde(default)]
     pub data: DataConfig,
-    /// The encoder.
+    /// Settings of the encoder.
     #[serde(default)]
     pub encoder: EncoderConfig,
-    /// The method.
+    /// Settings of the method.
     #[serde(default)]
     pub method: MethodConfig,
-    /// Batch and length.
+    /// Settings of the batch and the length.
     #[serde(default)]
     pub train: TrainConfig,
-    /// The optimizer.
+    /// Settings of the optimizer.
     #[serde(default)]
     pub optim: optim::Config,
     /// Settings that do not change the results.

@@ -1,4 +1,4 @@
-//! Settings that are words, and TOML's words for settings that are wrong.
+//! Settings that libraries parse, and the wording of errors of the TOML parser.
 
 use anyhow::{Context, Result};
 use pipeline::{BadSampleBudget, DecodeMode};
@@ -7,18 +7,22 @@ use toml::{Table, Value};
 
 use crate::{exit::Code, hint::WithHint, usage};
 
-/// A section, a name in it, and what reads it.
-type Words = (&'static str, &'static str, fn(&str) -> Result<()>);
+/// A setting that a library parses.
+struct Parsed {
+    section: &'static str,
+    name: &'static str,
+    parse: fn(&str) -> Result<()>,
+}
 
-/// Settings that a library reads, and refuses with a hint. TOML would hand on the words of such an error without its hint, so they
-/// are read before.
-const READ_BY_LIBRARIES: [Words; 3] = [
-    ("data", "shuffle", |text| Ok(text.parse::<Shuffle>().map(drop)?)),
-    ("data", "decode", |text| Ok(text.parse::<DecodeMode>().map(drop)?)),
-    ("run", "max_bad", |text| Ok(text.parse::<BadSampleBudget>().map(drop)?)),
+/// The settings that a library parses and refuses with a hint. The TOML parser would keep the message of such an error and lose its
+/// hint, so they are parsed before.
+const PARSED: [Parsed; 3] = [
+    Parsed { section: "data", name: "shuffle", parse: |text| Ok(text.parse::<Shuffle>().map(drop)?) },
+    Parsed { section: "data", name: "decode", parse: |text| Ok(text.parse::<DecodeMode>().map(drop)?) },
+    Parsed { section: "run", name: "max_bad", parse: |text| Ok(text.parse::<BadSampleBudget>().map(drop)?) },
 ];
 
-/// Refuses what an earlier version wrote under other names, and words that a library does not know.
+/// Refuses settings of earlier versions, and values that a library refuses.
 pub(super) fn check(table: &Table) -> Result<()> {
     let setting = |section: &str, name: &str| table.get(section).and_then(|section| section.get(name));
     if let Some(window) = setting("data", "shuffle_window") {
@@ -27,17 +31,19 @@ pub(super) fn check(table: &Table) -> Result<()> {
             "write `shuffle = \"window:{window}\"` instead, which means the same"
         ));
     }
-    for (section, name, read) in READ_BY_LIBRARIES {
-        let text = setting(section, name).and_then(Value::as_str);
-        let read = text.map_or(Ok(()), read);
-        read.with_context(|| format!("in the settings: `{section}.{name}`")).with_code(Code::Usage)?;
+    for Parsed { section, name, parse } in PARSED {
+        if let Some(text) = setting(section, name).and_then(Value::as_str) {
+            parse(text)
+                .with_context(|| format!("in the settings: `{section}.{name}`"))
+                .with_code(Code::Usage)?;
+        }
     }
     Ok(())
 }
 
-/// A setting of the wrong type or name; TOML says on a second line where it is.
+/// Returns the error about a setting of the wrong type or name. The TOML parser names its place on a second line.
 pub(super) fn refused(error: &toml::de::Error) -> anyhow::Error {
-    // TOML calls the types as Rust does, and gives nothing but this text.
+    // The TOML parser gives only text, in which types have their Rust names.
     let types = [
         ("u64", "a whole number from 0 on"),
         ("usize", "a whole number from 0 on"),

@@ -402,7 +402,7 @@ mod tests {
 
     #[test]
     fn elements_counts_the_largest_activation_of_an_image() {
-        let _alone = crate::generator();
+        let _alone = crate::testing::lock_generator();
         for side in [32, 64, 128] {
             let vars = VarStore::new(Device::Cpu);
             let config = Config { ndf: 24, n_rkhs: 32, n_depth: 2, use_bn: false };

@@ -1,5 +1,7 @@
 //! Classifiers on frozen features.
 
+use std::ops::Range;
+
 use anyhow::Result;
 use pipeline::{LoaderConfig, Preset};
 use serde::Serialize;
@@ -26,7 +28,7 @@ use crate::{
 };
 use torchkit::Precision;
 
-/// Which classifier.
+/// The kind of a classifier.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HeadKind {
     /// One affine map.
@@ -35,21 +37,21 @@ pub enum HeadKind {
     Mlp,
 }
 
-/// Whose way of fitting it is.
+/// The protocol of fitting a classifier.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Protocol {
-    /// Ours: the encoder does not change in the least, and the learning rate warms up.
+    /// The encoder is in evaluation mode and does not change, and the learning rate warms up.
     #[default]
     Frozen,
-    /// That of the reference implementation: no warm-up, drops that come an epoch late, the encoder in training mode, so that
-    /// features are normalized by each batch and the running statistics move, weights of the classifier's norm drawn from 0 to 1,
-    /// and before it is judged the norms settled on 50 batches of the validation images.
+    /// The protocol of the reference implementation: there is no warm-up and the learning rate drops one epoch late. The encoder is
+    /// in training mode, so that features are normalized by each batch and the running statistics move. The weights of the
+    /// classifier's norm are drawn from 0 to 1, and the norms take in 50 batches of validation images before the evaluation.
     Reference,
 }
 
 impl Protocol {
-    /// As it is typed.
+    /// Returns the name on the command line.
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Frozen => "frozen",
@@ -58,32 +60,32 @@ impl Protocol {
     }
 }
 
-/// How a classifier is fitted; the defaults are the published ones for the kind of data.
+/// The settings of fitting a classifier.
 #[derive(Debug, Clone, Serialize)]
 pub struct Fit {
-    /// Whose way it is.
+    /// The protocol.
     pub protocol: Protocol,
-    /// Passes over the training samples.
+    /// The passes over the training samples.
     pub epochs: f64,
-    /// Learning rate after the warm-up.
+    /// The learning rate after the warm-up.
     pub lr: f64,
-    /// Samples in a step.
+    /// The samples in a step.
     pub batch_size: usize,
-    /// Steps over which the learning rate rises; none: 500, a tenth of all at most.
+    /// The steps over which the learning rate rises. None means 500, or a tenth of all steps if that is less.
     pub warmup_steps: Option<u64>,
-    /// When the learning rate drops.
+    /// The rule when the learning rate drops.
     pub schedule: Drops,
-    /// What shuffling, augmentation and initialization derive from.
+    /// The seed of shuffling, augmentation and initialization.
     pub seed: u64,
 }
 
 impl Fit {
-    /// The published length of fitting for this kind of data.
+    /// Returns the published number of epochs for the preset's kind of data.
     pub fn epochs(preset: Preset) -> f64 {
         preset.classifier_epochs()
     }
 
-    /// Adam with the settings of training, and the published shares of the steps after which the rate drops.
+    /// Returns the settings of Adam: those of training, with the published drops of the learning rate.
     fn optimizer(&self, preset: Preset) -> optim::Config {
         let drop_at = preset.classifier_drop_at().to_vec();
         let &Self { lr, warmup_steps, schedule, .. } = self;
@@ -97,7 +99,7 @@ enum Head {
 }
 
 impl Head {
-    /// The reference's share of dropped inputs and hidden units.
+    /// The share of dropped inputs and hidden units in the reference implementation.
     const DROPOUT: f64 = 0.2;
 
     fn new(kind: HeadKind, vars: &VarStore, width: i64, classes: i64, protocol: Protocol) -> Self {
@@ -117,65 +119,24 @@ impl Head {
             Self::Mlp(head) => head.forward(features, train),
         }
     }
-}
 
-/// A classifier that was fitted.
-pub(super) struct Classifier {
-    head: Head,
-    classes: u32,
-    device: Device,
-    /// The learning rate that it was fitted with.
-    pub(super) schedule: Schedule,
-    /// Share of the last epoch's training samples that it recognized, as it was then.
-    pub(super) train_top1: f64,
-}
-
-/// What the features of a classifier's batches are made of.
-pub(super) enum Training<'a> {
-    /// A new augmented view of each sample in every epoch.
-    Views(&'a dyn Encoder, &'a ShardSet, Protocol),
-    /// The un-augmented features.
-    Features(&'a Features),
-}
-
-impl Classifier {
-    /// Fits a new classifier; everything derives from the seed.
-    pub(super) fn fit(
-        kind: HeadKind,
-        training: &Training,
-        classes: u32,
-        fit: &Fit,
-        config: &Config,
+    /// Makes steps 0 to the end of `last_epoch`. Returns the tally of the training samples in the last epoch.
+    fn fit(
+        &self,
+        adam: &mut Adam,
+        schedule: &Schedule,
+        batches: &mut Batches,
+        last_epoch: Range<u64>,
         device: Device,
-    ) -> Result<Self> {
-        tch::manual_seed(fit.seed.cast_signed());
-        let (width, samples) = match training {
-            Training::Views(encoder, set, _) => (encoder.width(), set.len()),
-            Training::Features(features) => (features.width(), features.len().cast_unsigned()),
-        };
-        if samples < 2 {
-            return Err(
-                failure!("one labelled training sample is too few"; "name more shards with --shards"),
-            );
-        }
-        let vars = VarStore::new(device);
-        let head = Head::new(kind, &vars, width, i64::from(classes), fit.protocol);
-        let batch = fit.batch_size.min(samples as usize);
-        let steps = ((fit.epochs * samples as f64 / batch as f64) as u64).max(1);
-        let optimizer = fit.optimizer(config.preset);
-        let schedule = Schedule::new(&optimizer, steps, samples as f64 / batch as f64);
-        schedule.announce();
-        let mut adam = Adam::new(&vars, &optimizer);
-        let last_epoch = steps.saturating_sub(samples / batch as u64);
-        let mut skipped = Tensor::zeros([], (Kind::Float, device));
+    ) -> Result<Tally> {
         let mut tally = Tally::default();
-        let mut batches = Batches::new(training, fit, batch, config, device)?;
-        let progress = Progress::new("classifier step", 0, steps);
-        for step in 0..steps {
+        let mut skipped = Tensor::zeros([], (Kind::Float, device));
+        let progress = Progress::new("classifier step", 0, last_epoch.end);
+        for step in 0..last_epoch.end {
             progress.reach(step, Vec::new, false);
             let (features, labels) = batches.next()?;
-            let logits = head.logits(&features, true);
-            if step >= last_epoch {
+            let logits = self.logits(&features, true);
+            if last_epoch.contains(&step) {
                 tally.add(&logits.detach(), &labels);
             }
             adam.forget_gradients()?;
@@ -186,11 +147,83 @@ impl Classifier {
         if skipped.double_value(&[]) > 0.5 {
             return Err(failure!("the classifier's loss was not finite in some steps"; "lower --lr"));
         }
+        Ok(tally)
+    }
+}
+
+/// A fitted classifier.
+pub(super) struct Classifier {
+    head: Head,
+    classes: u32,
+    device: Device,
+    /// The schedule of the learning rate.
+    pub(super) schedule: Schedule,
+    /// The accuracy on the training samples of the last epoch, measured during that epoch.
+    pub(super) train_top1: f64,
+}
+
+/// The source of a classifier's training features.
+pub(super) enum Training<'a> {
+    /// Features of a new augmented view of each sample in every epoch.
+    Views(&'a dyn Encoder, &'a ShardSet, Protocol),
+    /// Features of the un-augmented images.
+    Features(&'a Features),
+}
+
+impl Training<'_> {
+    fn width(&self) -> i64 {
+        match self {
+            Self::Views(encoder, ..) => encoder.width(),
+            Self::Features(features) => features.width(),
+        }
+    }
+
+    /// Returns the number of samples.
+    fn len(&self) -> u64 {
+        match self {
+            Self::Views(_, set, _) => set.len(),
+            Self::Features(features) => features.len().cast_unsigned(),
+        }
+    }
+}
+
+impl Classifier {
+    /// Fits a new classifier. The result is determined by the seed.
+    ///
+    /// # Errors
+    ///
+    /// If there are fewer than two samples, they cannot be read, or the loss is not finite.
+    pub(super) fn fit(
+        kind: HeadKind,
+        training: &Training,
+        classes: u32,
+        fit: &Fit,
+        config: &Config,
+        device: Device,
+    ) -> Result<Self> {
+        tch::manual_seed(fit.seed.cast_signed());
+        let samples = training.len();
+        if samples < 2 {
+            return Err(
+                failure!("one labelled training sample is too few"; "name more shards with --shards"),
+            );
+        }
+        let vars = VarStore::new(device);
+        let head = Head::new(kind, &vars, training.width(), i64::from(classes), fit.protocol);
+        let batch = fit.batch_size.min(samples as usize);
+        let steps = ((fit.epochs * samples as f64 / batch as f64) as u64).max(1);
+        let optimizer = fit.optimizer(config.preset);
+        let schedule = Schedule::new(&optimizer, steps, samples as f64 / batch as f64);
+        schedule.announce();
+        let mut adam = Adam::new(&vars, &optimizer);
+        let last_epoch = steps.saturating_sub(samples / batch as u64);
+        let mut batches = Batches::new(training, fit, batch, config, device)?;
+        let tally = head.fit(&mut adam, &schedule, &mut batches, last_epoch..steps, device)?;
         Ok(Self { head, classes, device, schedule, train_top1: tally.report(classes).top1 })
     }
 
-    /// Lets the norms of encoder and classifier take in 50 batches of validation images, as many as there are, in training mode,
-    /// as the reference does before it judges. Gives the number of batches.
+    /// Updates the norms of encoder and classifier with up to 50 batches of validation images in training mode, as the reference
+    /// implementation does before its evaluation. Returns the number of batches.
     pub(super) fn settle(
         &self,
         encoder: &dyn Encoder,
@@ -214,7 +247,7 @@ impl Classifier {
         Ok(batches)
     }
 
-    /// Takes the features of all samples for their likeliest classes.
+    /// Classifies all samples and reports the accuracy.
     pub(super) fn judge(&self, features: &Features) -> Result<Report> {
         const BLOCK: i64 = 1024;
         let mut tally = Tally::default();
@@ -228,7 +261,7 @@ impl Classifier {
     }
 }
 
-/// Endless batches of features and classes.
+/// Endless batches of features and labels.
 enum Batches<'a> {
     Views { encoder: &'a dyn Encoder, feed: Box<Feed>, protocol: Protocol, precision: Precision },
     Features { features: &'a Features, order: Vec<i64>, at: usize, batch: usize, device: Device },
@@ -253,10 +286,11 @@ impl<'a> Batches<'a> {
         })
     }
 
+    /// Returns the features (n, width) and labels (n) of the next batch.
     fn next(&mut self) -> Result<(Tensor, Tensor)> {
         match self {
             Self::Views { encoder, feed, protocol, precision } => {
-                let staged = feed.next().expect("the stream has no end")?;
+                let staged = feed.next().expect("the samples have no end")?;
                 let mode = Mode::training_if(*protocol == Protocol::Reference);
                 let features = network::features(*encoder, &staged.views.images.get(0), mode, *precision)?;
                 Ok((features, staged.views.labels.copy()))
@@ -275,7 +309,7 @@ impl<'a> Batches<'a> {
     }
 }
 
-/// Endless batches of one augmented view of each sample, a new one in every epoch.
+/// Returns endless batches of one augmented view of each sample, a new one in every epoch.
 pub(super) fn augmented(
     set: &ShardSet,
     seed: u64,
@@ -296,10 +330,9 @@ mod tests {
     use super::*;
     use crate::{eval::tiny, network::Network};
 
-    /// Three classes around points of their own, and as many samples to judge by.
     #[test]
-    fn classes_that_lie_apart_are_told_apart() {
-        let _alone = crate::generator();
+    fn well_separated_classes_are_recognized() {
+        let _alone = crate::testing::lock_generator();
         tch::manual_seed(6);
         let samples = || {
             let labels = Tensor::randint(3, [300], (Kind::Int64, Device::Cpu));
@@ -335,8 +368,8 @@ mod tests {
     }
 
     #[test]
-    fn the_reference_protocol_moves_the_statistics_of_the_encoder_and_nothing_else_of_it_ours_nothing() {
-        let _alone = crate::generator();
+    fn only_the_reference_protocol_changes_the_encoder_and_only_its_running_statistics() {
+        let _alone = crate::testing::lock_generator();
         let (_folder, set) = tiny::set(20);
         for (protocol, moves) in [(Protocol::Frozen, false), (Protocol::Reference, true)] {
             let (config, network) = tiny::encoder();
@@ -357,7 +390,7 @@ mod tests {
             let fitted = bits(&network);
             let names = network.tensors().into_keys();
             for ((name, before), fitted) in names.zip(&before).zip(&fitted) {
-                // The norm of the features; those of the other embeddings have no part in them.
+                // The features depend on one norm only.
                 let is_statistic = name.contains("layer_list.8.bn.")
                     && !name.contains("bn.weight")
                     && !name.contains("bn.bias");
@@ -367,7 +400,7 @@ mod tests {
                 assert_eq!(
                     classifier.settle(encoder, &set, &fit, &config).unwrap(),
                     3,
-                    "of 6, two left over"
+                    "20 images are 3 batches of 6"
                 );
                 assert!(bits(&network).iter().zip(&fitted).any(|(now, then)| !now.equal(then)));
             }
@@ -376,7 +409,7 @@ mod tests {
 
     #[test]
     fn the_reference_draws_the_weights_of_the_classifiers_norm() {
-        let _alone = crate::generator();
+        let _alone = crate::testing::lock_generator();
         let weights = |protocol| {
             tch::manual_seed(3);
             let vars = VarStore::new(Device::Cpu);

@@ -1,4 +1,4 @@
-//! Frozen features of a whole set, in a file, so that memory does not grow with the set.
+//! Frozen features of a whole set, kept in a file so that memory does not grow with the set.
 
 use std::{
     fs::{self, File},
@@ -17,27 +17,31 @@ use crate::{
     config::Config,
     encoder::{Encoder, Mode},
     failure,
-    feed::DeviceBatch,
     files::Partial,
     hint::WithHint,
     network,
     terminal::Progress,
+    views::Views,
 };
 use torchkit::Precision;
 
-/// Features (n, width) in f32 of a set's labelled samples, with their classes, in the order of the set. They lie in a file,
-/// of which the system keeps in memory what there is room for.
+/// Features (n, width) in f32 and labels of a set's labelled samples, in the order of the set. The features are in a file, which the
+/// system caches as far as memory is free.
 #[derive(Debug)]
 pub struct Features {
     file: File,
     width: i64,
-    /// Classes (n), i64, on the CPU.
+    /// Labels (n), i64, on the CPU.
     pub labels: Tensor,
 }
 
 impl Features {
-    /// Runs an encoder in evaluation mode over a set, un-augmented. With a cache folder they are written there, or found there
-    /// from an earlier time under the same `identity` of the encoder.
+    /// Computes the features of a set's un-augmented images with an encoder in evaluation mode. With a cache folder, features of an
+    /// earlier evaluation with the same `identity` of the encoder are read from there, and new ones are kept there.
+    ///
+    /// # Errors
+    ///
+    /// If no sample is labelled or can be read, a feature is not finite, or the file cannot be written.
     pub fn compute(
         encoder: &dyn Encoder,
         identity: &str,
@@ -46,95 +50,82 @@ impl Features {
         device: Device,
         cache: Option<&Path>,
     ) -> Result<Self> {
-        let width = encoder.width();
-        let Some(cache) = cache else {
-            let file = tempfile::tempfile().context("cannot make a temporary file for features")?;
-            let (labels, _) = write(&file, encoder, set, config, device)?;
-            return Ok(Self { file, width, labels });
-        };
-        fs::create_dir_all(cache).with_context(|| format!("cannot make `{}`", cache.display()))?;
-        let mut what =
-            format!("{identity} {:x} {} {} {width}", set.digest(), config.preset, config.data.decode);
-        let precision = config.train.precision.of_evaluation(device);
-        if precision != Precision::F32 {
-            what = format!("{what} {precision}");
+        let source = Source { encoder, set, config, device };
+        if let Some(cache) = cache {
+            return source.cached(identity, cache);
         }
-        let path = cache.join(format!("{:016x}.features", xxh3_64(what.as_bytes())));
-        if let Some(found) = Self::open(&path, width)? {
-            tracing::info!("features of {} samples from `{}`", found.len(), path.display());
-            return Ok(found);
-        }
-        let cannot = || format!("cannot write `{}`", path.display());
-        let partial = Partial::beside(&path).with_context(cannot)?;
-        let file = partial.create().with_context(cannot)?;
-        let (labels, bad) = write(&file, encoder, set, config, device)?;
-        if bad > 0 {
-            // What could not be read today may be tomorrow.
-            return Ok(Self { file, width, labels });
-        }
-        let numbers = Vec::<i64>::try_from(&labels)?;
-        let numbers: Vec<_> = numbers.into_iter().flat_map(i64::to_le_bytes).collect();
-        Partial::beside(&labels_path(&path))
-            .and_then(|labels| labels.write(&numbers))
-            .with_context(cannot)?;
-        partial.finish().with_context(cannot)?;
-        Ok(Self { file, width, labels })
+        let file = tempfile::tempfile().context(NO_TEMPORARY_FILE)?;
+        let Written { labels, .. } = source.write(&file)?;
+        Ok(Self { file, width: encoder.width(), labels })
     }
 
+    /// Opens features in a cache. Returns none if the files are missing or incomplete.
     fn open(path: &Path, width: i64) -> Result<Option<Self>> {
         let (Ok(file), Ok(labels)) = (File::open(path), fs::read(labels_path(path))) else { return Ok(None) };
         let labels: Vec<_> = labels
             .chunks_exact(8)
             .map(|bytes| i64::from_le_bytes(bytes.try_into().expect("chunks of eight")))
             .collect();
-        let is_whole = file.metadata()?.len() == labels.len() as u64 * 4 * width.cast_unsigned();
-        Ok(is_whole.then(|| Self { file, width, labels: Tensor::from_slice(&labels) }))
+        let is_complete = file.metadata()?.len() == labels.len() as u64 * 4 * width.cast_unsigned();
+        Ok(is_complete.then(|| Self { file, width, labels: Tensor::from_slice(&labels) }))
     }
 
-    /// Of features (n, width) that are there already, with their labels (n).
+    /// Writes given features (n, width) with labels (n) to a temporary file.
+    ///
+    /// # Errors
+    ///
+    /// If the file cannot be written.
     pub fn of(values: &Tensor, labels: &Tensor) -> Result<Self> {
         Self::of_blocks([(values.shallow_clone(), labels.shallow_clone())])
     }
 
-    /// The same of one block after the other, of which no two are needed at a time.
+    /// Writes blocks of features (n, width) with labels (n) to a temporary file. Only one block is in memory at a time.
     ///
     /// # Errors
     /// If there is no block, or the file cannot be written.
     pub fn of_blocks(blocks: impl IntoIterator<Item = (Tensor, Tensor)>) -> Result<Self> {
-        let file = tempfile::tempfile().context("cannot make a temporary file for features")?;
+        let file = tempfile::tempfile().context(NO_TEMPORARY_FILE)?;
         let (mut width, mut labels) = (0, Vec::new());
-        for (values, of_values) in blocks {
+        for (values, block_labels) in blocks {
             width = values.size()[1];
             append(&file, &values)?;
-            labels.push(of_values.to_device(Device::Cpu));
+            labels.push(block_labels.to_device(Device::Cpu));
         }
-        ensure!(!labels.is_empty(), "there are no features");
+        ensure!(!labels.is_empty(), "no features are given");
         Ok(Self { file, width, labels: Tensor::cat(&labels, 0) })
     }
 
-    /// Samples.
+    /// Returns the number of samples.
     pub fn len(&self) -> i64 {
         self.labels.size()[0]
     }
 
-    /// Whether there are none.
+    /// Whether there are no samples.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Channels.
+    /// Returns the number of channels.
     pub fn width(&self) -> i64 {
         self.width
     }
 
-    /// Features (count, width) of neighbours, on the CPU.
+    /// Reads the features (count, width) of consecutive samples, on the CPU.
+    ///
+    /// # Errors
+    ///
+    /// If there are fewer samples, or the file cannot be read.
     pub fn rows(&self, start: i64, count: i64) -> Result<Tensor> {
         let mut rows = vec![0; (count * self.width) as usize * 4];
         self.read(start, &mut rows)?;
         Ok(Tensor::from_data_size(&rows, &[count, self.width], Kind::Float))
     }
 
-    /// Features (n, width) of the samples of these numbers, on the CPU.
+    /// Reads the features (n, width) of the samples with these `numbers`, on the CPU.
+    ///
+    /// # Errors
+    ///
+    /// If a number is too large, or the file cannot be read.
     pub fn gather(&self, numbers: &[i64]) -> Result<Tensor> {
         let mut rows = vec![0; numbers.len() * self.width as usize * 4];
         for (row, &number) in rows.chunks_exact_mut(self.width as usize * 4).zip(numbers) {
@@ -153,47 +144,99 @@ fn labels_path(path: &Path) -> PathBuf {
     path.with_extension("labels")
 }
 
-/// Writes the features of all labelled samples; gives the labels, and how many samples could not be read.
-fn write(
-    file: &File,
-    encoder: &dyn Encoder,
-    set: &ShardSet,
-    config: &Config,
+const NO_TEMPORARY_FILE: &str = "cannot create a temporary file for features";
+
+/// An encoder and the set whose features it computes.
+struct Source<'a> {
+    encoder: &'a dyn Encoder,
+    set: &'a ShardSet,
+    config: &'a Config,
     device: Device,
-) -> Result<(Tensor, usize)> {
-    let (mut labels, mut bad) = (Vec::new(), 0);
-    let mut feed = images(set, config, device)?;
-    let progress = Progress::new("features", 0, set.len());
-    for staged in feed.by_ref() {
-        let staged = staged?;
-        let DeviceBatch { views, bad_samples, .. } = &staged;
+}
+
+/// The labels of the samples whose features were written.
+struct Written {
+    labels: Tensor,
+    /// The number of samples that could not be read.
+    unreadable: usize,
+}
+
+impl Source<'_> {
+    /// Reads the features from the cache, or computes them and keeps them there.
+    fn cached(&self, identity: &str, cache: &Path) -> Result<Features> {
+        fs::create_dir_all(cache).with_context(|| format!("cannot create `{}`", cache.display()))?;
+        let (path, width) = (cache.join(self.file_name(identity)), self.encoder.width());
+        if let Some(found) = Features::open(&path, width)? {
+            tracing::info!("features of {} samples from `{}`", found.len(), path.display());
+            return Ok(found);
+        }
+        let cannot = || format!("cannot write `{}`", path.display());
+        let partial = Partial::beside(&path).with_context(cannot)?;
+        let file = partial.create().with_context(cannot)?;
+        let Written { labels, unreadable } = self.write(&file)?;
+        // Unreadable samples may be readable next time, so incomplete features are not kept.
+        if unreadable == 0 {
+            let numbers = Vec::<i64>::try_from(&labels)?;
+            let numbers: Vec<_> = numbers.into_iter().flat_map(i64::to_le_bytes).collect();
+            let beside = Partial::beside(&labels_path(&path));
+            beside.and_then(|labels| labels.write(&numbers)).with_context(cannot)?;
+            partial.finish().with_context(cannot)?;
+        }
+        Ok(Features { file, width, labels })
+    }
+
+    /// Returns the name of the file in the cache, which identifies everything that the features depend on.
+    fn file_name(&self, identity: &str) -> String {
+        let Self { encoder, set, config, device } = self;
+        let (digest, width) = (set.digest(), encoder.width());
+        let mut key = format!("{identity} {digest:x} {} {} {width}", config.preset, config.data.decode);
+        let precision = config.train.precision.of_evaluation(*device);
+        if precision != Precision::F32 {
+            key = format!("{key} {precision}");
+        }
+        format!("{:016x}.features", xxh3_64(key.as_bytes()))
+    }
+
+    /// Writes the features of all labelled samples to a file.
+    fn write(&self, file: &File) -> Result<Written> {
+        let (mut labels, mut unreadable) = (Vec::new(), 0);
+        let mut feed = images(self.set, self.config, self.device)?;
+        let progress = Progress::new("features", 0, self.set.len());
+        for staged in feed.by_ref() {
+            let staged = staged?;
+            labels.push(self.write_batch(&staged.views, file)?);
+            unreadable += staged.bad_samples.len();
+            progress.advance(staged.views.labels.size()[0].cast_unsigned(), Vec::new);
+        }
+        drop(progress);
+        unreadable += feed.finish().len();
+        if unreadable > 0 {
+            tracing::warn!("{unreadable} unreadable samples take no part");
+        }
+        ensure!(!labels.is_empty(), "no image of the set could be read");
+        let labels = Tensor::cat(&labels, 0);
+        if labels.numel() == 0 {
+            return Err(failure!(
+                "no sample is labelled";
+                "add `cls` members to the samples, or `label` in their `json` members"
+            ));
+        }
+        Ok(Written { labels, unreadable })
+    }
+
+    /// Writes the features of the labelled samples of a batch. Returns their labels, on the CPU.
+    fn write_batch(&self, views: &Views, file: &File) -> Result<Tensor> {
         let labelled = views.labels.ge(0).nonzero().view(-1);
-        let features =
-            network::features(encoder, &views.images.get(0), Mode::Evaluation, config.train.precision)?;
+        let (images, precision) = (views.images.get(0), self.config.train.precision);
+        let features = network::features(self.encoder, &images, Mode::Evaluation, precision)?;
         let features = features.index_select(0, &labelled);
         ensure!(
             features.isfinite().all().int64_value(&[]) == 1,
             "the encoder gives numbers that are not finite"
         );
         append(file, &features)?;
-        labels.push(views.labels.index_select(0, &labelled).to_device(Device::Cpu));
-        bad += bad_samples.len();
-        progress.advance(views.labels.size()[0].cast_unsigned(), Vec::new);
+        Ok(views.labels.index_select(0, &labelled).to_device(Device::Cpu))
     }
-    drop(progress);
-    bad += feed.finish().len();
-    if bad > 0 {
-        tracing::warn!("{bad} unreadable samples take no part");
-    }
-    ensure!(!labels.is_empty(), "no image of the set could be read");
-    let labels = Tensor::cat(&labels, 0);
-    if labels.numel() == 0 {
-        return Err(failure!(
-            "no sample is labelled";
-            "add `cls` members to the samples, or `label` in their `json` members"
-        ));
-    }
-    Ok((labels, bad))
 }
 
 fn append(file: &File, features: &Tensor) -> Result<()> {
@@ -212,8 +255,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn features_come_back_as_they_were_written() {
-        let _alone = crate::generator();
+    fn features_are_read_back_as_they_were_written() {
+        let _alone = crate::testing::lock_generator();
         let values = Tensor::randn([9, 5], (Kind::Float, Device::Cpu));
         let features = Features::of(&values, &Tensor::arange(9, (Kind::Int64, Device::Cpu))).unwrap();
         assert_eq!((features.len(), features.width(), features.is_empty()), (9, 5, false));

@@ -1,4 +1,4 @@
-//! Fine-tuning: encoder and classifier from few labels.
+//! Fine-tuning of encoder and classifier on few labels.
 
 use anyhow::Result;
 use dataset::Random;
@@ -14,48 +14,84 @@ use super::{
 use crate::{
     config::Config,
     encoder::{Mode, heads::LinearHead},
-    failure, loss,
+    failure,
+    feed::Feed,
+    loss,
     network::{self, Network},
     optim::{self, Adam, Schedule},
     terminal::Progress,
     views::Views,
 };
 
-/// How an encoder is fine-tuned.
+/// The settings of fine-tuning.
 #[derive(Debug, Clone, Serialize)]
 pub struct Finetune {
-    /// Share of the labelled training samples whose labels are used, the same number of each class.
+    /// The share of the labelled training samples whose labels are used, the same number of each class.
     pub label_fraction: f64,
-    /// Of those, the share that is held out, to stop by.
+    /// The share of those samples that is held out and decides when to stop.
     pub held_out: f64,
-    /// Learning rate of the encoder after the warm-up.
+    /// The learning rate of the encoder after the warm-up.
     pub lr_encoder: f64,
-    /// Learning rate of the classifier after the warm-up.
+    /// The learning rate of the classifier after the warm-up.
     pub lr_head: f64,
-    /// Steps over which both rise; none: 500, a tenth of all at most.
+    /// The steps over which both rates rise. None means 500, or a tenth of all steps if that is less.
     pub warmup_steps: Option<u64>,
-    /// Steps at most; none: thirty epochs, and five hundred at least.
+    /// The most steps. None means thirty epochs, or 500 if that is more.
     pub steps: Option<u64>,
-    /// Looks at the held-out samples without a gain after which it ends.
+    /// The evaluations of the held-out samples without a gain after which fine-tuning stops.
     pub patience: u32,
-    /// Samples in a step.
+    /// The samples in a step.
     pub batch_size: usize,
-    /// What the choice of samples, shuffling, augmentation and initialization derive from.
+    /// The seed of the choice of samples, shuffling, augmentation and initialization.
     pub seed: u64,
 }
 
-/// What fine-tuning came to.
+/// The result of fine-tuning.
 #[derive(Debug)]
 pub(super) struct Outcome {
     pub(super) report: Report,
-    /// On the held-out samples, at the step that was kept.
+    /// The accuracy on the held-out samples at the best step.
     pub(super) held_out_top1: f64,
-    /// That step.
+    /// The best step.
     pub(super) step: u64,
-    /// Samples that were fitted and held out.
+    /// The numbers of samples that were fitted and held out.
     pub(super) samples: [u64; 2],
-    /// The learning rates of the encoder and of the classifier.
+    /// The schedules of the learning rates of the encoder and of the classifier.
     pub(super) schedules: [Schedule; 2],
+}
+
+/// The best state of encoder and classifier so far, by the held-out samples.
+struct Best {
+    top1: f64,
+    /// The number of steps made; 0 if nothing was evaluated.
+    step: u64,
+    tensors: Vec<Tensor>,
+    /// The number of evaluations since then.
+    without_gain: u32,
+}
+
+/// The length of fine-tuning.
+struct Length {
+    batch: usize,
+    steps_an_epoch: f64,
+    steps: u64,
+    /// The steps between evaluations of the held-out samples.
+    every: u64,
+}
+
+impl Length {
+    fn of(settings: &Finetune, samples: u64) -> Self {
+        let batch = settings.batch_size.min(samples as usize);
+        let steps_an_epoch = samples as f64 / batch as f64;
+        let epoch = (steps_an_epoch as u64).max(1);
+        let steps = settings.steps.unwrap_or((30 * epoch).max(500));
+        Self { batch, steps_an_epoch, steps, every: epoch.max(25) }
+    }
+
+    /// Whether the held-out samples are evaluated after this number of steps.
+    fn is_evaluated_after(&self, steps: u64) -> bool {
+        steps.is_multiple_of(self.every) || steps == self.steps
+    }
 }
 
 /// An encoder and a classifier on it that are fitted together.
@@ -69,7 +105,7 @@ pub(super) struct Tuning<'a> {
 }
 
 impl<'a> Tuning<'a> {
-    /// Of the network's encoder; the classifier is new.
+    /// Adds a new classifier to the network's encoder.
     pub(super) fn new(
         network: &'a Network,
         classes: u32,
@@ -83,8 +119,12 @@ impl<'a> Tuning<'a> {
         Self { network, head_vars, head, classes, config, device }
     }
 
-    /// Fits both, keeps what was best on held-out training samples, and judges that by the validation samples, which have no
-    /// part in the choice.
+    /// Fits both, restores the state that was best on held-out training samples, and evaluates it on the validation samples, which
+    /// have no influence on the choice.
+    ///
+    /// # Errors
+    ///
+    /// If there are too few samples, they cannot be read, or the loss is not finite.
     pub(super) fn run(
         &self,
         settings: &Finetune,
@@ -99,62 +139,72 @@ impl<'a> Tuning<'a> {
                 "set a larger --label-fraction"
             ));
         }
-        let batch = settings.batch_size.min(fitted.len() as usize);
-        let steps_an_epoch = fitted.len() as f64 / batch as f64;
-        let epoch = (steps_an_epoch as u64).max(1);
-        let (steps, every) = (settings.steps.unwrap_or((30 * epoch).max(500)), epoch.max(25));
-        let mut optimizers = self.optimizers(settings, steps, steps_an_epoch);
+        let length = Length::of(settings, fitted.len());
+        let mut optimizers = self.optimizers(settings, &length);
         optimizers[0].1.announce();
-        let (mut best, mut best_step, mut kept, mut without_gain) = (-1.0, 0, Vec::new(), 0);
+        let mut feed = augmented(&fitted, settings.seed, length.batch, self.config, self.device)?;
+        let best = self.fit(settings, &length, &mut optimizers, &mut feed, &held_out)?;
+        tch::no_grad(|| self.state().zip(&best.tensors).for_each(|(mut tensor, best)| tensor.copy_(best)));
+        let samples = [fitted.len(), held_out.len()];
+        let schedules = optimizers.map(|(_, schedule)| schedule);
+        let report = self.judge(validation)?;
+        Ok(Outcome { report, held_out_top1: best.top1, step: best.step, samples, schedules })
+    }
+
+    /// Makes steps until the patience or the length is used up. Returns the best state.
+    fn fit(
+        &self,
+        settings: &Finetune,
+        length: &Length,
+        optimizers: &mut [(Adam, Schedule); 2],
+        feed: &mut Feed,
+        held_out: &ShardSet,
+    ) -> Result<Best> {
+        let mut best = Best { top1: -1.0, step: 0, tensors: Vec::new(), without_gain: 0 };
         let mut skipped = Tensor::zeros([], (Kind::Float, self.device));
-        let mut feed = augmented(&fitted, settings.seed, batch, self.config, self.device)?;
-        let progress = Progress::new("fine-tuning step", 0, steps);
-        for step in 0..steps {
+        let progress = Progress::new("fine-tuning step", 0, length.steps);
+        for step in 0..length.steps {
             progress.reach(step, Vec::new, false);
-            let staged = feed.next().expect("the stream has no end")?;
-            skipped += self.step(&staged.views, &mut optimizers, step)?;
-            if (step + 1) % every != 0 && step + 1 != steps {
+            let staged = feed.next().expect("the samples have no end")?;
+            skipped += self.step(&staged.views, optimizers, step)?;
+            if !length.is_evaluated_after(step + 1) {
                 continue;
             }
-            let top1 = self.judge(&held_out)?.top1;
-            without_gain += 1;
-            if top1 > best {
-                (best, best_step, without_gain) = (top1, step + 1, 0);
-                kept = self.state().map(|tensor| tensor.copy()).collect();
-            }
-            if without_gain >= settings.patience {
+            self.compare(&mut best, held_out, step + 1)?;
+            if best.without_gain >= settings.patience {
                 break;
             }
         }
-        drop(progress);
-        tch::no_grad(|| self.state().zip(&kept).for_each(|(mut tensor, kept)| tensor.copy_(kept)));
-        if skipped.double_value(&[]) > 0.5 || best_step == 0 {
+        if skipped.double_value(&[]) > 0.5 || best.step == 0 {
             return Err(failure!(
                 "the loss of fine-tuning was not finite in some steps, or no held-out sample could be read";
                 "lower --lr-encoder and --lr-head"
             ));
         }
-        let samples = [fitted.len(), held_out.len()];
-        let schedules = optimizers.map(|(_, schedule)| schedule);
-        Ok(Outcome {
-            report: self.judge(validation)?,
-            held_out_top1: best,
-            step: best_step,
-            samples,
-            schedules,
-        })
+        Ok(best)
     }
 
-    /// Of the encoder and of the classifier.
-    fn optimizers(&self, settings: &Finetune, steps: u64, steps_an_epoch: f64) -> [(Adam, Schedule); 2] {
+    /// Evaluates the held-out samples, and keeps the current state if it is the best one.
+    fn compare(&self, best: &mut Best, held_out: &ShardSet, step: u64) -> Result<()> {
+        let top1 = self.judge(held_out)?.top1;
+        best.without_gain += 1;
+        if top1 > best.top1 {
+            let tensors = self.state().map(|tensor| tensor.copy()).collect();
+            *best = Best { top1, step, tensors, without_gain: 0 };
+        }
+        Ok(())
+    }
+
+    /// Returns the optimizers and schedules of the encoder and of the classifier.
+    fn optimizers(&self, settings: &Finetune, length: &Length) -> [(Adam, Schedule); 2] {
         let both = [(self.network.vars(), settings.lr_encoder), (&self.head_vars, settings.lr_head)];
         both.map(|(vars, lr)| {
             let rate = optim::Config { lr, warmup_steps: settings.warmup_steps, ..optim::Config::default() };
-            (Adam::new(vars, &rate), Schedule::new(&rate, steps, steps_an_epoch))
+            (Adam::new(vars, &rate), Schedule::new(&rate, length.steps, length.steps_an_epoch))
         })
     }
 
-    /// One update of each; gives how many of them changed nothing, as their numbers were not finite.
+    /// Updates both. Returns how many of the two updates were skipped because their numbers were not finite.
     fn step(&self, views: &Views, optimizers: &mut [(Adam, Schedule); 2], step: u64) -> Result<Tensor> {
         let features = {
             let _scope = self.config.train.precision.of_evaluation(self.device).autocast(self.device)?;
@@ -171,13 +221,13 @@ impl<'a> Tuning<'a> {
         Ok(skipped)
     }
 
-    /// All that fitting changes.
+    /// Iterates over all tensors that fitting changes, in an order that does not change between calls.
     fn state(&self) -> impl Iterator<Item = Tensor> {
-        // In the order of their names, which does not change from call to call.
         let head: std::collections::BTreeMap<_, _> = self.head_vars.variables().into_iter().collect();
         self.network.tensors().into_values().chain(head.into_values())
     }
 
+    /// Classifies the samples of a set and reports the accuracy.
     fn judge(&self, set: &ShardSet) -> Result<Report> {
         let mut tally = Tally::default();
         for staged in images(set, self.config, self.device)?.by_ref() {
@@ -196,7 +246,8 @@ impl<'a> Tuning<'a> {
     }
 }
 
-/// The samples to fit and those to hold out: as many of each class as the fraction comes to, or all there are.
+/// Chooses the samples to fit and the samples to hold out. The fraction determines a number of samples that is the same for each
+/// class; a class with fewer samples gives all of them.
 fn choose(labelled: &ShardSet, classes: u32, settings: &Finetune) -> [ShardSet; 2] {
     let mut of_class = vec![Vec::new(); classes as usize];
     for index in 0..labelled.len() {
@@ -207,12 +258,12 @@ fn choose(labelled: &ShardSet, classes: u32, settings: &Finetune) -> [ShardSet; 
     let present = of_class.iter().filter(|members| !members.is_empty()).count().max(1);
     let each = ((settings.label_fraction * labelled.len() as f64 / present as f64).round() as usize).max(2);
     let (mut fitted, mut held_out) = (Vec::new(), Vec::new());
-    let mut draw = Random::after(settings.seed, 0);
+    let mut random = Random::after(settings.seed, 0);
     for mut members in of_class {
         let count = if settings.label_fraction >= 1.0 { members.len() } else { each.min(members.len()) };
         // The first `count` of a shuffled class (Fisher, Yates).
         for place in 0..count {
-            let other = place + draw.below(members.len() - place);
+            let other = place + random.below(members.len() - place);
             members.swap(place, other);
         }
         let held = ((settings.held_out * count as f64).round() as usize).clamp(usize::from(count > 1), count);
@@ -228,7 +279,7 @@ mod tests {
 
     use super::*;
 
-    /// Ten of class 0, ten of class 1, four of class 2.
+    /// Returns ten samples of class 0, ten of class 1 and four of class 2.
     fn set() -> (tempfile::TempDir, ShardSet) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x.tar");
@@ -248,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn classes_are_balanced_and_what_is_held_out_is_not_fitted() {
+    fn classes_are_balanced_and_held_out_samples_are_not_fitted() {
         let (_folder, set) = set();
         let settings = |label_fraction, seed| Finetune {
             label_fraction,
@@ -265,7 +316,7 @@ mod tests {
         assert_eq!(
             (counts(&fitted), counts(&held_out)),
             ([4, 4, 3], [1, 1, 1]),
-            "five each, of the last class all four"
+            "five of each class, all four of the last one"
         );
         let [all, held] = choose(&set, 3, &settings(1.0, 1));
         assert_eq!((counts(&all), counts(&held)), ([8, 8, 3], [2, 2, 1]));

@@ -1,24 +1,24 @@
-//! Whether a representation says anything, without labels.
+//! Measures of a representation's quality that need no labels.
 
 use serde::Serialize;
 use tch::{Kind, Tensor};
 
-/// How features are spread.
+/// The spread of features.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Health {
-    /// Effective rank: the exponential of the entropy of the singular values' shares (`RankMe`, Garrido et al. 2023).
+    /// The effective rank: the exponential of the entropy of the singular values' shares (`RankMe`, Garrido et al. 2023).
     pub rankme: f64,
-    /// Mean cosine of two different samples' features.
+    /// The mean cosine of two different samples' features.
     pub cosine: f64,
-    /// Samples that it was measured on.
+    /// The number of samples.
     pub samples: i64,
 }
 
 impl Health {
-    /// Samples that are enough, as for `RankMe` on features of some thousand channels; a subset is the first so many.
+    /// The number of samples that is enough for `RankMe` on features of a few thousand channels.
     pub const SAMPLES: i64 = 2048;
 
-    /// Of features (n, width), n ≥ 2.
+    /// Measures features (n, width), n ≥ 2.
     pub fn of(features: &Tensor) -> Self {
         let features = features.to_kind(Kind::Double);
         let n = features.size()[0];
@@ -32,7 +32,7 @@ impl Health {
         Self { rankme: entropy.exp(), cosine: (square - n as f64) / pairs, samples: n }
     }
 
-    /// What is wrong, if something is: all images are nearly the same to the encoder.
+    /// Returns a warning if the representation has collapsed, so that nearly all images have the same features.
     pub fn complaint(&self) -> Option<String> {
         let Self { rankme, cosine, .. } = self;
         (*cosine > 0.99 || *rankme < 1.5).then(|| {
@@ -51,18 +51,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rank_and_cosine_are_those_of_known_features() {
-        let _alone = crate::generator();
+    fn rank_and_cosine_of_known_features_are_exact() {
+        let _alone = crate::testing::lock_generator();
         tch::manual_seed(1);
-        // As many directions of the same length as there are samples: full rank, and no two alike.
+        // Orthogonal features of the same length: full rank, and no two alike.
         let own = Health::of(&(Tensor::eye(6, (Kind::Float, Device::Cpu)) * 3.0));
         assert!((own.rankme - 6.0).abs() < 1e-3 && own.cosine.abs() < 1e-12, "{own:?}");
         assert_eq!(own.complaint(), None);
-        // One direction for all.
+        // The same features for all samples.
         let one = Health::of(&(Tensor::ones([5, 4], (Kind::Float, Device::Cpu))));
         assert!((one.rankme - 1.0).abs() < 1e-3 && (one.cosine - 1.0).abs() < 1e-9, "{one:?}");
         assert!(one.complaint().unwrap().contains("collapsed"));
-        // The definition, pair by pair.
+        // The mean of all pairs, as defined.
         let features = Tensor::randn([7, 5], (Kind::Double, Device::Cpu)) + 0.5;
         let rows = features.shallow_clone() / features.norm_scalaropt_dim(2, [1i64].as_slice(), true);
         let cosines = rows.matmul(&rows.tr());

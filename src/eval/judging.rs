@@ -1,4 +1,4 @@
-//! Every way to judge one encoder.
+//! The evaluations of one encoder.
 
 use std::path::Path;
 
@@ -21,37 +21,38 @@ use super::{
 };
 use crate::network::Network;
 
-/// One line of an evaluation's results.
+/// One result of an evaluation.
 pub(super) struct Line {
-    /// Which variant of the evaluation.
+    /// The variant of the evaluation.
     pub(super) variant: String,
     pub(super) report: Report,
-    /// Of the training samples, where there was something to fit.
+    /// The accuracy on the training samples, if a classifier was fitted.
     pub(super) train_top1: Option<f64>,
-    /// What else there is to say of how it came about.
+    /// The details of the fit.
     pub(super) details: Value,
 }
 
-/// What an evaluation came to.
+/// The results of an evaluation.
 pub(super) struct Lines {
     pub(super) lines: Vec<Line>,
-    /// Of the validation samples' features, where there are any.
+    /// The spread of the validation samples' features, if they were kept.
     pub(super) health: Option<Health>,
 }
 
-/// An encoder under evaluation: as it is in the checkpoint (`trained`), or as it was before training (`initial`).
+/// An encoder under evaluation: that of the checkpoint (`trained`), or a freshly initialized one (`initial`).
 pub(super) struct Judging<'a> {
     subject: &'a Subject<'a>,
     network: Network,
-    /// What tells this encoder from others.
+    /// A text that identifies the encoder in a cache of features.
     identity: String,
-    /// Steps that it was trained for.
+    /// The number of steps that it was trained for.
     pub(super) step: u64,
-    /// Training images that the running statistics of its norms were averaged over; none where they are those of its training.
+    /// The training images that the running statistics of its norms were averaged over; none for a trained encoder.
     pub(super) settled_on: Option<u64>,
 }
 
 impl<'a> Judging<'a> {
+    /// Builds the encoder, and loads it or averages the running statistics of its norms.
     pub(super) fn new(subject: &'a Subject<'a>, encoder: &str) -> Result<Self> {
         let Subject { config, loaded, device, data, .. } = subject;
         let network = Network::new(config, loaded.state.classes, *device)?;
@@ -63,8 +64,7 @@ impl<'a> Judging<'a> {
         }
         let settled_on = norms::settle(network.encoder(), &data.train, config, *device)?;
         tracing::info!(
-            "{encoder} encoder: the running statistics of its batch norms, which nothing has moved yet, are averaged over {settled_on} \
-             training images"
+            "{encoder} encoder: the running statistics of its untrained batch norms are averaged over {settled_on} training images"
         );
         let digest = data.train.digest();
         let size = config.encoder.chosen();
@@ -72,6 +72,7 @@ impl<'a> Judging<'a> {
         Ok(Self { subject, network, identity, step: 0, settled_on: Some(settled_on) })
     }
 
+    /// Runs an evaluation.
     pub(super) fn lines(&self, evaluation: &Evaluation) -> Result<Lines> {
         match evaluation {
             Evaluation::Classifier(probe) => self.classifier(probe),
@@ -81,7 +82,7 @@ impl<'a> Judging<'a> {
         }
     }
 
-    /// Un-augmented, in evaluation mode.
+    /// Computes the features of un-augmented images in evaluation mode.
     fn features(&self, set: &ShardSet, cache: Option<&Path>) -> Result<Features> {
         let Subject { config, device, .. } = self.subject;
         Features::compute(self.network.encoder(), &self.identity, set, config, *device, cache)
@@ -123,8 +124,8 @@ impl<'a> Judging<'a> {
         let line = Line {
             variant: "lbfgs".to_owned(),
             report: fitted.judge(&features)?,
-            train_top1: Some(fitted.found.train_top1),
-            details: json!(fitted.found),
+            train_top1: Some(fitted.details.train_top1),
+            details: json!(fitted.details),
         };
         Ok(Lines { lines: vec![line], health: health_of(&features)? })
     }
@@ -150,10 +151,10 @@ impl<'a> Judging<'a> {
             tuning.run(settings, labelled, validation)?;
         let [fitted, held_out] = samples;
         tracing::info!(
-            "{fitted} samples fitted, {held_out} held out; best at step {step}: {:.1} % of the held-out",
+            "{fitted} samples fitted, {held_out} held out; best at step {step}: {:.1} % of the held-out samples correct",
             100.0 * held_out_top1
         );
-        // Two of each class at least are taken, whatever the fraction.
+        // At least two samples of each class are taken, so the share may exceed the fraction that was asked for.
         let share = (fitted + held_out) as f64 / labelled.len() as f64;
         let variant = format!("{:.1} % of the labels", 100.0 * share);
         let details = json!({
@@ -164,20 +165,20 @@ impl<'a> Judging<'a> {
     }
 }
 
-/// After a few steps the running statistics of norms are still much of what they began with.
+/// Warns if the running statistics of norms are still close to their initial values.
 fn warn_of_unsettled_norms(step: u64, accumulate: usize) {
-    // Two views a step, in so many parts each, of which each moves them by a tenth.
+    // Each part of each of the two views in a step moves the statistics by a tenth.
     let left = 0.9f64.powf(2.0 * accumulate as f64 * step as f64);
     if step > 0 && left > 0.01 {
         tracing::warn!(
-            "after {step} steps the running statistics of the encoder's batch norms are still {:.0} % of what they began with (0 and 1), \
-             which understates it",
+            "after {step} steps the running statistics of the encoder's batch norms still contain {:.0} % of their initial values (0 and \
+             1), so the results understate the encoder",
             100.0 * left
         );
     }
 }
 
-/// Of some of the features, evenly spread; of one alone there is nothing to say.
+/// Measures the spread of evenly chosen features. Returns none if there are fewer than two.
 fn health_of(features: &Features) -> Result<Option<Health>> {
     let every = (features.len() as u64).div_ceil(Health::SAMPLES as u64).max(1) as usize;
     let some: Vec<i64> = (0..features.len()).step_by(every).collect();

@@ -1,4 +1,4 @@
-//! Weighted nearest neighbours: a classifier that has nothing to fit.
+//! Weighted nearest neighbours, a classifier that needs no fitting.
 
 use anyhow::{Result, ensure};
 use tch::{Device, Kind, Tensor};
@@ -8,14 +8,14 @@ use super::{
     tally::{Report, Tally},
 };
 
-/// Settings of the vote; the defaults are those of Wu et al. 2018, which the field quotes.
+/// Settings of the vote. The defaults are those of Wu et al. 2018.
 #[derive(Debug, Clone)]
 pub struct Vote {
-    /// Neighbours that vote: a result for each.
+    /// The numbers of neighbours that vote. There is a result for each.
     pub k: Vec<i64>,
-    /// A neighbour's vote weighs exp(cosine / temperature), up to a factor that is the same for all.
+    /// The temperature: a neighbour's vote weighs exp(cosine / temperature), up to a factor that is the same for all.
     pub temperature: f64,
-    /// Bytes that similarities and blocks of features may take; what they are compared with stays in the files.
+    /// The bytes that similarities and blocks of features may take in memory. All other features stay in files.
     pub memory: u64,
 }
 
@@ -26,8 +26,8 @@ impl Default for Vote {
 }
 
 impl Vote {
-    /// Rows of queries, and of the gallery, that are compared at a time: a block of each twice, their products twice, for
-    /// sorting, of each query what has been found so far, twice, and what ranks its classes: for each voter, and for each class.
+    /// Returns the rows of queries and of the gallery that are compared at a time. Memory is taken by two copies of a block of each,
+    /// two copies of their products, two copies of the nearest neighbours so far, and the votes for each voter and each class.
     fn block(&self, width: i64, classes: u32) -> i64 {
         // 8·s² + (16·width + 64·most + 8·classes)·s = memory
         let most = self.k.iter().copied().max().unwrap_or(0);
@@ -36,46 +36,52 @@ impl Vote {
         (rows as i64).max(16)
     }
 
-    /// Calls `found` for blocks of queries, in order, with each k's place among [`Vote::k`], the likeliest classes (n, five at
-    /// most) as `ranked` has them, and the queries' labels (n). The nearest are exactly those of the largest cosines in f32,
-    /// whatever the blocks; of equally near ones those that come first in the set.
+    /// Ranks the classes of all queries. Calls `ranked` for blocks of queries, in order, with the place of each k in [`Vote::k`], the
+    /// likeliest classes (n, up to five), and the queries' labels (n).
+    ///
+    /// Where there are fewer than five classes with a vote, −1 stands for the rest. The neighbours are exactly the samples with the
+    /// largest cosines in f32, whatever the blocks. Of equally near samples, those that come first in the set vote.
+    ///
+    /// # Errors
+    ///
+    /// If there are no features, or they cannot be read.
     pub fn rank(
         &self,
         gallery: &Features,
         queries: &Features,
         classes: u32,
         device: Device,
-        mut found: impl FnMut(usize, &Tensor, &Tensor),
+        mut ranked: impl FnMut(usize, &Tensor, &Tensor),
     ) -> Result<()> {
-        ensure!(!gallery.is_empty() && !queries.is_empty(), "there are no features to compare");
+        ensure!(!gallery.is_empty() && !queries.is_empty(), "no features to compare");
         let block = self.block(gallery.width(), classes);
         let most = self.k.iter().copied().max().unwrap_or(0).min(gallery.len());
         for start in (0..queries.len()).step_by(block as usize) {
             let count = block.min(queries.len() - start);
             let query = normalized(&queries.rows(start, count)?.to_device(device));
-            let nearest = nearest(gallery, &query, most, block)?;
-            let labels = gallery.labels.index_select(0, &nearest.1.flatten(0, 1).to_device(Device::Cpu));
+            let Nearest { cosines, numbers } = nearest(gallery, &query, most, block)?;
+            let labels = gallery.labels.index_select(0, &numbers.flatten(0, 1).to_device(Device::Cpu));
             let labels = labels.view([count, most]).to_device(device);
-            // The nearest one's vote weighs 1: others are compared with it alone.
-            let weights = ((&nearest.0 - nearest.0.narrow(1, 0, 1)) / self.temperature).exp();
+            // Weights are relative to that of the nearest neighbour.
+            let weights = ((&cosines - cosines.narrow(1, 0, 1)) / self.temperature).exp();
             let truth = queries.labels.narrow(0, start, count).to_device(device);
             for (place, &k) in self.k.iter().enumerate() {
                 let k = k.min(most);
-                found(place, &ranked(&labels.narrow(1, 0, k), &weights.narrow(1, 0, k), classes), &truth);
+                ranked(place, &rank(&labels.narrow(1, 0, k), &weights.narrow(1, 0, k), classes), &truth);
             }
         }
         Ok(())
     }
 }
 
-/// The classes (n, five at most) of the largest sums of votes, descending, given the voters' classes and weights (n, k), nearest
-/// first. Of equal sums the class of the nearest voter comes first. A class that nobody votes for has no place: where there are
+/// Returns the classes (n, up to five) with the largest sums of votes, descending, given the voters' classes and weights (n, k),
+/// nearest first. Of equal sums, the class of the nearest voter comes first. A class without votes is not ranked: where there are
 /// fewer than five, −1 stands for the rest.
-fn ranked(labels: &Tensor, weights: &Tensor, classes: u32) -> Tensor {
+fn rank(labels: &Tensor, weights: &Tensor, classes: u32) -> Tensor {
     let (n, k) = weights.size2().expect("weights are (n, k)");
     let none = Tensor::zeros([n, i64::from(classes)], (Kind::Float, weights.device()));
     let sums = none.scatter_add(1, labels, weights);
-    // Each class is stood for by its nearest voter, the first of its own in a stable sort.
+    // The nearest voter of each class, the first one in a stable sort, represents the class.
     let (sorted, order) = labels.sort_stable(true, 1, false);
     let repeats = sorted.narrow(1, 1, k - 1).eq_tensor(&sorted.narrow(1, 0, k - 1));
     let repeats = Tensor::cat(&[Tensor::zeros([n, 1], (Kind::Bool, weights.device())), repeats], 1);
@@ -87,35 +93,51 @@ fn ranked(labels: &Tensor, weights: &Tensor, classes: u32) -> Tensor {
     classes.masked_fill(&sums.narrow(1, 0, five).eq(f64::NEG_INFINITY), -1)
 }
 
-/// The `most` largest cosines (n, most) with each query, descending, and the numbers of their samples.
-fn nearest(gallery: &Features, query: &Tensor, most: i64, block: i64) -> Result<(Tensor, Tensor)> {
-    let mut best: Option<(Tensor, Tensor)> = None;
+/// The nearest samples of each query.
+struct Nearest {
+    /// Cosines (n, k), descending.
+    cosines: Tensor,
+    /// Numbers (n, k) of the samples.
+    numbers: Tensor,
+}
+
+impl Nearest {
+    /// Merges two results into one with up to `most` samples for each query. Samples of `self` come before those of `later` in the
+    /// set, so a stable sort keeps the order of equally near ones.
+    fn merge(self, later: Self, most: i64) -> Self {
+        let (cosines, places) = Tensor::cat(&[self.cosines, later.cosines], 1).sort_stable(true, 1, true);
+        let most = most.min(cosines.size()[1]);
+        let numbers = Tensor::cat(&[self.numbers, later.numbers], 1);
+        Self {
+            cosines: cosines.narrow(1, 0, most),
+            numbers: numbers.gather(1, &places.narrow(1, 0, most), false),
+        }
+    }
+}
+
+/// Returns the `most` samples of the gallery with the largest cosines with each query.
+fn nearest(gallery: &Features, query: &Tensor, most: i64, block: i64) -> Result<Nearest> {
+    let mut best: Option<Nearest> = None;
     for start in (0..gallery.len()).step_by(block as usize) {
         let count = block.min(gallery.len() - start);
         let rows = normalized(&gallery.rows(start, count)?.to_device(query.device()));
-        let (values, numbers) = largest(&query.matmul(&rows.tr()), most.min(count));
-        let numbers = numbers + start;
+        let (cosines, numbers) = largest(&query.matmul(&rows.tr()), most.min(count));
+        let found = Nearest { cosines, numbers: numbers + start };
         best = Some(match best {
-            None => (values, numbers),
-            Some((best_values, best_numbers)) => {
-                // Earlier samples stand before later ones: a stable sort keeps them there.
-                let (values, places) = Tensor::cat(&[best_values, values], 1).sort_stable(true, 1, true);
-                let most = most.min(values.size()[1]);
-                let numbers = Tensor::cat(&[best_numbers, numbers], 1);
-                (values.narrow(1, 0, most), numbers.gather(1, &places.narrow(1, 0, most), false))
-            }
+            None => found,
+            Some(best) => best.merge(found, most),
         });
     }
     Ok(best.expect("the gallery is not empty"))
 }
 
-/// The `most` largest of each row (n, most), descending, and their places; of equal ones those that come first.
+/// Returns the `most` largest values of each row (n, most), descending, and their places. Of equal values, the first ones are taken.
 fn largest(values: &Tensor, most: i64) -> (Tensor, Tensor) {
     let (top, places) = values.topk(most, 1, true, true);
     let (places, order) = places.sort(1, false);
     let (top, order) = top.gather(1, &order, false).sort_stable(true, 1, true);
     let places = places.gather(1, &order, false);
-    // `topk` leaves open which of several that equal the last one it takes.
+    // `topk` does not specify which of several values it takes that equal the last one.
     let last = top.narrow(1, most - 1, 1);
     let tied = values.ge_tensor(&last).sum_dim_intlist([1i64].as_slice(), false, Kind::Int64).gt(most);
     let tied = tied.nonzero().view(-1);
@@ -132,7 +154,11 @@ fn normalized(rows: &Tensor) -> Tensor {
     rows / rows.norm_scalaropt_dim(2, [1i64].as_slice(), true).clamp_min(1e-12)
 }
 
-/// What neighbours make of the queries, for each k.
+/// Classifies the queries by the votes of their neighbours. Returns a report for each k.
+///
+/// # Errors
+///
+/// If there are no features, or they cannot be read.
 pub fn neighbours(
     vote: &Vote,
     gallery: &Features,
@@ -165,7 +191,7 @@ mod tests {
             .collect()
     }
 
-    /// The classes of each query, likeliest first, for each k.
+    /// Returns the classes of each query, likeliest first, for each k.
     fn rankings(vote: &Vote, gallery: &Features, queries: &Features, classes: u32) -> Vec<Vec<Vec<i64>>> {
         let mut rankings = vec![Vec::new(); vote.k.len()];
         let found = |place: usize, ranked: &Tensor, _: &Tensor| {
@@ -175,7 +201,7 @@ mod tests {
         rankings
     }
 
-    /// Of features whose lengths are powers of two: cosines are exact, and many are equal.
+    /// Returns features whose lengths are powers of two, so that cosines are exact and many are equal.
     fn corners(rows: i64, classes: i64) -> Features {
         let signs = Tensor::randint(2, [rows, 4], (Kind::Float, Device::Cpu)) * 2.0 - 1.0;
         let lengths = Tensor::randint(3, [rows, 1], (Kind::Float, Device::Cpu)).exp2();
@@ -183,7 +209,7 @@ mod tests {
             .unwrap()
     }
 
-    /// Every pair compared, all sorted, votes summed one by one; ties decided as they are documented.
+    /// Ranks the classes of a query by comparing all pairs and summing votes one by one, with ties resolved as documented.
     fn brute_force(vote: &Vote, k: usize, gallery: &Features, query: &[f64]) -> Vec<i64> {
         let rows =
             Vec::<Vec<f64>>::try_from(gallery.rows(0, gallery.len()).unwrap().to_kind(Kind::Double)).unwrap();
@@ -210,8 +236,8 @@ mod tests {
     }
 
     #[test]
-    fn of_many_equally_near_samples_those_vote_and_win_that_come_first_whatever_the_blocks() {
-        let _alone = crate::generator();
+    fn the_first_of_equally_near_samples_vote_and_win_whatever_the_blocks() {
+        let _alone = crate::testing::lock_generator();
         tch::manual_seed(31);
         for (samples, classes, temperature) in [(200, 3, 1.0), (90, 40, 0.5), (7, 6, 1e-3)] {
             let (gallery, queries) = (corners(samples, classes), corners(40, classes));
@@ -235,17 +261,17 @@ mod tests {
     }
 
     #[test]
-    fn a_class_that_nobody_votes_for_is_not_among_the_first_five() {
+    fn a_class_without_votes_is_not_among_the_first_five() {
         let labels = Tensor::from_slice2(&[[2i64, 0, 2], [1, 1, 1]]);
-        // A vote may weigh nothing and is one all the same.
+        // A vote of weight 0 is a vote.
         let weights = Tensor::from_slice2(&[[1f32, 0.9, 0.0], [1.0, 0.5, 0.2]]);
-        let found = Vec::<Vec<i64>>::try_from(ranked(&labels, &weights, 9)).unwrap();
+        let found = Vec::<Vec<i64>>::try_from(rank(&labels, &weights, 9)).unwrap();
         assert_eq!(found, [[2, 0, -1], [1, -1, -1]]);
         let far = Tensor::from_slice2(&[[1f32, 0.0, 0.0]]);
         let labels = Tensor::from_slice2(&[[4i64, 8, 3]]);
-        let found = Vec::<Vec<i64>>::try_from(ranked(&labels, &far, 9)).unwrap();
+        let found = Vec::<Vec<i64>>::try_from(rank(&labels, &far, 9)).unwrap();
         assert_eq!(found, [[4, 8, 3]], "of equal sums the class of the nearer voter comes first");
-        // The true class has no voter: the sample is no hit, however few classes were voted for.
+        // A sample whose true class has no vote is not a hit, even if fewer than five classes have votes.
         let mut tally = crate::eval::tally::Tally::default();
         tally
             .add_ranked(&Tensor::from_slice2(&[[2i64, 0, -1], [1, -1, -1]]), &Tensor::from_slice(&[3i64, 1]));
@@ -253,10 +279,10 @@ mod tests {
         assert!((report.top5 - 0.5).abs() < 1e-12 && (report.top1 - 0.5).abs() < 1e-12, "{report:?}");
     }
 
-    /// Every pair compared in f64, all sorted, votes summed one by one.
+    /// The expected votes are computed from all pairs in f64.
     #[test]
     fn votes_are_those_of_brute_force_over_5000_vectors() {
-        let _alone = crate::generator();
+        let _alone = crate::testing::lock_generator();
         tch::manual_seed(8);
         let (gallery, queries) = (features(5000, 24, 7), features(300, 24, 7));
         let vote = Vote { memory: 4 << 20, ..Vote::default() };
@@ -284,17 +310,17 @@ mod tests {
     }
 
     #[test]
-    fn the_size_of_blocks_changes_nothing_and_keeps_to_the_memory() {
-        let _alone = crate::generator();
+    fn the_size_of_blocks_fits_the_memory_and_does_not_change_results() {
+        let _alone = crate::testing::lock_generator();
         tch::manual_seed(9);
         let (gallery, queries) = (features(600, 8, 3), features(50, 8, 3));
         let with = |memory| predictions(&Vote { memory, ..Vote::default() }, &gallery, &queries, 3);
         assert_eq!(with(1), with(1 << 30));
         let sharp = Vote { temperature: 1e-4, k: vec![1, 50], ..Vote::default() };
         let sharp = predictions(&sharp, &gallery, &queries, 3);
-        assert_eq!(sharp[0], sharp[1], "at so low a temperature the nearest decides");
+        assert_eq!(sharp[0], sharp[1], "at a low temperature the nearest neighbour decides");
         let few = predictions(&Vote { k: vec![1000], ..Vote::default() }, &gallery, &queries, 3);
-        assert_eq!(few[0].len(), 50, "fewer samples than neighbours asked for: all of them vote");
+        assert_eq!(few[0].len(), 50, "all samples vote if k is larger than their number");
         for width in [8, 2048] {
             let rows = Vote::default().block(width, 1000);
             let taken = 8 * rows * rows + (16 * width + 64 * 200 + 8 * 1000) * rows;

@@ -1,4 +1,4 @@
-//! What an encoder is worth: classifiers on its frozen features, nearest neighbours, fine-tuning.
+//! Evaluations of an encoder: classifiers on its frozen features, nearest neighbours, fine-tuning.
 
 pub mod classifier;
 pub mod features;

@@ -12,21 +12,21 @@ use crate::{
     feed::Feed,
 };
 
-/// Training images over which the statistics of an encoder that was never trained are averaged, if there are so many.
+/// The most training images over which the statistics of an untrained encoder are averaged.
 const IMAGES: u64 = 10_000;
 
-/// Samples in a batch of them.
+/// The samples in a batch of those images.
 const BATCH: u64 = 100;
 
-/// Gives an encoder the running statistics that it has on training images: averaged over un-augmented ones in training mode, each
-/// batch as much as any other. A freshly initialized one has 0 and 1 instead, which say nothing of it. Gives the number of images.
+/// Sets the running statistics of an encoder's norms to their mean over batches of un-augmented training images in training mode.
+/// A freshly initialized encoder has 0 and 1 instead. Returns the number of images.
 pub(super) fn settle(encoder: &dyn Encoder, set: &ShardSet, config: &Config, device: Device) -> Result<u64> {
     let set = evenly(set, IMAGES);
     let batch = BATCH.min(set.len());
     if batch < 2 {
         return Ok(0); // one sample has no variance
     }
-    // Neighbours of a set are often of one class: a batch is to be of all.
+    // Neighbours in a set often have the same class, and a batch should contain all classes.
     let order = Order { seed: config.seed, shuffle: Shuffle::Global, epochs: Some(1) };
     let mut number = 0;
     for staged in whole_batches(&set, order, batch as usize, config, device)?.by_ref() {
@@ -37,7 +37,7 @@ pub(super) fn settle(encoder: &dyn Encoder, set: &ShardSet, config: &Config, dev
     Ok(number.cast_unsigned() * batch)
 }
 
-/// Un-augmented images in batches of this size; what is left at the end of an epoch makes none.
+/// Returns un-augmented images in batches of this size. A smaller rest at the end of an epoch is dropped.
 pub(super) fn whole_batches(
     set: &ShardSet,
     order: Order,
@@ -57,11 +57,11 @@ mod tests {
     use super::*;
     use crate::eval::{features::Features, tiny};
 
-    /// Mean and deviation of each channel over a set, in evaluation mode, as their largest distances from 0 and 1.
+    /// Returns the largest distances of a channel's mean from 0 and of its deviation from 1 over a set, in evaluation mode.
     fn off(encoder: &dyn Encoder, set: &ShardSet, config: &Config) -> [f64; 2] {
         let features = Features::compute(encoder, "", set, config, Device::Cpu, None).unwrap();
         let ndf = config.encoder.amdim().unwrap().ndf;
-        // Residual branches begin at 0 and skips append zeros: the first channels alone say anything yet.
+        // Residual branches begin at 0 and skips append zeros, so only the first channels vary.
         let features = features.rows(0, features.len()).unwrap().narrow(1, 0, ndf);
         let dims = Some([0i64].as_slice());
         let mean = features.mean_dim(dims, false, Kind::Float).abs().max().double_value(&[]);
@@ -70,25 +70,25 @@ mod tests {
     }
 
     #[test]
-    fn an_encoder_that_was_never_trained_has_features_of_mean_0_and_deviation_1_once_it_is_settled() {
-        let _alone = crate::generator();
+    fn the_features_of_an_untrained_encoder_have_mean_0_and_deviation_1_once_its_norms_are_settled() {
+        let _alone = crate::testing::lock_generator();
         let (_folder, set) = tiny::set(24);
         let (config, network) = tiny::encoder();
         let before = off(network.encoder(), &set, &config);
-        assert!(before[1] > 0.5, "as it is initialized: {before:?}");
+        assert!(before[1] > 0.5, "freshly initialized: {before:?}");
         assert_eq!(settle(network.encoder(), &set, &config, Device::Cpu).unwrap(), 24);
         let after = off(network.encoder(), &set, &config);
-        // Not quite 1 where a channel varies so little that the norm's epsilon counts.
+        // The deviation is below 1 where a channel varies so little that the norm's epsilon matters.
         assert!(after[0] < 1e-3 && after[1] < 0.05, "{after:?}");
-        // Again: what was there before does not count.
+        // The previous statistics have no influence.
         settle(network.encoder(), &set, &config, Device::Cpu).unwrap();
         let again = off(network.encoder(), &set, &config);
         assert!((again[0] - after[0]).abs() < 1e-6 && (again[1] - after[1]).abs() < 1e-6);
     }
 
     #[test]
-    fn of_several_batches_each_counts_as_much() {
-        let _alone = crate::generator();
+    fn every_batch_has_the_same_weight() {
+        let _alone = crate::testing::lock_generator();
         let (config, network) = tiny::encoder();
         let (_folder, set) = tiny::set(12);
         let order = Order { seed: 0, shuffle: Shuffle::None, epochs: Some(1) };
@@ -103,7 +103,7 @@ mod tests {
             .into_iter()
             .rfind(|(name, _)| name.contains("layer_list.8.bn.running_mean"))
             .unwrap();
-        // What goes into the last norm, which is the only one on the way to the features, from what comes out of it.
+        // The last norm is the only one that the features depend on.
         let alone = |batch: &tch::Tensor| {
             let _ = tch::no_grad(|| network.encoder().features(batch, Mode::Settling { number: 1 }));
             network.tensors()[&name].copy()

@@ -1,4 +1,4 @@
-//! What an evaluation is told.
+//! The options of evaluations.
 
 use std::path::PathBuf;
 
@@ -13,68 +13,69 @@ use super::{
 };
 use crate::optim::Drops;
 
-/// What every evaluation needs to know.
+/// The options of every evaluation.
 #[derive(Debug, Clone)]
 pub struct Options {
     /// A run folder or one of its checkpoints.
     pub checkpoint: PathBuf,
-    /// Shards to fit on; none: those of the run.
+    /// The shards to fit on. Empty means those of the run.
     pub shards: Vec<String>,
-    /// Shards to judge by; none: those of the run.
+    /// The shards to evaluate on. Empty means those of the run.
     pub val_shards: Vec<String>,
-    /// Evaluate the encoder at its initialization too.
+    /// Whether a freshly initialized encoder is evaluated, too.
     pub baseline: bool,
-    /// Where features are computed.
+    /// The device that computes features.
     pub device: DeviceChoice,
-    /// Decoding threads; none: one a core.
+    /// The number of decoding threads. None means one a core.
     pub workers: Option<usize>,
-    /// What all that is drawn derives from.
+    /// The seed of the evaluation.
     pub seed: u64,
 }
 
-/// How an encoder is judged.
+/// The kind of an evaluation, with its settings.
 #[derive(Debug, Clone)]
 pub enum Evaluation {
     /// A classifier on frozen features.
     Classifier(Probe),
-    /// A linear classifier on frozen features of un-augmented images that is fitted until it has converged.
+    /// A linear classifier on frozen features of un-augmented images that is fitted to convergence.
     Logistic {
-        /// Where features are kept; none: in temporary files.
+        /// The folder that features are kept in. None means temporary files.
         cache: Option<PathBuf>,
     },
     /// Weighted nearest neighbours.
     Knn {
-        /// How they vote.
+        /// The settings of the vote.
         vote: Vote,
-        /// Where features are kept; none: in temporary files.
+        /// The folder that features are kept in. None means temporary files.
         cache: Option<PathBuf>,
     },
-    /// Encoder and classifier from few labels.
+    /// Encoder and classifier, fitted to few labels.
     Finetune(Finetune),
 }
 
-/// A classifier on features that is fitted step by step.
+/// A classifier on features that is fitted with steps on batches.
 #[derive(Debug, Clone)]
 pub struct Probe {
-    /// Which one.
+    /// The kind of the classifier.
     pub head: HeadKind,
-    /// Whose way of fitting it is.
+    /// The protocol of the fit.
     pub protocol: Protocol,
-    /// Passes over the samples; none: the published number.
+    /// The passes over the samples. None means the published number.
     pub epochs: Option<f64>,
-    /// Learning rate after the warm-up.
+    /// The learning rate after the warm-up.
     pub lr: f64,
-    /// Samples in a step.
+    /// The samples in a step.
     pub batch_size: usize,
-    /// Steps over which the learning rate rises; none: by the protocol.
+    /// The steps over which the learning rate rises. None means those of the protocol.
     pub warmup_steps: Option<u64>,
-    /// When the learning rate drops; none: by the protocol.
+    /// The rule when the learning rate drops. None means that of the protocol.
     pub schedule: Option<Drops>,
-    /// Where un-augmented features are kept; none: a new augmented view of each sample in every epoch.
+    /// The folder that un-augmented features are kept in. None means a new augmented view of each sample in every epoch.
     pub cache: Option<PathBuf>,
 }
 
 impl Probe {
+    /// Resolves the settings of the fit.
     pub(super) fn fit(&self, preset: Preset, seed: u64) -> Fit {
         let &Self { protocol, lr, batch_size, .. } = self;
         let (warmup_steps, schedule) = match protocol {
@@ -88,7 +89,7 @@ impl Probe {
 }
 
 impl Evaluation {
-    /// As it is called on the command line.
+    /// Returns the name on the command line.
     pub(super) fn name(&self) -> &'static str {
         match self {
             Self::Classifier(Probe { head: HeadKind::Linear, .. }) | Self::Logistic { .. } => "linear",
@@ -98,6 +99,7 @@ impl Evaluation {
         }
     }
 
+    /// Returns the settings for the file of results.
     pub(super) fn settings(&self, preset: Preset, seed: u64) -> Value {
         match self {
             Self::Classifier(probe) => {

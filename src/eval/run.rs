@@ -1,4 +1,4 @@
-//! An evaluation from the checkpoint to its results.
+//! Runs an evaluation of a checkpoint and prints its results.
 
 use anyhow::Result;
 use serde_json::{Value, json};
@@ -7,11 +7,16 @@ use super::{
     judging::{Judging, Line, Lines},
     options::{Evaluation, Options},
     subject::Subject,
+    tally::Report,
 };
 use crate::{checkpoint, device, stdout};
 
-/// Judges a checkpoint's encoder: one JSON object for each result, or a table, on stdout, and all of it in
-/// `eval-NAME.json` in the checkpoint's folder.
+/// Evaluates a checkpoint's encoder. Prints one JSON object for each result, or a table, and writes all results to `eval-NAME.json`
+/// in the checkpoint's folder.
+///
+/// # Errors
+///
+/// If the checkpoint or the shards cannot be read, or a result cannot be written.
 pub fn run(options: &Options, evaluation: &Evaluation) -> Result<()> {
     let loaded = checkpoint::find(&options.checkpoint)?.without_moments();
     let subject = Subject::open(&loaded, options)?;
@@ -25,7 +30,7 @@ pub fn run(options: &Options, evaluation: &Evaluation) -> Result<()> {
     subject.write(&path, evaluation, &results)
 }
 
-/// The results of one encoder, printed as they come.
+/// Evaluates one encoder and prints its results.
 fn judge(subject: &Subject, encoder: &str, evaluation: &Evaluation) -> Result<Vec<Value>> {
     let cures = || if subject.device.is_cuda() { vec!["add --device cpu".to_owned()] } else { Vec::new() };
     let what = || "this evaluation".to_owned();
@@ -44,11 +49,7 @@ fn judge(subject: &Subject, encoder: &str, evaluation: &Evaluation) -> Result<Ve
             "details": details, "settled_on": judging.settled_on, "health": health,
         });
         stdout::print(&result)?;
-        result["report"]["per_class"] = json!(report.per_class);
-        result["report"]["confusion"] = json!(report.confusion);
-        if !subject.class_names.is_empty() {
-            result["report"]["class_names"] = json!(subject.class_names);
-        }
+        add_classes(&mut result["report"], &report, &subject.class_names);
         results.push(result);
     }
     if let Some(complaint) = health.and_then(|health| health.complaint()) {
@@ -57,7 +58,16 @@ fn judge(subject: &Subject, encoder: &str, evaluation: &Evaluation) -> Result<Ve
     Ok(results)
 }
 
-/// The results as a table.
+/// Adds the results of each class to a report. They are written to the file only.
+fn add_classes(result: &mut Value, report: &Report, names: &[String]) {
+    result["per_class"] = json!(report.per_class);
+    result["confusion"] = json!(report.confusion);
+    if !names.is_empty() {
+        result["class_names"] = json!(names);
+    }
+}
+
+/// Prints the results as a table.
 fn show(results: &[Value]) -> Result<()> {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let percent = |value: &Value| format!("{:.1} %", 100.0 * value.as_f64().unwrap_or(f64::NAN));

@@ -1,4 +1,4 @@
-//! Which samples are evaluated, and the batches of them.
+//! The samples of evaluations, and batches of them.
 
 use anyhow::Result;
 use pipeline::LoaderConfig;
@@ -7,7 +7,7 @@ use tch::Device;
 
 use crate::{config::Config, data, feed::Feed};
 
-/// Every sample of a set once, in order, by the evaluation recipe of the configuration's preset.
+/// Returns batches of all samples of a set, in order, rendered by the evaluation recipe of the configuration's preset.
 pub(crate) fn images(set: &ShardSet, config: &Config, device: Device) -> Result<Feed> {
     const BATCH: usize = 100;
     let order = Order { shuffle: Shuffle::None, epochs: Some(1), ..Order::default() };
@@ -16,7 +16,7 @@ pub(crate) fn images(set: &ShardSet, config: &Config, device: Device) -> Result<
     Feed::spawn(samples, config.preset.evaluation(), config.preset.normalization(), &loader, device)
 }
 
-/// The samples that have a label.
+/// Returns the samples that have a label.
 pub(crate) fn labelled(set: &ShardSet) -> ShardSet {
     if set.labelled() == set.len() {
         return set.clone();
@@ -24,7 +24,7 @@ pub(crate) fn labelled(set: &ShardSet) -> ShardSet {
     set.subset((0..set.len()).filter(|&index| set.label(index).is_some()).collect())
 }
 
-/// So many samples of a set, evenly spread; all, where there are no more.
+/// Returns `count` evenly spaced samples of a set, or all if it has no more.
 pub(crate) fn evenly(set: &ShardSet, count: u64) -> ShardSet {
     if set.len() <= count {
         return set.clone();

@@ -1,4 +1,4 @@
-//! An encoder that is judged, and what of it is told.
+//! The checkpoint and the data of an evaluation, and the file of its results.
 
 use std::{fs, path::Path};
 
@@ -14,7 +14,7 @@ use super::{
 use crate::{checkpoint::Loaded, config::Config, data::Data, device, files, hint::WithHint};
 use torchkit::Precision;
 
-/// An encoder to be judged, with the samples to do it by.
+/// The checkpoint and the data of an evaluation.
 pub(super) struct Subject<'a> {
     pub(super) loaded: &'a Loaded,
     pub(super) config: Config,
@@ -23,13 +23,14 @@ pub(super) struct Subject<'a> {
     pub(super) labelled: ShardSet,
     pub(super) validation: ShardSet,
     pub(super) classes: u32,
-    /// By label; empty where they are not known.
+    /// The classes' names by label; empty if they are not known.
     pub(super) class_names: Vec<String>,
     pub(super) device: Device,
     pub(super) seed: u64,
 }
 
 impl<'a> Subject<'a> {
+    /// Opens the shards that the options name, or those of the run.
     pub(super) fn open(loaded: &'a Loaded, options: &Options) -> Result<Self> {
         let mut config = loaded.state.config.clone();
         override_if_given(&mut config.data.shards, &options.shards);
@@ -51,7 +52,7 @@ impl<'a> Subject<'a> {
         let classes = data
             .classes
             .context("no training sample is labelled")
-            .with_hint(|| "add `cls` members, which an evaluation needs, to the samples")?;
+            .with_hint(|| "add `cls` members to the samples; evaluations need labels")?;
         let labelled = labelled(&data.train);
         Precision::apply_to_evaluation(device)?;
         let class_names = class_names(&data, loaded, classes);
@@ -59,7 +60,8 @@ impl<'a> Subject<'a> {
         Ok(Self { loaded, config, data, labelled, validation, classes, class_names, device, seed })
     }
 
-    /// Everything that is needed to repeat the evaluation, and what it gave.
+    /// Writes the results, with everything that is needed to repeat the evaluation. Results in the file with other settings or of
+    /// other samples are kept.
     pub(super) fn write(&self, path: &Path, evaluation: &Evaluation, results: &[Value]) -> Result<()> {
         let ours = json!({
             "settings": evaluation.settings(self.config.preset, self.seed),
@@ -74,7 +76,6 @@ impl<'a> Subject<'a> {
             "config": self.config,
             "results": results,
         });
-        // Those by other settings, or of other samples, stay.
         let before: Vec<Value> =
             fs::read(path).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
         let is_other = |other: &Value| ["settings", "digests"].iter().any(|key| other[*key] != ours[*key]);
@@ -87,8 +88,8 @@ impl<'a> Subject<'a> {
     }
 }
 
-/// The names of the classes: those beside the shards, else those of a checkpoint that was trained on these very shards. In other
-/// shards a label may be another class.
+/// Returns the names of the classes: those in the folder of the shards or, if the checkpoint was trained on the same shards, those
+/// in the checkpoint. In other shards a label may mean another class.
 fn class_names(data: &Data, loaded: &Loaded, classes: u32) -> Vec<String> {
     let saved = &loaded.state.class_names;
     if loaded.state.data.digest != data.train.digest() {

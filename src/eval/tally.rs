@@ -1,40 +1,40 @@
-//! Which classes were taken for which.
+//! Counts of correct and wrong predictions.
 
 use std::collections::BTreeMap;
 
 use serde::Serialize;
 use tch::{Kind, Tensor};
 
-/// Counts of predictions, batch after batch.
+/// Counts of predictions, added batch by batch.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Tally {
     samples: u64,
     top1: u64,
     top5: u64,
-    /// How often a sample of a class (first) was taken for one (second).
-    taken_for: BTreeMap<(u32, u32), u64>,
+    /// The number of samples by class and predicted class.
+    confusion: BTreeMap<(u32, u32), u64>,
 }
 
-/// What a classifier reached on labelled samples.
+/// The accuracy of a classifier on labelled samples.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Report {
-    /// Share of the samples whose class comes first.
+    /// The share of the samples whose class is ranked first.
     pub top1: f64,
-    /// Share of those whose class is among the first five.
+    /// The share of the samples whose class is among the first five.
     pub top5: f64,
-    /// Labelled samples.
+    /// The number of labelled samples.
     pub samples: u64,
-    /// Classes of the classifier.
+    /// The number of classes of the classifier.
     pub classes: u32,
-    /// The share of each class's samples that are recognized; none where it has no sample.
+    /// The accuracy on the samples of each class; none for a class without samples.
     pub per_class: Vec<Option<f64>>,
-    /// The confusion matrix, without its zeros: class, what it was taken for, how often.
+    /// The confusion matrix without its zeros: class, predicted class, number of samples.
     pub confusion: Vec<(u32, u32, u64)>,
 }
 
 impl Tally {
-    /// Takes in scores (n, classes), the larger the likelier, of samples with these labels (n); those below 0 have none. A class
-    /// whose score is −∞ is not among the first five.
+    /// Adds scores (n, classes) of samples with labels (n), where a label below 0 means none. A class with the score −∞ is not among
+    /// the first five.
     ///
     /// # Panics
     /// If the scores cannot be read.
@@ -44,7 +44,8 @@ impl Tally {
         self.add_ranked(&best.masked_fill(&scores.eq(f64::NEG_INFINITY), -1), labels);
     }
 
-    /// The same of classes (n, m), the likeliest first, −1 where there are no more; of the first five at most.
+    /// Adds ranked classes (n, m), the likeliest first, of samples with labels (n). −1 stands for no class. Ranks beyond the fifth
+    /// are ignored.
     ///
     /// # Panics
     /// If the classes cannot be read.
@@ -59,28 +60,32 @@ impl Tally {
         self.top1 += count(hits.narrow(1, 0, 1));
         self.top5 += count(hits.narrow(1, 0, hits.size()[1].min(5)));
         let numbers = |tensor: &Tensor| Vec::<i64>::try_from(tensor).expect("a number for each sample");
-        for (label, taken) in numbers(&labels).into_iter().zip(numbers(&best.narrow(1, 0, 1).view(-1))) {
-            *self.taken_for.entry((label as u32, taken as u32)).or_default() += 1;
+        let predicted = numbers(&best.narrow(1, 0, 1).view(-1));
+        for (label, predicted) in numbers(&labels).into_iter().zip(predicted) {
+            *self.confusion.entry((label as u32, predicted as u32)).or_default() += 1;
             self.samples += 1;
         }
     }
 
-    /// The shares so far.
+    /// Reports the accuracy on the samples added so far.
     pub fn report(&self, classes: u32) -> Report {
         let share = |hits: u64| hits as f64 / self.samples as f64;
-        let per_class = (0..classes).map(|class| {
-            let of: u64 = self.taken_for.range((class, 0)..=(class, u32::MAX)).map(|(_, count)| count).sum();
-            let right = self.taken_for.get(&(class, class)).copied().unwrap_or(0);
-            (of > 0).then(|| right as f64 / of as f64)
-        });
+        let counts = self.confusion.iter().map(|(&(class, predicted), &count)| (class, predicted, count));
         Report {
             top1: share(self.top1),
             top5: share(self.top5),
             samples: self.samples,
             classes,
-            per_class: per_class.collect(),
-            confusion: self.taken_for.iter().map(|(&(class, taken), &count)| (class, taken, count)).collect(),
+            per_class: (0..classes).map(|class| self.accuracy(class)).collect(),
+            confusion: counts.collect(),
         }
+    }
+
+    /// Returns the accuracy on the samples of a class; none if it has none.
+    fn accuracy(&self, class: u32) -> Option<f64> {
+        let samples: u64 = self.confusion.range((class, 0)..=(class, u32::MAX)).map(|(_, count)| count).sum();
+        let hits = self.confusion.get(&(class, class)).copied().unwrap_or(0);
+        (samples > 0).then(|| hits as f64 / samples as f64)
     }
 }
 
@@ -89,7 +94,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn shares_and_confusion_are_counted_over_the_labelled() {
+    fn accuracy_and_confusion_count_labelled_samples_only() {
         let scores = Tensor::from_slice2(&[
             [9.0f32, 1.0, 2.0, 3.0, 4.0, 5.0],
             [0.0, 1.0, 2.0, 3.0, 4.0, 5.0],

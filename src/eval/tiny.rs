@@ -1,4 +1,4 @@
-//! A set and an encoder so small that tests of evaluations can have them.
+//! A small set and a small encoder for tests of evaluations.
 
 use pipeline::Preset;
 use shards::{IndexConfig, LocalSource, ShardSet, ShardWriter};
@@ -6,7 +6,7 @@ use tch::Device;
 
 use crate::{config::Config, encoder, network::Network};
 
-/// So many images of 32 pixels, of three classes, in a folder that lives as long as they are read.
+/// Returns a set of images of 32 pixels and three classes, with the folder that contains it.
 pub(super) fn set(images: usize) -> (tempfile::TempDir, ShardSet) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("x.tar");
@@ -23,7 +23,7 @@ pub(super) fn set(images: usize) -> (tempfile::TempDir, ShardSet) {
     (folder, ShardSet::open(source, &IndexConfig::default()).unwrap())
 }
 
-/// A freshly initialized encoder, with the configuration that it is of.
+/// Returns a freshly initialized network and its configuration.
 pub(super) fn encoder() -> (Config, Network) {
     let mut config = Config::preset(Preset::C10);
     config.encoder = encoder::amdim::Config { ndf: 4, n_rkhs: 16, n_depth: 1, use_bn: false }.into();

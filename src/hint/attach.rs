@@ -1,26 +1,26 @@
-//! Hints and exit codes for results of any error.
+//! Attaches hints and exit codes to errors of any type.
 
 use std::path::Path;
 
 use super::{error::Hinted, storage};
 use crate::exit::Code;
 
-/// Adds what the program knows to the error of a result. The message and the causes stay as they are.
+/// Adds hints and an exit code to the error of a result. The message and the causes do not change.
 pub trait WithHint<T> {
     /// Adds a hint, in the imperative and without "hint:".
     fn with_hint<S: Into<String>>(self, hint: impl FnOnce() -> S) -> anyhow::Result<T>;
 
-    /// Adds what the user can do when a file cannot be written, by the reason that the system gave.
+    /// Adds the hint for a file that cannot be written, by the system's reason in the chain.
     fn with_write_hint(self) -> anyhow::Result<T>;
 
-    /// Says that this file cannot be written, with that hint.
+    /// Adds the context that the file at `path` cannot be written, and the hint for it.
     fn or_cannot_write(self, path: &Path) -> anyhow::Result<T>;
 
-    /// Ends the program with this code.
+    /// Sets the exit code that the error ends the program with.
     fn with_code(self, code: Code) -> anyhow::Result<T>;
 
-    /// Ends the program with [`Code::Usage`] where the place that the user named is wrong, and with [`Code::Failed`] where the same
-    /// place may be of use later, as after trouble with a disk.
+    /// Sets the exit code of an error about a path that the user named: [`Code::Usage`] if another path would not have failed, as
+    /// with missing permissions, and [`Code::Failed`] if the same path may work later, as with a broken disk.
     fn with_code_of_place(self) -> anyhow::Result<T>;
 }
 
@@ -49,13 +49,13 @@ impl<T, E: Into<anyhow::Error>> WithHint<T> for Result<T, E> {
     fn with_code_of_place(self) -> anyhow::Result<T> {
         self.map_err(|error| {
             let error = error.into();
-            let code = if storage::is_of_the_place(&error) { Code::Usage } else { Code::Failed };
+            let code = if storage::is_wrong_place(&error) { Code::Usage } else { Code::Failed };
             hinted(error, Vec::new(), Some(code))
         })
     }
 }
 
-/// An error with one more hint.
+/// Returns the error with one more hint.
 pub fn add(error: impl Into<anyhow::Error>, hint: String) -> anyhow::Error {
     hinted(error.into(), vec![hint], None)
 }

@@ -1,11 +1,11 @@
-//! Hints of the crate `dataset`, in words.
+//! The hints of the crate `dataset` in words.
 
 use std::path::Path;
 
 use dataset::{ClassHint, FileHint, Hint, OutputHint, SourceHint, VerifyHint};
 
-/// What the user can do, with the program's flags.
-pub(super) fn words(hint: &Hint) -> String {
+/// Puts a hint into words, with the program's flags.
+pub(crate) fn words(hint: &Hint) -> String {
     match hint {
         Hint::File(FileHint::MakeReadable) => "check that it exists, its permissions and its disk".to_owned(),
         Hint::File(FileHint::MakeWritable) => {
@@ -22,11 +22,11 @@ fn of_classes(hint: &ClassHint) -> String {
     match hint {
         ClassHint::SaveAsList => "save the list as UTF-8 text with one class name a line".to_owned(),
         ClassHint::FillLine => {
-            "write the name there; without the line, all labels after it would mean other classes".to_owned()
+            "write the name on that line; removing the line would shift the labels of all classes after it".to_owned()
         }
         ClassHint::Rename => "rename the class".to_owned(),
         ClassHint::PackAgainBy { list } => format!(
-            "number both alike: pack the images of one again, with `amdim-stream pack IMAGES --out DIR --classes {}`",
+            "number both alike: pack the images of one again with `amdim-stream pack IMAGES --out DIR --classes {}`",
             quoted(list)
         ),
         ClassHint::ClassFolders => {
@@ -36,11 +36,11 @@ fn of_classes(hint: &ClassHint) -> String {
             "give each class one number: remove one of the two lines, or rename one of the classes".to_owned()
         }
         ClassHint::RenameOrAppend { list } => format!(
-            "rename the folder as the list has it, take it out if it is no class, or add a new class as a last line of `{}`, which \
-             leaves the numbers of the others as they are",
+            "rename the folder to its name in the list, move it away if it is not a class, or append a new class as the last line of \
+             `{}`, which keeps the numbers of the others",
             list.display()
         ),
-        ClassHint::NumberBy { list } => format!("number them by that list: --classes {}", quoted(list)),
+        ClassHint::NumberBy { list } => format!("number the classes by that list: --classes {}", quoted(list)),
         ClassHint::NumberFromZero => "number the classes from 0 on, as `amdim-stream pack` does".to_owned(),
         ClassHint::LabelValidation => {
             "add `cls` members to the samples, or `label` in their `json` members".to_owned()
@@ -67,7 +67,7 @@ fn of_source(hint: &SourceHint) -> String {
         SourceHint::PackParts { names } => return of_parts(names),
         SourceHint::PartsAboveClasses { example } => {
             return format!(
-                "put the parts above the classes, as in `{}`, and pack each by itself with `--split`; or pack all without labels with \
+                "move the parts above the classes, as in `{}`, and pack each separately with `--split`; or pack all without labels with \
                  `--no-labels`",
                 example.display()
             );
@@ -85,15 +85,16 @@ fn of_source(hint: &SourceHint) -> String {
             "give that folder instead, or pack all without labels with `--no-labels`"
         }
         SourceHint::SortImages => {
-            "put them into class folders or elsewhere, or pack all without labels with `--no-labels`"
+            "move them into class folders or elsewhere, or pack all without labels with `--no-labels`"
         }
         SourceHint::RenameFolder => "rename the folder",
-        SourceHint::FindCircle => "look for links that lead around in a circle",
+        SourceHint::Convert => "convert images of other formats to PNG or JPEG",
+        SourceHint::FindCircle => "look for symbolic links that form a circle",
     };
     fixed.to_owned()
 }
 
-/// What `--split` may name.
+/// Returns the hint that lists the names that `--split` accepts, at most eight of them.
 fn of_splits(names: &[String]) -> String {
     const NAMED: usize = 8;
     let named: Vec<_> = names.iter().take(NAMED).map(|name| format!("`{name}`")).collect();
@@ -107,8 +108,8 @@ fn of_splits(names: &[String]) -> String {
 fn of_parts(names: &[String]) -> String {
     let (each, first) = match names {
         [only] => ("it", only.as_str()),
-        [first, ..] => ("each of them by itself, e.g.", first.as_str()),
-        [] => ("each by itself, e.g.", "train"),
+        [first, ..] => ("each of them separately, e.g.", first.as_str()),
+        [] => ("each separately, e.g.", "train"),
     };
     format!("pack {each} with `--split {first}`, or all without labels with `--no-labels`")
 }
@@ -127,7 +128,7 @@ fn of_output(hint: &OutputHint) -> String {
         }
         OutputHint::OtherPrefix => "name another `--prefix`".to_owned(),
         OutputHint::NoValidation => "leave out `--val-fraction`".to_owned(),
-        OutputHint::SeeWarnings => "read in the warnings above what is wrong with them".to_owned(),
+        OutputHint::SeeWarnings => "read the warnings above, which say what is wrong with them".to_owned(),
         OutputHint::Count { most } => {
             format!("give `--count` a whole number from 1 to {most}, and `--shards` at most as much")
         }
@@ -137,22 +138,22 @@ fn of_output(hint: &OutputHint) -> String {
 fn of_verify(hint: &VerifyHint) -> &'static str {
     match hint {
         VerifyHint::OtherFolder => "name another folder with --fix",
-        VerifyHint::OneFolderAtATime => "use --fix for one folder after the other",
+        VerifyHint::OneFolderAtATime => "use --fix for one folder at a time",
         VerifyHint::EmptyFolderOrReplace => {
             "name an empty folder with --fix, or add --force to replace shards of these names"
         }
-        VerifyHint::WritableFolder => "name a folder that can be written with --fix",
-        VerifyHint::SeeFindings => "read in the findings above what is wrong with them",
+        VerifyHint::WritableFolder => "name a writable folder with --fix",
+        VerifyHint::SeeFindings => "read the findings above, which say what is wrong with them",
         VerifyHint::MakeReadable => {
-            "check its permissions, its disk and the memory, then run the same command again, or leave it out of --shards"
+            "check its permissions, its disk and the free memory, then run the same command again, or leave it out of --shards"
         }
-        VerifyHint::VerifyAgain => "verify again when nobody writes to it",
+        VerifyHint::VerifyAgain => "verify again when no program writes to it",
         VerifyHint::MakeRoom => {
-            "free space on that disk, or name another folder with --fix; shards that are there already are complete"
+            "free space on that disk, or name another folder with --fix; the shards that are written already are complete"
         }
         VerifyHint::OtherReport => "name another file with --report",
-        VerifyHint::WritableReport => "name a file in a folder that exists and can be written with --report",
-        VerifyHint::ReportWithRoom => "name another file with --report, on a disk with room",
+        VerifyHint::WritableReport => "name a file in a writable folder with --report",
+        VerifyHint::ReportWithRoom => "name another file with --report, on a disk with free space",
     }
 }
 
@@ -165,7 +166,7 @@ mod tests {
     };
 
     #[test]
-    fn what_is_in_the_way_is_told_with_the_flags_that_cure_it() {
+    fn a_hint_names_the_flags_that_help() {
         let list = || "data/classes.txt".into();
         for (hint, words) in [
             (
@@ -189,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_of_the_crate_ends_the_program_with_its_hint_and_code() {
+    fn an_error_of_the_crate_is_rendered_with_its_hint_and_has_its_code() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("photo.jpg"), "").unwrap();
         let options = dataset::synth::Options { out: folder.path().to_owned(), ..Default::default() };
@@ -203,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn of_many_parts_some_are_named_and_the_others_counted() {
+    fn some_of_many_parts_are_named_and_the_others_are_counted() {
         let of = |count| of_splits(&(0..count).map(|number| number.to_string()).collect::<Vec<_>>());
         assert_eq!(of(0), "leave out `--split`");
         assert_eq!(of(2), "name one of these with `--split`: `0`, `1`");
@@ -211,9 +212,9 @@ mod tests {
     }
 
     #[test]
-    fn an_example_of_a_part_is_one_that_is_there() {
+    fn the_example_of_a_part_is_one_that_exists() {
         let of = |names: &[&str]| of_parts(&names.iter().map(ToString::to_string).collect::<Vec<_>>());
         assert!(of(&["val"]).starts_with("pack it with `--split val`"));
-        assert!(of(&["test", "val"]).contains("each of them by itself, e.g. with `--split test`"));
+        assert!(of(&["test", "val"]).contains("each of them separately, e.g. with `--split test`"));
     }
 }

@@ -1,15 +1,15 @@
-//! An error with hints and an exit code, and how it is found in a chain.
+//! An error with hints and an exit code, and the search for errors in a chain.
 
 use std::{error::Error, fmt, io, iter};
 
 use crate::exit::Code;
 
-/// A link of an error's chain.
+/// An error in a chain.
 pub(super) type Cause<'a> = &'a (dyn Error + 'static);
 
-/// An error together with its hints, and with the exit code that it ends the program with.
+/// An error with hints and an exit code.
 ///
-/// It prints as the error inside and has the causes of that error, so that a chain says nothing twice.
+/// It is displayed as the inner error and has the causes of that error, so that no message is printed twice.
 #[derive(Debug)]
 pub struct Hinted {
     pub(super) error: anyhow::Error,
@@ -18,7 +18,7 @@ pub struct Hinted {
 }
 
 impl Hinted {
-    /// An error that ends the program with `code`.
+    /// Returns an error that ends the program with `code`.
     pub fn error(code: Code, message: String, hints: Vec<String>) -> anyhow::Error {
         anyhow::Error::new(Self { error: anyhow::Error::msg(message), hints, code: Some(code) })
     }
@@ -36,7 +36,7 @@ impl Error for Hinted {
     }
 }
 
-/// The exit code that an error ends the program with: the outermost one in its chain.
+/// Returns the exit code that an error ends the program with: the outermost one in its chain, or [`Code::Failed`].
 pub fn code(error: &anyhow::Error) -> Code {
     let of_dataset = |error: &dataset::Error| error.is_misuse().then_some(Code::Usage);
     let codes = |cause: Cause<'_>| match cause.downcast_ref::<Hinted>() {
@@ -46,17 +46,17 @@ pub fn code(error: &anyhow::Error) -> Code {
     walk(error).find_map(codes).unwrap_or(Code::Failed)
 }
 
-/// The first error of this type in a chain, below hints, too.
+/// Returns the first error of type `E` in a chain, including errors with hints.
 pub fn find<E: Error + 'static>(error: &anyhow::Error) -> Option<&E> {
     walk(error).find_map(|cause| cause.downcast_ref())
 }
 
-/// Every error of a chain, outermost first, with those that others wrap without naming them as their source.
+/// Iterates over the errors of a chain, outermost first, including errors that others wrap without naming them as their source.
 pub(super) fn walk(error: &anyhow::Error) -> impl Iterator<Item = Cause<'_>> {
     error.chain().flat_map(|link| iter::successors(Some(link), |cause| wrapped(*cause)))
 }
 
-/// The error inside of one that prints, and has the source, as that error does.
+/// Returns the error that `cause` wraps transparently, with its message and source.
 fn wrapped(cause: Cause<'_>) -> Option<Cause<'_>> {
     if let Some(hinted) = cause.downcast_ref::<Hinted>() {
         return Some(hinted.error.as_ref());
@@ -72,7 +72,7 @@ fn wrapped(cause: Cause<'_>) -> Option<Cause<'_>> {
     Some(inside)
 }
 
-/// An error that ends the program with [`Code::Failed`], from a format string, then hints:
+/// Makes an error that ends the program with [`Code::Failed`] from a format string and hints:
 /// `failure!("cannot read `{path}`"; "check its permissions")`.
 #[macro_export]
 macro_rules! failure {
@@ -85,7 +85,7 @@ macro_rules! failure {
     };
 }
 
-/// An error that ends the program with [`Code::Usage`]; else as [`failure!`](crate::failure).
+/// Makes an error that ends the program with [`Code::Usage`]. The arguments are those of [`failure!`](crate::failure).
 #[macro_export]
 macro_rules! usage {
     ($message:literal $(, $argument:expr)* $(,)? $(; $hint:literal $(, $of_hint:expr)* $(,)?)*) => {

@@ -1,9 +1,9 @@
-//! Hints: what the user can do about an error, apart from what went wrong.
+//! Hints: what the user can do about an error.
 //!
-//! An error of the program is made by [`failure!`](crate::failure) or [`usage!`](crate::usage), with its hints after a `;`.
-//! [`WithHint`] adds a hint, or an exit code, to a result of any error. Libraries say *what* can be done as data of their own, which
-//! name no flag; a file here puts each library's into words. [`render()`] walks an error's chain by type and prints the causes on
-//! one line, then the hints. Nothing is read out of a message.
+//! [`failure!`](crate::failure) and [`usage!`](crate::usage) make an error of the program, with its hints after a `;`.
+//! [`WithHint`] adds a hint or an exit code to an error of any type. The libraries' hints are closed enums that name no flag; this
+//! module has a file for each library that puts them into words. [`render()`] walks the chain of an error by type and prints the
+//! causes on one line, then the hints. No message is parsed.
 
 mod attach;
 mod dataset;
@@ -14,6 +14,7 @@ mod shards;
 mod storage;
 
 pub use attach::{WithHint, add};
+pub(crate) use dataset::words as of_dataset;
 pub use error::{Hinted, code, find};
 pub(crate) use render::of_library;
 pub use render::{causes, hints, render};

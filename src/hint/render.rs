@@ -1,4 +1,4 @@
-//! An error in words: its causes on one line, and its hints.
+//! Renders an error: its causes on one line, then its hints.
 
 use super::{
     dataset,
@@ -7,13 +7,13 @@ use super::{
 };
 use crate::exit::Defect;
 
-/// The causes of an error on one line, then a line for each hint.
+/// Returns the causes of an error on one line, then a line for each hint.
 pub fn render(error: &anyhow::Error) -> String {
     let lines = hints(error).into_iter().map(|hint| format!("\n  hint: {hint}"));
     causes(error) + &lines.collect::<String>()
 }
 
-/// The causes of an error on one line, outermost first. One that its outer error has quoted is not repeated.
+/// Returns the causes of an error on one line, outermost first. A cause that the previous message already ends with is not repeated.
 pub fn causes(error: &anyhow::Error) -> String {
     let mut causes: Vec<String> = Vec::new();
     for link in error.chain() {
@@ -25,16 +25,16 @@ pub fn causes(error: &anyhow::Error) -> String {
     causes.join(": ")
 }
 
-/// Libraries speak in several lines at times.
+/// Joins the lines of a message, as some libraries' messages have several.
 fn on_one_line(text: &str) -> String {
     text.lines().map(str::trim).collect::<Vec<_>>().join(" ")
 }
 
-/// The hints of all errors in a chain, outermost first, none twice.
+/// Returns the hints of all errors in a chain, outermost first, without duplicates.
 pub fn hints(error: &anyhow::Error) -> Vec<String> {
     let mut hints: Vec<String> = Vec::new();
     let full = storage::is_full(error).then(|| storage::FREE_SPACE.to_owned());
-    for hint in walk(error).flat_map(of).chain(full) {
+    for hint in walk(error).flat_map(hints_of).chain(full) {
         if !hints.contains(&hint) {
             hints.push(hint);
         }
@@ -42,15 +42,15 @@ pub fn hints(error: &anyhow::Error) -> Vec<String> {
     hints
 }
 
-/// The hints of one error: the program's own, or those of a library in the program's words.
-fn of(cause: Cause<'_>) -> Vec<String> {
+/// Returns the hints of one error without its causes: the program's own, or a library's in words.
+fn hints_of(cause: Cause<'_>) -> Vec<String> {
     match cause.downcast_ref::<Hinted>() {
         Some(hinted) => hinted.hints.clone(),
         None => of_library(cause).into_iter().collect(),
     }
 }
 
-/// The hint, in words, of an error whose hint is data. Each library has a line here.
+/// Returns the hint of a library's error in words. Each type of error has a line here.
 pub(crate) fn of_library(cause: Cause<'_>) -> Option<String> {
     if cause.is::<Defect>() {
         return Some("report it with the lines above".to_owned());
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn a_place_that_is_wrong_is_an_error_of_usage_and_a_broken_disk_is_none() {
+    fn a_wrong_path_is_an_error_of_usage_and_a_broken_disk_is_not() {
         for (errno, expected) in
             [(Errno::ACCESS, Code::Usage), (Errno::NOTDIR, Code::Usage), (Errno::IO, Code::Failed)]
         {
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_disk_has_a_cure_whoever_finds_it() {
+    fn a_full_disk_has_a_hint_in_every_kind_of_error() {
         assert_eq!(hints(&anyhow!(full()).context("cannot write")), [storage::FREE_SPACE]);
         assert_eq!(hints(&anyhow!(io::Error::other(full()))), [storage::FREE_SPACE]);
         assert_eq!(hints(&anyhow!(io::Error::other(Errno::DQUOT))), [storage::FREE_SPACE]);
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn what_to_do_about_a_file_that_cannot_be_written_depends_on_the_reason() {
+    fn the_hint_for_a_file_that_cannot_be_written_depends_on_the_reason() {
         let hint = |errno: Errno| {
             let error = Err::<(), _>(io::Error::from(errno)).context("cannot write `x`").with_write_hint();
             hints(&error.unwrap_err()).join("; ")

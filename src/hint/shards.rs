@@ -1,25 +1,25 @@
-//! Hints of crate `shards` in words.
+//! The hints of the crate `shards` in words.
 
 use ::shards::{AccessHint, ContentHint, Elsewhere, Hint, ListHint, PatternHint};
 
 use super::storage;
 
-/// A hint in words.
+/// Puts a hint into words, with the program's flags.
 pub(super) fn words(hint: &Hint) -> String {
     match hint {
         Hint::Pattern(hint) => of_pattern(hint),
         Hint::Access(hint) => of_access(*hint).to_owned(),
         Hint::Content(hint) => of_content(hint),
-        Hint::RewriteTar => "write it anew with `tar --format=gnu` and without `--sparse`".to_owned(),
+        Hint::RewriteTar => "write the shard again with `tar --format=gnu` and without `--sparse`".to_owned(),
         Hint::NumberClasses => {
-            "number the classes from 0 on and write the shard anew, e.g. with `amdim-stream pack`".to_owned()
+            "number the classes from 0 on and write the shard again, e.g. with `amdim-stream pack`".to_owned()
         }
-        Hint::Images => "a sample's image is its `jpg`, `jpeg`, `png` or `webp` member; `amdim-stream pack` makes shards from folders \
-                         of images"
+        Hint::Images => "give each sample a `jpg`, `jpeg`, `png` or `webp` member; `amdim-stream pack` makes shards from folders of \
+                         images"
             .to_owned(),
-        Hint::Verify => "run `amdim-stream verify` with the same shards: it says of each what is wrong with it".to_owned(),
+        Hint::Verify => "run `amdim-stream verify` with the same shards: it says what is wrong with each".to_owned(),
         Hint::Shuffle => {
-            "write `global`, `none`, or `window:N` with N samples from 1 on, such as `window:16384`".to_owned()
+            "write `global`, `none`, or `window:N` with at least 1 sample, such as `window:16384`".to_owned()
         }
         Hint::Disk => "check its disk, then run the same command again".to_owned(),
         Hint::Space => storage::FREE_SPACE.to_owned(),
@@ -29,16 +29,14 @@ pub(super) fn words(hint: &Hint) -> String {
 
 fn of_access(hint: AccessHint) -> &'static str {
     match hint {
-        AccessHint::OpenFiles => {
-            "allow more open files, in the shell that starts the program: ulimit -n 4096"
-        }
+        AccessHint::OpenFiles => "allow more open files in the shell that starts the program: ulimit -n 4096",
         AccessHint::Permission => {
-            "let this user read the file and enter its folders, or leave it out of the shards that are named"
+            "let this user read the file and enter its folders, or leave it out of --shards"
         }
-        AccessHint::Missing => "it was there a moment ago: bring it back, then run the same command again",
-        AccessHint::Check => {
-            "check the file, its permissions and its disk, or leave it out of the shards that are named"
+        AccessHint::Missing => {
+            "restore the file, which existed a moment ago, then run the same command again"
         }
+        AccessHint::Check => "check the file, its permissions and its disk, or leave it out of --shards",
     }
 }
 
@@ -49,11 +47,13 @@ fn of_content(hint: &ContentHint) -> String {
             format!("unpack it with `{program}`, then make shards of its images with `amdim-stream pack`")
         }
         ContentHint::Extract => {
-            "take its images out, then make shards of them with `amdim-stream pack`".to_owned()
+            "extract its images, then make shards of them with `amdim-stream pack`".to_owned()
         }
-        ContentHint::Pack => "make shards of the folder that it lies in with `amdim-stream pack`".to_owned(),
+        ContentHint::Pack => "make shards of its folder with `amdim-stream pack`".to_owned(),
         ContentHint::GitLfs => "fetch the file itself with `git lfs pull`".to_owned(),
-        ContentHint::Download => "download the shard again; the page may say why it did not come".to_owned(),
+        ContentHint::Download => {
+            "download the shard again; the page may say why the download failed".to_owned()
+        }
         ContentHint::List { pattern } => format!("name it as a list: '{pattern}'"),
         ContentHint::Shards { pattern: None } => {
             "name only shards; `amdim-stream pack` makes them from folders of images".to_owned()
@@ -66,26 +66,26 @@ fn of_pattern(hint: &PatternHint) -> String {
     match hint {
         PatternHint::Name => "name shards, for example --shards 'data/train-<000..146>.tar'".to_owned(),
         PatternHint::Range(range) => format!("write `{range}`"),
-        PatternHint::Glob(glob) => format!("if the others are all, say so: --shards '{glob}'"),
+        PatternHint::Glob(glob) => {
+            format!("if the other shards are the whole set, name them: --shards '{glob}'")
+        }
         PatternHint::Extension(pattern) => format!("its name ends with `.tar`: --shards '{pattern}'"),
         PatternHint::Decompress { file, program } => {
-            format!("`{file}` is there, which is compressed: {program} '{file}'")
+            format!("decompress `{file}`: {program} '{file}'")
         }
         PatternHint::Patterns(patterns) => choices(patterns),
         PatternHint::Parts { train, validation } => {
             format!("--shards {}, and for validation --val-shards {}", quoted(train), quoted(validation))
         }
         PatternHint::Pack => {
-            "make shards with `amdim-stream pack`, or name the folder where they are".to_owned()
+            "make shards with `amdim-stream pack`, or name the folder that contains them".to_owned()
         }
         PatternHint::FileInFolder => "name a file in a folder, e.g. 'data/train-<000..146>.tar'".to_owned(),
         PatternHint::NearestFolder { folder, pattern } => {
             format!("the nearest name there is `{}`: --shards '{pattern}'", folder.display())
         }
         PatternHint::CurrentFolder => {
-            "relative paths begin in the current folder: change to the one that they begin in, or name the \
-                                       whole path"
-                .to_owned()
+            "change to the folder that the relative path begins in, or name the absolute path".to_owned()
         }
         PatternHint::ExistingFolder => {
             "name an existing one, in quotes: --shards 'data/train-<000..146>.tar'".to_owned()
@@ -95,8 +95,8 @@ fn of_pattern(hint: &PatternHint) -> String {
         PatternHint::Local { place, is_one_of_several } => of_place(place, *is_one_of_several),
         PatternHint::Apart(patterns) => format!("write {}", quoted(patterns)),
         PatternHint::Unquote(inside) => format!("write {inside}"),
-        PatternHint::Link => "let the link lead to the shard, or remove it".to_owned(),
-        PatternHint::RegularFile => "write its bytes to a file, then name that".to_owned(),
+        PatternHint::Link => "point the link at the shard, or remove it".to_owned(),
+        PatternHint::RegularFile => "write its bytes to a regular file, then name that file".to_owned(),
         PatternHint::Access(hint) => of_access(*hint).to_owned(),
         PatternHint::List(hint) => of_list(*hint).to_owned(),
     }
@@ -105,13 +105,15 @@ fn of_pattern(hint: &PatternHint) -> String {
 fn of_list(hint: ListHint) -> &'static str {
     match hint {
         ListHint::Path => {
-            "write `@` and the path of a text with one pattern a line; a relative path begins in the current folder"
+            "write `@` and the path of a text file with one pattern a line; a relative path begins in the current folder"
         }
-        ListHint::Folder => "name a text with one pattern a line, or without `@` the shards in the folder",
+        ListHint::Folder => {
+            "name a text file with one pattern a line, or without `@` the shards in the folder"
+        }
         ListHint::Permission => "let this user read it",
-        ListHint::NoText => "if it is a shard, leave out the `@`; a list is saved as UTF-8",
+        ListHint::NoText => "leave out the `@` if it is a shard; save a list as UTF-8",
         ListHint::Empty => "write one pattern a line into it; lines that begin with `#` are comments",
-        ListHint::Nested => "write the lines of that list into this one",
+        ListHint::Nested => "copy the lines of that list into this one",
     }
 }
 
@@ -122,23 +124,23 @@ fn of_place(place: &Elsewhere, is_one_of_several: bool) -> String {
         Elsewhere::Command => "let the command write a file, then name the file".to_owned(),
         Elsewhere::Web => "download it, e.g. with `curl -O`, then name the file".to_owned(),
         Elsewhere::HuggingFace => {
-            "download the data set there, e.g. with `hf download`, then name the files".to_owned()
+            "download the dataset, e.g. with `hf download`, then name the files".to_owned()
         }
         Elsewhere::Store => {
             "download the shards, or mount the store as a folder, then name the files there".to_owned()
         }
-        Elsewhere::Machine => "copy it here, or mount its folder, then name the file here".to_owned(),
+        Elsewhere::Machine => "copy it to this machine, or mount its folder, then name the file".to_owned(),
     };
-    if is_one_of_several { format!("{cure}; each pattern is an argument of its own") } else { cure }
+    if is_one_of_several { format!("{cure}; write each pattern as an argument of its own") } else { cure }
 }
 
-/// Patterns any of which may be meant.
+/// Joins patterns of which the user may mean any one.
 fn choices(patterns: &[String]) -> String {
     let flags: Vec<String> = patterns.iter().map(|pattern| format!("--shards '{pattern}'")).collect();
     flags.join(" or ")
 }
 
-/// Patterns as arguments, quoted for the shell.
+/// Joins patterns as arguments, quoted for the shell.
 fn quoted(patterns: &[String]) -> String {
     let quoted: Vec<String> = patterns.iter().map(|pattern| format!("'{pattern}'")).collect();
     quoted.join(" ")
@@ -149,7 +151,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn patterns_come_with_the_flag_and_quotes_that_they_are_typed_with() {
+    fn patterns_are_shown_with_their_flag_and_quotes() {
         let strings = |patterns: &[&str]| patterns.iter().map(|&pattern| pattern.to_owned()).collect();
         for (hint, expected) in [
             (
@@ -166,7 +168,7 @@ mod tests {
                     place: Elsewhere::FileUrl(Some("/x.tar".to_owned())),
                     is_one_of_several: true,
                 },
-                "name its path: '/x.tar'; each pattern is an argument of its own",
+                "name its path: '/x.tar'; write each pattern as an argument of its own",
             ),
         ] {
             assert_eq!(words(&Hint::Pattern(hint)), expected);

@@ -1,4 +1,4 @@
-//! What can be done when a disk or a folder refuses, by the error of the system in a chain.
+//! Hints for errors of disks and folders, by the system's reason in a chain.
 
 use std::io::{self, ErrorKind};
 
@@ -6,10 +6,10 @@ use rustix::io::Errno;
 
 use super::error::walk;
 
-/// What the user can do when a disk is full.
+/// The hint for a full disk.
 pub(super) const FREE_SPACE: &str = "free some space on that disk, then run the same command again";
 
-/// The first reason of the system in a chain; a wrapper of another error has none of its own.
+/// Returns the first reason of the system in a chain. An I/O error that only wraps another one is skipped.
 fn kind(error: &anyhow::Error) -> Option<ErrorKind> {
     let mut kinds = walk(error).filter_map(|cause| {
         let errno = cause.downcast_ref::<Errno>().map(|&errno| io::Error::from(errno).kind());
@@ -18,12 +18,12 @@ fn kind(error: &anyhow::Error) -> Option<ErrorKind> {
     kinds.find(|kind| *kind != ErrorKind::Other)
 }
 
-/// Whether a disk, or a user's share of it, is full.
+/// Whether the error says that a disk or the user's quota is full.
 pub(super) fn is_full(error: &anyhow::Error) -> bool {
     matches!(kind(error), Some(ErrorKind::StorageFull | ErrorKind::QuotaExceeded))
 }
 
-/// What the user can do when a file cannot be written.
+/// Returns the hint for a file that cannot be written.
 pub(super) fn write_cure(error: &anyhow::Error) -> &'static str {
     match kind(error) {
         Some(ErrorKind::StorageFull | ErrorKind::QuotaExceeded) => FREE_SPACE,
@@ -34,14 +34,14 @@ pub(super) fn write_cure(error: &anyhow::Error) -> &'static str {
             "make that file system writable, then run the same command again"
         }
         Some(ErrorKind::NotFound | ErrorKind::NotADirectory) => {
-            "make the folder that it belongs to, then run the same command again"
+            "create its folder, then run the same command again"
         }
         _ => "check free space and permissions there, then run the same command again",
     }
 }
 
-/// Whether another place would not have failed.
-pub(super) fn is_of_the_place(error: &anyhow::Error) -> bool {
+/// Whether the error is about the path, so that another path would not have failed.
+pub(super) fn is_wrong_place(error: &anyhow::Error) -> bool {
     matches!(
         kind(error),
         Some(

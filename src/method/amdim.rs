@@ -257,7 +257,7 @@ mod tests {
 
     #[test]
     fn bf16_stays_near_f32() {
-        let _alone = crate::generator();
+        let _alone = crate::testing::lock_generator();
         let images = images(24, Kind::Float);
         let (exact, exact_gradients, _) = pass(&images, true, PLAIN);
         let (rough, rough_gradients, _) =
@@ -269,7 +269,7 @@ mod tests {
 
     #[test]
     fn computing_block_by_block_changes_nothing() {
-        let _alone = crate::generator();
+        let _alone = crate::testing::lock_generator();
         let images = images(12, Kind::Double);
         for use_bn in [false, true] {
             let (loss, gradients, running) = pass(&images, use_bn, PLAIN);
@@ -285,7 +285,7 @@ mod tests {
     /// The parts are equal, so their batch statistics are those of the whole.
     #[test]
     fn a_batch_computed_in_parts_has_the_negatives_of_the_whole_batch() {
-        let _alone = crate::generator();
+        let _alone = crate::testing::lock_generator();
         let part = images(6, Kind::Double);
         let images = Tensor::cat(&[&part, &part, &part], 1);
         let (loss, gradients, running) = pass(&images, false, PLAIN);
@@ -306,7 +306,7 @@ mod tests {
     /// Parts are not exact with batch norms: each part is normalized by its own statistics.
     #[test]
     fn unequal_parts_have_gradients_of_nearly_the_same_direction() {
-        let _alone = crate::generator();
+        let _alone = crate::testing::lock_generator();
         let images = images(33, Kind::Double); // parts differ by one sample at most
         let (loss, gradients, _) = pass(&images, false, PLAIN);
         let (again, in_parts, _) = pass(&images, false, ComputeOptions { parts: 2, ..PLAIN });

@@ -205,7 +205,7 @@ mod tests {
 
     #[test]
     fn the_fused_update_is_the_plain_one() {
-        let _alone = crate::generator();
+        let _alone = crate::testing::lock_generator();
         let config = Config { weight_decay: 1e-2, ..Config::default() };
         for (kind, bound) in [(Kind::Float, 2e-7), (Kind::Double, 1e-14)] {
             let (fused_vars, plain_vars) = (vars(kind), vars(kind));
@@ -239,7 +239,7 @@ mod tests {
 
     #[test]
     fn a_loss_or_gradient_that_is_not_finite_changes_nothing() {
-        let _alone = crate::generator();
+        let _alone = crate::testing::lock_generator();
         let vars = vars(Kind::Float);
         let mut adam = Adam::new(&vars, &Config::default());
         backward(&vars, 1);
@@ -264,7 +264,7 @@ mod tests {
 
     #[test]
     fn gradients_are_scaled_down_to_the_largest_norm_allowed() {
-        let _alone = crate::generator();
+        let _alone = crate::testing::lock_generator();
         let config =
             |clip_norm| Config { clip_norm, betas: [0.0, 0.0], weight_decay: 0.0, ..Config::default() };
         let vars = vars(Kind::Double);

@@ -316,7 +316,7 @@ mod tests {
 
     #[test]
     fn a_run_without_a_step_does_not_replace_the_previous_one() {
-        let _alone = crate::generator();
+        let _alone = crate::testing::lock_generator();
         let place = tempfile::tempdir().unwrap();
         let (run, folder) = tiny::run(place.path());
         let begun = run.state(0, run.position);

@@ -1,4 +1,4 @@
-//! Settings that read in a file as they are typed on the command line.
+//! Serialization of settings that are written in a file as on the command line.
 
 use std::{fmt::Display, str::FromStr};
 

@@ -1,15 +1,15 @@
-//! The declaration of a section.
+//! The macro that declares a section of settings.
 
-/// Declares a section of settings: its struct, which reads and writes the section of a file, the defaults, and `settings()`, the
-/// list of what else is known of each. A setting is
+/// Declares a section of settings: a struct that is read from and written to a section of a file, its defaults, and the function
+/// `settings()`, which lists the declarations. A setting is written as
 ///
 /// ```text
 /// /// Steps between checkpoints.
 /// checkpoint_every: u64 = 500, whole(numbers::COUNT).flag(Heading::Run, "STEPS");
 /// ```
 ///
-/// that is: what it is, in the field's documentation and in `--help`; its name, with the type and the default that it has in the
-/// struct; and its [`Form`](crate::settings::Form). A line `#[serde(…)]` above the name goes to the field.
+/// The doc comment becomes the field's documentation and the text of `--help`. The name, the type and the default go to the struct.
+/// The [`Form`](crate::settings::Form) follows. A line `#[serde(…)]` above the name goes to the field.
 macro_rules! settings {
     (
         $(#[$about:meta])*
@@ -39,7 +39,7 @@ macro_rules! settings {
         }
 
         impl $Section {
-            /// What is known of each setting, in the order of the fields.
+            /// Returns the declarations of the settings, in the order of the fields.
             $vis fn settings() -> Vec<$crate::settings::Setting> {
                 vec![$(
                     $crate::settings::Setting::new(
@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn a_setting_that_is_declared_has_a_default_a_key_a_flag_with_help_and_bounds() {
+    fn a_declared_setting_has_a_default_a_key_a_flag_with_help_and_bounds() {
         let toy = Toy::default();
         assert_eq!(toml::to_string(&toy).unwrap(), "turns_a_day = 3\nsides = [0.5, 1.0]\n");
         let read = |text: &str| toml::from_str::<Toy>(text);
@@ -107,8 +107,9 @@ mod tests {
         assert_eq!(refused.kind(), ErrorKind::ValueValidation);
         assert!(refused.to_string().contains("not a whole number from 1 to 1024"), "{refused}");
         let file: Table = "turns_a_day = 2000\nsides = [0.5, 1.0]".parse().unwrap();
-        let beyond =
-            |setting: &super::super::Setting| setting.beyond(&file[&setting.key]).map(|(value, _)| value);
-        assert_eq!((beyond(&turns), beyond(&sides)), (Some("2000".to_owned()), Some("1".to_owned())));
+        let refused = |setting: &crate::settings::Setting| {
+            setting.out_of_bounds(&file[&setting.key]).map(|refused| refused.number)
+        };
+        assert_eq!((refused(&turns), refused(&sides)), (Some("2000".to_owned()), Some("1".to_owned())));
     }
 }

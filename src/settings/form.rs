@@ -1,4 +1,4 @@
-//! The form of a setting: what may be said of it in a file, and how it is typed.
+//! The form of a setting: its values in a file and its flag.
 
 use std::{error::Error, fmt::Display, str::FromStr};
 
@@ -10,21 +10,21 @@ use toml::Value;
 
 use crate::numbers::{Real, Whole};
 
-/// A part of the help.
+/// A heading of the help.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Heading {
-    /// Which samples.
+    /// Settings of the data.
     Data,
-    /// The encoder and the objective.
+    /// Settings of the encoder and the method.
     Model,
-    /// Batch, length, optimizer.
+    /// Settings of the batch, the length and the optimizer.
     Training,
-    /// How a run is carried out.
+    /// Settings that do not change the result.
     Run,
 }
 
 impl Heading {
-    /// As the help has it.
+    /// Returns the text of the heading.
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Data => "Data",
@@ -35,7 +35,7 @@ impl Heading {
     }
 }
 
-/// What numbers a setting takes, each of them where it is a list.
+/// The bounds of a setting's number, or of each number in a list.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Bounds {
     None,
@@ -43,71 +43,74 @@ pub(super) enum Bounds {
     Real(Real),
 }
 
-/// How a setting is typed.
+/// The flag of a setting.
 #[derive(Debug, Clone)]
 pub(super) struct Flag {
     pub(super) heading: Heading,
     pub(super) value_name: &'static str,
+    /// The setting that this one follows in the help.
     pub(super) after: Option<&'static str>,
     pub(super) conflicts_with: Option<&'static str>,
     pub(super) hides_choices: bool,
 }
 
-/// The form of a setting. Begin with what it holds ([`whole`], [`real`], [`text`] …), go on with its [`flag`](Form::flag).
+/// The form of a setting. Begin with the kind of its values ([`whole`], [`real`], [`text`] …), then add its [`flag`](Form::flag).
 #[derive(Debug, Clone)]
 pub struct Form {
     pub(super) bounds: Bounds,
-    /// Reads one value as it is typed into the one that a file has.
+    /// Parses an argument into the value that a file has.
     pub(super) parser: ValueParser,
     pub(super) action: ArgAction,
-    /// What the flag alone stands for.
+    /// The value of the flag without an argument.
     pub(super) missing: Option<&'static str>,
     pub(super) flag: Option<Flag>,
+    /// The default in the help, where the declaration's literal would not do.
     pub(super) default: Option<&'static str>,
+    /// Whether a resumed run may change the setting.
     pub(super) is_free: bool,
 }
 
-/// Whole numbers.
+/// Returns the form of a whole number.
 pub fn whole(bounds: Whole) -> Form {
     let parse = bounds.parser::<u32>();
     let form = Form::new(move |text: &str| parse(text).map(|number| Value::from(i64::from(number))));
     Form { bounds: Bounds::Whole(bounds), ..form }
 }
 
-/// Numbers, or a list of them.
+/// Returns the form of a number or a list of numbers.
 pub fn real(bounds: Real) -> Form {
     let form = Form::new(move |text: &str| bounds.parse(text).map(Value::from));
     Form { bounds: Bounds::Real(bounds), ..form }
 }
 
-/// What is read from a text, and shown as it is typed.
+/// Returns the form of a value that is parsed from and displayed as text.
 pub fn text<T: FromStr<Err: Into<Box<dyn Error + Send + Sync>>> + Display + 'static>() -> Form {
     Form::new(|text: &str| text.parse().map(|value: T| Value::from(value.to_string())))
 }
 
-/// One of a few, which the help lists.
+/// Returns the form of a choice between a few values, which the help lists.
 pub fn choice<T: ValueEnum + Clone + Send + Sync + 'static>() -> Form {
     let name =
         |value: T| value.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned());
     Form::new(EnumValueParser::<T>::new().map(move |value| Value::from(name(value))))
 }
 
-/// True or false; the flag alone stands for true.
+/// Returns the form of a boolean. The flag without an argument means true.
 pub fn yes_or_no() -> Form {
     Form { missing: Some("true"), ..Form::new(BoolValueParser::new().map(Value::from)) }
 }
 
-/// A path, or a word.
+/// Returns the form of a path or a word.
 pub fn path() -> Form {
     Form::new(StringValueParser::new().map(Value::from))
 }
 
-/// Patterns that name shards.
+/// Returns the form of a list of patterns that name shards.
 pub fn patterns() -> Form {
     Form { action: ArgAction::Append, ..path() }
 }
 
-/// A value of any kind, without a flag.
+/// Returns the form of a value of any kind that has no flag.
 pub fn in_files_only() -> Form {
     path()
 }
@@ -125,44 +128,44 @@ impl Form {
         }
     }
 
-    /// It has a flag, named as the setting, at the end of a part of the help.
+    /// Adds a flag with the name of the setting, at the end of a heading of the help.
     #[must_use]
     pub fn flag(self, heading: Heading, value_name: &'static str) -> Self {
         let flag = Flag { heading, value_name, after: None, conflicts_with: None, hides_choices: false };
         Self { flag: Some(flag), ..self }
     }
 
-    /// The help tells this default, where it is another one than the number in the declaration.
+    /// Sets the default in the help, for a setting whose default is not the number in its declaration.
     #[must_use]
-    pub fn default(self, told: &'static str) -> Self {
-        Self { default: Some(told), ..self }
+    pub fn default(self, text: &'static str) -> Self {
+        Self { default: Some(text), ..self }
     }
 
-    /// A resumed run may change it: it says where and how, not what.
+    /// Lets a resumed run change the setting, which does not change what the run computes.
     #[must_use]
     pub fn free(self) -> Self {
         Self { is_free: true, ..self }
     }
 
-    /// A file may have a number beyond the bounds.
+    /// Applies the bounds to the flag only, not to files.
     #[must_use]
     pub fn unbounded_in_files(self) -> Self {
         Self { bounds: Bounds::None, ..self }
     }
 
-    /// In the help it stands after this setting.
+    /// Moves the setting behind the setting `name` in the help.
     #[must_use]
     pub fn after(self, name: &'static str) -> Self {
         self.with_flag(|flag| flag.after = Some(name))
     }
 
-    /// It cannot be typed together with this setting.
+    /// Forbids the flag together with that of the setting `name`.
     #[must_use]
     pub fn conflicts_with(self, name: &'static str) -> Self {
         self.with_flag(|flag| flag.conflicts_with = Some(name))
     }
 
-    /// The help's text lists the choices by itself.
+    /// Hides clap's list of choices, for a setting whose text lists them.
     #[must_use]
     pub fn hide_choices(self) -> Self {
         self.with_flag(|flag| flag.hides_choices = true)

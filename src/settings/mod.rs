@@ -1,5 +1,5 @@
-//! Settings, each written once: `settings!` makes of a declaration the section's struct with its defaults and the list of its
-//! settings, from which the flags of a run, the names in a file, the bounds, and what a resumed run may change follow.
+//! Settings, each declared once. `settings!` turns the declarations of a section into its struct with defaults and a list of
+//! [`Setting`]s. The flags of a run, the keys in a file, the bounds, and what a resumed run may change follow from that list.
 
 pub(crate) mod as_text;
 mod declare;
@@ -7,7 +7,7 @@ mod form;
 pub(crate) mod named;
 mod setting;
 
-pub(crate) use self::declare::settings;
+pub(crate) use self::{declare::settings, setting::OutOfBounds};
 pub use self::{
     form::{Form, Heading, choice, in_files_only, path, patterns, real, text, whole, yes_or_no},
     setting::Setting,

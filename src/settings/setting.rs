@@ -1,4 +1,4 @@
-//! What is known of a setting beside its value.
+//! The declaration of a setting.
 
 use clap::{Arg, ArgAction, ArgMatches};
 use toml::Value;
@@ -6,61 +6,61 @@ use toml::Value;
 use super::form::{Bounds, Flag, Form, Heading};
 use crate::numbers::Shown;
 
-/// What is known of a setting beside its value.
+/// The declaration of a setting: everything but its value.
 #[derive(Debug, Clone)]
 pub struct Setting {
-    /// Its dotted path in a file, such as `train.batch_size`.
+    /// The dotted key in a file, such as `train.batch_size`.
     pub key: String,
-    /// What it is: a sentence.
+    /// The description, a sentence.
     pub about: String,
     name: &'static str,
-    /// The default as the declaration has it.
+    /// The default as it is written in the declaration.
     literal: &'static str,
     form: Form,
 }
 
 impl Setting {
-    /// A setting outside of all sections. `literal` is the default as it is written in the code.
+    /// Returns a setting outside of all sections. `literal` is the default as it is written in the code.
     pub(crate) fn new(name: &'static str, about: &'static str, literal: &'static str, form: Form) -> Self {
         Self { key: name.to_owned(), about: about.trim().to_owned(), name, literal, form }
     }
 
-    /// The same in a section.
+    /// Moves the setting into a section.
     pub(crate) fn within(self, section: &str) -> Self {
         Self { key: format!("{section}.{}", self.name), ..self }
     }
 
-    /// The same, which a resumed run may change.
+    /// Lets a resumed run change the setting.
     pub(crate) fn free(self) -> Self {
         Self { form: self.form.free(), ..self }
     }
 
-    /// Whether a resumed run may change it.
+    /// Whether a resumed run may change the setting.
     pub(crate) fn is_free(&self) -> bool {
         self.form.is_free
     }
 
-    /// Whether it can be typed.
+    /// Whether the setting has a flag.
     pub fn has_flag(&self) -> bool {
         self.form.flag.is_some()
     }
 
-    /// The part of the help that its flag is in.
+    /// Returns the heading of its flag in the help.
     pub(crate) fn heading(&self) -> Option<Heading> {
         self.form.flag.as_ref().map(|flag| flag.heading)
     }
 
-    /// The setting that its flag follows in the help, where it is not the one before it.
+    /// Returns the setting that this one follows in the help, if that is not the previous one in the declaration.
     pub(crate) fn after(&self) -> Option<&'static str> {
         self.form.flag.as_ref()?.after
     }
 
-    /// Its name in its section, and its flag's.
+    /// Returns the name in its section, which is also that of the flag.
     pub(crate) fn name(&self) -> &'static str {
         self.name
     }
 
-    /// Its flag.
+    /// Returns the argument for the command line, if the setting has a flag.
     pub fn arg(&self) -> Option<Arg> {
         let Flag { heading, value_name, conflicts_with, hides_choices, .. } = self.form.flag.as_ref()?;
         let arg = Arg::new(self.name)
@@ -79,7 +79,7 @@ impl Setting {
         })
     }
 
-    /// What was typed.
+    /// Returns the value that was given on the command line.
     pub(crate) fn typed(&self, matches: &ArgMatches) -> Option<Value> {
         self.form.flag.as_ref()?;
         match self.form.action {
@@ -91,7 +91,7 @@ impl Setting {
         }
     }
 
-    /// The text of the help: what it is, and its default.
+    /// Returns the text of the help: the description and the default.
     fn help(&self) -> String {
         let about = self.about.strip_suffix('.').unwrap_or(&self.about);
         let is_number = self.literal.starts_with(|first: char| first.is_ascii_digit());
@@ -102,19 +102,28 @@ impl Setting {
         }
     }
 
-    /// A number that is out of its bounds, with them.
-    pub(crate) fn beyond(&self, value: &Value) -> Option<(String, String)> {
+    /// Returns the first number in `value` that is out of the bounds of the setting.
+    pub(crate) fn out_of_bounds(&self, value: &Value) -> Option<OutOfBounds> {
         if let Value::Array(values) = value {
-            return values.iter().find_map(|value| self.beyond(value));
+            return values.iter().find_map(|value| self.out_of_bounds(value));
         }
         match (self.form.bounds, value) {
             (Bounds::Whole(bounds), Value::Integer(number)) if !bounds.holds(*number) => {
-                Some((number.to_string(), bounds.to_string()))
+                Some(OutOfBounds { number: number.to_string(), bounds: bounds.to_string() })
             }
             (Bounds::Real(bounds), Value::Float(number)) if !bounds.holds(*number) => {
-                Some((Shown(*number).to_string(), bounds.to_string()))
+                Some(OutOfBounds { number: Shown(*number).to_string(), bounds: bounds.to_string() })
             }
             _ => None,
         }
     }
+}
+
+/// A number that is out of its bounds, as text.
+#[derive(Debug)]
+pub(crate) struct OutOfBounds {
+    /// The number.
+    pub(crate) number: String,
+    /// The bounds in words.
+    pub(crate) bounds: String,
 }

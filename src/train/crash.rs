@@ -154,7 +154,7 @@ mod tests {
 
     #[test]
     fn a_step_in_which_training_panicked_can_be_replayed() {
-        let _alone = crate::generator();
+        let _alone = crate::testing::lock_generator();
         let place = tempfile::tempdir().unwrap();
         let (mut run, folder) = tiny::run(place.path());
         let mut feed = run.feed().unwrap();
@@ -176,7 +176,7 @@ mod tests {
 
     #[test]
     fn a_process_that_does_not_lead_writes_no_crash_folder() {
-        let _alone = crate::generator();
+        let _alone = crate::testing::lock_generator();
         let place = tempfile::tempdir().unwrap();
         let (mut run, folder) = tiny::run(place.path());
         run.world = crate::world::World::made_up(1, 2);

@@ -34,7 +34,7 @@ mod tests {
 
     #[test]
     fn a_process_that_does_not_lead_writes_no_file() {
-        let _alone = crate::generator();
+        let _alone = crate::testing::lock_generator();
         let place = tempfile::tempdir().unwrap();
         let (mut run, folder) = tiny::run(place.path());
         run.world = World::made_up(1, 2);

@@ -240,7 +240,7 @@ mod tests {
     /// overwritten by the next one. The host plays the device here: it makes the recorded update again.
     #[test]
     fn recorded_updates_equal_updates_that_are_queued_kernel_by_kernel() {
-        let _alone = crate::generator();
+        let _alone = crate::testing::lock_generator();
         let (mut plain, mut recorded) = (trainer(GraphChoice::Off), trainer(GraphChoice::Off));
         let (mut plainly, mut again) = (Vec::new(), Vec::new());
         for number in 0..6 {
@@ -265,7 +265,7 @@ mod tests {
 
     #[test]
     fn a_step_that_cannot_be_recorded_is_made_kernel_by_kernel() {
-        let _alone = crate::generator();
+        let _alone = crate::testing::lock_generator();
         let (mut plain, mut asked) = (trainer(GraphChoice::Off), trainer(GraphChoice::On));
         for number in 0..5 {
             plain.step(&batch(number)).unwrap();

@@ -34,7 +34,7 @@ fn records(folder: &RunFolder) -> Vec<Value> {
 
 #[test]
 fn a_run_whose_numbers_are_read_a_step_later_writes_the_same_records_and_checkpoints() {
-    let _alone = crate::generator();
+    let _alone = crate::testing::lock_generator();
     let [prompt, late] = [false, true].map(|is_queued| {
         let place = tempfile::tempdir().unwrap();
         let (mut run, folder) = run(place.path(), is_queued);
@@ -50,7 +50,7 @@ fn a_run_whose_numbers_are_read_a_step_later_writes_the_same_records_and_checkpo
 
 #[test]
 fn numbers_that_are_not_finite_end_the_run_at_their_step_though_they_are_read_a_step_later() {
-    let _alone = crate::generator();
+    let _alone = crate::testing::lock_generator();
     let [prompt, late] = [false, true].map(|is_queued| {
         let place = tempfile::tempdir().unwrap();
         let (mut run, folder) = run(place.path(), is_queued);

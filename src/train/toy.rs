@@ -50,7 +50,7 @@ fn tensors(trainer: &Trainer) -> Vec<Tensor> {
 
 #[test]
 fn a_second_method_trains_in_parts_and_block_by_block() {
-    let _alone = crate::generator();
+    let _alone = crate::testing::lock_generator();
     let losses = |parts, by_block| {
         let mut trainer = trainer(&config(parts, by_block));
         (0..6).map(|_| step(&mut trainer, 0)).collect::<Vec<_>>()
@@ -87,7 +87,7 @@ fn checkpoint_of(config: &Config, place: &std::path::Path) -> Result<(Trainer, L
 
 #[test]
 fn a_second_method_resumes_to_the_bit() -> Result<()> {
-    let _alone = crate::generator();
+    let _alone = crate::testing::lock_generator();
     let place = tempfile::tempdir()?;
     let config = config(2, false);
     let (mut through, loaded) = checkpoint_of(&config, place.path())?;
@@ -103,7 +103,7 @@ fn a_second_method_resumes_to_the_bit() -> Result<()> {
 
 #[test]
 fn a_second_encoder_is_exported_but_not_under_the_names_of_the_reference() -> Result<()> {
-    let _alone = crate::generator();
+    let _alone = crate::testing::lock_generator();
     let place = tempfile::tempdir()?;
     let (_, loaded) = checkpoint_of(&config(1, false), place.path())?;
     let file = place.path().join("encoder.safetensors");

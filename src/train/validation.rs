@@ -248,7 +248,7 @@ mod tests {
 
     #[test]
     fn features_of_training_samples_are_complete_unless_the_run_is_to_stop() {
-        let _alone = crate::generator();
+        let _alone = crate::testing::lock_generator();
         let place = tempfile::tempdir().unwrap();
         let (run, _folder) = tiny::run(place.path());
         let labelled = eval::labelled(&run.data.train);

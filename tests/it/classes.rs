@@ -1,4 +1,4 @@
-//! What labels mean: two sets whose `classes.txt` differ, `pack --classes`, and where the names of classes stand afterwards.
+//! The meaning of labels: sets whose `classes.txt` differ, `pack --classes`, and the names of classes in results and files.
 
 use std::{
     fs,
@@ -7,7 +7,7 @@ use std::{
 
 use crate::support::{Place, jpeg, json, lines, program, run, succeed};
 
-/// Folders of images, one for each class, six images each.
+/// Writes a folder of six images for each class.
 fn images(place: &Place, name: &str, classes: &[&str]) {
     for (number, class) in classes.iter().enumerate() {
         let folder = place.path(name).join(class);
@@ -24,7 +24,7 @@ fn command(place: &Place, words: &[&str]) -> Command {
     command
 }
 
-/// Train and validation images, packed into folders of their own, so that label 0 is `ant` in one and `bee` in the other.
+/// Packs training and validation images into folders of their own. Label 0 is `ant` in one and `bee` in the other.
 fn numbered_apart() -> Place {
     let place = Place::new();
     images(&place, "train", &["ant", "bee", "cat"]);
@@ -36,7 +36,7 @@ fn numbered_apart() -> Place {
 }
 
 #[test]
-fn sets_whose_class_numbers_mean_different_things_are_refused_by_every_command() {
+fn every_command_refuses_sets_whose_labels_mean_different_classes() {
     let place = numbered_apart();
     succeed(&mut place.train(place.path("a/train-000.tar").to_str().unwrap(), "run", &["--steps", "1"]));
     let (train, val) = ("a/train-000.tar", "b/val-000.tar");
@@ -68,7 +68,7 @@ fn sets_whose_class_numbers_mean_different_things_are_refused_by_every_command()
 }
 
 #[test]
-fn a_second_folder_that_was_numbered_by_the_first_is_judged_and_its_classes_are_named() {
+fn a_folder_numbered_like_the_training_folder_is_evaluated_and_its_classes_are_named() {
     let place = numbered_apart();
     let pack = ["pack", "val", "--out", "b", "--prefix", "val", "--force", "--classes", "a/classes.txt"];
     succeed(&mut command(&place, &pack));
@@ -91,7 +91,7 @@ fn a_second_folder_that_was_numbered_by_the_first_is_judged_and_its_classes_are_
     assert_eq!(first["class_names"], serde_json::json!(["ant", "bee", "cat"]));
     assert!(
         first["per_class"][0].is_null() && first["per_class"][2].is_number(),
-        "there is no ant to judge by: {first}"
+        "no validation image is an ant: {first}"
     );
 
     let embed = |format: &str, out: &str| {
@@ -104,7 +104,7 @@ fn a_second_folder_that_was_numbered_by_the_first_is_judged_and_its_classes_are_
     assert!(text.contains("bee/0\t1\tbee\n") && text.contains("cat/5\t2\tcat\n"), "{text}");
     embed("parquet", "p");
 
-    // The names go with the encoder.
+    // An export contains the names.
     succeed(&mut command(&place, &["export", "--checkpoint", "run", "--out", "enc.safetensors"]));
     succeed(&mut command(
         &place,
@@ -120,7 +120,7 @@ fn a_second_folder_that_was_numbered_by_the_first_is_judged_and_its_classes_are_
 }
 
 #[test]
-fn names_of_a_checkpoint_are_told_of_its_own_shards_alone_and_a_reordered_list_is_noticed() {
+fn class_names_of_a_checkpoint_apply_to_its_own_shards_only_and_a_reordered_list_is_noticed() {
     let place = Place::new();
     let (train, val) = (place.shards("train", 1, 30), place.shards("val", 1, 12));
     let list = place.path("classes.txt");
@@ -139,14 +139,14 @@ fn names_of_a_checkpoint_are_told_of_its_own_shards_alone_and_a_reordered_list_i
     fs::remove_file(&list).unwrap();
     assert_eq!(judged(&train).1, serde_json::json!(["ant", "bee", "cat"]));
     let foreign = place.shards("foreign", 1, 24);
-    assert!(judged(&foreign).1.is_null(), "a label may be another class there");
+    assert!(judged(&foreign).1.is_null(), "in other shards a label may mean another class");
     fs::write(&list, "ant\ncat\nbee\n").unwrap();
     let said = succeed(&mut place.train(&train, "run", &steps));
     assert!(said.stderr.contains(reordered), "{}", said.stderr);
 }
 
 #[test]
-fn a_run_begun_with_relative_patterns_goes_on_from_another_folder() {
+fn a_run_started_with_relative_patterns_resumes_from_another_folder() {
     let place = Place::new();
     for (name, count) in [("train", 30), ("val", 12)] {
         place.shards(name, 1, count);
@@ -170,7 +170,7 @@ fn a_run_begun_with_relative_patterns_goes_on_from_another_folder() {
 }
 
 #[test]
-fn validation_shards_that_are_trained_on_are_named_in_a_warning() {
+fn a_warning_names_validation_shards_that_are_also_training_shards() {
     let place = Place::new();
     for (name, count) in [("train", 30), ("val", 12)] {
         place.shards(name, 1, count);

@@ -1,10 +1,10 @@
-//! Wrong things typed: one line of cause, one of cure, exit code 1 or 2.
+//! Wrong command lines end with a line for the cause, a hint, and exit code 1 or 2.
 
 use std::{fs, path::Path};
 
 use crate::support::{Entry, Place, jpeg, program, run, succeed};
 
-/// Runs training with these arguments; the message has to hold every part and a hint.
+/// Runs the program with these arguments and checks that the message contains every part and a hint.
 fn refused(place: &Place, arguments: &[&str], code: i32, parts: &[&str]) {
     let mut command = program();
     command.args(arguments).env("AMDIM_STREAM_CACHE", place.path("cache")).current_dir(place.path(""));
@@ -20,17 +20,17 @@ fn refused(place: &Place, arguments: &[&str], code: i32, parts: &[&str]) {
 }
 
 #[test]
-fn no_shards_at_all() {
+fn a_run_without_shards_is_refused() {
     refused(&Place::new(), &[], 2, &["no training shards are given", "--shards"]);
 }
 
 #[test]
-fn a_pattern_that_nothing_matches() {
+fn a_pattern_without_matches_is_refused() {
     refused(&Place::new(), &["--shards", "x-<000..003>.tar"], 1, &["x-000.tar"]);
 }
 
 #[test]
-fn a_gap_in_the_numbers() {
+fn a_gap_in_the_numbers_of_shards_is_refused() {
     let place = Place::new();
     place.shards("x", 5, 2);
     fs::remove_file(place.path("x-003.tar")).unwrap();
@@ -38,7 +38,7 @@ fn a_gap_in_the_numbers() {
 }
 
 #[test]
-fn a_folder_in_place_of_shards() {
+fn a_folder_in_the_place_of_shards_is_refused() {
     let place = Place::new();
     place.shards("x", 2, 2);
     let folder = place.path("");
@@ -46,14 +46,14 @@ fn a_folder_in_place_of_shards() {
 }
 
 #[test]
-fn a_file_that_is_no_tar() {
+fn a_file_that_is_not_a_tar_is_refused() {
     let place = Place::new();
     fs::write(place.path("notes.tar"), "hello ".repeat(1000)).unwrap();
     refused(&place, &["--shards", "notes.tar"], 1, &["notes.tar", "tar"]);
 }
 
 #[test]
-fn a_tar_without_images() {
+fn a_tar_without_images_is_refused() {
     let place = Place::new();
     let mut writer = shards::ShardWriter::create(place.path("texts.tar")).unwrap();
     writer.append("a", &[("txt", b"hello")]).unwrap();
@@ -62,7 +62,7 @@ fn a_tar_without_images() {
 }
 
 #[test]
-fn labels_that_are_none() {
+fn labels_that_are_not_class_numbers_are_refused() {
     let place = Place::new();
     for (name, label) in [("negative", "-7"), ("text", "cat"), ("huge", "4000000000")] {
         let entry = Entry { key: "a".to_owned(), image: jpeg(1), label: Some(label.to_owned()) };
@@ -72,7 +72,7 @@ fn labels_that_are_none() {
 }
 
 #[test]
-fn validation_labels_beyond_those_of_training() {
+fn validation_labels_beyond_those_of_training_are_refused() {
     let place = Place::new();
     place.shards("x", 1, 20);
     place.write("val.tar", [Entry { key: "a".to_owned(), image: jpeg(1), label: Some("9".to_owned()) }]);
@@ -80,7 +80,7 @@ fn validation_labels_beyond_those_of_training() {
 }
 
 #[test]
-fn a_run_folder_that_cannot_be_written() {
+fn a_run_folder_that_cannot_be_written_is_refused() {
     let place = Place::new();
     place.shards("x", 1, 20);
     fs::write(place.path("file"), "").unwrap();
@@ -88,9 +88,9 @@ fn a_run_folder_that_cannot_be_written() {
 }
 
 #[test]
-fn a_gpu_where_there_is_none() {
+fn a_gpu_that_does_not_exist_is_refused() {
     if Path::new("/dev/nvidiactl").exists() {
-        return; // there is one
+        return; // the machine has a GPU
     }
     let place = Place::new();
     place.shards("x", 1, 20);
@@ -98,27 +98,27 @@ fn a_gpu_where_there_is_none() {
 }
 
 #[test]
-fn a_batch_larger_than_the_set() {
+fn a_batch_larger_than_the_set_is_refused() {
     let place = Place::new();
     place.shards("x", 1, 20);
     refused(&place, &["--shards", "x-000.tar", "--batch-size", "64"], 2, &["64", "20", "--batch-size"]);
 }
 
 #[test]
-fn embeddings_narrower_than_the_trunk() {
+fn embeddings_narrower_than_the_trunk_are_refused() {
     let place = Place::new();
     place.shards("x", 1, 20);
     refused(&place, &["--shards", "x-000.tar", "--ndf", "64", "--n-rkhs", "256"], 2, &["n_rkhs", "512"]);
 }
 
 #[test]
-fn a_checkpoint_that_is_not_there() {
+fn a_checkpoint_that_does_not_exist_is_refused() {
     let place = Place::new();
     refused(&place, &["eval", "linear", "--checkpoint", "nowhere"], 2, &["no checkpoint in `nowhere`"]);
 }
 
 #[test]
-fn a_file_where_a_run_is_wanted() {
+fn a_file_in_the_place_of_a_run_is_refused_with_what_to_do_with_it() {
     let place = Place::new();
     for (file, part) in [
         ("enc.safetensors", "amdim-stream import enc.safetensors --out"),
@@ -143,7 +143,7 @@ fn a_file_where_a_run_is_wanted() {
 }
 
 #[test]
-fn words_and_numbers_typed_by_habit() {
+fn flags_of_other_programs_and_numbers_out_of_bounds_are_refused_with_a_tip() {
     let place = Place::new();
     let train = ["train", "--shards", "x.tar", "--epochs", "3"];
     refused(&place, &train, 2, &["training needs no subcommand", "amdim-stream --shards x.tar --epochs 3"]);
@@ -164,7 +164,7 @@ fn words_and_numbers_typed_by_habit() {
 }
 
 #[test]
-fn a_configuration_with_an_unknown_key_or_wrong_value() {
+fn a_configuration_with_an_unknown_key_or_a_wrong_value_is_refused() {
     let place = Place::new();
     let mut command = program();
     fs::write(place.path("c.toml"), "[encoder]\nn_rkhz = 5\n").unwrap();
@@ -183,7 +183,7 @@ fn a_configuration_with_an_unknown_key_or_wrong_value() {
 }
 
 #[test]
-fn show_draws_a_sample_and_its_views_and_says_what_was_drawn() {
+fn show_draws_a_sample_and_its_views_and_describes_them() {
     let place = Place::new();
     let pattern = place.shards("x", 2, 3);
     let out = place.path("views.png");
@@ -199,7 +199,7 @@ fn show_draws_a_sample_and_its_views_and_says_what_was_drawn() {
     assert_eq!(drawn["views"].as_array().unwrap().len(), 2);
     let picture = image::open(&out).unwrap();
     let (width, height) = (drawn["width"].as_u64().unwrap(), drawn["height"].as_u64().unwrap());
-    // Beside the image, two views of 32 pixels with a gap.
+    // Two views of 32 pixels are to the right of the image, with a gap.
     assert_eq!(u64::from(picture.width()), width + 4 + 32);
     assert_eq!(u64::from(picture.height()), height.max(68));
     let wrong = run(&mut show("no-such-key"));
@@ -212,7 +212,7 @@ fn show_draws_a_sample_and_its_views_and_says_what_was_drawn() {
 }
 
 #[test]
-fn the_program_says_what_it_is_made_of_and_fits_its_help_into_the_columns_there_are() {
+fn the_version_names_commit_libtorch_and_simd_and_the_help_fits_the_terminal() {
     let said = |arguments: &[&str], columns: Option<&str>| {
         let mut command = program();
         command.args(arguments).env_remove("COLUMNS");

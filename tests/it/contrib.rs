@@ -1,4 +1,4 @@
-//! The examples in contrib/.
+//! The examples in `contrib`.
 
 use std::{
     collections::BTreeSet,
@@ -24,14 +24,14 @@ fn read(name: &str) -> String {
     fs::read_to_string(root(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
 }
 
-/// Writes a shell script that can be started.
+/// Writes an executable shell script.
 fn script(path: &Path, text: &str) {
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     fs::write(path, format!("#!/bin/sh\n{text}\n")).unwrap();
     fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
 }
 
-/// A shell in a place where `amdim-stream` writes down what it is told, to `told`.
+/// Returns a shell in which `amdim-stream` is a script that writes its arguments to the file `told`.
 fn shell(place: &Place) -> Command {
     script(&place.path("bin/amdim-stream"), r#"printf '%s\n' "$@" > "$TOLD""#);
     fs::create_dir_all(place.path("logs")).unwrap();
@@ -41,16 +41,17 @@ fn shell(place: &Place) -> Command {
     shell
 }
 
-/// The words that the program is given by this line of shell.
+/// Returns the arguments that a line of shell gives to the program.
 pub(crate) fn words(place: &Place, line: &str) -> Vec<String> {
     let _ = fs::remove_file(place.path("told"));
     let said = run(shell(place).args(["-c", line]));
     assert_eq!(said.code, Some(0), "{line}: {}", said.stderr);
-    let told = fs::read_to_string(place.path("told")).unwrap_or_else(|_| panic!("{line}: nothing is called"));
+    let told =
+        fs::read_to_string(place.path("told")).unwrap_or_else(|_| panic!("{line} does not call the program"));
     told.lines().map(str::to_owned).collect()
 }
 
-/// Panics if the program does not understand these words.
+/// Panics if the program does not accept these arguments.
 pub(crate) fn parse<S: AsRef<str>>(words: &[S], from: &str) {
     let words = std::iter::once("amdim-stream").chain(words.iter().map(AsRef::as_ref));
     if let Err(error) = Cli::try_parse_from(words) {
@@ -59,7 +60,7 @@ pub(crate) fn parse<S: AsRef<str>>(words: &[S], from: &str) {
     }
 }
 
-/// Files below a folder.
+/// Returns the files in a folder and the folders below it.
 pub(crate) fn files(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     let mut files: Vec<_> =
@@ -68,7 +69,7 @@ pub(crate) fn files(folder: &Path) -> Vec<PathBuf> {
     files
 }
 
-/// What cron gives to the shell of this part of a line: an escaped % is one, another one ends the command.
+/// Returns the part of a command that cron gives to the shell: `\%` is a percent sign, and an unescaped % ends the command.
 fn as_cron_does(command: &str) -> String {
     let mut text = String::new();
     let mut characters = command.chars().peekable();
@@ -85,7 +86,7 @@ fn as_cron_does(command: &str) -> String {
 }
 
 #[test]
-fn the_crontab_runs_as_cron_runs_it() {
+fn the_lines_of_the_crontab_run_under_the_rules_of_cron() {
     assert_eq!(as_cron_does(r"date +\%F %input"), "date +%F ");
     let place = Place::new();
     let home = place.path("home");
@@ -112,13 +113,14 @@ fn the_crontab_runs_as_cron_runs_it() {
     assert!(date.len() == 10 && date.split('-').count() == 3, "{date}");
 }
 
-/// A job of contrib/slurm.sh whose program runs until it gets a SIGTERM, or ends with `code`.
+/// A job of `contrib/slurm.sh` whose program runs until it receives SIGTERM, or ends with a code.
 struct Job {
     place: Place,
     child: Child,
 }
 
 impl Job {
+    /// Starts a job. Without a code, its program runs until SIGTERM.
     fn start(code: Option<i32>) -> Self {
         let place = Place::new();
         let _ = shell(&place);
@@ -129,27 +131,30 @@ impl Job {
         };
         script(&place.path("bin/amdim-stream"), &text);
         script(&place.path("bin/scontrol"), r#"echo "$@" >> requeued"#);
-        script(&place.path("bin/srun"), "echo srun would kill what it is told to end >&2; exit 1");
+        script(
+            &place.path("bin/srun"),
+            "echo the job must not use srun, which kills the program >&2; exit 1",
+        );
         let child = Command::new("/bin/sh")
             .arg(root("contrib/slurm.sh"))
             .env("PATH", format!("{}:/usr/bin:/bin", place.path("bin").display()))
             .envs([("SLURM_ARRAY_JOB_ID", "7"), ("SLURM_ARRAY_TASK_ID", "3")])
             .current_dir(place.path(""))
             .stdout(Stdio::null())
-            .stderr(Stdio::null()) // shells may tell of children that a signal ended
+            .stderr(Stdio::null()) // some shells report children that a signal ended
             .process_group(0)
             .spawn()
             .unwrap();
         Self { place, child }
     }
 
-    /// Sends a signal as soon as the program runs: to the script alone, or to all processes of the job.
+    /// Sends a signal as soon as the program runs, to the script only or to all processes of the job.
     fn signal(&mut self, name: &str, to_all: bool) {
         let deadline = Instant::now() + Duration::from_secs(60);
         while !self.place.path("started").exists() {
             assert!(
                 Instant::now() < deadline && self.child.try_wait().unwrap().is_none(),
-                "it does not start"
+                "the program of the job does not start"
             );
             thread::sleep(Duration::from_millis(5));
         }
@@ -157,7 +162,7 @@ impl Job {
         succeed(Command::new("kill").args(["-s", name, "--", &format!("{group}{}", self.child.id())]));
     }
 
-    /// Its exit code, and what was asked of scontrol.
+    /// Waits for the job. Returns its exit code and the arguments of scontrol.
     fn end(mut self) -> (Option<i32>, Option<String>) {
         let code = self.child.wait().unwrap().code();
         (code, fs::read_to_string(self.place.path("requeued")).ok())
@@ -165,7 +170,7 @@ impl Job {
 }
 
 #[test]
-fn a_slurm_job_out_of_time_saves_and_queues_itself_again() {
+fn a_slurm_job_that_runs_out_of_time_saves_and_requeues_itself() {
     let mut job = Job::start(None);
     job.signal("USR1", false);
     assert_eq!(job.end(), (Some(0), Some("requeue 7_3\n".to_owned())));
@@ -173,7 +178,7 @@ fn a_slurm_job_out_of_time_saves_and_queues_itself_again() {
 }
 
 #[test]
-fn a_slurm_job_that_is_canceled_saves_and_stays_away() {
+fn a_canceled_slurm_job_saves_and_is_not_requeued() {
     let mut job = Job::start(None);
     job.signal("TERM", true);
     let saved = job.place.path("saved");
@@ -183,13 +188,13 @@ fn a_slurm_job_that_is_canceled_saves_and_stays_away() {
 }
 
 #[test]
-fn a_slurm_job_ends_as_its_run_does() {
+fn a_slurm_job_ends_with_the_exit_code_of_its_run() {
     for code in [0, 1, 5] {
         assert_eq!(Job::start(Some(code)).end(), (Some(code), None));
     }
     let text = read("contrib/slurm.sh");
     let signal = text.lines().find_map(|line| line.strip_prefix("#SBATCH --signal=")).unwrap();
-    assert_eq!(signal, "B:USR1@300", "what the script waits for");
+    assert_eq!(signal, "B:USR1@300", "the script waits for this signal");
     let sections = [
         "job-name",
         "array",
@@ -207,7 +212,7 @@ fn a_slurm_job_ends_as_its_run_does() {
     }
 }
 
-/// The settings of a section of a unit.
+/// Returns the settings of a systemd unit: section, key and value.
 fn unit(name: &str) -> Vec<(String, String, String)> {
     let mut section = String::new();
     let mut settings = Vec::new();
@@ -259,18 +264,18 @@ fn the_systemd_units_are_valid_and_save_in_time() {
     }
 }
 
-/// The texts of a YAML list.
+/// Returns the texts of a YAML list.
 fn texts(list: &Yaml) -> Vec<&str> {
     list.as_vec().unwrap().iter().map(|text| text.as_str().unwrap()).collect()
 }
 
-/// The names in a list of objects.
+/// Returns the values of a key in a list of objects.
 fn names<'a>(list: &'a Yaml, key: &str) -> BTreeSet<&'a str> {
     list.as_vec().unwrap().iter().map(|object| object[key].as_str().unwrap()).collect()
 }
 
 #[test]
-fn the_kubernetes_job_fits_together() {
+fn the_kubernetes_job_is_consistent() {
     let place = Place::new();
     let documents = YamlLoader::load_from_str(&read("contrib/kubernetes/cronjob.yaml")).unwrap();
     let of_kind = |kind: &str| {
@@ -281,7 +286,7 @@ fn the_kubernetes_job_fits_together() {
     assert_eq!(job["schedule"].as_str().unwrap().split(' ').count(), 5);
     let spec = &job["jobTemplate"]["spec"];
     let pod = &spec["template"]["spec"];
-    assert_eq!(pod["restartPolicy"].as_str(), Some("Never"), "podFailurePolicy asks for it");
+    assert_eq!(pod["restartPolicy"].as_str(), Some("Never"), "podFailurePolicy requires it");
     assert!(pod["terminationGracePeriodSeconds"].as_i64().unwrap() >= 120);
     let container = &pod["containers"][0];
     parse(&texts(&container["args"]), "cronjob.yaml");
@@ -290,7 +295,7 @@ fn the_kubernetes_job_fits_together() {
     assert_eq!(
         rules[0]["onPodConditions"][0]["type"].as_str(),
         Some("DisruptionTarget"),
-        "before exit codes"
+        "the rule precedes those of exit codes"
     );
     assert_eq!(rules[1]["onExitCodes"]["containerName"], container["name"]);
     let codes: Vec<_> = rules[1]["onExitCodes"]["values"]
@@ -324,7 +329,7 @@ fn the_settings_of_the_examples_are_valid() {
 }
 
 #[test]
-fn the_dockerfile_names_what_is_there() {
+fn the_dockerfile_names_stages_and_files_that_exist() {
     let text = read("contrib/Dockerfile").replace("\\\n", " ");
     let ignored = read(".dockerignore");
     let mut stages = Vec::new();
@@ -363,12 +368,12 @@ fn the_dockerfile_names_what_is_there() {
         }
     }
     assert_eq!(stages, ["builder", "builder-cuda", "runtime", "cuda", "cpu"]);
-    assert!(text.contains("USER 10001:10001"), "not as root");
+    assert!(text.contains("USER 10001:10001"), "the program does not run as root");
     assert_eq!(read("contrib/kubernetes/cronjob.yaml").matches(": 10001").count(), 3, "the same user");
 }
 
 #[test]
-fn a_gathered_folder_trains_with_nothing_around_it() {
+fn a_gathered_folder_trains_without_the_checkout() {
     let place = Place::new();
     let pattern = place.shards("x", 1, 40);
     let (built, folder) = (place.path("built"), place.path("folder"));

@@ -1,4 +1,4 @@
-//! What a run leaves that did not end in order, and what comes of it.
+//! Crash folders of runs that ended abnormally, and `replay`.
 
 use std::fs;
 
@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::support::{Place, json, program, run, start_until, succeed};
 
-/// What comes of the step in the crash folder of the run, when it is made again.
+/// Replays the crash folder of the run. Returns the result.
 fn replay(place: &Place, threads: &str) -> Value {
     let mut replay = program();
     replay.env("AMDIM_STREAM_CACHE", place.path("cache")).env("OMP_NUM_THREADS", threads);
@@ -15,10 +15,10 @@ fn replay(place: &Place, threads: &str) -> Value {
 }
 
 #[test]
-fn a_step_that_broke_is_made_again_from_what_it_left() {
+fn a_step_with_a_loss_that_is_not_finite_is_replayed_from_its_crash_folder() {
     let place = Place::new();
     let pattern = place.shards("train", 3, 20);
-    // Numbers are looked at every five steps only: those after the broken one must not have changed what it began with.
+    // Numbers are checked every five steps only. The steps after the broken one must not change the state that is saved.
     let settings = "preset = 'c10'\n[encoder]\nndf = 4\nn_rkhs = 16\nn_depth = 1\n[optim]\nlr = 1e30\n\
         [train]\nsteps = 40\nbatch_size = 16\n[run]\nlog_every = 5\ndevice = 'cpu'\n";
     fs::write(place.path("settings.toml"), settings).unwrap();
@@ -44,7 +44,7 @@ fn a_step_that_broke_is_made_again_from_what_it_left() {
 }
 
 #[test]
-fn the_step_in_which_a_process_was_killed_is_known_to_the_next_one() {
+fn the_next_start_writes_a_crash_folder_for_the_step_in_which_a_process_was_killed() {
     let place = Place::new();
     let pattern = place.shards("train", 3, 20);
     let train = || place.train(&pattern, "run", &["--steps", "100000", "--checkpoint-every", "4"]);
@@ -62,14 +62,14 @@ fn the_step_in_which_a_process_was_killed_is_known_to_the_next_one() {
 }
 
 #[test]
-fn a_process_killed_before_its_first_checkpoint_is_told_of_and_its_step_made_again() {
+fn the_step_of_a_process_killed_before_its_first_checkpoint_is_reported_and_replayed() {
     let place = Place::new();
     let pattern = place.shards("train", 3, 20);
     let train = || place.train(&pattern, "run", &["--steps", "100000", "--checkpoint-every", "100000"]);
     let mut child = start_until(&mut train(), &place.path("run"), 3);
     child.kill().unwrap();
     child.wait().unwrap();
-    // A start that is refused takes nothing away from what the next one can tell.
+    // A start that is refused does not use up the report.
     assert_eq!(run(train().args(["--warm-start", "nowhere"])).code, Some(2));
     let said = run(train().args(["--max-hours", "0.003"]));
     assert_eq!(said.code, Some(130), "{}", said.stderr);
@@ -81,7 +81,7 @@ fn a_process_killed_before_its_first_checkpoint_is_told_of_and_its_step_made_aga
 }
 
 #[test]
-fn a_step_that_was_saved_before_its_process_was_killed_is_no_crash() {
+fn a_process_killed_after_saving_its_step_leaves_no_crash_folder() {
     let place = Place::new();
     let pattern = place.shards("train", 1, 20);
     let length = ["--steps", "2"];

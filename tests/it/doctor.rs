@@ -1,4 +1,4 @@
-//! What `doctor` finds on this machine, and on ones made worse on purpose.
+//! `doctor` on this machine and on simulated ones.
 
 use std::{fs, path::Path, process::Command};
 
@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::support::{Place, Said, program, run, succeed};
 
-/// A check's object among what was printed.
+/// Returns the object of a check in the output.
 fn check(said: &Said, name: &str) -> Value {
     let lines = said.stdout.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
     let mut found = lines.filter(|line| line["check"] == name);
@@ -41,7 +41,7 @@ const CHECKS: [&str; 16] = [
 ];
 
 #[test]
-fn a_machine_that_trains_has_every_check_and_nothing_bad() {
+fn every_check_is_made_and_none_is_bad_on_a_machine_that_trains() {
     let place = Place::new();
     let said = succeed(&mut doctor(&place.path("deep/run")));
     for name in CHECKS {
@@ -52,7 +52,7 @@ fn a_machine_that_trains_has_every_check_and_nothing_bad() {
             "{}",
             said.stderr
         );
-        assert_eq!(check["hint"].is_null(), check["state"] == "ok", "a warning says what cures it: {check}");
+        assert_eq!(check["hint"].is_null(), check["state"] == "ok", "a warning has a hint: {check}");
     }
     assert_eq!(said.stdout.lines().count(), CHECKS.len());
     assert!(
@@ -60,11 +60,11 @@ fn a_machine_that_trains_has_every_check_and_nothing_bad() {
         "{}",
         said.stdout
     );
-    assert!(!place.path("deep").exists(), "nothing is left behind");
+    assert!(!place.path("deep").exists(), "the created folders are removed");
 }
 
 #[test]
-fn a_file_in_place_of_the_folder_is_bad_and_the_cure_is_said() {
+fn a_file_in_the_place_of_the_run_folder_is_bad_and_has_a_hint() {
     let place = Place::new();
     fs::write(place.path("file"), "").unwrap();
     for out in ["file", "file/run"] {
@@ -79,7 +79,7 @@ fn a_file_in_place_of_the_folder_is_bad_and_the_cure_is_said() {
 }
 
 #[test]
-fn few_open_files_and_odd_threads_are_told() {
+fn a_low_limit_of_open_files_is_bad_and_odd_threads_are_a_warning() {
     let place = Place::new();
     let program = env!("CARGO_BIN_EXE_amdim-stream");
     let mut shell = Command::new("sh");
@@ -97,9 +97,9 @@ fn few_open_files_and_odd_threads_are_told() {
 }
 
 #[test]
-fn a_gpu_that_is_asked_for_and_not_there_is_bad() {
+fn a_chosen_gpu_that_does_not_exist_is_bad() {
     if Path::new("/dev/nvidiactl").exists() {
-        return; // there is one
+        return; // the machine has a GPU
     }
     let place = Place::new();
     let said = run(program().args(["doctor", "--device", "cuda", "--out"]).arg(place.path("run")));
@@ -109,7 +109,8 @@ fn a_gpu_that_is_asked_for_and_not_there_is_bad() {
     assert!(driver["hint"].as_str().unwrap().contains("--device cpu"), "{driver}");
 }
 
-/// Compiles `driver.c`, and puts libtorch's CUDA half beside it that says that there are three GPUs.
+/// Compiles the stand-in of the driver and adds the stand-in of libtorch's CUDA half, which reports three GPUs. Returns a function
+/// that runs the program with both.
 fn three_gpus(place: &Place) -> impl Fn(&[&str]) -> Said {
     let folder = place.path("gpus");
     fs::create_dir(&folder).unwrap();
@@ -131,9 +132,9 @@ fn three_gpus(place: &Place) -> impl Fn(&[&str]) -> Said {
     }
 }
 
-/// libtorch looks for its CUDA half when it is first asked about GPUs, and remembers that there was none.
+/// libtorch looks for its CUDA half when it is first asked about GPUs, and remembers if it was missing.
 #[test]
-fn no_command_asks_libtorch_about_gpus_before_its_cuda_half_is_there() {
+fn no_command_asks_libtorch_about_gpus_before_its_cuda_half_is_loaded() {
     let place = Place::new();
     let pattern = place.shards("train", 1, 20);
     succeed(&mut place.train(&pattern, "run", &["--steps", "1"]));

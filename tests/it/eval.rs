@@ -1,4 +1,4 @@
-//! Evaluations of whole runs.
+//! Evaluations of trained runs.
 
 use std::{fs, process::Command};
 
@@ -13,7 +13,7 @@ fn eval(place: &Place, words: &[&str]) -> Command {
     command
 }
 
-/// A run of a few steps, and validation shards.
+/// Trains a run of a few steps. Returns its place and the pattern of validation shards.
 fn trained() -> (Place, String) {
     let place = Place::new();
     let pattern = place.shards("train", 2, 30);
@@ -26,23 +26,23 @@ fn results(stdout: &str) -> Vec<Value> {
     stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
-/// One result of the evaluation `name` is of this encoder, after this many steps, and its numbers make sense.
-fn judges_twelve_samples(name: &str, result: &Value, (encoder, step): (&str, u64)) {
+/// Checks one result of the evaluation `name`: the encoder, the number of steps, and the ranges of its numbers.
+fn check_result(name: &str, result: &Value, (encoder, step): (&str, u64)) {
     assert!(result["encoder"] == encoder && result["step"] == step, "{result}");
     let report = &result["report"];
     assert_eq!(report["samples"], 12);
     let (top1, top5) = (report["top1"].as_f64().unwrap(), report["top5"].as_f64().unwrap());
-    // Of three classes all are among the first five, but for those that no neighbour votes for.
+    // All of the three classes are among the first five, except those without votes.
     let least = if name == "knn" { top1 } else { 1.0 };
     assert!((0.0..=1.0).contains(&top1) && (least..=1.0).contains(&top5), "{name}: {report}");
     let settled_on = if encoder == "initial" { Value::from(60) } else { Value::Null };
-    assert_eq!(result["settled_on"], settled_on, "norms of the encoder that was not trained: {result}");
+    assert_eq!(result["settled_on"], settled_on, "only the untrained encoder's norms are settled: {result}");
     assert!(name == "finetune" || result["health"]["rankme"].as_f64().unwrap() >= 1.0, "{result}");
 }
 
-/// The files of the linear and the reference's MLP evaluations tell how each classifier was fitted.
-fn every_way_to_fit_is_kept(place: &Place) {
-    // Three ways to fit a linear classifier: all are kept, each once, under its name.
+/// Checks that the files of results describe how each linear classifier and the reference's MLP were fitted.
+fn check_files(place: &Place) {
+    // The file has a result for each of the three ways to fit a linear classifier.
     let path = place.path("run/checkpoints/step-00000003/eval-linear.json");
     let file: Vec<Value> = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
     let [views, cached, converged] = [0, 1, 2].map(|place| &file[place]["results"][1]);
@@ -67,7 +67,7 @@ fn every_way_to_fit_is_kept(place: &Place) {
     let details = &mlp[1]["results"][1]["details"];
     assert_eq!((&details["protocol"], &details["encoder_mode"]), (&"reference".into(), &"training".into()));
     assert_eq!(details["norms_settled_on_validation_batches"], 2, "of 12 samples, in batches of 5");
-    // 24 steps, 12 an epoch: drops after 16 and 22 come one epoch later, when all is over.
+    // 24 steps, 12 an epoch: the drops after steps 16 and 22 come one epoch later, after the end.
     assert_eq!(
         (&details["schedule"]["warmup_steps"], &details["schedule"]["drops"]),
         (&0.into(), &Value::Array(vec![]))
@@ -75,7 +75,7 @@ fn every_way_to_fit_is_kept(place: &Place) {
 }
 
 #[test]
-fn every_evaluation_judges_the_trained_and_the_initial_encoder_and_repeats_to_the_bit() {
+fn every_evaluation_covers_the_trained_and_the_initial_encoder_and_repeats_to_the_bit() {
     let (place, validation) = trained();
     let evaluations: [(&str, &[&str], usize); 7] = [
         ("linear", &["--epochs", "4"], 1),
@@ -93,7 +93,7 @@ fn every_evaluation_judges_the_trained_and_the_initial_encoder_and_repeats_to_th
         let found = results(&said.stdout);
         assert_eq!(found.len(), 2 * variants, "{name}");
         for (result, encoder) in found.iter().step_by(variants).zip([("initial", 0), ("trained", 3)]) {
-            judges_twelve_samples(name, result, encoder);
+            check_result(name, result, encoder);
         }
         let path = place.path("run/checkpoints/step-00000003").join(format!("eval-{name}.json"));
         let file: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
@@ -104,8 +104,8 @@ fn every_evaluation_judges_the_trained_and_the_initial_encoder_and_repeats_to_th
         assert_eq!(kept["per_class"].as_array().unwrap().len(), 3);
         assert_eq!(succeed(&mut eval(&place, &words)).stdout, said.stdout, "{name} repeats to the bit");
     }
-    every_way_to_fit_is_kept(&place);
-    // Both encoders' features of both sets.
+    check_files(&place);
+    // The cache has features of both sets by both encoders.
     let kept = fs::read_dir(place.path("features")).unwrap().filter(|entry| {
         entry.as_ref().unwrap().path().extension().is_some_and(|extension| extension == "features")
     });
@@ -113,7 +113,7 @@ fn every_evaluation_judges_the_trained_and_the_initial_encoder_and_repeats_to_th
 }
 
 #[test]
-fn what_cannot_be_judged_is_refused_with_its_reason() {
+fn an_evaluation_without_usable_data_or_settings_is_refused_with_the_reason() {
     let (place, validation) = trained();
     let entry =
         |label: Option<&str>| Entry { key: "a".into(), image: jpeg(1), label: label.map(str::to_owned) };

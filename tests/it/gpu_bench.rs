@@ -1,8 +1,8 @@
-//! What can be said of `benches/gpu` without a GPU.
+//! Tests of `benches/gpu` that need no GPU.
 
 use std::{path::Path, process::Command};
 
-/// What Python with torch prints, started beside the scripts.
+/// Runs Python code in the folder of the scripts. Returns its output.
 fn python(code: &str) -> String {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut command = Command::new(root.join(".python"));
@@ -11,9 +11,9 @@ fn python(code: &str) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// `torch.cuda.set_device` asks for it by this very function.
+/// `torch.cuda.set_device` finds the number of a device by the function `_get_device_index`.
 #[test]
-fn a_gpu_without_a_number_is_given_one_before_pytorch_asks_for_it() {
+fn a_gpu_without_a_number_is_device_0_for_pytorch() {
     let code = "import torch, torch_step\n\
                 index = torch.cuda._utils._get_device_index\n\
                 print([index(torch_step.named(name)) for name in ('cuda', 'cuda:0', 'cuda:3')], torch_step.named('cpu'))";
@@ -21,14 +21,14 @@ fn a_gpu_without_a_number_is_given_one_before_pytorch_asks_for_it() {
 }
 
 #[test]
-fn each_question_takes_ten_minutes_at_most_and_all_of_them_half_an_hour() {
+fn each_question_takes_at_most_ten_minutes_and_all_of_them_at_most_half_an_hour() {
     let code = "import run; print(max(run.SECONDS.values()) <= 600 and sum(run.SECONDS.values()) <= 1800, \
                 all(hasattr(run.Bench, question) for question in run.SECONDS))";
     assert_eq!(python(code).trim(), "True True");
 }
 
 #[test]
-fn checks_that_were_not_made_as_the_program_ended_early_are_not_passed() {
+fn a_program_that_ends_early_does_not_pass_its_checks() {
     let code = "import argparse, run\n\
                 said = '{\"check\": \"a\", \"passed\": true, \"found\": null}'\n\
                 bench = run.Bench('check', argparse.Namespace(device='cpu', quick=True), '.')\n\

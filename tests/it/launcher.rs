@@ -1,10 +1,10 @@
-//! The program that people call, where parts of the real one are missing.
+//! The launcher, when the main program or its libraries are missing.
 
 use std::{fs, os::unix::fs::symlink, process::Command};
 
 use crate::support::{Place, run, succeed};
 
-/// Both programs in a folder of their own.
+/// Copies both programs into the place.
 fn copied(place: &Place) {
     fs::copy(env!("CARGO_BIN_EXE_amdim-stream"), place.path("amdim-stream")).unwrap();
     fs::copy(env!("CARGO_BIN_EXE_amdim-stream-main"), place.path("amdim-stream-main")).unwrap();
@@ -16,8 +16,8 @@ fn called(place: &Place) -> Command {
     command
 }
 
-/// Renames the libraries that the program asks for, as if libtorch's were gone: in the text that names them, byte for byte.
-fn ask_for_others(place: &Place) {
+/// Changes the names of the libraries in the main program, so that the loader does not find them.
+fn rename_libraries(place: &Place) {
     let path = place.path("amdim-stream-main");
     let mut bytes = fs::read(&path).unwrap();
     let name = b"\0libtorch_cpu.so\0";
@@ -35,11 +35,11 @@ fn ask_for_others(place: &Place) {
 }
 
 #[test]
-fn a_missing_libtorch_is_named_with_its_cure() {
+fn a_missing_libtorch_is_named_with_a_hint() {
     let place = Place::new();
     copied(&place);
     succeed(&mut called(&place));
-    ask_for_others(&place);
+    rename_libraries(&place);
     let said = run(&mut called(&place));
     assert_eq!(said.code, Some(1));
     assert!(said.stderr.starts_with("error: libtorch 2.11 is missing: "), "{}", said.stderr);
@@ -48,7 +48,7 @@ fn a_missing_libtorch_is_named_with_its_cure() {
 }
 
 #[test]
-fn a_program_that_was_copied_alone_names_the_other_one_and_a_link_finds_it() {
+fn a_launcher_without_the_main_program_names_it_and_one_called_by_a_link_finds_it() {
     let place = Place::new();
     fs::copy(env!("CARGO_BIN_EXE_amdim-stream"), place.path("amdim-stream")).unwrap();
     let said = run(&mut called(&place));

@@ -1,5 +1,5 @@
-//! The whole program, in one binary: libtorch is linked once.
-#![expect(clippy::unwrap_used, reason = "helpers of tests may, too")]
+//! Tests of the whole program, in one binary so that libtorch is linked once.
+#![expect(clippy::unwrap_used, reason = "helpers of tests may unwrap, too")]
 
 mod classes;
 mod cli;
@@ -15,7 +15,7 @@ mod golden;
 mod gpu_bench;
 mod launcher;
 #[path = "../../dataset/tests/it/members.rs"]
-#[expect(dead_code, reason = "the tests of the crate `dataset` use more of it")]
+#[expect(dead_code, reason = "only the tests of the crate `dataset` use all of it")]
 mod members;
 mod own_images;
 mod plan;

@@ -1,4 +1,4 @@
-//! From a folder of images to an encoder: the README's first commands, and names of any kind on the whole way.
+//! The way from a folder of images to an encoder: the commands in the README, and file names with unusual characters.
 
 use std::{fs, os::unix::fs::symlink, path::Path, process::Command};
 
@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::support::{Place, jpeg, lines, program, run, succeed};
 
-/// The README's commands for one's own images, without their comments.
+/// Returns the README's commands for the user's own images, without their comments.
 fn commands() -> Vec<String> {
     let readme = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
     let section = readme.split("## Your own images\n").nth(1).unwrap();
@@ -15,7 +15,7 @@ fn commands() -> Vec<String> {
 }
 
 #[test]
-fn the_commands_of_the_readme_lead_from_a_folder_of_images_to_an_encoder() {
+fn the_commands_of_the_readme_make_an_encoder_of_a_folder_of_images() {
     let place = Place::new();
     symlink(env!("CARGO_BIN_EXE_amdim-stream"), place.path("amdim-stream")).unwrap();
     for number in 0..24 {
@@ -33,7 +33,7 @@ fn the_commands_of_the_readme_lead_from_a_folder_of_images_to_an_encoder() {
         succeed(shell.env("AMDIM_STREAM_CACHE", place.path("cache")).env_remove("RUST_LOG"));
     }
     assert!(place.path("encoder.safetensors").exists());
-    // A second call takes nobody's place.
+    // A second export does not replace the file.
     let said = run(program()
         .args(["export", "--checkpoint"])
         .arg(place.path("runs/amdim-in128"))
@@ -43,7 +43,7 @@ fn the_commands_of_the_readme_lead_from_a_folder_of_images_to_an_encoder() {
 }
 
 #[test]
-fn names_of_any_kind_come_back_from_every_file_that_has_them() {
+fn file_names_with_unusual_characters_are_read_back_from_every_output() {
     const ODD: &str = "cat/ä \"q\" \\ a\nb\tc";
     const BAD: &str = "cat/bad\n\"\t";
     let place = Place::new();
@@ -102,7 +102,7 @@ fn names_of_any_kind_come_back_from_every_file_that_has_them() {
 }
 
 #[test]
-fn a_folder_of_ones_own_is_not_trained_in_packed_to_or_imported_to() {
+fn a_folder_with_files_of_the_user_is_not_used_for_runs_or_shards() {
     let place = Place::new();
     let pattern = place.shards("train", 1, 20);
     fs::create_dir(place.path("mine")).unwrap();
@@ -120,7 +120,7 @@ fn a_folder_of_ones_own_is_not_trained_in_packed_to_or_imported_to() {
     refused(with_config.unwrap());
     refused(program().args(["synth", "--side", "8", "--count", "10", "--out"]).arg(&mine).output().unwrap());
     refused(program().args(["verify", "--shards", &pattern, "--fix"]).arg(&mine).output().unwrap());
-    // Where a log is written, as by `> mine/train.log`, a run may begin.
+    // A run may begin in a folder that contains only a log, as written by `> mine/train.log`.
     fs::create_dir(place.path("logged")).unwrap();
     fs::write(place.path("logged/train.log"), "").unwrap();
     succeed(&mut place.train(&pattern, "logged", &["--steps", "1"]));

@@ -1,4 +1,4 @@
-//! What a run will come to, told before it is made.
+//! `plan`, the description of a run before it starts.
 
 use std::{fs, path::Path};
 
@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::support::{Entry, Place, Said, jpeg, succeed};
 
-/// Plans a run on these shards; the plan, and what was said.
+/// Plans a run on these shards. Returns the plan and the output.
 fn plan(place: &Place, pattern: &str, out: &str, more: &[&str]) -> (Value, Said) {
     let train = place.train(pattern, out, more);
     let mut command = crate::support::program();
@@ -20,7 +20,7 @@ fn glob(place: &Place) -> String {
     place.path("x-*.tar").to_str().unwrap().to_owned()
 }
 
-/// The origin of a setting, and its value.
+/// Returns the origin of a setting and its value.
 fn setting<'a>(plan: &'a Value, key: &str) -> (&'a str, &'a Value) {
     let settings = plan["settings"].as_array().unwrap();
     let setting = settings.iter().find(|setting| setting["key"] == key).unwrap();
@@ -28,7 +28,7 @@ fn setting<'a>(plan: &'a Value, key: &str) -> (&'a str, &'a Value) {
 }
 
 #[test]
-fn the_samples_are_counted_and_gaps_told() {
+fn samples_are_counted_and_gaps_are_named() {
     let place = Place::new();
     place.shards("x", 5, 20);
     fs::remove_file(place.path("x-001.tar")).unwrap();
@@ -51,7 +51,7 @@ fn the_samples_are_counted_and_gaps_told() {
 }
 
 #[test]
-fn settings_say_whether_they_are_of_a_flag_a_file_a_preset_or_the_machine() {
+fn each_setting_has_its_value_and_origin() {
     let place = Place::new();
     place.shards("x", 1, 20);
     fs::write(place.path("c.toml"), "seed = 5\n[optim]\nlr = 1e-3\n[run]\nkeep = 2\n").unwrap();
@@ -76,12 +76,12 @@ fn settings_say_whether_they_are_of_a_flag_a_file_a_preset_or_the_machine() {
         assert!(from == "machine" && !value.is_null() && value != "auto", "{key}: {from}, {value}");
     }
     let widest = said.stderr.lines().map(|line| line.chars().count()).max();
-    // Paths apart, which are as long as they are.
+    // Lines are at most 100 columns wide, except those with long paths.
     assert!(widest.is_some_and(|widest| widest <= 100.max(20 + config.len())), "{}", said.stderr);
 }
 
 #[test]
-fn what_is_foretold_follows_from_what_was_measured() {
+fn the_forecast_follows_from_the_measurements() {
     let place = Place::new();
     place.shards("x", 2, 40);
     let (plan, said) = plan(&place, &glob(&place), "run", &["--steps", "30"]);
@@ -95,16 +95,16 @@ fn what_is_foretold_follows_from_what_was_measured() {
     assert!((number("/forecast/seconds_an_epoch") * rate / 80.0 - 1.0).abs() < 1e-6);
     let step = &plan["measured"]["step"];
     assert_eq!(step["batch_size"], 16);
-    // Parameters, moments and gradients of f32, at the least.
+    // A step needs at least parameters, two moments and gradients in f32.
     assert!(step["bytes"].as_f64().unwrap() >= 16.0 * number("/parameters"));
     assert!(plan["measured"]["loading"]["copy_ms"].is_null());
     assert!(number("/memory/host_peak_bytes") > number("/memory/slab_bytes") * number("/memory/slabs"));
-    assert!(["loading", "step", "to expect", "faster"].iter().all(|label| said.stderr.contains(label)));
+    assert!(["loading", "step", "forecast", "faster"].iter().all(|label| said.stderr.contains(label)));
     assert!(!place.path("run").exists(), "a plan makes no run folder");
 }
 
 #[test]
-fn a_plan_says_where_the_run_in_its_folder_stands_and_leaves_it_alone() {
+fn a_plan_describes_the_run_in_its_folder_and_does_not_change_it() {
     let place = Place::new();
     place.shards("x", 1, 40);
     let train = ["--steps", "4", "--checkpoint-every", "2"];
@@ -122,11 +122,11 @@ fn a_plan_says_where_the_run_in_its_folder_stands_and_leaves_it_alone() {
     assert_eq!(setting(&refused, "optim.lr").0, "flag");
     assert!(said.stderr.contains("hint: name another folder with --out"), "{}", said.stderr);
     assert_eq!(listing(&place.path("run")), before);
-    // A checkpoint takes what was foretold, but for headers.
-    let foretold = finished["checkpoints"]["checkpoint_bytes"].as_u64().unwrap();
+    // A checkpoint takes the forecast bytes, plus headers.
+    let forecast = finished["checkpoints"]["checkpoint_bytes"].as_u64().unwrap();
     let files = fs::read_dir(place.path("run/checkpoints/step-00000004")).unwrap();
     let taken: u64 = files.map(|file| file.unwrap().metadata().unwrap().len()).sum();
-    assert!((foretold..foretold + 100_000).contains(&taken), "{foretold} foretold, {taken} taken");
+    assert!((forecast..forecast + 100_000).contains(&taken), "{forecast} forecast, {taken} taken");
     let (unchanged, said) = with(&["--if-changed"]);
     assert_eq!(unchanged["run"]["is_unchanged"], true);
     assert!(said.stderr.contains("nothing"), "{}", said.stderr);
@@ -147,7 +147,7 @@ fn a_plan_says_where_the_run_in_its_folder_stands_and_leaves_it_alone() {
     assert!(said.stderr.contains("`previous`"), "{}", said.stderr);
 }
 
-/// Names in a folder with when they were written.
+/// Returns the names in a folder and their times of modification.
 fn listing(folder: &Path) -> Vec<(std::ffi::OsString, std::time::SystemTime)> {
     let entry = |entry: std::io::Result<fs::DirEntry>| {
         let entry = entry.unwrap();

@@ -1,4 +1,4 @@
-//! Runs that end early go on as if they had not.
+//! Resumed runs.
 
 use std::{
     fs,
@@ -13,7 +13,7 @@ const STEPS: u64 = 24;
 const LENGTH: [&str; 4] = ["--steps", "24", "--checkpoint-every", "3"];
 
 fn signal(child: &Child, name: &str) {
-    let kill = format!("kill -s {name} {}", child.id()); // a built-in of every shell
+    let kill = format!("kill -s {name} {}", child.id()); // `kill` is a built-in of every shell
     assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
 }
 
@@ -36,7 +36,7 @@ fn a_run_killed_five_times_ends_with_the_same_bits() {
 }
 
 #[test]
-fn a_signal_saves_and_the_same_command_goes_on() {
+fn a_run_ended_by_a_signal_is_saved_and_resumed_to_the_bit() {
     let place = Place::new();
     let pattern = place.shards("train", 3, 20);
     let length = ["--steps", "160", "--checkpoint-every", "1000"];
@@ -52,7 +52,7 @@ fn a_signal_saves_and_the_same_command_goes_on() {
 }
 
 #[test]
-fn a_signal_is_heard_while_the_run_waits_for_data() {
+fn a_signal_ends_a_run_that_waits_for_data() {
     let place = Place::new();
     let samples = (0..20).map(|number| Entry { key: format!("{number}"), image: vec![1; 50], label: None });
     place.write("bad.tar", samples);
@@ -82,7 +82,7 @@ fn a_second_run_in_the_same_folder_is_refused() {
 }
 
 #[test]
-fn a_finished_run_has_nothing_to_do() {
+fn a_finished_run_is_not_changed_by_another_start() {
     let place = Place::new();
     let pattern = place.shards("train", 1, 20);
     let first = succeed(&mut place.train(&pattern, "run", &["--steps", "2"]));
@@ -93,7 +93,7 @@ fn a_finished_run_has_nothing_to_do() {
 }
 
 #[test]
-fn a_contradicting_command_line_is_refused_by_name() {
+fn a_flag_that_contradicts_the_run_is_refused_by_name() {
     let place = Place::new();
     let pattern = place.shards("train", 1, 20);
     succeed(&mut place.train(&pattern, "run", &["--steps", "2"]));
@@ -106,7 +106,7 @@ fn a_contradicting_command_line_is_refused_by_name() {
 }
 
 #[test]
-fn a_run_that_is_given_more_steps_ends_as_if_it_had_had_them_from_the_start() {
+fn a_run_lengthened_before_its_end_equals_one_of_that_length_from_the_start() {
     let place = Place::new();
     let pattern = place.shards("train", 3, 20);
     let train = |out: &str, steps: &str, every: &str, more: &[&str]| {
@@ -120,7 +120,7 @@ fn a_run_that_is_given_more_steps_ends_as_if_it_had_had_them_from_the_start() {
     };
     kill_at(train("run", "60", "1", &[]), 2);
     let said = succeed(&mut train("run", "66", "1", &[]));
-    // The first line says what the schedule comes to: drops at 5/6 and 14/15 of the new length.
+    // The drops move to 5/6 and 14/15 of the new length.
     assert!(
         said.stderr.contains("becomes longer") && said.stderr.contains("after steps 55, 62"),
         "{}",
@@ -136,7 +136,7 @@ fn a_run_that_is_given_more_steps_ends_as_if_it_had_had_them_from_the_start() {
         assert!(parts.iter().all(|part| said.stderr.contains(part)), "{}", said.stderr);
     }
     for _ in 0..2 {
-        succeed(&mut train("run", "70", "1", &["--extend"])); // the second time it is as long as is asked for
+        succeed(&mut train("run", "70", "1", &["--extend"])); // the second time the run has this length already
     }
     let records = lines(&place.path("run/metrics.jsonl"));
     let steps: Vec<_> = records.iter().map(|line| line["step"].as_u64().unwrap()).collect();
@@ -144,16 +144,16 @@ fn a_run_that_is_given_more_steps_ends_as_if_it_had_had_them_from_the_start() {
     let rate = |step: usize| records[step - 1]["lr"].as_f64().unwrap();
     assert!(
         rate(56) > 2.0 * rate(63) && (66..=70).all(|step| rate(step).to_bits() == rate(63).to_bits()),
-        "no drop is made twice"
+        "the learning rate does not drop again"
     );
-    // One that is killed before its next checkpoint is as long for whoever goes on without saying so.
+    // The new length is saved at once, even if the run is killed before its next checkpoint.
     kill_at(train("run", "100000", "100000", &["--extend"]), 72);
     let state = json(&place.path("run/checkpoints/step-00000070/state.json"));
     assert_eq!(state["content"]["state"]["config"]["train"]["steps"], 100_000, "{state}");
 }
 
 #[test]
-fn other_shards_are_refused_and_moved_ones_are_not() {
+fn other_shards_are_refused_and_moved_shards_are_accepted() {
     let place = Place::new();
     let pattern = place.shards("train", 2, 20);
     succeed(&mut place.train(&pattern, "run", &["--steps", "2"]));
@@ -170,7 +170,7 @@ fn other_shards_are_refused_and_moved_ones_are_not() {
 }
 
 #[test]
-fn a_damaged_checkpoint_falls_back_to_the_one_before() {
+fn a_run_with_a_damaged_checkpoint_resumes_from_the_previous_one() {
     let place = Place::new();
     let pattern = place.shards("train", 3, 20);
     succeed(&mut place.train(&pattern, "run", &LENGTH));
@@ -190,13 +190,13 @@ fn a_damaged_checkpoint_falls_back_to_the_one_before() {
 }
 
 #[test]
-fn a_checkpoint_that_cannot_be_written_ends_the_run_and_leaves_the_one_before() {
+fn a_checkpoint_that_cannot_be_written_ends_the_run_and_keeps_the_previous_one() {
     let place = Place::new();
     let pattern = place.shards("train", 1, 20);
     succeed(&mut place.train(&pattern, "run", &["--steps", "2", "--checkpoint-every", "1"]));
     fs::remove_dir_all(place.path("run/checkpoints/step-00000002")).unwrap();
     let before = tensors(&place.path("run"), 1);
-    // Files may grow to 16 blocks only; the signal that goes with it is ignored, so that writing fails as on a full disk.
+    // Files may have at most 16 blocks. SIGXFSZ is ignored, so that writing fails as on a full disk.
     let train = place.train(&pattern, "run", &["--steps", "2", "--checkpoint-every", "1"]);
     let mut limited = Command::new("sh");
     limited

@@ -6,20 +6,20 @@ use serde_json::Value;
 
 use crate::support::{Place, Said, json, lines, program, run, succeed};
 
-/// The learning rate of every step.
+/// Returns the learning rate of every step.
 fn rates(place: &Place, out: &str) -> Vec<f64> {
     let records = lines(&place.path(out).join("metrics.jsonl"));
     records.iter().filter_map(|record| record["lr"].as_f64()).collect()
 }
 
-/// Whether these are the rates, to rounding.
+/// Whether two sequences of rates are equal, apart from rounding.
 fn are(found: &[f64], expected: &[f64]) -> bool {
     let close = |(a, b): (&f64, &f64)| (a - b).abs() < 1e-12;
     found.len() == expected.len() && found.iter().zip(expected).all(close)
 }
 
 #[test]
-fn a_short_run_trains_at_its_full_rate_and_its_first_line_says_when() {
+fn a_short_run_reaches_its_full_rate_and_its_first_line_describes_the_schedule() {
     let place = Place::new();
     let pattern = place.shards("x", 1, 16);
     // c10 drops after 5/6 and 14/15 of the steps; an epoch is one step.
@@ -30,7 +30,7 @@ fn a_short_run_trains_at_its_full_rate_and_its_first_line_says_when() {
     assert!(are(&rates(&place, "short"), &expected), "{:?}", rates(&place, "short"));
     let kept = fs::read_to_string(place.path("short/config.toml")).unwrap();
     assert!(!kept.contains("warmup_steps") && kept.contains("schedule = \"published\""), "{kept}");
-    // Of a run that goes on it is what it was, of a new one by its settings what follows from its own length.
+    // A resumed run keeps its warm-up; a new run with the same settings has one that follows from its own length.
     let state = json(&place.path("short/checkpoints/step-00000024/state.json"));
     assert_eq!(state["content"]["state"]["config"]["optim"]["warmup_steps"], 2, "{state}");
     let mut second = program();
@@ -45,7 +45,7 @@ fn a_short_run_trains_at_its_full_rate_and_its_first_line_says_when() {
 }
 
 #[test]
-fn a_warm_up_or_a_schedule_that_is_asked_for_is_taken_and_kept() {
+fn a_given_warm_up_and_schedule_are_used_and_kept() {
     let place = Place::new();
     let pattern = place.shards("x", 1, 16);
     let asked = ["--steps", "24", "--warmup-steps", "4", "--schedule", "reference"];
@@ -59,7 +59,7 @@ fn a_warm_up_or_a_schedule_that_is_asked_for_is_taken_and_kept() {
     succeed(&mut place.train(&pattern, "asked", &asked));
     let expected = [&[5e-5, 1e-4, 1.5e-4][..], &[2e-4; 18], &[4e-5; 2], &[8e-6]].concat();
     assert!(are(&rates(&place, "asked"), &expected), "{:?}", rates(&place, "asked"));
-    // As the folder of a run from before: its warm-up is in its settings, and stays.
+    // A resumed run keeps the warm-up in its settings.
     let resumed = run(&mut place.train(&pattern, "asked", &["--steps", "24"]));
     assert!(resumed.code == Some(0) && resumed.stderr.contains("a warm-up of 4 steps"), "{}", resumed.stderr);
     let refused = run(&mut place.train(&pattern, "asked", &["--steps", "24", "--warmup-steps", "2"]));
@@ -67,7 +67,7 @@ fn a_warm_up_or_a_schedule_that_is_asked_for_is_taken_and_kept() {
 }
 
 #[test]
-fn a_run_that_never_ends_its_warm_up_is_told_so() {
+fn a_run_shorter_than_its_warm_up_gets_a_warning() {
     let place = Place::new();
     let pattern = place.shards("x", 1, 16);
     let asked = ["--steps", "3", "--warmup-steps", "500"];

@@ -1,13 +1,13 @@
-//! The fuzz targets' seeds, by the functions that the targets call.
+//! The seeds of the fuzz targets, run by the functions of the targets.
 
 #[path = "../fuzz/src/lib.rs"]
 #[allow(unreachable_pub, clippy::default_trait_access, reason = "a crate of its own")]
-#[allow(clippy::allow_attributes, reason = "not every compiler warns of all")]
+#[allow(clippy::allow_attributes, reason = "not every compiler has all of these lints")]
 mod fuzz;
 
 use std::{fs, path::Path};
 
-/// The seeds of a target.
+/// Returns the seeds of a target.
 fn seeds(target: &str) -> Vec<Vec<u8>> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fuzz/seeds").join(target);
     let files = fs::read_dir(folder).unwrap().map(|entry| fs::read(entry.unwrap().path()).unwrap());
@@ -17,21 +17,21 @@ fn seeds(target: &str) -> Vec<Vec<u8>> {
 }
 
 #[test]
-fn checkpoints_of_any_bytes_do_not_panic_and_states_come_back() {
+fn reading_checkpoints_of_any_bytes_does_not_panic_and_states_survive_a_round_trip() {
     for seed in seeds("checkpoint") {
         fuzz::checkpoint(&seed);
     }
 }
 
 #[test]
-fn exports_and_pickles_of_any_bytes_do_not_panic() {
+fn reading_exports_and_pickles_of_any_bytes_does_not_panic() {
     for seed in seeds("import") {
         fuzz::import(&seed);
     }
 }
 
 #[test]
-fn configurations_of_any_text_do_not_panic_and_give_themselves_back() {
+fn reading_configurations_of_any_text_does_not_panic_and_they_survive_a_round_trip() {
     for seed in seeds("config") {
         fuzz::config(&String::from_utf8_lossy(&seed));
     }

@@ -1,4 +1,4 @@
-//! Tiny data sets and the program itself.
+//! Tiny datasets, and the program as a process.
 
 use std::{
     fs,
@@ -14,7 +14,7 @@ use serde_json::Value;
 use shards::ShardWriter;
 use tempfile::TempDir;
 
-/// A folder that holds everything of one test.
+/// A temporary folder for all files of one test.
 pub(crate) struct Place(TempDir);
 
 impl Place {
@@ -26,7 +26,7 @@ impl Place {
         self.0.path().join(name)
     }
 
-    /// `name-000.tar` on, `per_shard` labelled images each; the pattern that names them.
+    /// Writes shards `name-000.tar` and so on of `per_shard` labelled images each. Returns the pattern that names them.
     pub(crate) fn shards(&self, name: &str, shards: usize, per_shard: usize) -> String {
         for shard in 0..shards {
             let samples = (0..per_shard).map(|k| {
@@ -58,7 +58,7 @@ impl Place {
         writer.finish().unwrap();
     }
 
-    /// The program on this place's shards with a model that trains in moments.
+    /// Returns a command that trains a tiny model on shards of this place.
     pub(crate) fn train(&self, pattern: &str, out: &str, more: &[&str]) -> Command {
         let mut command = program();
         command.args([
@@ -87,7 +87,7 @@ pub(crate) struct Entry {
     pub(crate) label: Option<String>,
 }
 
-/// An image of 40×36 pixels that differs from number to number.
+/// Returns an image of 40×36 pixels that is different for each number.
 pub(crate) fn jpeg(number: usize) -> Vec<u8> {
     let (width, height) = (40, 36);
     let pixel = |at: usize| {
@@ -107,16 +107,16 @@ pub(crate) fn program() -> Command {
     command
 }
 
-/// Programs inherit ignored signals: one that ignores Ctrl-C, as tests do that a script started by `&`, would never end.
-#[expect(unsafe_code, reason = "there is no safe way back to a signal's default")]
+/// Resets signals to their defaults. Processes inherit ignored signals, and tests that a script started with `&` ignore Ctrl-C.
+#[expect(unsafe_code, reason = "there is no safe way to reset a signal to its default")]
 fn listen() {
     for signal in [libc::SIGINT, libc::SIGHUP, libc::SIGTERM, libc::SIGUSR1, libc::SIGUSR2] {
-        // SAFETY: no handler is installed, and the default is one for any program.
+        // SAFETY: no handler is installed, and SIG_DFL is valid for every signal.
         unsafe { libc::signal(signal, libc::SIG_DFL) };
     }
 }
 
-/// What a command that ended by itself said.
+/// The exit code and the output of a command.
 #[derive(Debug)]
 pub(crate) struct Said {
     pub(crate) code: Option<i32>,
@@ -136,7 +136,7 @@ pub(crate) fn succeed(command: &mut Command) -> Said {
     said
 }
 
-/// The tensor files of a run's checkpoint at this step.
+/// Returns the contents of the tensor files of a run's checkpoint at this step.
 pub(crate) fn tensors(run: &Path, step: u64) -> [Vec<u8>; 2] {
     let folder = run.join(format!("checkpoints/step-{step:08}"));
     ["model.safetensors", "optimizer.safetensors"].map(|name| {
@@ -144,19 +144,19 @@ pub(crate) fn tensors(run: &Path, step: u64) -> [Vec<u8>; 2] {
     })
 }
 
-/// The objects of a file of JSON lines.
+/// Returns the objects in a file of JSON lines.
 pub(crate) fn lines(path: &Path) -> Vec<serde_json::Value> {
     fs::read_to_string(path).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
-/// The largest step that the run has logged.
+/// Returns the largest step that the run has logged.
 fn logged(folder: &Path) -> u64 {
     let text = fs::read_to_string(folder.join("metrics.jsonl")).unwrap_or_default();
     let step = |line: &str| serde_json::from_str::<serde_json::Value>(line).ok()?["step"].as_u64();
     text.lines().filter_map(step).max().unwrap_or(0)
 }
 
-/// A file's JSON.
+/// Returns the JSON in a file.
 pub(crate) fn json(path: &Path) -> Value {
     serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
 }

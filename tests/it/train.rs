@@ -1,4 +1,4 @@
-//! Runs from shards to checkpoints.
+//! Training runs from shards to checkpoints.
 
 use std::fs;
 
@@ -90,7 +90,7 @@ fn training_lowers_the_loss_and_validates_the_probes() {
         .collect();
     let mean = |part: &[f64]| part.iter().sum::<f64>() / part.len() as f64;
     assert!(mean(&losses[50..]) < mean(&losses[..10]) - 0.5, "{losses:?}");
-    // 96 samples are 6 steps an epoch: after every fifth epoch, which the last step ends.
+    // 96 samples are 6 steps an epoch, and there is a validation after every fifth epoch.
     let validated: Vec<_> = metrics
         .iter()
         .filter(|line| line["kind"] == "validation")
@@ -111,7 +111,7 @@ fn unlabelled_data_trains_without_probes() {
     assert!(metrics[0]["loss"].is_f64() && metrics[0]["linear"].is_null());
 }
 
-/// 200 samples of which four are damaged, a shard that is cut and one that is empty.
+/// Writes 200 samples of which four are damaged, a truncated shard and an empty one.
 fn damaged(place: &Place) -> String {
     let sample = |number: usize| {
         let mut image = jpeg(number);
@@ -151,7 +151,7 @@ fn damaged_samples_and_shards_are_skipped_and_listed() {
 }
 
 #[test]
-fn a_shard_cut_while_it_is_trained_on_is_listed_and_kills_nothing() {
+fn a_shard_truncated_during_training_is_listed_and_does_not_end_the_run() {
     let place = Place::new();
     let pattern = place.shards("train", 3, 60);
     let mut command = place.train(&pattern, "run", &["--steps", "150", "--max-bad", "100%"]);
@@ -168,7 +168,7 @@ fn a_shard_cut_while_it_is_trained_on_is_listed_and_kills_nothing() {
 }
 
 #[test]
-fn too_many_damaged_samples_stop_the_run_with_the_last_one() {
+fn too_many_damaged_samples_end_the_run_and_the_last_one_is_named() {
     let place = Place::new();
     let pattern = damaged(&place);
     let said = run(&mut place.train(&pattern, "run", &["--epochs", "2", "--max-bad", "2"]));
@@ -181,14 +181,14 @@ fn too_many_damaged_samples_stop_the_run_with_the_last_one() {
 }
 
 #[test]
-fn a_number_of_bad_samples_that_is_allowed_is_allowed_for_all_epochs() {
+fn the_allowed_number_of_bad_samples_holds_for_all_epochs_together() {
     let place = Place::new();
     let pattern = damaged(&place);
     succeed(&mut place.train(&pattern, "run", &["--epochs", "4", "--max-bad", "30"]));
 }
 
 #[test]
-fn a_loss_that_is_not_finite_stops_the_run_and_names_the_samples() {
+fn a_loss_that_is_not_finite_ends_the_run_and_its_samples_are_listed() {
     let place = Place::new();
     let pattern = place.shards("train", 3, 20);
     let said =
@@ -200,7 +200,7 @@ fn a_loss_that_is_not_finite_stops_the_run_and_names_the_samples() {
     assert_eq!(broken["samples"].as_array().unwrap().len(), 16);
     assert!(broken["samples"][0]["key"].is_string());
     let step = broken["step"].as_u64().unwrap();
-    tensors(&place.path("run"), step - 1); // the checkpoint before it is there
+    tensors(&place.path("run"), step - 1); // the checkpoint before the step exists
 }
 
 #[test]
@@ -218,7 +218,7 @@ fn parameters_that_are_not_finite_are_not_saved() {
 }
 
 #[test]
-fn validations_ask_neighbours_tell_the_rank_and_keep_the_best_checkpoint() {
+fn validations_measure_neighbours_and_rank_and_keep_the_best_checkpoint() {
     let place = Place::new();
     let pattern = place.shards("train", 2, 24);
     let validation = place.shards("val", 1, 12);
@@ -243,7 +243,7 @@ fn validations_ask_neighbours_tell_the_rank_and_keep_the_best_checkpoint() {
     let state: serde_json::Value = serde_json::from_str(&state).unwrap();
     assert_eq!(
         state["content"]["state"]["step"], best["step"],
-        "the link leads to it, and it was not pruned"
+        "the link points to the best checkpoint, which was not removed"
     );
     let said = run(&mut place.train(&pattern, "other", &["--knn-every", "1"]));
     assert!(said.code == Some(2) && said.stderr.contains("--val-shards"), "{}", said.stderr);

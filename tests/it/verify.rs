@@ -1,4 +1,4 @@
-//! `verify`: every kind of damage is found and counted, and `--fix` leaves a set without it.
+//! `verify`: every kind of damage is found and counted, and `--fix` writes a clean set.
 
 use std::{
     fs::{self, File},
@@ -22,7 +22,7 @@ fn verify(patterns: &[&str], more: &[&str]) -> Command {
     command
 }
 
-/// The objects that were printed: one a shard, then the totals.
+/// Returns the printed objects: one for each shard, then the totals.
 fn objects(said: &Said) -> Vec<Value> {
     said.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
@@ -31,16 +31,16 @@ fn entry(number: usize, label: usize) -> Entry {
     Entry { key: format!("{number:05}"), image: jpeg(number), label: Some(label.to_string()) }
 }
 
-/// Eight shards, each with a kind of trouble, and one with none.
+/// Writes a good shard, seven with a kind of damage each, and one with other members. Returns their pattern.
 ///
-/// Labels are mixed, but for `x-5`, whose samples are all of class 0.
+/// Labels are mixed, except in `x-5`, whose samples are all of class 0.
 fn damaged(place: &Place) -> String {
     let label = |number: usize| (number * number / 7) % 4;
     let samples = |shard: usize, count: usize| {
         (0..count).map(move |k| 100 * shard + k).map(move |number| entry(number, label(number)))
     };
     place.write("x-0.tar", samples(0, 20));
-    // An image cut short, one that is none, an empty one, and damage in the last rows of one.
+    // A truncated image, one that is not an image, an empty one, and one with damage in the last rows.
     let mut bad: Vec<Entry> = samples(1, 20).collect();
     let length = bad[3].image.len();
     bad[3].image.truncate(length / 2);
@@ -50,16 +50,16 @@ fn damaged(place: &Place) -> String {
     bad[9].image[end..end + 20]
         .copy_from_slice(&[0xFF, 0xC4, 0, 4, 0, 0, 0xFF, 0xD8, 0xFF, 0xDA, 0, 3, 1, 0, 0, 0, 0, 0, 0, 0]);
     place.write("x-1.tar", bad);
-    // Cut within the last image.
+    // The shard is truncated within the last image.
     place.write("x-2.tar", samples(2, 20));
     let whole = fs::read(place.path("x-2.tar")).unwrap();
     let last = 1024 + 512 + 512 + jpeg(219).len().next_multiple_of(512) - 512 + 512;
     fs::write(place.path("x-2.tar"), &whole[..whole.len() - last]).unwrap();
-    // A key that comes again, and one of another shard.
+    // A key of an earlier sample, and one of another shard.
     let again = [(305, 1), (0, 2)].map(|(number, label)| entry(number, label));
     let again = again.into_iter().map(|entry| Entry { image: jpeg(1000 + entry.image.len()), ..entry });
     place.write("x-3.tar", samples(3, 20).chain(again));
-    // No label, no label's text, huge, tiny, an image that is there already, and one with another label.
+    // No label, a label that is not a number, a huge image, a tiny one, a duplicate image, and a duplicate with another label.
     let mut odd: Vec<Entry> = samples(4, 20).collect();
     odd[2].label = None;
     odd[4].label = Some("cat".to_owned());
@@ -71,7 +71,7 @@ fn damaged(place: &Place) -> String {
     place.write("x-5.tar", (0..40).map(|k| entry(500 + k, 0)));
     fs::write(place.path("x-6.tar"), "hello ".repeat(1000)).unwrap();
     fs::write(place.path("x-7.tar"), "").unwrap();
-    // Other members than images, and a label in JSON.
+    // Members that are not images, and labels in JSON.
     let mut writer = ShardWriter::create(place.path("x-8.tar")).unwrap();
     for k in 0..20 {
         let json = format!("{{\"label\": {}, \"text\": \"a cat\"}}", label(k + 800));
@@ -82,7 +82,7 @@ fn damaged(place: &Place) -> String {
     place.path("x-<0..8>.tar").to_str().unwrap().to_owned()
 }
 
-/// Checks the counts that are given here, and that all others are zero.
+/// Checks the expected counts, and that all others are zero.
 fn assert_counts(object: &Value, expected: &Value) {
     for (name, value) in object.as_object().unwrap() {
         if !["shard", "shards", "samples", "kept", "labelled", "fixed", "tolerated_kinds"].contains(&&**name)
@@ -134,7 +134,7 @@ fn each_kind_of_damage_is_found_and_counted() {
     for words in [
         "6 of 162 samples",
         "hint: add --fix OUT",
-        "1 keys stand in several shards",
+        "1 keys occur in several shards",
         "`00103`",
         "--shuffle global",
         "not a tar",
@@ -143,14 +143,14 @@ fn each_kind_of_damage_is_found_and_counted() {
     }
 }
 
-/// The members of a shard that belong to these keys.
+/// Returns the members of a shard whose names are kept.
 fn of_keys(shard: &Path, keep: impl Fn(&str) -> bool) -> Vec<(String, Vec<u8>)> {
     let members = members(shard).into_iter().filter(|member| keep(&member.name));
     members.map(|Member { name, data }| (name, data)).collect()
 }
 
 #[test]
-fn fixed_shards_are_clean_and_hold_what_was_good_byte_for_byte() {
+fn fixed_shards_are_clean_and_contain_the_good_members_byte_for_byte() {
     let place = Place::new();
     let pattern = damaged(&place);
     let out = place.path("out");
@@ -178,9 +178,9 @@ fn fixed_shards_are_clean_and_hold_what_was_good_byte_for_byte() {
     assert!((0..19).all(|k| second[2 * k].1 == jpeg(200 + k)));
 }
 
-/// As webcams write them, and as many sets of cats and dogs have them: Pillow shows them as if nothing were odd.
+/// Webcams write such JPEGs, sets of cats and dogs contain them, and Pillow shows them without a warning.
 #[test]
-fn jpegs_that_are_odd_but_whole_are_tolerated_by_kind_and_kept() {
+fn unusual_but_complete_jpegs_are_counted_by_kind_and_kept() {
     let place = Place::new();
     let mut entries: Vec<Entry> = (0..12).map(|number| entry(number, number % 3)).collect();
     for number in [2, 5, 7] {
@@ -206,9 +206,9 @@ fn jpegs_that_are_odd_but_whole_are_tolerated_by_kind_and_kept() {
     assert_eq!(fs::read(out.join("odd.tar")).unwrap(), fs::read(shard).unwrap());
 }
 
-/// libjpeg takes the most memory that it may use from `JPEGMEM`, in kB; scans of a progressive image need more.
+/// libjpeg reads the limit of its memory from `JPEGMEM`, in kB. The scans of a progressive image need more.
 #[test]
-fn an_image_for_which_there_is_no_memory_is_not_called_bad_nor_removed() {
+fn an_image_that_does_not_fit_into_memory_is_neither_bad_nor_removed() {
     let place = Place::new();
     let mut compressor = turbojpeg::Compressor::new().unwrap();
     compressor.set_progressive(true).unwrap();
@@ -228,7 +228,7 @@ fn an_image_for_which_there_is_no_memory_is_not_called_bad_nor_removed() {
     assert_eq!(members(&out.join("m.tar")).len(), 4);
 }
 
-/// A tar of these members.
+/// Writes a tar with these members.
 fn tar(path: &Path, members: &[(&str, &[u8])]) {
     let mut builder = tar::Builder::new(File::create(path).unwrap());
     for (name, data) in members {
@@ -239,7 +239,7 @@ fn tar(path: &Path, members: &[(&str, &[u8])]) {
     builder.finish().unwrap();
 }
 
-/// Two shards with something of everything that is unusual, and their pattern.
+/// Writes two shards with every kind of unusual member. Returns their pattern.
 fn unusual(place: &Place) -> String {
     let images: Vec<Vec<u8>> = (0..10).map(jpeg).collect();
     let image = |number: usize| images[number].as_slice();
@@ -279,9 +279,9 @@ fn unusual(place: &Place) -> String {
     place.path("u-<0..1>.tar").to_str().unwrap().to_owned()
 }
 
-/// What is unusual is told by its kind, and nothing that is good is lost by `--fix`; what opens a set for training says each kind once.
+/// `verify` counts unusual members by kind, `--fix` loses nothing good, and commands that open a set name each kind once.
 #[test]
-fn what_is_unusual_is_named_by_its_kind_and_kept_by_fix() {
+fn unusual_members_are_named_by_kind_and_kept_by_fix() {
     let place = Place::new();
     let pattern = unusual(&place);
     let said = run(&mut verify(&[&pattern], &[]));
@@ -299,7 +299,7 @@ fn what_is_unusual_is_named_by_its_kind_and_kept_by_fix() {
     let fixed = json!({ "out": out, "shards": 2, "samples": 12, "left_out": 0, "shards_left_out": 0 });
     assert_eq!(objects(&said).pop().unwrap()["fixed"], fixed);
     let names: Vec<_> = members(&out.join("u-0.tar")).into_iter().map(|member| member.name).collect();
-    assert_eq!(names[..3], ["cat.0.jpg", "cat.0.cls", "cat.1.jpg"], "the label lies beside its image");
+    assert_eq!(names[..3], ["cat.0.jpg", "cat.0.cls", "cat.1.jpg"], "the label is next to its image");
     let clean = out.join("u-*.tar");
     let totals = objects(&run(&mut verify(&[clean.to_str().unwrap()], &[]))).pop().unwrap();
     assert_eq!((&totals["samples"], &totals["labelled"]), (&json!(12), &json!(7)));
@@ -336,7 +336,7 @@ fn the_output_does_not_depend_on_the_number_of_workers() {
 }
 
 #[test]
-fn a_set_with_hints_alone_is_no_failure() {
+fn findings_that_lose_no_sample_are_not_a_failure() {
     let place = Place::new();
     let samples = (0..40).map(|number| Entry { image: jpeg(number.max(1)), ..entry(number, number / 20) });
     place.write("y.tar", samples);
@@ -349,7 +349,7 @@ fn a_set_with_hints_alone_is_no_failure() {
 }
 
 #[test]
-fn shards_that_cannot_be_read_now_are_not_taken_for_damaged() {
+fn shards_that_cannot_be_opened_do_not_count_as_damaged() {
     let place = Place::new();
     let pattern = place.shards("x", 3, 4);
     let fix = || {
@@ -358,17 +358,17 @@ fn shards_that_cannot_be_read_now_are_not_taken_for_damaged() {
         command
     };
     succeed(&mut fix());
-    // A socket opens as little as a file does without permissions, by root as well.
+    // A socket cannot be opened, even by root, like a file without permissions.
     fs::remove_file(place.path("x-001.tar")).unwrap();
     let _socket = UnixListener::bind(place.path("x-001.tar")).unwrap();
     let said = run(&mut fix());
     assert_eq!(said.code, Some(1), "{}", said.stderr);
     assert!(said.stderr.contains("x-001.tar` could not be read as a whole"), "{}", said.stderr);
-    assert!(place.path("clean/x-001.tar").exists(), "what was cleaned before stays");
+    assert!(place.path("clean/x-001.tar").exists(), "the earlier cleaned shard is kept");
 }
 
 #[test]
-fn what_cannot_be_meant_or_written_is_one_line_of_cause_and_one_of_cure() {
+fn wrong_arguments_and_unwritable_files_end_with_a_cause_and_a_hint() {
     let place = Place::new();
     let pattern = place.shards("x", 1, 4);
     place.write("other.tar", (0..2).map(|number| entry(number, 0)));

@@ -1,5 +1,7 @@
-//! A crate that only has a build script: it says in one line that `make setup` has not installed libtorch,
-//! which the C++ compiler would say in a hundred.
+//! A crate of one build script, which ends a build without libtorch with one line. Otherwise the C++ compiler would print a hundred.
 //!
-//! The script has to run before that of torch-sys. Cargo builds those crates first that most others wait for:
-//! hence a crate of its own at the end of a chain, a build dependency of `built`.
+//! The script has to run before that of torch-sys. Cargo starts with the units that most others wait for: this is why the check is
+//! a crate of its own at the end of a chain, a build dependency of `built` and `torchkit`.
+
+#[cfg(test)]
+mod check;

@@ -67,6 +67,8 @@ pub enum SourceError {
         path: PathBuf,
         /// The number of files and folders in it that are not images.
         others: u64,
+        /// Whether images of other formats are among them.
+        is_any_unread: bool,
     },
     /// A file of a binary dataset without images.
     #[error("nothing to pack: `{path}` is empty")]
@@ -182,6 +184,7 @@ impl SourceError {
             }
             Self::OtherSplit { .. } => SourceHint::Splits { names: Vec::new() },
             Self::UnknownFile { .. } => SourceHint::NameFormat,
+            Self::NoImages { is_any_unread: true, .. } => SourceHint::Convert,
             Self::NoImages { .. } => SourceHint::GiveImages,
             Self::NotWhole { .. } => SourceHint::UnpackAgainOrNameFormat,
             Self::LabelCount { .. } => SourceHint::UnpackAgain,

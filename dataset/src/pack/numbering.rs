@@ -6,6 +6,7 @@ use super::source::{Image, Source};
 use crate::{
     classes::ClassNames,
     error::{ClassError, ImageError, Result},
+    hint::Hint,
 };
 
 /// A source whose labels follow a list of class names instead of its own order.
@@ -79,6 +80,10 @@ impl Source for Numbered {
 
     fn ignored(&self) -> u64 {
         self.source.ignored()
+    }
+
+    fn hint(&self) -> Option<Hint> {
+        self.source.hint()
     }
 
     fn log(&self) {

@@ -52,7 +52,8 @@ fn open_folder(path: &Path, split: Option<&str>, is_labelled: bool) -> Result<Bo
     let folder = Folder::open(&root, is_labelled)?;
     if folder.count() == 0 {
         folder.log();
-        return Err(SourceError::NoImages { path: root, others: folder.ignored() });
+        let (others, is_any_unread) = (folder.ignored(), folder.hint().is_some());
+        return Err(SourceError::NoImages { path: root, others, is_any_unread });
     }
     Ok(Box::new(folder))
 }

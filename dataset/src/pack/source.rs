@@ -1,6 +1,6 @@
 //! The trait of sources of images.
 
-use crate::error::ImageError;
+use crate::{error::ImageError, hint::Hint};
 
 /// A source of images that can be read one by one, in any order and from any thread.
 pub trait Source: Sync {
@@ -31,6 +31,11 @@ pub trait Source: Sync {
     /// Returns the number of files and folders that are left out, including hidden ones and those of systems.
     fn ignored(&self) -> u64 {
         0
+    }
+
+    /// Returns what can be done so that more of the source is packed.
+    fn hint(&self) -> Option<Hint> {
+        None
     }
 
     /// Logs what is left out and why, and doubts about the classes.

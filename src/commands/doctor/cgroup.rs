@@ -1,61 +1,55 @@
-//! What control groups leave to this process, of version 1 and 2.
+//! Limits of control groups, version 1 and 2.
 
 use std::{
     fs,
     path::{Path, PathBuf},
 };
 
-/// Where Linux shows them.
+/// The folder where Linux mounts control groups.
 const MOUNT: &str = "/sys/fs/cgroup";
 
-/// Limits of the control groups that this process is in, those around them included.
+/// The limits of the control groups of this process and of their ancestors.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Limits {
-    /// Cores' worth of time; none where it is not limited.
+    /// The CPU quota in cores; none if it is not limited.
     pub(super) cpus: Option<f64>,
-    /// The limit of memory that leaves least.
+    /// The memory limit that leaves the least.
     pub(super) memory: Option<Memory>,
 }
 
-/// A limit of memory.
+/// A memory limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Memory {
-    /// Bytes that may be taken.
+    /// The limit in bytes.
     pub(super) limit: u64,
-    /// Bytes that are taken and cannot be dropped: pages of files that are not in use are not counted.
+    /// The bytes in use that cannot be reclaimed. Inactive pages of files do not count.
     pub(super) taken: u64,
-    /// Whether who takes more is slowed down (`memory.high`), not ended.
+    /// Whether a process above the limit is slowed down (`memory.high`) instead of killed.
     pub(super) slows: bool,
 }
 
 impl Memory {
-    /// Bytes that are left.
+    /// Returns the bytes that are left.
     pub(super) fn left(&self) -> u64 {
         self.limit.saturating_sub(self.taken)
     }
 }
 
 impl Limits {
-    /// Those of this process.
-    pub(super) fn found() -> Self {
-        Self::read(Path::new(MOUNT), &fs::read_to_string("/proc/self/cgroup").unwrap_or_default())
+    /// Reads the limits of this process.
+    pub(super) fn read() -> Self {
+        Self::of(Path::new(MOUNT), &fs::read_to_string("/proc/self/cgroup").unwrap_or_default())
     }
 
-    /// Those of a process with this `/proc/PID/cgroup`.
-    fn read(mount: &Path, membership: &str) -> Self {
+    /// Reads the limits of a process with this text in `/proc/PID/cgroup`.
+    fn of(mount: &Path, membership: &str) -> Self {
         let mut limits = Self::default();
-        for (controllers, path) in membership.lines().filter_map(group) {
-            let base = match controllers {
-                "" if mount.join("unified").is_dir() => mount.join("unified"),
-                "" => mount.to_owned(),
-                _ => mount.join(controllers),
-            };
-            let has = |name: &str| controllers.is_empty() || controllers.split(',').any(|part| part == name);
-            for level in levels(&base, path) {
-                if has("cpu") {
+        for group in membership.lines().filter_map(Group::parse) {
+            for level in levels(&group.base(mount), group.path) {
+                if group.has("cpu") {
                     limits.cpus = cpus(&level).into_iter().chain(limits.cpus).reduce(f64::min);
                 }
-                if has("memory") {
+                if group.has("memory") {
                     let all = memory(&level).into_iter().chain(limits.memory);
                     limits.memory = all.min_by_key(Memory::left);
                 }
@@ -65,13 +59,34 @@ impl Limits {
     }
 }
 
-/// Controllers (none: version 2) and path of a line such as `4:cpu,cpuacct:/user`.
-fn group(line: &str) -> Option<(&str, &str)> {
-    let (controllers, path) = line.split_once(':')?.1.split_once(':')?;
-    Some((controllers, path.trim_start_matches('/')))
+/// A line of `/proc/PID/cgroup`, such as `4:cpu,cpuacct:/user`.
+struct Group<'a> {
+    /// The controllers of version 1, separated by commas; empty for version 2, which has all of them.
+    controllers: &'a str,
+    path: &'a str,
 }
 
-/// The folders of a group and of those around it. A container sees its own as the topmost, whatever its path.
+impl<'a> Group<'a> {
+    fn parse(line: &'a str) -> Option<Self> {
+        let (controllers, path) = line.split_once(':')?.1.split_once(':')?;
+        Some(Self { controllers, path: path.trim_start_matches('/') })
+    }
+
+    fn has(&self, controller: &str) -> bool {
+        self.controllers.is_empty() || self.controllers.split(',').any(|part| part == controller)
+    }
+
+    /// Returns the folder that the paths of groups are relative to.
+    fn base(&self, mount: &Path) -> PathBuf {
+        match self.controllers {
+            "" if mount.join("unified").is_dir() => mount.join("unified"),
+            "" => mount.to_owned(),
+            controllers => mount.join(controllers),
+        }
+    }
+}
+
+/// Returns the folders of a group and of its ancestors. A container sees its own group as the root, whatever the path.
 fn levels(base: &Path, path: &str) -> Vec<PathBuf> {
     let own = base.join(path);
     own.ancestors()
@@ -81,7 +96,7 @@ fn levels(base: &Path, path: &str) -> Vec<PathBuf> {
         .collect()
 }
 
-/// Cores' worth of time by a group's own files.
+/// Reads the CPU quota of a group, in cores.
 fn cpus(level: &Path) -> Option<f64> {
     if let Ok(text) = fs::read_to_string(level.join("cpu.max")) {
         let (quota, period) = text.trim().split_once(' ')?;
@@ -91,13 +106,13 @@ fn cpus(level: &Path) -> Option<f64> {
     quotient(&read("cpu.cfs_quota_us")?, &read("cpu.cfs_period_us")?)
 }
 
-/// Time of so many microseconds in each period; none for `max` and -1, which are no limit.
+/// Returns the quota divided by the period; none for `max` and -1, which mean no limit.
 fn quotient(quota: &str, period: &str) -> Option<f64> {
     let (quota, period): (u64, u64) = (quota.trim().parse().ok()?, period.trim().parse().ok()?);
     (period > 0).then(|| quota as f64 / period as f64)
 }
 
-/// The limit of memory by a group's own files.
+/// Reads the memory limit of a group.
 fn memory(level: &Path) -> Option<Memory> {
     let read = |name| fs::read_to_string(level.join(name)).ok();
     let number = |name| bytes(&read(name)?);
@@ -113,12 +128,12 @@ fn memory(level: &Path) -> Option<Memory> {
     Some(Memory { limit, taken: taken(usage, "total_inactive_file"), slows: false })
 }
 
-/// A number of bytes; none for `max`, and for what version 1 has in its place.
+/// Parses a number of bytes; none for `max`, and for the huge number that means no limit in version 1.
 fn bytes(text: &str) -> Option<u64> {
     text.trim().parse().ok().filter(|&bytes| bytes < 1 << 60)
 }
 
-/// A counter of a `memory.stat`.
+/// Returns a counter in the text of `memory.stat`.
 fn counter(stat: &str, key: &str) -> Option<u64> {
     stat.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(' ')?.parse().ok())
 }
@@ -138,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn version_2_counts_the_tightest_of_all_groups_around() {
+    fn version_2_applies_the_tightest_limit_of_a_group_and_its_ancestors() {
         let root = tree(&[
             ("cpu.max", "max 100000\n"),
             ("a/cpu.max", "250000 100000\n"),
@@ -151,12 +166,12 @@ mod tests {
             ("a/b/memory.high", "6000\n"),
             ("a/b/memory.current", "1000\n"),
         ]);
-        let limits = Limits::read(root.path(), "0::/a/b\n");
+        let limits = Limits::of(root.path(), "0::/a/b\n");
         assert_eq!(limits.cpus, Some(2.5));
         let memory = limits.memory.unwrap();
         assert_eq!(memory, Memory { limit: 8000, taken: 3500, slows: false });
         assert_eq!(memory.left(), 4500);
-        let own = Limits::read(&root.path().join("a/b"), "0::/\n").memory.unwrap();
+        let own = Limits::of(&root.path().join("a/b"), "0::/\n").memory.unwrap();
         assert_eq!((own.left(), own.slows), (5000, true));
     }
 
@@ -171,21 +186,21 @@ mod tests {
             ("memory/memory.limit_in_bytes", "9223372036854771712\n"),
             ("memory/memory.usage_in_bytes", "5000\n"),
         ]);
-        let limits = Limits::read(root.path(), "5:cpu,cpuacct:/job\n4:memory:/job\n3:cpuset:/\n");
+        let limits = Limits::of(root.path(), "5:cpu,cpuacct:/job\n4:memory:/job\n3:cpuset:/\n");
         assert_eq!(limits.cpus, Some(1.5));
         assert_eq!(limits.memory.unwrap(), Memory { limit: 9000, taken: 3000, slows: false });
     }
 
     #[test]
-    fn a_container_that_does_not_see_its_own_path_looks_at_the_top() {
+    fn a_container_that_does_not_see_its_own_path_reads_the_root_group() {
         let root = tree(&[("cpu.max", "50000 100000\n")]);
-        assert_eq!(Limits::read(root.path(), "0::/kubepods/pod1/box\n").cpus, Some(0.5));
+        assert_eq!(Limits::of(root.path(), "0::/kubepods/pod1/box\n").cpus, Some(0.5));
     }
 
     #[test]
-    fn where_nothing_is_limited_there_is_no_limit() {
+    fn groups_without_limits_limit_nothing() {
         let root = tree(&[("cpu/cpu.cfs_quota_us", "-1\n"), ("cpu/cpu.cfs_period_us", "100000\n")]);
-        assert_eq!(Limits::read(root.path(), "1:cpu:/\n0::/\n"), Limits::default());
-        assert_eq!(Limits::read(root.path(), "nonsense\n"), Limits::default());
+        assert_eq!(Limits::of(root.path(), "1:cpu:/\n0::/\n"), Limits::default());
+        assert_eq!(Limits::of(root.path(), "nonsense\n"), Limits::default());
     }
 }

@@ -1,17 +1,17 @@
-//! One check and how it came out.
+//! The result of one check.
 
 use anyhow::Result;
 use serde_json::{Value, json};
 
 use crate::stdout;
 
-/// How a check came out.
+/// The state of what was checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum State {
     Ok,
-    /// A run works, but perhaps not as one would want it to.
+    /// A run works, but perhaps worse than expected.
     Warn,
-    /// A run would fail, or not do what was asked for.
+    /// A run would fail, or not do what its flags say.
     Bad,
 }
 
@@ -25,7 +25,7 @@ impl State {
     }
 }
 
-/// What one check has found, and what cures it.
+/// The result of a check, with a hint where it is not ok.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Check {
     pub(super) name: &'static str,
@@ -47,8 +47,8 @@ impl Check {
         Self { name, state: State::Bad, found: found.into(), cure: Some(cure.into()) }
     }
 
-    /// Says it in words, and prints it.
-    pub(super) fn tell(&self) -> Result<()> {
+    /// Prints the result in words and as JSON.
+    pub(super) fn print(&self) -> Result<()> {
         let Self { name, state, found, cure } = self;
         let hint = cure.as_ref().map_or_else(String::new, |cure| format!("\n  hint: {cure}"));
         let line = format!("{name} {}: {found}{hint}", state.name());
@@ -70,7 +70,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_check_that_is_not_ok_says_what_cures_it() {
+    fn only_a_check_that_is_not_ok_has_a_hint() {
         let line = Check::bad("disk", "full", "make room").json();
         assert_eq!(line, json!({"check": "disk", "state": "bad", "found": "full", "hint": "make room"}));
         assert_eq!(Check::ok("disk", "empty").json()["hint"], Value::Null);

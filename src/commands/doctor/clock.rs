@@ -1,4 +1,4 @@
-//! Whether the clock can be gone by: runs that end at an hour, and schedules, need it.
+//! The check of the clock, which runs that stop at a given hour and scheduled runs depend on.
 
 use std::{
     thread,
@@ -10,20 +10,21 @@ use rustix::time::{ClockId, clock_gettime};
 use crate::commands::doctor::check::Check;
 use torchkit::{ClockState, clock_state};
 
-/// The first second of 2025: no machine that runs this program lives before it.
+/// The first second of 2025. The program is newer.
 const TOO_EARLY: u64 = 1_735_689_600;
 /// The first second of 2100.
 const TOO_LATE: u64 = 4_102_444_800;
-/// Seconds by which the clock of a folder, a server's perhaps, may differ from the machine's.
+/// The seconds by which the clock of the run folder's file server may differ from the machine's.
 const APART: f64 = 10.0;
 
-/// The machine's clock; `folder_ahead` says by how many seconds the clock that dates the run folder's files is ahead of it.
+/// Checks the machine's clock. `folder_ahead` is the number of seconds by which the clock that dates the run folder's files is
+/// ahead of it.
 pub(super) fn check(folder_ahead: Option<f64>) -> Check {
     let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     judge(seconds, is_running(), clock_state(), folder_ahead)
 }
 
-/// Whether the clock that never goes back goes on.
+/// Whether the monotonic clock advances.
 fn is_running() -> bool {
     let now = || {
         let time = clock_gettime(ClockId::Monotonic);
@@ -37,24 +38,30 @@ fn is_running() -> bool {
 fn judge(seconds: u64, runs: bool, kept: Option<ClockState>, folder_ahead: Option<f64>) -> Check {
     const NAME: &str = "clock";
     const CURE: &str =
-        "have NTP keep the clock: `timedatectl set-ntp true`, or chrony; in a container, on its host";
+        "synchronize the clock with NTP: `timedatectl set-ntp true`, or chrony; in a container, on its host";
     let year = 1970 + seconds / 31_556_952;
     if !(TOO_EARLY..TOO_LATE).contains(&seconds) {
-        return Check::bad(NAME, format!("it is said to be the year {year}"), CURE);
+        return Check::bad(NAME, format!("the clock shows the year {year}"), CURE);
     }
     if !runs {
         return Check::bad(NAME, "the monotonic clock stands still", "restart the machine");
     }
     if let Some(ahead) = folder_ahead.filter(|ahead| ahead.abs() > APART) {
         let found = format!("the run folder's clock is {ahead:+.0} s off this machine's");
-        return Check::warn(NAME, found, "have NTP keep both, the machine's and the file server's");
+        return Check::warn(
+            NAME,
+            found,
+            "synchronize both clocks with NTP, the machine's and the file server's",
+        );
     }
     match kept {
         Some(ClockState::Synchronized(error)) => {
-            Check::ok(NAME, format!("kept in step, within {:.3} s at most", error.as_secs_f64()))
+            Check::ok(NAME, format!("synchronized, within {:.3} s", error.as_secs_f64()))
         }
-        Some(ClockState::Free) => Check::warn(NAME, "the kernel says that nobody keeps it in step", CURE),
-        None => Check::ok(NAME, "runs; whether it is kept in step the kernel does not tell (unknown)"),
+        Some(ClockState::Free) => {
+            Check::warn(NAME, "the kernel says that the clock is not synchronized", CURE)
+        }
+        None => Check::ok(NAME, "runs; the kernel does not say whether it is synchronized (unknown)"),
     }
 }
 
@@ -64,7 +71,7 @@ mod tests {
     use crate::commands::doctor::check::State;
 
     #[test]
-    fn a_clock_that_nobody_set_is_bad_and_one_that_nobody_keeps_a_warning() {
+    fn a_clock_that_is_not_set_is_bad_and_one_that_is_not_synchronized_is_a_warning() {
         let (now, kept) = (1_800_000_000, Some(ClockState::Synchronized(Duration::from_millis(3))));
         let state = |seconds, runs, kept, ahead| judge(seconds, runs, kept, ahead).state;
         assert_eq!(state(now, true, kept, Some(-0.5)), State::Ok);

@@ -1,4 +1,4 @@
-//! Whether the run folder can hold a run.
+//! The checks of the run folder.
 
 use std::{
     fs::{self, File},
@@ -16,78 +16,95 @@ use rustix::{
 use crate::commands::doctor::check::Check;
 use crate::files;
 
-/// What is written to try the folder.
+/// The size of the file that is written to try the folder.
 const BYTES: usize = 4_000_000;
-/// Seconds that writing this may take.
+/// The seconds above which writing that file is slow.
 const SLOW: f64 = 5.0;
-/// Free bytes below which a run is cut short by its first checkpoints, and below which by later ones.
+/// The free bytes below which the first checkpoints of a run do not fit, and below which later ones do not.
 const SPACE: [u64; 2] = [1 << 29, 10 << 30];
-/// Free inodes; a checkpoint takes four.
+/// The free inodes below which the same holds. A checkpoint takes four.
 const INODES: [u64; 2] = [64, 4096];
 
-/// Space, a written file and a lock in this folder, which is made for it where there is none; and by how many seconds the
-/// clock that dates its files is ahead of this machine's.
-pub(super) fn checks(out: &Path) -> (Option<f64>, Vec<Check>) {
+/// The results of the checks of a run folder.
+pub(super) struct FolderChecks {
+    pub(super) checks: Vec<Check>,
+    /// The seconds by which the clock that dates the folder's files is ahead of this machine's; none if no file could be written.
+    pub(super) clock_ahead: Option<f64>,
+}
+
+/// Checks space, writing, locks and links in a folder. Creates it if it does not exist, and removes it again.
+pub(super) fn check(out: &Path) -> FolderChecks {
     let mut checks = space(out);
-    let made = Made::new(out);
-    match made
-        .as_ref()
-        .map_err(|(path, error)| (path.clone(), error.to_string()))
-        .and_then(|_| Trial::make(out).map_err(|error| (out.to_owned(), error.to_string())))
-    {
-        Ok(trial) => {
-            checks.extend([trial.check(), locks(trial.locks), links(files::check_links(out))]);
-            (trial.clock_ahead, checks)
-        }
-        Err((path, error)) => {
-            let found = format!("cannot write to `{}`: {error}", path.display());
-            let cure = "name another folder with --out, or check its permissions, free space and mount";
-            checks.push(Check::bad("write", found, cure));
-            for name in ["lock", "links"] {
-                checks.push(Check::warn(name, "not tried: the folder cannot be written to", cure));
-            }
-            (None, checks)
-        }
+    let tried = try_folder(out).unwrap_or_else(|unwritable| unwritable.report());
+    checks.extend(tried.checks);
+    FolderChecks { checks, ..tried }
+}
+
+/// Writes to the folder and locks a file in it.
+fn try_folder(out: &Path) -> Result<FolderChecks, Unwritable> {
+    let _created = CreatedFolders::create(out)?;
+    let trial = Trial::make(out).map_err(|error| Unwritable { path: out.to_owned(), error })?;
+    let checks = vec![trial.check(), locks(trial.locks), links(files::check_links(out))];
+    Ok(FolderChecks { checks, clock_ahead: trial.clock_ahead })
+}
+
+/// A folder that cannot be written to, with the reason.
+struct Unwritable {
+    path: PathBuf,
+    error: io::Error,
+}
+
+impl Unwritable {
+    /// Returns the results of the checks that need to write.
+    fn report(&self) -> FolderChecks {
+        let found = format!("cannot write to `{}`: {}", self.path.display(), self.error);
+        let cure = "name another folder with --out, or check its permissions, free space and mount";
+        let untried = |name| Check::warn(name, "not tried: the folder cannot be written to", cure);
+        let checks = vec![Check::bad("write", found, cure), untried("lock"), untried("links")];
+        FolderChecks { checks, clock_ahead: None }
     }
 }
 
-/// Folders that were made to try one, and go again.
-struct Made(Vec<PathBuf>);
+/// Folders that were created for the trial. They are removed on drop.
+struct CreatedFolders(Vec<PathBuf>);
 
-impl Made {
-    /// Makes what is missing of a path; or which part could not be made, and why.
-    fn new(out: &Path) -> Result<Self, (PathBuf, io::Error)> {
-        let missing: Vec<_> =
-            out.ancestors().take_while(|path| !is_there(path)).map(Path::to_owned).collect();
-        let mut made = Self(Vec::new());
+impl CreatedFolders {
+    /// Creates the missing folders of a path.
+    fn create(out: &Path) -> Result<Self, Unwritable> {
+        let missing: Vec<_> = out.ancestors().take_while(|path| !exists(path)).map(Path::to_owned).collect();
+        let mut created = Self(Vec::new());
         for path in missing.into_iter().rev() {
-            fs::create_dir(&path).map_err(|error| (path.clone(), error))?;
-            made.0.push(path);
+            fs::create_dir(&path).map_err(|error| Unwritable { path: path.clone(), error })?;
+            created.0.push(path);
         }
-        Ok(made)
+        Ok(created)
     }
 }
 
-impl Drop for Made {
+impl Drop for CreatedFolders {
     fn drop(&mut self) {
         for path in self.0.iter().rev() {
-            let _ = fs::remove_dir(path); // one that somebody else uses meanwhile is not empty, and stays
+            let _ = fs::remove_dir(path); // fails, as it should, if another process has put files there meanwhile
         }
     }
 }
 
-/// Whether something is there; what an empty path means, always is.
-fn is_there(path: &Path) -> bool {
+/// Whether a path exists, even as a broken link. The empty path, the current folder, does.
+fn exists(path: &Path) -> bool {
     path.as_os_str().is_empty() || path.symlink_metadata().is_ok()
 }
 
-/// Free bytes and inodes where the folder lies or would lie.
+/// Checks free bytes and inodes of the file system where the folder is or would be created.
 fn space(out: &Path) -> Vec<Check> {
     match files::system_of(out) {
         Ok(stat) => vec![bytes(&stat), inodes(&stat)],
         Err(error) => {
-            let found = format!("cannot ask `{}`: {error}", out.display());
-            vec![Check::bad("disk", found, "see that the disk is mounted, or name another folder with --out")]
+            let found = format!("cannot read the free space of `{}`: {error}", out.display());
+            vec![Check::bad(
+                "disk",
+                found,
+                "check that the disk is mounted, or name another folder with --out",
+            )]
         }
     }
 }
@@ -99,8 +116,8 @@ fn bytes(stat: &StatVfs) -> Check {
         DecimalBytes(free),
         DecimalBytes(stat.f_blocks.saturating_mul(stat.f_frsize))
     );
-    let cure = "make room, or keep fewer checkpoints (--keep, --keep-every); a checkpoint takes 12 bytes a parameter, \
-                whose number `amdim-stream plan` tells";
+    let cure = "free space, or keep fewer checkpoints (--keep, --keep-every); a checkpoint takes 12 bytes a parameter, \
+                and `amdim-stream plan` prints the number of parameters";
     grade("disk", free, SPACE, found, cure)
 }
 
@@ -112,7 +129,7 @@ fn inodes(stat: &StatVfs) -> Check {
     grade("inodes", stat.f_favail, INODES, found, "remove files that are not needed, or use another disk")
 }
 
-/// Bad below the first bound, a warning below the second.
+/// Returns a check that is bad below the first bound and a warning below the second.
 fn grade(name: &'static str, free: u64, [bad, low]: [u64; 2], found: String, cure: &str) -> Check {
     match free {
         free if free < bad => Check::bad(name, found, cure),
@@ -121,7 +138,7 @@ fn grade(name: &'static str, free: u64, [bad, low]: [u64; 2], found: String, cur
     }
 }
 
-/// A file written to the folder the way checkpoints are.
+/// A trial of the folder with a file that is written like a checkpoint.
 struct Trial {
     seconds: f64,
     clock_ahead: Option<f64>,
@@ -129,7 +146,7 @@ struct Trial {
 }
 
 impl Trial {
-    /// Writes, syncs, renames, reads and locks a file in a folder of its own, which is gone afterwards.
+    /// Writes, syncs, renames, reads and locks a file in a temporary folder.
     fn make(out: &Path) -> io::Result<Self> {
         let folder = tempfile::Builder::new()
             .prefix(".doctor-")
@@ -141,7 +158,7 @@ impl Trial {
         files::replace(&path, &content)?;
         let seconds = start.elapsed().as_secs_f64();
         if fs::read(&path)? != content {
-            return Err(io::Error::other("what is read is not what was written"));
+            return Err(io::Error::other("the file that was read differs from the one that was written"));
         }
         let clock_ahead = path.metadata()?.modified().ok().map(ahead);
         let locks = Locks::try_on(&path)?;
@@ -165,20 +182,22 @@ impl Trial {
     }
 }
 
-/// Seconds by which a time is ahead of now.
+/// Returns the seconds by which a time is ahead of now.
 fn ahead(time: SystemTime) -> f64 {
-    let now = SystemTime::now();
-    now.duration_since(time).map_or_else(|early| early.duration().as_secs_f64(), |late| -late.as_secs_f64())
+    match SystemTime::now().duration_since(time) {
+        Ok(past) => -past.as_secs_f64(),
+        Err(future) => future.duration().as_secs_f64(),
+    }
 }
 
-/// What locking a file twice came to.
+/// The result of locking a file twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Locks {
-    /// The second was refused, as it should be.
+    /// The second lock was refused, as it should be.
     Hold,
-    /// Both were given.
+    /// Both locks were granted.
     DoNotHold,
-    /// There are none.
+    /// The file system has no locks.
     Refused(Errno),
 }
 
@@ -196,19 +215,19 @@ impl Locks {
 }
 
 fn locks(locks: Locks) -> Check {
-    let cure = "start one run at a time in this folder by yourself, or put --out on a disk with locks (NFS: without `nolock`)";
+    let cure = "start only one run at a time in this folder, or put --out on a disk with locks (NFS: without `nolock`)";
     match locks {
         Locks::Hold => Check::ok("lock", "a second process would be refused"),
         Locks::DoNotHold => {
-            Check::warn("lock", "locks are given but do not hold: a second run is not refused", cure)
+            Check::warn("lock", "locks are granted twice: a second run would not be refused", cure)
         }
         Locks::Refused(error) => {
-            Check::warn("lock", format!("no locks here ({error}): a second run is not refused"), cure)
+            Check::warn("lock", format!("no locks here ({error}): a second run would not be refused"), cure)
         }
     }
 }
 
-/// A run with `--best` or `--promote` needs them.
+/// Checks symbolic links, which runs with `--best` or `--promote` need.
 fn links(made: io::Result<()>) -> Check {
     match made {
         Ok(()) => Check::ok("links", "symbolic links can be made"),
@@ -226,23 +245,23 @@ mod tests {
     use crate::commands::doctor::check::State;
 
     #[test]
-    fn a_folder_that_was_not_there_is_gone_again_and_one_that_was_stays_empty() {
+    fn a_folder_that_did_not_exist_is_removed_and_one_that_did_stays_empty() {
         let place = tempfile::tempdir().unwrap();
-        let (deep, there) = (place.path().join("a/b/c"), place.path().join("there"));
-        fs::create_dir(&there).unwrap();
-        for out in [&deep, &there] {
-            let (clock_ahead, checks) = checks(out);
+        let (deep, existing) = (place.path().join("a/b/c"), place.path().join("existing"));
+        fs::create_dir(&existing).unwrap();
+        for out in [&deep, &existing] {
+            let FolderChecks { clock_ahead, checks } = check(out);
             let names: Vec<_> = checks.iter().map(|check| check.name).collect();
             assert_eq!(names, ["disk", "inodes", "write", "lock", "links"]);
             assert_ne!(checks[2].state, State::Bad, "{checks:?}");
             assert!(clock_ahead.is_some());
         }
         assert!(!place.path().join("a").exists());
-        assert_eq!(fs::read_dir(there).unwrap().count(), 0);
+        assert_eq!(fs::read_dir(existing).unwrap().count(), 0);
     }
 
     #[test]
-    fn little_space_warns_and_hardly_any_is_bad() {
+    fn little_space_is_a_warning_and_less_is_bad() {
         let state = |free| grade("disk", free, [10, 100], String::new(), "").state;
         assert_eq!([9, 10, 99, 100].map(state), [State::Bad, State::Warn, State::Warn, State::Ok]);
     }

@@ -1,4 +1,4 @@
-//! Versions, the driver, and the GPU that a run would use.
+//! The checks of versions, of the driver, and of the GPU that a run would use.
 
 use indicatif::DecimalBytes;
 use tch::Device;
@@ -8,50 +8,72 @@ use torchkit::{Accelerator, DeviceChoice, Driver, GpuMemory, Libtorch, Monitor, 
 
 /// The version of tch that Cargo.toml pins.
 const TCH: &str = "0.24.0";
-/// The least compute capability that CUDA 13 has: of GPUs named Turing (2018).
+/// The lowest compute capability that CUDA 13 supports: Turing GPUs (2018).
 const CAPABILITY: (i32, i32) = (7, 5);
-/// Bytes that are pinned to try it: more than a run's batches take.
+/// The bytes that are pinned as a trial: more than a run's batches take.
 const PINNED: usize = 256_000_000;
 
-/// The device that a run would have, and the checks of it and of the libraries.
-pub(super) fn checks(choice: DeviceChoice) -> (Device, Vec<Check>) {
-    let is_there = torchkit::has_driver();
+/// The device that a run would use, and the checks of it and of the libraries.
+pub(super) struct DeviceChecks {
+    pub(super) device: Device,
+    pub(super) checks: Vec<Check>,
+}
+
+/// Checks the libraries and the chosen device.
+pub(super) fn check(choice: DeviceChoice) -> DeviceChecks {
+    let has_driver = torchkit::has_driver();
     let libtorch = match Libtorch::detect() {
         Ok(libtorch) => libtorch,
         Err(error) => {
             let check = Check::bad("versions", format!("libtorch does not answer: {error}"), REINSTALL);
-            return (Device::Cpu, vec![check]);
+            return DeviceChecks { device: Device::Cpu, checks: vec![check] };
         }
     };
-    let mut checks = vec![versions(&libtorch)];
     let wanted = match choice {
-        DeviceChoice::Auto if is_there => DeviceChoice::Cuda(0),
+        DeviceChoice::Auto if has_driver => DeviceChoice::Cuda(0),
         DeviceChoice::Auto => DeviceChoice::Cpu,
         chosen => chosen,
     };
-    if wanted == DeviceChoice::Cpu {
-        let why = if is_there {
-            "not asked for (--device cpu)"
-        } else {
-            "no NVIDIA driver here: trains on the CPU"
-        };
-        checks.extend(["driver", "gpu-memory", "pinned-memory"].map(|name| Check::ok(name, why)));
-        return (Device::Cpu, checks);
-    }
-    let (device, driver) = driver(wanted, is_there, &libtorch);
-    checks.push(driver);
-    checks.push(match Monitor::of(device).and_then(|monitor| monitor.memory()) {
+    let mut found = match wanted {
+        DeviceChoice::Cpu => without_gpu(has_driver),
+        wanted => with_gpu(wanted, has_driver, &libtorch),
+    };
+    found.checks.insert(0, versions(&libtorch));
+    found
+}
+
+/// Returns the checks of a run on the CPU.
+fn without_gpu(has_driver: bool) -> DeviceChecks {
+    let why = if has_driver {
+        "not used, as --device is cpu"
+    } else {
+        "no NVIDIA driver here: a run trains on the CPU"
+    };
+    let checks = ["driver", "gpu-memory", "pinned-memory"].map(|name| Check::ok(name, why)).into();
+    DeviceChecks { device: Device::Cpu, checks }
+}
+
+/// Checks the driver and the GPU.
+fn with_gpu(wanted: DeviceChoice, has_driver: bool, libtorch: &Libtorch) -> DeviceChecks {
+    let (device, driver) = match usable_device(wanted, has_driver, libtorch) {
+        Ok(device) => (device, driver(device)),
+        Err(check) => (Device::Cpu, check),
+    };
+    let memory = match Monitor::of(device).and_then(|monitor| monitor.memory()) {
         Some(memory) => gpu_memory(&memory),
-        None => Check::warn("gpu-memory", "NVML does not tell", "`nvidia-smi` shows who uses the GPU"),
-    });
-    checks.push(pinned(device));
-    (device, checks)
+        None => Check::warn(
+            "gpu-memory",
+            "NVML does not say how much is free",
+            "run `nvidia-smi` to see who uses the GPU",
+        ),
+    };
+    DeviceChecks { device, checks: vec![driver, memory, pinned(device)] }
 }
 
 const REINSTALL: &str =
-    "`make setup` and build again, or carry the libtorch along that the program was built with";
+    "run `make setup` and build again, or install the libtorch that the program was built with";
 
-/// Program and libraries.
+/// Checks the versions of the program and of its libraries.
 fn versions(libtorch: &Libtorch) -> Check {
     let Libtorch { version, expected, cuda, folder } = libtorch;
     let found = format!(
@@ -60,9 +82,9 @@ fn versions(libtorch: &Libtorch) -> Check {
         version.as_deref().unwrap_or("of an unknown version"),
         cuda.as_ref().map_or_else(|| " for the CPU alone".to_owned(), |cuda| format!(" for CUDA {cuda}")),
         folder.as_ref().map_or_else(|| "?".into(), |folder| folder.display().to_string()),
-        if libtorch.has_cuda_half() { "beside it" } else { "not there" },
+        if libtorch.has_cuda_half() { "beside it" } else { "missing" },
     );
-    // What the library says of itself has a suffix at times.
+    // The version that the library reports may have a suffix.
     let is_same = version.as_ref().is_some_and(|version| version.starts_with(expected.as_str()));
     if is_same {
         Check::ok("versions", found)
@@ -71,38 +93,36 @@ fn versions(libtorch: &Libtorch) -> Check {
     }
 }
 
-/// Whether the driver fits libtorch, and libtorch finds the GPU.
-fn driver(wanted: DeviceChoice, is_there: bool, libtorch: &Libtorch) -> (Device, Check) {
-    const NAME: &str = "driver";
-    if is_there
+/// The name of the driver's check.
+const DRIVER: &str = "driver";
+
+/// Returns the device, or a bad check if the driver is too old for libtorch or libtorch does not find the GPU.
+fn usable_device(wanted: DeviceChoice, has_driver: bool, libtorch: &Libtorch) -> Result<Device, Check> {
+    if has_driver
         && let (Ok(driver), Some(needed)) = (Driver::detect(), libtorch.cuda.as_deref().and_then(version))
         && driver.cuda < needed
     {
-        return (Device::Cpu, Check::bad(NAME, too_old(&driver, needed), UPDATE));
+        return Err(Check::bad(DRIVER, too_old(&driver, needed), UPDATE));
     }
-    let device = match torchkit::device(wanted) {
-        Ok(device) => device,
-        Err(error) => {
-            let cure = "repair the driver or libtorch, or train with --device cpu";
-            return (Device::Cpu, Check::bad(NAME, error.to_string(), cure));
-        }
+    let cure = "repair the driver or libtorch, or train with --device cpu";
+    torchkit::device(wanted).map_err(|error| Check::bad(DRIVER, error.to_string(), cure))
+}
+
+/// Checks the driver's version and the GPU's compute capability.
+fn driver(device: Device) -> Check {
+    let version = match Driver::detect() {
+        Ok(Driver { version, cuda: (major, minor) }) => format!("{version}, for CUDA up to {major}.{minor}"),
+        Err(error) => format!("NVML does not tell its version ({error})"),
     };
-    let version = Driver::detect().map_or_else(
-        |error| format!("NVML does not tell its version ({error})"),
-        |Driver { version, cuda: (major, minor) }| format!("{version}, for CUDA up to {major}.{minor}"),
-    );
     match Monitor::of(device).and_then(|monitor| monitor.capability()) {
         Some(capability) if capability < CAPABILITY => {
             let [(major, minor), (least, least_minor)] = [capability, CAPABILITY];
             let found = format!(
                 "{version}; the GPU's compute capability {major}.{minor} is below {least}.{least_minor}"
             );
-            (
-                device,
-                Check::bad(NAME, found, "choose a later GPU (--device cuda:N), or train with --device cpu"),
-            )
+            Check::bad(DRIVER, found, "choose a later GPU (--device cuda:N), or train with --device cpu")
         }
-        _ => (device, Check::ok(NAME, version)),
+        _ => Check::ok(DRIVER, version),
     }
 }
 
@@ -111,16 +131,16 @@ const UPDATE: &str =
 
 fn too_old(driver: &Driver, (major, minor): (i32, i32)) -> String {
     let (has_major, has_minor) = driver.cuda;
-    format!("{} runs CUDA up to {has_major}.{has_minor}; libtorch needs {major}.{minor}", driver.version)
+    format!("{} supports CUDA up to {has_major}.{has_minor}; libtorch needs {major}.{minor}", driver.version)
 }
 
-/// The numbers of a version such as `13.0`.
+/// Parses the major and minor number of a version such as `13.0`.
 fn version(text: &str) -> Option<(i32, i32)> {
     let (major, minor) = text.split_once('.')?;
     Some((major.parse().ok()?, minor.split('.').next()?.parse().ok()?))
 }
 
-/// Whether others have taken much of the GPU's memory.
+/// Checks whether other processes use much of the GPU's memory.
 fn gpu_memory(memory: &GpuMemory) -> Check {
     let GpuMemory { name, total, free, others } = memory;
     let found = format!(
@@ -130,7 +150,7 @@ fn gpu_memory(memory: &GpuMemory) -> Check {
         others.len(),
         if others.is_empty() { String::new() } else { format!(" {others:?}") },
     );
-    let cure = "end them (`nvidia-smi` shows them; a container may hide some), or choose another GPU with --device cuda:N";
+    let cure = "end other processes (`nvidia-smi` shows them; a container may hide some), or choose another GPU with --device cuda:N";
     if *free < *total / 10 {
         Check::bad("gpu-memory", found, cure)
     } else if !others.is_empty() || *free < *total / 10 * 9 {
@@ -140,8 +160,8 @@ fn gpu_memory(memory: &GpuMemory) -> Check {
     }
 }
 
-/// Whether memory of the host can be pinned, by pinning some. CUDA has the driver do it, mostly without regard to
-/// `RLIMIT_MEMLOCK`, which therefore says little by itself.
+/// Checks by a trial whether host memory can be pinned. The CUDA driver mostly ignores `RLIMIT_MEMLOCK`, so the limit alone says
+/// little.
 fn pinned(device: Device) -> Check {
     let Some(accelerator) = Accelerator::of(device) else {
         return Check::warn("pinned-memory", "not tried: no GPU", "see `driver`");
@@ -170,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn the_version_of_tch_is_the_one_that_is_pinned() {
+    fn the_version_of_tch_is_the_pinned_one() {
         assert!(include_str!("../../../Cargo.toml").contains(&format!("tch = \"={TCH}\"")));
     }
 
@@ -189,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn memory_that_others_have_taken_is_told() {
+    fn memory_in_use_by_other_processes_is_a_warning_or_bad() {
         let state = |free, others: &[u32]| {
             gpu_memory(&GpuMemory { name: String::new(), total: 100, free, others: others.to_vec() }).state
         };
@@ -200,8 +220,8 @@ mod tests {
     }
 
     #[test]
-    fn a_driver_that_is_too_old_is_told_with_both_versions() {
+    fn the_message_about_an_old_driver_names_both_versions() {
         let driver = Driver { version: "550.54".to_owned(), cuda: (12, 4) };
-        assert_eq!(too_old(&driver, (13, 0)), "550.54 runs CUDA up to 12.4; libtorch needs 13.0");
+        assert_eq!(too_old(&driver, (13, 0)), "550.54 supports CUDA up to 12.4; libtorch needs 13.0");
     }
 }

@@ -1,4 +1,4 @@
-//! Cores, memory and limits of the process.
+//! The checks of cores, memory and limits of the process.
 
 use std::{env, fs};
 
@@ -12,17 +12,17 @@ use crate::commands::doctor::{
 };
 use crate::data;
 
-/// Free memory below which hardly any run fits, and below which large ones do not.
+/// The free bytes below which hardly any run fits into memory, and below which large runs do not.
 const MEMORY: [u64; 2] = [1 << 29, 4 << 30];
-/// Open files that a run has beside those of the threads that index shards: on two cores, with 16 such threads, one fails with 24
-/// allowed and succeeds with 28.
+/// The open files of a run in addition to one for each thread that indexes shards. On two cores, with 16 such threads, a run fails
+/// with a limit of 24 and succeeds with 28.
 const FILES: u64 = 12;
-/// Open files with which a run on a GPU has room, too.
+/// The open files that are enough for a run on a GPU, too.
 const AMPLE_FILES: u64 = 256;
 
-/// All of them, for a run on this device.
+/// Makes all checks of the host for a run on `device`.
 pub(super) fn checks(device: Device) -> Vec<Check> {
-    let limits = Limits::found();
+    let limits = Limits::read();
     let cores = data::cores();
     vec![
         cpu(cores, online(), limits.cpus),
@@ -34,12 +34,12 @@ pub(super) fn checks(device: Device) -> Vec<Check> {
     ]
 }
 
-/// Cores of the machine.
+/// Returns the number of the machine's cores.
 fn online() -> Option<usize> {
     listed(fs::read_to_string("/sys/devices/system/cpu/online").ok()?.trim())
 }
 
-/// How many there are in a list such as `0-3,8`.
+/// Returns the number of cores in a list such as `0-3,8`.
 fn listed(list: &str) -> Option<usize> {
     let range = |part: &str| -> Option<usize> {
         let (first, last) = part.split_once('-').unwrap_or((part, part));
@@ -49,7 +49,7 @@ fn listed(list: &str) -> Option<usize> {
     list.split(',').map(range).sum()
 }
 
-/// Cores that this process may use, of those that there are.
+/// Checks the cores that this process may use.
 fn cpu(cores: usize, online: Option<usize>, quota: Option<f64>) -> Check {
     let all = online.map_or_else(String::new, |online| format!(" of {online}"));
     let share =
@@ -59,21 +59,21 @@ fn cpu(cores: usize, online: Option<usize>, quota: Option<f64>) -> Check {
         Some(quota) if quota < 1.0 => Check::warn(
             "cpu",
             found,
-            "raise the limit (Kubernetes: resources.limits.cpu; systemd: CPUQuota=): threads are stopped for part of the time",
+            "raise the limit (Kubernetes: resources.limits.cpu; systemd: CPUQuota=), which stops threads for part of the time",
         ),
         _ => Check::ok("cpu", found),
     }
 }
 
-/// What OpenMP, whose threads libtorch computes with on the CPU, is told by the environment.
+/// Checks the environment variables of OpenMP, which libtorch's threads on the CPU obey.
 fn threads(cores: usize, variable: impl Fn(&str) -> Option<String>) -> Check {
     const NAME: &str = "threads";
     if variable("OMP_WAIT_POLICY").is_some_and(|policy| !policy.eq_ignore_ascii_case("passive")) {
-        let found = "OMP_WAIT_POLICY has idle threads spin on the cores that decode";
+        let found = "OMP_WAIT_POLICY lets idle threads spin on the cores that decode";
         return Check::warn(NAME, found, "unset OMP_WAIT_POLICY");
     }
     let Some(text) = variable("OMP_NUM_THREADS") else {
-        return Check::ok(NAME, "OMP_NUM_THREADS is not set: a run chooses");
+        return Check::ok(NAME, "OMP_NUM_THREADS is not set: a run chooses the number");
     };
     let found = format!("OMP_NUM_THREADS is `{text}`, and there are {cores} cores");
     match text.parse::<usize>() {
@@ -82,29 +82,19 @@ fn threads(cores: usize, variable: impl Fn(&str) -> Option<String>) -> Check {
     }
 }
 
-/// Memory that is left, by the machine and by control groups.
+/// Checks the memory that the machine and the control groups leave.
 fn memory(free: Option<u64>, group: Option<Memory>) -> Check {
     const NAME: &str = "memory";
     let left = free.into_iter().chain(group.as_ref().map(Memory::left)).min();
     let Some(left) = left else {
-        return Check::warn(
-            NAME,
-            "neither the kernel nor a control group tells",
-            "see that /proc is mounted",
-        );
+        let found = "neither the kernel nor a control group says how much is free";
+        return Check::warn(NAME, found, "check that /proc is mounted");
     };
     let machine = free.map_or_else(|| "?".to_owned(), |free| DecimalBytes(free).to_string());
-    let limit = group.map_or_else(String::new, |memory| {
-        let kind = if memory.slows { "slows down above" } else { "allows" };
-        format!(
-            "; a control group {kind} {}, {} of it taken",
-            DecimalBytes(memory.limit),
-            DecimalBytes(memory.taken)
-        )
-    });
+    let limit = group.map_or_else(String::new, limit_in_words);
     let found = format!("{} free for a run; the machine has {machine}{limit}", DecimalBytes(left));
-    let cure = "free some or raise the limit; `amdim-stream plan --gpu` measures what a run takes, --batch-size, --accumulate \
-                and --checkpoint-blocks make it less";
+    let cure = "free some or raise the limit; `amdim-stream plan --gpu` measures the memory of a run, --batch-size, --accumulate \
+                and --checkpoint-blocks reduce it";
     match left {
         left if left < MEMORY[0] => Check::bad(NAME, found, cure),
         left if left < MEMORY[1] => Check::warn(NAME, found, cure),
@@ -112,31 +102,40 @@ fn memory(free: Option<u64>, group: Option<Memory>) -> Check {
     }
 }
 
-/// The limit of locked memory. CUDA's pinned memory is the driver's and mostly not counted by it: `pinned-memory` tries.
+fn limit_in_words(memory: Memory) -> String {
+    let Memory { limit, taken, slows } = memory;
+    let kind = if slows { "slows down above" } else { "allows" };
+    format!("; a control group {kind} {}, {} of it in use", DecimalBytes(limit), DecimalBytes(taken))
+}
+
+/// Reports the limit of locked memory. CUDA's pinned memory mostly does not count, so `pinned-memory` makes a trial.
 fn locked_memory(device: Device, limit: Rlimit) -> Check {
     let limit = limit
         .current
         .map_or_else(|| "not limited".to_owned(), |bytes| format!("limited to {}", DecimalBytes(bytes)));
     let why = match device {
         Device::Cpu => "not used on the CPU",
-        _ => "of no account where `pinned-memory` is ok",
+        _ => "irrelevant if `pinned-memory` is ok",
     };
     Check::ok("memlock", format!("locked memory is {limit}; {why}"))
 }
 
-/// How many files may be open.
+/// Checks the number of files that may be open.
 fn files(cores: usize, limit: Rlimit) -> Check {
     const NAME: &str = "files";
     let needed = FILES + shards::index_threads(cores) as u64;
     let Some(soft) = limit.current else { return Check::ok(NAME, "open files are not limited") };
-    let hard = limit.maximum.map_or_else(|| "without limit".to_owned(), |hard| format!("up to {hard}"));
-    let found = format!("{soft} may be open at a time, {hard} if asked for");
+    let hard = limit.maximum.map_or_else(|| "without end".to_owned(), |hard| format!("to {hard}"));
+    let found = format!("{soft} may be open at a time; the limit can be raised {hard}");
     let cure = match limit.maximum {
         Some(hard) if hard < AMPLE_FILES => format!(
-            "have the hard limit raised to {AMPLE_FILES} or more (limits.conf, systemd: LimitNOFILE=, Docker: --ulimit nofile=)"
+            "raise the hard limit to {AMPLE_FILES} or more (limits.conf, systemd: LimitNOFILE=, Docker: --ulimit nofile=)"
         ),
         hard => {
-            format!("`ulimit -n {}` before the run (systemd: LimitNOFILE=)", hard.unwrap_or(1024).min(1024))
+            format!(
+                "run `ulimit -n {}` before the run (systemd: LimitNOFILE=)",
+                hard.unwrap_or(1024).min(1024)
+            )
         }
     };
     match soft {
@@ -146,19 +145,19 @@ fn files(cores: usize, limit: Rlimit) -> Check {
     }
 }
 
-/// Limits of addresses, which shards are mapped to, and of the size of files.
+/// Checks the limits of addresses, which mapped shards take, and of the size of files.
 fn sizes(addresses: Rlimit, file: Rlimit) -> Check {
     const NAME: &str = "limits";
-    let told: Vec<_> = [("addresses (`ulimit -v`)", addresses), ("the size of files (`ulimit -f`)", file)]
+    let limited: Vec<_> = [("addresses (`ulimit -v`)", addresses), ("the size of files (`ulimit -f`)", file)]
         .into_iter()
         .filter_map(|(what, limit)| Some(format!("{what} to {}", DecimalBytes(limit.current?))))
         .collect();
-    if told.is_empty() {
-        return Check::ok(NAME, "neither addresses nor the size of files");
+    if limited.is_empty() {
+        return Check::ok(NAME, "neither addresses nor the size of files are limited");
     }
-    let cure = "lift them (`ulimit -v unlimited`, `ulimit -f unlimited`): shards are mapped whole, however little of them is \
-                in memory, and a checkpoint is cut short at the size";
-    Check::warn(NAME, format!("limited are {}", told.join(" and ")), cure)
+    let cure = "lift them (`ulimit -v unlimited`, `ulimit -f unlimited`): whole shards are mapped, however little of them is in \
+                memory, and a checkpoint above the limit cannot be written";
+    Check::warn(NAME, format!("limited are {}", limited.join(" and ")), cure)
 }
 
 #[cfg(test)]
@@ -179,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn a_quota_below_a_core_is_told() {
+    fn a_quota_below_one_core_is_a_warning() {
         assert_eq!(cpu(1, Some(64), Some(0.5)).state, State::Warn);
         let check = cpu(2, Some(64), Some(2.5));
         assert_eq!(
@@ -189,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn the_tighter_of_machine_and_control_group_counts() {
+    fn the_lower_limit_of_machine_and_control_group_counts() {
         let group = |limit| Some(Memory { limit, taken: 0, slows: false });
         assert_eq!(memory(Some(64 << 30), None).state, State::Ok);
         assert_eq!(memory(Some(64 << 30), group(2 << 30)).state, State::Warn);
@@ -199,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn threads_that_are_set_oddly_are_told() {
+    fn odd_settings_of_openmp_are_a_warning() {
         let state = |threads: Option<&str>, policy: Option<&str>| {
             let of = |name: &str| if name == "OMP_NUM_THREADS" { threads } else { policy };
             super::threads(4, |name| of(name).map(str::to_owned)).state
@@ -213,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn few_files_are_bad_and_the_cure_stays_below_the_hard_limit() {
+    fn few_files_are_bad_and_the_hint_stays_below_the_hard_limit() {
         assert_eq!(files(2, limit(None)).state, State::Ok);
         assert_eq!(files(2, limit(Some(1024))).state, State::Ok);
         assert_eq!(files(2, limit(Some(28))).state, State::Warn);
@@ -221,11 +220,11 @@ mod tests {
         assert_eq!(files(4, limit(Some(28))).state, State::Bad, "more threads open more");
         let cure = |hard| files(2, Rlimit { current: Some(16), maximum: hard }).cure.unwrap();
         assert!(cure(Some(900)).contains("ulimit -n 900") && cure(None).contains("ulimit -n 1024"));
-        assert!(cure(Some(16)).contains("hard limit raised"), "it cannot be raised from here");
+        assert!(cure(Some(16)).contains("raise the hard limit"), "the shell cannot raise it");
     }
 
     #[test]
-    fn limits_of_sizes_are_named() {
+    fn limits_of_addresses_and_file_sizes_are_a_warning() {
         assert_eq!(sizes(limit(None), limit(None)).state, State::Ok);
         let check = sizes(limit(Some(1 << 31)), limit(None));
         assert_eq!(check.state, State::Warn);

@@ -1,4 +1,4 @@
-//! `amdim-stream doctor`: looks over a machine before a run is left alone on it.
+//! `amdim-stream doctor`: checks a machine before an unattended run.
 
 mod cgroup;
 mod check;

@@ -1,4 +1,4 @@
-//! Every check in turn.
+//! The flags of `doctor`, and the command.
 
 use std::path::PathBuf;
 
@@ -11,36 +11,36 @@ use super::{
 };
 use crate::failure;
 
-/// What `doctor` is told.
+/// The flags of `doctor`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Run folder to try, as a run's --out; nothing is left behind in it
+    /// Run folder to try, as in a run's --out; the trial leaves no files in it
     #[arg(long, value_name = "DIR", default_value = "runs")]
     pub out: PathBuf,
-    /// auto, cpu, cuda or cuda:N, as a run's
+    /// auto, cpu, cuda or cuda:N, as in a run's --device
     #[arg(long, default_value = "auto")]
     pub device: DeviceChoice,
 }
 
-/// Makes every check, and tells of each as it is made.
+/// Makes every check and prints each result.
 ///
 /// # Errors
-/// If one is bad.
+/// If a check is bad.
 pub fn run(args: &Args) -> Result<()> {
     let (mut count, mut bad) = (0, Vec::new());
-    let mut tell = |check: Check| -> Result<()> {
+    let mut print = |check: Check| -> Result<()> {
         count += 1;
         if check.state == State::Bad {
             bad.push(check.name);
         }
-        check.tell()
+        check.print()
     };
-    let (device, gpu_checks) = gpu::checks(args.device);
-    gpu_checks.into_iter().try_for_each(&mut tell)?;
-    host::checks(device).into_iter().try_for_each(&mut tell)?;
-    let (clock_ahead, folder_checks) = folder::checks(&args.out);
-    folder_checks.into_iter().try_for_each(&mut tell)?;
-    tell(clock::check(clock_ahead))?;
+    let gpu = gpu::check(args.device);
+    gpu.checks.into_iter().try_for_each(&mut print)?;
+    host::checks(gpu.device).into_iter().try_for_each(&mut print)?;
+    let folder = folder::check(&args.out);
+    folder.checks.into_iter().try_for_each(&mut print)?;
+    print(clock::check(folder.clock_ahead))?;
     if !bad.is_empty() {
         return Err(
             failure!("{} of {count} checks are bad: {}", bad.len(), bad.join(", "); "follow the hint of each above"),

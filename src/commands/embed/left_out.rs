@@ -1,4 +1,4 @@
-//! The samples of a shard that have no row, because they cannot be read: a list beside the shard's file.
+//! The list of a shard's samples that cannot be read and have no row, in a file beside the features.
 
 use std::{
     fs,
@@ -13,12 +13,12 @@ use serde_json::Value;
 use crate::metrics;
 use crate::{files::Partial, hint::WithHint};
 
-/// `NAME.left-out.jsonl` for `NAME.parquet`; there is none where no sample is left out.
+/// Returns the path of the list: `NAME.left-out.jsonl` for `NAME.parquet`. The file only exists if samples are left out.
 fn list(file: &Path) -> PathBuf {
     file.with_extension("left-out.jsonl")
 }
 
-/// Writes the list of a shard.
+/// Writes the list of a shard, or removes it if no sample is left out.
 pub(super) fn write(file: &Path, samples: &[BadSample]) -> Result<()> {
     let path = list(file);
     if samples.is_empty() {
@@ -36,7 +36,7 @@ pub(super) fn write(file: &Path, samples: &[BadSample]) -> Result<()> {
     write().or_cannot_write(&path)
 }
 
-/// The list of a shard, as it was written.
+/// Reads the list of a shard.
 pub(super) fn read(file: &Path) -> Result<Vec<Value>> {
     metrics::read_lines(&list(file))
 }

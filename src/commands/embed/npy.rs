@@ -1,5 +1,4 @@
-//! `NumPy`'s format, version 1.0 (`numpy.lib.format`), with keys and labels as a text beside it: a line for each row, whatever is in
-//! a key.
+//! `NumPy`'s format, version 1.0 (`numpy.lib.format`), with a text file of keys and labels beside it, one line for each row.
 
 use std::{
     borrow::Cow,
@@ -14,10 +13,10 @@ use anyhow::Result;
 use super::rows::{Rows, Sink, class_of, written};
 use crate::files::Partial;
 
-/// Bytes before the numbers.
+/// The bytes before the numbers.
 const HEADER: usize = 128;
 
-/// A file of the two.
+/// A file that is renamed into place when it is complete.
 struct Output {
     partial: Partial,
     file: BufWriter<File>,
@@ -36,8 +35,8 @@ impl Output {
     }
 }
 
-/// Rows of one shard: `NAME.npy`, and `NAME.tsv` with a line for each with key, label and, where classes have names, that of
-/// the class.
+/// Writes the rows of one shard to `NAME.npy`, and to `NAME.tsv` a line for each row with key, label and, if classes have names,
+/// the name of the class.
 pub(super) struct Writer {
     path: PathBuf,
     numbers: Output,
@@ -51,14 +50,12 @@ impl Writer {
     pub(super) fn create(path: &Path, class_names: &[String]) -> Result<Self> {
         let create = |path: &Path| written(Output::create(path), path);
         let mut numbers = create(path)?;
-        written(numbers.file.write_all(&[b' '; HEADER]), path)?; // how many rows there will be is known at the end
+        written(numbers.file.write_all(&[b' '; HEADER]), path)?; // filled in when the number of rows is known
         let keys = create(&path.with_extension("tsv"))?;
         let (path, class_names) = (path.to_owned(), class_names.to_vec());
         Ok(Self { path, numbers, keys, rows: 0, width: 0, class_names })
     }
-}
 
-impl Writer {
     fn add(&mut self, rows: Rows) -> Result<()> {
         for value in &rows.values {
             self.numbers.file.write_all(&value.to_le_bytes())?;
@@ -81,7 +78,7 @@ impl Writer {
         Ok(())
     }
 
-    /// The numbers last: with them the shard is done.
+    /// Finishes the files. The numbers come last, since they mark the shard as done.
     fn end(mut self) -> Result<()> {
         self.numbers.file.flush()?;
         self.numbers.file.get_ref().write_all_at(&header(self.rows, self.width), 0)?;
@@ -102,7 +99,7 @@ impl Sink for Writer {
     }
 }
 
-/// A key as it is, or as a JSON string where it would not end at the next tab, or could be taken for such a string.
+/// Returns a key unchanged, or as a JSON string if it contains control characters or could be mistaken for a JSON string.
 fn on_a_line(key: &str) -> Result<Cow<'_, str>> {
     let is_plain =
         !key.contains(|c: char| c.is_control() || matches!(c, '"' | '\\' | '\u{2028}' | '\u{2029}'));
@@ -123,7 +120,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_takes_one_line_and_comes_back_whatever_is_in_it() {
+    fn any_key_takes_one_line_from_which_it_can_be_read_back() {
         for (key, line) in [
             ("cat/ä 1", "cat/ä 1"),
             ("a\nb\tc", r#""a\nb\tc""#),

@@ -1,4 +1,4 @@
-//! Apache Parquet: key, label, the class's name where classes have names, and embedding.
+//! Apache Parquet files with the columns key, label, class (if classes have names) and embedding.
 
 use std::{
     fs::File,
@@ -6,19 +6,22 @@ use std::{
     sync::Arc,
 };
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use parquet::{
     basic::{Compression, ZstdLevel},
     data_type::{ByteArray, ByteArrayType, FloatType, Int64Type},
     errors::ParquetError,
-    file::{properties::WriterProperties, writer::SerializedFileWriter},
+    file::{
+        properties::WriterProperties,
+        writer::{SerializedColumnWriter, SerializedFileWriter},
+    },
     schema::parser::parse_message_type,
 };
 
 use super::rows::{Rows, Sink, class_of, written};
 use crate::files::Partial;
 
-/// A list of floats in the form that the format's specification gives for lists.
+/// A list of floats, in the form that the specification prescribes for lists.
 const EMBEDDING: &str = "required group embedding (LIST) { repeated group list { required float element; } }";
 
 fn schema(has_class_names: bool) -> String {
@@ -28,7 +31,7 @@ fn schema(has_class_names: bool) -> String {
     )
 }
 
-/// Rows of one shard, written a few thousand at a time.
+/// Writes the rows of one shard, a few thousand at a time.
 pub(super) struct Writer {
     path: PathBuf,
     partial: Partial,
@@ -38,7 +41,7 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    /// Rows of a row group.
+    /// The number of rows in a row group.
     const GROUP: usize = 4096;
 
     pub(super) fn create(path: &Path, class_names: &[String]) -> Result<Self> {
@@ -54,55 +57,25 @@ impl Writer {
         Ok(Self { path, partial, file, waiting: Vec::new(), class_names })
     }
 
+    /// Writes the waiting rows as a row group, column by column.
     fn write_group(&mut self) -> Result<()> {
         let rows = std::mem::take(&mut self.waiting);
         if rows.is_empty() {
             return Ok(());
         }
+        let mut columns = vec![Column::Key, Column::Label];
+        columns.extend((!self.class_names.is_empty()).then_some(Column::Class));
+        columns.push(Column::Embedding);
         let mut group = self.file.next_row_group()?;
-        let mut number = 0;
-        while let Some(mut column) = group.next_column()? {
-            for rows in &rows {
-                match number {
-                    0 => {
-                        let keys: Vec<_> =
-                            rows.keys.iter().map(|key| ByteArray::from(key.as_str())).collect();
-                        column.typed::<ByteArrayType>().write_batch(&keys, None, None)?;
-                    }
-                    1 => {
-                        let defined: Vec<i16> =
-                            rows.labels.iter().map(|label| i16::from(*label >= 0)).collect();
-                        let labels: Vec<_> =
-                            rows.labels.iter().copied().filter(|label| *label >= 0).collect();
-                        column.typed::<Int64Type>().write_batch(&labels, Some(&defined), None)?;
-                    }
-                    2 if !self.class_names.is_empty() => {
-                        let names = rows.labels.iter().map(|&label| class_of(&self.class_names, label));
-                        let defined: Vec<i16> = names.clone().map(|name| i16::from(name.is_some())).collect();
-                        let names: Vec<_> = names.flatten().map(ByteArray::from).collect();
-                        column.typed::<ByteArrayType>().write_batch(&names, Some(&defined), None)?;
-                    }
-                    _ => {
-                        let defined = vec![1; rows.values.len()];
-                        let repeated: Vec<i16> =
-                            (0..rows.values.len()).map(|place| i16::from(place % rows.width != 0)).collect();
-                        column.typed::<FloatType>().write_batch(
-                            &rows.values,
-                            Some(&defined),
-                            Some(&repeated),
-                        )?;
-                    }
-                }
-            }
-            column.close()?;
-            number += 1;
+        for column in columns {
+            let mut writer = group.next_column()?.context("the schema has these columns")?;
+            rows.iter().try_for_each(|rows| column.write(&mut writer, rows, &self.class_names))?;
+            writer.close()?;
         }
         group.close()?;
         Ok(())
     }
-}
 
-impl Writer {
     fn end(mut self) -> Result<()> {
         self.write_group()?;
         self.file.finish()?;
@@ -110,7 +83,47 @@ impl Writer {
     }
 }
 
-/// Names the file, and what the library calls external by its own name.
+/// A column of the file.
+#[derive(Debug, Clone, Copy)]
+enum Column {
+    Key,
+    Label,
+    Class,
+    Embedding,
+}
+
+impl Column {
+    /// Writes this column of `rows`. Optional values have a definition level of 1 where they are present; elements of a list have a
+    /// repetition level of 0 where a list begins.
+    fn write(self, writer: &mut SerializedColumnWriter<'_>, rows: &Rows, names: &[String]) -> Result<()> {
+        let Rows { keys, labels, values, width } = rows;
+        match self {
+            Self::Key => {
+                let keys: Vec<_> = keys.iter().map(|key| ByteArray::from(key.as_str())).collect();
+                writer.typed::<ByteArrayType>().write_batch(&keys, None, None)?;
+            }
+            Self::Label => {
+                let defined: Vec<i16> = labels.iter().map(|label| i16::from(*label >= 0)).collect();
+                let labels: Vec<_> = labels.iter().copied().filter(|label| *label >= 0).collect();
+                writer.typed::<Int64Type>().write_batch(&labels, Some(&defined), None)?;
+            }
+            Self::Class => {
+                let names = labels.iter().map(|&label| class_of(names, label));
+                let defined: Vec<i16> = names.clone().map(|name| i16::from(name.is_some())).collect();
+                let names: Vec<_> = names.flatten().map(ByteArray::from).collect();
+                writer.typed::<ByteArrayType>().write_batch(&names, Some(&defined), None)?;
+            }
+            Self::Embedding => {
+                let defined = vec![1; values.len()];
+                let repeated: Vec<_> = (0..values.len()).map(|at| i16::from(at % width != 0)).collect();
+                writer.typed::<FloatType>().write_batch(values, Some(&defined), Some(&repeated))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Adds the file's path to an error, and unwraps errors that the library calls external.
 fn named(result: Result<()>, path: &Path) -> Result<()> {
     let named = result.map_err(|error| match error.downcast() {
         Ok(ParquetError::External(source)) => anyhow::Error::from_boxed(source),
@@ -145,7 +158,7 @@ mod tests {
 
     use super::*;
 
-    /// The rows of labels 1, none and 9, by the names of two classes.
+    /// Writes and reads rows with the labels 1, none and 9.
     fn rows(class_names: &[String]) -> Vec<parquet::record::Row> {
         let place = tempfile::tempdir().unwrap();
         let path = place.path().join("x.parquet");
@@ -158,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn names_of_classes_are_a_column_of_their_own_where_they_are_known() {
+    fn known_class_names_are_a_column() {
         let rows_named = rows(&["ant".to_owned(), "bee".to_owned()]);
         let columns = |row: &parquet::record::Row| {
             row.get_column_iter().map(|(name, _)| name.clone()).collect::<Vec<_>>()

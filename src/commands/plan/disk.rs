@@ -1,4 +1,4 @@
-//! What checkpoints take on the disk, and whether there is room.
+//! The disk space that checkpoints take, and whether it is free.
 
 use serde::Serialize;
 use tch::Tensor;
@@ -10,26 +10,25 @@ use crate::{
     train::Trainer,
 };
 
-/// The room for checkpoints.
+/// The disk space for checkpoints.
 #[derive(Debug, Serialize)]
 pub(super) struct Disk {
-    /// Of one checkpoint: parameters, statistics and moments. Headers and `state.json`, a few hundred bytes a tensor, come on
-    /// top.
+    /// The bytes of one checkpoint: parameters, statistics and moments. Headers and `state.json` add a few hundred bytes a tensor.
     pub(super) checkpoint_bytes: u64,
-    /// The most that lie there at a time, one that is being written included.
+    /// The most checkpoints that exist at a time, including one that is being written.
     pub(super) checkpoints: u64,
-    /// Those of this run that lie there already.
+    /// The checkpoints of this run that exist already.
     pub(super) present: u64,
-    /// What is still to be written at most.
+    /// The most bytes that are still to be written.
     pub(super) bytes: u64,
-    /// What is free in the run folder's file system, to this user; none where nobody tells.
+    /// The free bytes for this user in the run folder's file system; none if they are unknown.
     pub(super) free_bytes: Option<u64>,
-    /// Whether it is enough.
+    /// Whether `free_bytes` are enough.
     pub(super) fits: Option<bool>,
 }
 
 impl Disk {
-    /// For a run of so many steps, of which `present` checkpoints lie there already.
+    /// Computes the space for a run of `steps`, of which `present` checkpoints exist already.
     pub(super) fn of(trainer: &Trainer, config: &Config, steps: u64, present: u64) -> Self {
         let checkpoint_bytes = bytes(&trainer.network().tensors()) + bytes(&trainer.moments());
         let checkpoints = most_at_a_time(steps, &config.run);
@@ -41,13 +40,13 @@ impl Disk {
     }
 }
 
-/// Bytes of tensors.
+/// Returns the bytes of all tensors.
 fn bytes(named: &Named) -> u64 {
     let size = |tensor: &Tensor| (tensor.numel() * tensor.kind().elt_size_in_bytes()) as u64;
     named.values().map(size).sum()
 }
 
-/// The most checkpoints that lie there at a time: the latest and one being written, the best, and earlier ones whose step is a
+/// Returns the most checkpoints that exist at a time: the latest and one being written, the best, and earlier ones whose step is a
 /// multiple of `keep_every`.
 fn most_at_a_time(steps: u64, run: &RunConfig) -> u64 {
     let every = run.checkpoint_every;

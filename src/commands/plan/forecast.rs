@@ -1,31 +1,31 @@
-//! From what was measured to what is to be expected.
+//! The forecast of a run's speed, computed from measured costs.
 
 use serde::Serialize;
 
 use crate::commands::plan::{loading::Loading, step::Measured};
 use crate::metrics::{Bottleneck, Choices};
 
-/// What a sample costs, in seconds.
+/// The costs of a sample, in seconds.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Costs {
-    /// Cores that this process may use.
+    /// The number of cores that this process may use.
     pub(super) cores: f64,
-    /// By the clock, with all decoding threads and nothing else going on.
+    /// The wall time of loading with all decoding threads and nothing else running.
     pub(super) loading: f64,
-    /// Of a core, for loading.
+    /// The CPU time of loading.
     pub(super) loading_cpu: f64,
-    /// The same with the time that loading waited for a core.
+    /// The CPU time of loading plus the time that its threads waited for a core.
     pub(super) loading_wanted: f64,
-    /// Of the device, for copying; 0 where nothing is copied.
+    /// The device time of copying; 0 if nothing is copied.
     pub(super) copying: f64,
-    /// By the clock, of a step with nothing else going on.
+    /// The wall time of a step with nothing else running.
     pub(super) step: f64,
-    /// Of a core, for a step: on a GPU that of queueing it.
+    /// The CPU time of a step. On a GPU this is the time of queueing it.
     pub(super) step_cpu: f64,
 }
 
 impl Costs {
-    /// As measured with batches of `batch_size`.
+    /// Converts measurements with batches of `batch_size` into costs of a sample.
     pub(super) fn of(cores: usize, loading: &Loading, step: &Measured, batch_size: usize) -> Self {
         Self {
             cores: cores as f64,
@@ -38,16 +38,18 @@ impl Costs {
         }
     }
 
-    /// Seconds a sample while everything goes on at once: what takes longest of all decides. Cores do one thing at a time.
+    /// Returns the seconds of a sample when loading, copying and steps overlap: those of the slowest, or those of the cores, which
+    /// loading and steps share.
     fn together(&self) -> f64 {
         [self.loading, self.copying, self.step, self.on_cores()].into_iter().fold(0.0, f64::max)
     }
 
+    /// Returns the seconds of a sample if only the cores limit the speed.
     fn on_cores(&self) -> f64 {
         (self.loading_cpu + self.step_cpu) / self.cores
     }
 
-    /// What everything else waits for. Where the cores are short, whatever takes more of their time.
+    /// Returns the part of the work that limits the speed. If the cores do, it is the part that takes more of their time.
     pub(super) fn bottleneck(&self) -> Bottleneck {
         let together = self.together();
         let cores_are_short = self.on_cores() >= together;
@@ -60,55 +62,56 @@ impl Costs {
         }
     }
 
-    /// Whether decoding keeps its threads busy, or would if it had the cores; otherwise they wait for the disk.
+    /// Whether decoding keeps its threads busy, or would if cores were free. Otherwise they wait for the disk.
     pub(super) fn is_decoding_busy(&self, workers: usize) -> bool {
         let busy = self.loading_wanted / self.loading;
         busy >= 0.7 * self.cores.min(workers as f64)
     }
 
+    /// Returns the samples a second when loading, copying and steps overlap.
     pub(super) fn images_per_second(&self) -> f64 {
         1.0 / self.together()
     }
 }
 
-/// The run's speed and length.
+/// The expected speed and duration of a run.
 #[derive(Debug, Serialize)]
 pub(super) struct Forecast {
-    /// Samples a second to expect.
+    /// The expected samples a second.
     pub(super) images_per_second: f64,
-    /// What bounds it.
+    /// The part of the work that limits the speed.
     pub(super) bottleneck: Bottleneck,
-    /// Samples a second if only one thing had to be done.
+    /// The samples a second of each part of the work alone.
     pub(super) alone: Alone,
-    /// Seconds of an epoch …
+    /// The seconds of an epoch, without validations and checkpoints.
     pub(super) seconds_an_epoch: f64,
-    /// … and of the steps to go. Validations and the writing of checkpoints come on top.
+    /// The seconds of the remaining steps, without validations and checkpoints.
     pub(super) seconds: f64,
-    /// What moves the bottleneck.
+    /// The flag that would make the run faster.
     pub(super) remedy: Remedy,
 }
 
-/// Samples a second of each part by itself.
+/// The samples a second of each part of the work alone.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub(super) struct Alone {
     pub(super) data: f64,
-    /// None where nothing is copied.
+    /// None if nothing is copied.
     pub(super) copy: Option<f64>,
     pub(super) compute: f64,
 }
 
-/// A way past the bottleneck.
+/// A way to make the run faster.
 #[derive(Debug, PartialEq, Serialize)]
 pub(super) struct Remedy {
-    /// What to add to the command line; none where no flag helps that leaves the training what it is.
+    /// The flag to add; none if no flag helps without changing what is trained.
     pub(super) flag: Option<String>,
-    /// Samples a second with it, where that was measured or follows.
+    /// The samples a second with the flag, if they were measured or can be computed.
     pub(super) images_per_second: Option<f64>,
-    /// In words: why this, or what else.
+    /// The reason in words, or what would help if no flag does.
     pub(super) because: String,
 }
 
-/// How much there is to do.
+/// The amount of work.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Work {
     pub(super) samples: u64,
@@ -117,7 +120,7 @@ pub(super) struct Work {
 }
 
 impl Forecast {
-    /// What these costs and this work come to.
+    /// Computes the forecast from the costs of a sample and the amount of work.
     pub(super) fn of(costs: &Costs, work: Work, remedy: Remedy) -> Self {
         let each = costs.together();
         Self {
@@ -136,13 +139,15 @@ impl Forecast {
 }
 
 impl Remedy {
-    /// The first of what helps, if the run may choose so; `fast` are the costs with `--decode fast`, where that was tried.
+    /// Chooses the remedy for the bottleneck. `fast` are the costs with `--decode fast`, if they were measured.
     pub(super) fn of(costs: &Costs, choices: Choices, fast: Option<&Costs>, has_idle_gpu: bool) -> Self {
         match costs.bottleneck() {
             Bottleneck::Data => Self::of_data(costs, choices, fast),
-            Bottleneck::Copy => Self::none("batches go as bytes, pinned and beside the steps: a faster bus"),
+            Bottleneck::Copy => {
+                Self::none("use a faster bus: batches are copied as bytes, pinned, during steps")
+            }
             Bottleneck::Compute if has_idle_gpu => {
-                Self::flag("--device cuda".to_owned(), None, "there is a GPU")
+                Self::flag("--device cuda".to_owned(), None, "the machine has a GPU")
             }
             Bottleneck::Compute => Self::of_compute(costs, choices),
         }
@@ -150,32 +155,32 @@ impl Remedy {
 
     fn of_data(costs: &Costs, choices: Choices, fast: Option<&Costs>) -> Self {
         if !costs.is_decoding_busy(choices.workers) {
-            return Self::none("decoding waits for the disk: shards on a faster one, or in the page cache");
+            return Self::none("decoding waits for the disk: put the shards on a faster one");
         }
         let cure = choices.faster_data();
         if choices.workers < choices.cores {
             let loading = costs.loading * choices.workers as f64 / costs.cores;
-            return Self::flag(cure, Some(&Costs { loading, ..*costs }), "cores are left");
+            return Self::flag(cure, Some(&Costs { loading, ..*costs }), "some cores are idle");
         }
         match fast.filter(|fast| fast.together() < 0.97 * costs.together()) {
-            Some(fast) => Self::flag(cure, Some(fast), "measured; colours differ a little"),
-            None => Self::none("more cores, or smaller files by `amdim-stream pack --resize 256`"),
+            Some(fast) => Self::flag(cure, Some(fast), "measured; colours differ slightly"),
+            None => Self::none("use more cores, or smaller files by `amdim-stream pack --resize 256`"),
         }
     }
 
     fn of_compute(costs: &Costs, choices: Choices) -> Self {
-        // Where cores are short, more threads on them gain nothing.
+        // More threads gain nothing if the cores are the limit.
         let is_waiting = costs.step >= costs.together();
         let threads = choices.threads.filter(|_| is_waiting);
         let Some(cure) = (Choices { threads, ..choices }).faster_steps() else {
-            return Self::none("a faster device, or a smaller model (--ndf, --n-rkhs, --n-depth)");
+            return Self::none("use a faster device, or a smaller model (--ndf, --n-rkhs, --n-depth)");
         };
         match threads.filter(|_| cure.starts_with("--threads")) {
             Some(threads) => {
                 let step = costs.step * threads as f64 / costs.cores;
-                Self::flag(cure, Some(&Costs { step, ..*costs }), "cores are left")
+                Self::flag(cure, Some(&Costs { step, ..*costs }), "some cores are idle")
             }
-            None => Self::flag(cure, None, "by how much is not measured"),
+            None => Self::flag(cure, None, "the gain is not measured"),
         }
     }
 
@@ -196,7 +201,7 @@ mod tests {
     use super::*;
     use torchkit::Precision;
 
-    /// A GPU that is fed by sixteen cores.
+    /// The costs on a GPU with sixteen cores that decode.
     const GPU: Costs = Costs {
         cores: 16.0,
         loading: 1e-3 / 16.0,
@@ -206,7 +211,7 @@ mod tests {
         step: 4e-4,
         step_cpu: 2e-4,
     };
-    /// Two cores that do everything.
+    /// The costs on two cores that decode and compute.
     const CPU: Costs = Costs {
         cores: 2.0,
         loading: 5e-4,
@@ -229,7 +234,7 @@ mod tests {
     };
     const GPU_CHOICES: Choices = Choices { cores: 16, workers: 16, threads: None, ..PLAIN };
 
-    /// Without a GPU that has nothing to do, and without having tried `--decode fast`.
+    /// Returns the remedy without an idle GPU and without costs of `--decode fast`.
     fn remedy(costs: &Costs, choices: Choices) -> Remedy {
         Remedy::of(costs, choices, None, false)
     }
@@ -239,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn a_gpu_goes_as_fast_as_the_slowest_of_data_copies_and_steps() {
+    fn on_a_gpu_the_slowest_of_data_copies_and_steps_sets_the_speed() {
         assert!(close(GPU.images_per_second(), 2_500.0));
         assert_eq!(GPU.bottleneck(), Bottleneck::Compute);
         let quick = Costs { step: 2e-5, step_cpu: 0.0, ..GPU };
@@ -251,8 +256,8 @@ mod tests {
     }
 
     #[test]
-    fn decoding_and_computing_on_the_same_cores_take_turns() {
-        // Neither alone would be slower than 2 ms a sample; together they take 4 ms of a core, of which there are two.
+    fn decoding_and_computing_share_the_cores() {
+        // Neither alone takes more than 2 ms a sample; together they take 4 ms of CPU time on two cores.
         assert!(close(CPU.images_per_second(), 500.0));
         assert_eq!(CPU.bottleneck(), Bottleneck::Compute);
         let large = Costs { loading: 4e-3, loading_cpu: 8e-3, ..CPU };
@@ -261,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn time_follows_from_the_samples_that_are_left() {
+    fn the_duration_follows_from_the_remaining_steps() {
         let work = Work { samples: 10_000, batch_size: 50, steps_left: 400 };
         let forecast = Forecast::of(&CPU, work, remedy(&CPU, PLAIN));
         assert!(close(forecast.seconds_an_epoch, 20.0) && close(forecast.seconds, 40.0), "{forecast:?}");
@@ -269,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flag_is_named_that_makes_loading_faster() {
+    fn the_remedy_for_slow_loading_is_a_flag_that_makes_it_faster() {
         let hungry = Costs { step: 1e-5, step_cpu: 0.0, ..GPU };
         let few = Costs { loading: 1e-3 / 4.0, ..hungry };
         let found = remedy(&few, Choices { workers: 4, ..GPU_CHOICES });
@@ -283,11 +288,11 @@ mod tests {
         let slow = Costs { loading: 1e-2, ..hungry };
         assert!(remedy(&slow, GPU_CHOICES).because.contains("disk"));
         let starved = Costs { loading_wanted: 0.15, ..slow };
-        assert!(!remedy(&starved, GPU_CHOICES).because.contains("disk"), "others have the cores");
+        assert!(!remedy(&starved, GPU_CHOICES).because.contains("disk"), "other processes use the cores");
     }
 
     #[test]
-    fn a_flag_is_named_that_makes_steps_faster() {
+    fn the_remedy_for_slow_steps_is_a_flag_that_makes_them_faster() {
         let flag = |costs: Costs, choices: Choices| remedy(&costs, choices).flag;
         assert_eq!(Remedy::of(&CPU, PLAIN, None, true).flag.as_deref(), Some("--device cuda"));
         let native = Choices { native: Precision::Bf16, ..GPU_CHOICES };
@@ -295,7 +300,7 @@ mod tests {
         let one = Choices { threads: Some(1), ..PLAIN };
         let found = remedy(&Costs { step: 3e-3, ..CPU }, one);
         assert_eq!(found.flag.as_deref(), Some("--threads 2"));
-        assert!(close(found.images_per_second.unwrap(), 500.0), "cores are short then");
-        assert_eq!(flag(CPU, one), None, "they are short already");
+        assert!(close(found.images_per_second.unwrap(), 500.0), "then the cores are the limit");
+        assert_eq!(flag(CPU, one), None, "the cores are the limit already");
     }
 }

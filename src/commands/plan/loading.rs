@@ -1,4 +1,4 @@
-//! Loading the run's own samples for a few seconds: what it costs, and what it holds.
+//! Measures the costs of loading the run's own samples for a few seconds.
 
 use std::{
     thread,
@@ -16,46 +16,45 @@ use crate::{
     world::World,
 };
 
-/// Loading that was measured, with nothing else going on.
+/// The measured costs of loading with nothing else running.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub(super) struct Loading {
-    /// Samples that were loaded …
+    /// The number of samples that were loaded.
     pub(super) samples: u64,
-    /// … in so many seconds.
+    /// The wall time that loading them took, in seconds.
     pub(super) seconds: f64,
-    /// Samples, each a pair of views, a second with all decoding threads.
+    /// The samples, each a pair of views, that all decoding threads load a second.
     pub(super) images_per_second: f64,
-    /// Those that one core makes in a second of its time.
+    /// The samples that one core loads in a second of CPU time.
     pub(super) pairs_per_second_of_a_core: f64,
-    /// CPU time that a sample costs.
+    /// The CPU time of a sample.
     pub(super) cpu_us: Stages,
-    /// Time that a sample's threads were ready, but had no core: other processes had them, or each other. None where nobody
-    /// tells.
+    /// The time for a sample that threads were ready to run but had no core, in microseconds. None if the kernel does not say.
     pub(super) starved_us: Option<f64>,
-    /// Time of the device for copying a batch and normalizing it there. None on the CPU, where nothing is copied.
+    /// The device time of copying a batch and normalizing it there. None on the CPU, where nothing is copied.
     pub(super) copy_ms: Option<f64>,
-    /// Bytes by which this process's own memory grew.
+    /// The bytes by which this process's own memory grew.
     pub(super) grown_bytes: Option<u64>,
 }
 
-/// CPU microseconds of a sample by what they are spent on.
+/// The CPU time of a sample by stages, in microseconds.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub(super) struct Stages {
-    /// Everything.
+    /// The time of all stages.
     pub(super) all: f64,
-    /// Taking samples from the shards.
+    /// The time of reading samples from the shards.
     pub(super) read: f64,
-    /// Encoded bytes to pixels.
+    /// The time of decoding images to pixels.
     pub(super) decode: f64,
-    /// Pixels to views.
+    /// The time of augmenting pixels to views.
     pub(super) augment: f64,
-    /// Views to batches.
+    /// The time of collecting views in batches.
     pub(super) batch: f64,
-    /// Reading ahead, and on the CPU the normalization.
+    /// The time of everything else: reading ahead and, on the CPU, normalization.
     pub(super) other: f64,
 }
 
-/// Where loading stands.
+/// The counters at one moment of loading.
 struct Mark {
     at: Instant,
     cpu: Duration,
@@ -65,23 +64,24 @@ struct Mark {
 }
 
 impl Mark {
-    /// Before anything is loaded.
+    /// Reads the counters before anything is loaded.
     fn start() -> Self {
         let (at, cpu, starved) = (Instant::now(), process_cpu(), torchkit::waited_for_cores());
         Self { at, cpu, starved, copied: Duration::ZERO, stats: Stats::default() }
     }
 
+    /// Reads the counters after a batch with these statistics.
     fn of(feed: &Feed, stats: Stats) -> Self {
         Self { copied: feed.copying_time(), stats, ..Self::start() }
     }
 }
 
-/// Loads the first batches of a run, decoded in this way, for about so long.
+/// Loads the first batches of a run for about the duration `least`, with the given decoding mode.
 pub(super) fn load(run: &Run, decode: DecodeMode, least: Duration) -> Result<Loading> {
     let mut config = run.config.clone();
     config.data.decode = decode;
     let (data, batch_size, position, device) = (&run.data, run.batch_size, run.position, run.device);
-    // On a thread of its own, as what this one allocates may be watched.
+    // On another thread, since this thread's allocations may be watched.
     let work = || {
         let before = torchkit::resident_memory();
         let start = Mark::start();
@@ -95,8 +95,8 @@ pub(super) fn load(run: &Run, decode: DecodeMode, least: Duration) -> Result<Loa
     run.for_batches(|| thread::scope(|scope| scope.spawn(work).join().map_err(panicked)?))
 }
 
-/// Takes batches until `least` has gone by since the first one, whose time is that of filling the pipeline; since the start,
-/// where the first one took that long.
+/// Takes batches until `least` has passed since the first one, which is not counted as it fills the pipeline. If the first batch
+/// alone took that long, it is counted.
 fn measure(mut feed: Feed, mut start: Mark, least: Duration) -> Result<Loading> {
     let (mut samples, mut batches) = (0, 0);
     let mut is_first = true;
@@ -116,6 +116,7 @@ fn measure(mut feed: Feed, mut start: Mark, least: Duration) -> Result<Loading> 
 }
 
 impl Loading {
+    /// Computes the costs from the counters at the start and the end.
     fn between(start: &Mark, end: &Mark, samples: u64, batches: u32) -> Self {
         let seconds = (end.at - start.at).as_secs_f64();
         let cpu_us = Stages::between(start, end, samples);
@@ -135,9 +136,10 @@ impl Loading {
 }
 
 impl Stages {
+    /// Computes the CPU time of a sample from the counters at the start and the end.
     fn between(start: &Mark, end: &Mark, samples: u64) -> Self {
         let all = 1e6 * end.cpu.saturating_sub(start.cpu).as_secs_f64() / samples as f64;
-        // The stages' samples are those of their own count: they are ahead of the batches that were taken.
+        // The stages run ahead of the batches, so they have a count of their own.
         let counted = (end.stats.samples - start.stats.samples).max(1) as f64;
         let [read, decode, augment, batch] = [
             |stats: &Stats| stats.read.cpu_us,

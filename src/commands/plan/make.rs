@@ -1,4 +1,4 @@
-//! Making a plan: what is counted and what is measured.
+//! Makes a plan: counts the data, measures loading and steps, and computes the forecast.
 
 use std::time::Duration;
 
@@ -15,28 +15,27 @@ use super::{
     loading::{self, Loading},
     origins::{self, Flat},
     outcome::{ByBatch, Findings, MemoryNeeds, Plan, Threads},
-    standing,
+    standing::{Found, Standing},
     step::{Measured, Memory, Steps},
     words,
 };
 use crate::{
     config::{Config, Layers},
-    data, device, stdout,
-};
-use crate::{
+    data, device,
     metrics::Bottleneck,
     run::{enlarged::Enlarged, folder::RunFolder, promote},
+    stdout,
     train::Run,
     world::World,
 };
 use torchkit::{Accelerator, GraphChoice, MemoryWatch};
 
-/// How long the run's own samples are loaded …
+/// The duration of the measurement of loading.
 const LOADING: Duration = Duration::from_millis(2_500);
-/// … and again, decoded otherwise.
-const LOADING_AGAIN: Duration = Duration::from_millis(1_200);
+/// The duration of the measurement of loading with `--decode fast`.
+const LOADING_FAST: Duration = Duration::from_millis(1_200);
 
-/// Says what a run will come to, in words and as one JSON object.
+/// Prints the plan of a run, in words and as one JSON object.
 pub fn run(args: &Args) -> Result<()> {
     let plan = Plan::make(&args.train.layers()?, args)?;
     words::say(&plan)?;
@@ -47,30 +46,33 @@ impl Plan {
     fn make(asked: &Layers, args: &Args) -> Result<Self> {
         let merged = asked.merged();
         let folder = RunFolder::of(&Config::out(&merged)?);
-        let unattended = &args.unattended;
-        let (mut config, saved, mut standing) = standing::find(&folder, &merged, unattended)?;
+        let Found { config, saved, mut standing } = Found::read(&folder, &merged, &args.unattended)?;
         let resolved = origins::flat(&config)?;
-        let graph = config.run.cuda_graph;
-        if args.gpu {
-            config.run.cuda_graph = GraphChoice::Off; // steps are of another size every time
-        }
         let device = device::choose(config.run.device)?;
-        let accelerator = Accelerator::of(device);
-        let host_free_bytes = torchkit::free_memory(None);
-        let device_free_bytes = accelerator.and_then(|accelerator| torchkit::free_memory(Some(accelerator)));
-        let watch = || Ok((!args.no_measure).then(|| MemoryWatch::start(accelerator)).transpose()?);
-        let watch =
-            device::within_memory(device, || "a context of this process".to_owned(), Vec::new, watch)?;
-        let mut run = Run::prepare(config, None, World::join())?;
-        run.config.run.cuda_graph = graph;
+        let free = FreeMemory::read(device);
+        let watch = (!args.no_measure).then(|| watch(device)).transpose()?;
+        let mut run = prepare(config, args.gpu)?;
         standing.compare(saved.as_ref(), &folder, &mut run);
-        promote::check_gates(&run.config.run, &run.data, &unattended.gate)?;
-        let free = device_free_bytes.or(host_free_bytes);
+        promote::check_gates(&run.config.run, &run.data, &args.unattended.gate)?;
         let measured = watch.map(|watch| Findings::of(&mut run, &watch, args.gpu, free)).transpose()?;
-        let used = used(&run)?;
+        let settings = origins::settings(&resolved, used(&run)?, asked, standing.goes_on())?;
         let present = if standing.goes_on() { folder.checkpoints.steps()?.len() } else { 0 };
+        let checkpoints = Disk::of(&run.trainer, &run.config, run.steps, present as u64);
+        let memory = MemoryNeeds::of(&run, free);
+        let plan = Self::of(&run, standing, measured, memory, checkpoints)?;
+        Ok(Self { settings, ..plan })
+    }
+
+    /// Describes a run, without its settings.
+    fn of(
+        run: &Run,
+        standing: Standing,
+        measured: Option<Findings>,
+        memory: MemoryNeeds,
+        checkpoints: Disk,
+    ) -> Result<Self> {
         Ok(Self {
-            forecast: measured.as_ref().and_then(|measured| measured.forecast(&run, standing.steps_made())),
+            forecast: measured.as_ref().and_then(|measured| measured.forecast(run, standing.steps_made())),
             data: Inventory::of(&run.data.train),
             validation: run.data.validation.as_ref().map(Inventory::of),
             enlarged: Enlarged::of(&run.data.train, run.config.preset)?,
@@ -85,18 +87,54 @@ impl Plan {
             precision: run.config.train.precision.to_string(),
             cores: data::cores(),
             threads: Threads { decode: data::workers(&run.config), compute: run.threads },
-            memory: MemoryNeeds { host_free_bytes, device_free_bytes, ..MemoryNeeds::of(&run) },
-            checkpoints: Disk::of(&run.trainer, &run.config, run.steps, present as u64),
-            settings: origins::settings(&resolved, used, asked, standing.goes_on())?,
+            memory,
+            checkpoints,
+            settings: Vec::new(),
             run: standing,
             measured,
         })
     }
 }
 
+/// The free memory before anything is allocated, in bytes.
+#[derive(Debug, Clone, Copy)]
+struct FreeMemory {
+    host: Option<u64>,
+    device: Option<u64>,
+}
+
+impl FreeMemory {
+    fn read(device: Device) -> Self {
+        let of_device = |accelerator| torchkit::free_memory(Some(accelerator));
+        Self { host: torchkit::free_memory(None), device: Accelerator::of(device).and_then(of_device) }
+    }
+
+    /// Returns the free memory for the tensors of a step.
+    fn for_steps(self) -> Option<u64> {
+        self.device.or(self.host)
+    }
+}
+
+/// Starts to watch the memory of tensors.
+fn watch(device: Device) -> Result<MemoryWatch> {
+    let start = || Ok(MemoryWatch::start(Accelerator::of(device))?);
+    device::within_memory(device, || "a context of this process".to_owned(), Vec::new, start)
+}
+
+/// Prepares the run. Steps of several sizes cannot be recorded as a CUDA graph.
+fn prepare(mut config: Config, is_of_several_sizes: bool) -> Result<Run> {
+    let graph = config.run.cuda_graph;
+    if is_of_several_sizes {
+        config.run.cuda_graph = GraphChoice::Off;
+    }
+    let mut run = Run::prepare(config, None, World::join())?;
+    run.config.run.cuda_graph = graph;
+    Ok(run)
+}
+
 impl MemoryNeeds {
-    /// What follows from the settings, and what this process has taken; what is free is for others to say.
-    fn of(run: &Run) -> Self {
+    /// Computes the memory that the settings need, and reads the peak of this process.
+    fn of(run: &Run, free: FreeMemory) -> Self {
         let recipe = run.config.recipe();
         let loader = data::loader(&run.config, run.batch_size);
         let shape = loader.shape(&recipe);
@@ -106,13 +144,13 @@ impl MemoryNeeds {
             slabs: crate::feed::slabs(&loader),
             spare_bytes: loader.spare_bytes(&recipe),
             host_peak_bytes: torchkit::resident_memory().map(|memory| memory.peak),
-            host_free_bytes: None,
-            device_free_bytes: None,
+            host_free_bytes: free.host,
+            device_free_bytes: free.device,
         }
     }
 }
 
-/// The settings as a run on this machine has them.
+/// Returns the settings as a run on this machine resolves them.
 fn used(run: &Run) -> Result<Flat> {
     let mut used = origins::flat(&run.config)?;
     let device = match run.device {
@@ -126,48 +164,41 @@ fn used(run: &Run) -> Result<Flat> {
 }
 
 impl Findings {
-    /// Loads and makes steps, one after the other.
-    fn of(run: &mut Run, watch: &MemoryWatch, by_batch: bool, free: Option<u64>) -> Result<Self> {
+    /// Measures loading, then steps: of three sizes if `by_batch`, otherwise of one.
+    fn of(run: &mut Run, watch: &MemoryWatch, by_batch: bool, free: FreeMemory) -> Result<Self> {
         tracing::info!("loading for a few seconds …");
         let decode = run.config.data.decode;
         let loading = loading::load(run, decode, LOADING)?;
-        let least = 2 * run.config.train.accumulate;
-        let (batch_size, side, device) = (run.batch_size, run.config.preset.side(), run.device);
-        let mut steps = Steps { trainer: &mut run.trainer, side, device, watch };
-        let (step, by_batch) = if by_batch {
-            let sizes = [batch_size / 4, batch_size / 2, batch_size].map(|size| size.max(least));
-            let measured = steps.of_each(sizes.to_vec())?;
-            let indexed = device.is_cuda().then(|| {
-                run.trainer.network().method().largest_batch(run.config.train.accumulate as i64) as usize
-            });
-            let found = ByBatch::of(measured, free, indexed);
-            (found.steps.last().filter(|step| step.batch_size == batch_size).copied(), Some(found))
-        } else {
-            tracing::info!("a few steps on made-up images …");
-            (steps.within_budget(batch_size, least)?, None)
+        let by_batch = by_batch.then(|| ByBatch::measure(run, watch, free)).transpose()?;
+        let step = match &by_batch {
+            Some(by_batch) => by_batch.of_size(run.batch_size),
+            None => one_step(run, watch)?,
         };
-        let cures = Run::cures(&run.config.train, batch_size, run.trainer.is_recorded());
-        let cures = if step.is_none() { cures } else { Vec::new() };
+        let cures = match step {
+            Some(_) => Vec::new(),
+            None => Run::cures(&run.config.train, run.batch_size, run.trainer.is_recorded()),
+        };
         let mut found = Self { loading, loading_fast: None, step, cures, by_batch };
         if decode == DecodeMode::Exact && found.waits_for_decoding(run) {
             tracing::info!("loading with --decode fast …");
-            found.loading_fast = Some(loading::load(run, DecodeMode::Fast, LOADING_AGAIN)?);
+            found.loading_fast = Some(loading::load(run, DecodeMode::Fast, LOADING_FAST)?);
         }
         Ok(found)
     }
 
+    /// Returns the costs of a sample with this loading; none if no step was measured.
     fn costs(&self, loading: &Loading, batch_size: usize) -> Option<Costs> {
         Some(Costs::of(data::cores(), loading, self.step.as_ref()?, batch_size))
     }
 
-    /// Whether decoding takes more than anything else, all cores being busy with it.
+    /// Whether decoding is the bottleneck and keeps all cores busy.
     fn waits_for_decoding(&self, run: &Run) -> bool {
         let workers = data::workers(&run.config);
         self.costs(&self.loading, run.batch_size)
             .is_some_and(|costs| costs.bottleneck() == Bottleneck::Data && costs.is_decoding_busy(workers))
     }
 
-    /// What is to be expected of a run that stands at this step.
+    /// Computes the forecast of a run that has made `step` steps.
     fn forecast(&self, run: &Run, step: u64) -> Option<Forecast> {
         let costs = self.costs(&self.loading, run.batch_size)?;
         let fast = self.loading_fast.as_ref().and_then(|fast| self.costs(fast, run.batch_size));
@@ -179,8 +210,41 @@ impl Findings {
     }
 }
 
+/// The smallest batch that can be encoded in the run's number of parts.
+fn smallest_batch(run: &Run) -> usize {
+    2 * run.config.train.accumulate
+}
+
+fn steps<'a>(run: &'a mut Run, watch: &'a MemoryWatch) -> Steps<'a> {
+    let (side, device) = (run.config.preset.side(), run.device);
+    Steps { trainer: &mut run.trainer, side, device, watch }
+}
+
+/// Measures a step of the run's batch size, or of a smaller one on the CPU. None if it does not fit into memory.
+fn one_step(run: &mut Run, watch: &MemoryWatch) -> Result<Option<Measured>> {
+    tracing::info!("making a few steps on synthetic images …");
+    let (batch_size, least) = (run.batch_size, smallest_batch(run));
+    steps(run, watch).within_budget(batch_size, least)
+}
+
 impl ByBatch {
-    /// The function through these steps, and up to where it fits into what is free.
+    /// Measures steps of a quarter, half and all of the run's batch size.
+    fn measure(run: &mut Run, watch: &MemoryWatch, free: FreeMemory) -> Result<Self> {
+        let (batch_size, least) = (run.batch_size, smallest_batch(run));
+        let sizes = [batch_size / 4, batch_size / 2, batch_size].map(|size| size.max(least));
+        let measured = steps(run, watch).of_each(sizes.to_vec())?;
+        let parts = run.config.train.accumulate as i64;
+        let indexed =
+            run.device.is_cuda().then(|| run.trainer.network().method().largest_batch(parts) as usize);
+        Ok(Self::of(measured, free.for_steps(), indexed))
+    }
+
+    /// Returns the step of this size, if it was measured.
+    fn of_size(&self, batch_size: usize) -> Option<Measured> {
+        self.steps.last().filter(|step| step.batch_size == batch_size).copied()
+    }
+
+    /// Fits the memory to the steps, and finds the largest batch that fits into the free memory.
     fn of(steps: Vec<Measured>, free: Option<u64>, indexed: Option<usize>) -> Self {
         let memory = Memory::through(&steps);
         let most = 8 * steps.iter().map(|step| step.batch_size).max().unwrap_or(0);

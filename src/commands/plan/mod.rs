@@ -1,5 +1,5 @@
-//! What a run will come to on this machine, before it is made: counted, measured for a few seconds, and foretold from that.
-//! Nothing is written, but for the cached index of the shards.
+//! `amdim-stream plan`: describes a run on this machine before it starts. It counts the data, measures loading and steps for a few
+//! seconds, and forecasts speed, memory and disk space. Only the cached index of the shards is written.
 
 mod args;
 mod disk;

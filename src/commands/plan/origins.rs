@@ -1,4 +1,4 @@
-//! Where each setting comes from.
+//! The origin of each setting.
 
 use std::collections::BTreeMap;
 
@@ -12,39 +12,39 @@ use crate::{
     settings::Setting as Known,
 };
 
-/// Who said what a setting is; of several the one that wins.
+/// The origin of a setting's value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Origin {
-    /// Nobody.
+    /// The default, which is the same in all presets.
     Default,
-    /// The preset: other presets have another default.
+    /// The preset, whose default differs from other presets.
     Preset,
-    /// The run that lies in the folder already.
+    /// The run that is resumed.
     Run,
     /// The file of `--config`.
     File,
-    /// The command line.
+    /// A flag.
     Flag,
-    /// It is chosen when the run begins, for the machine and the data.
+    /// The start of the run, which chooses a value for the machine and the data.
     Machine,
 }
 
 /// A setting with its origin.
 #[derive(Debug, PartialEq, Serialize)]
 pub(super) struct Setting {
-    /// As in a file: `train.batch_size`.
+    /// The dotted key, such as `train.batch_size`.
     pub(super) key: String,
-    /// Null where it is unset.
+    /// The value; null if it is unset.
     pub(super) value: Value,
-    /// Where it comes from.
+    /// The origin of the value.
     pub(super) from: Origin,
 }
 
-/// Settings by their keys.
+/// Values of settings by dotted key.
 pub(super) type Flat = BTreeMap<String, Value>;
 
-/// A configuration, key by key; unset ones are null.
+/// Returns the values of a configuration by dotted key; unset ones are null.
 pub(super) fn flat(config: &Config) -> Result<Flat> {
     let mut flat = flattened(config)?;
     for setting in Config::settings().into_iter().filter(Known::has_flag) {
@@ -53,8 +53,8 @@ pub(super) fn flat(config: &Config) -> Result<Flat> {
     Ok(flat)
 }
 
-/// Every setting of a run. `resolved` is what was asked for over the defaults, `used` what a run on this machine makes of it;
-/// `is_resumed` says that the defaults are an earlier run's settings.
+/// Returns every setting of a run with its origin. `resolved` are the given settings over the defaults, `used` those that a run on
+/// this machine uses. If `is_resumed`, the defaults are the settings of the resumed run.
 pub(super) fn settings(
     resolved: &Flat,
     used: Flat,
@@ -64,7 +64,7 @@ pub(super) fn settings(
     let (flags, file) = (flattened(&asked.flags)?, flattened(&asked.file)?);
     let of_preset = of_preset()?;
     let from = |key: &String, value: &Value| {
-        // How long training of a kind of data takes is no matter of the machine, though resolved as late.
+        // The number of epochs is resolved as late as the settings that depend on the machine, but comes from the preset.
         let is_of_preset = of_preset.contains(key) || key == "train.epochs" && !value.is_null();
         let is_chosen = resolved.get(key) != Some(value) && key != "train.epochs";
         match () {
@@ -79,7 +79,7 @@ pub(super) fn settings(
     Ok(used.into_iter().map(|(key, value)| Setting { from: from(&key, &value), key, value }).collect())
 }
 
-/// Keys whose defaults differ from preset to preset.
+/// Returns the keys whose defaults differ between presets.
 fn of_preset() -> Result<Vec<String>> {
     let [first, others @ ..] = &Preset::ALL.map(Config::preset);
     let first = flat(first)?;
@@ -114,7 +114,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_setting_says_where_it_comes_from() {
+    fn each_setting_has_the_origin_of_its_value() {
         let asked = Layers {
             file: "seed = 3\n[train]\nsteps = 7\nprecision = 'auto'\n[optim]\nlr = 0.1".parse().unwrap(),
             flags: "seed = 4\n[train]\nepochs = 2.0\n[run]\ndevice = 'auto'".parse().unwrap(),
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_asked_of_a_resumed_run_is_as_it_was() {
+    fn settings_that_are_not_given_come_from_the_resumed_run() {
         let asked = Layers { flags: "[run]\nkeep = 9".parse().unwrap(), ..Layers::default() };
         let resolved = flat(&Config::resolve(&asked.merged()).unwrap()).unwrap();
         let settings = settings(&resolved, resolved.clone(), &asked, true).unwrap();
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn the_length_of_training_is_the_presets() {
+    fn the_number_of_epochs_comes_from_the_preset() {
         let asked = Layers::default();
         let resolved = flat(&Config::resolve(&asked.merged()).unwrap()).unwrap();
         let mut used = resolved.clone();

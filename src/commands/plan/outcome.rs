@@ -1,4 +1,4 @@
-//! What a plan consists of.
+//! The contents of a plan.
 
 use dataset::Inventory;
 use serde::Serialize;
@@ -13,13 +13,13 @@ use super::{
 };
 use crate::{optim::Schedule, run::enlarged::Enlarged};
 
-/// What a run will come to.
+/// The description of a run before it starts.
 #[derive(Debug, Serialize)]
 pub(super) struct Plan {
     pub(super) run: Standing,
     pub(super) data: Inventory,
     pub(super) validation: Option<Inventory>,
-    /// Where images are smaller than what is made of them.
+    /// The share of images that are smaller than the views made of them.
     pub(super) enlarged: Option<Enlarged>,
     pub(super) batch_size: usize,
     pub(super) epochs: f64,
@@ -35,49 +35,50 @@ pub(super) struct Plan {
     pub(super) memory: MemoryNeeds,
     /// None with `--no-measure`.
     pub(super) measured: Option<Findings>,
-    /// None where a step was not measured, or does not fit.
+    /// None if no step was measured, or a step does not fit into memory.
     pub(super) forecast: Option<Forecast>,
     pub(super) checkpoints: Disk,
     pub(super) settings: Vec<Setting>,
 }
 
-/// Who does what on the CPU.
+/// The numbers of threads.
 #[derive(Debug, Serialize)]
 pub(super) struct Threads {
     pub(super) decode: usize,
-    /// None on a device that computes by itself.
+    /// Threads that libtorch computes with; none on a GPU.
     pub(super) compute: Option<usize>,
 }
 
-/// Bytes that a run takes. What is not measured follows from the settings.
+/// The memory of a run, in bytes.
 #[derive(Debug, Serialize)]
 pub(super) struct MemoryNeeds {
-    /// Where samples lie, kept for the whole run: an estimate from their number.
+    /// The size of the index of samples, estimated from their number.
     pub(super) index_bytes: u64,
-    /// Of a batch as bytes in the host's memory, and how many of them there are.
+    /// The size of a slab, which holds one batch in host memory.
     pub(super) slab_bytes: u64,
+    /// The number of slabs.
     pub(super) slabs: usize,
-    /// Views on their way from the decoding threads to the batches.
+    /// The size of the views on their way from the decoding threads to the batches.
     pub(super) spare_bytes: u64,
-    /// The most that this process has had in memory while planning, mapped shards included.
+    /// The peak of this process while planning, including mapped shards.
     pub(super) host_peak_bytes: Option<u64>,
-    /// What is free in the host's memory, when nothing of this is taken yet …
+    /// The free memory of the host before planning.
     pub(super) host_free_bytes: Option<u64>,
-    /// … and in the device's; none on the CPU.
+    /// The free memory of the device before planning; none on the CPU.
     pub(super) device_free_bytes: Option<u64>,
 }
 
-/// What was measured.
+/// The measurements.
 #[derive(Debug, Serialize)]
 pub(super) struct Findings {
     pub(super) loading: Loading,
-    /// Loading with `--decode fast`, where that was tried.
+    /// Loading with `--decode fast`, if it was measured.
     pub(super) loading_fast: Option<Loading>,
-    /// None where the device has no room for it.
+    /// None if a step does not fit into the device's memory.
     pub(super) step: Option<Measured>,
-    /// What makes a step need less memory, where the device has no room for it.
+    /// Hints to reduce the memory of a step that does not fit.
     pub(super) cures: Vec<String>,
-    /// Steps of three sizes, with `--gpu`.
+    /// Steps of three sizes, measured with `--gpu`.
     pub(super) by_batch: Option<ByBatch>,
 }
 
@@ -85,11 +86,11 @@ pub(super) struct Findings {
 #[derive(Debug, Serialize)]
 pub(super) struct ByBatch {
     pub(super) steps: Vec<Measured>,
-    /// None where the steps were too few, or too small for their memory to show.
+    /// None if too few steps were measured, or too small ones.
     pub(super) memory: Option<Memory>,
-    /// The largest batch that fits into what is free, up to `most`.
+    /// The largest batch that fits into the free memory, up to `most`.
     pub(super) largest_batch: Option<usize>,
-    /// Far beyond what was measured it says nothing.
+    /// The largest batch that the measurements are extrapolated to.
     pub(super) most: usize,
     /// The largest batch whose tensors CUDA can index; none on the CPU.
     pub(super) indexed: Option<usize>,

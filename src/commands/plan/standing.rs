@@ -1,4 +1,4 @@
-//! What lies in the run folder already.
+//! The run that the run folder contains already.
 
 use std::path::PathBuf;
 
@@ -14,62 +14,62 @@ use crate::{
     train::Run,
 };
 
-/// Where a run stands.
-#[derive(Debug, Serialize)]
+/// The state of the run folder before the planned run.
+#[derive(Debug, Default, Serialize)]
 pub(super) struct Standing {
     /// The run folder.
     pub(super) folder: PathBuf,
-    /// The step of the latest checkpoint; 0 where there is none.
+    /// The step of the latest checkpoint; 0 if there is none.
     pub(super) step: u64,
-    /// Whether all steps are made; never so where it is refused.
+    /// Whether all steps are made. A run that is refused is not finished.
     pub(super) is_finished: bool,
-    /// Why a run with these settings would be refused there. The plan is then of a new one, in another folder.
+    /// The reason why the run folder refuses a run with these settings. The plan then describes a new run in another folder.
     pub(super) refused: Option<String>,
-    /// How the shards have changed since the run that lies there, where `--if-changed` is to set it aside. The plan is then of
-    /// a new one, in its place.
+    /// The changes of the shards for which `--if-changed` sets the run in the folder aside. The plan then describes a new run.
     pub(super) changes: Option<String>,
-    /// Whether a start would find nothing to do, by `--if-changed`.
+    /// Whether a start with `--if-changed` would find nothing to do.
     pub(super) is_unchanged: bool,
 }
 
-/// The configuration that a run would have, what the latest checkpoint in its folder says, and whether they agree. Its
-/// tensors are not read, nothing is locked.
-pub(super) fn find(
-    folder: &RunFolder,
-    asked: &Table,
-    unattended: &Unattended,
-) -> Result<(Config, Option<State>, Standing)> {
-    let mut standing = Standing {
-        folder: folder.path.clone(),
-        step: 0,
-        is_finished: false,
-        refused: None,
-        changes: None,
-        is_unchanged: false,
-    };
-    let saved = folder.checkpoints.latest_state().unwrap_or_else(|error| {
-        standing.refused = Some(hint::render(&error));
-        None
-    });
-    if let Err(error) = folder.check(unattended.summary.as_deref()) {
-        standing.refused = Some(hint::render(&error));
-    }
-    standing.step = saved.as_ref().map_or(0, |state| state.step);
-    let start = Start::find(asked, unattended, saved.as_ref(), folder)?;
-    (standing.changes, standing.is_unchanged) = (start.changes, start.is_over);
-    let saved = saved.filter(|_| standing.changes.is_none());
-    let config = match start.config {
-        Err(error) if saved.is_some() => {
+/// The configuration of the planned run, and what the run folder contains.
+pub(super) struct Found {
+    /// The configuration that a run would have.
+    pub(super) config: Config,
+    /// The state of the checkpoint that a run would resume.
+    pub(super) saved: Option<State>,
+    /// The state of the run folder.
+    pub(super) standing: Standing,
+}
+
+impl Found {
+    /// Reads the run folder. Reads no tensors and locks nothing.
+    pub(super) fn read(folder: &RunFolder, asked: &Table, unattended: &Unattended) -> Result<Self> {
+        let mut standing = Standing { folder: folder.path.clone(), ..Standing::default() };
+        let saved = folder.checkpoints.latest_state().unwrap_or_else(|error| {
             standing.refused = Some(hint::render(&error));
-            length::of_new_run(asked)?
+            None
+        });
+        if let Err(error) = folder.check(unattended.summary.as_deref()) {
+            standing.refused = Some(hint::render(&error));
         }
-        config => config?,
-    };
-    Ok((config, saved, standing))
+        standing.step = saved.as_ref().map_or(0, |state| state.step);
+        let start = Start::find(asked, unattended, saved.as_ref(), folder)?;
+        (standing.changes, standing.is_unchanged) = (start.changes, start.is_over);
+        let saved = saved.filter(|_| standing.changes.is_none());
+        let config = match start.config {
+            Err(error) if saved.is_some() => {
+                standing.refused = Some(hint::render(&error));
+                length::of_new_run(asked)?
+            }
+            config => config?,
+        };
+        Ok(Self { config, saved, standing })
+    }
 }
 
 impl Standing {
-    /// Looks whether the run that lies there is on the same samples, and how far it is; or whether a new one can begin.
+    /// Compares the shards of the saved run with those of the planned one and moves the planned run to its position. Without a saved
+    /// run, checks that a new one can begin.
     pub(super) fn compare(&mut self, saved: Option<&State>, folder: &RunFolder, run: &mut Run) {
         let Some(state) = saved else {
             let begun = run.warm_start(folder, self.changes.is_some());
@@ -86,12 +86,12 @@ impl Standing {
         }
     }
 
-    /// Whether what is planned goes on with what lies there.
+    /// Whether the planned run resumes the run in the folder.
     pub(super) fn goes_on(&self) -> bool {
         self.step > 0 && self.refused.is_none() && self.changes.is_none()
     }
 
-    /// Steps that need not be made again.
+    /// Returns the number of steps that the planned run need not make.
     pub(super) fn steps_made(&self) -> u64 {
         if self.goes_on() { self.step } else { 0 }
     }

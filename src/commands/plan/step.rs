@@ -1,4 +1,4 @@
-//! Steps on made-up images: their time, and their memory as a function of the batch.
+//! Measures the time of steps on synthetic images, and their memory as a function of the batch size.
 
 use std::time::{Duration, Instant};
 
@@ -11,41 +11,41 @@ use tch::{Device, Kind, Tensor};
 use crate::{device, train::Trainer, views::Views};
 use torchkit::MemoryWatch;
 
-/// What steps on the CPU may take together, about.
+/// The approximate time that all measured steps on the CPU may take.
 const BUDGET: Duration = Duration::from_secs(8);
-/// Steps shorter than this are made several times …
+/// The duration below which a step is repeated.
 const SHORT: Duration = Duration::from_millis(500);
-/// … until they took so long together.
+/// The duration that repeated steps take together.
 const LONG_ENOUGH: Duration = Duration::from_secs(1);
-/// Samples of the first step on the CPU, by which the others are sized.
+/// The number of samples of the first step on the CPU, whose time determines the size of the others.
 const FIRST: usize = 4;
-/// Steps that come before the ones whose time counts: a GPU's are recorded as one graph by then.
+/// The number of steps before the repeated ones, after which a GPU has recorded its graph.
 const WARM_UP: u32 = 5;
 
-/// A step that was measured.
+/// The measurements of a step.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct Measured {
-    /// Samples in it.
+    /// The number of samples.
     pub batch_size: usize,
-    /// The most bytes that tensors took, parameters and the optimizer's state included.
+    /// The peak of the bytes of tensors, including parameters and the optimizer's state.
     pub bytes: u64,
-    /// How long it took.
+    /// The wall time.
     pub milliseconds: f64,
-    /// CPU time of all this process's threads meanwhile.
+    /// The CPU time of all threads of this process.
     pub cpu_milliseconds: f64,
-    /// How long those threads were ready, but had no core, as other processes had them. None where nobody tells.
+    /// The time that those threads were ready to run but had no core. None if the kernel does not say.
     pub starved_milliseconds: Option<f64>,
 }
 
 impl Measured {
-    /// Share of the time that its threads would have used in which they had no core.
+    /// Returns the share of the CPU time that the threads needed in which they had no core.
     pub(super) fn starved(&self) -> Option<f64> {
         let starved = self.starved_milliseconds?;
         Some(starved / (starved + self.cpu_milliseconds))
     }
 }
 
-/// Time that steps took.
+/// The time of one or more steps.
 #[derive(Debug, Clone, Copy)]
 struct Spent {
     wall: Duration,
@@ -54,6 +54,7 @@ struct Spent {
 }
 
 impl Spent {
+    /// Measures the time of `work`.
     fn by<T>(work: impl FnOnce() -> Result<T>) -> Result<Self> {
         let (start, cpu, starved) = (Instant::now(), process_cpu(), torchkit::waited_for_cores());
         work()?;
@@ -62,7 +63,7 @@ impl Spent {
         Ok(Self { wall: start.elapsed(), cpu: process_cpu().saturating_sub(cpu), starved })
     }
 
-    /// Its share in one of `count` steps that were measured together.
+    /// Returns the time of one of `count` steps that were measured together.
     fn of_one(self, count: u32) -> Self {
         Self {
             wall: self.wall / count,
@@ -72,19 +73,19 @@ impl Spent {
     }
 }
 
-/// The memory of a step as a function of its samples n: `fixed` + `linear` · n + `quadratic` · n², bytes.
+/// The bytes of a step as a function of its number of samples n: `fixed` + `linear` · n + `quadratic` · n².
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Memory {
-    /// Parameters, gradients, the optimizer's state, and what else does not depend on n.
+    /// The bytes that do not depend on n: parameters, gradients and the optimizer's state.
     pub fixed: f64,
-    /// Of each sample: images and activations.
+    /// The bytes of each sample: images and activations.
     pub linear: f64,
-    /// Of each pair of samples: scores.
+    /// The bytes of each pair of samples: scores.
     pub quadratic: f64,
 }
 
 impl Memory {
-    /// The function through three measured steps of different sizes.
+    /// Returns the function through three measured steps of different sizes. None if the steps are too small to determine it.
     pub(super) fn through(steps: &[Measured]) -> Option<Self> {
         let [a, b, c] = steps else { return None };
         let slope = |a: &Measured, b: &Measured| {
@@ -94,7 +95,6 @@ impl Memory {
         let quadratic = (second - first) / (c.batch_size as f64 - a.batch_size as f64);
         let linear = first - quadratic * (a.batch_size + b.batch_size) as f64;
         let fixed = a.bytes as f64 - linear * a.batch_size as f64 - quadratic * (a.batch_size as f64).powi(2);
-        // Otherwise the steps were too small for what depends on them to show.
         (fixed.is_finite() && linear > 0.0 && quadratic > -1.0).then_some(Self {
             fixed,
             linear,
@@ -102,14 +102,13 @@ impl Memory {
         })
     }
 
-    /// Bytes of a step with `n` samples.
+    /// Returns the bytes of a step with `n` samples.
     pub fn at(&self, n: usize) -> f64 {
         self.fixed + n as f64 * (self.linear + n as f64 * self.quadratic)
     }
 
-    /// The largest batch that takes no more than `bytes`, up to `most`.
+    /// Returns the largest batch that takes no more than `bytes`, up to `most`, by bisection.
     pub(super) fn largest(&self, bytes: u64, most: usize) -> usize {
-        // It grows: bisected.
         let fits = |n: &usize| self.at(*n) <= bytes as f64;
         let (mut fitting, mut too_many) = (0, most + 1);
         while fitting + 1 < too_many {
@@ -120,19 +119,19 @@ impl Memory {
     }
 }
 
-/// What is needed to make steps.
+/// The inputs of the measurement of steps.
 #[derive(Debug)]
 pub(super) struct Steps<'a> {
     pub(super) trainer: &'a mut Trainer,
-    /// Pixels of a side.
+    /// The side of the images in pixels.
     pub(super) side: u32,
     pub(super) device: Device,
     pub(super) watch: &'a MemoryWatch,
 }
 
 impl Steps<'_> {
-    /// A step of `batch_size`, or on the CPU of as many samples, `least` at least, as take no more than a few seconds. None
-    /// where the device has no room for it.
+    /// Measures a step of `batch_size`. On the CPU, a smaller one of at least `least` samples is measured if the full size would take
+    /// more than a few seconds. Returns none if a step does not fit into memory.
     pub(super) fn within_budget(&mut self, batch_size: usize, least: usize) -> Result<Option<Measured>> {
         if self.device != Device::Cpu {
             return self.unless_too_large(batch_size);
@@ -144,19 +143,19 @@ impl Steps<'_> {
         if size <= first { Ok(Some(tried)) } else { self.unless_too_large(size) }
     }
 
-    /// Steps of each size, ascending, as far as there is memory.
+    /// Measures steps of ascending sizes until one does not fit into memory.
     pub(super) fn of_each(&mut self, mut sizes: Vec<usize>) -> Result<Vec<Measured>> {
         sizes.dedup();
         let mut measured = Vec::new();
         for size in sizes {
-            tracing::info!("steps of {size} …");
+            tracing::info!("making steps of {size} samples …");
             let Some(step) = self.unless_too_large(size)? else { break };
             measured.push(step);
         }
         Ok(measured)
     }
 
-    /// A step of this size; none where the device has no room for it.
+    /// Measures a step of this size. Returns none if it does not fit into memory.
     fn unless_too_large(&mut self, size: usize) -> Result<Option<Measured>> {
         match self.measure(size) {
             Ok(step) => Ok(Some(step)),
@@ -171,12 +170,12 @@ impl Steps<'_> {
         }
     }
 
-    /// The second of two steps; the mean of more where they are short.
+    /// Measures the second of two steps, or the mean of more if steps are short.
     fn measure(&mut self, batch_size: usize) -> Result<Measured> {
         torchkit::caught(|| {
             let views = made_up(batch_size, self.side, self.device);
             self.timed(&views, 1)?;
-            // The first step tries out algorithms, some of which want much memory, to choose from them.
+            // The first step tries out algorithms, some of which need much memory, to choose one.
             self.watch.reset()?;
             let mut spent = self.timed(&views, 1)?;
             if spent.wall < SHORT {
@@ -197,31 +196,33 @@ impl Steps<'_> {
         })?
     }
 
-    /// What so many steps take.
+    /// Measures the time of `count` steps.
     fn timed(&mut self, views: &Views, count: u32) -> Result<Spent> {
         Spent::by(|| {
             for _ in 0..count {
                 self.trainer.step(views)?;
             }
             let checked = self.trainer.check();
-            checked.map_err(|broken| anyhow!("the numbers of made-up images are not finite: {broken:?}"))
+            checked.map_err(|broken| {
+                anyhow!("a step on synthetic images gives numbers that are not finite: {broken:?}")
+            })
         })
     }
 }
 
-/// CPU time of all threads of this process.
+/// Returns the CPU time of all threads of this process.
 pub(super) fn process_cpu() -> Duration {
     let time = clock_gettime(ClockId::ProcessCPUTime);
     Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
 
-/// Samples, `most` at most, of which two steps take no longer than `budget`, by the time of a smaller step.
+/// Returns the largest batch, up to `most`, of which two steps take no longer than `budget`, by the time of a smaller step.
 fn affordable(tried: &Measured, most: usize, budget: Duration) -> usize {
     let each = tried.milliseconds / tried.batch_size as f64;
     ((budget.as_secs_f64() * 1e3 / (2.0 * each)) as usize).min(most)
 }
 
-/// A batch of images of noise, of the first class, laid out as the feed's are.
+/// Returns a batch of noise images (2, samples, 3, side, side) of class 0, in the memory layout of the feed.
 pub fn made_up(samples: usize, side: u32, device: Device) -> Views {
     let (samples, side) = (samples as i64, i64::from(side));
     let images = Tensor::randn([2, samples, side, side, 3], (Kind::Float, device)).permute([0, 1, 4, 2, 3]);
@@ -256,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn a_step_that_takes_too_long_is_made_smaller() {
+    fn a_step_that_would_take_too_long_gets_a_smaller_batch() {
         let tried = Measured {
             batch_size: 4,
             bytes: 0,
@@ -270,10 +271,10 @@ mod tests {
         assert_eq!(affordable(&tried, 200, Duration::ZERO), 0);
     }
 
-    /// Of a model whose activations take most, on made-up images.
+    /// The model is small, so that activations take most of the memory.
     #[test]
-    fn what_is_foretold_of_a_larger_batch_is_what_it_takes() {
-        let _alone = crate::generator();
+    fn the_forecast_memory_of_a_larger_batch_is_what_it_takes() {
+        let _alone = crate::testing::lock_generator();
         let mut config = Config::preset(pipeline::Preset::C10);
         config.encoder =
             crate::encoder::amdim::Config { ndf: 8, n_rkhs: 32, n_depth: 2, use_bn: false }.into();

@@ -1,4 +1,4 @@
-//! The plan as it is read: lines of a terminal.
+//! The plan in words, as lines for a terminal.
 
 use anyhow::Result;
 use dataset::{Histogram, Inventory};
@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::commands::plan::{
     disk::Disk,
-    forecast::Forecast,
+    forecast::{Forecast, Remedy},
     loading::{Loading, Stages},
     origins::{Origin, Setting},
     outcome::{ByBatch, Findings, Plan},
@@ -16,15 +16,15 @@ use crate::commands::plan::{
 };
 use crate::{metrics::Bottleneck, stdout};
 
-/// Columns of a line: 100 with the level before it.
+/// The columns of a line: 100 with the log level before it.
 const WIDTH: usize = 94;
-/// Columns of what a line is about.
+/// The columns of a label.
 const LABEL: usize = 12;
 
-/// Share of the cores' time from which on it is told that other processes have it.
+/// The share of the CPU time taken by other processes above which there is a warning.
 const STARVED: f64 = 0.1;
 
-/// Says the plan; what is to be looked at goes to stderr.
+/// Prints the plan, and logs its warnings.
 pub(super) fn say(plan: &Plan) -> Result<()> {
     lines(plan).iter().try_for_each(|line| stdout::say(line))?;
     for warning in warnings(plan) {
@@ -34,43 +34,34 @@ pub(super) fn say(plan: &Plan) -> Result<()> {
 }
 
 fn lines(plan: &Plan) -> Vec<String> {
-    let mut said = Said(Vec::new());
-    said.line("run folder", &standing(&plan.run, plan.steps));
-    inventory(&mut said, "data", &plan.data);
+    let mut lines = Lines(Vec::new());
+    lines.add("run folder", &standing(&plan.run, plan.steps));
+    inventory(&mut lines, "data", &plan.data);
     if let Some(validation) = &plan.validation {
-        inventory(&mut said, "validation", validation);
+        inventory(&mut lines, "validation", validation);
     }
-    said.line(
-        "length",
-        &format!(
-            "{} steps of {}, {:.1} an epoch: {:.1} epochs",
-            grouped(plan.steps),
-            plan.batch_size,
-            plan.steps_an_epoch,
-            plan.epochs
-        ),
-    );
-    said.line("rate", &plan.schedule.to_string());
-    said.line("model", &model(plan));
-    said.line("machine", &machine(plan));
+    lines.add("length", &length(plan));
+    lines.add("rate", &plan.schedule.to_string());
+    lines.add("model", &model(plan));
+    lines.add("machine", &machine(plan));
     if let Some(measured) = &plan.measured {
-        findings(&mut said, plan, measured);
+        findings(&mut lines, plan, measured);
     }
-    said.line("memory", &memory(plan));
-    said.line("disk", &disk(&plan.checkpoints));
+    lines.add("memory", &memory(plan));
+    lines.add("disk", &disk(&plan.checkpoints));
     if let Some(forecast) = &plan.forecast {
-        expectation(&mut said, forecast);
+        speed(&mut lines, forecast);
     }
-    settings(&mut said, &plan.settings);
-    said.0
+    settings(&mut lines, &plan.settings);
+    lines.0
 }
 
-/// Lines under labels.
-struct Said(Vec<String>);
+/// Lines with labels.
+struct Lines(Vec<String>);
 
-impl Said {
-    /// Adds a text, broken into as many lines as it takes.
-    fn line(&mut self, label: &str, text: &str) {
+impl Lines {
+    /// Adds a text, broken into lines of at most [`WIDTH`] columns.
+    fn add(&mut self, label: &str, text: &str) {
         let mut line = format!("{label:LABEL$}");
         for word in text.split(' ') {
             if line.chars().count() + word.chars().count() > WIDTH && line.len() > LABEL {
@@ -86,35 +77,40 @@ impl Said {
 fn standing(run: &Standing, steps: u64) -> String {
     let folder = format!("`{}`", run.folder.display());
     match run {
-        Standing { refused: Some(_), .. } => format!("{folder}, which refuses this run (below)"),
+        Standing { refused: Some(_), .. } => format!("{folder}, which refuses this run (see below)"),
         Standing { changes: Some(changes), step, .. } => format!(
-            "{folder}: {changes} since the run there, at step {}, which would be kept as its `previous`: this is of a new one",
+            "{folder}: {changes} since its run, at step {}, which would be kept as `previous`: this plan is for a new run",
             grouped(*step)
         ),
         Standing { is_unchanged: true, step, .. } => {
-            format!(
-                "{folder}: finished at step {}, no shard has changed: there is nothing to do",
-                grouped(*step)
-            )
+            format!("{folder}: finished at step {}, no shard has changed: nothing to do", grouped(*step))
         }
         Standing { is_finished: true, step, .. } => format!("{folder}: finished at step {}", grouped(*step)),
         Standing { step: 0, .. } => format!("{folder}: new"),
         Standing { step, .. } => {
-            format!("{folder}: goes on at step {} of {}", grouped(*step), grouped(steps))
+            format!("{folder}: resumes at step {} of {}", grouped(*step), grouped(steps))
         }
     }
 }
 
-fn inventory(said: &mut Said, label: &str, set: &Inventory) {
+fn length(plan: &Plan) -> String {
+    let Plan { batch_size, steps_an_epoch, epochs, .. } = plan;
+    format!(
+        "{} steps of {batch_size} samples, {steps_an_epoch:.1} an epoch: {epochs:.1} epochs",
+        grouped(plan.steps)
+    )
+}
+
+fn inventory(lines: &mut Lines, label: &str, set: &Inventory) {
     let (shards, samples) = (grouped(set.shards as u64), grouped(set.samples));
-    said.line(label, &format!("shards: {shards}, samples: {samples}, {}", DecimalBytes(set.bytes)));
+    lines.add(label, &format!("shards: {shards}, samples: {samples}, {}", DecimalBytes(set.bytes)));
     for gap in &set.gaps {
         let names: Vec<_> = gap.missing.iter().map(|name| format!("`{name}`")).collect();
         let more = gap.count - names.len() as u64;
         let more = if more > 0 { format!(" and {} more", grouped(more)) } else { String::new() };
-        said.line("", &format!("a gap in the names, without {}{more}", names.join(", ")));
+        lines.add("", &format!("a gap in the names: {}{more} missing", names.join(", ")));
     }
-    said.line("", &labels(set));
+    lines.add("", &labels(set));
 }
 
 fn labels(set: &Inventory) -> String {
@@ -147,27 +143,28 @@ fn machine(plan: &Plan) -> String {
     )
 }
 
-fn findings(said: &mut Said, plan: &Plan, measured: &Findings) {
-    said.line("loading", &loading(&measured.loading));
+fn findings(lines: &mut Lines, plan: &Plan, measured: &Findings) {
+    lines.add("loading", &loading(&measured.loading));
     if let Some(fast) = &measured.loading_fast {
-        said.line(
-            "",
-            &format!("with --decode fast {} images/s alone", grouped(fast.images_per_second as u64)),
-        );
+        let rate = grouped(fast.images_per_second as u64);
+        lines.add("", &format!("with --decode fast {rate} images/s alone"));
     }
-    let copying = match measured.loading.copy_ms {
-        Some(milliseconds) => format!("{milliseconds:.2} ms a batch, of the device"),
-        None => "none: what is trained on stays where it was decoded".to_owned(),
-    };
-    said.line("copying", &copying);
+    lines.add("copying", &copying(&measured.loading));
     match &measured.step {
-        Some(measured) => said.line("step", &step(measured, plan.batch_size)),
-        None => said.line("step", &format!("a step of {} does not fit", plan.batch_size)),
+        Some(measured) => lines.add("step", &step(measured, plan.batch_size)),
+        None => lines.add("step", &format!("a step of {} does not fit into memory", plan.batch_size)),
     }
     let Some(by_batch) = &measured.by_batch else { return };
     match by_batch.memory {
-        Some(memory) => said.line("", &of_batch(memory, by_batch)),
-        None => said.line("", "larger steps of three sizes would give its memory as a function of n"),
+        Some(memory) => lines.add("", &memory_by_batch(memory, by_batch)),
+        None => lines.add("", "the steps were too small to show their memory as a function of n"),
+    }
+}
+
+fn copying(loading: &Loading) -> String {
+    match loading.copy_ms {
+        Some(milliseconds) => format!("{milliseconds:.2} ms a batch, of the device"),
+        None => "none: the CPU trains on batches where they were decoded".to_owned(),
     }
 }
 
@@ -185,20 +182,20 @@ fn loading(loading: &Loading) -> String {
 fn step(step: &Measured, batch_size: usize) -> String {
     let Measured { batch_size: size, bytes: taken, milliseconds, cpu_milliseconds, .. } = step;
     let instead =
-        if *size == batch_size { String::new() } else { format!(", to be quick, not {batch_size}") };
+        if *size == batch_size { String::new() } else { format!(" instead of {batch_size}, to save time") };
     format!(
-        "{milliseconds:.0} ms for {size}{instead} ({cpu_milliseconds:.0} ms of cores); alone {} images/s; {} of tensors",
+        "{milliseconds:.0} ms for {size}{instead} ({cpu_milliseconds:.0} ms CPU time); alone {} images/s; {} of tensors",
         grouped((1e3 * *size as f64 / milliseconds) as u64),
         DecimalBytes(*taken)
     )
 }
 
-fn of_batch(memory: Memory, by_batch: &ByBatch) -> String {
+fn memory_by_batch(memory: Memory, by_batch: &ByBatch) -> String {
     let Memory { fixed, linear, quadratic } = memory;
     let &ByBatch { largest_batch: largest, most, indexed, .. } = by_batch;
     let up_to = if largest == Some(most) { "at least" } else { "up to" };
     let mut fits =
-        largest.map_or(String::new(), |largest| format!("; {up_to} {largest} fit into what is free"));
+        largest.map_or(String::new(), |largest| format!("; {up_to} {largest} fit into the free memory"));
     if let Some(indexed) = indexed {
         fits = format!("{fits}; {indexed} are the most that CUDA can index");
     }
@@ -221,7 +218,7 @@ fn memory(plan: &Plan) -> String {
     )];
     let grown = plan.measured.as_ref().and_then(|measured| measured.loading.grown_bytes);
     parts.extend(grown.map(|grown| format!("loading took {}", DecimalBytes(grown))));
-    parts.extend(needs.host_peak_bytes.map(|peak| format!("{} at most in all", DecimalBytes(peak))));
+    parts.extend(needs.host_peak_bytes.map(|peak| format!("peak {}", DecimalBytes(peak))));
     parts.extend(needs.host_free_bytes.map(|free| format!("free {}", DecimalBytes(free))));
     parts.extend(needs.device_free_bytes.map(|free| format!("free on the device {}", DecimalBytes(free))));
     parts.join("; ")
@@ -229,7 +226,7 @@ fn memory(plan: &Plan) -> String {
 
 fn disk(disk: &Disk) -> String {
     let Disk { checkpoint_bytes, checkpoints, present, .. } = disk;
-    let present = if *present > 0 { format!(", {present} of them there") } else { String::new() };
+    let present = if *present > 0 { format!(", {present} of which exist") } else { String::new() };
     let free = disk.free_bytes.map_or(String::new(), |free| format!("; free {}", DecimalBytes(free)));
     format!(
         "up to {} checkpoints at a time of {}{present}: {} to write{free}",
@@ -239,46 +236,50 @@ fn disk(disk: &Disk) -> String {
     )
 }
 
-fn expectation(said: &mut Said, forecast: &Forecast) {
-    let bounded = match forecast.bottleneck {
+fn speed(lines: &mut Lines, forecast: &Forecast) {
+    let limit = match forecast.bottleneck {
         Bottleneck::Data => "loading",
         Bottleneck::Copy => "copies to the device",
         Bottleneck::Compute => "computing",
     };
-    said.line(
-        "to expect",
-        &format!(
-            "{} images/s, bounded by {bounded}: {} an epoch, {} to go, validations and checkpoints apart",
-            grouped(forecast.images_per_second.round() as u64),
-            time(forecast.seconds_an_epoch),
-            time(forecast.seconds)
-        ),
+    let expected = format!(
+        "{} images/s, limited by {limit}: {} an epoch, {} to go, without validations and checkpoints",
+        grouped(forecast.images_per_second.round() as u64),
+        time(forecast.seconds_an_epoch),
+        time(forecast.seconds)
     );
-    let remedy = &forecast.remedy;
-    let text = match (&remedy.flag, remedy.images_per_second) {
-        (Some(flag), Some(rate)) => {
-            format!("{flag} would give {} images/s: {}", grouped(rate.round() as u64), remedy.because)
-        }
-        (Some(flag), None) => format!("{flag}: {}", remedy.because),
-        (None, _) => format!("no flag moves that; {}", remedy.because),
-    };
-    said.line("faster", &text);
+    lines.add("forecast", &expected);
+    lines.add("faster", &remedy(&forecast.remedy));
 }
 
-fn settings(said: &mut Said, settings: &[Setting]) {
+fn remedy(remedy: &Remedy) -> String {
+    let because = &remedy.because;
+    match (&remedy.flag, remedy.images_per_second) {
+        (Some(flag), Some(rate)) => {
+            format!("{flag} would give {} images/s: {because}", grouped(rate.round() as u64))
+        }
+        (Some(flag), None) => format!("{flag}: {because}"),
+        (None, _) => format!("no flag helps; {because}"),
+    }
+}
+
+fn settings(lines: &mut Lines, settings: &[Setting]) {
     let width = settings.iter().map(|setting| setting.key.len()).max().unwrap_or(0);
     for (number, Setting { key, value, from }) in settings.iter().enumerate() {
         let label = if number == 0 { "settings" } else { "" };
-        let from = match from {
-            Origin::Default => "default",
-            Origin::Preset => "preset",
-            Origin::Run => "run",
-            Origin::File => "file",
-            Origin::Flag => "flag",
-            Origin::Machine => "machine",
-        };
         let value = short(&value_in_words(value), WIDTH - LABEL - width - 10);
-        said.0.push(format!("{label:LABEL$}{from:7}  {key:width$} {value}"));
+        lines.0.push(format!("{label:LABEL$}{:7}  {key:width$} {value}", origin(*from)));
+    }
+}
+
+fn origin(from: Origin) -> &'static str {
+    match from {
+        Origin::Default => "default",
+        Origin::Preset => "preset",
+        Origin::Run => "run",
+        Origin::File => "file",
+        Origin::Flag => "flag",
+        Origin::Machine => "machine",
     }
 }
 
@@ -296,7 +297,7 @@ fn value_in_words(value: &Value) -> String {
     }
 }
 
-/// The beginning of a text that is too long.
+/// Cuts a text off that is longer than `width`.
 fn short(text: &str, width: usize) -> String {
     if text.chars().count() <= width {
         return text.to_owned();
@@ -309,35 +310,39 @@ fn warnings(plan: &Plan) -> Vec<String> {
     warnings.extend(plan.run.refused.clone());
     warnings.extend(plan.enlarged.map(|enlarged| enlarged.to_string()));
     warnings.extend(plan.schedule.complaint().filter(|_| !plan.run.is_finished));
-    let Disk { bytes: needed, free_bytes, fits, .. } = plan.checkpoints;
-    if let (Some(false), Some(free)) = (fits, free_bytes) {
-        warnings.push(format!(
-            "checkpoints need {}, but only {} are free\n  hint: set --keep 1, a larger --keep-every or none, or name another disk with --out",
-            DecimalBytes(needed),
-            DecimalBytes(free)
-        ));
-    }
-    let Some(measured) = &plan.measured else { return warnings };
-    if !measured.cures.is_empty() {
-        warnings.push(format!(
-            "a step of {} does not fit into the memory of {}\n  hint: {}",
-            plan.batch_size,
-            plan.device,
-            measured.cures.join("; ")
-        ));
-    }
-    let starved = plan.threads.compute.and(measured.step).and_then(|step| step.starved());
-    if let Some(starved) = starved.filter(|&starved| starved > STARVED) {
-        warnings.push(format!(
-            "other processes had the cores for {:.0} % of the time that steps would have used them: what is measured and foretold is \
-             of a machine that stays as busy",
-            100.0 * starved
-        ));
-    }
+    warnings.extend(full_disk(&plan.checkpoints));
+    warnings.extend(too_large_step(plan));
+    warnings.extend(busy_machine(plan));
     warnings
 }
 
-/// A number with its thousands apart.
+fn full_disk(disk: &Disk) -> Option<String> {
+    let Disk { bytes: needed, free_bytes: Some(free), fits: Some(false), .. } = *disk else { return None };
+    Some(format!(
+        "checkpoints need {}, but only {} are free\n  hint: set --keep 1, a larger --keep-every or none, or name another disk with --out",
+        DecimalBytes(needed),
+        DecimalBytes(free)
+    ))
+}
+
+fn too_large_step(plan: &Plan) -> Option<String> {
+    let Findings { cures, .. } = plan.measured.as_ref().filter(|measured| !measured.cures.is_empty())?;
+    let (batch_size, device) = (plan.batch_size, &plan.device);
+    let cures = cures.join("; ");
+    Some(format!("a step of {batch_size} does not fit into the memory of {device}\n  hint: {cures}"))
+}
+
+fn busy_machine(plan: &Plan) -> Option<String> {
+    let step = plan.threads.compute.and(plan.measured.as_ref()?.step)?;
+    let starved = step.starved().filter(|&starved| starved > STARVED)?;
+    Some(format!(
+        "other processes used the cores for {:.0} % of the time that steps needed them: the measurements and the forecast hold for a \
+         machine that stays as busy",
+        100.0 * starved
+    ))
+}
+
+/// Formats a number with commas between groups of three digits.
 fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
@@ -364,15 +369,15 @@ mod tests {
 
     #[test]
     fn a_text_is_broken_between_words_and_stays_beside_its_label() {
-        let mut said = Said(Vec::new());
-        said.line("loading", &"eighteen letters is ".repeat(12));
-        assert!(said.0.len() == 3 && said.0[0].starts_with("loading     eighteen"), "{:?}", said.0);
-        assert!(said.0[1..].iter().all(|line| line.starts_with(&" ".repeat(LABEL))));
-        assert!(said.0.iter().all(|line| line.chars().count() <= WIDTH));
+        let mut lines = Lines(Vec::new());
+        lines.add("loading", &"eighteen letters is ".repeat(12));
+        assert!(lines.0.len() == 3 && lines.0[0].starts_with("loading     eighteen"), "{:?}", lines.0);
+        assert!(lines.0[1..].iter().all(|line| line.starts_with(&" ".repeat(LABEL))));
+        assert!(lines.0.iter().all(|line| line.chars().count() <= WIDTH));
     }
 
     #[test]
-    fn quantities_are_short() {
+    fn quantities_are_shown_in_short_form() {
         assert_eq!([0, 999, 1_000, 1_281_167].map(grouped), ["0", "999", "1,000", "1,281,167"]);
         assert_eq!([1.25, 119.0, 7_200.0, 180_000.0].map(time), ["1.2 s", "119.0 s", "2.0 h", "2.1 days"]);
         assert_eq!(short("abcdef", 4), "abc…");

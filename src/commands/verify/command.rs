@@ -1,4 +1,4 @@
-//! The flags of `verify`, and what it does.
+//! The flags of `verify`, and the command.
 
 use std::path::PathBuf;
 
@@ -29,16 +29,16 @@ pub struct Args {
     force: bool,
 }
 
-/// Verifies the shards, prints an object for each and one for all, and with `--fix` writes them anew.
+/// Verifies the shards, prints an object for each and one for all, and with `--fix` writes cleaned shards.
 ///
 /// # Errors
-/// Samples or shards are lost on training and were not left out by `--fix`, or something cannot be read or written at all.
+/// Training would lose samples or shards and `--fix` is not given, or a file cannot be read or written.
 pub fn run(args: &Args) -> Result<()> {
     let Args { shards, workers, report, fix, force } = args.clone();
     let options = Options { shards, workers, report, fix, force };
     let mut verification = Verification::run(&options, &Shown::default())?;
     table::print(verification.findings())?;
-    words::tell(verification.findings(), options.report.is_some());
+    words::log(verification.findings(), options.report.is_some());
     for (name, counts) in verification.findings().shards() {
         stdout::print(&counts.to_json("shard", name.as_str()))?;
     }
@@ -51,15 +51,16 @@ pub fn run(args: &Args) -> Result<()> {
     }
     stdout::print(&totals)?;
     match fixed {
-        Some(fixed) => tell_of_fixed(&fixed, findings),
+        Some(fixed) => print_fixed(&fixed, findings),
         None => conclude(findings, verification.is_some_unread()),
     }
 }
 
-fn tell_of_fixed(fixed: &Fixed, findings: &Findings) -> Result<()> {
+/// Prints what `--fix` has written.
+fn print_fixed(fixed: &Fixed, findings: &Findings) -> Result<()> {
     let Fixed { out, shards, samples, left_out, shards_left_out, .. } = fixed;
     let is_any_sorted = findings.totals().found(Kind::Sorted) > 0;
-    let order = if is_any_sorted { ", sorted as they were: --shuffle global mixes them" } else { "" };
+    let order = if is_any_sorted { ", still sorted by class: --shuffle global mixes them" } else { "" };
     let out = out.display();
     let whole = match shards_left_out {
         0 => String::new(),
@@ -70,22 +71,26 @@ fn tell_of_fixed(fixed: &Fixed, findings: &Findings) -> Result<()> {
     ))
 }
 
-/// What follows from all of it, in one line; an error if samples are lost.
+/// Prints the conclusion in one line.
+///
+/// # Errors
+///
+/// If training would lose samples.
 fn conclude(findings: &Findings, is_some_unread: bool) -> Result<()> {
     match words::losses(findings.totals()) {
         None => stdout::say("no sample is lost"),
         Some(losses) if is_some_unread => Err(failure!(
             "{losses}";
-            "check permissions, disk and memory for what could not be read, and verify again before --fix OUT leaves it out"
+            "check permissions, disk and memory for the files that could not be read, and verify again before --fix OUT drops them"
         )),
         Some(losses) if findings.totals().sum(Kind::is_removable) > 0 => Err(failure!(
             "{losses}";
-            "add --fix OUT to write shards without what cannot be used into the folder OUT"
+            "add --fix OUT to write shards without the unusable samples into the folder OUT"
         )),
         Some(losses) => Err(failure!(
             "{losses}";
-            "write labels as integers beside their images, and files instead of links; until then such samples are used without a \
-             label, and --fix keeps them"
+            "write labels as integers beside their images, and files instead of links; until then such samples are used without labels, \
+             and --fix keeps them"
         )),
     }
 }

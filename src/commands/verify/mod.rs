@@ -1,4 +1,4 @@
-//! `amdim-stream verify`: every byte of a set read, what is wrong with it told, and shards without it written.
+//! `amdim-stream verify`: reads every byte of a set, reports what is wrong with it, and writes cleaned shards.
 
 mod command;
 mod table;

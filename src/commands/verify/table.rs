@@ -1,4 +1,4 @@
-//! The table of what was found in each shard.
+//! The table of the findings in each shard.
 
 use anyhow::Result;
 use dataset::verify::{Counts, Findings, Kind};
@@ -6,10 +6,10 @@ use dataset::verify::{Counts, Findings, Kind};
 use super::words;
 use crate::stdout;
 
-/// Most shards in the table.
+/// The most shards in the table.
 const ROWS: usize = 20;
 
-/// Prints how many samples and findings of each kind there are, by shard and in all.
+/// Prints the numbers of samples and of findings of each kind, by shard and in total.
 pub(super) fn print(findings: &Findings) -> Result<()> {
     let all = findings.shards();
     let rows: Vec<_> = match all.len() {

@@ -3,7 +3,7 @@
 use dataset::verify::{Counts, Findings, Kind};
 use shards::RemarkKind;
 
-/// The name of a kind at the head of a column of the table.
+/// Returns the title of a kind's column in the table.
 pub(super) fn column(kind: Kind) -> &'static str {
     match kind {
         Kind::Fault => "fault",
@@ -28,41 +28,44 @@ pub(super) fn column(kind: Kind) -> &'static str {
     }
 }
 
-/// A line about all findings of a kind.
+/// Returns the text above the findings of a kind.
 fn title(kind: Kind) -> &'static str {
     match kind {
         Kind::Fault => "shards that are cut, damaged or unreadable",
         Kind::Truncated => "samples that are cut or cannot be read",
         Kind::Undecodable => "samples whose image cannot be decoded",
-        Kind::BadLabel => "samples whose label is not a class number; training ends at the first",
+        Kind::BadLabel => "samples whose label is not a class number; training fails at the first one",
         Kind::UnreadLabel => "samples that count as unlabelled, since their label cannot be used",
         Kind::StrayLabel => "labels that are not used: no image, or more than one, has their key",
-        Kind::Link => "links that lead out of their shard: `tar --dereference` puts the files there",
-        Kind::Duplicate => "samples whose key an earlier one of their shard has",
+        Kind::Link => {
+            "links to files outside of their shard: `tar --dereference` stores the files instead of links"
+        }
+        Kind::Duplicate => "samples with the key of an earlier sample in their shard",
         Kind::Contradicting => "identical images with different labels",
         Kind::Identical => "identical images",
         Kind::Unlabelled => "samples without a label, where others have one",
         Kind::ApartLabel => {
-            "labels that lie apart from their images: `tar --sort=name` and --fix put them together"
+            "labels that are not next to their images: `tar --sort=name` and --fix put them together"
         }
-        Kind::DottedName => "images with a dot within their name, each taken for a sample of its own",
-        Kind::SecondImage => "images, such as masks, that are not used, since their sample has another one",
+        Kind::DottedName => "images with a dot in their name, each of which becomes a sample of its own",
+        Kind::SecondImage => "images, such as masks, that are not used, since their sample has another image",
         Kind::MaskFolder => {
-            "images in a folder with a name of masks, beside their images; they are used as images: if they are masks, write the shards without that folder (`tar --exclude=FOLDER`, or `amdim-stream pack`)"
+            "images in a folder named like a folder of masks; they are used as images: if they are masks, write the shards without \
+             that folder (`tar --exclude=FOLDER`, or `amdim-stream pack`)"
         }
-        Kind::Concatenated => "archives behind the end of another in the same file: --fix makes them one",
+        Kind::Concatenated => "archives appended to another one in the same file: --fix joins them",
         Kind::Outlier => "images far larger or smaller than the others",
-        Kind::Tolerated => "images that are odd, but can be used",
+        Kind::Tolerated => "unusual images that can be used",
         Kind::Sorted => {
-            "shards whose samples are sorted by class: train with --shuffle global, or pack anew, shuffled"
+            "shards whose samples are sorted by class: train with --shuffle global, or pack them again, shuffled"
         }
     }
 }
 
-/// Logs the first findings of each kind, then what is no finding but worth knowing.
-pub(super) fn tell(findings: &Findings, is_reported: bool) {
+/// Logs the first findings of each kind as warnings, then remarks about the set.
+pub(super) fn log(findings: &Findings, is_reported: bool) {
     for kind in Kind::ALL {
-        tell_of(kind, findings, is_reported);
+        log_kind(kind, findings, is_reported);
     }
     let totals = findings.totals();
     for (oddity, count) in &totals.oddities {
@@ -73,7 +76,7 @@ pub(super) fn tell(findings: &Findings, is_reported: bool) {
     }
     if findings.shared_keys() > 0 {
         tracing::info!(
-            "{} keys stand in several shards, which is no damage: every sample is used",
+            "{} keys occur in several shards, which does no harm: every sample is used",
             findings.shared_keys()
         );
     }
@@ -82,7 +85,8 @@ pub(super) fn tell(findings: &Findings, is_reported: bool) {
     }
 }
 
-fn tell_of(kind: Kind, findings: &Findings, is_reported: bool) {
+/// Logs the number of findings of a kind and the first ones.
+fn log_kind(kind: Kind, findings: &Findings, is_reported: bool) {
     let (first, count) = (findings.first(kind), findings.totals().found(kind));
     if first.is_empty() {
         return;
@@ -98,7 +102,7 @@ fn tell_of(kind: Kind, findings: &Findings, is_reported: bool) {
     }
 }
 
-/// A line about what training loses; none if it loses nothing.
+/// Returns a line about the samples that training would lose, or none if it would lose none.
 pub(super) fn losses(totals: &Counts) -> Option<String> {
     let Counts { samples, kept, .. } = totals;
     let faults = totals.found(Kind::Fault);

@@ -1,4 +1,4 @@
-//! Choosing the strength of the penalty, and the fit.
+//! Chooses the strength of the penalty, and fits the classifier.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +7,7 @@ use serde::Serialize;
 use tch::{Device, Kind, Tensor};
 
 use super::{
-    lbfgs::{Bounds, minimize},
+    lbfgs::{Bounds, Minimum, minimize},
     objective::{Objective, Standard, for_blocks},
 };
 use crate::eval::{
@@ -17,42 +17,44 @@ use crate::eval::{
 use crate::failure;
 use dataset::Random;
 
-/// Strengths of the L2 penalty that are tried, from strong to weak: two a decade, from 10 down to 1e-6.
+/// Returns the strengths of the L2 penalty that are tried, from strong to weak: two a decade, from 10 down to 1e-6.
 fn strengths() -> impl Iterator<Item = f64> {
     (-12..=2).rev().map(|half: i32| 10f64.powf(f64::from(half) / 2.0))
 }
 
-/// Share of each class's samples that the strength is chosen by.
+/// The share of each class's samples that is held out to choose the strength.
 const HELD_OUT: f64 = 0.2;
 
 const BOUNDS: Bounds = Bounds { gradient: 1e-6, iterations: 2_000 };
 
-/// What a strength came to on the samples that were held out.
+/// The result of a strength on the held-out samples.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub(in crate::eval) struct Tried {
-    /// Of the penalty: the mean cross-entropy plus half of it times the squared norm of the weights is minimized.
+    /// The strength of the penalty. The objective is the mean cross-entropy plus half the strength times the squared norm of the
+    /// weights.
     pub(in crate::eval) strength: f64,
-    /// Share of the held-out samples that were recognized.
+    /// The accuracy on the held-out samples.
     pub(in crate::eval) top1: f64,
-    /// Their mean cross-entropy.
+    /// The mean cross-entropy of the held-out samples.
     pub(in crate::eval) entropy: f64,
     iterations: u64,
     converged: bool,
 }
 
-/// How the classifier that is kept was found.
+/// The details of a fit, for the file of results.
 #[derive(Debug, Serialize)]
-pub(in crate::eval) struct Found {
+pub(in crate::eval) struct Details {
     solver: &'static str,
-    /// Each channel is brought to mean 0 and deviation 1 over the training samples; the penalty is on weights of these.
+    /// Whether each channel has mean 0 and deviation 1 over the training samples before the penalty is applied.
     standardized: bool,
-    /// The one of the smallest cross-entropy on the held-out samples.
+    /// The strength with the smallest cross-entropy on the held-out samples.
     pub(in crate::eval) strength: f64,
-    /// The same as an inverse of a sum's weight, as scikit-learn counts it.
+    /// The strength as scikit-learn's `C`.
     c: f64,
+    /// The number of held-out samples.
     held_out: u64,
     tried: Vec<Tried>,
-    /// Of the fit to all training samples at that strength: what was minimized, and how far.
+    /// The minimum of the objective over all training samples.
     pub(in crate::eval) objective: f64,
     pub(in crate::eval) iterations: u64,
     pub(in crate::eval) gradient_norm: f64,
@@ -62,17 +64,23 @@ pub(in crate::eval) struct Found {
 
 /// A fitted classifier.
 pub(in crate::eval) struct Logistic {
-    /// Weights and biases of features as they are.
+    /// Weights (classes, width) and biases (classes) for features that are not standardized.
     parameters: (Tensor, Tensor),
     /// The class of each output.
     classes: Tensor,
-    of_all: u32,
+    /// The number of classes, including those without training samples.
+    class_count: u32,
     device: Device,
-    pub(in crate::eval) found: Found,
+    pub(in crate::eval) details: Details,
 }
 
 impl Logistic {
-    /// Fits to features of training samples; `classes` are numbered up to there, and those that do not occur are never told.
+    /// Fits a classifier to features of training samples with labels below `classes`. Classes without training samples are never
+    /// predicted.
+    ///
+    /// # Errors
+    ///
+    /// If no class has two training samples, or the features cannot be read.
     pub(in crate::eval) fn fit(features: &Features, classes: u32, seed: u64, device: Device) -> Result<Self> {
         let (present, targets) = present(&features.labels);
         let held_out = held_out(&targets, present.numel() as i64, seed);
@@ -96,36 +104,18 @@ impl Logistic {
             device,
         };
         let (tried, start) = choose(&mut objective, &held_out)?;
-        let best = best(&tried);
         objective.part = &parts[1];
-        objective.strength = best.strength;
+        objective.strength = best(&tried).strength;
         let minimum = minimize(&start, BOUNDS, |point| objective.at(point))?;
         let parameters = standard.undo(&minimum.point, objective.classes);
-        let mut fitted = Self {
-            parameters,
-            classes: present,
-            of_all: classes,
-            device,
-            found: Found {
-                solver: "lbfgs",
-                standardized: true,
-                strength: best.strength,
-                c: 1.0 / (best.strength * features.len() as f64),
-                held_out: held.cast_unsigned(),
-                tried,
-                objective: minimum.value,
-                iterations: minimum.iterations,
-                gradient_norm: minimum.gradient_norm,
-                converged: minimum.converged,
-                train_top1: 0.0,
-            },
-        };
-        fitted.found.train_top1 = fitted.judge(features)?.top1;
-        fitted.found.announce();
+        let details = Details::of(&minimum, tried, held.cast_unsigned(), features.len());
+        let mut fitted = Self { parameters, classes: present, class_count: classes, device, details };
+        fitted.details.train_top1 = fitted.judge(features)?.top1;
+        fitted.details.log();
         Ok(fitted)
     }
 
-    /// Takes the features of all samples for their likeliest classes.
+    /// Classifies all samples and reports the accuracy.
     pub(in crate::eval) fn judge(&self, features: &Features) -> Result<Report> {
         let (weights, biases) = &self.parameters;
         let mut tally = Tally::default();
@@ -134,15 +124,34 @@ impl Logistic {
             let labels = features.labels.narrow(0, start, rows.size()[0]).to_device(self.device);
             let scores = rows.matmul(&weights.tr()) + biases;
             let none = (Kind::Double, self.device);
-            let all = Tensor::full([rows.size()[0], i64::from(self.of_all)], f64::NEG_INFINITY, none);
+            let all = Tensor::full([rows.size()[0], i64::from(self.class_count)], f64::NEG_INFINITY, none);
             tally.add(&all.index_copy(1, &classes, &scores), &labels);
         })?;
-        Ok(tally.report(self.of_all))
+        Ok(tally.report(self.class_count))
     }
 }
 
-impl Found {
-    fn announce(&self) {
+impl Details {
+    /// Describes the fit to `samples` at the best strength, before the training accuracy is known.
+    fn of(minimum: &Minimum, tried: Vec<Tried>, held_out: u64, samples: i64) -> Self {
+        let strength = best(&tried).strength;
+        Self {
+            solver: "lbfgs",
+            standardized: true,
+            strength,
+            c: 1.0 / (strength * samples as f64),
+            held_out,
+            tried,
+            objective: minimum.value,
+            iterations: minimum.iterations,
+            gradient_norm: minimum.gradient_norm,
+            converged: minimum.converged,
+            train_top1: 0.0,
+        }
+    }
+
+    /// Logs the result, and warnings about it.
+    fn log(&self) {
         let Self { strength, iterations, gradient_norm, objective, .. } = self;
         tracing::info!(
             "logistic regression: strength {strength:.1e}, {iterations} iterations, loss {objective:.6}, gradient norm {gradient_norm:.1e}"
@@ -155,14 +164,14 @@ impl Found {
         let edges = [self.tried.first(), self.tried.last()];
         if edges.into_iter().flatten().any(|edge| edge.strength.to_bits() == strength.to_bits()) {
             tracing::warn!(
-                "the strength {strength:.1e} is the last that was tried: another beyond it may do better"
+                "the strength {strength:.1e} is at the end of the range that was tried: one beyond it may be better"
             );
         }
     }
 }
 
-/// Fits at every strength, each from where the one before ended. Gives what they came to on held-out samples, and the parameters
-/// of the best one.
+/// Fits at every strength, starting from the previous minimum. Returns the results on held-out samples, and the parameters of the
+/// best strength.
 fn choose(objective: &mut Objective, held_out: &Tensor) -> Result<(Vec<Tried>, Tensor)> {
     let (mut tried, mut point) = (Vec::<Tried>::new(), objective.zeros());
     let mut kept = point.shallow_clone();
@@ -180,13 +189,13 @@ fn choose(objective: &mut Objective, held_out: &Tensor) -> Result<(Vec<Tried>, T
     Ok((tried, kept))
 }
 
-/// The one of the smallest cross-entropy, which hangs less on single samples than the accuracy does.
+/// Returns the result with the smallest cross-entropy, which depends less on single samples than the accuracy.
 fn best(tried: &[Tried]) -> Tried {
     let all = tried.iter();
     *all.min_by(|a, b| a.entropy.total_cmp(&b.entropy)).expect("some strength was tried")
 }
 
-/// Accuracy and mean cross-entropy of the samples that are held out.
+/// Returns the accuracy on the held-out samples and their mean cross-entropy.
 fn held_out_scores(objective: &Objective, point: &Tensor, held_out: &Tensor) -> Result<(f64, f64)> {
     let (weights, biases) = objective.standard.undo(point, objective.classes);
     let mut sums = [0; 2].map(|_| Tensor::zeros([], (Kind::Double, objective.device)));
@@ -203,7 +212,7 @@ fn held_out_scores(objective: &Objective, point: &Tensor, held_out: &Tensor) -> 
     Ok((hits, entropy))
 }
 
-/// The classes that occur, ascending, and each sample's place among them, both on the CPU.
+/// Returns the classes that occur, ascending, and the place of each sample's class among them, both on the CPU.
 fn present(labels: &Tensor) -> (Tensor, Tensor) {
     let labels = Vec::<i64>::try_from(labels).expect("a number for each sample");
     let classes: BTreeSet<_> = labels.iter().copied().collect();
@@ -213,20 +222,21 @@ fn present(labels: &Tensor) -> (Tensor, Tensor) {
     (Tensor::from_slice(&classes), Tensor::from_slice(&places))
 }
 
-/// Which samples are held out, on the CPU: of each class the same share, one at least if it has two.
+/// Chooses the held-out samples: the same share of each class, but at least one of a class with two samples. Returns booleans (n) on
+/// the CPU.
 fn held_out(targets: &Tensor, classes: i64, seed: u64) -> Tensor {
     let targets = Vec::<i64>::try_from(targets).expect("a number for each sample");
     let mut of_class = vec![Vec::new(); classes as usize];
     for (number, &target) in targets.iter().enumerate() {
         of_class[target as usize].push(number);
     }
-    let (mut held, mut draw) = (vec![false; targets.len()], Random::after(seed, 0));
+    let (mut held, mut random) = (vec![false; targets.len()], Random::after(seed, 0));
     for mut members in of_class {
         let most = members.len() - 1;
         let count = ((HELD_OUT * members.len() as f64).round() as usize).max(1).min(most);
         // The first `count` of a shuffled class (Fisher, Yates).
         for place in 0..count {
-            let other = place + draw.below(members.len() - place);
+            let other = place + random.below(members.len() - place);
             members.swap(place, other);
             held[members[place]] = true;
         }

@@ -5,36 +5,36 @@ use std::collections::VecDeque;
 use anyhow::Result;
 use tch::Tensor;
 
-/// Steps whose curvature is remembered.
+/// The number of steps whose curvature is remembered.
 const MEMORY: usize = 10;
-/// Share of the foretold decrease that a step has to bring.
+/// The share of the decrease predicted by the slope that a step must achieve (the first Wolfe condition).
 const DECREASE: f64 = 1e-4;
-/// Share of the slope that may be left after a step.
+/// The share of the slope that may remain after a step (the second Wolfe condition).
 const CURVATURE: f64 = 0.9;
-/// Values that are tried along a direction at most.
+/// The most trials along a direction.
 const TRIALS: u32 = 40;
 
-/// When to stop.
+/// The conditions that end a minimization.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Bounds {
-    /// The norm of the gradient that is small enough.
+    /// The norm of the gradient below which it has converged.
     pub(super) gradient: f64,
-    /// Iterations at most.
+    /// The most iterations.
     pub(super) iterations: u64,
 }
 
-/// Where a search ended.
+/// The end of a minimization.
 #[derive(Debug)]
 pub(super) struct Minimum {
     pub(super) point: Tensor,
     pub(super) value: f64,
     pub(super) gradient_norm: f64,
     pub(super) iterations: u64,
-    /// Whether the gradient is as small as was asked for.
+    /// Whether the norm of the gradient is within the bound.
     pub(super) converged: bool,
 }
 
-/// Descends from a point, a vector in f64, along a function that gives its value and gradient.
+/// Minimizes a function that returns its value and gradient, from the point `start`, a vector in f64.
 pub(super) fn minimize(
     start: &Tensor,
     bounds: Bounds,
@@ -61,7 +61,7 @@ pub(super) fn minimize(
     unreachable!("the iterations are bounded")
 }
 
-/// A point with what the function is there.
+/// A point with the function's value and gradient.
 #[derive(Debug)]
 struct Place {
     point: Tensor,
@@ -76,43 +76,53 @@ impl Place {
     }
 }
 
-/// The last steps, the changes of the gradient along them, and one over the product of both.
+/// A step and the change of the gradient along it.
+#[derive(Debug)]
+struct Pair {
+    step: Tensor,
+    change: Tensor,
+    /// One over the product of both.
+    inverse: f64,
+}
+
+/// The last steps.
 #[derive(Debug, Default)]
-struct Memory(VecDeque<(Tensor, Tensor, f64)>);
+struct Memory(VecDeque<Pair>);
 
 impl Memory {
     fn add(&mut self, from: &Place, to: &Place) {
         let (step, change) = (&to.point - &from.point, &to.gradient - &from.gradient);
         let product = dot(&step, &change);
         if product > 0.0 {
-            self.0.push_back((step, change, 1.0 / product));
+            self.0.push_back(Pair { step, change, inverse: 1.0 / product });
         }
         if self.0.len() > MEMORY {
             self.0.pop_front();
         }
     }
 
-    /// Where to go on, and how far at first: minus the inverse curvature, as far as it is known, times the gradient.
+    /// Returns the direction of the next step and the first distance to try. The direction is minus the inverse curvature, as far as
+    /// it is known, times the gradient.
     fn direction(&mut self, gradient: &Tensor, gradient_norm: f64) -> (Tensor, f64) {
-        let Some((step, change, _)) = self.0.back() else {
+        let Some(Pair { step, change, .. }) = self.0.back() else {
             return (-gradient, 1.0 / gradient_norm.max(1.0));
         };
         let scale = dot(step, change) / dot(change, change);
         let mut direction = -gradient;
         let mut along = Vec::with_capacity(self.0.len());
-        for (step, change, inverse) in self.0.iter().rev() {
+        for Pair { step, change, inverse } in self.0.iter().rev() {
             let alpha = inverse * dot(step, &direction);
             direction -= change * alpha;
             along.push(alpha);
         }
         direction *= scale;
-        for ((step, change, inverse), alpha) in self.0.iter().zip(along.iter().rev()) {
+        for (Pair { step, change, inverse }, alpha) in self.0.iter().zip(along.iter().rev()) {
             direction += step * (alpha - inverse * dot(change, &direction));
         }
         if dot(&direction, gradient) < 0.0 {
             return (direction, 1.0);
         }
-        self.0.clear(); // rounding has spoilt it
+        self.0.clear(); // rounding errors have accumulated
         (-gradient, 1.0 / gradient_norm.max(1.0))
     }
 }
@@ -121,15 +131,61 @@ fn dot(a: &Tensor, b: &Tensor) -> f64 {
     a.dot(b).double_value(&[])
 }
 
-/// What was found so far along a direction.
+/// A point along a direction.
 struct Trial {
     distance: f64,
     slope: f64,
     place: Place,
 }
 
-/// A place along the direction where the value has decreased and the slope has flattened enough; none where rounding hides any
-/// decrease.
+/// The interval along a direction that is searched.
+struct Bracket {
+    /// The best point so far.
+    low: Trial,
+    /// The other end of the interval, once a point beyond the minimum is known.
+    high: Option<End>,
+}
+
+/// An end of the interval.
+#[derive(Clone, Copy)]
+struct End {
+    distance: f64,
+    value: f64,
+    slope: f64,
+}
+
+impl Trial {
+    fn end(&self) -> End {
+        End { distance: self.distance, value: self.place.value, slope: self.slope }
+    }
+}
+
+impl Bracket {
+    /// Narrows the interval down, or moves it forward, by a new point.
+    fn add(&mut self, trial: Trial, is_better: bool) {
+        if !is_better {
+            self.high = Some(trial.end());
+            return;
+        }
+        // The minimum lies between the two points if the value rises again towards the other end.
+        let towards = self.high.map_or(1.0, |high| high.distance - self.low.distance);
+        if trial.slope * towards >= 0.0 {
+            self.high = Some(self.low.end());
+        }
+        self.low = trial;
+    }
+
+    /// Returns the next distance to try.
+    fn next(&self, distance: f64) -> f64 {
+        match self.high {
+            None => 2.0 * distance,
+            Some(high) => between(&self.low, high),
+        }
+    }
+}
+
+/// Searches along a direction for a point that satisfies the strong Wolfe conditions. Returns the best point after [`TRIALS`] trials,
+/// or none if none of them is lower than the start.
 fn search(
     start: &Place,
     direction: &Tensor,
@@ -149,42 +205,29 @@ fn search(
         value: start.value,
         gradient: start.gradient.shallow_clone(),
     };
-    // The best so far, and beyond the minimum, once that is known.
-    let mut low = Trial { distance: 0.0, slope, place: origin };
-    let mut high: Option<(f64, f64, f64)> = None;
+    let mut bracket = Bracket { low: Trial { distance: 0.0, slope, place: origin }, high: None };
     let mut distance = first;
     for _ in 0..TRIALS {
         let trial = at(distance)?;
-        let is_better = is_lower(&trial) && trial.place.value < low.place.value;
+        let is_better = is_lower(&trial) && trial.place.value < bracket.low.place.value;
         if is_better && is_flat(&trial) {
             return Ok(Some(trial.place));
         }
-        if is_better {
-            // The minimum lies between both where the value rises again towards the other bound, or beyond what is known.
-            let towards = high.map_or(1.0, |(high, ..)| high - low.distance);
-            if trial.slope * towards >= 0.0 {
-                high = Some((low.distance, low.place.value, low.slope));
-            }
-            low = trial;
-        } else {
-            high = Some((trial.distance, trial.place.value, trial.slope));
-        }
-        distance = match high {
-            None => 2.0 * distance,
-            Some(high) => between(&low, high),
-        };
+        bracket.add(trial, is_better);
+        distance = bracket.next(distance);
     }
-    // Less than was asked for, but a decrease.
+    let low = bracket.low;
     Ok((low.distance > 0.0).then_some(low.place))
 }
 
-/// The minimum of the cubic through both ends, well inside of them.
-fn between(low: &Trial, (high, value, slope): (f64, f64, f64)) -> f64 {
-    let width = high - low.distance;
+/// Returns the minimum of the cubic through both ends if it is well inside of them, otherwise the middle.
+fn between(low: &Trial, high: End) -> f64 {
+    let End { distance, value, slope } = high;
+    let width = distance - low.distance;
     let middle = low.distance + 0.5 * width;
-    let a = low.slope + slope - 3.0 * (low.place.value - value) / (low.distance - high);
+    let a = low.slope + slope - 3.0 * (low.place.value - value) / (low.distance - distance);
     let b = (a * a - low.slope * slope).sqrt() * width.signum();
-    let cubic = high - width * (slope + b - a) / (slope - low.slope + 2.0 * b);
+    let cubic = distance - width * (slope + b - a) / (slope - low.slope + 2.0 * b);
     let share = (cubic - low.distance) / width;
     if share.is_finite() && (0.1..=0.9).contains(&share) { cubic } else { middle }
 }
@@ -202,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn the_valley_of_rosenbrock_is_followed_to_its_end() {
+    fn the_minimum_of_rosenbrocks_function_is_found() {
         let function = |at: &Tensor| {
             let [x, y] = [at.double_value(&[0]), at.double_value(&[1])];
             let value = (1.0 - x).powi(2) + 100.0 * (y - x * x).powi(2);
@@ -215,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bowl_of_a_thousand_times_the_curvature_one_way_is_solved() {
+    fn the_minimum_of_an_ill_conditioned_quadratic_is_found() {
         let scales = Tensor::logspace(-3.0, 0.0, 30, 10.0, (Kind::Double, Device::Cpu));
         let target = Tensor::arange(30, (Kind::Double, Device::Cpu)) - 15.0;
         let function = |at: &Tensor| {
@@ -228,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn a_search_that_may_not_go_on_says_so_and_never_goes_up() {
+    fn a_minimization_without_convergence_says_so_and_never_increases_the_value() {
         let value = |x: f64| (x - 3.0).powi(4);
         let function = |at: &Tensor| {
             Ok((value(at.double_value(&[0])), vector(&[4.0 * (at.double_value(&[0]) - 3.0).powi(3)])))
@@ -236,15 +279,15 @@ mod tests {
         let bounds = Bounds { gradient: 0.0, iterations: 2 };
         let found = minimize(&vector(&[100.0]), bounds, function).unwrap();
         assert!(!found.converged && found.iterations == 2 && found.value < value(100.0), "{found:?}");
-        // At the minimum there is nothing to be gained: it ends instead of searching for ever.
+        // At the minimum no step lowers the value, and the minimization ends.
         let bounds = Bounds { gradient: -1.0, iterations: 1_000 };
         let found = minimize(&vector(&[3.0]), bounds, function).unwrap();
         assert!(found.iterations == 0 && found.value.abs() < 1e-30, "{found:?}");
     }
 
-    /// Both Wolfe conditions, on a function with a wall that is not finite.
+    /// The function is not finite for negative numbers.
     #[test]
-    fn each_step_lowers_the_value_and_flattens_the_slope() {
+    fn each_step_satisfies_both_wolfe_conditions() {
         let function = |at: &Tensor| {
             let x = at.double_value(&[0]);
             Ok((-x.ln() + 4.0 * x, vector(&[4.0 - 1.0 / x])))

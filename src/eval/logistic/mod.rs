@@ -1,4 +1,4 @@
-//! A linear classifier that is fitted until nothing changes any more: multinomial logistic regression by L-BFGS.
+//! Multinomial logistic regression, a linear classifier that L-BFGS fits to convergence.
 
 mod fit;
 mod lbfgs;

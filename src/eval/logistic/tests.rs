@@ -2,7 +2,7 @@ use super::*;
 
 const DOUBLE: (Kind, Device) = (Kind::Double, Device::Cpu);
 
-/// Overlapping classes around points of their own, of channels of unequal scale; the last class does not occur.
+/// Returns overlapping classes with channels of different scales.
 fn samples(n: i64, width: i64, classes: i64, seed: i64) -> Features {
     tch::manual_seed(seed);
     let labels = Tensor::arange(n, (Kind::Int64, Device::Cpu)).remainder(classes);
@@ -12,7 +12,7 @@ fn samples(n: i64, width: i64, classes: i64, seed: i64) -> Features {
     Features::of(&((centres + noise + 3.0) * scales), &labels).unwrap()
 }
 
-/// The optimum by Newton's method in plain numbers, on features that are standardized here: loss and probabilities.
+/// Computes the optimum on standardized features by Newton's method, without tensors. Returns the loss and the probabilities.
 fn newton(features: &Features, classes: usize, strength: f64) -> (f64, Vec<Vec<f64>>) {
     let (n, width) = (features.len() as usize, features.width() as usize);
     let mut rows =
@@ -45,7 +45,7 @@ fn newton(features: &Features, classes: usize, strength: f64) -> (f64, Vec<Vec<f
         let mut gradient: Vec<f64> = (0..size).map(|place| penalized(place) * point[place]).collect();
         let mut hessian = vec![vec![0.0; size]; size];
         for (place, row) in hessian.iter_mut().enumerate() {
-            // A shift of all biases changes nothing: what is added here lets the equations have one solution.
+            // A shift of all biases changes nothing. The small term makes the solution unique.
             row[place] = penalized(place) + 1e-9;
         }
         for (row, (chances, label)) in rows.iter().zip(chances.iter().zip(&labels)) {
@@ -75,11 +75,11 @@ fn newton(features: &Features, classes: usize, strength: f64) -> (f64, Vec<Vec<f
 
 #[test]
 fn the_loss_and_the_accuracy_are_those_of_newtons_method() {
-    let _alone = crate::generator();
+    let _alone = crate::testing::lock_generator();
     for (seed, n, width, classes) in [(1, 150, 4, 3), (2, 90, 6, 4)] {
         let features = samples(n, width, classes, seed);
         let fitted = Logistic::fit(&features, classes as u32 + 1, 0, Device::Cpu).unwrap();
-        let found = &fitted.found;
+        let found = &fitted.details;
         assert!(found.converged && found.gradient_norm <= 1e-6, "{found:?}");
         let (loss, chances) = newton(&features, classes as usize, found.strength);
         assert!((found.objective - loss).abs() < 1e-6, "{} and {loss}", found.objective);
@@ -92,8 +92,8 @@ fn the_loss_and_the_accuracy_are_those_of_newtons_method() {
 }
 
 #[test]
-fn gradients_are_the_differences_of_values_and_only_the_part_counts() {
-    let _alone = crate::generator();
+fn gradients_equal_the_differences_of_values_and_only_chosen_samples_count() {
+    let _alone = crate::testing::lock_generator();
     let features = samples(40, 3, 4, 5);
     let (present, targets) = present(&features.labels);
     let standard = Standard::of(&features, Device::Cpu).unwrap();
@@ -119,7 +119,7 @@ fn gradients_are_the_differences_of_values_and_only_the_part_counts() {
         let slope = (value(1e-5) - value(-1e-5)) / 2e-5;
         assert!((slope - gradient.double_value(&[place])).abs() < 1e-8, "{place}");
     }
-    // The same of the samples that take part alone, standardized as before.
+    // The objective of the chosen samples alone, standardized as before.
     let chosen = part.nonzero().view(-1);
     let numbers = Vec::<i64>::try_from(&chosen).unwrap();
     let few =
@@ -130,7 +130,7 @@ fn gradients_are_the_differences_of_values_and_only_the_part_counts() {
 }
 
 #[test]
-fn what_is_held_out_is_a_fifth_of_each_class_and_of_two_samples_one() {
+fn a_fifth_of_each_class_is_held_out_and_one_of_two_samples() {
     let targets: Vec<i64> = [vec![0; 20], vec![1; 2], vec![2], vec![3; 7]].concat();
     let targets = Tensor::from_slice(&targets);
     let held = Vec::<bool>::try_from(held_out(&targets, 4, 1)).unwrap();
@@ -141,7 +141,7 @@ fn what_is_held_out_is_a_fifth_of_each_class_and_of_two_samples_one() {
 }
 
 #[test]
-fn the_strength_is_the_one_that_did_best_on_what_was_held_out() {
+fn the_strength_with_the_lowest_held_out_cross_entropy_is_chosen() {
     let tried = |strength, top1, entropy| Tried { strength, top1, entropy, iterations: 1, converged: true };
     let all = [tried(1.0, 0.5, 0.7), tried(0.1, 0.6, 0.6), tried(0.01, 0.7, 0.8)];
     assert!((best(&all).strength - 0.1).abs() < 1e-12);
@@ -152,8 +152,8 @@ fn the_strength_is_the_one_that_did_best_on_what_was_held_out() {
 }
 
 #[test]
-fn channels_that_never_change_and_classes_that_do_not_occur_do_no_harm() {
-    let _alone = crate::generator();
+fn constant_channels_and_classes_without_samples_do_no_harm() {
+    let _alone = crate::testing::lock_generator();
     let features = samples(60, 3, 3, 7);
     let values = features.rows(0, 60).unwrap();
     let wide = Tensor::cat(&[values.shallow_clone(), values.zeros_like() + 7.3], 1);
@@ -162,13 +162,13 @@ fn channels_that_never_change_and_classes_that_do_not_occur_do_no_harm() {
     let wide = Features::of(&wide, &labels).unwrap();
     let fitted = Logistic::fit(&wide, 6, 0, Device::Cpu).unwrap();
     let plain = Logistic::fit(&features, 3, 0, Device::Cpu).unwrap();
-    assert!((fitted.found.objective - plain.found.objective).abs() < 1e-9);
+    assert!((fitted.details.objective - plain.details.objective).abs() < 1e-9);
     let report = fitted.judge(&wide).unwrap();
     assert!(
         report.confusion.iter().all(|&(_, taken, _)| taken % 2 == 0) && report.top5 > 0.999,
         "{report:?}"
     );
-    // A validation sample of a class that no training sample has is never a hit.
+    // A validation sample of a class without training samples is never a hit.
     let foreign = Features::of(&wide.rows(0, 1).unwrap(), &Tensor::from_slice(&[3i64])).unwrap();
     assert!(fitted.judge(&foreign).unwrap().top5 < 0.5);
     let alone = Features::of(&values.narrow(0, 0, 3), &Tensor::from_slice(&[0i64, 1, 2])).unwrap();

@@ -1,4 +1,4 @@
-//! Lists in the documents are complete: commands, exit codes, dependencies, what a run writes.
+//! Lists in the documents are complete: commands, exit codes, dependencies, files and fields of a run, kinds of findings.
 
 use std::collections::BTreeSet;
 
@@ -6,14 +6,14 @@ use amdim_stream::{cli::Cli, exit::Code};
 use clap::CommandFactory;
 use serde_json::Value;
 
-use super::read;
+use super::pages::read;
 use crate::support::{Place, lines, program, succeed};
 
 #[test]
-fn the_readme_is_short_and_says_first_that_no_gpu_was_tried() {
+fn the_readme_is_short_and_begins_with_the_state_of_gpus() {
     let readme = read("README.md");
     assert!(readme.lines().count() <= 150, "{} lines", readme.lines().count());
-    let at = readme.find("Nothing has run on a GPU yet").expect("or the sentence has been overtaken");
+    let at = readme.find("Nothing has run on a GPU yet").expect("the README says so until it is outdated");
     assert!(at < readme.find("\n## ").unwrap());
 }
 
@@ -48,7 +48,7 @@ fn every_dependency_has_its_reason() {
     assert!(missing.is_empty(), "docs/dependencies.md does not say what these are for: {missing:?}");
 }
 
-/// The first cells of a document's tables, each name in backticks by itself.
+/// Returns the names in backticks in the first cells of a document's tables.
 fn named(page: &str) -> BTreeSet<String> {
     let rows = page.lines().filter_map(|line| line.strip_prefix("| ")?.split(" | ").next());
     rows.flat_map(|cell| cell.split('`').skip(1).step_by(2)).map(str::to_owned).collect()

@@ -1,13 +1,13 @@
-//! Links between documents lead somewhere, and every page of the book is in its table of contents.
+//! Links between documents are valid, and every page of the book is in its table of contents.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::{Component, Path, PathBuf},
 };
 
-use super::{documents, read, root};
+use super::pages::{documents, read, root};
 
-/// A text without its code: blocks between fences, indented blocks, and what stands between backticks.
+/// Returns a text without its code: fenced blocks, indented blocks, and spans in backticks.
 fn without_code(text: &str) -> String {
     let mut is_fenced = false;
     let mut plain = String::new();
@@ -24,14 +24,14 @@ fn without_code(text: &str) -> String {
     plain
 }
 
-/// Where the links of a document lead.
+/// Returns the targets of the links in a document.
 fn targets(text: &str) -> Vec<String> {
     let plain = without_code(text);
     let ends = plain.match_indices("](").map(|(at, mark)| &plain[at + mark.len()..]);
     ends.filter_map(|rest| Some(rest.split_once(')')?.0.to_owned())).collect()
 }
 
-/// Files and folders of the repository that a document names between backticks; of what is planned it may name any.
+/// Returns the files and folders of the repository that a document names in backticks. The section about plans may name any.
 fn paths(text: &str) -> Vec<String> {
     const FOLDERS: [&str; 10] = [
         "src", "shards", "pipeline", "torchkit", "dataset", "tests", "tools", "benches", "contrib", "python",
@@ -47,7 +47,7 @@ fn paths(text: &str) -> Vec<String> {
     spans.filter(is_path).map(str::to_owned).collect()
 }
 
-/// The anchors of a document's headings, as GitHub and mdBook make them.
+/// Returns the anchors of a document's headings, as GitHub and mdBook generate them.
 fn anchors(text: &str) -> BTreeSet<String> {
     let mut is_fenced = false;
     let mut seen = BTreeMap::new();
@@ -64,7 +64,7 @@ fn anchors(text: &str) -> BTreeSet<String> {
     found
 }
 
-/// A path without `.` and `..`.
+/// Resolves `.` and `..` in a path.
 fn resolved(path: &Path) -> PathBuf {
     let mut resolved = PathBuf::new();
     for part in path.components() {
@@ -77,7 +77,7 @@ fn resolved(path: &Path) -> PathBuf {
     resolved
 }
 
-/// What is wrong with a link of a document; none where it leads somewhere.
+/// Returns a complaint about a link that is not valid.
 fn complaint(from: &str, target: &str) -> Option<String> {
     if target.contains("://") || target.starts_with("mailto:") {
         return None;
@@ -93,13 +93,13 @@ fn complaint(from: &str, target: &str) -> Option<String> {
     if from.starts_with("docs/") && is_document && !name.starts_with("docs/") {
         return Some(format!("{from}: `{target}` leads out of the book to a page that is not in it"));
     }
-    let is_there = || is_document && anchors(&read(name)).contains(anchor);
-    let is_fine = anchor.is_empty() || is_there();
-    (!is_fine).then(|| format!("{from}: `{name}` has no heading `#{anchor}`"))
+    let exists = || is_document && anchors(&read(name)).contains(anchor);
+    let is_valid = anchor.is_empty() || exists();
+    (!is_valid).then(|| format!("{from}: `{name}` has no heading `#{anchor}`"))
 }
 
 #[test]
-fn every_link_between_documents_leads_somewhere() {
+fn every_link_between_documents_is_valid() {
     let all = ["README.md", "contrib/README.md"].map(str::to_owned).into_iter().chain(documents("docs"));
     let (mut count, mut complaints) = (0, Vec::new());
     for from in all {
@@ -113,7 +113,7 @@ fn every_link_between_documents_leads_somewhere() {
 }
 
 #[test]
-fn every_file_that_the_documents_name_is_there() {
+fn every_file_that_the_documents_name_exists() {
     let all = ["README.md".to_owned()].into_iter().chain(documents("docs"));
     let named = all.flat_map(|from| paths(&read(&from)).into_iter().map(move |path| (from.clone(), path)));
     let missing: Vec<_> = named.filter(|(_, path)| !root(path).exists()).collect();
@@ -124,7 +124,7 @@ fn every_file_that_the_documents_name_is_there() {
 }
 
 #[test]
-fn a_link_that_leads_nowhere_is_found() {
+fn a_broken_link_is_found() {
     let text = "[a](x.md#b) `[c](d)`\n\n    [e](f)\n\n```\n[g](h)\n```\n[i](https://example.org)\n";
     assert_eq!(targets(text), ["x.md#b", "https://example.org"]);
     let found = anchors("# A `b` c\n```\n# no\n```\n## Twice\n## Twice\n### What's 1×1?\n");
@@ -146,7 +146,7 @@ fn a_link_that_leads_nowhere_is_found() {
 }
 
 #[test]
-fn the_table_of_contents_has_every_page_once() {
+fn the_table_of_contents_lists_every_page_once() {
     let listed: Vec<_> =
         targets(&read("docs/SUMMARY.md")).iter().map(|page| format!("docs/{page}")).collect();
     let mut sorted = listed.clone();

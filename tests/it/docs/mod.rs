@@ -1,35 +1,7 @@
-//! What the documents say is there: links, commands, settings, fields, dependencies.
+//! The documents are true: links, commands, settings, fields, dependencies.
 
 mod commands;
 mod coverage;
 mod links;
+mod pages;
 mod settings;
-
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
-
-fn root(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
-}
-
-fn read(name: &str) -> String {
-    fs::read_to_string(root(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
-}
-
-/// Every document below a folder, by its path in the repository.
-fn documents(folder: &str) -> Vec<String> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir(root(folder)).unwrap() {
-        let entry = entry.unwrap();
-        let name = format!("{folder}/{}", entry.file_name().to_str().unwrap());
-        if entry.path().is_dir() {
-            found.extend(documents(&name));
-        } else if entry.path().extension().is_some_and(|end| end == "md") {
-            found.push(name);
-        }
-    }
-    found.sort();
-    found
-}

@@ -1,4 +1,4 @@
-//! Which files of a crate import which others, by their `use` lines and by the paths that they write out.
+//! The imports between the files of a crate, by their `use` lines and by the paths in their code.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -11,18 +11,18 @@ use syn::{
     visit::{self, Visit},
 };
 
-/// A module's or an item's path from the crate's root.
+/// The path of a module or an item from the crate's root.
 type Name = Vec<String>;
 
-/// The files of a crate, and what they import of each other.
+/// The files of a crate and the imports between them.
 pub(super) struct Crate {
-    /// By module: the file, relative to the folder of sources.
+    /// The file of each module, relative to the folder of sources.
     files: BTreeMap<Name, String>,
     imports: BTreeSet<(String, String)>,
 }
 
 impl Crate {
-    /// Reads the sources in a folder, `lib.rs` and all below. Tests in them import what they want.
+    /// Reads all sources in a folder. Imports of unit tests are ignored.
     pub(super) fn read(folder: &Path) -> Self {
         let mut files = BTreeMap::new();
         collect(folder, &mut Vec::new(), &mut files);
@@ -41,12 +41,12 @@ impl Crate {
         Self { files, imports }
     }
 
-    /// Importing file and imported file.
+    /// Iterates over pairs of an importing and an imported file.
     pub(super) fn imports(&self) -> impl Iterator<Item = (&str, &str)> {
         self.imports.iter().map(|(from, to)| (from.as_str(), to.as_str()))
     }
 
-    /// The names of its topmost modules.
+    /// Iterates over the names of the top-level modules.
     pub(super) fn modules(&self) -> impl Iterator<Item = &str> {
         let names: BTreeSet<_> =
             self.files.keys().filter_map(|module| module.first().map(String::as_str)).collect();
@@ -54,14 +54,14 @@ impl Crate {
     }
 }
 
-/// The topmost module that a file belongs to; none of `lib.rs`.
+/// Returns the top-level module that a file belongs to; none for `lib.rs`.
 pub(super) fn module_of(file: &str) -> Option<&str> {
     let first = file.split('/').next()?;
     let name = first.strip_suffix(".rs").unwrap_or(first);
     (name != "lib").then_some(name)
 }
 
-/// The files below a folder by their modules.
+/// Collects the files in a folder and the folders below it by their modules.
 fn collect(folder: &Path, module: &mut Name, files: &mut BTreeMap<Name, String>) {
     for entry in fs::read_dir(folder).unwrap().flatten() {
         let name = entry.file_name().into_string().unwrap();
@@ -81,12 +81,12 @@ fn collect(folder: &Path, module: &mut Name, files: &mut BTreeMap<Name, String>)
     }
 }
 
-/// The file that a name leads to, by way of those that it is handed on by.
+/// Returns the module that defines a name, following re-exports.
 fn resolve(name: &[String], sources: &BTreeMap<Name, Source>, depth: usize) -> Option<Name> {
     let end = (0..=name.len()).rev().find(|&end| sources.contains_key(&name[..end]))?;
     let module = name[..end].to_vec();
     let Some(item) = name.get(end) else { return Some(module) };
-    match sources[&module].handed_on.get(item) {
+    match sources[&module].exports.get(item) {
         Some(origin) if depth < 8 => {
             let further = origin.iter().chain(&name[end + 1..]).cloned().collect::<Vec<_>>();
             resolve(&further, sources, depth + 1)
@@ -95,12 +95,12 @@ fn resolve(name: &[String], sources: &BTreeMap<Name, Source>, depth: usize) -> O
     }
 }
 
-/// What a file says of others.
+/// The imports and exports of a file.
 struct Source {
-    /// Names of the crate that it uses.
+    /// The names of the crate that the file uses.
     used: Vec<Name>,
-    /// Names that others get by way of it (`pub use`, exported macros), with their origins.
-    handed_on: BTreeMap<String, Name>,
+    /// The names that the file re-exports (`pub use`, exported macros), with their origins.
+    exports: BTreeMap<String, Name>,
 }
 
 impl Source {
@@ -108,11 +108,11 @@ impl Source {
         let text = fs::read_to_string(folder.join(file)).unwrap();
         let parsed = syn::parse_file(&text).unwrap_or_else(|error| panic!("{file}: {error}"));
         let mut reader =
-            Reader { module, files, used: Vec::new(), handed_on: BTreeMap::new(), local: BTreeMap::new() };
-        // First what is imported: paths below it are told by it.
+            Reader { module, files, used: Vec::new(), exports: BTreeMap::new(), local: BTreeMap::new() };
+        // Imports come first, since paths in the code refer to them.
         parsed.items.iter().for_each(|item| reader.import(item));
         reader.visit_file(&parsed);
-        Self { used: reader.used, handed_on: reader.handed_on }
+        Self { used: reader.used, exports: reader.exports }
     }
 }
 
@@ -120,13 +120,13 @@ struct Reader<'a> {
     module: &'a [String],
     files: &'a BTreeMap<Name, String>,
     used: Vec<Name>,
-    handed_on: BTreeMap<String, Name>,
-    /// Names that the file gave to modules and items of the crate.
+    exports: BTreeMap<String, Name>,
+    /// The names under which the file imports modules and items of the crate.
     local: BTreeMap<String, Name>,
 }
 
 impl Reader<'_> {
-    /// A path as one from the crate's root; none where it is of another crate.
+    /// Returns a path from the crate's root; none if it belongs to another crate.
     fn absolute(&self, path: &[String]) -> Option<Name> {
         let (first, rest) = path.split_first()?;
         let own = |module: &[String]| module.iter().chain(rest).cloned().collect::<Name>();
@@ -157,7 +157,7 @@ impl Reader<'_> {
             if matches!(vis, Visibility::Inherited) {
                 self.local.insert(name, path);
             } else {
-                self.handed_on.insert(name, path);
+                self.exports.insert(name, path);
             }
         }
     }
@@ -172,7 +172,7 @@ impl<'ast> Visit<'ast> for Reader<'_> {
         flatten(&item.tree, &mut Vec::new(), &mut paths);
         for (path, _) in paths {
             let absolute = self.absolute(&path);
-            // Of a module nothing is used but what is written after its name.
+            // Importing a module alone uses none of its items.
             self.used.extend(absolute.filter(|path| !self.files.contains_key(path)));
         }
     }
@@ -185,7 +185,7 @@ impl<'ast> Visit<'ast> for Reader<'_> {
 
     fn visit_item_macro(&mut self, item: &'ast ItemMacro) {
         if let Some(name) = &item.ident {
-            self.handed_on.insert(name.to_string(), self.module.to_vec());
+            self.exports.insert(name.to_string(), self.module.to_vec());
         }
     }
 
@@ -201,7 +201,7 @@ impl<'ast> Visit<'ast> for Reader<'_> {
     }
 }
 
-/// The paths of a `use` line, each with the name that it is given.
+/// Collects the paths of a `use` line, each with its local name.
 fn flatten(tree: &UseTree, before: &mut Name, paths: &mut Vec<(Name, String)>) {
     match tree {
         UseTree::Path(path) => {

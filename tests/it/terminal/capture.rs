@@ -1,4 +1,4 @@
-//! Programs whose output goes to a terminal.
+//! Runs programs whose output goes to a terminal.
 
 use std::{
     fs::File,
@@ -14,11 +14,11 @@ use rustix::{
     termios::{Winsize, tcsetwinsize},
 };
 
-/// A terminal's two ends.
+/// A pseudo-terminal.
 pub(crate) struct Pty {
-    /// What the user sees.
+    /// The end from which the user's screen is read.
     pub(crate) user: OwnedFd,
-    /// What the program writes to.
+    /// The end that the program writes to.
     pub(crate) program: OwnedFd,
 }
 
@@ -34,17 +34,17 @@ impl Pty {
         Self { user, program }
     }
 
-    /// Starts a command here: both its outputs go to the terminal.
+    /// Starts a command with stdout and stderr on the terminal. Returns the process and the user's end.
     pub(crate) fn start(self, command: &mut Command) -> (Child, File) {
         let output = || Stdio::from(self.program.try_clone().unwrap());
         let child = command.stdout(output()).stderr(output()).spawn().unwrap();
-        command.stdout(Stdio::null()).stderr(Stdio::null()); // closes what the command keeps of it
+        command.stdout(Stdio::null()).stderr(Stdio::null()); // closes the command's copies of the program's end
         (child, File::from(self.user))
     }
 }
 
 pub(crate) fn send(child: &Child, signal: Signal) {
-    // The program would wait for it for ever.
+    // A process inherits ignored signals, and the test would wait for ever.
     assert!(
         !torchkit::is_ignored(signal.as_raw()),
         "the tests were started with {signal:?} ignored, as by `&` in a script"
@@ -52,10 +52,10 @@ pub(crate) fn send(child: &Child, signal: Signal) {
     kill_process(Pid::from_child(child), signal).unwrap();
 }
 
-/// All that is written; at the first sight of `sign` the program is interrupted.
+/// Reads all output. Sends SIGINT as soon as `sign` appears.
 pub(crate) fn read_interrupting(child: &Child, output: &mut impl Read, sign: Option<&str>) -> String {
     let (mut all, mut piece, mut waiting) = (Vec::new(), [0; 4096], sign);
-    // Reading from a terminal that nobody writes to any more is an error.
+    // Reading from a terminal without writers is an error.
     while let Ok(count @ 1..) = output.read(&mut piece) {
         all.extend_from_slice(&piece[..count]);
         if waiting.is_some_and(|sign| String::from_utf8_lossy(&all).contains(sign)) {

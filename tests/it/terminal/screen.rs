@@ -1,22 +1,23 @@
-//! What a terminal shows of the bytes that it is sent.
+//! An emulated terminal.
 
-/// A row, and whether the next one goes on with its text.
+/// A row of the screen.
 #[derive(Debug, Clone, Default)]
 struct Row {
     text: Vec<char>,
-    goes_on: bool,
+    /// Whether the next row continues the line.
+    is_wrapped: bool,
 }
 
-/// A terminal of so many columns and as many rows as it takes.
+/// A terminal with a fixed number of columns and any number of rows.
 #[derive(Debug)]
 pub(crate) struct Screen {
     columns: usize,
     rows: Vec<Row>,
     row: usize,
     column: usize,
-    /// Lines that were taken away again.
+    /// The lines that were erased.
     pub(crate) drawn_over: Vec<String>,
-    /// Colours and the like that were asked for.
+    /// The numbers of the styles that were set.
     pub(crate) styles: Vec<u32>,
 }
 
@@ -26,6 +27,7 @@ impl Screen {
         Self { columns, rows: vec![Row::default()], row: 0, column: 0, drawn_over, styles }
     }
 
+    /// Shows the output of a program.
     pub(crate) fn show(&mut self, text: &str) {
         let mut left = text.chars();
         while let Some(letter) = left.next() {
@@ -48,7 +50,7 @@ impl Screen {
 
     fn put(&mut self, letter: char) {
         if self.column == self.columns {
-            self.rows[self.row].goes_on = true;
+            self.rows[self.row].is_wrapped = true;
             self.down();
             self.column = 0;
         }
@@ -67,6 +69,7 @@ impl Screen {
         }
     }
 
+    /// Carries out an escape sequence.
     fn obey(&mut self, numbers: &str, command: Option<char>) {
         let number = numbers.parse().unwrap_or(0);
         match command {
@@ -77,16 +80,16 @@ impl Screen {
                     self.drawn_over.push(taken);
                 }
             }
-            other => panic!("the program has no use for {numbers}{other:?}"),
+            other => panic!("unexpected escape sequence {numbers}{other:?}"),
         }
     }
 
-    /// The lines that it shows, those that took several rows in one piece.
+    /// Returns the lines on the screen, with wrapped rows joined.
     pub(crate) fn lines(&self) -> Vec<String> {
         let mut lines = vec![String::new()];
         for row in &self.rows {
             lines.last_mut().unwrap().extend(&row.text);
-            if !row.goes_on {
+            if !row.is_wrapped {
                 lines.push(String::new());
             }
         }

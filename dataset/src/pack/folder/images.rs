@@ -17,6 +17,7 @@ use super::{
 };
 use crate::{
     error::{FileError, ImageError, SourceError},
+    hint::{Hint, SourceHint},
     pack::{
         convert,
         source::{Image, Source},
@@ -153,6 +154,10 @@ impl Source for Folder {
 
     fn ignored(&self) -> u64 {
         self.left_out.count()
+    }
+
+    fn hint(&self) -> Option<Hint> {
+        self.left_out.has_unread().then_some(Hint::Source(SourceHint::Convert))
     }
 
     fn log(&self) {

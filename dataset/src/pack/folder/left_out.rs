@@ -70,6 +70,11 @@ impl LeftOut {
         self.unread.insert(extension);
     }
 
+    /// Returns whether images are left out because of their formats.
+    pub(super) fn has_unread(&self) -> bool {
+        !self.unread.is_empty()
+    }
+
     /// Returns the number of files and folders that are left out.
     pub(super) fn count(&self) -> u64 {
         self.found.values().map(|group| group.count).sum()
@@ -86,13 +91,12 @@ impl LeftOut {
     /// Describes what was left out for a reason.
     fn line(&self, reason: Reason) -> String {
         let Some(Group { count, first }) = self.found.get(&reason) else { return String::new() };
-        let (mut words, mut cure) = (reason.words().to_owned(), "");
+        let mut words = reason.words().to_owned();
         if reason == Reason::Unread {
             let all: Vec<_> = self.unread.iter().map(String::as_str).collect();
             words = format!("{words} ({})", all.join(", "));
-            cure = "\n  hint: convert them to PNG or JPEG to have them packed";
         }
-        format!("left out: {count} {words}, e.g. `{}`{cure}", first.display().to_string().escape_debug())
+        format!("left out: {count} {words}, e.g. `{}`", first.display().to_string().escape_debug())
     }
 
     /// Returns all lines.

@@ -8,7 +8,7 @@ use super::Folder;
 use crate::{
     chain::one_line,
     error::SourceError,
-    hint::SourceHint,
+    hint::{Hint, SourceHint},
     pack::{convert, source::Source},
 };
 
@@ -194,6 +194,7 @@ fn files_are_recognized_by_their_bytes_whatever_their_names() {
     let errors: Vec<_> = read.iter().filter_map(|image| Some(one_line(image.as_ref().err()?))).collect();
     assert!(errors[0].contains("is an HTML page") && errors[1].contains("cannot convert"), "{errors:?}");
     assert!(left_out(&folder).contains("neither read nor converted (heic), e.g. `c/9.heic`"));
+    assert_eq!(folder.hint(), Some(Hint::Source(SourceHint::Convert)));
 }
 
 #[test]

@@ -1,0 +1,6 @@
+//! Files for other programs and from them: export, import, embed.
+
+mod embed;
+mod export;
+mod import;
+mod support;

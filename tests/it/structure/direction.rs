@@ -1,0 +1,296 @@
+//! The direction of imports, in every crate: modules import those below them, and neither two files nor two folders
+//! import each other.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::Path,
+};
+
+use super::imports::{Crate, module_of};
+
+/// The modules of the program from below. A file imports modules that stand before its own one, and files of its own one.
+const FROM_BELOW: [&str; 31] = [
+    "testing",
+    "exit",
+    "hint",
+    "numbers",
+    "settings",
+    "files",
+    "terminal",
+    "stdout",
+    "signals",
+    "destination",
+    "loss",
+    "views",
+    "world",
+    "encoder",
+    "method",
+    "optim",
+    "config",
+    "device",
+    "data",
+    "checkpoint",
+    "metrics",
+    "feed",
+    "network",
+    "eval",
+    "exchange",
+    "run",
+    "train",
+    "summary",
+    "commands",
+    "cli",
+    "about",
+];
+
+/// The modules of `shards` from below: names and files, tar members, the index, sets of shards.
+const SHARDS: [&str; 31] = [
+    "path",
+    "permutation",
+    "name",
+    "fault",
+    "remark",
+    "folder",
+    "json",
+    "pattern",
+    "hint",
+    "error",
+    "bus",
+    "mapping",
+    "encoded",
+    "shard",
+    "source",
+    "partial",
+    "writer",
+    "scan",
+    "span",
+    "signature",
+    "read",
+    "links",
+    "label",
+    "neighbours",
+    "index",
+    "inspect",
+    "cache",
+    "shuffle",
+    "order",
+    "sample",
+    "set",
+];
+
+/// The modules of `pipeline` from below: errors, pixels, decoding and augmenting, batches, the loader.
+const PIPELINE: [&str; 20] = [
+    "hint",
+    "file_format",
+    "bad_sample",
+    "budget",
+    "error",
+    "cpu",
+    "image",
+    "encode",
+    "decode",
+    "augment",
+    "presets",
+    "render",
+    "stats",
+    "batch",
+    "draft",
+    "tally",
+    "worker",
+    "batcher",
+    "config",
+    "loader",
+];
+
+/// The modules of `dataset` from below: errors, what all commands share, the commands.
+const DATASET: [&str; 14] = [
+    "chain",
+    "random",
+    "progress",
+    "hint",
+    "error",
+    "destination",
+    "classes",
+    "shard_folder",
+    "output",
+    "inventory",
+    "validation",
+    "verify",
+    "pack",
+    "synth",
+];
+
+/// The modules of `torchkit` from below: the process, the driver, foreign calls, what is built of them.
+const TORCHKIT: [&str; 16] = [
+    "signal",
+    "clock",
+    "threads",
+    "generator",
+    "monitor",
+    "device",
+    "failure",
+    "caught",
+    "ffi",
+    "libtorch",
+    "profile",
+    "graph",
+    "stream",
+    "memory",
+    "readback",
+    "precision",
+];
+
+/// The sources of every crate, and its modules from below.
+const CRATES: [(&str, &[&str]); 5] = [
+    ("shards/src", &SHARDS),
+    ("pipeline/src", &PIPELINE),
+    ("dataset/src", &DATASET),
+    ("torchkit/src", &TORCHKIT),
+    ("src", &FROM_BELOW),
+];
+
+fn sources(folder: &str) -> Crate {
+    Crate::read(&Path::new(env!("CARGO_MANIFEST_DIR")).join(folder))
+}
+
+/// Imports of a module that does not stand before the importing one, each as `file -> module`.
+fn upward(program: &Crate, from_below: &[&str]) -> Vec<String> {
+    let place = |module: &str| from_below.iter().position(|name| *name == module);
+    let mut found = Vec::new();
+    for (from, to) in program.imports() {
+        let (Some(importing), Some(imported)) = (module_of(from), module_of(to)) else { continue };
+        if importing != imported && place(imported) >= place(importing) {
+            found.push(format!("{from} -> {imported}"));
+        }
+    }
+    found
+}
+
+/// Files that import each other, directly or by way of others.
+fn circles(program: &Crate) -> Vec<Vec<String>> {
+    let mut graph = Graph::new();
+    for (from, to) in program.imports() {
+        graph.entry(from.to_owned()).or_default().insert(to.to_owned());
+    }
+    circles_of(&graph)
+}
+
+/// Files and folders of one folder that import each other, directly or by way of others: a folder imports what any file
+/// in it imports. A folder that imports one above it is in such a circle.
+fn folder_circles(program: &Crate) -> Vec<Vec<String>> {
+    let mut graphs: BTreeMap<String, Graph> = BTreeMap::new();
+    for (from, to) in program.imports() {
+        let [from, to] = [from, to].map(|file| file.split('/').collect::<Vec<_>>());
+        let common = from.iter().zip(&to).take_while(|(from, to)| from == to).count();
+        let [importing, imported] = [&from, &to].map(|parts| parts[..=common].join("/"));
+        let graph = graphs.entry(from[..common].join("/")).or_default();
+        graph.entry(importing).or_default().insert(imported);
+    }
+    graphs.values().flat_map(circles_of).collect()
+}
+
+/// Imported files or folders by the importing one.
+type Graph = BTreeMap<String, BTreeSet<String>>;
+
+/// The groups of a graph's nodes that reach each other.
+fn circles_of(graph: &Graph) -> Vec<Vec<String>> {
+    let reached: Graph = graph.keys().map(|start| (start.clone(), reachable(graph, start))).collect();
+    let mut circles: Vec<Vec<String>> = Vec::new();
+    for (node, others) in &reached {
+        if others.contains(node) && !circles.iter().any(|circle| circle.contains(node)) {
+            let leads_back = |other: &&String| reached.get(*other).is_some_and(|back| back.contains(node));
+            circles.push(others.iter().filter(leads_back).cloned().collect());
+        }
+    }
+    circles
+}
+
+/// All nodes that imports lead to from `start`.
+fn reachable(graph: &Graph, start: &str) -> BTreeSet<String> {
+    let mut seen = BTreeSet::new();
+    let mut open: Vec<&String> = graph.get(start).into_iter().flatten().collect();
+    while let Some(node) = open.pop() {
+        if seen.insert(node.clone()) {
+            open.extend(graph.get(node).into_iter().flatten());
+        }
+    }
+    seen
+}
+
+#[test]
+fn every_module_has_its_place_and_imports_only_those_below() {
+    for (folder, from_below) in CRATES {
+        let sources = sources(folder);
+        let mut modules: Vec<_> =
+            sources.modules().filter(|module| !["main", "launcher"].contains(module)).collect();
+        let mut known = from_below.to_vec();
+        modules.sort_unstable();
+        known.sort_unstable();
+        assert_eq!(modules, known, "modules of {folder}, and their order in this file");
+        assert_eq!(upward(&sources, from_below), [""; 0], "{folder}");
+    }
+}
+
+#[test]
+fn no_files_import_each_other() {
+    for (folder, _) in CRATES {
+        assert_eq!(circles(&sources(folder)), [[""; 0]; 0], "{folder}");
+    }
+}
+
+#[test]
+fn no_folder_imports_one_above_it() {
+    for (folder, _) in CRATES {
+        assert_eq!(folder_circles(&sources(folder)), [[""; 0]; 0], "{folder}");
+    }
+}
+
+/// Writes files of a made-up crate, and reads it.
+fn made_up(files: &[(&str, &str)]) -> Crate {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, text) in files {
+        let path = folder.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+    Crate::read(folder.path())
+}
+
+/// An import is found in whichever way it is written.
+#[test]
+fn a_made_up_violation_is_found() {
+    let made_up = made_up(&[
+        ("lib.rs", "pub mod low; pub mod middle; pub mod high;"),
+        ("low.rs", "use crate::{middle::{Thing, other}, std_like};\npub fn f() { crate::high::go(); }"),
+        ("middle/mod.rs", "mod one; mod two; pub use self::one::Thing; pub use self::two::other;"),
+        ("middle/one.rs", "pub struct Thing; fn f() { super::two::other(); }"),
+        ("middle/two.rs", "use super::one;\npub fn other() -> one::Thing { one::Thing }"),
+        (
+            "high.rs",
+            "use crate::{low, middle};\npub fn go() { low::f(); middle::other(); }\n#[cfg(test)] mod tests { use crate::top; }",
+        ),
+    ]);
+    assert_eq!(
+        upward(&made_up, &["low", "middle", "high"]),
+        ["low.rs -> high", "low.rs -> middle", "low.rs -> middle"]
+    );
+    let [one, two] = ["middle/one.rs", "middle/two.rs"];
+    assert_eq!(circles(&made_up), [vec!["high.rs", "low.rs"], vec![one, two]]);
+}
+
+/// `deep/inner/low.rs` imports a file beside its folder that imports the folder: no two files import each other.
+#[test]
+fn a_folder_that_imports_one_above_it_is_found() {
+    let made_up = made_up(&[
+        ("lib.rs", "mod deep;"),
+        ("deep/mod.rs", "mod inner; mod face;"),
+        ("deep/face.rs", "use super::inner::high; fn f() { high::go(); }"),
+        ("deep/other.rs", "pub fn go() {}"),
+        ("deep/inner/mod.rs", "pub mod high; pub mod low;"),
+        ("deep/inner/high.rs", "pub fn go() {}"),
+        ("deep/inner/low.rs", "use crate::deep::{face, other}; fn f() { face::go(); other::go(); }"),
+    ]);
+    assert_eq!(circles(&made_up), [[""; 0]; 0]);
+    assert_eq!(folder_circles(&made_up), [["deep/face.rs", "deep/inner"]]);
+}
