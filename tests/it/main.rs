@@ -7,6 +7,7 @@ mod contrib;
 mod crash;
 mod docs;
 mod doctor;
+mod earlier;
 mod eval;
 mod exchange;
 mod fixtures;
