@@ -69,7 +69,7 @@ fn pairs(table: &mut Table, photos: &[Vec<u8>]) -> [f64; 2] {
         .skip(1) // the portable code runs only on CPUs without vector instructions
         .flat_map(|cpu| [DecodeMode::Exact, DecodeMode::Fast].map(|mode| Contender::new(cpu, mode)))
         .collect();
-    let mut decoder = Decoder::new(u64::MAX).expect("libjpeg-turbo starts");
+    let mut decoder = Decoder::new(u64::MAX);
     let mut image = Rgb::default();
     let mut bound = f64::INFINITY;
     for round in 0..ROUNDS {
@@ -112,7 +112,7 @@ impl Contender {
     fn new(cpu: Cpu, mode: DecodeMode) -> Self {
         let recipe = Preset::In128.recipe();
         let (views, slab) = (vec![0; recipe.bytes()], vec![0; recipe.bytes()]);
-        let renderer = Renderer::on(cpu, recipe, mode, u64::MAX).expect("libjpeg-turbo starts");
+        let renderer = Renderer::on(cpu, recipe, mode, u64::MAX);
         Self { cpu, mode, renderer, views, slab, best: [f64::INFINITY; 3] }
     }
 
@@ -147,7 +147,7 @@ fn scaling(table: &mut Table, photos: &[Vec<u8>]) {
         (0..ROUNDS).for_each(|round| contender.run(photos, round));
     };
     let decode = || {
-        let mut decoder = Decoder::new(u64::MAX).expect("libjpeg-turbo starts");
+        let mut decoder = Decoder::new(u64::MAX);
         let mut image = Rgb::default();
         for photo in (0..ROUNDS).flat_map(|_| photos) {
             decoder.decode(photo, &mut image).expect("a photo decodes");
@@ -175,7 +175,7 @@ fn scaling(table: &mut Table, photos: &[Vec<u8>]) {
 
 /// Returns the CPU time of libjpeg-turbo alone, in µs per image.
 fn bound(photos: &[Vec<u8>]) -> f64 {
-    let mut decoder = Decoder::new(u64::MAX).expect("libjpeg-turbo starts");
+    let mut decoder = Decoder::new(u64::MAX);
     let mut image = Rgb::default();
     let mut decode = |photo: &Vec<u8>| decoder.decode(photo, &mut image).expect("a photo decodes");
     measure(7, || photos.iter().for_each(&mut decode)).thread_s / photos.len() as f64 * 1e6

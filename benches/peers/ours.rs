@@ -87,7 +87,7 @@ fn decode(samples: Samples, images: u64, options: &Options) -> Result<()> {
         .take(images as usize)
         .map(|sample| Ok(sample?.image.read(<[u8]>::to_vec)?))
         .collect::<Result<_>>()?;
-    let mut decoder = Decoder::new(u64::MAX)?;
+    let mut decoder = Decoder::new(u64::MAX);
     let mut image = Rgb::default();
     let mut decode = |count| -> Result<()> {
         photos.iter().cycle().take(count).try_for_each(|photo| Ok(decoder.decode(photo, &mut image)?))

@@ -65,7 +65,7 @@ impl Output {
         Ok(Self { folder: folder.to_owned(), prefix: prefix.to_owned(), part: None, shards, old })
     }
 
-    /// Also treats the shards of another prefix, which are written together with these, as own ones.
+    /// Treats the shards of another prefix, which are written together with these, as own ones too.
     pub(crate) fn together_with(self, prefix: &'static str) -> Self {
         Self { part: Some(prefix), ..self }
     }

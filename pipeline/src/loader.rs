@@ -65,7 +65,7 @@ impl<S: Slab> Loader<S> {
         slabs: Vec<S>,
         full: Shape,
         config: &LoaderConfig,
-        renderer: impl Fn(Arc<Counters>) -> Result<R>,
+        renderer: impl Fn(Arc<Counters>) -> R,
     ) -> Result<Self>
     where
         R: FnMut(&Sample, &mut [u8]) -> Result<()> + Send + 'static,
@@ -85,7 +85,7 @@ impl<S: Slab> Loader<S> {
         for number in 0..config.workers {
             let (spares, jobs, answers) = (spares.clone(), jobs.clone(), answer_sender.clone());
             let ends = worker::Ends { spares, jobs, answers };
-            let (counters, render) = (counters.clone(), renderer(counters.clone())?);
+            let (counters, render) = (counters.clone(), renderer(counters.clone()));
             threads.push(spawn(&format!("decode-{number}"), move || {
                 worker::run(ends, &counters, render);
             })?);
@@ -165,7 +165,7 @@ impl<S: Slab> Drop for Loader<S> {
     }
 }
 
-/// The body of the reading thread: sends samples until they end or the receivers are dropped.
+/// Runs the reading thread: sends samples until they end or the receivers are dropped.
 fn read(mut samples: impl Iterator<Item = shards::Result<Sample>>, jobs: &Sender<Job>, counters: &Counters) {
     let mut number = 0;
     while let Some(sample) = counters.read.work(|| samples.next()) {
@@ -181,17 +181,17 @@ fn renderer(
     recipe: Recipe,
     config: &LoaderConfig,
     counters: Arc<Counters>,
-) -> Result<impl FnMut(&Sample, &mut [u8]) -> Result<()> + Send + use<>> {
-    let mut renderer = Renderer::new(recipe, config.decode, config.max_pixels)?;
+) -> impl FnMut(&Sample, &mut [u8]) -> Result<()> + Send + use<> {
+    let mut renderer = Renderer::new(recipe, config.decode, config.max_pixels);
     let seed = config.seed;
-    Ok(move |sample: &Sample, views: &mut [u8]| {
+    move |sample: &Sample, views: &mut [u8]| {
         let seed = SampleSeed { seed, epoch: sample.epoch, index: sample.index };
         counters
             .decode
             .work(|| sample.image.read(|bytes| renderer.decode(bytes, seed)).map_err(Error::Read)?)?;
         counters.augment.work(|| renderer.render(views));
         Ok(())
-    })
+    }
 }
 
 /// Makes a channel that holds all of `items` and has no further room.
@@ -238,11 +238,11 @@ mod tests {
         let slabs = vec![vec![0; full.bytes()]; config.slabs()];
         let samples = (0..).map(|index| Ok(sample(index)));
         let loader = Loader::spawn_with(samples, slabs, full, &config, |_| {
-            Ok(|sample: &Sample, views: &mut [u8]| {
+            |sample: &Sample, views: &mut [u8]| {
                 assert!(sample.index != 9, "this worker panics on purpose");
                 views.fill(sample.index as u8);
                 Ok(())
-            })
+            }
         });
         let results: Vec<_> = loader.unwrap().collect();
         assert_eq!(results.len(), 3);

@@ -58,26 +58,20 @@ pub struct Renderer {
 
 impl Renderer {
     /// Makes a renderer that refuses images of more than `max_pixels` pixels.
-    ///
-    /// # Errors
-    /// libjpeg-turbo cannot be initialized.
-    pub fn new(recipe: Recipe, mode: DecodeMode, max_pixels: u64) -> Result<Self> {
+    pub fn new(recipe: Recipe, mode: DecodeMode, max_pixels: u64) -> Self {
         Self::on(Cpu::default(), recipe, mode, max_pixels)
     }
 
     /// Makes a renderer that uses this instruction set; [`new`](Self::new) takes the best one. Foreign
     /// libraries choose their own.
-    ///
-    /// # Errors
-    /// libjpeg-turbo cannot be initialized.
-    pub fn on(cpu: Cpu, recipe: Recipe, mode: DecodeMode, max_pixels: u64) -> Result<Self> {
-        Ok(Self {
+    pub fn on(cpu: Cpu, recipe: Recipe, mode: DecodeMode, max_pixels: u64) -> Self {
+        Self {
             decoder: Decoder::on(cpu, max_pixels),
             augmenter: Augmenter::on(cpu, recipe),
             mode,
             image: Rgb::default(),
             pairs: PixelPairs::new(cpu),
-        })
+        }
     }
 
     /// Draws the views' randomness, and decodes the region of the image that they show.

@@ -51,7 +51,7 @@ pub(crate) struct Ends {
     pub(crate) answers: Sender<Answer>,
 }
 
-/// The body of a worker: renders samples until they end or the batching thread is gone.
+/// Runs a worker: renders samples until they end or the batching thread is gone.
 pub(crate) fn run(ends: Ends, counters: &Counters, mut render: impl FnMut(&Sample, &mut [u8]) -> Result<()>) {
     // Buffer first, sample second: whoever holds the oldest sample has somewhere to put its views.
     while let Ok(mut views) = counters.augment.output(|| ends.spares.recv()) {

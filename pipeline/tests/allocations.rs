@@ -53,7 +53,7 @@ fn a_renderer_allocates_nothing_for_further_images() {
     for mode in [DecodeMode::Exact, DecodeMode::Fast] {
         let recipe = Preset::In128.recipe();
         let mut views = vec![0; recipe.bytes()];
-        let mut renderer = Renderer::new(recipe, mode, u64::MAX).unwrap();
+        let mut renderer = Renderer::new(recipe, mode, u64::MAX);
         let mut render = |from: u64, count: u64| {
             let before = ALLOCATIONS.load(Relaxed);
             for index in from..from + count {

@@ -191,7 +191,7 @@ fn a_side_may_be_longer_than_that_of_any_jpeg_up_to_a_limit() {
     for (width, height) in [(65_536, 10), (2, 90_000), (1 << 20, 1)] {
         let (image, file) = long(width, height);
         assert!(decode(&file, LIMIT).unwrap() == image, "{width}×{height}");
-        let mut renderer = Renderer::new(Preset::In128.recipe(), DecodeMode::Exact, LIMIT).unwrap();
+        let mut renderer = Renderer::new(Preset::In128.recipe(), DecodeMode::Exact, LIMIT);
         renderer.decode(&file, SampleSeed { seed: 1, epoch: 0, index: 0 }).unwrap();
         renderer.render(&mut vec![0; Preset::In128.recipe().bytes()]);
     }
@@ -205,7 +205,7 @@ fn a_side_may_be_longer_than_that_of_any_jpeg_up_to_a_limit() {
 #[test]
 fn an_image_too_thin_for_the_evaluation_recipe_is_reported_as_such() {
     let recipe = Preset::In128.evaluation();
-    let mut renderer = Renderer::new(recipe, DecodeMode::Exact, LIMIT).unwrap();
+    let mut renderer = Renderer::new(recipe, DecodeMode::Exact, LIMIT);
     let mut decode = |width, height| {
         renderer
             .decode(&long(width, height).1, SampleSeed { seed: 1, epoch: 0, index: 0 })
@@ -223,7 +223,7 @@ fn an_image_too_thin_for_the_evaluation_recipe_is_reported_as_such() {
 #[test]
 fn a_png_that_only_lacks_its_end_is_read_as_by_pillow() {
     let (image, whole) = long(40, 30);
-    let mut decoder = Decoder::new(LIMIT).unwrap();
+    let mut decoder = Decoder::new(LIMIT);
     let mut decoded = Rgb::default();
     for missing in 0..=12 {
         decoder.decode(&whole[..whole.len() - missing], &mut decoded).unwrap();
@@ -254,7 +254,7 @@ fn a_damaged_jpeg_leaves_no_trace_in_the_next_one() {
     while good[segment + 1] != 0xDA {
         let mut bad = good.clone();
         bad[segment + 3] ^= 0x55;
-        let mut decoder = Decoder::new(LIMIT).unwrap();
+        let mut decoder = Decoder::new(LIMIT);
         let mut decoded = Rgb::default();
         damaged += usize::from(decoder.decode(&bad, &mut decoded).is_err());
         decoder.decode(&good, &mut decoded).unwrap();
@@ -272,7 +272,7 @@ fn a_jpeg_without_tables_is_not_decoded_with_those_of_the_previous_image() {
         let length = 2 + usize::from(u16::from_be_bytes([whole[at + 2], whole[at + 3]]));
         [&whole[..at], &whole[at + length..]].concat()
     };
-    let mut decoder = Decoder::new(LIMIT).unwrap();
+    let mut decoder = Decoder::new(LIMIT);
     let mut image = Rgb::default();
     for damaged in [without(0xDB), without(0xC4)] {
         let alone = decode(&damaged, LIMIT).ok();

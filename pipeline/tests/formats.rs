@@ -35,7 +35,7 @@ fn bytes_of(name: &str) -> Vec<u8> {
 
 #[test]
 fn every_image_has_pillows_pixels_even_from_a_used_decoder() {
-    let mut decoder = Decoder::new(LIMIT).unwrap();
+    let mut decoder = Decoder::new(LIMIT);
     let mut image = Rgb::default();
     let mut differing = Vec::new();
     let golden = golden();
@@ -55,7 +55,7 @@ fn every_image_has_pillows_pixels_even_from_a_used_decoder() {
 
 #[test]
 fn the_header_gives_the_upright_size() {
-    let decoder = Decoder::new(LIMIT).unwrap();
+    let decoder = Decoder::new(LIMIT);
     for (name, bytes, expected) in golden() {
         let header = decoder.header(&bytes).unwrap();
         assert_eq!(header.upright(), (expected.width, expected.height), "{name}");
@@ -69,7 +69,7 @@ fn the_header_gives_the_upright_size() {
 
 #[test]
 fn an_image_cut_short_anywhere_is_an_error_or_only_lacks_its_end() {
-    let mut decoder = Decoder::new(LIMIT).unwrap();
+    let mut decoder = Decoder::new(LIMIT);
     let mut image = Rgb::default();
     for (name, bytes, expected) in golden() {
         for length in 0..bytes.len() {
@@ -89,7 +89,7 @@ fn an_image_cut_short_anywhere_is_an_error_or_only_lacks_its_end() {
 
 #[test]
 fn damage_of_any_byte_causes_no_panic() {
-    let mut decoder = Decoder::new(LIMIT).unwrap();
+    let mut decoder = Decoder::new(LIMIT);
     let mut image = Rgb::default();
     for (name, mut bytes, _) in golden() {
         for at in 0..bytes.len() {
@@ -119,7 +119,7 @@ fn huge_headers_of_all_formats_are_refused_before_memory_is_allocated() {
     lossless[21..24].fill(0xFF);
     let mut animation = bytes_of("animation.webp");
     animation[24..30].copy_from_slice(&[0xFF, 0xFF, 0, 0xFF, 0xFF, 0]);
-    let mut decoder = Decoder::new(LIMIT).unwrap();
+    let mut decoder = Decoder::new(LIMIT);
     for bytes in [png, lossy, lossless, animation] {
         let mut image = Rgb::default();
         for error in [decoder.header(&bytes).unwrap_err(), decoder.decode(&bytes, &mut image).unwrap_err()] {

@@ -10,7 +10,7 @@ const FILES: &str = include_str!("data/orientations.tsv");
 
 #[test]
 fn images_have_the_orientation_that_pillow_finds() {
-    let mut decoder = Decoder::new(100).unwrap();
+    let mut decoder = Decoder::new(100);
     let mut image = Rgb::default();
     let mut differing = Vec::new();
     let mut turned = 0;

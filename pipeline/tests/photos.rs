@@ -57,7 +57,7 @@ fn crops_of_photos_are_those_of_pillow_to_the_bit() {
 
 #[test]
 fn views_of_photos_only_need_their_region() {
-    let mut renderer = Renderer::new(recipe(), DecodeMode::Exact, u64::MAX).unwrap();
+    let mut renderer = Renderer::new(recipe(), DecodeMode::Exact, u64::MAX);
     let mut augmenter = Augmenter::new(recipe());
     let mut expected = vec![0; recipe().bytes()];
     for (name, photo) in photos() {
@@ -81,7 +81,7 @@ const FAST: [(Subsamp, f64, f64); 5] = [
 #[test]
 fn the_fast_mode_stays_close_to_the_exact_one() {
     let modes = [DecodeMode::Exact, DecodeMode::Fast];
-    let mut renderers = modes.map(|mode| Renderer::new(recipe(), mode, u64::MAX).unwrap());
+    let mut renderers = modes.map(|mode| Renderer::new(recipe(), mode, u64::MAX));
     let images: Vec<Rgb> = photos().values().map(|photo| decode(photo, u64::MAX).unwrap()).collect();
     for (sampling, least_median, least_of_all) in FAST {
         let mut psnrs = Vec::new();

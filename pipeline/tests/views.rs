@@ -47,7 +47,7 @@ fn long_way(augmenter: &mut Augmenter, recipe: &Recipe, image: &Rgb, seed: Sampl
 #[test]
 fn views_of_a_region_are_those_of_the_whole_image() {
     for recipe in Preset::ALL.iter().flat_map(|preset| [preset.recipe(), preset.evaluation()]) {
-        let mut renderer = Renderer::new(recipe.clone(), DecodeMode::Exact, u64::MAX).unwrap();
+        let mut renderer = Renderer::new(recipe.clone(), DecodeMode::Exact, u64::MAX);
         let mut augmenter = Augmenter::new(recipe.clone());
         for (sampling, (width, height)) in SAMPLINGS.iter().flat_map(|s| SIZES.map(|size| (*s, size))) {
             let bytes = jpeg(width, height, sampling);
@@ -68,7 +68,7 @@ fn every_instruction_set_gives_the_same_views() {
         let recipe = Preset::In128.recipe();
         let mut renderers = Cpu::available()
             .into_iter()
-            .map(|cpu| (cpu, Renderer::on(cpu, recipe.clone(), mode, u64::MAX).unwrap()))
+            .map(|cpu| (cpu, Renderer::on(cpu, recipe.clone(), mode, u64::MAX)))
             .collect::<Vec<_>>();
         let large = [Subsamp::Gray, Subsamp::Sub2x2].into_iter().flat_map(|s| LARGE.map(|size| (s, size)));
         let small = SAMPLINGS.iter().flat_map(|s| SIZES.map(|size| (*s, size)));
@@ -132,7 +132,7 @@ fn damage_below_the_views_is_not_reached_but_a_cut_file_is_noticed() {
     let crop = Op::ResizedCrop { scale: (0.05, 0.3), ratio: (0.7, 1.4) };
     let recipe = Recipe { shared: vec![], views: vec![vec![crop]; 2], side: 48 };
     for mode in [DecodeMode::Exact, DecodeMode::Fast] {
-        let mut renderer = Renderer::new(recipe.clone(), mode, u64::MAX).unwrap();
+        let mut renderer = Renderer::new(recipe.clone(), mode, u64::MAX);
         let whole = jpeg(301, 203, Subsamp::Sub2x2);
         let mut damaged = whole.clone();
         // No code consists of only ones.

@@ -63,8 +63,8 @@ impl Partial {
         Ok(Self::under(path, folder_of(path).join(name)))
     }
 
-    /// A file that is written at `beside` and renamed to `path`, in the same file system. Only one process
-    /// may write at a time; leftovers of a killed process are overwritten.
+    /// Chooses `beside` as the temporary path, in the same file system as `path`. Only one process may write
+    /// at a time; leftovers of a killed process are overwritten.
     pub fn under(path: &Path, beside: impl Into<PathBuf>) -> Self {
         Self { place: path.to_owned(), path: beside.into(), is_armed: true }
     }

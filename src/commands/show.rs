@@ -104,7 +104,7 @@ impl ViewSettings {
     /// Decodes a sample's image and renders its views.
     fn render(&self, sample: &Sample, seed: SampleSeed) -> Result<Rendered> {
         let max_pixels = pipeline::LoaderConfig::default().max_pixels;
-        let mut renderer = Renderer::new(self.recipe.clone(), self.decode, max_pixels)?;
+        let mut renderer = Renderer::new(self.recipe.clone(), self.decode, max_pixels);
         let mut views = vec![0; self.recipe.bytes()];
         let decoded = sample.image.read(|bytes| -> pipeline::Result<Rgb> {
             renderer.decode(bytes, seed)?;

@@ -29,7 +29,7 @@ impl Enlarged {
     pub(crate) fn of(set: &ShardSet, preset: Preset) -> Result<Option<Self>> {
         let order = Order { shuffle: Shuffle::None, epochs: Some(1), ..Order::default() };
         let some = eval::evenly(set, LOOKED_AT);
-        let decoder = Decoder::new(u64::MAX)?;
+        let decoder = Decoder::new(u64::MAX);
         let size = |bytes: &[u8]| decoder.header(bytes).ok().map(|header| (header.width, header.height));
         let samples = some.samples(order, Share::default(), Position::default());
         let sizes = samples.flatten().filter_map(|sample| sample.image.read(size).ok()?);

@@ -36,7 +36,7 @@ fn views(renderer: &mut Renderer, preset: Preset, bytes: &[u8], seed: SampleSeed
 
 impl Renderers {
     fn new(preset: Preset) -> Self {
-        let new = |mode| Renderer::new(preset.recipe(), mode, LIMIT).unwrap();
+        let new = |mode| Renderer::new(preset.recipe(), mode, LIMIT);
         let [exact, reference] = [(); 2].map(|()| new(DecodeMode::Exact));
         Self { preset, exact, fast: new(DecodeMode::Fast), reference }
     }
@@ -152,7 +152,7 @@ fn every_image_gives_the_right_pixels_and_views_or_is_bad() {
 
 fn look_at_every_image() {
     let count = amount(270, 10_000);
-    let mut decoder = Decoder::new(LIMIT).unwrap();
+    let mut decoder = Decoder::new(LIMIT);
     let mut image = Rgb::default();
     let mut renderers = [Preset::C10, Preset::Stl10, Preset::In128].map(Renderers::new);
     let (mut kinds, mut bad) = (BTreeMap::new(), Vec::new());

@@ -113,6 +113,9 @@ pub fn keep_host_memory() {
 }
 
 /// Returns the most bytes of the device's memory that tensors have taken at a time.
+///
+/// # Errors
+/// libtorch has no figures of the device.
 pub fn peak_memory(of: Accelerator) -> Result<u64, Failure> {
     let mut bytes = 0i64;
     // SAFETY: the call writes one number.
@@ -122,6 +125,9 @@ pub fn peak_memory(of: Accelerator) -> Result<u64, Failure> {
 
 /// Returns the bytes of the device's memory that libtorch's allocator holds, for tensors, recorded graphs and
 /// later use.
+///
+/// # Errors
+/// libtorch has no figures of the device.
 pub fn reserved_memory(of: Accelerator) -> Result<u64, Failure> {
     let mut bytes = 0i64;
     // SAFETY: the call writes one number.

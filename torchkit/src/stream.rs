@@ -44,7 +44,8 @@ impl Accelerator {
 
 /// A queue of work. The work of one queue runs in order, that of two queues concurrently.
 ///
-/// On the CPU it is a stand-in: calls return when their work is done.
+/// On the CPU it is a stand-in: calls return when their work is done. The errors of all methods are
+/// libtorch's failures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stream(Option<RawStream>);
 
@@ -110,6 +111,7 @@ impl Stream {
 }
 
 /// A mark in a queue. An event that was never recorded counts as passed, and so does every event of the CPU.
+/// The errors of all methods are libtorch's failures.
 #[derive(Debug)]
 pub struct Event(Option<NonNull<RawEvent>>);
 

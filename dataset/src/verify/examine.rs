@@ -177,11 +177,10 @@ fn look_at(
             oddities: Oddities::default(),
             is_kept: false,
         };
-        let outcome = match (&inspected.bad, &mut decoder) {
-            (Some(BadReason::Cut(reason)), _) => Err(Trouble::new(Kind::Truncated, (*reason).to_owned())),
-            (Some(BadReason::Label(reason)), _) => Err(Trouble::new(Kind::BadLabel, reason.clone())),
-            (None, Err(error)) => Err(Trouble::new(Kind::Undecodable, one_line(error))),
-            (None, Ok(decoder)) => decode(shard, number, decoder, &mut image, &mut sample),
+        let outcome = match &inspected.bad {
+            Some(BadReason::Cut(reason)) => Err(Trouble::new(Kind::Truncated, (*reason).to_owned())),
+            Some(BadReason::Label(reason)) => Err(Trouble::new(Kind::BadLabel, reason.clone())),
+            None => decode(shard, number, &mut decoder, &mut image, &mut sample),
         };
         sample.is_kept = outcome.is_ok();
         progress.advance(1, sample.bytes.into());

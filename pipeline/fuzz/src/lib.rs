@@ -54,7 +54,7 @@ pub fn render(bytes: &[u8]) {
 
 fn renderers(cpu: Cpu) -> [Renderer; 2] {
     [DecodeMode::Exact, DecodeMode::Fast]
-        .map(|mode| Renderer::on(cpu, recipe(), mode, MAX_PIXELS.into()).expect("libjpeg-turbo can be initialized"))
+        .map(|mode| Renderer::on(cpu, recipe(), mode, MAX_PIXELS.into()))
 }
 
 /// Makes a small recipe of one crop that may be the whole image and one that is a small part.

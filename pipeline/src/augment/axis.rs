@@ -98,7 +98,7 @@ fn whole(value: f64) -> i32 {
     (value.trunc() + 6_755_399_441_055_744.0).to_bits() as i32
 }
 
-/// Keys' cubic convolution kernel (1981) with a = −½.
+/// Computes Keys' cubic convolution kernel (1981) with a = −½.
 #[inline(always)]
 fn keys(x: f64) -> f64 {
     const A: f64 = -0.5;

@@ -97,7 +97,7 @@ mod tests {
     use super::*;
     use crate::Cpu;
 
-    /// The conversion as described by `conventions` in the fixtures.
+    /// Converts as described by `conventions` in the fixtures.
     fn reference(r: u8, g: u8, b: u8, steps: i32) -> (u8, u8, u8) {
         let max = r.max(g).max(b);
         let range = f32::from(max - r.min(g).min(b));

@@ -15,7 +15,7 @@ use crate::{
 /// The bytes are of another format, damaged, unsupported, or too large.
 pub fn decode(bytes: &[u8], max_pixels: u64) -> Result<Rgb> {
     let mut image = Rgb::default();
-    Decoder::new(max_pixels)?.decode(bytes, &mut image)?;
+    Decoder::new(max_pixels).decode(bytes, &mut image)?;
     Ok(image)
 }
 
@@ -34,11 +34,8 @@ pub struct Decoder {
 
 impl Decoder {
     /// Makes a decoder that refuses images of more than `max_pixels` pixels.
-    ///
-    /// # Errors
-    /// None at present.
-    pub fn new(max_pixels: u64) -> Result<Self> {
-        Ok(Self::on(Cpu::default(), max_pixels))
+    pub fn new(max_pixels: u64) -> Self {
+        Self::on(Cpu::default(), max_pixels)
     }
 
     /// Makes a decoder that uses this instruction set. Foreign libraries choose their own.

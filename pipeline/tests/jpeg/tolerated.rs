@@ -12,7 +12,7 @@ use crate::{
 
 /// Returns pixels and oddities, or the damage.
 fn verdict(bytes: &[u8]) -> Result<(Rgb, Vec<Oddity>), String> {
-    let mut decoder = Decoder::new(1 << 20).unwrap();
+    let mut decoder = Decoder::new(1 << 20);
     let mut image = Rgb::default();
     decoder.decode(bytes, &mut image).map_err(|error| error.to_string())?;
     Ok((image, decoder.oddities().iter().collect()))
@@ -32,7 +32,7 @@ fn views(bytes: &[u8]) -> Vec<u8> {
     let recipe = Preset::In128.recipe();
     let mut views = vec![0; 3 * recipe.bytes()];
     let length = recipe.bytes();
-    let mut renderer = Renderer::new(recipe, DecodeMode::Exact, 1 << 20).unwrap();
+    let mut renderer = Renderer::new(recipe, DecodeMode::Exact, 1 << 20);
     for (index, views) in (0..).zip(views.chunks_mut(length)) {
         renderer.decode(bytes, SampleSeed { seed: 1, epoch: 0, index }).unwrap();
         renderer.render(views);
