@@ -2,7 +2,6 @@
 
 use std::fmt;
 
-use anyhow::Result;
 use pipeline::{Decoder, Preset};
 use serde::Serialize;
 use shards::{Order, Position, ShardSet, Share, Shuffle};
@@ -26,14 +25,14 @@ pub(crate) struct Enlarged {
 impl Enlarged {
     /// Reads the headers of some images, and returns `None` if at least half of them are large enough. Images
     /// that cannot be read are left out; training reports them.
-    pub(crate) fn of(set: &ShardSet, preset: Preset) -> Result<Option<Self>> {
+    pub(crate) fn of(set: &ShardSet, preset: Preset) -> Option<Self> {
         let order = Order { shuffle: Shuffle::None, epochs: Some(1), ..Order::default() };
         let some = eval::evenly(set, LOOKED_AT);
         let decoder = Decoder::new(u64::MAX);
         let size = |bytes: &[u8]| decoder.header(bytes).ok().map(|header| (header.width, header.height));
         let samples = some.samples(order, Share::default(), Position::default());
         let sizes = samples.flatten().filter_map(|sample| sample.image.read(size).ok()?);
-        Ok(Self::of_sizes(sizes.collect(), preset))
+        Self::of_sizes(sizes.collect(), preset)
     }
 
     fn of_sizes(mut sizes: Vec<(u32, u32)>, preset: Preset) -> Option<Self> {

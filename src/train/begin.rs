@@ -130,7 +130,10 @@ impl Run {
         manifest.write(&folder.manifest)?;
         self.settings().write(&folder.config)?;
         self.announce(folder, deadline);
-        if self.trainer.step_count() == 0 { self.look_ahead() } else { Ok(()) }
+        if self.trainer.step_count() == 0 {
+            self.look_ahead();
+        }
+        Ok(())
     }
 
     fn announce(&self, folder: &RunFolder, deadline: Option<&Deadline>) {

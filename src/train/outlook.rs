@@ -3,7 +3,6 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
 use tch::{Device, Kind, Tensor};
 
 use super::Run;
@@ -14,14 +13,13 @@ const DAY: Duration = Duration::from_secs(86_400);
 
 impl Run {
     /// Warns of images that the preset enlarges, and of a run that takes days.
-    pub(crate) fn look_ahead(&self) -> Result<()> {
-        if let Some(enlarged) = Enlarged::of(&self.data.train, self.config.preset)? {
+    pub(crate) fn look_ahead(&self) {
+        if let Some(enlarged) = Enlarged::of(&self.data.train, self.config.preset) {
             tracing::warn!("{enlarged}");
         }
         if let Some(time) = self.time_of_steps().filter(|&time| time > DAY) {
             tracing::warn!("{}", takes_days(time, self.steps));
         }
-        Ok(())
     }
 
     /// Estimates the time of all steps, without loading, from a forward pass of the encoder on a few images.
