@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use shards::{Position, ShardSet};
 
 use super::tensors::hash;
@@ -71,13 +72,14 @@ impl DataIdentity {
     }
 }
 
-/// The contents of `state.json`: the state, the checksums of the tensor files, and a checksum over both.
+/// The contents of `state.json`: the content and a checksum over it.
 #[derive(Debug, Serialize, Deserialize)]
-struct Sealed {
+struct Sealed<T> {
     checksum: String,
-    content: Content,
+    content: T,
 }
 
+/// The state, and the checksums of the tensor files.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Content {
     version: u32,
@@ -92,15 +94,15 @@ pub(super) struct Content {
 /// If the state cannot be written as JSON.
 pub fn sealed(state: &State, tensors: BTreeMap<String, String>) -> Result<String> {
     let content = Content { version: VERSION, state: state.clone(), tensors };
-    Ok(serde_json::to_string_pretty(&Sealed { checksum: seal(&content)?, content })?)
+    Ok(serde_json::to_string_pretty(&Sealed { checksum: seal(&serde_json::to_string(&content)?), content })?)
 }
 
 /// Reads the text of `state.json` and checks its version and its checksum.
 pub(super) fn content(sealed: &[u8]) -> Result<Content> {
     check_version(sealed)?;
-    let Sealed { checksum, content } = serde_json::from_slice(sealed).context(STATE)?;
-    ensure!(checksum == seal(&content)?, "{STATE} does not match its checksum");
-    Ok(content)
+    let Sealed::<&RawValue> { checksum, content } = serde_json::from_slice(sealed).context(STATE)?;
+    ensure!(checksum == seal(content.get()), "{STATE} does not match its checksum");
+    serde_json::from_str(content.get()).context(STATE)
 }
 
 /// Refuses a state of another version before its fields are read.
@@ -114,6 +116,24 @@ fn check_version(sealed: &[u8]) -> Result<()> {
     Ok(())
 }
 
-fn seal(content: &Content) -> Result<String> {
-    Ok(hash(&serde_json::to_vec(content)?))
+/// Returns the checksum of the JSON text of a content, without its white space. The text counts, not the values that this version reads
+/// from it, so that a checkpoint stays valid when a later version has settings that it lacks.
+fn seal(content: &str) -> String {
+    hash(&without_white_space(content))
+}
+
+/// Removes the white space of valid JSON outside of strings.
+fn without_white_space(json: &str) -> Vec<u8> {
+    let (mut is_text, mut is_escaped) = (false, false);
+    let keep = |byte: &u8| {
+        if is_escaped {
+            is_escaped = false;
+        } else if is_text && *byte == b'\\' {
+            is_escaped = true;
+        } else if *byte == b'"' {
+            is_text = !is_text;
+        }
+        is_text || !byte.is_ascii_whitespace()
+    };
+    json.bytes().filter(keep).collect()
 }

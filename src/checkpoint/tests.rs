@@ -1,7 +1,7 @@
 use pipeline::Preset;
 use tch::{Kind, Tensor};
 
-use super::*;
+use super::{super::tensors::hash, *};
 use crate::{checkpoint::DataIdentity, config::Config, hint};
 use shards::Position;
 
@@ -84,6 +84,19 @@ fn a_checkpoint_of_another_version_is_told_from_a_damaged_one() {
     fs::write(path.join(STATE), old).unwrap();
     let error = format!("{:#}", Loaded::open(&path).unwrap_err());
     assert!(error.contains("another version of amdim-stream wrote it"), "{error}");
+}
+
+#[test]
+fn a_checkpoint_without_a_setting_that_was_added_later_is_read_with_the_default() {
+    let run = tempfile::tempdir().unwrap();
+    let path = save(&Checkpoints::of(run.path()), 1, KEEP);
+    let mut sealed: serde_json::Value = serde_json::from_slice(&fs::read(path.join(STATE)).unwrap()).unwrap();
+    let optim = sealed["content"]["state"]["config"]["optim"].as_object_mut().unwrap();
+    assert!(optim.remove("drop_factor").is_some());
+    sealed["checksum"] = hash(sealed["content"].to_string().as_bytes()).into();
+    fs::write(path.join(STATE), serde_json::to_string_pretty(&sealed).unwrap()).unwrap();
+    let optim = Loaded::open(&path).unwrap().state.config.optim;
+    assert_eq!(optim.drop_factor.to_bits(), crate::optim::Config::default().drop_factor.to_bits());
 }
 
 #[test]

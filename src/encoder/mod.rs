@@ -3,7 +3,6 @@
 //! An encoder is one file: its settings ([`EncoderSettings`]) and the network ([`Encoder`]); and a variant of [`EncoderConfig`].
 
 pub mod amdim;
-mod blocks;
 mod config;
 pub mod heads;
 mod init;

@@ -2,7 +2,7 @@
 
 use tch::{Kind, Tensor, nn::Path};
 
-use super::{
+use crate::encoder::{
     init::{buffer, parameter, uniform_fan_in},
     norm::{Mode, Norm},
 };
