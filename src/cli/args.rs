@@ -21,7 +21,7 @@ use crate::{
     allow_negative_numbers = true
 )]
 pub struct Cli {
-    /// Print results as JSON on a terminal, too; elsewhere they always are
+    /// Print results as JSON on a terminal, too; results elsewhere are always JSON
     #[arg(long, global = true)]
     pub json: bool,
     /// The subcommand; none for training.
@@ -38,32 +38,32 @@ pub struct Cli {
 /// A subcommand: everything that the program does besides training.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Print what lets a shell complete this program's flags
+    /// Print the completion script of a shell
     Completions(Completions),
-    /// Judge the encoder of a run
+    /// Evaluate the encoder of a run
     #[command(subcommand)]
     Eval(EvalCommand),
-    /// Look over this machine before a run is left alone on it: versions, GPU, limits, the run folder, the clock
+    /// Check this machine before an unattended run: versions, GPU, limits, the run folder, the clock
     Doctor(doctor::Args),
     /// Write the features of all samples, shard by shard
     Embed(embed::Args),
-    /// Write a checkpoint's encoder to a file that other tools open
+    /// Write the encoder of a checkpoint to a file for other programs
     Export(export::Args),
-    /// Make a run folder of an export, or of a checkpoint of the reference implementation
+    /// Make a run folder from an export, or from a checkpoint of the reference implementation
     Import(import::Args),
     /// Write the manual pages
     Man(Man),
     /// Make shards from an image folder, CIFAR or STL-10 files
     Pack(pack::Args),
-    /// Say what a run with these settings will come to, without making it
+    /// Describe a run with these settings before it starts: data, speed, memory, disk space
     ///
-    /// It takes every flag of a run; of the unattended ones it looks at --if-changed, --gate and --quiet.
+    /// It accepts every flag of a run. Of the flags for unattended runs, it applies --if-changed, --gate and --quiet.
     Plan(Box<plan::Args>),
-    /// Make the step again that a run failed at
+    /// Repeat the step that a run failed at
     Replay(replay::Args),
     /// Draw an image and the views that training sees of it
     Show(show::Args),
-    /// What is typed by habit: training needs no subcommand
+    /// A subcommand of other programs; training needs none
     #[command(hide = true, aliases = ["fit", "pretrain", "training", "run"])]
     Train {
         /// The settings of the run.
@@ -72,6 +72,6 @@ pub enum Command {
     },
     /// Make a labelled synthetic dataset of JPEGs
     Synth(synth::Args),
-    /// Read all of a set, say what is wrong with it, and write shards without that
+    /// Read every sample of a set, report what is wrong with it, and write cleaned shards
     Verify(verify::Args),
 }

@@ -183,7 +183,7 @@ const FINETUNE_RATES: &str = "there are two of them: --lr-encoder and --lr-head"
 /// Adds a tip to an error of the command line: the name of an unknown flag in this program, the flag for an argument that is not a
 /// subcommand, or the hint of a library that refuses a value.
 pub(crate) fn explained(mut error: Error, typed: impl Iterator<Item = OsString>) -> Error {
-    if let Some(hint) = error.source().and_then(hint::of_library) {
+    if let Some(hint) = error.source().and_then(hint::library_hint) {
         error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![hint.into()]));
         return error;
     }

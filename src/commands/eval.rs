@@ -70,7 +70,7 @@ pub(super) struct EvalArgs {
     /// Shards to fit on [default: those of the run]
     #[arg(long, value_name = "PATTERN", num_args = 1..)]
     shards: Vec<String>,
-    /// Shards to judge by [default: those of the run]
+    /// Shards to evaluate on [default: those of the run]
     #[arg(long, value_name = "PATTERN", num_args = 1..)]
     val_shards: Vec<String>,
     /// Evaluate a freshly initialized encoder, too, after averaging the running statistics of its norms over training images
@@ -99,8 +99,8 @@ impl EvalArgs {
 pub struct ClassifierArgs {
     #[command(flatten)]
     eval: EvalArgs,
-    /// frozen (the encoder in evaluation mode, with a warm-up) or reference (as the reference implementation does it: encoder in
-    /// training mode, no warm-up, drops one epoch late, norms settled on 50 batches of the validation images) [default: frozen]
+    /// frozen (the encoder in evaluation mode, with a warm-up) or reference (as in the reference implementation: encoder in
+    /// training mode, no warm-up, drops one epoch late, norms updated on 50 batches of validation images) [default: frozen]
     #[arg(long, value_name = "WHOSE", value_enum, hide_possible_values = true)]
     protocol: Option<Protocol>,
     /// Passes over the samples [default: 30 with in128, else 120]
@@ -119,8 +119,8 @@ pub struct ClassifierArgs {
     /// Samples in a step [default: 200]
     #[arg(long, value_name = "N", value_parser = numbers::BATCH.parser::<u32>())]
     batch_size: Option<u32>,
-    /// Compute the features of the un-augmented images once and keep them in this folder, instead of an augmented view of each
-    /// sample in every epoch: much faster, and found again by a later evaluation of the same encoder
+    /// Compute the features of un-augmented images once and keep them in this folder, instead of those of an augmented view of each
+    /// sample in every epoch: much faster, and reused by later evaluations of the same encoder
     #[arg(long, value_name = "DIR")]
     cache_features: Option<PathBuf>,
 }
@@ -208,10 +208,10 @@ pub struct KnnArgs {
     /// A vote weighs exp(cosine / temperature)
     #[arg(long, value_name = "X", default_value_t = 0.07, value_parser = numbers::TEMPERATURE.parser())]
     temperature: f64,
-    /// Memory for comparing, in MiB; the features lie in files, however many there are
+    /// Memory for comparing features, in MiB; the features themselves are in files
     #[arg(long, value_name = "N", default_value_t = 1024, value_parser = numbers::MEBIBYTES.parser::<u64>())]
     memory_mb: u64,
-    /// Keep the features in this folder, where a later evaluation of the same encoder finds them
+    /// Keep the features in this folder, for later evaluations of the same encoder
     #[arg(long, value_name = "DIR")]
     cache_features: Option<PathBuf>,
 }
@@ -221,7 +221,7 @@ pub struct KnnArgs {
 pub struct FinetuneArgs {
     #[command(flatten)]
     eval: EvalArgs,
-    /// Share of the labelled training samples whose labels are used, the same number of each class (of 1 all)
+    /// Share of the labelled training samples whose labels are used, the same number of each class; 1 means all samples
     #[arg(long, value_name = "X", default_value_t = 0.1, value_parser = numbers::SHARE.parser())]
     label_fraction: f64,
     /// Share of those samples that is held out and decides when to stop

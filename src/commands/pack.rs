@@ -18,18 +18,18 @@ pub struct Args {
     ///
     /// An image folder has a folder for each class (`cat/1.jpg`, `dog/a/2.png`), whose sorted order gives the labels
     /// 0, 1, 2 …; images that lie in the folder itself, without class folders, are packed without labels. JPEGs, PNGs and
-    /// WebPs are packed byte by byte, whatever they are called; GIFs, BMPs and TIFFs become PNGs. Messages name what is left out. Of the
-    /// binary datasets, give the folder that their archive unpacks to, or one of its `.bin` files.
+    /// WebPs are packed byte by byte, whatever their extension; GIFs, BMPs and TIFFs become PNGs. Messages name the files that are left
+    /// out. For a binary dataset, give the folder that its archive unpacks to, or one of its `.bin` files.
     #[arg(value_name = "SOURCE")]
     source: PathBuf,
     /// Folder for the shards and `classes.txt`
     #[arg(long, value_name = "DIR")]
     pub(crate) out: PathBuf,
-    /// Number the classes by this list, one name a line, as the `classes.txt` of another part of the dataset; classes that
+    /// Number the classes by this list, one name a line, such as the `classes.txt` of another part of the dataset; classes that
     /// SOURCE lacks keep their numbers [default: the sorted order of SOURCE's own classes]
     #[arg(long, value_name = "FILE")]
     classes: Option<PathBuf>,
-    /// Format of SOURCE; `auto` finds it out from the names of the files
+    /// Format of SOURCE; `auto` detects it from the names of the files
     #[arg(long, value_enum, default_value_t = Format::Auto)]
     format: Format,
     /// Part of the dataset: `train`, `test` or, of STL-10, `unlabeled` [default: train]; of an image folder, a folder in
@@ -49,16 +49,16 @@ pub struct Args {
     /// Samples in a shard; the last one may have fewer
     #[arg(long, value_name = "N", default_value_t = 1000, value_parser = numbers::COUNT.parser::<u64>())]
     samples_per_shard: u64,
-    /// Most MiB of images in a shard, counted before `--resize`; `--samples-per-shard` holds as well
+    /// Largest size of a shard in MiB of images, counted before `--resize`; `--samples-per-shard` applies as well
     #[arg(long, value_name = "MIB", value_parser = numbers::MEBIBYTES.parser::<u64>())]
     shard_size: Option<u64>,
-    /// Make images smaller whose short side is longer than this; they become JPEGs. Others stay as they are, byte by byte
+    /// Shrink images to this short side, as JPEGs; images that are not larger stay as they are, byte by byte
     #[arg(long, value_name = "PIXELS", value_parser = numbers::Whole::new(1, 65_535).parser::<u32>())]
     resize: Option<u32>,
     /// Quality of the JPEGs that `--resize` makes, from 1 to 100
     #[arg(long, value_name = "Q", default_value_t = 90, value_parser = numbers::QUALITY.parser::<u8>())]
     quality: u8,
-    /// Seed of the order of the samples, and of those that `--val-fraction` holds out
+    /// Seed of the order of the samples and of the choice of `--val-fraction`
     #[arg(long, value_name = "S", default_value_t = 0, value_parser = numbers::ANY.parser::<u64>())]
     seed: u64,
     /// Keep the order of the source: a shard then holds neighbours, often of one class
@@ -75,7 +75,7 @@ pub struct Args {
 /// The format of a source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum Format {
-    /// Known from the names of the files
+    /// Detected from the names of the files
     Auto,
     /// Folders of images, one for each class
     Folder,
@@ -129,7 +129,7 @@ pub fn run(args: &Args) -> Result<()> {
         tracing::warn!(
             "{} files and folders are left out\n  hint: {}",
             summary.ignored,
-            hint::of_dataset(&hint)
+            hint::dataset_words(&hint)
         );
     }
     if summary.classes > 0 && args.classes.is_none() {

@@ -106,10 +106,11 @@ fn origin(report: &CrashReport, crash: &Path) -> Result<Option<Loaded>> {
         return Loaded::open(&crash.join(CrashReport::STATE)).map(Some);
     }
     let loaded = Checkpoints::of(&run_folder(crash)?).before(report.step)?;
-    match &loaded {
-        Some(loaded) => tracing::info!("starting from the checkpoint of step {}", loaded.state.step),
-        None => tracing::info!("starting from step 0: the run has no checkpoint before the step"),
-    }
+    let start = match &loaded {
+        Some(loaded) => format!("the checkpoint of step {}", loaded.state.step),
+        None => "step 0: the run has no checkpoint before the step".to_owned(),
+    };
+    tracing::info!("starting from {start}");
     Ok(loaded)
 }
 

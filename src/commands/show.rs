@@ -26,10 +26,10 @@ const GAP: u32 = 4;
 /// The flags of `show`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Run folder: draw what this run saw, of its shards, by its settings
+    /// Run folder: draw the views that this run saw, from its shards and with its settings
     #[arg(long, value_name = "DIR", conflicts_with_all = ["preset", "seed", "decode"])]
     pub run: Option<PathBuf>,
-    /// Shards of the run, all of them: what is drawn depends on a sample's place among all
+    /// All shards of the run: the views depend on the sample's place among all samples
     #[arg(long, value_name = "PATTERN", num_args = 1.., required_unless_present = "run")]
     pub shards: Vec<String>,
     /// Key of the sample: the name of its image in the shard up to the last dot, e.g. `cat/0001`
@@ -38,7 +38,7 @@ pub struct Args {
     /// Image to write: .png, or .jpg, which alters pixels a little
     #[arg(long, short, value_name = "FILE.png")]
     pub out: PathBuf,
-    /// Replace FILE where it is there already
+    /// Replace FILE if it exists
     #[arg(long)]
     pub force: bool,
     /// Augmentation and image size: c10, stl10 or in128

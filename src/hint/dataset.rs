@@ -11,14 +11,14 @@ pub(crate) fn words(hint: &Hint) -> String {
         Hint::File(FileHint::MakeWritable) => {
             "check free space and permissions there, then run the same command again".to_owned()
         }
-        Hint::Classes(hint) => of_classes(hint),
-        Hint::Source(hint) => of_source(hint),
-        Hint::Output(hint) => of_output(hint),
-        Hint::Verify(hint) => of_verify(hint).to_owned(),
+        Hint::Classes(hint) => class_words(hint),
+        Hint::Source(hint) => source_words(hint),
+        Hint::Output(hint) => output_words(hint),
+        Hint::Verify(hint) => verify_words(hint).to_owned(),
     }
 }
 
-fn of_classes(hint: &ClassHint) -> String {
+fn class_words(hint: &ClassHint) -> String {
     match hint {
         ClassHint::SaveAsList => "save the list as UTF-8 text with one class name a line".to_owned(),
         ClassHint::FillLine => {
@@ -58,13 +58,13 @@ fn quoted(path: &Path) -> String {
     format!("'{}'", path.display())
 }
 
-fn of_source(hint: &SourceHint) -> String {
+fn source_words(hint: &SourceHint) -> String {
     let fixed = match hint {
         SourceHint::Unpacked { folder } => {
             return format!("give the folder `{folder}` that the archive unpacks to");
         }
-        SourceHint::Splits { names } => return of_splits(names),
-        SourceHint::PackParts { names } => return of_parts(names),
+        SourceHint::Splits { names } => return split_words(names),
+        SourceHint::PackParts { names } => return part_words(names),
         SourceHint::PartsAboveClasses { example } => {
             return format!(
                 "move the parts above the classes, as in `{}`, and pack each separately with `--split`; or pack all without labels with \
@@ -95,7 +95,7 @@ fn of_source(hint: &SourceHint) -> String {
 }
 
 /// Returns the hint that lists the names that `--split` accepts, at most eight of them.
-fn of_splits(names: &[String]) -> String {
+fn split_words(names: &[String]) -> String {
     const NAMED: usize = 8;
     let named: Vec<_> = names.iter().take(NAMED).map(|name| format!("`{name}`")).collect();
     match names.len() {
@@ -105,7 +105,7 @@ fn of_splits(names: &[String]) -> String {
     }
 }
 
-fn of_parts(names: &[String]) -> String {
+fn part_words(names: &[String]) -> String {
     let (each, first) = match names {
         [only] => ("it", only.as_str()),
         [first, ..] => ("each of them separately, e.g.", first.as_str()),
@@ -114,7 +114,7 @@ fn of_parts(names: &[String]) -> String {
     format!("pack {each} with `--split {first}`, or all without labels with `--no-labels`")
 }
 
-fn of_output(hint: &OutputHint) -> String {
+fn output_words(hint: &OutputHint) -> String {
     match hint {
         OutputHint::NewFolder { example: None } => "name a new folder".to_owned(),
         OutputHint::NewFolder { example: Some(folder) } => {
@@ -135,7 +135,7 @@ fn of_output(hint: &OutputHint) -> String {
     }
 }
 
-fn of_verify(hint: &VerifyHint) -> &'static str {
+fn verify_words(hint: &VerifyHint) -> &'static str {
     match hint {
         VerifyHint::OtherFolder => "name another folder with --fix",
         VerifyHint::OneFolderAtATime => "use --fix for one folder at a time",
@@ -205,7 +205,7 @@ mod tests {
 
     #[test]
     fn some_of_many_parts_are_named_and_the_others_are_counted() {
-        let of = |count| of_splits(&(0..count).map(|number| number.to_string()).collect::<Vec<_>>());
+        let of = |count| split_words(&(0..count).map(|number| number.to_string()).collect::<Vec<_>>());
         assert_eq!(of(0), "leave out `--split`");
         assert_eq!(of(2), "name one of these with `--split`: `0`, `1`");
         assert!(of(8).ends_with("`7`") && of(10).ends_with("`7` and 2 more"));
@@ -213,7 +213,7 @@ mod tests {
 
     #[test]
     fn the_example_of_a_part_is_one_that_exists() {
-        let of = |names: &[&str]| of_parts(&names.iter().map(ToString::to_string).collect::<Vec<_>>());
+        let of = |names: &[&str]| part_words(&names.iter().map(ToString::to_string).collect::<Vec<_>>());
         assert!(of(&["val"]).starts_with("pack it with `--split val`"));
         assert!(of(&["test", "val"]).contains("each of them separately, e.g. with `--split test`"));
     }

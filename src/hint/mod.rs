@@ -14,7 +14,7 @@ mod shards;
 mod storage;
 
 pub use attach::{WithHint, add};
-pub(crate) use dataset::words as of_dataset;
+pub(crate) use dataset::words as dataset_words;
 pub use error::{Hinted, code, find};
-pub(crate) use render::of_library;
+pub(crate) use render::library_hint;
 pub use render::{causes, hints, render};

@@ -46,12 +46,12 @@ pub fn hints(error: &anyhow::Error) -> Vec<String> {
 fn hints_of(cause: Cause<'_>) -> Vec<String> {
     match cause.downcast_ref::<Hinted>() {
         Some(hinted) => hinted.hints.clone(),
-        None => of_library(cause).into_iter().collect(),
+        None => library_hint(cause).into_iter().collect(),
     }
 }
 
 /// Returns the hint of a library's error in words. Each type of error has a line here.
-pub(crate) fn of_library(cause: Cause<'_>) -> Option<String> {
+pub(crate) fn library_hint(cause: Cause<'_>) -> Option<String> {
     if cause.is::<Defect>() {
         return Some("report it with the lines above".to_owned());
     }

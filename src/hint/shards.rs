@@ -7,9 +7,9 @@ use super::storage;
 /// Puts a hint into words, with the program's flags.
 pub(super) fn words(hint: &Hint) -> String {
     match hint {
-        Hint::Pattern(hint) => of_pattern(hint),
-        Hint::Access(hint) => of_access(*hint).to_owned(),
-        Hint::Content(hint) => of_content(hint),
+        Hint::Pattern(hint) => pattern_words(hint),
+        Hint::Access(hint) => access_words(*hint).to_owned(),
+        Hint::Content(hint) => content_words(hint),
         Hint::RewriteTar => "write the shard again with `tar --format=gnu` and without `--sparse`".to_owned(),
         Hint::NumberClasses => {
             "number the classes from 0 on and write the shard again, e.g. with `amdim-stream pack`".to_owned()
@@ -27,7 +27,7 @@ pub(super) fn words(hint: &Hint) -> String {
     }
 }
 
-fn of_access(hint: AccessHint) -> &'static str {
+fn access_words(hint: AccessHint) -> &'static str {
     match hint {
         AccessHint::OpenFiles => "allow more open files in the shell that starts the program: ulimit -n 4096",
         AccessHint::Permission => {
@@ -40,7 +40,7 @@ fn of_access(hint: AccessHint) -> &'static str {
     }
 }
 
-fn of_content(hint: &ContentHint) -> String {
+fn content_words(hint: &ContentHint) -> String {
     match hint {
         ContentHint::Decompress { command } => format!("unpack it: {command}"),
         ContentHint::Unpack { program } => {
@@ -62,7 +62,7 @@ fn of_content(hint: &ContentHint) -> String {
     }
 }
 
-fn of_pattern(hint: &PatternHint) -> String {
+fn pattern_words(hint: &PatternHint) -> String {
     match hint {
         PatternHint::Name => "name shards, for example --shards 'data/train-<000..146>.tar'".to_owned(),
         PatternHint::Range(range) => format!("write `{range}`"),
@@ -92,17 +92,17 @@ fn of_pattern(hint: &PatternHint) -> String {
         }
         PatternHint::Quote(pattern) => format!("quote the pattern: --shards '{pattern}'"),
         PatternHint::Overlap => "remove one, or a pattern that overlaps with another".to_owned(),
-        PatternHint::Local { place, is_one_of_several } => of_place(place, *is_one_of_several),
+        PatternHint::Local { place, is_one_of_several } => place_words(place, *is_one_of_several),
         PatternHint::Apart(patterns) => format!("write {}", quoted(patterns)),
         PatternHint::Unquote(inside) => format!("write {inside}"),
         PatternHint::Link => "point the link at the shard, or remove it".to_owned(),
         PatternHint::RegularFile => "write its bytes to a regular file, then name that file".to_owned(),
-        PatternHint::Access(hint) => of_access(*hint).to_owned(),
-        PatternHint::List(hint) => of_list(*hint).to_owned(),
+        PatternHint::Access(hint) => access_words(*hint).to_owned(),
+        PatternHint::List(hint) => list_words(*hint).to_owned(),
     }
 }
 
-fn of_list(hint: ListHint) -> &'static str {
+fn list_words(hint: ListHint) -> &'static str {
     match hint {
         ListHint::Path => {
             "write `@` and the path of a text file with one pattern a line; a relative path begins in the current folder"
@@ -117,7 +117,7 @@ fn of_list(hint: ListHint) -> &'static str {
     }
 }
 
-fn of_place(place: &Elsewhere, is_one_of_several: bool) -> String {
+fn place_words(place: &Elsewhere, is_one_of_several: bool) -> String {
     let cure = match place {
         Elsewhere::FileUrl(Some(path)) => format!("name its path: '{path}'"),
         Elsewhere::FileUrl(None) => "name the file by its path".to_owned(),

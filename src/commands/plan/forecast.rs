@@ -142,18 +142,18 @@ impl Remedy {
     /// Chooses the remedy for the bottleneck. `fast` are the costs with `--decode fast`, if they were measured.
     pub(super) fn of(costs: &Costs, choices: Choices, fast: Option<&Costs>, has_idle_gpu: bool) -> Self {
         match costs.bottleneck() {
-            Bottleneck::Data => Self::of_data(costs, choices, fast),
+            Bottleneck::Data => Self::for_data(costs, choices, fast),
             Bottleneck::Copy => {
                 Self::none("use a faster bus: batches are copied as bytes, pinned, during steps")
             }
             Bottleneck::Compute if has_idle_gpu => {
                 Self::flag("--device cuda".to_owned(), None, "the machine has a GPU")
             }
-            Bottleneck::Compute => Self::of_compute(costs, choices),
+            Bottleneck::Compute => Self::for_compute(costs, choices),
         }
     }
 
-    fn of_data(costs: &Costs, choices: Choices, fast: Option<&Costs>) -> Self {
+    fn for_data(costs: &Costs, choices: Choices, fast: Option<&Costs>) -> Self {
         if !costs.is_decoding_busy(choices.workers) {
             return Self::none("decoding waits for the disk: put the shards on a faster one");
         }
@@ -168,7 +168,7 @@ impl Remedy {
         }
     }
 
-    fn of_compute(costs: &Costs, choices: Choices) -> Self {
+    fn for_compute(costs: &Costs, choices: Choices) -> Self {
         // More threads gain nothing if the cores are the limit.
         let is_waiting = costs.step >= costs.together();
         let threads = choices.threads.filter(|_| is_waiting);

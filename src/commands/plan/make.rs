@@ -15,7 +15,7 @@ use super::{
     loading::{self, Loading},
     origins::{self, Flat},
     outcome::{ByBatch, Findings, MemoryNeeds, Plan, Threads},
-    standing::{Found, Standing},
+    standing::{Standing, StartingPoint},
     step::{Measured, Memory, Steps},
     words,
 };
@@ -46,7 +46,8 @@ impl Plan {
     fn make(asked: &Layers, args: &Args) -> Result<Self> {
         let merged = asked.merged();
         let folder = RunFolder::of(&Config::out(&merged)?);
-        let Found { config, saved, mut standing } = Found::read(&folder, &merged, &args.unattended)?;
+        let StartingPoint { config, saved, mut standing } =
+            StartingPoint::read(&folder, &merged, &args.unattended)?;
         let resolved = origins::flat(&config)?;
         let device = device::choose(config.run.device)?;
         let free = FreeMemory::read(device);

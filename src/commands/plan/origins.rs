@@ -62,10 +62,10 @@ pub(super) fn settings(
     is_resumed: bool,
 ) -> Result<Vec<Setting>> {
     let (flags, file) = (flattened(&asked.flags)?, flattened(&asked.file)?);
-    let of_preset = of_preset()?;
+    let preset_keys = preset_keys()?;
     let from = |key: &String, value: &Value| {
         // The number of epochs is resolved as late as the settings that depend on the machine, but comes from the preset.
-        let is_of_preset = of_preset.contains(key) || key == "train.epochs" && !value.is_null();
+        let is_of_preset = preset_keys.contains(key) || key == "train.epochs" && !value.is_null();
         let is_chosen = resolved.get(key) != Some(value) && key != "train.epochs";
         match () {
             () if is_chosen => Origin::Machine,
@@ -80,7 +80,7 @@ pub(super) fn settings(
 }
 
 /// Returns the keys whose defaults differ between presets.
-fn of_preset() -> Result<Vec<String>> {
+fn preset_keys() -> Result<Vec<String>> {
     let [first, others @ ..] = &Preset::ALL.map(Config::preset);
     let first = flat(first)?;
     let others = others.iter().map(flat).collect::<Result<Vec<_>>>()?;

@@ -32,7 +32,7 @@ pub(super) struct Standing {
 }
 
 /// The configuration of the planned run, and what the run folder contains.
-pub(super) struct Found {
+pub(super) struct StartingPoint {
     /// The configuration that a run would have.
     pub(super) config: Config,
     /// The state of the checkpoint that a run would resume.
@@ -41,7 +41,7 @@ pub(super) struct Found {
     pub(super) standing: Standing,
 }
 
-impl Found {
+impl StartingPoint {
     /// Reads the run folder. Reads no tensors and locks nothing.
     pub(super) fn read(folder: &RunFolder, asked: &Table, unattended: &Unattended) -> Result<Self> {
         let mut standing = Standing { folder: folder.path.clone(), ..Standing::default() };

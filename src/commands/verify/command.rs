@@ -12,7 +12,7 @@ use crate::{commands::progress::Shown, failure, numbers, stdout};
 /// The flags of `verify`.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Args {
-    /// Shards to verify: name all shards of the set, since keys, images and sizes are compared with each other
+    /// Shards to verify: name all shards of the set, since keys, images and sizes are compared between them
     #[arg(long, value_name = "PATTERN", num_args = 1.., required = true)]
     shards: Vec<String>,
     /// Threads [default: one a core]
@@ -21,10 +21,10 @@ pub struct Args {
     /// Write every finding to this file, one JSON object a line
     #[arg(long, value_name = "FILE.jsonl")]
     pub(crate) report: Option<PathBuf>,
-    /// Write cleaned shards into this folder: with the same names, without the samples that cannot be used
+    /// Write cleaned shards into this folder, with the same names and without unusable samples
     #[arg(long, value_name = "OUT")]
     pub(crate) fix: Option<PathBuf>,
-    /// With --fix: replace shards in its folder
+    /// Replace shards in the folder of --fix
     #[arg(long, requires = "fix")]
     force: bool,
 }

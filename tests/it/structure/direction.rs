@@ -9,7 +9,7 @@ use std::{
 
 use super::imports::{Crate, module_of};
 
-/// The modules of the program from below. A file imports modules that stand before its own one, and files of its own one.
+/// The modules of the program from bottom to top. A file may import modules that precede its own, and files of its own.
 const FROM_BELOW: [&str; 31] = [
     "testing",
     "exit",
@@ -44,7 +44,7 @@ const FROM_BELOW: [&str; 31] = [
     "about",
 ];
 
-/// The modules of `shards` from below: names and files, tar members, the index, sets of shards.
+/// The modules of `shards` from bottom to top: names and files, tar members, the index, sets of shards.
 const SHARDS: [&str; 31] = [
     "path",
     "permutation",
@@ -79,7 +79,7 @@ const SHARDS: [&str; 31] = [
     "set",
 ];
 
-/// The modules of `pipeline` from below: errors, pixels, decoding and augmenting, batches, the loader.
+/// The modules of `pipeline` from bottom to top: errors, pixels, decoding and augmenting, batches, the loader.
 const PIPELINE: [&str; 20] = [
     "hint",
     "file_format",
@@ -103,7 +103,7 @@ const PIPELINE: [&str; 20] = [
     "loader",
 ];
 
-/// The modules of `dataset` from below: errors, what all commands share, the commands.
+/// The modules of `dataset` from bottom to top: errors, shared parts, the commands.
 const DATASET: [&str; 14] = [
     "chain",
     "random",
@@ -121,7 +121,7 @@ const DATASET: [&str; 14] = [
     "synth",
 ];
 
-/// The modules of `torchkit` from below: the process, the driver, foreign calls, what is built of them.
+/// The modules of `torchkit` from bottom to top: the process, the driver, foreign calls, the modules that use them.
 const TORCHKIT: [&str; 16] = [
     "signal",
     "clock",
@@ -141,7 +141,7 @@ const TORCHKIT: [&str; 16] = [
     "precision",
 ];
 
-/// The sources of every crate, and its modules from below.
+/// The folder of sources of each crate, and its modules from bottom to top.
 const CRATES: [(&str, &[&str]); 5] = [
     ("shards/src", &SHARDS),
     ("pipeline/src", &PIPELINE),
@@ -154,7 +154,7 @@ fn sources(folder: &str) -> Crate {
     Crate::read(&Path::new(env!("CARGO_MANIFEST_DIR")).join(folder))
 }
 
-/// Imports of a module that does not stand before the importing one, each as `file -> module`.
+/// Returns the imports of modules that do not precede the importing one, each as `file -> module`.
 fn upward(program: &Crate, from_below: &[&str]) -> Vec<String> {
     let place = |module: &str| from_below.iter().position(|name| *name == module);
     let mut found = Vec::new();
@@ -167,7 +167,7 @@ fn upward(program: &Crate, from_below: &[&str]) -> Vec<String> {
     found
 }
 
-/// Files that import each other, directly or by way of others.
+/// Returns groups of files that import each other, directly or through others.
 fn circles(program: &Crate) -> Vec<Vec<String>> {
     let mut graph = Graph::new();
     for (from, to) in program.imports() {
@@ -176,8 +176,8 @@ fn circles(program: &Crate) -> Vec<Vec<String>> {
     circles_of(&graph)
 }
 
-/// Files and folders of one folder that import each other, directly or by way of others: a folder imports what any file
-/// in it imports. A folder that imports one above it is in such a circle.
+/// Returns groups of files and folders in the same folder that import each other, directly or through others. A folder imports what
+/// any file in it imports, so a folder that imports one above it is in such a group.
 fn folder_circles(program: &Crate) -> Vec<Vec<String>> {
     let mut graphs: BTreeMap<String, Graph> = BTreeMap::new();
     for (from, to) in program.imports() {
@@ -193,7 +193,7 @@ fn folder_circles(program: &Crate) -> Vec<Vec<String>> {
 /// Imported files or folders by the importing one.
 type Graph = BTreeMap<String, BTreeSet<String>>;
 
-/// The groups of a graph's nodes that reach each other.
+/// Returns the groups of nodes of a graph that reach each other.
 fn circles_of(graph: &Graph) -> Vec<Vec<String>> {
     let reached: Graph = graph.keys().map(|start| (start.clone(), reachable(graph, start))).collect();
     let mut circles: Vec<Vec<String>> = Vec::new();
@@ -206,7 +206,7 @@ fn circles_of(graph: &Graph) -> Vec<Vec<String>> {
     circles
 }
 
-/// All nodes that imports lead to from `start`.
+/// Returns all nodes that can be reached from `start`.
 fn reachable(graph: &Graph, start: &str) -> BTreeSet<String> {
     let mut seen = BTreeSet::new();
     let mut open: Vec<&String> = graph.get(start).into_iter().flatten().collect();
@@ -219,7 +219,7 @@ fn reachable(graph: &Graph, start: &str) -> BTreeSet<String> {
 }
 
 #[test]
-fn every_module_has_its_place_and_imports_only_those_below() {
+fn every_module_imports_only_modules_below_it() {
     for (folder, from_below) in CRATES {
         let sources = sources(folder);
         let mut modules: Vec<_> =
@@ -246,7 +246,7 @@ fn no_folder_imports_one_above_it() {
     }
 }
 
-/// Writes files of a made-up crate, and reads it.
+/// Writes the files of a made-up crate, and reads their imports.
 fn made_up(files: &[(&str, &str)]) -> Crate {
     let folder = tempfile::tempdir().unwrap();
     for (name, text) in files {
@@ -257,7 +257,7 @@ fn made_up(files: &[(&str, &str)]) -> Crate {
     Crate::read(folder.path())
 }
 
-/// An import is found in whichever way it is written.
+/// The violations are written in all forms that an import can have.
 #[test]
 fn a_made_up_violation_is_found() {
     let made_up = made_up(&[

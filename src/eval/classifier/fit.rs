@@ -1,97 +1,30 @@
-//! Classifiers on frozen features.
+//! Fits a classifier, and classifies samples by it.
 
 use std::ops::Range;
 
 use anyhow::Result;
-use pipeline::{LoaderConfig, Preset};
-use serde::Serialize;
-use shards::{Order, Position, ShardSet, Share, Shuffle};
+use shards::{Order, ShardSet, Shuffle};
 use tch::{Device, Kind, Tensor, nn::VarStore};
 
 use super::{
-    features::Features,
-    norms::whole_batches,
-    tally::{Report, Tally},
+    batches::{Batches, Training},
+    settings::{Fit, HeadKind, Protocol},
 };
 use crate::{
     config::Config,
-    data,
     encoder::{
         Encoder, Mode,
         heads::{LinearHead, MlpHead},
     },
-    failure,
-    feed::Feed,
-    loss, network,
-    optim::{self, Adam, Drops, Schedule},
+    eval::{
+        features::Features,
+        norms::whole_batches,
+        tally::{Report, Tally},
+    },
+    failure, loss, network,
+    optim::{Adam, Schedule},
     terminal::Progress,
 };
-use torchkit::Precision;
-
-/// The kind of a classifier.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum HeadKind {
-    /// One affine map.
-    Linear,
-    /// One hidden layer of 1024, batch norm, dropout.
-    Mlp,
-}
-
-/// The protocol of fitting a classifier.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, clap::ValueEnum)]
-#[serde(rename_all = "lowercase")]
-pub enum Protocol {
-    /// The encoder is in evaluation mode and does not change, and the learning rate warms up.
-    #[default]
-    Frozen,
-    /// The protocol of the reference implementation: there is no warm-up and the learning rate drops one epoch late. The encoder is
-    /// in training mode, so that features are normalized by each batch and the running statistics move. The weights of the
-    /// classifier's norm are drawn from 0 to 1, and the norms take in 50 batches of validation images before the evaluation.
-    Reference,
-}
-
-impl Protocol {
-    /// Returns the name on the command line.
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::Frozen => "frozen",
-            Self::Reference => "reference",
-        }
-    }
-}
-
-/// The settings of fitting a classifier.
-#[derive(Debug, Clone, Serialize)]
-pub struct Fit {
-    /// The protocol.
-    pub protocol: Protocol,
-    /// The passes over the training samples.
-    pub epochs: f64,
-    /// The learning rate after the warm-up.
-    pub lr: f64,
-    /// The samples in a step.
-    pub batch_size: usize,
-    /// The steps over which the learning rate rises. None means 500, or a tenth of all steps if that is less.
-    pub warmup_steps: Option<u64>,
-    /// The rule when the learning rate drops.
-    pub schedule: Drops,
-    /// The seed of shuffling, augmentation and initialization.
-    pub seed: u64,
-}
-
-impl Fit {
-    /// Returns the published number of epochs for the preset's kind of data.
-    pub fn epochs(preset: Preset) -> f64 {
-        preset.classifier_epochs()
-    }
-
-    /// Returns the settings of Adam: those of training, with the published drops of the learning rate.
-    fn optimizer(&self, preset: Preset) -> optim::Config {
-        let drop_at = preset.classifier_drop_at().to_vec();
-        let &Self { lr, warmup_steps, schedule, .. } = self;
-        optim::Config { lr, warmup_steps, drop_at, schedule, ..optim::Config::default() }
-    }
-}
 
 enum Head {
     Linear(LinearHead),
@@ -152,39 +85,14 @@ impl Head {
 }
 
 /// A fitted classifier.
-pub(super) struct Classifier {
+pub(in crate::eval) struct Classifier {
     head: Head,
     classes: u32,
     device: Device,
     /// The schedule of the learning rate.
-    pub(super) schedule: Schedule,
+    pub(in crate::eval) schedule: Schedule,
     /// The accuracy on the training samples of the last epoch, measured during that epoch.
-    pub(super) train_top1: f64,
-}
-
-/// The source of a classifier's training features.
-pub(super) enum Training<'a> {
-    /// Features of a new augmented view of each sample in every epoch.
-    Views(&'a dyn Encoder, &'a ShardSet, Protocol),
-    /// Features of the un-augmented images.
-    Features(&'a Features),
-}
-
-impl Training<'_> {
-    fn width(&self) -> i64 {
-        match self {
-            Self::Views(encoder, ..) => encoder.width(),
-            Self::Features(features) => features.width(),
-        }
-    }
-
-    /// Returns the number of samples.
-    fn len(&self) -> u64 {
-        match self {
-            Self::Views(_, set, _) => set.len(),
-            Self::Features(features) => features.len().cast_unsigned(),
-        }
-    }
+    pub(in crate::eval) train_top1: f64,
 }
 
 impl Classifier {
@@ -193,7 +101,7 @@ impl Classifier {
     /// # Errors
     ///
     /// If there are fewer than two samples, they cannot be read, or the loss is not finite.
-    pub(super) fn fit(
+    pub(in crate::eval) fn fit(
         kind: HeadKind,
         training: &Training,
         classes: u32,
@@ -224,7 +132,7 @@ impl Classifier {
 
     /// Updates the norms of encoder and classifier with up to 50 batches of validation images in training mode, as the reference
     /// implementation does before its evaluation. Returns the number of batches.
-    pub(super) fn settle(
+    pub(in crate::eval) fn settle(
         &self,
         encoder: &dyn Encoder,
         validation: &ShardSet,
@@ -248,7 +156,7 @@ impl Classifier {
     }
 
     /// Classifies all samples and reports the accuracy.
-    pub(super) fn judge(&self, features: &Features) -> Result<Report> {
+    pub(in crate::eval) fn judge(&self, features: &Features) -> Result<Report> {
         const BLOCK: i64 = 1024;
         let mut tally = Tally::default();
         for start in (0..features.len()).step_by(BLOCK as usize) {
@@ -261,74 +169,12 @@ impl Classifier {
     }
 }
 
-/// Endless batches of features and labels.
-enum Batches<'a> {
-    Views { encoder: &'a dyn Encoder, feed: Box<Feed>, protocol: Protocol, precision: Precision },
-    Features { features: &'a Features, order: Vec<i64>, at: usize, batch: usize, device: Device },
-}
-
-impl<'a> Batches<'a> {
-    fn new(
-        training: &Training<'a>,
-        fit: &Fit,
-        batch: usize,
-        config: &Config,
-        device: Device,
-    ) -> Result<Self> {
-        Ok(match *training {
-            Training::Features(features) => {
-                Self::Features { features, order: Vec::new(), at: 0, batch, device }
-            }
-            Training::Views(encoder, set, protocol) => {
-                let feed = augmented(set, fit.seed, batch, config, device)?;
-                Self::Views { encoder, feed: Box::new(feed), protocol, precision: config.train.precision }
-            }
-        })
-    }
-
-    /// Returns the features (n, width) and labels (n) of the next batch.
-    fn next(&mut self) -> Result<(Tensor, Tensor)> {
-        match self {
-            Self::Views { encoder, feed, protocol, precision } => {
-                let staged = feed.next().expect("the samples have no end")?;
-                let mode = Mode::training_if(*protocol == Protocol::Reference);
-                let features = network::features(*encoder, &staged.views.images.get(0), mode, *precision)?;
-                Ok((features, staged.views.labels.copy()))
-            }
-            Self::Features { features, order, at, batch, device } => {
-                if *at + *batch > order.len() {
-                    let shuffled = Tensor::randperm(features.len(), (Kind::Int64, Device::Cpu));
-                    (*order, *at) = (Vec::try_from(&shuffled)?, 0);
-                }
-                let numbers = &order[*at..*at + *batch];
-                *at += *batch;
-                let labels = features.labels.index_select(0, &Tensor::from_slice(numbers));
-                Ok((features.gather(numbers)?.to_device(*device), labels.to_device(*device)))
-            }
-        }
-    }
-}
-
-/// Returns endless batches of one augmented view of each sample, a new one in every epoch.
-pub(super) fn augmented(
-    set: &ShardSet,
-    seed: u64,
-    batch_size: usize,
-    config: &Config,
-    device: Device,
-) -> Result<Feed> {
-    let order = Order { seed, shuffle: config.data.shuffle, epochs: None };
-    let samples = set.samples(order, Share::default(), Position::default());
-    let mut recipe = config.preset.recipe();
-    recipe.views.truncate(1);
-    let loader = LoaderConfig { seed, drop_last: true, ..data::loader(config, batch_size) };
-    Feed::spawn(samples, recipe, config.preset.normalization(), &loader, device)
-}
-
 #[cfg(test)]
 mod tests {
+    use pipeline::Preset;
+
     use super::*;
-    use crate::{eval::tiny, network::Network};
+    use crate::{eval::tiny, network::Network, optim::Drops};
 
     #[test]
     fn well_separated_classes_are_recognized() {
