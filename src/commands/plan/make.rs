@@ -60,7 +60,7 @@ impl Plan {
         let present = if standing.goes_on() { folder.checkpoints.steps()?.len() } else { 0 };
         let checkpoints = Disk::of(&run.trainer, &run.config, run.steps, present as u64);
         let memory = MemoryNeeds::of(&run, free);
-        let plan = Self::of(&run, standing, measured, memory, checkpoints)?;
+        let plan = Self::of(&run, standing, measured, memory, checkpoints);
         Ok(Self { settings, ..plan })
     }
 
@@ -71,8 +71,8 @@ impl Plan {
         measured: Option<Findings>,
         memory: MemoryNeeds,
         checkpoints: Disk,
-    ) -> Result<Self> {
-        Ok(Self {
+    ) -> Self {
+        Self {
             forecast: measured.as_ref().and_then(|measured| measured.forecast(run, standing.steps_made())),
             data: Inventory::of(&run.data.train),
             validation: run.data.validation.as_ref().map(Inventory::of),
@@ -93,7 +93,7 @@ impl Plan {
             settings: Vec::new(),
             run: standing,
             measured,
-        })
+        }
     }
 }
 
