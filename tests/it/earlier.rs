@@ -35,7 +35,9 @@ fn a_run_of_an_earlier_version_is_resumed_from_its_checkpoint() {
     let mut command = program();
     command.arg("--shards").arg(place.path("data/train-000.tar"));
     command.arg("--val-shards").arg(place.path("data/val-000.tar"));
-    command.args(["--preset", "c10", "--steps", "8", "--log-every", "2", "--out"]).arg(place.path("run"));
+    command
+        .args(["--preset", "c10", "--steps", "8", "--extend", "--log-every", "2", "--out"])
+        .arg(place.path("run"));
     let said = succeed(command.env("AMDIM_STREAM_CACHE", place.path("cache")));
     assert!(said.stderr.contains("step 4"), "it begins anew: {}", said.stderr);
     let metrics = place.path("run/metrics.jsonl");
