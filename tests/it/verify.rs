@@ -222,7 +222,12 @@ fn an_image_that_does_not_fit_into_memory_is_neither_bad_nor_removed() {
     let said = run(verify(&[shard], &["--fix"]).arg(&out).env("JPEGMEM", "1"));
     assert_eq!(said.code, Some(1), "{}", said.stderr);
     assert!(said.stderr.contains("needs more memory to be decoded than there is"), "{}", said.stderr);
-    assert!(said.stderr.contains("is not known to be bad: this shard is not written"), "{}", said.stderr);
+    assert!(
+        said.stderr
+            .contains("its unread samples need not be bad: neither this shard nor any after it is written"),
+        "{}",
+        said.stderr
+    );
     assert!(!out.join("m.tar").exists());
     succeed(verify(&[shard], &["--fix"]).arg(&out));
     assert_eq!(members(&out.join("m.tar")).len(), 4);
@@ -310,7 +315,7 @@ fn unusual_members_are_named_by_kind_and_kept_by_fix() {
     for words in [
         "1 label in `json` is text, not a class number: this sample counts as unlabelled; the first: `t`, shard",
         "1 label is not used: no image of its shard",
-        "1 label lies apart",
+        "1 label is stored apart from its image",
         "3 samples have the key of an earlier sample of their shard",
         "4 images have a dot within their name: each is a sample of its own",
         "1 image, such as a mask, is not used, since its sample has another image; the first: `m.mask.png`",
@@ -363,7 +368,7 @@ fn shards_that_cannot_be_opened_do_not_count_as_damaged() {
     let _socket = UnixListener::bind(place.path("x-001.tar")).unwrap();
     let said = run(&mut fix());
     assert_eq!(said.code, Some(1), "{}", said.stderr);
-    assert!(said.stderr.contains("x-001.tar` could not be read as a whole"), "{}", said.stderr);
+    assert!(said.stderr.contains("x-001.tar` could not be read completely"), "{}", said.stderr);
     assert!(place.path("clean/x-001.tar").exists(), "the earlier cleaned shard is kept");
 }
 
@@ -392,7 +397,7 @@ fn wrong_arguments_and_unwritable_files_end_with_a_cause_and_a_hint() {
     refused(&[&pattern], &["--report", &path("nowhere/r.jsonl")], &["nowhere/r.jsonl"], 2);
     refused(&[&pattern], &["--report", &path("x-000.tar")], &["is a shard"], 2);
     fs::write(place.path("notes.jsonl"), "{\"mine\": 1}\n").unwrap();
-    refused(&[&pattern], &["--report", &path("notes.jsonl")], &["is no report"], 2);
+    refused(&[&pattern], &["--report", &path("notes.jsonl")], &["is not a report"], 2);
     succeed(&mut verify(&[&pattern], &["--force", "--fix", &path("a")]));
     assert_eq!(fs::read(place.path("x-000.tar")).unwrap(), fs::read(twin).unwrap());
 }
