@@ -25,7 +25,7 @@ pub fn choose(choice: DeviceChoice) -> Result<Device> {
 ///
 /// # Errors
 ///
-/// Those of the work.
+/// The errors of `work`.
 pub fn within_memory<T>(
     device: Device,
     what: impl FnOnce() -> String,

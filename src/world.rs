@@ -52,7 +52,7 @@ impl World {
     ///
     /// # Errors
     ///
-    /// Those of the work.
+    /// The errors of `work`.
     pub fn on_lead<T>(self, work: impl FnOnce() -> Result<T>) -> Result<Option<T>> {
         if self.is_lead() { work().map(Some) } else { Ok(None) }
     }
