@@ -13,7 +13,7 @@ use crate::{
 };
 use torchkit::Libtorch;
 
-/// Parses the command line. Prints help, the version or an error and ends the process where one of them is asked for or due.
+/// Parses the command line. Exits after printing help, the version or an error.
 pub fn parse() -> Cli {
     let command = Cli::command().term_width(terminal::columns_for_text().clamp(30, 120));
     let parsed = command.try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches));

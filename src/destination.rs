@@ -26,7 +26,7 @@ impl Contents {
         }
     }
 
-    /// Whether a folder has these contents.
+    /// Returns whether a folder has these contents.
     fn are_in(self, folder: &Path) -> bool {
         let is_step = |entry: fs::DirEntry| entry.file_name().to_string_lossy().contains("step-");
         match self {
@@ -80,7 +80,7 @@ pub(crate) fn file(path: &Path, extensions: &[&'static str], force: bool) -> Res
 ///
 /// # Errors
 ///
-/// With a usage error if it is or does.
+/// A usage error if the path is a folder, or exists and `force` is not set.
 pub(crate) fn file_of_any_name(path: &Path, force: bool) -> Result<()> {
     let shown = path.display();
     if path.is_dir() {

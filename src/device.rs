@@ -20,8 +20,8 @@ pub fn choose(choice: DeviceChoice) -> Result<Device> {
         .with_code(Code::Usage)
 }
 
-/// Does work that may need too much memory of `device`. The error then says for `what`, with `cures` as
-/// hints; other errors are passed on.
+/// Runs `work`. If `device` runs out of memory, the error names `what` and has `cures` as hints; other errors
+/// are returned unchanged.
 ///
 /// # Errors
 ///
@@ -46,7 +46,7 @@ pub fn within_memory<T>(
     })
 }
 
-/// Whether the cause of an error is too little memory on the device.
+/// Returns whether the cause of an error is too little memory on the device.
 pub fn is_out_of_memory(error: &anyhow::Error) -> bool {
     hint::find::<Failure>(error).is_some_and(|failure| failure.is_out_of_memory)
 }

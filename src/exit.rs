@@ -45,13 +45,14 @@ pub struct Defect;
 
 impl fmt::Display for Defect {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the program ended by a defect of its own")
+        f.write_str("the program panicked, which is a bug")
     }
 }
 
 impl std::error::Error for Defect {}
 
-/// Runs `work` and turns a panic into the error [`Defect`], so that the program ends with an exit code and a summary.
+/// Runs `work` and turns a panic into the error [`Defect`], so that the program ends with an exit code and a
+/// summary.
 ///
 /// # Errors
 ///

@@ -43,7 +43,7 @@ fn main() {
     process::exit(code as i32)
 }
 
-/// Trains, and writes the summary of the run where one is asked for.
+/// Trains, and writes the file of `--summary` if it was given.
 fn train(args: &TrainArgs, unattended: &Unattended) -> Code {
     let start = Instant::now();
     if let Some(path) = &unattended.summary
@@ -136,7 +136,8 @@ fn failed(error: &anyhow::Error) -> Code {
     hint::code(error)
 }
 
-/// Logs messages of the program and its libraries to stderr: from level `info` on, or from `warn` on if `quiet`. `RUST_LOG` wins.
+/// Logs messages of the program and its libraries to stderr: from level `info` on, or from `warn` on if
+/// `quiet`. `RUST_LOG` wins.
 fn log_to_stderr(quiet: bool) {
     let level = if quiet { "warn" } else { "info" };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));

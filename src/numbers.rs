@@ -44,7 +44,7 @@ impl Whole {
         Self { least, most }
     }
 
-    /// Whether `number` is within the bounds.
+    /// Returns whether `number` is within the bounds.
     pub fn holds(self, number: impl TryInto<u64>) -> bool {
         number.try_into().is_ok_and(|number| (self.least..=self.most).contains(&number))
     }
@@ -103,7 +103,7 @@ impl Real {
         Self { least, most }
     }
 
-    /// Whether `number` is within the bounds. NaN is not.
+    /// Returns whether `number` is within the bounds. NaN is not.
     pub fn holds(self, number: f64) -> bool {
         (self.least..=self.most).contains(&number)
     }

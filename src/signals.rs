@@ -60,7 +60,7 @@ pub(crate) fn say(words: impl FnOnce() + Send + 'static) {
     }
 }
 
-/// Calls `words`, which writes a message, and `last`, and ends the process.
+/// Ends the process after calling `words`, which writes a message, and then `last`.
 pub(crate) fn leave(words: impl FnOnce() + Send + 'static, last: impl FnOnce()) -> ! {
     IS_LEAVING.store(true, SeqCst);
     say(move || {

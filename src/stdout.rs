@@ -18,7 +18,7 @@ pub fn ask_for_json() {
     IS_JSON_ASKED_FOR.store(true, Relaxed);
 }
 
-/// Whether results are JSON: stdout is not a terminal, or the user asked for it.
+/// Returns whether results are JSON: stdout is not a terminal, or the user asked for it.
 pub fn is_json() -> bool {
     IS_JSON_ASKED_FOR.load(Relaxed) || !io::stdout().is_terminal()
 }

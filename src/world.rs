@@ -26,7 +26,7 @@ impl World {
         Self::ALONE
     }
 
-    /// Returns the place of rank `rank` of `size`, for tests of what a process does that does not lead.
+    /// Makes rank `rank` of `size` processes, for tests of processes other than the lead.
     #[cfg(test)]
     pub(crate) const fn made_up(rank: usize, size: usize) -> Self {
         Self { rank, size }
@@ -42,7 +42,7 @@ impl World {
         self.size
     }
 
-    /// Whether this process writes the run folder and shows messages: rank 0 does.
+    /// Returns whether this process writes the run folder and shows messages: rank 0 does.
     pub fn is_lead(self) -> bool {
         self.rank == 0
     }

@@ -22,8 +22,8 @@ impl ClassNames {
     /// The name of the file in a folder of shards.
     pub const FILE: &str = "classes.txt";
 
-    /// Reads a list: UTF-8 with one name a line, with or without a byte order mark, with line ends of Unix or
-    /// Windows. Blank lines at the end are ignored.
+    /// Reads a list: UTF-8 with one name per line, with or without a byte order mark, with line ends of Unix
+    /// or Windows. Blank lines at the end are ignored.
     ///
     /// # Errors
     /// The file cannot be read, is not UTF-8, or has a blank line between names.

@@ -29,7 +29,7 @@ pub enum FileHint {
 /// The cure for class names that cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ClassHint {
-    /// Save the list as UTF-8 text with one name a line.
+    /// Save the list as UTF-8 text with one name per line.
     SaveAsList,
     /// Write a name on the blank line: without the line, all later labels would mean other classes.
     FillLine,
@@ -130,7 +130,7 @@ pub enum OutputHint {
     NoValidation,
     /// Read the logged warnings, which say what is wrong with the images.
     SeeWarnings,
-    /// Ask for at least one image, for at most this many, and for at most as many shards.
+    /// Ask for 1 to `most` images, and for no more shards than images.
     Count {
         /// The most images.
         most: usize,

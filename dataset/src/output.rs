@@ -65,7 +65,7 @@ impl Output {
         Ok(Self { folder: folder.to_owned(), prefix: prefix.to_owned(), part: None, shards, old })
     }
 
-    /// Treats the shards of another prefix, which are written together with these, as own ones too.
+    /// Also treats shards of `prefix`, which the same command writes, as its own.
     pub(crate) fn together_with(self, prefix: &'static str) -> Self {
         Self { part: Some(prefix), ..self }
     }
@@ -75,7 +75,7 @@ impl Output {
         self.folder.join(format!("{}-{number:0width$}.tar", self.prefix, width = self.digits()))
     }
 
-    /// Writes `classes.txt`, one name a line; does nothing if there are no classes.
+    /// Writes `classes.txt`, one name per line; does nothing if there are no classes.
     ///
     /// If the folder has shards of another prefix, the names must be those of the existing list, or the
     /// labels of these shards would change their meaning. If it has none, `force` replaces other names.

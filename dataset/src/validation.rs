@@ -9,11 +9,11 @@ use crate::{
     error::{ClassError, Result},
 };
 
-/// The most classes of a set that has fewer labelled samples than classes.
+/// Sets with more classes than this must have at least as many labelled samples as classes.
 const MANY: u32 = 10_000;
 
-/// Checks that labels do not go far beyond the number of labelled samples: a classifier has an output for
-/// every label up to the largest. Logs a warning if they go beyond it by less.
+/// Checks that there are not far more classes than labelled samples, as a classifier has an output for every
+/// label. Logs a warning if there are more classes than labelled samples, but not far more.
 ///
 /// # Errors
 /// There are more than 10,000 classes, and fewer labelled samples.
@@ -64,8 +64,7 @@ pub fn common_names(train: Option<ClassNames>, validation: Option<ClassNames>) -
     }
 }
 
-/// Returns the shards of the second list that are the same files as shards of the first, under whatever
-/// names.
+/// Returns the shards in `among` that are also in `of`, even under another name.
 pub fn shared_shards<'a>(of: &[ShardName], among: &'a [ShardName]) -> Vec<&'a ShardName> {
     // Size and times are included for systems that use inode numbers twice.
     let file = |shard: &ShardName| {

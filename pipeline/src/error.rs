@@ -29,7 +29,7 @@ pub enum Error {
     /// A JPEG that is damaged or cut short.
     #[error("is a damaged JPEG: {0}")]
     Jpeg(String),
-    /// A JPEG of a kind that is not decoded, nor is by Pillow.
+    /// A kind of JPEG that neither this crate nor Pillow decodes.
     #[error("is a JPEG of a kind that is not decoded: {0}")]
     Unsupported(String),
     /// A PNG that is damaged or cut short.

@@ -53,7 +53,8 @@ pub(crate) struct Ends {
 
 /// Runs a worker: renders samples until they end or the batching thread is gone.
 pub(crate) fn run(ends: Ends, counters: &Counters, mut render: impl FnMut(&Sample, &mut [u8]) -> Result<()>) {
-    // Buffer first, sample second: whoever holds the oldest sample has somewhere to put its views.
+    // Take the buffer before the sample, so that the worker with the oldest sample always has a buffer:
+    // otherwise all workers could wait for each other.
     while let Ok(mut views) = counters.augment.output(|| ends.spares.recv()) {
         let Ok(Job { number, sample }) = counters.decode.input(|| ends.jobs.recv()) else {
             return;

@@ -194,7 +194,7 @@ mod tests {
     /// The numbers of the kinds are stored: with another order or other kinds an older index would mean
     /// something else.
     #[test]
-    fn the_magic_is_that_of_the_present_kinds_of_remarks() {
+    fn the_magic_changes_with_the_kinds_of_remarks() {
         let kinds = format!("{:?}", RemarkKind::ALL);
         let expected = "[BadClass, LabelText, LabelStructure, LabelFraction, LabelBool, LabelRange, LabelJson, LabelAmbiguous, \
              LabelStray, LabelApart, Repeated, Dotted, SecondImage, MaskFolder, Link, Concatenated, Ignored]";

@@ -254,8 +254,8 @@ fn samples(index: &ShardIndex, detail: &Detail, is_cut: bool) -> Vec<Inspected> 
     samples
 }
 
-/// Suspects the last sample before lost data, whose other members may be lost: it counts as complete if it
-/// has the kinds of label of the sample before it. Its image is there, or it would not be a sample.
+/// Marks the last sample before lost data as bad if it lacks a kind of label that the sample before it has:
+/// its other members may be lost.
 fn suspect_last(samples: &mut [Inspected], roles: &[u8]) {
     let ([.., last], [.., before, own]) = (samples, roles) else { return };
     let labels = Role::Class.bit() | Role::Json.bit();

@@ -219,8 +219,8 @@ impl Parts {
         owners
     }
 
-    /// Returns for each part whether its labels may be those of a part of the same name: there are several,
-    /// and not each has an image and a label.
+    /// Returns, for each part, whether its labels are ambiguous: several parts have the same name, and not
+    /// all have both an image and a label.
     pub(crate) fn ambiguous(&self, neighbours: &Neighbours) -> Vec<bool> {
         let mut ambiguous = vec![false; self.parts.len()];
         if self.parts.len() < 2 {

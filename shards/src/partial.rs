@@ -113,7 +113,7 @@ impl Partial {
             fs::remove_dir_all(&self.place)?; // a rename does not replace a folder that is not empty
         }
         fs::rename(&self.path, &self.place)?;
-        // A file of the temporary name would be another writer's from here on.
+        // From here on, a file with the temporary name would belong to another writer.
         self.is_armed = false;
         sync_folder(folder_of(&self.place))
     }

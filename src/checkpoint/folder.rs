@@ -28,7 +28,7 @@ const BEST: &str = "best.json";
 pub struct Retention {
     /// The number of latest checkpoints that stay.
     pub keep: usize,
-    /// Checkpoints stay whose step is a multiple of this; 0 for none.
+    /// Checkpoints whose step is a multiple of this are kept as well; 0 keeps none.
     pub keep_every: u64,
 }
 

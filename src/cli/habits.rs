@@ -20,8 +20,8 @@ enum Answer {
 
 use Answer::{Flag, Words};
 
-/// Flags of PyTorch's examples, timm, Lightning, Hugging Face and similar programs, with their answers. The first answer that fits
-/// the command is given.
+/// Flags of PyTorch's examples, timm, Lightning, Hugging Face and similar programs, with their answers. The
+/// first answer that fits the command is given.
 const HABITS: &[(&str, &[Answer])] = &[
     (
         "data dataset data-dir data-path data-root dataset-path train train-data train-dir train-path train-shards input inputs root \
@@ -59,7 +59,7 @@ const HABITS: &[(&str, &[Answer])] = &[
          results dest name exp-name run-name experiment project dump-path",
         &[
             Flag("out"),
-            Words("fix", "--report FILE.jsonl writes the findings, --fix DIR cleaned shards"),
+            Words("fix", "--report FILE.jsonl writes the findings, and --fix DIR writes cleaned shards"),
             Words(
                 "baseline",
                 "no flag is needed: the result goes to stdout and to a file beside the checkpoint",
@@ -78,7 +78,7 @@ const HABITS: &[(&str, &[Answer])] = &[
                 "layer",
                 "no flag is needed: the same command goes on with the shards that have no file yet",
             ),
-            Words("prefix", "shards are written all anew: the same command with --force"),
+            Words("prefix", "run the same command with --force, which writes all shards again"),
             Flag("checkpoint run"),
         ],
     ),
@@ -152,13 +152,13 @@ const HABITS: &[(&str, &[Answer])] = &[
     ),
     (
         "eval evaluate eval-only test validate linear-eval linear-probe",
-        &[Words("warm-start", "an encoder is judged by: amdim-stream eval linear --checkpoint RUN")],
+        &[Words("warm-start", "evaluate an encoder with: amdim-stream eval linear --checkpoint RUN")],
     ),
     (
         "embed extract features encode predict infer inference",
         &[Words(
             "warm-start",
-            "features are written by: amdim-stream embed --checkpoint RUN --shards PATTERN --out DIR",
+            "write features with: amdim-stream embed --checkpoint RUN --shards PATTERN --out DIR",
         )],
     ),
     ("key image", &[Flag("sample")]),
@@ -178,10 +178,10 @@ const IMPORTED: &str = "the file comes without a flag: amdim-stream import FILE 
 
 const REPLAYED: &str = "the crash folder comes without a flag: amdim-stream replay DIR";
 
-const FINETUNE_RATES: &str = "there are two of them: --lr-encoder and --lr-head";
+const FINETUNE_RATES: &str = "fine-tuning has two learning rates: --lr-encoder and --lr-head";
 
-/// Adds a tip to an error of the command line: the name of an unknown flag in this program, the flag for an argument that is not a
-/// subcommand, or the hint of a library that refuses a value.
+/// Adds a tip to an error of the command line: the name of an unknown flag in this program, the flag for an
+/// argument that is not a subcommand, or the hint of a library that refuses a value.
 pub(crate) fn explained(mut error: Error, typed: impl Iterator<Item = OsString>) -> Error {
     if let Some(hint) = error.source().and_then(hint::library_hint) {
         error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![hint.into()]));
@@ -208,7 +208,8 @@ pub(crate) fn explained(mut error: Error, typed: impl Iterator<Item = OsString>)
     error
 }
 
-/// Whether the flag that clap suggests resembles what was typed. An error without a suggestion has nothing to correct.
+/// Returns whether the flag that clap suggests resembles what was typed. An error without a suggestion has
+/// nothing to correct.
 fn is_suggestion_near(error: &Error, unknown: &str) -> bool {
     match error.get(ContextKind::SuggestedArg) {
         Some(ContextValue::String(flag)) => {
@@ -236,11 +237,14 @@ fn tip(command: &Command, unknown: &str) -> Option<String> {
     let is_flag = unknown.starts_with('-');
     let is_shard = Path::new(unknown).extension().is_some_and(|end| end == "tar");
     if !is_flag && (is_shard || unknown.contains(['/', '*', '<', '{'])) {
-        return Some(format!("shards have a flag: --shards '{unknown}'"));
+        return Some(format!("pass shards with --shards '{unknown}'"));
     }
     if is_flag && command.is_subcommand_required_set() {
         let names = command.get_subcommands().map(Command::get_name).filter(|name| *name != "help");
-        return Some(format!("one of these comes before flags: {}", names.collect::<Vec<_>>().join(", ")));
+        return Some(format!(
+            "name one of these commands before flags: {}",
+            names.collect::<Vec<_>>().join(", ")
+        ));
     }
     answer(command, unknown)
 }
@@ -252,11 +256,14 @@ fn answer(command: &Command, unknown: &str) -> Option<String> {
         |arg: &Arg, name: &str| arg.get_long() == Some(name) || arg.is_positional() && arg.get_id() == name;
     let has = |name: &str| command.get_arguments().any(|arg| is_called(arg, name));
     if has(&name) {
-        return Some(format!("it is written --{name}"));
+        return Some(format!("the flag is spelled --{name}"));
     }
     let answers = HABITS.iter().filter(|(names, _)| names.split(' ').any(|known| known == name));
     answers.flat_map(|(_, answers)| *answers).find_map(|answer| match answer {
-        Flag(flags) => flags.split(' ').find(|flag| has(flag)).map(|flag| format!("here it is --{flag}")),
+        Flag(flags) => flags
+            .split(' ')
+            .find(|flag| has(flag))
+            .map(|flag| format!("in this program the flag is --{flag}")),
         Words(beside, words) => has(beside).then(|| (*words).to_owned()),
     })
 }

@@ -4,7 +4,7 @@ use super::args::Command;
 use crate::{files::folder_of, signals::Leftovers};
 
 impl Command {
-    /// Returns what the user is told when the command is interrupted, and the folders that may contain unfinished files.
+    /// Returns the message for an interrupted command, and the folders that may contain unfinished files.
     pub fn leftovers(&self) -> Leftovers {
         let (words, folders) = match self {
             Self::Eval(command) => ("there is no result", command.cache().into_iter().collect()),

@@ -73,13 +73,14 @@ pub(super) struct EvalArgs {
     /// Shards to evaluate on [default: those of the run]
     #[arg(long, value_name = "PATTERN", num_args = 1..)]
     val_shards: Vec<String>,
-    /// Evaluate a freshly initialized encoder, too, after averaging the running statistics of its norms over training images
+    /// Evaluate a freshly initialized encoder, too, after averaging the running statistics of its norms over
+    /// training images
     #[arg(long)]
     baseline: bool,
     /// auto, cpu, cuda or cuda:N
     #[arg(long, default_value = "auto")]
     device: DeviceChoice,
-    /// Decoding threads [default: one a core]
+    /// Decoding threads [default: one per core]
     #[arg(long, value_name = "N", value_parser = numbers::THREADS.parser::<usize>())]
     workers: Option<usize>,
     /// Seed that all randomness of the evaluation derives from
@@ -99,8 +100,9 @@ impl EvalArgs {
 pub struct ClassifierArgs {
     #[command(flatten)]
     eval: EvalArgs,
-    /// frozen (the encoder in evaluation mode, with a warm-up) or reference (as in the reference implementation: encoder in
-    /// training mode, no warm-up, drops one epoch late, norms updated on 50 batches of validation images) [default: frozen]
+    /// frozen (the encoder in evaluation mode, with a warm-up) or reference (as in the reference
+    /// implementation: encoder in training mode, no warm-up, drops one epoch late, norms updated on 50
+    /// batches of validation images) [default: frozen]
     #[arg(long, value_name = "WHOSE", value_enum, hide_possible_values = true)]
     protocol: Option<Protocol>,
     /// Passes over the samples [default: 30 with in128, else 120]
@@ -109,18 +111,21 @@ pub struct ClassifierArgs {
     /// Learning rate after the warm-up [default: 0.0002]
     #[arg(long, value_name = "X", value_parser = numbers::RATE.parser())]
     lr: Option<f64>,
-    /// Steps over which the learning rate rises [default: 500, a tenth of all at most; with --protocol reference 0]
+    /// Steps over which the learning rate rises [default: 500, but at most a tenth of all steps; 0 with
+    /// --protocol reference]
     #[arg(long, value_name = "N", value_parser = numbers::COUNT_OR_NONE.parser::<u64>())]
     warmup_steps: Option<u64>,
-    /// When the learning rate drops: published (of 120 epochs after 80 and 110, of 30 after 15 and 25, else in proportion) or
-    /// reference (one epoch later, as the reference implementation counts) [default: published; with --protocol reference reference]
+    /// When the learning rate drops: published (of 120 epochs after 80 and 110, of 30 after 15 and 25, else
+    /// in proportion) or reference (one epoch later, as the reference implementation counts) [default:
+    /// published; with --protocol reference reference]
     #[arg(long, value_name = "WHEN", value_enum, hide_possible_values = true)]
     schedule: Option<Drops>,
     /// Samples in a step [default: 200]
     #[arg(long, value_name = "N", value_parser = numbers::BATCH.parser::<u32>())]
     batch_size: Option<u32>,
-    /// Compute the features of un-augmented images once and keep them in this folder, instead of those of an augmented view of each
-    /// sample in every epoch: much faster, and reused by later evaluations of the same encoder
+    /// Compute the features of un-augmented images once and keep them in this folder, instead of those of an
+    /// augmented view of each sample in every epoch: much faster, and reused by later evaluations of the same
+    /// encoder
     #[arg(long, value_name = "DIR")]
     cache_features: Option<PathBuf>,
 }
@@ -175,8 +180,9 @@ enum Solver {
 pub struct LinearArgs {
     #[command(flatten)]
     classifier: ClassifierArgs,
-    /// adam (steps on batches) or lbfgs (multinomial logistic regression to convergence, on standardized features of un-augmented
-    /// images; the strength of its L2 penalty is chosen by a fifth of the training samples, then all are fitted)
+    /// adam (steps on batches) or lbfgs (multinomial logistic regression to convergence, on standardized
+    /// features of un-augmented images; the strength of its L2 penalty is chosen by a fifth of the training
+    /// samples, then all are fitted)
     #[arg(long, value_name = "HOW", value_enum, default_value = "adam", hide_possible_values = true)]
     solver: Solver,
 }
@@ -221,7 +227,8 @@ pub struct KnnArgs {
 pub struct FinetuneArgs {
     #[command(flatten)]
     eval: EvalArgs,
-    /// Share of the labelled training samples whose labels are used, the same number of each class; 1 means all samples
+    /// Share of the labelled training samples whose labels are used, the same number of each class; 1 means
+    /// all samples
     #[arg(long, value_name = "X", default_value_t = 0.1, value_parser = numbers::SHARE.parser())]
     label_fraction: f64,
     /// Share of those samples that is held out and decides when to stop
@@ -233,13 +240,14 @@ pub struct FinetuneArgs {
     /// Learning rate of the classifier after the warm-up
     #[arg(long, value_name = "X", default_value_t = 2e-3, value_parser = numbers::RATE.parser())]
     lr_head: f64,
-    /// Steps over which both learning rates rise [default: 500, a tenth of all at most]
+    /// Steps over which both learning rates rise [default: 500, but at most a tenth of all steps]
     #[arg(long, value_name = "N", value_parser = numbers::COUNT_OR_NONE.parser::<u64>())]
     warmup_steps: Option<u64>,
-    /// Steps at most [default: thirty epochs, and 500 at least]
+    /// Maximum number of steps [default: 30 epochs, but at least 500]
     #[arg(long, value_name = "N", value_parser = numbers::COUNT.parser::<u64>())]
     steps: Option<u64>,
-    /// Stop after this many evaluations of the held-out samples (one each epoch, or each 25 steps) without a gain
+    /// Stop after this many evaluations of the held-out samples (one each epoch, or each 25 steps) without a
+    /// gain
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = numbers::COUNT.parser::<u32>())]
     patience: u32,
     /// Samples in a step

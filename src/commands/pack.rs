@@ -16,31 +16,33 @@ use crate::{hint, numbers};
 pub struct Args {
     /// What to pack: a folder of images, or the binary files of CIFAR-10, CIFAR-100 or STL-10
     ///
-    /// An image folder has a folder for each class (`cat/1.jpg`, `dog/a/2.png`), whose sorted order gives the labels
-    /// 0, 1, 2 …; images that lie in the folder itself, without class folders, are packed without labels. JPEGs, PNGs and
-    /// WebPs are packed byte by byte, whatever their extension; GIFs, BMPs and TIFFs become PNGs. Messages name the files that are left
-    /// out. For a binary dataset, give the folder that its archive unpacks to, or one of its `.bin` files.
+    /// An image folder has a folder for each class (`cat/1.jpg`, `dog/a/2.png`), whose sorted order gives the
+    /// labels 0, 1, 2 …; images that lie in the folder itself, without class folders, are packed without
+    /// labels. JPEGs, PNGs and WebPs are packed byte by byte, whatever their extension; GIFs, BMPs and TIFFs
+    /// become PNGs. Messages name the files that are left out. For a binary dataset, give the folder that its
+    /// archive unpacks to, or one of its `.bin` files.
     #[arg(value_name = "SOURCE")]
     source: PathBuf,
     /// Folder for the shards and `classes.txt`
     #[arg(long, value_name = "DIR")]
     pub(crate) out: PathBuf,
-    /// Number the classes by this list, one name a line, such as the `classes.txt` of another part of the dataset; classes that
-    /// SOURCE lacks keep their numbers [default: the sorted order of SOURCE's own classes]
+    /// Number the classes by this list, one name per line, such as the `classes.txt` of another part of the
+    /// dataset; classes that SOURCE lacks keep their numbers [default: the sorted order of SOURCE's own
+    /// classes]
     #[arg(long, value_name = "FILE")]
     classes: Option<PathBuf>,
     /// Format of SOURCE; `auto` detects it from the names of the files
     #[arg(long, value_enum, default_value_t = Format::Auto)]
     format: Format,
-    /// Part of the dataset: `train`, `test` or, of STL-10, `unlabeled` [default: train]; of an image folder, a folder in
-    /// it, e.g. `val` [default: all of it]
+    /// Part of the dataset: `train`, `test` or, of STL-10, `unlabeled` [default: train]; of an image folder,
+    /// a folder in it, e.g. `val` [default: all of it]
     #[arg(long, value_name = "NAME")]
     split: Option<String>,
     /// Pack all images in SOURCE and its folders without labels
     #[arg(long, conflicts_with = "classes")]
     no_labels: bool,
-    /// Hold out this share of each class's images, drawn by `--seed`, in shards called `val-000.tar` and so on: at least one image
-    /// of a class that has two, and never all
+    /// Hold out this share of each class's images, drawn by `--seed`, in shards called `val-000.tar` and so
+    /// on: at least one image of a class that has two, and never all
     #[arg(long, value_name = "X", value_parser = numbers::PART.parser())]
     val_fraction: Option<f64>,
     /// Name the shards `PREFIX-000.tar` and so on [default: the split's name, or `train`]
@@ -49,7 +51,8 @@ pub struct Args {
     /// Samples in a shard; the last one may have fewer
     #[arg(long, value_name = "N", default_value_t = 1000, value_parser = numbers::COUNT.parser::<u64>())]
     samples_per_shard: u64,
-    /// Largest size of a shard in MiB of images, counted before `--resize`; `--samples-per-shard` applies as well
+    /// Largest size of a shard in MiB of images, counted before `--resize`; `--samples-per-shard` applies as
+    /// well
     #[arg(long, value_name = "MIB", value_parser = numbers::MEBIBYTES.parser::<u64>())]
     shard_size: Option<u64>,
     /// Shrink images to this short side, as JPEGs; images that are not larger stay as they are, byte by byte
@@ -64,7 +67,7 @@ pub struct Args {
     /// Keep the order of the source: a shard then holds neighbours, often of one class
     #[arg(long)]
     no_shuffle: bool,
-    /// Shards that are written at the same time [default: one a core]
+    /// Shards that are written at the same time [default: one per core]
     #[arg(long, value_name = "N", value_parser = numbers::THREADS.parser::<usize>())]
     workers: Option<usize>,
     /// Replace shards of this prefix

@@ -36,7 +36,8 @@ pub struct Args {
     pub precision: Option<Precision>,
 }
 
-/// Repeats the step. Prints its results, whether they equal those of the failed step, and which gradients are not finite.
+/// Repeats the step. Prints its results, whether they equal those of the failed step, and which gradients are
+/// not finite.
 pub fn run(args: &Args) -> Result<()> {
     let report = CrashReport::read(&args.crash)?;
     let mut run = prepare(args, &report)?;
@@ -99,8 +100,9 @@ fn with_flags(mut config: Config, args: &Args) -> Config {
     config
 }
 
-/// Loads the state from before the step. If the process ended before it could save that state, loads the run's last checkpoint
-/// before the step. Returns none if the step can only be reached from the run's beginning.
+/// Loads the state from before the step. If the process ended before it could save that state, loads the
+/// run's last checkpoint before the step. Returns none if the step can only be reached from the run's
+/// beginning.
 fn origin(report: &CrashReport, crash: &Path) -> Result<Option<Loaded>> {
     if report.has_state {
         return Loaded::open(&crash.join(CrashReport::STATE)).map(Some);
@@ -120,7 +122,7 @@ fn run_folder(crash: &Path) -> Result<PathBuf> {
     Ok(path.parent().unwrap_or(&path).to_owned())
 }
 
-/// Whether the samples of the batch are those in the report.
+/// Returns whether the samples of the batch are those in the report.
 fn same_batch(report: &CrashReport, indices: &Tensor) -> Result<bool> {
     let then = report.samples.iter().map(|sample| sample["index"].as_i64());
     let now = Vec::<i64>::try_from(indices)?;

@@ -24,8 +24,8 @@ impl Layers {
     }
 }
 
-/// Puts `over` on top of `under`, key by key. `steps` or `epochs` in the upper layer replace both in the lower one, and the
-/// `lengthened` entries that belong to them.
+/// Puts `over` on top of `under`, key by key. `steps` or `epochs` in the upper layer replace both in the
+/// lower one, and the `lengthened` entries that belong to them.
 pub fn overlay(under: &mut Table, over: &Table) {
     if over.contains_key("steps") || over.contains_key("epochs") {
         for key in ["steps", "epochs", "lengthened"] {
@@ -42,8 +42,8 @@ pub fn overlay(under: &mut Table, over: &Table) {
     }
 }
 
-/// Returns a saved configuration with the values that it does not contain: the name of AMDIM's encoder, which is not written, and f32
-/// for `auto`, which only runs of a version without mixed precision have.
+/// Adds to a saved configuration the values that earlier versions did not write: the name of AMDIM's encoder,
+/// which is not written, and f32 for `auto`, which only runs of a version without mixed precision have.
 pub(super) fn completed(saved: &Table) -> Table {
     let mut saved = saved.clone();
     if let Some(Value::Table(encoder)) = saved.get_mut("encoder") {
@@ -56,7 +56,8 @@ pub(super) fn completed(saved: &Table) -> Table {
     saved
 }
 
-/// Returns the given settings without `precision = "auto"`, which a resumed run takes from its saved configuration.
+/// Returns the given settings without `precision = "auto"`, which a resumed run takes from its saved
+/// configuration.
 pub(super) fn without_auto(asked: &Table) -> Table {
     let mut asked = asked.clone();
     if let Some(Value::Table(train)) = asked.get_mut("train")
@@ -67,8 +68,8 @@ pub(super) fn without_auto(asked: &Table) -> Table {
     asked
 }
 
-/// Returns the given settings that contradict those in `saved`, each as `key = now (was then)`. Settings that a resumed run may
-/// change do not contradict, and the length of a run is checked elsewhere.
+/// Returns the given settings that contradict those in `saved`, each as `key = now (was then)`. Settings that
+/// a resumed run may change do not contradict, and the length of a run is checked elsewhere.
 pub(super) fn contradictions(saved: &Table, asked: &Table) -> Vec<String> {
     let saved = flattened(saved, "");
     let settings = Config::settings();
@@ -84,7 +85,7 @@ pub(super) fn contradictions(saved: &Table, asked: &Table) -> Vec<String> {
         .collect()
 }
 
-/// Whether two values are equal, as the integer `50` and the float `50.0` are.
+/// Returns whether two values are equal, as the integer `50` and the float `50.0` are.
 fn same(one: &Value, other: &Value) -> bool {
     let number = |value: &Value| value.as_float().or_else(|| value.as_integer().map(|whole| whole as f64));
     match (number(one), number(other)) {

@@ -38,7 +38,7 @@ impl Config {
     ///
     /// # Errors
     ///
-    /// If `asked` contradicts a setting that a resumed run may not change, or is wrong by itself.
+    /// If `asked` contradicts a setting that a resumed run may not change, or has an invalid setting.
     pub fn resume(saved: &Table, asked: &Table) -> Result<Self> {
         words::check(asked)?;
         let (saved, asked) = (&completed(saved), &without_auto(asked));

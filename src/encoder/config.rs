@@ -13,8 +13,8 @@ use crate::{
 
 /// An encoder with its settings: the section `[encoder]` of a file.
 ///
-/// The setting `name` chooses the encoder. AMDIM's is written without it, as versions that had no other encoder did; a section without
-/// a name is read as AMDIM's.
+/// The setting `name` chooses the encoder. AMDIM's is written without it, as versions that had no other
+/// encoder did; a section without a name is read as AMDIM's.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "name", rename_all = "lowercase")]
 pub enum EncoderConfig {
@@ -27,7 +27,7 @@ pub enum EncoderConfig {
 }
 
 impl EncoderConfig {
-    /// All encoders, each with its default settings.
+    /// Returns all encoders, each with its default settings.
     pub fn all() -> Vec<Self> {
         vec![
             Self::Amdim(amdim::Config::default()),
@@ -36,7 +36,7 @@ impl EncoderConfig {
         ]
     }
 
-    /// The settings of the chosen encoder.
+    /// Returns the settings of the chosen encoder.
     pub fn chosen(&self) -> &dyn EncoderSettings {
         match self {
             Self::Amdim(config) => config,
@@ -45,7 +45,7 @@ impl EncoderConfig {
         }
     }
 
-    /// The encoder called `name`, with its default settings.
+    /// Returns the encoder called `name`, with its default settings.
     ///
     /// # Errors
     ///
@@ -57,7 +57,7 @@ impl EncoderConfig {
         })
     }
 
-    /// The settings of AMDIM's encoder; `None` for another one.
+    /// Returns the settings of AMDIM's encoder; `None` for another one.
     pub fn amdim(&self) -> Option<&amdim::Config> {
         match self {
             Self::Amdim(config) => Some(config),
@@ -66,7 +66,7 @@ impl EncoderConfig {
         }
     }
 
-    /// The settings of all encoders.
+    /// Returns the settings of all encoders.
     pub fn settings() -> Vec<Setting> {
         let name = Setting::new("name", "The encoder.", "", in_files_only());
         let each = Self::all().into_iter().flat_map(|encoder| encoder.chosen().settings());

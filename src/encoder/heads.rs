@@ -15,7 +15,7 @@ pub struct LinearHead {
 }
 
 impl LinearHead {
-    /// A classifier of `width` features into `classes` classes. Its tensors are named under `path`.
+    /// Returns a classifier of `width` features into `classes` classes. Its tensors are named under `path`.
     pub fn new(path: &Path, width: i64, classes: i64) -> Self {
         Self {
             weight: uniform_fan_in(path, "weight", &[classes, width], width),
@@ -23,7 +23,7 @@ impl LinearHead {
         }
     }
 
-    /// Logits (n, classes) of features (n, width).
+    /// Returns logits (n, classes) of features (n, width).
     pub fn forward(&self, features: &Tensor) -> Tensor {
         features.linear(&self.weight, Some(&self.bias))
     }
@@ -41,8 +41,8 @@ pub struct MlpHead {
 impl MlpHead {
     const HIDDEN: i64 = 1024;
 
-    /// A classifier of `width` features into `classes` classes. In training, each input and hidden unit is dropped with probability
-    /// `dropout`. Its tensors are named under `path`.
+    /// Returns a classifier of `width` features into `classes` classes. In training, each input and hidden
+    /// unit is dropped with probability `dropout`. Its tensors are named under `path`.
     pub fn new(path: &Path, width: i64, classes: i64, dropout: f64) -> Self {
         Self {
             hidden: uniform_fan_in(&(path / "2"), "weight", &[Self::HIDDEN, width], width),
@@ -57,7 +57,8 @@ impl MlpHead {
         self.norm.draw_weights();
     }
 
-    /// Logits (n, classes) of features (n, width), with dropout and the statistics of the batch if `train` is true.
+    /// Returns logits (n, classes) of features (n, width), with dropout and the statistics of the batch if
+    /// `train` is true.
     pub fn forward(&self, features: &Tensor, train: bool) -> Tensor {
         let hidden = features.dropout(self.dropout, train).linear(&self.hidden, None::<Tensor>);
         let hidden = self.norm.forward(&hidden, Mode::training_if(train)).relu();

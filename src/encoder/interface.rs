@@ -9,21 +9,22 @@ use torchkit::Autocast;
 use super::norm::Mode;
 use crate::settings::Setting;
 
-/// The settings of an encoder: everything that is known of it before it is built.
+/// The settings of an encoder: its name, the checks of its size and its constructor.
 pub trait EncoderSettings: Debug {
-    /// The name of the encoder in settings, `encoder.name`.
+    /// Returns the name of the encoder in settings, `encoder.name`.
     fn name(&self) -> &'static str;
 
-    /// The settings as they appear in a file and on the command line.
+    /// Returns the settings as they appear in a file and on the command line.
     fn settings(&self) -> Vec<Setting>;
 
-    /// The flags of a training run that choose an encoder of this size, such as `--ndf 192 --n-depth 8`.
+    /// Returns the flags of a training run that choose an encoder of this size, such as `--ndf 192 --n-depth
+    /// 8`.
     fn flags(&self) -> String;
 
-    /// The flags that change its size, for the hint "choose a smaller model with …".
+    /// Returns the flags that change its size, for the hint "choose a smaller model with …".
     fn size_flags(&self) -> &'static str;
 
-    /// The number of channels of the features.
+    /// Returns the number of channels of the features.
     fn width(&self) -> i64;
 
     /// Checks the sizes against each other, for square images of `side` pixels.
@@ -33,56 +34,61 @@ pub trait EncoderSettings: Debug {
     /// If no such encoder can be built.
     fn check(&self, side: u32) -> Result<()>;
 
-    /// Checks that a file with these tensors can hold an encoder of this size. This comes before the encoder is built, so that a
-    /// damaged file cannot make the program allocate memory for sizes that it only claims.
+    /// Checks that a file with these tensors can hold an encoder of this size. This comes before the encoder
+    /// is built, so that a damaged file cannot make the program allocate memory for sizes that it only
+    /// claims.
     ///
     /// # Errors
     ///
     /// If a tensor is missing, or if there are fewer numbers than an encoder of this size has.
     fn check_tensors(&self, tensors: &BTreeMap<String, Tensor>) -> Result<()>;
 
-    /// Builds a freshly initialized encoder for square images of `side` pixels. Its tensors are named under `path`.
+    /// Builds a freshly initialized encoder for square images of `side` pixels. Its tensors are named under
+    /// `path`.
     fn build(&self, path: &Path, side: u32) -> Box<dyn Encoder>;
 }
 
 /// A network that maps images to features. Evaluation, `embed` and `export` see no more of a model than this.
 pub trait Encoder: Debug {
-    /// The global output before any head, (n, [`width`](Self::width)), of normalized images (n, 3, h, w). `mode` says which
-    /// statistics the batch norms use.
+    /// Returns the global output before any head, (n, [`width`](Self::width)), of normalized images (n, 3, h,
+    /// w). `mode` says which statistics the batch norms use.
     fn features(&self, images: &Tensor, mode: Mode) -> Tensor;
 
-    /// The number of channels of the features.
+    /// Returns the number of channels of the features.
     fn width(&self) -> i64;
 
-    /// The names of the representations that [`pooled`](Self::pooled) gives, that of the features first.
+    /// Returns the names of the representations that [`pooled`](Self::pooled) gives, that of the features
+    /// first.
     fn layers(&self) -> &'static [&'static str];
 
-    /// The representation (n, channels) called `layer`, the mean over its locations, in evaluation mode.
+    /// Returns the representation (n, channels) called `layer`, the mean over its locations, in evaluation
+    /// mode.
     fn pooled(&self, images: &Tensor, layer: &str) -> Tensor;
 
-    /// The number of multiply-accumulates of the convolutions and linear layers for the features of one image.
+    /// Returns the number of multiply-accumulates of the convolutions and linear layers for the features of
+    /// one image.
     fn macs(&self) -> u64;
 }
 
 /// A network that maps views to the embeddings that a method's loss compares: an encoder with its heads.
 ///
-/// Only [`embed`](Self::embed) is required. The default of the other two treats the whole network as one block: its input is kept and
-/// the network is computed a second time in the backward pass. Nothing may be drawn at random during `embed`, or the second
-/// computation would differ from the first.
+/// Only [`embed`](Self::embed) is required. The default of the other two treats the whole network as one
+/// block: its input is kept and the network is computed a second time in the backward pass. Nothing may be
+/// drawn at random during `embed`, or the second computation would differ from the first.
 pub trait Embedder {
-    /// Embeddings in training mode of views (v, n, 3, side, side): tensors of shape (v, n, …). Batch norms treat each view by itself,
-    /// in order. Their running statistics are updated if `moves` is true.
+    /// Returns embeddings in training mode of views (v, n, 3, side, side): tensors of shape (v, n, …). Batch
+    /// norms treat each view by itself, in order. Their running statistics are updated if `moves` is true.
     fn embed(&self, views: &Tensor, moves: bool) -> Vec<Tensor>;
 
-    /// The embeddings of [`embed`](Self::embed) without an update of running statistics, and the inputs of all blocks for
-    /// [`backward_by_block`](Self::backward_by_block).
+    /// Returns the embeddings of [`embed`](Self::embed) without an update of running statistics, and the
+    /// inputs of all blocks for [`backward_by_block`](Self::backward_by_block).
     fn embed_by_block(&self, views: &Tensor) -> (Vec<Tensor>, Vec<Tensor>) {
         (self.embed(views, false), vec![views.shallow_clone()])
     }
 
-    /// Backpropagates `gradients` of the embeddings, (v, n, …) each, into the parameters, and updates running statistics. The
-    /// activations inside of a block are computed a second time from its input, one block at a time (Chen et al. 2016, "Training deep
-    /// nets with sublinear memory cost").
+    /// Backpropagates `gradients` of the embeddings, (v, n, …) each, into the parameters, and updates running
+    /// statistics. The activations inside of a block are computed a second time from its input, one block at
+    /// a time (Chen et al. 2016, "Training deep nets with sublinear memory cost").
     ///
     /// `scope` makes the autocast scope that is held while activations are computed.
     ///

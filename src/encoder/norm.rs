@@ -1,4 +1,5 @@
-//! Batch norm with the statistics of a batch, the running ones, or running ones that become the mean over batches.
+//! Batch norm: by running statistics, by those of the batch, or by those of the batch while the running ones
+//! are estimated anew as a mean over batches.
 
 use tch::{Tensor, nn::Path};
 
@@ -9,16 +10,17 @@ use super::init::{buffer, parameter};
 pub enum Mode {
     /// The running statistics.
     Evaluation,
-    /// The statistics of the batch, which holds `views` views of equal size, all samples of the first before those of the second. Each
-    /// view is normalized by its own statistics, in order, and updates the running statistics if `moves` is true.
+    /// The statistics of the batch, which holds `views` views of equal size, all samples of the first before
+    /// those of the second. Each view is normalized by its own statistics, in order, and updates the running
+    /// statistics if `moves` is true.
     Training {
         /// The number of views in the batch.
         views: i64,
         /// Whether the running statistics are updated.
         moves: bool,
     },
-    /// The statistics of the batch, which is the `number`-th, counted from 1, of those that the running statistics become the mean
-    /// of. Earlier running statistics are discarded.
+    /// Normalizes by the statistics of the batch and makes the running statistics the mean over batches 1 to
+    /// `number`. Earlier running statistics are discarded.
     Settling {
         /// The number of the batch, from 1.
         number: i64,
@@ -35,7 +37,8 @@ impl Mode {
     }
 }
 
-/// Batch norm over the channels of inputs (n, c) or (n, c, h, w). Its parameters and statistics are named tensors.
+/// Batch norm over the channels of inputs (n, c) or (n, c, h, w). Its parameters and statistics are named
+/// tensors.
 #[derive(Debug)]
 pub(super) struct Norm {
     weight: Tensor,
@@ -60,7 +63,8 @@ impl Norm {
         }
     }
 
-    /// Draws the weights uniformly from 0 to 1. They are drawn on the CPU, so that a seed gives the same weights on every device.
+    /// Draws the weights uniformly from 0 to 1. They are drawn on the CPU, so that a seed gives the same
+    /// weights on every device.
     pub(super) fn draw_weights(&self) {
         let drawn = self.weight.detach().to_device(tch::Device::Cpu).uniform(0.0, 1.0);
         tch::no_grad(|| self.weight.shallow_clone().copy_(&drawn));
@@ -80,8 +84,8 @@ impl Norm {
         }
     }
 
-    /// Normalizes by the statistics of the batch (`train`) or by the running ones. With a `momentum`, the running statistics are
-    /// updated in training; without one, training leaves them alone.
+    /// Normalizes by the statistics of the batch (`train`) or by the running ones. With a `momentum`, the
+    /// running statistics are updated in training; without one, training leaves them alone.
     fn normalize(&self, x: &Tensor, train: bool, momentum: Option<f64>) -> Tensor {
         if train && momentum.is_some() {
             let _ = tch::no_grad(|| self.num_batches_tracked.shallow_clone().g_add_scalar_(1));

@@ -25,8 +25,8 @@ use crate::{
 };
 use torchkit::Precision;
 
-/// Features (n, width) in f32 and labels of a set's labelled samples, in the order of the set. The features are in a file, which the
-/// system caches as far as memory is free.
+/// Features (n, width) in f32 and labels of a set's labelled samples, in the order of the set. The features
+/// are in a file, which the system caches as far as memory is free.
 #[derive(Debug)]
 pub struct Features {
     file: File,
@@ -36,8 +36,9 @@ pub struct Features {
 }
 
 impl Features {
-    /// Computes the features of a set's un-augmented images with an encoder in evaluation mode. With a cache folder, features of an
-    /// earlier evaluation with the same `identity` of the encoder are read from there, and new ones are kept there.
+    /// Computes the features of a set's un-augmented images with an encoder in evaluation mode. With a cache
+    /// folder, features of an earlier evaluation with the same `identity` of the encoder are read from there,
+    /// and new ones are kept there.
     ///
     /// # Errors
     ///
@@ -79,7 +80,8 @@ impl Features {
         Self::of_blocks([(values.shallow_clone(), labels.shallow_clone())])
     }
 
-    /// Writes blocks of features (n, width) with labels (n) to a temporary file. Only one block is in memory at a time.
+    /// Writes blocks of features (n, width) with labels (n) to a temporary file. Only one block is in memory
+    /// at a time.
     ///
     /// # Errors
     /// If there is no block, or the file cannot be written.
@@ -100,7 +102,7 @@ impl Features {
         self.labels.size()[0]
     }
 
-    /// Whether there are no samples.
+    /// Returns whether there are no samples.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }

@@ -88,7 +88,7 @@ impl Length {
         Self { batch, steps_an_epoch, steps, every: epoch.max(25) }
     }
 
-    /// Whether the held-out samples are evaluated after this number of steps.
+    /// Returns whether the held-out samples are evaluated after this number of steps.
     fn is_evaluated_after(&self, steps: u64) -> bool {
         steps.is_multiple_of(self.every) || steps == self.steps
     }
@@ -119,8 +119,8 @@ impl<'a> Tuning<'a> {
         Self { network, head_vars, head, classes, config, device }
     }
 
-    /// Fits both, restores the state that was best on held-out training samples, and evaluates it on the validation samples, which
-    /// have no influence on the choice.
+    /// Fits both, restores the state that was best on held-out training samples, and evaluates it on the
+    /// validation samples, which have no influence on the choice.
     ///
     /// # Errors
     ///
@@ -246,8 +246,8 @@ impl<'a> Tuning<'a> {
     }
 }
 
-/// Chooses the samples to fit and the samples to hold out. The fraction determines a number of samples that is the same for each
-/// class; a class with fewer samples gives all of them.
+/// Chooses the samples to fit and the samples to hold out. The fraction determines a number of samples that
+/// is the same for each class; a class with fewer samples gives all of them.
 fn choose(labelled: &ShardSet, classes: u32, settings: &Finetune) -> [ShardSet; 2] {
     let mut of_class = vec![Vec::new(); classes as usize];
     for index in 0..labelled.len() {

@@ -13,9 +13,11 @@ use super::{
 pub struct Vote {
     /// The numbers of neighbours that vote. There is a result for each.
     pub k: Vec<i64>,
-    /// The temperature: a neighbour's vote weighs exp(cosine / temperature), up to a factor that is the same for all.
+    /// The temperature: a neighbour's vote weighs exp(cosine / temperature), up to a factor that is the same
+    /// for all.
     pub temperature: f64,
-    /// The bytes that similarities and blocks of features may take in memory. All other features stay in files.
+    /// The bytes that similarities and blocks of features may take in memory. All other features stay in
+    /// files.
     pub memory: u64,
 }
 
@@ -26,8 +28,8 @@ impl Default for Vote {
 }
 
 impl Vote {
-    /// Returns the rows of queries and of the gallery that are compared at a time. Memory is taken by two copies of a block of each,
-    /// two copies of their products, two copies of the nearest neighbours so far, and the votes for each voter and each class.
+    /// The memory holds two copies each of a query block, a gallery block, their products and the nearest
+    /// neighbours so far, and the votes.
     fn block(&self, width: i64, classes: u32) -> i64 {
         // 8·s² + (16·width + 64·most + 8·classes)·s = memory
         let most = self.k.iter().copied().max().unwrap_or(0);
@@ -36,11 +38,12 @@ impl Vote {
         (rows as i64).max(16)
     }
 
-    /// Ranks the classes of all queries. Calls `ranked` for blocks of queries, in order, with the place of each k in [`Vote::k`], the
-    /// likeliest classes (n, up to five), and the queries' labels (n).
+    /// Ranks the classes of all queries. Calls `ranked` for blocks of queries, in order, with the place of
+    /// each k in [`Vote::k`], the likeliest classes (n, up to five), and the queries' labels (n).
     ///
-    /// Where there are fewer than five classes with a vote, −1 stands for the rest. The neighbours are exactly the samples with the
-    /// largest cosines in f32, whatever the blocks. Of equally near samples, those that come first in the set vote.
+    /// Where there are fewer than five classes with a vote, −1 stands for the rest. The neighbours are
+    /// exactly the samples with the largest cosines in f32, whatever the blocks. Of equally near samples,
+    /// those that come first in the set vote.
     ///
     /// # Errors
     ///
@@ -74,9 +77,9 @@ impl Vote {
     }
 }
 
-/// Returns the classes (n, up to five) with the largest sums of votes, descending, given the voters' classes and weights (n, k),
-/// nearest first. Of equal sums, the class of the nearest voter comes first. A class without votes is not ranked: where there are
-/// fewer than five, −1 stands for the rest.
+/// Returns the classes (n, up to five) with the largest sums of votes, descending, given the voters' classes
+/// and weights (n, k), nearest first. Of equal sums, the class of the nearest voter comes first. A class
+/// without votes is not ranked: where there are fewer than five, −1 stands for the rest.
 fn rank(labels: &Tensor, weights: &Tensor, classes: u32) -> Tensor {
     let (n, k) = weights.size2().expect("weights are (n, k)");
     let none = Tensor::zeros([n, i64::from(classes)], (Kind::Float, weights.device()));
@@ -102,8 +105,8 @@ struct Nearest {
 }
 
 impl Nearest {
-    /// Merges two results into one with up to `most` samples for each query. Samples of `self` come before those of `later` in the
-    /// set, so a stable sort keeps the order of equally near ones.
+    /// Merges two results into one with up to `most` samples for each query. Samples of `self` come before
+    /// those of `later` in the set, so a stable sort keeps the order of equally near ones.
     fn merge(self, later: Self, most: i64) -> Self {
         let (cosines, places) = Tensor::cat(&[self.cosines, later.cosines], 1).sort_stable(true, 1, true);
         let most = most.min(cosines.size()[1]);
@@ -131,13 +134,14 @@ fn nearest(gallery: &Features, query: &Tensor, most: i64, block: i64) -> Result<
     Ok(best.expect("the gallery is not empty"))
 }
 
-/// Returns the `most` largest values of each row (n, most), descending, and their places. Of equal values, the first ones are taken.
+/// Returns the `most` largest values of each row (n, most), descending, and their places. Of equal values,
+/// the first ones are taken.
 fn largest(values: &Tensor, most: i64) -> (Tensor, Tensor) {
     let (top, places) = values.topk(most, 1, true, true);
     let (places, order) = places.sort(1, false);
     let (top, order) = top.gather(1, &order, false).sort_stable(true, 1, true);
     let places = places.gather(1, &order, false);
-    // `topk` does not specify which of several values it takes that equal the last one.
+    // If several values equal the smallest one taken, `topk` does not specify which of them it takes.
     let last = top.narrow(1, most - 1, 1);
     let tied = values.ge_tensor(&last).sum_dim_intlist([1i64].as_slice(), false, Kind::Int64).gt(most);
     let tied = tied.nonzero().view(-1);
@@ -209,7 +213,8 @@ mod tests {
             .unwrap()
     }
 
-    /// Ranks the classes of a query by comparing all pairs and summing votes one by one, with ties resolved as documented.
+    /// Ranks the classes of a query by comparing all pairs and summing votes one by one, with ties resolved
+    /// as documented.
     fn brute_force(vote: &Vote, k: usize, gallery: &Features, query: &[f64]) -> Vec<i64> {
         let rows =
             Vec::<Vec<f64>>::try_from(gallery.rows(0, gallery.len()).unwrap().to_kind(Kind::Double)).unwrap();

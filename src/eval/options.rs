@@ -26,7 +26,7 @@ pub struct Options {
     pub baseline: bool,
     /// The device that computes features.
     pub device: DeviceChoice,
-    /// The number of decoding threads. None means one a core.
+    /// The number of decoding threads. None means one per core.
     pub workers: Option<usize>,
     /// The seed of the evaluation.
     pub seed: u64,
@@ -68,9 +68,10 @@ pub struct Probe {
     pub batch_size: usize,
     /// The steps over which the learning rate rises. None means those of the protocol.
     pub warmup_steps: Option<u64>,
-    /// The rule when the learning rate drops. None means that of the protocol.
+    /// The rule for when the learning rate drops. None means that of the protocol.
     pub schedule: Option<Drops>,
-    /// The folder that un-augmented features are kept in. None means a new augmented view of each sample in every epoch.
+    /// The folder that un-augmented features are kept in. None means a new augmented view of each sample in
+    /// every epoch.
     pub cache: Option<PathBuf>,
 }
 

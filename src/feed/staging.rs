@@ -66,7 +66,7 @@ impl Drop for DeviceBatch {
         match slot.release(self.compute) {
             // The channel has room for every slot, so this fails only after the feed was dropped.
             Ok(()) => drop(self.free.try_send(slot)),
-            Err(error) => tracing::error!("the memory of a batch is lost: {error}"),
+            Err(error) => tracing::error!("cannot reuse the memory of a batch: {error}"),
         }
     }
 }
@@ -167,7 +167,7 @@ impl Feed {
     /// Waits for the next batch. Returns `None` when the samples have run out, or when `stop` is disconnected
     /// first.
     pub fn next_unless(&mut self, stop: &Receiver<Infallible>) -> Option<Result<DeviceBatch>> {
-        // The device waits from the end of the batch before, whatever the host does.
+        // Measured from the end of the previous batch on the device, not from when the host asks.
         let idle = match self.event() {
             Ok(idle) => idle,
             Err(error) => return Some(Err(error.into())),

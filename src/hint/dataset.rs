@@ -20,7 +20,7 @@ pub(crate) fn words(hint: &Hint) -> String {
 
 fn class_words(hint: &ClassHint) -> String {
     match hint {
-        ClassHint::SaveAsList => "save the list as UTF-8 text with one class name a line".to_owned(),
+        ClassHint::SaveAsList => "save the list as UTF-8 text with one class name per line".to_owned(),
         ClassHint::FillLine => {
             "write the name on that line; removing the line would shift the labels of all classes after it".to_owned()
         }
@@ -130,7 +130,7 @@ fn output_words(hint: &OutputHint) -> String {
         OutputHint::NoValidation => "leave out `--val-fraction`".to_owned(),
         OutputHint::SeeWarnings => "read the warnings above, which say what is wrong with them".to_owned(),
         OutputHint::Count { most } => {
-            format!("give `--count` a whole number from 1 to {most}, and `--shards` at most as much")
+            format!("set --count to a whole number from 1 to {most}, and --shards to at most that number")
         }
     }
 }

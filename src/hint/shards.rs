@@ -69,7 +69,7 @@ fn pattern_words(hint: &PatternHint) -> String {
         PatternHint::Glob(glob) => {
             format!("if the other shards are the whole set, name them: --shards '{glob}'")
         }
-        PatternHint::Extension(pattern) => format!("its name ends with `.tar`: --shards '{pattern}'"),
+        PatternHint::Extension(pattern) => format!("add `.tar` to the name: --shards '{pattern}'"),
         PatternHint::Decompress { file, program } => {
             format!("decompress `{file}`: {program} '{file}'")
         }
@@ -82,7 +82,7 @@ fn pattern_words(hint: &PatternHint) -> String {
         }
         PatternHint::FileInFolder => "name a file in a folder, e.g. 'data/train-<000..146>.tar'".to_owned(),
         PatternHint::NearestFolder { folder, pattern } => {
-            format!("the nearest name there is `{}`: --shards '{pattern}'", folder.display())
+            format!("use the folder with the nearest name, `{}`: --shards '{pattern}'", folder.display())
         }
         PatternHint::CurrentFolder => {
             "change to the folder that the relative path begins in, or name the absolute path".to_owned()
@@ -105,14 +105,14 @@ fn pattern_words(hint: &PatternHint) -> String {
 fn list_words(hint: ListHint) -> &'static str {
     match hint {
         ListHint::Path => {
-            "write `@` and the path of a text file with one pattern a line; a relative path begins in the current folder"
+            "write `@` and the path of a text file with one pattern per line; a relative path begins in the current folder"
         }
         ListHint::Folder => {
-            "name a text file with one pattern a line, or without `@` the shards in the folder"
+            "name a text file with one pattern per line, or without `@` the shards in the folder"
         }
         ListHint::Permission => "let this user read it",
         ListHint::NoText => "leave out the `@` if it is a shard; save a list as UTF-8",
-        ListHint::Empty => "write one pattern a line into it; lines that begin with `#` are comments",
+        ListHint::Empty => "write one pattern per line into it; lines that begin with `#` are comments",
         ListHint::Nested => "copy the lines of that list into this one",
     }
 }

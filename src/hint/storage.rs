@@ -18,7 +18,7 @@ fn kind(error: &anyhow::Error) -> Option<ErrorKind> {
     kinds.find(|kind| *kind != ErrorKind::Other)
 }
 
-/// Whether the error says that a disk or the user's quota is full.
+/// Returns whether the error says that a disk or the user's quota is full.
 pub(super) fn is_full(error: &anyhow::Error) -> bool {
     matches!(kind(error), Some(ErrorKind::StorageFull | ErrorKind::QuotaExceeded))
 }
@@ -40,7 +40,7 @@ pub(super) fn write_cure(error: &anyhow::Error) -> &'static str {
     }
 }
 
-/// Whether the error is about the path, so that another path would not have failed.
+/// Returns whether the error is about the path, so that another path would not have failed.
 pub(super) fn is_wrong_place(error: &anyhow::Error) -> bool {
     matches!(
         kind(error),

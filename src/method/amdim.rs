@@ -19,7 +19,7 @@ use crate::{
 settings! {
     /// Settings of the objective. The defaults are those of the paper.
     pub struct Config {
-        /// Scores are clipped softly to ± this.
+        /// Bound of the scores, which are clipped softly to ± this.
         tclip: f64 = 20.0, real(numbers::LIMIT).flag(Heading::Model, "X");
         /// Weight of the mean squared raw score in the loss.
         score_penalty: f64 = 0.05, real(numbers::PENALTY);
@@ -78,14 +78,15 @@ pub struct Parts {
 }
 
 impl Parts {
-    /// The sum, which is minimized.
+    /// Returns the sum, which is minimized.
     pub fn total(&self) -> Tensor {
         &self.task_1t5 + &self.task_1t7 + &self.task_5t5 + &self.penalty
     }
 }
 
 impl Amdim {
-    /// The method with a freshly initialized encoder for square images of `side` pixels. Its tensors are named under `path`.
+    /// Returns the method with a freshly initialized encoder for square images of `side` pixels. Its tensors
+    /// are named under `path`.
     pub fn new(path: &Path, side: u32, encoder: &encoder::amdim::Config, config: &Config) -> Self {
         Self {
             encoder: AmdimEncoder::new(&(path / "encoder"), side, encoder),
@@ -94,17 +95,18 @@ impl Amdim {
         }
     }
 
-    /// Embeddings of one view (n, 3, h, w), in training mode if `train` is true.
+    /// Returns embeddings of one view (n, 3, h, w), in training mode if `train` is true.
     pub fn embed(&self, images: &Tensor, train: bool) -> Embeddings {
         self.encoder.embed(images, train)
     }
 
-    /// Embeddings in training mode of both views (2, n, 3, h, w), computed as one batch.
+    /// Returns embeddings in training mode of both views (2, n, 3, h, w), computed as one batch.
     pub fn embed_views(&self, images: &Tensor) -> [Embeddings; 2] {
         by_view(&self.encoder.embed_views(images, true))
     }
 
-    /// The objective of the embeddings of two views. `cells` (2, n) says for each view which cell of `r5` predicts the other view.
+    /// Returns the objective of the embeddings of two views. `cells` (2, n) says for each view which cell of
+    /// `r5` predicts the other view.
     pub fn parts(&self, one: &Embeddings, two: &Embeddings, cells: &Tensor) -> Parts {
         let tasks = [
             self.both_ways(&one.r1.flatten(1, 3), &two.r5, &two.r1.flatten(1, 3), &one.r5),
@@ -121,14 +123,15 @@ impl Amdim {
         Parts { task_1t5, task_1t7, task_5t5, penalty }
     }
 
-    /// The mean of both directions of a task: contexts (n, d) of each view predict targets (n, d, s, s) of the other.
+    /// Returns the mean of both directions of a task: contexts (n, d) of each view predict targets (n, d, s,
+    /// s) of the other.
     fn both_ways(&self, context_1: &Tensor, target_2: &Tensor, context_2: &Tensor, target_1: &Tensor) -> Nce {
         let there = loss::nce(context_1, &target_2.flatten(2, 3), self.config.tclip);
         let back = loss::nce(context_2, &target_1.flatten(2, 3), self.config.tclip);
         Nce { loss: (there.loss + back.loss) * 0.5, penalty: (there.penalty + back.penalty) * 0.5 }
     }
 
-    /// One cell of the `r5` of each image, (n, d).
+    /// Returns one cell of the `r5` of each image, (n, d).
     fn pick(&self, r5: &Tensor, cells: &Tensor) -> Tensor {
         let masks = self.masks_r5.index_select(0, cells).to_kind(r5.kind());
         (r5 * masks).sum_dim_intlist([2i64, 3].as_slice(), false, None::<Kind>)
@@ -141,7 +144,7 @@ fn by_view(embeddings: &Embeddings) -> [Embeddings; 2] {
 }
 
 impl Amdim {
-    /// The objective of embeddings (2, n, …) of both views, in f32 or f64.
+    /// Returns the objective of embeddings (2, n, …) of both views, in f32 or f64.
     fn parts_of(&self, embeddings: &Embeddings) -> Parts {
         let [one, two] = by_view(embeddings);
         let (n, device) = (one.r1.size()[0], one.r1.device());
@@ -212,7 +215,7 @@ mod tests {
     const PLAIN: ComputeOptions =
         ComputeOptions { precision: Precision::F32, parts: 1, by_block: false, world: World::ALONE };
 
-    /// The loss of a batch, all gradients concatenated, and all running statistics concatenated.
+    /// Returns the loss of a batch, all gradients concatenated, and all running statistics concatenated.
     fn pass(images: &Tensor, use_bn: bool, compute: ComputeOptions) -> (f64, Tensor, Tensor) {
         tch::manual_seed(3);
         let mut vars = VarStore::new(Device::Cpu);
@@ -222,7 +225,7 @@ mod tests {
             vars.double();
         }
         let named: std::collections::BTreeMap<_, _> = vars.variables().into_iter().collect();
-        // The initial zeros of residual branches would hide the gradients behind them.
+        // Residual branches start at zero, which would make the gradients of their first layers vanish.
         tch::no_grad(|| {
             for (_, tensor) in named.iter().filter(|(name, _)| name.contains("conv2")) {
                 let _ = tensor.shallow_clone().uniform_(-0.05, 0.05);

@@ -23,7 +23,7 @@ pub enum MethodConfig {
 }
 
 impl MethodConfig {
-    /// All methods, each with its default settings.
+    /// Returns all methods, each with its default settings.
     pub fn all() -> Vec<Self> {
         vec![
             Self::Amdim(amdim::Config::default()),
@@ -32,7 +32,7 @@ impl MethodConfig {
         ]
     }
 
-    /// The settings of the chosen method.
+    /// Returns the settings of the chosen method.
     pub fn chosen(&self) -> &dyn MethodSettings {
         match self {
             Self::Amdim(config) => config,
@@ -41,7 +41,7 @@ impl MethodConfig {
         }
     }
 
-    /// The method called `name`, with its default settings.
+    /// Returns the method called `name`, with its default settings.
     ///
     /// # Errors
     ///
@@ -53,7 +53,7 @@ impl MethodConfig {
         })
     }
 
-    /// The settings of AMDIM; `None` for another method.
+    /// Returns the settings of AMDIM; `None` for another method.
     pub fn amdim(&self) -> Option<&amdim::Config> {
         match self {
             Self::Amdim(config) => Some(config),
@@ -62,7 +62,7 @@ impl MethodConfig {
         }
     }
 
-    /// The settings of all methods.
+    /// Returns the settings of all methods.
     pub fn settings() -> Vec<Setting> {
         let name = Setting::new("name", "The method.", "", in_files_only());
         let each = Self::all().into_iter().flat_map(|method| method.chosen().settings());

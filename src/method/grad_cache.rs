@@ -1,4 +1,5 @@
-//! The forward and backward pass of a batch, for all methods: as a whole, in parts of the batch, or block by block of the encoder.
+//! The forward and backward pass of a batch, for all methods: as a whole, in parts of the batch, or block by
+//! block of the encoder.
 
 use anyhow::Result;
 use tch::{Kind, Tensor};
@@ -18,21 +19,23 @@ pub struct Loss {
     pub features: Tensor,
 }
 
-/// How a step is computed. The result does not depend on it, except for rounding and, if the batch is computed in parts, for the
-/// statistics of batch norms, which each part has of its own.
+/// How a step is computed. These options change only rounding and, with more than one part, the statistics of
+/// batch norms, which are then computed for each part.
 #[derive(Debug, Clone, Copy)]
 pub struct ComputeOptions {
     /// The precision of the encoder.
     pub precision: Precision,
     /// The number of parts that the batch is encoded in, one after the other.
     pub parts: i64,
-    /// Whether only the inputs of blocks are kept for the backward pass, and the rest is computed a second time.
+    /// Whether only the inputs of blocks are kept for the backward pass, and the rest is computed a second
+    /// time.
     pub by_block: bool,
     /// The processes that train together. The objective compares the embeddings of all of them.
     pub world: World,
 }
 
-/// Computes the loss of a batch and adds its gradients to those of the parameters. Batch norms are in training mode.
+/// Computes the loss of a batch and adds its gradients to those of the parameters. Batch norms are in
+/// training mode.
 ///
 /// # Errors
 ///
@@ -70,9 +73,9 @@ fn gathered(embeddings: &[Tensor], world: World) -> Vec<Tensor> {
     embeddings.iter().map(|embedding| world.gather(embedding)).collect()
 }
 
-/// Computes a batch in parts ("gradient cache", Gao et al. 2021): all embeddings without a graph; the objective of all of them, so that
-/// its negatives are those of the whole batch; and each part a second time with a graph, through which the gradients of the objective are
-/// propagated.
+/// Computes a batch in parts ("gradient cache", Gao et al. 2021): all embeddings without a graph; the
+/// objective of all of them, so that its negatives are those of the whole batch; and each part a second time
+/// with a graph, through which the gradients of the objective are propagated.
 fn in_parts(method: &dyn Method, views: &Views, compute: ComputeOptions) -> Result<(Vec<Tensor>, Objective)> {
     let embedder = method.embedder();
     let parts = views.images.tensor_split(compute.parts, 1);
@@ -107,7 +110,8 @@ fn in_parts(method: &dyn Method, views: &Views, compute: ComputeOptions) -> Resu
 struct Encoded {
     /// The embeddings of each part.
     parts: Vec<Vec<Tensor>>,
-    /// The inputs of the blocks, if the batch is one part and computed block by block; they are not computed a second time then.
+    /// The inputs of the blocks, if the batch is one part and computed block by block; they are not computed
+    /// a second time then.
     inputs: Option<Vec<Tensor>>,
 }
 

@@ -12,15 +12,16 @@ use crate::{
     views::Views,
 };
 
-/// The settings of a method: everything that is known of it before it is built.
+/// The settings of a method: its name, the recipe of its views and its constructor.
 pub trait MethodSettings: Debug {
-    /// The name of the method in settings, `method.name`.
+    /// Returns the name of the method in settings, `method.name`.
     fn name(&self) -> &'static str;
 
-    /// The settings as they appear in a file and on the command line.
+    /// Returns the settings as they appear in a file and on the command line.
     fn settings(&self) -> Vec<Setting>;
 
-    /// The operations that make the views of an image; the number of views is theirs. By default the two views of the preset.
+    /// Returns the recipe of the views, which also decides their number. By default it is that of the preset,
+    /// with two views.
     fn recipe(&self, preset: Preset) -> Recipe {
         preset.recipe()
     }
@@ -29,13 +30,13 @@ pub trait MethodSettings: Debug {
     ///
     /// # Errors
     ///
-    /// If it cannot.
+    /// If the method cannot train this encoder.
     fn check(&self, _encoder: &EncoderConfig) -> Result<()> {
         Ok(())
     }
 
-    /// Builds the method with a freshly initialized encoder for square images of `side` pixels. Its tensors are named under `path`,
-    /// those of the encoder under `path/encoder`.
+    /// Builds the method with a freshly initialized encoder for square images of `side` pixels. Its tensors
+    /// are named under `path`, those of the encoder under `path/encoder`.
     ///
     /// # Errors
     ///
@@ -54,31 +55,33 @@ pub struct Objective {
 
 /// A method that trains an encoder without labels.
 ///
-/// All of its state is in tensors under the path that it is built with, so checkpoints contain it: trained parameters, and state that
-/// is not trained, such as queues, memory banks and momentum encoders. On a CUDA device a step is recorded once as a graph and then
-/// replayed: whatever differs from step to step must be in tensors, because the Rust code of these functions is not run again.
+/// All of its state is in tensors under the path that it is built with, so checkpoints contain it: trained
+/// parameters, and state that is not trained, such as queues, memory banks and momentum encoders. On a CUDA
+/// device a step is recorded once as a graph and then replayed: whatever differs from step to step must be in
+/// tensors, because the Rust code of these functions is not run again.
 pub trait Method: Debug {
-    /// The network that maps views to the embeddings that [`objective`](Self::objective) takes.
+    /// Returns the network that maps views to the embeddings that [`objective`](Self::objective) takes.
     fn embedder(&self) -> &dyn Embedder;
 
-    /// The objective of the embeddings of a whole batch, tensors of shape (v, n, …). Its gradient is propagated to `embeddings` only.
+    /// Returns the objective of the embeddings of a whole batch, tensors of shape (v, n, …). Its gradient is
+    /// propagated to `embeddings` only.
     fn objective(&self, embeddings: &[Tensor], views: &Views) -> Objective;
 
-    /// Features (v, n, width) of a batch for the online probe, taken from its embeddings.
+    /// Returns features (v, n, width) of a batch for the online probe, taken from its embeddings.
     fn features(&self, embeddings: &[Tensor]) -> Tensor;
 
-    /// The loss to expect from features without information, for a batch of `n` samples.
+    /// Returns the loss to expect from features without information, for a batch of `n` samples.
     fn chance(&self, n: i64) -> f64;
 
-    /// The largest batch whose tensors all have at most 2³¹ − 1 elements, if it is encoded in `parts` parts. CUDA kernels count in
-    /// 32 bits.
+    /// Returns the largest batch whose tensors all have at most 2³¹ − 1 elements, if it is encoded in `parts`
+    /// parts. CUDA kernels count in 32 bits.
     fn largest_batch(&self, parts: i64) -> i64;
 
-    /// The number of multiply-accumulates of a step with `n` samples: convolutions and scores, forward and backward. Activations that
-    /// are computed twice to save memory are counted once.
+    /// Returns the number of multiply-accumulates of a step with `n` samples: convolutions and scores,
+    /// forward and backward. Activations that are computed twice to save memory are counted once.
     fn macs(&self, n: i64) -> f64;
 
-    /// The encoder that is trained.
+    /// Returns the encoder that is trained.
     fn encoder(&self) -> &dyn Encoder;
 
     /// Updates momentum encoders and queues. It is called after each update of the parameters.

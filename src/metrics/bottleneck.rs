@@ -42,7 +42,7 @@ pub(crate) struct Choices {
 pub(crate) struct Verdict {
     /// The part that the others wait for.
     pub(crate) bound: Bottleneck,
-    /// The share of the time that shows it: of waiting for data, of copying, or of neither.
+    /// The share of the time spent waiting for data (`Data`), copying (`Copy`), or not waiting (`Compute`).
     pub(crate) share: f64,
     /// The flag that helps most, if one does.
     pub(crate) cure: Option<String>,
@@ -76,7 +76,7 @@ impl Choices {
         } else if self.decode == DecodeMode::Exact {
             "--decode fast".to_owned()
         } else {
-            "smaller files by `amdim-stream pack --resize 256`".to_owned()
+            "smaller images by `amdim-stream pack --resize 256`".to_owned()
         }
     }
 

@@ -9,8 +9,8 @@ use crate::{
     loss,
 };
 
-/// Features (n, width) of images (n, 3, h, w) without a gradient, in f32 or f64. `precision` is that of training; the features are
-/// computed in [the one for evaluation](Precision::of_evaluation).
+/// Returns features (n, width) of images (n, 3, h, w) without a gradient, in f32 or f64. `precision` is that
+/// of training; the features are computed in [the one for evaluation](Precision::of_evaluation).
 ///
 /// # Errors
 ///

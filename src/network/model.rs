@@ -19,7 +19,8 @@ use crate::{
     views::Views,
 };
 
-/// The encoder, method and online probe of a run: the content of a checkpoint except for the optimizer's state.
+/// The encoder, method and online probe of a run: the content of a checkpoint except for the optimizer's
+/// state.
 pub struct Network {
     vars: VarStore,
     method: Box<dyn Method>,
@@ -45,7 +46,8 @@ pub struct Judged {
 }
 
 impl Network {
-    /// A freshly initialized network. A seed gives the same network on every device. It has a probe if `classes` is given.
+    /// Returns a freshly initialized network. A seed gives the same network on every device. It has a probe
+    /// if `classes` is given.
     ///
     /// # Errors
     ///
@@ -66,11 +68,12 @@ impl Network {
         device::within_memory(device, || "the model".to_owned(), cures, build)
     }
 
-    /// The network of a checkpoint.
+    /// Returns the network of a checkpoint.
     ///
     /// # Errors
     ///
-    /// If the memory of the device does not suffice, or the tensors of the checkpoint do not match its configuration.
+    /// If the memory of the device does not suffice, or the tensors of the checkpoint do not match its
+    /// configuration.
     pub fn load(loaded: &Loaded, device: Device) -> Result<Self> {
         let network = Self::new(&loaded.state.config, loaded.state.classes, device)?;
         network.restore(loaded)?;
@@ -86,52 +89,53 @@ impl Network {
         loaded.restore_model(&self.tensors())
     }
 
-    /// The encoder.
+    /// Returns the encoder.
     pub fn encoder(&self) -> &dyn Encoder {
         self.method.encoder()
     }
 
-    /// The method, which contains the encoder.
+    /// Returns the method, which contains the encoder.
     pub fn method(&self) -> &dyn Method {
         self.method.as_ref()
     }
 
-    /// The method, for [`Method::after_step`].
+    /// Returns the method, for [`Method::after_step`].
     pub fn method_mut(&mut self) -> &mut dyn Method {
         self.method.as_mut()
     }
 
-    /// The online probe; `None` in a run without labels.
+    /// Returns the online probe; `None` in a run without labels.
     pub fn probe(&self) -> Option<&OnlineProbe> {
         self.probe.as_ref()
     }
 
-    /// The precision that the encoder is computed in during training.
+    /// Returns the precision that the encoder is computed in during training.
     pub fn precision(&self) -> Precision {
         self.precision
     }
 
-    /// All tensors, with their device.
+    /// Returns all tensors, with their device.
     pub fn vars(&self) -> &VarStore {
         &self.vars
     }
 
-    /// All tensors by name: parameters, statistics and the state of the method. They share the memory of the network.
+    /// Returns all tensors by name: parameters, statistics and the state of the method. They share the memory
+    /// of the network.
     pub fn tensors(&self) -> Named {
         self.vars.variables().into_iter().collect()
     }
 
-    /// Whether all parameters and statistics are finite.
+    /// Returns whether all parameters and statistics are finite.
     pub fn is_finite(&self) -> bool {
         self.tensors().values().all(is_finite)
     }
 
-    /// The number of trained parameters, including those of the probe.
+    /// Returns the number of trained parameters, including those of the probe.
     pub fn parameters(&self) -> usize {
         self.vars.trainable_variables().iter().map(Tensor::numel).sum()
     }
 
-    /// Features and accuracies of one batch of single views (1, n, 3, h, w), in evaluation mode.
+    /// Returns features and accuracies of one batch of single views (1, n, 3, h, w), in evaluation mode.
     pub fn judge(&self, views: &Views) -> Result<Judged> {
         let features = features(self.encoder(), &views.images.get(0), Mode::Evaluation, self.precision)?;
         Ok(tch::no_grad(|| {
@@ -146,7 +150,7 @@ impl Network {
     }
 }
 
-/// Whether all values of a tensor are finite. Integers always are.
+/// Returns whether all values of a tensor are finite. Integers always are.
 pub(crate) fn is_finite(tensor: &Tensor) -> bool {
     !tensor.is_floating_point() || tensor.isfinite().all().int64_value(&[]) == 1
 }

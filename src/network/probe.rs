@@ -31,10 +31,11 @@ impl<T> Both<T> {
 }
 
 impl OnlineProbe {
-    /// The probability that an input or hidden unit of the MLP is dropped, as in the reference implementation.
+    /// The probability that an input or hidden unit of the MLP is dropped, as in the reference
+    /// implementation.
     pub const DROPOUT: f64 = 0.2;
 
-    /// Classifiers of `width` features into `classes` classes. Their tensors are named under `path`.
+    /// Returns classifiers of `width` features into `classes` classes. Their tensors are named under `path`.
     pub fn new(path: &Path, width: i64, classes: i64, dropout: f64) -> Self {
         let path = path / "evaluator";
         let mlp = &path / "block_glb_mlp" / "block_forward";
@@ -45,13 +46,15 @@ impl OnlineProbe {
         }
     }
 
-    /// Logits (n, classes) of features (n, width). The features are detached, so that no gradient reaches the encoder.
+    /// Returns logits (n, classes) of features (n, width). The features are detached, so that no gradient
+    /// reaches the encoder.
     pub fn logits(&self, features: &Tensor, train: bool) -> Both<Tensor> {
         let features = features.detach();
         Both { mlp: self.mlp.forward(&features, train), linear: self.linear.forward(&features) }
     }
 
-    /// The loss of each classifier, a scalar with a graph. `labels` (n) has −1 for a sample without a label.
+    /// Returns the loss of each classifier, a scalar with a graph. `labels` (n) has −1 for a sample without a
+    /// label.
     pub fn losses(logits: &Both<Tensor>, labels: &Tensor) -> Both<Tensor> {
         logits.map(|logits| loss::classification(logits, labels))
     }

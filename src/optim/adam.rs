@@ -8,8 +8,8 @@ use tch::{Device, Kind, Tensor, nn::VarStore};
 use super::config::Config;
 use torchkit::{AdamScalars, AdamSettings, AdamTensors};
 
-/// Adam (Kingma, Ba 2015) with L2 weight decay, as in PyTorch. All parameters are updated by one fused operation, and the host reads
-/// nothing of what an update depends on.
+/// Adam (Kingma, Ba 2015) with L2 weight decay, as in PyTorch. All parameters are updated by one fused
+/// operation, without reading anything back to the host.
 #[derive(Debug)]
 pub struct Adam {
     slots: Vec<Slot>,
@@ -33,7 +33,8 @@ struct Slot {
 }
 
 impl Adam {
-    /// An optimizer of all trained tensors of `vars`, in the order of their names, with moments of zero.
+    /// Returns an optimizer of all trained tensors of `vars`, in the order of their names, with moments of
+    /// zero.
     pub fn new(vars: &VarStore, config: &Config) -> Self {
         let named: BTreeMap<_, _> = vars.variables().into_iter().collect();
         let slots = named
@@ -57,16 +58,18 @@ impl Adam {
         Ok(torchkit::forget_gradients(&parameters)?)
     }
 
-    /// The gradients of all parameters that have one, in the order of their names. They share the memory of the gradients.
+    /// Returns the gradients of all parameters that have one, in the order of their names. They share the
+    /// memory of the gradients.
     pub fn gradients(&self) -> Vec<Tensor> {
         self.slots.iter().map(|slot| slot.parameter.grad()).filter(Tensor::defined).collect()
     }
 
-    /// Makes one update at the learning rate `lr`. A parameter without a gradient is not changed, not even by weight decay.
+    /// Makes one update at the learning rate `lr`. A parameter without a gradient is not changed, not even by
+    /// weight decay.
     ///
-    /// Gradients whose norm is above [`Config::clip_norm`] are scaled down to it. If the norm or `loss` is not finite, this update and
-    /// all later ones are skipped, so that the state stays the one before the broken step. Returns a scalar on the device: 1 if the
-    /// update was skipped, 0 if not.
+    /// Gradients whose norm is above [`Config::clip_norm`] are scaled down to it. If the norm or `loss` is
+    /// not finite, this update and all later ones are skipped, so that the state stays the one before the
+    /// broken step. Returns a scalar on the device: 1 if the update was skipped, 0 if not.
     pub fn step(&mut self, lr: f64, loss: &Tensor) -> Result<Tensor> {
         self.set_lr(lr);
         let skipped = self.update(loss)?;
@@ -84,7 +87,8 @@ impl Adam {
         self.updates += 1;
     }
 
-    /// The part of a [`step`](Self::step) that runs on the device only. A recording of it can be replayed with another learning rate.
+    /// Makes the part of a [`step`](Self::step) that runs on the device only. A recording of it can be
+    /// replayed with another learning rate.
     pub fn update(&self, loss: &Tensor) -> Result<Tensor> {
         let gradients: Vec<_> = self.slots.iter().map(|slot| slot.parameter.grad()).collect();
         let mut tensors = AdamTensors::default();
@@ -112,12 +116,13 @@ impl Adam {
         Ok(skip)
     }
 
-    /// The number of updates so far.
+    /// Returns the number of updates so far.
     pub fn updates(&self) -> u64 {
         self.updates
     }
 
-    /// The moments by the names of their parameters. They share the memory of the optimizer: a state is restored by copying into them.
+    /// Returns the moments by the names of their parameters. They share the memory of the optimizer: a state
+    /// is restored by copying into them.
     pub fn moments(&self) -> BTreeMap<String, Tensor> {
         let both = |slot: &Slot| {
             let moments = [("exp_avg", &slot.exp_avg), ("exp_avg_sq", &slot.exp_avg_sq)];
@@ -141,7 +146,7 @@ mod tests {
     use super::*;
     use crate::optim::Schedule;
 
-    /// Parameters of several shapes, drawn from a seed.
+    /// Returns parameters of several shapes, drawn from a seed.
     fn vars(kind: Kind) -> VarStore {
         tch::manual_seed(7);
         let mut vars = VarStore::new(Device::Cpu);

@@ -25,8 +25,9 @@ settings! {
             .default("500, at most a tenth of the run");
         /// Shares of the run after which the learning rate drops.
         drop_at: Vec<f64> = vec![30.0 / 50.0, 45.0 / 50.0], real(numbers::SHARE_OF_RUN);
-        /// When the learning rate drops: published (after the shares of the run in the paper) or reference (one epoch later, as the
-        /// reference implementation counts: after 251 and 281 of 300 epochs, 31 and 46 of 50).
+        /// When the learning rate drops: published (after the shares of the run in the paper) or reference
+        /// (one epoch later, as the reference implementation counts: after 251 and 281 of 300 epochs, 31 and
+        /// 46 of 50).
         schedule: Drops = Drops::Published, choice::<Drops>().flag(Heading::Training, "WHEN").hide_choices()
             .default("published");
         /// Factor of the learning rate at each drop.
@@ -41,7 +42,8 @@ pub enum Drops {
     /// After the published shares of the run.
     #[default]
     Published,
-    /// One epoch later, as the reference implementation counts: its scheduler steps when the next epoch has begun.
+    /// One epoch later, as the reference implementation counts: its scheduler steps when the next epoch has
+    /// begun.
     Reference,
 }
 
@@ -61,6 +63,6 @@ impl Drops {
 pub struct Lengthened {
     /// The number of steps made until then.
     pub at: u64,
-    /// The number of steps that the run was to have until then.
+    /// The length of the run, in steps, before it was lengthened.
     pub from: u64,
 }

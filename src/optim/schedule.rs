@@ -19,13 +19,14 @@ pub struct Schedule {
 }
 
 impl Schedule {
-    /// The schedule of a run of `steps` updates with `steps_an_epoch` updates in an epoch.
+    /// Returns the schedule of a run of `steps` updates with `steps_an_epoch` updates in an epoch.
     pub fn new(config: &Config, steps: u64, steps_an_epoch: f64) -> Self {
         Self::of_lengths(config, &[], steps, steps_an_epoch)
     }
 
-    /// The schedule of a run that was lengthened while it trained and now has `steps` updates. Drops that were made before a lengthening
-    /// stay where they were, and later ones move with the end of the run: the rates of the steps already made do not change.
+    /// Returns the schedule of a run that was lengthened while it trained and now has `steps` updates. Drops
+    /// that were made before a lengthening stay where they were, and later ones move with the end of the run:
+    /// the rates of the steps already made do not change.
     pub fn of_lengths(config: &Config, lengthened: &[Lengthened], steps: u64, steps_an_epoch: f64) -> Self {
         let late = match config.schedule {
             Drops::Published => 0.0,
@@ -46,20 +47,21 @@ impl Schedule {
         }
     }
 
-    /// The default warm-up of a run of `steps` updates: the published 500 updates, but at most a tenth of the run.
+    /// Returns the default warm-up of a run of `steps` updates: the published 500 updates, but at most a
+    /// tenth of the run.
     pub fn warmup(steps: u64) -> u64 {
         const PUBLISHED: u64 = 500;
         PUBLISHED.min(steps / 10)
     }
 
-    /// The learning rate of the update after `step` complete ones.
+    /// Returns the learning rate of the update after `step` complete ones.
     pub fn at(&self, step: u64) -> f64 {
         let warmup = ((step + 1) as f64 / self.warmup_steps.max(1) as f64).min(1.0);
         let dropped = self.drops.iter().filter(|&&at| step >= at).count();
         self.lr * warmup * self.drop_factor.powi(dropped as i32)
     }
 
-    /// The number of updates of the warm-up.
+    /// Returns the number of updates of the warm-up.
     pub fn warmup_steps(&self) -> u64 {
         self.warmup_steps
     }
@@ -72,7 +74,7 @@ impl Schedule {
         }
     }
 
-    /// A warning if the run ends before the learning rate is reached.
+    /// Returns a warning if the run ends before the learning rate is reached.
     pub fn complaint(&self) -> Option<String> {
         let Self { warmup_steps, steps, .. } = self;
         (*warmup_steps > 1 && warmup_steps >= steps).then(|| {
@@ -124,7 +126,7 @@ mod tests {
         assert!(close(280 * epoch, 8e-6));
     }
 
-    /// The epochs after which the rate drops.
+    /// Returns the epochs after which the rate drops.
     fn dropped_after(drop_at: &[f64], epochs: u64, drops: Drops) -> Vec<u64> {
         let config = Config { drop_at: drop_at.to_vec(), schedule: drops, ..Default::default() };
         let schedule = Schedule::new(&config, 100 * epochs, 100.0);

@@ -35,11 +35,11 @@ pub(crate) fn batch_size(config: &Config, device: Device, samples: u64) -> Resul
     Ok(samples as usize)
 }
 
-/// Refuses more parts of a batch than can have two samples each, which batch norms need.
+/// Checks that each part of a batch has at least two samples, as batch norms require.
 ///
 /// # Errors
 ///
-/// If there are more.
+/// If there are too many parts.
 pub(crate) fn check_parts(batch_size: usize, parts: usize) -> Result<()> {
     if batch_size >= 2 * parts {
         return Ok(());

@@ -1,4 +1,4 @@
-//! `crash/`: a report on a step that failed, and what it takes to make the step again.
+//! `crash/`: the report on a failed step, and the files needed to repeat it.
 
 use std::{fs, path::Path};
 

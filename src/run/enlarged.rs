@@ -1,4 +1,4 @@
-//! Images that the preset enlarges, which is better known before a run begins.
+//! Detects, before a run begins, images that the preset would enlarge.
 
 use std::fmt;
 

@@ -230,13 +230,13 @@ impl RunFolder {
     }
 }
 
-/// Whether the run has made no step. An imported encoder has no step either, and does not count.
+/// Returns whether the run has made no step. An imported encoder has no step either, and does not count.
 fn has_no_step(folder: &RunFolder) -> bool {
     let state = folder.checkpoints.latest_state().ok().flatten();
     state.is_some_and(|state| state.step == 0 && state.data.samples > 0)
 }
 
-/// Renames a run, if there is one, and so takes it out of use before its files are removed.
+/// Moves a run aside with one rename, so that a crash while its files are deleted leaves no partial run.
 fn discard(run: &Path, discarded: &Path) -> Result<()> {
     remove(discarded)?;
     if run.exists() {

@@ -42,7 +42,7 @@ impl Comparison {
     const ALL: [(&str, Self); 4] =
         [(">=", Self::AtLeast), ("<=", Self::AtMost), (">", Self::Above), ("<", Self::Below)];
 
-    /// Whether the comparison holds. It is false if `value` or `bound` is not a number.
+    /// Returns whether the comparison holds. It is false if `value` or `bound` is not a number.
     fn holds(self, value: f64, bound: f64) -> bool {
         let order = value.partial_cmp(&bound);
         match self {
@@ -55,7 +55,7 @@ impl Comparison {
 }
 
 impl Gate {
-    /// The name of the number that the gate is on.
+    /// Returns the name of the number that the gate is on.
     pub fn metric(&self) -> &'static str {
         self.metric
     }

@@ -19,7 +19,7 @@ pub(crate) fn of_new_run(asked: &Table) -> Result<Config> {
     Ok(config)
 }
 
-/// Settles the length of a run that goes on. `config` has the settings that are requested, `saved` those of
+/// Resolves the length of a resumed run. `config` has the settings that are requested, `saved` those of
 /// the checkpoint. A run that becomes longer keeps a note of that, so that the learning rates of past steps
 /// stay as they were.
 ///

@@ -67,10 +67,10 @@ impl RunLock {
         if is_taken {
             return Ok(Err(before.map_or_else(Holder::unknown, |(note, _)| note.holder)));
         }
-        // Another process may have held the lock since the file was read.
+        // Read again: another process may have held the lock in between.
         file.rewind()?;
         let left_behind = read(&mut file).map(|(note, under_way)| match note.left_behind {
-            // That process was killed before it could report the earlier one.
+            // It was killed before it reported the process before it, whose step is kept.
             Some(earlier) if under_way.is_none() => earlier,
             _ => LeftBehind { holder: note.holder, under_way },
         });
@@ -79,7 +79,7 @@ impl RunLock {
         Ok(Ok(lock))
     }
 
-    /// The trace of a process that did not end in order.
+    /// Returns the trace of a process that was killed or crashed.
     pub(crate) fn left_behind(&self) -> Option<&LeftBehind> {
         self.note.left_behind.as_ref()
     }
@@ -130,7 +130,7 @@ impl Drop for RunLock {
     }
 }
 
-/// The trace of a process that did not end in order.
+/// The trace of a process that was killed or crashed.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct LeftBehind {
     /// The process.
@@ -168,7 +168,7 @@ impl Holder {
         Self { host: String::new(), pid: 0, start: Timestamp::UNIX_EPOCH }
     }
 
-    /// Whether it is another process that runs on this machine.
+    /// Returns whether it is another process that runs on this machine.
     fn is_alive(&self) -> bool {
         let here = Self::this();
         self.host == here.host
@@ -182,7 +182,7 @@ impl fmt::Display for Holder {
         if self.pid == 0 {
             return f.write_str("another process");
         }
-        write!(f, "process {} on `{}`, since {:.0},", self.pid, self.host, self.start)
+        write!(f, "process {} on `{}` (started {:.0})", self.pid, self.host, self.start)
     }
 }
 

@@ -49,7 +49,7 @@ pub(crate) struct ShardEntry {
     indexed: Option<Indexed>,
 }
 
-/// The contents of a shard, which show that it was replaced by one of the same size and time.
+/// Details that reveal a replacement with the same size and modification time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 struct Indexed {
     /// The time of the last change of the file's inode, in nanoseconds since 1970. Copying changes it, too.
@@ -89,7 +89,8 @@ impl ShardEntry {
 }
 
 impl Manifest {
-    /// Whether the run was promoted to this folder, or refused, with these gates before.
+    /// Returns whether an earlier start already promoted the run to this folder with these gates, or refused
+    /// to.
     pub(crate) fn is_promoted(&self, folder: &Path, gates: &[Gate]) -> bool {
         self.promotion.as_ref().is_some_and(|promotion| promotion.is_of(folder, gates))
     }

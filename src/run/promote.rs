@@ -28,7 +28,7 @@ pub(crate) const FEWEST_FOR_HEALTH: u64 = 256;
 ///
 /// # Errors
 ///
-/// If there is such a gate.
+/// If a gate names a number that the run will not measure.
 pub(crate) fn check_gates(settings: &RunConfig, data: &Data, gates: &[Gate]) -> Result<()> {
     for gate in gates {
         if let Some(Unmeasured { what, cure }) = unmeasured(settings, data, gate.metric()) {
@@ -62,7 +62,7 @@ fn unmeasured(settings: &RunConfig, data: &Data, metric: &str) -> Option<Unmeasu
                 && !settings.validate_every.is_multiple_of(settings.knn_every) =>
         {
             Some(Unmeasured {
-                what: "a number that not every validation of this run measures, of which any may be the best",
+                what: "a number that only some validations of this run measure, while the best checkpoint may come from any of them",
                 cure: format!("--knn-every {}, or --best knn", settings.validate_every),
             })
         }
@@ -77,7 +77,7 @@ fn unmeasured(settings: &RunConfig, data: &Data, metric: &str) -> Option<Unmeasu
 ///
 /// # Errors
 ///
-/// With [`Code::Gate`] in that case.
+/// An error with [`Code::Gate`] if a gate does not hold.
 pub(crate) fn check(promotion: &Promotion) -> Result<()> {
     if promotion.refused.is_empty() {
         return Ok(());
@@ -86,9 +86,9 @@ pub(crate) fn check(promotion: &Promotion) -> Result<()> {
     let (message, hint) = match &promotion.name {
         Some(name) => (
             format!(
-                "the run, which is `{name}` in `{folder}` since an earlier start, does not pass: {refused}"
+                "the run does not pass its gates, but an earlier start has promoted it as `{name}` in `{folder}`: {refused}"
             ),
-            "nothing was changed there; to take it out of use, let `latest` lead to another folder",
+            "point `latest` to another folder to withdraw it; nothing was changed there",
         ),
         None => (
             format!("the run is finished, but not promoted: {refused}"),

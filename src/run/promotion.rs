@@ -62,7 +62,8 @@ pub struct Promotion {
 }
 
 impl Promotion {
-    /// Whether this is the result of a promotion to `folder` with these gates, and still exists there.
+    /// Returns whether this is the result of a promotion to `folder` with these gates, and still exists
+    /// there.
     pub fn is_of(&self, folder: &Path, gates: &[Gate]) -> bool {
         let exists = self.name.as_ref().is_none_or(|name| folder.join(name).exists());
         exists && self.folder == resolved(folder) && self.gates == texts(gates)
@@ -127,6 +128,9 @@ impl<'a> Promotions<'a> {
     /// `validation` are the numbers and the digest of the validation samples of the run.
     ///
     /// # Errors
+    /// If files cannot be read or written, or if the export differs from the checkpoint. On an error the
+    /// previous promotion stays the latest, with one exception: if only syncing the link failed, the link
+    /// already points to the new promotion, and the next call detects that.
     ///
     /// If files cannot be read or written, or if the export differs from the checkpoint. The latest promotion
     /// then stays as it was. If only the sync of the link failed, it is this one, and another call finds it.

@@ -1,5 +1,4 @@
-//! The meaning of a start for the run in its folder: to go on with it, to begin a new one in its place, or
-//! nothing at all.
+//! Decides what a start does: resume the run in the folder, replace it by a new run, or nothing.
 
 use anyhow::Result;
 use toml::Table;
@@ -11,7 +10,7 @@ use crate::{
     data::Data,
 };
 
-/// The meaning of a start, before data are opened.
+/// The effect of a start, decided before data are opened.
 #[derive(Debug)]
 pub(crate) struct Start {
     /// The settings, or an error if they contradict the run in the folder.
@@ -86,7 +85,7 @@ fn changes(asked: &Table, saved: &State, manifest: Option<&Manifest>) -> Result<
     Ok(is_other.then(|| "the shards are not those that the run began with".to_owned()))
 }
 
-/// Whether the run is finished, has its last checkpoint, and was promoted if that is asked for.
+/// Returns whether the run is finished, has its last checkpoint, and was promoted if that is asked for.
 fn is_done(manifest: &Manifest, saved: &State, unattended: &Unattended) -> bool {
     let is_promoted = |folder| manifest.is_promoted(folder, &unattended.gate);
     manifest.finished.is_some()

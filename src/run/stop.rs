@@ -71,7 +71,7 @@ impl Activity {
         };
         let from = if signal == SIGINT { String::new() } else { format!("{}: ", signals::name(signal)) };
         let leave = match self {
-            Self::Preparing | Self::Ending(_) => "leave at once",
+            Self::Preparing | Self::Ending(_) => "exit immediately",
             _ => "leave without saving",
         };
         format!("{from}{what}; {again} to {leave}")
@@ -90,7 +90,7 @@ impl Activity {
         let are = if lost == 1 { "is" } else { "are" };
         let run = run.display();
         match saved {
-            _ if lost == 0 => "left at once: no step is lost".to_owned(),
+            _ if lost == 0 => "exited immediately: no step is lost".to_owned(),
             Some(saved) => format!(
                 "left without saving: {steps} since the checkpoint of step {saved} in `{run}` {are} lost; the same command goes on \
                  from there"
@@ -119,8 +119,8 @@ impl SignalTimes {
         Self { first: now, term: (signal == SIGTERM).then_some(now) }
     }
 
-    /// Whether a further signal asks to leave without saving. Signals other than Ctrl-C come in pairs that
-    /// mean one end: a closed terminal sends SIGHUP twice, systemd sends SIGHUP after SIGTERM, and Slurm
+    /// Returns whether a further signal asks to leave without saving. Signals other than Ctrl-C come in pairs
+    /// that mean one end: a closed terminal sends SIGHUP twice, systemd sends SIGHUP after SIGTERM, and Slurm
     /// sends SIGTERM after SIGUSR1.
     fn is_insisting(&mut self, signal: c_int, now: Instant) -> bool {
         match signal {
@@ -184,7 +184,7 @@ impl Stop {
         })
     }
 
-    /// Returns a request that no signal makes.
+    /// Makes a stop request that ignores signals, for tests.
     #[cfg(test)]
     pub(crate) fn at(deadline: Option<Instant>) -> Self {
         let activity = Arc::new(Mutex::new(Activity::Preparing));
@@ -196,8 +196,8 @@ impl Stop {
         *self.activity.lock().unwrap_or_else(PoisonError::into_inner) = activity;
     }
 
-    /// Whether the run is to stop now: after a signal, or if no more time is left than `closing`, the time
-    /// that its end takes.
+    /// Returns whether the run is to stop now: after a signal, or if no more time is left than `closing`, the
+    /// time that its end takes.
     pub(crate) fn requested(&self, closing: Duration) -> bool {
         let is_late = self.deadline.is_some_and(|deadline| Instant::now() + closing >= deadline);
         is_late || self.stopped.try_recv() == Err(TryRecvError::Disconnected)
@@ -208,7 +208,7 @@ impl Stop {
         if self.is_by_signal.load(SeqCst) { StopReason::Signal } else { StopReason::Time }
     }
 
-    /// The channel that is disconnected when the run is to stop.
+    /// Returns the channel that is disconnected when the run is to stop.
     pub(crate) fn channel(&self) -> &Receiver<Infallible> {
         &self.stopped
     }
@@ -237,7 +237,7 @@ mod tests {
         );
         assert_eq!(
             Activity::Preparing.answer(SIGUSR1),
-            "SIGUSR1: ending before a step is made; press Ctrl-C to leave at once"
+            "SIGUSR1: ending before a step is made; press Ctrl-C to exit immediately"
         );
     }
 
@@ -284,7 +284,7 @@ mod tests {
             (Activity::Validating(500), Some(500)),
             (Activity::Ending(7), Some(7)),
         ] {
-            assert_eq!(farewell(activity, saved), "left at once: no step is lost", "{activity:?}");
+            assert_eq!(farewell(activity, saved), "exited immediately: no step is lost", "{activity:?}");
         }
     }
 }

@@ -6,7 +6,8 @@ use tch::Device;
 
 use crate::data;
 
-/// Size of a training sample, from which its costs follow to about a factor of two: enough to share cores by.
+/// The size of a training sample. Its costs can be estimated from this within a factor of two, which is
+/// enough to divide the cores.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct SampleCost {
     /// Bytes of its image.

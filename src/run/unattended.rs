@@ -119,7 +119,8 @@ pub struct TimeOfDay(Time);
 impl TimeOfDay {
     /// Returns the time from `now` until the clock next shows this time.
     fn after(self, now: &Zoned) -> Duration {
-        // If the clock is set forward past this time, the library returns a time that is later by as much.
+        // If the clock skips this time (summer time begins), `jiff` returns a time that is later by the
+        // skipped interval.
         let on = |day: &Zoned| day.date().to_datetime(self.0).to_zoned(now.time_zone().clone()).ok();
         let today = on(now).filter(|time| time > now);
         let next = today.or_else(|| on(&now.tomorrow().ok()?));

@@ -35,12 +35,12 @@ impl Setting {
         Self { form: self.form.free(), ..self }
     }
 
-    /// Whether a resumed run may change the setting.
+    /// Returns whether a resumed run may change the setting.
     pub(crate) fn is_free(&self) -> bool {
         self.form.is_free
     }
 
-    /// Whether the setting has a flag.
+    /// Returns whether the setting has a flag.
     pub fn has_flag(&self) -> bool {
         self.form.flag.is_some()
     }
@@ -50,7 +50,8 @@ impl Setting {
         self.form.flag.as_ref().map(|flag| flag.heading)
     }
 
-    /// Returns the setting that this one follows in the help, if that is not the previous one in the declaration.
+    /// Returns the setting that this one follows in the help, if that is not the previous one in the
+    /// declaration.
     pub(crate) fn after(&self) -> Option<&'static str> {
         self.form.flag.as_ref()?.after
     }

@@ -33,7 +33,7 @@ impl Surroundings {
         }
     }
 
-    /// Whether stderr is a terminal that can redraw a line, and the user does not ask for plain text
+    /// Returns whether stderr is a terminal that can redraw a line, and the user does not ask for plain text
     /// (<https://no-color.org>, <https://bixense.com/clicolors>).
     fn has_line(&self) -> bool {
         let is_dumb = self.term.as_deref().is_none_or(|term| term == "dumb");
@@ -46,13 +46,13 @@ impl Surroundings {
     }
 }
 
-/// Whether stderr shows a line that is redrawn, instead of plain lines.
+/// Returns whether stderr shows a line that is redrawn, instead of plain lines.
 pub fn has_line() -> bool {
     static FOUND: OnceLock<bool> = OnceLock::new();
     *FOUND.get_or_init(|| Surroundings::of_process().has_line())
 }
 
-/// Whether messages are coloured, with the 16 colours of the terminal.
+/// Returns whether messages are coloured, with the 16 colours of the terminal.
 pub fn has_colours() -> bool {
     Surroundings::of_process().has_colours()
 }

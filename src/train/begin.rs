@@ -28,7 +28,7 @@ pub fn run(asked: &toml::Table, unattended: &Unattended) -> Result<RunOutcome> {
     let folder = RunFolder::of(&Config::out(asked)?);
     folder.check(unattended.summary.as_deref())?;
     let stop = Stop::install(deadline.as_ref().map(|deadline| deadline.at), &folder.path)?;
-    // A folder is read under its lock; a new one is made only when nothing can be refused any more.
+    // An existing folder is read under its lock; a new one is created only after all checks have passed.
     let lock = world.on_lead(|| folder.take_existing())?.flatten();
     let latest = folder.checkpoints.latest()?;
     let state = latest.as_ref().map(|loaded| &loaded.state);
@@ -120,7 +120,8 @@ impl Run {
         manifest
     }
 
-    /// Writes manifest and settings, says what begins, and warns of what a new run would find out late.
+    /// Writes manifest and settings, logs the first line of the run and, for a new run, warns of enlarged
+    /// images and long runs.
     fn note_beginning(
         &self,
         folder: &RunFolder,

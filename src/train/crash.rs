@@ -24,7 +24,7 @@ pub(crate) const DIVERGED: &str =
     "train a new run with a lower --lr and another --out; the checkpoints of this run are from before that";
 
 impl Run {
-    /// The step that is made next, with the position before its batch.
+    /// Returns the step that is made next, with the position before its batch.
     pub(crate) fn next_step(&self) -> StepStart {
         StepStart { step: self.trainer.step_count() + 1, from: self.position }
     }
@@ -70,9 +70,9 @@ impl Run {
     /// of the last checkpoint.
     pub(crate) fn report_killed_process(&mut self, folder: &RunFolder, saved: Option<u64>) -> Result<()> {
         let Some(left) = self.lock.as_ref().and_then(RunLock::left_behind) else { return Ok(()) };
-        let what = format!("{} did not end in order", left.holder);
+        let what = format!("{} was killed or crashed", left.holder);
         let last = saved.map_or("there is no checkpoint yet".to_owned(), |step| {
-            format!("the last checkpoint is of step {step}")
+            format!("the last checkpoint is from step {step}")
         });
         tracing::warn!("{what}: {last}");
         // A step that has a checkpoint was completed.
@@ -87,7 +87,7 @@ impl Run {
         }
     }
 
-    /// Whether the folder's files are those of a run with these settings on these shards.
+    /// Returns whether the folder's files are those of a run with these settings on these shards.
     fn is_as_before(&self, folder: &RunFolder) -> bool {
         let compare = || -> Result<bool> {
             let before = config::read(&folder.config)?;

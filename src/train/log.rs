@@ -126,7 +126,7 @@ impl Log {
         window.add(&outcome.metrics);
     }
 
-    /// Leaves out of the rates time that was not spent training.
+    /// Excludes time that was not spent training from the rates.
     pub(crate) fn exclude(&mut self, time: Duration) {
         self.window.excluded += time;
     }
@@ -191,12 +191,12 @@ impl Log {
         })
     }
 
-    /// The loss of the last record.
+    /// Returns the loss of the last record.
     pub(crate) fn loss(&self) -> Option<f64> {
         self.last_loss
     }
 
-    /// Whether an earlier process validated this step, with neighbours where they are wanted.
+    /// Returns whether an earlier process validated this step, with neighbours where they are wanted.
     pub(crate) fn has_validation(&self, step: u64, by_neighbours: bool) -> bool {
         self.validated.is_some_and(|record| record.step == step && (record.knn.is_some() || !by_neighbours))
     }

@@ -44,7 +44,7 @@ impl Run {
         if config.train.steps.is_none() && config.train.epochs.is_none() {
             config.train.epochs = Some(default_epochs(&config));
         }
-        // A step is recorded on a stream that is not the device's default one: everything is done on it.
+        // CUDA graphs cannot be recorded on the default stream, so all work uses this stream.
         let stream = || Ok(Stream::new(Accelerator::of(device))?.make_current()?);
         device::within_memory(device, || "a context of this process".to_owned(), Vec::new, stream)?;
         let steps_an_epoch = data.train.len() as f64 / batch_size as f64;

@@ -71,8 +71,8 @@ impl Run {
         Ok(if is_finished { RunOutcome::Finished } else { RunOutcome::Stopped(stop.reason()) })
     }
 
-    /// Makes up for a validation in which the last process ended. Returns false where it was asked to stop
-    /// meanwhile.
+    /// Repeats a validation that the previous process did not finish. Returns false if a stop is requested
+    /// during it.
     fn validate_if_missing(&mut self, stop: &Stop, output: &mut Output) -> Result<bool> {
         let step = self.trainer.step_count();
         let is_due = step > 0 && self.validation_due();
@@ -82,7 +82,7 @@ impl Run {
         Ok(true)
     }
 
-    /// Whether the run is to stop, which all processes decide alike.
+    /// Returns whether the run is to stop, which all processes decide alike.
     pub(crate) fn is_to_stop(&self, stop: &Stop) -> bool {
         self.world.any(stop.requested(self.closing_time()))
     }
@@ -128,7 +128,8 @@ impl Run {
         if is_saved { self.save(output.folder) } else { Ok(()) }
     }
 
-    /// Whether something that happens every so many steps is due after this step.
+    /// Returns whether an action that is repeated every `every` steps is due after `step`. Every action is
+    /// due after the last step.
     fn is_due(&self, step: u64, every: u64) -> bool {
         step == self.steps || step.is_multiple_of(every)
     }

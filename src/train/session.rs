@@ -81,7 +81,7 @@ impl Run {
         )
     }
 
-    /// The order of the training samples.
+    /// Returns the order of the training samples.
     pub(crate) fn order(&self) -> Order {
         order(&self.config)
     }
@@ -130,7 +130,7 @@ impl Run {
     }
 }
 
-/// The order of the training samples.
+/// Returns the order of the training samples.
 fn order(config: &Config) -> Order {
     Order { seed: config.seed, shuffle: config.data.shuffle, epochs: None }
 }

@@ -34,7 +34,7 @@ impl Learner {
         Self { network, adam, compute }
     }
 
-    /// The processes that train the network.
+    /// Returns the processes that train the network.
     pub(crate) fn world(&self) -> World {
         self.compute.world
     }
@@ -51,8 +51,8 @@ impl Learner {
             }
             None => (None, loss.total.shallow_clone()),
         };
-        // A mean is not finite where one process has a number that is not: either all processes skip the
-        // update, or none.
+        // The mean is not finite if any process has a number that is not, so either all processes skip the
+        // update or none does.
         self.compute.world.average(|| {
             let gradients = self.adam.gradients().into_iter();
             gradients.chain([total.shallow_clone()]).collect()
@@ -101,7 +101,7 @@ struct RecordedStep {
 
 enum Replay {
     Graph(Graph),
-    /// The host makes the update again, in place of the device.
+    /// A stand-in for tests: the host repeats the update instead of replaying a graph.
     #[cfg(test)]
     Again,
 }
@@ -124,7 +124,7 @@ impl StepGraph {
         }
     }
 
-    /// Whether updates are queued as one graph.
+    /// Returns whether updates are queued as one graph.
     pub(crate) fn is_recorded(&self) -> bool {
         self.recorded.is_some()
     }
@@ -166,7 +166,7 @@ impl StepGraph {
 }
 
 impl RecordedStep {
-    /// Whether the recorded batch has the size of this one.
+    /// Returns whether the recorded batch has the size of this one.
     fn fits(&self, views: &Views) -> bool {
         self.batch.images.size() == views.images.size()
     }

@@ -17,7 +17,7 @@ use crate::{
     views::Views,
 };
 
-/// The configuration of the toy method on the encoder of one layer, as flags and a file make it.
+/// Returns the configuration of the toy method on the encoder of one layer, as flags and a file make it.
 fn config(parts: usize, by_block: bool) -> Config {
     let file = format!(
         "preset = 'c10'\nmethod.name = 'toy'\nencoder.name = 'linear'\noptim.lr = 1e-3\n\
@@ -66,7 +66,7 @@ fn a_second_method_trains_in_parts_and_block_by_block() {
     }
 }
 
-/// A checkpoint of three steps, and the trainer that made it.
+/// Returns a checkpoint of three steps, and the trainer that made it.
 fn checkpoint_of(config: &Config, place: &std::path::Path) -> Result<(Trainer, Loaded)> {
     let mut trainer = trainer(config);
     for number in 0..3 {

@@ -62,7 +62,7 @@ pub struct PendingCheck {
 }
 
 impl PendingCheck {
-    /// The last of the steps, or 0 if there are none.
+    /// Returns the last of the steps, or 0 if there are none.
     pub fn last(&self) -> u64 {
         self.steps.last().map_or(0, |unchecked| unchecked.step)
     }
@@ -127,12 +127,12 @@ impl Trainer {
         })
     }
 
-    /// The network.
+    /// Returns the network.
     pub fn network(&self) -> &Network {
         &self.learner.network
     }
 
-    /// The processes that train the network.
+    /// Returns the processes that train the network.
     pub fn world(&self) -> World {
         self.learner.world()
     }
@@ -142,17 +142,17 @@ impl Trainer {
         self.learner.adam.updates()
     }
 
-    /// The learning rate of each step.
+    /// Returns the learning rate of each step.
     pub fn schedule(&self) -> &Schedule {
         &self.schedule
     }
 
-    /// The loss at chance level, where each process has batches of `n` samples.
+    /// Returns the loss at chance level, where each process has batches of `n` samples.
     pub fn chance(&self, n: i64) -> f64 {
         self.network().method().chance(self.world().samples(n))
     }
 
-    /// Whether steps are queued as one recorded graph.
+    /// Returns whether steps are queued as one recorded graph.
     pub fn is_recorded(&self) -> bool {
         self.graph.is_recorded()
     }
@@ -208,7 +208,7 @@ impl Trainer {
         Ok(PendingCheck { steps, flags: Some(flags) })
     }
 
-    /// Whether every parameter, statistic and moment is a finite number.
+    /// Returns whether every parameter, statistic and moment is a finite number.
     pub fn is_finite(&self) -> bool {
         self.network().is_finite() && self.moments().values().all(network::is_finite)
     }

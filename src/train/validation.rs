@@ -59,19 +59,19 @@ impl ValidationSums {
 }
 
 impl Run {
-    /// Whether the run, or an epoch whose number is a multiple of `every`, has just ended.
+    /// Returns whether the run, or an epoch whose number is a multiple of `every`, has just ended.
     fn epoch_ended(&self, every: u64) -> bool {
         let ended = |step: u64| step * self.batch_size as u64 / self.data.train.len() / every;
         let step = self.trainer.step_count();
         ended(step) > ended(step - 1) || step == self.steps
     }
 
-    /// Whether this step is followed by a validation.
+    /// Returns whether this step is followed by a validation.
     pub(crate) fn validation_due(&self) -> bool {
         self.epoch_ended(self.config.run.validate_every) || self.neighbours_due()
     }
 
-    /// Whether the validation after this step looks for neighbours.
+    /// Returns whether the validation after this step looks for neighbours.
     pub(crate) fn neighbours_due(&self) -> bool {
         let every = self.config.run.knn_every;
         every > 0 && self.epoch_ended(every)

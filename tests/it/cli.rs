@@ -151,9 +151,9 @@ fn flags_of_other_programs_and_numbers_out_of_bounds_are_refused_with_a_tip() {
         ("--workers 100000", "'--workers <N>': not a whole number from 1 to 1024"),
         ("--keep 0", "'--keep <N>': not a whole number from 1 to"),
         ("--tclip 1e-320", "'--tclip <X>': not a number from 0.000001 to 1000000"),
-        ("--data x", "tip: here it is --shards"),
+        ("--data x", "tip: in this program the flag is --shards"),
         ("plan --gpus 2", "tip: one process works on one device: --device cuda:0"),
-        ("eval knn --checkpoint run --ckpt x", "tip: here it is --checkpoint"),
+        ("eval knn --checkpoint run --ckpt x", "tip: in this program the flag is --checkpoint"),
         ("synth --out x --side 32 --count 1e3", "'--count <N>': not a whole number from 1 to 1000000000"),
     ] {
         let said = run(program().args(flags.split(' ')));

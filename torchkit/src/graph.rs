@@ -26,7 +26,7 @@ pub enum GraphChoice {
     /// usual.
     #[default]
     Auto,
-    /// As `Auto`, but also warn if the device has no graphs.
+    /// Like `Auto`, but also warn if the device has no graphs.
     On,
     /// Never use graphs.
     Off,
@@ -207,7 +207,8 @@ mod tests {
         if LIBRARY.is_empty() {
             return;
         }
-        // Without libtorch's CUDA half it does not load, but for what it links to, not for being no library.
+        // Without libtorch's CUDA half, loading fails because of missing dependencies, not because the file
+        // is invalid.
         if let Err(error) = open(LIBRARY) {
             let error = error.to_string();
             assert!(error.contains("undefined symbol") && error.contains("cuda"), "{error}");

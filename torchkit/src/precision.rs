@@ -99,7 +99,7 @@ fn set_flags(tf32: bool) -> Result<(), Failure> {
     // SAFETY: both calls only set global flags of libtorch.
     unsafe {
         check(ffi::amdim_tf32(tf32.into()))?;
-        // All batches have one shape: it pays that cuDNN measures its algorithms.
+        // All batches have the same shape, so benchmarking cuDNN's algorithms pays off.
         check(ffi::amdim_benchmark_convolutions(1))
     }
 }

@@ -30,8 +30,8 @@ pub enum ClassError {
         /// The label that the line has to name.
         label: usize,
     },
-    /// A name that a list would not return as it was written.
-    #[error("the class name {name:?} {flaw}: a list with one name a line would give labels other classes")]
+    /// A name that would not survive writing and reading a list.
+    #[error("the class name {name:?} {flaw}: a list with one name per line would give labels other classes")]
     Flawed {
         /// The name.
         name: String,

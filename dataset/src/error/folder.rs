@@ -22,7 +22,7 @@ pub enum FolderError {
     Taken {
         /// The folder.
         path: PathBuf,
-        /// What the folder may be besides, e.g. "a folder of shards".
+        /// The kind of folder that may also be written to, e.g. "a folder of shards".
         kind: Option<String>,
         /// The first file or folder in it.
         holds: String,

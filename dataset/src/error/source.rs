@@ -98,7 +98,7 @@ pub enum SourceError {
         /// The size of an image in bytes.
         image: u64,
     },
-    /// A file of labels with another number of them than there are images.
+    /// A label file whose number of labels differs from the number of images.
     #[error("`{path}` has {labels} labels for {images} images")]
     LabelCount {
         /// The file of labels.

@@ -185,7 +185,7 @@ fn is_sorted(labels: &[u32], chance: &Chance) -> Option<Sorted> {
     // Pairs that share a sample are dependent if classes differ in size.
     let (mixed, square) = (chance.two, chance.two * chance.two);
     let variance = pairs * (mixed - square) + 2.0 * (pairs - 1.0) * (chance.three - square);
-    // One more, since counts of rare events are not normally distributed.
+    // The variance is increased by one, because counts of rare events are not normally distributed.
     let is_significant = same - pairs * mixed > SIGNIFICANT * (variance.max(0.0) + 1.0).sqrt();
     let share = same / pairs;
     (is_significant && share - mixed > EXCESS * (1.0 - mixed)).then_some(Sorted { share, mixed })

@@ -10,7 +10,7 @@ use super::{
     kind::Kind,
 };
 
-/// A fact about a shard, a sample or a member that is wrong or odd. As JSON it is a line of the report.
+/// Something wrong or unusual about a shard, a sample or a member.
 #[derive(Debug, Clone, Serialize)]
 #[non_exhaustive]
 pub struct Finding {
@@ -23,7 +23,7 @@ pub struct Finding {
     /// The key of the sample or the name of the member; `None` if the finding concerns the shard.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
-    /// The fact, in words.
+    /// A description of it.
     pub reason: String,
 }
 

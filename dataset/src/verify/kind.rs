@@ -113,7 +113,7 @@ impl Kind {
         self <= Self::BadLabel
     }
 
-    /// Returns the kind of a remark on a member; `None` if another finding says the same of its sample.
+    /// Returns the kind of a remark on a member; `None` if another kind of finding already reports it.
     pub(super) fn of(kind: RemarkKind) -> Option<Self> {
         match kind {
             RemarkKind::LabelStray => Some(Self::StrayLabel),

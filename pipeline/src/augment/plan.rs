@@ -8,8 +8,7 @@ use super::{
 };
 use crate::{Error, Result, image::Region};
 
-/// The most pixels of the result of [`Op::ResizeShort`]: an image of 65,000×1 would take a gigabyte. Images
-/// whose sides are as 1 to 196 fit with the longest edge of any preset.
+/// Aspect ratios of up to 1:196 fit with every preset.
 const MAX_RESIZED: u64 = 1 << 22;
 
 /// The edits of one image: a recipe with all parameters drawn.

@@ -290,7 +290,7 @@ fn the_digest_depends_on_keys_labels_and_places() {
 
 /// Fixed by the format, so that a run continues with a set that is read in the same way.
 #[test]
-fn the_digest_of_usual_samples_is_that_of_keys_first_headers_places_and_labels() {
+fn the_digest_hashes_keys_headers_places_and_labels() {
     let bytes = tar(&[
         ("1.cls", b"1"),
         ("1.jpg", b"x"),

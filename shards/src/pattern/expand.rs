@@ -19,7 +19,7 @@ const LIMIT: u64 = 10_000_000;
 ///
 /// A pattern is a path in which `<000..999>` or `{000..999}` stands for each of these numbers (padded with
 /// zeros as written), `{a,b}` for each of these texts, and `*`, `?`, `[…]` match names as in a shell. They
-/// may be combined and nested. `@list.txt` names a UTF-8 file with one pattern a line, relative to that
+/// may be combined and nested. `@list.txt` names a UTF-8 file with one pattern per line, relative to that
 /// file's folder; blank lines and lines that begin with `#` are ignored, and so are blanks around a pattern
 /// and a byte order mark. A leading `~/` is the home folder, since a quoted pattern hides it from the shell.
 /// The exact path of an existing file names that file, whatever characters it contains.

@@ -74,15 +74,15 @@ pub enum PatternHint {
 /// The cure for a list of patterns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ListHint {
-    /// Name a list by `@` and the path of a text file with one pattern a line.
+    /// Name a list by `@` and the path of a text file with one pattern per line.
     Path,
-    /// Name a text file with one pattern a line, or, without `@`, the shards in the folder.
+    /// Name a text file with one pattern per line, or, without `@`, the shards in the folder.
     Folder,
     /// Let this user read the list.
     Permission,
     /// Remove the `@` if the file is a shard; save a list as UTF-8.
     NoText,
-    /// Write one pattern a line into the list.
+    /// Write one pattern per line into the list.
     Empty,
     /// Copy the lines of the inner list into the outer one.
     Nested,

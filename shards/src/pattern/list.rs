@@ -1,4 +1,4 @@
-//! Lists of patterns: `@list.txt`, with one pattern a line.
+//! Lists of patterns: `@list.txt`, with one pattern per line.
 
 use std::{
     fs::File,

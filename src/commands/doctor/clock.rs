@@ -17,14 +17,14 @@ const TOO_LATE: u64 = 4_102_444_800;
 /// The seconds by which the clock of the run folder's file server may differ from the machine's.
 const APART: f64 = 10.0;
 
-/// Checks the machine's clock. `folder_ahead` is the number of seconds by which the clock that dates the run folder's files is
-/// ahead of it.
+/// Checks the machine's clock. `folder_ahead` is the number of seconds by which the clock that dates the run
+/// folder's files is ahead of it.
 pub(super) fn check(folder_ahead: Option<f64>) -> Check {
     let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     judge(seconds, is_running(), clock_state(), folder_ahead)
 }
 
-/// Whether the monotonic clock advances.
+/// Returns whether the monotonic clock advances.
 fn is_running() -> bool {
     let now = || {
         let time = clock_gettime(ClockId::Monotonic);
@@ -47,7 +47,8 @@ fn judge(seconds: u64, runs: bool, kept: Option<ClockState>, folder_ahead: Optio
         return Check::bad(NAME, "the monotonic clock stands still", "restart the machine");
     }
     if let Some(ahead) = folder_ahead.filter(|ahead| ahead.abs() > APART) {
-        let found = format!("the run folder's clock is {ahead:+.0} s off this machine's");
+        let found =
+            format!("the clock of the run folder's file system differs by {ahead:+.0} s from this machine's");
         return Check::warn(
             NAME,
             found,

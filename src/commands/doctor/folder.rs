@@ -28,7 +28,8 @@ const INODES: [u64; 2] = [64, 4096];
 /// The results of the checks of a run folder.
 pub(super) struct FolderChecks {
     pub(super) checks: Vec<Check>,
-    /// The seconds by which the clock that dates the folder's files is ahead of this machine's; none if no file could be written.
+    /// The seconds by which the clock that dates the folder's files is ahead of this machine's; none if no
+    /// file could be written.
     pub(super) clock_ahead: Option<f64>,
 }
 
@@ -89,7 +90,7 @@ impl Drop for CreatedFolders {
     }
 }
 
-/// Whether a path exists, even as a broken link. The empty path, the current folder, does.
+/// Returns whether a path exists, even as a broken link. The empty path, the current folder, does.
 fn exists(path: &Path) -> bool {
     path.as_os_str().is_empty() || path.symlink_metadata().is_ok()
 }

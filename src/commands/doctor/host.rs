@@ -14,8 +14,8 @@ use crate::data;
 
 /// The free bytes below which hardly any run fits into memory, and below which large runs do not.
 const MEMORY: [u64; 2] = [1 << 29, 4 << 30];
-/// The open files of a run in addition to one for each thread that indexes shards. On two cores, with 16 such threads, a run fails
-/// with a limit of 24 and succeeds with 28.
+/// The open files of a run in addition to one for each thread that indexes shards. On two cores, with 16 such
+/// threads, a run fails with a limit of 24 and succeeds with 28.
 const FILES: u64 = 12;
 /// The open files that are enough for a run on a GPU, too.
 const AMPLE_FILES: u64 = 256;
@@ -59,7 +59,7 @@ fn cpu(cores: usize, online: Option<usize>, quota: Option<f64>) -> Check {
         Some(quota) if quota < 1.0 => Check::warn(
             "cpu",
             found,
-            "raise the limit (Kubernetes: resources.limits.cpu; systemd: CPUQuota=), which stops threads for part of the time",
+            "raise the CPU limit, which pauses all threads while it is exceeded (Kubernetes: resources.limits.cpu; systemd: CPUQuota=)",
         ),
         _ => Check::ok("cpu", found),
     }
@@ -104,11 +104,12 @@ fn memory(free: Option<u64>, group: Option<Memory>) -> Check {
 
 fn limit_in_words(memory: Memory) -> String {
     let Memory { limit, taken, slows } = memory;
-    let kind = if slows { "slows down above" } else { "allows" };
-    format!("; a control group {kind} {}, {} of it in use", DecimalBytes(limit), DecimalBytes(taken))
+    let kind = if slows { "throttles above" } else { "allows" };
+    format!("; a control group {kind} {} ({} in use)", DecimalBytes(limit), DecimalBytes(taken))
 }
 
-/// Reports the limit of locked memory. CUDA's pinned memory mostly does not count, so `pinned-memory` makes a trial.
+/// Reports the limit of locked memory. CUDA's pinned memory mostly does not count, so `pinned-memory` makes a
+/// trial.
 fn locked_memory(device: Device, limit: Rlimit) -> Check {
     let limit = limit
         .current
@@ -125,8 +126,10 @@ fn files(cores: usize, limit: Rlimit) -> Check {
     const NAME: &str = "files";
     let needed = FILES + shards::index_threads(cores) as u64;
     let Some(soft) = limit.current else { return Check::ok(NAME, "open files are not limited") };
-    let hard = limit.maximum.map_or_else(|| "without end".to_owned(), |hard| format!("to {hard}"));
-    let found = format!("{soft} may be open at a time; the limit can be raised {hard}");
+    let hard = limit
+        .maximum
+        .map_or_else(|| "there is no hard limit".to_owned(), |hard| format!("the hard limit is {hard}"));
+    let found = format!("{soft} files may be open; {hard}");
     let cure = match limit.maximum {
         Some(hard) if hard < AMPLE_FILES => format!(
             "raise the hard limit to {AMPLE_FILES} or more (limits.conf, systemd: LimitNOFILE=, Docker: --ulimit nofile=)"
@@ -157,7 +160,7 @@ fn sizes(addresses: Rlimit, file: Rlimit) -> Check {
     }
     let cure = "lift them (`ulimit -v unlimited`, `ulimit -f unlimited`): whole shards are mapped, however little of them is in \
                 memory, and a checkpoint above the limit cannot be written";
-    Check::warn(NAME, format!("limited are {}", limited.join(" and ")), cure)
+    Check::warn(NAME, format!("limited: {}", limited.join(", ")), cure)
 }
 
 #[cfg(test)]
@@ -228,6 +231,6 @@ mod tests {
         assert_eq!(sizes(limit(None), limit(None)).state, State::Ok);
         let check = sizes(limit(Some(1 << 31)), limit(None));
         assert_eq!(check.state, State::Warn);
-        assert_eq!(check.found, "limited are addresses (`ulimit -v`) to 2.15 GB");
+        assert_eq!(check.found, "limited: addresses (`ulimit -v`) to 2.15 GB");
     }
 }

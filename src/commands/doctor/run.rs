@@ -43,7 +43,7 @@ pub fn run(args: &Args) -> Result<()> {
     print(clock::check(folder.clock_ahead))?;
     if !bad.is_empty() {
         return Err(
-            failure!("{} of {count} checks are bad: {}", bad.len(), bad.join(", "); "follow the hint of each above"),
+            failure!("{} of {count} checks are bad: {}", bad.len(), bad.join(", "); "apply the hints printed above"),
         );
     }
     Ok(())

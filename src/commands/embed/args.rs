@@ -13,11 +13,12 @@ pub struct Args {
     /// Shards to read; samples need no label
     #[arg(long, value_name = "PATTERN", num_args = 1.., required = true)]
     pub shards: Vec<String>,
-    /// Folder to write to, a file for each shard. The same command again goes on with the shards that have no file
+    /// Folder to write to, a file for each shard. The same command again goes on with the shards that have no
+    /// file
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
-    /// parquet (key, label, the class's name if it is known, embedding) or npy (the embeddings, with the others in a text file
-    /// beside them)
+    /// parquet (key, label, the class's name if it is known, embedding) or npy (the embeddings, with the
+    /// others in a text file beside them)
     #[arg(long, value_enum, default_value_t = Format::Parquet)]
     pub format: Format,
     /// Embed all shards again and replace the files of an earlier call
@@ -29,7 +30,7 @@ pub struct Args {
     /// auto, cpu, cuda or cuda:N
     #[arg(long, default_value = "auto")]
     pub device: DeviceChoice,
-    /// Decoding threads [default: one a core]
+    /// Decoding threads [default: one per core]
     #[arg(long, value_name = "N", value_parser = crate::numbers::THREADS.parser::<usize>())]
     pub workers: Option<usize>,
 }

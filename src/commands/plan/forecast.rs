@@ -38,8 +38,8 @@ impl Costs {
         }
     }
 
-    /// Returns the seconds of a sample when loading, copying and steps overlap: those of the slowest, or those of the cores, which
-    /// loading and steps share.
+    /// Returns the seconds of a sample when loading, copying and steps overlap: those of the slowest, or
+    /// those of the cores, which loading and steps share.
     fn together(&self) -> f64 {
         [self.loading, self.copying, self.step, self.on_cores()].into_iter().fold(0.0, f64::max)
     }
@@ -49,7 +49,8 @@ impl Costs {
         (self.loading_cpu + self.step_cpu) / self.cores
     }
 
-    /// Returns the part of the work that limits the speed. If the cores do, it is the part that takes more of their time.
+    /// Returns the part of the work that limits the speed. If the cores do, it is the part that takes more of
+    /// their time.
     pub(super) fn bottleneck(&self) -> Bottleneck {
         let together = self.together();
         let cores_are_short = self.on_cores() >= together;
@@ -62,7 +63,8 @@ impl Costs {
         }
     }
 
-    /// Whether decoding keeps its threads busy, or would if cores were free. Otherwise they wait for the disk.
+    /// Returns whether decoding keeps its threads busy, or would if cores were free. Otherwise they wait for
+    /// the disk.
     pub(super) fn is_decoding_busy(&self, workers: usize) -> bool {
         let busy = self.loading_wanted / self.loading;
         busy >= 0.7 * self.cores.min(workers as f64)
@@ -139,13 +141,14 @@ impl Forecast {
 }
 
 impl Remedy {
-    /// Chooses the remedy for the bottleneck. `fast` are the costs with `--decode fast`, if they were measured.
+    /// Chooses the remedy for the bottleneck. `fast` are the costs with `--decode fast`, if they were
+    /// measured.
     pub(super) fn of(costs: &Costs, choices: Choices, fast: Option<&Costs>, has_idle_gpu: bool) -> Self {
         match costs.bottleneck() {
             Bottleneck::Data => Self::for_data(costs, choices, fast),
-            Bottleneck::Copy => {
-                Self::none("use a faster bus: batches are copied as bytes, pinned, during steps")
-            }
+            Bottleneck::Copy => Self::none(
+                "the bus is the limit; batches are already copied as bytes from pinned memory while steps run",
+            ),
             Bottleneck::Compute if has_idle_gpu => {
                 Self::flag("--device cuda".to_owned(), None, "the machine has a GPU")
             }
@@ -164,7 +167,7 @@ impl Remedy {
         }
         match fast.filter(|fast| fast.together() < 0.97 * costs.together()) {
             Some(fast) => Self::flag(cure, Some(fast), "measured; colours differ slightly"),
-            None => Self::none("use more cores, or smaller files by `amdim-stream pack --resize 256`"),
+            None => Self::none("use more cores, or smaller images by `amdim-stream pack --resize 256`"),
         }
     }
 

@@ -192,7 +192,7 @@ impl Findings {
         Some(Costs::of(data::cores(), loading, self.step.as_ref()?, batch_size))
     }
 
-    /// Whether decoding is the bottleneck and keeps all cores busy.
+    /// Returns whether decoding is the bottleneck and keeps all cores busy.
     fn waits_for_decoding(&self, run: &Run) -> bool {
         let workers = data::workers(&run.config);
         self.costs(&self.loading, run.batch_size)
@@ -221,7 +221,8 @@ fn steps<'a>(run: &'a mut Run, watch: &'a MemoryWatch) -> Steps<'a> {
     Steps { trainer: &mut run.trainer, side, device, watch }
 }
 
-/// Measures a step of the run's batch size, or of a smaller one on the CPU. None if it does not fit into memory.
+/// Measures a step of the run's batch size, or of a smaller one on the CPU. None if it does not fit into
+/// memory.
 fn one_step(run: &mut Run, watch: &MemoryWatch) -> Result<Option<Measured>> {
     tracing::info!("making a few steps on synthetic images …");
     let (batch_size, least) = (run.batch_size, smallest_batch(run));

@@ -23,9 +23,11 @@ pub(super) struct Standing {
     pub(super) step: u64,
     /// Whether all steps are made. A run that is refused is not finished.
     pub(super) is_finished: bool,
-    /// The reason why the run folder refuses a run with these settings. The plan then describes a new run in another folder.
+    /// The reason why the run folder refuses a run with these settings. The plan then describes a new run in
+    /// another folder.
     pub(super) refused: Option<String>,
-    /// The changes of the shards for which `--if-changed` sets the run in the folder aside. The plan then describes a new run.
+    /// The changes of the shards for which `--if-changed` sets the run in the folder aside. The plan then
+    /// describes a new run.
     pub(super) changes: Option<String>,
     /// Whether a start with `--if-changed` would find nothing to do.
     pub(super) is_unchanged: bool,
@@ -68,8 +70,8 @@ impl StartingPoint {
 }
 
 impl Standing {
-    /// Compares the shards of the saved run with those of the planned one and moves the planned run to its position. Without a saved
-    /// run, checks that a new one can begin.
+    /// Compares the shards of the saved run with those of the planned one and moves the planned run to its
+    /// position. Without a saved run, checks that a new one can begin.
     pub(super) fn compare(&mut self, saved: Option<&State>, folder: &RunFolder, run: &mut Run) {
         let Some(state) = saved else {
             let begun = run.warm_start(folder, self.changes.is_some());
@@ -86,7 +88,7 @@ impl Standing {
         }
     }
 
-    /// Whether the planned run resumes the run in the folder.
+    /// Returns whether the planned run resumes the run in the folder.
     pub(super) fn goes_on(&self) -> bool {
         self.step > 0 && self.refused.is_none() && self.changes.is_none()
     }

@@ -85,7 +85,8 @@ pub struct Memory {
 }
 
 impl Memory {
-    /// Returns the function through three measured steps of different sizes. None if the steps are too small to determine it.
+    /// Returns the function through three measured steps of different sizes. None if the steps are too small
+    /// to determine it.
     pub(super) fn through(steps: &[Measured]) -> Option<Self> {
         let [a, b, c] = steps else { return None };
         let slope = |a: &Measured, b: &Measured| {
@@ -130,8 +131,8 @@ pub(super) struct Steps<'a> {
 }
 
 impl Steps<'_> {
-    /// Measures a step of `batch_size`. On the CPU, a smaller one of at least `least` samples is measured if the full size would take
-    /// more than a few seconds. Returns none if a step does not fit into memory.
+    /// Measures a step of `batch_size`. On the CPU, a smaller one of at least `least` samples is measured if
+    /// the full size would take more than a few seconds. Returns none if a step does not fit into memory.
     pub(super) fn within_budget(&mut self, batch_size: usize, least: usize) -> Result<Option<Measured>> {
         if self.device != Device::Cpu {
             return self.unless_too_large(batch_size);
@@ -216,7 +217,8 @@ pub(super) fn process_cpu() -> Duration {
     Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
 
-/// Returns the largest batch, up to `most`, of which two steps take no longer than `budget`, by the time of a smaller step.
+/// Returns the largest batch, up to `most`, of which two steps take no longer than `budget`, by the time of a
+/// smaller step.
 fn affordable(tried: &Measured, most: usize, budget: Duration) -> usize {
     let each = tried.milliseconds / tried.batch_size as f64;
     ((budget.as_secs_f64() * 1e3 / (2.0 * each)) as usize).min(most)
@@ -273,7 +275,7 @@ mod tests {
 
     /// The model is small, so that activations take most of the memory.
     #[test]
-    fn the_forecast_memory_of_a_larger_batch_is_what_it_takes() {
+    fn the_forecast_memory_of_a_larger_batch_equals_the_measured_one() {
         let _alone = crate::testing::lock_generator();
         let mut config = Config::preset(pipeline::Preset::C10);
         config.encoder =

@@ -79,7 +79,7 @@ fn standing(run: &Standing, steps: u64) -> String {
     match run {
         Standing { refused: Some(_), .. } => format!("{folder}, which refuses this run (see below)"),
         Standing { changes: Some(changes), step, .. } => format!(
-            "{folder}: {changes} since its run, at step {}, which would be kept as `previous`: this plan is for a new run",
+            "{folder}: {changes} since its run began; that run, at step {}, would be kept as `previous`, and this plan is for a new run",
             grouped(*step)
         ),
         Standing { is_unchanged: true, step, .. } => {
@@ -163,8 +163,8 @@ fn findings(lines: &mut Lines, plan: &Plan, measured: &Findings) {
 
 fn copying(loading: &Loading) -> String {
     match loading.copy_ms {
-        Some(milliseconds) => format!("{milliseconds:.2} ms a batch, of the device"),
-        None => "none: the CPU trains on batches where they were decoded".to_owned(),
+        Some(milliseconds) => format!("{milliseconds:.2} ms of device time per batch"),
+        None => "none: on the CPU, batches are not copied".to_owned(),
     }
 }
 
@@ -194,10 +194,10 @@ fn memory_by_batch(memory: Memory, by_batch: &ByBatch) -> String {
     let Memory { fixed, linear, quadratic } = memory;
     let &ByBatch { largest_batch: largest, most, indexed, .. } = by_batch;
     let up_to = if largest == Some(most) { "at least" } else { "up to" };
-    let mut fits =
-        largest.map_or(String::new(), |largest| format!("; {up_to} {largest} fit into the free memory"));
+    let mut fits = largest
+        .map_or(String::new(), |largest| format!("; batches of {up_to} {largest} fit into the free memory"));
     if let Some(indexed) = indexed {
-        fits = format!("{fits}; {indexed} are the most that CUDA can index");
+        fits = format!("{fits}; CUDA can index batches of up to {indexed}");
     }
     format!(
         "tensors of a step of n: {:.3} GB + n · {:.3} MB + n² · {:.3} kB{fits}",
@@ -217,7 +217,7 @@ fn memory(plan: &Plan) -> String {
         DecimalBytes(needs.spare_bytes)
     )];
     let grown = plan.measured.as_ref().and_then(|measured| measured.loading.grown_bytes);
-    parts.extend(grown.map(|grown| format!("loading took {}", DecimalBytes(grown))));
+    parts.extend(grown.map(|grown| format!("loading used {}", DecimalBytes(grown))));
     parts.extend(needs.host_peak_bytes.map(|peak| format!("peak {}", DecimalBytes(peak))));
     parts.extend(needs.host_free_bytes.map(|free| format!("free {}", DecimalBytes(free))));
     parts.extend(needs.device_free_bytes.map(|free| format!("free on the device {}", DecimalBytes(free))));
@@ -229,7 +229,7 @@ fn disk(disk: &Disk) -> String {
     let present = if *present > 0 { format!(", {present} of which exist") } else { String::new() };
     let free = disk.free_bytes.map_or(String::new(), |free| format!("; free {}", DecimalBytes(free)));
     format!(
-        "up to {} checkpoints at a time of {}{present}: {} to write{free}",
+        "up to {} checkpoints of {} at a time{present}: {} to write{free}",
         grouped(*checkpoints),
         DecimalBytes(*checkpoint_bytes),
         DecimalBytes(disk.bytes)

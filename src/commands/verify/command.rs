@@ -15,7 +15,7 @@ pub struct Args {
     /// Shards to verify: name all shards of the set, since keys, images and sizes are compared between them
     #[arg(long, value_name = "PATTERN", num_args = 1.., required = true)]
     shards: Vec<String>,
-    /// Threads [default: one a core]
+    /// Threads [default: one per core]
     #[arg(long, value_name = "N", value_parser = numbers::THREADS.parser::<usize>())]
     workers: Option<usize>,
     /// Write every finding to this file, one JSON object a line

@@ -60,7 +60,8 @@ impl Conv3x3 {
     }
 }
 
-/// A batch norm that may be switched off. Its tensors exist in either case, as in the checkpoints of the reference implementation.
+/// A batch norm that may be switched off. Its tensors exist in either case, as in the checkpoints of the
+/// reference implementation.
 #[derive(Debug)]
 pub(super) struct MaybeNorm {
     norm: Norm,
@@ -77,7 +78,8 @@ impl MaybeNorm {
     }
 }
 
-/// A residual block without padding: a w×w convolution, norm, ReLU and a 1×1 convolution, added to an average pooling of the input.
+/// A residual block without padding: a w×w convolution, norm, ReLU and a 1×1 convolution, added to an average
+/// pooling of the input.
 #[derive(Debug)]
 pub(super) struct ConvResNxN {
     conv1: Tensor,
@@ -146,7 +148,7 @@ impl ConvResNxN {
     }
 }
 
-/// The pixels (n·h·w, c) of images (n, c, h, w). Channels-last images are not copied.
+/// Returns the pixels (n·h·w, c) of images (n, c, h, w). Channels-last images are not copied.
 fn rows(x: &Tensor) -> Tensor {
     x.permute([0, 2, 3, 1]).flatten(0, 2)
 }
@@ -156,17 +158,18 @@ fn pixels_to_images(pixels: &Tensor, size: &[i64]) -> Tensor {
     pixels.view([size[0], size[2], size[3], -1]).permute([0, 3, 1, 2])
 }
 
-/// The multiply-accumulates of a convolution whose output has side×side pixels.
+/// Returns the multiply-accumulates of a convolution whose output has side×side pixels.
 fn pixel_macs(weight: &Tensor, side: i64) -> u64 {
     weight.numel() as u64 * (side * side).cast_unsigned()
 }
 
-/// The matrix (in, out) by which a 1×1 convolution with this weight (out, in, 1, 1) multiplies pixels (m, in).
+/// Returns the matrix (in, out) by which a 1×1 convolution with this weight (out, in, 1, 1) multiplies pixels
+/// (m, in).
 fn matrix(weight: &Tensor) -> Tensor {
     weight.flatten(1, 3).transpose(0, 1)
 }
 
-/// A 1×1 convolution of pixels (m, in), then norm and ReLU. Without the norm, it is one kernel.
+/// Returns a 1×1 convolution of pixels (m, in), then norm and ReLU. Without the norm, it is one kernel.
 fn pointwise_norm_relu(pixels: &Tensor, weight: &Tensor, norm: &MaybeNorm, mode: Mode) -> Tensor {
     if norm.on {
         norm.forward(&pixels.matmul(&matrix(weight)), mode).relu()
@@ -175,13 +178,13 @@ fn pointwise_norm_relu(pixels: &Tensor, weight: &Tensor, norm: &MaybeNorm, mode:
     }
 }
 
-/// The weight of a 1×1 convolution that is zero at first, so that a residual branch starts as zero.
+/// Returns the weight of a 1×1 convolution that is zero at first, so that a residual branch starts as zero.
 fn zero_1x1(path: &Path, channels: i64) -> Tensor {
     let zeros = Tensor::zeros([channels, channels, 1, 1], (Kind::Float, tch::Device::Cpu));
     parameter(path, "weight", &zeros)
 }
 
-/// One [`ConvResNxN`] that changes the shape, followed by `depth` − 1 of width 1 that keep it.
+/// Returns one [`ConvResNxN`] that changes the shape, followed by `depth` − 1 of width 1 that keep it.
 fn res_block(path: &Path, shape: ResShape, depth: i64, use_bn: bool) -> Vec<ConvResNxN> {
     let path = path / "layer_list";
     let keeping = ResShape { input: shape.output, output: shape.output, width: 1, stride: 1 };
@@ -211,7 +214,8 @@ impl Layer {
         }
     }
 
-    /// The side of the output for an input of `side`, and the multiply-accumulates of the layer's convolutions.
+    /// Returns the side of the output for an input of `side`, and the multiply-accumulates of the layer's
+    /// convolutions.
     pub(super) fn macs(&self, side: i64) -> (i64, u64) {
         match self {
             Self::Stem(stem) => stem.macs(side),
@@ -224,7 +228,7 @@ impl Layer {
         }
     }
 
-    /// The number of elements of the largest activation of one image of `side` in this layer.
+    /// Returns the number of elements of the largest activation of one image of `side` in this layer.
     pub(super) fn elements(&self, side: i64) -> i64 {
         match self {
             Self::Stem(stem) => stem.elements(side),
@@ -267,13 +271,14 @@ impl RkhsHead {
         pixels_to_images(&self.bn_out.forward(&sum, mode), &x.size())
     }
 
-    /// The multiply-accumulates for an input of this side.
+    /// Returns the multiply-accumulates for an input of this side.
     pub(super) fn macs(&self, side: i64) -> u64 {
         [&self.conv1, &self.conv2, &self.shortcut].map(|weight| pixel_macs(weight, side)).iter().sum()
     }
 }
 
-/// The weight of the shortcut: the identity plus small noise, if the embedding is at least as wide as its input.
+/// Returns the weight of the shortcut: the identity plus small noise, if the embedding is at least as wide as
+/// its input.
 fn shortcut_weight(path: &Path, input: i64, n_rkhs: i64) -> Tensor {
     if n_rkhs < input {
         return uniform_fan_in(path, "weight", &[n_rkhs, input, 1, 1], input);
@@ -285,8 +290,8 @@ fn shortcut_weight(path: &Path, input: i64, n_rkhs: i64) -> Tensor {
     parameter(path, "weight", &weight.view([n_rkhs, input, 1, 1]))
 }
 
-/// Masks (side², 1, side, side), u8, that each select one cell: mask i·side + j is one at cell (i, j). The reference implementation saves
-/// them in its checkpoints.
+/// Returns masks (side², 1, side, side), u8, that each select one cell: mask i·side + j is one at cell (i,
+/// j). The reference implementation saves them in its checkpoints.
 pub(crate) fn cell_masks(path: &Path, name: &str, side: i64) -> Tensor {
     let ones = Tensor::eye(side * side, (Kind::Uint8, tch::Device::Cpu));
     buffer(path, name, &ones.view([side * side, 1, side, side]))

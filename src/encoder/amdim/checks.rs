@@ -1,4 +1,4 @@
-//! What is known of the encoder before it is built: flags, and checks of its size.
+//! Flags of the encoder, and checks of its size before it is built.
 
 use std::collections::BTreeMap;
 
@@ -34,7 +34,8 @@ impl EncoderSettings for Config {
         self.n_rkhs
     }
 
-    /// The last block pads its input with zero channels up to `n_rkhs`, so it cannot be narrower than its input.
+    /// Requires `n_rkhs` channels for the widest block: the last block pads its input with zero channels up
+    /// to `n_rkhs`, so it cannot be narrower than its input.
     fn check(&self, side: u32) -> Result<()> {
         let widest = self.ndf.saturating_mul(if side == 32 { 4 } else { 8 });
         if self.n_rkhs >= widest {
@@ -73,8 +74,8 @@ impl EncoderSettings for Config {
 }
 
 impl Config {
-    /// Checks that a file of `numbers` numbers can hold an encoder of this size. The bound is lower than the true count, but grows
-    /// with the size in the same way.
+    /// Checks that a file of `numbers` numbers can hold an encoder of this size. The bound is lower than the
+    /// true count, but grows with the size in the same way.
     fn check_count(&self, numbers: usize) -> Result<()> {
         let Self { ndf, n_rkhs, n_depth, .. } = *self;
         let product = |factors: [i64; 3]| factors.into_iter().fold(1, i64::saturating_mul);

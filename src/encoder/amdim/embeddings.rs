@@ -2,7 +2,8 @@
 
 use tch::Tensor;
 
-/// RKHS embeddings of a batch: `r1` (n, d, 1, 1), `r5` (n, d, 5, 5) and `r7` (n, d, 7, 7), where d is `n_rkhs`.
+/// RKHS embeddings of a batch: `r1` (n, d, 1, 1), `r5` (n, d, 5, 5) and `r7` (n, d, 7, 7), where d is
+/// `n_rkhs`.
 #[derive(Debug)]
 #[expect(missing_docs, reason = "the fields are the paper's symbols, described above")]
 pub struct Embeddings {
@@ -18,7 +19,7 @@ impl Embeddings {
         Self { r1: f(&self.r1), r5: f(&self.r5), r7: f(&self.r7) }
     }
 
-    /// The embeddings of a list `[r1, r5, r7]`, sharing its memory.
+    /// Returns the embeddings of a list `[r1, r5, r7]`, sharing its memory.
     ///
     /// # Panics
     ///

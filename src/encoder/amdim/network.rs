@@ -15,7 +15,8 @@ use crate::encoder::{
     norm::Mode,
 };
 
-/// A convolutional encoder with an RKHS head on its 7×7 and 5×5 layers, where the receptive fields of locations overlap little.
+/// A convolutional encoder with an RKHS head on its 7×7 and 5×5 layers, where the receptive fields of
+/// locations overlap little.
 #[derive(Debug)]
 pub struct AmdimEncoder {
     layers: Vec<Layer>,
@@ -26,8 +27,8 @@ pub struct AmdimEncoder {
 }
 
 impl AmdimEncoder {
-    /// A freshly initialized encoder for images of `side` 32, 64 or 128 pixels. Its tensors are named under `path` as in the reference
-    /// implementation.
+    /// Returns a freshly initialized encoder for images of `side` 32, 64 or 128 pixels. Its tensors are named
+    /// under `path` as in the reference implementation.
     ///
     /// # Panics
     ///
@@ -44,12 +45,12 @@ impl AmdimEncoder {
         }
     }
 
-    /// The number of values of an image: 3·side·side.
+    /// Returns the number of values of an image: 3·side·side.
     pub fn pixels(&self) -> i64 {
         3 * self.side * self.side
     }
 
-    /// The number of elements of the largest activation of one image.
+    /// Returns the number of elements of the largest activation of one image.
     pub fn elements(&self) -> i64 {
         let along =
             |(side, most): (i64, i64), layer: &Layer| (layer.macs(side).0, most.max(layer.elements(side)));
@@ -57,7 +58,7 @@ impl AmdimEncoder {
         trunk.max(49 * self.n_rkhs)
     }
 
-    /// Embeddings of normalized images (n, 3, side, side).
+    /// Returns embeddings of normalized images (n, 3, side, side).
     ///
     /// # Panics
     ///
@@ -66,8 +67,9 @@ impl AmdimEncoder {
         self.forward(images, Mode::training_if(train))
     }
 
-    /// Embeddings in training mode of views (v, n, 3, side, side): tensors of shape (v, n, …). The convolutions treat all views as one
-    /// batch; batch norms treat each view by itself, in order, and update their running statistics if `moves` is true.
+    /// Returns embeddings in training mode of views (v, n, 3, side, side): tensors of shape (v, n, …). The
+    /// convolutions treat all views as one batch; batch norms treat each view by itself, in order, and update
+    /// their running statistics if `moves` is true.
     ///
     /// # Panics
     ///
@@ -82,7 +84,7 @@ impl AmdimEncoder {
         self.forward_each(images, mode, |_| ())
     }
 
-    /// The embeddings of images; `inspect` is called with the output of each layer.
+    /// Returns the embeddings of images; `inspect` is called with the output of each layer.
     fn forward_each(&self, images: &Tensor, mode: Mode, mut inspect: impl FnMut(&Tensor)) -> Embeddings {
         let mut x = images.shallow_clone();
         let (mut last_5, mut last_7) = (None, None);

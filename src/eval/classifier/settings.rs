@@ -21,9 +21,10 @@ pub enum Protocol {
     /// The encoder is in evaluation mode and does not change, and the learning rate warms up.
     #[default]
     Frozen,
-    /// The protocol of the reference implementation: there is no warm-up and the learning rate drops one epoch late. The encoder is
-    /// in training mode, so that features are normalized by each batch and the running statistics move. The weights of the
-    /// classifier's norm are drawn from 0 to 1, and the norms take in 50 batches of validation images before the evaluation.
+    /// The protocol of the reference implementation: there is no warm-up and the learning rate drops one
+    /// epoch late. The encoder is in training mode, so that features are normalized by each batch and the
+    /// running statistics move. The weights of the classifier's norm are drawn from 0 to 1, and the norms
+    /// take in 50 batches of validation images before the evaluation.
     Reference,
 }
 
@@ -50,7 +51,7 @@ pub struct Fit {
     pub batch_size: usize,
     /// The steps over which the learning rate rises. None means 500, or a tenth of all steps if that is less.
     pub warmup_steps: Option<u64>,
-    /// The rule when the learning rate drops.
+    /// The rule for when the learning rate drops.
     pub schedule: Drops,
     /// The seed of shuffling, augmentation and initialization.
     pub seed: u64,

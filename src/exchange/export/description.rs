@@ -40,7 +40,7 @@ pub struct Description {
 }
 
 impl Description {
-    /// The description of a checkpoint.
+    /// Returns the description of a checkpoint.
     pub(super) fn of(loaded: &Loaded) -> Self {
         let config = &loaded.state.config;
         let normalization = config.preset.normalization();

@@ -35,7 +35,7 @@ impl View for &Part<'_> {
     }
 }
 
-/// The tensors of the file, under their names there.
+/// Returns the tensors of the file, under their names there.
 pub(super) fn parts<'a>(
     file: &SafeTensors<'a>,
     loaded: &Loaded,
@@ -65,10 +65,11 @@ pub(super) fn parts<'a>(
     Ok(parts)
 }
 
-/// The number of classes of a model without labels. A model of the reference implementation always has classifiers.
+/// The number of classes of a model without labels. A model of the reference implementation always has
+/// classifiers.
 pub(super) const CLASSES: u32 = 10;
 
-/// Freshly initialized classifiers.
+/// Returns freshly initialized classifiers.
 fn new_probes(loaded: &Loaded) -> Result<Vec<Part<'static>>> {
     let model = Network::new(&loaded.state.config, Some(CLASSES), Device::Cpu)?.tensors();
     let probes = model.into_iter().filter(|(name, _)| name.starts_with("evaluator."));

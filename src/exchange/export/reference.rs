@@ -9,7 +9,7 @@ use crate::{
     usage,
 };
 
-/// The settings of an encoder that the reference implementation can load.
+/// Returns the settings of an encoder that the reference implementation can load.
 ///
 /// # Errors
 ///
@@ -32,7 +32,7 @@ pub(super) fn encoder(loaded: &Loaded) -> Result<&amdim::Config> {
     Ok(encoder)
 }
 
-/// The arguments of the reference implementation's constructor for this model.
+/// Returns the arguments of the reference implementation's constructor for this model.
 pub(super) fn hyperparams(description: &Description, encoder: &amdim::Config) -> [(&'static str, Number); 7] {
     let &amdim::Config { ndf, n_rkhs, n_depth, use_bn } = encoder;
     let size = |size: i64| Number::Int(size.cast_unsigned());
@@ -47,7 +47,7 @@ pub(super) fn hyperparams(description: &Description, encoder: &amdim::Config) ->
     ]
 }
 
-/// The progress of training.
+/// Returns the progress of training.
 pub(super) fn cursor(loaded: &Loaded) -> [(&'static str, Number); 4] {
     let State { step, position, .. } = loaded.state;
     [

@@ -18,8 +18,8 @@ pub struct Foreign {
     pub(super) class_names: Vec<String>,
 }
 
-/// Adds a tensor under its name without the prefixes of the wrappers `DataParallel` (`module`) and `torch.compile` (`_orig_mod`),
-/// wherever they are in the name.
+/// Adds a tensor under its name without the prefixes of the wrappers `DataParallel` (`module`) and
+/// `torch.compile` (`_orig_mod`), wherever they are in the name.
 ///
 /// # Errors
 ///
@@ -34,12 +34,13 @@ pub(super) fn insert(tensors: &mut BTreeMap<String, Tensor>, name: &str, tensor:
 /// The weight (classes, width) of the linear online probe.
 pub(super) const PROBE: &str = "evaluator.block_glb_lin.block_forward.2.weight";
 
-/// The number of classes of the online probe; `None` without one.
+/// Returns the number of classes of the online probe; `None` without one.
 pub(super) fn classes(foreign: &Foreign) -> Option<i64> {
     foreign.tensors.get(PROBE)?.size().first().copied()
 }
 
-/// Checks the sizes that a file declares against its tensors. A model of these sizes is built only after that.
+/// Checks the sizes that a file declares against its tensors. A model of these sizes is built only after
+/// that.
 ///
 /// # Errors
 ///
@@ -58,8 +59,8 @@ pub fn check_sizes(foreign: &Foreign) -> Result<()> {
     Ok(())
 }
 
-/// Copies the tensors of a file into a model. Only constants, and the counters that batch norms have had since PyTorch 0.4.1, may be
-/// missing.
+/// Copies the tensors of a file into a model. Only constants, and the counters that batch norms have had
+/// since PyTorch 0.4.1, may be missing.
 ///
 /// # Errors
 ///

@@ -93,8 +93,9 @@ fn zipped(bytes: &[u8]) -> Result<(Pickle, Storages)> {
     Ok((pickle, storages))
 }
 
-/// Reads the format before PyTorch 1.6: pickles of a magic number, a version and facts of the machine; then pickles of the value and of
-/// the keys of the storages; then the storages in that order, each with its length in front.
+/// Reads the format before PyTorch 1.6: pickles of a magic number, a version and facts of the machine; then
+/// pickles of the value and of the keys of the storages; then the storages in that order, each with its
+/// length in front.
 fn stream(bytes: &[u8]) -> Result<(Pickle, Storages)> {
     /// The lowest eight bytes of 0x1950a86a20f9469cfc6c.
     const MAGIC: i64 = 0xa86a_20f9_469c_fc6cu64.cast_signed();
@@ -120,7 +121,7 @@ fn stream(bytes: &[u8]) -> Result<(Pickle, Storages)> {
     Ok((pickle, storages))
 }
 
-/// The kind and length of each storage of the model, by its key.
+/// Returns the kind and length of each storage of the model, by its key.
 fn named_storages(pickle: &Pickle) -> Result<BTreeMap<String, (Kind, i64)>> {
     let model = pickle.get(&pickle.root, "model").cloned().unwrap_or(Value::None);
     let named = pickle.pairs(&model).map(|(_, value)| {
@@ -145,7 +146,7 @@ fn storage(kind: Kind, count: i64, bytes: &[u8]) -> Result<Storage> {
     Ok(Storage { kind, numbers: Tensor::from_data_size(bytes, &[count], kind) })
 }
 
-/// The arguments of a tensor's constructor, and the key, kind and length of its storage.
+/// Returns the arguments of a tensor's constructor, and the key, kind and length of its storage.
 fn rebuilt<'a>(pickle: &'a Pickle, value: &'a Value) -> Result<(&'a [Value], String, Kind, i64)> {
     let value = match value {
         Value::Call(function, _) if &**function == "torch._utils._rebuild_parameter" => {

@@ -109,7 +109,11 @@ fn an_unfinished_run_is_resumed_and_set_aside_when_its_shards_change() {
     fs::remove_file(place.path("train-001.tar")).unwrap();
     let said = run(train().args(["--max-hours", "0.001"]));
     assert_eq!(said.code, Some(130), "{}", said.stderr);
-    assert!(said.stderr.contains("did not end in order: the last checkpoint is of step"), "{}", said.stderr);
+    assert!(
+        said.stderr.contains("was killed or crashed: the last checkpoint is from step"),
+        "{}",
+        said.stderr
+    );
     assert!(place.path("run/previous/checkpoints").exists());
 }
 

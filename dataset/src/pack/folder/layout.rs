@@ -51,8 +51,8 @@ impl Layout {
     }
 }
 
-/// Returns the folders that are parts of a dataset. A folder named `train` may also be a class of vehicles:
-/// if it has no folders of its own, and others beside it that are not parts.
+/// A folder named `train` counts as a class (of vehicles) if it contains no folders and has siblings that are
+/// not parts.
 fn parts(folders: &[Tree]) -> Vec<&Tree> {
     let named = |folder: &Tree| Part::of(&folder.name());
     let parts: Vec<_> = folders.iter().filter(|folder| named(folder).is_some()).collect();

@@ -97,8 +97,8 @@ impl Coder<'_> {
                 k = second;
                 symbols = self.ac.look(bits);
             }
-            // One lookup in twenty gives only the code, or not even that. Others get here too, and are looked
-            // up again.
+            // One lookup in twenty is incomplete and is decoded here. Complete ones reach this point after
+            // `LOOKUPS` rounds and are looked up again.
             if symbols.is_incomplete() {
                 bits.refill();
                 let (code, extra, run) = self.ac.single(symbols, bits)?;
@@ -113,5 +113,6 @@ impl Coder<'_> {
     }
 }
 
-/// The number of 10-bit lookups for which the 56 bits of a full buffer suffice, and one more.
+/// The number of lookups per refill: after four lookups of 10 bits, a buffer of 56 bits still holds the next
+/// one.
 const LOOKUPS: usize = 4;

@@ -126,7 +126,8 @@ impl<'a, R: Read> Machine<'a, R> {
         Ok(())
     }
 
-    /// The keys and values, in turn, of the list of pairs that a dictionary is constructed from; empty if there is no list.
+    /// Returns the keys and values, in turn, of the list of pairs that a dictionary is constructed from;
+    /// empty if there is no list.
     pub(super) fn pairs(&self, arguments: usize) -> Vec<Value> {
         let Some(Value::List(list)) = self.containers[arguments].first() else { return Vec::new() };
         let pair = |value: &Value| match value {

@@ -2,7 +2,8 @@
 
 use std::rc::Rc;
 
-/// A value. Containers are indices into [`Pickle::containers`], so that dropping a deeply nested or cyclic value is not recursive.
+/// A value. Containers are indices into [`Pickle::containers`], so that dropping a deeply nested or cyclic
+/// value is not recursive.
 #[derive(Debug, Clone)]
 pub(in crate::exchange::import) enum Value {
     None,
@@ -45,7 +46,7 @@ impl Value {
 }
 
 impl Pickle {
-    /// The items of a container or the arguments of a call; empty for other values.
+    /// Returns the items of a container or the arguments of a call; empty for other values.
     pub(in crate::exchange::import) fn items(&self, value: &Value) -> &[Value] {
         match value {
             Value::Tuple(place)
@@ -57,7 +58,7 @@ impl Pickle {
         }
     }
 
-    /// The keys and values of a dictionary; empty for other values.
+    /// Returns the keys and values of a dictionary; empty for other values.
     pub(in crate::exchange::import) fn pairs<'a>(
         &'a self,
         value: &Value,
@@ -66,7 +67,7 @@ impl Pickle {
         items.chunks_exact(2).map(|pair| (&pair[0], &pair[1]))
     }
 
-    /// The value of a key of a dictionary.
+    /// Returns the value of a key of a dictionary.
     pub(in crate::exchange::import) fn get(&self, value: &Value, key: &str) -> Option<&Value> {
         self.pairs(value).find(|(name, _)| name.text() == Some(key)).map(|(_, value)| value)
     }
@@ -82,7 +83,7 @@ impl Pickle {
             .flatten()
     }
 
-    /// The whole number that `value` is, a Python or a `NumPy` one.
+    /// Returns the whole number that `value` is, a Python or a `NumPy` one.
     pub(in crate::exchange::import) fn int(&self, value: &Value) -> Option<i64> {
         value.int().or_else(|| match self.scalar(value)? {
             Value::Int(number) => Some(number),
@@ -90,7 +91,7 @@ impl Pickle {
         })
     }
 
-    /// The number that `value` is, a Python or a `NumPy` one, as f64.
+    /// Returns the number that `value` is, a Python or a `NumPy` one, as f64.
     pub(in crate::exchange::import) fn float(&self, value: &Value) -> Option<f64> {
         match self.scalar(value).as_ref().unwrap_or(value) {
             Value::Float(number) => Some(*number),
