@@ -1,5 +1,7 @@
 //! The bottleneck of a run, and the flag that helps most against it.
 
+use std::fmt;
+
 use pipeline::DecodeMode;
 use torchkit::{GraphChoice, Precision};
 
@@ -58,7 +60,11 @@ impl Verdict {
     pub(crate) fn of(shares: Shares, choices: Choices) -> Self {
         let Shares { waited, copying } = shares;
         if waited <= Self::WAITED {
-            Self { bound: Bottleneck::Compute, share: 1.0 - waited, cure: choices.faster_steps() }
+            Self {
+                bound: Bottleneck::Compute,
+                share: 1.0 - waited,
+                cure: choices.faster_steps().map(|faster| faster.to_string()),
+            }
         } else if copying >= Self::COPYING {
             // Copies are bytes from pinned memory, beside the steps: only the bus limits them.
             Self { bound: Bottleneck::Copy, share: copying, cure: None }
@@ -80,19 +86,51 @@ impl Choices {
         }
     }
 
-    /// Returns the flag that makes steps faster, if one does.
-    pub(crate) fn faster_steps(self) -> Option<String> {
+    /// Returns what makes steps faster, if a flag does.
+    pub(crate) fn faster_steps(self) -> Option<FasterSteps> {
         let threads = self.threads.filter(|&threads| threads < self.cores);
         if self.native == Precision::Bf16 && self.precision != Precision::Bf16 {
-            Some("--precision bf16".to_owned())
+            Some(FasterSteps::Precision)
         } else if self.graph == Some(GraphChoice::Off) {
-            Some("--cuda-graph auto".to_owned())
+            Some(FasterSteps::CudaGraph)
         } else if self.checkpoint_blocks {
-            Some("--checkpoint-blocks false, if the memory suffices".to_owned())
+            Some(FasterSteps::KeepBlocks)
         } else if self.accumulate > 1 {
-            Some("--accumulate 1, if the memory suffices".to_owned())
+            Some(FasterSteps::WholeBatch)
         } else {
-            threads.map(|_| format!("--threads {}", self.cores))
+            threads.map(|threads| FasterSteps::Threads { threads, cores: self.cores })
+        }
+    }
+}
+
+/// A change of the settings that makes steps faster. It is displayed as its flag.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum FasterSteps {
+    /// Compute in bf16, which the device is fastest with.
+    Precision,
+    /// Capture steps as CUDA graphs.
+    CudaGraph,
+    /// Keep the activations of blocks instead of recomputing them.
+    KeepBlocks,
+    /// Encode the whole batch in one part.
+    WholeBatch,
+    /// Compute on all cores.
+    Threads {
+        /// The threads of libtorch now.
+        threads: usize,
+        /// Cores of the machine.
+        cores: usize,
+    },
+}
+
+impl fmt::Display for FasterSteps {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Precision => f.write_str("--precision bf16"),
+            Self::CudaGraph => f.write_str("--cuda-graph auto"),
+            Self::KeepBlocks => f.write_str("--checkpoint-blocks false, if the memory suffices"),
+            Self::WholeBatch => f.write_str("--accumulate 1, if the memory suffices"),
+            Self::Threads { cores, .. } => write!(f, "--threads {cores}"),
         }
     }
 }

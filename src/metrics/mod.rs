@@ -9,7 +9,7 @@ mod sink;
 mod step;
 
 pub(crate) use self::{
-    bottleneck::{Choices, Shares, Verdict},
+    bottleneck::{Choices, FasterSteps, Shares, Verdict},
     step::{PendingMetrics, ProbeMetrics},
 };
 pub use self::{

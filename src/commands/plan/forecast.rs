@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::commands::plan::{loading::Loading, step::Measured};
-use crate::metrics::{Bottleneck, Choices};
+use crate::metrics::{Bottleneck, Choices, FasterSteps};
 
 /// The costs of a sample, in seconds.
 #[derive(Debug, Clone, Copy)]
@@ -175,15 +175,13 @@ impl Remedy {
         // More threads gain nothing if the cores are the limit.
         let is_waiting = costs.step >= costs.together();
         let threads = choices.threads.filter(|_| is_waiting);
-        let Some(cure) = (Choices { threads, ..choices }).faster_steps() else {
-            return Self::none("use a faster device, or a smaller model (--ndf, --n-rkhs, --n-depth)");
-        };
-        match threads.filter(|_| cure.starts_with("--threads")) {
-            Some(threads) => {
+        match (Choices { threads, ..choices }).faster_steps() {
+            None => Self::none("use a faster device, or a smaller model (--ndf, --n-rkhs, --n-depth)"),
+            Some(faster @ FasterSteps::Threads { threads, .. }) => {
                 let step = costs.step * threads as f64 / costs.cores;
-                Self::flag(cure, Some(&Costs { step, ..*costs }), "some cores are idle")
+                Self::flag(faster.to_string(), Some(&Costs { step, ..*costs }), "some cores are idle")
             }
-            None => Self::flag(cure, None, "the gain is not measured"),
+            Some(faster) => Self::flag(faster.to_string(), None, "the gain is not measured"),
         }
     }
 
