@@ -4,7 +4,6 @@
 use std::{
     fs::File,
     io::{BufWriter, Write},
-    path::Path,
 };
 
 use anyhow::{Context, Result};
@@ -24,14 +23,14 @@ pub(super) enum Number {
 /// A dictionary of numbers.
 pub(super) type Numbers<'a> = [(&'a str, Number)];
 
-/// Writes the file of the dictionary `{model, hyperparams, cursor}`.
+/// Writes the dictionary `{model, hyperparams, cursor}` to an empty file.
 pub(super) fn write(
-    path: &Path,
+    file: File,
     model: &[Part],
     hyperparams: &Numbers<'_>,
     cursor: &Numbers<'_>,
 ) -> Result<()> {
-    let mut file = ZipWriter::new(BufWriter::new(File::create(path)?));
+    let mut file = ZipWriter::new(BufWriter::new(file));
     let mut member = |name: &str, bytes: &[u8]| -> Result<()> {
         let stored = SimpleFileOptions::default().compression_method(CompressionMethod::Stored);
         file.start_file(format!("archive/{name}"), stored.large_file(bytes.len() >= u32::MAX as usize))?;

@@ -36,7 +36,8 @@ pub fn write(loaded: &Loaded, out: &Path, contents: &Contents) -> Result<(usize,
             safetensors::serialize_to_file(named, Some(metadata), partial.path()).map_err(anyhow::Error::from)
         }
         Some(encoder) => {
-            pth::write(partial.path(), &parts, &hyperparams(&description, encoder), &cursor(loaded))
+            let file = partial.create().or_cannot_write(out)?;
+            pth::write(file, &parts, &hyperparams(&description, encoder), &cursor(loaded))
         }
     };
     written.and_then(|()| Ok(partial.finish()?)).or_cannot_write(out)?;
