@@ -92,6 +92,23 @@ fn a_number_of_another_kind_is_refused_in_plain_words() {
 }
 
 #[test]
+fn a_text_that_is_not_a_value_is_refused_with_its_key_and_one_hint() {
+    for (text, key, part) in [
+        ("preset = 'x'", "preset", "`c10`"),
+        ("[data]\nshuffle = 'x'", "data.shuffle", "`window:16384`"),
+        ("[data]\ndecode = 'x'", "data.decode", "`exact` or `fast`"),
+        ("[run]\nmax_bad = 'x'", "run.max_bad", "`1%`"),
+        ("[run]\ndevice = 'x'", "run.device", "x"),
+        ("[run]\ncuda_graph = 'x'", "run.cuda_graph", "x"),
+        ("[train]\nprecision = 'x'", "train.precision", "x"),
+    ] {
+        let error = hint::render(&Config::resolve(&table(text)).unwrap_err());
+        let begins = error.starts_with(&format!("in the settings: `{key}`: "));
+        assert!(begins && error.contains(part) && error.matches("hint:").count() == 1, "{error}");
+    }
+}
+
+#[test]
 fn a_contradiction_is_named_and_free_settings_are_not() {
     let saved = Table::try_from(Config::preset(Preset::C10)).unwrap();
     let asked = table("seed = 4\n[optim]\nlr = 0.1\n[run]\nworkers = 9\n[data]\nshards = ['elsewhere.tar']");

@@ -1,44 +1,42 @@
-//! Settings that libraries parse, and the wording of errors of the TOML parser.
+//! Refusals of settings: those of earlier versions, texts that are not values, and the wording of errors of the TOML parser.
 
-use anyhow::{Context, Result};
-use pipeline::{BadSampleBudget, DecodeMode};
-use shards::Shuffle;
-use toml::{Table, Value};
+use anyhow::Result;
+use toml::Table;
 
-use crate::{exit::Code, hint::WithHint, usage};
+use super::{layers::flattened, whole::Config};
+use crate::{
+    exit::Code,
+    hint::{self, Hinted},
+    settings::{Refusal, Setting},
+    usage,
+};
 
-/// A setting that a library parses.
-struct Parsed {
-    section: &'static str,
-    name: &'static str,
-    parse: fn(&str) -> Result<()>,
-}
+/// The hint for a setting of the wrong type.
+const LOOK_UP: &str = "look up the setting and its type in the config.toml of a run";
 
-/// The settings that a library parses and refuses with a hint. The TOML parser would keep the message of such an error and lose its
-/// hint, so they are parsed before.
-const PARSED: [Parsed; 3] = [
-    Parsed { section: "data", name: "shuffle", parse: |text| Ok(text.parse::<Shuffle>().map(drop)?) },
-    Parsed { section: "data", name: "decode", parse: |text| Ok(text.parse::<DecodeMode>().map(drop)?) },
-    Parsed { section: "run", name: "max_bad", parse: |text| Ok(text.parse::<BadSampleBudget>().map(drop)?) },
-];
-
-/// Refuses settings of earlier versions, and values that a library refuses.
+/// Refuses settings of earlier versions, and texts that the type of a setting refuses. The TOML parser would keep only the message of
+/// such an error and lose its hint, so that texts are parsed before.
 pub(super) fn check(table: &Table) -> Result<()> {
-    let setting = |section: &str, name: &str| table.get(section).and_then(|section| section.get(name));
-    if let Some(window) = setting("data", "shuffle_window") {
+    if let Some(window) = table.get("data").and_then(|data| data.get("shuffle_window")) {
         return Err(usage!(
             "`data.shuffle_window` = {window} is a setting of an earlier version";
             "write `shuffle = \"window:{window}\"` instead, which means the same"
         ));
     }
-    for Parsed { section, name, parse } in PARSED {
-        if let Some(text) = setting(section, name).and_then(Value::as_str) {
-            parse(text)
-                .with_context(|| format!("in the settings: `{section}.{name}`"))
-                .with_code(Code::Usage)?;
-        }
-    }
-    Ok(())
+    let values = flattened(table, "");
+    let settings = Config::settings();
+    let given =
+        |setting: &Setting| values.iter().find(|(key, _)| *key == setting.key).map(|(_, value)| value);
+    let refusal =
+        |setting: &Setting| setting.refusal(given(setting)?).map(|error| refused_text(&setting.key, error));
+    settings.iter().find_map(refusal).map_or(Ok(()), Err)
+}
+
+/// Returns the error about a text that is not a value of the setting `key`, with the hint of the library that refuses it.
+fn refused_text(key: &str, error: Refusal) -> anyhow::Error {
+    let hint = hint::library_hint(&*error).unwrap_or_else(|| LOOK_UP.to_owned());
+    let message = format!("in the settings: `{key}`: {error}");
+    Hinted::error(Code::Usage, message, vec![hint])
 }
 
 /// Returns the error about a setting of the wrong type or name. The TOML parser names its place on a second line.
@@ -61,5 +59,5 @@ pub(super) fn refused(error: &toml::de::Error) -> anyhow::Error {
     let place = if place.is_empty() { String::new() } else { format!(", in `{}`", place.join(".")) };
     let cause = causes.join(", ") + &place;
     let cause = types.into_iter().fold(cause, plain);
-    usage!("in the settings: {cause}"; "look up the setting and its type in the config.toml of a run")
+    usage!("in the settings: {cause}"; "{LOOK_UP}")
 }

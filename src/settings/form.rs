@@ -35,6 +35,9 @@ impl Heading {
     }
 }
 
+/// The error of a text that is not a value.
+pub(crate) type Refusal = Box<dyn Error + Send + Sync>;
+
 /// The bounds of a setting's number, or of each number in a list.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Bounds {
@@ -60,6 +63,8 @@ pub struct Form {
     pub(super) bounds: Bounds,
     /// Parses an argument into the value that a file has.
     pub(super) parser: ValueParser,
+    /// Checks the text of a value that is text in a file.
+    pub(super) check: Option<fn(&str) -> Result<(), Refusal>>,
     pub(super) action: ArgAction,
     /// The value of the flag without an argument.
     pub(super) missing: Option<&'static str>,
@@ -84,8 +89,9 @@ pub fn real(bounds: Real) -> Form {
 }
 
 /// Returns the form of a value that is parsed from and displayed as text.
-pub fn text<T: FromStr<Err: Into<Box<dyn Error + Send + Sync>>> + Display + 'static>() -> Form {
-    Form::new(|text: &str| text.parse().map(|value: T| Value::from(value.to_string())))
+pub fn text<T: FromStr<Err: Into<Refusal>> + Display + 'static>() -> Form {
+    let form = Form::new(|text: &str| text.parse().map(|value: T| Value::from(value.to_string())));
+    Form { check: Some(|text| text.parse::<T>().map(drop).map_err(Into::into)), ..form }
 }
 
 /// Returns the form of a choice between a few values, which the help lists.
@@ -120,6 +126,7 @@ impl Form {
         Self {
             bounds: Bounds::None,
             parser: parser.into(),
+            check: None,
             action: ArgAction::Set,
             missing: None,
             flag: None,

@@ -7,7 +7,7 @@ mod form;
 pub(crate) mod named;
 mod setting;
 
-pub(crate) use self::{declare::settings, setting::OutOfBounds};
+pub(crate) use self::{declare::settings, form::Refusal, setting::OutOfBounds};
 pub use self::{
     form::{Form, Heading, choice, in_files_only, path, patterns, real, text, whole, yes_or_no},
     setting::Setting,

@@ -3,7 +3,7 @@
 use clap::{Arg, ArgAction, ArgMatches};
 use toml::Value;
 
-use super::form::{Bounds, Flag, Form, Heading};
+use super::form::{Bounds, Flag, Form, Heading, Refusal};
 use crate::numbers::Shown;
 
 /// The declaration of a setting: everything but its value.
@@ -101,6 +101,11 @@ impl Setting {
             Some(default) => format!("{about} [default: {default}]"),
             None => about.to_owned(),
         }
+    }
+
+    /// Returns the error of the type whose text the setting has, if it cannot be parsed from `value`.
+    pub(crate) fn refusal(&self, value: &Value) -> Option<Refusal> {
+        self.form.check?(value.as_str()?).err()
     }
 
     /// Returns the first number in `value` that is out of the bounds of the setting.
