@@ -17,7 +17,7 @@ use super::{
 use crate::{
     failure,
     files::{self, Partial},
-    hint::WithHint,
+    hint::{self, WithHint},
 };
 
 /// The file that names the best checkpoint.
@@ -262,7 +262,7 @@ impl Checkpoints {
         for step in steps.iter().rev() {
             match Loaded::open(&self.folder.join(folder_name(*step))) {
                 Ok(loaded) => return Ok(Some(loaded)),
-                Err(error) => tracing::warn!("skipping a checkpoint: {error:#}"),
+                Err(error) => tracing::warn!("skipping a checkpoint: {}", hint::render(&error)),
             }
         }
         if steps.is_empty() {

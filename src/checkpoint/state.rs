@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use shards::{Position, ShardSet};
 
 use super::tensors::hash;
-use crate::{config::Config, usage};
+use crate::{config::Config, failure, usage};
 
 /// The version of the format. It changes with the fields of the state and of the configuration.
 const VERSION: u32 = 4;
@@ -109,11 +109,13 @@ pub(super) fn content(sealed: &[u8]) -> Result<Content> {
 fn check_version(sealed: &[u8]) -> Result<()> {
     let sealed: serde_json::Value = serde_json::from_slice(sealed).context(STATE)?;
     let version = &sealed["content"]["version"];
-    ensure!(
-        version == VERSION,
-        "another version of amdim-stream wrote it: {STATE} has format {version}, this program reads {VERSION}"
-    );
-    Ok(())
+    if version == VERSION {
+        return Ok(());
+    }
+    Err(failure!(
+        "another version of amdim-stream wrote it: {STATE} has format {version}, this program reads {VERSION}";
+        "use the version of the program that wrote it, or name another folder with --out"
+    ))
 }
 
 /// Returns the checksum of the JSON text of a content, without its white space. The text counts, not the values that this version reads

@@ -82,8 +82,12 @@ fn a_checkpoint_of_another_version_is_told_from_a_damaged_one() {
     let path = save(&Checkpoints::of(run.path()), 1, KEEP);
     let old = "{\"checksum\": \"\", \"content\": {\"version\": 1, \"state\": {\"shuffle_window\": 9}}}";
     fs::write(path.join(STATE), old).unwrap();
-    let error = format!("{:#}", Loaded::open(&path).unwrap_err());
-    assert!(error.contains("another version of amdim-stream wrote it"), "{error}");
+    let error = Loaded::open(&path).unwrap_err();
+    assert!(hint::causes(&error).contains("another version of amdim-stream wrote it"), "{error:#}");
+    assert_eq!(
+        hint::hints(&error),
+        ["use the version of the program that wrote it, or name another folder with --out"]
+    );
 }
 
 #[test]

@@ -118,6 +118,21 @@ fn a_checkpoint_that_does_not_exist_is_refused() {
 }
 
 #[test]
+fn a_checkpoint_of_another_version_is_skipped_with_the_version_to_use_as_hint() {
+    let place = Place::new();
+    let folder = place.path("old/checkpoints/step-00000001");
+    fs::create_dir_all(&folder).unwrap();
+    fs::write(folder.join("state.json"), r#"{"checksum": "", "content": {"version": 1}}"#).unwrap();
+    let parts = [
+        "skipping a checkpoint: ",
+        "state.json has format 1",
+        "\n  hint: use the version of the program that wrote it, or name another folder with --out\n",
+        "no checkpoint in `old/checkpoints` can be read",
+    ];
+    refused(&place, &["export", "--checkpoint", "old", "--out", "x.safetensors"], 1, &parts);
+}
+
+#[test]
 fn a_file_in_the_place_of_a_run_is_refused_with_what_to_do_with_it() {
     let place = Place::new();
     for (file, part) in [
