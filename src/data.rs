@@ -3,13 +3,13 @@
 use std::{env, path::PathBuf, thread};
 
 use anyhow::{Context, Result};
-use dataset::{ClassNames, validation};
+use dataset::{ClassNames, Renamed, validation};
 use pipeline::LoaderConfig;
 use shards::{IndexConfig, Remark, RemarkKind, ShardSet};
 
 use crate::{
     config::{Config, DataConfig},
-    usage,
+    hint, notice, usage,
 };
 
 /// Training and validation samples, and their classes.
@@ -61,14 +61,28 @@ fn warn_of_shared(train: &ShardSet, judged: &ShardSet) {
         return;
     }
     let named: Vec<_> = shared.iter().take(5).map(|shard| format!("`{shard}`")).collect();
-    tracing::warn!(
+    let warning = notice!(
         "{} of the {} validation shards are also training shards: {}{}; validation then measures how well samples are remembered, not how \
-         well new ones are recognized\n  hint: leave them out of --shards",
+         well new ones are recognized",
         shared.len(),
         judged.shards().len(),
         named.join(", "),
-        if named.len() < shared.len() { " and others" } else { "" }
+        if named.len() < shared.len() { " and others" } else { "" };
+        "leave them out of --shards"
     );
+    tracing::warn!("{warning}");
+}
+
+/// Warns if the names of classes in the folder of the shards have changed since a checkpoint was trained.
+pub(crate) fn warn_of_renamed(then: &[String], now: &[String]) {
+    if let Some(Renamed { line, then, now }) = Renamed::between(then, now) {
+        let warning = notice!(
+            "line {line} of {} is `{now}`, but was `{then}` when the checkpoint was made, and the labels in the shards are the same: \
+             results use the new names", ClassNames::FILE;
+            "put the lines back in their order, unless classes were only renamed"
+        );
+        tracing::warn!("{warning}");
+    }
 }
 
 /// Opens and indexes the shards that match the patterns.
@@ -91,8 +105,9 @@ fn report_remark(remark: &Remark) {
     let Remark { kind, count, shard, offset, name, detail } = remark;
     let name = if name.is_empty() { String::new() } else { format!(" `{name}`,") };
     let detail = if detail.is_empty() { String::new() } else { format!(" ({detail})") };
-    let words =
-        format!("{count} {}; the first:{name} shard `{shard}` at byte {offset}{detail}", kind.words(*count));
+    let cure = kind.hint().map_or_else(String::new, |hint| format!(": {}", hint::remark_words(hint, *count)));
+    let words = kind.words(*count);
+    let words = format!("{count} {words}{cure}; the first:{name} shard `{shard}` at byte {offset}{detail}");
     if *kind == RemarkKind::Ignored {
         tracing::info!("{words}");
     } else {

@@ -79,7 +79,7 @@ fn summary(start: Instant, code: Code, outcome: &Result<RunOutcome>) -> Value {
         "exit_code": code as i32,
         "interrupted_by": interrupted_by,
         "error": failure.map(hint::causes),
-        "hints": hints.iter().map(|hint| format!("hint: {hint}")).collect::<Vec<_>>(),
+        "hints": hints.iter().map(|hint| hint::labelled(hint)).collect::<Vec<_>>(),
         "program": env!("CARGO_PKG_VERSION"),
         "start": SignedDuration::try_from(elapsed).ok().and_then(|elapsed| now.checked_sub(elapsed).ok()),
         "end": now,

@@ -156,21 +156,23 @@ impl ClassNames {
     }
 }
 
-/// Logs a warning if the names beside shards have changed since a checkpoint was trained, given the names
-/// then and now.
-pub fn warn_of_renamed(then: &[String], now: &[String]) {
-    if let Some((line, then, now)) = renamed(then, now) {
-        tracing::warn!(
-            "line {line} of classes.txt is `{now}`, but was `{then}` when the checkpoint was made, and the labels in the shards are the \
-             same: results use the new names\n  hint: put the lines back in their order, unless classes were only renamed"
-        );
-    }
+/// The first line of a list that differs from an earlier version of the list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Renamed<'a> {
+    /// The number of the line, from 1.
+    pub line: usize,
+    /// The name in the earlier version.
+    pub then: &'a str,
+    /// The present name.
+    pub now: &'a str,
 }
 
-/// Returns the number of the first line that has changed, from 1, with its old and its new text.
-fn renamed<'a>(then: &'a [String], now: &'a [String]) -> Option<(usize, &'a str, &'a str)> {
-    let mut lines = (1..).zip(then.iter().zip(now));
-    lines.find_map(|(line, (then, now))| (then != now).then_some((line, then.as_str(), now.as_str())))
+impl<'a> Renamed<'a> {
+    /// Compares two versions of a list as far as both go. Returns `None` if they agree.
+    pub fn between(then: &'a [String], now: &'a [String]) -> Option<Self> {
+        let mut lines = (1..).zip(then.iter().zip(now));
+        lines.find_map(|(line, (then, now))| (then != now).then_some(Self { line, then, now }))
+    }
 }
 
 /// Writes a folder as it appears in messages.
@@ -286,9 +288,9 @@ mod tests {
     #[test]
     fn a_reordered_list_is_reported_with_the_first_line_that_differs() {
         let [then, now] = [["a", "b", "c"], ["a", "c", "b"]].map(|names| names.map(str::to_owned));
-        assert_eq!(renamed(&then, &now), Some((2, "b", "c")));
-        assert_eq!(renamed(&then, &then), None);
-        assert_eq!(renamed(&[], &now), None, "there were no names then");
+        assert_eq!(Renamed::between(&then, &now), Some(Renamed { line: 2, then: "b", now: "c" }));
+        assert_eq!(Renamed::between(&then, &then), None);
+        assert_eq!(Renamed::between(&[], &now), None, "there were no names then");
     }
 
     #[test]

@@ -38,7 +38,7 @@ pub mod synth;
 pub mod validation;
 pub mod verify;
 
-pub use classes::{ClassNames, warn_of_renamed};
+pub use classes::{ClassNames, Renamed};
 pub use destination::check_folder;
 pub use error::{
     ClassError, ConvertError, Error, FileError, FolderError, ImageError, OutputError, Result, SizeError,

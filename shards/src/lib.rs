@@ -78,7 +78,7 @@ pub use inspect::{BadReason, Inspected, Inspection};
 pub use order::{Order, Position, Share};
 pub use partial::{Partial, sync_folder, unfinished_suffix};
 pub use pattern::{AccessHint, Elsewhere, ListHint, Listing, PatternError, PatternHint, absolute, expand};
-pub use remark::{Finding, Remark, RemarkKind};
+pub use remark::{Finding, Remark, RemarkHint, RemarkKind};
 pub use sample::Sample;
 pub use set::{IndexConfig, Location, Samples, ShardSet, index_threads};
 pub use shard::{Shard, ShardName, Stamp};

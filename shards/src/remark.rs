@@ -133,8 +133,8 @@ impl RemarkKind {
                 "labels are not used: no image of their shard, or more than one, has their key",
             ),
             Self::LabelApart => (
-                "label is stored apart from its image and is joined with it; other readers do not join them: write such shards with `tar --sort=name`",
-                "labels are stored apart from their images and are joined with them; other readers do not join them: write such shards with `tar --sort=name`",
+                "label is stored apart from its image and is joined with it; other readers do not join them",
+                "labels are stored apart from their images and are joined with them; other readers do not join them",
             ),
             Self::Repeated => (
                 "sample has the key of an earlier sample of its shard; each is used",
@@ -149,12 +149,12 @@ impl RemarkKind {
                 "images, such as masks, are not used, since their sample has another image",
             ),
             Self::MaskFolder => (
-                "image lies in a folder named like one of masks, beside a folder of images, and is used as an image: leave that folder out of the shards, as `tar --exclude=FOLDER` does",
-                "images lie in a folder named like one of masks, beside a folder of images, and are used as images: leave that folder out of the shards, as `tar --exclude=FOLDER` does",
+                "image lies in a folder named like one of masks, beside a folder of images, and is used as an image",
+                "images lie in a folder named like one of masks, beside a folder of images, and are used as images",
             ),
             Self::Link => (
-                "link to an image or a label leads to no file of its shard and is not read: `tar --dereference` puts the file itself into a shard",
-                "links to images or labels lead to no file of their shard and are not read: `tar --dereference` puts the files themselves into a shard",
+                "link to an image or a label leads to no file of its shard and is not read",
+                "links to images or labels lead to no file of their shard and are not read",
             ),
             Self::Concatenated => (
                 "archive follows the end of another one in the same file and is read; other readers need `--ignore-zeros` or stop there",
@@ -167,6 +167,16 @@ impl RemarkKind {
         }
     }
 
+    /// Returns the cure, if one is known.
+    pub fn hint(self) -> Option<RemarkHint> {
+        match self {
+            Self::LabelApart => Some(RemarkHint::SortByName),
+            Self::MaskFolder => Some(RemarkHint::LeaveFolderOut),
+            Self::Link => Some(RemarkHint::StoreTargets),
+            _ => None,
+        }
+    }
+
     /// Returns whether the kind concerns labels that are not used.
     pub fn is_unread_label(self) -> bool {
         (Self::LabelText..=Self::LabelAmbiguous).contains(&self)
@@ -175,6 +185,17 @@ impl RemarkKind {
     pub(crate) fn from_number(number: u64) -> Option<Self> {
         Self::ALL.get(usize::try_from(number).ok()?).copied()
     }
+}
+
+/// The cure of an unusual form, as data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RemarkHint {
+    /// Write the members in the order of their names.
+    SortByName,
+    /// Leave the folder out of the shards.
+    LeaveFolderOut,
+    /// Store files instead of links to them.
+    StoreTargets,
 }
 
 /// One unusual form in one shard.

@@ -9,7 +9,7 @@ use dataset::{
 };
 
 use super::{progress::Shown, written};
-use crate::{hint, numbers};
+use crate::{hint, notice, numbers};
 
 /// The flags of `pack`.
 #[derive(Debug, clap::Args)]
@@ -129,11 +129,9 @@ pub fn run(args: &Args) -> Result<()> {
     }
     let summary = pack::write(&*source, &args.options(), &Shown::default())?;
     if let Some(hint) = source.hint() {
-        tracing::warn!(
-            "{} files and folders are left out\n  hint: {}",
-            summary.ignored,
-            hint::dataset_words(&hint)
-        );
+        let left_out =
+            notice!("{} files and folders are left out", summary.ignored; "{}", hint::dataset_words(&hint));
+        tracing::warn!("{left_out}");
     }
     if summary.classes > 0 && args.classes.is_none() {
         let list = args.out.join(ClassNames::FILE);

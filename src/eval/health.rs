@@ -3,6 +3,8 @@
 use serde::Serialize;
 use tch::{Kind, Tensor};
 
+use crate::{hint::Notice, notice};
+
 /// The spread of features.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Health {
@@ -33,12 +35,12 @@ impl Health {
     }
 
     /// Returns a warning if the representation has collapsed, so that nearly all images have the same features.
-    pub fn complaint(&self) -> Option<String> {
+    pub fn complaint(&self) -> Option<Notice> {
         let Self { rankme, cosine, .. } = self;
         (*cosine > 0.99 || *rankme < 1.5).then(|| {
-            format!(
-                "the representation has collapsed: effective rank {rankme:.1}, mean cosine of two images {cosine:.3}\n  hint: lower \
-                 --lr, or use a larger batch"
+            notice!(
+                "the representation has collapsed: effective rank {rankme:.1}, mean cosine of two images {cosine:.3}";
+                "lower --lr, or use a larger batch"
             )
         })
     }
@@ -61,7 +63,7 @@ mod tests {
         // The same features for all samples.
         let one = Health::of(&(Tensor::ones([5, 4], (Kind::Float, Device::Cpu))));
         assert!((one.rankme - 1.0).abs() < 1e-3 && (one.cosine - 1.0).abs() < 1e-9, "{one:?}");
-        assert!(one.complaint().unwrap().contains("collapsed"));
+        assert!(one.complaint().unwrap().message.contains("collapsed"));
         // The mean of all pairs, as defined.
         let features = Tensor::randn([7, 5], (Kind::Double, Device::Cpu)) + 0.5;
         let rows = features.shallow_clone() / features.norm_scalaropt_dim(2, [1i64].as_slice(), true);

@@ -11,7 +11,13 @@ use super::{
     options::{Evaluation, Options},
     samples::labelled,
 };
-use crate::{checkpoint::Loaded, config::Config, data::Data, device, files, hint::WithHint};
+use crate::{
+    checkpoint::Loaded,
+    config::Config,
+    data::{self, Data},
+    device, files,
+    hint::WithHint,
+};
 use torchkit::Precision;
 
 /// The checkpoint and the data of an evaluation.
@@ -98,7 +104,7 @@ fn class_names(data: &Data, loaded: &Loaded, classes: u32) -> Vec<String> {
     if data.class_names.is_empty() {
         return saved.get(..classes as usize).unwrap_or_default().to_vec();
     }
-    dataset::warn_of_renamed(saved, &data.class_names);
+    data::warn_of_renamed(saved, &data.class_names);
     data.class_names.clone()
 }
 

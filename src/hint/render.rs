@@ -3,14 +3,14 @@
 use super::{
     dataset,
     error::{Cause, Hinted, walk},
+    notice::Notice,
     pipeline, shards, storage,
 };
 use crate::exit::Defect;
 
 /// Returns the causes of an error on one line, then a line for each hint.
 pub fn render(error: &anyhow::Error) -> String {
-    let lines = hints(error).into_iter().map(|hint| format!("\n  hint: {hint}"));
-    causes(error) + &lines.collect::<String>()
+    Notice { message: causes(error), hints: hints(error) }.to_string()
 }
 
 /// Returns the causes of an error on one line, outermost first. A cause that the previous message already ends with is not repeated.

@@ -1,6 +1,6 @@
 //! The hints of the crate `shards` in words.
 
-use ::shards::{AccessHint, ContentHint, Elsewhere, Hint, ListHint, PatternHint};
+use ::shards::{AccessHint, ContentHint, Elsewhere, Hint, ListHint, PatternHint, RemarkHint};
 
 use super::storage;
 
@@ -24,6 +24,16 @@ pub(super) fn words(hint: &Hint) -> String {
         Hint::Disk => "check its disk, then run the same command again".to_owned(),
         Hint::Space => storage::FREE_SPACE.to_owned(),
         Hint::Folder => "check free space and permissions of its folder, then run the same command again".to_owned(),
+    }
+}
+
+/// Puts the hint of `count` unusual forms into words.
+pub(crate) fn remark_words(hint: RemarkHint, count: u64) -> &'static str {
+    match hint {
+        RemarkHint::SortByName => "write such shards with `tar --sort=name`",
+        RemarkHint::LeaveFolderOut => "leave that folder out of the shards, as `tar --exclude=FOLDER` does",
+        RemarkHint::StoreTargets if count == 1 => "`tar --dereference` puts the file itself into a shard",
+        RemarkHint::StoreTargets => "`tar --dereference` puts the files themselves into a shard",
     }
 }
 
@@ -148,7 +158,12 @@ fn quoted(patterns: &[String]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::io;
+
+    use anyhow::anyhow;
+
     use super::*;
+    use crate::hint::render;
 
     #[test]
     fn patterns_are_shown_with_their_flag_and_quotes() {
@@ -172,6 +187,83 @@ mod tests {
             ),
         ] {
             assert_eq!(words(&Hint::Pattern(hint)), expected);
+        }
+    }
+
+    #[test]
+    fn a_range_that_counts_down_and_too_many_open_files_have_their_cures() {
+        let error = anyhow!(::shards::open(&["x-<9..3>.tar".to_owned()]).unwrap_err());
+        assert_eq!(render(&error), "pattern `x-<9..3>.tar`: `<9..3>` counts down\n  hint: write `<3..9>`");
+        let source = io::Error::from_raw_os_error(libc::EMFILE);
+        let error = anyhow!(::shards::Error::Open { path: "x.tar".into(), source });
+        let (message, hint) =
+            ("cannot open shard `x.tar`: Too many open files (os error 24)", "ulimit -n 4096");
+        assert!(render(&error).starts_with(message) && render(&error).ends_with(hint), "{}", render(&error));
+    }
+
+    #[test]
+    fn a_hint_says_what_to_run_or_to_change() {
+        let pattern = |hint| words(&Hint::Pattern(hint));
+        let list = |hint| pattern(PatternHint::List(hint));
+        let content = |hint| words(&Hint::Content(hint));
+        let place = |place| pattern(PatternHint::Local { place, is_one_of_several: false });
+        let text = |text: &str| text.to_owned();
+        for (hint, part) in [
+            (words(&Hint::RewriteTar), "tar --format=gnu"),
+            (words(&Hint::NumberClasses), "from 0 on"),
+            (words(&Hint::Images), "`jpg`, `jpeg`, `png` or `webp` member"),
+            (words(&Hint::Verify), "run `amdim-stream verify`"),
+            (words(&Hint::Shuffle), "`global`, `none`, or `window:N`"),
+            (words(&Hint::Disk), "check its disk"),
+            (words(&Hint::Space), "free"),
+            (words(&Hint::Folder), "free space and permissions"),
+            (words(&Hint::Access(AccessHint::Permission)), "let this user read the file"),
+            (words(&Hint::Access(AccessHint::Missing)), "restore the file"),
+            (words(&Hint::Access(AccessHint::Check)), "leave it out of --shards"),
+            (content(ContentHint::Decompress { command: text("zstd -d x") }), "unpack it: zstd -d x"),
+            (content(ContentHint::Unpack { program: "unzip" }), "unpack it with `unzip`"),
+            (content(ContentHint::Extract), "extract its images"),
+            (content(ContentHint::Pack), "shards of its folder with `amdim-stream pack`"),
+            (content(ContentHint::GitLfs), "`git lfs pull`"),
+            (content(ContentHint::Download), "download the shard again"),
+            (content(ContentHint::List { pattern: text("@x.txt") }), "as a list: '@x.txt'"),
+            (content(ContentHint::Shards { pattern: None }), "name only shards; `amdim-stream pack`"),
+            (content(ContentHint::Shards { pattern: Some(text("*.tar")) }), "name only shards, e.g. '*.tar'"),
+            (pattern(PatternHint::Name), "--shards 'data/train-<000..146>.tar'"),
+            (pattern(PatternHint::Glob(text("x-*.tar"))), "the whole set, name them: --shards 'x-*.tar'"),
+            (pattern(PatternHint::Extension(text("x.tar"))), "ends with `.tar`: --shards 'x.tar'"),
+            (
+                pattern(PatternHint::Decompress { file: text("x.tar.gz"), program: "gunzip" }),
+                "decompress `x.tar.gz`: gunzip 'x.tar.gz'",
+            ),
+            (pattern(PatternHint::Pack), "`amdim-stream pack`, or name the folder"),
+            (pattern(PatternHint::FileInFolder), "name a file in a folder"),
+            (
+                pattern(PatternHint::NearestFolder { folder: "data".into(), pattern: text("data/x.tar") }),
+                "is `data`: --shards 'data/x.tar'",
+            ),
+            (pattern(PatternHint::CurrentFolder), "name the absolute path"),
+            (pattern(PatternHint::ExistingFolder), "name an existing one"),
+            (pattern(PatternHint::Quote(text("*.tar"))), "quote the pattern: --shards '*.tar'"),
+            (pattern(PatternHint::Overlap), "remove one, or a pattern that overlaps"),
+            (pattern(PatternHint::Unquote(text("x.tar"))), "write x.tar"),
+            (pattern(PatternHint::Link), "point the link at the shard"),
+            (pattern(PatternHint::RegularFile), "to a regular file"),
+            (pattern(PatternHint::Access(AccessHint::OpenFiles)), "ulimit -n 4096"),
+            (list(ListHint::Path), "write `@` and the path"),
+            (list(ListHint::Folder), "or without `@` the shards in the folder"),
+            (list(ListHint::Permission), "let this user read it"),
+            (list(ListHint::NoText), "save a list as UTF-8"),
+            (list(ListHint::Empty), "write one pattern a line"),
+            (list(ListHint::Nested), "copy the lines of that list"),
+            (place(Elsewhere::FileUrl(None)), "name the file by its path"),
+            (place(Elsewhere::Command), "let the command write a file"),
+            (place(Elsewhere::Web), "`curl -O`"),
+            (place(Elsewhere::HuggingFace), "`hf download`"),
+            (place(Elsewhere::Store), "mount the store as a folder"),
+            (place(Elsewhere::Machine), "copy it to this machine"),
+        ] {
+            assert!(hint.contains(part), "{hint:?} lacks {part:?}");
         }
     }
 }

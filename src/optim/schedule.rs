@@ -5,6 +5,7 @@ use std::fmt;
 use serde::Serialize;
 
 use super::config::{Config, Drops, Lengthened};
+use crate::{hint::Notice, notice};
 
 /// A learning rate that rises linearly during the warm-up and drops by a factor at given steps.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -75,12 +76,12 @@ impl Schedule {
     }
 
     /// Returns a warning if the run ends before the learning rate is reached.
-    pub fn complaint(&self) -> Option<String> {
+    pub fn complaint(&self) -> Option<Notice> {
         let Self { warmup_steps, steps, .. } = self;
         (*warmup_steps > 1 && warmup_steps >= steps).then(|| {
-            format!(
-                "the learning rate rises for {warmup_steps} steps, but the run has {steps}\n  hint: begin a new run with --warmup-steps {}",
-                Self::warmup(*steps)
+            notice!(
+                "the learning rate rises for {warmup_steps} steps, but the run has {steps}";
+                "begin a new run with --warmup-steps {}", Self::warmup(*steps)
             )
         })
     }
@@ -159,7 +160,7 @@ mod tests {
         );
         let asked = |steps| Config { warmup_steps: Some(steps), ..published() };
         let never = Schedule::new(&asked(500), 72, 9.0);
-        assert!(never.complaint().unwrap().contains("--warmup-steps 7"), "{never}");
+        assert!(never.complaint().unwrap().hints[0].contains("--warmup-steps 7"), "{never}");
         let short = Schedule::new(&published(), 5, 1.25).to_string();
         assert_eq!(short, "learning rate 0.0002 without warm-up, × 0.2 after step 4 (epoch 3.2)");
         assert!(Schedule::new(&asked(0), 72, 9.0).to_string().contains("without warm-up, × 0.2"));

@@ -1,12 +1,10 @@
 //! Detects, before a run begins, images that the preset would enlarge.
 
-use std::fmt;
-
 use pipeline::{Decoder, Preset};
 use serde::Serialize;
 use shards::{Order, Position, ShardSet, Share, Shuffle};
 
-use crate::eval;
+use crate::{eval, hint::Notice, notice};
 
 /// Images whose headers are read, evenly spread over the set.
 const LOOKED_AT: u64 = 32;
@@ -42,17 +40,14 @@ impl Enlarged {
         let fitting = Preset::ALL.into_iter().rfind(|preset| preset.side() <= side).unwrap_or(Preset::C10);
         (fitting.side() < preset.side()).then_some(Self { width, height, preset, fitting })
     }
-}
 
-impl fmt::Display for Enlarged {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    /// Returns the warning, with the preset that fits as its hint.
+    pub(crate) fn notice(self) -> Notice {
         let Self { width, height, preset, fitting } = self;
-        write!(
-            f,
+        notice!(
             "half of the sampled images are no larger than {width}×{height}; preset {preset} enlarges them to {} px, which costs \
-             time and adds no detail\n  hint: choose --preset {fitting}, which trains on {} pixels",
-            preset.side(),
-            fitting.side()
+             time and adds no detail", preset.side();
+            "choose --preset {fitting}, which trains on {} pixels", fitting.side()
         )
     }
 }
@@ -74,10 +69,10 @@ mod tests {
         assert_eq!(fitting(&[(500, 40)], Preset::In128), Some(Preset::C10), "by the shorter side");
         assert_eq!(fitting(&[(32, 32), (400, 300), (500, 375)], Preset::In128), None, "one of them is small");
         assert_eq!(fitting(&[], Preset::In128), None);
-        let warning = Enlarged::of_sizes(vec![(32, 30)], Preset::In128).unwrap().to_string();
+        let warning = Enlarged::of_sizes(vec![(32, 30)], Preset::In128).unwrap().notice();
         assert!(
-            warning.contains("no larger than 32×30; preset in128 enlarges them to 128 px")
-                && warning.contains("--preset c10, which trains on 32 pixels"),
+            warning.message.contains("no larger than 32×30; preset in128 enlarges them to 128 px")
+                && warning.hints[0].contains("--preset c10, which trains on 32 pixels"),
             "{warning}"
         );
     }

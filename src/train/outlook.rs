@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use tch::{Device, Kind, Tensor};
 
 use super::Run;
-use crate::{encoder::Mode, run::enlarged::Enlarged};
+use crate::{encoder::Mode, hint::Notice, notice, run::enlarged::Enlarged};
 
 /// A run that takes longer than this gets a warning.
 const DAY: Duration = Duration::from_secs(86_400);
@@ -15,7 +15,7 @@ impl Run {
     /// Warns of images that the preset enlarges, and of a run that takes days.
     pub(crate) fn look_ahead(&self) {
         if let Some(enlarged) = Enlarged::of(&self.data.train, self.config.preset) {
-            tracing::warn!("{enlarged}");
+            tracing::warn!("{}", enlarged.notice());
         }
         if let Some(time) = self.time_of_steps().filter(|&time| time > DAY) {
             tracing::warn!("{}", takes_days(time, self.steps));
@@ -46,11 +46,11 @@ impl Run {
     }
 }
 
-fn takes_days(time: Duration, steps: u64) -> String {
+fn takes_days(time: Duration, steps: u64) -> Notice {
     let days = time.as_secs_f64() / DAY.as_secs_f64();
-    format!(
-        "the {steps} steps will take about {days:.1} days on this machine, as estimated from a few images\n  hint: run `amdim-stream plan` \
-         with the same flags to measure its bottleneck; make the run shorter with --epochs or --steps"
+    notice!(
+        "the {steps} steps will take about {days:.1} days on this machine, as estimated from a few images";
+        "run `amdim-stream plan` with the same flags to measure its bottleneck; make the run shorter with --epochs or --steps"
     )
 }
 
@@ -62,8 +62,8 @@ mod tests {
     fn the_warning_of_a_long_run_says_its_days_and_names_plan() {
         let warning = takes_days(3 * DAY + DAY / 2, 12_000);
         assert!(
-            warning.contains("12000 steps will take about 3.5 days")
-                && warning.contains("`amdim-stream plan`"),
+            warning.message.contains("12000 steps will take about 3.5 days")
+                && warning.hints[0].contains("`amdim-stream plan`"),
             "{warning}"
         );
     }

@@ -11,11 +11,11 @@ use super::{
 use crate::{
     checkpoint::{self, DataIdentity, Loaded},
     config::{Config, WarmStart},
-    data::Data,
+    data::{self, Data},
     device,
     exit::Code,
     files,
-    hint::WithHint,
+    hint::{self, WithHint},
     optim::Schedule,
     run::{
         batch::{batch_size, check_indices, check_parts},
@@ -146,7 +146,7 @@ impl Run {
             Some(WarmStart::Best) => match before.checkpoints.best_path().map(|path| Loaded::open(&path)) {
                 Some(Ok(best)) => Ok(Some(best)),
                 Some(Err(error)) => {
-                    tracing::warn!("skipping the best checkpoint: {error:#}");
+                    tracing::warn!("skipping the best checkpoint: {}", hint::render(&error));
                     latest()
                 }
                 None => latest(),
@@ -163,7 +163,7 @@ fn open_data(config: &Config, resumed: Option<&Loaded>) -> Result<Data> {
     if data.class_names.is_empty() {
         data.class_names.clone_from(&loaded.state.class_names);
     } else {
-        dataset::warn_of_renamed(&loaded.state.class_names, &data.class_names);
+        data::warn_of_renamed(&loaded.state.class_names, &data.class_names);
     }
     Ok(data)
 }

@@ -19,6 +19,7 @@ use crate::{
     eval::{self, features::Features, health::Health, knn::Vote},
     metrics::ValidationRecord,
     network::{Both, Judged},
+    notice,
     views::Views,
 };
 
@@ -215,10 +216,11 @@ impl Run {
         let is_warm = self.trainer.step_count() > 2 * self.trainer.schedule().warmup_steps();
         self.at_chance = if is_at_chance && is_warm { self.at_chance.saturating_add(1) } else { 0 };
         if self.at_chance == RECORDS {
-            tracing::warn!(
-                "the loss stays at its chance level, {chance:.2}: nothing is learned\n  hint: try another --lr or a larger batch, and \
-                 look at the views of an image with `amdim-stream show`"
+            let warning = notice!(
+                "the loss stays at its chance level, {chance:.2}: nothing is learned";
+                "try another --lr or a larger batch, and look at the views of an image with `amdim-stream show`"
             );
+            tracing::warn!("{warning}");
         }
     }
 

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use serde_json::{Value, json};
 
-use crate::stdout;
+use crate::{hint::Notice, stdout};
 
 /// The state of what was checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,8 +50,8 @@ impl Check {
     /// Prints the result in words and as JSON.
     pub(super) fn print(&self) -> Result<()> {
         let Self { name, state, found, cure } = self;
-        let hint = cure.as_ref().map_or_else(String::new, |cure| format!("\n  hint: {cure}"));
-        let line = format!("{name} {}: {found}{hint}", state.name());
+        let message = format!("{name} {}: {found}", state.name());
+        let line = Notice { message, hints: cure.iter().cloned().collect() }.to_string();
         match state {
             State::Warn if stdout::is_json() => tracing::warn!("{line}"),
             State::Bad if stdout::is_json() => tracing::error!("{line}"),

@@ -14,7 +14,7 @@ use crate::commands::plan::{
     standing::Standing,
     step::{Measured, Memory},
 };
-use crate::{metrics::Bottleneck, stdout};
+use crate::{hint::Notice, metrics::Bottleneck, notice, run::enlarged::Enlarged, stdout};
 
 /// The columns of a line: 100 with the log level before it.
 const WIDTH: usize = 94;
@@ -308,28 +308,30 @@ fn short(text: &str, width: usize) -> String {
 fn warnings(plan: &Plan) -> Vec<String> {
     let mut warnings = Vec::new();
     warnings.extend(plan.run.refused.clone());
-    warnings.extend(plan.enlarged.map(|enlarged| enlarged.to_string()));
-    warnings.extend(plan.schedule.complaint().filter(|_| !plan.run.is_finished));
-    warnings.extend(full_disk(&plan.checkpoints));
-    warnings.extend(too_large_step(plan));
+    let notices = [
+        plan.enlarged.map(Enlarged::notice),
+        plan.schedule.complaint().filter(|_| !plan.run.is_finished),
+        full_disk(&plan.checkpoints),
+        too_large_step(plan),
+    ];
+    warnings.extend(notices.iter().flatten().map(Notice::to_string));
     warnings.extend(busy_machine(plan));
     warnings
 }
 
-fn full_disk(disk: &Disk) -> Option<String> {
+fn full_disk(disk: &Disk) -> Option<Notice> {
     let Disk { bytes: needed, free_bytes: Some(free), fits: Some(false), .. } = *disk else { return None };
-    Some(format!(
-        "checkpoints need {}, but only {} are free\n  hint: set --keep 1, a larger --keep-every or none, or name another disk with --out",
-        DecimalBytes(needed),
-        DecimalBytes(free)
+    Some(notice!(
+        "checkpoints need {}, but only {} are free", DecimalBytes(needed), DecimalBytes(free);
+        "set --keep 1, a larger --keep-every or none, or name another disk with --out"
     ))
 }
 
-fn too_large_step(plan: &Plan) -> Option<String> {
+fn too_large_step(plan: &Plan) -> Option<Notice> {
     let Findings { cures, .. } = plan.measured.as_ref().filter(|measured| !measured.cures.is_empty())?;
     let (batch_size, device) = (plan.batch_size, &plan.device);
     let cures = cures.join("; ");
-    Some(format!("a step of {batch_size} does not fit into the memory of {device}\n  hint: {cures}"))
+    Some(notice!("a step of {batch_size} does not fit into the memory of {device}"; "{cures}"))
 }
 
 fn busy_machine(plan: &Plan) -> Option<String> {
