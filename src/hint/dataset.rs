@@ -175,7 +175,7 @@ mod tests {
             ),
             (
                 Hint::Output(OutputHint::Count { most: 1_000_000_000 }),
-                "`--count` a whole number from 1 to 1000000000",
+                "set --count to a whole number from 1 to 1000000000",
             ),
             (Hint::Classes(ClassHint::NumberBy { list: list() }), "--classes 'data/classes.txt'"),
             (

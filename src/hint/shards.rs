@@ -193,7 +193,7 @@ mod tests {
     #[test]
     fn a_range_that_counts_down_and_too_many_open_files_have_their_cures() {
         let error = anyhow!(::shards::open(&["x-<9..3>.tar".to_owned()]).unwrap_err());
-        assert_eq!(render(&error), "pattern `x-<9..3>.tar`: `<9..3>` counts down\n  hint: write `<3..9>`");
+        assert_eq!(render(&error), "pattern `x-<9..3>.tar`: `9..3` counts down\n  hint: write `3..9`");
         let source = io::Error::from_raw_os_error(libc::EMFILE);
         let error = anyhow!(::shards::Error::Open { path: "x.tar".into(), source });
         let (message, hint) =
@@ -231,7 +231,7 @@ mod tests {
             (content(ContentHint::Shards { pattern: Some(text("*.tar")) }), "name only shards, e.g. '*.tar'"),
             (pattern(PatternHint::Name), "--shards 'data/train-<000..146>.tar'"),
             (pattern(PatternHint::Glob(text("x-*.tar"))), "the whole set, name them: --shards 'x-*.tar'"),
-            (pattern(PatternHint::Extension(text("x.tar"))), "ends with `.tar`: --shards 'x.tar'"),
+            (pattern(PatternHint::Extension(text("x.tar"))), "add `.tar` to the name: --shards 'x.tar'"),
             (
                 pattern(PatternHint::Decompress { file: text("x.tar.gz"), program: "gunzip" }),
                 "decompress `x.tar.gz`: gunzip 'x.tar.gz'",
