@@ -156,11 +156,11 @@ struct Source<'a> {
     device: Device,
 }
 
-/// The labels of the samples whose features were written.
+/// The result of writing features.
 struct Written {
+    /// The labels of the samples whose features were written.
     labels: Tensor,
-    /// The number of samples that could not be read.
-    unreadable: usize,
+    bad_samples: usize,
 }
 
 impl Source<'_> {
@@ -175,9 +175,9 @@ impl Source<'_> {
         let cannot = || format!("cannot write `{}`", path.display());
         let partial = Partial::beside(&path).with_context(cannot)?;
         let file = partial.create().with_context(cannot)?;
-        let Written { labels, unreadable } = self.write(&file)?;
-        // Unreadable samples may be readable next time, so incomplete features are not kept.
-        if unreadable == 0 {
+        let Written { labels, bad_samples } = self.write(&file)?;
+        // Bad samples may be readable next time, so incomplete features are not kept.
+        if bad_samples == 0 {
             let numbers = Vec::<i64>::try_from(&labels)?;
             let numbers: Vec<_> = numbers.into_iter().flat_map(i64::to_le_bytes).collect();
             let beside = Partial::beside(&labels_path(&path));
@@ -201,19 +201,19 @@ impl Source<'_> {
 
     /// Writes the features of all labelled samples to a file.
     fn write(&self, file: &File) -> Result<Written> {
-        let (mut labels, mut unreadable) = (Vec::new(), 0);
+        let (mut labels, mut bad_samples) = (Vec::new(), 0);
         let mut feed = images(self.set, self.config, self.device)?;
         let progress = Progress::new("features", 0, self.set.len());
-        for staged in feed.by_ref() {
-            let staged = staged?;
-            labels.push(self.write_batch(&staged.views, file)?);
-            unreadable += staged.bad_samples.len();
-            progress.advance(staged.views.labels.size()[0].cast_unsigned(), Vec::new);
+        for batch in feed.by_ref() {
+            let batch = batch?;
+            labels.push(self.write_batch(&batch.views, file)?);
+            bad_samples += batch.bad_samples.len();
+            progress.advance(batch.views.labels.size()[0].cast_unsigned(), Vec::new);
         }
         drop(progress);
-        unreadable += feed.finish().len();
-        if unreadable > 0 {
-            tracing::warn!("{unreadable} unreadable samples take no part");
+        bad_samples += feed.finish().len();
+        if bad_samples > 0 {
+            tracing::warn!("bad samples left out: {bad_samples}");
         }
         ensure!(!labels.is_empty(), "no image of the set could be read");
         let labels = Tensor::cat(&labels, 0);
@@ -223,7 +223,7 @@ impl Source<'_> {
                 "add `cls` members to the samples, or `label` in their `json` members"
             ));
         }
-        Ok(Written { labels, unreadable })
+        Ok(Written { labels, bad_samples })
     }
 
     /// Writes the features of the labelled samples of a batch. Returns their labels, on the CPU.

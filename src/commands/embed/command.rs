@@ -64,7 +64,7 @@ fn print(args: &Args, totals: &Totals, shards: usize, checksum: &str) -> Result<
     let Totals { samples, done_before, width, left_out, first_left_out } = totals;
     if *left_out > 0 {
         let lists = args.out.join("*.left-out.jsonl");
-        tracing::warn!("unreadable samples left out: {left_out}, listed in `{}`", lists.display());
+        tracing::warn!("bad samples left out: {left_out}, listed in `{}`", lists.display());
     }
     let out = args.out.display();
     stdout::say(&format!(

@@ -1,4 +1,4 @@
-//! The list of a shard's samples that cannot be read and have no row, in a file beside the features.
+//! The list of a shard's bad samples, which have no row, in a file beside the features.
 
 use std::{
     fs,
@@ -13,12 +13,12 @@ use serde_json::Value;
 use crate::metrics;
 use crate::{files::Partial, hint::WithHint};
 
-/// Returns the path of the list: `NAME.left-out.jsonl` for `NAME.parquet`. The file only exists if samples are left out.
+/// Returns the path of the list: `NAME.left-out.jsonl` for `NAME.parquet`. The file only exists if the shard has bad samples.
 fn list(file: &Path) -> PathBuf {
     file.with_extension("left-out.jsonl")
 }
 
-/// Writes the list of a shard, or removes it if no sample is left out.
+/// Writes the list of a shard, or removes it if no sample is bad.
 pub(super) fn write(file: &Path, samples: &[BadSample]) -> Result<()> {
     let path = list(file);
     if samples.is_empty() {

@@ -21,7 +21,7 @@ pub struct Args {
     /// Write every finding to this file, one JSON object a line
     #[arg(long, value_name = "FILE.jsonl")]
     pub(crate) report: Option<PathBuf>,
-    /// Write cleaned shards into this folder, with the same names and without unusable samples
+    /// Write cleaned shards into this folder, with the same names and without bad samples
     #[arg(long, value_name = "OUT")]
     pub(crate) fix: Option<PathBuf>,
     /// Replace shards in the folder of --fix
@@ -85,7 +85,7 @@ fn conclude(findings: &Findings, is_some_unread: bool) -> Result<()> {
         )),
         Some(losses) if findings.totals().sum(Kind::is_removable) > 0 => Err(failure!(
             "{losses}";
-            "add --fix OUT to write shards without the unusable samples into the folder OUT"
+            "add --fix OUT to write shards without the bad samples into the folder OUT"
         )),
         Some(losses) => Err(failure!(
             "{losses}";

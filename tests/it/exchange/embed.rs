@@ -49,7 +49,7 @@ fn embeddings_are_the_same_in_both_formats_and_an_interrupted_call_is_continued(
     let said = succeed(&mut embed("parquet", "r5", "p"));
     let first = report(&said.stdout);
     assert!(first["samples"] == 72 && first["left_out"] == 1 && first["width"] == 16, "{first}");
-    assert!(said.stderr.contains("unreadable samples left out: 1"), "{}", said.stderr);
+    assert!(said.stderr.contains("bad samples left out: 1"), "{}", said.stderr);
     assert_eq!(first["first_left_out"]["key"], "b0", "{first}");
     let list = lines(&place.path("p/00001-some-001.left-out.jsonl"));
     assert!(
