@@ -245,8 +245,8 @@ impl Stage {
 
     fn fed_steps(&mut self, steps: usize) -> Result<()> {
         for _ in 0..steps {
-            let staged = self.feed.next().context("shards go on without end")??;
-            self.trainer.step(&staged.views)?;
+            let batch = self.feed.next().context("shards go on without end")??;
+            self.trainer.step(&batch.views)?;
         }
         Ok(())
     }

@@ -47,9 +47,9 @@ pub fn run(args: &Args) -> Result<()> {
     for _ in run.trainer.step_count() + 1..report.step {
         run.trainer.step(&next()?.views)?;
     }
-    let staged = next()?;
-    let is_same_batch = same_batch(&report, &staged.views.indices)?;
-    let found = run.trainer.step(&staged.views)?.metrics.read();
+    let batch = next()?;
+    let is_same_batch = same_batch(&report, &batch.views.indices)?;
+    let found = run.trainer.step(&batch.views)?.metrics.read();
     let is_broken = run.trainer.check().is_err();
     let gradients = run.trainer.broken_gradients();
     let outcome = match (is_broken, is_same_batch) {

@@ -165,8 +165,8 @@ impl<'a> Tuning<'a> {
         let progress = Progress::new("fine-tuning step", 0, length.steps);
         for step in 0..length.steps {
             progress.reach(step, Vec::new, false);
-            let staged = feed.next().expect("the samples have no end")?;
-            skipped += self.step(&staged.views, optimizers, step)?;
+            let batch = feed.next().expect("the samples have no end")?;
+            skipped += self.step(&batch.views, optimizers, step)?;
             if !length.is_evaluated_after(step + 1) {
                 continue;
             }
@@ -230,8 +230,8 @@ impl<'a> Tuning<'a> {
     /// Classifies the samples of a set and reports the accuracy.
     fn judge(&self, set: &ShardSet) -> Result<Report> {
         let mut tally = Tally::default();
-        for staged in images(set, self.config, self.device)?.by_ref() {
-            let views = &staged?.views;
+        for batch in images(set, self.config, self.device)?.by_ref() {
+            let views = &batch?.views;
             let images = views.images.get(0);
             let features = network::features(
                 self.network.encoder(),

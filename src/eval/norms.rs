@@ -22,19 +22,19 @@ const BATCH: u64 = 100;
 /// A freshly initialized encoder has 0 and 1 instead. Returns the number of images.
 pub(super) fn settle(encoder: &dyn Encoder, set: &ShardSet, config: &Config, device: Device) -> Result<u64> {
     let set = evenly(set, IMAGES);
-    let batch = BATCH.min(set.len());
-    if batch < 2 {
+    let batch_size = BATCH.min(set.len());
+    if batch_size < 2 {
         return Ok(0); // one sample has no variance
     }
     // Neighbours in a set often have the same class, and a batch should contain all classes.
     let order = Order { seed: config.seed, shuffle: Shuffle::Global, epochs: Some(1) };
     let mut number = 0;
-    for staged in whole_batches(&set, order, batch as usize, config, device)?.by_ref() {
+    for batch in whole_batches(&set, order, batch_size as usize, config, device)?.by_ref() {
         number += 1;
-        let images = staged?.views.images.get(0);
+        let images = batch?.views.images.get(0);
         let _ = tch::no_grad(|| encoder.features(&images, Mode::Settling { number }));
     }
-    Ok(number.cast_unsigned() * batch)
+    Ok(number.cast_unsigned() * batch_size)
 }
 
 /// Returns un-augmented images in batches of this size. A smaller rest at the end of an epoch is dropped.
@@ -93,7 +93,7 @@ mod tests {
         let (_folder, set) = tiny::set(12);
         let order = Order { seed: 0, shuffle: Shuffle::None, epochs: Some(1) };
         let feed = whole_batches(&set, order, 5, &config, Device::Cpu).unwrap();
-        let batches: Vec<_> = feed.map(|staged| staged.unwrap().views.images.get(0).copy()).collect();
+        let batches: Vec<_> = feed.map(|batch| batch.unwrap().views.images.get(0).copy()).collect();
         assert_eq!(batches.len(), 2, "two samples are left over");
         for (batch, number) in batches.iter().zip(1..) {
             let _ = tch::no_grad(|| network.encoder().features(batch, Mode::Settling { number }));

@@ -6,13 +6,11 @@
 //! whom.
 
 mod copier;
+mod device_batch;
+mod device_feed;
 mod normalizer;
 mod slot;
-mod staging;
 mod waits;
 
-pub(crate) use self::staging::{FeedTimes, slabs};
-pub use self::{
-    normalizer::Normalizer,
-    staging::{DeviceBatch, Feed},
-};
+pub(crate) use self::device_feed::{FeedTimes, slabs};
+pub use self::{device_batch::DeviceBatch, device_feed::Feed, normalizer::Normalizer};

@@ -65,13 +65,13 @@ fn ranges(feed: &mut Feed, products: usize, device: Device) -> Result<Vec<Tensor
     let work = Tensor::ones([size, size], (Kind::Float, device)) / size as f64;
     let mut product = work.copy();
     let mut ranges = Vec::new();
-    for staged in feed.by_ref() {
-        let staged = staged?;
+    for batch in feed.by_ref() {
+        let batch = batch?;
         for _ in 0..products {
             product = product.matmul(&work);
         }
         let all = [0i64; 0];
-        let images = &staged.views.images + product.get(0).get(0) * 0.0;
+        let images = &batch.views.images + product.get(0).get(0) * 0.0;
         let ends = [images.amin(all.as_slice(), false), images.amax(all.as_slice(), false)];
         ranges.push(Tensor::stack(&ends, 0));
     }

@@ -114,14 +114,14 @@ impl Embedding<'_> {
     ) -> Result<Written> {
         let mut written = Written { rows: 0, width: 0, bad_samples: Vec::new() };
         let mut feed = images(part, self.config, self.device)?;
-        for staged in feed.by_ref() {
-            let mut staged = staged?;
-            let rows = self.rows(&staged, keys)?;
+        for batch in feed.by_ref() {
+            let mut batch = batch?;
+            let rows = self.rows(&batch, keys)?;
             let count = rows.keys.len() as u64;
             self.progress.advance(count, || vec![name.to_owned()]);
             written.rows += count;
             written.width = rows.width;
-            written.bad_samples.append(&mut staged.bad_samples);
+            written.bad_samples.append(&mut batch.bad_samples);
             sink.write(rows)?;
         }
         written.bad_samples.extend(feed.finish());
@@ -129,12 +129,12 @@ impl Embedding<'_> {
     }
 
     /// Computes the rows of a batch.
-    fn rows(&self, staged: &DeviceBatch, keys: &[(u64, String)]) -> Result<Rows> {
-        let values = self.features(&staged.views.images.get(0))?;
-        let indices = Vec::<i64>::try_from(&staged.views.indices)?;
+    fn rows(&self, batch: &DeviceBatch, keys: &[(u64, String)]) -> Result<Rows> {
+        let values = self.features(&batch.views.images.get(0))?;
+        let indices = Vec::<i64>::try_from(&batch.views.indices)?;
         let rows = Rows {
             keys: indices.iter().map(|&index| keys[index as usize].1.clone()).collect(),
-            labels: Vec::try_from(&staged.views.labels)?,
+            labels: Vec::try_from(&batch.views.labels)?,
             values: Vec::try_from(&values.view(-1))?,
             width: values.size()[1] as usize,
         };

@@ -101,9 +101,9 @@ fn measure(mut feed: Feed, mut start: Mark, least: Duration) -> Result<Loading> 
     let (mut samples, mut batches) = (0, 0);
     let mut is_first = true;
     loop {
-        let staged: DeviceBatch = feed.next().context("the samples ran out")??;
-        let (stats, size) = (staged.stats, staged.views.labels.size()[0] as u64);
-        drop(staged);
+        let batch: DeviceBatch = feed.next().context("the samples ran out")??;
+        let (stats, size) = (batch.stats, batch.views.labels.size()[0] as u64);
+        drop(batch);
         if std::mem::take(&mut is_first) && start.at.elapsed() < least {
             start = Mark::of(&feed, stats);
             continue;

@@ -70,10 +70,10 @@ impl<'a> Batches<'a> {
     pub(super) fn next(&mut self) -> Result<(Tensor, Tensor)> {
         match self {
             Self::Views { encoder, feed, protocol, precision } => {
-                let staged = feed.next().expect("the samples have no end")?;
+                let batch = feed.next().expect("the samples have no end")?;
                 let mode = Mode::training_if(*protocol == Protocol::Reference);
-                let features = network::features(*encoder, &staged.views.images.get(0), mode, *precision)?;
-                Ok((features, staged.views.labels.copy()))
+                let features = network::features(*encoder, &batch.views.images.get(0), mode, *precision)?;
+                Ok((features, batch.views.labels.copy()))
             }
             Self::Features { features, order, at, batch, device } => {
                 if *at + *batch > order.len() {

@@ -144,10 +144,11 @@ impl Classifier {
             return Err(failure!("the norms cannot adapt to one validation image"; "add --protocol frozen"));
         }
         let order = Order { seed: fit.seed, shuffle: Shuffle::Global, epochs: Some(1) };
-        let batch = fit.batch_size.min(validation.len() as usize);
+        let batch_size = fit.batch_size.min(validation.len() as usize);
         let mut batches = 0;
-        for staged in whole_batches(validation, order, batch, config, self.device)?.by_ref().take(BATCHES) {
-            let images = staged?.views.images.get(0);
+        for batch in whole_batches(validation, order, batch_size, config, self.device)?.by_ref().take(BATCHES)
+        {
+            let images = batch?.views.images.get(0);
             let features = network::features(encoder, &images, Mode::TRAINING, config.train.precision)?;
             let _ = tch::no_grad(|| self.head.logits(&features, true));
             batches += 1;

@@ -1,4 +1,4 @@
-//! The feed of training batches on the device.
+//! The feed of batches on the device.
 
 use std::{
     convert::Infallible,
@@ -15,17 +15,17 @@ use crossbeam::{
     channel::{self, Receiver, Sender},
     select,
 };
-use pipeline::{BadSample, Loader, LoaderConfig, Normalization, Recipe, Stats};
+use pipeline::{BadSample, Loader, LoaderConfig, Normalization, Recipe};
 use shards::Samples;
 use tch::{Device, Tensor};
 use torchkit::{Accelerator, Event, Failure, Pinned, Stream};
 
 use super::{
     copier::{Copier, FilledSlot, Slot},
+    device_batch::DeviceBatch,
     normalizer::Normalizer,
     waits::{Wait, Waits},
 };
-use crate::views::Views;
 
 /// Batches on the device at a time: one is trained on while the other one is copied.
 const DEPTH: usize = 2;
@@ -42,33 +42,6 @@ pub(crate) struct FeedTimes {
     pub(crate) waited: Duration,
     /// Time of copies to the device and of normalization there, so far.
     pub(crate) copied: Duration,
-}
-
-/// A batch on the device, with the bad samples before it and the cost of loading. Drop it when all work that
-/// reads it has been queued: its memory is then reused for a later batch.
-#[derive(Debug)]
-pub struct DeviceBatch {
-    /// The batch.
-    pub views: Views,
-    /// Bad samples since the batch before.
-    pub bad_samples: Vec<BadSample>,
-    /// The work of the pipeline up to this batch.
-    pub stats: Stats,
-    /// None only while the batch is dropped.
-    slot: Option<Slot>,
-    free: Sender<Slot>,
-    compute: Stream,
-}
-
-impl Drop for DeviceBatch {
-    fn drop(&mut self) {
-        let Some(slot) = self.slot.take() else { return };
-        match slot.release(self.compute) {
-            // The channel has room for every slot, so this fails only after the feed was dropped.
-            Ok(()) => drop(self.free.try_send(slot)),
-            Err(error) => tracing::error!("cannot reuse the memory of a batch: {error}"),
-        }
-    }
 }
 
 /// An iterator over batches on the device, which copies a batch while the one before is trained on. Dropping
@@ -180,7 +153,7 @@ impl Feed {
         };
         self.waits.host += start.elapsed();
         match received {
-            Ok(item) => item.map(|filled| self.stage(filled?, idle)),
+            Ok(item) => item.map(|filled| self.device_batch(filled?, idle)),
             Err(_) => self.join().err().map(Err),
         }
     }
@@ -193,7 +166,7 @@ impl Feed {
     }
 
     /// Makes the device, not the host, wait for a batch. `idle` is the event from which it waits.
-    fn stage(&mut self, filled: FilledSlot, idle: Event) -> Result<DeviceBatch> {
+    fn device_batch(&mut self, filled: FilledSlot, idle: Event) -> Result<DeviceBatch> {
         filled.slot.wait_filled(self.compute)?;
         if self.accelerator.is_some() {
             let wait = Wait { start: idle, end: self.event()? };
