@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::{
     checkpoint, destination,
-    exchange::export::{Contents, Description, Format, Names, write},
+    exchange::export::{Contents, Description, Exported, Format, Names, write},
     hint::WithHint,
     stdout, usage,
 };
@@ -70,7 +70,7 @@ fn contents_of(args: &Args) -> Result<Contents> {
 pub fn run(args: &Args) -> Result<()> {
     let contents = contents_of(args)?;
     let loaded = checkpoint::find(&args.checkpoint)?.without_moments();
-    let (tensors, description) = write(&loaded, &args.out, &contents)?;
+    let Exported { tensors, description } = write(&loaded, &args.out, &contents)?;
     let Description { preset, side, step, .. } = &description;
     stdout::say(&format!(
         "`{}`: the encoder of step {step} in {tensors} tensors, {preset}, images of {side}×{side}",

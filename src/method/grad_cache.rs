@@ -96,7 +96,10 @@ fn in_parts(method: &dyn Method, views: &Views, compute: ComputeOptions) -> Resu
         let gradients: Vec<_> = embeddings.iter().map(gradient).collect();
         start += count;
         if compute.by_block {
-            let inputs = inputs.take().map_or_else(|| inputs_of(embedder, part, compute), Ok)?;
+            let inputs = match inputs.take() {
+                Some(inputs) => inputs,
+                None => inputs_of(embedder, part, compute)?,
+            };
             let scope = || Ok(compute.precision.autocast(part.device())?);
             embedder.backward_by_block(inputs, part.size()[0], &gradients, &scope)?;
         } else {

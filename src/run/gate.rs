@@ -24,7 +24,12 @@ pub struct Gate {
     text: String,
     metric: &'static str,
     comparison: Comparison,
-    /// The bound is `factor` · previous + `constant`.
+    bound: Bound,
+}
+
+/// The bound `factor` · previous + `constant`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Bound {
     factor: f64,
     constant: f64,
 }
@@ -54,6 +59,36 @@ impl Comparison {
     }
 }
 
+impl Bound {
+    /// Parses a sum of numbers and multiples of `previous`. Returns `None` if the text is not such a sum.
+    fn parse(text: &str) -> Option<Self> {
+        let mut bound = Self { factor: 0.0, constant: 0.0 };
+        let mut rest = text;
+        let mut sign = 1.0;
+        loop {
+            // A sign after the `e` of a number belongs to the number.
+            let end = rest.char_indices().find(|&(at, char)| {
+                let exponent =
+                    rest[..at].ends_with(['e', 'E']) && rest.starts_with(|char: char| char.is_ascii_digit());
+                at > 0 && matches!(char, '+' | '-') && !exponent
+            });
+            let term = &rest[..end.map_or(rest.len(), |(at, _)| at)];
+            let number = |text: &str| text.parse().ok().filter(|number: &f64| number.is_finite());
+            match term.split_once('*') {
+                Some(("previous", number_) | (number_, "previous")) => {
+                    bound.factor += sign * number(number_)?;
+                }
+                Some(_) => return None,
+                None if term == "previous" => bound.factor += sign,
+                None => bound.constant += sign * number(term)?,
+            }
+            let Some((at, char)) = end else { return Some(bound) };
+            sign = if char == '+' { 1.0 } else { -1.0 };
+            rest = &rest[at + 1..];
+        }
+    }
+}
+
 impl Gate {
     /// Returns the name of the number that the gate is on.
     pub fn metric(&self) -> &'static str {
@@ -69,14 +104,14 @@ impl Gate {
         let name = self.metric;
         let value = metrics.get(name).ok_or_else(|| format!("`{self}`: this run measured no `{name}`"))?;
         let base = match previous {
-            _ if self.factor == 0.0 => 0.0,
+            _ if self.bound.factor == 0.0 => 0.0,
             None => return Ok(()),
             Some(previous) => {
                 let base = previous.get(name);
                 *base.ok_or_else(|| format!("`{self}`: the previous promotion has no `{name}` on record"))?
             }
         };
-        let bound = self.factor * base + self.constant;
+        let bound = self.bound.factor * base + self.bound.constant;
         if self.comparison.holds(*value, bound) {
             return Ok(());
         }
@@ -103,39 +138,12 @@ impl FromStr for Gate {
         let (metric, comparison, bound) = found.ok_or(FORM)?;
         let metric = METRICS.into_iter().find(|known| *known == metric);
         let metric = metric.ok_or_else(|| format!("the numbers are {}", METRICS.join(", ")))?;
-        let (factor, constant) = linear(bound).ok_or(FORM)?;
+        let bound = Bound::parse(bound).ok_or(FORM)?;
         let is_share = ["linear", "mlp", "knn"].contains(&metric);
-        if is_share && factor == 0.0 && !(0.0..=1.0).contains(&constant) {
+        if is_share && bound.factor == 0.0 && !(0.0..=1.0).contains(&bound.constant) {
             return Err(format!("{metric} is a share from 0 to 1: write 0.6 for 60 %"));
         }
-        Ok(Self { text: text.to_owned(), metric, comparison, factor, constant })
-    }
-}
-
-/// Parses a sum of numbers and multiples of `previous`, and returns factor and constant, or `None` if the
-/// text is not such a sum.
-fn linear(text: &str) -> Option<(f64, f64)> {
-    let (mut factor, mut constant) = (0.0, 0.0);
-    let mut rest = text;
-    let mut sign = 1.0;
-    loop {
-        // A sign after the `e` of a number belongs to the number.
-        let end = rest.char_indices().find(|&(at, char)| {
-            let exponent =
-                rest[..at].ends_with(['e', 'E']) && rest.starts_with(|char: char| char.is_ascii_digit());
-            at > 0 && matches!(char, '+' | '-') && !exponent
-        });
-        let term = &rest[..end.map_or(rest.len(), |(at, _)| at)];
-        let number = |text: &str| text.parse().ok().filter(|number: &f64| number.is_finite());
-        match term.split_once('*') {
-            Some(("previous", number_) | (number_, "previous")) => factor += sign * number(number_)?,
-            Some(_) => return None,
-            None if term == "previous" => factor += sign,
-            None => constant += sign * number(term)?,
-        }
-        let Some((at, char)) = end else { return Some((factor, constant)) };
-        sign = if char == '+' { 1.0 } else { -1.0 };
-        rest = &rest[at + 1..];
+        Ok(Self { text: text.to_owned(), metric, comparison, bound })
     }
 }
 

@@ -10,7 +10,7 @@ use crate::{
     checkpoint::{self, DataIdentity, Loaded, State},
     config::{Config, TrainArgs},
     exchange::{
-        export::{self, Contents, Names},
+        export::{self, Contents, Exported, Names},
         import,
     },
     optim::Schedule,
@@ -107,7 +107,7 @@ fn a_second_encoder_is_exported_but_not_under_the_names_of_the_reference() -> Re
     let place = tempfile::tempdir()?;
     let (_, loaded) = checkpoint_of(&config(1, false), place.path())?;
     let file = place.path().join("encoder.safetensors");
-    let (tensors, description) = export::write(&loaded, &file, &Contents::default())?;
+    let Exported { tensors, description } = export::write(&loaded, &file, &Contents::default())?;
     assert_eq!((tensors, description.method.as_str()), (1, "toy"));
     let foreign = import::read(&std::fs::read(&file)?)?;
     import::check_sizes(&foreign)?;

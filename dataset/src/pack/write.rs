@@ -118,7 +118,7 @@ impl<'a> Part<'a> {
             converted: AtomicU64::new(0),
         };
         job.write_shards(&plan, &output, options.workers)?;
-        let (bad, converted) = job.report();
+        let Counts { bad, converted } = job.report();
         let packed = samples.count() as u64 - bad;
         if packed == 0 {
             output.discard()?;
@@ -127,6 +127,14 @@ impl<'a> Part<'a> {
         let summary = output.finish(packed, samples.classes().len())?;
         Ok(Summary { bad, converted, ignored: samples.ignored(), ..summary })
     }
+}
+
+/// The numbers of images that were not packed as they are.
+struct Counts {
+    /// The images that were left out.
+    bad: u64,
+    /// The images that were converted to PNG.
+    converted: u64,
 }
 
 /// The data that the threads share.
@@ -180,9 +188,8 @@ impl Job<'_> {
         Ok(image)
     }
 
-    /// Ends the stage and logs the samples left out, in the order of the source. Returns their number, and
-    /// that of converted images.
-    fn report(self) -> (u64, u64) {
+    /// Ends the stage and logs the samples left out, in the order of the source.
+    fn report(self) -> Counts {
         self.progress.end();
         let converted = self.converted.into_inner();
         if converted > 0 {
@@ -200,7 +207,7 @@ impl Job<'_> {
             few @ ..=NAMED => tracing::warn!("images left out: {few}"),
             many => tracing::warn!("images left out: {many}, of which the first {NAMED} are named above"),
         }
-        (bad.len() as u64, converted)
+        Counts { bad: bad.len() as u64, converted }
     }
 }
 

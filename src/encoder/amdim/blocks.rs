@@ -45,17 +45,21 @@ impl Conv3x3 {
         padded.conv2d(&self.weight, Some(&self.bias), [stride; 2], [0; 2], [1; 2], 1).relu()
     }
 
-    /// See [`Layer::macs`].
-    fn macs(&self, side: i64) -> (i64, u64) {
+    /// See [`Layer::output_side`].
+    fn output_side(&self, side: i64) -> i64 {
         let StemGeometry { kernel, stride, reflect } = self.geometry;
-        let side = (side + 2 * reflect - kernel) / stride + 1;
-        (side, pixel_macs(&self.weight, side))
+        (side + 2 * reflect - kernel) / stride + 1
+    }
+
+    /// See [`Layer::macs`].
+    fn macs(&self, side: i64) -> u64 {
+        pixel_macs(&self.weight, self.output_side(side))
     }
 
     /// See [`Layer::elements`].
     fn elements(&self, side: i64) -> i64 {
         let (output, input) = (self.weight.size()[0], self.weight.size()[1]);
-        let (padded, after) = (side + 2 * self.geometry.reflect, self.macs(side).0);
+        let (padded, after) = (side + 2 * self.geometry.reflect, self.output_side(side));
         (input * padded * padded).max(output * after * after)
     }
 }
@@ -121,15 +125,20 @@ impl ConvResNxN {
         pixels_to_images(&self.residual(&activated, &rows(&self.skip(x))), &hidden.size())
     }
 
+    /// See [`Layer::output_side`].
+    fn output_side(&self, side: i64) -> i64 {
+        (side - self.shape.width) / self.shape.stride + 1
+    }
+
     /// See [`Layer::macs`].
-    fn macs(&self, side: i64) -> (i64, u64) {
-        let side = (side - self.shape.width) / self.shape.stride + 1;
-        (side, pixel_macs(&self.conv1, side) + pixel_macs(&self.conv2, side))
+    fn macs(&self, side: i64) -> u64 {
+        let after = self.output_side(side);
+        pixel_macs(&self.conv1, after) + pixel_macs(&self.conv2, after)
     }
 
     /// See [`Layer::elements`].
     fn elements(&self, side: i64) -> i64 {
-        let (after, _) = self.macs(side);
+        let after = self.output_side(side);
         self.shape.output * after * after
     }
 
@@ -214,17 +223,30 @@ impl Layer {
         }
     }
 
-    /// Returns the side of the output for an input of `side`, and the multiply-accumulates of the layer's
-    /// convolutions.
-    pub(super) fn macs(&self, side: i64) -> (i64, u64) {
+    /// Returns the side of the output for an input of `side`.
+    pub(super) fn output_side(&self, side: i64) -> i64 {
+        match self {
+            Self::Stem(stem) => stem.output_side(side),
+            Self::Res(res) => res.output_side(side),
+            Self::Block(block) => block.iter().fold(side, |side, res| res.output_side(side)),
+            Self::Norm(_) => side,
+        }
+    }
+
+    /// Returns the multiply-accumulates of the layer's convolutions for an input of `side`.
+    pub(super) fn macs(&self, mut side: i64) -> u64 {
         match self {
             Self::Stem(stem) => stem.macs(side),
             Self::Res(res) => res.macs(side),
-            Self::Block(block) => block.iter().fold((side, 0), |(side, macs), res| {
-                let (side, more) = res.macs(side);
-                (side, macs + more)
-            }),
-            Self::Norm(_) => (side, 0),
+            Self::Block(block) => {
+                let of_one = |res: &ConvResNxN| {
+                    let macs = res.macs(side);
+                    side = res.output_side(side);
+                    macs
+                };
+                block.iter().map(of_one).sum()
+            }
+            Self::Norm(_) => 0,
         }
     }
 

@@ -52,10 +52,12 @@ impl AmdimEncoder {
 
     /// Returns the number of elements of the largest activation of one image.
     pub fn elements(&self) -> i64 {
-        let along =
-            |(side, most): (i64, i64), layer: &Layer| (layer.macs(side).0, most.max(layer.elements(side)));
-        let (_, trunk) = self.layers.iter().fold((self.side, self.pixels()), along);
-        trunk.max(49 * self.n_rkhs)
+        let (mut side, mut most) = (self.side, self.pixels());
+        for layer in &self.layers {
+            most = most.max(layer.elements(side));
+            side = layer.output_side(side);
+        }
+        most.max(49 * self.n_rkhs)
     }
 
     /// Returns embeddings of normalized images (n, 3, side, side).
@@ -181,12 +183,13 @@ impl Encoder for AmdimEncoder {
 
     /// Includes the RKHS heads.
     fn macs(&self) -> u64 {
-        let add = |(side, macs), layer: &Layer| {
-            let (side, more) = layer.macs(side);
-            (side, macs + more)
-        };
-        let (_, trunk) = self.layers.iter().fold((self.side, 0), add);
-        trunk + self.rkhs_block_5.macs(5) + self.rkhs_block_7.macs(7)
+        let mut side = self.side;
+        let mut macs = self.rkhs_block_5.macs(5) + self.rkhs_block_7.macs(7);
+        for layer in &self.layers {
+            macs += layer.macs(side);
+            side = layer.output_side(side);
+        }
+        macs
     }
 }
 

@@ -179,7 +179,7 @@ fn choose(objective: &mut Objective, held_out: &Tensor) -> Result<(Vec<Tried>, T
         objective.strength = strength;
         let minimum = minimize(&point, BOUNDS, |point| objective.at(point))?;
         point = minimum.point;
-        let (top1, entropy) = held_out_scores(objective, &point, held_out)?;
+        let Scores { top1, entropy } = held_out_scores(objective, &point, held_out)?;
         let (iterations, converged) = (minimum.iterations, minimum.converged);
         tried.push(Tried { strength, top1, entropy, iterations, converged });
         if best(&tried).strength.to_bits() == strength.to_bits() {
@@ -195,8 +195,16 @@ fn best(tried: &[Tried]) -> Tried {
     *all.min_by(|a, b| a.entropy.total_cmp(&b.entropy)).expect("some strength was tried")
 }
 
-/// Returns the accuracy on the held-out samples and their mean cross-entropy.
-fn held_out_scores(objective: &Objective, point: &Tensor, held_out: &Tensor) -> Result<(f64, f64)> {
+/// The results of a fit on the held-out samples.
+struct Scores {
+    /// The accuracy.
+    top1: f64,
+    /// The mean cross-entropy.
+    entropy: f64,
+}
+
+/// Computes the results of the parameters `point` on the held-out samples.
+fn held_out_scores(objective: &Objective, point: &Tensor, held_out: &Tensor) -> Result<Scores> {
     let (weights, biases) = objective.standard.undo(point, objective.classes);
     let mut sums = [0; 2].map(|_| Tensor::zeros([], (Kind::Double, objective.device)));
     for_blocks(objective.features, objective.device, |start, rows| {
@@ -208,8 +216,8 @@ fn held_out_scores(objective: &Objective, point: &Tensor, held_out: &Tensor) -> 
         sums[1] -= log.gather(1, &targets.unsqueeze(1), false).squeeze_dim(1).dot(&held);
     })?;
     let held = held_out.sum(Kind::Double).double_value(&[]);
-    let [hits, entropy] = sums.map(|sum| sum.double_value(&[]) / held);
-    Ok((hits, entropy))
+    let [top1, entropy] = sums.map(|sum| sum.double_value(&[]) / held);
+    Ok(Scores { top1, entropy })
 }
 
 /// Returns the classes that occur, ascending, and the place of each sample's class among them, both on the CPU.

@@ -10,5 +10,5 @@ mod write;
 pub use self::{
     contents::{Contents, Format, Names},
     description::{Description, METADATA},
-    write::write,
+    write::{Exported, write},
 };

@@ -14,13 +14,21 @@ use super::{
 };
 use crate::{checkpoint::Loaded, files::Partial, hint::WithHint};
 
-/// Writes the model of a checkpoint to a file, which appears complete or not at all. Returns the number of its tensors and its
-/// description.
+/// The contents of a written file.
+#[derive(Debug)]
+pub struct Exported {
+    /// The number of tensors.
+    pub tensors: usize,
+    /// The facts that are needed to use the encoder.
+    pub description: Description,
+}
+
+/// Writes the model of a checkpoint to a file, which appears complete or not at all.
 ///
 /// # Errors
 ///
 /// If the reference implementation cannot load the model but its names are asked for, or if the file cannot be written.
-pub fn write(loaded: &Loaded, out: &Path, contents: &Contents) -> Result<(usize, Description)> {
+pub fn write(loaded: &Loaded, out: &Path, contents: &Contents) -> Result<Exported> {
     let description = Description::of(loaded);
     let reference = (contents.names == Names::Reference).then(|| encoder(loaded)).transpose()?;
     let file: SafeTensors = loaded.model()?;
@@ -41,5 +49,5 @@ pub fn write(loaded: &Loaded, out: &Path, contents: &Contents) -> Result<(usize,
         }
     };
     written.and_then(|()| Ok(partial.finish()?)).or_cannot_write(out)?;
-    Ok((parts.len(), description))
+    Ok(Exported { tensors: parts.len(), description })
 }

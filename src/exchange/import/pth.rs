@@ -24,9 +24,41 @@ struct Storage {
     numbers: Tensor,
 }
 
+type Storages = HashMap<String, Storage>;
+
+/// The contents of a file of `torch.save`.
+struct Saved {
+    pickle: Pickle,
+    storages: Storages,
+}
+
+/// The type and the number of elements of a storage.
+#[derive(Debug, Clone, Copy)]
+struct Layout {
+    kind: Kind,
+    count: i64,
+}
+
+impl Layout {
+    /// Returns the size of the storage in bytes.
+    fn bytes(self) -> Result<usize> {
+        let count = usize::try_from(self.count).ok();
+        let bytes = count.and_then(|count| count.checked_mul(self.kind.elt_size_in_bytes()));
+        bytes.context("the length of a storage is impossible")
+    }
+
+    /// Reads a storage, and fails if `bytes` has another size.
+    fn storage(self, bytes: &[u8]) -> Result<Storage> {
+        let Self { kind, count } = self;
+        let expected = self.bytes()?;
+        ensure!(bytes.len() == expected, "a storage has {} bytes instead of {expected}", bytes.len());
+        Ok(Storage { kind, numbers: Tensor::from_data_size(bytes, &[count], kind) })
+    }
+}
+
 /// Reads a checkpoint of the reference implementation, `{model, hyperparams, cursor}`.
 pub(super) fn read(bytes: &[u8]) -> Result<Foreign> {
-    let (pickle, storages) = if bytes.starts_with(b"PK") { zipped(bytes)? } else { stream(bytes)? };
+    let Saved { pickle, storages } = if bytes.starts_with(b"PK") { zipped(bytes)? } else { stream(bytes)? };
     let model = pickle.get(&pickle.root, "model");
     let model = model.context("it has no `model`: it is not a checkpoint of the reference implementation")?;
     let mut tensors = BTreeMap::new();
@@ -64,10 +96,8 @@ pub(super) fn read(bytes: &[u8]) -> Result<Foreign> {
     })
 }
 
-type Storages = HashMap<String, Storage>;
-
 /// Reads the format of PyTorch 1.6 and later: a zip file without compression.
-fn zipped(bytes: &[u8]) -> Result<(Pickle, Storages)> {
+fn zipped(bytes: &[u8]) -> Result<Saved> {
     let mut archive = zip::ZipArchive::new(Cursor::new(bytes)).context("the zip file is damaged")?;
     let data = archive.file_names().find(|name| name.ends_with("/data.pkl"));
     let data = data.context("it has no data.pkl")?.to_owned();
@@ -85,18 +115,18 @@ fn zipped(bytes: &[u8]) -> Result<(Pickle, Storages)> {
     let pickle = pickle::read(&mut &*member(&data)?)?;
     let mut storages = Storages::new();
     let mut left = bytes.len();
-    for (key, (kind, count)) in named_storages(&pickle)? {
+    for (key, layout) in layouts(&pickle)? {
         let bytes = member(&format!("{folder}data/{key}"))?;
         left = left.checked_sub(bytes.len()).context("its storages overlap")?;
-        storages.insert(key, storage(kind, count, &bytes)?);
+        storages.insert(key, layout.storage(&bytes)?);
     }
-    Ok((pickle, storages))
+    Ok(Saved { pickle, storages })
 }
 
 /// Reads the format before PyTorch 1.6: pickles of a magic number, a version and facts of the machine; then
 /// pickles of the value and of the keys of the storages; then the storages in that order, each with its
 /// length in front.
-fn stream(bytes: &[u8]) -> Result<(Pickle, Storages)> {
+fn stream(bytes: &[u8]) -> Result<Saved> {
     /// The lowest eight bytes of 0x1950a86a20f9469cfc6c.
     const MAGIC: i64 = 0xa86a_20f9_469c_fc6cu64.cast_signed();
     let mut rest = bytes;
@@ -107,47 +137,43 @@ fn stream(bytes: &[u8]) -> Result<(Pickle, Storages)> {
     }
     let pickle = pickle::read(&mut rest)?;
     let keys = pickle::read(&mut rest)?;
-    let kinds = named_storages(&pickle)?;
+    let layouts = layouts(&pickle)?;
     let mut storages = Storages::new();
     for key in keys.items(&keys.root) {
         let key = key.text().context("the key of a storage is not a text")?.to_owned();
-        let (kind, _) = *kinds.get(&key).with_context(|| format!("storage {key} belongs to no tensor"))?;
+        let Layout { kind, .. } =
+            *layouts.get(&key).with_context(|| format!("storage {key} belongs to no tensor"))?;
         let (length, behind) = rest.split_first_chunk().context("it ends early")?;
-        let count = i64::from_le_bytes(*length);
-        let (numbers, behind) = behind.split_at_checked(size(kind, count)?).context("it ends early")?;
-        storages.insert(key, storage(kind, count, numbers)?);
+        let layout = Layout { kind, count: i64::from_le_bytes(*length) };
+        let (numbers, behind) = behind.split_at_checked(layout.bytes()?).context("it ends early")?;
+        storages.insert(key, layout.storage(numbers)?);
         rest = behind;
     }
-    Ok((pickle, storages))
+    Ok(Saved { pickle, storages })
 }
 
-/// Returns the kind and length of each storage of the model, by its key.
-fn named_storages(pickle: &Pickle) -> Result<BTreeMap<String, (Kind, i64)>> {
+/// Returns the layout of each storage of the model, by its key.
+fn layouts(pickle: &Pickle) -> Result<BTreeMap<String, Layout>> {
     let model = pickle.get(&pickle.root, "model").cloned().unwrap_or(Value::None);
     let named = pickle.pairs(&model).map(|(_, value)| {
-        let (_, key, kind, count) = rebuilt(pickle, value)?;
-        Ok((key, (kind, count)))
+        let Construction { key, layout, .. } = construction(pickle, value)?;
+        Ok((key, layout))
     });
     named.collect()
 }
 
-fn size(kind: Kind, count: i64) -> Result<usize> {
-    let size = usize::try_from(count).ok().and_then(|count| count.checked_mul(kind.elt_size_in_bytes()));
-    size.context("the length of a storage is impossible")
+/// The construction of a tensor in a pickle.
+struct Construction<'a> {
+    /// The arguments of the constructor.
+    arguments: &'a [Value],
+    /// The key of the tensor's storage.
+    key: String,
+    /// The layout of the whole storage.
+    layout: Layout,
 }
 
-fn storage(kind: Kind, count: i64, bytes: &[u8]) -> Result<Storage> {
-    ensure!(
-        bytes.len() == size(kind, count)?,
-        "a storage has {} bytes instead of {}",
-        bytes.len(),
-        size(kind, count)?
-    );
-    Ok(Storage { kind, numbers: Tensor::from_data_size(bytes, &[count], kind) })
-}
-
-/// Returns the arguments of a tensor's constructor, and the key, kind and length of its storage.
-fn rebuilt<'a>(pickle: &'a Pickle, value: &'a Value) -> Result<(&'a [Value], String, Kind, i64)> {
+/// Finds the construction of a tensor, or of the tensor in a parameter.
+fn construction<'a>(pickle: &'a Pickle, value: &'a Value) -> Result<Construction<'a>> {
     let value = match value {
         Value::Call(function, _) if &**function == "torch._utils._rebuild_parameter" => {
             pickle.items(value).first().context("a parameter has no tensor")?
@@ -166,11 +192,11 @@ fn rebuilt<'a>(pickle: &'a Pickle, value: &'a Value) -> Result<(&'a [Value], Str
     };
     ensure!(&**tag == "storage", "its storage is a `{tag}`");
     let count = count.int().context("its storage has no length")?;
-    Ok((arguments, (**key).to_owned(), kind_of(class)?, count))
+    Ok(Construction { arguments, key: (**key).to_owned(), layout: Layout { kind: kind_of(class)?, count } })
 }
 
 fn tensor(pickle: &Pickle, value: &Value, storages: &Storages) -> Result<Tensor> {
-    let (arguments, key, kind, _) = rebuilt(pickle, value)?;
+    let Construction { arguments, key, layout: Layout { kind, .. } } = construction(pickle, value)?;
     let [_, offset, shape, strides, ..] = arguments else { bail!("its shape is missing") };
     let (offset, shape, strides) = (offset.int(), pickle.ints(shape), pickle.ints(strides));
     let (Some(offset), Some(shape), Some(strides)) = (offset, shape, strides) else {
