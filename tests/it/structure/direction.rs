@@ -270,10 +270,27 @@ fn a_made_up_violation_is_found() {
             "high.rs",
             "use crate::{low, middle};\npub fn go() { low::f(); middle::other(); }\n#[cfg(test)] mod tests { use crate::top; }",
         ),
+        ("exporter.rs", "pub use crate::middle::Thing;"),
+        (
+            "macros.rs",
+            "use crate::middle;\nfn f() { let _ = vec![(0, super::high::go())]; assert!(middle::other() == 0); }",
+        ),
+        ("attributes.rs", "#[derive(Debug)] #[arg(long, value_parser = crate::high::go)] struct Args;"),
+        ("definition.rs", "macro_rules! call { () => { $crate::high::go() }; }"),
     ]);
+    let from_below = ["attributes", "definition", "exporter", "low", "macros", "middle", "high"];
     assert_eq!(
-        upward(&made_up, &["low", "middle", "high"]),
-        ["low.rs -> high", "low.rs -> middle", "low.rs -> middle"]
+        upward(&made_up, &from_below),
+        [
+            "attributes.rs -> high",
+            "definition.rs -> high",
+            "exporter.rs -> middle",
+            "low.rs -> high",
+            "low.rs -> middle",
+            "low.rs -> middle",
+            "macros.rs -> high",
+            "macros.rs -> middle",
+        ]
     );
     let [one, two] = ["middle/one.rs", "middle/two.rs"];
     assert_eq!(circles(&made_up), [vec!["high.rs", "low.rs"], vec![one, two]]);

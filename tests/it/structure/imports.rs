@@ -1,4 +1,5 @@
-//! The imports between the files of a crate, by their `use` lines and by the paths in their code.
+//! The imports between the files of a crate, by their `use` lines and by the paths in their code, macro calls and attributes
+//! included.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -7,7 +8,8 @@ use std::{
 };
 
 use syn::{
-    Attribute, Item, ItemMacro, ItemMod, ItemUse, UseTree, Visibility,
+    Attribute, Item, ItemMacro, ItemMod, ItemUse, Macro, MetaList, UseTree, Visibility,
+    buffer::{Cursor, TokenBuffer},
     visit::{self, Visit},
 };
 
@@ -145,6 +147,36 @@ impl Reader<'_> {
         }
     }
 
+    /// Notes the use of a path in code.
+    fn use_path(&mut self, path: &[String]) {
+        if let [first, rest @ ..] = path
+            && !rest.is_empty()
+        {
+            let local = self.local.get(first).map(|name| name.iter().chain(rest).cloned().collect());
+            self.used.extend(local.or_else(|| self.absolute(path)));
+        }
+    }
+
+    /// Notes the use of all paths in tokens and in the groups among them.
+    fn use_tokens(&mut self, mut tokens: Cursor<'_>) {
+        while !tokens.eof() {
+            if let Some((inside, _, _, rest)) = tokens.any_group() {
+                self.use_tokens(inside);
+                tokens = rest;
+            } else if let Some((first, mut rest)) = tokens.ident() {
+                let mut path = vec![first.to_string()];
+                while let Some((segment, after)) = next_segment(rest) {
+                    path.push(segment);
+                    rest = after;
+                }
+                self.use_path(&path);
+                tokens = rest;
+            } else {
+                tokens = tokens.token_tree().expect("tokens are left").1;
+            }
+        }
+    }
+
     fn import(&mut self, item: &Item) {
         let Item::Use(ItemUse { tree, vis, attrs, .. }) = item else { return };
         if is_of_tests(attrs) {
@@ -165,15 +197,19 @@ impl Reader<'_> {
 
 impl<'ast> Visit<'ast> for Reader<'_> {
     fn visit_item_use(&mut self, item: &'ast ItemUse) {
-        if !matches!(item.vis, Visibility::Inherited) || is_of_tests(&item.attrs) {
+        if is_of_tests(&item.attrs) {
             return;
         }
+        let is_reexport = !matches!(item.vis, Visibility::Inherited);
         let mut paths = Vec::new();
         flatten(&item.tree, &mut Vec::new(), &mut paths);
         for (path, _) in paths {
             let absolute = self.absolute(&path);
-            // Importing a module alone uses none of its items.
-            self.used.extend(absolute.filter(|path| !self.files.contains_key(path)));
+            // Importing a module alone uses none of its items, and a module may re-export those of its own children.
+            let is_use = |path: &Name| {
+                !self.files.contains_key(path) && !(is_reexport && path.starts_with(self.module))
+            };
+            self.used.extend(absolute.filter(is_use));
         }
     }
 
@@ -187,18 +223,32 @@ impl<'ast> Visit<'ast> for Reader<'_> {
         if let Some(name) = &item.ident {
             self.exports.insert(name.to_string(), self.module.to_vec());
         }
+        visit::visit_item_macro(self, item);
+    }
+
+    fn visit_macro(&mut self, call: &'ast Macro) {
+        self.use_tokens(TokenBuffer::new2(call.tokens.clone()).begin());
+        visit::visit_macro(self, call);
+    }
+
+    fn visit_meta_list(&mut self, attribute: &'ast MetaList) {
+        self.use_tokens(TokenBuffer::new2(attribute.tokens.clone()).begin());
+        visit::visit_meta_list(self, attribute);
     }
 
     fn visit_path(&mut self, path: &'ast syn::Path) {
         let parts: Name = path.segments.iter().map(|segment| segment.ident.to_string()).collect();
-        if let [first, rest @ ..] = parts.as_slice()
-            && !rest.is_empty()
-        {
-            let local = self.local.get(first).map(|name| name.iter().chain(rest).cloned().collect());
-            self.used.extend(local.or_else(|| self.absolute(&parts)));
-        }
+        self.use_path(&parts);
         visit::visit_path(self, path);
     }
+}
+
+/// Returns the next segment of a path, after its `::`.
+fn next_segment(tokens: Cursor<'_>) -> Option<(String, Cursor<'_>)> {
+    let (first, rest) = tokens.punct()?;
+    let (second, rest) = rest.punct()?;
+    let (name, rest) = rest.ident()?;
+    (first.as_char() == ':' && second.as_char() == ':').then(|| (name.to_string(), rest))
 }
 
 /// Collects the paths of a `use` line, each with its local name.
