@@ -7,9 +7,6 @@ use std::{fs, path::Path};
 #[allow(clippy::allow_attributes, reason = "not every compiler warns about all of them")]
 mod whole;
 
-/// The most pixels of an image.
-const MAX_PIXELS: u32 = 1 << 14;
-
 #[test]
 fn images_of_any_bytes_do_not_panic_and_earlier_images_have_no_influence() {
     let mut seeds = 0;

@@ -39,8 +39,8 @@ impl Learner {
         self.compute.world
     }
 
-    /// Makes one update on one batch, without waiting for the device: everything that the update depends on
-    /// lies there.
+    /// Makes one update on one batch. The host does not wait for the device, since all inputs of the update
+    /// are there.
     fn update(&mut self, views: &Views) -> Result<StepMetrics> {
         self.adam.forget_gradients()?;
         let loss = method::backward(self.network.method(), views, self.compute)?;

@@ -4,8 +4,8 @@
 use pipeline::jpeg::Sampling;
 
 use crate::{
+    differential::judge,
     forge::{Forge, flat_tables, standard_tables, steep_tables},
-    judge,
 };
 
 /// Makes a file of `bytes` and checks it.

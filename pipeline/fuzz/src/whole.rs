@@ -4,7 +4,8 @@ use std::cell::RefCell;
 
 use pipeline::{Decoder, Rgb};
 
-use super::MAX_PIXELS;
+/// The most pixels of an image: larger ones would only take time.
+pub(super) const MAX_PIXELS: u32 = 1 << 14;
 
 /// Decodes `bytes` with a used decoder and with a new one, and checks that header and pixels agree on the
 /// size.
