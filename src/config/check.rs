@@ -39,7 +39,7 @@ impl Config {
     /// Refuses the first number that is out of its bounds.
     fn check_bounds(&self) -> Result<()> {
         let values = flattened(&Table::try_from(self).context("cannot write the settings as TOML")?, "");
-        let settings = Self::settings();
+        let settings = self.own_settings();
         for setting in &settings {
             let value = values.iter().find(|(key, _)| *key == setting.key).map(|(_, value)| value);
             if let Some(OutOfBounds { number, bounds }) = value.and_then(|value| setting.out_of_bounds(value))

@@ -5,6 +5,7 @@ use toml::{Table, Value};
 use torchkit::Precision;
 
 use super::whole::Config;
+use crate::encoder::EncoderConfig;
 
 /// The settings that were given, by their source.
 #[derive(Debug, Clone, Default)]
@@ -47,7 +48,7 @@ pub fn overlay(under: &mut Table, over: &Table) {
 pub(super) fn completed(saved: &Table) -> Table {
     let mut saved = saved.clone();
     if let Some(Value::Table(encoder)) = saved.get_mut("encoder") {
-        encoder.entry("name").or_insert_with(|| Value::from("amdim"));
+        encoder.entry("name").or_insert_with(|| Value::from(EncoderConfig::UNNAMED));
     }
     let precision = saved.get_mut("train").and_then(|train| train.get_mut("precision"));
     if let Some(precision) = precision.filter(|precision| precision.as_str() == Some("auto")) {

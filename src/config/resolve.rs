@@ -8,18 +8,18 @@ use toml::{Table, Value};
 
 use super::{
     layers::{completed, contradictions, overlay, without_auto},
-    whole::Config,
+    whole::{Config, default_out},
     words,
 };
 use crate::{encoder::EncoderConfig, files, hint::WithHint, method::MethodConfig, usage};
 
 impl Config {
-    /// Returns the run folder in `asked`, or the default one of the preset.
+    /// Returns the run folder in `asked`, or the default one of method and preset.
     pub fn out(asked: &Table) -> Result<PathBuf> {
         match asked.get("out") {
             Some(Value::String(out)) if !out.is_empty() => Ok(PathBuf::from(out)),
             Some(other) => Err(usage!("`out` = {other} is not a folder"; "write a path, such as runs/mine")),
-            None => Ok(Self::preset(preset(asked)?).out),
+            None => Ok(defaults(asked)?.out),
         }
     }
 
@@ -73,6 +73,7 @@ fn defaults(asked: &Table) -> Result<Config> {
     let mut config = Config::preset(preset(asked)?);
     if let Some(name) = name(asked, "method") {
         config.method = MethodConfig::named(name)?;
+        config.out = default_out(&config.method, config.preset);
     }
     if let Some(name) = name(asked, "encoder") {
         config.encoder = EncoderConfig::named(name)?;

@@ -46,14 +46,14 @@ pub struct Config {
 impl Config {
     /// Returns the defaults of a preset.
     pub fn preset(preset: Preset) -> Self {
-        let drop_at = preset.drop_at().to_vec();
+        let (drop_at, method) = (preset.drop_at().to_vec(), MethodConfig::default());
         Self {
-            out: PathBuf::from(format!("runs/amdim-{preset}")),
+            out: default_out(&method, preset),
             preset,
             seed: 0,
             data: DataConfig::default(),
             encoder: EncoderConfig::default(),
-            method: MethodConfig::default(),
+            method,
             train: TrainConfig::default(),
             optim: optim::Config { drop_at, ..optim::Config::default() },
             run: RunConfig::default(),
@@ -65,25 +65,40 @@ impl Config {
         self.method.chosen().recipe(self.preset)
     }
 
-    /// Returns the declarations of all settings, section by section.
+    /// Returns the declarations of all settings, section by section, with those of all encoders and methods.
     pub fn settings() -> Vec<Setting> {
-        let section = |name: &'static str, settings: Vec<Setting>| {
-            settings.into_iter().map(move |setting| setting.within(name))
-        };
-        section("data", DataConfig::settings())
-            .chain(section("encoder", EncoderConfig::settings()))
-            .chain(section("method", MethodConfig::settings()))
-            .chain(section("train", TrainConfig::settings()))
-            .chain(section("optim", optim::Config::settings()))
-            .chain(outside_of_sections())
-            .chain(section("run", RunConfig::settings()).map(Setting::free))
-            .collect()
+        declared(EncoderConfig::settings(), MethodConfig::settings())
     }
+
+    /// Returns the declarations of all settings, of encoders and methods those of the chosen ones.
+    pub(super) fn own_settings(&self) -> Vec<Setting> {
+        declared(self.encoder.chosen().settings(), self.method.chosen().settings())
+    }
+}
+
+/// Returns the run folder of a run without `out`.
+pub(super) fn default_out(method: &MethodConfig, preset: Preset) -> PathBuf {
+    PathBuf::from(format!("runs/{}-{preset}", method.chosen().name()))
+}
+
+/// Returns the declarations of all settings, section by section, with these of encoder and method.
+fn declared(encoder: Vec<Setting>, method: Vec<Setting>) -> Vec<Setting> {
+    let section = |name: &'static str, settings: Vec<Setting>| {
+        settings.into_iter().map(move |setting| setting.within(name))
+    };
+    section("data", DataConfig::settings())
+        .chain(section("encoder", encoder))
+        .chain(section("method", method))
+        .chain(section("train", TrainConfig::settings()))
+        .chain(section("optim", optim::Config::settings()))
+        .chain(outside_of_sections())
+        .chain(section("run", RunConfig::settings()).map(Setting::free))
+        .collect()
 }
 
 /// Returns the declarations of settings outside of all sections. [`Config::preset`] sets their defaults.
 fn outside_of_sections() -> [Setting; 3] {
-    let out = path().flag(Heading::Run, "DIR").default("runs/amdim-PRESET").free();
+    let out = path().flag(Heading::Run, "DIR").default("runs/METHOD-PRESET").free();
     let preset = text::<Preset>().flag(Heading::Data, "PRESET").default("in128").after("val_shards");
     let seed = whole(numbers::SEED).unbounded_in_files().flag(Heading::Training, "N");
     [

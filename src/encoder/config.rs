@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use super::linear;
 use super::{amdim, interface::EncoderSettings};
 use crate::{
-    settings::{Setting, in_files_only, named},
+    settings::{Setting, named},
     usage,
 };
 
@@ -27,6 +27,9 @@ pub enum EncoderConfig {
 }
 
 impl EncoderConfig {
+    /// The name of the encoder of a section without one.
+    pub(crate) const UNNAMED: &'static str = "amdim";
+
     /// Returns all encoders, each with its default settings.
     pub fn all() -> Vec<Self> {
         vec![
@@ -66,11 +69,9 @@ impl EncoderConfig {
         }
     }
 
-    /// Returns the settings of all encoders.
+    /// Returns the settings of all encoders, the first of each name.
     pub fn settings() -> Vec<Setting> {
-        let name = Setting::new("name", "The encoder.", "", in_files_only());
-        let each = Self::all().into_iter().flat_map(|encoder| encoder.chosen().settings());
-        [name].into_iter().chain(each).collect()
+        named::united("The encoder.", Self::all().iter().map(|encoder| encoder.chosen().settings()))
     }
 }
 
@@ -88,9 +89,9 @@ impl From<amdim::Config> for EncoderConfig {
 
 impl<'de> Deserialize<'de> for EncoderConfig {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let (name, section) = named::split(deserializer, "amdim")?;
+        let (name, section) = named::split(deserializer, Self::UNNAMED)?;
         match name.as_str() {
-            "amdim" => named::read(section).map(Self::Amdim),
+            Self::UNNAMED => named::read(section).map(Self::Amdim),
             #[cfg(test)]
             "linear" => named::read(section).map(Self::Linear),
             _ => Err(D::Error::custom(format!("there is no encoder named `{name}`"))),

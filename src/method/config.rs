@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use super::toy;
 use super::{amdim, interface::MethodSettings};
 use crate::{
-    settings::{Setting, in_files_only, named},
+    settings::{Setting, named},
     usage,
 };
 
@@ -23,6 +23,9 @@ pub enum MethodConfig {
 }
 
 impl MethodConfig {
+    /// The name of the method of a section without one.
+    pub(crate) const UNNAMED: &'static str = "amdim";
+
     /// Returns all methods, each with its default settings.
     pub fn all() -> Vec<Self> {
         vec![
@@ -62,11 +65,9 @@ impl MethodConfig {
         }
     }
 
-    /// Returns the settings of all methods.
+    /// Returns the settings of all methods, the first of each name.
     pub fn settings() -> Vec<Setting> {
-        let name = Setting::new("name", "The method.", "", in_files_only());
-        let each = Self::all().into_iter().flat_map(|method| method.chosen().settings());
-        [name].into_iter().chain(each).collect()
+        named::united("The method.", Self::all().iter().map(|method| method.chosen().settings()))
     }
 }
 
@@ -78,9 +79,9 @@ impl Default for MethodConfig {
 
 impl<'de> Deserialize<'de> for MethodConfig {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let (name, section) = named::split(deserializer, "amdim")?;
+        let (name, section) = named::split(deserializer, Self::UNNAMED)?;
         match name.as_str() {
-            "amdim" => named::read(section).map(Self::Amdim),
+            Self::UNNAMED => named::read(section).map(Self::Amdim),
             #[cfg(test)]
             "toy" => named::read(section).map(Self::Toy),
             _ => Err(D::Error::custom(format!("there is no method named `{name}`"))),

@@ -37,6 +37,8 @@ pub(crate) struct Choices {
     pub(crate) checkpoint_blocks: bool,
     /// Parts in which a batch is encoded.
     pub(crate) accumulate: usize,
+    /// The flags that change the size of the encoder.
+    pub(crate) size_flags: &'static str,
 }
 
 /// The bottleneck of some steps.
@@ -149,6 +151,7 @@ mod tests {
         graph: Some(GraphChoice::Auto),
         checkpoint_blocks: false,
         accumulate: 1,
+        size_flags: "--features",
     };
 
     fn verdict(waited: f64, copying: f64, choices: Choices) -> (Bottleneck, f64, String) {

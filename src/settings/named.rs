@@ -1,7 +1,11 @@
 //! Sections whose setting `name` chooses which other settings they have.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Deserializer, de::DeserializeOwned, de::Error};
 use toml::{Table, Value};
+
+use super::{form::in_files_only, setting::Setting};
 
 /// Reads a section and takes its name out of it. Without a name, it is `default`.
 pub(crate) fn split<'de, D: Deserializer<'de>>(
@@ -19,4 +23,12 @@ pub(crate) fn split<'de, D: Deserializer<'de>>(
 /// Reads the settings of a section without its name. An error says on its last line which setting it concerns.
 pub(crate) fn read<T: DeserializeOwned, E: Error>(section: Table) -> Result<T, E> {
     section.try_into().map_err(|error: toml::de::Error| E::custom(error.to_string().trim_end()))
+}
+
+/// Returns the declarations of a section: those of `name`, which is described by `about`, and of all settings that it chooses from. Of
+/// settings that share a name, the first one has the flag; its bounds in files are those of the chosen settings.
+pub(crate) fn united(about: &'static str, each: impl Iterator<Item = Vec<Setting>>) -> Vec<Setting> {
+    let name = Setting::new("name", about, "", in_files_only());
+    let mut known = BTreeSet::new();
+    [name].into_iter().chain(each.flatten()).filter(|setting| known.insert(setting.name())).collect()
 }

@@ -104,6 +104,7 @@ impl Run {
             graph: self.device.is_cuda().then_some(run.cuda_graph),
             checkpoint_blocks: train.checkpoint_blocks,
             accumulate: train.accumulate,
+            size_flags: self.config.encoder.chosen().size_flags(),
         }
     }
 
