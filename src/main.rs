@@ -14,6 +14,7 @@ use amdim_stream::{
     signals, stdout, summary, terminal,
     train::{self, RunOutcome},
     usage,
+    world::World,
 };
 use anyhow::Result;
 use tracing_subscriber::EnvFilter;
@@ -43,9 +44,9 @@ fn main() {
     process::exit(code as i32)
 }
 
-/// Trains, and writes the file of `--summary` if it was given.
+/// Trains. Writes the summary of the run if one is asked for and this process leads.
 fn train(args: &TrainArgs, unattended: &Unattended) -> Code {
-    let start = Instant::now();
+    let (start, world) = (Instant::now(), World::join());
     if let Some(path) = &unattended.summary
         && let Err(error) = summary::check(path)
     {
@@ -53,13 +54,13 @@ fn train(args: &TrainArgs, unattended: &Unattended) -> Code {
     }
     let (asked, ended) = match args.asked() {
         Ok(asked) => {
-            let ended = exit::catching(|| train::run(&asked, unattended));
+            let ended = exit::catching(|| train::run(&asked, unattended, world));
             (Some(asked), ended)
         }
         Err(error) => (None, Err(error)),
     };
     let code = code_of_run(&ended, unattended);
-    let Some(path) = &unattended.summary else { return code };
+    let Some(path) = unattended.summary.as_deref().filter(|_| world.is_lead()) else { return code };
     match summary::write(path, asked.as_ref(), start, code, &ended) {
         Ok(()) => code,
         Err(error) if matches!(code, Code::Done | Code::Unchanged) => failed(&error),

@@ -14,7 +14,6 @@ use crate::{
     run::{StopReason, folder::RunFolder},
     train::RunOutcome,
     usage,
-    world::World,
 };
 
 /// Checks, before the run, that the summary can be written to `path`.
@@ -33,7 +32,7 @@ pub fn check(path: &Path) -> Result<()> {
     ))
 }
 
-/// Writes the summary of a run with the settings `asked`, which began at `start`. Only the lead writes it.
+/// Writes the summary of a run with the settings `asked`, which began at `start`.
 ///
 /// # Errors
 ///
@@ -45,9 +44,6 @@ pub fn write(
     code: Code,
     outcome: &Result<RunOutcome>,
 ) -> Result<()> {
-    if !World::join().is_lead() {
-        return Ok(());
-    }
     let summary = summary(start, code, outcome);
     let out = asked.and_then(|asked| Config::out(asked).ok());
     // The contents of a folder in which another process trains are not those of this run.

@@ -21,7 +21,8 @@ impl World {
     /// A process that trains without others.
     pub const ALONE: Self = Self { rank: 0, size: 1 };
 
-    /// Returns the place of this process. It trains without others so far.
+    /// Returns the place of this process in the training that it was started for. It trains without others so
+    /// far. The program calls this once; commands that do not train have [`ALONE`](Self::ALONE).
     pub fn join() -> Self {
         Self::ALONE
     }

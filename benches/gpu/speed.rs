@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use amdim_stream::{
     commands::plan::made_up, config::Config, encoder, feed::Feed, optim::Schedule, train::Trainer,
-    views::Views,
+    views::Views, world::World,
 };
 use anyhow::{Context, Result, anyhow};
 use clap::Args;
@@ -77,7 +77,8 @@ impl StepArgs {
         config.train.checkpoint_blocks = self.checkpoint_blocks;
         config.run.cuda_graph = self.cuda_graph;
         precision.apply()?;
-        Trainer::new(&config, Some(1000), device, Schedule::new(&config.optim, 1_000_000, 10_000.0))
+        let schedule = Schedule::new(&config.optim, 1_000_000, 10_000.0);
+        Trainer::new(&config, Some(1000), device, schedule, World::ALONE)
     }
 }
 
@@ -97,7 +98,7 @@ fn sorted(mut milliseconds: Vec<f64>) -> Vec<f64> {
 pub(crate) fn step(device: Device, args: &StepArgs) -> Result<()> {
     let watch = MemoryWatch::start(Accelerator::of(device))?;
     let mut trainer = args.trainer(device)?;
-    let views = made_up(args.batch_size, Preset::In128.side(), device);
+    let views = made_up(&Preset::In128.recipe(), args.batch_size, device);
     for _ in 0..WARM_UP {
         trainer.step(&views)?;
     }
@@ -217,7 +218,7 @@ impl Stage {
             trainer: args.step.trainer(device)?,
             device,
             feed: Feed::spawn(samples, preset.recipe(), preset.normalization(), &loader, device)?,
-            resident: made_up(args.step.batch_size, preset.side(), device),
+            resident: made_up(&preset.recipe(), args.step.batch_size, device),
             ahead: loader.slabs() + 2,
             workers,
             steps: args.step.steps,

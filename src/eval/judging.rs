@@ -59,7 +59,7 @@ impl<'a> Judging<'a> {
         if encoder == "trained" {
             network.restore(loaded)?;
             let (identity, step) = (loaded.checksum.clone(), loaded.state.step);
-            warn_of_unsettled_norms(step, config.train.accumulate);
+            warn_of_unsettled_norms(step, config.recipe().views.len() * config.train.accumulate);
             return Ok(Self { subject, network, identity, step, settled_on: None });
         }
         let settled_on = norms::settle(network.encoder(), &data.train, config, *device)?;
@@ -165,10 +165,11 @@ impl<'a> Judging<'a> {
     }
 }
 
-/// Warns if the running statistics of norms are still close to their initial values.
-fn warn_of_unsettled_norms(step: u64, accumulate: usize) {
-    // Each part of each of the two views in a step moves the statistics by a tenth.
-    let left = 0.9f64.powf(2.0 * accumulate as f64 * step as f64);
+/// Warns if the running statistics of norms are still close to their initial values. Each of `step` steps has updated them `updates`
+/// times, once for each part of each view.
+fn warn_of_unsettled_norms(step: u64, updates: usize) {
+    // An update moves the statistics by a tenth.
+    let left = 0.9f64.powf(updates as f64 * step as f64);
     if step > 0 && left > 0.01 {
         tracing::warn!(
             "after {step} steps the running statistics of the encoder's batch norms still contain {:.0} % of their initial values (0 and \

@@ -14,6 +14,7 @@ use crate::{
     settings::{Heading, Setting, real, settings},
     usage,
     views::Views,
+    world::World,
 };
 
 settings! {
@@ -179,14 +180,14 @@ impl Method for Amdim {
         2.0 * loss::chance(n, 25) + loss::chance(n, 49)
     }
 
-    fn largest_batch(&self, parts: i64) -> i64 {
+    fn largest_batch(&self, parts: i64, world: World) -> i64 {
         const MOST: i64 = i32::MAX as i64;
         const LOCATIONS: i64 = 49;
         let encoded = parts * (MOST / (2 * self.encoder.elements()));
         let embedded = MOST / (2 * LOCATIONS * self.encoder.width());
         let images = MOST / (2 * self.encoder.pixels());
         let scored = (MOST / LOCATIONS).isqrt();
-        encoded.min(embedded).min(images).min(scored)
+        encoded.min(images).min(embedded.min(scored) / world.samples(1))
     }
 
     fn macs(&self, n: i64) -> f64 {
@@ -206,10 +207,7 @@ mod tests {
     use tch::{Device, nn::VarStore};
 
     use super::*;
-    use crate::{
-        method::{ComputeOptions, backward},
-        world::World,
-    };
+    use crate::method::{ComputeOptions, backward};
     use torchkit::Precision;
 
     const PLAIN: ComputeOptions =

@@ -10,6 +10,7 @@ use crate::{
     encoder::{Embedder, Encoder, EncoderConfig},
     settings::Setting,
     views::Views,
+    world::World,
 };
 
 /// The settings of a method: its name, the recipe of its views and its constructor.
@@ -73,9 +74,10 @@ pub trait Method: Debug {
     /// Returns the loss to expect from features without information, for a batch of `n` samples.
     fn chance(&self, n: i64) -> f64;
 
-    /// Returns the largest batch whose tensors all have at most 2³¹ − 1 elements, if it is encoded in `parts`
-    /// parts. CUDA kernels count in 32 bits.
-    fn largest_batch(&self, parts: i64) -> i64;
+    /// Returns the largest batch of a process whose tensors all have at most 2³¹ − 1 elements, if it is
+    /// encoded in `parts` parts and the objective compares the embeddings of all processes of `world`. CUDA
+    /// kernels count in 32 bits.
+    fn largest_batch(&self, parts: i64, world: World) -> i64;
 
     /// Returns the number of multiply-accumulates of a step with `n` samples: convolutions and scores,
     /// forward and backward. Activations that are computed twice to save memory are counted once.
@@ -84,6 +86,17 @@ pub trait Method: Debug {
     /// Returns the encoder that is trained.
     fn encoder(&self) -> &dyn Encoder;
 
-    /// Updates momentum encoders and queues. It is called after each update of the parameters.
-    fn after_step(&mut self) {}
+    /// Updates momentum encoders and queues. It is called after each step.
+    ///
+    /// `is_broken` is a scalar on the device: 1 if the parameters were not updated, because the loss or a
+    /// gradient was not finite in this step or an earlier one, and else 0. The host does not know it yet. If
+    /// it is 1, all state must stay as it is, because a crash folder holds the state before the broken step:
+    /// select the old value by `where_self`, not by a factor, as 0 · NaN is NaN. For the same reason
+    /// [`objective`](Self::objective) must not change state; it passes values to this function in tensors
+    /// that have no name.
+    fn after_step(&mut self, _is_broken: &Tensor) {}
+
+    /// Copies the encoder to a momentum encoder, if the method has one. It is called after the tensors of the
+    /// encoder were replaced by those of another run (`--warm-start`).
+    fn after_warm_start(&mut self) {}
 }

@@ -1,6 +1,8 @@
-//! A method of a few lines, for tests: the smallest example of one. It has a setting, extra state and a loss of two parts.
+//! A method of a few lines, for tests: the smallest example of one. It has two settings, three views, extra state and a loss of two
+//! parts.
 
 use anyhow::Result;
+use pipeline::{Preset, Recipe};
 use tch::{Kind, Tensor, nn::Path};
 
 use super::{Method, MethodSettings, Objective};
@@ -9,6 +11,7 @@ use crate::{
     numbers,
     settings::{Heading, Setting, real, settings},
     views::Views,
+    world::World,
 };
 
 settings! {
@@ -16,6 +19,8 @@ settings! {
     pub struct Config {
         /// Momentum of the mean of all features.
         pull: f64 = 0.1, real(numbers::PART).flag(Heading::Model, "X");
+        /// Features are clipped softly to ± this. AMDIM's setting of this name has other bounds.
+        tclip: f64 = 0.9, real(numbers::SHARE).flag(Heading::Model, "X");
     }
 }
 
@@ -28,20 +33,40 @@ impl MethodSettings for Config {
         Self::settings()
     }
 
+    fn recipe(&self, preset: Preset) -> Recipe {
+        let mut recipe = preset.recipe();
+        recipe.views.push(recipe.views[0].clone());
+        recipe
+    }
+
     fn build(&self, path: &Path, side: u32, encoder: &EncoderConfig) -> Result<Box<dyn Method>> {
         let encoder = Features(encoder.chosen().build(&(path / "encoder"), side));
-        let [mean, last] = ["mean", "last"].map(|name| path.zeros_no_train(name, &[encoder.0.width()]));
-        Ok(Box::new(Toy { encoder, mean, last, pull: self.pull }))
+        let mean = path.zeros_no_train("mean", &[encoder.0.width()]);
+        let mut toy =
+            Toy { encoder, side: i64::from(side), last: mean.zeros_like(), mean, config: self.clone() };
+        toy.begin_mean();
+        Ok(Box::new(toy))
     }
 }
 
-/// Pulls the features of two views of an image together, and all features away from their running mean.
+/// Pulls the features of three views of an image together, and all features away from their running mean.
 #[derive(Debug)]
 struct Toy {
     encoder: Features,
+    side: i64,
+    /// The running mean, which begins with the features of a white image.
     mean: Tensor,
+    /// The mean of the last batch, on its way from the objective to `after_step`.
     last: Tensor,
-    pull: f64,
+    config: Config,
+}
+
+impl Toy {
+    fn begin_mean(&mut self) {
+        let white = Tensor::ones([1, 3, self.side, self.side], (self.mean.kind(), self.mean.device()));
+        let features = tch::no_grad(|| self.encoder.0.features(&white, Mode::Evaluation));
+        self.mean.copy_(&features.get(0));
+    }
 }
 
 /// An encoder whose features are its only embedding.
@@ -62,9 +87,10 @@ impl Method for Toy {
     }
 
     fn objective(&self, embeddings: &[Tensor], _: &Views) -> Objective {
-        let [one, two] = [0, 1].map(|view| embeddings[0].get(view));
-        let near = (&one - &two).square().mean(Kind::Float);
-        let mean = embeddings[0].mean_dim([0_i64, 1].as_slice(), false, Kind::Float);
+        let features = (&embeddings[0] / self.config.tclip).tanh() * self.config.tclip;
+        let center = features.mean_dim([0_i64].as_slice(), true, Kind::Float);
+        let near = (&features - center).square().mean(Kind::Float);
+        let mean = features.mean_dim([0_i64, 1].as_slice(), false, Kind::Float);
         let far = (&mean - &self.mean).cos().mean(Kind::Float);
         tch::no_grad(|| self.last.shallow_clone().copy_(&mean));
         Objective { total: &near + &far, parts: vec![("near", near), ("far", far)] }
@@ -78,19 +104,26 @@ impl Method for Toy {
         1.0
     }
 
-    fn largest_batch(&self, _parts: i64) -> i64 {
+    fn largest_batch(&self, _parts: i64, _world: World) -> i64 {
         i64::MAX
     }
 
     fn macs(&self, n: i64) -> f64 {
-        6.0 * n as f64 * self.encoder.0.macs() as f64
+        let (passes, views) = (3.0, 3.0);
+        passes * views * n as f64 * self.encoder.0.macs() as f64
     }
 
     fn encoder(&self) -> &dyn Encoder {
         self.encoder.0.as_ref()
     }
 
-    fn after_step(&mut self) {
-        let _ = tch::no_grad(|| self.mean.lerp_(&self.last, self.pull));
+    fn after_step(&mut self, is_broken: &Tensor) {
+        let moved = self.mean.lerp(&self.last, self.config.pull);
+        let kept = self.mean.where_self(&is_broken.to_kind(Kind::Bool), &moved);
+        self.mean.copy_(&kept);
+    }
+
+    fn after_warm_start(&mut self) {
+        self.begin_mean();
     }
 }

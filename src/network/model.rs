@@ -99,7 +99,7 @@ impl Network {
         self.method.as_ref()
     }
 
-    /// Returns the method, for [`Method::after_step`].
+    /// Returns the method, for [`Method::after_step`] and [`Method::after_warm_start`].
     pub fn method_mut(&mut self) -> &mut dyn Method {
         self.method.as_mut()
     }

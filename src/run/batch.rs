@@ -83,6 +83,7 @@ mod tests {
     use crate::{
         encoder, hint,
         method::{Method, MethodConfig},
+        world::World,
     };
 
     /// Builds a method with heads of few units: the published size has 200 million weights.
@@ -99,7 +100,9 @@ mod tests {
         // The stem makes 2 · 64 · 64 · 48 elements for a sample; beyond a certain n, the n² · 49 scores are
         // too many.
         let method = method(48);
-        assert_eq!([1, 2].map(|parts| method.largest_batch(parts)), [5_461, 6_620]);
+        assert_eq!([1, 2].map(|parts| method.largest_batch(parts, World::ALONE)), [5_461, 6_620]);
+        // The scores are those of the samples of all processes.
+        assert_eq!([1, 2].map(|parts| method.largest_batch(parts, World::made_up(1, 2))), [3_310, 3_310]);
         let wide = |parts: usize| parts * (i32::MAX as usize / (2 * 64 * 64 * 192));
         let cuda = Device::Cuda(0);
         check_indices(1_365, 1, cuda, wide).unwrap();

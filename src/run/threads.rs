@@ -17,7 +17,8 @@ pub(crate) struct SampleCost {
 }
 
 impl SampleCost {
-    /// Time of decoding and augmenting both views: 1.1 ms for a JPEG of 110 KB.
+    /// Time of decoding an image and augmenting its views, measured with two of them: 1.1 ms for a JPEG of
+    /// 110 KB.
     const NANOSECONDS_A_BYTE: f64 = 10.0;
     /// Time of training in f32 with AVX2: 25 billion multiply-accumulates a second.
     const NANOSECONDS_A_MAC: f64 = 0.04;

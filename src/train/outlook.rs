@@ -23,10 +23,10 @@ impl Run {
     }
 
     /// Estimates the time of all steps, without loading, from a forward pass of the encoder on a few images.
-    /// A step costs six such passes: two views forward, and twice as much backward. Returns `None` if the
-    /// pass fails.
+    /// A step costs three such passes for each view: one forward, and twice as much backward. Returns `None` if
+    /// the pass fails.
     fn time_of_steps(&self) -> Option<Duration> {
-        const PASSES: f64 = 6.0;
+        let passes = 3.0 * self.config.recipe().views.len() as f64;
         let few = if self.device == Device::Cpu { 4 } else { self.batch_size };
         let few = few.min(self.batch_size) as i64;
         let side = i64::from(self.config.preset.side());
@@ -42,7 +42,7 @@ impl Run {
         // The first pass is slower, as it allocates memory.
         let spent = torchkit::caught(|| pass().min(pass())).ok()?.as_secs_f64();
         let steps = self.steps.saturating_sub(self.trainer.step_count()) as f64;
-        Duration::try_from_secs_f64(PASSES * spent * self.batch_size as f64 / few as f64 * steps).ok()
+        Duration::try_from_secs_f64(passes * spent * self.batch_size as f64 / few as f64 * steps).ok()
     }
 }
 

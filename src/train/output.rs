@@ -44,7 +44,7 @@ mod tests {
         assert_eq!(output.bad.count(), 1);
         run.write_checkpoint(&folder).unwrap();
         assert_eq!(std::fs::read_dir(&folder.path).unwrap().count(), 0);
-        run.world = World::join();
+        run.world = World::ALONE;
         run.write_checkpoint(&folder).unwrap();
         drop(Output::open(&folder, &run, true).unwrap());
         assert_eq!(std::fs::read_dir(&folder.path).unwrap().count(), 3);

@@ -50,9 +50,9 @@ impl Run {
         let steps_an_epoch = data.train.len() as f64 / batch_size as f64;
         let schedule = Schedule::of_lengths(&config.optim, &config.train.lengthened, steps, steps_an_epoch);
         config.optim.warmup_steps = Some(schedule.warmup_steps());
-        let trainer = Trainer::new(&config, data.classes, device, schedule)?;
+        let trainer = Trainer::new(&config, data.classes, device, schedule, world)?;
         check_indices(batch_size, config.train.accumulate, device, |parts| {
-            trainer.network().method().largest_batch(parts as i64) as usize
+            trainer.network().method().largest_batch(parts as i64, world) as usize
         })?;
         let cost = SampleCost {
             bytes: data.train.bytes() as f64 / data.train.len() as f64,
@@ -110,10 +110,10 @@ impl Run {
     }
 
     /// Loads the encoder with which a new run in this folder begins, if the settings name one.
-    pub(crate) fn warm_start(&self, folder: &RunFolder, is_set_aside_later: bool) -> Result<()> {
+    pub(crate) fn warm_start(&mut self, folder: &RunFolder, is_set_aside_later: bool) -> Result<()> {
         let Some(loaded) = self.origin(folder, is_set_aside_later)? else { return Ok(()) };
-        loaded
-            .restore_encoder(&self.trainer.network().tensors())
+        self.trainer
+            .warm_start(&loaded)
             .with_context(|| format!("cannot begin with the encoder of `{}`", loaded.path.display()))
             .with_hint(|| {
                 let Config { preset, encoder, .. } = &loaded.state.config;

@@ -58,7 +58,7 @@ impl Learner {
             gradients.chain([total.shallow_clone()]).collect()
         });
         let is_broken = self.adam.update(&total)?;
-        self.network.method_mut().after_step();
+        self.network.method_mut().after_step(&is_broken);
         Ok(StepMetrics::of(&loss, probe, is_broken))
     }
 }
@@ -215,7 +215,8 @@ mod tests {
         config.encoder =
             crate::encoder::amdim::Config { ndf: 4, n_rkhs: 16, n_depth: 1, use_bn: false }.into();
         config.run.cuda_graph = choice;
-        Trainer::new(&config, Some(3), Device::Cpu, Schedule::new(&config.optim, 100, 10.0)).unwrap()
+        let schedule = Schedule::new(&config.optim, 100, 10.0);
+        Trainer::new(&config, Some(3), Device::Cpu, schedule, World::ALONE).unwrap()
     }
 
     fn batch(number: i64) -> Views {

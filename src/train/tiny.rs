@@ -9,8 +9,13 @@ use super::Run;
 use crate::config::Config;
 use crate::{run::folder::RunFolder, world::World};
 
-/// Writes eight gray images, of which four are labelled, and prepares a run on them.
+/// Writes eight gray images, of which four are labelled, and prepares a run of AMDIM on them.
 pub(crate) fn run(place: &Path) -> (Run, RunFolder) {
+    run_of("encoder = { ndf = 4, n_rkhs = 16, n_depth = 1 }", place)
+}
+
+/// Writes the images, and prepares a run of the model with these settings.
+pub(crate) fn run_of(model: &str, place: &Path) -> (Run, RunFolder) {
     let shard = place.join("a.tar");
     let mut writer = ShardWriter::create(&shard).unwrap();
     for number in 0..8_u8 {
@@ -22,14 +27,11 @@ pub(crate) fn run(place: &Path) -> (Run, RunFolder) {
     }
     writer.finish().unwrap();
     let mut asked: Table =
-        "preset = 'c10'\n[encoder]\nndf = 4\nn_rkhs = 16\nn_depth = 1\n[train]\nbatch_size = 4\n\
-                            [run]\ndevice = 'cpu'"
-            .parse()
-            .unwrap();
+        format!("preset = 'c10'\n{model}\n[train]\nbatch_size = 4\n[run]\ndevice = 'cpu'").parse().unwrap();
     asked.insert("out".to_owned(), place.join("run").to_str().unwrap().into());
     let mut config = Config::resolve(&asked).unwrap();
     config.data.shards = vec![shard.to_str().unwrap().to_owned()];
     let folder = RunFolder::of(&config.out);
     fs::create_dir_all(&folder.path).unwrap();
-    (Run::prepare(config, None, World::join()).unwrap(), folder)
+    (Run::prepare(config, None, World::ALONE).unwrap(), folder)
 }

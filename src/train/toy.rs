@@ -5,7 +5,7 @@ use clap::{Args as _, FromArgMatches as _};
 use shards::Position;
 use tch::{Device, Kind, Tensor};
 
-use super::trainer::Trainer;
+use super::{RunOutcome, tiny, trainer::Trainer};
 use crate::{
     checkpoint::{self, DataIdentity, Loaded, State},
     config::{Config, TrainArgs},
@@ -13,29 +13,49 @@ use crate::{
         export::{self, Contents, Exported, Names},
         import,
     },
+    hint,
+    network::Network,
     optim::Schedule,
+    run::{crash::CrashReport, stop::Stop},
     views::Views,
+    world::World,
 };
+
+/// The toy method on the encoder of one layer, as a file chooses them.
+const TOY: &str = "method.name = 'toy'\nencoder.name = 'linear'";
 
 /// Returns the configuration of the toy method on the encoder of one layer, as flags and a file make it.
 fn config(parts: usize, by_block: bool) -> Config {
     let file = format!(
-        "preset = 'c10'\nmethod.name = 'toy'\nencoder.name = 'linear'\noptim.lr = 1e-3\n\
+        "preset = 'c10'\n{TOY}\noptim.lr = 1e-3\n\
          [train]\nprecision = 'f32'\naccumulate = {parts}\ncheckpoint_blocks = {by_block}"
     );
     Config::resolve(&file.parse().unwrap()).unwrap()
 }
 
 fn trainer(config: &Config) -> Trainer {
-    Trainer::new(config, Some(3), Device::Cpu, Schedule::new(&config.optim, 100, 10.0)).unwrap()
+    let schedule = Schedule::new(&config.optim, 100, 10.0);
+    Trainer::new(config, Some(3), Device::Cpu, schedule, World::ALONE).unwrap()
 }
 
-fn step(trainer: &mut Trainer, number: i64) -> f64 {
+/// Returns a batch of eight noise images.
+fn batch(config: &Config, number: i64) -> Views {
     tch::manual_seed(100 + number);
-    let images = Tensor::randn([2, 8, 3, 32, 32], (Kind::Float, Device::Cpu));
+    let views = config.recipe().views.len() as i64;
+    let images = Tensor::randn([views, 8, 3, 32, 32], (Kind::Float, Device::Cpu));
     let labels = Tensor::randint(3, [8], (Kind::Int64, Device::Cpu));
     let indices = Tensor::arange(8, (Kind::Int64, Device::Cpu));
-    trainer.step(&Views { images, labels, indices, next: Position::default() }).unwrap().metrics.loss()
+    Views { images, labels, indices, next: Position::default() }
+}
+
+/// Makes a step and returns its loss.
+fn step(trainer: &mut Trainer, batch: &Views) -> f64 {
+    trainer.step(batch).unwrap().metrics.loss()
+}
+
+/// Returns a copy of the running mean of the toy's features.
+fn mean(trainer: &Trainer) -> Tensor {
+    trainer.network().tensors()["mean"].copy()
 }
 
 fn tensors(trainer: &Trainer) -> Vec<Tensor> {
@@ -52,8 +72,9 @@ fn tensors(trainer: &Trainer) -> Vec<Tensor> {
 fn a_second_method_trains_in_parts_and_block_by_block() {
     let _alone = crate::testing::lock_generator();
     let losses = |parts, by_block| {
-        let mut trainer = trainer(&config(parts, by_block));
-        (0..6).map(|_| step(&mut trainer, 0)).collect::<Vec<_>>()
+        let config = config(parts, by_block);
+        let (mut trainer, batch) = (trainer(&config), batch(&config, 0));
+        (0..6).map(|_| step(&mut trainer, &batch)).collect::<Vec<_>>()
     };
     let whole = losses(1, false);
     assert!(whole[5] < whole[0], "{whole:?}");
@@ -70,7 +91,7 @@ fn a_second_method_trains_in_parts_and_block_by_block() {
 fn checkpoint_of(config: &Config, place: &std::path::Path) -> Result<(Trainer, Loaded)> {
     let mut trainer = trainer(config);
     for number in 0..3 {
-        step(&mut trainer, number);
+        step(&mut trainer, &batch(config, number));
     }
     let state = State {
         step: 3,
@@ -95,9 +116,61 @@ fn a_second_method_resumes_to_the_bit() -> Result<()> {
     let mut resumed = trainer(&loaded.state.config);
     resumed.restore(&loaded)?;
     for number in 3..6 {
-        assert_eq!(step(&mut through, number).to_bits(), step(&mut resumed, number).to_bits());
+        let batch = batch(&config, number);
+        assert_eq!(step(&mut through, &batch).to_bits(), step(&mut resumed, &batch).to_bits());
     }
     assert!(tensors(&through).iter().zip(tensors(&resumed)).all(|(a, b)| a.equal(&b)));
+    Ok(())
+}
+
+#[test]
+fn a_method_with_three_views_trains_on_batches_of_the_loader() -> Result<()> {
+    let _alone = crate::testing::lock_generator();
+    let place = tempfile::tempdir()?;
+    let (mut run, folder) = tiny::run_of(TOY, place.path());
+    let batch = run.feed()?.next().expect("a first batch")?;
+    assert_eq!(batch.views.images.size(), [3, 4, 3, 32, 32]);
+    run.steps = 3;
+    assert_eq!(run.train(&folder, &Stop::at(None), true)?, RunOutcome::Finished);
+    Ok(())
+}
+
+#[test]
+fn a_broken_step_changes_no_state_of_a_method() -> Result<()> {
+    let _alone = crate::testing::lock_generator();
+    let place = tempfile::tempdir()?;
+    let (mut run, folder) = tiny::run_of(TOY, place.path());
+    let batch = run.feed()?.next().expect("a first batch")?;
+    let begun = mean(&run.trainer);
+    run.trainer.step(&batch.views)?;
+    let before = mean(&run.trainer);
+    assert!(!before.equal(&begun));
+    let Views { images, labels, indices, next } = &batch.views;
+    let [labels, indices] = [labels, indices].map(Tensor::shallow_clone);
+    run.trainer.step(&Views { images: images.full_like(f64::NAN), labels, indices, next: *next })?;
+    run.trainer.step(&batch.views)?; // the host does not know yet that the last step is broken
+    assert!(mean(&run.trainer).equal(&before));
+    let broken = run.trainer.check().unwrap_err();
+    let error = run.report_broken_step(&folder, &broken);
+    assert!(error.to_string().contains("the loss of step 2 is not finite"), "{error}");
+    let state = Loaded::open(&folder.crash.join(CrashReport::STATE))?;
+    let again = Network::load(&state, Device::Cpu)?;
+    assert!(again.tensors()["mean"].equal(&before));
+    Ok(())
+}
+
+#[test]
+fn a_warm_start_tells_the_method_that_its_encoder_is_another() -> Result<()> {
+    let _alone = crate::testing::lock_generator();
+    let place = tempfile::tempdir()?;
+    let (_, loaded) = checkpoint_of(&config(1, false), place.path())?;
+    let mut begun = trainer(&Config { seed: 1, ..config(1, false) });
+    let before = mean(&begun);
+    begun.warm_start(&loaded)?;
+    let weight = &begun.network().tensors()["encoder.weight"];
+    let white = weight.sum_dim_intlist([0_i64].as_slice(), false, Kind::Float);
+    let is_white = |mean: &Tensor| mean.allclose(&white, 1e-4, 1e-4, false);
+    assert!(is_white(&mean(&begun)) && !is_white(&before));
     Ok(())
 }
 
@@ -120,7 +193,8 @@ fn a_second_encoder_is_exported_but_not_under_the_names_of_the_reference() -> Re
 #[test]
 fn the_flags_of_a_second_method_and_encoder_are_theirs() {
     let command = TrainArgs::augment_args(clap::Command::new("train"));
-    let flags = ["train", "--pull", "0.5", "--features", "16"];
+    command.clone().debug_assert();
+    let flags = ["train", "--pull", "0.5", "--tclip", "0.25", "--features", "16"];
     let args = TrainArgs::from_arg_matches(&command.get_matches_from(flags)).unwrap();
     let mut asked = args.asked().unwrap();
     for section in ["method", "encoder"] {
@@ -128,16 +202,32 @@ fn the_flags_of_a_second_method_and_encoder_are_theirs() {
         asked[section].as_table_mut().unwrap().insert("name".to_owned(), name.into());
     }
     let config = Config::resolve(&asked).unwrap();
+    assert_eq!((config.out.to_str(), &Config::out(&asked).unwrap()), (Some("runs/toy-in128"), &config.out));
     let text = toml::to_string(&config).unwrap();
     assert!(
-        text.contains("name = \"toy\"\npull = 0.5") && text.contains("name = \"linear\"\nfeatures = 16"),
+        text.contains("name = \"toy\"\npull = 0.5\ntclip = 0.25")
+            && text.contains("name = \"linear\"\nfeatures = 16"),
         "{text}"
     );
-    let refused = Config::resolve(&"method.name = 'toy'\nmethod.tclip = 3.0".parse().unwrap()).unwrap_err();
-    assert!(refused.to_string().contains("unknown field `tclip`"), "{refused}");
+    let refused =
+        Config::resolve(&"method.name = 'toy'\nmethod.score_penalty = 3.0".parse().unwrap()).unwrap_err();
+    assert!(refused.to_string().contains("unknown field `score_penalty`"), "{refused}");
     let unfit = Config::resolve(&"encoder.name = 'linear'".parse().unwrap()).unwrap_err();
     assert!(
         unfit.to_string().contains("the method amdim trains its own encoder only, not linear"),
         "{unfit}"
     );
+}
+
+#[test]
+fn two_methods_have_a_setting_of_one_name_each_with_its_bounds() {
+    let asked = |method: &str, tclip: f64| {
+        let text = format!("preset = 'c10'\nmethod = {{ {method}tclip = {tclip:?} }}\n");
+        Config::resolve(&text.parse().unwrap())
+    };
+    asked("", 3.0).unwrap();
+    let error = asked("name = 'toy', ", 3.0).unwrap_err();
+    assert_eq!(hint::render(&error), "`method.tclip` is 3\n  hint: write a number from 0.000001 to 1");
+    let names: Vec<_> = Config::settings().into_iter().map(|setting| setting.key).collect();
+    assert_eq!(names.iter().filter(|name| *name == "method.tclip").count(), 1);
 }

@@ -99,25 +99,23 @@ pub struct BrokenStep {
 }
 
 impl Trainer {
-    /// Initializes a network and its optimizer. The same seed gives the same network on every device.
+    /// Initializes a network and its optimizer, which the processes of `world` train together. The same seed
+    /// gives the same network on every device.
     ///
     /// # Errors
     ///
     /// If the device does not have the memory for them.
-    pub fn new(config: &Config, classes: Option<u32>, device: Device, schedule: Schedule) -> Result<Self> {
-        Self::of(Network::new(config, classes, device)?, config, schedule)
-    }
-
-    /// Makes an optimizer for a network.
-    ///
-    /// # Errors
-    ///
-    /// If the device does not have the memory for its moments.
-    pub fn of(network: Network, config: &Config, schedule: Schedule) -> Result<Self> {
-        let device = network.vars().device();
+    pub fn new(
+        config: &Config,
+        classes: Option<u32>,
+        device: Device,
+        schedule: Schedule,
+        world: World,
+    ) -> Result<Self> {
+        let network = Network::new(config, classes, device)?;
         let size_flags = config.encoder.chosen().size_flags();
         let cures = || vec![format!("choose a smaller model with {size_flags}")];
-        let learner = || Ok(Learner::new(network, config, World::join()));
+        let learner = || Ok(Learner::new(network, config, world));
         Ok(Self {
             learner: device::within_memory(device, || "the optimizer".to_owned(), cures, learner)?,
             schedule,
@@ -234,6 +232,17 @@ impl Trainer {
     /// Returns the optimizer's moments by name. They share its memory.
     pub fn moments(&self) -> Named {
         self.learner.adam.moments()
+    }
+
+    /// Replaces the encoder by that of a checkpoint of another run.
+    ///
+    /// # Errors
+    ///
+    /// If the checkpoint has another encoder.
+    pub fn warm_start(&mut self, loaded: &Loaded) -> Result<()> {
+        loaded.restore_encoder(&self.network().tensors())?;
+        self.learner.network.method_mut().after_warm_start();
+        Ok(())
     }
 
     /// Restores the tensors and the step of a checkpoint.

@@ -1,6 +1,8 @@
 //! Steps as one CUDA graph beside steps that are queued kernel by kernel.
 
-use amdim_stream::{commands::plan::made_up, config::Config, encoder, optim::Schedule, train::Trainer};
+use amdim_stream::{
+    commands::plan::made_up, config::Config, encoder, optim::Schedule, train::Trainer, world::World,
+};
 use anyhow::{Result, bail, ensure};
 use pipeline::Preset;
 use serde_json::{Value, json};
@@ -13,7 +15,7 @@ fn small(device: Device, graph: GraphChoice) -> Result<Trainer> {
     config.encoder = encoder::amdim::Config { ndf: 8, n_rkhs: 64, n_depth: 2, use_bn: false }.into();
     config.train.precision = Precision::F32;
     config.run.cuda_graph = graph;
-    Trainer::new(&config, Some(10), device, Schedule::new(&config.optim, 1000, 100.0))
+    Trainer::new(&config, Some(10), device, Schedule::new(&config.optim, 1000, 100.0), World::ALONE)
 }
 
 /// Returns all parameters and statistics in one row, in f64 on the CPU.
@@ -64,7 +66,7 @@ fn losses_off(trainers: &mut [Trainer], device: Device) -> Result<[f64; 2]> {
     let mut losses_off = [0f64; 2];
     for number in 0..12 {
         tch::manual_seed(100 + number);
-        let views = made_up(16, 128, device);
+        let views = made_up(&Preset::In128.recipe(), 16, device);
         let losses: Result<Vec<_>> =
             trainers.iter_mut().map(|trainer| Ok(trainer.step(&views)?.metrics.loss())).collect();
         let losses = losses?;
@@ -83,7 +85,7 @@ pub(super) fn failed_recording(device: Device) -> Result<Value> {
     let mut losses_off = 0f64;
     for number in 0..4 {
         tch::manual_seed(100 + number);
-        let views = made_up(16, 128, device);
+        let views = made_up(&Preset::In128.recipe(), 16, device);
         if number == 2 {
             why = torchkit::fail_recording(device);
             ensure!(why.is_some(), "a wait for the device was recorded");

@@ -10,6 +10,7 @@ use amdim_stream::{
     world::World,
 };
 use anyhow::{Result, ensure};
+use pipeline::Preset;
 use serde_json::{Value, json};
 use tch::{Device, Kind, Tensor, nn::VarStore};
 use torchkit::Precision;
@@ -68,7 +69,7 @@ fn draw_zero_weights(named: &BTreeMap<String, Tensor>) {
 
 /// Returns a batch that is drawn on the CPU, so that all devices get the same.
 fn batch(device: Device) -> Views {
-    let views = made_up(24, 128, Device::Cpu);
+    let views = made_up(&Preset::In128.recipe(), 24, Device::Cpu);
     Views {
         images: views.images.to_device(device),
         labels: views.labels.to_device(device),

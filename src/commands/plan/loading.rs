@@ -23,10 +23,12 @@ pub(super) struct Loading {
     pub(super) samples: u64,
     /// The wall time that loading them took, in seconds.
     pub(super) seconds: f64,
-    /// The samples, each a pair of views, that all decoding threads load a second.
+    /// The samples, each with all its views, that all decoding threads load a second.
     pub(super) images_per_second: f64,
-    /// The samples that one core loads in a second of CPU time.
-    pub(super) pairs_per_second_of_a_core: f64,
+    /// The samples, each with all its views, that one core loads in a second of CPU time. The name in the JSON object is from when
+    /// every sample had a pair of views.
+    #[serde(rename = "pairs_per_second_of_a_core")]
+    pub(super) samples_per_second_of_a_core: f64,
     /// The CPU time of a sample.
     pub(super) cpu_us: Stages,
     /// The time for a sample that threads were ready to run but had no core, in microseconds. None if the kernel does not say.
@@ -126,7 +128,7 @@ impl Loading {
             samples,
             seconds,
             images_per_second: samples as f64 / seconds,
-            pairs_per_second_of_a_core: 1e6 / cpu_us.all,
+            samples_per_second_of_a_core: 1e6 / cpu_us.all,
             cpu_us,
             starved_us: starved.map(|starved| 1e6 * starved.as_secs_f64() / samples as f64),
             copy_ms: (!copied.is_zero()).then(|| 1e3 * copied.as_secs_f64() / f64::from(batches)),

@@ -128,7 +128,7 @@ fn prepare(mut config: Config, is_of_several_sizes: bool) -> Result<Run> {
     if is_of_several_sizes {
         config.run.cuda_graph = GraphChoice::Off;
     }
-    let mut run = Run::prepare(config, None, World::join())?;
+    let mut run = Run::prepare(config, None, World::ALONE)?;
     run.config.run.cuda_graph = graph;
     Ok(run)
 }
@@ -217,8 +217,8 @@ fn smallest_batch(run: &Run) -> usize {
 }
 
 fn steps<'a>(run: &'a mut Run, watch: &'a MemoryWatch) -> Steps<'a> {
-    let (side, device) = (run.config.preset.side(), run.device);
-    Steps { trainer: &mut run.trainer, side, device, watch }
+    let (recipe, device) = (run.config.recipe(), run.device);
+    Steps { trainer: &mut run.trainer, recipe, device, watch }
 }
 
 /// Measures a step of the run's batch size, or of a smaller one on the CPU. None if it does not fit into
@@ -236,8 +236,8 @@ impl ByBatch {
         let sizes = [batch_size / 4, batch_size / 2, batch_size].map(|size| size.max(least));
         let measured = steps(run, watch).of_each(sizes.to_vec())?;
         let parts = run.config.train.accumulate as i64;
-        let indexed =
-            run.device.is_cuda().then(|| run.trainer.network().method().largest_batch(parts) as usize);
+        let method = run.trainer.network().method();
+        let indexed = run.device.is_cuda().then(|| method.largest_batch(parts, run.world) as usize);
         Ok(Self::of(measured, free.for_steps(), indexed))
     }
 

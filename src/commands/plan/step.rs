@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow};
+use pipeline::Recipe;
 use rustix::time::{ClockId, clock_gettime};
 use serde::Serialize;
 use shards::Position;
@@ -124,8 +125,8 @@ impl Memory {
 #[derive(Debug)]
 pub(super) struct Steps<'a> {
     pub(super) trainer: &'a mut Trainer,
-    /// The side of the images in pixels.
-    pub(super) side: u32,
+    /// The recipe of the views.
+    pub(super) recipe: Recipe,
     pub(super) device: Device,
     pub(super) watch: &'a MemoryWatch,
 }
@@ -174,7 +175,7 @@ impl Steps<'_> {
     /// Measures the second of two steps, or the mean of more if steps are short.
     fn measure(&mut self, batch_size: usize) -> Result<Measured> {
         torchkit::caught(|| {
-            let views = made_up(batch_size, self.side, self.device);
+            let views = made_up(&self.recipe, batch_size, self.device);
             self.timed(&views, 1)?;
             // The first step tries out algorithms, some of which need much memory, to choose one.
             self.watch.reset()?;
@@ -224,10 +225,12 @@ fn affordable(tried: &Measured, most: usize, budget: Duration) -> usize {
     ((budget.as_secs_f64() * 1e3 / (2.0 * each)) as usize).min(most)
 }
 
-/// Returns a batch of noise images (2, samples, 3, side, side) of class 0, in the memory layout of the feed.
-pub fn made_up(samples: usize, side: u32, device: Device) -> Views {
-    let (samples, side) = (samples as i64, i64::from(side));
-    let images = Tensor::randn([2, samples, side, side, 3], (Kind::Float, device)).permute([0, 1, 4, 2, 3]);
+/// Returns a batch of noise images (v, samples, 3, side, side) of class 0, with the views of `recipe` and in the memory layout of the
+/// feed.
+pub fn made_up(recipe: &Recipe, samples: usize, device: Device) -> Views {
+    let (views, samples, side) = (recipe.views.len() as i64, samples as i64, i64::from(recipe.side));
+    let images =
+        Tensor::randn([views, samples, side, side, 3], (Kind::Float, device)).permute([0, 1, 4, 2, 3]);
     let labels = Tensor::zeros([samples], (Kind::Int64, device));
     let indices = Tensor::arange(samples, (Kind::Int64, device));
     Views { images, labels, indices, next: Position::default() }
@@ -237,7 +240,12 @@ pub fn made_up(samples: usize, side: u32, device: Device) -> Views {
 mod tests {
     use super::*;
     use crate::config::Config;
-    use crate::optim::Schedule;
+    use crate::{optim::Schedule, world::World};
+
+    fn trainer(config: &Config) -> Trainer {
+        let schedule = Schedule::new(&config.optim, 1, 1.0);
+        Trainer::new(config, None, Device::Cpu, schedule, World::ALONE).unwrap()
+    }
 
     #[test]
     fn memory_is_the_parabola_through_three_steps() {
@@ -281,9 +289,9 @@ mod tests {
         config.encoder =
             crate::encoder::amdim::Config { ndf: 8, n_rkhs: 32, n_depth: 2, use_bn: false }.into();
         let watch = MemoryWatch::start(None).unwrap();
-        let mut trainer =
-            Trainer::new(&config, None, Device::Cpu, Schedule::new(&config.optim, 1, 1.0)).unwrap();
-        let mut steps = Steps { trainer: &mut trainer, side: 32, device: Device::Cpu, watch: &watch };
+        let mut trainer = trainer(&config);
+        let mut steps =
+            Steps { trainer: &mut trainer, recipe: config.recipe(), device: Device::Cpu, watch: &watch };
         let mut measured = |size| steps.measure(size).unwrap();
         let steps = [16, 32, 48].map(&mut measured);
         let memory = Memory::through(&steps).unwrap();
@@ -291,5 +299,19 @@ mod tests {
         let off = (memory.at(96) - larger).abs() / larger;
         assert!(off < 0.03, "off by {off:.3}: {memory:?}");
         assert!(memory.linear > 0.0 && memory.quadratic > 0.0, "{memory:?}");
+    }
+
+    #[test]
+    fn synthetic_images_have_as_many_views_as_the_method_asks_for() {
+        let _alone = crate::testing::lock_generator();
+        let asked = "preset = 'c10'\nmethod.name = 'toy'\nencoder.name = 'linear'".parse().unwrap();
+        let config = Config::resolve(&asked).unwrap();
+        let recipe = config.recipe();
+        let views = made_up(&recipe, 4, Device::Cpu);
+        assert_eq!(views.images.size(), [3, 4, 3, 32, 32]);
+        let watch = MemoryWatch::start(None).unwrap();
+        let mut trainer = trainer(&config);
+        let mut steps = Steps { trainer: &mut trainer, recipe, device: Device::Cpu, watch: &watch };
+        steps.timed(&views, 1).unwrap();
     }
 }

@@ -171,9 +171,9 @@ fn copying(loading: &Loading) -> String {
 fn loading(loading: &Loading) -> String {
     let Stages { all, read, decode, augment, batch, other } = loading.cpu_us;
     format!(
-        "{} pairs/s a core: {:.2} ms each (read {read:.0} µs, decode {decode:.0}, augment {augment:.0}, batch {batch:.0}, \
+        "{} samples/s a core: {:.2} ms each (read {read:.0} µs, decode {decode:.0}, augment {augment:.0}, batch {batch:.0}, \
          other {other:.0}); alone {} images/s",
-        grouped(loading.pairs_per_second_of_a_core as u64),
+        grouped(loading.samples_per_second_of_a_core as u64),
         all / 1e3,
         grouped(loading.images_per_second as u64)
     )
