@@ -25,8 +25,9 @@ pub(crate) fn read<T: DeserializeOwned, E: Error>(section: Table) -> Result<T, E
     section.try_into().map_err(|error: toml::de::Error| E::custom(error.to_string().trim_end()))
 }
 
-/// Returns the declarations of a section: those of `name`, which is described by `about`, and of all settings that it chooses from. Of
-/// settings that share a name, the first one has the flag; its bounds in files are those of the chosen settings.
+/// Returns the declarations of a section: that of `name`, described by `about`, and those of all choices, of
+/// which `each` yields one after the other. Of settings with the same name only the first is returned: a command
+/// line has one flag of a name.
 pub(crate) fn united(about: &'static str, each: impl Iterator<Item = Vec<Setting>>) -> Vec<Setting> {
     let name = Setting::new("name", about, "", in_files_only());
     let mut known = BTreeSet::new();
