@@ -18,7 +18,7 @@ settings! {
     /// Settings of the toy.
     pub struct Config {
         /// Momentum of the mean of all features.
-        pull: f64 = 0.1, real(numbers::PART).flag(Heading::Model, "X");
+        pull: f64 = 0.01, real(numbers::PART).flag(Heading::Model, "X");
         /// Features are clipped softly to ± this. AMDIM's setting of this name has other bounds.
         tclip: f64 = 0.9, real(numbers::SHARE).flag(Heading::Model, "X");
     }
