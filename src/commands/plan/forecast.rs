@@ -176,7 +176,9 @@ impl Remedy {
         let is_waiting = costs.step >= costs.together();
         let threads = choices.threads.filter(|_| is_waiting);
         match (Choices { threads, ..choices }).faster_steps() {
-            None => Self::none(&format!("use a faster device, or a smaller model with {}", choices.size_flags)),
+            None => {
+                Self::none(&format!("use a faster device, or a smaller model with {}", choices.size_flags))
+            }
             Some(faster @ FasterSteps::Threads { threads, .. }) => {
                 let step = costs.step * threads as f64 / costs.cores;
                 Self::flag(faster.to_string(), Some(&Costs { step, ..*costs }), "some cores are idle")
