@@ -1,13 +1,13 @@
 //! Refusals of settings: those of earlier versions, texts that are not values, and the wording of errors of the TOML parser.
 
 use anyhow::Result;
-use toml::Table;
+use toml::{Table, Value};
 
 use super::{layers::flattened, whole::Config};
 use crate::{
     exit::Code,
     hint::{self, Hinted},
-    settings::{Refusal, Setting},
+    settings::Refusal,
     usage,
 };
 
@@ -23,13 +23,14 @@ pub(super) fn check(table: &Table) -> Result<()> {
             "write `shuffle = \"window:{window}\"` instead, which means the same"
         ));
     }
-    let values = flattened(table, "");
     let settings = Config::settings();
-    let given =
-        |setting: &Setting| values.iter().find(|(key, _)| *key == setting.key).map(|(_, value)| value);
-    let refusal =
-        |setting: &Setting| setting.refusal(given(setting)?).map(|error| refused_text(&setting.key, error));
-    settings.iter().find_map(refusal).map_or(Ok(()), Err)
+    // Several methods may declare the same key: a text that one of them accepts is left to the chosen one.
+    let refusal = |(key, value): (String, Value)| {
+        let declared = settings.iter().filter(|setting| setting.key == key);
+        let errors: Option<Vec<_>> = declared.map(|setting| setting.refusal(&value)).collect();
+        errors?.into_iter().next().map(|error| refused_text(&key, error))
+    };
+    flattened(table, "").into_iter().find_map(refusal).map_or(Ok(()), Err)
 }
 
 /// Returns the error about a text that is not a value of the setting `key`, with the hint of the library that refuses it.

@@ -209,6 +209,10 @@ mod tests {
         let place = |place| pattern(PatternHint::Local { place, is_one_of_several: false });
         let text = |text: &str| text.to_owned();
         for (hint, part) in [
+            (remark_words(RemarkHint::SortByName, 2).to_owned(), "`tar --sort=name`"),
+            (remark_words(RemarkHint::LeaveFolderOut, 2).to_owned(), "`tar --exclude=FOLDER`"),
+            (remark_words(RemarkHint::StoreTargets, 1).to_owned(), "puts the file itself"),
+            (remark_words(RemarkHint::StoreTargets, 2).to_owned(), "puts the files themselves"),
             (words(&Hint::RewriteTar), "tar --format=gnu"),
             (words(&Hint::NumberClasses), "from 0 on"),
             (words(&Hint::Images), "`jpg`, `jpeg`, `png` or `webp` member"),
@@ -240,7 +244,7 @@ mod tests {
             (pattern(PatternHint::FileInFolder), "name a file in a folder"),
             (
                 pattern(PatternHint::NearestFolder { folder: "data".into(), pattern: text("data/x.tar") }),
-                "is `data`: --shards 'data/x.tar'",
+                "`data`: --shards 'data/x.tar'",
             ),
             (pattern(PatternHint::CurrentFolder), "name the absolute path"),
             (pattern(PatternHint::ExistingFolder), "name an existing one"),
@@ -254,7 +258,7 @@ mod tests {
             (list(ListHint::Folder), "or without `@` the shards in the folder"),
             (list(ListHint::Permission), "let this user read it"),
             (list(ListHint::NoText), "save a list as UTF-8"),
-            (list(ListHint::Empty), "write one pattern a line"),
+            (list(ListHint::Empty), "write one pattern per line"),
             (list(ListHint::Nested), "copy the lines of that list"),
             (place(Elsewhere::FileUrl(None)), "name the file by its path"),
             (place(Elsewhere::Command), "let the command write a file"),
