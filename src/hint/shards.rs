@@ -202,11 +202,8 @@ mod tests {
     }
 
     #[test]
-    fn a_hint_says_what_to_run_or_to_change() {
-        let pattern = |hint| words(&Hint::Pattern(hint));
-        let list = |hint| pattern(PatternHint::List(hint));
+    fn a_hint_about_the_bytes_of_a_shard_says_what_to_run() {
         let content = |hint| words(&Hint::Content(hint));
-        let place = |place| pattern(PatternHint::Local { place, is_one_of_several: false });
         let text = |text: &str| text.to_owned();
         for (hint, part) in [
             (remark_words(RemarkHint::SortByName, 2).to_owned(), "`tar --sort=name`"),
@@ -233,6 +230,18 @@ mod tests {
             (content(ContentHint::List { pattern: text("@x.txt") }), "as a list: '@x.txt'"),
             (content(ContentHint::Shards { pattern: None }), "name only shards; `amdim-stream pack`"),
             (content(ContentHint::Shards { pattern: Some(text("*.tar")) }), "name only shards, e.g. '*.tar'"),
+        ] {
+            assert!(hint.contains(part), "{hint:?} lacks {part:?}");
+        }
+    }
+
+    #[test]
+    fn a_hint_about_a_name_says_what_to_write() {
+        let pattern = |hint| words(&Hint::Pattern(hint));
+        let list = |hint| pattern(PatternHint::List(hint));
+        let place = |place| pattern(PatternHint::Local { place, is_one_of_several: false });
+        let text = |text: &str| text.to_owned();
+        for (hint, part) in [
             (pattern(PatternHint::Name), "--shards 'data/train-<000..146>.tar'"),
             (pattern(PatternHint::Glob(text("x-*.tar"))), "the whole set, name them: --shards 'x-*.tar'"),
             (pattern(PatternHint::Extension(text("x.tar"))), "add `.tar` to the name: --shards 'x.tar'"),

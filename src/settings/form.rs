@@ -37,6 +37,8 @@ impl Heading {
 
 /// The error of a text that is not a value.
 pub(crate) type Refusal = Box<dyn Error + Send + Sync>;
+/// A function that refuses a text that is not a value.
+type Check = fn(&str) -> Result<(), Refusal>;
 
 /// The bounds of a setting's number, or of each number in a list.
 #[derive(Debug, Clone, Copy)]
@@ -64,7 +66,7 @@ pub struct Form {
     /// Parses an argument into the value that a file has.
     pub(super) parser: ValueParser,
     /// Checks the text of a value that is text in a file.
-    pub(super) check: Option<fn(&str) -> Result<(), Refusal>>,
+    pub(super) check: Option<Check>,
     pub(super) action: ArgAction,
     /// The value of the flag without an argument.
     pub(super) missing: Option<&'static str>,
