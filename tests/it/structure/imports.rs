@@ -206,10 +206,8 @@ impl<'ast> Visit<'ast> for Reader<'_> {
         for (path, _) in paths {
             let absolute = self.absolute(&path);
             // Importing a module alone uses none of its items, and a module may re-export those of its own children.
-            let is_use = |path: &Name| {
-                !self.files.contains_key(path) && !(is_reexport && path.starts_with(self.module))
-            };
-            self.used.extend(absolute.filter(is_use));
+            let is_own = |path: &Name| is_reexport && path.starts_with(self.module);
+            self.used.extend(absolute.filter(|path| !self.files.contains_key(path) && !is_own(path)));
         }
     }
 
