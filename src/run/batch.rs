@@ -97,6 +97,7 @@ mod tests {
 
     #[test]
     fn a_batch_that_cuda_cannot_index_is_refused_with_the_largest_one() {
+        let _alone = crate::testing::lock_generator();
         // The stem makes 2 · 64 · 64 · 48 elements for a sample; beyond a certain n, the n² · 49 scores are
         // too many.
         let method = method(48);
