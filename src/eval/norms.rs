@@ -31,7 +31,8 @@ pub(super) fn settle(encoder: &dyn Encoder, set: &ShardSet, config: &Config, dev
     let mut number = 0;
     for batch in whole_batches(&set, order, batch_size as usize, config, device)?.by_ref() {
         number += 1;
-        let images = batch?.views.images.get(0);
+        let batch = batch?; // it keeps the memory of its images
+        let images = batch.views.images.get(0);
         let _ = tch::no_grad(|| encoder.features(&images, Mode::Settling { number }));
     }
     Ok(number.cast_unsigned() * batch_size)
@@ -111,5 +112,26 @@ mod tests {
         let settled = mean.copy();
         let expected = (alone(&batches[0]) + alone(&batches[1])) / 2.0;
         assert!((settled - expected).abs().max().double_value(&[]) < 1e-5);
+    }
+
+    /// The feed overwrites the memory of a batch as soon as the batch is dropped.
+    #[test]
+    fn batches_are_held_while_the_encoder_computes_on_them() {
+        let _alone = crate::testing::lock_generator();
+        let (config, network) = tiny::encoder();
+        let (_folder, set) = tiny::set(1200);
+        let statistics = || {
+            let named = network.tensors().into_iter().filter(|(name, _)| name.contains("running"));
+            named.map(|(_, tensor)| tensor.copy()).collect::<Vec<_>>()
+        };
+        assert_eq!(settle(network.encoder(), &set, &config, Device::Cpu).unwrap(), 1200);
+        let settled = statistics();
+        let order = Order { seed: config.seed, shuffle: Shuffle::Global, epochs: Some(1) };
+        let feed = whole_batches(&set, order, BATCH as usize, &config, Device::Cpu).unwrap();
+        for (batch, number) in feed.zip(1..) {
+            let copied = batch.unwrap().views.images.get(0).copy();
+            let _ = tch::no_grad(|| network.encoder().features(&copied, Mode::Settling { number }));
+        }
+        assert!(settled.iter().zip(statistics()).all(|(settled, expected)| settled.equal(&expected)));
     }
 }
