@@ -53,7 +53,9 @@ pub(super) fn whole_batches(
 
 #[cfg(test)]
 mod tests {
-    use tch::Kind;
+    use std::{thread, time::Duration};
+
+    use tch::{Kind, Tensor};
 
     use super::*;
     use crate::eval::{features::Features, tiny};
@@ -105,7 +107,7 @@ mod tests {
             .rfind(|(name, _)| name.contains("layer_list.8.bn.running_mean"))
             .unwrap();
         // The last norm is the only one that the features depend on.
-        let alone = |batch: &tch::Tensor| {
+        let alone = |batch: &Tensor| {
             let _ = tch::no_grad(|| network.encoder().features(batch, Mode::Settling { number: 1 }));
             network.tensors()[&name].copy()
         };
@@ -114,7 +116,33 @@ mod tests {
         assert!((settled - expected).abs().max().double_value(&[]) < 1e-5);
     }
 
-    /// The feed overwrites the memory of a batch as soon as the batch is dropped.
+    /// An encoder that begins late, so that the feed has time to overwrite a batch that was dropped.
+    #[derive(Debug)]
+    struct Late<'a>(&'a dyn Encoder);
+
+    impl Encoder for Late<'_> {
+        fn features(&self, images: &Tensor, mode: Mode) -> Tensor {
+            thread::sleep(Duration::from_millis(30));
+            self.0.features(images, mode)
+        }
+
+        fn width(&self) -> i64 {
+            self.0.width()
+        }
+
+        fn layers(&self) -> &'static [&'static str] {
+            self.0.layers()
+        }
+
+        fn pooled(&self, images: &Tensor, layer: &str) -> Tensor {
+            self.0.pooled(images, layer)
+        }
+
+        fn macs(&self) -> u64 {
+            self.0.macs()
+        }
+    }
+
     #[test]
     fn batches_are_held_while_the_encoder_computes_on_them() {
         let _alone = crate::testing::lock_generator();
@@ -124,7 +152,7 @@ mod tests {
             let named = network.tensors().into_iter().filter(|(name, _)| name.contains("running"));
             named.map(|(_, tensor)| tensor.copy()).collect::<Vec<_>>()
         };
-        assert_eq!(settle(network.encoder(), &set, &config, Device::Cpu).unwrap(), 1200);
+        assert_eq!(settle(&Late(network.encoder()), &set, &config, Device::Cpu).unwrap(), 1200);
         let settled = statistics();
         let order = Order { seed: config.seed, shuffle: Shuffle::Global, epochs: Some(1) };
         let feed = whole_batches(&set, order, BATCH as usize, &config, Device::Cpu).unwrap();
