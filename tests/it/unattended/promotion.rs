@@ -97,7 +97,11 @@ fn a_finished_run_is_compared_with_new_gates() {
     // A promoted run has to pass new gates, too.
     let said = run(&mut promote(&place, &["loss<1"]));
     assert_eq!(said.code, Some(5));
-    assert!(said.stderr.contains("since an earlier start, does not pass"), "{}", said.stderr);
+    assert!(
+        said.stderr.contains("does not pass its gates, but an earlier start has promoted it"),
+        "{}",
+        said.stderr
+    );
     let promotion = &json(&place.path("summary.json"))["promotion"];
     assert_eq!(promotion["refused"].as_array().unwrap().len(), 1, "{promotion}");
     assert_eq!(latest(&place), first);
