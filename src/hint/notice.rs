@@ -23,7 +23,7 @@ pub(crate) fn labelled(hint: &str) -> String {
     format!("hint: {hint}")
 }
 
-/// Makes a [`Notice`](crate::hint::Notice) for a warning. The arguments are those of [`failure!`](crate::failure).
+/// Makes a [`Notice`] for a warning. The arguments are those of [`failure!`](crate::failure).
 #[macro_export]
 macro_rules! notice {
     ($message:literal $(, $argument:expr)* $(,)? $(; $hint:literal $(, $of_hint:expr)* $(,)?)*) => {
