@@ -1,5 +1,5 @@
-//! Tells the linker where libtorch lies, so that no program of this package needs `LD_LIBRARY_PATH`, and tests where the
-//! stand-ins of `torchkit` for devices are.
+//! Tells the linker where libtorch lies, so that no program of this package needs `LD_LIBRARY_PATH`, and
+//! tests where the stand-ins of `torchkit` for devices are.
 
 use std::env;
 

@@ -1,4 +1,5 @@
-//! The cost of decoding PNGs and WebPs with the libraries that we use and with others, and of turning an image upright.
+//! The cost of decoding PNGs and WebPs with the libraries that we use and with others, and of turning an
+//! image upright.
 //!
 //! `cargo bench -p pipeline --bench formats`
 

@@ -61,8 +61,8 @@ fn shrink(photo: &[u8]) -> Vec<u8> {
     encode_jpeg(&resize(&image, 341, 256), 90).expect("the size is a JPEG's")
 }
 
-/// Compares a pair on one thread with the bound, in turns, and prints the least time of all rounds. Returns the seconds of all
-/// pairs, exact and fast, with the best instructions of this CPU.
+/// Compares a pair on one thread with the bound, in turns, and prints the least time of all rounds. Returns
+/// the seconds of all pairs, exact and fast, with the best instructions of this CPU.
 fn pairs(table: &mut Table, photos: &[Vec<u8>]) -> [f64; 2] {
     let mut contenders: Vec<Contender> = Cpu::available()
         .into_iter()
@@ -139,8 +139,8 @@ impl Contender {
     }
 }
 
-/// Compares the speed of two independent threads with that of one, by the wall clock, for pairs and for libjpeg-turbo alone,
-/// which shows how far the machine itself scales.
+/// Compares the speed of two independent threads with that of one, by the wall clock, for pairs and for
+/// libjpeg-turbo alone, which shows how far the machine itself scales.
 fn scaling(table: &mut Table, photos: &[Vec<u8>]) {
     let render = || {
         let mut contender = Contender::new(Cpu::default(), DecodeMode::Exact);

@@ -26,7 +26,8 @@ pub(crate) fn photo(width: u32, height: u32, seed: u64) -> Rgb {
 /// Amplitudes of details, from single pixels to 64 pixels.
 const AMPLITUDES: [f64; 7] = [18.0, 26.0, 36.0, 48.0, 64.0, 80.0, 100.0];
 
-/// Returns noise at a pixel: random values between −1 and 1 on a grid of 2^octave pixels, interpolated linearly.
+/// Returns noise at a pixel: random values between −1 and 1 on a grid of 2^octave pixels, interpolated
+/// linearly.
 fn noise(x: u64, y: u64, octave: usize, seed: u64) -> f64 {
     let corner = |dx, dy| random((x >> octave) + dx, (y >> octave) + dy, seed * 8 + octave as u64);
     let share = |at: u64| (at & ((1 << octave) - 1)) as f64 / f64::from(1u32 << octave);

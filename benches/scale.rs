@@ -1,7 +1,8 @@
-//! Many shards, and shards that are not in memory: time to the first batch, memory, quality of shuffling, read-ahead.
+//! Many shards, and shards that are not in memory: time to the first batch, memory, quality of shuffling,
+//! read-ahead.
 //!
-//! `cargo bench -p pipeline --bench scale`. With ` -- 1000`, the first three use 1,000 shards of 1,300 samples (4 GB, some minutes
-//! on a slow disk) instead of 100.
+//! `cargo bench -p pipeline --bench scale`. With ` -- 1000`, the first three use 1,000 shards of 1,300
+//! samples (4 GB, some minutes on a slow disk) instead of 100.
 
 use std::{
     env,
@@ -216,8 +217,8 @@ fn correlation(x: &[f64], y: &[f64]) -> f64 {
     product(x, mean_x, y, mean_y) / (xx * yy).sqrt()
 }
 
-/// Returns means over the shards: the share of the epoch between a shard's first and last sample, and the standard deviation of
-/// its positions relative to that of a uniform distribution.
+/// Returns means over the shards: the share of the epoch between a shard's first and last sample, and the
+/// standard deviation of its positions relative to that of a uniform distribution.
 fn spread(positions: &[f64], shard: usize) -> (f64, f64) {
     let length = positions.len() as f64;
     let (mut reach, mut spread) = (0.0, 0.0);

@@ -1,8 +1,10 @@
-//! The program that users start. It replaces itself with `amdim-stream-main` in the same folder, or says which library is missing.
+//! The program that users start. It replaces itself with `amdim-stream-main` in the same folder, or says
+//! which library is missing.
 //!
-//! The main program is linked with libtorch. Without libtorch, the system's loader ends it before its first instruction, with a
-//! message that names no cure. The launcher is not linked with libtorch and asks the loader first. It also sets the environment
-//! variables that libtorch's libraries read while they are loaded, so that the main program need not start itself again.
+//! The main program is linked with libtorch. Without libtorch, the system's loader ends it before its first
+//! instruction, with a message that names no cure. The launcher is not linked with libtorch and asks the
+//! loader first. It also sets the environment variables that libtorch's libraries read while they are loaded,
+//! so that the main program need not start itself again.
 
 use std::{
     env,
@@ -54,8 +56,9 @@ fn start(program: &Path) -> String {
     format!("cannot start `{}`: {error}", program.display())
 }
 
-/// Returns the names of the shared libraries that the system's loader does not find. Asks it in the way of `ldd`, which takes about
-/// 5 ms. Returns no names if the loader does not answer: starting the program then prints the loader's message.
+/// Returns the names of the shared libraries that the system's loader does not find. Asks it in the way of
+/// `ldd`, which takes about 5 ms. Returns no names if the loader does not answer: starting the program then
+/// prints the loader's message.
 fn missing_libraries(program: &Path) -> Vec<String> {
     let Ok(output) = Command::new(program).env("LD_TRACE_LOADED_OBJECTS", "1").output() else {
         return Vec::new();

@@ -1,7 +1,7 @@
 //! Trains image encoders without labels, from sharded tar datasets.
 //!
-//! Data flows one way: [`shards`] → [`pipeline`] → [`feed`] → [`method`] → [`train`]. A [`network::Network`] can be built, loaded
-//! and evaluated without any of them:
+//! Data flows one way: [`shards`] → [`pipeline`] → [`feed`] → [`method`] → [`train`]. A [`network::Network`]
+//! can be built, loaded and evaluated without any of them:
 //!
 //! ```
 //! use amdim_stream::{config::Config, encoder::{Mode, amdim}, network::Network};

@@ -1,7 +1,7 @@
 //! Shared code of the benches: CPU time, medians, and a plain table on stdout.
 //!
-//! A bench is an ordinary program (`harness = false`). It builds its own data, measures a few quantities and prints a
-//! row for each:
+//! A bench is an ordinary program (`harness = false`). It builds its own data, measures a few quantities and
+//! prints a row for each:
 //!
 //! ```text
 //! #[path = "common/mod.rs"]       // "../benches/common/mod.rs" from another crate's folder

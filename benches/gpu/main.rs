@@ -1,7 +1,8 @@
-//! Checks and speed of the training stage on one device: that it computes the same as the CPU, that copying does not delay
-//! training, and how long a step takes.
+//! Checks and speed of the training stage on one device: that it computes the same as the CPU, that copying
+//! does not delay training, and how long a step takes.
 //!
-//! `run.py` calls this program and PyTorch in turn, and writes the tables. Results are JSON objects on stdout, one per line.
+//! `run.py` calls this program and PyTorch in turn, and writes the tables. Results are JSON objects on
+//! stdout, one per line.
 #![expect(clippy::print_stdout, reason = "the results go to stdout")]
 
 use anyhow::{Result, ensure};
@@ -28,7 +29,8 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Check the device against golden tensors and the CPU; `AMDIM_FIXTURES` names the folder of golden tensors
+    /// Check the device against golden tensors and the CPU; `AMDIM_FIXTURES` names the folder of golden
+    /// tensors
     Check {
         /// Run only the checks whose names contain this
         #[arg(default_value = "")]

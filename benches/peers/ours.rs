@@ -1,7 +1,7 @@
 //! This program's loader, measured like its peers in `run.py`: shards to batches by the recipe `in128`.
 //!
-//! `peers-ours SHARDS… --workers N --pairs N --warmup N --decode exact|fast`, or `--bound` for libjpeg-turbo alone on one thread.
-//! Prints one JSON object.
+//! `peers-ours SHARDS… --workers N --pairs N --warmup N --decode exact|fast`, or `--bound` for libjpeg-turbo
+//! alone on one thread. Prints one JSON object.
 #![expect(clippy::print_stdout, reason = "the result goes to stdout")]
 
 use std::{env, error, time::Instant};

@@ -3,13 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests may panic like tests")]
 
 #[path = "../fuzz/src/lib.rs"]
-#[allow(
-    unreachable_pub,
-    missing_docs,
-    dead_code,
-    unused_imports,
-    reason = "the module is a crate of its own elsewhere"
-)]
+#[allow(unreachable_pub, missing_docs, dead_code, unused_imports, reason = "a crate of its own")]
 #[allow(clippy::allow_attributes, reason = "not every compiler warns about all of them")]
 mod fuzz;
 

@@ -118,8 +118,9 @@ fn check_version(sealed: &[u8]) -> Result<()> {
     ))
 }
 
-/// Returns the checksum of the JSON text of a content, without its white space. The text counts, not the values that this version reads
-/// from it, so that a checkpoint stays valid when a later version has settings that it lacks.
+/// Returns the checksum of the JSON text of a content, without its white space. The text counts, not the
+/// values that this version reads from it, so that a checkpoint stays valid when a later version has settings
+/// that it lacks.
 fn seal(content: &str) -> String {
     hash(&without_white_space(content))
 }

@@ -11,8 +11,8 @@ use crate::{
 
 /// Trains image encoders without labels, from sharded tar datasets
 ///
-/// Without a subcommand it trains: amdim-stream --shards 'data/train-<000..999>.tar'. The same command line resumes an
-/// interrupted run.
+/// Without a subcommand it trains: amdim-stream --shards 'data/train-<000..999>.tar'. The same command line
+/// resumes an interrupted run.
 #[derive(Debug, Parser)]
 #[command(
     name = "amdim-stream",
@@ -57,7 +57,8 @@ pub enum Command {
     Pack(pack::Args),
     /// Describe a run with these settings before it starts: data, speed, memory, disk space
     ///
-    /// It accepts every flag of a run. Of the flags for unattended runs, it applies --if-changed, --gate and --quiet.
+    /// It accepts every flag of a run. Of the flags for unattended runs, it applies --if-changed, --gate and
+    /// --quiet.
     Plan(Box<plan::Args>),
     /// Repeat the step that a run failed at
     Replay(replay::Args),

@@ -15,7 +15,8 @@ pub struct Completions {
 /// The flags of `man`.
 #[derive(Debug, clap::Args)]
 pub struct Man {
-    /// Folder for a page of each subcommand [default: the main page goes to stdout, `amdim-stream man | man -l -`]
+    /// Folder for a page of each subcommand [default: the main page goes to stdout, `amdim-stream man | man
+    /// -l -`]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
 }

@@ -35,7 +35,8 @@ pub struct Args {
     pub force: bool,
 }
 
-/// The format that is asked for, or else the one of the file's extension. An existing file is refused without `--force`.
+/// The format that is asked for, or else the one of the file's extension. An existing file is refused without
+/// `--force`.
 fn format_of(args: &Args) -> Result<Format> {
     if let Some(format) = args.format {
         return destination::file_of_any_name(&args.out, args.force).map(|()| format);

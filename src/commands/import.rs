@@ -1,4 +1,5 @@
-//! `amdim-stream import`: makes a run folder from an export or from a checkpoint of the reference implementation.
+//! `amdim-stream import`: makes a run folder from an export or from a checkpoint of the reference
+//! implementation.
 
 use std::{
     fs, io,
@@ -69,7 +70,8 @@ fn begin(run: &Path) -> Result<Partial> {
     Ok(partial)
 }
 
-/// Writes the configuration and a checkpoint of the imported network into `folder`. Returns the path of the checkpoint.
+/// Writes the configuration and a checkpoint of the imported network into `folder`. Returns the path of the
+/// checkpoint.
 fn save(imported: &Imported, folder: &Path) -> Result<PathBuf> {
     let Imported { config, classes, class_names, step, network } = imported;
     config.write(&folder.join("config.toml"))?;

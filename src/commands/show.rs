@@ -116,7 +116,8 @@ impl ViewSettings {
         Ok(Rendered { image, views })
     }
 
-    /// Returns the settings of the run in `--run`, whose shards must not have changed, or those given by flags.
+    /// Returns the settings of the run in `--run`, whose shards must not have changed, or those given by
+    /// flags.
     fn find(args: &Args) -> Result<Self> {
         let Some(run) = &args.run else {
             let (shards, recipe) = (args.shards.clone(), args.preset.recipe());

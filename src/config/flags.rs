@@ -67,8 +67,8 @@ impl FromArgMatches for Flags {
     }
 }
 
-/// Returns the settings that have a flag in the order of the help: by heading, then in the order of declaration, except that a
-/// setting with [`Setting::after`] follows that setting.
+/// Returns the settings that have a flag in the order of the help: by heading, then in the order of
+/// declaration, except that a setting with [`Setting::after`] follows that setting.
 fn in_order(settings: Vec<Setting>) -> Vec<Setting> {
     let (moved, mut ordered): (Vec<_>, Vec<_>) =
         settings.into_iter().filter(Setting::has_flag).partition(|setting| setting.after().is_some());

@@ -10,14 +10,14 @@ use crate::{
 };
 
 settings! {
-    /// Settings of how a run is carried out. None of them changes its results, apart from the rounding of another device or number
-    /// of threads.
+    /// Settings of how a run is carried out. None of them changes its results, apart from the rounding of
+    /// another device or number of threads.
     pub struct RunConfig {
         /// Device to train on: auto, cpu, cuda or cuda:N.
         #[serde(with = "crate::settings::as_text")]
         device: DeviceChoice = DeviceChoice::Auto, text::<DeviceChoice>().flag(Heading::Run, "DEVICE").default("auto");
-        /// Run a step as one CUDA graph instead of kernel by kernel: auto, on or off. If no graph can be recorded, the run continues
-        /// without one and says why.
+        /// Run a step as one CUDA graph instead of kernel by kernel: auto, on or off. If no graph can be
+        /// recorded, the run continues without one and says why.
         #[serde(with = "crate::settings::as_text")]
         cuda_graph: GraphChoice = GraphChoice::Auto, text::<GraphChoice>().flag(Heading::Run, "CHOICE").default("auto");
         /// Number of decoding threads.
@@ -35,12 +35,14 @@ settings! {
         keep_every: u64 = 0, whole(numbers::COUNT_OR_NONE).flag(Heading::Run, "STEPS").default("0, none");
         /// Epochs between validations.
         validate_every: u64 = 1, whole(numbers::COUNT).flag(Heading::Run, "EPOCHS");
-        /// Epochs between validations that also measure a vote of the 20 nearest among 5,000 training samples.
+        /// Epochs between validations that also measure a vote of the 20 nearest among 5,000 training
+        /// samples.
         knn_every: u64 = 0, whole(numbers::COUNT_OR_NONE).flag(Heading::Run, "EPOCHS").default("0, none");
         /// Keep the checkpoint with the best value of this metric as checkpoints/best: linear, mlp or knn.
         #[serde(skip_serializing_if = "Option::is_none")]
         best: Option<Metric> = None, choice::<Metric>().flag(Heading::Run, "METRIC").default("none");
-        /// Bad samples above which a run stops: a share such as 1% (compared after 1000 samples), or a number.
+        /// Bad samples above which a run stops: a share such as 1% (compared after 1000 samples), or a
+        /// number.
         #[serde(with = "crate::settings::as_text")]
         max_bad: BadSampleBudget = BadSampleBudget::default(), text::<BadSampleBudget>().flag(Heading::Data, "BUDGET")
             .default("1%");

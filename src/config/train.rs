@@ -20,18 +20,21 @@ settings! {
             .default("50 with in128, else 300").after("schedule");
         /// Number of steps, instead of epochs.
         steps: Option<u64> = None, whole(numbers::COUNT).flag(Heading::Training, "N").free().after("epochs");
-        /// Precision of the encoder: auto, f32, tf32 (f32 on the CPU) or bf16. Scores, losses and the optimizer's state are always
-        /// f32.
+        /// Precision of the encoder: auto, f32, tf32 (f32 on the CPU) or bf16. Scores, losses and the
+        /// optimizer's state are always f32.
         #[serde(with = "crate::settings::as_text")]
         precision: Precision = Precision::Auto, text::<Precision>().flag(Heading::Training, "KIND")
             .default("auto: bf16 if the device has instructions for it, else f32");
-        /// Encode a batch in this number of parts, one after the other: less memory, more time. The negatives are those of the whole
-        /// batch; batch norms see each part separately and update their running statistics once per part.
+        /// Encode a batch in this number of parts, one after the other: less memory, more time. The negatives
+        /// are those of the whole batch; batch norms see each part separately and update their running
+        /// statistics once per part.
         accumulate: usize = 1, whole(numbers::PARTS).flag(Heading::Training, "N");
-        /// Recompute the inside of each block in the backward pass instead of storing it: the same results, less memory, more time.
+        /// Recompute the inside of each block in the backward pass instead of storing it: the same results,
+        /// less memory, more time.
         checkpoint_blocks: bool = false, yes_or_no().flag(Heading::Training, "BOOL").free();
-        /// Start with the encoder of this run, import or checkpoint; or with that of the previous run in the run folder (see
-        /// --if-changed): last, or best for its best checkpoint. Probes and optimizer start anew.
+        /// Start with the encoder of this run, import or checkpoint; or with that of the previous run in the
+        /// run folder (see --if-changed): last, or best for its best checkpoint. Probes and optimizer start
+        /// anew.
         #[serde(skip_serializing_if = "Option::is_none")]
         warm_start: Option<WarmStart> = None, path().flag(Heading::Training, "last|best|DIR");
         /// Written by the program when a run is lengthened: the steps made until then keep their schedule.

@@ -8,9 +8,11 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "PathBuf", into = "PathBuf")]
 pub enum WarmStart {
-    /// The latest checkpoint of the previous run in the run folder. A folder with this name is written `./last`.
+    /// The latest checkpoint of the previous run in the run folder. A folder with this name is written
+    /// `./last`.
     Last,
-    /// The best checkpoint of the previous run in the run folder. A folder with this name is written `./best`.
+    /// The best checkpoint of the previous run in the run folder. A folder with this name is written
+    /// `./best`.
     Best,
     /// A run folder or a checkpoint.
     Path(PathBuf),

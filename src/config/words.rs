@@ -1,7 +1,8 @@
-//! Refusals of settings: those of earlier versions, texts that are not values, and the wording of errors of the TOML parser.
+//! Refusals of settings: those of earlier versions, texts that are not values, and the wording of errors of
+//! the TOML parser.
 
 use anyhow::Result;
-use toml::{Table, Value};
+use toml::Table;
 
 use super::{layers::flattened, whole::Config};
 use crate::{
@@ -14,8 +15,8 @@ use crate::{
 /// The hint for a setting of the wrong type.
 const LOOK_UP: &str = "look up the setting and its type in the config.toml of a run";
 
-/// Refuses settings of earlier versions, and texts that the type of a setting refuses. The TOML parser would keep only the message of
-/// such an error and lose its hint, so that texts are parsed before.
+/// Refuses settings of earlier versions, and texts that the type of a setting refuses. The TOML parser would
+/// keep only the message of such an error and lose its hint, so that texts are parsed before.
 pub(super) fn check(table: &Table) -> Result<()> {
     if let Some(window) = table.get("data").and_then(|data| data.get("shuffle_window")) {
         return Err(usage!(
@@ -24,23 +25,25 @@ pub(super) fn check(table: &Table) -> Result<()> {
         ));
     }
     let settings = Config::settings();
-    // Several methods may declare the same key: a text that one of them accepts is left to the chosen one.
-    let refusal = |(key, value): (String, Value)| {
-        let declared = settings.iter().filter(|setting| setting.key == key);
-        let errors: Option<Vec<_>> = declared.map(|setting| setting.refusal(&value)).collect();
-        errors?.into_iter().next().map(|error| refused_text(&key, error))
-    };
-    flattened(table, "").into_iter().find_map(refusal).map_or(Ok(()), Err)
+    for (key, value) in flattened(table, "") {
+        let setting = settings.iter().find(|setting| setting.key == key);
+        if let Some(error) = setting.and_then(|setting| setting.refusal(&value)) {
+            return Err(refused_text(&key, error));
+        }
+    }
+    Ok(())
 }
 
-/// Returns the error about a text that is not a value of the setting `key`, with the hint of the library that refuses it.
+/// Returns the error about a text that is not a value of the setting `key`, with the hint of the library that
+/// refuses it.
 fn refused_text(key: &str, error: Refusal) -> anyhow::Error {
     let hint = hint::library_hint(&*error).unwrap_or_else(|| LOOK_UP.to_owned());
     let message = format!("in the settings: `{key}`: {error}");
     Hinted::error(Code::Usage, message, vec![hint])
 }
 
-/// Returns the error about a setting of the wrong type or name. The TOML parser names its place on a second line.
+/// Returns the error about a setting of the wrong type or name. The TOML parser names its place on a second
+/// line.
 pub(super) fn refused(error: &toml::de::Error) -> anyhow::Error {
     // The TOML parser gives only text, in which types have their Rust names.
     let types = [

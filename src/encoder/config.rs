@@ -6,10 +6,7 @@ use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 #[cfg(test)]
 use super::linear;
 use super::{amdim, interface::EncoderSettings};
-use crate::{
-    settings::{Setting, named},
-    usage,
-};
+use crate::settings::{Setting, named};
 
 /// An encoder with its settings: the section `[encoder]` of a file.
 ///
@@ -54,10 +51,7 @@ impl EncoderConfig {
     ///
     /// If there is no encoder of that name.
     pub fn named(name: &str) -> Result<Self> {
-        Self::all().into_iter().find(|encoder| encoder.chosen().name() == name).ok_or_else(|| {
-            let names: Vec<_> = Self::all().iter().map(|encoder| encoder.chosen().name()).collect();
-            usage!("there is no encoder named `{name}`"; "name one of: {}", names.join(", "))
-        })
+        named::find("encoder", name, Self::all(), |encoder| encoder.chosen().name())
     }
 
     /// Returns the settings of AMDIM's encoder; `None` for another one.

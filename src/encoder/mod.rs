@@ -1,6 +1,7 @@
 //! Encoders, and classifiers on their features.
 //!
-//! An encoder is one file: its settings ([`EncoderSettings`]) and the network ([`Encoder`]); and a variant of [`EncoderConfig`].
+//! An encoder is one file: its settings ([`EncoderSettings`]) and the network ([`Encoder`]); and a variant of
+//! [`EncoderConfig`].
 
 pub mod amdim;
 mod config;

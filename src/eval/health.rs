@@ -8,7 +8,8 @@ use crate::{hint::Notice, notice};
 /// The spread of features.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Health {
-    /// The effective rank: the exponential of the entropy of the singular values' shares (`RankMe`, Garrido et al. 2023).
+    /// The effective rank: the exponential of the entropy of the singular values' shares (`RankMe`, Garrido
+    /// et al. 2023).
     pub rankme: f64,
     /// The mean cosine of two different samples' features.
     pub cosine: f64,
@@ -34,7 +35,8 @@ impl Health {
         Self { rankme: entropy.exp(), cosine: (square - n as f64) / pairs, samples: n }
     }
 
-    /// Returns a warning if the representation has collapsed, so that nearly all images have the same features.
+    /// Returns a warning if the representation has collapsed, so that nearly all images have the same
+    /// features.
     pub fn complaint(&self) -> Option<Notice> {
         let Self { rankme, cosine, .. } = self;
         (*cosine > 0.99 || *rankme < 1.5).then(|| {

@@ -47,7 +47,8 @@ pub(super) struct Judging<'a> {
     identity: String,
     /// The number of steps that it was trained for.
     pub(super) step: u64,
-    /// The training images that the running statistics of its norms were averaged over; none for a trained encoder.
+    /// The training images that the running statistics of its norms were averaged over; none for a trained
+    /// encoder.
     pub(super) settled_on: Option<u64>,
 }
 
@@ -165,8 +166,8 @@ impl<'a> Judging<'a> {
     }
 }
 
-/// Warns if the running statistics of norms are still close to their initial values. Each of `step` steps has updated them `updates`
-/// times, once for each part of each view.
+/// Warns if the running statistics of norms are still close to their initial values. Each of `step` steps has
+/// updated them `updates` times, once for each part of each view.
 fn warn_of_unsettled_norms(step: u64, updates: usize) {
     // An update moves the statistics by a tenth.
     let left = 0.9f64.powf(updates as f64 * step as f64);

@@ -18,8 +18,8 @@ const IMAGES: u64 = 10_000;
 /// The samples in a batch of those images.
 const BATCH: u64 = 100;
 
-/// Sets the running statistics of an encoder's norms to their mean over batches of un-augmented training images in training mode.
-/// A freshly initialized encoder has 0 and 1 instead. Returns the number of images.
+/// Sets the running statistics of an encoder's norms to their mean over batches of un-augmented training
+/// images in training mode. A freshly initialized encoder has 0 and 1 instead. Returns the number of images.
 pub(super) fn settle(encoder: &dyn Encoder, set: &ShardSet, config: &Config, device: Device) -> Result<u64> {
     let set = evenly(set, IMAGES);
     let batch_size = BATCH.min(set.len());
@@ -60,7 +60,8 @@ mod tests {
     use super::*;
     use crate::eval::{features::Features, tiny};
 
-    /// Returns the largest distances of a channel's mean from 0 and of its deviation from 1 over a set, in evaluation mode.
+    /// Returns the largest distances of a channel's mean from 0 and of its deviation from 1 over a set, in
+    /// evaluation mode.
     fn off(encoder: &dyn Encoder, set: &ShardSet, config: &Config) -> [f64; 2] {
         let features = Features::compute(encoder, "", set, config, Device::Cpu, None).unwrap();
         let ndf = config.encoder.amdim().unwrap().ndf;

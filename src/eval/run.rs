@@ -11,8 +11,8 @@ use super::{
 };
 use crate::{checkpoint, device, stdout};
 
-/// Evaluates a checkpoint's encoder. Prints one JSON object for each result, or a table, and writes all results to `eval-NAME.json`
-/// in the checkpoint's folder.
+/// Evaluates a checkpoint's encoder. Prints one JSON object for each result, or a table, and writes all
+/// results to `eval-NAME.json` in the checkpoint's folder.
 ///
 /// # Errors
 ///

@@ -7,7 +7,8 @@ use tch::Device;
 
 use crate::{config::Config, data, feed::Feed};
 
-/// Returns batches of all samples of a set, in order, rendered by the evaluation recipe of the configuration's preset.
+/// Returns batches of all samples of a set, in order, rendered by the evaluation recipe of the
+/// configuration's preset.
 pub(crate) fn images(set: &ShardSet, config: &Config, device: Device) -> Result<Feed> {
     const BATCH: usize = 100;
     let order = Order { shuffle: Shuffle::None, epochs: Some(1), ..Order::default() };

@@ -66,8 +66,8 @@ impl<'a> Subject<'a> {
         Ok(Self { loaded, config, data, labelled, validation, classes, class_names, device, seed })
     }
 
-    /// Writes the results, with everything that is needed to repeat the evaluation. Results in the file with other settings or of
-    /// other samples are kept.
+    /// Writes the results, with everything that is needed to repeat the evaluation. Results in the file with
+    /// other settings or of other samples are kept.
     pub(super) fn write(&self, path: &Path, evaluation: &Evaluation, results: &[Value]) -> Result<()> {
         let ours = json!({
             "settings": evaluation.settings(self.config.preset, self.seed),
@@ -94,8 +94,8 @@ impl<'a> Subject<'a> {
     }
 }
 
-/// Returns the names of the classes: those in the folder of the shards or, if the checkpoint was trained on the same shards, those
-/// in the checkpoint. In other shards a label may mean another class.
+/// Returns the names of the classes: those in the folder of the shards or, if the checkpoint was trained on
+/// the same shards, those in the checkpoint. In other shards a label may mean another class.
 fn class_names(data: &Data, loaded: &Loaded, classes: u32) -> Vec<String> {
     let saved = &loaded.state.class_names;
     if loaded.state.data.digest != data.train.digest() {

@@ -33,8 +33,8 @@ pub struct Report {
 }
 
 impl Tally {
-    /// Adds scores (n, classes) of samples with labels (n), where a label below 0 means none. A class with the score −∞ is not among
-    /// the first five.
+    /// Adds scores (n, classes) of samples with labels (n), where a label below 0 means none. A class with
+    /// the score −∞ is not among the first five.
     ///
     /// # Panics
     /// If the scores cannot be read.
@@ -44,8 +44,8 @@ impl Tally {
         self.add_ranked(&best.masked_fill(&scores.eq(f64::NEG_INFINITY), -1), labels);
     }
 
-    /// Adds ranked classes (n, m), the likeliest first, of samples with labels (n). −1 stands for no class. Ranks beyond the fifth
-    /// are ignored.
+    /// Adds ranked classes (n, m), the likeliest first, of samples with labels (n). −1 stands for no class.
+    /// Ranks beyond the fifth are ignored.
     ///
     /// # Panics
     /// If the classes cannot be read.

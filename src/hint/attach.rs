@@ -19,8 +19,9 @@ pub trait WithHint<T> {
     /// Sets the exit code that the error ends the program with.
     fn with_code(self, code: Code) -> anyhow::Result<T>;
 
-    /// Sets the exit code of an error about a path that the user named: [`Code::Usage`] if another path would not have failed, as
-    /// with missing permissions, and [`Code::Failed`] if the same path may work later, as with a broken disk.
+    /// Sets the exit code of an error about a path that the user named: [`Code::Usage`] if another path would
+    /// not have failed, as with missing permissions, and [`Code::Failed`] if the same path may work later, as
+    /// with a broken disk.
     fn with_code_of_place(self) -> anyhow::Result<T>;
 }
 

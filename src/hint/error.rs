@@ -36,7 +36,8 @@ impl Error for Hinted {
     }
 }
 
-/// Returns the exit code that an error ends the program with: the outermost one in its chain, or [`Code::Failed`].
+/// Returns the exit code that an error ends the program with: the outermost one in its chain, or
+/// [`Code::Failed`].
 pub fn code(error: &anyhow::Error) -> Code {
     let of_dataset = |error: &dataset::Error| error.is_misuse().then_some(Code::Usage);
     let codes = |cause: Cause<'_>| match cause.downcast_ref::<Hinted>() {
@@ -51,7 +52,8 @@ pub fn find<E: Error + 'static>(error: &anyhow::Error) -> Option<&E> {
     walk(error).find_map(|cause| cause.downcast_ref())
 }
 
-/// Iterates over the errors of a chain, outermost first, including errors that others wrap without naming them as their source.
+/// Iterates over the errors of a chain, outermost first, including errors that others wrap without naming
+/// them as their source.
 pub(super) fn walk(error: &anyhow::Error) -> impl Iterator<Item = Cause<'_>> {
     error.chain().flat_map(|link| iter::successors(Some(link), |cause| wrapped(*cause)))
 }
@@ -85,7 +87,8 @@ macro_rules! failure {
     };
 }
 
-/// Makes an error that ends the program with [`Code::Usage`]. The arguments are those of [`failure!`](crate::failure).
+/// Makes an error that ends the program with [`Code::Usage`]. The arguments are those of
+/// [`failure!`](crate::failure).
 #[macro_export]
 macro_rules! usage {
     ($message:literal $(, $argument:expr)* $(,)? $(; $hint:literal $(, $of_hint:expr)* $(,)?)*) => {

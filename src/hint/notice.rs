@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-/// A message with hints about what the user can do. It is displayed as the message, then a line for each hint.
+/// A message with hints about what the user can do. It is displayed as the message, then a line for each
+/// hint.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Notice {
     /// The message, on one line.

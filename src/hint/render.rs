@@ -13,7 +13,8 @@ pub fn render(error: &anyhow::Error) -> String {
     Notice { message: causes(error), hints: hints(error) }.to_string()
 }
 
-/// Returns the causes of an error on one line, outermost first. A cause that the previous message already ends with is not repeated.
+/// Returns the causes of an error on one line, outermost first. A cause that the previous message already
+/// ends with is not repeated.
 pub fn causes(error: &anyhow::Error) -> String {
     let mut causes: Vec<String> = Vec::new();
     for link in error.chain() {

@@ -6,10 +6,7 @@ use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 #[cfg(test)]
 use super::toy;
 use super::{amdim, interface::MethodSettings};
-use crate::{
-    settings::{Setting, named},
-    usage,
-};
+use crate::settings::{Setting, named};
 
 /// A method with its settings: the section `[method]` of a file. The setting `name` chooses the method.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -50,10 +47,7 @@ impl MethodConfig {
     ///
     /// If there is no method of that name.
     pub fn named(name: &str) -> Result<Self> {
-        Self::all().into_iter().find(|method| method.chosen().name() == name).ok_or_else(|| {
-            let names: Vec<_> = Self::all().iter().map(|method| method.chosen().name()).collect();
-            usage!("there is no method named `{name}`"; "name one of: {}", names.join(", "))
-        })
+        named::find("method", name, Self::all(), |method| method.chosen().name())
     }
 
     /// Returns the settings of AMDIM; `None` for another method.

@@ -1,5 +1,5 @@
-//! A method of a few lines, for tests: the smallest example of one. It has two settings, three views, extra state and a loss of two
-//! parts.
+//! A method of a few lines, for tests: the smallest example of one. It has two settings, three views, extra
+//! state and a loss of two parts.
 
 use anyhow::Result;
 use pipeline::{Preset, Recipe};

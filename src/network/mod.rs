@@ -1,4 +1,5 @@
-//! The network that a checkpoint contains. It can be built, loaded and asked for features without an optimizer.
+//! The network that a checkpoint contains. It can be built, loaded and asked for features without an
+//! optimizer.
 
 mod features;
 mod model;

@@ -1,15 +1,16 @@
 //! The macro that declares a section of settings.
 
-/// Declares a section of settings: a struct that is read from and written to a section of a file, its defaults, and the function
-/// `settings()`, which lists the declarations. A setting is written as
+/// Declares a section of settings: a struct that is read from and written to a section of a file, its
+/// defaults, and the function `settings()`, which lists the declarations. A setting is written as
 ///
 /// ```text
 /// /// Steps between checkpoints.
 /// checkpoint_every: u64 = 500, whole(numbers::COUNT).flag(Heading::Run, "STEPS");
 /// ```
 ///
-/// The doc comment becomes the field's documentation and the text of `--help`. The name, the type and the default go to the struct.
-/// The [`Form`](crate::settings::Form) follows. A line `#[serde(…)]` above the name goes to the field.
+/// The doc comment becomes the field's documentation and the text of `--help`. The name, the type and the
+/// default go to the struct. The [`Form`](crate::settings::Form) follows. A line `#[serde(…)]` above the name
+/// goes to the field.
 macro_rules! settings {
     (
         $(#[$about:meta])*

@@ -59,7 +59,8 @@ pub(super) struct Flag {
     pub(super) hides_choices: bool,
 }
 
-/// The form of a setting. Begin with the kind of its values ([`whole`], [`real`], [`text`] …), then add its [`flag`](Form::flag).
+/// The form of a setting. Begin with the kind of its values ([`whole`], [`real`], [`text`] …), then add its
+/// [`flag`](Form::flag).
 #[derive(Debug, Clone)]
 pub struct Form {
     pub(super) bounds: Bounds,

@@ -1,5 +1,6 @@
-//! Settings, each declared once. `settings!` turns the declarations of a section into its struct with defaults and a list of
-//! [`Setting`]s. The flags of a run, the keys in a file, the bounds, and what a resumed run may change follow from that list.
+//! Settings, each declared once. `settings!` turns the declarations of a section into its struct with
+//! defaults and a list of [`Setting`]s. The flags of a run, the keys in a file, the bounds, and what a
+//! resumed run may change follow from that list.
 
 pub(crate) mod as_text;
 mod declare;

@@ -21,8 +21,8 @@ use crate::{
     world::World,
 };
 
-/// Trains with the settings `asked` (flags over file), and resumes the run that the folder contains. `world` is
-/// this process's place among those that train together.
+/// Trains with the settings `asked` (flags over file), and resumes the run that the folder contains. `world`
+/// is this process's place among those that train together.
 pub fn run(asked: &toml::Table, unattended: &Unattended, world: World) -> Result<RunOutcome> {
     let deadline = unattended.deadline()?;
     let folder = RunFolder::of(&Config::out(asked)?);

@@ -23,8 +23,8 @@ impl Run {
     }
 
     /// Estimates the time of all steps, without loading, from a forward pass of the encoder on a few images.
-    /// A step costs three such passes for each view: one forward, and twice as much backward. Returns `None` if
-    /// the pass fails.
+    /// A step costs three such passes for each view: one forward, and twice as much backward. Returns `None`
+    /// if the pass fails.
     fn time_of_steps(&self) -> Option<Duration> {
         let passes = 3.0 * self.config.recipe().views.len() as f64;
         let few = if self.device == Device::Cpu { 4 } else { self.batch_size };

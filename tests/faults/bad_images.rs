@@ -41,8 +41,8 @@ impl Renderers {
         Self { preset, exact, fast: new(DecodeMode::Fast), reference }
     }
 
-    /// Holds the views of a case against those of a PNG of the pixels that it has to have, where it has to have some; whether
-    /// it was bad.
+    /// Holds the views of a case against those of a PNG of the pixels that it has to have, where it has to
+    /// have some; whether it was bad.
     fn check(&mut self, case: &Case, png: Option<&[u8]>, what: &str, seed: SampleSeed) -> bool {
         let exact = views(&mut self.exact, self.preset, &case.bytes, seed);
         let fast = views(&mut self.fast, self.preset, &case.bytes, seed);

@@ -75,8 +75,8 @@ impl Harm {
 /// By epoch and sample.
 type Views = HashMap<(u64, i64), Vec<u8>>;
 
-/// The views of every sample of every epoch, and the samples that were bad, of a loader under which something happens after
-/// some batches.
+/// The views of every sample of every epoch, and the samples that were bad, of a loader under which something
+/// happens after some batches.
 fn load(place: &Place, pattern: &str, happen: impl FnOnce(), after: usize) -> (Views, Vec<String>) {
     let source = LocalSource::new(&[pattern.to_owned()]).unwrap();
     let set = ShardSet::open(source, &IndexConfig { cache: Some(place.path("cache")), threads: 1 }).unwrap();

@@ -8,7 +8,8 @@ use crate::{
     watched::Ended,
 };
 
-/// A run with its best checkpoint and a promotion, a folder packed, a set cleaned: everything that syncs folders.
+/// A run with its best checkpoint and a promotion, a folder packed, a set cleaned: everything that syncs
+/// folders.
 fn commands(place: &Place, pattern: &str, out: &str) -> [Command; 3] {
     let mut train = place.train(pattern, &format!("{out}/run"), &["--steps", "2", "--best", "linear"]);
     train.args(["--val-shards", pattern, "--promote"]).arg(place.path(&format!("{out}/models")));

@@ -1,8 +1,9 @@
-//! What the program survives: kills, full disks, damaged checkpoints, shards and images, failing reads and writes.
+//! What the program survives: kills, full disks, damaged checkpoints, shards and images, failing reads and
+//! writes.
 //!
-//! Each test prints one line with what it did. `cargo test` runs a short form of every test; with `AMDIM_SOAK=1`, which is
-//! what `make soak` sets, they run the long one. All is drawn from fixed seeds, and what ends well is always compared with
-//! a run that nothing disturbed.
+//! Each test prints one line with what it did. `cargo test` runs a short form of every test; with
+//! `AMDIM_SOAK=1`, which is what `make soak` sets, they run the long one. All is drawn from fixed seeds, and
+//! what ends well is always compared with a run that nothing disturbed.
 #![expect(
     clippy::unwrap_used,
     clippy::print_stdout,

@@ -67,8 +67,8 @@ fn median(mut values: Vec<u64>) -> u64 {
     values[values.len() / 2]
 }
 
-/// Memory stays where it was, and threads and files do not become more. Returns how far memory lay from its median, in
-/// percent.
+/// Memory stays where it was, and threads and files do not become more. Returns how far memory lay from its
+/// median, in percent.
 fn assert_flat(held: &[Holding], what: &str) -> f64 {
     assert!(held.len() >= 8, "{what}: only {} looks", held.len());
     let resident = |part: &[Holding]| part.iter().map(|now| now.resident_kb).collect::<Vec<_>>();

@@ -71,7 +71,8 @@ fn may_mount() -> bool {
     command.arg(folder.path()).output().is_ok_and(|output| output.status.success())
 }
 
-/// Runs on a disk of so many bytes, then again on a large one: what was said, and whether the disk was too small.
+/// Runs on a disk of so many bytes, then again on a large one: what was said, and whether the disk was too
+/// small.
 fn on_a_full_disk(run: &Undisturbed, out: &str, bytes: usize) -> bool {
     let folder = run.place.path(out);
     let kept = run.place.path(&format!("{out}-kept"));

@@ -1,4 +1,5 @@
-//! The meaning of labels: sets whose `classes.txt` differ, `pack --classes`, and the names of classes in results and files.
+//! The meaning of labels: sets whose `classes.txt` differ, `pack --classes`, and the names of classes in
+//! results and files.
 
 use std::{
     fs,
@@ -24,7 +25,8 @@ fn command(place: &Place, words: &[&str]) -> Command {
     command
 }
 
-/// Packs training and validation images into folders of their own. Label 0 is `ant` in one and `bee` in the other.
+/// Packs training and validation images into folders of their own. Label 0 is `ant` in one and `bee` in the
+/// other.
 fn numbered_apart() -> Place {
     let place = Place::new();
     images(&place, "train", &["ant", "bee", "cat"]);

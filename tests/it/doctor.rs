@@ -109,8 +109,8 @@ fn a_chosen_gpu_that_does_not_exist_is_bad() {
     assert!(driver["hint"].as_str().unwrap().contains("--device cpu"), "{driver}");
 }
 
-/// Compiles the stand-in of the driver and adds the stand-in of libtorch's CUDA half, which reports three GPUs. Returns a function
-/// that runs the program with both.
+/// Compiles the stand-in of the driver and adds the stand-in of libtorch's CUDA half, which reports three
+/// GPUs. Returns a function that runs the program with both.
 fn three_gpus(place: &Place) -> impl Fn(&[&str]) -> Said {
     let folder = place.path("gpus");
     fs::create_dir(&folder).unwrap();

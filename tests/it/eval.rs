@@ -26,7 +26,8 @@ fn results(stdout: &str) -> Vec<Value> {
     stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
-/// Checks one result of the evaluation `name`: the encoder, the number of steps, and the ranges of its numbers.
+/// Checks one result of the evaluation `name`: the encoder, the number of steps, and the ranges of its
+/// numbers.
 fn check_result(name: &str, result: &Value, (encoder, step): (&str, u64)) {
     assert!(result["encoder"] == encoder && result["step"] == step, "{result}");
     let report = &result["report"];

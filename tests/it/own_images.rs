@@ -1,4 +1,5 @@
-//! The way from a folder of images to an encoder: the commands in the README, and file names with unusual characters.
+//! The way from a folder of images to an encoder: the commands in the README, and file names with unusual
+//! characters.
 
 use std::{fs, os::unix::fs::symlink, path::Path, process::Command};
 

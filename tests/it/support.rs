@@ -26,7 +26,8 @@ impl Place {
         self.0.path().join(name)
     }
 
-    /// Writes shards `name-000.tar` and so on of `per_shard` labelled images each. Returns the pattern that names them.
+    /// Writes shards `name-000.tar` and so on of `per_shard` labelled images each. Returns the pattern that
+    /// names them.
     pub(crate) fn shards(&self, name: &str, shards: usize, per_shard: usize) -> String {
         for shard in 0..shards {
             let samples = (0..per_shard).map(|k| {
@@ -107,7 +108,8 @@ pub(crate) fn program() -> Command {
     command
 }
 
-/// Resets signals to their defaults. Processes inherit ignored signals, and tests that a script started with `&` ignore Ctrl-C.
+/// Resets signals to their defaults. Processes inherit ignored signals, and tests that a script started with
+/// `&` ignore Ctrl-C.
 #[expect(unsafe_code, reason = "there is no safe way to reset a signal to its default")]
 fn listen() {
     for signal in [libc::SIGINT, libc::SIGHUP, libc::SIGTERM, libc::SIGUSR1, libc::SIGUSR2] {

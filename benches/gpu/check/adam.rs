@@ -5,8 +5,9 @@ use anyhow::{Result, ensure};
 use serde_json::{Value, json};
 use tch::{Device, Kind, Tensor, nn::VarStore};
 
-/// Bounds on the error of f32: of the parameters, as a share of the way that they went, and of the moments, as a share of
-/// themselves. They bound norms, because single numbers may be off by more where a mean gradient is next to nothing.
+/// Bounds on the error of f32: of the parameters, as a share of the way that they went, and of the moments,
+/// as a share of themselves. They bound norms, because single numbers may be off by more where a mean
+/// gradient is next to nothing.
 pub(crate) const ADAM_OFF: [f64; 2] = [1e-3, 1e-5];
 
 /// The number of updates that are compared.
@@ -49,7 +50,8 @@ impl Plain {
     }
 }
 
-/// Returns how far fifty fused updates by `config` are from the definition by `defined`, in the units of [`ADAM_OFF`].
+/// Returns how far fifty fused updates by `config` are from the definition by `defined`, in the units of
+/// [`ADAM_OFF`].
 pub(crate) fn adam_off(
     device: Device,
     seed: i64,

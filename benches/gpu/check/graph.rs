@@ -29,10 +29,12 @@ fn flat(trainer: &Trainer) -> Tensor {
     Tensor::cat(&tensors, 0)
 }
 
-/// Compares recorded steps with steps that are queued kernel by kernel, on the same batches and with the same random numbers.
+/// Compares recorded steps with steps that are queued kernel by kernel, on the same batches and with the same
+/// random numbers.
 ///
-/// A device need not add up in the same order every time, and Adam makes a whole step of a tiny gradient whose sign changes. So
-/// the steps without a graph are made twice, and the recorded ones may be four times as far from them as they are apart.
+/// A device need not add up in the same order every time, and Adam makes a whole step of a tiny gradient
+/// whose sign changes. So the steps without a graph are made twice, and the recorded ones may be four times
+/// as far from them as they are apart.
 pub(super) fn graph(device: Device) -> Result<Value> {
     Precision::F32.apply()?;
     let mut trainers = [GraphChoice::Off, GraphChoice::Off, GraphChoice::On]
@@ -60,8 +62,8 @@ pub(super) fn graph(device: Device) -> Result<Value> {
     }))
 }
 
-/// Makes twelve steps with each of three trainers. Returns the largest relative difference of a loss of the second and of the
-/// third from that of the first.
+/// Makes twelve steps with each of three trainers. Returns the largest relative difference of a loss of the
+/// second and of the third from that of the first.
 fn losses_off(trainers: &mut [Trainer], device: Device) -> Result<[f64; 2]> {
     let mut losses_off = [0f64; 2];
     for number in 0..12 {

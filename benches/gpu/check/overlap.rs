@@ -17,8 +17,8 @@ fn gray(batch: u64) -> u8 {
     (batch * 4) as u8
 }
 
-/// Checks that the device sees batches as they were sent: where it has so much to do that batches wait for it, and where it
-/// has so little that it waits for them.
+/// Checks that the device sees batches as they were sent: where it has so much to do that batches wait for
+/// it, and where it has so little that it waits for them.
 pub(super) fn overlap(device: Device) -> Result<Value> {
     let folder = tempfile::tempdir()?;
     let path = folder.path().join("x.tar");
@@ -41,8 +41,8 @@ fn write_shard(path: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Checks all batches with `products` products of large matrices after each. Returns the share of the time that the device
-/// waited for copies.
+/// Checks all batches with `products` products of large matrices after each. Returns the share of the time
+/// that the device waited for copies.
 fn waited(set: &ShardSet, products: usize, device: Device) -> Result<f64> {
     let start = Instant::now();
     let order = Order { shuffle: Shuffle::None, epochs: Some(1), ..Order::default() };
@@ -78,7 +78,8 @@ fn ranges(feed: &mut Feed, products: usize, device: Device) -> Result<Vec<Tensor
     Ok(ranges)
 }
 
-/// Checks the range of a batch. Normalized, its one gray is another number in each channel; the range is that of the three.
+/// Checks the range of a batch. Normalized, its one gray is another number in each channel; the range is that
+/// of the three.
 fn check_gray(number: u64, range: &Tensor) -> Result<()> {
     let normalization = Preset::In128.normalization();
     let gray = f64::from(gray(number));

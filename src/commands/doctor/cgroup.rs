@@ -86,7 +86,8 @@ impl<'a> Group<'a> {
     }
 }
 
-/// Returns the folders of a group and of its ancestors. A container sees its own group as the root, whatever the path.
+/// Returns the folders of a group and of its ancestors. A container sees its own group as the root, whatever
+/// the path.
 fn levels(base: &Path, path: &str) -> Vec<PathBuf> {
     let own = base.join(path);
     own.ancestors()

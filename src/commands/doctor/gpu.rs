@@ -96,7 +96,8 @@ fn versions(libtorch: &Libtorch) -> Check {
 /// The name of the driver's check.
 const DRIVER: &str = "driver";
 
-/// Returns the device, or a bad check if the driver is too old for libtorch or libtorch does not find the GPU.
+/// Returns the device, or a bad check if the driver is too old for libtorch or libtorch does not find the
+/// GPU.
 fn usable_device(wanted: DeviceChoice, has_driver: bool, libtorch: &Libtorch) -> Result<Device, Check> {
     if has_driver
         && let (Ok(driver), Some(needed)) = (Driver::detect(), libtorch.cuda.as_deref().and_then(version))
@@ -160,8 +161,8 @@ fn gpu_memory(memory: &GpuMemory) -> Check {
     }
 }
 
-/// Checks by a trial whether host memory can be pinned. The CUDA driver mostly ignores `RLIMIT_MEMLOCK`, so the limit alone says
-/// little.
+/// Checks by a trial whether host memory can be pinned. The CUDA driver mostly ignores `RLIMIT_MEMLOCK`, so
+/// the limit alone says little.
 fn pinned(device: Device) -> Check {
     let Some(accelerator) = Accelerator::of(device) else {
         return Check::warn("pinned-memory", "not tried: no GPU", "see `driver`");

@@ -26,8 +26,8 @@ pub(super) fn check(out: &Path) -> Result<()> {
     destination::folder(out, Contents::Embeddings, None)
 }
 
-/// Writes `embedding.json`, which identifies the encoder, the layer and the shards, into a folder without features. Otherwise checks
-/// that the features in the folder have the same origin. `--force` removes them.
+/// Writes `embedding.json`, which identifies the encoder, the layer and the shards, into a folder without
+/// features. Otherwise checks that the features in the folder have the same origin. `--force` removes them.
 ///
 /// # Errors
 ///

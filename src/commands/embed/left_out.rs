@@ -13,7 +13,8 @@ use serde_json::Value;
 use crate::metrics;
 use crate::{files::Partial, hint::WithHint};
 
-/// Returns the path of the list: `NAME.left-out.jsonl` for `NAME.parquet`. The file only exists if the shard has bad samples.
+/// Returns the path of the list: `NAME.left-out.jsonl` for `NAME.parquet`. The file only exists if the shard
+/// has bad samples.
 fn list(file: &Path) -> PathBuf {
     file.with_extension("left-out.jsonl")
 }

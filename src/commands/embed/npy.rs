@@ -1,4 +1,5 @@
-//! `NumPy`'s format, version 1.0 (`numpy.lib.format`), with a text file of keys and labels beside it, one line for each row.
+//! `NumPy`'s format, version 1.0 (`numpy.lib.format`), with a text file of keys and labels beside it, one
+//! line for each row.
 
 use std::{
     borrow::Cow,
@@ -35,8 +36,8 @@ impl Output {
     }
 }
 
-/// Writes the rows of one shard to `NAME.npy`, and to `NAME.tsv` a line for each row with key, label and, if classes have names,
-/// the name of the class.
+/// Writes the rows of one shard to `NAME.npy`, and to `NAME.tsv` a line for each row with key, label and, if
+/// classes have names, the name of the class.
 pub(super) struct Writer {
     path: PathBuf,
     numbers: Output,
@@ -99,7 +100,8 @@ impl Sink for Writer {
     }
 }
 
-/// Returns a key unchanged, or as a JSON string if it contains control characters or could be mistaken for a JSON string.
+/// Returns a key unchanged, or as a JSON string if it contains control characters or could be mistaken for a
+/// JSON string.
 fn on_a_line(key: &str) -> Result<Cow<'_, str>> {
     let is_plain =
         !key.contains(|c: char| c.is_control() || matches!(c, '"' | '\\' | '\u{2028}' | '\u{2029}'));

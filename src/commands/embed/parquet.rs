@@ -93,8 +93,8 @@ enum Column {
 }
 
 impl Column {
-    /// Writes this column of `rows`. Optional values have a definition level of 1 where they are present; elements of a list have a
-    /// repetition level of 0 where a list begins.
+    /// Writes this column of `rows`. Optional values have a definition level of 1 where they are present;
+    /// elements of a list have a repetition level of 0 where a list begins.
     fn write(self, writer: &mut SerializedColumnWriter<'_>, rows: &Rows, names: &[String]) -> Result<()> {
         let Rows { keys, labels, values, width } = rows;
         match self {

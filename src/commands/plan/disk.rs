@@ -13,7 +13,8 @@ use crate::{
 /// The disk space for checkpoints.
 #[derive(Debug, Serialize)]
 pub(super) struct Disk {
-    /// The bytes of one checkpoint: parameters, statistics and moments. Headers and `state.json` add a few hundred bytes a tensor.
+    /// The bytes of one checkpoint: parameters, statistics and moments. Headers and `state.json` add a few
+    /// hundred bytes a tensor.
     pub(super) checkpoint_bytes: u64,
     /// The most checkpoints that exist at a time, including one that is being written.
     pub(super) checkpoints: u64,
@@ -46,8 +47,8 @@ fn bytes(named: &Named) -> u64 {
     named.values().map(size).sum()
 }
 
-/// Returns the most checkpoints that exist at a time: the latest and one being written, the best, and earlier ones whose step is a
-/// multiple of `keep_every`.
+/// Returns the most checkpoints that exist at a time: the latest and one being written, the best, and earlier
+/// ones whose step is a multiple of `keep_every`.
 fn most_at_a_time(steps: u64, run: &RunConfig) -> u64 {
     let every = run.checkpoint_every;
     let all = steps.div_ceil(every); // the last step has one, too

@@ -25,13 +25,14 @@ pub(super) struct Loading {
     pub(super) seconds: f64,
     /// The samples, each with all its views, that all decoding threads load a second.
     pub(super) images_per_second: f64,
-    /// The samples, each with all its views, that one core loads in a second of CPU time. The name in the JSON object is from when
-    /// every sample had a pair of views.
+    /// The samples, each with all its views, that one core loads in a second of CPU time. The name in the
+    /// JSON object is from when every sample had a pair of views.
     #[serde(rename = "pairs_per_second_of_a_core")]
     pub(super) samples_per_second_of_a_core: f64,
     /// The CPU time of a sample.
     pub(super) cpu_us: Stages,
-    /// The time for a sample that threads were ready to run but had no core, in microseconds. None if the kernel does not say.
+    /// The time for a sample that threads were ready to run but had no core, in microseconds. None if the
+    /// kernel does not say.
     pub(super) starved_us: Option<f64>,
     /// The device time of copying a batch and normalizing it there. None on the CPU, where nothing is copied.
     pub(super) copy_ms: Option<f64>,
@@ -97,8 +98,8 @@ pub(super) fn load(run: &Run, decode: DecodeMode, least: Duration) -> Result<Loa
     run.for_batches(|| thread::scope(|scope| scope.spawn(work).join().map_err(panicked)?))
 }
 
-/// Takes batches until `least` has passed since the first one, which is not counted as it fills the pipeline. If the first batch
-/// alone took that long, it is counted.
+/// Takes batches until `least` has passed since the first one, which is not counted as it fills the pipeline.
+/// If the first batch alone took that long, it is counted.
 fn measure(mut feed: Feed, mut start: Mark, least: Duration) -> Result<Loading> {
     let (mut samples, mut batches) = (0, 0);
     let mut is_first = true;

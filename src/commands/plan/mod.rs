@@ -1,5 +1,6 @@
-//! `amdim-stream plan`: describes a run on this machine before it starts. It counts the data, measures loading and steps for a few
-//! seconds, and forecasts speed, memory and disk space. Only the cached index of the shards is written.
+//! `amdim-stream plan`: describes a run on this machine before it starts. It counts the data, measures
+//! loading and steps for a few seconds, and forecasts speed, memory and disk space. Only the cached index of
+//! the shards is written.
 
 mod args;
 mod disk;

@@ -53,8 +53,9 @@ pub(super) fn flat(config: &Config) -> Result<Flat> {
     Ok(flat)
 }
 
-/// Returns every setting of a run with its origin. `resolved` are the given settings over the defaults, `used` those that a run on
-/// this machine uses. If `is_resumed`, the defaults are the settings of the resumed run.
+/// Returns every setting of a run with its origin. `resolved` are the given settings over the defaults,
+/// `used` those that a run on this machine uses. If `is_resumed`, the defaults are the settings of the
+/// resumed run.
 pub(super) fn settings(
     resolved: &Flat,
     used: Flat,

@@ -225,8 +225,8 @@ fn affordable(tried: &Measured, most: usize, budget: Duration) -> usize {
     ((budget.as_secs_f64() * 1e3 / (2.0 * each)) as usize).min(most)
 }
 
-/// Returns a batch of noise images (v, samples, 3, side, side) of class 0, with the views of `recipe` and in the memory layout of the
-/// feed.
+/// Returns a batch of noise images (v, samples, 3, side, side) of class 0, with the views of `recipe` and in
+/// the memory layout of the feed.
 pub fn made_up(recipe: &Recipe, samples: usize, device: Device) -> Views {
     let (views, samples, side) = (recipe.views.len() as i64, samples as i64, i64::from(recipe.side));
     let images =

@@ -1,4 +1,5 @@
-//! `amdim-stream verify`: reads every byte of a set, reports what is wrong with it, and writes cleaned shards.
+//! `amdim-stream verify`: reads every byte of a set, reports what is wrong with it, and writes cleaned
+//! shards.
 
 mod command;
 mod table;

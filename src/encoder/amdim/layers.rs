@@ -7,8 +7,8 @@ use super::{
     config::Config,
 };
 
-/// Builds the layers for images of `side` 32, 64 or 128 pixels, and returns them with the channels of the 7×7 and 5×5 layers. Their tensors
-/// are named under `path`.
+/// Builds the layers for images of `side` 32, 64 or 128 pixels, and returns them with the channels of the 7×7
+/// and 5×5 layers. Their tensors are named under `path`.
 ///
 /// # Panics
 ///

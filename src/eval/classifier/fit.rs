@@ -130,8 +130,8 @@ impl Classifier {
         Ok(Self { head, classes, device, schedule, train_top1: tally.report(classes).top1 })
     }
 
-    /// Updates the norms of encoder and classifier with up to 50 batches of validation images in training mode, as the reference
-    /// implementation does before its evaluation. Returns the number of batches.
+    /// Updates the norms of encoder and classifier with up to 50 batches of validation images in training
+    /// mode, as the reference implementation does before its evaluation. Returns the number of batches.
     pub(in crate::eval) fn settle(
         &self,
         encoder: &dyn Encoder,

@@ -17,7 +17,8 @@ use crate::eval::{
 use crate::failure;
 use dataset::Random;
 
-/// Returns the strengths of the L2 penalty that are tried, from strong to weak: two a decade, from 10 down to 1e-6.
+/// Returns the strengths of the L2 penalty that are tried, from strong to weak: two a decade, from 10 down to
+/// 1e-6.
 fn strengths() -> impl Iterator<Item = f64> {
     (-12..=2).rev().map(|half: i32| 10f64.powf(f64::from(half) / 2.0))
 }
@@ -30,8 +31,8 @@ const BOUNDS: Bounds = Bounds { gradient: 1e-6, iterations: 2_000 };
 /// The result of a strength on the held-out samples.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub(in crate::eval) struct Tried {
-    /// The strength of the penalty. The objective is the mean cross-entropy plus half the strength times the squared norm of the
-    /// weights.
+    /// The strength of the penalty. The objective is the mean cross-entropy plus half the strength times the
+    /// squared norm of the weights.
     pub(in crate::eval) strength: f64,
     /// The accuracy on the held-out samples.
     pub(in crate::eval) top1: f64,
@@ -45,7 +46,8 @@ pub(in crate::eval) struct Tried {
 #[derive(Debug, Serialize)]
 pub(in crate::eval) struct Details {
     solver: &'static str,
-    /// Whether each channel has mean 0 and deviation 1 over the training samples before the penalty is applied.
+    /// Whether each channel has mean 0 and deviation 1 over the training samples before the penalty is
+    /// applied.
     standardized: bool,
     /// The strength with the smallest cross-entropy on the held-out samples.
     pub(in crate::eval) strength: f64,
@@ -75,8 +77,8 @@ pub(in crate::eval) struct Logistic {
 }
 
 impl Logistic {
-    /// Fits a classifier to features of training samples with labels below `classes`. Classes without training samples are never
-    /// predicted.
+    /// Fits a classifier to features of training samples with labels below `classes`. Classes without
+    /// training samples are never predicted.
     ///
     /// # Errors
     ///
@@ -170,8 +172,8 @@ impl Details {
     }
 }
 
-/// Fits at every strength, starting from the previous minimum. Returns the results on held-out samples, and the parameters of the
-/// best strength.
+/// Fits at every strength, starting from the previous minimum. Returns the results on held-out samples, and
+/// the parameters of the best strength.
 fn choose(objective: &mut Objective, held_out: &Tensor) -> Result<(Vec<Tried>, Tensor)> {
     let (mut tried, mut point) = (Vec::<Tried>::new(), objective.zeros());
     let mut kept = point.shallow_clone();
@@ -189,7 +191,8 @@ fn choose(objective: &mut Objective, held_out: &Tensor) -> Result<(Vec<Tried>, T
     Ok((tried, kept))
 }
 
-/// Returns the result with the smallest cross-entropy, which depends less on single samples than the accuracy.
+/// Returns the result with the smallest cross-entropy, which depends less on single samples than the
+/// accuracy.
 fn best(tried: &[Tried]) -> Tried {
     let all = tried.iter();
     *all.min_by(|a, b| a.entropy.total_cmp(&b.entropy)).expect("some strength was tried")
@@ -220,7 +223,8 @@ fn held_out_scores(objective: &Objective, point: &Tensor, held_out: &Tensor) -> 
     Ok(Scores { top1, entropy })
 }
 
-/// Returns the classes that occur, ascending, and the place of each sample's class among them, both on the CPU.
+/// Returns the classes that occur, ascending, and the place of each sample's class among them, both on the
+/// CPU.
 fn present(labels: &Tensor) -> (Tensor, Tensor) {
     let labels = Vec::<i64>::try_from(labels).expect("a number for each sample");
     let classes: BTreeSet<_> = labels.iter().copied().collect();
@@ -230,8 +234,8 @@ fn present(labels: &Tensor) -> (Tensor, Tensor) {
     (Tensor::from_slice(&classes), Tensor::from_slice(&places))
 }
 
-/// Chooses the held-out samples: the same share of each class, but at least one of a class with two samples. Returns booleans (n) on
-/// the CPU.
+/// Chooses the held-out samples: the same share of each class, but at least one of a class with two samples.
+/// Returns booleans (n) on the CPU.
 fn held_out(targets: &Tensor, classes: i64, seed: u64) -> Tensor {
     let targets = Vec::<i64>::try_from(targets).expect("a number for each sample");
     let mut of_class = vec![Vec::new(); classes as usize];

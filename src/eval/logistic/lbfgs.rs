@@ -1,4 +1,5 @@
-//! L-BFGS (Nocedal 1980) with a line search for the strong Wolfe conditions (Nocedal, Wright 2006, algorithms 3.5 and 3.6).
+//! L-BFGS (Nocedal 1980) with a line search for the strong Wolfe conditions (Nocedal, Wright 2006, algorithms
+//! 3.5 and 3.6).
 
 use std::collections::VecDeque;
 
@@ -101,8 +102,8 @@ impl Memory {
         }
     }
 
-    /// Returns the direction of the next step and the first distance to try. The direction is minus the inverse curvature, as far as
-    /// it is known, times the gradient.
+    /// Returns the direction of the next step and the first distance to try. The direction is minus the
+    /// inverse curvature, as far as it is known, times the gradient.
     fn direction(&mut self, gradient: &Tensor, gradient_norm: f64) -> (Tensor, f64) {
         let Some(Pair { step, change, .. }) = self.0.back() else {
             return (-gradient, 1.0 / gradient_norm.max(1.0));
@@ -184,8 +185,8 @@ impl Bracket {
     }
 }
 
-/// Searches along a direction for a point that satisfies the strong Wolfe conditions. Returns the best point after [`TRIALS`] trials,
-/// or none if none of them is lower than the start.
+/// Searches along a direction for a point that satisfies the strong Wolfe conditions. Returns the best point
+/// after [`TRIALS`] trials, or none if none of them is lower than the start.
 fn search(
     start: &Place,
     direction: &Tensor,

@@ -8,7 +8,8 @@ use crate::eval::features::Features;
 /// The number of rows that are read at a time.
 const BLOCK: i64 = 4096;
 
-/// The mean and standard deviation of each channel over all samples. The deviation of a constant channel is 1.
+/// The mean and standard deviation of each channel over all samples. The deviation of a constant channel is
+/// 1.
 #[derive(Debug)]
 pub(super) struct Standard {
     mean: Tensor,
@@ -34,8 +35,8 @@ impl Standard {
     }
 }
 
-/// The mean cross-entropy of the samples that take part, plus half the strength times the squared norm of the weights of standardized
-/// features. Biases have no penalty. All numbers are f64.
+/// The mean cross-entropy of the samples that take part, plus half the strength times the squared norm of the
+/// weights of standardized features. Biases have no penalty. All numbers are f64.
 pub(super) struct Objective<'a> {
     pub(super) features: &'a Features,
     pub(super) standard: &'a Standard,
@@ -93,7 +94,8 @@ impl Standard {
         (of_weights - of_biases.unsqueeze(1) * &self.mean) / &self.deviation
     }
 
-    /// Converts a point for standardized features to equivalent weights (classes, width) and biases (classes) for raw features.
+    /// Converts a point for standardized features to equivalent weights (classes, width) and biases (classes)
+    /// for raw features.
     pub(super) fn undo(&self, point: &Tensor, classes: i64) -> (Tensor, Tensor) {
         let (weights, biases) = split(point, classes);
         let weights = weights / &self.deviation;

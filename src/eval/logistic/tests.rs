@@ -12,7 +12,8 @@ fn samples(n: i64, width: i64, classes: i64, seed: i64) -> Features {
     Features::of(&((centres + noise + 3.0) * scales), &labels).unwrap()
 }
 
-/// Computes the optimum on standardized features by Newton's method, without tensors. Returns the loss and the probabilities.
+/// Computes the optimum on standardized features by Newton's method, without tensors. Returns the loss and
+/// the probabilities.
 fn newton(features: &Features, classes: usize, strength: f64) -> (f64, Vec<Vec<f64>>) {
     let (n, width) = (features.len() as usize, features.width() as usize);
     let mut rows =

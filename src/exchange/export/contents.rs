@@ -6,7 +6,8 @@ pub enum Format {
     /// Tensors by name, with metadata; PyTorch, JAX, candle and others read it.
     #[default]
     Safetensors,
-    /// A file of `torch.save`, as the checkpoints of the reference implementation are: model, hyperparams, cursor.
+    /// A file of `torch.save`, as the checkpoints of the reference implementation are: model, hyperparams,
+    /// cursor.
     Pth,
 }
 
@@ -16,7 +17,8 @@ pub enum Names {
     /// The names of this program, `encoder.…`.
     #[default]
     Own,
-    /// The names of the reference implementation, `encoder.module.…`, with all tensors that its model has, probes included.
+    /// The names of the reference implementation, `encoder.module.…`, with all tensors that its model has,
+    /// probes included.
     Reference,
 }
 

@@ -1,5 +1,5 @@
-//! Writes checkpoints of the reference implementation as `torch.save` does: a zip file of a pickle of protocol 2 and a member for the
-//! bytes of each tensor.
+//! Writes checkpoints of the reference implementation as `torch.save` does: a zip file of a pickle of
+//! protocol 2 and a member for the bytes of each tensor.
 
 use std::{
     fs::File,

@@ -27,7 +27,8 @@ pub struct Exported {
 ///
 /// # Errors
 ///
-/// If the reference implementation cannot load the model but its names are asked for, or if the file cannot be written.
+/// If the reference implementation cannot load the model but its names are asked for, or if the file cannot
+/// be written.
 pub fn write(loaded: &Loaded, out: &Path, contents: &Contents) -> Result<Exported> {
     let description = Description::of(loaded);
     let reference = (contents.names == Names::Reference).then(|| encoder(loaded)).transpose()?;

@@ -20,7 +20,8 @@ use crate::{
 ///
 /// # Errors
 ///
-/// If the bytes are neither an export of this program nor a checkpoint of the reference implementation, or are damaged.
+/// If the bytes are neither an export of this program nor a checkpoint of the reference implementation, or
+/// are damaged.
 pub fn read(bytes: &[u8]) -> Result<Foreign> {
     // A safetensors file begins with a length, which may be any bytes.
     match SafeTensors::read_metadata(bytes) {

@@ -3,7 +3,8 @@
 use amdim_stream::config::Config;
 use toml::Table;
 
-/// Resolves `text` as a settings file, alone and for a resumed run. A resolved configuration resolves to itself.
+/// Resolves `text` as a settings file, alone and for a resumed run. A resolved configuration resolves to
+/// itself.
 pub fn config(text: &str) {
     let Ok(asked) = text.parse::<Table>() else { return };
     Config::out(&asked).ok();

@@ -7,7 +7,8 @@ use amdim_stream::config;
 use super::support::{parse, read, root, words};
 use crate::support::Place;
 
-/// Returns the part of a command that cron gives to the shell: `\%` is a percent sign, and an unescaped % ends the command.
+/// Returns the part of a command that cron gives to the shell: `\%` is a percent sign, and an unescaped %
+/// ends the command.
 fn as_cron_does(command: &str) -> String {
     let mut text = String::new();
     let mut characters = command.chars().peekable();

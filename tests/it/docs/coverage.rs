@@ -1,4 +1,5 @@
-//! Lists in the documents are complete: commands, exit codes, dependencies, files and fields of a run, kinds of findings.
+//! Lists in the documents are complete: commands, exit codes, dependencies, files and fields of a run, kinds
+//! of findings.
 
 use std::collections::BTreeSet;
 

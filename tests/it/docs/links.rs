@@ -31,7 +31,8 @@ fn targets(text: &str) -> Vec<String> {
     ends.filter_map(|rest| Some(rest.split_once(')')?.0.to_owned())).collect()
 }
 
-/// Returns the files and folders of the repository that a document names in backticks. The section about plans may name any.
+/// Returns the files and folders of the repository that a document names in backticks. The section about
+/// plans may name any.
 fn paths(text: &str) -> Vec<String> {
     const FOLDERS: [&str; 10] = [
         "src", "shards", "pipeline", "torchkit", "dataset", "tests", "tools", "benches", "contrib", "python",

@@ -5,7 +5,8 @@ use std::fs;
 use super::support::{command, python, trained};
 use crate::support::{Entry, Place, jpeg, lines, run, succeed};
 
-/// Writes two shards: 70 labelled images, then three samples without a label, the first of which is not an image.
+/// Writes two shards: 70 labelled images, then three samples without a label, the first of which is not an
+/// image.
 fn shards_to_embed(place: &Place) {
     place.write(
         "some-000.tar",

@@ -1,5 +1,5 @@
-//! The direction of imports, in every crate: modules import those below them, and neither two files nor two folders
-//! import each other.
+//! The direction of imports, in every crate: modules import those below them, and neither two files nor two
+//! folders import each other.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -9,7 +9,8 @@ use std::{
 
 use super::imports::{Crate, module_of};
 
-/// The modules of the program from bottom to top. A file may import modules that precede its own, and files of its own.
+/// The modules of the program from bottom to top. A file may import modules that precede its own, and files
+/// of its own.
 const FROM_BELOW: [&str; 31] = [
     "testing",
     "exit",
@@ -79,7 +80,8 @@ const SHARDS: [&str; 31] = [
     "set",
 ];
 
-/// The modules of `pipeline` from bottom to top: errors, pixels, decoding and augmenting, batches, the loader.
+/// The modules of `pipeline` from bottom to top: errors, pixels, decoding and augmenting, batches, the
+/// loader.
 const PIPELINE: [&str; 20] = [
     "hint",
     "file_format",
@@ -121,7 +123,8 @@ const DATASET: [&str; 14] = [
     "synth",
 ];
 
-/// The modules of `torchkit` from bottom to top: the process, the driver, foreign calls, the modules that use them.
+/// The modules of `torchkit` from bottom to top: the process, the driver, foreign calls, the modules that use
+/// them.
 const TORCHKIT: [&str; 16] = [
     "signal",
     "clock",
@@ -176,8 +179,8 @@ fn circles(program: &Crate) -> Vec<Vec<String>> {
     circles_of(&graph)
 }
 
-/// Returns groups of files and folders in the same folder that import each other, directly or through others. A folder imports what
-/// any file in it imports, so a folder that imports one above it is in such a group.
+/// Returns groups of files and folders in the same folder that import each other, directly or through others.
+/// A folder imports what any file in it imports, so a folder that imports one above it is in such a group.
 fn folder_circles(program: &Crate) -> Vec<Vec<String>> {
     let mut graphs: BTreeMap<String, Graph> = BTreeMap::new();
     for (from, to) in program.imports() {
@@ -296,7 +299,8 @@ fn a_made_up_violation_is_found() {
     assert_eq!(circles(&made_up), [vec!["high.rs", "low.rs"], vec![one, two]]);
 }
 
-/// `deep/inner/low.rs` imports a file beside its folder that imports the folder: no two files import each other.
+/// `deep/inner/low.rs` imports a file beside its folder that imports the folder: no two files import each
+/// other.
 #[test]
 fn a_folder_that_imports_one_above_it_is_found() {
     let made_up = made_up(&[

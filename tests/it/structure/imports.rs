@@ -1,5 +1,5 @@
-//! The imports between the files of a crate, by their `use` lines and by the paths in their code, macro calls and attributes
-//! included.
+//! The imports between the files of a crate, by their `use` lines and by the paths in their code, macro calls
+//! and attributes included.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

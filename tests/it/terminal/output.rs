@@ -18,7 +18,8 @@ use super::{
 };
 use crate::support::{Place, json, program, start_until, succeed};
 
-/// Returns a command for a run of `steps`, with paths and settings that make its output the same on every machine.
+/// Returns a command for a run of `steps`, with paths and settings that make its output the same on every
+/// machine.
 fn train(place: &Place, out: &str, sizes: [&str; 2], steps: &str) -> Command {
     place.shards("train", 2, 40);
     let mut command = program();

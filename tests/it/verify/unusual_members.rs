@@ -64,7 +64,8 @@ fn unusual(place: &Place) -> String {
     place.path("u-<0..1>.tar").to_str().unwrap().to_owned()
 }
 
-/// `verify` counts unusual members by kind, `--fix` loses nothing good, and commands that open a set name each kind once.
+/// `verify` counts unusual members by kind, `--fix` loses nothing good, and commands that open a set name
+/// each kind once.
 #[test]
 fn unusual_members_are_named_by_kind_and_kept_by_fix() {
     let place = Place::new();

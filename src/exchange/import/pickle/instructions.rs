@@ -56,7 +56,8 @@ impl<R: Read> Machine<'_, R> {
         Ok(true)
     }
 
-    /// Pushes a number or text of protocol 0, which is one line of text. Returns false if `code` is another instruction.
+    /// Pushes a number or text of protocol 0, which is one line of text. Returns false if `code` is another
+    /// instruction.
     fn written_out(&mut self, code: u8) -> Result<bool> {
         if !matches!(code, b'I' | b'L' | b'F' | b'S' | b'V') {
             return Ok(false);
@@ -198,7 +199,8 @@ impl<R: Read> Machine<'_, R> {
         Ok(true)
     }
 
-    /// Pushes the name of a function or class, or a call that is not carried out. Returns false if `code` is another instruction.
+    /// Pushes the name of a function or class, or a call that is not carried out. Returns false if `code` is
+    /// another instruction.
     fn function(&mut self, code: u8) -> Result<bool> {
         match code {
             b'c' => {

@@ -1,7 +1,9 @@
-//! Reads Python pickles of the protocols 0 to 5 as `torch.save` writes them (opcodes: Python's `pickletools`).
+//! Reads Python pickles of the protocols 0 to 5 as `torch.save` writes them (opcodes: Python's
+//! `pickletools`).
 //!
-//! Nothing is run: functions are kept as names, and only the names that tensors and numbers need are accepted. Maintained libraries
-//! read only the zip files of PyTorch 1.6 and later; the checkpoints of the reference implementation, of 2019, are older.
+//! Nothing is run: functions are kept as names, and only the names that tensors and numbers need are
+//! accepted. Maintained libraries read only the zip files of PyTorch 1.6 and later; the checkpoints of the
+//! reference implementation, of 2019, are older.
 
 mod instructions;
 mod machine;
