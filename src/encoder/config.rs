@@ -65,7 +65,10 @@ impl EncoderConfig {
 
     /// Returns the settings of all encoders, the first of each name.
     pub fn settings() -> Vec<Setting> {
-        named::united("The encoder.", Self::all().iter().map(|encoder| encoder.chosen().settings()))
+        named::united(
+            "The encoder. Without a name it is `amdim`.",
+            Self::all().iter().map(|encoder| encoder.chosen().settings()),
+        )
     }
 }
 

@@ -231,7 +231,8 @@ impl<'a> Tuning<'a> {
     fn judge(&self, set: &ShardSet) -> Result<Report> {
         let mut tally = Tally::default();
         for batch in images(set, self.config, self.device)?.by_ref() {
-            let views = &batch?.views;
+            let batch = batch?; // it keeps the memory of its images
+            let views = &batch.views;
             let images = views.images.get(0);
             let features = network::features(
                 self.network.encoder(),

@@ -187,7 +187,7 @@ impl Method for Amdim {
         let embedded = MOST / (2 * LOCATIONS * self.encoder.width());
         let images = MOST / (2 * self.encoder.pixels());
         let scored = (MOST / LOCATIONS).isqrt();
-        encoded.min(images).min(embedded.min(scored) / world.samples(1))
+        encoded.min(images).min(embedded.min(scored) / world.size() as i64)
     }
 
     fn macs(&self, n: i64) -> f64 {

@@ -128,12 +128,10 @@ impl<'a> Promotions<'a> {
     /// `validation` are the numbers and the digest of the validation samples of the run.
     ///
     /// # Errors
+    ///
     /// If files cannot be read or written, or if the export differs from the checkpoint. On an error the
     /// previous promotion stays the latest, with one exception: if only syncing the link failed, the link
     /// already points to the new promotion, and the next call detects that.
-    ///
-    /// If files cannot be read or written, or if the export differs from the checkpoint. The latest promotion
-    /// then stays as it was. If only the sync of the link failed, it is this one, and another call finds it.
     pub fn promote(
         &self,
         gates: &[Gate],

@@ -197,9 +197,9 @@ impl Stop {
     }
 
     /// Returns whether the run is to stop now: after a signal, or if no more time is left than `closing`, the
-    /// time that its end takes.
-    pub(crate) fn requested(&self, closing: Duration) -> bool {
-        let is_late = self.deadline.is_some_and(|deadline| Instant::now() + closing >= deadline);
+    /// time that its end takes, which is only computed if there is a deadline.
+    pub(crate) fn requested(&self, closing: impl FnOnce() -> Duration) -> bool {
+        let is_late = self.deadline.is_some_and(|deadline| Instant::now() + closing() >= deadline);
         is_late || self.stopped.try_recv() == Err(TryRecvError::Disconnected)
     }
 

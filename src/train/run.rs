@@ -84,7 +84,7 @@ impl Run {
 
     /// Returns whether the run is to stop, which all processes decide alike.
     pub(crate) fn is_to_stop(&self, stop: &Stop) -> bool {
-        self.world.any(stop.requested(self.closing_time()))
+        self.world.any(stop.requested(|| self.closing_time()))
     }
 
     /// Waits for the next batch. Returns `None` where the run is to stop; the samples have no end.

@@ -16,9 +16,10 @@ use crate::run::{
 use crate::{
     checkpoint::Best,
     device,
+    encoder::Mode,
     eval::{self, features::Features, health::Health, knn::Vote},
     metrics::ValidationRecord,
-    network::{Both, Judged},
+    network::{self, Both, Judged},
     notice,
     views::Views,
 };
@@ -178,10 +179,14 @@ impl Run {
         while !self.is_to_stop(stop) {
             let Some(batch) = feed.next_unless(stop.channel()) else { break };
             let batch = batch?;
-            let judged = self.within_memory(|| self.trainer.network().judge(&batch.views))?;
+            let network = self.trainer.network();
+            let images = batch.views.images.get(0);
+            let features =
+                || network::features(network.encoder(), &images, Mode::Evaluation, network.precision());
+            let features = self.within_memory(features)?;
             // A later batch overwrites the memory of these labels.
             let labels = batch.views.labels.copy().to_device(Device::Cpu);
-            blocks.push((judged.features.to_device(Device::Cpu), labels));
+            blocks.push((features.to_device(Device::Cpu), labels));
         }
         Ok((!self.is_to_stop(stop)).then_some(blocks))
     }
