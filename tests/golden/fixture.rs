@@ -16,19 +16,13 @@ pub(crate) struct Fixture {
 impl Fixture {
     /// Reads all cases of a kind, for comparisons on `device`. Panics if the project's own folder has none.
     pub(crate) fn all(kind: &str, device: Device) -> Vec<Self> {
-        let (folder, own) = folder();
-        let mut paths: Vec<_> = fs::read_dir(&folder)
-            .unwrap_or_else(|error| panic!("cannot read the fixtures in {}: {error}", folder.display()))
-            .map(|entry| entry.unwrap().path())
-            .filter(|path| path.extension().is_some_and(|extension| extension == "json"))
-            .collect();
-        paths.sort();
+        let (paths, own) = files();
         let cases: Vec<_> = paths
             .iter()
             .map(|path| Self::open(path, device))
             .filter(|case| case.facts["kind"] == kind)
             .collect();
-        assert!(!own || !cases.is_empty(), "no `{kind}` in {}", folder.display());
+        assert!(!own || !cases.is_empty(), "no `{kind}` in tests/fixtures");
         cases
     }
 
@@ -71,12 +65,25 @@ impl Fixture {
     }
 }
 
-/// Returns the folder, and whether it is the project's own.
-pub(crate) fn folder() -> (PathBuf, bool) {
-    match env::var_os("AMDIM_FIXTURES") {
-        Some(folder) => (folder.into(), false),
-        None => (PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures"), true),
-    }
+/// Returns the descriptions of all cases, and whether they are the project's own.
+pub(crate) fn files() -> (Vec<PathBuf>, bool) {
+    let own = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
+    let (folders, is_own) = match env::var_os("AMDIM_FIXTURES") {
+        Some(folder) => (vec![folder.into()], false),
+        None => (vec![own.clone(), own.join("methods")], true),
+    };
+    let mut paths: Vec<_> = folders.iter().flat_map(descriptions).collect();
+    paths.sort();
+    (paths, is_own)
+}
+
+/// Returns the files of a folder that describe cases.
+fn descriptions(folder: &PathBuf) -> Vec<PathBuf> {
+    fs::read_dir(folder)
+        .unwrap_or_else(|error| panic!("cannot read the fixtures in {}: {error}", folder.display()))
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "json"))
+        .collect()
 }
 
 pub(crate) fn absmax(tensor: &Tensor) -> f64 {

@@ -31,10 +31,11 @@ pub(super) fn fixtures_in_f64(device: Device) -> Result<Value> {
     Ok(Value::Null)
 }
 
-/// Compares the NCE loss with golden tensors of large scores.
+/// Compares the losses with golden tensors.
 pub(super) fn losses(device: Device) -> Result<Value> {
     Precision::F32.apply()?;
     golden::loss_only::agree(device);
+    golden::methods_loss::agree(device);
     golden::loss_only::agree_in_single_precision(device);
     Ok(Value::Null)
 }

@@ -1,0 +1,197 @@
+//! Contrastive losses of embeddings of unit length: against the batch (SimCLR), a queue (MoCo), and rows of a
+//! memory bank (instance discrimination, CMC).
+
+use tch::{Kind, Reduction, Tensor};
+
+use super::widened::widened;
+
+/// The shortest length that [`unit`] divides by.
+const SHORTEST: f64 = 1e-12;
+
+/// The summand that keeps denominators of [`noise_contrastive`] above 0.
+const EPSILON: f64 = 1e-7;
+
+/// Returns embeddings (…, d) divided by their lengths, at least in f32. Zeros stay zeros.
+pub fn unit(embeddings: &Tensor) -> Tensor {
+    let embeddings = widened(embeddings);
+    let length = embeddings.norm_scalaropt_dim(2.0, [-1i64], true);
+    &embeddings / length.clamp_min(SHORTEST)
+}
+
+/// Returns the loss of each of two views (NT-Xent; Chen et al. 2020).
+///
+/// `one` and `two` are the embeddings (n, d) of the views, of unit length. Each of the 2n embeddings has to
+/// select that of the other view of its sample, by a softmax over the 2n − 1 other embeddings whose scores
+/// are divided by `temperature`. The losses are means over the n embeddings of a view.
+///
+/// # Panics
+///
+/// If the shapes differ from these.
+pub fn nt_xent(one: &Tensor, two: &Tensor, temperature: f64) -> [Tensor; 2] {
+    let n = one.size()[0];
+    let all = widened(&Tensor::cat(&[one, two], 0));
+    let scores = (&all / temperature).matmul(&all.transpose(0, 1));
+    let own = Tensor::eye(2 * n, (Kind::Bool, scores.device()));
+    let positives = Tensor::cat(&[scores.diagonal(n, 0, 1), scores.diagonal(-n, 0, 1)], 0);
+    let losses = scores.masked_fill(&own, f64::NEG_INFINITY).logsumexp(1i64, false) - positives;
+    [0, n].map(|start| losses.narrow(0, start, n).mean(None::<Kind>))
+}
+
+/// Returns the loss of queries that select their key among the keys of a queue (InfoNCE; He et al. 2020).
+///
+/// `queries` and `keys` are (n, d), of unit length, and `queue` is (d, k), whose columns are keys of earlier
+/// batches. Scores are divided by `temperature`. The loss is the mean over the queries.
+///
+/// # Panics
+///
+/// If the shapes differ from these.
+pub fn info_nce(queries: &Tensor, keys: &Tensor, queue: &Tensor, temperature: f64) -> Tensor {
+    let queries = widened(queries) / temperature;
+    let positives = (&queries * widened(keys)).sum_dim_intlist([1i64].as_slice(), false, None::<Kind>);
+    let negatives = queries.matmul(&widened(queue)).logsumexp(1i64, false);
+    (positives.logaddexp(&negatives) - positives).mean(None::<Kind>)
+}
+
+/// Returns the loss of samples that select the first of their 1 + k drawn rows, by a softmax over them.
+/// `scores` is (n, 1 + k), with the positives in the first column. The loss is the mean over the samples.
+pub fn softmax_of_drawn(scores: &Tensor) -> Tensor {
+    let scores = widened(scores);
+    (scores.logsumexp(1i64, false) - scores.select(1, 0)).mean(None::<Kind>)
+}
+
+/// Returns the loss of samples that select their own row among all rows of a bank, by a softmax over them.
+/// `scores` is (n, rows), and `numbers` (n), i64, has the samples' rows. The loss is the mean over the
+/// samples.
+pub fn full_softmax(scores: &Tensor, numbers: &Tensor) -> Tensor {
+    widened(scores).cross_entropy_loss(numbers, None::<Tensor>, Reduction::Mean, -1, 0.0)
+}
+
+/// Returns the loss of telling the own row of a sample from k rows drawn uniformly out of `samples` (NCE;
+/// Wu et al. 2018).
+///
+/// `scores` is (n, 1 + k), with the positives in the first column. exp(score) / `z` is the probability P of a
+/// row, where `z` is a scalar, and c = k / `samples` is the frequency of noise. The loss is
+/// −ln(P / (P + c + ε)) of the positive − Σ ln(c / (P + c + ε)) over the negatives, its mean over the samples.
+pub fn noise_contrastive(scores: &Tensor, z: &Tensor, samples: i64) -> Tensor {
+    let scores = widened(scores);
+    let k = scores.size()[1] - 1;
+    let noise = k as f64 / samples as f64;
+    // In terms of x = ln(P / (c + ε)), which is finite for any score: P / (P + c + ε) = sigmoid(x).
+    let x = scores - z.log() - (noise + EPSILON).ln();
+    let positives = x.select(1, 0).log_sigmoid().mean(None::<Kind>);
+    let negatives = x.narrow(1, 1, k).neg().log_sigmoid().sum(None::<Kind>) / x.size()[0] as f64;
+    (positives + negatives + k as f64 * (noise / (noise + EPSILON)).ln()).neg()
+}
+
+#[cfg(test)]
+mod tests {
+    use tch::Device;
+
+    use super::*;
+
+    const F64: (Kind, Device) = (Kind::Double, Device::Cpu);
+
+    fn rows(t: &Tensor) -> Vec<Vec<f64>> {
+        Vec::try_from(t).unwrap()
+    }
+
+    fn dot(a: &[f64], b: &[f64]) -> f64 {
+        a.iter().zip(b).map(|(a, b)| a * b).sum()
+    }
+
+    /// Returns −ln of the share of `own` in the sum of the exponentials of it and `others`.
+    fn surprise(own: f64, others: impl Iterator<Item = f64>) -> f64 {
+        (own.exp() + others.map(f64::exp).sum::<f64>()).ln() - own
+    }
+
+    fn assert_near(found: &Tensor, expected: f64) {
+        let found = found.double_value(&[]);
+        assert!((found - expected).abs() < 1e-12 * expected.abs().max(1.0), "{found} {expected}");
+    }
+
+    #[test]
+    fn nt_xent_equals_its_definition_term_by_term() {
+        let _alone = crate::testing::lock_generator();
+        tch::manual_seed(1);
+        for (n, d, t) in [(1, 3, 0.5), (2, 3, 0.5), (5, 8, 0.1)] {
+            let views = [0, 1].map(|_| unit(&Tensor::randn([n, d], F64)));
+            let all: Vec<_> = views.iter().flat_map(rows).collect();
+            let n = n as usize;
+            let slow = |i: usize| {
+                let score = |j: usize| dot(&all[i], &all[j]) / t;
+                let own = (i + n) % (2 * n);
+                surprise(score(own), (0..2 * n).filter(|&j| j != i && j != own).map(score))
+            };
+            let [one, two] = nt_xent(&views[0], &views[1], t);
+            assert_near(&one, (0..n).map(slow).sum::<f64>() / n as f64);
+            assert_near(&two, (n..2 * n).map(slow).sum::<f64>() / n as f64);
+        }
+    }
+
+    #[test]
+    fn info_nce_equals_its_definition_term_by_term() {
+        let _alone = crate::testing::lock_generator();
+        tch::manual_seed(2);
+        let [q, k] = [0, 1].map(|_| unit(&Tensor::randn([4, 6], F64)));
+        let queue = Tensor::randn([6, 10], F64);
+        let (queries, keys, old) = (rows(&q), rows(&k), rows(&queue.transpose(0, 1)));
+        let slow = |i: usize| {
+            surprise(dot(&queries[i], &keys[i]) / 0.2, old.iter().map(|key| dot(&queries[i], key) / 0.2))
+        };
+        assert_near(&info_nce(&q, &k, &queue, 0.2), (0..4).map(slow).sum::<f64>() / 4.0);
+    }
+
+    #[test]
+    fn losses_of_drawn_rows_equal_their_definitions_term_by_term() {
+        let _alone = crate::testing::lock_generator();
+        tch::manual_seed(3);
+        let (n, k, samples, z) = (4, 7, 50.0, 30.0);
+        let scores = Tensor::randn([n, 1 + k], F64) * 3.0;
+        let (softmax, nce) = (softmax_of_drawn(&scores), noise_contrastive(&scores, &Tensor::from(z), 50));
+        let (scores, c) = (rows(&scores), k as f64 / samples);
+        let mean = |slow: &dyn Fn(&[f64]) -> f64| scores.iter().map(|row| slow(row)).sum::<f64>() / n as f64;
+        assert_near(&softmax, mean(&|row| surprise(row[0], row[1..].iter().copied())));
+        let p = |score: f64| score.exp() / z;
+        let term = |score: f64, of: f64| (of / (p(score) + c + EPSILON)).ln();
+        let slow = |row: &[f64]| -term(row[0], p(row[0])) - row[1..].iter().map(|&s| term(s, c)).sum::<f64>();
+        assert_near(&nce, mean(&slow));
+    }
+
+    #[test]
+    fn full_softmax_equals_its_definition_term_by_term() {
+        let _alone = crate::testing::lock_generator();
+        tch::manual_seed(4);
+        let scores = Tensor::randn([3, 9], F64) * 3.0;
+        let numbers = [8usize, 0, 8];
+        let slow = |(row, &own): (&Vec<f64>, &usize)| {
+            surprise(row[own], row.iter().enumerate().filter(|(j, _)| *j != own).map(|(_, s)| *s))
+        };
+        let expected = rows(&scores).iter().zip(&numbers).map(slow).sum::<f64>() / 3.0;
+        assert_near(&full_softmax(&scores, &Tensor::from_slice(&numbers.map(|y| y as i64))), expected);
+    }
+
+    #[test]
+    fn noise_contrastive_is_finite_for_scores_beyond_the_range_of_exponentials() {
+        let scores = Tensor::from_slice2(&[[200f32, -200.0, 150.0], [-200.0, 200.0, 0.0]]);
+        let scores = scores.set_requires_grad(true);
+        let loss = noise_contrastive(&scores, &Tensor::from(100f32), 10);
+        loss.backward();
+        assert!(loss.double_value(&[]).is_finite());
+        assert!(scores.grad().isfinite().all().int64_value(&[]) == 1);
+    }
+
+    #[test]
+    fn embeddings_of_zeros_have_losses_and_gradients() {
+        let zeros = Tensor::zeros([3, 4], (Kind::Float, Device::Cpu)).set_requires_grad(true);
+        let [one, _] = nt_xent(&unit(&zeros), &unit(&zeros), 0.5);
+        one.backward();
+        assert!((one.double_value(&[]) - 5f64.ln()).abs() < 1e-6);
+        assert!(zeros.grad().isfinite().all().int64_value(&[]) == 1);
+    }
+
+    #[test]
+    fn half_precision_is_widened() {
+        let x = unit(&Tensor::ones([2, 4], (Kind::BFloat16, Device::Cpu)));
+        assert_eq!((x.kind(), nt_xent(&x, &x, 1.0)[0].kind()), (Kind::Float, Kind::Float));
+    }
+}

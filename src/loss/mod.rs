@@ -1,0 +1,13 @@
+//! Losses and accuracy: pure functions of tensors. They are f32 if their inputs have a lower precision.
+
+mod classification;
+mod contrast;
+mod nce;
+mod widened;
+
+pub(crate) use self::widened::widened;
+pub use self::{
+    classification::{accuracy, classification},
+    contrast::{full_softmax, info_nce, noise_contrastive, nt_xent, softmax_of_drawn, unit},
+    nce::{Nce, chance, nce},
+};
