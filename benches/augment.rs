@@ -6,7 +6,7 @@ use fast_image_resize::{
     FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer,
     images::{Image, ImageRef},
 };
-use pipeline::{Augmenter, Crop, Edit, Editor, Preset, Rgb, SampleSeed, edit};
+use pipeline::{Augmenter, Crop, Edit, Editor, Filter, Preset, Rgb, SampleSeed, edit};
 
 use common::{Table, measure};
 
@@ -40,14 +40,15 @@ fn resizing(table: &mut Table, photo: &Rgb) {
     let mut resizer = Resizer::new();
     row(table, "crop of 312×312 to 128×128: fast_image_resize", |_| fast(&mut resizer, photo, true));
     row(table, "… in two passes, horizontal first", |_| fast(&mut resizer, photo, false));
-    let resized = Edit::ResizedCrop { crop: CROP, width: 128, height: 128 };
+    let resized = Edit::ResizedCrop { crop: CROP, width: 128, height: 128, filter: Filter::Bicubic };
     let mut editor = Editor::default();
     let mut view = Rgb::default();
     row(table, "… ours, as Pillow to the bit", |_| editor.edit(photo, &[resized], &mut view));
 }
 
 fn colours(table: &mut Table, photo: &Rgb) {
-    let view = edit(photo, &[Edit::ResizedCrop { crop: CROP, width: 128, height: 128 }]);
+    let view =
+        edit(photo, &[Edit::ResizedCrop { crop: CROP, width: 128, height: 128, filter: Filter::Bicubic }]);
     let jitter = [Edit::Brightness(1.2), Edit::Contrast(0.8), Edit::Saturation(1.3), Edit::Hue(0.07)];
     let mut editor = Editor::default();
     let mut edited = Rgb::default();

@@ -68,7 +68,10 @@ mod stats;
 mod tally;
 mod worker;
 
-pub use augment::{Augmenter, Crop, Edit, Editor, Op, Plan, Recipe, SampleSeed, edit, resize};
+pub use augment::{
+    Augmenter, Components, Crop, Curve, Edit, Editor, Filter, Op, Plan, Recipe, SampleSeed, Window, edit,
+    edit_unrounded, resize,
+};
 pub use bad_sample::BadSample;
 pub use batch::{Batch, Lease, Shape, Slab};
 pub use budget::{BadSampleBudget, BudgetError};

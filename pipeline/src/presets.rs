@@ -4,7 +4,7 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Op, Recipe, Result};
+use crate::{Error, Filter, Op, Recipe, Result};
 
 /// A group of datasets of the paper (Bachman et al. 2019, <https://arxiv.org/abs/1906.00910>) that share the
 /// size of views and the schedule.
@@ -29,7 +29,9 @@ impl Preset {
     pub fn recipe(self) -> Recipe {
         let geometry = match self {
             Self::C10 => Op::Translate { p: 0.8, max: 4 },
-            Self::Stl10 | Self::In128 => Op::ResizedCrop { scale: (0.3, 1.0), ratio: (0.7, 1.4) },
+            Self::Stl10 | Self::In128 => {
+                Op::ResizedCrop { scale: (0.3, 1.0), ratio: (0.7, 1.4), filter: Filter::Bicubic }
+            }
         };
         let hue = if self == Self::In128 { 0.1 } else { 0.2 };
         let jitter = Op::ColorJitter { p: 0.8, brightness: 0.4, contrast: 0.4, saturation: 0.4, hue };

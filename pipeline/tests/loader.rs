@@ -6,8 +6,10 @@ mod common;
 
 use std::{io, sync::Arc};
 
-use common::{damaged, sample};
-use pipeline::{BadSample, BadSampleBudget, Batch, Error, Hint, Loader, LoaderConfig, Preset, Result};
+use common::{damaged, every_operation, sample};
+use pipeline::{
+    BadSample, BadSampleBudget, Batch, Error, Hint, Loader, LoaderConfig, Preset, Recipe, Result,
+};
 use shards::{Position, Sample};
 
 type Slab = Vec<u8>;
@@ -17,7 +19,11 @@ fn config(workers: usize, batch_size: usize) -> LoaderConfig {
 }
 
 fn slabs(config: &LoaderConfig) -> Vec<Slab> {
-    vec![vec![0; config.shape(&Preset::Stl10.recipe()).bytes()]; config.slabs()]
+    slabs_for(&Preset::Stl10.recipe(), config)
+}
+
+fn slabs_for(recipe: &Recipe, config: &LoaderConfig) -> Vec<Slab> {
+    vec![vec![0; config.shape(recipe).bytes()]; config.slabs()]
 }
 
 fn load<I>(samples: I, config: &LoaderConfig) -> Loader<Slab>
@@ -63,6 +69,18 @@ fn batches_do_not_depend_on_the_number_of_workers() {
     assert_eq!(one.len(), 7);
     assert_eq!(one, two);
     assert_eq!(one, seven);
+}
+
+#[test]
+fn batches_of_every_operation_do_not_depend_on_the_number_of_workers() {
+    let recipe = every_operation(48);
+    let [one, five] = [1, 5].map(|workers| -> Vec<Seen> {
+        let config = config(workers, 8);
+        let slabs = slabs_for(&recipe, &config);
+        Loader::spawn(mixed(0, 40), recipe.clone(), slabs, &config).unwrap().map(seen).collect()
+    });
+    assert_eq!(one.len(), 5);
+    assert_eq!(one, five);
 }
 
 #[test]

@@ -6,7 +6,9 @@
 
 use std::{collections::BTreeMap, fs, path::Path};
 
-use pipeline::{Augmenter, Crop, DecodeMode, Edit, Op, Recipe, Renderer, Rgb, SampleSeed, decode, edit};
+use pipeline::{
+    Augmenter, Crop, DecodeMode, Edit, Filter, Op, Recipe, Renderer, Rgb, SampleSeed, decode, edit,
+};
 use turbojpeg::{Compressor, Image, PixelFormat, Subsamp};
 
 /// Reads the photos, by name.
@@ -28,7 +30,7 @@ fn fnv(bytes: &[u8]) -> u64 {
 
 /// Makes a recipe with a flip for both views, and a crop for each.
 fn recipe() -> Recipe {
-    let crop = Op::ResizedCrop { scale: (0.3, 1.0), ratio: (0.7, 1.4) };
+    let crop = Op::ResizedCrop { scale: (0.3, 1.0), ratio: (0.7, 1.4), filter: Filter::Bicubic };
     Recipe { shared: vec![Op::Flip { p: 0.5 }], views: vec![vec![crop]; 2], side: 128 }
 }
 
@@ -47,7 +49,12 @@ fn crops_of_photos_are_those_of_pillow_to_the_bit() {
     for line in include_str!("data/photos/crops.tsv").lines().filter(|line| !line.starts_with('#')) {
         let fields: Vec<&str> = line.split('\t').collect();
         let [left, top, width, height] = [1, 2, 3, 4].map(|at| fields[at].parse().unwrap());
-        let resized = Edit::ResizedCrop { crop: Crop { top, left, height, width }, width: 128, height: 128 };
+        let resized = Edit::ResizedCrop {
+            crop: Crop { top, left, height, width },
+            width: 128,
+            height: 128,
+            filter: Filter::Bicubic,
+        };
         let view = edit(&images[fields[0]], &[resized]);
         assert_eq!(format!("{:016x}", fnv(&view.pixels)), fields[5], "{line}");
         count += 1;

@@ -7,7 +7,7 @@ mod common;
 
 use std::collections::HashMap;
 
-use pipeline::{Crop, Edit, Op, Plan, Preset, Recipe, SampleSeed};
+use pipeline::{Components, Crop, Edit, Filter, Op, Plan, Preset, Recipe, SampleSeed};
 use serde_json::Value;
 
 const DRAWS: u64 = 20_000;
@@ -46,9 +46,9 @@ fn assert_uniform(values: &[f64], low: f64, high: f64, what: &str) {
 
 #[test]
 fn crops_have_the_shapes_and_places_of_the_fixtures() {
-    let op = Op::ResizedCrop { scale: (0.3, 1.0), ratio: (0.7, 1.4) };
+    let op = Op::ResizedCrop { scale: (0.3, 1.0), ratio: (0.7, 1.4), filter: Filter::Bicubic };
     let recipe = Recipe { shared: vec![], views: vec![vec![op]], side: 32 };
-    for (facts, _) in common::fixtures() {
+    for (facts, _) in common::fixtures("amdim_augment") {
         for (size, expected) in facts["sampling"]["crop_stats"].as_object().unwrap() {
             let (width, height) = size.split_once('x').unwrap();
             check_crops(&recipe, width.parse().unwrap(), height.parse().unwrap(), expected);
@@ -168,6 +168,116 @@ fn shifts_are_uniform_within_four_pixels() {
     for ((dx, dy), hits) in shifts {
         assert!(dx.abs() <= 4 && dy.abs() <= 4);
         assert_share(hits, shifted, 1.0 / 81.0, &format!("{dx}, {dy}"));
+    }
+}
+
+/// Returns the plans of one view's operations for images of 200×150 pixels.
+fn plans_of(ops: Vec<Op>) -> Vec<Plan> {
+    plans(&Recipe { shared: vec![], views: vec![ops], side: 64 }, 200, 150)
+}
+
+#[test]
+fn blurs_and_solarizations_have_their_probabilities_and_ranges() {
+    let crop = Op::ResizedCrop { scale: (0.2, 1.0), ratio: (0.75, 1.33), filter: Filter::Bilinear };
+    let blur = Op::GaussianBlur { p: 0.5, sigma: (0.1, 2.0) };
+    let plans = plans_of(vec![crop, blur, Op::Solarize { p: 0.2, threshold: 128 }]);
+    let edits: Vec<Edit> = plans.iter().flat_map(|plan| plan.views[0].clone()).collect();
+    let blurs =
+        edits.iter().filter_map(|edit| if let Edit::Blur(sigma) = edit { Some(*sigma) } else { None });
+    let blurs: Vec<f64> = blurs.collect();
+    assert_share(blurs.len(), plans.len(), 0.5, "blurs");
+    assert_uniform(&blurs, 0.1, 2.0, "sigma");
+    let solarized = edits.iter().filter(|edit| **edit == Edit::Solarize(128)).count();
+    assert_share(solarized, plans.len(), 0.2, "solarizations");
+}
+
+#[test]
+fn random_crops_are_uniform_over_the_image() {
+    let plans = plans_of(vec![Op::RandomCrop]);
+    let crops: Vec<Crop> = plans
+        .iter()
+        .map(|plan| match plan.views[0][..] {
+            [Edit::ResizedCrop { crop, width: 64, height: 64, .. }] => crop,
+            _ => panic!("{plan:?}"),
+        })
+        .collect();
+    assert!(crops.iter().all(|crop| (crop.width, crop.height) == (64, 64)));
+    let places =
+        |place: fn(&Crop) -> u32| crops.iter().map(|crop| f64::from(place(crop))).collect::<Vec<_>>();
+    assert_uniform(&places(|crop| crop.left), 0.0, 136.0, "left");
+    assert_uniform(&places(|crop| crop.top), 0.0, 86.0, "top");
+}
+
+#[test]
+fn a_seed_stays_the_same_in_all_epochs_and_its_transformations_do_not() {
+    let op = Op::SeedPatch { zoom: (1.0, 2.0), translate: 0.2, scale: (0.7, 1.4), rotate: 20.0 };
+    let recipe = Recipe { shared: vec![], views: vec![vec![op.clone()], vec![op]], side: 32 };
+    let draw = |epoch, index| {
+        let mut plan = Plan::default();
+        plan.draw(&recipe, SampleSeed { seed: 4, epoch, index }, 96, 96).unwrap();
+        plan.views.concat()
+    };
+    let seeds = |edits: &[Edit]| -> Vec<(u32, f64)> {
+        let seed = |edit: &Edit| match *edit {
+            Edit::SeedPatch { seed, place, .. } => (seed, place),
+            _ => panic!("{edit:?}"),
+        };
+        edits.iter().map(seed).collect()
+    };
+    let (first, later, other) = (draw(0, 7), draw(9, 7), draw(0, 8));
+    assert_eq!(seeds(&first)[0], seeds(&first)[1], "both views");
+    assert_eq!(seeds(&first), seeds(&later));
+    assert_ne!(seeds(&first), seeds(&other));
+    assert_ne!(first[0], first[1]);
+    assert_ne!(first, later);
+}
+
+#[test]
+fn seeds_and_their_windows_have_their_ranges() {
+    let spread = Op::SeedPatch { zoom: (0.5, 1.5), translate: 0.2, scale: (0.7, 1.4), rotate: 20.0 };
+    let mut values: [Vec<f64>; 6] = Default::default();
+    for plan in plans_of(vec![spread]) {
+        let [Edit::SeedPatch { seed, place, window }] = plan.views[0][..] else { panic!("{plan:?}") };
+        let seed = f64::from(seed);
+        let drawn =
+            [seed, place, window.x / seed, window.y / seed, window.scale * 64.0 / seed, window.degrees];
+        values.iter_mut().zip(drawn).for_each(|(values, value)| values.push(value));
+        assert_eq!((window.width, window.height), (64, 64));
+    }
+    let ranges = [(32.0, 96.0), (0.0, 1.0), (-0.2, 0.2), (-0.2, 0.2), (0.7, 1.4), (-20.0, 20.0)];
+    let names = ["side of seeds", "place", "x", "y", "scale", "degrees"];
+    for ((values, (low, high)), name) in values.iter().zip(ranges).zip(names) {
+        assert_uniform(values, low, high, name);
+    }
+}
+
+#[test]
+fn contrasts_of_exemplars_have_their_ranges() {
+    let pca = Op::PcaContrast { p: 1.0, factors: (0.5, 2.0), colours: Components::default() };
+    let hsv = Op::HsvContrast { p: 1.0, powers: (0.25, 4.0), factors: (0.7, 1.4), shift: 0.1, hue: 0.05 };
+    let mut values: [Vec<f64>; 10] = Default::default();
+    for plan in plans_of(vec![Op::RandomCrop, pca, hsv]) {
+        let [_, Edit::PcaContrast { factors, .. }, Edit::HsvContrast { saturation, value, hue }] =
+            plan.views[0][..]
+        else {
+            panic!("{plan:?}")
+        };
+        let curves = [saturation, value].map(|curve| [curve.power, curve.factor, curve.shift]);
+        let drawn = factors.into_iter().chain(curves.into_iter().flatten()).chain([hue]);
+        values.iter_mut().zip(drawn).for_each(|(values, value)| values.push(value));
+    }
+    let curve = [(0.25, 4.0), (0.7, 1.4), (-0.1, 0.1)];
+    let ranges = [[(0.5, 2.0); 3], curve, curve].concat().into_iter().chain([(-0.05, 0.05)]);
+    for (number, (values, (low, high))) in values.iter().zip(ranges).enumerate() {
+        assert_uniform(values, low, high, &format!("number {number}"));
+    }
+}
+
+#[test]
+fn jitter_leaves_out_what_has_no_range() {
+    let jitter = Op::ColorJitter { p: 1.0, brightness: 0.0, contrast: 0.4, saturation: 0.0, hue: 0.0 };
+    for plan in plans_of(vec![Op::RandomCrop, jitter]) {
+        assert!(matches!(plan.views[0][..], [_, Edit::Contrast(_)]), "{plan:?}");
     }
 }
 

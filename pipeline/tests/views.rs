@@ -4,9 +4,10 @@
 
 mod common;
 
-use common::picture;
+use common::{every_operation, picture};
 use pipeline::{
-    Augmenter, Cpu, DecodeMode, Edit, Op, Plan, Preset, Recipe, Renderer, Rgb, SampleSeed, decode, edit,
+    Augmenter, Cpu, Crop, DecodeMode, Edit, Filter, Op, Plan, Preset, Recipe, Renderer, Rgb, SampleSeed,
+    decode, edit,
 };
 use turbojpeg::{Compressor, Image, PixelFormat, Subsamp};
 
@@ -44,9 +45,18 @@ fn long_way(augmenter: &mut Augmenter, recipe: &Recipe, image: &Rgb, seed: Sampl
     views
 }
 
+/// Makes a recipe whose views only need a region of the image.
+fn regions() -> Recipe {
+    let crop = |filter| Op::ResizedCrop { scale: (0.05, 0.3), ratio: (0.7, 1.4), filter };
+    let contrastive = every_operation(24).views.remove(0);
+    let views = vec![vec![crop(Filter::Bilinear), Op::Flip { p: 0.5 }], vec![Op::RandomCrop], contrastive];
+    Recipe { shared: vec![Op::Flip { p: 0.5 }], views, side: 24 }
+}
+
 #[test]
 fn views_of_a_region_are_those_of_the_whole_image() {
-    for recipe in Preset::ALL.iter().flat_map(|preset| [preset.recipe(), preset.evaluation()]) {
+    let presets = Preset::ALL.iter().flat_map(|preset| [preset.recipe(), preset.evaluation()]);
+    for recipe in presets.chain([regions(), every_operation(24)]) {
         let mut renderer = Renderer::new(recipe.clone(), DecodeMode::Exact, u64::MAX);
         let mut augmenter = Augmenter::new(recipe.clone());
         for (sampling, (width, height)) in SAMPLINGS.iter().flat_map(|s| SIZES.map(|size| (*s, size))) {
@@ -64,8 +74,9 @@ fn views_of_a_region_are_those_of_the_whole_image() {
 
 #[test]
 fn every_instruction_set_gives_the_same_views() {
-    for mode in [DecodeMode::Exact, DecodeMode::Fast] {
-        let recipe = Preset::In128.recipe();
+    let recipes = [Preset::In128.recipe(), regions(), every_operation(40)];
+    let modes = [DecodeMode::Exact, DecodeMode::Fast];
+    for (recipe, mode) in recipes.iter().flat_map(|recipe| modes.map(|mode| (recipe, mode))) {
         let mut renderers = Cpu::available()
             .into_iter()
             .map(|cpu| (cpu, Renderer::on(cpu, recipe.clone(), mode, u64::MAX)))
@@ -78,7 +89,7 @@ fn every_instruction_set_gives_the_same_views() {
                 let seed = SampleSeed { seed: 6, epoch: 0, index };
                 let mut views = renderers
                     .iter_mut()
-                    .map(|(cpu, renderer)| (*cpu, direct(renderer, &recipe, &bytes, seed)));
+                    .map(|(cpu, renderer)| (*cpu, direct(renderer, recipe, &bytes, seed)));
                 let (_, portable) = views.next().unwrap();
                 for (cpu, views) in views {
                     assert!(views == portable, "{cpu}, {mode}: {sampling:?} {width}×{height}, {index}");
@@ -106,12 +117,55 @@ fn edits_applied_together_equal_edits_applied_one_after_the_other() {
         Edit::Translate { dx: 3, dy: -2 },
         Edit::Brightness(1.3),
         Edit::Contrast(0.9),
+        Edit::Blur(1.2),
+        Edit::Solarize(90),
+        Edit::Flip,
+        Edit::Blur(0.4),
         Edit::Grayscale,
     ];
     // Some blocks and a part of one.
     let image = picture(97, 83, 2);
     let singly = colours.iter().fold(image.clone(), |image, colour| edit(&image, &[*colour]));
     assert_eq!(edit(&image, &colours), singly);
+}
+
+#[test]
+fn flips_after_a_resized_crop_equal_flips_one_after_the_other() {
+    let image = picture(97, 83, 2);
+    let crop = Crop { top: 3, left: 20, height: 60, width: 71 };
+    for filter in [Filter::Bicubic, Filter::Bilinear] {
+        let edits = [
+            Edit::ResizedCrop { crop, width: 31, height: 33, filter },
+            Edit::Flip,
+            Edit::Contrast(1.4),
+            Edit::Blur(1.7),
+            Edit::Flip,
+            Edit::Hue(0.2),
+            Edit::Solarize(100),
+            Edit::Flip,
+            Edit::Translate { dx: 4, dy: 1 },
+            Edit::Flip,
+        ];
+        for count in 1..=edits.len() {
+            let edits = &edits[..count];
+            let singly = edits.iter().fold(image.clone(), |image, colour| edit(&image, &[*colour]));
+            assert_eq!(edit(&image, edits), singly, "{edits:?}");
+        }
+    }
+}
+
+#[test]
+fn a_random_crop_copies_pixels() {
+    let image = picture(97, 83, 2);
+    let recipe = Recipe { shared: vec![], views: vec![vec![Op::RandomCrop]], side: 40 };
+    for index in 0..20 {
+        let seed = SampleSeed { seed: 3, epoch: 0, index };
+        let mut plan = Plan::default();
+        plan.draw(&recipe, seed, image.width, image.height).unwrap();
+        let [Edit::ResizedCrop { crop, .. }] = plan.views[0][..] else { panic!("{plan:?}") };
+        let view = long_way(&mut Augmenter::new(recipe.clone()), &recipe, &image, seed);
+        assert_eq!(view, edit(&image, &[Edit::Crop(crop)]).pixels);
+    }
 }
 
 /// Returns the seeds among the first hundred whose views do not show the lowest quarter of an image.
@@ -129,7 +183,7 @@ fn upper(recipe: &Recipe, width: u32, height: u32) -> Vec<SampleSeed> {
 
 #[test]
 fn damage_below_the_views_is_not_reached_but_a_cut_file_is_noticed() {
-    let crop = Op::ResizedCrop { scale: (0.05, 0.3), ratio: (0.7, 1.4) };
+    let crop = Op::ResizedCrop { scale: (0.05, 0.3), ratio: (0.7, 1.4), filter: Filter::Bicubic };
     let recipe = Recipe { shared: vec![], views: vec![vec![crop]; 2], side: 48 };
     for mode in [DecodeMode::Exact, DecodeMode::Fast] {
         let mut renderer = Renderer::new(recipe.clone(), mode, u64::MAX);

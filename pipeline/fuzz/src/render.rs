@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 
-use pipeline::{Cpu, DecodeMode, Op, Recipe, Renderer, SampleSeed};
+use pipeline::{Cpu, DecodeMode, Filter, Op, Recipe, Renderer, SampleSeed};
 
 use crate::whole::MAX_PIXELS;
 
@@ -35,6 +35,6 @@ fn renderers(cpu: Cpu) -> [Renderer; 2] {
 
 /// Makes a small recipe of one crop that may be the whole image and one that is a small part.
 fn recipe() -> Recipe {
-    let crop = |scale| vec![Op::ResizedCrop { scale, ratio: (0.5, 2.0) }];
+    let crop = |scale| vec![Op::ResizedCrop { scale, ratio: (0.5, 2.0), filter: Filter::Bicubic }];
     Recipe { shared: vec![Op::Flip { p: 0.5 }], views: vec![crop((0.3, 1.0)), crop((0.01, 0.1))], side: 24 }
 }

@@ -52,6 +52,7 @@ fn sweep<const SUM: bool>(cpu: Cpu, image: &mut RgbPlanes, contrast: Option<Blen
                 Edit::Saturation(factor) => blend_with_grays(cpu, red, green, blue, factor),
                 Edit::Hue(turns) => hue::shift(cpu, red, green, blue, hue::steps(turns)),
                 Edit::Grayscale => grayscale(cpu, red, green, blue),
+                Edit::Solarize(threshold) => solarize(cpu, red, green, blue, threshold),
                 _ => unreachable!("other edits move pixels, or are contrasts, at which the edits were split"),
             }
         }
@@ -64,7 +65,7 @@ fn sweep<const SUM: bool>(cpu: Cpu, image: &mut RgbPlanes, contrast: Option<Blen
 
 /// Computes the luma of ITU-R BT.601 in 16-bit fixed point.
 #[inline(always)]
-fn gray(red: u8, green: u8, blue: u8) -> u8 {
+pub(super) fn gray(red: u8, green: u8, blue: u8) -> u8 {
     ((u32::from(red) * 19595 + u32::from(green) * 38470 + u32::from(blue) * 7471 + 0x8000) >> 16) as u8
 }
 
@@ -103,6 +104,14 @@ versions! {
         for ((r, g), b) in red.iter_mut().zip(green).zip(blue) {
             let gray = gray(*r, *g, *b);
             (*r, *g, *b) = (gray, gray, gray);
+        }
+    }
+
+    fn solarize(red: &mut [u8], green: &mut [u8], blue: &mut [u8], threshold: u8) {
+        for values in [red, green, blue] {
+            for value in values {
+                *value = if *value >= threshold { !*value } else { *value };
+            }
         }
     }
 

@@ -20,7 +20,7 @@ pub(crate) fn translate(image: &RgbPlanes, dx: i32, dy: i32, out: &mut RgbPlanes
 
 /// Returns the pixel of a row of `length` at position `at`, for a row that is continued by reflection without
 /// repeating its ends.
-fn reflect(at: i32, length: usize) -> usize {
+pub(crate) fn reflect(at: i32, length: usize) -> usize {
     let last = length as i32 - 1;
     if last == 0 {
         return 0;
@@ -41,10 +41,9 @@ pub(crate) fn crop(image: &RgbPlanes, crop: Crop, out: &mut RgbPlanes) {
     }
 }
 
-/// Mirrors the image horizontally.
-pub(crate) fn mirror(image: &mut RgbPlanes) {
-    let width = image.width;
-    image.pixels.chunks_exact_mut(width).for_each(<[u8]>::reverse);
+/// Mirrors all rows of `width` values.
+pub(crate) fn mirror<T>(values: &mut [T], width: usize) {
+    values.chunks_exact_mut(width).for_each(<[T]>::reverse);
 }
 
 #[cfg(test)]

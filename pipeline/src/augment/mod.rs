@@ -7,23 +7,31 @@
 
 mod augmenter;
 mod axis;
+mod blur;
 mod color;
+mod contrast;
+mod drawing;
 mod edit;
 mod editor;
+mod filter;
 mod fold;
 mod geometry;
 mod hue;
 mod op;
 mod plan;
+mod power;
 mod random;
 mod recipe;
 mod resize;
+mod sampling;
+mod seed;
 mod weigh;
 
 pub use augmenter::Augmenter;
-pub use edit::{Crop, Edit};
-pub use editor::{Editor, edit, resize};
-pub use op::Op;
+pub use edit::{Crop, Curve, Edit, Window};
+pub use editor::{Editor, edit, edit_unrounded, resize};
+pub use filter::Filter;
+pub use op::{Components, Op};
 pub(crate) use plan::Need;
 pub use plan::Plan;
 pub use random::SampleSeed;

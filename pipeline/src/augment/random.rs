@@ -24,6 +24,11 @@ impl Draws {
         Self([seed, epoch, index, stream].iter().fold(0, |state, word| mix(state.wrapping_add(STEP) ^ word)))
     }
 
+    /// Begins the stream of what stays the same for a sample in all epochs and views.
+    pub(crate) fn lasting(seed: SampleSeed) -> Self {
+        Self::new(SampleSeed { epoch: u64::MAX, ..seed }, None)
+    }
+
     fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(STEP);
         mix(self.0)

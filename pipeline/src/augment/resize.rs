@@ -6,6 +6,7 @@
 use super::{
     axis::Axis,
     edit::Crop,
+    filter::Filter,
     fold::{Interpolation, fold},
     weigh::{LANES, Lines, Taps, weigh},
 };
@@ -30,6 +31,18 @@ pub(crate) struct Resizer {
     turned: Vec<u8>,
 }
 
+/// A crop that is resized.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Resizing {
+    /// The crop, of the image or of its mirror image.
+    pub(crate) crop: Crop,
+    pub(crate) filter: Filter,
+    /// Whether the crop is one of the mirror image.
+    pub(crate) from_mirrored: bool,
+    /// Whether the result is mirrored.
+    pub(crate) is_mirrored: bool,
+}
+
 impl Resizer {
     /// Makes a resizer that uses this instruction set.
     pub(crate) fn new(cpu: Cpu) -> Self {
@@ -38,15 +51,17 @@ impl Resizer {
 
     /// Crops the image and resizes the crop to the size of `out`; pixels outside of the crop have no
     /// influence.
-    ///
-    /// With `mirrored`, `crop` is one of the mirrored image.
-    pub(crate) fn resize(&mut self, image: &PixelPairs, mirrored: bool, crop: Crop, out: &mut RgbPlanes) {
-        self.horizontal.set(self.cpu, crop.width, out.width as u32);
-        self.vertical.set(self.cpu, crop.height, out.height as u32);
+    pub(crate) fn resize(&mut self, image: &PixelPairs, view: Resizing, out: &mut RgbPlanes) {
+        let Resizing { crop, filter, from_mirrored, is_mirrored } = view;
+        self.horizontal.set(self.cpu, filter, crop.width, out.width as u32);
+        self.vertical.set(self.cpu, filter, crop.height, out.height as u32);
         let mut left = crop.left;
-        if mirrored {
+        if from_mirrored {
             self.horizontal.mirror(crop.width);
             left = image.width - crop.left - crop.width;
+        }
+        if is_mirrored {
+            self.horizontal.reverse();
         }
         let (left, top) = (left as usize, crop.top as usize);
         let rows = top..top + crop.height as usize;

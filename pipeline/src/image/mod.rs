@@ -5,6 +5,7 @@
     reason = "loops need the CPU features of the function that they are inlined into"
 )]
 
+mod floats;
 mod interleave;
 mod pairs;
 mod planes;
@@ -14,6 +15,7 @@ mod to_rgb;
 mod transpose;
 mod ycc;
 
+pub(crate) use floats::FloatPlanes;
 pub(crate) use pairs::{Colours, PixelPairs};
 pub(crate) use planes::RgbPlanes;
 pub use region::Region;

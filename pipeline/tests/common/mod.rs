@@ -3,9 +3,11 @@
 #![allow(clippy::allow_attributes, reason = "whether it is dead differs between binaries")]
 
 mod fixtures;
+mod recipes;
 mod samples;
 
 pub(crate) use self::{
-    fixtures::fixtures,
+    fixtures::{check_image, fixtures, image, integer, number, pillow_edits, text},
+    recipes::every_operation,
     samples::{damaged, picture, sample},
 };
