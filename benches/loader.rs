@@ -186,7 +186,7 @@ fn load(photos: &[Vec<u8>], decode: DecodeMode, workers: usize) -> (f64, f64, St
     let samples = (0..SAMPLES).map(move |index| Ok(sample(&photos, index)));
     let recipe = Preset::In128.recipe();
     let config = LoaderConfig { workers, decode, batch_size: 64, ..LoaderConfig::default() };
-    let slabs = vec![vec![0; config.shape(&recipe).bytes()]; config.slabs()];
+    let slabs = vec![vec![0; config.bytes(&recipe)]; config.slabs()];
     let mut loader = Loader::spawn(samples, recipe, slabs, &config).expect("the set-up is right");
     let time = once(|| assert!(loader.by_ref().all(|batch| batch.is_ok()), "every photo decodes"));
     (time.wall_s, time.process_s, loader.stats())

@@ -106,7 +106,7 @@ fn shuffles() -> [Shuffle; 3] {
 fn load(set: &ShardSet, shuffle: Shuffle, batches: u64) -> pipeline::Stats {
     let recipe = Preset::In128.recipe();
     let config = LoaderConfig { batch_size: BATCH, ..LoaderConfig::default() };
-    let slabs = vec![vec![0; config.shape(&recipe).bytes()]; config.slabs()];
+    let slabs = vec![vec![0; config.bytes(&recipe)]; config.slabs()];
     let samples = set.samples(shuffled(shuffle), Share::default(), Position::default());
     let mut loader = Loader::spawn(samples, recipe, slabs, &config).expect("the set-up is right");
     for _ in 0..batches {

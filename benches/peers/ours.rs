@@ -73,7 +73,7 @@ fn load(samples: Samples, options: &Options) -> Result<()> {
         decode: options.decode,
         ..LoaderConfig::default()
     };
-    let slabs = vec![vec![0; config.shape(&recipe).bytes()]; config.slabs()];
+    let slabs = vec![vec![0; config.bytes(&recipe)]; config.slabs()];
     let mut loader = Loader::spawn(samples, recipe, slabs, &config)?;
     let mut batches = |count| loader.by_ref().take(count).try_for_each(|batch| batch.map(drop));
     batches(options.warmup.div_ceil(BATCH))?;

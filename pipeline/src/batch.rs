@@ -13,7 +13,8 @@ pub trait Slab: AsRef<[u8]> + AsMut<[u8]> + Send + 'static {}
 
 impl<T: AsRef<[u8]> + AsMut<[u8]> + Send + 'static> Slab for T {}
 
-/// The shape of a batch's pixels: (views, samples, side, side, 3) bytes, without gaps.
+/// The shape of the pixels of a group of views in a batch: (views, samples, side, side, 3) bytes, without
+/// gaps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Shape {
     /// The number of views of each sample.
@@ -30,7 +31,7 @@ impl Shape {
         3 * self.side * self.side
     }
 
-    /// Returns the bytes of the whole batch.
+    /// Returns the bytes of the whole group.
     pub fn bytes(self) -> usize {
         self.views * self.samples * self.view_bytes()
     }
@@ -44,8 +45,8 @@ pub struct Batch<S: Slab> {
     ///
     /// View *k* of all samples is one contiguous block, also in a partial batch.
     pub pixels: Lease<S>,
-    /// The shape of the pixels.
-    pub shape: Shape,
+    /// The shape of each group of views; the groups lie one after the other.
+    pub shapes: Vec<Shape>,
     /// The class of each sample; −1 for unlabelled ones.
     pub labels: Vec<i64>,
     /// The index of each sample in the whole set.
@@ -59,15 +60,31 @@ pub struct Batch<S: Slab> {
 }
 
 impl<S: Slab> Batch<S> {
-    /// Returns the bytes of all views: (views, samples, side, side, 3).
+    /// Returns the number of samples.
+    pub fn samples(&self) -> usize {
+        self.indices.len()
+    }
+
+    /// Returns the bytes of all views, (views, samples, side, side, 3) for each group.
     pub fn bytes(&self) -> &[u8] {
-        &self.pixels.as_ref()[..self.shape.bytes()]
+        &self.pixels.as_ref()[..self.shapes.iter().map(|shape| shape.bytes()).sum()]
     }
 
     /// Returns the bytes of view `k` of all samples: (samples, side, side, 3).
+    ///
+    /// # Panics
+    /// If there is no such view.
     pub fn view(&self, k: usize) -> &[u8] {
-        let block = self.shape.samples * self.shape.view_bytes();
-        &self.bytes()[k * block..][..block]
+        let (mut k, mut bytes) = (k, self.bytes());
+        for shape in &self.shapes {
+            let block = shape.samples * shape.view_bytes();
+            if k < shape.views {
+                return &bytes[k * block..][..block];
+            }
+            k -= shape.views;
+            bytes = &bytes[shape.bytes()..];
+        }
+        panic!("there are {k} views too few in the batch")
     }
 }
 

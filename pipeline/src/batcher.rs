@@ -39,8 +39,10 @@ pub(crate) struct Ends<S: Slab> {
 pub(crate) struct Batcher<S: Slab> {
     pub(crate) ends: Ends<S>,
     pub(crate) counters: Arc<Counters>,
-    /// The shape of a full batch.
-    pub(crate) full: Shape,
+    /// The shapes of the groups of views in a full batch.
+    pub(crate) full: Vec<Shape>,
+    /// The number of samples in a full batch.
+    pub(crate) batch_size: usize,
     pub(crate) drop_last: bool,
     pub(crate) tally: Tally,
     pub(crate) queue: Queue,
@@ -101,7 +103,8 @@ impl<S: Slab> Batcher<S> {
     fn draft<'a>(&self, draft: &'a mut Option<BatchDraft<S>>) -> Option<&'a mut BatchDraft<S>> {
         if draft.is_none() {
             let slab = self.counters.batch.output(|| receive(&self.ends.slabs, &self.ends.hangup))?;
-            *draft = Some(BatchDraft::new(Lease::new(slab, self.ends.home.clone()), self.full));
+            let lease = Lease::new(slab, self.ends.home.clone());
+            *draft = Some(BatchDraft::new(lease, &self.full, self.batch_size));
         }
         draft.as_mut()
     }

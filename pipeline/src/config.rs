@@ -4,7 +4,7 @@ use std::thread;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{BadSampleBudget, DecodeMode, Error, Recipe, Result, Shape, Slab};
+use crate::{BadSampleBudget, DecodeMode, Error, Group, Recipe, Result, Shape, Slab};
 
 /// The configuration of a [`Loader`](crate::Loader).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -55,8 +55,7 @@ impl LoaderConfig {
     /// Returns the bytes of the buffers that carry one sample's views each from a worker to the batching
     /// thread and back.
     pub fn spare_bytes(&self, recipe: &Recipe) -> u64 {
-        let Shape { views, side, .. } = self.shape(recipe);
-        (self.spares() * views * side * side * 3) as u64
+        (self.spares() * recipe.bytes()) as u64
     }
 
     /// Returns the number of those buffers: for each worker one that is filled, and two on their way.
@@ -64,9 +63,18 @@ impl LoaderConfig {
         3 * self.workers
     }
 
-    /// Returns the shape of a full batch: a slab must hold [`Shape::bytes`].
-    pub fn shape(&self, recipe: &Recipe) -> Shape {
-        Shape { views: recipe.views.len(), samples: self.batch_size, side: recipe.side as usize }
+    /// Returns the shapes of a full batch, one for each group of views.
+    pub fn shapes(&self, recipe: &Recipe) -> Vec<Shape> {
+        let shape = |group: &Group| {
+            let (views, side) = (group.views.len(), group.side as usize);
+            Shape { views, samples: self.batch_size, side }
+        };
+        recipe.groups.iter().map(shape).collect()
+    }
+
+    /// Returns the bytes of a full batch, which a slab must hold.
+    pub fn bytes(&self, recipe: &Recipe) -> usize {
+        self.batch_size * recipe.bytes()
     }
 
     /// Checks the configuration.
@@ -74,7 +82,7 @@ impl LoaderConfig {
     /// # Errors
     /// [`Error::Config`] if a number is 0, or the slabs are too few or too small.
     pub(crate) fn check<S: Slab>(&self, recipe: &Recipe, slabs: &[S]) -> Result<()> {
-        let needed = self.shape(recipe).bytes();
+        let needed = self.bytes(recipe);
         let smallest = slabs.iter().map(|slab| slab.as_ref().len()).min().unwrap_or(0);
         let wrong = if self.workers == 0 {
             "`workers` is 0, but must be at least 1".to_owned()

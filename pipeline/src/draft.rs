@@ -7,19 +7,18 @@ use crate::{Batch, Lease, Shape, Slab};
 /// A batch while it is being filled, with its views laid out as in a full one.
 #[derive(Debug)]
 pub(crate) struct BatchDraft<S: Slab> {
-    /// The batch; its shape counts the samples so far.
+    /// The batch; its shapes count the samples so far.
     batch: Batch<S>,
     /// The number of samples in a full batch.
     room: usize,
 }
 
 impl<S: Slab> BatchDraft<S> {
-    /// Begins an empty batch that will have at most the shape `full`.
-    pub(crate) fn new(pixels: Lease<S>, full: Shape) -> Self {
-        let room = full.samples;
+    /// Begins an empty batch of at most `room` samples, with the views of `full`.
+    pub(crate) fn new(pixels: Lease<S>, full: &[Shape], room: usize) -> Self {
         let batch = Batch {
             pixels,
-            shape: Shape { samples: 0, ..full },
+            shapes: full.iter().map(|shape| Shape { samples: 0, ..*shape }).collect(),
             labels: Vec::with_capacity(room),
             indices: Vec::with_capacity(room),
             bad_samples: Vec::new(),
@@ -28,31 +27,39 @@ impl<S: Slab> BatchDraft<S> {
         Self { batch, room }
     }
 
-    /// Adds a sample with its views: (views, side, side, 3) bytes.
-    pub(crate) fn push(&mut self, sample: &Sample, views: &[u8]) {
-        let shape = self.batch.shape;
-        let slab = self.batch.pixels.as_mut();
-        for (k, view) in views.chunks_exact(shape.view_bytes()).enumerate() {
-            slab[(k * self.room + shape.samples) * shape.view_bytes()..][..view.len()].copy_from_slice(view);
+    /// Adds a sample with its views, one after the other: (side, side, 3) bytes for each.
+    pub(crate) fn push(&mut self, sample: &Sample, mut views: &[u8]) {
+        let mut slab = self.batch.pixels.as_mut();
+        for shape in &mut self.batch.shapes {
+            let (group, others) = views.split_at(shape.views * shape.view_bytes());
+            let blocks = slab.chunks_exact_mut(self.room * shape.view_bytes());
+            for (view, block) in group.chunks_exact(shape.view_bytes()).zip(blocks) {
+                block[shape.samples * shape.view_bytes()..][..view.len()].copy_from_slice(view);
+            }
+            shape.samples += 1;
+            views = others;
+            slab = &mut std::mem::take(&mut slab)[self.room * shape.views * shape.view_bytes()..];
         }
-        self.batch.shape.samples += 1;
         self.batch.labels.push(sample.label.map_or(-1, i64::from));
         self.batch.indices.push(sample.index as i64);
         self.batch.next = sample.next;
     }
 
     pub(crate) fn is_full(&self) -> bool {
-        self.batch.shape.samples == self.room
+        self.batch.samples() == self.room
     }
 
     /// Returns the batch; the views of a partial batch are moved together.
     pub(crate) fn finish(mut self) -> Batch<S> {
-        let shape = self.batch.shape;
-        let (full, block) = (self.room * shape.view_bytes(), shape.samples * shape.view_bytes());
-        if full != block {
+        if !self.is_full() {
             let slab = self.batch.pixels.as_mut();
-            for k in 1..shape.views {
-                slab.copy_within(k * full..k * full + block, k * block);
+            let (mut from, mut to) = (0, 0);
+            for shape in &self.batch.shapes {
+                let (full, block) = (self.room * shape.view_bytes(), shape.samples * shape.view_bytes());
+                for _ in 0..shape.views {
+                    slab.copy_within(from..from + block, to);
+                    (from, to) = (from + full, to + block);
+                }
             }
         }
         self.batch

@@ -34,14 +34,14 @@
 //! });
 //! let recipe = Preset::Stl10.recipe();
 //! let config = LoaderConfig { workers: 2, batch_size: 4, ..LoaderConfig::default() };
-//! let slab = vec![0; config.shape(&recipe).bytes()];
+//! let slab = vec![0; config.bytes(&recipe)];
 //! let mut sizes = Vec::new();
 //! for batch in Loader::spawn(samples, recipe, vec![slab; config.slabs()], &config)? {
 //!     let batch = batch?;
 //!     // Two views of each sample, 64×64 pixels of three bytes; a dropped batch returns its slab.
-//!     assert_eq!(batch.bytes().len(), 2 * batch.shape.samples * 64 * 64 * 3);
+//!     assert_eq!(batch.bytes().len(), 2 * batch.samples() * 64 * 64 * 3);
 //!     assert!(batch.labels.iter().all(|label| *label == 3));
-//!     sizes.push(batch.shape.samples);
+//!     sizes.push(batch.samples());
 //! }
 //! assert_eq!(sizes, [4, 2]);
 //! # Ok::<(), pipeline::Error>(())
@@ -69,8 +69,8 @@ mod tally;
 mod worker;
 
 pub use augment::{
-    Augmenter, Components, Crop, Curve, Edit, Editor, Filter, Op, Plan, Recipe, SampleSeed, Window, edit,
-    edit_unrounded, resize,
+    Augmenter, Components, Crop, Curve, Edit, Editor, Filter, Group, Op, Plan, Recipe, SampleSeed, Window,
+    edit, edit_unrounded, resize,
 };
 pub use bad_sample::BadSample;
 pub use batch::{Batch, Lease, Shape, Slab};

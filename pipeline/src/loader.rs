@@ -54,16 +54,16 @@ impl<S: Slab> Loader<S> {
         config: &LoaderConfig,
     ) -> Result<Self> {
         config.check(&recipe, &slabs)?;
-        Self::spawn_with(samples, slabs, config.shape(&recipe), config, |counters| {
+        Self::spawn_with(samples, slabs, config.shapes(&recipe), config, |counters| {
             renderer(recipe.clone(), config, counters)
         })
     }
 
-    /// Starts loading batches of shape `full`, with one renderer for each worker.
+    /// Starts loading batches of the shapes `full`, with one renderer for each worker.
     fn spawn_with<R>(
         samples: impl Iterator<Item = shards::Result<Sample>> + Send + 'static,
         slabs: Vec<S>,
-        full: Shape,
+        full: Vec<Shape>,
         config: &LoaderConfig,
         renderer: impl Fn(Arc<Counters>) -> R,
     ) -> Result<Self>
@@ -73,7 +73,8 @@ impl<S: Slab> Loader<S> {
         let counters = Arc::new(Counters::default());
         let (job_sender, jobs) = bounded(2 * config.workers);
         let (answer_sender, answers) = bounded(2 * config.workers);
-        let (spare_sender, spares) = filled(vec![vec![0; full.views * full.view_bytes()]; config.spares()]);
+        let sample_bytes = full.iter().map(|shape| shape.views * shape.view_bytes()).sum();
+        let (spare_sender, spares) = filled(vec![vec![0; sample_bytes]; config.spares()]);
         let (home, slabs) = filled(slabs);
         let (batch_sender, batches) = bounded(config.prefetch);
         let (hangup_sender, hangup) = bounded(0);
@@ -96,6 +97,7 @@ impl<S: Slab> Loader<S> {
             ends,
             counters: counters.clone(),
             full,
+            batch_size: config.batch_size,
             drop_last: config.drop_last,
             tally: Tally::new(config.max_bad),
             queue: Queue::default(),
@@ -237,7 +239,7 @@ mod tests {
         let full = Shape { views: 1, samples: 4, side: 2 };
         let slabs = vec![vec![0; full.bytes()]; config.slabs()];
         let samples = (0..).map(|index| Ok(sample(index)));
-        let loader = Loader::spawn_with(samples, slabs, full, &config, |_| {
+        let loader = Loader::spawn_with(samples, slabs, vec![full], &config, |_| {
             |sample: &Sample, views: &mut [u8]| {
                 assert!(sample.index != 9, "this worker panics on purpose");
                 views.fill(sample.index as u8);

@@ -36,11 +36,8 @@ impl Preset {
         let hue = if self == Self::In128 { 0.1 } else { 0.2 };
         let jitter = Op::ColorJitter { p: 0.8, brightness: 0.4, contrast: 0.4, saturation: 0.4, hue };
         let view = vec![geometry, jitter, Op::Grayscale { p: 0.25 }];
-        Recipe {
-            shared: [self.fitted(), vec![Op::Flip { p: 0.5 }]].concat(),
-            views: vec![view; 2],
-            side: self.side(),
-        }
+        let shared = [self.fitted(), vec![Op::Flip { p: 0.5 }]].concat();
+        Recipe::new(shared, vec![view; 2], self.side())
     }
 
     /// Returns the recipe for evaluation: one view without randomness.
@@ -50,7 +47,7 @@ impl Preset {
             Self::Stl10 => vec![Op::ResizeShort { edge: 70 }, Op::CenterCrop],
             Self::In128 => vec![Op::ResizeShort { edge: 146 }, Op::CenterCrop],
         };
-        Recipe { shared: vec![], views: vec![view], side: self.side() }
+        Recipe::new(vec![], vec![view], self.side())
     }
 
     /// Returns operations that bring an image of another size to the side, for a recipe that does not resize;

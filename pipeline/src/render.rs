@@ -89,7 +89,8 @@ impl Renderer {
         Ok(())
     }
 
-    /// Renders the views of the last decoded image into `views`: (views, side, side, 3) bytes.
+    /// Renders the views of the last decoded image into `views`, one after the other: (side, side, 3) bytes
+    /// for each.
     ///
     /// # Panics
     /// If the length of `views` is not [`Recipe::bytes`].

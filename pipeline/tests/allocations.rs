@@ -72,5 +72,5 @@ fn check(recipe: &Recipe, mode: DecodeMode, photos: &[Vec<u8>]) {
     assert!(render(0, 400) > 0, "allocations are not counted");
     let further = render(400, 100);
     // Some for a larger crop than any before.
-    assert!(further <= 2, "{mode}, side {}: {further} allocations for 100 images", recipe.side);
+    assert!(further <= 2, "{mode}, side {}: {further} allocations for 100 images", recipe.side());
 }

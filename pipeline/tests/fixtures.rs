@@ -81,7 +81,7 @@ fn edits_of(op: &str, params: &Value, input: &Rgb) -> Vec<Edit> {
 /// Draws the evaluation recipe: the place of its crop is part of the test.
 fn test_transform(params: &Value, input: &Rgb) -> Vec<Edit> {
     let [edge, side] = ["resize", "center_crop"].map(|key| integer(&params[key]) as u32);
-    let recipe = Recipe { shared: vec![], views: vec![vec![Op::ResizeShort { edge }, Op::CenterCrop]], side };
+    let recipe = Recipe::new(vec![], vec![vec![Op::ResizeShort { edge }, Op::CenterCrop]], side);
     let mut plan = Plan::default();
     plan.draw(&recipe, NOWHERE, input.width, input.height).unwrap();
     plan.views.remove(0)

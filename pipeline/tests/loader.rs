@@ -8,7 +8,8 @@ use std::{io, sync::Arc};
 
 use common::{damaged, every_operation, sample};
 use pipeline::{
-    BadSample, BadSampleBudget, Batch, Error, Hint, Loader, LoaderConfig, Preset, Recipe, Result,
+    BadSample, BadSampleBudget, Batch, Error, Hint, Loader, LoaderConfig, Preset, Recipe, Renderer, Result,
+    SampleSeed,
 };
 use shards::{Position, Sample};
 
@@ -23,7 +24,7 @@ fn slabs(config: &LoaderConfig) -> Vec<Slab> {
 }
 
 fn slabs_for(recipe: &Recipe, config: &LoaderConfig) -> Vec<Slab> {
-    vec![vec![0; config.shape(recipe).bytes()]; config.slabs()]
+    vec![vec![0; config.bytes(recipe)]; config.slabs()]
 }
 
 fn load<I>(samples: I, config: &LoaderConfig) -> Loader<Slab>
@@ -84,6 +85,38 @@ fn batches_of_every_operation_do_not_depend_on_the_number_of_workers() {
 }
 
 #[test]
+fn each_view_of_a_batch_is_that_of_its_sample_whatever_its_side() {
+    let recipe = every_operation(48);
+    let config = config(2, 8);
+    let mut renderer = Renderer::new(recipe.clone(), config.decode, config.max_pixels);
+    let mut rendered = vec![0; recipe.bytes()];
+    let slabs = slabs_for(&recipe, &config);
+    let mut seen = Vec::new();
+    for batch in Loader::spawn(mixed(0, 15), recipe.clone(), slabs, &config).unwrap() {
+        let batch = batch.unwrap();
+        seen.push(batch.samples());
+        assert_eq!(batch.bytes().len(), batch.samples() * recipe.bytes());
+        for (place, &index) in batch.indices.iter().enumerate() {
+            let sample = sample(index as u64);
+            let seed = SampleSeed { seed: config.seed, epoch: 0, index: index as u64 };
+            sample.image.read(|bytes| renderer.decode(bytes, seed)).unwrap().unwrap();
+            renderer.render(&mut rendered);
+            let mut rest = &rendered[..];
+            for (number, (side, _)) in recipe.views().enumerate() {
+                let bytes = 3 * side as usize * side as usize;
+                assert!(
+                    batch.view(number)[place * bytes..][..bytes] == rest[..bytes],
+                    "{index}, view {number}"
+                );
+                rest = &rest[bytes..];
+            }
+        }
+    }
+    // A full batch and a part of one: damaged samples are left out.
+    assert_eq!(seen, [8, 5]);
+}
+
+#[test]
 fn a_resumed_stream_continues_with_the_next_sample() {
     let whole: Vec<Seen> = load(mixed(0, 60), &config(3, 8)).map(seen).collect();
     let rest: Vec<Seen> = load(mixed(whole[2].next.offset, 60), &config(2, 8)).map(seen).collect();
@@ -102,7 +135,7 @@ fn another_seed_gives_other_views_of_the_same_samples() {
 fn a_partial_batch_has_no_gaps() {
     let full = seen(load(mixed(4, 9), &config(1, 5)).next().unwrap());
     let partial = load(mixed(4, 9), &config(2, 9)).next().unwrap().unwrap();
-    assert_eq!(partial.shape.samples, 5);
+    assert_eq!(partial.samples(), 5);
     assert_eq!(partial.bytes(), full.bytes);
     assert_eq!([partial.view(0), partial.view(1)].concat(), full.bytes);
 }
@@ -111,7 +144,7 @@ fn a_partial_batch_has_no_gaps() {
 fn the_last_samples_are_dropped_on_request() {
     let config = LoaderConfig { drop_last: true, ..config(2, 4) };
     let sizes: Vec<usize> =
-        load((0..10).map(|i| Ok(sample(i))), &config).map(|b| b.unwrap().shape.samples).collect();
+        load((0..10).map(|i| Ok(sample(i))), &config).map(|b| b.unwrap().samples()).collect();
     assert_eq!(sizes, [4, 4]);
 }
 

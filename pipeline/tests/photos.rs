@@ -31,7 +31,7 @@ fn fnv(bytes: &[u8]) -> u64 {
 /// Makes a recipe with a flip for both views, and a crop for each.
 fn recipe() -> Recipe {
     let crop = Op::ResizedCrop { scale: (0.3, 1.0), ratio: (0.7, 1.4), filter: Filter::Bicubic };
-    Recipe { shared: vec![Op::Flip { p: 0.5 }], views: vec![vec![crop]; 2], side: 128 }
+    Recipe::new(vec![Op::Flip { p: 0.5 }], vec![vec![crop]; 2], 128)
 }
 
 fn render(renderer: &mut Renderer, photo: &[u8], index: u64) -> Vec<u8> {
@@ -96,8 +96,10 @@ fn the_fast_mode_stays_close_to_the_exact_one() {
             for index in 0..8 {
                 let [exact, fast] = renderers.each_mut().map(|renderer| render(renderer, &photo, index));
                 assert!(exact != fast, "the fast mode is another one");
-                let views = exact.chunks_exact(recipe().view_bytes());
-                psnrs.extend(views.zip(fast.chunks_exact(recipe().view_bytes())).map(|(a, b)| psnr(a, b)));
+                let views = exact.chunks_exact(recipe().groups[0].view_bytes());
+                psnrs.extend(
+                    views.zip(fast.chunks_exact(recipe().groups[0].view_bytes())).map(|(a, b)| psnr(a, b)),
+                );
             }
         }
         psnrs.sort_by(f64::total_cmp);

@@ -47,7 +47,7 @@ fn assert_uniform(values: &[f64], low: f64, high: f64, what: &str) {
 #[test]
 fn crops_have_the_shapes_and_places_of_the_fixtures() {
     let op = Op::ResizedCrop { scale: (0.3, 1.0), ratio: (0.7, 1.4), filter: Filter::Bicubic };
-    let recipe = Recipe { shared: vec![], views: vec![vec![op]], side: 32 };
+    let recipe = Recipe::new(vec![], vec![vec![op]], 32);
     for (facts, _) in common::fixtures("amdim_augment") {
         for (size, expected) in facts["sampling"]["crop_stats"].as_object().unwrap() {
             let (width, height) = size.split_once('x').unwrap();
@@ -173,7 +173,7 @@ fn shifts_are_uniform_within_four_pixels() {
 
 /// Returns the plans of one view's operations for images of 200×150 pixels.
 fn plans_of(ops: Vec<Op>) -> Vec<Plan> {
-    plans(&Recipe { shared: vec![], views: vec![ops], side: 64 }, 200, 150)
+    plans(&Recipe::new(vec![], vec![ops], 64), 200, 150)
 }
 
 #[test]
@@ -211,7 +211,7 @@ fn random_crops_are_uniform_over_the_image() {
 #[test]
 fn a_seed_stays_the_same_in_all_epochs_and_its_transformations_do_not() {
     let op = Op::SeedPatch { zoom: (1.0, 2.0), translate: 0.2, scale: (0.7, 1.4), rotate: 20.0 };
-    let recipe = Recipe { shared: vec![], views: vec![vec![op.clone()], vec![op]], side: 32 };
+    let recipe = Recipe::new(vec![], vec![vec![op.clone()], vec![op]], 32);
     let draw = |epoch, index| {
         let mut plan = Plan::default();
         plan.draw(&recipe, SampleSeed { seed: 4, epoch, index }, 96, 96).unwrap();
@@ -285,7 +285,7 @@ fn jitter_leaves_out_what_has_no_range() {
 fn an_image_that_the_recipe_does_not_bring_to_its_size_is_refused() {
     let mut plan = Plan::default();
     let seed = SampleSeed { seed: 0, epoch: 0, index: 0 };
-    let untouched = Recipe { shared: vec![], views: vec![vec![]], side: 32 };
+    let untouched = Recipe::new(vec![], vec![vec![]], 32);
     let error = plan.draw(&untouched, seed, 33, 32).unwrap_err().to_string();
     assert_eq!(error, "is 33×32 at the end of the recipe, not 32×32");
     assert!(plan.draw(&Preset::In128.evaluation(), seed, 65_000, 1).is_err());

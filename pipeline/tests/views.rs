@@ -48,9 +48,9 @@ fn long_way(augmenter: &mut Augmenter, recipe: &Recipe, image: &Rgb, seed: Sampl
 /// Makes a recipe whose views only need a region of the image.
 fn regions() -> Recipe {
     let crop = |filter| Op::ResizedCrop { scale: (0.05, 0.3), ratio: (0.7, 1.4), filter };
-    let contrastive = every_operation(24).views.remove(0);
+    let contrastive = every_operation(24).groups[0].views.remove(0);
     let views = vec![vec![crop(Filter::Bilinear), Op::Flip { p: 0.5 }], vec![Op::RandomCrop], contrastive];
-    Recipe { shared: vec![Op::Flip { p: 0.5 }], views, side: 24 }
+    Recipe::new(vec![Op::Flip { p: 0.5 }], views, 24)
 }
 
 #[test]
@@ -157,7 +157,7 @@ fn flips_after_a_resized_crop_equal_flips_one_after_the_other() {
 #[test]
 fn a_random_crop_copies_pixels() {
     let image = picture(97, 83, 2);
-    let recipe = Recipe { shared: vec![], views: vec![vec![Op::RandomCrop]], side: 40 };
+    let recipe = Recipe::new(vec![], vec![vec![Op::RandomCrop]], 40);
     for index in 0..20 {
         let seed = SampleSeed { seed: 3, epoch: 0, index };
         let mut plan = Plan::default();
@@ -184,7 +184,7 @@ fn upper(recipe: &Recipe, width: u32, height: u32) -> Vec<SampleSeed> {
 #[test]
 fn damage_below_the_views_is_not_reached_but_a_cut_file_is_noticed() {
     let crop = Op::ResizedCrop { scale: (0.05, 0.3), ratio: (0.7, 1.4), filter: Filter::Bicubic };
-    let recipe = Recipe { shared: vec![], views: vec![vec![crop]; 2], side: 48 };
+    let recipe = Recipe::new(vec![], vec![vec![crop]; 2], 48);
     for mode in [DecodeMode::Exact, DecodeMode::Fast] {
         let mut renderer = Renderer::new(recipe.clone(), mode, u64::MAX);
         let whole = jpeg(301, 203, Subsamp::Sub2x2);

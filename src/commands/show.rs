@@ -6,7 +6,7 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use pipeline::{DecodeMode, Plan, Preset, Recipe, Renderer, Rgb, SampleSeed};
+use pipeline::{DecodeMode, Group, Plan, Preset, Recipe, Renderer, Rgb, SampleSeed};
 use serde_json::json;
 use shards::{Order, Position, Sample, ShardSet, Share, Shuffle};
 
@@ -174,16 +174,22 @@ fn read(set: &ShardSet, index: u64) -> Result<Sample> {
     Ok(samples.next().context("a sample that was found can be read")??)
 }
 
-/// Returns the image with its views to the right of it, one below the other.
+/// Returns the image with its views to the right of it, each group one below the other.
 fn strip(image: &Rgb, recipe: &Recipe, views: &[u8]) -> Rgb {
-    let count = recipe.views.len() as u32;
-    let mut strip =
-        Rgb::black(image.width + GAP + recipe.side, image.height.max(count * (recipe.side + GAP) - GAP));
+    let height = |group: &Group| group.views.len() as u32 * (group.side + GAP) - GAP;
+    let width: u32 = recipe.groups.iter().map(|group| GAP + group.side).sum();
+    let height = recipe.groups.iter().map(height).fold(image.height, u32::max);
+    let mut strip = Rgb::black(image.width + width, height);
     strip.pixels.fill(255);
     copy_to(&mut strip, (0, 0), &image.pixels, image.width);
-    for (number, view) in views.chunks_exact(recipe.view_bytes()).enumerate() {
-        let top = number as u32 * (recipe.side + GAP);
-        copy_to(&mut strip, (image.width + GAP, top), view, recipe.side);
+    let (mut views, mut left) = (views, image.width + GAP);
+    for group in &recipe.groups {
+        for number in 0..group.views.len() as u32 {
+            let (view, rest) = views.split_at(group.view_bytes());
+            copy_to(&mut strip, (left, number * (group.side + GAP)), view, group.side);
+            views = rest;
+        }
+        left += GAP + group.side;
     }
     strip
 }

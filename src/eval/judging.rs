@@ -60,7 +60,7 @@ impl<'a> Judging<'a> {
         if encoder == "trained" {
             network.restore(loaded)?;
             let (identity, step) = (loaded.checksum.clone(), loaded.state.step);
-            warn_of_unsettled_norms(step, config.recipe().views.len() * config.train.accumulate);
+            warn_of_unsettled_norms(step, config.recipe().len() * config.train.accumulate);
             return Ok(Self { subject, network, identity, step, settled_on: None });
         }
         let settled_on = norms::settle(network.encoder(), &data.train, config, *device)?;

@@ -72,7 +72,8 @@ impl<F: Fn(&Tensor, &Tensor) -> Result<(), Failure>> Copier<F> {
             self.copying.fetch_add((milliseconds * 1e6) as u64, Relaxed);
         }
         let Some(mut batch) = self.loader.next_unless(stop).transpose()? else { return Ok(None) };
-        let (shape, next, bad_samples) = (batch.shape, batch.next, std::mem::take(&mut batch.bad_samples));
+        let (shape, next, bad_samples) =
+            (batch.shapes[0], batch.next, std::mem::take(&mut batch.bad_samples));
         let source = Source {
             pixels: batch.pixels.tensor(shape.bytes()),
             labels: std::mem::take(&mut batch.labels),

@@ -26,6 +26,7 @@ use super::{
     normalizer::Normalizer,
     waits::{Wait, Waits},
 };
+use crate::usage;
 
 /// Batches on the device at a time: one is trained on while the other one is copied.
 const DEPTH: usize = 2;
@@ -92,7 +93,10 @@ impl Feed {
         config: &LoaderConfig,
         finish: impl Fn(&Tensor, &Tensor) -> Result<(), Failure> + Send + 'static,
     ) -> Result<Self> {
-        let shape = config.shape(&recipe);
+        let [shape] = config.shapes(&recipe)[..] else {
+            return Err(usage!("the views have {} different sides", recipe.groups.len();
+                "give all views of the recipe the same side"));
+        };
         let compute = Stream::current(accelerator)?;
         // Each slot keeps the host memory from which it is copied.
         let slabs: Result<Vec<_>, Failure> =

@@ -35,7 +35,8 @@ impl MethodSettings for Config {
 
     fn recipe(&self, preset: Preset) -> Recipe {
         let mut recipe = preset.recipe();
-        recipe.views.push(recipe.views[0].clone());
+        let views = &mut recipe.groups[0].views;
+        views.push(views[0].clone());
         recipe
     }
 

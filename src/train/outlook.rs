@@ -26,7 +26,7 @@ impl Run {
     /// A step costs three such passes for each view: one forward, and twice as much backward. Returns `None`
     /// if the pass fails.
     fn time_of_steps(&self) -> Option<Duration> {
-        let passes = 3.0 * self.config.recipe().views.len() as f64;
+        let passes = 3.0 * self.config.recipe().len() as f64;
         let few = if self.device == Device::Cpu { 4 } else { self.batch_size };
         let few = few.min(self.batch_size) as i64;
         let side = i64::from(self.config.preset.side());

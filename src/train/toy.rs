@@ -41,7 +41,7 @@ fn trainer(config: &Config) -> Trainer {
 /// Returns a batch of eight noise images.
 fn batch(config: &Config, number: i64) -> Views {
     tch::manual_seed(100 + number);
-    let views = config.recipe().views.len() as i64;
+    let views = config.recipe().len() as i64;
     let images = Tensor::randn([views, 8, 3, 32, 32], (Kind::Float, Device::Cpu));
     let labels = Tensor::randint(3, [8], (Kind::Int64, Device::Cpu));
     let indices = Tensor::arange(8, (Kind::Int64, Device::Cpu));

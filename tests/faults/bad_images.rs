@@ -55,7 +55,7 @@ impl Renderers {
         }
         if let (Ok(views), "one pixel", Preset::Stl10 | Preset::In128) = (&exact, case.kind, self.preset) {
             let is_constant = |view: &[u8]| view.as_chunks::<3>().0.iter().all(|pixel| pixel == &view[..3]);
-            assert!(views.chunks(self.preset.recipe().view_bytes()).all(is_constant), "{what}");
+            assert!(views.chunks(self.preset.recipe().groups[0].view_bytes()).all(is_constant), "{what}");
         }
         exact.is_err()
     }
@@ -100,7 +100,7 @@ fn check_loader(count: usize, expected: &[usize]) {
         max_bad: "100%".parse().unwrap(),
         ..LoaderConfig::default()
     };
-    let slabs = vec![vec![0; config.shape(&recipe).bytes()]; config.slabs()];
+    let slabs = vec![vec![0; config.bytes(&recipe)]; config.slabs()];
     let samples = (0..count).map(|number| Ok(sample(number, Case::new(number))));
     let (mut good, mut bad) = (0, Vec::new());
     let mut loader = Loader::spawn(samples, recipe, slabs, &config).unwrap();

@@ -85,7 +85,7 @@ fn load(place: &Place, pattern: &str, happen: impl FnOnce(), after: usize) -> (V
     let recipe = Preset::C10.recipe();
     let max_bad = "100%".parse().unwrap();
     let config = LoaderConfig { workers: 2, batch_size: 1, prefetch: 1, max_bad, ..LoaderConfig::default() };
-    let slabs = vec![vec![0; config.shape(&recipe).bytes()]; config.slabs()];
+    let slabs = vec![vec![0; config.bytes(&recipe)]; config.slabs()];
     let mut loader = Loader::spawn(samples, recipe, slabs, &config).unwrap();
     let (mut views, mut bad, mut happen) = (HashMap::new(), Vec::new(), Some(happen));
     for number in 0.. {

@@ -36,5 +36,5 @@ fn renderers(cpu: Cpu) -> [Renderer; 2] {
 /// Makes a small recipe of one crop that may be the whole image and one that is a small part.
 fn recipe() -> Recipe {
     let crop = |scale| vec![Op::ResizedCrop { scale, ratio: (0.5, 2.0), filter: Filter::Bicubic }];
-    Recipe { shared: vec![Op::Flip { p: 0.5 }], views: vec![crop((0.3, 1.0)), crop((0.01, 0.1))], side: 24 }
+    Recipe::new(vec![Op::Flip { p: 0.5 }], vec![crop((0.3, 1.0)), crop((0.01, 0.1))], 24)
 }

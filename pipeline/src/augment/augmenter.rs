@@ -41,12 +41,14 @@ impl Augmenter {
         }
     }
 
-    /// Renders all views of `image` into `views`: (views, side, side, 3) bytes, [`Recipe::bytes`] in all.
+    /// Renders all views of `image` into `views`, one after the other: (side, side, 3) bytes for each,
+    /// [`Recipe::bytes`] in all.
     ///
     /// The result depends only on the image, the recipe and the seed.
     ///
     /// # Errors
-    /// The image is too thin for the recipe, or of a size that the recipe does not bring to its side.
+    /// The image is too thin for the recipe, or of a size that the recipe does not bring to the side of its
+    /// views.
     ///
     /// # Panics
     /// If `views` has another length.
@@ -88,10 +90,12 @@ fn render(
     plan: &Plan,
     image: &PixelPairs,
     is_mirrored: bool,
-    views: &mut [u8],
+    mut views: &mut [u8],
 ) {
-    let bytes = views.len() / plan.views.len();
-    for (edits, view) in plan.views.iter().zip(views.chunks_exact_mut(bytes)) {
-        editor.run(image, is_mirrored, edits).store(cpu, view);
+    for edits in &plan.views {
+        let edited = editor.run(image, is_mirrored, edits);
+        let (view, rest) = std::mem::take(&mut views).split_at_mut(edited.pixels.len());
+        edited.store(cpu, view);
+        views = rest;
     }
 }

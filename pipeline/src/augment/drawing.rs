@@ -15,7 +15,7 @@ const MAX_RESIZED: u64 = 1 << 22;
 pub(super) struct Drawing<'a> {
     pub(super) width: u32,
     pub(super) height: u32,
-    /// The side of the recipe's views.
+    /// The side of the view.
     pub(super) side: u32,
     pub(super) seed: SampleSeed,
     pub(super) draws: &'a mut Draws,
@@ -93,7 +93,7 @@ impl Drawing<'_> {
         self.edits.push(Edit::SeedPatch { seed: seed as u32, place, window });
     }
 
-    /// Draws a window of the recipe's side, with its middle as shares of a side.
+    /// Draws a window of the view's side, with its middle as shares of a side.
     fn window(&mut self, translate: f64, scale: (f64, f64), rotate: f64) -> Window {
         let draws = &mut *self.draws;
         let x = draws.uniform(-translate, translate);
@@ -212,7 +212,7 @@ impl Drawing<'_> {
         self.edits.push(Edit::HsvContrast { saturation, value, hue });
     }
 
-    /// Checks that the image has the recipe's side.
+    /// Checks that the image has the view's side.
     pub(super) fn check(&self) -> Result<()> {
         let Self { width, height, side, .. } = *self;
         if (width, height) == (side, side) { Ok(()) } else { Err(Error::Size { width, height, side }) }

@@ -35,4 +35,4 @@ pub use op::{Components, Op};
 pub(crate) use plan::Need;
 pub use plan::Plan;
 pub use random::SampleSeed;
-pub use recipe::Recipe;
+pub use recipe::{Group, Recipe};

@@ -23,7 +23,7 @@ pub enum Op {
         /// The most pixels in each direction.
         max: u32,
     },
-    /// A crop of random size, shape and place, resized to the recipe's side.
+    /// A crop of random size, shape and place, resized to the view's side.
     ResizedCrop {
         /// The smallest and the largest share of the image's area.
         scale: (f64, f64),
@@ -33,7 +33,7 @@ pub enum Op {
         #[serde(default)]
         filter: Filter,
     },
-    /// A crop of the recipe's side from a random place. A smaller image is first enlarged, such that its
+    /// A crop of the view's side from a random place. A smaller image is first enlarged, such that its
     /// shorter edge has that side.
     RandomCrop,
     /// A resizing of the whole image, such that its shorter edge has this length.
@@ -41,7 +41,7 @@ pub enum Op {
         /// The length in pixels.
         edge: u32,
     },
-    /// A crop of the recipe's side from the middle of the image.
+    /// A crop of the view's side from the middle of the image.
     CenterCrop,
     /// A translation, scaling and rotation about the middle of the image, as one bilinear sampling; the image
     /// keeps its size, and is mirrored at its edges.
@@ -59,14 +59,14 @@ pub enum Op {
         #[serde(default)]
         rotate: f64,
     },
-    /// A square of the recipe's side about a seed that is drawn once per sample and stays the same in all
+    /// A square of the view's side about a seed that is drawn once per sample and stays the same in all
     /// epochs: Exemplar-CNN's surrogate class (Dosovitskiy et al. 2014). It is translated, scaled and rotated
     /// as one bilinear sampling of the image, which is mirrored at its edges.
     ///
     /// The scale of the seed is drawn first, then its place, with a probability in proportion to the mean
     /// squared gradient of the luma within it.
     SeedPatch {
-        /// The smallest and the largest side of the seed, as multiples of the recipe's side. An image that is
+        /// The smallest and the largest side of the seed, as multiples of the view's side. An image that is
         /// smaller gives a seed as large as itself.
         zoom: (f64, f64),
         /// The largest translation along each axis, as a share of the side.

@@ -24,16 +24,16 @@ impl Plan {
     ///
     /// # Errors
     /// [`Error::TooThin`] if resizing would make too many pixels, [`Error::Size`] if a view would not have
-    /// the recipe's side.
+    /// its side.
     pub fn draw(&mut self, recipe: &Recipe, seed: SampleSeed, width: u32, height: u32) -> Result<()> {
         self.shared.clear();
-        self.views.resize(recipe.views.len(), Vec::new());
+        self.views.resize(recipe.len(), Vec::new());
         let mut draws = Draws::new(seed, None);
-        let (side, edits) = (recipe.side, &mut self.shared);
+        let (side, edits) = (recipe.side(), &mut self.shared);
         let mut shared = Drawing { width, height, side, seed, draws: &mut draws, edits };
         recipe.shared.iter().try_for_each(|op| shared.draw(op))?;
         let (width, height) = (shared.width, shared.height);
-        for (view, (ops, edits)) in recipe.views.iter().zip(&mut self.views).enumerate() {
+        for (view, ((side, ops), edits)) in recipe.views().zip(&mut self.views).enumerate() {
             edits.clear();
             let mut draws = Draws::new(seed, Some(view));
             let mut drawing = Drawing { width, height, side, seed, draws: &mut draws, edits };

@@ -1,8 +1,8 @@
 //! Recipes for the tests.
 
-use pipeline::{Components, Filter, Op, Recipe};
+use pipeline::{Components, Filter, Group, Op, Recipe};
 
-/// Makes a recipe with every operation, each of which is sometimes applied.
+/// Makes a recipe with every operation, each of which is sometimes applied; and three smaller views.
 pub(crate) fn every_operation(side: u32) -> Recipe {
     let p = 0.6;
     let contrastive = vec![
@@ -28,5 +28,9 @@ pub(crate) fn every_operation(side: u32) -> Recipe {
         Op::ResizedCrop { scale: (0.2, 1.0), ratio: (0.75, 1.33), filter: Filter::Bicubic },
         Op::CenterCrop,
     ];
-    Recipe { shared: vec![], views: vec![contrastive, exemplar, moved], side }
+    let small = Op::ResizedCrop { scale: (0.05, 0.2), ratio: (0.75, 1.33), filter: Filter::Bicubic };
+    let small = Group { side: side / 2, views: vec![vec![small, Op::Flip { p }]; 3] };
+    let mut recipe = Recipe::new(vec![], vec![contrastive, exemplar, moved], side);
+    recipe.groups.push(small);
+    recipe
 }

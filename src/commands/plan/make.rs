@@ -138,10 +138,9 @@ impl MemoryNeeds {
     fn of(run: &Run, free: FreeMemory) -> Self {
         let recipe = run.config.recipe();
         let loader = data::loader(&run.config, run.batch_size);
-        let shape = loader.shape(&recipe);
         Self {
             index_bytes: run.data.train.index_bytes(),
-            slab_bytes: shape.bytes() as u64,
+            slab_bytes: loader.bytes(&recipe) as u64,
             slabs: crate::feed::slabs(&loader),
             spare_bytes: loader.spare_bytes(&recipe),
             host_peak_bytes: torchkit::resident_memory().map(|memory| memory.peak),

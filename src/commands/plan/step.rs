@@ -228,7 +228,7 @@ fn affordable(tried: &Measured, most: usize, budget: Duration) -> usize {
 /// Returns a batch of noise images (v, samples, 3, side, side) of class 0, with the views of `recipe` and in
 /// the memory layout of the feed.
 pub fn made_up(recipe: &Recipe, samples: usize, device: Device) -> Views {
-    let (views, samples, side) = (recipe.views.len() as i64, samples as i64, i64::from(recipe.side));
+    let (views, samples, side) = (recipe.len() as i64, samples as i64, i64::from(recipe.side()));
     let images =
         Tensor::randn([views, samples, side, side, 3], (Kind::Float, device)).permute([0, 1, 4, 2, 3]);
     let labels = Tensor::zeros([samples], (Kind::Int64, device));

@@ -100,7 +100,7 @@ pub(in crate::eval) fn augmented(
     let order = Order { seed, shuffle: config.data.shuffle, epochs: None };
     let samples = set.samples(order, Share::default(), Position::default());
     let mut recipe = config.preset.recipe();
-    recipe.views.truncate(1);
+    recipe.groups[0].views.truncate(1);
     let loader = LoaderConfig { seed, drop_last: true, ..data::loader(config, batch_size) };
     Feed::spawn(samples, recipe, config.preset.normalization(), &loader, device)
 }

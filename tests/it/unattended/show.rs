@@ -12,7 +12,7 @@ fn loaded(pattern: &str, index: u64, epoch: u64, workers: usize) -> Vec<Vec<u8>>
     let recipe = pipeline::Preset::C10.recipe();
     let config =
         pipeline::LoaderConfig { seed: 7, workers, batch_size: 8, ..pipeline::LoaderConfig::default() };
-    let bytes = config.shape(&recipe).bytes();
+    let bytes = config.bytes(&recipe);
     let samples =
         set.samples(Order { seed: 7, ..Order::default() }, Share::default(), Position { epoch, offset: 0 });
     let slabs = (0..config.slabs()).map(|_| vec![0; bytes].into_boxed_slice()).collect();
@@ -20,9 +20,11 @@ fn loaded(pattern: &str, index: u64, epoch: u64, workers: usize) -> Vec<Vec<u8>>
     for batch in loader {
         let batch = batch.unwrap();
         if let Some(place) = batch.indices.iter().position(|&other| other == index as i64) {
-            let view =
-                |number| batch.view(number)[place * recipe.view_bytes()..][..recipe.view_bytes()].to_vec();
-            return (0..recipe.views.len()).map(view).collect();
+            let view = |number| {
+                batch.view(number)[place * recipe.groups[0].view_bytes()..][..recipe.groups[0].view_bytes()]
+                    .to_vec()
+            };
+            return (0..recipe.len()).map(view).collect();
         }
     }
     unreachable!("the batches have no end")
