@@ -10,7 +10,7 @@
 //!
 //! let mut config = Config::preset(Preset::C10);
 //! config.encoder = amdim::Config { ndf: 8, n_rkhs: 64, n_depth: 1, use_bn: false }.into();
-//! let network = Network::new(&config, None, Device::Cpu)?;
+//! let network = Network::new(&config, 0, None, Device::Cpu)?;
 //!
 //! let images = Tensor::randn([4, 3, 32, 32], (Kind::Float, Device::Cpu));
 //! let features = network.encoder().features(&images, Mode::Evaluation);

@@ -23,6 +23,8 @@ pub const SEED: Whole = Whole::new(0, MANY);
 pub const ANY: Whole = Whole::new(0, u64::MAX);
 /// The number of samples in a step. A single sample has no negatives.
 pub const BATCH: Whole = Whole::new(2, 1 << 20);
+/// The width and height of views in pixels.
+pub const SIDE: Whole = Whole::new(8, 1024);
 /// The number of parts of a batch.
 pub const PARTS: Whole = Whole::new(1, 1 << 20);
 /// The number of channels of the encoder's first layer.
@@ -89,6 +91,8 @@ pub const DECAY: Real = Real::new(0.0, 0.999_999);
 pub const SHARE_OF_RUN: Real = Real::new(0.0, 1e6);
 /// A share of samples, up to all of them.
 pub const SHARE: Real = Real::new(1e-6, 1.0);
+/// A probability.
+pub const PROBABILITY: Real = Real::new(0.0, 1.0);
 /// A share of samples, less than all of them.
 pub const PART: Real = Real::new(1e-6, 0.999_999);
 /// A share of samples, up to half of them.

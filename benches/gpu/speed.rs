@@ -78,7 +78,7 @@ impl StepArgs {
         config.run.cuda_graph = self.cuda_graph;
         precision.apply()?;
         let schedule = Schedule::new(&config.optim, 1_000_000, 10_000.0);
-        Trainer::new(&config, Some(1000), device, schedule, World::ALONE)
+        Trainer::new(&config, (1000, Some(1000)), device, schedule, World::ALONE)
     }
 }
 

@@ -15,7 +15,7 @@ impl Config {
         self.check_bounds()?;
         self.check_validation()?;
         self.method.chosen().check(&self.encoder)?;
-        self.encoder.chosen().check(self.preset.side())
+        self.encoder.chosen().check(self.side())
     }
 
     /// Checks that there is validation data where a setting needs validations.

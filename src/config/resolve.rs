@@ -8,7 +8,7 @@ use toml::{Table, Value};
 
 use super::{
     layers::{completed, contradictions, overlay, without_auto},
-    whole::{Config, default_out},
+    whole::Config,
     words,
 };
 use crate::{encoder::EncoderConfig, files, hint::WithHint, method::MethodConfig, usage};
@@ -70,11 +70,9 @@ impl Config {
 
 /// Returns the defaults of the preset, the method and the encoder in `asked`.
 fn defaults(asked: &Table) -> Result<Config> {
-    let mut config = Config::preset(preset(asked)?);
-    if let Some(name) = name(asked, "method") {
-        config.method = MethodConfig::named(name)?;
-        config.out = default_out(&config.method, config.preset);
-    }
+    let method = name(asked, "method").unwrap_or(MethodConfig::UNNAMED);
+    let preset = preset(asked, &MethodConfig::named(method, Preset::default())?)?;
+    let mut config = Config::of(MethodConfig::named(method, preset)?, preset);
     if let Some(name) = name(asked, "encoder") {
         config.encoder = EncoderConfig::named(name)?;
     }
@@ -86,12 +84,12 @@ fn name<'a>(asked: &'a Table, section: &str) -> Option<&'a str> {
     asked.get(section)?.get("name")?.as_str()
 }
 
-/// Returns the preset in `asked`, or the default one.
-fn preset(asked: &Table) -> Result<Preset> {
+/// Returns the preset in `asked`, or the default one of the method.
+fn preset(asked: &Table, method: &MethodConfig) -> Result<Preset> {
     match asked.get("preset") {
         Some(preset) => preset.clone().try_into().map_err(|error: toml::de::Error| {
-            usage!("`preset` = {preset}: {}", error.message(); "write c10, stl10 or in128")
+            usage!("`preset` = {preset}: {}", error.message(); "write c10, stl10, in128 or in224")
         }),
-        None => Ok(Preset::default()),
+        None => Ok(method.chosen().preset()),
     }
 }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{data::DataConfig, run::RunConfig, train::TrainConfig};
 use crate::{
     encoder::EncoderConfig,
-    method::MethodConfig,
+    method::{Defaults, MethodConfig},
     numbers, optim,
     settings::{Heading, Setting, path, text, whole},
 };
@@ -21,6 +21,9 @@ pub struct Config {
     pub out: PathBuf,
     /// Augmentation, image size, schedule and length for a kind of dataset.
     pub preset: Preset,
+    /// The width and height of views in pixels, where they are not those of the preset.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub side: Option<u32>,
     /// The seed that all randomness derives from.
     pub seed: u64,
     /// The dataset.
@@ -44,25 +47,41 @@ pub struct Config {
 }
 
 impl Config {
-    /// Returns the defaults of a preset.
+    /// Returns the defaults of AMDIM for a preset.
     pub fn preset(preset: Preset) -> Self {
-        let (drop_at, method) = (preset.drop_at().to_vec(), MethodConfig::default());
+        Self::of(MethodConfig::default(), preset)
+    }
+
+    /// Returns the defaults of a method for a preset.
+    pub fn of(method: MethodConfig, preset: Preset) -> Self {
+        let Defaults { encoder, optim, .. } = method.chosen().defaults(preset);
         Self {
             out: default_out(&method, preset),
             preset,
+            side: None,
             seed: 0,
             data: DataConfig::default(),
-            encoder: EncoderConfig::default(),
+            encoder,
             method,
             train: TrainConfig::default(),
-            optim: optim::Config { drop_at, ..optim::Config::default() },
+            optim,
             run: RunConfig::default(),
         }
     }
 
+    /// Returns the width and height of views in pixels.
+    pub fn side(&self) -> u32 {
+        self.side.unwrap_or_else(|| self.preset.side())
+    }
+
     /// The operations that make the views of an image.
     pub fn recipe(&self) -> Recipe {
-        self.method.chosen().recipe(self.preset)
+        self.method.chosen().recipe(self.preset, self.side())
+    }
+
+    /// The operations that make the view of an image for evaluation.
+    pub fn evaluation(&self) -> Recipe {
+        self.preset.evaluation_of(self.side())
     }
 
     /// Returns the declarations of all settings, section by section, with those of all encoders and methods.
@@ -77,7 +96,7 @@ impl Config {
 }
 
 /// Returns the run folder of a run without `out`.
-pub(super) fn default_out(method: &MethodConfig, preset: Preset) -> PathBuf {
+fn default_out(method: &MethodConfig, preset: Preset) -> PathBuf {
     PathBuf::from(format!("runs/{}-{preset}", method.chosen().name()))
 }
 
@@ -97,18 +116,24 @@ fn declared(encoder: Vec<Setting>, method: Vec<Setting>) -> Vec<Setting> {
 }
 
 /// Returns the declarations of settings outside of all sections. [`Config::preset`] sets their defaults.
-fn outside_of_sections() -> [Setting; 3] {
+fn outside_of_sections() -> [Setting; 4] {
     let out = path().flag(Heading::Run, "DIR").default("runs/METHOD-PRESET").free();
-    let preset = text::<Preset>().flag(Heading::Data, "PRESET").default("in128").after("val_shards");
+    let preset = text::<Preset>()
+        .flag(Heading::Data, "PRESET")
+        .default("in128 with amdim, else in224")
+        .after("val_shards");
+    let side =
+        whole(numbers::SIDE).flag(Heading::Data, "PIXELS").default("that of the preset").after("preset");
     let seed = whole(numbers::SEED).unbounded_in_files().flag(Heading::Training, "N");
     [
         Setting::new("out", "Run folder: configuration, metrics, checkpoints.", "", out),
         Setting::new(
             "preset",
-            "Image size, augmentation and schedule: c10 (32 px), stl10 (64 px) or in128 (128 px).",
+            "Image size, augmentation and schedule: c10 (32 px), stl10 (64 px), in128 (128 px) or in224 (224 px).",
             "",
             preset,
         ),
+        Setting::new("side", "Width and height of views.", "", side),
         Setting::new("seed", "Seed that all randomness derives from.", "0", seed),
     ]
 }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 
 #[cfg(test)]
 use super::linear;
-use super::{amdim, interface::EncoderSettings};
+use super::{amdim, interface::EncoderSettings, resnet};
 use crate::settings::{Setting, named};
 
 /// An encoder with its settings: the section `[encoder]` of a file.
@@ -18,6 +18,12 @@ pub enum EncoderConfig {
     /// An encoder of one layer, for tests.
     #[cfg(test)]
     Linear(linear::Config),
+    /// A ResNet of 18 layers.
+    Resnet18(resnet::Layers<18>),
+    /// A ResNet of 34 layers.
+    Resnet34(resnet::Layers<34>),
+    /// A ResNet of 50 layers.
+    Resnet50(resnet::Layers<50>),
     /// The encoder of AMDIM (Bachman et al. 2019).
     #[serde(untagged)]
     Amdim(amdim::Config),
@@ -31,6 +37,9 @@ impl EncoderConfig {
     pub fn all() -> Vec<Self> {
         vec![
             Self::Amdim(amdim::Config::default()),
+            Self::Resnet18(resnet::Layers::default()),
+            Self::Resnet34(resnet::Layers::default()),
+            Self::Resnet50(resnet::Layers::default()),
             #[cfg(test)]
             Self::Linear(linear::Config::default()),
         ]
@@ -40,6 +49,9 @@ impl EncoderConfig {
     pub fn chosen(&self) -> &dyn EncoderSettings {
         match self {
             Self::Amdim(config) => config,
+            Self::Resnet18(config) => config,
+            Self::Resnet34(config) => config,
+            Self::Resnet50(config) => config,
             #[cfg(test)]
             Self::Linear(config) => config,
         }
@@ -58,17 +70,15 @@ impl EncoderConfig {
     pub fn amdim(&self) -> Option<&amdim::Config> {
         match self {
             Self::Amdim(config) => Some(config),
-            #[cfg(test)]
-            Self::Linear(_) => None,
+            _ => None,
         }
     }
 
     /// Returns the settings of all encoders, the first of each name.
     pub fn settings() -> Vec<Setting> {
-        named::united(
-            "The encoder. Without a name it is `amdim`.",
-            Self::all().iter().map(|encoder| encoder.chosen().settings()),
-        )
+        let of = |encoder: &Self| (encoder.chosen().name(), encoder.chosen().settings());
+        let choices: Vec<_> = Self::all().iter().map(of).collect();
+        named::united(("encoder", "ENCODER"), "Encoder.", "that of the method", &choices)
     }
 }
 
@@ -89,6 +99,9 @@ impl<'de> Deserialize<'de> for EncoderConfig {
         let (name, section) = named::split(deserializer, Self::UNNAMED)?;
         match name.as_str() {
             Self::UNNAMED => named::read(section).map(Self::Amdim),
+            "resnet18" => named::read(section).map(Self::Resnet18),
+            "resnet34" => named::read(section).map(Self::Resnet34),
+            "resnet50" => named::read(section).map(Self::Resnet50),
             #[cfg(test)]
             "linear" => named::read(section).map(Self::Linear),
             _ => Err(D::Error::custom(format!("there is no encoder named `{name}`"))),

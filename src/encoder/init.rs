@@ -13,6 +13,16 @@ pub(super) fn uniform_fan_in(path: &Path, name: &str, shape: &[i64], fan_in: i64
     parameter(path, name, &channels_last(&values))
 }
 
+/// Returns the trained weight of a convolution (out, in, h, w), drawn from a normal distribution of mean 0 and
+/// standard deviation √(2/(out·h·w)) (He et al. 2015, by fan-out), as ResNets of torchvision have it. It is
+/// drawn on the CPU.
+pub(super) fn normal_fan_out(path: &Path, name: &str, shape: [i64; 4]) -> Tensor {
+    let [output, _, height, width] = shape;
+    let spread = (2.0 / (output * height * width) as f64).sqrt();
+    let values = Tensor::randn(shape, (Kind::Float, tch::Device::Cpu)) * spread;
+    parameter(path, name, &channels_last(&values))
+}
+
 /// Returns the weight of a convolution (out, in, h, w) in channels-last memory, the layout of its input:
 /// cuDNN then uses the weight, and writes its gradient, without a copy. Other tensors are returned unchanged.
 pub(super) fn channels_last(weight: &Tensor) -> Tensor {

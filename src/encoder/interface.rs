@@ -54,6 +54,21 @@ pub trait Encoder: Debug {
     /// w). `mode` says which statistics the batch norms use.
     fn features(&self, images: &Tensor, mode: Mode) -> Tensor;
 
+    /// Returns the number of blocks that compute the features one after the other, for training that keeps
+    /// only the inputs of blocks. By default the encoder is one block.
+    fn blocks(&self) -> usize {
+        1
+    }
+
+    /// Returns the output of block `number` for its input `x`: images for block 0, and else the output of the
+    /// block before. The last block returns the features.
+    fn block(&self, _number: usize, x: &Tensor, mode: Mode) -> Tensor {
+        self.features(x, mode)
+    }
+
+    /// Returns the number of elements of the largest activation of one image, its pixels included.
+    fn elements(&self) -> i64;
+
     /// Returns the number of channels of the features.
     fn width(&self) -> i64;
 

@@ -68,6 +68,10 @@ impl Encoder for Linear {
         images.flatten(1, 3).matmul(&self.0)
     }
 
+    fn elements(&self) -> i64 {
+        self.0.size()[0]
+    }
+
     fn width(&self) -> i64 {
         self.0.size()[1]
     }

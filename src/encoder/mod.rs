@@ -11,10 +11,15 @@ mod interface;
 #[cfg(test)]
 pub(crate) mod linear;
 mod norm;
+mod projected;
+mod projection;
+pub mod resnet;
 
 pub use self::{
     config::EncoderConfig,
     init::set_float_kind,
     interface::{Embedder, Encoder, EncoderSettings},
-    norm::Mode,
+    norm::{Mode, Moves},
+    projected::{NormBatch, Projected},
+    projection::Projection,
 };

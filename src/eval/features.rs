@@ -1,6 +1,7 @@
 //! Frozen features of a whole set, kept in a file so that memory does not grow with the set.
 
 use std::{
+    fmt::Write as _,
     fs::{self, File},
     io::{BufWriter, Write},
     os::unix::fs::FileExt,
@@ -192,6 +193,9 @@ impl Source<'_> {
         let Self { encoder, set, config, device } = self;
         let (digest, width) = (set.digest(), encoder.width());
         let mut key = format!("{identity} {digest:x} {} {} {width}", config.preset, config.data.decode);
+        if let Some(side) = config.side {
+            let _ = write!(key, " {side}");
+        }
         let precision = config.train.precision.of_evaluation(*device);
         if precision != Precision::F32 {
             key = format!("{key} {precision}");

@@ -56,7 +56,7 @@ impl<'a> Judging<'a> {
     /// Builds the encoder, and loads it or averages the running statistics of its norms.
     pub(super) fn new(subject: &'a Subject<'a>, encoder: &str) -> Result<Self> {
         let Subject { config, loaded, device, data, .. } = subject;
-        let network = Network::new(config, loaded.state.classes, *device)?;
+        let network = Network::new(config, loaded.state.data.samples, loaded.state.classes, *device)?;
         if encoder == "trained" {
             network.restore(loaded)?;
             let (identity, step) = (loaded.checksum.clone(), loaded.state.step);

@@ -48,7 +48,7 @@ pub(super) fn whole_batches(
 ) -> Result<Feed> {
     let samples = set.samples(order, Share::default(), Position::default());
     let loader = pipeline::LoaderConfig { drop_last: true, ..data::loader(config, batch) };
-    Feed::spawn(samples, config.preset.evaluation(), config.preset.normalization(), &loader, device)
+    Feed::spawn(samples, config.evaluation(), config.preset.normalization(), &loader, device)
 }
 
 #[cfg(test)]
@@ -125,6 +125,10 @@ mod tests {
         fn features(&self, images: &Tensor, mode: Mode) -> Tensor {
             thread::sleep(Duration::from_millis(30));
             self.0.features(images, mode)
+        }
+
+        fn elements(&self) -> i64 {
+            self.0.elements()
         }
 
         fn width(&self) -> i64 {

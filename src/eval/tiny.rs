@@ -27,6 +27,6 @@ pub(super) fn set(images: usize) -> (tempfile::TempDir, ShardSet) {
 pub(super) fn encoder() -> (Config, Network) {
     let mut config = Config::preset(Preset::C10);
     config.encoder = encoder::amdim::Config { ndf: 4, n_rkhs: 16, n_depth: 1, use_bn: false }.into();
-    let network = Network::new(&config, None, Device::Cpu).unwrap();
+    let network = Network::new(&config, 0, None, Device::Cpu).unwrap();
     (config, network)
 }

@@ -1,16 +1,17 @@
 //! AMDIM: maximizing mutual information across views (Bachman, Hjelm, Buchwalter 2019).
 
 use anyhow::Result;
+use pipeline::Preset;
 use tch::{Kind, Tensor, nn::Path};
 
-use super::interface::{Method, MethodSettings, Objective};
+use super::interface::{Defaults, Method, MethodSettings, Objective, TrainingSet};
 use crate::{
     encoder::{
         self, Embedder, Encoder, EncoderConfig,
         amdim::{AmdimEncoder, Embeddings, cell_masks},
     },
     loss::{self, Nce},
-    numbers,
+    numbers, optim,
     settings::{Heading, Setting, real, settings},
     usage,
     views::Views,
@@ -21,7 +22,7 @@ settings! {
     /// Settings of the objective. The defaults are those of the paper.
     pub struct Config {
         /// Bound of the scores, which are clipped softly to ± this.
-        tclip: f64 = 20.0, real(numbers::LIMIT).flag(Heading::Model, "X");
+        tclip: f64 = 20.0, real(numbers::LIMIT).flag(Heading::Amdim, "X");
         /// Weight of the mean squared raw score in the loss.
         score_penalty: f64 = 0.05, real(numbers::PENALTY);
     }
@@ -32,7 +33,7 @@ impl Config {
         encoder.amdim().ok_or_else(|| {
             usage!(
                 "the method {} trains its own encoder only, not {}", self.name(), encoder.chosen().name();
-                "leave out `encoder.name`, or choose another method"
+                "leave out --encoder, or choose another method with --method"
             )
         })
     }
@@ -47,12 +48,28 @@ impl MethodSettings for Config {
         Self::settings()
     }
 
+    fn preset(&self) -> Preset {
+        Preset::In128
+    }
+
+    fn defaults(&self, preset: Preset) -> Defaults {
+        Defaults {
+            encoder: EncoderConfig::default(),
+            optim: optim::Config { drop_at: preset.drop_at().to_vec(), ..optim::Config::default() },
+            batch_size: 200,
+            epochs: match preset {
+                Preset::C10 | Preset::Stl10 => 300.0,
+                Preset::In128 | Preset::In224 => 50.0,
+            },
+        }
+    }
+
     fn check(&self, encoder: &EncoderConfig) -> Result<()> {
         self.encoder(encoder).map(drop)
     }
 
-    fn build(&self, path: &Path, side: u32, encoder: &EncoderConfig) -> Result<Box<dyn Method>> {
-        Ok(Box::new(Amdim::new(path, side, self.encoder(encoder)?, self)))
+    fn build(&self, path: &Path, set: TrainingSet, encoder: &EncoderConfig) -> Result<Box<dyn Method>> {
+        Ok(Box::new(Amdim::new(path, set.side, self.encoder(encoder)?, self)))
     }
 }
 
@@ -161,8 +178,10 @@ impl Method for Amdim {
 
     fn objective(&self, embeddings: &[Tensor], _: &Views) -> Objective {
         let parts = self.parts_of(&Embeddings::from_list(embeddings));
+        let total = parts.total();
         Objective {
-            total: parts.total(),
+            loss: total.shallow_clone(),
+            total,
             parts: vec![
                 ("1t5", parts.task_1t5),
                 ("1t7", parts.task_1t7),

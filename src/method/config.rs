@@ -1,11 +1,12 @@
 //! The choice of a method.
 
 use anyhow::Result;
+use pipeline::Preset;
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 
 #[cfg(test)]
 use super::toy;
-use super::{amdim, interface::MethodSettings};
+use super::{amdim, interface::MethodSettings, simclr};
 use crate::settings::{Setting, named};
 
 /// A method with its settings: the section `[method]` of a file. The setting `name` chooses the method.
@@ -14,6 +15,8 @@ use crate::settings::{Setting, named};
 pub enum MethodConfig {
     /// AMDIM (Bachman et al. 2019).
     Amdim(amdim::Config),
+    /// SimCLR (Chen et al. 2020).
+    Simclr(simclr::Config),
     /// A method of a few lines, for tests.
     #[cfg(test)]
     Toy(toy::Config),
@@ -23,10 +26,11 @@ impl MethodConfig {
     /// The name of the method of a section without one.
     pub(crate) const UNNAMED: &'static str = "amdim";
 
-    /// Returns all methods, each with its default settings.
-    pub fn all() -> Vec<Self> {
+    /// Returns all methods, each with its published settings for a preset.
+    pub fn all(preset: Preset) -> Vec<Self> {
         vec![
             Self::Amdim(amdim::Config::default()),
+            Self::Simclr(simclr::Config::of(preset)),
             #[cfg(test)]
             Self::Toy(toy::Config::default()),
         ]
@@ -36,24 +40,26 @@ impl MethodConfig {
     pub fn chosen(&self) -> &dyn MethodSettings {
         match self {
             Self::Amdim(config) => config,
+            Self::Simclr(config) => config,
             #[cfg(test)]
             Self::Toy(config) => config,
         }
     }
 
-    /// Returns the method called `name`, with its default settings.
+    /// Returns the method called `name`, with its published settings for a preset.
     ///
     /// # Errors
     ///
     /// If there is no method of that name.
-    pub fn named(name: &str) -> Result<Self> {
-        named::find("method", name, Self::all(), |method| method.chosen().name())
+    pub fn named(name: &str, preset: Preset) -> Result<Self> {
+        named::find("method", name, Self::all(preset), |method| method.chosen().name())
     }
 
     /// Returns the settings of AMDIM; `None` for another method.
     pub fn amdim(&self) -> Option<&amdim::Config> {
         match self {
             Self::Amdim(config) => Some(config),
+            Self::Simclr(_) => None,
             #[cfg(test)]
             Self::Toy(_) => None,
         }
@@ -61,7 +67,9 @@ impl MethodConfig {
 
     /// Returns the settings of all methods, the first of each name.
     pub fn settings() -> Vec<Setting> {
-        named::united("The method.", Self::all().iter().map(|method| method.chosen().settings()))
+        let of = |method: &Self| (method.chosen().name(), method.chosen().settings());
+        let choices: Vec<_> = Self::all(Preset::default()).iter().map(of).collect();
+        named::united(("method", "METHOD"), "Method.", Self::UNNAMED, &choices)
     }
 }
 
@@ -76,6 +84,7 @@ impl<'de> Deserialize<'de> for MethodConfig {
         let (name, section) = named::split(deserializer, Self::UNNAMED)?;
         match name.as_str() {
             Self::UNNAMED => named::read(section).map(Self::Amdim),
+            "simclr" => named::read(section).map(Self::Simclr),
             #[cfg(test)]
             "toy" => named::read(section).map(Self::Toy),
             _ => Err(D::Error::custom(format!("there is no method named `{name}`"))),

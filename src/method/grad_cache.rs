@@ -13,6 +13,8 @@ use crate::{encoder::Embedder, loss::widened, views::Views, world::World};
 pub struct Loss {
     /// The scalar that is minimized.
     pub total: Tensor,
+    /// The scalar that is logged as the loss.
+    pub loss: Tensor,
     /// Its scalar parts, each with the name it is logged under.
     pub parts: Vec<(&'static str, Tensor)>,
     /// Features (v·n, width) for the online probe, view after view.
@@ -48,6 +50,7 @@ pub fn backward(method: &dyn Method, views: &Views, compute: ComputeOptions) -> 
     };
     Ok(Loss {
         total: objective.total.detach(),
+        loss: objective.loss.detach(),
         features: widened(&method.features(&embeddings).detach()).flatten(0, 1),
         parts: objective.parts.into_iter().map(|(name, part)| (name, part.detach())).collect(),
     })

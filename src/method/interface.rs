@@ -8,6 +8,7 @@ use tch::{Tensor, nn::Path};
 
 use crate::{
     encoder::{Embedder, Encoder, EncoderConfig},
+    optim,
     settings::Setting,
     views::Views,
     world::World,
@@ -21,10 +22,18 @@ pub trait MethodSettings: Debug {
     /// Returns the settings as they appear in a file and on the command line.
     fn settings(&self) -> Vec<Setting>;
 
-    /// Returns the recipe of the views, which also decides their number. By default it is that of the preset,
-    /// with two views.
-    fn recipe(&self, preset: Preset) -> Recipe {
-        preset.recipe()
+    /// Returns the preset of a run that names none. By default it is ImageNet at 224 pixels.
+    fn preset(&self) -> Preset {
+        Preset::In224
+    }
+
+    /// Returns the published settings for a preset.
+    fn defaults(&self, preset: Preset) -> Defaults;
+
+    /// Returns the recipe of the views of `side` pixels, which also decides their number. By default it is
+    /// that of the preset, with two views.
+    fn recipe(&self, preset: Preset, side: u32) -> Recipe {
+        preset.recipe_of(side)
     }
 
     /// Checks that the method can train this encoder. By default it can train any.
@@ -36,13 +45,35 @@ pub trait MethodSettings: Debug {
         Ok(())
     }
 
-    /// Builds the method with a freshly initialized encoder for square images of `side` pixels. Its tensors
-    /// are named under `path`, those of the encoder under `path/encoder`.
+    /// Builds the method with a freshly initialized encoder. Its tensors are named under `path`, those of the
+    /// encoder under `path/encoder`.
     ///
     /// # Errors
     ///
     /// If [`check`](Self::check) refuses the encoder.
-    fn build(&self, path: &Path, side: u32, encoder: &EncoderConfig) -> Result<Box<dyn Method>>;
+    fn build(&self, path: &Path, set: TrainingSet, encoder: &EncoderConfig) -> Result<Box<dyn Method>>;
+}
+
+/// What a method trains on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TrainingSet {
+    /// The width and height of the views, in pixels.
+    pub side: u32,
+    /// The number of samples, which is also that of the rows of a memory bank.
+    pub samples: u64,
+}
+
+/// The published settings of a method for a preset. Flags and files replace each of them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Defaults {
+    /// The encoder.
+    pub encoder: EncoderConfig,
+    /// The optimizer and the schedule.
+    pub optim: optim::Config,
+    /// The number of samples in a batch on a GPU.
+    pub batch_size: usize,
+    /// The number of passes over the dataset.
+    pub epochs: f64,
 }
 
 /// The objective of a batch.
@@ -50,6 +81,8 @@ pub trait MethodSettings: Debug {
 pub struct Objective {
     /// The scalar that is minimized, with a graph.
     pub total: Tensor,
+    /// The scalar that is logged as the loss.
+    pub loss: Tensor,
     /// Its scalar parts, each with the name it is logged under.
     pub parts: Vec<(&'static str, Tensor)>,
 }
@@ -64,8 +97,11 @@ pub trait Method: Debug {
     /// Returns the network that maps views to the embeddings that [`objective`](Self::objective) takes.
     fn embedder(&self) -> &dyn Embedder;
 
+    /// Prepares a step before anything is embedded: momentum encoders follow the parameters here.
+    fn before_step(&mut self) {}
+
     /// Returns the objective of the embeddings of a whole batch, tensors of shape (v, n, …). Its gradient is
-    /// propagated to `embeddings` only.
+    /// propagated to `embeddings` and to parameters that only the objective uses.
     fn objective(&self, embeddings: &[Tensor], views: &Views) -> Objective;
 
     /// Returns features (v, n, width) of a batch for the online probe, taken from its embeddings.
@@ -86,11 +122,11 @@ pub trait Method: Debug {
     /// Returns the encoder that is trained.
     fn encoder(&self) -> &dyn Encoder;
 
-    /// Updates momentum encoders and queues. It is called after each step.
+    /// Updates queues and memory banks. It is called after each step.
     ///
     /// `is_broken` is a scalar on the device: 1 if the parameters were not updated, because the loss or a
     /// gradient was not finite in this step or an earlier one, and else 0. The host does not know it yet. If
-    /// it is 1, all state must stay as it is, because a crash folder holds the state before the broken step:
+    /// it is 1, all state must stay or become as it was before the step, because a crash folder holds the state before the broken step:
     /// select the old value by `where_self`, not by a factor, as 0 · NaN is NaN. For the same reason
     /// [`objective`](Self::objective) must not change state; it passes values to this function in tensors
     /// that have no name.

@@ -8,11 +8,12 @@ pub mod amdim;
 mod config;
 mod grad_cache;
 mod interface;
+pub mod simclr;
 #[cfg(test)]
 pub(crate) mod toy;
 
 pub use self::{
     config::MethodConfig,
     grad_cache::{ComputeOptions, Loss, backward},
-    interface::{Method, MethodSettings, Objective},
+    interface::{Defaults, Method, MethodSettings, Objective, TrainingSet},
 };

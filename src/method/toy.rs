@@ -5,10 +5,10 @@ use anyhow::Result;
 use pipeline::{Preset, Recipe};
 use tch::{Kind, Tensor, nn::Path};
 
-use super::{Method, MethodSettings, Objective};
+use super::{Defaults, Method, MethodSettings, Objective, TrainingSet};
 use crate::{
-    encoder::{Embedder, Encoder, EncoderConfig, Mode},
-    numbers,
+    encoder::{Embedder, Encoder, EncoderConfig, Mode, Moves},
+    numbers, optim,
     settings::{Heading, Setting, real, settings},
     views::Views,
     world::World,
@@ -33,14 +33,24 @@ impl MethodSettings for Config {
         Self::settings()
     }
 
-    fn recipe(&self, preset: Preset) -> Recipe {
-        let mut recipe = preset.recipe();
+    fn defaults(&self, _preset: Preset) -> Defaults {
+        Defaults {
+            encoder: EncoderConfig::default(),
+            optim: optim::Config::default(),
+            batch_size: 200,
+            epochs: 300.0,
+        }
+    }
+
+    fn recipe(&self, preset: Preset, side: u32) -> Recipe {
+        let mut recipe = preset.recipe_of(side);
         let views = &mut recipe.groups[0].views;
         views.push(views[0].clone());
         recipe
     }
 
-    fn build(&self, path: &Path, side: u32, encoder: &EncoderConfig) -> Result<Box<dyn Method>> {
+    fn build(&self, path: &Path, set: TrainingSet, encoder: &EncoderConfig) -> Result<Box<dyn Method>> {
+        let side = set.side;
         let encoder = Features(encoder.chosen().build(&(path / "encoder"), side));
         let mean = path.zeros_no_train("mean", &[encoder.0.width()]);
         let mut toy =
@@ -77,7 +87,10 @@ struct Features(Box<dyn Encoder>);
 impl Embedder for Features {
     fn embed(&self, views: &Tensor, moves: bool) -> Vec<Tensor> {
         let (v, n) = (views.size()[0], views.size()[1]);
-        let features = self.0.features(&views.flatten(0, 1), Mode::Training { views: v, moves });
+        let features = self.0.features(
+            &views.flatten(0, 1),
+            Mode::Training { groups: v, moves: Moves::InTurn.if_moving(moves) },
+        );
         vec![features.unflatten(0, [v, n])]
     }
 }
@@ -94,7 +107,8 @@ impl Method for Toy {
         let mean = features.mean_dim([0_i64, 1].as_slice(), false, Kind::Float);
         let far = (&mean - &self.mean).cos().mean(Kind::Float);
         tch::no_grad(|| self.last.shallow_clone().copy_(&mean));
-        Objective { total: &near + &far, parts: vec![("near", near), ("far", far)] }
+        let total = &near + &far;
+        Objective { loss: total.shallow_clone(), total, parts: vec![("near", near), ("far", far)] }
     }
 
     fn features(&self, embeddings: &[Tensor]) -> Tensor {

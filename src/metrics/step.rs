@@ -34,7 +34,7 @@ pub(crate) struct ProbeMetrics {
 impl StepMetrics {
     pub(crate) fn of(loss: &Loss, probe: Option<ProbeMetrics>, is_broken: Tensor) -> Self {
         let parts = loss.parts.iter().map(|(name, _)| *name).collect();
-        let mut values = vec![&loss.total];
+        let mut values = vec![&loss.loss];
         values.extend(loss.parts.iter().map(|(_, value)| value));
         if let Some(ProbeMetrics { mlp_loss, linear_loss, mlp, linear }) = &probe {
             values.extend([mlp_loss, linear_loss, mlp, linear]);

@@ -10,12 +10,12 @@ use super::{
     probe::{Both, OnlineProbe},
 };
 use crate::{
-    checkpoint::{Loaded, Named},
+    checkpoint::{Loaded, Named, State},
     config::Config,
     device,
     encoder::{Encoder, Mode},
     loss,
-    method::Method,
+    method::{Method, TrainingSet},
     views::Views,
 };
 
@@ -46,19 +46,20 @@ pub struct Judged {
 }
 
 impl Network {
-    /// Returns a freshly initialized network. A seed gives the same network on every device. It has a probe
-    /// if `classes` is given.
+    /// Returns a freshly initialized network for a set of `samples` samples. A seed gives the same network on
+    /// every device. It has a probe if `classes` is given.
     ///
     /// # Errors
     ///
     /// If the method cannot train the encoder, or the memory of the device does not suffice.
-    pub fn new(config: &Config, classes: Option<u32>, device: Device) -> Result<Self> {
+    pub fn new(config: &Config, samples: u64, classes: Option<u32>, device: Device) -> Result<Self> {
         tch::manual_seed(Random::after(config.seed, u64::MAX).next_u64().cast_signed());
         let encoder = config.encoder.chosen();
         let cures = || vec![format!("choose a smaller model with {}", encoder.size_flags())];
         let build = || {
             let vars = VarStore::new(device);
-            let method = config.method.chosen().build(&vars.root(), config.preset.side(), &config.encoder)?;
+            let set = TrainingSet { side: config.side(), samples };
+            let method = config.method.chosen().build(&vars.root(), set, &config.encoder)?;
             let width = method.encoder().width();
             let probe = classes.map(|classes| {
                 OnlineProbe::new(&vars.root(), width, i64::from(classes), OnlineProbe::DROPOUT)
@@ -75,7 +76,8 @@ impl Network {
     /// If the memory of the device does not suffice, or the tensors of the checkpoint do not match its
     /// configuration.
     pub fn load(loaded: &Loaded, device: Device) -> Result<Self> {
-        let network = Self::new(&loaded.state.config, loaded.state.classes, device)?;
+        let State { config, data, classes, .. } = &loaded.state;
+        let network = Self::new(config, data.samples, *classes, device)?;
         network.restore(loaded)?;
         Ok(network)
     }

@@ -12,10 +12,11 @@ use crate::{config::Config, usage};
 ///
 /// If the batch size that is set exceeds the number of samples, or if there are fewer than two samples.
 pub(crate) fn batch_size(config: &Config, device: Device, samples: u64) -> Result<usize> {
-    let wanted = config.train.batch_size.unwrap_or(match (device, config.preset) {
-        (Device::Cpu, pipeline::Preset::In128) => 32,
-        (Device::Cpu, _) => 64,
-        _ => 200,
+    let published = config.method.chosen().defaults(config.preset).batch_size;
+    let wanted = config.train.batch_size.unwrap_or(match device {
+        Device::Cpu if config.side() >= 128 => published.min(32),
+        Device::Cpu => published.min(64),
+        _ => published,
     });
     if wanted as u64 <= samples {
         return Ok(wanted);
@@ -82,7 +83,7 @@ mod tests {
     use super::*;
     use crate::{
         encoder, hint,
-        method::{Method, MethodConfig},
+        method::{Method, MethodConfig, TrainingSet},
         world::World,
     };
 
@@ -91,7 +92,7 @@ mod tests {
         let encoder = encoder::amdim::Config { ndf, n_rkhs: 64, n_depth: 1, use_bn: false };
         MethodConfig::default()
             .chosen()
-            .build(&VarStore::new(Device::Cpu).root(), 128, &encoder.into())
+            .build(&VarStore::new(Device::Cpu).root(), TrainingSet { side: 128, samples: 0 }, &encoder.into())
             .unwrap()
     }
 

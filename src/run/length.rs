@@ -58,10 +58,7 @@ pub(crate) fn settle(config: &mut Config, saved: &State, extend: bool) -> Result
 
 /// Returns the published length of training for this kind of data.
 pub(crate) fn default_epochs(config: &Config) -> f64 {
-    match config.preset {
-        pipeline::Preset::In128 => 50.0,
-        _ => 300.0,
-    }
+    config.method.chosen().defaults(config.preset).epochs
 }
 
 /// Returns the number of updates of the whole run. A batch may span the end of an epoch.

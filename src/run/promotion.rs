@@ -275,13 +275,13 @@ fn write(folder: &Path, promotion: &Promotion, checkpoint: &Loaded) -> Result<()
 /// those of the checkpoint.
 fn check(file: &Path, checkpoint: &Loaded) -> Result<()> {
     let exported = import::open(file)?;
-    let kept = Network::new(&checkpoint.state.config, None, Device::Cpu)?;
+    let kept = Network::new(&checkpoint.state.config, checkpoint.state.data.samples, None, Device::Cpu)?;
     checkpoint.restore_encoder(&kept.tensors())?;
     let tensors = exported.tensors();
     for (name, tensor) in kept.tensors().into_iter().filter(|(name, _)| name.starts_with("encoder.")) {
         ensure!(tensors.get(&name).is_some_and(|other| other.equal(&tensor)), "`{name}` differs");
     }
-    let side = i64::from(checkpoint.state.config.preset.side());
+    let side = i64::from(checkpoint.state.config.side());
     let images = Tensor::randn([2, 3, side, side], (Kind::Float, Device::Cpu));
     let features = |network: &Network| tch::no_grad(|| network.encoder().features(&images, Mode::Evaluation));
     ensure!(features(&exported).equal(&features(&kept)), "features of the same images differ");

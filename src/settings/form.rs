@@ -4,7 +4,10 @@ use std::{error::Error, fmt::Display, str::FromStr};
 
 use clap::{
     ArgAction, ValueEnum,
-    builder::{BoolValueParser, EnumValueParser, StringValueParser, TypedValueParser, ValueParser},
+    builder::{
+        BoolValueParser, EnumValueParser, PossibleValuesParser, StringValueParser, TypedValueParser,
+        ValueParser,
+    },
 };
 use toml::Value;
 
@@ -15,8 +18,24 @@ use crate::numbers::{Real, Whole};
 pub enum Heading {
     /// Settings of the data.
     Data,
-    /// Settings of the encoder and the method.
+    /// The encoder and the method, and settings that several methods have.
     Model,
+    /// Settings of AMDIM and its encoder.
+    Amdim,
+    /// Settings of ResNets.
+    Resnet,
+    /// Settings of SimCLR.
+    Simclr,
+    /// Settings of MoCo.
+    Moco,
+    /// Settings of instance discrimination.
+    Instdisc,
+    /// Settings of CPC.
+    Cpc,
+    /// Settings of CMC.
+    Cmc,
+    /// Settings of Exemplar-CNN.
+    Exemplar,
     /// Settings of the batch, the length and the optimizer.
     Training,
     /// Settings that do not change the result.
@@ -29,6 +48,14 @@ impl Heading {
         match self {
             Self::Data => "Data",
             Self::Model => "Model",
+            Self::Amdim => "AMDIM",
+            Self::Resnet => "ResNet",
+            Self::Simclr => "SimCLR",
+            Self::Moco => "MoCo",
+            Self::Instdisc => "Instance discrimination",
+            Self::Cpc => "CPC",
+            Self::Cmc => "CMC",
+            Self::Exemplar => "Exemplar-CNN",
             Self::Training => "Training",
             Self::Run => "Run",
         }
@@ -51,6 +78,8 @@ pub(super) enum Bounds {
 /// The flag of a setting.
 #[derive(Debug, Clone)]
 pub(super) struct Flag {
+    /// The name of the flag, where it is not that of the setting.
+    pub(super) name: Option<&'static str>,
     pub(super) heading: Heading,
     pub(super) value_name: &'static str,
     /// The setting that this one follows in the help.
@@ -104,6 +133,11 @@ pub fn choice<T: ValueEnum + Clone + Send + Sync + 'static>() -> Form {
     Form::new(EnumValueParser::<T>::new().map(move |value| Value::from(name(value))))
 }
 
+/// Returns the form of a choice between these names.
+pub fn one_of(names: &[&'static str]) -> Form {
+    Form::new(PossibleValuesParser::new(names).map(Value::from))
+}
+
 /// Returns the form of a boolean. The flag without an argument means true.
 pub fn yes_or_no() -> Form {
     Form { missing: Some("true"), ..Form::new(BoolValueParser::new().map(Value::from)) }
@@ -141,8 +175,21 @@ impl Form {
     /// Adds a flag with the name of the setting, at the end of a heading of the help.
     #[must_use]
     pub fn flag(self, heading: Heading, value_name: &'static str) -> Self {
-        let flag = Flag { heading, value_name, after: None, conflicts_with: None, hides_choices: false };
+        let flag =
+            Flag { name: None, heading, value_name, after: None, conflicts_with: None, hides_choices: false };
         Self { flag: Some(flag), ..self }
+    }
+
+    /// Gives the flag another name than that of the setting.
+    #[must_use]
+    pub fn named(self, name: &'static str) -> Self {
+        self.with_flag(|flag| flag.name = Some(name))
+    }
+
+    /// Moves the flag to another heading of the help.
+    #[must_use]
+    pub(super) fn under(self, heading: Heading) -> Self {
+        self.with_flag(|flag| flag.heading = heading)
     }
 
     /// Sets the default in the help, for a setting whose default is not the number in its declaration.

@@ -10,6 +10,6 @@ mod setting;
 
 pub(crate) use self::{declare::settings, form::Refusal, setting::OutOfBounds};
 pub use self::{
-    form::{Form, Heading, choice, in_files_only, path, patterns, real, text, whole, yes_or_no},
+    form::{Form, Heading, choice, in_files_only, one_of, path, patterns, real, text, whole, yes_or_no},
     setting::Setting,
 };

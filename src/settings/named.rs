@@ -5,7 +5,10 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Deserializer, de::DeserializeOwned, de::Error};
 use toml::{Table, Value};
 
-use super::{form::in_files_only, setting::Setting};
+use super::{
+    form::{Heading, one_of},
+    setting::Setting,
+};
 use crate::usage;
 
 /// Reads a section and takes its name out of it. Without a name, it is `default`.
@@ -43,11 +46,30 @@ pub(crate) fn find<T>(
     all.into_iter().find(|choice| name_of(choice) == name).ok_or_else(error)
 }
 
-/// Returns the declarations of a section: that of `name`, described by `about`, and those of all choices, of
-/// which `each` yields one after the other. Of settings with the same name only the first is returned: a
-/// command line has one flag of a name.
-pub(crate) fn united(about: &'static str, each: impl Iterator<Item = Vec<Setting>>) -> Vec<Setting> {
-    let name = Setting::new("name", about, "", in_files_only());
+/// Returns the declarations of a section: that of `name`, described by `about` and and with its flag, and
+/// those of all choices, each with its name. Of settings with the same name only the first is returned, since a
+/// command line has one flag of a name; where they are under different headings of the help, it moves to the
+/// heading of the choice and names its owners.
+pub(crate) fn united(
+    (flag, value_name): (&'static str, &'static str),
+    about: &'static str,
+    default: &'static str,
+    choices: &[(&'static str, Vec<Setting>)],
+) -> Vec<Setting> {
+    let names: Vec<_> = choices.iter().map(|(name, _)| *name).collect();
+    let form = one_of(&names).flag(Heading::Model, value_name).named(flag).default(default);
     let mut known = BTreeSet::new();
-    [name].into_iter().chain(each.flatten()).filter(|setting| known.insert(setting.name())).collect()
+    let own =
+        choices.iter().flat_map(|(_, settings)| settings).filter(|setting| known.insert(setting.name()));
+    let own = own.map(|setting| {
+        let same = |other: &&Setting| other.name() == setting.name();
+        let owners = choices.iter().filter_map(|(name, settings)| Some((*name, settings.iter().find(same)?)));
+        let owners: Vec<_> = owners.collect();
+        if owners.iter().all(|(_, other)| other.heading() == setting.heading()) {
+            return setting.clone();
+        }
+        let owners: Vec<_> = owners.iter().map(|(name, _)| *name).collect();
+        setting.clone().of_several(&owners, Heading::Model)
+    });
+    [Setting::new("name", about, "", form)].into_iter().chain(own).collect()
 }

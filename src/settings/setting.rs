@@ -56,16 +56,29 @@ impl Setting {
         self.form.flag.as_ref()?.after
     }
 
-    /// Returns the name in its section, which is also that of the flag.
+    /// Returns the name in its section.
     pub(crate) fn name(&self) -> &'static str {
         self.name
+    }
+
+    /// Returns the name of the flag in words joined by `_`.
+    fn flag_name(&self) -> &'static str {
+        self.form.flag.as_ref().and_then(|flag| flag.name).unwrap_or(self.name)
+    }
+
+    /// Describes the setting of several choices: those of `owners`. Its flag moves to `heading`.
+    pub(super) fn of_several(self, owners: &[&'static str], heading: Heading) -> Self {
+        let about = self.about.strip_suffix('.').unwrap_or(&self.about);
+        let about = format!("{about} ({}).", owners.join(", "));
+        Self { about, form: self.form.under(heading).default("by method"), ..self }
     }
 
     /// Returns the argument for the command line, if the setting has a flag.
     pub fn arg(&self) -> Option<Arg> {
         let Flag { heading, value_name, conflicts_with, hides_choices, .. } = self.form.flag.as_ref()?;
-        let arg = Arg::new(self.name)
-            .long(self.name.replace('_', "-"))
+        let name = self.flag_name();
+        let arg = Arg::new(name)
+            .long(name.replace('_', "-"))
             .value_name(value_name)
             .value_parser(self.form.parser.clone())
             .action(self.form.action.clone())
@@ -85,10 +98,10 @@ impl Setting {
         self.form.flag.as_ref()?;
         match self.form.action {
             ArgAction::Append => {
-                let values: Vec<_> = matches.get_many::<Value>(self.name)?.cloned().collect();
+                let values: Vec<_> = matches.get_many::<Value>(self.flag_name())?.cloned().collect();
                 (!values.is_empty()).then_some(Value::Array(values))
             }
-            _ => matches.get_one::<Value>(self.name).cloned(),
+            _ => matches.get_one::<Value>(self.flag_name()).cloned(),
         }
     }
 

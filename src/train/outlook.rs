@@ -29,7 +29,7 @@ impl Run {
         let passes = 3.0 * self.config.recipe().len() as f64;
         let few = if self.device == Device::Cpu { 4 } else { self.batch_size };
         let few = few.min(self.batch_size) as i64;
-        let side = i64::from(self.config.preset.side());
+        let side = i64::from(self.config.side());
         let images = Tensor::zeros([few, 3, side, side], (Kind::Float, self.device));
         let pass = || {
             let started = Instant::now();

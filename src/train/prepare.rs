@@ -50,7 +50,7 @@ impl Run {
         let steps_an_epoch = data.train.len() as f64 / batch_size as f64;
         let schedule = Schedule::of_lengths(&config.optim, &config.train.lengthened, steps, steps_an_epoch);
         config.optim.warmup_steps = Some(schedule.warmup_steps());
-        let trainer = Trainer::new(&config, data.classes, device, schedule, world)?;
+        let trainer = Trainer::new(&config, (data.train.len(), data.classes), device, schedule, world)?;
         check_indices(batch_size, config.train.accumulate, device, |parts| {
             trainer.network().method().largest_batch(parts as i64, world) as usize
         })?;

@@ -43,6 +43,7 @@ impl Learner {
     /// are there.
     fn update(&mut self, views: &Views) -> Result<StepMetrics> {
         self.adam.forget_gradients()?;
+        self.network.method_mut().before_step();
         let loss = method::backward(self.network.method(), views, self.compute)?;
         let (probe, total) = match self.network.probe() {
             Some(probe) => {
@@ -216,7 +217,7 @@ mod tests {
             crate::encoder::amdim::Config { ndf: 4, n_rkhs: 16, n_depth: 1, use_bn: false }.into();
         config.run.cuda_graph = choice;
         let schedule = Schedule::new(&config.optim, 100, 10.0);
-        Trainer::new(&config, Some(3), Device::Cpu, schedule, World::ALONE).unwrap()
+        Trainer::new(&config, (8, Some(3)), Device::Cpu, schedule, World::ALONE).unwrap()
     }
 
     fn batch(number: i64) -> Views {

@@ -35,7 +35,7 @@ fn config(parts: usize, by_block: bool) -> Config {
 
 fn trainer(config: &Config) -> Trainer {
     let schedule = Schedule::new(&config.optim, 100, 10.0);
-    Trainer::new(config, Some(3), Device::Cpu, schedule, World::ALONE).unwrap()
+    Trainer::new(config, (8, Some(3)), Device::Cpu, schedule, World::ALONE).unwrap()
 }
 
 /// Returns a batch of eight noise images.

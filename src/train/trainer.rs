@@ -99,20 +99,20 @@ pub struct BrokenStep {
 }
 
 impl Trainer {
-    /// Initializes a network and its optimizer, which the processes of `world` train together. The same seed
-    /// gives the same network on every device.
+    /// Initializes a network and its optimizer, which the processes of `world` train together on a set of
+    /// `samples` samples, `classes` if they are labelled. The same seed gives the same network on every device.
     ///
     /// # Errors
     ///
     /// If the device does not have the memory for them.
     pub fn new(
         config: &Config,
-        classes: Option<u32>,
+        (samples, classes): (u64, Option<u32>),
         device: Device,
         schedule: Schedule,
         world: World,
     ) -> Result<Self> {
-        let network = Network::new(config, classes, device)?;
+        let network = Network::new(config, samples, classes, device)?;
         let size_flags = config.encoder.chosen().size_flags();
         let cures = || vec![format!("choose a smaller model with {size_flags}")];
         let learner = || Ok(Learner::new(network, config, world));

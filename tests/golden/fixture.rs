@@ -1,6 +1,10 @@
 //! A case of a folder, with its golden tensors.
 
-use std::{collections::BTreeMap, env, fs, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    env, fs,
+    path::{Path, PathBuf},
+};
 
 use serde_json::Value;
 use tch::{Device, Kind, Tensor};
@@ -16,18 +20,15 @@ pub(crate) struct Fixture {
 impl Fixture {
     /// Reads all cases of a kind, for comparisons on `device`. Panics if the project's own folder has none.
     pub(crate) fn all(kind: &str, device: Device) -> Vec<Self> {
-        let (paths, own) = files();
-        let cases: Vec<_> = paths
-            .iter()
-            .map(|path| Self::open(path, device))
-            .filter(|case| case.facts["kind"] == kind)
-            .collect();
-        assert!(!own || !cases.is_empty(), "no `{kind}` in tests/fixtures");
+        let (folder, own) = folder();
+        let of_kind = paths(&folder).into_iter().filter(|path| kind_of(&facts_of(path)) == kind);
+        let cases: Vec<_> = of_kind.map(|path| Self::open(&path, device)).collect();
+        assert!(!own || !cases.is_empty(), "no `{kind}` in {}", folder.display());
         cases
     }
 
-    fn open(path: &PathBuf, device: Device) -> Self {
-        let facts = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
+    fn open(path: &Path, device: Device) -> Self {
+        let facts = facts_of(path);
         let tensors = path.with_extension("safetensors");
         let tensors = if tensors.exists() { Tensor::read_safetensors(tensors).unwrap() } else { Vec::new() };
         let name = path.file_stem().unwrap().to_string_lossy().into_owned();
@@ -65,25 +66,40 @@ impl Fixture {
     }
 }
 
-/// Returns the descriptions of all cases, and whether they are the project's own.
-pub(crate) fn files() -> (Vec<PathBuf>, bool) {
-    let own = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
-    let (folders, is_own) = match env::var_os("AMDIM_FIXTURES") {
-        Some(folder) => (vec![folder.into()], false),
-        None => (vec![own.clone(), own.join("methods")], true),
+/// Returns the descriptions of all cases in a folder and in the folders in it, sorted.
+pub(crate) fn paths(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder)
+        .unwrap_or_else(|error| panic!("cannot read the fixtures in {}: {error}", folder.display()));
+    let mut entries: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
+    entries.sort();
+    let of_entry = |path: PathBuf| match path.extension() {
+        _ if path.is_dir() => paths(&path),
+        Some(extension) if extension == "json" => vec![path],
+        _ => vec![],
     };
-    let mut paths: Vec<_> = folders.iter().flat_map(descriptions).collect();
-    paths.sort();
-    (paths, is_own)
+    entries.into_iter().flat_map(of_entry).collect()
 }
 
-/// Returns the files of a folder that describe cases.
-fn descriptions(folder: &PathBuf) -> Vec<PathBuf> {
-    fs::read_dir(folder)
-        .unwrap_or_else(|error| panic!("cannot read the fixtures in {}: {error}", folder.display()))
-        .map(|entry| entry.unwrap().path())
-        .filter(|path| path.extension().is_some_and(|extension| extension == "json"))
-        .collect()
+pub(crate) fn facts_of(path: &Path) -> Value {
+    serde_json::from_slice(&fs::read(path).unwrap())
+        .unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// Returns the kind of a case. Only the list of the names of ResNets has none.
+pub(crate) fn kind_of(facts: &Value) -> &str {
+    match facts["kind"].as_str() {
+        Some(kind) => kind,
+        None if facts.get("resnet18").is_some() => "resnet_names",
+        None => "none",
+    }
+}
+
+/// Returns the folder, and whether it is the project's own.
+pub(crate) fn folder() -> (PathBuf, bool) {
+    match env::var_os("AMDIM_FIXTURES") {
+        Some(folder) => (folder.into(), false),
+        None => (PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures"), true),
+    }
 }
 
 pub(crate) fn absmax(tensor: &Tensor) -> f64 {

@@ -20,6 +20,7 @@ mod launcher;
 mod members;
 mod own_images;
 mod plan;
+mod resnet_names;
 mod resume;
 mod schedule;
 mod seeds;

@@ -15,7 +15,7 @@ fn small(device: Device, graph: GraphChoice) -> Result<Trainer> {
     config.encoder = encoder::amdim::Config { ndf: 8, n_rkhs: 64, n_depth: 2, use_bn: false }.into();
     config.train.precision = Precision::F32;
     config.run.cuda_graph = graph;
-    Trainer::new(&config, Some(10), device, Schedule::new(&config.optim, 1000, 100.0), World::ALONE)
+    Trainer::new(&config, (1000, Some(10)), device, Schedule::new(&config.optim, 1000, 100.0), World::ALONE)
 }
 
 /// Returns all parameters and statistics in one row, in f64 on the CPU.

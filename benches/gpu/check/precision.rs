@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use amdim_stream::{
     commands::plan::made_up,
     encoder,
-    method::{self, ComputeOptions, MethodConfig},
+    method::{self, ComputeOptions, MethodConfig, TrainingSet},
     views::Views,
     world::World,
 };
@@ -21,6 +21,7 @@ use crate::golden;
 pub(super) fn fixtures_in_f32(device: Device) -> Result<Value> {
     Precision::F32.apply()?;
     golden::case::agree(device, golden::case::Precision::Single);
+    golden::methods::agree(device, golden::case::Precision::Single);
     Ok(Value::Null)
 }
 
@@ -28,6 +29,7 @@ pub(super) fn fixtures_in_f32(device: Device) -> Result<Value> {
 pub(super) fn fixtures_in_f64(device: Device) -> Result<Value> {
     Precision::F32.apply()?;
     golden::case::agree(device, golden::case::Precision::Double);
+    golden::methods::agree(device, golden::case::Precision::Double);
     Ok(Value::Null)
 }
 
@@ -46,7 +48,11 @@ fn pass(device: Device, precision: Precision) -> Result<(f64, Tensor)> {
     let vars = VarStore::new(device);
     tch::manual_seed(3);
     let encoder = encoder::amdim::Config { ndf: 16, n_rkhs: 128, n_depth: 2, use_bn: true };
-    let method = MethodConfig::default().chosen().build(&vars.root(), 128, &encoder.into())?;
+    let method = MethodConfig::default().chosen().build(
+        &vars.root(),
+        TrainingSet { side: 128, samples: 0 },
+        &encoder.into(),
+    )?;
     let named: BTreeMap<_, _> = vars.variables().into_iter().collect();
     draw_zero_weights(&named);
     let views = batch(device);

@@ -244,7 +244,7 @@ mod tests {
 
     fn trainer(config: &Config) -> Trainer {
         let schedule = Schedule::new(&config.optim, 1, 1.0);
-        Trainer::new(config, None, Device::Cpu, schedule, World::ALONE).unwrap()
+        Trainer::new(config, (8, None), Device::Cpu, schedule, World::ALONE).unwrap()
     }
 
     #[test]

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::encoder::{
     interface::{Embedder, Encoder},
-    norm::Mode,
+    norm::{Mode, Moves},
 };
 
 /// A convolutional encoder with an RKHS head on its 7×7 and 5×5 layers, where the receptive fields of
@@ -50,16 +50,6 @@ impl AmdimEncoder {
         3 * self.side * self.side
     }
 
-    /// Returns the number of elements of the largest activation of one image.
-    pub fn elements(&self) -> i64 {
-        let (mut side, mut most) = (self.side, self.pixels());
-        for layer in &self.layers {
-            most = most.max(layer.elements(side));
-            side = layer.output_side(side);
-        }
-        most.max(49 * self.n_rkhs)
-    }
-
     /// Returns embeddings of normalized images (n, 3, side, side).
     ///
     /// # Panics
@@ -78,7 +68,10 @@ impl AmdimEncoder {
     /// If the images have another side than those of the encoder.
     pub fn embed_views(&self, images: &Tensor, moves: bool) -> Embeddings {
         let (views, samples) = (images.size()[0], images.size()[1]);
-        let all = self.forward(&images.flatten(0, 1), Mode::Training { views, moves });
+        let all = self.forward(
+            &images.flatten(0, 1),
+            Mode::Training { groups: views, moves: Moves::InTurn.if_moving(moves) },
+        );
         all.map(|embedding| embedding.unflatten(0, [views, samples]))
     }
 
@@ -116,10 +109,13 @@ impl Embedder for AmdimEncoder {
     fn embed_by_block(&self, images: &Tensor) -> (Vec<Tensor>, Vec<Tensor>) {
         let (views, samples) = (images.size()[0], images.size()[1]);
         let mut inputs = vec![images.flatten(0, 1)];
-        let all =
-            self.forward_each(&inputs[0].shallow_clone(), Mode::Training { views, moves: false }, |x| {
+        let all = self.forward_each(
+            &inputs[0].shallow_clone(),
+            Mode::Training { groups: views, moves: Moves::Kept },
+            |x| {
                 inputs.push(x.shallow_clone());
-            });
+            },
+        );
         inputs.pop(); // the output of the last layer is the input of none
         (all.map(|embedding| embedding.unflatten(0, [views, samples])).into(), inputs)
     }
@@ -131,7 +127,7 @@ impl Embedder for AmdimEncoder {
         gradients: &[Tensor],
         scope: &dyn Fn() -> Result<Option<Autocast>>,
     ) -> Result<()> {
-        let mode = Mode::Training { views, moves: true };
+        let mode = Mode::Training { groups: views, moves: Moves::InTurn };
         let [r1, r5, r7] = [0, 1, 2].map(|number: usize| gradients[number].flatten(0, 1));
         let (mut left_5, mut left_7) = (Some((&self.rkhs_block_5, r5)), Some((&self.rkhs_block_7, r7)));
         let mut gradient = r1;
@@ -162,6 +158,24 @@ impl Embedder for AmdimEncoder {
 impl Encoder for AmdimEncoder {
     fn features(&self, images: &Tensor, mode: Mode) -> Tensor {
         self.layers.iter().fold(images.shallow_clone(), |x, layer| layer.forward(&x, mode)).flatten(1, 3)
+    }
+
+    fn blocks(&self) -> usize {
+        self.layers.len()
+    }
+
+    fn block(&self, number: usize, x: &Tensor, mode: Mode) -> Tensor {
+        let output = self.layers[number].forward(x, mode);
+        if number + 1 == self.layers.len() { output.flatten(1, 3) } else { output }
+    }
+
+    fn elements(&self) -> i64 {
+        let (mut side, mut most) = (self.side, self.pixels());
+        for layer in &self.layers {
+            most = most.max(layer.elements(side));
+            side = layer.output_side(side);
+        }
+        most.max(49 * self.n_rkhs)
     }
 
     fn width(&self) -> i64 {

@@ -1,7 +1,7 @@
 //! Batches of features for a classifier.
 
 use anyhow::Result;
-use pipeline::LoaderConfig;
+use pipeline::{LoaderConfig, Op};
 use shards::{Order, Position, ShardSet, Share};
 use tch::{Device, Kind, Tensor};
 use torchkit::Precision;
@@ -99,8 +99,13 @@ pub(in crate::eval) fn augmented(
 ) -> Result<Feed> {
     let order = Order { seed, shuffle: config.data.shuffle, epochs: None };
     let samples = set.samples(order, Share::default(), Position::default());
-    let mut recipe = config.preset.recipe();
-    recipe.groups[0].views.truncate(1);
+    let mut recipe = config.preset.recipe_of(config.side());
+    let views = &mut recipe.groups[0].views;
+    views.truncate(1);
+    if config.method.amdim().is_none() {
+        // Other methods than AMDIM are judged on crops and flips.
+        views[0].retain(|op| !matches!(op, Op::ColorJitter { .. } | Op::Grayscale { .. }));
+    }
     let loader = LoaderConfig { seed, drop_last: true, ..data::loader(config, batch_size) };
     Feed::spawn(samples, recipe, config.preset.normalization(), &loader, device)
 }

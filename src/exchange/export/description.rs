@@ -47,7 +47,7 @@ impl Description {
         Self {
             method: config.method.chosen().name().to_owned(),
             preset: config.preset,
-            side: config.preset.side(),
+            side: config.side(),
             encoder: config.encoder.clone(),
             mean: normalization.mean,
             std: normalization.std,

@@ -71,7 +71,8 @@ pub(super) const CLASSES: u32 = 10;
 
 /// Returns freshly initialized classifiers.
 fn new_probes(loaded: &Loaded) -> Result<Vec<Part<'static>>> {
-    let model = Network::new(&loaded.state.config, Some(CLASSES), Device::Cpu)?.tensors();
+    let model =
+        Network::new(&loaded.state.config, loaded.state.data.samples, Some(CLASSES), Device::Cpu)?.tensors();
     let probes = model.into_iter().filter(|(name, _)| name.starts_with("evaluator."));
     let part = |(name, tensor): (String, Tensor)| {
         let mut data = vec![0; tensor.numel() * tensor.kind().elt_size_in_bytes()];

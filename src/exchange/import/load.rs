@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use pipeline::Preset;
 use tch::Device;
 
@@ -65,17 +65,15 @@ pub(crate) fn load(file: &Path, preset: Option<Preset>) -> Result<Imported> {
     config.method = foreign.method.clone();
     check_sizes(&foreign).and_then(|()| config.check()).with_context(|| format!("`{shown}`"))?;
     let classes = classes(&foreign).map(|classes| classes as u32);
-    let network = Network::new(&config, classes, Device::Cpu)?;
+    let network = Network::new(&config, 0, classes, Device::Cpu)?;
     take_over(&foreign.tensors, &network.tensors()).with_context(|| format!("`{shown}`"))?;
     ensure!(network.is_finite(), "`{shown}` has numbers that are not finite");
     Ok(Imported { config, classes, class_names: foreign.class_names, step: foreign.step, network })
 }
 
 fn preset_of(side: i64) -> Result<Preset> {
-    Ok(match side {
-        32 => Preset::C10,
-        64 => Preset::Stl10,
-        128 => Preset::In128,
-        other => bail!("the encoder is for images of {other} pixels; presets have 32, 64 or 128"),
+    let of_side = Preset::ALL.into_iter().find(|preset| i64::from(preset.side()) == side);
+    of_side.with_context(|| {
+        format!("the encoder is for images of {side} pixels; presets have 32, 64, 128 or 224")
     })
 }

@@ -46,8 +46,8 @@ fn safetensors(bytes: &[u8], header: &Metadata) -> Result<Foreign> {
         let shape: Vec<i64> = view.shape().iter().map(|&size| size as i64).collect();
         insert(&mut tensors, &name, Tensor::from_data_size(view.data(), &shape, kind))?;
     }
-    let Description { method, encoder, side, step, tclip, class_names, .. } = description;
-    let mut method = MethodConfig::named(&method)?;
+    let Description { method, preset, encoder, side, step, tclip, class_names, .. } = description;
+    let mut method = MethodConfig::named(&method, preset)?;
     if let (MethodConfig::Amdim(amdim), Some(tclip)) = (&mut method, tclip) {
         amdim.tclip = tclip;
     }

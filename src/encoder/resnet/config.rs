@@ -1,0 +1,45 @@
+//! The size and the variant of a ResNet.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    numbers,
+    settings::{Heading, choice, settings, whole, yes_or_no},
+};
+
+settings! {
+    /// The size and the variant of a ResNet. The defaults are those of torchvision.
+    pub struct Config {
+        /// Channels of the first stage; the other three have two, four and eight times as many.
+        width: i64 = 64, whole(numbers::CHANNELS).flag(Heading::Resnet, "N");
+        /// First layer: imagenet (a 7×7 convolution of stride 2 and a pooling of stride 2), cifar (a 3×3 convolution)
+        /// or auto (cifar for images of 32 pixels).
+        stem: Stem = Stem::Auto, choice::<Stem>().flag(Heading::Resnet, "STEM").hide_choices().default("auto");
+        /// Begin with residual branches of zero: the last batch norm of each block has weights of zero.
+        zero_init_residual: bool = false, yes_or_no().flag(Heading::Resnet, "BOOL");
+    }
+}
+
+/// The layers before the first stage.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Stem {
+    /// [`Cifar`](Self::Cifar) for images of up to 32 pixels, and else [`Imagenet`](Self::Imagenet).
+    #[default]
+    Auto,
+    /// A 7×7 convolution of stride 2 and a 3×3 maximum pooling of stride 2.
+    Imagenet,
+    /// A 3×3 convolution of stride 1.
+    Cifar,
+}
+
+impl Stem {
+    /// Returns whether images of `side` pixels keep their size before the first stage.
+    pub fn keeps_size(self, side: i64) -> bool {
+        match self {
+            Self::Auto => side <= 32,
+            Self::Imagenet => false,
+            Self::Cifar => true,
+        }
+    }
+}

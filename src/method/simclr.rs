@@ -1,0 +1,166 @@
+//! SimCLR: a simple framework for contrastive learning of visual representations (Chen et al. 2020).
+
+use anyhow::Result;
+use pipeline::{Filter, Op, Preset, Recipe};
+use serde::{Deserialize, Serialize};
+use tch::{Tensor, nn::Path};
+
+use super::interface::{Defaults, Method, MethodSettings, Objective, TrainingSet};
+use crate::{
+    encoder::{Embedder, Encoder, EncoderConfig, NormBatch, Projected, Projection, resnet},
+    loss, numbers, optim,
+    settings::{Heading, Setting, choice, real, settings, whole},
+    views::Views,
+    world::World,
+};
+
+settings! {
+    /// Settings of the head, the loss and the views. The defaults are those of the paper for ImageNet.
+    pub struct Config {
+        /// Head: bn2 or bn3 (two or three linear layers with batch norms, as in the code of SimCLR) or plain
+        /// (two linear layers with biases, as in its paper).
+        head: Head = Head::Bn2, choice::<Head>().flag(Heading::Simclr, "HEAD").hide_choices().default("bn2");
+        /// Channels of the hidden layers of the head.
+        hidden: Option<i64> = None, whole(numbers::EMBEDDING).flag(Heading::Simclr, "N").default("those of the features");
+        /// Channels of the embeddings that the loss compares.
+        dim: i64 = 128, whole(numbers::EMBEDDING).flag(Heading::Simclr, "N");
+        /// Temperature that the scores are divided by: 0.1, with c10 0.5.
+        temperature: f64 = 0.1, real(numbers::TEMPERATURE).flag(Heading::Simclr, "X").default("0.1; with c10 0.5");
+        /// Strength of the colour jitter: 1, with c10 0.5.
+        jitter: f64 = 1.0, real(numbers::PENALTY).flag(Heading::Simclr, "X").default("1; with c10 0.5");
+        /// Probability that a view is blurred: 0.5, with c10 0.
+        blur: f64 = 0.5, real(numbers::PROBABILITY).flag(Heading::Simclr, "P").default("0.5; with c10 0");
+    }
+}
+
+/// The head between the features and the loss.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Head {
+    /// Two linear layers, each followed by a batch norm.
+    #[default]
+    Bn2,
+    /// Three linear layers, each followed by a batch norm.
+    Bn3,
+    /// Two linear layers with biases, without batch norms.
+    Plain,
+}
+
+impl Config {
+    /// Builds the head for features of `width` channels.
+    fn head(&self, path: &Path, width: i64) -> Projection {
+        let sizes = [width, self.hidden.unwrap_or(width), self.dim];
+        match self.head {
+            Head::Bn2 => Projection::with_norms(path, 2, sizes),
+            Head::Bn3 => Projection::with_norms(path, 3, sizes),
+            Head::Plain => Projection::plain(path, sizes),
+        }
+    }
+
+    /// Returns the published settings for a preset.
+    pub fn of(preset: Preset) -> Self {
+        match preset {
+            Preset::C10 => Self { temperature: 0.5, jitter: 0.5, blur: 0.0, ..Self::default() },
+            _ => Self::default(),
+        }
+    }
+}
+
+impl MethodSettings for Config {
+    fn name(&self) -> &'static str {
+        "simclr"
+    }
+
+    fn settings(&self) -> Vec<Setting> {
+        Self::settings()
+    }
+
+    fn defaults(&self, preset: Preset) -> Defaults {
+        let (encoder, batch_size, epochs) = match preset {
+            Preset::C10 => (EncoderConfig::Resnet18(resnet::Layers::default()), 512, 1000.0),
+            _ => (EncoderConfig::Resnet50(resnet::Layers::default()), 512, 100.0),
+        };
+        Defaults { encoder, optim: optim::Config::default(), batch_size, epochs }
+    }
+
+    fn recipe(&self, _preset: Preset, side: u32) -> Recipe {
+        let (strong, weak) = (0.8 * self.jitter, 0.2 * self.jitter);
+        let view = vec![
+            Op::ResizedCrop { scale: (0.08, 1.0), ratio: (3.0 / 4.0, 4.0 / 3.0), filter: Filter::Bicubic },
+            Op::Flip { p: 0.5 },
+            Op::ColorJitter { p: 0.8, brightness: strong, contrast: strong, saturation: strong, hue: weak },
+            Op::Grayscale { p: 0.2 },
+            Op::GaussianBlur { p: self.blur, sigma: (0.1, 2.0) },
+        ];
+        Recipe::new(vec![], vec![view; 2], side)
+    }
+
+    fn build(&self, path: &Path, set: TrainingSet, encoder: &EncoderConfig) -> Result<Box<dyn Method>> {
+        let encoder = encoder.chosen().build(&(path / "encoder"), set.side);
+        Ok(Box::new(Simclr::new(path, encoder, set.side, self)))
+    }
+}
+
+/// The objective of SimCLR over an encoder and its head.
+#[derive(Debug)]
+pub struct Simclr {
+    network: Projected,
+    side: i64,
+    temperature: f64,
+}
+
+impl Simclr {
+    /// Returns the method for an encoder of images of `side` pixels. The tensors of the head are named under
+    /// `path`.
+    pub fn new(path: &Path, encoder: Box<dyn Encoder>, side: u32, config: &Config) -> Self {
+        let head = config.head(path, encoder.width());
+        let network = Projected { encoder, head, norm_batch: NormBatch::AllViews };
+        Self { network, side: side.into(), temperature: config.temperature }
+    }
+
+    /// Returns the encoder with its head.
+    pub fn network(&self) -> &Projected {
+        &self.network
+    }
+}
+
+impl Method for Simclr {
+    fn embedder(&self) -> &dyn Embedder {
+        &self.network
+    }
+
+    /// The sum of the losses of both views is minimized, as in the code of SimCLR; their mean, the loss of
+    /// the paper, is logged.
+    fn objective(&self, embeddings: &[Tensor], _: &Views) -> Objective {
+        let projections = loss::unit(&embeddings[1]);
+        let [one, two] = loss::nt_xent(&projections.get(0), &projections.get(1), self.temperature);
+        let total = &one + &two;
+        Objective { loss: &total / 2.0, total, parts: vec![("view1", one), ("view2", two)] }
+    }
+
+    fn features(&self, embeddings: &[Tensor]) -> Tensor {
+        embeddings[0].shallow_clone()
+    }
+
+    fn chance(&self, n: i64) -> f64 {
+        (2.0 * n as f64 - 1.0).ln()
+    }
+
+    fn largest_batch(&self, parts: i64, world: World) -> i64 {
+        const MOST: i64 = i32::MAX as i64;
+        let encoded = parts * (MOST / (2 * self.network.encoder.elements()));
+        let images = MOST / (2 * 3 * self.side * self.side);
+        let scored = MOST.isqrt() / 2 / world.size() as i64;
+        encoded.min(images).min(scored)
+    }
+
+    fn macs(&self, n: i64) -> f64 {
+        let (passes, views) = (3.0, 2.0 * n as f64);
+        let scores = views * self.network.head.width() as f64;
+        passes * views * (self.network.macs() as f64 + scores)
+    }
+
+    fn encoder(&self) -> &dyn Encoder {
+        self.network.encoder.as_ref()
+    }
+}

@@ -1,0 +1,12 @@
+//! All cases of all methods.
+
+use tch::Device;
+
+use super::{resnet, simclr};
+use crate::golden::case::Precision;
+
+/// Compares every case on the device.
+pub(crate) fn agree(device: Device, precision: Precision) {
+    resnet::agree(device, precision);
+    simclr::agree(device, precision);
+}

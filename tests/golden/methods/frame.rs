@@ -1,0 +1,295 @@
+//! What the cases of all methods have in common: the initial state, three updates on one batch, and the
+//! tensors to compare.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+use tch::{Kind, Tensor, nn::VarStore};
+
+use super::hashed;
+use crate::golden::{
+    Fixture, absmax,
+    case::Precision,
+    sampled::{check_sampled, sampled},
+};
+
+/// A network of a case in its current state, with its input.
+pub(crate) trait Subject {
+    /// Returns all tensors of the network.
+    fn vars(&self) -> &VarStore;
+
+    /// Returns the name in this program of a tensor of the reference.
+    fn own_name(&self, reference: &str) -> String {
+        reference.to_owned()
+    }
+
+    /// Returns the outputs in evaluation mode.
+    fn evaluated(&self) -> Vec<(&'static str, Tensor)>;
+
+    /// Computes update `number` up to its gradients.
+    fn pass(&mut self, number: i64) -> Pass;
+
+    /// Makes what follows the update of the parameters.
+    fn finish(&mut self) {}
+
+    /// Returns state that is compared after an update under names of the case, such as a queue.
+    fn state(&self) -> Vec<(&'static str, Tensor)> {
+        vec![]
+    }
+}
+
+/// The forward and backward pass of an update.
+pub(crate) struct Pass {
+    /// Outputs in training mode.
+    pub(crate) outputs: Vec<(&'static str, Tensor)>,
+    /// Losses, under the names of the case.
+    pub(crate) losses: Vec<(&'static str, f64)>,
+}
+
+/// The tensors of a network by their names in this program.
+pub(crate) type State = BTreeMap<String, Tensor>;
+
+/// The tolerance of tensors in f64, relative to the largest value of each.
+const TENSOR: f64 = 1e-6;
+/// The tolerance of losses in f64, relative.
+const LOSS: f64 = 1e-9;
+
+/// Returns the pixels of a case as the networks take them, (n, c, h, w).
+pub(crate) fn images(case: &mut Fixture, name: &str, kind: Kind) -> Tensor {
+    let bytes = case.take(name).to_kind(kind);
+    (bytes - 128.0) / 64.0
+}
+
+/// Copies the initial state of a case into a network and returns it.
+pub(crate) fn begin(case: &mut Fixture, subject: &dyn Subject) -> State {
+    let stored = case.take_all("state/");
+    let reference = if case.facts["state_rule"].is_null() { stored } else { hashed::state(case) };
+    let state: State =
+        reference.into_iter().map(|(name, tensor)| (subject.own_name(&name), tensor)).collect();
+    let variables = variables(subject);
+    assert!(
+        variables.keys().eq(state.keys()),
+        "{}: names of the state: {:?}, not {:?}",
+        case.name,
+        variables.keys(),
+        state.keys()
+    );
+    for (name, mut tensor) in variables {
+        assert_eq!(tensor.size(), state[&name].size(), "{}: shape of {name}", case.name);
+        tch::no_grad(|| tensor.copy_(&state[&name]));
+    }
+    state
+}
+
+fn variables(subject: &dyn Subject) -> State {
+    subject.vars().variables().into_iter().collect()
+}
+
+/// Returns the tolerance of a group of tensors (`out`, `grad`, `bn3` …), relative to the largest value of
+/// each.
+fn tolerance(case: &Fixture, group: &str, precision: Precision) -> f64 {
+    match precision {
+        Precision::Double => TENSOR,
+        Precision::Single => {
+            let own = case.number(&["deviation_f32_vs_f64", "max_rel_to_tensor_max", group]);
+            // Rounding decides whether a ReLU passes an input of nearly zero, and with it a whole gradient.
+            if group == "grad" { (30.0 * own).max(2e-2) } else { (10.0 * own).max(5e-5) }
+        }
+    }
+}
+
+fn check_outputs(case: &mut Fixture, group: &str, found: Vec<(&'static str, Tensor)>, precision: Precision) {
+    for (name, found) in found {
+        let what = format!("{group}/{name}");
+        let golden = case.take(&what);
+        let bound = tolerance(case, group, precision);
+        check_sampled(case, &what, &found, (&golden, absmax(&golden)), bound);
+    }
+    let rest = case.take_all(&format!("{group}/"));
+    assert!(rest.is_empty(), "{}: {group} not computed: {:?}", case.name, rest.keys());
+}
+
+fn check_losses(case: &Fixture, update: usize, found: &[(&'static str, f64)], precision: Precision) {
+    let golden = case.facts["losses"][update].as_object().expect("losses by name");
+    for (name, value) in golden {
+        let golden = value.as_f64().unwrap();
+        let found = found.iter().find(|(other, _)| other == name);
+        let (_, found) = found.unwrap_or_else(|| panic!("{}: no loss `{name}`", case.name));
+        let bound = match precision {
+            Precision::Double => LOSS * golden.abs(),
+            Precision::Single => {
+                let own = case.number(&["deviation_f32_vs_f64", "loss_abs", name]);
+                10.0 * own + 1e-4 * golden.abs()
+            }
+        };
+        let off = (found - golden).abs();
+        assert!(off <= bound, "{}: {name} of update {update} is off by {off:.2e} > {bound:.2e}", case.name);
+    }
+}
+
+/// Returns whether a list of the case has the reference's name of a tensor.
+fn is_listed(case: &Fixture, list: &str, reference: &str) -> bool {
+    case.facts[list].as_array().is_some_and(|list| list.contains(&Value::from(reference)))
+}
+
+fn check_gradients(case: &mut Fixture, subject: &dyn Subject, precision: Precision) {
+    let golden = case.take_all("grad/");
+    let largest = golden.values().map(absmax).fold(0.0, f64::max);
+    let variables = variables(subject);
+    let mut compared = 0;
+    for (reference, gradient) in &golden {
+        let name = subject.own_name(reference);
+        let found = variables[&name].grad();
+        assert!(found.defined(), "{}: {name} has no gradient", case.name);
+        let is_noise = is_listed(case, "grads_analytically_zero", reference);
+        if is_noise && precision == Precision::Single {
+            continue;
+        }
+        let scale = if is_noise { largest } else { absmax(gradient) };
+        let what = format!("grad/{reference}");
+        check_sampled(case, &what, &found, (gradient, scale), tolerance(case, "grad", precision));
+        compared += 1;
+    }
+    let trained = variables.values().filter(|tensor| tensor.requires_grad() && tensor.grad().defined());
+    assert!(compared > 0 && trained.count() == golden.len(), "{}: parameters with a gradient", case.name);
+}
+
+/// Compares the changes of the parameters since the initial state. In f32 a change loses the digits that the
+/// parameter has more than it, so that only its size is compared.
+fn check_deltas(
+    case: &mut Fixture,
+    group: &str,
+    (subject, before): (&dyn Subject, &State),
+    precision: Precision,
+) {
+    let now = variables(subject);
+    for (reference, golden) in case.take_all(&format!("{group}/")) {
+        let name = subject.own_name(&reference);
+        let what = format!("{group}/{reference}");
+        let found = now[&name].to_kind(Kind::Double) - before[&name].to_kind(Kind::Double);
+        if precision == Precision::Double {
+            let is_noise = is_listed(case, "grads_analytically_zero", &reference);
+            let scale = if is_noise { absmax(&before[&name]) } else { absmax(&golden) };
+            check_sampled(case, &what, &found, (&golden, scale), TENSOR);
+        } else {
+            let (found, golden) = (absmax(&sampled(case, &what, &found)), absmax(&golden));
+            let floor = 1e-6 * absmax(&before[&name]).max(1.0);
+            assert!(found <= 2.0 * golden + floor, "{}: {what}: {found:e} is not {golden:e}", case.name);
+        }
+    }
+}
+
+fn check_statistics(case: &mut Fixture, group: &str, subject: &dyn Subject, precision: Precision) {
+    let now = variables(subject);
+    for (reference, golden) in case.take_all(&format!("{group}/")) {
+        let what = format!("{group}/{reference}");
+        let found = &now[&subject.own_name(&reference)];
+        let floor = if precision == Precision::Single { 1e-3 } else { 0.0 };
+        let bound = tolerance(case, group, precision).max(floor);
+        check_sampled(case, &what, found, (&golden, absmax(&golden)), bound);
+    }
+}
+
+fn check_state(case: &mut Fixture, update: i64, subject: &dyn Subject, precision: Precision) {
+    for (name, found) in subject.state() {
+        let what = format!("{name}{update}");
+        let golden = case.take(&what);
+        let bound = if precision == Precision::Double { TENSOR } else { 1e-3 };
+        check_sampled(case, &what, &found, (&golden, absmax(&golden)), bound);
+    }
+}
+
+/// Compares the outputs in evaluation mode, the first pass with its gradients, and the state after the first
+/// and the last update. Every tensor of the case must have been compared.
+pub(crate) fn check(mut case: Fixture, subject: &mut dyn Subject, precision: Precision) {
+    let before = begin(&mut case, subject);
+    check_outputs(&mut case, "eval", subject.evaluated(), precision);
+    let mut optimizer = Rule::of(&case, subject);
+    let updates = case.int(&["n_updates"]);
+    for update in 0..updates {
+        optimizer.forget_gradients();
+        let pass = subject.pass(update);
+        check_losses(&case, update as usize, &pass.losses, precision);
+        if update == 0 {
+            check_outputs(&mut case, "out", pass.outputs, precision);
+            check_gradients(&mut case, subject, precision);
+        }
+        optimizer.step();
+        subject.finish();
+        if update == 0 || update == updates - 1 {
+            let number = update + 1;
+            check_deltas(&mut case, &format!("delta{number}"), (subject, &before), precision);
+            check_statistics(&mut case, &format!("bn{number}"), subject, precision);
+            check_state(&mut case, number, subject, precision);
+        }
+    }
+    assert!(case.tensors.is_empty(), "{}: not compared: {:?}", case.name, case.tensors.keys());
+}
+
+/// Compares the outputs in both modes and the statistics after a forward pass, of a network without a loss.
+pub(crate) fn check_forward(mut case: Fixture, subject: &mut dyn Subject, precision: Precision) {
+    begin(&mut case, subject);
+    check_outputs(&mut case, "eval", tch::no_grad(|| subject.evaluated()), precision);
+    let pass = tch::no_grad(|| subject.pass(0));
+    check_outputs(&mut case, "out", pass.outputs, precision);
+    check_statistics(&mut case, "bn1", subject, precision);
+    assert!(case.tensors.is_empty(), "{}: not compared: {:?}", case.name, case.tensors.keys());
+}
+
+/// The optimizer of a case, by its definition.
+struct Rule {
+    slots: Vec<Slot>,
+    facts: Value,
+}
+
+struct Slot {
+    parameter: Tensor,
+    momentum: Tensor,
+    is_excluded: bool,
+}
+
+impl Rule {
+    fn of(case: &Fixture, subject: &dyn Subject) -> Self {
+        let facts = case.facts["optimiser"].clone();
+        let excluded: Vec<_> = facts["excluded"].as_array().into_iter().flatten().collect();
+        let excluded: Vec<_> = excluded.iter().map(|name| subject.own_name(name.as_str().unwrap())).collect();
+        let slots = variables(subject)
+            .into_iter()
+            .filter(|(_, tensor)| tensor.requires_grad())
+            .map(|(name, parameter)| Slot {
+                momentum: parameter.detach().zeros_like(),
+                is_excluded: excluded.contains(&name),
+                parameter,
+            })
+            .collect();
+        Self { slots, facts }
+    }
+
+    fn forget_gradients(&mut self) {
+        self.slots.iter_mut().for_each(|slot| slot.parameter.zero_grad());
+    }
+
+    fn number(&self, key: &str) -> f64 {
+        self.facts[key].as_f64().unwrap_or_else(|| panic!("no `{key}` in {}", self.facts))
+    }
+
+    fn step(&mut self) {
+        let kind = self.facts["type"].as_str().expect("a type of optimizer").to_owned();
+        let [lr, momentum, decay] = ["lr", "momentum", "weight_decay"].map(|key| self.number(key));
+        let eta = (kind == "LARS").then(|| self.number("eta"));
+        tch::no_grad(|| {
+            for slot in self.slots.iter_mut().filter(|slot| slot.parameter.grad().defined()) {
+                let decay = if slot.is_excluded { 0.0 } else { decay };
+                let gradient = slot.parameter.grad() + &slot.parameter * decay;
+                let trust = eta.filter(|_| !slot.is_excluded).map_or(1.0, |eta| {
+                    let [weight, gradient] =
+                        [&slot.parameter, &gradient].map(|tensor| tensor.norm().double_value(&[]));
+                    if weight > 0.0 && gradient > 0.0 { eta * weight / gradient } else { 1.0 }
+                });
+                let (within, outside) = if eta.is_some() { (lr * trust, 1.0) } else { (1.0, lr) };
+                slot.momentum = &slot.momentum * momentum + gradient * within;
+                slot.parameter -= &slot.momentum * outside;
+            }
+        });
+    }
+}

@@ -1,0 +1,9 @@
+//! Comparisons with golden tensors of the other methods and of their encoders.
+
+mod all;
+pub(crate) mod frame;
+mod hashed;
+pub(crate) mod resnet;
+mod simclr;
+
+pub(crate) use self::all::agree;

@@ -1,0 +1,87 @@
+//! The stages of torchvision's networks in both modes.
+
+use amdim_stream::encoder::{
+    Encoder, Mode,
+    resnet::{Config, Depth, ResNet, Stem},
+    set_float_kind,
+};
+use tch::{Device, Tensor, nn::VarStore};
+
+use super::frame::{self, Pass, Subject};
+use crate::golden::{Fixture, case::Precision};
+
+/// Returns the depth, and the settings, of the network in the configuration of a case.
+pub(crate) fn config(case: &Fixture) -> (Depth, Config) {
+    let config = &case.facts["config"];
+    let depth = match config["depth"].as_i64() {
+        Some(18) => Depth::D18,
+        Some(34) => Depth::D34,
+        Some(50) => Depth::D50,
+        _ => panic!("{}: depth {}", case.name, config["depth"]),
+    };
+    let stem = match config["stem"].as_str() {
+        Some("imagenet") => Stem::Imagenet,
+        Some("cifar") => Stem::Cifar,
+        _ => panic!("{}: stem {}", case.name, config["stem"]),
+    };
+    let width = config["base"].as_i64().unwrap_or(64);
+    (depth, Config { width, stem, zero_init_residual: false })
+}
+
+struct Network {
+    vars: VarStore,
+    encoder: ResNet,
+    images: Tensor,
+    /// The number of blocks after which each stage ends, the stem included.
+    ends: [usize; 4],
+}
+
+impl Network {
+    fn stages(&self, mode: Mode) -> Vec<(&'static str, Tensor)> {
+        let names = ["layer1", "layer2", "layer3", "layer4"];
+        let mut found = Vec::new();
+        let mut x = self.images.shallow_clone();
+        for number in 0..self.encoder.blocks() {
+            x = self.encoder.block(number, &x, mode);
+            if let Some(stage) = self.ends.iter().position(|end| *end == number) {
+                found.push((names[stage], x.shallow_clone()));
+            }
+        }
+        found.push(("features", x));
+        found
+    }
+}
+
+impl Subject for Network {
+    fn vars(&self) -> &VarStore {
+        &self.vars
+    }
+
+    fn evaluated(&self) -> Vec<(&'static str, Tensor)> {
+        let features = self.encoder.features(&self.images, Mode::Evaluation);
+        let stages = self.stages(Mode::Evaluation);
+        assert!(stages[4].1.equal(&features), "the blocks one after the other are the network");
+        stages
+    }
+
+    fn pass(&mut self, _number: i64) -> Pass {
+        Pass { outputs: self.stages(Mode::TRAINING), losses: vec![("none", 0.0)] }
+    }
+}
+
+/// Compares every case on the device.
+pub(crate) fn agree(device: Device, precision: Precision) {
+    for mut case in Fixture::all("resnet_case", device) {
+        let (depth, config) = config(&case);
+        let ends = match depth {
+            Depth::D18 => [2, 4, 6, 8],
+            Depth::D34 | Depth::D50 => [3, 7, 13, 16],
+        };
+        let kind = precision.kind();
+        let mut vars = VarStore::new(device);
+        let encoder = ResNet::new(&vars.root(), depth, [3, case.int(&["config", "size"])], &config);
+        set_float_kind(&mut vars, kind);
+        let images = frame::images(&mut case, "in/x1_u8", kind);
+        frame::check_forward(case, &mut Network { vars, encoder, images, ends }, precision);
+    }
+}
