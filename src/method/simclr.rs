@@ -21,6 +21,7 @@ settings! {
         /// (two linear layers with biases, as in its paper).
         head: Head = Head::Bn2, choice::<Head>().flag(Heading::Simclr, "HEAD").hide_choices().default("bn2");
         /// Channels of the hidden layers of the head.
+        #[serde(skip_serializing_if = "Option::is_none")]
         hidden: Option<i64> = None, whole(numbers::EMBEDDING).flag(Heading::Simclr, "N").default("those of the features");
         /// Channels of the embeddings that the loss compares.
         dim: i64 = 128, whole(numbers::EMBEDDING).flag(Heading::Simclr, "N");

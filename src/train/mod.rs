@@ -3,6 +3,8 @@
 mod begin;
 mod crash;
 mod log;
+#[cfg(test)]
+mod methods;
 mod outlook;
 mod output;
 mod prepare;

@@ -202,7 +202,7 @@ fn the_flags_of_a_second_method_and_encoder_are_theirs() {
         asked[section].as_table_mut().unwrap().insert("name".to_owned(), name.into());
     }
     let config = Config::resolve(&asked).unwrap();
-    assert_eq!((config.out.to_str(), &Config::out(&asked).unwrap()), (Some("runs/toy-in128"), &config.out));
+    assert_eq!((config.out.to_str(), &Config::out(&asked).unwrap()), (Some("runs/toy-in224"), &config.out));
     let text = toml::to_string(&config).unwrap();
     assert!(
         text.contains("name = \"toy\"\npull = 0.5\ntclip = 0.25")

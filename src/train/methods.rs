@@ -1,0 +1,179 @@
+//! Training by every method: what must hold for each of them.
+
+use anyhow::Result;
+use shards::Position;
+use tch::{Device, Kind, Tensor};
+
+use super::{RunOutcome, tiny, trainer::Trainer};
+use crate::{
+    checkpoint::{self, DataIdentity, Loaded, Named, State},
+    config::Config,
+    method::MethodConfig,
+    optim::Schedule,
+    run::stop::Stop,
+    views::Views,
+    world::World,
+};
+
+/// The number of samples of the set that steps are made on.
+const SAMPLES: u64 = 24;
+
+/// The settings of a small network for each method, as a file has them.
+const SMALL: &[(&str, &str)] = &[
+    ("amdim", "encoder = { ndf = 4, n_rkhs = 16, n_depth = 1 }"),
+    ("simclr", "encoder.name = 'resnet18'\nencoder.width = 4\nmethod.dim = 8"),
+];
+
+/// Returns the configuration of a method with a small network. `train` has more settings of that section.
+fn config((name, small): (&str, &str), train: &str) -> Config {
+    let file =
+        format!("preset = 'c10'\nmethod.name = '{name}'\n{small}\n[train]\nprecision = 'f32'\n{train}");
+    Config::resolve(&file.parse().unwrap()).unwrap_or_else(|error| panic!("{name}: {error:#}"))
+}
+
+fn trainer(config: &Config) -> Trainer {
+    let schedule = Schedule::new(&config.optim, 100, 10.0);
+    Trainer::new(config, (SAMPLES, Some(3)), Device::Cpu, schedule, World::ALONE).unwrap()
+}
+
+/// Returns batch `number` of eight noise images.
+fn batch(config: &Config, number: i64) -> Views {
+    tch::manual_seed(100 + number);
+    let side = i64::from(config.recipe().side());
+    let images = Tensor::randn([config.recipe().len() as i64, 8, 3, side, side], (Kind::Float, Device::Cpu));
+    let labels = Tensor::randint(3, [8], (Kind::Int64, Device::Cpu));
+    let indices = (Tensor::arange(8, (Kind::Int64, Device::Cpu)) + 8 * number).remainder(SAMPLES as i64);
+    Views { images, labels, indices, next: Position::default() }
+}
+
+/// Makes a step and returns its loss.
+fn step(trainer: &mut Trainer, batch: &Views) -> f64 {
+    trainer.step(batch).unwrap().metrics.loss()
+}
+
+/// Returns copies of all tensors, the optimizer's included, that batch norms do not change by themselves.
+fn tensors(trainer: &Trainer) -> Named {
+    let all = trainer.network().tensors().into_iter().chain(trainer.moments());
+    let is_of_norm = |name: &str| name.contains("running_") || name.ends_with("num_batches_tracked");
+    all.filter(|(name, _)| !is_of_norm(name)).map(|(name, tensor)| (name, tensor.copy())).collect()
+}
+
+/// Returns the names of tensors that are not equal to the bit.
+fn different(one: &Named, other: &Named) -> Vec<String> {
+    assert!(one.keys().eq(other.keys()));
+    one.iter().filter(|(name, tensor)| !tensor.equal(&other[*name])).map(|(name, _)| name.clone()).collect()
+}
+
+#[test]
+fn every_method_is_tested_here() {
+    let all: Vec<_> =
+        MethodConfig::all(pipeline::Preset::C10).iter().map(|method| method.chosen().name()).collect();
+    let tested: Vec<_> = SMALL.iter().map(|(name, _)| *name).chain(["toy"]).collect();
+    assert_eq!(tested, all);
+}
+
+#[test]
+fn every_method_resumes_to_the_bit() -> Result<()> {
+    let _alone = crate::testing::lock_generator();
+    for method in SMALL {
+        for train in ["", "accumulate = 2"] {
+            let place = tempfile::tempdir()?;
+            let config = config(*method, train);
+            let mut through = trainer(&config);
+            for number in 0..3 {
+                step(&mut through, &batch(&config, number));
+            }
+            let state = State {
+                step: 3,
+                position: Position::default(),
+                data: DataIdentity { digest: 1, samples: SAMPLES },
+                classes: Some(3),
+                class_names: Vec::new(),
+                config: config.clone(),
+            };
+            let path = place.path().join("step-00000003");
+            checkpoint::write(&path, &state, &through.network().tensors(), &through.moments())?;
+            let loaded = Loaded::open(&path)?;
+            assert_eq!(loaded.state.config, config);
+            let mut resumed = trainer(&loaded.state.config);
+            resumed.restore(&loaded)?;
+            for number in 3..6 {
+                let batch = batch(&config, number);
+                let [one, two] = [&mut through, &mut resumed].map(|trainer| step(trainer, &batch));
+                assert_eq!(one.to_bits(), two.to_bits(), "{method:?} {train}: {one} {two}");
+            }
+            let off = different(&through.network().tensors(), &resumed.network().tensors());
+            assert!(off.is_empty(), "{method:?} {train}: {off:?}");
+            assert!(different(&through.moments(), &resumed.moments()).is_empty(), "{method:?} {train}");
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn every_method_computes_the_same_block_by_block() {
+    let _alone = crate::testing::lock_generator();
+    for method in SMALL {
+        let gradients = |train: &str| {
+            let config = config(*method, train);
+            let mut trainer = trainer(&config);
+            let loss = step(&mut trainer, &batch(&config, 0));
+            let named = trainer.network().tensors().into_iter();
+            let named = named.filter(|(_, tensor)| tensor.requires_grad() && tensor.grad().defined());
+            let gradients: Named = named.map(|(name, tensor)| (name, tensor.grad().copy())).collect();
+            (loss, gradients)
+        };
+        let (loss, plain) = gradients("");
+        let (again, by_block) = gradients("checkpoint_blocks = true");
+        assert!((loss - again).abs() < 1e-5 * loss.abs(), "{method:?}: {loss} {again}");
+        assert!(plain.keys().eq(by_block.keys()), "{method:?}: {:?} {:?}", plain.keys(), by_block.keys());
+        for (name, gradient) in &plain {
+            let off = (gradient - &by_block[name]).norm().double_value(&[]);
+            let size = gradient.norm().double_value(&[]);
+            assert!(off <= 1e-3 * size + 1e-6, "{method:?}: {name} is off by {off:e} of {size:e}");
+        }
+    }
+}
+
+#[test]
+fn every_method_lowers_its_loss_on_one_batch() {
+    let _alone = crate::testing::lock_generator();
+    for method in SMALL {
+        for train in ["", "accumulate = 2\ncheckpoint_blocks = true"] {
+            let config = config(*method, train);
+            let (mut trainer, batch) = (trainer(&config), batch(&config, 0));
+            let losses: Vec<_> = (0..12).map(|_| step(&mut trainer, &batch)).collect();
+            assert!(losses[11] < losses[1], "{method:?} {train}: {losses:?}");
+        }
+    }
+}
+
+#[test]
+fn a_broken_step_changes_nothing_of_any_method() {
+    let _alone = crate::testing::lock_generator();
+    for method in SMALL {
+        let config = config(*method, "");
+        let mut trainer = trainer(&config);
+        step(&mut trainer, &batch(&config, 0));
+        let before = tensors(&trainer);
+        let mut broken = batch(&config, 1);
+        broken.images = broken.images.full_like(f64::NAN);
+        trainer.step(&broken).unwrap();
+        trainer.step(&batch(&config, 2)).unwrap(); // the host does not know yet that the last step is broken
+        let off = different(&before, &tensors(&trainer));
+        assert!(off.is_empty(), "{method:?}: {off:?}");
+        assert_eq!(trainer.check().unwrap_err().step, 2);
+    }
+}
+
+#[test]
+fn every_method_trains_on_batches_of_the_loader() -> Result<()> {
+    let _alone = crate::testing::lock_generator();
+    for (name, small) in SMALL {
+        let place = tempfile::tempdir()?;
+        let (mut run, folder) = tiny::run_of(&format!("method.name = '{name}'\n{small}"), place.path());
+        run.steps = 3;
+        assert_eq!(run.train(&folder, &Stop::at(None), true)?, RunOutcome::Finished, "{name}");
+    }
+    Ok(())
+}
