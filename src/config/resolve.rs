@@ -30,7 +30,9 @@ impl Config {
     /// If a setting is unknown, has the wrong type, is out of bounds, or contradicts another.
     pub fn resolve(asked: &Table) -> Result<Self> {
         words::check(asked)?;
-        let defaults = Table::try_from(defaults(asked)?).context("cannot write the defaults as TOML")?;
+        let defaults = defaults(asked)?;
+        words::check_owners(asked, &defaults)?;
+        let defaults = Table::try_from(defaults).context("cannot write the defaults as TOML")?;
         Self::over(defaults, asked)
     }
 

@@ -213,3 +213,22 @@ fn related_settings_are_neighbours_in_the_help() {
         assert!(order.contains(&setting), "a setting is declared after `{setting}`, which does not exist");
     }
 }
+
+#[test]
+fn a_flag_of_another_method_or_encoder_is_refused_with_the_settings_of_the_chosen_one() {
+    let refused = |text: &str| hint::render(&Config::resolve(&text.parse().unwrap()).unwrap_err());
+    let error = refused("method.name = 'simclr'\nencoder.ndf = 8");
+    assert_eq!(
+        error,
+        "--ndf is not a setting of the encoder resnet50\n  hint: leave it out, or choose another --encoder; the settings of \
+         resnet50 are width, stem, zero_init_residual"
+    );
+    let error = refused("method.temperature = 0.1");
+    assert!(error.contains("--temperature is not a setting of the method amdim\n"), "{error}");
+    let error = refused("side = 96");
+    assert!(error.contains("the encoder amdim takes images of 32, 64 or 128 pixels, not of 96"), "{error}");
+    let error = refused("method.name = 'simclr'\nside = 16");
+    assert!(error.contains("resnet50 takes images of 32 to 512 pixels, not of 16"), "{error}");
+    let error = refused("encoder.name = 'resnet50'");
+    assert!(error.contains("the method amdim trains its own encoder only, not resnet50"), "{error}");
+}

@@ -14,10 +14,10 @@ settings! {
     pub struct TrainConfig {
         /// Number of samples in a step.
         batch_size: Option<usize> = None, whole(numbers::BATCH).flag(Heading::Training, "N")
-            .default("200; on the CPU 64, with in128 32; at most the size of the dataset");
+            .default("that of the method; on the CPU at most 64, from 128 pixels on 32; at most the size of the dataset");
         /// Number of passes over the dataset.
         epochs: Option<f64> = None, real(numbers::EPOCHS).flag(Heading::Training, "X").conflicts_with("steps").free()
-            .default("50 with in128, else 300").after("schedule");
+            .default("those of the method and the preset").after("schedule");
         /// Number of steps, instead of epochs.
         steps: Option<u64> = None, whole(numbers::COUNT).flag(Heading::Training, "N").free().after("epochs");
         /// Precision of the encoder: auto, f32, tf32 (f32 on the CPU) or bf16. Scores, losses and the

@@ -90,7 +90,7 @@ impl Config {
     }
 
     /// Returns the declarations of all settings, of encoders and methods those of the chosen ones.
-    pub(super) fn own_settings(&self) -> Vec<Setting> {
+    pub(crate) fn own_settings(&self) -> Vec<Setting> {
         declared(self.encoder.chosen().settings(), self.method.chosen().settings())
     }
 }

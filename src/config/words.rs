@@ -34,6 +34,35 @@ pub(super) fn check(table: &Table) -> Result<()> {
     Ok(())
 }
 
+/// Refuses settings of other methods and encoders than the chosen ones, which `config` has.
+pub(super) fn check_owners(asked: &Table, config: &Config) -> Result<()> {
+    let own = config.own_settings();
+    let is_own = |key: &str| own.iter().any(|setting| setting.key == key);
+    let known = Config::settings();
+    for (key, _) in flattened(asked, "") {
+        let Some(setting) = known.iter().find(|setting| setting.key == key) else { continue };
+        if is_own(&key) || setting.name() == "name" {
+            continue;
+        }
+        let (section, chosen) = match key.split_once('.') {
+            Some(("method", _)) => ("method", config.method.chosen().name()),
+            _ => ("encoder", config.encoder.chosen().name()),
+        };
+        let prefix = format!("{section}.");
+        let of_chosen: Vec<_> = own
+            .iter()
+            .filter_map(|own| own.key.strip_prefix(&prefix))
+            .filter(|name| *name != "name")
+            .collect();
+        let flag = if setting.has_flag() { format!("--{}", setting.flag()) } else { format!("`{key}`") };
+        return Err(usage!(
+            "{flag} is not a setting of the {section} {chosen}";
+            "leave it out, or choose another --{section}; the settings of {chosen} are {}", of_chosen.join(", ")
+        ));
+    }
+    Ok(())
+}
+
 /// Returns the error about a text that is not a value of the setting `key`, with the hint of the library that
 /// refuses it.
 fn refused_text(key: &str, error: Refusal) -> anyhow::Error {

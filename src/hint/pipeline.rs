@@ -11,7 +11,7 @@ pub(super) fn words(hint: Hint) -> String {
         Hint::Budget => {
             "write a share such as `1%` or `1% after 1000 samples`, or a number of samples such as `100`"
         }
-        Hint::Preset => "write `c10`, `stl10` or `in128`",
+        Hint::Preset => "write `c10`, `stl10`, `in128` or `in224`",
         Hint::DecodeMode => "write `exact` or `fast`",
     };
     words.to_owned()

@@ -25,11 +25,11 @@ settings! {
         hidden: Option<i64> = None, whole(numbers::EMBEDDING).flag(Heading::Simclr, "N").default("those of the features");
         /// Channels of the embeddings that the loss compares.
         dim: i64 = 128, whole(numbers::EMBEDDING).flag(Heading::Simclr, "N");
-        /// Temperature that the scores are divided by: 0.1, with c10 0.5.
+        /// Temperature that the scores are divided by.
         temperature: f64 = 0.1, real(numbers::TEMPERATURE).flag(Heading::Simclr, "X").default("0.1; with c10 0.5");
-        /// Strength of the colour jitter: 1, with c10 0.5.
+        /// Strength of the colour jitter.
         jitter: f64 = 1.0, real(numbers::PENALTY).flag(Heading::Simclr, "X").default("1; with c10 0.5");
-        /// Probability that a view is blurred: 0.5, with c10 0.
+        /// Probability that a view is blurred.
         blur: f64 = 0.5, real(numbers::PROBABILITY).flag(Heading::Simclr, "P").default("0.5; with c10 0");
     }
 }

@@ -66,6 +66,11 @@ impl Setting {
         self.form.flag.as_ref().and_then(|flag| flag.name).unwrap_or(self.name)
     }
 
+    /// Returns the flag without its dashes, if the setting has one.
+    pub(crate) fn flag(&self) -> String {
+        self.flag_name().replace('_', "-")
+    }
+
     /// Describes the setting of several choices: those of `owners`. Its flag moves to `heading`.
     pub(super) fn of_several(self, owners: &[&'static str], heading: Heading) -> Self {
         let about = self.about.strip_suffix('.').unwrap_or(&self.about);
@@ -76,9 +81,8 @@ impl Setting {
     /// Returns the argument for the command line, if the setting has a flag.
     pub fn arg(&self) -> Option<Arg> {
         let Flag { heading, value_name, conflicts_with, hides_choices, .. } = self.form.flag.as_ref()?;
-        let name = self.flag_name();
-        let arg = Arg::new(name)
-            .long(name.replace('_', "-"))
+        let arg = Arg::new(self.flag_name())
+            .long(self.flag())
             .value_name(value_name)
             .value_parser(self.form.parser.clone())
             .action(self.form.action.clone())

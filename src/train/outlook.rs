@@ -14,7 +14,7 @@ const DAY: Duration = Duration::from_secs(86_400);
 impl Run {
     /// Warns of images that the preset enlarges, and of a run that takes days.
     pub(crate) fn look_ahead(&self) {
-        if let Some(enlarged) = Enlarged::of(&self.data.train, self.config.preset) {
+        if let Some(enlarged) = Enlarged::of(&self.data.train, self.config.side()) {
             tracing::warn!("{}", enlarged.notice());
         }
         if let Some(time) = self.time_of_steps().filter(|&time| time > DAY) {

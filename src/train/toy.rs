@@ -211,7 +211,10 @@ fn the_flags_of_a_second_method_and_encoder_are_theirs() {
     );
     let refused =
         Config::resolve(&"method.name = 'toy'\nmethod.score_penalty = 3.0".parse().unwrap()).unwrap_err();
-    assert!(refused.to_string().contains("unknown field `score_penalty`"), "{refused}");
+    assert!(
+        refused.to_string().contains("`method.score_penalty` is not a setting of the method toy"),
+        "{refused}"
+    );
     let unfit = Config::resolve(&"encoder.name = 'linear'".parse().unwrap()).unwrap_err();
     assert!(
         unfit.to_string().contains("the method amdim trains its own encoder only, not linear"),

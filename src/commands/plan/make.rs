@@ -76,7 +76,7 @@ impl Plan {
             forecast: measured.as_ref().and_then(|measured| measured.forecast(run, standing.steps_made())),
             data: Inventory::of(&run.data.train),
             validation: run.data.validation.as_ref().map(Inventory::of),
-            enlarged: Enlarged::of(&run.data.train, run.config.preset),
+            enlarged: Enlarged::of(&run.data.train, run.config.side()),
             batch_size: run.batch_size,
             epochs: run.steps as f64 * run.batch_size as f64 / run.data.train.len() as f64,
             steps: run.steps,

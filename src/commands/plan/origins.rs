@@ -47,7 +47,7 @@ pub(super) type Flat = BTreeMap<String, Value>;
 /// Returns the values of a configuration by dotted key; unset ones are null.
 pub(super) fn flat(config: &Config) -> Result<Flat> {
     let mut flat = flattened(config)?;
-    for setting in Config::settings().into_iter().filter(Known::has_flag) {
+    for setting in config.own_settings().into_iter().filter(Known::has_flag) {
         flat.entry(setting.key).or_insert(Value::Null);
     }
     Ok(flat)

@@ -37,6 +37,12 @@ impl EncoderSettings for Config {
     /// Requires `n_rkhs` channels for the widest block: the last block pads its input with zero channels up
     /// to `n_rkhs`, so it cannot be narrower than its input.
     fn check(&self, side: u32) -> Result<()> {
+        if ![32, 64, 128].contains(&side) {
+            return Err(usage!(
+                "the encoder amdim takes images of 32, 64 or 128 pixels, not of {side}";
+                "leave out --side and choose --preset c10, stl10 or in128, or choose another encoder, such as --encoder resnet18"
+            ));
+        }
         let widest = self.ndf.saturating_mul(if side == 32 { 4 } else { 8 });
         if self.n_rkhs >= widest {
             return Ok(());
