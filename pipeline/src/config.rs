@@ -80,14 +80,15 @@ impl LoaderConfig {
     /// Checks the configuration.
     ///
     /// # Errors
-    /// [`Error::Config`] if a number is 0, or the slabs are too few or too small.
+    /// [`Error::Config`] if a number is 0, the recipe cannot work, or the slabs are too few or too small.
     pub(crate) fn check<S: Slab>(&self, recipe: &Recipe, slabs: &[S]) -> Result<()> {
+        recipe.check().map_err(|error| Error::Config(error.to_string()))?;
         let needed = self.bytes(recipe);
         let smallest = slabs.iter().map(|slab| slab.as_ref().len()).min().unwrap_or(0);
         let wrong = if self.workers == 0 {
             "`workers` is 0, but must be at least 1".to_owned()
         } else if needed == 0 {
-            "a batch would be empty: `batch_size`, views and side of the recipe must be at least 1".to_owned()
+            "a batch would be empty: `batch_size` must be at least 1".to_owned()
         } else if slabs.len() < self.slabs() {
             format!("{} slabs are too few: `prefetch` + 2 = {} are needed", slabs.len(), self.slabs())
         } else if smallest < needed {

@@ -69,8 +69,8 @@ mod tally;
 mod worker;
 
 pub use augment::{
-    Augmenter, Components, Crop, Curve, Edit, Editor, Filter, Group, Op, Plan, Recipe, SampleSeed, Window,
-    edit, edit_unrounded, resize,
+    Augmenter, Components, Crop, Curve, Edit, Editor, Filter, Form, Group, Kind, Op, Parameter, Place, Plan,
+    Recipe, RecipeError, SampleSeed, Window, edit, edit_unrounded, resize,
 };
 pub use bad_sample::BadSample;
 pub use batch::{Batch, Lease, Shape, Slab};

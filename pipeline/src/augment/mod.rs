@@ -8,6 +8,7 @@
 mod augmenter;
 mod axis;
 mod blur;
+mod check;
 mod color;
 mod contrast;
 mod drawing;
@@ -17,6 +18,7 @@ mod filter;
 mod fold;
 mod geometry;
 mod hue;
+mod kind;
 mod op;
 mod plan;
 mod power;
@@ -28,9 +30,11 @@ mod seed;
 mod weigh;
 
 pub use augmenter::Augmenter;
+pub use check::{Place, RecipeError};
 pub use edit::{Crop, Curve, Edit, Window};
 pub use editor::{Editor, edit, edit_unrounded, resize};
 pub use filter::Filter;
+pub use kind::{Form, Kind, Parameter};
 pub use op::{Components, Op};
 pub(crate) use plan::Need;
 pub use plan::Plan;

@@ -5,9 +5,10 @@ use serde::{Deserialize, Serialize};
 use super::filter::Filter;
 
 /// An operation with the ranges from which its parameters are drawn, always uniformly. `p` is the probability
-/// that it is applied at all; a recipe that does not give it means 1.
+/// that it is applied at all; a recipe that does not give it means 1. [`Kind::ALL`](crate::Kind::ALL) lists
+/// the values that are allowed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
+#[serde(tag = "op", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Op {
     /// A horizontal mirroring.
     Flip {
@@ -183,6 +184,20 @@ pub struct Components {
     pub mean: [f64; 3],
     /// The components, as rows.
     pub rows: [[f64; 3]; 3],
+}
+
+impl Components {
+    /// Returns whether the mean is a colour, and the components are orthogonal and have length 1.
+    pub(super) fn are_orthonormal(&self) -> bool {
+        let product = |a: &[f64; 3], b: &[f64; 3]| -> f64 { a.iter().zip(b).map(|(a, b)| a * b).sum() };
+        let is_right = |(number, row): (usize, &[f64; 3])| {
+            let others = self.rows.iter().enumerate();
+            others
+                .map(|(other, column)| (product(row, column), if other == number { 1.0 } else { 0.0 }))
+                .all(|(product, expected)| (product - expected).abs() < 1e-3)
+        };
+        self.mean.iter().all(|mean| (0.0..=1.0).contains(mean)) && self.rows.iter().enumerate().all(is_right)
+    }
 }
 
 impl Default for Components {
