@@ -29,8 +29,11 @@ pub struct Args {
     /// Run folder: draw the views that this run saw, from its shards and with its settings
     #[arg(long, value_name = "DIR", conflicts_with_all = ["preset", "seed", "decode"])]
     pub run: Option<PathBuf>,
+    /// File of settings: draw the views of its recipe, which need not be views that its method can use
+    #[arg(long, value_name = "FILE.toml", conflicts_with_all = ["run", "preset", "seed", "decode"])]
+    pub config: Option<PathBuf>,
     /// All shards of the run: the views depend on the sample's place among all samples
-    #[arg(long, value_name = "PATTERN", num_args = 1.., required_unless_present = "run")]
+    #[arg(long, value_name = "PATTERN", num_args = 1.., required_unless_present_any = ["run", "config"])]
     pub shards: Vec<String>,
     /// Key of the sample: the name of its image in the shard up to the last dot, e.g. `cat/0001`
     #[arg(long, value_name = "KEY")]
@@ -116,13 +119,36 @@ impl ViewSettings {
         Ok(Rendered { image, views })
     }
 
-    /// Returns the settings of the run in `--run`, whose shards must not have changed, or those given by
-    /// flags.
+    /// Returns the settings of the run in `--run`, those of the file in `--config`, or those given by flags.
     fn find(args: &Args) -> Result<Self> {
-        let Some(run) = &args.run else {
-            let (shards, recipe) = (args.shards.clone(), args.preset.recipe());
-            return Ok(Self { shards, recipe, seed: args.seed, decode: args.decode });
-        };
+        match (&args.run, &args.config) {
+            (Some(run), _) => Self::of_run(run, args),
+            (None, Some(file)) => {
+                let config = Config::resolve_for_drawing(&config::read(file)?)?;
+                Self::of(config, args)
+            }
+            (None, None) => {
+                let (shards, recipe) = (args.shards.clone(), args.preset.recipe());
+                Ok(Self { shards, recipe, seed: args.seed, decode: args.decode })
+            }
+        }
+    }
+
+    /// Returns the settings that determine views among all settings, with the shards in `--shards` if there
+    /// are any.
+    fn of(mut config: Config, args: &Args) -> Result<Self> {
+        if !args.shards.is_empty() {
+            config.data.shards.clone_from(&args.shards);
+        }
+        if config.data.shards.is_empty() {
+            return Err(usage!("the settings name no shards"; "name all shards of the run with --shards"));
+        }
+        let recipe = config.recipe();
+        Ok(Self { shards: config.data.shards, recipe, seed: config.seed, decode: config.data.decode })
+    }
+
+    /// Returns the settings of a run, whose shards must not have changed.
+    fn of_run(run: &Path, args: &Args) -> Result<Self> {
         let mut config = Config::resolve(&config::read(&run.join("config.toml"))?)?;
         if !args.shards.is_empty() {
             config.data.shards.clone_from(&args.shards);
@@ -134,8 +160,7 @@ impl ViewSettings {
             ));
         }
         check_epoch(run, args.epoch)?;
-        let recipe = config.recipe();
-        Ok(Self { shards: config.data.shards, recipe, seed: config.seed, decode: config.data.decode })
+        Self::of(config, args)
     }
 }
 

@@ -1,6 +1,7 @@
 //! Checks of settings: contradictions between them, and numbers out of bounds.
 
 use anyhow::{Context, Result};
+use pipeline::{Group, Recipe};
 use toml::Table;
 
 use super::{layers::flattened, run::Metric, whole::Config};
@@ -9,13 +10,34 @@ use crate::{settings::OutOfBounds, usage};
 impl Config {
     /// Checks the settings against each other and against their bounds.
     pub(crate) fn check(&self) -> Result<()> {
+        self.check_settings()?;
+        self.check_views()
+    }
+
+    /// Checks everything but whether the method can use the views of the recipe.
+    pub(super) fn check_settings(&self) -> Result<()> {
         if self.train.steps.is_some() && self.train.epochs.is_some() {
             return Err(usage!("both `train.steps` and `train.epochs` are given"; "leave out one of them"));
         }
         self.check_bounds()?;
         self.check_validation()?;
         self.method.chosen().check(&self.encoder)?;
-        self.encoder.chosen().check(self.side())
+        self.encoder.chosen().check(self.side())?;
+        self.recipe.check(self.side())
+    }
+
+    /// Checks that the method can use the views of the recipe.
+    fn check_views(&self) -> Result<()> {
+        let (method, side) = (self.method.chosen(), self.side());
+        let [needed, made] = [method.recipe(self.preset, side), self.recipe()].map(|recipe| views(&recipe));
+        if needed == made {
+            return Ok(());
+        }
+        Err(usage!(
+            "the method {} needs {needed}, and the recipe makes {made}", method.name();
+            "change the number of [[recipe.views]], their `count` or `side`, or --side; `show --config` draws \
+             recipes of any views"
+        ))
     }
 
     /// Checks that there is validation data where a setting needs validations.
@@ -49,4 +71,13 @@ impl Config {
         }
         Ok(())
     }
+}
+
+/// Returns the number and the sides of the views of a recipe in words.
+fn views(recipe: &Recipe) -> String {
+    let group = |Group { side, views }: &Group| {
+        let noun = if views.len() == 1 { "view" } else { "views" };
+        format!("{} {noun} of {side} pixels", views.len())
+    };
+    recipe.groups.iter().map(group).collect::<Vec<_>>().join(" and ")
 }

@@ -6,6 +6,8 @@ mod file;
 mod flags;
 mod keys;
 mod layers;
+mod operations;
+mod recipe;
 mod resolve;
 mod run;
 mod train;
@@ -18,6 +20,7 @@ pub use self::{
     file::read,
     flags::{Flags, TrainArgs},
     layers::{Layers, overlay},
+    recipe::{RecipeConfig, ViewConfig},
     run::{Metric, RunConfig},
     train::TrainConfig,
     warm_start::WarmStart,

@@ -8,6 +8,7 @@ use toml::{Table, Value};
 
 use super::{
     layers::{completed, contradictions, overlay, without_auto},
+    recipe::RecipeConfig,
     whole::Config,
     words,
 };
@@ -36,6 +37,19 @@ impl Config {
         Self::over(defaults, asked)
     }
 
+    /// Resolves `asked` for drawing views: they need not be views that the method can use.
+    ///
+    /// # Errors
+    ///
+    /// As [`resolve`](Self::resolve), apart from views that the method cannot use.
+    pub fn resolve_for_drawing(asked: &Table) -> Result<Self> {
+        words::check(asked)?;
+        let defaults = Table::try_from(defaults(asked)?).context("cannot write the defaults as TOML")?;
+        let config = Self::read_over(defaults, asked)?;
+        config.check_settings()?;
+        Ok(config)
+    }
+
     /// Resolves `asked` over `saved`, the configuration of the run that is resumed.
     ///
     /// # Errors
@@ -43,8 +57,12 @@ impl Config {
     /// If `asked` contradicts a setting that a resumed run may not change, or has an invalid setting.
     pub fn resume(saved: &Table, asked: &Table) -> Result<Self> {
         words::check(asked)?;
-        let (saved, asked) = (&completed(saved), &without_auto(asked));
-        let differing = contradictions(saved, asked);
+        let (saved, mut asked) = (&completed(saved), without_auto(asked));
+        let is_other_recipe = is_other_recipe(saved, &mut asked)?;
+        let mut differing = contradictions(saved, &asked);
+        if is_other_recipe {
+            differing.push("another `recipe`".to_owned());
+        }
         if !differing.is_empty() {
             let out = saved.get("out").and_then(Value::as_str).unwrap_or("this folder");
             return Err(usage!(
@@ -52,15 +70,19 @@ impl Config {
                 "name another folder with --out, or leave these settings as they were to resume the run"
             ));
         }
-        Self::over(saved.clone(), asked)
+        Self::over(saved.clone(), &asked)
     }
 
     /// Puts `asked` over `table`, reads the result and checks it.
-    fn over(mut table: Table, asked: &Table) -> Result<Self> {
-        overlay(&mut table, asked);
-        let config: Self = table.try_into().map_err(|error| words::refused(&error))?;
+    fn over(table: Table, asked: &Table) -> Result<Self> {
+        let config = Self::read_over(table, asked)?;
         config.check()?;
         Ok(config)
+    }
+
+    fn read_over(mut table: Table, asked: &Table) -> Result<Self> {
+        overlay(&mut table, asked);
+        table.try_into().map_err(|error| words::refused(&error))
     }
 
     /// Writes the configuration as a file that `--config` reads.
@@ -68,6 +90,18 @@ impl Config {
         let text = toml::to_string(self).context("cannot write the configuration as TOML")?;
         files::replace(path, text.as_bytes()).or_cannot_write(path)
     }
+}
+
+/// Takes the recipe out of the given settings. Returns whether it is another one than the saved one: a given
+/// recipe stands for all of its lists.
+fn is_other_recipe(saved: &Table, asked: &mut Table) -> Result<bool> {
+    if !asked.contains_key("recipe") {
+        return Ok(false);
+    }
+    // As a run saves it, with the defaults of all parameters.
+    let given = Table::try_from(RecipeConfig::of(asked)?).context("cannot write the recipe as TOML")?;
+    asked.remove("recipe");
+    Ok(saved.get("recipe").and_then(Value::as_table) != Some(&given))
 }
 
 /// Returns the defaults of the preset, the method and the encoder in `asked`.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use pipeline::{Preset, Recipe};
 use serde::{Deserialize, Serialize};
 
-use super::{data::DataConfig, run::RunConfig, train::TrainConfig};
+use super::{data::DataConfig, recipe::RecipeConfig, run::RunConfig, train::TrainConfig};
 use crate::{
     encoder::EncoderConfig,
     method::{Defaults, MethodConfig},
@@ -44,6 +44,9 @@ pub struct Config {
     /// Settings that do not change the results.
     #[serde(default)]
     pub run: RunConfig,
+    /// The recipe of the views, if it is not that of the method.
+    #[serde(default, skip_serializing_if = "RecipeConfig::is_empty")]
+    pub recipe: RecipeConfig,
 }
 
 impl Config {
@@ -66,6 +69,7 @@ impl Config {
             train: TrainConfig::default(),
             optim,
             run: RunConfig::default(),
+            recipe: RecipeConfig::default(),
         }
     }
 
@@ -76,7 +80,10 @@ impl Config {
 
     /// The operations that make the views of an image.
     pub fn recipe(&self) -> Recipe {
-        self.method.chosen().recipe(self.preset, self.side())
+        if self.recipe.is_empty() {
+            return self.method.chosen().recipe(self.preset, self.side());
+        }
+        self.recipe.recipe(self.side())
     }
 
     /// The operations that make the view of an image for evaluation.
@@ -112,6 +119,7 @@ fn declared(encoder: Vec<Setting>, method: Vec<Setting>) -> Vec<Setting> {
         .chain(section("optim", optim::Config::settings()))
         .chain(outside_of_sections())
         .chain(section("run", RunConfig::settings()).map(Setting::free))
+        .chain(section("recipe", RecipeConfig::settings()))
         .collect()
 }
 

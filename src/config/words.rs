@@ -4,7 +4,7 @@
 use anyhow::Result;
 use toml::Table;
 
-use super::{layers::flattened, whole::Config};
+use super::{layers::flattened, recipe::RecipeConfig, whole::Config};
 use crate::{
     exit::Code,
     hint::{self, Hinted},
@@ -24,6 +24,7 @@ pub(super) fn check(table: &Table) -> Result<()> {
             "write `shuffle = \"window:{window}\"` instead, which means the same"
         ));
     }
+    RecipeConfig::of(table)?;
     let settings = Config::settings();
     for (key, value) in flattened(table, "") {
         let setting = settings.iter().find(|setting| setting.key == key);

@@ -118,7 +118,7 @@ fn check_parameters(view: Option<usize>, ops: &[Op]) -> Result<(), RecipeError> 
         let (name, values) = op.values();
         let parameters = Kind::named(name).map_or(&[][..], |kind| kind.parameters);
         for (parameter, value) in parameters.iter().zip(values) {
-            if !parameter.form.allows(value) {
+            if !value.is_allowed(parameter.form) {
                 return Err(RecipeError::Parameter {
                     place: Place { view, operation },
                     op: name,

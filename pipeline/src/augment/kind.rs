@@ -76,17 +76,25 @@ impl fmt::Display for Value {
 }
 
 impl Form {
-    /// Returns whether a parameter of this form may have the value.
-    pub(super) fn allows(self, value: Value) -> bool {
-        match (self, value) {
-            (_, Value::Right) => true,
-            (Self::Number(low, high) | Self::Whole(low, high), Value::Number(number)) => {
-                (low..=high).contains(&number)
-            }
-            (Self::Range(low, high), Value::Range(first, second)) => {
-                low <= first && first <= second && second <= high
-            }
+    /// Returns whether a parameter of this form may have these numbers: one number, or two of a range.
+    pub fn allows(self, numbers: &[f64]) -> bool {
+        match (self, numbers) {
+            (Self::Number(low, high), [number]) => (low..=high).contains(number),
+            (Self::Whole(low, high), [number]) => (low..=high).contains(number) && number.fract() == 0.0,
+            (Self::Range(low, high), [first, second]) => low <= *first && first <= second && *second <= high,
             _ => false,
+        }
+    }
+}
+
+impl Value {
+    /// Returns whether a parameter of this form may have the value.
+    pub(super) fn is_allowed(self, form: Form) -> bool {
+        match self {
+            Self::Number(number) => form.allows(&[number]),
+            Self::Range(first, second) => form.allows(&[first, second]),
+            Self::Right => true,
+            Self::Wrong => false,
         }
     }
 }

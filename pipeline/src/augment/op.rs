@@ -188,7 +188,7 @@ pub struct Components {
 
 impl Components {
     /// Returns whether the mean is a colour, and the components are orthogonal and have length 1.
-    pub(super) fn are_orthonormal(&self) -> bool {
+    pub fn are_orthonormal(&self) -> bool {
         let product = |a: &[f64; 3], b: &[f64; 3]| -> f64 { a.iter().zip(b).map(|(a, b)| a * b).sum() };
         let is_right = |(number, row): (usize, &[f64; 3])| {
             let others = self.rows.iter().enumerate();

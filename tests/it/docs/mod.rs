@@ -4,4 +4,5 @@ mod commands;
 mod coverage;
 mod links;
 mod pages;
+mod recipes;
 mod settings;
