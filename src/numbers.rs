@@ -75,6 +75,8 @@ pub struct Real {
 
 /// The number of passes over the samples.
 pub const EPOCHS: Real = Real::new(1e-6, 1e6);
+/// A number of passes over the samples, or 0 for none.
+pub const EPOCHS_OR_NONE: Real = Real::new(0.0, 1e6);
 /// A learning rate. A rate that f32 cannot represent ends the first step with a message of its own.
 pub const RATE: Real = Real::new(1e-12, 1e50);
 /// The limit of a gradient's norm or of a score.

@@ -22,7 +22,7 @@ fn compile_shim(libraries: &Path) {
     let headers = libraries.parent().expect("libtorch's libraries are in a folder of it").join("include");
     let mut compiler = cc::Build::new();
     compiler.cpp(true).std("c++17").flag("-isystem").flag(&headers); // no warnings about foreign headers
-    compiler.clone().files(["cxx/shim.cpp", "cxx/profile.cpp"]).compile("amdim_shim");
+    compiler.clone().files(["cxx/shim.cpp", "cxx/update.cpp", "cxx/profile.cpp"]).compile("amdim_shim");
     // torch-sys links with them too, but perhaps before the linker has seen that the shim needs them.
     println!("cargo:rustc-link-search=native={}", libraries.display());
     println!("cargo:rustc-link-lib=torch_cpu");

@@ -96,15 +96,15 @@ mod tests {
     #[test]
     fn an_update_with_slightly_wrong_settings_is_not_taken_for_rounding() {
         let _alone = GENERATOR.lock().unwrap_or_else(PoisonError::into_inner);
-        let exact = Config { weight_decay: 1e-2, clip_norm: Some(5.0), ..Config::default() };
-        let off = |config: Config| check::adam_off(Device::Cpu, 7, &config, &exact).unwrap();
-        assert!(off(exact.clone()).iter().zip(check::ADAM_OFF).all(|(off, bound)| *off < bound));
+        let exact = check::decaying();
+        let off = |config: Config| check::updates_off(Device::Cpu, 7, &config, &exact).unwrap();
+        assert!(off(exact.clone()).iter().zip(check::UPDATES_OFF).all(|(off, bound)| *off < bound));
         let [decay, clip] = [
             Config { weight_decay: 1.02e-2, ..exact.clone() },
             Config { clip_norm: Some(5.05), ..exact.clone() },
         ];
         for wrong in [decay, clip, Config { betas: [0.81, 0.999], ..exact.clone() }] {
-            assert!(off(wrong.clone())[0] > check::ADAM_OFF[0], "{wrong:?}");
+            assert!(off(wrong.clone())[0] > check::UPDATES_OFF[0], "{wrong:?}");
         }
     }
 

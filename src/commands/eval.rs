@@ -13,7 +13,7 @@ use crate::{
         knn::Vote,
     },
     numbers,
-    optim::Drops,
+    optim::Decay,
     usage,
 };
 use torchkit::DeviceChoice;
@@ -115,11 +115,11 @@ pub struct ClassifierArgs {
     /// --protocol reference]
     #[arg(long, value_name = "N", value_parser = numbers::COUNT_OR_NONE.parser::<u64>())]
     warmup_steps: Option<u64>,
-    /// When the learning rate drops: published (of 120 epochs after 80 and 110, of 30 after 15 and 25, else
-    /// in proportion) or reference (one epoch later, as the reference implementation counts) [default:
-    /// published; with --protocol reference reference]
-    #[arg(long, value_name = "WHEN", value_enum, hide_possible_values = true)]
-    schedule: Option<Drops>,
+    /// How the learning rate falls after the warm-up: published (it drops after 80 and 110 of 120 epochs, 15
+    /// and 25 of 30, else in proportion), reference (one epoch later, as the reference implementation counts),
+    /// cosine (to 0 at the end) or constant [default: published; with --protocol reference reference]
+    #[arg(long, value_name = "HOW", value_enum, hide_possible_values = true)]
+    schedule: Option<Decay>,
     /// Samples in a step [default: 200]
     #[arg(long, value_name = "N", value_parser = numbers::BATCH.parser::<u32>())]
     batch_size: Option<u32>,

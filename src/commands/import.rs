@@ -17,7 +17,8 @@ use crate::{
     destination::{self, Contents},
     exchange::import::{Imported, load},
     files::{self, Partial},
-    optim::Adam,
+    network::OnlineProbe,
+    optim::Optimizer,
     stdout, usage,
 };
 
@@ -84,7 +85,7 @@ fn save(imported: &Imported, folder: &Path) -> Result<PathBuf> {
         config: config.clone(),
     };
     let retention = Retention { keep: 1, keep_every: 0 };
-    let moments = Adam::new(network.vars(), &config.optim).moments();
+    let moments = Optimizer::with_probe(network.vars(), OnlineProbe::PATH, &config.optim).moments();
     Checkpoints::of(folder).save(&state, &network.tensors(), &moments, retention)
 }
 

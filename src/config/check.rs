@@ -21,6 +21,7 @@ impl Config {
         }
         self.check_bounds()?;
         self.check_validation()?;
+        self.optim.check()?;
         self.method.chosen().check(&self.encoder)?;
         self.encoder.chosen().check(self.side())?;
         self.recipe.check(self.side())

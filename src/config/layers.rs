@@ -5,7 +5,7 @@ use toml::{Table, Value};
 use torchkit::Precision;
 
 use super::whole::Config;
-use crate::encoder::EncoderConfig;
+use crate::{encoder::EncoderConfig, optim};
 
 /// The settings that were given, by their source.
 #[derive(Debug, Clone, Default)]
@@ -44,11 +44,19 @@ pub fn overlay(under: &mut Table, over: &Table) {
 }
 
 /// Adds to a saved configuration the values that earlier versions did not write: the name of AMDIM's encoder,
-/// which is not written, and f32 for `auto`, which only runs of a version without mixed precision have.
+/// which is not written, the defaults of the optimizer's settings that were added later, and f32 for `auto`,
+/// which only runs of a version without mixed precision have.
 pub(super) fn completed(saved: &Table) -> Table {
     let mut saved = saved.clone();
     if let Some(Value::Table(encoder)) = saved.get_mut("encoder") {
         encoder.entry("name").or_insert_with(|| Value::from(EncoderConfig::UNNAMED));
+    }
+    if let (Some(Value::Table(optim)), Ok(defaults)) =
+        (saved.get_mut("optim"), Table::try_from(optim::Config::default()))
+    {
+        defaults.into_iter().for_each(|(key, value)| {
+            optim.entry(key).or_insert(value);
+        });
     }
     let precision = saved.get_mut("train").and_then(|train| train.get_mut("precision"));
     if let Some(precision) = precision.filter(|precision| precision.as_str() == Some("auto")) {

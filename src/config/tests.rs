@@ -173,8 +173,14 @@ fn every_flag_sets_its_key() {
         ("--warm-start last", "train.warm_start = 'last'"),
         ("--clip-norm 0.5", "optim.clip_norm = 0.5"),
         ("--lr 1e-3", "optim.lr = 1e-3"),
+        ("--optimizer lars", "optim.name = 'lars'"),
+        ("--lr-scaling sqrt", "optim.lr_scaling = 'sqrt'"),
+        ("--momentum 0.5", "optim.momentum = 0.5"),
+        ("--weight-decay 0", "optim.weight_decay = 0.0"),
+        ("--warmup-epochs 10", "optim.warmup_epochs = 10.0"),
         ("--warmup-steps 0", "optim.warmup_steps = 0"),
         ("--schedule reference", "optim.schedule = 'reference'"),
+        ("--schedule cosine", "optim.schedule = 'cosine'"),
         ("--epochs 8", "train.epochs = 8.0"),
         ("--steps 8", "train.steps = 8"),
         ("--seed 8", "seed = 8"),
@@ -202,9 +208,13 @@ fn related_settings_are_neighbours_in_the_help() {
     let command = Flags::augment_args(clap::Command::new("amdim-stream"));
     let order: Vec<_> = command.get_arguments().map(|arg| arg.get_id().as_str()).collect();
     let at = |name: &str| order.iter().position(|other| *other == name).unwrap();
-    for [before, after] in
-        [["val_shards", "preset"], ["clip_norm", "lr"], ["schedule", "epochs"], ["epochs", "steps"]]
-    {
+    for [before, after] in [
+        ["val_shards", "preset"],
+        ["clip_norm", "lr"],
+        ["lr", "lr_scaling"],
+        ["schedule", "epochs"],
+        ["epochs", "steps"],
+    ] {
         assert_eq!(at(before) + 1, at(after), "{order:?}");
     }
     assert_eq!((order[0], *order.last().unwrap()), ("shards", "best"));

@@ -18,7 +18,7 @@ use crate::{
     feed::Feed,
     loss,
     network::{self, Network},
-    optim::{self, Adam, Schedule},
+    optim::{self, Optimizer, Schedule},
     terminal::Progress,
     views::Views,
 };
@@ -156,7 +156,7 @@ impl<'a> Tuning<'a> {
         &self,
         settings: &Finetune,
         length: &Length,
-        optimizers: &mut [(Adam, Schedule); 2],
+        optimizers: &mut [(Optimizer, Schedule); 2],
         feed: &mut Feed,
         held_out: &ShardSet,
     ) -> Result<Best> {
@@ -196,27 +196,27 @@ impl<'a> Tuning<'a> {
     }
 
     /// Returns the optimizers and schedules of the encoder and of the classifier.
-    fn optimizers(&self, settings: &Finetune, length: &Length) -> [(Adam, Schedule); 2] {
+    fn optimizers(&self, settings: &Finetune, length: &Length) -> [(Optimizer, Schedule); 2] {
         let both = [(self.network.vars(), settings.lr_encoder), (&self.head_vars, settings.lr_head)];
         both.map(|(vars, lr)| {
             let rate = optim::Config { lr, warmup_steps: settings.warmup_steps, ..optim::Config::default() };
-            (Adam::new(vars, &rate), Schedule::new(&rate, length.steps, length.steps_an_epoch))
+            (Optimizer::new(vars, &rate), Schedule::new(&rate, length.steps, length.steps_an_epoch))
         })
     }
 
     /// Updates both. Returns how many of the two updates were skipped because their numbers were not finite.
-    fn step(&self, views: &Views, optimizers: &mut [(Adam, Schedule); 2], step: u64) -> Result<Tensor> {
+    fn step(&self, views: &Views, optimizers: &mut [(Optimizer, Schedule); 2], step: u64) -> Result<Tensor> {
         let features = {
             let _scope = self.config.train.precision.of_evaluation(self.device).autocast(self.device)?;
             self.network.encoder().features(&views.images.get(0), Mode::TRAINING)
         };
         let logits = self.head.forward(&loss::widened(&features));
         let loss = loss::classification(&logits, &views.labels);
-        optimizers.iter().try_for_each(|(adam, _)| adam.forget_gradients())?;
+        optimizers.iter().try_for_each(|(optimizer, _)| optimizer.forget_gradients())?;
         loss.backward();
         let mut skipped = Tensor::zeros([], (Kind::Float, self.device));
-        for (adam, schedule) in optimizers {
-            skipped += adam.step(schedule.at(step), &loss)?;
+        for (optimizer, schedule) in optimizers {
+            skipped += optimizer.step(schedule.at(step), &loss)?;
         }
         Ok(skipped)
     }

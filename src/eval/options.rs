@@ -11,7 +11,7 @@ use super::{
     finetune::Finetune,
     knn::Vote,
 };
-use crate::optim::Drops;
+use crate::optim::Decay;
 
 /// The options of every evaluation.
 #[derive(Debug, Clone)]
@@ -69,7 +69,7 @@ pub struct Probe {
     /// The steps over which the learning rate rises. None means those of the protocol.
     pub warmup_steps: Option<u64>,
     /// The rule for when the learning rate drops. None means that of the protocol.
-    pub schedule: Option<Drops>,
+    pub schedule: Option<Decay>,
     /// The folder that un-augmented features are kept in. None means a new augmented view of each sample in
     /// every epoch.
     pub cache: Option<PathBuf>,
@@ -80,8 +80,8 @@ impl Probe {
     pub(super) fn fit(&self, preset: Preset, seed: u64) -> Fit {
         let &Self { protocol, lr, batch_size, .. } = self;
         let (warmup_steps, schedule) = match protocol {
-            Protocol::Frozen => (self.warmup_steps, Drops::Published),
-            Protocol::Reference => (self.warmup_steps.or(Some(0)), Drops::Reference),
+            Protocol::Frozen => (self.warmup_steps, Decay::Published),
+            Protocol::Reference => (self.warmup_steps.or(Some(0)), Decay::Reference),
         };
         let schedule = self.schedule.unwrap_or(schedule);
         let epochs = self.epochs.unwrap_or_else(|| Fit::epochs(preset));

@@ -31,13 +31,16 @@ impl<T> Both<T> {
 }
 
 impl OnlineProbe {
+    /// The path of its tensors.
+    pub const PATH: &'static str = "evaluator";
+
     /// The probability that an input or hidden unit of the MLP is dropped, as in the reference
     /// implementation.
     pub const DROPOUT: f64 = 0.2;
 
     /// Returns classifiers of `width` features into `classes` classes. Their tensors are named under `path`.
     pub fn new(path: &Path, width: i64, classes: i64, dropout: f64) -> Self {
-        let path = path / "evaluator";
+        let path = path / Self::PATH;
         let mlp = &path / "block_glb_mlp" / "block_forward";
         let linear = path / "block_glb_lin" / "block_forward" / "2";
         Self {

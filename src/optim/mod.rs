@@ -1,11 +1,16 @@
-//! The optimizer and its learning-rate schedule.
+//! The optimizers and the schedule of their learning rate.
 
-mod adam;
 mod config;
+mod decay;
+mod group;
+mod optimizer;
 mod schedule;
+#[cfg(test)]
+mod tests;
 
 pub use self::{
-    adam::Adam,
-    config::{Config, Drops, Lengthened},
+    config::{Config, Exclude, Lengthened, LrScaling, OptimizerName, WarmupFrom},
+    decay::Decay,
+    optimizer::Optimizer,
     schedule::Schedule,
 };

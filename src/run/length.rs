@@ -5,7 +5,12 @@ use std::cmp::Ordering;
 use anyhow::Result;
 use toml::Table;
 
-use crate::{checkpoint::State, config::Config, optim::Lengthened, usage};
+use crate::{
+    checkpoint::State,
+    config::Config,
+    optim::{Decay, Lengthened},
+    usage,
+};
 
 /// Returns the settings of a new run. If they come from the file of a run that became longer, its notes of
 /// that are removed.
@@ -44,9 +49,13 @@ pub(crate) fn settle(config: &mut Config, saved: &State, extend: bool) -> Result
             ));
         }
         Ordering::Greater if made >= before && !extend => {
+            let rate = match config.optim.schedule {
+                Decay::Cosine => "by the cosine of the longer run",
+                Decay::Published | Decay::Reference | Decay::Constant => "at its final learning rate",
+            };
             return Err(usage!(
                 "the run in `{out}` is finished after {before} steps, and {now} are requested";
-                "add --extend to go on at its final learning rate, or begin a new run with its encoder: \
+                "add --extend to go on {rate}, or begin a new run with its encoder: \
                  --warm-start {out} and another --out"
             ));
         }

@@ -48,7 +48,8 @@ impl Run {
         let stream = || Ok(Stream::new(Accelerator::of(device))?.make_current()?);
         device::within_memory(device, || "a context of this process".to_owned(), Vec::new, stream)?;
         let steps_an_epoch = data.train.len() as f64 / batch_size as f64;
-        let schedule = Schedule::of_lengths(&config.optim, &config.train.lengthened, steps, steps_an_epoch);
+        let schedule = Schedule::of_lengths(&config.optim, &config.train.lengthened, steps, steps_an_epoch)
+            .scaled(config.optim.lr_scaling, world.samples(batch_size as i64) as u64);
         config.optim.warmup_steps = Some(schedule.warmup_steps());
         let trainer = Trainer::new(&config, (data.train.len(), data.classes), device, schedule, world)?;
         check_indices(batch_size, config.train.accumulate, device, |parts| {
@@ -84,8 +85,9 @@ impl Run {
     pub(crate) fn settings(&self) -> Config {
         let mut config = self.config.clone();
         let begun_for = config.train.lengthened.first().map_or(self.steps, |length| length.from);
-        config.optim.warmup_steps =
-            config.optim.warmup_steps.filter(|&steps| steps != Schedule::warmup(begun_for));
+        let steps_an_epoch = self.trainer.schedule().steps_an_epoch();
+        let default = Schedule::warmup(&config.optim, begun_for, steps_an_epoch);
+        config.optim.warmup_steps = config.optim.warmup_steps.filter(|&steps| steps != default);
         config
     }
 

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use tch::{Device, Tensor};
 
-use crate::optim::Adam;
+use crate::optim::Optimizer;
 use crate::{
     config::Config,
     loss,
@@ -18,20 +18,20 @@ use torchkit::{Graph, GraphChoice};
 /// Everything that a step changes.
 pub(crate) struct Learner {
     pub(crate) network: Network,
-    pub(crate) adam: Adam,
+    pub(crate) optimizer: Optimizer,
     compute: ComputeOptions,
 }
 
 impl Learner {
     pub(crate) fn new(network: Network, config: &Config, world: World) -> Self {
-        let adam = Adam::new(network.vars(), &config.optim);
+        let optimizer = Optimizer::with_probe(network.vars(), OnlineProbe::PATH, &config.optim);
         let compute = ComputeOptions {
             precision: network.precision(),
             parts: config.train.accumulate as i64,
             by_block: config.train.checkpoint_blocks,
             world,
         };
-        Self { network, adam, compute }
+        Self { network, optimizer, compute }
     }
 
     /// Returns the processes that train the network.
@@ -42,7 +42,7 @@ impl Learner {
     /// Makes one update on one batch. The host does not wait for the device, since all inputs of the update
     /// are there.
     fn update(&mut self, views: &Views) -> Result<StepMetrics> {
-        self.adam.forget_gradients()?;
+        self.optimizer.forget_gradients()?;
         self.network.method_mut().before_step();
         let loss = method::backward(self.network.method(), views, self.compute)?;
         let (probe, total) = match self.network.probe() {
@@ -55,10 +55,10 @@ impl Learner {
         // The mean is not finite if any process has a number that is not, so either all processes skip the
         // update or none does.
         self.compute.world.average(|| {
-            let gradients = self.adam.gradients().into_iter();
+            let gradients = self.optimizer.gradients().into_iter();
             gradients.chain([total.shallow_clone()]).collect()
         });
-        let is_broken = self.adam.update(&total)?;
+        let is_broken = self.optimizer.update(&total)?;
         self.network.method_mut().after_step(&is_broken);
         Ok(StepMetrics::of(&loss, probe, is_broken))
     }
@@ -149,7 +149,7 @@ impl StepGraph {
     fn record(&mut self, learner: &mut Learner, views: &Views) -> Result<()> {
         self.choice = GraphChoice::Off; // not tried again
         // The graph allocates the gradients itself.
-        learner.adam.forget_gradients()?;
+        learner.optimizer.forget_gradients()?;
         let batch = copied(views);
         match Graph::record(self.device, || learner.update(&batch)) {
             Ok((graph, metrics)) => {

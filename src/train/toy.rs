@@ -15,7 +15,7 @@ use crate::{
     },
     hint,
     network::Network,
-    optim::Schedule,
+    optim::{self, Exclude, OptimizerName, Schedule},
     run::{crash::CrashReport, stop::Stop},
     views::Views,
     world::World,
@@ -120,6 +120,40 @@ fn a_second_method_resumes_to_the_bit() -> Result<()> {
         assert_eq!(step(&mut through, &batch).to_bits(), step(&mut resumed, &batch).to_bits());
     }
     assert!(tensors(&through).iter().zip(tensors(&resumed)).all(|(a, b)| a.equal(&b)));
+    Ok(())
+}
+
+#[test]
+fn every_optimizer_resumes_to_the_bit_and_refuses_the_state_of_another() -> Result<()> {
+    let _alone = crate::testing::lock_generator();
+    for name in [OptimizerName::Adam, OptimizerName::AdamW, OptimizerName::Sgd, OptimizerName::Lars] {
+        let place = tempfile::tempdir()?;
+        let optim = optim::Config {
+            name,
+            clip_norm: Some(0.5),
+            exclude: Some(Exclude::NormsAndBiases),
+            ..optim::Config::default()
+        };
+        let config = Config { optim, ..config(1, false) };
+        let (mut through, loaded) = checkpoint_of(&config, place.path())?;
+        let mut resumed = trainer(&loaded.state.config);
+        resumed.restore(&loaded)?;
+        for number in 3..6 {
+            let batch = batch(&config, number);
+            assert_eq!(
+                step(&mut through, &batch).to_bits(),
+                step(&mut resumed, &batch).to_bits(),
+                "{name:?}"
+            );
+        }
+        assert!(tensors(&through).iter().zip(tensors(&resumed)).all(|(a, b)| a.equal(&b)), "{name:?}");
+        let another = if name == OptimizerName::Sgd { OptimizerName::Lars } else { OptimizerName::Sgd };
+        let optim = optim::Config { name: another, ..config.optim.clone() };
+        let refused = hint::render(&trainer(&Config { optim, ..config }).restore(&loaded).unwrap_err());
+        let words =
+            [format!("state of the optimizer {}", name.name()), format!("--optimizer {}", name.name())];
+        assert!(words.iter().all(|words| refused.contains(words)), "{refused}");
+    }
     Ok(())
 }
 

@@ -13,7 +13,8 @@ use crate::{
     device,
     metrics::{StepMetrics, StepNumbers},
     network::{self, Network},
-    optim::Schedule,
+    optim::{OptimizerName, Schedule},
+    usage,
     views::Views,
     world::World,
 };
@@ -137,7 +138,7 @@ impl Trainer {
 
     /// Updates made so far.
     pub fn step_count(&self) -> u64 {
-        self.learner.adam.updates()
+        self.learner.optimizer.updates()
     }
 
     /// Returns the learning rate of each step.
@@ -164,9 +165,9 @@ impl Trainer {
         let step = self.step_count();
         let lr = self.schedule.at(step);
         tch::manual_seed(Random::after(self.seed, step).next_u64().cast_signed());
-        self.learner.adam.set_lr(lr);
+        self.learner.optimizer.set_lr(lr);
         let metrics = self.graph.update(&mut self.learner, views)?;
-        self.learner.adam.count();
+        self.learner.optimizer.count();
         let chance = self.chance(views.labels.size()[0]);
         let (shared, indices) = (metrics.shared(), views.indices.copy());
         self.unchecked.push(UncheckedStep { step: step + 1, metrics: shared, indices });
@@ -231,7 +232,7 @@ impl Trainer {
 
     /// Returns the optimizer's moments by name. They share its memory.
     pub fn moments(&self) -> Named {
-        self.learner.adam.moments()
+        self.learner.optimizer.moments()
     }
 
     /// Replaces the encoder by that of a checkpoint of another run.
@@ -249,11 +250,19 @@ impl Trainer {
     ///
     /// # Errors
     ///
-    /// If the checkpoint has other tensors than this network and its optimizer.
+    /// If the checkpoint is of another optimizer, or has other tensors than this network and its optimizer.
     pub fn restore(&mut self, loaded: &Loaded) -> Result<()> {
+        let [saved, own] =
+            [loaded.state.config.optim.name, self.learner.optimizer.name()].map(OptimizerName::name);
+        if saved != own {
+            return Err(usage!(
+                "the checkpoint `{}` has the state of the optimizer {saved}, which {own} cannot go on from", loaded.path.display();
+                "resume with --optimizer {saved}, or begin a new run with its encoder: --warm-start"
+            ));
+        }
         self.network().restore(loaded)?;
         loaded.restore_optimizer(&self.moments())?;
-        self.learner.adam.resume(loaded.state.step);
+        self.learner.optimizer.resume(loaded.state.step);
         Ok(())
     }
 }

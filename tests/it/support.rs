@@ -173,3 +173,14 @@ pub(crate) fn start_until(command: &mut Command, folder: &Path, step: u64) -> Ch
     }
     child
 }
+
+/// Runs a script in `tests/python` in the Python that `tools/python.sh` sets up. Returns its output.
+pub(crate) fn python(script: &str, arguments: &[&str]) -> String {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let python = root.join(".python");
+    assert!(python.exists(), "no `.python`: `make test` sets it up once, and so does tools/python.sh");
+    let script = root.join("tests/python").join(script);
+    let output = Command::new(python).arg(script).args(arguments).output().unwrap();
+    assert!(output.status.success(), "{arguments:?}\n{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}

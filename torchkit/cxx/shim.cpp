@@ -30,13 +30,6 @@ c10::Device ready(amdim_device device) {
   return unpacked;
 }
 
-std::vector<at::Tensor> listed(at::Tensor* const* tensors, size_t count) {
-  std::vector<at::Tensor> list;
-  list.reserve(count);
-  for (size_t i = 0; i < count; ++i) list.push_back(*tensors[i]);
-  return list;
-}
-
 // relu(x @ weight) of x (m, in) and weight (in, out): on CUDA the ReLU is in the epilogue of the product.
 at::Tensor mm_relu(const at::Tensor& x, const at::Tensor& weight) {
   if (!x.is_cuda()) return at::mm(x, weight).relu_();
@@ -260,40 +253,6 @@ int amdim_mm_relu(at::Tensor* x, at::Tensor* weight, at::Tensor** out) {
       return at::autocast::cached_cast(at::autocast::get_autocast_dtype(device), tensor, device);
     };
     *out = new at::Tensor(MmRelu::apply(cast(*x), cast(*weight)));
-  });
-}
-
-// The optimizer.
-
-// The 2-norm of all gradients together, a scalar of f32 on their device.
-int amdim_norm(at::Tensor* const* gradients, size_t count, at::Tensor** out) {
-  return amdim_guarded([&] {
-    at::NoGradGuard no_grad;
-    auto norms = at::_foreach_norm(listed(gradients, count), 2.0);
-    *out = new at::Tensor(at::linalg_vector_norm(at::stack(norms), 2.0).to(at::kFloat));
-  });
-}
-
-// One update of Adam with L2 weight decay. `*step` is incremented first; gradients are divided by `*scale`;
-// if `*skip`
-// is 1 nothing changes and nothing is counted. `*lr` is read on the device.
-int amdim_adam(at::Tensor* const* parameters, at::Tensor* const* gradients, at::Tensor* const* means,
-               at::Tensor* const* squares, size_t count, at::Tensor* step, at::Tensor* lr, double beta1, double beta2,
-               double weight_decay, double eps, at::Tensor* scale, at::Tensor* skip) {
-  return amdim_guarded([&] {
-    at::NoGradGuard no_grad;
-    step->add_(1);
-    at::_fused_adam_(listed(parameters, count), listed(gradients, count), listed(means, count), listed(squares, count),
-                     {}, std::vector<at::Tensor>(count, *step), *lr, beta1, beta2, weight_decay, eps, /*amsgrad=*/false,
-                     /*maximize=*/false, *scale, *skip);
-    step->sub_(*skip);
-  });
-}
-
-// Drops the gradients instead of setting them to zero: no work for the device.
-int amdim_forget_gradients(at::Tensor* const* parameters, size_t count) {
-  return amdim_guarded([&] {
-    for (size_t i = 0; i < count; ++i) parameters[i]->mutable_grad() = at::Tensor();
   });
 }
 

@@ -28,6 +28,20 @@ pub(crate) struct RawStream {
 #[repr(C)]
 pub(crate) struct RawEvent(c_void);
 
+/// The tensors of one update: lists of `count` pointers, and scalars.
+#[derive(Debug)]
+#[repr(C)]
+pub(crate) struct RawUpdate {
+    pub(crate) parameters: *const *mut C_tensor,
+    pub(crate) gradients: *const *mut C_tensor,
+    pub(crate) first: *const *mut C_tensor,
+    pub(crate) second: *const *mut C_tensor,
+    pub(crate) count: usize,
+    pub(crate) lr: *mut C_tensor,
+    pub(crate) scale: *mut C_tensor,
+    pub(crate) skip: *mut C_tensor,
+}
+
 /// Turns the code that a foreign function returned into a result.
 #[expect(unsafe_code, reason = "a foreign string")]
 pub(crate) fn check(code: c_int) -> Result<(), Failure> {
@@ -88,24 +102,25 @@ unsafe extern "C" {
 
     fn amdim_mm_relu(x: *mut C_tensor, weight: *mut C_tensor, out: *mut *mut C_tensor) -> c_int;
 
-    fn amdim_norm(gradients: *const *mut C_tensor, count: usize, out: *mut *mut C_tensor) -> c_int;
-    fn amdim_adam(
-        parameters: *const *mut C_tensor,
-        gradients: *const *mut C_tensor,
-        means: *const *mut C_tensor,
-        squares: *const *mut C_tensor,
-        count: usize,
+    pub(crate) fn amdim_norm(gradients: *const *mut C_tensor, count: usize, out: *mut *mut C_tensor)
+    -> c_int;
+    pub(crate) fn amdim_adam(
+        update: *const RawUpdate,
         step: *mut C_tensor,
-        lr: *mut C_tensor,
         beta1: f64,
         beta2: f64,
         weight_decay: f64,
         eps: f64,
-        scale: *mut C_tensor,
-        skip: *mut C_tensor,
+        decoupled: c_int,
     ) -> c_int;
-
-    fn amdim_forget_gradients(parameters: *const *mut C_tensor, count: usize) -> c_int;
+    pub(crate) fn amdim_sgd(
+        update: *const RawUpdate,
+        momentum: f64,
+        nesterov: c_int,
+        weight_decay: f64,
+    ) -> c_int;
+    pub(crate) fn amdim_lars(update: *const RawUpdate, momentum: f64, weight_decay: f64, eta: f64) -> c_int;
+    pub(crate) fn amdim_forget_gradients(parameters: *const *mut C_tensor, count: usize) -> c_int;
 
     pub(crate) fn amdim_autocast(device_type: c_int, on: c_int, kind: c_int) -> c_int;
     pub(crate) fn amdim_autocast_enter();
@@ -135,7 +150,8 @@ pub(crate) fn made(make: impl FnOnce(*mut *mut C_tensor) -> c_int) -> Result<Ten
     Ok(unsafe { Tensor::from_ptr(pointer) })
 }
 
-fn raws(tensors: &[&Tensor]) -> Vec<*mut C_tensor> {
+/// Returns the pointers behind tensors, valid while the tensors are borrowed.
+pub(crate) fn raws(tensors: &[&Tensor]) -> Vec<*mut C_tensor> {
     tensors.iter().map(|tensor| raw(tensor)).collect()
 }
 
@@ -149,121 +165,6 @@ pub fn mm_relu(x: &Tensor, weight: &Tensor) -> Tensor {
     // SAFETY: both tensors are borrowed until the call returns; `out` is written only on success.
     made(|out| unsafe { amdim_mm_relu(raw(x), raw(weight), out) })
         .unwrap_or_else(|failure| std::panic::panic_any(failure))
-}
-
-/// Computes the 2-norm of all gradients together: a scalar on their device, without waiting for it.
-///
-/// # Errors
-/// libtorch's failure, e.g. for lack of memory.
-#[expect(unsafe_code, reason = "a foreign call")]
-pub fn gradient_norm(gradients: &[&Tensor]) -> Result<Tensor, Failure> {
-    let gradients = raws(gradients);
-    // SAFETY: the pointers are those of tensors borrowed until the call returns; `out` is written only on
-    // success.
-    made(|out| unsafe { amdim_norm(gradients.as_ptr(), gradients.len(), out) })
-}
-
-/// The tensors of one update: in each list one per parameter, in the same order.
-#[derive(Debug, Default)]
-pub struct AdamTensors<'a> {
-    /// The parameters to update.
-    pub parameters: Vec<&'a Tensor>,
-    /// Their gradients, of the same shapes.
-    pub gradients: Vec<&'a Tensor>,
-    /// Running means of the gradients.
-    pub means: Vec<&'a Tensor>,
-    /// Running means of the squared gradients.
-    pub squares: Vec<&'a Tensor>,
-}
-
-/// The numbers of an update that the host knows.
-#[derive(Debug, Clone, Copy)]
-pub struct AdamSettings {
-    /// The share that each running mean (of the gradients, of their squares) keeps at a step.
-    pub betas: [f64; 2],
-    /// Added to each gradient, times the parameter (L2, not decoupled).
-    pub weight_decay: f64,
-    /// Added to the square root in the denominator.
-    pub eps: f64,
-}
-
-/// The numbers of an update that are scalars of f32 on the parameters' device: the host need not know them,
-/// and a recorded update can be replayed with other values.
-#[derive(Debug, Clone, Copy)]
-pub struct AdamScalars<'a> {
-    /// The learning rate; on the CPU it may be f64.
-    pub lr: &'a Tensor,
-    /// The number of updates so far, which the update increments.
-    pub step: &'a Tensor,
-    /// The divisor of all gradients.
-    pub scale: &'a Tensor,
-    /// 0; if it is 1, the update changes nothing.
-    pub skip: &'a Tensor,
-}
-
-/// Queues one update of Adam (Kingma and Ba 2015, <https://arxiv.org/abs/1412.6980>) with L2 weight decay, of
-/// all parameters in one call.
-///
-/// # Errors
-/// libtorch's failure.
-///
-/// # Panics
-/// If the lists differ in length, or a gradient or moment has other strides than its parameter: libtorch
-/// would compute nonsense.
-#[expect(unsafe_code, reason = "a foreign call")]
-pub fn fused_adam(
-    tensors: &AdamTensors,
-    scalars: AdamScalars,
-    settings: AdamSettings,
-) -> Result<(), Failure> {
-    let AdamTensors { parameters, gradients, means, squares } = tensors;
-    let count = parameters.len();
-    let others = [gradients, means, squares];
-    assert!(others.iter().all(|list| list.len() == count), "every list has one tensor per parameter");
-    for (number, parameter) in parameters.iter().enumerate() {
-        let lies = |tensor: &Tensor| {
-            let strides = tensor.stride().into_iter().zip(tensor.size());
-            strides.filter(|(_, size)| *size > 1).collect::<Vec<_>>()
-        };
-        let alike = others.iter().all(|list| lies(list[number]) == lies(parameter));
-        assert!(alike, "gradients and moments have the strides of their parameters");
-    }
-    if count == 0 {
-        return Ok(());
-    }
-    let parameters = raws(parameters);
-    let [gradients, means, squares] = others.map(|list| raws(list));
-    let AdamScalars { lr, step, scale, skip } = scalars;
-    let AdamSettings { betas: [beta1, beta2], weight_decay, eps } = settings;
-    // SAFETY: each list has `count` pointers, of tensors borrowed until the call returns.
-    check(unsafe {
-        amdim_adam(
-            parameters.as_ptr(),
-            gradients.as_ptr(),
-            means.as_ptr(),
-            squares.as_ptr(),
-            count,
-            raw(step),
-            raw(lr),
-            beta1,
-            beta2,
-            weight_decay,
-            eps,
-            raw(scale),
-            raw(skip),
-        )
-    })
-}
-
-/// Drops the gradients of these parameters.
-///
-/// # Errors
-/// libtorch's failure.
-#[expect(unsafe_code, reason = "a foreign call")]
-pub fn forget_gradients(parameters: &[&Tensor]) -> Result<(), Failure> {
-    let parameters = raws(parameters);
-    // SAFETY: the pointers are those of tensors borrowed until the call returns.
-    check(unsafe { amdim_forget_gradients(parameters.as_ptr(), parameters.len()) })
 }
 
 #[cfg(test)]

@@ -45,12 +45,13 @@ mod readback;
 mod signal;
 mod stream;
 mod threads;
+mod update;
 
 pub use caught::caught;
 pub use clock::{ClockState, clock_state};
 pub use device::{DeviceChoice, NoDevice, device, has_driver, name};
 pub use failure::Failure;
-pub use ffi::{AdamScalars, AdamSettings, AdamTensors, forget_gradients, fused_adam, gradient_norm, mm_relu};
+pub use ffi::mm_relu;
 pub use graph::{Graph, GraphChoice, fail_recording};
 pub use libtorch::Libtorch;
 pub use memory::{
@@ -64,3 +65,4 @@ pub use readback::Readback;
 pub use signal::is_ignored;
 pub use stream::{Accelerator, Event, Stream};
 pub use threads::{settle_threads, waited_for_cores};
+pub use update::{Rule, Scalars, Updated, forget_gradients, gradient_norm, update};

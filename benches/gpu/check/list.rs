@@ -1,9 +1,9 @@
 //! The list of all checks.
 
 use super::{
-    adam::adam,
     graph::{failed_recording, graph},
     item::Check,
+    optimizers::optimizers,
     overlap::overlap,
     precision::{bf16, fixtures_in_f32, fixtures_in_f64, losses},
     resume::resume,
@@ -15,7 +15,7 @@ pub(crate) const ALL: [Check; 9] = [
     Check { name: "fixtures in f64", run: fixtures_in_f64 },
     Check { name: "losses of large scores", run: losses },
     Check { name: "bf16 beside f32", run: bf16 },
-    Check { name: "fused adam beside the plain one", run: adam },
+    Check { name: "fused adam, adamw, sgd and lars beside their definitions", run: optimizers },
     Check { name: "overlap: batches seen whole", run: overlap },
     Check { name: "graph beside kernel by kernel", run: graph },
     Check { name: "graph that cannot be recorded", run: failed_recording },

@@ -1,15 +1,15 @@
 //! Comparisons that any device must pass.
 
-mod adam;
 mod graph;
 mod item;
 mod list;
+mod optimizers;
 mod overlap;
 mod precision;
 mod resume;
 
 #[cfg(test)]
-pub(crate) use adam::{ADAM_OFF, adam_off};
-#[cfg(test)]
 pub(crate) use item::Check;
 pub(crate) use list::ALL;
+#[cfg(test)]
+pub(crate) use optimizers::{UPDATES_OFF, decaying, updates_off};

@@ -22,7 +22,7 @@ use crate::{
         tally::{Report, Tally},
     },
     failure, loss, network,
-    optim::{Adam, Schedule},
+    optim::{Optimizer, Schedule},
     terminal::Progress,
 };
 
@@ -56,7 +56,7 @@ impl Head {
     /// Makes steps 0 to the end of `last_epoch`. Returns the tally of the training samples in the last epoch.
     fn fit(
         &self,
-        adam: &mut Adam,
+        optimizer: &mut Optimizer,
         schedule: &Schedule,
         batches: &mut Batches,
         last_epoch: Range<u64>,
@@ -72,10 +72,10 @@ impl Head {
             if last_epoch.contains(&step) {
                 tally.add(&logits.detach(), &labels);
             }
-            adam.forget_gradients()?;
+            optimizer.forget_gradients()?;
             let loss = loss::classification(&logits, &labels);
             loss.backward();
-            skipped += adam.step(schedule.at(step), &loss)?;
+            skipped += optimizer.step(schedule.at(step), &loss)?;
         }
         if skipped.double_value(&[]) > 0.5 {
             return Err(failure!("the classifier's loss was not finite in some steps"; "lower --lr"));
@@ -120,13 +120,13 @@ impl Classifier {
         let head = Head::new(kind, &vars, training.width(), i64::from(classes), fit.protocol);
         let batch = fit.batch_size.min(samples as usize);
         let steps = ((fit.epochs * samples as f64 / batch as f64) as u64).max(1);
-        let optimizer = fit.optimizer(config.preset);
-        let schedule = Schedule::new(&optimizer, steps, samples as f64 / batch as f64);
+        let settings = fit.optimizer(config.preset);
+        let schedule = Schedule::new(&settings, steps, samples as f64 / batch as f64);
         schedule.announce();
-        let mut adam = Adam::new(&vars, &optimizer);
+        let mut optimizer = Optimizer::new(&vars, &settings);
         let last_epoch = steps.saturating_sub(samples / batch as u64);
         let mut batches = Batches::new(training, fit, batch, config, device)?;
-        let tally = head.fit(&mut adam, &schedule, &mut batches, last_epoch..steps, device)?;
+        let tally = head.fit(&mut optimizer, &schedule, &mut batches, last_epoch..steps, device)?;
         Ok(Self { head, classes, device, schedule, train_top1: tally.report(classes).top1 })
     }
 
@@ -176,7 +176,7 @@ mod tests {
     use pipeline::Preset;
 
     use super::*;
-    use crate::{eval::tiny, network::Network, optim::Drops};
+    use crate::{eval::tiny, network::Network, optim::Decay};
 
     #[test]
     fn well_separated_classes_are_recognized() {
@@ -194,7 +194,7 @@ mod tests {
             lr: 1e-2,
             batch_size: 50,
             warmup_steps: None,
-            schedule: Drops::Published,
+            schedule: Decay::Published,
             seed: 1,
         };
         let config = Config::preset(Preset::C10);
@@ -227,7 +227,7 @@ mod tests {
                 lr: 1e-3,
                 batch_size: 6,
                 warmup_steps: None,
-                schedule: Drops::Published,
+                schedule: Decay::Published,
                 seed: 1,
             };
             let before = bits(&network);

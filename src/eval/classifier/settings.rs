@@ -3,7 +3,7 @@
 use pipeline::Preset;
 use serde::Serialize;
 
-use crate::optim::{self, Drops};
+use crate::optim::{self, Decay};
 
 /// The kind of a classifier.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,7 +52,7 @@ pub struct Fit {
     /// The steps over which the learning rate rises. None means 500, or a tenth of all steps if that is less.
     pub warmup_steps: Option<u64>,
     /// The rule for when the learning rate drops.
-    pub schedule: Drops,
+    pub schedule: Decay,
     /// The seed of shuffling, augmentation and initialization.
     pub seed: u64,
 }

@@ -4,17 +4,11 @@ use std::{collections::BTreeMap, fs, path::Path, process::Command};
 
 use safetensors::SafeTensors;
 
-use crate::support::{Place, program, succeed};
+use crate::support::{self, Place, program, succeed};
 
 /// Runs `tests/python/exchange.py` in the Python that `tools/python.sh` sets up. Returns its output.
 pub(super) fn python(arguments: &[&str]) -> String {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let python = root.join(".python");
-    assert!(python.exists(), "no `.python`: `make test` sets it up once, and so does tools/python.sh");
-    let output =
-        Command::new(python).arg(root.join("tests/python/exchange.py")).args(arguments).output().unwrap();
-    assert!(output.status.success(), "{arguments:?}\n{}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap()
+    support::python("exchange.py", arguments)
 }
 
 /// Trains a run of a few steps in `run`. Returns its place and the pattern of its shards.

@@ -125,7 +125,7 @@ const DATASET: [&str; 14] = [
 
 /// The modules of `torchkit` from bottom to top: the process, the driver, foreign calls, the modules that use
 /// them.
-const TORCHKIT: [&str; 16] = [
+const TORCHKIT: [&str; 17] = [
     "signal",
     "clock",
     "threads",
@@ -135,6 +135,7 @@ const TORCHKIT: [&str; 16] = [
     "failure",
     "caught",
     "ffi",
+    "update",
     "libtorch",
     "profile",
     "graph",

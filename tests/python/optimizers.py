@@ -1,0 +1,40 @@
+"""`optimizers.py FILE SETTINGS`: PyTorch makes the updates in the file of `tests/it/optimizers.rs` again. Ends with 0 if all are right."""
+
+import json
+import sys
+
+import torch
+from exchange import tensors
+
+
+def optimizer(parameters, optim):
+    adam = {"lr": 0.0, "betas": tuple(optim["betas"]), "eps": optim["eps"], "weight_decay": optim["weight_decay"]}
+    sgd = {"lr": 0.0, "momentum": optim["momentum"], "nesterov": optim["nesterov"], "weight_decay": optim["weight_decay"]}
+    match optim["name"]:
+        case "adam":
+            return torch.optim.Adam(parameters, **adam)
+        case "adamw":
+            return torch.optim.AdamW(parameters, **adam)
+        case "sgd":
+            return torch.optim.SGD(parameters, **sgd)
+
+
+def main(file, settings):
+    kept, settings = tensors(file), json.loads(settings)
+    stage = lambda name: {key.split(".")[1]: tensor for key, tensor in kept.items() if key.startswith(name + ".")}
+    parameters = {name: torch.nn.Parameter(tensor) for name, tensor in stage("before").items()}
+    optim = optimizer(list(parameters.values()), settings["optim"])
+    for number, lr in enumerate(settings["rates"]):
+        gradients = stage(f"gradient{number}")
+        assert set(gradients) == set(parameters) and len(parameters) == 3
+        for name, parameter in parameters.items():
+            parameter.grad = gradients[name]
+        optim.param_groups[0]["lr"] = lr
+        optim.step()
+    for name, after in stage("after").items():
+        off = (parameters[name].detach() - after).abs().max().item()
+        assert off < 1e-13 and after.dtype == torch.float64, (name, off)
+    print(settings["optim"]["name"], "is right")
+
+
+main(*sys.argv[1:])
