@@ -34,8 +34,8 @@ settings! {
         eta: f64 = 1e-3, real(numbers::FACTOR);
         /// Weight of the L2 penalty on parameters, which is added to their gradients (decoupled with adamw).
         weight_decay: f64 = 1e-5, real(numbers::PENALTY).flag(Heading::Training, "X");
-        /// Tensors without weight decay and trust ratio: none or norms_and_biases, which are all tensors of
-        /// one dimension. Unset means norms_and_biases with lars, none otherwise.
+        /// Tensors without weight decay and trust ratio: none or `norms_and_biases`, which are all tensors of
+        /// one dimension. Unset means `norms_and_biases` with lars, none otherwise.
         exclude: Option<Exclude> = None, in_files_only();
         /// Largest norm of the gradients; larger ones are scaled down to it.
         clip_norm: Option<f64> = None, real(numbers::LIMIT).flag(Heading::Training, "X").default("none");

@@ -359,7 +359,10 @@ mod tests {
         assert!(close(schedule(0.075, LrScaling::Sqrt, 4096).at(0), 4.8));
         assert!(close(schedule(0.03, LrScaling::None, 512).at(0), 0.03));
         let words = |scaling| schedule(0.5, scaling, 64).to_string();
-        assert_eq!(words(LrScaling::Linear), "learning rate 0.125 (0.5 × 64 / 256) without warm-up, constant");
+        assert_eq!(
+            words(LrScaling::Linear),
+            "learning rate 0.125 (0.5 × 64 / 256) without warm-up, constant"
+        );
         assert_eq!(words(LrScaling::Sqrt), "learning rate 4 (0.5 × √64) without warm-up, constant");
     }
 

@@ -144,11 +144,13 @@ fn every_fused_update_is_the_one_of_its_definition() {
             let (fused_vars, plain_vars) = (vars(kind), vars(kind));
             let mut fused = Optimizer::new(&fused_vars, &config);
             let mut plain = Plain::all(&plain_vars);
-            for step in 1..=50 {
+            for step in 1..=30 {
                 // LARS has the rate within its momentum, so the rate changes.
                 let lr = 1e-3 * (1.0 + (step % 3) as f64);
                 fused.forget_gradients().unwrap();
-                plain.iter_mut().for_each(|plain| plain.parameter.zero_grad());
+                for plain in &mut plain {
+                    plain.parameter.zero_grad();
+                }
                 backward(&fused_vars, step);
                 backward(&plain_vars, step);
                 let with_gradient = plain.iter_mut().filter(|plain| plain.parameter.grad().defined());
@@ -290,7 +292,7 @@ fn moments_are_named_after_their_parameters() {
     ] {
         let vars = vars(Kind::Float);
         let moments = Optimizer::new(&vars, &Config { name, ..Config::default() }).moments();
-        let of_a: Vec<_> = moments.keys().filter(|name| name.ends_with(".a")).collect();
+        let of_a: Vec<_> = moments.keys().filter(|name| name.rsplit('.').next() == Some("a")).collect();
         assert_eq!(of_a, expected);
         assert_eq!(moments.len(), expected.len() * vars.len());
     }

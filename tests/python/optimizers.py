@@ -1,4 +1,4 @@
-"""`optimizers.py FILE SETTINGS`: PyTorch makes the updates in the file of `tests/it/optimizers.rs` again. Ends with 0 if all are right."""
+"""`optimizers.py CASES`: PyTorch makes the updates in the files of `tests/it/optimizers.rs` again. Prints the optimizers that are right."""
 
 import json
 import sys
@@ -19,22 +19,22 @@ def optimizer(parameters, optim):
             return torch.optim.SGD(parameters, **sgd)
 
 
-def main(file, settings):
-    kept, settings = tensors(file), json.loads(settings)
+def check(file, optim, rates):
+    kept = tensors(file)
     stage = lambda name: {key.split(".")[1]: tensor for key, tensor in kept.items() if key.startswith(name + ".")}
     parameters = {name: torch.nn.Parameter(tensor) for name, tensor in stage("before").items()}
-    optim = optimizer(list(parameters.values()), settings["optim"])
-    for number, lr in enumerate(settings["rates"]):
+    theirs = optimizer(list(parameters.values()), optim)
+    for number, lr in enumerate(rates):
         gradients = stage(f"gradient{number}")
         assert set(gradients) == set(parameters) and len(parameters) == 3
         for name, parameter in parameters.items():
             parameter.grad = gradients[name]
-        optim.param_groups[0]["lr"] = lr
-        optim.step()
+        theirs.param_groups[0]["lr"] = lr
+        theirs.step()
     for name, after in stage("after").items():
         off = (parameters[name].detach() - after).abs().max().item()
-        assert off < 1e-13 and after.dtype == torch.float64, (name, off)
-    print(settings["optim"]["name"], "is right")
+        assert off < 1e-13 and after.dtype == torch.float64, (optim, name, off)
+    return optim["name"]
 
 
-main(*sys.argv[1:])
+print(*[check(**case) for case in json.loads(sys.argv[1])])
