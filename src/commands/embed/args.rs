@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use torchkit::DeviceChoice;
 
 /// The flags of `embed`.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 pub struct Args {
     /// A run folder, or one of its checkpoints/step-… folders
     #[arg(long, value_name = "DIR")]
@@ -24,8 +24,9 @@ pub struct Args {
     /// Embed all shards again and replace the files of an earlier call
     #[arg(long)]
     pub force: bool,
-    /// r1 (the features), or the mean over the locations of r5 or r7
-    #[arg(long, default_value = "r1")]
+    /// Layer whose mean over all locations is written: features, or r5 or r7 of AMDIM's encoder, layer1 to layer3
+    /// of a ResNet
+    #[arg(long, default_value = "features")]
     pub layer: String,
     /// auto, cpu, cuda or cuda:N
     #[arg(long, default_value = "auto")]

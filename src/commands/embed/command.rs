@@ -26,7 +26,7 @@ pub fn run(args: &Args) -> Result<()> {
     let names = class_names(&set)?;
     Precision::apply_to_evaluation(device)?;
     let network = Network::load(&loaded, device)?;
-    check_layer(&args.layer, &network)?;
+    let args = &Args { layer: layer(&args.layer, &network)?.to_owned(), ..args.clone() };
     fs::create_dir_all(&args.out).with_context(|| format!("cannot create `{}`", args.out.display()))?;
     let precision = config.train.precision.of_evaluation(device);
     folder::claim(args, &loaded.checksum, set.digest(), precision)?;
@@ -51,12 +51,16 @@ fn class_names(set: &ShardSet) -> Result<Vec<String>> {
     Ok(names.and_then(|(names, classes)| names.of_classes(classes)).unwrap_or_default())
 }
 
-fn check_layer(layer: &str, network: &Network) -> Result<()> {
+/// Returns the encoder's name of a layer.
+fn layer(asked: &str, network: &Network) -> Result<&'static str> {
     let layers = network.encoder().layers();
-    if layers.contains(&layer) {
-        return Ok(());
+    if asked == "features" {
+        return Ok(layers[0]);
     }
-    Err(usage!("there is no layer `{layer}`"; "name one of {}", layers.join(", ")))
+    let found = layers.iter().find(|layer| **layer == asked).copied();
+    found.ok_or_else(
+        || usage!("there is no layer `{asked}`"; "name features, or one of {}", layers.join(", ")),
+    )
 }
 
 /// Prints what was written.
