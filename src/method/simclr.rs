@@ -8,7 +8,8 @@ use tch::{Tensor, nn::Path};
 use super::interface::{Defaults, Method, MethodSettings, Objective, TrainingSet};
 use crate::{
     encoder::{Embedder, Encoder, EncoderConfig, NormBatch, Projected, Projection, resnet},
-    loss, numbers, optim,
+    loss, numbers,
+    optim::{self, Decay, LrScaling, OptimizerName},
     settings::{Heading, Setting, choice, real, settings, whole},
     views::Views,
     world::World,
@@ -77,11 +78,27 @@ impl MethodSettings for Config {
     }
 
     fn defaults(&self, preset: Preset) -> Defaults {
-        let (encoder, batch_size, epochs) = match preset {
-            Preset::C10 => (EncoderConfig::Resnet18(resnet::Layers::default()), 512, 1000.0),
-            _ => (EncoderConfig::Resnet50(resnet::Layers::default()), 512, 100.0),
+        let lars = optim::Config {
+            name: OptimizerName::Lars,
+            schedule: Decay::Cosine,
+            warmup_epochs: Some(10.0),
+            ..optim::Config::default()
         };
-        Defaults { encoder, optim: optim::Config::default(), batch_size, epochs }
+        match preset {
+            Preset::C10 => Defaults {
+                encoder: EncoderConfig::Resnet18(resnet::Layers::default()),
+                optim: optim::Config { lr: 1.0, lr_scaling: LrScaling::Linear, weight_decay: 1e-4, ..lars },
+                batch_size: 512,
+                epochs: 1000.0,
+            },
+            // The rule of the square root is the paper's for batches below its 4096; both rules agree there.
+            _ => Defaults {
+                encoder: EncoderConfig::Resnet50(resnet::Layers::default()),
+                optim: optim::Config { lr: 0.075, lr_scaling: LrScaling::Sqrt, weight_decay: 1e-6, ..lars },
+                batch_size: 512,
+                epochs: 100.0,
+            },
+        }
     }
 
     fn recipe(&self, _preset: Preset, side: u32) -> Recipe {

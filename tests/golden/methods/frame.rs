@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use amdim_stream::optim::{self, Optimizer, OptimizerName};
 use serde_json::Value;
 use tch::{Kind, Tensor, nn::VarStore};
 
@@ -204,17 +205,18 @@ fn check_state(case: &mut Fixture, update: i64, subject: &dyn Subject, precision
 pub(crate) fn check(mut case: Fixture, subject: &mut dyn Subject, precision: Precision) {
     let before = begin(&mut case, subject);
     check_outputs(&mut case, "eval", subject.evaluated(), precision);
-    let mut optimizer = Rule::of(&case, subject);
+    let (mut optimizer, lr) = optimizer(&case, subject);
     let updates = case.int(&["n_updates"]);
     for update in 0..updates {
-        optimizer.forget_gradients();
+        optimizer.forget_gradients().unwrap();
         let pass = subject.pass(update);
         check_losses(&case, update as usize, &pass.losses, precision);
         if update == 0 {
             check_outputs(&mut case, "out", pass.outputs, precision);
             check_gradients(&mut case, subject, precision);
         }
-        optimizer.step();
+        let skipped = optimizer.step(lr, &Tensor::from(0.0)).unwrap();
+        assert!(skipped.double_value(&[]) < 0.5, "{}: the numbers are finite", case.name);
         subject.finish();
         if update == 0 || update == updates - 1 {
             let number = update + 1;
@@ -236,60 +238,24 @@ pub(crate) fn check_forward(mut case: Fixture, subject: &mut dyn Subject, precis
     assert!(case.tensors.is_empty(), "{}: not compared: {:?}", case.name, case.tensors.keys());
 }
 
-/// The optimizer of a case, by its definition.
-struct Rule {
-    slots: Vec<Slot>,
-    facts: Value,
-}
-
-struct Slot {
-    parameter: Tensor,
-    momentum: Tensor,
-    is_excluded: bool,
-}
-
-impl Rule {
-    fn of(case: &Fixture, subject: &dyn Subject) -> Self {
-        let facts = case.facts["optimiser"].clone();
-        let excluded: Vec<_> = facts["excluded"].as_array().into_iter().flatten().collect();
-        let excluded: Vec<_> = excluded.iter().map(|name| subject.own_name(name.as_str().unwrap())).collect();
-        let slots = variables(subject)
-            .into_iter()
-            .filter(|(_, tensor)| tensor.requires_grad())
-            .map(|(name, parameter)| Slot {
-                momentum: parameter.detach().zeros_like(),
-                is_excluded: excluded.contains(&name),
-                parameter,
-            })
-            .collect();
-        Self { slots, facts }
-    }
-
-    fn forget_gradients(&mut self) {
-        self.slots.iter_mut().for_each(|slot| slot.parameter.zero_grad());
-    }
-
-    fn number(&self, key: &str) -> f64 {
-        self.facts[key].as_f64().unwrap_or_else(|| panic!("no `{key}` in {}", self.facts))
-    }
-
-    fn step(&mut self) {
-        let kind = self.facts["type"].as_str().expect("a type of optimizer").to_owned();
-        let [lr, momentum, decay] = ["lr", "momentum", "weight_decay"].map(|key| self.number(key));
-        let eta = (kind == "LARS").then(|| self.number("eta"));
-        tch::no_grad(|| {
-            for slot in self.slots.iter_mut().filter(|slot| slot.parameter.grad().defined()) {
-                let decay = if slot.is_excluded { 0.0 } else { decay };
-                let gradient = slot.parameter.grad() + &slot.parameter * decay;
-                let trust = eta.filter(|_| !slot.is_excluded).map_or(1.0, |eta| {
-                    let [weight, gradient] =
-                        [&slot.parameter, &gradient].map(|tensor| tensor.norm().double_value(&[]));
-                    if weight > 0.0 && gradient > 0.0 { eta * weight / gradient } else { 1.0 }
-                });
-                let (within, outside) = if eta.is_some() { (lr * trust, 1.0) } else { (1.0, lr) };
-                slot.momentum = &slot.momentum * momentum + gradient * within;
-                slot.parameter -= &slot.momentum * outside;
-            }
-        });
-    }
+/// Returns the optimizer of a case, and its learning rate.
+fn optimizer(case: &Fixture, subject: &dyn Subject) -> (Optimizer, f64) {
+    let facts = &case.facts["optimiser"];
+    let number = |key: &str| facts[key].as_f64();
+    let needed = |key: &str| number(key).unwrap_or_else(|| panic!("no `{key}` in {facts}"));
+    let name = match facts["type"].as_str() {
+        Some("LARS") => OptimizerName::Lars,
+        Some("SGD") => OptimizerName::Sgd,
+        Some("Adam") => OptimizerName::Adam,
+        other => panic!("{}: optimizer {other:?}", case.name),
+    };
+    let config = optim::Config {
+        name,
+        betas: [0.9, 0.999],
+        momentum: number("momentum").unwrap_or(0.9),
+        eta: number("eta").unwrap_or(1e-3),
+        weight_decay: number("weight_decay").unwrap_or(0.0),
+        ..optim::Config::default()
+    };
+    (Optimizer::new(subject.vars(), &config), needed("lr"))
 }
