@@ -6,7 +6,7 @@ use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 
 #[cfg(test)]
 use super::toy;
-use super::{amdim, interface::MethodSettings, simclr};
+use super::{amdim, instdisc, interface::MethodSettings, simclr};
 use crate::settings::{Setting, named};
 
 /// A method with its settings: the section `[method]` of a file. The setting `name` chooses the method.
@@ -17,6 +17,8 @@ pub enum MethodConfig {
     Amdim(amdim::Config),
     /// SimCLR (Chen et al. 2020).
     Simclr(simclr::Config),
+    /// Instance discrimination, also called NPID (Wu et al. 2018).
+    Instdisc(instdisc::Config),
     /// A method of a few lines, for tests.
     #[cfg(test)]
     Toy(toy::Config),
@@ -31,6 +33,7 @@ impl MethodConfig {
         vec![
             Self::Amdim(amdim::Config::default()),
             Self::Simclr(simclr::Config::of(preset)),
+            Self::Instdisc(instdisc::Config::of(preset)),
             #[cfg(test)]
             Self::Toy(toy::Config::default()),
         ]
@@ -41,6 +44,7 @@ impl MethodConfig {
         match self {
             Self::Amdim(config) => config,
             Self::Simclr(config) => config,
+            Self::Instdisc(config) => config,
             #[cfg(test)]
             Self::Toy(config) => config,
         }
@@ -59,9 +63,7 @@ impl MethodConfig {
     pub fn amdim(&self) -> Option<&amdim::Config> {
         match self {
             Self::Amdim(config) => Some(config),
-            Self::Simclr(_) => None,
-            #[cfg(test)]
-            Self::Toy(_) => None,
+            _ => None,
         }
     }
 
@@ -85,6 +87,7 @@ impl<'de> Deserialize<'de> for MethodConfig {
         match name.as_str() {
             Self::UNNAMED => named::read(section).map(Self::Amdim),
             "simclr" => named::read(section).map(Self::Simclr),
+            "instdisc" => named::read(section).map(Self::Instdisc),
             #[cfg(test)]
             "toy" => named::read(section).map(Self::Toy),
             _ => Err(D::Error::custom(format!("there is no method named `{name}`"))),

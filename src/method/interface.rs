@@ -132,6 +132,12 @@ pub trait Method: Debug {
     /// that have no name.
     fn after_step(&mut self, _is_broken: &Tensor) {}
 
+    /// Returns the bytes of state that grows with the set or with a setting, such as queues and memory banks,
+    /// each with its name.
+    fn state_bytes(&self) -> Vec<(&'static str, u64)> {
+        vec![]
+    }
+
     /// Copies the encoder to a momentum encoder, if the method has one. It is called after the tensors of the
     /// encoder were replaced by those of another run (`--warm-start`).
     fn after_warm_start(&mut self) {}

@@ -5,8 +5,10 @@
 //! same for all of them ([`backward`]).
 
 pub mod amdim;
+pub mod bank;
 mod config;
 mod grad_cache;
+pub mod instdisc;
 mod interface;
 pub mod simclr;
 #[cfg(test)]

@@ -51,6 +51,19 @@ fn samples_are_counted_and_gaps_are_named() {
 }
 
 #[test]
+fn memory_banks_are_named_with_their_size() {
+    let place = Place::new();
+    place.shards("x", 1, 20);
+    let method = ["--no-measure", "--method", "instdisc", "--encoder", "amdim", "--dim", "32"];
+    let (plan, said) = plan(&place, &glob(&place), "run", &method);
+    let bytes = 20 * 32 * 4;
+    assert_eq!(plan["memory"]["state"], serde_json::json!([{ "name": "memory bank", "bytes": bytes }]));
+    let text = said.stderr.replace("INFO", "");
+    let text: Vec<_> = text.split_whitespace().collect();
+    assert!(text.join(" ").contains("; memory bank 2.56 kB"), "{text:?}");
+}
+
+#[test]
 fn each_setting_has_its_value_and_origin() {
     let place = Place::new();
     place.shards("x", 1, 20);

@@ -62,10 +62,25 @@ pub(super) struct MemoryNeeds {
     pub(super) spare_bytes: u64,
     /// The peak of this process while planning, including mapped shards.
     pub(super) host_peak_bytes: Option<u64>,
+    /// The queues and memory banks of the method, on the device.
+    pub(super) state: Vec<State>,
     /// The free memory of the host before planning.
     pub(super) host_free_bytes: Option<u64>,
     /// The free memory of the device before planning; none on the CPU.
     pub(super) device_free_bytes: Option<u64>,
+}
+
+/// State of a method that grows with the set or with a setting.
+#[derive(Debug, Serialize)]
+pub(super) struct State {
+    pub(super) name: &'static str,
+    pub(super) bytes: u64,
+}
+
+impl From<(&'static str, u64)> for State {
+    fn from((name, bytes): (&'static str, u64)) -> Self {
+        Self { name, bytes }
+    }
 }
 
 /// The measurements.

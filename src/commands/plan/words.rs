@@ -220,6 +220,8 @@ fn memory(plan: &Plan) -> String {
     parts.extend(grown.map(|grown| format!("loading used {}", DecimalBytes(grown))));
     parts.extend(needs.host_peak_bytes.map(|peak| format!("peak {}", DecimalBytes(peak))));
     parts.extend(needs.host_free_bytes.map(|free| format!("free {}", DecimalBytes(free))));
+    let state = needs.state.iter().map(|state| format!("{} {}", state.name, DecimalBytes(state.bytes)));
+    parts.extend(state);
     parts.extend(needs.device_free_bytes.map(|free| format!("free on the device {}", DecimalBytes(free))));
     parts.join("; ")
 }

@@ -2,11 +2,12 @@
 
 use tch::Device;
 
-use super::{resnet, simclr};
+use super::{npid, resnet, simclr};
 use crate::golden::case::Precision;
 
 /// Compares every case on the device.
 pub(crate) fn agree(device: Device, precision: Precision) {
+    npid::agree(device, precision);
     resnet::agree(device, precision);
     simclr::agree(device, precision);
 }

@@ -3,6 +3,7 @@
 mod all;
 pub(crate) mod frame;
 mod hashed;
+mod npid;
 pub(crate) mod resnet;
 mod simclr;
 

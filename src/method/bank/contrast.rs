@@ -1,0 +1,86 @@
+//! The loss of features that have to find the row of their sample in a memory bank.
+
+use tch::{Kind, Tensor, nn::Path};
+
+use super::{
+    partition::Partition,
+    rows::{Moved, Rows},
+    settings::{BankLoss, BankSettings},
+};
+use crate::loss;
+
+/// A memory bank that features are compared with.
+#[derive(Debug)]
+pub struct Contrast {
+    rows: Rows,
+    /// The Z of the NCE loss.
+    partition: Option<Partition>,
+    temperature: f64,
+}
+
+impl Contrast {
+    /// Returns a bank of random rows for `samples` samples, named `bank` under `path`. The loss NCE has a Z, named `z`.
+    pub fn new(path: &Path, [bank, z]: [&str; 2], samples: i64, settings: &BankSettings) -> Self {
+        let &BankSettings { loss, temperature, dim, momentum, z_momentum, .. } = settings;
+        let partition = (loss == BankLoss::Nce).then(|| Partition::new(path, z, z_momentum));
+        Self { rows: Rows::new(path, bank, [samples, dim], momentum), partition, temperature }
+    }
+
+    /// The bytes of the bank.
+    pub(in crate::method) fn bytes(&self) -> u64 {
+        self.rows.bytes()
+    }
+
+    /// Returns the scores of features (n, d) of unit length, without a graph: for the rows `drawn` (n, 1 + k),
+    /// or for all rows.
+    pub fn scores(&self, features: &Tensor, drawn: Option<&Tensor>) -> Tensor {
+        let features = features.detach() / self.temperature;
+        match drawn {
+            Some(drawn) => self.rows.products_of_drawn(&features, drawn),
+            None => self.rows.products(&features),
+        }
+    }
+
+    /// Returns the Z of the loss NCE for a batch with these scores (n, 1 + k), a scalar; `None` for another
+    /// loss.
+    pub fn z(&self, scores: &Tensor) -> Option<Tensor> {
+        self.partition.as_ref().map(|partition| partition.of(scores, self.rows.samples()))
+    }
+
+    /// Returns the loss of features (n, d) of unit length of the samples `numbers` (n). They are compared with
+    /// the rows `drawn` (n, 1 + k), of which the first is their own, or with all rows. No state changes.
+    pub fn loss(&self, features: &Tensor, numbers: &Tensor, drawn: Option<&Tensor>) -> Tensor {
+        match drawn {
+            Some(drawn) => self.loss_of_drawn(features, drawn),
+            None => loss::full_softmax(&self.rows.products(&(features / self.temperature)), numbers),
+        }
+    }
+
+    fn loss_of_drawn(&self, features: &Tensor, drawn: &Tensor) -> Tensor {
+        let scores = self.scores(features, Some(drawn)).set_requires_grad(true);
+        let loss = match self.z(&scores) {
+            Some(z) => loss::noise_contrastive(&scores, &z, self.rows.samples()),
+            None => loss::softmax_of_drawn(&scores),
+        };
+        let [gradient] = Tensor::run_backward(&[&loss], &[&scores], false, false)
+            .try_into()
+            .expect("one tensor has one gradient");
+        let pull = self.rows.sums_of_drawn(drawn, &(gradient / self.temperature));
+        with_gradient(&loss, features, &pull)
+    }
+
+    /// Keeps the Z of this step and moves rows to features of this step, unless `is_broken` is 1.
+    pub(in crate::method) fn update(&self, moved: &Moved, is_broken: &Tensor) {
+        self.rows.update(moved, is_broken);
+        if let Some(partition) = &self.partition {
+            partition.update(is_broken);
+        }
+    }
+}
+
+/// Returns a scalar with the value of `value`, whose gradient with respect to `x` is `gradient`.
+fn with_gradient(value: &Tensor, x: &Tensor, gradient: &Tensor) -> Tensor {
+    let linear = (x * gradient).sum(None::<Kind>);
+    let zero = &linear - linear.detach();
+    value.detach() + zero
+}
