@@ -1,9 +1,10 @@
 # On a fresh machine, run `make demo` or `make test`; both call `make setup` first.
 
-.PHONY: help setup demo eval-demo test soak deny sanitize bench bench-plan bench-peers bench-gpu bench-gpu-folder
+.PHONY: help setup demo curves eval-demo test soak deny sanitize bench bench-plan bench-peers bench-gpu bench-gpu-folder
 
 help:
 	@echo 'make demo         build, make a small dataset, train on it (three minutes), evaluate'
+	@echo 'make curves       train every method on the synthetic images and compare with untrained encoders (half an hour)'
 	@echo 'make eval-demo    every evaluation of the demo'\''s encoder: classifiers, neighbours, fine-tuning (six minutes)'
 	@echo 'make test         formatting, lints, every test, documentation'
 	@echo 'make soak         kills, full disks and damage, long form (twenty minutes on two cores)'
@@ -19,9 +20,15 @@ help:
 setup:
 	@tools/setup.sh
 
+# Name another method as: make demo METHOD=simclr
 demo: setup
 	cargo build --release --locked
-	@tools/demo.sh
+	@tools/demo.sh $(METHOD)
+
+# Name some methods only as: make curves METHODS='simclr moco'
+curves: setup
+	cargo build --release --locked
+	@python3 -B tools/curves.py $(METHODS)
 
 eval-demo: demo
 	@tools/eval_demo.sh
