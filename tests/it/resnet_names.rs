@@ -1,6 +1,9 @@
 //! The names, shapes and initial weights of ResNets, as torchvision has them.
 
-use amdim_stream::encoder::resnet::{Config, Depth, ResNet};
+use amdim_stream::encoder::{
+    Encoder,
+    resnet::{Config, Depth, ResNet},
+};
 use tch::{Device, Kind, Tensor, nn::VarStore};
 
 use crate::golden::Fixture;
@@ -49,5 +52,21 @@ fn check_spread(case: &Fixture, vars: &VarStore) {
         assert!(off < 6.0 * (1.0 / count).sqrt(), "{name}: spread off by {off:.1e}");
         let mean = values.mean(Kind::Double).double_value(&[]);
         assert!(mean.abs() < 6.0 * spread / count.sqrt(), "{name}: mean {mean:e}");
+    }
+}
+
+/// The numbers are those that a counter of multiply-accumulates in PyTorch gives for torchvision's networks,
+/// less the classifier's.
+#[test]
+fn multiply_accumulates_of_resnets_are_those_of_torchvision() {
+    let counted = [
+        (Depth::D18, 1_814_073_344 - 512_000),
+        (Depth::D34, 3_663_761_408 - 512_000),
+        (Depth::D50, 4_089_184_256 - 2_048_000),
+    ];
+    for (depth, macs) in counted {
+        let vars = VarStore::new(Device::Cpu);
+        let network = ResNet::new(&vars.root(), depth, [3, 224], &Config::default());
+        assert_eq!(network.macs(), macs, "{depth:?}");
     }
 }
