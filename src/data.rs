@@ -17,6 +17,8 @@ use crate::{
 pub struct Data {
     /// The training samples.
     pub train: ShardSet,
+    /// The samples that steps are made of: all of `train`, or those of them that the method chooses.
+    pub trained: ShardSet,
     /// The samples by which the probes are judged.
     pub validation: Option<ShardSet>,
     /// The number of classes; none if no sample is labelled.
@@ -50,7 +52,13 @@ impl Data {
             warn_of_shared(&train, validation);
         }
         let class_names = names.zip(classes).and_then(|(names, classes)| names.of_classes(classes));
-        Ok(Self { train, validation, classes, class_names: class_names.unwrap_or_default() })
+        Ok(Self {
+            trained: train.clone(),
+            train,
+            validation,
+            classes,
+            class_names: class_names.unwrap_or_default(),
+        })
     }
 }
 

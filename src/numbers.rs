@@ -33,6 +33,16 @@ pub const CHANNELS: Whole = Whole::new(1, 1 << 16);
 pub const EMBEDDING: Whole = Whole::new(1, 1 << 20);
 /// The number of residual layers in a block.
 pub const DEPTH: Whole = Whole::new(1, 999);
+/// The side of a patch of an image, in pixels.
+pub const PATCH: Whole = Whole::new(4, 1024);
+/// The number of rows of patches that are predicted.
+pub const STEPS_BELOW: Whole = Whole::new(1, 8);
+/// The number of negatives that are drawn.
+pub const NEGATIVES: Whole = Whole::new(1, 1 << 20);
+/// The number of keys in a queue.
+pub const QUEUE: Whole = Whole::new(1, 1 << 24);
+/// The number of groups of a batch norm.
+pub const GROUPS: Whole = Whole::new(1, 1 << 16);
 /// The number of neighbours that vote.
 pub const NEIGHBOURS: Whole = Whole::new(1, 100_000);
 /// An amount of memory, or of images in a shard, in MiB.

@@ -5,7 +5,7 @@ use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 
 #[cfg(test)]
 use super::linear;
-use super::{amdim, interface::EncoderSettings, resnet};
+use super::{amdim, cpc, exemplar, interface::EncoderSettings, resnet};
 use crate::settings::{Setting, named};
 
 /// An encoder with its settings: the section `[encoder]` of a file.
@@ -24,6 +24,10 @@ pub enum EncoderConfig {
     Resnet34(resnet::Layers<34>),
     /// A ResNet of 50 layers.
     Resnet50(resnet::Layers<50>),
+    /// The encoder of patches of CPC (van den Oord et al. 2018).
+    Cpc(cpc::Config),
+    /// The network of Exemplar-CNN (Dosovitskiy et al. 2014).
+    Exemplar(exemplar::Config),
     /// The encoder of AMDIM (Bachman et al. 2019).
     #[serde(untagged)]
     Amdim(amdim::Config),
@@ -40,6 +44,8 @@ impl EncoderConfig {
             Self::Resnet18(resnet::Layers::default()),
             Self::Resnet34(resnet::Layers::default()),
             Self::Resnet50(resnet::Layers::default()),
+            Self::Cpc(cpc::Config::default()),
+            Self::Exemplar(exemplar::Config::default()),
             #[cfg(test)]
             Self::Linear(linear::Config::default()),
         ]
@@ -52,6 +58,8 @@ impl EncoderConfig {
             Self::Resnet18(config) => config,
             Self::Resnet34(config) => config,
             Self::Resnet50(config) => config,
+            Self::Cpc(config) => config,
+            Self::Exemplar(config) => config,
             #[cfg(test)]
             Self::Linear(config) => config,
         }
@@ -70,6 +78,14 @@ impl EncoderConfig {
     pub fn amdim(&self) -> Option<&amdim::Config> {
         match self {
             Self::Amdim(config) => Some(config),
+            _ => None,
+        }
+    }
+
+    /// Returns the settings of CPC's encoder; `None` for another one.
+    pub fn cpc(&self) -> Option<&cpc::Config> {
+        match self {
+            Self::Cpc(config) => Some(config),
             _ => None,
         }
     }
@@ -102,6 +118,8 @@ impl<'de> Deserialize<'de> for EncoderConfig {
             "resnet18" => named::read(section).map(Self::Resnet18),
             "resnet34" => named::read(section).map(Self::Resnet34),
             "resnet50" => named::read(section).map(Self::Resnet50),
+            "cpc" => named::read(section).map(Self::Cpc),
+            "exemplar" => named::read(section).map(Self::Exemplar),
             #[cfg(test)]
             "linear" => named::read(section).map(Self::Linear),
             _ => Err(D::Error::custom(format!("there is no encoder named `{name}`"))),

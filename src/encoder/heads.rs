@@ -29,6 +29,11 @@ impl LinearHead {
     }
 }
 
+/// Returns a linear map (width, width, 1, 1) of locations, called `weight` under `path`.
+pub(crate) fn matrix(path: &Path, width: i64) -> Tensor {
+    uniform_fan_in(path, "weight", &[width, width, 1, 1], width)
+}
+
 /// A classifier with one hidden layer: dropout, linear, batch norm, ReLU, dropout, linear.
 #[derive(Debug)]
 pub struct MlpHead {

@@ -4,7 +4,11 @@
 //! [`EncoderConfig`].
 
 pub mod amdim;
+mod by_block;
 mod config;
+pub mod cpc;
+pub mod exemplar;
+mod features;
 pub mod heads;
 mod init;
 mod interface;
@@ -16,7 +20,9 @@ mod projection;
 pub mod resnet;
 
 pub use self::{
+    by_block::{Chain, product},
     config::EncoderConfig,
+    features::Features,
     init::set_float_kind,
     interface::{Embedder, Encoder, EncoderSettings},
     norm::{Mode, Moves},

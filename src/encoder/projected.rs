@@ -1,10 +1,11 @@
 //! An encoder with a head, for methods whose loss compares projections of the features.
 
 use anyhow::Result;
-use tch::{Kind, Tensor};
+use tch::Tensor;
 use torchkit::Autocast;
 
 use super::{
+    by_block::{Chain, product},
     interface::{Embedder, Encoder},
     norm::{Mode, Moves},
     projection::Projection,
@@ -46,15 +47,46 @@ impl Projected {
         [features, projections]
     }
 
+    /// Returns the features of images (n, 3, h, w), their projections, and the inputs of all blocks and of the
+    /// head.
+    pub(crate) fn forward_by_block(&self, images: &Tensor, mode: Mode) -> ([Tensor; 2], Vec<Tensor>) {
+        let (features, mut inputs) = self.chain(mode).forward(images);
+        inputs.push(features.shallow_clone());
+        let projections = self.head.forward(&features, mode);
+        ([features, projections], inputs)
+    }
+
+    /// Backpropagates `gradients` of features and projections through the head and all blocks, whose inputs
+    /// are those of [`forward_by_block`](Self::forward_by_block).
+    ///
+    /// # Errors
+    ///
+    /// The errors of `scope`.
+    pub(crate) fn backward_in(
+        &self,
+        mode: Mode,
+        mut inputs: Vec<Tensor>,
+        [of_features, of_projections]: [Tensor; 2],
+        scope: &dyn Fn() -> Result<Option<Autocast>>,
+    ) -> Result<()> {
+        let features = inputs.pop().expect("the input of the head").detach().set_requires_grad(true);
+        let projections = {
+            let _scope = scope()?;
+            self.head.forward(&features, mode)
+        };
+        product(&projections, &of_projections).backward();
+        self.chain(mode).backward(inputs, features.grad() + of_features, scope)
+    }
+
+    fn chain(&self, mode: Mode) -> Chain<impl Fn(usize, &Tensor) -> Tensor> {
+        let block = move |number, x: &Tensor| self.encoder.block(number, x, mode);
+        Chain { len: self.encoder.blocks(), block }
+    }
+
     /// Returns the multiply-accumulates for one image.
     pub fn macs(&self) -> u64 {
         self.encoder.macs() + self.head.macs()
     }
-}
-
-/// Returns the scalar whose gradient with regard to `x` is `gradient`.
-fn product(x: &Tensor, gradient: &Tensor) -> Tensor {
-    (x * gradient.to_kind(x.kind())).sum(if x.kind() == Kind::Double { Kind::Double } else { Kind::Float })
 }
 
 impl Embedder for Projected {
@@ -66,46 +98,18 @@ impl Embedder for Projected {
 
     fn embed_by_block(&self, views: &Tensor) -> (Vec<Tensor>, Vec<Tensor>) {
         let (v, n) = (views.size()[0], views.size()[1]);
-        let mode = self.mode(v, false);
-        let mut inputs = Vec::new();
-        let mut x = views.flatten(0, 1);
-        for number in 0..self.encoder.blocks() {
-            let output = self.encoder.block(number, &x, mode);
-            inputs.push(std::mem::replace(&mut x, output));
-        }
-        let projections = self.head.forward(&x, mode);
-        inputs.push(x.shallow_clone());
-        ([x, projections].map(|embedding| embedding.unflatten(0, [v, n])).into(), inputs)
+        let (both, inputs) = self.forward_by_block(&views.flatten(0, 1), self.mode(v, false));
+        (both.map(|embedding| embedding.unflatten(0, [v, n])).into(), inputs)
     }
 
     fn backward_by_block(
         &self,
-        mut inputs: Vec<Tensor>,
+        inputs: Vec<Tensor>,
         views: i64,
         gradients: &[Tensor],
         scope: &dyn Fn() -> Result<Option<Autocast>>,
     ) -> Result<()> {
-        let mode = self.mode(views, true);
-        let [of_features, of_projections] = [0, 1].map(|number: usize| gradients[number].flatten(0, 1));
-        let features = inputs.pop().map(|input| input.detach().set_requires_grad(true));
-        let features = features.unwrap_or_else(|| of_features.zeros_like());
-        {
-            let projections = {
-                let _scope = scope()?;
-                self.head.forward(&features, mode)
-            };
-            product(&projections, &of_projections).backward();
-        }
-        let mut gradient = features.grad() + of_features;
-        for (number, input) in inputs.into_iter().enumerate().rev() {
-            let input = input.detach().set_requires_grad(number > 0);
-            let output = {
-                let _scope = scope()?;
-                self.encoder.block(number, &input, mode)
-            };
-            product(&output, &gradient).backward();
-            gradient = input.grad();
-        }
-        Ok(())
+        let gradients = [0, 1].map(|number: usize| gradients[number].flatten(0, 1));
+        self.backward_in(self.mode(views, true), inputs, gradients, scope)
     }
 }

@@ -2,6 +2,7 @@
 
 mod classification;
 mod contrast;
+mod drawn;
 mod nce;
 mod widened;
 
@@ -9,5 +10,6 @@ pub(crate) use self::widened::widened;
 pub use self::{
     classification::{accuracy, classification},
     contrast::{full_softmax, info_nce, noise_contrastive, nt_xent, softmax_of_drawn, unit},
+    drawn::drawn,
     nce::{Nce, chance, nce},
 };

@@ -6,7 +6,7 @@ use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 
 #[cfg(test)]
 use super::toy;
-use super::{amdim, instdisc, interface::MethodSettings, simclr};
+use super::{amdim, cpc, exemplar, instdisc, interface::MethodSettings, moco, simclr};
 use crate::settings::{Setting, named};
 
 /// A method with its settings: the section `[method]` of a file. The setting `name` chooses the method.
@@ -19,6 +19,12 @@ pub enum MethodConfig {
     Simclr(simclr::Config),
     /// Instance discrimination, also called NPID (Wu et al. 2018).
     Instdisc(instdisc::Config),
+    /// MoCo (He et al. 2020).
+    Moco(moco::Config),
+    /// CPC on images (van den Oord et al. 2018).
+    Cpc(cpc::Config),
+    /// Exemplar-CNN (Dosovitskiy et al. 2014).
+    Exemplar(exemplar::Config),
     /// A method of a few lines, for tests.
     #[cfg(test)]
     Toy(toy::Config),
@@ -34,6 +40,9 @@ impl MethodConfig {
             Self::Amdim(amdim::Config::default()),
             Self::Simclr(simclr::Config::of(preset)),
             Self::Instdisc(instdisc::Config::of(preset)),
+            Self::Moco(moco::Config::of(preset)),
+            Self::Cpc(cpc::Config::default()),
+            Self::Exemplar(exemplar::Config::default()),
             #[cfg(test)]
             Self::Toy(toy::Config::default()),
         ]
@@ -45,6 +54,9 @@ impl MethodConfig {
             Self::Amdim(config) => config,
             Self::Simclr(config) => config,
             Self::Instdisc(config) => config,
+            Self::Moco(config) => config,
+            Self::Cpc(config) => config,
+            Self::Exemplar(config) => config,
             #[cfg(test)]
             Self::Toy(config) => config,
         }
@@ -88,6 +100,9 @@ impl<'de> Deserialize<'de> for MethodConfig {
             Self::UNNAMED => named::read(section).map(Self::Amdim),
             "simclr" => named::read(section).map(Self::Simclr),
             "instdisc" => named::read(section).map(Self::Instdisc),
+            "moco" => named::read(section).map(Self::Moco),
+            "cpc" => named::read(section).map(Self::Cpc),
+            "exemplar" => named::read(section).map(Self::Exemplar),
             #[cfg(test)]
             "toy" => named::read(section).map(Self::Toy),
             _ => Err(D::Error::custom(format!("there is no method named `{name}`"))),

@@ -3,9 +3,11 @@
 
 use anyhow::Result;
 use tch::{Kind, Tensor};
-use torchkit::Precision;
 
-use super::interface::{Method, Objective};
+use super::{
+    compute::ComputeOptions,
+    interface::{Method, Objective},
+};
 use crate::{encoder::Embedder, loss::widened, views::Views, world::World};
 
 /// The loss of a batch and the features for the online probe, without a graph.
@@ -19,21 +21,6 @@ pub struct Loss {
     pub parts: Vec<(&'static str, Tensor)>,
     /// Features (v·n, width) for the online probe, view after view.
     pub features: Tensor,
-}
-
-/// How a step is computed. These options change only rounding and, with more than one part, the statistics of
-/// batch norms, which are then computed for each part.
-#[derive(Debug, Clone, Copy)]
-pub struct ComputeOptions {
-    /// The precision of the encoder.
-    pub precision: Precision,
-    /// The number of parts that the batch is encoded in, one after the other.
-    pub parts: i64,
-    /// Whether only the inputs of blocks are kept for the backward pass, and the rest is computed a second
-    /// time.
-    pub by_block: bool,
-    /// The processes that train together. The objective compares the embeddings of all of them.
-    pub world: World,
 }
 
 /// Computes the loss of a batch and adds its gradients to those of the parameters. Batch norms are in

@@ -6,8 +6,10 @@ use anyhow::Result;
 use pipeline::{Preset, Recipe};
 use tch::{Tensor, nn::Path};
 
+use super::compute::ComputeOptions;
 use crate::{
     encoder::{Embedder, Encoder, EncoderConfig},
+    hint::Notice,
     optim,
     settings::Setting,
     views::Views,
@@ -36,6 +38,12 @@ pub trait MethodSettings: Debug {
         preset.recipe_of(side)
     }
 
+    /// Returns the samples that a run trains on out of a set of `total`, by their indices in ascending order;
+    /// `None` for all of them.
+    fn subset(&self, _total: u64, _seed: u64) -> Option<Vec<u64>> {
+        None
+    }
+
     /// Checks that the method can train this encoder. By default it can train any.
     ///
     /// # Errors
@@ -43,6 +51,11 @@ pub trait MethodSettings: Debug {
     /// If the method cannot train this encoder.
     fn check(&self, _encoder: &EncoderConfig) -> Result<()> {
         Ok(())
+    }
+
+    /// Returns a warning of settings that do not suit a training set, for the beginning of a run.
+    fn warning(&self, _set: TrainingSet) -> Option<Notice> {
+        None
     }
 
     /// Builds the method with a freshly initialized encoder. Its tensors are named under `path`, those of the
@@ -61,6 +74,8 @@ pub struct TrainingSet {
     pub side: u32,
     /// The number of samples, which is also that of the rows of a memory bank.
     pub samples: u64,
+    /// The seed of the run.
+    pub seed: u64,
 }
 
 /// The published settings of a method for a preset. Flags and files replace each of them.
@@ -97,8 +112,15 @@ pub trait Method: Debug {
     /// Returns the network that maps views to the embeddings that [`objective`](Self::objective) takes.
     fn embedder(&self) -> &dyn Embedder;
 
-    /// Prepares a step before anything is embedded: momentum encoders follow the parameters here.
-    fn before_step(&mut self) {}
+    /// Prepares a step before anything is embedded: momentum encoders follow the parameters here, and encode
+    /// what the objective compares embeddings with.
+    ///
+    /// # Errors
+    ///
+    /// If the device cannot compute in the precision that is asked for.
+    fn before_step(&mut self, _views: &Views, _compute: ComputeOptions) -> Result<()> {
+        Ok(())
+    }
 
     /// Returns the objective of the embeddings of a whole batch, tensors of shape (v, n, …). Its gradient is
     /// propagated to `embeddings` and to parameters that only the objective uses.
@@ -136,6 +158,12 @@ pub trait Method: Debug {
     /// each with its name.
     fn state_bytes(&self) -> Vec<(&'static str, u64)> {
         vec![]
+    }
+
+    /// Returns a warning if the loss of a record, after `step` steps of `samples` samples, is the sign of a
+    /// fault. The run shows the first one.
+    fn alarm(&self, _step: u64, _samples: i64, _loss: f64) -> Option<Notice> {
+        None
     }
 
     /// Copies the encoder to a momentum encoder, if the method has one. It is called after the tensors of the

@@ -6,16 +6,21 @@
 
 pub mod amdim;
 pub mod bank;
+mod compute;
 mod config;
+pub mod cpc;
+pub mod exemplar;
 mod grad_cache;
 pub mod instdisc;
 mod interface;
+pub mod moco;
 pub mod simclr;
 #[cfg(test)]
 pub(crate) mod toy;
 
 pub use self::{
+    compute::ComputeOptions,
     config::MethodConfig,
-    grad_cache::{ComputeOptions, Loss, backward},
+    grad_cache::{Loss, backward},
     interface::{Defaults, Method, MethodSettings, Objective, TrainingSet},
 };

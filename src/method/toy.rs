@@ -7,7 +7,7 @@ use tch::{Kind, Tensor, nn::Path};
 
 use super::{Defaults, Method, MethodSettings, Objective, TrainingSet};
 use crate::{
-    encoder::{Embedder, Encoder, EncoderConfig, Mode, Moves},
+    encoder::{Embedder, Encoder, EncoderConfig, Features, Mode},
     numbers, optim,
     settings::{Heading, Setting, real, settings},
     views::Views,
@@ -77,21 +77,6 @@ impl Toy {
         let white = Tensor::ones([1, 3, self.side, self.side], (self.mean.kind(), self.mean.device()));
         let features = tch::no_grad(|| self.encoder.0.features(&white, Mode::Evaluation));
         self.mean.copy_(&features.get(0));
-    }
-}
-
-/// An encoder whose features are its only embedding.
-#[derive(Debug)]
-struct Features(Box<dyn Encoder>);
-
-impl Embedder for Features {
-    fn embed(&self, views: &Tensor, moves: bool) -> Vec<Tensor> {
-        let (v, n) = (views.size()[0], views.size()[1]);
-        let features = self.0.features(
-            &views.flatten(0, 1),
-            Mode::Training { groups: v, moves: Moves::InTurn.if_moving(moves) },
-        );
-        vec![features.unflatten(0, [v, n])]
     }
 }
 

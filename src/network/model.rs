@@ -58,7 +58,7 @@ impl Network {
         let cures = || vec![format!("choose a smaller model with {}", encoder.size_flags())];
         let build = || {
             let vars = VarStore::new(device);
-            let set = TrainingSet { side: config.side(), samples };
+            let set = TrainingSet { side: config.side(), samples, seed: config.seed };
             let method = config.method.chosen().build(&vars.root(), set, &config.encoder)?;
             let width = method.encoder().width();
             let probe = classes.map(|classes| {

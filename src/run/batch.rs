@@ -92,7 +92,11 @@ mod tests {
         let encoder = encoder::amdim::Config { ndf, n_rkhs: 64, n_depth: 1, use_bn: false };
         MethodConfig::default()
             .chosen()
-            .build(&VarStore::new(Device::Cpu).root(), TrainingSet { side: 128, samples: 0 }, &encoder.into())
+            .build(
+                &VarStore::new(Device::Cpu).root(),
+                TrainingSet { side: 128, samples: 0, seed: 0 },
+                &encoder.into(),
+            )
             .unwrap()
     }
 

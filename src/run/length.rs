@@ -70,8 +70,10 @@ pub(crate) fn default_epochs(config: &Config) -> f64 {
     config.method.chosen().defaults(config.preset).epochs
 }
 
-/// Returns the number of updates of the whole run. A batch may span the end of an epoch.
+/// Returns the number of updates of the whole run on a set of `samples`. A batch may span the end of an epoch.
 pub(crate) fn steps(config: &Config, batch_size: usize, samples: u64) -> u64 {
+    let chosen = config.method.chosen().subset(samples, config.seed);
+    let samples = chosen.map_or(samples, |chosen| chosen.len() as u64);
     let epochs = config.train.epochs.unwrap_or_else(|| default_epochs(config));
     let whole = (epochs * samples as f64 / batch_size as f64).floor() as u64;
     config.train.steps.unwrap_or(whole).max(1)

@@ -28,6 +28,13 @@ const SMALL: &[(&str, &str)] = &[
          method.loss = 'nce'\nmethod.negatives = 5\nmethod.redraw = true\nmethod.z_momentum = 0.9",
     ),
     ("instdisc", "encoder.name = 'resnet18'\nencoder.width = 4\nmethod.dim = 8"),
+    // With more keys than a batch has, those of the same images would become negatives.
+    (
+        "moco",
+        "encoder.name = 'resnet18'\nencoder.width = 4\nmethod.dim = 8\nmethod.queue = 4\nmethod.bn_groups = 2",
+    ),
+    ("cpc", "encoder.width = 4\nencoder.stages = [1, 1, 1]"),
+    ("exemplar", "encoder.widths = [4, 6, 8]"),
 ];
 
 /// Returns the configuration of a method with a small network. `train` has more settings of that section.

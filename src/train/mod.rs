@@ -1,5 +1,6 @@
 //! The training loop.
 
+mod alarms;
 mod begin;
 mod crash;
 mod log;
@@ -10,6 +11,8 @@ mod output;
 mod prepare;
 mod run;
 mod session;
+#[cfg(test)]
+mod single;
 mod step;
 #[cfg(test)]
 mod tests;

@@ -6,16 +6,24 @@ use std::time::{Duration, Instant};
 use tch::{Device, Kind, Tensor};
 
 use super::Run;
-use crate::{encoder::Mode, hint::Notice, notice, run::enlarged::Enlarged};
+use crate::{
+    config::Config, encoder::Mode, hint::Notice, method::TrainingSet, notice, run::enlarged::Enlarged,
+};
 
 /// A run that takes longer than this gets a warning.
 const DAY: Duration = Duration::from_secs(86_400);
 
 impl Run {
-    /// Warns of images that the preset enlarges, and of a run that takes days.
+    /// Warns of images that the preset enlarges, of settings of the method that do not suit the set, and of a
+    /// run that takes days.
     pub(crate) fn look_ahead(&self) {
         if let Some(enlarged) = Enlarged::of(&self.data.train, self.config.side()) {
             tracing::warn!("{}", enlarged.notice());
+        }
+        let Config { method, seed, .. } = &self.config;
+        let set = TrainingSet { side: self.config.side(), samples: self.data.train.len(), seed: *seed };
+        if let Some(warning) = method.chosen().warning(set) {
+            tracing::warn!("{warning}");
         }
         if let Some(time) = self.time_of_steps().filter(|&time| time > DAY) {
             tracing::warn!("{}", takes_days(time, self.steps));

@@ -36,7 +36,7 @@ impl Run {
     pub(crate) fn prepare(mut config: Config, resumed: Option<&Loaded>, world: World) -> Result<Self> {
         let device = device::choose(config.run.device)?;
         let data = open_data(&config, resumed)?;
-        let batch_size = batch_size(&config, device, data.train.len())?;
+        let batch_size = batch_size(&config, device, data.trained.len())?;
         let steps = steps(&config, batch_size, data.train.len());
         config.train.batch_size = Some(batch_size);
         check_parts(batch_size, config.train.accumulate)?;
@@ -47,7 +47,7 @@ impl Run {
         // CUDA graphs cannot be recorded on the default stream, so all work uses this stream.
         let stream = || Ok(Stream::new(Accelerator::of(device))?.make_current()?);
         device::within_memory(device, || "a context of this process".to_owned(), Vec::new, stream)?;
-        let steps_an_epoch = data.train.len() as f64 / batch_size as f64;
+        let steps_an_epoch = data.trained.len() as f64 / batch_size as f64;
         let schedule = Schedule::of_lengths(&config.optim, &config.train.lengthened, steps, steps_an_epoch)
             .scaled(config.optim.lr_scaling, world.samples(batch_size as i64) as u64);
         config.optim.warmup_steps = Some(schedule.warmup_steps());
@@ -76,6 +76,7 @@ impl Run {
             pending_check: None,
             unchecked: Vec::new(),
             at_chance: 0,
+            has_alarmed: false,
         })
     }
 
@@ -160,6 +161,9 @@ impl Run {
 /// Opens the data, and checks that they are those of the checkpoint that the run resumes.
 fn open_data(config: &Config, resumed: Option<&Loaded>) -> Result<Data> {
     let mut data = Data::open(&config.data)?;
+    if let Some(chosen) = config.method.chosen().subset(data.train.len(), config.seed) {
+        data.trained = data.train.subset(chosen);
+    }
     let Some(loaded) = resumed else { return Ok(data) };
     loaded.state.data.check(DataIdentity::of(&data.train))?;
     if data.class_names.is_empty() {

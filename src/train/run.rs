@@ -151,7 +151,7 @@ impl Run {
     fn finish_pending(&mut self, feed: &mut Feed, output: &mut Output) -> Result<()> {
         self.finish_check(output.folder)?;
         if output.log.write_due(|| feed.take_times())? {
-            self.warn_of_chance(output.log.loss());
+            self.judge_loss(output.log.loss());
         }
         Ok(())
     }

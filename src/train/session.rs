@@ -47,6 +47,8 @@ pub(crate) struct Run {
     pub(crate) unchecked: Vec<StepStart>,
     /// Successive records whose loss was at chance level.
     pub(crate) at_chance: u32,
+    /// Whether the method has warned of a loss.
+    pub(crate) has_alarmed: bool,
 }
 
 /// How long the longest save and the longest step took; zero before the first.
@@ -120,7 +122,7 @@ impl Run {
 
     /// Epochs trained, with their fraction.
     pub(crate) fn epoch(&self) -> f64 {
-        self.position.epoch as f64 + self.position.offset as f64 / self.data.train.len() as f64
+        self.position.epoch as f64 + self.position.offset as f64 / self.data.trained.len() as f64
     }
 
     /// Returns the state of a checkpoint at `step`, with the samples at `position`.
@@ -145,7 +147,7 @@ pub(crate) fn feed(
     device: Device,
     world: World,
 ) -> Result<Feed> {
-    let samples = data.train.samples(order(config), world.share(), position);
+    let samples = data.trained.samples(order(config), world.share(), position);
     let recipe = config.recipe();
     let loader = LoaderConfig { seed: config.seed, drop_last: true, ..data::loader(config, batch_size) };
     Feed::spawn(samples, recipe, config.preset.normalization(), &loader, device)

@@ -43,7 +43,7 @@ impl Learner {
     /// are there.
     fn update(&mut self, views: &Views) -> Result<StepMetrics> {
         self.optimizer.forget_gradients()?;
-        self.network.method_mut().before_step();
+        self.network.method_mut().before_step(views, self.compute)?;
         let loss = method::backward(self.network.method(), views, self.compute)?;
         let (probe, total) = match self.network.probe() {
             Some(probe) => {
@@ -67,7 +67,7 @@ impl Learner {
 /// Adds the gradients of the online probe's loss on a batch to those of its parameters. Returns its numbers
 /// and the loss, without a graph.
 fn probe_backward(probe: &OnlineProbe, features: &Tensor, views: &Views) -> (ProbeMetrics, Tensor) {
-    let labels = views.labels.repeat([views.images.size()[0]]);
+    let labels = views.labels.repeat([features.size()[0] / views.labels.size()[0]]);
     let logits = probe.logits(features, true);
     let losses = OnlineProbe::losses(&logits, &labels);
     let loss = &losses.mlp + &losses.linear;

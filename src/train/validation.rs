@@ -20,7 +20,6 @@ use crate::{
     eval::{self, features::Features, health::Health, knn::Vote},
     metrics::ValidationRecord,
     network::{self, Both, Judged},
-    notice,
     views::Views,
 };
 
@@ -63,7 +62,7 @@ impl ValidationSums {
 impl Run {
     /// Returns whether the run, or an epoch whose number is a multiple of `every`, has just ended.
     fn epoch_ended(&self, every: u64) -> bool {
-        let ended = |step: u64| step * self.batch_size as u64 / self.data.train.len() / every;
+        let ended = |step: u64| step * self.batch_size as u64 / self.data.trained.len() / every;
         let step = self.trainer.step_count();
         ended(step) > ended(step - 1) || step == self.steps
     }
@@ -211,22 +210,6 @@ impl Run {
         let step = self.trainer.step_count();
         let best = Best { step, metric: metric.name().to_owned(), value };
         self.world.on_lead(|| folder.checkpoints.mark_best(&best)).map(drop)
-    }
-
-    /// Warns once if the loss of the last records, after the warm-up, is at chance level.
-    pub(crate) fn warn_of_chance(&mut self, loss: Option<f64>) {
-        const RECORDS: u32 = 20;
-        let chance = self.trainer.chance(self.batch_size as i64);
-        let is_at_chance = loss.is_some_and(|loss| loss > 0.995 * chance);
-        let is_warm = self.trainer.step_count() > 2 * self.trainer.schedule().warmup_steps();
-        self.at_chance = if is_at_chance && is_warm { self.at_chance.saturating_add(1) } else { 0 };
-        if self.at_chance == RECORDS {
-            let warning = notice!(
-                "the loss stays at its chance level, {chance:.2}: nothing is learned";
-                "try another --lr or a larger batch, and look at the views of an image with `amdim-stream show`"
-            );
-            tracing::warn!("{warning}");
-        }
     }
 
     fn within_memory<T>(&self, work: impl FnOnce() -> Result<T>) -> Result<T> {

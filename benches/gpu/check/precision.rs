@@ -50,7 +50,7 @@ fn pass(device: Device, precision: Precision) -> Result<(f64, Tensor)> {
     let encoder = encoder::amdim::Config { ndf: 16, n_rkhs: 128, n_depth: 2, use_bn: true };
     let method = MethodConfig::default().chosen().build(
         &vars.root(),
-        TrainingSet { side: 128, samples: 0 },
+        TrainingSet { side: 128, samples: 0, seed: 0 },
         &encoder.into(),
     )?;
     let named: BTreeMap<_, _> = vars.variables().into_iter().collect();

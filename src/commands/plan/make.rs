@@ -78,9 +78,9 @@ impl Plan {
             validation: run.data.validation.as_ref().map(Inventory::of),
             enlarged: Enlarged::of(&run.data.train, run.config.side()),
             batch_size: run.batch_size,
-            epochs: run.steps as f64 * run.batch_size as f64 / run.data.train.len() as f64,
+            epochs: run.steps as f64 * run.batch_size as f64 / run.data.trained.len() as f64,
             steps: run.steps,
-            steps_an_epoch: run.data.train.len() as f64 / run.batch_size as f64,
+            steps_an_epoch: run.data.trained.len() as f64 / run.batch_size as f64,
             schedule: run.trainer.schedule().clone(),
             parameters: run.trainer.network().parameters(),
             gigamacs_a_step: run.trainer.network().method().macs(run.batch_size as i64) / 1e9,
@@ -204,7 +204,7 @@ impl Findings {
         let costs = self.costs(&self.loading, run.batch_size)?;
         let fast = self.loading_fast.as_ref().and_then(|fast| self.costs(fast, run.batch_size));
         let has_idle_gpu = run.device == Device::Cpu && torchkit::has_driver();
-        let (samples, batch_size) = (run.data.train.len(), run.batch_size);
+        let (samples, batch_size) = (run.data.trained.len(), run.batch_size);
         let work = Work { samples, batch_size, steps_left: run.steps.saturating_sub(step) };
         let remedy = Remedy::of(&costs, run.choices(), fast.as_ref(), has_idle_gpu);
         Some(Forecast::of(&costs, work, remedy))

@@ -77,7 +77,7 @@ impl BankSettings {
     pub(in crate::method) fn largest_batch(
         &self,
         encoder: &dyn Encoder,
-        TrainingSet { side, samples }: TrainingSet,
+        TrainingSet { side, samples, .. }: TrainingSet,
         parts: i64,
         world: World,
     ) -> i64 {

@@ -2,7 +2,7 @@
 
 use tch::Device;
 
-use super::{npid, resnet, simclr};
+use super::{cpc, exemplar, moco, npid, resnet, simclr};
 use crate::golden::case::Precision;
 
 /// Compares every case on the device.
@@ -10,4 +10,7 @@ pub(crate) fn agree(device: Device, precision: Precision) {
     npid::agree(device, precision);
     resnet::agree(device, precision);
     simclr::agree(device, precision);
+    moco::agree(device, precision);
+    cpc::agree(device, precision);
+    exemplar::agree(device, precision);
 }

@@ -3,7 +3,12 @@
 
 use std::collections::BTreeMap;
 
-use amdim_stream::optim::{self, Optimizer, OptimizerName};
+use amdim_stream::{
+    method::{self, ComputeOptions, Loss, Method},
+    optim::{self, Optimizer, OptimizerName},
+    views::Views,
+    world::World,
+};
 use serde_json::Value;
 use tch::{Kind, Tensor, nn::VarStore};
 
@@ -22,6 +27,11 @@ pub(crate) trait Subject {
     /// Returns the name in this program of a tensor of the reference.
     fn own_name(&self, reference: &str) -> String {
         reference.to_owned()
+    }
+
+    /// Returns the names of tensors that the reference does not have.
+    fn added(&self) -> &[&str] {
+        &[]
     }
 
     /// Returns the outputs in evaluation mode.
@@ -90,7 +100,28 @@ pub(crate) fn begin(case: &mut Fixture, subject: &dyn Subject) -> State {
 }
 
 fn variables(subject: &dyn Subject) -> State {
-    subject.vars().variables().into_iter().collect()
+    let all = subject.vars().variables().into_iter();
+    all.filter(|(name, _)| !subject.added().contains(&name.as_str())).collect()
+}
+
+/// How a step of a case is computed.
+pub(crate) const OPTIONS: ComputeOptions =
+    ComputeOptions { precision: torchkit::Precision::F32, parts: 1, by_block: false, world: World::ALONE };
+
+/// Computes the loss of a batch and the gradients of the parameters.
+pub(crate) fn backward(method: &dyn Method, views: &Views) -> Loss {
+    method::backward(method, views, OPTIONS).unwrap()
+}
+
+/// Returns the value that the tolerance of a tensor is relative to: the largest in the case. Where the case has
+/// a sample of zeros only, as of masked weights, it is the root of the mean square of the whole tensor.
+fn scale(case: &Fixture, what: &str, golden: &Tensor) -> f64 {
+    let rule = &case.facts["subsampled"][what];
+    let whole = rule["full_sq_sum"].as_f64().map_or(0.0, |sum| {
+        let shape: Vec<f64> = serde_json::from_value(rule["full_shape"].clone()).unwrap();
+        (sum / shape.iter().product::<f64>()).sqrt()
+    });
+    absmax(golden).max(whole)
 }
 
 /// Returns the tolerance of a group of tensors (`out`, `grad`, `bn3` …), relative to the largest value of
@@ -153,8 +184,8 @@ fn check_gradients(case: &mut Fixture, subject: &dyn Subject, precision: Precisi
         if is_noise && precision == Precision::Single {
             continue;
         }
-        let scale = if is_noise { largest } else { absmax(gradient) };
         let what = format!("grad/{reference}");
+        let scale = if is_noise { largest } else { scale(case, &what, gradient) };
         check_sampled(case, &what, &found, (gradient, scale), tolerance(case, "grad", precision));
         compared += 1;
     }
@@ -177,7 +208,7 @@ fn check_deltas(
         let found = now[&name].to_kind(Kind::Double) - before[&name].to_kind(Kind::Double);
         if precision == Precision::Double {
             let is_noise = is_listed(case, "grads_analytically_zero", &reference);
-            let scale = if is_noise { absmax(&before[&name]) } else { absmax(&golden) };
+            let scale = if is_noise { absmax(&before[&name]) } else { scale(case, &what, &golden) };
             check_sampled(case, &what, &found, (&golden, scale), TENSOR);
         } else {
             let (found, golden) = (absmax(&sampled(case, &what, &found)), absmax(&golden));
@@ -229,6 +260,7 @@ pub(crate) fn check(mut case: Fixture, subject: &mut dyn Subject, precision: Pre
             let number = update + 1;
             check_deltas(&mut case, &format!("delta{number}"), (subject, &before), precision);
             check_statistics(&mut case, &format!("bn{number}"), subject, precision);
+            check_statistics(&mut case, &format!("queue{number}"), subject, precision);
             check_state(&mut case, number, subject, precision);
         }
     }

@@ -1,8 +1,11 @@
 //! Comparisons with golden tensors of the other methods and of their encoders.
 
 mod all;
+mod cpc;
+mod exemplar;
 pub(crate) mod frame;
 mod hashed;
+mod moco;
 mod npid;
 pub(crate) mod resnet;
 mod simclr;

@@ -1,0 +1,83 @@
+//! The groups of samples that batch norms normalize apart.
+
+use serde::{Deserialize, Serialize};
+use tch::{Device, Kind, Tensor};
+
+use crate::encoder::{Mode, Moves};
+
+/// Which samples of a batch are in a group.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum GroupRule {
+    /// Consecutive samples.
+    #[default]
+    Consecutive,
+    /// Samples whose places in the batch have the same remainder of the number of groups, as in the reference
+    /// implementation's demo on CIFAR.
+    Interleaved,
+}
+
+/// The groups of a view's samples that batch norms normalize apart, each by its own statistics. Keys are put
+/// into groups in another order than queries: if one batch norm saw both in the same order, its statistics
+/// would tell which key belongs to which query.
+#[derive(Debug, Clone, Copy)]
+pub struct Groups {
+    /// The most groups; `None` for as many as leave 32 samples each, and at most 8.
+    pub most: Option<i64>,
+    /// Which samples are in a group.
+    pub rule: GroupRule,
+    /// How the running statistics follow those of the groups.
+    pub moves: Moves,
+}
+
+impl Groups {
+    /// The fewest samples of a group, where the number of groups is not set.
+    const SAMPLES: i64 = 32;
+    /// The most groups, where their number is not set.
+    const MOST: i64 = 8;
+
+    /// Returns the number of groups of `n` samples: the largest divisor of `n` up to the most groups, of at
+    /// least two samples each.
+    pub(super) fn count(self, n: i64) -> i64 {
+        let most = self.most.unwrap_or_else(|| (n / Self::SAMPLES).clamp(1, Self::MOST));
+        (1..=most.min(n / 2)).rev().find(|count| n % count == 0).unwrap_or(1)
+    }
+
+    /// Returns the mode of batch norms for `n` samples.
+    pub(super) fn mode(self, n: i64, moves: bool) -> Mode {
+        Mode::Training { groups: self.count(n), moves: self.moves.if_moving(moves) }
+    }
+
+    /// Returns the order (n) of samples in which those of a group are consecutive; `None` if they are already.
+    pub(super) fn order(self, n: i64, device: Device) -> Option<Tensor> {
+        let count = self.count(n);
+        (self.rule == GroupRule::Interleaved && count > 1)
+            .then(|| Tensor::arange(n, (Kind::Int64, device)).view([-1, count]).transpose(0, 1).flatten(0, 1))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn groups(most: Option<i64>, rule: GroupRule) -> Groups {
+        Groups { most, rule, moves: Moves::ByMean }
+    }
+
+    #[test]
+    fn groups_are_of_equal_size_and_have_32_samples_unless_more_are_asked_for() {
+        let count = |most, n| groups(most, GroupRule::Consecutive).count(n);
+        assert_eq!([31, 64, 96, 256, 512, 1000].map(|n| count(None, n)), [1, 2, 3, 8, 8, 8]);
+        assert_eq!(
+            [(Some(1), 256), (Some(4), 16), (Some(8), 12), (Some(8), 3)].map(|(most, n)| count(most, n)),
+            [1, 4, 6, 1]
+        );
+    }
+
+    #[test]
+    fn interleaved_groups_have_the_samples_of_one_remainder() {
+        let order = groups(Some(3), GroupRule::Interleaved).order(6, Device::Cpu).unwrap();
+        assert_eq!(Vec::<i64>::try_from(order).unwrap(), [0, 3, 1, 4, 2, 5]);
+        assert!(groups(Some(3), GroupRule::Consecutive).order(6, Device::Cpu).is_none());
+    }
+}

@@ -1,0 +1,133 @@
+//! The encoder of keys, which follows the encoder of queries slowly.
+
+use std::collections::BTreeMap;
+
+use anyhow::Result;
+use tch::{
+    Kind, Tensor,
+    nn::{Path, VarStore},
+};
+use torchkit::Precision;
+
+use super::groups::Groups;
+use crate::{encoder::Projected, loss};
+
+/// A network whose parameters are a moving average of those of the query network. Its running statistics are
+/// those of its own batches.
+#[derive(Debug)]
+pub(super) struct KeyEncoder {
+    network: Projected,
+    parameters: Vec<Followed>,
+    momentum: f64,
+    groups: Groups,
+}
+
+/// A parameter of the key encoder.
+#[derive(Debug)]
+struct Followed {
+    query: Tensor,
+    key: Tensor,
+    /// The value before the current step.
+    before: Tensor,
+}
+
+impl KeyEncoder {
+    /// Returns a copy of the network that `build` has built under `path`. Its tensors have the same names, under
+    /// `path/key`, and are not trained.
+    pub(super) fn new(
+        path: &Path,
+        build: impl Fn(&Path) -> Projected,
+        momentum: f64,
+        groups: Groups,
+    ) -> Self {
+        let own = VarStore::new(path.device());
+        let network = build(&own.root());
+        let named: BTreeMap<_, _> = own.variables().into_iter().collect();
+        let mut parameters = Vec::new();
+        for (name, tensor) in named {
+            let is_parameter = tensor.requires_grad();
+            let key = tensor.set_requires_grad(false);
+            if is_parameter {
+                let (folder, own) = place(path, &name);
+                let query = folder.get(own).expect("the query network has the same parameters");
+                parameters.push(Followed { query, before: key.copy(), key: key.shallow_clone() });
+            }
+            let (folder, own) = place(&(path / "key"), &name);
+            let _ = folder.add(own, key, false);
+        }
+        let mut encoder = Self { network, parameters, momentum, groups };
+        encoder.copy();
+        encoder
+    }
+
+    /// Returns the bytes of the parameters, of which the values before the current step are kept, too.
+    pub(super) fn bytes(&self) -> u64 {
+        let of = |key: &Tensor| key.numel() as u64 * key.kind().elt_size_in_bytes() as u64;
+        self.parameters.iter().map(|followed| 2 * of(&followed.key)).sum()
+    }
+
+    /// Copies the parameters of the query network.
+    pub(super) fn copy(&mut self) {
+        tch::no_grad(|| self.parameters.iter_mut().for_each(|followed| followed.key.copy_(&followed.query)));
+    }
+
+    /// Moves the parameters towards those of the query network.
+    pub(super) fn follow(&mut self) {
+        let share = 1.0 - self.momentum;
+        tch::no_grad(|| {
+            for Followed { query, key, before } in &mut self.parameters {
+                before.copy_(key);
+                let _ = key.lerp_(query, share);
+            }
+        });
+    }
+
+    /// Undoes the last move if `is_broken`, a scalar, is 1.
+    pub(super) fn undo(&mut self, is_broken: &Tensor) {
+        let is_broken = is_broken.to_kind(Kind::Bool);
+        for Followed { key, before, .. } in &mut self.parameters {
+            key.copy_(&before.where_self(&is_broken, key));
+        }
+    }
+
+    /// Returns the keys (n, d), of unit length, of images (n, 3, h, w) that are encoded in `parts` parts. The
+    /// samples are put into groups in the order `shuffle` (n), or in their own.
+    pub(super) fn encode(
+        &self,
+        images: &Tensor,
+        shuffle: Option<&Tensor>,
+        (parts, precision): (i64, Precision),
+    ) -> Result<Tensor> {
+        let _scope = precision.autocast(images.device())?;
+        let keys = in_order(images, shuffle, |images| {
+            let parts = images.tensor_split(parts, 0);
+            Tensor::cat(&parts.iter().map(|part| self.encode_part(part)).collect::<Vec<_>>(), 0)
+        });
+        Ok(loss::unit(&keys))
+    }
+
+    fn encode_part(&self, images: &Tensor) -> Tensor {
+        let n = images.size()[0];
+        let order = self.groups.order(n, images.device());
+        let mode = self.groups.mode(n, true);
+        in_order(images, order.as_ref(), |images| {
+            let [_, keys] = self.network.forward(images, mode);
+            keys
+        })
+    }
+}
+
+/// Returns the result (n, …) of `f` for each sample of `x` (n, …), which `f` gets in another order.
+fn in_order(x: &Tensor, order: Option<&Tensor>, f: impl Fn(&Tensor) -> Tensor) -> Tensor {
+    match order {
+        Some(order) => f(&x.index_select(0, order)).index_select(0, &order.argsort(0, false)),
+        None => f(x),
+    }
+}
+
+/// Returns the folder below `path`, and the last part, of a name with dots.
+fn place<'a, 'b>(path: &Path<'a>, name: &'b str) -> (Path<'a>, &'b str) {
+    let (folders, name) = name.rsplit_once('.').unwrap_or(("", name));
+    let folders = folders.split('.').filter(|folder| !folder.is_empty());
+    (folders.fold(path.clone(), |path, folder| path / folder), name)
+}

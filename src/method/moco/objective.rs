@@ -1,0 +1,175 @@
+//! The objective of queries, their keys and the queue.
+
+use anyhow::Result;
+use tch::{Kind, Tensor, nn::Path};
+
+use super::{config::Config, groups::Groups, key_encoder::KeyEncoder, queries::Queries, queue::Queue};
+use crate::{
+    encoder::{Embedder, Encoder, Projected},
+    hint::Notice,
+    loss,
+    method::{
+        compute::ComputeOptions,
+        interface::{Method, Objective},
+    },
+    notice,
+    views::Views,
+    world::World,
+};
+
+/// The objective of `MoCo` over an encoder and its head.
+#[derive(Debug)]
+pub struct Moco {
+    queries: Queries,
+    key_encoder: KeyEncoder,
+    queue: Queue,
+    /// The keys (v, n, d) of the current step, of all processes: of view 2, and of view 1 where the loss is
+    /// symmetric.
+    keys: Tensor,
+    temperature: f64,
+    side: i64,
+}
+
+impl Moco {
+    /// Returns the method for images of `side` pixels, where `build` builds a network, with the encoder under
+    /// `path/encoder`.
+    pub fn new(
+        path: &Path,
+        side: u32,
+        build: impl Fn(&Path) -> Projected,
+        config: &Config,
+        groups: Groups,
+    ) -> Self {
+        let network = build(path);
+        let (dim, views) = (network.head.width(), if config.symmetric { 2 } else { 1 });
+        Self {
+            key_encoder: KeyEncoder::new(path, &build, config.key_momentum, groups),
+            queries: Queries { network, groups, views },
+            queue: Queue::new(path, dim, config.queue),
+            keys: Tensor::zeros([views, 0, dim], (path.kind(), path.device())),
+            temperature: config.temperature(),
+            side: side.into(),
+        }
+    }
+
+    /// Moves the key encoder and encodes the keys of a batch. `shuffle` returns the order in which the `n` keys
+    /// of view 2, and then those of view 1, are put into groups; `None` keeps that of the batch.
+    ///
+    /// # Errors
+    ///
+    /// If the device cannot compute in the precision that is asked for.
+    pub fn encode_keys(
+        &mut self,
+        views: &Views,
+        compute: ComputeOptions,
+        mut shuffle: impl FnMut(i64) -> Option<Tensor>,
+    ) -> Result<()> {
+        self.key_encoder.follow();
+        let keys = (0..self.queries.views).map(|number| {
+            let images = views.images.get(1 - number);
+            let shuffle = shuffle(images.size()[0]);
+            tch::no_grad(|| {
+                self.key_encoder.encode(&images, shuffle.as_ref(), (compute.parts, compute.precision))
+            })
+        });
+        self.keys = compute.world.gather(&Tensor::stack(&keys.collect::<Result<Vec<_>>>()?, 0));
+        Ok(())
+    }
+
+    /// Returns the scores (n, 1 + k) of queries (n, d): the own key, and the queue.
+    pub fn scores(&self, view: i64, queries: &Tensor) -> Tensor {
+        let queries = loss::unit(queries) / self.temperature;
+        let own = (&queries * self.keys.get(view)).sum_dim_intlist([1i64].as_slice(), true, None::<Kind>);
+        Tensor::cat(&[own, queries.matmul(self.queue.keys())], 1)
+    }
+}
+
+/// Returns the share of queries whose own key has the highest score.
+fn found(scores: &Tensor) -> Tensor {
+    scores.argmax(1, false).eq(0).to_kind(scores.kind()).mean(None::<Kind>)
+}
+
+impl Method for Moco {
+    fn embedder(&self) -> &dyn Embedder {
+        &self.queries
+    }
+
+    fn before_step(&mut self, views: &Views, compute: ComputeOptions) -> Result<()> {
+        let (device, groups) = (views.images.device(), self.queries.groups);
+        // Without groups all samples share the same statistics, in any order.
+        let shuffle = |n| Tensor::rand([n], (Kind::Float, device)).argsort(0, false);
+        self.encode_keys(views, compute, |n| (groups.count(n / compute.parts) > 1).then(|| shuffle(n)))
+    }
+
+    /// The sum of the losses of both views is minimized where the loss is symmetric, as in the reference
+    /// implementation; their mean is logged.
+    fn objective(&self, embeddings: &[Tensor], _: &Views) -> Objective {
+        let views = self.queries.views;
+        let scores: Vec<_> = (0..views).map(|view| self.scores(view, &embeddings[1].get(view))).collect();
+        let losses: Vec<_> = scores.iter().map(loss::softmax_of_drawn).collect();
+        let total: Tensor = losses.iter().sum();
+        let right = scores.iter().map(found).sum::<Tensor>() / views as f64;
+        let mut parts = vec![("top1", right)];
+        if views == 2 {
+            parts.extend(["view1", "view2"].into_iter().zip(losses));
+        }
+        Objective { loss: &total / views as f64, total, parts }
+    }
+
+    fn features(&self, embeddings: &[Tensor]) -> Tensor {
+        embeddings[0].shallow_clone()
+    }
+
+    fn chance(&self, _n: i64) -> f64 {
+        (1.0 + self.queue.length() as f64).ln()
+    }
+
+    fn largest_batch(&self, parts: i64, world: World) -> i64 {
+        const MOST: i64 = i32::MAX as i64;
+        let encoded = parts * (MOST / self.queries.network.encoder.elements());
+        let images = MOST / (2 * 3 * self.side * self.side);
+        let scored = MOST / (1 + self.queue.length()) / world.size() as i64;
+        encoded.min(images).min(scored)
+    }
+
+    /// Queries pass forward and backward, keys forward only.
+    fn macs(&self, n: i64) -> f64 {
+        let Queries { network, views, .. } = &self.queries;
+        let encoded = network.macs() as f64 * (3.0 + 1.0);
+        let scored = 3.0 * network.head.width() as f64 * (1 + self.queue.length()) as f64;
+        (views * n) as f64 * (encoded + scored)
+    }
+
+    fn encoder(&self) -> &dyn Encoder {
+        self.queries.network.encoder.as_ref()
+    }
+
+    fn after_step(&mut self, is_broken: &Tensor) {
+        self.key_encoder.undo(is_broken);
+        // The keys of view 1 first.
+        self.queue.push(&self.keys.flip([0]).flatten(0, 1), is_broken);
+    }
+
+    fn state_bytes(&self) -> Vec<(&'static str, u64)> {
+        vec![("queue", self.queue.bytes()), ("key encoder", self.key_encoder.bytes())]
+    }
+
+    /// Warns of batch norms that tell which key belongs to which query. A loss is judged once keys have replaced
+    /// the random queue of the beginning, and until they have done so twice.
+    fn alarm(&self, step: u64, samples: i64, loss: f64) -> Option<Notice> {
+        const LATE: i64 = 50;
+        let filled = self.queue.length() / (samples * self.queries.views).max(1) + 1;
+        let is_early = (filled..=2 * filled + LATE).contains(&step.cast_signed());
+        let is_low = loss < 0.5 * self.chance(samples);
+        (is_early && is_low && self.queries.groups.count(samples) == 1).then(|| {
+            notice!(
+                "the loss is {loss:.2} after {step} steps, far below its chance level of {:.2}: the batch norms may tell which key belongs to which query", self.chance(samples);
+                "set --bn-groups to 2 or more"
+            )
+        })
+    }
+
+    fn after_warm_start(&mut self) {
+        self.key_encoder.copy();
+    }
+}

@@ -1,0 +1,85 @@
+//! Updates of CPC with its encoder and its context network.
+
+use amdim_stream::{
+    encoder::{cpc, set_float_kind},
+    method::{
+        Method,
+        cpc::{Config, Cpc},
+    },
+};
+use tch::{Device, Kind, Tensor, nn::VarStore};
+
+use super::frame::{self, Pass, Subject};
+use crate::golden::{Fixture, case::Precision};
+
+struct Network {
+    vars: VarStore,
+    cpc: Cpc,
+    /// Images (1, n, 3, h, w).
+    views: Tensor,
+    /// The drawn rows of each step, by update.
+    drawn: Vec<Vec<Tensor>>,
+}
+
+impl Subject for Network {
+    fn vars(&self) -> &VarStore {
+        &self.vars
+    }
+
+    fn evaluated(&self) -> Vec<(&'static str, Tensor)> {
+        vec![]
+    }
+
+    fn pass(&mut self, number: i64) -> Pass {
+        let embeddings = self.cpc.embedder().embed(&self.views, true);
+        let [z, c] = [&embeddings[0], &embeddings[1]].map(|grid| grid.get(0));
+        let losses = self.cpc.losses(&z, &c, |step, _| self.drawn[number as usize][step].shallow_clone());
+        let loss = losses.iter().sum::<Tensor>() / losses.len() as f64;
+        loss.backward();
+        Pass {
+            outputs: vec![("z", z.detach()), ("context", c.detach())],
+            losses: vec![("loss", loss.double_value(&[]))],
+        }
+    }
+}
+
+/// Checks that the case's masks leave what this program computes: all but the lowest row of 3×3 kernels.
+fn check_masks(case: &mut Fixture) {
+    for (name, is_vertical) in [("vertical_conv", true), ("horizontal_conv", false)] {
+        let mask = case.take(&format!("state/autoregressor.stack.layers.0.{name}.mask"));
+        let expected = mask.ones_like();
+        if is_vertical {
+            let _ = expected.narrow(2, 2, 1).zero_();
+        }
+        assert!(mask.equal(&expected), "{}: mask of {name}", case.name);
+    }
+}
+
+/// Compares every case on the device.
+pub(crate) fn agree(device: Device, precision: Precision) {
+    for mut case in Fixture::all("cpc_case", device) {
+        check_masks(&mut case);
+        let int = |key| case.int(&["config", key]);
+        let encoder = cpc::Config {
+            width: int("base"),
+            bottleneck: int("depth") == 50,
+            stages: serde_json::from_value(case.facts["config"]["blocks"].clone()).unwrap(),
+            patch: Some(int("patch")),
+        };
+        let config = Config {
+            prediction_steps: int("steps"),
+            negatives: int("neg"),
+            context_layers: int("context_layers"),
+        };
+        let mut vars = VarStore::new(device);
+        let cpc = Cpc::new(&vars.root(), int("size") as u32, &encoder, &config);
+        set_float_kind(&mut vars, precision.kind());
+        let mut drawn = |update| {
+            let of_step = |step| case.take(&format!("in/neg{step}_{update}")).to_kind(Kind::Int64);
+            (1..=config.prediction_steps).map(of_step).collect()
+        };
+        let drawn = (0..3).map(&mut drawn).collect();
+        let views = frame::images(&mut case, "in/x1_u8", precision.kind()).unsqueeze(0);
+        frame::check(case, &mut Network { vars, cpc, views, drawn }, precision);
+    }
+}

@@ -1,0 +1,116 @@
+//! Updates of `MoCo` with both encoders and the queue.
+
+use amdim_stream::{
+    encoder::{Moves, resnet::ResNet, set_float_kind},
+    method::{
+        Method,
+        moco::{Config, GroupRule, Groups, Moco},
+    },
+    views::Views,
+};
+use shards::Position;
+use tch::{Device, Kind, Tensor, nn::VarStore};
+
+use super::{
+    frame::{self, OPTIONS, Pass, Subject},
+    resnet,
+};
+use crate::golden::{Fixture, case::Precision};
+
+struct Network {
+    vars: VarStore,
+    moco: Moco,
+    views: Views,
+    /// The order in which keys are put into groups, (updates, views, n).
+    shuffles: Tensor,
+    /// The number of processes that the reference ran in.
+    ranks: i64,
+}
+
+impl Subject for Network {
+    fn vars(&self) -> &VarStore {
+        &self.vars
+    }
+
+    fn own_name(&self, reference: &str) -> String {
+        let own = reference.replace("encoder_k.", "key.encoder_q.");
+        own.replace("encoder_q.fc.", "head.fc.").replace("encoder_q.", "encoder.")
+    }
+
+    fn evaluated(&self) -> Vec<(&'static str, Tensor)> {
+        vec![]
+    }
+
+    fn pass(&mut self, number: i64) -> Pass {
+        let shuffles = self.shuffles.get(number);
+        let mut given = (0..shuffles.size()[0]).map(|view| shuffles.get(view));
+        self.moco.encode_keys(&self.views, OPTIONS, |_| given.next()).unwrap();
+        let embeddings = tch::no_grad(|| self.moco.embedder().embed(&self.views.images, false));
+        let q_raw = embeddings[1].get(0);
+        let scores = tch::no_grad(|| self.moco.scores(0, &q_raw));
+        let loss = frame::backward(&self.moco, &self.views);
+        let value = |tensor: &Tensor| tensor.double_value(&[]);
+        let mut losses = vec![("loss", value(&loss.total)), ("acc1", value(&loss.parts[0].1))];
+        if self.ranks == 2 {
+            let names = ["loss_rank0", "loss_rank1"].into_iter();
+            let of_rank = |scores: &Tensor| value(&amdim_stream::loss::softmax_of_drawn(scores));
+            losses.extend(names.zip(scores.chunk(2, 0).iter().map(of_rank)));
+        }
+        let outputs =
+            if shuffles.size()[0] == 1 { vec![("q_raw", q_raw), ("logits", scores)] } else { vec![] };
+        Pass { outputs, losses }
+    }
+
+    fn finish(&mut self) {
+        self.moco.after_step(&Tensor::from(0.0f32));
+    }
+}
+
+/// Returns the settings of a case, and the groups of its batch norms.
+fn config(case: &Fixture) -> (Config, Groups) {
+    let facts = &case.facts["config"];
+    let (ranks, splits) = (facts["ranks"].as_i64(), facts["splits"].as_i64());
+    let config = Config {
+        mlp: facts["mlp"] == true,
+        dim: case.int(&["config", "dim"]),
+        queue: case.int(&["config", "K"]),
+        key_momentum: case.number(&["config", "m"]),
+        temperature: Some(case.number(&["config", "T"])),
+        symmetric: facts["symmetric"] == true,
+        ..Config::default()
+    };
+    let groups = Groups {
+        most: Some(ranks.or(splits).unwrap_or(1)),
+        rule: if splits.is_some() { GroupRule::Interleaved } else { GroupRule::Consecutive },
+        moves: if ranks.is_some() { Moves::ByFirst } else { Moves::ByMean },
+    };
+    (config, groups)
+}
+
+/// Compares every case on the device.
+pub(crate) fn agree(device: Device, precision: Precision) {
+    for mut case in Fixture::all("moco_case", device) {
+        let (depth, encoder) = resnet::config(&case);
+        let (config, groups) = config(&case);
+        let (side, kind) = (case.int(&["config", "size"]), precision.kind());
+        let mut vars = VarStore::new(device);
+        let build = |path: &tch::nn::Path| {
+            let encoder = ResNet::new(&(path / "encoder"), depth, [3, side], &encoder);
+            config.network(path, Box::new(encoder))
+        };
+        let moco = Moco::new(&vars.root(), side as u32, build, &config, groups);
+        set_float_kind(&mut vars, kind);
+        let images = [1, 2].map(|view| frame::images(&mut case, &format!("in/x{view}_u8"), kind));
+        let n = images[0].size()[0];
+        let none = || Tensor::zeros([n], (Kind::Int64, device));
+        let views = Views {
+            images: Tensor::stack(&images, 0),
+            labels: none(),
+            indices: none(),
+            next: Position::default(),
+        };
+        let shuffles = case.take("in/shuffle").view([3, -1, n]);
+        let ranks = case.facts["config"]["ranks"].as_i64().unwrap_or(1);
+        frame::check(case, &mut Network { vars, moco, views, shuffles, ranks }, precision);
+    }
+}
