@@ -5,8 +5,8 @@
 use std::thread;
 
 use pipeline::{
-    Cpu, DecodeMode, Decoder, Loader, LoaderConfig, Preset, Renderer, Rgb, SampleSeed, StageStats, Stats,
-    encode_jpeg, resize,
+    Cpu, DecodeMode, Decoder, Loader, LoaderConfig, Preset, Recipe, Renderer, Rgb, SampleSeed, StageStats,
+    Stats, encode_jpeg, resize,
 };
 use shards::{Encoded, Position, Sample};
 
@@ -14,6 +14,7 @@ use common::{Table, measure, once, thread_cpu_s};
 
 mod common;
 mod photos;
+mod recipes;
 
 const PHOTOS: u64 = 40;
 const SAMPLES: u64 = 1_600;
@@ -22,7 +23,8 @@ const ROUNDS: u64 = 15;
 fn main() {
     let photos = photos::photos(PHOTOS);
     let mut table = Table::new("pairs: JPEGs of 500×375 pixels, two views by the recipe `in128`, one thread");
-    let ratios = pairs(&mut table, &photos);
+    let recipe = Preset::In128.recipe();
+    let ratios = pairs(&mut table, &recipe, &photos);
     scaling(&mut table, &photos);
     let mut table = Table::new("loader: the same pairs through threads and channels");
     let bound = bound(&photos);
@@ -49,9 +51,13 @@ fn main() {
     let mut table =
         Table::new("pairs: the same photos after `pack --resize 256 --quality 90`, 341×256 pixels");
     table.row("bytes relative to the originals", bytes(&small) / bytes(&photos), "×");
-    let small = pairs(&mut table, &small);
+    let small = pairs(&mut table, &recipe, &small);
     for (mode, (small, large)) in [DecodeMode::Exact, DecodeMode::Fast].iter().zip(small.iter().zip(ratios)) {
         table.row(&format!("{mode}: cost of a pair relative to the originals"), small / large, "×");
+    }
+    for (title, with_blur) in [("", true), (" without its blur", false)] {
+        let title = format!("pairs: the photos, two views of 224 pixels by the recipe of MoCo v2{title}");
+        pairs(&mut Table::new(&title), &recipes::moco_v2(with_blur), &photos);
     }
 }
 
@@ -63,11 +69,11 @@ fn shrink(photo: &[u8]) -> Vec<u8> {
 
 /// Compares a pair on one thread with the bound, in turns, and prints the least time of all rounds. Returns
 /// the seconds of all pairs, exact and fast, with the best instructions of this CPU.
-fn pairs(table: &mut Table, photos: &[Vec<u8>]) -> [f64; 2] {
+fn pairs(table: &mut Table, recipe: &Recipe, photos: &[Vec<u8>]) -> [f64; 2] {
     let mut contenders: Vec<Contender> = Cpu::available()
         .into_iter()
         .skip(1) // the portable code runs only on CPUs without vector instructions
-        .flat_map(|cpu| [DecodeMode::Exact, DecodeMode::Fast].map(|mode| Contender::new(cpu, mode)))
+        .flat_map(|cpu| [DecodeMode::Exact, DecodeMode::Fast].map(|mode| Contender::new(cpu, mode, recipe)))
         .collect();
     let mut decoder = Decoder::new(u64::MAX);
     let mut image = Rgb::default();
@@ -109,10 +115,9 @@ struct Contender {
 }
 
 impl Contender {
-    fn new(cpu: Cpu, mode: DecodeMode) -> Self {
-        let recipe = Preset::In128.recipe();
+    fn new(cpu: Cpu, mode: DecodeMode, recipe: &Recipe) -> Self {
         let (views, slab) = (vec![0; recipe.bytes()], vec![0; recipe.bytes()]);
-        let renderer = Renderer::on(cpu, recipe, mode, u64::MAX);
+        let renderer = Renderer::on(cpu, recipe.clone(), mode, u64::MAX);
         Self { cpu, mode, renderer, views, slab, best: [f64::INFINITY; 3] }
     }
 
@@ -143,7 +148,8 @@ impl Contender {
 /// libjpeg-turbo alone, which shows how far the machine itself scales.
 fn scaling(table: &mut Table, photos: &[Vec<u8>]) {
     let render = || {
-        let mut contender = Contender::new(Cpu::default(), DecodeMode::Exact);
+        let recipe = Preset::In128.recipe();
+        let mut contender = Contender::new(Cpu::default(), DecodeMode::Exact, &recipe);
         (0..ROUNDS).for_each(|round| contender.run(photos, round));
     };
     let decode = || {

@@ -158,7 +158,7 @@ impl Editor {
 
     fn sample(&mut self, window: Window) {
         self.bytes();
-        sampling::sample(&self.image, window, &mut self.floats);
+        sampling::sample(self.cpu, &self.image, window, &mut self.floats);
         self.is_float = true;
     }
 

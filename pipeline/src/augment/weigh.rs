@@ -133,12 +133,15 @@ fn each_block(
     for (number, out) in out.chunks_mut(pitch).enumerate().take(taps.len()) {
         let (first, pairs) = taps.of(number);
         let bytes = &lines.bytes[first * lines.pitch..];
-        for (block, out) in out[..lines.lanes].chunks_mut(LANES).enumerate() {
-            let sums = sum(&bytes[2 * LANES * block..], lines.pitch, pairs);
-            match out.first_chunk_mut() {
-                Some(out) => *out = sums,
-                None => out.copy_from_slice(&sums[..out.len()]),
-            }
+        // Full blocks apart from the rest, so that each is one store instead of a copy of variable length.
+        let (blocks, rest) = out[..lines.lanes].as_chunks_mut();
+        let bytes_of = |block: usize| &bytes[2 * LANES * block..];
+        let full = blocks.len();
+        for (block, out) in blocks.iter_mut().enumerate() {
+            *out = sum(bytes_of(block), lines.pitch, pairs);
+        }
+        if !rest.is_empty() {
+            rest.copy_from_slice(&sum(bytes_of(full), lines.pitch, pairs)[..rest.len()]);
         }
     }
 }
