@@ -9,7 +9,7 @@ import subprocess
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-PROGRAM = ROOT / "target/release/amdim-stream"
+PROGRAM = pathlib.Path(__import__("os").environ.get("AMDIM_STREAM", ROOT / "target/release/amdim-stream"))
 FOLDER = ROOT / "runs/curves"
 DATA = FOLDER / "data"
 TABLE = ROOT / "benches/results/curves.md"
