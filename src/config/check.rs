@@ -10,12 +10,6 @@ use crate::{settings::OutOfBounds, usage};
 impl Config {
     /// Checks the settings against each other and against their bounds.
     pub(crate) fn check(&self) -> Result<()> {
-        self.check_settings()?;
-        self.check_views()
-    }
-
-    /// Checks everything but whether the method can use the views of the recipe.
-    pub(super) fn check_settings(&self) -> Result<()> {
         if self.train.steps.is_some() && self.train.epochs.is_some() {
             return Err(usage!("both `train.steps` and `train.epochs` are given"; "leave out one of them"));
         }
@@ -24,6 +18,13 @@ impl Config {
         self.optim.check()?;
         self.method.chosen().check(&self.encoder)?;
         self.encoder.chosen().check(self.side())?;
+        self.recipe.check(self.side())?;
+        self.check_views()
+    }
+
+    /// Checks the settings that drawing views needs.
+    pub(super) fn check_for_drawing(&self) -> Result<()> {
+        self.check_bounds()?;
         self.recipe.check(self.side())
     }
 

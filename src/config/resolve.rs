@@ -37,16 +37,16 @@ impl Config {
         Self::over(defaults, asked)
     }
 
-    /// Resolves `asked` for drawing views: they need not be views that the method can use.
+    /// Resolves `asked` for drawing views, which need not be views that the method and its encoder can use.
     ///
     /// # Errors
     ///
-    /// As [`resolve`](Self::resolve), apart from views that the method cannot use.
+    /// If a setting is unknown, has the wrong type or is out of bounds, or if the recipe cannot work.
     pub fn resolve_for_drawing(asked: &Table) -> Result<Self> {
         words::check(asked)?;
         let defaults = Table::try_from(defaults(asked)?).context("cannot write the defaults as TOML")?;
         let config = Self::read_over(defaults, asked)?;
-        config.check_settings()?;
+        config.check_for_drawing()?;
         Ok(config)
     }
 
