@@ -71,10 +71,24 @@ class Head(nn.Module):
         return self.bn_out(self.conv2(F.relu(self.bn_hid(self.conv1(x)))) + self.shortcut(x))
 
 
-class Encoder(nn.Module):
+class Described(nn.Module):
+    """An encoder that knows how the pixels of its images are normalized."""
+
     def __init__(self, description):
         super().__init__()
         self.description, self.side = description, description["side"]
+
+    def normalize(self, pixels):
+        """Normalizes pixels (n, 3, side, side) from 0 to 255 as in the training of the encoder."""
+        mean, std = (torch.tensor(self.description[name], device=pixels.device).view(1, 3, 1, 1) for name in ("mean", "std"))
+        return (pixels.float() - mean) / std
+
+
+class Encoder(Described):
+    """The encoder of AMDIM."""
+
+    def __init__(self, description):
+        super().__init__(description)
         ndf, n_rkhs, depth, use_bn = (description["encoder"][name] for name in ("ndf", "n_rkhs", "n_depth", "use_bn"))
         block = lambda n_in, n_out, width, stride: Block(n_in, n_out, width, stride, depth, use_bn)
         if self.side == 32:
@@ -86,11 +100,6 @@ class Encoder(nn.Module):
         tail = [Norm(wide, use_bn), block(wide, wide, 3, 1), block(wide, wide, 3, 1), Res(wide, n_rkhs, 3, 1, use_bn), Norm(n_rkhs)]
         self.layer_list = nn.ModuleList([*trunk, *tail])
         self.rkhs_block_5, self.rkhs_block_7 = Head(wide, n_rkhs, use_bn), Head(wide, n_rkhs, use_bn)
-
-    def normalize(self, pixels):
-        """Normalizes pixels (n, 3, side, side) from 0 to 255 as in the training of the encoder."""
-        mean, std = (torch.tensor(self.description[name], device=pixels.device).view(1, 3, 1, 1) for name in ("mean", "std"))
-        return (pixels.float() - mean) / std
 
     def maps(self, images):
         """Returns the last feature map (n, channels, s, s) of each side s, from the largest to the smallest."""
@@ -110,17 +119,82 @@ class Encoder(nn.Module):
         return maps[1], self.rkhs_block_5(maps[5]), self.rkhs_block_7(maps[7])
 
 
+class Residual(nn.Module):
+    """Two 3×3 convolutions, or 1×1, 3×3 and 1×1 (a bottleneck), each with a norm, added to the shortcut."""
+
+    def __init__(self, n_in, planes, stride, bottleneck):
+        super().__init__()
+        n_out = 4 * planes if bottleneck else planes
+        convs = [(n_in, planes, 1, 1), (planes, planes, 3, stride), (planes, n_out, 1, 1)] if bottleneck else \
+            [(n_in, planes, 3, stride), (planes, planes, 3, 1)]
+        self.count = len(convs)
+        for number, (before, after, kernel, step) in enumerate(convs, 1):
+            self.add_module(f"conv{number}", nn.Conv2d(before, after, kernel, step, kernel // 2, bias=False))
+            self.add_module(f"bn{number}", nn.BatchNorm2d(after))
+        if stride != 1 or n_in != n_out:
+            self.downsample = nn.Sequential(nn.Conv2d(n_in, n_out, 1, stride, bias=False), nn.BatchNorm2d(n_out))
+        else:
+            self.downsample = None
+
+    def forward(self, x):
+        branch = x
+        for number in range(1, self.count + 1):
+            branch = getattr(self, f"bn{number}")(getattr(self, f"conv{number}")(branch))
+            branch = F.relu(branch) if number < self.count else branch
+        return F.relu(branch + (x if self.downsample is None else self.downsample(x)))
+
+
+class ResNet(Described):
+    """A ResNet with the names of torchvision, without `fc`."""
+
+    BLOCKS = {"resnet18": (2, 2, 2, 2), "resnet34": (3, 4, 6, 3), "resnet50": (3, 4, 6, 3)}
+
+    def __init__(self, description):
+        super().__init__(description)
+        name, width, stem = (description["encoder"][key] for key in ("name", "width", "stem"))
+        bottleneck = name == "resnet50"
+        self.pools = stem == "imagenet" or stem == "auto" and self.side > 32
+        kernel, stride = (7, 2) if self.pools else (3, 1)
+        self.conv1, self.bn1 = nn.Conv2d(3, width, kernel, stride, kernel // 2, bias=False), nn.BatchNorm2d(width)
+        n_in = width
+        for stage, blocks in enumerate(self.BLOCKS[name]):
+            planes, layer = width << stage, nn.Sequential()
+            for block in range(blocks):
+                layer.append(Residual(n_in, planes, 2 if block == 0 and stage > 0 else 1, bottleneck))
+                n_in = 4 * planes if bottleneck else planes
+            self.add_module(f"layer{stage + 1}", layer)
+        self.num_features = n_in
+
+    def maps(self, images):
+        """Returns the last feature map (n, channels, s, s) of each side s, from the largest to the smallest."""
+        x, maps = F.relu(self.bn1(self.conv1(images))), {}
+        x = F.max_pool2d(x, 3, 2, 1) if self.pools else x
+        for layer in (self.layer1, self.layer2, self.layer3, self.layer4):
+            x = layer(x)
+            maps[int(x.shape[2])] = x
+        return maps
+
+    def forward(self, images):
+        """Returns features (n, width) of normalized images, the mean of the last map over its locations."""
+        return list(self.maps(images).values())[-1].mean(dim=(2, 3))
+
+
+def build(description):
+    """Returns a freshly initialized encoder as the metadata of an export describe it."""
+    return (ResNet if description["encoder"].get("name", "amdim").startswith("resnet") else Encoder)(description)
+
+
 def load(path):
-    """Loads the encoder of an export, with or without probes and `module.` in its names."""
+    """Loads the encoder of an export, with or without probes, `encoder.` and `module.` in its names."""
     with open(path, "rb") as file:
         data = bytearray(file.read())
     start = 8 + int.from_bytes(data[:8], "little")
     header = json.loads(data[8:start])
-    encoder, state = Encoder(json.loads(header.pop("__metadata__")["amdim_stream"])), {}
+    encoder, state = build(json.loads(header.pop("__metadata__")["amdim_stream"])), {}
     for name, entry in header.items():
-        if name.startswith("encoder."):
+        own = name.removeprefix("encoder.").removeprefix("module.")
+        if own in encoder.state_dict() and (name != own or isinstance(encoder, ResNet)):
             begin, end = (start + offset for offset in entry["data_offsets"])
-            tensor = torch.frombuffer(data[begin:end], dtype=TYPES[entry["dtype"]]).view(entry["shape"])
-            state[name.removeprefix("encoder.").removeprefix("module.")] = tensor
+            state[own] = torch.frombuffer(data[begin:end], dtype=TYPES[entry["dtype"]]).view(entry["shape"])
     encoder.load_state_dict(state)
     return encoder

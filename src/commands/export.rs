@@ -6,8 +6,11 @@ use anyhow::Result;
 use serde_json::json;
 
 use crate::{
-    checkpoint, destination,
-    exchange::export::{Contents, Description, Exported, Format, Names, write},
+    checkpoint::{self, Loaded},
+    destination,
+    encoder::EncoderConfig,
+    exchange::export::{Contents, Description, Exported, Format, Names, timm_config, write},
+    files,
     hint::WithHint,
     stdout, usage,
 };
@@ -18,7 +21,9 @@ pub struct Args {
     /// A run folder, or one of its checkpoints/step-… folders
     #[arg(long, value_name = "DIR")]
     pub checkpoint: PathBuf,
-    /// File to write: .safetensors, or .pth for a checkpoint that the reference implementation loads
+    /// File to write: .safetensors or .pth, which torch.load reads (of AMDIM's encoder a checkpoint for the
+    /// reference implementation). A ResNet in a file named model.safetensors gets a config.json beside it, so
+    /// that timm and Hugging Face's transformers load the folder
     #[arg(long, short, value_name = "FILE")]
     pub out: PathBuf,
     /// File format [default: by the extension of FILE]
@@ -27,7 +32,8 @@ pub struct Args {
     /// Export the online probes and the constants of the objective, too
     #[arg(long)]
     pub with_probes: bool,
-    /// Names of tensors [default: own; in a .pth file reference]
+    /// Names of tensors [default: torchvision for ResNets, else own; in a .pth file of AMDIM's encoder
+    /// reference]
     #[arg(long, value_enum)]
     pub names: Option<Names>,
     /// Replace FILE if it exists
@@ -53,25 +59,50 @@ fn format_of(args: &Args) -> Result<Format> {
     Ok(if found == "safetensors" { Format::Safetensors } else { Format::Pth })
 }
 
-/// The choices that the arguments make.
-fn contents_of(args: &Args) -> Result<Contents> {
+/// The choices that the arguments make for an encoder.
+fn contents_of(args: &Args, encoder: &EncoderConfig) -> Result<Contents> {
     let format = format_of(args)?;
-    let of_format = if format == Format::Pth { Names::Reference } else { Names::Own };
-    let names = args.names.unwrap_or(of_format);
+    let usual = match (encoder.resnet(), format) {
+        (Some(_), _) => Names::Torchvision,
+        (None, Format::Pth) => Names::Reference,
+        (None, Format::Safetensors) => Names::Own,
+    };
+    let names = args.names.unwrap_or(usual);
     if format == Format::Pth && names == Names::Own {
+        let name = if usual == Names::Torchvision { "torchvision" } else { "reference" };
         return Err(usage!(
-            "a .pth file is for the reference implementation and must have its names";
-            "add --names reference, or name a .safetensors file"
+            "a .pth file is for other programs and must have names that they know";
+            "add --names {name}, or name a .safetensors file"
         ));
     }
     Ok(Contents { with_probes: args.with_probes || names == Names::Reference, names, format })
 }
 
+/// Returns the place of timm's description of the encoder, and its text, if the file has the name that timm
+/// looks for.
+fn beside(args: &Args, contents: Contents, loaded: &Loaded) -> Result<Option<(PathBuf, String)>> {
+    let is_named = args.out.file_name().is_some_and(|name| name == "model.safetensors");
+    if !is_named || contents.names != Names::Torchvision {
+        return Ok(None);
+    }
+    let Some(config) = timm_config(&Description::of(loaded)) else {
+        tracing::warn!("timm has no ResNet of this width or stem: no config.json is written");
+        return Ok(None);
+    };
+    let path = args.out.with_file_name("config.json");
+    destination::file(&path, &["json"], args.force)?;
+    Ok(Some((path, serde_json::to_string_pretty(&config)?)))
+}
+
 /// Writes the file and prints its description.
 pub fn run(args: &Args) -> Result<()> {
-    let contents = contents_of(args)?;
     let loaded = checkpoint::find(&args.checkpoint)?.without_moments();
+    let contents = contents_of(args, &loaded.state.config.encoder)?;
+    let beside = beside(args, contents, &loaded)?;
     let Exported { tensors, description } = write(&loaded, &args.out, &contents)?;
+    if let Some((path, text)) = beside {
+        files::replace(&path, text.as_bytes()).or_cannot_write(&path)?;
+    }
     let Description { preset, side, step, .. } = &description;
     stdout::say(&format!(
         "`{}`: the encoder of step {step} in {tensors} tensors, {preset}, images of {side}×{side}",

@@ -90,6 +90,16 @@ impl EncoderConfig {
         }
     }
 
+    /// Returns the size of a ResNet; `None` for another encoder.
+    pub fn resnet(&self) -> Option<&resnet::Config> {
+        match self {
+            Self::Resnet18(resnet::Layers(config))
+            | Self::Resnet34(resnet::Layers(config))
+            | Self::Resnet50(resnet::Layers(config)) => Some(config),
+            _ => None,
+        }
+    }
+
     /// Returns the settings of all encoders, the first of each name.
     pub fn settings() -> Vec<Setting> {
         let of = |encoder: &Self| (encoder.chosen().name(), encoder.chosen().settings());

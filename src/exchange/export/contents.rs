@@ -6,8 +6,8 @@ pub enum Format {
     /// Tensors by name, with metadata; PyTorch, JAX, candle and others read it.
     #[default]
     Safetensors,
-    /// A file of `torch.save`, as the checkpoints of the reference implementation are: model, hyperparams,
-    /// cursor.
+    /// A file of `torch.save`: of a ResNet its state dict, of AMDIM's encoder a checkpoint of the reference
+    /// implementation: model, hyperparams, cursor.
     Pth,
 }
 
@@ -17,6 +17,8 @@ pub enum Names {
     /// The names of this program, `encoder.…`.
     #[default]
     Own,
+    /// The names of torchvision's ResNets, `conv1.weight`, `layer1.0.bn1.bias` and so on.
+    Torchvision,
     /// The names of the reference implementation, `encoder.module.…`, with all tensors that its model has,
     /// probes included.
     Reference,

@@ -41,7 +41,7 @@ pub struct Description {
 
 impl Description {
     /// Returns the description of a checkpoint.
-    pub(super) fn of(loaded: &Loaded) -> Self {
+    pub fn of(loaded: &Loaded) -> Self {
         let config = &loaded.state.config;
         let normalization = config.preset.normalization();
         Self {

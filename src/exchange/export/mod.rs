@@ -5,10 +5,12 @@ mod description;
 mod part;
 mod pth;
 mod reference;
+mod timm;
 mod write;
 
 pub use self::{
     contents::{Contents, Format, Names},
     description::{Description, METADATA},
+    timm::timm_config,
     write::{Exported, write},
 };

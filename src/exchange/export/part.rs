@@ -42,8 +42,9 @@ pub(super) fn parts<'a>(
     contents: Contents,
 ) -> Result<Vec<Part<'a>>> {
     let is_reference = contents.names == Names::Reference;
-    let name = |name: &str| match name.strip_prefix("encoder.") {
-        Some(rest) if is_reference => format!("encoder.module.{rest}"),
+    let name = |name: &str| match (name.strip_prefix("encoder."), contents.names) {
+        (Some(rest), Names::Reference) => format!("encoder.module.{rest}"),
+        (Some(rest), Names::Torchvision) => rest.to_owned(),
         _ => name.to_owned(),
     };
     let tensors = file.tensors().into_iter();

@@ -1,5 +1,5 @@
-//! Writes checkpoints of the reference implementation as `torch.save` does: a zip file of a pickle of
-//! protocol 2 and a member for the bytes of each tensor.
+//! Writes state dicts, and checkpoints of the reference implementation, as `torch.save` does: a zip file of a
+//! pickle of protocol 2 and a member for the bytes of each tensor.
 
 use std::{
     fs::File,
@@ -30,13 +30,26 @@ pub(super) fn write(
     hyperparams: &Numbers<'_>,
     cursor: &Numbers<'_>,
 ) -> Result<()> {
+    zipped(file, &pickle(model, hyperparams, cursor)?, model)
+}
+
+/// Writes a state dict, the tensors by name, to an empty file.
+pub(super) fn write_state(file: File, model: &[Part]) -> Result<()> {
+    let mut pickle = Pickle(b"\x80\x02".to_vec());
+    pickle.state(model)?;
+    pickle.put(b".");
+    zipped(file, &pickle.0, model)
+}
+
+/// Writes a pickle and the tensors that it refers to.
+fn zipped(file: File, pickle: &[u8], model: &[Part]) -> Result<()> {
     let mut file = ZipWriter::new(BufWriter::new(file));
     let mut member = |name: &str, bytes: &[u8]| -> Result<()> {
         let stored = SimpleFileOptions::default().compression_method(CompressionMethod::Stored);
         file.start_file(format!("archive/{name}"), stored.large_file(bytes.len() >= u32::MAX as usize))?;
         Ok(file.write_all(bytes)?)
     };
-    member("data.pkl", &pickle(model, hyperparams, cursor)?)?;
+    member("data.pkl", pickle)?;
     member("byteorder", b"little")?;
     for (number, part) in model.iter().enumerate() {
         member(&format!("data/{number}"), &part.data)?;
@@ -49,13 +62,7 @@ pub(super) fn write(
 fn pickle(model: &[Part], hyperparams: &Numbers<'_>, cursor: &Numbers<'_>) -> Result<Vec<u8>> {
     let mut pickle = Pickle(b"\x80\x02}(".to_vec());
     pickle.text("model");
-    pickle.ordered();
-    pickle.put(b"(");
-    for (number, part) in model.iter().enumerate() {
-        pickle.text(&part.name);
-        pickle.tensor(number, part)?;
-    }
-    pickle.put(b"u");
+    pickle.state(model)?;
     for (name, numbers) in [("hyperparams", hyperparams), ("cursor", cursor)] {
         pickle.text(name);
         pickle.put(b"}(");
@@ -102,6 +109,18 @@ impl Pickle {
     /// Pushes an empty `OrderedDict`.
     fn ordered(&mut self) {
         self.put(b"ccollections\nOrderedDict\n)R");
+    }
+
+    /// Pushes the tensors by name.
+    fn state(&mut self, model: &[Part]) -> Result<()> {
+        self.ordered();
+        self.put(b"(");
+        for (number, part) in model.iter().enumerate() {
+            self.text(&part.name);
+            self.tensor(number, part)?;
+        }
+        self.put(b"u");
+        Ok(())
     }
 
     fn numbers(&mut self, numbers: impl Iterator<Item = usize>) {

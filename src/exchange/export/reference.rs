@@ -20,7 +20,7 @@ pub(super) fn encoder(loaded: &Loaded) -> Result<&amdim::Config> {
         usage!(
             "the reference implementation knows AMDIM only, not the method {} with the encoder {}",
             config.method.chosen().name(), config.encoder.chosen().name();
-            "leave out --names reference, and write a .safetensors file"
+            "leave out --names reference"
         )
     })?;
     if encoder.use_bn {

@@ -12,7 +12,7 @@ use super::{
     pth,
     reference::{cursor, encoder, hyperparams},
 };
-use crate::{checkpoint::Loaded, files::Partial, hint::WithHint};
+use crate::{checkpoint::Loaded, files::Partial, hint::WithHint, usage};
 
 /// The contents of a written file.
 #[derive(Debug)]
@@ -27,16 +27,18 @@ pub struct Exported {
 ///
 /// # Errors
 ///
-/// If the reference implementation cannot load the model but its names are asked for, or if the file cannot
-/// be written.
+/// If the model has no tensors of the names that are asked for, or if the file cannot be written.
 pub fn write(loaded: &Loaded, out: &Path, contents: &Contents) -> Result<Exported> {
     let description = Description::of(loaded);
     let reference = (contents.names == Names::Reference).then(|| encoder(loaded)).transpose()?;
+    if contents.names == Names::Torchvision {
+        check_resnet(loaded)?;
+    }
     let file: SafeTensors = loaded.model()?;
     let parts = parts(&file, loaded, *contents)?;
     let partial = Partial::beside(out).or_cannot_write(out)?;
-    let written = match reference.filter(|_| contents.format == Format::Pth) {
-        None => {
+    let written = match (contents.format, reference) {
+        (Format::Safetensors, _) => {
             let metadata = HashMap::from([
                 ("format".to_owned(), "pt".to_owned()),
                 (METADATA.to_owned(), serde_json::to_string(&description)?),
@@ -44,11 +46,24 @@ pub fn write(loaded: &Loaded, out: &Path, contents: &Contents) -> Result<Exporte
             let named = parts.iter().map(|part| (part.name.as_str(), part));
             safetensors::serialize_to_file(named, Some(metadata), partial.path()).map_err(anyhow::Error::from)
         }
-        Some(encoder) => {
+        (Format::Pth, Some(encoder)) => {
             let file = partial.create().or_cannot_write(out)?;
             pth::write(file, &parts, &hyperparams(&description, encoder), &cursor(loaded))
         }
+        (Format::Pth, None) => pth::write_state(partial.create().or_cannot_write(out)?, &parts),
     };
     written.and_then(|()| Ok(partial.finish()?)).or_cannot_write(out)?;
     Ok(Exported { tensors: parts.len(), description })
+}
+
+/// Checks that torchvision has names for the encoder.
+fn check_resnet(loaded: &Loaded) -> Result<()> {
+    let encoder = &loaded.state.config.encoder;
+    match encoder.resnet() {
+        Some(_) => Ok(()),
+        None => Err(usage!(
+            "torchvision has ResNets, not the encoder {}", encoder.chosen().name();
+            "leave out --names torchvision"
+        )),
+    }
 }

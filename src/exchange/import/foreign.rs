@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Result, bail, ensure};
+use pipeline::Preset;
 use tch::Tensor;
 
 use crate::{checkpoint::Named, encoder::EncoderConfig, method::MethodConfig};
@@ -13,7 +14,10 @@ pub struct Foreign {
     pub(super) tensors: BTreeMap<String, Tensor>,
     pub(super) encoder: EncoderConfig,
     pub(super) method: MethodConfig,
-    pub(super) side: i64,
+    /// The preset of its training, if it is known.
+    pub(super) preset: Option<Preset>,
+    /// The width and height of its images in pixels, if they are known.
+    pub(super) side: Option<i64>,
     pub(super) step: u64,
     pub(super) class_names: Vec<String>,
 }
@@ -25,10 +29,15 @@ pub struct Foreign {
 ///
 /// If a tensor of that name was added before.
 pub(super) fn insert(tensors: &mut BTreeMap<String, Tensor>, name: &str, tensor: Tensor) -> Result<()> {
-    let parts = name.split('.').filter(|part| !["module", "_orig_mod"].contains(part));
-    let own = parts.collect::<Vec<_>>().join(".");
+    let own = unwrapped(name);
     ensure!(tensors.insert(own.clone(), tensor).is_none(), "the file has `{own}` twice, once as `{name}`");
     Ok(())
+}
+
+/// Returns the name without the prefixes of wrappers.
+pub(super) fn unwrapped(name: &str) -> String {
+    let parts = name.split('.').filter(|part| !["module", "_orig_mod"].contains(part));
+    parts.collect::<Vec<_>>().join(".")
 }
 
 /// The weight (classes, width) of the linear online probe.
@@ -59,14 +68,15 @@ pub fn check_sizes(foreign: &Foreign) -> Result<()> {
     Ok(())
 }
 
-/// Copies the tensors of a file into a model. Only constants, and the counters that batch norms have had
-/// since PyTorch 0.4.1, may be missing.
+/// Copies the tensors of a file into a model. Heads and constants of the method, and the counters that batch
+/// norms have had since PyTorch 0.4.1, may be missing.
 ///
 /// # Errors
 ///
 /// The first tensor that is missing, has another shape or kind, or is not one of the model.
 pub(super) fn take_over(tensors: &BTreeMap<String, Tensor>, model: &Named) -> Result<()> {
-    let may_be_missing = |name: &str| name.starts_with("g2l_loss.") || name.ends_with(".num_batches_tracked");
+    let is_needed = |name: &str| name.starts_with("encoder.") || name.starts_with("evaluator.");
+    let may_be_missing = |name: &str| !is_needed(name) || name.ends_with(".num_batches_tracked");
     for (name, target) in model {
         let Some(tensor) = tensors.get(name) else {
             ensure!(may_be_missing(name), "`{name}` is missing");

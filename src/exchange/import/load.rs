@@ -7,7 +7,7 @@ use pipeline::Preset;
 use tch::Device;
 
 use super::{
-    foreign::{check_sizes, classes, take_over},
+    foreign::{Foreign, check_sizes, classes, take_over},
     read::read,
 };
 use crate::{config::Config, exit::Code, hint::WithHint, network::Network, usage};
@@ -26,7 +26,7 @@ pub(crate) struct Imported {
     pub(crate) network: Network,
 }
 
-/// Loads the model of a file of `export` or of the reference implementation, on the CPU.
+/// Loads the model of a file of `export`, of the reference implementation, or of a ResNet, on the CPU.
 ///
 /// # Errors
 ///
@@ -50,25 +50,36 @@ pub(crate) fn load(file: &Path, preset: Option<Preset>) -> Result<Imported> {
     }
     let bytes = fs::read(file).with_context(|| format!("cannot read `{shown}`")).with_code(Code::Usage)?;
     let foreign = read(&bytes).with_context(|| format!("`{shown}`"))?;
-    let preset = match preset {
-        Some(preset) if i64::from(preset.side()) != foreign.side => {
-            return Err(usage!(
-                "preset {preset} has images of {} pixels, the encoder in `{shown}` those of {}", preset.side(), foreign.side;
-                "leave out --preset"
-            ));
-        }
-        Some(preset) => preset,
-        None => preset_of(foreign.side)?,
-    };
-    let mut config = Config::preset(preset);
-    config.encoder = foreign.encoder.clone();
-    config.method = foreign.method.clone();
+    let config = config(&foreign, preset).with_context(|| format!("`{shown}`"))?;
     check_sizes(&foreign).and_then(|()| config.check()).with_context(|| format!("`{shown}`"))?;
     let classes = classes(&foreign).map(|classes| classes as u32);
     let network = Network::new(&config, 0, classes, Device::Cpu)?;
     take_over(&foreign.tensors, &network.tensors()).with_context(|| format!("`{shown}`"))?;
     ensure!(network.is_finite(), "`{shown}` has numbers that are not finite");
     Ok(Imported { config, classes, class_names: foreign.class_names, step: foreign.step, network })
+}
+
+/// Returns the settings of a model, with the defaults of `preset`, or else of the one that it was made with.
+fn config(foreign: &Foreign, preset: Option<Preset>) -> Result<Config> {
+    let chosen = match preset.or(foreign.preset) {
+        Some(preset) => preset,
+        None => preset_of(foreign.side.context("the file does not say how large its images are")?)?,
+    };
+    let own = i64::from(chosen.side());
+    let other = foreign.side.filter(|&side| side != own);
+    let mut config = Config::of(foreign.method.clone(), chosen);
+    config.encoder = foreign.encoder.clone();
+    match (other, foreign.encoder.amdim()) {
+        (Some(side), Some(_)) => {
+            return Err(usage!(
+                "preset {chosen} has images of {own} pixels, the encoder those of {side}";
+                "leave out --preset"
+            ));
+        }
+        (Some(side), None) if preset.is_none() => config.side = u32::try_from(side).ok(),
+        _ => (),
+    }
+    Ok(config)
 }
 
 fn preset_of(side: i64) -> Result<Preset> {

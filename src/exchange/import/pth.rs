@@ -1,21 +1,14 @@
 //! Reads checkpoints of `torch.save`: zip files since PyTorch 1.6, a stream of pickles and numbers before.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     io::{Cursor, Read},
 };
 
 use anyhow::{Context, Result, bail, ensure};
 use tch::{Kind, Tensor};
 
-use super::{
-    foreign::{Foreign, insert},
-    pickle::{self, Pickle, Value},
-};
-use crate::{
-    encoder,
-    method::{MethodConfig, amdim},
-};
+use super::pickle::{self, Pickle, Value};
 
 /// The numbers of one storage.
 struct Storage {
@@ -27,9 +20,11 @@ struct Storage {
 type Storages = HashMap<String, Storage>;
 
 /// The contents of a file of `torch.save`.
-struct Saved {
-    pickle: Pickle,
+pub(super) struct Saved {
+    pub(super) pickle: Pickle,
     storages: Storages,
+    /// The bytes of the file.
+    size: usize,
 }
 
 /// The type and the number of elements of a storage.
@@ -56,48 +51,58 @@ impl Layout {
     }
 }
 
-/// Reads a checkpoint of the reference implementation, `{model, hyperparams, cursor}`.
-pub(super) fn read(bytes: &[u8]) -> Result<Foreign> {
-    let Saved { pickle, storages } = if bytes.starts_with(b"PK") { zipped(bytes)? } else { stream(bytes)? };
-    let model = pickle.get(&pickle.root, "model");
-    let model = model.context("it has no `model`: it is not a checkpoint of the reference implementation")?;
-    let mut tensors = BTreeMap::new();
-    let mut numbers = 0;
-    for (name, value) in pickle.pairs(model) {
-        let name = name.text().context("the name of a tensor is not a text")?;
-        let tensor = tensor(&pickle, value, &storages).with_context(|| format!("`{name}`"))?;
-        // Tensors may share a storage, but a small file must not expand to a large model.
-        numbers += tensor.numel();
-        ensure!(numbers <= bytes.len(), "its tensors have more numbers than the file can hold");
-        insert(&mut tensors, name, tensor)?;
+impl Saved {
+    /// Reads a file of any version of `torch.save`.
+    pub(super) fn open(bytes: &[u8]) -> Result<Self> {
+        let (pickle, storages) = if bytes.starts_with(b"PK") { zipped(bytes)? } else { stream(bytes)? };
+        Ok(Self { pickle, storages, size: bytes.len() })
     }
-    let parameters = pickle.get(&pickle.root, "hyperparams").context("it has no `hyperparams`")?;
-    let number = |name: &str| {
-        let number = pickle.get(parameters, name).and_then(|value| pickle.int(value));
-        number.with_context(|| format!("its `hyperparams` have no `{name}`"))
-    };
-    let encoder = encoder::amdim::Config {
-        ndf: number("ndf")?,
-        n_rkhs: number("n_rkhs")?,
-        n_depth: number("n_depth")?,
-        // The loader of the reference implementation ignores it and builds an encoder without batch norms in the trunk.
-        use_bn: number("use_bn").unwrap_or(0) != 0,
-    };
-    let tclip = pickle.get(parameters, "tclip").and_then(|value| pickle.float(value));
-    let mut method = amdim::Config::default();
-    method.tclip = tclip.unwrap_or(method.tclip);
-    Ok(Foreign {
-        tensors,
-        encoder: encoder.into(),
-        method: MethodConfig::Amdim(method),
-        side: number("encoder_size")?,
-        step: 0,
-        class_names: Vec::new(),
-    })
+
+    /// Returns all tensors in dictionaries within dictionaries, by their keys joined by dots.
+    pub(super) fn named(&self) -> Vec<(String, &Value)> {
+        /// The levels of dictionaries that are searched.
+        const DEPTH: usize = 8;
+        let (mut found, mut seen) = (Vec::new(), HashSet::new());
+        let mut open = vec![(String::new(), &self.pickle.root, 0)];
+        while let Some((prefix, value, depth)) = open.pop() {
+            for (key, value) in self.pickle.pairs(value) {
+                let Some(key) = key.text() else { continue };
+                let name = format!("{prefix}{key}");
+                match value {
+                    Value::Dict(place) if depth < DEPTH && seen.insert(*place) => {
+                        open.push((name + ".", value, depth + 1));
+                    }
+                    Value::Call(..) if construction(&self.pickle, value).is_ok() => found.push((name, value)),
+                    _ => (),
+                }
+            }
+        }
+        found
+    }
+
+    /// Makes tensors. They may share storages, but together they have no more numbers than the file has
+    /// bytes, so that a small file cannot expand to a large model.
+    ///
+    /// # Errors
+    ///
+    /// If a value is not a tensor, or is damaged.
+    pub(super) fn tensors<'a>(
+        &self,
+        named: impl IntoIterator<Item = (&'a str, &'a Value)>,
+    ) -> Result<Vec<(String, Tensor)>> {
+        let mut numbers = 0;
+        let make = |(name, value): (&str, &Value)| {
+            let tensor = tensor(&self.pickle, value, &self.storages).with_context(|| format!("`{name}`"))?;
+            numbers += tensor.numel();
+            ensure!(numbers <= self.size, "its tensors have more numbers than the file can hold");
+            Ok((name.to_owned(), tensor))
+        };
+        named.into_iter().map(make).collect()
+    }
 }
 
 /// Reads the format of PyTorch 1.6 and later: a zip file without compression.
-fn zipped(bytes: &[u8]) -> Result<Saved> {
+fn zipped(bytes: &[u8]) -> Result<(Pickle, Storages)> {
     let mut archive = zip::ZipArchive::new(Cursor::new(bytes)).context("the zip file is damaged")?;
     let data = archive.file_names().find(|name| name.ends_with("/data.pkl"));
     let data = data.context("it has no data.pkl")?.to_owned();
@@ -120,13 +125,13 @@ fn zipped(bytes: &[u8]) -> Result<Saved> {
         left = left.checked_sub(bytes.len()).context("its storages overlap")?;
         storages.insert(key, layout.storage(&bytes)?);
     }
-    Ok(Saved { pickle, storages })
+    Ok((pickle, storages))
 }
 
 /// Reads the format before PyTorch 1.6: pickles of a magic number, a version and facts of the machine; then
 /// pickles of the value and of the keys of the storages; then the storages in that order, each with its
 /// length in front.
-fn stream(bytes: &[u8]) -> Result<Saved> {
+fn stream(bytes: &[u8]) -> Result<(Pickle, Storages)> {
     /// The lowest eight bytes of 0x1950a86a20f9469cfc6c.
     const MAGIC: i64 = 0xa86a_20f9_469c_fc6cu64.cast_signed();
     let mut rest = bytes;
@@ -149,17 +154,25 @@ fn stream(bytes: &[u8]) -> Result<Saved> {
         storages.insert(key, layout.storage(numbers)?);
         rest = behind;
     }
-    Ok(Saved { pickle, storages })
+    Ok((pickle, storages))
 }
 
-/// Returns the layout of each storage of the model, by its key.
+/// Returns the layout of each storage that the pickle refers to, by its key.
 fn layouts(pickle: &Pickle) -> Result<BTreeMap<String, Layout>> {
-    let model = pickle.get(&pickle.root, "model").cloned().unwrap_or(Value::None);
-    let named = pickle.pairs(&model).map(|(_, value)| {
-        let Construction { key, layout, .. } = construction(pickle, value)?;
-        Ok((key, layout))
-    });
-    named.collect()
+    let storages = pickle.persistent().filter_map(|outside| storage(pickle, outside));
+    storages
+        .map(|(class, key, count)| Ok((key.to_owned(), Layout { kind: kind_of(class)?, count })))
+        .collect()
+}
+
+/// Returns the class, the key and the length of the storage that a persistent value describes.
+fn storage<'a>(pickle: &'a Pickle, outside: &Value) -> Option<(&'a str, &'a str, i64)> {
+    match pickle.items(pickle.items(outside).first()?) {
+        [Value::Text(tag), Value::Named(class), Value::Text(key), _, count, ..] if &**tag == "storage" => {
+            Some((class, key, count.int()?))
+        }
+        _ => None,
+    }
 }
 
 /// The construction of a tensor in a pickle.
@@ -186,13 +199,9 @@ fn construction<'a>(pickle: &'a Pickle, value: &'a Value) -> Result<Construction
     ensure!(is_tensor, "it is constructed by `{function}`, not as a tensor");
     let arguments = pickle.items(value);
     let Some(outside @ Value::Persistent(_)) = arguments.first() else { bail!("its storage is missing") };
-    let storage = pickle.items(outside).first().map_or(&[][..], |storage| pickle.items(storage));
-    let [Value::Text(tag), Value::Named(class), Value::Text(key), _, count, ..] = storage else {
-        bail!("its storage is not described as `torch.save` describes it");
-    };
-    ensure!(&**tag == "storage", "its storage is a `{tag}`");
-    let count = count.int().context("its storage has no length")?;
-    Ok(Construction { arguments, key: (**key).to_owned(), layout: Layout { kind: kind_of(class)?, count } })
+    let (class, key, count) =
+        storage(pickle, outside).context("its storage is not described as `torch.save` describes it")?;
+    Ok(Construction { arguments, key: key.to_owned(), layout: Layout { kind: kind_of(class)?, count } })
 }
 
 fn tensor(pickle: &Pickle, value: &Value, storages: &Storages) -> Result<Tensor> {

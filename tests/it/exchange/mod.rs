@@ -3,4 +3,5 @@
 mod embed;
 mod export;
 mod import;
+mod resnets;
 mod support;

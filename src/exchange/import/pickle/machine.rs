@@ -113,9 +113,10 @@ impl<'a, R: Read> Machine<'a, R> {
     }
 
     pub(super) fn call(&mut self) -> Result<()> {
-        let (Value::Tuple(arguments), Value::Named(name)) = (self.pop()?, self.pop()?) else {
-            bail!("the pickle calls a value that is not a function");
+        let (Value::Tuple(arguments), function) = (self.pop()?, self.pop()?) else {
+            bail!("the pickle calls a value with something else than arguments");
         };
+        let name = self.function_of(function).context("the pickle calls a value that is not a function")?;
         let value = if &*name == "collections.OrderedDict" {
             let pairs = self.pairs(arguments);
             Value::Dict(self.container_of(pairs))
@@ -124,6 +125,21 @@ impl<'a, R: Read> Machine<'a, R> {
         };
         self.stack.push(value);
         Ok(())
+    }
+
+    /// Returns the name of a function or class. PyTorch before 1.6 refers to the class of a module with its
+    /// source, as `('module', class, file, source)`.
+    fn function_of(&self, value: Value) -> Option<std::rc::Rc<str>> {
+        let place = match value {
+            Value::Named(name) => return Some(name),
+            Value::Persistent(place) => place,
+            _ => return None,
+        };
+        let Some(Value::Tuple(described)) = self.containers[place].first() else { return None };
+        match self.containers[*described].as_slice() {
+            [Value::Text(tag), Value::Named(name), ..] if &**tag == "module" => Some(name.clone()),
+            _ => None,
+        }
     }
 
     /// Returns the keys and values, in turn, of the list of pairs that a dictionary is constructed from;

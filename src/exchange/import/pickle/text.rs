@@ -17,14 +17,38 @@ const KNOWN: [&str; 9] = [
     "_codecs.encode",
 ];
 
-/// Checks that a function or class is one that tensors and numbers need.
+/// Classes of objects that other programs keep beside the tensors: the arguments of CMC's training, the memory
+/// bank of instance discrimination as a whole module, and kinds and devices of tensors. A `*` stands for all
+/// names in a module.
+const BESIDE: [&str; 14] = [
+    "argparse.Namespace",
+    "lib.NCEAverage.*",
+    "lib.LinearAverage.*",
+    "lib.alias_multinomial.*",
+    "NCE.NCEAverage.*",
+    "NCE.alias_multinomial.*",
+    "torch.nn.parameter.Parameter",
+    "torch.nn.backends.thnn._get_thnn_function_backend",
+    "torch.device",
+    "torch.float32",
+    "collections.defaultdict",
+    "copy_reg._reconstructor",
+    "__builtin__.object",
+    "__builtin__.set",
+];
+
+/// Checks that a function or class is one that tensors and numbers need, or a known object beside them.
 ///
 /// # Errors
 ///
 /// If it is another one.
 pub(super) fn check_name(name: &str) -> Result<()> {
     let is_storage = name.starts_with("torch.") && name.ends_with("Storage");
-    if is_storage || KNOWN.contains(&name) {
+    let is_beside = BESIDE.iter().any(|class| match class.strip_suffix('*') {
+        Some(module) => name.starts_with(module),
+        None => name == *class,
+    });
+    if is_storage || is_beside || KNOWN.contains(&name) {
         return Ok(());
     }
     Err(failure!(

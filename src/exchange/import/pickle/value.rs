@@ -58,6 +58,12 @@ impl Pickle {
         }
     }
 
+    /// Returns all references to data outside of the pickle.
+    pub(in crate::exchange::import) fn persistent(&self) -> impl Iterator<Item = &Value> {
+        let values = self.containers.iter().flatten().chain([&self.root]);
+        values.filter(|value| matches!(value, Value::Persistent(_)))
+    }
+
     /// Returns the keys and values of a dictionary; empty for other values.
     pub(in crate::exchange::import) fn pairs<'a>(
         &'a self,
