@@ -1,5 +1,5 @@
-//! `amdim-stream import`: makes a run folder from an export or from a checkpoint of the reference
-//! implementation.
+//! `amdim-stream import`: makes a run folder from an export, from a checkpoint of the reference implementation,
+//! or from a ResNet of another program.
 
 use std::{
     fs, io,
@@ -25,13 +25,15 @@ use crate::{
 /// The flags of `import`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// A .safetensors file of `amdim-stream export`, or a .pth file of the reference implementation
+    /// A file of `amdim-stream export`, a checkpoint of AMDIM's reference implementation, or a ResNet of
+    /// torchvision, timm, MoCo, VISSL, Lightly or instance discrimination
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
     /// Run folder to make
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
-    /// Augmentation and evaluation recipe [default: c10, stl10 or in128 by the side of the encoder's images]
+    /// Augmentation and evaluation recipe [default: that of the export; else by the encoder: by the side of
+    /// its images, in224 for a ResNet, c10 for one with a stem of 3×3]
     #[arg(long)]
     pub preset: Option<Preset>,
 }

@@ -126,7 +126,7 @@ fn encoder(tensors: &BTreeMap<String, Tensor>) -> Result<EncoderConfig> {
         planes.unwrap_or(0)
     );
     let blocks = [1, 2, 3, 4].map(|stage| {
-        (0..).take_while(|block| shape(&format!("layer{stage}.{block}.conv1")).is_some()).count()
+        (0..tensors.len()).take_while(|block| shape(&format!("layer{stage}.{block}.conv1")).is_some()).count()
     });
     let is_bottleneck = shape("layer1.0.conv3").is_some();
     let config = resnet::Config { width, stem, ..resnet::Config::default() };
