@@ -1,13 +1,14 @@
 //! The section `[recipe]`: views of one's own.
 
 use anyhow::Result;
-use pipeline::{Group, Op, Recipe, RecipeError};
+use pipeline::{Group, Normalization, Op, Recipe, RecipeError};
 use serde::{Deserialize, Serialize};
 use toml::Table;
 
 use super::operations;
 use crate::{
-    settings::{in_files_only, settings},
+    numbers,
+    settings::{in_files_only, real, settings},
     usage,
 };
 
@@ -18,7 +19,14 @@ settings! {
         #[serde(skip_serializing_if = "Vec::is_empty")]
         shared: Vec<Op> = Vec::new(), in_files_only();
         /// Views with their operations (see the page about recipes), instead of those of the method.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
         views: Vec<ViewConfig> = Vec::new(), in_files_only();
+        /// Mean of red, green and blue (0 to 1), which is subtracted from the inputs of the encoder.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        mean: Option<[f64; 3]> = None, real(numbers::PROBABILITY);
+        /// Standard deviation of red, green and blue (0 to 1), by which the inputs are divided.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        std: Option<[f64; 3]> = None, real(numbers::SHARE);
     }
 }
 
@@ -43,7 +51,18 @@ fn once() -> usize {
 impl RecipeConfig {
     /// Returns whether the section is left out.
     pub fn is_empty(&self) -> bool {
-        self.shared.is_empty() && self.views.is_empty()
+        *self == Self::default()
+    }
+
+    /// Returns whether the section describes views.
+    pub(super) fn has_views(&self) -> bool {
+        !(self.shared.is_empty() && self.views.is_empty())
+    }
+
+    /// Returns the normalization of inputs: `usual`, with the given mean and standard deviation.
+    pub(super) fn normalization(&self, usual: Normalization) -> Normalization {
+        let scaled = |values: [f64; 3]| values.map(|value| 255.0 * value);
+        Normalization { mean: self.mean.map_or(usual.mean, scaled), std: self.std.map_or(usual.std, scaled) }
     }
 
     /// Reads the section of `asked`, whose operations are checked one by one.
@@ -62,7 +81,7 @@ impl RecipeConfig {
 
     /// Checks that the recipe can work.
     pub(super) fn check(&self, side: u32) -> Result<()> {
-        if self.is_empty() {
+        if !self.has_views() {
             return Ok(());
         }
         // One view for each entry, so that the numbers in messages are those of the entries.
@@ -147,6 +166,32 @@ mod tests {
         let without = Config::resolve(&table("preset = 'c10'")).unwrap();
         assert_eq!(without.recipe(), Preset::C10.recipe());
         assert!(!toml::to_string(&without).unwrap().contains("recipe"));
+    }
+
+    #[test]
+    fn mean_and_standard_deviation_can_be_chosen_with_and_without_views() {
+        let usual = Preset::C10.normalization();
+        let given = "[recipe]\nmean = [0.5, 0.4, 0.2]\n";
+        let config = Config::resolve(&table(&format!("preset = 'c10'\n{given}"))).unwrap();
+        let found = config.normalization();
+        assert!(
+            found
+                .mean
+                .iter()
+                .zip([127.5, 102.0, 51.0])
+                .all(|(mean, expected)| (mean - expected).abs() < 1e-9)
+        );
+        assert_eq!((found.std, config.recipe()), (usual.std, Preset::C10.recipe()));
+        let written = toml::to_string(&config).unwrap();
+        assert_eq!(Config::resolve(&table(&written)).unwrap(), config);
+        let both = OWN.replace("[[recipe.views]]", "[recipe]\nstd = [1, 1, 0.5]\n[[recipe.views]]");
+        let config = Config::resolve(&table(&both)).unwrap();
+        assert_eq!((config.normalization().mean, config.recipe().groups[0].views[0].len()), (usual.mean, 5));
+        let error = refusal("[recipe]\nstd = [0.2, 0, 0.2]");
+        assert!(error.contains("`recipe.std` is 0"), "{error}");
+        let saved = Table::try_from(Config::preset(Preset::C10)).unwrap();
+        let error = hint::render(&Config::resume(&saved, &table(given)).unwrap_err());
+        assert!(error.contains("another `recipe`"), "{error}");
     }
 
     #[test]

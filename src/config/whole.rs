@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use pipeline::{Preset, Recipe};
+use pipeline::{Normalization, Preset, Recipe};
 use serde::{Deserialize, Serialize};
 
 use super::{data::DataConfig, recipe::RecipeConfig, run::RunConfig, train::TrainConfig};
@@ -80,10 +80,15 @@ impl Config {
 
     /// The operations that make the views of an image.
     pub fn recipe(&self) -> Recipe {
-        if self.recipe.is_empty() {
+        if !self.recipe.has_views() {
             return self.method.chosen().recipe(self.preset, self.side());
         }
         self.recipe.recipe(self.side())
+    }
+
+    /// Returns the normalization of the encoder's inputs.
+    pub fn normalization(&self) -> Normalization {
+        self.recipe.normalization(self.preset.normalization())
     }
 
     /// The operations that make the view of an image for evaluation.

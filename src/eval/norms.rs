@@ -48,7 +48,7 @@ pub(super) fn whole_batches(
 ) -> Result<Feed> {
     let samples = set.samples(order, Share::default(), Position::default());
     let loader = pipeline::LoaderConfig { drop_last: true, ..data::loader(config, batch) };
-    Feed::spawn(samples, config.evaluation(), config.preset.normalization(), &loader, device)
+    Feed::spawn(samples, config.evaluation(), config.normalization(), &loader, device)
 }
 
 #[cfg(test)]

@@ -150,5 +150,5 @@ pub(crate) fn feed(
     let samples = data.trained.samples(order(config), world.share(), position);
     let recipe = config.recipe();
     let loader = LoaderConfig { seed: config.seed, drop_last: true, ..data::loader(config, batch_size) };
-    Feed::spawn(samples, recipe, config.preset.normalization(), &loader, device)
+    Feed::spawn(samples, recipe, config.normalization(), &loader, device)
 }

@@ -43,7 +43,7 @@ impl Description {
     /// Returns the description of a checkpoint.
     pub fn of(loaded: &Loaded) -> Self {
         let config = &loaded.state.config;
-        let normalization = config.preset.normalization();
+        let normalization = config.normalization();
         Self {
             method: config.method.chosen().name().to_owned(),
             preset: config.preset,
