@@ -28,10 +28,9 @@ settings! {
     pub struct Config {
         /// Surrogate classes: samples that are drawn from the set, each of which is a class of its own.
         surrogate_classes: u64 = 8000, whole(numbers::COUNT).flag(Heading::Exemplar, "N");
-        /// Probability that a feature is dropped before the classifier.
+        /// Probability that a feature is dropped before the classifier: 0.5, with another encoder than exemplar 0.
         #[serde(skip_serializing_if = "Option::is_none")]
-        dropout: Option<f64> = None, real(numbers::DECAY).flag(Heading::Exemplar, "P")
-            .default("0.5; with another encoder than exemplar 0");
+        dropout: Option<f64> = None, real(numbers::DECAY);
     }
 }
 

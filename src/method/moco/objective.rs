@@ -173,3 +173,41 @@ impl Method for Moco {
         self.key_encoder.copy();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tch::{Device, nn::VarStore};
+
+    use super::*;
+    use crate::{
+        encoder::{EncoderConfig, resnet},
+        method::interface::{MethodSettings, TrainingSet},
+    };
+
+    fn moco(bn_groups: i64) -> Box<dyn Method> {
+        let config = Config { queue: 80, dim: 4, bn_groups: Some(bn_groups), ..Config::default() };
+        let encoder =
+            EncoderConfig::Resnet18(resnet::Layers(resnet::Config { width: 1, ..Default::default() }));
+        let set = TrainingSet { side: 32, samples: 1000, seed: 0 };
+        config.build(&VarStore::new(Device::Cpu).root(), set, &encoder).unwrap()
+    }
+
+    #[test]
+    fn a_loss_far_below_chance_soon_after_the_queue_is_full_is_an_alarm_without_groups() {
+        let _alone = crate::testing::lock_generator();
+        let (alone, grouped) = (moco(1), moco(4));
+        let low = 0.4 * alone.chance(16);
+        let alarm = alone.alarm(6, 16, low).unwrap();
+        assert!(alarm.hints[0].contains("--bn-groups"), "{alarm}");
+        assert!(alone.alarm(3, 16, low).is_none(), "the queue still has random keys");
+        assert!(alone.alarm(500, 16, low).is_none(), "the encoder has had time to learn");
+        assert!(alone.alarm(6, 16, 0.9 * alone.chance(16)).is_none() && grouped.alarm(6, 16, low).is_none());
+    }
+
+    #[test]
+    fn a_queue_of_half_of_the_set_is_warned_of() {
+        let config = Config { queue: 500, ..Config::default() };
+        let warning = |samples| config.warning(TrainingSet { side: 32, samples, seed: 0 });
+        assert!(warning(1000).unwrap().message.contains("500 keys") && warning(1001).is_none());
+    }
+}
