@@ -69,7 +69,8 @@ pub fn check_sizes(foreign: &Foreign) -> Result<()> {
 }
 
 /// Copies the tensors of a file into a model. Heads and constants of the method, and the counters that batch
-/// norms have had since PyTorch 0.4.1, may be missing.
+/// norms have had since PyTorch 0.4.1, may be missing. Banks and classes of the samples of another dataset are
+/// left out.
 ///
 /// # Errors
 ///
@@ -82,6 +83,10 @@ pub(super) fn take_over(tensors: &BTreeMap<String, Tensor>, model: &Named) -> Re
             ensure!(may_be_missing(name), "`{name}` is missing");
             continue;
         };
+        if !is_needed(name) && tensor.size() != target.size() {
+            tracing::info!("`{name}` is left out: it belongs to the samples of another dataset");
+            continue;
+        }
         ensure!(
             tensor.size() == target.size(),
             "`{name}` has shape {:?} instead of {:?}",

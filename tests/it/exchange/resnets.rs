@@ -85,6 +85,26 @@ fn an_exported_resnet_is_imported_to_the_bit_with_and_without_its_heads() {
 }
 
 #[test]
+fn an_export_with_a_memory_bank_is_imported_without_it() {
+    let place = Place::new();
+    let pattern = place.shards("train", 1, 8);
+    let words =
+        ["--method", "instdisc", "--encoder", "resnet18", "--width", "4", "--preset", "c10", "--steps", "1"];
+    let more = ["--batch-size", "4", "--device", "cpu", "--shards", &pattern, "--out", "run"];
+    succeed(command(&place, &words).args(more));
+    for (run, out, more) in
+        [("run", "plain.safetensors", &[][..]), ("run", "whole.safetensors", &["--with-probes"])]
+    {
+        succeed(command(&place, &["export", "--checkpoint", run, "--out", out]).args(more));
+    }
+    assert!(stored(&place.path("whole.safetensors")).contains_key("memory"));
+    let said = succeed(&mut command(&place, &["import", "whole.safetensors", "--out", "again"]));
+    assert!(said.stderr.contains("`memory` is left out"), "{}", said.stderr);
+    succeed(&mut command(&place, &["export", "--checkpoint", "again", "--out", "again.safetensors"]));
+    assert_eq!(stored(&place.path("again.safetensors")), stored(&place.path("plain.safetensors")));
+}
+
+#[test]
 fn resnets_of_other_programs_are_imported_to_the_bit() {
     for (encoder, width, stem, preset) in [
         ("resnet18", "8", "cifar", "c10"),
