@@ -19,6 +19,7 @@ impl Config {
         self.method.chosen().check(&self.encoder)?;
         self.encoder.chosen().check(self.side())?;
         self.recipe.check(self.side())?;
+        self.check_normalization()?;
         self.check_views()
     }
 
@@ -40,6 +41,19 @@ impl Config {
             "change the number of [[recipe.views]], their `count` or `side`, or --side; `show --config` draws \
              recipes of any views"
         ))
+    }
+
+    /// Checks that no normalization is given where the encoder has one of its own.
+    fn check_normalization(&self) -> Result<()> {
+        let encoder = self.encoder.chosen();
+        let is_given = self.recipe.mean.is_some() || self.recipe.std.is_some();
+        if is_given && encoder.normalization().is_some() {
+            return Err(usage!(
+                "{} converts pixels itself, and the recipe has a `mean` or `std`", encoder.flags();
+                "leave them out of [recipe]"
+            ));
+        }
+        Ok(())
     }
 
     /// Checks that there is validation data where a setting needs validations.

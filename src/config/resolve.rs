@@ -110,7 +110,7 @@ fn defaults(asked: &Table) -> Result<Config> {
     let preset = preset(asked, &MethodConfig::named(method, Preset::default())?)?;
     let mut config = Config::of(MethodConfig::named(method, preset)?, preset);
     if let Some(name) = name(asked, "encoder") {
-        config.encoder = EncoderConfig::named(name)?;
+        config.encoder = config.method.chosen().adapt(EncoderConfig::named(name)?);
     }
     Ok(config)
 }

@@ -1,5 +1,5 @@
 use clap::{Args as _, FromArgMatches as _};
-use pipeline::Preset;
+use pipeline::{Normalization, Preset};
 use toml::Table;
 use torchkit::Precision;
 
@@ -231,7 +231,7 @@ fn a_flag_of_another_method_or_encoder_is_refused_with_the_settings_of_the_chose
     assert_eq!(
         error,
         "--ndf is not a setting of the encoder resnet50\n  hint: leave it out, or choose another --encoder; the settings of \
-         resnet50 are width, stem, zero_init_residual"
+         resnet50 are width, stem, stem_width, split, zero_init_residual"
     );
     let error = refused("method.temperature = 0.1");
     assert!(error.contains("--temperature is not a setting of the method amdim\n"), "{error}");
@@ -241,4 +241,30 @@ fn a_flag_of_another_method_or_encoder_is_refused_with_the_settings_of_the_chose
     assert!(error.contains("resnet50 takes images of 32 to 512 pixels, not of 16"), "{error}");
     let error = refused("encoder.name = 'resnet50'");
     assert!(error.contains("the method amdim trains its own encoder only, not resnet50"), "{error}");
+}
+
+#[test]
+fn cmc_splits_the_encoder_that_is_asked_for_and_refuses_one_that_is_not_split() {
+    let resolved = |text: &str| Config::resolve(&text.parse().unwrap());
+    for encoder in ["", "encoder.name = 'resnet34'", "encoder.name = 'resnet18'\nencoder.split = 'ycbcr'"] {
+        let config = resolved(&format!("preset = 'c10'\nmethod.name = 'cmc'\n{encoder}")).unwrap();
+        assert!(config.encoder.is_split() && config.encoder.resnet().is_none(), "{encoder}");
+        let json = serde_json::to_string(&config).unwrap();
+        assert_eq!(serde_json::from_str::<Config>(&json).unwrap(), config, "as in a checkpoint");
+        // Red, green and blue from 0 to 1, which the encoder converts.
+        assert_eq!(config.normalization(), Normalization { mean: [0.0; 3], std: [255.0; 3] });
+    }
+    let own = resolved("preset = 'c10'\nmethod.name = 'cmc'\nrecipe.mean = [0.5, 0.5, 0.5]").unwrap_err();
+    assert!(own.to_string().contains("converts pixels itself"), "{own}");
+    for encoder in ["encoder.split = 'none'", "encoder.name = 'amdim'"] {
+        let error = resolved(&format!("preset = 'c10'\nmethod.name = 'cmc'\n{encoder}")).unwrap_err();
+        assert!(error.to_string().contains("one network for lightness and one for color"), "{error}");
+    }
+}
+
+#[test]
+fn nce_without_negatives_is_refused() {
+    let text = "method = { name = 'instdisc', loss = 'nce', negatives = 0 }";
+    let error = Config::resolve(&text.parse().unwrap()).unwrap_err();
+    assert!(error.to_string().contains("the loss nce has no negatives"), "{error}");
 }

@@ -88,7 +88,8 @@ impl Config {
 
     /// Returns the normalization of the encoder's inputs.
     pub fn normalization(&self) -> Normalization {
-        self.recipe.normalization(self.preset.normalization())
+        let usual = || self.recipe.normalization(self.preset.normalization());
+        self.encoder.chosen().normalization().unwrap_or_else(usual)
     }
 
     /// The operations that make the view of an image for evaluation.

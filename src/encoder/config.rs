@@ -90,14 +90,35 @@ impl EncoderConfig {
         }
     }
 
-    /// Returns the size of a ResNet; `None` for another encoder.
+    /// Returns the size of a ResNet of one network; `None` for another encoder.
     pub fn resnet(&self) -> Option<&resnet::Config> {
+        self.any_resnet().filter(|config| config.split == resnet::Split::None)
+    }
+
+    /// Returns whether the encoder is two ResNets, one for lightness and one for color.
+    pub fn is_split(&self) -> bool {
+        self.any_resnet().is_some_and(|config| config.split != resnet::Split::None)
+    }
+
+    fn any_resnet(&self) -> Option<&resnet::Config> {
         match self {
             Self::Resnet18(resnet::Layers(config))
             | Self::Resnet34(resnet::Layers(config))
             | Self::Resnet50(resnet::Layers(config)) => Some(config),
             _ => None,
         }
+    }
+
+    /// Changes the color space of a ResNet. Other encoders stay as they are.
+    #[must_use]
+    pub fn split(mut self, split: resnet::Split) -> Self {
+        match &mut self {
+            Self::Resnet18(config) => config.0.split = split,
+            Self::Resnet34(config) => config.0.split = split,
+            Self::Resnet50(config) => config.0.split = split,
+            _ => (),
+        }
+        self
     }
 
     /// Returns the settings of all encoders, the first of each name.

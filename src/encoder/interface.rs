@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, fmt::Debug};
 
 use anyhow::Result;
+use pipeline::Normalization;
 use tch::{Kind, Tensor, nn::Path};
 use torchkit::Autocast;
 
@@ -26,6 +27,11 @@ pub trait EncoderSettings: Debug {
 
     /// Returns the number of channels of the features.
     fn width(&self) -> i64;
+
+    /// Returns the normalization that images need, if it is not that of the preset.
+    fn normalization(&self) -> Option<Normalization> {
+        None
+    }
 
     /// Checks the sizes against each other, for square images of `side` pixels.
     ///

@@ -16,15 +16,27 @@ pub struct Projection {
 
 #[derive(Debug)]
 enum Layer {
-    Linear { weight: Tensor, bias: Option<Tensor> },
+    Linear {
+        weight: Tensor,
+        bias: Option<Tensor>,
+    },
     Norm(Norm),
     Relu,
+    /// A layer for each half of the channels.
+    Halves(Box<[Layer; 2]>),
 }
 
 impl Projection {
     /// Returns a linear layer with bias from `input` to `output` channels, named `fc`.
     pub fn linear(path: &Path, input: i64, output: i64) -> Self {
         Self { layers: vec![with_bias(&(path / "fc"), input, output)], width: output }
+    }
+
+    /// Returns linear layers with biases for both halves of the channels of features, from `input` to `output`
+    /// channels each, named `NAME.fc` by the names of the halves.
+    pub fn of_halves(path: &Path, names: [&str; 2], input: i64, output: i64) -> Self {
+        let halves = names.map(|name| with_bias(&(path / name / "fc"), input, output));
+        Self { layers: vec![Layer::Halves(Box::new(halves))], width: 2 * output }
     }
 
     /// Returns two linear layers with biases and a ReLU between, named `fc.0` and `fc.2`: the head of MoCo v2
@@ -84,20 +96,29 @@ impl Projection {
 
     /// Returns the multiply-accumulates for one image.
     pub fn macs(&self) -> u64 {
-        let of = |layer: &Layer| match layer {
-            Layer::Linear { weight, .. } => weight.numel() as u64,
-            Layer::Norm(_) | Layer::Relu => 0,
-        };
-        self.layers.iter().map(of).sum()
+        self.layers.iter().map(Layer::macs).sum()
     }
 }
 
 impl Layer {
+    fn macs(&self) -> u64 {
+        match self {
+            Self::Linear { weight, .. } => weight.numel() as u64,
+            Self::Norm(_) | Self::Relu => 0,
+            Self::Halves(layers) => layers.iter().map(Self::macs).sum(),
+        }
+    }
+
     fn forward(&self, x: &Tensor, mode: Mode) -> Tensor {
         match self {
             Self::Linear { weight, bias } => x.linear(weight, bias.as_ref()),
             Self::Norm(norm) => norm.forward(x, mode),
             Self::Relu => x.relu(),
+            Self::Halves(layers) => {
+                let halves = layers.iter().zip(x.chunk(2, 1));
+                let outputs: Vec<_> = halves.map(|(layer, half)| layer.forward(&half, mode)).collect();
+                Tensor::cat(&outputs, 1)
+            }
         }
     }
 }

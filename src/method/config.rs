@@ -6,7 +6,7 @@ use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 
 #[cfg(test)]
 use super::toy;
-use super::{amdim, cpc, exemplar, instdisc, interface::MethodSettings, moco, simclr};
+use super::{amdim, cmc, cpc, exemplar, instdisc, interface::MethodSettings, moco, simclr};
 use crate::settings::{Setting, named};
 
 /// A method with its settings: the section `[method]` of a file. The setting `name` chooses the method.
@@ -25,6 +25,8 @@ pub enum MethodConfig {
     Cpc(cpc::Config),
     /// Exemplar-CNN (Dosovitskiy et al. 2014).
     Exemplar(exemplar::Config),
+    /// CMC: contrastive multiview coding (Tian et al. 2019).
+    Cmc(cmc::Config),
     /// A method of a few lines, for tests.
     #[cfg(test)]
     Toy(toy::Config),
@@ -43,6 +45,7 @@ impl MethodConfig {
             Self::Moco(moco::Config::of(preset)),
             Self::Cpc(cpc::Config::default()),
             Self::Exemplar(exemplar::Config::default()),
+            Self::Cmc(cmc::Config::of(preset)),
             #[cfg(test)]
             Self::Toy(toy::Config::default()),
         ]
@@ -57,6 +60,7 @@ impl MethodConfig {
             Self::Moco(config) => config,
             Self::Cpc(config) => config,
             Self::Exemplar(config) => config,
+            Self::Cmc(config) => config,
             #[cfg(test)]
             Self::Toy(config) => config,
         }
@@ -103,6 +107,7 @@ impl<'de> Deserialize<'de> for MethodConfig {
             "moco" => named::read(section).map(Self::Moco),
             "cpc" => named::read(section).map(Self::Cpc),
             "exemplar" => named::read(section).map(Self::Exemplar),
+            "cmc" => named::read(section).map(Self::Cmc),
             #[cfg(test)]
             "toy" => named::read(section).map(Self::Toy),
             _ => Err(D::Error::custom(format!("there is no method named `{name}`"))),

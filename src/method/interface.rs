@@ -44,6 +44,11 @@ pub trait MethodSettings: Debug {
         None
     }
 
+    /// Adapts the default settings of an encoder to the method. By default they stay as they are.
+    fn adapt(&self, encoder: EncoderConfig) -> EncoderConfig {
+        encoder
+    }
+
     /// Checks that the method can train this encoder. By default it can train any.
     ///
     /// # Errors

@@ -6,6 +6,7 @@
 
 pub mod amdim;
 pub mod bank;
+pub mod cmc;
 mod compute;
 mod config;
 pub mod cpc;

@@ -1,6 +1,6 @@
 //! Sections whose setting `name` chooses which other settings they have.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Deserializer, de::DeserializeOwned, de::Error};
 use toml::{Table, Value};
@@ -16,7 +16,9 @@ pub(crate) fn split<'de, D: Deserializer<'de>>(
     deserializer: D,
     default: &str,
 ) -> Result<(String, Table), D::Error> {
-    let mut section = Table::deserialize(deserializer)?;
+    // JSON has a null for a setting without a value, which a file leaves out.
+    let section = BTreeMap::<String, Option<Value>>::deserialize(deserializer)?;
+    let mut section: Table = section.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
     match section.remove("name") {
         None => Ok((default.to_owned(), section)),
         Some(Value::String(name)) => Ok((name, section)),

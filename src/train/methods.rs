@@ -35,6 +35,11 @@ const SMALL: &[(&str, &str)] = &[
     ),
     ("cpc", "encoder.width = 4\nencoder.stages = [1, 1, 1]"),
     ("exemplar", "encoder.widths = [4, 6, 8]"),
+    (
+        "cmc",
+        "encoder.name = 'resnet18'\nencoder.width = 4\nencoder.split = 'ycbcr'\nmethod.dim = 8\n\
+         method.loss = 'nce'\nmethod.negatives = 5",
+    ),
 ];
 
 /// Returns the configuration of a method with a small network. `train` has more settings of that section.

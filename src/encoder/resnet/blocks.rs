@@ -1,6 +1,6 @@
 //! The residual block of a ResNet, with the names of torchvision.
 
-use tch::{Tensor, nn::Path};
+use tch::{Device, Tensor, nn::Path};
 
 use crate::encoder::{
     init::normal_fan_out,
@@ -37,8 +37,15 @@ impl ConvNorm {
     }
 
     pub(super) fn forward(&self, x: &Tensor, mode: Mode) -> Tensor {
-        let padding = self.weight.size()[2] / 2;
-        let convolved = x.conv2d(&self.weight, None::<Tensor>, [self.stride; 2], [padding; 2], [1; 2], 1);
+        let kernel = self.weight.size()[2];
+        // A 1×1 convolution with a stride sees only some pixels. On the CPU they are taken first: with a stride,
+        // odd batches and fewer than 16 channels, the backward pass of oneDNN 3.10 writes out of bounds.
+        let (x, stride) = if kernel == 1 && self.stride > 1 && x.device() == Device::Cpu {
+            (x.slice(2, 0, None, self.stride).slice(3, 0, None, self.stride), 1)
+        } else {
+            (x.shallow_clone(), self.stride)
+        };
+        let convolved = x.conv2d(&self.weight, None::<Tensor>, [stride; 2], [kernel / 2; 2], [1; 2], 1);
         self.norm.forward(&convolved, mode)
     }
 

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::colors::Split;
 use crate::{
     numbers,
     settings::{Heading, choice, settings, whole, yes_or_no},
@@ -15,6 +16,12 @@ settings! {
         /// First layer: imagenet (a 7×7 convolution of stride 2 and a pooling of stride 2), cifar (a 3×3 convolution)
         /// or auto (cifar for images of 32 pixels).
         stem: Stem = Stem::Auto, choice::<Stem>().flag(Heading::Resnet, "STEM").hide_choices().default("auto");
+        /// Channels of the first layer.
+        stem_width: Option<i64> = None, whole(numbers::CHANNELS).flag(Heading::Resnet, "N").default("WIDTH");
+        /// Color space of an encoder of two networks, one for lightness and one for color: lab or ycbcr; or
+        /// none, for one network.
+        split: Split = Split::None, choice::<Split>().flag(Heading::Resnet, "SPACE").hide_choices()
+            .default("none; with cmc lab");
         /// Begin with residual branches of zero: the last batch norm of each block has weights of zero.
         zero_init_residual: bool = false, yes_or_no().flag(Heading::Resnet, "BOOL");
     }

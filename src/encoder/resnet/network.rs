@@ -50,12 +50,13 @@ impl ResNet {
     /// Returns a freshly initialized network for images of `channels` channels and `side` pixels. Its tensors
     /// are named under `path`.
     pub fn new(path: &Path, depth: Depth, [channels, side]: [i64; 2], config: &Config) -> Self {
-        let &Config { width, stem, zero_init_residual } = config;
+        let &Config { width, stem, stem_width, zero_init_residual, .. } = config;
+        let first = stem_width.unwrap_or(width);
         let keeps_size = stem.keeps_size(side);
         let (kernel, stride) = if keeps_size { (3, 1) } else { (7, 2) };
-        let window = Window { input: channels, output: width, kernel, stride };
+        let window = Window { input: channels, output: first, kernel, stride };
         let stem = ConvNorm::new(&(path / "conv1"), &(path / "bn1"), window);
-        let mut input = width;
+        let mut input = first;
         let stages = [0, 1, 2, 3].map(|stage: usize| {
             let path = path / format!("layer{}", stage + 1);
             let block = |number: usize| {

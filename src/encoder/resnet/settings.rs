@@ -3,12 +3,15 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, ensure};
+use pipeline::Normalization;
 use serde::{Deserialize, Serialize};
 use tch::{Tensor, nn::Path};
 
 use super::{
+    colors::Split,
     config::{Config, Stem},
     network::{Depth, ResNet},
+    split::SplitNetwork,
 };
 use crate::{
     encoder::interface::{Encoder, EncoderSettings},
@@ -31,6 +34,14 @@ impl<const LAYERS: u32> Layers<LAYERS> {
     const DEPTH: Depth = Self::CHOICE.1;
     /// The sides of images that the network can be trained on, in pixels.
     const SIDES: std::ops::RangeInclusive<u32> = 32..=512;
+
+    /// Returns what the names of each network's tensors begin with, after that of the encoder.
+    fn networks(&self) -> &'static [&'static str] {
+        match self.0.split {
+            Split::None => &[""],
+            Split::Lab | Split::Ycbcr => &[".l_to_ab", ".ab_to_l"],
+        }
+    }
 }
 
 impl<const LAYERS: u32> EncoderSettings for Layers<LAYERS> {
@@ -43,14 +54,20 @@ impl<const LAYERS: u32> EncoderSettings for Layers<LAYERS> {
     }
 
     fn flags(&self) -> String {
-        let &Config { width, stem, zero_init_residual } = &self.0;
+        let &Config { width, stem, stem_width, split, zero_init_residual } = &self.0;
         let stem = match stem {
             Stem::Auto => "",
             Stem::Imagenet => " --stem imagenet",
             Stem::Cifar => " --stem cifar",
         };
+        let split = match split {
+            Split::None => "",
+            Split::Lab => " --split lab",
+            Split::Ycbcr => " --split ycbcr",
+        };
+        let stem_width = stem_width.map(|width| format!(" --stem-width {width}")).unwrap_or_default();
         let zero = if zero_init_residual { " --zero-init-residual" } else { "" };
-        format!("--encoder {} --width {width}{stem}{zero}", self.name())
+        format!("--encoder {} --width {width}{stem}{stem_width}{split}{zero}", self.name())
     }
 
     fn size_flags(&self) -> &'static str {
@@ -58,7 +75,13 @@ impl<const LAYERS: u32> EncoderSettings for Layers<LAYERS> {
     }
 
     fn width(&self) -> i64 {
-        Self::DEPTH.features(self.0.width)
+        self.networks().len() as i64 * Self::DEPTH.features(self.0.width)
+    }
+
+    /// Networks for lightness and color convert red, green and blue from 0 to 1.
+    fn normalization(&self) -> Option<Normalization> {
+        let is_split = self.0.split != Split::None;
+        is_split.then_some(Normalization { mean: [0.0; 3], std: [255.0; 3] })
     }
 
     fn check(&self, side: u32) -> Result<()> {
@@ -74,14 +97,18 @@ impl<const LAYERS: u32> EncoderSettings for Layers<LAYERS> {
 
     fn check_tensors(&self, tensors: &BTreeMap<String, Tensor>) -> Result<()> {
         let width = self.0.width;
-        let found = tensors.get("encoder.conv1.weight").and_then(|tensor| tensor.size().first().copied());
-        let found = found.context("`encoder.conv1.weight` is missing")?;
-        ensure!(
-            found == width,
-            "`encoder.conv1.weight` has {found} output channels, but the file declares {width}"
-        );
+        for network in self.networks() {
+            let name = format!("encoder{network}.conv1.weight");
+            let found = tensors.get(&name).and_then(|tensor| tensor.size().first().copied());
+            let found = found.with_context(|| format!("`{name}` is missing"))?;
+            let declared = self.0.stem_width.unwrap_or(width);
+            ensure!(
+                found == declared,
+                "`{name}` has {found} output channels, but the file declares {declared}"
+            );
+        }
         // The last convolution alone is as large as this.
-        let least = self.width().saturating_mul(self.width()) / 4;
+        let least = Self::DEPTH.features(width).saturating_pow(2) / 4;
         let numbers: usize = tensors.values().map(Tensor::numel).sum();
         ensure!(
             i64::try_from(numbers).is_ok_and(|numbers| numbers >= least),
@@ -92,6 +119,10 @@ impl<const LAYERS: u32> EncoderSettings for Layers<LAYERS> {
     }
 
     fn build(&self, path: &Path, side: u32) -> Box<dyn Encoder> {
-        Box::new(ResNet::new(path, Self::DEPTH, [3, i64::from(side)], &self.0))
+        let side = i64::from(side);
+        match self.0.split {
+            Split::None => Box::new(ResNet::new(path, Self::DEPTH, [3, side], &self.0)),
+            Split::Lab | Split::Ycbcr => Box::new(SplitNetwork::new(path, Self::DEPTH, side, &self.0)),
+        }
     }
 }

@@ -8,9 +8,9 @@ use crate::encoder::resnet;
 /// Returns the `config.json` of a folder whose `model.safetensors` has the names of torchvision; `None` if
 /// timm has no such encoder: it has ResNets of the published width with the stem for `ImageNet` only.
 pub fn timm_config(description: &Description) -> Option<Value> {
-    let &resnet::Config { width, stem, .. } = description.encoder.resnet()?;
+    let &resnet::Config { width, stem, stem_width, .. } = description.encoder.resnet()?;
     let (encoder, side) = (description.encoder.chosen(), description.side);
-    if width != 64 || stem.keeps_size(side.into()) {
+    if width != 64 || stem_width.is_some_and(|stem| stem != width) || stem.keeps_size(side.into()) {
         return None;
     }
     let shares = |numbers: [f64; 3]| numbers.map(|number| number / 255.0);

@@ -1,6 +1,8 @@
 //! Comparisons with golden tensors of the other methods and of their encoders.
 
 mod all;
+mod cmc;
+mod colors;
 mod cpc;
 mod exemplar;
 pub(crate) mod frame;

@@ -25,7 +25,7 @@ pub(crate) fn config(case: &Fixture) -> (Depth, Config) {
         _ => panic!("{}: stem {}", case.name, config["stem"]),
     };
     let width = config["base"].as_i64().unwrap_or(64);
-    (depth, Config { width, stem, zero_init_residual: false })
+    (depth, Config { width, stem, ..Config::default() })
 }
 
 struct Network {
