@@ -37,7 +37,7 @@ impl Config {
             return Ok(());
         }
         Err(usage!(
-            "the method {} needs {needed}, and the recipe makes {made}", method.name();
+            "the method {} needs {needed}, but the recipe makes {made}", method.name();
             "change the number of [[recipe.views]], their `count` or `side`, or --side; `show --config` draws \
              recipes of any views"
         ))
@@ -49,8 +49,8 @@ impl Config {
         let is_given = self.recipe.mean.is_some() || self.recipe.std.is_some();
         if is_given && encoder.normalization().is_some() {
             return Err(usage!(
-                "{} converts pixels itself, and the recipe has a `mean` or `std`", encoder.flags();
-                "leave them out of [recipe]"
+                "the encoder ({}) converts pixels itself, but the recipe has a `mean` or `std`", encoder.flags();
+                "remove them from [recipe]"
             ));
         }
         Ok(())

@@ -1,5 +1,5 @@
-//! Checks of the operations in the section `[recipe]`, which name the operation, its place and what is
-//! possible.
+//! Checks of the operations in the section `[recipe]`. Their errors name the operation, its place and the
+//! allowed values.
 
 use anyhow::Result;
 use pipeline::{Components, Form, Kind, Parameter, Place};
@@ -7,14 +7,14 @@ use toml::{Table, Value};
 
 use crate::usage;
 
-/// The hint where nothing more exact can be said.
+/// The hint of errors without a more specific one.
 pub(super) const SEE: &str = "see docs/reference/recipes.md for the form of a recipe";
 
 /// Checks the form of all operations in the section `[recipe]` of the given settings.
 ///
 /// # Errors
 ///
-/// The first operation or parameter that is unknown, lacking or of another form.
+/// The first operation or parameter that is unknown, missing or malformed.
 pub(super) fn check(asked: &Table) -> Result<()> {
     let Some(recipe) = asked.get("recipe") else { return Ok(()) };
     let Value::Table(recipe) = recipe else {
@@ -35,7 +35,7 @@ pub(super) fn check(asked: &Table) -> Result<()> {
 
 fn check_view(view: &Table, number: usize) -> Result<()> {
     const HINT: &str =
-        "give a view `operations`, and `count` or `side` where they are not 1 or that of the run";
+        "give the view `operations`; `count` (1 if left out) and `side` (that of the run) are optional";
     for (key, value) in view {
         let is_right = match &key[..] {
             "operations" => true,
@@ -44,7 +44,7 @@ fn check_view(view: &Table, number: usize) -> Result<()> {
         };
         if !is_right {
             return Err(
-                usage!("in the recipe: `{key}` of view {number} is {value}"; "write a number from 1 on"),
+                usage!("in the recipe: `{key}` of view {number} is {value}"; "write a whole number from 1 to 4096"),
             );
         }
     }

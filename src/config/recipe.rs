@@ -1,4 +1,4 @@
-//! The section `[recipe]`: views of one's own.
+//! The section `[recipe]`: views that a file of settings describes.
 
 use anyhow::Result;
 use pipeline::{Group, Normalization, Op, Recipe, RecipeError};
@@ -18,7 +18,7 @@ settings! {
         /// Operations that are drawn once for all views of an image, before they diverge.
         #[serde(skip_serializing_if = "Vec::is_empty")]
         shared: Vec<Op> = Vec::new(), in_files_only();
-        /// Views with their operations (see the page about recipes), instead of those of the method.
+        /// Views with their operations, instead of those of the method; see docs/reference/recipes.md.
         #[serde(skip_serializing_if = "Vec::is_empty")]
         views: Vec<ViewConfig> = Vec::new(), in_files_only();
         /// Mean of red, green and blue (0 to 1), which is subtracted from the inputs of the encoder.
@@ -79,7 +79,7 @@ impl RecipeConfig {
         self.with_counts(side, |view| view.count)
     }
 
-    /// Checks that the recipe can work.
+    /// Checks that every view of the recipe ends with its side.
     pub(super) fn check(&self, side: u32) -> Result<()> {
         if !self.has_views() {
             return Ok(());
@@ -293,7 +293,7 @@ mod tests {
             "preset = 'c10'\n[[recipe.views]]\ncount = 2\n{crop}\n[[recipe.views]]\ncount = 8\nside = 24\n{crop}"
         );
         let error = refusal(&text);
-        let expected = "the method amdim needs 2 views of 32 pixels, and the recipe makes 2 views of 32 pixels and 8 \
+        let expected = "the method amdim needs 2 views of 32 pixels, but the recipe makes 2 views of 32 pixels and 8 \
                         views of 24 pixels";
         assert!(error.starts_with(expected) && error.contains("`show --config`"), "{error}");
         let recipe = Config::resolve_for_drawing(&table(&text)).unwrap().recipe();

@@ -240,7 +240,7 @@ fn a_flag_of_another_method_or_encoder_is_refused_with_the_settings_of_the_chose
     let error = refused("method.name = 'simclr'\nside = 16");
     assert!(error.contains("resnet50 takes images of 32 to 512 pixels, not of 16"), "{error}");
     let error = refused("encoder.name = 'resnet50'");
-    assert!(error.contains("the method amdim trains its own encoder only, not resnet50"), "{error}");
+    assert!(error.contains("the method amdim can only train its own encoder, not resnet50"), "{error}");
 }
 
 #[test]
@@ -258,7 +258,7 @@ fn cmc_splits_the_encoder_that_is_asked_for_and_refuses_one_that_is_not_split() 
     assert!(own.to_string().contains("converts pixels itself"), "{own}");
     for encoder in ["encoder.split = 'none'", "encoder.name = 'amdim'"] {
         let error = resolved(&format!("preset = 'c10'\nmethod.name = 'cmc'\n{encoder}")).unwrap_err();
-        assert!(error.to_string().contains("one network for lightness and one for color"), "{error}");
+        assert!(error.to_string().contains("one network for lightness and one for colour"), "{error}");
     }
 }
 

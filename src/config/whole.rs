@@ -134,7 +134,7 @@ fn outside_of_sections() -> [Setting; 4] {
     let out = path().flag(Heading::Run, "DIR").default("runs/METHOD-PRESET").free();
     let preset = text::<Preset>()
         .flag(Heading::Data, "PRESET")
-        .default("in128 with amdim, else in224")
+        .default("in128 with amdim, stl10 with cpc and exemplar, else in224")
         .after("val_shards");
     let side =
         whole(numbers::SIDE).flag(Heading::Data, "PIXELS").default("that of the preset").after("preset");

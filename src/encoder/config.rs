@@ -95,7 +95,7 @@ impl EncoderConfig {
         self.any_resnet().filter(|config| config.split == resnet::Split::None)
     }
 
-    /// Returns whether the encoder is two ResNets, one for lightness and one for color.
+    /// Returns whether the encoder is two ResNets, one for lightness and one for colour.
     pub fn is_split(&self) -> bool {
         self.any_resnet().is_some_and(|config| config.split != resnet::Split::None)
     }
@@ -109,7 +109,7 @@ impl EncoderConfig {
         }
     }
 
-    /// Changes the color space of a ResNet. Other encoders stay as they are.
+    /// Changes the colour space of a ResNet. Other encoders stay as they are.
     #[must_use]
     pub fn split(mut self, split: resnet::Split) -> Self {
         match &mut self {

@@ -32,7 +32,7 @@ impl Config {
     fn encoder<'a>(&self, encoder: &'a EncoderConfig) -> Result<&'a encoder::amdim::Config> {
         encoder.amdim().ok_or_else(|| {
             usage!(
-                "the method {} trains its own encoder only, not {}", self.name(), encoder.chosen().name();
+                "the method {} can only train its own encoder, not {}", self.name(), encoder.chosen().name();
                 "leave out --encoder, or choose another method with --method"
             )
         })

@@ -1,4 +1,4 @@
-//! CMC: contrastive multiview coding (Tian et al. 2019) of the lightness and the color of an image. The features
+//! CMC: contrastive multiview coding (Tian et al. 2019) of the lightness and the colour of an image. The features
 //! of each have to find those of the other in a memory bank.
 
 use std::cell::RefCell;
@@ -25,23 +25,26 @@ use crate::{
 };
 
 settings! {
-    /// Settings of the memory banks and the loss. The defaults are those of the reference implementation.
+    /// Settings of the memory banks and the loss. The defaults are those of the reference implementation, with
+    /// its softmax instead of NCE.
     pub struct Config {
-        /// Loss: nce (each drawn row is judged by itself) or softmax (over the drawn rows).
+        /// Loss: nce (noise-contrastive estimation on drawn rows) or softmax (cross-entropy over drawn or all
+        /// rows).
         loss: BankLoss = BankLoss::Softmax, choice::<BankLoss>().flag(Heading::Cmc, "LOSS").hide_choices()
             .default("softmax");
         /// Rows of a bank that are drawn as negatives of a sample; 0 compares with all rows (softmax only).
         negatives: i64 = 16384, whole(numbers::COUNT_OR_NONE).flag(Heading::Cmc, "K");
-        /// Whether a sample's own row is drawn again where it would be among its negatives.
+        /// Whether a sample's own row is excluded from its negatives.
         redraw: bool = false, yes_or_no().flag(Heading::Cmc, "BOOL");
         /// Channels of the embeddings of each network, which are the rows of a bank.
         dim: i64 = 128, whole(numbers::EMBEDDING).flag(Heading::Cmc, "N");
         /// Temperature that the scores are divided by.
         temperature: f64 = 0.07, real(numbers::TEMPERATURE).flag(Heading::Cmc, "X")
             .default("0.07; with c10 and stl10 0.1");
-        /// Share of a row that stays when its sample is seen again.
+        /// Momentum of a row of the bank: its share that stays when its sample is seen again.
         bank_momentum: f64 = 0.5, real(numbers::DECAY).flag(Heading::Cmc, "X");
-        /// Share of nce's Z that stays at a step: with 1, the first batch alone estimates it, as in the paper.
+        /// Momentum of the normalizing constant Z of nce; with 1, the first batch alone estimates it, as in the
+        /// paper.
         z_momentum: f64 = 1.0, real(numbers::PROBABILITY).flag(Heading::Cmc, "X");
     }
 }
@@ -110,7 +113,7 @@ impl MethodSettings for Config {
     fn check(&self, encoder: &EncoderConfig) -> Result<()> {
         if !encoder.is_split() {
             return Err(usage!(
-                "the method cmc trains one network for lightness and one for color, not {}", encoder.chosen().flags();
+                "the method cmc needs one network for lightness and one for colour, not {}", encoder.chosen().flags();
                 "choose a ResNet with --split lab or --split ycbcr"
             ));
         }
@@ -128,16 +131,16 @@ impl MethodSettings for Config {
 #[derive(Debug)]
 pub struct Cmc {
     network: Projected,
-    /// The bank of color, which lightness is compared with, and that of lightness.
+    /// The bank of colour, which lightness is compared with, and that of lightness.
     contrasts: [Contrast; 2],
     settings: BankSettings,
     set: TrainingSet,
-    /// The features of lightness and color of this step, on their way from the objective to the banks.
+    /// The features of lightness and colour of this step, on their way from the objective to the banks.
     moved: RefCell<Option<[Moved; 2]>>,
 }
 
 impl Cmc {
-    /// Returns the method for an encoder whose features are those of lightness and those of color. The tensors
+    /// Returns the method for an encoder whose features are those of lightness and those of colour. The tensors
     /// of the heads are named `l_to_ab.fc` and `ab_to_l.fc` under `path`, the banks `memory_l` and `memory_ab`,
     /// the constants of the loss NCE `z_l` and `z_ab`.
     pub fn new(path: &Path, encoder: Box<dyn Encoder>, set: TrainingSet, config: &Config) -> Self {
@@ -162,12 +165,12 @@ impl Cmc {
         &self.network
     }
 
-    /// Returns the memory banks: that of color, which lightness is compared with, and that of lightness.
+    /// Returns the memory banks: that of colour, which lightness is compared with, and that of lightness.
     pub fn contrasts(&self) -> &[Contrast; 2] {
         &self.contrasts
     }
 
-    /// Returns the features (n, d) of lightness and color, of unit length, of projections (n, 2·d).
+    /// Returns the features (n, d) of lightness and colour, of unit length, of projections (n, 2·d).
     pub fn halves(projections: &Tensor) -> [Tensor; 2] {
         let d = projections.size()[1] / 2;
         [0, d].map(|start| loss::unit(&projections.narrow(1, start, d)))

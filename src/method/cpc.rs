@@ -27,9 +27,10 @@ const STEPS: [&str; 8] = ["step_1", "step_2", "step_3", "step_4", "step_5", "ste
 settings! {
     /// Settings of the objective. The defaults are those of the reference implementation.
     pub struct Config {
-        /// Rows of patches that are predicted. The row below a location is skipped, as it overlaps it.
+        /// Number of rows of patches that are predicted. The next row below a location is skipped, because it
+        /// overlaps it.
         prediction_steps: i64 = 5, whole(numbers::STEPS_BELOW).flag(Heading::Cpc, "N");
-        /// Negatives drawn for each prediction.
+        /// Negatives that are drawn for each prediction.
         negatives: i64 = 16, whole(numbers::NEGATIVES).flag(Heading::Cpc, "N");
         /// Layers of the context network.
         context_layers: i64 = 4, whole(numbers::DEPTH).flag(Heading::Cpc, "N");
@@ -40,7 +41,7 @@ impl Config {
     fn encoder<'a>(&self, encoder: &'a EncoderConfig) -> Result<&'a encoder::cpc::Config> {
         encoder.cpc().ok_or_else(|| {
             usage!(
-                "the method {} trains its own encoder only, not {}", self.name(), encoder.chosen().name();
+                "the method {} can only train its own encoder, not {}", self.name(), encoder.chosen().name();
                 "leave out --encoder, or choose another method with --method"
             )
         })
@@ -93,7 +94,7 @@ impl MethodSettings for Config {
         let (rows, needed) = (encoder.rows(set.side), self.prediction_steps + 2);
         if rows < needed {
             return Err(usage!(
-                "images of {} pixels have {rows} rows of patches, and predictions of {} steps take {needed}",
+                "images of {} pixels have {rows} rows of patches, but {} prediction steps need {needed}",
                 set.side, self.prediction_steps;
                 "lower --prediction-steps or --patch"
             ));

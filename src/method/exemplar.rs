@@ -1,4 +1,4 @@
-//! Exemplar-CNN: each of some samples is a class of its own, which all of its transformations belong to
+//! Exemplar-CNN: each of the chosen samples is a class of its own, to which all of its transformed views belong
 //! (Dosovitskiy et al. 2014).
 
 use std::collections::BTreeSet;
@@ -19,16 +19,17 @@ use crate::{
     world::World,
 };
 
-/// The most surrogate classes: the classifier has a row for each, and more of them are too alike to be told
-/// apart.
+/// The largest number of surrogate classes: the classifier has a row for each, and with more of them many are
+/// too similar to be distinguished.
 const MOST: u64 = 32_000;
 
 settings! {
     /// Settings of the surrogate classes and of the classifier. The defaults are those of the paper.
     pub struct Config {
-        /// Surrogate classes: samples that are drawn from the set, each of which is a class of its own.
+        /// Number of surrogate classes, each of which is one sample that is drawn from the set.
         surrogate_classes: u64 = 8000, whole(numbers::COUNT).flag(Heading::Exemplar, "N");
-        /// Probability that a feature is dropped before the classifier: 0.5, with another encoder than exemplar 0.
+        /// Dropout probability of the features before the classifier. Unset means 0.5 with the encoder exemplar, 0
+        /// with any other.
         #[serde(skip_serializing_if = "Option::is_none")]
         dropout: Option<f64> = None, real(numbers::DECAY);
     }
@@ -85,7 +86,7 @@ impl MethodSettings for Config {
             return Ok(());
         }
         Err(usage!(
-            "`method.surrogate_classes` is {}, and the classifier with a row for each class can have {MOST} at most",
+            "`method.surrogate_classes` is {}, but the classifier can have at most {MOST} classes",
             self.surrogate_classes;
             "set --surrogate-classes to {MOST} or less, or choose --method instdisc, which has no classifier"
         ))

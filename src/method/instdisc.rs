@@ -23,22 +23,25 @@ use crate::{
 settings! {
     /// Settings of the memory bank and the loss. The defaults are those of the paper for ImageNet.
     pub struct Config {
-        /// Loss: nce (each drawn row is judged by itself) or softmax (over the drawn rows).
+        /// Loss: nce (noise-contrastive estimation on drawn rows) or softmax (cross-entropy over drawn or all
+        /// rows).
         loss: BankLoss = BankLoss::Nce, choice::<BankLoss>().flag(Heading::Instdisc, "LOSS").hide_choices()
             .default("nce; with c10 and stl10 softmax");
-        /// Rows of the bank that are drawn as negatives of a sample; 0 compares with all rows (softmax only).
+        /// Negatives that are drawn for each prediction: rows of the bank, with cpc patches; 0 compares with all
+        /// rows of the bank (softmax only).
         negatives: i64 = 4096, whole(numbers::COUNT_OR_NONE).flag(Heading::Instdisc, "K")
             .default("4096; with c10 and stl10 0");
-        /// Whether a sample's own row is drawn again where it would be among its negatives.
+        /// Whether a sample's own row is excluded from its negatives.
         redraw: bool = false, yes_or_no().flag(Heading::Instdisc, "BOOL");
         /// Channels of the embeddings, which are the rows of the bank.
         dim: i64 = 128, whole(numbers::EMBEDDING).flag(Heading::Instdisc, "N");
         /// Temperature that the scores are divided by.
         temperature: f64 = 0.07, real(numbers::TEMPERATURE).flag(Heading::Instdisc, "X")
             .default("0.07; with c10 and stl10 0.1");
-        /// Share of a row that stays when its sample is seen again.
+        /// Momentum of a row of the bank: its share that stays when its sample is seen again.
         bank_momentum: f64 = 0.5, real(numbers::DECAY).flag(Heading::Instdisc, "X");
-        /// Share of nce's Z that stays at a step: with 1, the first batch alone estimates it, as in the paper.
+        /// Momentum of the normalizing constant Z of nce; with 1, the first batch alone estimates it, as in the
+        /// paper.
         z_momentum: f64 = 1.0, real(numbers::PROBABILITY).flag(Heading::Instdisc, "X");
     }
 }

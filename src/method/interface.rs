@@ -72,12 +72,12 @@ pub trait MethodSettings: Debug {
     fn build(&self, path: &Path, set: TrainingSet, encoder: &EncoderConfig) -> Result<Box<dyn Method>>;
 }
 
-/// What a method trains on.
+/// The set and the seed that a method trains with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TrainingSet {
     /// The width and height of the views, in pixels.
     pub side: u32,
-    /// The number of samples, which is also that of the rows of a memory bank.
+    /// The number of samples, which is also the number of rows of a memory bank.
     pub samples: u64,
     /// The seed of the run.
     pub seed: u64,
@@ -153,8 +153,9 @@ pub trait Method: Debug {
     ///
     /// `is_broken` is a scalar on the device: 1 if the parameters were not updated, because the loss or a
     /// gradient was not finite in this step or an earlier one, and else 0. The host does not know it yet. If
-    /// it is 1, all state must stay or become as it was before the step, because a crash folder holds the state before the broken step:
-    /// select the old value by `where_self`, not by a factor, as 0 · NaN is NaN. For the same reason
+    /// it is 1, all state must stay as it was before the step, or be restored to it, because a crash folder holds
+    /// the state before the broken step. Select the old value by `where_self`, not by a factor, since 0 · NaN is
+    /// NaN. For the same reason
     /// [`objective`](Self::objective) must not change state; it passes values to this function in tensors
     /// that have no name.
     fn after_step(&mut self, _is_broken: &Tensor) {}
@@ -165,8 +166,8 @@ pub trait Method: Debug {
         vec![]
     }
 
-    /// Returns a warning if the loss of a record, after `step` steps of `samples` samples, is the sign of a
-    /// fault. The run shows the first one.
+    /// Returns a warning if the loss of a record, after `step` steps of `samples` samples, indicates a fault. The
+    /// run shows only the first one.
     fn alarm(&self, _step: u64, _samples: i64, _loss: f64) -> Option<Notice> {
         None
     }

@@ -14,26 +14,30 @@ use torchkit::Rule;
 settings! {
     /// Settings of the optimizer. The defaults are those of AMDIM's reference implementation.
     pub struct Config {
-        /// Optimizer: adam (L2 penalty), adamw (decoupled penalty), sgd (with momentum) or lars (SimCLR's).
+        /// Optimizer: adam (with an L2 penalty), adamw (with decoupled weight decay), sgd (with momentum) or lars
+        /// (as in SimCLR).
         name: OptimizerName = OptimizerName::Adam, choice::<OptimizerName>()
-            .flag(Heading::Training, "NAME").named("optimizer").hide_choices().default("adam");
+            .flag(Heading::Training, "NAME").named("optimizer").hide_choices().default("by method; with amdim adam");
         /// Learning rate after the warm-up.
-        lr: f64 = 2e-4, real(numbers::RATE).flag(Heading::Training, "X").after("clip_norm");
-        /// Factor of the learning rate by the samples of a step, n: none, linear (n / 256) or sqrt (√n).
+        lr: f64 = 2e-4, real(numbers::RATE).flag(Heading::Training, "X").after("clip_norm")
+            .default("by method; with amdim 2e-4");
+        /// Factor of the learning rate that depends on the number n of samples in a step: none, linear (n / 256)
+        /// or sqrt (√n).
         lr_scaling: LrScaling = LrScaling::None, choice::<LrScaling>().flag(Heading::Training, "RULE")
-            .after("lr").hide_choices().default("none");
+            .after("lr").hide_choices().default("by method; with amdim none");
         /// Decay rates of the first and the second moment of adam and adamw.
         betas: [f64; 2] = [0.8, 0.999], real(numbers::DECAY);
         /// ε of adam and adamw, added to the root of the second moment.
         eps: f64 = 1e-8, real(numbers::EPS);
-        /// Share of the momentum of sgd and lars that stays at a step.
+        /// Momentum of sgd and lars.
         momentum: f64 = 0.9, real(numbers::DECAY).flag(Heading::Training, "X");
-        /// Whether sgd moves parameters by the gradient plus the decayed momentum (Nesterov).
+        /// Whether sgd uses Nesterov momentum.
         nesterov: bool = false, yes_or_no();
         /// η of the trust ratio of lars, η·‖w‖/‖g‖.
         eta: f64 = 1e-3, real(numbers::FACTOR);
-        /// Weight of the L2 penalty on parameters, which is added to their gradients (decoupled with adamw).
-        weight_decay: f64 = 1e-5, real(numbers::PENALTY).flag(Heading::Training, "X");
+        /// Weight decay: weight of an L2 penalty on the parameters; with adamw, decoupled from the gradients.
+        weight_decay: f64 = 1e-5, real(numbers::PENALTY).flag(Heading::Training, "X")
+            .default("by method; with amdim 1e-5");
         /// Tensors without weight decay and trust ratio: none or `norms_and_biases`, which are all tensors of
         /// one dimension. Unset means `norms_and_biases` with lars, none otherwise.
         exclude: Option<Exclude> = None, in_files_only();
@@ -41,12 +45,12 @@ settings! {
         clip_norm: Option<f64> = None, real(numbers::LIMIT).flag(Heading::Training, "X").default("none");
         /// Steps over which the learning rate rises.
         warmup_steps: Option<u64> = None, whole(numbers::COUNT_OR_NONE).flag(Heading::Training, "N")
-            .default("500, at most a tenth of the run");
+            .default("by method; with amdim 500, at most a tenth of the run");
         /// Epochs over which the learning rate rises, but at most a tenth of the run.
         warmup_epochs: Option<f64> = None, real(numbers::EPOCHS_OR_NONE).flag(Heading::Training, "X")
-            .conflicts_with("warmup_steps").default("none: see --warmup-steps");
-        /// Where the learning rate begins to rise: one (update i of a warm-up of N has (i + 1) / N of the
-        /// rate, from i = 0) or zero (i / N, so that the first update has the rate 0).
+            .conflicts_with("warmup_steps").default("10 with simclr, else none: see --warmup-steps");
+        /// Start of a warm-up of N updates: one (update i, counted from 0, has (i + 1) / N of the learning rate)
+        /// or zero (i / N, so that the first update has the rate 0).
         warmup_from: WarmupFrom = WarmupFrom::One, choice::<WarmupFrom>();
         /// Shares of the run after which the learning rate drops.
         drop_at: Vec<f64> = vec![30.0 / 50.0, 45.0 / 50.0], real(numbers::SHARE_OF_RUN);
@@ -55,7 +59,7 @@ settings! {
         /// and 281 of 300 epochs, 31 and 46 of 50), cosine (half a cosine, to 0 at the end of the run) or
         /// constant (it stays).
         schedule: Decay = Decay::Published, choice::<Decay>().flag(Heading::Training, "HOW").hide_choices()
-            .default("published");
+            .default("by method; with amdim published");
         /// Factor of the learning rate at each drop.
         drop_factor: f64 = 0.2, real(numbers::FACTOR);
     }
@@ -89,11 +93,11 @@ impl OptimizerName {
     }
 }
 
-/// The factor of the learning rate by the number of samples in a step, of all processes.
+/// The factor of the learning rate that depends on the number of samples in a step, over all processes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum LrScaling {
-    /// 1.
+    /// A factor of 1.
     #[default]
     None,
     /// The number of samples divided by 256 (Goyal et al. 2017, <https://arxiv.org/abs/1706.02677>).
@@ -112,14 +116,14 @@ pub enum Exclude {
     NormsAndBiases,
 }
 
-/// Where the learning rate begins to rise.
+/// The learning rate at the beginning of the warm-up.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum WarmupFrom {
-    /// At one step's share of the rate.
+    /// 1 / N of the full rate, for a warm-up of N updates.
     #[default]
     One,
-    /// At 0.
+    /// A rate of 0.
     Zero,
 }
 
@@ -134,22 +138,22 @@ pub struct Lengthened {
 }
 
 impl Config {
-    /// Checks settings that exclude each other.
+    /// Checks that the settings do not contradict each other.
     ///
     /// # Errors
     ///
-    /// If Nesterov's momentum is asked of another optimizer than SGD, or without a momentum.
+    /// If Nesterov momentum is set without SGD or without a momentum above 0.
     pub(crate) fn check(&self) -> Result<()> {
         if self.nesterov && (self.name != OptimizerName::Sgd || self.momentum <= 0.0) {
             return Err(usage!(
-                "`optim.nesterov` = true with `optim.name` = '{}' and `optim.momentum` = {}", self.name.name(), self.momentum;
+                "`optim.nesterov` = true needs sgd with a momentum, but `optim.name` is {} and `optim.momentum` is {}", self.name.name(), self.momentum;
                 "set `optim.nesterov` = false, or use sgd with a momentum above 0"
             ));
         }
         Ok(())
     }
 
-    /// Returns whether a parameter of these many dimensions has neither weight decay nor a trust ratio.
+    /// Returns whether a parameter with this number of dimensions has neither weight decay nor a trust ratio.
     pub(super) fn excludes(&self, dimensions: usize) -> bool {
         let default = match self.name {
             OptimizerName::Lars => Exclude::NormsAndBiases,

@@ -14,6 +14,6 @@ pub enum Decay {
     Reference,
     /// It follows half a cosine from the end of the warm-up to 0 at the end of the run, update by update.
     Cosine,
-    /// It stays.
+    /// It does not fall.
     Constant,
 }

@@ -26,7 +26,7 @@ pub struct Schedule {
     /// The earlier, shorter lengths of the run.
     #[serde(skip)]
     lengthened: Vec<Lengthened>,
-    /// How the rate follows from that of the settings, in words.
+    /// How the rate was computed from that of the settings, in words.
     #[serde(skip)]
     scaled: Option<String>,
 }

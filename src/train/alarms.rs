@@ -1,4 +1,4 @@
-//! Warnings of a loss that is the sign of a fault.
+//! Warnings of a loss that indicates a fault.
 
 use super::session::Run;
 use crate::notice;

@@ -134,12 +134,12 @@ fn cpc_refuses_other_encoders_and_grids_with_too_few_rows() {
     let _alone = crate::testing::lock_generator();
     let file = format!("preset = 'c10'\nmethod.name = 'cpc'\n{RESNET}");
     let refused = Config::resolve(&file.parse().unwrap()).unwrap_err().to_string();
-    assert!(refused.contains("trains its own encoder only, not resnet18"), "{refused}");
+    assert!(refused.contains("can only train its own encoder, not resnet18"), "{refused}");
     let config = config("method = { name = 'cpc', prediction_steps = 6 }", "");
     let schedule = Schedule::new(&config.optim, 100, 10.0);
     let refused = Trainer::new(&config, (8, None), Device::Cpu, schedule, World::ALONE).unwrap_err();
     assert!(
-        refused.to_string().contains("have 7 rows of patches, and predictions of 6 steps take 8"),
+        refused.to_string().contains("have 7 rows of patches, but 6 prediction steps need 8"),
         "{refused}"
     );
 }

@@ -251,7 +251,7 @@ fn the_flags_of_a_second_method_and_encoder_are_theirs() {
     );
     let unfit = Config::resolve(&"encoder.name = 'linear'".parse().unwrap()).unwrap_err();
     assert!(
-        unfit.to_string().contains("the method amdim trains its own encoder only, not linear"),
+        unfit.to_string().contains("the method amdim can only train its own encoder, not linear"),
         "{unfit}"
     );
 }

@@ -256,7 +256,7 @@ impl Trainer {
             [loaded.state.config.optim.name, self.learner.optimizer.name()].map(OptimizerName::name);
         if saved != own {
             return Err(usage!(
-                "the checkpoint `{}` has the state of the optimizer {saved}, which {own} cannot go on from", loaded.path.display();
+                "the checkpoint `{}` has the state of the optimizer {saved}, from which {own} cannot continue", loaded.path.display();
                 "resume with --optimizer {saved}, or begin a new run with its encoder: --warm-start"
             ));
         }

@@ -1,5 +1,5 @@
-//! Convolutions with bias, and residual blocks without norms: a batch norm would tell each patch about the
-//! others.
+//! Convolutions with bias, and residual blocks without norms: a batch norm would pass information between the
+//! patches.
 
 use tch::{Tensor, nn::Path};
 

@@ -10,12 +10,12 @@ settings! {
     pub struct Config {
         /// Channels of the first stage.
         width: i64 = 64, whole(numbers::CHANNELS).flag(Heading::Resnet, "N");
-        /// Blocks of three convolutions with four times as many channels at the end, as in ResNet-50, instead
-        /// of blocks of two, as in ResNet-34.
+        /// Blocks of three convolutions with four times as many output channels, as in ResNet-50, instead of
+        /// blocks of two, as in ResNet-34.
         bottleneck: bool = false, yes_or_no().flag(Heading::Cpc, "BOOL");
         /// Residual blocks of each stage.
         stages: [i64; 3] = [3, 4, 6], whole(numbers::DEPTH);
-        /// Side of the patches in pixels. Neighbours overlap by half.
+        /// Side of the patches in pixels; neighbouring patches overlap by half.
         #[serde(skip_serializing_if = "Option::is_none")]
         patch: Option<i64> = None, whole(numbers::PATCH).flag(Heading::Cpc, "PX").default("a quarter of the side");
     }

@@ -1,4 +1,4 @@
-//! Color spaces that separate lightness from color.
+//! Colour spaces that separate lightness from colour.
 
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
@@ -10,22 +10,22 @@ pub enum Split {
     /// One network encodes red, green and blue.
     #[default]
     None,
-    /// Two networks: one for L, one for a and b of the color space Lab (sRGB gamma, D65).
+    /// Two networks: one for L, one for a and b of the colour space Lab (sRGB gamma, D65).
     Lab,
-    /// Two networks: one for Y, one for Cb and Cr of the color space `YCbCr` (ITU-R BT.601).
+    /// Two networks: one for Y, one for Cb and Cr of the colour space `YCbCr` (ITU-R BT.601).
     Ycbcr,
 }
 
-/// The mean and the standard deviation of the three channels of a color space.
+/// The mean and the standard deviation of the three channels of a colour space.
 type Moments = [(f64, f64); 3];
 
-/// Those of Lab: L, a and b are then in −1 … 1 for all colors.
+/// Those of Lab: L, a and b are then in −1 … 1 for all colours.
 const LAB: Moments = [(50.0, 50.0), (6.025, 92.208), (-6.6895, 101.1675)];
 /// Those of `YCbCr` in the reference implementation of CMC.
 const YCBCR: Moments = [(116.151, 109.5), (121.08, 111.855), (132.342, 111.964)];
 
 impl Split {
-    /// Returns the lightness (n, 1, h, w) and the color (n, 2, h, w) of images (n, 3, h, w), whose red, green
+    /// Returns the lightness (n, 1, h, w) and the colour (n, 2, h, w) of images (n, 3, h, w), whose red, green
     /// and blue are from 0 to 1. The channels are normalized.
     ///
     /// # Panics

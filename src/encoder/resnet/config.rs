@@ -11,18 +11,19 @@ use crate::{
 settings! {
     /// The size and the variant of a ResNet. The defaults are those of torchvision.
     pub struct Config {
-        /// Channels of the first stage; the other three have two, four and eight times as many.
+        /// Channels of the first stage; each later stage has twice as many as the one before.
         width: i64 = 64, whole(numbers::CHANNELS).flag(Heading::Resnet, "N");
-        /// First layer: imagenet (a 7×7 convolution of stride 2 and a pooling of stride 2), cifar (a 3×3 convolution)
-        /// or auto (cifar for images of 32 pixels).
+        /// First layer: imagenet (a 7×7 convolution of stride 2 and a 3×3 max pooling of stride 2), cifar (a 3×3
+        /// convolution of stride 1) or auto (cifar for images of up to 32 pixels).
         stem: Stem = Stem::Auto, choice::<Stem>().flag(Heading::Resnet, "STEM").hide_choices().default("auto");
         /// Channels of the first layer.
         stem_width: Option<i64> = None, whole(numbers::CHANNELS).flag(Heading::Resnet, "N").default("WIDTH");
-        /// Color space of an encoder of two networks, one for lightness and one for color: lab or ycbcr; or
+        /// Colour space of an encoder of two networks, one for lightness and one for colour: lab or ycbcr; or
         /// none, for one network.
         split: Split = Split::None, choice::<Split>().flag(Heading::Resnet, "SPACE").hide_choices()
             .default("none; with cmc lab");
-        /// Begin with residual branches of zero: the last batch norm of each block has weights of zero.
+        /// Initialize the weights of the last batch norm of each block with zero, so that residual branches begin
+        /// at zero.
         zero_init_residual: bool = false, yes_or_no().flag(Heading::Resnet, "BOOL");
     }
 }
@@ -34,7 +35,7 @@ pub enum Stem {
     /// [`Cifar`](Self::Cifar) for images of up to 32 pixels, and else [`Imagenet`](Self::Imagenet).
     #[default]
     Auto,
-    /// A 7×7 convolution of stride 2 and a 3×3 maximum pooling of stride 2.
+    /// A 7×7 convolution of stride 2 and a 3×3 max pooling of stride 2.
     Imagenet,
     /// A 3×3 convolution of stride 1.
     Cifar,

@@ -78,7 +78,7 @@ impl<const LAYERS: u32> EncoderSettings for Layers<LAYERS> {
         self.networks().len() as i64 * Self::DEPTH.features(self.0.width)
     }
 
-    /// Networks for lightness and color convert red, green and blue from 0 to 1.
+    /// Networks for lightness and colour convert red, green and blue from 0 to 1.
     fn normalization(&self) -> Option<Normalization> {
         let is_split = self.0.split != Split::None;
         is_split.then_some(Normalization { mean: [0.0; 3], std: [255.0; 3] })

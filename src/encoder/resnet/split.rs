@@ -1,4 +1,4 @@
-//! Two `ResNets`, one for the lightness and one for the color of an image.
+//! Two `ResNets`, one for the lightness and one for the colour of an image.
 
 use tch::{Tensor, nn::Path};
 
@@ -38,7 +38,7 @@ impl SplitNetwork {
         Tensor::cat(&outputs, 1)
     }
 
-    /// Returns the features of lightness and color as [`Split::channels`] returns them.
+    /// Returns the features of lightness and colour as [`Split::channels`] returns them.
     pub fn features_of(&self, channels: &[Tensor; 2], mode: Mode) -> Tensor {
         self.joined(channels, |network, x| network.features(x, mode))
     }

@@ -1,4 +1,4 @@
-//! The loss of features that have to find the row of their sample in a memory bank.
+//! The loss of features that select the row of their sample in a memory bank.
 
 use tch::{Kind, Tensor, nn::Path};
 
@@ -19,7 +19,8 @@ pub struct Contrast {
 }
 
 impl Contrast {
-    /// Returns a bank of random rows for `samples` samples, named `bank` under `path`. The loss NCE has a Z, named `z`.
+    /// Returns a bank of random rows for `samples` samples, named `bank` under `path`. With the loss NCE, it has
+    /// a constant Z, named `z`.
     pub fn new(path: &Path, [bank, z]: [&str; 2], samples: i64, settings: &BankSettings) -> Self {
         let &BankSettings { loss, temperature, dim, momentum, z_momentum, .. } = settings;
         let partition = (loss == BankLoss::Nce).then(|| Partition::new(path, z, z_momentum));

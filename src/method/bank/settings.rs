@@ -6,21 +6,21 @@ use tch::{Kind, Tensor};
 
 use crate::{encoder::Encoder, method::interface::TrainingSet, usage, world::World};
 
-/// How the own row is told from the others.
+/// The loss of features that are compared with rows of a memory bank.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum BankLoss {
-    /// Each drawn row is judged by itself to be the own row or noise.
+    /// Noise-contrastive estimation: each drawn row is classified as the sample's own or as noise.
     #[default]
     Nce,
-    /// A softmax over the drawn rows, or over all of them.
+    /// The cross-entropy of a softmax over the drawn rows, or over all rows.
     Softmax,
 }
 
 /// The settings of the comparison with a memory bank.
 #[derive(Debug, Clone, Copy)]
 pub struct BankSettings {
-    /// How the own row is told from the others.
+    /// The loss.
     pub loss: BankLoss,
     /// The number of rows that are drawn as negatives of a sample; with 0, it is compared with all rows.
     pub negatives: i64,
@@ -37,11 +37,11 @@ pub struct BankSettings {
 }
 
 impl BankSettings {
-    /// Checks the settings against each other.
+    /// Checks that the settings do not contradict each other.
     ///
     /// # Errors
     ///
-    /// If NCE is to compare with all rows: it tells the own row from drawn ones.
+    /// If NCE has no negatives: it compares the own row with drawn ones.
     pub(in crate::method) fn check(&self) -> Result<()> {
         if self.loss == BankLoss::Nce && self.negatives == 0 {
             bail!(
@@ -99,7 +99,7 @@ impl BankSettings {
         let (own, size) = (numbers.unsqueeze(1), [numbers.size()[0], self.negatives]);
         let others = samples - i64::from(self.excludes_own);
         let drawn = Tensor::randint(others, size, (Kind::Int64, numbers.device()));
-        // Numbers from the own one on move up by one, which leaves it out.
+        // Numbers from the own one on are raised by one, which leaves it out.
         let drawn =
             if self.excludes_own { &drawn + drawn.ge_tensor(&own).to_kind(Kind::Int64) } else { drawn };
         Some(Tensor::cat(&[own, drawn], 1))

@@ -1,4 +1,4 @@
-//! The groups of samples that batch norms normalize apart.
+//! The groups of samples that batch norms normalize separately.
 
 use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor};
@@ -12,17 +12,17 @@ pub enum GroupRule {
     /// Consecutive samples.
     #[default]
     Consecutive,
-    /// Samples whose places in the batch have the same remainder of the number of groups, as in the reference
-    /// implementation's demo on CIFAR.
+    /// Samples whose places in the batch have the same remainder modulo the number of groups, as in the
+    /// reference implementation's demo on CIFAR.
     Interleaved,
 }
 
-/// The groups of a view's samples that batch norms normalize apart, each by its own statistics. Keys are put
-/// into groups in another order than queries: if one batch norm saw both in the same order, its statistics
-/// would tell which key belongs to which query.
+/// The groups of a view's samples that batch norms normalize separately, each by its own statistics. Keys are
+/// assigned to groups in another order than queries. If the groups were the same, their statistics would reveal
+/// which key belongs to which query.
 #[derive(Debug, Clone, Copy)]
 pub struct Groups {
-    /// The most groups; `None` for as many as leave 32 samples each, and at most 8.
+    /// The largest number of groups; `None` for as many as leave at least 32 samples in each, at most 8.
     pub most: Option<i64>,
     /// Which samples are in a group.
     pub rule: GroupRule,
@@ -31,13 +31,13 @@ pub struct Groups {
 }
 
 impl Groups {
-    /// The fewest samples of a group, where the number of groups is not set.
+    /// The smallest number of samples in a group if the number of groups is not set.
     const SAMPLES: i64 = 32;
-    /// The most groups, where their number is not set.
+    /// The largest number of groups if it is not set.
     const MOST: i64 = 8;
 
-    /// Returns the number of groups of `n` samples: the largest divisor of `n` up to the most groups, of at
-    /// least two samples each.
+    /// Returns the number of groups of `n` samples: the largest divisor of `n` within the bound
+    /// that leaves at least two samples in each.
     pub(super) fn count(self, n: i64) -> i64 {
         let most = self.most.unwrap_or_else(|| (n / Self::SAMPLES).clamp(1, Self::MOST));
         (1..=most.min(n / 2)).rev().find(|count| n % count == 0).unwrap_or(1)

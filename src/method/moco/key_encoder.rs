@@ -1,4 +1,4 @@
-//! The encoder of keys, which follows the encoder of queries slowly.
+//! The encoder of keys: a moving average of the encoder of queries.
 
 use std::collections::BTreeMap;
 
@@ -60,7 +60,7 @@ impl KeyEncoder {
         encoder
     }
 
-    /// Returns the bytes of the parameters, of which the values before the current step are kept, too.
+    /// Returns the bytes of the parameters and of their values before the current step.
     pub(super) fn bytes(&self) -> u64 {
         let of = |key: &Tensor| key.numel() as u64 * key.kind().elt_size_in_bytes() as u64;
         self.parameters.iter().map(|followed| 2 * of(&followed.key)).sum()
@@ -82,7 +82,7 @@ impl KeyEncoder {
         });
     }
 
-    /// Undoes the last move if `is_broken`, a scalar, is 1.
+    /// Undoes the last [`follow`](Self::follow) if `is_broken`, a scalar, is 1.
     pub(super) fn undo(&mut self, is_broken: &Tensor) {
         let is_broken = is_broken.to_kind(Kind::Bool);
         for Followed { key, before, .. } in &mut self.parameters {

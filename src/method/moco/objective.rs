@@ -23,8 +23,8 @@ pub struct Moco {
     queries: Queries,
     key_encoder: KeyEncoder,
     queue: Queue,
-    /// The keys (v, n, d) of the current step, of all processes: of view 2, and of view 1 where the loss is
-    /// symmetric.
+    /// The keys (v, n, d) of all processes in the current step: those of view 2 and, if the loss is symmetric,
+    /// those of view 1.
     keys: Tensor,
     temperature: f64,
     side: i64,
@@ -101,8 +101,8 @@ impl Method for Moco {
         self.encode_keys(views, compute, |n| (groups.count(n / compute.parts) > 1).then(|| shuffle(n)))
     }
 
-    /// The sum of the losses of both views is minimized where the loss is symmetric, as in the reference
-    /// implementation; their mean is logged.
+    /// If the loss is symmetric, the sum of the losses of both views is minimized, as in the reference
+    /// implementation, and their mean is logged.
     fn objective(&self, embeddings: &[Tensor], _: &Views) -> Objective {
         let views = self.queries.views;
         let scores: Vec<_> = (0..views).map(|view| self.scores(view, &embeddings[1].get(view))).collect();
@@ -154,8 +154,8 @@ impl Method for Moco {
         vec![("queue", self.queue.bytes()), ("key encoder", self.key_encoder.bytes())]
     }
 
-    /// Warns of batch norms that tell which key belongs to which query. A loss is judged once keys have replaced
-    /// the random queue of the beginning, and until they have done so twice.
+    /// Warns of batch norms that reveal which key belongs to which query. The loss is judged from the step on at
+    /// which keys have replaced the random initial queue, until shortly after they have done so twice.
     fn alarm(&self, step: u64, samples: i64, loss: f64) -> Option<Notice> {
         const LATE: i64 = 50;
         let filled = self.queue.length() / (samples * self.queries.views).max(1) + 1;
@@ -163,7 +163,7 @@ impl Method for Moco {
         let is_low = loss < 0.5 * self.chance(samples);
         (is_early && is_low && self.queries.groups.count(samples) == 1).then(|| {
             notice!(
-                "the loss is {loss:.2} after {step} steps, far below its chance level of {:.2}: the batch norms may tell which key belongs to which query", self.chance(samples);
+                "the loss is {loss:.2} after {step} steps, far below its chance level of {:.2}: the batch norms may reveal which key belongs to which query", self.chance(samples);
                 "set --bn-groups to 2 or more"
             )
         })

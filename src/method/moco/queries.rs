@@ -7,8 +7,8 @@ use torchkit::Autocast;
 use super::groups::Groups;
 use crate::encoder::{Embedder, Projected};
 
-/// The encoder and the head that are trained, on the views that queries are made of. Each view is encoded by
-/// itself, and batch norms treat its groups apart.
+/// The encoder and the head that are trained, on the views that queries are made of. Each view is encoded
+/// separately, and batch norms treat its groups separately.
 #[derive(Debug)]
 pub(super) struct Queries {
     pub(super) network: Projected,

@@ -4,7 +4,7 @@ use tch::{Device, Kind, Tensor, nn::Path};
 
 use crate::loss;
 
-/// The keys of former batches, the oldest of which are replaced first. Both tensors are named as in the
+/// The keys of earlier batches, the oldest of which are replaced first. Both tensors are named as in the
 /// reference implementation.
 #[derive(Debug)]
 pub(super) struct Queue {
