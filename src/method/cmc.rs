@@ -1,5 +1,5 @@
-//! CMC: contrastive multiview coding (Tian et al. 2019) of the lightness and the colour of an image. The features
-//! of each have to find those of the other in a memory bank.
+//! CMC: contrastive multiview coding (Tian et al. 2019) of the lightness and the colour of an image. The
+//! features of each have to find those of the other in a memory bank.
 
 use std::cell::RefCell;
 
@@ -25,8 +25,8 @@ use crate::{
 };
 
 settings! {
-    /// Settings of the memory banks and the loss. The defaults are those of the reference implementation, with
-    /// its softmax instead of NCE.
+    /// Settings of the memory banks and the loss. The defaults are those of the reference implementation,
+    /// with its softmax instead of NCE.
     pub struct Config {
         /// Loss: nce (noise-contrastive estimation on drawn rows) or softmax (cross-entropy over drawn or all
         /// rows).
@@ -43,8 +43,8 @@ settings! {
             .default("0.07; with c10 and stl10 0.1");
         /// Momentum of a row of the bank: its share that stays when its sample is seen again.
         bank_momentum: f64 = 0.5, real(numbers::DECAY).flag(Heading::Cmc, "X");
-        /// Momentum of the normalizing constant Z of nce; with 1, the first batch alone estimates it, as in the
-        /// paper.
+        /// Momentum of the normalizing constant Z of nce; with 1, the first batch alone estimates it, as in
+        /// the paper.
         z_momentum: f64 = 1.0, real(numbers::PROBABILITY).flag(Heading::Cmc, "X");
     }
 }
@@ -140,9 +140,9 @@ pub struct Cmc {
 }
 
 impl Cmc {
-    /// Returns the method for an encoder whose features are those of lightness and those of colour. The tensors
-    /// of the heads are named `l_to_ab.fc` and `ab_to_l.fc` under `path`, the banks `memory_l` and `memory_ab`,
-    /// the constants of the loss NCE `z_l` and `z_ab`.
+    /// Returns the method for an encoder whose features are those of lightness and those of colour. The
+    /// tensors of the heads are named `l_to_ab.fc` and `ab_to_l.fc` under `path`, the banks `memory_l` and
+    /// `memory_ab`, the constants of the loss NCE `z_l` and `z_ab`.
     pub fn new(path: &Path, encoder: Box<dyn Encoder>, set: TrainingSet, config: &Config) -> Self {
         let head = Projection::of_halves(path, SplitNetwork::NAMES, encoder.width() / 2, config.dim);
         let settings = config.bank();

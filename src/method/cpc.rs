@@ -165,8 +165,8 @@ pub struct Cpc {
 }
 
 impl Cpc {
-    /// Returns the method with freshly initialized networks for images of `side` pixels. Its tensors are named
-    /// under `path`.
+    /// Returns the method with freshly initialized networks for images of `side` pixels. Its tensors are
+    /// named under `path`.
     pub fn new(path: &Path, side: u32, encoder: &encoder::cpc::Config, config: &Config) -> Self {
         let encoder = CpcEncoder::new(&(path / "encoder"), side, encoder);
         let (path, width) = (path / "autoregressor", encoder.width());

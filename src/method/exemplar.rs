@@ -1,5 +1,5 @@
-//! Exemplar-CNN: each of the chosen samples is a class of its own, to which all of its transformed views belong
-//! (Dosovitskiy et al. 2014).
+//! Exemplar-CNN: each of the chosen samples is a class of its own, to which all of its transformed views
+//! belong (Dosovitskiy et al. 2014).
 
 use std::collections::BTreeSet;
 
@@ -28,8 +28,8 @@ settings! {
     pub struct Config {
         /// Number of surrogate classes, each of which is one sample that is drawn from the set.
         surrogate_classes: u64 = 8000, whole(numbers::COUNT).flag(Heading::Exemplar, "N");
-        /// Dropout probability of the features before the classifier. Unset means 0.5 with the encoder exemplar, 0
-        /// with any other.
+        /// Dropout probability of the features before the classifier. Unset means 0.5 with the encoder
+        /// exemplar, 0 with any other.
         #[serde(skip_serializing_if = "Option::is_none")]
         dropout: Option<f64> = None, real(numbers::DECAY);
     }

@@ -27,8 +27,8 @@ settings! {
         /// rows).
         loss: BankLoss = BankLoss::Nce, choice::<BankLoss>().flag(Heading::Instdisc, "LOSS").hide_choices()
             .default("nce; with c10 and stl10 softmax");
-        /// Negatives that are drawn for each prediction: rows of the bank, with cpc patches; 0 compares with all
-        /// rows of the bank (softmax only).
+        /// Negatives that are drawn for each prediction: rows of the bank, with cpc patches; 0 compares with
+        /// all rows of the bank (softmax only).
         negatives: i64 = 4096, whole(numbers::COUNT_OR_NONE).flag(Heading::Instdisc, "K")
             .default("4096; with c10 and stl10 0");
         /// Whether a sample's own row is excluded from its negatives.
@@ -40,8 +40,8 @@ settings! {
             .default("0.07; with c10 and stl10 0.1");
         /// Momentum of a row of the bank: its share that stays when its sample is seen again.
         bank_momentum: f64 = 0.5, real(numbers::DECAY).flag(Heading::Instdisc, "X");
-        /// Momentum of the normalizing constant Z of nce; with 1, the first batch alone estimates it, as in the
-        /// paper.
+        /// Momentum of the normalizing constant Z of nce; with 1, the first batch alone estimates it, as in
+        /// the paper.
         z_momentum: f64 = 1.0, real(numbers::PROBABILITY).flag(Heading::Instdisc, "X");
     }
 }

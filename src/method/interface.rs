@@ -153,11 +153,10 @@ pub trait Method: Debug {
     ///
     /// `is_broken` is a scalar on the device: 1 if the parameters were not updated, because the loss or a
     /// gradient was not finite in this step or an earlier one, and else 0. The host does not know it yet. If
-    /// it is 1, all state must stay as it was before the step, or be restored to it, because a crash folder holds
-    /// the state before the broken step. Select the old value by `where_self`, not by a factor, since 0 · NaN is
-    /// NaN. For the same reason
-    /// [`objective`](Self::objective) must not change state; it passes values to this function in tensors
-    /// that have no name.
+    /// it is 1, all state must stay as it was before the step, or be restored to it, because a crash folder
+    /// holds the state before the broken step. Select the old value by `where_self`, not by a factor, since 0
+    /// · NaN is NaN. For the same reason [`objective`](Self::objective) must not change state; it passes
+    /// values to this function in tensors that have no name.
     fn after_step(&mut self, _is_broken: &Tensor) {}
 
     /// Returns the bytes of state that grows with the set or with a setting, such as queues and memory banks,
@@ -166,8 +165,8 @@ pub trait Method: Debug {
         vec![]
     }
 
-    /// Returns a warning if the loss of a record, after `step` steps of `samples` samples, indicates a fault. The
-    /// run shows only the first one.
+    /// Returns a warning if the loss of a record, after `step` steps of `samples` samples, indicates a fault.
+    /// The run shows only the first one.
     fn alarm(&self, _step: u64, _samples: i64, _loss: f64) -> Option<Notice> {
         None
     }

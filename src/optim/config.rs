@@ -14,15 +14,15 @@ use torchkit::Rule;
 settings! {
     /// Settings of the optimizer. The defaults are those of AMDIM's reference implementation.
     pub struct Config {
-        /// Optimizer: adam (with an L2 penalty), adamw (with decoupled weight decay), sgd (with momentum) or lars
-        /// (as in SimCLR).
+        /// Optimizer: adam (with an L2 penalty), adamw (with decoupled weight decay), sgd (with momentum) or
+        /// lars (as in SimCLR).
         name: OptimizerName = OptimizerName::Adam, choice::<OptimizerName>()
             .flag(Heading::Training, "NAME").named("optimizer").hide_choices().default("by method; with amdim adam");
         /// Learning rate after the warm-up.
         lr: f64 = 2e-4, real(numbers::RATE).flag(Heading::Training, "X").after("clip_norm")
             .default("by method; with amdim 2e-4");
-        /// Factor of the learning rate that depends on the number n of samples in a step: none, linear (n / 256)
-        /// or sqrt (√n).
+        /// Factor of the learning rate that depends on the number n of samples in a step: none, linear (n /
+        /// 256) or sqrt (√n).
         lr_scaling: LrScaling = LrScaling::None, choice::<LrScaling>().flag(Heading::Training, "RULE")
             .after("lr").hide_choices().default("by method; with amdim none");
         /// Decay rates of the first and the second moment of adam and adamw.
@@ -49,8 +49,8 @@ settings! {
         /// Epochs over which the learning rate rises, but at most a tenth of the run.
         warmup_epochs: Option<f64> = None, real(numbers::EPOCHS_OR_NONE).flag(Heading::Training, "X")
             .conflicts_with("warmup_steps").default("10 with simclr, else none: see --warmup-steps");
-        /// Start of a warm-up of N updates: one (update i, counted from 0, has (i + 1) / N of the learning rate)
-        /// or zero (i / N, so that the first update has the rate 0).
+        /// Start of a warm-up of N updates: one (update i, counted from 0, has (i + 1) / N of the learning
+        /// rate) or zero (i / N, so that the first update has the rate 0).
         warmup_from: WarmupFrom = WarmupFrom::One, choice::<WarmupFrom>();
         /// Shares of the run after which the learning rate drops.
         drop_at: Vec<f64> = vec![30.0 / 50.0, 45.0 / 50.0], real(numbers::SHARE_OF_RUN);

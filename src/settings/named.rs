@@ -48,8 +48,8 @@ pub(crate) fn find<T>(
     all.into_iter().find(|choice| name_of(choice) == name).ok_or_else(error)
 }
 
-/// Returns the declarations of a section: that of `name`, described by `about` and with its flag, and
-/// those of all choices, each with its name. Of settings with the same name only the first is returned, since a
+/// Returns the declarations of a section: that of `name`, described by `about` and with its flag, and those
+/// of all choices, each with its name. Of settings with the same name only the first is returned, since a
 /// command line has one flag of a name; where they are under different headings of the help, it moves to the
 /// heading of the choice and names its owners.
 pub(crate) fn united(

@@ -101,7 +101,8 @@ pub struct BrokenStep {
 
 impl Trainer {
     /// Initializes a network and its optimizer, which the processes of `world` train together on a set of
-    /// `samples` samples, `classes` if they are labelled. The same seed gives the same network on every device.
+    /// `samples` samples, `classes` if they are labelled. The same seed gives the same network on every
+    /// device.
     ///
     /// # Errors
     ///

@@ -25,8 +25,8 @@ const LAB: Moments = [(50.0, 50.0), (6.025, 92.208), (-6.6895, 101.1675)];
 const YCBCR: Moments = [(116.151, 109.5), (121.08, 111.855), (132.342, 111.964)];
 
 impl Split {
-    /// Returns the lightness (n, 1, h, w) and the colour (n, 2, h, w) of images (n, 3, h, w), whose red, green
-    /// and blue are from 0 to 1. The channels are normalized.
+    /// Returns the lightness (n, 1, h, w) and the colour (n, 2, h, w) of images (n, 3, h, w), whose red,
+    /// green and blue are from 0 to 1. The channels are normalized.
     ///
     /// # Panics
     ///

@@ -13,8 +13,8 @@ settings! {
     pub struct Config {
         /// Channels of the first stage; each later stage has twice as many as the one before.
         width: i64 = 64, whole(numbers::CHANNELS).flag(Heading::Resnet, "N");
-        /// First layer: imagenet (a 7×7 convolution of stride 2 and a 3×3 max pooling of stride 2), cifar (a 3×3
-        /// convolution of stride 1) or auto (cifar for images of up to 32 pixels).
+        /// First layer: imagenet (a 7×7 convolution of stride 2 and a 3×3 max pooling of stride 2), cifar (a
+        /// 3×3 convolution of stride 1) or auto (cifar for images of up to 32 pixels).
         stem: Stem = Stem::Auto, choice::<Stem>().flag(Heading::Resnet, "STEM").hide_choices().default("auto");
         /// Channels of the first layer.
         stem_width: Option<i64> = None, whole(numbers::CHANNELS).flag(Heading::Resnet, "N").default("WIDTH");
@@ -22,8 +22,8 @@ settings! {
         /// none, for one network.
         split: Split = Split::None, choice::<Split>().flag(Heading::Resnet, "SPACE").hide_choices()
             .default("none; with cmc lab");
-        /// Initialize the weights of the last batch norm of each block with zero, so that residual branches begin
-        /// at zero.
+        /// Initialize the weights of the last batch norm of each block with zero, so that residual branches
+        /// begin at zero.
         zero_init_residual: bool = false, yes_or_no().flag(Heading::Resnet, "BOOL");
     }
 }

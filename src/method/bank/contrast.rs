@@ -19,8 +19,8 @@ pub struct Contrast {
 }
 
 impl Contrast {
-    /// Returns a bank of random rows for `samples` samples, named `bank` under `path`. With the loss NCE, it has
-    /// a constant Z, named `z`.
+    /// Returns a bank of random rows for `samples` samples, named `bank` under `path`. With the loss NCE, it
+    /// has a constant Z, named `z`.
     pub fn new(path: &Path, [bank, z]: [&str; 2], samples: i64, settings: &BankSettings) -> Self {
         let &BankSettings { loss, temperature, dim, momentum, z_momentum, .. } = settings;
         let partition = (loss == BankLoss::Nce).then(|| Partition::new(path, z, z_momentum));
@@ -32,8 +32,8 @@ impl Contrast {
         self.rows.bytes()
     }
 
-    /// Returns the scores of features (n, d) of unit length, without a graph: for the rows `drawn` (n, 1 + k),
-    /// or for all rows.
+    /// Returns the scores of features (n, d) of unit length, without a graph: for the rows `drawn` (n, 1 +
+    /// k), or for all rows.
     pub fn scores(&self, features: &Tensor, drawn: Option<&Tensor>) -> Tensor {
         let features = features.detach() / self.temperature;
         match drawn {
@@ -48,8 +48,8 @@ impl Contrast {
         self.partition.as_ref().map(|partition| partition.of(scores, self.rows.samples()))
     }
 
-    /// Returns the loss of features (n, d) of unit length of the samples `numbers` (n). They are compared with
-    /// the rows `drawn` (n, 1 + k), of which the first is their own, or with all rows. No state changes.
+    /// Returns the loss of features (n, d) of unit length of the samples `numbers` (n). They are compared
+    /// with the rows `drawn` (n, 1 + k), of which the first is their own, or with all rows. No state changes.
     pub fn loss(&self, features: &Tensor, numbers: &Tensor, drawn: Option<&Tensor>) -> Tensor {
         match drawn {
             Some(drawn) => self.loss_of_drawn(features, drawn),

@@ -72,8 +72,8 @@ impl BankSettings {
         2.0 * self.scores(samples) as f64 * self.dim as f64
     }
 
-    /// Returns the largest batch of a process whose tensors all have at most 2³¹ − 1 elements, for one view of
-    /// a sample that is encoded in `parts` parts.
+    /// Returns the largest batch of a process whose tensors all have at most 2³¹ − 1 elements, for one view
+    /// of a sample that is encoded in `parts` parts.
     pub(in crate::method) fn largest_batch(
         &self,
         encoder: &dyn Encoder,

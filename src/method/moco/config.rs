@@ -11,10 +11,11 @@ use crate::{
 };
 
 settings! {
-    /// Settings of the head, the queue, the key encoder and the views. The defaults are those of version 2 for
-    /// ImageNet.
+    /// Settings of the head, the queue, the key encoder and the views. The defaults are those of version 2
+    /// for ImageNet.
     pub struct Config {
-        /// Version 2: its views and a head of two linear layers; false for the views of version 1 and one layer.
+        /// Version 2: its views and a head of two linear layers; false for the views of version 1 and one
+        /// layer.
         mlp: bool = true, yes_or_no().flag(Heading::Moco, "BOOL").default("true; with c10 false");
         /// Channels of queries and keys.
         dim: i64 = 128, whole(numbers::EMBEDDING).flag(Heading::Moco, "N");
@@ -27,8 +28,8 @@ settings! {
         temperature: Option<f64> = None, real(numbers::TEMPERATURE).flag(Heading::Moco, "X").default("0.2; with --mlp false 0.07, with c10 0.1");
         /// Queries from both views, each with the key of the other.
         symmetric: bool = false, yes_or_no().flag(Heading::Moco, "BOOL");
-        /// Largest number of groups of samples that batch norms normalize separately, so that their statistics do
-        /// not reveal which key belongs to which query; 1 for no groups.
+        /// Largest number of groups of samples that batch norms normalize separately, so that their
+        /// statistics do not reveal which key belongs to which query; 1 for no groups.
         #[serde(skip_serializing_if = "Option::is_none")]
         bn_groups: Option<i64> = None, whole(numbers::GROUPS).flag(Heading::Moco, "N").default("as many as leave at least 32 samples in each, at most 8");
         /// Samples of a group: consecutive or interleaved ones.

@@ -18,8 +18,8 @@ pub enum GroupRule {
 }
 
 /// The groups of a view's samples that batch norms normalize separately, each by its own statistics. Keys are
-/// assigned to groups in another order than queries. If the groups were the same, their statistics would reveal
-/// which key belongs to which query.
+/// assigned to groups in another order than queries. If the groups were the same, their statistics would
+/// reveal which key belongs to which query.
 #[derive(Debug, Clone, Copy)]
 pub struct Groups {
     /// The largest number of groups; `None` for as many as leave at least 32 samples in each, at most 8.
@@ -48,7 +48,8 @@ impl Groups {
         Mode::Training { groups: self.count(n), moves: self.moves.if_moving(moves) }
     }
 
-    /// Returns the order (n) of samples in which those of a group are consecutive; `None` if they are already.
+    /// Returns the order (n) of samples in which those of a group are consecutive; `None` if they are
+    /// already.
     pub(super) fn order(self, n: i64, device: Device) -> Option<Tensor> {
         let count = self.count(n);
         (self.rule == GroupRule::Interleaved && count > 1)

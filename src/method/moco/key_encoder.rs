@@ -32,8 +32,8 @@ struct Followed {
 }
 
 impl KeyEncoder {
-    /// Returns a copy of the network that `build` has built under `path`. Its tensors have the same names, under
-    /// `path/key`, and are not trained.
+    /// Returns a copy of the network that `build` has built under `path`. Its tensors have the same names,
+    /// under `path/key`, and are not trained.
     pub(super) fn new(
         path: &Path,
         build: impl Fn(&Path) -> Projected,

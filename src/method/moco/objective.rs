@@ -23,8 +23,8 @@ pub struct Moco {
     queries: Queries,
     key_encoder: KeyEncoder,
     queue: Queue,
-    /// The keys (v, n, d) of all processes in the current step: those of view 2 and, if the loss is symmetric,
-    /// those of view 1.
+    /// The keys (v, n, d) of all processes in the current step: those of view 2 and, if the loss is
+    /// symmetric, those of view 1.
     keys: Tensor,
     temperature: f64,
     side: i64,
@@ -52,8 +52,8 @@ impl Moco {
         }
     }
 
-    /// Moves the key encoder and encodes the keys of a batch. `shuffle` returns the order in which the `n` keys
-    /// of view 2, and then those of view 1, are put into groups; `None` keeps that of the batch.
+    /// Moves the key encoder and encodes the keys of a batch. `shuffle` returns the order in which the `n`
+    /// keys of view 2, and then those of view 1, are put into groups; `None` keeps that of the batch.
     ///
     /// # Errors
     ///
@@ -154,8 +154,8 @@ impl Method for Moco {
         vec![("queue", self.queue.bytes()), ("key encoder", self.key_encoder.bytes())]
     }
 
-    /// Warns of batch norms that reveal which key belongs to which query. The loss is judged from the step on at
-    /// which keys have replaced the random initial queue, until shortly after they have done so twice.
+    /// Warns of batch norms that reveal which key belongs to which query. The loss is judged from the step on
+    /// at which keys have replaced the random initial queue, until shortly after they have done so twice.
     fn alarm(&self, step: u64, samples: i64, loss: f64) -> Option<Notice> {
         const LATE: i64 = 50;
         let filled = self.queue.length() / (samples * self.queries.views).max(1) + 1;
