@@ -21,7 +21,7 @@ pub struct Args {
     /// A run folder, or one of its checkpoints/step-… folders
     #[arg(long, value_name = "DIR")]
     pub checkpoint: PathBuf,
-    /// File to write: .safetensors or .pth, which torch.load reads (of AMDIM's encoder a checkpoint for the
+    /// File to write: .safetensors, or .pth for torch.load (for AMDIM's encoder, a checkpoint of the
     /// reference implementation). A ResNet in a file named model.safetensors gets a config.json beside it, so
     /// that timm and Hugging Face's transformers load the folder
     #[arg(long, short, value_name = "FILE")]

@@ -1,5 +1,5 @@
-//! `amdim-stream import`: makes a run folder from an export, from a checkpoint of the reference implementation,
-//! or from a ResNet of another program.
+//! `amdim-stream import`: makes a run folder from an export, from a checkpoint of the reference
+//! implementation, or from a ResNet of another program.
 
 use std::{
     fs, io,
@@ -33,7 +33,7 @@ pub struct Args {
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
     /// Augmentation and evaluation recipe [default: that of the export; else by the encoder: by the side of
-    /// its images, in224 for a ResNet, c10 for one with a stem of 3×3]
+    /// AMDIM's images, in224 for a ResNet, c10 for one with a 3×3 stem]
     #[arg(long)]
     pub preset: Option<Preset>,
 }

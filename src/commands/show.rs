@@ -29,7 +29,7 @@ pub struct Args {
     /// Run folder: draw the views that this run saw, from its shards and with its settings
     #[arg(long, value_name = "DIR", conflicts_with_all = ["preset", "seed", "decode"])]
     pub run: Option<PathBuf>,
-    /// File of settings: draw the views of its recipe, which need not be views that its method can use
+    /// File of settings: draw the views of its recipe, even if its method cannot use them
     #[arg(long, value_name = "FILE.toml", conflicts_with_all = ["run", "preset", "seed", "decode"])]
     pub config: Option<PathBuf>,
     /// All shards of the run: the views depend on the sample's place among all samples

@@ -92,7 +92,7 @@ impl Config {
         self.encoder.chosen().normalization().unwrap_or_else(usual)
     }
 
-    /// The operations that make the view of an image for evaluation.
+    /// Returns the operations that make the view of an image for evaluation.
     pub fn evaluation(&self) -> Recipe {
         self.preset.evaluation_of(self.side())
     }

@@ -50,7 +50,7 @@ impl<F: Fn(usize, &Tensor) -> Tensor> Chain<F> {
     }
 }
 
-/// Returns the scalar whose gradient with regard to `x` is `gradient`.
+/// Returns the scalar whose gradient with respect to `x` is `gradient`.
 pub fn product(x: &Tensor, gradient: &Tensor) -> Tensor {
     (x * gradient.to_kind(x.kind())).sum(if x.kind() == Kind::Double { Kind::Double } else { Kind::Float })
 }

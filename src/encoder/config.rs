@@ -90,7 +90,7 @@ impl EncoderConfig {
         }
     }
 
-    /// Returns the size of a ResNet of one network; `None` for another encoder.
+    /// Returns the settings of a ResNet that is not split; `None` for another encoder.
     pub fn resnet(&self) -> Option<&resnet::Config> {
         self.any_resnet().filter(|config| config.split == resnet::Split::None)
     }
@@ -109,7 +109,7 @@ impl EncoderConfig {
         }
     }
 
-    /// Changes the colour space of a ResNet. Other encoders stay as they are.
+    /// Sets the colour space of a ResNet. Other encoders stay as they are.
     #[must_use]
     pub fn split(mut self, split: resnet::Split) -> Self {
         match &mut self {

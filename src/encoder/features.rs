@@ -10,7 +10,8 @@ use super::{
     norm::{Mode, Moves},
 };
 
-/// An encoder whose features (v, n, width) are the only embedding. Batch norms treat each view by itself.
+/// An encoder whose features (v, n, width) are the only embedding. Batch norms normalize each view
+/// separately.
 #[derive(Debug)]
 pub struct Features(pub Box<dyn Encoder>);
 

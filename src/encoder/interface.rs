@@ -97,8 +97,9 @@ pub trait Encoder: Debug {
 /// block: its input is kept and the network is computed a second time in the backward pass. Nothing may be
 /// drawn at random during `embed`, or the second computation would differ from the first.
 pub trait Embedder {
-    /// Returns embeddings in training mode of views (v, n, 3, side, side): tensors of shape (v, n, …). Batch
-    /// norms treat each view by itself, in order. Their running statistics are updated if `moves` is true.
+    /// Returns embeddings in training mode of views (v, n, 3, side, side): tensors of shape (v, n, …). The
+    /// network decides which samples its batch norms normalize together. Their running statistics are updated
+    /// if `moves` is true.
     fn embed(&self, views: &Tensor, moves: bool) -> Vec<Tensor>;
 
     /// Returns the embeddings of [`embed`](Self::embed) without an update of running statistics, and the

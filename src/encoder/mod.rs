@@ -1,7 +1,7 @@
 //! Encoders, and classifiers on their features.
 //!
-//! An encoder is one file: its settings ([`EncoderSettings`]) and the network ([`Encoder`]); and a variant of
-//! [`EncoderConfig`].
+//! An encoder is one file or folder: its settings ([`EncoderSettings`]) and the network ([`Encoder`]); and a
+//! variant of [`EncoderConfig`].
 
 pub mod amdim;
 mod by_block;

@@ -35,13 +35,13 @@ pub enum Moves {
     InTurn,
     /// They are updated once, by the mean over the groups of the groups' statistics.
     ByMean,
-    /// They are updated once, by the first group, as where each group is a process and buffers are those of
-    /// process 0.
+    /// They are updated once, by the first group, as in data-parallel training, where each group is a process
+    /// and the buffers are those of process 0.
     ByFirst,
 }
 
 impl Moves {
-    /// [`Kept`](Self::Kept) if `moves` is false, and else `self`.
+    /// Returns `self` if `moves` is true, and [`Kept`](Self::Kept) if not.
     #[must_use]
     pub fn if_moving(self, moves: bool) -> Self {
         if moves { self } else { Self::Kept }
@@ -52,7 +52,7 @@ impl Mode {
     /// Training on a batch of one group, which updates the running statistics.
     pub const TRAINING: Self = Self::Training { groups: 1, moves: Moves::InTurn };
 
-    /// [`TRAINING`](Self::TRAINING) if `train` is true, [`Evaluation`](Self::Evaluation) if not.
+    /// Returns [`TRAINING`](Self::TRAINING) if `train` is true, [`Evaluation`](Self::Evaluation) if not.
     pub fn training_if(train: bool) -> Self {
         if train { Self::TRAINING } else { Self::Evaluation }
     }

@@ -1,11 +1,11 @@
-//! How a step is computed.
+//! Options of how a step is computed.
 
 use torchkit::Precision;
 
 use crate::world::World;
 
-/// How a step is computed. These options change only rounding and, with more than one part, the statistics of
-/// batch norms, which are then computed for each part.
+/// Options of how a step is computed. They change only rounding and, with more than one part, the statistics
+/// of batch norms, which are then computed for each part.
 #[derive(Debug, Clone, Copy)]
 pub struct ComputeOptions {
     /// The precision of the encoder.

@@ -1,8 +1,8 @@
 //! Methods that train an encoder without labels.
 //!
-//! A method is one file: its settings ([`MethodSettings`]), its embeddings and its objective ([`Method`]);
-//! and a variant of [`MethodConfig`]. How a batch is computed, as a whole, in parts or block by block, is the
-//! same for all of them ([`backward`]).
+//! A method is one file or folder: its settings ([`MethodSettings`]), its embeddings and its objective
+//! ([`Method`]); and a variant of [`MethodConfig`]. How a batch is computed, as a whole, in parts or block by
+//! block, is the same for all of them ([`backward`]).
 
 pub mod amdim;
 pub mod bank;

@@ -41,10 +41,10 @@ impl Optimizer {
     /// Returns an optimizer of all trained tensors of `vars`, of which those below `probe` belong to an
     /// online probe.
     ///
-    /// Adam trains both as one. The rates of the other optimizers suit the encoder and its heads, which may
-    /// be larger by orders of magnitude (4.8 of LARS at batches of 4096), so there the probe has Adam with
-    /// its default settings, at the constant rate of 2·10⁻⁴ that the probe of AMDIM begins with. Its
-    /// gradients do not count for [`Config::clip_norm`] then.
+    /// Adam trains both together. The learning rates of the other optimizers can be larger by orders of
+    /// magnitude (4.8 of LARS at batches of 4096), so with them the probe has an Adam of its own, with the
+    /// default settings and the constant rate of 2·10⁻⁴, the initial one of AMDIM's probe. Its gradients then
+    /// do not count for [`Config::clip_norm`].
     pub fn with_probe(vars: &VarStore, probe: &str, config: &Config) -> Self {
         let below = format!("{probe}.");
         let is_apart = |name: &String| config.name != OptimizerName::Adam && name.starts_with(&below);

@@ -16,9 +16,9 @@ pub enum Rule {
     /// Adam (Kingma and Ba 2015, <https://arxiv.org/abs/1412.6980>), as in PyTorch. It keeps running means of
     /// the gradients and of their squares.
     Adam {
-        /// The share that each running mean (of the gradients, of their squares) keeps at a step.
+        /// The decay rates of the running means of the gradients and of their squares.
         betas: [f64; 2],
-        /// The weight of the penalty on parameters.
+        /// The weight of the L2 penalty on parameters.
         weight_decay: f64,
         /// Added to the square root in the denominator.
         eps: f64,
@@ -28,7 +28,7 @@ pub enum Rule {
     },
     /// Stochastic gradient descent, as in PyTorch: v ← momentum·v + g; w ← w − lr·v.
     Sgd {
-        /// The share of v that stays at a step.
+        /// The factor of v at each step.
         momentum: f64,
         /// Whether the parameters move by g + momentum·v instead of v.
         is_nesterov: bool,
@@ -38,7 +38,7 @@ pub enum Rule {
     /// LARS (You et al. 2017, <https://arxiv.org/abs/1708.03888>) as SimCLR uses it: g ← g +
     /// `weight_decay`·w; v ← momentum·v + lr·trust·g; w ← w − v.
     Lars {
-        /// The share of v that stays at a step.
+        /// The factor of v at each step.
         momentum: f64,
         /// Added to each gradient, times the parameter.
         weight_decay: f64,

@@ -13,7 +13,7 @@ const MOST_VIEWS: usize = 64;
 /// The largest side of a view, in pixels.
 const MOST_PIXELS: u32 = 4096;
 
-/// The error of a recipe that cannot work.
+/// The error of an invalid recipe.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RecipeError {
@@ -81,7 +81,7 @@ impl Recipe {
     /// Checks that the recipe makes views of every image.
     ///
     /// # Errors
-    /// The first thing that is wrong with it.
+    /// The first fault of the recipe.
     pub fn check(&self) -> Result<(), RecipeError> {
         let views = self.len();
         if !(1..=MOST_VIEWS).contains(&views) {

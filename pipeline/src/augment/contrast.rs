@@ -10,7 +10,7 @@ use crate::{
     image::FloatPlanes,
 };
 
-/// Multiplies the parts of all colours along principal components by `factors`, and clips.
+/// Multiplies the projections of all colours on the principal components by `factors`, and clips.
 pub(crate) fn scale_components(cpu: Cpu, image: &mut FloatPlanes, factors: [f64; 3], colours: &Components) {
     let [red, green, blue] = image.rgb_mut();
     // The matrix Σ factor · component · componentᵀ.

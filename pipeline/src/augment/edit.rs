@@ -73,7 +73,7 @@ pub enum Edit {
     Solarize(u8),
     /// Blurs the image by Pillow's Gaussian blur of this standard deviation in pixels, up to 128.
     Blur(f64),
-    /// Multiplies the parts of colours along their principal components.
+    /// Multiplies the projections of colours on their principal components.
     PcaContrast {
         /// The factor of each component.
         factors: [f64; 3],
@@ -129,8 +129,8 @@ impl Edit {
         Self::ResizedCrop { crop, width, height, filter: Filter::Bicubic }
     }
 
-    /// Returns whether the edit changes the colour of each pixel by itself, in 8 bits; or depends only on a
-    /// mean besides.
+    /// Returns whether the edit changes the colour of each pixel in 8 bits and depends on no other pixels,
+    /// except by their mean.
     pub(super) fn is_colour(&self) -> bool {
         matches!(
             self,

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// A filter of resizing, antialiased as Pillow does it: it widens by the factor by which an image shrinks.
+/// A resizing filter, antialiased as in Pillow: its support grows by the factor by which the image shrinks.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Filter {

@@ -34,10 +34,10 @@ pub enum Op {
         #[serde(default)]
         filter: Filter,
     },
-    /// A crop of the view's side from a random place. A smaller image is first enlarged, such that its
+    /// A crop of the view's side from a random place. A smaller image is first enlarged so that its
     /// shorter edge has that side.
     RandomCrop,
-    /// A resizing of the whole image, such that its shorter edge has this length.
+    /// A resizing of the whole image so that its shorter edge has this length.
     ResizeShort {
         /// The length in pixels.
         edge: u32,
@@ -53,7 +53,7 @@ pub enum Op {
         /// The largest translation along each axis, as a share of the side.
         #[serde(default)]
         translate: f64,
-        /// The smallest and the largest number of source pixels that become one.
+        /// The smallest and the largest number of source pixels that become one along each axis.
         #[serde(default = "unscaled")]
         scale: (f64, f64),
         /// The largest rotation in either direction, in degrees.
@@ -64,7 +64,7 @@ pub enum Op {
     /// epochs: Exemplar-CNN's surrogate class (Dosovitskiy et al. 2014). It is translated, scaled and rotated
     /// as one bilinear sampling of the image, which is mirrored at its edges.
     ///
-    /// The scale of the seed is drawn first, then its place, with a probability in proportion to the mean
+    /// The scale of the seed is drawn first, then its place, with a probability proportional to the mean
     /// squared gradient of the luma within it.
     SeedPatch {
         /// The smallest and the largest side of the seed, as multiples of the view's side. An image that is
@@ -73,8 +73,8 @@ pub enum Op {
         /// The largest translation along each axis, as a share of the side.
         #[serde(default)]
         translate: f64,
-        /// The smallest and the largest number of source pixels that become one, apart from the seed's own
-        /// scale.
+        /// The smallest and the largest number of source pixels that become one along each axis, relative to
+        /// the scale of the seed.
         #[serde(default = "unscaled")]
         scale: (f64, f64),
         /// The largest rotation in either direction, in degrees.
@@ -122,8 +122,8 @@ pub enum Op {
         /// The least value that is inverted.
         threshold: u8,
     },
-    /// Exemplar-CNN's first change of contrast: each colour's part along a principal component is multiplied
-    /// by a factor, which is drawn for each component.
+    /// Exemplar-CNN's first change of contrast: the projection of each colour on a principal component is
+    /// multiplied by a factor, which is drawn for each component.
     PcaContrast {
         /// Probability.
         #[serde(default = "always")]

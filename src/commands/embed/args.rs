@@ -24,8 +24,8 @@ pub struct Args {
     /// Embed all shards again and replace the files of an earlier call
     #[arg(long)]
     pub force: bool,
-    /// Layer whose mean over all locations is written: features, or r5 or r7 of AMDIM's encoder, layer1 to layer3
-    /// of a ResNet
+    /// Layer whose mean over all locations is written: features; r5 or r7 of AMDIM's encoder; layer1 to
+    /// layer3 of a ResNet; last_conv of exemplar
     #[arg(long, default_value = "features")]
     pub layer: String,
     /// auto, cpu, cuda or cuda:N

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
-/// Which channels of an image are encoded by which network.
+/// The assignment of an image's channels to networks.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Split {
@@ -19,9 +19,9 @@ pub enum Split {
 /// The mean and the standard deviation of the three channels of a colour space.
 type Moments = [(f64, f64); 3];
 
-/// Those of Lab: L, a and b are then in −1 … 1 for all colours.
+/// The moments of Lab, which bring L, a and b into the range from −1 to 1 for all colours.
 const LAB: Moments = [(50.0, 50.0), (6.025, 92.208), (-6.6895, 101.1675)];
-/// Those of `YCbCr` in the reference implementation of CMC.
+/// The moments of `YCbCr` in the reference implementation of CMC.
 const YCBCR: Moments = [(116.151, 109.5), (121.08, 111.855), (132.342, 111.964)];
 
 impl Split {

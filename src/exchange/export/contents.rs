@@ -6,8 +6,8 @@ pub enum Format {
     /// Tensors by name, with metadata; PyTorch, JAX, candle and others read it.
     #[default]
     Safetensors,
-    /// A file of `torch.save`: of a ResNet its state dict, of AMDIM's encoder a checkpoint of the reference
-    /// implementation: model, hyperparams, cursor.
+    /// A file of `torch.save`: for a ResNet its state dict, for AMDIM's encoder a checkpoint of the reference
+    /// implementation (model, hyperparams, cursor).
     Pth,
 }
 

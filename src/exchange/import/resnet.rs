@@ -24,7 +24,7 @@ pub(super) fn own_name(name: &str) -> Option<String> {
 }
 
 /// Returns the names of a ResNet's tensors among `names`, each with its name in this program; `None` if there
-/// is no ResNet. Heads, classifiers, queues and the slow copies of momentum methods are left out.
+/// is no ResNet. Heads, classifiers, queues and momentum encoders are left out.
 ///
 /// # Errors
 ///
@@ -72,7 +72,7 @@ fn numbered(name: &str) -> Option<String> {
     own_name(&format!("{module}.{rest}"))
 }
 
-/// Returns whether the tensors below `prefix` are a slow copy of another network.
+/// Returns whether the tensors below `prefix` belong to a momentum encoder.
 fn is_copy(prefix: &str) -> bool {
     let is_slow = |part: &str| {
         part == "encoder_k" || ["momentum", "target", "teacher"].iter().any(|word| part.contains(word))

@@ -27,7 +27,7 @@ impl Contrast {
         Self { rows: Rows::new(path, bank, [samples, dim], momentum), partition, temperature }
     }
 
-    /// The bytes of the bank.
+    /// Returns the bytes of the bank.
     pub(in crate::method) fn bytes(&self) -> u64 {
         self.rows.bytes()
     }

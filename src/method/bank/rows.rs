@@ -4,8 +4,8 @@ use tch::{Device, Kind, Tensor, nn::Path};
 
 use crate::loss::unit;
 
-/// Rows (samples, d) of a memory bank. The row of a sample follows its features, as an average over the epochs
-/// that is brought to unit length.
+/// Rows (samples, d) of a memory bank. The row of a sample follows its features, as an average over the
+/// epochs that is brought to unit length.
 #[derive(Debug)]
 pub(super) struct Rows {
     rows: Tensor,
@@ -31,12 +31,12 @@ impl Rows {
         Self { rows, momentum }
     }
 
-    /// The number of rows.
+    /// Returns the number of rows.
     pub(super) fn samples(&self) -> i64 {
         self.rows.size()[0]
     }
 
-    /// The bytes of all rows.
+    /// Returns the bytes of all rows.
     pub(super) fn bytes(&self) -> u64 {
         (self.rows.numel() * self.rows.kind().elt_size_in_bytes()) as u64
     }
@@ -78,7 +78,7 @@ impl Rows {
         let old = self.rows.index_select(0, numbers);
         let new = unit(&(&old * self.momentum + features * (1.0 - self.momentum)));
         let new = old.where_self(&is_broken.to_kind(Kind::Bool), &new);
-        // Every row of a sample is the one that counts, so the order of writing does not matter.
+        // All new rows of a sample are equal now, so the order of writing does not matter.
         let new = new.index_select(0, &last_of_each(numbers));
         let _ = self.rows.shallow_clone().index_copy_(0, numbers, &new);
     }

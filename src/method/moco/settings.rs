@@ -53,7 +53,7 @@ impl MethodSettings for Config {
         let TrainingSet { samples, .. } = set;
         (2 * self.queue.cast_unsigned() >= samples).then(|| {
             notice!(
-                "the queue has {} keys, and the set only {samples} samples: many negatives are older keys of the query's own sample", self.queue;
+                "the queue has {} keys, but the set has only {samples} samples: many negatives are older keys of the query's own sample", self.queue;
                 "set --queue to much less than half of the samples, such as {}", (samples / 8).max(1)
             )
         })
