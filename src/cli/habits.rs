@@ -90,7 +90,7 @@ const HABITS: &[(&str, &[Answer])] = &[
     (
         "model model-name arch a architecture backbone encoder net network",
         &[
-            Words("n-rkhs", "the encoder is AMDIM's: --ndf, --n-rkhs and --n-depth say how large it is"),
+            Words("n-rkhs", "--encoder selects the encoder; --width sets the size of a ResNet, --ndf, --n-rkhs and --n-depth that of AMDIM's"),
             Flag("checkpoint run"),
         ],
     ),

@@ -105,7 +105,7 @@ pub struct ClassifierArgs {
     /// batches of validation images) [default: frozen]
     #[arg(long, value_name = "WHOSE", value_enum, hide_possible_values = true)]
     protocol: Option<Protocol>,
-    /// Passes over the samples [default: 30 with in128, else 120]
+    /// Passes over the samples [default: 30 with in128 and in224, else 120]
     #[arg(long, value_name = "X", value_parser = numbers::EPOCHS.parser())]
     epochs: Option<f64>,
     /// Learning rate after the warm-up [default: 0.0002]

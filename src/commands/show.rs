@@ -44,7 +44,7 @@ pub struct Args {
     /// Replace FILE if it exists
     #[arg(long)]
     pub force: bool,
-    /// Augmentation and image size: c10, stl10 or in128
+    /// Augmentation and image size: c10, stl10, in128 or in224
     #[arg(long, default_value = "in128")]
     pub preset: Preset,
     /// Seed of the run
