@@ -90,7 +90,10 @@ const HABITS: &[(&str, &[Answer])] = &[
     (
         "model model-name arch a architecture backbone encoder net network",
         &[
-            Words("n-rkhs", "--encoder selects the encoder; --width sets the size of a ResNet, --ndf, --n-rkhs and --n-depth that of AMDIM's"),
+            Words(
+                "n-rkhs",
+                "--encoder selects the encoder; --width sets the size of a ResNet, --ndf, --n-rkhs and --n-depth that of AMDIM's",
+            ),
             Flag("checkpoint run"),
         ],
     ),

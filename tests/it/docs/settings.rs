@@ -22,7 +22,7 @@ A run takes its settings from flags, from the file of `--config`, and from the d
 The file is TOML: the key `train.batch_size` is `batch_size` in the section `[train]`. The `config.toml` of any run is such a file.
 A resumed run keeps the settings that it began with; flags that contradict them are refused.
 
-Defaults of the section `[optim]` are those of AMDIM. `amdim-stream plan --method NAME` shows those of another method.
+Defaults of the section `[optim]` are those of AMDIM. `amdim-stream plan` shows those of the chosen method.
 
 `--json`, with every command, prints results as JSON on a terminal, too. Results that are not printed on a terminal are always JSON.
 
