@@ -125,7 +125,12 @@ impl EncoderConfig {
     pub fn settings() -> Vec<Setting> {
         let of = |encoder: &Self| (encoder.chosen().name(), encoder.chosen().settings());
         let choices: Vec<_> = Self::all().iter().map(of).collect();
-        named::united(("encoder", "ENCODER"), "Encoder.", "that of the method", &choices)
+        named::united(
+            ("encoder", "ENCODER"),
+            "Encoder that the method trains.",
+            "that of the method",
+            &choices,
+        )
     }
 }
 

@@ -87,7 +87,7 @@ impl MethodConfig {
     pub fn settings() -> Vec<Setting> {
         let of = |method: &Self| (method.chosen().name(), method.chosen().settings());
         let choices: Vec<_> = Self::all(Preset::default()).iter().map(of).collect();
-        named::united(("method", "METHOD"), "Method.", Self::UNNAMED, &choices)
+        named::united(("method", "METHOD"), "Method that trains the encoder.", Self::UNNAMED, &choices)
     }
 }
 

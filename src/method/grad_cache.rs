@@ -28,7 +28,7 @@ pub struct Loss {
 ///
 /// # Errors
 ///
-/// If the device cannot compute in the precision that is asked for.
+/// If the device cannot compute in the requested precision.
 pub fn backward(method: &dyn Method, views: &Views, compute: ComputeOptions) -> Result<Loss> {
     let (embeddings, objective) = if compute.parts > 1 || compute.by_block {
         in_parts(method, views, compute)?

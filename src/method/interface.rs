@@ -122,7 +122,7 @@ pub trait Method: Debug {
     ///
     /// # Errors
     ///
-    /// If the device cannot compute in the precision that is asked for.
+    /// If the device cannot compute in the requested precision.
     fn before_step(&mut self, _views: &Views, _compute: ComputeOptions) -> Result<()> {
         Ok(())
     }

@@ -44,7 +44,7 @@ impl Schedule {
     /// rates of the steps already made do not change.
     ///
     /// Drops that were made before a lengthening stay where they were, and later ones move with the end of
-    /// the run. A cosine goes on as that of the longer run: the rate is raised where the run was lengthened,
+    /// the run. A cosine continues as that of the longer run: the rate is raised where the run was lengthened,
     /// from that of the shorter cosine to that of the longer one, and falls to 0 at the new end.
     pub fn of_lengths(config: &Config, lengthened: &[Lengthened], steps: u64, steps_an_epoch: f64) -> Self {
         let late = match config.schedule {

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::encoder::{interface::Encoder, norm::Mode};
 
-/// A residual network without norms that encodes overlapping patches of an image, each by itself. The features
+/// A residual network without norms that encodes overlapping patches of an image separately. The features
 /// are the mean of the embeddings z over the grid of patches.
 #[derive(Debug)]
 pub struct CpcEncoder {

@@ -27,7 +27,7 @@ pub struct Exported {
 ///
 /// # Errors
 ///
-/// If the model has no tensors of the names that are asked for, or if the file cannot be written.
+/// If the model has no tensors of the requested names, or if the file cannot be written.
 pub fn write(loaded: &Loaded, out: &Path, contents: &Contents) -> Result<Exported> {
     let description = Description::of(loaded);
     let reference = (contents.names == Names::Reference).then(|| encoder(loaded)).transpose()?;

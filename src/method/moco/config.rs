@@ -1,4 +1,4 @@
-//! The settings of `MoCo`, and what they choose.
+//! The settings of `MoCo`, its head, its groups and its views.
 
 use pipeline::{Filter, Op, Preset};
 use tch::nn::Path;

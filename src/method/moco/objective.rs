@@ -57,7 +57,7 @@ impl Moco {
     ///
     /// # Errors
     ///
-    /// If the device cannot compute in the precision that is asked for.
+    /// If the device cannot compute in the requested precision.
     pub fn encode_keys(
         &mut self,
         views: &Views,
