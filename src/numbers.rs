@@ -103,6 +103,8 @@ pub const DECAY: Real = Real::new(0.0, 0.999_999);
 pub const SHARE_OF_RUN: Real = Real::new(0.0, 1e6);
 /// A share of samples, up to all of them.
 pub const SHARE: Real = Real::new(1e-6, 1.0);
+/// The strength of a colour jitter, whose hue turns by a fifth of it and at most by half of the circle.
+pub const JITTER: Real = Real::new(0.0, 2.5);
 /// A probability.
 pub const PROBABILITY: Real = Real::new(0.0, 1.0);
 /// A share of samples, less than all of them.

@@ -10,7 +10,7 @@ pub struct Views {
     pub images: Tensor,
     /// Classes (n), i64, −1 where a sample has none.
     pub labels: Tensor,
-    /// Indices of the samples in the whole set (n), i64, which address banks.
+    /// Indices of the samples in the set that the method trains on (n), i64, which address banks.
     pub indices: Tensor,
     /// The position after this batch.
     pub next: Position,

@@ -88,7 +88,11 @@ impl Config {
 
     /// Returns the normalization of the encoder's inputs.
     pub fn normalization(&self) -> Normalization {
-        let usual = || self.recipe.normalization(self.preset.normalization());
+        let published = || {
+            let of_method = self.method.chosen().normalization(self.preset);
+            of_method.unwrap_or_else(|| self.preset.normalization())
+        };
+        let usual = || self.recipe.normalization(published());
         self.encoder.chosen().normalization().unwrap_or_else(usual)
     }
 

@@ -2,7 +2,7 @@
 //! the baseline of Löwe et al. 2019).
 
 use anyhow::Result;
-use pipeline::{Filter, Op, Preset, Recipe};
+use pipeline::{Normalization, Op, Preset, Recipe};
 use tch::{Kind, Tensor, nn::Path};
 use torchkit::Autocast;
 
@@ -66,7 +66,7 @@ impl MethodSettings for Config {
         let optim = optim::Config {
             betas: [0.9, 0.999],
             weight_decay: 0.0,
-            warmup_steps: Some(0),
+            warmup_epochs: Some(0.0),
             schedule: Decay::Constant,
             ..optim::Config::default()
         };
@@ -74,14 +74,20 @@ impl MethodSettings for Config {
     }
 
     fn recipe(&self, preset: Preset, side: u32) -> Recipe {
-        let crop = match preset {
-            Preset::C10 | Preset::Stl10 => Op::RandomCrop,
+        let mut view = vec![Op::RandomCrop, Op::Flip { p: 0.5 }];
+        if matches!(preset, Preset::In128 | Preset::In224) {
             // Images of 300 pixels are cut to 256.
-            _ => {
-                Op::ResizedCrop { scale: (0.3, 1.0), ratio: (3.0 / 4.0, 4.0 / 3.0), filter: Filter::Bicubic }
-            }
+            view.insert(0, Op::ResizeShort { edge: side * 300 / 256 });
+        }
+        Recipe::new(vec![], vec![view], side)
+    }
+
+    fn normalization(&self, preset: Preset) -> Option<Normalization> {
+        let of_stl10 = Normalization {
+            mean: [0.4313, 0.4156, 0.3663].map(|mean| 255.0 * mean),
+            std: [0.2683, 0.2610, 0.2687].map(|std| 255.0 * std),
         };
-        Recipe::new(vec![], vec![vec![crop, Op::Flip { p: 0.5 }]], side)
+        (preset == Preset::Stl10).then_some(of_stl10)
     }
 
     fn check(&self, encoder: &EncoderConfig) -> Result<()> {

@@ -62,14 +62,14 @@ impl MethodSettings for Config {
             name: OptimizerName::Sgd,
             lr: 0.01,
             weight_decay: 0.004,
-            warmup_steps: Some(0),
+            warmup_epochs: Some(0.0),
             drop_at: vec![0.6, 0.8, 0.9],
             drop_factor: 1.0 / 3.0,
             ..optim::Config::default()
         };
-        // 1.2 million steps with 16 000 classes.
+        // 1.2 million updates, in the paper's script with 16 000 classes.
         let encoder = EncoderConfig::Exemplar(exemplar::Config::default());
-        Defaults { encoder, optim, batch_size: 128, epochs: 9600.0 }
+        Defaults { encoder, optim, batch_size: 128, epochs: 19200.0 }
     }
 
     fn recipe(&self, _preset: Preset, side: u32) -> Recipe {

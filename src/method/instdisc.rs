@@ -86,7 +86,7 @@ impl MethodSettings for Config {
             name: OptimizerName::Sgd,
             lr: 0.03,
             weight_decay: 1e-4,
-            warmup_steps: Some(0),
+            warmup_epochs: Some(0.0),
             drop_at: vec![120.0 / 200.0, 160.0 / 200.0],
             drop_factor: 0.1,
             ..optim::Config::default()

@@ -3,7 +3,7 @@
 use std::fmt::Debug;
 
 use anyhow::Result;
-use pipeline::{Preset, Recipe};
+use pipeline::{Normalization, Preset, Recipe};
 use tch::{Tensor, nn::Path};
 
 use super::compute::ComputeOptions;
@@ -47,6 +47,11 @@ pub trait MethodSettings: Debug {
     /// Adapts the default settings of an encoder to the method. By default they stay as they are.
     fn adapt(&self, encoder: EncoderConfig) -> EncoderConfig {
         encoder
+    }
+
+    /// Returns the published normalization of the inputs, where it is not that of the preset.
+    fn normalization(&self, _preset: Preset) -> Option<Normalization> {
+        None
     }
 
     /// Checks that the method can train this encoder. By default it can train any.

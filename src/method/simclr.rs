@@ -29,7 +29,7 @@ settings! {
         /// Temperature that the scores are divided by.
         temperature: f64 = 0.1, real(numbers::TEMPERATURE).flag(Heading::Simclr, "X").default("0.1; with c10 0.5");
         /// Strength of the colour jitter.
-        jitter: f64 = 1.0, real(numbers::PENALTY).flag(Heading::Simclr, "X").default("1; with c10 0.5");
+        jitter: f64 = 1.0, real(numbers::JITTER).flag(Heading::Simclr, "X").default("1; with c10 0.5");
         /// Probability that a view is blurred.
         blur: f64 = 0.5, real(numbers::PROBABILITY).flag(Heading::Simclr, "P").default("0.5; with c10 0");
     }

@@ -31,7 +31,7 @@ const SMALL: &[(&str, &str)] = &[
     // With more keys than a batch has, those of the same images would become negatives.
     (
         "moco",
-        "encoder.name = 'resnet18'\nencoder.width = 4\nmethod.dim = 8\nmethod.queue = 4\nmethod.bn_groups = 2",
+        "encoder.name = 'resnet18'\nencoder.width = 4\nmethod.dim = 8\nmethod.queue = 20\nmethod.bn_groups = 2",
     ),
     ("cpc", "encoder.width = 4\nencoder.stages = [1, 1, 1]"),
     ("exemplar", "encoder.widths = [4, 6, 8]"),

@@ -217,8 +217,10 @@ impl Trainer {
     /// processes: before they are saved or used for evaluation. Queues and banks are alike on all processes
     /// and stay as they are.
     pub fn average_statistics(&self) {
-        let is_statistic = |tensor: &Tensor| !tensor.requires_grad() && tensor.is_floating_point();
-        self.world().average(|| self.network().tensors().into_values().filter(is_statistic).collect());
+        let is_statistic = |name: &str| name.ends_with("running_mean") || name.ends_with("running_var");
+        let named = || self.network().tensors().into_iter();
+        self.world()
+            .average(|| named().filter(|(name, _)| is_statistic(name)).map(|(_, tensor)| tensor).collect());
     }
 
     /// Returns the names of the parameters whose gradients in the last step are not finite numbers.

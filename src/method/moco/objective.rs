@@ -96,9 +96,9 @@ impl Method for Moco {
 
     fn before_step(&mut self, views: &Views, compute: ComputeOptions) -> Result<()> {
         let (device, groups) = (views.images.device(), self.queries.groups);
-        // Without groups all samples share the same statistics, in any order.
+        // Without groups and parts all samples share the same statistics, in any order.
         let shuffle = |n| Tensor::rand([n], (Kind::Float, device)).argsort(0, false);
-        self.encode_keys(views, compute, |n| (groups.count(n / compute.parts) > 1).then(|| shuffle(n)))
+        self.encode_keys(views, compute, |n| (compute.parts > 1 || groups.count(n) > 1).then(|| shuffle(n)))
     }
 
     /// If the loss is symmetric, the sum of the losses of both views is minimized, as in the reference

@@ -1,7 +1,7 @@
 //! `MoCo` as a choice of a method: its views and its published defaults.
 
 use anyhow::Result;
-use pipeline::{Preset, Recipe};
+use pipeline::{Normalization, Preset, Recipe};
 use tch::nn::Path;
 
 use super::{config::Config, objective::Moco};
@@ -28,8 +28,11 @@ impl MethodSettings for Config {
             name: OptimizerName::Sgd,
             lr: 0.03,
             lr_scaling: LrScaling::Linear,
-            warmup_steps: Some(0),
+            warmup_epochs: Some(0.0),
             schedule: Decay::Cosine,
+            // Those of version 1, for `--schedule published`.
+            drop_at: vec![0.6, 0.8],
+            drop_factor: 0.1,
             ..optim::Config::default()
         };
         let is_small = preset == Preset::C10;
@@ -43,6 +46,14 @@ impl MethodSettings for Config {
             batch_size: if is_small { 512 } else { 256 },
             epochs: 200.0,
         }
+    }
+
+    fn normalization(&self, preset: Preset) -> Option<Normalization> {
+        let of_demo = Normalization {
+            mean: [0.4914, 0.4822, 0.4465].map(|mean| 255.0 * mean),
+            std: [0.2023, 0.1994, 0.2010].map(|std| 255.0 * std),
+        };
+        (preset == Preset::C10).then_some(of_demo)
     }
 
     fn recipe(&self, preset: Preset, side: u32) -> Recipe {

@@ -74,11 +74,12 @@ pub(crate) fn agree(device: Device, precision: Precision) {
         let mut vars = VarStore::new(device);
         let cpc = Cpc::new(&vars.root(), int("size") as u32, &encoder, &config);
         set_float_kind(&mut vars, precision.kind());
+        let updates = case.int(&["n_updates"]);
         let mut drawn = |update| {
             let of_step = |step| case.take(&format!("in/neg{step}_{update}")).to_kind(Kind::Int64);
             (1..=config.prediction_steps).map(of_step).collect()
         };
-        let drawn = (0..3).map(&mut drawn).collect();
+        let drawn = (0..updates).map(&mut drawn).collect();
         let views = frame::images(&mut case, "in/x1_u8", precision.kind()).unsqueeze(0);
         frame::check(case, &mut Network { vars, cpc, views, drawn }, precision);
     }

@@ -286,11 +286,14 @@ fn optimizer(case: &Fixture, subject: &dyn Subject) -> (Optimizer, f64) {
         Some("LARS") => OptimizerName::Lars,
         Some("SGD") => OptimizerName::Sgd,
         Some("Adam") => OptimizerName::Adam,
+        Some("AdamW") => OptimizerName::AdamW,
         other => panic!("{}: optimizer {other:?}", case.name),
     };
     let config = optim::Config {
         name,
-        betas: [0.9, 0.999],
+        betas: [0, 1].map(|which| facts["betas"][which].as_f64().unwrap_or([0.9, 0.999][which])),
+        eps: number("eps").unwrap_or(1e-8),
+        nesterov: facts["nesterov"] == true,
         momentum: number("momentum").unwrap_or(0.9),
         eta: number("eta").unwrap_or(1e-3),
         weight_decay: number("weight_decay").unwrap_or(0.0),

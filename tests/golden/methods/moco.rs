@@ -51,10 +51,10 @@ impl Subject for Network {
         let loss = frame::backward(&self.moco, &self.views);
         let value = |tensor: &Tensor| tensor.double_value(&[]);
         let mut losses = vec![("loss", value(&loss.total)), ("acc1", value(&loss.parts[0].1))];
-        if self.ranks == 2 {
-            let names = ["loss_rank0", "loss_rank1"].into_iter();
+        if self.ranks > 1 {
+            let names = (0..self.ranks).map(|rank| &*format!("loss_rank{rank}").leak());
             let of_rank = |scores: &Tensor| value(&amdim_stream::loss::softmax_of_drawn(scores));
-            losses.extend(names.zip(scores.chunk(2, 0).iter().map(of_rank)));
+            losses.extend(names.zip(scores.chunk(self.ranks, 0).iter().map(of_rank)));
         }
         let outputs =
             if shuffles.size()[0] == 1 { vec![("q_raw", q_raw), ("logits", scores)] } else { vec![] };
@@ -109,7 +109,7 @@ pub(crate) fn agree(device: Device, precision: Precision) {
             indices: none(),
             next: Position::default(),
         };
-        let shuffles = case.take("in/shuffle").view([3, -1, n]);
+        let shuffles = case.take("in/shuffle").view([case.int(&["n_updates"]), -1, n]);
         let ranks = case.facts["config"]["ranks"].as_i64().unwrap_or(1);
         frame::check(case, &mut Network { vars, moco, views, shuffles, ranks }, precision);
     }
