@@ -14,6 +14,9 @@ FOLDER = ROOT / "runs/curves"
 DATA = FOLDER / "data"
 TABLE = ROOT / "benches/results/curves.md"
 TRAIN, VALIDATION = 4000, 1000
+# How much better than an untrained encoder a trained one must be, in percent of the validation images. The standard error of
+# a share of 1000 images is about 1.4 %.
+MARGIN = 3
 
 
 def call(*arguments):
@@ -97,10 +100,10 @@ def main():
         f"{name}: {what}"
         for name, row in rows.items()
         for what in ("linear", "knn")
-        if row["trained", what] <= row["initial", what]
+        if row["trained", what] < row["initial", what] + MARGIN
     ]
     if worse:
-        sys.exit(f"no better than the untrained encoder: {', '.join(worse)}")
+        sys.exit(f"less than {MARGIN} % above the untrained encoder: {', '.join(worse)}")
 
 
 if __name__ == "__main__":

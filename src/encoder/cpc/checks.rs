@@ -24,7 +24,7 @@ impl EncoderSettings for Config {
     fn flags(&self) -> String {
         let Self { width, bottleneck, .. } = self;
         let patch = self.patch.map(|patch| format!(" --patch {patch}")).unwrap_or_default();
-        format!("--width {width} --bottleneck {bottleneck}{patch}")
+        format!("--encoder cpc --width {width} --bottleneck {bottleneck}{patch}")
     }
 
     fn size_flags(&self) -> &'static str {
