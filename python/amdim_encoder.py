@@ -145,18 +145,18 @@ class Residual(nn.Module):
 
 
 class ResNet(Described):
-    """A ResNet with the names of torchvision, without `fc`."""
+    """A ResNet with the names of torchvision, without `fc`, for images of some channels."""
 
     BLOCKS = {"resnet18": (2, 2, 2, 2), "resnet34": (3, 4, 6, 3), "resnet50": (3, 4, 6, 3)}
 
-    def __init__(self, description):
+    def __init__(self, description, channels=3):
         super().__init__(description)
         name, width, stem = (description["encoder"][key] for key in ("name", "width", "stem"))
+        n_in = description["encoder"].get("stem_width") or width
         bottleneck = name == "resnet50"
         self.pools = stem == "imagenet" or stem == "auto" and self.side > 32
         kernel, stride = (7, 2) if self.pools else (3, 1)
-        self.conv1, self.bn1 = nn.Conv2d(3, width, kernel, stride, kernel // 2, bias=False), nn.BatchNorm2d(width)
-        n_in = width
+        self.conv1, self.bn1 = nn.Conv2d(channels, n_in, kernel, stride, kernel // 2, bias=False), nn.BatchNorm2d(n_in)
         for stage, blocks in enumerate(self.BLOCKS[name]):
             planes, layer = width << stage, nn.Sequential()
             for block in range(blocks):
@@ -179,9 +179,50 @@ class ResNet(Described):
         return list(self.maps(images).values())[-1].mean(dim=(2, 3))
 
 
+class SplitResNet(Described):
+    """Two ResNets, one for the lightness and one for the color of an image."""
+
+    MOMENTS = {"lab": ((50.0, 6.025, -6.6895), (50.0, 92.208, 101.1675)), "ycbcr": ((116.151, 121.08, 132.342), (109.5, 111.855, 111.964))}
+
+    def __init__(self, description):
+        super().__init__(description)
+        self.split = description["encoder"]["split"]
+        self.l_to_ab, self.ab_to_l = ResNet(description, 1), ResNet(description, 2)
+        self.num_features = 2 * self.l_to_ab.num_features
+
+    def channels(self, images):
+        """Returns lightness (n, 1, h, w) and color (n, 2, h, w) of images (n, 3, h, w) of red, green and blue from 0 to 1."""
+        weighted = lambda channels, weights: sum(channel * weight for channel, weight in zip(channels, weights))
+        if self.split == "lab":
+            linear = torch.where(images > 0.04045, ((images + 0.055) / 1.055) ** 2.4, images / 12.92).unbind(1)
+            rows = ((0.412453 / 0.95047, 0.357580 / 0.95047, 0.180423 / 0.95047), (0.212671, 0.715160, 0.072169),
+                    (0.019334 / 1.08883, 0.119193 / 1.08883, 0.950227 / 1.08883))
+            x, y, z = (torch.where(t > 0.008856, t ** (1 / 3), 7.787 * t + 16 / 116) for t in (weighted(linear, row) for row in rows))
+            channels = 116 * y - 16, 500 * (x - y), 200 * (y - z)
+        else:
+            rows = ((65.481, 128.553, 24.966), (-37.797, -74.203, 112.0), (112.0, -93.786, -18.214))
+            channels = (weighted(images.unbind(1), row) + offset for row, offset in zip(rows, (16, 128, 128)))
+        lightness, *color = ((channel - mean) / std for channel, mean, std in zip(channels, *self.MOMENTS[self.split]))
+        return lightness.unsqueeze(1), torch.stack(color, 1)
+
+    def maps(self, images):
+        """Returns the last feature map (n, channels, s, s) of each side s, from the largest to the smallest, lightness first."""
+        lightness, color = self.channels(images)
+        lightness, color = self.l_to_ab.maps(lightness), self.ab_to_l.maps(color)
+        return {side: torch.cat((lightness[side], color[side]), 1) for side in lightness}
+
+    def forward(self, images):
+        """Returns features (n, width) of images of red, green and blue from 0 to 1, those of the lightness first."""
+        lightness, color = self.channels(images)
+        return torch.cat((self.l_to_ab(lightness), self.ab_to_l(color)), 1)
+
+
 def build(description):
     """Returns a freshly initialized encoder as the metadata of an export describe it."""
-    return (ResNet if description["encoder"].get("name", "amdim").startswith("resnet") else Encoder)(description)
+    encoder = description["encoder"]
+    if not encoder.get("name", "amdim").startswith("resnet"):
+        return Encoder(description)
+    return (ResNet if encoder.get("split", "none") == "none" else SplitResNet)(description)
 
 
 def load(path):
@@ -193,7 +234,7 @@ def load(path):
     encoder, state = build(json.loads(header.pop("__metadata__")["amdim_stream"])), {}
     for name, entry in header.items():
         own = name.removeprefix("encoder.").removeprefix("module.")
-        if own in encoder.state_dict() and (name != own or isinstance(encoder, ResNet)):
+        if own in encoder.state_dict() and (name != own or not isinstance(encoder, Encoder)):
             begin, end = (start + offset for offset in entry["data_offsets"])
             state[own] = torch.frombuffer(data[begin:end], dtype=TYPES[entry["dtype"]]).view(entry["shape"])
     encoder.load_state_dict(state)

@@ -62,7 +62,7 @@ fn format_of(args: &Args) -> Result<Format> {
 /// The choices that the arguments make for an encoder.
 fn contents_of(args: &Args, encoder: &EncoderConfig) -> Result<Contents> {
     let format = format_of(args)?;
-    let usual = match (encoder.resnet(), format) {
+    let usual = match (encoder.any_resnet(), format) {
         (Some(_), _) => Names::Torchvision,
         (None, Format::Pth) => Names::Reference,
         (None, Format::Safetensors) => Names::Own,
@@ -86,7 +86,7 @@ fn beside(args: &Args, contents: Contents, loaded: &Loaded) -> Result<Option<(Pa
         return Ok(None);
     }
     let Some(config) = timm_config(&Description::of(loaded)) else {
-        tracing::warn!("timm has no ResNet of this width or stem: no config.json is written");
+        tracing::warn!("timm has no such ResNet: no config.json is written");
         return Ok(None);
     };
     let path = args.out.with_file_name("config.json");

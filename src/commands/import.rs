@@ -26,7 +26,7 @@ use crate::{
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// A file of `amdim-stream export`, a checkpoint of AMDIM's reference implementation, or a ResNet of
-    /// torchvision, timm, MoCo, VISSL, Lightly or instance discrimination
+    /// torchvision, timm, MoCo, VISSL, Lightly, instance discrimination or CMC
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
     /// Run folder to make

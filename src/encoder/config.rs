@@ -100,7 +100,8 @@ impl EncoderConfig {
         self.any_resnet().is_some_and(|config| config.split != resnet::Split::None)
     }
 
-    fn any_resnet(&self) -> Option<&resnet::Config> {
+    /// Returns the size of a ResNet, of one network or of two; `None` for another encoder.
+    pub fn any_resnet(&self) -> Option<&resnet::Config> {
         match self {
             Self::Resnet18(resnet::Layers(config))
             | Self::Resnet34(resnet::Layers(config))

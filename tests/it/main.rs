@@ -15,6 +15,7 @@ mod fixtures;
 mod golden;
 mod gpu_bench;
 mod launcher;
+mod macs;
 #[path = "../../dataset/tests/it/members.rs"]
 #[expect(dead_code, reason = "only the tests of the crate `dataset` use all of it")]
 mod members;

@@ -8,6 +8,7 @@ import types
 from collections import OrderedDict
 from pathlib import Path
 
+import numpy as np
 import torch
 from exchange import amdim_encoder, header, off, onnx, tensors
 
@@ -27,13 +28,17 @@ class Torchvision(amdim_encoder.ResNet):
 def drawn(name, width, stem):
     """Returns a network whose weights and statistics are all drawn."""
     torch.manual_seed(width)
-    network = Torchvision(name, width, stem, 10).eval()
+    return random(Torchvision(name, width, stem, 10))
+
+
+def random(network):
+    """Draws the statistics and offsets of a network."""
     for key, tensor in network.state_dict().items():
         if key.endswith("running_var"):
             tensor.uniform_(0.5, 2)
         elif key.endswith(("running_mean", "bias")):
             tensor.normal_(0, 0.1)
-    return network
+    return network.eval()
 
 
 def write(path, named):
@@ -172,13 +177,93 @@ def foreign(folder, name, width, stem):
     print("\n".join(written))
 
 
+def lab(pixels):
+    """Converts pixels (n, 3, h, w) to Lab (sRGB, D65, 2°) as scikit-image does."""
+    srgb = pixels.double().movedim(1, -1).numpy() / 255
+    linear = np.where(srgb > 0.04045, np.power((srgb + 0.055) / 1.055, 2.4), srgb / 12.92)
+    xyz = linear @ np.array([[0.412453, 0.357580, 0.180423], [0.212671, 0.715160, 0.072169], [0.019334, 0.119193, 0.950227]]).T
+    xyz /= np.array([0.95047, 1.0, 1.08883])
+    f = np.where(xyz > 0.008856, np.cbrt(xyz), 7.787 * xyz + 16 / 116)
+    channels = np.stack([116 * f[..., 1] - 16, 500 * (f[..., 0] - f[..., 1]), 200 * (f[..., 1] - f[..., 2])], -1)
+    return (channels - [50, 6.025, -6.6895]) / [50, 92.208, 101.1675]
+
+
+def ycbcr(pixels):
+    """Converts pixels (n, 3, h, w) to YCbCr of ITU-R BT.601 as scikit-image does."""
+    rgb = pixels.double().movedim(1, -1).numpy() / 255
+    matrix = np.array([[65.481, 128.553, 24.966], [-37.797, -74.203, 112.0], [112.0, -93.786, -18.214]])
+    return (rgb @ matrix.T + [16, 128, 128] - [116.151, 121.080, 132.342]) / [109.5, 111.855, 111.964]
+
+
+class Cmc(torch.nn.Module):
+    """CMC's two networks with their heads, as its code makes them and its checkpoints name them."""
+
+    def __init__(self, name, width, stem_width):
+        super().__init__()
+        encoder = {"name": name, "width": width, "stem": "imagenet", "stem_width": stem_width}
+        self.encoder = torch.nn.Module()
+        self.encoder.module = torch.nn.Module()  # of DataParallel
+        for channels, half in enumerate(("l_to_ab", "ab_to_l"), 1):
+            network = amdim_encoder.ResNet({"side": 64, "mean": [0.0] * 3, "std": [1.0] * 3, "encoder": encoder}, channels)
+            network.fc = torch.nn.Linear(network.num_features, 128)
+            self.encoder.module.add_module(half, network)
+
+    def forward(self, colors):
+        """Returns the features of normalized channels (n, h, w, 3) without the heads, those of the lightness first."""
+        colors = torch.from_numpy(colors).float().movedim(-1, 1)
+        return torch.cat([self.encoder.module.l_to_ab(colors[:, :1]), self.encoder.module.ab_to_l(colors[:, 1:])], 1)
+
+
+def cmc(folder, name, width, stem_width):
+    """Writes checkpoints as CMC does, and prints their names. All hold the network in `truth.safetensors`."""
+    torch.manual_seed(7)
+    network = random(Cmc(name, int(width), int(stem_width)))
+    pixels = torch.randint(0, 256, (2, 3, 64, 64), dtype=torch.uint8)
+    pixels[0, :, :4] = torch.arange(12, dtype=torch.uint8).view(3, 4, 1)  # dark: the linear parts of the curves
+    with torch.no_grad():
+        write(f"{folder}/expected.safetensors", {"images": pixels / 255, "lab": network(lab(pixels)), "ycbcr": network(ycbcr(pixels))})
+    write(f"{folder}/truth.safetensors", {key.replace("encoder.module.", ""): value for key, value in network.state_dict().items() if ".fc." not in key})
+    contrast = {"params": torch.tensor([16384, 0.07, -1, -1, 0.5]), "memory_l": torch.rand(20, 128), "memory_ab": torch.rand(20, 128)}
+    checkpoint = {"model": network.state_dict(), "contrast": contrast, "optimizer": copies(network, 0.03), "epoch": 240}
+    for number, (view, options) in enumerate([("Lab", {}), ("YCbCr", {}), ("YCbCr", {"pickle_protocol": 0}), ("YCbCr", {"pickle_protocol": 4}),
+                                              ("Lab", {"_use_new_zipfile_serialization": False})]):
+        opt = argparse.Namespace(batch_size=256, view=view, model=f"{name}v1", nce_k=16384, softmax=True)
+        torch.save({"opt": opt} | checkpoint, f"{folder}/cmc-{number}-{view.lower()}.pth", **options)
+        print(f"cmc-{number}-{view.lower()}.pth")
+
+
+def split(folder, name, width, stem_width):
+    """An export of two networks fits those of CMC without their heads, and PyTorch computes what this program does."""
+    expected, own = tensors(f"{folder}/expected.safetensors"), tensors(f"{folder}/model.safetensors")
+    theirs = torch.load(f"{folder}/model.pth")
+    assert set(theirs) == set(own) and all(torch.equal(theirs[key], own[key]) for key in own)
+    network = Cmc(name, int(width), int(stem_width)).eval()
+    missing, unexpected = network.encoder.module.load_state_dict(theirs, strict=False)
+    assert set(missing) == {f"{half}.fc.{part}" for half in ("l_to_ab", "ab_to_l") for part in ("weight", "bias")} and not unexpected
+    encoder = amdim_encoder.load(f"{folder}/model.safetensors").eval()
+    colors = {"lab": lab, "ycbcr": ycbcr}[encoder.split]
+    pixels = (expected["images"] * 255).round().to(torch.uint8)
+    with torch.no_grad():
+        assert off(network(colors(pixels)), expected["r1"]) < 1e-5
+        assert off(encoder(encoder.normalize(pixels)), expected["r1"]) < 1e-5
+        maps = encoder.maps(expected["images"])
+        assert off(list(maps.values())[-1].mean(dim=(2, 3)), expected["r1"]) < 1e-5
+
+
+def converted(folder):
+    """ONNX computes what this program does."""
+    onnx(f"{folder}/model.safetensors", f"{folder}/expected.safetensors", f"{folder}/model.onnx")
+
+
 def refused(folder):
     """Writes networks that cannot be imported."""
-    two = lambda channels: {key: value[:, :channels] if key == "conv1.weight" else value for key, value in drawn("resnet18", 8, "imagenet").state_dict().items()}
-    named = lambda prefix, state: {prefix + key: value for key, value in state.items()}
-    cmc = named("encoder.module.l_to_ab.", two(1)) | named("encoder.module.ab_to_l.", two(2))
-    torch.save({"opt": argparse.Namespace(lr=0.03), "model": cmc, "epoch": 240}, f"{folder}/cmc.pth")
-    torch.save(two(1), f"{folder}/gray.pth")
+    cmc = Cmc("resnet18", 8, 8).state_dict()
+    half = lambda name: {key: value for key, value in cmc.items() if name in key}
+    deeper = {key: value for key, value in Cmc("resnet34", 8, 8).state_dict().items() if "ab_to_l" in key}
+    torch.save({"model": half("l_to_ab"), "epoch": 240}, f"{folder}/half.pth")
+    torch.save({"model": half("l_to_ab") | deeper}, f"{folder}/unequal.pth")
+    torch.save({key.replace("l_to_ab", "first").replace("ab_to_l", "second"): value for key, value in cmc.items()}, f"{folder}/two.pth")
+    torch.save({key.removeprefix("encoder.module.l_to_ab."): value for key, value in half("l_to_ab").items()}, f"{folder}/gray.pth")
     state = drawn("resnet34", 8, "imagenet").state_dict()
     deep = {key.replace("layer3.5.", "layer3.6."): value for key, value in state.items() if key.startswith("layer3.5.")}
     torch.save(state | deep, f"{folder}/deep.pth")
@@ -186,4 +271,4 @@ def refused(folder):
 
 
 if __name__ == "__main__":
-    {"names": names, "exported": exported, "foreign": foreign, "refused": refused}[sys.argv[1]](*sys.argv[2:])
+    {"names": names, "exported": exported, "foreign": foreign, "cmc": cmc, "split": split, "converted": converted, "refused": refused}[sys.argv[1]](*sys.argv[2:])

@@ -17,7 +17,8 @@ pub enum Names {
     /// The names of this program, `encoder.…`.
     #[default]
     Own,
-    /// The names of torchvision's ResNets, `conv1.weight`, `layer1.0.bn1.bias` and so on.
+    /// The names of torchvision's ResNets, `conv1.weight`, `layer1.0.bn1.bias` and so on; with --split below
+    /// `l_to_ab` and `ab_to_l`.
     Torchvision,
     /// The names of the reference implementation, `encoder.module.…`, with all tensors that its model has,
     /// probes included.

@@ -59,7 +59,7 @@ pub fn write(loaded: &Loaded, out: &Path, contents: &Contents) -> Result<Exporte
 /// Checks that torchvision has names for the encoder.
 fn check_resnet(loaded: &Loaded) -> Result<()> {
     let encoder = &loaded.state.config.encoder;
-    match encoder.resnet() {
+    match encoder.any_resnet() {
         Some(_) => Ok(()),
         None => Err(usage!(
             "torchvision has ResNets, not the encoder {}", encoder.chosen().name();

@@ -15,6 +15,7 @@ use super::{
 };
 use crate::{
     checkpoint::kind_of,
+    encoder::resnet::Split,
     exchange::export::{self, Description},
     method::MethodConfig,
 };
@@ -50,7 +51,7 @@ fn safetensors(bytes: &[u8], header: &Metadata) -> Result<Foreign> {
 /// Reads the tensors of an export.
 fn exported(file: &SafeTensors, description: Description) -> Result<Foreign> {
     let Description { method, preset, encoder, side, step, tclip, class_names, .. } = description;
-    let is_resnet = encoder.resnet().is_some();
+    let is_resnet = encoder.any_resnet().is_some();
     let mut tensors = BTreeMap::new();
     for (name, view) in file.tensors() {
         let own = resnet::own_name(&name).filter(|_| is_resnet);
@@ -73,7 +74,7 @@ fn resnet(file: &SafeTensors) -> Result<Foreign> {
         let name = theirs[unwrapped];
         Ok((own.clone(), tensor(name, &file.tensor(name)?)?))
     });
-    resnet::foreign(named.collect::<Result<Vec<_>>>()?)
+    resnet::foreign(named.collect::<Result<Vec<_>>>()?, Split::Lab)
 }
 
 fn tensor(name: &str, view: &TensorView) -> Result<Tensor> {

@@ -6,12 +6,12 @@ use anyhow::{Context, Result};
 
 use super::{
     foreign::{Foreign, insert, unwrapped},
-    pickle::Value,
+    pickle::{Pickle, Value},
     pth::Saved,
     resnet,
 };
 use crate::{
-    encoder,
+    encoder::{self, resnet::Split},
     method::{MethodConfig, amdim},
 };
 
@@ -31,7 +31,14 @@ fn resnet(saved: &Saved) -> Result<Option<Foreign>> {
     let names: BTreeSet<_> = values.keys().cloned().collect();
     let Some(own) = resnet::find(&names)? else { return Ok(None) };
     let named = own.iter().map(|(theirs, own)| (own.as_str(), values[theirs]));
-    resnet::foreign(saved.tensors(named)?).map(Some)
+    resnet::foreign(saved.tensors(named)?, split(&saved.pickle)).map(Some)
+}
+
+/// Returns the color space of CMC's two networks: the argument `view` of its training, or else Lab, its default.
+fn split(pickle: &Pickle) -> Split {
+    let arguments = pickle.get(&pickle.root, "opt");
+    let view = arguments.and_then(|arguments| pickle.get(arguments, "view")).and_then(Value::text);
+    if view == Some("YCbCr") { Split::Ycbcr } else { Split::Lab }
 }
 
 /// Reads a checkpoint of the reference implementation, `{model, hyperparams, cursor}`.

@@ -142,6 +142,72 @@ fn resnets_of_other_programs_are_imported_to_the_bit() {
     }
 }
 
+/// The reference keeps a stem of 64 channels at every width.
+#[test]
+fn the_two_networks_of_cmc_are_imported_and_exported_to_the_bit() {
+    for (encoder, width, stem_width) in [("resnet18", "4", "8"), ("resnet50", "4", "4")] {
+        let place = Place::new();
+        let folder = place.path(".");
+        let names = python(&["cmc", folder.to_str().unwrap(), encoder, width, stem_width]);
+        let expected = read(&place.path("expected.safetensors"));
+        let agree = |name: &str| {
+            let split = if name.contains("lab") { "lab" } else { "ycbcr" };
+            let found = features(&place.path(name), &expected["images"]);
+            assert!(off(&found, &expected[split]) < 1e-5, "{encoder} {name}");
+            found
+        };
+        for name in names.lines() {
+            let _ = agree(name);
+        }
+        let checkpoint = names.lines().find(|name| name.contains("ycbcr")).unwrap();
+        succeed(&mut command(&place, &["import", checkpoint, "--out", "run"]));
+        let config = fs::read_to_string(place.path("run/config.toml")).unwrap();
+        let mut lines = vec!["name = \"cmc\"", "split = \"ycbcr\"", "preset = \"in224\"", "width = 4"];
+        lines.extend((encoder == "resnet18").then_some("stem_width = 8"));
+        assert!(lines.iter().all(|line| config.contains(line)), "{config}");
+        for out in ["model-ycbcr.safetensors", "model.pth"] {
+            succeed(&mut command(&place, &["export", "--checkpoint", "run", "--out", out]));
+        }
+        assert!(stored(&place.path("model-ycbcr.safetensors")) == stored(&place.path("truth.safetensors")));
+        let exported =
+            [("images", expected["images"].shallow_clone()), ("r1", agree("model-ycbcr.safetensors"))];
+        // A state dict does not say what the networks see.
+        assert!(off(&features(&place.path("model.pth"), &expected["images"]), &expected["lab"]) < 1e-5);
+        if encoder == "resnet18" {
+            fs::rename(place.path("model-ycbcr.safetensors"), place.path("model.safetensors")).unwrap();
+            Tensor::write_safetensors(&exported, place.path("expected.safetensors")).unwrap();
+            python(&["split", folder.to_str().unwrap(), encoder, width, stem_width]);
+        }
+    }
+}
+
+#[test]
+fn a_run_of_cmc_is_exported_with_its_heads_and_imported_without_its_banks() {
+    let place = Place::new();
+    let pattern = place.shards("train", 1, 8);
+    let words =
+        ["--method", "cmc", "--encoder", "resnet18", "--width", "4", "--preset", "c10", "--side", "64"];
+    let more = ["--steps", "1", "--batch-size", "4", "--device", "cpu", "--shards", &pattern, "--out", "run"];
+    succeed(command(&place, &words).args(more));
+    let export = |run: &str, out: &str| {
+        succeed(&mut command(&place, &["export", "--checkpoint", run, "--out", out, "--with-probes"]));
+        stored(&place.path(out))
+    };
+    let exported = export("run", "model.safetensors");
+    assert!(["l_to_ab.conv1.weight", "ab_to_l.fc.weight"].iter().all(|name| exported.contains_key(*name)));
+    succeed(&mut command(&place, &["import", "model.safetensors", "--out", "again"]));
+    let mut again = export("again", "again.safetensors");
+    for bank in ["memory_l", "memory_ab"] {
+        again.insert(bank.to_owned(), exported[bank].clone());
+    }
+    assert!(again == exported);
+    let images = Tensor::rand([2, 3, 64, 64], (Kind::Float, tch::Device::Cpu));
+    let r1 = features(&place.path("model.safetensors"), &images);
+    let named = [("images", images), ("r1", r1)];
+    Tensor::write_safetensors(&named, place.path("expected.safetensors")).unwrap();
+    python(&["converted", place.path(".").to_str().unwrap()]);
+}
+
 #[test]
 fn an_imported_resnet_is_evaluated_embedded_and_trained_on() {
     let place = Place::new();
@@ -173,8 +239,10 @@ fn networks_that_are_no_known_resnet_are_refused_with_the_reason() {
     let place = Place::new();
     python(&["refused", place.path(".").to_str().unwrap()]);
     for (file, why) in [
-        ("cmc.pth", "has several ResNets: `model.encoder.ab_to_l.`, `model.encoder.l_to_ab.`"),
-        ("gray.pth", "its images have 1 channels instead of 3"),
+        ("two.pth", "has several ResNets: `encoder.first.`, `encoder.second.`"),
+        ("half.pth", "`encoder.ab_to_l.conv1.weight` is missing"),
+        ("unequal.pth", "networks for lightness and color differ in their depth, width or stem"),
+        ("gray.pth", "`encoder.conv1.weight` is for images of 1 channels instead of 3"),
         ("deep.pth", "it has [3, 4, 7, 3] blocks in its stages"),
         ("torn.pth", "`encoder.layer2.1.bn1.bias` is missing"),
     ] {

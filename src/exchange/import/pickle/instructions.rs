@@ -235,19 +235,37 @@ impl<R: Read> Machine<'_, R> {
         Ok(true)
     }
 
-    /// Drops the state of an object, such as the versions of the modules of a state dict.
+    /// Drops the state of an object, such as the versions of the modules of a state dict. The arguments of a command
+    /// line, an `argparse.Namespace`, become a dictionary.
     ///
     /// # Errors
     ///
     /// If it says that a `NumPy` number has its bytes in reverse order.
     fn build(&mut self) -> Result<()> {
         let state = self.pop()?;
-        let (Some(Value::Call(function, _)), Value::Tuple(place)) = (self.stack.last(), state) else {
-            return Ok(());
-        };
-        let is_reversed = self.containers[place].get(1).and_then(Value::text) == Some(">");
-        ensure!(!(&**function == "numpy.dtype" && is_reversed), "a number has its bytes in reverse order");
+        let Some(Value::Call(function, arguments)) = self.stack.last() else { return Ok(()) };
+        match state {
+            Value::Tuple(place) => {
+                let is_reversed = self.containers[place].get(1).and_then(Value::text) == Some(">");
+                let is_number = &**function == "numpy.dtype";
+                ensure!(!(is_number && is_reversed), "a number has its bytes in reverse order");
+            }
+            Value::Dict(_) if self.is_namespace(function, *arguments) => {
+                self.pop()?;
+                self.stack.push(state);
+            }
+            _ => (),
+        }
         Ok(())
+    }
+
+    /// Returns whether a call makes an empty `argparse.Namespace`, as protocol 2 and later or earlier ones do.
+    fn is_namespace(&self, function: &str, arguments: usize) -> bool {
+        let class = match self.containers[arguments].first() {
+            Some(Value::Named(class)) if function == "copy_reg._reconstructor" => class,
+            _ => function,
+        };
+        class == "argparse.Namespace"
     }
 
     /// Reads a storage as protocol 0 writes it: `('storage', <class 'torch.FloatStorage'>, '0', 'cpu', 3)`.
