@@ -25,7 +25,7 @@ pub struct Args {
     #[arg(long)]
     pub force: bool,
     /// Layer whose mean over all locations is written: features; r5 or r7 of AMDIM's encoder; layer1 to
-    /// layer3 of a ResNet; last_conv of exemplar
+    /// layer3 of a ResNet; `last_conv` of exemplar
     #[arg(long, default_value = "features")]
     pub layer: String,
     /// auto, cpu, cuda or cuda:N
