@@ -2,15 +2,46 @@
 
 use std::{
     fs,
+    os::unix::process::ExitStatusExt,
+    path::Path,
     process::{Child, Command},
     thread,
     time::Duration,
 };
 
-use crate::support::{Entry, Place, json, lines, run, start_until, succeed, tensors};
+use amdim_stream::method::MethodConfig;
+use pipeline::Preset;
+use serde_json::Value;
+use tch::Tensor;
+
+use crate::support::{Entry, Place, json, lines, program, run, start_until, succeed, tensors};
 
 const STEPS: u64 = 24;
 const LENGTH: [&str; 4] = ["--steps", "24", "--checkpoint-every", "3"];
+
+/// Settings of a small run of each method but AMDIM, and tensors of its state that no gradient changes.
+const METHODS: [(&str, &str, &[&str]); 6] = [
+    ("simclr", "dim = 8\n[encoder]\nname = 'resnet18'\nwidth = 4", &[]),
+    (
+        "instdisc",
+        "dim = 8\nloss = 'nce'\nnegatives = 5\nz_momentum = 0.9\n[encoder]\nname = 'resnet18'\nwidth = 4",
+        &["memory", "z"],
+    ),
+    // The batches of 16 do not divide the queue.
+    (
+        "moco",
+        "dim = 8\nqueue = 20\nbn_groups = 2\n[encoder]\nname = 'resnet18'\nwidth = 4",
+        &["queue", "queue_ptr"],
+    ),
+    ("cpc", "[encoder]\nwidth = 4\nstages = [1, 1, 1]", &[]),
+    // Fewer classes than the set has samples.
+    ("exemplar", "surrogate_classes = 30\n[encoder]\nwidths = [4, 6, 8]", &["surrogate_classes"]),
+    (
+        "cmc",
+        "dim = 8\nloss = 'nce'\nnegatives = 5\n[encoder]\nname = 'resnet18'\nwidth = 4\nsplit = 'ycbcr'",
+        &["memory_l", "memory_ab", "z_l", "z_ab"],
+    ),
+];
 
 fn signal(child: &Child, name: &str) {
     let kill = format!("kill -s {name} {}", child.id()); // `kill` is a built-in of every shell
@@ -33,6 +64,74 @@ fn a_run_killed_five_times_ends_with_the_same_bits() {
     let steps: Vec<_> =
         lines(&killed.join("metrics.jsonl")).iter().map(|line| line["step"].as_u64().unwrap()).collect();
     assert_eq!(steps, (1..=STEPS).collect::<Vec<_>>(), "every step is logged once");
+}
+
+/// Returns the command of a run of 12 steps by a method.
+fn train_by(place: &Place, pattern: &str, (method, settings): (&str, &str), out: &str) -> Command {
+    let file = place.path(&format!("{method}.toml"));
+    fs::write(&file, format!("preset = 'c10'\n[method]\nname = '{method}'\n{settings}\n")).unwrap();
+    let mut command = program();
+    command.arg("--config").arg(file).args(["--shards", pattern, "--batch-size", "16", "--device", "cpu"]);
+    command.args(["--precision", "f32", "--threads", "1", "--log-every", "1"]);
+    command.args(["--steps", "12", "--checkpoint-every", "2", "--out"]).arg(place.path(out));
+    command.env("AMDIM_STREAM_CACHE", place.path("cache"));
+    command
+}
+
+/// Kills a run of 12 steps when it has logged the fifth. If it ended before the kill, starts it anew.
+fn kill_midway(folder: &Path, command: impl Fn() -> Command) {
+    for _ in 0..10 {
+        let mut child = start_until(&mut command(), folder, 5);
+        child.kill().unwrap();
+        let status = child.wait().unwrap();
+        assert!(status.signal() == Some(libc::SIGKILL) || status.success(), "{status}");
+        if !folder.join("checkpoints/step-00000012").exists() {
+            return;
+        }
+        fs::remove_dir_all(folder).unwrap();
+    }
+    panic!("{} ended ten times before it was killed", folder.display());
+}
+
+/// Returns the names of the tensors that the checkpoint of a run at step 12 has.
+fn saved(run: &Path) -> Vec<String> {
+    let model = run.join("checkpoints/step-00000012/model.safetensors");
+    Tensor::read_safetensors(model).unwrap().into_iter().map(|(name, _)| name).collect()
+}
+
+/// Returns the step and the loss of each record of a run.
+fn losses(run: &Path) -> Vec<[Value; 2]> {
+    let records = lines(&run.join("metrics.jsonl")).into_iter();
+    records.map(|record| ["step", "loss"].map(|key| record[key].clone())).collect()
+}
+
+#[test]
+fn a_killed_run_of_any_method_ends_as_one_that_was_never_killed() {
+    let place = Place::new();
+    let pattern = place.shards("train", 2, 20);
+    for (method, settings, states) in METHODS {
+        let names = ["whole", "killed"].map(|end| format!("{method}-{end}"));
+        let [whole, killed] = names.each_ref().map(|name| place.path(name));
+        let command = |name: &str| train_by(&place, &pattern, (method, settings), name);
+        succeed(&mut command(&names[0]));
+        kill_midway(&killed, || command(&names[1]));
+        let said = succeed(&mut command(&names[1]));
+        assert!(said.stderr.contains("resuming"), "{method} was not resumed: {}", said.stderr);
+        assert!(tensors(&whole, 12) == tensors(&killed, 12), "{method}");
+        let (one, other) = (losses(&whole), losses(&killed));
+        assert!(one.len() == 12 && one[11][1].is_f64() && one == other, "{method}: {one:?} {other:?}");
+        let saved = saved(&killed);
+        let is_saved = |state: &&str| saved.iter().any(|name| name == state);
+        assert!(states.iter().all(is_saved), "{method}: {saved:?}");
+    }
+}
+
+#[test]
+fn every_method_is_killed_once() {
+    let all = MethodConfig::all(Preset::C10);
+    let mut all: Vec<_> = all.iter().map(|method| method.chosen().name()).collect();
+    all.retain(|name| *name != "amdim"); // killed five times above
+    assert_eq!(METHODS.map(|(name, ..)| name).to_vec(), all);
 }
 
 #[test]
