@@ -31,7 +31,7 @@ const SMALL: &[(&str, &str)] = &[
     // With more keys than a batch has, those of the same images would become negatives.
     (
         "moco",
-        "encoder.name = 'resnet18'\nencoder.width = 4\nmethod.dim = 8\nmethod.queue = 20\nmethod.bn_groups = 2",
+        "encoder.name = 'resnet18'\nencoder.width = 4\nmethod.dim = 8\nmethod.queue = 4\nmethod.bn_groups = 2",
     ),
     ("cpc", "encoder.width = 4\nencoder.stages = [1, 1, 1]"),
     ("exemplar", "encoder.widths = [4, 6, 8]"),
@@ -97,7 +97,9 @@ fn every_method_resumes_to_the_bit() -> Result<()> {
     for method in SMALL {
         for train in ["", "accumulate = 2"] {
             let place = tempfile::tempdir()?;
-            let config = config(*method, train);
+            // A queue that batches do not divide wraps around within a batch.
+            let small = method.1.replace("method.queue = 4", "method.queue = 20");
+            let config = config((method.0, &small), train);
             let mut through = trainer(&config);
             for number in 0..3 {
                 step(&mut through, &batch(&config, number));
