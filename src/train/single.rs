@@ -126,7 +126,7 @@ fn exemplar_trains_on_the_samples_of_its_classes_only() -> Result<()> {
 fn more_surrogate_classes_than_a_classifier_can_have_are_refused_with_the_reason() {
     let file = "preset = 'c10'\nmethod = { name = 'exemplar', surrogate_classes = 40000 }";
     let refused = crate::hint::render(&Config::resolve(&file.parse().unwrap()).unwrap_err());
-    assert!(refused.contains("is 40000, and the classifier") && refused.contains("32000"), "{refused}");
+    assert!(refused.contains("is 40000, but the classifier") && refused.contains("32000"), "{refused}");
 }
 
 #[test]
