@@ -4,7 +4,7 @@
 
 help:
 	@echo 'make demo         build, make a small dataset, train on it (three minutes), evaluate'
-	@echo 'make curves       train every method on the synthetic images and compare with untrained encoders (half an hour)'
+	@echo 'make curves       train every method on the synthetic images and compare with untrained encoders'
 	@echo 'make eval-demo    every evaluation of the demo'\''s encoder: classifiers, neighbours, fine-tuning (six minutes)'
 	@echo 'make test         formatting, lints, every test, documentation'
 	@echo 'make soak         kills, full disks and damage, long form (twenty minutes on two cores)'
