@@ -5,7 +5,7 @@ use tch::{Kind, Reduction, Tensor};
 
 use super::widened::widened;
 
-/// The shortest length that [`unit`] divides by.
+/// The shortest length that [`unit`](fn@unit) divides by.
 const SHORTEST: f64 = 1e-12;
 
 /// The summand that keeps denominators of [`noise_contrastive`] above 0.

@@ -23,8 +23,8 @@ impl Plan {
     /// Draws the plan for an image of `width`×`height` pixels, replacing this one and reusing its memory.
     ///
     /// # Errors
-    /// [`Error::TooThin`] if resizing would make too many pixels, [`Error::Size`] if a view would not have
-    /// its side.
+    /// [`TooThin`](crate::Error::TooThin) if resizing would make too many pixels,
+    /// [`Size`](crate::Error::Size) if a view would not have its side.
     pub fn draw(&mut self, recipe: &Recipe, seed: SampleSeed, width: u32, height: u32) -> Result<()> {
         self.shared.clear();
         self.views.resize(recipe.len(), Vec::new());
