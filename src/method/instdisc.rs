@@ -56,9 +56,7 @@ impl Config {
             Preset::In128 | Preset::In224 => Self::default(),
         }
     }
-}
 
-impl Config {
     fn bank(&self) -> BankSettings {
         BankSettings {
             loss: self.loss,

@@ -2,17 +2,18 @@
 
 use anyhow::Result;
 use shards::Position;
-use tch::{Device, Kind, Tensor};
 
-use super::{RunOutcome, tiny, trainer::Trainer};
+use super::{
+    RunOutcome,
+    tiny::{self, step},
+    trainer::Trainer,
+};
 use crate::{
     checkpoint::{self, DataIdentity, Loaded, Named, State},
     config::Config,
     method::MethodConfig,
-    optim::Schedule,
     run::stop::Stop,
     views::Views,
-    world::World,
 };
 
 /// The number of samples of the set that steps are made on.
@@ -49,24 +50,15 @@ fn config((name, small): (&str, &str), train: &str) -> Config {
     Config::resolve(&file.parse().unwrap()).unwrap_or_else(|error| panic!("{name}: {error:#}"))
 }
 
+/// Returns a trainer for the set.
 fn trainer(config: &Config) -> Trainer {
-    let schedule = Schedule::new(&config.optim, 100, 10.0);
-    Trainer::new(config, (SAMPLES, Some(3)), Device::Cpu, schedule, World::ALONE).unwrap()
+    tiny::trainer(config, SAMPLES)
 }
 
 /// Returns batch `number` of eight noise images.
 fn batch(config: &Config, number: i64) -> Views {
-    tch::manual_seed(100 + number);
-    let side = i64::from(config.recipe().side());
-    let images = Tensor::randn([config.recipe().len() as i64, 8, 3, side, side], (Kind::Float, Device::Cpu));
-    let labels = Tensor::randint(3, [8], (Kind::Int64, Device::Cpu));
-    let indices = (Tensor::arange(8, (Kind::Int64, Device::Cpu)) + 8 * number).remainder(SAMPLES as i64);
-    Views { images, labels, indices, next: Position::default() }
-}
-
-/// Makes a step and returns its loss.
-fn step(trainer: &mut Trainer, batch: &Views) -> f64 {
-    trainer.step(batch).unwrap().metrics.loss()
+    let batch = tiny::noise(config, 8, number);
+    Views { indices: (batch.indices + 8 * number).remainder(SAMPLES as i64), ..batch }
 }
 
 /// Returns copies of all tensors, the optimizer's included, that batch norms do not change by themselves.

@@ -2,10 +2,12 @@
 //! Exemplar-CNN, and the samples of the latter.
 
 use anyhow::Result;
-use shards::Position;
-use tch::{Device, Kind, Tensor};
+use tch::Device;
 
-use super::{tiny, trainer::Trainer};
+use super::{
+    tiny::{self, step},
+    trainer::Trainer,
+};
 use crate::{checkpoint::Named, config::Config, optim::Schedule, views::Views, world::World};
 
 const RESNET: &str = "encoder = { name = 'resnet18', width = 2 }";
@@ -21,22 +23,12 @@ fn config(model: &str, train: &str) -> Config {
 
 /// Returns a trainer for a set of eight samples.
 fn trainer(config: &Config) -> Trainer {
-    let schedule = Schedule::new(&config.optim, 100, 10.0);
-    Trainer::new(config, (8, Some(3)), Device::Cpu, schedule, World::ALONE).unwrap()
+    tiny::trainer(config, 8)
 }
 
 /// Returns a batch of six noise images.
 fn batch(config: &Config, number: i64) -> Views {
-    tch::manual_seed(100 + number);
-    let views = config.recipe().len() as i64;
-    let images = Tensor::randn([views, 6, 3, 32, 32], (Kind::Float, Device::Cpu));
-    let labels = Tensor::randint(3, [6], (Kind::Int64, Device::Cpu));
-    let indices = Tensor::arange(6, (Kind::Int64, Device::Cpu));
-    Views { images, labels, indices, next: Position::default() }
-}
-
-fn step(trainer: &mut Trainer, batch: &Views) -> f64 {
-    trainer.step(batch).unwrap().metrics.loss()
+    tiny::noise(config, 6, number)
 }
 
 /// Returns copies of the parameters, of the state of the method, and of the optimizer's moments.

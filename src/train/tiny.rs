@@ -2,12 +2,12 @@
 
 use std::{fs, path::Path};
 
-use shards::ShardWriter;
+use shards::{Position, ShardWriter};
+use tch::{Device, Kind, Tensor};
 use toml::Table;
 
-use super::Run;
-use crate::config::Config;
-use crate::{run::folder::RunFolder, world::World};
+use super::{Run, Trainer};
+use crate::{config::Config, optim::Schedule, run::folder::RunFolder, views::Views, world::World};
 
 /// Writes eight gray images, of which four are labelled, and prepares a run of AMDIM on them.
 pub(crate) fn run(place: &Path) -> (Run, RunFolder) {
@@ -34,4 +34,26 @@ pub(crate) fn run_of(model: &str, place: &Path) -> (Run, RunFolder) {
     let folder = RunFolder::of(&config.out);
     fs::create_dir_all(&folder.path).unwrap();
     (Run::prepare(config, None, World::ALONE).unwrap(), folder)
+}
+
+/// Returns a trainer for a set of `samples` samples of three classes.
+pub(super) fn trainer(config: &Config, samples: u64) -> Trainer {
+    let schedule = Schedule::new(&config.optim, 100, 10.0);
+    Trainer::new(config, (samples, Some(3)), Device::Cpu, schedule, World::ALONE).unwrap()
+}
+
+/// Returns batch `number` of noise images: the first `n` samples of a set.
+pub(super) fn noise(config: &Config, n: i64, number: i64) -> Views {
+    tch::manual_seed(100 + number);
+    let recipe = config.recipe();
+    let side = i64::from(recipe.side());
+    let images = Tensor::randn([recipe.len() as i64, n, 3, side, side], (Kind::Float, Device::Cpu));
+    let labels = Tensor::randint(3, [n], (Kind::Int64, Device::Cpu));
+    let indices = Tensor::arange(n, (Kind::Int64, Device::Cpu));
+    Views { images, labels, indices, next: Position::default() }
+}
+
+/// Makes a step and returns its loss.
+pub(super) fn step(trainer: &mut Trainer, batch: &Views) -> f64 {
+    trainer.step(batch).unwrap().metrics.loss()
 }

@@ -5,7 +5,11 @@ use clap::{Args as _, FromArgMatches as _};
 use shards::Position;
 use tch::{Device, Kind, Tensor};
 
-use super::{RunOutcome, tiny, trainer::Trainer};
+use super::{
+    RunOutcome,
+    tiny::{self, step},
+    trainer::Trainer,
+};
 use crate::{
     checkpoint::{self, DataIdentity, Loaded, State},
     config::{Config, TrainArgs},
@@ -15,10 +19,9 @@ use crate::{
     },
     hint,
     network::Network,
-    optim::{self, Exclude, OptimizerName, Schedule},
+    optim::{self, Exclude, OptimizerName},
     run::{crash::CrashReport, stop::Stop},
     views::Views,
-    world::World,
 };
 
 /// The toy method on the encoder of one layer, as a file chooses them.
@@ -33,24 +36,14 @@ fn config(parts: usize, by_block: bool) -> Config {
     Config::resolve(&file.parse().unwrap()).unwrap()
 }
 
+/// Returns a trainer for a set of eight samples.
 fn trainer(config: &Config) -> Trainer {
-    let schedule = Schedule::new(&config.optim, 100, 10.0);
-    Trainer::new(config, (8, Some(3)), Device::Cpu, schedule, World::ALONE).unwrap()
+    tiny::trainer(config, 8)
 }
 
 /// Returns a batch of eight noise images.
 fn batch(config: &Config, number: i64) -> Views {
-    tch::manual_seed(100 + number);
-    let views = config.recipe().len() as i64;
-    let images = Tensor::randn([views, 8, 3, 32, 32], (Kind::Float, Device::Cpu));
-    let labels = Tensor::randint(3, [8], (Kind::Int64, Device::Cpu));
-    let indices = Tensor::arange(8, (Kind::Int64, Device::Cpu));
-    Views { images, labels, indices, next: Position::default() }
-}
-
-/// Makes a step and returns its loss.
-fn step(trainer: &mut Trainer, batch: &Views) -> f64 {
-    trainer.step(batch).unwrap().metrics.loss()
+    tiny::noise(config, 8, number)
 }
 
 /// Returns a copy of the running mean of the toy's features.
