@@ -70,7 +70,7 @@ impl Preset {
 
     /// Returns operations that bring an image of another size to the side, for a recipe that does not resize;
     /// images of CIFAR stay as they are.
-    pub fn fitted(self, side: u32) -> Vec<Op> {
+    fn fitted(self, side: u32) -> Vec<Op> {
         match self {
             Self::C10 => vec![Op::ResizeShort { edge: side }, Op::CenterCrop],
             _ => vec![],

@@ -37,19 +37,19 @@ pub fn nt_xent(one: &Tensor, two: &Tensor, temperature: f64) -> [Tensor; 2] {
     [0, n].map(|start| losses.narrow(0, start, n).mean(None::<Kind>))
 }
 
-/// Returns the loss of queries that select their key among the keys of a queue (InfoNCE; He et al. 2020).
+/// Returns the scores (n, 1 + k) of queries: that of the own key first, and those of the keys of a queue (He et
+/// al. 2020). Their loss is [`softmax_of_drawn`].
 ///
 /// `queries` and `keys` are (n, d), of unit length, and `queue` is (d, k), whose columns are keys of earlier
-/// batches. Scores are divided by `temperature`. The loss is the mean over the queries.
+/// batches. Scores are divided by `temperature`.
 ///
 /// # Panics
 ///
 /// If the shapes differ from these.
-pub fn info_nce(queries: &Tensor, keys: &Tensor, queue: &Tensor, temperature: f64) -> Tensor {
+pub fn queue_scores(queries: &Tensor, keys: &Tensor, queue: &Tensor, temperature: f64) -> Tensor {
     let queries = widened(queries) / temperature;
-    let positives = (&queries * widened(keys)).sum_dim_intlist([1i64].as_slice(), false, None::<Kind>);
-    let negatives = queries.matmul(&widened(queue)).logsumexp(1i64, false);
-    (positives.logaddexp(&negatives) - positives).mean(None::<Kind>)
+    let own = (&queries * widened(keys)).sum_dim_intlist([1i64].as_slice(), true, None::<Kind>);
+    Tensor::cat(&[own, queries.matmul(&widened(queue))], 1)
 }
 
 /// Returns the loss of samples that select the first of their 1 + k drawn rows, by a softmax over them.
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn info_nce_equals_its_definition_term_by_term() {
+    fn the_softmax_over_a_queue_equals_its_definition_term_by_term() {
         let _alone = crate::testing::lock_generator();
         tch::manual_seed(2);
         let [q, k] = [0, 1].map(|_| unit(&Tensor::randn([4, 6], F64)));
@@ -138,7 +138,10 @@ mod tests {
         let slow = |i: usize| {
             surprise(dot(&queries[i], &keys[i]) / 0.2, old.iter().map(|key| dot(&queries[i], key) / 0.2))
         };
-        assert_near(&info_nce(&q, &k, &queue, 0.2), (0..4).map(slow).sum::<f64>() / 4.0);
+        assert_near(
+            &softmax_of_drawn(&queue_scores(&q, &k, &queue, 0.2)),
+            (0..4).map(slow).sum::<f64>() / 4.0,
+        );
     }
 
     #[test]

@@ -9,7 +9,7 @@ mod widened;
 pub(crate) use self::widened::widened;
 pub use self::{
     classification::{accuracy, classification},
-    contrast::{full_softmax, info_nce, noise_contrastive, nt_xent, softmax_of_drawn, unit},
+    contrast::{full_softmax, noise_contrastive, nt_xent, queue_scores, softmax_of_drawn, unit},
     drawn::drawn,
     nce::{Nce, chance, nce},
 };

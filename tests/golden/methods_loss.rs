@@ -32,7 +32,10 @@ impl Inputs {
         let (one, two) = (unit(&self.z1), unit(&self.z2));
         match name {
             "nt_xent" => loss::nt_xent(&one, &two, temperature).into_iter().sum(),
-            "info_nce" => loss::info_nce(&one, &two.detach(), &self.queue, temperature),
+            "info_nce" => {
+                let scores = loss::queue_scores(&one, &two.detach(), &self.queue, temperature);
+                loss::softmax_of_drawn(&scores)
+            }
             "nce" => {
                 let rows = self.bank.index_select(0, &self.drawn.flatten(0, 1));
                 let rows = rows.view([self.drawn.size()[0], self.drawn.size()[1], -1]);

@@ -78,9 +78,7 @@ impl Moco {
 
     /// Returns the scores (n, 1 + k) of queries (n, d): the own key, and the queue.
     pub fn scores(&self, view: i64, queries: &Tensor) -> Tensor {
-        let queries = loss::unit(queries) / self.temperature;
-        let own = (&queries * self.keys.get(view)).sum_dim_intlist([1i64].as_slice(), true, None::<Kind>);
-        Tensor::cat(&[own, queries.matmul(self.queue.keys())], 1)
+        loss::queue_scores(&loss::unit(queries), &self.keys.get(view), self.queue.keys(), self.temperature)
     }
 }
 
