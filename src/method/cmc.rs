@@ -189,8 +189,10 @@ impl Cmc {
         let moved =
             |features: &Tensor| Moved { numbers: numbers.shallow_clone(), features: features.detach() };
         self.moved.replace(Some(features.each_ref().map(moved)));
-        let total = &l + &ab;
-        Objective { loss: total.shallow_clone(), total, parts: vec![("l", l), ("ab", ab)] }
+        let total = &l.loss + &ab.loss;
+        let mut parts = vec![("l", l.loss), ("ab", ab.loss)];
+        parts.extend(["z_l", "z_ab"].into_iter().zip([l.z, ab.z]).filter_map(|(name, z)| Some((name, z?))));
+        Objective { loss: total.shallow_clone(), total, parts }
     }
 }
 

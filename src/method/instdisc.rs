@@ -8,7 +8,7 @@ use pipeline::{Filter, Op, Preset, Recipe};
 use tch::{Tensor, nn::Path};
 
 use super::{
-    bank::{BankLoss, BankSettings, Contrast, Moved},
+    bank::{BankLoss, BankSettings, Compared, Contrast, Moved},
     interface::{Defaults, Method, MethodSettings, Objective, TrainingSet},
 };
 use crate::{
@@ -172,10 +172,14 @@ impl Instdisc {
     /// `drawn` (n, 1 + k), of which the first is their own, or with all rows.
     pub fn objective_of(&self, projections: &Tensor, numbers: &Tensor, drawn: Option<&Tensor>) -> Objective {
         let features = loss::unit(projections);
-        let loss = self.contrast.loss(&features, numbers, drawn);
+        let Compared { loss, z } = self.contrast.loss(&features, numbers, drawn);
         let (numbers, features) = (numbers.shallow_clone(), features.detach());
         self.moved.replace(Some(Moved { numbers, features }));
-        Objective { loss: loss.shallow_clone(), total: loss, parts: vec![] }
+        Objective {
+            loss: loss.shallow_clone(),
+            total: loss,
+            parts: z.map(|z| ("z", z)).into_iter().collect(),
+        }
     }
 }
 

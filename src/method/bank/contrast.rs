@@ -9,6 +9,15 @@ use super::{
 };
 use crate::loss;
 
+/// The result of a comparison with a memory bank.
+#[derive(Debug)]
+pub struct Compared {
+    /// The loss, a scalar with a graph.
+    pub loss: Tensor,
+    /// The Z of the loss NCE, a scalar; `None` for another loss.
+    pub z: Option<Tensor>,
+}
+
 /// A memory bank that features are compared with.
 #[derive(Debug)]
 pub struct Contrast {
@@ -42,32 +51,29 @@ impl Contrast {
         }
     }
 
-    /// Returns the Z of the loss NCE for a batch with these scores (n, 1 + k), a scalar; `None` for another
-    /// loss.
-    pub fn z(&self, scores: &Tensor) -> Option<Tensor> {
-        self.partition.as_ref().map(|partition| partition.of(scores, self.rows.samples()))
-    }
-
     /// Returns the loss of features (n, d) of unit length of the samples `numbers` (n). They are compared
     /// with the rows `drawn` (n, 1 + k), of which the first is their own, or with all rows. No state changes.
-    pub fn loss(&self, features: &Tensor, numbers: &Tensor, drawn: Option<&Tensor>) -> Tensor {
-        match drawn {
-            Some(drawn) => self.loss_of_drawn(features, drawn),
-            None => loss::full_softmax(&self.rows.products(&(features / self.temperature)), numbers),
+    pub fn loss(&self, features: &Tensor, numbers: &Tensor, drawn: Option<&Tensor>) -> Compared {
+        if let Some(drawn) = drawn {
+            return self.with_drawn(features, drawn);
         }
+        let scores = self.rows.products(&(features / self.temperature));
+        Compared { loss: loss::full_softmax(&scores, numbers), z: None }
     }
 
-    fn loss_of_drawn(&self, features: &Tensor, drawn: &Tensor) -> Tensor {
-        let scores = self.scores(features, Some(drawn)).set_requires_grad(true);
-        let loss = match self.z(&scores) {
-            Some(z) => loss::noise_contrastive(&scores, &z, self.rows.samples()),
+    fn with_drawn(&self, features: &Tensor, drawn: &Tensor) -> Compared {
+        let (scores, samples) =
+            (self.scores(features, Some(drawn)).set_requires_grad(true), self.rows.samples());
+        let z = self.partition.as_ref().map(|partition| partition.of(&scores, samples));
+        let loss = match &z {
+            Some(z) => loss::noise_contrastive(&scores, z, samples),
             None => loss::softmax_of_drawn(&scores),
         };
         let [gradient] = Tensor::run_backward(&[&loss], &[&scores], false, false)
             .try_into()
             .expect("one tensor has one gradient");
         let pull = self.rows.sums_of_drawn(drawn, &(gradient / self.temperature));
-        with_gradient(&loss, features, &pull)
+        Compared { loss: with_gradient(&loss, features, &pull), z }
     }
 
     /// Keeps the Z of this step and moves rows to features of this step, unless `is_broken` is 1.

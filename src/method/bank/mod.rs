@@ -10,6 +10,6 @@ mod tests;
 
 pub(in crate::method) use self::rows::Moved;
 pub use self::{
-    contrast::Contrast,
+    contrast::{Compared, Contrast},
     settings::{BankLoss, BankSettings},
 };

@@ -59,7 +59,7 @@ fn the_loss_of_drawn_rows_and_its_gradient_are_those_of_gathered_rows() {
         let (vars, contrast) = contrast(&BankSettings { loss, ..SETTINGS });
         let one = features(4);
         let drawn = Tensor::randint(20, [4, 9], (Kind::Int64, Device::Cpu));
-        let found = contrast.loss(&one, &drawn.select(1, 0), Some(&drawn));
+        let found = contrast.loss(&one, &drawn.select(1, 0), Some(&drawn)).loss;
         found.backward();
         let other = one.detach().set_requires_grad(true);
         let rows = named(&vars, "memory").index_select(0, &drawn.view([-1])).view([4, 9, 6]);
@@ -84,8 +84,10 @@ fn the_loss_of_all_rows_is_that_of_each_row_drawn_once() {
     let order = |own: i64| [own].into_iter().chain((0..20).filter(|row| *row != own)).collect::<Vec<_>>();
     let drawn = Tensor::from_slice(&[order(3), order(17)].concat()).view([2, 20]);
     let numbers = Tensor::from_slice(&[3i64, 17]);
-    let (all, each) =
-        (contrast.loss(&features, &numbers, None), contrast.loss(&features, &numbers, Some(&drawn)));
+    let (all, each) = (
+        contrast.loss(&features, &numbers, None).loss,
+        contrast.loss(&features, &numbers, Some(&drawn)).loss,
+    );
     assert!(is_near(&all, &each));
 }
 
@@ -137,7 +139,8 @@ fn z_is_estimated_by_the_first_batch_and_then_stays_unless_it_is_averaged() {
             let estimate = scores.exp().mean(Kind::Double).double_value(&[]) * 20.0;
             let next = expected.map_or(estimate, |z: f64| z_momentum * z + (1.0 - z_momentum) * estimate);
             let moved = Moved { numbers: drawn.select(1, 0), features: features.detach() };
-            let _loss = contrast.loss(&features, &moved.numbers, Some(&drawn));
+            let found = contrast.loss(&features, &moved.numbers, Some(&drawn)).z.unwrap();
+            assert!((found.double_value(&[]) / next - 1.0).abs() < 1e-12, "{found} {next}");
             let before = Tensor::from(expected.unwrap_or(-1.0));
             assert!(is_near(&named(&vars, "z"), &before), "a loss changed Z");
             contrast.update(&moved, &flag(false));

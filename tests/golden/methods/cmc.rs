@@ -88,19 +88,18 @@ impl Subject for Network {
         let objective = self.method.objective_of(&projections, &self.numbers, drawn.as_ref());
         objective.total.backward();
         let mut losses = vec![("loss", objective.loss.double_value(&[]))];
-        losses.extend(
-            ["loss_l", "loss_ab"]
-                .into_iter()
-                .zip(objective.parts)
-                .map(|(name, (_, part))| (name, part.double_value(&[]))),
-        );
+        let (of_halves, z) = objective.parts.split_at(2);
+        let halves = ["loss_l", "loss_ab"].into_iter().zip(of_halves);
+        losses.extend(halves.map(|(name, (_, part))| (name, part.double_value(&[]))));
         let mut outputs = vec![("feature_l", l.shallow_clone()), ("feature_ab", ab.shallow_clone())];
-        let halves = [("scores_l", "Z_l", l), ("scores_ab", "Z_ab", ab)];
-        for ((name, z_name, feature), contrast) in halves.into_iter().zip(self.method.contrasts()) {
+        losses.extend(["Z_l", "Z_ab"].into_iter().zip(z).map(|(name, (_, z))| (name, z.double_value(&[]))));
+        let halves = [("scores_l", l), ("scores_ab", ab)].into_iter().zip(self.method.contrasts());
+        for (number, ((name, feature), contrast)) in halves.enumerate() {
             let scores = contrast.scores(&feature, drawn.as_ref());
-            let z = contrast.z(&scores);
-            losses.extend(z.as_ref().map(|z| (z_name, z.double_value(&[]))));
-            outputs.push((name, z.map_or_else(|| scores.shallow_clone(), |z| scores.exp() / z)));
+            outputs.push((
+                name,
+                z.get(number).map_or_else(|| scores.shallow_clone(), |(_, z)| scores.exp() / z),
+            ));
         }
         Pass { outputs, losses }
     }

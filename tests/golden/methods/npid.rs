@@ -52,18 +52,16 @@ impl Subject for Network {
         let embeddings = self.method.embedder().embed(&self.images.unsqueeze(0), true);
         let projections = embeddings[1].get(0);
         let feature = loss::unit(&projections).detach();
-        let contrast = self.method.contrast();
-        let scores = contrast.scores(&feature, drawn.as_ref());
-        let z = contrast.z(&scores);
+        let scores = self.method.contrast().scores(&feature, drawn.as_ref());
         let objective = self.method.objective_of(&projections, &self.numbers, drawn.as_ref());
         objective.total.backward();
         let mut losses = vec![("loss", objective.loss.double_value(&[]))];
-        let scores = match z {
-            Some(z) => {
+        let scores = match objective.parts.as_slice() {
+            [("z", z)] => {
                 losses.push(("Z", z.double_value(&[])));
                 scores.exp() / z
             }
-            None => scores,
+            _ => scores,
         };
         Pass { outputs: vec![("feature", feature), ("scores", scores)], losses }
     }
