@@ -48,7 +48,7 @@ pub(super) struct Judging<'a> {
     /// The number of steps that it was trained for.
     pub(super) step: u64,
     /// The training images that the running statistics of its norms were averaged over; none for a trained
-    /// encoder.
+    /// encoder and for one without norms.
     pub(super) settled_on: Option<u64>,
 }
 
@@ -60,17 +60,22 @@ impl<'a> Judging<'a> {
         if encoder == "trained" {
             network.restore(loaded)?;
             let (identity, step) = (loaded.checksum.clone(), loaded.state.step);
-            warn_of_unsettled_norms(step, config.recipe().len() * config.train.accumulate);
+            if network.has_norms() {
+                warn_of_unsettled_norms(step, config.recipe().len() * config.train.accumulate);
+            }
             return Ok(Self { subject, network, identity, step, settled_on: None });
         }
-        let settled_on = norms::settle(network.encoder(), &data.train, config, *device)?;
-        tracing::info!(
-            "{encoder} encoder: the running statistics of its untrained batch norms are averaged over {settled_on} training images"
-        );
+        let settle = || norms::settle(network.encoder(), &data.train, config, *device);
+        let settled_on = network.has_norms().then(settle).transpose()?;
+        if let Some(images) = settled_on {
+            tracing::info!(
+                "{encoder} encoder: the running statistics of its untrained batch norms are averaged over {images} training images"
+            );
+        }
         let digest = data.train.digest();
         let size = config.encoder.chosen();
         let identity = format!("{encoder} {} {size:?} settled on {digest:x}", config.seed);
-        Ok(Self { subject, network, identity, step: 0, settled_on: Some(settled_on) })
+        Ok(Self { subject, network, identity, step: 0, settled_on })
     }
 
     /// Runs an evaluation.

@@ -96,6 +96,12 @@ impl Network {
         self.method.encoder()
     }
 
+    /// Returns whether the encoder has batch norms, with running statistics.
+    pub fn has_norms(&self) -> bool {
+        let is_statistic = |name: &String| name.starts_with("encoder.") && name.ends_with(".running_mean");
+        self.tensors().keys().any(is_statistic)
+    }
+
     /// Returns the method, which contains the encoder.
     pub fn method(&self) -> &dyn Method {
         self.method.as_ref()
