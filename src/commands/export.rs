@@ -7,8 +7,8 @@ use serde_json::json;
 
 use crate::{
     checkpoint::{self, Loaded},
+    config::Config,
     destination,
-    encoder::EncoderConfig,
     exchange::export::{Contents, Description, Exported, Format, Names, timm_config, write},
     files,
     hint::WithHint,
@@ -21,8 +21,8 @@ pub struct Args {
     /// A run folder, or one of its checkpoints/step-… folders
     #[arg(long, value_name = "DIR")]
     pub checkpoint: PathBuf,
-    /// File to write: .safetensors, or .pth for torch.load (for AMDIM's encoder, a checkpoint of the
-    /// reference implementation). A ResNet in a file named model.safetensors gets a config.json beside it, so
+    /// File to write: .safetensors, or .pth for torch.load (for a ResNet its state dict, for AMDIM's encoder a
+    /// checkpoint of the reference implementation; other encoders have none). A ResNet in a file named model.safetensors gets a config.json beside it, so
     /// that timm and Hugging Face's transformers load the folder
     #[arg(long, short, value_name = "FILE")]
     pub out: PathBuf,
@@ -59,23 +59,31 @@ fn format_of(args: &Args) -> Result<Format> {
     Ok(if found == "safetensors" { Format::Safetensors } else { Format::Pth })
 }
 
-/// The choices that the arguments make for an encoder.
-fn contents_of(args: &Args, encoder: &EncoderConfig) -> Result<Contents> {
+/// The choices that the arguments make for a model.
+fn contents_of(args: &Args, config: &Config) -> Result<Contents> {
     let format = format_of(args)?;
-    let usual = match (encoder.any_resnet(), format) {
-        (Some(_), _) => Names::Torchvision,
-        (None, Format::Pth) => Names::Reference,
-        (None, Format::Safetensors) => Names::Own,
+    let names = match (args.names, format) {
+        (Some(names), _) => names,
+        (None, Format::Safetensors) if config.encoder.any_resnet().is_none() => Names::Own,
+        (None, _) => known_names(config).map_or(Names::Own, |(names, _)| names),
     };
-    let names = args.names.unwrap_or(usual);
     if format == Format::Pth && names == Names::Own {
-        let name = if usual == Names::Torchvision { "torchvision" } else { "reference" };
+        let other = known_names(config).map(|(_, name)| format!("add --names {name}, or "));
         return Err(usage!(
             "a .pth file is for other programs and must have names that they know";
-            "add --names {name}, or name a .safetensors file"
+            "{}name a .safetensors file", other.unwrap_or_default()
         ));
     }
     Ok(Contents { with_probes: args.with_probes || names == Names::Reference, names, format })
+}
+
+/// Returns the names of a model's tensors in other programs, and the value of `--names` for them; `None` if
+/// no other program has such a model.
+fn known_names(config: &Config) -> Option<(Names, &'static str)> {
+    if config.encoder.any_resnet().is_some() {
+        return Some((Names::Torchvision, "torchvision"));
+    }
+    config.method.amdim().map(|_| (Names::Reference, "reference"))
 }
 
 /// Returns the place of timm's description of the encoder, and its text, if the file has the name that timm
@@ -97,7 +105,7 @@ fn beside(args: &Args, contents: Contents, loaded: &Loaded) -> Result<Option<(Pa
 /// Writes the file and prints its description.
 pub fn run(args: &Args) -> Result<()> {
     let loaded = checkpoint::find(&args.checkpoint)?.without_moments();
-    let contents = contents_of(args, &loaded.state.config.encoder)?;
+    let contents = contents_of(args, &loaded.state.config)?;
     let beside = beside(args, contents, &loaded)?;
     let Exported { tensors, description } = write(&loaded, &args.out, &contents)?;
     if let Some((path, text)) = beside {

@@ -96,6 +96,15 @@ impl Config {
         self.encoder.chosen().normalization().unwrap_or_else(usual)
     }
 
+    /// Sets the normalization of the encoder's inputs.
+    pub(crate) fn normalize_by(&mut self, normalization: Normalization) {
+        let shares = |values: [f64; 3]| values.map(|value| value / 255.0);
+        if self.normalization() != normalization {
+            self.recipe.mean = Some(shares(normalization.mean));
+            self.recipe.std = Some(shares(normalization.std));
+        }
+    }
+
     /// Returns the operations that make the view of an image for evaluation.
     pub fn evaluation(&self) -> Recipe {
         self.preset.evaluation_of(self.side())

@@ -100,6 +100,11 @@ impl EncoderConfig {
         self.any_resnet().is_some_and(|config| config.split != resnet::Split::None)
     }
 
+    /// Returns whether the tensors of the encoder fit images of one side only.
+    pub fn is_for_one_side(&self) -> bool {
+        matches!(self, Self::Amdim(_) | Self::Exemplar(_))
+    }
+
     /// Returns the size of a ResNet, of one network or of two; `None` for another encoder.
     pub fn any_resnet(&self) -> Option<&resnet::Config> {
         match self {

@@ -3,7 +3,7 @@
 use pipeline::Preset;
 use serde::{Deserialize, Serialize};
 
-use crate::{checkpoint::Loaded, encoder::EncoderConfig};
+use crate::{checkpoint::Loaded, encoder::EncoderConfig, method::MethodConfig};
 
 /// The metadata entry that holds a [`Description`] as JSON.
 pub const METADATA: &str = "amdim_stream";
@@ -13,6 +13,10 @@ pub const METADATA: &str = "amdim_stream";
 pub struct Description {
     /// The name of the method that trained it.
     pub method: String,
+    /// The settings of the method, on which its heads depend; `None` in files of early versions, which had the
+    /// method AMDIM only.
+    #[serde(default)]
+    pub method_settings: Option<MethodConfig>,
     /// The preset of its training.
     pub preset: Preset,
     /// Width and height of its images, in pixels.
@@ -46,6 +50,7 @@ impl Description {
         let normalization = config.normalization();
         Self {
             method: config.method.chosen().name().to_owned(),
+            method_settings: Some(config.method.clone()),
             preset: config.preset,
             side: config.side(),
             encoder: config.encoder.clone(),

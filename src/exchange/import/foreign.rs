@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Result, bail, ensure};
-use pipeline::Preset;
+use pipeline::{Normalization, Preset};
 use tch::Tensor;
 
 use crate::{checkpoint::Named, encoder::EncoderConfig, method::MethodConfig};
@@ -18,6 +18,8 @@ pub struct Foreign {
     pub(super) preset: Option<Preset>,
     /// The width and height of its images in pixels, if they are known.
     pub(super) side: Option<i64>,
+    /// The normalization of its images, if it is known.
+    pub(super) normalization: Option<Normalization>,
     pub(super) step: u64,
     pub(super) class_names: Vec<String>,
 }

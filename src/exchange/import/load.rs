@@ -69,15 +69,18 @@ fn config(foreign: &Foreign, preset: Option<Preset>) -> Result<Config> {
     let other = foreign.side.filter(|&side| side != own);
     let mut config = Config::of(foreign.method.clone(), chosen);
     config.encoder = foreign.encoder.clone();
-    match (other, foreign.encoder.amdim()) {
-        (Some(side), Some(_)) => {
+    match other {
+        Some(side) if preset.is_none() => config.side = u32::try_from(side).ok(),
+        Some(side) if foreign.encoder.is_for_one_side() => {
             return Err(usage!(
                 "preset {chosen} has images of {own} pixels, the encoder those of {side}";
                 "leave out --preset"
             ));
         }
-        (Some(side), None) if preset.is_none() => config.side = u32::try_from(side).ok(),
         _ => (),
+    }
+    if let Some(normalization) = foreign.normalization {
+        config.normalize_by(normalization);
     }
     Ok(config)
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, bail};
+use pipeline::Normalization;
 use safetensors::{
     Dtype, SafeTensors,
     tensor::{Metadata, TensorView},
@@ -50,18 +51,36 @@ fn safetensors(bytes: &[u8], header: &Metadata) -> Result<Foreign> {
 
 /// Reads the tensors of an export.
 fn exported(file: &SafeTensors, description: Description) -> Result<Foreign> {
-    let Description { method, preset, encoder, side, step, tclip, class_names, .. } = description;
+    let method = method(&description)?;
+    let Description { preset, encoder, mean, std, side, step, class_names, .. } = description;
     let is_resnet = encoder.any_resnet().is_some();
     let mut tensors = BTreeMap::new();
     for (name, view) in file.tensors() {
         let own = resnet::own_name(&name).filter(|_| is_resnet);
         insert(&mut tensors, own.as_deref().unwrap_or(&name), tensor(&name, &view)?)?;
     }
-    let mut method = MethodConfig::named(&method, preset)?;
-    if let (MethodConfig::Amdim(amdim), Some(tclip)) = (&mut method, tclip) {
+    Ok(Foreign {
+        tensors,
+        encoder,
+        method,
+        preset: Some(preset),
+        side: Some(side.into()),
+        normalization: Some(Normalization { mean, std }),
+        step,
+        class_names,
+    })
+}
+
+/// Returns the method that trained an exported encoder.
+fn method(description: &Description) -> Result<MethodConfig> {
+    if let Some(settings) = &description.method_settings {
+        return Ok(settings.clone());
+    }
+    let mut method = MethodConfig::named(&description.method, description.preset)?;
+    if let (MethodConfig::Amdim(amdim), Some(tclip)) = (&mut method, description.tclip) {
         amdim.tclip = tclip;
     }
-    Ok(Foreign { tensors, encoder, method, preset: Some(preset), side: Some(side.into()), step, class_names })
+    Ok(method)
 }
 
 /// Reads a ResNet from a file without a description.

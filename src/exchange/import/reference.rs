@@ -75,6 +75,7 @@ fn amdim(saved: &Saved) -> Result<Foreign> {
         method: MethodConfig::Amdim(method),
         preset: None,
         side: Some(number("encoder_size")?),
+        normalization: None,
         step: 0,
         class_names: Vec::new(),
     })

@@ -118,6 +118,7 @@ pub(super) fn foreign(named: impl IntoIterator<Item = (String, Tensor)>, split: 
         method,
         preset: Some(preset),
         side: None,
+        normalization: None,
         step: 0,
         class_names: Vec::new(),
     })

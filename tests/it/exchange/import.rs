@@ -4,6 +4,7 @@ use std::{collections::HashMap, fs};
 
 use amdim_stream::exchange::{export::METADATA, import};
 use safetensors::SafeTensors;
+use serde_json::Value;
 
 use super::support::{command, python, stored, trained};
 use crate::support::{run, succeed};
@@ -149,6 +150,24 @@ fn every_form_that_the_references_loader_accepts_is_imported() {
         let config = fs::read_to_string(place.path(&out).join("config.toml")).unwrap();
         assert!(config.contains("tclip = 11.5"), "{file}: {config}");
     }
+}
+
+#[test]
+fn an_export_of_an_early_version_without_the_settings_of_its_method_is_imported() {
+    let (place, _) = trained(&["--tclip", "11.5"]);
+    succeed(&mut command(&place, &["export", "--checkpoint", "run", "--out", "encoder.safetensors"]));
+    let bytes = fs::read(place.path("encoder.safetensors")).unwrap();
+    let (_, header) = SafeTensors::read_metadata(&bytes).unwrap();
+    let mut metadata = header.metadata().clone().unwrap();
+    let mut description: Value = serde_json::from_str(&metadata[METADATA]).unwrap();
+    description.as_object_mut().unwrap().remove("method_settings").unwrap();
+    metadata.insert(METADATA.to_owned(), description.to_string());
+    let tensors = SafeTensors::deserialize(&bytes).unwrap().tensors();
+    let early = safetensors::serialize(tensors, Some(metadata)).unwrap();
+    fs::write(place.path("early.safetensors"), early).unwrap();
+    succeed(&mut command(&place, &["import", "early.safetensors", "--out", "again"]));
+    let config = fs::read_to_string(place.path("again/config.toml")).unwrap();
+    assert!(config.contains("tclip = 11.5"), "{config}");
 }
 
 type Views<'a> = Vec<(String, safetensors::tensor::TensorView<'a>)>;
