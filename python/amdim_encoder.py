@@ -119,15 +119,20 @@ class Encoder(Described):
         return maps[1], self.rkhs_block_5(maps[5]), self.rkhs_block_7(maps[7])
 
 
+def convolutions(n_in, planes, stride, bottleneck):
+    """Returns channels before and after, kernel and stride of the convolutions of a block: 3×3 twice, or 1×1, 3×3 and 1×1."""
+    if bottleneck:
+        return [(n_in, planes, 1, 1), (planes, planes, 3, stride), (planes, 4 * planes, 1, 1)]
+    return [(n_in, planes, 3, stride), (planes, planes, 3, 1)]
+
+
 class Residual(nn.Module):
     """Two 3×3 convolutions, or 1×1, 3×3 and 1×1 (a bottleneck), each with a norm, added to the shortcut."""
 
     def __init__(self, n_in, planes, stride, bottleneck):
         super().__init__()
-        n_out = 4 * planes if bottleneck else planes
-        convs = [(n_in, planes, 1, 1), (planes, planes, 3, stride), (planes, n_out, 1, 1)] if bottleneck else \
-            [(n_in, planes, 3, stride), (planes, planes, 3, 1)]
-        self.count = len(convs)
+        convs = convolutions(n_in, planes, stride, bottleneck)
+        self.count, n_out = len(convs), convs[-1][1]
         for number, (before, after, kernel, step) in enumerate(convs, 1):
             self.add_module(f"conv{number}", nn.Conv2d(before, after, kernel, step, kernel // 2, bias=False))
             self.add_module(f"bn{number}", nn.BatchNorm2d(after))
@@ -217,12 +222,87 @@ class SplitResNet(Described):
         return torch.cat((self.l_to_ab(lightness), self.ab_to_l(color)), 1)
 
 
+class Preactivated(nn.Module):
+    """ReLU and convolution, two or three times, added to the input. There are no norms."""
+
+    def __init__(self, n_in, planes, stride, bottleneck):
+        super().__init__()
+        convs = convolutions(n_in, planes, stride, bottleneck)
+        self.count, n_out = len(convs), convs[-1][1]
+        for number, (before, after, kernel, step) in enumerate(convs, 1):
+            self.add_module(f"conv{number}", nn.Conv2d(before, after, kernel, step, kernel // 2))
+        self.shortcut = nn.Sequential(nn.Conv2d(n_in, n_out, 1, stride)) if stride != 1 or n_in != n_out else None
+
+    def forward(self, x):
+        branch = x
+        for number in range(1, self.count + 1):
+            branch = getattr(self, f"conv{number}")(F.relu(branch))
+        return branch + (x if self.shortcut is None else self.shortcut(F.relu(x)))
+
+
+class Cpc(Described):
+    """The encoder of CPC, a residual network that encodes each patch of an image separately."""
+
+    def __init__(self, description):
+        super().__init__(description)
+        width, bottleneck, stages = (description["encoder"][key] for key in ("width", "bottleneck", "stages"))
+        self.patch, n_in = description["encoder"].get("patch") or self.side // 4, width
+        self.model = nn.Sequential()
+        self.model.add_module("Conv1", nn.Conv2d(3, width, 5, padding=2))
+        for stage, blocks in enumerate(stages):
+            planes, layer = width << stage, nn.Sequential()
+            for block in range(blocks):
+                layer.append(Preactivated(n_in, planes, 2 if block == 0 and stage > 0 else 1, bottleneck))
+                n_in = 4 * planes if bottleneck else planes
+            self.model.add_module(f"layer {stage}", layer)
+        self.num_features = n_in
+
+    def maps(self, images):
+        """Returns the embeddings (n, channels, r, r) of all patches by the number r of their rows, which is also that of columns."""
+        patches = images.unfold(2, self.patch, self.patch // 2).unfold(3, self.patch, self.patch // 2)
+        rows = int(patches.shape[2])
+        z = self.model(patches.permute(0, 2, 3, 1, 4, 5).flatten(0, 2)).mean(dim=(2, 3))
+        return {rows: z.unflatten(0, (-1, rows, rows)).permute(0, 3, 1, 2)}
+
+    def forward(self, images):
+        """Returns features (n, width) of normalized images, the mean of the embeddings of all patches."""
+        (z,) = self.maps(images).values()
+        return z.mean(dim=(2, 3))
+
+
+class Exemplar(Described):
+    """The network of Exemplar-CNN: 5×5 convolutions, two of them with a pooling, and a linear layer."""
+
+    def __init__(self, description):
+        super().__init__(description)
+        *widths, self.num_features = description["encoder"]["widths"]
+        n_in, last = 3, self.side >> min(len(widths), 2)
+        for number, width in enumerate(widths, 1):
+            self.add_module(f"conv{number}", nn.Conv2d(n_in, width, 5, padding=2))
+            n_in = width
+        self.fc = nn.Linear(n_in * last * last, self.num_features)
+
+    def maps(self, images):
+        """Returns the last feature map (n, channels, s, s) of each side s, from the largest to the smallest."""
+        maps, (*convs, _) = {}, self.children()
+        for number, conv in enumerate(convs):
+            images = F.relu(conv(images))
+            images = F.max_pool2d(images, 2) if number < 2 else images
+            maps[int(images.shape[2])] = images
+        return maps
+
+    def forward(self, images):
+        """Returns features (n, width) of normalized images, the output of the linear layer and its ReLU."""
+        return F.relu(self.fc(list(self.maps(images).values())[-1].flatten(1)))
+
+
 def build(description):
     """Returns a freshly initialized encoder as the metadata of an export describe it."""
     encoder = description["encoder"]
-    if not encoder.get("name", "amdim").startswith("resnet"):
-        return Encoder(description)
-    return (ResNet if encoder.get("split", "none") == "none" else SplitResNet)(description)
+    name, split = encoder.get("name", "amdim"), encoder.get("split", "none")
+    if name.startswith("resnet"):
+        return (ResNet if split == "none" else SplitResNet)(description)
+    return {"amdim": Encoder, "cpc": Cpc, "exemplar": Exemplar}[name](description)
 
 
 def load(path):
@@ -232,9 +312,10 @@ def load(path):
     start = 8 + int.from_bytes(data[:8], "little")
     header = json.loads(data[8:start])
     encoder, state = build(json.loads(header.pop("__metadata__")["amdim_stream"])), {}
+    prefix = "encoder." if any(name.startswith("encoder.") for name in header) else ""
     for name, entry in header.items():
-        own = name.removeprefix("encoder.").removeprefix("module.")
-        if own in encoder.state_dict() and (name != own or not isinstance(encoder, Encoder)):
+        own = name.removeprefix(prefix).removeprefix("module.")
+        if name.startswith(prefix) and own in encoder.state_dict():
             begin, end = (start + offset for offset in entry["data_offsets"])
             state[own] = torch.frombuffer(data[begin:end], dtype=TYPES[entry["dtype"]]).view(entry["shape"])
     encoder.load_state_dict(state)

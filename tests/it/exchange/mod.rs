@@ -1,6 +1,7 @@
 //! Files for other programs and from them: export, import, embed.
 
 mod embed;
+mod encoders;
 mod export;
 mod import;
 mod resnets;
