@@ -83,7 +83,7 @@ impl World {
     /// those of this process.
     pub fn gather_samples(self, views: &Views) -> Views {
         Views {
-            images: views.images.shallow_clone(),
+            groups: views.groups.iter().map(Tensor::shallow_clone).collect(),
             labels: self.gather(&views.labels),
             indices: self.gather(&views.indices),
             next: views.next,
@@ -120,7 +120,7 @@ mod tests {
         let tensor = Tensor::ones([2, 3], (Kind::Float, Device::Cpu)).set_requires_grad(true);
         assert_eq!(world.gather(&tensor).data_ptr(), tensor.data_ptr());
         let [images, labels, indices] = [0, 1, 2].map(|_| tensor.detach());
-        let views = Views { images, labels, indices, next: Position::default() };
+        let views = Views { groups: vec![images], labels, indices, next: Position::default() };
         assert_eq!(world.gather_samples(&views).labels.data_ptr(), views.labels.data_ptr());
         world.average(|| unreachable!("there is no other process"));
     }

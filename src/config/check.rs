@@ -32,15 +32,37 @@ impl Config {
     /// Checks that the method can use the views of the recipe.
     fn check_views(&self) -> Result<()> {
         let (method, side) = (self.method.chosen(), self.side());
-        let [needed, made] = [method.recipe(self.preset, side), self.recipe()].map(|recipe| views(&recipe));
-        if needed == made {
+        let (recipe, made) = (method.recipe(self.preset, side), self.recipe());
+        let [needed, found] = [&recipe, &made].map(views);
+        if needed == found {
             return Ok(());
         }
+        let needed = match method.least_views() {
+            Some(least) if begins_with(&made, least, side) => return self.check_other_sides(&made),
+            Some(least) => format!("at least {least} views of {side} pixels, which smaller ones may follow"),
+            None => needed,
+        };
         Err(usage!(
-            "the method {} needs {needed}, but the recipe makes {made}", method.name();
+            "the method {} needs {needed}, but the recipe makes {found}", method.name();
             "change the number of [[recipe.views]], their `count` or `side`, or --side; `show --config` draws \
              recipes of any views"
         ))
+    }
+
+    /// Checks that the encoder can be trained on views of other sides than that of the run.
+    fn check_other_sides(&self, made: &Recipe) -> Result<()> {
+        let encoder = self.encoder.chosen();
+        let mut others = made.groups.iter().map(|group| group.side).filter(|&side| side != self.side());
+        if !encoder.takes_other_sides()
+            && let Some(other) = others.next()
+        {
+            return Err(usage!(
+                "the encoder {} takes images of {} pixels only, but the recipe also makes views of {other}",
+                encoder.name(), self.side();
+                "give all views the same side, or choose a ResNet with --encoder"
+            ));
+        }
+        others.try_for_each(|side| encoder.check(side))
     }
 
     /// Checks that no normalization is given where the encoder has one of its own.
@@ -87,6 +109,13 @@ impl Config {
         }
         Ok(())
     }
+}
+
+/// Returns whether a recipe begins with `least` views or more of `side` pixels, and all others are smaller.
+fn begins_with(recipe: &Recipe, least: usize, side: u32) -> bool {
+    let mut groups = recipe.groups.iter();
+    let begins = groups.next().is_some_and(|group| group.side == side && group.views.len() >= least);
+    begins && groups.all(|group| group.side < side)
 }
 
 /// Returns the number and the sides of the views of a recipe in words.

@@ -286,6 +286,42 @@ mod tests {
         }
     }
 
+    /// Returns a recipe of SimCLR with these views, a number and a side each.
+    fn of_sides(groups: &[(usize, u32)], encoder: &str) -> String {
+        let view = |(count, side): &(usize, u32)| {
+            format!(
+                "[[recipe.views]]\ncount = {count}\nside = {side}\noperations = [{{ op = 'random_crop' }}]\n"
+            )
+        };
+        let views: String = groups.iter().map(view).collect();
+        format!("preset = 'stl10'\nmethod.name = 'simclr'\nencoder.name = '{encoder}'\n{views}")
+    }
+
+    #[test]
+    fn simclr_trains_on_two_views_and_any_smaller_ones() {
+        for groups in [&[(2, 64)][..], &[(4, 64)], &[(2, 64), (8, 32)], &[(3, 64), (2, 48), (1, 32)]] {
+            let config = Config::resolve(&table(&of_sides(groups, "resnet18"))).unwrap();
+            let found = config.training_set(10).views;
+            let expected = groups.iter().flat_map(|&(count, side)| vec![side; count]);
+            assert!(expected.eq(found), "{groups:?}");
+        }
+        let least = "the method simclr needs at least 2 views of 64 pixels, which smaller ones may follow";
+        for (groups, encoder, message) in [
+            (&[(1, 64), (8, 32)][..], "resnet18", least),
+            (&[(8, 32), (2, 64)], "resnet18", least),
+            (&[(2, 64), (1, 96)], "resnet18", least),
+            (&[(2, 64), (8, 16)], "resnet18", "takes images of 32 to 512 pixels, not of 16"),
+            (
+                &[(2, 64), (8, 32)],
+                "amdim",
+                "takes images of 64 pixels only, but the recipe also makes views of 32",
+            ),
+        ] {
+            let error = refusal(&of_sides(groups, encoder));
+            assert!(error.contains(message), "{groups:?}: {error}");
+        }
+    }
+
     #[test]
     fn views_that_the_method_cannot_use_can_only_be_drawn() {
         let crop = "operations = [{ op = 'resized_crop', scale = [0.1, 1], ratio = [1, 1] }]";

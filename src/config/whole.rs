@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{data::DataConfig, recipe::RecipeConfig, run::RunConfig, train::TrainConfig};
 use crate::{
     encoder::EncoderConfig,
-    method::{Defaults, MethodConfig},
+    method::{Defaults, MethodConfig, TrainingSet},
     numbers, optim,
     settings::{Heading, Setting, path, text, whole},
 };
@@ -84,6 +84,12 @@ impl Config {
             return self.method.chosen().recipe(self.preset, self.side());
         }
         self.recipe.recipe(self.side())
+    }
+
+    /// Returns the views and the seed that a method trains with on a set of `samples` samples.
+    pub(crate) fn training_set(&self, samples: u64) -> TrainingSet {
+        let views = self.recipe().views().map(|(side, _)| side).collect();
+        TrainingSet { side: self.side(), views, samples, seed: self.seed }
     }
 
     /// Returns the normalization of the encoder's inputs.

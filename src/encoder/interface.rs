@@ -40,6 +40,12 @@ pub trait EncoderSettings: Debug {
     /// If no such encoder can be built.
     fn check(&self, side: u32) -> Result<()>;
 
+    /// Returns whether the encoder also takes images of other sides than the one that it is built for. By
+    /// default it does not.
+    fn takes_other_sides(&self) -> bool {
+        false
+    }
+
     /// Checks that a file with these tensors can hold an encoder of this size. This comes before the encoder
     /// is built, so that a damaged file cannot make the program allocate memory for sizes that it only
     /// claims.
@@ -89,6 +95,13 @@ pub trait Encoder: Debug {
     /// Returns the number of multiply-accumulates of the convolutions and linear layers for the features of
     /// one image.
     fn macs(&self) -> u64;
+
+    /// Returns [`elements`](Self::elements) and [`macs`](Self::macs) for an image of another `side`. An encoder
+    /// that takes such images ([`EncoderSettings::takes_other_sides`]) replaces the default, which is that of
+    /// its own side.
+    fn cost_at(&self, _side: i64) -> (i64, u64) {
+        (self.elements(), self.macs())
+    }
 }
 
 /// A network that maps views to the embeddings that a method's loss compares: an encoder with its heads.

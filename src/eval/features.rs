@@ -233,7 +233,7 @@ impl Source<'_> {
     /// Writes the features of the labelled samples of a batch. Returns their labels, on the CPU.
     fn write_batch(&self, views: &Views, file: &File) -> Result<Tensor> {
         let labelled = views.labels.ge(0).nonzero().view(-1);
-        let (images, precision) = (views.images.get(0), self.config.train.precision);
+        let (images, precision) = (views.images().get(0), self.config.train.precision);
         let features = network::features(self.encoder, &images, Mode::Evaluation, precision)?;
         let features = features.index_select(0, &labelled);
         ensure!(

@@ -208,7 +208,7 @@ impl<'a> Tuning<'a> {
     fn step(&self, views: &Views, optimizers: &mut [(Optimizer, Schedule); 2], step: u64) -> Result<Tensor> {
         let features = {
             let _scope = self.config.train.precision.of_evaluation(self.device).autocast(self.device)?;
-            self.network.encoder().features(&views.images.get(0), Mode::TRAINING)
+            self.network.encoder().features(&views.images().get(0), Mode::TRAINING)
         };
         let logits = self.head.forward(&loss::widened(&features));
         let loss = loss::classification(&logits, &views.labels);
@@ -233,7 +233,7 @@ impl<'a> Tuning<'a> {
         for batch in images(set, self.config, self.device)?.by_ref() {
             let batch = batch?; // it keeps the memory of its images
             let views = &batch.views;
-            let images = views.images.get(0);
+            let images = views.images().get(0);
             let features = network::features(
                 self.network.encoder(),
                 &images,

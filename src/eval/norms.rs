@@ -32,7 +32,7 @@ pub(super) fn settle(encoder: &dyn Encoder, set: &ShardSet, config: &Config, dev
     for batch in whole_batches(&set, order, batch_size as usize, config, device)?.by_ref() {
         number += 1;
         let batch = batch?; // it keeps the memory of its images
-        let images = batch.views.images.get(0);
+        let images = batch.views.images().get(0);
         let _ = tch::no_grad(|| encoder.features(&images, Mode::Settling { number }));
     }
     Ok(number.cast_unsigned() * batch_size)
@@ -97,7 +97,7 @@ mod tests {
         let (_folder, set) = tiny::set(12);
         let order = Order { seed: 0, shuffle: Shuffle::None, epochs: Some(1) };
         let feed = whole_batches(&set, order, 5, &config, Device::Cpu).unwrap();
-        let batches: Vec<_> = feed.map(|batch| batch.unwrap().views.images.get(0).copy()).collect();
+        let batches: Vec<_> = feed.map(|batch| batch.unwrap().views.images().get(0).copy()).collect();
         assert_eq!(batches.len(), 2, "two samples are left over");
         for (batch, number) in batches.iter().zip(1..) {
             let _ = tch::no_grad(|| network.encoder().features(batch, Mode::Settling { number }));
@@ -162,7 +162,7 @@ mod tests {
         let order = Order { seed: config.seed, shuffle: Shuffle::Global, epochs: Some(1) };
         let feed = whole_batches(&set, order, BATCH as usize, &config, Device::Cpu).unwrap();
         for (batch, number) in feed.zip(1..) {
-            let copied = batch.unwrap().views.images.get(0).copy();
+            let copied = batch.unwrap().views.images().get(0).copy();
             let _ = tch::no_grad(|| network.encoder().features(&copied, Mode::Settling { number }));
         }
         assert!(settled.iter().zip(statistics()).all(|(settled, expected)| settled.equal(&expected)));

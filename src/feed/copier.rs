@@ -13,7 +13,7 @@ use crossbeam::{
     channel::{Receiver, Sender},
     select,
 };
-use pipeline::{BadSample, Batch, Loader, Shape, Stats};
+use pipeline::{BadSample, Batch, Loader, Stats};
 use tch::Tensor;
 use torchkit::{Failure, Pinned, Stream};
 
@@ -72,22 +72,17 @@ impl<F: Fn(&Tensor, &Tensor) -> Result<(), Failure>> Copier<F> {
             self.copying.fetch_add((milliseconds * 1e6) as u64, Relaxed);
         }
         let Some(mut batch) = self.loader.next_unless(stop).transpose()? else { return Ok(None) };
-        let (shape, next, bad_samples) =
-            (batch.shapes[0], batch.next, std::mem::take(&mut batch.bad_samples));
+        let (shapes, next, bad_samples) =
+            (batch.shapes.clone(), batch.next, std::mem::take(&mut batch.bad_samples));
         let source = Source {
-            pixels: batch.pixels.tensor(shape.bytes()),
+            pixels: batch.pixels.tensor(shapes.iter().map(|shape| shape.bytes()).sum()),
             labels: std::mem::take(&mut batch.labels),
             indices: std::mem::take(&mut batch.indices),
         };
         slot.fill(&source, batch, self.stream, &self.finish)?;
-        let Shape { samples, .. } = shape;
-        let numbers = slot.numbers(samples);
-        let views = Views {
-            images: slot.images(shape).permute([0, 1, 4, 2, 3]),
-            labels: numbers.get(0),
-            indices: numbers.get(1),
-            next,
-        };
+        let numbers = slot.numbers(source.labels.len());
+        let groups = slot.groups(&shapes).into_iter().map(|images| images.permute([0, 1, 4, 2, 3]));
+        let views = Views { groups: groups.collect(), labels: numbers.get(0), indices: numbers.get(1), next };
         Ok(Some(FilledSlot { slot, views, bad_samples, stats: self.loader.stats() }))
     }
 }

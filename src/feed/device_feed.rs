@@ -26,7 +26,6 @@ use super::{
     normalizer::Normalizer,
     waits::{Wait, Waits},
 };
-use crate::usage;
 
 /// Batches on the device at a time: one is trained on while the other one is copied.
 const DEPTH: usize = 2;
@@ -93,18 +92,15 @@ impl Feed {
         config: &LoaderConfig,
         finish: impl Fn(&Tensor, &Tensor) -> Result<(), Failure> + Send + 'static,
     ) -> Result<Self> {
-        let [shape] = config.shapes(&recipe)[..] else {
-            return Err(usage!("the views have {} different sides", recipe.groups.len();
-                "give all views of the recipe the same side"));
-        };
+        let bytes = config.bytes(&recipe);
         let compute = Stream::current(accelerator)?;
         // Each slot keeps the host memory from which it is copied.
         let slabs: Result<Vec<_>, Failure> =
-            (0..slabs(config)).map(|_| Pinned::new(shape.bytes(), accelerator)).collect();
+            (0..slabs(config)).map(|_| Pinned::new(bytes, accelerator)).collect();
         let loader = Loader::spawn(samples, recipe, slabs?, config)?;
         let (free, slots) = channel::bounded(DEPTH);
         for _ in 0..DEPTH {
-            drop(free.try_send(Slot::new(shape, accelerator)?));
+            drop(free.try_send(Slot::new(bytes, config.batch_size, accelerator)?));
         }
         let copying = Arc::new(AtomicU64::new(0));
         let copier =

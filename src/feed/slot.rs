@@ -54,14 +54,18 @@ pub(super) struct Source {
 }
 
 impl<H> Slot<H> {
-    /// Allocates memory for batches of up to this shape.
-    pub(super) fn new(shape: Shape, accelerator: Option<Accelerator>) -> Result<Self, Failure> {
-        let bytes = shape.bytes() as i64;
+    /// Allocates memory for batches of up to `samples` samples, whose views have up to `bytes` bytes.
+    pub(super) fn new(
+        bytes: usize,
+        samples: usize,
+        accelerator: Option<Accelerator>,
+    ) -> Result<Self, Failure> {
+        let bytes = bytes as i64;
         Ok(Self {
             pixels: torchkit::empty(&[bytes], Kind::Uint8, accelerator)?,
             floats: torchkit::empty(&[bytes], Kind::Float, accelerator)?,
-            numbers: torchkit::empty(&[2 * shape.samples as i64], Kind::Int64, accelerator)?,
-            host_numbers: Pinned::new(2 * 8 * shape.samples, accelerator)?,
+            numbers: torchkit::empty(&[2 * samples as i64], Kind::Int64, accelerator)?,
+            host_numbers: Pinned::new(2 * 8 * samples, accelerator)?,
             held: None,
             started: Event::timed(accelerator)?,
             filled: Event::timed(accelerator)?,
@@ -150,11 +154,15 @@ impl<H> Slot<H> {
         self.consumed.record(compute)
     }
 
-    /// Returns the normalized pixels (views, samples, side, side, 3).
-    pub(super) fn images(&self, shape: Shape) -> Tensor {
-        let Shape { views, samples, side } = shape;
-        let sizes = [views, samples, side, side, 3].map(|size| size as i64);
-        self.floats.narrow(0, 0, shape.bytes() as i64).view(sizes)
+    /// Returns the normalized pixels (views, samples, side, side, 3) of each group of views.
+    pub(super) fn groups(&self, shapes: &[Shape]) -> Vec<Tensor> {
+        let bytes: Vec<_> = shapes.iter().map(|shape| shape.bytes() as i64).collect();
+        let floats = self.floats.narrow(0, 0, bytes.iter().sum()).split_with_sizes(bytes, 0);
+        let images = |(floats, shape): (Tensor, &Shape)| {
+            let &Shape { views, samples, side } = shape;
+            floats.view([views, samples, side, side, 3].map(|size| size as i64))
+        };
+        floats.into_iter().zip(shapes).map(images).collect()
     }
 
     /// Returns labels and indices (2, samples).
@@ -295,7 +303,7 @@ pub(super) mod tests {
         compute.make_current().unwrap();
         let (free, slots) = channel::bounded(2);
         for _ in 0..2 {
-            let mut slot = Slot::new(SHAPE, of).unwrap();
+            let mut slot = Slot::new(SHAPE.bytes(), SHAPE.samples, of).unwrap();
             slot.omitted = omitted;
             free.send(slot).unwrap();
         }

@@ -1,5 +1,6 @@
 //! The feed on a device that lags behind the host, and the feed when a thread fails.
 
+use pipeline::{Group, Op};
 use shards::{IndexConfig, LocalSource, Order, Position, ShardSet, ShardWriter, Share, Shuffle};
 use tch::Kind;
 
@@ -68,6 +69,30 @@ fn a_device_that_lags_behind_reads_each_batch_of_the_feed() {
             assert!(waited > Duration::from_millis(10), "30 copies of 4 ms were waited for {waited:?}");
         }
     }
+}
+
+#[test]
+fn a_feed_has_the_views_of_each_side() {
+    let crops = |count, side| Group { side, views: vec![vec![Op::RandomCrop]; count] };
+    let recipe = || Recipe { shared: vec![], groups: vec![crops(2, 24), crops(3, 16)] };
+    // The last of two batches is partial.
+    let config = LoaderConfig { workers: 2, batch_size: 3, ..LoaderConfig::default() };
+    let ((_one, samples), (_other, again)) = (grays(2), grays(2));
+    let normalization = Normalization { mean: [0.0; 3], std: [1.0; 3] };
+    let feed = Feed::spawn(samples, recipe(), normalization, &config, Device::Cpu).unwrap();
+    let slabs = (0..config.slabs()).map(|_| vec![0; config.bytes(&recipe())]).collect();
+    let mut loaded = Loader::spawn(again, recipe(), slabs, &config).unwrap();
+    let mut sizes = Vec::new();
+    for batch in feed {
+        let (batch, loaded) = (batch.unwrap(), loaded.next().unwrap().unwrap());
+        let groups = batch.views.groups.iter().map(|images| images.permute([0, 1, 3, 4, 2]).flatten(0, -1));
+        let floats = Tensor::cat(&groups.collect::<Vec<_>>(), 0);
+        let bytes = Tensor::from_slice(&loaded.pixels[..floats.numel()]);
+        assert!(floats.equal(&bytes.to_kind(Kind::Float)));
+        sizes.extend(batch.views.groups.iter().map(|images| images.size()));
+    }
+    let expected = [[2, 3, 3, 24, 24], [3, 3, 3, 16, 16], [2, 1, 3, 24, 24], [3, 1, 3, 16, 16]];
+    assert_eq!(sizes, expected);
 }
 
 #[test]

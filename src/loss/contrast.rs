@@ -37,6 +37,30 @@ pub fn nt_xent(one: &Tensor, two: &Tensor, temperature: f64) -> [Tensor; 2] {
     [0, n].map(|start| losses.narrow(0, start, n).mean(None::<Kind>))
 }
 
+/// Returns the losses of further views against each of the two of [`nt_xent`], such as the smaller views of
+/// "multi-crop" (Caron et al. 2020).
+///
+/// `others` is (v, n, d), `one` and `two` are (n, d), all of unit length. Each of the v·n embeddings has to
+/// select that of its sample in one view, by a softmax over it and the 2n − 2 embeddings of other samples in
+/// both; scores are divided by `temperature`. The losses are means over the v·n embeddings.
+///
+/// # Panics
+///
+/// If the shapes differ from these.
+pub fn nt_xent_of_others(others: &Tensor, [one, two]: [&Tensor; 2], temperature: f64) -> [Tensor; 2] {
+    let n = one.size()[0];
+    let all = widened(&Tensor::cat(&[one, two], 0));
+    let scores = (widened(others) / temperature).matmul(&all.transpose(0, 1));
+    let own = Tensor::eye(n, (Kind::Bool, scores.device()));
+    let none = own.zeros_like();
+    [([&none, &own], 0), ([&own, &none], n)].map(|(left_out, start)| {
+        let positives = scores.narrow(2, start, n).diagonal(0, 1, 2);
+        let left_out = Tensor::cat(&left_out, 1);
+        let all = scores.masked_fill(&left_out, f64::NEG_INFINITY).logsumexp(2i64, false);
+        (all - positives).mean(None::<Kind>)
+    })
+}
+
 /// Returns the scores (n, 1 + k) of queries: that of the own key first, and those of the keys of a queue (He et
 /// al. 2020). Their loss is [`softmax_of_drawn`].
 ///
@@ -125,6 +149,30 @@ mod tests {
             let [one, two] = nt_xent(&views[0], &views[1], t);
             assert_near(&one, (0..n).map(slow).sum::<f64>() / n as f64);
             assert_near(&two, (n..2 * n).map(slow).sum::<f64>() / n as f64);
+        }
+    }
+
+    #[test]
+    fn the_losses_of_further_views_equal_their_definition_term_by_term() {
+        let _alone = crate::testing::lock_generator();
+        tch::manual_seed(5);
+        for (v, n, d, t) in [(1, 1, 3, 0.5), (3, 4, 6, 0.2)] {
+            let [one, two] = [0, 1].map(|_| unit(&Tensor::randn([n, d], F64)));
+            let others = unit(&Tensor::randn([v, n, d], F64));
+            let (first, small) = ([rows(&one), rows(&two)], rows(&others.flatten(0, 1)));
+            let (count, n) = (v as f64 * n as f64, n as usize);
+            let found = nt_xent_of_others(&others, [&one, &two], t);
+            for (view, found) in found.iter().enumerate() {
+                let slow = |(row, z): (usize, &Vec<f64>)| {
+                    let score = |key: &Vec<f64>| dot(z, key) / t;
+                    let of_others = |keys: &Vec<Vec<f64>>| {
+                        let others = keys.iter().enumerate().filter(|(i, _)| *i != row % n);
+                        others.map(|(_, key)| score(key)).collect::<Vec<_>>()
+                    };
+                    surprise(score(&first[view][row % n]), first.iter().flat_map(of_others))
+                };
+                assert_near(found, small.iter().enumerate().map(slow).sum::<f64>() / count);
+            }
         }
     }
 

@@ -9,7 +9,9 @@ mod widened;
 pub(crate) use self::widened::widened;
 pub use self::{
     classification::{accuracy, classification},
-    contrast::{full_softmax, noise_contrastive, nt_xent, queue_scores, softmax_of_drawn, unit},
+    contrast::{
+        full_softmax, noise_contrastive, nt_xent, nt_xent_of_others, queue_scores, softmax_of_drawn, unit,
+    },
     drawn::drawn,
     nce::{Nce, chance, nce},
 };

@@ -250,7 +250,8 @@ mod tests {
         });
         let numbers = || Tensor::zeros([images.size()[1]], (Kind::Int64, Device::Cpu));
         let (labels, indices) = (numbers(), numbers());
-        let views = Views { images: images.shallow_clone(), labels, indices, next: Position::default() };
+        let views =
+            Views { groups: vec![images.shallow_clone()], labels, indices, next: Position::default() };
         let loss = backward(&method, &views, compute).unwrap();
         let flat = |tensors: Vec<Tensor>| {
             let flat: Vec<_> =

@@ -215,7 +215,7 @@ impl Method for Cmc {
     }
 
     fn largest_batch(&self, parts: i64, world: World) -> i64 {
-        self.settings.largest_batch(self.encoder(), self.set, parts, world)
+        self.settings.largest_batch(self.encoder(), &self.set, parts, world)
     }
 
     fn macs(&self, n: i64) -> f64 {

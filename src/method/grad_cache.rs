@@ -49,8 +49,9 @@ fn as_a_whole(
     compute: ComputeOptions,
 ) -> Result<(Vec<Tensor>, Objective)> {
     let embeddings = {
-        let _scope = compute.precision.autocast(views.images.device())?;
-        method.embedder().embed(&views.images, true)
+        let _scope = compute.precision.autocast(views.images().device())?;
+        let embedded = views.groups.iter().map(|images| method.embedder().embed(images, true));
+        joined(&embedded.collect::<Vec<_>>(), 0)
     };
     let objective =
         method.objective(&gathered(&embeddings, compute.world), &compute.world.gather_samples(views));
@@ -68,71 +69,99 @@ fn gathered(embeddings: &[Tensor], world: World) -> Vec<Tensor> {
 /// with a graph, through which the gradients of the objective are propagated.
 fn in_parts(method: &dyn Method, views: &Views, compute: ComputeOptions) -> Result<(Vec<Tensor>, Objective)> {
     let embedder = method.embedder();
-    let parts = views.images.tensor_split(compute.parts, 1);
-    let Encoded { parts: encoded, mut inputs } = without_graph(embedder, &parts, compute)?;
-    let embeddings = joined(&encoded);
+    let groups: Vec<_> = views.groups.iter().map(|images| images.tensor_split(compute.parts, 1)).collect();
+    let Encoded { groups: encoded, mut inputs } = without_graph(embedder, &groups, compute)?;
+    let encoded: Vec<_> = encoded.iter().map(|parts| joined(parts, 1)).collect();
+    let embeddings: Vec<_> = joined(&encoded, 0).iter().map(leaf).collect();
     let objective =
         method.objective(&gathered(&embeddings, compute.world), &compute.world.gather_samples(views));
     objective.total.backward();
-    let mut start = 0;
-    for part in &parts {
-        let count = part.size()[1];
-        // An embedding that the objective does not use has no gradient.
-        let gradient = |embedding: &Tensor| {
-            let gradient = embedding.grad();
-            let gradient = if gradient.defined() { gradient } else { embedding.zeros_like() };
-            gradient.narrow(1, start, count)
-        };
-        let gradients: Vec<_> = embeddings.iter().map(gradient).collect();
-        start += count;
-        if compute.by_block {
-            let inputs = match inputs.take() {
-                Some(inputs) => inputs,
-                None => inputs_of(embedder, part, compute)?,
-            };
-            let scope = || Ok(compute.precision.autocast(part.device())?);
-            embedder.backward_by_block(inputs, part.size()[0], &gradients, &scope)?;
-        } else {
-            embed_again(embedder, part, &gradients, compute)?;
+    let gradients: Vec<_> = embeddings.iter().map(gradient).collect();
+    let mut view = 0;
+    for (parts, encoded) in groups.iter().zip(&encoded) {
+        let (views, mut sample) = (encoded[0].size()[0], 0);
+        for part in parts {
+            let samples = part.size()[1];
+            let of_part = |all: &Tensor| all.narrow(0, view, views).narrow(1, sample, samples);
+            let gradients: Vec<_> = gradients.iter().map(of_part).collect();
+            propagate(embedder, part, &gradients, (compute, inputs.take()))?;
+            sample += samples;
         }
+        view += views;
     }
     Ok((embeddings, objective))
 }
 
 /// The embeddings of a batch, computed without a graph.
 struct Encoded {
-    /// The embeddings of each part.
-    parts: Vec<Vec<Tensor>>,
+    /// The embeddings of each part of each group of views.
+    groups: Vec<Vec<Vec<Tensor>>>,
     /// The inputs of the blocks, if the batch is one part and computed block by block; they are not computed
     /// a second time then.
     inputs: Option<Vec<Tensor>>,
 }
 
-fn without_graph(embedder: &dyn Embedder, parts: &[Tensor], compute: ComputeOptions) -> Result<Encoded> {
+fn without_graph(
+    embedder: &dyn Embedder,
+    groups: &[Vec<Tensor>],
+    compute: ComputeOptions,
+) -> Result<Encoded> {
     tch::no_grad(|| {
-        let _scope = compute.precision.autocast(parts[0].device())?;
-        if let ([whole], true) = (parts, compute.by_block) {
+        let _scope = compute.precision.autocast(groups[0][0].device())?;
+        if let ([parts], true) = (groups, compute.by_block)
+            && let [whole] = &parts[..]
+        {
             let (embeddings, inputs) = embedder.embed_by_block(whole);
-            return Ok(Encoded { parts: vec![embeddings], inputs: Some(inputs) });
+            return Ok(Encoded { groups: vec![vec![embeddings]], inputs: Some(inputs) });
         }
-        let parts = parts.iter().map(|part| embedder.embed(part, false)).collect();
-        Ok(Encoded { parts, inputs: None })
+        let of_parts = |parts: &Vec<Tensor>| parts.iter().map(|part| embedder.embed(part, false)).collect();
+        Ok(Encoded { groups: groups.iter().map(of_parts).collect(), inputs: None })
     })
+}
+
+/// Joins the embeddings of several parts or groups along a dimension.
+fn joined(pieces: &[Vec<Tensor>], dim: i64) -> Vec<Tensor> {
+    let whole = |number: usize| match pieces {
+        [only] => only[number].shallow_clone(),
+        _ => Tensor::cat(&pieces.iter().map(|piece| &piece[number]).collect::<Vec<_>>(), dim),
+    };
+    (0..pieces[0].len()).map(whole).collect()
+}
+
+/// Returns an embedding as a leaf of a new graph, in f32 or f64.
+fn leaf(embedding: &Tensor) -> Tensor {
+    widened(embedding).detach().set_requires_grad(true)
+}
+
+/// Returns the gradient of an embedding: zeros if the objective does not use it.
+fn gradient(embedding: &Tensor) -> Tensor {
+    let gradient = embedding.grad();
+    if gradient.defined() { gradient } else { embedding.zeros_like() }
+}
+
+/// Propagates the gradients of the embeddings of a part to the parameters. `inputs` has the inputs of its
+/// blocks, if they are known.
+fn propagate(
+    embedder: &dyn Embedder,
+    part: &Tensor,
+    gradients: &[Tensor],
+    (compute, inputs): (ComputeOptions, Option<Vec<Tensor>>),
+) -> Result<()> {
+    if !compute.by_block {
+        return embed_again(embedder, part, gradients, compute);
+    }
+    let inputs = match inputs {
+        Some(inputs) => inputs,
+        None => inputs_of(embedder, part, compute)?,
+    };
+    let scope = || Ok(compute.precision.autocast(part.device())?);
+    embedder.backward_by_block(inputs, part.size()[0], gradients, &scope)
 }
 
 /// Computes the inputs of all blocks for a part.
 fn inputs_of(embedder: &dyn Embedder, part: &Tensor, compute: ComputeOptions) -> Result<Vec<Tensor>> {
     let _scope = compute.precision.autocast(part.device())?;
     Ok(tch::no_grad(|| embedder.embed_by_block(part)).1)
-}
-
-/// Joins the embeddings of all parts into leaves of a new graph, in f32 or f64.
-fn joined(encoded: &[Vec<Tensor>]) -> Vec<Tensor> {
-    let whole = |number: usize| {
-        let parts: Vec<_> = encoded.iter().map(|part| &part[number]).collect();
-        widened(&Tensor::cat(&parts, 1)).detach().set_requires_grad(true)
-    };
-    (0..encoded[0].len()).map(whole).collect()
 }
 
 /// Embeds a part with a graph and propagates the gradients of its embeddings to the parameters.

@@ -202,7 +202,7 @@ impl Method for Instdisc {
     }
 
     fn largest_batch(&self, parts: i64, world: World) -> i64 {
-        self.settings.largest_batch(self.encoder(), self.set, parts, world)
+        self.settings.largest_batch(self.encoder(), &self.set, parts, world)
     }
 
     fn macs(&self, n: i64) -> f64 {

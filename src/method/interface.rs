@@ -63,6 +63,12 @@ pub trait MethodSettings: Debug {
         Ok(())
     }
 
+    /// Returns the least number of views of the run's side, if the method can train on any number of them and
+    /// then on views of smaller sides. By default it needs the views of its [`recipe`](Self::recipe).
+    fn least_views(&self) -> Option<usize> {
+        None
+    }
+
     /// Returns a warning of settings that do not suit a training set, for the beginning of a run.
     fn warning(&self, _set: TrainingSet) -> Option<Notice> {
         None
@@ -77,11 +83,13 @@ pub trait MethodSettings: Debug {
     fn build(&self, path: &Path, set: TrainingSet, encoder: &EncoderConfig) -> Result<Box<dyn Method>>;
 }
 
-/// The set and the seed that a method trains with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// The set, the views and the seed that a method trains with.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TrainingSet {
-    /// The width and height of the views, in pixels.
+    /// The width and height of the images that the encoder is built for, in pixels.
     pub side: u32,
+    /// The width and height of each view, in pixels.
+    pub views: Vec<u32>,
     /// The number of samples, which is also the number of rows of a memory bank.
     pub samples: u64,
     /// The seed of the run.

@@ -113,9 +113,13 @@ impl MethodSettings for Config {
         Recipe::new(vec![], vec![view; 2], side)
     }
 
+    fn least_views(&self) -> Option<usize> {
+        Some(2)
+    }
+
     fn build(&self, path: &Path, set: TrainingSet, encoder: &EncoderConfig) -> Result<Box<dyn Method>> {
         let encoder = encoder.chosen().build(&(path / "encoder"), set.side);
-        Ok(Box::new(Simclr::new(path, encoder, set.side, self)))
+        Ok(Box::new(Simclr::new(path, encoder, &set.views, self)))
     }
 }
 
@@ -123,17 +127,19 @@ impl MethodSettings for Config {
 #[derive(Debug)]
 pub struct Simclr {
     network: Projected,
-    side: i64,
+    /// The side of each view.
+    views: Vec<i64>,
     temperature: f64,
 }
 
 impl Simclr {
-    /// Returns the method for an encoder of images of `side` pixels. The tensors of the head are named under
-    /// `path`.
-    pub fn new(path: &Path, encoder: Box<dyn Encoder>, side: u32, config: &Config) -> Self {
+    /// Returns the method for an encoder of images of the sides `views`, in pixels. The tensors of the head
+    /// are named under `path`.
+    pub fn new(path: &Path, encoder: Box<dyn Encoder>, views: &[u32], config: &Config) -> Self {
         let head = config.head(path, encoder.width());
         let network = Projected { encoder, head, norm_batch: NormBatch::AllViews };
-        Self { network, side: side.into(), temperature: config.temperature }
+        let views = views.iter().copied().map(i64::from).collect();
+        Self { network, views, temperature: config.temperature }
     }
 
     /// Returns the encoder with its head.
@@ -148,16 +154,28 @@ impl Method for Simclr {
     }
 
     /// The sum of the losses of both views is minimized, as in the code of SimCLR; their mean, the loss of
-    /// the paper, is logged.
+    /// the paper, is logged. Further views are compared with both, and the mean is over all pairs of views.
     fn objective(&self, embeddings: &[Tensor], _: &Views) -> Objective {
         let projections = loss::unit(&embeddings[1]);
-        let [one, two] = loss::nt_xent(&projections.get(0), &projections.get(1), self.temperature);
-        let total = &one + &two;
-        Objective { loss: &total / 2.0, total, parts: vec![("view1", one), ("view2", two)] }
+        let [first, second] = [0, 1].map(|view| projections.get(view));
+        let [one, two] = loss::nt_xent(&first, &second, self.temperature);
+        let mut total = &one + &two;
+        let mut parts = vec![("view1", one), ("view2", two)];
+        let others = projections.size()[0] - 2;
+        if others > 0 {
+            let others = projections.narrow(0, 2, others);
+            let [one, two] = loss::nt_xent_of_others(&others, [&first, &second], self.temperature);
+            let further = (one + two) / 2.0;
+            let share = 1.0 / (1.0 + others.size()[0] as f64);
+            total = total * share + &further * (2.0 * (1.0 - share));
+            parts.push(("further", further));
+        }
+        Objective { loss: &total / 2.0, total, parts }
     }
 
+    /// Returns the features of the first two views, whose side is that of evaluation.
     fn features(&self, embeddings: &[Tensor]) -> Tensor {
-        embeddings[0].shallow_clone()
+        embeddings[0].narrow(0, 0, 2)
     }
 
     fn chance(&self, n: i64) -> f64 {
@@ -166,16 +184,20 @@ impl Method for Simclr {
 
     fn largest_batch(&self, parts: i64, world: World) -> i64 {
         const MOST: i64 = i32::MAX as i64;
-        let encoded = parts * (MOST / (2 * self.network.encoder.elements()));
-        let images = MOST / (2 * 3 * self.side * self.side);
-        let scored = MOST.isqrt() / 2 / world.size() as i64;
-        encoded.min(images).min(scored)
+        let of_group = |views: &[i64]| views.len() as i64 * self.network.encoder.cost_at(views[0]).0;
+        let elements = self.views.chunk_by(i64::eq).map(of_group).max().unwrap_or(1);
+        let pixels: i64 = self.views.iter().map(|side| 3 * side * side).sum();
+        let scored = 2 * (self.views.len() as i64 - 2).max(2);
+        let samples = (MOST / scored).isqrt() / world.size() as i64;
+        (parts * (MOST / elements)).min(MOST / pixels).min(samples)
     }
 
     fn macs(&self, n: i64) -> f64 {
-        let (passes, views) = (3.0, 2.0 * n as f64);
-        let scores = views * self.network.head.width() as f64;
-        passes * views * (self.network.macs() as f64 + scores)
+        let (passes, samples) = (3.0, n as f64);
+        let of_view = |side: &i64| self.network.encoder.cost_at(*side).1 + self.network.head.macs();
+        let encoded: u64 = self.views.iter().map(of_view).sum();
+        let scores = self.views.len() as f64 * 2.0 * samples * self.network.head.width() as f64;
+        passes * samples * (encoded as f64 + scores)
     }
 
     fn encoder(&self) -> &dyn Encoder {

@@ -15,7 +15,7 @@ use crate::{
     device,
     encoder::{Encoder, Mode},
     loss,
-    method::{Method, TrainingSet},
+    method::Method,
     views::Views,
 };
 
@@ -58,7 +58,7 @@ impl Network {
         let cures = || vec![format!("choose a smaller model with {}", encoder.size_flags())];
         let build = || {
             let vars = VarStore::new(device);
-            let set = TrainingSet { side: config.side(), samples, seed: config.seed };
+            let set = config.training_set(samples);
             let method = config.method.chosen().build(&vars.root(), set, &config.encoder)?;
             let width = method.encoder().width();
             let probe = classes.map(|classes| {
@@ -145,7 +145,7 @@ impl Network {
 
     /// Returns features and accuracies of one batch of single views (1, n, 3, h, w), in evaluation mode.
     pub fn judge(&self, views: &Views) -> Result<Judged> {
-        let features = features(self.encoder(), &views.images.get(0), Mode::Evaluation, self.precision)?;
+        let features = features(self.encoder(), &views.images().get(0), Mode::Evaluation, self.precision)?;
         Ok(tch::no_grad(|| {
             let labelled = views.labels.ge(0).sum(Kind::Float).double_value(&[]);
             let probe = self.probe.as_ref().filter(|_| labelled > 0.0);

@@ -94,7 +94,7 @@ mod tests {
             .chosen()
             .build(
                 &VarStore::new(Device::Cpu).root(),
-                TrainingSet { side: 128, samples: 0, seed: 0 },
+                TrainingSet { side: 128, views: vec![128; 2], samples: 0, seed: 0 },
                 &encoder.into(),
             )
             .unwrap()

@@ -24,6 +24,12 @@ const SMALL: &[(&str, &str)] = &[
     ("amdim", "encoder = { ndf = 4, n_rkhs = 16, n_depth = 1 }"),
     ("simclr", "encoder.name = 'resnet18'\nencoder.width = 4\nmethod.dim = 8"),
     (
+        "simclr",
+        "side = 48\nencoder.name = 'resnet18'\nencoder.width = 4\nmethod.dim = 8\n\
+         [[recipe.views]]\ncount = 2\noperations = [{ op = 'random_crop' }]\n\
+         [[recipe.views]]\ncount = 3\nside = 32\noperations = [{ op = 'random_crop' }]",
+    ),
+    (
         "instdisc",
         "encoder.name = 'resnet18'\nencoder.width = 4\nmethod.dim = 8\n\
          method.loss = 'nce'\nmethod.negatives = 5\nmethod.redraw = true\nmethod.z_momentum = 0.9",
@@ -170,7 +176,7 @@ fn a_broken_step_changes_nothing_of_any_method() {
         step(&mut trainer, &batch(&config, 0));
         let before = tensors(&trainer);
         let mut broken = batch(&config, 1);
-        broken.images = broken.images.full_like(f64::NAN);
+        broken.groups = broken.groups.iter().map(|images| images.full_like(f64::NAN)).collect();
         trainer.step(&broken).unwrap();
         trainer.step(&batch(&config, 2)).unwrap(); // the host does not know yet that the last step is broken
         let off = different(&before, &tensors(&trainer));

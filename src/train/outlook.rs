@@ -6,9 +6,7 @@ use std::time::{Duration, Instant};
 use tch::{Device, Kind, Tensor};
 
 use super::Run;
-use crate::{
-    config::Config, encoder::Mode, hint::Notice, method::TrainingSet, notice, run::enlarged::Enlarged,
-};
+use crate::{encoder::Mode, hint::Notice, notice, run::enlarged::Enlarged};
 
 /// A run that takes longer than this gets a warning.
 const DAY: Duration = Duration::from_secs(86_400);
@@ -20,9 +18,8 @@ impl Run {
         if let Some(enlarged) = Enlarged::of(&self.data.train, self.config.side()) {
             tracing::warn!("{}", enlarged.notice());
         }
-        let Config { method, seed, .. } = &self.config;
-        let set = TrainingSet { side: self.config.side(), samples: self.data.train.len(), seed: *seed };
-        if let Some(warning) = method.chosen().warning(set) {
+        let set = self.config.training_set(self.data.train.len());
+        if let Some(warning) = self.config.method.chosen().warning(set) {
             tracing::warn!("{warning}");
         }
         if let Some(time) = self.time_of_steps().filter(|&time| time > DAY) {
@@ -34,7 +31,10 @@ impl Run {
     /// A step costs three such passes for each view: one forward, and twice as much backward. Returns `None`
     /// if the pass fails.
     fn time_of_steps(&self) -> Option<Duration> {
-        let passes = 3.0 * self.config.recipe().len() as f64;
+        let own = f64::from(self.config.side()).powi(2);
+        let recipe = self.config.recipe();
+        let views: f64 = recipe.views().map(|(side, _)| f64::from(side).powi(2) / own).sum();
+        let passes = 3.0 * views;
         let few = if self.device == Device::Cpu { 4 } else { self.batch_size };
         let few = few.min(self.batch_size) as i64;
         let side = i64::from(self.config.side());

@@ -169,17 +169,14 @@ impl StepGraph {
 impl RecordedStep {
     /// Returns whether the recorded batch has the size of this one.
     fn fits(&self, views: &Views) -> bool {
-        self.batch.images.size() == views.images.size()
+        let sizes = |views: &Views| views.groups.iter().map(Tensor::size).collect::<Vec<_>>();
+        sizes(&self.batch) == sizes(views)
     }
 
     #[cfg_attr(not(test), expect(unused_variables, reason = "the device knows the learner"))]
     fn update(&self, learner: &mut Learner, views: &Views) -> Result<StepMetrics> {
-        let pairs = [
-            (&self.batch.images, &views.images),
-            (&self.batch.labels, &views.labels),
-            (&self.batch.indices, &views.indices),
-        ];
-        for (batch, views) in pairs {
+        let numbers = [(&self.batch.labels, &views.labels), (&self.batch.indices, &views.indices)];
+        for (batch, views) in self.batch.groups.iter().zip(&views.groups).chain(numbers) {
             batch.shallow_clone().copy_(views);
         }
         match &self.replay {
@@ -197,8 +194,9 @@ impl RecordedStep {
 
 /// Returns the same batch in other memory of the same layout.
 fn copied(views: &Views) -> Views {
-    let Views { images, labels, indices, next } = views;
-    Views { images: images.copy(), labels: labels.copy(), indices: indices.copy(), next: *next }
+    let Views { groups, labels, indices, next } = views;
+    let groups = groups.iter().map(Tensor::copy).collect();
+    Views { groups, labels: labels.copy(), indices: indices.copy(), next: *next }
 }
 
 #[cfg(test)]
@@ -225,7 +223,7 @@ mod tests {
         let images = Tensor::randn([2, 8, 32, 32, 3], FLOATS).permute([0, 1, 4, 2, 3]);
         let labels = Tensor::randint(3, [8], (Kind::Int64, Device::Cpu));
         let indices = Tensor::arange(8, (Kind::Int64, Device::Cpu)) + 8 * number;
-        Views { images, labels, indices, next: Position::default() }
+        Views { groups: vec![images], labels, indices, next: Position::default() }
     }
 
     fn bits(trainer: &Trainer) -> Vec<Tensor> {

@@ -2,6 +2,7 @@
 
 use std::{fs, path::Path};
 
+use pipeline::Group;
 use shards::{Position, ShardWriter};
 use tch::{Device, Kind, Tensor};
 use toml::Table;
@@ -45,12 +46,14 @@ pub(super) fn trainer(config: &Config, samples: u64) -> Trainer {
 /// Returns batch `number` of noise images: the first `n` samples of a set.
 pub(super) fn noise(config: &Config, n: i64, number: i64) -> Views {
     tch::manual_seed(100 + number);
-    let recipe = config.recipe();
-    let side = i64::from(recipe.side());
-    let images = Tensor::randn([recipe.len() as i64, n, 3, side, side], (Kind::Float, Device::Cpu));
+    let images = |group: &Group| {
+        let (views, side) = (group.views.len() as i64, i64::from(group.side));
+        Tensor::randn([views, n, 3, side, side], (Kind::Float, Device::Cpu))
+    };
+    let groups = config.recipe().groups.iter().map(images).collect();
     let labels = Tensor::randint(3, [n], (Kind::Int64, Device::Cpu));
     let indices = Tensor::arange(n, (Kind::Int64, Device::Cpu));
-    Views { images, labels, indices, next: Position::default() }
+    Views { groups, labels, indices, next: Position::default() }
 }
 
 /// Makes a step and returns its loss.

@@ -156,7 +156,7 @@ fn a_method_with_three_views_trains_on_batches_of_the_loader() -> Result<()> {
     let place = tempfile::tempdir()?;
     let (mut run, folder) = tiny::run_of(TOY, place.path());
     let batch = run.feed()?.next().expect("a first batch")?;
-    assert_eq!(batch.views.images.size(), [3, 4, 3, 32, 32]);
+    assert_eq!(batch.views.images().size(), [3, 4, 3, 32, 32]);
     run.steps = 3;
     assert_eq!(run.train(&folder, &Stop::at(None), true)?, RunOutcome::Finished);
     Ok(())
@@ -172,9 +172,9 @@ fn a_broken_step_changes_no_state_of_a_method() -> Result<()> {
     run.trainer.step(&batch.views)?;
     let before = mean(&run.trainer);
     assert!(!before.equal(&begun));
-    let Views { images, labels, indices, next } = &batch.views;
+    let Views { groups, labels, indices, next } = &batch.views;
     let [labels, indices] = [labels, indices].map(Tensor::shallow_clone);
-    run.trainer.step(&Views { images: images.full_like(f64::NAN), labels, indices, next: *next })?;
+    run.trainer.step(&Views { groups: vec![groups[0].full_like(f64::NAN)], labels, indices, next: *next })?;
     run.trainer.step(&batch.views)?; // the host does not know yet that the last step is broken
     assert!(mean(&run.trainer).equal(&before));
     let broken = run.trainer.check().unwrap_err();

@@ -179,7 +179,7 @@ impl Run {
             let Some(batch) = feed.next_unless(stop.channel()) else { break };
             let batch = batch?;
             let network = self.trainer.network();
-            let images = batch.views.images.get(0);
+            let images = batch.views.images().get(0);
             let features =
                 || network::features(network.encoder(), &images, Mode::Evaluation, network.precision());
             let features = self.within_memory(features)?;

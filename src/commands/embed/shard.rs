@@ -130,7 +130,7 @@ impl Embedding<'_> {
 
     /// Computes the rows of a batch.
     fn rows(&self, batch: &DeviceBatch, keys: &[(u64, String)]) -> Result<Rows> {
-        let values = self.features(&batch.views.images.get(0))?;
+        let values = self.features(&batch.views.images().get(0))?;
         let indices = Vec::<i64>::try_from(&batch.views.indices)?;
         let rows = Rows {
             keys: indices.iter().map(|&index| keys[index as usize].1.clone()).collect(),

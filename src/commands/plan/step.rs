@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow};
-use pipeline::Recipe;
+use pipeline::{Group, Recipe};
 use rustix::time::{ClockId, clock_gettime};
 use serde::Serialize;
 use shards::Position;
@@ -225,15 +225,17 @@ fn affordable(tried: &Measured, most: usize, budget: Duration) -> usize {
     ((budget.as_secs_f64() * 1e3 / (2.0 * each)) as usize).min(most)
 }
 
-/// Returns a batch of noise images (v, samples, 3, side, side) of class 0, with the views of `recipe` and in
-/// the memory layout of the feed.
+/// Returns a batch of noise images of class 0, with the views of `recipe` and in the memory layout of the feed.
 pub fn made_up(recipe: &Recipe, samples: usize, device: Device) -> Views {
-    let (views, samples, side) = (recipe.len() as i64, samples as i64, i64::from(recipe.side()));
-    let images =
-        Tensor::randn([views, samples, side, side, 3], (Kind::Float, device)).permute([0, 1, 4, 2, 3]);
+    let samples = samples as i64;
+    let images = |group: &Group| {
+        let (views, side) = (group.views.len() as i64, i64::from(group.side));
+        Tensor::randn([views, samples, side, side, 3], (Kind::Float, device)).permute([0, 1, 4, 2, 3])
+    };
+    let groups = recipe.groups.iter().map(images).collect();
     let labels = Tensor::zeros([samples], (Kind::Int64, device));
     let indices = Tensor::arange(samples, (Kind::Int64, device));
-    Views { images, labels, indices, next: Position::default() }
+    Views { groups, labels, indices, next: Position::default() }
 }
 
 #[cfg(test)]
@@ -308,7 +310,7 @@ mod tests {
         let config = Config::resolve(&asked).unwrap();
         let recipe = config.recipe();
         let views = made_up(&recipe, 4, Device::Cpu);
-        assert_eq!(views.images.size(), [3, 4, 3, 32, 32]);
+        assert_eq!(views.images().size(), [3, 4, 3, 32, 32]);
         let watch = MemoryWatch::start(None).unwrap();
         let mut trainer = trainer(&config);
         let mut steps = Steps { trainer: &mut trainer, recipe, device: Device::Cpu, watch: &watch };

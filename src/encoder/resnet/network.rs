@@ -81,15 +81,15 @@ impl ResNet {
         self.stages.iter().flatten()
     }
 
-    /// Returns the side of the input of the first stage.
-    fn first_side(&self) -> i64 {
-        let side = self.stem.output_side(self.input[1]);
+    /// Returns the side of the input of the first stage for images of `side` pixels.
+    fn first_side(&self, side: i64) -> i64 {
+        let side = self.stem.output_side(side);
         if self.pools { (side - 1) / 2 + 1 } else { side }
     }
 
-    /// Returns all blocks, each with the side of its input.
-    fn on_sides(&self) -> impl Iterator<Item = (&Block, i64)> {
-        let mut side = self.first_side();
+    /// Returns all blocks, each with the side of its input, for images of `side` pixels.
+    fn on_sides(&self, side: i64) -> impl Iterator<Item = (&Block, i64)> {
+        let mut side = self.first_side(side);
         self.blocks_in_order().map(move |block| {
             let input = side;
             side = block.output_side(input);
@@ -123,9 +123,7 @@ impl Encoder for ResNet {
     }
 
     fn elements(&self) -> i64 {
-        let [channels, side] = self.input;
-        let most = self.stem.elements(side).max(channels * side * side);
-        self.on_sides().map(|(block, side)| block.elements(side)).fold(most, i64::max)
+        self.cost_at(self.input[1]).0
     }
 
     fn width(&self) -> i64 {
@@ -144,7 +142,14 @@ impl Encoder for ResNet {
     }
 
     fn macs(&self) -> u64 {
-        let stem = self.stem.macs(self.input[1]);
-        stem + self.on_sides().map(|(block, side)| block.macs(side)).sum::<u64>()
+        self.cost_at(self.input[1]).1
+    }
+
+    fn cost_at(&self, side: i64) -> (i64, u64) {
+        let pixels = self.input[0] * side * side;
+        let first = (self.stem.elements(side).max(pixels), self.stem.macs(side));
+        self.on_sides(side).fold(first, |(most, macs), (block, side)| {
+            (most.max(block.elements(side)), macs + block.macs(side))
+        })
     }
 }

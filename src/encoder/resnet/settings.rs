@@ -95,6 +95,10 @@ impl<const LAYERS: u32> EncoderSettings for Layers<LAYERS> {
         ))
     }
 
+    fn takes_other_sides(&self) -> bool {
+        true
+    }
+
     fn check_tensors(&self, tensors: &BTreeMap<String, Tensor>) -> Result<()> {
         let width = self.0.width;
         for network in self.networks() {

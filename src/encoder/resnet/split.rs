@@ -85,4 +85,9 @@ impl Encoder for SplitNetwork {
     fn macs(&self) -> u64 {
         self.networks.iter().map(Encoder::macs).sum()
     }
+
+    fn cost_at(&self, side: i64) -> (i64, u64) {
+        let costs = self.networks.iter().map(|network| network.cost_at(side));
+        costs.fold((0, 0), |(elements, macs), (more, also)| (elements + more, macs + also))
+    }
 }

@@ -72,7 +72,7 @@ impl<'a> Batches<'a> {
             Self::Views { encoder, feed, protocol, precision } => {
                 let batch = feed.next().expect("the samples have no end")?;
                 let mode = Mode::training_if(*protocol == Protocol::Reference);
-                let features = network::features(*encoder, &batch.views.images.get(0), mode, *precision)?;
+                let features = network::features(*encoder, &batch.views.images().get(0), mode, *precision)?;
                 Ok((features, batch.views.labels.copy()))
             }
             Self::Features { features, order, at, batch, device } => {

@@ -149,7 +149,7 @@ impl Classifier {
         for batch in whole_batches(validation, order, batch_size, config, self.device)?.by_ref().take(BATCHES)
         {
             let batch = batch?; // it keeps the memory of its images
-            let images = batch.views.images.get(0);
+            let images = batch.views.images().get(0);
             let features = network::features(encoder, &images, Mode::TRAINING, config.train.precision)?;
             let _ = tch::no_grad(|| self.head.logits(&features, true));
             batches += 1;

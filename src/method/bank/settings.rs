@@ -77,15 +77,15 @@ impl BankSettings {
     pub(in crate::method) fn largest_batch(
         &self,
         encoder: &dyn Encoder,
-        TrainingSet { side, samples, .. }: TrainingSet,
+        set: &TrainingSet,
         parts: i64,
         world: World,
     ) -> i64 {
         const MOST: i64 = i32::MAX as i64;
-        let pixels = 3 * i64::from(side) * i64::from(side);
+        let pixels = 3 * i64::from(set.side) * i64::from(set.side);
         let own = (parts * (MOST / encoder.elements())).min(MOST / pixels);
         // Samples are also compared with each other, to find those that occur more than once.
-        let of_all = (MOST / self.scores(samples.cast_signed())).min(MOST.isqrt());
+        let of_all = (MOST / self.scores(set.samples.cast_signed())).min(MOST.isqrt());
         own.min(of_all / world.size() as i64)
     }
 

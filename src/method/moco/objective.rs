@@ -66,7 +66,7 @@ impl Moco {
     ) -> Result<()> {
         self.key_encoder.follow();
         let keys = (0..self.queries.views).map(|number| {
-            let images = views.images.get(1 - number);
+            let images = views.images().get(1 - number);
             let shuffle = shuffle(images.size()[0]);
             tch::no_grad(|| {
                 self.key_encoder.encode(&images, shuffle.as_ref(), (compute.parts, compute.precision))
@@ -93,7 +93,7 @@ impl Method for Moco {
     }
 
     fn before_step(&mut self, views: &Views, compute: ComputeOptions) -> Result<()> {
-        let (device, groups) = (views.images.device(), self.queries.groups);
+        let (device, groups) = (views.images().device(), self.queries.groups);
         // Without groups and parts all samples share the same statistics, in any order.
         let shuffle = |n| Tensor::rand([n], (Kind::Float, device)).argsort(0, false);
         self.encode_keys(views, compute, |n| (compute.parts > 1 || groups.count(n) > 1).then(|| shuffle(n)))
@@ -186,7 +186,7 @@ mod tests {
         let config = Config { queue: 80, dim: 4, bn_groups: Some(bn_groups), ..Config::default() };
         let encoder =
             EncoderConfig::Resnet18(resnet::Layers(resnet::Config { width: 1, ..Default::default() }));
-        let set = TrainingSet { side: 32, samples: 1000, seed: 0 };
+        let set = TrainingSet { side: 32, views: vec![32; 2], samples: 1000, seed: 0 };
         config.build(&VarStore::new(Device::Cpu).root(), set, &encoder).unwrap()
     }
 
@@ -205,7 +205,8 @@ mod tests {
     #[test]
     fn a_queue_of_half_of_the_set_is_warned_of() {
         let config = Config { queue: 500, ..Config::default() };
-        let warning = |samples| config.warning(TrainingSet { side: 32, samples, seed: 0 });
+        let warning =
+            |samples| config.warning(TrainingSet { side: 32, views: vec![32; 2], samples, seed: 0 });
         assert!(warning(1000).unwrap().message.contains("500 keys") && warning(1001).is_none());
     }
 }

@@ -73,7 +73,8 @@ pub(crate) fn agree(device: Device, precision: Precision) {
         set_float_kind(&mut vars, kind);
         let images = frame::images(&mut case, "in/x1_u8", kind).unsqueeze(0);
         let indices = case.take("in/y");
-        let views = Views { images, labels: indices.zeros_like(), indices, next: Position::default() };
+        let views =
+            Views { groups: vec![images], labels: indices.zeros_like(), indices, next: Position::default() };
         frame::check(case, &mut Network { vars, exemplar, views }, precision);
     }
 }

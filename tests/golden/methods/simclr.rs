@@ -87,7 +87,7 @@ pub(crate) fn agree(device: Device, precision: Precision) {
         };
         let mut vars = VarStore::new(device);
         let encoder = ResNet::new(&(vars.root() / "encoder"), depth, [3, side], &encoder);
-        let simclr = Simclr::new(&vars.root(), Box::new(encoder), side as u32, &config);
+        let simclr = Simclr::new(&vars.root(), Box::new(encoder), &[side as u32; 2], &config);
         set_float_kind(&mut vars, kind);
         let images = [1, 2].map(|view| frame::images(&mut case, &format!("in/x{view}_u8"), kind));
         let none = || Tensor::zeros([images[0].size()[0]], (Kind::Int64, device));
