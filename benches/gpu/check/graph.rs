@@ -1,21 +1,46 @@
 //! Steps as one CUDA graph beside steps that are queued kernel by kernel.
 
-use amdim_stream::{
-    commands::plan::made_up, config::Config, encoder, optim::Schedule, train::Trainer, world::World,
-};
-use anyhow::{Result, bail, ensure};
-use pipeline::Preset;
+use amdim_stream::{commands::plan::made_up, config::Config, optim::Schedule, train::Trainer, world::World};
+use anyhow::{Context, Result, bail, ensure};
+use pipeline::Recipe;
 use serde_json::{Value, json};
 use tch::{Device, Kind, Tensor};
 use torchkit::{GraphChoice, Precision};
 
-/// Returns a trainer of a small model in f32.
-fn small(device: Device, graph: GraphChoice) -> Result<Trainer> {
-    let mut config = Config::preset(Preset::In128);
-    config.encoder = encoder::amdim::Config { ndf: 8, n_rkhs: 64, n_depth: 2, use_bn: false }.into();
+/// AMDIM with a small encoder, as a file of settings has it.
+const AMDIM: &str = "preset = 'in128'\nencoder = { ndf = 8, n_rkhs = 64, n_depth = 2 }";
+
+/// The other methods with small encoders.
+const OTHERS: [(&str, &str); 8] = [
+    ("simclr", "method.name = 'simclr'\nencoder = { name = 'resnet18', width = 8 }"),
+    (
+        "simclr of two sides",
+        "method.name = 'simclr'\nencoder = { name = 'resnet50', width = 8 }\nside = 64\n\
+         [[recipe.views]]\ncount = 2\noperations = [{ op = 'random_crop' }]\n\
+         [[recipe.views]]\ncount = 3\nside = 32\noperations = [{ op = 'random_crop' }]",
+    ),
+    (
+        "moco",
+        "method = { name = 'moco', queue = 100, bn_groups = 2 }\nencoder = { name = 'resnet18', width = 8 }",
+    ),
+    ("instdisc", "method = { name = 'instdisc', loss = 'nce' }\nencoder = { name = 'resnet18', width = 8 }"),
+    ("cmc", "method.name = 'cmc'\nencoder = { name = 'resnet18', width = 8 }"),
+    ("cmc nce", "method = { name = 'cmc', loss = 'nce' }\nencoder = { name = 'resnet18', width = 8 }"),
+    ("cpc", "method.name = 'cpc'\nencoder = { width = 8, stages = [1, 1, 1] }"),
+    ("exemplar", "method.name = 'exemplar'\nencoder.widths = [8, 16, 32]"),
+];
+
+/// Returns the configuration in f32 of a small model, which `settings` describe.
+fn config(settings: &str, graph: GraphChoice) -> Result<Config> {
+    let mut config = Config::resolve(&settings.parse()?)?;
     config.train.precision = Precision::F32;
     config.run.cuda_graph = graph;
-    Trainer::new(&config, (1000, Some(10)), device, Schedule::new(&config.optim, 1000, 100.0), World::ALONE)
+    Ok(config)
+}
+
+/// Returns a trainer for a set of 1000 samples.
+fn trainer(device: Device, config: &Config) -> Result<Trainer> {
+    Trainer::new(config, (1000, Some(10)), device, Schedule::new(&config.optim, 1000, 100.0), World::ALONE)
 }
 
 /// Returns all parameters and statistics in one row, in f64 on the CPU.
@@ -29,20 +54,34 @@ fn flat(trainer: &Trainer) -> Tensor {
     Tensor::cat(&tensors, 0)
 }
 
+/// Compares the recorded steps of AMDIM with its steps that are queued kernel by kernel.
+pub(super) fn graph(device: Device) -> Result<Value> {
+    graph_of(AMDIM, device)
+}
+
+/// Compares the recorded steps of every other method with its steps that are queued kernel by kernel.
+pub(super) fn graphs_of_methods(device: Device) -> Result<Value> {
+    let of = |(name, settings): (&str, &str)| {
+        Ok((name.to_owned(), graph_of(settings, device).context(name.to_owned())?))
+    };
+    OTHERS.into_iter().map(of).collect()
+}
+
 /// Compares recorded steps with steps that are queued kernel by kernel, on the same batches and with the same
 /// random numbers.
 ///
 /// A device need not add up in the same order every time, and Adam makes a whole step of a tiny gradient
 /// whose sign changes. So the steps without a graph are made twice, and the recorded ones may be four times
 /// as far from them as they are apart.
-pub(super) fn graph(device: Device) -> Result<Value> {
+fn graph_of(settings: &str, device: Device) -> Result<Value> {
     Precision::F32.apply()?;
+    let recipe = config(settings, GraphChoice::Off)?.recipe();
     let mut trainers = [GraphChoice::Off, GraphChoice::Off, GraphChoice::On]
-        .map(|graph| small(device, graph))
+        .map(|graph| trainer(device, &config(settings, graph)?))
         .into_iter()
         .collect::<Result<Vec<_>>>()?;
     let start = flat(&trainers[0]);
-    let [again, off] = losses_off(&mut trainers, device)?;
+    let [again, off] = losses_off(&mut trainers, &recipe, device)?;
     ensure!(off < (4.0 * again).max(1e-4), "losses off by {off:.1e}; kernel by kernel again by {again:.1e}");
     if device.is_cuda() && !trainers[2].is_recorded() {
         bail!("no graph was recorded; the warning above has the reason");
@@ -64,11 +103,11 @@ pub(super) fn graph(device: Device) -> Result<Value> {
 
 /// Makes twelve steps with each of three trainers. Returns the largest relative difference of a loss of the
 /// second and of the third from that of the first.
-fn losses_off(trainers: &mut [Trainer], device: Device) -> Result<[f64; 2]> {
+fn losses_off(trainers: &mut [Trainer], recipe: &Recipe, device: Device) -> Result<[f64; 2]> {
     let mut losses_off = [0f64; 2];
     for number in 0..12 {
         tch::manual_seed(100 + number);
-        let views = made_up(&Preset::In128.recipe(), 16, device);
+        let views = made_up(recipe, 16, device);
         let losses: Result<Vec<_>> =
             trainers.iter_mut().map(|trainer| Ok(trainer.step(&views)?.metrics.loss())).collect();
         let losses = losses?;
@@ -82,12 +121,13 @@ fn losses_off(trainers: &mut [Trainer], device: Device) -> Result<[f64; 2]> {
 /// Checks that steps after a recording that failed are those of a trainer without one.
 pub(super) fn failed_recording(device: Device) -> Result<Value> {
     Precision::F32.apply()?;
-    let (mut plain, mut disturbed) = (small(device, GraphChoice::Off)?, small(device, GraphChoice::Off)?);
+    let config = config(AMDIM, GraphChoice::Off)?;
+    let (mut plain, mut disturbed) = (trainer(device, &config)?, trainer(device, &config)?);
     let mut why = None;
     let mut losses_off = 0f64;
     for number in 0..4 {
         tch::manual_seed(100 + number);
-        let views = made_up(&Preset::In128.recipe(), 16, device);
+        let views = made_up(&config.recipe(), 16, device);
         if number == 2 {
             why = torchkit::fail_recording(device);
             ensure!(why.is_some(), "a wait for the device was recorded");

@@ -1,7 +1,7 @@
 //! The list of all checks.
 
 use super::{
-    graph::{failed_recording, graph},
+    graph::{failed_recording, graph, graphs_of_methods},
     item::Check,
     optimizers::optimizers,
     overlap::overlap,
@@ -10,7 +10,7 @@ use super::{
 };
 
 /// All checks, in the order in which they run.
-pub(crate) const ALL: [Check; 9] = [
+pub(crate) const ALL: [Check; 10] = [
     Check { name: "fixtures in f32", run: fixtures_in_f32 },
     Check { name: "fixtures in f64", run: fixtures_in_f64 },
     Check { name: "losses of large scores", run: losses },
@@ -18,6 +18,7 @@ pub(crate) const ALL: [Check; 9] = [
     Check { name: "fused adam, adamw, sgd and lars beside their definitions", run: optimizers },
     Check { name: "overlap: batches seen whole", run: overlap },
     Check { name: "graph beside kernel by kernel", run: graph },
+    Check { name: "graphs of the other methods beside kernel by kernel", run: graphs_of_methods },
     Check { name: "graph that cannot be recorded", run: failed_recording },
     Check { name: "resumed beside uninterrupted", run: resume },
 ];

@@ -71,7 +71,7 @@ fn ranges(feed: &mut Feed, products: usize, device: Device) -> Result<Vec<Tensor
             product = product.matmul(&work);
         }
         let all = [0i64; 0];
-        let images = &batch.views.images + product.get(0).get(0) * 0.0;
+        let images = batch.views.images() + product.get(0).get(0) * 0.0;
         let ends = [images.amin(all.as_slice(), false), images.amax(all.as_slice(), false)];
         ranges.push(Tensor::stack(&ends, 0));
     }

@@ -50,7 +50,7 @@ fn pass(device: Device, precision: Precision) -> Result<(f64, Tensor)> {
     let encoder = encoder::amdim::Config { ndf: 16, n_rkhs: 128, n_depth: 2, use_bn: true };
     let method = MethodConfig::default().chosen().build(
         &vars.root(),
-        TrainingSet { side: 128, samples: 0, seed: 0 },
+        TrainingSet { side: 128, views: vec![128; 2], samples: 0, seed: 0 },
         &encoder.into(),
     )?;
     let named: BTreeMap<_, _> = vars.variables().into_iter().collect();
@@ -78,7 +78,7 @@ fn draw_zero_weights(named: &BTreeMap<String, Tensor>) {
 fn batch(device: Device) -> Views {
     let views = made_up(&Preset::In128.recipe(), 24, Device::Cpu);
     Views {
-        images: views.images.to_device(device),
+        groups: vec![views.images().to_device(device)],
         labels: views.labels.to_device(device),
         indices: views.indices.to_device(device),
         next: views.next,

@@ -153,3 +153,22 @@ impl Encoder for ResNet {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tch::{Device, nn::VarStore};
+
+    use super::*;
+
+    #[test]
+    fn the_cost_of_another_side_is_that_of_a_network_for_it() {
+        let _alone = crate::testing::lock_generator();
+        for depth in [Depth::D18, Depth::D50] {
+            let config = Config { width: 4, ..Config::default() };
+            let of = |side| ResNet::new(&VarStore::new(Device::Cpu).root(), depth, [3, side], &config);
+            let (large, small) = (of(224), of(97));
+            assert_eq!(large.cost_at(97), (small.elements(), small.macs()));
+            assert!(large.macs() > 4 * small.macs());
+        }
+    }
+}

@@ -131,7 +131,12 @@ pub(crate) fn agree(device: Device, precision: Precision) {
         };
         let mut vars = VarStore::new(device);
         let encoder = SplitNetwork::new(&(vars.root() / "encoder"), depth, side, &encoder);
-        let set = TrainingSet { side: side as u32, samples: case.int(&["config", "N"]) as u64, seed: 0 };
+        let set = TrainingSet {
+            side: side as u32,
+            views: vec![side as u32],
+            samples: case.int(&["config", "N"]) as u64,
+            seed: 0,
+        };
         let method = Cmc::new(&vars.root(), Box::new(OfChannels(encoder)), set, &config);
         let kind = precision.kind();
         set_float_kind(&mut vars, kind);

@@ -35,12 +35,12 @@ impl Subject for Network {
     }
 
     fn evaluated(&self) -> Vec<(&'static str, Tensor)> {
-        let features = self.exemplar.encoder().features(&self.views.images.get(0), Mode::Evaluation);
+        let features = self.exemplar.encoder().features(&self.views.images().get(0), Mode::Evaluation);
         vec![("logits", self.exemplar.logits(&features, false))]
     }
 
     fn pass(&mut self, _number: i64) -> Pass {
-        let feature = tch::no_grad(|| self.exemplar.embedder().embed(&self.views.images, false))[0].get(0);
+        let feature = tch::no_grad(|| self.exemplar.embedder().embed(self.views.images(), false))[0].get(0);
         let logits = tch::no_grad(|| self.exemplar.logits(&feature, true));
         let loss = frame::backward(&self.exemplar, &self.views);
         Pass {

@@ -45,7 +45,7 @@ impl Subject for Network {
         let shuffles = self.shuffles.get(number);
         let mut given = (0..shuffles.size()[0]).map(|view| shuffles.get(view));
         self.moco.encode_keys(&self.views, OPTIONS, |_| given.next()).unwrap();
-        let embeddings = tch::no_grad(|| self.moco.embedder().embed(&self.views.images, false));
+        let embeddings = tch::no_grad(|| self.moco.embedder().embed(self.views.images(), false));
         let q_raw = embeddings[1].get(0);
         let scores = tch::no_grad(|| self.moco.scores(0, &q_raw));
         let loss = frame::backward(&self.moco, &self.views);
@@ -104,7 +104,7 @@ pub(crate) fn agree(device: Device, precision: Precision) {
         let n = images[0].size()[0];
         let none = || Tensor::zeros([n], (Kind::Int64, device));
         let views = Views {
-            images: Tensor::stack(&images, 0),
+            groups: vec![Tensor::stack(&images, 0)],
             labels: none(),
             indices: none(),
             next: Position::default(),

@@ -109,7 +109,12 @@ pub(crate) fn agree(device: Device, precision: Precision) {
         };
         let mut vars = VarStore::new(device);
         let encoder = ResNet::new(&(vars.root() / "encoder"), depth, [3, side], &encoder);
-        let set = TrainingSet { side: side as u32, samples: case.int(&["config", "N"]) as u64, seed: 0 };
+        let set = TrainingSet {
+            side: side as u32,
+            views: vec![side as u32],
+            samples: case.int(&["config", "N"]) as u64,
+            seed: 0,
+        };
         let method = Instdisc::new(&vars.root(), Box::new(encoder), set, &config);
         let kind = precision.kind();
         set_float_kind(&mut vars, kind);

@@ -27,7 +27,7 @@ struct Network {
 
 impl Network {
     fn all_views(&self) -> Tensor {
-        self.views.images.flatten(0, 1)
+        self.views.images().flatten(0, 1)
     }
 }
 
@@ -42,7 +42,7 @@ impl Subject for Network {
     }
 
     fn pass(&mut self, _number: i64) -> Pass {
-        let embeddings = tch::no_grad(|| self.simclr.embedder().embed(&self.views.images, false));
+        let embeddings = tch::no_grad(|| self.simclr.embedder().embed(self.views.images(), false));
         let [h, z_raw] = [0, 1].map(|number: usize| embeddings[number].flatten(0, 1));
         let options = ComputeOptions {
             precision: torchkit::Precision::F32,
@@ -92,7 +92,7 @@ pub(crate) fn agree(device: Device, precision: Precision) {
         let images = [1, 2].map(|view| frame::images(&mut case, &format!("in/x{view}_u8"), kind));
         let none = || Tensor::zeros([images[0].size()[0]], (Kind::Int64, device));
         let views = Views {
-            images: Tensor::stack(&images, 0),
+            groups: vec![Tensor::stack(&images, 0)],
             labels: none(),
             indices: none(),
             next: Position::default(),
