@@ -59,6 +59,8 @@ fn main() {
         let title = format!("pairs: the photos, two views of 224 pixels by the recipe of MoCo v2{title}");
         pairs(&mut Table::new(&title), &recipes::moco_v2(with_blur), &photos);
     }
+    let mut table = Table::new("pairs: the photos, two views of 224 pixels by the recipe of SimCLR");
+    pairs(&mut table, &recipes::simclr(), &photos);
 }
 
 /// Resizes a photo to a short side of 256 pixels, as `pack --resize` does.

@@ -9,20 +9,24 @@ import from_webdataset
 import measure as m
 
 cv2.setNumThreads(0)
-flip = a.Compose([a.HorizontalFlip(p=m.FLIP)])
+options = m.arguments()
+r = options.recipe
+flip = a.Compose([a.HorizontalFlip(p=r.shared_flip)])
 view = a.Compose([
-    a.RandomResizedCrop((m.SIDE, m.SIDE), m.SCALE, m.RATIO, cv2.INTER_CUBIC),
-    a.ColorJitter((1 - m.BRIGHTNESS, 1 + m.BRIGHTNESS), (1 - m.CONTRAST, 1 + m.CONTRAST),
-                  (1 - m.SATURATION, 1 + m.SATURATION), (-m.HUE, m.HUE), p=m.JITTER),
-    a.ToGray(p=m.GRAY),
+    a.RandomResizedCrop((r.side, r.side), r.scale, r.ratio, cv2.INTER_CUBIC),
+    a.HorizontalFlip(p=r.flip),
+    a.ColorJitter((1 - r.brightness, 1 + r.brightness), (1 - r.contrast, 1 + r.contrast),
+                  (1 - r.saturation, 1 + r.saturation), (-r.hue, r.hue), p=r.jitter),
+    a.ToGray(p=r.gray),
+    *([a.GaussianBlur(sigma_limit=r.sigma, p=r.blur)] if r.blur else []),
 ])
 
 
 def pair(jpeg):
     image = cv2.imdecode(numpy.frombuffer(jpeg, numpy.uint8), cv2.IMREAD_COLOR_RGB)
-    image = flip(image=image)["image"]
+    if r.shared_flip:
+        image = flip(image=image)["image"]
     return [torch.from_numpy(numpy.ascontiguousarray(view(image=image)["image"])) for _ in range(2)]
 
 
-options = m.arguments()
 m.measure(from_webdataset.batches(options, pair), options, "webdataset", "albumentations", "opencv-python-headless")

@@ -6,6 +6,7 @@ import sys
 import tarfile
 from dataclasses import replace
 
+import cv2
 import numpy
 from ffcv.fields import RGBImageField
 from ffcv.fields.rgb_image import IMAGE_MODES, RandomResizedCropRGBImageDecoder, get_random_crop
@@ -19,6 +20,8 @@ from ffcv.writer import DatasetWriter
 from PIL import Image
 
 import measure as m
+
+cv2.setNumThreads(0)
 
 
 class Jpeg(RGBImageField):
@@ -63,19 +66,24 @@ class TwoCrops(RandomResizedCropRGBImageDecoder):
 
 
 class Flip(Operation):
-    """Flips both views by one coin, after the crop, where it costs least."""
+    """Flips views, by one coin for both if they share it, after the crop, where it costs least."""
+
+    def __init__(self, recipe):
+        super().__init__()
+        self.recipe = recipe
 
     def declare_state_and_memory(self, previous):
         return replace(previous, jit_mode=True), None
 
     def generate_code(self):
-        batch, p = Compiler.get_iterator(), m.FLIP
+        batch, shares, p = Compiler.get_iterator(), self.recipe.shared_flip > 0, self.recipe.shared_flip or self.recipe.flip
 
         def flip(images, _):
-            coins = numpy.random.rand(len(images)) < p
+            coins = numpy.random.rand(len(images), 2) < p
             for at in batch(len(images)):
-                if coins[at]:
-                    images[at] = images[at, :, :, ::-1].copy()
+                for view in range(2):
+                    if coins[at, 0 if shares else view]:
+                        images[at, view] = images[at, view, :, ::-1].copy()
             return images
 
         flip.is_parallel = True
@@ -106,11 +114,15 @@ class EachView(Operation):
 class Gray(Operation):
     """Turns views gray; FFCV has no such operation."""
 
+    def __init__(self, p):
+        super().__init__()
+        self.p = p
+
     def declare_state_and_memory(self, previous):
         return replace(previous, jit_mode=True), None
 
     def generate_code(self):
-        batch, p = Compiler.get_iterator(), m.GRAY
+        batch, p = Compiler.get_iterator(), self.p
 
         def gray(images, *_):
             coins = numpy.random.rand(len(images)) < p
@@ -123,6 +135,26 @@ class Gray(Operation):
 
         gray.is_parallel = True
         return gray
+
+
+class Blur(Operation):
+    """Blurs views by OpenCV, in Python; FFCV has no such operation."""
+
+    def __init__(self, p, sigma):
+        super().__init__()
+        self.p, self.sigma = p, sigma
+
+    def declare_state_and_memory(self, previous):
+        return replace(previous, jit_mode=False), None
+
+    def generate_code(self):
+        def blur(images, _):
+            for image in images.reshape(-1, *images.shape[2:]):
+                if numpy.random.rand() < self.p:
+                    cv2.GaussianBlur(image, (0, 0), numpy.random.uniform(*self.sigma), dst=image)
+            return images
+
+        return blur
 
 
 class Samples:
@@ -147,13 +179,15 @@ def convert(beton, shards):
 
 def main():
     options = m.arguments()
-    colour = [RandomBrightness(m.BRIGHTNESS, m.JITTER), RandomContrast(m.CONTRAST, m.JITTER),
-              RandomSaturation(m.SATURATION, m.JITTER), Gray()]
-    pipeline = [TwoCrops((m.SIDE, m.SIDE), m.SCALE, m.RATIO), Flip(), *map(EachView, colour), ToTensor()]
+    r = options.recipe
+    colour = [RandomBrightness(r.brightness, r.jitter), RandomContrast(r.contrast, r.jitter),
+              RandomSaturation(r.saturation, r.jitter), Gray(r.gray)]
+    blur = [Blur(r.blur, r.sigma)] if r.blur else []
+    pipeline = [TwoCrops((r.side, r.side), r.scale, r.ratio), Flip(r), *map(EachView, colour), *blur, ToTensor()]
     loader = Loader(options.data[0], m.BATCH, options.workers, order=OrderOption.RANDOM, os_cache=True,
                     drop_last=True, pipelines={"image": pipeline}, custom_fields={"image": Jpeg})
     epochs = itertools.chain.from_iterable(loader for _ in itertools.count())
-    m.measure(epochs, options, "ffcv", "numba", "numpy")
+    m.measure(epochs, options, "ffcv", "numba", "numpy", *(["opencv-python-headless"] if r.blur else []))
 
 
 if __name__ == "__main__":

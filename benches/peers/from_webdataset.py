@@ -7,7 +7,7 @@ from measure import BATCH
 
 
 def batches(options, pair):
-    """Returns batches of pairs. `pair` turns the bytes of a JPEG into two uint8 tensors (3, 128, 128)."""
+    """Returns batches of pairs. `pair` turns the bytes of a JPEG into two uint8 tensors of (3, side, side)."""
     samples = wds.WebDataset(options.data, resampled=True, shardshuffle=False)
     dataset = samples.to_tuple("jpg").map_tuple(pair).map(lambda sample: sample[0])
     dataset = dataset.batched(BATCH, collation_fn=collate, partial=False)

@@ -4,20 +4,19 @@ import argparse
 import contextlib
 import json
 import os
+import signal
 import time
 from importlib.metadata import version
 
+from recipe import Recipe
+
 BATCH = 64
-SIDE = 128
-SCALE, RATIO = (0.3, 1.0), (0.7, 1.4)
-BRIGHTNESS = CONTRAST = SATURATION = 0.4
-HUE = 0.1
-FLIP, JITTER, GRAY = 0.5, 0.8, 0.25
 
 
 def arguments():
     parser = argparse.ArgumentParser()
     parser.add_argument("data", nargs="+", help="shards, or the file converted from them")
+    parser.add_argument("--recipe", type=Recipe, required=True, help="file of the recipe, in JSON")
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--pairs", type=int, default=2048, help="number of measured image pairs")
     parser.add_argument("--warmup", type=int, default=512, help="number of image pairs before the measurement")
@@ -40,7 +39,9 @@ def measure(batches, options, *packages):
     record = {"pairs": count * BATCH, "wall_s": time.perf_counter() - wall_s, "cpu_s": cpu_s() - used_s}
     versions = {package: version(package) for package in packages}
     print(json.dumps(record | {"versions": versions}), flush=True)
-    # Exit at once: workers are in the middle of a batch, and some libraries hang when they are torn down then.
+    # Exit at once: workers are in the middle of a batch, and some libraries hang when they are torn down then. The handler of
+    # torch's DataLoader would raise an error when a worker ends.
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     for child in descendants(os.getpid()):
         with contextlib.suppress(ProcessLookupError):
             os.kill(child, 9)

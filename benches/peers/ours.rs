@@ -1,12 +1,12 @@
-//! This program's loader, measured like its peers in `run.py`: shards to batches by the recipe `in128`.
+//! This program's loader, measured like its peers in `run.py`: shards to batches by a recipe.
 //!
-//! `peers-ours SHARDS… --workers N --pairs N --warmup N --decode exact|fast`, or `--bound` for libjpeg-turbo
-//! alone on one thread. Prints one JSON object.
+//! `peers-ours SHARDS… --recipe in128|simclr224 --workers N --pairs N --warmup N --decode exact|fast`, or
+//! `--bound` for libjpeg-turbo alone on one thread. Prints one JSON object. `--print` prints the recipe instead.
 #![expect(clippy::print_stdout, reason = "the result goes to stdout")]
 
 use std::{env, error, time::Instant};
 
-use pipeline::{DecodeMode, Decoder, Loader, LoaderConfig, Preset, Rgb};
+use pipeline::{DecodeMode, Decoder, Loader, LoaderConfig, Preset, Recipe, Rgb};
 use serde_json::json;
 use shards::{IndexConfig, LocalSource, Order, Position, Samples, ShardSet, Share};
 
@@ -14,6 +14,8 @@ use common::process_cpu_s;
 
 #[path = "../common/mod.rs"]
 mod common;
+#[path = "../recipes.rs"]
+mod recipes;
 
 const BATCH: usize = 64;
 
@@ -21,6 +23,10 @@ type Result<T, E = Box<dyn error::Error>> = std::result::Result<T, E>;
 
 fn main() -> Result<()> {
     let options = Options::parse(env::args().skip(1))?;
+    if options.print {
+        println!("{}", json!(options.recipe));
+        return Ok(());
+    }
     let set = ShardSet::open(LocalSource::new(&options.shards)?, &IndexConfig::default())?;
     let samples = set.samples(Order::default(), Share::default(), Position::default());
     if options.bound { decode(samples, set.len(), &options) } else { load(samples, &options) }
@@ -28,35 +34,50 @@ fn main() -> Result<()> {
 
 struct Options {
     shards: Vec<String>,
+    recipe: Recipe,
     workers: usize,
     pairs: usize,
     warmup: usize,
     decode: DecodeMode,
     bound: bool,
+    print: bool,
 }
 
 impl Options {
     fn parse(mut words: impl Iterator<Item = String>) -> Result<Self> {
         let mut options = Self {
             shards: Vec::new(),
+            recipe: Preset::In128.recipe(),
             workers: 1,
             pairs: 2048,
             warmup: 512,
             decode: DecodeMode::default(),
             bound: false,
+            print: false,
         };
         while let Some(word) = words.next() {
             match word.as_str() {
+                "--recipe" => options.recipe = recipe(&words.next().ok_or("--recipe needs a name")?)?,
                 "--workers" => options.workers = number(words.next())?,
                 "--pairs" => options.pairs = number(words.next())?,
                 "--warmup" => options.warmup = number(words.next())?,
                 "--decode" => options.decode = words.next().ok_or("--decode needs a mode")?.parse()?,
                 "--bound" => options.bound = true,
+                "--print" => options.print = true,
                 _ if word.starts_with("--") => return Err(format!("unknown option `{word}`").into()),
                 _ => options.shards.push(word),
             }
         }
         Ok(options)
+    }
+}
+
+/// Returns the recipe of this name.
+fn recipe(name: &str) -> Result<Recipe> {
+    match name {
+        "in128" => Ok(Preset::In128.recipe()),
+        "simclr224" => Ok(recipes::simclr()),
+        _ => Err(format!("unknown recipe `{name}`").into()),
     }
 }
 
@@ -66,15 +87,15 @@ fn number(word: Option<String>) -> Result<usize> {
 
 /// Times the batches that follow the warm-up.
 fn load(samples: Samples, options: &Options) -> Result<()> {
-    let recipe = Preset::In128.recipe();
+    let recipe = &options.recipe;
     let config = LoaderConfig {
         workers: options.workers,
         batch_size: BATCH,
         decode: options.decode,
         ..LoaderConfig::default()
     };
-    let slabs = vec![vec![0; config.bytes(&recipe)]; config.slabs()];
-    let mut loader = Loader::spawn(samples, recipe, slabs, &config)?;
+    let slabs = vec![vec![0; config.bytes(recipe)]; config.slabs()];
+    let mut loader = Loader::spawn(samples, recipe.clone(), slabs, &config)?;
     let mut batches = |count| loader.by_ref().take(count).try_for_each(|batch| batch.map(drop));
     batches(options.warmup.div_ceil(BATCH))?;
     let count = options.pairs.div_ceil(BATCH);

@@ -7,11 +7,15 @@ from torchvision.transforms import v2
 import from_webdataset
 import measure as m
 
-flip = v2.RandomHorizontalFlip(m.FLIP)
+options = m.arguments()
+r = options.recipe
+flip = v2.RandomHorizontalFlip(r.shared_flip)
 view = v2.Compose([
-    v2.RandomResizedCrop(m.SIDE, m.SCALE, m.RATIO, v2.InterpolationMode.BICUBIC, antialias=True),
-    v2.RandomApply([v2.ColorJitter(m.BRIGHTNESS, m.CONTRAST, m.SATURATION, m.HUE)], m.JITTER),
-    v2.RandomGrayscale(m.GRAY),
+    v2.RandomResizedCrop(r.side, r.scale, r.ratio, v2.InterpolationMode.BICUBIC, antialias=True),
+    v2.RandomHorizontalFlip(r.flip),
+    v2.RandomApply([v2.ColorJitter(r.brightness, r.contrast, r.saturation, r.hue)], r.jitter),
+    v2.RandomGrayscale(r.gray),
+    *([v2.RandomApply([v2.GaussianBlur(r.taps, r.sigma)], r.blur)] if r.blur else []),
 ])
 
 
@@ -21,5 +25,4 @@ def pair(jpeg):
     return view(image), view(image)
 
 
-options = m.arguments()
 m.measure(from_webdataset.batches(options, pair), options, "webdataset", "torchvision", "torch")
