@@ -6,7 +6,7 @@ use tch::Tensor;
 /// A batch on the device.
 #[derive(Debug)]
 pub struct Views {
-    /// Normalized views (v, n, 3, h, w) of each group of the recipe: those of the same side are one tensor.
+    /// Normalized views (v, n, 3, h, w) of each group of the recipe: consecutive views of the same side are one tensor.
     pub groups: Vec<Tensor>,
     /// Classes (n), i64, −1 where a sample has none.
     pub labels: Tensor,

@@ -2,14 +2,16 @@
 """What `make curves` does once the program is built: trains each method for some hundreds of updates on synthetic images, and
 judges its encoder and an untrained one. It writes the table benches/results/curves.md."""
 
+import datetime
 import json
+import os
 import pathlib
 import platform
 import subprocess
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-PROGRAM = pathlib.Path(__import__("os").environ.get("AMDIM_STREAM", ROOT / "target/release/amdim-stream"))
+PROGRAM = pathlib.Path(os.environ.get("AMDIM_STREAM", ROOT / "target/release/amdim-stream"))
 FOLDER = ROOT / "runs/curves"
 DATA = FOLDER / "data"
 TABLE = ROOT / "benches/results/curves.md"
@@ -17,6 +19,8 @@ TRAIN, VALIDATION = 4000, 1000
 # How much better than an untrained encoder a trained one must be, in percent of the validation images. The standard error of
 # a share of 1000 images is about 1.4 %.
 MARGIN = 3
+# What an implementation of the paper in PyTorch reached in as many updates on such images.
+LEAST = {("simclr", "linear"): 37.4, ("simclr", "knn"): 28.3}
 
 
 def call(*arguments):
@@ -64,14 +68,16 @@ def cells(row, what):
 
 
 def table(rows):
-    version = subprocess.run([PROGRAM, "--version"], check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
+    version = subprocess.run([PROGRAM, "--version"], check=True, stdout=subprocess.PIPE, text=True).stdout.splitlines()[0]
     lines = [
         "# Do the methods learn?",
         "",
-        f"`make curves`, {version}, on {cpu()}: {TRAIN} synthetic training images of 32 pixels in ten classes, {VALIDATION} for",
-        "validation, one seed. The settings of each run are in `tools/methods`. Each cell has the number of the untrained encoder,",
-        "whose batch norms were settled on training images, and that of the trained one: accuracy in percent of logistic regression",
-        "on frozen features and of the vote of the 10 nearest training images, and the effective rank of the features (RankMe).",
+        f"`make curves` on {datetime.date.today()}, {version}, {cpu()}.",
+        "",
+        f"{TRAIN} synthetic training images of 32 pixels in ten classes, {VALIDATION} for validation, one seed. The settings of each run",
+        "are in `tools/methods`. Each cell has the number of the untrained encoder, whose batch norms were settled on training images,",
+        "and that of the trained one: accuracy in percent of logistic regression on frozen features and of the vote of the 10 nearest",
+        "training images, and the effective rank of the features (RankMe).",
         "",
         "| method | updates | loss (chance) | linear | 10-NN | RankMe |",
         "|---|---|---|---|---|---|",
@@ -100,10 +106,10 @@ def main():
         f"{name}: {what}"
         for name, row in rows.items()
         for what in ("linear", "knn")
-        if row["trained", what] < row["initial", what] + MARGIN
+        if row["trained", what] < max(row["initial", what] + MARGIN, LEAST.get((name, what), 0))
     ]
     if worse:
-        sys.exit(f"less than {MARGIN} % above the untrained encoder: {', '.join(worse)}")
+        sys.exit(f"worse than expected, or less than {MARGIN} % above the untrained encoder: {', '.join(worse)}")
 
 
 if __name__ == "__main__":

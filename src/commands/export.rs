@@ -21,9 +21,10 @@ pub struct Args {
     /// A run folder, or one of its checkpoints/step-… folders
     #[arg(long, value_name = "DIR")]
     pub checkpoint: PathBuf,
-    /// File to write: .safetensors, or .pth for torch.load (for a ResNet its state dict, for AMDIM's encoder a
-    /// checkpoint of the reference implementation; other encoders have none). A ResNet in a file named model.safetensors gets a config.json beside it, so
-    /// that timm and Hugging Face's transformers load the folder
+    /// File to write: .safetensors, or .pth for torch.load (for a ResNet its state dict, for a run of AMDIM a
+    /// checkpoint of the reference implementation; others have none). A ResNet in a file named
+    /// model.safetensors gets a config.json beside it, so that timm and Hugging Face's transformers load the
+    /// folder
     #[arg(long, short, value_name = "FILE")]
     pub out: PathBuf,
     /// File format [default: by the extension of FILE]

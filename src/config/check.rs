@@ -32,37 +32,38 @@ impl Config {
     /// Checks that the method can use the views of the recipe.
     fn check_views(&self) -> Result<()> {
         let (method, side) = (self.method.chosen(), self.side());
-        let (recipe, made) = (method.recipe(self.preset, side), self.recipe());
-        let [needed, found] = [&recipe, &made].map(views);
-        if needed == found {
+        let (published, own) = (method.recipe(self.preset, side), self.recipe());
+        if views(&published) == views(&own) {
             return Ok(());
         }
         let needed = match method.least_views() {
-            Some(least) if begins_with(&made, least, side) => return self.check_other_sides(&made),
+            Some(least) if begins_with(&own, least, side) => return self.check_other_sides(&own),
             Some(least) => format!("at least {least} views of {side} pixels, which smaller ones may follow"),
-            None => needed,
+            None => views(&published),
         };
         Err(usage!(
-            "the method {} needs {needed}, but the recipe makes {found}", method.name();
-            "change the number of [[recipe.views]], their `count` or `side`, or --side; `show --config` draws \
+            "the method {} needs {needed}, but the recipe makes {}", method.name(), views(&own);
+            "change the number or the order of [[recipe.views]], their `count` or `side`, or --side; `show --config` draws \
              recipes of any views"
         ))
     }
 
     /// Checks that the encoder can be trained on views of other sides than that of the run.
-    fn check_other_sides(&self, made: &Recipe) -> Result<()> {
+    fn check_other_sides(&self, recipe: &Recipe) -> Result<()> {
         let encoder = self.encoder.chosen();
-        let mut others = made.groups.iter().map(|group| group.side).filter(|&side| side != self.side());
+        let mut others = recipe.groups.iter().map(|group| group.side).filter(|&side| side != self.side());
         if !encoder.takes_other_sides()
             && let Some(other) = others.next()
         {
             return Err(usage!(
-                "the encoder {} takes images of {} pixels only, but the recipe also makes views of {other}",
+                "the encoder {} takes images of one side, but the recipe makes views of {} and of {other} pixels",
                 encoder.name(), self.side();
                 "give all views the same side, or choose a ResNet with --encoder"
             ));
         }
-        others.try_for_each(|side| encoder.check(side))
+        others.try_for_each(|side| {
+            encoder.check(side).map_err(|error| usage!("{error}"; "correct the `side` of the view"))
+        })
     }
 
     /// Checks that no normalization is given where the encoder has one of its own.

@@ -310,11 +310,15 @@ mod tests {
             (&[(1, 64), (8, 32)][..], "resnet18", least),
             (&[(8, 32), (2, 64)], "resnet18", least),
             (&[(2, 64), (1, 96)], "resnet18", least),
-            (&[(2, 64), (8, 16)], "resnet18", "takes images of 32 to 512 pixels, not of 16"),
+            (
+                &[(2, 64), (8, 16)],
+                "resnet18",
+                "takes images of 32 to 512 pixels, not of 16\n  hint: correct the `side` of the view",
+            ),
             (
                 &[(2, 64), (8, 32)],
                 "amdim",
-                "takes images of 64 pixels only, but the recipe also makes views of 32",
+                "takes images of one side, but the recipe makes views of 64 and of 32",
             ),
         ] {
             let error = refusal(&of_sides(groups, encoder));

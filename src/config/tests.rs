@@ -268,3 +268,12 @@ fn nce_without_negatives_is_refused() {
     let error = Config::resolve(&text.parse().unwrap()).unwrap_err();
     assert!(error.to_string().contains("the loss nce has no negatives"), "{error}");
 }
+
+#[test]
+fn bf16_is_chosen_for_encoders_that_a_cpu_trains_faster_in_it() {
+    let on_cpu = |text: &str| Config::resolve(&text.parse().unwrap()).unwrap().precision_on(tch::Device::Cpu);
+    let resnet = "preset = 'c10'\nmethod.name = 'simclr'";
+    assert_eq!(on_cpu("preset = 'c10'"), Precision::Auto.on(tch::Device::Cpu));
+    assert_eq!(on_cpu(resnet), Precision::F32);
+    assert_eq!(on_cpu(&format!("{resnet}\ntrain.precision = 'bf16'")), Precision::Bf16);
+}

@@ -24,7 +24,7 @@ settings! {
         /// optimizer's state are always f32.
         #[serde(with = "crate::settings::as_text")]
         precision: Precision = Precision::Auto, text::<Precision>().flag(Heading::Training, "KIND")
-            .default("auto: bf16 if the device has instructions for it, else f32");
+            .default("auto: bf16 if the device has instructions for it, else f32; on the CPU bf16 only for AMDIM's encoder");
         /// Encode a batch in this number of parts, one after the other: less memory, more time. The negatives
         /// are those of the whole batch; batch norms see each part separately and update their running
         /// statistics once per part.

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use pipeline::{Normalization, Preset, Recipe};
 use serde::{Deserialize, Serialize};
+use tch::Device;
+use torchkit::Precision;
 
 use super::{data::DataConfig, recipe::RecipeConfig, run::RunConfig, train::TrainConfig};
 use crate::{
@@ -90,6 +92,20 @@ impl Config {
     pub(crate) fn training_set(&self, samples: u64) -> TrainingSet {
         let views = self.recipe().views().map(|(side, _)| side).collect();
         TrainingSet { side: self.side(), views, samples, seed: self.seed }
+    }
+
+    /// Returns the precision of training on a device.
+    pub(crate) fn precision_on(&self, device: Device) -> Precision {
+        match self.train.precision {
+            Precision::Auto => self.fastest_precision(device),
+            precision => precision,
+        }
+    }
+
+    /// Returns the precision in which a device trains the encoder fastest: bf16 or f32.
+    pub(crate) fn fastest_precision(&self, device: Device) -> Precision {
+        let is_slow = device == Device::Cpu && !self.encoder.chosen().is_faster_in_bf16_on_cpus();
+        if is_slow { Precision::F32 } else { Precision::Auto.on(device) }
     }
 
     /// Returns the normalization of the encoder's inputs.

@@ -46,6 +46,13 @@ pub trait EncoderSettings: Debug {
         false
     }
 
+    /// Returns whether a CPU with instructions for bf16 trains the encoder faster in bf16 than in f32. By
+    /// default it does not: with several threads on busy cores, oneDNN's gradients of the weights of
+    /// convolutions are many times slower in bf16.
+    fn is_faster_in_bf16_on_cpus(&self) -> bool {
+        false
+    }
+
     /// Checks that a file with these tensors can hold an encoder of this size. This comes before the encoder
     /// is built, so that a damaged file cannot make the program allocate memory for sizes that it only
     /// claims.

@@ -60,8 +60,8 @@ impl<'a> Judging<'a> {
         if encoder == "trained" {
             network.restore(loaded)?;
             let (identity, step) = (loaded.checksum.clone(), loaded.state.step);
-            if network.has_norms() {
-                warn_of_unsettled_norms(step, config.recipe().len() * config.train.accumulate);
+            if let Some(updates) = network.norm_updates().filter(|_| step > 0) {
+                warn_of_unsettled_norms(step, updates);
             }
             return Ok(Self { subject, network, identity, step, settled_on: None });
         }
@@ -171,12 +171,12 @@ impl<'a> Judging<'a> {
     }
 }
 
-/// Warns if the running statistics of norms are still close to their initial values. Each of `step` steps has
-/// updated them `updates` times, once for each part of each view.
-fn warn_of_unsettled_norms(step: u64, updates: usize) {
+/// Warns if the running statistics of norms are still close to their initial values after `updates` updates in
+/// `step` steps.
+fn warn_of_unsettled_norms(step: u64, updates: i64) {
     // An update moves the statistics by a tenth.
-    let left = 0.9f64.powf(updates as f64 * step as f64);
-    if step > 0 && left > 0.01 {
+    let left = 0.9f64.powf(updates as f64);
+    if left > 0.01 {
         tracing::warn!(
             "after {step} steps the running statistics of the encoder's batch norms still contain {:.0} % of their initial values (0 and \
              1), so the results understate the encoder",

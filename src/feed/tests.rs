@@ -89,7 +89,7 @@ fn a_feed_has_the_views_of_each_side() {
         let floats = Tensor::cat(&groups.collect::<Vec<_>>(), 0);
         let bytes = Tensor::from_slice(&loaded.pixels[..floats.numel()]);
         assert!(floats.equal(&bytes.to_kind(Kind::Float)));
-        sizes.extend(batch.views.groups.iter().map(|images| images.size()));
+        sizes.extend(batch.views.groups.iter().map(Tensor::size));
     }
     let expected = [[2, 3, 3, 24, 24], [3, 3, 3, 16, 16], [2, 1, 3, 24, 24], [3, 1, 3, 16, 16]];
     assert_eq!(sizes, expected);

@@ -94,6 +94,10 @@ impl MethodSettings for Config {
         self.encoder(encoder).map(drop)
     }
 
+    fn head_numbers(&self, width: i64) -> i64 {
+        width.saturating_mul(width).saturating_mul(self.context_layers.saturating_add(self.prediction_steps))
+    }
+
     fn build(&self, path: &Path, set: TrainingSet, encoder: &EncoderConfig) -> Result<Box<dyn Method>> {
         let encoder = self.encoder(encoder)?;
         encoder.check(set.side)?;

@@ -70,15 +70,16 @@ fn gathered(embeddings: &[Tensor], world: World) -> Vec<Tensor> {
 fn in_parts(method: &dyn Method, views: &Views, compute: ComputeOptions) -> Result<(Vec<Tensor>, Objective)> {
     let embedder = method.embedder();
     let groups: Vec<_> = views.groups.iter().map(|images| images.tensor_split(compute.parts, 1)).collect();
-    let Encoded { groups: encoded, mut inputs } = without_graph(embedder, &groups, compute)?;
-    let encoded: Vec<_> = encoded.iter().map(|parts| joined(parts, 1)).collect();
+    let encoded = without_graph(embedder, &groups, compute)?;
+    let (encoded, inputs): (Vec<_>, Vec<_>) =
+        encoded.into_iter().map(|group| (joined(&group.parts, 1), group.inputs)).unzip();
     let embeddings: Vec<_> = joined(&encoded, 0).iter().map(leaf).collect();
     let objective =
         method.objective(&gathered(&embeddings, compute.world), &compute.world.gather_samples(views));
     objective.total.backward();
     let gradients: Vec<_> = embeddings.iter().map(gradient).collect();
     let mut view = 0;
-    for (parts, encoded) in groups.iter().zip(&encoded) {
+    for ((parts, encoded), mut inputs) in groups.iter().zip(&encoded).zip(inputs) {
         let (views, mut sample) = (encoded[0].size()[0], 0);
         for part in parts {
             let samples = part.size()[1];
@@ -92,30 +93,31 @@ fn in_parts(method: &dyn Method, views: &Views, compute: ComputeOptions) -> Resu
     Ok((embeddings, objective))
 }
 
-/// The embeddings of a batch, computed without a graph.
+/// The embeddings of a group of views, computed without a graph.
 struct Encoded {
-    /// The embeddings of each part of each group of views.
-    groups: Vec<Vec<Vec<Tensor>>>,
+    /// The embeddings of each part.
+    parts: Vec<Vec<Tensor>>,
     /// The inputs of the blocks, if the batch is one part and computed block by block; they are not computed
     /// a second time then.
     inputs: Option<Vec<Tensor>>,
 }
 
+/// Encodes the parts of each group of views.
 fn without_graph(
     embedder: &dyn Embedder,
     groups: &[Vec<Tensor>],
     compute: ComputeOptions,
-) -> Result<Encoded> {
+) -> Result<Vec<Encoded>> {
+    let encoded = |parts: &Vec<Tensor>| {
+        if let ([whole], true) = (&parts[..], compute.by_block) {
+            let (embeddings, inputs) = embedder.embed_by_block(whole);
+            return Encoded { parts: vec![embeddings], inputs: Some(inputs) };
+        }
+        Encoded { parts: parts.iter().map(|part| embedder.embed(part, false)).collect(), inputs: None }
+    };
     tch::no_grad(|| {
         let _scope = compute.precision.autocast(groups[0][0].device())?;
-        if let ([parts], true) = (groups, compute.by_block)
-            && let [whole] = &parts[..]
-        {
-            let (embeddings, inputs) = embedder.embed_by_block(whole);
-            return Ok(Encoded { groups: vec![vec![embeddings]], inputs: Some(inputs) });
-        }
-        let of_parts = |parts: &Vec<Tensor>| parts.iter().map(|part| embedder.embed(part, false)).collect();
-        Ok(Encoded { groups: groups.iter().map(of_parts).collect(), inputs: None })
+        Ok(groups.iter().map(encoded).collect())
     })
 }
 

@@ -122,6 +122,10 @@ impl MethodSettings for Config {
         self.bank().check()
     }
 
+    fn head_numbers(&self, width: i64) -> i64 {
+        width.saturating_mul(self.dim)
+    }
+
     fn build(&self, path: &Path, set: TrainingSet, encoder: &EncoderConfig) -> Result<Box<dyn Method>> {
         let encoder = encoder.chosen().build(&(path / "encoder"), set.side);
         Ok(Box::new(Instdisc::new(path, encoder, set, self)))

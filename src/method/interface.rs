@@ -69,6 +69,13 @@ pub trait MethodSettings: Debug {
         None
     }
 
+    /// Returns a lower bound of the numbers in the heads and the queue for features of `width` channels. A
+    /// file that claims these settings must have as many before anything of their size is built. By default
+    /// there are none.
+    fn head_numbers(&self, _width: i64) -> i64 {
+        0
+    }
+
     /// Returns a warning of settings that do not suit a training set, for the beginning of a run.
     fn warning(&self, _set: TrainingSet) -> Option<Notice> {
         None

@@ -117,6 +117,12 @@ impl MethodSettings for Config {
         Some(2)
     }
 
+    fn head_numbers(&self, width: i64) -> i64 {
+        let hidden = self.hidden.unwrap_or(width);
+        let between = if self.head == Head::Bn3 { hidden } else { 0 };
+        hidden.saturating_mul(width.saturating_add(between).saturating_add(self.dim))
+    }
+
     fn build(&self, path: &Path, set: TrainingSet, encoder: &EncoderConfig) -> Result<Box<dyn Method>> {
         let encoder = encoder.chosen().build(&(path / "encoder"), set.side);
         Ok(Box::new(Simclr::new(path, encoder, &set.views, self)))
@@ -133,8 +139,7 @@ pub struct Simclr {
 }
 
 impl Simclr {
-    /// Returns the method for an encoder of images of the sides `views`, in pixels. The tensors of the head
-    /// are named under `path`.
+    /// Returns the method for views of these sides, in pixels. The tensors of the head are named under `path`.
     pub fn new(path: &Path, encoder: Box<dyn Encoder>, views: &[u32], config: &Config) -> Self {
         let head = config.head(path, encoder.width());
         let network = Projected { encoder, head, norm_batch: NormBatch::AllViews };
@@ -202,5 +207,71 @@ impl Method for Simclr {
 
     fn encoder(&self) -> &dyn Encoder {
         self.network.encoder.as_ref()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use shards::Position;
+    use tch::{Device, Kind, nn::VarStore};
+
+    use super::*;
+
+    const VIEWS: [u32; 5] = [64, 64, 32, 32, 32];
+
+    fn simclr(views: &[u32]) -> Simclr {
+        let vars = VarStore::new(Device::Cpu);
+        let config = resnet::Config { width: 2, ..resnet::Config::default() };
+        let encoder = EncoderConfig::Resnet18(resnet::Layers(config));
+        let encoder = encoder.chosen().build(&(vars.root() / "encoder"), views[0]);
+        Simclr::new(&vars.root(), encoder, views, &Config { dim: 4, ..Config::default() })
+    }
+
+    #[test]
+    fn the_loss_of_more_views_is_the_mean_over_pairs_and_its_double_is_minimized() {
+        let _alone = crate::testing::lock_generator();
+        tch::manual_seed(7);
+        let simclr = simclr(&VIEWS);
+        let [features, projections] =
+            [16, 4].map(|width| Tensor::randn([5, 6, width], (Kind::Double, Device::Cpu)));
+        let numbers = || Tensor::arange(6, (Kind::Int64, Device::Cpu));
+        let (labels, indices) = (numbers(), numbers());
+        let views = Views { groups: vec![], labels, indices, next: Position::default() };
+        let embeddings = [features, projections];
+        let objective = simclr.objective(&embeddings, &views);
+        let unit = loss::unit(&embeddings[1]);
+        let [one, two] = [unit.get(0), unit.get(1)];
+        let mut pairs = Vec::from(loss::nt_xent(&one, &two, simclr.temperature));
+        for view in 2..5 {
+            let further = unit.narrow(0, view, 1);
+            pairs.extend(loss::nt_xent_of_others(&further, [&one, &two], simclr.temperature));
+        }
+        let mean = pairs.iter().sum::<Tensor>() / pairs.len() as f64;
+        let [found, total, mean] = [&objective.loss, &objective.total, &mean].map(|x| x.double_value(&[]));
+        assert!((found - mean).abs() < 1e-12 && (total - 2.0 * mean).abs() < 1e-12, "{found} {total} {mean}");
+        assert_eq!((pairs.len(), objective.parts[2].0), (8, "further"));
+        assert!(simclr.features(&embeddings).equal(&embeddings[0].narrow(0, 0, 2)));
+    }
+
+    #[test]
+    fn further_views_cost_what_images_of_their_side_cost() {
+        let _alone = crate::testing::lock_generator();
+        let (both, large) = (simclr(&VIEWS), simclr(&[64; 2]));
+        let of_view = |side| (both.network.encoder.cost_at(side).1 + both.network.head.macs()) as f64;
+        let scores = |views: f64| views * 2.0 * 8.0 * 4.0;
+        assert!(of_view(64) > 3.0 * of_view(32));
+        let expected = [
+            3.0 * 8.0 * (2.0 * of_view(64) + 3.0 * of_view(32) + scores(5.0)),
+            3.0 * 8.0 * (2.0 * of_view(64) + scores(2.0)),
+        ];
+        for (found, expected) in [both.macs(8), large.macs(8)].into_iter().zip(expected) {
+            assert!((found - expected).abs() < 0.5, "{found} {expected}");
+        }
+        let largest = |views: &[u32]| simclr(views).largest_batch(1, World::ALONE);
+        let most = i64::from(i32::MAX);
+        // The scores are limited by those of the first two views, or of three further ones.
+        assert_eq!([largest(&[64; 2]), largest(&VIEWS)], [(most / 4).isqrt(), (most / 6).isqrt()]);
+        // The pixels of all views are one tensor.
+        assert_eq!(largest(&[512, 512, 256]), most / (3 * (2 * 512 * 512 + 256 * 256)));
     }
 }

@@ -64,7 +64,7 @@ impl Network {
             let probe = classes.map(|classes| {
                 OnlineProbe::new(&vars.root(), width, i64::from(classes), OnlineProbe::DROPOUT)
             });
-            Ok(Self { vars, method, probe, precision: config.train.precision.on(device) })
+            Ok(Self { vars, method, probe, precision: config.precision_on(device) })
         };
         device::within_memory(device, || "the model".to_owned(), cures, build)
     }
@@ -100,6 +100,14 @@ impl Network {
     pub fn has_norms(&self) -> bool {
         let is_statistic = |name: &String| name.starts_with("encoder.") && name.ends_with(".running_mean");
         self.tensors().keys().any(is_statistic)
+    }
+
+    /// Returns how often the running statistics of the encoder's batch norms were updated: the smallest number
+    /// of all norms; `None` without norms.
+    pub fn norm_updates(&self) -> Option<i64> {
+        let is_count = |name: &str| name.starts_with("encoder.") && name.ends_with(".num_batches_tracked");
+        let counts = self.tensors().into_iter().filter(|(name, _)| is_count(name));
+        counts.map(|(_, count)| count.int64_value(&[])).min()
     }
 
     /// Returns the method, which contains the encoder.

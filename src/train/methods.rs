@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 use shards::Position;
+use tch::Tensor;
 
 use super::{
     RunOutcome,
@@ -150,6 +151,36 @@ fn every_method_computes_the_same_block_by_block() {
             let off = (gradient - &by_block[name]).norm().double_value(&[]);
             let size = gradient.norm().double_value(&[]);
             assert!(off <= 1e-3 * size + 1e-6, "{method:?}: {name} is off by {off:e} of {size:e}");
+        }
+    }
+}
+
+/// Both halves of the batch are the same images, so the statistics of batch norms are those of each half.
+#[test]
+fn parts_of_a_batch_with_views_of_two_sides_have_the_gradients_of_the_whole() {
+    let _alone = crate::testing::lock_generator();
+    let (name, small) = SMALL[2];
+    assert!(name == "simclr" && small.contains("side = 32"));
+    let gradients = |train: &str| {
+        let config = config((name, small), train);
+        let mut trainer = trainer(&config);
+        let mut twice = batch(&config, 0);
+        let half = |images: &Tensor| images.narrow(1, 0, 4).repeat([1, 2, 1, 1, 1]);
+        twice.groups = twice.groups.iter().map(half).collect();
+        let loss = step(&mut trainer, &twice);
+        let named = trainer.network().tensors().into_iter();
+        let named = named.filter(|(_, tensor)| tensor.requires_grad() && tensor.grad().defined());
+        (loss, named.map(|(name, tensor)| (name, tensor.grad().copy())).collect::<Named>())
+    };
+    let (loss, whole) = gradients("");
+    for train in ["accumulate = 2", "accumulate = 2\ncheckpoint_blocks = true"] {
+        let (again, parts) = gradients(train);
+        assert!((loss - again).abs() < 1e-5 * loss.abs(), "{train}: {loss} {again}");
+        let encoder = whole.keys().filter(|name| name.starts_with("encoder.") && name.ends_with("weight"));
+        for name in encoder {
+            let off = (&whole[name] - &parts[name]).norm().double_value(&[]);
+            let size = whole[name].norm().double_value(&[]);
+            assert!(off <= 1e-3 * size + 1e-6, "{train}: {name} is off by {off:e} of {size:e}");
         }
     }
 }

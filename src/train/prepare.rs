@@ -176,7 +176,7 @@ fn open_data(config: &Config, resumed: Option<&Loaded>) -> Result<Data> {
 
 /// Chooses the precision on the device, and warns where the device emulates it.
 fn settle_precision(config: &mut Config, device: Device) -> Result<()> {
-    config.train.precision = config.train.precision.on(device);
+    config.train.precision = config.precision_on(device);
     config.train.precision.apply()?;
     if config.train.precision.is_emulated(device) {
         tracing::warn!(

@@ -6,7 +6,6 @@ use anyhow::Result;
 use pipeline::LoaderConfig;
 use shards::{Order, Position};
 use tch::Device;
-use torchkit::Precision;
 
 use super::trainer::{PendingCheck, Trainer};
 use crate::{
@@ -102,7 +101,7 @@ impl Run {
             decode: self.config.data.decode,
             threads: self.threads,
             precision: train.precision,
-            native: Precision::Auto.on(self.device),
+            native: self.config.fastest_precision(self.device),
             graph: self.device.is_cuda().then_some(run.cuda_graph),
             checkpoint_blocks: train.checkpoint_blocks,
             accumulate: train.accumulate,

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tch::{Device, Kind, Tensor};
 use torchkit::{GraphChoice, Precision};
 
-/// AMDIM with a small encoder, as a file of settings has it.
+/// The settings of AMDIM with a small encoder, as TOML.
 const AMDIM: &str = "preset = 'in128'\nencoder = { ndf = 8, n_rkhs = 64, n_depth = 2 }";
 
 /// The other methods with small encoders.

@@ -17,6 +17,11 @@ impl EncoderSettings for Config {
         "amdim"
     }
 
+    /// Nearly all of its convolutions are matrix products.
+    fn is_faster_in_bf16_on_cpus(&self) -> bool {
+        true
+    }
+
     fn settings(&self) -> Vec<Setting> {
         Self::settings()
     }

@@ -67,7 +67,27 @@ pub fn check_sizes(foreign: &Foreign) -> Result<()> {
             probe.size()
         );
     }
+    let (declared, found) = (foreign.method.chosen().head_numbers(encoder.width()), head_numbers(foreign));
+    ensure!(
+        declared <= found || !has_heads(&foreign.tensors),
+        "its settings declare heads of {declared} numbers, but it has {found}"
+    );
     Ok(())
+}
+
+/// Returns whether a file has more than the encoder and the online probes.
+pub(super) fn has_heads(tensors: &BTreeMap<String, Tensor>) -> bool {
+    tensors.keys().any(|name| is_of_head(name))
+}
+
+fn is_of_head(name: &str) -> bool {
+    !name.starts_with("encoder.") && !name.starts_with("evaluator.")
+}
+
+/// Returns the numbers in all tensors that belong neither to the encoder nor to the online probes.
+fn head_numbers(foreign: &Foreign) -> i64 {
+    let of_heads = foreign.tensors.iter().filter(|(name, _)| is_of_head(name));
+    of_heads.map(|(_, tensor)| tensor.numel() as i64).sum()
 }
 
 /// Copies the tensors of a file into a model. Heads and constants of the method, and the counters that batch
@@ -86,7 +106,9 @@ pub(super) fn take_over(tensors: &BTreeMap<String, Tensor>, model: &Named) -> Re
             continue;
         };
         if !is_needed(name) && tensor.size() != target.size() {
-            tracing::info!("`{name}` is left out: it belongs to the samples of another dataset");
+            tracing::info!(
+                "`{name}` is left out: it has another size, as it belongs to other samples or settings"
+            );
             continue;
         }
         ensure!(

@@ -11,7 +11,7 @@ use safetensors::{
 use tch::{Kind, Tensor};
 
 use super::{
-    foreign::{Foreign, insert, unwrapped},
+    foreign::{Foreign, has_heads, insert, unwrapped},
     reference, resnet,
 };
 use crate::{
@@ -51,14 +51,14 @@ fn safetensors(bytes: &[u8], header: &Metadata) -> Result<Foreign> {
 
 /// Reads the tensors of an export.
 fn exported(file: &SafeTensors, description: Description) -> Result<Foreign> {
-    let method = method(&description)?;
-    let Description { preset, encoder, mean, std, side, step, class_names, .. } = description;
-    let is_resnet = encoder.any_resnet().is_some();
+    let is_resnet = description.encoder.any_resnet().is_some();
     let mut tensors = BTreeMap::new();
     for (name, view) in file.tensors() {
         let own = resnet::own_name(&name).filter(|_| is_resnet);
         insert(&mut tensors, own.as_deref().unwrap_or(&name), tensor(&name, &view)?)?;
     }
+    let method = method(&description, has_heads(&tensors))?;
+    let Description { preset, encoder, mean, std, side, step, class_names, .. } = description;
     Ok(Foreign {
         tensors,
         encoder,
@@ -71,9 +71,10 @@ fn exported(file: &SafeTensors, description: Description) -> Result<Foreign> {
     })
 }
 
-/// Returns the method that trained an exported encoder.
-fn method(description: &Description) -> Result<MethodConfig> {
-    if let Some(settings) = &description.method_settings {
+/// Returns the method that trained an exported encoder: with its settings if the file has its heads, and else
+/// with the default ones, since the heads are new then.
+fn method(description: &Description, has_heads: bool) -> Result<MethodConfig> {
+    if let Some(settings) = description.method_settings.as_ref().filter(|_| has_heads) {
         return Ok(settings.clone());
     }
     let mut method = MethodConfig::named(&description.method, description.preset)?;

@@ -70,6 +70,10 @@ impl MethodSettings for Config {
         })
     }
 
+    fn head_numbers(&self, width: i64) -> i64 {
+        width.saturating_add(self.queue).saturating_mul(self.dim)
+    }
+
     fn build(&self, path: &Path, set: TrainingSet, encoder: &EncoderConfig) -> Result<Box<dyn Method>> {
         let build = |path: &Path| self.network(path, encoder.chosen().build(&(path / "encoder"), set.side));
         Ok(Box::new(Moco::new(path, set.side, build, self, self.groups())))

@@ -36,7 +36,7 @@ fn every_operation_is_documented_with_its_parameters() {
 }
 
 #[test]
-fn the_examples_of_recipes_can_be_drawn() {
+fn the_examples_of_recipes_can_be_drawn_and_trained_on() {
     let page = read(PAGE);
     let examples: Vec<_> =
         page.split("```toml\n").skip(1).filter_map(|text| text.split("```").next()).collect();
@@ -45,4 +45,7 @@ fn the_examples_of_recipes_can_be_drawn() {
         config.recipe().groups.iter().map(|group| (group.views.len(), group.side)).collect::<Vec<_>>()
     });
     assert_eq!(views.collect::<Vec<_>>(), [vec![(2, 224)], vec![(2, 224), (8, 96)]]);
+    for example in examples {
+        Config::resolve(&example.parse().unwrap()).unwrap();
+    }
 }
