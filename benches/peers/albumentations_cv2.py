@@ -1,4 +1,4 @@
-"""webdataset, OpenCV and albumentations."""
+"""webdataset, OpenCV and albumentations. With --area, crops that shrink are antialiased, by the one such filter of OpenCV."""
 
 import albumentations as a
 import cv2
@@ -9,11 +9,12 @@ import from_webdataset
 import measure as m
 
 cv2.setNumThreads(0)
-options = m.arguments()
+options = m.arguments("--area")
 r = options.recipe
 flip = a.Compose([a.HorizontalFlip(p=r.shared_flip)])
 view = a.Compose([
-    a.RandomResizedCrop((r.side, r.side), r.scale, r.ratio, cv2.INTER_CUBIC),
+    a.RandomResizedCrop((r.side, r.side), r.scale, r.ratio, cv2.INTER_CUBIC,
+                        area_for_downscale="image" if options.area else None),
     a.HorizontalFlip(p=r.flip),
     a.ColorJitter((1 - r.brightness, 1 + r.brightness), (1 - r.contrast, 1 + r.contrast),
                   (1 - r.saturation, 1 + r.saturation), (-r.hue, r.hue), p=r.jitter),

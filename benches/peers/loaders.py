@@ -95,6 +95,8 @@ def loaders(shards, recipe):
         Loader("**ours**, fast", [*ours, "--decode", "fast"], "chroma resized as the file holds it"),
         peer("albumentations + OpenCV, webdataset", "albumentations_cv2.py", "bicubic not antialiased",
              "blur: a true Gaussian of up to 15 taps", torch),
+        peer("albumentations + OpenCV, antialiased", "albumentations_cv2.py",
+             "as above, but area instead of bicubic where a crop shrinks", "", torch, "--area", *shards),
         peer("FFCV, JPEG", "ffcv_jpeg.py",
              "area instead of bicubic; no hue; each colour operation with p = 0.8, in fixed order; gray and flip: "
              "operations of ours in numba; one file instead of shards; all pairs in one turn",

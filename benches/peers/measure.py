@@ -13,13 +13,16 @@ from recipe import Recipe
 BATCH = 64
 
 
-def arguments():
+def arguments(*flags):
+    """Returns the options of a peer, which may have flags of its own."""
     parser = argparse.ArgumentParser()
     parser.add_argument("data", nargs="+", help="shards, or the file converted from them")
     parser.add_argument("--recipe", type=Recipe, required=True, help="file of the recipe, in JSON")
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--pairs", type=int, default=2048, help="number of measured image pairs")
     parser.add_argument("--warmup", type=int, default=512, help="number of image pairs before the measurement")
+    for flag in flags:
+        parser.add_argument(flag, action="store_true")
     return parser.parse_args()
 
 
