@@ -41,13 +41,16 @@ class Recipe:
     def __str__(self):
         (least, most), (narrow, wide), (sharp, soft) = self.scale, self.ratio, self.sigma
         colours = ", ".join(f"{most:g}" for most in (self.brightness, self.contrast, self.saturation, self.hue))
-        return (
-            (f"One flip for both views (p = {self.shared_flip:g}). " if self.shared_flip else "")
-            + f"For each view a random resized crop (scale {least:g}–{most:g}, ratio {narrow:.3g}–{wide:.3g}) to {self.side} "
-            + "pixels, bicubic and antialiased"
-            + (f", a flip (p = {self.flip:g})" if self.flip else "")
-            + f", colour jitter (p = {self.jitter:g}; {colours}), gray (p = {self.gray:g})"
-            + (f" and a Gaussian blur (p = {self.blur:g}, σ {sharp:g}–{soft:g})" if self.blur else "") + ".")
+        shared = f"One flip for both views (p = {self.shared_flip:g}). " if self.shared_flip else ""
+        *parts, last = [
+            f"a random resized crop (scale {least:g}–{most:g}, ratio {narrow:.3g}–{wide:.3g}) to {self.side} pixels, bicubic and "
+            "antialiased",
+            *([f"a flip (p = {self.flip:g})"] if self.flip else []),
+            f"colour jitter (p = {self.jitter:g}; {colours})",
+            f"gray (p = {self.gray:g})",
+            *([f"a Gaussian blur (p = {self.blur:g}, σ {sharp:g}–{soft:g})"] if self.blur else []),
+        ]
+        return f"{shared}For each view {', '.join(parts)} and {last}."
 
 
 def operations(listed):
