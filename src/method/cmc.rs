@@ -118,7 +118,8 @@ impl MethodSettings for Config {
     fn check(&self, encoder: &EncoderConfig) -> Result<()> {
         if !encoder.is_split() {
             return Err(usage!(
-                "the method cmc needs one network for lightness and one for colour, not {}", encoder.chosen().flags();
+                "the method cmc needs one network for lightness and one for colour, but the encoder is {}{}",
+                encoder.chosen().name(), if encoder.any_resnet().is_some() { " without --split" } else { "" };
                 "choose a ResNet with --split lab or --split ycbcr"
             ));
         }

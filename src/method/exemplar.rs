@@ -11,7 +11,8 @@ use tch::{Reduction, Tensor, nn::Path};
 use super::interface::{Defaults, Method, MethodSettings, Objective, TrainingSet};
 use crate::{
     encoder::{Embedder, Encoder, EncoderConfig, Features, exemplar, heads::LinearHead},
-    loss, numbers,
+    hint::Notice,
+    loss, notice, numbers,
     optim::{self, OptimizerName},
     settings::{Heading, Setting, real, settings, whole},
     usage,
@@ -82,6 +83,12 @@ impl MethodSettings for Config {
     }
 
     fn check(&self, _encoder: &EncoderConfig) -> Result<()> {
+        if self.surrogate_classes == 1 {
+            return Err(usage!(
+                "a classifier of one surrogate class learns nothing";
+                "set --surrogate-classes to 2 or more"
+            ));
+        }
         if self.surrogate_classes <= MOST {
             return Ok(());
         }
@@ -90,6 +97,16 @@ impl MethodSettings for Config {
             self.surrogate_classes;
             "set --surrogate-classes to {MOST} or less, or choose --method instdisc, which has no classifier"
         ))
+    }
+
+    fn warning(&self, set: TrainingSet) -> Option<Notice> {
+        (set.samples < self.surrogate_classes).then(|| {
+            notice!(
+                "the set has only {} samples, so that is the number of surrogate classes, not {}",
+                set.samples, self.surrogate_classes;
+                "set --surrogate-classes to {} or less", set.samples
+            )
+        })
     }
 
     fn subset(&self, total: u64, seed: u64) -> Option<Vec<u64>> {

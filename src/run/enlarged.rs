@@ -48,7 +48,7 @@ impl Enlarged {
         notice!(
             "half of the sampled images are no larger than {width}×{height}; views of {side} pixels enlarge them, which costs time \
              and adds no detail";
-            "choose --preset {fitting}, which trains on {} pixels", fitting.side()
+            "choose --preset {fitting}, which trains on {0} pixels, or set --side {0}", fitting.side()
         )
     }
 }

@@ -3,7 +3,7 @@
 
 use std::time::Instant;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use shards::ShardSet;
 use tch::{Device, Tensor};
 
@@ -18,6 +18,7 @@ use crate::{
     device,
     encoder::Mode,
     eval::{self, features::Features, health::Health, knn::Vote},
+    hint::WithHint,
     metrics::ValidationRecord,
     network::{self, Both, Judged},
     views::Views,
@@ -146,7 +147,7 @@ impl Run {
             let Some(gallery) = self.features(&gallery, stop)? else { return Ok(None) };
             record.knn = Some(self.neighbours(gallery, &Features::of(&features, &labels)?)?);
         }
-        Ok(Some(with_health(record, &features)))
+        Ok(Some(with_health(record, &features)?))
     }
 
     /// Writes a record of the health of the features of some training samples, if there are enough of them:
@@ -165,7 +166,7 @@ impl Run {
         output.log.exclude(started.elapsed());
         if !blocks.is_empty() {
             let features: Vec<_> = blocks.into_iter().map(|(features, _)| features).collect();
-            output.log.write_validation(with_health(self.empty_record(), &Tensor::cat(&features, 0)))?;
+            output.log.write_validation(with_health(self.empty_record(), &Tensor::cat(&features, 0))?)?;
         }
         Ok(true)
     }
@@ -220,21 +221,41 @@ impl Run {
 
 /// Adds the effective rank and the mean cosine of the features, and warns if they show a collapse. Less than
 /// two samples give none.
-fn with_health(record: ValidationRecord, features: &Tensor) -> ValidationRecord {
+///
+/// # Errors
+///
+/// If a feature is not finite.
+fn with_health(record: ValidationRecord, features: &Tensor) -> Result<ValidationRecord> {
+    if features.isfinite().all().int64_value(&[]) == 0 {
+        let error = anyhow!("the features of the encoder are not finite: training has diverged");
+        return Err(error).with_hint(|| "start another run with a lower --lr");
+    }
     if features.size()[0] < 2 {
-        return record;
+        return Ok(record);
     }
     let health = Health::of(features);
     if let Some(complaint) = health.complaint() {
         tracing::warn!("{complaint}");
     }
-    ValidationRecord { rankme: Some(health.rankme), cosine: Some(health.cosine), ..record }
+    Ok(ValidationRecord { rankme: Some(health.rankme), cosine: Some(health.cosine), ..record })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::train::tiny;
+
+    #[test]
+    fn features_that_are_not_finite_end_a_validation_with_an_error() {
+        let record = || ValidationRecord { step: 2, ..ValidationRecord::default() };
+        let mut features = Tensor::eye(4, (tch::Kind::Float, Device::Cpu));
+        assert!(with_health(record(), &features).unwrap().rankme.is_some());
+        let _ = features.get(1).fill_(f64::NAN);
+        let error = crate::hint::render(&with_health(record(), &features).unwrap_err());
+        assert!(error.contains("training has diverged") && error.contains("lower --lr"), "{error}");
+        features = features.narrow(0, 0, 1);
+        assert!(with_health(record(), &features).unwrap().rankme.is_none());
+    }
 
     #[test]
     fn features_of_training_samples_are_complete_unless_the_run_is_to_stop() {

@@ -45,7 +45,7 @@ impl EncoderSettings for Config {
         if ![32, 64, 128].contains(&side) {
             return Err(usage!(
                 "the encoder amdim takes images of 32, 64 or 128 pixels, not of {side}";
-                "leave out --side and choose --preset c10, stl10 or in128, or choose another encoder, such as --encoder resnet18"
+                "choose --preset c10, stl10 or in128 without --side, or another method, such as --method simclr"
             ));
         }
         let widest = self.ndf.saturating_mul(if side == 32 { 4 } else { 8 });
