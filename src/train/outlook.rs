@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use tch::{Device, Kind, Tensor};
 
 use super::Run;
-use crate::{encoder::Mode, hint::Notice, notice, run::enlarged::Enlarged};
+use crate::{config::Config, encoder::Mode, hint::Notice, notice, run::enlarged::Enlarged};
 
 /// A run that takes longer than this gets a warning.
 const DAY: Duration = Duration::from_secs(86_400);
@@ -20,6 +20,9 @@ impl Run {
         }
         let set = self.config.training_set(self.data.train.len());
         if let Some(warning) = self.config.method.chosen().warning(set) {
+            tracing::warn!("{warning}");
+        }
+        if let Some(warning) = rate_of_another_optimizer(&self.config) {
             tracing::warn!("{warning}");
         }
         if let Some(time) = self.time_of_steps().filter(|&time| time > DAY) {
@@ -54,6 +57,19 @@ impl Run {
     }
 }
 
+/// Returns a warning if the learning rate is the default, which is that of another optimizer.
+fn rate_of_another_optimizer(config: &Config) -> Option<Notice> {
+    let (own, published) = (&config.optim, config.method.chosen().defaults(config.preset).optim);
+    let is_default = own.lr.to_bits() == published.lr.to_bits();
+    (own.name != published.name && is_default).then(|| {
+        notice!(
+            "the learning rate {} is the default for the optimizer {}, not for {}",
+            own.lr, published.name.name(), own.name.name();
+            "set --lr"
+        )
+    })
+}
+
 fn takes_days(time: Duration, steps: u64) -> Notice {
     let days = time.as_secs_f64() / DAY.as_secs_f64();
     notice!(
@@ -65,6 +81,17 @@ fn takes_days(time: Duration, steps: u64) -> Notice {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_learning_rate_of_another_optimizer_is_warned_of() {
+        let warning = |optim: &str| {
+            let text = format!("preset = 'c10'\nmethod.name = 'simclr'\n{optim}");
+            rate_of_another_optimizer(&Config::resolve(&text.parse().unwrap()).unwrap())
+        };
+        let found = warning("optim.name = 'adamw'").unwrap();
+        assert!(found.message.contains("for the optimizer lars, not for adamw"), "{found}");
+        assert!(warning("").is_none() && warning("optim = { name = 'adamw', lr = 1e-3 }").is_none());
+    }
 
     #[test]
     fn the_warning_of_a_long_run_says_its_days_and_names_plan() {
