@@ -12,21 +12,30 @@ const AMDIM: &str = "preset = 'in128'\nencoder = { ndf = 8, n_rkhs = 64, n_depth
 
 /// The other methods with small encoders.
 const OTHERS: [(&str, &str); 8] = [
-    ("simclr", "method.name = 'simclr'\nencoder = { name = 'resnet18', width = 8 }"),
+    ("simclr", "side = 64\nmethod.name = 'simclr'\nencoder = { name = 'resnet18', width = 4 }"),
     (
         "simclr of two sides",
-        "method.name = 'simclr'\nencoder = { name = 'resnet50', width = 8 }\nside = 64\n\
+        "method.name = 'simclr'\nencoder = { name = 'resnet18', width = 4 }\nside = 64\n\
          [[recipe.views]]\ncount = 2\noperations = [{ op = 'random_crop' }]\n\
          [[recipe.views]]\ncount = 3\nside = 32\noperations = [{ op = 'random_crop' }]",
     ),
     (
         "moco",
-        "method = { name = 'moco', queue = 100, bn_groups = 2 }\nencoder = { name = 'resnet18', width = 8 }",
+        "side = 64\nmethod = { name = 'moco', queue = 100, bn_groups = 2 }\nencoder = { name = 'resnet18', width = 4 }",
     ),
-    ("instdisc", "method = { name = 'instdisc', loss = 'nce' }\nencoder = { name = 'resnet18', width = 8 }"),
-    ("cmc", "method.name = 'cmc'\nencoder = { name = 'resnet18', width = 8 }"),
-    ("cmc nce", "method = { name = 'cmc', loss = 'nce' }\nencoder = { name = 'resnet18', width = 8 }"),
-    ("cpc", "method.name = 'cpc'\nencoder = { width = 8, stages = [1, 1, 1] }"),
+    (
+        "instdisc",
+        "side = 64\nmethod = { name = 'instdisc', loss = 'nce', negatives = 64 }\nencoder = { name = 'resnet18', width = 4 }",
+    ),
+    (
+        "cmc",
+        "side = 64\nmethod = { name = 'cmc', negatives = 64 }\nencoder = { name = 'resnet18', width = 4 }",
+    ),
+    (
+        "cmc nce",
+        "side = 64\nmethod = { name = 'cmc', loss = 'nce', negatives = 64 }\nencoder = { name = 'resnet18', width = 4 }",
+    ),
+    ("cpc", "method.name = 'cpc'\nencoder = { width = 4, stages = [1, 1, 1] }"),
     ("exemplar", "method.name = 'exemplar'\nencoder.widths = [8, 16, 32]"),
 ];
 
