@@ -6,10 +6,12 @@ use toml::{Table, Value};
 use super::whole::Config;
 use crate::usage;
 
-/// Refuses the first key that is not a setting. The message names its line and the nearest setting.
+/// Refuses the first value that stands for a section, and the first key that is not a setting. The message names
+/// its line and the right form or the nearest setting.
 pub(super) fn check(shown: &str, text: &str, table: &Table) -> Result<()> {
     let mut known: Vec<_> = Config::settings().into_iter().map(|setting| setting.key).collect();
     known.sort_unstable();
+    check_sections(shown, text, table, &known)?;
     let mut found = Vec::new();
     names(table, "", &mut found);
     let is_known =
@@ -25,6 +27,22 @@ pub(super) fn check(shown: &str, text: &str, table: &Table) -> Result<()> {
     );
     let line = line_of(text, &name).map_or_else(String::new, |line| format!(", line {line}"));
     Err(usage!("`{shown}`{line}: there is no setting `{name}`"; "{hint}"))
+}
+
+/// Refuses a value where a section is meant, such as `method = "simclr"`: flags of the section would replace
+/// it.
+fn check_sections(shown: &str, text: &str, table: &Table, known: &[String]) -> Result<()> {
+    let is_section = |key: &String| known.iter().any(|name| name.starts_with(&format!("{key}.")));
+    let Some((section, value)) = table.iter().find(|(key, value)| !value.is_table() && is_section(key))
+    else {
+        return Ok(());
+    };
+    let hint = match &section[..] {
+        "method" | "encoder" => format!("write {section}.name = {value}"),
+        _ => format!("write its settings under [{section}]"),
+    };
+    let line = line_of(text, section).map_or_else(String::new, |line| format!(", line {line}"));
+    Err(usage!("`{shown}`{line}: `{section}` is not a section"; "{hint}"))
 }
 
 /// Collects the dotted keys of a table and of the tables in it.
@@ -74,6 +92,19 @@ mod tests {
 
     fn refusal(text: &str) -> String {
         hint::render(&check("c.toml", text, &text.parse().unwrap()).unwrap_err())
+    }
+
+    #[test]
+    fn a_name_in_place_of_a_section_is_refused_with_the_right_form() {
+        let error = refusal("preset = 'c10'\nmethod = 'simclr'");
+        assert!(
+            error.contains("line 2: `method` is not a section") && error.contains("method.name = \"simclr\""),
+            "{error}"
+        );
+        assert!(refusal("encoder = 'resnet34'").contains("write encoder.name = \"resnet34\""));
+        assert!(refusal("train = 3").contains("write its settings under [train]"));
+        let right: Table = "method.name = 'simclr'\n[train]".parse().unwrap();
+        check("c.toml", "", &right).unwrap();
     }
 
     #[test]

@@ -66,7 +66,7 @@ impl<'a> Judging<'a> {
             return Ok(Self { subject, network, identity, step, settled_on: None });
         }
         let settle = || norms::settle(network.encoder(), &data.train, config, *device);
-        let settled_on = network.has_norms().then(settle).transpose()?;
+        let settled_on = network.norm_updates().map(|_| settle()).transpose()?;
         if let Some(images) = settled_on {
             tracing::info!(
                 "{encoder} encoder: the running statistics of its untrained batch norms are averaged over {images} training images"

@@ -96,12 +96,6 @@ impl Network {
         self.method.encoder()
     }
 
-    /// Returns whether the encoder has batch norms, with running statistics.
-    pub fn has_norms(&self) -> bool {
-        let is_statistic = |name: &String| name.starts_with("encoder.") && name.ends_with(".running_mean");
-        self.tensors().keys().any(is_statistic)
-    }
-
     /// Returns how often the running statistics of the encoder's batch norms were updated: the smallest number
     /// of all norms; `None` without norms.
     pub fn norm_updates(&self) -> Option<i64> {

@@ -75,6 +75,22 @@ fn tensors(trainer: &Trainer) -> Named {
     all.filter(|(name, _)| !is_of_norm(name)).map(|(name, tensor)| (name, tensor.copy())).collect()
 }
 
+/// Returns copies of the gradients of the last step.
+fn gradients_of(trainer: &Trainer) -> Named {
+    let tensors = trainer.network().tensors().into_iter();
+    let trained = tensors.filter(|(_, tensor)| tensor.requires_grad() && tensor.grad().defined());
+    trained.map(|(name, tensor)| (name, tensor.grad().copy())).collect()
+}
+
+/// Panics unless gradients are equal up to the rounding of sums.
+fn assert_near(what: &str, whole: &Named, other: &Named, is_compared: impl Fn(&str) -> bool) {
+    for (name, gradient) in whole.iter().filter(|(name, _)| is_compared(name)) {
+        let off = (gradient - &other[name]).norm().double_value(&[]);
+        let size = gradient.norm().double_value(&[]);
+        assert!(off <= 1e-3 * size + 1e-6, "{what}: {name} is off by {off:e} of {size:e}");
+    }
+}
+
 /// Returns the names of tensors that are not equal to the bit.
 fn different(one: &Named, other: &Named) -> Vec<String> {
     assert!(one.keys().eq(other.keys()));
@@ -138,20 +154,13 @@ fn every_method_computes_the_same_block_by_block() {
             let config = config(*method, train);
             let mut trainer = trainer(&config);
             let loss = step(&mut trainer, &batch(&config, 0));
-            let named = trainer.network().tensors().into_iter();
-            let named = named.filter(|(_, tensor)| tensor.requires_grad() && tensor.grad().defined());
-            let gradients: Named = named.map(|(name, tensor)| (name, tensor.grad().copy())).collect();
-            (loss, gradients)
+            (loss, gradients_of(&trainer))
         };
         let (loss, plain) = gradients("");
         let (again, by_block) = gradients("checkpoint_blocks = true");
         assert!((loss - again).abs() < 1e-5 * loss.abs(), "{method:?}: {loss} {again}");
         assert!(plain.keys().eq(by_block.keys()), "{method:?}: {:?} {:?}", plain.keys(), by_block.keys());
-        for (name, gradient) in &plain {
-            let off = (gradient - &by_block[name]).norm().double_value(&[]);
-            let size = gradient.norm().double_value(&[]);
-            assert!(off <= 1e-3 * size + 1e-6, "{method:?}: {name} is off by {off:e} of {size:e}");
-        }
+        assert_near(&format!("{method:?}"), &plain, &by_block, |_| true);
     }
 }
 
@@ -168,20 +177,13 @@ fn parts_of_a_batch_with_views_of_two_sides_have_the_gradients_of_the_whole() {
         let half = |images: &Tensor| images.narrow(1, 0, 4).repeat([1, 2, 1, 1, 1]);
         twice.groups = twice.groups.iter().map(half).collect();
         let loss = step(&mut trainer, &twice);
-        let named = trainer.network().tensors().into_iter();
-        let named = named.filter(|(_, tensor)| tensor.requires_grad() && tensor.grad().defined());
-        (loss, named.map(|(name, tensor)| (name, tensor.grad().copy())).collect::<Named>())
+        (loss, gradients_of(&trainer))
     };
     let (loss, whole) = gradients("");
     for train in ["accumulate = 2", "accumulate = 2\ncheckpoint_blocks = true"] {
         let (again, parts) = gradients(train);
         assert!((loss - again).abs() < 1e-5 * loss.abs(), "{train}: {loss} {again}");
-        let encoder = whole.keys().filter(|name| name.starts_with("encoder.") && name.ends_with("weight"));
-        for name in encoder {
-            let off = (&whole[name] - &parts[name]).norm().double_value(&[]);
-            let size = whole[name].norm().double_value(&[]);
-            assert!(off <= 1e-3 * size + 1e-6, "{train}: {name} is off by {off:e} of {size:e}");
-        }
+        assert_near(train, &whole, &parts, |name| name.starts_with("encoder.") && name.ends_with("weight"));
     }
 }
 
