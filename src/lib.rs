@@ -40,6 +40,7 @@ pub mod network;
 pub mod numbers;
 pub mod optim;
 pub mod run;
+pub mod selftest;
 pub mod settings;
 pub mod signals;
 pub mod stdout;

@@ -5,7 +5,7 @@ use std::{panic, process, time::Instant};
 use amdim_stream::{
     about,
     cli::Command,
-    commands::{doctor, embed, export, import, pack, plan, replay, show, synth, verify},
+    commands::{doctor, embed, export, import, pack, plan, replay, selftest, show, synth, verify},
     config::TrainArgs,
     eval,
     exit::{self, Code},
@@ -105,6 +105,7 @@ fn run(command: Command) -> Result<()> {
         Command::Pack(args) => pack::run(&args),
         Command::Plan(args) => plan::run(&args),
         Command::Replay(args) => replay::run(&args),
+        Command::Selftest(args) => selftest::run(&args),
         Command::Show(args) => show::run(&args),
         Command::Train { settings } => Err(no_subcommand(&settings)),
         Command::Synth(args) => synth::run(&args),

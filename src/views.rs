@@ -1,7 +1,8 @@
 //! A batch of views on the device.
 
+use pipeline::{Group, Recipe};
 use shards::Position;
-use tch::Tensor;
+use tch::{Device, Kind, Tensor};
 
 /// A batch on the device.
 #[derive(Debug)]
@@ -25,4 +26,17 @@ impl Views {
     pub fn images(&self) -> &Tensor {
         &self.groups[0]
     }
+}
+
+/// Returns a batch of noise images of class 0, with the views of `recipe` and in the memory layout of the feed.
+pub fn made_up(recipe: &Recipe, samples: usize, device: Device) -> Views {
+    let samples = samples as i64;
+    let images = |group: &Group| {
+        let (views, side) = (group.views.len() as i64, i64::from(group.side));
+        Tensor::randn([views, samples, side, side, 3], (Kind::Float, device)).permute([0, 1, 4, 2, 3])
+    };
+    let groups = recipe.groups.iter().map(images).collect();
+    let labels = Tensor::zeros([samples], (Kind::Int64, device));
+    let indices = Tensor::arange(samples, (Kind::Int64, device));
+    Views { groups, labels, indices, next: Position::default() }
 }

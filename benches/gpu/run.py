@@ -103,7 +103,7 @@ class Bench:
             raise Failed(done.stderr.strip()[-400:] or "nothing was printed")
         if done.returncode not in (0, 1):  # the command did not reach its end
             why = "took too long" if done.returncode == 124 else f"ended with {done.returncode}: {done.stderr.strip()[-200:]}"
-            objects.append({"check": "those after these", "passed": False, "state": "bad", "found": why})
+            objects.append({"check": "those after these", "state": "bad", "found": why})
         return objects
 
     def part(self, name, work, **facts):
@@ -146,7 +146,7 @@ class Bench:
         if self.on_gpu:
             self.part("nvidia-smi", lambda: self.said(["nvidia-smi"], 20).stdout)
         self.part("doctor", lambda: self.objects(self.program("doctor", "--out", self.scratch / "r"), 60, may_fail=True))
-        self.part("checks", lambda: self.objects(self.ours("check"), 200, may_fail=True))
+        self.part("checks", lambda: self.objects(self.program("selftest", "--full", "--golden", HERE / "fixtures"), 200, may_fail=True))
         self.part("PyTorch's model beside the fixtures",
                   lambda: self.objects([sys.executable, HERE / "torch_step.py", "check", HERE / "fixtures"], 60)[-1])
         self.part("ceiling", lambda: self.objects(self.torch("matmul"), 60)[-1])
@@ -229,7 +229,7 @@ def environment():
     paths = [torch / "lib", *sorted((torch.parent / "nvidia").glob("*/lib"))]
     old = os.environ.get("LD_LIBRARY_PATH")
     joined = ":".join([*map(str, paths), *([old] if old else [])])
-    return os.environ | {"LD_LIBRARY_PATH": joined, "AMDIM_FIXTURES": str(HERE / "fixtures"), "NO_COLOR": "1"}
+    return os.environ | {"LD_LIBRARY_PATH": joined, "NO_COLOR": "1"}
 
 
 # The report.
@@ -260,16 +260,22 @@ def ratios(steps, flops_per_s):
 
 
 def checks(answers):
-    """Returns name, success and finding of every check."""
+    """Returns name, state (ok, skipped or bad) and finding of every check."""
     rows = []
     for part in answers.get("check", {}).get("parts", []):
         if part["part"] == "checks":
-            rows += [(check["check"], check["passed"], check["found"]) for check in part.get("found", [])] or [("checks", False, part["why"])]
+            made = [(check["check"], check["state"], finding(check)) for check in part.get("found", [])]
+            rows += made or [("checks", "bad", part["why"])]
         elif part["part"] != "ceiling":
-            rows.append((part["part"], "found" in part, part.get("why", "")))
+            rows.append((part["part"], "ok" if "found" in part else "bad", part.get("why", "")))
     for part in found(answers, "doctor"):
-        rows += [(f"doctor: {check['check']}", False, check["found"]) for check in part["found"] if check["state"] == "bad"]
+        rows += [(f"doctor: {check['check']}", "bad", finding(check)) for check in part["found"] if check["state"] == "bad"]
     return rows
+
+
+def finding(check):
+    """Returns what a check found, with the hint of one that failed."""
+    return f"{check['found']}; {check['hint']}" if check.get("hint") else check["found"]
 
 
 def markdown(answers):
@@ -282,8 +288,8 @@ def markdown(answers):
                   f"{device['flops_per_s'] / 1e12:.1f} TFLOP/s, what a bf16 product of {device['size']}×{device['size']} reaches; FLOPs are "
                   "PyTorch's own count of its eager step. GB are the peak of tensors; with our graph, its memory pool."]
     lines.append("")
-    rows = [[name, "yes" if passed else "**NO**", brief(found)] for name, passed, found in checks(answers)]
-    lines += table(["check", "passed", "found"], rows)
+    rows = [[name, f"**{state}**" if state == "bad" else state, brief(found)] for name, state, found in checks(answers)]
+    lines += table(["check", "state", "found"], rows)
     steps = found(answers, "ours", "PyTorch, ")
     rows = [[step["size"], step["batch_size"], step["part"] + ("" if step["found"].get("recorded", True) else ", not recorded"),
              f"{step['found']['ms']:.2f}", f"{rate:.0f}", number(ratio), number(utilization), gigabytes(step["found"]["bytes"])]
@@ -365,7 +371,7 @@ def main():
             getattr(bench, question)()
         failed += [f"{question}: {part['part']}" for part in bench.answer["parts"] if "why" in part]
         if question == "check":
-            failed += [name for name, passed, _ in checks({"check": bench.answer}) if not passed]
+            failed += [name for name, state, _ in checks({"check": bench.answer}) if state == "bad"]
     print(markdown(answers(args.out)))
     if failed:
         sys.exit("failed: " + ", ".join(dict.fromkeys(failed)))

@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use amdim_stream::{
-    commands::plan::made_up, config::Config, encoder, feed::Feed, optim::Schedule, train::Trainer,
-    views::Views, world::World,
+    config::Config, encoder, feed::Feed, optim::Schedule, train::Trainer, views::Views, views::made_up,
+    world::World,
 };
 use anyhow::{Context, Result, anyhow};
 use clap::Args;

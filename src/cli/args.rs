@@ -4,7 +4,9 @@ use clap::{Parser, Subcommand};
 
 use super::manual::{Completions, Man};
 use crate::{
-    commands::{doctor, embed, eval::EvalCommand, export, import, pack, plan, replay, show, synth, verify},
+    commands::{
+        doctor, embed, eval::EvalCommand, export, import, pack, plan, replay, selftest, show, synth, verify,
+    },
     config::TrainArgs,
     run::Unattended,
 };
@@ -62,6 +64,11 @@ pub enum Command {
     Plan(Box<plan::Args>),
     /// Repeat the step that a run failed at
     Replay(replay::Args),
+    /// Compare what this device computes with what it should compute: golden tensors, precisions, fused pieces, recorded steps, copies, memory
+    ///
+    /// A check that fails says which flags to train with instead. On a GPU, it takes all free memory for a
+    /// moment, unless other processes use the GPU.
+    Selftest(selftest::Args),
     /// Draw an image and the views that training sees of it
     Show(show::Args),
     /// A subcommand of other programs; training needs none

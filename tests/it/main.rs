@@ -11,8 +11,6 @@ mod earlier;
 mod eval;
 mod exchange;
 mod fixtures;
-#[path = "../golden/mod.rs"]
-mod golden;
 mod gpu_bench;
 mod launcher;
 mod macs;
@@ -26,6 +24,7 @@ mod resnet_names;
 mod resume;
 mod schedule;
 mod seeds;
+mod selftest;
 mod structure;
 mod support;
 mod terminal;

@@ -1,19 +1,23 @@
 //! The names, shapes and initial weights of ResNets, as torchvision has them.
 
-use amdim_stream::encoder::{
-    Encoder,
-    resnet::{Config, Depth, ResNet},
+use amdim_stream::{
+    encoder::{
+        Encoder,
+        resnet::{Config, Depth, ResNet},
+    },
+    selftest::golden::Case,
 };
+
 use tch::{Device, Kind, Tensor, nn::VarStore};
 
-use crate::golden::Fixture;
+use crate::fixtures::fixtures;
 
 /// Compares the names and shapes of all tensors, the number of parameters and the spread of the initial
 /// weights with those of torchvision.
 #[test]
 fn fixture_names_and_initial_weights_of_resnets_agree_with_torchvision() {
     tch::manual_seed(12);
-    for case in Fixture::all("resnet_names", Device::Cpu) {
+    for case in fixtures("resnet_names") {
         for (name, depth) in [("resnet18", Depth::D18), ("resnet34", Depth::D34), ("resnet50", Depth::D50)] {
             let vars = VarStore::new(Device::Cpu);
             let _network = ResNet::new(&vars.root(), depth, [3, 224], &Config::default());
@@ -40,7 +44,7 @@ fn is_classifier(name: &serde_json::Value) -> bool {
 }
 
 /// Compares means and standard deviations with those that were measured, within six standard errors of both.
-fn check_spread(case: &Fixture, vars: &VarStore) {
+fn check_spread(case: &Case, vars: &VarStore) {
     for (name, golden) in case.facts["init"]["measured_resnet50"].as_object().unwrap() {
         if name.starts_with("fc.") {
             continue;

@@ -2,8 +2,9 @@
 
 use anyhow::Result;
 use serde_json::{Value, json};
+use tracing::Level;
 
-use crate::{hint::Notice, stdout};
+use crate::{commands::finding, hint::Notice};
 
 /// The state of what was checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,13 +52,13 @@ impl Check {
     pub(super) fn print(&self) -> Result<()> {
         let Self { name, state, found, cure } = self;
         let message = format!("{name} {}: {found}", state.name());
-        let line = Notice { message, hints: cure.iter().cloned().collect() }.to_string();
-        match state {
-            State::Warn if stdout::is_json() => tracing::warn!("{line}"),
-            State::Bad if stdout::is_json() => tracing::error!("{line}"),
-            _ => stdout::say(&line)?,
-        }
-        stdout::print(&self.json())
+        let words = Notice { message, hints: cure.iter().cloned().collect() };
+        let level = match state {
+            State::Ok => Level::INFO,
+            State::Warn => Level::WARN,
+            State::Bad => Level::ERROR,
+        };
+        finding::print(level, words, &self.json())
     }
 
     pub(super) fn json(&self) -> Value {

@@ -16,5 +16,5 @@ mod words;
 pub use self::{
     args::Args,
     make::run,
-    step::{Measured, Memory, made_up},
+    step::{Measured, Memory},
 };

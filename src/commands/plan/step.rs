@@ -3,13 +3,16 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow};
-use pipeline::{Group, Recipe};
+use pipeline::Recipe;
 use rustix::time::{ClockId, clock_gettime};
 use serde::Serialize;
-use shards::Position;
-use tch::{Device, Kind, Tensor};
+use tch::Device;
 
-use crate::{device, train::Trainer, views::Views};
+use crate::{
+    device,
+    train::Trainer,
+    views::{Views, made_up},
+};
 use torchkit::MemoryWatch;
 
 /// The approximate time that all measured steps on the CPU may take.
@@ -223,19 +226,6 @@ pub(super) fn process_cpu() -> Duration {
 fn affordable(tried: &Measured, most: usize, budget: Duration) -> usize {
     let each = tried.milliseconds / tried.batch_size as f64;
     ((budget.as_secs_f64() * 1e3 / (2.0 * each)) as usize).min(most)
-}
-
-/// Returns a batch of noise images of class 0, with the views of `recipe` and in the memory layout of the feed.
-pub fn made_up(recipe: &Recipe, samples: usize, device: Device) -> Views {
-    let samples = samples as i64;
-    let images = |group: &Group| {
-        let (views, side) = (group.views.len() as i64, i64::from(group.side));
-        Tensor::randn([views, samples, side, side, 3], (Kind::Float, device)).permute([0, 1, 4, 2, 3])
-    };
-    let groups = recipe.groups.iter().map(images).collect();
-    let labels = Tensor::zeros([samples], (Kind::Int64, device));
-    let indices = Tensor::arange(samples, (Kind::Int64, device));
-    Views { groups, labels, indices, next: Position::default() }
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use super::imports::{Crate, module_of};
 
 /// The modules of the program from bottom to top. A file may import modules that precede its own, and files
 /// of its own.
-const FROM_BELOW: [&str; 31] = [
+const FROM_BELOW: [&str; 32] = [
     "testing",
     "exit",
     "hint",
@@ -39,6 +39,7 @@ const FROM_BELOW: [&str; 31] = [
     "exchange",
     "run",
     "train",
+    "selftest",
     "summary",
     "commands",
     "cli",

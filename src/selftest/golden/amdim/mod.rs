@@ -1,0 +1,8 @@
+//! Encoder, losses, gradients, updates, batch-norm statistics and probes of whole models of AMDIM.
+
+mod bounds;
+mod compare;
+mod model;
+mod names;
+
+pub use self::{compare::agree, names::reference_name};
