@@ -3,7 +3,7 @@
 use anyhow::{Result, ensure};
 use serde_json::{Map, Value, json};
 use tch::{Device, Kind, Tensor};
-use torchkit::Precision;
+use torchkit::{Precision, caught};
 
 use super::{
     check::{Found, Options},
@@ -22,14 +22,21 @@ pub(super) fn golden_in_f64(options: &Options) -> Result<Found> {
     cases(options, golden::Precision::Double)
 }
 
+/// Compares all methods, also after one that differs.
 fn cases(options: &Options, precision: golden::Precision) -> Result<Found> {
     Precision::F32.apply()?;
     let Options { device, cases, .. } = options;
-    let mut counts = vec![("amdim", amdim::agree(cases, *device, precision)?)];
-    counts.extend(methods::agree(cases, *device, precision)?);
-    counts.retain(|(_, count)| *count > 0);
+    let (mut counts, mut wrong) = (Map::new(), Vec::new());
+    let amdim: (&str, methods::Agree) = ("amdim", amdim::agree);
+    for (of, agree) in [amdim].into_iter().chain(methods::ALL) {
+        match caught(|| agree(cases, *device, precision)).map_err(anyhow::Error::from).flatten() {
+            Ok(0) => {}
+            Ok(count) => drop(counts.insert(of.to_owned(), count.into())),
+            Err(error) => wrong.push(format!("{of}: {error:#}")),
+        }
+    }
+    ensure!(wrong.is_empty(), "{}", wrong.join("; "));
     ensure!(!counts.is_empty(), "there are no golden tensors");
-    let counts: Map<_, _> = counts.into_iter().map(|(of, count)| (of.to_owned(), count.into())).collect();
     Ok(Found::Figures(json!({"cases": Value::Object(counts)})))
 }
 

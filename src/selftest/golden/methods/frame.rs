@@ -102,7 +102,7 @@ pub(super) fn begin(case: &mut Case, subject: &dyn Subject) -> Result<State> {
         state.keys()
     );
     for (name, mut tensor) in variables {
-        assert_eq!(tensor.size(), state[&name].size(), "{}: shape of {name}", case.name);
+        ensure!(tensor.size() == state[&name].size(), "{}: shape of {name}", case.name);
         tch::no_grad(|| tensor.copy_(&state[&name]));
     }
     Ok(state)

@@ -12,4 +12,4 @@ mod npid;
 mod resnet;
 mod simclr;
 
-pub use self::all::agree;
+pub use self::all::{ALL, Agree};
