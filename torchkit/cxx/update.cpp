@@ -5,6 +5,7 @@
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
 
+#include <limits>
 #include <vector>
 
 namespace {
@@ -44,6 +45,15 @@ int amdim_norm(at::Tensor* const* gradients, size_t count, at::Tensor** out) {
     at::NoGradGuard no_grad;
     auto norms = at::_foreach_norm(listed(gradients, count), 2.0);
     *out = new at::Tensor(at::linalg_vector_norm(at::stack(norms), 2.0).to(at::kFloat));
+  });
+}
+
+// Whether all numbers of the tensors, none of which is empty, are finite: a bool on their device.
+int amdim_all_finite(at::Tensor* const* tensors, size_t count, at::Tensor** out) {
+  return amdim_guarded([&] {
+    at::NoGradGuard no_grad;
+    auto largest = at::_foreach_norm(listed(tensors, count), std::numeric_limits<double>::infinity());
+    *out = new at::Tensor(at::stack(largest).isfinite().all());
   });
 }
 

@@ -104,6 +104,11 @@ unsafe extern "C" {
 
     pub(crate) fn amdim_norm(gradients: *const *mut C_tensor, count: usize, out: *mut *mut C_tensor)
     -> c_int;
+    pub(crate) fn amdim_all_finite(
+        tensors: *const *mut C_tensor,
+        count: usize,
+        out: *mut *mut C_tensor,
+    ) -> c_int;
     pub(crate) fn amdim_adam(
         update: *const RawUpdate,
         step: *mut C_tensor,

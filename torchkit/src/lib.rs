@@ -38,6 +38,7 @@ mod generator;
 mod graph;
 mod libtorch;
 mod memory;
+mod moment;
 mod monitor;
 mod precision;
 mod profile;
@@ -58,6 +59,7 @@ pub use memory::{
     MemoryWatch, Pinned, Resident, copy, empty, free_memory, keep_host_memory, peak_memory, reserved_memory,
     resident_memory,
 };
+pub use moment::Moment;
 pub use monitor::{Driver, GpuLoad, GpuMemory, Monitor};
 pub use precision::{Autocast, Precision};
 pub use profile::{Kernel, profile};
@@ -65,4 +67,4 @@ pub use readback::Readback;
 pub use signal::is_ignored;
 pub use stream::{Accelerator, Event, Stream};
 pub use threads::{settle_threads, waited_for_cores};
-pub use update::{Rule, Scalars, Updated, forget_gradients, gradient_norm, update};
+pub use update::{Rule, Scalars, Updated, all_finite, forget_gradients, gradient_norm, update};

@@ -1,6 +1,6 @@
 //! Numbers that are copied from a device to the host, and read once they have arrived.
 
-use tch::{Kind, Tensor};
+use tch::Tensor;
 
 use crate::{
     failure::Failure,
@@ -18,8 +18,8 @@ pub struct Readback {
 }
 
 impl Readback {
-    /// Queues a copy of f32 numbers (n) behind the work of this thread's current stream. On the CPU nothing
-    /// is copied.
+    /// Queues a copy of numbers or bools (n) behind the work of this thread's current stream. On the CPU
+    /// nothing is copied.
     ///
     /// # Errors
     /// The device's failure, or a lack of pinned memory.
@@ -28,14 +28,14 @@ impl Readback {
         if of.is_none() {
             return Ok(Self { values: values.shallow_clone(), arrived });
         }
-        let bytes = 4 * values.numel();
-        let on_host = Pinned::new(bytes, of)?.tensor(bytes).view_dtype(Kind::Float);
+        let bytes = values.kind().elt_size_in_bytes() * values.numel();
+        let on_host = Pinned::new(bytes, of)?.tensor(bytes).view_dtype(values.kind());
         copy(&on_host, values)?;
         arrived.record(Stream::current(of)?)?;
         Ok(Self { values: on_host, arrived })
     }
 
-    /// Waits for the numbers and returns them.
+    /// Waits for the numbers and returns them; bools are 0 or 1.
     ///
     /// # Errors
     /// The device's failure.

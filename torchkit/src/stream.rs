@@ -102,11 +102,29 @@ impl Stream {
         check(unsafe { ffi::amdim_stream_make_current(stream) })
     }
 
+    /// Runs `work`, whose calls go to this queue. Later calls go to the one that was current before.
+    pub fn scope<T>(self, work: impl FnOnce() -> T) -> Result<T, Failure> {
+        let Some(stream) = self.0 else { return Ok(work()) };
+        let _before = Restored(Self::current(Some(Accelerator(stream.device)))?);
+        self.make_current()?;
+        Ok(work())
+    }
+
     /// Waits until all work queued so far is done.
     pub fn synchronize(self) -> Result<(), Failure> {
         let Some(stream) = self.0 else { return Ok(()) };
         // SAFETY: a stream is a few numbers, all of which came from c10.
         check(unsafe { ffi::amdim_stream_synchronize(stream) })
+    }
+}
+
+/// A queue that becomes current again when this is dropped.
+struct Restored(Stream);
+
+impl Drop for Restored {
+    fn drop(&mut self) {
+        let restored = self.0.make_current();
+        debug_assert!(restored.is_ok(), "a stream that was current can be current again");
     }
 }
 

@@ -5,8 +5,8 @@ use tch::Tensor;
 use crate::{
     failure::Failure,
     ffi::{
-        RawUpdate, amdim_adam, amdim_forget_gradients, amdim_lars, amdim_norm, amdim_sgd, check, made, raw,
-        raws,
+        RawUpdate, amdim_adam, amdim_all_finite, amdim_forget_gradients, amdim_lars, amdim_norm, amdim_sgd,
+        check, made, raw, raws,
     },
 };
 
@@ -157,6 +157,23 @@ pub fn gradient_norm(gradients: &[&Tensor]) -> Result<Tensor, Failure> {
     made(|out| unsafe { amdim_norm(gradients.as_ptr(), gradients.len(), out) })
 }
 
+/// Returns whether all numbers of these tensors are finite: a bool on their device, without waiting for it.
+///
+/// # Errors
+/// libtorch's failure, e.g. for lack of memory.
+///
+/// # Panics
+/// If there are no tensors with elements.
+#[expect(unsafe_code, reason = "a foreign call")]
+pub fn all_finite(tensors: &[&Tensor]) -> Result<Tensor, Failure> {
+    let with_elements: Vec<_> = tensors.iter().copied().filter(|tensor| tensor.numel() > 0).collect();
+    assert!(!with_elements.is_empty(), "there are tensors");
+    let tensors = raws(&with_elements);
+    // SAFETY: the pointers are those of tensors borrowed until the call returns; `out` is written only on
+    // success.
+    made(|out| unsafe { amdim_all_finite(tensors.as_ptr(), tensors.len(), out) })
+}
+
 /// Drops the gradients of these parameters.
 ///
 /// # Errors
@@ -166,4 +183,26 @@ pub fn forget_gradients(parameters: &[&Tensor]) -> Result<(), Failure> {
     let parameters = raws(parameters);
     // SAFETY: the pointers are those of tensors borrowed until the call returns.
     check(unsafe { amdim_forget_gradients(parameters.as_ptr(), parameters.len()) })
+}
+
+#[cfg(test)]
+mod tests {
+    use tch::{Device, Kind};
+
+    use super::*;
+
+    #[test]
+    fn one_number_that_is_not_finite_is_found_among_all_tensors() {
+        let tensor = |numbers: &[f64], kind| Tensor::from_slice(numbers).to_kind(kind);
+        let found = |odd: f64| {
+            let tensors = [
+                Tensor::zeros([0, 3], (Kind::Float, Device::Cpu)),
+                tensor(&[1.0, odd, -2.0], Kind::Float).view([3, 1]),
+                tensor(&[1e300, 0.5], Kind::Double),
+            ];
+            all_finite(&tensors.iter().collect::<Vec<_>>()).unwrap().int64_value(&[]) == 1
+        };
+        assert!(found(-3e38), "its square is beyond f32");
+        assert!(![f64::NAN, f64::INFINITY, f64::NEG_INFINITY].map(found).contains(&true));
+    }
 }

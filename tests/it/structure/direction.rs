@@ -126,7 +126,7 @@ const DATASET: [&str; 14] = [
 
 /// The modules of `torchkit` from bottom to top: the process, the driver, foreign calls, the modules that use
 /// them.
-const TORCHKIT: [&str; 17] = [
+const TORCHKIT: [&str; 18] = [
     "signal",
     "clock",
     "threads",
@@ -141,6 +141,7 @@ const TORCHKIT: [&str; 17] = [
     "profile",
     "graph",
     "stream",
+    "moment",
     "memory",
     "readback",
     "precision",
