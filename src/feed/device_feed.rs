@@ -75,12 +75,15 @@ impl Feed {
         config: &LoaderConfig,
         device: Device,
     ) -> Result<Self> {
-        let normalizer = Normalizer::new(&normalization, device);
+        let accelerator = Accelerator::of(device);
+        // The host waits for the constants, but not for earlier work of the compute stream.
+        let aside = Stream::current(accelerator)?.beside(accelerator)?;
+        let normalizer = aside.scope(|| Normalizer::new(&normalization, device))?;
         let finish = move |bytes: &Tensor, floats: &Tensor| {
             torchkit::copy(floats, bytes)?;
             torchkit::caught(|| tch::no_grad(|| normalizer.normalize(&floats.view([-1, 3]))))
         };
-        Self::spawn_on(Accelerator::of(device), samples, recipe, config, finish)
+        Self::spawn_on(accelerator, samples, recipe, config, finish)
     }
 
     /// Starts pipeline and copying thread for an accelerator, or for the CPU. `finish` queues the work that
@@ -105,8 +108,11 @@ impl Feed {
         let copying = Arc::new(AtomicU64::new(0));
         let copier =
             Copier { loader, finish, slots, stream: compute.beside(accelerator)?, copying: copying.clone() };
-        // Earlier work in the queue may still use the memory that the device's allocator returned.
-        compute.synchronize()?;
+        // Earlier work in the queue may still use the memory that the device's allocator returned: the copies
+        // wait for it, but the host does not.
+        let allocated = Event::new(accelerator)?;
+        allocated.record(compute)?;
+        allocated.block(copier.stream)?;
         let (sender, filled) = channel::bounded(1);
         let (hangup, stop) = channel::bounded(0);
         let thread = thread::Builder::new()

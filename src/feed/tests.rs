@@ -4,11 +4,9 @@ use pipeline::{Group, Op};
 use shards::{IndexConfig, LocalSource, Order, Position, ShardSet, ShardWriter, Share, Shuffle};
 use tch::Kind;
 
-use super::{
-    super::slot::tests::{Fake, fake},
-    *,
-};
-use torchkit::Readback;
+use super::*;
+use crate::testing::fake_device::{Fake, fake};
+use torchkit::{Moment, Readback};
 
 /// Writes batches of two uniformly gray images. Each batch is lighter than the one before.
 fn grays(batches: u64) -> (tempfile::TempDir, Samples) {
@@ -154,6 +152,43 @@ fn numbers_are_read_without_waiting_for_later_work() {
     later.wait().unwrap();
     assert_eq!(found, [0.5, -3.0, 7.25]);
     assert!(is_held, "the read waited for later work");
+}
+
+/// A feed starts, as that of a validation does, while the device is busy with steps.
+#[test]
+fn a_feed_starts_without_waiting_for_earlier_work() {
+    let _alone = Fake::alone();
+    (fake().delays)(0, 0);
+    let of = Some(fake().accelerator);
+    let compute = Stream::new(of).unwrap();
+    compute.make_current().unwrap();
+    let (_folder, samples) = grays(1);
+    (fake().hold)(60_000);
+    let earlier = Event::new(of).unwrap();
+    earlier.record(compute).unwrap();
+    let mut feed = feed_on_fake(samples);
+    let batch = feed.next().unwrap().unwrap();
+    let is_held = !earlier.has_passed().unwrap();
+    (fake().let_go)();
+    drop(batch);
+    assert!(is_held, "the host waited for the device");
+}
+
+#[test]
+fn a_moment_is_the_time_at_which_the_device_has_done_its_work() {
+    let _alone = Fake::alone();
+    (fake().delays)(3_000, 0);
+    let of = Some(fake().accelerator);
+    Stream::new(of).unwrap().make_current().unwrap();
+    let on_device = torchkit::empty(&[3], Kind::Float, of).unwrap();
+    let numbers = Tensor::from_slice(&[0.5f32, -3.0, 7.25]);
+    let begin = Moment::queue(of).unwrap();
+    for _ in 0..4 {
+        torchkit::copy(&on_device, &numbers).unwrap();
+    }
+    let end = Moment::queue(of).unwrap();
+    let took = begin.until(&end).unwrap();
+    assert!(took >= Duration::from_millis(12), "four copies of 3 ms took {took:?}");
 }
 
 fn feed(thread: impl FnOnce(Sender<Result<FilledSlot>>) -> Vec<BadSample> + Send + 'static) -> Feed {

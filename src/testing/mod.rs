@@ -1,5 +1,7 @@
 //! Help for unit tests.
 
+pub(crate) mod fake_device;
+
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Locks the random generator of libtorch for one test. The process has one generator, and tests run side by
