@@ -7,9 +7,11 @@
 
 mod find;
 mod folder;
+mod host_copy;
 mod loaded;
 mod state;
 mod tensors;
+mod writer;
 
 pub use self::{
     find::find,
@@ -18,4 +20,9 @@ pub use self::{
     state::{DataIdentity, State, sealed},
     tensors::{Named, hash},
 };
-pub(crate) use self::{loaded::write, tensors::kind_of};
+pub(crate) use self::{
+    host_copy::{HostCopies, HostCopy},
+    loaded::write,
+    tensors::kind_of,
+    writer::{Job, Writer, Written},
+};

@@ -5,7 +5,7 @@ mod features;
 mod model;
 mod probe;
 
-pub(crate) use self::{features::features, model::is_finite};
+pub(crate) use self::features::features;
 pub use self::{
     model::{Judged, Network},
     probe::{Both, OnlineProbe},

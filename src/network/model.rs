@@ -161,6 +161,6 @@ impl Network {
 }
 
 /// Returns whether all values of a tensor are finite. Integers always are.
-pub(crate) fn is_finite(tensor: &Tensor) -> bool {
+fn is_finite(tensor: &Tensor) -> bool {
     !tensor.is_floating_point() || tensor.isfinite().all().int64_value(&[]) == 1
 }

@@ -1,9 +1,6 @@
 //! The log of a run: sums over the steps between two records, and the records.
 
-use std::{
-    collections::BTreeMap,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeMap, time::Duration};
 
 use anyhow::Result;
 use pipeline::{StageStats, Stats};
@@ -18,7 +15,7 @@ use crate::{
     },
     world::World,
 };
-use torchkit::{Accelerator, Monitor};
+use torchkit::{Accelerator, Moment, Monitor};
 
 /// Sums the numbers of steps and writes records to every sink.
 pub(crate) struct Log {
@@ -46,9 +43,9 @@ struct Window {
     images: f64,
     chance: f64,
     lr: f64,
-    since: Instant,
-    /// Time that was not spent training.
-    excluded: Duration,
+    since: Moment,
+    /// Begin and end of what was not training.
+    excluded: Vec<(Moment, Moment)>,
     stats: Option<Stats>,
 }
 
@@ -58,19 +55,20 @@ struct Due {
     epoch: f64,
     bad: usize,
     window: Window,
+    end: Moment,
     sums: Option<PendingMetrics>,
 }
 
 impl Window {
-    fn new() -> Self {
+    fn new(since: Moment) -> Self {
         Self {
             sums: None,
             steps: 0.0,
             images: 0.0,
             chance: 0.0,
             lr: 0.0,
-            since: Instant::now(),
-            excluded: Duration::ZERO,
+            since,
+            excluded: Vec::new(),
             stats: None,
         }
     }
@@ -82,8 +80,13 @@ impl Window {
         }
     }
 
-    fn seconds(&self) -> f64 {
-        self.since.elapsed().saturating_sub(self.excluded).as_secs_f64().max(1e-9)
+    /// Returns the time that the device trained until `end`.
+    fn seconds(&self, end: &Moment) -> Result<f64> {
+        let mut time = self.since.until(end)?;
+        for (begin, end) in &self.excluded {
+            time = time.saturating_sub(begin.until(end)?);
+        }
+        Ok(time.as_secs_f64().max(1e-9))
     }
 }
 
@@ -100,14 +103,15 @@ impl Log {
             }
         }
         let records = metrics::read(&folder.metrics)?;
+        let accelerator = Accelerator::of(run.device);
         Ok(Self {
             sinks,
             world: run.world,
             choices: run.choices(),
             validated: records.iter().rev().find_map(Record::validation).copied(),
-            window: Window::new(),
+            window: Window::new(Moment::queue(accelerator)?),
             due: None,
-            accelerator: Accelerator::of(run.device),
+            accelerator,
             monitor: Monitor::of(run.device),
             copied: Duration::ZERO,
             last_loss: None,
@@ -126,32 +130,38 @@ impl Log {
         window.add(&outcome.metrics);
     }
 
-    /// Excludes time that was not spent training from the rates.
-    pub(crate) fn exclude(&mut self, time: Duration) {
-        self.window.excluded += time;
+    /// Returns the time at which the device has done the work that is queued now.
+    pub(crate) fn moment(&self) -> Result<Moment> {
+        Ok(Moment::queue(self.accelerator)?)
+    }
+
+    /// Excludes the time since `begin`, which was not spent training, from the rates.
+    pub(crate) fn exclude(&mut self, begin: Moment) -> Result<()> {
+        let end = self.moment()?;
+        self.window.excluded.push((begin, end));
+        Ok(())
     }
 
     /// Ends the steps of a record, and queues a read of their numbers, which [`write_due`](Self::write_due)
     /// writes.
     pub(crate) fn close(&mut self, step: u64, epoch: f64, bad: usize) -> Result<()> {
-        let mut window = std::mem::replace(&mut self.window, Window::new());
+        let (end, next) = (self.moment()?, Window::new(self.moment()?));
+        let mut window = std::mem::replace(&mut self.window, next);
         let sums = window.sums.take();
         if let Some(sums) = &sums {
             self.world.average(|| vec![sums.values.shallow_clone()]);
         }
         let sums = sums.map(|sums| sums.queue_read(self.accelerator)).transpose()?;
-        self.due = Some(Due { step, epoch, bad, window, sums });
+        self.due = Some(Due { step, epoch, bad, window, end, sums });
         Ok(())
     }
 
     /// Waits for the steps of the record that is due, and writes it. Returns whether there was one. `times`
     /// is called once the steps are over.
     pub(crate) fn write_due(&mut self, times: impl FnOnce() -> Result<FeedTimes>) -> Result<bool> {
-        let Some(Due { step, epoch, bad, window, sums }) = self.due.take() else { return Ok(false) };
+        let Some(Due { step, epoch, bad, window, end, sums }) = self.due.take() else { return Ok(false) };
         let numbers = sums.map(|sums| sums.mean(window.steps)).transpose()?;
-        // The device has finished these steps, and has not gone beyond the next one.
-        let seconds = window.seconds();
-        self.window.since = Instant::now();
+        let seconds = window.seconds(&end)?;
         let FeedTimes { waited, copied } = times()?;
         let since = copied.saturating_sub(std::mem::replace(&mut self.copied, copied));
         let shares =

@@ -8,8 +8,10 @@ mod log;
 mod methods;
 mod outlook;
 mod output;
+mod pending;
 mod prepare;
 mod run;
+mod saving;
 mod session;
 #[cfg(test)]
 mod single;

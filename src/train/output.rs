@@ -42,10 +42,14 @@ mod tests {
         output.log.write_validation(ValidationRecord::default()).unwrap();
         output.bad.add("a.tar", 512, Some("k"), "cut").unwrap();
         assert_eq!(output.bad.count(), 1);
-        run.write_checkpoint(&folder).unwrap();
+        let save = |run: &mut Run| {
+            let checkpoint = run.begin_checkpoint(0).unwrap();
+            run.finish_checkpoint(&folder, checkpoint).unwrap();
+        };
+        save(&mut run);
         assert_eq!(std::fs::read_dir(&folder.path).unwrap().count(), 0);
         run.world = World::ALONE;
-        run.write_checkpoint(&folder).unwrap();
+        save(&mut run);
         drop(Output::open(&folder, &run, true).unwrap());
         assert_eq!(std::fs::read_dir(&folder.path).unwrap().count(), 3);
     }

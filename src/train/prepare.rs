@@ -9,7 +9,7 @@ use super::{
     trainer::Trainer,
 };
 use crate::{
-    checkpoint::{self, DataIdentity, Loaded},
+    checkpoint::{self, DataIdentity, HostCopies, Loaded, Writer},
     config::{Config, WarmStart},
     data::{self, Data},
     device,
@@ -59,6 +59,7 @@ impl Run {
             bytes: data.train.bytes() as f64 / data.train.len() as f64,
             macs: trainer.network().method().macs(batch_size as i64) / batch_size as f64,
         };
+        let accelerator = Accelerator::of(device);
         Ok(Self {
             threads: set_compute_threads(config.run.threads, cost, device),
             config,
@@ -72,8 +73,10 @@ impl Run {
             batch_size,
             saved: None,
             longest: LongestTimes::default(),
-            is_queued: Accelerator::of(device).is_some(),
-            pending_check: None,
+            is_queued: accelerator.is_some(),
+            pending: None,
+            host_copies: HostCopies::new(accelerator, accelerator.is_some()),
+            writer: Writer::default(),
             unchecked: Vec::new(),
             at_chance: 0,
             has_alarmed: false,

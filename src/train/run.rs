@@ -7,11 +7,10 @@ use std::{
 
 use anyhow::{Context, Result};
 
-use super::{crash::DIVERGED, output::Output, session::Run, trainer::StepOutcome};
+use super::{output::Output, session::Run, trainer::StepOutcome};
 use crate::{
-    checkpoint::Retention,
     config::TrainConfig,
-    device, failure,
+    device,
     feed::{DeviceBatch, Feed},
     run::{
         crash::Crash,
@@ -21,7 +20,7 @@ use crate::{
     views::Views,
 };
 
-/// Steps after which the numbers are checked, if a record or a checkpoint does not check them earlier.
+/// Steps after which the numbers are checked, if nothing else checks them earlier.
 const CHECK_EVERY: u64 = 100;
 
 /// The end of a run.
@@ -44,7 +43,11 @@ impl Run {
         quiet: bool,
     ) -> Result<RunOutcome> {
         let trained = panic::catch_unwind(AssertUnwindSafe(|| self.train(folder, stop, quiet)));
-        trained.unwrap_or_else(|payload| Err(self.report_panic(folder, &*payload)))
+        trained.unwrap_or_else(|payload| {
+            let error = self.report_panic(folder, &*payload);
+            self.rescue_checkpoint(folder);
+            Err(error)
+        })
     }
 
     /// Makes steps until the last one, or until the run is to stop.
@@ -52,23 +55,32 @@ impl Run {
         let mut output = Output::open(folder, self, quiet)?;
         let mut is_validated = self.validate_if_missing(stop, &mut output)?;
         if self.trainer.step_count() < self.steps {
+            self.prepare_saving();
             let mut feed = self.for_batches(|| self.feed())?;
-            while self.trainer.step_count() < self.steps && !self.is_to_stop(stop) {
-                stop.note(Activity::Made(self.trainer.step_count()));
-                let Some(batch) = self.next_batch(&mut feed, stop, &mut output)? else { break };
-                stop.note(Activity::Step(self.trainer.step_count() + 1));
-                self.step(&batch, &mut feed, &mut output)?;
-                if self.validation_due() {
-                    self.finish_pending(&mut feed, &mut output)?;
-                    self.check(folder)?;
-                    is_validated = self.validate(stop, &mut output)?;
-                }
-            }
-            self.finish_pending(&mut feed, &mut output)?;
+            let made = self.make_steps(stop, &mut feed, &mut output);
+            let finished = self.finish_pending(&mut feed, &mut output);
+            is_validated = made?.unwrap_or(is_validated);
+            finished?;
             self.finish(stop, output)?;
         }
         let is_finished = self.trainer.step_count() >= self.steps && is_validated;
         Ok(if is_finished { RunOutcome::Finished } else { RunOutcome::Stopped(stop.reason()) })
+    }
+
+    /// Makes steps and validations until the last one, or until the run is to stop. Returns whether the last
+    /// validation was completed; none if there was none.
+    fn make_steps(&mut self, stop: &Stop, feed: &mut Feed, output: &mut Output) -> Result<Option<bool>> {
+        let mut is_validated = None;
+        while self.trainer.step_count() < self.steps && !self.is_to_stop(stop) {
+            stop.note(Activity::Made(self.trainer.step_count()));
+            let Some(batch) = self.next_batch(feed, stop, output)? else { break };
+            stop.note(Activity::Step(self.trainer.step_count() + 1));
+            self.step(&batch, feed, output)?;
+            if self.validation_due() {
+                is_validated = Some(self.validate(stop, Some(feed), output)?);
+            }
+        }
+        Ok(is_validated)
     }
 
     /// Repeats a validation that the previous process did not finish. Returns false if a stop is requested
@@ -77,7 +89,7 @@ impl Run {
         let step = self.trainer.step_count();
         let is_due = step > 0 && self.validation_due();
         if is_due && !output.log.has_validation(step, self.neighbours_due()) {
-            return self.validate(stop, output);
+            return self.validate(stop, None, output);
         }
         Ok(true)
     }
@@ -105,8 +117,9 @@ impl Run {
         }
     }
 
-    /// Makes one update, and writes the record and the checkpoint that are due after it.
-    fn step(&mut self, batch: &DeviceBatch, feed: &mut Feed, output: &mut Output) -> Result<()> {
+    /// Makes one update, and begins the record and the checkpoint that are due after it.
+    pub(super) fn step(&mut self, batch: &DeviceBatch, feed: &mut Feed, output: &mut Output) -> Result<()> {
+        self.collect_written()?;
         output.bad.write(&batch.bad_samples)?;
         let (started, start) = (Instant::now(), self.next_step());
         self.unchecked.push(start);
@@ -121,11 +134,7 @@ impl Run {
         output.log.count(start.step, &outcome, batch);
         self.finish_pending(feed, output)?;
         self.begin_pending(start.step, output)?;
-        let is_saved = self.is_due(start.step, self.config.run.checkpoint_every);
-        if is_saved || !self.is_queued {
-            self.finish_pending(feed, output)?;
-        }
-        if is_saved { self.save(output.folder) } else { Ok(()) }
+        if self.must_finish_pending() { self.finish_pending(feed, output) } else { Ok(()) }
     }
 
     /// Returns whether an action that is repeated every `every` steps is due after `step`. Every action is
@@ -134,24 +143,15 @@ impl Run {
         step == self.steps || step.is_multiple_of(every)
     }
 
-    /// Queues reads of the numbers that a record or a check after this step needs.
+    /// Queues reads of the numbers that a record, a checkpoint, a validation or a check after this step needs.
     fn begin_pending(&mut self, step: u64, output: &mut Output) -> Result<()> {
         let is_recorded = self.is_due(step, self.config.run.log_every);
         if is_recorded {
             output.log.close(step, self.epoch(), output.bad.count())?;
         }
-        if is_recorded || step.is_multiple_of(CHECK_EVERY) {
-            self.pending_check = Some(self.trainer.begin_check()?);
-        }
-        Ok(())
-    }
-
-    /// Finishes the check and the record whose numbers are on their way to the host, without waiting for
-    /// steps queued since.
-    fn finish_pending(&mut self, feed: &mut Feed, output: &mut Output) -> Result<()> {
-        self.finish_check(output.folder)?;
-        if output.log.write_due(|| feed.take_times())? {
-            self.judge_loss(output.log.loss());
+        let is_saved = self.is_due(step, self.config.run.checkpoint_every);
+        if is_recorded || is_saved || self.validation_due() || step.is_multiple_of(CHECK_EVERY) {
+            self.begin_check(is_saved)?;
         }
         Ok(())
     }
@@ -203,62 +203,5 @@ impl Run {
             cures.push(format!("begin one with --batch-size {}", batch_size / 2));
         }
         cures
-    }
-
-    /// Waits for all steps so far.
-    ///
-    /// # Errors
-    ///
-    /// If their numbers are not finite.
-    fn check(&mut self, folder: &RunFolder) -> Result<()> {
-        self.finish_check(folder)?;
-        self.pending_check = Some(self.trainer.begin_check()?);
-        self.finish_check(folder)
-    }
-
-    /// Waits for the steps of the pending check.
-    ///
-    /// # Errors
-    ///
-    /// If their numbers are not finite.
-    fn finish_check(&mut self, folder: &RunFolder) -> Result<()> {
-        let Some(pending) = self.pending_check.take() else { return Ok(()) };
-        let last = pending.last();
-        let broken =
-            pending.finish().with_context(|| format!("the numbers of step {last} cannot be read"))?;
-        if let Some(broken) = broken {
-            return Err(self.report_broken_step(folder, &broken));
-        }
-        self.unchecked.retain(|start| start.step > last);
-        Ok(())
-    }
-
-    /// Writes a checkpoint, unless this step has one.
-    pub(crate) fn save(&mut self, folder: &RunFolder) -> Result<()> {
-        let step = self.trainer.step_count();
-        if self.saved == Some(step) {
-            return Ok(());
-        }
-        let started = Instant::now();
-        self.check(folder)?;
-        if !self.trainer.is_finite() {
-            return Err(
-                failure!("the parameters are not finite after step {step}, so it is not saved"; "{DIVERGED}"),
-            );
-        }
-        self.trainer.average_statistics();
-        self.write_checkpoint(folder)?;
-        self.saved = Some(step);
-        self.longest.save = self.longest.save.max(started.elapsed());
-        Ok(())
-    }
-
-    /// Writes a checkpoint where this process leads.
-    pub(super) fn write_checkpoint(&self, folder: &RunFolder) -> Result<()> {
-        let state = self.state(self.trainer.step_count(), self.position);
-        let retention = Retention { keep: self.config.run.keep, keep_every: self.config.run.keep_every };
-        let (network, moments) = (self.trainer.network().tensors(), self.trainer.moments());
-        let save = || folder.checkpoints.save(&state, &network, &moments, retention);
-        self.world.on_lead(save).map(drop)
     }
 }

@@ -7,9 +7,9 @@ use pipeline::LoaderConfig;
 use shards::{Order, Position};
 use tch::Device;
 
-use super::trainer::{PendingCheck, Trainer};
+use super::{pending::Pending, trainer::Trainer};
 use crate::{
-    checkpoint::{DataIdentity, State},
+    checkpoint::{DataIdentity, HostCopies, State, Writer},
     config::Config,
     data::{self, Data},
     feed::Feed,
@@ -25,6 +25,8 @@ pub(crate) struct Run {
     pub(crate) device: Device,
     pub(crate) world: World,
     pub(crate) trainer: Trainer,
+    /// Writes checkpoints while training goes on. It is dropped before the lock.
+    pub(crate) writer: Writer,
     /// The lock on the run folder, which notes the step under way. None where nothing is trained, and on
     /// processes that do not lead.
     pub(crate) lock: Option<RunLock>,
@@ -33,15 +35,17 @@ pub(crate) struct Run {
     pub(crate) batch_size: usize,
     /// Threads of libtorch, where it computes on the CPU.
     pub(crate) threads: Option<usize>,
-    /// The step of the last checkpoint.
+    /// The step of the last checkpoint, which may still be on its way to the disk.
     pub(crate) saved: Option<u64>,
     /// The longest save and the longest step so far.
     pub(crate) longest: LongestTimes,
     /// Whether the device works while the host goes on. The numbers of a step are then read a step later, so
     /// that the device always has work.
     pub(crate) is_queued: bool,
-    /// The check whose numbers are on their way to the host.
-    pub(crate) pending_check: Option<PendingCheck>,
+    /// The numbers that are on their way to the host, and the checkpoint that waits for them.
+    pub(crate) pending: Option<Pending>,
+    /// Copies the tensors of checkpoints.
+    pub(crate) host_copies: HostCopies,
     /// The steps whose numbers were not checked yet.
     pub(crate) unchecked: Vec<StepStart>,
     /// Successive records whose loss was at chance level.
@@ -109,14 +113,16 @@ impl Run {
         }
     }
 
-    /// Returns an upper bound on the time that an orderly end takes: the step under way, and a checkpoint.
+    /// Returns an upper bound on the time that an orderly end takes: the step under way, a checkpoint, and the
+    /// one that is being written.
     pub(crate) fn closing_time(&self) -> Duration {
         /// Bytes that a slow disk writes in a second, for the first checkpoint.
         const BYTES: f64 = 50e6;
         let LongestTimes { save, step } = self.longest;
         let first = || Duration::from_secs_f64(12.0 * self.trainer.network().parameters() as f64 / BYTES);
         let save = if save.is_zero() { first() } else { save };
-        2 * (save + step) + Duration::from_secs(1)
+        let begun = if self.writer.is_busy() { save } else { Duration::ZERO };
+        2 * (save + step) + begun + Duration::from_secs(1)
     }
 
     /// Epochs trained, with their fraction.

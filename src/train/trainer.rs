@@ -12,7 +12,7 @@ use crate::{
     config::Config,
     device,
     metrics::{StepMetrics, StepNumbers},
-    network::{self, Network},
+    network::Network,
     optim::{OptimizerName, Schedule},
     usage,
     views::Views,
@@ -208,9 +208,16 @@ impl Trainer {
         Ok(PendingCheck { steps, flags: Some(flags) })
     }
 
-    /// Returns whether every parameter, statistic and moment is a finite number.
-    pub fn is_finite(&self) -> bool {
-        self.network().is_finite() && self.moments().values().all(network::is_finite)
+    /// Queues a read of whether every parameter, statistic and moment is a finite number: 1 if so, else 0.
+    ///
+    /// # Errors
+    ///
+    /// If the device lacks memory or refuses the copy.
+    pub(crate) fn begin_finite_check(&self) -> Result<Readback, Failure> {
+        let tensors = self.network().tensors().into_values().chain(self.moments().into_values());
+        let floats: Vec<_> = tensors.filter(Tensor::is_floating_point).collect();
+        let is_finite = torchkit::all_finite(&floats.iter().collect::<Vec<_>>())?;
+        Readback::queue(&is_finite.view(1), Accelerator::of(self.network().vars().device()))
     }
 
     /// Replaces batch statistics, which each process gathers from its own samples, by their means over the

@@ -1,11 +1,10 @@
 //! Validation between epochs: online probes, neighbours, the health of the representation, the best
 //! checkpoint.
 
-use std::time::Instant;
-
 use anyhow::{Context, Result, anyhow};
 use shards::ShardSet;
 use tch::{Device, Tensor};
+use torchkit::Moment;
 
 use super::{Run, output::Output};
 use crate::run::{
@@ -18,6 +17,7 @@ use crate::{
     device,
     encoder::Mode,
     eval::{self, features::Features, health::Health, knn::Vote},
+    feed::Feed,
     hint::WithHint,
     metrics::ValidationRecord,
     network::{self, Both, Judged},
@@ -81,14 +81,22 @@ impl Run {
 
     /// Judges the encoder by the validation samples, and writes a record. Returns false, without a record, if
     /// the run is to stop meanwhile.
-    pub(crate) fn validate(&mut self, stop: &Stop, output: &mut Output) -> Result<bool> {
-        let started = Instant::now();
+    ///
+    /// The numbers of the last steps, which are pending, are read once the device has worked on the first
+    /// validation batch, so that it never waits for the host. `training` is the feed of these steps.
+    pub(crate) fn validate(
+        &mut self,
+        stop: &Stop,
+        training: Option<&mut Feed>,
+        output: &mut Output,
+    ) -> Result<bool> {
+        let begin = output.log.moment()?;
         self.trainer.average_statistics();
         stop.note(Activity::Validating(self.trainer.step_count()));
-        let Some(validation) = &self.data.validation else {
-            return self.validate_by_training_samples(started, stop, output);
+        let Some(validation) = self.data.validation.clone() else {
+            return self.validate_by_training_samples(begin, stop, training, output);
         };
-        let Some(sums) = self.judge_samples(validation, stop, output)? else { return Ok(false) };
+        let Some(sums) = self.judge_samples(&validation, stop, training, output)? else { return Ok(false) };
         let accuracy = sums.hits.map(|hits| hits / sums.labelled);
         let record = ValidationRecord {
             linear: Some(accuracy.linear),
@@ -98,16 +106,17 @@ impl Run {
         let Some(record) = self.add_neighbours_and_health(record, &sums, stop)? else { return Ok(false) };
         // The record comes last: a run that is resumed does not repeat a validation that has one.
         self.keep_best(output.folder, &record)?;
-        output.log.exclude(started.elapsed());
+        output.log.exclude(begin)?;
         output.log.write_validation(record)?;
         Ok(true)
     }
 
     /// Judges the encoder by all samples of a set. Returns `None` if the run is to stop meanwhile.
     fn judge_samples(
-        &self,
+        &mut self,
         samples: &ShardSet,
         stop: &Stop,
+        mut training: Option<&mut Feed>,
         output: &mut Output,
     ) -> Result<Option<ValidationSums>> {
         let mut feed = eval::images(samples, &self.config, self.device)?;
@@ -119,9 +128,15 @@ impl Run {
             output.bad.write(&batch.bad_samples)?;
             let judged = self.within_memory(|| self.trainer.network().judge(&batch.views))?;
             sums.add(&judged, &batch.views);
+            self.finish_training(training.as_deref_mut(), output)?;
         }
         output.bad.write(&feed.finish())?;
         Ok((!self.is_to_stop(stop)).then_some(sums))
+    }
+
+    /// Reads the pending numbers of training, if there are any.
+    fn finish_training(&mut self, training: Option<&mut Feed>, output: &mut Output) -> Result<()> {
+        training.map_or(Ok(()), |feed| self.finish_pending(feed, output))
     }
 
     /// Returns a record of this step without numbers.
@@ -153,9 +168,10 @@ impl Run {
     /// Writes a record of the health of the features of some training samples, if there are enough of them:
     /// for runs without validation samples. Returns false if the run is to stop meanwhile.
     fn validate_by_training_samples(
-        &self,
-        started: Instant,
+        &mut self,
+        begin: Moment,
         stop: &Stop,
+        training: Option<&mut Feed>,
         output: &mut Output,
     ) -> Result<bool> {
         if self.data.train.len() < FEWEST_FOR_HEALTH {
@@ -163,7 +179,8 @@ impl Run {
         }
         let some = eval::evenly(&self.data.train, Health::SAMPLES.cast_unsigned());
         let Some(blocks) = self.features(&some, stop)? else { return Ok(false) };
-        output.log.exclude(started.elapsed());
+        self.finish_training(training, output)?;
+        output.log.exclude(begin)?;
         if !blocks.is_empty() {
             let features: Vec<_> = blocks.into_iter().map(|(features, _)| features).collect();
             output.log.write_validation(with_health(self.empty_record(), &Tensor::cat(&features, 0))?)?;
@@ -242,6 +259,8 @@ fn with_health(record: ValidationRecord, features: &Tensor) -> Result<Validation
 
 #[cfg(test)]
 mod tests {
+    use std::time::Instant;
+
     use super::*;
     use crate::train::tiny;
 
