@@ -1,8 +1,8 @@
 //! Steps as one CUDA graph beside steps that are queued kernel by kernel.
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Result, bail, ensure};
 use pipeline::Recipe;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use tch::{Device, Kind, Tensor};
 use torchkit::{GraphChoice, Precision};
 
@@ -80,16 +80,21 @@ pub(super) fn graph(options: &Options) -> Result<Found> {
     graph_of(AMDIM, options.device, steps(options)).map(Found::Figures)
 }
 
-/// Compares the recorded steps of every other method with its steps that are queued kernel by kernel.
+/// Compares the recorded steps of every other method with its steps that are queued kernel by kernel, also
+/// after one that differs.
 pub(super) fn graphs_of_methods(options: &Options) -> Result<Found> {
     if !options.device.is_cuda() {
         return Ok(Found::Skipped(NO_GRAPHS));
     }
-    let of = |(name, settings): (&str, &str)| {
-        Ok((name.to_owned(), graph_of(settings, options.device, steps(options)).context(name.to_owned())?))
-    };
-    let found: Result<Value> = OTHERS.into_iter().map(of).collect();
-    found.map(Found::Figures)
+    let (mut found, mut wrong) = (Map::new(), Vec::new());
+    for (name, settings) in OTHERS {
+        match graph_of(settings, options.device, steps(options)) {
+            Ok(figures) => drop(found.insert(name.to_owned(), figures)),
+            Err(error) => wrong.push(format!("{name}: {error:#}")),
+        }
+    }
+    ensure!(wrong.is_empty(), "{}", wrong.join("; "));
+    Ok(Found::Figures(found.into()))
 }
 
 /// Compares recorded steps with steps that are queued kernel by kernel, on the same batches and with the same
