@@ -22,36 +22,48 @@ fn compile_shim(libraries: &Path) {
     let headers = libraries.parent().expect("libtorch's libraries are in a folder of it").join("include");
     let mut compiler = cc::Build::new();
     compiler.cpp(true).std("c++17").flag("-isystem").flag(&headers); // no warnings about foreign headers
-    compiler.clone().files(["cxx/shim.cpp", "cxx/update.cpp", "cxx/profile.cpp"]).compile("amdim_shim");
+    compiler
+        .clone()
+        .files([
+            "cxx/shim.cpp",
+            "cxx/update.cpp",
+            "cxx/profile.cpp",
+            "cxx/products.cpp",
+            "cxx/fused.cpp",
+            "cxx/scores.cpp",
+        ])
+        .compile("amdim_shim");
     // torch-sys links with them too, but perhaps before the linker has seen that the shim needs them.
     println!("cargo:rustc-link-search=native={}", libraries.display());
     println!("cargo:rustc-link-lib=torch_cpu");
     println!("cargo:rustc-link-lib=c10");
     // Only tests load them, by these names; libtorch is loaded by then.
-    for name in ["fake_device", "fake_cuda"] {
-        let library = library(&compiler, name).unwrap_or_else(|| panic!("{name} does not compile"));
+    for name in ["fake_device", "fake_cuda", "reference_matmul"] {
+        let library = library(&compiler, name, &[name]).unwrap_or_else(|| panic!("{name} does not compile"));
         println!("cargo::metadata={name}={}", library.display());
+        println!("cargo::rustc-env=TORCHKIT_{}={}", name.to_uppercase(), library.display());
     }
     // Embedded in the program, and loaded where there is CUDA.
-    let graph = if let Some(cuda) = cuda_headers(&headers) {
-        library(compiler.flag("-isystem").flag(cuda), "graph")
+    let cuda = if let Some(cuda) = cuda_headers(&headers) {
+        library(compiler.flag("-isystem").flag(cuda), "cuda", &["graph", "cublas_lt"])
     } else {
         None
     };
-    let graph = graph.unwrap_or_else(|| {
-        println!("cargo:warning=built without CUDA graphs: no headers of CUDA 13.0 that fit libtorch");
+    let cuda = cuda.unwrap_or_else(|| {
+        println!("cargo:warning=built without CUDA graphs and fused products: no headers of CUDA 13.0 that fit libtorch");
         let none = out().join("none");
         fs::write(&none, []).expect("OUT_DIR can be written to");
         none
     });
-    println!("cargo:rustc-env=TORCHKIT_GRAPH={}", graph.display());
+    println!("cargo:rustc-env=TORCHKIT_CUDA={}", cuda.display());
 }
 
-/// Compiles one source file to a library, if possible; the process that loads it provides libtorch.
-fn library(compiler: &cc::Build, name: &str) -> Option<PathBuf> {
+/// Compiles source files to a library, if possible; the process that loads it provides libtorch.
+fn library(compiler: &cc::Build, name: &str, sources: &[&str]) -> Option<PathBuf> {
     let made = out().join(format!("lib{name}.so"));
     let mut command = compiler.get_compiler().to_command();
-    command.args(["-shared", "-fPIC", "-s", &format!("cxx/{name}.cpp"), "-o"]).arg(&made);
+    command.args(["-shared", "-fPIC", "-s"]).args(sources.iter().map(|source| format!("cxx/{source}.cpp")));
+    command.arg("-o").arg(&made);
     command.status().is_ok_and(|status| status.success()).then_some(made)
 }
 

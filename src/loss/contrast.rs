@@ -1,7 +1,8 @@
 //! Contrastive losses of embeddings of unit length: against the batch (SimCLR), a queue (MoCo), and rows of a
 //! memory bank (instance discrimination, CMC).
 
-use tch::{Kind, Reduction, Tensor};
+use tch::{Kind, Tensor};
+use torchkit::Piece;
 
 use super::widened::widened;
 
@@ -30,11 +31,10 @@ pub fn unit(embeddings: &Tensor) -> Tensor {
 pub fn nt_xent(one: &Tensor, two: &Tensor, temperature: f64) -> [Tensor; 2] {
     let n = one.size()[0];
     let all = widened(&Tensor::cat(&[one, two], 0));
-    let scores = (&all / temperature).matmul(&all.transpose(0, 1));
-    let own = Tensor::eye(2 * n, (Kind::Bool, scores.device()));
-    let positives = Tensor::cat(&[scores.diagonal(n, 0, 1), scores.diagonal(-n, 0, 1)], 0);
-    let losses = scores.masked_fill(&own, f64::NEG_INFINITY).logsumexp(1i64, false) - positives;
-    [0, n].map(|start| losses.narrow(0, start, n).mean(None::<Kind>))
+    let own = Tensor::arange(2 * n, (Kind::Int64, all.device())).unsqueeze(1);
+    let all = log_sum_exp(&all, &all, temperature, &own);
+    let positives = inner(one, two, temperature);
+    [0, n].map(|start| (all.narrow(0, start, n) - &positives).mean(None::<Kind>))
 }
 
 /// Returns the losses of further views against each of the two of [`nt_xent`], such as the smaller views of
@@ -48,21 +48,42 @@ pub fn nt_xent(one: &Tensor, two: &Tensor, temperature: f64) -> [Tensor; 2] {
 ///
 /// If the shapes differ from these.
 pub fn nt_xent_of_others(others: &Tensor, [one, two]: [&Tensor; 2], temperature: f64) -> [Tensor; 2] {
-    let n = one.size()[0];
-    let all = widened(&Tensor::cat(&[one, two], 0));
-    let scores = (widened(others) / temperature).matmul(&all.transpose(0, 1));
-    let own = Tensor::eye(n, (Kind::Bool, scores.device()));
-    let none = own.zeros_like();
-    [([&none, &own], 0), ([&own, &none], n)].map(|(left_out, start)| {
-        let positives = scores.narrow(2, start, n).diagonal(0, 1, 2);
-        let left_out = Tensor::cat(&left_out, 1);
-        let all = scores.masked_fill(&left_out, f64::NEG_INFINITY).logsumexp(2i64, false);
-        (all - positives).mean(None::<Kind>)
+    let (views, n) = (others.size()[0], one.size()[0]);
+    let (all, queries) = (widened(&Tensor::cat(&[one, two], 0)), widened(&others.flatten(0, 1)));
+    let numbers = Tensor::arange(n, (Kind::Int64, all.device())).repeat([views]).unsqueeze(1);
+    [(one, n), (two, 0)].map(|(keys, of_the_other)| {
+        let sums = log_sum_exp(&queries, &all, temperature, &(&numbers + of_the_other));
+        let positives = inner(others, &keys.unsqueeze(0), temperature).flatten(0, 1);
+        (sums - positives).mean(None::<Kind>)
     })
 }
 
-/// Returns the scores (n, 1 + k) of queries: that of the own key first, and those of the keys of a queue (He et
-/// al. 2020). Their loss is [`softmax_of_drawn`].
+/// Returns the inner products of embeddings (…, d), divided by the temperature, at least in f32.
+fn inner(one: &Tensor, two: &Tensor, temperature: f64) -> Tensor {
+    (widened(one) * widened(two)).sum_dim_intlist([-1i64].as_slice(), false, None::<Kind>) / temperature
+}
+
+/// Returns ln Σ exp(q·k / `temperature`) over the keys (m, d) for each of the queries (n, d), without the keys whose
+/// numbers are in the query's row of `excluded` (n, x).
+fn log_sum_exp(queries: &Tensor, keys: &Tensor, temperature: f64, excluded: &Tensor) -> Tensor {
+    if Piece::Scores.is_fused() {
+        return torchkit::log_sum_exp_of_scores(queries, keys, 1.0 / temperature, excluded);
+    }
+    let scores = (widened(queries) / temperature).matmul(&widened(keys).transpose(0, 1));
+    scores.scatter_value(1, excluded, f64::NEG_INFINITY).logsumexp(1i64, false)
+}
+
+/// The comparison of queries with their own keys and a queue.
+#[derive(Debug)]
+pub struct Queued {
+    /// The mean over the queries of −ln of the share of the own key.
+    pub loss: Tensor,
+    /// The share of queries whose own key has the highest score.
+    pub found: Tensor,
+}
+
+/// Returns the loss of queries that each select their own key, by a softmax over it and the keys of a queue (He et
+/// al. 2020).
 ///
 /// `queries` and `keys` are (n, d), of unit length, and `queue` is (d, k), whose columns are keys of earlier
 /// batches. Scores are divided by `temperature`.
@@ -70,6 +91,25 @@ pub fn nt_xent_of_others(others: &Tensor, [one, two]: [&Tensor; 2], temperature:
 /// # Panics
 ///
 /// If the shapes differ from these.
+pub fn queued(queries: &Tensor, keys: &Tensor, queue: &Tensor, temperature: f64) -> Queued {
+    if !Piece::Scores.is_fused() {
+        let scores = queue_scores(queries, keys, queue, temperature);
+        let found = scores.argmax(1, false).eq(0).to_kind(scores.kind()).mean(None::<Kind>);
+        return Queued { loss: softmax_of_drawn(&scores), found };
+    }
+    let own = inner(queries, keys, temperature);
+    let [others, best] =
+        torchkit::log_sum_exp_and_largest_score(queries, &queue.transpose(0, 1), 1.0 / temperature);
+    let found = own.detach().ge_tensor(&best).to_kind(own.kind()).mean(None::<Kind>);
+    Queued { loss: (own.logaddexp(&others) - &own).mean(None::<Kind>), found }
+}
+
+/// Returns the scores (n, 1 + k) of queries: that of the own key first, and those of the keys of a queue. Their
+/// loss is [`softmax_of_drawn`], the same as that of [`queued`].
+///
+/// # Panics
+///
+/// If the shapes differ from those of [`queued`].
 pub fn queue_scores(queries: &Tensor, keys: &Tensor, queue: &Tensor, temperature: f64) -> Tensor {
     let queries = widened(queries) / temperature;
     let own = (&queries * widened(keys)).sum_dim_intlist([1i64].as_slice(), true, None::<Kind>);
@@ -83,11 +123,13 @@ pub fn softmax_of_drawn(scores: &Tensor) -> Tensor {
     (scores.logsumexp(1i64, false) - scores.select(1, 0)).mean(None::<Kind>)
 }
 
-/// Returns the loss of samples that select their own row among all rows of a bank, by a softmax over them.
-/// `scores` is (n, rows), and `numbers` (n), i64, has the samples' rows. The loss is the mean over the
-/// samples.
-pub fn full_softmax(scores: &Tensor, numbers: &Tensor) -> Tensor {
-    widened(scores).cross_entropy_loss(numbers, None::<Tensor>, Reduction::Mean, -1, 0.0)
+/// Returns the loss of features (n, d) that each select the row of their sample among all rows of a bank, by a
+/// softmax over them. `rows` is (m, d), and `numbers` (n), i64, has the samples' rows. Scores are divided by
+/// `temperature`. The loss is the mean over the samples.
+pub fn full_softmax(features: &Tensor, rows: &Tensor, numbers: &Tensor, temperature: f64) -> Tensor {
+    let nothing = Tensor::zeros([features.size()[0], 0], (Kind::Int64, features.device()));
+    let own = inner(features, &rows.index_select(0, numbers), temperature);
+    (log_sum_exp(features, rows, temperature, &nothing) - own).mean(None::<Kind>)
 }
 
 /// Returns the loss of telling the own row of a sample from k rows drawn uniformly out of `samples` (NCE;
@@ -186,10 +228,13 @@ mod tests {
         let slow = |i: usize| {
             surprise(dot(&queries[i], &keys[i]) / 0.2, old.iter().map(|key| dot(&queries[i], key) / 0.2))
         };
-        assert_near(
-            &softmax_of_drawn(&queue_scores(&q, &k, &queue, 0.2)),
-            (0..4).map(slow).sum::<f64>() / 4.0,
-        );
+        let expected = (0..4).map(slow).sum::<f64>() / 4.0;
+        assert_near(&softmax_of_drawn(&queue_scores(&q, &k, &queue, 0.2)), expected);
+        let Queued { loss, found } = queued(&q, &k, &queue, 0.2);
+        assert_near(&loss, expected);
+        let is_found =
+            |i: &usize| old.iter().all(|key| dot(&queries[*i], key) <= dot(&queries[*i], &keys[*i]));
+        assert_near(&found, (0..4).filter(is_found).count() as f64 / 4.0);
     }
 
     #[test]
@@ -212,13 +257,14 @@ mod tests {
     fn full_softmax_equals_its_definition_term_by_term() {
         let _alone = crate::testing::lock_generator();
         tch::manual_seed(4);
-        let scores = Tensor::randn([3, 9], F64) * 3.0;
-        let numbers = [8usize, 0, 8];
+        let [features, bank] = [3, 9].map(|rows| Tensor::randn([rows, 5], F64));
+        let (scores, numbers) = (rows(&(features.matmul(&bank.transpose(0, 1)) / 0.3)), [8usize, 0, 8]);
         let slow = |(row, &own): (&Vec<f64>, &usize)| {
             surprise(row[own], row.iter().enumerate().filter(|(j, _)| *j != own).map(|(_, s)| *s))
         };
-        let expected = rows(&scores).iter().zip(&numbers).map(slow).sum::<f64>() / 3.0;
-        assert_near(&full_softmax(&scores, &Tensor::from_slice(&numbers.map(|y| y as i64))), expected);
+        let expected = scores.iter().zip(&numbers).map(slow).sum::<f64>() / 3.0;
+        let numbers = Tensor::from_slice(&numbers.map(|y| y as i64));
+        assert_near(&full_softmax(&features, &bank, &numbers, 0.3), expected);
     }
 
     #[test]

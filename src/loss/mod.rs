@@ -10,7 +10,8 @@ pub(crate) use self::widened::widened;
 pub use self::{
     classification::{accuracy, classification},
     contrast::{
-        full_softmax, noise_contrastive, nt_xent, nt_xent_of_others, queue_scores, softmax_of_drawn, unit,
+        Queued, full_softmax, noise_contrastive, nt_xent, nt_xent_of_others, queue_scores, queued,
+        softmax_of_drawn, unit,
     },
     drawn::drawn,
     nce::{Nce, chance, nce},

@@ -1,6 +1,7 @@
 //! The contrastive loss of AMDIM, whose scores are clipped softly.
 
 use tch::{Kind, Tensor};
+use torchkit::Piece;
 
 use super::widened::widened;
 
@@ -25,6 +26,15 @@ pub struct Nce {
 ///
 /// If the shapes differ from these.
 pub fn nce(contexts: &Tensor, targets: &Tensor, clip: f64) -> Nce {
+    if Piece::Scores.is_fused() && clip <= torchkit::MOST_CLIP {
+        let [loss, penalty] = torchkit::clipped_nce(contexts, targets, clip);
+        return Nce { loss, penalty };
+    }
+    plain_nce(contexts, targets, clip)
+}
+
+/// [`nce`] by operations that each keep what they need for the way back.
+fn plain_nce(contexts: &Tensor, targets: &Tensor, clip: f64) -> Nce {
     let (n, d) = contexts.size2().expect("contexts are (n, d)");
     let targets = widened(targets).permute([1, 0, 2]).reshape([d, -1]);
     // The n²·l raw scores are in units of `clip`: dividing the n·d contexts is cheaper than dividing the
@@ -94,9 +104,49 @@ mod tests {
             let targets = Tensor::randn([n, d, l], (Kind::Double, Device::Cpu)) * 3.0;
             let slow_targets: Vec<_> = (0..n).map(|j| rows(&targets.get(j).transpose(0, 1))).collect();
             let (loss, penalty) = slow_nce(&rows(&contexts), &slow_targets, 4.0);
-            let fast = nce(&contexts, &targets, 4.0);
-            assert!((fast.loss.double_value(&[]) - loss).abs() < 1e-12);
-            assert!((fast.penalty.double_value(&[]) - penalty).abs() < 1e-12);
+            for fast in [nce(&contexts, &targets, 4.0), plain_nce(&contexts, &targets, 4.0)] {
+                assert!((fast.loss.double_value(&[]) - loss).abs() < 1e-12);
+                assert!((fast.penalty.double_value(&[]) - penalty).abs() < 1e-12);
+            }
+        }
+    }
+
+    /// Returns loss and penalty, weighted, and their gradients with respect to contexts and targets.
+    fn pass(
+        of: fn(&Tensor, &Tensor, f64) -> Nce,
+        (n, d, l): (i64, i64, i64),
+        kind: Kind,
+        weights: [f64; 2],
+    ) -> [Tensor; 3] {
+        tch::manual_seed(6);
+        let leaf = |shape: &[i64]| Tensor::randn(shape, (Kind::Double, Device::Cpu)) * 3.0;
+        // Locations (n, d, l) of channels-last memory, as those of an encoder.
+        let [contexts, targets] = [leaf(&[n, d]), leaf(&[n, l, d]).permute([0, 2, 1])]
+            .map(|leaf| leaf.to_kind(kind).set_requires_grad(true));
+        let Nce { loss, penalty } = of(&contexts, &targets, 20.0);
+        let total = loss * weights[0] + penalty * weights[1];
+        total.backward();
+        [total.detach(), contexts.grad(), targets.grad()]
+    }
+
+    /// More than one block of rows, and a last one that is shorter.
+    #[test]
+    fn scores_that_are_computed_again_have_the_gradients_of_those_that_are_kept() {
+        let _alone = crate::testing::lock_generator();
+        let cases = [(Kind::Double, 1e-10), (Kind::Float, 5e-5), (Kind::BFloat16, 1e-2)];
+        for ((kind, bound), weights) in cases
+            .into_iter()
+            .flat_map(|case| [[0.5, 0.05], [1.0, 0.0], [0.0, 2.0]].map(|weights| (case, weights)))
+        {
+            for shape in [(2, 3, 1), (150, 8, 49)] {
+                let [found, expected] = [nce, plain_nce].map(|of| pass(of, shape, kind, weights));
+                for (found, expected) in found.iter().zip(&expected) {
+                    assert_eq!((found.kind(), found.size()), (expected.kind(), expected.size()));
+                    let off = (found - expected).norm() / expected.norm();
+                    let off = off.double_value(&[]);
+                    assert!(off < bound, "{kind:?}, weights {weights:?}: off by {off:.1e}");
+                }
+            }
         }
     }
 

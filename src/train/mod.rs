@@ -3,6 +3,7 @@
 mod alarms;
 mod begin;
 mod crash;
+mod fused;
 mod log;
 #[cfg(test)]
 mod methods;
@@ -28,6 +29,7 @@ mod validation;
 pub(crate) use self::session::{Run, feed};
 pub use self::{
     begin::run,
+    fused::{Difference, PIECES, settle},
     run::RunOutcome,
     trainer::{BrokenStep, PendingCheck, StepOutcome, Trainer},
 };

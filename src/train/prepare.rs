@@ -5,6 +5,7 @@ use shards::Position;
 use tch::Device;
 
 use super::{
+    fused,
     session::{LongestTimes, Run},
     trainer::Trainer,
 };
@@ -25,7 +26,7 @@ use crate::{
     },
     world::World,
 };
-use torchkit::{Accelerator, Stream};
+use torchkit::{Accelerator, FusedChoice, Stream};
 
 impl Run {
     /// Opens the data, settles the settings that depend on data and device, and builds the network.
@@ -41,6 +42,8 @@ impl Run {
         config.train.batch_size = Some(batch_size);
         check_parts(batch_size, config.train.accumulate)?;
         settle_precision(&mut config, device)?;
+        fused::settle(config.run.fused, device);
+        let is_fused_unproved = config.run.fused == FusedChoice::Auto && device.is_cuda();
         if config.train.steps.is_none() && config.train.epochs.is_none() {
             config.train.epochs = Some(default_epochs(&config));
         }
@@ -74,6 +77,7 @@ impl Run {
             saved: None,
             longest: LongestTimes::default(),
             is_queued: accelerator.is_some(),
+            is_fused_unproved,
             pending: None,
             host_copies: HostCopies::new(accelerator, accelerator.is_some()),
             writer: Writer::default(),

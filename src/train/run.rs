@@ -75,6 +75,7 @@ impl Run {
             stop.note(Activity::Made(self.trainer.step_count()));
             let Some(batch) = self.next_batch(feed, stop, output)? else { break };
             stop.note(Activity::Step(self.trainer.step_count() + 1));
+            self.prove_fused(&batch.views)?;
             self.step(&batch, feed, output)?;
             if self.validation_due() {
                 is_validated = Some(self.validate(stop, Some(feed), output)?);

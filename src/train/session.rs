@@ -42,6 +42,8 @@ pub(crate) struct Run {
     /// Whether the device works while the host goes on. The numbers of a step are then read a step later, so
     /// that the device always has work.
     pub(crate) is_queued: bool,
+    /// Whether the fused pieces are to be compared with their plain forms on the first batch.
+    pub(crate) is_fused_unproved: bool,
     /// The numbers that are on their way to the host, and the checkpoint that waits for them.
     pub(crate) pending: Option<Pending>,
     /// Copies the tensors of checkpoints.

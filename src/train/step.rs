@@ -7,7 +7,7 @@ use crate::optim::Optimizer;
 use crate::{
     config::Config,
     loss,
-    method::{self, ComputeOptions},
+    method::{self, ComputeOptions, Loss},
     metrics::{ProbeMetrics, StepMetrics},
     network::{Network, OnlineProbe},
     views::Views,
@@ -39,12 +39,17 @@ impl Learner {
         self.compute.world
     }
 
+    /// Computes the gradients of the method's objective on one batch, and its loss.
+    pub(crate) fn backward(&mut self, views: &Views) -> Result<Loss> {
+        self.optimizer.forget_gradients()?;
+        self.network.method_mut().before_step(views, self.compute)?;
+        method::backward(self.network.method(), views, self.compute)
+    }
+
     /// Makes one update on one batch. The host does not wait for the device, since all inputs of the update
     /// are there.
     fn update(&mut self, views: &Views) -> Result<StepMetrics> {
-        self.optimizer.forget_gradients()?;
-        self.network.method_mut().before_step(views, self.compute)?;
-        let loss = method::backward(self.network.method(), views, self.compute)?;
+        let loss = self.backward(views)?;
         let (probe, total) = match self.network.probe() {
             Some(probe) => {
                 let (metrics, probe_loss) = probe_backward(probe, &loss.features, views);

@@ -22,7 +22,7 @@ use torchkit::{Accelerator, Failure, Readback};
 
 /// A network, its optimizer and the learning-rate schedule of a run.
 pub struct Trainer {
-    learner: Learner,
+    pub(super) learner: Learner,
     schedule: Schedule,
     seed: u64,
     pub(crate) graph: StepGraph,

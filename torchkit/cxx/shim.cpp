@@ -12,7 +12,6 @@
 #include <c10/core/impl/VirtualGuardImpl.h>
 #include <c10/util/ThreadLocalDebugInfo.h>
 #include <caffe2/core/common.h>
-#include <torch/csrc/autograd/custom_function.h>
 #include <torch/headeronly/version.h>
 
 #include <algorithm>
@@ -29,33 +28,6 @@ c10::Device ready(amdim_device device) {
   if (unpacked.is_cuda()) at::globalContext().lazyInitDevice(unpacked.type());
   return unpacked;
 }
-
-// relu(x @ weight) of x (m, in) and weight (in, out): on CUDA the ReLU is in the epilogue of the product.
-at::Tensor mm_relu(const at::Tensor& x, const at::Tensor& weight) {
-  if (!x.is_cuda()) return at::mm(x, weight).relu_();
-  // The epilogue comes with a bias, which costs a fill of a few thousand zeros.
-  return at::_addmm_activation(at::zeros({weight.size(1)}, x.options()), x, weight);
-}
-
-// The same product with gradients, for which libtorch has no operation. Only the result and the factors are
-// kept.
-struct MmRelu : torch::autograd::Function<MmRelu> {
-  static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& x, const at::Tensor& weight) {
-    auto result = mm_relu(x, weight);
-    context->save_for_backward({x, weight, result});
-    return result;
-  }
-
-  static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
-                                                 torch::autograd::variable_list gradients) {
-    auto saved = context->get_saved_variables();
-    auto gradient = at::threshold_backward(gradients[0], saved[2], 0);
-    // The weight's gradient is laid out like the transposed weight: its parameter takes it over without a
-    // copy.
-    return {context->needs_input_grad(0) ? at::mm(gradient, saved[1].t()) : at::Tensor(),
-            context->needs_input_grad(1) ? at::mm(gradient.t(), saved[0]).t() : at::Tensor()};
-  }
-};
 
 // Counts the bytes that this thread's tensors take on the CPU.
 struct HostMemory : c10::MemoryReportingInfoBase {
@@ -239,20 +211,6 @@ int amdim_free_memory(amdim_device device, int64_t* out) {
   return amdim_guarded([&] {
     auto* allocator = at::getDeviceAllocator(ready(device).type());
     *out = static_cast<int64_t>(allocator->getMemoryInfo(unpacked(device).index()).first);
-  });
-}
-
-// Arithmetic.
-
-// relu(x @ weight) of x (m, in) and weight (in, out), under autocast.
-int amdim_mm_relu(at::Tensor* x, at::Tensor* weight, at::Tensor** out) {
-  return amdim_guarded([&] {
-    auto device = x->device().type();
-    auto cast = [&](const at::Tensor& tensor) {
-      if (!at::autocast::is_autocast_enabled(device)) return tensor;
-      return at::autocast::cached_cast(at::autocast::get_autocast_dtype(device), tensor, device);
-    };
-    *out = new at::Tensor(MmRelu::apply(cast(*x), cast(*weight)));
   });
 }
 

@@ -10,7 +10,7 @@ use std::{
 
 use tch::{Cuda, Device};
 
-use crate::monitor;
+use crate::{fused, monitor};
 
 /// The device that a user chooses: `auto`, `cpu`, `cuda` or `cuda:N`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -99,7 +99,10 @@ fn cuda(number: usize) -> Result<Device, String> {
     }
     load_cuda()?;
     match usize::try_from(Cuda::device_count()).unwrap_or(0) {
-        count if number < count => Ok(Device::Cuda(number)),
+        count if number < count => {
+            fused::multiply_by_cublas();
+            Ok(Device::Cuda(number))
+        }
         0 => Err(format!(
             "libtorch sees no GPU; it is built for CUDA 13.0, which needs a driver of version 580 or later ({}), and \
              CUDA_VISIBLE_DEVICES must not hide it",

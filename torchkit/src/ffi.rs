@@ -1,4 +1,4 @@
-//! The functions of `cxx/shim.cpp`, and those of them that are made safe right here.
+//! The functions of `cxx`.
 
 use std::ffi::{CStr, c_char, c_int, c_void};
 
@@ -100,7 +100,52 @@ unsafe extern "C" {
     pub(crate) fn amdim_host_memory_peak(out: *mut i64) -> c_int;
     pub(crate) fn amdim_free_memory(device: RawDevice, out: *mut i64) -> c_int;
 
-    fn amdim_mm_relu(x: *mut C_tensor, weight: *mut C_tensor, out: *mut *mut C_tensor) -> c_int;
+    pub(crate) fn amdim_chain(
+        x: *mut C_tensor,
+        weights: *const *mut C_tensor,
+        count: usize,
+        out: *mut *mut C_tensor,
+    ) -> c_int;
+    pub(crate) fn amdim_reshaping(
+        x: *mut C_tensor,
+        w1: *mut C_tensor,
+        w2: *mut C_tensor,
+        stride: i64,
+        out: *mut *mut C_tensor,
+    ) -> c_int;
+    pub(crate) fn amdim_convolution_relu(
+        x: *mut C_tensor,
+        weight: *mut C_tensor,
+        bias: *mut C_tensor,
+        stride: i64,
+        out: *mut *mut C_tensor,
+    ) -> c_int;
+    pub(crate) fn amdim_head(
+        x: *mut C_tensor,
+        w1: *mut C_tensor,
+        w2: *mut C_tensor,
+        shortcut: *mut C_tensor,
+        bias: *mut C_tensor,
+        out: *mut *mut C_tensor,
+    ) -> c_int;
+    pub(crate) fn amdim_fuse_convolutions(on: c_int);
+    pub(crate) fn amdim_nce(
+        contexts: *mut C_tensor,
+        targets: *mut C_tensor,
+        clip: f64,
+        loss: *mut *mut C_tensor,
+        penalty: *mut *mut C_tensor,
+    ) -> c_int;
+    pub(crate) fn amdim_log_sum_exp(
+        queries: *mut C_tensor,
+        keys: *mut C_tensor,
+        scale: f64,
+        excluded: *mut C_tensor,
+        sums: *mut *mut C_tensor,
+        largest: *mut *mut C_tensor,
+    ) -> c_int;
+    pub(crate) fn amdim_multiply_by(device_type: c_int, function: *const c_void);
+    pub(crate) fn amdim_refused_products() -> i64;
 
     pub(crate) fn amdim_norm(gradients: *const *mut C_tensor, count: usize, out: *mut *mut C_tensor)
     -> c_int;
@@ -158,58 +203,4 @@ pub(crate) fn made(make: impl FnOnce(*mut *mut C_tensor) -> c_int) -> Result<Ten
 /// Returns the pointers behind tensors, valid while the tensors are borrowed.
 pub(crate) fn raws(tensors: &[&Tensor]) -> Vec<*mut C_tensor> {
     tensors.iter().map(|tensor| raw(tensor)).collect()
-}
-
-/// Computes relu(`x` · `weight`) for x (m, in) and weight (in, out); the result is (m, out), in the precision
-/// of the current scope.
-///
-/// # Panics
-/// If the shapes do not fit or libtorch fails, as operations of `tch` do.
-#[expect(unsafe_code, reason = "a foreign call")]
-pub fn mm_relu(x: &Tensor, weight: &Tensor) -> Tensor {
-    // SAFETY: both tensors are borrowed until the call returns; `out` is written only on success.
-    made(|out| unsafe { amdim_mm_relu(raw(x), raw(weight), out) })
-        .unwrap_or_else(|failure| std::panic::panic_any(failure))
-}
-
-#[cfg(test)]
-mod tests {
-    use tch::{Device, Kind};
-
-    use super::*;
-    use crate::{Precision, caught};
-
-    /// Returns the result and the gradients (of x, and of the parameter behind the transposed weight) of a
-    /// product with a ReLU.
-    fn pass(kind: Kind, precision: Precision, product: fn(&Tensor, &Tensor) -> Tensor) -> [Tensor; 3] {
-        tch::manual_seed(5);
-        let leaf = |shape: [i64; 2]| Tensor::randn(shape, (kind, Device::Cpu)).set_requires_grad(true);
-        let (x, weight, along) = (leaf([40, 6]), leaf([9, 6]), Tensor::randn([40, 9], (kind, Device::Cpu)));
-        let result = {
-            let _scope = precision.autocast(Device::Cpu).unwrap();
-            product(&x, &weight.transpose(0, 1))
-        };
-        (&result * along).sum(None::<Kind>).backward();
-        assert_eq!(weight.grad().stride(), weight.stride(), "the optimizer needs equal strides");
-        [result.detach(), x.grad(), weight.grad()]
-    }
-
-    #[test]
-    fn a_product_with_a_relu_has_the_gradients_of_both() {
-        let _alone = crate::generator::generator();
-        let plainly = |x: &Tensor, weight: &Tensor| x.matmul(weight).relu();
-        for (kind, precision, bound) in
-            [(Kind::Double, Precision::F32, 1e-14), (Kind::Float, Precision::Bf16, 1e-2)]
-        {
-            let pairs = pass(kind, precision, mm_relu).into_iter().zip(pass(kind, precision, plainly));
-            for (found, expected) in pairs {
-                assert_eq!(found.kind(), expected.kind());
-                let off = ((&found - &expected).abs().max() / expected.abs().max()).double_value(&[]);
-                assert!(off < bound, "{kind:?}: off by {off:.1e}");
-            }
-        }
-        let wide = Tensor::zeros([2, 3], (Kind::Float, Device::Cpu));
-        let failed = caught(|| mm_relu(&wide, &wide)).unwrap_err();
-        assert!(failed.message.contains("2x3"), "{failed}");
-    }
 }

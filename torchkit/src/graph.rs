@@ -5,9 +5,6 @@
 use std::{
     ffi::{CStr, c_char, c_int, c_void},
     fmt,
-    fs::File,
-    io::{self, Write},
-    os::fd::{AsRawFd, FromRawFd},
     panic::{self, AssertUnwindSafe},
     ptr::NonNull,
     str::FromStr,
@@ -17,7 +14,7 @@ use std::{
 use anyhow::{Result, anyhow};
 use tch::{Device, Kind, Tensor};
 
-use crate::{caught::caught, failure::Failure, ffi::failure_of};
+use crate::{caught::caught, cuda_library::function, failure::Failure, ffi::failure_of};
 
 /// Whether a training step is queued as one CUDA graph: `auto`, `on` or `off`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -55,10 +52,7 @@ impl fmt::Display for GraphChoice {
     }
 }
 
-/// The library made of `cxx/graph.cpp`; empty if it was built without CUDA's headers.
-static LIBRARY: &[u8] = include_bytes!(env!("TORCHKIT_GRAPH"));
-
-/// The functions of the library, which stays loaded.
+/// The functions of `cxx/graph.cpp`.
 #[derive(Debug)]
 struct Functions {
     error: unsafe extern "C" fn() -> *const c_char,
@@ -145,16 +139,6 @@ fn functions(device: Device) -> Result<&'static Functions, Failure> {
 }
 
 fn load() -> Result<Functions, String> {
-    if LIBRARY.is_empty() {
-        return Err("this program was built without CUDA's headers".to_owned());
-    }
-    let handle = open(LIBRARY).map_err(|error| format!("cannot load the library of CUDA graphs: {error}"))?;
-    let function = |name: &CStr| -> Result<NonNull<c_void>, String> {
-        // SAFETY: the handle is that of a library that is never unloaded, and the name a NUL-terminated
-        // constant.
-        NonNull::new(unsafe { libc::dlsym(handle.as_ptr(), name.as_ptr()) })
-            .ok_or_else(|| format!("the library of CUDA graphs lacks {name:?}"))
-    };
     // SAFETY: `graph.cpp` defines the functions with these types.
     unsafe {
         Ok(Functions {
@@ -177,20 +161,6 @@ fn load() -> Result<Functions, String> {
     }
 }
 
-/// Loads a library that is embedded in the program, by way of a file in memory.
-fn open(library: &[u8]) -> io::Result<NonNull<c_void>> {
-    // SAFETY: the name is a NUL-terminated constant; the descriptor is new, and the file becomes its only
-    // owner.
-    let mut file = unsafe {
-        match libc::memfd_create(c"amdim_graph".as_ptr(), libc::MFD_CLOEXEC) {
-            -1 => return Err(io::Error::last_os_error()),
-            descriptor => File::from_raw_fd(descriptor),
-        }
-    };
-    file.write_all(library)?;
-    crate::device::open_library(&format!("/proc/self/fd/{}", file.as_raw_fd())).map_err(io::Error::other)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -199,19 +169,5 @@ mod tests {
     fn the_cpu_has_no_graphs() {
         let error = Graph::record(Device::Cpu, || Ok(())).unwrap_err();
         assert!(error.to_string().contains("only CUDA"), "{error}");
-    }
-
-    #[test]
-    fn the_embedded_library_is_a_library() {
-        // A user's own libtorch may come without the headers that the library needs.
-        if LIBRARY.is_empty() {
-            return;
-        }
-        // Without libtorch's CUDA half, loading fails because of missing dependencies, not because the file
-        // is invalid.
-        if let Err(error) = open(LIBRARY) {
-            let error = error.to_string();
-            assert!(error.contains("undefined symbol") && error.contains("cuda"), "{error}");
-        }
     }
 }

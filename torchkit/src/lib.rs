@@ -1,5 +1,5 @@
 //! Additions to [`tch`]: devices chosen by name, streams, events, pinned memory, the fused optimizer,
-//! precision, CUDA graphs, the profiler.
+//! precision, fused layers, CUDA graphs, the profiler.
 //!
 //! All foreign calls of the program are in this crate, behind safe functions. On the CPU, where a call
 //! returns when its work is done, streams and events are stand-ins that do nothing, so that the same code
@@ -19,7 +19,7 @@
 //!
 //! // Inside of the scope products are computed in bf16; sums of few ones are exact in it.
 //! let scope = Precision::Bf16.autocast(device)?;
-//! let product = torchkit::mm_relu(&x, &x.transpose(0, 1));
+//! let product = x.matmul(&x.transpose(0, 1));
 //! drop(scope);
 //!
 //! // The copy is queued; the host may go on and read the numbers later.
@@ -30,9 +30,11 @@
 
 mod caught;
 mod clock;
+mod cuda_library;
 mod device;
 mod failure;
 mod ffi;
+mod fused;
 #[cfg(test)]
 mod generator;
 mod graph;
@@ -43,6 +45,7 @@ mod monitor;
 mod precision;
 mod profile;
 mod readback;
+mod scores;
 mod signal;
 mod stream;
 mod threads;
@@ -52,7 +55,9 @@ pub use caught::caught;
 pub use clock::{ClockState, clock_state};
 pub use device::{DeviceChoice, NoDevice, device, has_driver, name};
 pub use failure::Failure;
-pub use ffi::mm_relu;
+pub use fused::{
+    FusedChoice, Piece, convolution_relu, refused_products, reshaping_residual, residual_chain, residual_head,
+};
 pub use graph::{Graph, GraphChoice, fail_recording};
 pub use libtorch::Libtorch;
 pub use memory::{
@@ -64,6 +69,7 @@ pub use monitor::{Driver, GpuLoad, GpuMemory, Monitor};
 pub use precision::{Autocast, Precision};
 pub use profile::{Kernel, profile};
 pub use readback::Readback;
+pub use scores::{MOST_CLIP, clipped_nce, log_sum_exp_and_largest_score, log_sum_exp_of_scores};
 pub use signal::is_ignored;
 pub use stream::{Accelerator, Event, Stream};
 pub use threads::{settle_threads, waited_for_cores};

@@ -1,6 +1,7 @@
 //! The blocks of AMDIM's encoder. Their tensors have the names of the reference implementation.
 
 use tch::{Kind, Tensor, nn::Path};
+use torchkit::Piece;
 
 use crate::encoder::{
     init::{buffer, parameter, uniform_fan_in},
@@ -42,6 +43,9 @@ impl Conv3x3 {
             0 => x.shallow_clone(),
             border => x.reflection_pad2d([border; 4]),
         };
+        if Piece::Convolutions.is_fused() {
+            return torchkit::convolution_relu(&padded, &self.weight, &self.bias, stride);
+        }
         padded.conv2d(&self.weight, Some(&self.bias), [stride; 2], [0; 2], [1; 2], 1).relu()
     }
 
@@ -114,11 +118,14 @@ impl ConvResNxN {
     }
 
     fn forward(&self, x: &Tensor, mode: Mode) -> Tensor {
-        let ResShape { input, output, width, stride } = self.shape;
-        if (width, stride, input) == (1, 1, output) {
+        let stride = self.shape.stride;
+        if self.keeps_the_shape() {
             let pixels = rows(x);
             let hidden = pointwise_norm_relu(&pixels, &self.conv1, &self.bn1, mode);
             return pixels_to_images(&self.residual(&hidden, &pixels), &x.size());
+        }
+        if self.is_fused() {
+            return torchkit::reshaping_residual(x, &self.conv1, &self.conv2, stride);
         }
         let hidden = x.conv2d(&self.conv1, None::<Tensor>, [stride; 2], [0; 2], [1; 2], 1);
         let activated = self.bn1.forward(&rows(&hidden), mode).relu();
@@ -140,6 +147,22 @@ impl ConvResNxN {
     fn elements(&self, side: i64) -> i64 {
         let after = self.output_side(side);
         self.shape.output * after * after
+    }
+
+    /// Returns whether the output has the shape of the input, pixel by pixel.
+    fn keeps_the_shape(&self) -> bool {
+        let ResShape { input, output, width, stride } = self.shape;
+        (width, stride, input) == (1, 1, output)
+    }
+
+    /// Returns whether the layer can be one of several that are computed as one operation.
+    fn is_link(&self) -> bool {
+        self.keeps_the_shape() && self.is_fused()
+    }
+
+    /// Returns whether the layer, which must have no batch norm, is computed as one operation.
+    fn is_fused(&self) -> bool {
+        !self.bn1.on && Piece::Products.is_fused()
     }
 
     /// Adds the 1×1 convolution of pixels (m, c) to `skip`, in one matrix product.
@@ -178,13 +201,24 @@ fn matrix(weight: &Tensor) -> Tensor {
     weight.flatten(1, 3).transpose(0, 1)
 }
 
-/// Returns a 1×1 convolution of pixels (m, in), then norm and ReLU. Without the norm, it is one kernel.
+/// Returns a 1×1 convolution of pixels (m, in), then norm and ReLU.
 fn pointwise_norm_relu(pixels: &Tensor, weight: &Tensor, norm: &MaybeNorm, mode: Mode) -> Tensor {
-    if norm.on {
-        norm.forward(&pixels.matmul(&matrix(weight)), mode).relu()
-    } else {
-        torchkit::mm_relu(pixels, &matrix(weight))
-    }
+    norm.forward(&pixels.matmul(&matrix(weight)), mode).relu()
+}
+
+/// Returns the output of layers one after the other.
+fn forward_all(layers: &[ConvResNxN], x: &Tensor, mode: Mode) -> Tensor {
+    let runs = layers.chunk_by(|a, b| a.is_link() && b.is_link());
+    runs.fold(x.shallow_clone(), |x, run| match run {
+        [link, ..] if link.is_link() => forward_chain(run, &x),
+        _ => run.iter().fold(x, |x, layer| layer.forward(&x, mode)),
+    })
+}
+
+/// Returns the output of layers that keep the shape, computed as one operation.
+fn forward_chain(layers: &[ConvResNxN], x: &Tensor) -> Tensor {
+    let weights: Vec<_> = layers.iter().map(|layer| [&layer.conv1, &layer.conv2]).collect();
+    pixels_to_images(&torchkit::residual_chain(&rows(x), &weights), &x.size())
 }
 
 /// Returns the weight of a 1×1 convolution that is zero at first, so that a residual branch starts as zero.
@@ -217,8 +251,8 @@ impl Layer {
     pub(super) fn forward(&self, x: &Tensor, mode: Mode) -> Tensor {
         match self {
             Self::Stem(stem) => stem.forward(x),
-            Self::Res(res) => res.forward(x, mode),
-            Self::Block(block) => block.iter().fold(x.shallow_clone(), |x, res| res.forward(&x, mode)),
+            Self::Res(res) => forward_all(std::slice::from_ref(res), x, mode),
+            Self::Block(block) => forward_all(block, x, mode),
             Self::Norm(norm) => norm.forward(x, mode),
         }
     }
@@ -287,9 +321,14 @@ impl RkhsHead {
 
     pub(super) fn forward(&self, x: &Tensor, mode: Mode) -> Tensor {
         let pixels = rows(x);
-        let hidden = pointwise_norm_relu(&pixels, &self.conv1, &self.bn_hid, mode);
-        let shortcut = self.shortcut_bias.addmm(&pixels, &matrix(&self.shortcut));
-        let sum = shortcut.addmm(&hidden, &matrix(&self.conv2));
+        let sum = if !self.bn_hid.on && Piece::Products.is_fused() {
+            let weights = [&self.conv1, &self.conv2];
+            torchkit::residual_head(&pixels, weights, &self.shortcut, &self.shortcut_bias)
+        } else {
+            let hidden = pointwise_norm_relu(&pixels, &self.conv1, &self.bn_hid, mode);
+            let shortcut = self.shortcut_bias.addmm(&pixels, &matrix(&self.shortcut));
+            shortcut.addmm(&hidden, &matrix(&self.conv2))
+        };
         pixels_to_images(&self.bn_out.forward(&sum, mode), &x.size())
     }
 

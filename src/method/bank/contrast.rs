@@ -57,8 +57,7 @@ impl Contrast {
         if let Some(drawn) = drawn {
             return self.with_drawn(features, drawn);
         }
-        let scores = self.rows.products(&(features / self.temperature));
-        Compared { loss: loss::full_softmax(&scores, numbers), z: None }
+        Compared { loss: loss::full_softmax(features, self.rows.all(), numbers, self.temperature), z: None }
     }
 
     fn with_drawn(&self, features: &Tensor, drawn: &Tensor) -> Compared {

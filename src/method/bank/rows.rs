@@ -41,6 +41,11 @@ impl Rows {
         (self.rows.numel() * self.rows.kind().elt_size_in_bytes()) as u64
     }
 
+    /// Returns all rows (samples, d).
+    pub(super) fn all(&self) -> &Tensor {
+        &self.rows
+    }
+
     /// Returns the inner products (n, samples) of features (n, d) and all rows.
     pub(super) fn products(&self, features: &Tensor) -> Tensor {
         features.matmul(&self.rows.transpose(0, 1))

@@ -7,7 +7,7 @@ use super::{config::Config, groups::Groups, key_encoder::KeyEncoder, queries::Qu
 use crate::{
     encoder::{Embedder, Encoder, Projected},
     hint::Notice,
-    loss,
+    loss::{self, Queued},
     method::{
         compute::ComputeOptions,
         interface::{Method, Objective},
@@ -80,11 +80,10 @@ impl Moco {
     pub fn scores(&self, view: i64, queries: &Tensor) -> Tensor {
         loss::queue_scores(&loss::unit(queries), &self.keys.get(view), self.queue.keys(), self.temperature)
     }
-}
 
-/// Returns the share of queries whose own key has the highest score.
-fn found(scores: &Tensor) -> Tensor {
-    scores.argmax(1, false).eq(0).to_kind(scores.kind()).mean(None::<Kind>)
+    fn queued(&self, view: i64, queries: &Tensor) -> Queued {
+        loss::queued(&loss::unit(queries), &self.keys.get(view), self.queue.keys(), self.temperature)
+    }
 }
 
 impl Method for Moco {
@@ -103,10 +102,10 @@ impl Method for Moco {
     /// implementation, and their mean is logged.
     fn objective(&self, embeddings: &[Tensor], _: &Views) -> Objective {
         let views = self.queries.views;
-        let scores: Vec<_> = (0..views).map(|view| self.scores(view, &embeddings[1].get(view))).collect();
-        let losses: Vec<_> = scores.iter().map(loss::softmax_of_drawn).collect();
+        let queued = (0..views).map(|view| self.queued(view, &embeddings[1].get(view)));
+        let (losses, found): (Vec<_>, Vec<_>) = queued.map(|Queued { loss, found }| (loss, found)).unzip();
         let total: Tensor = losses.iter().sum();
-        let right = scores.iter().map(found).sum::<Tensor>() / views as f64;
+        let right = found.iter().sum::<Tensor>() / views as f64;
         let mut parts = vec![("top1", right)];
         if views == 2 {
             parts.extend(["view1", "view2"].into_iter().zip(losses));

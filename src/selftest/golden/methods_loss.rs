@@ -39,10 +39,7 @@ impl Inputs {
         let (one, two) = (unit(&self.z1), unit(&self.z2));
         Ok(match name {
             "nt_xent" => loss::nt_xent(&one, &two, temperature).into_iter().sum(),
-            "info_nce" => {
-                let scores = loss::queue_scores(&one, &two.detach(), &self.queue, temperature);
-                loss::softmax_of_drawn(&scores)
-            }
+            "info_nce" => loss::queued(&one, &two.detach(), &self.queue, temperature).loss,
             "nce" => {
                 let rows = self.bank.index_select(0, &self.drawn.flatten(0, 1));
                 let rows = rows.view([self.drawn.size()[0], self.drawn.size()[1], -1]);
@@ -50,10 +47,7 @@ impl Inputs {
                 let z = Tensor::full([0; 0], self.z, (Kind::Double, scores.device()));
                 loss::noise_contrastive(&scores, &z, self.bank.size()[0])
             }
-            "full_softmax" => {
-                let scores = one.matmul(&self.bank.transpose(0, 1)) / temperature;
-                loss::full_softmax(&scores, &self.numbers)
-            }
+            "full_softmax" => loss::full_softmax(&one, &self.bank, &self.numbers, temperature),
             other => bail!("unknown loss `{other}`"),
         })
     }

@@ -1,0 +1,179 @@
+//! The fused pieces of a step beside their plain forms, on one batch.
+
+use std::collections::BTreeMap;
+
+use anyhow::Result;
+use serde::{Deserialize, Serialize};
+use tch::{Kind, Tensor};
+use torchkit::{Piece, Precision};
+
+use crate::{checkpoint::Named, train::Trainer, views::Views};
+
+/// The seed of the passes that are compared.
+const SEED: i64 = 17;
+
+/// The pieces that a step consists of. [`Piece::Input`] is a piece of the feed.
+pub const PIECES: [Piece; 4] = [Piece::Products, Piece::Convolutions, Piece::Norms, Piece::Scores];
+
+/// Differences up to this share of the norm of all gradients count as none: the gradients of some parameters,
+/// such as of a bias before a batch norm, are nothing but rounding.
+const NOISE: f64 = 0.02;
+
+/// How far the results of a step with one fused piece are from those of the plain step.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Difference {
+    /// The name of the piece.
+    pub piece: String,
+    /// The difference of the losses, as a share of the loss.
+    pub loss: f64,
+    /// The largest difference of a parameter's gradient: the norm of the difference, as a share of the
+    /// gradient's norm.
+    pub gradients: f64,
+    /// The name of that parameter.
+    pub parameter: String,
+}
+
+impl Difference {
+    /// Returns whether rounding explains the difference. NaN is no difference of rounding.
+    ///
+    /// In bf16, each of some hundred operations of a deep encoder rounds to 2⁻⁹, and ReLUs near zero flip; a wrong
+    /// epilogue changes gradients by their own size.
+    pub fn is_rounding(&self, precision: Precision) -> bool {
+        let (loss, gradients) = match precision {
+            Precision::Bf16 => (1e-2, 0.25),
+            Precision::Tf32 => (2e-3, 0.05),
+            Precision::F32 | Precision::Auto => (1e-4, 5e-3),
+        };
+        self.loss <= loss && self.gradients <= gradients
+    }
+}
+
+/// The loss of a pass and the gradients of the parameters by name.
+struct Pass {
+    loss: f64,
+    gradients: BTreeMap<String, Tensor>,
+}
+
+impl Trainer {
+    /// Returns how far each of the fused `pieces` is from its plain form on a batch. The trainer stays as it was, and
+    /// all pieces of the step are switched off.
+    ///
+    /// # Errors
+    ///
+    /// If the device fails, such as for lack of memory.
+    pub fn fused_differences(&mut self, pieces: &[Piece], views: &Views) -> Result<Vec<Difference>> {
+        let kept = Kept::of(self);
+        let differences = self.differences(pieces, views);
+        PIECES.iter().for_each(|piece| piece.fuse(false));
+        kept.restore();
+        self.learner.optimizer.forget_gradients()?;
+        differences
+    }
+
+    fn differences(&mut self, pieces: &[Piece], views: &Views) -> Result<Vec<Difference>> {
+        PIECES.iter().for_each(|piece| piece.fuse(false));
+        let plain = self.pass(views)?;
+        let with = |piece: &Piece| {
+            piece.fuse(true);
+            let fused = self.pass(views);
+            piece.fuse(false);
+            Ok(difference(*piece, &fused?, &plain))
+        };
+        pieces.iter().map(with).collect()
+    }
+
+    fn pass(&mut self, views: &Views) -> Result<Pass> {
+        tch::manual_seed(SEED);
+        let loss = self.learner.backward(views)?.total.double_value(&[]);
+        let named = self.network().tensors().into_iter();
+        let gradients = named.map(|(name, tensor)| (name, tensor.grad()));
+        Ok(Pass { loss, gradients: gradients.filter(|(_, gradient)| gradient.defined()).collect() })
+    }
+}
+
+fn difference(piece: Piece, fused: &Pass, plain: &Pass) -> Difference {
+    let norm = |tensor: &Tensor| tensor.norm_scalaropt_dtype(2.0, Kind::Float).double_value(&[]);
+    let all = plain.gradients.values().map(|gradient| norm(gradient).powi(2)).sum::<f64>().sqrt();
+    let off = |(name, expected): (&String, &Tensor)| {
+        let scale = norm(expected) + NOISE * all;
+        let of = fused.gradients.get(name).map_or(f64::NAN, |found| share(norm(&(found - expected)), scale));
+        (of, name.clone())
+    };
+    let worst = |a: (f64, String), b: (f64, String)| if a.0.is_nan() || a.0 >= b.0 { a } else { b };
+    let (gradients, parameter) = plain.gradients.iter().map(off).reduce(worst).unwrap_or_default();
+    let loss = share((fused.loss - plain.loss).abs(), plain.loss.abs());
+    Difference { piece: piece.name().to_owned(), loss, gradients, parameter }
+}
+
+/// Returns `part` / `whole`, and 0 where there is no part.
+fn share(part: f64, whole: f64) -> f64 {
+    if part == 0.0 { 0.0 } else { part / whole }
+}
+
+/// What the passes change: state that is not trained, and parameters of zeros, which hide the layers before
+/// them and are drawn for the comparison.
+struct Kept {
+    state: Vec<(Tensor, Tensor)>,
+    zeros: Vec<Tensor>,
+}
+
+impl Kept {
+    fn of(trainer: &Trainer) -> Self {
+        let named: Named = trainer.network().tensors();
+        let (trained, state): (Vec<_>, Vec<_>) =
+            named.into_values().partition(|tensor| tensor.requires_grad());
+        let is_zero = |tensor: &Tensor| tensor.count_nonzero(None::<i64>).int64_value(&[]) == 0;
+        let zeros: Vec<_> = trained.into_iter().filter(is_zero).collect();
+        tch::manual_seed(SEED);
+        tch::no_grad(|| {
+            for tensor in &zeros {
+                let _ = tensor.shallow_clone().uniform_(-0.05, 0.05);
+            }
+        });
+        Self { state: state.into_iter().map(|tensor| (tensor.copy(), tensor)).collect(), zeros }
+    }
+
+    fn restore(self) {
+        tch::no_grad(|| {
+            for (before, mut tensor) in self.state {
+                tensor.copy_(&before);
+            }
+            for mut tensor in self.zeros {
+                let _ = tensor.zero_();
+            }
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tch::Device;
+
+    use super::*;
+
+    fn pass(loss: f64, change: impl Fn(usize, Tensor) -> Tensor) -> Pass {
+        tch::manual_seed(3);
+        let drawn = (0..4).map(|number| {
+            let gradient = Tensor::randn([30, 20], (Kind::Float, Device::Cpu));
+            (format!("weight {number}"), change(number, gradient))
+        });
+        Pass { loss, gradients: drawn.collect() }
+    }
+
+    #[test]
+    fn rounding_is_told_from_a_gradient_that_is_wrong() {
+        let _alone = crate::testing::lock_generator();
+        let plain = pass(4.0, |_, gradient| gradient);
+        let of = |loss: f64, change: &dyn Fn(usize, Tensor) -> Tensor| {
+            difference(Piece::Products, &pass(loss, change), &plain)
+        };
+        let rounded = of(4.0, &|_, gradient| gradient.to_kind(Kind::BFloat16).to_kind(Kind::Float));
+        assert!(rounded.is_rounding(Precision::Bf16) && rounded.gradients > 1e-4, "{rounded:?}");
+        let unmasked = of(4.0, &|number, gradient| if number == 2 { gradient.relu() } else { gradient });
+        assert!(!unmasked.is_rounding(Precision::Bf16));
+        assert_eq!(unmasked.parameter, "weight 2");
+        assert!(!of(4.1, &|_, gradient| gradient).is_rounding(Precision::Bf16));
+        let broken = of(4.0, &|number, gradient| if number == 1 { gradient * f64::NAN } else { gradient });
+        assert!(!broken.is_rounding(Precision::Bf16), "{broken:?}");
+    }
+}

@@ -1,0 +1,10 @@
+//! Fused pieces: which of them a run uses, and their proof on the run's own device.
+
+mod difference;
+mod known;
+mod prove;
+
+pub use self::{
+    difference::{Difference, PIECES},
+    prove::settle,
+};

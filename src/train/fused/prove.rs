@@ -1,0 +1,80 @@
+//! The proof of fused pieces at the beginning of a run on a GPU.
+
+use anyhow::Result;
+use tch::Device;
+use torchkit::{FusedChoice, Piece};
+
+use super::{
+    difference::{Difference, PIECES},
+    known,
+};
+use crate::{device, train::Run, views::Views};
+
+/// Switches fused pieces on or off by a choice. With `auto`, a GPU starts without them, until they are proved.
+pub fn settle(choice: FusedChoice, device: Device) {
+    let on = match choice {
+        FusedChoice::Auto => !device.is_cuda(),
+        FusedChoice::On => true,
+        FusedChoice::Off => false,
+    };
+    Piece::ALL.iter().for_each(|piece| piece.fuse(on));
+}
+
+impl Run {
+    /// Compares the fused pieces with their plain forms on the first batch, if they are to be proved, and switches
+    /// on those that agree. A machine remembers the outcome for the same settings and version.
+    pub(crate) fn prove_fused(&mut self, views: &Views) -> Result<()> {
+        if !std::mem::take(&mut self.is_fused_unproved) {
+            return Ok(());
+        }
+        let known = known::Key::of(self);
+        let differences = match known.read() {
+            Some(differences) => differences,
+            None => self.compare_fused(views).inspect(|differences| known.write(differences))?,
+        };
+        for difference in &differences {
+            self.judge(difference);
+        }
+        Ok(())
+    }
+
+    /// Compares on the largest part of the batch for which there is memory: plain forms need more of it than
+    /// fused ones.
+    fn compare_fused(&mut self, views: &Views) -> Result<Vec<Difference>> {
+        let mut samples = self.batch_size as i64;
+        loop {
+            let part = first(views, samples);
+            match torchkit::caught(|| self.trainer.fused_differences(&PIECES, &part)) {
+                Ok(Ok(differences)) => return Ok(differences),
+                Ok(Err(error)) if samples > 8 && device::is_out_of_memory(&error) => samples /= 2,
+                Err(failure) if samples > 8 && failure.is_out_of_memory => samples /= 2,
+                Ok(Err(error)) => return Err(error),
+                Err(failure) => return Err(failure.into()),
+            }
+        }
+    }
+
+    fn judge(&self, difference: &Difference) {
+        let Difference { piece: name, loss, gradients, parameter } = difference;
+        let Some(piece) = Piece::ALL.into_iter().find(|piece| piece.name() == name) else { return };
+        let is_right = difference.is_rounding(self.trainer.network().precision());
+        piece.fuse(is_right);
+        if !is_right {
+            tracing::warn!(
+                "the fused {name} are not used: on the first batch they change the loss by {loss:.1e} and the gradient of `{parameter}` by {gradients:.1e} of its size\n  \
+                 hint: run `amdim-stream selftest --full` and report what it says; --fused off skips the comparison"
+            );
+        }
+    }
+}
+
+/// Returns the first samples of a batch.
+fn first(views: &Views, samples: i64) -> Views {
+    let samples = samples.min(views.labels.size()[0]);
+    Views {
+        groups: views.groups.iter().map(|images| images.narrow(1, 0, samples)).collect(),
+        labels: views.labels.narrow(0, 0, samples),
+        indices: views.indices.narrow(0, 0, samples),
+        next: views.next,
+    }
+}

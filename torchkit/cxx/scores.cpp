@@ -1,0 +1,205 @@
+// Losses of scores, computed in blocks of rows that are not kept: the way back computes them again.
+
+#include "shim.h"
+
+#include <ATen/ATen.h>
+#include <torch/csrc/autograd/custom_function.h>
+
+#include <algorithm>
+#include <cmath>
+
+using torch::autograd::AutogradContext;
+using torch::autograd::variable_list;
+
+namespace {
+
+// The rows of scores (of `columns` elements) that are in memory at a time: few enough for the cache of a CPU,
+// enough for the threads of a GPU.
+int64_t rows_of_block(const at::Tensor& like, int64_t columns) {
+  const int64_t elements = like.is_cpu() ? int64_t{1} << 18 : int64_t{1} << 24, least = 16;
+  return std::max(least, elements / columns);
+}
+
+// Calls `work` with the start and the length of each block of `rows` rows.
+template <class Work>
+void each_block(int64_t rows, int64_t length, Work&& work) {
+  for (int64_t start = 0; start < rows; start += length) work(start, std::min(length, rows - start));
+}
+
+// f32 or f64: half precision is too coarse for sums of exponentials.
+at::Tensor widened(const at::Tensor& x) { return x.scalar_type() == at::kDouble ? x : x.to(at::kFloat); }
+
+// left · right · scale. The factors stay as they are: bf16 values are exact in TF32, which multiplies by 11 bits.
+at::Tensor scaled_product(const at::Tensor& left, const at::Tensor& right, double scale) {
+  auto out = at::empty({left.size(0), right.size(1)}, left.options());
+  return out.addmm_(left, right, /*beta=*/0, scale);
+}
+
+// Adds left · right · scale to `sum`, or begins the sum.
+void add_scaled(at::Tensor& sum, const at::Tensor& left, const at::Tensor& right, double scale) {
+  if (sum.defined()) {
+    sum.addmm_(left, right, 1, scale);
+  } else {
+    sum = scaled_product(left, right, scale);
+  }
+}
+
+// AMDIM's contrastive loss; see `nce` in the Rust half.
+struct Nce : torch::autograd::Function<Nce> {
+  // Blocks of scores in units of the clip: raw ones, their hyperbolic tangents and the exponentials of the clipped
+  // scores. Each row is a context, its columns are the locations of all images.
+  struct Block {
+    at::Tensor raw, tanh, exponentials;
+    at::Tensor own;  // the exponentials of the own image's locations (rows, locations), to be written
+    at::Tensor positives;
+    Block(const at::Tensor& contexts, const at::Tensor& targets, int64_t start, int64_t images, double clip, double scale)
+        : raw(scaled_product(contexts, targets.t(), scale)), tanh(raw.tanh()) {
+      // One pass on a GPU; on a CPU, powers take longer than a product and an exponential.
+      exponentials = raw.is_cpu() ? (tanh * clip).exp_() : at::pow(at::Scalar(std::exp(clip)), tanh);
+      own = own_of(exponentials, start, images);
+      positives = own_of(tanh, start, images) * clip;
+    }
+    static at::Tensor own_of(const at::Tensor& scores, int64_t start, int64_t images) {
+      auto rows = scores.size(0);
+      return scores.view({rows, images, -1}).narrow(1, start, rows).diagonal(0, 0, 1).t();
+    }
+  };
+
+  static variable_list forward(AutogradContext* context, const at::Tensor& contexts, const at::Tensor& targets, double clip) {
+    auto n = contexts.size(0), d = contexts.size(1), locations = targets.size(2);
+    auto wide = widened(contexts), columns = rows_of(targets);
+    auto scale = 1 / (clip * std::sqrt(static_cast<double>(d)));
+    std::vector<at::Tensor> negatives, losses, squares;
+    each_block(n, rows_of_block(wide, n * locations), [&](int64_t start, int64_t rows) {
+      Block block(wide.narrow(0, start, rows), columns, start, n, clip, scale);
+      block.own.zero_();
+      auto sum = block.exponentials.sum(1, true).log_();
+      losses.push_back((at::logaddexp(block.positives, sum) - block.positives).sum());
+      squares.push_back(at::linalg_vector_norm(block.raw).square());
+      negatives.push_back(sum);
+    });
+    context->save_for_backward({contexts, targets, at::cat(negatives)});
+    context->saved_data["clip"] = clip;
+    return {at::stack(losses).sum() / static_cast<double>(n * locations),
+            at::stack(squares).sum() * (clip * clip / static_cast<double>(n * n * locations))};
+  }
+
+  // With E = exp(score) and N = Σ E of a row's negatives, the loss's gradient with respect to a negative score is E · ρ,
+  // where ρ = Σ 1 / (exp(positive) + N) over the row's positives, and that of a positive is −N / (exp(positive) + N).
+  static variable_list backward(AutogradContext* context, variable_list gradients) {
+    auto saved = context->get_saved_variables();
+    const auto &contexts = saved[0], &targets = saved[1], &negatives = saved[2];
+    auto clip = context->saved_data["clip"].toDouble();
+    auto n = contexts.size(0), d = contexts.size(1), locations = targets.size(2);
+    auto wide = widened(contexts), columns = rows_of(targets);
+    auto scale = 1 / (clip * std::sqrt(static_cast<double>(d)));
+    // The gradients of a raw score are those of the clipped score · clip · (1 − tanh²), and 2 · raw · clip² of its
+    // square. Rows are divided by their factor of the first, so that one pass adds the second.
+    auto of_loss = gradients[0] * (clip / static_cast<double>(n * locations));
+    of_loss = at::where(of_loss.eq(0), at::full_like(of_loss, LEAST), of_loss);
+    auto of_square = gradients[1] * (2 * clip * clip / static_cast<double>(n * n * locations));
+    std::vector<at::Tensor> of_contexts;
+    at::Tensor of_columns;
+    each_block(n, rows_of_block(wide, n * locations), [&](int64_t start, int64_t rows) {
+      auto block_contexts = wide.narrow(0, start, rows), sum = negatives.narrow(0, start, rows);
+      Block block(block_contexts, columns, start, n, clip, scale);
+      auto share = at::sigmoid(sum - block.positives);  // N / (exp(positive) + N)
+      auto factor = share.sum(1, true) * (-sum).exp_();
+      block.own.copy_(share.div(factor).neg_());
+      auto& slope = at::tanh_backward_out(block.exponentials, block.exponentials, block.tanh);
+      auto rows_factor = factor * of_loss;
+      slope.addcmul_(block.raw, of_square / rows_factor);
+      of_contexts.push_back(scaled_product(slope, columns, scale).mul_(rows_factor));
+      add_scaled(of_columns, slope.t(), block_contexts * rows_factor, scale);
+    });
+    auto of_targets = of_columns.view({n, locations, d}).to(targets.scalar_type()).permute({0, 2, 1});
+    return {at::cat(of_contexts).to(contexts.scalar_type()), of_targets, at::Tensor()};
+  }
+
+  // A gradient of the loss of zero is taken for this, so that rows can be divided by it.
+  static constexpr double LEAST = 1e-12;
+
+  // The locations (n·l, d) of targets (n, d, l); nothing is copied where the channels lie side by side.
+  static at::Tensor rows_of(const at::Tensor& targets) {
+    return widened(targets).permute({0, 2, 1}).reshape({-1, targets.size(1)});
+  }
+};
+
+// The logarithm of the sum of exponentials of scores; see `log_sum_exp` in the Rust half.
+struct LogSumExp : torch::autograd::Function<LogSumExp> {
+  static variable_list forward(AutogradContext* context, const at::Tensor& queries, const at::Tensor& keys, double scale,
+                               const at::Tensor& excluded, bool with_largest) {
+    auto wide = widened(queries), columns = widened(keys);
+    auto witness = first_included(excluded);
+    std::vector<at::Tensor> sums, largest;
+    each_block(wide.size(0), rows_of_block(wide, columns.size(0)), [&](int64_t start, int64_t rows) {
+      auto scores = scores_of(wide, columns, scale, excluded, start, rows);
+      auto at = witness.narrow(0, start, rows);
+      auto of_witness = scores.gather(1, at);
+      if (with_largest) largest.push_back(scores.amax(1));
+      sums.push_back((of_witness - at::_log_softmax(scores, 1, false).gather(1, at)).squeeze(1));
+    });
+    auto result = at::cat(sums);
+    context->save_for_backward({queries, keys, excluded, result});
+    context->saved_data["scale"] = scale;
+    auto found = with_largest ? at::cat(largest) : at::empty({0}, result.options());
+    context->mark_non_differentiable({found});
+    return {result, found};
+  }
+
+  static variable_list backward(AutogradContext* context, variable_list gradients) {
+    auto saved = context->get_saved_variables();
+    const auto &queries = saved[0], &keys = saved[1], &excluded = saved[2], &result = saved[3];
+    auto scale = context->saved_data["scale"].toDouble();
+    auto wide = widened(queries), columns = widened(keys), along = gradients[0].unsqueeze(1);
+    bool needs_queries = context->needs_input_grad(0), needs_keys = context->needs_input_grad(1);
+    std::vector<at::Tensor> of_queries;
+    at::Tensor of_keys;
+    each_block(wide.size(0), rows_of_block(wide, columns.size(0)), [&](int64_t start, int64_t rows) {
+      auto share = scores_of(wide, columns, scale, excluded, start, rows);
+      share.sub_(result.narrow(0, start, rows).unsqueeze(1)).exp_();
+      auto block_along = along.narrow(0, start, rows);
+      if (needs_queries) of_queries.push_back(scaled_product(share, columns, scale).mul_(block_along));
+      if (needs_keys) add_scaled(of_keys, share.t(), wide.narrow(0, start, rows) * block_along, scale);
+    });
+    return {needs_queries ? at::cat(of_queries).to(queries.scalar_type()) : at::Tensor(),
+            needs_keys ? of_keys.to(keys.scalar_type()) : at::Tensor(), at::Tensor(), at::Tensor(), at::Tensor()};
+  }
+
+  static at::Tensor scores_of(const at::Tensor& queries, const at::Tensor& keys, double scale, const at::Tensor& excluded,
+                              int64_t start, int64_t rows) {
+    auto scores = scaled_product(queries.narrow(0, start, rows), keys.t(), scale);
+    if (excluded.size(1) > 0) scores.scatter_(1, excluded.narrow(0, start, rows), -INFINITY);
+    return scores;
+  }
+
+  // The first column (m, 1) that each row does not exclude.
+  static at::Tensor first_included(const at::Tensor& excluded) {
+    auto found = at::zeros({excluded.size(0), 1}, excluded.options());
+    for (int64_t i = 0; i < excluded.size(1); ++i) found += excluded.eq(found).any(1, true).to(found.scalar_type());
+    return found;
+  }
+};
+
+}  // namespace
+
+extern "C" {
+
+int amdim_nce(at::Tensor* contexts, at::Tensor* targets, double clip, at::Tensor** loss, at::Tensor** penalty) {
+  return amdim_guarded([&] {
+    auto results = Nce::apply(*contexts, *targets, clip);
+    *loss = new at::Tensor(results[0]);
+    *penalty = new at::Tensor(results[1]);
+  });
+}
+
+// `largest` is not written if it is null.
+int amdim_log_sum_exp(at::Tensor* queries, at::Tensor* keys, double scale, at::Tensor* excluded, at::Tensor** sums,
+                      at::Tensor** largest) {
+  return amdim_guarded([&] {
+    auto results = LogSumExp::apply(*queries, *keys, scale, *excluded, largest != nullptr);
+    *sums = new at::Tensor(results[0]);
+    if (largest) *largest = new at::Tensor(results[1]);
+  });
+}
+}
