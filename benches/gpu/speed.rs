@@ -11,7 +11,7 @@ use clap::Args;
 use pipeline::{DecodeMode, LoaderConfig, Preset};
 use serde_json::json;
 use shards::{IndexConfig, LocalSource, Order, Position, ShardSet, Share};
-use tch::Device;
+use tch::{Device, Kind};
 use torchkit::{Accelerator, GraphChoice, MemoryWatch, Precision, Stream};
 
 /// A model, and the number of steps to measure.
@@ -217,7 +217,13 @@ impl Stage {
         Ok(Self {
             trainer: args.step.trainer(device)?,
             device,
-            feed: Feed::spawn(samples, preset.recipe(), preset.normalization(), &loader, device)?,
+            feed: Feed::spawn(
+                samples,
+                preset.recipe(),
+                (preset.normalization(), Kind::Float),
+                &loader,
+                device,
+            )?,
             resident: made_up(&preset.recipe(), args.step.batch_size, device),
             ahead: loader.slabs() + 2,
             workers,

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use shards::{Order, Position, ShardSet, Share, Shuffle};
-use tch::Device;
+use tch::{Device, Kind};
 
 use super::samples::evenly;
 use crate::{
@@ -48,7 +48,7 @@ pub(super) fn whole_batches(
 ) -> Result<Feed> {
     let samples = set.samples(order, Share::default(), Position::default());
     let loader = pipeline::LoaderConfig { drop_last: true, ..data::loader(config, batch) };
-    Feed::spawn(samples, config.evaluation(), config.normalization(), &loader, device)
+    Feed::spawn(samples, config.evaluation(), (config.normalization(), Kind::Float), &loader, device)
 }
 
 #[cfg(test)]

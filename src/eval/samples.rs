@@ -3,7 +3,7 @@
 use anyhow::Result;
 use pipeline::LoaderConfig;
 use shards::{Order, Position, ShardSet, Share, Shuffle};
-use tch::Device;
+use tch::{Device, Kind};
 
 use crate::{config::Config, data, feed::Feed};
 
@@ -14,7 +14,7 @@ pub(crate) fn images(set: &ShardSet, config: &Config, device: Device) -> Result<
     let order = Order { shuffle: Shuffle::None, epochs: Some(1), ..Order::default() };
     let samples = set.samples(order, Share::default(), Position::default());
     let loader = LoaderConfig { drop_last: false, ..data::loader(config, BATCH) };
-    Feed::spawn(samples, config.evaluation(), config.normalization(), &loader, device)
+    Feed::spawn(samples, config.evaluation(), (config.normalization(), Kind::Float), &loader, device)
 }
 
 /// Returns the samples that have a label.

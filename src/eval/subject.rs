@@ -17,8 +17,9 @@ use crate::{
     data::{self, Data},
     device, files,
     hint::WithHint,
+    train::settle_fused,
 };
-use torchkit::Precision;
+use torchkit::{FusedChoice, Precision};
 
 /// The checkpoint and the data of an evaluation.
 pub(super) struct Subject<'a> {
@@ -61,6 +62,7 @@ impl<'a> Subject<'a> {
             .with_hint(|| "add `cls` members to the samples; evaluations need labels")?;
         let labelled = labelled(&data.train);
         Precision::apply_to_evaluation(device)?;
+        settle_fused(FusedChoice::Auto, device);
         let class_names = class_names(&data, loaded, classes);
         let seed = options.seed;
         Ok(Self { loaded, config, data, labelled, validation, classes, class_names, device, seed })

@@ -17,7 +17,7 @@ use crossbeam::{
 };
 use pipeline::{BadSample, Loader, LoaderConfig, Normalization, Recipe};
 use shards::Samples;
-use tch::{Device, Tensor};
+use tch::{Device, Kind, Tensor};
 use torchkit::{Accelerator, Event, Failure, Pinned, Stream};
 
 use super::{
@@ -63,7 +63,7 @@ pub struct Feed {
 }
 
 impl Feed {
-    /// Starts the pipeline on `samples`, and the copying thread.
+    /// Starts the pipeline on `samples`, and the copying thread. The images are normalized, and of a kind: f32 or bf16.
     ///
     /// # Errors
     ///
@@ -71,7 +71,7 @@ impl Feed {
     pub fn spawn(
         samples: Samples,
         recipe: Recipe,
-        normalization: Normalization,
+        (normalization, kind): (Normalization, Kind),
         config: &LoaderConfig,
         device: Device,
     ) -> Result<Self> {
@@ -79,17 +79,16 @@ impl Feed {
         // The host waits for the constants, but not for earlier work of the compute stream.
         let aside = Stream::current(accelerator)?.beside(accelerator)?;
         let normalizer = aside.scope(|| Normalizer::new(&normalization, device))?;
-        let finish = move |bytes: &Tensor, floats: &Tensor| {
-            torchkit::copy(floats, bytes)?;
-            torchkit::caught(|| tch::no_grad(|| normalizer.normalize(&floats.view([-1, 3]))))
+        let finish = move |bytes: &Tensor, images: &Tensor| {
+            tch::no_grad(|| normalizer.write(&images.view([-1, 3]), &bytes.view([-1, 3])))
         };
-        Self::spawn_on(accelerator, samples, recipe, config, finish)
+        Self::spawn_on((accelerator, kind), samples, recipe, config, finish)
     }
 
     /// Starts pipeline and copying thread for an accelerator, or for the CPU. `finish` queues the work that
-    /// makes floats of the bytes on the device.
+    /// makes images of the bytes on the device.
     fn spawn_on(
-        accelerator: Option<Accelerator>,
+        (accelerator, kind): (Option<Accelerator>, Kind),
         samples: Samples,
         recipe: Recipe,
         config: &LoaderConfig,
@@ -103,7 +102,7 @@ impl Feed {
         let loader = Loader::spawn(samples, recipe, slabs?, config)?;
         let (free, slots) = channel::bounded(DEPTH);
         for _ in 0..DEPTH {
-            drop(free.try_send(Slot::new(bytes, config.batch_size, accelerator)?));
+            drop(free.try_send(Slot::new(bytes, config.batch_size, kind, accelerator)?));
         }
         let copying = Arc::new(AtomicU64::new(0));
         let copier =

@@ -18,7 +18,8 @@ use torchkit::{Accelerator, Event, Failure, Pinned, Stream};
 #[derive(Debug)]
 pub(super) struct Slot<H> {
     pub(super) pixels: Tensor,
-    floats: Tensor,
+    /// The normalized pixels.
+    images: Tensor,
     /// Labels and indices (2, samples).
     numbers: Tensor,
     host_numbers: Pinned,
@@ -54,16 +55,18 @@ pub(super) struct Source {
 }
 
 impl<H> Slot<H> {
-    /// Allocates memory for batches of up to `samples` samples, whose views have up to `bytes` bytes.
+    /// Allocates memory for batches of up to `samples` samples, whose views have up to `bytes` bytes and become
+    /// images of this kind.
     pub(super) fn new(
         bytes: usize,
         samples: usize,
+        kind: Kind,
         accelerator: Option<Accelerator>,
     ) -> Result<Self, Failure> {
         let bytes = bytes as i64;
         Ok(Self {
             pixels: torchkit::empty(&[bytes], Kind::Uint8, accelerator)?,
-            floats: torchkit::empty(&[bytes], Kind::Float, accelerator)?,
+            images: torchkit::empty(&[bytes], kind, accelerator)?,
             numbers: torchkit::empty(&[2 * samples as i64], Kind::Int64, accelerator)?,
             host_numbers: Pinned::new(2 * 8 * samples, accelerator)?,
             held: None,
@@ -90,7 +93,8 @@ impl<H> Slot<H> {
         }
     }
 
-    /// Queues the copy of a batch, and then `finish`, which gets the bytes and the floats on the device.
+    /// Queues the copy of a batch, and then `finish`, which gets the bytes and the memory of the images on
+    /// the device.
     /// `held` owns the memory of the source and is kept until the copy is over.
     pub(super) fn fill(
         &mut self,
@@ -122,13 +126,13 @@ impl<H> Slot<H> {
         self.wait_consumed(copies)?;
         self.started.record(copies)?;
         let first = |tensor: &Tensor, count: usize| tensor.narrow(0, 0, count as i64);
-        let (pixels, floats) = (first(&self.pixels, bytes), first(&self.floats, bytes));
+        let (pixels, images) = (first(&self.pixels, bytes), first(&self.images, bytes));
         torchkit::copy(&pixels, &source.pixels)?;
         torchkit::copy(
             &first(&self.numbers, count),
             &self.host_numbers.tensor(8 * count).view_dtype(Kind::Int64),
         )?;
-        finish(&pixels, &floats)?;
+        finish(&pixels, &images)?;
         self.filled.record(copies)
     }
 
@@ -157,12 +161,12 @@ impl<H> Slot<H> {
     /// Returns the normalized pixels (views, samples, side, side, 3) of each group of views.
     pub(super) fn groups(&self, shapes: &[Shape]) -> Vec<Tensor> {
         let bytes: Vec<_> = shapes.iter().map(|shape| shape.bytes() as i64).collect();
-        let floats = self.floats.narrow(0, 0, bytes.iter().sum()).split_with_sizes(bytes, 0);
-        let images = |(floats, shape): (Tensor, &Shape)| {
+        let all = self.images.narrow(0, 0, bytes.iter().sum()).split_with_sizes(bytes, 0);
+        let images = |(images, shape): (Tensor, &Shape)| {
             let &Shape { views, samples, side } = shape;
-            floats.view([views, samples, side, side, 3].map(|size| size as i64))
+            images.view([views, samples, side, side, 3].map(|size| size as i64))
         };
-        floats.into_iter().zip(shapes).map(images).collect()
+        all.into_iter().zip(shapes).map(images).collect()
     }
 
     /// Returns labels and indices (2, samples).
@@ -244,7 +248,7 @@ mod tests {
         compute.make_current().unwrap();
         let (free, slots) = channel::bounded(2);
         for _ in 0..2 {
-            let mut slot = Slot::new(SHAPE.bytes(), SHAPE.samples, of).unwrap();
+            let mut slot = Slot::new(SHAPE.bytes(), SHAPE.samples, Kind::Float, of).unwrap();
             slot.omitted = omitted;
             free.send(slot).unwrap();
         }

@@ -34,7 +34,7 @@ fn gray(batch: u64) -> u8 {
 fn feed_on_fake(samples: Samples) -> Feed {
     let config = LoaderConfig { workers: 2, batch_size: 2, ..LoaderConfig::default() };
     let recipe = pipeline::Preset::C10.evaluation();
-    Feed::spawn_on(Some(fake().accelerator), samples, recipe, &config, |_, _| Ok(())).unwrap()
+    Feed::spawn_on((Some(fake().accelerator), Kind::Float), samples, recipe, &config, |_, _| Ok(())).unwrap()
 }
 
 #[test]
@@ -77,7 +77,7 @@ fn a_feed_has_the_views_of_each_side() {
     let config = LoaderConfig { workers: 2, batch_size: 3, ..LoaderConfig::default() };
     let ((_one, samples), (_other, again)) = (grays(2), grays(2));
     let normalization = Normalization { mean: [0.0; 3], std: [1.0; 3] };
-    let feed = Feed::spawn(samples, recipe(), normalization, &config, Device::Cpu).unwrap();
+    let feed = Feed::spawn(samples, recipe(), (normalization, Kind::Float), &config, Device::Cpu).unwrap();
     let slabs = (0..config.slabs()).map(|_| vec![0; config.bytes(&recipe())]).collect();
     let mut loaded = Loader::spawn(again, recipe(), slabs, &config).unwrap();
     let mut sizes = Vec::new();
@@ -125,7 +125,7 @@ fn no_feed_copies_on_the_stream_that_its_batches_are_trained_on() {
         };
         let config = LoaderConfig { workers: 1, batch_size: 2, ..LoaderConfig::default() };
         let recipe = pipeline::Preset::C10.evaluation();
-        let mut feed = Feed::spawn_on(of, samples, recipe, &config, finish).unwrap();
+        let mut feed = Feed::spawn_on((of, Kind::Float), samples, recipe, &config, finish).unwrap();
         drop(feed.next().unwrap().unwrap());
         assert_ne!(copies.recv().unwrap(), compute, "feed {number}");
     }

@@ -1,6 +1,7 @@
 //! Fused pieces beside their plain forms.
 
 use anyhow::{Result, ensure};
+use pipeline::Preset;
 use serde_json::{Map, Value, json};
 use torchkit::{GraphChoice, Piece, Precision};
 
@@ -10,6 +11,7 @@ use super::{
     graph::{config, trainer},
 };
 use crate::{
+    feed::Normalizer,
     train::{Difference, PIECES},
     views::made_up,
 };
@@ -41,7 +43,17 @@ pub(super) fn fused_pieces() -> Vec<Check> {
         let name = format!("fused {} beside their plain form", piece.name());
         Check::new(name, Cure::Fused, move |options| beside_plain(piece, options))
     };
-    PIECES.into_iter().map(check).collect()
+    let input = Check::new("fused input beside its plain form", Cure::Fused, input);
+    PIECES.into_iter().map(check).chain([input]).collect()
+}
+
+/// All bytes of all channels, with the constants of each preset.
+fn input(options: &Options) -> Result<Found> {
+    for preset in [Preset::C10, Preset::Stl10, Preset::In128, Preset::In224] {
+        let normalizer = Normalizer::new(&preset.normalization(), options.device);
+        ensure!(normalizer.is_right_in_bf16()?, "{preset:?}: pixels in bf16 are not those in f32 rounded");
+    }
+    Ok(Found::Figures(json!({"bytes": 256})))
 }
 
 fn beside_plain(piece: Piece, options: &Options) -> Result<Found> {
@@ -61,7 +73,7 @@ fn beside_plain(piece: Piece, options: &Options) -> Result<Found> {
             );
             found.insert(
                 format!("{name} in {precision}"),
-                json!({"loss_off": loss, "gradients_off": gradients}),
+                json!({"loss_off": loss, "gradients_off": gradients, "by_rounding": noise, "of": parameter}),
             );
         }
     }

@@ -53,7 +53,8 @@ fn waited(set: &ShardSet, products: usize, device: Device) -> Result<f64> {
     let loader =
         LoaderConfig { workers: data::cores(), batch_size: SAMPLES as usize, ..LoaderConfig::default() };
     let preset = Preset::In128;
-    let mut feed = Feed::spawn(samples, preset.evaluation(), preset.normalization(), &loader, device)?;
+    let mut feed =
+        Feed::spawn(samples, preset.evaluation(), (preset.normalization(), Kind::Float), &loader, device)?;
     let ranges = ranges(&mut feed, products, device)?;
     ensure!(ranges.len() as u64 == BATCHES, "{} batches of {BATCHES}", ranges.len());
     for (number, range) in (0..).zip(&ranges) {

@@ -29,7 +29,7 @@ mod validation;
 pub(crate) use self::session::{Run, feed};
 pub use self::{
     begin::run,
-    fused::{Difference, PIECES, settle},
+    fused::{Difference, PIECES, settle_fused},
     run::RunOutcome,
     trainer::{BrokenStep, PendingCheck, StepOutcome, Trainer},
 };

@@ -5,7 +5,8 @@ use std::time::Duration;
 use anyhow::Result;
 use pipeline::LoaderConfig;
 use shards::{Order, Position};
-use tch::Device;
+use tch::{Device, Kind};
+use torchkit::{Piece, Precision};
 
 use super::{pending::Pending, trainer::Trainer};
 use crate::{
@@ -145,6 +146,13 @@ fn order(config: &Config) -> Order {
     Order { seed: config.seed, shuffle: config.data.shuffle, epochs: None }
 }
 
+/// Returns the kind of images that the encoder gets: bf16 where it computes in it on a GPU, unless it converts
+/// colours first.
+fn image_kind(config: &Config, device: Device) -> Kind {
+    let is_half = config.precision_on(device) == Precision::Bf16 && !config.encoder.is_split();
+    if device.is_cuda() && is_half && Piece::Input.is_fused() { Kind::BFloat16 } else { Kind::Float }
+}
+
 /// Starts a feed of endless training batches of this process's samples, from `position` on.
 pub(crate) fn feed(
     config: &Config,
@@ -157,5 +165,6 @@ pub(crate) fn feed(
     let samples = data.trained.samples(order(config), world.share(), position);
     let recipe = config.recipe();
     let loader = LoaderConfig { seed: config.seed, drop_last: true, ..data::loader(config, batch_size) };
-    Feed::spawn(samples, recipe, config.normalization(), &loader, device)
+    let normalized = (config.normalization(), image_kind(config, device));
+    Feed::spawn(samples, recipe, normalized, &loader, device)
 }

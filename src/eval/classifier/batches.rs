@@ -107,5 +107,5 @@ pub(in crate::eval) fn augmented(
         views[0].retain(|op| !matches!(op, Op::ColorJitter { .. } | Op::Grayscale { .. }));
     }
     let loader = LoaderConfig { seed, drop_last: true, ..data::loader(config, batch_size) };
-    Feed::spawn(samples, recipe, config.normalization(), &loader, device)
+    Feed::spawn(samples, recipe, (config.normalization(), Kind::Float), &loader, device)
 }

@@ -69,6 +69,7 @@ impl Key {
     }
 
     fn path(&self) -> Option<PathBuf> {
+        self.gpu.as_ref()?; // another GPU may be in its place
         let mut hasher = DefaultHasher::new();
         serde_json::to_string(self).ok()?.hash(&mut hasher);
         Some(cache()?.join("fused").join(format!("{:016x}.json", hasher.finish())))

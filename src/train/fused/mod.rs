@@ -4,7 +4,8 @@ mod difference;
 mod known;
 mod prove;
 
+pub(in crate::train) use self::prove::prove_input;
 pub use self::{
     difference::{Difference, PIECES},
-    prove::settle,
+    prove::settle_fused,
 };

@@ -1,6 +1,7 @@
 //! The proof of fused pieces at the beginning of a run on a GPU.
 
 use anyhow::Result;
+use pipeline::Normalization;
 use tch::Device;
 use torchkit::{FusedChoice, Piece};
 
@@ -8,16 +9,33 @@ use super::{
     difference::{Difference, PIECES},
     known,
 };
-use crate::{device, train::Run, views::Views};
+use crate::{device, feed::Normalizer, train::Run, views::Views};
 
 /// Switches fused pieces on or off by a choice. With `auto`, a GPU starts without them, until they are proved.
-pub fn settle(choice: FusedChoice, device: Device) {
+pub fn settle_fused(choice: FusedChoice, device: Device) {
     let on = match choice {
         FusedChoice::Auto => !device.is_cuda(),
         FusedChoice::On => true,
         FusedChoice::Off => false,
     };
-    Piece::ALL.iter().for_each(|piece| piece.fuse(on));
+    PIECES.iter().for_each(|piece| piece.fuse(on));
+    Piece::Input.fuse(choice != FusedChoice::Off);
+}
+
+/// Switches off the normalization in bf16 where a device does it wrong.
+///
+/// # Errors
+///
+/// The device's failure.
+pub(in crate::train) fn prove_input(normalization: &Normalization, device: Device) -> Result<()> {
+    if Piece::Input.is_fused() && !Normalizer::new(normalization, device).is_right_in_bf16()? {
+        Piece::Input.fuse(false);
+        tracing::warn!(
+            "the fused input is not used: pixels in bf16 differ from those in f32 by more than their rounding\n  \
+             hint: run `amdim-stream selftest --full` and report what it says"
+        );
+    }
+    Ok(())
 }
 
 impl Run {
