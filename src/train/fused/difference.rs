@@ -33,22 +33,45 @@ pub struct Difference {
     pub parameter: String,
     /// The same difference between two plain passes, one on images that are changed by a rounding.
     pub noise: f64,
+    /// The largest difference of an output or a gradient of a block by itself, as a share of its norm.
+    pub block: f64,
+    /// The name of that output or parameter.
+    pub block_tensor: String,
+    /// The same difference between plain passes of a block, one on an input that is changed by a rounding.
+    pub block_noise: f64,
 }
 
 impl Difference {
     /// Returns whether rounding explains the difference. NaN is no difference of rounding.
     ///
-    /// What rounding does to gradients depends on the depth of the encoder, as ReLUs near zero flip; so the
-    /// gradients may differ by twice what a rounding of the images does. A wrong epilogue changes them by their own
-    /// size.
+    /// What rounding does to gradients depends on the depth of the encoder, as ReLUs near zero flip; so they may differ
+    /// by three times what a rounding of the images does. In a block by itself that is little. A wrong epilogue changes
+    /// gradients by their own size.
     pub fn is_rounding(&self, precision: Precision) -> bool {
         const MOST: f64 = 0.9;
-        let (loss, gradients) = match precision {
+        let (loss, least) = match precision {
             Precision::Bf16 => (1e-2, 0.05),
             Precision::Tf32 => (2e-3, 0.01),
             Precision::F32 | Precision::Auto => (1e-4, 1e-3),
         };
-        self.loss <= loss && self.gradients <= (2.0 * self.noise + gradients).min(MOST)
+        let within = |off: f64, noise: f64| off <= (3.0 * noise + least).min(MOST);
+        self.loss <= loss && within(self.gradients, self.noise) && within(self.block, self.block_noise)
+    }
+}
+
+/// The largest of some differences, and what differs. NaN is larger than any number.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Worst {
+    pub(super) off: f64,
+    pub(super) of: String,
+}
+
+impl Worst {
+    /// Takes another difference if it is larger.
+    pub(super) fn note(&mut self, other: &Self) {
+        if other.off.is_nan() || other.off > self.off {
+            *self = other.clone();
+        }
     }
 }
 
@@ -74,22 +97,27 @@ impl Trainer {
     }
 
     fn differences(&mut self, pieces: &[Piece], views: &Views, kept: &Kept) -> Result<Vec<Difference>> {
-        PIECES.iter().for_each(|piece| piece.fuse(false));
+        let unit = unit_of(self.network().precision());
+        kept.restore_state();
+        let mut blocks = self.blocks_off(pieces, &views.images().flatten(0, 1), unit)?;
+        let block_noise = blocks.pop().unwrap_or_default().off;
         let plain = self.pass(views, kept)?;
-        let rounded = self.pass(&rounded(views, self.network().precision()), kept)?;
-        let (noise, _) = gradients_off(&rounded, &plain);
+        let rounded = self.pass(&rounded(views, unit), kept)?;
+        let noise = gradients_off(&rounded, &plain).off;
         drop(rounded);
-        let with = |piece: &Piece| {
+        let with = |(piece, block): (&Piece, Worst)| {
             spoil_free_memory(self, views);
             piece.fuse(true);
             let fused = self.pass(views, kept);
             piece.fuse(false);
             let fused = fused?;
-            let (gradients, parameter) = gradients_off(&fused, &plain);
+            let Worst { off: gradients, of: parameter } = gradients_off(&fused, &plain);
             let loss = share((fused.loss - plain.loss).abs(), plain.loss.abs());
-            Ok(Difference { piece: piece.name().to_owned(), loss, gradients, parameter, noise })
+            let Worst { off: block, of: block_tensor } = block;
+            let piece = piece.name().to_owned();
+            Ok(Difference { piece, loss, gradients, parameter, noise, block, block_tensor, block_noise })
         };
-        pieces.iter().map(with).collect()
+        pieces.iter().zip(blocks).map(with).collect()
     }
 
     fn pass(&mut self, views: &Views, kept: &Kept) -> Result<Pass> {
@@ -114,13 +142,17 @@ fn spoil_free_memory(trainer: &Trainer, views: &Views) {
     }
 }
 
-/// Returns a batch whose images differ by a rounding of this precision.
-fn rounded(views: &Views, precision: Precision) -> Views {
-    let unit = match precision {
+/// Returns the rounding of numbers of this precision, as a share of them.
+fn unit_of(precision: Precision) -> f64 {
+    match precision {
         Precision::Bf16 => 2f64.powi(-8),
         Precision::Tf32 => 2f64.powi(-10),
         Precision::F32 | Precision::Auto => 2f64.powi(-23),
-    };
+    }
+}
+
+/// Returns a batch whose images differ by a rounding of `unit`.
+fn rounded(views: &Views, unit: f64) -> Views {
     tch::manual_seed(SEED);
     let groups = views.groups.iter().map(|images| images * (images.rand_like() * unit + (1.0 - unit / 2.0)));
     Views {
@@ -131,21 +163,22 @@ fn rounded(views: &Views, precision: Precision) -> Views {
     }
 }
 
-/// Returns the largest difference of a parameter's gradient as a share of its norm, and the parameter.
-fn gradients_off(found: &Pass, expected: &Pass) -> (f64, String) {
+/// Returns the largest difference of a parameter's gradient as a share of its norm.
+fn gradients_off(found: &Pass, expected: &Pass) -> Worst {
     let norm = |tensor: &Tensor| tensor.norm_scalaropt_dtype(2.0, Kind::Float).double_value(&[]);
     let all = expected.gradients.values().map(|gradient| norm(gradient).powi(2)).sum::<f64>().sqrt();
-    let off = |(name, expected): (&String, &Tensor)| {
+    let mut worst = Worst::default();
+    for (name, expected) in &expected.gradients {
         let scale = norm(expected) + NOISE * all;
-        let of = found.gradients.get(name).map_or(f64::NAN, |found| share(norm(&(found - expected)), scale));
-        (of, name.clone())
-    };
-    let worst = |a: (f64, String), b: (f64, String)| if a.0.is_nan() || a.0 >= b.0 { a } else { b };
-    expected.gradients.iter().map(off).reduce(worst).unwrap_or_default()
+        let found = found.gradients.get(name);
+        let off = found.map_or(f64::NAN, |found| share(norm(&(found - expected)), scale));
+        worst.note(&Worst { off, of: name.clone() });
+    }
+    worst
 }
 
 /// Returns `part` / `whole`, and 0 where there is no part.
-fn share(part: f64, whole: f64) -> f64 {
+pub(super) fn share(part: f64, whole: f64) -> f64 {
     if part == 0.0 { 0.0 } else { part / whole }
 }
 
@@ -240,9 +273,19 @@ mod tests {
         let plain = pass(4.0, |_, gradient| gradient);
         let of = |loss: f64, change: &dyn Fn(usize, Tensor) -> Tensor| {
             let fused = pass(loss, change);
-            let (gradients, parameter) = gradients_off(&fused, &plain);
+            let Worst { off: gradients, of: parameter } = gradients_off(&fused, &plain);
             let loss = share((fused.loss - plain.loss).abs(), plain.loss);
-            Difference { piece: String::new(), loss, gradients, parameter, noise: 0.1 }
+            let [piece, block_tensor] = [String::new(), String::new()];
+            Difference {
+                piece,
+                loss,
+                gradients,
+                parameter,
+                noise: 0.1,
+                block: 0.0,
+                block_tensor,
+                block_noise: 0.0,
+            }
         };
         let rounded = of(4.0, &|_, gradient| gradient.to_kind(Kind::BFloat16).to_kind(Kind::Float));
         assert!(rounded.is_rounding(Precision::Bf16) && rounded.gradients > 1e-4, "{rounded:?}");

@@ -1,5 +1,6 @@
 //! Fused pieces: which of them a run uses, and their proof on the run's own device.
 
+mod blocks;
 mod difference;
 mod known;
 mod prove;

@@ -73,13 +73,14 @@ impl Run {
     }
 
     fn judge(&self, difference: &Difference) {
-        let Difference { piece: name, loss, gradients, parameter, noise } = difference;
+        let Difference { piece: name, loss, gradients, parameter, noise, block, block_tensor, .. } =
+            difference;
         let Some(piece) = Piece::ALL.into_iter().find(|piece| piece.name() == name) else { return };
         let is_right = difference.is_rounding(self.trainer.network().precision());
         piece.fuse(is_right);
         if !is_right {
             tracing::warn!(
-                "the fused {name} are not used: on the first batch they change the loss by {loss:.1e} and the gradient of `{parameter}` by {gradients:.1e} of its size (a rounding of the images: {noise:.1e})\n  \
+                "the fused {name} are not used: on the first batch they change the loss by {loss:.1e}, the gradient of `{parameter}` by {gradients:.1e} of its size (a rounding of the images: {noise:.1e}), and `{block_tensor}` in a block by itself by {block:.1e}\n  \
                  hint: run `amdim-stream selftest --full` and report what it says; --fused off skips the comparison"
             );
         }

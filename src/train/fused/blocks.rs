@@ -1,0 +1,73 @@
+//! The fused pieces of single blocks of the encoder beside their plain forms. A block alone multiplies rounding less
+//! than a whole step, so that smaller faults show.
+
+use anyhow::Result;
+use tch::{Kind, Tensor};
+use torchkit::Piece;
+
+use super::difference::{PIECES, Worst, share};
+use crate::{
+    encoder::{Mode, Moves},
+    train::Trainer,
+};
+
+/// A batch norm in training normalizes by the batch; its running statistics stay as they are.
+const MODE: Mode = Mode::Training { groups: 1, moves: Moves::Kept };
+
+/// The output of a block and the gradients of its input and of its parameters.
+struct Pass(Vec<(String, Tensor)>);
+
+impl Trainer {
+    /// Returns how far each of `pieces` is from its plain form in the block where it is farthest, for images (n, 3,
+    /// h, w), and last, how far a plain block is on an input that is changed by a rounding of `unit`. Pieces are
+    /// switched off.
+    pub(super) fn blocks_off(&mut self, pieces: &[Piece], images: &Tensor, unit: f64) -> Result<Vec<Worst>> {
+        PIECES.iter().for_each(|piece| piece.fuse(false));
+        let mut worst: Vec<_> = (0..=pieces.len()).map(|_| Worst::default()).collect();
+        let mut x = images.shallow_clone();
+        for number in 0..self.network().encoder().blocks() {
+            let plain = self.pass_of_block(number, &x)?;
+            for (piece, worst) in pieces.iter().zip(&mut worst) {
+                piece.fuse(true);
+                let fused = self.pass_of_block(number, &x);
+                piece.fuse(false);
+                worst.note(&off(&fused?, &plain));
+            }
+            let rounded = &x * (x.rand_like() * unit + (1.0 - unit / 2.0));
+            let noise = off(&self.pass_of_block(number, &rounded)?, &plain);
+            worst[pieces.len()].note(&noise);
+            let (_, output) = plain.0.into_iter().next().expect("a block has an output");
+            x = output;
+        }
+        Ok(worst)
+    }
+
+    fn pass_of_block(&mut self, number: usize, x: &Tensor) -> Result<Pass> {
+        self.learner.optimizer.forget_gradients()?;
+        let network = self.network();
+        let x = x.detach().set_requires_grad(number > 0); // images need no gradient
+        let output = {
+            let _scope = network.precision().autocast(x.device())?;
+            network.encoder().block(number, &x, MODE)
+        };
+        tch::manual_seed(number as i64);
+        (&output * output.randn_like()).sum(Kind::Float).backward();
+        let named = network.tensors().into_iter().map(|(name, tensor)| (name, tensor.grad()));
+        let of_parameters = named.filter(|(_, gradient)| gradient.defined());
+        let of_input = [(format!("the input of block {number}"), x.grad())];
+        let of_input = of_input.into_iter().filter(|(_, gradient)| gradient.defined());
+        let first = [(format!("the output of block {number}"), output.detach())];
+        Ok(Pass(first.into_iter().chain(of_input).chain(of_parameters).collect()))
+    }
+}
+
+/// Returns the largest difference of a tensor as a share of its norm.
+fn off(found: &Pass, expected: &Pass) -> Worst {
+    let norm = |tensor: &Tensor| tensor.norm_scalaropt_dtype(2.0, Kind::Float).double_value(&[]);
+    let mut worst = Worst::default();
+    for ((name, found), (_, expected)) in found.0.iter().zip(&expected.0) {
+        let off = share(norm(&(found - expected)), norm(expected));
+        worst.note(&Worst { off, of: name.clone() });
+    }
+    worst
+}
