@@ -13,7 +13,7 @@ help:
 	@echo 'make bench        speed of every stage'
 	@echo 'make bench-plan   compare the forecasts of `plan` with runs (ten minutes)'
 	@echo 'make bench-peers  time our loader and webdataset, torchvision, DALI, FFCV and others (installs them, 2 GB)'
-	@echo 'make bench-gpu    check and time the training stage on a GPU, beside PyTorch'
+	@echo 'make bench-gpu    check and time the training stage on a GPU, beside PyTorch, with each fused piece on and off'
 	@echo 'make bench-gpu-folder   fill target/gpu-bench, to copy to a machine with a GPU and run there: python3 run.py'
 	@echo 'make setup        check the toolchain, install system packages, fetch libtorch; the other targets call it'
 

@@ -24,5 +24,5 @@ mod time;
 
 pub use self::{
     table::Table,
-    time::{Time, measure, once, process_cpu_s, thread_cpu_s},
+    time::{Time, in_turns, measure, once, process_cpu_s, thread_cpu_s},
 };

@@ -19,7 +19,20 @@ pub struct Time {
 /// Runs `work` once to warm up and then `repetitions` times. Returns the median of each clock.
 pub fn measure<R>(repetitions: usize, mut work: impl FnMut() -> R) -> Time {
     std::hint::black_box(work());
-    let times: Vec<Time> = (0..repetitions.max(1)).map(|_| once(&mut work)).collect();
+    medians(&(0..repetitions.max(1)).map(|_| once(&mut work)).collect::<Vec<_>>())
+}
+
+/// Runs `work` with `true` and with `false` in turns, once to warm up and then `repetitions` times. Returns the
+/// medians of each clock for `true` and for `false`.
+pub fn in_turns<R>(repetitions: usize, mut work: impl FnMut(bool) -> R) -> [Time; 2] {
+    let mut pair = || [true, false].map(|which| once(|| work(which)));
+    pair();
+    let pairs: Vec<_> = (0..repetitions.max(1)).map(|_| pair()).collect();
+    [0, 1].map(|of| medians(&pairs.iter().map(|pair| pair[of]).collect::<Vec<_>>()))
+}
+
+/// Returns the median of each clock.
+fn medians(times: &[Time]) -> Time {
     Time {
         wall_s: median(times.iter().map(|time| time.wall_s).collect()),
         thread_s: median(times.iter().map(|time| time.thread_s).collect()),

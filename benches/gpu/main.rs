@@ -8,6 +8,7 @@ use anyhow::Result;
 use clap::{Parser, Subcommand};
 use torchkit::{Accelerator, DeviceChoice, Stream};
 
+mod model;
 mod speed;
 
 /// Speed of the training stage on one device

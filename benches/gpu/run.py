@@ -7,6 +7,7 @@ and an NVIDIA driver, but neither Rust nor a network. A part that fails, or woul
     python3 run.py check       does it load, compute the right results, record graphs? (7 minutes at most)
     python3 run.py steps       steps of several batches beside PyTorch's eager ones (6)
     python3 run.py compiled    PyTorch's compiled steps (9)
+    python3 run.py pieces      steps with every fused piece, without each, and without all (8)
     python3 run.py feed        steps fed from shards, `plan`, and the messages when memory is short (5)
     python3 run.py             all of them, one after the other
     python3 run.py report      the tables of the existing answers
@@ -26,10 +27,15 @@ import tempfile
 import time
 from pathlib import Path
 
+from report import answers, checks, markdown
+
 HERE = Path(__file__).resolve().parent
 
-# Time limit of each question in seconds; together less than half an hour.
-SECONDS = {"check": 420, "steps": 360, "compiled": 540, "feed": 300}
+# Time limit of each question in seconds; together thirty-five minutes.
+SECONDS = {"check": 420, "steps": 360, "compiled": 540, "pieces": 480, "feed": 300}
+
+# The fused pieces of a step. The last one also has a part in the feed.
+PIECES = ("products", "convolutions", "norms", "scores", "input")
 
 
 @dataclasses.dataclass
@@ -52,8 +58,22 @@ class Size:
         return dataclasses.replace(self, batch_size=batch_size)
 
 
+@dataclasses.dataclass
+class Model:
+    """A model by its settings, and the size of its batch."""
+
+    name: str
+    settings: str
+    batch_size: int
+
+    def words(self):
+        return ["--settings", self.settings, "--batch-size", self.batch_size]
+
+
 LARGE, SMALL = Size("192/1536/8", 192, 1536, 8, 480), Size("64/512/3", 64, 512, 3, 256)
 QUICK_LARGE, QUICK_SMALL = Size("16/128/2", 16, 128, 2, 16), Size("8/64/1", 8, 64, 1, 16)
+RESNET = Model("SimCLR, ResNet-50, 224 px", "preset = 'in224'\nmethod.name = 'simclr'\nencoder.name = 'resnet50'", 256)
+QUICK_RESNET = Model("SimCLR, ResNet-50 of width 8, 64 px", "side = 64\nmethod.name = 'simclr'\nencoder = { name = 'resnet50', width = 8 }", 8)
 
 
 class Failed(Exception):
@@ -69,7 +89,7 @@ class Bench:
         self.on_gpu = args.device != "cpu"
         self.end = time.monotonic() + SECONDS[question]
         self.dtype = "f32" if args.quick else "bf16"
-        self.large, self.small = (QUICK_LARGE, QUICK_SMALL) if args.quick else (LARGE, SMALL)
+        self.large, self.small, self.resnet = (QUICK_LARGE, QUICK_SMALL, QUICK_RESNET) if args.quick else (LARGE, SMALL, RESNET)
         self.answer = {"question": question, "date": datetime.date.today().isoformat(), "cores": len(os.sched_getaffinity(0)),
                        "machine": platform.platform(), "driver": driver(), "on": args.device, "dtype": self.dtype, "parts": []}
 
@@ -180,6 +200,27 @@ class Bench:
         self.torch_step(self.large, "default", 170)
         self.torch_step(self.large.of(few), "max-autotune", 330)
 
+    def pieces(self):
+        few = 8 if self.args.quick else 128
+        for size in (self.large, self.large.of(few), self.resnet):
+            # The last one shows how far the speed of the device drifted.
+            for without in ("", *PIECES, "all", ""):
+                self.step_without(without, size)
+        for without in ("", PIECES[-1]):
+            self.feed_without(without, self.small)
+
+    def step_without(self, without, size):
+        steps = ["--steps", 2, "--rounds", 3] if self.args.quick else ["--steps", 10, "--rounds", 3]
+        words = self.ours("step", *size.words(), "--precision", self.dtype, *steps, *(["--without", without] if without else []))
+        self.part(f"step without {without or 'nothing'}", lambda: self.objects(words, 60)[-1], size=size.name, batch_size=size.batch_size)
+
+    def feed_without(self, without, size):
+        def fed():
+            words = self.ours("feed", *size.words(), "--precision", self.dtype, "--shards", self.shards(), "--decode", "fast",
+                              "--steps", 5, "--rounds", 2, *(["--without", without] if without else []))
+            return self.objects(words, 60)[-1]
+        self.part(f"feed without {without or 'nothing'}", fed, size=size.name, batch_size=size.batch_size)
+
     def step(self, size, graph="on", profile=False, more=None):
         words = self.ours("step", *size.words(), "--precision", self.dtype, "--cuda-graph", graph, *self.amount(),
                           *(["--profile"] if profile else []))
@@ -232,110 +273,6 @@ def environment():
     return os.environ | {"LD_LIBRARY_PATH": joined, "NO_COLOR": "1"}
 
 
-# The report.
-
-def answers(out):
-    """Returns the answers in a folder, by question."""
-    found = {question: out / f"{question}.json" for question in SECONDS}
-    return {question: json.loads(path.read_text()) for question, path in found.items() if path.exists()}
-
-
-def found(answers, *names):
-    """Returns the successful parts whose names start with one of these."""
-    parts = [part for answer in answers.values() for part in answer["parts"]]
-    return [part for part in parts if "found" in part and part["part"].startswith(names)]
-
-
-def ratios(steps, flops_per_s):
-    """Yields each step with its images/s, its time relative to our fastest step of that size, and its utilization."""
-    for step in steps:
-        same = [other for other in steps if (other["size"], other["batch_size"]) == (step["size"], step["batch_size"])]
-        ours = [other["found"]["ms"] for other in same if other["part"].startswith("ours")]
-        # Our count covers convolutions and scores only, two operations for each multiply-accumulate.
-        counted = [other["found"].get("flops") for other in same] + [2 * other["found"].get("macs", 0) for other in same]
-        flops = next((flops for flops in counted if flops), None)
-        milliseconds = step["found"]["ms"]
-        yield (step, step["batch_size"] * 1e3 / milliseconds, milliseconds / min(ours) if ours else None,
-               flops / (milliseconds * 1e-3) / flops_per_s if flops and flops_per_s else None)
-
-
-def checks(answers):
-    """Returns name, state (ok, skipped or bad) and finding of every check."""
-    rows = []
-    for part in answers.get("check", {}).get("parts", []):
-        if part["part"] == "checks":
-            made = [(check["check"], check["state"], finding(check)) for check in part.get("found", [])]
-            rows += made or [("checks", "bad", part["why"])]
-        elif part["part"] != "ceiling":
-            rows.append((part["part"], "ok" if "found" in part else "bad", part.get("why", "")))
-    for part in found(answers, "doctor"):
-        rows += [(f"doctor: {check['check']}", "bad", finding(check)) for check in part["found"] if check["state"] == "bad"]
-    return rows
-
-
-def finding(check):
-    """Returns what a check found, with the hint of one that failed."""
-    return f"{check['found']}; {check['hint']}" if check.get("hint") else check["found"]
-
-
-def markdown(answers):
-    lines = ["# The training stage on a GPU", ""]
-    device = next((part["found"] for part in found(answers, "ceiling")), {})
-    for question, answer in answers.items():
-        lines.append(f"- {question}: {answer['date']}, `{answer['on']}`, {answer['cores']} CPU cores, driver {answer['driver']}, {answer['dtype']}")
-    if device:
-        lines += ["", f"{device['device']}, torch {device['torch']}, CUDA {device['cuda']}. Utilization is of "
-                  f"{device['flops_per_s'] / 1e12:.1f} TFLOP/s, what a bf16 product of {device['size']}×{device['size']} reaches; FLOPs are "
-                  "PyTorch's own count of its eager step. GB are the peak of tensors; with our graph, its memory pool."]
-    lines.append("")
-    rows = [[name, f"**{state}**" if state == "bad" else state, brief(found)] for name, state, found in checks(answers)]
-    lines += table(["check", "state", "found"], rows)
-    steps = found(answers, "ours", "PyTorch, ")
-    rows = [[step["size"], step["batch_size"], step["part"] + ("" if step["found"].get("recorded", True) else ", not recorded"),
-             f"{step['found']['ms']:.2f}", f"{rate:.0f}", number(ratio), number(utilization), gigabytes(step["found"]["bytes"])]
-            for step, rate, ratio, utilization in ratios(steps, device.get("flops_per_s"))]
-    lines += table(["ndf/n_rkhs/n_depth", "batch", "step", "ms", "images/s", "ms ÷ our best", "utilization", "GB"], rows)
-    rows = [[feed["size"], feed["batch_size"], feed["decode"], feed["found"]["workers"], f"{feed['found']['images_per_second']:.0f}",
-             f"{feed['found']['saturation']:.3f}", f"{feed['found']['waited']:.3f}"] for feed in found(answers, "fed")]
-    lines += table(["ndf/n_rkhs/n_depth", "batch", "decode", "workers", "images/s from shards", "saturation", "waited for data"], rows)
-    for plan in found(answers, "plan"):
-        memory = (plan["found"]["measured"]["by_batch"] or {}).get("memory")
-        if memory:
-            lines += [f"`plan --gpu`: {memory['fixed'] / 1e9:.2f} GB + n · {memory['linear'] / 1e6:.2f} MB + n² · {memory['quadratic'] / 1e3:.2f} kB", ""]
-    for step in steps:
-        kernels = step["found"].get("kernels")
-        if kernels:
-            rows = [[f"`{row['name'][:90]}`".replace("|", "\\|"), f"{row['calls_a_step']:.0f}", f"{row['ms_a_step']:.3f}",
-                     f"{100 * row['share']:.1f} %"] for row in kernels["rows"]]
-            lines += [f"Kernels of our step of {step['batch_size']}, {kernels['ms_a_step']:.2f} ms in all:", ""]
-            lines += table(["kernel", "calls per step", "ms per step", "share"], rows)
-    missing = [[f"{part['part']} {part.get('size', '')} {part.get('batch_size', '')}".strip(), brief(part["why"])]
-               for answer in answers.values() for part in answer["parts"] if "why" in part]
-    lines += table(["not measured", "why"], missing)
-    return "\n".join(lines)
-
-
-def table(heads, rows):
-    if not rows:
-        return []
-    line = lambda cells: "| " + " | ".join(str(cell) for cell in cells) + " |"
-    return [line(heads), "|" + "---|" * len(heads), *map(line, rows), ""]
-
-
-def number(value):
-    return "–" if value is None else f"{value:.2f}"
-
-
-def gigabytes(value):
-    return "–" if value is None else f"{value / 1e9:.2f}"
-
-
-def brief(found):
-    if isinstance(found, dict):
-        return ", ".join(f"{key} {value:.2g}" if isinstance(value, float) else f"{key} {value}" for key, value in found.items())
-    return str(found or "").replace("|", "\\|").replace("\n", " ")[:200]
-
-
 def driver():
     try:
         words = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
@@ -352,7 +289,7 @@ def write(out, answer):
     """Writes the answer to a question so far, and the report of all answers."""
     out.mkdir(parents=True, exist_ok=True)
     (out / f"{answer['question']}.json").write_text(json.dumps(answer, indent=1) + "\n")
-    (out / "report.md").write_text(markdown(answers(out)) + "\n")
+    (out / "report.md").write_text(markdown(answers(out, SECONDS)) + "\n")
 
 
 def main():
@@ -372,7 +309,7 @@ def main():
         failed += [f"{question}: {part['part']}" for part in bench.answer["parts"] if "why" in part]
         if question == "check":
             failed += [name for name, state, _ in checks({"check": bench.answer}) if state == "bad"]
-    print(markdown(answers(args.out)))
+    print(markdown(answers(args.out, SECONDS)))
     if failed:
         sys.exit("failed: " + ", ".join(dict.fromkeys(failed)))
 

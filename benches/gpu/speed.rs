@@ -3,41 +3,26 @@
 use std::time::{Duration, Instant};
 
 use amdim_stream::{
-    config::Config, encoder, feed::Feed, optim::Schedule, train::Trainer, views::Views, views::made_up,
-    world::World,
+    config::Config,
+    feed::Feed,
+    train::{Trainer, image_kind},
+    views::{Views, made_up},
 };
 use anyhow::{Context, Result, anyhow};
 use clap::Args;
-use pipeline::{DecodeMode, LoaderConfig, Preset};
+use pipeline::{DecodeMode, LoaderConfig};
 use serde_json::json;
 use shards::{IndexConfig, LocalSource, Order, Position, ShardSet, Share};
-use tch::{Device, Kind};
-use torchkit::{Accelerator, GraphChoice, MemoryWatch, Precision, Stream};
+use tch::Device;
+use torchkit::{Accelerator, MemoryWatch, Stream};
+
+use crate::model::{ModelArgs, plain_pieces};
 
 /// A model, and the number of steps to measure.
 #[derive(Debug, Args)]
 pub(crate) struct StepArgs {
-    /// Channels of the first layer
-    #[arg(long)]
-    ndf: i64,
-    /// Channels of the embeddings
-    #[arg(long)]
-    n_rkhs: i64,
-    /// Residual layers in each block
-    #[arg(long)]
-    n_depth: i64,
-    /// Samples in a step
-    #[arg(long)]
-    batch_size: usize,
-    /// f32, tf32 or bf16
-    #[arg(long, default_value = "bf16")]
-    precision: Precision,
-    /// auto, on or off: steps as one CUDA graph
-    #[arg(long, default_value = "on")]
-    cuda_graph: GraphChoice,
-    /// Recompute blocks in the backward pass
-    #[arg(long)]
-    checkpoint_blocks: bool,
+    #[command(flatten)]
+    model: ModelArgs,
     /// Steps in a round
     #[arg(long, default_value_t = 10)]
     steps: usize,
@@ -68,20 +53,6 @@ pub(crate) struct FeedArgs {
 /// The number of steps before the first measured one. They choose algorithms and record the graph.
 const WARM_UP: usize = 6;
 
-impl StepArgs {
-    fn trainer(&self, device: Device) -> Result<Trainer> {
-        let mut config = Config::preset(Preset::In128);
-        let &Self { ndf, n_rkhs, n_depth, precision, .. } = self;
-        config.encoder = encoder::amdim::Config { ndf, n_rkhs, n_depth, use_bn: false }.into();
-        config.train.precision = precision;
-        config.train.checkpoint_blocks = self.checkpoint_blocks;
-        config.run.cuda_graph = self.cuda_graph;
-        precision.apply()?;
-        let schedule = Schedule::new(&config.optim, 1_000_000, 10_000.0);
-        Trainer::new(&config, (1000, Some(1000)), device, schedule, World::ALONE)
-    }
-}
-
 /// Waits until the device has finished all steps. Returns an error if a loss was not finite.
 fn finish(trainer: &mut Trainer, device: Device) -> Result<()> {
     trainer.check().map_err(|broken| anyhow!("a loss that is not finite: {:?}", broken.numbers))?;
@@ -94,11 +65,22 @@ fn sorted(mut milliseconds: Vec<f64>) -> Vec<f64> {
     milliseconds
 }
 
+/// Returns a batch of noise that stays on the device, of the kind that a run feeds.
+fn resident(config: &Config, samples: usize, device: Device) -> Views {
+    let mut views = made_up(&config.recipe(), samples, device);
+    let kind = image_kind(config, device);
+    views.groups = views.groups.iter().map(|images| images.to_kind(kind)).collect();
+    views
+}
+
 /// Times rounds of steps on a batch that stays on the device.
 pub(crate) fn step(device: Device, args: &StepArgs) -> Result<()> {
     let watch = MemoryWatch::start(Accelerator::of(device))?;
-    let mut trainer = args.trainer(device)?;
-    let views = made_up(&Preset::In128.recipe(), args.batch_size, device);
+    args.model.settle()?;
+    let config = args.model.config()?;
+    let samples = args.model.batch_size;
+    let mut trainer = args.model.trainer(&config, device)?;
+    let views = resident(&config, samples, device);
     for _ in 0..WARM_UP {
         trainer.step(&views)?;
     }
@@ -125,8 +107,10 @@ pub(crate) fn step(device: Device, args: &StepArgs) -> Result<()> {
     println!(
         "{}",
         json!({
-            "ms": rounds[rounds.len() / 2], "ms_least": rounds[0], "bytes": bytes, "macs": trainer.network().method().macs(args.batch_size as i64),
-            "recorded": trainer.is_recorded(), "kernels": kernels,
+            "ms": rounds[rounds.len() / 2], "ms_least": rounds[0], "bytes": bytes,
+            "macs": trainer.network().method().macs(samples as i64),
+            "views": config.recipe().views().map(|(side, _)| side).collect::<Vec<_>>(), "recorded": trainer.is_recorded(),
+            "without": plain_pieces(), "refused_products": torchkit::refused_products(), "kernels": kernels,
         })
     );
     Ok(())
@@ -171,8 +155,9 @@ pub(crate) fn feed(device: Device, args: &FeedArgs) -> Result<()> {
         json!({
             "fed_ms": fed, "resident_ms": resident, "saturation": resident / fed,
             "waited": sum(|round| round.waited_ms) / sum(|round| round.fed_ms),
-            "images_per_second": args.step.batch_size as f64 * 1e3 / fed,
-            "workers": stage.workers, "recorded": stage.trainer.is_recorded(),
+            "images_per_second": args.step.model.batch_size as f64 * 1e3 / fed,
+            "copy_ms": stage.feed.copying_time().as_secs_f64() * 1e3 / stage.fed as f64,
+            "workers": stage.workers, "recorded": stage.trainer.is_recorded(), "without": plain_pieces(),
         })
     );
     Ok(())
@@ -199,35 +184,34 @@ struct Stage {
     workers: usize,
     /// Steps in a round, of each kind.
     steps: usize,
+    /// Batches from shards so far.
+    fed: usize,
 }
 
 impl Stage {
     fn new(device: Device, args: &FeedArgs) -> Result<Self> {
+        args.step.model.settle()?;
         let workers = args.workers.unwrap_or_else(amdim_stream::data::cores);
         let set = ShardSet::open(LocalSource::new(&args.shards)?, &IndexConfig::default())?;
         let samples = set.samples(Order::default(), Share::default(), Position::default());
         let loader = LoaderConfig {
             workers,
-            batch_size: args.step.batch_size,
+            batch_size: args.step.model.batch_size,
             drop_last: true,
             decode: args.decode,
             ..LoaderConfig::default()
         };
-        let preset = Preset::In128;
+        let config = args.step.model.config()?;
+        let normalized = (config.normalization(), image_kind(&config, device));
         Ok(Self {
-            trainer: args.step.trainer(device)?,
+            trainer: args.step.model.trainer(&config, device)?,
             device,
-            feed: Feed::spawn(
-                samples,
-                preset.recipe(),
-                (preset.normalization(), Kind::Float),
-                &loader,
-                device,
-            )?,
-            resident: made_up(&preset.recipe(), args.step.batch_size, device),
+            feed: Feed::spawn(samples, config.recipe(), normalized, &loader, device)?,
+            resident: resident(&config, loader.batch_size, device),
             ahead: loader.slabs() + 2,
             workers,
             steps: args.step.steps,
+            fed: 0,
         })
     }
 
@@ -255,6 +239,7 @@ impl Stage {
             let batch = self.feed.next().context("shards go on without end")??;
             self.trainer.step(&batch.views)?;
         }
+        self.fed += steps;
         Ok(())
     }
 

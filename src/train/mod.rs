@@ -31,5 +31,6 @@ pub use self::{
     begin::run,
     fused::{Difference, PIECES, settle_fused},
     run::RunOutcome,
+    session::image_kind,
     trainer::{BrokenStep, PendingCheck, StepOutcome, Trainer},
 };

@@ -148,7 +148,7 @@ fn order(config: &Config) -> Order {
 
 /// Returns the kind of images that the encoder gets: bf16 where it computes in it on a GPU, unless it converts
 /// colours first.
-fn image_kind(config: &Config, device: Device) -> Kind {
+pub fn image_kind(config: &Config, device: Device) -> Kind {
     let is_half = config.precision_on(device) == Precision::Bf16 && !config.encoder.is_split();
     if device.is_cuda() && is_half && Piece::Input.is_fused() { Kind::BFloat16 } else { Kind::Float }
 }
