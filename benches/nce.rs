@@ -55,5 +55,5 @@ fn both_forms(table: &mut common::Table, name: &str, repetitions: usize, loss: i
         table.row(&format!("{name}, {what}, plain"), plain.thread_s * 1e3, "ms");
     };
     print("forward", &|| drop(loss()));
-    print("forward and backward", &|| loss().backward());
+    print("both ways", &|| loss().backward());
 }
