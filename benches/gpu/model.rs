@@ -62,17 +62,13 @@ impl FromStr for Pieces {
 impl ModelArgs {
     /// Returns the configuration of the model.
     pub(crate) fn config(&self) -> Result<Config> {
-        let mut config = match (self.ndf, self.n_rkhs, self.n_depth) {
-            (Some(ndf), Some(n_rkhs), Some(n_depth)) => {
-                let mut config = Config::preset(Preset::In128);
-                config.encoder = encoder::amdim::Config { ndf, n_rkhs, n_depth, use_bn: false }.into();
-                config
-            }
-            _ => {
-                let settings = self.settings.as_deref().unwrap_or_default();
-                Config::resolve(&settings.parse().context("--settings is not TOML")?)?
-            }
-        };
+        let mut config = Config::preset(Preset::In128);
+        if let (Some(ndf), Some(n_rkhs), Some(n_depth)) = (self.ndf, self.n_rkhs, self.n_depth) {
+            config.encoder = encoder::amdim::Config { ndf, n_rkhs, n_depth, use_bn: false }.into();
+        } else {
+            let settings = self.settings.as_deref().unwrap_or_default();
+            config = Config::resolve(&settings.parse().context("--settings is not TOML")?)?;
+        }
         config.train.precision = self.precision;
         config.train.checkpoint_blocks = self.checkpoint_blocks;
         config.run.cuda_graph = self.cuda_graph;
