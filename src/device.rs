@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use tch::Device;
-use torchkit::{DeviceChoice, Failure, caught};
+use torchkit::{DeviceChoice, Failure, FusedChoice, Piece, caught};
 
 use crate::{
     exit::Code,
@@ -18,6 +18,19 @@ pub fn choose(choice: DeviceChoice) -> Result<Device> {
     torchkit::device(choice)
         .with_hint(|| "train on the CPU with --device cpu, or let --device auto choose")
         .with_code(Code::Usage)
+}
+
+/// Switches fused pieces on or off by a choice. With `auto`, a GPU starts without those of a step, until a run has
+/// proved them.
+pub fn settle_fused(choice: FusedChoice, device: Device) {
+    let is_on = |piece: Piece| match choice {
+        FusedChoice::Auto => !device.is_cuda() || piece == Piece::Input,
+        FusedChoice::On => true,
+        FusedChoice::Off => false,
+    };
+    for piece in Piece::ALL {
+        piece.fuse(is_on(piece));
+    }
 }
 
 /// Runs `work`. If `device` runs out of memory, the error names `what` and has `cures` as hints; other errors

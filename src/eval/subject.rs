@@ -17,7 +17,6 @@ use crate::{
     data::{self, Data},
     device, files,
     hint::WithHint,
-    train::settle_fused,
 };
 use torchkit::{FusedChoice, Precision};
 
@@ -62,7 +61,7 @@ impl<'a> Subject<'a> {
             .with_hint(|| "add `cls` members to the samples; evaluations need labels")?;
         let labelled = labelled(&data.train);
         Precision::apply_to_evaluation(device)?;
-        settle_fused(FusedChoice::Auto, device);
+        device::settle_fused(FusedChoice::Auto, device);
         let class_names = class_names(&data, loaded, classes);
         let seed = options.seed;
         Ok(Self { loaded, config, data, labelled, validation, classes, class_names, device, seed })

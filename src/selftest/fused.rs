@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     feed::Normalizer,
-    train::{Difference, PIECES},
+    train::{Difference, PIECES, fuse_pieces},
     views::made_up,
 };
 
@@ -91,7 +91,7 @@ fn compare(options: &Options) -> Result<Vec<(String, Precision, Vec<Difference>)
             compared.push(((*name).to_owned(), precision, differences));
         }
     }
-    PIECES.iter().for_each(|piece| piece.fuse(true));
+    fuse_pieces(true);
     Ok(compared)
 }
 

@@ -42,7 +42,7 @@ impl Run {
         config.train.batch_size = Some(batch_size);
         check_parts(batch_size, config.train.accumulate)?;
         settle_precision(&mut config, device)?;
-        fused::settle_fused(config.run.fused, device);
+        device::settle_fused(config.run.fused, device);
         let is_fused_unproved = config.run.fused == FusedChoice::Auto && device.is_cuda();
         if is_fused_unproved {
             fused::prove_input(&config.normalization(), device)?;

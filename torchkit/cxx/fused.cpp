@@ -47,7 +47,7 @@ at::Tensor weight_gradient(const at::Tensor& weight, const at::Tensor& pixels, c
 // relu(convolution), without padding. The images, the weight and the bias have the same type.
 at::Tensor convolution_relu(const at::Tensor& images, const at::Tensor& weight, const std::optional<at::Tensor>& bias,
                             int64_t stride) {
-  if (images.is_cuda() && has_fused_convolutions) {
+  if (images.is_cuda() && images.scalar_type() == at::kBFloat16 && has_fused_convolutions) {
     return at::cudnn_convolution_relu(images, weight, bias, {stride, stride}, {0, 0}, {1, 1}, 1);
   }
   return at::conv2d(images, weight, bias, {stride, stride}).relu_();

@@ -4,7 +4,7 @@
 #![expect(unsafe_code, reason = "foreign calls")]
 
 use std::{
-    ffi::{CStr, c_void},
+    ffi::{CStr, CString, c_void},
     fs::File,
     io::{self, Write},
     os::fd::{AsRawFd, FromRawFd},
@@ -55,7 +55,26 @@ fn open(library: &[u8]) -> io::Result<NonNull<c_void>> {
         }
     };
     file.write_all(library)?;
-    crate::device::open_library(&format!("/proc/self/fd/{}", file.as_raw_fd())).map_err(io::Error::other)
+    open_library(&format!("/proc/self/fd/{}", file.as_raw_fd())).map_err(io::Error::other)
+}
+
+/// Loads a library for the rest of the process.
+///
+/// # Errors
+/// The loader's message.
+pub(crate) fn open_library(name: &str) -> Result<NonNull<c_void>, String> {
+    let terminated = CString::new(name).expect("library names contain no NUL");
+    // SAFETY: the name is NUL-terminated. The initializers of these libraries only register kernels, and none
+    // is unloaded.
+    let handle = unsafe { libc::dlopen(terminated.as_ptr(), libc::RTLD_NOW | libc::RTLD_GLOBAL) };
+    NonNull::new(handle).ok_or_else(|| {
+        // SAFETY: dlerror returns this thread's message of the failure above, NUL-terminated, or null.
+        let message = unsafe {
+            let message = libc::dlerror();
+            (!message.is_null()).then(|| CStr::from_ptr(message).to_string_lossy().into_owned())
+        };
+        message.unwrap_or_else(|| format!("cannot load {name}"))
+    })
 }
 
 #[cfg(test)]

@@ -1,16 +1,10 @@
 //! The choice of a device, and the loading of libtorch's CUDA half.
 
-use std::{
-    ffi::{CStr, CString, c_void},
-    fmt,
-    path::Path,
-    ptr::NonNull,
-    str::FromStr,
-};
+use std::{fmt, path::Path, str::FromStr};
 
 use tch::{Cuda, Device};
 
-use crate::{fused, monitor};
+use crate::{cuda_library::open_library, fused, monitor};
 
 /// The device that a user chooses: `auto`, `cpu`, `cuda` or `cuda:N`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -123,26 +117,6 @@ fn cuda(number: usize) -> Result<Device, String> {
 fn load_cuda() -> Result<(), String> {
     // The loader finds it by the program's rpath, beside its libtorch_cpu.so.
     open_library("libtorch_cuda.so").map(|_| ())
-}
-
-/// Loads a library for the rest of the process.
-///
-/// # Errors
-/// The loader's message.
-#[expect(unsafe_code, reason = "loading a library by name is a foreign call")]
-pub(crate) fn open_library(name: &str) -> Result<NonNull<c_void>, String> {
-    let terminated = CString::new(name).expect("library names contain no NUL");
-    // SAFETY: the name is NUL-terminated. The initializers of these libraries only register kernels, and none
-    // is unloaded.
-    let handle = unsafe { libc::dlopen(terminated.as_ptr(), libc::RTLD_NOW | libc::RTLD_GLOBAL) };
-    NonNull::new(handle).ok_or_else(|| {
-        // SAFETY: dlerror returns this thread's message of the failure above, NUL-terminated, or null.
-        let message = unsafe {
-            let message = libc::dlerror();
-            (!message.is_null()).then(|| CStr::from_ptr(message).to_string_lossy().into_owned())
-        };
-        message.unwrap_or_else(|| format!("cannot load {name}"))
-    })
 }
 
 #[cfg(test)]

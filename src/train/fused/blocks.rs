@@ -5,7 +5,7 @@ use anyhow::Result;
 use tch::{Kind, Tensor};
 use torchkit::Piece;
 
-use super::difference::{PIECES, Worst, share};
+use super::difference::{Worst, fuse_pieces, fused_pass, share};
 use crate::{
     encoder::{Mode, Moves},
     train::Trainer,
@@ -22,16 +22,15 @@ impl Trainer {
     /// h, w), and last, how far a plain block is on an input that is changed by a rounding of `unit`. Pieces are
     /// switched off.
     pub(super) fn blocks_off(&mut self, pieces: &[Piece], images: &Tensor, unit: f64) -> Result<Vec<Worst>> {
-        PIECES.iter().for_each(|piece| piece.fuse(false));
+        fuse_pieces(false);
         let mut worst: Vec<_> = (0..=pieces.len()).map(|_| Worst::default()).collect();
         let mut x = images.shallow_clone();
         for number in 0..self.network().encoder().blocks() {
             let plain = self.pass_of_block(number, &x)?;
             for (piece, worst) in pieces.iter().zip(&mut worst) {
-                piece.fuse(true);
-                let fused = self.pass_of_block(number, &x);
-                piece.fuse(false);
-                worst.note(&off(&fused?, &plain));
+                let fused = fused_pass(*piece, || self.pass_of_block(number, &x))?;
+                let none = Worst { off: f64::NAN, of: format!("block {number}") };
+                worst.note(&fused.map_or(none, |fused| off(&fused, &plain)));
             }
             let rounded = &x * (x.rand_like() * unit + (1.0 - unit / 2.0));
             let noise = off(&self.pass_of_block(number, &rounded)?, &plain);

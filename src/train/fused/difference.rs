@@ -7,13 +7,20 @@ use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 use torchkit::{Piece, Precision};
 
-use crate::{checkpoint::Named, train::Trainer, views::Views};
+use crate::{checkpoint::Named, device, train::Trainer, views::Views};
 
 /// The seed of the passes that are compared.
 const SEED: i64 = 17;
 
 /// The pieces that a step consists of. [`Piece::Input`] is a piece of the feed.
 pub const PIECES: [Piece; 4] = [Piece::Products, Piece::Convolutions, Piece::Norms, Piece::Scores];
+
+/// Switches all pieces of a step on or off.
+pub fn fuse_pieces(on: bool) {
+    for piece in PIECES {
+        piece.fuse(on);
+    }
+}
 
 /// Differences up to this share of the norm of all gradients count as none: the gradients of some parameters,
 /// such as of a bias before a batch norm, are nothing but rounding.
@@ -107,10 +114,8 @@ impl Trainer {
         drop(rounded);
         let with = |(piece, block): (&Piece, Worst)| {
             spoil_free_memory(self, views);
-            piece.fuse(true);
-            let fused = self.pass(views, kept);
-            piece.fuse(false);
-            let fused = fused?;
+            let fused = fused_pass(*piece, || self.pass(views, kept))?;
+            let fused = fused.unwrap_or(Pass { loss: f64::NAN, gradients: BTreeMap::new() });
             let Worst { off: gradients, of: parameter } = gradients_off(&fused, &plain);
             let loss = share((fused.loss - plain.loss).abs(), plain.loss.abs());
             let Worst { off: block, of: block_tensor } = block;
@@ -139,6 +144,25 @@ fn spoil_free_memory(trainer: &Trainer, views: &Views) {
         let elements = trainer.network().encoder().elements() * images.size()[0] * images.size()[1];
         let spoilt = || Tensor::full([elements], f64::NAN, (Kind::BFloat16, images.device()));
         drop((0..TENSORS).map(|_| spoilt()).collect::<Vec<_>>());
+    }
+}
+
+/// Makes a pass with one piece. Returns `None` if the device cannot compute the piece.
+///
+/// # Errors
+///
+/// If there is too little memory.
+pub(super) fn fused_pass<T>(piece: Piece, pass: impl FnOnce() -> Result<T>) -> Result<Option<T>> {
+    piece.fuse(true);
+    let passed = torchkit::caught(pass).map_err(anyhow::Error::from).flatten();
+    piece.fuse(false);
+    match passed {
+        Ok(pass) => Ok(Some(pass)),
+        Err(error) if device::is_out_of_memory(&error) => Err(error),
+        Err(error) => {
+            tracing::warn!("the device cannot compute the fused {}: {error:#}", piece.name());
+            Ok(None)
+        }
     }
 }
 
@@ -192,8 +216,7 @@ struct Kept {
 impl Kept {
     fn of(trainer: &Trainer) -> Self {
         let named: Named = trainer.network().tensors();
-        let (trained, state): (Vec<_>, Vec<_>) =
-            named.into_values().partition(|tensor| tensor.requires_grad());
+        let (trained, state): (Vec<_>, Vec<_>) = named.into_values().partition(Tensor::requires_grad);
         let is_zero = |tensor: &Tensor| tensor.count_nonzero(None::<i64>).int64_value(&[]) == 0;
         let zeros: Vec<_> = trained.into_iter().filter(is_zero).collect();
         tch::manual_seed(SEED);
@@ -217,7 +240,7 @@ impl Kept {
 impl Drop for Kept {
     /// Restores everything, also after a lack of memory.
     fn drop(&mut self) {
-        PIECES.iter().for_each(|piece| piece.fuse(false));
+        fuse_pieces(false);
         self.restore_state();
         tch::no_grad(|| {
             for tensor in &self.zeros {
@@ -259,7 +282,7 @@ mod tests {
         };
         let before = tensors(&trainer);
         let differences = trainer.fused_differences(&PIECES, &views).unwrap();
-        PIECES.iter().for_each(|piece| piece.fuse(true));
+        fuse_pieces(true);
         assert!(before.iter().zip(tensors(&trainer)).all(|(before, after)| before.equal(&after)));
         assert!(
             differences.iter().all(|difference| difference.is_rounding(Precision::F32)),

@@ -5,8 +5,5 @@ mod difference;
 mod known;
 mod prove;
 
+pub use self::difference::{Difference, PIECES, fuse_pieces};
 pub(in crate::train) use self::prove::prove_input;
-pub use self::{
-    difference::{Difference, PIECES},
-    prove::settle_fused,
-};

@@ -3,24 +3,13 @@
 use anyhow::Result;
 use pipeline::Normalization;
 use tch::Device;
-use torchkit::{FusedChoice, Piece};
+use torchkit::Piece;
 
 use super::{
     difference::{Difference, PIECES},
     known,
 };
 use crate::{device, feed::Normalizer, train::Run, views::Views};
-
-/// Switches fused pieces on or off by a choice. With `auto`, a GPU starts without them, until they are proved.
-pub fn settle_fused(choice: FusedChoice, device: Device) {
-    let on = match choice {
-        FusedChoice::Auto => !device.is_cuda(),
-        FusedChoice::On => true,
-        FusedChoice::Off => false,
-    };
-    PIECES.iter().for_each(|piece| piece.fuse(on));
-    Piece::Input.fuse(choice != FusedChoice::Off);
-}
 
 /// Switches off the normalization in bf16 where a device does it wrong.
 ///

@@ -126,16 +126,16 @@ const DATASET: [&str; 14] = [
 
 /// The modules of `torchkit` from bottom to top: the process, the driver, foreign calls, the modules that use
 /// them.
-const TORCHKIT: [&str; 18] = [
+const TORCHKIT: [&str; 21] = [
     "signal",
     "clock",
     "threads",
     "generator",
     "monitor",
-    "device",
     "failure",
     "caught",
     "ffi",
+    "cuda_library",
     "update",
     "libtorch",
     "profile",
@@ -145,6 +145,9 @@ const TORCHKIT: [&str; 18] = [
     "memory",
     "readback",
     "precision",
+    "fused",
+    "device",
+    "scores",
 ];
 
 /// The folder of sources of each crate, and its modules from bottom to top.

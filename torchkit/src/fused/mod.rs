@@ -193,5 +193,4 @@ pub fn residual_head(x: &Tensor, [w1, w2]: [&Tensor; 2], shortcut: &Tensor, bias
 }
 
 #[cfg(test)]
-#[path = "fused_tests.rs"]
 mod tests;

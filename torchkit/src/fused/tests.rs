@@ -5,8 +5,14 @@ use tch::{Device, Kind, Tensor};
 use super::*;
 use crate::{Precision, caught};
 
+/// The shapes of a layer's leaves.
+type Shapes<'a> = &'a [&'a [i64]];
+
+/// Returns the result of a layer for its leaves.
+type Layer<'a> = dyn Fn(&[Tensor]) -> Tensor + 'a;
+
 /// Returns leaves of these shapes in f32 or f64, with the memory of images in channels-last order.
-fn leaves(shapes: &[&[i64]], kind: Kind) -> Vec<Tensor> {
+fn leaves(shapes: Shapes, kind: Kind) -> Vec<Tensor> {
     tch::manual_seed(5);
     let leaf = |shape: &&[i64]| {
         let drawn = Tensor::randn(*shape, (kind, Device::Cpu)) * 0.5;
@@ -19,11 +25,7 @@ fn leaves(shapes: &[&[i64]], kind: Kind) -> Vec<Tensor> {
 }
 
 /// Returns the result of a layer and the gradients of its leaves.
-fn pass(
-    shapes: &[&[i64]],
-    (kind, precision): (Kind, Precision),
-    layer: &dyn Fn(&[Tensor]) -> Tensor,
-) -> Vec<Tensor> {
+fn pass(shapes: Shapes, (kind, precision): (Kind, Precision), layer: &Layer) -> Vec<Tensor> {
     let leaves = leaves(shapes, kind);
     let result = {
         let _scope = precision.autocast(Device::Cpu).unwrap();
@@ -41,7 +43,7 @@ fn pass(
 }
 
 /// Compares a fused layer with its plain form: in f64 to 1e-12, in f32 and bf16 to their rounding.
-fn assert_same(shapes: &[&[i64]], fused: &dyn Fn(&[Tensor]) -> Tensor, plain: &dyn Fn(&[Tensor]) -> Tensor) {
+fn assert_same(shapes: Shapes, fused: &Layer, plain: &Layer) {
     let cases = [
         (Kind::Double, Precision::F32, 1e-12),
         (Kind::Float, Precision::F32, 1e-5),
@@ -156,6 +158,7 @@ impl Reference {
         // SAFETY: the function has the type of `matmul.h`; null takes it back.
         unsafe { amdim_multiply_by(CPU, self.multiply) };
         work();
+        // SAFETY: as above.
         unsafe { amdim_multiply_by(CPU, std::ptr::null()) };
         (self.count)() - before
     }
@@ -176,7 +179,7 @@ fn products_computed_from_their_descriptions_are_those_of_the_plain_operations()
     let reshaping = |leaves: &[Tensor]| reshaping_residual(&leaves[0], &leaves[1], &leaves[2], 2);
     let square: &[i64] = &[24, 24, 1, 1];
     let wide: &[i64] = &[136, 136, 1, 1]; // more than one word of a mask
-    let cases: [(&[&[i64]], &dyn Fn(&[Tensor]) -> Tensor, i64); 4] = [
+    let cases: [(Shapes, &Layer, i64); 4] = [
         (&[&[33, 24], square, square, square, square], &pairs, 2 * 6),
         (&[&[5, 136], wide, wide], &pairs, 6),
         (&[&[33, 16], &[24, 16, 1, 1], square, &[24, 16, 1, 1], &[24]], &head, 8),
