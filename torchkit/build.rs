@@ -30,6 +30,7 @@ fn compile_shim(libraries: &Path) {
             "cxx/profile.cpp",
             "cxx/products.cpp",
             "cxx/fused.cpp",
+            "cxx/norms.cpp",
             "cxx/scores.cpp",
         ])
         .compile("amdim_shim");
@@ -38,14 +39,14 @@ fn compile_shim(libraries: &Path) {
     println!("cargo:rustc-link-lib=torch_cpu");
     println!("cargo:rustc-link-lib=c10");
     // Only tests load them, by these names; libtorch is loaded by then.
-    for name in ["fake_device", "fake_cuda", "reference_matmul"] {
+    for name in ["fake_device", "fake_cuda", "reference_matmul", "reference_norm"] {
         let library = library(&compiler, name, &[name]).unwrap_or_else(|| panic!("{name} does not compile"));
         println!("cargo::metadata={name}={}", library.display());
         println!("cargo::rustc-env=TORCHKIT_{}={}", name.to_uppercase(), library.display());
     }
     // Embedded in the program, and loaded where there is CUDA.
     let cuda = if let Some(cuda) = cuda_headers(&headers) {
-        library(compiler.flag("-isystem").flag(cuda), "cuda", &["graph", "cublas_lt"])
+        library(compiler.flag("-isystem").flag(cuda), "cuda", &["graph", "cublas_lt", "cuda_norms"])
     } else {
         None
     };

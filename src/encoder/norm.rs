@@ -2,6 +2,7 @@
 //! are estimated anew as a mean over batches.
 
 use tch::{Tensor, nn::Path};
+use torchkit::{BatchNorm, Piece};
 
 use super::init::{buffer, parameter};
 
@@ -122,35 +123,106 @@ impl Norm {
         }
     }
 
+    /// Returns relu(norm(x) + skip), in one function where the statistics are those of the batch.
+    pub(super) fn forward_relu(&self, x: &Tensor, skip: Option<&Tensor>, mode: Mode) -> Tensor {
+        let running = [&self.running_mean, &self.running_var];
+        let fused = |running: &[_], momentum| self.normalize_relu(x, skip, running, momentum);
+        match mode {
+            _ if !Piece::Norms.is_fused() || self.bias.is_none() => self.forward_then_relu(x, skip, mode),
+            Mode::Evaluation => self.forward_then_relu(x, skip, mode),
+            Mode::Training { groups, .. } if x.size()[0] % groups != 0 => {
+                self.forward_then_relu(x, skip, mode)
+            }
+            Mode::Settling { number } => fused(&[Some(running)], 1.0 / number as f64),
+            Mode::Training { groups, moves: Moves::ByMean } if groups > 1 => {
+                let statistics = self.statistics(groups);
+                let of_groups: Vec<_> = statistics.iter().map(|[mean, var]| Some([mean, var])).collect();
+                let normalized = self.relu(x, skip, &of_groups, 1.0);
+                self.follow_mean(&statistics);
+                normalized
+            }
+            Mode::Training { groups, moves } => {
+                let is_followed = |group| moves != Moves::Kept && (group == 0 || moves == Moves::InTurn);
+                let of_groups: Vec<_> =
+                    (0..groups).map(|group| is_followed(group).then_some(running)).collect();
+                fused(&of_groups, Self::MOMENTUM)
+            }
+        }
+    }
+
+    fn forward_then_relu(&self, x: &Tensor, skip: Option<&Tensor>, mode: Mode) -> Tensor {
+        let normalized = self.forward(x, mode);
+        skip.map_or_else(|| normalized.shallow_clone(), |skip| &normalized + skip).relu_()
+    }
+
+    /// Computes relu(norm(x) + skip) by the statistics of each group, which updates its `running` ones.
+    fn normalize_relu(
+        &self,
+        x: &Tensor,
+        skip: Option<&Tensor>,
+        running: &[Option<[&Tensor; 2]>],
+        momentum: f64,
+    ) -> Tensor {
+        for _ in running.iter().flatten() {
+            self.count_batch();
+        }
+        self.relu(x, skip, running, momentum)
+    }
+
+    fn relu(
+        &self,
+        x: &Tensor,
+        skip: Option<&Tensor>,
+        running: &[Option<[&Tensor; 2]>],
+        momentum: f64,
+    ) -> Tensor {
+        let bias = self.bias.as_ref().expect("a norm with an offset");
+        BatchNorm { weight: &self.weight, bias, running, momentum, eps: Self::EPS }.relu(x, skip)
+    }
+
     /// Normalizes each group by its own statistics, and updates the running statistics by their mean.
     fn normalize_by_mean(&self, groups: &[Tensor]) -> Tensor {
-        let count = groups.len() as f64;
-        let [means, vars] = [&self.running_mean, &self.running_var]
-            .map(|statistic| groups.iter().map(|_| statistic.zeros_like()).collect::<Vec<_>>());
+        let statistics = self.statistics(groups.len() as i64);
         let normalized: Vec<_> = groups
             .iter()
-            .zip(means.iter().zip(&vars))
-            // With a momentum of 1, running statistics become those of the group.
-            .map(|(group, (mean, var))| self.batch_norm(group, [Some(mean), Some(var)], true, 1.0))
+            .zip(&statistics)
+            .map(|(group, [mean, var])| self.batch_norm(group, [Some(mean), Some(var)], true, 1.0))
             .collect();
+        self.follow_mean(&statistics);
+        Tensor::cat(&normalized, 0)
+    }
+
+    /// Returns means and variances for each of so many groups. With a momentum of 1, they become the group's.
+    fn statistics(&self, groups: i64) -> Vec<[Tensor; 2]> {
+        let of_group = |_| [&self.running_mean, &self.running_var].map(Tensor::zeros_like);
+        (0..groups).map(of_group).collect()
+    }
+
+    /// Updates the running statistics once, by the mean of those of the groups.
+    fn follow_mean(&self, statistics: &[[Tensor; 2]]) {
+        let count = statistics.len() as f64;
         tch::no_grad(|| {
-            for (running, of_groups) in [(&self.running_mean, means), (&self.running_var, vars)] {
-                let mean = of_groups.iter().sum::<Tensor>() / count;
+            for (number, running) in [&self.running_mean, &self.running_var].into_iter().enumerate() {
+                let mean = statistics.iter().map(|of_group| &of_group[number]).sum::<Tensor>() / count;
                 let _ = running.shallow_clone().lerp_(&mean, Self::MOMENTUM);
             }
-            let _ = self.num_batches_tracked.shallow_clone().g_add_scalar_(1);
         });
-        Tensor::cat(&normalized, 0)
+        self.count_batch();
     }
 
     /// Normalizes by the statistics of the batch (`train`) or by the running ones. With a `momentum`, the
     /// running statistics are updated in training; without one, training leaves them alone.
     fn normalize(&self, x: &Tensor, train: bool, momentum: Option<f64>) -> Tensor {
         if train && momentum.is_some() {
-            let _ = tch::no_grad(|| self.num_batches_tracked.shallow_clone().g_add_scalar_(1));
+            self.count_batch();
         }
         let statistics = [&self.running_mean, &self.running_var].map(|statistic| momentum.map(|_| statistic));
         self.batch_norm(x, statistics, train, momentum.unwrap_or(0.0))
+    }
+
+    /// Counts an update of the running statistics.
+    fn count_batch(&self) {
+        let _ = tch::no_grad(|| self.num_batches_tracked.shallow_clone().g_add_scalar_(1));
     }
 
     fn batch_norm(
@@ -162,5 +234,45 @@ impl Norm {
     ) -> Tensor {
         let (weight, bias) = (Some(&self.weight), self.bias.as_ref());
         x.batch_norm(weight, bias, mean, var, train, momentum, Self::EPS, true)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tch::{Device, Kind, nn::VarStore};
+
+    use super::*;
+
+    /// Returns the result, the gradients and the state of a norm after a batch.
+    fn pass(mode: Mode, forward: impl Fn(&Norm, &Tensor, &Tensor, Mode) -> Tensor) -> Vec<Tensor> {
+        tch::manual_seed(3);
+        let mut vars = VarStore::new(Device::Cpu);
+        let norm = Norm::new(&vars.root(), 6);
+        vars.double();
+        let leaf =
+            || (Tensor::randn([8, 6, 3, 3], (Kind::Double, Device::Cpu)) + 1.0).set_requires_grad(true);
+        let (x, skip) = (leaf(), leaf());
+        norm.draw_weights();
+        let result = forward(&norm, &x, &skip, mode);
+        (&result * result.randn_like()).sum(None::<Kind>).backward();
+        let gradients = [&x, &skip, &norm.weight].map(Tensor::grad);
+        let state = [norm.running_mean, norm.running_var, norm.num_batches_tracked];
+        [result].into_iter().chain(gradients).chain(state).collect()
+    }
+
+    #[test]
+    fn the_sum_and_relu_of_every_mode_are_those_of_the_plain_operations() {
+        let _alone = crate::testing::lock_generator();
+        let moves = [Moves::Kept, Moves::InTurn, Moves::ByMean, Moves::ByFirst];
+        let training = |groups| moves.map(|moves| Mode::Training { groups, moves });
+        let modes = [Mode::Evaluation, Mode::Settling { number: 3 }].into_iter();
+        for mode in modes.chain(training(1)).chain(training(4)) {
+            let fused = pass(mode, |norm, x, skip, mode| norm.forward_relu(x, Some(skip), mode));
+            let plain = pass(mode, |norm, x, skip, mode| norm.forward_then_relu(x, Some(skip), mode));
+            for (number, (fused, plain)) in fused.iter().zip(&plain).enumerate() {
+                let off = (fused - plain).abs().max().double_value(&[]);
+                assert!(off < 1e-12, "{mode:?}: tensor {number} is off by {off:.1e}");
+            }
+        }
     }
 }

@@ -190,6 +190,29 @@ struct Head : torch::autograd::Function<Head> {
   }
 };
 
+// A 1×1 convolution of images, and the images themselves for other layers, whose gradient is added by the product
+// that makes the convolution's.
+struct Pointwise : torch::autograd::Function<Pointwise> {
+  static variable_list forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& weight) {
+    WithoutAutocast guard(autocast_keys());
+    auto w = matrix(weight, x.scalar_type());
+    context->save_for_backward({x, w, weight});
+    context->set_materialize_grads(false);
+    return {images_of(amdim::product(rows(x), w), x), x};
+  }
+
+  static variable_list backward(AutogradContext* context, variable_list gradients) {
+    auto saved = context->get_saved_variables();
+    const auto &x = saved[0], &w = saved[1], &weight = saved[2];
+    const auto &of_result = gradients[0], &of_others = gradients[1];
+    if (!of_result.defined()) return {of_others, at::Tensor()};
+    auto gradient = rows(of_result), added = of_others.defined() ? rows(of_others) : at::Tensor();
+    auto of_weight = weight_gradient(weight, rows(x), gradient);
+    if (!context->needs_input_grad(0)) return {at::Tensor(), of_weight};
+    return {images_of(amdim::product(gradient, w.t(), added), x), of_weight};
+  }
+};
+
 // The type in which a layer computes: that of autocast, where a scope is open.
 at::Tensor cast(const at::Tensor& tensor) {
   auto device = tensor.device().type();
@@ -223,5 +246,13 @@ int amdim_convolution_relu(at::Tensor* x, at::Tensor* weight, at::Tensor* bias, 
 
 int amdim_head(at::Tensor* x, at::Tensor* w1, at::Tensor* w2, at::Tensor* shortcut, at::Tensor* bias, at::Tensor** out) {
   return amdim_guarded([&] { *out = new at::Tensor(Head::apply(cast(*x), *w1, *w2, *shortcut, *bias)); });
+}
+
+int amdim_pointwise(at::Tensor* x, at::Tensor* weight, at::Tensor** out, at::Tensor** x_for_others) {
+  return amdim_guarded([&] {
+    auto made = Pointwise::apply(cast(*x), *weight);
+    *out = new at::Tensor(made[0]);
+    *x_for_others = new at::Tensor(made[1]);
+  });
 }
 }

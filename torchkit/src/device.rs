@@ -4,7 +4,7 @@ use std::{fmt, path::Path, str::FromStr};
 
 use tch::{Cuda, Device};
 
-use crate::{cuda_library::open_library, fused, monitor};
+use crate::{cuda_library::open_library, fused, monitor, norms};
 
 /// The device that a user chooses: `auto`, `cpu`, `cuda` or `cuda:N`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -95,6 +95,7 @@ fn cuda(number: usize) -> Result<Device, String> {
     match usize::try_from(Cuda::device_count()).unwrap_or(0) {
         count if number < count => {
             fused::multiply_by_cublas();
+            norms::normalize_by_kernel();
             Ok(Device::Cuda(number))
         }
         0 => Err(format!(

@@ -42,6 +42,19 @@ pub(crate) struct RawUpdate {
     pub(crate) skip: *mut C_tensor,
 }
 
+/// A batch norm over channels, with the running statistics of each group, or null.
+#[derive(Debug)]
+#[repr(C)]
+pub(crate) struct RawBatchNorm {
+    pub(crate) weight: *mut C_tensor,
+    pub(crate) bias: *mut C_tensor,
+    pub(crate) running_means: *const *mut C_tensor,
+    pub(crate) running_vars: *const *mut C_tensor,
+    pub(crate) groups: usize,
+    pub(crate) momentum: f64,
+    pub(crate) eps: f64,
+}
+
 /// Turns the code that a foreign function returned into a result.
 #[expect(unsafe_code, reason = "a foreign string")]
 pub(crate) fn check(code: c_int) -> Result<(), Failure> {
@@ -128,6 +141,19 @@ unsafe extern "C" {
         bias: *mut C_tensor,
         out: *mut *mut C_tensor,
     ) -> c_int;
+    pub(crate) fn amdim_pointwise(
+        x: *mut C_tensor,
+        weight: *mut C_tensor,
+        out: *mut *mut C_tensor,
+        x_for_others: *mut *mut C_tensor,
+    ) -> c_int;
+    pub(crate) fn amdim_norm_relu(
+        x: *mut C_tensor,
+        skip: *mut C_tensor,
+        norm: *const RawBatchNorm,
+        out: *mut *mut C_tensor,
+    ) -> c_int;
+    pub(crate) fn amdim_normalize_by(device_type: c_int, function: *const c_void);
     pub(crate) fn amdim_fuse_convolutions(on: c_int);
     pub(crate) fn amdim_nce(
         contexts: *mut C_tensor,

@@ -42,6 +42,7 @@ mod libtorch;
 mod memory;
 mod moment;
 mod monitor;
+mod norms;
 mod precision;
 mod profile;
 mod readback;
@@ -56,7 +57,8 @@ pub use clock::{ClockState, clock_state};
 pub use device::{DeviceChoice, NoDevice, device, has_driver, name};
 pub use failure::Failure;
 pub use fused::{
-    FusedChoice, Piece, convolution_relu, refused_products, reshaping_residual, residual_chain, residual_head,
+    FusedChoice, Piece, convolution_relu, pointwise_convolution, refused_products, reshaping_residual,
+    residual_chain, residual_head,
 };
 pub use graph::{Graph, GraphChoice, fail_recording};
 pub use libtorch::Libtorch;
@@ -66,6 +68,7 @@ pub use memory::{
 };
 pub use moment::Moment;
 pub use monitor::{Driver, GpuLoad, GpuMemory, Monitor};
+pub use norms::BatchNorm;
 pub use precision::{Autocast, Precision};
 pub use profile::{Kernel, profile};
 pub use readback::Readback;

@@ -1,6 +1,7 @@
 //! The residual block of a ResNet, with the names of torchvision.
 
 use tch::{Device, Tensor, nn::Path};
+use torchkit::{Piece, pointwise_convolution};
 
 use crate::encoder::{
     init::normal_fan_out,
@@ -36,17 +37,47 @@ impl ConvNorm {
         }
     }
 
+    /// Returns the normalized convolution of `x`.
     pub(super) fn forward(&self, x: &Tensor, mode: Mode) -> Tensor {
+        self.norm.forward(&self.convolve(x), mode)
+    }
+
+    /// Returns the ReLU of the normalized convolution of `x`, plus `skip` before the ReLU.
+    pub(super) fn forward_relu(&self, x: &Tensor, skip: Option<&Tensor>, mode: Mode) -> Tensor {
+        self.norm.forward_relu(&self.convolve(x), skip, mode)
+    }
+
+    /// Returns what [`forward_relu`](Self::forward_relu) does without a skip, and `x` for other layers.
+    fn forward_beside(&self, x: &Tensor, mode: Mode) -> (Tensor, Tensor) {
+        let (convolved, x) = self.convolve_beside(x);
+        (self.norm.forward_relu(&convolved, None, mode), x)
+    }
+
+    fn convolve(&self, x: &Tensor) -> Tensor {
+        self.convolve_beside(x).0
+    }
+
+    /// Returns the convolution of `x`, and `x` for other layers, whose gradient its function then adds.
+    fn convolve_beside(&self, x: &Tensor) -> (Tensor, Tensor) {
+        if self.is_product() && Piece::Products.is_fused() {
+            let [convolved, x] = pointwise_convolution(x, &self.weight);
+            return (convolved, x);
+        }
         let kernel = self.weight.size()[2];
         // A 1×1 convolution with a stride sees only some pixels. On the CPU they are taken first: with a stride,
         // odd batches and fewer than 16 channels, the backward pass of oneDNN 3.10 writes out of bounds.
-        let (x, stride) = if kernel == 1 && self.stride > 1 && x.device() == Device::Cpu {
+        let (seen, stride) = if kernel == 1 && self.stride > 1 && x.device() == Device::Cpu {
             (x.slice(2, 0, None, self.stride).slice(3, 0, None, self.stride), 1)
         } else {
             (x.shallow_clone(), self.stride)
         };
-        let convolved = x.conv2d(&self.weight, None::<Tensor>, [stride; 2], [kernel / 2; 2], [1; 2], 1);
-        self.norm.forward(&convolved, mode)
+        let padding = [kernel / 2; 2];
+        (seen.conv2d(&self.weight, None::<Tensor>, [stride; 2], padding, [1; 2], 1), x.shallow_clone())
+    }
+
+    /// Returns whether the convolution is a matrix product of pixels.
+    fn is_product(&self) -> bool {
+        self.weight.size()[2] == 1 && self.stride == 1
     }
 
     /// Returns the side of the output for an input of `side` pixels.
@@ -125,16 +156,14 @@ impl Block {
     }
 
     pub(super) fn forward(&self, x: &Tensor, mode: Mode) -> Tensor {
-        let mut branch = x.shallow_clone();
-        for (number, conv) in self.convs.iter().enumerate() {
-            branch = conv.forward(&branch, mode);
-            if number + 1 < self.convs.len() {
-                branch = branch.relu_();
-            }
-        }
+        let [first, inner @ .., last] = self.convs.as_slice() else {
+            unreachable!("a block has convolutions")
+        };
+        let (branch, x) = first.forward_beside(x, mode);
+        let branch = inner.iter().fold(branch, |branch, conv| conv.forward_relu(&branch, None, mode));
         let shortcut =
-            self.downsample.as_ref().map_or_else(|| x.shallow_clone(), |conv| conv.forward(x, mode));
-        (branch + shortcut).relu_()
+            self.downsample.as_ref().map_or_else(|| x.shallow_clone(), |conv| conv.forward(&x, mode));
+        last.forward_relu(&branch, Some(&shortcut), mode)
     }
 
     /// Returns the convolutions, each with the side of its input, for a block whose input has `side` pixels.

@@ -73,7 +73,7 @@ impl ResNet {
 
     /// Returns the output of the stem: convolution, norm, ReLU and pooling.
     fn begin(&self, images: &Tensor, mode: Mode) -> Tensor {
-        let x = self.stem.forward(images, mode).relu_();
+        let x = self.stem.forward_relu(images, None, mode);
         if self.pools { x.max_pool2d([3; 2], [2; 2], [1; 2], [1; 2], false) } else { x }
     }
 

@@ -19,7 +19,7 @@ use crate::{
     failure::Failure,
     ffi::{
         amdim_chain, amdim_convolution_relu, amdim_fuse_convolutions, amdim_head, amdim_multiply_by,
-        amdim_refused_products, amdim_reshaping, made, raw, raws,
+        amdim_pointwise, amdim_refused_products, amdim_reshaping, made, raw, raws,
     },
 };
 
@@ -31,7 +31,7 @@ pub enum Piece {
     Products,
     /// Convolutions with bias and ReLU, on CUDA in one call of cuDNN.
     Convolutions,
-    /// Batch norms with the sum and the ReLU that follow them.
+    /// Batch norms with the sum and the ReLU that follow them, on CUDA in one kernel of libtorch.
     Norms,
     /// Contrastive losses that compute their scores again on the way back instead of keeping them.
     Scores,
@@ -132,7 +132,7 @@ pub fn refused_products() -> u64 {
 }
 
 /// Returns the tensor that a foreign function makes, as operations of `tch` do.
-fn operation(make: impl FnOnce(*mut *mut C_tensor) -> i32) -> Tensor {
+pub(crate) fn operation(make: impl FnOnce(*mut *mut C_tensor) -> i32) -> Tensor {
     made(make).unwrap_or_else(|failure: Failure| std::panic::panic_any(failure))
 }
 
@@ -192,5 +192,22 @@ pub fn residual_head(x: &Tensor, [w1, w2]: [&Tensor; 2], shortcut: &Tensor, bias
     operation(|out| unsafe { amdim_head(raw(x), raw(w1), raw(w2), raw(shortcut), raw(bias), out) })
 }
 
+/// Computes a 1×1 convolution of images `x` (n, c, h, w) with a weight (d, c, 1, 1), in the precision of the
+/// current scope. Returns the result (n, d, h, w), and `x` for other layers: if they take this one, the product
+/// that computes the gradient of `x` adds theirs.
+///
+/// Its plain form is `conv2d`, and `x` itself.
+///
+/// # Panics
+///
+/// If the shapes do not fit or libtorch fails, as operations of `tch` do.
+pub fn pointwise_convolution(x: &Tensor, weight: &Tensor) -> [Tensor; 2] {
+    let mut others = std::ptr::null_mut();
+    // SAFETY: both tensors are borrowed until the call returns; both results are written only on success.
+    let result = operation(|out| unsafe { amdim_pointwise(raw(x), raw(weight), out, &raw mut others) });
+    // SAFETY: the call succeeded, so the pointer is that of a tensor that nobody else owns.
+    [result, unsafe { Tensor::from_ptr(others) }]
+}
+
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -6,10 +6,10 @@ use super::*;
 use crate::{Precision, caught};
 
 /// The shapes of a layer's leaves.
-type Shapes<'a> = &'a [&'a [i64]];
+pub(crate) type Shapes<'a> = &'a [&'a [i64]];
 
 /// Returns the result of a layer for its leaves.
-type Layer<'a> = dyn Fn(&[Tensor]) -> Tensor + 'a;
+pub(crate) type Layer<'a> = dyn Fn(&[Tensor]) -> Tensor + 'a;
 
 /// Returns leaves of these shapes in f32 or f64, with the memory of images in channels-last order.
 fn leaves(shapes: Shapes, kind: Kind) -> Vec<Tensor> {
@@ -43,7 +43,7 @@ fn pass(shapes: Shapes, (kind, precision): (Kind, Precision), layer: &Layer) -> 
 }
 
 /// Compares a fused layer with its plain form: in f64 to 1e-12, in f32 and bf16 to their rounding.
-fn assert_same(shapes: Shapes, fused: &Layer, plain: &Layer) {
+pub(crate) fn assert_same(shapes: Shapes, fused: &Layer, plain: &Layer) {
     let cases = [
         (Kind::Double, Precision::F32, 1e-12),
         (Kind::Float, Precision::F32, 1e-5),
@@ -130,6 +130,23 @@ fn a_head_has_the_gradients_of_its_operations() {
     assert_same(&[&[30, 6], &[9, 6, 1, 1], &[9, 9, 1, 1], &[9, 6, 1, 1], &[9]], &fused, &plain);
 }
 
+#[test]
+fn a_pointwise_convolution_adds_the_gradient_of_other_layers() {
+    let _alone = crate::generator::generator();
+    let layer = |leaves: &[Tensor], [result, x]: [Tensor; 2]| {
+        let other = x.conv2d(&leaves[2], None::<Tensor>, [2; 2], [0; 2], [1; 2], 1);
+        result.slice(2, 0, None, 2).slice(3, 0, None, 2) * 2 + other
+    };
+    let fused = |leaves: &[Tensor]| layer(leaves, pointwise_convolution(&leaves[0], &leaves[1]));
+    let convolved =
+        |leaves: &[Tensor]| leaves[0].conv2d(&leaves[1], None::<Tensor>, [1; 2], [0; 2], [1; 2], 1);
+    let plain = |leaves: &[Tensor]| layer(leaves, [convolved(leaves), leaves[0].shallow_clone()]);
+    let shapes: [&[i64]; 3] = [&[3, 8, 5, 5], &[6, 8, 1, 1], &[6, 8, 1, 1]];
+    assert_same(&shapes, &fused, &plain);
+    let alone = |leaves: &[Tensor]| pointwise_convolution(&leaves[0], &leaves[1])[0].shallow_clone();
+    assert_same(&shapes[..2], &alone, &convolved);
+}
+
 /// The functions of `cxx/reference_matmul.cpp`, which computes products from the descriptions that cuBLASLt gets.
 struct Reference {
     multiply: *mut libc::c_void,
@@ -179,11 +196,16 @@ fn products_computed_from_their_descriptions_are_those_of_the_plain_operations()
     let reshaping = |leaves: &[Tensor]| reshaping_residual(&leaves[0], &leaves[1], &leaves[2], 2);
     let square: &[i64] = &[24, 24, 1, 1];
     let wide: &[i64] = &[136, 136, 1, 1]; // more than one word of a mask
-    let cases: [(Shapes, &Layer, i64); 4] = [
+    let pointwise = |leaves: &[Tensor]| {
+        let [result, x] = pointwise_convolution(&leaves[0], &leaves[1]);
+        result * 2 + x
+    };
+    let cases: [(Shapes, &Layer, i64); 5] = [
         (&[&[33, 24], square, square, square, square], &pairs, 2 * 6),
         (&[&[5, 136], wide, wide], &pairs, 6),
         (&[&[33, 16], &[24, 16, 1, 1], square, &[24, 16, 1, 1], &[24]], &head, 8),
         (&[&[2, 16, 8, 8], &[24, 16, 4, 4], square], &reshaping, 3),
+        (&[&[2, 24, 5, 5], square], &pointwise, 3),
     ];
     for (shapes, layer, products) in cases {
         for (kind, precision, bound) in [
