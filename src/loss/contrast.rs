@@ -253,6 +253,27 @@ mod tests {
         assert_near(&nce, mean(&slow));
     }
 
+    /// More than one block of queries, each of which leaves out two keys: no scores are kept.
+    #[test]
+    fn blocks_of_scores_have_the_sums_and_gradients_of_all_scores() {
+        let _alone = crate::testing::lock_generator();
+        let pass = |is_fused: bool| {
+            tch::manual_seed(6);
+            let [queries, keys] =
+                [300, 33_000].map(|rows| Tensor::randn([rows, 3], F64).set_requires_grad(true));
+            let excluded = Tensor::arange(600, (Kind::Int64, Device::Cpu)).view([300, 2]);
+            Piece::Scores.fuse(is_fused);
+            let sums = log_sum_exp(&queries, &keys, 0.5, &excluded);
+            Piece::Scores.fuse(true);
+            (&sums * Tensor::randn([300], F64)).sum(None::<Kind>).backward();
+            [sums.detach(), queries.grad(), keys.grad()]
+        };
+        for (found, expected) in pass(true).iter().zip(&pass(false)) {
+            let off = ((found - expected).norm() / expected.norm()).double_value(&[]);
+            assert!(off < 1e-10, "off by {off:.1e}");
+        }
+    }
+
     #[test]
     fn full_softmax_equals_its_definition_term_by_term() {
         let _alone = crate::testing::lock_generator();

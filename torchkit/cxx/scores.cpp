@@ -1,4 +1,5 @@
-// Losses of scores, computed in blocks of rows that are not kept: the way back computes them again.
+// Losses of scores, computed in blocks of rows that are not kept: the way back computes them again. Only a CPU keeps
+// scores that are one block, since a product takes it longer than memory of that size is worth.
 
 #include "shim.h"
 
@@ -13,11 +14,15 @@ using torch::autograd::variable_list;
 
 namespace {
 
-// The rows of scores (of `columns` elements) that are in memory at a time: few enough for the cache of a CPU,
-// enough for the threads of a GPU.
+// The rows of scores (of `columns` elements) that are in memory at a time: enough for products to be fast.
 int64_t rows_of_block(const at::Tensor& like, int64_t columns) {
-  const int64_t elements = like.is_cpu() ? int64_t{1} << 18 : int64_t{1} << 24, least = 16;
+  const int64_t elements = int64_t{1} << (like.is_cpu() ? 23 : 24), least = 128;
   return std::max(least, elements / columns);
+}
+
+// Whether `rows` rows of scores are kept for the way back.
+bool are_kept(const at::Tensor& like, int64_t rows, int64_t columns) {
+  return like.is_cpu() && rows <= rows_of_block(like, columns);
 }
 
 // Calls `work` with the start and the length of each block of `rows` rows.
@@ -52,8 +57,7 @@ struct Nce : torch::autograd::Function<Nce> {
     at::Tensor raw, tanh, exponentials;
     at::Tensor own;  // the exponentials of the own image's locations (rows, locations), to be written
     at::Tensor positives;
-    Block(const at::Tensor& contexts, const at::Tensor& targets, int64_t start, int64_t images, double clip, double scale)
-        : raw(scaled_product(contexts, targets.t(), scale)), tanh(raw.tanh()) {
+    Block(at::Tensor scores, int64_t start, int64_t images, double clip) : raw(std::move(scores)), tanh(raw.tanh()) {
       // One pass on a GPU; on a CPU, powers take longer than a product and an exponential.
       exponentials = raw.is_cpu() ? (tanh * clip).exp_() : at::pow(at::Scalar(std::exp(clip)), tanh);
       own = own_of(exponentials, start, images);
@@ -70,15 +74,17 @@ struct Nce : torch::autograd::Function<Nce> {
     auto wide = widened(contexts), columns = rows_of(targets);
     auto scale = 1 / (clip * std::sqrt(static_cast<double>(d)));
     std::vector<at::Tensor> negatives, losses, squares;
+    at::Tensor kept;
     each_block(n, rows_of_block(wide, n * locations), [&](int64_t start, int64_t rows) {
-      Block block(wide.narrow(0, start, rows), columns, start, n, clip, scale);
+      Block block(scaled_product(wide.narrow(0, start, rows), columns.t(), scale), start, n, clip);
+      if (are_kept(wide, n, n * locations)) kept = block.raw;
       block.own.zero_();
       auto sum = block.exponentials.sum(1, true).log_();
       losses.push_back((at::logaddexp(block.positives, sum) - block.positives).sum());
       squares.push_back(at::linalg_vector_norm(block.raw).square());
       negatives.push_back(sum);
     });
-    context->save_for_backward({contexts, targets, at::cat(negatives)});
+    context->save_for_backward({contexts, targets, at::cat(negatives), kept});
     context->saved_data["clip"] = clip;
     return {at::stack(losses).sum() / static_cast<double>(n * locations),
             at::stack(squares).sum() * (clip * clip / static_cast<double>(n * n * locations))};
@@ -88,7 +94,7 @@ struct Nce : torch::autograd::Function<Nce> {
   // where ρ = Σ 1 / (exp(positive) + N) over the row's positives, and that of a positive is −N / (exp(positive) + N).
   static variable_list backward(AutogradContext* context, variable_list gradients) {
     auto saved = context->get_saved_variables();
-    const auto &contexts = saved[0], &targets = saved[1], &negatives = saved[2];
+    const auto &contexts = saved[0], &targets = saved[1], &negatives = saved[2], &kept = saved[3];
     auto clip = context->saved_data["clip"].toDouble();
     auto n = contexts.size(0), d = contexts.size(1), locations = targets.size(2);
     auto wide = widened(contexts), columns = rows_of(targets);
@@ -102,7 +108,7 @@ struct Nce : torch::autograd::Function<Nce> {
     at::Tensor of_columns;
     each_block(n, rows_of_block(wide, n * locations), [&](int64_t start, int64_t rows) {
       auto block_contexts = wide.narrow(0, start, rows), sum = negatives.narrow(0, start, rows);
-      Block block(block_contexts, columns, start, n, clip, scale);
+      Block block(kept.defined() ? kept : scaled_product(block_contexts, columns.t(), scale), start, n, clip);
       auto share = at::sigmoid(sum - block.positives);  // N / (exp(positive) + N)
       auto factor = share.sum(1, true) * (-sum).exp_();
       block.own.copy_(share.div(factor).neg_());
@@ -132,15 +138,17 @@ struct LogSumExp : torch::autograd::Function<LogSumExp> {
     auto wide = widened(queries), columns = widened(keys);
     auto witness = first_included(excluded);
     std::vector<at::Tensor> sums, largest;
+    at::Tensor kept;
     each_block(wide.size(0), rows_of_block(wide, columns.size(0)), [&](int64_t start, int64_t rows) {
       auto scores = scores_of(wide, columns, scale, excluded, start, rows);
+      if (are_kept(wide, wide.size(0), columns.size(0))) kept = scores;
       auto at = witness.narrow(0, start, rows);
       auto of_witness = scores.gather(1, at);
       if (with_largest) largest.push_back(scores.amax(1));
       sums.push_back((of_witness - at::_log_softmax(scores, 1, false).gather(1, at)).squeeze(1));
     });
     auto result = at::cat(sums);
-    context->save_for_backward({queries, keys, excluded, result});
+    context->save_for_backward({queries, keys, excluded, result, kept});
     context->saved_data["scale"] = scale;
     auto found = with_largest ? at::cat(largest) : at::empty({0}, result.options());
     context->mark_non_differentiable({found});
@@ -149,15 +157,15 @@ struct LogSumExp : torch::autograd::Function<LogSumExp> {
 
   static variable_list backward(AutogradContext* context, variable_list gradients) {
     auto saved = context->get_saved_variables();
-    const auto &queries = saved[0], &keys = saved[1], &excluded = saved[2], &result = saved[3];
+    const auto &queries = saved[0], &keys = saved[1], &excluded = saved[2], &result = saved[3], &kept = saved[4];
     auto scale = context->saved_data["scale"].toDouble();
     auto wide = widened(queries), columns = widened(keys), along = gradients[0].unsqueeze(1);
     bool needs_queries = context->needs_input_grad(0), needs_keys = context->needs_input_grad(1);
     std::vector<at::Tensor> of_queries;
     at::Tensor of_keys;
     each_block(wide.size(0), rows_of_block(wide, columns.size(0)), [&](int64_t start, int64_t rows) {
-      auto share = scores_of(wide, columns, scale, excluded, start, rows);
-      share.sub_(result.narrow(0, start, rows).unsqueeze(1)).exp_();
+      auto scores = kept.defined() ? kept : scores_of(wide, columns, scale, excluded, start, rows);
+      auto share = (scores - result.narrow(0, start, rows).unsqueeze(1)).exp_();
       auto block_along = along.narrow(0, start, rows);
       if (needs_queries) of_queries.push_back(scaled_product(share, columns, scale).mul_(block_along));
       if (needs_keys) add_scaled(of_keys, share.t(), wide.narrow(0, start, rows) * block_along, scale);
