@@ -19,7 +19,9 @@ fn amdim(table: &mut common::Table) {
     for (task, locations) in [("1t5", 25), ("1t7", 49)] {
         for (n, d) in [(64, 256), (200, 1024)] {
             let contexts = Tensor::randn([n, d], OPTIONS).set_requires_grad(true);
-            let targets = Tensor::randn([n, d, locations], OPTIONS).set_requires_grad(true);
+            // Locations side by side, as in an encoder's channels-last maps.
+            let targets =
+                Tensor::randn([n, locations, d], OPTIONS).permute([0, 2, 1]).set_requires_grad(true);
             let name = format!("{task}, n {n}, d {d}");
             both_forms(table, &name, 9, || loss::nce(&contexts, &targets, 20.0).loss);
         }
