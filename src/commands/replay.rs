@@ -45,9 +45,12 @@ pub fn run(args: &Args) -> Result<()> {
     let mut feed = run.feed()?;
     let mut next = || feed.next().context("a run's samples have no end")?;
     for _ in run.trainer.step_count() + 1..report.step {
-        run.trainer.step(&next()?.views)?;
+        let batch = next()?;
+        run.prove_fused(&batch.views)?; // the pieces of the run, so that the numbers are its numbers
+        run.trainer.step(&batch.views)?;
     }
     let batch = next()?;
+    run.prove_fused(&batch.views)?;
     let is_same_batch = same_batch(&report, &batch.views.indices)?;
     let found = run.trainer.step(&batch.views)?.metrics.read();
     let is_broken = run.trainer.check().is_err();

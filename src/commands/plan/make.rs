@@ -28,7 +28,7 @@ use crate::{
     train::Run,
     world::World,
 };
-use torchkit::{Accelerator, GraphChoice, MemoryWatch};
+use torchkit::{Accelerator, FusedChoice, GraphChoice, MemoryWatch};
 
 /// The duration of the measurement of loading.
 const LOADING: Duration = Duration::from_millis(2_500);
@@ -129,6 +129,10 @@ fn prepare(mut config: Config, is_of_several_sizes: bool) -> Result<Run> {
         config.run.cuda_graph = GraphChoice::Off;
     }
     let mut run = Run::prepare(config, None, World::ALONE)?;
+    if run.config.run.fused == FusedChoice::Auto {
+        // Those that a run uses once they are proved.
+        device::settle_fused(FusedChoice::On, run.device);
+    }
     run.config.run.cuda_graph = graph;
     Ok(run)
 }
