@@ -81,7 +81,11 @@ bool queued(std::optional<amdim_matmul> call) {
   return code == AMDIM_OK;
 }
 
-bool has_function(const at::Tensor& matrix) { return functions[static_cast<size_t>(matrix.device().type())].load(); }
+// Whether the device has a function for this matrix; on CUDA it has one for bf16.
+bool has_function(const at::Tensor& matrix) {
+  bool is_taken = matrix.is_cpu() || matrix.scalar_type() == at::kBFloat16;
+  return is_taken && functions[static_cast<size_t>(matrix.device().type())].load();
+}
 
 at::Tensor matrix_like(const at::Tensor& left, int64_t columns, at::ScalarType type) {
   return at::empty({left.size(0), columns}, left.options().dtype(type));

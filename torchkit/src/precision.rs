@@ -15,7 +15,7 @@ use crate::{
 
 /// The precision in which the encoder is trained. Scores, losses, the statistics of norms, parameters and the
 /// optimizer's state are always f32. On CUDA, f32 products beside an encoder in bf16 round their factors as in
-/// TF32, which keeps embeddings of bf16 as they are.
+/// TF32, which keeps AMDIM's embeddings of bf16 as they are.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Precision {
     /// bf16 on devices with instructions for it (GPUs of compute capability 8.0 or later, CPUs with

@@ -1,4 +1,5 @@
-//! Losses of scores, which are computed in blocks of rows, forward and again backward, and never kept.
+//! Losses of scores, which are computed in blocks of rows, forward and again backward. They are kept only on a CPU, if
+//! they are one block.
 
 #![expect(unsafe_code, reason = "foreign calls")]
 

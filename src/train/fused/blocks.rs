@@ -5,7 +5,7 @@ use anyhow::Result;
 use tch::{Kind, Tensor};
 use torchkit::Piece;
 
-use super::difference::{Worst, fuse_pieces, fused_pass, share};
+use super::difference::{PIECES, Worst, fuse_pieces, fused_pass, rounded, share};
 use crate::{
     encoder::{Mode, Moves},
     train::Trainer,
@@ -18,27 +18,48 @@ const MODE: Mode = Mode::Training { groups: 1, moves: Moves::Kept };
 struct Pass(Vec<(String, Tensor)>);
 
 impl Trainer {
-    /// Returns how far each of `pieces` is from its plain form in the block where it is farthest, for images (n, 3,
-    /// h, w), and last, how far a plain block is on an input that is changed by a rounding of `unit`. Pieces are
-    /// switched off.
-    pub(super) fn blocks_off(&mut self, pieces: &[Piece], images: &Tensor, unit: f64) -> Result<Vec<Worst>> {
+    /// Returns how far `piece` is, beside the pieces that are on, from the plain form in the block where it is
+    /// farthest, for images (n, 3, h, w).
+    pub(super) fn blocks_off(&mut self, piece: Piece, images: &Tensor) -> Result<Worst> {
+        let on: Vec<_> = PIECES.into_iter().filter(|piece| piece.is_fused()).collect();
+        let mut worst = Worst::default();
+        self.each_block(images, |trainer, number, x, plain| {
+            switch_on(&on);
+            let fused = fused_pass(piece, || trainer.pass_of_block(number, x));
+            fuse_pieces(false);
+            let none = Worst::failed(format!("block {number}"));
+            worst.note(&fused?.map_or(none, |fused| off(&fused, plain)));
+            Ok(())
+        })?;
+        switch_on(&on);
+        Ok(worst)
+    }
+
+    /// Returns how far a plain block is, at most, on an input that is changed by a rounding of `unit`.
+    pub(super) fn blocks_off_by_rounding(&mut self, images: &Tensor, unit: f64) -> Result<f64> {
+        let mut worst = Worst::default();
+        self.each_block(images, |trainer, number, x, plain| {
+            worst.note(&off(&trainer.pass_of_block(number, &rounded(x, unit))?, plain));
+            Ok(())
+        })?;
+        Ok(worst.off)
+    }
+
+    /// Calls `visit` with each block's number, input and plain pass. All pieces are off meanwhile and afterwards.
+    fn each_block(
+        &mut self,
+        images: &Tensor,
+        mut visit: impl FnMut(&mut Self, usize, &Tensor, &Pass) -> Result<()>,
+    ) -> Result<()> {
         fuse_pieces(false);
-        let mut worst: Vec<_> = (0..=pieces.len()).map(|_| Worst::default()).collect();
         let mut x = images.shallow_clone();
         for number in 0..self.network().encoder().blocks() {
             let plain = self.pass_of_block(number, &x)?;
-            for (piece, worst) in pieces.iter().zip(&mut worst) {
-                let fused = fused_pass(*piece, || self.pass_of_block(number, &x))?;
-                let none = Worst { off: f64::NAN, of: format!("block {number}") };
-                worst.note(&fused.map_or(none, |fused| off(&fused, &plain)));
-            }
-            let rounded = &x * (x.rand_like() * unit + (1.0 - unit / 2.0));
-            let noise = off(&self.pass_of_block(number, &rounded)?, &plain);
-            worst[pieces.len()].note(&noise);
+            visit(self, number, &x, &plain)?;
             let (_, output) = plain.0.into_iter().next().expect("a block has an output");
             x = output;
         }
-        Ok(worst)
+        Ok(())
     }
 
     fn pass_of_block(&mut self, number: usize, x: &Tensor) -> Result<Pass> {
@@ -57,6 +78,12 @@ impl Trainer {
         let of_input = of_input.into_iter().filter(|(_, gradient)| gradient.defined());
         let first = [(format!("the output of block {number}"), output.detach())];
         Ok(Pass(first.into_iter().chain(of_input).chain(of_parameters).collect()))
+    }
+}
+
+fn switch_on(pieces: &[Piece]) {
+    for piece in pieces {
+        piece.fuse(true);
     }
 }
 

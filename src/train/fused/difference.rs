@@ -66,7 +66,7 @@ impl Difference {
     }
 }
 
-/// The largest of some differences, and what differs. NaN is larger than any number.
+/// The largest of some differences, and what differs. NaN counts as the largest number.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Worst {
     pub(super) off: f64,
@@ -74,10 +74,15 @@ pub(super) struct Worst {
 }
 
 impl Worst {
+    /// The difference of what the device cannot compute.
+    pub(super) fn failed(of: String) -> Self {
+        Self { off: f64::MAX, of }
+    }
+
     /// Takes another difference if it is larger.
     pub(super) fn note(&mut self, other: &Self) {
-        if other.off.is_nan() || other.off > self.off {
-            *self = other.clone();
+        if number(other.off) > self.off {
+            *self = Self { off: number(other.off), of: other.of.clone() };
         }
     }
 }
@@ -104,25 +109,44 @@ impl Trainer {
     }
 
     fn differences(&mut self, pieces: &[Piece], views: &Views, kept: &Kept) -> Result<Vec<Difference>> {
-        let unit = unit_of(self.network().precision());
+        fuse_pieces(false);
+        let precision = self.network().precision();
+        let unit = unit_of(precision);
         kept.restore_state();
-        let mut blocks = self.blocks_off(pieces, &views.images().flatten(0, 1), unit)?;
-        let block_noise = blocks.pop().unwrap_or_default().off;
+        let images = views.images().flatten(0, 1);
+        let block_noise = self.blocks_off_by_rounding(&images, unit)?;
         let plain = self.pass(views, kept)?;
-        let rounded = self.pass(&rounded(views, unit), kept)?;
+        let rounded = self.pass(&rounded_views(views, unit), kept)?;
         let noise = gradients_off(&rounded, &plain).off;
         drop(rounded);
-        let with = |(piece, block): (&Piece, Worst)| {
+        let mut differences: Vec<Difference> = Vec::new();
+        // Pieces that agree stay on, since they work together: the layers of one hold convolutions of another.
+        for piece in pieces {
+            let Worst { off: block, of: block_tensor } = self.blocks_off(*piece, &images)?;
             spoil_free_memory(self, views);
             let fused = fused_pass(*piece, || self.pass(views, kept))?;
-            let fused = fused.unwrap_or(Pass { loss: f64::NAN, gradients: BTreeMap::new() });
-            let Worst { off: gradients, of: parameter } = gradients_off(&fused, &plain);
-            let loss = share((fused.loss - plain.loss).abs(), plain.loss.abs());
-            let Worst { off: block, of: block_tensor } = block;
-            let piece = piece.name().to_owned();
-            Ok(Difference { piece, loss, gradients, parameter, noise, block, block_tensor, block_noise })
-        };
-        pieces.iter().zip(blocks).map(with).collect()
+            let (loss, Worst { off: gradients, of: parameter }) = match fused {
+                Some(fused) => (
+                    number(share((fused.loss - plain.loss).abs(), plain.loss.abs())),
+                    gradients_off(&fused, &plain),
+                ),
+                None => (f64::MAX, Worst::failed("every parameter".to_owned())),
+            };
+            let name = piece.name().to_owned();
+            let difference = Difference {
+                piece: name,
+                loss,
+                gradients,
+                parameter,
+                noise,
+                block,
+                block_tensor,
+                block_noise,
+            };
+            piece.fuse(difference.is_rounding(precision));
+            differences.push(difference);
+        }
+        Ok(differences)
     }
 
     fn pass(&mut self, views: &Views, kept: &Kept) -> Result<Pass> {
@@ -158,12 +182,18 @@ pub(super) fn fused_pass<T>(piece: Piece, pass: impl FnOnce() -> Result<T>) -> R
     piece.fuse(false);
     match passed {
         Ok(pass) => Ok(Some(pass)),
-        Err(error) if device::is_out_of_memory(&error) => Err(error),
+        Err(error) if device::is_out_of_memory(&error) && !has_no_engine(&error) => Err(error),
         Err(error) => {
-            tracing::warn!("the device cannot compute the fused {}: {error:#}", piece.name());
+            tracing::debug!("the device cannot compute the fused {}: {error:#}", piece.name());
             Ok(None)
         }
     }
+}
+
+/// Returns whether cuDNN has no engine for an operation. It says the same where memory is short, but the plain form,
+/// which needs more, has just been computed.
+fn has_no_engine(error: &anyhow::Error) -> bool {
+    format!("{error:#}").contains("unable to find an engine")
 }
 
 /// Returns the rounding of numbers of this precision, as a share of them.
@@ -176,15 +206,26 @@ fn unit_of(precision: Precision) -> f64 {
 }
 
 /// Returns a batch whose images differ by a rounding of `unit`.
-fn rounded(views: &Views, unit: f64) -> Views {
+fn rounded_views(views: &Views, unit: f64) -> Views {
     tch::manual_seed(SEED);
-    let groups = views.groups.iter().map(|images| images * (images.rand_like() * unit + (1.0 - unit / 2.0)));
     Views {
-        groups: groups.collect(),
+        groups: views.groups.iter().map(|images| rounded(images, unit)).collect(),
         labels: views.labels.shallow_clone(),
         indices: views.indices.shallow_clone(),
         next: views.next,
     }
+}
+
+/// Returns a tensor whose numbers are changed by up to twice `unit` of their size, in f32, so that numbers of bf16
+/// change, too.
+pub(super) fn rounded(x: &Tensor, unit: f64) -> Tensor {
+    let wide = x.to_kind(Kind::Float);
+    (&wide * (wide.rand_like() * (4.0 * unit) + (1.0 - 2.0 * unit))).to_kind(x.kind())
+}
+
+/// Returns a number, and the largest one for NaN, which JSON does not have.
+fn number(off: f64) -> f64 {
+    if off.is_nan() { f64::MAX } else { off }
 }
 
 /// Returns the largest difference of a parameter's gradient as a share of its norm.
@@ -218,14 +259,16 @@ impl Kept {
         let named: Named = trainer.network().tensors();
         let (trained, state): (Vec<_>, Vec<_>) = named.into_values().partition(Tensor::requires_grad);
         let is_zero = |tensor: &Tensor| tensor.count_nonzero(None::<i64>).int64_value(&[]) == 0;
-        let zeros: Vec<_> = trained.into_iter().filter(is_zero).collect();
+        let zeros = trained.into_iter().filter(is_zero).collect();
+        // The copies first: a lack of memory must leave the zeros as they are.
+        let kept = Self { state: state.into_iter().map(|tensor| (tensor.copy(), tensor)).collect(), zeros };
         tch::manual_seed(SEED);
         tch::no_grad(|| {
-            for tensor in &zeros {
+            for tensor in &kept.zeros {
                 let _ = tensor.shallow_clone().uniform_(-0.05, 0.05);
             }
         });
-        Self { state: state.into_iter().map(|tensor| (tensor.copy(), tensor)).collect(), zeros }
+        kept
     }
 
     fn restore_state(&self) {
@@ -264,6 +307,14 @@ mod tests {
             (format!("weight {number}"), change(number, gradient))
         });
         Pass { loss, gradients: drawn.collect() }
+    }
+
+    #[test]
+    fn a_rounding_changes_numbers_of_bf16_too() {
+        let _alone = crate::testing::lock_generator();
+        let x = Tensor::randn([1000], (Kind::BFloat16, Device::Cpu));
+        let changed = rounded(&x, unit_of(Precision::Bf16)).ne_tensor(&x).sum(Kind::Int64).int64_value(&[]);
+        assert!(changed > 500, "{changed} of 1000");
     }
 
     /// The comparison of a momentum encoder, a queue and layers of zeros.
@@ -318,5 +369,7 @@ mod tests {
         assert!(!of(4.1, &|_, gradient| gradient).is_rounding(Precision::Bf16));
         let broken = of(4.0, &|number, gradient| if number == 1 { gradient * f64::NAN } else { gradient });
         assert!(!broken.is_rounding(Precision::Bf16), "{broken:?}");
+        let again: Difference = serde_json::from_str(&serde_json::to_string(&broken).unwrap()).unwrap();
+        assert_eq!(again, broken, "the outcome can be kept");
     }
 }

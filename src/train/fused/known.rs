@@ -21,6 +21,8 @@ pub(super) struct Key {
     driver: Option<String>,
     precision: String,
     batch_size: usize,
+    accumulate: usize,
+    checkpoint_blocks: bool,
     method: String,
     encoder: String,
     /// The sides of the views in pixels.
@@ -43,6 +45,8 @@ impl Key {
             driver: Driver::detect().ok().map(|driver| driver.version),
             precision: run.trainer.network().precision().to_string(),
             batch_size: run.batch_size,
+            accumulate: run.config.train.accumulate,
+            checkpoint_blocks: run.config.train.checkpoint_blocks,
             method: format!("{:?}", run.config.method),
             encoder: format!("{:?}", run.config.encoder),
             views: run.config.training_set(0).views,

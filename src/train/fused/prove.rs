@@ -37,7 +37,7 @@ impl Run {
         let known = known::Key::of(self);
         let differences = match known.read() {
             Some(differences) => differences,
-            None => self.compare_fused(views).inspect(|differences| known.write(differences))?,
+            None => self.compare_fused(views, &known)?,
         };
         for difference in &differences {
             self.judge(difference);
@@ -47,12 +47,17 @@ impl Run {
 
     /// Compares on the largest part of the batch for which there is memory: plain forms need more of it than
     /// fused ones.
-    fn compare_fused(&mut self, views: &Views) -> Result<Vec<Difference>> {
+    fn compare_fused(&mut self, views: &Views, known: &known::Key) -> Result<Vec<Difference>> {
         let mut samples = self.batch_size as i64;
         loop {
             let part = first(views, samples);
             match torchkit::caught(|| self.trainer.fused_differences(&PIECES, &part)) {
-                Ok(Ok(differences)) => return Ok(differences),
+                Ok(Ok(differences)) => {
+                    if samples == self.batch_size as i64 {
+                        known.write(&differences); // not those of other shapes
+                    }
+                    return Ok(differences);
+                }
                 Ok(Err(error)) if samples > 8 && device::is_out_of_memory(&error) => samples /= 2,
                 Err(failure) if samples > 8 && failure.is_out_of_memory => samples /= 2,
                 Ok(Err(error)) => return Err(error),
@@ -68,8 +73,15 @@ impl Run {
         let is_right = difference.is_rounding(self.trainer.network().precision());
         piece.fuse(is_right);
         if !is_right {
+            let why = if *loss >= f64::MAX {
+                "the device cannot compute them on the first batch, or gives no numbers".to_owned()
+            } else {
+                format!(
+                    "on the first batch they change the loss by {loss:.1e}, the gradient of `{parameter}` by {gradients:.1e} of its size (a rounding of the images: {noise:.1e}), and {block_tensor} in a block by itself by {block:.1e}"
+                )
+            };
             tracing::warn!(
-                "the fused {name} are not used: on the first batch they change the loss by {loss:.1e}, the gradient of `{parameter}` by {gradients:.1e} of its size (a rounding of the images: {noise:.1e}), and `{block_tensor}` in a block by itself by {block:.1e}\n  \
+                "the fused {name} are not used: {why}\n  \
                  hint: run `amdim-stream selftest --full` and report what it says; --fused off skips the comparison"
             );
         }
