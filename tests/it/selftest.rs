@@ -36,7 +36,7 @@ fn every_check_holds_on_the_cpu_or_says_why_it_is_skipped() {
         let cases = &results[&format!("golden tensors in {precision}")]["found"]["cases"];
         assert!(methods.iter().all(|method| cases[method] == 1), "a case of each method: {cases}");
     }
-    assert!(said.stderr.contains("7 of 11 checks hold on cpu, 4 are skipped"), "{}", said.stderr);
+    assert!(said.stderr.contains("11 of 15 checks hold on cpu, 4 are skipped"), "{}", said.stderr);
 }
 
 /// Copies the case of a small network to the folder, with another last number.
@@ -68,7 +68,7 @@ fn a_wrong_number_fails_its_checks_alone_and_the_error_says_what_to_do() {
     }
     let error = said.stderr.rsplit("ERROR ").next().unwrap();
     assert!(
-        error.starts_with("2 of 11 checks are bad on cpu: golden tensors in f32, golden tensors in f64"),
+        error.starts_with("2 of 15 checks are bad on cpu: golden tensors in f32, golden tensors in f64"),
         "{error}"
     );
     assert!(error.contains("hint: do not train on this machine"), "{error}");

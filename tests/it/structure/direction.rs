@@ -126,7 +126,7 @@ const DATASET: [&str; 14] = [
 
 /// The modules of `torchkit` from bottom to top: the process, the driver, foreign calls, the modules that use
 /// them.
-const TORCHKIT: [&str; 21] = [
+const TORCHKIT: [&str; 22] = [
     "signal",
     "clock",
     "threads",
@@ -146,6 +146,7 @@ const TORCHKIT: [&str; 21] = [
     "readback",
     "precision",
     "fused",
+    "norms",
     "device",
     "scores",
 ];
