@@ -146,13 +146,13 @@ pub(crate) fn loader(config: &Config, batch_size: usize) -> LoaderConfig {
 
 /// Returns the settings for indexing shards.
 pub(crate) fn index_config() -> IndexConfig {
-    IndexConfig { cache: cache_folder(), threads: 0 }
+    IndexConfig { cache: cache_folder().map(|cache| cache.join("index")), threads: 0 }
 }
 
-/// Returns the folder in which indices are cached; none if the user has no home folder.
-fn cache_folder() -> Option<PathBuf> {
+/// Returns the folder for what can be made again, such as indices; none if the user has no home folder.
+pub(crate) fn cache_folder() -> Option<PathBuf> {
     let absolute = |name| env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
     let ours = absolute("AMDIM_STREAM_CACHE");
     let users = || absolute("XDG_CACHE_HOME").or_else(|| absolute("HOME").map(|home| home.join(".cache")));
-    ours.or_else(|| users().map(|cache| cache.join("amdim-stream"))).map(|cache| cache.join("index"))
+    ours.or_else(|| users().map(|cache| cache.join("amdim-stream")))
 }

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use tch::Device;
-use torchkit::{DeviceChoice, Failure, FusedChoice, Piece, caught};
+use torchkit::{Choice, DeviceChoice, Failure, Piece, caught};
 
 use crate::{
     exit::Code,
@@ -22,11 +22,11 @@ pub fn choose(choice: DeviceChoice) -> Result<Device> {
 
 /// Switches fused pieces on or off by a choice. With `auto`, a GPU starts without those of a step, until a run has
 /// proved them.
-pub fn settle_fused(choice: FusedChoice, device: Device) {
+pub fn settle_fused(choice: Choice, device: Device) {
     let is_on = |piece: Piece| match choice {
-        FusedChoice::Auto => !device.is_cuda() || piece == Piece::Input,
-        FusedChoice::On => true,
-        FusedChoice::Off => false,
+        Choice::Auto => !device.is_cuda() || piece == Piece::Input,
+        Choice::On => true,
+        Choice::Off => false,
     };
     for piece in Piece::ALL {
         piece.fuse(is_on(piece));

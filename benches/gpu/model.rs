@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use clap::Args;
 use pipeline::Preset;
 use tch::Device;
-use torchkit::{GraphChoice, Piece, Precision};
+use torchkit::{Choice, Piece, Precision};
 
 /// A method with its encoder, and how its steps are computed.
 #[derive(Debug, Args)]
@@ -32,7 +32,7 @@ pub(crate) struct ModelArgs {
     precision: Precision,
     /// auto, on or off: steps as one CUDA graph
     #[arg(long, default_value = "on")]
-    cuda_graph: GraphChoice,
+    cuda_graph: Choice,
     /// Recompute blocks in the backward pass
     #[arg(long)]
     checkpoint_blocks: bool,

@@ -17,7 +17,7 @@ use crate::{
     train::Run,
     world::World,
 };
-use torchkit::{DeviceChoice, GraphChoice, Precision};
+use torchkit::{Choice, DeviceChoice, Precision};
 
 /// The flags of `replay`.
 #[derive(Debug, clap::Args)]
@@ -93,7 +93,7 @@ fn prepare(args: &Args, report: &CrashReport) -> Result<Run> {
 
 /// Applies the flags of `replay` to the configuration of the run.
 fn with_flags(mut config: Config, args: &Args) -> Config {
-    config.run.cuda_graph = GraphChoice::Off;
+    config.run.cuda_graph = Choice::Off;
     config.run.device = args.device.unwrap_or(config.run.device);
     config.train.precision = args.precision.unwrap_or(config.train.precision);
     if !args.shards.is_empty() {

@@ -2,7 +2,7 @@
 
 use pipeline::BadSampleBudget;
 use serde::{Deserialize, Serialize};
-use torchkit::{DeviceChoice, FusedChoice, GraphChoice};
+use torchkit::{Choice, DeviceChoice};
 
 use crate::{
     numbers,
@@ -19,11 +19,11 @@ settings! {
         /// Run a step as one CUDA graph instead of kernel by kernel: auto, on or off. If no graph can be
         /// recorded, the run continues without one and says why.
         #[serde(with = "crate::settings::as_text")]
-        cuda_graph: GraphChoice = GraphChoice::Auto, text::<GraphChoice>().flag(Heading::Run, "CHOICE").default("auto");
+        cuda_graph: Choice = Choice::Auto, text::<Choice>().flag(Heading::Run, "CHOICE").default("auto");
         /// Compute several operations of a step in one pass over memory: auto, on or off. With auto, a GPU
         /// compares them with the operations one by one on the first batch, and leaves out what differs.
         #[serde(with = "crate::settings::as_text")]
-        fused: FusedChoice = FusedChoice::Auto, text::<FusedChoice>().flag(Heading::Run, "CHOICE").default("auto");
+        fused: Choice = Choice::Auto, text::<Choice>().flag(Heading::Run, "CHOICE").default("auto");
         /// Number of decoding threads.
         workers: Option<usize> = None, whole(numbers::THREADS).flag(Heading::Run, "N").default("one per core");
         /// Number of threads that libtorch uses on the CPU.

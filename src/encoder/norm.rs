@@ -126,7 +126,10 @@ impl Norm {
     /// Returns relu(norm(x) + skip), in one function where the statistics are those of the batch.
     pub(super) fn forward_relu(&self, x: &Tensor, skip: Option<&Tensor>, mode: Mode) -> Tensor {
         let running = [&self.running_mean, &self.running_var];
-        let fused = |running: &[_], momentum| self.normalize_relu(x, skip, running, momentum);
+        let fused = |running: &[Option<_>], momentum| {
+            running.iter().flatten().for_each(|_| self.count_batch());
+            self.relu(x, skip, running, momentum)
+        };
         match mode {
             _ if !Piece::Norms.is_fused() || self.bias.is_none() => self.forward_then_relu(x, skip, mode),
             Mode::Evaluation => self.forward_then_relu(x, skip, mode),
@@ -156,19 +159,6 @@ impl Norm {
     }
 
     /// Computes relu(norm(x) + skip) by the statistics of each group, which updates its `running` ones.
-    fn normalize_relu(
-        &self,
-        x: &Tensor,
-        skip: Option<&Tensor>,
-        running: &[Option<[&Tensor; 2]>],
-        momentum: f64,
-    ) -> Tensor {
-        for _ in running.iter().flatten() {
-            self.count_batch();
-        }
-        self.relu(x, skip, running, momentum)
-    }
-
     fn relu(
         &self,
         x: &Tensor,

@@ -18,7 +18,7 @@ use crate::{
     device, files,
     hint::WithHint,
 };
-use torchkit::{FusedChoice, Precision};
+use torchkit::{Choice, Precision};
 
 /// The checkpoint and the data of an evaluation.
 pub(super) struct Subject<'a> {
@@ -61,7 +61,7 @@ impl<'a> Subject<'a> {
             .with_hint(|| "add `cls` members to the samples; evaluations need labels")?;
         let labelled = labelled(&data.train);
         Precision::apply_to_evaluation(device)?;
-        device::settle_fused(FusedChoice::Auto, device);
+        device::settle_fused(Choice::Auto, device);
         let class_names = class_names(&data, loaded, classes);
         let seed = options.seed;
         Ok(Self { loaded, config, data, labelled, validation, classes, class_names, device, seed })

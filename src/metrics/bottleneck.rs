@@ -3,7 +3,7 @@
 use std::fmt;
 
 use pipeline::DecodeMode;
-use torchkit::{GraphChoice, Precision};
+use torchkit::{Choice, Precision};
 
 use super::record::Bottleneck;
 
@@ -32,7 +32,7 @@ pub(crate) struct Choices {
     /// The fastest precision of the device.
     pub(crate) native: Precision,
     /// The setting of CUDA graphs, where the device has them.
-    pub(crate) graph: Option<GraphChoice>,
+    pub(crate) graph: Option<Choice>,
     /// Whether blocks are recomputed in the backward pass.
     pub(crate) checkpoint_blocks: bool,
     /// Parts in which a batch is encoded.
@@ -93,7 +93,7 @@ impl Choices {
         let threads = self.threads.filter(|&threads| threads < self.cores);
         if self.native == Precision::Bf16 && self.precision != Precision::Bf16 {
             Some(FasterSteps::Precision)
-        } else if self.graph == Some(GraphChoice::Off) {
+        } else if self.graph == Some(Choice::Off) {
             Some(FasterSteps::CudaGraph)
         } else if self.checkpoint_blocks {
             Some(FasterSteps::KeepBlocks)
@@ -148,7 +148,7 @@ mod tests {
         threads: None,
         precision: Precision::Bf16,
         native: Precision::Bf16,
-        graph: Some(GraphChoice::Auto),
+        graph: Some(Choice::Auto),
         checkpoint_blocks: false,
         accumulate: 1,
         size_flags: "--features",
@@ -174,7 +174,7 @@ mod tests {
         assert_eq!(verdict(0.02, 0.95, CHOICES), (Bottleneck::Compute, 0.98, String::new()));
         let slow = Choices { precision: Precision::F32, accumulate: 4, ..CHOICES };
         assert_eq!(verdict(0.0, 0.0, slow).2, "--precision bf16");
-        let queued = Choices { graph: Some(GraphChoice::Off), accumulate: 4, ..CHOICES };
+        let queued = Choices { graph: Some(Choice::Off), accumulate: 4, ..CHOICES };
         assert_eq!(verdict(0.0, 0.0, queued).2, "--cuda-graph auto");
         assert_eq!(verdict(0.0, 0.0, Choices { threads: Some(2), ..CHOICES }).2, "--threads 8");
         assert!(verdict(0.0, 0.0, Choices { accumulate: 4, ..CHOICES }).2.starts_with("--accumulate 1"));

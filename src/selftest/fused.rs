@@ -5,7 +5,7 @@ use std::{cell::OnceCell, rc::Rc};
 use anyhow::{Result, anyhow, ensure};
 use pipeline::Preset;
 use serde_json::{Map, Value, json};
-use torchkit::{GraphChoice, Piece, Precision};
+use torchkit::{Choice, Piece, Precision};
 
 use super::{
     check::{Check, Found, Options},
@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     feed::Normalizer,
-    train::{Difference, PIECES, fuse_pieces},
+    train::{Difference, PIECES, fuse_all},
     views::made_up,
 };
 
@@ -83,7 +83,7 @@ fn compare(options: &Options) -> Result<Vec<(String, Precision, Vec<Difference>)
     for precision in [Precision::F32, Precision::Bf16] {
         precision.apply()?;
         for (name, samples, settings) in MODELS.iter().chain(LARGE.iter().filter(|_| options.is_full)) {
-            let mut config = config(settings, GraphChoice::Off)?;
+            let mut config = config(settings, Choice::Off)?;
             config.train.precision = precision;
             let views = made_up(&config.recipe(), *samples, options.device);
             let mut trainer = trainer(options.device, &config)?;
@@ -91,7 +91,7 @@ fn compare(options: &Options) -> Result<Vec<(String, Precision, Vec<Difference>)
             compared.push(((*name).to_owned(), precision, differences));
         }
     }
-    fuse_pieces(true);
+    fuse_all(&PIECES, true);
     Ok(compared)
 }
 
@@ -99,14 +99,14 @@ fn compare(options: &Options) -> Result<Vec<(String, Precision, Vec<Difference>)
 fn words(difference: &Difference) -> String {
     let Difference { loss, gradients, parameter, noise, block, block_tensor, block_noise, .. } = difference;
     format!(
-        "the loss is off by {loss:.1e}, the gradient of `{parameter}` by {gradients:.1e} (by a rounding: {noise:.1e}), {block_tensor} of a block by itself by {block:.1e} (by a rounding: {block_noise:.1e})"
+        "the loss is off by {loss:.1e}, the gradient of `{parameter}` by {gradients:.1e} (by two roundings: {noise:.1e}), {block_tensor} of a block by itself by {block:.1e} (by two roundings: {block_noise:.1e})"
     )
 }
 
 fn figures(difference: &Difference) -> Value {
     let Difference { loss, gradients, noise, block, block_noise, .. } = difference;
     json!({
-        "loss_off": loss, "gradients_off": gradients, "by_rounding": noise, "blocks_off": block,
-        "blocks_by_rounding": block_noise,
+        "loss_off": loss, "gradients_off": gradients, "by_roundings": noise, "blocks_off": block,
+        "blocks_by_roundings": block_noise,
     })
 }

@@ -4,7 +4,7 @@ use anyhow::{Result, bail, ensure};
 use pipeline::Recipe;
 use serde_json::{Map, Value, json};
 use tch::{Device, Kind, Tensor};
-use torchkit::{GraphChoice, Precision};
+use torchkit::{Choice, Precision};
 
 use super::check::{Found, Options, largest};
 use crate::{config::Config, optim::Schedule, train::Trainer, views::made_up, world::World};
@@ -42,7 +42,7 @@ const OTHERS: [(&str, &str); 8] = [
 ];
 
 /// Returns the configuration in f32 of a small model, which `settings` describe.
-pub(super) fn config(settings: &str, graph: GraphChoice) -> Result<Config> {
+pub(super) fn config(settings: &str, graph: Choice) -> Result<Config> {
     let mut config = Config::resolve(&settings.parse()?)?;
     config.train.precision = Precision::F32;
     config.run.cuda_graph = graph;
@@ -105,8 +105,8 @@ pub(super) fn graphs_of_methods(options: &Options) -> Result<Found> {
 /// as far from them as they are apart.
 fn graph_of(settings: &str, device: Device, steps: i64) -> Result<Value> {
     Precision::F32.apply()?;
-    let recipe = config(settings, GraphChoice::Off)?.recipe();
-    let mut trainers = [GraphChoice::Off, GraphChoice::Off, GraphChoice::On]
+    let recipe = config(settings, Choice::Off)?.recipe();
+    let mut trainers = [Choice::Off, Choice::Off, Choice::On]
         .map(|graph| trainer(device, &config(settings, graph)?))
         .into_iter()
         .collect::<Result<Vec<_>>>()?;
@@ -158,7 +158,7 @@ pub(super) fn failed_recording(options: &Options) -> Result<Found> {
 
 fn failed_recording_of(settings: &str, device: Device) -> Result<Value> {
     Precision::F32.apply()?;
-    let config = config(settings, GraphChoice::Off)?;
+    let config = config(settings, Choice::Off)?;
     let (mut plain, mut disturbed) = (trainer(device, &config)?, trainer(device, &config)?);
     let mut why = None;
     let mut losses_off = 0f64;

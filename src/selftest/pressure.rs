@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::json;
 use tch::{Device, Kind, Tensor};
-use torchkit::{Accelerator, GraphChoice, Monitor, Precision, caught};
+use torchkit::{Accelerator, Choice, Monitor, Precision, caught};
 
 use super::{
     check::{Found, Options, largest},
@@ -40,7 +40,7 @@ pub(super) fn pressure(options: &Options) -> Result<Found> {
         return Ok(Found::Skipped("other processes use the GPU, and would run out of memory"));
     }
     Precision::F32.apply()?;
-    let config = config(AMDIM, GraphChoice::Off)?;
+    let config = config(AMDIM, Choice::Off)?;
     let before = match losses(device, &config) {
         Err(error) if is_out_of_memory(&error) => {
             return Ok(Found::Skipped("a step of the check takes more memory than is free"));

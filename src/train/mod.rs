@@ -29,7 +29,7 @@ mod validation;
 pub(crate) use self::session::{Run, feed};
 pub use self::{
     begin::run,
-    fused::{Difference, PIECES, fuse_pieces},
+    fused::{Difference, PIECES, fuse_all},
     run::RunOutcome,
     session::image_kind,
     trainer::{BrokenStep, PendingCheck, StepOutcome, Trainer},

@@ -26,7 +26,7 @@ use crate::{
     },
     world::World,
 };
-use torchkit::{Accelerator, FusedChoice, Stream};
+use torchkit::{Accelerator, Choice, Stream};
 
 impl Run {
     /// Opens the data, settles the settings that depend on data and device, and builds the network.
@@ -43,7 +43,7 @@ impl Run {
         check_parts(batch_size, config.train.accumulate)?;
         settle_precision(&mut config, device)?;
         device::settle_fused(config.run.fused, device);
-        let is_fused_unproved = config.run.fused == FusedChoice::Auto && device.is_cuda();
+        let is_fused_unproved = config.run.fused == Choice::Auto && device.is_cuda();
         if is_fused_unproved {
             fused::prove_input(&config.normalization(), device)?;
         }

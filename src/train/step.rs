@@ -13,7 +13,7 @@ use crate::{
     views::Views,
     world::World,
 };
-use torchkit::{Graph, GraphChoice};
+use torchkit::{Choice, Graph};
 
 /// Everything that a step changes.
 pub(crate) struct Learner {
@@ -90,7 +90,7 @@ fn probe_backward(probe: &OnlineProbe, features: &Tensor, views: &Views) -> (Pro
 /// The way updates are queued: kernel by kernel, or as one graph that is recorded after the first few
 /// updates.
 pub(crate) struct StepGraph {
-    choice: GraphChoice,
+    choice: Choice,
     device: Device,
     /// Updates still to be made kernel by kernel: in the first ones, libraries choose their algorithms and
     /// take their memory.
@@ -115,7 +115,8 @@ enum Replay {
 impl StepGraph {
     const WARM_UP: u32 = 3;
 
-    pub(crate) fn new(choice: GraphChoice, device: Device) -> Self {
+    /// With `auto`, a GPU records its steps; with `on`, the CPU tries to, and says that it cannot.
+    pub(crate) fn new(choice: Choice, device: Device) -> Self {
         Self { choice, device, warm_up: Self::WARM_UP, recorded: None }
     }
 
@@ -138,9 +139,9 @@ impl StepGraph {
     /// Counts an update, and returns whether it is the one to be recorded.
     fn is_due(&mut self) -> bool {
         let wanted = match self.choice {
-            GraphChoice::Off => false,
-            GraphChoice::Auto => self.device.is_cuda(),
-            GraphChoice::On => true,
+            Choice::Off => false,
+            Choice::Auto => self.device.is_cuda(),
+            Choice::On => true,
         };
         if !wanted || self.recorded.is_some() {
             return false;
@@ -152,7 +153,7 @@ impl StepGraph {
 
     /// Records an update without making it. Where recording fails, the run goes on kernel by kernel.
     fn record(&mut self, learner: &mut Learner, views: &Views) -> Result<()> {
-        self.choice = GraphChoice::Off; // not tried again
+        self.choice = Choice::Off; // not tried again
         // The graph allocates the gradients itself.
         learner.optimizer.forget_gradients()?;
         let batch = copied(views);
@@ -214,7 +215,7 @@ mod tests {
 
     const FLOATS: (Kind, Device) = (Kind::Float, Device::Cpu);
 
-    fn trainer(choice: GraphChoice) -> Trainer {
+    fn trainer(choice: Choice) -> Trainer {
         let mut config = Config::preset(pipeline::Preset::C10);
         config.encoder =
             crate::encoder::amdim::Config { ndf: 4, n_rkhs: 16, n_depth: 1, use_bn: false }.into();
@@ -246,7 +247,7 @@ mod tests {
     #[test]
     fn recorded_updates_equal_updates_that_are_queued_kernel_by_kernel() {
         let _alone = crate::testing::lock_generator();
-        let (mut plain, mut recorded) = (trainer(GraphChoice::Off), trainer(GraphChoice::Off));
+        let (mut plain, mut recorded) = (trainer(Choice::Off), trainer(Choice::Off));
         let (mut plainly, mut again) = (Vec::new(), Vec::new());
         for number in 0..6 {
             if number == 2 {
@@ -271,7 +272,7 @@ mod tests {
     #[test]
     fn a_step_that_cannot_be_recorded_is_made_kernel_by_kernel() {
         let _alone = crate::testing::lock_generator();
-        let (mut plain, mut asked) = (trainer(GraphChoice::Off), trainer(GraphChoice::On));
+        let (mut plain, mut asked) = (trainer(Choice::Off), trainer(Choice::On));
         for number in 0..5 {
             plain.step(&batch(number)).unwrap();
             asked.step(&batch(number)).unwrap();

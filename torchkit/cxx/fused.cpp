@@ -20,8 +20,9 @@ namespace {
 std::atomic<bool> has_fused_convolutions{true};
 
 // Inside of functions, the types of tensors are as they are asked for.
-using WithoutAutocast = c10::impl::ExcludeDispatchKeyGuard;
-c10::DispatchKeySet autocast_keys() { return c10::autocast_dispatch_keyset; }
+struct WithoutAutocast : c10::impl::ExcludeDispatchKeyGuard {
+  WithoutAutocast() : ExcludeDispatchKeyGuard(c10::autocast_dispatch_keyset) {}
+};
 
 // Pixels (n·h·w, c) of images (n, c, h, w); channels-last images are not copied.
 at::Tensor rows(const at::Tensor& images) {
@@ -68,7 +69,7 @@ at::Tensor masked(const at::Tensor& gradient, const at::Tensor& result) {
 // x ← x + relu(x · w1) · w2 for each pair of weights (c, c, 1, 1) in turn, of pixels x (m, c).
 struct Chain : torch::autograd::Function<Chain> {
   static at::Tensor forward(AutogradContext* context, at::Tensor x, at::TensorList weights) {
-    WithoutAutocast guard(autocast_keys());
+    WithoutAutocast guard;
     variable_list saved;
     for (size_t i = 0; i < weights.size(); i += 2) {
       auto w1 = matrix(weights[i], x.scalar_type()), w2 = matrix(weights[i + 1], x.scalar_type());
@@ -111,7 +112,7 @@ struct Chain : torch::autograd::Function<Chain> {
 struct Reshaping : torch::autograd::Function<Reshaping> {
   static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& weight1, const at::Tensor& weight2,
                             int64_t stride) {
-    WithoutAutocast guard(autocast_keys());
+    WithoutAutocast guard;
     auto w1 = weight1.to(x.scalar_type()), w2 = matrix(weight2, x.scalar_type());
     auto width = w1.size(2);
     auto hidden = convolution_relu(x, w1, std::nullopt, stride);
@@ -146,7 +147,7 @@ struct Reshaping : torch::autograd::Function<Reshaping> {
 struct ConvolutionRelu : torch::autograd::Function<ConvolutionRelu> {
   static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
                             int64_t stride) {
-    WithoutAutocast guard(autocast_keys());
+    WithoutAutocast guard;
     auto w = weight.to(x.scalar_type());
     auto result = convolution_relu(x, w, bias.to(x.scalar_type()), stride);
     context->save_for_backward({x, result, w, weight, bias});
@@ -168,7 +169,7 @@ struct ConvolutionRelu : torch::autograd::Function<ConvolutionRelu> {
 struct Head : torch::autograd::Function<Head> {
   static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& weight1, const at::Tensor& weight2,
                             const at::Tensor& weight3, const at::Tensor& bias) {
-    WithoutAutocast guard(autocast_keys());
+    WithoutAutocast guard;
     auto type = x.scalar_type();
     auto w1 = matrix(weight1, type), w2 = matrix(weight2, type), shortcut = matrix(weight3, type);
     auto [hidden, mask] = amdim::product_relu(x, w1);
@@ -194,7 +195,7 @@ struct Head : torch::autograd::Function<Head> {
 // that makes the convolution's.
 struct Pointwise : torch::autograd::Function<Pointwise> {
   static variable_list forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& weight) {
-    WithoutAutocast guard(autocast_keys());
+    WithoutAutocast guard;
     auto w = matrix(weight, x.scalar_type());
     context->save_for_backward({x, w, weight});
     context->set_materialize_grads(false);

@@ -97,23 +97,24 @@ at::Tensor mask_of(const at::Tensor& result, int64_t& leading) {
   return at::empty({result.size(0), leading / 8}, result.options().dtype(at::kByte));
 }
 
+// left · right + added in `type` by the device's function, or nothing if that is not possible.
+at::Tensor by_function(at::ScalarType type, const at::Tensor& left, const at::Tensor& right, const at::Tensor& added) {
+  if (!has_function(left)) return {};
+  auto out = matrix_like(left, right.size(1), type);
+  return queued(described(out, left, right, added)) ? out : at::Tensor();
+}
+
 }  // namespace
 
 namespace amdim {
 
 at::Tensor product(const at::Tensor& left, const at::Tensor& right, const at::Tensor& added) {
-  if (has_function(left)) {
-    auto out = matrix_like(left, right.size(1), left.scalar_type());
-    if (queued(described(out, left, right, added))) return out;
-  }
+  if (auto out = by_function(left.scalar_type(), left, right, added); out.defined()) return out;
   return added.defined() ? at::addmm(added, left, right) : at::mm(left, right);
 }
 
 at::Tensor product_in(at::ScalarType type, const at::Tensor& left, const at::Tensor& right) {
-  if (has_function(left)) {
-    auto out = matrix_like(left, right.size(1), type);
-    if (queued(described(out, left, right, {}))) return out;
-  }
+  if (auto out = by_function(type, left, right, {}); out.defined()) return out;
   return at::mm(left, right).to(type);
 }
 

@@ -4,10 +4,8 @@
 
 use std::{
     ffi::{CStr, c_char, c_int, c_void},
-    fmt,
     panic::{self, AssertUnwindSafe},
     ptr::NonNull,
-    str::FromStr,
     sync::OnceLock,
 };
 
@@ -15,42 +13,6 @@ use anyhow::{Result, anyhow};
 use tch::{Device, Kind, Tensor};
 
 use crate::{caught::caught, cuda_library::function, failure::Failure, ffi::failure_of};
-
-/// Whether a training step is queued as one CUDA graph: `auto`, `on` or `off`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum GraphChoice {
-    /// Use graphs if the device has them. If a step cannot be recorded, a warning says so and it is queued as
-    /// usual.
-    #[default]
-    Auto,
-    /// Like `Auto`, but also warn if the device has no graphs.
-    On,
-    /// Never use graphs.
-    Off,
-}
-
-impl FromStr for GraphChoice {
-    type Err = String;
-
-    fn from_str(name: &str) -> Result<Self, String> {
-        match name {
-            "auto" => Ok(Self::Auto),
-            "on" => Ok(Self::On),
-            "off" => Ok(Self::Off),
-            _ => Err(format!("unknown choice `{name}`: expected `auto`, `on` or `off`")),
-        }
-    }
-}
-
-impl fmt::Display for GraphChoice {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Auto => "auto",
-            Self::On => "on",
-            Self::Off => "off",
-        })
-    }
-}
 
 /// The functions of `cxx/graph.cpp`.
 #[derive(Debug)]

@@ -29,6 +29,7 @@
 //! ```
 
 mod caught;
+mod choice;
 mod clock;
 mod cuda_library;
 mod device;
@@ -53,14 +54,15 @@ mod threads;
 mod update;
 
 pub use caught::caught;
+pub use choice::Choice;
 pub use clock::{ClockState, clock_state};
 pub use device::{DeviceChoice, NoDevice, device, has_driver, name};
 pub use failure::Failure;
 pub use fused::{
-    FusedChoice, Piece, convolution_relu, pointwise_convolution, refused_products, reshaping_residual,
-    residual_chain, residual_head,
+    Piece, convolution_relu, pointwise_convolution, refused_products, reshaping_residual, residual_chain,
+    residual_head,
 };
-pub use graph::{Graph, GraphChoice, fail_recording};
+pub use graph::{Graph, fail_recording};
 pub use libtorch::Libtorch;
 pub use memory::{
     MemoryWatch, Pinned, Resident, copy, empty, free_memory, keep_host_memory, peak_memory, reserved_memory,

@@ -13,7 +13,7 @@ use super::{
     shard::{Embedding, Totals},
 };
 use crate::{checkpoint, data, device, network::Network, stdout, terminal::Progress, usage};
-use torchkit::{FusedChoice, Precision};
+use torchkit::{Choice, Precision};
 
 /// Embeds the shards that have no file yet, in order. Memory does not grow with their number.
 pub fn run(args: &Args) -> Result<()> {
@@ -25,7 +25,7 @@ pub fn run(args: &Args) -> Result<()> {
     let set = data::open(&args.shards)?;
     let names = class_names(&set)?;
     Precision::apply_to_evaluation(device)?;
-    device::settle_fused(FusedChoice::Auto, device);
+    device::settle_fused(Choice::Auto, device);
     let network = Network::load(&loaded, device)?;
     let args = &Args { layer: layer(&args.layer, &network)?.to_owned(), ..args.clone() };
     fs::create_dir_all(&args.out).with_context(|| format!("cannot create `{}`", args.out.display()))?;

@@ -28,7 +28,7 @@ use crate::{
     train::Run,
     world::World,
 };
-use torchkit::{Accelerator, FusedChoice, GraphChoice, MemoryWatch};
+use torchkit::{Accelerator, Choice, MemoryWatch};
 
 /// The duration of the measurement of loading.
 const LOADING: Duration = Duration::from_millis(2_500);
@@ -126,12 +126,12 @@ fn watch(device: Device) -> Result<MemoryWatch> {
 fn prepare(mut config: Config, is_of_several_sizes: bool) -> Result<Run> {
     let graph = config.run.cuda_graph;
     if is_of_several_sizes {
-        config.run.cuda_graph = GraphChoice::Off;
+        config.run.cuda_graph = Choice::Off;
     }
     let mut run = Run::prepare(config, None, World::ALONE)?;
-    if run.config.run.fused == FusedChoice::Auto {
+    if run.config.run.fused == Choice::Auto {
         // Those that a run uses once they are proved.
-        device::settle_fused(FusedChoice::On, run.device);
+        device::settle_fused(Choice::On, run.device);
     }
     run.config.run.cuda_graph = graph;
     Ok(run)

@@ -5,7 +5,7 @@ use anyhow::Result;
 use tch::{Kind, Tensor};
 use torchkit::Piece;
 
-use super::difference::{PIECES, Worst, fuse_pieces, fused_pass, rounded, share};
+use super::difference::{PIECES, Worst, fuse_all, fused_pass, norm, rounded, share};
 use crate::{
     encoder::{Mode, Moves},
     train::Trainer,
@@ -24,18 +24,18 @@ impl Trainer {
         let on: Vec<_> = PIECES.into_iter().filter(|piece| piece.is_fused()).collect();
         let mut worst = Worst::default();
         self.each_block(images, |trainer, number, x, plain| {
-            switch_on(&on);
+            fuse_all(&on, true);
             let fused = fused_pass(piece, || trainer.pass_of_block(number, x));
-            fuse_pieces(false);
+            fuse_all(&PIECES, false);
             let none = Worst::failed(format!("block {number}"));
             worst.note(&fused?.map_or(none, |fused| off(&fused, plain)));
             Ok(())
         })?;
-        switch_on(&on);
+        fuse_all(&on, true);
         Ok(worst)
     }
 
-    /// Returns how far a plain block is, at most, on an input that is changed by a rounding of `unit`.
+    /// Returns how far a plain block is, at most, on an input that is changed by two roundings of `unit`.
     pub(super) fn blocks_off_by_rounding(&mut self, images: &Tensor, unit: f64) -> Result<f64> {
         let mut worst = Worst::default();
         self.each_block(images, |trainer, number, x, plain| {
@@ -51,7 +51,7 @@ impl Trainer {
         images: &Tensor,
         mut visit: impl FnMut(&mut Self, usize, &Tensor, &Pass) -> Result<()>,
     ) -> Result<()> {
-        fuse_pieces(false);
+        fuse_all(&PIECES, false);
         let mut x = images.shallow_clone();
         for number in 0..self.network().encoder().blocks() {
             let plain = self.pass_of_block(number, &x)?;
@@ -81,15 +81,8 @@ impl Trainer {
     }
 }
 
-fn switch_on(pieces: &[Piece]) {
-    for piece in pieces {
-        piece.fuse(true);
-    }
-}
-
 /// Returns the largest difference of a tensor as a share of its norm.
 fn off(found: &Pass, expected: &Pass) -> Worst {
-    let norm = |tensor: &Tensor| tensor.norm_scalaropt_dtype(2.0, Kind::Float).double_value(&[]);
     let mut worst = Worst::default();
     for ((name, found), (_, expected)) in found.0.iter().zip(&expected.0) {
         let off = share(norm(&(found - expected)), norm(expected));

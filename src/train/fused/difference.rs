@@ -15,9 +15,9 @@ const SEED: i64 = 17;
 /// The pieces that a step consists of. [`Piece::Input`] is a piece of the feed.
 pub const PIECES: [Piece; 4] = [Piece::Products, Piece::Convolutions, Piece::Norms, Piece::Scores];
 
-/// Switches all pieces of a step on or off.
-pub fn fuse_pieces(on: bool) {
-    for piece in PIECES {
+/// Switches pieces on or off.
+pub fn fuse_all(pieces: &[Piece], on: bool) {
+    for piece in pieces {
         piece.fuse(on);
     }
 }
@@ -38,13 +38,13 @@ pub struct Difference {
     pub gradients: f64,
     /// The name of that parameter.
     pub parameter: String,
-    /// The same difference between two plain passes, one on images that are changed by a rounding.
+    /// The same difference between two plain passes, one on images that are [`rounded`].
     pub noise: f64,
     /// The largest difference of an output or a gradient of a block by itself, as a share of its norm.
     pub block: f64,
     /// The name of that output or parameter.
     pub block_tensor: String,
-    /// The same difference between plain passes of a block, one on an input that is changed by a rounding.
+    /// The same difference between plain passes of a block, one on an input that is [`rounded`].
     pub block_noise: f64,
 }
 
@@ -52,7 +52,7 @@ impl Difference {
     /// Returns whether rounding explains the difference. NaN is no difference of rounding.
     ///
     /// What rounding does to gradients depends on the depth of the encoder, as ReLUs near zero flip; so they may differ
-    /// by 1.5 times what such a change of the images does. In a block by itself that is little. A wrong epilogue changes
+    /// by 1.5 times what a change of the images by two roundings does. In a block by itself that is little. A wrong epilogue changes
     /// gradients by their own size.
     pub fn is_rounding(&self, precision: Precision) -> bool {
         const MOST: f64 = 0.9;
@@ -109,7 +109,7 @@ impl Trainer {
     }
 
     fn differences(&mut self, pieces: &[Piece], views: &Views, kept: &Kept) -> Result<Vec<Difference>> {
-        fuse_pieces(false);
+        fuse_all(&PIECES, false);
         let precision = self.network().precision();
         let unit = unit_of(precision);
         kept.restore_state();
@@ -205,7 +205,7 @@ fn unit_of(precision: Precision) -> f64 {
     }
 }
 
-/// Returns a batch whose images differ by a rounding of `unit`.
+/// Returns a batch whose images are [`rounded`].
 fn rounded_views(views: &Views, unit: f64) -> Views {
     tch::manual_seed(SEED);
     Views {
@@ -216,8 +216,8 @@ fn rounded_views(views: &Views, unit: f64) -> Views {
     }
 }
 
-/// Returns a tensor whose numbers are changed by up to twice `unit` of their size, in f32, so that numbers of bf16
-/// change, too.
+/// Returns a tensor whose numbers are changed by up to two roundings, that is twice `unit` of their size. One would be
+/// rounded away where the numbers are themselves of that precision.
 pub(super) fn rounded(x: &Tensor, unit: f64) -> Tensor {
     let wide = x.to_kind(Kind::Float);
     (&wide * (wide.rand_like() * (4.0 * unit) + (1.0 - 2.0 * unit))).to_kind(x.kind())
@@ -230,7 +230,6 @@ fn number(off: f64) -> f64 {
 
 /// Returns the largest difference of a parameter's gradient as a share of its norm.
 fn gradients_off(found: &Pass, expected: &Pass) -> Worst {
-    let norm = |tensor: &Tensor| tensor.norm_scalaropt_dtype(2.0, Kind::Float).double_value(&[]);
     let all = expected.gradients.values().map(|gradient| norm(gradient).powi(2)).sum::<f64>().sqrt();
     let mut worst = Worst::default();
     for (name, expected) in &expected.gradients {
@@ -242,13 +241,18 @@ fn gradients_off(found: &Pass, expected: &Pass) -> Worst {
     worst
 }
 
+/// Returns the 2-norm of a tensor, summed in f32.
+pub(super) fn norm(tensor: &Tensor) -> f64 {
+    tensor.norm_scalaropt_dtype(2.0, Kind::Float).double_value(&[])
+}
+
 /// Returns `part` / `whole`, and 0 where there is no part.
 pub(super) fn share(part: f64, whole: f64) -> f64 {
     if part == 0.0 { 0.0 } else { part / whole }
 }
 
-/// What the passes change, and restored when it is dropped: state that is not trained, and parameters of zeros, which hide the layers before
-/// them and are drawn for the comparison.
+/// What the passes change: state that is not trained, and parameters of zeros, which hide the layers before them and are
+/// drawn for the comparison. Dropping it restores both.
 struct Kept {
     state: Vec<(Tensor, Tensor)>,
     zeros: Vec<Tensor>,
@@ -283,7 +287,7 @@ impl Kept {
 impl Drop for Kept {
     /// Restores everything, also after a lack of memory.
     fn drop(&mut self) {
-        fuse_pieces(false);
+        fuse_all(&PIECES, false);
         self.restore_state();
         tch::no_grad(|| {
             for tensor in &self.zeros {
@@ -333,7 +337,7 @@ mod tests {
         };
         let before = tensors(&trainer);
         let differences = trainer.fused_differences(&PIECES, &views).unwrap();
-        fuse_pieces(true);
+        fuse_all(&PIECES, true);
         assert!(before.iter().zip(tensors(&trainer)).all(|(before, after)| before.equal(&after)));
         assert!(
             differences.iter().all(|difference| difference.is_rounding(Precision::F32)),

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use torchkit::{Driver, Libtorch, Monitor};
 
 use super::difference::Difference;
-use crate::train::Run;
+use crate::{data, train::Run};
 
 /// What the outcome of a comparison depends on.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -76,7 +76,7 @@ impl Key {
         self.gpu.as_ref()?; // another GPU may be in its place
         let mut hasher = DefaultHasher::new();
         serde_json::to_string(self).ok()?.hash(&mut hasher);
-        Some(cache()?.join("fused").join(format!("{:016x}.json", hasher.finish())))
+        Some(data::cache_folder()?.join("fused").join(format!("{:016x}.json", hasher.finish())))
     }
 }
 
@@ -85,11 +85,4 @@ fn program() -> String {
     let file = env::current_exe().and_then(fs::metadata);
     let built = file.and_then(|file| Ok((file.len(), file.modified()?)));
     format!("{} {:?}", env!("CARGO_PKG_VERSION"), built.ok())
-}
-
-/// Returns the user's folder for what can be made again.
-fn cache() -> Option<PathBuf> {
-    let of = |name| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    let by_system = || of("XDG_CACHE_HOME").or_else(|| Some(of("HOME")?.join(".cache")));
-    of("AMDIM_STREAM_CACHE").or_else(|| Some(by_system()?.join("amdim-stream")))
 }

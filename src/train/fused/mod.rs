@@ -5,5 +5,5 @@ mod difference;
 mod known;
 mod prove;
 
-pub use self::difference::{Difference, PIECES, fuse_pieces};
+pub use self::difference::{Difference, PIECES, fuse_all};
 pub(in crate::train) use self::prove::prove_input;

@@ -77,7 +77,7 @@ impl Run {
                 "the device cannot compute them on the first batch, or gives no numbers".to_owned()
             } else {
                 format!(
-                    "on the first batch they change the loss by {loss:.1e}, the gradient of `{parameter}` by {gradients:.1e} of its size (a rounding of the images: {noise:.1e}), and {block_tensor} in a block by itself by {block:.1e}"
+                    "on the first batch they change the loss by {loss:.1e}, the gradient of `{parameter}` by {gradients:.1e} of its size (two roundings of the images: {noise:.1e}), and {block_tensor} in a block by itself by {block:.1e}"
                 )
             };
             tracing::warn!(

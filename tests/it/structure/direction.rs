@@ -126,7 +126,8 @@ const DATASET: [&str; 14] = [
 
 /// The modules of `torchkit` from bottom to top: the process, the driver, foreign calls, the modules that use
 /// them.
-const TORCHKIT: [&str; 22] = [
+const TORCHKIT: [&str; 23] = [
+    "choice",
     "signal",
     "clock",
     "threads",

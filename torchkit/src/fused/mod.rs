@@ -5,11 +5,7 @@
 
 #![expect(unsafe_code, reason = "foreign calls")]
 
-use std::{
-    fmt,
-    str::FromStr,
-    sync::atomic::{AtomicU32, Ordering::Relaxed},
-};
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use tch::Tensor;
 use torch_sys::C_tensor;
@@ -37,41 +33,6 @@ pub enum Piece {
     Scores,
     /// Normalization of pixels straight to bf16.
     Input,
-}
-
-/// Which pieces a run computes in their fused form: `auto`, `on` or `off`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum FusedChoice {
-    /// On the CPU all; on a GPU those whose results on the first batch are those of their plain forms.
-    #[default]
-    Auto,
-    /// All, without a comparison.
-    On,
-    /// None.
-    Off,
-}
-
-impl FromStr for FusedChoice {
-    type Err = String;
-
-    fn from_str(name: &str) -> Result<Self, String> {
-        match name {
-            "auto" => Ok(Self::Auto),
-            "on" => Ok(Self::On),
-            "off" => Ok(Self::Off),
-            _ => Err(format!("unknown choice `{name}`: expected `auto`, `on` or `off`")),
-        }
-    }
-}
-
-impl fmt::Display for FusedChoice {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Auto => "auto",
-            Self::On => "on",
-            Self::Off => "off",
-        })
-    }
 }
 
 /// The pieces that are switched off, one bit each.
