@@ -27,8 +27,8 @@ struct Slot {
 /// The scalars of an update that all parameters share.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Shared<'a> {
-    /// The divisor of the gradients.
-    pub(super) scale: &'a Tensor,
+    /// The divisor of the gradients, if there is one.
+    pub(super) scale: Option<&'a Tensor>,
     /// 1 if the update is to change nothing, else 0.
     pub(super) skip: &'a Tensor,
 }

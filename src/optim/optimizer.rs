@@ -120,13 +120,12 @@ impl Optimizer {
         let finite = (&norm + &probe_norm + loss.detach()).isfinite();
         let skip = finite.logical_not().to_kind(Kind::Float).maximum(&self.stopped);
         self.stopped.shallow_clone().copy_(&skip);
-        let unscaled = norm.ones_like();
         let scale = self.clip_norm.map(|most| (&norm / most).clamp_min(1.0));
         for group in &self.groups {
-            group.update(Shared { scale: scale.as_ref().unwrap_or(&unscaled), skip: &skip })?;
+            group.update(Shared { scale: scale.as_ref(), skip: &skip })?;
         }
         if let Some(probe) = &self.probe {
-            probe.update(Shared { scale: &unscaled, skip: &skip })?;
+            probe.update(Shared { scale: None, skip: &skip })?;
         }
         Ok(skip)
     }

@@ -6,6 +6,7 @@
 #include <ATen/core/grad_mode.h>
 
 #include <limits>
+#include <optional>
 #include <vector>
 
 namespace {
@@ -22,12 +23,16 @@ std::vector<at::Tensor> buffers(at::Tensor* const* tensors, size_t count, double
   return listed(tensors, momentum == 0 ? 0 : count);
 }
 
+std::optional<at::Tensor> optional(const at::Tensor* tensor) {
+  return tensor == nullptr ? std::nullopt : std::optional(*tensor);
+}
+
 }  // namespace
 
 extern "C" {
 
 // The tensors of one update. Each list that the optimizer reads has `count` tensors: `second` is for two
-// moments, `first` for one. Gradients are divided by `*scale`; if `*skip` is 1 nothing changes. `*lr` is read on the device.
+// moments, `first` for one. Gradients are divided by `*scale` if it is not null; if `*skip` is 1 nothing changes. `*lr` is read on the device.
 struct amdim_update {
   at::Tensor* const* parameters;
   at::Tensor* const* gradients;
@@ -67,7 +72,7 @@ int amdim_adam(const amdim_update* update, at::Tensor* step, double beta1, doubl
     auto make = [&](auto fused) {
       fused(listed(parameters, count), listed(gradients, count), listed(first, count), listed(second, count),
             std::vector<at::Tensor>{}, std::vector<at::Tensor>(count, *step), *lr, beta1, beta2, weight_decay, eps,
-            /*amsgrad=*/false, /*maximize=*/false, *scale, *skip);
+            /*amsgrad=*/false, /*maximize=*/false, optional(scale), *skip);
     };
     if (decoupled) {
       make([](auto&&... arguments) { at::_fused_adamw_(arguments...); });
@@ -85,7 +90,7 @@ int amdim_sgd(const amdim_update* update, double momentum, int nesterov, double 
     at::NoGradGuard no_grad;
     auto [parameters, gradients, first, second, count, lr, scale, skip] = *update;
     at::_fused_sgd_(listed(parameters, count), listed(gradients, count), buffers(first, count, momentum), weight_decay,
-                    momentum, *lr, /*dampening=*/0.0, nesterov, /*maximize=*/false, /*is_first_step=*/false, *scale, *skip);
+                    momentum, *lr, /*dampening=*/0.0, nesterov, /*maximize=*/false, /*is_first_step=*/false, optional(scale), *skip);
   });
 }
 
@@ -96,7 +101,7 @@ int amdim_lars(const amdim_update* update, double momentum, double weight_decay,
     at::NoGradGuard no_grad;
     auto [parameters, gradients, first, second, count, lr, scale, skip] = *update;
     auto weights = listed(parameters, count), terms = listed(gradients, count);
-    at::_foreach_div_(terms, *scale);
+    if (scale != nullptr) at::_foreach_div_(terms, *scale);
     if (weight_decay != 0) at::_foreach_add_(terms, weights, weight_decay);
     if (eta < 0) {
       at::_foreach_mul_(terms, *lr);

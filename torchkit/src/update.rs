@@ -78,13 +78,13 @@ pub struct Scalars<'a> {
     pub lr: &'a Tensor,
     /// The number of updates so far, which [`Rule::Adam`] reads and increments.
     pub step: &'a Tensor,
-    /// The divisor of all gradients.
-    pub scale: &'a Tensor,
+    /// The divisor of all gradients, if there is one. Without it, an update need not write the gradients back.
+    pub scale: Option<&'a Tensor>,
     /// 0; if it is 1, the update changes nothing but the gradients.
     pub skip: &'a Tensor,
 }
 
-/// Queues one update of all parameters in one call. The gradients are overwritten.
+/// Queues one update of all parameters in one call. The gradients may be overwritten.
 ///
 /// # Errors
 /// libtorch's failure.
@@ -113,7 +113,7 @@ pub fn update(rule: &Rule, updated: &[Updated], scalars: Scalars) -> Result<(), 
         second: second.as_ptr(),
         count: updated.len(),
         lr: raw(scalars.lr),
-        scale: raw(scalars.scale),
+        scale: scalars.scale.map_or(std::ptr::null_mut(), raw),
         skip: raw(scalars.skip),
     };
     // SAFETY: each list that the rule reads has `count` pointers, as `check_strides` ensures, of tensors

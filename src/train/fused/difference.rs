@@ -38,13 +38,13 @@ pub struct Difference {
     pub gradients: f64,
     /// The name of that parameter.
     pub parameter: String,
-    /// The same difference between two plain passes, one on images that are [`rounded`].
+    /// The same difference between two plain passes, one on images that are rounded twice.
     pub noise: f64,
     /// The largest difference of an output or a gradient of a block by itself, as a share of its norm.
     pub block: f64,
     /// The name of that output or parameter.
     pub block_tensor: String,
-    /// The same difference between plain passes of a block, one on an input that is [`rounded`].
+    /// The same difference between plain passes of a block, one on an input that is rounded twice.
     pub block_noise: f64,
 }
 
