@@ -13,7 +13,7 @@ use std::{
 
 use pipeline::{Loader, LoaderConfig, Preset, Rgb, encode_jpeg};
 use rustix::fs::{Advice, fadvise};
-use shards::{IndexConfig, LocalSource, Order, Position, ShardSet, ShardWriter, Share, Shuffle};
+use shards::{Division, IndexConfig, LocalSource, Order, Position, ShardSet, ShardWriter, Shuffle};
 
 use common::{Table, once};
 
@@ -95,7 +95,7 @@ impl Shards {
 }
 
 fn shuffled(shuffle: Shuffle) -> Order {
-    Order { seed: 1, shuffle, epochs: None }
+    Order { seed: 1, shuffle, ..Order::default() }
 }
 
 fn shuffles() -> [Shuffle; 3] {
@@ -107,7 +107,7 @@ fn load(set: &ShardSet, shuffle: Shuffle, batches: u64) -> pipeline::Stats {
     let recipe = Preset::In128.recipe();
     let config = LoaderConfig { batch_size: BATCH, ..LoaderConfig::default() };
     let slabs = vec![vec![0; config.bytes(&recipe)]; config.slabs()];
-    let samples = set.samples(shuffled(shuffle), Share::default(), Position::default());
+    let samples = set.samples(shuffled(shuffle), Division::default(), Position::default());
     let mut loader = Loader::spawn(samples, recipe, slabs, &config).expect("the set-up is right");
     for _ in 0..batches {
         loader.next().expect("it is endless").expect("every image decodes");
@@ -146,7 +146,7 @@ fn memory(shards: &Shards) {
     Resident::now().rows(before, "index", &mut table);
     for shuffle in shuffles() {
         let before = Resident::now();
-        let samples = set.samples(shuffled(shuffle), Share::default(), Position::default());
+        let samples = set.samples(shuffled(shuffle), Division::default(), Position::default());
         let taken = samples.take(200_000).inspect(|sample| assert!(sample.is_ok(), "every sample is there"));
         // An odd interval, so that memory is not always read right after pages were released.
         let largest = taken.step_by(997).map(|_| Resident::now()).reduce(Resident::max);
@@ -199,7 +199,7 @@ fn quality(shards: &Shards) {
 fn positions(set: &ShardSet, shuffle: Shuffle, epoch: u64) -> Vec<f64> {
     let order = Order { epochs: Some(epoch + 1), ..shuffled(shuffle) };
     let mut positions = vec![0.0; set.len() as usize];
-    let samples = set.samples(order, Share::default(), Position { epoch, offset: 0 });
+    let samples = set.samples(order, Division::default(), Position { epoch, offset: 0 });
     for (position, sample) in samples.enumerate() {
         positions[sample.expect("every sample is there").index as usize] = position as f64;
     }
@@ -249,7 +249,7 @@ fn read_ahead(shards: &Shards) {
         shards.drop_pages();
         let before = read_from_disk();
         let bare = once(|| {
-            let samples = set.samples(shuffled(shuffle), Share::default(), Position::default());
+            let samples = set.samples(shuffled(shuffle), Division::default(), Position::default());
             assert!(samples.take(READ_AHEAD as usize).all(|sample| sample.is_ok()), "every sample is there");
         });
         table.row(&format!("{shuffle}: samples alone, cold"), size / bare.wall_s, "MB/s");

@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use shards::{IndexConfig, LocalSource, Order, Position, Samples, ShardSet, ShardWriter, Share};
+use shards::{Division, IndexConfig, LocalSource, Order, Position, Samples, ShardSet, ShardWriter};
 
 use common::{Table, measure, once};
 
@@ -75,7 +75,7 @@ fn load(folder: &Path, table: &mut Table) {
 fn stream(folder: &Path, name: &str, table: &mut Table) {
     let set = open(folder, name, 0, None);
     let order = Order { epochs: Some(1), ..Order::default() };
-    let samples = || -> Samples { set.samples(order.clone(), Share::default(), Position::default()) };
+    let samples = || -> Samples { set.samples(order.clone(), Division::default(), Position::default()) };
     let count = set.len().min(200_000);
     let time = measure(3, || samples().take(count as usize).filter_map(Result::ok).count());
     table.row(&format!("{name}, {} samples", set.len()), count as f64 / time.wall_s, "samples/s");

@@ -27,6 +27,8 @@ pub const BATCH: Whole = Whole::new(2, 1 << 20);
 pub const SIDE: Whole = Whole::new(8, 1024);
 /// The number of parts of a batch.
 pub const PARTS: Whole = Whole::new(1, 1 << 20);
+/// The number of partitions of an epoch.
+pub const PARTITIONS: Whole = Whole::new(1, 1 << 16);
 /// The number of channels of the encoder's first layer.
 pub const CHANNELS: Whole = Whole::new(1, 1 << 16);
 /// The number of channels of the embeddings.

@@ -5,7 +5,7 @@
 //! the wait in [`World::on_lead`]; the callers stay as they are.
 
 use anyhow::Result;
-use shards::Share;
+use shards::Division;
 use tch::Tensor;
 
 use crate::views::Views;
@@ -58,9 +58,10 @@ impl World {
         if self.is_lead() { work().map(Some) } else { Ok(None) }
     }
 
-    /// Returns the part of the samples that this process reads.
-    pub fn share(self) -> Share {
-        Share { rank: self.rank, world_size: self.size }
+    /// Returns how batches of `batch` samples, those of all processes together, are divided into parts and among
+    /// the processes.
+    pub fn division(self, batch: usize, parts: usize) -> Division {
+        Division { rank: self.rank, ranks: self.size, batch, parts }
     }
 
     /// Returns the number of samples in the batches of all processes, where this one has `n`.
@@ -114,7 +115,7 @@ mod tests {
     fn a_process_without_others_leads_reads_all_samples_and_changes_nothing() {
         let world = World::join();
         assert!(world.is_lead() && (world.rank(), world.size(), world.samples(8)) == (0, 1, 8));
-        assert_eq!(world.share(), Share::default());
+        assert_eq!(world.division(1, 1), Division::default());
         assert_eq!(world.on_lead(|| Ok(7)).unwrap(), Some(7));
         assert!(world.any(true) && !world.any(false));
         let tensor = Tensor::ones([2, 3], (Kind::Float, Device::Cpu)).set_requires_grad(true);
@@ -130,6 +131,6 @@ mod tests {
         let second = World::made_up(1, 2);
         assert!(!second.is_lead());
         assert_eq!(second.on_lead(|| -> Result<()> { unreachable!("rank 1 does not lead") }).unwrap(), None);
-        assert_eq!((second.share(), second.samples(8)), (Share { rank: 1, world_size: 2 }, 16));
+        assert_eq!((second.division(16, 2).rank, second.samples(8)), (1, 16));
     }
 }

@@ -12,7 +12,7 @@ use anyhow::{Context, Result, anyhow};
 use clap::Args;
 use pipeline::{DecodeMode, LoaderConfig};
 use serde_json::json;
-use shards::{IndexConfig, LocalSource, Order, Position, ShardSet, Share};
+use shards::{Division, IndexConfig, LocalSource, Order, Position, ShardSet};
 use tch::Device;
 use torchkit::{Accelerator, MemoryWatch, Stream};
 
@@ -193,7 +193,7 @@ impl Stage {
         args.step.model.settle()?;
         let workers = args.workers.unwrap_or_else(amdim_stream::data::cores);
         let set = ShardSet::open(LocalSource::new(&args.shards)?, &IndexConfig::default())?;
-        let samples = set.samples(Order::default(), Share::default(), Position::default());
+        let samples = set.samples(Order::default(), Division::default(), Position::default());
         let loader = LoaderConfig {
             workers,
             batch_size: args.step.model.batch_size,

@@ -8,7 +8,7 @@ use std::{env, error, time::Instant};
 
 use pipeline::{DecodeMode, Decoder, Loader, LoaderConfig, Preset, Recipe, Rgb};
 use serde_json::json;
-use shards::{IndexConfig, LocalSource, Order, Position, Samples, ShardSet, Share};
+use shards::{Division, IndexConfig, LocalSource, Order, Position, Samples, ShardSet};
 
 use common::process_cpu_s;
 
@@ -28,7 +28,7 @@ fn main() -> Result<()> {
         return Ok(());
     }
     let set = ShardSet::open(LocalSource::new(&options.shards)?, &IndexConfig::default())?;
-    let samples = set.samples(Order::default(), Share::default(), Position::default());
+    let samples = set.samples(Order::default(), Division::default(), Position::default());
     if options.bound { decode(samples, set.len(), &options) } else { load(samples, &options) }
 }
 

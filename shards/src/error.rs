@@ -114,28 +114,59 @@ pub enum Error {
         /// The text.
         text: String,
     },
-    /// A rank that is not below the world size.
-    #[error("rank {rank} is not below the world size of {world_size}")]
-    Share {
+    /// A rank that is not below the number of ranks.
+    #[error("rank {rank} is not below the number of ranks, {ranks}")]
+    Rank {
         /// The rank.
         rank: usize,
         /// The number of ranks.
-        world_size: usize,
+        ranks: usize,
     },
-    /// A set with fewer samples than ranks.
-    #[error("{samples} samples are too few for {world_size} ranks")]
+    /// A number of ranks that cannot share the partitions equally.
+    #[error("{ranks} ranks cannot share {partitions} partitions equally, but {} can", either(*.fewer, *.more))]
+    Ranks {
+        /// The number of ranks.
+        ranks: usize,
+        /// The number of partitions.
+        partitions: usize,
+        /// The next smaller number of ranks that can.
+        fewer: Option<usize>,
+        /// The next larger number of ranks that can.
+        more: usize,
+    },
+    /// A batch that cannot be divided equally.
+    #[error(
+        "a batch of {batch} cannot be divided equally into {parts} parts of {partitions} partitions for {ranks} ranks, but one of \
+         {} can", either(*.smaller, *.larger)
+    )]
+    Batch {
+        /// The number of samples in the batch.
+        batch: usize,
+        /// The number of parts.
+        parts: usize,
+        /// The number of partitions.
+        partitions: usize,
+        /// The number of ranks.
+        ranks: usize,
+        /// The next smaller batch that can be divided.
+        smaller: Option<usize>,
+        /// The next larger batch that can be divided.
+        larger: usize,
+    },
+    /// A set with fewer samples than partitions.
+    #[error("{samples} samples cannot be divided into {partitions} partitions")]
     TooFew {
         /// The number of samples.
         samples: u64,
-        /// The number of ranks.
-        world_size: usize,
+        /// The number of partitions.
+        partitions: usize,
     },
-    /// A position past the end of an epoch: it belongs to another set, or to another number of ranks.
+    /// A position past the end of an epoch: it belongs to another set, or to another number of partitions.
     #[error("position {offset} is past the end of an epoch of {length} samples")]
     Position {
         /// The position's offset.
         offset: u64,
-        /// The number of samples of this rank in an epoch.
+        /// The number of samples of each partition in an epoch.
         length: u64,
     },
     /// Threads that the system does not start.
@@ -187,13 +218,20 @@ impl Error {
             }),
             Self::Sample { .. }
             | Self::Index { .. }
-            | Self::Share { .. }
+            | Self::Rank { .. }
+            | Self::Ranks { .. }
+            | Self::Batch { .. }
             | Self::TooFew { .. }
             | Self::Position { .. }
             | Self::Threads { .. }
             | Self::Key { .. } => None,
         }
     }
+}
+
+/// Names one or two possible numbers: `2 or 4`.
+fn either(smaller: Option<usize>, larger: usize) -> String {
+    smaller.map_or_else(|| larger.to_string(), |smaller| format!("{smaller} or {larger}"))
 }
 
 fn but(what: Option<&'static str>) -> String {

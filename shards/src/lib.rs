@@ -14,7 +14,7 @@
 //! [`Order`].
 //!
 //! ```
-//! use shards::{IndexConfig, Order, Position, Share, ShardSet, ShardWriter};
+//! use shards::{Division, IndexConfig, Order, Position, ShardSet, ShardWriter};
 //!
 //! # let folder = tempfile::tempdir()?;
 //! # let folder = folder.path().to_str().ok_or("the path is not UTF-8")?;
@@ -30,7 +30,7 @@
 //! assert_eq!((set.len(), set.classes()), (6, Some(2)));
 //!
 //! let order = Order { epochs: Some(1), ..Order::default() };
-//! for sample in set.samples(order, Share::default(), Position::default()) {
+//! for sample in set.samples(order, Division::default(), Position::default()) {
 //!     let sample = sample?;
 //!     assert_eq!(sample.label, Some(if sample.key == "cat" { 0 } else { 1 }));
 //! }
@@ -39,6 +39,7 @@
 
 mod bus;
 mod cache;
+mod division;
 mod encoded;
 mod error;
 mod fault;
@@ -69,18 +70,19 @@ mod source;
 mod span;
 mod writer;
 
+pub use division::Division;
 pub use encoded::Encoded;
 pub use error::{Error, Result};
 pub use fault::ShardFault;
 pub use folder::{AnnotationFolder, is_image_folder};
 pub use hint::{ContentHint, Hint};
 pub use inspect::{BadReason, Inspected, Inspection};
-pub use order::{Order, Position, Share};
+pub use order::{Order, Place, Position};
 pub use partial::{Partial, sync_folder, unfinished_suffix};
 pub use pattern::{AccessHint, Elsewhere, ListHint, Listing, PatternError, PatternHint, absolute, expand};
 pub use remark::{Finding, Remark, RemarkHint, RemarkKind};
 pub use sample::Sample;
-pub use set::{IndexConfig, Location, Samples, ShardSet, index_threads};
+pub use set::{IndexConfig, Location, Replacements, Samples, ShardSet, index_threads};
 pub use shard::{Shard, ShardName, Stamp};
 pub use shuffle::Shuffle;
 pub use source::{LocalSource, MemorySource, Source, open};

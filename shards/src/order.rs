@@ -14,69 +14,82 @@ use crate::{
 const CHUNK: u64 = 32;
 
 /// The order of samples, and the number of epochs.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Order {
     /// The seed from which the order of every epoch is derived.
     pub seed: u64,
     /// How samples are shuffled.
     pub shuffle: Shuffle,
+    /// The number of equal spans into which each epoch is divided, from 1. Every batch takes the same number
+    /// of samples of each.
+    pub partitions: usize,
     /// The number of passes over the set, counted from the first; endless if absent.
     pub epochs: Option<u64>,
 }
 
-/// The part of each epoch that belongs to one rank.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Share {
-    /// The number of this rank, from 0.
-    pub rank: usize,
-    /// The number of ranks.
-    pub world_size: usize,
-}
-
-impl Default for Share {
+impl Default for Order {
     fn default() -> Self {
-        Self { rank: 0, world_size: 1 }
+        Self { seed: 0, shuffle: Shuffle::default(), partitions: 1, epochs: None }
     }
 }
 
-/// The position of a rank in its samples: all that resuming needs.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+/// The position of a stream in its samples: all that resuming needs. It is the same on all ranks.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Position {
     /// The number of complete passes over the set.
     pub epoch: u64,
-    /// The number of samples that this rank has taken in this epoch.
+    /// The number of samples that were taken of each partition in this epoch.
     pub offset: u64,
 }
 
-/// The sequence of samples of one rank, with random access.
+/// A place in the order: that of one sample in one epoch. Places of a partition compare by their order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Place {
+    /// The number of the partition, from 0.
+    pub(crate) partition: u64,
+    /// The position before the sample.
+    pub(crate) position: Position,
+}
+
+/// The sequences of samples of all partitions, with random access.
 ///
 /// With a window, an epoch is the set's chunks in shuffled order, rotated by a random number of samples; each
-/// rank takes an equal span of that and mixes it window by window. Shuffled globally, an epoch is one
+/// partition takes an equal span of that and mixes it window by window. Shuffled globally, an epoch is one
 /// permutation of all samples, divided in the same way. The remainder of the division is not used; it is
 /// another part of the set in each epoch.
 #[derive(Debug, Clone)]
 pub(crate) struct Sequence {
     order: Order,
-    rank: u64,
     /// The number of samples in the whole set.
     total: u64,
-    /// The number of samples of each rank in an epoch; never 0.
+    /// The number of samples of each partition in an epoch; never 0.
     length: u64,
 }
 
 impl Sequence {
-    pub(crate) fn new(order: Order, share: Share, total: u64) -> Result<Self> {
-        let Share { rank, world_size } = share;
-        if rank >= world_size {
-            return Err(Error::Share { rank, world_size });
+    pub(crate) fn new(order: Order, total: u64) -> Result<Self> {
+        let partitions = order.partitions;
+        match total.checked_div(partitions as u64) {
+            None | Some(0) => Err(Error::TooFew { samples: total, partitions }),
+            Some(length) => Ok(Self { order, total, length }),
         }
-        let length = total / world_size as u64;
-        if length == 0 {
-            return Err(Error::TooFew { samples: total, world_size });
-        }
-        Ok(Self { order, rank: rank as u64, total, length })
+    }
+
+    /// Returns the number of partitions.
+    pub(crate) fn partitions(&self) -> usize {
+        self.order.partitions
+    }
+
+    /// Returns the number of samples of each partition in an epoch.
+    pub(crate) fn length(&self) -> u64 {
+        self.length
+    }
+
+    /// Returns whether the epochs have no end.
+    pub(crate) fn is_endless(&self) -> bool {
+        self.order.epochs.is_none()
     }
 
     /// Checks that a position lies within an epoch.
@@ -92,19 +105,15 @@ impl Sequence {
         self.order.epochs.is_some_and(|epochs| position.epoch >= epochs)
     }
 
-    /// Returns the number of samples from a position to the end of its epoch.
-    pub(crate) fn left(&self, position: Position) -> u64 {
-        self.length - position.offset
-    }
-
-    /// Returns the position `count` samples later. All of them must lie in the same epoch.
+    /// Returns the position `count` samples of each partition later.
     pub(crate) fn advance(&self, position: Position, count: u64) -> Position {
         let offset = position.offset + count;
-        if offset < self.length {
-            Position { offset, ..position }
-        } else {
-            Position { epoch: position.epoch + 1, offset: 0 }
-        }
+        Position { epoch: position.epoch + offset / self.length, offset: offset % self.length }
+    }
+
+    /// Returns the index of the sample at a place. [`epoch`](Self::epoch) is faster for several samples.
+    pub(crate) fn index(&self, place: Place) -> u64 {
+        self.epoch(place.position.epoch).index(place.partition, place.position.offset)
     }
 
     /// Returns the order of one epoch.
@@ -115,7 +124,7 @@ impl Sequence {
             Shuffle::Global => Arrangement::Permuted(Permutation::new(self.total, mix(key, 0))),
             Shuffle::Window(window) => Arrangement::Chunked(Chunked::new(self, window, key)),
         };
-        Epoch { sequence: self, arrangement }
+        Epoch { sequence: self, number: epoch, arrangement }
     }
 }
 
@@ -123,6 +132,7 @@ impl Sequence {
 #[derive(Debug)]
 pub(crate) struct Epoch<'a> {
     sequence: &'a Sequence,
+    number: u64,
     arrangement: Arrangement<'a>,
 }
 
@@ -134,13 +144,18 @@ enum Arrangement<'a> {
 }
 
 impl Epoch<'_> {
-    /// Returns the index of the sample that this rank takes at `offset`.
-    pub(crate) fn index(&self, offset: u64) -> u64 {
-        let Sequence { rank, length, .. } = self.sequence;
+    /// Returns the number of the epoch.
+    pub(crate) fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// Returns the index of the sample at `offset` of a partition.
+    pub(crate) fn index(&self, partition: u64, offset: u64) -> u64 {
+        let place = partition * self.sequence.length + offset;
         match &self.arrangement {
-            Arrangement::Stored => rank * length + offset,
-            Arrangement::Permuted(permutation) => permutation.apply(rank * length + offset),
-            Arrangement::Chunked(chunked) => chunked.index(offset),
+            Arrangement::Stored => place,
+            Arrangement::Permuted(permutation) => permutation.apply(place),
+            Arrangement::Chunked(chunked) => chunked.index(partition, offset),
         }
     }
 }
@@ -165,18 +180,18 @@ impl<'a> Chunked<'a> {
         Self { sequence, window, key, chunks, rotation, short }
     }
 
-    fn index(&self, offset: u64) -> u64 {
-        let Sequence { rank, total, length, .. } = self.sequence;
-        let place = rank * length + self.mixed(offset);
+    fn index(&self, partition: u64, offset: u64) -> u64 {
+        let Sequence { total, length, .. } = self.sequence;
+        let place = partition * length + self.mixed(partition, offset);
         self.shuffled((place + self.rotation) % total)
     }
 
-    /// Mixes a rank's samples within their window.
-    fn mixed(&self, offset: u64) -> u64 {
-        let Sequence { rank, length, .. } = self.sequence;
+    /// Mixes a partition's samples within their window.
+    fn mixed(&self, partition: u64, offset: u64) -> u64 {
+        let length = self.sequence.length;
         let number = offset / self.window;
         let start = number * self.window.get();
-        let key = mix(mix(self.key, 2 + rank), number);
+        let key = mix(mix(self.key, 2 + partition), number);
         start + Permutation::new(self.window.get().min(length - start), key).apply(offset - start)
     }
 

@@ -21,6 +21,6 @@ pub struct Sample {
     pub image: Encoded,
     /// The class, if the sample has one.
     pub label: Option<u32>,
-    /// The position of the stream after this sample.
+    /// The position of the stream after the [batch](crate::Division) of this sample.
     pub next: Position,
 }

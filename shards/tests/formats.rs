@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use shards::{IndexConfig, LocalSource, Order, Position, ShardSet, Share};
+use shards::{Division, IndexConfig, LocalSource, Order, Position, ShardSet};
 
 fn set(name: &str) -> ShardSet {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(name);
@@ -17,7 +17,7 @@ fn samples(name: &str) -> Vec<(String, String, Option<u32>)> {
     let set = set(name);
     assert_eq!(set.faults(), [], "{name}");
     let order = Order { epochs: Some(1), ..Order::default() };
-    let samples = set.samples(order, Share::default(), Position::default());
+    let samples = set.samples(order, Division::default(), Position::default());
     let mut samples: Vec<_> = samples
         .map(|sample| {
             let sample = sample.unwrap();

@@ -13,8 +13,8 @@ use std::{
 };
 
 use shards::{
-    Error, IndexConfig, Inspection, LocalSource, Order, Position, Shard, ShardName, ShardSet, Share, Shuffle,
-    Source, Stamp,
+    Division, Error, IndexConfig, Inspection, LocalSource, Order, Position, Shard, ShardName, ShardSet,
+    Shuffle, Source, Stamp,
 };
 
 use support::{epochs, local, open, write, written};
@@ -27,7 +27,7 @@ fn a_shard_cut_while_mapped_gives_errors_that_name_the_sample() {
     write(folder.path(), &[4], 100_000);
     let set = open(folder.path());
     let endless = Order { shuffle: Shuffle::None, epochs: None, ..Order::default() };
-    let mut samples = set.samples(endless, Share::default(), Position::default());
+    let mut samples = set.samples(endless, Division::default(), Position::default());
     assert!(samples.next().unwrap().is_ok());
     let last = set.locate(3).unwrap();
     // Cuts within the image of the last sample; its header stays.
@@ -38,7 +38,7 @@ fn a_shard_cut_while_mapped_gives_errors_that_name_the_sample() {
         .set_len(last.offset + 50_000)
         .unwrap();
     // Skips far more samples than were read ahead.
-    let mut after = samples.skip_while(|sample| sample.as_ref().map_or(true, |sample| sample.epoch < 100));
+    let mut after = samples.skip_while(|sample| sample.as_ref().map_or(true, |sample| sample.epoch < 500));
     for number in 0..3 {
         let sample = after.next().unwrap().unwrap();
         assert!(sample.image.read(|bytes| bytes.iter().all(|&byte| byte == number)).unwrap());
@@ -57,7 +57,7 @@ fn a_sample_that_was_read_ahead_is_an_error_once_its_shard_is_cut() {
     let set = ShardSet::open(local(folder.path()), &IndexConfig::default()).unwrap();
     let order = Order { shuffle: Shuffle::None, epochs: Some(1), ..Order::default() };
     let samples: Vec<_> =
-        set.samples(order, Share::default(), Position::default()).map(Result::unwrap).collect();
+        set.samples(order, Division::default(), Position::default()).map(Result::unwrap).collect();
     let last = samples.last().unwrap();
     assert_eq!(last.image.read(<[u8]>::len).unwrap(), 100_000);
     let path = folder.path().join("x-000.tar");
@@ -71,7 +71,7 @@ fn a_shard_cut_while_its_sample_is_read_is_an_error_afterwards() {
     let folder = tempfile::tempdir().unwrap();
     write(folder.path(), &[2], 100_000);
     let set = open(folder.path());
-    let sample = set.samples(epochs(1), Share::default(), Position::default()).next().unwrap().unwrap();
+    let sample = set.samples(epochs(1), Division::default(), Position::default()).next().unwrap().unwrap();
     let cut = |bytes: &[u8]| {
         File::options().write(true).open(folder.path().join("x-000.tar")).unwrap().set_len(1024).unwrap();
         bytes.iter().map(|&byte| u64::from(byte)).sum::<u64>()
@@ -122,7 +122,7 @@ fn a_shard_replaced_while_mapped_stays_readable() {
 fn the_samples_of_a_shard_changed_after_indexing_are_errors_and_the_rest_goes_on() {
     let (folder, set) = written(&[5, 5]);
     write(folder.path(), &[6], 10);
-    let samples = set.samples(epochs(1), Share::default(), Position::default());
+    let samples = set.samples(epochs(1), Division::default(), Position::default());
     let (good, bad): (Vec<_>, Vec<_>) = samples.partition(Result::is_ok);
     assert_eq!((good.len(), bad.len()), (5, 5));
     for error in bad {
@@ -146,7 +146,7 @@ fn shards_with_faults_are_listed_and_the_rest_goes_on() {
         set.faults().iter().map(|fault| (&fault.shard[fault.shard.len() - 9..], &*fault.reason)).collect();
     let cut = "it is cut within a member, perhaps cut short";
     assert_eq!(faults, [("x-000.tar", "it is empty (0 bytes)"), ("x-001.tar", cut)]);
-    let samples: Vec<_> = set.samples(epochs(1), Share::default(), Position::default()).collect();
+    let samples: Vec<_> = set.samples(epochs(1), Division::default(), Position::default()).collect();
     assert_eq!(samples.len(), 6);
     let bad: Vec<_> = samples.into_iter().filter_map(Result::err).collect();
     assert!(matches!(&bad[..], [Error::Sample { key, offset: 512, .. }] if key == "5"), "{bad:?}");
@@ -267,7 +267,7 @@ fn samples_stay_readable_while_others_copy_link_or_chmod_their_shard_but_not_whe
     let path = folder.path().join("x-000.tar");
     set_time(&path);
     let set = ShardSet::open(local(folder.path()), &IndexConfig::default()).unwrap();
-    let good = || set.samples(epochs(1), Share::default(), Position::default()).flatten().count();
+    let good = || set.samples(epochs(1), Division::default(), Position::default()).flatten().count();
     fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
     assert_eq!(good(), 3);
     fs::hard_link(&path, folder.path().join("link")).unwrap();

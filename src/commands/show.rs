@@ -8,7 +8,7 @@ use std::{
 use anyhow::{Context, Result};
 use pipeline::{DecodeMode, Group, Plan, Preset, Recipe, Renderer, Rgb, SampleSeed};
 use serde_json::json;
-use shards::{Order, Position, Sample, ShardSet, Share, Shuffle};
+use shards::{Division, Order, Position, Sample, ShardSet, Shuffle};
 
 use crate::{
     config::{self, Config},
@@ -195,7 +195,7 @@ fn find(set: &ShardSet, key: &str) -> Result<u64> {
 
 fn read(set: &ShardSet, index: u64) -> Result<Sample> {
     let order = Order { shuffle: Shuffle::None, epochs: Some(1), ..Order::default() };
-    let mut samples = set.samples(order, Share::default(), Position { epoch: 0, offset: index });
+    let mut samples = set.samples(order, Division::default(), Position { epoch: 0, offset: index });
     Ok(samples.next().context("a sample that was found can be read")??)
 }
 

@@ -43,11 +43,14 @@ pub fn overlay(under: &mut Table, over: &Table) {
     }
 }
 
-/// Adds to a saved configuration the values that earlier versions did not write: the name of AMDIM's encoder,
-/// which is not written, the defaults of the optimizer's settings that were added later, and f32 for `auto`,
+/// Adds to a saved configuration the values that earlier versions did not write: one partition, the name of
+/// AMDIM's encoder, which is not written, the defaults of the optimizer's settings that were added later, and f32 for `auto`,
 /// which only runs of a version without mixed precision have.
 pub(super) fn completed(saved: &Table) -> Table {
     let mut saved = saved.clone();
+    if let Some(Value::Table(data)) = saved.get_mut("data") {
+        data.entry("partitions").or_insert(Value::Integer(1));
+    }
     if let Some(Value::Table(encoder)) = saved.get_mut("encoder") {
         encoder.entry("name").or_insert_with(|| Value::from(EncoderConfig::UNNAMED));
     }

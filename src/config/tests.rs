@@ -144,6 +144,21 @@ fn a_resumed_run_keeps_its_precision() {
     }
 }
 
+#[test]
+fn a_resumed_run_keeps_its_partitions_and_one_without_any_has_one() {
+    let mut saved = Table::try_from(Config::preset(Preset::C10)).unwrap();
+    let now = |saved: &Table, partitions: usize| {
+        let asked = format!("data.partitions = {partitions}").parse().unwrap();
+        Config::resume(saved, &asked).map(|config| config.data.partitions)
+    };
+    assert_eq!(now(&saved, 1).unwrap(), 1);
+    saved["data"].as_table_mut().unwrap().remove("partitions").unwrap();
+    assert_eq!(now(&saved, 1).unwrap(), 1);
+    assert_eq!(Config::resume(&saved, &Table::new()).unwrap().data.partitions, 1);
+    let refused = hint::render(&now(&saved, 2).unwrap_err());
+    assert!(refused.contains("`data.partitions` = 2 (was 1)"), "{refused}");
+}
+
 /// Returns the table of settings that flags give.
 fn typed(flags: &[&str]) -> Table {
     let command = Flags::augment_args(clap::Command::new("amdim-stream").no_binary_name(true));
@@ -158,6 +173,7 @@ fn every_flag_sets_its_key() {
         ("--val-shards a", "data.val_shards = ['a']"),
         ("--preset c10", "preset = 'c10'"),
         ("--shuffle window:7", "data.shuffle = 'window:7'"),
+        ("--partitions 2", "data.partitions = 2"),
         ("--decode fast", "data.decode = 'fast'"),
         ("--max-bad 2%", "run.max_bad = '2% after 1000 samples'"),
         ("--ndf 8", "encoder.ndf = 8"),

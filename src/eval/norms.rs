@@ -1,7 +1,7 @@
 //! Running statistics of an encoder's batch norms.
 
 use anyhow::Result;
-use shards::{Order, Position, ShardSet, Share, Shuffle};
+use shards::{Division, Order, Position, ShardSet, Shuffle};
 use tch::{Device, Kind};
 
 use super::samples::evenly;
@@ -27,7 +27,7 @@ pub(super) fn settle(encoder: &dyn Encoder, set: &ShardSet, config: &Config, dev
         return Ok(0); // one sample has no variance
     }
     // Neighbours in a set often have the same class, and a batch should contain all classes.
-    let order = Order { seed: config.seed, shuffle: Shuffle::Global, epochs: Some(1) };
+    let order = Order { seed: config.seed, shuffle: Shuffle::Global, epochs: Some(1), ..Order::default() };
     let mut number = 0;
     for batch in whole_batches(&set, order, batch_size as usize, config, device)?.by_ref() {
         number += 1;
@@ -46,7 +46,7 @@ pub(super) fn whole_batches(
     config: &Config,
     device: Device,
 ) -> Result<Feed> {
-    let samples = set.samples(order, Share::default(), Position::default());
+    let samples = set.samples(order, Division::default(), Position::default());
     let loader = pipeline::LoaderConfig { drop_last: true, ..data::loader(config, batch) };
     Feed::spawn(samples, config.evaluation(), (config.normalization(), Kind::Float), &loader, device)
 }
@@ -95,7 +95,7 @@ mod tests {
         let _alone = crate::testing::lock_generator();
         let (config, network) = tiny::encoder();
         let (_folder, set) = tiny::set(12);
-        let order = Order { seed: 0, shuffle: Shuffle::None, epochs: Some(1) };
+        let order = Order { seed: 0, shuffle: Shuffle::None, epochs: Some(1), ..Order::default() };
         let feed = whole_batches(&set, order, 5, &config, Device::Cpu).unwrap();
         let batches: Vec<_> = feed.map(|batch| batch.unwrap().views.images().get(0).copy()).collect();
         assert_eq!(batches.len(), 2, "two samples are left over");
@@ -159,7 +159,8 @@ mod tests {
         };
         assert_eq!(settle(&Late(network.encoder()), &set, &config, Device::Cpu).unwrap(), 1200);
         let settled = statistics();
-        let order = Order { seed: config.seed, shuffle: Shuffle::Global, epochs: Some(1) };
+        let order =
+            Order { seed: config.seed, shuffle: Shuffle::Global, epochs: Some(1), ..Order::default() };
         let feed = whole_batches(&set, order, BATCH as usize, &config, Device::Cpu).unwrap();
         for (batch, number) in feed.zip(1..) {
             let copied = batch.unwrap().views.images().get(0).copy();

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use pipeline::LoaderConfig;
-use shards::{Order, Position, ShardSet, Share, Shuffle};
+use shards::{Division, Order, Position, ShardSet, Shuffle};
 use tch::{Device, Kind};
 
 use crate::{config::Config, data, feed::Feed};
@@ -12,7 +12,7 @@ use crate::{config::Config, data, feed::Feed};
 pub(crate) fn images(set: &ShardSet, config: &Config, device: Device) -> Result<Feed> {
     const BATCH: usize = 100;
     let order = Order { shuffle: Shuffle::None, epochs: Some(1), ..Order::default() };
-    let samples = set.samples(order, Share::default(), Position::default());
+    let samples = set.samples(order, Division::default(), Position::default());
     let loader = LoaderConfig { drop_last: false, ..data::loader(config, BATCH) };
     Feed::spawn(samples, config.evaluation(), (config.normalization(), Kind::Float), &loader, device)
 }

@@ -1,7 +1,7 @@
 //! The feed on a device that lags behind the host, and the feed when a thread fails.
 
 use pipeline::{Group, Op};
-use shards::{IndexConfig, LocalSource, Order, Position, ShardSet, ShardWriter, Share, Shuffle};
+use shards::{Division, IndexConfig, LocalSource, Order, Position, ShardSet, ShardWriter, Shuffle};
 use tch::Kind;
 
 use super::*;
@@ -23,7 +23,7 @@ fn grays(batches: u64) -> (tempfile::TempDir, Samples) {
     let source = LocalSource::new(&[path.display().to_string()]).unwrap();
     let set = ShardSet::open(source, &IndexConfig::default()).unwrap();
     let order = Order { shuffle: Shuffle::None, epochs: Some(1), ..Order::default() };
-    (folder, set.samples(order, Share::default(), Position::default()))
+    (folder, set.samples(order, Division::default(), Position::default()))
 }
 
 fn gray(batch: u64) -> u8 {

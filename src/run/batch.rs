@@ -1,12 +1,13 @@
 //! The size of a batch, and what limits it.
 
 use anyhow::Result;
+use shards::Division;
 use tch::Device;
 
 use crate::{config::Config, usage};
 
-/// Returns the batch size that is set, or else one that suits the device and is no larger than the number of
-/// samples.
+/// Returns the batch size that is set, or else one that suits the device, is no larger than the number of
+/// samples, and takes the same number of samples of each partition.
 ///
 /// # Errors
 ///
@@ -18,8 +19,11 @@ pub(crate) fn batch_size(config: &Config, device: Device, samples: u64) -> Resul
         Device::Cpu => published.min(64),
         _ => published,
     });
+    let partitions = config.data.partitions;
+    let unit = if partitions == 1 { 1 } else { partitions * config.train.accumulate };
+    let default = |most: usize| (most / unit).max(1) * unit;
     if wanted as u64 <= samples {
-        return Ok(wanted);
+        return Ok(config.train.batch_size.unwrap_or_else(|| default(wanted)));
     }
     if samples < 2 {
         return Err(usage!(
@@ -33,7 +37,25 @@ pub(crate) fn batch_size(config: &Config, device: Device, samples: u64) -> Resul
             "set --batch-size {samples}, or name more shards"
         ));
     }
-    Ok(samples as usize)
+    Ok(default(samples as usize))
+}
+
+/// Checks that a batch has the same number of samples of each of `partitions`, for each part and process.
+///
+/// # Errors
+///
+/// If the numbers do not divide, with the nearest ones that do.
+pub(crate) fn check_division(division: Division, partitions: usize) -> Result<()> {
+    division.check(partitions).map_err(|error| match error {
+        shards::Error::Batch { smaller: Some(smaller), larger, .. } => {
+            usage!("{error}"; "set --batch-size to {smaller} or {larger}")
+        }
+        shards::Error::Batch { larger, .. } => usage!("{error}"; "set --batch-size to {larger}"),
+        shards::Error::Ranks { .. } => {
+            usage!("{error}"; "start as many processes as that, or begin a new run (--out) with other --partitions")
+        }
+        error => error.into(),
+    })
 }
 
 /// Checks that each part of a batch has at least two samples, as batch norms require.
@@ -98,6 +120,31 @@ mod tests {
                 &encoder.into(),
             )
             .unwrap()
+    }
+
+    #[test]
+    fn a_batch_that_partitions_cannot_share_is_refused_with_sizes_that_they_can() {
+        let refused = |division, partitions| hint::render(&check_division(division, partitions).unwrap_err());
+        let of_one = |batch, parts| Division { batch, parts, ..Division::default() };
+        check_division(of_one(64, 2), 4).unwrap();
+        check_division(of_one(7, 2), 1).unwrap();
+        let error = refused(of_one(30, 2), 4);
+        assert!(error.contains("a batch of 30 cannot be divided equally into 2 parts"), "{error}");
+        assert!(error.contains("hint: set --batch-size to 24 or 32"), "{error}");
+        let error = refused(of_one(6, 2), 4);
+        assert!(error.contains("hint: set --batch-size to 8"), "{error}");
+        let error = refused(Division { ranks: 3, ..of_one(12, 1) }, 2);
+        assert!(error.contains("but 2 or 4 can") && error.contains("--partitions"), "{error}");
+    }
+
+    #[test]
+    fn the_default_batch_takes_the_same_number_of_samples_of_each_partition() {
+        let mut config = Config::preset(pipeline::Preset::C10);
+        assert_eq!(batch_size(&config, Device::Cpu, 1_000).unwrap(), 64);
+        assert_eq!(batch_size(&config, Device::Cpu, 50).unwrap(), 50);
+        (config.data.partitions, config.train.accumulate) = (6, 2);
+        assert_eq!(batch_size(&config, Device::Cpu, 1_000).unwrap(), 60);
+        assert_eq!(batch_size(&config, Device::Cpu, 50).unwrap(), 48);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use pipeline::{Decoder, Preset};
 use serde::Serialize;
-use shards::{Order, Position, ShardSet, Share, Shuffle};
+use shards::{Division, Order, Position, ShardSet, Shuffle};
 
 use crate::{eval, hint::Notice, notice};
 
@@ -29,7 +29,7 @@ impl Enlarged {
         let some = eval::evenly(set, LOOKED_AT);
         let decoder = Decoder::new(u64::MAX);
         let size = |bytes: &[u8]| decoder.header(bytes).ok().map(|header| (header.width, header.height));
-        let samples = some.samples(order, Share::default(), Position::default());
+        let samples = some.samples(order, Division::default(), Position::default());
         let sizes = samples.flatten().filter_map(|sample| sample.image.read(size).ok()?);
         Self::of_sizes(sizes.collect(), side)
     }

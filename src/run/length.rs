@@ -74,6 +74,7 @@ pub(crate) fn default_epochs(config: &Config) -> f64 {
 pub(crate) fn steps(config: &Config, batch_size: usize, samples: u64) -> u64 {
     let chosen = config.method.chosen().subset(samples, config.seed);
     let samples = chosen.map_or(samples, |chosen| chosen.len() as u64);
+    let samples = config.data.samples_an_epoch(samples);
     let epochs = config.train.epochs.unwrap_or_else(|| default_epochs(config));
     let whole = (epochs * samples as f64 / batch_size as f64).floor() as u64;
     config.train.steps.unwrap_or(whole).max(1)

@@ -5,7 +5,7 @@ use std::{path::Path, time::Instant};
 use anyhow::{Result, ensure};
 use pipeline::{LoaderConfig, Preset, Rgb};
 use serde_json::json;
-use shards::{IndexConfig, LocalSource, Order, Position, ShardSet, ShardWriter, Share, Shuffle};
+use shards::{Division, IndexConfig, LocalSource, Order, Position, ShardSet, ShardWriter, Shuffle};
 use tch::{Device, Kind, Tensor};
 
 use super::check::{Found, Options};
@@ -49,7 +49,7 @@ fn write_shard(path: &Path) -> Result<()> {
 fn waited(set: &ShardSet, products: usize, device: Device) -> Result<f64> {
     let start = Instant::now();
     let order = Order { shuffle: Shuffle::None, epochs: Some(1), ..Order::default() };
-    let samples = set.samples(order, Share::default(), Position::default());
+    let samples = set.samples(order, Division::default(), Position::default());
     let loader =
         LoaderConfig { workers: data::cores(), batch_size: SAMPLES as usize, ..LoaderConfig::default() };
     let preset = Preset::In128;

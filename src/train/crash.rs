@@ -109,8 +109,8 @@ impl Run {
     fn write_crash_folder(&self, folder: &RunFolder, crash: &Crash, write_state: impl FnOnce(&Path) -> bool) {
         let (path, step) = (folder.crash.display(), crash.at.step);
         let samples = || {
-            let stream = self.data.trained.samples(self.order(), self.world.share(), crash.at.from);
-            crash::describe_samples(stream, self.batch_size, crash.indices.as_deref())
+            let stream = self.data.trained.samples(self.order(), self.division(), crash.at.from);
+            crash::describe_samples(stream, self.batch_size / self.world.size(), crash.indices.as_deref())
         };
         let written = self.world.on_lead(|| crash::write(folder, crash, &self.config, write_state, samples));
         match written {

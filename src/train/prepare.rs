@@ -19,7 +19,7 @@ use crate::{
     hint::{self, WithHint},
     optim::Schedule,
     run::{
-        batch::{batch_size, check_indices, check_parts},
+        batch::{batch_size, check_division, check_indices, check_parts},
         folder::RunFolder,
         length::{default_epochs, steps},
         threads::{SampleCost, set_compute_threads},
@@ -41,6 +41,7 @@ impl Run {
         let steps = steps(&config, batch_size, data.train.len());
         config.train.batch_size = Some(batch_size);
         check_parts(batch_size, config.train.accumulate)?;
+        check_division(world.division(batch_size, config.train.accumulate), config.data.partitions)?;
         settle_precision(&mut config, device)?;
         device::settle_fused(config.run.fused, device);
         let is_fused_unproved = config.run.fused == Choice::Auto && device.is_cuda();
@@ -53,7 +54,7 @@ impl Run {
         // CUDA graphs cannot be recorded on the default stream, so all work uses this stream.
         let stream = || Ok(Stream::new(Accelerator::of(device))?.make_current()?);
         device::within_memory(device, || "a context of this process".to_owned(), Vec::new, stream)?;
-        let steps_an_epoch = data.trained.len() as f64 / batch_size as f64;
+        let steps_an_epoch = config.data.samples_an_epoch(data.trained.len()) as f64 / batch_size as f64;
         let schedule = Schedule::of_lengths(&config.optim, &config.train.lengthened, steps, steps_an_epoch)
             .scaled(config.optim.lr_scaling, world.samples(batch_size as i64) as u64);
         config.optim.warmup_steps = Some(schedule.warmup_steps());

@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use anyhow::Result;
 use pipeline::LoaderConfig;
-use shards::{Order, Position};
+use shards::{Division, Order, Position};
 use tch::{Device, Kind};
 use torchkit::{Piece, Precision};
 
 use super::{pending::Pending, trainer::Trainer};
 use crate::{
     checkpoint::{DataIdentity, HostCopies, State, Writer},
-    config::Config,
+    config::{Config, DataConfig},
     data::{self, Data},
     feed::Feed,
     metrics::Choices,
@@ -94,6 +94,11 @@ impl Run {
         order(&self.config)
     }
 
+    /// Returns how batches are divided among the processes.
+    pub(crate) fn division(&self) -> Division {
+        self.world.division(self.batch_size, self.config.train.accumulate)
+    }
+
     /// Starts the feed of training batches at the run's position.
     pub(crate) fn feed(&self) -> Result<Feed> {
         feed(&self.config, &self.data, self.batch_size, self.position, self.device, self.world)
@@ -128,9 +133,15 @@ impl Run {
         2 * (save + step) + begun + Duration::from_secs(1)
     }
 
+    /// Returns the number of samples in an epoch.
+    pub(crate) fn samples_an_epoch(&self) -> u64 {
+        self.config.data.samples_an_epoch(self.data.trained.len())
+    }
+
     /// Epochs trained, with their fraction.
     pub(crate) fn epoch(&self) -> f64 {
-        self.position.epoch as f64 + self.position.offset as f64 / self.data.trained.len() as f64
+        let of_partition = self.samples_an_epoch() / self.config.data.partitions as u64;
+        self.position.epoch as f64 + self.position.offset as f64 / of_partition as f64
     }
 
     /// Returns the state of a checkpoint at `step`, with the samples at `position`.
@@ -143,7 +154,8 @@ impl Run {
 
 /// Returns the order of the training samples.
 fn order(config: &Config) -> Order {
-    Order { seed: config.seed, shuffle: config.data.shuffle, epochs: None }
+    let DataConfig { shuffle, partitions, .. } = config.data;
+    Order { seed: config.seed, shuffle, partitions, epochs: None }
 }
 
 /// Returns the kind of images that the encoder gets: bf16 where it computes in it on a GPU, unless it converts
@@ -153,7 +165,8 @@ pub fn image_kind(config: &Config, device: Device) -> Kind {
     if device.is_cuda() && is_half && Piece::Input.is_fused() { Kind::BFloat16 } else { Kind::Float }
 }
 
-/// Starts a feed of endless training batches of this process's samples, from `position` on.
+/// Starts a feed of endless training batches, from `position` on, with this process's samples of each. The
+/// batches of all processes together have `batch_size` samples.
 pub(crate) fn feed(
     config: &Config,
     data: &Data,
@@ -162,9 +175,11 @@ pub(crate) fn feed(
     device: Device,
     world: World,
 ) -> Result<Feed> {
-    let samples = data.trained.samples(order(config), world.share(), position);
+    let division = world.division(batch_size, config.train.accumulate);
+    let samples = data.trained.samples(order(config), division, position);
     let recipe = config.recipe();
-    let loader = LoaderConfig { seed: config.seed, drop_last: true, ..data::loader(config, batch_size) };
+    let share = data::loader(config, batch_size / world.size());
+    let loader = LoaderConfig { seed: config.seed, drop_last: true, ..share };
     let normalized = (config.normalization(), image_kind(config, device));
     Feed::spawn(samples, recipe, normalized, &loader, device)
 }

@@ -63,7 +63,7 @@ impl ValidationSums {
 impl Run {
     /// Returns whether the run, or an epoch whose number is a multiple of `every`, has just ended.
     fn epoch_ended(&self, every: u64) -> bool {
-        let ended = |step: u64| step * self.batch_size as u64 / self.data.trained.len() / every;
+        let ended = |step: u64| step * self.batch_size as u64 / self.samples_an_epoch() / every;
         let step = self.trainer.step_count();
         ended(step) > ended(step - 1) || step == self.steps
     }

@@ -8,7 +8,7 @@ use std::{
 };
 
 use pipeline::{Loader, LoaderConfig, Preset};
-use shards::{IndexConfig, LocalSource, Order, Position, ShardSet, Share, Shuffle};
+use shards::{Division, IndexConfig, LocalSource, Order, Position, ShardSet, Shuffle};
 
 use dataset::Random;
 
@@ -81,7 +81,7 @@ fn load(place: &Place, pattern: &str, happen: impl FnOnce(), after: usize) -> (V
     let source = LocalSource::new(&[pattern.to_owned()]).unwrap();
     let set = ShardSet::open(source, &IndexConfig { cache: Some(place.path("cache")), threads: 1 }).unwrap();
     let order = Order { shuffle: Shuffle::Global, epochs: Some(EPOCHS), ..Order::default() };
-    let samples = set.samples(order, Share::default(), Position::default());
+    let samples = set.samples(order, Division::default(), Position::default());
     let recipe = Preset::C10.recipe();
     let max_bad = "100%".parse().unwrap();
     let config = LoaderConfig { workers: 2, batch_size: 1, prefetch: 1, max_bad, ..LoaderConfig::default() };

@@ -2,7 +2,7 @@
 
 use std::io::Read;
 
-use shards::{IndexConfig, MemorySource, Order, Position, Sample, ShardSet, Share, Shuffle};
+use shards::{Division, IndexConfig, MemorySource, Order, Position, Sample, ShardSet, Shuffle};
 
 /// Reads all samples of a shard made of `bytes`, and compares them with the images that the `tar` crate finds
 /// if both accept it.
@@ -62,7 +62,7 @@ fn compare(mut own: Vec<Image>, mut others: Others) {
 pub(crate) fn samples(set: &ShardSet) -> shards::Result<Vec<Sample>> {
     let order = Order { shuffle: Shuffle::None, epochs: Some(1), ..Order::default() };
     // All samples are read, so that an unreadable one does not hide the next.
-    let samples: Vec<_> = set.samples(order, Share::default(), Position::default()).collect();
+    let samples: Vec<_> = set.samples(order, Division::default(), Position::default()).collect();
     assert_eq!(samples.len() as u64, set.len());
     samples.into_iter().collect()
 }

@@ -2,22 +2,23 @@
 
 use super::*;
 
-fn indices(order: &Order, share: Share, total: u64, epoch: u64) -> Vec<u64> {
-    let sequence = Sequence::new(order.clone(), share, total).unwrap();
+fn indices(order: &Order, partition: u64, total: u64, epoch: u64) -> Vec<u64> {
+    let sequence = Sequence::new(order.clone(), total).unwrap();
     let epoch = sequence.epoch(epoch);
-    (0..sequence.length).map(|offset| epoch.index(offset)).collect()
+    (0..sequence.length).map(|offset| epoch.index(partition, offset)).collect()
 }
 
 fn shuffled(shuffle: &str) -> Order {
     Order { shuffle: shuffle.parse().unwrap(), ..Order::default() }
 }
 
-fn all_ranks(order: &Order, world_size: usize, total: u64, epoch: u64) -> Vec<u64> {
-    (0..world_size).flat_map(|rank| indices(order, Share { rank, world_size }, total, epoch)).collect()
+fn all_partitions(order: &Order, partitions: usize, total: u64, epoch: u64) -> Vec<u64> {
+    let order = Order { partitions, ..order.clone() };
+    (0..partitions as u64).flat_map(|partition| indices(&order, partition, total, epoch)).collect()
 }
 
 #[test]
-fn every_sample_is_seen_at_most_once_per_epoch_across_all_ranks() {
+fn every_sample_is_seen_at_most_once_per_epoch_across_all_partitions() {
     for (total, shuffle) in [
         (1, "window:4"),
         (31, "window:8"),
@@ -28,13 +29,13 @@ fn every_sample_is_seen_at_most_once_per_epoch_across_all_ranks() {
         (1, "global"),
         (777, "global"),
     ] {
-        for world_size in [1, 2, 3, 7].into_iter().filter(|&world_size| world_size as u64 <= total) {
+        for partitions in [1, 2, 3, 7].into_iter().filter(|&partitions| partitions as u64 <= total) {
             let order = shuffled(shuffle);
-            let mut seen = all_ranks(&order, world_size, total, 5);
-            assert_eq!(seen.len() as u64, total / world_size as u64 * world_size as u64);
+            let mut seen = all_partitions(&order, partitions, total, 5);
+            assert_eq!(seen.len() as u64, total / partitions as u64 * partitions as u64);
             seen.sort_unstable();
             seen.dedup();
-            assert_eq!(seen.len() as u64, total / world_size as u64 * world_size as u64);
+            assert_eq!(seen.len() as u64, total / partitions as u64 * partitions as u64);
             assert!(seen.iter().all(|&index| index < total));
         }
     }
@@ -45,7 +46,7 @@ fn the_remainder_of_the_division_differs_from_epoch_to_epoch() {
     for order in ["window:16384", "global"].map(shuffled) {
         let mut never_seen: Vec<u64> = (0..10).collect();
         for epoch in 0..40 {
-            let seen = all_ranks(&order, 3, 10, epoch);
+            let seen = all_partitions(&order, 3, 10, epoch);
             never_seen.retain(|index| !seen.contains(index));
         }
         assert!(never_seen.is_empty(), "{never_seen:?}");
@@ -55,12 +56,12 @@ fn the_remainder_of_the_division_differs_from_epoch_to_epoch() {
 #[test]
 fn without_shuffling_samples_come_in_stored_order() {
     let order = shuffled("none");
-    assert_eq!(indices(&order, Share::default(), 100, 3), (0..100).collect::<Vec<_>>());
+    assert_eq!(indices(&order, 0, 100, 3), (0..100).collect::<Vec<_>>());
 }
 
 #[test]
 fn each_epoch_and_seed_has_its_own_order() {
-    let of = |seed, epoch| indices(&Order { seed, ..Order::default() }, Share::default(), 200, epoch);
+    let of = |seed, epoch| indices(&Order { seed, ..Order::default() }, 0, 200, epoch);
     assert_eq!(of(1, 1), of(1, 1));
     assert_ne!(of(1, 1), of(1, 2));
     assert_ne!(of(1, 1), of(2, 1));
@@ -69,7 +70,7 @@ fn each_epoch_and_seed_has_its_own_order() {
 #[test]
 fn neighbours_are_separated_even_by_a_small_window() {
     let order = shuffled("window:256");
-    let found = indices(&order, Share::default(), 10_000, 0);
+    let found = indices(&order, 0, 10_000, 0);
     let neighbours = found.windows(2).filter(|pair| pair[0].abs_diff(pair[1]) < CHUNK).count();
     // Of the 256 samples in a window, 32 are of the same chunk: about one pair in eight; unshuffled it would
     // be all.
@@ -77,13 +78,14 @@ fn neighbours_are_separated_even_by_a_small_window() {
 }
 
 #[test]
-fn each_window_rank_and_epoch_is_mixed_differently() {
+fn each_window_partition_and_epoch_is_mixed_differently() {
     let order = shuffled("window:256");
-    let mixed = |rank, epoch, window: u64| {
-        let sequence = Sequence::new(order.clone(), Share { rank, world_size: 2 }, 10_000).unwrap();
+    let order = Order { partitions: 2, ..order };
+    let mixed = |partition, epoch, window: u64| {
+        let sequence = Sequence::new(order.clone(), 10_000).unwrap();
         let epoch = sequence.epoch(epoch);
         let Arrangement::Chunked(epoch) = epoch.arrangement else { panic!("the shuffle has a window") };
-        (0..256).map(|place| epoch.mixed(window * 256 + place) - window * 256).collect::<Vec<_>>()
+        (0..256).map(|place| epoch.mixed(partition, window * 256 + place) - window * 256).collect::<Vec<_>>()
     };
     let of = [mixed(0, 0, 0), mixed(0, 0, 1), mixed(1, 0, 0), mixed(0, 1, 0)];
     let distinct: std::collections::BTreeSet<_> = of.iter().collect();
@@ -91,36 +93,36 @@ fn each_window_rank_and_epoch_is_mixed_differently() {
 }
 
 #[test]
-fn impossible_shares_and_positions_are_refused() {
-    let new = |rank, world_size, total| Sequence::new(Order::default(), Share { rank, world_size }, total);
-    assert!(matches!(new(2, 2, 9), Err(Error::Share { .. })));
-    assert!(matches!(new(0, 0, 9), Err(Error::Share { .. })));
-    assert!(matches!(new(0, 3, 2), Err(Error::TooFew { .. })));
-    let sequence = new(0, 2, 9).unwrap();
+fn impossible_partitions_and_positions_are_refused() {
+    let new = |partitions, total| Sequence::new(Order { partitions, ..Order::default() }, total);
+    assert!(matches!(new(3, 2), Err(Error::TooFew { samples: 2, partitions: 3 })));
+    assert!(matches!(new(0, 2), Err(Error::TooFew { samples: 2, partitions: 0 })));
+    let sequence = new(2, 9).unwrap();
     assert!(sequence.check(Position { epoch: 9, offset: 3 }).is_ok());
     assert!(matches!(sequence.check(Position { epoch: 0, offset: 4 }), Err(Error::Position { .. })));
 }
 
 #[test]
 fn the_end_of_an_epoch_is_the_beginning_of_the_next() {
-    let sequence = Sequence::new(Order::default(), Share::default(), 9).unwrap();
+    let sequence = Sequence::new(Order::default(), 9).unwrap();
     let last = Position { epoch: 2, offset: 8 };
     assert_eq!(sequence.advance(last, 1), Position { epoch: 3, offset: 0 });
+    assert_eq!(sequence.advance(last, 12), Position { epoch: 4, offset: 2 });
 }
 
 /// Fixed values: runs that were started with earlier versions must continue in the same order.
 #[test]
 fn the_order_of_a_seed_stays_what_it_was() {
-    let of = |shuffle: &str, seed, epoch, total, share| {
-        let order = Order { seed, ..shuffled(shuffle) };
-        let sequence = Sequence::new(order, share, total).unwrap();
+    let of = |shuffle: &str, seed, epoch, total, (partition, partitions)| {
+        let order = Order { seed, partitions, ..shuffled(shuffle) };
+        let sequence = Sequence::new(order, total).unwrap();
         let epoch = sequence.epoch(epoch);
         let offsets = [0, 1, 2, 16_383, 16_384, sequence.length / 2, sequence.length - 1];
-        offsets.map(|offset| epoch.index(offset))
+        offsets.map(|offset| epoch.index(partition, offset))
     };
-    let all = of("window:16384", 0, 0, 1_300_000, Share::default());
+    let all = of("window:16384", 0, 0, 1_300_000, (0, 1));
     assert_eq!(all, [372_084, 392_188, 74_225, 1_066_900, 434_916, 131_997, 12_842]);
-    let second = of("window:16384", 7, 3, 100_003, Share { rank: 1, world_size: 2 });
+    let second = of("window:16384", 7, 3, 100_003, (1, 2));
     assert_eq!(second, [35_296, 47_392, 92_001, 87_727, 64_101, 45_430, 18_760]);
 }
 
@@ -156,7 +158,7 @@ fn an_epoch_is_uncorrelated_with_the_one_before_and_with_the_stored_order() {
         let bound = 4.5 / ((independent - 1) as f64).sqrt();
         for seed in 0..5 {
             let order = Order { seed, ..shuffled(shuffle) };
-            let epochs = [0, 1].map(|epoch| positions(&indices(&order, Share::default(), total, epoch)));
+            let epochs = [0, 1].map(|epoch| positions(&indices(&order, 0, total, epoch)));
             let [first, second] = &epochs;
             let between = correlation(first.iter().copied().zip(second.iter().copied()));
             let stored = correlation(first.iter().copied().zip(0..));
@@ -173,7 +175,7 @@ fn an_epoch_is_uncorrelated_with_the_one_before_and_with_the_stored_order() {
 fn the_samples_of_a_shard_are_spread_over_the_whole_epoch() {
     let (total, shard) = (128_000, 1_280);
     for (shuffle, reach) in [("global", 0.99), ("window:16384", 0.93), ("window:1024", 0.93)] {
-        let positions = positions(&indices(&shuffled(shuffle), Share::default(), total, 0));
+        let positions = positions(&indices(&shuffled(shuffle), 0, total, 0));
         let spread = |places: &[u64]| {
             let mean = places.iter().sum::<u64>() as f64 / places.len() as f64;
             let square = places.iter().map(|&place| (place as f64 - mean).powi(2)).sum::<f64>();

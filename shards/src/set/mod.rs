@@ -4,8 +4,11 @@ mod catalog;
 mod indexing;
 mod opened;
 mod readahead;
+mod reader;
+mod replacements;
 mod shard_set;
 
 pub use indexing::{IndexConfig, index_threads};
 pub use readahead::Samples;
+pub use replacements::Replacements;
 pub use shard_set::{Location, ShardSet};

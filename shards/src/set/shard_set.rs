@@ -10,7 +10,7 @@ use super::{
     readahead::Samples,
 };
 use crate::{
-    Error, Order, Position, Remark, Result, ShardFault, ShardName, Share, Source, Stamp, read, span::Span,
+    Division, Error, Order, Position, Remark, Result, ShardFault, ShardName, Source, Stamp, read, span::Span,
 };
 
 /// The place of a sample, for reports.
@@ -150,10 +150,10 @@ impl ShardSet {
 
     /// Reads the samples of one rank in `order`, from a position on, ahead of time on threads of its own.
     ///
-    /// Impossible arguments (more ranks than samples, a position past the end of an epoch) make the stream's
-    /// first and only item an error.
-    pub fn samples(&self, order: Order, share: Share, from: Position) -> Samples {
-        Samples::spawn(Arc::clone(&self.catalog), order, share, from)
+    /// Impossible arguments (more partitions than samples, a division that [`Division::check`] refuses, a
+    /// position past the end of an epoch) make the stream's first and only item an error.
+    pub fn samples(&self, order: Order, division: Division, from: Position) -> Samples {
+        Samples::spawn(Arc::clone(&self.catalog), order, division, from)
     }
 
     /// Finds the place of a sample, whose key is read from the shard.

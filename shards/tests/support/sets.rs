@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use shards::{IndexConfig, LocalSource, Order, Position, Sample, ShardSet, ShardWriter, Share};
+use shards::{Division, IndexConfig, LocalSource, Order, Position, Sample, ShardSet, ShardWriter};
 use tempfile::TempDir;
 
 /// Writes shards `x-000.tar` and so on, with the given numbers of samples, and images of `bytes` bytes; keys
@@ -38,9 +38,9 @@ pub(crate) fn written(sizes: &[usize]) -> (TempDir, ShardSet) {
 
 pub(crate) fn epochs(count: u64) -> Order {
     let shuffle = "window:50".parse().unwrap();
-    Order { seed: 3, shuffle, epochs: Some(count) }
+    Order { seed: 3, shuffle, epochs: Some(count), ..Order::default() }
 }
 
-pub(crate) fn all(set: &ShardSet, order: Order, share: Share, from: Position) -> Vec<Sample> {
-    set.samples(order, share, from).map(Result::unwrap).collect()
+pub(crate) fn all(set: &ShardSet, order: Order, division: Division, from: Position) -> Vec<Sample> {
+    set.samples(order, division, from).map(Result::unwrap).collect()
 }

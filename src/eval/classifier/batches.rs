@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use pipeline::{LoaderConfig, Op};
-use shards::{Order, Position, ShardSet, Share};
+use shards::{Division, Order, Position, ShardSet};
 use tch::{Device, Kind, Tensor};
 use torchkit::Precision;
 
@@ -97,8 +97,8 @@ pub(in crate::eval) fn augmented(
     config: &Config,
     device: Device,
 ) -> Result<Feed> {
-    let order = Order { seed, shuffle: config.data.shuffle, epochs: None };
-    let samples = set.samples(order, Share::default(), Position::default());
+    let order = Order { seed, shuffle: config.data.shuffle, ..Order::default() };
+    let samples = set.samples(order, Division::default(), Position::default());
     let mut recipe = config.preset.recipe_of(config.side());
     let views = &mut recipe.groups[0].views;
     views.truncate(1);

@@ -143,7 +143,7 @@ impl Classifier {
         if validation.len() < 2 {
             return Err(failure!("the norms cannot adapt to one validation image"; "add --protocol frozen"));
         }
-        let order = Order { seed: fit.seed, shuffle: Shuffle::Global, epochs: Some(1) };
+        let order = Order { seed: fit.seed, shuffle: Shuffle::Global, epochs: Some(1), ..Order::default() };
         let batch_size = fit.batch_size.min(validation.len() as usize);
         let mut batches = 0;
         for batch in whole_batches(validation, order, batch_size, config, self.device)?.by_ref().take(BATCHES)

@@ -47,7 +47,7 @@ const FROM_BELOW: [&str; 32] = [
 ];
 
 /// The modules of `shards` from bottom to top: names and files, tar members, the index, sets of shards.
-const SHARDS: [&str; 31] = [
+const SHARDS: [&str; 32] = [
     "path",
     "permutation",
     "name",
@@ -77,6 +77,7 @@ const SHARDS: [&str; 31] = [
     "cache",
     "shuffle",
     "order",
+    "division",
     "sample",
     "set",
 ];

@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use shards::{IndexConfig, LocalSource, Order, Position, ShardSet, Share};
+use shards::{Division, IndexConfig, LocalSource, Order, Position, ShardSet};
 
 use super::support::add_shard;
 use crate::support::{Place, program, run, succeed};
@@ -14,8 +14,11 @@ fn loaded(recipe: &pipeline::Recipe, pattern: &str, index: u64, epoch: u64, work
     let config =
         pipeline::LoaderConfig { seed: 7, workers, batch_size: 8, ..pipeline::LoaderConfig::default() };
     let bytes = config.bytes(recipe);
-    let samples =
-        set.samples(Order { seed: 7, ..Order::default() }, Share::default(), Position { epoch, offset: 0 });
+    let samples = set.samples(
+        Order { seed: 7, ..Order::default() },
+        Division::default(),
+        Position { epoch, offset: 0 },
+    );
     let slabs = (0..config.slabs()).map(|_| vec![0; bytes].into_boxed_slice()).collect();
     let loader = pipeline::Loader::spawn(samples, recipe.clone(), slabs, &config).unwrap();
     for batch in loader {
