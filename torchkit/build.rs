@@ -32,7 +32,17 @@ fn compile_shim(libraries: &Path) {
             "cxx/fused.cpp",
             "cxx/norms.cpp",
             "cxx/scores.cpp",
+            "cxx/c10d/store.cpp",
+            "cxx/c10d/backends.cpp",
+            "cxx/c10d/group.cpp",
+            "cxx/c10d/gradients.cpp",
+            "cxx/c10d/reducer.cpp",
         ])
+        .include("cxx/gloo")
+        .flag("-isystem")
+        .flag(headers.join("torch/csrc/api/include"))
+        .define("USE_DISTRIBUTED", None)
+        .define("USE_C10D_GLOO", None)
         .compile("amdim_shim");
     // torch-sys links with them too, but perhaps before the linker has seen that the shim needs them.
     println!("cargo:rustc-link-search=native={}", libraries.display());

@@ -9,12 +9,39 @@ pub struct Failure {
     pub message: String,
     /// Whether the call failed for lack of memory, on the device or the host.
     pub is_out_of_memory: bool,
+    /// What failed between processes; `None` for other failures.
+    pub network: Option<NetworkFault>,
+}
+
+/// A failure between processes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NetworkFault {
+    /// No answer came in time.
+    TimedOut,
+    /// A peer closed its connection, as it does when it ends.
+    PeerLost,
+    /// Another program uses the port that this process was to serve.
+    PortInUse,
+    /// The address is wrong, or nobody listens there.
+    Unreachable,
+}
+
+impl NetworkFault {
+    /// Recognizes a fault by the words of libtorch's message.
+    fn from_text(text: &str) -> Option<Self> {
+        None
+    }
 }
 
 impl Failure {
     /// Makes a failure that does not come from libtorch.
     pub(crate) fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), is_out_of_memory: false }
+        Self { message: message.into(), is_out_of_memory: false, network: None }
+    }
+
+    /// Makes a failure between processes that does not come from libtorch.
+    pub(crate) fn of_network(fault: NetworkFault, message: impl Into<String>) -> Self {
+        Self { network: Some(fault), ..Self::new(message) }
     }
 
     /// Makes a failure from libtorch's message, of which the first line is kept.
@@ -35,7 +62,7 @@ impl Failure {
         ];
         let is_out_of_memory = OF_MEMORY.iter().any(|words| text.contains(words));
         let message = text.lines().next().unwrap_or("libtorch failed").to_owned();
-        Self { message, is_out_of_memory }
+        Self { message, is_out_of_memory, network: NetworkFault::from_text(text) }
     }
 
     /// Takes libtorch's message from the message of a panic in which `tch` quotes it. Returns `None` for

@@ -28,6 +28,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod c10d;
 mod caught;
 mod choice;
 mod clock;
@@ -53,11 +54,12 @@ mod stream;
 mod threads;
 mod update;
 
+pub use c10d::{Group, ReduceOp, Reducer, Reduction, Store};
 pub use caught::caught;
 pub use choice::Choice;
 pub use clock::{ClockState, clock_state};
 pub use device::{DeviceChoice, NoDevice, device, has_driver, name};
-pub use failure::Failure;
+pub use failure::{Failure, NetworkFault};
 pub use fused::{
     Piece, convolution_relu, pointwise_convolution, refused_products, reshaping_residual, residual_chain,
     residual_head,

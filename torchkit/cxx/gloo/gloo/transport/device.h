@@ -1,0 +1,9 @@
+// Names that `ProcessGroupGloo.hpp` uses; see ../context.h.
+#pragma once
+
+namespace gloo::transport {
+
+class Device;
+class UnboundBuffer;
+
+}  // namespace gloo::transport
