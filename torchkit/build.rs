@@ -55,11 +55,8 @@ fn compile_shim(libraries: &Path) {
         println!("cargo::rustc-env=TORCHKIT_{}={}", name.to_uppercase(), library.display());
     }
     // Embedded in the program, and loaded where there is CUDA.
-    let cuda = if let Some(cuda) = cuda_headers(&headers) {
-        library(compiler.flag("-isystem").flag(cuda), "cuda", &["graph", "cublas_lt", "cuda_norms"])
-    } else {
-        None
-    };
+    let cuda =
+        cuda_headers(&headers).and_then(|cuda| cuda_library(compiler.flag("-isystem").flag(cuda), &headers));
     let cuda = cuda.unwrap_or_else(|| {
         println!("cargo:warning=built without CUDA graphs and fused products: no headers of CUDA 13.0 that fit libtorch");
         let none = out().join("none");
@@ -67,6 +64,22 @@ fn compile_shim(libraries: &Path) {
         none
     });
     println!("cargo:rustc-env=TORCHKIT_CUDA={}", cuda.display());
+}
+
+/// Compiles the library for CUDA, with NCCL if its header fits.
+fn cuda_library(compiler: &mut cc::Build, libtorch: &Path) -> Option<PathBuf> {
+    let sources = ["graph", "cublas_lt", "cuda_norms", "nccl"];
+    let with_nccl = nccl_headers(libtorch).and_then(|nccl| {
+        let mut compiler = compiler.clone();
+        library(compiler.flag("-isystem").flag(nccl).define("USE_C10D_NCCL", None), "cuda", &sources)
+    });
+    with_nccl.or_else(|| library(compiler, "cuda", &sources[..3]))
+}
+
+/// Finds the header of NCCL, which comes with libtorch for CUDA, or with the toolkit.
+fn nccl_headers(libtorch: &Path) -> Option<PathBuf> {
+    let package = libtorch.join("../../nvidia/nccl/include");
+    [package, cuda_toolkit().join("include")].into_iter().find(|folder| folder.join("nccl.h").exists())
 }
 
 /// Compiles source files to a library, if possible; the process that loads it provides libtorch.
@@ -81,12 +94,15 @@ fn library(compiler: &cc::Build, name: &str, sources: &[&str]) -> Option<PathBuf
 /// Finds the headers of CUDA, in the packages beside libtorch's or in the toolkit.
 fn cuda_headers(libtorch: &Path) -> Option<PathBuf> {
     println!("cargo:rerun-if-env-changed=CUDA_HOME");
-    let toolkit = env::var_os("CUDA_HOME").map_or_else(|| PathBuf::from("/usr/local/cuda"), PathBuf::from);
     let packages = libtorch.join("../../nvidia/cu13/include");
     let is_complete = |folder: &PathBuf| {
         ["cuda_runtime.h", "crt/host_config.h"].iter().all(|header| folder.join(header).exists())
     };
-    [packages, toolkit.join("include")].into_iter().find(is_complete)
+    [packages, cuda_toolkit().join("include")].into_iter().find(is_complete)
+}
+
+fn cuda_toolkit() -> PathBuf {
+    env::var_os("CUDA_HOME").map_or_else(|| PathBuf::from("/usr/local/cuda"), PathBuf::from)
 }
 
 fn out() -> PathBuf {

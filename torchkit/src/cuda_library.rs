@@ -12,7 +12,7 @@ use std::{
     sync::OnceLock,
 };
 
-/// The library made of `cxx/graph.cpp`, `cxx/cublas_lt.cpp` and `cxx/cuda_norms.cpp`; empty if it was built without CUDA's headers.
+/// The library made of `cxx/graph.cpp`, `cxx/cublas_lt.cpp`, `cxx/cuda_norms.cpp` and `cxx/nccl.cpp`; empty if it was built without CUDA's headers.
 static LIBRARY: &[u8] = include_bytes!(env!("TORCHKIT_CUDA"));
 
 /// The handle of the library, which stays loaded.

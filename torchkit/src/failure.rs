@@ -29,7 +29,22 @@ pub enum NetworkFault {
 impl NetworkFault {
     /// Recognizes a fault by the words of libtorch's message.
     fn from_text(text: &str) -> Option<Self> {
-        None
+        const LATE: [&str; 4] =
+            ["Timed out waiting", "timeout caused pair closure", "ait timeout", "Operation timed out"];
+        const LOST: [&str; 5] = [
+            "Connection closed by peer",
+            "Connection reset by peer",
+            "Connection was likely closed",
+            "Broken pipe",
+            "Socket closed",
+        ];
+        if LATE.iter().any(|words| text.contains(words)) {
+            Some(Self::TimedOut)
+        } else if LOST.iter().any(|words| text.contains(words)) {
+            Some(Self::PeerLost)
+        } else {
+            text.contains("Connection refused").then_some(Self::Unreachable)
+        }
     }
 }
 
@@ -61,7 +76,7 @@ impl Failure {
             "Unable to find a valid cuDNN algorithm",
         ];
         let is_out_of_memory = OF_MEMORY.iter().any(|words| text.contains(words));
-        let message = text.lines().next().unwrap_or("libtorch failed").to_owned();
+        let message = without_source(text.lines().next().unwrap_or("libtorch failed")).to_owned();
         Self { message, is_out_of_memory, network: NetworkFault::from_text(text) }
     }
 
@@ -74,6 +89,14 @@ impl Failure {
         let said = said.trim_end_matches("\")").replace("\\\"", "\"");
         // The place of the check in libtorch's source says nothing to a user.
         Some(Self::from_text(said.split_once("] err == 0. ").map_or(&*said, |(_, said)| said)))
+    }
+}
+
+/// Returns a message of gloo without the place in its source, `[/folder/file.cc:12] `.
+fn without_source(message: &str) -> &str {
+    match message.split_once("] ") {
+        Some((place, message)) if place.starts_with("[/") && place.contains(".cc:") => message,
+        _ => message,
     }
 }
 

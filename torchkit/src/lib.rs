@@ -1,5 +1,5 @@
 //! Additions to [`tch`]: devices chosen by name, streams, events, pinned memory, the fused optimizer,
-//! precision, fused layers, CUDA graphs, the profiler.
+//! precision, fused layers, CUDA graphs, the profiler, groups of processes.
 //!
 //! All foreign calls of the program are in this crate, behind safe functions. On the CPU, where a call
 //! returns when its work is done, streams and events are stand-ins that do nothing, so that the same code

@@ -127,7 +127,7 @@ const DATASET: [&str; 14] = [
 
 /// The modules of `torchkit` from bottom to top: the process, the driver, foreign calls, the modules that use
 /// them.
-const TORCHKIT: [&str; 23] = [
+const TORCHKIT: [&str; 24] = [
     "choice",
     "signal",
     "clock",
@@ -138,6 +138,7 @@ const TORCHKIT: [&str; 23] = [
     "caught",
     "ffi",
     "cuda_library",
+    "c10d",
     "update",
     "libtorch",
     "profile",

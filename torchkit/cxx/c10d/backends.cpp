@@ -14,12 +14,29 @@ using c10d::Work;
 
 namespace {
 
+// What a rank got of an exchange, which it has to add up.
+struct Scattered : Work {
+  intrusive_ptr<Work> exchange;
+  at::Tensor arrived, share;
+
+  Scattered(intrusive_ptr<Work> exchange, at::Tensor arrived, at::Tensor share)
+      : exchange(std::move(exchange)), arrived(std::move(arrived)), share(std::move(share)) {}
+
+  bool wait(std::chrono::milliseconds timeout) override {
+    exchange->wait(timeout);
+    std::vector<int64_t> of_ranks{-1};
+    of_ranks.insert(of_ranks.end(), share.sizes().begin(), share.sizes().end());
+    at::sum_out(share, arrived.view(of_ranks), 0);
+    return true;
+  }
+};
+
 // gloo, with a reduce-scatter of its own.
 struct Gloo : ProcessGroupGloo {
   using ProcessGroupGloo::ProcessGroupGloo;
 
-  // Sends each rank its share and adds what arrived, in the order of ranks; waits for it. libtorch would add all shares
-  // on all ranks, which sends twice as much, and rounds bf16 after each rank.
+  // Sends each rank its share; whoever waits adds what arrived, in the order of ranks. libtorch would add all shares on
+  // all ranks, which sends twice as much, and rounds bf16 after each rank.
   intrusive_ptr<Work> _reduce_scatter_base(at::Tensor& share, at::Tensor& all,
                                            const c10d::ReduceScatterOptions& options) override {
     TORCH_CHECK(options.reduceOp.op_ == c10d::ReduceOp::SUM, "gloo scatters sums only");
@@ -27,11 +44,7 @@ struct Gloo : ProcessGroupGloo {
     c10d::AllToAllOptions exchange;
     exchange.timeout = options.timeout;
     std::vector<int64_t> equal;
-    alltoall_base(arrived, all, equal, equal, exchange)->wait();
-    std::vector<int64_t> of_ranks{getSize()};
-    of_ranks.insert(of_ranks.end(), share.sizes().begin(), share.sizes().end());
-    at::sum_out(share, arrived.view(of_ranks), 0);
-    return nullptr;
+    return c10::make_intrusive<Scattered>(alltoall_base(arrived, all, equal, equal, exchange), arrived, share);
   }
 
   void abort() override {
@@ -43,10 +56,13 @@ struct Gloo : ProcessGroupGloo {
 struct Counted : Backend {
   intrusive_ptr<Backend> inner;
   amdim_sent sent;
-  std::mutex mutex;  // gloo numbers its collectives without a lock
+  std::mutex& mutex;
 
   Counted(intrusive_ptr<Backend> backend, amdim_sent sent)
-      : Backend(backend->getRank(), backend->getSize()), inner(std::move(backend)), sent(std::move(sent)) {}
+      : Backend(backend->getRank(), backend->getSize()),
+        inner(std::move(backend)),
+        sent(std::move(sent)),
+        mutex(mutex_of(*inner)) {}
 
   const std::string getBackendName() const override { return inner->getBackendName(); }
   void abort() override { inner->abort(); }
@@ -85,6 +101,13 @@ struct Counted : Backend {
     auto work = collective();
     *sent += bytes;
     return work;
+  }
+
+  // gloo numbers the collectives of a group without a lock, and records those of all groups of a process without one.
+  // It only queues them, unlike NCCL, which may wait for peers in such a call.
+  static std::mutex& mutex_of(const Backend& backend) {
+    static std::mutex of_gloo, of_others;
+    return dynamic_cast<const Gloo*>(&backend) ? of_gloo : of_others;
   }
 
   static uint64_t bytes(at::TensorList tensors) {

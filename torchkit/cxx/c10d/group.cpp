@@ -77,6 +77,7 @@ void amdim_group::all_reduce(at::Tensor contiguous, ReduceOp::RedOpType op) cons
   c10d::AllreduceOptions options;
   options.reduceOp = op;
   options.timeout = timeout;
+  options.asyncOp = false;
   std::vector<at::Tensor> tensors{contiguous};
   wait(backend_of(contiguous).allreduce(tensors, options));
 }
@@ -85,6 +86,7 @@ void amdim_group::broadcast(at::Tensor contiguous, int64_t root) const {
   c10d::BroadcastOptions options;
   options.rootRank = root;
   options.timeout = timeout;
+  options.asyncOp = false;
   std::vector<at::Tensor> tensors{contiguous};
   wait(backend_of(contiguous).broadcast(tensors, options));
 }
@@ -98,6 +100,7 @@ at::Tensor amdim_group::all_gather(const at::Tensor& own) const {
   if (input.numel() == 0) return gathered;
   c10d::AllgatherOptions options;
   options.timeout = timeout;
+  options.asyncOp = false;
   wait(backend_of(input)._allgather_base(gathered, input, options));
   return gathered;
 }
@@ -112,6 +115,7 @@ at::Tensor amdim_group::reduce_scatter(const at::Tensor& all) const {
   if (input.numel() == 0) return share;
   c10d::ReduceScatterOptions options;
   options.timeout = timeout;
+  options.asyncOp = false;
   wait(backend_of(input)._reduce_scatter_base(share, input, options));
   return share;
 }

@@ -6,6 +6,7 @@
 #include <torch/csrc/distributed/c10d/reducer.hpp>
 
 #include <algorithm>
+#include <string>
 
 namespace {
 
@@ -27,6 +28,21 @@ std::unique_ptr<c10d::Reducer> engine_of(const std::vector<at::Tensor>& paramete
       parameters, buckets, processes, sparse, most, /*find_unused_parameters=*/false,
       /*gradient_as_bucket_view=*/true, names, first, /*skip_all_reduce_unused_params=*/false,
       /*use_python_reducer=*/false, std::vector<int64_t>{});
+}
+
+// Runs `work`, whose failure c10d explains in lines of text, and throws one line in their place: the numbers of the
+// parameters without a gradient, which c10d separates by spaces.
+template <class Work>
+void checked(Work&& work) {
+  try {
+    work();
+  } catch (const c10::Error& error) {
+    const std::string text = error.what_without_backtrace(), before = "did not receive grad for rank ";
+    auto found = text.find(before);
+    if (found == std::string::npos) throw;
+    auto start = text.find(": ", found) + 2, end = std::min(text.find('\n', start), text.size());
+    TORCH_CHECK(false, "gradients are not averaged, as these parameters got none: ", text.substr(start, end - start));
+  }
 }
 
 }  // namespace
@@ -64,7 +80,7 @@ int amdim_reducer_zero(Reducer* reducer) {
 int amdim_reducer_prepare_forward(Reducer* reducer) {
   return amdim_guarded([&] {
     reducer->engine->prepare_for_forward();
-    reducer->engine->rebuild_buckets();
+    checked([&] { reducer->engine->rebuild_buckets(); });
   });
 }
 
@@ -73,6 +89,6 @@ int amdim_reducer_prepare_backward(Reducer* reducer) {
 }
 
 int amdim_reducer_check(Reducer* reducer) {
-  return amdim_guarded([&] { reducer->engine->check_finalized(); });
+  return amdim_guarded([&] { checked([&] { reducer->engine->check_finalized(); }); });
 }
 }

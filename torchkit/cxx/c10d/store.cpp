@@ -2,31 +2,40 @@
 
 #include "../shim.h"
 
+#include <c10/util/Logging.h>
 #include <torch/csrc/distributed/c10d/HashStore.hpp>
 #include <torch/csrc/distributed/c10d/PrefixStore.hpp>
 #include <torch/csrc/distributed/c10d/TCPStore.hpp>
+
+#include <cstdlib>
 
 using c10d::Store;
 using std::chrono::milliseconds;
 
 extern "C" {
 
+// c10d logs failures that it also returns, with stacks. Only what ends the process is logged from now on, unless the
+// user asks for more.
+void amdim_quiet_c10d() {
+  constexpr int FATAL = 3;
+  if (!std::getenv("TORCH_CPP_LOG_LEVEL")) FLAGS_caffe2_log_level = FATAL;
+}
+
 int amdim_store_in_memory(Store** out) {
   return amdim_guarded([&] { *out = c10::make_intrusive<c10d::HashStore>().release(); });
 }
 
-// Connects to the store at an address, and first serves it there if `serve` is set. Writes the port, which the system
-// chooses if a port of 0 is served.
-int amdim_store_connect(const char* host, uint16_t port, int serve, int64_t timeout, Store** out, uint16_t* connected) {
+// Connects to the store at an address. If `listener` is not negative, it is a socket that listens there, and this
+// process serves the store by it.
+int amdim_store_connect(const char* host, uint16_t port, int listener, int64_t timeout, Store** out) {
   return amdim_guarded([&] {
     c10d::TCPStoreOptions options;
     options.port = port;
-    options.isServer = serve;
+    options.isServer = listener >= 0;
+    if (options.isServer) options.masterListenFd = listener;
     options.waitWorkers = false;
     options.timeout = milliseconds(timeout);
-    auto store = c10::make_intrusive<c10d::TCPStore>(host, options);
-    *connected = store->getPort();
-    *out = store.release();
+    *out = c10::make_intrusive<c10d::TCPStore>(host, options).release();
   });
 }
 

@@ -31,14 +31,14 @@ pub(super) struct RawReducer(c_void);
 
 #[expect(unsafe_code, reason = "declarations of foreign functions")]
 unsafe extern "C" {
+    pub(super) fn amdim_quiet_c10d();
     pub(super) fn amdim_store_in_memory(out: *mut *mut RawStore) -> c_int;
     pub(super) fn amdim_store_connect(
         host: *const c_char,
         port: u16,
-        serve: c_int,
+        listener: c_int,
         timeout: i64,
         out: *mut *mut RawStore,
-        connected: *mut u16,
     ) -> c_int;
     pub(super) fn amdim_store_under(
         store: *mut RawStore,

@@ -2,18 +2,18 @@
 
 #![expect(unsafe_code, reason = "foreign calls")]
 
-use std::{ffi::c_int, sync::Arc, time::Duration};
+use std::{ffi::c_int, ptr::NonNull, sync::Arc, time::Duration};
 
 use tch::Tensor;
 
 use super::{
-    ffi::{self, RawGroup, RawReduction},
+    ffi::{self, RawBackend, RawGroup, RawReduction},
     handle::Handle,
     store::{Store, text},
     within::{milliseconds, within},
 };
 use crate::{
-    failure::Failure,
+    failure::{Failure, NetworkFault},
     ffi::{check, made, raw, raws},
 };
 
@@ -36,6 +36,18 @@ impl ReduceOp {
             Self::Min => 3,
             Self::Max => 4,
         }
+    }
+}
+
+/// A backend on its way to the thread that makes a group of it.
+struct Backend(NonNull<RawBackend>);
+
+// SAFETY: backends may be used on any thread.
+unsafe impl Send for Backend {}
+
+impl Backend {
+    fn raw(self) -> *mut RawBackend {
+        self.0.as_ptr()
     }
 }
 
@@ -65,19 +77,38 @@ impl Group {
     /// Not all ranks came within `timeout`, which is also that of each step of a collective; or an address cannot be
     /// reached.
     pub fn gloo(store: &Store, rank: usize, size: usize, timeout: Duration) -> Result<Self, Failure> {
+        Self::with_backends(store, rank, size, timeout, None)
+    }
+
+    /// Makes a group with a backend for CPUs and perhaps one for CUDA, which it takes over.
+    pub(super) fn with_backends(
+        store: &Store,
+        rank: usize,
+        size: usize,
+        timeout: Duration,
+        nccl: Option<NonNull<RawBackend>>,
+    ) -> Result<Self, Failure> {
         let address = text(&store.address().map_or_else(String::new, |address| address.to_string()))?;
         let store = Arc::clone(store.handle());
+        let nccl = nccl.map(Backend);
         let new = move || {
-            // SAFETY: the store lives until the call returns, and the address is NUL-terminated.
+            // SAFETY: the store lives until the call returns, the address is NUL-terminated, and the backend is passed
+            // on.
             let make = |out| unsafe {
                 let (rank, size) = (rank as c_int, size as c_int);
-                let nccl = std::ptr::null_mut();
+                let nccl = nccl.map_or(std::ptr::null_mut(), Backend::raw);
                 let timeout = milliseconds(timeout);
                 ffi::amdim_group_new(store.raw(), rank, size, timeout, address.as_ptr(), nccl, out)
             };
             Handle::made(ffi::amdim_group_free, make)
         };
-        let handle = within(timeout, &format!("connecting {size} ranks"), new)?;
+        let what = format!("connecting {size} ranks");
+        let handle = within(timeout, &what, new).map_err(|failure| match failure.network {
+            Some(fault @ NetworkFault::TimedOut) => {
+                Failure::of_network(fault, format!("not all of {size} ranks came within {timeout:?}"))
+            }
+            _ => failure,
+        })?;
         Ok(Self { handle, rank, size })
     }
 
@@ -139,8 +170,7 @@ impl Group {
     /// See [`Group`].
     pub fn begin_all_reduce(&self, values: &Tensor, op: ReduceOp) -> Result<Reduction, Failure> {
         // SAFETY: group and tensor are borrowed until the call returns; libtorch keeps a reference to the tensor.
-        let make =
-            |out| unsafe { ffi::amdim_reduction_begin(self.handle.raw(), raw(values), op.raw(), out) };
+        let make = |out| unsafe { ffi::amdim_reduction_begin(self.handle.raw(), raw(values), op.raw(), out) };
         Ok(Reduction(Handle::made(ffi::amdim_reduction_free, make)?))
     }
 

@@ -7,10 +7,12 @@
 //!
 //! Nothing waits longer than a timeout. A group that failed stays failed: every later collective is an error.
 
+mod address;
 mod ffi;
 mod gradients;
 mod group;
 mod handle;
+mod nccl;
 mod reducer;
 mod store;
 #[cfg(test)]

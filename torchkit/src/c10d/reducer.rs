@@ -36,12 +36,12 @@ impl Reducer {
     /// Makes a reducer of parameters, each of which must get a gradient in every step. It is the same list on all ranks.
     ///
     /// # Errors
-    /// A parameter gets no gradients, ranks have other shapes, or a failure of [`Group`].
+    /// A parameter is a constant; this rank's list has other shapes than that of rank 0, which does not notice it; or a
+    /// failure of [`Group`].
     pub fn new(group: &Group, parameters: &[&Tensor]) -> Result<Self, Failure> {
         let list = raws(parameters);
         // SAFETY: group and tensors are borrowed until the call returns; libtorch keeps references to them.
-        let make =
-            |out| unsafe { ffi::amdim_reducer_new(group.raw(), list.as_ptr(), list.len(), out) };
+        let make = |out| unsafe { ffi::amdim_reducer_new(group.raw(), list.as_ptr(), list.len(), out) };
         Ok(Self { handle: Handle::made(ffi::amdim_reducer_free, make)?, _not_sync: PhantomData })
     }
 
@@ -56,7 +56,8 @@ impl Reducer {
     /// Must be called before the first forward pass of a step, also if it has several parts.
     ///
     /// # Errors
-    /// See [`Group`]; ranks agree on the order of buffers in the second step.
+    /// See [`Group`], as ranks agree on the order of buffers in the second step; or a parameter got no gradient in the
+    /// step before, see [`Self::finish`].
     pub fn prepare_forward(&self) -> Result<(), Failure> {
         self.call(ffi::amdim_reducer_prepare_forward)
     }
@@ -64,7 +65,7 @@ impl Reducer {
     /// Averages gradients in the backward passes that follow, until each parameter got one.
     ///
     /// # Errors
-    /// The pass before did not give each parameter a gradient.
+    /// libtorch's failure.
     pub fn prepare_backward(&self) -> Result<(), Failure> {
         self.call(ffi::amdim_reducer_prepare_backward)
     }

@@ -3,19 +3,23 @@
 #![expect(unsafe_code, reason = "foreign calls")]
 
 use std::{
-    env,
-    ffi::{CString, c_int, c_void},
-    net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs, UdpSocket},
+    ffi::{CString, c_char, c_void},
+    net::{IpAddr, Ipv4Addr},
+    os::fd::IntoRawFd,
     sync::Arc,
     time::Duration,
 };
 
 use super::{
+    address::{listen, own_address, port_of, reach},
     ffi::{self, RawStore},
     handle::Handle,
     within::{milliseconds, within},
 };
-use crate::{failure::Failure, ffi::check};
+use crate::{
+    failure::{Failure, NetworkFault},
+    ffi::check,
+};
 
 /// A table of keys and values that ranks share. Clones refer to the same table.
 ///
@@ -46,25 +50,29 @@ impl Store {
     }
 
     /// Connects to the table at `host` and `port`, and tries again until `timeout` is over. If `serve` is set, this
-    /// process serves it, until the last clone is dropped; the system chooses the port if it is 0. Does not wait for
-    /// other ranks.
+    /// process serves it, until the last clone is dropped: on the loopback interface only if `host` is a loopback
+    /// address, and at a port that the system chooses if `port` is 0. Does not wait for other ranks.
     ///
     /// # Errors
     /// The address cannot be reached, or the port is in use (see [`Failure::network`]).
     pub fn connect(host: &str, port: u16, serve: bool, timeout: Duration) -> Result<Self, Failure> {
+        // SAFETY: it sets a flag of libtorch.
+        unsafe { ffi::amdim_quiet_c10d() };
         let host = host.to_owned();
         within(timeout, &format!("connecting to {host}:{port}"), move || {
+            let listener = if serve { Some(listen(&host, port)?) } else { None };
+            let port = match &listener {
+                Some(listener) => port_of(listener)?,
+                None => reach(&host, port, timeout).map(|()| port)?,
+            };
             let name = text(&host)?;
-            let mut connected = 0;
-            // SAFETY: the name is NUL-terminated; both results are written only on success.
+            let listener = listener.map_or(-1, IntoRawFd::into_raw_fd); // libtorch closes it
+            // SAFETY: the name is NUL-terminated; the store is written only on success.
             let make = |out| unsafe {
-                let serve = c_int::from(serve);
-                let timeout = milliseconds(timeout);
-                ffi::amdim_store_connect(name.as_ptr(), port, serve, timeout, out, &raw mut connected)
+                ffi::amdim_store_connect(name.as_ptr(), port, listener, milliseconds(timeout), out)
             };
             let handle = Arc::new(Handle::made(ffi::amdim_store_free, make)?);
-            let address = own_address(&host, connected);
-            Ok(Self { handle, address, port: Some(connected), timeout })
+            Ok(Self { handle, address: own_address(&host, port), port: Some(port), timeout })
         })
     }
 
@@ -112,6 +120,13 @@ impl Store {
             check(unsafe { ffi::amdim_store_get(store, key, milliseconds(timeout), to, take) })?;
             Ok(value)
         })
+        .map_err(|failure| match failure.network {
+            Some(fault @ NetworkFault::TimedOut) => Failure::of_network(
+                fault,
+                format!("no value of the store's key {key} came within {timeout:?}"),
+            ),
+            _ => failure,
+        })
     }
 
     /// Adds to the number of a key, which is 0 before, and returns the sum.
@@ -145,7 +160,7 @@ impl Store {
         &self,
         timeout: Duration,
         key: &str,
-        work: impl FnOnce(*mut RawStore, *const std::ffi::c_char) -> Result<T, Failure> + Send + 'static,
+        work: impl FnOnce(*mut RawStore, *const c_char) -> Result<T, Failure> + Send + 'static,
     ) -> Result<T, Failure> {
         let name = text(key)?;
         let handle = Arc::clone(&self.handle);
@@ -177,20 +192,4 @@ unsafe extern "C" fn take(to: *mut c_void, value: *const u8, length: usize) {
 /// Returns a NUL-terminated copy.
 pub(super) fn text(text: &str) -> Result<CString, Failure> {
     CString::new(text).map_err(|_| Failure::new(format!("{text:?} contains a NUL")))
-}
-
-/// Returns the address from which this machine reaches another one; IPv4 if there is a choice. `None` if the user names
-/// gloo's network interface.
-fn own_address(host: &str, port: u16) -> Option<IpAddr> {
-    if env::var_os("GLOO_SOCKET_IFNAME").is_some() {
-        return None;
-    }
-    let mut peers: Vec<SocketAddr> = (host, port).to_socket_addrs().ok()?.collect();
-    peers.sort_by_key(SocketAddr::is_ipv6);
-    peers.into_iter().find_map(|peer| {
-        let any: IpAddr = if peer.is_ipv6() { [0_u16; 8].into() } else { [0; 4].into() };
-        let socket = UdpSocket::bind((any, 0)).ok()?; // connecting it sends nothing
-        socket.connect(peer).ok()?;
-        Some(socket.local_addr().ok()?.ip())
-    })
 }
