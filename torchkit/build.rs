@@ -69,11 +69,17 @@ fn compile_shim(libraries: &Path) {
 /// Compiles the library for CUDA, with NCCL if its header fits.
 fn cuda_library(compiler: &mut cc::Build, libtorch: &Path) -> Option<PathBuf> {
     let sources = ["graph", "cublas_lt", "cuda_norms", "nccl"];
-    let with_nccl = nccl_headers(libtorch).and_then(|nccl| {
+    if let Some(nccl) = nccl_headers(libtorch) {
         let mut compiler = compiler.clone();
-        library(compiler.flag("-isystem").flag(nccl).define("USE_C10D_NCCL", None), "cuda", &sources)
-    });
-    with_nccl.or_else(|| library(compiler, "cuda", &sources[..3]))
+        compiler.flag("-isystem").flag(nccl).define("USE_C10D_NCCL", None);
+        if let Some(made) = library(&compiler, "cuda", &sources) {
+            return Some(made);
+        }
+        println!(
+            "cargo:warning=built without NCCL, whose headers, or those of CUDA that it needs, do not fit libtorch"
+        );
+    }
+    library(compiler, "cuda", &sources[..3])
 }
 
 /// Finds the header of NCCL, which comes with libtorch for CUDA, or with the toolkit.

@@ -141,6 +141,30 @@ mod tests {
     }
 
     #[test]
+    fn faults_between_processes_are_recognized_by_the_words_of_gloo_and_the_store() {
+        use NetworkFault::{PeerLost, TimedOut, Unreachable};
+        for (text, fault) in [
+            (
+                "[/g/gloo/transport/tcp/unbound_buffer.cc:78] Timed out waiting 700ms for recv operation to complete",
+                TimedOut,
+            ),
+            ("Application timeout caused pair closure", TimedOut),
+            ("wait timeout after 500ms, keys: /key", TimedOut),
+            ("Operation timed out!", TimedOut),
+            ("[/g/gloo/transport/tcp/pair.cc:547] Connection closed by peer [127.0.0.1]:19860", PeerLost),
+            ("Read error [127.0.0.1]:19860: Connection reset by peer", PeerLost),
+            ("Failed to recv, got 0 bytes. Connection was likely closed.", PeerLost),
+            ("Broken pipe", PeerLost),
+            ("connect [127.0.0.1]:19860: Connection refused", Unreachable),
+        ] {
+            let failure = Failure::from_text(text);
+            assert_eq!(failure.network, Some(fault), "{text}");
+            assert!(!failure.message.contains(".cc:") && text.ends_with(&failure.message), "{failure}");
+        }
+        assert_eq!(Failure::from_text("mat1 and mat2 shapes cannot be multiplied").network, None);
+    }
+
+    #[test]
     fn a_panic_that_quotes_libtorch_gives_its_first_line_and_other_panics_give_none() {
         let panic = "called `Result::unwrap()` on an `Err` value: Torch(\"[enforce fail] err == 0. can't allocate \\\"8\\\" bytes\\nframe #0\")";
         let failure = Failure::from_panic(panic).unwrap();

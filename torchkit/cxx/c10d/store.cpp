@@ -46,8 +46,12 @@ int amdim_store_under(Store* store, const char* prefix, Store** out) {
   });
 }
 
+// Returns once the store has the value: a server does not answer `set`, but it answers in the order of calls.
 int amdim_store_set(Store* store, const char* key, const uint8_t* value, size_t length) {
-  return amdim_guarded([&] { store->set(key, std::vector<uint8_t>(value, value + length)); });
+  return amdim_guarded([&] {
+    store->set(key, std::vector<uint8_t>(value, value + length));
+    store->check({key});
+  });
 }
 
 // Waits for a key and passes its value to `take`. The wait has a connection of its own, since a store that waits

@@ -54,7 +54,8 @@ impl Backend {
 /// A rank's end of a group of ranks.
 ///
 /// All ranks must call the same collectives in the same order, with tensors of the same shapes and kinds. Calls from
-/// several threads are safe, but then something else must give them that order. A collective waits for its result on a
+/// several threads are safe, but then something else must give them that order. The way back of gradients is a caller as
+/// well, on threads of libtorch if it uses CUDA. A collective waits for its result on a
 /// CPU; on CUDA the current stream does, and a failure shows where the device is waited for.
 ///
 /// The errors of all collectives: no peer answered within the timeout, a peer closed its connection (see
@@ -164,7 +165,7 @@ impl Group {
         })
     }
 
-    /// Begins an all-reduce of a tensor, which must not be written before it is done.
+    /// Begins an all-reduce of a tensor, which must not be used before it is done, and may hold the result then.
     ///
     /// # Errors
     /// See [`Group`].

@@ -7,10 +7,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
+use tch::Kind;
 
 use super::ranks::{LIMIT, values};
-use crate::{Failure, Group, NetworkFault, ReduceOp, Store};
+use crate::{Failure, Group, NetworkFault, ReduceOp, Store, caught};
 
 const SHORT: Duration = Duration::from_millis(500);
 
@@ -100,6 +101,22 @@ fn a_peer_that_left_is_noticed_before_the_timeout() {
 }
 
 #[test]
+fn a_peer_that_left_is_noticed_on_the_way_back() {
+    let loss = |group: &Group| {
+        let gathered = group.gather_with_gradient(&values(0, &[3]).set_requires_grad(true));
+        gathered.square().sum(Kind::Double)
+    };
+    let first = |group: Group| {
+        let loss = loss(&group);
+        let (failed, took) = timed(|| caught(|| loss.backward()).unwrap_err());
+        assert_eq!(failed.network, Some(NetworkFault::PeerLost), "{failed}");
+        assert!(!failed.message.contains(".cc:") && !failed.message.contains('\n'), "{failed}");
+        assert!(took < SOON, "{took:?}");
+    };
+    two(LIMIT, first, |group| drop(loss(&group)));
+}
+
+#[test]
 fn a_group_that_was_given_up_is_lost_to_its_peers() {
     let first = |group: Group| {
         let (failed, took) = timed(|| all_reduce(&group).unwrap_err());
@@ -146,8 +163,11 @@ impl Peer {
         Self(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap())
     }
 
+    /// Kills or stops the process, and waits until it is dead or stands still.
     fn signal(&self, signal: Signal) {
-        kill_process(Pid::from_child(&self.0), signal).unwrap();
+        let process = Pid::from_child(&self.0);
+        kill_process(process, signal).unwrap();
+        waitpid(Some(process), WaitOptions::UNTRACED).unwrap();
     }
 }
 
