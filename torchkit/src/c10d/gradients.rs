@@ -19,7 +19,7 @@ type Collective = unsafe extern "C" fn(*mut RawGroup, *mut C_tensor, *mut *mut C
 /// Collectives through which gradients flow. All ranks must call `backward` too if any does, and the results must be
 /// used in the loss on each of them: the way back communicates in its place.
 ///
-/// They panic with the failures of [`Group`], which [`caught`](crate::caught) returns; so does `backward`.
+/// They panic with the failures of [`Group`], which [`caught`](crate::caught()) returns; so does `backward`.
 impl Group {
     /// Returns the tensors (n, …) of all ranks, one after the other: (size·n, …). On the way back a rank gets the sum
     /// over ranks of the gradients of its own rows, by a reduce-scatter.

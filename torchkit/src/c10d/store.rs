@@ -24,7 +24,7 @@ use crate::{
 /// A table of keys and values that ranks share. Clones refer to the same table.
 ///
 /// Any thread may use it. All errors are failures of the connection (see [`Failure::network`]), except where another
-/// reason is given; a call that is not answered fails with [`NetworkFault::TimedOut`](crate::NetworkFault::TimedOut).
+/// reason is given; a call that is not answered fails with [`NetworkFault::TimedOut`].
 #[derive(Debug, Clone)]
 pub struct Store {
     handle: Arc<Handle<RawStore>>,
