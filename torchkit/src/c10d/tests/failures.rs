@@ -11,7 +11,7 @@ use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 use tch::Kind;
 
 use super::ranks::{LIMIT, values};
-use crate::{Failure, Group, NetworkFault, ReduceOp, Store, caught};
+use crate::{Failure, Group, NetworkFault, ReduceOp, Reducer, Store, caught};
 
 const SHORT: Duration = Duration::from_millis(500);
 
@@ -114,6 +114,28 @@ fn a_peer_that_left_is_noticed_on_the_way_back() {
         assert!(took < SOON, "{took:?}");
     };
     two(LIMIT, first, |group| drop(loss(&group)));
+}
+
+#[test]
+fn a_peer_that_left_is_noticed_by_the_average_of_gradients() {
+    let reducer = |group: &Group| {
+        let parameter = values(0, &[3]).set_requires_grad(true);
+        let reducer = Reducer::new(group, &[&parameter]).unwrap();
+        reducer.prepare_forward().unwrap();
+        reducer.prepare_backward().unwrap();
+        (reducer, parameter)
+    };
+    let first = |group: Group| {
+        let (reducer, parameter) = reducer(&group);
+        let backward = || parameter.square().sum(Kind::Double).backward();
+        let (failed, took) = timed(|| caught(backward).unwrap_err());
+        assert_eq!(failed.network, Some(NetworkFault::PeerLost), "{failed}");
+        assert!(!failed.message.contains(".cc:") && !failed.message.contains('\n'), "{failed}");
+        let ((), more) = timed(|| drop(reducer));
+        assert!(took + more < SOON, "{took:?} and {more:?}");
+        stays_failed(group);
+    };
+    two(LIMIT, first, |group| drop(reducer(&group)));
 }
 
 #[test]
