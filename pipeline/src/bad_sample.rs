@@ -6,7 +6,7 @@ use serde::Serialize;
 use shards::Sample;
 
 /// A sample that cannot be used: unreadable, without an image, or with one that cannot be decoded. The stream
-/// goes on without it.
+/// goes on without it, or with another sample in its place.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct BadSample {
     /// The name of its shard.

@@ -55,7 +55,7 @@ pub struct Batch<S: Slab> {
     /// order; in a partial batch also those after it. [`Loader::finish`](crate::Loader::finish) returns bad
     /// samples after the last batch.
     pub bad_samples: Vec<BadSample>,
-    /// The position of the stream after this batch.
+    /// The position of the stream after this batch; with several ranks, after the batch of all of them.
     pub next: Position,
 }
 

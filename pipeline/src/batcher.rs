@@ -3,6 +3,7 @@
 use std::{
     collections::VecDeque,
     convert::Infallible,
+    iter,
     sync::{Arc, atomic::Ordering::Relaxed},
 };
 
@@ -12,11 +13,8 @@ use crossbeam::{
 };
 
 use crate::{
-    BadSample, Batch, Lease, Result, Shape, Slab,
-    draft::BatchDraft,
-    stats::Counters,
-    tally::Tally,
-    worker::{Answer, Outcome},
+    BadSample, Batch, Error, Lease, Result, Shape, Slab, draft::BatchDraft, outcome::Outcome,
+    stats::Counters, tally::Tally, worker::Answer,
 };
 
 /// The channel ends of the batching thread.
@@ -67,17 +65,28 @@ impl<S: Slab> Batcher<S> {
     fn batch(&mut self) -> Result<Option<Batch<S>>> {
         let mut draft = None;
         while let Some(Answer { outcome, views, .. }) = self.next() {
-            match outcome {
+            let sample = match outcome {
                 Outcome::Good(sample) => {
-                    let Some(draft) = self.draft(&mut draft) else {
-                        return Ok(None);
-                    };
-                    self.counters.batch.work(|| draft.push(&sample, &views));
-                    self.counters.samples.fetch_add(1, Relaxed);
                     self.tally.good()?;
+                    Some(sample)
                 }
-                Outcome::Bad(sample) => self.leave_out(sample)?,
+                Outcome::Replaced { bad, by } => {
+                    self.report(bad)?;
+                    Some(by)
+                }
+                Outcome::Bad(sample) => {
+                    self.report(sample)?;
+                    None
+                }
+                Outcome::Hopeless { first, others } => return Err(self.give_up(first, others)),
                 Outcome::Failed(error) => return Err(error),
+            };
+            if let Some(sample) = sample {
+                let Some(draft) = self.draft(&mut draft) else {
+                    return Ok(None);
+                };
+                self.counters.batch.work(|| draft.push(&sample, &views));
+                self.counters.samples.fetch_add(1, Relaxed);
             }
             // There is room for every buffer; without workers the buffer is not needed.
             drop(self.ends.spares.try_send(views));
@@ -115,11 +124,25 @@ impl<S: Slab> Batcher<S> {
         batch
     }
 
-    fn leave_out(&mut self, sample: BadSample) -> Result<()> {
+    /// Counts and reports a bad sample.
+    fn report(&mut self, sample: BadSample) -> Result<()> {
         tracing::debug!("bad {sample}");
         self.counters.bad.fetch_add(1, Relaxed);
         self.bad_samples.push(sample.clone());
         self.tally.bad(sample)
+    }
+
+    /// Reports successive bad samples up to the one that exceeds the budget. Returns the error that ends the
+    /// stream.
+    fn give_up(&mut self, first: BadSample, others: Vec<BadSample>) -> Error {
+        let (samples, mut last) = (1 + others.len(), first.clone());
+        for sample in iter::once(first).chain(others) {
+            last.clone_from(&sample);
+            if let Err(error) = self.report(sample) {
+                return error;
+            }
+        }
+        Error::NoneGood { samples, last }
     }
 }
 

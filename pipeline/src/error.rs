@@ -112,6 +112,14 @@ pub enum Error {
         /// The last bad sample.
         last: BadSample,
     },
+    /// An endless stream without any good sample, though the budget allows that.
+    #[error("none of {samples} successive samples is good; the last: {last}")]
+    NoneGood {
+        /// The number of samples that were tried: at least those of an epoch.
+        samples: usize,
+        /// The last bad sample.
+        last: BadSample,
+    },
     /// A failure of the source, which ends the stream of samples.
     #[error("the samples end early")]
     Samples(#[from] shards::Error),
@@ -165,6 +173,7 @@ impl Error {
     pub fn hint(&self) -> Option<Hint> {
         match self {
             Self::TooManyBad { .. } => Some(Hint::AllowMore),
+            Self::NoneGood { .. } => Some(Hint::Verify),
             Self::Preset { .. } => Some(Hint::Preset),
             Self::DecodeMode { .. } => Some(Hint::DecodeMode),
             _ => None,

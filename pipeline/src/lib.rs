@@ -48,6 +48,7 @@
 //! ```
 
 mod augment;
+mod bad_runs;
 mod bad_sample;
 mod batch;
 mod batcher;
@@ -62,8 +63,10 @@ mod file_format;
 mod hint;
 mod image;
 mod loader;
+mod outcome;
 mod presets;
 mod render;
+mod replacer;
 mod stats;
 mod tally;
 mod worker;

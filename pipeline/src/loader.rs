@@ -11,11 +11,12 @@ use crossbeam::{
     channel::{Receiver, Sender, bounded, never},
     select,
 };
-use shards::Sample;
+use shards::{Replacements, Sample, Samples};
 
 use crate::{
     BadSample, Batch, Error, LoaderConfig, Recipe, Renderer, Result, SampleSeed, Shape, Slab, Stats,
     batcher::{self, Batcher, Queue},
+    replacer::Replacer,
     stats::Counters,
     tally::Tally,
     worker::{self, Job},
@@ -43,7 +44,7 @@ impl<S: Slab> Loader<S> {
     /// Starts loading. There must be at least [`LoaderConfig::slabs`] slabs, each large enough for a batch.
     ///
     /// Among the errors in `samples`, [`shards::Error::Sample`] counts as a bad sample; any other ends the
-    /// stream.
+    /// stream. Bad samples are left out.
     ///
     /// # Errors
     /// The configuration cannot work, or a thread cannot be started.
@@ -54,14 +55,36 @@ impl<S: Slab> Loader<S> {
         config: &LoaderConfig,
     ) -> Result<Self> {
         config.check(&recipe, &slabs)?;
-        Self::spawn_with(samples, slabs, config.shapes(&recipe), config, |counters| {
+        Self::spawn_with((samples, None), slabs, config.shapes(&recipe), config, |counters| {
+            renderer(recipe.clone(), config, counters)
+        })
+    }
+
+    /// Starts loading the samples of a set as [`spawn`](Self::spawn) does. If the stream has no end, the next
+    /// good sample of its partition takes the place of a bad one, in views of its own, and keeps its own place
+    /// as well. So bad samples do not shift the others.
+    ///
+    /// # Errors
+    /// The configuration cannot work, or a thread cannot be started.
+    pub fn spawn_replacing(
+        samples: Samples,
+        recipe: Recipe,
+        slabs: Vec<S>,
+        config: &LoaderConfig,
+    ) -> Result<Self> {
+        config.check(&recipe, &slabs)?;
+        let replacements = samples.replacements();
+        Self::spawn_with((samples, replacements), slabs, config.shapes(&recipe), config, |counters| {
             renderer(recipe.clone(), config, counters)
         })
     }
 
     /// Starts loading batches of the shapes `full`, with one renderer for each worker.
     fn spawn_with<R>(
-        samples: impl Iterator<Item = shards::Result<Sample>> + Send + 'static,
+        (samples, replacements): (
+            impl Iterator<Item = shards::Result<Sample>> + Send + 'static,
+            Option<Replacements>,
+        ),
         slabs: Vec<S>,
         full: Vec<Shape>,
         config: &LoaderConfig,
@@ -83,12 +106,15 @@ impl<S: Slab> Loader<S> {
         let mut threads = vec![spawn("reader", move || {
             read(samples, &job_sender, &reader_counters);
         })?];
+        let replacer = replacements
+            .map(|replacements| Arc::new(Replacer::new(replacements, config.max_bad, hangup.clone())));
         for number in 0..config.workers {
             let (spares, jobs, answers) = (spares.clone(), jobs.clone(), answer_sender.clone());
             let ends = worker::Ends { spares, jobs, answers };
             let (counters, render) = (counters.clone(), renderer(counters.clone()));
+            let replacer = replacer.clone();
             threads.push(spawn(&format!("decode-{number}"), move || {
-                worker::run(ends, &counters, render);
+                worker::run(ends, &counters, replacer.as_deref(), render);
             })?);
         }
         let ends =
@@ -239,7 +265,7 @@ mod tests {
         let full = Shape { views: 1, samples: 4, side: 2 };
         let slabs = vec![vec![0; full.bytes()]; config.slabs()];
         let samples = (0..).map(|index| Ok(sample(index)));
-        let loader = Loader::spawn_with(samples, slabs, vec![full], &config, |_| {
+        let loader = Loader::spawn_with((samples, None), slabs, vec![full], &config, |_| {
             |sample: &Sample, views: &mut [u8]| {
                 assert!(sample.index != 9, "this worker panics on purpose");
                 views.fill(sample.index as u8);

@@ -3,7 +3,7 @@
 use crossbeam::channel::{Receiver, Sender};
 use shards::{Encoded, Sample};
 
-use crate::{BadSample, Error, Result, stats::Counters};
+use crate::{BadSample, Error, Result, outcome::Outcome, replacer::Replacer, stats::Counters};
 
 /// A sample, or the error in its place, with its number in the stream.
 #[derive(Debug)]
@@ -21,28 +21,6 @@ pub(crate) struct Answer {
     pub(crate) views: Vec<u8>,
 }
 
-/// The outcome of a job.
-#[derive(Debug)]
-pub(crate) enum Outcome {
-    /// A rendered sample. Its encoded image is dropped, so that its mapping need not be kept.
-    Good(Sample),
-    /// A bad sample, which goes into no batch.
-    Bad(BadSample),
-    /// An error that ends the stream.
-    Failed(Error),
-}
-
-impl From<shards::Error> for Outcome {
-    fn from(error: shards::Error) -> Self {
-        match error {
-            shards::Error::Sample { shard, offset, key, source } => {
-                Self::Bad(BadSample { shard, offset, key, reason: format!("cannot be read: {source}") })
-            }
-            error => Self::Failed(error.into()),
-        }
-    }
-}
-
 /// The channel ends of a worker.
 #[derive(Debug)]
 pub(crate) struct Ends {
@@ -51,21 +29,30 @@ pub(crate) struct Ends {
     pub(crate) answers: Sender<Answer>,
 }
 
-/// Runs a worker: renders samples until they end or the batching thread is gone.
-pub(crate) fn run(ends: Ends, counters: &Counters, mut render: impl FnMut(&Sample, &mut [u8]) -> Result<()>) {
+/// Runs a worker: renders samples until they end or the batching thread is gone. With a replacer, other
+/// samples take the places of bad ones.
+pub(crate) fn run(
+    ends: Ends,
+    counters: &Counters,
+    replacer: Option<&Replacer>,
+    mut render: impl FnMut(&Sample, &mut [u8]) -> Result<()>,
+) {
     // Take the buffer before the sample, so that the worker with the oldest sample always has a buffer:
     // otherwise all workers could wait for each other.
     while let Ok(mut views) = counters.augment.output(|| ends.spares.recv()) {
         let Ok(Job { number, sample }) = counters.decode.input(|| ends.jobs.recv()) else {
             return;
         };
-        let outcome = match sample {
-            Ok(sample) => {
-                let ticket = Ticket { number, sample: Some(sample), answers: &ends.answers };
-                let rendered = render(ticket.sample(), &mut views);
-                ticket.redeem(rendered)
+        let mut judge = |sample| judge(number, sample, &ends.answers, |sample| render(sample, &mut views));
+        let outcome = match (judge(sample), replacer) {
+            (Outcome::Bad(bad), Some(replacer)) => {
+                let ticket = Ticket { number, subject: Some(bad.clone()), answers: &ends.answers };
+                let read = |place| counters.read.work(|| replacer.read(place, number));
+                let outcome = replacer.replace(number, bad, |place| judge(read(place)));
+                ticket.redeem();
+                outcome
             }
-            Err(error) => error.into(),
+            (outcome, _) => outcome,
         };
         let answer = Answer { number, outcome, views };
         if !counters.augment.output(|| ends.answers.send(answer).is_ok()) {
@@ -74,35 +61,71 @@ pub(crate) fn run(ends: Ends, counters: &Counters, mut render: impl FnMut(&Sampl
     }
 }
 
+/// Renders a sample for the job `number`.
+fn judge(
+    number: u64,
+    sample: shards::Result<Sample>,
+    answers: &Sender<Answer>,
+    render: impl FnOnce(&Sample) -> Result<()>,
+) -> Outcome {
+    let sample = match sample {
+        Ok(sample) => sample,
+        Err(error) => return error.into(),
+    };
+    let ticket = Ticket { number, subject: Some(sample), answers };
+    let rendered = render(ticket.subject());
+    let sample = ticket.redeem();
+    match rendered {
+        Ok(()) => Outcome::Good(Sample { image: Encoded::default(), ..sample }),
+        Err(error) => Outcome::Bad(BadSample::new(&sample, &error)),
+    }
+}
+
 /// A guard that answers for a sample if its worker panics, so that the batching thread does not wait for it
 /// forever.
 #[derive(Debug)]
-struct Ticket<'a> {
+struct Ticket<'a, S: Subject> {
     number: u64,
-    /// The sample; taken out when it has been rendered.
-    sample: Option<Sample>,
+    /// The sample; taken out when the worker is done with it.
+    subject: Option<S>,
     answers: &'a Sender<Answer>,
 }
 
-impl Ticket<'_> {
-    fn sample(&self) -> &Sample {
-        self.sample.as_ref().expect("a ticket has its sample until redeemed")
-    }
+/// A sample that a worker is busy with.
+trait Subject {
+    /// Returns the error of a panic.
+    fn panicked(self) -> Error;
+}
 
-    /// Disarms the guard: the worker sends the answer itself.
-    fn redeem(mut self, rendered: Result<()>) -> Outcome {
-        let sample = self.sample.take().expect("a ticket has its sample until redeemed");
-        match rendered {
-            Ok(()) => Outcome::Good(Sample { image: Encoded::default(), ..sample }),
-            Err(error) => Outcome::Bad(BadSample::new(&sample, &error)),
-        }
+impl Subject for Sample {
+    fn panicked(self) -> Error {
+        let Self { shard, offset, key, .. } = self;
+        Error::Worker { shard, offset, key }
     }
 }
 
-impl Drop for Ticket<'_> {
+impl Subject for BadSample {
+    fn panicked(self) -> Error {
+        let Self { shard, offset, key, .. } = self;
+        Error::Worker { shard, offset, key }
+    }
+}
+
+impl<S: Subject> Ticket<'_, S> {
+    fn subject(&self) -> &S {
+        self.subject.as_ref().expect("a ticket has its sample until redeemed")
+    }
+
+    /// Disarms the guard: the worker sends the answer itself.
+    fn redeem(mut self) -> S {
+        self.subject.take().expect("a ticket has its sample until redeemed")
+    }
+}
+
+impl<S: Subject> Drop for Ticket<'_, S> {
     fn drop(&mut self) {
-        if let Some(Sample { shard, offset, key, .. }) = self.sample.take() {
-            let outcome = Outcome::Failed(Error::Worker { shard, offset, key });
+        if let Some(subject) = self.subject.take() {
+            let outcome = Outcome::Failed(subject.panicked());
             let answer = Answer { number: self.number, outcome, views: Vec::new() };
             // Without a receiver the answer is not needed.
             drop(self.answers.send(answer));

@@ -48,9 +48,9 @@ pub struct Position {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Place {
     /// The number of the partition, from 0.
-    pub(crate) partition: u64,
+    pub partition: u64,
     /// The position before the sample.
-    pub(crate) position: Position,
+    pub position: Position,
 }
 
 /// The sequences of samples of all partitions, with random access.

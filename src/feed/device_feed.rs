@@ -63,7 +63,8 @@ pub struct Feed {
 }
 
 impl Feed {
-    /// Starts the pipeline on `samples`, and the copying thread. The images are normalized, and of a kind: f32 or bf16.
+    /// Starts the pipeline on `samples`, and the copying thread. The images are normalized, and of a kind: f32 or
+    /// bf16. Bad samples of an endless stream are replaced, those of others are left out.
     ///
     /// # Errors
     ///
@@ -99,7 +100,7 @@ impl Feed {
         // Each slot keeps the host memory from which it is copied.
         let slabs: Result<Vec<_>, Failure> =
             (0..slabs(config)).map(|_| Pinned::new(bytes, accelerator)).collect();
-        let loader = Loader::spawn(samples, recipe, slabs?, config)?;
+        let loader = Loader::spawn_replacing(samples, recipe, slabs?, config)?;
         let (free, slots) = channel::bounded(DEPTH);
         for _ in 0..DEPTH {
             drop(free.try_send(Slot::new(bytes, config.batch_size, kind, accelerator)?));

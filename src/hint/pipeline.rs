@@ -8,6 +8,9 @@ pub(super) fn words(hint: Hint) -> String {
         Hint::AllowMore => {
             "allow more bad samples with --max-bad, or run `amdim-stream verify` to see what is wrong with them"
         }
+        Hint::Verify => {
+            "run `amdim-stream verify` with the same shards: it says what is wrong with each sample"
+        }
         Hint::Budget => {
             "write a share such as `1%` or `1% after 1000 samples`, or a number of samples such as `100`"
         }

@@ -1,12 +1,12 @@
 //! `crash/`: the report on a failed step, and the files needed to repeat it.
 
-use std::{fs, path::Path};
+use std::{fs, iter, path::Path};
 
 use anyhow::{Context, Result};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
-use shards::{Position, Samples};
+use shards::{Place, Position, Replacements, Samples};
 
 use super::{folder::RunFolder, lock::StepStart};
 use crate::{
@@ -127,28 +127,33 @@ pub(crate) fn write(
 
 /// Describes the samples of a batch of `batch_size`, which come next in `stream`, with the coordinates from
 /// which their augmentation derives. Where `indices` are known, they name the samples.
-pub(crate) fn describe_samples(stream: Samples, batch_size: usize, indices: Option<&[i64]>) -> Vec<Value> {
-    // The stream is endless, and only bad samples come between those of a batch.
-    let mut stream = stream.take(2 * batch_size + 1000);
-    let mut sample = |index: Option<i64>| loop {
-        // Of a sample that can no longer be read, only the index is known.
-        match stream.next()? {
-            Ok(sample) if index.is_none_or(|index| index == sample.index as i64) => {
-                break Some(json!({
-                    "index": sample.index, "epoch": sample.epoch, "shard": &*sample.shard, "offset": sample.offset,
-                    "key": sample.key,
-                }));
-            }
-            Ok(_) | Err(shards::Error::Sample { .. }) => {}
-            Err(_) => break None,
-        }
+pub(crate) fn describe_samples(stream: &Samples, batch_size: usize, indices: Option<&[i64]>) -> Vec<Value> {
+    let Some(places) = stream.replacements() else {
+        return indices.unwrap_or_default().iter().map(|&index| json!({"index": index})).collect();
     };
     match indices {
         Some(indices) => {
-            let described = |&index: &i64| sample(Some(index)).unwrap_or_else(|| json!({"index": index}));
-            indices.iter().map(described).collect()
+            (0..).zip(indices).map(|(number, &index)| describe(&places, number, Some(index))).collect()
         }
-        None => (0..batch_size).map_while(|_| sample(None)).collect(),
+        None => (0..batch_size as u64).map(|number| describe(&places, number, None)).collect(),
+    }
+}
+
+/// Describes the sample with an index that has the place of the stream's sample `number`: that one, or one that
+/// follows it if it is bad. Without an index, describes the stream's sample.
+fn describe(places: &Replacements, number: u64, index: Option<i64>) -> Value {
+    /// Places that are searched for the sample.
+    const SEARCHED: usize = 1000;
+    let following = iter::successors(Some(places.place(number)), |&place| Some(places.after(place)));
+    let is_it = |place: &Place| index.is_none_or(|index| index == places.index(*place) as i64);
+    let read = |place| places.read(place, number).ok();
+    match following.take(SEARCHED).find(is_it).and_then(read) {
+        Some(sample) => json!({
+            "index": sample.index, "epoch": sample.epoch, "shard": &*sample.shard, "offset": sample.offset,
+            "key": sample.key,
+        }),
+        // Of a sample that can no longer be read, only the index is known.
+        None => json!({"index": index.unwrap_or_else(|| places.index(places.place(number)) as i64)}),
     }
 }
 
@@ -156,4 +161,38 @@ pub(crate) fn describe_samples(stream: Samples, batch_size: usize, indices: Opti
 pub(crate) fn as_text(numbers: &StepNumbers) -> Map<String, Value> {
     let texts = numbers.named().into_iter().map(|(name, value)| (name.to_owned(), json!(value.to_string())));
     texts.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use shards::{Division, IndexConfig, LocalSource, Order, ShardSet, ShardWriter, Shuffle};
+
+    use super::*;
+
+    #[test]
+    fn a_sample_that_took_the_place_of_a_bad_one_is_described() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("a.tar");
+        let mut writer = ShardWriter::create(&path).unwrap();
+        for key in ["a", "b", "c", "d", "e"] {
+            writer.append(key, &[("jpg", b"...".as_slice())]).unwrap();
+        }
+        writer.finish().unwrap();
+        let source = LocalSource::new(&[path.to_str().unwrap().to_owned()]).unwrap();
+        let set = ShardSet::open(source, &IndexConfig::default()).unwrap();
+        let order = Order { shuffle: Shuffle::None, ..Order::default() };
+        let division = Division { batch: 4, ..Division::default() };
+        let stream = set.samples(order, division, Position { epoch: 0, offset: 1 });
+        let described = |indices| {
+            let samples = describe_samples(&stream, 4, indices);
+            let of = |sample: Value| (sample["key"].as_str().map(str::to_owned), sample["epoch"].as_u64());
+            samples.into_iter().map(of).collect::<Vec<_>>()
+        };
+        let [a, b, c, d, e] = [("a", 1), ("b", 0), ("c", 0), ("d", 0), ("e", 0)]
+            .map(|(key, epoch)| (Some(key.to_owned()), Some(epoch)));
+        assert_eq!(described(None), [&b, &c, &d, &e].map(Clone::clone));
+        // `c` and `e` are bad.
+        assert_eq!(described(Some(&[1, 3, 3, 0])), [b.clone(), d.clone(), d.clone(), a]);
+        assert_eq!(described(Some(&[1, 99, 3, 4])), [b, (None, None), d, (Some("e".to_owned()), Some(0))]);
+    }
 }

@@ -110,7 +110,7 @@ impl Run {
         let (path, step) = (folder.crash.display(), crash.at.step);
         let samples = || {
             let stream = self.data.trained.samples(self.order(), self.division(), crash.at.from);
-            crash::describe_samples(stream, self.batch_size / self.world.size(), crash.indices.as_deref())
+            crash::describe_samples(&stream, self.batch_size / self.world.size(), crash.indices.as_deref())
         };
         let written = self.world.on_lead(|| crash::write(folder, crash, &self.config, write_state, samples));
         match written {

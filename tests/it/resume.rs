@@ -156,7 +156,9 @@ fn a_signal_ends_a_run_that_waits_for_data() {
     let samples = (0..20).map(|number| Entry { key: format!("{number}"), image: vec![1; 50], label: None });
     place.write("bad.tar", samples);
     let pattern = place.path("bad.tar").to_str().unwrap().to_owned();
-    let mut child = place.train(&pattern, "run", &["--steps", "5", "--max-bad", "100%"]).spawn().unwrap();
+    // A budget that is not exceeded for hours.
+    let more = ["--steps", "5", "--max-bad", "100% after 1000000000 samples"];
+    let mut child = place.train(&pattern, "run", &more).spawn().unwrap();
     while !place.path("run/bad-samples.jsonl").exists() {
         assert!(child.try_wait().unwrap().is_none());
         thread::sleep(Duration::from_millis(5));

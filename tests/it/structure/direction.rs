@@ -84,7 +84,7 @@ const SHARDS: [&str; 32] = [
 
 /// The modules of `pipeline` from bottom to top: errors, pixels, decoding and augmenting, batches, the
 /// loader.
-const PIPELINE: [&str; 20] = [
+const PIPELINE: [&str; 23] = [
     "hint",
     "file_format",
     "bad_sample",
@@ -101,6 +101,9 @@ const PIPELINE: [&str; 20] = [
     "batch",
     "draft",
     "tally",
+    "outcome",
+    "bad_runs",
+    "replacer",
     "worker",
     "batcher",
     "config",
