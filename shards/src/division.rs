@@ -46,7 +46,7 @@ impl Division {
         let is_possible = |ranks: &usize| can_share(*ranks, partitions);
         if !is_possible(&ranks) {
             let fewer = (1..ranks).rev().find(is_possible);
-            let more = (ranks..).find(is_possible).unwrap_or(partitions);
+            let more = (ranks..=ranks + partitions).find(is_possible).unwrap_or(partitions);
             return Err(Error::Ranks { ranks, partitions, fewer, more });
         }
         let unit = if self.is_trivial(partitions) { 1 } else { parts.max(1) * ranks.max(partitions) };
