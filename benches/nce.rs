@@ -2,7 +2,7 @@
 
 mod common;
 
-use amdim_stream::loss;
+use amdim_stream::{loss, world::World};
 use tch::{Device, Kind, Tensor};
 use torchkit::Piece;
 
@@ -23,7 +23,7 @@ fn amdim(table: &mut common::Table) {
             let targets =
                 Tensor::randn([n, locations, d], OPTIONS).permute([0, 2, 1]).set_requires_grad(true);
             let name = format!("{task}, n {n}, d {d}");
-            both_forms(table, &name, 9, || loss::nce(&contexts, &targets, 20.0).loss);
+            both_forms(table, &name, 9, || loss::nce(&contexts, &targets, 20.0, World::ALONE).loss);
         }
     }
 }

@@ -46,7 +46,7 @@ fn main() {
 
 /// Trains. Writes the summary of the run if one is asked for and this process leads.
 fn train(args: &TrainArgs, unattended: &Unattended) -> Code {
-    let (start, world) = (Instant::now(), World::join());
+    let (start, world) = (Instant::now(), World::ALONE);
     if let Some(path) = &unattended.summary
         && let Err(error) = summary::check(path)
     {

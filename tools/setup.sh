@@ -60,7 +60,7 @@ install_packages() {
 
 # The wheel holds headers and libraries for CPU and CUDA. Without a GPU the two small CUDA libraries that
 # libtorch_cpu.so itself is linked with are enough; with one, everything that the wheel asks for (3 GB) comes along.
-# cuda-crt has the headers that CUDA graphs are compiled with.
+# cuda-crt has the headers that CUDA graphs are compiled with, cuda-cccl those of NCCL.
 fetch_libtorch() { # FLAVOUR FOLDER
     python3 -c 'import sys; sys.exit(sys.version_info < (3, 10))' ||
         fail "$(python3 --version) is too old to fetch libtorch $torch_version" "install Python 3.10 or later, or set LIBTORCH"
@@ -70,7 +70,7 @@ fetch_libtorch() { # FLAVOUR FOLDER
     trap 'rm -rf "$partial"' EXIT
     trap 'exit 130' INT TERM
     if [ "$1" = cuda ]; then
-        set -- "$1" "$2" "torch==$torch_version" 'nvidia-cuda-crt==13.0.*'
+        set -- "$1" "$2" "torch==$torch_version" 'nvidia-cuda-crt==13.0.*' 'nvidia-cuda-cccl==13.0.*'
     else
         set -- "$1" "$2" --no-deps "torch==$torch_version" 'nvidia-cuda-runtime==13.0.*' 'nvidia-cuda-cupti==13.0.*' \
             'nvidia-cuda-crt==13.0.*'
@@ -105,7 +105,9 @@ find_libtorch() {
     mkdir -p "$cache" || fail "cannot write to the cache folder \`$cache\`" "set AMDIM_STREAM_CACHE to a folder of yours"
     exec 9>"$cache/lock"
     flock 9 # another checkout may be fetching it right now
-    if ! [ -e "$folder/torch/lib/libtorch_cpu.so" ] || ! [ -e "$folder/nvidia/cu13/include/crt/host_config.h" ]; then
+    last=crt/host_config.h # the header that the fetch of an earlier version lacks
+    if [ "$flavour" = cuda ]; then last=nv/target; fi
+    if ! [ -e "$folder/torch/lib/libtorch_cpu.so" ] || ! [ -e "$folder/nvidia/cu13/include/$last" ]; then
         fetch_libtorch "$flavour" "$folder"
     fi
     exec 9>&-

@@ -80,6 +80,20 @@ pub(super) fn without_auto(asked: &Table) -> Table {
     asked
 }
 
+/// Returns the given settings without `train.bn_groups` if they repeat what a saved configuration of an earlier version
+/// has as a setting of `MoCo`.
+pub(super) fn without_former_groups(saved: &Table, mut asked: Table) -> Table {
+    let groups = |table: &Table, section: &str| table.get(section)?.get("bn_groups").cloned();
+    let former = groups(saved, "method").filter(|_| groups(saved, "train").is_none());
+    if former.is_some()
+        && former == groups(&asked, "train")
+        && let Some(Value::Table(train)) = asked.get_mut("train")
+    {
+        train.remove("bn_groups");
+    }
+    asked
+}
+
 /// Returns the given settings that contradict those in `saved`, each as `key = now (was then)`. Settings that
 /// a resumed run may change do not contradict, and the length of a run is checked elsewhere.
 pub(super) fn contradictions(saved: &Table, asked: &Table) -> Vec<String> {

@@ -7,7 +7,7 @@ use pipeline::Preset;
 use toml::{Table, Value};
 
 use super::{
-    layers::{completed, contradictions, overlay, without_auto},
+    layers::{completed, contradictions, overlay, without_auto, without_former_groups},
     recipe::RecipeConfig,
     whole::Config,
     words,
@@ -57,7 +57,8 @@ impl Config {
     /// If `asked` contradicts a setting that a resumed run may not change, or has an invalid setting.
     pub fn resume(saved: &Table, asked: &Table) -> Result<Self> {
         words::check(asked)?;
-        let (saved, mut asked) = (&completed(saved), without_auto(asked));
+        let saved = &completed(saved);
+        let mut asked = without_former_groups(saved, without_auto(asked));
         let is_other_recipe = is_other_recipe(saved, &mut asked)?;
         let mut differing = contradictions(saved, &asked);
         if is_other_recipe {

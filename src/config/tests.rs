@@ -48,6 +48,18 @@ fn a_setting_of_an_earlier_version_is_refused_with_its_successor() {
 }
 
 #[test]
+fn groups_of_batch_norms_of_an_earlier_version_resume_by_the_same_command() {
+    let new = Config::resolve(&table("preset = 'c10'\nmethod = { name = 'moco', bn_groups = 4 }")).unwrap();
+    let saved = Table::try_from(new).unwrap();
+    let resume = |groups: u32| {
+        let asked = format!("preset = 'c10'\nmethod.name = 'moco'\n[train]\nbn_groups = {groups}");
+        Config::resume(&saved, &table(&asked))
+    };
+    assert_eq!(resume(4).unwrap().train.bn_groups, None);
+    assert!(resume(2).unwrap_err().to_string().contains("`train.bn_groups` = 2"));
+}
+
+#[test]
 fn numbers_out_of_bounds_are_refused() {
     for (text, name) in [
         ("[encoder]\nndf = 4611686018427387904", "encoder.ndf"),

@@ -26,9 +26,13 @@ settings! {
         precision: Precision = Precision::Auto, text::<Precision>().flag(Heading::Training, "KIND")
             .default("auto: bf16 if the device has instructions for it, else f32; on the CPU bf16 only for AMDIM's encoder");
         /// Encode a batch in this number of parts, one after the other: less memory, more time. The negatives
-        /// are those of the whole batch; batch norms see each part separately and update their running
-        /// statistics once per part.
+        /// are those of the whole batch; batch norms normalize each part separately (--bn-groups).
         accumulate: usize = 1, whole(numbers::PARTS).flag(Heading::Training, "N");
+        /// Number of groups of consecutive samples of a batch that batch norms normalize separately: a multiple of
+        /// the parts (--accumulate) times the processes; or as many as parts, which all processes normalize together.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        bn_groups: Option<i64> = None, whole(numbers::GROUPS).flag(Heading::Training, "N")
+            .default("1 in each part; with moco as many as leave at least 32 samples in each, at most 8");
         /// Recompute the inside of each block in the backward pass instead of storing it: the same results,
         /// less memory, more time.
         checkpoint_blocks: bool = false, yes_or_no().flag(Heading::Training, "BOOL").free();

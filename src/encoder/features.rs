@@ -7,7 +7,7 @@ use torchkit::Autocast;
 use super::{
     by_block::Chain,
     interface::{Embedder, Encoder},
-    norm::{Mode, Moves},
+    norm::{Mode, Norming},
 };
 
 /// An encoder whose features (v, n, width) are the only embedding. Batch norms normalize each view
@@ -16,25 +16,21 @@ use super::{
 pub struct Features(pub Box<dyn Encoder>);
 
 impl Features {
-    fn mode(views: i64, moves: bool) -> Mode {
-        Mode::Training { groups: views, moves: Moves::InTurn.if_moving(moves) }
-    }
-
     fn chain(&self, mode: Mode) -> Chain<impl Fn(usize, &Tensor) -> Tensor> {
         Chain { len: self.0.blocks(), block: move |number, x: &Tensor| self.0.block(number, x, mode) }
     }
 }
 
 impl Embedder for Features {
-    fn embed(&self, views: &Tensor, moves: bool) -> Vec<Tensor> {
+    fn embed(&self, views: &Tensor, norming: Norming) -> Vec<Tensor> {
         let (v, n) = (views.size()[0], views.size()[1]);
-        let features = self.0.features(&views.flatten(0, 1), Self::mode(v, moves));
+        let features = self.0.features(&views.flatten(0, 1), Mode::Training { views: v, norming });
         vec![features.unflatten(0, [v, n])]
     }
 
-    fn embed_by_block(&self, views: &Tensor) -> (Vec<Tensor>, Vec<Tensor>) {
+    fn embed_by_block(&self, views: &Tensor, norming: Norming) -> (Vec<Tensor>, Vec<Tensor>) {
         let (v, n) = (views.size()[0], views.size()[1]);
-        let chain = self.chain(Self::mode(v, false));
+        let chain = self.chain(Mode::Training { views: v, norming: norming.kept() });
         let (features, inputs) = chain.forward(&views.flatten(0, 1));
         (vec![features.unflatten(0, [v, n])], inputs)
     }
@@ -44,9 +40,10 @@ impl Embedder for Features {
         inputs: Vec<Tensor>,
         views: i64,
         gradients: &[Tensor],
+        norming: Norming,
         scope: &dyn Fn() -> Result<Option<Autocast>>,
     ) -> Result<()> {
-        let chain = self.chain(Self::mode(views, true));
+        let chain = self.chain(Mode::Training { views, norming });
         chain.backward(inputs, gradients[0].flatten(0, 1), scope)
     }
 }

@@ -7,7 +7,7 @@ use pipeline::Normalization;
 use tch::{Kind, Tensor, nn::Path};
 use torchkit::Autocast;
 
-use super::norm::Mode;
+use super::norm::{Mode, Norming};
 use crate::settings::Setting;
 
 /// The settings of an encoder: its name, the checks of its size and its constructor.
@@ -117,19 +117,19 @@ pub trait Encoder: Debug {
 /// block: its input is kept and the network is computed a second time in the backward pass. Nothing may be
 /// drawn at random during `embed`, or the second computation would differ from the first.
 pub trait Embedder {
-    /// Returns embeddings in training mode of views (v, n, 3, side, side): tensors of shape (v, n, …). The
-    /// network decides which samples its batch norms normalize together. Their running statistics are updated
-    /// if `moves` is true.
-    fn embed(&self, views: &Tensor, moves: bool) -> Vec<Tensor>;
+    /// Returns embeddings in training mode of views (v, n, 3, side, side): tensors of shape (v, n, …). `norming`
+    /// says which samples batch norms normalize together, and the network whether that is within each view or
+    /// over all views.
+    fn embed(&self, views: &Tensor, norming: Norming) -> Vec<Tensor>;
 
     /// Returns the embeddings of [`embed`](Self::embed) without an update of running statistics, and the
     /// inputs of all blocks for [`backward_by_block`](Self::backward_by_block).
-    fn embed_by_block(&self, views: &Tensor) -> (Vec<Tensor>, Vec<Tensor>) {
-        (self.embed(views, false), vec![views.shallow_clone()])
+    fn embed_by_block(&self, views: &Tensor, norming: Norming) -> (Vec<Tensor>, Vec<Tensor>) {
+        (self.embed(views, norming.kept()), vec![views.shallow_clone()])
     }
 
     /// Backpropagates `gradients` of the embeddings, (v, n, …) each, into the parameters, and updates running
-    /// statistics. The activations inside of a block are computed a second time from its input, one block at
+    /// statistics as `norming` says. The activations inside of a block are computed a second time from its input, one block at
     /// a time (Chen et al. 2016, "Training deep nets with sublinear memory cost").
     ///
     /// `scope` makes the autocast scope that is held while activations are computed.
@@ -142,12 +142,13 @@ pub trait Embedder {
         inputs: Vec<Tensor>,
         _views: i64,
         gradients: &[Tensor],
+        norming: Norming,
         scope: &dyn Fn() -> Result<Option<Autocast>>,
     ) -> Result<()> {
         for input in inputs {
             let embeddings = {
                 let _scope = scope()?;
-                self.embed(&input, true)
+                self.embed(&input, norming)
             };
             let products = embeddings.iter().zip(gradients);
             let total: Tensor =

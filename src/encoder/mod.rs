@@ -25,7 +25,7 @@ pub use self::{
     features::Features,
     init::set_float_kind,
     interface::{Embedder, Encoder, EncoderSettings},
-    norm::{Mode, Moves},
+    norm::{Mode, Moves, Norming, Part},
     projected::{NormBatch, Projected},
     projection::Projection,
 };

@@ -7,7 +7,7 @@ use torchkit::Autocast;
 use super::{
     by_block::{Chain, product},
     interface::{Embedder, Encoder},
-    norm::{Mode, Moves},
+    norm::{Mode, Norming},
     projection::Projection,
 };
 
@@ -32,12 +32,28 @@ pub struct Projected {
 }
 
 impl Projected {
-    fn mode(&self, views: i64, moves: bool) -> Mode {
-        let groups = match self.norm_batch {
+    fn mode(&self, views: i64, norming: Norming) -> Mode {
+        let views = match self.norm_batch {
             NormBatch::AllViews => 1,
             NormBatch::EachView => views,
         };
-        Mode::Training { groups, moves: Moves::InTurn.if_moving(moves) }
+        Mode::Training { views, norming }
+    }
+
+    /// Returns views (v, n, …) as one batch (v·n, …), in which the samples of a group are consecutive.
+    fn flat(&self, views: &Tensor, groups: i64) -> Tensor {
+        if groups == 1 || self.norm_batch == NormBatch::EachView {
+            return views.flatten(0, 1);
+        }
+        views.unflatten(1, [groups, -1]).transpose(0, 1).flatten(0, 2)
+    }
+
+    /// Undoes [`flat`](Self::flat) for embeddings (v·n, …) of `v` views.
+    fn by_view(&self, flat: &Tensor, v: i64, groups: i64) -> Tensor {
+        if groups == 1 || self.norm_batch == NormBatch::EachView {
+            return flat.unflatten(0, [v, -1]);
+        }
+        flat.unflatten(0, [groups, v, -1]).transpose(0, 1).flatten(1, 2)
     }
 
     /// Returns the features of images (n, 3, h, w) and their projections.
@@ -90,16 +106,17 @@ impl Projected {
 }
 
 impl Embedder for Projected {
-    fn embed(&self, views: &Tensor, moves: bool) -> Vec<Tensor> {
-        let (v, n) = (views.size()[0], views.size()[1]);
-        let both = self.forward(&views.flatten(0, 1), self.mode(v, moves));
-        both.map(|embedding| embedding.unflatten(0, [v, n])).into()
+    fn embed(&self, views: &Tensor, norming: Norming) -> Vec<Tensor> {
+        let v = views.size()[0];
+        let both = self.forward(&self.flat(views, norming.groups), self.mode(v, norming));
+        both.map(|embedding| self.by_view(&embedding, v, norming.groups)).into()
     }
 
-    fn embed_by_block(&self, views: &Tensor) -> (Vec<Tensor>, Vec<Tensor>) {
-        let (v, n) = (views.size()[0], views.size()[1]);
-        let (both, inputs) = self.forward_by_block(&views.flatten(0, 1), self.mode(v, false));
-        (both.map(|embedding| embedding.unflatten(0, [v, n])).into(), inputs)
+    fn embed_by_block(&self, views: &Tensor, norming: Norming) -> (Vec<Tensor>, Vec<Tensor>) {
+        let v = views.size()[0];
+        let mode = self.mode(v, norming.kept());
+        let (both, inputs) = self.forward_by_block(&self.flat(views, norming.groups), mode);
+        (both.map(|embedding| self.by_view(&embedding, v, norming.groups)).into(), inputs)
     }
 
     fn backward_by_block(
@@ -107,9 +124,10 @@ impl Embedder for Projected {
         inputs: Vec<Tensor>,
         views: i64,
         gradients: &[Tensor],
+        norming: Norming,
         scope: &dyn Fn() -> Result<Option<Autocast>>,
     ) -> Result<()> {
-        let gradients = [0, 1].map(|number: usize| gradients[number].flatten(0, 1));
-        self.backward_in(self.mode(views, true), inputs, gradients, scope)
+        let gradients = [0, 1].map(|number: usize| self.flat(&gradients[number], norming.groups));
+        self.backward_in(self.mode(views, norming), inputs, gradients, scope)
     }
 }

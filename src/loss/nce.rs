@@ -1,9 +1,10 @@
 //! The contrastive loss of AMDIM, whose scores are clipped softly.
 
 use tch::{Kind, Tensor};
-use torchkit::Piece;
+use torchkit::{ClippedScores, Piece};
 
 use super::widened::widened;
+use crate::world::World;
 
 /// One direction of a contrastive prediction.
 #[derive(Debug)]
@@ -17,42 +18,56 @@ pub struct Nce {
 /// Returns the contrastive loss of contexts that predict targets of their own image against those of the
 /// others in the batch (InfoNCE; Bachman et al. 2019, section 3).
 ///
-/// `contexts` is (n, d), `targets` (n, d, l): `l` locations of each of the same `n` ≥ 2 images. Every
-/// location of the own image is a positive with a softmax of its own against the shared negatives, the
-/// locations of all other images. Scores are scaled by 1/√d and clipped softly to ±`clip`. They are f32 if
-/// the inputs have a lower precision.
+/// `contexts` is (m, d): those of the m ≥ 2 images of all processes of `world`, in the order of ranks. `targets` is
+/// (n, d, l): `l` locations of each of the n images of this process. Every location of the own image is a positive
+/// with a softmax of its own against the shared negatives, the locations of all other images. Scores are scaled by
+/// 1/√d and clipped softly to ±`clip`. They are f32 if the inputs have a lower precision.
+///
+/// Contexts travel between processes, and targets stay: each process scores all contexts against its own targets, and
+/// the sums of exponentials are added up. The results are this process's share, whose mean over the processes is the
+/// loss of the batch.
 ///
 /// # Panics
 ///
 /// If the shapes differ from these.
-pub fn nce(contexts: &Tensor, targets: &Tensor, clip: f64) -> Nce {
-    if Piece::Scores.is_fused() && clip <= torchkit::MOST_CLIP {
-        let [loss, penalty] = torchkit::clipped_nce(contexts, targets, clip);
-        return Nce { loss, penalty };
-    }
-    plain_nce(contexts, targets, clip)
-}
-
-/// [`nce`] by operations that each keep what they need for the way back.
-fn plain_nce(contexts: &Tensor, targets: &Tensor, clip: f64) -> Nce {
-    let (n, d) = contexts.size2().expect("contexts are (n, d)");
-    let targets = widened(targets).permute([1, 0, 2]).reshape([d, -1]);
-    // The n²·l raw scores are in units of `clip`: dividing the n·d contexts is cheaper than dividing the
-    // scores.
-    let raw = (widened(contexts) / (clip * (d as f64).sqrt())).matmul(&targets).view([n, n, -1]);
-    let scores = raw.tanh() * clip;
-    let own = Tensor::eye(n, (Kind::Bool, raw.device())).unsqueeze(-1);
-    let positives = scores.diagonal(0, 0, 1).transpose(0, 1);
-    let negatives = scores.masked_fill(&own, f64::NEG_INFINITY).view([n, -1]).logsumexp(1i64, true);
+pub fn nce(contexts: &Tensor, targets: &Tensor, clip: f64, world: World) -> Nce {
+    let (all, own, locations) = (contexts.size()[0], targets.size()[0], targets.size()[2]);
+    assert_eq!(all, world.samples(own), "contexts of all images and targets of this process's");
+    let first = world.rank() as i64 * own;
+    let is_fused = Piece::Scores.is_fused() && clip <= torchkit::MOST_CLIP;
+    let (ClippedScores { sums, positives, squares }, shift) = if is_fused {
+        (torchkit::clipped_scores(contexts, targets, clip, first), None)
+    } else {
+        let (scores, shift) = plain_scores(contexts, targets, clip, world);
+        (scores, Some(shift.narrow(0, first, own)))
+    };
+    let sums = world.sum_scattered(&sums).log();
+    let sums = shift.map_or_else(|| sums.shallow_clone(), |shift| &sums + shift).unsqueeze(1);
     Nce {
-        loss: (positives.logaddexp(&negatives) - &positives).mean(None::<Kind>),
-        penalty: mean_square(&raw) * (clip * clip),
+        loss: (positives.logaddexp(&sums) - positives).mean(None::<Kind>),
+        penalty: squares * (1.0 / (all as f64 * own as f64 * locations as f64)),
     }
 }
 
-/// Returns the mean square in one pass over memory, without writing all squares.
-fn mean_square(x: &Tensor) -> Tensor {
-    x.norm().square() / x.numel() as f64
+/// Computes [`torchkit::clipped_scores`] by operations that each keep what they need for the way back. Returns with
+/// them what each row's scores were reduced by, (m), before their exponentials were summed.
+fn plain_scores(contexts: &Tensor, targets: &Tensor, clip: f64, world: World) -> (ClippedScores, Tensor) {
+    let (m, d) = contexts.size2().expect("contexts are (m, d)");
+    let n = targets.size()[0];
+    let first = world.rank() as i64 * n;
+    let targets = widened(targets).permute([1, 0, 2]).reshape([d, -1]);
+    // The m·n·l raw scores are in units of `clip`: dividing the m·d contexts is cheaper than dividing the scores.
+    let raw = (widened(contexts) / (clip * (d as f64).sqrt())).matmul(&targets).view([m, n, -1]);
+    let scores = raw.tanh() * clip;
+    let own = Tensor::eye(n, (Kind::Bool, raw.device())).constant_pad_nd([0, 0, first, m - n - first]);
+    let negatives = scores.masked_fill(&own.unsqueeze(-1), f64::NEG_INFINITY).flatten(1, 2);
+    let shift = world.largest(&negatives.detach().amax([1i64].as_slice(), false));
+    let scores = ClippedScores {
+        sums: (negatives - shift.unsqueeze(1)).exp().sum_dim_intlist([1i64].as_slice(), false, None::<Kind>),
+        positives: scores.narrow(0, first, n).diagonal(0, 0, 1).transpose(0, 1),
+        squares: raw.norm().square() * (clip * clip), // without writing all squares
+    };
+    (scores, shift)
 }
 
 /// Returns the loss of [`nce`] at chance level, that is for features that carry no information: ln(1 + (n −
@@ -104,7 +119,10 @@ mod tests {
             let targets = Tensor::randn([n, d, l], (Kind::Double, Device::Cpu)) * 3.0;
             let slow_targets: Vec<_> = (0..n).map(|j| rows(&targets.get(j).transpose(0, 1))).collect();
             let (loss, penalty) = slow_nce(&rows(&contexts), &slow_targets, 4.0);
-            for fast in [nce(&contexts, &targets, 4.0), plain_nce(&contexts, &targets, 4.0)] {
+            for is_fused in [true, false] {
+                Piece::Scores.fuse(is_fused);
+                let fast = nce(&contexts, &targets, 4.0, World::ALONE);
+                Piece::Scores.fuse(true);
                 assert!((fast.loss.double_value(&[]) - loss).abs() < 1e-12);
                 assert!((fast.penalty.double_value(&[]) - penalty).abs() < 1e-12);
             }
@@ -112,18 +130,15 @@ mod tests {
     }
 
     /// Returns loss and penalty, weighted, and their gradients with respect to contexts and targets.
-    fn pass(
-        of: fn(&Tensor, &Tensor, f64) -> Nce,
-        (n, d, l): (i64, i64, i64),
-        kind: Kind,
-        weights: [f64; 2],
-    ) -> [Tensor; 3] {
+    fn pass(is_fused: bool, (n, d, l): (i64, i64, i64), kind: Kind, weights: [f64; 2]) -> [Tensor; 3] {
         tch::manual_seed(6);
         let leaf = |shape: &[i64]| Tensor::randn(shape, (Kind::Double, Device::Cpu)) * 3.0;
         // Locations (n, d, l) of channels-last memory, as those of an encoder.
         let [contexts, targets] = [leaf(&[n, d]), leaf(&[n, l, d]).permute([0, 2, 1])]
             .map(|leaf| leaf.to_kind(kind).set_requires_grad(true));
-        let Nce { loss, penalty } = of(&contexts, &targets, 20.0);
+        Piece::Scores.fuse(is_fused);
+        let Nce { loss, penalty } = nce(&contexts, &targets, 20.0, World::ALONE);
+        Piece::Scores.fuse(true);
         let total = loss * weights[0] + penalty * weights[1];
         total.backward();
         [total.detach(), contexts.grad(), targets.grad()]
@@ -133,7 +148,8 @@ mod tests {
     #[test]
     fn blocks_of_scores_have_the_gradients_of_all_scores() {
         let _alone = crate::testing::lock_generator();
-        let [found, expected] = [nce, plain_nce].map(|of| pass(of, (420, 2, 49), Kind::Double, [0.5, 0.05]));
+        let [found, expected] =
+            [true, false].map(|is_fused| pass(is_fused, (420, 2, 49), Kind::Double, [0.5, 0.05]));
         for (found, expected) in found.iter().zip(&expected) {
             let off = ((found - expected).norm() / expected.norm()).double_value(&[]);
             assert!(off < 1e-10, "off by {off:.1e}");
@@ -149,7 +165,7 @@ mod tests {
             .flat_map(|case| [[0.5, 0.05], [1.0, 0.0], [0.0, 2.0]].map(|weights| (case, weights)))
         {
             for shape in [(2, 3, 1), (40, 8, 25)] {
-                let [found, expected] = [nce, plain_nce].map(|of| pass(of, shape, kind, weights));
+                let [found, expected] = [true, false].map(|is_fused| pass(is_fused, shape, kind, weights));
                 for (found, expected) in found.iter().zip(&expected) {
                     assert_eq!((found.kind(), found.size()), (expected.kind(), expected.size()));
                     let off = (found - expected).norm() / expected.norm();
@@ -165,7 +181,7 @@ mod tests {
         let _alone = crate::testing::lock_generator();
         let (contexts, targets) = (Tensor::zeros([6, 4], (Kind::Double, Device::Cpu)), [6, 4, 25]);
         let targets = Tensor::zeros(targets, (Kind::Double, Device::Cpu));
-        let loss = nce(&contexts, &targets, 20.0).loss.double_value(&[]);
+        let loss = nce(&contexts, &targets, 20.0, World::ALONE).loss.double_value(&[]);
         assert!((loss - chance(6, 25)).abs() < 1e-12);
     }
 }

@@ -7,7 +7,7 @@ use tch::{Kind, Tensor, nn::Path};
 use super::interface::{Defaults, Method, MethodSettings, Objective, TrainingSet};
 use crate::{
     encoder::{
-        self, Embedder, Encoder, EncoderConfig,
+        self, Embedder, Encoder, EncoderConfig, Norming,
         amdim::{AmdimEncoder, Embeddings, cell_masks},
     },
     loss::{self, Nce},
@@ -120,33 +120,32 @@ impl Amdim {
 
     /// Returns embeddings in training mode of both views (2, n, 3, h, w), computed as one batch.
     pub fn embed_views(&self, images: &Tensor) -> [Embeddings; 2] {
-        by_view(&self.encoder.embed_views(images, true))
+        by_view(&self.encoder.embed_views(images, Norming::WHOLE))
     }
 
-    /// Returns the objective of the embeddings of two views. `cells` (2, n) says for each view which cell of
-    /// `r5` predicts the other view.
-    pub fn parts(&self, one: &Embeddings, two: &Embeddings, cells: &Tensor) -> Parts {
+    /// Returns the objective of the embeddings of two views of this process's images, of which the mean over the
+    /// processes of `world` is that of the batch. `cells` (2, n) says for each view which cell of `r5` predicts the
+    /// other view.
+    pub fn parts(&self, one: &Embeddings, two: &Embeddings, cells: &Tensor, world: World) -> Parts {
+        let [global_1, global_2, local_1, local_2] = world.gather_together([
+            &one.r1.flatten(1, 3),
+            &two.r1.flatten(1, 3),
+            &self.pick(&one.r5, &cells.get(0)),
+            &self.pick(&two.r5, &cells.get(1)),
+        ]);
+        let both_ways = |context_1: &Tensor, target_2: &Tensor, context_2: &Tensor, target_1: &Tensor| {
+            let there = loss::nce(context_1, &target_2.flatten(2, 3), self.config.tclip, world);
+            let back = loss::nce(context_2, &target_1.flatten(2, 3), self.config.tclip, world);
+            Nce { loss: (there.loss + back.loss) * 0.5, penalty: (there.penalty + back.penalty) * 0.5 }
+        };
         let tasks = [
-            self.both_ways(&one.r1.flatten(1, 3), &two.r5, &two.r1.flatten(1, 3), &one.r5),
-            self.both_ways(&one.r1.flatten(1, 3), &two.r7, &two.r1.flatten(1, 3), &one.r7),
-            self.both_ways(
-                &self.pick(&one.r5, &cells.get(0)),
-                &two.r5,
-                &self.pick(&two.r5, &cells.get(1)),
-                &one.r5,
-            ),
+            both_ways(&global_1, &two.r5, &global_2, &one.r5),
+            both_ways(&global_1, &two.r7, &global_2, &one.r7),
+            both_ways(&local_1, &two.r5, &local_2, &one.r5),
         ];
         let penalty = tasks.iter().map(|task| &task.penalty).sum::<Tensor>() * self.config.score_penalty;
         let [task_1t5, task_1t7, task_5t5] = tasks.map(|task| task.loss);
         Parts { task_1t5, task_1t7, task_5t5, penalty }
-    }
-
-    /// Returns the mean of both directions of a task: contexts (n, d) of each view predict targets (n, d, s,
-    /// s) of the other.
-    fn both_ways(&self, context_1: &Tensor, target_2: &Tensor, context_2: &Tensor, target_1: &Tensor) -> Nce {
-        let there = loss::nce(context_1, &target_2.flatten(2, 3), self.config.tclip);
-        let back = loss::nce(context_2, &target_1.flatten(2, 3), self.config.tclip);
-        Nce { loss: (there.loss + back.loss) * 0.5, penalty: (there.penalty + back.penalty) * 0.5 }
     }
 
     /// Returns one cell of the `r5` of each image, (n, d).
@@ -163,11 +162,11 @@ fn by_view(embeddings: &Embeddings) -> [Embeddings; 2] {
 
 impl Amdim {
     /// Returns the objective of embeddings (2, n, …) of both views, in f32 or f64.
-    fn parts_of(&self, embeddings: &Embeddings) -> Parts {
+    fn parts_of(&self, embeddings: &Embeddings, world: World) -> Parts {
         let [one, two] = by_view(embeddings);
         let (n, device) = (one.r1.size()[0], one.r1.device());
-        let cells = Tensor::randint(25, [2, n], (Kind::Int64, device));
-        self.parts(&one, &two, &cells)
+        let cells = Tensor::randint(25, [2, world.samples(n)], (Kind::Int64, device));
+        self.parts(&one, &two, &world.own(&cells, 1), world)
     }
 }
 
@@ -176,8 +175,8 @@ impl Method for Amdim {
         &self.encoder
     }
 
-    fn objective(&self, embeddings: &[Tensor], _: &Views) -> Objective {
-        let parts = self.parts_of(&Embeddings::from_list(embeddings));
+    fn objective(&self, embeddings: &[Tensor], _: &Views, world: World) -> Objective {
+        let parts = self.parts_of(&Embeddings::from_list(embeddings), world);
         let total = parts.total();
         Objective {
             loss: total.shallow_clone(),
@@ -205,8 +204,9 @@ impl Method for Amdim {
         let encoded = parts * (MOST / (2 * self.encoder.elements()));
         let embedded = MOST / (2 * LOCATIONS * self.encoder.width());
         let images = MOST / (2 * self.encoder.pixels());
-        let scored = (MOST / LOCATIONS).isqrt();
-        encoded.min(images).min(embedded.min(scored) / world.size() as i64)
+        // A process scores the contexts of all processes against its own targets.
+        let scored = (MOST / LOCATIONS / world.size() as i64).isqrt();
+        encoded.min(images).min(embedded).min(scored)
     }
 
     fn macs(&self, n: i64) -> f64 {
@@ -228,9 +228,6 @@ mod tests {
     use super::*;
     use crate::method::{ComputeOptions, backward};
     use torchkit::Precision;
-
-    const PLAIN: ComputeOptions =
-        ComputeOptions { precision: Precision::F32, parts: 1, by_block: false, world: World::ALONE };
 
     /// Returns the loss of a batch, all gradients concatenated, and all running statistics concatenated.
     fn pass(images: &Tensor, use_bn: bool, compute: ComputeOptions) -> (f64, Tensor, Tensor) {
@@ -280,9 +277,9 @@ mod tests {
     fn bf16_stays_near_f32() {
         let _alone = crate::testing::lock_generator();
         let images = images(24, Kind::Float);
-        let (exact, exact_gradients, _) = pass(&images, true, PLAIN);
+        let (exact, exact_gradients, _) = pass(&images, true, ComputeOptions::PLAIN);
         let (rough, rough_gradients, _) =
-            pass(&images, true, ComputeOptions { precision: Precision::Bf16, ..PLAIN });
+            pass(&images, true, ComputeOptions { precision: Precision::Bf16, ..ComputeOptions::PLAIN });
         let (off, cosine) = ((rough - exact).abs() / exact, cosine(&exact_gradients, &rough_gradients));
         assert!(off > 0.0, "bf16 is not used");
         assert!(off < 1e-2 && cosine > 0.98, "loss off by {off:.1e}, cosine of the gradients {cosine:.4}");
@@ -293,9 +290,9 @@ mod tests {
         let _alone = crate::testing::lock_generator();
         let images = images(12, Kind::Double);
         for use_bn in [false, true] {
-            let (loss, gradients, running) = pass(&images, use_bn, PLAIN);
+            let (loss, gradients, running) = pass(&images, use_bn, ComputeOptions::PLAIN);
             let (again, by_block, running_by_block) =
-                pass(&images, use_bn, ComputeOptions { by_block: true, ..PLAIN });
+                pass(&images, use_bn, ComputeOptions { by_block: true, ..ComputeOptions::PLAIN });
             assert!((loss - again).abs() < 1e-9);
             let off = largest_difference(&gradients, &by_block);
             assert!(off < 1e-9, "gradients off by {off:.1e}, batch norms in the trunk: {use_bn}");
@@ -309,18 +306,21 @@ mod tests {
         let _alone = crate::testing::lock_generator();
         let part = images(6, Kind::Double);
         let images = Tensor::cat(&[&part, &part, &part], 1);
-        let (loss, gradients, running) = pass(&images, false, PLAIN);
+        let (loss, gradients, running) = pass(&images, false, ComputeOptions::PLAIN);
         for by_block in [false, true] {
-            let (again, in_parts, moved) =
-                pass(&images, false, ComputeOptions { parts: 3, by_block, ..PLAIN });
+            let (again, in_parts, moved) = pass(
+                &images,
+                false,
+                ComputeOptions { parts: 3, norm_groups: 3, by_block, ..ComputeOptions::PLAIN },
+            );
             assert!((loss - again).abs() < 1e-9, "{loss} and {again}");
             let off = largest_difference(&gradients, &in_parts);
             assert!(off < 1e-8, "gradients off by {off:.1e}");
-            // Running statistics are updated once for each view of each part.
+            // Running statistics are updated once for each view, as without parts.
             let moves = |running: &Tensor| running.max().double_value(&[]);
-            assert!((moves(&running) - 2.0).abs() < 1e-9 && (moves(&moved) - 6.0).abs() < 1e-9);
+            assert!((moves(&running) - 2.0).abs() < 1e-9 && (moves(&moved) - 2.0).abs() < 1e-9);
         }
-        let (alone, ..) = pass(&part, false, PLAIN);
+        let (alone, ..) = pass(&part, false, ComputeOptions::PLAIN);
         assert!((loss - alone).abs() > 0.1, "a third of the batch has fewer negatives");
     }
 
@@ -329,8 +329,9 @@ mod tests {
     fn unequal_parts_have_gradients_of_nearly_the_same_direction() {
         let _alone = crate::testing::lock_generator();
         let images = images(33, Kind::Double); // parts differ by one sample at most
-        let (loss, gradients, _) = pass(&images, false, PLAIN);
-        let (again, in_parts, _) = pass(&images, false, ComputeOptions { parts: 2, ..PLAIN });
+        let (loss, gradients, _) = pass(&images, false, ComputeOptions::PLAIN);
+        let (again, in_parts, _) =
+            pass(&images, false, ComputeOptions { parts: 2, norm_groups: 2, ..ComputeOptions::PLAIN });
         let (off, cosine) = ((loss - again).abs() / loss, cosine(&gradients, &in_parts));
         assert!(off < 0.1 && cosine > 0.8, "loss off by {off:.1e}, cosine of the gradients {cosine:.4}");
     }

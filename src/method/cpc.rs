@@ -9,7 +9,7 @@ use torchkit::Autocast;
 use super::interface::{Defaults, Method, MethodSettings, Objective, TrainingSet};
 use crate::{
     encoder::{
-        self, Chain, Embedder, Encoder, EncoderConfig, EncoderSettings,
+        self, Chain, Embedder, Encoder, EncoderConfig, EncoderSettings, Norming,
         cpc::{Context, CpcEncoder},
         product,
     },
@@ -134,13 +134,13 @@ fn by_view(grids: [Tensor; 2], views: &Tensor) -> Vec<Tensor> {
 
 impl Embedder for Predictor {
     /// Returns the embeddings z and the contexts c, (v, n, width, r, r) each.
-    fn embed(&self, views: &Tensor, _moves: bool) -> Vec<Tensor> {
+    fn embed(&self, views: &Tensor, _norming: Norming) -> Vec<Tensor> {
         let z = self.encoder.embed(&views.flatten(0, 1));
         let context = self.context.forward(&z);
         by_view([z, context], views)
     }
 
-    fn embed_by_block(&self, views: &Tensor) -> (Vec<Tensor>, Vec<Tensor>) {
+    fn embed_by_block(&self, views: &Tensor, _norming: Norming) -> (Vec<Tensor>, Vec<Tensor>) {
         let (z, mut inputs) = self.chain().forward(&views.flatten(0, 1));
         inputs.push(z.shallow_clone());
         let context = self.context.forward(&z);
@@ -152,6 +152,7 @@ impl Embedder for Predictor {
         mut inputs: Vec<Tensor>,
         _views: i64,
         gradients: &[Tensor],
+        _norming: Norming,
         scope: &dyn Fn() -> Result<Option<Autocast>>,
     ) -> Result<()> {
         let [of_z, of_context] = [0, 1].map(|number: usize| gradients[number].flatten(0, 1));
@@ -222,8 +223,8 @@ impl Method for Cpc {
         &self.predictor
     }
 
-    fn objective(&self, embeddings: &[Tensor], _: &Views) -> Objective {
-        let [z, c] = [&embeddings[0], &embeddings[1]].map(|grid| grid.flatten(0, 1));
+    fn objective(&self, embeddings: &[Tensor], _: &Views, world: World) -> Objective {
+        let [z, c] = [&embeddings[0], &embeddings[1]].map(|own| world.gather(own, 1).flatten(0, 1));
         let draw = |_, locations| {
             Tensor::randint(locations, [locations * self.config.negatives], (Kind::Int64, z.device()))
         };

@@ -173,9 +173,9 @@ impl Method for Exemplar {
     }
 
     /// The class of a sample is its index among the samples that are trained on.
-    fn objective(&self, embeddings: &[Tensor], views: &Views) -> Objective {
-        let classes = views.indices.repeat([embeddings[0].size()[0]]);
-        let logits = self.logits(&embeddings[0].flatten(0, 1), true);
+    fn objective(&self, embeddings: &[Tensor], views: &Views, world: World) -> Objective {
+        let classes = world.gather(&views.indices, 0).repeat([embeddings[0].size()[0]]);
+        let logits = self.logits(&world.gather(&embeddings[0], 1).flatten(0, 1), true);
         let total = logits.cross_entropy_loss(&classes, None::<Tensor>, Reduction::Mean, -1, 0.0);
         let top1 = loss::accuracy(&logits.detach(), &classes);
         Objective { loss: total.shallow_clone(), total, parts: vec![("top1", top1)] }

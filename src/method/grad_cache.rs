@@ -8,7 +8,11 @@ use super::{
     compute::ComputeOptions,
     interface::{Method, Objective},
 };
-use crate::{encoder::Embedder, loss::widened, views::Views, world::World};
+use crate::{
+    encoder::{Embedder, Norming},
+    loss::widened,
+    views::Views,
+};
 
 /// The loss of a batch and the features for the online probe, without a graph.
 #[derive(Debug)]
@@ -19,7 +23,7 @@ pub struct Loss {
     pub loss: Tensor,
     /// Its scalar parts, each with the name it is logged under.
     pub parts: Vec<(&'static str, Tensor)>,
-    /// Features (v·n, width) for the online probe, view after view.
+    /// Features (v, n, width) of the samples of this process for the online probe.
     pub features: Tensor,
 }
 
@@ -38,7 +42,7 @@ pub fn backward(method: &dyn Method, views: &Views, compute: ComputeOptions) -> 
     Ok(Loss {
         total: objective.total.detach(),
         loss: objective.loss.detach(),
-        features: widened(&method.features(&embeddings).detach()).flatten(0, 1),
+        features: widened(&method.features(&embeddings).detach()),
         parts: objective.parts.into_iter().map(|(name, part)| (name, part.detach())).collect(),
     })
 }
@@ -50,18 +54,13 @@ fn as_a_whole(
 ) -> Result<(Vec<Tensor>, Objective)> {
     let embeddings = {
         let _scope = compute.precision.autocast(views.images().device())?;
-        let embedded = views.groups.iter().map(|images| method.embedder().embed(images, true));
+        let norming = compute.norming(0);
+        let embedded = views.groups.iter().map(|images| method.embedder().embed(images, norming));
         joined(&embedded.collect::<Vec<_>>(), 0)
     };
-    let objective =
-        method.objective(&gathered(&embeddings, compute.world), &compute.world.gather_samples(views));
+    let objective = method.objective(&embeddings, views, compute.world);
     objective.total.backward();
     Ok((embeddings, objective))
-}
-
-/// Gathers the embeddings of all processes.
-fn gathered(embeddings: &[Tensor], world: World) -> Vec<Tensor> {
-    embeddings.iter().map(|embedding| world.gather(embedding)).collect()
 }
 
 /// Computes a batch in parts ("gradient cache", Gao et al. 2021): all embeddings without a graph; the
@@ -74,18 +73,18 @@ fn in_parts(method: &dyn Method, views: &Views, compute: ComputeOptions) -> Resu
     let (encoded, inputs): (Vec<_>, Vec<_>) =
         encoded.into_iter().map(|group| (joined(&group.parts, 1), group.inputs)).unzip();
     let embeddings: Vec<_> = joined(&encoded, 0).iter().map(leaf).collect();
-    let objective =
-        method.objective(&gathered(&embeddings, compute.world), &compute.world.gather_samples(views));
+    let objective = method.objective(&embeddings, views, compute.world);
     objective.total.backward();
     let gradients: Vec<_> = embeddings.iter().map(gradient).collect();
     let mut view = 0;
     for ((parts, encoded), mut inputs) in groups.iter().zip(&encoded).zip(inputs) {
         let (views, mut sample) = (encoded[0].size()[0], 0);
-        for part in parts {
+        for (part, number) in parts.iter().zip(0..) {
             let samples = part.size()[1];
             let of_part = |all: &Tensor| all.narrow(0, view, views).narrow(1, sample, samples);
             let gradients: Vec<_> = gradients.iter().map(of_part).collect();
-            propagate(embedder, part, &gradients, (compute, inputs.take()))?;
+            let norming = compute.norming(number);
+            propagate(embedder, part, &gradients, (compute, norming, inputs.take()))?;
             sample += samples;
         }
         view += views;
@@ -108,12 +107,13 @@ fn without_graph(
     groups: &[Vec<Tensor>],
     compute: ComputeOptions,
 ) -> Result<Vec<Encoded>> {
+    let norming = compute.norming(0).kept();
     let encoded = |parts: &Vec<Tensor>| {
         if let ([whole], true) = (&parts[..], compute.by_block) {
-            let (embeddings, inputs) = embedder.embed_by_block(whole);
+            let (embeddings, inputs) = embedder.embed_by_block(whole, norming);
             return Encoded { parts: vec![embeddings], inputs: Some(inputs) };
         }
-        Encoded { parts: parts.iter().map(|part| embedder.embed(part, false)).collect(), inputs: None }
+        Encoded { parts: parts.iter().map(|part| embedder.embed(part, norming)).collect(), inputs: None }
     };
     tch::no_grad(|| {
         let _scope = compute.precision.autocast(groups[0][0].device())?;
@@ -147,23 +147,27 @@ fn propagate(
     embedder: &dyn Embedder,
     part: &Tensor,
     gradients: &[Tensor],
-    (compute, inputs): (ComputeOptions, Option<Vec<Tensor>>),
+    (compute, norming, inputs): (ComputeOptions, Norming, Option<Vec<Tensor>>),
 ) -> Result<()> {
     if !compute.by_block {
-        return embed_again(embedder, part, gradients, compute);
+        return embed_again(embedder, part, gradients, (compute, norming));
     }
     let inputs = match inputs {
         Some(inputs) => inputs,
-        None => inputs_of(embedder, part, compute)?,
+        None => inputs_of(embedder, part, (compute, norming))?,
     };
     let scope = || Ok(compute.precision.autocast(part.device())?);
-    embedder.backward_by_block(inputs, part.size()[0], gradients, &scope)
+    embedder.backward_by_block(inputs, part.size()[0], gradients, norming, &scope)
 }
 
 /// Computes the inputs of all blocks for a part.
-fn inputs_of(embedder: &dyn Embedder, part: &Tensor, compute: ComputeOptions) -> Result<Vec<Tensor>> {
+fn inputs_of(
+    embedder: &dyn Embedder,
+    part: &Tensor,
+    (compute, norming): (ComputeOptions, Norming),
+) -> Result<Vec<Tensor>> {
     let _scope = compute.precision.autocast(part.device())?;
-    Ok(tch::no_grad(|| embedder.embed_by_block(part)).1)
+    Ok(tch::no_grad(|| embedder.embed_by_block(part, norming)).1)
 }
 
 /// Embeds a part with a graph and propagates the gradients of its embeddings to the parameters.
@@ -171,11 +175,11 @@ fn embed_again(
     embedder: &dyn Embedder,
     part: &Tensor,
     gradients: &[Tensor],
-    compute: ComputeOptions,
+    (compute, norming): (ComputeOptions, Norming),
 ) -> Result<()> {
     let encoded = {
         let _scope = compute.precision.autocast(part.device())?;
-        embedder.embed(part, true)
+        embedder.embed(part, norming)
     };
     let along = encoded.iter().zip(gradients);
     let total: Tensor = along.map(|(x, gradient)| (widened(x) * gradient).sum(None::<Kind>)).sum();

@@ -192,9 +192,10 @@ impl Method for Instdisc {
         &self.network
     }
 
-    fn objective(&self, embeddings: &[Tensor], views: &Views) -> Objective {
-        let drawn = self.settings.draw(&views.indices, self.samples());
-        self.objective_of(&embeddings[1].get(0), &views.indices, drawn.as_ref())
+    fn objective(&self, embeddings: &[Tensor], views: &Views, world: World) -> Objective {
+        let [projections, numbers] = [&embeddings[1].get(0), &views.indices].map(|own| world.gather(own, 0));
+        let drawn = self.settings.draw(&numbers, self.samples());
+        self.objective_of(&projections, &numbers, drawn.as_ref())
     }
 
     fn features(&self, embeddings: &[Tensor]) -> Tensor {

@@ -127,6 +127,19 @@ pub struct Objective {
     pub parts: Vec<(&'static str, Tensor)>,
 }
 
+/// What a method may warn of.
+#[derive(Debug, Clone, Copy)]
+pub struct Recorded {
+    /// The number of steps so far.
+    pub step: u64,
+    /// The number of samples of a step.
+    pub samples: i64,
+    /// The number of groups of them that batch norms normalize separately.
+    pub norm_groups: i64,
+    /// The loss of a record.
+    pub loss: f64,
+}
+
 /// A method that trains an encoder without labels.
 ///
 /// All of its state is in tensors under the path that it is built with, so checkpoints contain it: trained
@@ -147,11 +160,15 @@ pub trait Method: Debug {
         Ok(())
     }
 
-    /// Returns the objective of the embeddings of a whole batch, tensors of shape (v, n, …). Its gradient is
-    /// propagated to `embeddings` and to parameters that only the objective uses.
-    fn objective(&self, embeddings: &[Tensor], views: &Views) -> Objective;
+    /// Returns the objective of the batch of all processes of `world`, for the embeddings (v, n, …) and the views
+    /// of this one. Its gradient is propagated to `embeddings` and to parameters that only the objective uses; the
+    /// mean of these gradients over the processes is that of the whole batch.
+    ///
+    /// Most methods gather what they compare ([`World::gather`]), and every process computes the whole objective.
+    fn objective(&self, embeddings: &[Tensor], views: &Views, world: World) -> Objective;
 
-    /// Returns features (v, n, width) of a batch for the online probe, taken from its embeddings.
+    /// Returns features (v, n, width) of the samples of this process for the online probe, taken from their
+    /// embeddings.
     fn features(&self, embeddings: &[Tensor]) -> Tensor;
 
     /// Returns the loss to expect from features without information, for a batch of `n` samples.
@@ -185,9 +202,14 @@ pub trait Method: Debug {
         vec![]
     }
 
-    /// Returns a warning if the loss of a record, after `step` steps of `samples` samples, indicates a fault.
-    /// The run shows only the first one.
-    fn alarm(&self, _step: u64, _samples: i64, _loss: f64) -> Option<Notice> {
+    /// Returns the number of groups of a part of `samples` samples that batch norms normalize separately, if the
+    /// settings name none. By default it is one.
+    fn norm_groups(&self, _samples: i64) -> i64 {
+        1
+    }
+
+    /// Returns a warning if a record indicates a fault. The run shows only the first one.
+    fn alarm(&self, _recorded: Recorded) -> Option<Notice> {
         None
     }
 

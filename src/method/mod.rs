@@ -23,5 +23,5 @@ pub use self::{
     compute::ComputeOptions,
     config::MethodConfig,
     grad_cache::{Loss, backward},
-    interface::{Defaults, Method, MethodSettings, Objective, TrainingSet},
+    interface::{Defaults, Method, MethodSettings, Objective, Recorded, TrainingSet},
 };

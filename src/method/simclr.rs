@@ -160,8 +160,8 @@ impl Method for Simclr {
 
     /// The sum of the losses of both views is minimized, as in the code of SimCLR; their mean, the loss of
     /// the paper, is logged. Further views are compared with both, and the mean is over all pairs of views.
-    fn objective(&self, embeddings: &[Tensor], _: &Views) -> Objective {
-        let projections = loss::unit(&embeddings[1]);
+    fn objective(&self, embeddings: &[Tensor], _: &Views, world: World) -> Objective {
+        let projections = loss::unit(&world.gather(&embeddings[1], 1));
         let [first, second] = [0, 1].map(|view| projections.get(view));
         let [one, two] = loss::nt_xent(&first, &second, self.temperature);
         let mut total = &one + &two;
@@ -238,7 +238,7 @@ mod tests {
         let (labels, indices) = (numbers(), numbers());
         let views = Views { groups: vec![], labels, indices, next: Position::default() };
         let embeddings = [features, projections];
-        let objective = simclr.objective(&embeddings, &views);
+        let objective = simclr.objective(&embeddings, &views, World::ALONE);
         let unit = loss::unit(&embeddings[1]);
         let [one, two] = [unit.get(0), unit.get(1)];
         let mut pairs = Vec::from(loss::nt_xent(&one, &two, simclr.temperature));

@@ -85,8 +85,8 @@ impl Method for Toy {
         &self.encoder
     }
 
-    fn objective(&self, embeddings: &[Tensor], _: &Views) -> Objective {
-        let features = (&embeddings[0] / self.config.tclip).tanh() * self.config.tclip;
+    fn objective(&self, embeddings: &[Tensor], _: &Views, world: World) -> Objective {
+        let features = (world.gather(&embeddings[0], 1) / self.config.tclip).tanh() * self.config.tclip;
         let center = features.mean_dim([0_i64].as_slice(), true, Kind::Float);
         let near = (&features - center).square().mean(Kind::Float);
         let mean = features.mean_dim([0_i64, 1].as_slice(), false, Kind::Float);

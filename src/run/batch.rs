@@ -4,7 +4,12 @@ use anyhow::Result;
 use shards::Division;
 use tch::Device;
 
-use crate::{config::Config, usage};
+use crate::{
+    config::{Config, TrainConfig},
+    method::Method,
+    usage,
+    world::World,
+};
 
 /// Returns the batch size that is set, or else one that suits the device, is no larger than the number of
 /// samples, and takes the same number of samples of each partition.
@@ -20,6 +25,13 @@ pub(crate) fn batch_size(config: &Config, device: Device, samples: u64) -> Resul
         _ => published,
     });
     let partitions = config.data.partitions;
+    if (partitions * config.train.accumulate) as u64 > samples {
+        return Err(usage!(
+            "the shards have {samples} samples, fewer than partitions times parts of a batch ({partitions} · {})",
+            config.train.accumulate;
+            "set --partitions or --accumulate to less, or name more shards"
+        ));
+    }
     let unit = if partitions == 1 { 1 } else { partitions * config.train.accumulate };
     let default = |most: usize| (most / unit).max(1) * unit;
     if wanted as u64 <= samples {
@@ -73,6 +85,42 @@ pub(crate) fn check_parts(batch_size: usize, parts: usize) -> Result<()> {
     ))
 }
 
+/// Returns the number of groups of a batch of `samples` samples that batch norms normalize separately: the one that is
+/// set, or for each part at most that of the method.
+pub(crate) fn norm_groups(train: &TrainConfig, method: &dyn Method, samples: i64) -> i64 {
+    let parts = train.accumulate as i64;
+    let default = || {
+        let most = method.norm_groups(samples / parts);
+        // Without a number that divides the batch, each part is one group.
+        parts * (2..=most).rev().find(|groups| samples % (parts * groups) == 0).unwrap_or(1)
+    };
+    train.bn_groups.unwrap_or_else(default)
+}
+
+/// Checks that batch norms can normalize so many groups of a batch separately: a group is a part of the batch, which
+/// all processes normalize together, or lies on one process.
+///
+/// # Errors
+///
+/// If the samples or the processes cannot be divided so.
+pub(crate) fn check_norm_groups(groups: i64, batch_size: usize, parts: usize, world: World) -> Result<()> {
+    let (batch_size, parts, cells) = (batch_size as i64, parts as i64, (parts * world.size()) as i64);
+    let is_possible = |groups: i64| {
+        let is_local = groups % cells == 0 && batch_size % groups == 0 && batch_size >= 2 * groups;
+        groups == parts || is_local
+    };
+    if is_possible(groups) {
+        return Ok(());
+    }
+    let possible: Vec<_> = (1..=batch_size).filter(|&groups| is_possible(groups)).take(8).collect();
+    let possible = possible.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    Err(usage!(
+        "batch norms cannot normalize {groups} groups of a batch of {batch_size} separately, with parts: {parts} (--accumulate), \
+         processes: {}", world.size();
+        "set --bn-groups to one of {possible}, or change --batch-size"
+    ))
+}
+
 /// Refuses a batch with tensors that CUDA cannot index; `largest` returns the largest batch for a number of
 /// parts.
 ///
@@ -105,8 +153,7 @@ mod tests {
     use super::*;
     use crate::{
         encoder, hint,
-        method::{Method, MethodConfig, TrainingSet},
-        world::World,
+        method::{MethodConfig, TrainingSet},
     };
 
     /// Builds a method with heads of few units: the published size has 200 million weights.
@@ -120,6 +167,38 @@ mod tests {
                 &encoder.into(),
             )
             .unwrap()
+    }
+
+    #[test]
+    fn groups_of_batch_norms_are_parts_or_lie_on_one_process_each() {
+        let check = |groups, parts, size| check_norm_groups(groups, 16, parts, World::made_up(0, size));
+        for (groups, parts, size) in [(1, 1, 1), (4, 1, 1), (2, 2, 4), (4, 2, 2), (8, 1, 4), (3, 3, 1)] {
+            check(groups, parts, size).unwrap_or_else(|error| panic!("{groups} {parts} {size}: {error}"));
+        }
+        for (groups, parts, size) in [(3, 1, 1), (16, 1, 1), (2, 1, 4), (1, 2, 1), (6, 2, 2)] {
+            assert!(check(groups, parts, size).is_err(), "{groups} {parts} {size}");
+        }
+        let error = hint::render(&check(3, 1, 2).unwrap_err());
+        assert!(
+            error.contains("processes: 2") && error.contains("set --bn-groups to one of 1, 2, 4, 8,"),
+            "{error}"
+        );
+    }
+
+    /// `MoCo` would have 15 groups in three parts of 512 samples.
+    #[test]
+    fn groups_that_are_not_set_divide_the_batch() {
+        let _alone = crate::testing::lock_generator();
+        let config =
+            Config::resolve(&"preset = 'c10'\nmethod.name = 'moco'\nencoder.width = 1".parse().unwrap());
+        let config = config.unwrap();
+        let method = config.method.chosen();
+        let set = TrainingSet { side: 32, views: vec![32; 2], samples: 600, seed: 0 };
+        let method = method.build(&VarStore::new(Device::Cpu).root(), set, &config.encoder).unwrap();
+        let groups = |accumulate, samples| {
+            norm_groups(&TrainConfig { accumulate, ..TrainConfig::default() }, method.as_ref(), samples)
+        };
+        assert_eq!([groups(1, 512), groups(2, 512), groups(3, 512), groups(3, 510)], [8, 16, 3, 15]);
     }
 
     #[test]
@@ -154,8 +233,8 @@ mod tests {
         // too many.
         let method = method(48);
         assert_eq!([1, 2].map(|parts| method.largest_batch(parts, World::ALONE)), [5_461, 6_620]);
-        // The scores are those of the samples of all processes.
-        assert_eq!([1, 2].map(|parts| method.largest_batch(parts, World::made_up(1, 2))), [3_310, 3_310]);
+        // The scores are those of the contexts of all processes.
+        assert_eq!([1, 2].map(|parts| method.largest_batch(parts, World::made_up(1, 2))), [4_681, 4_681]);
         let wide = |parts: usize| parts * (i32::MAX as usize / (2 * 64 * 64 * 192));
         let cuda = Device::Cuda(0);
         check_indices(1_365, 1, cuda, wide).unwrap();

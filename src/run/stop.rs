@@ -19,7 +19,7 @@ use anyhow::{Context, Result};
 use crossbeam::channel::{self, Receiver, Sender, TryRecvError};
 use signal_hook::consts::{SIGINT, SIGTERM};
 
-use crate::{checkpoint::Checkpoints, signals};
+use crate::{checkpoint::Checkpoints, signals, world::World};
 
 /// A request to stop. A channel is disconnected when it comes, so that other waits can end with it.
 #[derive(Debug)]
@@ -208,9 +208,10 @@ impl Stop {
         if self.is_by_signal.load(SeqCst) { StopReason::Signal } else { StopReason::Time }
     }
 
-    /// Returns the channel that is disconnected when the run is to stop.
-    pub(crate) fn channel(&self) -> &Receiver<Infallible> {
-        &self.stopped
+    /// Returns the channel that is disconnected when the run is to stop. Several processes stop together, after a
+    /// step that all of them make, so that a wait of one of them does not end earlier.
+    pub(crate) fn channel(&self, world: World) -> Receiver<Infallible> {
+        if world.size() > 1 { channel::never() } else { self.stopped.clone() }
     }
 }
 

@@ -13,7 +13,6 @@ use crate::{
     encoder,
     method::{self, ComputeOptions, MethodConfig, TrainingSet},
     views::{Views, made_up},
-    world::World,
 };
 
 /// Computes the loss and the gradients of one batch. Model and batch are the same for every precision.
@@ -33,7 +32,7 @@ fn pass(options: &Options, precision: Precision) -> Result<(f64, Tensor)> {
     draw_zero_weights(&named);
     let views = batch(device);
     tch::manual_seed(4);
-    let options = ComputeOptions { precision, parts: 1, by_block: false, world: World::ALONE };
+    let options = ComputeOptions { precision, ..ComputeOptions::PLAIN };
     let loss = method::backward(method.as_ref(), &views, options)?;
     let gradients = named.values().map(Tensor::grad).filter(Tensor::defined);
     let flat: Vec<_> = gradients.map(|gradient| gradient.flatten(0, -1).to_kind(Kind::Double)).collect();

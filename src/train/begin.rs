@@ -34,6 +34,7 @@ pub fn run(asked: &toml::Table, unattended: &Unattended, world: World) -> Result
     let state = latest.as_ref().map(|loaded| &loaded.state);
     let saved = state.map(|state| state.step);
     let Start { config, manifest, changes, is_over } = Start::find(asked, unattended, state, &folder)?;
+    world.wait()?; // until all have read the folder, which the lead changes next
     let resumed = latest.filter(|_| changes.is_none());
     let config = config?;
     if is_over {
@@ -49,7 +50,7 @@ pub fn run(asked: &toml::Table, unattended: &Unattended, world: World) -> Result
     if let Some(promotions) = &unattended.promote {
         world.on_lead(|| Promotions::of(promotions).prepare())?;
     }
-    if run.is_to_stop(&stop) {
+    if run.is_to_stop(&stop)? {
         tracing::info!("stopped before the first step: nothing has changed");
         return Ok(RunOutcome::Stopped(stop.reason())); // before anything is made or moved
     }

@@ -149,7 +149,7 @@ impl Log {
         let mut window = std::mem::replace(&mut self.window, next);
         let sums = window.sums.take();
         if let Some(sums) = &sums {
-            self.world.average(|| vec![sums.values.shallow_clone()]);
+            self.world.average(|| vec![sums.values.shallow_clone()])?;
         }
         let sums = sums.map(|sums| sums.queue_read(self.accelerator)).transpose()?;
         self.due = Some(Due { step, epoch, bad, window, end, sums });

@@ -11,9 +11,13 @@ mod outlook;
 mod output;
 mod pending;
 mod prepare;
+#[cfg(test)]
+mod ranks;
 mod run;
 mod saving;
 mod session;
+#[cfg(test)]
+mod several;
 #[cfg(test)]
 mod single;
 mod step;

@@ -19,7 +19,7 @@ use crate::{
     hint::{self, WithHint},
     optim::Schedule,
     run::{
-        batch::{batch_size, check_division, check_indices, check_parts},
+        batch::{batch_size, check_division, check_indices, check_norm_groups, check_parts, norm_groups},
         folder::RunFolder,
         length::{default_epochs, steps},
         threads::{SampleCost, set_compute_threads},
@@ -56,11 +56,14 @@ impl Run {
         device::within_memory(device, || "a context of this process".to_owned(), Vec::new, stream)?;
         let steps_an_epoch = config.data.samples_an_epoch(data.trained.len()) as f64 / batch_size as f64;
         let schedule = Schedule::of_lengths(&config.optim, &config.train.lengthened, steps, steps_an_epoch)
-            .scaled(config.optim.lr_scaling, world.samples(batch_size as i64) as u64);
+            .scaled(config.optim.lr_scaling, batch_size as u64);
         config.optim.warmup_steps = Some(schedule.warmup_steps());
         let trainer = Trainer::new(&config, (data.train.len(), data.classes), device, schedule, world)?;
+        let method = trainer.network().method();
+        let groups = norm_groups(&config.train, method, batch_size as i64);
+        check_norm_groups(groups, batch_size, config.train.accumulate, world)?;
         check_indices(batch_size, config.train.accumulate, device, |parts| {
-            trainer.network().method().largest_batch(parts as i64, world) as usize
+            world.size() * method.largest_batch(parts as i64, world) as usize
         })?;
         let cost = SampleCost {
             bytes: data.train.bytes() as f64 / data.train.len() as f64,

@@ -71,7 +71,7 @@ impl Run {
     /// validation was completed; none if there was none.
     fn make_steps(&mut self, stop: &Stop, feed: &mut Feed, output: &mut Output) -> Result<Option<bool>> {
         let mut is_validated = None;
-        while self.trainer.step_count() < self.steps && !self.is_to_stop(stop) {
+        while self.trainer.step_count() < self.steps && !self.is_to_stop(stop)? {
             stop.note(Activity::Made(self.trainer.step_count()));
             let Some(batch) = self.next_batch(feed, stop, output)? else { break };
             stop.note(Activity::Step(self.trainer.step_count() + 1));
@@ -96,7 +96,7 @@ impl Run {
     }
 
     /// Returns whether the run is to stop, which all processes decide alike.
-    pub(crate) fn is_to_stop(&self, stop: &Stop) -> bool {
+    pub(crate) fn is_to_stop(&self, stop: &Stop) -> Result<bool> {
         self.world.any(stop.requested(|| self.closing_time()))
     }
 
@@ -107,7 +107,7 @@ impl Run {
         stop: &Stop,
         output: &mut Output,
     ) -> Result<Option<DeviceBatch>> {
-        match feed.next_unless(stop.channel()) {
+        match feed.next_unless(&stop.channel(self.world)) {
             Some(Err(error)) => {
                 self.finish_pending(feed, output)?;
                 output.bad.write(&feed.finish())?;

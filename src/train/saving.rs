@@ -35,7 +35,7 @@ impl Run {
     pub(super) fn begin_check(&mut self, is_saved: bool) -> Result<()> {
         let step = self.trainer.step_count();
         let checkpoint = if is_saved && self.saved != Some(step) {
-            self.trainer.average_statistics();
+            self.trainer.average_statistics()?;
             Some(self.begin_checkpoint(step)?)
         } else {
             None

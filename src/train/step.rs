@@ -5,11 +5,12 @@ use tch::{Device, Tensor};
 
 use crate::optim::Optimizer;
 use crate::{
-    config::Config,
+    config::{Config, TrainConfig},
     loss,
     method::{self, ComputeOptions, Loss},
     metrics::{ProbeMetrics, StepMetrics},
     network::{Network, OnlineProbe},
+    run::batch::norm_groups,
     views::Views,
     world::World,
 };
@@ -19,31 +20,40 @@ use torchkit::{Choice, Graph};
 pub(crate) struct Learner {
     pub(crate) network: Network,
     pub(crate) optimizer: Optimizer,
-    compute: ComputeOptions,
+    train: TrainConfig,
+    world: World,
 }
 
 impl Learner {
     pub(crate) fn new(network: Network, config: &Config, world: World) -> Self {
         let optimizer = Optimizer::with_probe(network.vars(), OnlineProbe::PATH, &config.optim);
-        let compute = ComputeOptions {
-            precision: network.precision(),
-            parts: config.train.accumulate as i64,
-            by_block: config.train.checkpoint_blocks,
-            world,
-        };
-        Self { network, optimizer, compute }
+        let world = world.in_parts(config.train.accumulate);
+        Self { network, optimizer, train: config.train.clone(), world }
     }
 
     /// Returns the processes that train the network.
     pub(crate) fn world(&self) -> World {
-        self.compute.world
+        self.world
+    }
+
+    /// Returns how a step on batches of `n` samples of this process is computed.
+    fn compute(&self, n: i64) -> ComputeOptions {
+        let all = self.world.samples(n);
+        ComputeOptions {
+            precision: self.network.precision(),
+            parts: self.train.accumulate as i64,
+            by_block: self.train.checkpoint_blocks,
+            world: self.world,
+            norm_groups: norm_groups(&self.train, self.network.method(), all),
+        }
     }
 
     /// Computes the gradients of the method's objective on one batch, and its loss.
     pub(crate) fn backward(&mut self, views: &Views) -> Result<Loss> {
+        let compute = self.compute(views.labels.size()[0]);
         self.optimizer.forget_gradients()?;
-        self.network.method_mut().before_step(views, self.compute)?;
-        method::backward(self.network.method(), views, self.compute)
+        self.network.method_mut().before_step(views, compute)?;
+        method::backward(self.network.method(), views, compute)
     }
 
     /// Makes one update on one batch. The host does not wait for the device, since all inputs of the update
@@ -52,17 +62,20 @@ impl Learner {
         let loss = self.backward(views)?;
         let (probe, total) = match self.network.probe() {
             Some(probe) => {
-                let (metrics, probe_loss) = probe_backward(probe, &loss.features, views);
+                // Every process trains it on the features of all, so that its gradients are alike.
+                let (features, labels) =
+                    (self.world.gather(&loss.features, 1), self.world.gather(&views.labels, 0));
+                let (metrics, probe_loss) = probe_backward(probe, &features.flatten(0, 1), &labels);
                 (Some(metrics), probe_loss + &loss.total)
             }
             None => (None, loss.total.shallow_clone()),
         };
         // The mean is not finite if any process has a number that is not, so either all processes skip the
         // update or none does.
-        self.compute.world.average(|| {
+        self.world.average(|| {
             let gradients = self.optimizer.gradients().into_iter();
             gradients.chain([total.shallow_clone()]).collect()
-        });
+        })?;
         let is_broken = self.optimizer.update(&total)?;
         self.network.method_mut().after_step(&is_broken);
         Ok(StepMetrics::of(&loss, probe, is_broken))
@@ -71,8 +84,8 @@ impl Learner {
 
 /// Adds the gradients of the online probe's loss on a batch to those of its parameters. Returns its numbers
 /// and the loss, without a graph.
-fn probe_backward(probe: &OnlineProbe, features: &Tensor, views: &Views) -> (ProbeMetrics, Tensor) {
-    let labels = views.labels.repeat([features.size()[0] / views.labels.size()[0]]);
+fn probe_backward(probe: &OnlineProbe, features: &Tensor, labels: &Tensor) -> (ProbeMetrics, Tensor) {
+    let labels = labels.repeat([features.size()[0] / labels.size()[0]]);
     let logits = probe.logits(features, true);
     let losses = OnlineProbe::losses(&logits, &labels);
     let loss = &losses.mlp + &losses.linear;

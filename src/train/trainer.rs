@@ -18,7 +18,7 @@ use crate::{
     views::Views,
     world::World,
 };
-use torchkit::{Accelerator, Failure, Readback};
+use torchkit::{Accelerator, Choice, Failure, Readback};
 
 /// A network, its optimizer and the learning-rate schedule of a run.
 pub struct Trainer {
@@ -122,7 +122,8 @@ impl Trainer {
             learner: device::within_memory(device, || "the optimizer".to_owned(), cures, learner)?,
             schedule,
             seed: config.seed,
-            graph: StepGraph::new(config.run.cuda_graph, device),
+            // Collectives are not recorded.
+            graph: StepGraph::new(if world.size() > 1 { Choice::Off } else { config.run.cuda_graph }, device),
             unchecked: Vec::new(),
         })
     }
@@ -223,11 +224,15 @@ impl Trainer {
     /// Replaces batch statistics, which each process gathers from its own samples, by their means over the
     /// processes: before they are saved or used for evaluation. Queues and banks are alike on all processes
     /// and stay as they are.
-    pub fn average_statistics(&self) {
+    ///
+    /// # Errors
+    ///
+    /// If another process is lost or does not answer.
+    pub fn average_statistics(&self) -> Result<()> {
         let is_statistic = |name: &str| name.ends_with("running_mean") || name.ends_with("running_var");
         let named = || self.network().tensors().into_iter();
         self.world()
-            .average(|| named().filter(|(name, _)| is_statistic(name)).map(|(_, tensor)| tensor).collect());
+            .average(|| named().filter(|(name, _)| is_statistic(name)).map(|(_, tensor)| tensor).collect())
     }
 
     /// Returns the names of the parameters whose gradients in the last step are not finite numbers.

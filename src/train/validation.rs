@@ -91,7 +91,7 @@ impl Run {
         output: &mut Output,
     ) -> Result<bool> {
         let begin = output.log.moment()?;
-        self.trainer.average_statistics();
+        self.trainer.average_statistics()?;
         stop.note(Activity::Validating(self.trainer.step_count()));
         let Some(validation) = self.data.validation.clone() else {
             return self.validate_by_training_samples(begin, stop, training, output);
@@ -121,8 +121,8 @@ impl Run {
     ) -> Result<Option<ValidationSums>> {
         let mut feed = eval::images(samples, &self.config, self.device)?;
         let mut sums = ValidationSums::new(samples.len());
-        while !self.is_to_stop(stop)
-            && let Some(batch) = feed.next_unless(stop.channel())
+        while !self.is_to_stop(stop)?
+            && let Some(batch) = feed.next_unless(&stop.channel(self.world))
         {
             let batch = batch.context("validation")?;
             output.bad.write(&batch.bad_samples)?;
@@ -131,7 +131,7 @@ impl Run {
             self.finish_training(training.as_deref_mut(), output)?;
         }
         output.bad.write(&feed.finish())?;
-        Ok((!self.is_to_stop(stop)).then_some(sums))
+        Ok((!self.is_to_stop(stop)?).then_some(sums))
     }
 
     /// Reads the pending numbers of training, if there are any.
@@ -193,8 +193,8 @@ impl Run {
     fn features(&self, samples: &ShardSet, stop: &Stop) -> Result<Option<Vec<(Tensor, Tensor)>>> {
         let mut feed = eval::images(samples, &self.config, self.device)?;
         let mut blocks = Vec::new();
-        while !self.is_to_stop(stop) {
-            let Some(batch) = feed.next_unless(stop.channel()) else { break };
+        while !self.is_to_stop(stop)? {
+            let Some(batch) = feed.next_unless(&stop.channel(self.world)) else { break };
             let batch = batch?;
             let network = self.trainer.network();
             let images = batch.views.images().get(0);
@@ -205,7 +205,7 @@ impl Run {
             let labels = batch.views.labels.copy().to_device(Device::Cpu);
             blocks.push((features.to_device(Device::Cpu), labels));
         }
-        Ok((!self.is_to_stop(stop)).then_some(blocks))
+        Ok((!self.is_to_stop(stop)?).then_some(blocks))
     }
 
     /// Returns the top-1 accuracy of the vote of 20 neighbours in the gallery.

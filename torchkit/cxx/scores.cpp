@@ -49,81 +49,104 @@ void add_scaled(at::Tensor& sum, const at::Tensor& left, const at::Tensor& right
   }
 }
 
-// AMDIM's contrastive loss; see `nce` in the Rust half.
-struct Nce : torch::autograd::Function<Nce> {
-  // Blocks of scores in units of the clip: raw ones, their hyperbolic tangents and the exponentials of the clipped
+// The sums that AMDIM's contrastive loss consists of; see `clipped_scores` in the Rust half.
+struct ClippedScores : torch::autograd::Function<ClippedScores> {
+  // A block of scores in units of the clip: raw ones, their hyperbolic tangents and the exponentials of the clipped
   // scores. Each row is a context, its columns are the locations of all images.
   struct Block {
     at::Tensor raw, tanh, exponentials;
-    at::Tensor own;  // the exponentials of the own image's locations (rows, locations), to be written
+    at::Tensor own;  // the exponentials of the own image's locations (rows with one, locations), to be written
     at::Tensor positives;
+    int64_t own_start, own_rows;  // in which images these rows are
+
+    // `start` is the image of the first row, counted from the first of the columns; it may be none of them.
     Block(at::Tensor scores, int64_t start, int64_t images, double clip) : raw(std::move(scores)), tanh(raw.tanh()) {
       // One pass on a GPU; on a CPU, powers take longer than a product and an exponential.
       exponentials = raw.is_cpu() ? (tanh * clip).exp_() : at::pow(at::Scalar(std::exp(clip)), tanh);
-      own = own_of(exponentials, start, images);
-      positives = own_of(tanh, start, images) * clip;
-    }
-    static at::Tensor own_of(const at::Tensor& scores, int64_t start, int64_t images) {
-      auto rows = scores.size(0);
-      return scores.view({rows, images, -1}).narrow(1, start, rows).diagonal(0, 0, 1).t();
+      own_start = std::clamp(start, int64_t{0}, images);
+      own_rows = std::clamp(start + raw.size(0), int64_t{0}, images) - own_start;
+      if (own_rows == 0) return;
+      auto own_of = [&](const at::Tensor& of) {
+        auto rows = of.view({of.size(0), images, -1}).narrow(0, own_start - start, own_rows);
+        return rows.narrow(1, own_start, own_rows).diagonal(0, 0, 1).t();
+      };
+      own = own_of(exponentials);
+      positives = own_of(tanh) * clip;
     }
   };
 
-  static variable_list forward(AutogradContext* context, const at::Tensor& contexts, const at::Tensor& targets, double clip) {
-    auto n = contexts.size(0), d = contexts.size(1), locations = targets.size(2);
+  static variable_list forward(AutogradContext* context, const at::Tensor& contexts, const at::Tensor& targets, double clip,
+                               int64_t first) {
+    auto m = contexts.size(0), n = targets.size(0), locations = targets.size(2);
     auto wide = widened(contexts), columns = rows_of(targets);
-    auto scale = 1 / (clip * std::sqrt(static_cast<double>(d)));
-    std::vector<at::Tensor> negatives, losses, squares;
+    std::vector<at::Tensor> sums, positives, squares;
     at::Tensor kept;
-    each_block(n, rows_of_block(wide, n * locations), [&](int64_t start, int64_t rows) {
-      Block block(scaled_product(wide.narrow(0, start, rows), columns.t(), scale), start, n, clip);
-      if (are_kept(wide, n, n * locations)) kept = block.raw;
-      block.own.zero_();
-      auto sum = block.exponentials.sum(1, true).log_();
-      losses.push_back((at::logaddexp(block.positives, sum) - block.positives).sum());
+    each_block(m, rows_of_block(wide, n * locations), [&](int64_t start, int64_t rows) {
+      Block block(scaled_product(wide.narrow(0, start, rows), columns.t(), scale_of(contexts, clip)), start - first, n, clip);
+      if (are_kept(wide, m, n * locations)) kept = block.raw;
+      if (block.own_rows > 0) {
+        block.own.zero_();
+        positives.push_back(block.positives);
+      }
+      sums.push_back(block.exponentials.sum(1));
       squares.push_back(at::linalg_vector_norm(block.raw).square());
-      negatives.push_back(sum);
     });
-    context->save_for_backward({contexts, targets, at::cat(negatives), kept});
+    context->save_for_backward({contexts, targets, kept});
     context->saved_data["clip"] = clip;
-    return {at::stack(losses).sum() / static_cast<double>(n * locations),
-            at::stack(squares).sum() * (clip * clip / static_cast<double>(n * n * locations))};
+    context->saved_data["first"] = first;
+    return {joined(sums), joined(positives), total(squares) * (clip * clip)};
   }
 
-  // With E = exp(score) and N = Σ E of a row's negatives, the loss's gradient with respect to a negative score is E · ρ,
-  // where ρ = Σ 1 / (exp(positive) + N) over the row's positives, and that of a positive is −N / (exp(positive) + N).
+  // The slope of a raw score, in units of the clip, is clip · (1 − tanh²) times that of the clipped score: E · ρ, where E
+  // is its exponential and ρ the gradient of the row's sum; or the positive's. To that the square adds 2 · raw · clip²
+  // times its gradient. Rows are divided by clip · ρ, so that one pass adds the second.
   static variable_list backward(AutogradContext* context, variable_list gradients) {
     auto saved = context->get_saved_variables();
-    const auto &contexts = saved[0], &targets = saved[1], &negatives = saved[2], &kept = saved[3];
+    const auto &contexts = saved[0], &targets = saved[1], &kept = saved[2];
     auto clip = context->saved_data["clip"].toDouble();
-    auto n = contexts.size(0), d = contexts.size(1), locations = targets.size(2);
+    auto first = context->saved_data["first"].toInt();
+    auto m = contexts.size(0), n = targets.size(0), locations = targets.size(2);
     auto wide = widened(contexts), columns = rows_of(targets);
-    auto scale = 1 / (clip * std::sqrt(static_cast<double>(d)));
-    // The gradients of a raw score are those of the clipped score · clip · (1 − tanh²), and 2 · raw · clip² of its
-    // square. Rows are divided by their factor of the first, so that one pass adds the second.
-    auto of_loss = gradients[0] * (clip / static_cast<double>(n * locations));
-    of_loss = at::where(of_loss.eq(0), at::full_like(of_loss, LEAST), of_loss);
-    auto of_square = gradients[1] * (2 * clip * clip / static_cast<double>(n * n * locations));
+    auto scale = scale_of(contexts, clip);
+    auto of_sums = or_zeros(gradients[0], {m}, wide), of_positives = or_zeros(gradients[1], {n, locations}, wide);
+    of_sums = at::where(of_sums.eq(0), at::full_like(of_sums, LEAST), of_sums).unsqueeze(1);
+    auto of_squares = or_zeros(gradients[2], {}, wide) * (2 * clip * clip);
     std::vector<at::Tensor> of_contexts;
     at::Tensor of_columns;
-    each_block(n, rows_of_block(wide, n * locations), [&](int64_t start, int64_t rows) {
-      auto block_contexts = wide.narrow(0, start, rows), sum = negatives.narrow(0, start, rows);
-      Block block(kept.defined() ? kept : scaled_product(block_contexts, columns.t(), scale), start, n, clip);
-      auto share = at::sigmoid(sum - block.positives);  // N / (exp(positive) + N)
-      auto factor = share.sum(1, true) * (-sum).exp_();
-      block.own.copy_(share.div(factor).neg_());
+    each_block(m, rows_of_block(wide, n * locations), [&](int64_t start, int64_t rows) {
+      auto block_contexts = wide.narrow(0, start, rows), of_rows = of_sums.narrow(0, start, rows);
+      Block block(kept.defined() ? kept : scaled_product(block_contexts, columns.t(), scale), start - first, n, clip);
+      if (block.own_rows > 0) {
+        auto of_own = of_sums.narrow(0, block.own_start + first, block.own_rows);
+        block.own.copy_(of_positives.narrow(0, block.own_start, block.own_rows) / of_own);
+      }
       auto& slope = at::tanh_backward_out(block.exponentials, block.exponentials, block.tanh);
-      auto rows_factor = factor * of_loss;
-      slope.addcmul_(block.raw, of_square / rows_factor);
-      of_contexts.push_back(scaled_product(slope, columns, scale).mul_(rows_factor));
-      add_scaled(of_columns, slope.t(), block_contexts * rows_factor, scale);
+      auto factor = of_rows * clip;
+      slope.addcmul_(block.raw, of_squares / factor);
+      of_contexts.push_back(scaled_product(slope, columns, scale).mul_(factor));
+      add_scaled(of_columns, slope.t(), block_contexts * factor, scale);
     });
-    auto of_targets = of_columns.view({n, locations, d}).to(targets.scalar_type()).permute({0, 2, 1});
-    return {at::cat(of_contexts).to(contexts.scalar_type()), of_targets, at::Tensor()};
+    auto of_targets = of_columns.view({n, locations, -1}).to(targets.scalar_type()).permute({0, 2, 1});
+    return {joined(of_contexts).to(contexts.scalar_type()), of_targets, at::Tensor(), at::Tensor()};
   }
 
-  // A gradient of the loss of zero is taken for this, so that rows can be divided by it.
-  static constexpr double LEAST = 1e-12;
+  // A gradient of a sum of zero is taken for this, so that rows can be divided by it.
+  static constexpr double LEAST = 1e-25;
+
+  // What makes inner products raw scores in units of the clip.
+  static double scale_of(const at::Tensor& contexts, double clip) {
+    return 1 / (clip * std::sqrt(static_cast<double>(contexts.size(1))));
+  }
+
+  static at::Tensor or_zeros(const at::Tensor& gradient, at::IntArrayRef sizes, const at::Tensor& like) {
+    return gradient.defined() ? gradient : at::zeros(sizes, like.options());
+  }
+
+  static at::Tensor joined(const std::vector<at::Tensor>& blocks) { return blocks.size() == 1 ? blocks[0] : at::cat(blocks); }
+
+  static at::Tensor total(const std::vector<at::Tensor>& blocks) {
+    return blocks.size() == 1 ? blocks[0] : at::stack(blocks).sum();
+  }
 
   // The locations (n·l, d) of targets (n, d, l); nothing is copied where the channels lie side by side.
   static at::Tensor rows_of(const at::Tensor& targets) {
@@ -193,11 +216,10 @@ struct LogSumExp : torch::autograd::Function<LogSumExp> {
 
 extern "C" {
 
-int amdim_nce(at::Tensor* contexts, at::Tensor* targets, double clip, at::Tensor** loss, at::Tensor** penalty) {
+int amdim_clipped_scores(at::Tensor* contexts, at::Tensor* targets, double clip, int64_t first, at::Tensor** out) {
   return amdim_guarded([&] {
-    auto results = Nce::apply(*contexts, *targets, clip);
-    *loss = new at::Tensor(results[0]);
-    *penalty = new at::Tensor(results[1]);
+    auto results = ClippedScores::apply(*contexts, *targets, clip, first);
+    for (size_t i = 0; i < 3; ++i) out[i] = new at::Tensor(results[i]);
   });
 }
 

@@ -155,12 +155,12 @@ unsafe extern "C" {
     ) -> c_int;
     pub(crate) fn amdim_normalize_by(device_type: c_int, function: *const c_void);
     pub(crate) fn amdim_fuse_convolutions(on: c_int);
-    pub(crate) fn amdim_nce(
+    pub(crate) fn amdim_clipped_scores(
         contexts: *mut C_tensor,
         targets: *mut C_tensor,
         clip: f64,
-        loss: *mut *mut C_tensor,
-        penalty: *mut *mut C_tensor,
+        first: i64,
+        out: *mut *mut C_tensor,
     ) -> c_int;
     pub(crate) fn amdim_log_sum_exp(
         queries: *mut C_tensor,

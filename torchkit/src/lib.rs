@@ -76,7 +76,9 @@ pub use norms::BatchNorm;
 pub use precision::{Autocast, Precision};
 pub use profile::{Kernel, profile};
 pub use readback::Readback;
-pub use scores::{MOST_CLIP, clipped_nce, log_sum_exp_and_largest_score, log_sum_exp_of_scores};
+pub use scores::{
+    ClippedScores, MOST_CLIP, clipped_scores, log_sum_exp_and_largest_score, log_sum_exp_of_scores,
+};
 pub use signal::is_ignored;
 pub use stream::{Accelerator, Event, Stream};
 pub use threads::{settle_threads, waited_for_cores};

@@ -7,31 +7,44 @@ use tch::{Kind, Tensor};
 
 use crate::{
     failure::Failure,
-    ffi::{amdim_log_sum_exp, amdim_nce, made, raw},
+    ffi::{amdim_clipped_scores, amdim_log_sum_exp, check, made, raw},
 };
 
-/// The largest clip of [`clipped_nce`]: exponentials of scores and their sums stay in the range of f32.
+/// The largest clip of [`clipped_scores`]: exponentials of scores and their sums stay in the range of f32.
 pub const MOST_CLIP: f64 = 40.0;
 
-/// Computes loss and penalty of contexts (n, d) that predict targets (n, d, l) of their own image, as AMDIM does
-/// (Bachman et al. 2019, section 3): two scalars of f32, or of f64 for such inputs.
+/// What AMDIM's contrastive loss consists of, for contexts (m, d) and targets (n, d, l).
+#[derive(Debug)]
+pub struct ClippedScores {
+    /// For each context, the sum (m) of the exponentials of its scores with the locations of all images but its own.
+    pub sums: Tensor,
+    /// The scores (n, l) of the contexts of the images with the locations of their own image.
+    pub positives: Tensor,
+    /// The sum of the squares of all products, a scalar.
+    pub squares: Tensor,
+}
+
+/// Computes the sums of the loss of AMDIM (Bachman et al. 2019, section 3), of f32, or of f64 for such inputs.
 ///
-/// The score of a context and a location of an image is `clip`·tanh(x / `clip`), where x is their inner
-/// product / √d. The loss is the mean over the contexts and the l locations of their own images of −ln(e /
-/// (e + N)), where e is the exponential of the location's score and N the sum of the exponentials of those of all
-/// other images. The penalty is the mean of x² over all pairs.
+/// The contexts are those of m images, and the targets the l locations of n of them: image i of the targets is image
+/// `first` + i of the contexts. The score of a context and a location is `clip`·tanh(x / `clip`), where x is their
+/// inner product / √d.
 ///
 /// # Panics
 ///
 /// If the shapes differ from these, if `clip` is not positive or exceeds [`MOST_CLIP`], or if libtorch fails.
-pub fn clipped_nce(contexts: &Tensor, targets: &Tensor, clip: f64) -> [Tensor; 2] {
+pub fn clipped_scores(contexts: &Tensor, targets: &Tensor, clip: f64, first: i64) -> ClippedScores {
     assert!(clip > 0.0 && clip <= MOST_CLIP, "a clip of {clip} is out of range");
-    let mut penalty = std::ptr::null_mut();
-    // SAFETY: both tensors are borrowed until the call returns; both results are written only on success.
-    let loss = made(|loss| unsafe { amdim_nce(raw(contexts), raw(targets), clip, loss, &raw mut penalty) });
-    let loss = loss.unwrap_or_else(|failure: Failure| std::panic::panic_any(failure));
-    // SAFETY: the call succeeded, so the pointer is that of a tensor that nobody else owns.
-    [loss, unsafe { Tensor::from_ptr(penalty) }]
+    let images = targets.size()[0];
+    assert!(first >= 0 && first + images <= contexts.size()[0], "{images} images from image {first} on");
+    let mut out = [std::ptr::null_mut(); 3];
+    // SAFETY: both tensors are borrowed until the call returns; `out` has room for three results, which are written
+    // only on success.
+    check(unsafe { amdim_clipped_scores(raw(contexts), raw(targets), clip, first, out.as_mut_ptr()) })
+        .unwrap_or_else(|failure: Failure| std::panic::panic_any(failure));
+    // SAFETY: the call succeeded, so the pointers are those of tensors that nobody else owns.
+    let [sums, positives, squares] = out.map(|tensor| unsafe { Tensor::from_ptr(tensor) });
+    ClippedScores { sums, positives, squares }
 }
 
 /// Computes ln Σ exp(`scale` · q·k) over the keys k (m, d) for each query q of `queries` (n, d): n numbers of f32, or

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::encoder::{
     interface::{Embedder, Encoder},
-    norm::{Mode, Moves},
+    norm::{Mode, Norming},
 };
 
 /// A convolutional encoder with an RKHS head on its 7×7 and 5×5 layers, where the receptive fields of
@@ -60,18 +60,14 @@ impl AmdimEncoder {
     }
 
     /// Returns embeddings in training mode of views (v, n, 3, side, side): tensors of shape (v, n, …). The
-    /// convolutions treat all views as one batch; batch norms treat each view by itself, in order, and update
-    /// their running statistics if `moves` is true.
+    /// convolutions treat all views as one batch; batch norms treat each view by itself, in order.
     ///
     /// # Panics
     ///
     /// If the images have another side than those of the encoder.
-    pub fn embed_views(&self, images: &Tensor, moves: bool) -> Embeddings {
+    pub fn embed_views(&self, images: &Tensor, norming: Norming) -> Embeddings {
         let (views, samples) = (images.size()[0], images.size()[1]);
-        let all = self.forward(
-            &images.flatten(0, 1),
-            Mode::Training { groups: views, moves: Moves::InTurn.if_moving(moves) },
-        );
+        let all = self.forward(&images.flatten(0, 1), Mode::Training { views, norming });
         all.map(|embedding| embedding.unflatten(0, [views, samples]))
     }
 
@@ -102,20 +98,15 @@ impl AmdimEncoder {
 }
 
 impl Embedder for AmdimEncoder {
-    fn embed(&self, views: &Tensor, moves: bool) -> Vec<Tensor> {
-        self.embed_views(views, moves).into()
+    fn embed(&self, views: &Tensor, norming: Norming) -> Vec<Tensor> {
+        self.embed_views(views, norming).into()
     }
 
-    fn embed_by_block(&self, images: &Tensor) -> (Vec<Tensor>, Vec<Tensor>) {
+    fn embed_by_block(&self, images: &Tensor, norming: Norming) -> (Vec<Tensor>, Vec<Tensor>) {
         let (views, samples) = (images.size()[0], images.size()[1]);
         let mut inputs = vec![images.flatten(0, 1)];
-        let all = self.forward_each(
-            &inputs[0].shallow_clone(),
-            Mode::Training { groups: views, moves: Moves::Kept },
-            |x| {
-                inputs.push(x.shallow_clone());
-            },
-        );
+        let mode = Mode::Training { views, norming: norming.kept() };
+        let all = self.forward_each(&inputs[0].shallow_clone(), mode, |x| inputs.push(x.shallow_clone()));
         inputs.pop(); // the output of the last layer is the input of none
         (all.map(|embedding| embedding.unflatten(0, [views, samples])).into(), inputs)
     }
@@ -125,9 +116,10 @@ impl Embedder for AmdimEncoder {
         inputs: Vec<Tensor>,
         views: i64,
         gradients: &[Tensor],
+        norming: Norming,
         scope: &dyn Fn() -> Result<Option<Autocast>>,
     ) -> Result<()> {
-        let mode = Mode::Training { groups: views, moves: Moves::InTurn };
+        let mode = Mode::Training { views, norming };
         let [r1, r5, r7] = [0, 1, 2].map(|number: usize| gradients[number].flatten(0, 1));
         let (mut left_5, mut left_7) = (Some((&self.rkhs_block_5, r5)), Some((&self.rkhs_block_7, r7)));
         let mut gradient = r1;

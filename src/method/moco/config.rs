@@ -28,11 +28,10 @@ settings! {
         temperature: Option<f64> = None, real(numbers::TEMPERATURE).flag(Heading::Moco, "X").default("0.2; with --mlp false 0.07, with c10 0.1");
         /// Queries from both views, each with the key of the other.
         symmetric: bool = false, yes_or_no().flag(Heading::Moco, "BOOL");
-        /// Largest number of groups of samples that batch norms normalize separately, so that their
-        /// statistics do not reveal which key belongs to which query; 1 for no groups.
+        /// Largest number of groups in each part of a batch, as earlier versions wrote it; `train.bn_groups` replaces it.
         #[serde(skip_serializing_if = "Option::is_none")]
-        bn_groups: Option<i64> = None, whole(numbers::GROUPS).flag(Heading::Moco, "N").default("as many as leave at least 32 samples in each, at most 8");
-        /// Samples of a group: consecutive or interleaved ones.
+        bn_groups: Option<i64> = None, whole(numbers::GROUPS);
+        /// Samples of a group (--bn-groups): consecutive or interleaved ones.
         bn_group_rule: GroupRule = GroupRule::Consecutive, choice::<GroupRule>().flag(Heading::Moco, "RULE").hide_choices().default("consecutive");
     }
 }
@@ -72,7 +71,7 @@ impl Config {
 
     /// Returns the groups of batch norms.
     pub(super) fn groups(&self) -> Groups {
-        Groups { most: self.bn_groups, rule: self.bn_group_rule, moves: Moves::ByMean }
+        Groups { rule: self.bn_group_rule, moves: Moves::ByMean, most: self.bn_groups }
     }
 
     /// Returns the operations of a view.

@@ -7,10 +7,13 @@ use tch::{
     Kind, Tensor,
     nn::{Path, VarStore},
 };
-use torchkit::Precision;
 
 use super::groups::Groups;
-use crate::{encoder::Projected, loss};
+use crate::{
+    encoder::{Norming, Projected},
+    loss,
+    method::ComputeOptions,
+};
 
 /// A network whose parameters are a moving average of those of the query network. Its running statistics are
 /// those of its own batches.
@@ -90,26 +93,34 @@ impl KeyEncoder {
         }
     }
 
-    /// Returns the keys (n, d), of unit length, of images (n, 3, h, w) that are encoded in `parts` parts. The
-    /// samples are put into groups in the order `shuffle` (n), or in their own.
+    /// Returns the keys (size·n, d), of unit length, of the images (n, 3, h, w) of each process. The samples of all
+    /// processes are put into groups in the order `shuffle` (size·n), for which images travel, or in their own.
     pub(super) fn encode(
         &self,
         images: &Tensor,
         shuffle: Option<&Tensor>,
-        (parts, precision): (i64, Precision),
+        compute: ComputeOptions,
     ) -> Result<Tensor> {
-        let _scope = precision.autocast(images.device())?;
-        let keys = in_order(images, shuffle, |images| {
-            let parts = images.tensor_split(parts, 0);
-            Tensor::cat(&parts.iter().map(|part| self.encode_part(part)).collect::<Vec<_>>(), 0)
-        });
+        let _scope = compute.precision.autocast(images.device())?;
+        let encode = |own: &Tensor| {
+            let parts = own.tensor_split(compute.parts, 0);
+            let keys =
+                parts.iter().zip(0..).map(|(part, number)| self.encode_part(part, compute.norming(number)));
+            let keys: Vec<_> = keys.collect();
+            compute.world.gather(&Tensor::cat(&keys, 0), 0)
+        };
+        let keys = if shuffle.is_some() {
+            let all = compute.world.gather(images, 0);
+            in_order(&all, shuffle, |all| encode(&compute.world.own(all, 0)))
+        } else {
+            encode(images)
+        };
         Ok(loss::unit(&keys))
     }
 
-    fn encode_part(&self, images: &Tensor) -> Tensor {
-        let n = images.size()[0];
-        let order = self.groups.order(n, images.device());
-        let mode = self.groups.mode(n, true);
+    fn encode_part(&self, images: &Tensor, norming: Norming) -> Tensor {
+        let order = self.groups.order(images.size()[0], norming.groups, images.device());
+        let mode = self.groups.mode(norming);
         in_order(images, order.as_ref(), |images| {
             let [_, keys] = self.network.forward(images, mode);
             keys

@@ -10,7 +10,7 @@ use crate::{
     loss::{self, Queued},
     method::{
         compute::ComputeOptions,
-        interface::{Method, Objective},
+        interface::{Method, Objective, Recorded},
     },
     notice,
     views::Views,
@@ -52,8 +52,10 @@ impl Moco {
         }
     }
 
-    /// Moves the key encoder and encodes the keys of a batch. `shuffle` returns the order in which the `n`
-    /// keys of view 2, and then those of view 1, are put into groups; `None` keeps that of the batch.
+    /// Moves the key encoder and encodes the keys of a batch of all processes. `shuffle` returns the order in which
+    /// the `n` keys of view 2, and then those of view 1, are put into groups; `None` keeps that of the batch.
+    ///
+    /// A shuffled batch takes images to other processes, as in the reference implementation.
     ///
     /// # Errors
     ///
@@ -67,12 +69,10 @@ impl Moco {
         self.key_encoder.follow();
         let keys = (0..self.queries.views).map(|number| {
             let images = views.images().get(1 - number);
-            let shuffle = shuffle(images.size()[0]);
-            tch::no_grad(|| {
-                self.key_encoder.encode(&images, shuffle.as_ref(), (compute.parts, compute.precision))
-            })
+            let order = shuffle(compute.world.samples(images.size()[0]));
+            tch::no_grad(|| self.key_encoder.encode(&images, order.as_ref(), compute))
         });
-        self.keys = compute.world.gather(&Tensor::stack(&keys.collect::<Result<Vec<_>>>()?, 0));
+        self.keys = Tensor::stack(&keys.collect::<Result<Vec<_>>>()?, 0);
         Ok(())
     }
 
@@ -92,17 +92,17 @@ impl Method for Moco {
     }
 
     fn before_step(&mut self, views: &Views, compute: ComputeOptions) -> Result<()> {
-        let (device, groups) = (views.images().device(), self.queries.groups);
+        let device = views.images().device();
         // Without groups and parts all samples share the same statistics, in any order.
         let shuffle = |n| Tensor::rand([n], (Kind::Float, device)).argsort(0, false);
-        self.encode_keys(views, compute, |n| (compute.parts > 1 || groups.count(n) > 1).then(|| shuffle(n)))
+        self.encode_keys(views, compute, |n| (compute.norm_groups > 1).then(|| shuffle(n)))
     }
 
     /// If the loss is symmetric, the sum of the losses of both views is minimized, as in the reference
     /// implementation, and their mean is logged.
-    fn objective(&self, embeddings: &[Tensor], _: &Views) -> Objective {
-        let views = self.queries.views;
-        let queued = (0..views).map(|view| self.queued(view, &embeddings[1].get(view)));
+    fn objective(&self, embeddings: &[Tensor], _: &Views, world: World) -> Objective {
+        let (views, queries) = (self.queries.views, world.gather(&embeddings[1], 1));
+        let queued = (0..views).map(|view| self.queued(view, &queries.get(view)));
         let (losses, found): (Vec<_>, Vec<_>) = queued.map(|Queued { loss, found }| (loss, found)).unzip();
         let total: Tensor = losses.iter().sum();
         let right = found.iter().sum::<Tensor>() / views as f64;
@@ -141,6 +141,10 @@ impl Method for Moco {
         self.queries.network.encoder.as_ref()
     }
 
+    fn norm_groups(&self, samples: i64) -> i64 {
+        self.queries.groups.count(samples)
+    }
+
     fn after_step(&mut self, is_broken: &Tensor) {
         self.key_encoder.undo(is_broken);
         // The keys of view 1 first.
@@ -153,12 +157,13 @@ impl Method for Moco {
 
     /// Warns of batch norms that reveal which key belongs to which query. The loss is judged from the step on
     /// at which keys have replaced the random initial queue, until shortly after they have done so twice.
-    fn alarm(&self, step: u64, samples: i64, loss: f64) -> Option<Notice> {
+    fn alarm(&self, recorded: Recorded) -> Option<Notice> {
         const LATE: i64 = 50;
+        let Recorded { step, samples, norm_groups, loss } = recorded;
         let filled = self.queue.length() / (samples * self.queries.views).max(1) + 1;
         let is_early = (filled..=2 * filled + LATE).contains(&step.cast_signed());
         let is_low = loss < 0.5 * self.chance(samples);
-        (is_early && is_low && self.queries.groups.count(samples) == 1).then(|| {
+        (is_early && is_low && norm_groups == 1).then(|| {
             notice!(
                 "the loss is {loss:.2} after {step} steps, far below its chance level of {:.2}: the batch norms may reveal which key belongs to which query", self.chance(samples);
                 "set --bn-groups to 2 or more"
@@ -181,8 +186,8 @@ mod tests {
         method::interface::{MethodSettings, TrainingSet},
     };
 
-    fn moco(bn_groups: i64) -> Box<dyn Method> {
-        let config = Config { queue: 80, dim: 4, bn_groups: Some(bn_groups), ..Config::default() };
+    fn moco() -> Box<dyn Method> {
+        let config = Config { queue: 80, dim: 4, ..Config::default() };
         let encoder =
             EncoderConfig::Resnet18(resnet::Layers(resnet::Config { width: 1, ..Default::default() }));
         let set = TrainingSet { side: 32, views: vec![32; 2], samples: 1000, seed: 0 };
@@ -192,13 +197,14 @@ mod tests {
     #[test]
     fn a_loss_far_below_chance_soon_after_the_queue_is_full_is_an_alarm_without_groups() {
         let _alone = crate::testing::lock_generator();
-        let (alone, grouped) = (moco(1), moco(4));
-        let low = 0.4 * alone.chance(16);
-        let alarm = alone.alarm(6, 16, low).unwrap();
-        assert!(alarm.hints[0].contains("--bn-groups"), "{alarm}");
-        assert!(alone.alarm(3, 16, low).is_none(), "the queue still has random keys");
-        assert!(alone.alarm(500, 16, low).is_none(), "the encoder has had time to learn");
-        assert!(alone.alarm(6, 16, 0.9 * alone.chance(16)).is_none() && grouped.alarm(6, 16, low).is_none());
+        let moco = moco();
+        let low = 0.4 * moco.chance(16);
+        let alarm = |step, norm_groups, loss| moco.alarm(Recorded { step, samples: 16, norm_groups, loss });
+        let first = alarm(6, 1, low).unwrap();
+        assert!(first.hints[0].contains("--bn-groups"), "{first}");
+        assert!(alarm(3, 1, low).is_none(), "the queue still has random keys");
+        assert!(alarm(500, 1, low).is_none(), "the encoder has had time to learn");
+        assert!(alarm(6, 1, 0.9 * moco.chance(16)).is_none() && alarm(6, 4, low).is_none());
     }
 
     #[test]

@@ -5,7 +5,7 @@ use tch::Tensor;
 use torchkit::Autocast;
 
 use super::groups::Groups;
-use crate::encoder::{Embedder, Projected};
+use crate::encoder::{Embedder, Mode, Norming, Projected};
 
 /// The encoder and the head that are trained, on the views that queries are made of. Each view is encoded
 /// separately, and batch norms treat its groups separately.
@@ -19,8 +19,8 @@ pub(super) struct Queries {
 
 impl Queries {
     /// Returns the images (n, 3, h, w) of each view of queries, those of a group one after the other.
-    fn images(&self, views: &Tensor) -> Vec<Tensor> {
-        let order = self.groups.order(views.size()[1], views.device());
+    fn images(&self, views: &Tensor, norming: Norming) -> Vec<Tensor> {
+        let order = self.groups.order(views.size()[1], norming.groups, views.device());
         let of_view = |view: Tensor| match &order {
             Some(order) => view.index_select(0, order),
             None => view,
@@ -28,10 +28,18 @@ impl Queries {
         views.narrow(0, 0, self.views).unbind(0).into_iter().map(of_view).collect()
     }
 
+    /// Returns the mode of batch norms for a view.
+    fn mode(&self, view: i64, norming: Norming) -> Mode {
+        self.groups.mode(Norming { later_views: self.views - 1 - view, ..norming })
+    }
+
     /// Joins the embeddings (n, …) of all views to (v, n, …), in the order of samples.
-    fn joined(&self, embeddings: Vec<[Tensor; 2]>) -> Vec<Tensor> {
+    fn joined(&self, embeddings: Vec<[Tensor; 2]>, norming: Norming) -> Vec<Tensor> {
         let n = embeddings[0][0].size()[0];
-        let order = self.groups.order(n, embeddings[0][0].device()).map(|order| order.argsort(0, false));
+        let order = self
+            .groups
+            .order(n, norming.groups, embeddings[0][0].device())
+            .map(|order| order.argsort(0, false));
         let joined = |number: usize| {
             let views: Vec<_> = embeddings.iter().map(|embeddings| &embeddings[number]).collect();
             let joined = Tensor::stack(&views, 0);
@@ -42,21 +50,21 @@ impl Queries {
 }
 
 impl Embedder for Queries {
-    fn embed(&self, views: &Tensor, moves: bool) -> Vec<Tensor> {
-        let mode = self.groups.mode(views.size()[1], moves);
-        let images = self.images(views);
-        self.joined(images.iter().map(|images| self.network.forward(images, mode)).collect())
+    fn embed(&self, views: &Tensor, norming: Norming) -> Vec<Tensor> {
+        let images = self.images(views, norming);
+        let forward = |(images, view)| self.network.forward(images, self.mode(view, norming));
+        self.joined(images.iter().zip(0..).map(forward).collect(), norming)
     }
 
-    fn embed_by_block(&self, views: &Tensor) -> (Vec<Tensor>, Vec<Tensor>) {
-        let mode = self.groups.mode(views.size()[1], false);
+    fn embed_by_block(&self, views: &Tensor, norming: Norming) -> (Vec<Tensor>, Vec<Tensor>) {
+        let mode = self.groups.mode(norming.kept());
         let (mut embeddings, mut inputs) = (Vec::new(), Vec::new());
-        for images in self.images(views) {
+        for images in self.images(views, norming) {
             let (of_view, of_blocks) = self.network.forward_by_block(&images, mode);
             embeddings.push(of_view);
             inputs.extend(of_blocks);
         }
-        (self.joined(embeddings), inputs)
+        (self.joined(embeddings, norming), inputs)
     }
 
     fn backward_by_block(
@@ -64,10 +72,11 @@ impl Embedder for Queries {
         mut inputs: Vec<Tensor>,
         _views: i64,
         gradients: &[Tensor],
+        norming: Norming,
         scope: &dyn Fn() -> Result<Option<Autocast>>,
     ) -> Result<()> {
         let n = gradients[0].size()[1];
-        let (mode, order) = (self.groups.mode(n, true), self.groups.order(n, gradients[0].device()));
+        let order = self.groups.order(n, norming.groups, gradients[0].device());
         let blocks = inputs.len() / self.views as usize;
         for view in 0..self.views {
             let of_view: Vec<_> = inputs.drain(..blocks).collect();
@@ -77,7 +86,7 @@ impl Embedder for Queries {
                     .as_ref()
                     .map_or_else(|| gradient.shallow_clone(), |order| gradient.index_select(0, order))
             });
-            self.network.backward_in(mode, of_view, gradients, scope)?;
+            self.network.backward_in(self.mode(view, norming), of_view, gradients, scope)?;
         }
         Ok(())
     }

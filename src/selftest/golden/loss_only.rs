@@ -11,6 +11,7 @@ use super::{
 use crate::{
     encoder::{self, amdim::Embeddings},
     method::amdim::{Amdim, Config, Parts},
+    world::World,
 };
 
 const FEATURES: [&str; 6] = ["r1_x1", "r5_x1", "r7_x1", "r1_x2", "r5_x2", "r7_x2"];
@@ -26,7 +27,7 @@ pub(crate) fn objective(features: &[Tensor], cells: &Tensor, tclip: f64) -> Part
         let [r1, r5, r7] = [0, 1, 2].map(|level| features[3 * k + level].shallow_clone());
         Embeddings { r1, r5, r7 }
     };
-    amdim.parts(&view(0), &view(1), cells)
+    amdim.parts(&view(0), &view(1), cells, World::ALONE)
 }
 
 /// Returns the values of `tclip` for which a case has losses, with their names.

@@ -7,12 +7,12 @@ use torchkit::Piece;
 
 use super::difference::{PIECES, Worst, fuse_all, fused_pass, norm, rounded, share};
 use crate::{
-    encoder::{Mode, Moves},
+    encoder::{Mode, Moves, Norming},
     train::Trainer,
 };
 
 /// A batch norm in training normalizes by the batch; its running statistics stay as they are.
-const MODE: Mode = Mode::Training { groups: 1, moves: Moves::Kept };
+const MODE: Mode = Mode::Training { views: 1, norming: Norming { moves: Moves::Kept, ..Norming::WHOLE } };
 
 /// The output of a block and the gradients of its input and of its parameters.
 struct Pass(Vec<(String, Tensor)>);

@@ -14,6 +14,7 @@ use crate::{
     network::{Both, OnlineProbe},
     optim::{self, Optimizer, Schedule},
     selftest::golden::case::Case,
+    world::World,
 };
 
 /// Tensors by their names in this program.
@@ -51,7 +52,7 @@ impl Model {
 
     pub(super) fn forward(&self, inputs: &Inputs, update: u64) -> Pass {
         let [one, two] = self.amdim.embed_views(&Tensor::stack(&inputs.views, 0));
-        let parts = self.amdim.parts(&one, &two, &inputs.cells.get(update as i64));
+        let parts = self.amdim.parts(&one, &two, &inputs.cells.get(update as i64), World::ALONE);
         let features = Tensor::cat(&[&one.r1, &two.r1], 0).flatten(1, 3);
         let logits = self.probe.logits(&features, true);
         let labels = Tensor::cat(&[&inputs.labels, &inputs.labels], 0);

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     encoder::{
-        Encoder, Mode,
+        Encoder, Mode, Norming,
         resnet::{self as networks, Split, SplitNetwork},
         set_float_kind,
     },
@@ -83,7 +83,7 @@ impl Subject for Network {
 
     fn pass(&mut self, number: i64) -> Result<Pass> {
         let drawn = self.drawn.as_ref().map(|drawn| drawn.get(number));
-        let embeddings = self.method.embedder().embed(&self.images.unsqueeze(0), true);
+        let embeddings = self.method.embedder().embed(&self.images.unsqueeze(0), Norming::WHOLE);
         let projections = embeddings[1].get(0);
         let [l, ab] = Cmc::halves(&projections.detach());
         let objective = self.method.objective_of(&projections, &self.numbers, drawn.as_ref());

@@ -5,7 +5,7 @@ use tch::{Device, Kind, Tensor, nn::VarStore};
 
 use super::frame::{self, Named, Pass, Subject};
 use crate::{
-    encoder::{cpc, set_float_kind},
+    encoder::{Norming, cpc, set_float_kind},
     method::{
         Method,
         cpc::{Config, Cpc},
@@ -32,7 +32,7 @@ impl Subject for Network {
     }
 
     fn pass(&mut self, number: i64) -> Result<Pass> {
-        let embeddings = self.cpc.embedder().embed(&self.views, true);
+        let embeddings = self.cpc.embedder().embed(&self.views, Norming::WHOLE);
         let [z, c] = [&embeddings[0], &embeddings[1]].map(|grid| grid.get(0));
         let losses = self.cpc.losses(&z, &c, |step, _| self.drawn[number as usize][step].shallow_clone());
         let loss = losses.iter().sum::<Tensor>() / losses.len() as f64;

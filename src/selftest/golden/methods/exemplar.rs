@@ -9,7 +9,7 @@ use super::{
     resnet,
 };
 use crate::{
-    encoder::{Encoder, Mode, exemplar, resnet::ResNet, set_float_kind},
+    encoder::{Encoder, Mode, Norming, exemplar, resnet::ResNet, set_float_kind},
     method::{Method, exemplar::Exemplar},
     selftest::golden::{case::Case, cases::Cases, precision::Precision},
     views::Views,
@@ -41,7 +41,9 @@ impl Subject for Network {
     }
 
     fn pass(&mut self, _number: i64) -> Result<Pass> {
-        let feature = tch::no_grad(|| self.exemplar.embedder().embed(self.views.images(), false))[0].get(0);
+        let feature =
+            tch::no_grad(|| self.exemplar.embedder().embed(self.views.images(), Norming::WHOLE.kept()))[0]
+                .get(0);
         let logits = tch::no_grad(|| self.exemplar.logits(&feature, true));
         let loss = frame::backward(&self.exemplar, &self.views)?;
         Ok(Pass {

@@ -17,7 +17,6 @@ use crate::{
         sampled::{check_sampled, full_shape, sampled},
     },
     views::Views,
-    world::World,
 };
 
 /// A network of a case in its current state, with its input.
@@ -113,13 +112,9 @@ fn variables(subject: &dyn Subject) -> State {
     all.filter(|(name, _)| !subject.added().contains(&name.as_str())).collect()
 }
 
-/// How a step of a case is computed.
-pub(super) const OPTIONS: ComputeOptions =
-    ComputeOptions { precision: torchkit::Precision::F32, parts: 1, by_block: false, world: World::ALONE };
-
 /// Computes the loss of a batch and the gradients of the parameters.
 pub(super) fn backward(method: &dyn Method, views: &Views) -> Result<Loss> {
-    method::backward(method, views, OPTIONS)
+    method::backward(method, views, ComputeOptions::PLAIN)
 }
 
 /// Returns the value that the tolerance of a tensor is relative to: the largest in the case. Where the case has

@@ -5,13 +5,13 @@ use shards::Position;
 use tch::{Device, Kind, Tensor, nn::VarStore};
 
 use super::{
-    frame::{self, Named, OPTIONS, Pass, Subject},
+    frame::{self, Named, Pass, Subject},
     resnet,
 };
 use crate::{
     encoder::{Moves, resnet::ResNet, set_float_kind},
     method::{
-        Method,
+        self, ComputeOptions, Method,
         moco::{Config, GroupRule, Groups, Moco},
     },
     selftest::golden::{case::Case, cases::Cases, precision::Precision},
@@ -26,6 +26,7 @@ struct Network {
     shuffles: Tensor,
     /// The number of processes that the reference ran in.
     ranks: i64,
+    compute: ComputeOptions,
 }
 
 impl Subject for Network {
@@ -45,11 +46,12 @@ impl Subject for Network {
     fn pass(&mut self, number: i64) -> Result<Pass> {
         let shuffles = self.shuffles.get(number);
         let mut given = (0..shuffles.size()[0]).map(|view| shuffles.get(view));
-        self.moco.encode_keys(&self.views, OPTIONS, |_| given.next())?;
-        let embeddings = tch::no_grad(|| self.moco.embedder().embed(self.views.images(), false));
+        self.moco.encode_keys(&self.views, self.compute, |_| given.next())?;
+        let embeddings =
+            tch::no_grad(|| self.moco.embedder().embed(self.views.images(), self.compute.norming(0).kept()));
         let q_raw = embeddings[1].get(0);
         let scores = tch::no_grad(|| self.moco.scores(0, &q_raw));
-        let loss = frame::backward(&self.moco, &self.views)?;
+        let loss = method::backward(&self.moco, &self.views, self.compute)?;
         let value = |tensor: &Tensor| tensor.double_value(&[]);
         let mut losses = vec![("loss", value(&loss.total)), ("acc1", value(&loss.parts[0].1))];
         if self.ranks > 1 {
@@ -67,8 +69,8 @@ impl Subject for Network {
     }
 }
 
-/// Returns the settings of a case, and the groups of its batch norms.
-fn config(case: &Case) -> Result<(Config, Groups)> {
+/// Returns the settings of a case, and the groups of its batch norms with their number.
+fn config(case: &Case) -> Result<(Config, Groups, i64)> {
     let facts = &case.facts["config"];
     let (ranks, splits) = (facts["ranks"].as_i64(), facts["splits"].as_i64());
     let config = Config {
@@ -81,11 +83,11 @@ fn config(case: &Case) -> Result<(Config, Groups)> {
         ..Config::default()
     };
     let groups = Groups {
-        most: Some(ranks.or(splits).unwrap_or(1)),
+        most: None,
         rule: if splits.is_some() { GroupRule::Interleaved } else { GroupRule::Consecutive },
         moves: if ranks.is_some() { Moves::ByFirst } else { Moves::ByMean },
     };
-    Ok((config, groups))
+    Ok((config, groups, ranks.or(splits).unwrap_or(1)))
 }
 
 /// Compares every case on the device.
@@ -95,7 +97,7 @@ pub(super) fn agree(cases: &Cases, device: Device, precision: Precision) -> Resu
 
 fn compare(mut case: Case, precision: Precision) -> Result<()> {
     let (depth, encoder) = resnet::config(&case)?;
-    let (config, groups) = config(&case)?;
+    let (config, groups, norm_groups) = config(&case)?;
     let (side, kind) = (case.int(&["config", "size"])?, precision.kind());
     let mut vars = VarStore::new(case.device);
     let build = |path: &tch::nn::Path| {
@@ -115,5 +117,6 @@ fn compare(mut case: Case, precision: Precision) -> Result<()> {
     };
     let shuffles = case.take("in/shuffle")?.view([case.int(&["n_updates"])?, -1, n]);
     let ranks = case.facts["config"]["ranks"].as_i64().unwrap_or(1);
-    frame::check(case, &mut Network { vars, moco, views, shuffles, ranks }, precision)
+    let compute = ComputeOptions { norm_groups, ..ComputeOptions::PLAIN };
+    frame::check(case, &mut Network { vars, moco, views, shuffles, ranks, compute }, precision)
 }

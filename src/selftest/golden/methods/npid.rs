@@ -8,7 +8,7 @@ use super::{
     resnet,
 };
 use crate::{
-    encoder::{Mode, resnet::ResNet, set_float_kind},
+    encoder::{Mode, Norming, resnet::ResNet, set_float_kind},
     loss,
     method::{
         Method, TrainingSet,
@@ -50,7 +50,7 @@ impl Subject for Network {
 
     fn pass(&mut self, number: i64) -> Result<Pass> {
         let drawn = self.drawn.as_ref().map(|drawn| drawn.get(number));
-        let embeddings = self.method.embedder().embed(&self.images.unsqueeze(0), true);
+        let embeddings = self.method.embedder().embed(&self.images.unsqueeze(0), Norming::WHOLE);
         let projections = embeddings[1].get(0);
         let feature = loss::unit(&projections).detach();
         let scores = self.method.contrast().scores(&feature, drawn.as_ref());

@@ -9,7 +9,7 @@ use super::{
     resnet,
 };
 use crate::{
-    encoder::{Mode, resnet::ResNet, set_float_kind},
+    encoder::{Mode, Norming, resnet::ResNet, set_float_kind},
     loss,
     method::{
         ComputeOptions, Method, backward,
@@ -17,7 +17,6 @@ use crate::{
     },
     selftest::golden::{case::Case, cases::Cases, precision::Precision},
     views::Views,
-    world::World,
 };
 
 struct Network {
@@ -43,15 +42,10 @@ impl Subject for Network {
     }
 
     fn pass(&mut self, _number: i64) -> Result<Pass> {
-        let embeddings = tch::no_grad(|| self.simclr.embedder().embed(self.views.images(), false));
+        let embeddings =
+            tch::no_grad(|| self.simclr.embedder().embed(self.views.images(), Norming::WHOLE.kept()));
         let [h, z_raw] = [0, 1].map(|number: usize| embeddings[number].flatten(0, 1));
-        let options = ComputeOptions {
-            precision: torchkit::Precision::F32,
-            parts: 1,
-            by_block: false,
-            world: World::ALONE,
-        };
-        let computed = backward(&self.simclr, &self.views, options)?;
+        let computed = backward(&self.simclr, &self.views, ComputeOptions::PLAIN)?;
         let value = |tensor: &Tensor| tensor.double_value(&[]);
         let part = |number: usize| value(&computed.parts[number].1);
         let losses = vec![

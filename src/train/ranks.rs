@@ -1,0 +1,69 @@
+//! Several processes in a unit test: the test program, started again for each.
+
+use std::{
+    env,
+    net::TcpListener,
+    path::Path,
+    process::{self, Child, Command},
+    thread,
+    time::Duration,
+};
+
+use tch::Tensor;
+
+use crate::{checkpoint::Named, world::World};
+
+/// The environment variable that names the folder of a process's results.
+const FOLDER: &str = "AMDIM_TEST_RANK_FOLDER";
+
+/// Runs `work` in `size` processes and returns what each has computed, by rank. `test` is the full name of the calling
+/// test, which each process runs again up to this call. Returns `None` in a process of another call.
+pub(super) fn run(test: &str, size: usize, work: impl FnOnce(World) -> Named) -> Option<Vec<Named>> {
+    if let Ok(folder) = env::var(FOLDER) {
+        if env::var("WORLD_SIZE").is_ok_and(|other| other != size.to_string()) {
+            return None;
+        }
+        let world = World::join().unwrap();
+        let contiguous = |(name, tensor): (String, Tensor)| (name, tensor.contiguous());
+        let results: Vec<_> = work(world).into_iter().map(contiguous).collect();
+        Tensor::write_safetensors(&results, Path::new(&folder).join(world.rank().to_string())).unwrap();
+        process::exit(0); // the destructors of a group are for those who go on
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let start = |rank: usize| {
+        Command::new(env::current_exe().unwrap())
+            .args([test, "--exact", "--nocapture", "--test-threads=1"])
+            .env(FOLDER, folder.path())
+            .env("RANK", rank.to_string())
+            .env("WORLD_SIZE", size.to_string())
+            .env("MASTER_ADDR", "127.0.0.1")
+            .env("MASTER_PORT", port.to_string())
+            .env("OMP_NUM_THREADS", "1")
+            .spawn()
+            .unwrap()
+    };
+    let ranks: Vec<Child> = (0..size).map(start).collect();
+    wait(ranks);
+    let read = |rank: usize| {
+        let path = folder.path().join(rank.to_string());
+        Tensor::read_safetensors(path).unwrap().into_iter().collect()
+    };
+    Some((0..size).map(read).collect())
+}
+
+/// Waits until all processes have succeeded. If one fails, the others are ended, since they would wait for it.
+fn wait(mut ranks: Vec<Child>) {
+    let mut running = ranks.len();
+    while running > 0 {
+        thread::sleep(Duration::from_millis(20));
+        let ended: Vec<_> = ranks.iter_mut().map(|rank| rank.try_wait().unwrap()).collect();
+        if let Some(rank) = ended.iter().position(|status| status.is_some_and(|status| !status.success())) {
+            for rank in &mut ranks {
+                drop(rank.kill());
+            }
+            panic!("rank {rank} of {} failed", ranks.len());
+        }
+        running = ended.iter().filter(|status| status.is_none()).count();
+    }
+}

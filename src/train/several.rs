@@ -1,0 +1,169 @@
+//! Training in several processes: the same updates as in one.
+
+use shards::Position;
+use tch::{Device, Kind, Tensor};
+
+use super::{
+    methods::{SAMPLES, SMALL},
+    ranks, tiny,
+    trainer::Trainer,
+};
+use crate::{checkpoint::Named, config::Config, optim::Schedule, views::Views, world::World};
+
+/// The number of samples of a batch of all processes.
+const BATCH: i64 = 16;
+/// The number of updates.
+const UPDATES: i64 = 3;
+
+/// The settings of a run: a model, and more settings of the section `train`.
+type Case = ((&'static str, &'static str), &'static str);
+
+fn config(((name, small), train): Case) -> Config {
+    // Rows of the memory banks are drawn for the whole batch.
+    let small = small.replace("method.bn_groups = 2", "").replace("method.queue = 4", "method.queue = 64");
+    let file =
+        format!("preset = 'c10'\nmethod.name = '{name}'\n{small}\n[train]\nprecision = 'f32'\n{train}");
+    Config::resolve(&file.parse().unwrap()).unwrap_or_else(|error| panic!("{name}: {error:#}"))
+}
+
+/// Returns a trainer whose numbers are all f64.
+fn trainer(config: &Config, world: World) -> Trainer {
+    let schedule = Schedule::new(&config.optim, 100, 10.0);
+    let trainer = Trainer::new(config, (SAMPLES, Some(3)), Device::Cpu, schedule, world).unwrap();
+    for (_, mut tensor) in trainer.network().tensors().into_iter().chain(trainer.moments()) {
+        if tensor.is_floating_point() {
+            tensor.set_data(&tensor.to_kind(Kind::Double));
+        }
+    }
+    trainer
+}
+
+/// Returns this process's samples of batch `number` of all processes.
+fn own(config: &Config, number: i64, world: World) -> Views {
+    let Views { groups, labels, .. } = tiny::noise(config, BATCH, number);
+    let indices =
+        (Tensor::arange(BATCH, (Kind::Int64, Device::Cpu)) + BATCH * number).remainder(SAMPLES as i64);
+    Views {
+        groups: groups.iter().map(|images| world.own(&images.to_kind(Kind::Double), 1)).collect(),
+        labels: world.own(&labels, 0),
+        indices: world.own(&indices, 0),
+        next: Position::default(),
+    }
+}
+
+/// Makes updates, and returns all tensors, gradients and losses after them.
+fn updates(case: Case, world: World) -> Named {
+    let config = config(case);
+    let world = world.in_parts(config.train.accumulate);
+    let mut trainer = trainer(&config, world);
+    let mut results = Named::new();
+    for number in 0..UPDATES {
+        let metrics = trainer.step(&own(&config, number, world)).unwrap().metrics;
+        world.average(|| vec![metrics.values.shallow_clone()]).unwrap();
+        results.insert(format!("numbers of step {number}"), metrics.values.copy());
+    }
+    trainer.average_statistics().unwrap();
+    for (name, tensor) in trainer.network().tensors() {
+        if tensor.requires_grad() && tensor.grad().defined() {
+            results.insert(format!("gradient of {name}"), tensor.grad().copy());
+        }
+        results.insert(name, tensor.copy());
+    }
+    results.extend(trainer.moments().into_iter().map(|(name, moment)| (name, moment.copy())));
+    results
+}
+
+/// Returns the results of all cases, each name with that of its case in front.
+fn all(cases: &[Case], world: World) -> Named {
+    let of_case = |(number, case): (usize, &Case)| {
+        let results = updates(*case, world).into_iter();
+        results.map(move |(tensor, value)| (format!("case {number}: {tensor}"), value)).collect::<Vec<_>>()
+    };
+    cases.iter().enumerate().flat_map(of_case).collect()
+}
+
+/// Panics unless all tensors agree up to the rounding of sums in f64, or that of f32 where they are of it.
+fn assert_equal(what: &str, found: &Named, expected: &Named) {
+    assert!(found.keys().eq(expected.keys()), "{what}: {:?}", found.keys());
+    for (name, expected) in expected {
+        let size = expected.to_kind(Kind::Double).norm().double_value(&[]);
+        let off = (&found[name] - expected).to_kind(Kind::Double).norm().double_value(&[]);
+        let bound = if expected.kind() == Kind::Float { 1e-6 } else { 1e-9 };
+        assert!(off <= bound * size.max(1e-3), "{what}: {name} is off by {off:.1e} of {size:.1e}");
+    }
+}
+
+/// The first models of AMDIM and SimCLR, and that of MoCo with queries from both views.
+fn some() -> Vec<(&'static str, &'static str)> {
+    let first = ["amdim", "simclr"].map(|name| *SMALL.iter().find(|(other, _)| *other == name).unwrap());
+    let symmetric = "encoder.name = 'resnet18'\nencoder.width = 4\nmethod.dim = 8\nmethod.queue = 64\nmethod.symmetric = true";
+    first.into_iter().chain([("moco", symmetric)]).collect()
+}
+
+/// The cases in which batch norms normalize the batch of all processes together, for `size` processes.
+fn together(size: usize) -> Vec<Case> {
+    let some = some();
+    let models = if size == 2 { SMALL } else { &some[..] };
+    let in_parts = some.iter().map(|model| (*model, "accumulate = 2"));
+    let whole = models.iter().map(|model| (*model, ""));
+    let by_block = some[..2].iter().map(|model| (*model, "checkpoint_blocks = true"));
+    whole.chain(in_parts).chain(by_block).collect()
+}
+
+/// The cases in which batch norms normalize four groups of a batch, in `parts` parts.
+fn grouped(parts: usize) -> Vec<Case> {
+    let train = ["bn_groups = 4", "bn_groups = 4\naccumulate = 2", "bn_groups = 4\naccumulate = 4"];
+    some().into_iter().map(|model| (model, train[parts.ilog2() as usize])).collect()
+}
+
+/// Returns the name of a test here, for the processes that run it again.
+macro_rules! test_name {
+    ($test:ident) => {
+        concat!("train::several::", stringify!($test))
+    };
+}
+
+#[test]
+fn several_processes_make_the_updates_of_one() {
+    for size in [2, 4] {
+        let name = test_name!(several_processes_make_the_updates_of_one);
+        let Some(ranks) = ranks::run(name, size, |world| all(&together(size), world)) else { continue };
+        let _alone = crate::testing::lock_generator();
+        let expected = all(&together(size), World::ALONE);
+        for (rank, found) in ranks.iter().enumerate() {
+            assert_equal(&format!("rank {rank} of {size}"), found, &expected);
+        }
+    }
+}
+
+#[test]
+fn groups_of_batch_norms_are_the_same_in_parts_and_on_several_processes() {
+    let name = test_name!(groups_of_batch_norms_are_the_same_in_parts_and_on_several_processes);
+    let of = |world, parts: &[usize]| {
+        let results = parts.iter().flat_map(|&parts| {
+            let results = all(&grouped(parts), world).into_iter();
+            results.map(move |(name, value)| (format!("{parts} {name}"), value)).collect::<Vec<_>>()
+        });
+        results.collect::<Named>()
+    };
+    let mut ranks = Vec::new();
+    for (size, parts) in [(2, &[1, 2][..]), (4, &[1][..])] {
+        let Some(found) = ranks::run(name, size, |world| of(world, parts)) else { continue };
+        ranks.extend(found);
+    }
+    let _alone = crate::testing::lock_generator();
+    let whole = all(&grouped(1), World::ALONE);
+    ranks.push(of(World::ALONE, &[2, 4]));
+    for found in ranks {
+        for parts in [1, 2, 4] {
+            let prefix = format!("{parts} ");
+            let of_parts =
+                found.iter().filter_map(|(name, value)| Some((name.strip_prefix(&prefix)?, value)));
+            let of_parts: Named =
+                of_parts.map(|(name, value)| (name.to_owned(), value.shallow_clone())).collect();
+            if !of_parts.is_empty() {
+                assert_equal(&format!("in {parts} parts"), &of_parts, &whole);
+            }
+        }
+    }
+}

@@ -1,0 +1,273 @@
+//! The processes that train one network together, and every operation in which they take part jointly.
+//!
+//! The samples of a batch lie on the processes as `shards::Division` says: the batch is encoded in parts, and each
+//! process has an equal span of each part. [`World::gather`] puts them into the order that one process has.
+//!
+//! A process without others computes nothing here: each operation returns its argument.
+
+mod launch;
+
+use std::{env, panic::panic_any, time::Duration};
+
+use anyhow::{Context, Result};
+use shards::Division;
+use tch::{Kind, Tensor};
+use torchkit::{Group, ReduceOp, Store};
+
+pub use self::launch::{Launch, Launcher};
+use crate::hint::WithHint;
+
+/// The place of this process among those that train one network together, each on its share of the samples.
+#[derive(Debug, Clone, Copy)]
+pub struct World {
+    rank: usize,
+    size: usize,
+    parts: usize,
+    /// None for a process that trains without others.
+    group: Option<&'static Group>,
+}
+
+/// A program is in one group, which is not compared.
+impl PartialEq for World {
+    fn eq(&self, other: &Self) -> bool {
+        (self.rank, self.size, self.parts) == (other.rank, other.size, other.parts)
+    }
+}
+
+impl Eq for World {}
+
+impl World {
+    /// A process that trains without others.
+    pub const ALONE: Self = Self { rank: 0, size: 1, parts: 1, group: None };
+
+    /// Returns the place of this process among those that it was started with, as the environment says
+    /// ([`Launch::find`]), and waits until the other processes have come. Without others, no connection is made.
+    ///
+    /// The program does not call this yet: its runs are one process ([`ALONE`](Self::ALONE)).
+    ///
+    /// # Errors
+    ///
+    /// If the environment contradicts itself, or another process does not come.
+    pub fn join() -> Result<Self> {
+        let Some(launch) = Launch::find(|name| env::var(name).ok())? else { return Ok(Self::ALONE) };
+        tracing::info!("{launch}");
+        let group = meet(&launch)
+            .with_context(|| format!("cannot join the other processes ({launch})"))
+            .with_hint(|| {
+                "check that all processes run, that MASTER_ADDR and MASTER_PORT name the machine of rank 0, and that no \
+                 firewall closes the ports between the machines"
+            })?;
+        Ok(Self {
+            rank: launch.rank,
+            size: launch.size,
+            parts: 1,
+            group: Some(Box::leak(Box::new(group))), // for the rest of the process
+        })
+    }
+
+    /// Makes rank `rank` of `size` processes, for tests of processes other than the lead.
+    #[cfg(test)]
+    pub(crate) const fn made_up(rank: usize, size: usize) -> Self {
+        Self { rank, size, ..Self::ALONE }
+    }
+
+    /// Returns the same processes, which encode each batch in `parts` parts.
+    #[must_use]
+    pub fn in_parts(self, parts: usize) -> Self {
+        Self { parts, ..self }
+    }
+
+    /// The number of this process, from 0.
+    pub fn rank(self) -> usize {
+        self.rank
+    }
+
+    /// The number of processes.
+    pub fn size(self) -> usize {
+        self.size
+    }
+
+    /// Returns whether this process writes the run folder and shows messages: rank 0 does.
+    pub fn is_lead(self) -> bool {
+        self.rank == 0
+    }
+
+    /// Does work on the lead alone, such as writing to the run folder. Returns `None` on the other processes,
+    /// which do not wait for it.
+    ///
+    /// # Errors
+    ///
+    /// The errors of `work`.
+    pub fn on_lead<T>(self, work: impl FnOnce() -> Result<T>) -> Result<Option<T>> {
+        if self.is_lead() { work().map(Some) } else { Ok(None) }
+    }
+
+    /// Returns how batches of `batch` samples, those of all processes together, are divided into parts and among
+    /// the processes.
+    pub fn division(self, batch: usize, parts: usize) -> Division {
+        Division { rank: self.rank, ranks: self.size, batch, parts }
+    }
+
+    /// Returns the number of samples in the batches of all processes, where this one has `n`.
+    pub fn samples(self, n: i64) -> i64 {
+        n * self.size as i64
+    }
+
+    /// Returns `own`, which has a row for each of the n samples of this process along `dim`, with the rows of all
+    /// processes (size·n), in the order that the batch has on one process.
+    ///
+    /// This is for an objective that every process computes as a whole: the gradient of `own` is that of its rows
+    /// times the number of processes, so that the mean over the processes ([`average`](Self::average)) is the
+    /// gradient of the objective. Nothing is sent on the way back.
+    pub fn gather(self, own: &Tensor, dim: i64) -> Tensor {
+        let Some(group) = self.group else { return own.shallow_clone() };
+        let rows = group.gather_own_gradient(&own.transpose(0, dim).contiguous());
+        self.ordered(&rows).transpose(0, dim)
+    }
+
+    /// Returns `own` (n, …) with the rows of all processes (size·n, …), in the order of ranks.
+    ///
+    /// This is for an objective of which every process computes a part, so that their mean is the whole: the
+    /// gradient of `own` is the sum over the processes of the gradients of its rows.
+    pub fn gather_for_parts(self, own: &Tensor) -> Tensor {
+        let Some(group) = self.group else { return own.shallow_clone() };
+        group.gather_with_gradient(&own.contiguous())
+    }
+
+    /// [Gathers](Self::gather_for_parts) several tensors of one shape (n, d) at once, in f32 or f64.
+    pub fn gather_together<const N: usize>(self, own: [&Tensor; N]) -> [Tensor; N] {
+        if self.size == 1 {
+            return own.map(Tensor::shallow_clone);
+        }
+        let stacked = Tensor::stack(&own, 1);
+        let kind = if stacked.kind() == Kind::Double { Kind::Double } else { Kind::Float };
+        let all = self.gather_for_parts(&stacked.to_kind(kind));
+        std::array::from_fn(|number| all.select(1, number as i64))
+    }
+
+    /// Returns the largest over the processes of each number of a tensor that every process has, without a graph.
+    pub fn largest(self, own: &Tensor) -> Tensor {
+        let Some(group) = self.group else { return own.shallow_clone() };
+        let largest = own.detach().copy();
+        group.all_reduce(&[&largest], ReduceOp::Max).unwrap_or_else(|failure| panic_any(failure));
+        largest
+    }
+
+    /// Returns the rows of this process of sums over the processes, in the order of ranks: for addends (size·n,
+    /// …), the sums (n, …). Gradients go back to the addends of all processes.
+    pub fn sum_scattered(self, addends: &Tensor) -> Tensor {
+        let Some(group) = self.group else { return addends.shallow_clone() };
+        group.sum_scattered_with_gradient(&addends.contiguous())
+    }
+
+    /// Returns the mean over the processes of a tensor that each has. Gradients go back to those of all processes.
+    pub fn mean(self, own: &Tensor) -> Tensor {
+        let Some(group) = self.group else { return own.shallow_clone() };
+        group.sum_with_gradient(&own.contiguous()) / self.size as f64
+    }
+
+    /// Returns the rows of this process of a tensor that has a row for each sample of all processes along `dim`,
+    /// in the order of [`gather`](Self::gather).
+    pub fn own(self, all: &Tensor, dim: i64) -> Tensor {
+        if self.size == 1 {
+            return all.shallow_clone();
+        }
+        let (parts, size, rank) = (self.parts as i64, self.size as i64, self.rank as i64);
+        all.unflatten(dim, [parts, size, -1]).select(dim + 1, rank).flatten(dim, dim + 1)
+    }
+
+    /// Puts rows (size·n, …), which are in the order of ranks, into that of the batch.
+    fn ordered(self, rows: &Tensor) -> Tensor {
+        if self.parts == 1 {
+            return rows.shallow_clone();
+        }
+        rows.unflatten(0, [self.size as i64, self.parts as i64, -1]).transpose(0, 1).flatten(0, 2)
+    }
+
+    /// Replaces tensors that every process has (gradients, sums of metrics, batch statistics) by their means
+    /// over the processes, in place. With one process `tensors` is not called.
+    ///
+    /// # Errors
+    ///
+    /// If another process is lost or does not answer.
+    pub fn average(self, tensors: impl FnOnce() -> Vec<Tensor>) -> Result<()> {
+        if let Some(group) = self.group {
+            group.mean(&tensors().iter().collect::<Vec<_>>())?;
+        }
+        Ok(())
+    }
+
+    /// Waits until all processes have come here.
+    ///
+    /// # Errors
+    ///
+    /// If another process is lost or does not answer.
+    pub fn wait(self) -> Result<()> {
+        self.any(false).map(drop)
+    }
+
+    /// Returns whether `claim` holds on any process: a decision after which all of them go the same way.
+    ///
+    /// # Errors
+    ///
+    /// If another process is lost or does not answer.
+    pub fn any(self, claim: bool) -> Result<bool> {
+        let Some(group) = self.group else { return Ok(claim) };
+        let claims = Tensor::from(i64::from(claim)).view(1);
+        group.all_reduce(&[&claims], ReduceOp::Max)?;
+        Ok(claims.int64_value(&[]) != 0)
+    }
+}
+
+/// Connects this process to all others.
+fn meet(launch: &Launch) -> Result<Group> {
+    /// How long processes may take to start.
+    const START: Duration = Duration::from_secs(300);
+    let (serves_store, restarts) = match launch.launcher {
+        Launcher::Torchrun { restarts, serves_store } => (!serves_store && launch.rank == 0, restarts),
+        Launcher::Variables | Launcher::Slurm => (launch.rank == 0, 0),
+    };
+    let store = Store::connect(&launch.host, launch.port, serves_store, START)?;
+    // The agent of torchrun keeps its store when it restarts processes.
+    let store = store.under(&format!("amdim-stream/{restarts}"));
+    Ok(Group::gloo(&store, launch.rank, launch.size, START)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use tch::Device;
+
+    use super::*;
+
+    #[test]
+    fn a_process_without_others_leads_reads_all_samples_and_changes_nothing() {
+        let world = World::ALONE;
+        assert!(world.is_lead() && (world.rank(), world.size(), world.samples(8)) == (0, 1, 8));
+        assert_eq!(world.division(1, 1), Division::default());
+        assert_eq!(world.on_lead(|| Ok(7)).unwrap(), Some(7));
+        assert!(world.any(true).unwrap() && !world.any(false).unwrap());
+        world.wait().unwrap();
+        let tensor = Tensor::ones([2, 3], (Kind::Float, Device::Cpu)).set_requires_grad(true);
+        let [one, two] = world.gather_together([&tensor, &tensor]);
+        let same = [
+            world.gather(&tensor, 1),
+            world.gather_for_parts(&tensor),
+            world.sum_scattered(&tensor),
+            world.mean(&tensor),
+            world.largest(&tensor),
+            world.own(&tensor, 0),
+            one,
+            two,
+        ];
+        assert!(same.iter().all(|other| other.data_ptr() == tensor.data_ptr()));
+        world.average(|| unreachable!("there is no other process")).unwrap();
+    }
+
+    #[test]
+    fn a_process_that_does_not_lead_does_none_of_the_leads_work() {
+        let second = World::made_up(1, 2);
+        assert!(!second.is_lead());
+        assert_eq!(second.on_lead(|| -> Result<()> { unreachable!("rank 1 does not lead") }).unwrap(), None);
+        assert_eq!((second.division(16, 2).rank, second.samples(8)), (1, 16));
+    }
+}
