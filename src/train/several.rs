@@ -8,7 +8,13 @@ use super::{
     ranks, tiny,
     trainer::Trainer,
 };
-use crate::{checkpoint::Named, config::Config, optim::Schedule, views::Views, world::World};
+use crate::{
+    checkpoint::Named,
+    config::Config,
+    optim::Schedule,
+    views::Views,
+    world::{World, faults::Fault},
+};
 
 /// The number of samples of a batch of all processes.
 const BATCH: i64 = 16;
@@ -165,5 +171,63 @@ fn groups_of_batch_norms_are_the_same_in_parts_and_on_several_processes() {
                 assert_equal(&format!("in {parts} parts"), &of_parts, &whole);
             }
         }
+    }
+}
+
+/// Returns the gradients of all parameters after one step, as one tensor, where the processes have a fault.
+fn gradients(case: Case, world: World, fault: Option<Fault>) -> Tensor {
+    let config = config(case);
+    let faulty = fault.map_or(world, |fault| world.with_fault(fault));
+    let mut trainer = trainer(&config, faulty);
+    trainer.step(&own(&config, 0, world)).unwrap();
+    let parameters = trainer.network().tensors().into_values().filter(Tensor::requires_grad);
+    let gradients = parameters.map(|tensor| tensor.grad()).filter(Tensor::defined);
+    Tensor::cat(&gradients.map(|gradient| gradient.flatten(0, -1)).collect::<Vec<_>>(), 0)
+}
+
+#[test]
+fn faults_of_joint_operations_show_in_the_gradients() {
+    let name = test_name!(faults_of_joint_operations_show_in_the_gradients);
+    let (amdim, simclr) = ((some()[0], ""), (some()[1], ""));
+    let cases: Vec<(Case, Option<Fault>)> = [(amdim, None), (simclr, None)]
+        .into_iter()
+        .chain(Fault::ALL.map(|fault| (amdim, Some(fault))))
+        .chain([Fault::TooLargeGradient, Fault::OwnRows].map(|fault| (simclr, Some(fault))))
+        .collect();
+    let found = ranks::run(name, 2, |world| {
+        let of_case = |(case, fault): &(Case, Option<Fault>)| gradients(*case, world, *fault);
+        cases.iter().map(|case| (format!("{case:?}"), of_case(case))).collect()
+    });
+    let Some(found) = found else { return };
+    let _alone = crate::testing::lock_generator();
+    let [of_amdim, of_simclr] = [amdim, simclr].map(|case| gradients(case, World::ALONE, None));
+    for case in &cases {
+        let expected = if case.0 == amdim { &of_amdim } else { &of_simclr };
+        let off = (&found[0][&format!("{case:?}")] - expected).norm() / expected.norm();
+        let off = off.double_value(&[]);
+        assert_eq!(case.1.is_some(), off > 1e-3, "{case:?}: gradients are off by {off:.1e}");
+        assert!(case.1.is_some() || off < 1e-9, "{case:?}: gradients are off by {off:.1e}");
+    }
+}
+
+#[test]
+fn a_step_sends_gradients_and_contexts_and_little_else() {
+    let name = test_name!(a_step_sends_gradients_and_contexts_and_little_else);
+    let case = (("amdim", "encoder = { ndf = 32, n_rkhs = 128, n_depth = 2 }"), "");
+    let found = ranks::run(name, 2, |world| {
+        let before = world.sent_bytes();
+        let gradients = gradients(case, world, None).numel() as i64;
+        let sent = (world.sent_bytes() - before) as i64;
+        [("numbers".to_owned(), Tensor::from_slice(&[gradients, sent]))].into_iter().collect()
+    });
+    let Some(found) = found else { return };
+    for of_rank in found {
+        let numbers = Vec::<i64>::try_from(&of_rank["numbers"]).unwrap();
+        let (bytes, size, samples, channels) = (8, 2, BATCH / 2, 128);
+        let gradients = 2 * numbers[0] * bytes * (size - 1) / size;
+        // Two global and two local contexts of each image, forward and back.
+        let contexts = 2 * 4 * samples * channels * bytes * (size - 1);
+        let most = 12 * (gradients + contexts) / 10;
+        assert!((gradients..most).contains(&numbers[1]), "sent {} of at most {most} bytes", numbers[1]);
     }
 }

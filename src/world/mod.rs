@@ -5,6 +5,8 @@
 //!
 //! A process without others computes nothing here: each operation returns its argument.
 
+#[cfg(test)]
+pub(crate) mod faults;
 mod launch;
 
 use std::{env, panic::panic_any, time::Duration};
@@ -25,6 +27,9 @@ pub struct World {
     parts: usize,
     /// None for a process that trains without others.
     group: Option<&'static Group>,
+    /// A fault that a test puts in.
+    #[cfg(test)]
+    fault: Option<faults::Fault>,
 }
 
 /// A program is in one group, which is not compared.
@@ -38,7 +43,14 @@ impl Eq for World {}
 
 impl World {
     /// A process that trains without others.
-    pub const ALONE: Self = Self { rank: 0, size: 1, parts: 1, group: None };
+    pub const ALONE: Self = Self {
+        rank: 0,
+        size: 1,
+        parts: 1,
+        group: None,
+        #[cfg(test)]
+        fault: None,
+    };
 
     /// Returns the place of this process among those that it was started with, as the environment says
     /// ([`Launch::find`]), and waits until the other processes have come. Without others, no connection is made.
@@ -60,8 +72,8 @@ impl World {
         Ok(Self {
             rank: launch.rank,
             size: launch.size,
-            parts: 1,
             group: Some(Box::leak(Box::new(group))), // for the rest of the process
+            ..Self::ALONE
         })
     }
 
@@ -122,6 +134,8 @@ impl World {
     pub fn gather(self, own: &Tensor, dim: i64) -> Tensor {
         let Some(group) = self.group else { return own.shallow_clone() };
         let rows = group.gather_own_gradient(&own.transpose(0, dim).contiguous());
+        #[cfg(test)]
+        let rows = self.with_faulty_gradient(rows);
         self.ordered(&rows).transpose(0, dim)
     }
 
@@ -131,7 +145,10 @@ impl World {
     /// gradient of `own` is the sum over the processes of the gradients of its rows.
     pub fn gather_for_parts(self, own: &Tensor) -> Tensor {
         let Some(group) = self.group else { return own.shallow_clone() };
-        group.gather_with_gradient(&own.contiguous())
+        let rows = group.gather_with_gradient(&own.contiguous());
+        #[cfg(test)]
+        let rows = self.with_faulty_gradient(rows);
+        rows
     }
 
     /// [Gathers](Self::gather_for_parts) several tensors of one shape (n, d) at once, in f32 or f64.
@@ -157,12 +174,21 @@ impl World {
     /// …), the sums (n, …). Gradients go back to the addends of all processes.
     pub fn sum_scattered(self, addends: &Tensor) -> Tensor {
         let Some(group) = self.group else { return addends.shallow_clone() };
+        #[cfg(test)]
+        if self.fault == Some(faults::Fault::OwnNegatives) {
+            let own = addends.size()[0] / self.size as i64;
+            return addends.narrow(0, self.rank as i64 * own, own);
+        }
         group.sum_scattered_with_gradient(&addends.contiguous())
     }
 
     /// Returns the mean over the processes of a tensor that each has. Gradients go back to those of all processes.
     pub fn mean(self, own: &Tensor) -> Tensor {
         let Some(group) = self.group else { return own.shallow_clone() };
+        #[cfg(test)]
+        if self.fault == Some(faults::Fault::OwnStatistics) {
+            return own.shallow_clone();
+        }
         group.sum_with_gradient(&own.contiguous()) / self.size as f64
     }
 
@@ -173,6 +199,8 @@ impl World {
             return all.shallow_clone();
         }
         let (parts, size, rank) = (self.parts as i64, self.size as i64, self.rank as i64);
+        #[cfg(test)]
+        let rank = if self.fault == Some(faults::Fault::SameDraws) { 0 } else { rank };
         all.unflatten(dim, [parts, size, -1]).select(dim + 1, rank).flatten(dim, dim + 1)
     }
 
@@ -195,6 +223,11 @@ impl World {
             group.mean(&tensors().iter().collect::<Vec<_>>())?;
         }
         Ok(())
+    }
+
+    /// Returns the number of bytes that this process has sent to others in joint operations.
+    pub fn sent_bytes(self) -> u64 {
+        self.group.map_or(0, Group::sent_bytes)
     }
 
     /// Waits until all processes have come here.
