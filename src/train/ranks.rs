@@ -3,16 +3,21 @@
 use std::{
     env,
     net::TcpListener,
+    panic::{self, AssertUnwindSafe},
     path::Path,
     process::{self, Child, Command},
+    sync::{Mutex, PoisonError},
     thread,
     time::Duration,
 };
 
 use tch::Tensor;
+use torchkit::Failure;
 
 use crate::{checkpoint::Named, world::World};
 
+/// Held while processes run. One group at a time: another one could be given the same port before it is used.
+static ALONE: Mutex<()> = Mutex::new(());
 /// The environment variable that names the folder of a process's results.
 const FOLDER: &str = "AMDIM_TEST_RANK_FOLDER";
 
@@ -25,10 +30,11 @@ pub(super) fn run(test: &str, size: usize, work: impl FnOnce(World) -> Named) ->
         }
         let world = World::join().unwrap();
         let contiguous = |(name, tensor): (String, Tensor)| (name, tensor.contiguous());
-        let results: Vec<_> = work(world).into_iter().map(contiguous).collect();
+        let results: Vec<_> = computed(|| work(world)).into_iter().map(contiguous).collect();
         Tensor::write_safetensors(&results, Path::new(&folder).join(world.rank().to_string())).unwrap();
         process::exit(0); // the destructors of a group are for those who go on
     }
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let folder = tempfile::tempdir().unwrap();
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let start = |rank: usize| {
@@ -50,6 +56,16 @@ pub(super) fn run(test: &str, size: usize, work: impl FnOnce(World) -> Named) ->
         Tensor::read_safetensors(path).unwrap().into_iter().collect()
     };
     Some((0..size).map(read).collect())
+}
+
+/// Returns what `work` computes. A failure of libtorch, which a panic carries, is named.
+fn computed(work: impl FnOnce() -> Named) -> Named {
+    panic::catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|payload| {
+        match payload.downcast::<Failure>() {
+            Ok(failure) => panic!("{failure}"),
+            Err(payload) => panic::resume_unwind(payload),
+        }
+    })
 }
 
 /// Waits until all processes have succeeded. If one fails, the others are ended, since they would wait for it.

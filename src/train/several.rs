@@ -181,8 +181,11 @@ fn gradients(case: Case, world: World, fault: Option<Fault>) -> Tensor {
     let mut trainer = trainer(&config, faulty);
     trainer.step(&own(&config, 0, world)).unwrap();
     let parameters = trainer.network().tensors().into_values().filter(Tensor::requires_grad);
-    let gradients = parameters.map(|tensor| tensor.grad()).filter(Tensor::defined);
-    Tensor::cat(&gradients.map(|gradient| gradient.flatten(0, -1)).collect::<Vec<_>>(), 0)
+    let gradient = |tensor: Tensor| {
+        let gradient = tensor.grad();
+        if gradient.defined() { gradient.flatten(0, -1) } else { tensor.zeros_like().flatten(0, -1) }
+    };
+    Tensor::cat(&parameters.map(gradient).collect::<Vec<_>>(), 0)
 }
 
 #[test]

@@ -63,7 +63,7 @@ impl World {
     pub fn join() -> Result<Self> {
         let Some(launch) = Launch::find(|name| env::var(name).ok())? else { return Ok(Self::ALONE) };
         tracing::info!("{launch}");
-        let group = meet(&launch)
+        let peers = meet(&launch)
             .with_context(|| format!("cannot join the other processes ({launch})"))
             .with_hint(|| {
                 "check that all processes run, that MASTER_ADDR and MASTER_PORT name the machine of rank 0, and that no \
@@ -72,7 +72,7 @@ impl World {
         Ok(Self {
             rank: launch.rank,
             size: launch.size,
-            group: Some(Box::leak(Box::new(group))), // for the rest of the process
+            group: Some(&Box::leak(Box::new(peers)).group), // for the rest of the process
             ..Self::ALONE
         })
     }
@@ -252,8 +252,15 @@ impl World {
     }
 }
 
+/// The connections to the other processes.
+struct Peers {
+    group: Group,
+    /// Rank 0 may serve it, and others still read it when this process has found all of them.
+    _store: Store,
+}
+
 /// Connects this process to all others.
-fn meet(launch: &Launch) -> Result<Group> {
+fn meet(launch: &Launch) -> Result<Peers> {
     /// How long processes may take to start.
     const START: Duration = Duration::from_secs(300);
     let (serves_store, restarts) = match launch.launcher {
@@ -262,8 +269,8 @@ fn meet(launch: &Launch) -> Result<Group> {
     };
     let store = Store::connect(&launch.host, launch.port, serves_store, START)?;
     // The agent of torchrun keeps its store when it restarts processes.
-    let store = store.under(&format!("amdim-stream/{restarts}"));
-    Ok(Group::gloo(&store, launch.rank, launch.size, START)?)
+    let own = store.under(&format!("amdim-stream/{restarts}"));
+    Ok(Peers { group: Group::gloo(&own, launch.rank, launch.size, START)?, _store: store })
 }
 
 #[cfg(test)]
