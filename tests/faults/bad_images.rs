@@ -201,7 +201,7 @@ fn look_at_every_image() {
 #[test]
 fn the_program_lists_the_images_that_are_bad_and_no_others() {
     let place = Place::new();
-    let (shards, per_shard) = (4, amount(54, 400));
+    let (shards, per_shard) = (4, amount(56, 400));
     for shard in 0..shards {
         let mut writer = ShardWriter::create(place.path(&format!("images-{shard:03}.tar"))).unwrap();
         for number in shard * per_shard..(shard + 1) * per_shard {
@@ -211,8 +211,8 @@ fn the_program_lists_the_images_that_are_bad_and_no_others() {
         writer.finish().unwrap();
     }
     let epochs = amount(1, 6).to_string();
-    // Batches that divide the set: an epoch takes each place once, also those of bad samples.
-    let more = ["--epochs", &epochs, "--batch-size", "8", "--max-bad", "100%", "--workers", "2"];
+    // Batches of 16 divide the set: an epoch takes each place once, also those of bad samples.
+    let more = ["--epochs", &epochs, "--max-bad", "100%", "--workers", "2"];
     let mut child = Watched::start(&mut place.train(&place.pattern("images", shards), "run", &more));
     let (id, mut peak) = (child.id().to_string(), 0);
     child.until(|| {
