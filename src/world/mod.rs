@@ -252,6 +252,31 @@ impl World {
     }
 }
 
+#[cfg(test)]
+impl World {
+    /// Returns the same processes with a fault.
+    pub(crate) fn with_fault(self, fault: faults::Fault) -> Self {
+        Self { fault: Some(fault), ..self }
+    }
+
+    /// Returns gathered rows (size·n, …) with the fault in them or in their gradient.
+    fn with_faulty_gradient(self, rows: Tensor) -> Tensor {
+        let size = self.size as i64;
+        let scaled = |factor: f64| &rows * factor + (&rows * (1.0 - factor)).detach();
+        match self.fault {
+            Some(faults::Fault::NoGradient) => rows.detach(),
+            Some(faults::Fault::TooLargeGradient) if rows.is_floating_point() => scaled(size as f64),
+            Some(faults::Fault::TooSmallGradient) if rows.is_floating_point() => scaled(1.0 / size as f64),
+            Some(faults::Fault::OwnRows) => {
+                let own = rows.size()[0] / size;
+                let places = Tensor::arange(own, (Kind::Int64, rows.device())) + own * self.rank as i64;
+                rows.index_select(0, &places.repeat([size]))
+            }
+            _ => rows,
+        }
+    }
+}
+
 /// The connections to the other processes.
 struct Peers {
     group: Group,
