@@ -9,12 +9,12 @@ use super::support::{parse, read};
 use crate::support::Place;
 
 /// Returns the texts of a YAML list.
-fn texts(list: &Yaml) -> Vec<&str> {
+pub(super) fn texts(list: &Yaml) -> Vec<&str> {
     list.as_vec().unwrap().iter().map(|text| text.as_str().unwrap()).collect()
 }
 
 /// Returns the values of a key in a list of objects.
-fn names<'a>(list: &'a Yaml, key: &str) -> BTreeSet<&'a str> {
+pub(super) fn names<'a>(list: &'a Yaml, key: &str) -> BTreeSet<&'a str> {
     list.as_vec().unwrap().iter().map(|object| object[key].as_str().unwrap()).collect()
 }
 

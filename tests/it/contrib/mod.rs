@@ -2,9 +2,13 @@
 
 mod container;
 mod crontab;
+mod index;
 mod kubernetes;
+mod pods;
 mod slurm;
+mod slurm_nodes;
 mod support;
 mod systemd;
+mod torchrun;
 
 pub(crate) use self::support::{files, parse, words};
