@@ -45,7 +45,7 @@ impl Documents {
 
     /// Checks a pod: time to save, arguments, and volumes, whose claims and settings the file has. Returns the claims that the
     /// pod can write to, each with its access mode.
-    fn check_pod(&self, pod: &Yaml) -> Vec<(&str, &str)> {
+    fn check_pod<'a>(&'a self, pod: &'a Yaml) -> Vec<(&'a str, &'a str)> {
         assert!(pod["terminationGracePeriodSeconds"].as_i64().unwrap() >= 120);
         let container = &pod["containers"][0];
         parse(&texts(&container["args"]), "a pod");

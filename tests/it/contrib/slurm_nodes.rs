@@ -21,13 +21,14 @@ const SRUN: &str = "\
 echo \"$@\" >> steps
 while [ \"$1\" != amdim-stream ]; do shift; done
 tasks=
-trap 'signal=yes; for task in $tasks; do kill -USR1 $task; done' USR1
+trap 'signal=yes; for each in $tasks; do kill -USR1 $each; done' USR1
 trap 'signal=yes; kill -KILL $tasks' TERM
 for task in 0 1 2 3; do
     SLURM_PROCID=$task SLURM_LOCALID=$((task % 2)) SLURM_NODEID=$((task / 2)) SLURM_STEP_ID=0 \\
         SLURM_STEP_NUM_TASKS=4 SLURM_STEP_TASKS_PER_NODE='2(x2)' \"$@\" &
     tasks=\"$tasks $!\"
 done
+touch begun
 highest=0
 for task in $tasks; do
     while :; do signal=; wait $task; code=$?; [ -n \"$signal\" ] || break; done
@@ -96,7 +97,10 @@ impl Job {
     /// Sends a signal as soon as all processes run, to the script only or to all processes of the job.
     fn signal(&mut self, name: &str, to_all: bool) {
         let deadline = Instant::now() + Duration::from_secs(60);
-        while !self.of_each("started").iter().all(|path| path.exists()) {
+        let is_begun = |job: &Self| {
+            job.place.path("begun").exists() && job.of_each("started").iter().all(|path| path.exists())
+        };
+        while !is_begun(self) {
             assert!(
                 Instant::now() < deadline && self.child.try_wait().unwrap().is_none(),
                 "the processes of the job do not start"
