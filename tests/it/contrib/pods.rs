@@ -66,7 +66,7 @@ impl Documents {
                 self.of_kind("PersistentVolumeClaim")[claim]["spec"]["accessModes"][0].as_str().unwrap();
             match mount["readOnly"].as_bool() {
                 Some(true) => {
-                    assert_eq!((claim.rsplit('-').next().unwrap(), mode), ("shards", "ReadOnlyMany"))
+                    assert_eq!((claim.rsplit('-').next().unwrap(), mode), ("shards", "ReadOnlyMany"));
                 }
                 _ => writable.push((claim, mode)),
             }
