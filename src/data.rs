@@ -1,6 +1,11 @@
 //! The sets of samples that a command reads.
 
-use std::{env, path::PathBuf, thread};
+use std::{
+    env,
+    path::PathBuf,
+    sync::atomic::{AtomicUsize, Ordering::Relaxed},
+    thread,
+};
 
 use anyhow::{Context, Result};
 use dataset::{ClassNames, Renamed, validation};
@@ -123,9 +128,18 @@ fn report_remark(remark: &Remark) {
     }
 }
 
-/// Returns the number of cores that this process may use.
+/// The number of processes that share the cores of this one.
+static SHARING: AtomicUsize = AtomicUsize::new(1);
+
+/// Divides the cores that this process may use among so many processes.
+pub fn share_cores(processes: usize) {
+    SHARING.store(processes.max(1), Relaxed);
+}
+
+/// Returns the number of cores that this process may use: its share, where several processes train together.
 pub fn cores() -> usize {
-    thread::available_parallelism().map_or(1, usize::from)
+    let allowed = thread::available_parallelism().map_or(1, usize::from);
+    (allowed / SHARING.load(Relaxed)).max(1)
 }
 
 /// Returns the number of decoding threads: the setting, or else the number of cores.

@@ -7,6 +7,7 @@ use torchkit::{Choice, DeviceChoice, Failure, Piece, caught};
 use crate::{
     exit::Code,
     hint::{self, WithHint},
+    world::World,
 };
 
 /// Returns the device that a choice means on this machine, as [`torchkit::device`] does.
@@ -18,6 +19,21 @@ pub fn choose(choice: DeviceChoice) -> Result<Device> {
     torchkit::device(choice)
         .with_hint(|| "train on the CPU with --device cpu, or let --device auto choose")
         .with_code(Code::Usage)
+}
+
+/// Returns the device of a process among those of its machine: the GPU with its number there, where a choice names none
+/// and the process sees several.
+///
+/// # Errors
+///
+/// With a hint if it cannot be used.
+pub fn choose_for(choice: DeviceChoice, world: World) -> Result<Device> {
+    let first = choose(choice)?;
+    if !world.has_others() || !first.is_cuda() || choice != DeviceChoice::Auto {
+        return Ok(first);
+    }
+    let seen = usize::try_from(tch::Cuda::device_count()).unwrap_or(1);
+    if seen < 2 { Ok(first) } else { choose(DeviceChoice::Cuda(world.local_rank())) }
 }
 
 /// Switches fused pieces on or off by a choice. With `auto`, a GPU starts without those of a step, until a run has

@@ -2,8 +2,11 @@
 
 use std::{
     fmt,
+    io::{self, Write},
     panic::{self, AssertUnwindSafe},
 };
+
+use signal_hook::low_level;
 
 /// An exit code. Its number is documented in `docs/reference/exit-codes.md` and never changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,6 +28,24 @@ pub enum Code {
 }
 
 impl Code {
+    const ALL: [Self; 7] =
+        [Self::Done, Self::Failed, Self::Usage, Self::Unchanged, Self::Locked, Self::Gate, Self::Interrupted];
+
+    /// Returns the code with this number.
+    pub fn of(number: i32) -> Option<Self> {
+        Self::ALL.into_iter().find(|code| *code as i32 == number)
+    }
+
+    /// Returns the code for torchrun, which takes every other code than 0 for a failure and starts failed processes
+    /// again: 0 for an orderly end.
+    #[must_use]
+    pub fn for_torchrun(self) -> Self {
+        match self {
+            Self::Done | Self::Unchanged | Self::Gate | Self::Interrupted => Self::Done,
+            Self::Failed | Self::Usage | Self::Locked => self,
+        }
+    }
+
     /// Returns the name of the code in the file of `--summary`.
     pub fn name(self) -> &'static str {
         match self {
@@ -37,6 +58,13 @@ impl Code {
             Self::Interrupted => "interrupted",
         }
     }
+}
+
+/// Ends the process without waiting for its threads: some may wait for processes that have ended.
+pub fn at_once(code: Code) -> ! {
+    // Nobody is left to be told of a failure.
+    let _ = (io::stdout().flush(), io::stderr().flush());
+    low_level::exit(code as i32);
 }
 
 /// A panic as an error. The panic hook has printed its message and place on stderr.
@@ -64,6 +92,13 @@ pub fn catching<T>(work: impl FnOnce() -> anyhow::Result<T>) -> anyhow::Result<T
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn torchrun_is_told_of_failures_only() {
+        let codes = Code::ALL.map(|code| (code as i32, code.for_torchrun() as i32));
+        assert_eq!(codes, [(0, 0), (1, 1), (2, 2), (3, 0), (4, 4), (5, 0), (130, 0)]);
+        assert!(Code::ALL.iter().all(|code| Code::of(*code as i32) == Some(*code)) && Code::of(7).is_none());
+    }
 
     #[test]
     fn a_panic_becomes_an_error() {

@@ -1,20 +1,20 @@
 //! Parses the command line, runs the command, and exits with its [`Code`].
 
-use std::{panic, process, time::Instant};
+use std::{env, panic, process, time::Instant};
 
 use amdim_stream::{
     about,
     cli::Command,
     commands::{doctor, embed, export, import, pack, plan, replay, selftest, show, synth, verify},
     config::TrainArgs,
-    eval,
+    data, eval,
     exit::{self, Code},
     hint,
     run::Unattended,
     signals, stdout, summary, terminal,
     train::{self, RunOutcome},
     usage,
-    world::World,
+    world::{Launch, Relayed, Together, World},
 };
 use anyhow::Result;
 use tracing_subscriber::EnvFilter;
@@ -25,50 +25,92 @@ fn main() {
     if cli.json {
         stdout::ask_for_json();
     }
-    log_to_stderr(match &cli.command {
+    let launch = World::launch(&cli.together);
+    let is_follower = matches!(&launch, Ok(Some(launch)) if launch.rank > 0);
+    if is_follower {
+        stdout::silence();
+        terminal::silence();
+    }
+    let is_quiet = match &cli.command {
         None => cli.unattended.quiet,
         Some(Command::Plan(args)) => args.unattended.quiet,
         Some(_) => false,
+    };
+    log_to_stderr(if is_follower {
+        "error"
+    } else if is_quiet {
+        "warn"
+    } else {
+        "info"
     });
     torchkit::settle_threads();
     clear_before_panics();
     torchkit::keep_host_memory();
-    let code = match cli.command {
-        None => train(&cli.train, &cli.unattended),
-        Some(command) => code_of(exit::catching(|| {
-            signals::end_at_once(command.leftovers())?;
-            run(command)
-        })),
+    let join = || join(launch, &cli.together);
+    let (code, world) = match cli.command {
+        None => train(&cli.train, &cli.unattended, join),
+        Some(command) => run_command(command, join),
     };
     signals::wait_where_leaving();
-    process::exit(code as i32)
+    // Threads that watch or serve other processes do not end by themselves.
+    if world.size() > 1 { exit::at_once(code) } else { process::exit(code as i32) }
+}
+
+/// Joins the processes with which this one was started, and leaves them their share of the cores.
+fn join(launch: Result<Option<Launch>>, together: &Together) -> Result<World> {
+    let world = World::join(launch?.as_ref(), together)?;
+    data::share_cores(world.sharing_cores());
+    Ok(world)
+}
+
+/// Runs a command other than training, on its share of the work if the command divides it, and else on the lead.
+fn run_command(command: Command, join: impl FnOnce() -> Result<World>) -> (Code, World) {
+    let mut world = World::ALONE;
+    let done = exit::catching(|| {
+        signals::end_at_once(command.leftovers())?;
+        world = join()?;
+        world.conclude(exit::catching(|| run(command, world)))
+    });
+    (code_of(done), world)
 }
 
 /// Trains. Writes the summary of the run if one is asked for and this process leads.
-fn train(args: &TrainArgs, unattended: &Unattended) -> Code {
-    let (start, world) = (Instant::now(), World::ALONE);
+fn train(args: &TrainArgs, unattended: &Unattended, join: impl FnOnce() -> Result<World>) -> (Code, World) {
+    let start = Instant::now();
     if let Some(path) = &unattended.summary
         && let Err(error) = summary::check(path)
     {
-        return failed(&error);
+        return (failed(&error), World::ALONE);
     }
+    let mut world = World::ALONE;
     let (asked, ended) = match args.asked() {
         Ok(asked) => {
-            let ended = exit::catching(|| train::run(&asked, unattended, world));
+            let ended = exit::catching(|| {
+                world = join()?;
+                let ended = exit::catching(|| train::run(&asked, unattended, world));
+                world.conclude(ended)
+            });
             (Some(asked), ended)
         }
         Err(error) => (None, Err(error)),
     };
     let code = code_of_run(&ended, unattended);
-    let Some(path) = unattended.summary.as_deref().filter(|_| world.is_lead()) else { return code };
-    match summary::write(path, asked.as_ref(), start, code, &ended) {
-        Ok(()) => code,
-        Err(error) if matches!(code, Code::Done | Code::Unchanged) => failed(&error),
+    let told = if is_under_torchrun() { code.for_torchrun() } else { code };
+    let Some(path) = unattended.summary.as_deref().filter(|_| world.is_lead()) else { return (told, world) };
+    let told = match summary::write(path, asked.as_ref(), start, code, &ended) {
+        Ok(()) => told,
+        Err(error) if told == Code::Done => failed(&error),
         Err(error) => {
             failed(&error);
-            code
+            told
         }
-    }
+    };
+    (told, world)
+}
+
+/// Returns whether torchrun, or another program with its agent, has started this process.
+fn is_under_torchrun() -> bool {
+    env::var_os("TORCHELASTIC_RUN_ID").is_some()
 }
 
 /// Returns the exit code of a training run. Logs the error of a failed one.
@@ -89,27 +131,28 @@ fn code_of(done: Result<()>) -> Code {
     }
 }
 
-/// Runs a command other than training.
-fn run(command: Command) -> Result<()> {
+/// Runs a command other than training. The lead does what is not divided among processes.
+fn run(command: Command, world: World) -> Result<()> {
+    let lead = |work: &dyn Fn() -> Result<()>| world.on_lead(work).map(drop);
     match command {
-        Command::Completions(args) => about::complete(&args),
+        Command::Completions(args) => lead(&|| about::complete(&args)),
         Command::Eval(command) => {
             let (options, evaluation) = command.parts()?;
-            eval::run(&options, &evaluation)
+            lead(&|| eval::run(&options, &evaluation))
         }
-        Command::Doctor(args) => doctor::run(&args),
-        Command::Embed(args) => embed::run(&args),
-        Command::Export(args) => export::run(&args),
-        Command::Import(args) => import::run(&args),
-        Command::Man(args) => about::manual(&args),
-        Command::Pack(args) => pack::run(&args),
-        Command::Plan(args) => plan::run(&args),
-        Command::Replay(args) => replay::run(&args),
-        Command::Selftest(args) => selftest::run(&args),
-        Command::Show(args) => show::run(&args),
+        Command::Doctor(args) => lead(&|| doctor::run(&args)),
+        Command::Embed(args) => lead(&|| embed::run(&args)),
+        Command::Export(args) => lead(&|| export::run(&args)),
+        Command::Import(args) => lead(&|| import::run(&args)),
+        Command::Man(args) => lead(&|| about::manual(&args)),
+        Command::Pack(args) => lead(&|| pack::run(&args)),
+        Command::Plan(args) => lead(&|| plan::run(&args)),
+        Command::Replay(args) => lead(&|| replay::run(&args)),
+        Command::Selftest(args) => lead(&|| selftest::run(&args)),
+        Command::Show(args) => lead(&|| show::run(&args)),
         Command::Train { settings } => Err(no_subcommand(&settings)),
-        Command::Synth(args) => synth::run(&args),
-        Command::Verify(args) => verify::run(&args),
+        Command::Synth(args) => lead(&|| synth::run(&args)),
+        Command::Verify(args) => lead(&|| verify::run(&args)),
     }
 }
 
@@ -131,17 +174,17 @@ fn clear_before_panics() {
     }));
 }
 
-/// Logs an error and returns the exit code for it.
+/// Logs an error, unless the lead reports it, and returns the exit code for it.
 fn failed(error: &anyhow::Error) -> Code {
     signals::wait_where_leaving();
-    tracing::error!("{}", hint::render(error));
+    if hint::find::<Relayed>(error).is_none() {
+        tracing::error!("{}", hint::render(error));
+    }
     hint::code(error)
 }
 
-/// Logs messages of the program and its libraries to stderr: from level `info` on, or from `warn` on if
-/// `quiet`. `RUST_LOG` wins.
-fn log_to_stderr(quiet: bool) {
-    let level = if quiet { "warn" } else { "info" };
+/// Logs messages of the program and its libraries to stderr, from a level on. `RUST_LOG` wins.
+fn log_to_stderr(level: &str) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
     tracing_subscriber::fmt()
         .with_env_filter(filter)

@@ -13,6 +13,14 @@ use crate::terminal;
 /// Whether the user asked for JSON on a terminal, too.
 static IS_JSON_ASKED_FOR: AtomicBool = AtomicBool::new(false);
 
+/// Whether nothing is printed.
+static IS_SILENT: AtomicBool = AtomicBool::new(false);
+
+/// Makes this process print no results: another one prints them.
+pub fn silence() {
+    IS_SILENT.store(true, Relaxed);
+}
+
 /// Makes results JSON on a terminal, too.
 pub fn ask_for_json() {
     IS_JSON_ASKED_FOR.store(true, Relaxed);
@@ -51,6 +59,9 @@ pub fn say(words: &str) -> Result<()> {
 ///
 /// If stdout cannot be written to. A closed pipe is not an error.
 pub fn text(text: &[u8]) -> Result<()> {
+    if IS_SILENT.load(Relaxed) {
+        return Ok(());
+    }
     let mut stdout = io::stdout().lock();
     let is_terminal = stdout.is_terminal();
     let mut write = || stdout.write_all(text).and_then(|()| stdout.flush());

@@ -9,6 +9,7 @@ use crate::{
     },
     config::TrainArgs,
     run::Unattended,
+    world::Together,
 };
 
 /// Trains image encoders without labels, from sharded tar datasets
@@ -35,6 +36,9 @@ pub struct Cli {
     /// The flags for unattended runs.
     #[command(flatten)]
     pub unattended: Unattended,
+    /// The flags of a start in several processes.
+    #[command(flatten)]
+    pub together: Together,
 }
 
 /// A subcommand: everything that the program does besides training.

@@ -80,7 +80,8 @@ fn prepare(args: &Args, report: &CrashReport) -> Result<Run> {
         Some(loaded) => loaded.state.config.clone(),
         None => Config::resolve(&config::read(&args.crash.join(CrashReport::CONFIG))?)?,
     };
-    let mut run = Run::prepare(with_flags(config, args), loaded.as_ref(), World::ALONE)?;
+    let mut run =
+        Run::prepare(with_flags(config, args), loaded.as_ref().map(|loaded| &loaded.state), World::ALONE)?;
     match &loaded {
         Some(loaded) => {
             run.trainer.restore(loaded)?;

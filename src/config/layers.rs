@@ -120,6 +120,30 @@ fn same(one: &Value, other: &Value) -> bool {
     }
 }
 
+/// Settings that may differ between the processes of a run: those of a machine.
+pub const OF_A_MACHINE: [&str; 6] =
+    ["out", "data.shards", "data.val_shards", "run.device", "run.workers", "run.threads"];
+
+/// Returns the values of settings by their dotted keys.
+pub fn flat(table: &Table) -> Vec<(String, String)> {
+    flattened(table, "").into_iter().map(|(key, value)| (key, value.to_string())).collect()
+}
+
+/// Returns the given settings that are those of a machine.
+pub(super) fn of_this_machine(asked: &Table) -> Table {
+    let mut own = Table::new();
+    for (key, value) in flattened(asked, "").into_iter().filter(|(key, _)| OF_A_MACHINE.contains(&&**key)) {
+        match key.split_once('.') {
+            None => drop(own.insert(key, value)),
+            Some((section, key)) => {
+                let section = own.entry(section.to_owned()).or_insert_with(|| Value::Table(Table::new()));
+                section.as_table_mut().expect("sections are tables").insert(key.to_owned(), value);
+            }
+        }
+    }
+    own
+}
+
 /// Returns the values of a table and of the tables in it, with their dotted keys.
 pub(super) fn flattened(table: &Table, prefix: &str) -> Vec<(String, Value)> {
     let entry = |(key, value): (&String, &Value)| match value {

@@ -7,7 +7,7 @@ use pipeline::Preset;
 use toml::{Table, Value};
 
 use super::{
-    layers::{completed, contradictions, overlay, without_auto, without_former_groups},
+    layers::{completed, contradictions, of_this_machine, overlay, without_auto, without_former_groups},
     recipe::RecipeConfig,
     whole::Config,
     words,
@@ -84,6 +84,17 @@ impl Config {
     fn read_over(mut table: Table, asked: &Table) -> Result<Self> {
         overlay(&mut table, asked);
         table.try_into().map_err(|error| words::refused(&error))
+    }
+
+    /// Returns the configuration of another process of the same run for this one, with the shards, the device and the
+    /// threads that this one was `asked` for.
+    ///
+    /// # Errors
+    ///
+    /// If one of the settings is wrong.
+    pub(crate) fn on_this_machine(&self, asked: &Table) -> Result<Self> {
+        let settings = Table::try_from(self).context("cannot write the configuration as TOML")?;
+        Self::over(settings, &of_this_machine(asked))
     }
 
     /// Writes the configuration as a file that `--config` reads.

@@ -16,7 +16,7 @@ pub mod tally;
 #[cfg(test)]
 mod tiny;
 
-pub(crate) use self::samples::{evenly, images, labelled};
+pub(crate) use self::samples::{evenly, images, labelled, share};
 pub use self::{
     knn::neighbours,
     options::{Evaluation, Options, Probe},

@@ -5,7 +5,7 @@ use pipeline::LoaderConfig;
 use shards::{Division, Order, Position, ShardSet, Shuffle};
 use tch::{Device, Kind};
 
-use crate::{config::Config, data, feed::Feed};
+use crate::{config::Config, data, feed::Feed, world::World};
 
 /// Returns batches of all samples of a set, in order, rendered by the evaluation recipe of the
 /// configuration's preset.
@@ -15,6 +15,16 @@ pub(crate) fn images(set: &ShardSet, config: &Config, device: Device) -> Result<
     let samples = set.samples(order, Division::default(), Position::default());
     let loader = LoaderConfig { drop_last: false, ..data::loader(config, BATCH) };
     Feed::spawn(samples, config.evaluation(), (config.normalization(), Kind::Float), &loader, device)
+}
+
+/// Returns the share of a process in the samples of a set, and the number of its first one: shares follow each other in
+/// the order of ranks.
+pub(crate) fn share(set: &ShardSet, world: World) -> (ShardSet, u64) {
+    if !world.has_others() {
+        return (set.clone(), 0);
+    }
+    let own = world.share(set.len());
+    (set.subset(own.clone().collect()), own.start)
 }
 
 /// Returns the samples that have a label.

@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashSet,
+    mem,
     path::{Path, PathBuf},
 };
 
@@ -15,6 +16,11 @@ use crate::{
     world::World,
 };
 
+/// Returns the shard and the byte of a bad sample in a line of the list.
+fn place(line: &Value) -> Option<(String, u64)> {
+    Some((line["shard"].as_str()?.to_owned(), line["offset"].as_u64()?))
+}
+
 /// The list of bad samples and damaged shards.
 #[derive(Debug)]
 pub(crate) struct BadSamples {
@@ -22,6 +28,8 @@ pub(crate) struct BadSamples {
     lines: Option<JsonLines>,
     listed: HashSet<(String, u64)>,
     path: PathBuf,
+    /// Those that the lead does not know yet.
+    untold: Vec<Value>,
 }
 
 impl BadSamples {
@@ -31,10 +39,11 @@ impl BadSamples {
         faults: impl IntoIterator<Item = &'a ShardFault>,
         world: World,
     ) -> Result<Self> {
-        let place = |line: &Value| Some((line["shard"].as_str()?.to_owned(), line["offset"].as_u64()?));
-        let listed = read_lines(path)?.iter().filter_map(place).collect();
-        let lines = world.on_lead(|| JsonLines::open(path, |_| true))?;
-        let mut this = Self { lines, listed, path: path.to_owned() };
+        let is_lead = world.is_lead();
+        let listed = if is_lead { read_lines(path)? } else { Vec::new() };
+        let listed = listed.iter().filter_map(place).collect();
+        let lines = if is_lead { Some(JsonLines::open(path, |_| true)?) } else { None };
+        let mut this = Self { lines, listed, path: path.to_owned(), untold: Vec::new() };
         for fault in faults {
             this.add(&fault.shard, fault.offset, None, &fault.reason)?;
         }
@@ -66,11 +75,37 @@ impl BadSamples {
 
     /// Adds a sample or shard that is not in the list yet.
     pub(crate) fn add(&mut self, shard: &str, offset: u64, key: Option<&str>, reason: &str) -> Result<()> {
-        if self.listed.insert((shard.to_owned(), offset))
-            && let Some(lines) = &mut self.lines
-        {
-            lines.append(&json!({"shard": shard, "offset": offset, "key": key, "reason": reason}))?;
+        self.add_line(json!({"shard": shard, "offset": offset, "key": key, "reason": reason}))
+    }
+
+    fn add_line(&mut self, line: Value) -> Result<()> {
+        let Some(place) = place(&line) else { return Ok(()) };
+        if self.listed.insert(place) {
+            match &mut self.lines {
+                Some(lines) => lines.append(&line)?,
+                None => self.untold.push(line),
+            }
         }
+        Ok(())
+    }
+
+    /// Adds the bad samples that the other processes have found since the last call.
+    ///
+    /// # Errors
+    ///
+    /// If another process is lost, or the list cannot be written.
+    pub(crate) fn exchange(&mut self, world: World) -> Result<()> {
+        if !world.has_others() {
+            return Ok(());
+        }
+        let own = serde_json::to_string(&mem::take(&mut self.untold))?;
+        for of_rank in world.texts(&own)? {
+            for line in serde_json::from_str::<Vec<Value>>(&of_rank)? {
+                // The lead writes it; others count it.
+                self.add_line(line)?;
+            }
+        }
+        self.untold.clear();
         Ok(())
     }
 }

@@ -1,5 +1,6 @@
 //! A run's folder, the files in it, and the conditions under which a run starts and ends.
 
+mod agreement;
 pub(crate) mod bad_samples;
 pub(crate) mod batch;
 pub(crate) mod crash;

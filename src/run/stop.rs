@@ -19,6 +19,9 @@ use anyhow::{Context, Result};
 use crossbeam::channel::{self, Receiver, Sender, TryRecvError};
 use signal_hook::consts::{SIGINT, SIGTERM};
 
+use super::agreement::Agreement;
+pub(crate) use super::agreement::Next;
+pub use super::agreement::StopReason;
 use crate::{checkpoint::Checkpoints, signals, world::World};
 
 /// A request to stop. A channel is disconnected when it comes, so that other waits can end with it.
@@ -28,15 +31,7 @@ pub(crate) struct Stop {
     is_by_signal: Arc<AtomicBool>,
     deadline: Option<Instant>,
     activity: Arc<Mutex<Activity>>,
-}
-
-/// The reason for which a run stops before its last step.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum StopReason {
-    /// A signal asked for it.
-    Signal,
-    /// The deadline is near.
-    Time,
+    agreement: Agreement,
 }
 
 /// The present activity of a run.
@@ -159,6 +154,7 @@ impl Stop {
             is_by_signal: Arc::default(),
             deadline,
             activity: Arc::new(Mutex::new(Activity::Preparing)),
+            agreement: Agreement::default(),
         };
         stop.listen(listening, run.to_owned())?;
         Ok(stop)
@@ -188,7 +184,8 @@ impl Stop {
     #[cfg(test)]
     pub(crate) fn at(deadline: Option<Instant>) -> Self {
         let activity = Arc::new(Mutex::new(Activity::Preparing));
-        Self { stopped: channel::never(), is_by_signal: Arc::default(), deadline, activity }
+        let (is_by_signal, agreement) = (Arc::default(), Agreement::default());
+        Self { stopped: channel::never(), is_by_signal, deadline, activity, agreement }
     }
 
     /// Notes the activity, for the answer to a signal.
@@ -196,16 +193,56 @@ impl Stop {
         *self.activity.lock().unwrap_or_else(PoisonError::into_inner) = activity;
     }
 
-    /// Returns whether the run is to stop now: after a signal, or if no more time is left than `closing`, the
+    /// Returns whether this process is to stop now: after a signal, or if no more time is left than `closing`, the
     /// time that its end takes, which is only computed if there is a deadline.
-    pub(crate) fn requested(&self, closing: impl FnOnce() -> Duration) -> bool {
+    fn requested(&self, closing: impl FnOnce() -> Duration) -> bool {
         let is_late = self.deadline.is_some_and(|deadline| Instant::now() + closing() >= deadline);
         is_late || self.stopped.try_recv() == Err(TryRecvError::Disconnected)
     }
 
+    fn own_reason(&self) -> StopReason {
+        if self.is_by_signal.load(SeqCst) { StopReason::Signal } else { StopReason::Time }
+    }
+
+    fn wish(&self, closing: impl FnOnce() -> Duration) -> Option<StopReason> {
+        self.requested(closing).then(|| self.own_reason())
+    }
+
+    /// Returns whether the run is to stop now, which all processes of `world` decide alike.
+    ///
+    /// # Errors
+    ///
+    /// If another process is lost.
+    pub(crate) fn is_due(&self, world: World, closing: impl FnOnce() -> Duration) -> Result<bool> {
+        self.agreement.reach(world, self.wish(closing))
+    }
+
+    /// Returns whether the run is to stop before the next step, which all processes decide alike. Several processes
+    /// decide by what they wanted before the last step, so that none waits for the answer.
+    ///
+    /// # Errors
+    ///
+    /// If another process is lost.
+    pub(crate) fn is_due_before_step(
+        &self,
+        world: World,
+        closing: impl FnOnce() -> Duration,
+    ) -> Result<bool> {
+        self.agreement.reach_ahead(world, self.wish(closing))
+    }
+
+    /// Returns what all processes do next in work of which this one has `more` to do or not.
+    ///
+    /// # Errors
+    ///
+    /// If another process is lost.
+    pub(crate) fn next(&self, world: World, closing: impl FnOnce() -> Duration, more: bool) -> Result<Next> {
+        self.agreement.next(world, self.wish(closing), more)
+    }
+
     /// Returns the reason of a request that was made.
     pub(crate) fn reason(&self) -> StopReason {
-        if self.is_by_signal.load(SeqCst) { StopReason::Signal } else { StopReason::Time }
+        self.agreement.reason().unwrap_or_else(|| self.own_reason())
     }
 
     /// Returns the channel that is disconnected when the run is to stop. Several processes stop together, after a

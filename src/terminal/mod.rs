@@ -9,5 +9,5 @@ pub use self::{
     line::{clear, close, without},
     messages::Messages,
     progress::Progress,
-    surroundings::{columns_for_text, has_colours, has_line},
+    surroundings::{columns_for_text, has_colours, has_line, silence},
 };

@@ -3,7 +3,10 @@
 use std::{
     env,
     io::{self, IsTerminal},
-    sync::OnceLock,
+    sync::{
+        OnceLock,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
 };
 
 use rustix::termios::tcgetwinsize;
@@ -46,10 +49,18 @@ impl Surroundings {
     }
 }
 
+/// Whether this process draws no line.
+static IS_SILENT: AtomicBool = AtomicBool::new(false);
+
+/// Makes this process draw no line: another one draws it on the same terminal.
+pub fn silence() {
+    IS_SILENT.store(true, Relaxed);
+}
+
 /// Returns whether stderr shows a line that is redrawn, instead of plain lines.
 pub fn has_line() -> bool {
     static FOUND: OnceLock<bool> = OnceLock::new();
-    *FOUND.get_or_init(|| Surroundings::of_process().has_line())
+    !IS_SILENT.load(Relaxed) && *FOUND.get_or_init(|| Surroundings::of_process().has_line())
 }
 
 /// Returns whether messages are coloured, with the 16 colours of the terminal.

@@ -2,11 +2,12 @@
 
 use anyhow::{Context, Result};
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use super::{run::RunOutcome, session::Run};
 use crate::{
-    checkpoint::Loaded,
-    config::Config,
+    checkpoint::{DataIdentity, Loaded, State},
+    config::{self, Config},
     run::{
         folder::RunFolder,
         lock::RunLock,
@@ -21,92 +22,158 @@ use crate::{
     world::World,
 };
 
+/// What a start does, which the lead decides for all processes.
+#[derive(Serialize, Deserialize)]
+struct Beginning {
+    config: Config,
+    /// The state from which the run goes on; none of a new run.
+    resumed: Option<State>,
+    /// Whether everything that is asked for is done already.
+    is_over: bool,
+}
+
+/// What the lead has found in the run folder.
+#[derive(Default)]
+struct Found {
+    lock: Option<RunLock>,
+    /// The step of the last checkpoint.
+    saved: Option<u64>,
+    /// The checkpoint from which the run goes on.
+    resumed: Option<Loaded>,
+    manifest: Option<Manifest>,
+    /// How the shards have changed, if a new run begins for that reason.
+    changes: Option<String>,
+}
+
 /// Trains with the settings `asked` (flags over file), and resumes the run that the folder contains. `world`
 /// is this process's place among those that train together.
 pub fn run(asked: &toml::Table, unattended: &Unattended, world: World) -> Result<RunOutcome> {
+    world.agree(&told(asked), "start all processes with the same program and the same settings")?;
     let deadline = unattended.deadline()?;
     let folder = RunFolder::of(&Config::out(asked)?);
-    folder.check(unattended.summary.as_deref())?;
     let stop = Stop::install(deadline.as_ref().map(|deadline| deadline.at), &folder.path)?;
-    // An existing folder is read under its lock; a new one is created only after all checks have passed.
-    let lock = world.on_lead(|| folder.take_existing())?.flatten();
-    let latest = folder.checkpoints.latest()?;
-    let state = latest.as_ref().map(|loaded| &loaded.state);
-    let saved = state.map(|state| state.step);
-    let Start { config, manifest, changes, is_over } = Start::find(asked, unattended, state, &folder)?;
-    world.wait()?; // until all have read the folder, which the lead changes next
-    let resumed = latest.filter(|_| changes.is_none());
-    let config = config?;
+    let mut found = Found::default();
+    let beginning = world.from_lead(|| find(asked, unattended, &folder, &mut found))?;
+    let Beginning { config, resumed, is_over } = beginning;
     if is_over {
         return Ok(RunOutcome::Unchanged);
     }
+    let config = if world.is_lead() { config } else { config.on_this_machine(asked)? };
     let mut run = Run::prepare(config, resumed.as_ref(), world)?;
     run.config.data.make_absolute(); // the run may be resumed and judged from any folder
+    run.agree_on_data()?;
     promote::check_gates(&run.config.run, &run.data, &unattended.gate)?;
-    run.check_links(&folder)?;
-    if resumed.is_none() {
-        run.warm_start(&folder, changes.is_some())?;
-    }
-    if let Some(promotions) = &unattended.promote {
-        world.on_lead(|| Promotions::of(promotions).prepare())?;
-    }
+    world.on_lead(|| {
+        run.check_links(&folder)?;
+        if resumed.is_none() {
+            run.warm_start(&folder, found.changes.is_some())?;
+        }
+        unattended.promote.as_ref().map_or(Ok(()), |promotions| Promotions::of(promotions).prepare())
+    })?;
     if run.is_to_stop(&stop)? {
         tracing::info!("stopped before the first step: nothing has changed");
         return Ok(RunOutcome::Stopped(stop.reason())); // before anything is made or moved
     }
-    run.take_over(&folder, lock, saved, changes.as_deref())?;
-    if let Some(loaded) = resumed {
-        run.resume(&folder, &loaded)?;
+    let manifest = world.on_lead(|| run.take_over(&folder, &mut found))?;
+    run.follow(resumed.as_ref())?;
+    if let (Some(manifest), true) = (&manifest, world.is_lead()) {
+        run.note_beginning(&folder, manifest, deadline.as_ref())?;
     }
-    let manifest = run.manifest(manifest);
-    world.on_lead(|| run.note_beginning(&folder, &manifest, deadline.as_ref()))?;
-    let outcome = run.train_catching_panics(&folder, &stop, unattended.quiet)?;
+    let outcome = run
+        .train_catching_panics(&folder, &stop, unattended.quiet)
+        .map_err(|error| run.end_without_others(&folder, error))?;
     world.on_lead(|| run.conclude(&folder, unattended, manifest, outcome))?;
     Ok(outcome)
 }
 
+/// Returns the settings in which all processes must agree, by name, and the version of the program. Paths and the
+/// devices of machines may differ.
+fn told(asked: &toml::Table) -> Vec<(String, String)> {
+    let program = ("the version".to_owned(), format!("{} ({})", env!("CARGO_PKG_VERSION"), built::COMMIT));
+    let settings = config::flat(asked).into_iter();
+    settings.filter(|(name, _)| !config::OF_A_MACHINE.contains(&&**name)).chain([program]).collect()
+}
+
+/// Decides what this start does by the contents of the run folder.
+fn find(
+    asked: &toml::Table,
+    unattended: &Unattended,
+    folder: &RunFolder,
+    found: &mut Found,
+) -> Result<Beginning> {
+    folder.check(unattended.summary.as_deref())?;
+    // An existing folder is read under its lock; a new one is created only after all checks have passed.
+    found.lock = folder.take_existing()?;
+    let latest = folder.checkpoints.latest()?;
+    let state = latest.as_ref().map(|loaded| &loaded.state);
+    found.saved = state.map(|state| state.step);
+    let Start { config, manifest, changes, is_over } = Start::find(asked, unattended, state, folder)?;
+    (found.manifest, found.changes) = (manifest, changes);
+    found.resumed = latest.filter(|_| found.changes.is_none());
+    let resumed = found.resumed.as_ref().map(|loaded| loaded.state.clone());
+    Ok(Beginning { config: config?, resumed, is_over })
+}
+
 impl Run {
-    /// Locks the folder where this process leads, reports how the last process ended, and sets aside the run
-    /// whose shards have changed. `saved` is the step of that run's last checkpoint.
-    fn take_over(
-        &mut self,
-        folder: &RunFolder,
-        lock: Option<RunLock>,
-        saved: Option<u64>,
-        changes: Option<&str>,
-    ) -> Result<()> {
-        let take = || match lock {
-            Some(lock) => Ok(lock),
-            None => folder.take_new(),
+    /// Checks that all processes read the same samples.
+    fn agree_on_data(&self) -> Result<()> {
+        let identity = |set: &shards::ShardSet| {
+            let DataIdentity { digest, samples } = DataIdentity::of(set);
+            format!("{samples} samples ({digest:016x})")
         };
-        self.lock = self.world.on_lead(take)?;
-        self.report_killed_process(folder, saved)?;
-        if let Some(changes) = changes {
-            self.world.on_lead(|| folder.set_aside())?;
-            tracing::info!("{changes}: a new run begins");
-        }
-        Ok(())
+        let named = |name: &str, set: &shards::ShardSet| (name.to_owned(), identity(set));
+        let train = named("training shards", &self.data.train);
+        let validation = self.data.validation.iter().map(|set| named("validation shards", set));
+        let all: Vec<_> = [train].into_iter().chain(validation).collect();
+        self.world.agree(&all, "give all machines the same shards, in the same order of names")
     }
 
-    /// Goes on from a checkpoint of this run.
+    /// Locks the folder, reports how the last process ended, sets aside the run whose shards have changed, and restores
+    /// the state from which the run goes on. Returns the manifest of the run.
+    fn take_over(&mut self, folder: &RunFolder, found: &mut Found) -> Result<Manifest> {
+        self.lock = Some(match found.lock.take() {
+            Some(lock) => lock,
+            None => folder.take_new()?,
+        });
+        self.report_killed_process(folder, found.saved)?;
+        if let Some(changes) = &found.changes {
+            folder.set_aside()?;
+            tracing::info!("{changes}: a new run begins");
+        }
+        if let Some(loaded) = &found.resumed {
+            self.resume(folder, loaded)?;
+        }
+        Ok(self.manifest(found.manifest.take()))
+    }
+
+    /// Restores a checkpoint of this run, and notes a new length in it.
     fn resume(&mut self, folder: &RunFolder, loaded: &Loaded) -> Result<()> {
         let saved = &loaded.state;
-        self.world.on_lead(|| {
-            folder.checkpoints.set_aside_after(saved.step)?;
-            folder.checkpoints.link_best()
-        })?;
+        folder.checkpoints.set_aside_after(saved.step)?;
+        folder.checkpoints.link_best()?;
         self.trainer.restore(loaded).context("cannot resume")?;
-        (self.position, self.saved) = (saved.position, Some(saved.step));
         let length = |config: &Config| (config.train.steps, config.train.epochs);
         if length(&self.config) == length(&saved.config) {
             return Ok(());
         }
         // A later start that does not ask for a length keeps this one.
-        let state = self.state(saved.step, self.position);
-        self.world.on_lead(|| folder.checkpoints.restate_length(loaded, &state))?;
+        folder.checkpoints.restate_length(loaded, &self.state(saved.step, saved.position))?;
         tracing::info!(
             "the run becomes longer: past drops of the learning rate stay where they were, future drops move with the end of the run"
         );
+        Ok(())
+    }
+
+    /// Goes on from the tensors of the lead, and from the state that it resumes.
+    fn follow(&mut self, resumed: Option<&State>) -> Result<()> {
+        self.world.follow_lead(|| {
+            let network = self.trainer.network().tensors().into_values();
+            network.chain(self.trainer.moments().into_values()).collect()
+        })?;
+        if let Some(state) = resumed {
+            self.trainer.resume(state.step);
+            (self.position, self.saved) = (state.position, Some(state.step));
+        }
         Ok(())
     }
 
@@ -168,9 +235,10 @@ impl Run {
         &self,
         folder: &RunFolder,
         unattended: &Unattended,
-        mut manifest: Manifest,
+        manifest: Option<Manifest>,
         outcome: RunOutcome,
     ) -> Result<()> {
+        let mut manifest = manifest.context("the lead has a manifest")?;
         let is_finished = outcome == RunOutcome::Finished;
         if is_finished {
             manifest.finished.get_or_insert_with(Timestamp::now);

@@ -108,19 +108,20 @@ impl Run {
     /// Writes the crash folder where this process leads.
     fn write_crash_folder(&self, folder: &RunFolder, crash: &Crash, write_state: impl FnOnce(&Path) -> bool) {
         let (path, step) = (folder.crash.display(), crash.at.step);
+        if !self.world.is_lead() {
+            return;
+        }
         let samples = || {
             let stream = self.data.trained.samples(self.order(), self.division(), crash.at.from);
             crash::describe_samples(&stream, self.batch_size / self.world.size(), crash.indices.as_deref())
         };
-        let written = self.world.on_lead(|| crash::write(folder, crash, &self.config, write_state, samples));
-        match written {
-            Ok(Some(true)) => tracing::warn!(
+        match crash::write(folder, crash, &self.config, write_state, samples) {
+            Ok(true) => tracing::warn!(
                 "the samples of step {step} and the state before it are in `{path}`; `amdim-stream replay {path}` makes it again"
             ),
-            Ok(Some(false)) => {
+            Ok(false) => {
                 tracing::warn!("the samples of step {step}, which was under way, are listed in `{path}`");
             }
-            Ok(None) => {}
             Err(error) => tracing::warn!("cannot write `{path}`: {error:#}"),
         }
     }

@@ -96,19 +96,20 @@ impl Log {
     pub(crate) fn open(folder: &RunFolder, run: &Run, quiet: bool) -> Result<Self> {
         let step = run.trainer.step_count();
         let mut sinks: Vec<Box<dyn Sink>> = Vec::new();
-        if let Some(file) = run.world.on_lead(|| RecordFile::open(&folder.metrics, step))? {
-            sinks.push(Box::new(file));
+        if run.world.is_lead() {
+            sinks.push(Box::new(RecordFile::open(&folder.metrics, step)?));
             if !quiet {
                 sinks.push(Box::new(Progress::new(step, run.steps)));
             }
         }
-        let records = metrics::read(&folder.metrics)?;
+        let last = |records: Vec<Record>| records.iter().rev().find_map(Record::validation).copied();
+        let validated = run.world.from_lead(|| Ok(last(metrics::read(&folder.metrics)?)))?;
         let accelerator = Accelerator::of(run.device);
         Ok(Self {
             sinks,
             world: run.world,
             choices: run.choices(),
-            validated: records.iter().rev().find_map(Record::validation).copied(),
+            validated,
             window: Window::new(Moment::queue(accelerator)?),
             due: None,
             accelerator,

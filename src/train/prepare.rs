@@ -10,7 +10,7 @@ use super::{
     trainer::Trainer,
 };
 use crate::{
-    checkpoint::{self, DataIdentity, HostCopies, Loaded, Writer},
+    checkpoint::{self, DataIdentity, HostCopies, Loaded, State, Writer},
     config::{Config, WarmStart},
     data::{self, Data},
     device,
@@ -34,8 +34,8 @@ impl Run {
     /// # Errors
     ///
     /// If the settings contradict the data, the device, or the checkpoint that the run resumes.
-    pub(crate) fn prepare(mut config: Config, resumed: Option<&Loaded>, world: World) -> Result<Self> {
-        let device = device::choose(config.run.device)?;
+    pub(crate) fn prepare(mut config: Config, resumed: Option<&State>, world: World) -> Result<Self> {
+        let device = device::choose_for(config.run.device, world)?;
         let data = open_data(&config, resumed)?;
         let batch_size = batch_size(&config, device, data.trained.len())?;
         let steps = steps(&config, batch_size, data.train.len());
@@ -54,6 +54,9 @@ impl Run {
         // CUDA graphs cannot be recorded on the default stream, so all work uses this stream.
         let stream = || Ok(Stream::new(Accelerator::of(device))?.make_current()?);
         device::within_memory(device, || "a context of this process".to_owned(), Vec::new, stream)?;
+        if device.is_cuda() {
+            world.connect_devices()?;
+        }
         let steps_an_epoch = config.data.samples_an_epoch(data.trained.len()) as f64 / batch_size as f64;
         let schedule = Schedule::of_lengths(&config.optim, &config.train.lengthened, steps, steps_an_epoch)
             .scaled(config.optim.lr_scaling, batch_size as u64);
@@ -173,17 +176,17 @@ impl Run {
 }
 
 /// Opens the data, and checks that they are those of the checkpoint that the run resumes.
-fn open_data(config: &Config, resumed: Option<&Loaded>) -> Result<Data> {
+fn open_data(config: &Config, resumed: Option<&State>) -> Result<Data> {
     let mut data = Data::open(&config.data)?;
     if let Some(chosen) = config.method.chosen().subset(data.train.len(), config.seed) {
         data.trained = data.train.subset(chosen);
     }
-    let Some(loaded) = resumed else { return Ok(data) };
-    loaded.state.data.check(DataIdentity::of(&data.train))?;
+    let Some(state) = resumed else { return Ok(data) };
+    state.data.check(DataIdentity::of(&data.train))?;
     if data.class_names.is_empty() {
-        data.class_names.clone_from(&loaded.state.class_names);
+        data.class_names.clone_from(&state.class_names);
     } else {
-        data::warn_of_renamed(&loaded.state.class_names, &data.class_names);
+        data::warn_of_renamed(&state.class_names, &data.class_names);
     }
     Ok(data)
 }

@@ -14,7 +14,10 @@ use std::{
 use tch::Tensor;
 use torchkit::Failure;
 
-use crate::{checkpoint::Named, world::World};
+use crate::{
+    checkpoint::Named,
+    world::{Together, World},
+};
 
 /// Held while processes run. One group at a time: another one could be given the same port before it is used.
 static ALONE: Mutex<()> = Mutex::new(());
@@ -28,10 +31,13 @@ pub(super) fn run(test: &str, size: usize, work: impl FnOnce(World) -> Named) ->
         if env::var("WORLD_SIZE").is_ok_and(|other| other != size.to_string()) {
             return None;
         }
-        let world = World::join().unwrap();
+        let together = Together::default();
+        let launch = World::launch(&together).unwrap();
+        let world = World::join(launch.as_ref(), &together).unwrap();
         let contiguous = |(name, tensor): (String, Tensor)| (name, tensor.contiguous());
         let results: Vec<_> = computed(|| work(world)).into_iter().map(contiguous).collect();
         Tensor::write_safetensors(&results, Path::new(&folder).join(world.rank().to_string())).unwrap();
+        world.conclude(Ok(())).unwrap();
         process::exit(0); // the destructors of a group are for those who go on
     }
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);

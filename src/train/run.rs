@@ -19,6 +19,7 @@ use crate::{
     },
     views::Views,
 };
+use torchkit::Failure;
 
 /// Steps after which the numbers are checked, if nothing else checks them earlier.
 const CHECK_EVERY: u64 = 100;
@@ -44,6 +45,11 @@ impl Run {
     ) -> Result<RunOutcome> {
         let trained = panic::catch_unwind(AssertUnwindSafe(|| self.train(folder, stop, quiet)));
         trained.unwrap_or_else(|payload| {
+            if let Some(failure) = payload.downcast_ref::<Failure>()
+                && failure.network.is_some()
+            {
+                return Err(failure.clone().into());
+            }
             let error = self.report_panic(folder, &*payload);
             self.rescue_checkpoint(folder);
             Err(error)
@@ -71,7 +77,9 @@ impl Run {
     /// validation was completed; none if there was none.
     fn make_steps(&mut self, stop: &Stop, feed: &mut Feed, output: &mut Output) -> Result<Option<bool>> {
         let mut is_validated = None;
-        while self.trainer.step_count() < self.steps && !self.is_to_stop(stop)? {
+        while self.trainer.step_count() < self.steps
+            && !stop.is_due_before_step(self.world, || self.closing_time())?
+        {
             stop.note(Activity::Made(self.trainer.step_count()));
             let Some(batch) = self.next_batch(feed, stop, output)? else { break };
             stop.note(Activity::Step(self.trainer.step_count() + 1));
@@ -97,7 +105,7 @@ impl Run {
 
     /// Returns whether the run is to stop, which all processes decide alike.
     pub(crate) fn is_to_stop(&self, stop: &Stop) -> Result<bool> {
-        self.world.any(stop.requested(|| self.closing_time()))
+        stop.is_due(self.world, || self.closing_time())
     }
 
     /// Waits for the next batch. Returns `None` where the run is to stop; the samples have no end.
@@ -124,12 +132,16 @@ impl Run {
         output.bad.write(&batch.bad_samples)?;
         let (started, start) = (Instant::now(), self.next_step());
         self.unchecked.push(start);
+        self.world.note_step(start.step);
         if let Some(lock) = &self.lock {
             lock.begin(start)?;
         }
         let outcome = self.update(&batch.views).with_context(|| format!("step {} failed", start.step));
-        let outcome =
-            outcome.inspect_err(|error| self.write_crash(output.folder, &Crash::of_error(start, error)))?;
+        let outcome = outcome.inspect_err(|error| {
+            if self.world.lost(error).is_none() {
+                self.write_crash(output.folder, &Crash::of_error(start, error));
+            }
+        })?;
         self.position = batch.views.next;
         self.longest.step = self.longest.step.max(started.elapsed());
         output.log.count(start.step, &outcome, batch);
@@ -148,6 +160,7 @@ impl Run {
     fn begin_pending(&mut self, step: u64, output: &mut Output) -> Result<()> {
         let is_recorded = self.is_due(step, self.config.run.log_every);
         if is_recorded {
+            output.bad.exchange(self.world)?;
             output.log.close(step, self.epoch(), output.bad.count())?;
         }
         let is_saved = self.is_due(step, self.config.run.checkpoint_every);
@@ -160,9 +173,10 @@ impl Run {
     /// Saves the last step, and closes the output.
     fn finish(&mut self, stop: &Stop, output: Output) -> Result<()> {
         let Output { folder, log, bad } = output;
-        let step = self.trainer.step_count();
+        let (step, mut bad) = (self.trainer.step_count(), bad);
         stop.note(Activity::Made(step));
         self.save(folder)?;
+        bad.exchange(self.world)?;
         stop.note(Activity::Ending(step));
         drop(log); // removes the progress line
         bad.summarize();

@@ -20,6 +20,7 @@ use crate::{
     failure,
     feed::Feed,
     run::folder::RunFolder,
+    world::World,
 };
 
 impl Run {
@@ -34,12 +35,8 @@ impl Run {
     /// unless it has one.
     pub(super) fn begin_check(&mut self, is_saved: bool) -> Result<()> {
         let step = self.trainer.step_count();
-        let checkpoint = if is_saved && self.saved != Some(step) {
-            self.trainer.average_statistics()?;
-            Some(self.begin_checkpoint(step)?)
-        } else {
-            None
-        };
+        let checkpoint =
+            if is_saved && self.saved != Some(step) { Some(self.begin_checkpoint(step)?) } else { None };
         self.pending = Some(Pending { check: self.trainer.begin_check()?, checkpoint });
         Ok(())
     }
@@ -51,7 +48,8 @@ impl Run {
         self.finish_writing()?;
         let (network, moments) = (self.trainer.network().tensors(), self.trainer.moments());
         let (world, state) = (self.world, self.state(step, self.position));
-        let contents = world.on_lead(|| Ok((state, self.host_copies.take(&network, &moments)?)))?;
+        let contents =
+            if world.is_lead() { Some((state, self.host_copies.take(&network, &moments)?)) } else { None };
         let is_finite = self.trainer.begin_finite_check()?;
         self.saved = Some(step);
         Ok(PendingCheckpoint { step, due, is_finite, contents })
@@ -145,6 +143,22 @@ impl Run {
         if let Err(error) = self.settle(folder, |_| Ok(())) {
             tracing::warn!("the last checkpoint is not written: {error:#}");
         }
+    }
+
+    /// Saves the last step where another process was lost and this one leads, without the others. Returns the error to
+    /// end with: that loss, or `error` if it has another cause.
+    pub(super) fn end_without_others(&mut self, folder: &RunFolder, error: anyhow::Error) -> anyhow::Error {
+        let Some(lost) = self.world.lost(&error) else { return error };
+        if self.world.is_lead() {
+            self.world = World::ALONE;
+            self.rescue_checkpoint(folder);
+            let step = self.trainer.step_count();
+            match self.save(folder) {
+                Ok(()) => tracing::info!("saved, step {step}"),
+                Err(error) => tracing::warn!("step {step} is not saved: {error:#}"),
+            }
+        }
+        lost.into()
     }
 
     /// Collects the checkpoint that was written meanwhile, if there is one, without waiting.

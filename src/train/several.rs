@@ -68,7 +68,6 @@ fn updates(case: Case, world: World) -> Named {
         world.average(|| vec![metrics.values.shallow_clone()]).unwrap();
         results.insert(format!("numbers of step {number}"), metrics.values.copy());
     }
-    trainer.average_statistics().unwrap();
     for (name, tensor) in trainer.network().tensors() {
         if tensor.requires_grad() && tensor.grad().defined() {
             results.insert(format!("gradient of {name}"), tensor.grad().copy());

@@ -1,7 +1,7 @@
 //! One update of a network, queued on the device kernel by kernel or as one recorded graph.
 
 use anyhow::Result;
-use tch::{Device, Tensor};
+use tch::{Device, Kind, Tensor};
 
 use crate::optim::Optimizer;
 use crate::{
@@ -14,7 +14,7 @@ use crate::{
     views::Views,
     world::World,
 };
-use torchkit::{Choice, Graph};
+use torchkit::{Accelerator, Choice, Event, Graph, Stream};
 
 /// Everything that a step changes.
 pub(crate) struct Learner {
@@ -58,7 +58,48 @@ impl Learner {
 
     /// Makes one update on one batch. The host does not wait for the device, since all inputs of the update
     /// are there.
+    ///
+    /// If another process is lost, nothing has changed: the state is that before the step.
     fn update(&mut self, views: &Views) -> Result<StepMetrics> {
+        let before = self.world.has_others().then(|| self.statistics().map(|tensor| tensor.copy()).collect());
+        let gradients = match before {
+            None => self.gradients(views),
+            Some(before) => {
+                let computed =
+                    torchkit::caught(|| self.gradients(views)).map_err(anyhow::Error::from).flatten();
+                computed.inspect_err(|_| self.undo(before))
+            }
+        };
+        let Gradients { loss, probe, total } = gradients?;
+        let is_broken = self.optimizer.update(&total)?;
+        self.network.method_mut().after_step(&is_broken);
+        Ok(StepMetrics::of(&loss, probe, is_broken))
+    }
+
+    /// Returns the running statistics, which forward passes change.
+    fn statistics(&self) -> impl Iterator<Item = Tensor> {
+        let is_statistic = |name: &str| {
+            ["running_mean", "running_var", "num_batches_tracked"].iter().any(|end| name.ends_with(end))
+        };
+        let named = self.network.tensors().into_iter();
+        named.filter(move |(name, _)| is_statistic(name)).map(|(_, tensor)| tensor)
+    }
+
+    /// Returns the state to that before a step whose gradients could not be computed, where the running statistics were
+    /// `before`.
+    fn undo(&mut self, before: Vec<Tensor>) {
+        let undone = torchkit::caught(|| {
+            tch::no_grad(|| self.statistics().zip(&before).for_each(|(mut now, before)| now.copy_(before)));
+            let is_broken = Tensor::ones([], (Kind::Float, self.network.vars().device()));
+            self.network.method_mut().after_step(&is_broken);
+        });
+        if let Err(failure) = undone {
+            tracing::warn!("the state before the step cannot be restored: {failure}");
+        }
+    }
+
+    /// Computes the gradients of all processes' batch.
+    fn gradients(&mut self, views: &Views) -> Result<Gradients> {
         let loss = self.backward(views)?;
         let (probe, total) = match self.network.probe() {
             Some(probe) => {
@@ -74,12 +115,41 @@ impl Learner {
         // update or none does.
         self.world.average(|| {
             let gradients = self.optimizer.gradients().into_iter();
-            gradients.chain([total.shallow_clone()]).collect()
+            gradients.chain([total.shallow_clone()]).chain(self.own_statistics(views)).collect()
         })?;
-        let is_broken = self.optimizer.update(&total)?;
-        self.network.method_mut().after_step(&is_broken);
-        Ok(StepMetrics::of(&loss, probe, is_broken))
+        self.wait_for_average()?;
+        Ok(Gradients { loss, probe, total })
     }
+
+    /// Returns the running statistics that are those of this process's samples: they follow the mean over all processes.
+    fn own_statistics(&self, views: &Views) -> Vec<Tensor> {
+        let compute = self.compute(views.labels.size()[0]);
+        if compute.norm_groups == compute.parts {
+            return Vec::new(); // all processes normalize together
+        }
+        self.statistics().filter(Tensor::is_floating_point).collect()
+    }
+
+    /// Waits until the gradients of all processes have arrived on a GPU: if a process is lost on the way, its GPU's share
+    /// is missing in them, and they must not be used.
+    fn wait_for_average(&self) -> Result<()> {
+        let device = Accelerator::of(self.network.vars().device());
+        if self.world.has_others() && device.is_some() {
+            let arrived = Event::new(device)?;
+            arrived.record(Stream::current(device)?)?;
+            arrived.wait()?;
+            self.world.check()?;
+        }
+        Ok(())
+    }
+}
+
+/// A step whose gradients are those of all processes' batch.
+struct Gradients {
+    loss: Loss,
+    probe: Option<ProbeMetrics>,
+    /// The loss that is minimized, that of the probe included.
+    total: Tensor,
 }
 
 /// Adds the gradients of the online probe's loss on a batch to those of its parameters. Returns its numbers
@@ -221,7 +291,6 @@ fn copied(views: &Views) -> Views {
 #[cfg(test)]
 mod tests {
     use shards::Position;
-    use tch::Kind;
 
     use super::*;
     use crate::{optim::Schedule, train::Trainer};

@@ -221,20 +221,6 @@ impl Trainer {
         Readback::queue(&is_finite.view(1), Accelerator::of(self.network().vars().device()))
     }
 
-    /// Replaces batch statistics, which each process gathers from its own samples, by their means over the
-    /// processes: before they are saved or used for evaluation. Queues and banks are alike on all processes
-    /// and stay as they are.
-    ///
-    /// # Errors
-    ///
-    /// If another process is lost or does not answer.
-    pub fn average_statistics(&self) -> Result<()> {
-        let is_statistic = |name: &str| name.ends_with("running_mean") || name.ends_with("running_var");
-        let named = || self.network().tensors().into_iter();
-        self.world()
-            .average(|| named().filter(|(name, _)| is_statistic(name)).map(|(_, tensor)| tensor).collect())
-    }
-
     /// Returns the names of the parameters whose gradients in the last step are not finite numbers.
     pub fn broken_gradients(&self) -> Vec<String> {
         let is_broken = |tensor: &Tensor| {
@@ -277,7 +263,12 @@ impl Trainer {
         }
         self.network().restore(loaded)?;
         loaded.restore_optimizer(&self.moments())?;
-        self.learner.optimizer.resume(loaded.state.step);
+        self.resume(loaded.state.step);
         Ok(())
+    }
+
+    /// Continues after a step whose tensors were restored.
+    pub(crate) fn resume(&mut self, step: u64) {
+        self.learner.optimizer.resume(step);
     }
 }

@@ -1,23 +1,25 @@
 //! Validation between epochs: online probes, neighbours, the health of the representation, the best
 //! checkpoint.
 
+use std::array;
+
 use anyhow::{Context, Result, anyhow};
 use shards::ShardSet;
-use tch::{Device, Tensor};
+use tch::{Device, Kind, Tensor};
 use torchkit::Moment;
 
 use super::{Run, output::Output};
 use crate::run::{
     folder::RunFolder,
     promote::FEWEST_FOR_HEALTH,
-    stop::{Activity, Stop},
+    stop::{Activity, Next, Stop},
 };
 use crate::{
     checkpoint::Best,
     device,
     encoder::Mode,
     eval::{self, features::Features, health::Health, knn::Vote},
-    feed::Feed,
+    feed::{DeviceBatch, Feed},
     hint::WithHint,
     metrics::ValidationRecord,
     network::{self, Both, Judged},
@@ -33,18 +35,23 @@ struct ValidationSums {
     labelled: f64,
     /// Features are kept of the samples whose index is a multiple of this.
     every: i64,
+    /// The number of this process's first sample among all.
+    first: i64,
     features: Vec<Tensor>,
     labels: Vec<Tensor>,
 }
 
 impl ValidationSums {
-    fn new(samples: u64) -> Self {
+    /// Returns sums of nothing, for features of `width` numbers and a set of `samples` samples of which this process
+    /// begins with number `first`.
+    fn new(samples: u64, first: u64, width: i64) -> Self {
         Self {
+            first: first.cast_signed(),
             hits: Both { mlp: 0.0, linear: 0.0 },
             labelled: 0.0,
             every: samples.div_ceil(Health::SAMPLES.cast_unsigned()).max(1).cast_signed(),
-            features: Vec::new(),
-            labels: Vec::new(),
+            features: vec![Tensor::zeros([0, width], (Kind::Float, Device::Cpu))],
+            labels: vec![Tensor::zeros([0], (Kind::Int64, Device::Cpu))],
         }
     }
 
@@ -54,8 +61,9 @@ impl ValidationSums {
             self.hits.linear += accuracy.linear * judged.labelled;
             self.labelled += judged.labelled;
         }
-        let kept = views.indices.remainder(self.every).eq(0).nonzero().view(-1);
-        self.features.push(judged.features.index_select(0, &kept).to_device(Device::Cpu));
+        let kept = (&views.indices + self.first).remainder(self.every).eq(0).nonzero().view(-1);
+        let features = judged.features.index_select(0, &kept);
+        self.features.push(features.to_device(Device::Cpu).to_kind(Kind::Float));
         self.labels.push(views.labels.index_select(0, &kept).to_device(Device::Cpu));
     }
 }
@@ -91,27 +99,39 @@ impl Run {
         output: &mut Output,
     ) -> Result<bool> {
         let begin = output.log.moment()?;
-        self.trainer.average_statistics()?;
+        let mut training = training;
+        if self.world.has_others() {
+            // All processes read them at the same place, as joint operations need it.
+            self.finish_training(training.as_deref_mut(), output)?;
+        }
         stop.note(Activity::Validating(self.trainer.step_count()));
         let Some(validation) = self.data.validation.clone() else {
             return self.validate_by_training_samples(begin, stop, training, output);
         };
         let Some(sums) = self.judge_samples(&validation, stop, training, output)? else { return Ok(false) };
-        let accuracy = sums.hits.map(|hits| hits / sums.labelled);
+        let [mlp, linear, labelled] = self.sum([sums.hits.mlp, sums.hits.linear, sums.labelled])?;
         let record = ValidationRecord {
-            linear: Some(accuracy.linear),
-            mlp: Some(accuracy.mlp),
+            linear: Some(linear / labelled),
+            mlp: Some(mlp / labelled),
             ..self.empty_record()
         };
         let Some(record) = self.add_neighbours_and_health(record, &sums, stop)? else { return Ok(false) };
         // The record comes last: a run that is resumed does not repeat a validation that has one.
         self.keep_best(output.folder, &record)?;
+        output.bad.exchange(self.world)?;
         output.log.exclude(begin)?;
         output.log.write_validation(record)?;
         Ok(true)
     }
 
-    /// Judges the encoder by all samples of a set. Returns `None` if the run is to stop meanwhile.
+    /// Returns the sums over all processes of each number.
+    fn sum<const N: usize>(&self, own: [f64; N]) -> Result<[f64; N]> {
+        let all = self.world.numbers(own)?;
+        Ok(array::from_fn(|number| all.iter().map(|of_rank| of_rank[number]).sum()))
+    }
+
+    /// Judges the encoder by this process's share of the samples of a set. Returns `None` if the run is to stop
+    /// meanwhile.
     fn judge_samples(
         &mut self,
         samples: &ShardSet,
@@ -119,19 +139,33 @@ impl Run {
         mut training: Option<&mut Feed>,
         output: &mut Output,
     ) -> Result<Option<ValidationSums>> {
-        let mut feed = eval::images(samples, &self.config, self.device)?;
-        let mut sums = ValidationSums::new(samples.len());
-        while !self.is_to_stop(stop)?
-            && let Some(batch) = feed.next_unless(&stop.channel(self.world))
-        {
-            let batch = batch.context("validation")?;
+        let (own, first) = eval::share(samples, self.world);
+        let mut feed = eval::images(&own, &self.config, self.device)?;
+        let mut sums = ValidationSums::new(samples.len(), first, self.trainer.network().encoder().width());
+        self.for_each_batch(&mut feed, stop, |run, batch| {
             output.bad.write(&batch.bad_samples)?;
-            let judged = self.within_memory(|| self.trainer.network().judge(&batch.views))?;
+            let judged = run.within_memory(|| run.trainer.network().judge(&batch.views))?;
             sums.add(&judged, &batch.views);
-            self.finish_training(training.as_deref_mut(), output)?;
-        }
+            run.finish_training(training.as_deref_mut(), output)
+        })?;
         output.bad.write(&feed.finish())?;
         Ok((!self.is_to_stop(stop)?).then_some(sums))
+    }
+
+    /// Calls `work` with the batches of a feed until all processes are done, or the run is to stop.
+    fn for_each_batch(
+        &mut self,
+        feed: &mut Feed,
+        stop: &Stop,
+        mut work: impl FnMut(&mut Self, DeviceBatch) -> Result<()>,
+    ) -> Result<()> {
+        loop {
+            let batch = feed.next_unless(&stop.channel(self.world)).transpose().context("validation")?;
+            if stop.next(self.world, || self.closing_time(), batch.is_some())? != Next::GoOn {
+                return Ok(());
+            }
+            batch.map_or(Ok(()), |batch| work(self, batch))?;
+        }
     }
 
     /// Reads the pending numbers of training, if there are any.
@@ -148,21 +182,29 @@ impl Run {
     /// Adds the accuracy of neighbours, where it is due, and the health of the features. Returns `None` if
     /// the run is to stop meanwhile.
     fn add_neighbours_and_health(
-        &self,
+        &mut self,
         mut record: ValidationRecord,
         sums: &ValidationSums,
         stop: &Stop,
     ) -> Result<Option<ValidationRecord>> {
-        if sums.features.is_empty() {
+        let (features, labels) = self.of_all(&sums.features, &sums.labels)?;
+        if features.size()[0] == 0 {
             return Ok(Some(record));
         }
-        let (features, labels) = (Tensor::cat(&sums.features, 0), Tensor::cat(&sums.labels, 0));
         if self.neighbours_due() && features.size()[0] > 0 {
             let gallery = eval::evenly(&eval::labelled(&self.data.train), GALLERY);
-            let Some(gallery) = self.features(&gallery, stop)? else { return Ok(None) };
-            record.knn = Some(self.neighbours(gallery, &Features::of(&features, &labels)?)?);
+            let Some((gallery, of_gallery)) = self.features(&gallery, stop)? else { return Ok(None) };
+            let vote =
+                || self.neighbours(&Features::of(&gallery, &of_gallery)?, &Features::of(&features, &labels)?);
+            record.knn = Some(self.world.from_lead(vote)?);
         }
-        Ok(Some(with_health(record, &features)?))
+        Ok(Some(self.world.from_lead(|| with_health(record, &features))?))
+    }
+
+    /// Returns the blocks of features and labels of all processes, each as one tensor on the CPU.
+    fn of_all(&self, features: &[Tensor], labels: &[Tensor]) -> Result<(Tensor, Tensor)> {
+        let [features, labels] = [features, labels].map(|blocks| self.world.rows(&Tensor::cat(blocks, 0)));
+        Ok((features?, labels?))
     }
 
     /// Writes a record of the health of the features of some training samples, if there are enough of them:
@@ -178,50 +220,51 @@ impl Run {
             return Ok(true);
         }
         let some = eval::evenly(&self.data.train, Health::SAMPLES.cast_unsigned());
-        let Some(blocks) = self.features(&some, stop)? else { return Ok(false) };
+        let Some((features, _)) = self.features(&some, stop)? else { return Ok(false) };
         self.finish_training(training, output)?;
         output.log.exclude(begin)?;
-        if !blocks.is_empty() {
-            let features: Vec<_> = blocks.into_iter().map(|(features, _)| features).collect();
-            output.log.write_validation(with_health(self.empty_record(), &Tensor::cat(&features, 0))?)?;
+        if features.size()[0] > 0 {
+            let record = self.world.from_lead(|| with_health(self.empty_record(), &features))?;
+            output.log.write_validation(record)?;
         }
         Ok(true)
     }
 
-    /// Returns features and labels of training samples, block by block, on the CPU, or `None` if the run is
-    /// to stop meanwhile.
-    fn features(&self, samples: &ShardSet, stop: &Stop) -> Result<Option<Vec<(Tensor, Tensor)>>> {
-        let mut feed = eval::images(samples, &self.config, self.device)?;
-        let mut blocks = Vec::new();
-        while !self.is_to_stop(stop)? {
-            let Some(batch) = feed.next_unless(&stop.channel(self.world)) else { break };
-            let batch = batch?;
-            let network = self.trainer.network();
-            let images = batch.views.images().get(0);
-            let features =
+    /// Returns features (n, width) and labels (n) of training samples on the CPU, of which each process computes a share,
+    /// or `None` if the run is to stop meanwhile.
+    fn features(&mut self, samples: &ShardSet, stop: &Stop) -> Result<Option<(Tensor, Tensor)>> {
+        let (own, _) = eval::share(samples, self.world);
+        let mut feed = eval::images(&own, &self.config, self.device)?;
+        let width = self.trainer.network().encoder().width();
+        let ValidationSums { mut features, mut labels, .. } = ValidationSums::new(0, 0, width);
+        self.for_each_batch(&mut feed, stop, |run, batch| {
+            let (images, network) = (batch.views.images().get(0), run.trainer.network());
+            let of_batch =
                 || network::features(network.encoder(), &images, Mode::Evaluation, network.precision());
-            let features = self.within_memory(features)?;
+            features.push(run.within_memory(of_batch)?.to_device(Device::Cpu).to_kind(Kind::Float));
             // A later batch overwrites the memory of these labels.
-            let labels = batch.views.labels.copy().to_device(Device::Cpu);
-            blocks.push((features.to_device(Device::Cpu), labels));
+            labels.push(batch.views.labels.copy().to_device(Device::Cpu));
+            Ok(())
+        })?;
+        if self.is_to_stop(stop)? {
+            return Ok(None);
         }
-        Ok((!self.is_to_stop(stop)?).then_some(blocks))
+        self.of_all(&features, &labels).map(Some)
     }
 
     /// Returns the top-1 accuracy of the vote of 20 neighbours in the gallery.
-    fn neighbours(&self, gallery: Vec<(Tensor, Tensor)>, queries: &Features) -> Result<f64> {
+    fn neighbours(&self, gallery: &Features, queries: &Features) -> Result<f64> {
         let vote = Vote { k: vec![20], ..Vote::default() };
         let classes = self.data.classes.context("neighbours need labels")?;
-        let gallery = Features::of_blocks(gallery)?;
-        self.within_memory(|| Ok(eval::neighbours(&vote, &gallery, queries, classes, self.device)?[0].top1))
+        self.within_memory(|| Ok(eval::neighbours(&vote, gallery, queries, classes, self.device)?[0].top1))
     }
 
     /// Saves a checkpoint and marks it as the best if the chosen metric is better than ever.
     fn keep_best(&mut self, folder: &RunFolder, record: &ValidationRecord) -> Result<()> {
         let Some(metric) = self.config.run.best else { return Ok(()) };
         let Some(value) = record.number(metric.name()) else { return Ok(()) };
-        let before = folder.checkpoints.best().filter(|best| best.metric == metric.name());
-        if before.is_some_and(|best| best.value >= value) {
+        let before = || folder.checkpoints.best().filter(|best| best.metric == metric.name());
+        if !self.world.from_lead(|| Ok(before().is_none_or(|best| best.value < value)))? {
             return Ok(());
         }
         self.save(folder)?;
@@ -280,16 +323,15 @@ mod tests {
     fn features_of_training_samples_are_complete_unless_the_run_is_to_stop() {
         let _alone = crate::testing::lock_generator();
         let place = tempfile::tempdir().unwrap();
-        let (run, _folder) = tiny::run(place.path());
+        let (mut run, _folder) = tiny::run(place.path());
         let labelled = eval::labelled(&run.data.train);
         assert!(run.features(&labelled, &Stop::at(Some(Instant::now()))).unwrap().is_none());
-        let blocks = run.features(&labelled, &Stop::at(None)).unwrap().unwrap();
-        let (features, labels): (Vec<_>, Vec<_>) = blocks.into_iter().unzip();
+        let (features, labels) = run.features(&labelled, &Stop::at(None)).unwrap().unwrap();
         let whole =
             Features::compute(run.trainer.network().encoder(), "", &labelled, &run.config, run.device, None)
                 .unwrap();
         assert_eq!(whole.len(), 4);
-        assert!(Tensor::cat(&features, 0).equal(&whole.rows(0, 4).unwrap()));
-        assert!(Tensor::cat(&labels, 0).equal(&whole.labels));
+        assert!(features.equal(&whole.rows(0, 4).unwrap()));
+        assert!(labels.equal(&whole.labels));
     }
 }

@@ -91,6 +91,12 @@ impl Store {
         Self { handle: Arc::new(handle), ..self.clone() }
     }
 
+    /// Returns the same table, whose calls fail where the server does not answer within `timeout`.
+    #[must_use]
+    pub fn answering_within(&self, timeout: Duration) -> Self {
+        Self { timeout, ..self.clone() }
+    }
+
     /// Returns the port of the table's server; `None` for one in memory.
     pub fn port(&self) -> Option<u16> {
         self.port
