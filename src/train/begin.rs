@@ -59,7 +59,7 @@ pub fn run(asked: &toml::Table, unattended: &Unattended, world: World) -> Result
         return Ok(RunOutcome::Unchanged);
     }
     let config = if world.is_lead() { config } else { config.on_this_machine(asked)? };
-    let mut run = Run::prepare(config, resumed.as_ref(), world)?;
+    let mut run = world.each(|| Run::prepare(config, resumed.as_ref(), world))?;
     run.config.data.make_absolute(); // the run may be resumed and judged from any folder
     run.agree_on_data()?;
     promote::check_gates(&run.config.run, &run.data, &unattended.gate)?;

@@ -3,6 +3,7 @@
 mod alarms;
 mod begin;
 mod crash;
+mod drift;
 mod fused;
 mod log;
 #[cfg(test)]

@@ -4,13 +4,15 @@ use std::time::Instant;
 
 use torchkit::Readback;
 
-use super::trainer::PendingCheck;
+use super::{drift::Comparison, trainer::PendingCheck};
 use crate::checkpoint::{HostCopy, State};
 
 /// Numbers of steps on their way to the host, and the checkpoint that waits for them.
 #[derive(Debug)]
 pub(crate) struct Pending {
     pub(super) check: PendingCheck,
+    /// The comparison of the tensors of all processes, where it is due.
+    pub(super) comparison: Option<Comparison>,
     pub(super) checkpoint: Option<PendingCheckpoint>,
 }
 

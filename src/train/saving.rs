@@ -10,6 +10,7 @@ use anyhow::{Context, Result};
 
 use super::{
     crash::DIVERGED,
+    drift::{COMPARE_EVERY, Comparison},
     output::Output,
     pending::{Pending, PendingCheckpoint},
     session::Run,
@@ -37,7 +38,9 @@ impl Run {
         let step = self.trainer.step_count();
         let checkpoint =
             if is_saved && self.saved != Some(step) { Some(self.begin_checkpoint(step)?) } else { None };
-        self.pending = Some(Pending { check: self.trainer.begin_check()?, checkpoint });
+        let is_compared = checkpoint.is_some() || step.is_multiple_of(COMPARE_EVERY);
+        let comparison = if is_compared { Comparison::begin(&self.trainer, self.world)? } else { None };
+        self.pending = Some(Pending { check: self.trainer.begin_check()?, comparison, checkpoint });
         Ok(())
     }
 
@@ -74,8 +77,9 @@ impl Run {
         folder: &RunFolder,
         write_record: impl FnOnce(&mut Self) -> Result<()>,
     ) -> Result<()> {
-        let Some(Pending { check, checkpoint }) = self.pending.take() else { return Ok(()) };
+        let Some(Pending { check, comparison, checkpoint }) = self.pending.take() else { return Ok(()) };
         self.finish_check(folder, check)?;
+        comparison.map_or(Ok(()), |comparison| comparison.finish(self.world))?;
         write_record(self)?;
         checkpoint.map_or(Ok(()), |checkpoint| self.finish_checkpoint(folder, checkpoint))
     }
@@ -151,6 +155,7 @@ impl Run {
         let Some(lost) = self.world.lost(&error) else { return error };
         if self.world.is_lead() {
             self.world = World::ALONE;
+            self.pending.iter_mut().for_each(|pending| pending.comparison = None);
             self.rescue_checkpoint(folder);
             let step = self.trainer.step_count();
             match self.save(folder) {

@@ -33,11 +33,13 @@ impl World {
             Err(error) => {
                 if let Some(lost) = self.lost(error) {
                     let hint = lost.hint();
+                    watch::wait_until_told(peers, lost.member.rank);
                     return Err(lost).with_hint(|| hint);
                 }
                 peers.verdict.end();
                 watch::leave_reason(peers, &hint::causes(error));
                 peers.close();
+                watch::wait_until_told(peers, self.rank());
                 done
             }
         }

@@ -7,6 +7,7 @@ use anyhow::{Context, Result};
 use super::{
     joint::World,
     launch::Launch,
+    member::Member,
     peers::Peers,
     settings::{Together, WorldChoice},
     watch,
@@ -43,7 +44,32 @@ impl World {
                  firewall closes the ports between the machines"
             })?;
         let peers = Box::leak(Box::new(peers)); // for the rest of the process
+        tracing::info!("all processes have come: {}", in_words(&peers.members));
         watch::spawn(peers)?;
         Ok(Self::of(launch.rank, peers))
+    }
+}
+
+/// Describes the machines: `4 on node1, 4 on node2`.
+fn in_words(members: &[Member]) -> String {
+    let mut machines: Vec<(&str, usize)> = Vec::new();
+    for Member { host, .. } in members {
+        match machines.iter_mut().find(|(other, _)| other == host) {
+            Some((_, count)) => *count += 1,
+            None => machines.push((host, 1)),
+        }
+    }
+    let machines = machines.iter().map(|(host, count)| format!("{count} on {host}"));
+    machines.collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn machines_are_counted_in_the_order_of_ranks() {
+        let member = |host: &str| Member { rank: 0, host: host.to_owned(), pid: 1, cores: Vec::new() };
+        assert_eq!(in_words(&["a", "a", "b"].map(member)), "2 on a, 1 on b");
     }
 }

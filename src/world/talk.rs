@@ -1,6 +1,6 @@
 //! What processes tell each other besides tensors: results of the lead's work, and comparisons.
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::{joint::World, relayed::Relayed, texts};
@@ -15,6 +15,12 @@ use crate::{
 enum Outcome<T> {
     Done(T),
     Failed { causes: String, code: i32 },
+}
+
+impl<T> Outcome<T> {
+    fn failed(error: &anyhow::Error) -> Self {
+        Self::Failed { causes: hint::causes(error), code: hint::code(error) as i32 }
+    }
 }
 
 impl World {
@@ -44,7 +50,7 @@ impl World {
             let done = work();
             let outcome = match &done {
                 Ok(value) => Outcome::Done(value),
-                Err(error) => Outcome::Failed { causes: hint::causes(error), code: hint::code(error) as i32 },
+                Err(error) => Outcome::failed(error),
             };
             texts::from_first(peers.group(), Some(&serde_json::to_string(&outcome)?))?;
             return done;
@@ -55,6 +61,35 @@ impl World {
                 Err(Relayed(causes)).with_code(Code::of(code).unwrap_or(Code::Failed))
             }
         }
+    }
+
+    /// Does work of which each process does its own, such as opening the shards. Returns an error on all of them if it
+    /// fails on one.
+    ///
+    /// # Errors
+    ///
+    /// The error of `work` on this process, or that of the first other one on which it failed; or if another process is
+    /// lost.
+    pub fn each<T>(self, work: impl FnOnce() -> Result<T>) -> Result<T> {
+        let Some(peers) = self.peers() else { return work() };
+        let done = work();
+        let own = match &done {
+            Ok(_) => Outcome::Done(()),
+            Err(error) => Outcome::failed(error),
+        };
+        let all = self.texts(&serde_json::to_string(&own)?)?;
+        for (text, member) in all.iter().zip(&peers.members) {
+            let Outcome::Failed { causes, code } = serde_json::from_str::<Outcome<()>>(text)? else {
+                continue;
+            };
+            let code = Code::of(code).unwrap_or(Code::Failed);
+            return match done {
+                Err(error) if self.is_lead() => Err(error),
+                _ if self.is_lead() => Err(anyhow!("{member}: {causes}")).with_code(code),
+                _ => Err(Relayed(causes)).with_code(code),
+            };
+        }
+        done
     }
 
     /// Returns the texts of all processes, by rank.

@@ -22,6 +22,8 @@ use crate::exit::{self, Code};
 const BEAT: Duration = Duration::from_millis(200);
 /// The time that a roll call takes at most.
 const ROLL_CALL: Duration = Duration::from_millis(700);
+/// The time that the process with the store waits for others that read in it who was lost.
+const TOLD: Duration = Duration::from_millis(1500);
 /// The time within which the thread that trains must notice a loss.
 const NOTICED: Duration = Duration::from_secs(20);
 
@@ -56,6 +58,7 @@ fn report(peers: &Peers, steps: &[i64], silence: Duration) {
     peers.close();
     let fate = if silence > peers.patience / 3 { Fate::Silent(silence) } else { Fate::Ended };
     let (rank, fate) = roll_call(peers, fate);
+    leave(peers, &told(peers.watched.rank()), b"");
     let lost = Lost { member: peers.members[rank].clone(), step: steps[rank].max(0).cast_unsigned(), fate };
     peers.verdict.give(lost.clone());
     if !peers.verdict.wait_until_read(NOTICED.max(peers.patience)) {
@@ -91,10 +94,34 @@ fn roll_call(peers: &Peers, likely: Fate) -> (usize, Fate) {
 
 /// Leaves the reason of this process's failure for the others.
 pub(super) fn leave_reason(peers: &Peers, reason: &str) {
+    leave(peers, &failed(peers.watched.rank()), reason.as_bytes());
+}
+
+fn leave(peers: &Peers, key: &str, value: &[u8]) {
     let store = peers.store.answering_within(Duration::from_millis(500));
-    if let Err(failure) = store.set(&failed(peers.watched.rank()), reason.as_bytes()) {
+    if let Err(failure) = store.set(key, value) {
         tracing::debug!("the other processes cannot be told: {failure}");
     }
+}
+
+/// Waits until the other processes know who was lost, if this one may serve the store through which they learn it.
+pub(super) fn wait_until_told(peers: &Peers, lost: usize) {
+    let own = peers.watched.rank();
+    if own != 0 {
+        return;
+    }
+    let (store, deadline) = (peers.store.answering_within(TOLD), Instant::now() + TOLD);
+    let others = (0..peers.members.len()).filter(|&rank| rank != own && rank != lost);
+    for rank in others {
+        while Instant::now() < deadline && !store.has(&told(rank)).unwrap_or(true) {
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+/// The key by which a rank says that it knows who was lost.
+fn told(rank: usize) -> String {
+    format!("told/{rank}")
 }
 
 fn here(rank: usize) -> String {

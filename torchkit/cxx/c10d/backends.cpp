@@ -5,9 +5,15 @@
 #include <ATen/ATen.h>
 #include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
 
+#include <condition_variable>
+#include <exception>
+#include <memory>
 #include <mutex>
+#include <set>
+#include <stdexcept>
 
 using c10::intrusive_ptr;
+using c10::ivalue::Future;
 using c10d::Backend;
 using c10d::ProcessGroupGloo;
 using c10d::Work;
@@ -28,6 +34,91 @@ struct Scattered : Work {
     of_ranks.insert(of_ranks.end(), share.sizes().begin(), share.sizes().end());
     at::sum_out(share, arrived.view(of_ranks), 0);
     return true;
+  }
+
+  intrusive_ptr<Future> getFuture() override { return exchange->getFuture(); }
+};
+
+// The collectives of a backend that are under way. Aborting ends each of them with an error, whatever gloo does with it:
+// a send to a process that does not read goes on until its timeout, even if its connection is closed.
+class UnderWay {
+ public:
+  void add(const intrusive_ptr<Future>& future) {
+    std::lock_guard<std::mutex> lock(mutex_);
+    if (is_aborted_) fail(*future);
+    futures_.insert(future);
+  }
+
+  // Ends a collective as `done` has ended, unless it was aborted.
+  void end(const intrusive_ptr<Future>& future, Future& done) {
+    {
+      std::lock_guard<std::mutex> lock(mutex_);
+      if (!futures_.erase(future) || future->completed()) return;
+    }
+    if (done.hasError()) {
+      future->setErrorIfNeeded(done.exception_ptr());
+    } else {
+      future->markCompleted(done.value());
+    }
+  }
+
+  void abort() {
+    std::set<intrusive_ptr<Future>> futures;
+    {
+      std::lock_guard<std::mutex> lock(mutex_);
+      is_aborted_ = true;
+      futures.swap(futures_);
+    }
+    for (const auto& future : futures) fail(*future);
+  }
+
+ private:
+  std::mutex mutex_;
+  std::set<intrusive_ptr<Future>> futures_;
+  bool is_aborted_ = false;
+
+  static void fail(Future& future) {
+    future.setErrorIfNeeded(std::make_exception_ptr(std::runtime_error("Socket closed: the group was aborted")));
+  }
+};
+
+// A collective that an abort ends.
+struct Abortable : Work {
+  intrusive_ptr<Work> inner;
+  intrusive_ptr<Future> future = c10::make_intrusive<Future>(c10::ListType::create(c10::TensorType::get()));
+
+  Abortable(intrusive_ptr<Work> work, std::shared_ptr<UnderWay> under_way) : inner(std::move(work)) {
+    under_way->add(future);
+    inner->getFuture()->addCallback(
+        [future = future, under_way = std::move(under_way)](Future& done) { under_way->end(future, done); });
+  }
+
+  bool isCompleted() override { return future->completed(); }
+  intrusive_ptr<Future> getFuture() override { return future; }
+
+  bool wait(std::chrono::milliseconds timeout) override {
+    if (timeout == kNoTimeout) {
+      future->wait();
+    } else if (!is_done_within(timeout)) {
+      TORCH_CHECK(false, "Operation timed out!");
+    }
+    if (future->hasError()) std::rethrow_exception(future->exception_ptr());
+    return inner->wait(timeout);
+  }
+
+ private:
+  bool is_done_within(std::chrono::milliseconds timeout) const {
+    struct Signal {
+      std::mutex mutex;
+      std::condition_variable changed;
+    };
+    auto signal = std::make_shared<Signal>();
+    future->addCallback([signal](Future&) {
+      std::lock_guard<std::mutex> lock(signal->mutex);
+      signal->changed.notify_all();
+    });
+    std::unique_lock<std::mutex> lock(signal->mutex);
+    return signal->changed.wait_for(lock, timeout, [&] { return future->completed(); });
   }
 };
 
@@ -57,6 +148,8 @@ struct Counted : Backend {
   intrusive_ptr<Backend> inner;
   amdim_sent sent;
   std::mutex& mutex;
+  // None of NCCL, whose collectives an abort ends.
+  std::shared_ptr<UnderWay> under_way = is_gloo(*inner) ? std::make_shared<UnderWay>() : nullptr;
 
   Counted(intrusive_ptr<Backend> backend, amdim_sent sent)
       : Backend(backend->getRank(), backend->getSize()),
@@ -65,7 +158,10 @@ struct Counted : Backend {
         mutex(mutex_of(*inner)) {}
 
   const std::string getBackendName() const override { return inner->getBackendName(); }
-  void abort() override { inner->abort(); }
+  void abort() override {
+    inner->abort();
+    if (under_way) under_way->abort();
+  }
 
   intrusive_ptr<Work> allreduce(std::vector<at::Tensor>& tensors, const c10d::AllreduceOptions& options) override {
     return counted(2 * share_of_others(tensors), [&] { return inner->allreduce(tensors, options); });
@@ -98,8 +194,9 @@ struct Counted : Backend {
   template <class Collective>
   intrusive_ptr<Work> counted(uint64_t bytes, Collective&& collective) {
     std::lock_guard<std::mutex> lock(mutex);
-    auto work = collective();
+    intrusive_ptr<Work> work = collective();
     *sent += bytes;
+    if (under_way && work) return c10::make_intrusive<Abortable>(work, under_way);
     return work;
   }
 
@@ -107,8 +204,10 @@ struct Counted : Backend {
   // It only queues them, unlike NCCL, which may wait for peers in such a call.
   static std::mutex& mutex_of(const Backend& backend) {
     static std::mutex of_gloo, of_others;
-    return dynamic_cast<const Gloo*>(&backend) ? of_gloo : of_others;
+    return is_gloo(backend) ? of_gloo : of_others;
   }
+
+  static bool is_gloo(const Backend& backend) { return dynamic_cast<const Gloo*>(&backend) != nullptr; }
 
   static uint64_t bytes(at::TensorList tensors) {
     uint64_t sum = 0;

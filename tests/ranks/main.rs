@@ -1,0 +1,19 @@
+//! Runs in several processes, which are started as by a launcher: the same results as in one process, one end of all,
+//! and what happens to the others when one is lost.
+#![expect(clippy::unwrap_used, reason = "helpers of tests may unwrap, too")]
+
+mod ends;
+mod group;
+mod launchers;
+mod losses;
+mod same;
+#[path = "../it/support.rs"]
+#[expect(dead_code, reason = "the other tests use more of it")]
+mod support;
+mod together;
+
+/// How much of something a test does: so much in short, so much in the long form.
+fn amount(short: usize, long: usize) -> usize {
+    let is_long = std::env::var_os("AMDIM_SOAK").is_some_and(|value| value == "1");
+    if is_long { long } else { short }
+}
