@@ -27,6 +27,17 @@ pub struct Loss {
     pub features: Tensor,
 }
 
+/// A moment in the backward passes of a batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// The gradients of the objective have reached the embeddings, and parameters that only the objective uses, but no
+    /// others. A batch that is computed as a whole has no such moment.
+    AfterObjective,
+    /// In what follows, each parameter of the embedder gets a gradient once, and for the last time; as a whole, also
+    /// those that only the objective uses.
+    BeforeLastPass,
+}
+
 /// Computes the loss of a batch and adds its gradients to those of the parameters. Batch norms are in
 /// training mode.
 ///
@@ -34,10 +45,24 @@ pub struct Loss {
 ///
 /// If the device cannot compute in the requested precision.
 pub fn backward(method: &dyn Method, views: &Views, compute: ComputeOptions) -> Result<Loss> {
+    backward_in_stages(method, views, compute, &|_| Ok(()))
+}
+
+/// Does the same as [`backward`], and calls `reach` at each [`Stage`].
+///
+/// # Errors
+///
+/// Those of [`backward`], and of `reach`.
+pub fn backward_in_stages(
+    method: &dyn Method,
+    views: &Views,
+    compute: ComputeOptions,
+    reach: &dyn Fn(Stage) -> Result<()>,
+) -> Result<Loss> {
     let (embeddings, objective) = if compute.parts > 1 || compute.by_block {
-        in_parts(method, views, compute)?
+        in_parts(method, views, compute, reach)?
     } else {
-        as_a_whole(method, views, compute)?
+        as_a_whole(method, views, compute, reach)?
     };
     Ok(Loss {
         total: objective.total.detach(),
@@ -51,6 +76,7 @@ fn as_a_whole(
     method: &dyn Method,
     views: &Views,
     compute: ComputeOptions,
+    reach: &dyn Fn(Stage) -> Result<()>,
 ) -> Result<(Vec<Tensor>, Objective)> {
     let embeddings = {
         let _scope = compute.precision.autocast(views.images().device())?;
@@ -59,6 +85,7 @@ fn as_a_whole(
         joined(&embedded.collect::<Vec<_>>(), 0)
     };
     let objective = method.objective(&embeddings, views, compute.world);
+    reach(Stage::BeforeLastPass)?;
     objective.total.backward();
     Ok((embeddings, objective))
 }
@@ -66,7 +93,12 @@ fn as_a_whole(
 /// Computes a batch in parts ("gradient cache", Gao et al. 2021): all embeddings without a graph; the
 /// objective of all of them, so that its negatives are those of the whole batch; and each part a second time
 /// with a graph, through which the gradients of the objective are propagated.
-fn in_parts(method: &dyn Method, views: &Views, compute: ComputeOptions) -> Result<(Vec<Tensor>, Objective)> {
+fn in_parts(
+    method: &dyn Method,
+    views: &Views,
+    compute: ComputeOptions,
+    reach: &dyn Fn(Stage) -> Result<()>,
+) -> Result<(Vec<Tensor>, Objective)> {
     let embedder = method.embedder();
     let groups: Vec<_> = views.groups.iter().map(|images| images.tensor_split(compute.parts, 1)).collect();
     let encoded = without_graph(embedder, &groups, compute)?;
@@ -75,8 +107,9 @@ fn in_parts(method: &dyn Method, views: &Views, compute: ComputeOptions) -> Resu
     let embeddings: Vec<_> = joined(&encoded, 0).iter().map(leaf).collect();
     let objective = method.objective(&embeddings, views, compute.world);
     objective.total.backward();
+    reach(Stage::AfterObjective)?;
     let gradients: Vec<_> = embeddings.iter().map(gradient).collect();
-    let mut view = 0;
+    let (mut view, mut passes) = (0, groups.len() as i64 * compute.parts);
     for ((parts, encoded), mut inputs) in groups.iter().zip(&encoded).zip(inputs) {
         let (views, mut sample) = (encoded[0].size()[0], 0);
         for (part, number) in parts.iter().zip(0..) {
@@ -84,6 +117,10 @@ fn in_parts(method: &dyn Method, views: &Views, compute: ComputeOptions) -> Resu
             let of_part = |all: &Tensor| all.narrow(0, view, views).narrow(1, sample, samples);
             let gradients: Vec<_> = gradients.iter().map(of_part).collect();
             let norming = compute.norming(number);
+            passes -= 1;
+            if passes == 0 {
+                reach(Stage::BeforeLastPass)?;
+            }
             propagate(embedder, part, &gradients, (compute, norming, inputs.take()))?;
             sample += samples;
         }

@@ -22,6 +22,6 @@ pub(crate) mod toy;
 pub use self::{
     compute::ComputeOptions,
     config::MethodConfig,
-    grad_cache::{Loss, backward},
+    grad_cache::{Loss, Stage, backward, backward_in_stages},
     interface::{Defaults, Method, MethodSettings, Objective, Recorded, TrainingSet},
 };

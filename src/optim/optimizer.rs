@@ -77,6 +77,11 @@ impl Optimizer {
         self.groups.iter().chain(&self.probe)
     }
 
+    /// Returns all parameters, always in the same order.
+    pub fn parameters(&self) -> impl Iterator<Item = Tensor> {
+        self.all_groups().flat_map(Group::parameters).map(Tensor::shallow_clone)
+    }
+
     /// Discards the gradients of the previous step.
     pub fn forget_gradients(&self) -> Result<()> {
         let parameters: Vec<_> = self.all_groups().flat_map(Group::parameters).collect();

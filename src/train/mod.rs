@@ -1,10 +1,12 @@
 //! The training loop.
 
 mod alarms;
+mod averaging;
 mod begin;
 mod crash;
 mod drift;
 mod fused;
+mod learner;
 mod log;
 #[cfg(test)]
 mod methods;

@@ -1,174 +1,11 @@
 //! One update of a network, queued on the device kernel by kernel or as one recorded graph.
 
 use anyhow::Result;
-use tch::{Device, Kind, Tensor};
+use tch::{Device, Tensor};
 
-use crate::optim::Optimizer;
-use crate::{
-    config::{Config, TrainConfig},
-    loss,
-    method::{self, ComputeOptions, Loss},
-    metrics::{ProbeMetrics, StepMetrics},
-    network::{Network, OnlineProbe},
-    run::batch::norm_groups,
-    views::Views,
-    world::World,
-};
-use torchkit::{Accelerator, Choice, Event, Graph, Stream};
-
-/// Everything that a step changes.
-pub(crate) struct Learner {
-    pub(crate) network: Network,
-    pub(crate) optimizer: Optimizer,
-    train: TrainConfig,
-    world: World,
-}
-
-impl Learner {
-    pub(crate) fn new(network: Network, config: &Config, world: World) -> Self {
-        let optimizer = Optimizer::with_probe(network.vars(), OnlineProbe::PATH, &config.optim);
-        let world = world.in_parts(config.train.accumulate);
-        Self { network, optimizer, train: config.train.clone(), world }
-    }
-
-    /// Returns the processes that train the network.
-    pub(crate) fn world(&self) -> World {
-        self.world
-    }
-
-    /// Returns how a step on batches of `n` samples of this process is computed.
-    fn compute(&self, n: i64) -> ComputeOptions {
-        let all = self.world.samples(n);
-        ComputeOptions {
-            precision: self.network.precision(),
-            parts: self.train.accumulate as i64,
-            by_block: self.train.checkpoint_blocks,
-            world: self.world,
-            norm_groups: norm_groups(&self.train, self.network.method(), all),
-        }
-    }
-
-    /// Computes the gradients of the method's objective on one batch, and its loss.
-    pub(crate) fn backward(&mut self, views: &Views) -> Result<Loss> {
-        let compute = self.compute(views.labels.size()[0]);
-        self.optimizer.forget_gradients()?;
-        self.network.method_mut().before_step(views, compute)?;
-        method::backward(self.network.method(), views, compute)
-    }
-
-    /// Makes one update on one batch. The host does not wait for the device, since all inputs of the update
-    /// are there.
-    ///
-    /// If another process is lost, nothing has changed: the state is that before the step.
-    fn update(&mut self, views: &Views) -> Result<StepMetrics> {
-        let before = self.world.has_others().then(|| self.statistics().map(|tensor| tensor.copy()).collect());
-        let gradients = match before {
-            None => self.gradients(views),
-            Some(before) => {
-                let computed =
-                    torchkit::caught(|| self.gradients(views)).map_err(anyhow::Error::from).flatten();
-                computed.inspect_err(|_| self.undo(before))
-            }
-        };
-        let Gradients { loss, probe, total } = gradients?;
-        let is_broken = self.optimizer.update(&total)?;
-        self.network.method_mut().after_step(&is_broken);
-        Ok(StepMetrics::of(&loss, probe, is_broken))
-    }
-
-    /// Returns the running statistics, which forward passes change.
-    fn statistics(&self) -> impl Iterator<Item = Tensor> {
-        let is_statistic = |name: &str| {
-            ["running_mean", "running_var", "num_batches_tracked"].iter().any(|end| name.ends_with(end))
-        };
-        let named = self.network.tensors().into_iter();
-        named.filter(move |(name, _)| is_statistic(name)).map(|(_, tensor)| tensor)
-    }
-
-    /// Returns the state to that before a step whose gradients could not be computed, where the running statistics were
-    /// `before`.
-    fn undo(&mut self, before: Vec<Tensor>) {
-        let undone = torchkit::caught(|| {
-            tch::no_grad(|| self.statistics().zip(&before).for_each(|(mut now, before)| now.copy_(before)));
-            let is_broken = Tensor::ones([], (Kind::Float, self.network.vars().device()));
-            self.network.method_mut().after_step(&is_broken);
-        });
-        if let Err(failure) = undone {
-            tracing::warn!("the state before the step cannot be restored: {failure}");
-        }
-    }
-
-    /// Computes the gradients of all processes' batch.
-    fn gradients(&mut self, views: &Views) -> Result<Gradients> {
-        let loss = self.backward(views)?;
-        let (probe, total) = match self.network.probe() {
-            Some(probe) => {
-                // Every process trains it on the features of all, so that its gradients are alike.
-                let (features, labels) =
-                    (self.world.gather(&loss.features, 1), self.world.gather(&views.labels, 0));
-                let (metrics, probe_loss) = probe_backward(probe, &features.flatten(0, 1), &labels);
-                (Some(metrics), probe_loss + &loss.total)
-            }
-            None => (None, loss.total.shallow_clone()),
-        };
-        // The mean is not finite if any process has a number that is not, so either all processes skip the
-        // update or none does.
-        self.world.average(|| {
-            let gradients = self.optimizer.gradients().into_iter();
-            gradients.chain([total.shallow_clone()]).chain(self.own_statistics(views)).collect()
-        })?;
-        self.wait_for_average()?;
-        Ok(Gradients { loss, probe, total })
-    }
-
-    /// Returns the running statistics that are those of this process's samples: they follow the mean over all processes.
-    fn own_statistics(&self, views: &Views) -> Vec<Tensor> {
-        let compute = self.compute(views.labels.size()[0]);
-        if compute.norm_groups == compute.parts {
-            return Vec::new(); // all processes normalize together
-        }
-        self.statistics().filter(Tensor::is_floating_point).collect()
-    }
-
-    /// Waits until the gradients of all processes have arrived on a GPU: if a process is lost on the way, its GPU's share
-    /// is missing in them, and they must not be used.
-    fn wait_for_average(&self) -> Result<()> {
-        let device = Accelerator::of(self.network.vars().device());
-        if self.world.has_others() && device.is_some() {
-            let arrived = Event::new(device)?;
-            arrived.record(Stream::current(device)?)?;
-            arrived.wait()?;
-            self.world.check()?;
-        }
-        Ok(())
-    }
-}
-
-/// A step whose gradients are those of all processes' batch.
-struct Gradients {
-    loss: Loss,
-    probe: Option<ProbeMetrics>,
-    /// The loss that is minimized, that of the probe included.
-    total: Tensor,
-}
-
-/// Adds the gradients of the online probe's loss on a batch to those of its parameters. Returns its numbers
-/// and the loss, without a graph.
-fn probe_backward(probe: &OnlineProbe, features: &Tensor, labels: &Tensor) -> (ProbeMetrics, Tensor) {
-    let labels = labels.repeat([features.size()[0] / labels.size()[0]]);
-    let logits = probe.logits(features, true);
-    let losses = OnlineProbe::losses(&logits, &labels);
-    let loss = &losses.mlp + &losses.linear;
-    loss.backward();
-    let accuracy = logits.map(|logits| loss::accuracy(logits, &labels));
-    let metrics = ProbeMetrics {
-        mlp_loss: losses.mlp.detach(),
-        linear_loss: losses.linear.detach(),
-        mlp: accuracy.mlp,
-        linear: accuracy.linear,
-    };
-    (metrics, loss.detach())
-}
+use super::learner::Learner;
+use crate::{metrics::StepMetrics, views::Views};
+use torchkit::{Choice, Graph};
 
 /// The way updates are queued: kernel by kernel, or as one graph that is recorded after the first few
 /// updates.
@@ -291,9 +128,10 @@ fn copied(views: &Views) -> Views {
 #[cfg(test)]
 mod tests {
     use shards::Position;
+    use tch::Kind;
 
     use super::*;
-    use crate::{optim::Schedule, train::Trainer};
+    use crate::{config::Config, optim::Schedule, train::Trainer, world::World};
 
     const FLOATS: (Kind, Device) = (Kind::Float, Device::Cpu);
 

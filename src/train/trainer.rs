@@ -6,7 +6,7 @@ use anyhow::Result;
 use dataset::Random;
 use tch::{Device, Tensor};
 
-use super::step::{Learner, StepGraph};
+use super::{learner::Learner, step::StepGraph};
 use crate::{
     checkpoint::{Loaded, Named},
     config::Config,
@@ -166,6 +166,10 @@ impl Trainer {
     pub fn step(&mut self, views: &Views) -> Result<StepOutcome> {
         let step = self.step_count();
         let lr = self.schedule.at(step);
+        if self.learner.is_cold() {
+            tch::manual_seed(0); // alike on all processes
+            self.learner.warm_up(views)?;
+        }
         tch::manual_seed(Random::after(self.seed, step).next_u64().cast_signed());
         self.learner.optimizer.set_lr(lr);
         let metrics = self.graph.update(&mut self.learner, views)?;

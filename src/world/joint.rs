@@ -10,7 +10,7 @@ use std::panic::panic_any;
 use anyhow::Result;
 use shards::Division;
 use tch::{Kind, Tensor};
-use torchkit::{Group, ReduceOp};
+use torchkit::{Group, ReduceOp, Reducer};
 
 #[cfg(test)]
 use super::faults;
@@ -120,6 +120,17 @@ impl World {
     /// If the program was built without NCCL, or another process is lost.
     pub fn connect_devices(self) -> Result<()> {
         self.peers.map_or(Ok(()), |peers| Ok(peers.connect_devices()?))
+    }
+
+    /// Returns what averages the gradients of these parameters over the processes while they are computed; `None` for
+    /// a process without others.
+    ///
+    /// # Errors
+    ///
+    /// If another process is lost, or has other parameters.
+    pub fn reducer(self, parameters: &[Tensor]) -> Result<Option<Reducer>> {
+        let Some(group) = self.group() else { return Ok(None) };
+        Ok(Some(Reducer::new(group, &parameters.iter().collect::<Vec<_>>())?))
     }
 
     /// Replaces tensors by those of the lead.

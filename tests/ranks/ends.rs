@@ -18,7 +18,9 @@ fn a_signal_to_any_process_or_to_all_ends_all_after_the_same_step_with_one_check
         let commands = (0..2).map(|_| place.train(&pattern, name, &["--steps", "100000"])).collect();
         let mut ranks = Ranks::start(commands);
         assert!(ranks.until(|_| last_step(&run) >= 3), "{}", ranks.all_said());
-        told.iter().for_each(|&rank| ranks.signal(rank, Signal::TERM));
+        for &rank in told {
+            ranks.signal(rank, Signal::TERM);
+        }
         let ended = ranks.wait();
         assert_codes(&ended, 130);
         let saved = checkpoints(&run);

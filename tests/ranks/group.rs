@@ -102,7 +102,8 @@ impl Ranks {
 
     /// Returns the text of all processes, for messages of tests.
     pub(crate) fn all_said(&self) -> String {
-        (0..self.logs.len()).map(|rank| format!("rank {rank}:\n{}", self.said(rank))).collect()
+        let of_rank = |rank| format!("rank {rank}:\n{}", self.said(rank));
+        (0..self.logs.len()).map(of_rank).collect::<Vec<_>>().join("\n")
     }
 
     pub(crate) fn signal(&self, rank: usize, signal: Signal) {
