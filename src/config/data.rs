@@ -21,7 +21,8 @@ settings! {
         shuffle: Shuffle = Shuffle::default(), text::<Shuffle>().flag(Heading::Data, "HOW").default("window:16384");
         /// Divide each epoch into this number of equal spans, of which every batch takes the same number of
         /// samples.
-        partitions: usize = 1, whole(numbers::PARTITIONS).flag(Heading::Data, "N");
+        partitions: usize = 1, whole(numbers::PARTITIONS).flag(Heading::Data, "N")
+            .default("one for each machine that the run begins on");
         /// How JPEGs are decoded: exact (as by Pillow, to the bit) or fast (chroma is resized as the file
         /// stores it).
         decode: DecodeMode = DecodeMode::default(), text::<DecodeMode>().flag(Heading::Data, "MODE").default("exact");

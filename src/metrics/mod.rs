@@ -7,18 +7,20 @@ mod progress;
 mod record;
 mod sink;
 mod step;
+mod straggler;
 
 pub(crate) use self::{
     bottleneck::{Choices, FasterSteps, Shares, Verdict},
     step::{PendingMetrics, ProbeMetrics},
+    straggler::{Spread, Stragglers},
 };
 pub use self::{
     file::{FORMAT, RecordFile, read},
     jsonl::{JsonLines, read_lines},
     progress::Progress,
     record::{
-        Bottleneck, DeviceNumbers, LoadingCosts, Named, Number, ProbeNumbers, Record, TrainRecord,
-        ValidationRecord,
+        Bottleneck, DeviceNumbers, LoadingCosts, Named, Number, ProbeNumbers, ProcessNumbers, Record,
+        TrainRecord, ValidationRecord,
     },
     sink::Sink,
     step::{StepMetrics, StepNumbers},

@@ -65,6 +65,9 @@ pub struct TrainRecord {
     /// Numbers of a GPU.
     #[serde(flatten)]
     pub device: DeviceNumbers,
+    /// Numbers of all processes, where several train together.
+    #[serde(flatten)]
+    pub processes: ProcessNumbers,
     /// Parts of the method's loss by name.
     #[serde(flatten, deserialize_with = "numbers")]
     pub parts: BTreeMap<String, f64>,
@@ -119,6 +122,26 @@ pub struct DeviceNumbers {
     /// Bytes of the device's memory that all processes have taken, by NVML.
     #[serde(skip_serializing_if = "is_absent")]
     pub gpu_memory: Number,
+}
+
+/// Numbers of all processes of a run.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct ProcessNumbers {
+    /// The number of processes.
+    #[serde(skip_serializing_if = "is_absent")]
+    pub processes: Number,
+    /// The least milliseconds of a step that a process has waited for its batch.
+    #[serde(skip_serializing_if = "is_absent")]
+    pub data_ms_min: Number,
+    /// The median over the processes.
+    #[serde(skip_serializing_if = "is_absent")]
+    pub data_ms_median: Number,
+    /// The most milliseconds of a step that a process has waited for its batch.
+    #[serde(skip_serializing_if = "is_absent")]
+    pub data_ms_max: Number,
+    /// The rank of the process that has waited most.
+    #[serde(skip_serializing_if = "is_absent")]
+    pub slowest_rank: Number,
 }
 
 /// The numbers of an evaluation between epochs.

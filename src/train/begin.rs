@@ -54,7 +54,10 @@ pub fn run(asked: &toml::Table, unattended: &Unattended, world: World) -> Result
     let stop = Stop::install(deadline.as_ref().map(|deadline| deadline.at), &folder.path)?;
     let mut found = Found::default();
     let beginning = world.from_lead(|| find(asked, unattended, &folder, &mut found))?;
-    let Beginning { config, resumed, is_over } = beginning;
+    let Beginning { mut config, resumed, is_over } = beginning;
+    if resumed.is_none() && !config::names(asked, "data.partitions") {
+        config.data.partitions = default_partitions(world);
+    }
     if is_over {
         return Ok(RunOutcome::Unchanged);
     }
@@ -92,6 +95,13 @@ fn told(asked: &toml::Table) -> Vec<(String, String)> {
     let program = ("the version".to_owned(), format!("{} ({})", env!("CARGO_PKG_VERSION"), built::COMMIT));
     let settings = config::flat(asked).into_iter();
     settings.filter(|(name, _)| !config::OF_A_MACHINE.contains(&&**name)).chain([program]).collect()
+}
+
+/// Returns the number of partitions of a run that names none: one for each machine, so that each reads its own part of
+/// the shards, if they have equally many processes.
+fn default_partitions(world: World) -> usize {
+    let machines = world.machines();
+    if world.size().is_multiple_of(machines) { machines } else { 1 }
 }
 
 /// Decides what this start does by the contents of the run folder.

@@ -10,9 +10,11 @@ use crate::run::folder::RunFolder;
 use crate::{
     feed::{DeviceBatch, FeedTimes},
     metrics::{
-        self, Choices, DeviceNumbers, LoadingCosts, PendingMetrics, Progress, Record, RecordFile, Shares,
-        Sink, StepMetrics, StepNumbers, TrainRecord, ValidationRecord, Verdict,
+        self, Choices, DeviceNumbers, LoadingCosts, PendingMetrics, ProcessNumbers, Progress, Record,
+        RecordFile, Shares, Sink, Spread, StepMetrics, StepNumbers, Stragglers, TrainRecord,
+        ValidationRecord, Verdict,
     },
+    notice,
     world::World,
 };
 use torchkit::{Accelerator, Moment, Monitor};
@@ -31,6 +33,7 @@ pub(crate) struct Log {
     /// The time of copies up to the last record.
     copied: Duration,
     last_loss: Option<f64>,
+    stragglers: Stragglers,
     /// The last validation of an earlier process.
     validated: Option<ValidationRecord>,
 }
@@ -116,6 +119,7 @@ impl Log {
             monitor: Monitor::of(run.device),
             copied: Duration::ZERO,
             last_loss: None,
+            stragglers: Stragglers::default(),
         })
     }
 
@@ -167,6 +171,8 @@ impl Log {
         let since = copied.saturating_sub(std::mem::replace(&mut self.copied, copied));
         let shares =
             Shares { waited: waited.as_secs_f64() / seconds, copying: since.as_secs_f64() / seconds };
+        let step_ms = 1e3 * seconds / window.steps;
+        let processes = self.process_numbers(shares.waited * step_ms, step_ms)?;
         let Verdict { bound, share, cure } = Verdict::of(shares, self.choices);
         self.last_loss = numbers.as_ref().map(|numbers| numbers.loss);
         self.write(&Record::Train(Box::new(TrainRecord {
@@ -176,7 +182,7 @@ impl Log {
             chance: Some(window.chance),
             lr: Some(window.lr),
             images_per_second: Some(window.images / seconds),
-            step_ms: Some(1e3 * seconds / window.steps),
+            step_ms: Some(step_ms),
             data_wait: Some(shares.waited),
             bound: Some(bound),
             bound_share: Some(share),
@@ -185,9 +191,35 @@ impl Log {
             probe: numbers.as_ref().map(|numbers| numbers.probe).unwrap_or_default(),
             loading: window.stats.as_ref().map(loading_costs).unwrap_or_default(),
             device: self.device_numbers(since, window.steps)?,
+            processes,
             parts: numbers.map(finite_parts).unwrap_or_default(),
         })))?;
         Ok(true)
+    }
+
+    /// Returns the numbers of all processes, of which each has waited for its batches for `waited` milliseconds of a
+    /// step. Warns of one that makes the others wait.
+    fn process_numbers(&mut self, waited: f64, step: f64) -> Result<ProcessNumbers> {
+        if !self.world.has_others() {
+            return Ok(ProcessNumbers::default());
+        }
+        let waited: Vec<_> = self.world.numbers([waited])?.into_iter().map(|[waited]| waited).collect();
+        let spread = Spread::of(&waited);
+        if let Some(slowdown) = self.stragglers.add(spread, step) {
+            let warning = notice!(
+                "{} makes every step {slowdown:.1} times longer: it waits {:.0} ms a step for data, the median process {:.0} ms",
+                self.world.members()[spread.slowest], spread.max, spread.median;
+                "check the disk and the load of its machine; give it more decoding threads with --workers"
+            );
+            tracing::warn!("{warning}");
+        }
+        Ok(ProcessNumbers {
+            processes: Some(waited.len() as f64),
+            data_ms_min: Some(spread.min),
+            data_ms_median: Some(spread.median),
+            data_ms_max: Some(spread.max),
+            slowest_rank: Some(spread.slowest as f64),
+        })
     }
 
     /// Returns the numbers of a GPU; none on the CPU.

@@ -5,7 +5,7 @@
 //!
 //! A process without others computes nothing here: each operation returns its argument.
 
-use std::panic::panic_any;
+use std::{collections::BTreeSet, panic::panic_any};
 
 use anyhow::Result;
 use shards::Division;
@@ -99,6 +99,12 @@ impl World {
     /// Returns all processes, by rank; none for a process without others.
     pub fn members(self) -> &'static [Member] {
         self.peers.map_or(&[], |peers| &peers.members)
+    }
+
+    /// Returns the number of machines.
+    pub fn machines(self) -> usize {
+        let hosts: BTreeSet<_> = self.members().iter().map(|member| &member.host).collect();
+        hosts.len().max(1)
     }
 
     /// Returns the number of this process among those of its machine, from 0.

@@ -7,6 +7,7 @@ mod group;
 mod launchers;
 mod losses;
 mod same;
+mod slow;
 #[path = "../it/support.rs"]
 #[expect(dead_code, reason = "the other tests use more of it")]
 mod support;
