@@ -141,7 +141,7 @@ fn run(command: Command, world: World) -> Result<()> {
             lead(&|| eval::run(&options, &evaluation))
         }
         Command::Doctor(args) => lead(&|| doctor::run(&args)),
-        Command::Embed(args) => lead(&|| embed::run(&args)),
+        Command::Embed(args) => embed::run(&args, world),
         Command::Export(args) => lead(&|| export::run(&args)),
         Command::Import(args) => lead(&|| import::run(&args)),
         Command::Man(args) => lead(&|| about::manual(&args)),

@@ -11,6 +11,7 @@ pub mod plan;
 mod progress;
 pub mod replay;
 pub mod selftest;
+mod shared;
 pub mod show;
 pub mod synth;
 pub mod verify;

@@ -8,6 +8,7 @@ mod judging;
 pub mod knn;
 mod logistic;
 mod norms;
+mod opened;
 mod options;
 mod run;
 mod samples;
@@ -16,9 +17,12 @@ pub mod tally;
 #[cfg(test)]
 mod tiny;
 
-pub(crate) use self::samples::{evenly, images, labelled, share};
 pub use self::{
     knn::neighbours,
     options::{Evaluation, Options, Probe},
     run::run,
+};
+pub(crate) use self::{
+    opened::{checkpoint, share_threads},
+    samples::{evenly, images, labelled, share},
 };

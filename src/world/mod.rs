@@ -16,6 +16,7 @@ mod member;
 mod peers;
 mod relayed;
 mod settings;
+mod share;
 mod talk;
 mod texts;
 mod watch;

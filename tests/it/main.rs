@@ -5,6 +5,7 @@ mod classes;
 mod cli;
 mod contrib;
 mod crash;
+mod divided;
 mod docs;
 mod doctor;
 mod earlier;

@@ -12,38 +12,45 @@ use super::{
     folder,
     shard::{Embedding, Totals},
 };
-use crate::{checkpoint, data, device, network::Network, stdout, terminal::Progress, usage};
+use crate::{commands::shared, data, device, eval, network::Network, stdout, usage, world::World};
 use torchkit::{Choice, Precision};
 
-/// Embeds the shards that have no file yet, in order. Memory does not grow with their number.
-pub fn run(args: &Args) -> Result<()> {
-    folder::check(&args.out)?;
-    let loaded = checkpoint::find(&args.checkpoint)?.without_moments();
+/// Embeds the shards that have no file yet, in order. Memory does not grow with their number. Several processes divide the
+/// shards among themselves.
+///
+/// # Errors
+///
+/// If the checkpoint or the shards cannot be read, the folder has features of another origin, or a file cannot be written.
+pub fn run(args: &Args, world: World) -> Result<()> {
+    world.on_lead(|| folder::check(&args.out))?;
+    let loaded = eval::checkpoint(&args.checkpoint, world)?;
     let mut config = loaded.state.config.clone();
     config.run.workers = args.workers;
-    let device = device::choose(args.device)?;
-    let set = data::open(&args.shards)?;
+    let device = world.all(device::choose_for(args.device, world))?;
+    eval::share_threads(device, world);
+    let set = open(&args.shards, world)?;
     let names = class_names(&set)?;
     Precision::apply_to_evaluation(device)?;
     device::settle_fused(Choice::Auto, device);
-    let network = Network::load(&loaded, device)?;
-    let args = &Args { layer: layer(&args.layer, &network)?.to_owned(), ..args.clone() };
-    fs::create_dir_all(&args.out).with_context(|| format!("cannot create `{}`", args.out.display()))?;
+    let network = world.all(Network::load(&loaded, device))?;
+    let args = &Args { layer: world.all(layer(&args.layer, &network))?.to_owned(), ..args.clone() };
     let precision = config.train.precision.of_evaluation(device);
-    folder::claim(args, &loaded.checksum, set.digest(), precision)?;
-    let progress = Progress::new("sample", 0, set.len());
-    let embedding = Embedding {
-        args,
-        set: &set,
-        config: &config,
-        device,
-        network: &network,
-        names: &names,
-        progress: &progress,
-    };
-    let totals = embedding.embed_all()?;
-    drop(progress);
-    print(args, &totals, set.shards().len(), &loaded.checksum)
+    world.on_lead(|| {
+        fs::create_dir_all(&args.out).with_context(|| format!("cannot create `{}`", args.out.display()))?;
+        folder::claim(args, &loaded.checksum, set.digest(), precision)
+    })?;
+    shared::check(&args.out, world)?;
+    let embedding = Embedding { args, set: &set, config: &config, device, network: &network, names: &names };
+    let totals = embedding.embed_all(world)?;
+    world.on_lead(|| print(args, &totals, set.shards().len(), &loaded.checksum)).map(drop)
+}
+
+/// Opens the shards on all processes.
+fn open(patterns: &[String], world: World) -> Result<ShardSet> {
+    let set = world.all(data::open(patterns))?;
+    let samples = ("the shards", format!("{} samples ({:016x})", set.len(), set.digest()));
+    world.agree_on(&[samples], "give all machines the same shards, in the same order of names")?;
+    Ok(set)
 }
 
 /// Returns the classes' names by label; none if they are not known.

@@ -1,0 +1,42 @@
+//! The checkpoint that all processes evaluate.
+
+use std::{env, path::Path};
+
+use anyhow::Result;
+use tch::Device;
+
+use crate::{
+    checkpoint::{self, Loaded},
+    data,
+    world::World,
+};
+
+/// Opens, on all processes, the checkpoint that the lead finds at a path of the user. Another one may be written
+/// meanwhile. The optimizer's moments are left out.
+///
+/// # Errors
+///
+/// If there is none, it is damaged, or a process reads another one.
+pub(crate) fn checkpoint(path: &Path, world: World) -> Result<Loaded> {
+    let mut found = None;
+    let folder = world.from_lead(|| {
+        let loaded = checkpoint::find(path)?.without_moments();
+        let folder = loaded.path.clone();
+        found = Some(loaded);
+        Ok(folder)
+    })?;
+    let opened = found.map_or_else(|| Loaded::open(&folder).map(Loaded::without_moments), Ok);
+    let loaded = world.all(opened)?;
+    let model = ("the model of the checkpoint", loaded.checksum.clone());
+    world
+        .agree_on(&[model], "start all processes in the same folder, with the same program and checkpoint")?;
+    Ok(loaded)
+}
+
+/// Leaves the processes that compute on the same cores their share of them, unless `OMP_NUM_THREADS` says how many threads
+/// compute.
+pub(crate) fn share_threads(device: Device, world: World) {
+    if world.sharing_cores() > 1 && device == Device::Cpu && env::var_os("OMP_NUM_THREADS").is_none() {
+        tch::set_num_threads(data::cores() as i32);
+    }
+}

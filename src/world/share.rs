@@ -1,0 +1,172 @@
+//! Work that is divided among the processes, and what they tell the lead of it.
+
+use std::{cmp::Reverse, io::Read};
+
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use tch::{Device, Kind, Tensor};
+
+use super::{joint::World, relayed::Relayed};
+use crate::{
+    exit::Code,
+    hint::{self, Hinted, WithHint},
+};
+
+/// The most bytes that travel to the lead at once.
+const BLOCK: u64 = 16 << 20;
+
+/// An error, as the lead reports it.
+#[derive(Serialize, Deserialize)]
+struct Told {
+    causes: String,
+    hints: Vec<String>,
+    code: i32,
+}
+
+impl World {
+    /// Deals things of these costs to all processes, so that each is about equally busy. Returns the numbers of those that
+    /// this process takes, in order. All processes must give the same costs.
+    pub fn deal(self, costs: &[u64]) -> Vec<usize> {
+        let mut numbers: Vec<_> = (0..costs.len()).collect();
+        numbers.sort_by_key(|&number| Reverse(costs[number]));
+        let mut loads = vec![(0, 0); self.size()];
+        let mut own = Vec::new();
+        for number in numbers {
+            // Things that cost nothing are dealt by their count.
+            let least = (0..loads.len()).min_by_key(|&rank| (loads[rank], rank));
+            let rank = least.expect("there is at least one process");
+            let (cost, count) = loads[rank];
+            loads[rank] = (cost + u128::from(costs[number]), count + 1);
+            if rank == self.rank() {
+                own.push(number);
+            }
+        }
+        own.sort_unstable();
+        own
+    }
+
+    /// Returns the result of work that every process has done, if all of them succeeded. Otherwise the lead reports the
+    /// error of the first one, by rank, that failed.
+    ///
+    /// # Errors
+    ///
+    /// That error, with its exit code, on all processes; or if another process is lost.
+    pub fn all<T>(self, own: Result<T>) -> Result<T> {
+        if !self.has_others() {
+            return own;
+        }
+        let told = own.as_ref().err().map(|error| Told {
+            causes: hint::causes(error),
+            hints: hint::hints(error),
+            code: hint::code(error) as i32,
+        });
+        let all = self.every(&told)?;
+        let failed = all.into_iter().enumerate().find_map(|(rank, told)| Some((rank, told?)));
+        let Some((rank, Told { causes, hints, code })) = failed else { return own };
+        let code = Code::of(code).unwrap_or(Code::Failed);
+        match own {
+            Err(error) if rank == 0 && self.is_lead() => Err(error),
+            _ if self.is_lead() => {
+                Err(Hinted::error(code, format!("{}: {causes}", self.members()[rank]), hints))
+            }
+            _ => Err(Relayed(causes)).with_code(code),
+        }
+    }
+
+    /// Returns the values that the processes have, by rank.
+    ///
+    /// # Errors
+    ///
+    /// If another process is lost.
+    pub fn every<T: Serialize + DeserializeOwned>(self, own: &T) -> Result<Vec<T>> {
+        let texts = self.texts(&serde_json::to_string(own)?)?;
+        texts.iter().map(|text| Ok(serde_json::from_str(text)?)).collect()
+    }
+
+    /// Passes `length` bytes of each process but the lead to the lead, which `take`s them in blocks, with the rank that
+    /// they come from: those of rank 1, then those of rank 2, and so on. Every process receives them, one block at a time.
+    ///
+    /// # Errors
+    ///
+    /// If the bytes cannot be read, those of `take`, or if another process is lost.
+    pub fn to_lead(
+        self,
+        mut own: impl Read,
+        length: u64,
+        mut take: impl FnMut(usize, &[u8]) -> Result<()>,
+    ) -> Result<()> {
+        let Some(group) = self.group() else { return Ok(()) };
+        let lengths = self.every(&length)?;
+        for (rank, mut left) in lengths.into_iter().enumerate().skip(1) {
+            while left > 0 {
+                let size = left.min(BLOCK);
+                let block = if rank == self.rank() {
+                    let mut bytes = vec![0; size as usize];
+                    own.read_exact(&mut bytes).context("cannot read what is sent to the lead")?;
+                    Tensor::from_slice(&bytes)
+                } else {
+                    Tensor::zeros([size.cast_signed()], (Kind::Uint8, Device::Cpu))
+                };
+                group.broadcast(&[&block], rank)?;
+                if self.is_lead() {
+                    take(rank, &Vec::try_from(&block)?)?;
+                }
+                left -= size;
+            }
+        }
+        Ok(())
+    }
+
+    /// Checks that all processes run the same program, and have the same values of named things.
+    ///
+    /// # Errors
+    ///
+    /// With [`Code::Usage`] and the name of the first process that differs from the lead; or if another process is lost.
+    pub fn agree_on(self, named: &[(&str, String)], cure: &str) -> Result<()> {
+        let program = ("the version", format!("{} ({})", env!("CARGO_PKG_VERSION"), built::COMMIT));
+        let all = [program].into_iter().chain(named.iter().cloned());
+        let all: Vec<_> = all.map(|(name, value)| (name.to_owned(), value)).collect();
+        self.agree(&all, cure)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Returns what each of `size` processes is dealt.
+    fn dealt(costs: &[u64], size: usize) -> Vec<Vec<usize>> {
+        (0..size).map(|rank| World::made_up(rank, size).deal(costs)).collect()
+    }
+
+    #[test]
+    fn every_thing_is_dealt_once_and_no_process_has_much_more_than_another() {
+        assert_eq!(World::ALONE.deal(&[3, 1, 2]), [0, 1, 2]);
+        assert_eq!(dealt(&[9, 1, 1, 1, 1, 5], 2), [vec![0], vec![1, 2, 3, 4, 5]]);
+        assert_eq!(dealt(&[0, 0, 0, 0], 2), [vec![0, 2], vec![1, 3]]);
+        assert_eq!(dealt(&[4], 3), [vec![0], vec![], vec![]]);
+        let costs: Vec<u64> = (0..100).map(|number| number * number % 37).collect();
+        let hands = dealt(&costs, 7);
+        let mut all: Vec<_> = hands.concat();
+        all.sort_unstable();
+        assert_eq!(all, (0..100).collect::<Vec<_>>());
+        let loads = hands.iter().map(|hand| hand.iter().map(|&number| costs[number]).sum::<u64>());
+        let (least, most) = (loads.clone().min().unwrap(), loads.max().unwrap());
+        assert!(most - least <= 36, "{least} to {most}");
+    }
+
+    #[test]
+    fn one_process_keeps_its_results_and_its_errors() {
+        let world = World::ALONE;
+        assert_eq!(world.all(Ok(7)).unwrap(), 7);
+        let error = crate::usage!("a contradiction"; "leave one out");
+        let error = world.all::<()>(Err(error)).unwrap_err();
+        assert_eq!(
+            (hint::code(&error), hint::hints(&error)),
+            (Code::Usage, vec!["leave one out".to_owned()])
+        );
+        assert_eq!(world.every(&[1, 2]).unwrap(), [[1, 2]]);
+        world.to_lead(&b"own"[..], 3, |_, _| unreachable!("there is no other process")).unwrap();
+        world.agree_on(&[("the layer", "r7".to_owned())], "").unwrap();
+    }
+}

@@ -1,0 +1,4 @@
+//! Commands that several processes divide among themselves print and write what one process does.
+
+mod embed;
+mod ranks;
