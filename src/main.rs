@@ -152,7 +152,7 @@ fn run(command: Command, world: World) -> Result<()> {
         Command::Show(args) => lead(&|| show::run(&args)),
         Command::Train { settings } => Err(no_subcommand(&settings)),
         Command::Synth(args) => lead(&|| synth::run(&args)),
-        Command::Verify(args) => lead(&|| verify::run(&args)),
+        Command::Verify(args) => verify::run(&args, world),
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 /// One kind of unusual form in the members of a set's shards, with its first occurrence.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Remark {
@@ -20,7 +22,7 @@ pub struct Remark {
 }
 
 /// A kind of unusual form.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum RemarkKind {
     /// A `cls` label is not a class; sets refuse it.
@@ -199,7 +201,7 @@ pub enum RemarkHint {
 }
 
 /// One unusual form in one shard.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Finding {
     /// The kind.
     pub kind: RemarkKind,

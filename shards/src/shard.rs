@@ -11,11 +11,12 @@ use std::{
 };
 
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 
 use crate::{encoded::Encoded, mapping::Mapping};
 
 /// The name of a shard; for a file its path as the user wrote it.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct ShardName(Arc<str>);
 
 impl ShardName {
@@ -48,7 +49,7 @@ impl fmt::Display for ShardName {
 }
 
 /// The version of a shard, known without reading it.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Stamp {
     /// The size in bytes.
     pub size: u64,

@@ -127,7 +127,7 @@ pub fn run(args: &Args) -> Result<()> {
     if let Some(list) = &args.classes {
         source = pack::number_by(source, list)?;
     }
-    let summary = pack::write(&*source, &args.options(), &Shown::default())?;
+    let summary = pack::write(&*source, &args.options(), &Shown::of(crate::world::World::ALONE))?;
     if let Some(hint) = source.hint() {
         let left_out =
             notice!("{} files and folders are left out", summary.ignored; "{}", hint::dataset_words(&hint));

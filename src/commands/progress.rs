@@ -11,25 +11,36 @@ use std::{
 use dataset::Stage;
 use indicatif::HumanCount;
 
-use crate::terminal::Progress;
+use crate::{terminal::Progress, world::World};
 
-/// Shows the progress of the current stage until it is dropped.
-#[derive(Debug, Default)]
-pub(super) struct Shown(RwLock<Option<Meter>>);
+/// Shows the progress of the current stage until it is dropped: that of this process, if several divide the work.
+#[derive(Debug)]
+pub(super) struct Shown {
+    meter: RwLock<Option<Meter>>,
+    world: World,
+}
+
+impl Shown {
+    /// Shows the progress of this one of the processes that divide the work.
+    pub(super) fn of(world: World) -> Self {
+        Self { meter: RwLock::default(), world }
+    }
+}
 
 impl dataset::Progress for Shown {
     fn begin(&self, stage: Stage, total: u64) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Some(Meter::new(stage, total));
+        let meter = Meter::new(stage, total, self.world.size());
+        *self.meter.write().unwrap_or_else(PoisonError::into_inner) = Some(meter);
     }
 
     fn advance(&self, samples: u64, bytes: u64) {
-        if let Some(meter) = &*self.0.read().unwrap_or_else(PoisonError::into_inner) {
+        if let Some(meter) = &*self.meter.read().unwrap_or_else(PoisonError::into_inner) {
             meter.advance(samples, bytes);
         }
     }
 
     fn end(&self) {
-        let meter = self.0.write().unwrap_or_else(PoisonError::into_inner).take();
+        let meter = self.meter.write().unwrap_or_else(PoisonError::into_inner).take();
         meter.into_iter().for_each(Meter::end);
     }
 }
@@ -41,15 +52,17 @@ struct Meter {
     progress: Progress,
     samples: AtomicU64,
     started: Instant,
+    /// The number of processes that divide the work.
+    processes: usize,
 }
 
 impl Meter {
-    fn new(stage: Stage, total: u64) -> Self {
+    fn new(stage: Stage, total: u64, processes: usize) -> Self {
         let progress = match stage {
             Stage::Packing | Stage::Drawing => Progress::new(done(stage), 0, total),
             Stage::Verifying | Stage::Mending => Progress::of_bytes(done(stage), total),
         };
-        Self { stage, progress, samples: AtomicU64::new(0), started: Instant::now() }
+        Self { stage, progress, samples: AtomicU64::new(0), started: Instant::now(), processes }
     }
 
     fn advance(&self, samples: u64, bytes: u64) {
@@ -65,7 +78,11 @@ impl Meter {
         let (rate, seconds) = (self.rate(), self.started.elapsed().as_secs_f64());
         drop(self.progress);
         if matches!(self.stage, Stage::Verifying | Stage::Mending) {
-            tracing::info!("{} {rate} in {seconds:.1} s", done(self.stage));
+            let whose = match self.processes {
+                1 => String::new(),
+                processes => format!(", by the first of {processes} processes"),
+            };
+            tracing::info!("{} {rate} in {seconds:.1} s{whose}", done(self.stage));
         }
     }
 

@@ -7,7 +7,10 @@ use clap::ArgGroup;
 use dataset::synth::{self, Options, Size};
 
 use super::{progress::Shown, written};
-use crate::numbers::{self, Whole};
+use crate::{
+    numbers::{self, Whole},
+    world::World,
+};
 
 /// The pixels of a side.
 const SIDE: Whole = Whole::new(*synth::SIDES.start() as u64, *synth::SIDES.end() as u64);
@@ -68,5 +71,5 @@ pub fn run(args: &Args) -> Result<()> {
         quality: args.quality,
         force: args.force,
     };
-    written::print(&synth::write(&options, &Shown::default())?)
+    written::print(&synth::write(&options, &Shown::of(World::ALONE))?)
 }

@@ -4,6 +4,7 @@ use std::{io, ops::Range};
 
 use pipeline::{Decoder, LoaderConfig, Oddities, Rgb};
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 use shards::{BadReason, Finding, Inspection, ShardFault, ShardName, Source, Stamp};
 use xxhash_rust::xxh3::xxh3_128;
 
@@ -14,7 +15,7 @@ use crate::{chain::one_line, progress::Progress};
 const CHUNK: usize = 32;
 
 /// The facts of a sample that are kept after reading it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Sample {
     /// The hash of the key.
     pub(super) key: u128,
@@ -34,16 +35,16 @@ pub(super) struct Sample {
 }
 
 /// A bad sample.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(super) struct BadSample {
     pub(super) number: usize,
     pub(super) kind: Kind,
     pub(super) reason: String,
 }
 
-/// A shard after reading it.
-#[derive(Debug)]
-pub(super) struct Examined {
+/// What is known of a shard after reading it. It can be sent to another process.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Examined {
     pub(super) name: ShardName,
     /// The version that was read; `None` if it could not be opened.
     pub(super) stamp: Option<Stamp>,
@@ -75,13 +76,13 @@ impl Examined {
     }
 }
 
-/// Returns the bytes of the shards, as far as they are known.
-pub(super) fn bytes(source: &dyn Source, names: &[ShardName]) -> u64 {
-    names.iter().filter_map(|name| source.stamp(name).ok()).map(|stamp| stamp.size).sum()
+/// Returns the bytes of a shard; 0 if they are not known.
+pub(super) fn bytes(source: &dyn Source, name: &ShardName) -> u64 {
+    source.stamp(name).map_or(0, |stamp| stamp.size)
 }
 
-/// Reads all shards on the threads of the current pool, in parallel, and the samples of each in parallel too.
-pub(super) fn all(source: &dyn Source, names: &[ShardName], progress: &dyn Progress) -> Vec<Examined> {
+/// Reads shards on the threads of the current pool, in parallel, and the samples of each in parallel too.
+pub(super) fn all(source: &dyn Source, names: &[&ShardName], progress: &dyn Progress) -> Vec<Examined> {
     names.par_iter().with_max_len(1).map(|name| examine(source, name, progress)).collect()
 }
 
@@ -107,7 +108,7 @@ fn examine(source: &dyn Source, name: &ShardName, progress: &dyn Progress) -> Ex
         }
     }
     let images: u64 = examined.samples.iter().map(|sample| u64::from(sample.bytes)).sum();
-    progress.advance(0, source.stamp(name).map_or(0, |stamp| stamp.size).saturating_sub(images));
+    progress.advance(0, bytes(source, name).saturating_sub(images));
     examined
 }
 

@@ -17,15 +17,7 @@ use crate::{
     shard_folder::check_shard_folder,
 };
 
-/// The folder for cleaned shards.
-#[derive(Debug)]
-pub(super) struct Target {
-    folder: PathBuf,
-    /// The path of each cleaned shard.
-    paths: Vec<PathBuf>,
-}
-
-/// The cleaned shards that [`Verification::fix`](super::Verification::fix) has written.
+/// The cleaned shards that [`Survey::clean`](super::Survey::clean) has written.
 #[derive(Debug, Default, Serialize)]
 #[non_exhaustive]
 pub struct Fixed {
@@ -41,32 +33,29 @@ pub struct Fixed {
     pub shards_left_out: u64,
 }
 
-impl Target {
-    /// Makes the folder and checks that the shards can be written there.
-    ///
-    /// # Errors
-    /// The folder is that of an original, cannot be written, or has shards of these names while `force` is
-    /// not set.
-    pub(super) fn prepare(out: &Path, names: &[ShardName], force: bool) -> Result<Self> {
-        check_shard_folder(out)?;
-        let unwritable = |source| VerifyError::Folder { folder: out.to_owned(), source };
-        fs::create_dir_all(out).and_then(|()| tempfile::tempfile_in(out).map(drop)).map_err(unwritable)?;
-        let folder = out.canonicalize().map_err(unwritable)?;
-        if names.iter().any(|name| lies_in(name, &folder)) {
-            return Err(VerifyError::Originals { folder: out.to_owned() }.into());
+/// Makes the folder for cleaned shards and checks that they can be written there.
+///
+/// # Errors
+/// The folder is that of an original, cannot be written, or has shards of these names while `force` is not set.
+pub(super) fn prepare(out: &Path, names: &[ShardName], force: bool) -> Result<()> {
+    check_shard_folder(out)?;
+    let unwritable = |source| VerifyError::Folder { folder: out.to_owned(), source };
+    fs::create_dir_all(out).and_then(|()| tempfile::tempfile_in(out).map(drop)).map_err(unwritable)?;
+    let folder = out.canonicalize().map_err(unwritable)?;
+    if names.iter().any(|name| lies_in(name, &folder)) {
+        return Err(VerifyError::Originals { folder: out.to_owned() }.into());
+    }
+    let mut seen = HashMap::new();
+    for name in names {
+        if let Some(first) = seen.insert(name.base(), name) {
+            let (first, second) = (first.shared(), name.shared());
+            return Err(VerifyError::SameName { first, second, folder: out.to_owned() }.into());
         }
-        let mut seen = HashMap::new();
-        for name in names {
-            if let Some(first) = seen.insert(name.base(), name) {
-                let (first, second) = (first.shared(), name.shared());
-                return Err(VerifyError::SameName { first, second, folder: out.to_owned() }.into());
-            }
-        }
-        let paths: Vec<_> = names.iter().map(|name| out.join(name.base())).collect();
-        match paths.iter().find(|path| path.symlink_metadata().is_ok()) {
-            Some(path) if !force => Err(VerifyError::Exists { path: path.clone() }.into()),
-            _ => Ok(Self { folder: out.to_owned(), paths }),
-        }
+    }
+    let paths = names.iter().map(|name| out.join(name.base()));
+    match paths.into_iter().find(|path| path.symlink_metadata().is_ok()) {
+        Some(path) if !force => Err(VerifyError::Exists { path }.into()),
+        _ => Ok(()),
     }
 }
 
@@ -84,41 +73,56 @@ fn parent(path: &Path) -> Option<PathBuf> {
     folder.canonicalize().ok()
 }
 
-/// Writes the shards on the threads of the current pool, several at a time. A shard of only bad samples is
+/// Checks that the shards of a set can be cleaned.
+///
+/// # Errors
+/// A shard could not be read completely, or all samples are bad.
+pub(super) fn check(shards: &[Examined]) -> Result<()> {
+    shards.iter().try_for_each(|shard| check_read(shard.is_unread, &shard.name))?;
+    if shards.iter().all(|shard| shard.kept().next().is_none()) {
+        return Err(VerifyError::NothingLeft.into());
+    }
+    Ok(())
+}
+
+/// Writes shards to a folder on the threads of the current pool, several at a time. A shard of only bad samples is
 /// not written.
 ///
 /// # Errors
-/// A shard could not be read completely (nothing is written then), was changed since it was verified, or
-/// cannot be written. Shards that have their names are complete.
+/// A shard was changed since it was verified, or cannot be written. Shards that have their names are complete.
 pub(super) fn write(
     source: &dyn Source,
-    shards: &[Examined],
-    target: &Target,
+    shards: &[&Examined],
+    folder: &Path,
     progress: &dyn Progress,
-) -> Result<Fixed> {
-    let kept = |shard: &Examined| shard.kept().count() as u64;
-    shards.iter().try_for_each(|shard| check_read(shard.is_unread, &shard.name))?;
-    if shards.iter().all(|shard| kept(shard) == 0) {
-        return Err(VerifyError::NothingLeft.into());
-    }
+) -> Result<()> {
     let bytes = shards.iter().filter_map(|shard| shard.stamp).map(|stamp| stamp.size).sum();
     progress.begin(Stage::Mending, bytes);
-    let work = shards.par_iter().zip(&target.paths).with_max_len(1);
-    work.try_for_each(|(shard, path)| write_shard(source, shard, path, progress))?;
+    let path = |shard: &Examined| folder.join(shard.name.base());
+    let work = shards.par_iter().with_max_len(1);
+    work.try_for_each(|shard| write_shard(source, shard, &path(shard), progress))?;
     progress.end();
-    let mut fixed = Fixed { out: target.folder.clone(), ..Fixed::default() };
+    Ok(())
+}
+
+/// Counts the cleaned shards of a set, and names those that are left out.
+pub(super) fn count(shards: &[Examined], folder: &Path) -> Fixed {
+    let mut fixed = Fixed { out: folder.to_owned(), ..Fixed::default() };
     for shard in shards {
-        fixed.shards += u64::from(kept(shard) > 0);
-        fixed.shards_left_out += u64::from(kept(shard) == 0);
-        fixed.samples += kept(shard);
-        fixed.left_out += shard.samples.len() as u64 - kept(shard);
+        let kept = shard.kept().count() as u64;
+        if kept == 0 {
+            tracing::warn!("`{}` is left out: all of its samples are bad", shard.name);
+        }
+        fixed.shards += u64::from(kept > 0);
+        fixed.shards_left_out += u64::from(kept == 0);
+        fixed.samples += kept;
+        fixed.left_out += shard.samples.len() as u64 - kept;
     }
-    Ok(fixed)
+    fixed
 }
 
 fn write_shard(source: &dyn Source, shard: &Examined, path: &Path, progress: &dyn Progress) -> Result<()> {
     if shard.kept().next().is_none() {
-        tracing::warn!("`{}` is left out: all of its samples are bad", shard.name);
         return remove_old(path);
     }
     let inspection = Inspection::open(source, &shard.name)?;

@@ -1,6 +1,6 @@
 //! Kinds of findings.
 
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use shards::RemarkKind;
 
 /// A kind of finding. Findings of the kinds up to [`Link`](Self::Link) mean that training loses a sample, a
@@ -50,6 +50,14 @@ pub enum Kind {
 impl Serialize for Kind {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(self.name())
+    }
+}
+
+impl<'de> Deserialize<'de> for Kind {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let name = String::deserialize(deserializer)?;
+        let found = Self::ALL.into_iter().find(|kind| kind.name() == name);
+        found.ok_or_else(|| de::Error::custom(format!("there is no kind `{name}`")))
     }
 }
 
@@ -107,7 +115,7 @@ impl Kind {
         self <= Self::Link
     }
 
-    /// Returns whether [`Verification::fix`](super::Verification::fix) leaves out the samples or shards that
+    /// Returns whether [`Survey::clean`](super::Survey::clean) leaves out the samples or shards that
     /// have it.
     pub fn is_removable(self) -> bool {
         self <= Self::BadLabel

@@ -2,6 +2,9 @@
 //!
 //! A damaged shard does not keep others from being read. Only the data for comparing samples stays in memory:
 //! two hashes of 128 bits, place, label, sizes and key of each.
+//!
+//! Several processes can read a set together: each reads some shards of the [`Survey`], and one makes the
+//! [`Verification`] of what all have [`Examined`].
 
 mod compare;
 mod counts;
@@ -11,11 +14,14 @@ mod findings;
 mod fix;
 mod kind;
 mod report;
+mod survey;
 mod verification;
 
 pub use counts::Counts;
+pub use examine::Examined;
 pub use finding::Finding;
 pub use findings::Findings;
 pub use fix::Fixed;
 pub use kind::Kind;
-pub use verification::{Options, Verification};
+pub use survey::{Options, Survey};
+pub use verification::{Outputs, Verification};

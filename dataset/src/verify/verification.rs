@@ -1,49 +1,48 @@
 //! The verification of a set: reading, findings, report, cleaned shards.
 
-use std::{
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::path::{Path, PathBuf};
 
-use rayon::{ThreadPool, ThreadPoolBuilder};
-use shards::{ShardName, Source};
+use shards::ShardName;
 
 use super::{
     compare,
-    examine::{self, Examined},
+    examine::Examined,
     findings::Findings,
-    fix::{self, Fixed, Target},
+    fix::{self, Fixed},
     report,
+    survey::{Options, Survey},
 };
 use crate::{
-    classes::ClassNames,
     error::{Result, VerifyError},
-    progress::{Progress, Stage},
+    progress::Progress,
 };
 
-/// The options of a verification.
-#[derive(Debug, Clone, Default)]
-pub struct Options {
-    /// The patterns of all shards of the set: keys, images and sizes are compared with one another.
-    pub shards: Vec<String>,
-    /// The number of threads; `None` for one per core.
-    pub workers: Option<usize>,
-    /// The file for the report: every finding as a JSON object on a line.
-    pub report: Option<PathBuf>,
-    /// The folder for cleaned shards of the same names.
-    pub fix: Option<PathBuf>,
-    /// Whether shards in the folder `fix` may be replaced.
-    pub force: bool,
+/// The places of what a verification writes: the report and the folder for cleaned shards.
+#[derive(Debug)]
+pub struct Outputs {
+    findings: Findings,
+    fix: Option<PathBuf>,
+}
+
+impl Outputs {
+    /// Makes the folder for cleaned shards, and begins the report under a temporary name.
+    ///
+    /// # Errors
+    /// The report or the folder for cleaned shards cannot be written.
+    pub fn prepare(options: &Options, names: &[ShardName]) -> Result<Self> {
+        options.fix.as_deref().map(|out| fix::prepare(out, names, options.force)).transpose()?;
+        check_report(options.report.as_deref(), names)?;
+        let findings = Findings::create(options.report.as_deref())?;
+        Ok(Self { findings, fix: options.fix.clone() })
+    }
 }
 
 /// A set of which every byte has been read.
 #[derive(Debug)]
 pub struct Verification {
-    source: Arc<dyn Source>,
     shards: Vec<Examined>,
     findings: Findings,
-    target: Option<Target>,
-    pool: ThreadPool,
+    fix: Option<PathBuf>,
 }
 
 impl Verification {
@@ -54,20 +53,25 @@ impl Verification {
     /// No shard matches the patterns, a label means different classes in two folders, or the report or the
     /// folder for cleaned shards cannot be written.
     pub fn run(options: &Options, progress: &dyn Progress) -> Result<Self> {
-        let source = shards::open(&options.shards)?;
-        let names = source.list()?;
-        ClassNames::beside(&names)?;
-        let prepare = |out| Target::prepare(out, &names, options.force);
-        let target = options.fix.as_deref().map(prepare).transpose()?;
-        check_report(options.report.as_deref(), &names)?;
-        let mut findings = Findings::create(options.report.as_deref())?;
-        let workers = options.workers.unwrap_or(0);
-        let pool = ThreadPoolBuilder::new().num_threads(workers).build()?;
-        progress.begin(Stage::Verifying, examine::bytes(&*source, &names));
-        let shards = pool.install(|| examine::all(&*source, &names, progress));
-        progress.end();
+        let survey = Survey::open(options)?;
+        let outputs = Outputs::prepare(options, survey.names())?;
+        let all: Vec<_> = (0..survey.names().len()).collect();
+        Self::of(outputs, survey.read(&all, progress))
+    }
+
+    /// Compares the shards of a set, all of them in their order, and writes the report.
+    ///
+    /// # Errors
+    /// The report cannot be written.
+    pub fn of(outputs: Outputs, shards: Vec<Examined>) -> Result<Self> {
+        let Outputs { mut findings, fix } = outputs;
         findings.add_all(&shards, &compare::compare(&shards))?;
-        Ok(Self { source, shards, findings, target, pool })
+        Ok(Self { shards, findings, fix })
+    }
+
+    /// Returns what is known of the shards, in their order.
+    pub fn shards(&self) -> &[Examined] {
+        &self.shards
     }
 
     /// Returns the findings.
@@ -89,14 +93,18 @@ impl Verification {
         Ok(self.findings.save_report()?)
     }
 
-    /// Writes shards without bad samples to the folder for them; does nothing without such a folder.
+    /// Checks that the set can be cleaned, if there is a folder for cleaned shards.
     ///
     /// # Errors
-    /// All samples are bad, a shard could not be read completely or was changed since, or a shard cannot be
-    /// written. Cleaned shards that have their names are complete.
-    pub fn fix(&self, progress: &dyn Progress) -> Result<Option<Fixed>> {
-        let fix = |target| fix::write(&*self.source, &self.shards, target, progress);
-        self.target.as_ref().map(|target| self.pool.install(|| fix(target))).transpose()
+    /// All samples are bad, or a shard could not be read completely.
+    pub fn check_fix(&self) -> Result<()> {
+        if self.fix.is_some() { fix::check(&self.shards) } else { Ok(()) }
+    }
+
+    /// Counts the shards in the folder for cleaned shards, once they are written; `None` without such a folder. Logs
+    /// the names of shards that are left out.
+    pub fn fixed(&self) -> Option<Fixed> {
+        self.fix.as_deref().map(|out| fix::count(&self.shards, out))
     }
 }
 
