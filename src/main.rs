@@ -145,7 +145,7 @@ fn run(command: Command, world: World) -> Result<()> {
         Command::Export(args) => lead(&|| export::run(&args)),
         Command::Import(args) => lead(&|| import::run(&args)),
         Command::Man(args) => lead(&|| about::manual(&args)),
-        Command::Pack(args) => lead(&|| pack::run(&args)),
+        Command::Pack(args) => pack::run(&args, world),
         Command::Plan(args) => lead(&|| plan::run(&args)),
         Command::Replay(args) => lead(&|| replay::run(&args)),
         Command::Selftest(args) => lead(&|| selftest::run(&args)),

@@ -55,14 +55,28 @@ pub struct Summary {
 impl Output {
     /// Makes the folder. Existing shards of this prefix are an error unless `force` is set.
     pub(crate) fn create(folder: &Path, prefix: &str, shards: usize, force: bool) -> Result<Self> {
+        let mut output = Self::new(folder, prefix, shards);
+        output.claim(force)?;
+        Ok(output)
+    }
+
+    /// Names the shards, and neither makes nor checks anything.
+    pub(crate) fn new(folder: &Path, prefix: &str, shards: usize) -> Self {
+        let (folder, prefix) = (folder.to_owned(), prefix.to_owned());
+        Self { folder, prefix, part: None, shards, old: Vec::new() }
+    }
+
+    /// Makes the folder. Existing shards of this prefix are an error unless `force` is set.
+    pub(crate) fn claim(&mut self, force: bool) -> Result<()> {
+        let Self { folder, prefix, .. } = self;
         check_prefix(prefix)?;
         check_shard_folder(folder)?;
-        fs::create_dir_all(folder).map_err(FileError::writing("make the folder", folder))?;
-        let old = shards_of(folder, prefix)?;
-        if let (Some(first), false) = (old.first(), force) {
-            return Err(OutputError::Exists { path: first.clone(), shards: old.len() }.into());
+        fs::create_dir_all(&*folder).map_err(FileError::writing("make the folder", &*folder))?;
+        self.old = shards_of(folder, prefix)?;
+        if let (Some(first), false) = (self.old.first(), force) {
+            return Err(OutputError::Exists { path: first.clone(), shards: self.old.len() }.into());
         }
-        Ok(Self { folder: folder.to_owned(), prefix: prefix.to_owned(), part: None, shards, old })
+        Ok(())
     }
 
     /// Also treats shards of `prefix`, which the same command writes, as its own.
@@ -105,7 +119,7 @@ impl Output {
     }
 
     /// Removes the remaining shards of an earlier run, and returns the summary.
-    pub(crate) fn finish(self, samples: u64, classes: usize) -> Result<Summary> {
+    pub(crate) fn finish(&self, samples: u64, classes: usize) -> Result<Summary> {
         let new: Vec<_> = (0..self.shards).map(|number| self.shard(number)).collect();
         for path in self.old.iter().filter(|path| !new.contains(path)) {
             fs::remove_file(path).map_err(FileError::writing("remove the old shard", path))?;
@@ -119,7 +133,7 @@ impl Output {
     }
 
     /// Removes the written shards, which have no samples.
-    pub(crate) fn discard(self) -> Result<()> {
+    pub(crate) fn discard(&self) -> Result<()> {
         for path in (0..self.shards).map(|number| self.shard(number)) {
             fs::remove_file(&path).map_err(FileError::writing("remove the empty shard", path))?;
         }

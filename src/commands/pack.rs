@@ -4,12 +4,12 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use dataset::{
-    ClassNames,
-    pack::{self, Cut, Options, Resize, Validation},
+    ClassNames, Summary,
+    pack::{self, Cut, Options, Packing, Resize, Source, Validation},
 };
 
-use super::{progress::Shown, written};
-use crate::{hint, notice, numbers};
+use super::{progress::Shown, shared, written};
+use crate::{data, hint, notice, numbers, world::World};
 
 /// The flags of `pack`.
 #[derive(Debug, clap::Args)]
@@ -118,16 +118,42 @@ impl Args {
     }
 }
 
-/// Packs the source that `args` name, and prints what was written.
+/// Packs the source that `args` name, and prints what was written. Several processes divide the shards among themselves.
 ///
 /// # Errors
 /// The source cannot be packed as it is, or the shards cannot be written.
-pub fn run(args: &Args) -> Result<()> {
-    let mut source = pack::open(&args.source, args.format.into(), args.split.as_deref(), !args.no_labels)?;
-    if let Some(list) = &args.classes {
-        source = pack::number_by(source, list)?;
+pub fn run(args: &Args, world: World) -> Result<()> {
+    let source = world.all(open(args).map_err(Into::into))?;
+    let workers = args.workers.or_else(|| world.has_others().then(data::cores));
+    let options = Options { workers, ..args.options() };
+    let mut packing = world.all(Packing::plan(&*source, &options).map_err(Into::into))?;
+    if world.has_others() {
+        let images = ("the images", format!("{} images ({:016x})", source.count(), packing.digest()));
+        world.agree_on(&[images], "give all machines the same images, and all processes the same flags")?;
     }
-    let summary = pack::write(&*source, &args.options(), &Shown::of(crate::world::World::ALONE))?;
+    world.on_lead(|| Ok(packing.prepare()?))?;
+    shared::check(&options.out, world)?;
+    let mut summaries = Vec::new();
+    for part in packing.parts() {
+        let own = world.deal(&part.sizes());
+        let written = part.write(&own, &Shown::of(world))?;
+        let written = world.every(&written)?;
+        summaries.extend(world.on_lead(|| Ok(part.finish(written)?))?);
+    }
+    world.on_lead(|| print(args, &*source, &Packing::summary(summaries))).map(drop)
+}
+
+/// Opens the source.
+fn open(args: &Args) -> Result<Box<dyn Source>, dataset::Error> {
+    let source = pack::open(&args.source, args.format.into(), args.split.as_deref(), !args.no_labels)?;
+    match &args.classes {
+        Some(list) => pack::number_by(source, list),
+        None => Ok(source),
+    }
+}
+
+/// Prints what was written, and how more of the source can be packed.
+fn print(args: &Args, source: &dyn Source, summary: &Summary) -> Result<()> {
     if let Some(hint) = source.hint() {
         let left_out =
             notice!("{} files and folders are left out", summary.ignored; "{}", hint::dataset_words(&hint));
@@ -141,5 +167,5 @@ pub fn run(args: &Args) -> Result<()> {
             list.display()
         );
     }
-    written::print(&summary)
+    written::print(summary)
 }

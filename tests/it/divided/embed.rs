@@ -1,6 +1,6 @@
 //! `embed` in several processes.
 
-use std::{fs, process::Command};
+use std::{fs, path::Path, process::Command};
 
 use serde_json::Value;
 
@@ -19,10 +19,10 @@ fn prepare(place: &Place) -> String {
     pattern
 }
 
-fn embed(place: &Place, pattern: &str, out: &str) -> Command {
+fn embed(place: &Place, pattern: &str, out: &Path) -> Command {
     let mut command = program();
     command.args(["embed", "--device", "cpu", "--shards", pattern, "--checkpoint"]).arg(place.path("run"));
-    command.arg("--out").arg(place.path(out)).env("AMDIM_STREAM_CACHE", place.path("cache"));
+    command.arg("--out").arg(out).env("AMDIM_STREAM_CACHE", place.path("cache"));
     command
 }
 
@@ -37,7 +37,7 @@ fn printed(stdout: &str) -> Value {
 fn processes_that_divide_the_shards_write_the_files_of_one_process() {
     let place = Place::new();
     let pattern = prepare(&place);
-    let one = lead_of(1, 0, || embed(&place, &pattern, "one"));
+    let one = lead_of(1, 0, || embed(&place, &pattern, &place.path("one")));
     let expected = files(&place.path("one"));
     assert_eq!(
         expected.len(),
@@ -47,14 +47,14 @@ fn processes_that_divide_the_shards_write_the_files_of_one_process() {
     );
     assert_eq!(printed(&one.stdout)["left_out"], 1);
     for size in [2, 3] {
-        let out = size.to_string();
+        let out = place.path(&size.to_string());
         let several = lead_of(size, 0, || embed(&place, &pattern, &out));
         assert_eq!(printed(&several.stdout), printed(&one.stdout));
-        assert!(files(&place.path(&out)) == expected, "{size} processes");
+        assert!(files(&out) == expected, "{size} processes");
     }
     // The same command again goes on with the shards that have no file.
     fs::remove_file(place.path("2/00001-train-001.parquet")).unwrap();
-    let again = printed(&lead_of(2, 0, || embed(&place, &pattern, "2")).stdout);
+    let again = printed(&lead_of(2, 0, || embed(&place, &pattern, &place.path("2"))).stdout);
     assert_eq!(
         (&again["samples"], &again["done_before"], &again["left_out"]),
         (&9.into(), &3.into(), &1.into())
@@ -63,34 +63,22 @@ fn processes_that_divide_the_shards_write_the_files_of_one_process() {
 }
 
 #[test]
-fn a_folder_that_the_processes_do_not_share_is_refused_with_the_rank() {
+fn a_folder_that_processes_do_not_share_and_an_error_of_all_are_reported_once_with_their_code() {
     let place = Place::new();
-    let pattern = prepare(&place);
+    let pattern = place.shards("train", 2, 8);
+    succeed(&mut place.train(&pattern, "run", &["--steps", "1"]));
     let said = together(2, |rank| {
         let folder = place.path(&format!("machine-{rank}"));
-        fs::create_dir_all(&folder).unwrap();
-        let mut command = embed(&place, &pattern, "unused");
-        command.args(["--force"]).current_dir(folder);
-        let mut other = program();
-        other.args(
-            command.get_args().map(|word| if word == place.path("unused") { "out".as_ref() } else { word }),
-        );
-        other.current_dir(command.get_current_dir().unwrap()).env("AMDIM_STREAM_CACHE", place.path("cache"));
-        other
+        fs::create_dir(&folder).unwrap();
+        let mut command = embed(&place, &pattern, Path::new("out"));
+        command.current_dir(folder);
+        command
     });
     assert_eq!((said[0].code, said[1].code), (Some(2), Some(2)), "{said:?}");
     assert!(said[0].stderr.contains("`out`, but rank 1 (process "), "{}", said[0].stderr);
     assert!(said[0].stderr.contains("hint: name a folder that all machines share"), "{}", said[0].stderr);
-}
-
-#[test]
-fn an_error_of_all_processes_is_reported_once_with_its_code() {
-    let place = Place::new();
-    let said = lead_of(2, 2, || embed(&place, "nothing-<0..1>.tar", "out"));
-    assert!(said.stderr.contains("the folder does not exist"), "{}", said.stderr);
-    let pattern = prepare(&place);
     let said = lead_of(2, 2, || {
-        let mut command = embed(&place, &pattern, "out");
+        let mut command = embed(&place, &pattern, &place.path("out"));
         command.args(["--layer", "r9"]);
         command
     });
