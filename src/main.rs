@@ -137,8 +137,8 @@ fn run(command: Command, world: World) -> Result<()> {
     match command {
         Command::Completions(args) => lead(&|| about::complete(&args)),
         Command::Eval(command) => {
-            let (options, evaluation) = command.parts()?;
-            lead(&|| eval::run(&options, &evaluation))
+            let (options, evaluation) = world.all(command.parts())?;
+            eval::run(&options, &evaluation, world)
         }
         Command::Doctor(args) => lead(&|| doctor::run(&args)),
         Command::Embed(args) => embed::run(&args, world),
@@ -150,7 +150,7 @@ fn run(command: Command, world: World) -> Result<()> {
         Command::Replay(args) => lead(&|| replay::run(&args)),
         Command::Selftest(args) => lead(&|| selftest::run(&args)),
         Command::Show(args) => lead(&|| show::run(&args)),
-        Command::Train { settings } => Err(no_subcommand(&settings)),
+        Command::Train { settings } => world.all(Err(no_subcommand(&settings))),
         Command::Synth(args) => lead(&|| synth::run(&args)),
         Command::Verify(args) => verify::run(&args, world),
     }

@@ -2,12 +2,12 @@
 
 use std::{error::Error, fmt, sync::Arc};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use shards::Sample;
 
 /// A sample that cannot be used: unreadable, without an image, or with one that cannot be decoded. The stream
 /// goes on without it, or with another sample in its place.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BadSample {
     /// The name of its shard.
     pub shard: Arc<str>,

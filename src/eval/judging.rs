@@ -2,24 +2,28 @@
 
 use std::path::Path;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use serde_json::{Value, json};
 use shards::ShardSet;
 
 use super::{
     classifier::{Classifier, Protocol, Training},
+    computed::Source,
     features::Features,
     finetune::{self, Finetune, Tuning},
     health::Health,
     knn::Vote,
     knn::neighbours,
     logistic::Logistic,
-    norms,
+    norms, opened,
     options::{Evaluation, Probe},
     subject::Subject,
     tally::Report,
 };
 use crate::network::Network;
+
+/// Why the lead has what others have not.
+const ON_LEAD: &str = "the lead has fitted, and has the features";
 
 /// One result of an evaluation.
 pub(super) struct Line {
@@ -55,7 +59,7 @@ pub(super) struct Judging<'a> {
 impl<'a> Judging<'a> {
     /// Builds the encoder, and loads it or averages the running statistics of its norms.
     pub(super) fn new(subject: &'a Subject<'a>, encoder: &str) -> Result<Self> {
-        let Subject { config, loaded, device, data, .. } = subject;
+        let Subject { config, loaded, device, data, world, .. } = subject;
         let network = Network::new(config, loaded.state.data.samples, loaded.state.classes, *device)?;
         if encoder == "trained" {
             network.restore(loaded)?;
@@ -63,10 +67,12 @@ impl<'a> Judging<'a> {
             if let Some(updates) = network.norm_updates().filter(|_| step > 0) {
                 warn_of_unsettled_norms(step, updates);
             }
+            opened::follow_lead(&network, *world)?;
             return Ok(Self { subject, network, identity, step, settled_on: None });
         }
         let settle = || norms::settle(network.encoder(), &data.train, config, *device);
-        let settled_on = network.norm_updates().map(|_| settle()).transpose()?;
+        let settled_on = world.from_lead(|| network.norm_updates().map(|_| settle()).transpose())?;
+        opened::follow_lead(&network, *world)?;
         if let Some(images) = settled_on {
             tracing::info!(
                 "{encoder} encoder: the running statistics of its untrained batch norms are averaged over {images} training images"
@@ -78,76 +84,99 @@ impl<'a> Judging<'a> {
         Ok(Self { subject, network, identity, step: 0, settled_on })
     }
 
-    /// Runs an evaluation.
-    pub(super) fn lines(&self, evaluation: &Evaluation) -> Result<Lines> {
+    /// Runs an evaluation. Returns its results on the lead; `None` on other processes.
+    pub(super) fn lines(&self, evaluation: &Evaluation) -> Result<Option<Lines>> {
         match evaluation {
             Evaluation::Classifier(probe) => self.classifier(probe),
             Evaluation::Logistic { cache } => self.logistic(cache.as_deref()),
             Evaluation::Knn { vote, cache } => self.neighbours(vote, cache.as_deref()),
-            Evaluation::Finetune(settings) => self.finetune(settings),
+            Evaluation::Finetune(settings) => self.subject.world.on_lead(|| self.finetune(settings)),
         }
     }
 
-    /// Computes the features of un-augmented images in evaluation mode.
-    fn features(&self, set: &ShardSet, cache: Option<&Path>) -> Result<Features> {
-        let Subject { config, device, .. } = self.subject;
-        Features::compute(self.network.encoder(), &self.identity, set, config, *device, cache)
+    /// Computes the features of un-augmented images in evaluation mode. Returns them on the lead.
+    fn features(&self, set: &ShardSet, cache: Option<&Path>) -> Result<Option<Features>> {
+        let &Subject { ref config, device, world, .. } = self.subject;
+        let encoder = self.network.encoder();
+        Source { encoder, set, config, device, world }.compute(&self.identity, cache)
     }
 
-    fn classifier(&self, probe: &Probe) -> Result<Lines> {
-        let Subject { config, device, labelled, validation, classes, seed, .. } = self.subject;
+    fn classifier(&self, probe: &Probe) -> Result<Option<Lines>> {
+        let Subject { config, device, labelled, validation, classes, seed, world, .. } = self.subject;
         let fit = probe.fit(config.preset, *seed);
         let cache = probe.cache.as_deref();
-        let kept = cache.map(|cache| self.features(labelled, Some(cache))).transpose()?;
+        let kept = cache.map(|cache| self.features(labelled, Some(cache))).transpose()?.flatten();
         let encoder = self.network.encoder();
-        let views = Training::Views(encoder, labelled, fit.protocol);
-        let training = kept.as_ref().map_or(views, Training::Features);
-        let classifier = Classifier::fit(probe.head, &training, *classes, &fit, config, *device)?;
-        let settled = match fit.protocol {
-            Protocol::Frozen => None,
-            Protocol::Reference => Some(classifier.settle(encoder, validation, &fit, config)?),
-        };
+        let fitted = world.on_lead(|| {
+            let views = Training::Views(encoder, labelled, fit.protocol);
+            let training = kept.as_ref().map_or(views, Training::Features);
+            let classifier = Classifier::fit(probe.head, &training, *classes, &fit, config, *device)?;
+            let settle = || classifier.settle(encoder, validation, &fit, config);
+            let settled = (fit.protocol == Protocol::Reference).then(settle).transpose()?;
+            Ok((classifier, settled))
+        })?;
+        if fit.protocol == Protocol::Reference {
+            opened::follow_lead(&self.network, *world)?; // its norms have changed
+        }
         let features = self.features(validation, cache)?;
-        let details = json!({
-            "solver": "adam",
-            "protocol": fit.protocol,
-            "encoder_mode": if settled.is_some() { "training" } else { "evaluation" },
-            "images": if kept.is_some() { "un-augmented" } else { "augmented" },
-            "norms_settled_on_validation_batches": settled,
-            "schedule": classifier.schedule,
-        });
-        let (report, train_top1) = (classifier.judge(&features)?, Some(classifier.train_top1));
-        let variant = fit.protocol.name().to_owned();
-        let lines = vec![Line { variant, report, train_top1, details }];
-        Ok(Lines { lines, health: health_of(&features)? })
+        world.on_lead(|| {
+            let ((classifier, settled), features) = fitted.zip(features).context(ON_LEAD)?;
+            let details = json!({
+                "solver": "adam",
+                "protocol": fit.protocol,
+                "encoder_mode": if settled.is_some() { "training" } else { "evaluation" },
+                "images": if kept.is_some() { "un-augmented" } else { "augmented" },
+                "norms_settled_on_validation_batches": settled,
+                "schedule": classifier.schedule,
+            });
+            let (report, train_top1) = (classifier.judge(&features)?, Some(classifier.train_top1));
+            let variant = fit.protocol.name().to_owned();
+            let lines = vec![Line { variant, report, train_top1, details }];
+            Ok(Lines { lines, health: health_of(&features)? })
+        })
     }
 
-    fn logistic(&self, cache: Option<&Path>) -> Result<Lines> {
-        let Subject { labelled, validation, classes, seed, device, .. } = self.subject;
+    /// Computes the features of the labelled training samples and of the validation samples, and judges by them on the lead.
+    fn by_features(
+        &self,
+        cache: Option<&Path>,
+        judge: impl FnOnce(&Features, &Features) -> Result<Vec<Line>>,
+    ) -> Result<Option<Lines>> {
+        let Subject { labelled, validation, world, .. } = self.subject;
         let training = self.features(labelled, cache)?;
-        let features = self.features(validation, cache)?;
-        let fitted = Logistic::fit(&training, *classes, *seed, *device)?;
-        let line = Line {
-            variant: "lbfgs".to_owned(),
-            report: fitted.judge(&features)?,
-            train_top1: Some(fitted.details.train_top1),
-            details: json!(fitted.details),
-        };
-        Ok(Lines { lines: vec![line], health: health_of(&features)? })
+        let validation = self.features(validation, cache)?;
+        world.on_lead(|| {
+            let (training, validation) = training.zip(validation).context(ON_LEAD)?;
+            Ok(Lines { lines: judge(&training, &validation)?, health: health_of(&validation)? })
+        })
     }
 
-    fn neighbours(&self, vote: &Vote, cache: Option<&Path>) -> Result<Lines> {
-        let Subject { labelled, validation, classes, device, .. } = self.subject;
-        let gallery = self.features(labelled, cache)?;
-        let queries = self.features(validation, cache)?;
-        let reports = neighbours(vote, &gallery, &queries, *classes, *device)?;
-        let line = |(k, report)| Line {
-            variant: format!("k = {k}"),
-            report,
-            train_top1: None,
-            details: Value::Null,
-        };
-        Ok(Lines { lines: vote.k.iter().zip(reports).map(line).collect(), health: health_of(&queries)? })
+    fn logistic(&self, cache: Option<&Path>) -> Result<Option<Lines>> {
+        let Subject { classes, seed, device, .. } = self.subject;
+        self.by_features(cache, |training, validation| {
+            let fitted = Logistic::fit(training, *classes, *seed, *device)?;
+            let line = Line {
+                variant: "lbfgs".to_owned(),
+                report: fitted.judge(validation)?,
+                train_top1: Some(fitted.details.train_top1),
+                details: json!(fitted.details),
+            };
+            Ok(vec![line])
+        })
+    }
+
+    fn neighbours(&self, vote: &Vote, cache: Option<&Path>) -> Result<Option<Lines>> {
+        let Subject { classes, device, .. } = self.subject;
+        self.by_features(cache, |gallery, queries| {
+            let reports = neighbours(vote, gallery, queries, *classes, *device)?;
+            let line = |(k, report)| Line {
+                variant: format!("k = {k}"),
+                report,
+                train_top1: None,
+                details: Value::Null,
+            };
+            Ok(vote.k.iter().zip(reports).map(line).collect())
+        })
     }
 
     fn finetune(&self, settings: &Finetune) -> Result<Lines> {

@@ -1,6 +1,7 @@
 //! Evaluations of an encoder: classifiers on its frozen features, nearest neighbours, fine-tuning.
 
 pub mod classifier;
+mod computed;
 pub mod features;
 pub mod finetune;
 pub mod health;

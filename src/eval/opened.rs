@@ -3,11 +3,12 @@
 use std::{env, path::Path};
 
 use anyhow::Result;
-use tch::Device;
+use tch::{Device, Tensor};
 
 use crate::{
     checkpoint::{self, Loaded},
     data,
+    network::Network,
     world::World,
 };
 
@@ -39,4 +40,23 @@ pub(crate) fn share_threads(device: Device, world: World) {
     if world.sharing_cores() > 1 && device == Device::Cpu && env::var_os("OMP_NUM_THREADS").is_none() {
         tch::set_num_threads(data::cores() as i32);
     }
+}
+
+/// Gives the networks of all processes the tensors that the lead's has.
+///
+/// # Errors
+///
+/// If another process is lost.
+pub(super) fn follow_lead(network: &Network, world: World) -> Result<()> {
+    if !world.has_others() {
+        return Ok(());
+    }
+    let own = network.tensors();
+    let on_host = |tensor: &Tensor| tensor.detach().to_device(Device::Cpu).contiguous();
+    let sent: Vec<_> = own.values().map(on_host).collect();
+    world.follow_lead(|| sent.iter().map(Tensor::shallow_clone).collect())?;
+    tch::no_grad(|| {
+        own.values().zip(&sent).for_each(|(tensor, of_lead)| tensor.shallow_clone().copy_(of_lead))
+    });
+    Ok(())
 }

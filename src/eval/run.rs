@@ -5,40 +5,46 @@ use serde_json::{Value, json};
 
 use super::{
     judging::{Judging, Line, Lines},
+    opened,
     options::{Evaluation, Options},
     subject::Subject,
     tally::Report,
 };
-use crate::{checkpoint, device, stdout};
+use crate::{device, stdout, world::World};
 
 /// Evaluates a checkpoint's encoder. Prints one JSON object for each result, or a table, and writes all
-/// results to `eval-NAME.json` in the checkpoint's folder.
+/// results to `eval-NAME.json` in the checkpoint's folder. Several processes divide the samples whose features are computed;
+/// the lead does the rest.
 ///
 /// # Errors
 ///
 /// If the checkpoint or the shards cannot be read, or a result cannot be written.
-pub fn run(options: &Options, evaluation: &Evaluation) -> Result<()> {
-    let loaded = checkpoint::find(&options.checkpoint)?.without_moments();
-    let subject = Subject::open(&loaded, options)?;
+pub fn run(options: &Options, evaluation: &Evaluation, world: World) -> Result<()> {
+    let loaded = opened::checkpoint(&options.checkpoint, world)?;
+    let subject = Subject::open(&loaded, options, world)?;
     let encoders: &[&str] = if options.baseline { &["initial", "trained"] } else { &["trained"] };
     let mut results = Vec::new();
     for &encoder in encoders {
         results.extend(judge(&subject, encoder, evaluation)?);
     }
-    show(&results)?;
     let path = loaded.path.join(format!("eval-{}.json", evaluation.name()));
-    subject.write(&path, evaluation, &results)
+    let conclude = || {
+        show(&results)?;
+        subject.write(&path, evaluation, &results)
+    };
+    world.on_lead(conclude).map(drop)
 }
 
-/// Evaluates one encoder and prints its results.
+/// Evaluates one encoder, prints its results and returns them, on the lead; returns none on other processes.
 fn judge(subject: &Subject, encoder: &str, evaluation: &Evaluation) -> Result<Vec<Value>> {
     let cures = || if subject.device.is_cuda() { vec!["add --device cpu".to_owned()] } else { Vec::new() };
     let what = || "this evaluation".to_owned();
-    let (judging, Lines { lines, health }) = device::within_memory(subject.device, what, cures, || {
+    let (judging, found) = device::within_memory(subject.device, what, cures, || {
         let judging = Judging::new(subject, encoder)?;
         let lines = judging.lines(evaluation)?;
         Ok((judging, lines))
     })?;
+    let Some(Lines { lines, health }) = found else { return Ok(Vec::new()) };
     let name = evaluation.name();
     let mut results = Vec::new();
     for Line { variant, report, train_top1, details } in lines {

@@ -8,6 +8,7 @@ use shards::ShardSet;
 use tch::Device;
 
 use super::{
+    opened::share_threads,
     options::{Evaluation, Options},
     samples::labelled,
 };
@@ -17,6 +18,7 @@ use crate::{
     data::{self, Data},
     device, files,
     hint::WithHint,
+    world::World,
 };
 use torchkit::{Choice, Precision};
 
@@ -33,16 +35,30 @@ pub(super) struct Subject<'a> {
     pub(super) class_names: Vec<String>,
     pub(super) device: Device,
     pub(super) seed: u64,
+    pub(super) world: World,
 }
 
 impl<'a> Subject<'a> {
-    /// Opens the shards that the options name, or those of the run.
-    pub(super) fn open(loaded: &'a Loaded, options: &Options) -> Result<Self> {
+    /// Opens the shards that the options name, or those of the run, on all processes.
+    pub(super) fn open(loaded: &'a Loaded, options: &Options, world: World) -> Result<Self> {
+        let device = world.all(device::choose_for(options.device, world))?;
+        share_threads(device, world);
+        let subject = world.all(Self::on(device, loaded, options))?;
+        let told = |set: &ShardSet| format!("{} samples ({:016x})", set.len(), set.digest());
+        let train = ("the training shards", told(&subject.data.train));
+        let validation = ("the validation shards", told(&subject.validation));
+        world.agree_on(
+            &[train, validation],
+            "give all machines the same shards, in the same order of names",
+        )?;
+        Ok(Self { world, ..subject })
+    }
+
+    fn on(device: Device, loaded: &'a Loaded, options: &Options) -> Result<Self> {
         let mut config = loaded.state.config.clone();
         override_if_given(&mut config.data.shards, &options.shards);
         override_if_given(&mut config.data.val_shards, &options.val_shards);
         config.run.workers = options.workers;
-        let device = device::choose(options.device)?;
         let data = Data::open(&config.data);
         let data = if options.shards.is_empty() {
             let hint = || "name other shards with --shards and --val-shards";
@@ -64,7 +80,8 @@ impl<'a> Subject<'a> {
         device::settle_fused(Choice::Auto, device);
         let class_names = class_names(&data, loaded, classes);
         let seed = options.seed;
-        Ok(Self { loaded, config, data, labelled, validation, classes, class_names, device, seed })
+        let world = World::ALONE;
+        Ok(Self { loaded, config, data, labelled, validation, classes, class_names, device, seed, world })
     }
 
     /// Writes the results, with everything that is needed to repeat the evaluation. Results in the file with
