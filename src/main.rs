@@ -140,7 +140,7 @@ fn run(command: Command, world: World) -> Result<()> {
             let (options, evaluation) = world.all(command.parts())?;
             eval::run(&options, &evaluation, world)
         }
-        Command::Doctor(args) => lead(&|| doctor::run(&args)),
+        Command::Doctor(args) => doctor::run(&args, world),
         Command::Embed(args) => embed::run(&args, world),
         Command::Export(args) => lead(&|| export::run(&args)),
         Command::Import(args) => lead(&|| import::run(&args)),

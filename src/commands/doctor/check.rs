@@ -1,13 +1,16 @@
 //! The result of one check.
 
+use std::borrow::Cow;
+
 use anyhow::Result;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tracing::Level;
 
 use crate::{commands::finding, hint::Notice};
 
 /// The state of what was checked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum State {
     Ok,
     /// A run works, but perhaps worse than expected.
@@ -27,30 +30,32 @@ impl State {
 }
 
 /// The result of a check, with a hint where it is not ok.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Check {
-    pub(super) name: &'static str,
+    pub(super) name: Cow<'static, str>,
     pub(super) state: State,
     pub(super) found: String,
     pub(super) cure: Option<String>,
+    /// The process that has made the check, if it is not the lead.
+    pub(super) rank: Option<usize>,
 }
 
 impl Check {
     pub(super) fn ok(name: &'static str, found: impl Into<String>) -> Self {
-        Self { name, state: State::Ok, found: found.into(), cure: None }
+        Self { name: name.into(), state: State::Ok, found: found.into(), cure: None, rank: None }
     }
 
     pub(super) fn warn(name: &'static str, found: impl Into<String>, cure: impl Into<String>) -> Self {
-        Self { name, state: State::Warn, found: found.into(), cure: Some(cure.into()) }
+        Self { cure: Some(cure.into()), state: State::Warn, ..Self::ok(name, found) }
     }
 
     pub(super) fn bad(name: &'static str, found: impl Into<String>, cure: impl Into<String>) -> Self {
-        Self { name, state: State::Bad, found: found.into(), cure: Some(cure.into()) }
+        Self { cure: Some(cure.into()), state: State::Bad, ..Self::ok(name, found) }
     }
 
     /// Prints the result in words and as JSON.
     pub(super) fn print(&self) -> Result<()> {
-        let Self { name, state, found, cure } = self;
+        let Self { name, state, found, cure, .. } = self;
         let message = format!("{name} {}: {found}", state.name());
         let words = Notice { message, hints: cure.iter().cloned().collect() };
         let level = match state {
@@ -62,7 +67,12 @@ impl Check {
     }
 
     pub(super) fn json(&self) -> Value {
-        json!({"check": self.name, "state": self.state.name(), "found": self.found, "hint": self.cure})
+        let mut json =
+            json!({"check": self.name, "state": self.state.name(), "found": self.found, "hint": self.cure});
+        if let Some(rank) = self.rank {
+            json["rank"] = json!(rank);
+        }
+        json
     }
 }
 

@@ -66,8 +66,13 @@ impl Unwritable {
     }
 }
 
+/// Creates the folder for the time until the result is dropped, so that several processes can check it meanwhile.
+pub(super) fn hold(out: &Path) -> Option<CreatedFolders> {
+    CreatedFolders::create(out).ok()
+}
+
 /// Folders that were created for the trial. They are removed on drop.
-struct CreatedFolders(Vec<PathBuf>);
+pub(super) struct CreatedFolders(Vec<PathBuf>);
 
 impl CreatedFolders {
     /// Creates the missing folders of a path.
@@ -75,8 +80,11 @@ impl CreatedFolders {
         let missing: Vec<_> = out.ancestors().take_while(|path| !exists(path)).map(Path::to_owned).collect();
         let mut created = Self(Vec::new());
         for path in missing.into_iter().rev() {
-            fs::create_dir(&path).map_err(|error| Unwritable { path: path.clone(), error })?;
-            created.0.push(path);
+            match fs::create_dir(&path) {
+                Ok(()) => created.0.push(path),
+                Err(_) if path.is_dir() => {} // by another process, on another machine perhaps
+                Err(error) => return Err(Unwritable { path, error }),
+            }
         }
         Ok(created)
     }
@@ -252,7 +260,7 @@ mod tests {
         fs::create_dir(&existing).unwrap();
         for out in [&deep, &existing] {
             let FolderChecks { clock_ahead, checks } = check(out);
-            let names: Vec<_> = checks.iter().map(|check| check.name).collect();
+            let names: Vec<_> = checks.iter().map(|check| &*check.name).collect();
             assert_eq!(names, ["disk", "inodes", "write", "lock", "links"]);
             assert_ne!(checks[2].state, State::Bad, "{checks:?}");
             assert!(clock_ahead.is_some());

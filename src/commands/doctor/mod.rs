@@ -1,4 +1,4 @@
-//! `amdim-stream doctor`: checks a machine before an unattended run.
+//! `amdim-stream doctor`: checks a machine before an unattended run, or all machines of several processes.
 
 mod cgroup;
 mod check;
@@ -6,6 +6,7 @@ mod clock;
 mod folder;
 mod gpu;
 mod host;
+mod peers;
 mod run;
 
 pub use self::run::{Args, run};
