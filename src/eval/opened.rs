@@ -56,7 +56,9 @@ pub(super) fn follow_lead(network: &Network, world: World) -> Result<()> {
     let sent: Vec<_> = own.values().map(on_host).collect();
     world.follow_lead(|| sent.iter().map(Tensor::shallow_clone).collect())?;
     tch::no_grad(|| {
-        own.values().zip(&sent).for_each(|(tensor, of_lead)| tensor.shallow_clone().copy_(of_lead))
+        for (tensor, of_lead) in own.values().zip(&sent) {
+            tensor.shallow_clone().copy_(of_lead);
+        }
     });
     Ok(())
 }

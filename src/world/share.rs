@@ -1,6 +1,6 @@
 //! Work that is divided among the processes, and what they tell the lead of it.
 
-use std::{cmp::Reverse, io::Read};
+use std::{cmp::Reverse, collections::BTreeSet, io::Read};
 
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -29,14 +29,12 @@ impl World {
     pub fn deal(self, costs: &[u64]) -> Vec<usize> {
         let mut numbers: Vec<_> = (0..costs.len()).collect();
         numbers.sort_by_key(|&number| Reverse(costs[number]));
-        let mut loads = vec![(0, 0); self.size()];
+        // What each process has: the cost, the number of things, as some cost nothing, and its rank.
+        let mut loads: BTreeSet<_> = (0..self.size()).map(|rank| (0, 0, rank)).collect();
         let mut own = Vec::new();
         for number in numbers {
-            // Things that cost nothing are dealt by their count.
-            let least = (0..loads.len()).min_by_key(|&rank| (loads[rank], rank));
-            let rank = least.expect("there is at least one process");
-            let (cost, count) = loads[rank];
-            loads[rank] = (cost + u128::from(costs[number]), count + 1);
+            let Some((cost, count, rank)) = loads.pop_first() else { continue };
+            loads.insert((cost + u128::from(costs[number]), count + 1, rank));
             if rank == self.rank() {
                 own.push(number);
             }
