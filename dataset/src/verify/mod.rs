@@ -4,7 +4,7 @@
 //! two hashes of 128 bits, place, label, sizes and key of each.
 //!
 //! Several processes can read a set together: each reads some shards of the [`Survey`], and one makes the
-//! [`Verification`] of what all have [`Examined`].
+//! [`Verification`] of all [`Examined`] shards.
 
 mod compare;
 mod counts;

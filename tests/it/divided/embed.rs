@@ -84,3 +84,23 @@ fn a_folder_that_processes_do_not_share_and_an_error_of_all_are_reported_once_wi
     });
     assert!(said.stderr.contains("there is no layer `r9`"), "{}", said.stderr);
 }
+
+#[test]
+fn a_process_that_fails_in_its_share_is_named_by_the_lead_with_its_reason() {
+    let place = Place::new();
+    let pattern = place.shards("train", 2, 8);
+    succeed(&mut place.train(&pattern, "run", &["--steps", "1"]));
+    let said = together(2, |rank| {
+        let command = embed(&place, &pattern, &place.path("out"));
+        let mut shell = Command::new("sh");
+        // Files of rank 1 end after 512 bytes.
+        let line = if rank == 1 { r#"trap "" XFSZ; ulimit -f 1; exec "$@""# } else { r#"exec "$@""# };
+        shell.args(["-c", line, "sh"]).arg(command.get_program()).args(command.get_args());
+        shell.env_remove("RUST_LOG").env("AMDIM_STREAM_CACHE", place.path("cache"));
+        shell
+    });
+    assert_eq!((said[0].code, said[1].code), (Some(1), Some(1)), "{said:?}");
+    assert!(said[1].stderr.contains("ERROR cannot write `"), "{}", said[1].stderr);
+    let named = ["ERROR rank 1 (process ", "cannot write `", "00001-train-001"];
+    assert!(named.iter().all(|words| said[0].stderr.contains(words)), "{}", said[0].stderr);
+}
