@@ -129,7 +129,7 @@ pub fn run(args: &Args, world: World) -> Result<()> {
     let mut packing = world.all(Packing::plan(&*source, &options).map_err(Into::into))?;
     if world.has_others() {
         let images = ("the images", format!("{} images ({:016x})", source.count(), packing.digest()));
-        world.agree_on(&[images], "give all machines the same images, and all processes the same flags")?;
+        world.agree(&[images], "give all machines the same images, and all processes the same flags")?;
     }
     world.on_lead(|| Ok(packing.prepare()?))?;
     shared::check(&options.out, world)?;

@@ -29,8 +29,7 @@ pub(crate) fn checkpoint(path: &Path, world: World) -> Result<Loaded> {
     let opened = found.map_or_else(|| Loaded::open(&folder).map(Loaded::without_moments), Ok);
     let loaded = world.all(opened)?;
     let model = ("the model of the checkpoint", loaded.checksum.clone());
-    world
-        .agree_on(&[model], "start all processes in the same folder, with the same program and checkpoint")?;
+    world.agree(&[model], "start all processes in the same folder, with the same program and checkpoint")?;
     Ok(loaded)
 }
 

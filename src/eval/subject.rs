@@ -47,10 +47,7 @@ impl<'a> Subject<'a> {
         let told = |set: &ShardSet| format!("{} samples ({:016x})", set.len(), set.digest());
         let train = ("the training shards", told(&subject.data.train));
         let validation = ("the validation shards", told(&subject.validation));
-        world.agree_on(
-            &[train, validation],
-            "give all machines the same shards, in the same order of names",
-        )?;
+        world.agree(&[train, validation], "give all machines the same shards, in the same order of names")?;
         Ok(Self { world, ..subject })
     }
 

@@ -48,7 +48,9 @@ struct Found {
 /// Trains with the settings `asked` (flags over file), and resumes the run that the folder contains. `world`
 /// is this process's place among those that train together.
 pub fn run(asked: &toml::Table, unattended: &Unattended, world: World) -> Result<RunOutcome> {
-    world.agree(&told(asked), "start all processes with the same program and the same settings")?;
+    let told = told(asked);
+    let told: Vec<_> = told.iter().map(|(name, value)| (&**name, value.clone())).collect();
+    world.agree(&told, "start all processes with the same program and the same settings")?;
     let deadline = unattended.deadline()?;
     let folder = RunFolder::of(&Config::out(asked)?);
     let stop = Stop::install(deadline.as_ref().map(|deadline| deadline.at), &folder.path)?;
@@ -62,7 +64,7 @@ pub fn run(asked: &toml::Table, unattended: &Unattended, world: World) -> Result
         return Ok(RunOutcome::Unchanged);
     }
     let config = if world.is_lead() { config } else { config.on_this_machine(asked)? };
-    let mut run = world.each(|| Run::prepare(config, resumed.as_ref(), world))?;
+    let mut run = world.all(Run::prepare(config, resumed.as_ref(), world))?;
     run.config.data.make_absolute(); // the run may be resumed and judged from any folder
     run.agree_on_data()?;
     promote::check_gates(&run.config.run, &run.data, &unattended.gate)?;
@@ -89,12 +91,10 @@ pub fn run(asked: &toml::Table, unattended: &Unattended, world: World) -> Result
     Ok(outcome)
 }
 
-/// Returns the settings in which all processes must agree, by name, and the version of the program. Paths and the
-/// devices of machines may differ.
+/// Returns the settings in which all processes must agree, by name. Paths and the devices of machines may differ.
 fn told(asked: &toml::Table) -> Vec<(String, String)> {
-    let program = ("the version".to_owned(), format!("{} ({})", env!("CARGO_PKG_VERSION"), built::COMMIT));
     let settings = config::flat(asked).into_iter();
-    settings.filter(|(name, _)| !config::OF_A_MACHINE.contains(&&**name)).chain([program]).collect()
+    settings.filter(|(name, _)| !config::OF_A_MACHINE.contains(&&**name)).collect()
 }
 
 /// Returns the number of partitions of a run that names none: one for each machine, so that each reads its own part of
@@ -131,7 +131,7 @@ impl Run {
             let DataIdentity { digest, samples } = DataIdentity::of(set);
             format!("{samples} samples ({digest:016x})")
         };
-        let named = |name: &str, set: &shards::ShardSet| (name.to_owned(), identity(set));
+        let named = |name: &'static str, set: &shards::ShardSet| (name, identity(set));
         let train = named("training shards", &self.data.train);
         let validation = self.data.validation.iter().map(|set| named("validation shards", set));
         let all: Vec<_> = [train].into_iter().chain(validation).collect();

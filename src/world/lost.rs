@@ -34,13 +34,13 @@ pub enum Fate {
 impl fmt::Display for Lost {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { member, step, fate } = self;
-        let when = if *step == 0 { "before the first step".to_owned() } else { format!("at step {step}") };
+        let when = if *step == 0 { String::new() } else { format!(" at step {step}") };
         match fate {
-            Fate::Ended => write!(f, "{member} ended {when}"),
+            Fate::Ended => write!(f, "{member} ended{when}"),
             Fate::Silent(time) => {
-                write!(f, "{member} has not answered for {} s, {when}", time.as_secs_f64().round())
+                write!(f, "{member} has not answered for {} s{when}", time.as_secs_f64().round())
             }
-            Fate::Failed(cause) => write!(f, "{member} failed {when}: {cause}"),
+            Fate::Failed(cause) => write!(f, "{member} failed{when}: {cause}"),
         }
     }
 }
@@ -133,11 +133,11 @@ mod tests {
     fn a_loss_names_rank_process_machine_and_step() {
         for (step, fate, expected) in [
             (41, Fate::Ended, "rank 2 (process 7 on node1) ended at step 41"),
-            (0, Fate::Ended, "rank 2 (process 7 on node1) ended before the first step"),
+            (0, Fate::Ended, "rank 2 (process 7 on node1) ended"),
             (
                 9,
                 Fate::Silent(Duration::from_millis(59_700)),
-                "rank 2 (process 7 on node1) has not answered for 60 s, at step 9",
+                "rank 2 (process 7 on node1) has not answered for 60 s at step 9",
             ),
             (
                 9,

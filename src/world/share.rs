@@ -114,18 +114,6 @@ impl World {
         }
         Ok(())
     }
-
-    /// Checks that all processes run the same program, and have the same values of named things.
-    ///
-    /// # Errors
-    ///
-    /// With [`Code::Usage`] and the name of the first process that differs from the lead; or if another process is lost.
-    pub fn agree_on(self, named: &[(&str, String)], cure: &str) -> Result<()> {
-        let program = ("the version", format!("{} ({})", env!("CARGO_PKG_VERSION"), built::COMMIT));
-        let all = [program].into_iter().chain(named.iter().cloned());
-        let all: Vec<_> = all.map(|(name, value)| (name.to_owned(), value)).collect();
-        self.agree(&all, cure)
-    }
 }
 
 #[cfg(test)]
@@ -165,6 +153,5 @@ mod tests {
         );
         assert_eq!(world.every(&[1, 2]).unwrap(), [[1, 2]]);
         world.to_lead(&b"own"[..], 3, |_, _| unreachable!("there is no other process")).unwrap();
-        world.agree_on(&[("the layer", "r7".to_owned())], "").unwrap();
     }
 }

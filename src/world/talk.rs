@@ -1,6 +1,6 @@
 //! What processes tell each other besides tensors: results of the lead's work, and comparisons.
 
-use anyhow::{Result, anyhow};
+use anyhow::Result;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::{joint::World, relayed::Relayed, texts};
@@ -15,12 +15,6 @@ use crate::{
 enum Outcome<T> {
     Done(T),
     Failed { causes: String, code: i32 },
-}
-
-impl<T> Outcome<T> {
-    fn failed(error: &anyhow::Error) -> Self {
-        Self::Failed { causes: hint::causes(error), code: hint::code(error) as i32 }
-    }
 }
 
 impl World {
@@ -50,7 +44,7 @@ impl World {
             let done = work();
             let outcome = match &done {
                 Ok(value) => Outcome::Done(value),
-                Err(error) => Outcome::failed(error),
+                Err(error) => Outcome::Failed { causes: hint::causes(error), code: hint::code(error) as i32 },
             };
             texts::from_first(peers.group(), Some(&serde_json::to_string(&outcome)?))?;
             return done;
@@ -61,35 +55,6 @@ impl World {
                 Err(Relayed(causes)).with_code(Code::of(code).unwrap_or(Code::Failed))
             }
         }
-    }
-
-    /// Does work of which each process does its own, such as opening the shards. Returns an error on all of them if it
-    /// fails on one.
-    ///
-    /// # Errors
-    ///
-    /// The error of `work` on this process, or that of the first other one on which it failed; or if another process is
-    /// lost.
-    pub fn each<T>(self, work: impl FnOnce() -> Result<T>) -> Result<T> {
-        let Some(peers) = self.peers() else { return work() };
-        let done = work();
-        let own = match &done {
-            Ok(_) => Outcome::Done(()),
-            Err(error) => Outcome::failed(error),
-        };
-        let all = self.texts(&serde_json::to_string(&own)?)?;
-        for (text, member) in all.iter().zip(&peers.members) {
-            let Outcome::Failed { causes, code } = serde_json::from_str::<Outcome<()>>(text)? else {
-                continue;
-            };
-            let code = Code::of(code).unwrap_or(Code::Failed);
-            return match done {
-                Err(error) if self.is_lead() => Err(error),
-                _ if self.is_lead() => Err(anyhow!("{member}: {causes}")).with_code(code),
-                _ => Err(Relayed(causes)).with_code(code),
-            };
-        }
-        done
     }
 
     /// Returns the texts of all processes, by rank.
@@ -104,15 +69,17 @@ impl World {
         }
     }
 
-    /// Checks that all processes have the same values of named things.
+    /// Checks that all processes run the same program, and have the same values of named things.
     ///
     /// # Errors
     ///
     /// With [`Code::Usage`] and the name of the first process that differs from the lead; or if another process is
     /// lost.
-    pub fn agree(self, own: &[(String, String)], cure: &str) -> Result<()> {
+    pub fn agree(self, named: &[(&str, String)], cure: &str) -> Result<()> {
         let Some(peers) = self.peers() else { return Ok(()) };
-        let all = self.texts(&serde_json::to_string(own)?)?;
+        let program = ("the version", format!("{} ({})", env!("CARGO_PKG_VERSION"), built::COMMIT));
+        let own: Vec<_> = [&program].into_iter().chain(named).collect();
+        let all = self.texts(&serde_json::to_string(&own)?)?;
         let all: Vec<Vec<(String, String)>> =
             all.iter().map(|text| serde_json::from_str(text)).collect::<Result<_, _>>()?;
         let Some((rank, difference)) = first_difference(&all) else { return Ok(()) };
@@ -166,6 +133,6 @@ mod tests {
         assert_eq!(world.on_lead(|| Ok("done")).unwrap(), Some("done"));
         assert!(world.on_lead(|| -> Result<()> { anyhow::bail!("a failure") }).is_err());
         assert_eq!(world.texts("own").unwrap(), ["own"]);
-        world.agree(&values(&[("seed", "1")]), "").unwrap();
+        world.agree(&[("seed", "1".to_owned())], "").unwrap();
     }
 }

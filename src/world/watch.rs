@@ -62,7 +62,7 @@ fn report(peers: &Peers, steps: &[i64], silence: Duration) {
     let lost = Lost { member: peers.members[rank].clone(), step: steps[rank].max(0).cast_unsigned(), fate };
     peers.verdict.give(lost.clone());
     if !peers.verdict.wait_until_read(NOTICED.max(peers.patience)) {
-        tracing::error!("{lost}; this process waits for the device and ends without saving");
+        tracing::error!("{lost}; this process ends too, as its own work has not noticed it");
         exit::at_once(Code::Failed);
     }
 }

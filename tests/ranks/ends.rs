@@ -35,18 +35,18 @@ fn a_signal_to_any_process_or_to_all_ends_all_after_the_same_step_with_one_check
 #[test]
 fn interruptions_at_any_moment_leave_the_bits_of_an_undisturbed_run() {
     let place = Place::new();
-    let (pattern, validation) = (place.shards("train", 3, 20), place.shards("val", 1, 100));
-    let length = ["--steps", "60", "--val-shards", &validation, "--checkpoint-every", "9"];
+    let (pattern, validation) = (place.shards("train", 3, 20), place.shards("val", 1, 30));
+    let length = ["--steps", "24", "--val-shards", &validation, "--checkpoint-every", "5"];
     assert_codes(&Ranks::train(&place, 2, &pattern, "whole", &length), 0);
-    let whole = tensors(&place.path("whole"), 60);
+    let whole = tensors(&place.path("whole"), 24);
     let run = place.path("often");
     let mut interrupted = 0;
-    for number in 0..crate::amount(6, 100) as u64 {
+    for number in 0..crate::amount(5, 100) as u64 {
         let commands = (0..2).map(|_| place.train(&pattern, "often", &length)).collect();
         let mut ranks = Ranks::start(commands);
         let start = Instant::now();
         // While it starts, in steps, in the validations of every third step, while it saves.
-        let (at, delay) = (last_step(&run) + number % 5, Duration::from_millis(37 * number % 160));
+        let (at, delay) = (last_step(&run) + number % 4, Duration::from_millis(37 * number % 160));
         ranks.until(|_| if number % 3 == 0 { start.elapsed() > 3 * delay } else { last_step(&run) > at });
         std::thread::sleep(delay / 16);
         if !ranks.has_ended(1) {
@@ -61,7 +61,7 @@ fn interruptions_at_any_moment_leave_the_bits_of_an_undisturbed_run() {
     }
     assert!(interrupted >= 2, "only {interrupted} orderly interruptions");
     assert_codes(&Ranks::train(&place, 2, &pattern, "often", &length), 0);
-    assert!(tensors(&run, 60) == whole, "not to the bit");
+    assert!(tensors(&run, 24) == whole, "not to the bit");
 }
 
 #[test]

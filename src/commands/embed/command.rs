@@ -49,7 +49,7 @@ pub fn run(args: &Args, world: World) -> Result<()> {
 fn open(patterns: &[String], world: World) -> Result<ShardSet> {
     let set = world.all(data::open(patterns))?;
     let samples = ("the shards", format!("{} samples ({:016x})", set.len(), set.digest()));
-    world.agree_on(&[samples], "give all machines the same shards, in the same order of names")?;
+    world.agree(&[samples], "give all machines the same shards, in the same order of names")?;
     Ok(set)
 }
 

@@ -78,7 +78,7 @@ fn agree(names: &[ShardName], world: World) -> Result<()> {
         all.update(b"\n");
     }
     let shards = ("the shards", format!("{} names ({:016x})", names.len(), all.digest()));
-    world.agree_on(&[shards], "start all processes in the same folder, with the same shards")
+    world.agree(&[shards], "start all processes in the same folder, with the same shards")
 }
 
 /// Returns the shards of all processes, in their order, on the lead, and on the others those that they have read, which have
