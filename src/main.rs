@@ -148,7 +148,7 @@ fn run(command: Command, world: World) -> Result<()> {
         Command::Pack(args) => pack::run(&args, world),
         Command::Plan(args) => lead(&|| plan::run(&args)),
         Command::Replay(args) => lead(&|| replay::run(&args)),
-        Command::Selftest(args) => lead(&|| selftest::run(&args)),
+        Command::Selftest(args) => selftest::run(&args, world),
         Command::Show(args) => lead(&|| show::run(&args)),
         Command::Train { settings } => world.all(Err(no_subcommand(&settings))),
         Command::Synth(args) => lead(&|| synth::run(&args)),

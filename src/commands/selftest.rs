@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use serde_json::{Value, json};
-use torchkit::{Accelerator, DeviceChoice, Stream};
+use torchkit::{Accelerator, DeviceChoice, Precision, Stream, caught};
 use tracing::Level;
 
 use super::finding;
@@ -17,6 +17,7 @@ use crate::{
         golden::{self, Cases},
     },
     stdout, usage,
+    world::World,
 };
 
 /// The flags of `selftest`.
@@ -39,7 +40,10 @@ pub struct Args {
 /// # Errors
 ///
 /// If the device cannot be used, or a check fails; the hints say what to switch off.
-pub fn run(args: &Args) -> Result<()> {
+pub fn run(args: &Args, world: World) -> Result<()> {
+    if world.has_others() {
+        return run_together(args, world);
+    }
     let device = device::choose(args.device)?;
     // Steps cannot be recorded on the default stream.
     Stream::new(Accelerator::of(device))?.make_current()?;
@@ -52,6 +56,33 @@ pub fn run(args: &Args) -> Result<()> {
         made.push((check.name, outcome));
     }
     summarize(&made, &torchkit::name(device))
+}
+
+/// Compares AMDIM, trained by all processes together, with its golden tensors, and prints the results. Everything else
+/// that a device computes is checked by one process.
+fn run_together(args: &Args, world: World) -> Result<()> {
+    let device = world.all(device::choose_for(args.device, world))?;
+    Stream::new(Accelerator::of(device))?.make_current()?;
+    if device.is_cuda() {
+        world.connect_devices()?;
+    }
+    let cases = world.all(cases(args.golden.as_deref()))?;
+    Precision::F32.apply()?;
+    for (kind, precision) in [("f32", golden::Precision::Single), ("f64", golden::Precision::Double)] {
+        let compare = || golden::amdim::agree_in(world, &cases, device, precision);
+        let count = world.all(caught(compare).map_err(anyhow::Error::from).flatten())?;
+        if count == 0 {
+            return Err(usage!(
+                "no case of golden tensors has a batch that {} processes can share equally", world.size();
+                "start another number of processes, or name more cases with --golden"
+            ));
+        }
+        let check = format!("golden tensors in {kind} in {} processes", world.size());
+        let message = format!("{check} ok: cases {count}, on {}", torchkit::name(device));
+        let json = json!({"check": check, "state": State::Ok.name(), "found": {"cases": count}});
+        finding::print(Level::INFO, Notice { message, hints: Vec::new() }, &json)?;
+    }
+    Ok(())
 }
 
 /// Returns the golden tensors to compare with: those of the folder if one is given.

@@ -119,8 +119,8 @@ impl Amdim {
     }
 
     /// Returns embeddings in training mode of both views (2, n, 3, h, w), computed as one batch.
-    pub fn embed_views(&self, images: &Tensor) -> [Embeddings; 2] {
-        by_view(&self.encoder.embed_views(images, Norming::WHOLE))
+    pub fn embed_views(&self, images: &Tensor, norming: Norming) -> [Embeddings; 2] {
+        by_view(&self.encoder.embed_views(images, norming))
     }
 
     /// Returns the objective of the embeddings of two views of this process's images, of which the mean over the

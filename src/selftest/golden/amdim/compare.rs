@@ -8,11 +8,14 @@ use super::{
     model::{Inputs, Model, Pass, State, state},
     names::{own_name, reference_name},
 };
-use crate::selftest::golden::{
-    case::{Case, absmax},
-    cases::Cases,
-    precision::{Precision, TENSOR},
-    sampled::{check_sampled, sampled},
+use crate::{
+    selftest::golden::{
+        case::{Case, absmax},
+        cases::Cases,
+        precision::{Precision, TENSOR},
+        sampled::{check_sampled, sampled},
+    },
+    world::World,
 };
 
 const UPDATES: u64 = 5;
@@ -153,16 +156,16 @@ fn check_statistics(case: &mut Case, model: &Model, at: &Moment, precision: Prec
     Ok(())
 }
 
-fn check(mut case: Case, precision: Precision) -> Result<()> {
+fn check(mut case: Case, precision: Precision, world: World) -> Result<()> {
     let inputs = Inputs::take(&mut case, precision.kind())?;
     let state = state(&mut case)?;
-    let initial = Model::new(&case, &state, precision.kind())?;
+    let initial = Model::new(&case, &state, precision.kind(), world)?;
     check_evaluation(&mut case, &initial, &inputs, precision)?;
     for (run, first) in [("warm", 0), ("full", 500)] {
-        let mut model = Model::new(&case, &state, precision.kind())?;
+        let mut model = Model::new(&case, &state, precision.kind(), world)?;
         let mut at = Moment { run, updates: 0, lr_sum: 0.0 };
         for update in 0..UPDATES {
-            let pass = model.forward(&inputs, update);
+            let pass = model.forward(&inputs, update)?;
             check_terms(&case, &format!("losses_{run}"), update, &pass, precision)?;
             model.update(&pass, first + update)?;
             at.updates += 1;
@@ -186,5 +189,23 @@ fn check(mut case: Case, precision: Precision) -> Result<()> {
 ///
 /// If a case cannot be read, or a number is beyond its tolerance.
 pub fn agree(cases: &Cases, device: Device, precision: Precision) -> Result<usize> {
-    cases.each("amdim_case", device, |case| check(case, precision))
+    agree_in(World::ALONE, cases, device, precision)
+}
+
+/// Compares the cases whose batch the processes of `world` can share equally. Returns their number.
+///
+/// # Errors
+///
+/// Those of [`agree`]; or if another process is lost.
+pub fn agree_in(world: World, cases: &Cases, device: Device, precision: Precision) -> Result<usize> {
+    let mut count = 0;
+    cases.each("amdim_case", device, |case| {
+        let samples = case.tensors.get("in/labels").map_or(0, |labels| labels.size()[0]);
+        if samples % world.size() as i64 != 0 {
+            return Ok(());
+        }
+        count += 1;
+        check(case, precision, world)
+    })?;
+    Ok(count)
 }

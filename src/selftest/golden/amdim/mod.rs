@@ -5,4 +5,7 @@ mod compare;
 mod model;
 mod names;
 
-pub use self::{compare::agree, names::reference_name};
+pub use self::{
+    compare::{agree, agree_in},
+    names::reference_name,
+};

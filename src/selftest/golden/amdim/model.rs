@@ -8,7 +8,7 @@ use tch::{Kind, Tensor, nn::VarStore};
 
 use super::names::own_name;
 use crate::{
-    encoder,
+    encoder::{self, Norming, amdim::Embeddings},
     feed::Normalizer,
     method::amdim::{Amdim, Config, Parts},
     network::{Both, OnlineProbe},
@@ -27,10 +27,11 @@ pub(super) struct Model {
     pub(super) probe: OnlineProbe,
     adam: Optimizer,
     schedule: Schedule,
+    world: World,
 }
 
 impl Model {
-    pub(super) fn new(case: &Case, state: &State, kind: Kind) -> Result<Self> {
+    pub(super) fn new(case: &Case, state: &State, kind: Kind, world: World) -> Result<Self> {
         let config = |key| case.int(&["config", key]);
         let use_bn = case.fact(&["config", "use_bn"]).as_bool().context("`use_bn` is not a boolean")?;
         let [ndf, n_rkhs, n_depth] = [config("ndf")?, config("n_rkhs")?, config("n_depth")?];
@@ -43,16 +44,26 @@ impl Model {
         copy_state(case, &vars, state)?;
         let schedule = Schedule::new(&optim::Config::default(), 1_000_000, 10_000.0);
         let adam = Optimizer::new(&vars, &optim::Config::default());
-        Ok(Self { vars, amdim, probe, adam, schedule })
+        Ok(Self { vars, amdim, probe, adam, schedule, world })
     }
 
     pub(super) fn variables(&self) -> State {
         self.vars.variables().into_iter().collect()
     }
 
-    pub(super) fn forward(&self, inputs: &Inputs, update: u64) -> Pass {
-        let [one, two] = self.amdim.embed_views(&Tensor::stack(&inputs.views, 0));
-        let parts = self.amdim.parts(&one, &two, &inputs.cells.get(update as i64), World::ALONE);
+    /// Returns the pass of a batch, of which each process embeds its share.
+    pub(super) fn forward(&self, inputs: &Inputs, update: u64) -> Result<Pass> {
+        let world = self.world;
+        let views = inputs.views.each_ref().map(|view| world.own(view, 0));
+        let norming = Norming { world, ..Norming::WHOLE };
+        let [one, two] = self.amdim.embed_views(&Tensor::stack(&views, 0), norming);
+        let cells = world.own(&inputs.cells.get(update as i64), 1);
+        let parts = self.amdim.parts(&one, &two, &cells, world);
+        let [one, two] = [one, two].map(|view| Embeddings {
+            r1: world.gather(&view.r1, 0),
+            r5: world.gather(&view.r5, 0),
+            r7: world.gather(&view.r7, 0),
+        });
         let features = Tensor::cat(&[&one.r1, &two.r1], 0).flatten(1, 3);
         let logits = self.probe.logits(&features, true);
         let labels = Tensor::cat(&[&inputs.labels, &inputs.labels], 0);
@@ -67,7 +78,12 @@ impl Model {
             ("lgt_mlp", logits.mlp),
             ("lgt_lin", logits.linear),
         ];
-        Pass { outputs, parts, probe }
+        let Parts { task_1t5, task_1t7, task_5t5, penalty } = &parts;
+        let own = [task_1t5, task_1t7, task_5t5, penalty].map(|term| term.double_value(&[]));
+        let of_all = world.numbers(own)?;
+        let mean =
+            |number: usize| of_all.iter().map(|of_rank| of_rank[number]).sum::<f64>() / of_all.len() as f64;
+        Ok(Pass { outputs, parts, tasks_and_penalty: std::array::from_fn(mean), probe })
     }
 
     /// Returns the learning rate of the update that follows this many.
@@ -79,6 +95,7 @@ impl Model {
         self.adam.forget_gradients()?;
         let loss = pass.parts.total() + &pass.probe.mlp + &pass.probe.linear;
         loss.backward();
+        self.world.average(|| self.adam.gradients())?;
         let skipped = self.adam.step(self.rate(updates_before), &loss)?;
         ensure!(skipped.double_value(&[]) < 0.5, "an update was skipped: numbers are not finite");
         Ok(())
@@ -105,7 +122,10 @@ pub(super) fn state(case: &mut Case) -> Result<State> {
 /// A forward pass in training mode.
 pub(super) struct Pass {
     pub(super) outputs: Vec<(&'static str, Tensor)>,
+    /// The terms of this process.
     parts: Parts,
+    /// Their means over all processes.
+    tasks_and_penalty: [f64; 4],
     probe: Both<Tensor>,
 }
 
@@ -113,18 +133,18 @@ impl Pass {
     /// Returns the loss terms, under the names of the reference implementation.
     pub(super) fn terms(&self) -> Vec<(&'static str, f64)> {
         let value = |tensor: &Tensor| tensor.double_value(&[]);
-        let Parts { task_1t5, task_1t7, task_5t5, penalty } = &self.parts;
-        let tasks = value(task_1t5) + value(task_1t7) + value(task_5t5);
+        let [task_1t5, task_1t7, task_5t5, penalty] = self.tasks_and_penalty;
+        let tasks = task_1t5 + task_1t7 + task_5t5;
         let (mlp, linear) = (value(&self.probe.mlp), value(&self.probe.linear));
         vec![
-            ("g2l_1t5", value(task_1t5)),
-            ("g2l_1t7", value(task_1t7)),
-            ("g2l_5t5", value(task_5t5)),
-            ("lgt_reg", value(penalty)),
+            ("g2l_1t5", task_1t5),
+            ("g2l_1t7", task_1t7),
+            ("g2l_5t5", task_5t5),
+            ("lgt_reg", penalty),
             ("loss_g2l", tasks),
-            ("loss_inf", tasks + value(penalty)),
+            ("loss_inf", tasks + penalty),
             ("loss_cls", mlp + linear),
-            ("loss_opt", tasks + value(penalty) + mlp + linear),
+            ("loss_opt", tasks + penalty + mlp + linear),
             ("xent_mlp", mlp),
             ("xent_lin", linear),
         ]
