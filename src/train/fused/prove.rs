@@ -35,20 +35,23 @@ impl Run {
             return Ok(());
         }
         let known = known::Key::of(self);
-        let differences = match known.read() {
+        let before = known.read();
+        // All processes compare, or none does: they compute the losses together.
+        let is_new = self.world.any(before.is_none())?;
+        let differences = match before.filter(|_| !is_new) {
             Some(differences) => differences,
             None => self.compare_fused(views, &known)?,
         };
-        for difference in &differences {
-            self.judge(difference);
-        }
-        Ok(())
+        differences.iter().try_for_each(|difference| self.judge(difference))
     }
 
     /// Compares on the largest part of the batch for which there is memory: plain forms need more of it than
     /// fused ones.
     fn compare_fused(&mut self, views: &Views, known: &known::Key) -> Result<Vec<Difference>> {
         let mut samples = self.batch_size as i64;
+        // Other processes would compute on another number of samples meanwhile.
+        let has_others = self.world.has_others();
+        let is_divided = |samples: i64| samples > 8 && !has_others;
         loop {
             let part = first(views, samples);
             match torchkit::caught(|| self.trainer.fused_differences(&PIECES, &part)) {
@@ -58,20 +61,21 @@ impl Run {
                     }
                     return Ok(differences);
                 }
-                Ok(Err(error)) if samples > 8 && device::is_out_of_memory(&error) => samples /= 2,
-                Err(failure) if samples > 8 && failure.is_out_of_memory => samples /= 2,
+                Ok(Err(error)) if is_divided(samples) && device::is_out_of_memory(&error) => samples /= 2,
+                Err(failure) if is_divided(samples) && failure.is_out_of_memory => samples /= 2,
                 Ok(Err(error)) => return Err(error),
                 Err(failure) => return Err(failure.into()),
             }
         }
     }
 
-    fn judge(&self, difference: &Difference) {
+    /// Switches a piece on if it is right on all processes.
+    fn judge(&self, difference: &Difference) -> Result<()> {
         let Difference { piece: name, loss, gradients, parameter, noise, block, block_tensor, .. } =
             difference;
-        let Some(piece) = Piece::ALL.into_iter().find(|piece| piece.name() == name) else { return };
+        let Some(piece) = Piece::ALL.into_iter().find(|piece| piece.name() == name) else { return Ok(()) };
         let is_right = difference.is_rounding(self.trainer.network().precision());
-        piece.fuse(is_right);
+        piece.fuse(!self.world.any(!is_right)?);
         if !is_right {
             let why = if *loss >= f64::MAX {
                 "the device cannot compute them on the first batch, or gives no numbers".to_owned()
@@ -85,6 +89,7 @@ impl Run {
                  hint: run `amdim-stream selftest --full` and report what it says; --fused off skips the comparison"
             );
         }
+        Ok(())
     }
 }
 
