@@ -41,7 +41,7 @@ test: setup
 	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --document-private-items --locked
 
 soak: setup
-	AMDIM_SOAK=1 cargo test --locked --test faults -- --nocapture
+	AMDIM_SOAK=1 cargo test --locked --test faults --test ranks -- --nocapture
 
 deny: setup
 	@tools/deny.sh

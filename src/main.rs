@@ -1,6 +1,9 @@
 //! Parses the command line, runs the command, and exits with its [`Code`].
 
-use std::{env, panic, process, time::Instant};
+use std::{
+    env, fs, panic, process,
+    time::{Instant, SystemTime},
+};
 
 use amdim_stream::{
     about,
@@ -17,6 +20,7 @@ use amdim_stream::{
     world::{Launch, Relayed, Together, World},
 };
 use anyhow::Result;
+use serde_json::json;
 use tracing_subscriber::EnvFilter;
 
 fn main() {
@@ -76,18 +80,16 @@ fn run_command(command: Command, join: impl FnOnce() -> Result<World>) -> (Code,
 
 /// Trains. Writes the summary of the run if one is asked for and this process leads.
 fn train(args: &TrainArgs, unattended: &Unattended, join: impl FnOnce() -> Result<World>) -> (Code, World) {
-    let start = Instant::now();
-    if let Some(path) = &unattended.summary
-        && let Err(error) = summary::check(path)
-    {
-        return (failed(&error), World::ALONE);
-    }
-    let mut world = World::ALONE;
+    let (start, mut world, mut summary) = (Instant::now(), World::ALONE, unattended.summary.as_deref());
     let (asked, ended) = match args.asked() {
         Ok(asked) => {
             let ended = exit::catching(|| {
                 world = join()?;
-                let ended = exit::catching(|| train::run(&asked, unattended, world));
+                let checked = world.on_lead(|| summary.map_or(Ok(()), summary::check));
+                if checked.is_err() {
+                    summary = None;
+                }
+                let ended = exit::catching(|| checked.and_then(|_| train::run(&asked, unattended, world)));
                 world.conclude(ended)
             });
             (Some(asked), ended)
@@ -96,7 +98,7 @@ fn train(args: &TrainArgs, unattended: &Unattended, join: impl FnOnce() -> Resul
     };
     let code = code_of_run(&ended, unattended);
     let told = if is_under_torchrun() { code.for_torchrun() } else { code };
-    let Some(path) = unattended.summary.as_deref().filter(|_| world.is_lead()) else { return (told, world) };
+    let Some(path) = summary.filter(|_| world.is_lead()) else { return (told, world) };
     let told = match summary::write(path, asked.as_ref(), start, code, &ended) {
         Ok(()) => told,
         Err(error) if told == Code::Done => failed(&error),
@@ -178,9 +180,23 @@ fn clear_before_panics() {
 fn failed(error: &anyhow::Error) -> Code {
     signals::wait_where_leaving();
     if hint::find::<Relayed>(error).is_none() {
-        tracing::error!("{}", hint::render(error));
+        let text = hint::render(error);
+        tracing::error!("{text}");
+        tell_torchrun(&text);
     }
     hint::code(error)
+}
+
+/// Writes an error to the file from which torchrun takes what it prints about a failed process, if there is one.
+fn tell_torchrun(text: &str) {
+    let Some(file) = env::var_os("TORCHELASTIC_ERROR_FILE") else { return };
+    let seconds = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    // Only `py_callstack` is printed.
+    let extra = json!({"timestamp": seconds.to_string(), "py_callstack": text});
+    let told = json!({"message": {"message": text, "extraInfo": extra}});
+    if let Err(error) = fs::write(file, told.to_string()) {
+        tracing::debug!("torchrun cannot be told of the error: {error}");
+    }
 }
 
 /// Logs messages of the program and its libraries to stderr, from a level on. `RUST_LOG` wins.

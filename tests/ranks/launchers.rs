@@ -120,6 +120,19 @@ fn a_process_that_is_killed_is_started_again_by_torchrun_and_the_run_ends_with_t
 }
 
 #[test]
+fn torchrun_prints_the_error_of_a_run() {
+    let place = Place::new();
+    let pattern = place.shards("train", 1, 20);
+    let port = free_port().to_string();
+    let said =
+        Ranks::spawn(vec![torchrun(&two(&port), &place.train(&pattern, "run", &["--bn-groups", "5"]))])
+            .wait();
+    assert_eq!(said[0].code(), Some(1), "{said:?}");
+    let summary = said[0].stderr.split("Root Cause").nth(1).unwrap_or_default();
+    assert!(summary.contains("set --bn-groups to one of"), "{said:?}");
+}
+
+#[test]
 fn sigterm_to_torchrun_saves_once_and_starts_nothing_again() {
     let place = Place::new();
     let pattern = place.shards("train", 3, 20);

@@ -1,4 +1,4 @@
-//! Runs in several processes, which are started as by a launcher: the same results as in one process, one end of all,
+//! Runs in several processes, which are started as by a launcher (`make soak` runs the long form): the same results as in one process, one end of all,
 //! and what happens to the others when one is lost.
 #![expect(clippy::unwrap_used, reason = "helpers of tests may unwrap, too")]
 
