@@ -142,6 +142,13 @@ pub fn cores() -> usize {
     (allowed / SHARING.load(Relaxed)).max(1)
 }
 
+/// Returns whether the user has given the number of computing threads by `OMP_NUM_THREADS`. torchrun sets 1 where no
+/// number is given.
+pub(crate) fn are_threads_given() -> bool {
+    let is_torchruns = |value: &str| env::var_os("TORCHELASTIC_RUN_ID").is_some() && value == "1";
+    env::var("OMP_NUM_THREADS").is_ok_and(|value| value.parse::<usize>().is_ok() && !is_torchruns(&value))
+}
+
 /// Returns the number of decoding threads: the setting, or else the number of cores.
 pub(crate) fn workers(config: &Config) -> usize {
     config.run.workers.unwrap_or_else(cores)

@@ -53,11 +53,17 @@ fn main() {
     let join = || join(launch, &cli.together);
     let (code, world) = match cli.command {
         None => train(&cli.train, &cli.unattended, join),
-        Some(command) => run_command(command, join),
+        Some(command) if command.is_divided() => run_command(command, join),
+        Some(_) if is_follower => (Code::Done, World::ALONE), // the lead does it alone
+        Some(command) => run_command(command, || Ok(World::ALONE)),
     };
     signals::wait_where_leaving();
     // Threads that watch or serve other processes do not end by themselves.
-    if world.size() > 1 { exit::at_once(code) } else { process::exit(code as i32) }
+    if world.size() > 1 {
+        world.linger();
+        exit::at_once(code)
+    }
+    process::exit(code as i32)
 }
 
 /// Joins the processes with which this one was started, and leaves them their share of the cores.
@@ -133,27 +139,26 @@ fn code_of(done: Result<()>) -> Code {
     }
 }
 
-/// Runs a command other than training. The lead does what is not divided among processes.
+/// Runs a command other than training.
 fn run(command: Command, world: World) -> Result<()> {
-    let lead = |work: &dyn Fn() -> Result<()>| world.on_lead(work).map(drop);
     match command {
-        Command::Completions(args) => lead(&|| about::complete(&args)),
+        Command::Completions(args) => about::complete(&args),
         Command::Eval(command) => {
             let (options, evaluation) = world.all(command.parts())?;
             eval::run(&options, &evaluation, world)
         }
         Command::Doctor(args) => doctor::run(&args, world),
         Command::Embed(args) => embed::run(&args, world),
-        Command::Export(args) => lead(&|| export::run(&args)),
-        Command::Import(args) => lead(&|| import::run(&args)),
-        Command::Man(args) => lead(&|| about::manual(&args)),
+        Command::Export(args) => export::run(&args),
+        Command::Import(args) => import::run(&args),
+        Command::Man(args) => about::manual(&args),
         Command::Pack(args) => pack::run(&args, world),
-        Command::Plan(args) => lead(&|| plan::run(&args)),
-        Command::Replay(args) => lead(&|| replay::run(&args)),
+        Command::Plan(args) => plan::run(&args),
+        Command::Replay(args) => replay::run(&args),
         Command::Selftest(args) => selftest::run(&args, world),
-        Command::Show(args) => lead(&|| show::run(&args)),
-        Command::Train { settings } => world.all(Err(no_subcommand(&settings))),
-        Command::Synth(args) => lead(&|| synth::run(&args)),
+        Command::Show(args) => show::run(&args),
+        Command::Train { settings } => Err(no_subcommand(&settings)),
+        Command::Synth(args) => synth::run(&args),
         Command::Verify(args) => verify::run(&args, world),
     }
 }

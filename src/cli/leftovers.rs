@@ -4,6 +4,19 @@ use super::args::Command;
 use crate::{files::folder_of, signals::Leftovers};
 
 impl Command {
+    /// Returns whether several processes share the work of the command. One of them does that of the others.
+    pub fn is_divided(&self) -> bool {
+        matches!(
+            self,
+            Self::Doctor(_)
+                | Self::Embed(_)
+                | Self::Eval(_)
+                | Self::Pack(_)
+                | Self::Selftest(_)
+                | Self::Verify(_)
+        )
+    }
+
     /// Returns the message for an interrupted command, and the folders that may contain unfinished files.
     pub fn leftovers(&self) -> Leftovers {
         let (words, folders) = match self {

@@ -1,6 +1,6 @@
 //! The checkpoint that all processes evaluate.
 
-use std::{env, path::Path};
+use std::path::Path;
 
 use anyhow::Result;
 use tch::{Device, Tensor};
@@ -36,7 +36,7 @@ pub(crate) fn checkpoint(path: &Path, world: World) -> Result<Loaded> {
 /// Leaves the processes that compute on the same cores their share of them, unless `OMP_NUM_THREADS` says how many threads
 /// compute.
 pub(crate) fn share_threads(device: Device, world: World) {
-    if world.sharing_cores() > 1 && device == Device::Cpu && env::var_os("OMP_NUM_THREADS").is_none() {
+    if world.sharing_cores() > 1 && device == Device::Cpu && !data::are_threads_given() {
         tch::set_num_threads(data::cores() as i32);
     }
 }

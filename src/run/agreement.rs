@@ -55,6 +55,9 @@ fn number(world: World, wish: Option<StopReason>) -> i64 {
 impl Agreement {
     /// Asks all processes. Returns whether they stop.
     pub(super) fn reach(&self, world: World, wish: Option<StopReason>) -> Result<bool> {
+        if self.is_reached() {
+            return Ok(true);
+        }
         let agreed = world.begin_largest(number(world, wish))?.wait()?;
         Ok(self.note(world, agreed))
     }
@@ -62,7 +65,7 @@ impl Agreement {
     /// Asks all processes for the next call, and returns what they have answered to the last one. One process answers
     /// at once.
     pub(super) fn reach_ahead(&self, world: World, wish: Option<StopReason>) -> Result<bool> {
-        if !world.has_others() {
+        if !world.has_others() || self.is_reached() {
             return self.reach(world, wish);
         }
         let next = world.begin_largest(number(world, wish))?;
@@ -73,12 +76,20 @@ impl Agreement {
 
     /// Asks all processes whether they stop, or have more to do.
     pub(super) fn next(&self, world: World, wish: Option<StopReason>, more: bool) -> Result<Next> {
+        if self.is_reached() {
+            return Ok(Next::Stop);
+        }
         let own = 2 * number(world, wish) + i64::from(more);
         let agreed = world.begin_largest(own)?.wait()?;
         if self.note(world, agreed / 2) {
             return Ok(Next::Stop);
         }
         Ok(if agreed == 0 { Next::Done } else { Next::GoOn })
+    }
+
+    /// Returns whether all have agreed to stop, which binds them: each of them knows it since the same question.
+    fn is_reached(&self) -> bool {
+        self.agreed.load(SeqCst) != GO_ON
     }
 
     /// Notes an answer. Returns whether it is to stop.
@@ -118,7 +129,8 @@ mod tests {
         assert_eq!(agreement.reason(), None);
         assert!(agreement.reach_ahead(world, Some(StopReason::Time)).unwrap());
         assert_eq!(agreement.reason(), Some(StopReason::Time));
+        assert!(agreement.reach(world, None).unwrap() && agreement.reach_ahead(world, None).unwrap());
         assert_eq!(agreement.next(world, Some(StopReason::Signal), true).unwrap(), Next::Stop);
-        assert_eq!(agreement.reason(), Some(StopReason::Signal));
+        assert_eq!(agreement.reason(), Some(StopReason::Time), "the first reason stays");
     }
 }

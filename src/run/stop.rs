@@ -246,9 +246,9 @@ impl Stop {
     }
 
     /// Returns the channel that is disconnected when the run is to stop. Several processes stop together, after a
-    /// step that all of them make, so that a wait of one of them does not end earlier.
+    /// step that all of them make: a wait of one of them ends earlier only if another one is lost.
     pub(crate) fn channel(&self, world: World) -> Receiver<Infallible> {
-        if world.size() > 1 { channel::never() } else { self.stopped.clone() }
+        if world.has_others() { world.lost_channel() } else { self.stopped.clone() }
     }
 }
 

@@ -1,7 +1,5 @@
 //! The sharing of a CPU between decoding and libtorch.
 
-use std::env;
-
 use tch::Device;
 
 use crate::data;
@@ -41,18 +39,11 @@ pub(crate) fn set_compute_threads(asked: Option<usize>, cost: SampleCost, device
     if device != Device::Cpu {
         return None;
     }
-    let given = env::var("OMP_NUM_THREADS").is_ok_and(|value| is_users(&value));
-    let chosen = asked.or_else(|| (!given).then(|| cost.threads(data::cores())));
+    let chosen = asked.or_else(|| (!data::are_threads_given()).then(|| cost.threads(data::cores())));
     if let Some(threads) = chosen {
         tch::set_num_threads(threads as i32);
     }
     Some(tch::get_num_threads() as usize)
-}
-
-/// Returns whether a value of `OMP_NUM_THREADS` is a number that the user gave. torchrun sets 1 where there is none.
-fn is_users(value: &str) -> bool {
-    let is_torchruns = env::var_os("TORCHELASTIC_RUN_ID").is_some() && value == "1";
-    value.parse::<usize>().is_ok() && !is_torchruns
 }
 
 #[cfg(test)]

@@ -48,12 +48,12 @@ struct Found {
 /// Trains with the settings `asked` (flags over file), and resumes the run that the folder contains. `world`
 /// is this process's place among those that train together.
 pub fn run(asked: &toml::Table, unattended: &Unattended, world: World) -> Result<RunOutcome> {
+    let deadline = world.all(unattended.deadline())?;
+    let folder = RunFolder::of(&Config::out(asked)?);
+    let stop = Stop::install(deadline.as_ref().map(|deadline| deadline.at), &folder.path)?;
     let told = told(asked);
     let told: Vec<_> = told.iter().map(|(name, value)| (&**name, value.clone())).collect();
     world.agree(&told, "start all processes with the same program and the same settings")?;
-    let deadline = unattended.deadline()?;
-    let folder = RunFolder::of(&Config::out(asked)?);
-    let stop = Stop::install(deadline.as_ref().map(|deadline| deadline.at), &folder.path)?;
     let mut found = Found::default();
     let beginning = world.from_lead(|| find(asked, unattended, &folder, &mut found))?;
     let Beginning { mut config, resumed, is_over } = beginning;
@@ -63,11 +63,15 @@ pub fn run(asked: &toml::Table, unattended: &Unattended, world: World) -> Result
     if is_over {
         return Ok(RunOutcome::Unchanged);
     }
-    let config = if world.is_lead() { config } else { config.on_this_machine(asked)? };
+    let config = if world.is_lead() { Ok(config) } else { config.on_this_machine(asked) };
+    let config = world.all(config)?;
     let mut run = world.all(Run::prepare(config, resumed.as_ref(), world))?;
+    if run.device.is_cuda() {
+        world.connect_devices()?;
+    }
     run.config.data.make_absolute(); // the run may be resumed and judged from any folder
     run.agree_on_data()?;
-    promote::check_gates(&run.config.run, &run.data, &unattended.gate)?;
+    world.all(promote::check_gates(&run.config.run, &run.data, &unattended.gate))?;
     world.on_lead(|| {
         run.check_links(&folder)?;
         if resumed.is_none() {

@@ -17,6 +17,7 @@ use crate::{
     failure,
     files::Partial,
     hint,
+    world::World,
 };
 
 /// The hint for a run whose numbers are no longer finite.
@@ -34,7 +35,10 @@ impl Run {
         let start = self.unchecked.iter().find(|start| start.step == broken.step);
         let at = start.copied().unwrap_or(StepStart { step: broken.step, from: self.position });
         let what = format!("the loss of step {} is not finite", broken.step);
-        let (indices, numbers) = (Some(broken.indices.clone()), Some(broken.numbers.clone()));
+        // Of several processes, each knows its own samples and numbers only.
+        let is_all = !self.world.has_others();
+        let (indices, numbers) =
+            (is_all.then(|| broken.indices.clone()), is_all.then(|| broken.numbers.clone()));
         self.write_crash(folder, &Crash { what: what.clone(), at, indices, numbers });
         failure!("{what}"; "{DIVERGED}")
     }
@@ -112,8 +116,10 @@ impl Run {
             return;
         }
         let samples = || {
-            let stream = self.data.trained.samples(self.order(), self.division(), crash.at.from);
-            crash::describe_samples(&stream, self.batch_size / self.world.size(), crash.indices.as_deref())
+            // Those of all processes: another one than the lead may have the sample that is to blame.
+            let whole = World::ALONE.division(self.batch_size, self.config.train.accumulate);
+            let stream = self.data.trained.samples(self.order(), whole, crash.at.from);
+            crash::describe_samples(&stream, self.batch_size, crash.indices.as_deref())
         };
         match crash::write(folder, crash, &self.config, write_state, samples) {
             Ok(true) => tracing::warn!(

@@ -6,7 +6,7 @@ use tch::Device;
 
 use super::{
     fused,
-    session::{LongestTimes, Run},
+    session::{LongestTimes, MetSamples, Run},
     trainer::Trainer,
 };
 use crate::{
@@ -54,9 +54,6 @@ impl Run {
         // CUDA graphs cannot be recorded on the default stream, so all work uses this stream.
         let stream = || Ok(Stream::new(Accelerator::of(device))?.make_current()?);
         device::within_memory(device, || "a context of this process".to_owned(), Vec::new, stream)?;
-        if device.is_cuda() {
-            world.connect_devices()?;
-        }
         let steps_an_epoch = config.data.samples_an_epoch(data.trained.len()) as f64 / batch_size as f64;
         let schedule = Schedule::of_lengths(&config.optim, &config.train.lengthened, steps, steps_an_epoch)
             .scaled(config.optim.lr_scaling, batch_size as u64);
@@ -94,6 +91,7 @@ impl Run {
             unchecked: Vec::new(),
             at_chance: 0,
             has_alarmed: false,
+            met: MetSamples::default(),
         })
     }
 

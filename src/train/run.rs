@@ -64,7 +64,12 @@ impl Run {
             self.prepare_saving();
             let mut feed = self.for_batches(|| self.feed())?;
             let made = self.make_steps(stop, &mut feed, &mut output);
-            let finished = self.finish_pending(&mut feed, &mut output);
+            // The other processes do not finish a record with one that has failed.
+            let finished = if made.is_err() && self.world.has_others() {
+                Ok(())
+            } else {
+                self.finish_pending(&mut feed, &mut output)
+            };
             is_validated = made?.unwrap_or(is_validated);
             finished?;
             self.finish(stop, output)?;
@@ -117,12 +122,17 @@ impl Run {
     ) -> Result<Option<DeviceBatch>> {
         match feed.next_unless(&stop.channel(self.world)) {
             Some(Err(error)) => {
-                self.finish_pending(feed, output)?;
+                if !self.world.has_others() {
+                    self.finish_pending(feed, output)?;
+                }
                 output.bad.write(&feed.finish())?;
                 self.report_panicked_worker(output.folder, &error);
                 self.for_batches(|| Err(error))
             }
-            batch => batch.transpose(),
+            batch => {
+                self.world.check()?;
+                batch.transpose()
+            }
         }
     }
 
@@ -130,6 +140,7 @@ impl Run {
     pub(super) fn step(&mut self, batch: &DeviceBatch, feed: &mut Feed, output: &mut Output) -> Result<()> {
         self.collect_written()?;
         output.bad.write(&batch.bad_samples)?;
+        self.met.add(batch);
         let (started, start) = (Instant::now(), self.next_step());
         self.unchecked.push(start);
         self.world.note_step(start.step);
@@ -161,6 +172,7 @@ impl Run {
         let is_recorded = self.is_due(step, self.config.run.log_every);
         if is_recorded {
             output.bad.exchange(self.world)?;
+            self.check_bad_samples()?;
             output.log.close(step, self.epoch(), output.bad.count())?;
         }
         let is_saved = self.is_due(step, self.config.run.checkpoint_every);
@@ -168,6 +180,26 @@ impl Run {
             self.begin_check(is_saved)?;
         }
         Ok(())
+    }
+
+    /// Checks that all processes together have not met too many bad samples. One process checks it while it loads.
+    ///
+    /// # Errors
+    ///
+    /// If they have, on all processes.
+    fn check_bad_samples(&self) -> Result<()> {
+        if !self.world.has_others() {
+            return Ok(());
+        }
+        let [bad, seen] = self.sum([self.met.bad as f64, self.met.all as f64])?.map(|count| count as u64);
+        let budget = self.config.run.max_bad;
+        let lasts = self.world.every(&self.met.last_bad)?;
+        match lasts.into_iter().flatten().next_back() {
+            Some(last) if budget.is_exceeded(bad, seen) => {
+                Err(pipeline::Error::TooManyBad { bad, seen, budget, last }.into())
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Saves the last step, and closes the output.

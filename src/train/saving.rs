@@ -152,12 +152,20 @@ impl Run {
     /// Saves the last step where another process was lost and this one leads, without the others. Returns the error to
     /// end with: that loss, or `error` if it has another cause.
     pub(super) fn end_without_others(&mut self, folder: &RunFolder, error: anyhow::Error) -> anyhow::Error {
-        let Some(lost) = self.world.lost(&error) else { return error };
+        let Some(lost) = self.world.lost(&error) else {
+            self.rescue_checkpoint(folder);
+            return error;
+        };
         if self.world.is_lead() {
             self.world = World::ALONE;
             self.pending.iter_mut().for_each(|pending| pending.comparison = None);
             self.rescue_checkpoint(folder);
+            if let Err(error) = self.finish_writing() {
+                tracing::warn!("the last checkpoint is not written: {error:#}");
+            }
             let step = self.trainer.step_count();
+            // A checkpoint that was begun may not have reached the disk.
+            self.saved = folder.checkpoints.last_step();
             match self.save(folder) {
                 Ok(()) => tracing::info!("saved, step {step}"),
                 Err(error) => tracing::warn!("step {step} is not saved: {error:#}"),

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use pipeline::LoaderConfig;
-use shards::{Division, Order, Position};
+use pipeline::{BadSample, BadSampleBudget, LoaderConfig};
+use shards::{Order, Position};
 use tch::{Device, Kind};
 use torchkit::{Piece, Precision};
 
@@ -13,7 +13,7 @@ use crate::{
     checkpoint::{DataIdentity, HostCopies, State, Writer},
     config::{Config, DataConfig},
     data::{self, Data},
-    feed::Feed,
+    feed::{DeviceBatch, Feed},
     metrics::Choices,
     run::lock::{RunLock, StepStart},
     world::World,
@@ -55,6 +55,27 @@ pub(crate) struct Run {
     pub(crate) at_chance: u32,
     /// Whether the method has warned of a loss.
     pub(crate) has_alarmed: bool,
+    /// The bad samples that this process has met, the last of them, and the samples that it has taken.
+    pub(crate) met: MetSamples,
+}
+
+/// The samples that a process has met in training.
+#[derive(Debug, Default)]
+pub(crate) struct MetSamples {
+    pub(crate) bad: u64,
+    pub(crate) last_bad: Option<BadSample>,
+    pub(crate) all: u64,
+}
+
+impl MetSamples {
+    /// Adds those of a batch.
+    pub(crate) fn add(&mut self, batch: &DeviceBatch) {
+        self.bad += batch.bad_samples.len() as u64;
+        self.all += batch.views.labels.size()[0].cast_unsigned() + batch.bad_samples.len() as u64;
+        if let Some(last) = batch.bad_samples.last() {
+            self.last_bad = Some(last.clone());
+        }
+    }
 }
 
 /// How long the longest save and the longest step took; zero before the first.
@@ -92,11 +113,6 @@ impl Run {
     /// Returns the order of the training samples.
     pub(crate) fn order(&self) -> Order {
         order(&self.config)
-    }
-
-    /// Returns how batches are divided among the processes.
-    pub(crate) fn division(&self) -> Division {
-        self.world.division(self.batch_size, self.config.train.accumulate)
     }
 
     /// Starts the feed of training batches at the run's position.
@@ -178,7 +194,10 @@ pub(crate) fn feed(
     let division = world.division(batch_size, config.train.accumulate);
     let samples = data.trained.samples(order(config), division, position);
     let recipe = config.recipe();
-    let share = data::loader(config, batch_size / world.size());
+    let mut share = data::loader(config, batch_size / world.size());
+    if world.has_others() {
+        share.max_bad = BadSampleBudget::Count(u64::MAX); // those of all processes are counted together
+    }
     let loader = LoaderConfig { seed: config.seed, drop_last: true, ..share };
     let normalized = (config.normalization(), image_kind(config, device));
     Feed::spawn(samples, recipe, normalized, &loader, device)

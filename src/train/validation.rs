@@ -125,7 +125,7 @@ impl Run {
     }
 
     /// Returns the sums over all processes of each number.
-    fn sum<const N: usize>(&self, own: [f64; N]) -> Result<[f64; N]> {
+    pub(super) fn sum<const N: usize>(&self, own: [f64; N]) -> Result<[f64; N]> {
         let all = self.world.numbers(own)?;
         Ok(array::from_fn(|number| all.iter().map(|of_rank| of_rank[number]).sum()))
     }
@@ -161,6 +161,7 @@ impl Run {
     ) -> Result<()> {
         loop {
             let batch = feed.next_unless(&stop.channel(self.world)).transpose().context("validation")?;
+            self.world.check()?;
             if stop.next(self.world, || self.closing_time(), batch.is_some())? != Next::GoOn {
                 return Ok(());
             }

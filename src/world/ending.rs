@@ -1,11 +1,12 @@
 //! The end of joint work: in order, by a failure of this process, or by the loss of another one.
 
-use std::time::Duration;
+use std::{convert::Infallible, time::Duration};
 
 use anyhow::Result;
+use crossbeam::channel::{self, Receiver};
 use torchkit::Failure;
 
-use super::{joint::World, lost::Lost, relayed::Relayed, watch};
+use super::{joint::World, lost::Lost, peers::Ending, relayed::Relayed, watch};
 use crate::hint::{self, WithHint};
 
 impl World {
@@ -28,20 +29,28 @@ impl World {
             }
             Err(error) if hint::find::<Relayed>(error).is_some() => {
                 peers.verdict.end();
+                let _ = peers.ending.set(Ending { lost: None, is_relayed: true });
                 done
             }
             Err(error) => {
                 if let Some(lost) = self.lost(error) {
                     let hint = lost.hint();
-                    watch::wait_until_told(peers, lost.member.rank);
+                    let _ = peers.ending.set(Ending { lost: Some(lost.member.rank), is_relayed: false });
                     return Err(lost).with_hint(|| hint);
                 }
                 peers.verdict.end();
                 watch::leave_reason(peers, &hint::causes(error));
                 peers.close();
-                watch::wait_until_told(peers, self.rank());
+                let _ = peers.ending.set(Ending { lost: None, is_relayed: false });
                 done
             }
+        }
+    }
+
+    /// Waits, before this process ends, until the others know what they want to know of its failure, if it has failed.
+    pub fn linger(self) {
+        if let Some((peers, &ending)) = self.peers().and_then(|peers| Some((peers, peers.ending.get()?))) {
+            watch::linger(peers, ending);
         }
     }
 
@@ -53,8 +62,14 @@ impl World {
         if let Some(lost) = hint::find::<Lost>(error) {
             return Some(lost.clone());
         }
-        let of_network = hint::find::<Failure>(error).is_some_and(|failure| failure.network.is_some());
-        peers.verdict.wait(if of_network { peers.patience + KNOWN } else { Duration::ZERO })
+        // Other errors are this process's own, even if another process has ended meanwhile.
+        let failure = hint::find::<Failure>(error)?;
+        peers.verdict.wait(if failure.network.is_some() { peers.patience + KNOWN } else { Duration::ZERO })
+    }
+
+    /// Returns a channel that is disconnected when a process is lost.
+    pub fn lost_channel(self) -> Receiver<Infallible> {
+        self.peers().map_or_else(channel::never, |peers| peers.verdict.channel())
     }
 
     /// Checks that no process was lost so far.

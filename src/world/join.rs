@@ -46,7 +46,9 @@ impl World {
         let peers = Box::leak(Box::new(peers)); // for the rest of the process
         tracing::info!("all processes have come: {}", in_words(&peers.members));
         watch::spawn(peers)?;
-        Ok(Self::of(launch.rank, peers))
+        // Plain variables may leave it out.
+        let is_given = ["LOCAL_RANK", "SLURM_LOCALID"].iter().any(|name| env::var_os(name).is_some());
+        Ok(Self::of(launch.rank, is_given.then_some(launch.local_rank), peers))
     }
 }
 

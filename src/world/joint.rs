@@ -22,6 +22,8 @@ pub struct World {
     rank: usize,
     size: usize,
     parts: usize,
+    /// The number among the processes of its machine that its launcher has given it.
+    local_rank: Option<usize>,
     /// None for a process that trains without others.
     peers: Option<&'static Peers>,
     /// A fault that a test puts in.
@@ -44,14 +46,15 @@ impl World {
         rank: 0,
         size: 1,
         parts: 1,
+        local_rank: None,
         peers: None,
         #[cfg(test)]
         fault: None,
     };
 
     /// Returns the place of the process with this rank among its peers.
-    pub(super) fn of(rank: usize, peers: &'static Peers) -> Self {
-        Self { rank, size: peers.members.len(), peers: Some(peers), ..Self::ALONE }
+    pub(super) fn of(rank: usize, local_rank: Option<usize>, peers: &'static Peers) -> Self {
+        Self { rank, size: peers.members.len(), local_rank, peers: Some(peers), ..Self::ALONE }
     }
 
     /// Makes rank `rank` of `size` processes, for tests of processes other than the lead.
@@ -107,10 +110,11 @@ impl World {
         hosts.len().max(1)
     }
 
-    /// Returns the number of this process among those of its machine, from 0.
+    /// Returns the number of this process among those of its machine, from 0: that of its launcher, or else by rank.
     pub fn local_rank(self) -> usize {
         let members = self.members();
-        members.iter().take(self.rank).filter(|other| other.host == members[self.rank].host).count()
+        let is_here = |other: &&Member| other.host == members[self.rank].host;
+        self.local_rank.unwrap_or_else(|| members.iter().take(self.rank).filter(is_here).count())
     }
 
     /// Returns the number of processes that compute on the cores of this one, itself included.

@@ -1,11 +1,14 @@
 //! The loss of a process, and how the thread that notices it tells the thread that trains.
 
 use std::{
+    convert::Infallible,
     error::Error,
     fmt,
     sync::{Condvar, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
+
+use crossbeam::channel::{self, Receiver, Sender};
 
 use super::member::Member;
 
@@ -58,21 +61,33 @@ impl Lost {
                 "check its machine and the network; end it if it still runs, and start all processes again to go on; \
                  --peer-timeout allows longer silence"
             }
-            Fate::Failed(_) => "start all processes again to go on",
+            Fate::Failed(_) => "remove the cause, and start all processes again to go on",
         }
     }
 }
 
 /// The finding of the thread that watches the other processes.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Verdict {
     found: Mutex<Found>,
     changed: Condvar,
+    /// Is disconnected by a report.
+    channel: Receiver<Infallible>,
+}
+
+impl Default for Verdict {
+    fn default() -> Self {
+        let (sender, channel) = channel::bounded(0);
+        let found = Found { listening: Some(sender), ..Found::default() };
+        Self { found: Mutex::new(found), changed: Condvar::default(), channel }
+    }
 }
 
 #[derive(Debug, Default)]
 struct Found {
     lost: Option<Lost>,
+    /// Nothing is sent: dropping it disconnects the channel.
+    listening: Option<Sender<Infallible>>,
     /// Whether the thread that trains has read it.
     is_read: bool,
     /// Whether this process leaves the others, which may then end.
@@ -86,8 +101,15 @@ impl Verdict {
 
     /// Reports a process that was lost.
     pub(super) fn give(&self, lost: Lost) {
-        self.found().lost = Some(lost);
+        let mut found = self.found();
+        (found.lost, found.listening) = (Some(lost), None);
+        drop(found);
         self.changed.notify_all();
+    }
+
+    /// Returns a channel that a report disconnects.
+    pub(super) fn channel(&self) -> Receiver<Infallible> {
+        self.channel.clone()
     }
 
     /// Waits for a report at most for `timeout`, and returns it.

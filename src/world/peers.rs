@@ -39,6 +39,17 @@ pub(super) struct Peers {
     /// The step under way.
     step: AtomicU64,
     pub(super) verdict: Verdict,
+    /// How the joint work has failed, once it has.
+    pub(super) ending: OnceLock<Ending>,
+}
+
+/// A failure of the joint work.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Ending {
+    /// The rank that was lost.
+    pub(super) lost: Option<usize>,
+    /// Whether the lead reports the error.
+    pub(super) is_relayed: bool,
 }
 
 impl Peers {
@@ -70,6 +81,7 @@ impl Peers {
             store,
             step: AtomicU64::new(0),
             verdict: Verdict::default(),
+            ending: OnceLock::new(),
         })
     }
 

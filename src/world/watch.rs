@@ -14,7 +14,7 @@ use tch::Tensor;
 
 use super::{
     lost::{Fate, Lost},
-    peers::Peers,
+    peers::{Ending, Peers},
 };
 use crate::exit::{self, Code};
 
@@ -22,10 +22,12 @@ use crate::exit::{self, Code};
 const BEAT: Duration = Duration::from_millis(200);
 /// The time that a roll call takes at most.
 const ROLL_CALL: Duration = Duration::from_millis(700);
-/// The time that the process with the store waits for others that read in it who was lost.
+/// The time that a process waits for the others before it ends.
 const TOLD: Duration = Duration::from_millis(1500);
 /// The time within which the thread that trains must notice a loss.
 const NOTICED: Duration = Duration::from_secs(20);
+/// That of the lead, which may be writing a checkpoint.
+const SAVED: Duration = Duration::from_secs(600);
 
 /// Starts the thread.
 pub(super) fn spawn(peers: &'static Peers) -> Result<()> {
@@ -61,7 +63,8 @@ fn report(peers: &Peers, steps: &[i64], silence: Duration) {
     leave(peers, &told(peers.watched.rank()), b"");
     let lost = Lost { member: peers.members[rank].clone(), step: steps[rank].max(0).cast_unsigned(), fate };
     peers.verdict.give(lost.clone());
-    if !peers.verdict.wait_until_read(NOTICED.max(peers.patience)) {
+    let patience = if peers.watched.rank() == 0 { SAVED } else { NOTICED };
+    if !peers.verdict.wait_until_read(patience.max(peers.patience)) {
         tracing::error!("{lost}; this process ends too, as its own work has not noticed it");
         exit::at_once(Code::Failed);
     }
@@ -104,20 +107,28 @@ fn leave(peers: &Peers, key: &str, value: &[u8]) {
     }
 }
 
-/// Waits until the other processes know who was lost, if this one may serve the store through which they learn it.
-pub(super) fn wait_until_told(peers: &Peers, lost: usize) {
+/// Waits, before this process ends, until the others know what they want to know of it: the lead until they have read in
+/// the store, which it may serve, who was lost; the others until the lead has reported an error, since a launcher may end
+/// it as soon as they end.
+pub(super) fn linger(peers: &Peers, ending: Ending) {
     let own = peers.watched.rank();
-    if own != 0 {
-        return;
-    }
+    let keys: Vec<_> = if own == 0 {
+        leave(peers, REPORTED, b"");
+        (1..peers.members.len()).filter(|&rank| ending.lost != Some(rank)).map(told).collect()
+    } else {
+        leave(peers, &told(own), b"");
+        ending.is_relayed.then(|| REPORTED.to_owned()).into_iter().collect()
+    };
     let (store, deadline) = (peers.store.answering_within(TOLD), Instant::now() + TOLD);
-    let others = (0..peers.members.len()).filter(|&rank| rank != own && rank != lost);
-    for rank in others {
-        while Instant::now() < deadline && !store.has(&told(rank)).unwrap_or(true) {
+    for key in keys {
+        while Instant::now() < deadline && !store.has(&key).unwrap_or(true) {
             thread::sleep(Duration::from_millis(20));
         }
     }
 }
+
+/// The key by which the lead says that it has reported an error.
+const REPORTED: &str = "reported";
 
 /// The key by which a rank says that it knows who was lost.
 fn told(rank: usize) -> String {

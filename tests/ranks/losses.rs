@@ -117,23 +117,31 @@ fn the_others_end_after_the_timeout_if_a_process_does_not_answer() {
     }
 }
 
+/// The images of one process alone are damaged, on its disk.
 #[test]
 fn a_process_that_fails_tells_the_others_why() {
     let scene = Scene::new();
-    let more = ["--steps", "50", "--max-bad", "1"];
-    let mut bad: Vec<_> = std::fs::read(scene.run("train-001.tar")).unwrap();
-    for sample in 0..20 {
-        // The first bytes of each image, after the header of its member.
-        if let Some(start) = nth_image(&bad, sample) {
-            bad[start..start + 64].fill(0);
+    let own = scene.run("own");
+    std::fs::create_dir(&own).unwrap();
+    for shard in 0..3 {
+        let name = format!("train-{shard:03}.tar");
+        let mut bytes = std::fs::read(scene.run(&name)).unwrap();
+        for sample in 0..20 {
+            if let Some(start) = nth_image(&bytes, sample).filter(|_| shard > 0) {
+                bytes[start + 3..start + 64].fill(0);
+            }
         }
+        std::fs::write(own.join(&name), bytes).unwrap();
     }
-    std::fs::write(scene.run("train-001.tar"), bad).unwrap();
-    let ended = Ranks::train(&scene.place, 2, &scene.pattern, "bad", &more);
-    assert!(ended.iter().all(|ended| ended.code() == Some(1)), "{ended:?}");
-    let all: String = ended.iter().map(|ended| &*ended.stderr).collect();
-    assert!(all.contains("--max-bad"), "{all}");
-    assert!(all.contains(" failed ") || all.matches("--max-bad").count() > 1, "{all}");
+    let more = ["--steps", "50", "--max-bad", "3", "--workers", "1"];
+    let damaged = own.join("train-<000..002>.tar");
+    let commands = [&*scene.pattern, damaged.to_str().unwrap()];
+    let commands = commands.map(|pattern| scene.place.train(pattern, "bad", &more));
+    let ended = Ranks::start(commands.into()).wait();
+    assert_codes(&ended, 1);
+    let [lead, other] = [&ended[0].stderr, &ended[1].stderr];
+    assert!(other.contains("--max-bad"), "{other}");
+    assert!(lead.contains("rank 1 (process ") && lead.contains(" failed") && lead.contains("bad"), "{lead}");
 }
 
 /// Returns the byte at which the n-th JPEG of a tar begins.

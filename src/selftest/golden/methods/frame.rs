@@ -135,7 +135,7 @@ fn tolerance(case: &Case, group: &str, precision: Precision) -> Result<f64> {
         Precision::Single => {
             let own = case.number(&["deviation_f32_vs_f64", "max_rel_to_tensor_max", group])?;
             // Rounding decides whether a ReLU passes an input of nearly zero, and with it a whole gradient.
-            if group == "grad" { (30.0 * own).max(2e-2) } else { (10.0 * own).max(5e-5) }
+            if group == "grad" { (30.0 * own).max(5e-2) } else { (20.0 * own).max(5e-5) }
         }
     })
 }
@@ -167,7 +167,10 @@ fn check_losses(
             Precision::Double => LOSS * golden.abs(),
             Precision::Single => {
                 let own = case.number(&["deviation_f32_vs_f64", "loss_abs", name])?;
-                10.0 * own + 1e-4 * golden.abs()
+                // Updates with a large rate enlarge rounding, by how much depends on the instructions of the CPU. The exact
+                // comparison is the one in f64.
+                let relative = if update == 0 { 1e-4 } else { 1e-3 };
+                10.0 * own + relative * golden.abs()
             }
         };
         let off = (found - golden).abs();
