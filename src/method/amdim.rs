@@ -4,7 +4,7 @@ use anyhow::Result;
 use pipeline::Preset;
 use tch::{Kind, Tensor, nn::Path};
 
-use super::interface::{Defaults, Method, MethodSettings, Objective, TrainingSet};
+use super::interface::{Defaults, Exchanged, Method, MethodSettings, Objective, TrainingSet};
 use crate::{
     encoder::{
         self, Embedder, Encoder, EncoderConfig, Norming,
@@ -207,6 +207,11 @@ impl Method for Amdim {
         // A process scores the contexts of all processes against its own targets.
         let scored = (MOST / LOCATIONS / world.size() as i64).isqrt();
         encoded.min(images).min(embedded).min(scored)
+    }
+
+    /// Two global and two local contexts travel, and the sums of exponentials of six predictions, forward and back.
+    fn exchanged(&self, _norm_groups: i64) -> Exchanged {
+        Exchanged { bytes: 4 * 2 * (4 * self.encoder.width() + 6), features: 2, norm_batches: 2 }
     }
 
     fn macs(&self, n: i64) -> f64 {

@@ -6,7 +6,7 @@ use pipeline::{Normalization, Op, Preset, Recipe};
 use tch::{Kind, Tensor, nn::Path};
 use torchkit::Autocast;
 
-use super::interface::{Defaults, Method, MethodSettings, Objective, TrainingSet};
+use super::interface::{Defaults, Exchanged, Method, MethodSettings, Objective, TrainingSet};
 use crate::{
     encoder::{
         self, Chain, Embedder, Encoder, EncoderConfig, EncoderSettings, Norming,
@@ -246,6 +246,11 @@ impl Method for Cpc {
         let Predictor { encoder, .. } = &self.predictor;
         let negatives = self.locations().next().unwrap_or(0) * self.config.negatives * encoder.width();
         (parts * (MOST / encoder.elements())).min(MOST / negatives.max(1) / world.size() as i64)
+    }
+
+    fn exchanged(&self, _norm_groups: i64) -> Exchanged {
+        let Predictor { encoder, .. } = &self.predictor;
+        Exchanged { bytes: 4 * 2 * encoder.width() * encoder.rows().pow(2), features: 1, norm_batches: 1 }
     }
 
     fn macs(&self, n: i64) -> f64 {

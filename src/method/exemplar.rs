@@ -8,7 +8,7 @@ use dataset::Random;
 use pipeline::{Components, Op, Preset, Recipe};
 use tch::{Reduction, Tensor, nn::Path};
 
-use super::interface::{Defaults, Method, MethodSettings, Objective, TrainingSet};
+use super::interface::{Defaults, Exchanged, Method, MethodSettings, Objective, TrainingSet};
 use crate::{
     encoder::{Embedder, Encoder, EncoderConfig, Features, exemplar, heads::LinearHead},
     hint::Notice,
@@ -194,6 +194,10 @@ impl Method for Exemplar {
         let encoded = parts * (MOST / self.encoder.0.elements());
         let images = MOST / (3 * self.side * self.side);
         encoded.min(images).min(MOST / self.classes() / world.size() as i64)
+    }
+
+    fn exchanged(&self, _norm_groups: i64) -> Exchanged {
+        Exchanged { bytes: 4 * self.encoder.0.width() + 8, features: 1, norm_batches: 1 } // and the sample's index
     }
 
     fn macs(&self, n: i64) -> f64 {

@@ -9,7 +9,7 @@ use tch::{Tensor, nn::Path};
 
 use super::{
     bank::{BankLoss, BankSettings, Compared, Contrast, Moved},
-    interface::{Defaults, Method, MethodSettings, Objective, TrainingSet},
+    interface::{Defaults, Exchanged, Method, MethodSettings, Objective, TrainingSet},
 };
 use crate::{
     encoder::{Embedder, Encoder, EncoderConfig, NormBatch, Projected, Projection, resnet},
@@ -208,6 +208,10 @@ impl Method for Instdisc {
 
     fn largest_batch(&self, parts: i64, world: World) -> i64 {
         self.settings.largest_batch(self.encoder(), &self.set, parts, world)
+    }
+
+    fn exchanged(&self, _norm_groups: i64) -> Exchanged {
+        Exchanged { bytes: 4 * self.network.head.width() + 8, features: 1, norm_batches: 1 } // and the sample's index
     }
 
     fn macs(&self, n: i64) -> f64 {

@@ -140,6 +140,18 @@ pub struct Recorded {
     pub loss: f64,
 }
 
+/// What processes that train together send each other of each sample, besides gradients of parameters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Exchanged {
+    /// The bytes that the sample's process sends to each other process for the objective: what is gathered, in
+    /// f32, and the gradients that come back.
+    pub bytes: i64,
+    /// The number of feature vectors that the online probe is trained on.
+    pub features: i64,
+    /// The number of batches of views that batch norms normalize, one after the other.
+    pub norm_batches: i64,
+}
+
 /// A method that trains an encoder without labels.
 ///
 /// All of its state is in tensors under the path that it is built with, so checkpoints contain it: trained
@@ -178,6 +190,10 @@ pub trait Method: Debug {
     /// encoded in `parts` parts and the objective compares the embeddings of all processes of `world`. CUDA
     /// kernels count in 32 bits.
     fn largest_batch(&self, parts: i64, world: World) -> i64;
+
+    /// Returns what the processes of a run send each other of each sample in a step in which batch norms normalize
+    /// `norm_groups` groups of a batch separately.
+    fn exchanged(&self, norm_groups: i64) -> Exchanged;
 
     /// Returns the number of multiply-accumulates of a step with `n` samples: convolutions and scores,
     /// forward and backward. Activations that are computed twice to save memory are counted once.

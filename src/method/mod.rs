@@ -23,5 +23,5 @@ pub use self::{
     compute::ComputeOptions,
     config::MethodConfig,
     grad_cache::{Loss, Stage, backward, backward_in_stages},
-    interface::{Defaults, Method, MethodSettings, Objective, Recorded, TrainingSet},
+    interface::{Defaults, Exchanged, Method, MethodSettings, Objective, Recorded, TrainingSet},
 };

@@ -5,7 +5,7 @@ use pipeline::{Filter, Op, Preset, Recipe};
 use serde::{Deserialize, Serialize};
 use tch::{Tensor, nn::Path};
 
-use super::interface::{Defaults, Method, MethodSettings, Objective, TrainingSet};
+use super::interface::{Defaults, Exchanged, Method, MethodSettings, Objective, TrainingSet};
 use crate::{
     encoder::{Embedder, Encoder, EncoderConfig, NormBatch, Projected, Projection, resnet},
     loss, numbers,
@@ -195,6 +195,15 @@ impl Method for Simclr {
         let scored = 2 * (self.views.len() as i64 - 2).max(2);
         let samples = (MOST / scored).isqrt() / world.size() as i64;
         (parts * (MOST / elements)).min(MOST / pixels).min(samples)
+    }
+
+    fn exchanged(&self, _norm_groups: i64) -> Exchanged {
+        let norm_batches = self.views.chunk_by(i64::eq).count() as i64;
+        Exchanged {
+            bytes: 4 * self.views.len() as i64 * self.network.head.width(),
+            features: 2,
+            norm_batches,
+        }
     }
 
     fn macs(&self, n: i64) -> f64 {

@@ -5,7 +5,7 @@ use anyhow::Result;
 use pipeline::{Preset, Recipe};
 use tch::{Kind, Tensor, nn::Path};
 
-use super::{Defaults, Method, MethodSettings, Objective, TrainingSet};
+use super::{Defaults, Exchanged, Method, MethodSettings, Objective, TrainingSet};
 use crate::{
     encoder::{Embedder, Encoder, EncoderConfig, Features, Mode},
     numbers, optim,
@@ -106,6 +106,10 @@ impl Method for Toy {
 
     fn largest_batch(&self, _parts: i64, _world: World) -> i64 {
         i64::MAX
+    }
+
+    fn exchanged(&self, _norm_groups: i64) -> Exchanged {
+        Exchanged { bytes: 4 * 3 * self.encoder.0.width(), features: 3, norm_batches: 1 }
     }
 
     fn macs(&self, n: i64) -> f64 {

@@ -104,7 +104,17 @@ pub(crate) fn norm_groups(train: &TrainConfig, method: &dyn Method, samples: i64
 ///
 /// If the samples or the processes cannot be divided so.
 pub(crate) fn check_norm_groups(groups: i64, batch_size: usize, parts: usize, world: World) -> Result<()> {
-    let (batch_size, parts, cells) = (batch_size as i64, parts as i64, (parts * world.size()) as i64);
+    check_norm_groups_of(world.size(), groups, batch_size, parts)
+}
+
+/// The same as [`check_norm_groups`], for so many `processes` that need not run.
+pub(crate) fn check_norm_groups_of(
+    processes: usize,
+    groups: i64,
+    batch_size: usize,
+    parts: usize,
+) -> Result<()> {
+    let (batch_size, parts, cells) = (batch_size as i64, parts as i64, (parts * processes) as i64);
     let is_possible = |groups: i64| {
         let is_local = groups % cells == 0 && batch_size % groups == 0 && batch_size >= 2 * groups;
         groups == parts || is_local
@@ -116,7 +126,7 @@ pub(crate) fn check_norm_groups(groups: i64, batch_size: usize, parts: usize, wo
     let possible = possible.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     Err(usage!(
         "batch norms cannot normalize {groups} groups of a batch of {batch_size} separately, with parts: {parts} (--accumulate), \
-         processes: {}", world.size();
+         processes: {}", processes;
         "set --bn-groups to one of {possible}, or change --batch-size"
     ))
 }

@@ -170,3 +170,59 @@ fn listing(folder: &Path) -> Vec<(std::ffi::OsString, std::time::SystemTime)> {
     all.sort();
     all
 }
+
+/// Two processes of eight samples: 4 contexts of 16 numbers and 6 sums travel, forward and back, and 2 feature vectors
+/// with a label. A process sends each of them to the other one.
+#[test]
+fn several_processes_are_forecast_with_what_they_send() {
+    let place = Place::new();
+    place.shards("x", 2, 40);
+    let length = ["--steps", "30"];
+    let of = |more: &[&str]| plan(&place, &glob(&place), "run", &[&length[..], more].concat());
+    let (two, said) = of(&["--processes", "2", "--bandwidth", "0.125"]);
+    let found = &two["processes"];
+    assert_eq!((&found["count"], &found["samples"], &found["refused"]), (&2.into(), &8.into(), &Value::Null));
+    let sent = &found["sent"];
+    let gradients = found["gradient_bytes"].as_u64().unwrap();
+    assert_eq!(sent["gradients"], gradients + 4, "half of them and of the loss there and back");
+    assert_eq!(sent["objective"], 8 * 4 * 2 * (4 * 16 + 6));
+    assert_eq!(sent["probe"], 8 * (4 * 2 * 16 + 8));
+    // Means and variances of 16 channels after each of three heads, forward and back for both views.
+    assert_eq!(sent["norms"], 4 * 2 * (3 * 16) * 4);
+    let number = |path: &str| two.pointer(path).and_then(Value::as_f64).unwrap();
+    let trained = number("/processes/gradient_bytes") / 4.0;
+    assert!(trained > 1e3 && trained < number("/parameters"), "{two}");
+    let bytes: f64 =
+        ["gradients", "objective", "probe", "norms"].iter().filter_map(|of| sent[of].as_f64()).sum();
+    let traffic = number("/processes/expected/traffic_milliseconds");
+    assert!((traffic / (bytes / 0.125e6) - 1.0).abs() < 1e-9, "{two}");
+    let own = number("/processes/expected/own_milliseconds");
+    assert!((own / (8e3 / number("/forecast/images_per_second")) - 1.0).abs() < 1e-9, "{two}");
+    let least = number("/processes/expected/images_per_second/0");
+    assert!((least / (16e3 / (own + traffic)) - 1.0).abs() < 1e-9, "{two}");
+    assert!(number("/processes/expected/efficiency/1") <= 1.0);
+    assert!(said.stderr.contains("processes   2, with 8 samples"), "{}", said.stderr);
+    let (alone, _) = of(&["--no-measure", "--processes", "1"]);
+    assert_eq!(
+        (&alone["processes"]["sent"]["gradients"], &alone["processes"]["expected"]),
+        (&0.into(), &Value::Null)
+    );
+    assert!(of(&["--no-measure"]).0["processes"].is_null());
+}
+
+#[test]
+fn processes_that_cannot_share_a_batch_are_named_with_sizes_that_work() {
+    let place = Place::new();
+    place.shards("x", 2, 40);
+    for (more, hint) in [
+        (&["--processes", "3"][..], "set --batch-size to 15 or 18"),
+        (&["--processes", "4", "--accumulate", "8"], "set --batch-size to 32"),
+        (&["--processes", "3", "--partitions", "2"], "start as many processes"),
+        (&["--processes", "4", "--bn-groups", "2"], "set --bn-groups to one of"),
+    ] {
+        let (plan, said) = plan(&place, &glob(&place), "run", &[more, &["--no-measure"]].concat());
+        assert!(plan["processes"]["refused"].as_str().unwrap().contains(hint), "{plan}");
+        assert!(plan["processes"]["samples"].is_null() && plan["processes"]["sent"].is_null(), "{plan}");
+        assert!(said.stderr.contains(hint) && said.stderr.contains("cannot share"), "{}", said.stderr);
+    }
+}

@@ -15,6 +15,7 @@ use super::{
     loading::{self, Loading},
     origins::{self, Flat},
     outcome::{ByBatch, Findings, MemoryNeeds, Plan, State, Threads},
+    processes::Processes,
     standing::{Standing, StartingPoint},
     step::{Measured, Memory, Steps},
     words,
@@ -61,10 +62,12 @@ impl Plan {
         let checkpoints = Disk::of(&run.trainer, &run.config, run.steps, present as u64);
         let memory = MemoryNeeds::of(&run, free);
         let plan = Self::of(&run, standing, measured, memory, checkpoints);
-        Ok(Self { settings, ..plan })
+        let rate = plan.forecast.as_ref().map(|forecast| forecast.images_per_second);
+        let processes = args.processes.map(|count| Processes::of(&run, count.into(), args.bandwidth, rate));
+        Ok(Self { processes, settings, ..plan })
     }
 
-    /// Describes a run, without its settings.
+    /// Describes a run, without its settings and other numbers of processes.
     fn of(
         run: &Run,
         standing: Standing,
@@ -89,6 +92,7 @@ impl Plan {
             cores: data::cores(),
             threads: Threads { decode: data::workers(&run.config), compute: run.threads },
             memory,
+            processes: None,
             checkpoints,
             settings: Vec::new(),
             run: standing,

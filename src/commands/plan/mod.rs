@@ -9,6 +9,7 @@ mod loading;
 mod make;
 mod origins;
 mod outcome;
+mod processes;
 mod standing;
 mod step;
 mod words;

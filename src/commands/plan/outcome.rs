@@ -8,6 +8,7 @@ use super::{
     forecast::Forecast,
     loading::Loading,
     origins::Setting,
+    processes::Processes,
     standing::Standing,
     step::{Measured, Memory},
 };
@@ -37,6 +38,8 @@ pub(super) struct Plan {
     pub(super) measured: Option<Findings>,
     /// None if no step was measured, or a step does not fit into memory.
     pub(super) forecast: Option<Forecast>,
+    /// The run in several processes, with `--processes`.
+    pub(super) processes: Option<Processes>,
     pub(super) checkpoints: Disk,
     pub(super) settings: Vec<Setting>,
 }

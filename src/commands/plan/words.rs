@@ -52,6 +52,11 @@ fn lines(plan: &Plan) -> Vec<String> {
     if let Some(forecast) = &plan.forecast {
         speed(&mut lines, forecast);
     }
+    if let Some(processes) = &plan.processes {
+        let loading = plan.forecast.as_ref().map(|forecast| forecast.alone.data);
+        let texts = processes.words(loading).into_iter().enumerate();
+        texts.for_each(|(number, text)| lines.add(if number == 0 { "processes" } else { "" }, &text));
+    }
     settings(&mut lines, &plan.settings);
     lines.0
 }
@@ -310,6 +315,7 @@ fn short(text: &str, width: usize) -> String {
 fn warnings(plan: &Plan) -> Vec<String> {
     let mut warnings = Vec::new();
     warnings.extend(plan.run.refused.clone());
+    warnings.extend(plan.processes.as_ref().and_then(|processes| processes.refused.clone()));
     let notices = [
         plan.enlarged.map(Enlarged::notice),
         plan.schedule.complaint().filter(|_| !plan.run.is_finished),

@@ -10,7 +10,7 @@ use crate::{
     loss::{self, Queued},
     method::{
         compute::ComputeOptions,
-        interface::{Method, Objective, Recorded},
+        interface::{Exchanged, Method, Objective, Recorded},
     },
     notice,
     views::Views,
@@ -127,6 +127,17 @@ impl Method for Moco {
         let images = MOST / (2 * 3 * self.side * self.side);
         let scored = MOST / (1 + self.queue.length()) / world.size() as i64;
         encoded.min(images).min(scored)
+    }
+
+    /// Queries and keys travel, and in a shuffled batch the images of the keys.
+    fn exchanged(&self, norm_groups: i64) -> Exchanged {
+        let Queries { network, views, .. } = &self.queries;
+        let images = if norm_groups > 1 { 3 * self.side * self.side } else { 0 };
+        Exchanged {
+            bytes: 4 * views * (2 * network.head.width() + images),
+            features: *views,
+            norm_batches: *views,
+        }
     }
 
     /// Queries pass forward and backward, keys forward only.
