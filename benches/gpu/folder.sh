@@ -13,7 +13,7 @@ rm -rf "$folder"
 mkdir -p "$folder/fixtures"
 cp "$built/amdim-stream" "$built/amdim-stream-main" "$built/examples/gpu-bench" "$folder"
 strip "$folder/amdim-stream" "$folder/amdim-stream-main" "$folder/gpu-bench"
-cp benches/gpu/run.py benches/gpu/report.py benches/gpu/torch_step.py "$folder"
+cp benches/gpu/run.py benches/gpu/report.py benches/gpu/processes.py benches/gpu/torch_step.py "$folder"
 cp -r tests/fixtures/case_* tests/fixtures/loss_only.* tests/fixtures/methods "$folder/fixtures"
 size_kib=$(du -sk "$folder" | cut -f1)
 [ "$size_kib" -le "$most_kib" ] || { echo "$folder has $size_kib KiB, more than $most_kib" >&2; exit 1; }

@@ -83,6 +83,9 @@ def markdown(answers):
     rows = [[feed["size"], feed["batch_size"], feed["decode"], feed["found"]["workers"], f"{feed['found']['images_per_second']:.0f}",
              f"{feed['found']['saturation']:.3f}", f"{feed['found']['waited']:.3f}"] for feed in found(answers, "fed")]
     lines += table(["ndf/n_rkhs/n_depth", "batch", "decode", "workers", "images/s from shards", "saturation", "waited for data"], rows)
+    rows = [[part["part"], f"{part.get('size', '')} {part.get('batch_size', '')}".strip(), brief(part["found"])]
+            for part in found({key: answer for key, answer in answers.items() if key == "processes"}, "")]
+    lines += table(["one process beside two", "model", "found"], rows)
     for plan in found(answers, "plan"):
         memory = (plan["found"]["measured"]["by_batch"] or {}).get("memory")
         if memory:

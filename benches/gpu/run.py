@@ -9,6 +9,7 @@ and an NVIDIA driver, but neither Rust nor a network. A part that fails, or woul
     python3 run.py compiled    PyTorch's compiled steps (9)
     python3 run.py pieces      steps with every fused piece, without each, and without all (8)
     python3 run.py feed        steps fed from shards, `plan`, and the messages when memory is short (5)
+    python3 run.py processes   one process beside two: losses, images/s, and what happens when one is killed; needs two GPUs (4)
     python3 run.py             all of them, one after the other
     python3 run.py report      the tables of the existing answers
 
@@ -27,12 +28,13 @@ import tempfile
 import time
 from pathlib import Path
 
+import processes
 from report import answers, checks, markdown
 
 HERE = Path(__file__).resolve().parent
 
-# Time limit of each question in seconds; together thirty-five minutes.
-SECONDS = {"check": 420, "steps": 360, "compiled": 540, "pieces": 480, "feed": 300}
+# Time limit of each question in seconds; together thirty-nine minutes.
+SECONDS = {"check": 420, "steps": 360, "compiled": 540, "pieces": 480, "feed": 300, "processes": 240}
 
 # The fused pieces of a step. The last one also has a part in the feed.
 PIECES = ("products", "convolutions", "norms", "scores", "input")
@@ -250,6 +252,43 @@ class Bench:
         size = self.large.of(24 if self.args.quick else 960)
         words = ["plan", "--gpu", *size.words(), "--shards", self.shards(), "--preset", "in128", "--steps", 100]
         return self.objects(self.program(*words, "--out", self.scratch / "r"), 100)[-1]
+
+    def processes(self):
+        if self.on_gpu:
+            said = self.said([sys.executable, "-c", "import torch; print(torch.cuda.device_count())"], 60).stdout
+            if int(said) < 2:
+                self.part("two processes", lambda: {"skipped": f"two GPUs are needed; visible: {said.strip()}"})
+                return
+        # With `auto`, each process takes a GPU of its own.
+        words = [HERE / "amdim-stream", "--device", "auto" if self.on_gpu else "cpu", "--shards", self.shards(), "--preset", "in128",
+                 "--decode", "fast"]
+        f32 = [*words, *self.small.of(16 if self.args.quick else 64).words(), "--precision", "f32", "--log-every", 1]
+        size = self.small if self.args.quick else self.large
+        fast = [*words, *size.words(), "--precision", self.dtype, "--log-every", 5, "--steps", 30 if self.args.quick else 60]
+        self.part("losses in one and two processes", lambda: self.alike([*f32, "--steps", 20]))
+        self.part("images/s in one and two processes", lambda: self.scaled(fast), size=size.name, batch_size=size.batch_size)
+        for killed in (1, 0):
+            out = self.scratch / f"killed-{killed}"
+            self.part(f"rank {killed} of two is killed",
+                      lambda: processes.after_a_kill(f32, killed, out, environment(), self.left(60)))
+
+    def left(self, seconds):
+        """Returns so many seconds, or fewer if the question ends earlier."""
+        return min(seconds, self.end - time.monotonic())
+
+    def both(self, words, name):
+        """Trains in one process and in two. Returns the records of both runs."""
+        return [processes.trained(words, count, self.scratch / f"{name}-{count}", environment(), self.left(90)) for count in (1, 2)]
+
+    def alike(self, words):
+        return processes.same_losses(*self.both(words, "alike"))
+
+    def scaled(self, words):
+        one, two = self.both(words, "scaled")
+        rates = [processes.rate(found) for found in (one, two)]
+        waited = [processes.waited(found) for found in (one, two)]
+        return {"images_per_second": [round(rate, 1) for rate in rates], "ratio": rates[1] / rates[0],
+                "waited_for_data": [round(share, 3) for share in waited]}
 
     def refused(self, size, cause):
         """Returns the message of a run that must fail with this cause and a hint."""

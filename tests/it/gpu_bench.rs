@@ -23,8 +23,8 @@ fn a_gpu_without_a_number_is_device_0_for_pytorch() {
 }
 
 #[test]
-fn each_question_takes_at_most_ten_minutes_and_all_of_them_at_most_thirty_five() {
-    let code = "import run; print(max(run.SECONDS.values()) <= 600 and sum(run.SECONDS.values()) <= 2100, \
+fn each_question_takes_at_most_ten_minutes_and_all_of_them_at_most_forty() {
+    let code = "import run; print(max(run.SECONDS.values()) <= 600 and sum(run.SECONDS.values()) <= 2400, \
                 all(hasattr(run.Bench, question) for question in run.SECONDS))";
     assert_eq!(python(code).trim(), "True True");
 }
@@ -59,4 +59,30 @@ fn a_program_that_ends_early_does_not_pass_its_checks() {
                     found = bench.objects(['sh', '-c', f\"echo '{said}'; {end}\"], 60, may_fail=True)\n    \
                     print([check['state'] for check in found])";
     assert_eq!(python(code).trim(), "['ok']\n['ok', 'bad']\n['ok', 'bad']");
+}
+
+#[test]
+fn losses_of_two_processes_must_be_those_of_one() {
+    let code = "import processes\n\
+                of = lambda *losses: [{'step': step, 'loss': loss} for step, loss in enumerate(losses)]\n\
+                for two in (of(5.0, 4.0003), of(5.0, 4.001), of(5.0, float('nan')), of(5.0)):\n    \
+                    try: print(processes.same_losses(of(5.0, 4.0), two)['steps'])\n    \
+                    except RuntimeError as why: print(why)";
+    let found = python(code);
+    let lines: Vec<_> = found.lines().collect();
+    assert_eq!(lines[0], "2");
+    assert!(lines[1].contains("differ by 2.5e-04") && lines[2].contains("differ by nan"), "{lines:?}");
+    assert_eq!(lines[3], "2 records in one process, 1 in two");
+}
+
+#[test]
+fn two_processes_are_skipped_with_one_gpu() {
+    let code = "import argparse, tempfile, run, types\n\
+                from pathlib import Path\n\
+                args = argparse.Namespace(device='cuda:0', quick=True, out=Path(tempfile.mkdtemp()))\n\
+                bench = run.Bench('processes', args, args.out)\n\
+                bench.said = lambda *_: types.SimpleNamespace(stdout='1\\n')\n\
+                bench.processes()\n\
+                print(bench.answer['parts'][0]['found']['skipped'])";
+    assert_eq!(python(code).trim(), "two GPUs are needed; visible: 1");
 }
