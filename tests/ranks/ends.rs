@@ -15,7 +15,9 @@ fn a_signal_to_any_process_or_to_all_ends_all_after_the_same_step_with_one_check
     let pattern = place.shards("train", 3, 20);
     for (name, told) in [("lead", &[0][..]), ("other", &[1]), ("all", &[0, 1])] {
         let run = place.path(name);
-        let commands = (0..2).map(|_| place.train(&pattern, name, &["--steps", "100000"])).collect();
+        let commands = (0..2)
+            .map(|_| place.train(&pattern, name, &["--precision", "f32", "--steps", "100000"]))
+            .collect();
         let mut ranks = Ranks::start(commands);
         assert!(ranks.until(|_| last_step(&run) >= 3), "{}", ranks.all_said());
         for &rank in told {
@@ -36,7 +38,8 @@ fn a_signal_to_any_process_or_to_all_ends_all_after_the_same_step_with_one_check
 fn interruptions_at_any_moment_leave_the_bits_of_an_undisturbed_run() {
     let place = Place::new();
     let (pattern, validation) = (place.shards("train", 3, 20), place.shards("val", 1, 30));
-    let length = ["--steps", "24", "--val-shards", &validation, "--checkpoint-every", "5"];
+    let length =
+        ["--precision", "f32", "--steps", "24", "--val-shards", &validation, "--checkpoint-every", "5"];
     assert_codes(&Ranks::train(&place, 2, &pattern, "whole", &length), 0);
     let whole = tensors(&place.path("whole"), 24);
     let run = place.path("often");
@@ -44,6 +47,7 @@ fn interruptions_at_any_moment_leave_the_bits_of_an_undisturbed_run() {
     for number in 0..crate::amount(5, 100) as u64 {
         let commands = (0..2).map(|_| place.train(&pattern, "often", &length)).collect();
         let mut ranks = Ranks::start(commands);
+        assert!(ranks.until(|ranks| ranks.said(0).contains("have come")), "{}", ranks.all_said());
         let start = Instant::now();
         // While it starts, in steps, in the validations of every third step, while it saves.
         let (at, delay) = (last_step(&run) + number % 4, Duration::from_millis(37 * number % 160));
@@ -69,7 +73,16 @@ fn time_runs_out_for_all_processes_at_once() {
     let place = Place::new();
     let pattern = place.shards("train", 3, 20);
     let summary = place.path("summary.json");
-    let more = ["--steps", "100000", "--max-hours", "0.001", "--summary", summary.to_str().unwrap()];
+    let more = [
+        "--precision",
+        "f32",
+        "--steps",
+        "100000",
+        "--max-hours",
+        "0.001",
+        "--summary",
+        summary.to_str().unwrap(),
+    ];
     let ended = Ranks::train(&place, 2, &pattern, "run", &more);
     assert_codes(&ended, 130);
     assert_eq!(checkpoints(&place.path("run")).len(), 1);

@@ -69,7 +69,7 @@ fn torchrun_starts_a_run_and_all_orderly_ends_are_zero() {
         ("100000", &["--extend", "--max-hours", "0.001"], "interrupted", 130),
     ] {
         let port = free_port().to_string();
-        let more = [&["--steps", steps, "--summary", summary], more].concat();
+        let more = [&["--precision", "f32", "--steps", steps, "--summary", summary], more].concat();
         let restarts = [&two(&port)[..], &["--max-restarts", "3"]].concat();
         let start = Instant::now();
         let said = Ranks::spawn(vec![torchrun(&restarts, &place.train(&pattern, "run", &more))]).wait();
@@ -91,7 +91,7 @@ fn torchrun_starts_a_run_and_all_orderly_ends_are_zero() {
 fn a_process_that_is_killed_is_started_again_by_torchrun_and_the_run_ends_with_the_same_bits() {
     let place = Place::new();
     let pattern = place.shards("train", 3, 20);
-    let length = ["--steps", "30", "--checkpoint-every", "1000"];
+    let length = ["--precision", "f32", "--steps", "30", "--checkpoint-every", "1000"];
     assert_codes(&Ranks::train(&place, 2, &pattern, "whole", &length), 0);
     let (port, run) = (free_port().to_string(), place.path("killed"));
     let restarts = [&two(&port)[..], &["--max-restarts", "6"]].concat();
@@ -138,8 +138,10 @@ fn sigterm_to_torchrun_saves_once_and_starts_nothing_again() {
     let pattern = place.shards("train", 3, 20);
     let (port, run) = (free_port().to_string(), place.path("run"));
     let restarts = [&two(&port)[..], &["--max-restarts", "3"]].concat();
-    let mut ranks =
-        Ranks::spawn(vec![torchrun(&restarts, &place.train(&pattern, "run", &["--steps", "100000"]))]);
+    let mut ranks = Ranks::spawn(vec![torchrun(
+        &restarts,
+        &place.train(&pattern, "run", &["--precision", "f32", "--steps", "100000"]),
+    )]);
     assert!(ranks.until(|_| last_step(&run) >= 3), "{}", ranks.all_said());
     ranks.signal(0, Signal::TERM);
     let said = ranks.wait();
@@ -152,7 +154,7 @@ fn sigterm_to_torchrun_saves_once_and_starts_nothing_again() {
 fn two_nodes_train_as_one() {
     let place = Place::new();
     let pattern = place.shards("train", 3, 20);
-    let length = ["--steps", "5", "--precision", "f32"];
+    let length = ["--precision", "f32", "--steps", "5"];
     assert_codes(&Ranks::train(&place, 1, &pattern, "one", &length), 0);
     let port = free_port().to_string();
     let node = |number: &'static str| {
@@ -203,7 +205,8 @@ fn tasks_of_a_slurm_step_find_each_other() {
     let place = Place::new();
     let pattern = place.shards("train", 3, 20);
     let port = free_port();
-    let start = |rank| task(&mut place.train(&pattern, "run", &["--steps", "3"]), rank, port);
+    let start =
+        |rank| task(&mut place.train(&pattern, "run", &["--precision", "f32", "--steps", "3"]), rank, port);
     let mut tasks = [0, 1].map(start);
     let deadline = Instant::now() + Duration::from_secs(600);
     while tasks.iter_mut().any(|task| task.try_wait().unwrap().is_none()) {

@@ -37,7 +37,16 @@ impl Scene {
     /// Starts `size` processes, which validate often if it is `moment`.
     fn start(&self, size: usize, out: &str, moment: &str) -> Ranks {
         let patience = PATIENCE.to_string();
-        let mut more = vec!["--steps", "100000", "--checkpoint-every", "7", "--peer-timeout", &patience];
+        let mut more = vec![
+            "--precision",
+            "f32",
+            "--steps",
+            "100000",
+            "--checkpoint-every",
+            "7",
+            "--peer-timeout",
+            &patience,
+        ];
         if moment == "validation" {
             more.extend(["--val-shards", &self.validation]);
         }
@@ -117,9 +126,23 @@ fn the_others_end_after_the_timeout_if_a_process_does_not_answer() {
     }
 }
 
-/// The images of one process alone are damaged, on its disk.
 #[test]
 fn a_process_that_fails_tells_the_others_why() {
+    let scene = Scene::new();
+    let run = scene.run("removed");
+    let mut ranks = scene.start(2, "removed", "step");
+    assert!(ranks.until(|_| last_step(&run) >= 2), "{}", ranks.all_said());
+    std::fs::remove_dir_all(&run).unwrap();
+    let ended = ranks.wait();
+    assert_codes(&ended, 1);
+    let [lead, other] = [&ended[0].stderr, &ended[1].stderr];
+    assert!(lead.contains("cannot write the checkpoint"), "{lead}");
+    assert!(other.contains("rank 0 (process ") && other.contains("cannot write the checkpoint"), "{other}");
+}
+
+/// The images of one process alone are damaged, on its disk.
+#[test]
+fn the_bad_samples_of_all_processes_count_together() {
     let scene = Scene::new();
     let own = scene.run("own");
     std::fs::create_dir(&own).unwrap();
@@ -133,15 +156,20 @@ fn a_process_that_fails_tells_the_others_why() {
         }
         std::fs::write(own.join(&name), bytes).unwrap();
     }
-    let more = ["--steps", "50", "--max-bad", "3", "--workers", "1"];
+    let more = ["--precision", "f32", "--steps", "50", "--max-bad", "3", "--workers", "1"];
     let damaged = own.join("train-<000..002>.tar");
     let commands = [&*scene.pattern, damaged.to_str().unwrap()];
     let commands = commands.map(|pattern| scene.place.train(pattern, "bad", &more));
     let ended = Ranks::start(commands.into()).wait();
     assert_codes(&ended, 1);
-    let [lead, other] = [&ended[0].stderr, &ended[1].stderr];
-    assert!(other.contains("--max-bad"), "{other}");
-    assert!(lead.contains("rank 1 (process ") && lead.contains(" failed") && lead.contains("bad"), "{lead}");
+    for ended in &ended {
+        assert!(
+            ended.stderr.contains("samples are bad, more than 3") && !ended.stderr.contains(" failed"),
+            "{ended:?}"
+        );
+    }
+    let listed = crate::support::lines(&scene.run("bad/bad-samples.jsonl"));
+    assert!(listed.len() > 3, "the lead lists those of the other process: {listed:?}");
 }
 
 /// Returns the byte at which the n-th JPEG of a tar begins.
@@ -153,7 +181,7 @@ fn nth_image(tar: &[u8], number: usize) -> Option<usize> {
 #[test]
 fn a_run_goes_on_to_the_bit_from_what_the_lead_saved_after_a_loss() {
     let scene = Scene::new();
-    let length = ["--steps", "40", "--checkpoint-every", "1000"];
+    let length = ["--precision", "f32", "--steps", "40", "--checkpoint-every", "1000"];
     assert_codes(&Ranks::train(&scene.place, 2, &scene.pattern, "whole", &length), 0);
     let whole = tensors(&scene.run("whole"), 40);
     let run = scene.run("again");

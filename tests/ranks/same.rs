@@ -104,7 +104,7 @@ fn one_process_opens_no_socket_and_several_do() {
     let pattern = place.shards("train", 2, 20);
     for (size, alone) in [(1, false), (2, false), (2, true)] {
         let out = format!("run-{size}-{alone}");
-        let mut more = vec!["--steps", "100000"];
+        let mut more = vec!["--precision", "f32", "--steps", "100000"];
         more.extend(if alone { &["--world", "1"][..] } else { &[] });
         let size_of_world = if alone { 1 } else { size };
         let commands = (0..size_of_world).map(|_| place.train(&pattern, &out, &more)).collect::<Vec<_>>();

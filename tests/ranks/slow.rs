@@ -26,7 +26,7 @@ fn a_process_whose_data_come_slowly_is_named() {
     fs::write(&source, SLOW).unwrap();
     let compiled = Command::new("cc").args(["-shared", "-fPIC", "-o"]).arg(&library).arg(&source).status();
     assert!(compiled.unwrap().success());
-    let train = || place.train(&pattern, "run", &["--steps", "25", "--workers", "1", "--precision", "f32"]);
+    let train = || place.train(&pattern, "run", &["--precision", "f32", "--steps", "25", "--workers", "1"]);
     let mut slow = train();
     slow.env("LD_PRELOAD", &library);
     let ended = Ranks::start(vec![train(), slow]).wait();

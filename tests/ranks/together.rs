@@ -27,9 +27,15 @@ fn processes_with_other_settings_or_shards_are_named() {
     let other = place.shards("other", 3, 19);
     let train = |pattern: &str, more: &[&str]| place.train(pattern, "run", more);
     let two = |one: Command, two: Command| Ranks::start(vec![one, two]).wait();
-    let ended = two(train(&pattern, &["--steps", "3"]), train(&pattern, &["--steps", "3", "--seed", "7"]));
+    let ended = two(
+        train(&pattern, &["--precision", "f32", "--steps", "3"]),
+        train(&pattern, &["--precision", "f32", "--steps", "3", "--seed", "7"]),
+    );
     assert_refused(&ended, &["rank 1 (process ", "seed = 7", "rank 0 has nothing"]);
-    let ended = two(train(&pattern, &["--steps", "3"]), train(&other, &["--steps", "3"]));
+    let ended = two(
+        train(&pattern, &["--precision", "f32", "--steps", "3"]),
+        train(&other, &["--precision", "f32", "--steps", "3"]),
+    );
     assert_refused(&ended, &["rank 1 (process ", "57 samples", "60 samples"]);
     assert!(!place.path("run").exists(), "nothing is made before all agree");
 }
@@ -38,7 +44,7 @@ fn processes_with_other_settings_or_shards_are_named() {
 fn a_batch_that_cannot_be_divided_is_refused_with_the_nearest_ones() {
     let place = Place::new();
     let pattern = place.shards("train", 3, 20);
-    let ended = Ranks::train(&place, 3, &pattern, "run", &["--steps", "3"]);
+    let ended = Ranks::train(&place, 3, &pattern, "run", &["--precision", "f32", "--steps", "3"]);
     assert_refused(&ended, &["--batch-size to 15 or 18"]);
 }
 
@@ -63,7 +69,7 @@ fn a_process_of_another_version_is_named() {
     let other = place.path("other");
     fs::write(&other, program).unwrap();
     fs::set_permissions(&other, fs::metadata(own).unwrap().permissions()).unwrap();
-    let command = place.train(&pattern, "run", &["--steps", "3"]);
+    let command = place.train(&pattern, "run", &["--precision", "f32", "--steps", "3"]);
     let mut changed = Command::new(&other);
     changed.args(command.get_args()).env("AMDIM_STREAM_CACHE", place.path("cache"));
     changed.env("OMP_WAIT_POLICY", "passive");
@@ -77,12 +83,12 @@ fn the_lead_is_the_only_one_that_needs_the_run_folder_and_reports_what_is_wrong_
     let pattern = place.shards("train", 3, 20);
     let elsewhere =
         |more: &[&str]| vec![place.train(&pattern, "run", more), place.train(&pattern, "none", more)];
-    let ended = Ranks::start(elsewhere(&["--steps", "3"])).wait();
+    let ended = Ranks::start(elsewhere(&["--precision", "f32", "--steps", "3"])).wait();
     crate::group::assert_codes(&ended, 0);
     assert!(place.path("run/checkpoints/step-00000003").exists() && !place.path("none").exists());
-    let ended = Ranks::start(elsewhere(&["--steps", "6", "--extend"])).wait();
+    let ended = Ranks::start(elsewhere(&["--precision", "f32", "--steps", "6", "--extend"])).wait();
     crate::group::assert_codes(&ended, 0);
     assert!(place.path("run/checkpoints/step-00000006").exists() && !place.path("none").exists());
-    let ended = Ranks::start(elsewhere(&["--steps", "6", "--lr", "0.5"])).wait();
+    let ended = Ranks::start(elsewhere(&["--precision", "f32", "--steps", "6", "--lr", "0.5"])).wait();
     assert_refused(&ended, &["optim.lr"]);
 }
