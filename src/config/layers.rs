@@ -129,11 +129,6 @@ pub fn flat(table: &Table) -> Vec<(String, String)> {
     flattened(table, "").into_iter().map(|(key, value)| (key, value.to_string())).collect()
 }
 
-/// Returns whether the settings have one with this dotted key.
-pub fn names(table: &Table, key: &str) -> bool {
-    flattened(table, "").iter().any(|(other, _)| other == key)
-}
-
 /// Returns the given settings that are those of a machine.
 pub(super) fn of_this_machine(asked: &Table) -> Table {
     let mut own = Table::new();

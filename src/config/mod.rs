@@ -19,7 +19,7 @@ pub use self::{
     data::DataConfig,
     file::read,
     flags::{Flags, TrainArgs},
-    layers::{Layers, OF_A_MACHINE, flat, names, overlay},
+    layers::{Layers, OF_A_MACHINE, flat, overlay},
     recipe::{RecipeConfig, ViewConfig},
     run::{Metric, RunConfig},
     train::TrainConfig,

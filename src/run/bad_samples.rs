@@ -98,12 +98,9 @@ impl BadSamples {
         if !world.has_others() {
             return Ok(());
         }
-        let own = serde_json::to_string(&mem::take(&mut self.untold))?;
-        for of_rank in world.texts(&own)? {
-            for line in serde_json::from_str::<Vec<Value>>(&of_rank)? {
-                // The lead writes it; others count it.
-                self.add_line(line)?;
-            }
+        let own = mem::take(&mut self.untold);
+        for line in world.every(&own)?.into_iter().flatten() {
+            self.add_line(line)?; // the lead writes it; others count it
         }
         self.untold.clear();
         Ok(())

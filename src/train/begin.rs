@@ -57,7 +57,8 @@ pub fn run(asked: &toml::Table, unattended: &Unattended, world: World) -> Result
     let mut found = Found::default();
     let beginning = world.from_lead(|| find(asked, unattended, &folder, &mut found))?;
     let Beginning { mut config, resumed, is_over } = beginning;
-    if resumed.is_none() && !config::names(asked, "data.partitions") {
+    let names_partitions = asked.get("data").is_some_and(|data| data.get("partitions").is_some());
+    if resumed.is_none() && !names_partitions {
         config.data.partitions = default_partitions(world);
     }
     if is_over {

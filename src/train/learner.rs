@@ -25,13 +25,20 @@ pub(crate) struct Learner {
     world: World,
     /// None for a process without others, and before the first step.
     averaging: Option<Averaging>,
+    /// The running statistics, which forward passes change.
+    statistics: Vec<Tensor>,
 }
 
 impl Learner {
     pub(crate) fn new(network: Network, config: &Config, world: World) -> Self {
         let optimizer = Optimizer::with_probe(network.vars(), OnlineProbe::PATH, &config.optim);
         let world = world.in_parts(config.train.accumulate);
-        Self { network, optimizer, train: config.train.clone(), world, averaging: None }
+        let is_statistic = |name: &str| {
+            ["running_mean", "running_var", "num_batches_tracked"].iter().any(|end| name.ends_with(end))
+        };
+        let named = network.tensors().into_iter();
+        let statistics = named.filter(|(name, _)| is_statistic(name)).map(|(_, tensor)| tensor).collect();
+        Self { network, optimizer, train: config.train.clone(), world, averaging: None, statistics }
     }
 
     /// Returns the processes that train the network.
@@ -82,23 +89,33 @@ impl Learner {
     /// If another process is lost.
     pub(super) fn warm_up(&mut self, views: &Views) -> Result<()> {
         let trained = Trained::default();
-        self.without_effect(|learner| {
-            // The parameters are shared with the optimizer, which cannot be borrowed meanwhile.
-            let parameters: Vec<_> = learner.optimizer.parameters().collect();
-            learner.backward_in_stages(views, &|stage| {
-                trained.note(stage, &parameters);
-                Ok(())
-            })
-        })?;
+        self.taking_back(
+            |_| true,
+            |learner| {
+                // The parameters are shared with the optimizer, which cannot be borrowed meanwhile.
+                let parameters: Vec<_> = learner.optimizer.parameters().collect();
+                learner.backward_in_stages(views, &|stage| {
+                    trained.note(stage, &parameters);
+                    Ok(())
+                })
+            },
+        )?;
         self.averaging = Averaging::new(self.world, &self.optimizer, trained)?;
-        self.without_effect(|learner| learner.gradients(views)).map(drop)
+        self.taking_back(|_| true, |learner| learner.gradients(views)).map(drop)
     }
 
-    /// Does work that changes the running statistics and the state of the method, and takes these changes back.
-    fn without_effect<T>(&mut self, work: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
-        let before = self.statistics().map(|tensor| tensor.copy()).collect();
+    /// Does work that changes the running statistics and the state of the method, and takes these changes back if
+    /// `is_taken_back` says so of its result.
+    fn taking_back<T>(
+        &mut self,
+        is_taken_back: impl FnOnce(&Result<T>) -> bool,
+        work: impl FnOnce(&mut Self) -> Result<T>,
+    ) -> Result<T> {
+        let before: Vec<_> = self.statistics.iter().map(Tensor::copy).collect();
         let done = torchkit::caught(|| work(self)).map_err(anyhow::Error::from).flatten();
-        self.undo(before);
+        if is_taken_back(&done) {
+            self.undo(&before);
+        }
         done
     }
 
@@ -107,14 +124,10 @@ impl Learner {
     ///
     /// If another process is lost, nothing has changed: the state is that before the step.
     pub(super) fn update(&mut self, views: &Views) -> Result<StepMetrics> {
-        let before = self.world.has_others().then(|| self.statistics().map(|tensor| tensor.copy()).collect());
-        let gradients = match before {
-            None => self.gradients(views),
-            Some(before) => {
-                let computed =
-                    torchkit::caught(|| self.gradients(views)).map_err(anyhow::Error::from).flatten();
-                computed.inspect_err(|_| self.undo(before))
-            }
+        let gradients = if self.world.has_others() {
+            self.taking_back(Result::is_err, |learner| learner.gradients(views))
+        } else {
+            self.gradients(views)
         };
         let Gradients { loss, probe, total } = gradients?;
         let is_broken = self.optimizer.update(&total)?;
@@ -122,20 +135,13 @@ impl Learner {
         Ok(StepMetrics::of(&loss, probe, is_broken))
     }
 
-    /// Returns the running statistics, which forward passes change.
-    fn statistics(&self) -> impl Iterator<Item = Tensor> {
-        let is_statistic = |name: &str| {
-            ["running_mean", "running_var", "num_batches_tracked"].iter().any(|end| name.ends_with(end))
-        };
-        let named = self.network.tensors().into_iter();
-        named.filter(move |(name, _)| is_statistic(name)).map(|(_, tensor)| tensor)
-    }
-
     /// Returns the state to that before a step whose gradients could not be computed, where the running statistics were
     /// `before`.
-    fn undo(&mut self, before: Vec<Tensor>) {
+    fn undo(&mut self, before: &[Tensor]) {
         let undone = torchkit::caught(|| {
-            tch::no_grad(|| self.statistics().zip(&before).for_each(|(mut now, before)| now.copy_(before)));
+            tch::no_grad(|| {
+                self.statistics.iter_mut().zip(before).for_each(|(now, before)| now.copy_(before));
+            });
             let is_broken = Tensor::ones([], (Kind::Float, self.network.vars().device()));
             self.network.method_mut().after_step(&is_broken);
         });
@@ -174,7 +180,8 @@ impl Learner {
         if compute.norm_groups == compute.parts {
             return Vec::new(); // all processes normalize together
         }
-        self.statistics().filter(Tensor::is_floating_point).collect()
+        let statistics = self.statistics.iter().filter(|tensor| tensor.is_floating_point());
+        statistics.map(Tensor::shallow_clone).collect()
     }
 
     /// Waits until the gradients of all processes have arrived on a GPU: if a process is lost on the way, its GPU's share

@@ -191,10 +191,10 @@ impl Run {
         if !self.world.has_others() {
             return Ok(());
         }
-        let [bad, seen] = self.sum([self.met.bad as f64, self.met.all as f64])?.map(|count| count as u64);
+        let of_ranks = self.world.every(&self.met)?;
+        let (bad, seen) = of_ranks.iter().fold((0, 0), |(bad, all), met| (bad + met.bad, all + met.all));
         let budget = self.config.run.max_bad;
-        let lasts = self.world.every(&self.met.last_bad)?;
-        match lasts.into_iter().flatten().next_back() {
+        match of_ranks.into_iter().rev().find_map(|met| met.last_bad) {
             Some(last) if budget.is_exceeded(bad, seen) => {
                 Err(pipeline::Error::TooManyBad { bad, seen, budget, last }.into())
             }

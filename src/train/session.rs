@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use pipeline::{BadSample, BadSampleBudget, LoaderConfig};
+use serde::{Deserialize, Serialize};
 use shards::{Order, Position};
 use tch::{Device, Kind};
 use torchkit::{Piece, Precision};
@@ -60,7 +61,7 @@ pub(crate) struct Run {
 }
 
 /// The samples that a process has met in training.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct MetSamples {
     pub(crate) bad: u64,
     pub(crate) last_bad: Option<BadSample>,

@@ -95,11 +95,10 @@ impl Run {
     pub(crate) fn validate(
         &mut self,
         stop: &Stop,
-        training: Option<&mut Feed>,
+        mut training: Option<&mut Feed>,
         output: &mut Output,
     ) -> Result<bool> {
         let begin = output.log.moment()?;
-        let mut training = training;
         if self.world.has_others() {
             // All processes read them at the same place, as joint operations need it.
             self.finish_training(training.as_deref_mut(), output)?;
@@ -125,7 +124,7 @@ impl Run {
     }
 
     /// Returns the sums over all processes of each number.
-    pub(super) fn sum<const N: usize>(&self, own: [f64; N]) -> Result<[f64; N]> {
+    fn sum<const N: usize>(&self, own: [f64; N]) -> Result<[f64; N]> {
         let all = self.world.numbers(own)?;
         Ok(array::from_fn(|number| all.iter().map(|of_rank| of_rank[number]).sum()))
     }

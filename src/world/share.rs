@@ -3,25 +3,13 @@
 use std::{cmp::Reverse, collections::BTreeSet, io::Read};
 
 use anyhow::{Context, Result};
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use tch::{Device, Kind, Tensor};
 
-use super::{joint::World, relayed::Relayed};
-use crate::{
-    exit::Code,
-    hint::{self, Hinted, WithHint},
-};
+use super::{joint::World, relayed::Told};
+use crate::hint::Hinted;
 
 /// The most bytes that travel to the lead at once.
 const BLOCK: u64 = 16 << 20;
-
-/// An error, as the lead reports it.
-#[derive(Serialize, Deserialize)]
-struct Told {
-    causes: String,
-    hints: Vec<String>,
-    code: i32,
-}
 
 impl World {
     /// Deals things of these costs to all processes, so that each is about equally busy. Returns the numbers of those that
@@ -53,32 +41,17 @@ impl World {
         if !self.has_others() {
             return own;
         }
-        let told = own.as_ref().err().map(|error| Told {
-            causes: hint::causes(error),
-            hints: hint::hints(error),
-            code: hint::code(error) as i32,
-        });
-        let all = self.every(&told)?;
+        let all = self.every(&own.as_ref().err().map(Told::of))?;
         let failed = all.into_iter().enumerate().find_map(|(rank, told)| Some((rank, told?)));
-        let Some((rank, Told { causes, hints, code })) = failed else { return own };
-        let code = Code::of(code).unwrap_or(Code::Failed);
+        let Some((rank, told)) = failed else { return own };
         match own {
             Err(error) if rank == 0 && self.is_lead() => Err(error),
             _ if self.is_lead() => {
-                Err(Hinted::error(code, format!("{}: {causes}", self.members()[rank]), hints))
+                let message = format!("{}: {}", self.members()[rank], told.causes);
+                Err(Hinted::error(told.code(), message, told.hints))
             }
-            _ => Err(Relayed(causes)).with_code(code),
+            _ => Err(told.relayed()),
         }
-    }
-
-    /// Returns the values that the processes have, by rank.
-    ///
-    /// # Errors
-    ///
-    /// If another process is lost.
-    pub fn every<T: Serialize + DeserializeOwned>(self, own: &T) -> Result<Vec<T>> {
-        let texts = self.texts(&serde_json::to_string(own)?)?;
-        texts.iter().map(|text| Ok(serde_json::from_str(text)?)).collect()
     }
 
     /// Passes `length` bytes of each process but the lead to the lead, which `take`s them in blocks, with the rank that
@@ -119,6 +92,7 @@ impl World {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{exit::Code, hint};
 
     /// Returns what each of `size` processes is dealt.
     fn dealt(costs: &[u64], size: usize) -> Vec<Vec<usize>> {
@@ -151,7 +125,6 @@ mod tests {
             (hint::code(&error), hint::hints(&error)),
             (Code::Usage, vec!["leave one out".to_owned()])
         );
-        assert_eq!(world.every(&[1, 2]).unwrap(), [[1, 2]]);
         world.to_lead(&b"own"[..], 3, |_, _| unreachable!("there is no other process")).unwrap();
     }
 }

@@ -1,21 +1,10 @@
 //! What processes tell each other besides tensors: results of the lead's work, and comparisons.
 
 use anyhow::Result;
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::{Serialize, de::DeserializeOwned};
 
-use super::{joint::World, relayed::Relayed, texts};
-use crate::{
-    exit::Code,
-    hint::{self, WithHint},
-    usage,
-};
-
-/// The outcome of the lead's work, for the other processes.
-#[derive(Serialize, Deserialize)]
-enum Outcome<T> {
-    Done(T),
-    Failed { causes: String, code: i32 },
-}
+use super::{joint::World, relayed::Told, texts};
+use crate::usage;
 
 impl World {
     /// Does work on the lead alone, such as writing to the run folder, while the other processes wait. Returns `None`
@@ -42,52 +31,46 @@ impl World {
         let Some(peers) = self.peers() else { return work() };
         if self.is_lead() {
             let done = work();
-            let outcome = match &done {
-                Ok(value) => Outcome::Done(value),
-                Err(error) => Outcome::Failed { causes: hint::causes(error), code: hint::code(error) as i32 },
-            };
+            let outcome = done.as_ref().map_err(Told::of);
             texts::from_first(peers.group(), Some(&serde_json::to_string(&outcome)?))?;
             return done;
         }
-        match serde_json::from_str(&texts::from_first(peers.group(), None)?)? {
-            Outcome::Done(value) => Ok(value),
-            Outcome::Failed { causes, code } => {
-                Err(Relayed(causes)).with_code(Code::of(code).unwrap_or(Code::Failed))
-            }
-        }
+        let outcome: Result<T, Told> = serde_json::from_str(&texts::from_first(peers.group(), None)?)?;
+        outcome.map_err(Told::relayed)
     }
 
-    /// Returns the texts of all processes, by rank.
+    /// Returns the values that the processes have, by rank.
     ///
     /// # Errors
     ///
     /// If another process is lost.
-    pub fn texts(self, own: &str) -> Result<Vec<String>> {
-        match self.peers() {
-            Some(peers) => Ok(texts::gather(peers.group(), own)?),
-            None => Ok(vec![own.to_owned()]),
-        }
+    pub fn every<T: Serialize + DeserializeOwned>(self, own: &T) -> Result<Vec<T>> {
+        let own = serde_json::to_string(own)?;
+        let texts = match self.peers() {
+            Some(peers) => texts::gather(peers.group(), &own)?,
+            None => vec![own],
+        };
+        texts.iter().map(|text| Ok(serde_json::from_str(text)?)).collect()
     }
 
     /// Checks that all processes run the same program, and have the same values of named things.
     ///
     /// # Errors
     ///
-    /// With [`Code::Usage`] and the name of the first process that differs from the lead; or if another process is
+    /// With [`Code::Usage`](crate::exit::Code::Usage) and the name of the first process that differs from the lead; or if another process is
     /// lost.
     pub fn agree(self, named: &[(&str, String)], cure: &str) -> Result<()> {
         let Some(peers) = self.peers() else { return Ok(()) };
         let program = ("the version", format!("{} ({})", env!("CARGO_PKG_VERSION"), built::COMMIT));
-        let own: Vec<_> = [&program].into_iter().chain(named).collect();
-        let all = self.texts(&serde_json::to_string(&own)?)?;
-        let all: Vec<Vec<(String, String)>> =
-            all.iter().map(|text| serde_json::from_str(text)).collect::<Result<_, _>>()?;
+        let own =
+            [&program].into_iter().chain(named).map(|(name, value)| ((*name).to_owned(), value.clone()));
+        let all = self.every(&own.collect::<Vec<_>>())?;
         let Some((rank, difference)) = first_difference(&all) else { return Ok(()) };
         let error = usage!("{} {difference}", peers.members[rank]; "{cure}");
         if self.is_lead() {
             return Err(error);
         }
-        Err(Relayed(error.to_string())).with_code(Code::Usage)
+        Err(Told::of(&error).relayed())
     }
 }
 
@@ -132,7 +115,7 @@ mod tests {
         assert_eq!(world.from_lead(|| Ok(7)).unwrap(), 7);
         assert_eq!(world.on_lead(|| Ok("done")).unwrap(), Some("done"));
         assert!(world.on_lead(|| -> Result<()> { anyhow::bail!("a failure") }).is_err());
-        assert_eq!(world.texts("own").unwrap(), ["own"]);
+        assert_eq!(world.every(&[1, 2]).unwrap(), [[1, 2]]);
         world.agree(&[("seed", "1".to_owned())], "").unwrap();
     }
 }
