@@ -25,7 +25,7 @@ use tracing_subscriber::EnvFilter;
 
 fn main() {
     let _ = rustix::thread::set_name(c"amdim-stream"); // for `killall`: the file is called `amdim-stream-main`
-    let cli = about::parse();
+    let mut cli = about::parse();
     if cli.json {
         stdout::ask_for_json();
     }
@@ -50,6 +50,9 @@ fn main() {
     torchkit::settle_threads();
     clear_before_panics();
     torchkit::keep_host_memory();
+    if let (Some(Command::Plan(args)), Ok(launch)) = (&mut cli.command, &launch) {
+        args.take_launched(launch.as_ref());
+    }
     let join = || join(launch, &cli.together);
     let (code, world) = match cli.command {
         None => train(&cli.train, &cli.unattended, join),

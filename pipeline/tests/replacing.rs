@@ -7,6 +7,7 @@ mod common;
 use std::{
     collections::{BTreeSet, HashMap},
     fs,
+    hash::{DefaultHasher, Hash, Hasher},
     path::Path,
 };
 
@@ -149,6 +150,24 @@ fn expected(set: &ShardSet, order: &Order, parts: usize) -> Vec<[(u64, u64); 2]>
     places.map(fill).collect()
 }
 
+/// Draws numbers of ranks and of steps, which are those of a whole run together. `case` determines them.
+fn switches(case: &str) -> Vec<(usize, usize)> {
+    let mut draws = 0u64;
+    let mut draw = |most: usize| {
+        draws += 1;
+        let mut hasher = DefaultHasher::new();
+        (case, draws).hash(&mut hasher);
+        hasher.finish() as usize % most
+    };
+    let (mut switches, mut left) = (Vec::new(), STEPS);
+    while left > 0 {
+        let steps = left.min(1 + draw(7));
+        switches.push(([1, 2, 4][draw(3)], steps));
+        left -= steps;
+    }
+    switches
+}
+
 #[test]
 fn the_next_good_sample_takes_the_place_of_a_bad_one_for_any_number_of_ranks() {
     let (_folder, set) = mixed();
@@ -178,13 +197,13 @@ fn the_next_good_sample_takes_the_place_of_a_bad_one_for_any_number_of_ranks() {
             }
             assert!(load(2, Position::default(), STEPS) == one, "{case}: two ranks");
             assert!(load(4, Position::default(), STEPS) == one, "{case}: four ranks");
-            for (first, second) in [(1, 1), (7, 9)] {
-                let mut resumed = load(4, Position::default(), first);
-                resumed.extend(load(2, resumed[first - 1].next, second));
-                let made = first + second;
-                resumed.extend(load(1, resumed[made - 1].next, STEPS - made));
-                assert!(resumed == one, "{case}: 4, 2 and 1 ranks, after {first} and {second} more");
+            let mut resumed = Vec::new();
+            let switches = switches(&case);
+            for &(ranks, steps) in &switches {
+                let from = resumed.last().map_or_else(Position::default, |batch: &Global| batch.next);
+                resumed.extend(load(ranks, from, steps));
             }
+            assert!(resumed == one, "{case}: (ranks, steps) {switches:?}");
         }
     }
 }

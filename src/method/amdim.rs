@@ -198,14 +198,14 @@ impl Method for Amdim {
         2.0 * loss::chance(n, 25) + loss::chance(n, 49)
     }
 
-    fn largest_batch(&self, parts: i64, world: World) -> i64 {
+    fn largest_batch(&self, parts: i64, processes: i64) -> i64 {
         const MOST: i64 = i32::MAX as i64;
         const LOCATIONS: i64 = 49;
         let encoded = parts * (MOST / (2 * self.encoder.elements()));
         let embedded = MOST / (2 * LOCATIONS * self.encoder.width());
         let images = MOST / (2 * self.encoder.pixels());
         // A process scores the contexts of all processes against its own targets.
-        let scored = (MOST / LOCATIONS / world.size() as i64).isqrt();
+        let scored = (MOST / LOCATIONS / processes).isqrt();
         encoded.min(images).min(embedded).min(scored)
     }
 

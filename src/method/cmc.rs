@@ -220,8 +220,8 @@ impl Method for Cmc {
         2.0 * self.settings.chance(self.samples())
     }
 
-    fn largest_batch(&self, parts: i64, world: World) -> i64 {
-        self.settings.largest_batch(self.encoder(), &self.set, parts, world)
+    fn largest_batch(&self, parts: i64, processes: i64) -> i64 {
+        self.settings.largest_batch(self.encoder(), &self.set, parts, processes)
     }
 
     fn exchanged(&self, _norm_groups: i64) -> Exchanged {

@@ -241,11 +241,11 @@ impl Method for Cpc {
         (1.0 + self.config.negatives as f64).ln()
     }
 
-    fn largest_batch(&self, parts: i64, world: World) -> i64 {
+    fn largest_batch(&self, parts: i64, processes: i64) -> i64 {
         const MOST: i64 = i32::MAX as i64;
         let Predictor { encoder, .. } = &self.predictor;
         let negatives = self.locations().next().unwrap_or(0) * self.config.negatives * encoder.width();
-        (parts * (MOST / encoder.elements())).min(MOST / negatives.max(1) / world.size() as i64)
+        (parts * (MOST / encoder.elements())).min(MOST / negatives.max(1) / processes)
     }
 
     fn exchanged(&self, _norm_groups: i64) -> Exchanged {

@@ -189,11 +189,11 @@ impl Method for Exemplar {
         (self.classes() as f64).ln()
     }
 
-    fn largest_batch(&self, parts: i64, world: World) -> i64 {
+    fn largest_batch(&self, parts: i64, processes: i64) -> i64 {
         const MOST: i64 = i32::MAX as i64;
         let encoded = parts * (MOST / self.encoder.0.elements());
         let images = MOST / (3 * self.side * self.side);
-        encoded.min(images).min(MOST / self.classes() / world.size() as i64)
+        encoded.min(images).min(MOST / self.classes() / processes)
     }
 
     fn exchanged(&self, _norm_groups: i64) -> Exchanged {

@@ -187,9 +187,9 @@ pub trait Method: Debug {
     fn chance(&self, n: i64) -> f64;
 
     /// Returns the largest batch of a process whose tensors all have at most 2³¹ − 1 elements, if it is
-    /// encoded in `parts` parts and the objective compares the embeddings of all processes of `world`. CUDA
-    /// kernels count in 32 bits.
-    fn largest_batch(&self, parts: i64, world: World) -> i64;
+    /// encoded in `parts` parts and the objective compares the embeddings of so many processes. CUDA kernels
+    /// count in 32 bits.
+    fn largest_batch(&self, parts: i64, processes: i64) -> i64;
 
     /// Returns what the processes of a run send each other of each sample in a step in which batch norms normalize
     /// `norm_groups` groups of a batch separately.

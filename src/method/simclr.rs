@@ -187,13 +187,13 @@ impl Method for Simclr {
         (2.0 * n as f64 - 1.0).ln()
     }
 
-    fn largest_batch(&self, parts: i64, world: World) -> i64 {
+    fn largest_batch(&self, parts: i64, processes: i64) -> i64 {
         const MOST: i64 = i32::MAX as i64;
         let of_group = |views: &[i64]| views.len() as i64 * self.network.encoder.cost_at(views[0]).0;
         let elements = self.views.chunk_by(i64::eq).map(of_group).max().unwrap_or(1);
         let pixels: i64 = self.views.iter().map(|side| 3 * side * side).sum();
         let scored = 2 * (self.views.len() as i64 - 2).max(2);
-        let samples = (MOST / scored).isqrt() / world.size() as i64;
+        let samples = (MOST / scored).isqrt() / processes;
         (parts * (MOST / elements)).min(MOST / pixels).min(samples)
     }
 
@@ -276,7 +276,7 @@ mod tests {
         for (found, expected) in [both.macs(8), large.macs(8)].into_iter().zip(expected) {
             assert!((found - expected).abs() < 0.5, "{found} {expected}");
         }
-        let largest = |views: &[u32]| simclr(views).largest_batch(1, World::ALONE);
+        let largest = |views: &[u32]| simclr(views).largest_batch(1, 1);
         let most = i64::from(i32::MAX);
         // The scores are limited by those of the first two views, or of three further ones.
         assert_eq!([largest(&[64; 2]), largest(&VIEWS)], [(most / 4).isqrt(), (most / 6).isqrt()]);

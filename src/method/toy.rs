@@ -104,7 +104,7 @@ impl Method for Toy {
         1.0
     }
 
-    fn largest_batch(&self, _parts: i64, _world: World) -> i64 {
+    fn largest_batch(&self, _parts: i64, _processes: i64) -> i64 {
         i64::MAX
     }
 

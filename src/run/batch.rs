@@ -8,7 +8,6 @@ use crate::{
     config::{Config, TrainConfig},
     method::Method,
     usage,
-    world::World,
 };
 
 /// Returns the batch size that is set, or else one that suits the device, is no larger than the number of
@@ -103,12 +102,7 @@ pub(crate) fn norm_groups(train: &TrainConfig, method: &dyn Method, samples: i64
 /// # Errors
 ///
 /// If the samples or the processes cannot be divided so.
-pub(crate) fn check_norm_groups(groups: i64, batch_size: usize, parts: usize, world: World) -> Result<()> {
-    check_norm_groups_of(world.size(), groups, batch_size, parts)
-}
-
-/// The same as [`check_norm_groups`], for so many `processes` that need not run.
-pub(crate) fn check_norm_groups_of(
+pub(crate) fn check_norm_groups(
     processes: usize,
     groups: i64,
     batch_size: usize,
@@ -129,6 +123,11 @@ pub(crate) fn check_norm_groups_of(
          processes: {}", processes;
         "set --bn-groups to one of {possible}, or change --batch-size"
     ))
+}
+
+/// Returns the largest batch of so many processes together that CUDA can index, as a function of the number of parts.
+pub(crate) fn largest(method: &dyn Method, processes: usize) -> impl Fn(usize) -> usize {
+    move |parts| processes * method.largest_batch(parts as i64, processes as i64) as usize
 }
 
 /// Refuses a batch with tensors that CUDA cannot index; `largest` returns the largest batch for a number of
@@ -181,7 +180,7 @@ mod tests {
 
     #[test]
     fn groups_of_batch_norms_are_parts_or_lie_on_one_process_each() {
-        let check = |groups, parts, size| check_norm_groups(groups, 16, parts, World::made_up(0, size));
+        let check = |groups, parts, size| check_norm_groups(size, groups, 16, parts);
         for (groups, parts, size) in [(1, 1, 1), (4, 1, 1), (2, 2, 4), (4, 2, 2), (8, 1, 4), (3, 3, 1)] {
             check(groups, parts, size).unwrap_or_else(|error| panic!("{groups} {parts} {size}: {error}"));
         }
@@ -242,9 +241,9 @@ mod tests {
         // The stem makes 2 · 64 · 64 · 48 elements for a sample; beyond a certain n, the n² · 49 scores are
         // too many.
         let method = method(48);
-        assert_eq!([1, 2].map(|parts| method.largest_batch(parts, World::ALONE)), [5_461, 6_620]);
+        assert_eq!([1, 2].map(|parts| method.largest_batch(parts, 1)), [5_461, 6_620]);
         // The scores are those of the contexts of all processes.
-        assert_eq!([1, 2].map(|parts| method.largest_batch(parts, World::made_up(1, 2))), [4_681, 4_681]);
+        assert_eq!([1, 2].map(largest(method.as_ref(), 2)), [2 * 4_681; 2]);
         let wide = |parts: usize| parts * (i32::MAX as usize / (2 * 64 * 64 * 192));
         let cuda = Device::Cuda(0);
         check_indices(1_365, 1, cuda, wide).unwrap();

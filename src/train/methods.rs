@@ -18,10 +18,10 @@ use crate::{
 };
 
 /// The number of samples of the set that steps are made on.
-pub(super) const SAMPLES: u64 = 24;
+pub(crate) const SAMPLES: u64 = 24;
 
 /// The settings of a small network for each method, as a file has them.
-pub(super) const SMALL: &[(&str, &str)] = &[
+pub(crate) const SMALL: &[(&str, &str)] = &[
     ("amdim", "encoder = { ndf = 4, n_rkhs = 16, n_depth = 1 }"),
     ("simclr", "encoder.name = 'resnet18'\nencoder.width = 4\nmethod.dim = 8"),
     (

@@ -9,18 +9,18 @@ mod fused;
 mod learner;
 mod log;
 #[cfg(test)]
-mod methods;
+pub(crate) mod methods;
 mod outlook;
 mod output;
 mod pending;
 mod prepare;
 #[cfg(test)]
-mod ranks;
+pub(crate) mod ranks;
 mod run;
 mod saving;
 mod session;
 #[cfg(test)]
-mod several;
+pub(crate) mod several;
 #[cfg(test)]
 mod single;
 mod step;

@@ -19,7 +19,9 @@ use crate::{
     hint::{self, WithHint},
     optim::Schedule,
     run::{
-        batch::{batch_size, check_division, check_indices, check_norm_groups, check_parts, norm_groups},
+        batch::{
+            batch_size, check_division, check_indices, check_norm_groups, check_parts, largest, norm_groups,
+        },
         folder::RunFolder,
         length::{default_epochs, steps},
         threads::{SampleCost, set_compute_threads},
@@ -61,10 +63,8 @@ impl Run {
         let trainer = Trainer::new(&config, (data.train.len(), data.classes), device, schedule, world)?;
         let method = trainer.network().method();
         let groups = norm_groups(&config.train, method, batch_size as i64);
-        check_norm_groups(groups, batch_size, config.train.accumulate, world)?;
-        check_indices(batch_size, config.train.accumulate, device, |parts| {
-            world.size() * method.largest_batch(parts as i64, world) as usize
-        })?;
+        check_norm_groups(world.size(), groups, batch_size, config.train.accumulate)?;
+        check_indices(batch_size, config.train.accumulate, device, largest(method, world.size()))?;
         let cost = SampleCost {
             bytes: data.train.bytes() as f64 / data.train.len() as f64,
             macs: trainer.network().method().macs(batch_size as i64) / batch_size as f64,

@@ -27,7 +27,7 @@ const FOLDER: &str = "AMDIM_TEST_RANK_FOLDER";
 
 /// Runs `work` in `size` processes and returns what each has computed, by rank. `test` is the full name of the calling
 /// test, which each process runs again up to this call. Returns `None` in a process of another call.
-pub(super) fn run(test: &str, size: usize, work: impl FnOnce(World) -> Named) -> Option<Vec<Named>> {
+pub(crate) fn run(test: &str, size: usize, work: impl FnOnce(World) -> Named) -> Option<Vec<Named>> {
     if let Ok(folder) = env::var(FOLDER) {
         if env::var("WORLD_SIZE").is_ok_and(|other| other != size.to_string()) {
             return None;

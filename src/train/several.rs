@@ -17,14 +17,14 @@ use crate::{
 };
 
 /// The number of samples of a batch of all processes.
-const BATCH: i64 = 16;
+pub(crate) const BATCH: i64 = 16;
 /// The number of updates.
 const UPDATES: i64 = 3;
 
 /// The settings of a run: a model, and more settings of the section `train`.
-type Case = ((&'static str, &'static str), &'static str);
+pub(crate) type Case = ((&'static str, &'static str), &'static str);
 
-fn config(((name, small), train): Case) -> Config {
+pub(crate) fn config(((name, small), train): Case) -> Config {
     // Rows of the memory banks are drawn for the whole batch.
     let small = small.replace("method.bn_groups = 2", "").replace("method.queue = 4", "method.queue = 64");
     let file =
@@ -44,17 +44,21 @@ fn trainer(config: &Config, world: World) -> Trainer {
     trainer
 }
 
-/// Returns this process's samples of batch `number` of all processes.
-fn own(config: &Config, number: i64, world: World) -> Views {
+/// Returns this process's samples of batch `number` of all processes. Images are of `kind`.
+pub(crate) fn own_of(kind: Kind, config: &Config, number: i64, world: World) -> Views {
     let Views { groups, labels, .. } = tiny::noise(config, BATCH, number);
     let indices =
         (Tensor::arange(BATCH, (Kind::Int64, Device::Cpu)) + BATCH * number).remainder(SAMPLES as i64);
     Views {
-        groups: groups.iter().map(|images| world.own(&images.to_kind(Kind::Double), 1)).collect(),
+        groups: groups.iter().map(|images| world.own(&images.to_kind(kind), 1)).collect(),
         labels: world.own(&labels, 0),
         indices: world.own(&indices, 0),
         next: Position::default(),
     }
+}
+
+fn own(config: &Config, number: i64, world: World) -> Views {
+    own_of(Kind::Double, config, number, world)
 }
 
 /// Makes updates, and returns all tensors, gradients and losses after them.
@@ -99,7 +103,7 @@ fn assert_equal(what: &str, found: &Named, expected: &Named) {
 }
 
 /// The first models of AMDIM and SimCLR, and that of MoCo with queries from both views.
-fn some() -> Vec<(&'static str, &'static str)> {
+pub(crate) fn some() -> Vec<(&'static str, &'static str)> {
     let first = ["amdim", "simclr"].map(|name| *SMALL.iter().find(|(other, _)| *other == name).unwrap());
     let symmetric = "encoder.name = 'resnet18'\nencoder.width = 4\nmethod.dim = 8\nmethod.queue = 64\nmethod.symmetric = true";
     first.into_iter().chain([("moco", symmetric)]).collect()

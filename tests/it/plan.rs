@@ -208,6 +208,25 @@ fn several_processes_are_forecast_with_what_they_send() {
         (&0.into(), &Value::Null)
     );
     assert!(of(&["--no-measure"]).0["processes"].is_null());
+    let command = || {
+        let mut command = crate::support::program();
+        command
+            .arg("plan")
+            .args(place.train(&glob(&place), "run", &["--steps", "30", "--no-measure"]).get_args());
+        command
+    };
+    let mut launched = command();
+    launched.envs([
+        ("RANK", "0"),
+        ("WORLD_SIZE", "4"),
+        ("MASTER_ADDR", "127.0.0.1"),
+        ("MASTER_PORT", "29500"),
+    ]);
+    let launched: Value = serde_json::from_str(&succeed(&mut launched).stdout).unwrap();
+    assert_eq!((&launched["processes"]["count"], &launched["processes"]["samples"]), (&4.into(), &4.into()));
+    let refused = crate::support::run(command().args(["--bandwidth", "1"]));
+    assert_eq!(refused.code, Some(2), "{}", refused.stderr);
+    assert!(refused.stderr.contains("add --processes N"), "{}", refused.stderr);
 }
 
 #[test]

@@ -38,13 +38,22 @@ fn a_signal_to_any_process_or_to_all_ends_all_after_the_same_step_with_one_check
 fn interruptions_at_any_moment_leave_the_bits_of_an_undisturbed_run() {
     let place = Place::new();
     let (pattern, validation) = (place.shards("train", 3, 20), place.shards("val", 1, 30));
-    let length =
-        ["--precision", "f32", "--steps", "24", "--val-shards", &validation, "--checkpoint-every", "5"];
+    let (attempts, steps) = (crate::amount(5, 100), crate::amount(24, 900));
+    let length = [
+        "--precision",
+        "f32",
+        "--steps",
+        &steps.to_string(),
+        "--val-shards",
+        &validation,
+        "--checkpoint-every",
+        "5",
+    ];
     assert_codes(&Ranks::train(&place, 2, &pattern, "whole", &length), 0);
-    let whole = tensors(&place.path("whole"), 24);
+    let whole = tensors(&place.path("whole"), steps as u64);
     let run = place.path("often");
     let mut interrupted = 0;
-    for number in 0..crate::amount(5, 100) as u64 {
+    for number in 0..attempts as u64 {
         let commands = (0..2).map(|_| place.train(&pattern, "often", &length)).collect();
         let mut ranks = Ranks::start(commands);
         assert!(ranks.until(|ranks| ranks.said(0).contains("have come")), "{}", ranks.all_said());
@@ -63,9 +72,13 @@ fn interruptions_at_any_moment_leave_the_bits_of_an_undisturbed_run() {
         assert!(is_orderly || codes.contains(&None) || codes.contains(&Some(1)), "{ended:?}");
         interrupted += u32::from(codes == [Some(130); 2]);
     }
-    assert!(interrupted >= 2, "only {interrupted} orderly interruptions");
+    eprintln!(
+        "{interrupted} of {attempts} starts were interrupted in order, last at step {} of {steps}",
+        last_step(&run)
+    );
+    assert!(interrupted as usize >= attempts * 2 / 5, "only {interrupted} orderly interruptions");
     assert_codes(&Ranks::train(&place, 2, &pattern, "often", &length), 0);
-    assert!(tensors(&run, 24) == whole, "not to the bit");
+    assert!(tensors(&run, steps as u64) == whole, "not to the bit");
 }
 
 #[test]

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests may unwrap, too")]
 
 mod ends;
+mod flipped;
 mod golden;
 mod group;
 mod launchers;

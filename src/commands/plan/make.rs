@@ -45,6 +45,7 @@ pub fn run(args: &Args) -> Result<()> {
 
 impl Plan {
     fn make(asked: &Layers, args: &Args) -> Result<Self> {
+        let together = args.together()?;
         let merged = asked.merged();
         let folder = RunFolder::of(&Config::out(&merged)?);
         let StartingPoint { config, saved, mut standing } =
@@ -63,7 +64,7 @@ impl Plan {
         let memory = MemoryNeeds::of(&run, free);
         let plan = Self::of(&run, standing, measured, memory, checkpoints);
         let rate = plan.forecast.as_ref().map(|forecast| forecast.images_per_second);
-        let processes = args.processes.map(|count| Processes::of(&run, count.into(), args.bandwidth, rate));
+        let processes = together.map(|(count, bandwidth)| Processes::of(&run, count, bandwidth, rate));
         Ok(Self { processes, settings, ..plan })
     }
 
@@ -245,7 +246,7 @@ impl ByBatch {
         let measured = steps(run, watch).of_each(sizes.to_vec())?;
         let parts = run.config.train.accumulate as i64;
         let method = run.trainer.network().method();
-        let indexed = run.device.is_cuda().then(|| method.largest_batch(parts, run.world) as usize);
+        let indexed = run.device.is_cuda().then(|| method.largest_batch(parts, 1) as usize);
         Ok(Self::of(measured, free.for_steps(), indexed))
     }
 

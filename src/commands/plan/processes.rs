@@ -10,7 +10,7 @@ use crate::{
     hint,
     method::Exchanged,
     network::{Network, OnlineProbe},
-    run::batch::{check_division, check_norm_groups_of, norm_groups},
+    run::batch::{check_division, check_indices, check_norm_groups, largest, norm_groups},
     train::Run,
 };
 
@@ -80,10 +80,12 @@ impl Processes {
     /// `images_per_second`.
     pub(super) fn of(run: &Run, count: usize, bandwidth: f64, images_per_second: Option<f64>) -> Self {
         let (parts, partitions) = (run.config.train.accumulate, run.config.data.partitions);
-        let groups = norm_groups(&run.config.train, run.trainer.network().method(), run.batch_size as i64);
+        let method = run.trainer.network().method();
+        let groups = norm_groups(&run.config.train, method, run.batch_size as i64);
         let division = Division { rank: 0, ranks: count, batch: run.batch_size, parts };
         let checked = check_division(division, partitions)
-            .and_then(|()| check_norm_groups_of(count, groups, run.batch_size, parts));
+            .and_then(|()| check_norm_groups(count, groups, run.batch_size, parts))
+            .and_then(|()| check_indices(run.batch_size, parts, run.device, largest(method, count)));
         let samples = checked.is_ok().then(|| run.batch_size / count);
         let amounts = Amounts::of(run.trainer.network(), &run.config.train, groups);
         let sent = samples.map(|samples| amounts.sent(samples, count));
@@ -207,7 +209,64 @@ impl Expected {
 
 #[cfg(test)]
 mod tests {
+    use tch::{Device, Kind};
+
     use super::*;
+    use crate::{
+        optim::Schedule,
+        train::{
+            Trainer,
+            methods::{SAMPLES, SMALL},
+            ranks,
+            several::{BATCH, Case, config, own_of, some},
+        },
+        world::World,
+    };
+
+    /// All methods, and those that differ in parts, block by block, and with local groups of batch norms.
+    fn cases() -> Vec<Case> {
+        let whole = SMALL.iter().copied().chain([some()[2]]).map(|model| (model, ""));
+        let [amdim, simclr, moco] = some().try_into().unwrap();
+        let in_parts = [amdim, simclr].map(|model| (model, "accumulate = 2"));
+        let in_groups = [simclr, moco].map(|model| (model, "bn_groups = 4"));
+        whole.chain(in_parts).chain(in_groups).chain([(simclr, "checkpoint_blocks = true")]).collect()
+    }
+
+    /// Returns the bytes that this process sends in a step, and those that are forecast.
+    fn sent_and_forecast(case: Case, world: World) -> [i64; 2] {
+        let config = config(case);
+        let world = world.in_parts(config.train.accumulate);
+        let schedule = Schedule::new(&config.optim, 100, 10.0);
+        let mut trainer = Trainer::new(&config, (SAMPLES, Some(3)), Device::Cpu, schedule, world).unwrap();
+        let mut step = |number| {
+            trainer.step(&own_of(Kind::Float, &config, number, world)).unwrap();
+            world.sent_bytes() as i64
+        };
+        let sent = -step(0) + step(1); // more precedes the first step
+        let groups = norm_groups(&config.train, trainer.network().method(), BATCH);
+        let amounts = Amounts::of(trainer.network(), &config.train, groups);
+        let forecast = amounts.sent(BATCH as usize / world.size(), world.size());
+        [sent, forecast.all() as i64]
+    }
+
+    #[test]
+    fn processes_send_the_bytes_that_are_forecast() {
+        let name = "commands::plan::processes::tests::processes_send_the_bytes_that_are_forecast";
+        let found = ranks::run(name, 2, |world| {
+            let numbers = |(number, case): (usize, Case)| {
+                (number.to_string(), Tensor::from_slice(&sent_and_forecast(case, world)))
+            };
+            cases().into_iter().enumerate().map(numbers).collect()
+        });
+        for of_rank in found.into_iter().flatten() {
+            for (number, case) in cases().into_iter().enumerate() {
+                let [sent, forecast] =
+                    Vec::<i64>::try_from(&of_rank[&number.to_string()]).unwrap().try_into().unwrap();
+                assert!(sent > 0, "{case:?}");
+                assert_eq!(sent, forecast, "{case:?}");
+            }
+        }
+    }
 
     #[test]
     fn a_process_sends_its_share_of_sums_and_its_rows_to_every_other_one() {

@@ -4,7 +4,7 @@ use anyhow::{Result, bail};
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
-use crate::{encoder::Encoder, method::interface::TrainingSet, usage, world::World};
+use crate::{encoder::Encoder, method::interface::TrainingSet, usage};
 
 /// The loss of features that are compared with rows of a memory bank.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
@@ -79,14 +79,14 @@ impl BankSettings {
         encoder: &dyn Encoder,
         set: &TrainingSet,
         parts: i64,
-        world: World,
+        processes: i64,
     ) -> i64 {
         const MOST: i64 = i32::MAX as i64;
         let pixels = 3 * i64::from(set.side) * i64::from(set.side);
         let own = (parts * (MOST / encoder.elements())).min(MOST / pixels);
         // Samples are also compared with each other, to find those that occur more than once.
         let of_all = (MOST / self.scores(set.samples.cast_signed())).min(MOST.isqrt());
-        own.min(of_all / world.size() as i64)
+        own.min(of_all / processes)
     }
 
     /// Returns numbers of rows (n, 1 + k) of a bank of `samples` rows for the samples `numbers` (n): the own

@@ -121,11 +121,11 @@ impl Method for Moco {
         (1.0 + self.queue.length() as f64).ln()
     }
 
-    fn largest_batch(&self, parts: i64, world: World) -> i64 {
+    fn largest_batch(&self, parts: i64, processes: i64) -> i64 {
         const MOST: i64 = i32::MAX as i64;
         let encoded = parts * (MOST / self.queries.network.encoder.elements());
         let images = MOST / (2 * 3 * self.side * self.side);
-        let scored = MOST / (1 + self.queue.length()) / world.size() as i64;
+        let scored = MOST / (1 + self.queue.length()) / processes;
         encoded.min(images).min(scored)
     }
 
