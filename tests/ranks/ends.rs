@@ -72,7 +72,7 @@ fn interruptions_at_any_moment_leave_the_bits_of_an_undisturbed_run() {
         assert!(is_orderly || codes.contains(&None) || codes.contains(&Some(1)), "{ended:?}");
         interrupted += u32::from(codes == [Some(130); 2]);
     }
-    eprintln!(
+    println!(
         "{interrupted} of {attempts} starts were interrupted in order, last at step {} of {steps}",
         last_step(&run)
     );

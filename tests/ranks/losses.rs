@@ -213,7 +213,7 @@ fn a_run_goes_on_to_the_bit_from_what_the_lead_saved_after_a_loss() {
         assert!(saved.is_some_and(|saved| saved >= at), "a finished step is lost: {saved:?} of {at}");
         kills += 1;
     }
-    eprintln!("{kills} of {attempts} kills, last at step {} of {steps}", last_step(&run));
+    println!("{kills} of {attempts} kills, last at step {} of {steps}", last_step(&run));
     assert!(kills >= attempts * 9 / 10, "only {kills} kills: the run is too short");
     assert_codes(&Ranks::train(&scene.place, 2, &scene.pattern, "again", &length), 0);
     assert!(tensors(&run, steps as u64) == whole, "not to the bit");

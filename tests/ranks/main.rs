@@ -1,6 +1,7 @@
 //! Runs in several processes, which are started as by a launcher (`make soak` runs the long form): the same results as in one process, one end of all,
 //! and what happens to the others when one is lost.
 #![expect(clippy::unwrap_used, reason = "helpers of tests may unwrap, too")]
+#![expect(clippy::print_stdout, reason = "the long form prints its figures")]
 
 mod ends;
 mod flipped;
