@@ -57,6 +57,8 @@ pub struct Batch<S: Slab> {
     pub bad_samples: Vec<BadSample>,
     /// The position of the stream after this batch; with several ranks, after the batch of all of them.
     pub next: Position,
+    /// What [`trace`](crate::trace) calls this batch: a number that no other batch of this process has.
+    pub id: u64,
 }
 
 impl<S: Slab> Batch<S> {

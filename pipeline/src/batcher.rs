@@ -13,8 +13,13 @@ use crossbeam::{
 };
 
 use crate::{
-    BadSample, Batch, Error, Lease, Result, Shape, Slab, draft::BatchDraft, outcome::Outcome,
-    stats::Counters, tally::Tally, worker::Answer,
+    BadSample, Batch, Error, Lease, Result, Shape, Slab,
+    draft::BatchDraft,
+    outcome::Outcome,
+    stats::Counters,
+    tally::Tally,
+    trace::{self, BatchIds},
+    worker::Answer,
 };
 
 /// The channel ends of the batching thread.
@@ -44,6 +49,9 @@ pub(crate) struct Batcher<S: Slab> {
     pub(crate) drop_last: bool,
     pub(crate) tally: Tally,
     pub(crate) queue: Queue,
+    pub(crate) ids: BatchIds,
+    /// The number of batches begun.
+    pub(crate) begun: u64,
     /// Bad samples that no batch has reported yet.
     pub(crate) bad_samples: Vec<BadSample>,
 }
@@ -109,11 +117,14 @@ impl<S: Slab> Batcher<S> {
     }
 
     /// Returns the batch being filled, beginning one if necessary. `None` when the loader is gone.
-    fn draft<'a>(&self, draft: &'a mut Option<BatchDraft<S>>) -> Option<&'a mut BatchDraft<S>> {
+    fn draft<'a>(&mut self, draft: &'a mut Option<BatchDraft<S>>) -> Option<&'a mut BatchDraft<S>> {
         if draft.is_none() {
+            let id = self.ids.of_batch(self.begun);
+            self.begun += 1;
+            trace::about(id);
             let slab = self.counters.batch.output(|| receive(&self.ends.slabs, &self.ends.hangup))?;
             let lease = Lease::new(slab, self.ends.home.clone());
-            *draft = Some(BatchDraft::new(lease, &self.full, self.batch_size));
+            *draft = Some(BatchDraft::new(lease, &self.full, self.batch_size, id));
         }
         draft.as_mut()
     }

@@ -14,8 +14,8 @@ pub(crate) struct BatchDraft<S: Slab> {
 }
 
 impl<S: Slab> BatchDraft<S> {
-    /// Begins an empty batch of at most `room` samples, with the views of `full`.
-    pub(crate) fn new(pixels: Lease<S>, full: &[Shape], room: usize) -> Self {
+    /// Begins an empty batch `id` of at most `room` samples, with the views of `full`.
+    pub(crate) fn new(pixels: Lease<S>, full: &[Shape], room: usize, id: u64) -> Self {
         let batch = Batch {
             pixels,
             shapes: full.iter().map(|shape| Shape { samples: 0, ..*shape }).collect(),
@@ -23,6 +23,7 @@ impl<S: Slab> BatchDraft<S> {
             indices: Vec::with_capacity(room),
             bad_samples: Vec::new(),
             next: shards::Position::default(),
+            id,
         };
         Self { batch, room }
     }

@@ -69,6 +69,7 @@ mod render;
 mod replacer;
 mod stats;
 mod tally;
+pub mod trace;
 mod worker;
 
 pub use augment::{

@@ -19,6 +19,7 @@ use crate::{
     replacer::Replacer,
     stats::Counters,
     tally::Tally,
+    trace::{self, BatchIds},
     worker::{self, Job},
 };
 
@@ -93,7 +94,7 @@ impl<S: Slab> Loader<S> {
     where
         R: FnMut(&Sample, &mut [u8]) -> Result<()> + Send + 'static,
     {
-        let counters = Arc::new(Counters::default());
+        let (counters, ids) = (Arc::new(Counters::default()), BatchIds::new(config.batch_size));
         let (job_sender, jobs) = bounded(2 * config.workers);
         let (answer_sender, answers) = bounded(2 * config.workers);
         let sample_bytes = full.iter().map(|shape| shape.views * shape.view_bytes()).sum();
@@ -104,7 +105,7 @@ impl<S: Slab> Loader<S> {
 
         let reader_counters = counters.clone();
         let mut threads = vec![spawn("reader", move || {
-            read(samples, &job_sender, &reader_counters);
+            read(samples, &job_sender, &reader_counters, ids);
         })?];
         let replacer = replacements
             .map(|replacements| Arc::new(Replacer::new(replacements, config.max_bad, hangup.clone())));
@@ -114,7 +115,7 @@ impl<S: Slab> Loader<S> {
             let (counters, render) = (counters.clone(), renderer(counters.clone()));
             let replacer = replacer.clone();
             threads.push(spawn(&format!("decode-{number}"), move || {
-                worker::run(ends, &counters, replacer.as_deref(), render);
+                worker::run(ends, &counters, ids, replacer.as_deref(), render);
             })?);
         }
         let ends =
@@ -127,6 +128,8 @@ impl<S: Slab> Loader<S> {
             drop_last: config.drop_last,
             tally: Tally::new(config.max_bad),
             queue: Queue::default(),
+            ids,
+            begun: 0,
             bad_samples: Vec::new(),
         };
         let batcher = Some(spawn("batch", move || batcher.run())?);
@@ -137,6 +140,7 @@ impl<S: Slab> Loader<S> {
     /// Returns the next batch; `None` at the end of the stream, or if `stop` is disconnected first.
     pub fn next_unless(&mut self, stop: &Receiver<Infallible>) -> Option<Result<Batch<S>>> {
         let batches = self.batches.as_ref()?;
+        trace::depth("batches in host memory", batches.len());
         let received = select! {
             recv(batches) -> batch => batch,
             recv(stop) -> _ => return None,
@@ -194,13 +198,21 @@ impl<S: Slab> Drop for Loader<S> {
 }
 
 /// Runs the reading thread: sends samples until they end or the receivers are dropped.
-fn read(mut samples: impl Iterator<Item = shards::Result<Sample>>, jobs: &Sender<Job>, counters: &Counters) {
+fn read(
+    mut samples: impl Iterator<Item = shards::Result<Sample>>,
+    jobs: &Sender<Job>,
+    counters: &Counters,
+    ids: BatchIds,
+) {
     let mut number = 0;
+    trace::about(ids.of_sample(number));
     while let Some(sample) = counters.read.work(|| samples.next()) {
+        trace::depth("samples to decode", jobs.len());
         if !counters.read.output(|| jobs.send(Job { number, sample }).is_ok()) {
             return;
         }
         number += 1;
+        trace::about(ids.of_sample(number));
     }
 }
 

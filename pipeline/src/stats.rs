@@ -8,6 +8,8 @@ use std::{
 use rustix::time::{ClockId, clock_gettime};
 use serde::Serialize;
 
+use crate::trace;
+
 /// The counts and times of a [`Loader`](crate::Loader) so far, summed over all its threads.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Stats {
@@ -40,7 +42,7 @@ pub struct StageStats {
 }
 
 /// The running sums behind [`Stats`].
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Counters {
     pub(crate) samples: AtomicU64,
     pub(crate) bad: AtomicU64,
@@ -48,6 +50,13 @@ pub(crate) struct Counters {
     pub(crate) decode: Stage,
     pub(crate) augment: Stage,
     pub(crate) batch: Stage,
+}
+
+impl Default for Counters {
+    fn default() -> Self {
+        let [read, decode, augment, batch] = ["read", "decode", "augment", "batch"].map(Stage::new);
+        Self { samples: AtomicU64::new(0), bad: AtomicU64::new(0), read, decode, augment, batch }
+    }
 }
 
 impl Counters {
@@ -64,8 +73,10 @@ impl Counters {
 }
 
 /// The running sums of one stage, in nanoseconds.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Stage {
+    /// The name of its work in a trace.
+    name: &'static str,
     cpu: AtomicU64,
     wall: AtomicU64,
     input: AtomicU64,
@@ -73,22 +84,27 @@ pub(crate) struct Stage {
 }
 
 impl Stage {
+    fn new(name: &'static str) -> Self {
+        let [cpu, wall, input, output] = [const { AtomicU64::new(0) }; 4];
+        Self { name, cpu, wall, input, output }
+    }
+
     /// Runs a piece of the stage's work and counts its time.
     pub(crate) fn work<R>(&self, work: impl FnOnce() -> R) -> R {
         let before = thread_cpu();
-        let done = timed(&self.wall, work);
+        let done = timed(self.name, &self.wall, work);
         add(&self.cpu, thread_cpu().saturating_sub(before));
         done
     }
 
     /// Runs a wait for input and counts its time.
     pub(crate) fn input<R>(&self, wait: impl FnOnce() -> R) -> R {
-        timed(&self.input, wait)
+        timed("wait for input", &self.input, wait)
     }
 
     /// Runs a wait for room for the result and counts its time.
     pub(crate) fn output<R>(&self, wait: impl FnOnce() -> R) -> R {
-        timed(&self.output, wait)
+        timed("wait for room", &self.output, wait)
     }
 
     fn snapshot(&self) -> StageStats {
@@ -102,10 +118,12 @@ impl Stage {
     }
 }
 
-fn timed<R>(sum: &AtomicU64, work: impl FnOnce() -> R) -> R {
-    let start = Instant::now();
+fn timed<R>(name: &'static str, sum: &AtomicU64, work: impl FnOnce() -> R) -> R {
+    let begin = Instant::now();
     let done = work();
-    add(sum, start.elapsed());
+    let end = Instant::now();
+    add(sum, end - begin);
+    trace::note(name, begin, end);
     done
 }
 

@@ -3,7 +3,13 @@
 use crossbeam::channel::{Receiver, Sender};
 use shards::{Encoded, Sample};
 
-use crate::{BadSample, Error, Result, outcome::Outcome, replacer::Replacer, stats::Counters};
+use crate::{
+    BadSample, Error, Result,
+    outcome::Outcome,
+    replacer::Replacer,
+    stats::Counters,
+    trace::{self, BatchIds},
+};
 
 /// A sample, or the error in its place, with its number in the stream.
 #[derive(Debug)]
@@ -34,6 +40,7 @@ pub(crate) struct Ends {
 pub(crate) fn run(
     ends: Ends,
     counters: &Counters,
+    ids: BatchIds,
     replacer: Option<&Replacer>,
     mut render: impl FnMut(&Sample, &mut [u8]) -> Result<()>,
 ) {
@@ -43,6 +50,7 @@ pub(crate) fn run(
         let Ok(Job { number, sample }) = counters.decode.input(|| ends.jobs.recv()) else {
             return;
         };
+        trace::about(ids.of_sample(number));
         let mut judge = |sample| judge(number, sample, &ends.answers, |sample| render(sample, &mut views));
         let outcome = match (judge(sample), replacer) {
             (Outcome::Bad(bad), Some(replacer)) => {

@@ -2,7 +2,7 @@
 
 use crossbeam::channel::Sender;
 use pipeline::{BadSample, Stats};
-use torchkit::Stream;
+use torchkit::{Moment, Stream};
 
 use super::copier::Slot;
 use crate::views::Views;
@@ -17,6 +17,10 @@ pub struct DeviceBatch {
     pub bad_samples: Vec<BadSample>,
     /// The work of the pipeline up to this batch.
     pub stats: Stats,
+    /// What a trace calls the batch.
+    pub(crate) id: u64,
+    /// Begin and end of the copy on a GPU, while a trace is recorded.
+    pub(crate) copied: Option<[Moment; 2]>,
     /// The memory of the batch; none only while the batch is dropped.
     pub(super) slot: Option<Slot>,
     /// Takes the slot back.

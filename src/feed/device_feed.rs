@@ -106,8 +106,14 @@ impl Feed {
             drop(free.try_send(Slot::new(bytes, config.batch_size, kind, accelerator)?));
         }
         let copying = Arc::new(AtomicU64::new(0));
-        let copier =
-            Copier { loader, finish, slots, stream: compute.beside(accelerator)?, copying: copying.clone() };
+        let copier = Copier {
+            loader,
+            finish,
+            slots,
+            stream: compute.beside(accelerator)?,
+            accelerator,
+            copying: copying.clone(),
+        };
         // Earlier work in the queue may still use the memory that the device's allocator returned: the copies
         // wait for it, but the host does not.
         let allocated = Event::new(accelerator)?;
@@ -179,9 +185,9 @@ impl Feed {
             self.waits.open.push_back(wait);
             self.waits.collect()?;
         }
-        let FilledSlot { slot, views, bad_samples, stats } = filled;
+        let FilledSlot { slot, views, bad_samples, stats, id, copied } = filled;
         let (slot, free) = (Some(slot), self.free.clone());
-        Ok(DeviceBatch { views, bad_samples, stats, slot, free, compute: self.compute })
+        Ok(DeviceBatch { views, bad_samples, stats, id, copied, slot, free, compute: self.compute })
     }
 
     /// Ends the pipeline, and returns the bad samples that no batch has reported.

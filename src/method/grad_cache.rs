@@ -2,6 +2,7 @@
 //! block of the encoder.
 
 use anyhow::Result;
+use pipeline::trace;
 use tch::{Kind, Tensor};
 
 use super::{
@@ -78,15 +79,16 @@ fn as_a_whole(
     compute: ComputeOptions,
     reach: &dyn Fn(Stage) -> Result<()>,
 ) -> Result<(Vec<Tensor>, Objective)> {
-    let embeddings = {
+    let embed = || -> Result<_> {
         let _scope = compute.precision.autocast(views.images().device())?;
         let norming = compute.norming(0);
         let embedded = views.groups.iter().map(|images| method.embedder().embed(images, norming));
-        joined(&embedded.collect::<Vec<_>>(), 0)
+        Ok(joined(&embedded.collect::<Vec<_>>(), 0))
     };
-    let objective = method.objective(&embeddings, views, compute.world);
+    let embeddings = trace::span("forward", embed)?;
+    let objective = trace::span("objective", || method.objective(&embeddings, views, compute.world));
     reach(Stage::BeforeLastPass)?;
-    objective.total.backward();
+    trace::span("backward", || objective.total.backward());
     Ok((embeddings, objective))
 }
 
@@ -101,12 +103,15 @@ fn in_parts(
 ) -> Result<(Vec<Tensor>, Objective)> {
     let embedder = method.embedder();
     let groups: Vec<_> = views.groups.iter().map(|images| images.tensor_split(compute.parts, 1)).collect();
-    let encoded = without_graph(embedder, &groups, compute)?;
+    let encoded = trace::span("forward", || without_graph(embedder, &groups, compute))?;
     let (encoded, inputs): (Vec<_>, Vec<_>) =
         encoded.into_iter().map(|group| (joined(&group.parts, 1), group.inputs)).unzip();
     let embeddings: Vec<_> = joined(&encoded, 0).iter().map(leaf).collect();
-    let objective = method.objective(&embeddings, views, compute.world);
-    objective.total.backward();
+    let objective = trace::span("objective", || {
+        let objective = method.objective(&embeddings, views, compute.world);
+        objective.total.backward();
+        objective
+    });
     reach(Stage::AfterObjective)?;
     let gradients: Vec<_> = embeddings.iter().map(gradient).collect();
     let (mut view, mut passes) = (0, groups.len() as i64 * compute.parts);
@@ -121,7 +126,8 @@ fn in_parts(
             if passes == 0 {
                 reach(Stage::BeforeLastPass)?;
             }
-            propagate(embedder, part, &gradients, (compute, norming, inputs.take()))?;
+            let inputs = inputs.take();
+            trace::span("backward", || propagate(embedder, part, &gradients, (compute, norming, inputs)))?;
             sample += samples;
         }
         view += views;

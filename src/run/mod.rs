@@ -17,5 +17,6 @@ pub(crate) mod start;
 pub(crate) mod stop;
 pub(crate) mod threads;
 pub(crate) mod unattended;
+pub(crate) mod watching;
 
 pub use self::{folder::RunFolder, gate::Gate, standing::Standing, stop::StopReason, unattended::Unattended};

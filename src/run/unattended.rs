@@ -10,7 +10,12 @@ use std::{
 use anyhow::{Context, Result};
 use jiff::{SignedDuration, Timestamp, Zoned, civil::Time, tz::TimeZone};
 
-use crate::{exit::Code, hint::WithHint, numbers, run::gate::Gate};
+use crate::{
+    exit::Code,
+    hint::WithHint,
+    numbers,
+    run::{gate::Gate, watching::Watching},
+};
 
 /// The behaviour of this start of a run without supervision.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -51,6 +56,9 @@ pub struct Unattended {
     /// Write exit code, error, step, last numbers and promotion of the run to a file
     #[arg(long, value_name = "FILE.json")]
     pub summary: Option<PathBuf>,
+    /// By what the run is watched.
+    #[command(flatten)]
+    pub watching: Watching,
 }
 
 impl Unattended {

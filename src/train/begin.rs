@@ -74,6 +74,7 @@ pub fn run(asked: &toml::Table, unattended: &Unattended, world: World) -> Result
     run.agree_on_data()?;
     world.all(promote::check_gates(&run.config.run, &run.data, &unattended.gate))?;
     world.on_lead(|| {
+        unattended.watching.check()?;
         run.check_links(&folder)?;
         if resumed.is_none() {
             run.warm_start(&folder, found.changes.is_some())?;
@@ -89,8 +90,9 @@ pub fn run(asked: &toml::Table, unattended: &Unattended, world: World) -> Result
     if let (Some(manifest), true) = (&manifest, world.is_lead()) {
         run.note_beginning(&folder, manifest, deadline.as_ref())?;
     }
+    let displays = world.all(run.displays(&folder, unattended))?;
     let outcome = run
-        .train_catching_panics(&folder, &stop, unattended.quiet)
+        .train_catching_panics(&folder, &stop, displays)
         .map_err(|error| run.end_without_others(&folder, error))?;
     world.on_lead(|| run.conclude(&folder, unattended, manifest, outcome))?;
     Ok(outcome)

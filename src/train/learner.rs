@@ -1,6 +1,7 @@
 //! A network in training, its optimizer, and one update of both.
 
 use anyhow::Result;
+use pipeline::trace;
 use tch::{Kind, Tensor};
 
 use super::averaging::{Averaging, Trained};
@@ -130,7 +131,7 @@ impl Learner {
             self.gradients(views)
         };
         let Gradients { loss, probe, total } = gradients?;
-        let is_broken = self.optimizer.update(&total)?;
+        let is_broken = trace::span("optimizer", || self.optimizer.update(&total))?;
         self.network.method_mut().after_step(&is_broken);
         Ok(StepMetrics::of(&loss, probe, is_broken))
     }
@@ -158,7 +159,8 @@ impl Learner {
                 // Every process trains it on the features of all, so that its gradients are alike.
                 let (features, labels) =
                     (self.world.gather(&loss.features, 1), self.world.gather(&views.labels, 0));
-                let (metrics, probe_loss) = probe_backward(probe, &features.flatten(0, 1), &labels);
+                let (metrics, probe_loss) =
+                    trace::span("probe", || probe_backward(probe, &features.flatten(0, 1), &labels));
                 (Some(metrics), probe_loss + &loss.total)
             }
             None => (None, loss.total.shallow_clone()),
@@ -168,7 +170,7 @@ impl Learner {
         if let Some(averaging) = &self.averaging {
             let gradients = averaging.finish()?.into_iter();
             let rest = gradients.chain([total.shallow_clone()]).chain(self.own_statistics(views));
-            self.world.average(|| rest.collect())?;
+            trace::span("average gradients", || self.world.average(|| rest.collect()))?;
         }
         self.wait_for_average()?;
         Ok(Gradients { loss, probe, total })

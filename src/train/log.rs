@@ -10,9 +10,8 @@ use crate::run::folder::RunFolder;
 use crate::{
     feed::{DeviceBatch, FeedTimes},
     metrics::{
-        self, Choices, DeviceNumbers, LoadingCosts, PendingMetrics, ProcessNumbers, Progress, Record,
-        RecordFile, Shares, Sink, Spread, StepMetrics, StepNumbers, Stragglers, TrainRecord,
-        ValidationRecord, Verdict,
+        self, Choices, DeviceNumbers, LoadingCosts, PendingMetrics, ProcessNumbers, Record, RecordFile,
+        Shares, Sink, Spread, StepMetrics, StepNumbers, Stragglers, TrainRecord, ValidationRecord, Verdict,
     },
     notice,
     world::World,
@@ -94,16 +93,14 @@ impl Window {
 }
 
 impl Log {
-    /// Continues the records of a run at its step. A quiet log shows no progress, and a process that does not
-    /// lead writes nothing.
-    pub(crate) fn open(folder: &RunFolder, run: &Run, quiet: bool) -> Result<Self> {
+    /// Continues the records of a run at its step. They go to `displays` as well. A process that does not lead writes
+    /// nothing.
+    pub(crate) fn open(folder: &RunFolder, run: &Run, displays: Vec<Box<dyn Sink>>) -> Result<Self> {
         let step = run.trainer.step_count();
         let mut sinks: Vec<Box<dyn Sink>> = Vec::new();
         if run.world.is_lead() {
             sinks.push(Box::new(RecordFile::open(&folder.metrics, step)?));
-            if !quiet {
-                sinks.push(Box::new(Progress::new(step, run.steps)));
-            }
+            sinks.extend(displays);
         }
         let last = |records: Vec<Record>| records.iter().rev().find_map(Record::validation).copied();
         let validated = run.world.from_lead(|| Ok(last(metrics::read(&folder.metrics)?)))?;

@@ -6,6 +6,7 @@ use tch::Tensor;
 
 use super::{
     RunOutcome,
+    displays::Displays,
     tiny::{self, step},
     trainer::Trainer,
 };
@@ -225,7 +226,7 @@ fn every_method_trains_on_batches_of_the_loader() -> Result<()> {
         let place = tempfile::tempdir()?;
         let (mut run, folder) = tiny::run_of(&format!("method.name = '{name}'\n{small}"), place.path());
         run.steps = 3;
-        assert_eq!(run.train(&folder, &Stop::at(None), true)?, RunOutcome::Finished, "{name}");
+        assert_eq!(run.train(&folder, &Stop::at(None), Displays::default())?, RunOutcome::Finished, "{name}");
     }
     Ok(())
 }

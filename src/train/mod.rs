@@ -4,6 +4,7 @@ mod alarms;
 mod averaging;
 mod begin;
 mod crash;
+mod displays;
 mod drift;
 mod fused;
 mod learner;

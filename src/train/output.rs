@@ -3,7 +3,8 @@
 use anyhow::Result;
 use shards::ShardSet;
 
-use super::{Run, log::Log};
+use super::{Run, displays::Displays, log::Log};
+use crate::observe::Trace;
 use crate::run::{bad_samples::BadSamples, folder::RunFolder};
 
 /// Everything that a run writes while it trains. On a process that does not lead, log and list write nothing.
@@ -14,16 +15,19 @@ pub(crate) struct Output<'a> {
     pub(crate) log: Log,
     /// The list of bad samples.
     pub(crate) bad: BadSamples,
+    /// The trace of the first steps.
+    pub(crate) trace: Option<Trace>,
 }
 
 impl<'a> Output<'a> {
-    /// Opens the files of a run where it stands. A quiet one shows no progress.
-    pub(crate) fn open(folder: &'a RunFolder, run: &Run, quiet: bool) -> Result<Self> {
-        let log = Log::open(folder, run, quiet)?;
+    /// Opens the files of a run where it stands. Records go to the sinks of `displays` as well.
+    pub(crate) fn open(folder: &'a RunFolder, run: &Run, displays: Displays) -> Result<Self> {
+        let Displays { sinks, trace } = displays;
+        let log = Log::open(folder, run, sinks)?;
         let (train, validation) = (&run.data.train, &run.data.validation);
         let faults = validation.iter().flat_map(ShardSet::faults).chain(train.faults());
         let bad = BadSamples::open(&folder.bad_samples, faults, run.world)?;
-        Ok(Self { folder, log, bad })
+        Ok(Self { folder, log, bad, trace })
     }
 }
 
@@ -38,7 +42,7 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let (mut run, folder) = tiny::run(place.path());
         run.world = World::made_up(1, 2);
-        let mut output = Output::open(&folder, &run, true).unwrap();
+        let mut output = Output::open(&folder, &run, Displays::default()).unwrap();
         output.log.write_validation(ValidationRecord::default()).unwrap();
         output.bad.add("a.tar", 512, Some("k"), "cut").unwrap();
         assert_eq!(output.bad.count(), 1);
@@ -50,7 +54,7 @@ mod tests {
         assert_eq!(std::fs::read_dir(&folder.path).unwrap().count(), 0);
         run.world = World::ALONE;
         save(&mut run);
-        drop(Output::open(&folder, &run, true).unwrap());
+        drop(Output::open(&folder, &run, Displays::default()).unwrap());
         assert_eq!(std::fs::read_dir(&folder.path).unwrap().count(), 3);
     }
 }

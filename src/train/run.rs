@@ -6,8 +6,9 @@ use std::{
 };
 
 use anyhow::{Context, Result};
+use pipeline::trace;
 
-use super::{output::Output, session::Run, trainer::StepOutcome};
+use super::{displays::Displays, output::Output, session::Run, trainer::StepOutcome};
 use crate::{
     config::TrainConfig,
     device,
@@ -41,9 +42,9 @@ impl Run {
         &mut self,
         folder: &RunFolder,
         stop: &Stop,
-        quiet: bool,
+        displays: Displays,
     ) -> Result<RunOutcome> {
-        let trained = panic::catch_unwind(AssertUnwindSafe(|| self.train(folder, stop, quiet)));
+        let trained = panic::catch_unwind(AssertUnwindSafe(|| self.train(folder, stop, displays)));
         trained.unwrap_or_else(|payload| {
             if let Some(failure) = payload.downcast_ref::<Failure>()
                 && failure.network.is_some()
@@ -56,9 +57,14 @@ impl Run {
         })
     }
 
-    /// Makes steps until the last one, or until the run is to stop.
-    pub(crate) fn train(&mut self, folder: &RunFolder, stop: &Stop, quiet: bool) -> Result<RunOutcome> {
-        let mut output = Output::open(folder, self, quiet)?;
+    /// Makes steps until the last one, or until the run is to stop. `displays` show it.
+    pub(crate) fn train(
+        &mut self,
+        folder: &RunFolder,
+        stop: &Stop,
+        displays: Displays,
+    ) -> Result<RunOutcome> {
+        let mut output = Output::open(folder, self, displays)?;
         let mut is_validated = self.validate_if_missing(stop, &mut output)?;
         if self.trainer.step_count() < self.steps {
             self.prepare_saving();
@@ -86,12 +92,14 @@ impl Run {
             && !stop.is_due_before_step(self.world, || self.closing_time())?
         {
             stop.note(Activity::Made(self.trainer.step_count()));
-            let Some(batch) = self.next_batch(feed, stop, output)? else { break };
+            let waited = trace::span("wait for a batch", || self.next_batch(feed, stop, output));
+            let Some(mut batch) = waited? else { break };
             stop.note(Activity::Step(self.trainer.step_count() + 1));
             self.prove_fused(&batch.views)?;
-            self.step(&batch, feed, output)?;
+            self.traced_step(&mut batch, feed, output)?;
             if self.validation_due() {
-                is_validated = Some(self.validate(stop, Some(feed), output)?);
+                let validated = trace::span("validation", || self.validate(stop, Some(feed), output));
+                is_validated = Some(validated?);
             }
         }
         Ok(is_validated)
@@ -134,6 +142,15 @@ impl Run {
                 batch.transpose()
             }
         }
+    }
+
+    /// Makes one update, as a step of the trace if there is one.
+    fn traced_step(&mut self, batch: &mut DeviceBatch, feed: &mut Feed, output: &mut Output) -> Result<()> {
+        let Some(mut trace) = output.trace.take() else { return self.step(batch, feed, output) };
+        let about = (batch.id, batch.copied.take());
+        let made = trace.step(about, || self.step(batch, feed, output));
+        output.trace = Some(trace);
+        made
     }
 
     /// Makes one update, and begins the record and the checkpoint that are due after it.
@@ -204,13 +221,14 @@ impl Run {
 
     /// Saves the last step, and closes the output.
     fn finish(&mut self, stop: &Stop, output: Output) -> Result<()> {
-        let Output { folder, log, bad } = output;
+        let Output { folder, log, bad, trace } = output;
         let (step, mut bad) = (self.trainer.step_count(), bad);
         stop.note(Activity::Made(step));
         self.save(folder)?;
         bad.exchange(self.world)?;
         stop.note(Activity::Ending(step));
         drop(log); // removes the progress line
+        drop(trace); // is written
         bad.summarize();
         tracing::info!("saved, step {step}");
         Ok(())

@@ -1,6 +1,7 @@
 //! One update of a network, queued on the device kernel by kernel or as one recorded graph.
 
 use anyhow::Result;
+use pipeline::trace;
 use tch::{Device, Tensor};
 
 use super::learner::Learner;
@@ -106,7 +107,7 @@ impl RecordedStep {
             batch.shallow_clone().copy_(views);
         }
         match &self.replay {
-            Replay::Graph(graph) => graph.replay()?,
+            Replay::Graph(graph) => trace::span("replay of the graph", || graph.replay())?,
             #[cfg(test)]
             Replay::Again => {
                 let metrics = learner.update(&self.batch)?;

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Run, RunOutcome, tiny};
+use super::{Run, RunOutcome, displays::Displays, tiny};
 use crate::run::{folder::RunFolder, stop::Stop};
 use crate::{
     checkpoint::{Checkpoints, HostCopies},
@@ -24,7 +24,7 @@ fn run(place: &std::path::Path, is_queued: bool) -> (Run, RunFolder) {
 
 fn train_to(step: u64, run: &mut Run, folder: &RunFolder) -> anyhow::Result<RunOutcome> {
     run.steps = step;
-    run.train(folder, &Stop::at(None), true)
+    run.train(folder, &Stop::at(None), Displays::default())
 }
 
 /// Returns the records without the fields that a clock measures.
@@ -175,7 +175,7 @@ fn a_checkpoint_that_is_due_when_the_next_step_fails_is_written() {
     let place = tempfile::tempdir().unwrap();
     let (mut run, folder) = run(place.path(), true);
     run.steps = 9;
-    let mut output = super::output::Output::open(&folder, &run, true).unwrap();
+    let mut output = super::output::Output::open(&folder, &run, Displays::default()).unwrap();
     let mut feed = run.feed().unwrap();
     let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
         for _ in 0..5 {

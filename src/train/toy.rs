@@ -7,6 +7,7 @@ use tch::{Device, Kind, Tensor};
 
 use super::{
     RunOutcome,
+    displays::Displays,
     tiny::{self, step},
     trainer::Trainer,
 };
@@ -158,7 +159,7 @@ fn a_method_with_three_views_trains_on_batches_of_the_loader() -> Result<()> {
     let batch = run.feed()?.next().expect("a first batch")?;
     assert_eq!(batch.views.images().size(), [3, 4, 3, 32, 32]);
     run.steps = 3;
-    assert_eq!(run.train(&folder, &Stop::at(None), true)?, RunOutcome::Finished);
+    assert_eq!(run.train(&folder, &Stop::at(None), Displays::default())?, RunOutcome::Finished);
     Ok(())
 }
 

@@ -18,6 +18,7 @@ mod macs;
 #[path = "../../dataset/tests/it/members.rs"]
 #[expect(dead_code, reason = "only the tests of the crate `dataset` use all of it")]
 mod members;
+mod observe;
 mod optimizers;
 mod own_images;
 mod plan;

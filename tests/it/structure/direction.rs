@@ -11,7 +11,7 @@ use super::imports::{Crate, module_of};
 
 /// The modules of the program from bottom to top. A file may import modules that precede its own, and files
 /// of its own.
-const FROM_BELOW: [&str; 32] = [
+const FROM_BELOW: [&str; 33] = [
     "testing",
     "exit",
     "hint",
@@ -38,6 +38,7 @@ const FROM_BELOW: [&str; 32] = [
     "eval",
     "exchange",
     "run",
+    "observe",
     "train",
     "selftest",
     "summary",
@@ -84,7 +85,8 @@ const SHARDS: [&str; 32] = [
 
 /// The modules of `pipeline` from bottom to top: errors, pixels, decoding and augmenting, batches, the
 /// loader.
-const PIPELINE: [&str; 23] = [
+const PIPELINE: [&str; 24] = [
+    "trace",
     "hint",
     "file_format",
     "bad_sample",

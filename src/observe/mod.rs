@@ -1,0 +1,14 @@
+//! Everything by which a run is watched while it trains.
+//!
+//! The training thread hands each record to the [`Observer`] and never waits for it: a thread of its own passes
+//! records on to every [`Watcher`]. `metrics.jsonl` stays the truth, and everything else can be made of it again.
+
+mod observer;
+mod server;
+mod trace;
+
+pub(crate) use self::{
+    observer::{Observer, Watcher},
+    server::{Door, Page, Pages, Server, Token},
+    trace::Trace,
+};

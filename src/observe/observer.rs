@@ -1,0 +1,135 @@
+//! The thread that passes records on to all that watch a run.
+
+use std::{
+    convert::Infallible,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    thread,
+    time::Duration,
+};
+
+use anyhow::{Context, Result};
+use crossbeam::channel::{self, Receiver, Sender};
+
+use crate::{
+    metrics::{Record, Sink},
+    notice,
+};
+
+/// A destination of records that may be slow or fail, on the observer's thread.
+pub(crate) trait Watcher: Send {
+    /// Takes a record.
+    fn record(&mut self, record: &Record);
+}
+
+/// Passes records on to watchers, in a thread of its own. Dropping it waits a moment for records under way.
+#[derive(Debug)]
+pub(crate) struct Observer {
+    records: Option<Sender<Record>>,
+    /// The records that found the channel full.
+    dropped: Arc<AtomicU64>,
+    /// Disconnects when the thread has ended.
+    ended: Receiver<Infallible>,
+}
+
+impl Observer {
+    /// Records that can be under way. A record has some 500 bytes.
+    const ROOM: usize = 1024;
+    /// The time that the end of a run waits for the watchers.
+    const PATIENCE: Duration = Duration::from_secs(2);
+
+    /// Starts the thread, which counts in `dropped` what it could not take.
+    ///
+    /// # Errors
+    ///
+    /// If the thread cannot be started.
+    pub(crate) fn spawn(mut watchers: Vec<Box<dyn Watcher>>, dropped: Arc<AtomicU64>) -> Result<Self> {
+        let (sender, records) = channel::bounded::<Record>(Self::ROOM);
+        let (ending, ended) = channel::bounded(0);
+        let run = move || {
+            for record in records {
+                for watcher in &mut watchers {
+                    watcher.record(&record);
+                }
+            }
+            drop(watchers); // a server says good-bye
+            drop::<Sender<Infallible>>(ending);
+        };
+        let spawned = thread::Builder::new().name("observer".to_owned()).spawn(run);
+        spawned.context("cannot start the thread that watches the run")?;
+        Ok(Self { records: Some(sender), dropped, ended })
+    }
+}
+
+impl Sink for Observer {
+    fn write(&mut self, record: &Record) -> Result<()> {
+        let is_sent = self.records.as_ref().is_some_and(|records| records.try_send(record.clone()).is_ok());
+        if !is_sent {
+            self.dropped.fetch_add(1, Relaxed);
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Observer {
+    fn drop(&mut self) {
+        self.records = None;
+        let is_late = self.ended.recv_timeout(Self::PATIENCE) == Err(channel::RecvTimeoutError::Timeout);
+        let dropped = self.dropped.load(Relaxed);
+        if is_late || dropped > 0 {
+            let what = if is_late { "the last records" } else { "some records" };
+            let warning = notice!(
+                "what watches the run is slower than the run, and has not got {what} ({dropped} dropped); `metrics.jsonl` has all of \
+                 them";
+                "raise --log-every"
+            );
+            tracing::warn!("{warning}");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+    use crate::metrics::TrainRecord;
+
+    /// Notes steps, and takes as long for each as a lock is held.
+    struct Slow {
+        steps: Arc<Mutex<Vec<u64>>>,
+        gate: Receiver<()>,
+    }
+
+    impl Watcher for Slow {
+        fn record(&mut self, record: &Record) {
+            drop(self.gate.recv());
+            self.steps.lock().unwrap().push(record.step());
+        }
+    }
+
+    fn record(step: u64) -> Record {
+        Record::Train(Box::new(TrainRecord { step, ..TrainRecord::default() }))
+    }
+
+    #[test]
+    fn a_watcher_that_stands_still_costs_records_but_never_holds_up_the_run() {
+        let (steps, dropped) = (Arc::new(Mutex::new(Vec::new())), Arc::new(AtomicU64::new(0)));
+        let (open, gate) = channel::bounded(0);
+        let watcher = Slow { steps: steps.clone(), gate };
+        let mut observer = Observer::spawn(vec![Box::new(watcher)], dropped.clone()).unwrap();
+        let written = Observer::ROOM as u64 + 100;
+        for step in 0..written {
+            observer.write(&record(step)).unwrap();
+        }
+        drop(open); // the watcher goes on
+        drop(observer);
+        let steps = steps.lock().unwrap();
+        let lost = dropped.load(Relaxed);
+        assert!((99..=100).contains(&lost), "{lost} records were dropped");
+        assert_eq!(steps.len() as u64 + lost, written);
+        assert!(steps.is_sorted());
+    }
+}

@@ -1,0 +1,10 @@
+//! Everything by which a run is watched while it trains.
+
+mod http;
+mod server;
+mod trace;
+
+/// Returns whether tests take their long form, as in `make soak`.
+fn is_long() -> bool {
+    std::env::var_os("AMDIM_SOAK").is_some_and(|value| value == "1")
+}
