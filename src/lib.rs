@@ -38,7 +38,7 @@ pub mod method;
 pub mod metrics;
 pub mod network;
 pub mod numbers;
-mod observe;
+pub mod observe;
 pub mod optim;
 pub mod run;
 pub mod selftest;

@@ -8,7 +8,7 @@ use std::{
 use amdim_stream::{
     about,
     cli::Command,
-    commands::{doctor, embed, export, import, pack, plan, replay, selftest, show, synth, verify},
+    commands::{doctor, embed, events, export, import, pack, plan, replay, selftest, show, synth, verify},
     config::TrainArgs,
     data, eval,
     exit::{self, Code},
@@ -152,6 +152,7 @@ fn run(command: Command, world: World) -> Result<()> {
         }
         Command::Doctor(args) => doctor::run(&args, world),
         Command::Embed(args) => embed::run(&args, world),
+        Command::Events(args) => events::run(&args),
         Command::Export(args) => export::run(&args),
         Command::Import(args) => import::run(&args),
         Command::Man(args) => about::manual(&args),

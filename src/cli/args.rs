@@ -5,7 +5,8 @@ use clap::{Parser, Subcommand};
 use super::manual::{Completions, Man};
 use crate::{
     commands::{
-        doctor, embed, eval::EvalCommand, export, import, pack, plan, replay, selftest, show, synth, verify,
+        doctor, embed, eval::EvalCommand, events, export, import, pack, plan, replay, selftest, show, synth,
+        verify,
     },
     config::TrainArgs,
     run::Unattended,
@@ -49,6 +50,8 @@ pub enum Command {
     /// Evaluate the encoder of a run
     #[command(subcommand)]
     Eval(EvalCommand),
+    /// Write the records of runs as event files for TensorBoard
+    Events(events::Args),
     /// Check this machine before an unattended run: versions, GPU, limits, the run folder, the clock
     Doctor(doctor::Args),
     /// Write the features of all samples, shard by shard

@@ -35,6 +35,10 @@ impl Command {
             Self::Export(args) => ("nothing is written", vec![folder_of(&args.out).to_owned()]),
             Self::Import(args) => ("nothing is written", vec![args.out.clone()]),
             Self::Show(args) => ("nothing is written", vec![folder_of(&args.out).to_owned()]),
+            Self::Events(args) => {
+                let folders = args.runs.iter().map(|run| run.join("tensorboard"));
+                ("not all event files are written", folders.collect())
+            }
             _ => ("there is no result", Vec::new()),
         };
         Leftovers { words: words.to_owned(), folders }

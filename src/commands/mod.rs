@@ -3,6 +3,7 @@
 pub mod doctor;
 pub mod embed;
 pub mod eval;
+pub mod events;
 pub mod export;
 mod finding;
 pub mod import;

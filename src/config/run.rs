@@ -6,7 +6,7 @@ use torchkit::{Choice, DeviceChoice};
 
 use crate::{
     numbers,
-    settings::{Heading, choice, settings, text, whole},
+    settings::{Heading, choice, settings, text, whole, yes_or_no},
 };
 
 settings! {
@@ -45,6 +45,9 @@ settings! {
         /// Keep the checkpoint with the best value of this metric as checkpoints/best: linear, mlp or knn.
         #[serde(skip_serializing_if = "Option::is_none")]
         best: Option<Metric> = None, choice::<Metric>().flag(Heading::Run, "METRIC").default("none");
+        /// Also write records, and histograms of scores, for TensorBoard, to the folder tensorboard of the run
+        /// folder.
+        tensorboard: bool = false, yes_or_no().flag(Heading::Run, "BOOL");
         /// Bad samples above which a run stops: a share such as 1% (compared after 1000 samples), or a
         /// number.
         #[serde(with = "crate::settings::as_text")]

@@ -2,6 +2,7 @@
 
 mod bottleneck;
 mod file;
+mod histogram;
 mod jsonl;
 mod progress;
 mod record;
@@ -16,6 +17,7 @@ pub(crate) use self::{
 };
 pub use self::{
     file::{FORMAT, RecordFile, read},
+    histogram::Histogram,
     jsonl::{JsonLines, read_lines},
     progress::Progress,
     record::{

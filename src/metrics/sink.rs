@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use super::record::Record;
+use super::{histogram::Histogram, record::Record};
 
 /// A destination of records.
 pub trait Sink {
@@ -15,4 +15,7 @@ pub trait Sink {
     ///
     /// If it cannot be written.
     fn write(&mut self, record: &Record) -> Result<()>;
+
+    /// Takes the scores of a step, by the part of the loss that they belong to.
+    fn scores(&mut self, _step: u64, _scores: &[(&'static str, Histogram)]) {}
 }

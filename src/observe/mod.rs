@@ -4,7 +4,9 @@
 //! records on to every [`Watcher`]. `metrics.jsonl` stays the truth, and everything else can be made of it again.
 
 mod observer;
+pub mod prometheus;
 mod server;
+pub mod tensorboard;
 mod trace;
 
 pub(crate) use self::{

@@ -34,6 +34,8 @@ pub struct RunFolder {
     pub(crate) bad_samples: PathBuf,
     /// The report on a step that failed.
     pub(crate) crash: PathBuf,
+    /// The event files for TensorBoard.
+    pub(crate) tensorboard: PathBuf,
     /// The checkpoints.
     pub checkpoints: Checkpoints,
 }
@@ -56,6 +58,7 @@ impl RunFolder {
             metrics: path.join("metrics.jsonl"),
             bad_samples: path.join("bad-samples.jsonl"),
             crash: path.join("crash"),
+            tensorboard: path.join("tensorboard"),
             checkpoints: Checkpoints::of(path),
         }
     }
@@ -125,8 +128,9 @@ impl RunFolder {
 
     /// Refuses links in place of the folders into which a run writes.
     fn refuse_links(&self) -> Result<()> {
-        for name in [Self::CHECKPOINTS, "crash", Self::PREVIOUS, Self::BECOMING_PREVIOUS, Self::DISCARDED] {
-            let path = self.path.join(name);
+        let names = [Self::CHECKPOINTS, Self::PREVIOUS, Self::BECOMING_PREVIOUS, Self::DISCARDED];
+        let folders = names.map(|name| self.path.join(name));
+        for path in folders.iter().chain([&self.crash, &self.tensorboard]) {
             if path.is_symlink() {
                 return Err(usage!(
                     "`{}` is a link, and a run does not write outside its folder", path.display();
@@ -146,7 +150,8 @@ impl RunFolder {
         let set_aside = || -> Result<()> {
             let aside = self.path.join(Self::BECOMING_PREVIOUS);
             fs::create_dir_all(&aside)?;
-            for file in [&self.config, &self.manifest, &self.metrics, &self.bad_samples, &self.crash] {
+            let moved = [&self.config, &self.manifest, &self.metrics, &self.bad_samples];
+            for file in moved.into_iter().chain([&self.crash, &self.tensorboard]) {
                 if file.exists() {
                     let name = file.file_name().context("files of a run have names")?;
                     files::move_to(file, &aside.join(name))?;

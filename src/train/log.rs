@@ -1,6 +1,6 @@
 //! The log of a run: sums over the steps between two records, and the records.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, fs, time::Duration};
 
 use anyhow::Result;
 use pipeline::{StageStats, Stats};

@@ -1,0 +1,12 @@
+//! Event files for TensorBoard.
+
+mod board;
+mod checksum;
+mod event;
+mod file;
+mod forgiving;
+mod message;
+pub mod records;
+pub mod tags;
+
+pub use self::{board::TensorBoard, forgiving::Forgiving};
