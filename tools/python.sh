@@ -1,5 +1,5 @@
 #!/bin/sh
-# Puts the Python packages that tests of the exports need into the cache folder (400 MB), with Python's torch from the wheel that
+# Puts the Python packages that tests need into the cache folder (460 MB), with Python's torch from the wheel that
 # libtorch came in, and writes `.python`, which starts that Python. Safe to repeat. tools/setup.sh comes first.
 set -eu
 
@@ -8,7 +8,8 @@ cache=${AMDIM_STREAM_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/amdim-stream}
 # The first eight are torch's own; complete lists, so that nothing else comes along.
 packages="typing-extensions==4.16.0 sympy==1.14.0 mpmath==1.3.0 networkx==3.6.1 jinja2==3.1.6 markupsafe==3.0.4 fsspec==2026.9.0
     filelock==4.2.12 numpy==2.4.6 pyarrow==26.0.1 onnx==1.23.2 ml-dtypes==0.6.0 onnxruntime==1.32.0
-    protobuf==7.36.2 flatbuffers==25.12.19 packaging==26.3"
+    protobuf==7.36.2 flatbuffers==25.12.19 packaging==26.3
+    tensorboard==2.21.0 tensorboard-data-server==0.7.2 absl-py==2.5.1 grpcio==1.85.3 markdown==3.11.3 werkzeug==3.1.9"
 
 fail() { # CAUSE HINT
     printf 'setup: %s\n  hint: %s\n' "$1" "$2" >&2
@@ -39,13 +40,13 @@ import torch_cpu
 wheel, folder = map(pathlib.Path, sys.argv[2:])
 preload = ":".join(map(str, torch_cpu.stand_ins(wheel, folder / "stand-ins")))
 (folder / "python").write_text(f"""#!/bin/sh
-# Python with torch, numpy, pyarrow and onnxruntime; CUDA's libraries are stand-ins.
+# Python with torch, numpy, pyarrow, onnxruntime and tensorboard; CUDA's libraries are stand-ins.
 export PYTHONPATH='{folder}/packages:{wheel}' PYTHONDONTWRITEBYTECODE=1
 LD_PRELOAD='{preload}' exec python3 "\$@"
 """)
 (folder / "python").chmod(0o755)
 PYTHON
-    "$folder/python" -c 'import torch, numpy, pyarrow, onnxruntime' ||
+    "$folder/python" -c 'import torch, numpy, pyarrow, onnxruntime, tensorboard' ||
         fail "the fetched packages do not load" "the message above says why; \`rm -r $folder\` and run this again"
     touch "$folder/complete"
 fi

@@ -4,6 +4,7 @@ mod classification;
 mod contrast;
 mod drawn;
 mod nce;
+mod scores;
 mod widened;
 
 pub(crate) use self::widened::widened;
@@ -15,4 +16,5 @@ pub use self::{
     },
     drawn::drawn,
     nce::{Nce, chance, nce},
+    scores::Scores,
 };

@@ -10,7 +10,7 @@ use crate::{
         self, Embedder, Encoder, EncoderConfig, Norming,
         amdim::{AmdimEncoder, Embeddings, cell_masks},
     },
-    loss::{self, Nce},
+    loss::{self, Nce, Scores},
     numbers, optim,
     settings::{Heading, Setting, real, settings},
     usage,
@@ -188,6 +188,24 @@ impl Method for Amdim {
                 ("penalty", parts.penalty),
             ],
         }
+    }
+
+    /// The scores of the first view's contexts for the second view's locations, (N, n·l) for each task. The cell of `r5`
+    /// that predicts is not drawn: the sample with index i has cell i mod 25.
+    fn scores(&self, embeddings: &[Tensor], views: &Views, world: World) -> Vec<Scores> {
+        let [one, two] = by_view(&Embeddings::from_list(embeddings));
+        let d = self.encoder.width();
+        let contexts = [one.r1.flatten(1, 3), self.pick(&one.r5, &views.indices.remainder(25))];
+        let [global, local] = contexts.map(|own| world.gather(&own.detach(), 0));
+        let scores = |name, queries: &Tensor, targets: &Tensor| Scores {
+            name,
+            queries: queries.shallow_clone(),
+            keys: targets.flatten(2, 3).transpose(1, 2).reshape([-1, d]),
+            scale: 1.0 / (d as f64).sqrt(),
+            clip: Some(self.config.tclip),
+            bound: self.config.tclip,
+        };
+        vec![scores("1t5", &global, &two.r5), scores("1t7", &global, &two.r7), scores("5t5", &local, &two.r5)]
     }
 
     fn features(&self, embeddings: &[Tensor]) -> Tensor {

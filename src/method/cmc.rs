@@ -16,7 +16,8 @@ use crate::{
         Embedder, Encoder, EncoderConfig, NormBatch, Projected, Projection,
         resnet::{self, Split, SplitNetwork},
     },
-    loss, numbers,
+    loss::{self, Scores},
+    numbers,
     optim::{self, OptimizerName},
     settings::{Heading, Setting, choice, real, settings, whole, yes_or_no},
     usage,
@@ -210,6 +211,14 @@ impl Method for Cmc {
         let [projections, numbers] = [&embeddings[1].get(0), &views.indices].map(|own| world.gather(own, 0));
         let drawn = self.settings.draw(&numbers, self.samples());
         self.objective_of(&projections, &numbers, drawn.as_ref())
+    }
+
+    /// The scores (n, N) of lightness and colour of the samples for the rows of all samples of the batch.
+    fn scores(&self, embeddings: &[Tensor], views: &Views, world: World) -> Vec<Scores> {
+        let numbers = world.gather(&views.indices, 0);
+        let halves = Self::halves(&embeddings[1].get(0).detach());
+        let named = ["l", "ab"].into_iter().zip(&self.contrasts).zip(halves);
+        named.map(|((name, contrast), features)| contrast.scores_of(name, features, &numbers)).collect()
     }
 
     fn features(&self, embeddings: &[Tensor]) -> Tensor {

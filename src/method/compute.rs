@@ -23,12 +23,20 @@ pub struct ComputeOptions {
     /// The number of groups of a batch of all processes whose samples batch norms normalize separately: that of the
     /// parts, so that a part is normalized as a whole, or a multiple of parts × processes.
     pub norm_groups: i64,
+    /// Whether the distribution of scores is computed, too.
+    pub with_scores: bool,
 }
 
 impl ComputeOptions {
     /// A step in f32 of one process, as a whole.
-    pub const PLAIN: Self =
-        Self { precision: Precision::F32, parts: 1, by_block: false, world: World::ALONE, norm_groups: 1 };
+    pub const PLAIN: Self = Self {
+        precision: Precision::F32,
+        parts: 1,
+        by_block: false,
+        world: World::ALONE,
+        norm_groups: 1,
+        with_scores: false,
+    };
 
     /// Returns how batch norms treat part `number` of the batch.
     pub fn norming(self, number: i64) -> Norming {

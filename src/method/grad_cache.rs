@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     encoder::{Embedder, Norming},
-    loss::widened,
+    loss::{Scores, widened},
     views::Views,
 };
 
@@ -26,6 +26,8 @@ pub struct Loss {
     pub parts: Vec<(&'static str, Tensor)>,
     /// Features (v, n, width) of the samples of this process for the online probe.
     pub features: Tensor,
+    /// The scores, if they were asked for.
+    pub scores: Vec<Scores>,
 }
 
 /// A moment in the backward passes of a batch.
@@ -65,7 +67,13 @@ pub fn backward_in_stages(
     } else {
         as_a_whole(method, views, compute, reach)?
     };
+    let scores = if compute.with_scores {
+        tch::no_grad(|| method.scores(&embeddings, views, compute.world))
+    } else {
+        Vec::new()
+    };
     Ok(Loss {
+        scores,
         total: objective.total.detach(),
         loss: objective.loss.detach(),
         features: widened(&method.features(&embeddings).detach()),

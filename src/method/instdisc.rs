@@ -13,7 +13,8 @@ use super::{
 };
 use crate::{
     encoder::{Embedder, Encoder, EncoderConfig, NormBatch, Projected, Projection, resnet},
-    loss, numbers,
+    loss::{self, Scores},
+    numbers,
     optim::{self, OptimizerName},
     settings::{Heading, Setting, choice, real, settings, whole, yes_or_no},
     views::Views,
@@ -196,6 +197,12 @@ impl Method for Instdisc {
         let [projections, numbers] = [&embeddings[1].get(0), &views.indices].map(|own| world.gather(own, 0));
         let drawn = self.settings.draw(&numbers, self.samples());
         self.objective_of(&projections, &numbers, drawn.as_ref())
+    }
+
+    /// The scores (n, N) of the samples for the rows of all samples of the batch.
+    fn scores(&self, embeddings: &[Tensor], views: &Views, world: World) -> Vec<Scores> {
+        let features = loss::unit(&embeddings[1].get(0).detach());
+        vec![self.contrast.scores_of("bank", features, &world.gather(&views.indices, 0))]
     }
 
     fn features(&self, embeddings: &[Tensor]) -> Tensor {

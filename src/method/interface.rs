@@ -10,6 +10,7 @@ use super::compute::ComputeOptions;
 use crate::{
     encoder::{Embedder, Encoder, EncoderConfig},
     hint::Notice,
+    loss::Scores,
     optim,
     settings::Setting,
     views::Views,
@@ -178,6 +179,12 @@ pub trait Method: Debug {
     ///
     /// Most methods gather what they compare ([`World::gather`]), and every process computes the whole objective.
     fn objective(&self, embeddings: &[Tensor], views: &Views, world: World) -> Objective;
+
+    /// Returns the scores that the objective compares, or some that are distributed alike: those of this process's samples
+    /// and the batch of all, without a graph. No random number may be drawn. By default there are none.
+    fn scores(&self, _embeddings: &[Tensor], _views: &Views, _world: World) -> Vec<Scores> {
+        vec![]
+    }
 
     /// Returns features (v, n, width) of the samples of this process for the online probe, taken from their
     /// embeddings.

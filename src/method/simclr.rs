@@ -8,7 +8,8 @@ use tch::{Tensor, nn::Path};
 use super::interface::{Defaults, Exchanged, Method, MethodSettings, Objective, TrainingSet};
 use crate::{
     encoder::{Embedder, Encoder, EncoderConfig, NormBatch, Projected, Projection, resnet},
-    loss, numbers,
+    loss::{self, Scores},
+    numbers,
     optim::{self, Decay, LrScaling, OptimizerName},
     settings::{Heading, Setting, choice, real, settings, whole},
     views::Views,
@@ -176,6 +177,12 @@ impl Method for Simclr {
             parts.push(("further", further));
         }
         Objective { loss: &total / 2.0, total, parts }
+    }
+
+    /// The scores (n, N) of the first view for the second one.
+    fn scores(&self, embeddings: &[Tensor], _: &Views, world: World) -> Vec<Scores> {
+        let [queries, keys] = [0, 1].map(|view| loss::unit(&embeddings[1].get(view).detach()));
+        vec![Scores::of_units("view1", queries, world.gather(&keys, 0), self.temperature)]
     }
 
     /// Returns the features of the first two views, whose side is that of evaluation.

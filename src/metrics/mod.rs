@@ -6,12 +6,14 @@ mod histogram;
 mod jsonl;
 mod progress;
 mod record;
+mod scores;
 mod sink;
 mod step;
 mod straggler;
 
 pub(crate) use self::{
     bottleneck::{Choices, FasterSteps, Shares, Verdict},
+    scores::PendingScores,
     step::{PendingMetrics, ProbeMetrics},
     straggler::{Spread, Stragglers},
 };
@@ -24,6 +26,7 @@ pub use self::{
         Bottleneck, DeviceNumbers, LoadingCosts, Named, Number, ProbeNumbers, ProcessNumbers, Record,
         TrainRecord, ValidationRecord,
     },
+    scores::ScoreMetrics,
     sink::Sink,
     step::{StepMetrics, StepNumbers},
 };

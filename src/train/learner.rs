@@ -10,7 +10,7 @@ use crate::{
     config::{Config, TrainConfig},
     loss,
     method::{self, ComputeOptions, Loss, Stage},
-    metrics::{ProbeMetrics, StepMetrics},
+    metrics::{ProbeMetrics, ScoreMetrics, StepMetrics},
     network::{Network, OnlineProbe},
     run::batch::norm_groups,
     views::Views,
@@ -28,6 +28,10 @@ pub(crate) struct Learner {
     averaging: Option<Averaging>,
     /// The running statistics, which forward passes change.
     statistics: Vec<Tensor>,
+    /// Whether the next updates compute the distribution of their scores.
+    pub(super) with_scores: bool,
+    /// The distribution of the scores of the last update.
+    pub(super) scores: Option<ScoreMetrics>,
 }
 
 impl Learner {
@@ -39,7 +43,9 @@ impl Learner {
         };
         let named = network.tensors().into_iter();
         let statistics = named.filter(|(name, _)| is_statistic(name)).map(|(_, tensor)| tensor).collect();
-        Self { network, optimizer, train: config.train.clone(), world, averaging: None, statistics }
+        let train = config.train.clone();
+        let (with_scores, scores) = (false, None);
+        Self { network, optimizer, train, world, averaging: None, statistics, with_scores, scores }
     }
 
     /// Returns the processes that train the network.
@@ -56,6 +62,7 @@ impl Learner {
             by_block: self.train.checkpoint_blocks,
             world: self.world,
             norm_groups: norm_groups(&self.train, self.network.method(), all),
+            with_scores: self.with_scores,
         }
     }
 
@@ -131,6 +138,7 @@ impl Learner {
             self.gradients(views)
         };
         let Gradients { loss, probe, total } = gradients?;
+        self.scores = ScoreMetrics::of(&loss.scores);
         let is_broken = trace::span("optimizer", || self.optimizer.update(&total))?;
         self.network.method_mut().after_step(&is_broken);
         Ok(StepMetrics::of(&loss, probe, is_broken))

@@ -1,6 +1,6 @@
 //! The log of a run: sums over the steps between two records, and the records.
 
-use std::{collections::BTreeMap, fs, time::Duration};
+use std::{collections::BTreeMap, time::Duration};
 
 use anyhow::Result;
 use pipeline::{StageStats, Stats};
@@ -10,8 +10,9 @@ use crate::run::folder::RunFolder;
 use crate::{
     feed::{DeviceBatch, FeedTimes},
     metrics::{
-        self, Choices, DeviceNumbers, LoadingCosts, PendingMetrics, ProcessNumbers, Record, RecordFile,
-        Shares, Sink, Spread, StepMetrics, StepNumbers, Stragglers, TrainRecord, ValidationRecord, Verdict,
+        self, Choices, DeviceNumbers, LoadingCosts, PendingMetrics, PendingScores, ProcessNumbers,
+        Record, RecordFile, ScoreMetrics, Shares, Sink, Spread, StepMetrics, StepNumbers, Stragglers,
+        TrainRecord, ValidationRecord, Verdict,
     },
     notice,
     world::World,
@@ -49,6 +50,8 @@ struct Window {
     /// Begin and end of what was not training.
     excluded: Vec<(Moment, Moment)>,
     stats: Option<Stats>,
+    /// Those of the last step.
+    scores: Option<ScoreMetrics>,
 }
 
 /// A record that waits for the numbers of its steps.
@@ -59,6 +62,7 @@ struct Due {
     window: Window,
     end: Moment,
     sums: Option<PendingMetrics>,
+    scores: Option<PendingScores>,
 }
 
 impl Window {
@@ -72,6 +76,7 @@ impl Window {
             since,
             excluded: Vec::new(),
             stats: None,
+            scores: None,
         }
     }
 
@@ -121,7 +126,7 @@ impl Log {
     }
 
     /// Adds a step, whose number is `step`.
-    pub(crate) fn count(&mut self, step: u64, outcome: &StepOutcome, batch: &DeviceBatch) {
+    pub(crate) fn count(&mut self, step: u64, outcome: StepOutcome, batch: &DeviceBatch) {
         self.sinks.iter_mut().for_each(|sink| sink.step(step));
         let window = &mut self.window;
         window.steps += 1.0;
@@ -129,6 +134,7 @@ impl Log {
         window.chance = outcome.chance;
         window.lr = outcome.lr;
         window.stats = Some(batch.stats);
+        window.scores = outcome.scores;
         window.add(&outcome.metrics);
     }
 
@@ -154,14 +160,18 @@ impl Log {
             self.world.average(|| vec![sums.values.shallow_clone()])?;
         }
         let sums = sums.map(|sums| sums.queue_read(self.accelerator)).transpose()?;
-        self.due = Some(Due { step, epoch, bad, window, end, sums });
+        let scores = window.scores.take().map(|scores| scores.joined(self.world)).transpose()?;
+        let scores = scores.map(|scores| scores.queue_read(self.accelerator)).transpose()?;
+        self.due = Some(Due { step, epoch, bad, window, end, sums, scores });
         Ok(())
     }
 
     /// Waits for the steps of the record that is due, and writes it. Returns whether there was one. `times`
     /// is called once the steps are over.
     pub(crate) fn write_due(&mut self, times: impl FnOnce() -> Result<FeedTimes>) -> Result<bool> {
-        let Some(Due { step, epoch, bad, window, end, sums }) = self.due.take() else { return Ok(false) };
+        let Some(Due { step, epoch, bad, window, end, sums, scores }) = self.due.take() else {
+            return Ok(false);
+        };
         let numbers = sums.map(|sums| sums.mean(window.steps)).transpose()?;
         let seconds = window.seconds(&end)?;
         let FeedTimes { waited, copied } = times()?;
@@ -191,6 +201,10 @@ impl Log {
             processes,
             parts: numbers.map(finite_parts).unwrap_or_default(),
         })))?;
+        if let Some(scores) = scores {
+            let scores = scores.read()?;
+            self.sinks.iter_mut().for_each(|sink| sink.scores(step, &scores));
+        }
         Ok(true)
     }
 

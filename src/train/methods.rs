@@ -14,6 +14,7 @@ use crate::{
     checkpoint::{self, DataIdentity, Loaded, Named, State},
     config::Config,
     method::MethodConfig,
+    metrics::Histogram,
     run::stop::Stop,
     views::Views,
 };
@@ -227,6 +228,38 @@ fn every_method_trains_on_batches_of_the_loader() -> Result<()> {
         let (mut run, folder) = tiny::run_of(&format!("method.name = '{name}'\n{small}"), place.path());
         run.steps = 3;
         assert_eq!(run.train(&folder, &Stop::at(None), Displays::default())?, RunOutcome::Finished, "{name}");
+    }
+    Ok(())
+}
+
+/// Returns the numbers of scores that eight images have, by part.
+fn scores_of(name: &str) -> Vec<(&'static str, f64)> {
+    match name {
+        "amdim" => vec![("1t5", 8.0 * 8.0 * 25.0), ("1t7", 8.0 * 8.0 * 49.0), ("5t5", 8.0 * 8.0 * 25.0)],
+        "simclr" => vec![("view1", 8.0 * 8.0)],
+        "moco" => vec![("queue", 8.0 * 4.0)],
+        "instdisc" => vec![("bank", 8.0 * 8.0)],
+        "cmc" => vec![("l", 8.0 * 8.0), ("ab", 8.0 * 8.0)],
+        _ => vec![],
+    }
+}
+
+#[test]
+fn all_scores_are_counted_and_counting_them_changes_nothing() -> Result<()> {
+    let _alone = crate::testing::lock_generator();
+    let in_parts = ["accumulate = 2", "checkpoint_blocks = true"].map(|train| (&SMALL[0], train));
+    for (method, train) in SMALL.iter().map(|method| (method, "")).chain(in_parts) {
+        let config = config(*method, train);
+        let (mut plain, mut counting) = (trainer(&config), trainer(&config));
+        counting.with_scores(true);
+        assert!(plain.step(&batch(&config, 0))?.scores.is_none());
+        let scores = counting.step(&batch(&config, 0))?.scores;
+        let found = scores.map(|scores| scores.queue_read(None)?.read()).transpose()?.unwrap_or_default();
+        let counts = found.iter().map(|(name, scores)| (*name, scores.counts.iter().sum()));
+        assert_eq!(counts.collect::<Vec<_>>(), scores_of(method.0), "{method:?} {train}");
+        let is_within = |scores: &Histogram| scores.ends[0] - 1.0 <= scores.min && scores.min < scores.max;
+        assert!(found.iter().all(|(_, scores)| is_within(scores)), "{found:?}");
+        assert_eq!(different(&tensors(&plain), &tensors(&counting)), [""; 0], "{method:?} {train}");
     }
     Ok(())
 }

@@ -164,6 +164,8 @@ impl Run {
         if let Some(lock) = &self.lock {
             lock.begin(start)?;
         }
+        let is_recorded = self.is_due(start.step, self.config.run.log_every);
+        self.trainer.with_scores(self.config.run.tensorboard && is_recorded);
         let outcome = self.update(&batch.views).with_context(|| format!("step {} failed", start.step));
         let outcome = outcome.inspect_err(|error| {
             if self.world.lost(error).is_none() {
@@ -172,7 +174,7 @@ impl Run {
         })?;
         self.position = batch.views.next;
         self.longest.step = self.longest.step.max(started.elapsed());
-        output.log.count(start.step, &outcome, batch);
+        output.log.count(start.step, outcome, batch);
         self.finish_pending(feed, output)?;
         self.begin_pending(start.step, output)?;
         if self.must_finish_pending() { self.finish_pending(feed, output) } else { Ok(()) }

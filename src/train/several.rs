@@ -6,7 +6,7 @@ use tch::{Device, Kind, Tensor};
 use super::{
     methods::{SAMPLES, SMALL},
     ranks, tiny,
-    trainer::Trainer,
+    trainer::{StepOutcome, Trainer},
 };
 use crate::{
     checkpoint::Named,
@@ -68,7 +68,11 @@ fn updates(case: Case, world: World) -> Named {
     let mut trainer = trainer(&config, world);
     let mut results = Named::new();
     for number in 0..UPDATES {
-        let metrics = trainer.step(&own(&config, number, world)).unwrap().metrics;
+        trainer.with_scores(true);
+        let StepOutcome { metrics, scores, .. } = trainer.step(&own(&config, number, world)).unwrap();
+        if let Some(scores) = scores {
+            results.insert(format!("scores of step {number}"), scores.joined(world).unwrap().values);
+        }
         world.average(|| vec![metrics.values.shallow_clone()]).unwrap();
         results.insert(format!("numbers of step {number}"), metrics.values.copy());
     }

@@ -78,6 +78,7 @@ impl StepGraph {
         // The graph allocates the gradients itself.
         learner.optimizer.forget_gradients()?;
         let batch = copied(views);
+        learner.with_scores = false; // every replay would compute them
         match Graph::record(self.device, || learner.update(&batch)) {
             Ok((graph, metrics)) => {
                 tracing::debug!("steps are queued as one CUDA graph from here on");

@@ -11,7 +11,7 @@ use crate::{
     checkpoint::{Loaded, Named},
     config::Config,
     device,
-    metrics::{StepMetrics, StepNumbers},
+    metrics::{ScoreMetrics, StepMetrics, StepNumbers},
     network::Network,
     optim::{OptimizerName, Schedule},
     usage,
@@ -52,6 +52,9 @@ pub struct StepOutcome {
     pub chance: f64,
     /// The learning rate.
     pub lr: f64,
+    /// The distribution of the scores, if it was [asked for](Trainer::with_scores). Steps that are replayed as a graph have
+    /// none.
+    pub scores: Option<ScoreMetrics>,
 }
 
 /// Steps whose flags, which say whether their numbers were not finite, are on their way to the host.
@@ -158,6 +161,11 @@ impl Trainer {
         self.graph.is_recorded()
     }
 
+    /// Says whether the next steps compute the distribution of their scores.
+    pub fn with_scores(&mut self, with_scores: bool) {
+        self.learner.with_scores = with_scores;
+    }
+
     /// Queues one update on one batch, without waiting for the device.
     ///
     /// Random numbers derive from the seed and the step, so there is no generator state to save. If the
@@ -177,7 +185,7 @@ impl Trainer {
         let chance = self.chance(views.labels.size()[0]);
         let (shared, indices) = (metrics.shared(), views.indices.copy());
         self.unchecked.push(UncheckedStep { step: step + 1, metrics: shared, indices });
-        Ok(StepOutcome { metrics, chance, lr })
+        Ok(StepOutcome { metrics, chance, lr, scores: self.learner.scores.take() })
     }
 
     /// Waits for the steps since the last check.

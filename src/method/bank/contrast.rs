@@ -7,7 +7,7 @@ use super::{
     rows::{Moved, Rows},
     settings::{BankLoss, BankSettings},
 };
-use crate::loss;
+use crate::loss::{self, Scores};
 
 /// The result of a comparison with a memory bank.
 #[derive(Debug)]
@@ -49,6 +49,17 @@ impl Contrast {
             Some(drawn) => self.rows.products_of_drawn(&features, drawn),
             None => self.rows.products(&features),
         }
+    }
+
+    /// Returns the scores of features (n, d) of unit length for the rows of the samples `numbers` (m), as those of the
+    /// part `name` of the loss.
+    pub(in crate::method) fn scores_of(
+        &self,
+        name: &'static str,
+        features: Tensor,
+        numbers: &Tensor,
+    ) -> Scores {
+        Scores::of_units(name, features, self.rows.all().index_select(0, numbers), self.temperature)
     }
 
     /// Returns the loss of features (n, d) of unit length of the samples `numbers` (n). They are compared

@@ -7,7 +7,7 @@ use super::{config::Config, groups::Groups, key_encoder::KeyEncoder, queries::Qu
 use crate::{
     encoder::{Embedder, Encoder, Projected},
     hint::Notice,
-    loss::{self, Queued},
+    loss::{self, Queued, Scores},
     method::{
         compute::ComputeOptions,
         interface::{Exchanged, Method, Objective, Recorded},
@@ -111,6 +111,12 @@ impl Method for Moco {
             parts.extend(["view1", "view2"].into_iter().zip(losses));
         }
         Objective { loss: &total / views as f64, total, parts }
+    }
+
+    /// The scores (n, k) of the queries of the first view for the keys of the queue.
+    fn scores(&self, embeddings: &[Tensor], _: &Views, _: World) -> Vec<Scores> {
+        let queries = loss::unit(&embeddings[1].get(0).detach());
+        vec![Scores::of_units("queue", queries, self.queue.keys().transpose(0, 1), self.temperature)]
     }
 
     fn features(&self, embeddings: &[Tensor]) -> Tensor {

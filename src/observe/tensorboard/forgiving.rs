@@ -2,8 +2,8 @@
 
 use anyhow::Result;
 
-use super::board::TensorBoard;
-use crate::metrics::{Record, Sink};
+use super::{board::TensorBoard, tags};
+use crate::metrics::{Histogram, Record, Sink};
 
 /// An event file that training does not depend on. The first failure is a warning; what was not written is counted,
 /// and told at the end.
@@ -40,12 +40,21 @@ impl Sink for Forgiving {
         self.write(|board| board.record(record));
         Ok(())
     }
+
+    fn scores(&mut self, step: u64, scores: &[(&'static str, Histogram)]) {
+        for (name, histogram) in scores {
+            self.write(|board| board.histogram(step, &tags::of_scores(name), histogram));
+        }
+    }
 }
 
 impl Drop for Forgiving {
     fn drop(&mut self) {
         if self.dropped > 0 {
-            tracing::warn!("what could not be written for TensorBoard: {} records or images", self.dropped);
+            tracing::warn!(
+                "could not be written for TensorBoard: {} records, images and histograms",
+                self.dropped
+            );
         }
     }
 }

@@ -11,4 +11,4 @@ mod support;
 mod systemd;
 mod torchrun;
 
-pub(crate) use self::support::{files, parse, words};
+pub(crate) use self::support::{files, parse, read, words};

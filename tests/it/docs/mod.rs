@@ -6,3 +6,4 @@ mod links;
 mod pages;
 mod recipes;
 mod settings;
+mod watching;

@@ -1,6 +1,12 @@
 //! Everything by which a run is watched while it trains.
 
+mod board;
+mod events;
 mod http;
+mod killed;
+mod page;
+mod promtool;
+mod reader;
 mod server;
 mod trace;
 

@@ -1,0 +1,32 @@
+//! TensorBoard's own reader, and the numbers that it should find.
+
+use std::{collections::BTreeMap, path::Path};
+
+use amdim_stream::{metrics::Record, observe::tensorboard::tags};
+use serde_json::Value;
+
+use crate::support::python;
+
+/// The values of each tag: pairs of step and value, in order.
+pub(super) type Scalars = BTreeMap<String, Vec<(u64, f32)>>;
+
+/// Reads the event files of a folder by `EventAccumulator`.
+pub(super) fn read(folder: &Path) -> Value {
+    serde_json::from_str(&python("board.py", &["read", folder.to_str().unwrap()])).unwrap()
+}
+
+/// Returns scalars that TensorBoard has found.
+pub(super) fn scalars(found: &Value) -> Scalars {
+    serde_json::from_value(found.clone()).unwrap()
+}
+
+/// Returns the numbers of records by tag, as floats: event files have no doubles.
+pub(super) fn of_records(records: &[Record]) -> Scalars {
+    let mut scalars = Scalars::new();
+    for record in records {
+        for (tag, number) in tags::of(record) {
+            scalars.entry(tag).or_default().push((record.step(), number as f32));
+        }
+    }
+    scalars
+}
