@@ -14,7 +14,7 @@ use anyhow::{Context, Result};
 use crossbeam::channel::{self, Receiver, Sender};
 
 use crate::{
-    metrics::{Record, Sink},
+    metrics::{Histogram, Record, Sink},
     notice,
 };
 
@@ -22,13 +22,26 @@ use crate::{
 pub(crate) trait Watcher: Send {
     /// Takes a record.
     fn record(&mut self, record: &Record);
+
+    /// Takes the scores of a step, by the part of the loss that they belong to.
+    fn scores(&mut self, _step: u64, _scores: &Scores) {}
+}
+
+/// Histograms of scores, by the part of the loss that they belong to.
+pub(crate) type Scores = [(&'static str, Histogram)];
+
+/// What the training thread hands over.
+#[derive(Debug)]
+enum Event {
+    Record(Box<Record>),
+    Scores(u64, Box<Scores>),
 }
 
 /// Passes records on to watchers, in a thread of its own. Dropping it waits a moment for records under way.
 #[derive(Debug)]
 pub(crate) struct Observer {
-    records: Option<Sender<Record>>,
-    /// The records that found the channel full.
+    events: Option<Sender<Event>>,
+    /// What found the channel full.
     dropped: Arc<AtomicU64>,
     /// Disconnects when the thread has ended.
     ended: Receiver<Infallible>,
@@ -46,12 +59,15 @@ impl Observer {
     ///
     /// If the thread cannot be started.
     pub(crate) fn spawn(mut watchers: Vec<Box<dyn Watcher>>, dropped: Arc<AtomicU64>) -> Result<Self> {
-        let (sender, records) = channel::bounded::<Record>(Self::ROOM);
+        let (sender, events) = channel::bounded::<Event>(Self::ROOM);
         let (ending, ended) = channel::bounded(0);
         let run = move || {
-            for record in records {
+            for event in events {
                 for watcher in &mut watchers {
-                    watcher.record(&record);
+                    match &event {
+                        Event::Record(record) => watcher.record(record),
+                        Event::Scores(step, scores) => watcher.scores(*step, scores),
+                    }
                 }
             }
             drop(watchers); // a server says good-bye
@@ -59,23 +75,30 @@ impl Observer {
         };
         let spawned = thread::Builder::new().name("observer".to_owned()).spawn(run);
         spawned.context("cannot start the thread that watches the run")?;
-        Ok(Self { records: Some(sender), dropped, ended })
+        Ok(Self { events: Some(sender), dropped, ended })
+    }
+
+    fn send(&self, event: Event) {
+        if self.events.as_ref().is_none_or(|events| events.try_send(event).is_err()) {
+            self.dropped.fetch_add(1, Relaxed);
+        }
     }
 }
 
 impl Sink for Observer {
     fn write(&mut self, record: &Record) -> Result<()> {
-        let is_sent = self.records.as_ref().is_some_and(|records| records.try_send(record.clone()).is_ok());
-        if !is_sent {
-            self.dropped.fetch_add(1, Relaxed);
-        }
+        self.send(Event::Record(Box::new(record.clone())));
         Ok(())
+    }
+
+    fn scores(&mut self, step: u64, scores: &Scores) {
+        self.send(Event::Scores(step, scores.into()));
     }
 }
 
 impl Drop for Observer {
     fn drop(&mut self) {
-        self.records = None;
+        self.events = None;
         let is_late = self.ended.recv_timeout(Self::PATIENCE) == Err(channel::RecvTimeoutError::Timeout);
         let dropped = self.dropped.load(Relaxed);
         if is_late || dropped > 0 {
@@ -105,7 +128,7 @@ mod tests {
 
     impl Watcher for Slow {
         fn record(&mut self, record: &Record) {
-            drop(self.gate.recv());
+            let _ = self.gate.recv();
             self.steps.lock().unwrap().push(record.step());
         }
     }

@@ -1,6 +1,7 @@
 //! A reader of `--listen`.
 
 use std::{
+    fmt::Write as _,
     fs,
     io::{Read, Write},
     net::TcpStream,
@@ -61,7 +62,7 @@ pub(super) fn request(address: &str, method: &str, path: &str, headers: &[(&str,
     let host = [("host", address)];
     let is_named = headers.iter().any(|(name, _)| *name == "host");
     for (name, value) in headers.iter().chain(host.iter().filter(|_| !is_named)) {
-        text += &format!("{name}: {value}\r\n");
+        write!(text, "{name}: {value}\r\n").unwrap();
     }
     text + "\r\n"
 }

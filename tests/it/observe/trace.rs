@@ -39,7 +39,9 @@ fn spans(events: &[Value]) -> Vec<Span> {
 /// Panics unless the spans of each thread nest or are disjoint. Times are rounded to nanoseconds.
 fn assert_nested(spans: &[Span]) {
     let mut by_thread = BTreeMap::<u64, Vec<&Span>>::new();
-    spans.iter().for_each(|span| by_thread.entry(span.thread).or_default().push(span));
+    for span in spans {
+        by_thread.entry(span.thread).or_default().push(span);
+    }
     for of_thread in by_thread.values_mut() {
         of_thread.sort_by(|a, b| a.begin.total_cmp(&b.begin).then(b.end.total_cmp(&a.end)));
         let mut open: Vec<&Span> = Vec::new();
