@@ -40,6 +40,7 @@ pub mod network;
 pub mod numbers;
 pub mod observe;
 pub mod optim;
+pub mod report;
 pub mod run;
 pub mod selftest;
 pub mod settings;

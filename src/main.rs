@@ -8,7 +8,10 @@ use std::{
 use amdim_stream::{
     about,
     cli::Command,
-    commands::{doctor, embed, events, export, import, pack, plan, replay, selftest, show, synth, verify},
+    commands::{
+        doctor, embed, events, export, import, pack, plan, replay, report, runs, selftest, show, synth,
+        verify,
+    },
     config::TrainArgs,
     data, eval,
     exit::{self, Code},
@@ -159,6 +162,8 @@ fn run(command: Command, world: World) -> Result<()> {
         Command::Pack(args) => pack::run(&args, world),
         Command::Plan(args) => plan::run(&args),
         Command::Replay(args) => replay::run(&args),
+        Command::Report(args) => report::run(&args),
+        Command::Runs(args) => runs::run(&args),
         Command::Selftest(args) => selftest::run(&args, world),
         Command::Show(args) => show::run(&args),
         Command::Train { settings } => Err(no_subcommand(&settings)),

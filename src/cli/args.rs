@@ -5,8 +5,8 @@ use clap::{Parser, Subcommand};
 use super::manual::{Completions, Man};
 use crate::{
     commands::{
-        doctor, embed, eval::EvalCommand, events, export, import, pack, plan, replay, selftest, show, synth,
-        verify,
+        doctor, embed, eval::EvalCommand, events, export, import, pack, plan, replay, report, runs, selftest,
+        show, synth, verify,
     },
     config::TrainArgs,
     run::Unattended,
@@ -71,6 +71,10 @@ pub enum Command {
     Plan(Box<plan::Args>),
     /// Repeat the step that a run failed at
     Replay(replay::Args),
+    /// Write one HTML file about a run, or one that compares several
+    Report(report::Args),
+    /// List the runs below folders: method, step, loss, accuracies, state
+    Runs(runs::Args),
     /// Compare what this device computes with what it should compute: golden tensors, precisions, fused pieces, recorded steps, copies, memory
     ///
     /// A check that fails says which flags to train with instead. On a GPU, it takes all free memory for a

@@ -34,6 +34,7 @@ impl Command {
             Self::Doctor(args) => ("there is no result", vec![args.out.clone()]),
             Self::Export(args) => ("nothing is written", vec![folder_of(&args.out).to_owned()]),
             Self::Import(args) => ("nothing is written", vec![args.out.clone()]),
+            Self::Report(args) => ("nothing is written", vec![folder_of(&args.out).to_owned()]),
             Self::Show(args) => ("nothing is written", vec![folder_of(&args.out).to_owned()]),
             Self::Events(args) => {
                 let folders = args.runs.iter().map(|run| run.join("tensorboard"));

@@ -11,6 +11,8 @@ pub mod pack;
 pub mod plan;
 mod progress;
 pub mod replay;
+pub mod report;
+pub mod runs;
 pub mod selftest;
 mod shared;
 pub mod show;

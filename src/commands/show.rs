@@ -6,7 +6,7 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use pipeline::{DecodeMode, Group, Plan, Preset, Recipe, Renderer, Rgb, SampleSeed};
+use pipeline::{DecodeMode, Group, Plan, Preset, Recipe, Rgb, SampleSeed};
 use serde_json::json;
 use shards::{Division, Order, Position, Sample, ShardSet, Shuffle};
 
@@ -16,6 +16,7 @@ use crate::{
     files::Partial,
     hint::WithHint,
     numbers,
+    report::pairs::{Drawing, Rendered},
     run::folder::RunFolder,
     stdout, usage,
 };
@@ -65,9 +66,9 @@ pub fn run(args: &Args) -> Result<()> {
     let set = data::open(&settings.shards)?;
     let index = find(&set, &args.sample)?;
     let sample = read(&set, index)?;
-    let recipe = &settings.recipe;
-    let seed = SampleSeed { seed: settings.seed, epoch: args.epoch, index };
-    let Rendered { image, views } = settings.render(&sample, seed)?;
+    let Drawing { recipe, seed: run_seed, .. } = &settings.drawing;
+    let seed = SampleSeed { seed: *run_seed, epoch: args.epoch, index };
+    let Rendered { image, views } = settings.drawing.render(&sample, args.epoch)?;
     let mut plan = Plan::default();
     plan.draw(recipe, seed, image.width, image.height)?;
     write(&strip(&image, recipe, &views), &args.out, extension)?;
@@ -80,45 +81,22 @@ pub fn run(args: &Args) -> Result<()> {
         image.height,
         plan.views.len(),
         args.epoch,
-        settings.seed
+        run_seed
     ))?;
     stdout::print(&json!({
         "key": sample.key, "shard": &*sample.shard, "offset": sample.offset, "index": index, "label": sample.label,
-        "width": image.width, "height": image.height, "seed": settings.seed, "epoch": args.epoch,
+        "width": image.width, "height": image.height, "seed": run_seed, "epoch": args.epoch,
         "shared": plan.shared, "views": plan.views, "out": args.out,
     }))
 }
 
-/// The settings that determine the views of a sample.
+/// The shards of a command, and the settings that determine the views of their samples.
 struct ViewSettings {
     shards: Vec<String>,
-    recipe: Recipe,
-    seed: u64,
-    decode: DecodeMode,
-}
-
-/// An image and its views, one after the other.
-struct Rendered {
-    image: Rgb,
-    views: Vec<u8>,
+    drawing: Drawing,
 }
 
 impl ViewSettings {
-    /// Decodes a sample's image and renders its views.
-    fn render(&self, sample: &Sample, seed: SampleSeed) -> Result<Rendered> {
-        let max_pixels = pipeline::LoaderConfig::default().max_pixels;
-        let mut renderer = Renderer::new(self.recipe.clone(), self.decode, max_pixels);
-        let mut views = vec![0; self.recipe.bytes()];
-        let decoded = sample.image.read(|bytes| -> pipeline::Result<Rgb> {
-            renderer.decode(bytes, seed)?;
-            renderer.render(&mut views);
-            pipeline::decode(bytes, max_pixels)
-        });
-        let name = || format!("sample `{}`, shard `{}`", sample.key, sample.shard);
-        let image = decoded.with_context(name)?.with_context(name)?;
-        Ok(Rendered { image, views })
-    }
-
     /// Returns the settings of the run in `--run`, those of the file in `--config`, or those given by flags.
     fn find(args: &Args) -> Result<Self> {
         match (&args.run, &args.config) {
@@ -128,8 +106,8 @@ impl ViewSettings {
                 Self::of(config, args)
             }
             (None, None) => {
-                let (shards, recipe) = (args.shards.clone(), args.preset.recipe());
-                Ok(Self { shards, recipe, seed: args.seed, decode: args.decode })
+                let drawing = Drawing { recipe: args.preset.recipe(), seed: args.seed, decode: args.decode };
+                Ok(Self { shards: args.shards.clone(), drawing })
             }
         }
     }
@@ -143,8 +121,8 @@ impl ViewSettings {
         if config.data.shards.is_empty() {
             return Err(usage!("the settings name no shards"; "name all shards of the run with --shards"));
         }
-        let recipe = config.recipe();
-        Ok(Self { shards: config.data.shards, recipe, seed: config.seed, decode: config.data.decode })
+        let drawing = Drawing::of(&config);
+        Ok(Self { shards: config.data.shards, drawing })
     }
 
     /// Returns the settings of a run, whose shards must not have changed.

@@ -154,6 +154,20 @@ fn largest(values: &Tensor, most: i64) -> (Tensor, Tensor) {
     (top, places)
 }
 
+/// Returns the cosines (n, k) of the nearest samples of the gallery to each query (n, width), descending, and their
+/// numbers (n, k) in the gallery; k is `most`, or the size of a smaller gallery. It is computed on the CPU.
+///
+/// # Errors
+///
+/// If the gallery is empty, or its features cannot be read.
+pub fn nearest_to(gallery: &Features, queries: &Tensor, most: i64) -> Result<(Tensor, Tensor)> {
+    const BLOCK: i64 = 4096;
+    ensure!(!gallery.is_empty(), "no features to compare");
+    let query = normalized(&queries.to_device(Device::Cpu));
+    let Nearest { cosines, numbers } = nearest(gallery, &query, most.min(gallery.len()), BLOCK)?;
+    Ok((cosines, numbers))
+}
+
 fn normalized(rows: &Tensor) -> Tensor {
     rows / rows.norm_scalaropt_dim(2, [1i64].as_slice(), true).clamp_min(1e-12)
 }

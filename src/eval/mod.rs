@@ -25,5 +25,5 @@ pub use self::{
 };
 pub(crate) use self::{
     opened::{checkpoint, share_threads},
-    samples::{evenly, images, labelled, share},
+    samples::{evenly, gallery, images, share},
 };

@@ -35,11 +35,31 @@ pub(crate) fn labelled(set: &ShardSet) -> ShardSet {
     set.subset((0..set.len()).filter(|&index| set.label(index).is_some()).collect())
 }
 
+/// Returns `count` evenly spaced samples of the labelled ones of a set, or all of them if there are no more, with their
+/// indices in the set.
+pub(crate) fn gallery(set: &ShardSet, count: u64) -> (ShardSet, Vec<u64>) {
+    let labelled = || (0..set.len()).filter(|&index| set.label(index).is_some());
+    let all = set.labelled();
+    let chosen: Vec<u64> = match () {
+        () if all <= count => labelled().collect(),
+        () if all == set.len() => numbers(all, count).collect(),
+        () => {
+            let labelled: Vec<u64> = labelled().collect();
+            numbers(all, count).map(|number| labelled[number as usize]).collect()
+        }
+    };
+    (set.subset(chosen.clone()), chosen)
+}
+
+/// Returns `count` evenly spaced numbers below `all`, which is larger.
+fn numbers(all: u64, count: u64) -> impl Iterator<Item = u64> {
+    (0..count).map(move |k| (u128::from(k) * u128::from(all) / u128::from(count)) as u64)
+}
+
 /// Returns `count` evenly spaced samples of a set, or all if it has no more.
 pub(crate) fn evenly(set: &ShardSet, count: u64) -> ShardSet {
     if set.len() <= count {
         return set.clone();
     }
-    let number = |k: u64| (u128::from(k) * u128::from(set.len()) / u128::from(count)) as u64;
-    set.subset((0..count).map(number).collect())
+    set.subset(numbers(set.len(), count).collect())
 }

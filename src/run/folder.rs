@@ -32,6 +32,12 @@ pub struct RunFolder {
     pub(crate) metrics: PathBuf,
     /// One bad sample in each line.
     pub(crate) bad_samples: PathBuf,
+    /// The starts and the ends of the run, one in each line.
+    pub(crate) history: PathBuf,
+    /// What the last validation has found among neighbours.
+    pub(crate) validation: PathBuf,
+    /// The page about the run.
+    pub(crate) report: PathBuf,
     /// The report on a step that failed.
     pub(crate) crash: PathBuf,
     /// The event files for TensorBoard.
@@ -57,10 +63,18 @@ impl RunFolder {
             manifest: path.join("manifest.json"),
             metrics: path.join("metrics.jsonl"),
             bad_samples: path.join("bad-samples.jsonl"),
+            history: path.join("history.jsonl"),
+            validation: path.join("validation.json"),
+            report: path.join("report.html"),
             crash: path.join("crash"),
             tensorboard: path.join("tensorboard"),
             checkpoints: Checkpoints::of(path),
         }
+    }
+
+    /// Returns whether the folder contains a run, or what is left of one.
+    pub(crate) fn is_one(&self) -> bool {
+        [&self.config, &self.manifest, &self.metrics, &self.history].iter().any(|file| file.is_file())
     }
 
     /// Returns the folder of the previous run, which was set aside when its shards had changed.
@@ -150,8 +164,7 @@ impl RunFolder {
         let set_aside = || -> Result<()> {
             let aside = self.path.join(Self::BECOMING_PREVIOUS);
             fs::create_dir_all(&aside)?;
-            let moved = [&self.config, &self.manifest, &self.metrics, &self.bad_samples];
-            for file in moved.into_iter().chain([&self.crash, &self.tensorboard]) {
+            for file in self.files() {
                 if file.exists() {
                     let name = file.file_name().context("files of a run have names")?;
                     files::move_to(file, &aside.join(name))?;
@@ -163,6 +176,13 @@ impl RunFolder {
         set_aside()
             .with_context(|| format!("cannot set aside the run in `{}`", self.path.display()))
             .with_write_hint()
+    }
+
+    /// Returns the files of a run that move with it, and its crash folder.
+    fn files(&self) -> [&Path; 9] {
+        let Self { config, manifest, metrics, bad_samples, history, .. } = self;
+        let Self { validation, report, crash, tensorboard, .. } = self;
+        [config, manifest, metrics, bad_samples, history, validation, report, crash, tensorboard]
     }
 
     /// Finishes the work of a process that was killed in [`set_aside`](Self::set_aside).

@@ -168,6 +168,18 @@ impl Holder {
         Self { host: String::new(), pid: 0, start: Timestamp::UNIX_EPOCH }
     }
 
+    /// Reads from the file of a lock, without taking the lock, which process trains or was killed. Returns `None` after
+    /// an orderly end, and without a file.
+    pub(crate) fn noted(path: &Path) -> Option<Self> {
+        Some(read(&mut File::open(path).ok()?)?.0.holder)
+    }
+
+    /// Returns whether it runs on this machine; `None` if it runs, or ran, on another one.
+    pub(crate) fn is_here(&self) -> Option<bool> {
+        let is_same = self.host == Self::this().host;
+        is_same.then(|| Path::new("/proc").join(self.pid.to_string()).exists())
+    }
+
     /// Returns whether it is another process that runs on this machine.
     fn is_alive(&self) -> bool {
         let here = Self::this();

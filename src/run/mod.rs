@@ -7,6 +7,7 @@ pub(crate) mod crash;
 pub(crate) mod enlarged;
 pub(crate) mod folder;
 pub mod gate;
+pub mod history;
 pub(crate) mod length;
 pub(crate) mod lock;
 pub(crate) mod manifest;

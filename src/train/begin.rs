@@ -8,14 +8,16 @@ use super::{run::RunOutcome, session::Run};
 use crate::{
     checkpoint::{DataIdentity, Loaded, State},
     config::{self, Config},
+    data, hint, report,
     run::{
         folder::RunFolder,
+        history::{self, Begun, Ended, Event, Outcome},
         lock::RunLock,
         manifest::Manifest,
         promote,
         promotion::Promotions,
         start::Start,
-        stop::Stop,
+        stop::{Stop, StopReason},
         unattended::{Deadline, Unattended},
     },
     stdout,
@@ -93,9 +95,15 @@ pub fn run(asked: &toml::Table, unattended: &Unattended, world: World) -> Result
     let displays = world.all(run.displays(&folder, unattended))?;
     let outcome = run
         .train_catching_panics(&folder, &stop, displays)
-        .map_err(|error| run.end_without_others(&folder, error))?;
-    world.on_lead(|| run.conclude(&folder, unattended, manifest, outcome))?;
-    Ok(outcome)
+        .map_err(|error| run.end_without_others(&folder, error));
+    let outcome = outcome.and_then(|outcome| {
+        world.on_lead(|| run.conclude(&folder, unattended, manifest, outcome))?;
+        Ok(outcome)
+    });
+    if world.is_lead() {
+        run.note_end(&folder, &outcome);
+    }
+    outcome
 }
 
 /// Returns the settings in which all processes must agree, by name. Paths and the devices of machines may differ.
@@ -215,11 +223,43 @@ impl Run {
     ) -> Result<()> {
         manifest.write(&folder.manifest)?;
         self.settings().write(&folder.config)?;
+        history::note(&folder.history, &Event::Start(Box::new(self.begun())));
         self.announce(folder, deadline);
         if self.trainer.step_count() == 0 {
             self.look_ahead();
         }
         Ok(())
+    }
+
+    /// Describes this start.
+    fn begun(&self) -> Begun {
+        Begun {
+            time: Timestamp::now(),
+            program: env!("CARGO_PKG_VERSION").to_owned(),
+            host: history::host(),
+            device: torchkit::name(self.device).to_string(),
+            precision: self.config.train.precision.to_string(),
+            workers: data::workers(&self.config),
+            threads: self.threads,
+            processes: self.world.size(),
+            step: self.trainer.step_count(),
+            steps: self.steps,
+            command: history::command(),
+        }
+    }
+
+    /// Notes how the run has ended, and writes its report. Neither changes how it ends.
+    fn note_end(&self, folder: &RunFolder, ended: &Result<RunOutcome>) {
+        let outcome = match ended {
+            Ok(RunOutcome::Finished | RunOutcome::Unchanged) => Outcome::Finished,
+            Ok(RunOutcome::Stopped(StopReason::Signal)) => Outcome::Signal,
+            Ok(RunOutcome::Stopped(StopReason::Time)) => Outcome::Time,
+            Err(_) => Outcome::Failed,
+        };
+        let error = ended.as_ref().err().map(hint::causes);
+        let step = self.trainer.step_count();
+        history::note(&folder.history, &Event::End(Ended { time: Timestamp::now(), step, outcome, error }));
+        report::write_at_end(folder, &self.data);
     }
 
     fn announce(&self, folder: &RunFolder, deadline: Option<&Deadline>) {

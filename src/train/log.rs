@@ -10,9 +10,9 @@ use crate::run::folder::RunFolder;
 use crate::{
     feed::{DeviceBatch, FeedTimes},
     metrics::{
-        self, Choices, DeviceNumbers, LoadingCosts, PendingMetrics, PendingScores, ProcessNumbers,
-        Record, RecordFile, ScoreMetrics, Shares, Sink, Spread, StepMetrics, StepNumbers, Stragglers,
-        TrainRecord, ValidationRecord, Verdict,
+        self, Choices, DeviceNumbers, LoadingCosts, PendingMetrics, PendingScores, ProcessNumbers, Record,
+        RecordFile, ScoreMetrics, Shares, Sink, Spread, StepMetrics, StepNumbers, Stragglers, TrainRecord,
+        ValidationRecord, Verdict,
     },
     notice,
     world::World,

@@ -11,6 +11,7 @@ mod learner;
 mod log;
 #[cfg(test)]
 pub(crate) mod methods;
+mod neighbours;
 mod outlook;
 mod output;
 mod pending;

@@ -8,7 +8,11 @@ use shards::ShardSet;
 use tch::{Device, Kind, Tensor};
 use torchkit::Moment;
 
-use super::{Run, output::Output};
+use super::{
+    Run,
+    neighbours::{Gallery, Known, samples},
+    output::Output,
+};
 use crate::run::{
     folder::RunFolder,
     promote::FEWEST_FOR_HEALTH,
@@ -18,7 +22,7 @@ use crate::{
     checkpoint::Best,
     device,
     encoder::Mode,
-    eval::{self, features::Features, health::Health, knn::Vote},
+    eval::{self, health::Health},
     feed::{DeviceBatch, Feed},
     hint::WithHint,
     metrics::ValidationRecord,
@@ -38,7 +42,8 @@ struct ValidationSums {
     /// The number of this process's first sample among all.
     first: i64,
     features: Vec<Tensor>,
-    labels: Vec<Tensor>,
+    /// Labels and numbers of these samples.
+    samples: Vec<Tensor>,
 }
 
 impl ValidationSums {
@@ -51,7 +56,7 @@ impl ValidationSums {
             labelled: 0.0,
             every: samples.div_ceil(Health::SAMPLES.cast_unsigned()).max(1).cast_signed(),
             features: vec![Tensor::zeros([0, width], (Kind::Float, Device::Cpu))],
-            labels: vec![Tensor::zeros([0], (Kind::Int64, Device::Cpu))],
+            samples: vec![Tensor::zeros([0, 2], (Kind::Int64, Device::Cpu))],
         }
     }
 
@@ -64,7 +69,7 @@ impl ValidationSums {
         let kept = (&views.indices + self.first).remainder(self.every).eq(0).nonzero().view(-1);
         let features = judged.features.index_select(0, &kept);
         self.features.push(features.to_device(Device::Cpu).to_kind(Kind::Float));
-        self.labels.push(views.labels.index_select(0, &kept).to_device(Device::Cpu));
+        self.samples.push(samples(views, self.first).index_select(0, &kept).to_device(Device::Cpu));
     }
 }
 
@@ -114,7 +119,9 @@ impl Run {
             mlp: Some(mlp / labelled),
             ..self.empty_record()
         };
-        let Some(record) = self.add_neighbours_and_health(record, &sums, stop)? else { return Ok(false) };
+        let Some(record) = self.add_neighbours_and_health(record, &sums, stop, output.folder)? else {
+            return Ok(false);
+        };
         // The record comes last: a run that is resumed does not repeat a validation that has one.
         self.keep_best(output.folder, &record)?;
         output.bad.exchange(self.world)?;
@@ -186,25 +193,25 @@ impl Run {
         mut record: ValidationRecord,
         sums: &ValidationSums,
         stop: &Stop,
+        folder: &RunFolder,
     ) -> Result<Option<ValidationRecord>> {
-        let (features, labels) = self.of_all(&sums.features, &sums.labels)?;
-        if features.size()[0] == 0 {
+        let queries = self.of_all(&sums.features, &sums.samples)?;
+        if queries.features.size()[0] == 0 {
             return Ok(Some(record));
         }
-        if self.neighbours_due() && features.size()[0] > 0 {
-            let gallery = eval::evenly(&eval::labelled(&self.data.train), GALLERY);
-            let Some((gallery, of_gallery)) = self.features(&gallery, stop)? else { return Ok(None) };
-            let vote =
-                || self.neighbours(&Features::of(&gallery, &of_gallery)?, &Features::of(&features, &labels)?);
-            record.knn = Some(self.world.from_lead(vote)?);
+        if self.neighbours_due() {
+            let (gallery, indices) = eval::gallery(&self.data.train, GALLERY);
+            let Some(known) = self.features(&gallery, stop)? else { return Ok(None) };
+            let gallery = Gallery { known: &known, indices: &indices };
+            record.knn = Some(self.world.from_lead(|| self.neighbours(&gallery, &queries, folder))?);
         }
-        Ok(Some(self.world.from_lead(|| with_health(record, &features))?))
+        Ok(Some(self.world.from_lead(|| with_health(record, &queries.features))?))
     }
 
-    /// Returns the blocks of features and labels of all processes, each as one tensor on the CPU.
-    fn of_all(&self, features: &[Tensor], labels: &[Tensor]) -> Result<(Tensor, Tensor)> {
-        let [features, labels] = [features, labels].map(|blocks| self.world.rows(&Tensor::cat(blocks, 0)));
-        Ok((features?, labels?))
+    /// Returns the blocks of features and samples of all processes, each as one tensor on the CPU.
+    fn of_all(&self, features: &[Tensor], samples: &[Tensor]) -> Result<Known> {
+        let [features, samples] = [features, samples].map(|blocks| self.world.rows(&Tensor::cat(blocks, 0)));
+        Ok(Known { features: features?, samples: samples? })
     }
 
     /// Writes a record of the health of the features of some training samples, if there are enough of them:
@@ -220,7 +227,7 @@ impl Run {
             return Ok(true);
         }
         let some = eval::evenly(&self.data.train, Health::SAMPLES.cast_unsigned());
-        let Some((features, _)) = self.features(&some, stop)? else { return Ok(false) };
+        let Some(Known { features, .. }) = self.features(&some, stop)? else { return Ok(false) };
         self.finish_training(training, output)?;
         output.log.exclude(begin)?;
         if features.size()[0] > 0 {
@@ -230,33 +237,26 @@ impl Run {
         Ok(true)
     }
 
-    /// Returns features (n, width) and labels (n) of training samples on the CPU, of which each process computes a share,
-    /// or `None` if the run is to stop meanwhile.
-    fn features(&mut self, samples: &ShardSet, stop: &Stop) -> Result<Option<(Tensor, Tensor)>> {
-        let (own, _) = eval::share(samples, self.world);
+    /// Returns the features of training samples, of which each process computes a share, or `None` if the run is to stop
+    /// meanwhile.
+    fn features(&mut self, set: &ShardSet, stop: &Stop) -> Result<Option<Known>> {
+        let (own, first) = eval::share(set, self.world);
         let mut feed = eval::images(&own, &self.config, self.device)?;
         let width = self.trainer.network().encoder().width();
-        let ValidationSums { mut features, mut labels, .. } = ValidationSums::new(0, 0, width);
+        let ValidationSums { mut features, samples: mut known, .. } = ValidationSums::new(0, 0, width);
         self.for_each_batch(&mut feed, stop, |run, batch| {
             let (images, network) = (batch.views.images().get(0), run.trainer.network());
             let of_batch =
                 || network::features(network.encoder(), &images, Mode::Evaluation, network.precision());
             features.push(run.within_memory(of_batch)?.to_device(Device::Cpu).to_kind(Kind::Float));
-            // A later batch overwrites the memory of these labels.
-            labels.push(batch.views.labels.copy().to_device(Device::Cpu));
+            // A copy: a later batch overwrites the memory of these labels.
+            known.push(samples(&batch.views, first.cast_signed()).to_device(Device::Cpu));
             Ok(())
         })?;
         if self.is_to_stop(stop)? {
             return Ok(None);
         }
-        self.of_all(&features, &labels).map(Some)
-    }
-
-    /// Returns the top-1 accuracy of the vote of 20 neighbours in the gallery.
-    fn neighbours(&self, gallery: &Features, queries: &Features) -> Result<f64> {
-        let vote = Vote { k: vec![20], ..Vote::default() };
-        let classes = self.data.classes.context("neighbours need labels")?;
-        self.within_memory(|| Ok(eval::neighbours(&vote, gallery, queries, classes, self.device)?[0].top1))
+        self.of_all(&features, &known).map(Some)
     }
 
     /// Saves a checkpoint and marks it as the best if the chosen metric is better than ever.
@@ -273,7 +273,7 @@ impl Run {
         self.world.on_lead(|| folder.checkpoints.mark_best(&best)).map(drop)
     }
 
-    fn within_memory<T>(&self, work: impl FnOnce() -> Result<T>) -> Result<T> {
+    pub(super) fn within_memory<T>(&self, work: impl FnOnce() -> Result<T>) -> Result<T> {
         let cures = || vec!["add --cuda-graph off".to_owned(), "run without --val-shards".to_owned()];
         device::within_memory(self.device, || "validation".to_owned(), cures, work)
     }
@@ -305,7 +305,7 @@ mod tests {
     use std::time::Instant;
 
     use super::*;
-    use crate::train::tiny;
+    use crate::{eval::features::Features, train::tiny};
 
     #[test]
     fn features_that_are_not_finite_end_a_validation_with_an_error() {
@@ -324,14 +324,15 @@ mod tests {
         let _alone = crate::testing::lock_generator();
         let place = tempfile::tempdir().unwrap();
         let (mut run, _folder) = tiny::run(place.path());
-        let labelled = eval::labelled(&run.data.train);
+        let (labelled, _) = eval::gallery(&run.data.train, 100);
         assert!(run.features(&labelled, &Stop::at(Some(Instant::now()))).unwrap().is_none());
-        let (features, labels) = run.features(&labelled, &Stop::at(None)).unwrap().unwrap();
+        let Known { features, samples } = run.features(&labelled, &Stop::at(None)).unwrap().unwrap();
         let whole =
             Features::compute(run.trainer.network().encoder(), "", &labelled, &run.config, run.device, None)
                 .unwrap();
         assert_eq!(whole.len(), 4);
         assert!(features.equal(&whole.rows(0, 4).unwrap()));
-        assert!(labels.equal(&whole.labels));
+        assert!(samples.select(1, 0).equal(&whole.labels));
+        assert!(samples.select(1, 1).equal(&Tensor::arange(4, (Kind::Int64, Device::Cpu))));
     }
 }

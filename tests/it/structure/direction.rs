@@ -11,7 +11,7 @@ use super::imports::{Crate, module_of};
 
 /// The modules of the program from bottom to top. A file may import modules that precede its own, and files
 /// of its own.
-const FROM_BELOW: [&str; 33] = [
+const FROM_BELOW: [&str; 34] = [
     "testing",
     "exit",
     "hint",
@@ -38,6 +38,7 @@ const FROM_BELOW: [&str; 33] = [
     "eval",
     "exchange",
     "run",
+    "report",
     "observe",
     "train",
     "selftest",

@@ -1,0 +1,238 @@
+//! The charts of one run, or of several on the same axes.
+
+use std::collections::BTreeSet;
+
+use super::{
+    band,
+    chart::{Lines, Series, Unit},
+    parts,
+    scale::Point,
+    subject::Subject,
+    text::isolated,
+};
+use crate::metrics::{Number, TrainRecord, ValidationRecord};
+
+fn finite(number: Number) -> Option<f64> {
+    number.filter(|number| number.is_finite())
+}
+
+fn trained(run: &Subject, number: impl Fn(&TrainRecord) -> Number) -> Vec<Point> {
+    run.train.iter().map(|record| (record.step, finite(number(record)))).collect()
+}
+
+/// Returns the values of the validations that measured a number: gaps between them are no gaps of the line.
+fn validated(run: &Subject, number: impl Fn(&ValidationRecord) -> Number) -> Vec<Point> {
+    let values = run.validation.iter().map(|record| (record.step, finite(number(record))));
+    values.filter(|(_, value)| value.is_some()).collect()
+}
+
+/// Returns the charts of the losses.
+pub(super) fn losses(runs: &[Subject]) -> Vec<String> {
+    let [run] = runs else { return compared_losses(runs) };
+    let whole = Lines {
+        title: "Loss",
+        about: "Means since the record before. The dashed line is the loss of features without information.",
+        unit: Unit::Plain("nats"),
+        from_zero: false,
+        series: vec![
+            Series::line("loss", 0, trained(run, |record| record.loss)),
+            Series::dashed("chance", 0, trained(run, |record| record.chance)),
+        ],
+    };
+    [whole.draw(), parts_of(run).draw(), others_of(run).draw()].into_iter().flatten().collect()
+}
+
+/// Returns the losses of several runs as shares of their chance levels, which differ between methods and batch sizes.
+fn compared_losses(runs: &[Subject]) -> Vec<String> {
+    let share = |record: &TrainRecord| Some(record.loss? / record.chance.filter(|chance| *chance > 0.0)?);
+    let mut series = by_run(runs, |run| trained(run, share));
+    let first = runs.iter().filter_map(|run| run.train.first()).map(|record| record.step).min();
+    let last = runs.iter().filter_map(|run| run.train.last()).map(|record| record.step).max();
+    if let (Some(first), Some(last)) = (first, last) {
+        series.push(Series::dashed("chance", 7, vec![(first, Some(1.0)), (last, Some(1.0))]));
+    }
+    let chart = Lines {
+        title: "Loss as a share of its chance level",
+        about: "Losses of different methods and batch sizes have different chance levels. Lower is better.",
+        unit: Unit::Share,
+        from_zero: false,
+        series,
+    };
+    let plain = Lines {
+        title: "Loss",
+        about: "Compare it between runs of the same method and batch size only.",
+        unit: Unit::Plain("nats"),
+        from_zero: false,
+        series: by_run(runs, |run| trained(run, |record| record.loss)),
+    };
+    [chart.draw(), plain.draw()].into_iter().flatten().collect()
+}
+
+fn by_run(runs: &[Subject], points: impl Fn(&Subject) -> Vec<Point>) -> Vec<Series> {
+    runs.iter().enumerate().map(|(number, run)| Series::line(&run.name, number, points(run))).collect()
+}
+
+/// Returns the names of the parts of a run's loss.
+fn names(run: &Subject, is_loss: bool) -> BTreeSet<&str> {
+    let all = run.train.iter().flat_map(|record| record.parts.keys());
+    all.map(String::as_str).filter(|name| parts::is_loss(name) == is_loss).collect()
+}
+
+/// Returns the chart of the parts of a loss, each with its chance level.
+fn parts_of(run: &Subject) -> Lines<'static> {
+    let mut series = Vec::new();
+    let mut levels: Vec<(Vec<Point>, usize, Vec<&str>)> = Vec::new();
+    for (colour, name) in names(run, true).into_iter().enumerate() {
+        series.push(Series::line(name, colour, trained(run, |record| record.parts.get(name).copied())));
+        let Some(config) = &run.config else { continue };
+        let points = trained(run, |record| parts::chance_of(config, name, record.chance?));
+        match levels.iter_mut().find(|(other, ..)| *other == points) {
+            Some((.., names)) => names.push(name),
+            None => levels.push((points, colour, vec![name])),
+        }
+    }
+    for (points, colour, names) in levels {
+        series.push(Series::dashed(&format!("chance of {}", names.join(", ")), colour, points));
+    }
+    Lines {
+        title: "Parts of the loss",
+        about: "A part that stays at its dashed line has learned nothing.",
+        unit: Unit::Plain("nats"),
+        from_zero: false,
+        series,
+    }
+}
+
+/// Returns the chart of the numbers of the method that are no losses.
+fn others_of(run: &Subject) -> Lines<'static> {
+    let series = names(run, false).into_iter().enumerate();
+    Lines {
+        title: "Other numbers of the method",
+        about: "",
+        unit: Unit::Plain(""),
+        from_zero: true,
+        series: series
+            .map(|(colour, name)| {
+                Series::line(name, colour, trained(run, |record| record.parts.get(name).copied()))
+            })
+            .collect(),
+    }
+}
+
+/// Returns the charts of the accuracies.
+pub(super) fn accuracies(runs: &[Subject]) -> Vec<String> {
+    let chance = |series: &mut Vec<Series>| {
+        let classes = runs.first().and_then(Subject::classes).filter(|classes| *classes > 0);
+        let first = series.iter().flat_map(|series| &series.points).map(|point| point.0).min();
+        let last = series.iter().flat_map(|series| &series.points).map(|point| point.0).max();
+        if let (Some(classes), Some(first), Some(last)) = (classes, first, last) {
+            let level = Some(1.0 / f64::from(classes));
+            series.push(Series::dashed("chance", 7, vec![(first, level), (last, level)]));
+        }
+    };
+    let draw = |title, about, mut series: Vec<Series>| {
+        chance(&mut series);
+        let has_more = series
+            .iter()
+            .any(|series| !series.is_dashed && series.points.iter().any(|point| point.1.is_some()));
+        let lines = Lines { title, about, unit: Unit::Share, from_zero: true, series };
+        lines.draw().filter(|_| has_more)
+    };
+    let on_validation = "Top-1 on validation samples. Labels train only these classifiers, not the encoder.";
+    if let [run] = runs {
+        let validation = vec![
+            Series::line("linear probe", 0, validated(run, |record| record.linear)),
+            Series::line("MLP probe", 1, validated(run, |record| record.mlp)),
+            Series::line("vote of 20 neighbours", 2, validated(run, |record| record.knn)),
+        ];
+        let training = vec![
+            Series::line("linear probe", 0, trained(run, |record| record.probe.linear)),
+            Series::line("MLP probe", 1, trained(run, |record| record.probe.mlp)),
+        ];
+        let charts = [
+            draw("Accuracy on validation samples", on_validation, validation),
+            draw("Accuracy in training", "Top-1 of the probes on augmented training batches.", training),
+        ];
+        return charts.into_iter().flatten().collect();
+    }
+    let linear = by_run(runs, |run| validated(run, |record| record.linear));
+    let mlp = by_run(runs, |run| validated(run, |record| record.mlp));
+    let knn = by_run(runs, |run| validated(run, |record| record.knn));
+    let charts = [
+        draw("Linear probe", on_validation, linear),
+        draw("MLP probe", on_validation, mlp),
+        draw("Vote of 20 neighbours", "Top-1 of the nearest training samples.", knn),
+    ];
+    charts.into_iter().flatten().collect()
+}
+
+/// Returns the charts of the representation's health.
+pub(super) fn health(runs: &[Subject]) -> Vec<String> {
+    let series = |number: fn(&ValidationRecord) -> Number, name: &str| match runs {
+        [run] => vec![Series::line(name, 3, validated(run, number))],
+        runs => by_run(runs, |run| validated(run, number)),
+    };
+    let rank = Lines {
+        title: "Effective rank (RankMe)",
+        about: "The number of directions that features use. A fall towards 1 is a collapse.",
+        unit: Unit::Plain(""),
+        from_zero: true,
+        series: series(|record| record.rankme, "RankMe"),
+    };
+    let cosine = Lines {
+        title: "Mean cosine of two samples",
+        about: "Near 1, all images have the same features.",
+        unit: Unit::Plain(""),
+        from_zero: true,
+        series: series(|record| record.cosine, "cosine"),
+    };
+    [rank.draw(), cosine.draw()].into_iter().flatten().collect()
+}
+
+/// Returns the charts of the speed and of the learning rate.
+pub(super) fn speed(runs: &[Subject]) -> Vec<String> {
+    let series = |number: fn(&TrainRecord) -> Number, name: &str, colour| match runs {
+        [run] => vec![Series::line(name, colour, trained(run, number))],
+        runs => by_run(runs, |run| trained(run, number)),
+    };
+    let rate = Lines {
+        title: "Speed",
+        about: "Without the time of validations.",
+        unit: Unit::Plain("images/s"),
+        from_zero: true,
+        series: series(|record| record.images_per_second, "images/s", 0),
+    };
+    let lr = Lines {
+        title: "Learning rate",
+        about: "After warm-up and drops.",
+        unit: Unit::Plain(""),
+        from_zero: true,
+        series: series(|record| record.lr, "learning rate", 4),
+    };
+    [rate.draw(), lr.draw()].into_iter().flatten().collect()
+}
+
+/// Returns the timelines of what waited for what.
+pub(super) fn waits(runs: &[Subject]) -> String {
+    let of = |run: &Subject| {
+        let moment = |record: &TrainRecord| {
+            let copied = record.device.copy_ms.zip(record.step_ms).map(|(copy, step)| (copy / step).min(1.0));
+            Some(band::Moment {
+                step: record.step,
+                waited: finite(record.data_wait)?.clamp(0.0, 1.0),
+                copied,
+            })
+        };
+        let moments: Vec<_> = run.train.iter().filter_map(moment).collect();
+        let drawn = band::draw(&run.name, &moments)?;
+        let name = if runs.len() > 1 { format!("<h4>{}</h4>", isolated(&run.name)) } else { String::new() };
+        Some(name + &drawn)
+    };
+    let all: String = runs.iter().filter_map(of).collect();
+    if all.is_empty() {
+        return all;
+    }
+    format!(
+        "<div class=\"wide\"><h3>What training waited for</h3><p>Shares of the time of each record, from 0 (bottom) to 100 %.</p>{all}</div>"
+    )
+}
