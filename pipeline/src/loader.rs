@@ -155,6 +155,11 @@ impl<S: Slab> Loader<S> {
         }
     }
 
+    /// Returns the number of batches that are ready.
+    pub fn ready(&self) -> usize {
+        self.batches.as_ref().map_or(0, Receiver::len)
+    }
+
     /// Returns the counts and times of all threads so far.
     pub fn stats(&self) -> Stats {
         self.counters.snapshot()

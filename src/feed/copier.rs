@@ -30,6 +30,7 @@ pub(super) struct FilledSlot {
     pub(super) views: Views,
     pub(super) bad_samples: Vec<BadSample>,
     pub(super) stats: Stats,
+    pub(super) ready: usize,
     pub(super) id: u64,
     pub(super) copied: Option<[Moment; 2]>,
 }
@@ -93,7 +94,15 @@ impl<F: Fn(&Tensor, &Tensor) -> Result<(), Failure>> Copier<F> {
         let numbers = slot.numbers(source.labels.len());
         let groups = slot.groups(&shapes).into_iter().map(|images| images.permute([0, 1, 4, 2, 3]));
         let views = Views { groups: groups.collect(), labels: numbers.get(0), indices: numbers.get(1), next };
-        Ok(Some(FilledSlot { slot, views, bad_samples, stats: self.loader.stats(), id, copied }))
+        Ok(Some(FilledSlot {
+            slot,
+            views,
+            bad_samples,
+            stats: self.loader.stats(),
+            ready: self.loader.ready(),
+            id,
+            copied,
+        }))
     }
 
     /// Returns a moment on the stream of copies, for a trace of a GPU.

@@ -17,6 +17,8 @@ pub struct DeviceBatch {
     pub bad_samples: Vec<BadSample>,
     /// The work of the pipeline up to this batch.
     pub stats: Stats,
+    /// Further batches that were ready in host memory when this one was copied.
+    pub(crate) ready: usize,
     /// What a trace calls the batch.
     pub(crate) id: u64,
     /// Begin and end of the copy on a GPU, while a trace is recorded.

@@ -185,9 +185,9 @@ impl Feed {
             self.waits.open.push_back(wait);
             self.waits.collect()?;
         }
-        let FilledSlot { slot, views, bad_samples, stats, id, copied } = filled;
+        let FilledSlot { slot, views, bad_samples, stats, ready, id, copied } = filled;
         let (slot, free) = (Some(slot), self.free.clone());
-        Ok(DeviceBatch { views, bad_samples, stats, id, copied, slot, free, compute: self.compute })
+        Ok(DeviceBatch { views, bad_samples, stats, ready, id, copied, slot, free, compute: self.compute })
     }
 
     /// Ends the pipeline, and returns the bad samples that no batch has reported.

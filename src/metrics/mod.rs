@@ -27,6 +27,6 @@ pub use self::{
         TrainRecord, ValidationRecord,
     },
     scores::ScoreMetrics,
-    sink::Sink,
+    sink::{Made, Sink},
     step::{StepMetrics, StepNumbers},
 };

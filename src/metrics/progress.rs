@@ -4,7 +4,7 @@ use anyhow::Result;
 
 use super::{
     record::{Bottleneck, Number, Record, TrainRecord, ValidationRecord},
-    sink::Sink,
+    sink::{Made, Sink},
 };
 use crate::terminal;
 
@@ -31,9 +31,9 @@ impl Progress {
 }
 
 impl Sink for Progress {
-    fn step(&mut self, step: u64) {
+    fn step(&mut self, made: Made) {
         if terminal::has_line() {
-            self.shown.reach(step, || self.words.clone(), false);
+            self.shown.reach(made.step, || self.words.clone(), false);
         }
     }
 

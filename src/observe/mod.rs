@@ -3,6 +3,8 @@
 //! The training thread hands each record to the [`Observer`] and never waits for it: a thread of its own passes
 //! records on to every [`Watcher`]. `metrics.jsonl` stays the truth, and everything else can be made of it again.
 
+mod board;
+mod gauges;
 mod observer;
 pub mod prometheus;
 mod server;
@@ -10,7 +12,9 @@ pub mod tensorboard;
 mod trace;
 
 pub(crate) use self::{
+    board::Board,
+    gauges::Gauges,
     observer::{Observer, Watcher},
-    server::{Door, Page, Pages, Server, Token},
+    server::{Door, Page, Pages, SCRIPT, Server, Token},
     trace::Trace,
 };

@@ -2,20 +2,18 @@
 
 use std::{
     convert::Infallible,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering::Relaxed},
-    },
+    sync::Arc,
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result};
 use crossbeam::channel::{self, Receiver, Sender};
 
 use crate::{
-    metrics::{Histogram, Record, Sink},
+    metrics::{Histogram, Made, Record, Sink},
     notice,
+    observe::prometheus::State,
 };
 
 /// A destination of records that may be slow or fail, on the observer's thread.
@@ -41,8 +39,11 @@ enum Event {
 #[derive(Debug)]
 pub(crate) struct Observer {
     events: Option<Sender<Event>>,
-    /// What found the channel full.
-    dropped: Arc<AtomicU64>,
+    gauges: Arc<State>,
+    /// The number of events that found the channel full.
+    dropped: u64,
+    /// The time of the last step, if no validation followed it.
+    stepped: Option<Instant>,
     /// Disconnects when the thread has ended.
     ended: Receiver<Infallible>,
 }
@@ -53,12 +54,12 @@ impl Observer {
     /// The time that the end of a run waits for the watchers.
     const PATIENCE: Duration = Duration::from_secs(2);
 
-    /// Starts the thread, which counts in `dropped` what it could not take.
+    /// Starts the thread. Steps, and what the thread could not take, are counted in `gauges`.
     ///
     /// # Errors
     ///
     /// If the thread cannot be started.
-    pub(crate) fn spawn(mut watchers: Vec<Box<dyn Watcher>>, dropped: Arc<AtomicU64>) -> Result<Self> {
+    pub(crate) fn spawn(mut watchers: Vec<Box<dyn Watcher>>, gauges: Arc<State>) -> Result<Self> {
         let (sender, events) = channel::bounded::<Event>(Self::ROOM);
         let (ending, ended) = channel::bounded(0);
         let run = move || {
@@ -75,18 +76,29 @@ impl Observer {
         };
         let spawned = thread::Builder::new().name("observer".to_owned()).spawn(run);
         spawned.context("cannot start the thread that watches the run")?;
-        Ok(Self { events: Some(sender), dropped, ended })
+        Ok(Self { events: Some(sender), gauges, dropped: 0, stepped: None, ended })
     }
 
-    fn send(&self, event: Event) {
+    fn send(&mut self, event: Event) {
         if self.events.as_ref().is_none_or(|events| events.try_send(event).is_err()) {
-            self.dropped.fetch_add(1, Relaxed);
+            self.dropped += 1;
+            self.gauges.dropped(1);
         }
     }
 }
 
 impl Sink for Observer {
+    fn step(&mut self, made: Made) {
+        let now = Instant::now();
+        let since = self.stepped.replace(now).map(|before| (now - before).as_secs_f64());
+        self.gauges.step(made.step, made.images, since);
+        self.gauges.queue_depth("copy", made.ready);
+    }
+
     fn write(&mut self, record: &Record) -> Result<()> {
+        if record.validation().is_some() {
+            self.stepped = None; // the time of a validation is not that of a step
+        }
         self.send(Event::Record(Box::new(record.clone())));
         Ok(())
     }
@@ -100,7 +112,7 @@ impl Drop for Observer {
     fn drop(&mut self) {
         self.events = None;
         let is_late = self.ended.recv_timeout(Self::PATIENCE) == Err(channel::RecvTimeoutError::Timeout);
-        let dropped = self.dropped.load(Relaxed);
+        let dropped = self.dropped;
         if is_late || dropped > 0 {
             let what = if is_late { "the last records" } else { "some records" };
             let warning = notice!(
@@ -118,7 +130,7 @@ mod tests {
     use std::sync::Mutex;
 
     use super::*;
-    use crate::metrics::TrainRecord;
+    use crate::{metrics::TrainRecord, observe::prometheus::About};
 
     /// Notes steps, and takes as long for each as a lock is held.
     struct Slow {
@@ -139,19 +151,21 @@ mod tests {
 
     #[test]
     fn a_watcher_that_stands_still_costs_records_but_never_holds_up_the_run() {
-        let (steps, dropped) = (Arc::new(Mutex::new(Vec::new())), Arc::new(AtomicU64::new(0)));
+        let about = About { method: "", preset: "", precision: "", device: "", steps: 1 };
+        let (steps, gauges) = (Arc::new(Mutex::new(Vec::new())), Arc::new(State::new(about, 0)));
         let (open, gate) = channel::bounded(0);
         let watcher = Slow { steps: steps.clone(), gate };
-        let mut observer = Observer::spawn(vec![Box::new(watcher)], dropped.clone()).unwrap();
+        let mut observer = Observer::spawn(vec![Box::new(watcher)], gauges.clone()).unwrap();
         let written = Observer::ROOM as u64 + 100;
         for step in 0..written {
             observer.write(&record(step)).unwrap();
         }
+        let lost = observer.dropped;
+        assert!((99..=100).contains(&lost), "{lost} records were dropped");
+        assert!(gauges.page().contains(&format!("amdim_stream_observer_dropped_total {lost}\n")));
         drop(open); // the watcher goes on
         drop(observer);
         let steps = steps.lock().unwrap();
-        let lost = dropped.load(Relaxed);
-        assert!((99..=100).contains(&lost), "{lost} records were dropped");
         assert_eq!(steps.len() as u64 + lost, written);
         assert!(steps.is_sorted());
     }

@@ -29,7 +29,10 @@ pub use self::{
     subject::Subject,
     text::escape,
 };
-pub(crate) use self::{text::duration, write::write_at_end};
+pub(crate) use self::{
+    text::{duration, grouped, number},
+    write::write_at_end,
+};
 
 /// Returns the page about one run, or one that compares several.
 ///

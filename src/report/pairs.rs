@@ -93,6 +93,34 @@ pub fn pairs(config: &Config, set: &ShardSet, indices: &[u64], epoch: u64) -> Ve
     samples(set, indices).into_iter().filter_map(draw).collect()
 }
 
+/// Draws samples below each other, each as a row of its views, with gaps between them. Returns `None` without a sample.
+pub fn grid(pairs: &[Pair]) -> Option<Rgb> {
+    const GAP: u32 = 4;
+    let row = |pair: &Pair| {
+        let width = pair.views.iter().map(|view| view.width + GAP).sum::<u32>() - GAP;
+        (width, pair.views.iter().map(|view| view.height).max().unwrap_or(0))
+    };
+    let rows: Vec<_> =
+        pairs.iter().filter(|pair| !pair.views.is_empty()).map(|pair| (pair, row(pair))).collect();
+    let width = rows.iter().map(|(_, (width, _))| *width).max()?;
+    let height = rows.iter().map(|(_, (_, height))| height + GAP).sum::<u32>() - GAP;
+    let mut grid = Rgb { width, height, pixels: vec![255; 3 * width as usize * height as usize] };
+    let mut top = 0;
+    for (pair, (_, height)) in rows {
+        let mut left = 0;
+        for view in &pair.views {
+            let line = 3 * view.width as usize;
+            for (y, pixels) in view.pixels.chunks_exact(line).enumerate() {
+                let start = 3 * ((top + y as u32) as usize * width as usize + left as usize);
+                grid.pixels[start..start + line].copy_from_slice(pixels);
+            }
+            left += view.width + GAP;
+        }
+        top += height + GAP;
+    }
+    Some(grid)
+}
+
 /// Returns `count` evenly spread indices of a set of `samples` samples, or all of them.
 pub fn evenly(samples: u64, count: u64) -> Vec<u64> {
     let count = count.min(samples);

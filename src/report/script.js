@@ -1,5 +1,6 @@
 "use strict";
-for (const figure of document.querySelectorAll("figure.chart")) {
+const drawReadings = () => { for (const figure of document.querySelectorAll("figure.chart:not([data-ready])")) {
+  figure.dataset.ready = "1";
   const data = JSON.parse(figure.querySelector(".data").textContent), { steps, values, names } = data;
   const reading = figure.querySelector(".reading"), cursors = figure.querySelectorAll(".cursor");
   let at = -1;
@@ -25,5 +26,7 @@ for (const figure of document.querySelectorAll("figure.chart")) {
       if (by) { event.preventDefault(); show(at + by); }
     });
   }
-}
+} };
+globalThis.drawReadings = drawReadings;
+drawReadings();
 document.documentElement.dataset.ready = "1";

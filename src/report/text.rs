@@ -35,7 +35,7 @@ pub(super) fn json(value: &serde_json::Value) -> String {
 }
 
 /// Formats a whole number in groups of three digits.
-pub(super) fn grouped(number: u64) -> String {
+pub(crate) fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut grouped = String::new();
     for (place, digit) in digits.chars().enumerate() {
@@ -48,7 +48,7 @@ pub(super) fn grouped(number: u64) -> String {
 }
 
 /// Formats a number with some four digits.
-pub(super) fn number(value: f64) -> String {
+pub(crate) fn number(value: f64) -> String {
     let size = value.abs();
     match size {
         _ if !value.is_finite() => "not finite".to_owned(),

@@ -1,18 +1,19 @@
 //! Everything that shows a run while it trains.
 
-use std::{
-    path::PathBuf,
-    sync::{Arc, atomic::AtomicU64},
-};
+use std::{fs, path::PathBuf, sync::Arc};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use torchkit::Accelerator;
 
 use super::Run;
 use crate::{
     hint,
     metrics::{Progress, Sink},
-    observe::{Door, Observer, Page, Pages, Server, Token, Trace, Watcher},
+    observe::{
+        Board, Door, Gauges, Observer, Page, Pages, SCRIPT, Server, Token, Trace, Watcher,
+        prometheus::{About, State},
+    },
+    report::{self, Live, Options, Subject},
     run::{folder::RunFolder, unattended::Unattended, watching::Watching},
 };
 
@@ -31,7 +32,7 @@ impl Run {
     /// # Errors
     ///
     /// If the token of `--listen` cannot be read, a thread cannot be started, or the GPU fails.
-    pub(super) fn displays(&self, folder: &RunFolder, unattended: &Unattended) -> Result<Displays> {
+    pub(super) fn displays(&mut self, folder: &RunFolder, unattended: &Unattended) -> Result<Displays> {
         let sinks = if self.world.is_lead() { self.sinks(folder, unattended)? } else { Vec::new() };
         let Watching { trace, trace_steps, .. } = &unattended.watching;
         let steps = trace_steps.unwrap_or(Watching::TRACED);
@@ -41,32 +42,72 @@ impl Run {
 
     /// Makes the progress line, unless the start is quiet, and the thread of those that watch the run, if there are
     /// any.
-    fn sinks(&self, folder: &RunFolder, unattended: &Unattended) -> Result<Vec<Box<dyn Sink>>> {
+    fn sinks(&mut self, folder: &RunFolder, unattended: &Unattended) -> Result<Vec<Box<dyn Sink>>> {
         let mut sinks: Vec<Box<dyn Sink>> = Vec::new();
         if !unattended.quiet {
             sinks.push(Box::new(Progress::new(self.trainer.step_count(), self.steps)));
         }
-        let dropped = Arc::new(AtomicU64::new(0));
-        let watchers: Vec<Box<dyn Watcher>> = self.server(folder, unattended)?.into_iter().collect();
+        let gauges = Arc::new(self.new_gauges());
+        let mut watchers: Vec<Box<dyn Watcher>> = Vec::new();
+        if let Some(server) = self.server(folder, unattended, gauges.clone())? {
+            watchers.push(Box::new(Gauges::new(gauges.clone(), self.config.run.max_bad)));
+            watchers.push(Box::new(server));
+            self.gauges = Some(gauges.clone());
+        }
+        if self.config.run.tensorboard {
+            let config = fs::read_to_string(&folder.config).unwrap_or_default();
+            let step = self.trainer.step_count();
+            watchers.push(Box::new(Board::new(folder, step, config, &self.config, &self.data.train)));
+        }
         if !watchers.is_empty() {
-            sinks.push(Box::new(Observer::spawn(watchers, dropped)?));
+            sinks.push(Box::new(Observer::spawn(watchers, gauges)?));
         }
         Ok(sinks)
     }
 
+    /// Returns the numbers for Prometheus at this step.
+    fn new_gauges(&self) -> State {
+        let about = About {
+            method: self.config.method.chosen().name(),
+            preset: &self.config.preset.to_string(),
+            precision: &self.config.train.precision.to_string(),
+            device: &torchkit::name(self.device),
+            steps: self.steps,
+        };
+        State::new(about, self.trainer.step_count())
+    }
+
     /// Starts the server of `--listen`. An address that cannot be had is no reason not to train.
-    #[expect(clippy::unused_self, reason = "x")]
-    fn server(&self, folder: &RunFolder, unattended: &Unattended) -> Result<Option<Box<dyn Watcher>>> {
+    fn server(
+        &self,
+        folder: &RunFolder,
+        unattended: &Unattended,
+        gauges: Arc<State>,
+    ) -> Result<Option<Server>> {
         let Some(address) = unattended.watching.listen else { return Ok(None) };
         let token = unattended.watching.listen_token.as_deref().map(Token::of).transpose()?;
         let door = Door { token, is_loopback: address.ip().is_loopback() };
-        let pages = Pages::new(|_: Page| Ok(String::new()), String::new);
-        match Server::start(address, door, pages, &folder.path) {
-            Ok(server) => Ok(Some(Box::new(server))),
+        let (path, data) = (folder.path.clone(), self.data.clone());
+        let page = move |page: Page| -> Result<String> {
+            let run = Subject::with_data(&path, &data).context("the run cannot be read")?;
+            report::page(&[run], &options(page))
+        };
+        match Server::start(address, door, Pages::new(page, move || gauges.page()), &folder.path) {
+            Ok(server) => Ok(Some(server)),
             Err(error) => {
                 tracing::warn!("the run is not shown: {}", hint::render(&error));
                 Ok(None)
             }
         }
+    }
+}
+
+/// Returns what a page of the server has.
+fn options(page: Page) -> Options {
+    let whole = Options::default();
+    match page {
+        Page::Live => Options { live: Some(Live { script: SCRIPT.to_owned() }), ..whole },
+        Page::Numbers => Options { images: 0, ..whole },
+        Page::Report => whole,
     }
 }

@@ -10,9 +10,9 @@ use crate::run::folder::RunFolder;
 use crate::{
     feed::{DeviceBatch, FeedTimes},
     metrics::{
-        self, Choices, DeviceNumbers, LoadingCosts, PendingMetrics, PendingScores, ProcessNumbers, Record,
-        RecordFile, ScoreMetrics, Shares, Sink, Spread, StepMetrics, StepNumbers, Stragglers, TrainRecord,
-        ValidationRecord, Verdict,
+        self, Choices, DeviceNumbers, LoadingCosts, Made, PendingMetrics, PendingScores, ProcessNumbers,
+        Record, RecordFile, ScoreMetrics, Shares, Sink, Spread, StepMetrics, StepNumbers, Stragglers,
+        TrainRecord, ValidationRecord, Verdict,
     },
     notice,
     world::World,
@@ -127,10 +127,12 @@ impl Log {
 
     /// Adds a step, whose number is `step`.
     pub(crate) fn count(&mut self, step: u64, outcome: StepOutcome, batch: &DeviceBatch) {
-        self.sinks.iter_mut().for_each(|sink| sink.step(step));
+        let images = self.world.samples(batch.views.labels.size()[0]);
+        let made = Made { step, images: images.cast_unsigned(), ready: batch.ready };
+        self.sinks.iter_mut().for_each(|sink| sink.step(made));
         let window = &mut self.window;
         window.steps += 1.0;
-        window.images += self.world.samples(batch.views.labels.size()[0]) as f64;
+        window.images += images as f64;
         window.chance = outcome.chance;
         window.lr = outcome.lr;
         window.stats = Some(batch.stats);

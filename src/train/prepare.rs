@@ -92,6 +92,7 @@ impl Run {
             at_chance: 0,
             has_alarmed: false,
             met: MetSamples::default(),
+            gauges: None,
         })
     }
 

@@ -197,6 +197,9 @@ impl Run {
     fn note_written(&mut self, written: Result<Option<Written>>) -> Result<()> {
         if let Some(written) = written? {
             self.longest.save = self.longest.save.max(written.took);
+            if let Some(gauges) = &self.gauges {
+                gauges.saved(written.took.as_secs_f64());
+            }
             self.host_copies.give_back(written.memory);
         }
         Ok(())

@@ -1,6 +1,6 @@
 //! A run in progress: everything that the loop changes, and what follows from it.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use anyhow::Result;
 use pipeline::{BadSample, BadSampleBudget, LoaderConfig};
@@ -16,6 +16,7 @@ use crate::{
     data::{self, Data},
     feed::{DeviceBatch, Feed},
     metrics::Choices,
+    observe::prometheus,
     run::lock::{RunLock, StepStart},
     world::World,
 };
@@ -58,6 +59,8 @@ pub(crate) struct Run {
     pub(crate) has_alarmed: bool,
     /// The bad samples that this process has met, the last of them, and the samples that it has taken.
     pub(crate) met: MetSamples,
+    /// The numbers for Prometheus, if they are served.
+    pub(crate) gauges: Option<Arc<prometheus::State>>,
 }
 
 /// The samples that a process has met in training.

@@ -46,6 +46,12 @@ impl Series {
         }
     }
 
+    /// Returns the value of the series with these labels.
+    pub(super) fn get(&self, labels: &str) -> Option<f64> {
+        let mut slots = self.slots.iter().map_while(OnceLock::get);
+        slots.find(|slot| slot.labels == labels).map(|slot| f64::from_bits(slot.value.load(Relaxed)))
+    }
+
     /// Returns the series with these labels, which begins at 0. Returns none if there are too many.
     fn slot(&self, labels: &str) -> Option<&Slot> {
         let new = || Slot { labels: labels.to_owned(), value: AtomicU64::new(0) };

@@ -104,6 +104,11 @@ impl State {
         self.of(Id::BadBudget).set("", if bad == 0 { 0.0 } else { bad as f64 / most });
     }
 
+    /// Returns the number of images that all processes have trained on since this one started.
+    pub fn images(&self) -> u64 {
+        self.of(Id::Images).get("").unwrap_or(0.0) as u64
+    }
+
     /// Counts what an observer has left out.
     pub fn dropped(&self, count: u64) {
         self.of(Id::Dropped).add("", count as f64);

@@ -35,9 +35,14 @@ pub(super) type Answer = Response<BoxBody<Bytes, Infallible>>;
 pub(crate) enum Page {
     /// The report, which follows the run.
     Live,
+    /// The report without images, of which the page that follows the run takes new numbers.
+    Numbers,
     /// The report as it stands, to be kept.
     Report,
 }
+
+/// The script that lets the page follow the run.
+pub(crate) const SCRIPT: &str = include_str!("live.js");
 
 /// Makes the contents of pages.
 pub(crate) struct Pages {
@@ -49,13 +54,15 @@ pub(crate) struct Pages {
 /// A page that was made a moment ago.
 struct Made {
     page: Page,
-    at: Instant,
+    until: Instant,
     html: Bytes,
 }
 
 impl Pages {
-    /// The time for which a page is not made again.
+    /// The least time for which a page is not made again.
     const LASTING: Duration = Duration::from_secs(1);
+    /// The share of a core that making a page again and again may take: one part of so many.
+    const SHARE: u32 = 100;
 
     /// Returns pages of which `page` makes the HTML, and `metrics` the text for Prometheus.
     pub(crate) fn new(
@@ -67,12 +74,14 @@ impl Pages {
 
     fn html(&self, page: Page) -> Result<Bytes> {
         let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
-        made.retain(|made| made.at.elapsed() < Self::LASTING);
+        made.retain(|made| Instant::now() < made.until);
         if let Some(made) = made.iter().find(|made| made.page == page) {
             return Ok(made.html.clone());
         }
+        let begin = Instant::now();
         let html = Bytes::from((self.page)(page)?);
-        made.push(Made { page, at: Instant::now(), html: html.clone() });
+        let lasting = Self::LASTING.max(Self::SHARE * begin.elapsed());
+        made.push(Made { page, until: Instant::now() + lasting, html: html.clone() });
         Ok(html)
     }
 }
@@ -109,6 +118,7 @@ impl App {
     async fn route<B>(self: Arc<Self>, request: &Request<B>) -> Answer {
         match request.uri().path() {
             "/" => self.page(Page::Live).await,
+            "/numbers.html" => self.page(Page::Numbers).await,
             "/report.html" => self.page(Page::Report).await,
             "/live" => {
                 let events = self.live.clone().events(request.headers());

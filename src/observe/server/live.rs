@@ -18,7 +18,10 @@ use tokio::sync::{
     mpsc,
 };
 
-use crate::metrics::Record;
+use crate::{
+    metrics::Record,
+    report::{grouped, number},
+};
 
 /// The events of a run, for any number of readers.
 #[derive(Debug)]
@@ -101,13 +104,14 @@ impl Live {
 /// Returns what the head of the page shows of a record: texts by the name of their element.
 fn headline(record: &Record) -> String {
     let finite = |number: Option<f64>| number.filter(|number| number.is_finite());
-    let mut texts = json!({ "step": record.step() });
+    let kind = if record.train().is_some() { "train" } else { "validation" };
+    let mut texts = json!({ "kind": kind, "step": grouped(record.step()) });
     if let Some(train) = record.train() {
         if let Some(loss) = finite(train.loss) {
-            texts["loss"] = format!("{loss:.3}").into();
+            texts["loss"] = number(loss).into();
         }
         if let Some(rate) = finite(train.images_per_second) {
-            texts["rate"] = format!("{rate:.0}").into();
+            texts["rate"] = grouped(rate.round() as u64).into();
         }
     }
     texts.to_string()

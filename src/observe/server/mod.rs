@@ -12,7 +12,7 @@ mod serve;
 mod token;
 
 pub(crate) use self::{
-    answer::{Page, Pages},
+    answer::{Page, Pages, SCRIPT},
     door::Door,
     serve::Server,
     token::Token,

@@ -2,8 +2,7 @@
 
 use anyhow::Result;
 
-use super::{board::TensorBoard, tags};
-use crate::metrics::{Histogram, Record, Sink};
+use super::board::TensorBoard;
 
 /// An event file that training does not depend on. The first failure is a warning; what was not written is counted,
 /// and told at the end.
@@ -32,19 +31,6 @@ impl Forgiving {
     /// Returns how many records, images and histograms could not be written.
     pub fn dropped(&self) -> u64 {
         self.dropped
-    }
-}
-
-impl Sink for Forgiving {
-    fn write(&mut self, record: &Record) -> Result<()> {
-        self.write(|board| board.record(record));
-        Ok(())
-    }
-
-    fn scores(&mut self, step: u64, scores: &[(&'static str, Histogram)]) {
-        for (name, histogram) in scores {
-            self.write(|board| board.histogram(step, &tags::of_scores(name), histogram));
-        }
     }
 }
 

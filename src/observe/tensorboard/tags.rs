@@ -5,6 +5,9 @@ use crate::metrics::{Number, Record, TrainRecord, ValidationRecord};
 /// The tag of the settings, a text.
 pub const CONFIG: &str = "config";
 
+/// The tag of samples with their views, an image.
+pub const VIEWS: &str = "views";
+
 /// A number of a record of kind `T`.
 #[derive(Debug)]
 pub struct Tag<T> {
