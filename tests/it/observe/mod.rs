@@ -4,6 +4,7 @@ mod board;
 mod events;
 mod http;
 mod killed;
+mod live;
 mod page;
 mod promtool;
 mod reader;

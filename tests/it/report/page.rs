@@ -6,7 +6,7 @@ use amdim_stream::report::{self, Live, Options, Subject};
 use serde_json::{Value, json};
 
 use super::support::{HOSTILE, command, made_up, page, records, train, train_hostile};
-use crate::support::{Place, json as parsed, run, succeed};
+use crate::support::{Place, run, succeed};
 
 /// Fails if a page could call out, or if its parts are not closed.
 fn check(page: &str) {
@@ -191,7 +191,8 @@ fn the_command_writes_the_page_and_refuses_what_is_no_run() {
     let place = Place::new();
     train(&place, "run");
     let said = succeed(&mut command(&place, &["report", "run", "-o", "r.html", "--images", "1"]));
-    assert_eq!(parsed(&said)["out"], "r.html");
+    let printed: Value = serde_json::from_str(&said.stdout).unwrap();
+    assert_eq!(printed["out"], "r.html");
     let written = fs::read_to_string(place.path("r.html")).unwrap();
     check(&written);
     let said = run(&mut command(&place, &["report", "run", "-o", "r.html"]));
