@@ -36,6 +36,7 @@ eval-demo: demo
 test: setup
 	@tools/python.sh
 	@tools/browser.sh
+	@tools/prometheus.sh
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	cargo test --workspace --locked

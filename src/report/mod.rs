@@ -16,6 +16,7 @@ mod pictures;
 mod scale;
 mod state;
 mod subject;
+mod summary;
 mod text;
 mod verdict;
 mod write;
@@ -30,6 +31,7 @@ pub use self::{
     text::escape,
 };
 pub(crate) use self::{
+    summary::summary,
     text::{duration, grouped, number},
     write::write_at_end,
 };

@@ -34,11 +34,16 @@ impl Tone {
 #[derive(Debug)]
 pub(super) struct Sentence(pub(super) Tone, pub(super) String);
 
+/// Returns the verdict on a run. The first sentence says how it stands or ended.
+pub(super) fn sentences(run: &Subject) -> Vec<Sentence> {
+    let sentences = [end(run), learning(run), accuracy(run), collapse(run), speed(run), bad(run)];
+    sentences.into_iter().flatten().collect()
+}
+
 /// Returns the verdict on a run, as a list.
 pub(super) fn list(run: &Subject) -> String {
-    let sentences = [end(run), learning(run), accuracy(run), collapse(run), speed(run), bad(run)];
     let item = |Sentence(tone, words)| format!("<li class=\"{}\">{words}</li>", tone.class());
-    format!("<ul class=\"verdict\">{}</ul>", sentences.into_iter().flatten().map(item).collect::<String>())
+    format!("<ul class=\"verdict\">{}</ul>", sentences(run).into_iter().map(item).collect::<String>())
 }
 
 /// Says how the run stands or ended.

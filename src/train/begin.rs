@@ -20,7 +20,7 @@ use crate::{
         stop::{Stop, StopReason},
         unattended::{Deadline, Unattended},
     },
-    stdout,
+    stdout, terminal,
     world::World,
 };
 
@@ -304,6 +304,10 @@ impl Run {
         if !unattended.quiet {
             let standing = folder.standing();
             stdout::say(&standing.in_words())?;
+            if !stdout::is_json() {
+                let summary = report::summary(&folder.path, terminal::columns_for_text())?;
+                summary.iter().try_for_each(|line| stdout::say(line))?;
+            }
             stdout::print(&serde_json::to_value(&standing)?)?;
         }
         match &manifest.promotion {

@@ -7,7 +7,7 @@ mod table;
 
 pub use self::{
     state::{About, State},
-    table::{Id, Kind, METRICS, Metric, listing},
+    table::{Id, Kind, METRICS, Metric},
 };
 
 /// The content type of the page. Prometheus 3 refuses pages without a correct one.

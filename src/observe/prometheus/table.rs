@@ -1,7 +1,5 @@
 //! The metrics of the page: names, types and descriptions. The documents have the same table.
 
-use std::fmt::Write as _;
-
 /// The type of a metric.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -91,16 +89,6 @@ metrics! {
     Dropped Counter "observer_dropped_total" "" "Records, images and histograms that were left out because they could not be written in time";
 }
 
-/// Returns a list of all metrics with their types and descriptions, one in a line.
-pub fn listing() -> String {
-    let mut list = String::new();
-    for Metric { name, kind, labels, help, .. } in METRICS {
-        let name = if labels.is_empty() { (*name).to_owned() } else { format!("{name}{{{labels}}}") };
-        let _ = writeln!(list, "{name}  ({})\n    {help}", kind.name());
-    }
-    list
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -114,6 +102,5 @@ mod tests {
             assert!(!help.ends_with('.') && !help.contains(['\n', '\\']), "{name}");
             assert_eq!(METRICS.iter().filter(|other| other.name == *name).count(), 1, "{name}");
         }
-        assert_eq!(listing().lines().count(), 2 * METRICS.len());
     }
 }

@@ -6,6 +6,7 @@ mod http;
 mod killed;
 mod live;
 mod page;
+mod prometheus;
 mod promtool;
 mod reader;
 mod server;

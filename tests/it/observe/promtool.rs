@@ -1,4 +1,4 @@
-//! Prometheus' own checks. They are left out where `promtool` is not installed.
+//! Prometheus' own checks. They are left out where `promtool` is not there.
 
 use std::{
     io::Write,
@@ -6,25 +6,22 @@ use std::{
     process::{Command, Stdio},
 };
 
+use super::prometheus::program;
 use amdim_stream::{
     metrics::{Record, TrainRecord, ValidationRecord},
     observe::prometheus::{About, State},
 };
 
-/// Runs promtool on a page or a file. Returns none, and says so, where it is not installed.
-#[expect(clippy::print_stderr, reason = "the only word of a test that is left out")]
-fn promtool(arguments: &[&str], input: &str) -> Option<()> {
-    let mut command = Command::new("promtool");
+/// Runs promtool on a page or a file, where it is there.
+fn promtool(arguments: &[&str], input: &str) {
+    let Some(program) = program("promtool") else { return };
+    let mut command = Command::new(program);
     command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let Ok(mut child) = command.spawn() else {
-        eprintln!("skipped: promtool is not installed (Debian's package `prometheus` has it)");
-        return None;
-    };
+    let mut child = command.spawn().unwrap();
     child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
     let output = child.wait_with_output().unwrap();
     let [stdout, stderr] = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap());
     assert!(output.status.success() && stderr.is_empty(), "{arguments:?}\n{stdout}{stderr}\n{input}");
-    Some(())
 }
 
 /// Returns a page with a value of every metric.
