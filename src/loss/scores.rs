@@ -32,6 +32,10 @@ impl Scores {
 
     /// Returns what a histogram needs, (4 + 64) in f64, without a graph: the largest negative score and the largest one,
     /// the sum, the sum of squares, and the number of scores in each bucket. Nothing waits for the device.
+    ///
+    /// # Panics
+    ///
+    /// If there are no queries or no keys.
     pub fn summary(&self) -> Tensor {
         /// The most scores that exist at a time.
         const MOST: i64 = 1 << 22;

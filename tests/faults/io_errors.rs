@@ -212,3 +212,46 @@ fn shards_that_cannot_be_read_for_a_while_are_not_cleaned_away() {
         "calls that fail while shards are cleaned (EIO): of {calls} calls each {step}th was refused, and what was clean before stayed"
     );
 }
+
+/// Returns whether a file has whole records of events only: a length in eight bytes, its checksum, so many bytes, theirs.
+fn has_whole_records(bytes: &[u8]) -> bool {
+    let Some((length, rest)) = bytes.split_first_chunk() else { return bytes.is_empty() };
+    let end = 4 + u64::from_le_bytes(*length) as usize + 4;
+    rest.len() >= end && has_whole_records(&rest[end..])
+}
+
+#[test]
+fn event_files_that_cannot_be_written_cost_no_step() {
+    let (place, shim) = (Place::new(), Shim::new());
+    let pattern = place.shards("train", 1, 20);
+    let length = ["--steps", "6", "--tensorboard"];
+    Ended::of(&mut place.train(&pattern, "whole", &length)).assert_done();
+    let whole = tensors(&place.path("whole"), 6);
+    let (mut failures, mut written) = (0, 0);
+    for (number, every) in [0, 1, 2, 5].into_iter().enumerate() {
+        let out = format!("run-{number}");
+        let failing =
+            Failing { calls: "open,write", files: "/tensorboard", errno: ENOSPC, first: 1 + number, every };
+        let ended = Ended::of(shim.on(&mut place.train(&pattern, &out, &length), failing));
+        ended.assert_done();
+        let (failed, _) = shim.failed();
+        failures += failed.len();
+        assert!(
+            !failed.is_empty() && ended.stderr.matches("cannot write events to").count() == 1,
+            "{}",
+            ended.stderr
+        );
+        assert!(tensors(&place.path(&out), 6) == whole, "{failing:?}: another result");
+        let steps: Vec<_> = losses(&place.path(&out)).iter().map(|(step, _)| *step).collect();
+        assert_eq!(steps, [1, 2, 3, 4, 5, 6]);
+        for file in fs::read_dir(place.path(&out).join("tensorboard")).unwrap() {
+            let bytes = fs::read(file.unwrap().path()).unwrap();
+            assert!(has_whole_records(&bytes), "{failing:?}");
+            written += usize::from(!bytes.is_empty());
+        }
+    }
+    assert!(written > 0, "files go on after a failure");
+    println!(
+        "event files that cannot be written (ENOSPC): {failures} failures, every run has all steps and the same bits"
+    );
+}

@@ -27,10 +27,6 @@ struct Slot {
 }
 
 impl Series {
-    /// No series.
-    #[expect(clippy::declare_interior_mutable_const, reason = "it is the beginning of every one")]
-    pub(super) const EMPTY: Self = Self { slots: [const { OnceLock::new() }; MOST] };
-
     /// Sets the value of the series with these labels.
     pub(super) fn set(&self, labels: &str, value: f64) {
         if let Some(slot) = self.slot(labels) {

@@ -22,7 +22,8 @@ use crate::metrics::{
 /// another, and the page is made without a lock.
 #[derive(Debug)]
 pub struct State {
-    series: [Series; METRICS.len()],
+    /// The values of each metric, in the order of [`METRICS`].
+    series: Box<[Series]>,
     step_seconds: Buckets,
     /// The step of the last record.
     recorded: AtomicU64,
@@ -47,7 +48,7 @@ impl State {
     /// Returns the state of a process that goes on after `step` steps.
     pub fn new(about: About, step: u64) -> Self {
         let state = Self {
-            series: [const { Series::EMPTY }; METRICS.len()],
+            series: METRICS.iter().map(|_| Series::default()).collect(),
             step_seconds: Buckets::default(),
             recorded: AtomicU64::new(step),
         };

@@ -10,5 +10,6 @@ mod slurm_nodes;
 mod support;
 mod systemd;
 mod torchrun;
+mod watching;
 
 pub(crate) use self::support::{files, parse, read, words};
