@@ -1,6 +1,6 @@
 # On a fresh machine, run `make demo` or `make test`; both call `make setup` first.
 
-.PHONY: help setup demo curves eval-demo test soak deny sanitize bench bench-plan bench-peers bench-gpu bench-gpu-folder
+.PHONY: help setup demo curves eval-demo test soak deny sanitize bench bench-plan bench-watching bench-peers bench-gpu bench-gpu-folder
 
 help:
 	@echo 'make demo         build, make a small dataset, train on it (three minutes), evaluate'
@@ -12,6 +12,7 @@ help:
 	@echo 'make sanitize     tests of threads and unsafe code under sanitizers (needs a nightly compiler)'
 	@echo 'make bench        speed of every stage'
 	@echo 'make bench-plan   compare the forecasts of `plan` with runs (ten minutes)'
+	@echo 'make bench-watching  what it costs a run to be watched (ten minutes)'
 	@echo 'make bench-peers  time our loader and webdataset, torchvision, DALI, FFCV and others (installs them, 2 GB)'
 	@echo 'make bench-gpu    check and time the training stage on a GPU, beside PyTorch, with each fused piece on and off'
 	@echo 'make bench-gpu-folder   fill target/gpu-bench, to copy to a machine with a GPU and run there: python3 run.py'
@@ -58,6 +59,11 @@ bench: setup
 bench-plan: setup
 	cargo build --release --locked --bins
 	@python3 -B benches/forecast.py $(PLAN)
+
+# Pass options as: make bench-watching WATCHING='--rounds 1 --steps 100'
+bench-watching: setup
+	cargo build --release --locked --bins
+	@python3 -B benches/watching.py $(WATCHING)
 
 # Pass options to run.py as: make bench-peers PEERS='--images 400 --rounds 1'
 bench-peers: setup
