@@ -41,7 +41,9 @@ pub fn run(args: &Args) -> Result<()> {
     found.dedup();
     let mut rows = Vec::new();
     for run in &found {
-        match Row::read(run) {
+        match Row::read(
+            run.strip_prefix("./").ok().filter(|run| run.components().next().is_some()).unwrap_or(run),
+        ) {
             Ok(row) => rows.push(row),
             Err(error) => tracing::warn!("`{}` is left out: {error:#}", run.display()),
         }

@@ -84,6 +84,8 @@ pub(super) struct Lines<'a> {
     pub(super) unit: Unit,
     /// Whether the axis begins at zero.
     pub(super) from_zero: bool,
+    /// The last step of the axis, which the charts of a page share; the axis begins at 0.
+    pub(super) until: u64,
     pub(super) series: Vec<Series>,
 }
 
@@ -91,8 +93,7 @@ impl Lines<'_> {
     /// Draws the chart. Returns `None` if no line has a value.
     pub(super) fn draw(mut self) -> Option<String> {
         self.series.retain(Series::has_values);
-        let steps = || self.series.iter().flat_map(|series| series.points.iter().map(|point| point.0));
-        let x = Axis::of_steps(steps().min()?, steps().max()?);
+        let x = Axis::of_steps(0, self.until.max(1));
         let solid = || self.series.iter().flat_map(|series| series.points.iter().filter_map(|point| point.1));
         let found = ranges(solid())?;
         let zero = |(low, high): (f64, f64)| {
@@ -157,11 +158,16 @@ impl Lines<'_> {
         for series in &self.series {
             let dashed = if series.is_dashed { " dashed" } else { "" };
             let colour = series.colour % 8;
-            let path = path(&series.points, x, y);
-            let _ = write!(drawing, "<path class=\"line c{colour}{dashed}\" d=\"{path}\"/>");
+            let (line, dots) = path(&series.points, x, y);
             let marks = outliers(&series.points, x, y);
-            if !marks.is_empty() {
-                let _ = write!(drawing, "<path class=\"mark c{colour}\" d=\"{marks}\"/>");
+            for (class, path) in [
+                (format!("line c{colour}{dashed}"), line),
+                (format!("line dot c{colour}"), dots),
+                (format!("mark c{colour}"), marks),
+            ] {
+                if !path.is_empty() {
+                    let _ = write!(drawing, "<path class=\"{class}\" d=\"{path}\"/>");
+                }
             }
         }
         format!(
@@ -246,30 +252,34 @@ impl Lines<'_> {
     }
 }
 
-/// Returns the path of a line. A value that is missing leaves a gap, and a value without neighbours is a dot.
-fn path(points: &[Point], x: &Axis, y: &Axis) -> String {
-    let mut path = String::new();
-    let (mut is_open, mut is_alone) = (false, false);
-    let dot = |path: &mut String, is_alone: bool| {
-        if is_alone {
-            path.push_str("h.01");
-        }
-    };
-    for place in drawn(points) {
-        let (step, value) = points[place];
-        let Some(value) = value else {
-            dot(&mut path, is_alone);
-            (is_open, is_alone) = (false, false);
+/// Returns the path of a line, and the dots on it. A value that is missing leaves a gap, and a value without neighbours is
+/// a dot.
+fn path(points: &[Point], x: &Axis, y: &Axis) -> (String, String) {
+    let (mut path, mut dots) = (String::new(), String::new());
+    let (mut before, mut run) = (String::new(), 0);
+    for place in drawn(points).into_iter().map(Some).chain([None]) {
+        let Some((step, Some(value))) = place.map(|place| points[place]) else {
+            if run == 1 {
+                let _ = write!(dots, "M{before}h.01");
+            }
+            run = 0;
             continue;
         };
         // Far beyond the scale, the line only needs its direction.
-        let (left, top) = (WIDTH * x.place(step as f64), HEIGHT * (1.0 - y.place(value).clamp(-2.0, 3.0)));
-        let _ = write!(path, "{}{left:.1},{top:.1}", if is_open { 'L' } else { 'M' });
-        is_alone = !is_open;
-        is_open = true;
+        let top = HEIGHT * (1.0 - y.place(value).clamp(-2.0, 3.0));
+        let here = format!("{:.1},{top:.1}", WIDTH * x.place(step as f64));
+        match run {
+            0 => {}
+            1 => {
+                let _ = write!(path, "M{before}L{here}");
+            }
+            _ => {
+                let _ = write!(path, "L{here}");
+            }
+        }
+        (before, run) = (here, run + 1);
     }
-    dot(&mut path, is_alone);
-    path
+    (path, dots)
 }
 
 /// Returns marks at the edge of the scale for the values beyond it.
@@ -317,14 +327,15 @@ mod tests {
 
     fn chart(points: Vec<Point>) -> Lines<'static> {
         let series = vec![Series::line("<total>", 0, points)];
-        Lines { title: "Loss", about: "", unit: Unit::Plain("nats"), from_zero: false, series }
+        Lines { title: "Loss", about: "", unit: Unit::Plain("nats"), from_zero: false, until: 8, series }
     }
 
     #[test]
     fn a_missing_value_leaves_a_gap_and_a_single_one_is_a_dot() {
         let (x, y) = (Axis::of_steps(1, 5), Axis::covering(0.0, 4.0));
         let points = [(1, Some(1.0)), (2, Some(2.0)), (3, None), (4, Some(3.0)), (5, None)];
-        assert_eq!(path(&points, &x, &y), "M0.0,225.0L250.0,150.0M750.0,75.0h.01");
+        let (line, dots) = path(&points, &x, &y);
+        assert_eq!((&*line, &*dots), ("M0.0,225.0L250.0,150.0", "M750.0,75.0h.01"));
     }
 
     #[test]

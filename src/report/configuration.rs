@@ -8,8 +8,10 @@ use super::{
 };
 use crate::config::{self, Config};
 
-/// Settings that say where files are, which is no difference between runs.
-const PLACES: [&str; 1] = ["out"];
+/// The setting that says where a run is, which is no difference between runs.
+const PLACE: &str = "out";
+/// Settings that have no default.
+const GIVEN: [&str; 3] = [PLACE, "data.shards", "data.val_shards"];
 
 /// Returns the section about the settings.
 pub(super) fn section(runs: &[Subject]) -> String {
@@ -29,7 +31,7 @@ fn of_one(run: &Subject) -> String {
         defaults.as_ref()?.iter().find(|(other, _)| other == key).map(|(_, value)| value.as_str())
     };
     let is_other = |(key, value): &&(String, String)| {
-        !PLACES.contains(&key.as_str()) && default_of(key).is_none_or(|default| !is_same(default, value))
+        !GIVEN.contains(&key.as_str()) && default_of(key).is_none_or(|default| !is_same(default, value))
     };
     let others: Vec<_> = run.settings.iter().filter(is_other).collect();
     let rows: String = others
@@ -82,7 +84,7 @@ fn of_several(runs: &[Subject]) -> String {
         run.settings.iter().find(|(other, _)| other == key).map(|(_, value)| value.clone())
     };
     let (mut differing, mut shared) = (String::new(), String::new());
-    for key in keys.into_iter().filter(|key| !PLACES.contains(key)) {
+    for key in keys.into_iter().filter(|key| *key != PLACE) {
         let values: Vec<_> = runs.iter().map(|run| value(run, key)).collect();
         let row = |values: &[Option<String>]| {
             let cell = |value: &Option<String>| {

@@ -20,6 +20,11 @@ fn trained(run: &Subject, number: impl Fn(&TrainRecord) -> Number) -> Vec<Point>
     run.train.iter().map(|record| (record.step, finite(number(record)))).collect()
 }
 
+/// Returns the last step of the axes of all charts.
+fn until(runs: &[Subject]) -> u64 {
+    runs.iter().filter_map(Subject::step).max().unwrap_or(1)
+}
+
 /// Returns the values of the validations that measured a number: gaps between them are no gaps of the line.
 fn validated(run: &Subject, number: impl Fn(&ValidationRecord) -> Number) -> Vec<Point> {
     let values = run.validation.iter().map(|record| (record.step, finite(number(record))));
@@ -34,28 +39,26 @@ pub(super) fn losses(runs: &[Subject]) -> Vec<String> {
         about: "Means since the record before. The dashed line is the loss of features without information.",
         unit: Unit::Plain("nats"),
         from_zero: false,
+        until: until(runs),
         series: vec![
             Series::line("loss", 0, trained(run, |record| record.loss)),
-            Series::dashed("chance", 0, trained(run, |record| record.chance)),
+            Series::dashed("chance", 7, trained(run, |record| record.chance)),
         ],
     };
-    [whole.draw(), parts_of(run).draw(), others_of(run).draw()].into_iter().flatten().collect()
+    [whole.draw(), parts_of(runs, run).draw(), others_of(runs, run).draw()].into_iter().flatten().collect()
 }
 
 /// Returns the losses of several runs as shares of their chance levels, which differ between methods and batch sizes.
 fn compared_losses(runs: &[Subject]) -> Vec<String> {
     let share = |record: &TrainRecord| Some(record.loss? / record.chance.filter(|chance| *chance > 0.0)?);
     let mut series = by_run(runs, |run| trained(run, share));
-    let first = runs.iter().filter_map(|run| run.train.first()).map(|record| record.step).min();
-    let last = runs.iter().filter_map(|run| run.train.last()).map(|record| record.step).max();
-    if let (Some(first), Some(last)) = (first, last) {
-        series.push(Series::dashed("chance", 7, vec![(first, Some(1.0)), (last, Some(1.0))]));
-    }
+    series.push(Series::dashed("chance", 7, vec![(0, Some(1.0)), (until(runs), Some(1.0))]));
     let chart = Lines {
         title: "Loss as a share of its chance level",
         about: "Losses of different methods and batch sizes have different chance levels. Lower is better.",
         unit: Unit::Share,
         from_zero: false,
+        until: until(runs),
         series,
     };
     let plain = Lines {
@@ -63,6 +66,7 @@ fn compared_losses(runs: &[Subject]) -> Vec<String> {
         about: "Compare it between runs of the same method and batch size only.",
         unit: Unit::Plain("nats"),
         from_zero: false,
+        until: until(runs),
         series: by_run(runs, |run| trained(run, |record| record.loss)),
     };
     [chart.draw(), plain.draw()].into_iter().flatten().collect()
@@ -79,7 +83,7 @@ fn names(run: &Subject, is_loss: bool) -> BTreeSet<&str> {
 }
 
 /// Returns the chart of the parts of a loss, each with its chance level.
-fn parts_of(run: &Subject) -> Lines<'static> {
+fn parts_of(runs: &[Subject], run: &Subject) -> Lines<'static> {
     let mut series = Vec::new();
     let mut levels: Vec<(Vec<Point>, usize, Vec<&str>)> = Vec::new();
     for (colour, name) in names(run, true).into_iter().enumerate() {
@@ -91,7 +95,9 @@ fn parts_of(run: &Subject) -> Lines<'static> {
             None => levels.push((points, colour, vec![name])),
         }
     }
+    let is_common = levels.len() == 1;
     for (points, colour, names) in levels {
+        let colour = if is_common { 7 } else { colour };
         series.push(Series::dashed(&format!("chance of {}", names.join(", ")), colour, points));
     }
     Lines {
@@ -99,18 +105,20 @@ fn parts_of(run: &Subject) -> Lines<'static> {
         about: "A part that stays at its dashed line has learned nothing.",
         unit: Unit::Plain("nats"),
         from_zero: false,
+        until: until(runs),
         series,
     }
 }
 
 /// Returns the chart of the numbers of the method that are no losses.
-fn others_of(run: &Subject) -> Lines<'static> {
+fn others_of(runs: &[Subject], run: &Subject) -> Lines<'static> {
     let series = names(run, false).into_iter().enumerate();
     Lines {
         title: "Other numbers of the method",
         about: "",
         unit: Unit::Plain(""),
         from_zero: true,
+        until: until(runs),
         series: series
             .map(|(colour, name)| {
                 Series::line(name, colour, trained(run, |record| record.parts.get(name).copied()))
@@ -123,11 +131,9 @@ fn others_of(run: &Subject) -> Lines<'static> {
 pub(super) fn accuracies(runs: &[Subject]) -> Vec<String> {
     let chance = |series: &mut Vec<Series>| {
         let classes = runs.first().and_then(Subject::classes).filter(|classes| *classes > 0);
-        let first = series.iter().flat_map(|series| &series.points).map(|point| point.0).min();
-        let last = series.iter().flat_map(|series| &series.points).map(|point| point.0).max();
-        if let (Some(classes), Some(first), Some(last)) = (classes, first, last) {
+        if let Some(classes) = classes {
             let level = Some(1.0 / f64::from(classes));
-            series.push(Series::dashed("chance", 7, vec![(first, level), (last, level)]));
+            series.push(Series::dashed("chance", 7, vec![(0, level), (until(runs), level)]));
         }
     };
     let draw = |title, about, mut series: Vec<Series>| {
@@ -135,7 +141,7 @@ pub(super) fn accuracies(runs: &[Subject]) -> Vec<String> {
         let has_more = series
             .iter()
             .any(|series| !series.is_dashed && series.points.iter().any(|point| point.1.is_some()));
-        let lines = Lines { title, about, unit: Unit::Share, from_zero: true, series };
+        let lines = Lines { title, about, unit: Unit::Share, from_zero: true, until: until(runs), series };
         lines.draw().filter(|_| has_more)
     };
     let on_validation = "Top-1 on validation samples. Labels train only these classifiers, not the encoder.";
@@ -177,6 +183,7 @@ pub(super) fn health(runs: &[Subject]) -> Vec<String> {
         about: "The number of directions that features use. A fall towards 1 is a collapse.",
         unit: Unit::Plain(""),
         from_zero: true,
+        until: until(runs),
         series: series(|record| record.rankme, "RankMe"),
     };
     let cosine = Lines {
@@ -184,6 +191,7 @@ pub(super) fn health(runs: &[Subject]) -> Vec<String> {
         about: "Near 1, all images have the same features.",
         unit: Unit::Plain(""),
         from_zero: true,
+        until: until(runs),
         series: series(|record| record.cosine, "cosine"),
     };
     [rank.draw(), cosine.draw()].into_iter().flatten().collect()
@@ -200,6 +208,7 @@ pub(super) fn speed(runs: &[Subject]) -> Vec<String> {
         about: "Without the time of validations.",
         unit: Unit::Plain("images/s"),
         from_zero: true,
+        until: until(runs),
         series: series(|record| record.images_per_second, "images/s", 0),
     };
     let lr = Lines {
@@ -207,6 +216,7 @@ pub(super) fn speed(runs: &[Subject]) -> Vec<String> {
         about: "After warm-up and drops.",
         unit: Unit::Plain(""),
         from_zero: true,
+        until: until(runs),
         series: series(|record| record.lr, "learning rate", 4),
     };
     [rate.draw(), lr.draw()].into_iter().flatten().collect()

@@ -58,11 +58,7 @@ pub(super) fn page(runs: &[Subject], options: &Options) -> String {
     let most = if options.images > 0 { most.max(1) } else { 0 };
     let mut sections = vec![
         Section("losses", "Losses", grid(&curves::losses(runs), "No loss has been recorded.")),
-        Section(
-            "accuracy",
-            "Probes and neighbours",
-            grid(&curves::accuracies(runs), "No accuracy has been measured."),
-        ),
+        Section("accuracy", "Accuracy", grid(&curves::accuracies(runs), "No accuracy has been measured.")),
         Section("health", "Representation", grid(&curves::health(runs), "No validation has been recorded.")),
         Section(
             "speed",
@@ -73,11 +69,7 @@ pub(super) fn page(runs: &[Subject], options: &Options) -> String {
     if most > 0 {
         sections.push(Section("views", "Views", each(runs, |run| pictures::views(run, most, &mut images))));
     }
-    sections.push(Section(
-        "neighbours",
-        "Nearest neighbours",
-        each(runs, |run| neighbours(run, most, &mut images)),
-    ));
+    sections.push(Section("neighbours", "Neighbours", each(runs, |run| neighbours(run, most, &mut images))));
     sections.push(Section("confusion", "Confusion", each(runs, confused)));
     sections.push(Section("bad", "Bad samples", each(runs, |run| pictures::bad(run, most, &mut images))));
     sections.push(Section("settings", "Configuration", configuration::section(runs)));
@@ -203,7 +195,7 @@ fn headline(run: &Subject) -> String {
         }
     }
     if let Some(rank) = validated(run, |record| record.rankme) {
-        tile("Effective rank", "", number(rank), "RankMe".to_owned());
+        tile("Effective rank", "", format!("{rank:.1}"), "RankMe".to_owned());
     }
     tile(
         "Speed",
@@ -244,7 +236,7 @@ fn comparison(runs: &[Subject]) -> String {
             percents(validated(run, |record| record.linear)),
             percents(validated(run, |record| record.mlp)),
             percents(validated(run, |record| record.knn)),
-            validated(run, |record| record.rankme).map_or("—".to_owned(), number),
+            validated(run, |record| record.rankme).map_or("—".to_owned(), |rank| format!("{rank:.1}")),
             last.and_then(|record| record.images_per_second)
                 .map_or("—".to_owned(), |rate| grouped(rate.round() as u64)),
         )

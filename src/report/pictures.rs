@@ -160,7 +160,7 @@ pub(super) fn bad(run: &Subject, most: usize, images: &mut Images) -> String {
     };
     format!(
         "<p>{words} could not be used. Training took the next good sample in its place. An image is shown where it decodes.{more}</p>{}",
-        table("Bad samples", head, &rows)
+        table("List of bad samples", head, &rows)
     )
 }
 

@@ -1,5 +1,7 @@
 //! The scales of charts: ranges, ticks, and the choice of the points that are drawn.
 
+use super::text::grouped;
+
 /// The columns that the points of a line are divided into.
 const COLUMNS: usize = 600;
 
@@ -35,6 +37,11 @@ pub(super) struct Axis {
 }
 
 impl Axis {
+    /// The pixels of the narrowest chart, of a digit in its labels, and between two labels.
+    const NARROWEST: f64 = 245.0;
+    const CHARACTER: f64 = 8.0;
+    const SPACE: f64 = 8.0;
+
     /// Returns an axis that covers a range and ends at round numbers.
     pub(super) fn covering(low: f64, high: f64) -> Self {
         let (low, high) = if high - low > 1e-12 * high.abs().max(1e-300) {
@@ -50,19 +57,25 @@ impl Axis {
         Self { low: first * step, high: last * step, ticks }
     }
 
-    /// Returns an axis of steps that begins and ends with the data.
+    /// Returns an axis of steps that begins and ends with the data. Its labels do not touch each other on a phone.
     pub(super) fn of_steps(first: u64, last: u64) -> Self {
         if first == last {
             let only = first as f64;
             return Self { low: only - 1.0, high: only + 1.0, ticks: vec![only] };
         }
         let (low, high) = (first as f64, last as f64);
-        let step = round_step((high - low) / 4.0).max(1.0);
+        let pixels = |step: f64| Self::CHARACTER * grouped(step as u64).len() as f64;
+        let a_pixel = (high - low) / Self::NARROWEST;
+        let apart = (pixels(high) + Self::SPACE) * a_pixel;
+        let step = round_step(apart.max((high - low) / 4.0)).max(1.0);
+        let begin = (pixels(low) + pixels(555.0) + Self::CHARACTER + Self::SPACE) * a_pixel; // "step " and the number
+        let end = (pixels(high) + Self::SPACE) * a_pixel;
         let inner = (1..8).map(|k| ((low / step).floor() + f64::from(k)) * step);
-        // A label beside the first or the last one would touch it.
-        let margin = 0.14 * (high - low);
-        let inner = inner.filter(|tick| *tick > low + margin && *tick < high - margin);
-        let ticks = [low].into_iter().chain(inner).chain([high]).collect();
+        let is_free = |tick: &f64| {
+            let half = pixels(*tick) / 2.0 * a_pixel;
+            tick - half > low + begin && tick + half < high - end
+        };
+        let ticks = [low].into_iter().chain(inner.filter(is_free)).chain([high]).collect();
         Self { low, high, ticks }
     }
 
@@ -119,7 +132,9 @@ mod tests {
         assert_eq!((axis.low, axis.high), (16.0, 24.0));
         assert_eq!(axis.ticks, [16.0, 18.0, 20.0, 22.0, 24.0]);
         assert!(Axis::covering(3.0, 3.0).high > 3.0 && Axis::covering(0.0, 0.0).low < 0.0);
-        assert_eq!(Axis::of_steps(10, 600).ticks, [10.0, 200.0, 400.0, 600.0]);
+        assert_eq!(Axis::of_steps(0, 600).ticks, [0.0, 200.0, 400.0, 600.0]);
+        assert_eq!(Axis::of_steps(0, 100_000).ticks, [0.0, 50_000.0, 100_000.0]);
+        assert_eq!(Axis::of_steps(98, 107).ticks.last(), Some(&107.0));
         assert_eq!(Axis::of_steps(7, 7).place(7.0), 0.5);
     }
 

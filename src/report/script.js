@@ -10,7 +10,7 @@ const drawReadings = () => { for (const figure of document.querySelectorAll("fig
     const left = 100 * (steps[at] - data.from) / (data.to - data.from) + "%";
     for (const cursor of cursors) { cursor.style.left = left; cursor.classList.add("on"); }
     const shown = names.map((name, number) => [name, values[number][at]]).filter(([, value]) => value !== null);
-    reading.textContent = "step " + steps[at] + ": " + shown.map(([name, value]) => name + " " + words(value)).join(", ");
+    reading.textContent = "step " + steps[at] + ": " + shown.map(([name, value]) => name + " " + words(value)).join(" · ");
     reading.dataset.step = steps[at];
   };
   for (const area of figure.querySelectorAll(".area")) {

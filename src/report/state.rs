@@ -49,8 +49,9 @@ pub(super) fn state(folder: &RunFolder, manifest: Option<&Manifest>, history: &[
         _ => None,
     };
     let lock = folder.path.join("run.lock");
-    if ended.is_none()
-        && let Some(holder) = Holder::noted(&lock)
+    // The process that has noted an end still has the lock for a moment.
+    if let Some(holder) = Holder::noted(&lock)
+        && ended.is_none_or(|ended| ended.time < holder.start())
     {
         let is_fresh = || {
             let modified = fs::metadata(&lock).and_then(|metadata| metadata.modified());

@@ -188,8 +188,7 @@ fn collapse(run: &Subject) -> Option<Sentence> {
         ),
         None => {
             let words = format!(
-                "Features use {}{of} directions (RankMe); two samples have a mean cosine of {}.",
-                number(rankme),
+                "Features use {rankme:.1}{of} directions (RankMe); two samples have a mean cosine of {}.",
                 number(cosine)
             );
             Sentence(Tone::Plain, words)
@@ -206,10 +205,7 @@ fn speed(run: &Subject) -> Option<Sentence> {
     let what = match bound {
         Some(Bottleneck::Data) => format!("It waits for data {} of the time", percent(waited)),
         Some(Bottleneck::Copy) => "It is held up by copies to the device".to_owned(),
-        _ => format!(
-            "It is held up by the steps themselves, and waits for data {} of the time",
-            percent(waited)
-        ),
+        _ => format!("The steps themselves take the time, and it waits for data {} of it", percent(waited)),
     };
     let cure = last.and_then(|record| record.cure.as_deref());
     let cure = cure.map_or(String::new(), |cure| {

@@ -174,6 +174,11 @@ impl Holder {
         Some(read(&mut File::open(path).ok()?)?.0.holder)
     }
 
+    /// Returns when it began to train.
+    pub(crate) fn start(&self) -> Timestamp {
+        self.start
+    }
+
     /// Returns whether it runs on this machine; `None` if it runs, or ran, on another one.
     pub(crate) fn is_here(&self) -> Option<bool> {
         let is_same = self.host == Self::this().host;

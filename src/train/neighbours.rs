@@ -1,5 +1,7 @@
 //! The neighbours of validation samples: the accuracy of their vote, and what the report shows of them.
 
+use std::time::Instant;
+
 use anyhow::{Context, Result};
 use shards::ShardSet;
 use tch::{Kind, Tensor};
@@ -69,7 +71,10 @@ impl Run {
             let nearest = self.nearest(gallery, &stored, queries)?;
             Findings::of(self.trainer.step_count(), K, &report, nearest).write(&folder.validation)
         };
-        if let Err(error) = note() {
+        let begin = Instant::now();
+        let noted = note();
+        tracing::debug!("the neighbours of some validation samples are noted in {:.1?}", begin.elapsed());
+        if let Err(error) = noted {
             tracing::warn!("the neighbours of validation samples are not noted: {error:#}");
         }
         Ok(report.top1)

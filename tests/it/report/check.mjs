@@ -69,13 +69,15 @@ const inked = async (png, colour) => {
 
 async function ink(page, say) {
   for (const figure of await page.$$("figure.chart")) {
-    const { title, colour } = await figure.evaluate(f => ({
+    const { title, colours } = await figure.evaluate(f => ({
       title: f.querySelector("h3").textContent,
-      colour: getComputedStyle([...f.querySelectorAll("path.line")].find(line => line.checkVisibility())).stroke,
+      colours: [...f.querySelectorAll("path.line")].filter(line => line.checkVisibility()).map(line => getComputedStyle(line).stroke),
     }));
     const area = await figure.evaluateHandle(f => [...f.querySelectorAll(".area")].find(area => area.checkVisibility()));
     const png = await area.asElement().screenshot({ encoding: "base64" });
-    if (await page.evaluate(inked, png, colour) < 10) say(`${title}: no ink in the chart`);
+    let most = 0; // a line may lie under another one
+    for (const colour of new Set(colours)) most = Math.max(most, await page.evaluate(inked, png, colour));
+    if (most < 10) say(`${title}: no ink in the chart`);
   }
 }
 
@@ -97,7 +99,7 @@ async function hover(page, metrics, say) {
       await page.mouse.move(Math.min(Math.max(left, box.x + .5), box.x + box.width - .5), box.y + box.height / 2);
       const { text, at } = await figure.$eval("output", o => ({ text: o.textContent, at: +o.dataset.step }));
       const record = records.filter(r => r.kind === kind && r.step === at).at(-1);
-      for (const [, name, value] of text.slice(text.indexOf(": ") + 2).split(", ").map(part => part.match(/^(.+) (-?[\d.e+-]+)(?: %)?$/) ?? [])) {
+      for (const [, name, value] of text.slice(text.indexOf(": ") + 2).split(" · ").map(part => part.match(/^(.+) (-?[\d.e+-]+)(?: %)?$/) ?? [])) {
         const field = FIELDS[name] ?? name;
         if (name === undefined || name.startsWith("chance of") || (name === "chance" && kind === "validation") || (name === "chance" && /Accuracy/.test(title))) continue;
         const recorded = record?.[field] * (data.share ? 100 : 1);

@@ -71,7 +71,7 @@ fn a_whole_run_is_shown_with_views_neighbours_confusion_and_its_command() {
     ] {
         assert!(page.contains(part), "{part}");
     }
-    assert!(page.matches("<img ").count() > 8 * 3 + 8 * 7, "{}", page.matches("<img ").count());
+    assert!(page.matches("<img ").count() == 8 * 3 + 8 * 7, "{}", page.matches("<img ").count());
     let without = super::support::page(&[&folder], 0);
     check(&without);
     assert!(!without.contains("<img") && without.contains("class=\"matrix\""));
@@ -147,7 +147,7 @@ fn a_run_in_any_state_has_a_page() {
     fs::remove_file(place.path("train-000.tar")).unwrap();
     let page = page(&[&place.path("running")], 2);
     check(&page);
-    assert!(page.contains("No images are shown: <bdi>the shards have changed"), "the shards are gone");
+    assert!(page.contains("No images are shown: <bdi>the shards "), "the shards are gone");
 }
 
 #[test]

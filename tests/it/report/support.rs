@@ -25,7 +25,7 @@ pub(super) fn train(place: &Place, name: &str) -> PathBuf {
 /// Trains a tiny model on samples whose keys and classes are [`HOSTILE`], in a folder with such a name, with one sample
 /// that is no image and one that is too thin.
 pub(super) fn train_hostile(place: &Place) -> PathBuf {
-    let folder = "a<b>&\"'x";
+    let folder = "a&\"'x";
     fs::create_dir_all(place.path(folder)).unwrap();
     let key = |number: usize| format!("{number:03}{}", HOSTILE.replace('/', ""));
     let entry = |number: usize| Entry {
