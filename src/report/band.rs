@@ -81,7 +81,7 @@ mod tests {
         assert!(draw("run", &[]).is_none());
         let moment = |step, waited| Moment { step, waited, copied: None };
         let one = draw("run", &[moment(5, 0.25)]).unwrap();
-        assert!(one.contains("waited for data 25.0 %") && one.contains("L0.0,25.0H1000.0"), "{one}");
+        assert!(one.contains("waited for data 25.0\u{a0}%") && one.contains("L0.0,25.0H1000.0"), "{one}");
         let many: Vec<_> = (1..=100_000).map(|step| moment(step, 0.5)).collect();
         assert!(draw("<run>", &many).unwrap().len() < 20_000);
     }

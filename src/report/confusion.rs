@@ -47,7 +47,7 @@ fn matrix(run: &Subject, findings: &Findings) -> String {
         })
         .collect();
     format!(
-        "<div class=\"part\"><h3>Confusion</h3><p>A row is a class, a column what the vote says.</p>\
+        "<div class=\"part\"><h3>Matrix</h3><p>A row is a class, a column what the vote says.</p>\
          <div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"Confusion of classes\"><table class=\"matrix\">\
          <thead><tr><th scope=\"col\">class</th>{heads}</tr></thead><tbody>{rows}</tbody></table></div></div>"
     )

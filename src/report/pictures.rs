@@ -99,7 +99,7 @@ pub(super) fn neighbours(run: &Subject, findings: &Findings, most: usize, images
     let rows: String = chosen.iter().map(row).collect();
     let step = grouped(findings.step);
     format!(
-        "<p>Validation samples (left) and the training samples with the most similar features, after step {step}, with the cosine of \
+        "<p>Validation samples, each with the training samples whose features are most similar after step {step}, and the cosine of \
          both. Neighbours of the same class have a green edge. Look at the others: what do they share?</p>{note}\
          <ul class=\"neighbours\">{rows}</ul>"
     )

@@ -70,7 +70,7 @@ fn trimmed(text: String) -> String {
 
 /// Formats a share from 0 to 1 as per cent.
 pub(super) fn percent(share: f64) -> String {
-    format!("{:.1} %", 100.0 * share)
+    format!("{:.1}\u{a0}%", 100.0 * share)
 }
 
 /// Rounds to six significant digits, which the page stores.
