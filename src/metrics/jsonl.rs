@@ -49,7 +49,7 @@ impl JsonLines {
 ///
 /// If the file cannot be read.
 pub fn read_lines(path: &Path) -> Result<Vec<Value>> {
-    match fs::read_to_string(path) {
+    match fs::read(path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()) {
         Ok(text) => Ok(text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
         Err(error) => Err(error)

@@ -2,6 +2,7 @@
 
 use std::{
     convert::Infallible,
+    panic::{self, AssertUnwindSafe},
     sync::Arc,
     thread,
     time::{Duration, Instant},
@@ -64,12 +65,7 @@ impl Observer {
         let (ending, ended) = channel::bounded(0);
         let run = move || {
             for event in events {
-                for watcher in &mut watchers {
-                    match &event {
-                        Event::Record(record) => watcher.record(record),
-                        Event::Scores(step, scores) => watcher.scores(*step, scores),
-                    }
-                }
+                watchers.retain_mut(|watcher| is_told(watcher.as_mut(), &event));
             }
             drop(watchers); // a server says good-bye
             drop::<Sender<Infallible>>(ending);
@@ -85,6 +81,18 @@ impl Observer {
             self.gauges.dropped(1);
         }
     }
+}
+
+/// Tells a watcher of an event. Returns whether it goes on.
+fn is_told(watcher: &mut dyn Watcher, event: &Event) -> bool {
+    let told = panic::catch_unwind(AssertUnwindSafe(|| match event {
+        Event::Record(record) => watcher.record(record),
+        Event::Scores(step, scores) => watcher.scores(*step, scores),
+    }));
+    if told.is_err() {
+        tracing::warn!("what watches the run has panicked (above) and is given up; training goes on");
+    }
+    told.is_ok()
 }
 
 impl Sink for Observer {
@@ -147,6 +155,29 @@ mod tests {
 
     fn record(step: u64) -> Record {
         Record::Train(Box::new(TrainRecord { step, ..TrainRecord::default() }))
+    }
+
+    /// Panics at the first record.
+    struct Panicking;
+
+    impl Watcher for Panicking {
+        fn record(&mut self, _record: &Record) {
+            panic!("a watcher");
+        }
+    }
+
+    #[test]
+    fn a_watcher_that_panics_leaves_the_others() {
+        let about = About { method: "", preset: "", precision: "", device: "", steps: 1 };
+        let steps = Arc::new(Mutex::new(Vec::new()));
+        let watcher = Slow { steps: steps.clone(), gate: channel::bounded(0).1 };
+        let watchers: Vec<Box<dyn Watcher>> = vec![Box::new(Panicking), Box::new(watcher)];
+        let mut observer = Observer::spawn(watchers, Arc::new(State::new(about, 0))).unwrap();
+        for step in 1..=3 {
+            observer.write(&record(step)).unwrap();
+        }
+        drop(observer);
+        assert_eq!(*steps.lock().unwrap(), [1, 2, 3]);
     }
 
     #[test]

@@ -3,14 +3,15 @@
 
 use std::{
     collections::BTreeMap,
+    convert::Infallible,
     fmt::Write,
     path::{Path, PathBuf},
-    process,
-    thread::{self, JoinHandle},
-    time::{Instant, SystemTime, UNIX_EPOCH},
+    process, thread,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use anyhow::{Context, Result};
+use crossbeam::channel::{self, Receiver, RecvTimeoutError};
 use pipeline::trace::{self, Span, Track};
 use torchkit::{Accelerator, Failure, Moment};
 
@@ -34,7 +35,8 @@ pub(crate) struct Trace {
     begin_unix: f64,
     rank: usize,
     gpu: Option<Gpu>,
-    writer: Option<JoinHandle<Result<()>>>,
+    /// Disconnects when the file has been written.
+    written: Option<Receiver<Infallible>>,
 }
 
 /// Work of a GPU, of which the times are read at the end.
@@ -53,6 +55,9 @@ struct Work {
 }
 
 impl Trace {
+    /// The time that the end of a run waits for the file.
+    const PATIENCE: Duration = Duration::from_secs(10);
+
     /// Begins to record so many steps, for `file`. Each process but the lead writes a file of its own, with its rank in
     /// the name.
     ///
@@ -81,15 +86,16 @@ impl Trace {
             begin_unix: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |time| time.as_secs_f64()),
             rank,
             gpu,
-            writer: None,
+            written: None,
         })
     }
 
-    /// Makes a step on the batch `id`, which was `copied` at these times, and ends the trace after the last step of it.
+    /// Makes a step on the batch `id`, which was `copied` at these times, and ends the trace after the last step of it. A
+    /// trace that fails is given up with a warning.
     ///
     /// # Errors
     ///
-    /// Those of `step`, and if a GPU fails.
+    /// Those of `step`.
     pub(crate) fn step<T>(
         &mut self,
         (id, copied): (u64, Option<[Moment; 2]>),
@@ -99,19 +105,30 @@ impl Trace {
             return step();
         }
         trace::about(id);
-        let begin = self.moment()?;
+        let begin = self.moment();
         let made = trace::span(STEP, step)?;
         trace::about(0);
-        let end = self.moment()?;
+        if let Err(error) = self.note_step((id, copied), begin) {
+            trace::stop();
+            (self.steps_left, self.gpu) = (0, None);
+            tracing::warn!("there is no trace: {}", hint::render(&error));
+        }
+        Ok(made)
+    }
+
+    /// Notes a step that was made, and begins to write the file after the last one.
+    fn note_step(
+        &mut self,
+        (id, copied): (u64, Option<[Moment; 2]>),
+        begin: Result<Option<Moment>, Failure>,
+    ) -> Result<()> {
+        let (begin, end) = (begin?, self.moment()?);
         if let Some(gpu) = &mut self.gpu {
             gpu.copies.extend(copied.map(|moments| Work { batch: id, moments }));
             gpu.steps.extend(begin.zip(end).map(|(begin, end)| Work { batch: id, moments: [begin, end] }));
         }
         self.steps_left -= 1;
-        if self.steps_left == 0 {
-            self.write()?;
-        }
-        Ok(made)
+        if self.steps_left == 0 { self.write() } else { Ok(()) }
     }
 
     fn moment(&self) -> Result<Option<Moment>, Failure> {
@@ -134,41 +151,56 @@ impl Trace {
             }
         }
         let (file, begin_unix) = (self.file.clone(), self.begin_unix);
+        let (writing, written) = channel::bounded::<Infallible>(0);
         let write = move || {
+            let _writing = writing;
             events.threads(&tracks);
             events.gpu(&gpu);
-            let left_out: u64 = tracks.iter().map(|track| track.left_out).sum();
-            if left_out > 0 {
-                tracing::warn!(
-                    "the trace leaves out {left_out} spans that its memory has no room for: give --trace-steps a smaller number"
-                );
-            }
+            let left_out = tracks.iter().map(|track| track.left_out).sum();
             let seconds = (end - events.begin).as_secs_f64();
-            let text = events.finish(begin_unix);
-            Partial::beside(&file)
-                .and_then(|partial| partial.write(text.as_bytes()))
-                .with_context(|| format!("cannot write the trace to `{}`", file.display()))
-                .with_write_hint()?;
-            tracing::info!(
-                "`{}` has the trace of {seconds:.1} s: open it in ui.perfetto.dev",
-                file.display()
-            );
-            Ok(())
+            report(&file, seconds, left_out, save(&file, &events.finish(begin_unix)));
         };
         let spawned = thread::Builder::new().name("trace".to_owned()).spawn(write);
-        self.writer = Some(spawned.context("cannot start the thread that writes the trace")?);
+        spawned.context("cannot start the thread that writes the trace")?;
+        self.written = Some(written);
         Ok(())
     }
 }
 
 impl Drop for Trace {
-    /// Writes the trace of a run that has made fewer steps, and waits for its file.
+    /// Writes the trace of a run that has made fewer steps, and waits a moment for its file.
     fn drop(&mut self) {
-        let begun = if self.steps_left > 0 { self.write() } else { Ok(()) };
-        let written = self.writer.take().map_or(Ok(()), |writer| writer.join().unwrap_or(Ok(())));
-        if let Err(error) = begun.and(written) {
-            tracing::warn!("{}", hint::render(&error));
+        if self.steps_left > 0
+            && let Err(error) = self.write()
+        {
+            tracing::warn!("there is no trace: {}", hint::render(&error));
         }
+        let late = self.written.take().map(|written| written.recv_timeout(Self::PATIENCE));
+        if late == Some(Err(RecvTimeoutError::Timeout)) {
+            tracing::warn!("the trace takes too long to write and is not waited for");
+        }
+    }
+}
+
+fn save(file: &Path, text: &str) -> Result<()> {
+    Partial::beside(file)
+        .and_then(|partial| partial.write(text.as_bytes()))
+        .with_context(|| format!("cannot write the trace to `{}`", file.display()))
+        .with_write_hint()
+}
+
+/// Says what became of a trace of so many seconds.
+fn report(file: &Path, seconds: f64, left_out: u64, saved: Result<()>) {
+    if left_out > 0 {
+        tracing::warn!(
+            "the trace leaves out {left_out} spans that its memory has no room for: give --trace-steps a smaller number"
+        );
+    }
+    match saved {
+        Ok(()) => {
+            tracing::info!("`{}` has the trace of {seconds:.1} s: open it in ui.perfetto.dev", file.display())
+        }
+        Err(error) => tracing::warn!("{}", hint::render(&error)),
     }
 }
 

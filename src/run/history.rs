@@ -1,6 +1,6 @@
 //! `history.jsonl`: every start of a run and every end.
 
-use std::{env, io::Write, path::Path};
+use std::{env, fs, io::Write, path::Path};
 
 use jiff::Timestamp;
 use rustix::system::uname;
@@ -94,7 +94,9 @@ pub(crate) fn command() -> String {
 pub(crate) fn note(path: &Path, event: &Event) {
     let write = || -> anyhow::Result<()> {
         let line = serde_json::to_string(event)?;
-        Ok(files::append(path)?.write_all(format!("{line}\n").as_bytes())?)
+        let is_cut = fs::read(path).is_ok_and(|text| text.last().is_some_and(|&byte| byte != b'\n'));
+        let begin = if is_cut { "\n" } else { "" };
+        Ok(files::append(path)?.write_all(format!("{begin}{line}\n").as_bytes())?)
     };
     if let Err(error) = write() {
         tracing::warn!("`{}` cannot be written: {error:#}", path.display());

@@ -8,7 +8,9 @@ use super::{run::RunOutcome, session::Run};
 use crate::{
     checkpoint::{DataIdentity, Loaded, State},
     config::{self, Config},
-    data, hint, report,
+    data, hint,
+    observe::Token,
+    report,
     run::{
         folder::RunFolder,
         history::{self, Begun, Ended, Event, Outcome},
@@ -75,8 +77,10 @@ pub fn run(asked: &toml::Table, unattended: &Unattended, world: World) -> Result
     run.config.data.make_absolute(); // the run may be resumed and judged from any folder
     run.agree_on_data()?;
     world.all(promote::check_gates(&run.config.run, &run.data, &unattended.gate))?;
+    world.all(unattended.watching.check())?;
+    let mut token = None;
     world.on_lead(|| {
-        unattended.watching.check()?;
+        token = unattended.watching.listen_token.as_deref().map(Token::of).transpose()?;
         run.check_links(&folder)?;
         if resumed.is_none() {
             run.warm_start(&folder, found.changes.is_some())?;
@@ -92,9 +96,9 @@ pub fn run(asked: &toml::Table, unattended: &Unattended, world: World) -> Result
     if let (Some(manifest), true) = (&manifest, world.is_lead()) {
         run.note_beginning(&folder, manifest, deadline.as_ref())?;
     }
-    let displays = world.all(run.displays(&folder, unattended))?;
-    let outcome = run
-        .train_catching_panics(&folder, &stop, displays)
+    let displays = world.all(run.displays(&folder, unattended, token));
+    let outcome = displays
+        .and_then(|displays| run.train_catching_panics(&folder, &stop, displays))
         .map_err(|error| run.end_without_others(&folder, error));
     let outcome = outcome.and_then(|outcome| {
         world.on_lead(|| run.conclude(&folder, unattended, manifest, outcome))?;
@@ -305,8 +309,8 @@ impl Run {
             let standing = folder.standing();
             stdout::say(&standing.in_words())?;
             if !stdout::is_json() {
-                let summary = report::summary(&folder.path, terminal::columns_for_text())?;
-                summary.iter().try_for_each(|line| stdout::say(line))?;
+                let summary = report::summary(&folder.path, terminal::columns_for_text());
+                summary.unwrap_or_default().iter().try_for_each(|line| stdout::say(line))?;
             }
             stdout::print(&serde_json::to_value(&standing)?)?;
         }

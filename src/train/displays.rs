@@ -31,9 +31,14 @@ impl Run {
     ///
     /// # Errors
     ///
-    /// If the token of `--listen` cannot be read, a thread cannot be started, or the GPU fails.
-    pub(super) fn displays(&mut self, folder: &RunFolder, unattended: &Unattended) -> Result<Displays> {
-        let sinks = if self.world.is_lead() { self.sinks(folder, unattended)? } else { Vec::new() };
+    /// If a thread cannot be started, or the GPU fails.
+    pub(super) fn displays(
+        &mut self,
+        folder: &RunFolder,
+        unattended: &Unattended,
+        token: Option<Token>,
+    ) -> Result<Displays> {
+        let sinks = if self.world.is_lead() { self.sinks(folder, unattended, token)? } else { Vec::new() };
         let Watching { trace, trace_steps, .. } = &unattended.watching;
         let steps = trace_steps.unwrap_or(Watching::TRACED);
         let start = |file: &PathBuf| Trace::start(file, steps, Accelerator::of(self.device), self.world);
@@ -42,14 +47,19 @@ impl Run {
 
     /// Makes the progress line, unless the start is quiet, and the thread of those that watch the run, if there are
     /// any.
-    fn sinks(&mut self, folder: &RunFolder, unattended: &Unattended) -> Result<Vec<Box<dyn Sink>>> {
+    fn sinks(
+        &mut self,
+        folder: &RunFolder,
+        unattended: &Unattended,
+        token: Option<Token>,
+    ) -> Result<Vec<Box<dyn Sink>>> {
         let mut sinks: Vec<Box<dyn Sink>> = Vec::new();
         if !unattended.quiet {
             sinks.push(Box::new(Progress::new(self.trainer.step_count(), self.steps)));
         }
         let gauges = Arc::new(self.new_gauges());
         let mut watchers: Vec<Box<dyn Watcher>> = Vec::new();
-        if let Some(server) = self.server(folder, unattended, gauges.clone())? {
+        if let Some(server) = self.server(folder, unattended, token, gauges.clone()) {
             watchers.push(Box::new(Gauges::new(gauges.clone(), self.config.run.max_bad)));
             watchers.push(Box::new(server));
             self.gauges = Some(gauges.clone());
@@ -82,10 +92,11 @@ impl Run {
         &self,
         folder: &RunFolder,
         unattended: &Unattended,
+        token: Option<Token>,
         gauges: Arc<State>,
-    ) -> Result<Option<Server>> {
-        let Some(address) = unattended.watching.listen else { return Ok(None) };
-        let token = unattended.watching.listen_token.as_deref().map(Token::of).transpose()?;
+    ) -> Option<Server> {
+        let _ = fs::remove_file(folder.path.join("listen")); // of a process that was killed
+        let address = unattended.watching.listen?;
         let door = Door { token, is_loopback: address.ip().is_loopback() };
         let (path, data) = (folder.path.clone(), self.data.clone());
         let page = move |page: Page| -> Result<String> {
@@ -93,10 +104,10 @@ impl Run {
             report::page(&[run], &options(page))
         };
         match Server::start(address, door, Pages::new(page, move || gauges.page()), &folder.path) {
-            Ok(server) => Ok(Some(server)),
+            Ok(server) => Some(server),
             Err(error) => {
                 tracing::warn!("the run is not shown: {}", hint::render(&error));
-                Ok(None)
+                None
             }
         }
     }

@@ -57,10 +57,10 @@ impl State {
         let run = [("method", method), ("preset", preset), ("precision", precision), ("device", device)];
         state.of(Id::Build).set(&build, 1.0);
         state.of(Id::Run).set(&labels(&run), 1.0);
-        state.of(Id::Steps).set("", step as f64);
+        state.of(Id::Step).set("", step as f64);
         state.of(Id::PlannedSteps).set("", steps as f64);
         state.of(Id::LastStep).set("", now());
-        for counter in [Id::Images, Id::DataWait, Id::Dropped] {
+        for counter in [Id::Steps, Id::Images, Id::DataWait, Id::Dropped] {
             state.of(counter).add("", 0.0);
         }
         state
@@ -69,7 +69,8 @@ impl State {
     /// Counts a step of `images` images, whose number is `step`, `seconds` after the one before it. The first step of a
     /// process has no one before it.
     pub fn step(&self, step: u64, images: u64, seconds: Option<f64>) {
-        self.of(Id::Steps).set("", step as f64);
+        self.of(Id::Step).set("", step as f64);
+        self.of(Id::Steps).add("", 1.0);
         self.of(Id::Images).add("", images as f64);
         self.of(Id::LastStep).set("", now());
         if let Some(seconds) = seconds {
@@ -266,7 +267,8 @@ mod tests {
         state.dropped(2);
         let page = state.page();
         for (series, expected) in [
-            ("steps_total", 20.0),
+            ("step", 20.0),
+            ("steps_total", 10.0),
             ("planned_steps", 100.0),
             ("images_total", 320.0),
             ("loss{task=\"total\"}", 1.5),

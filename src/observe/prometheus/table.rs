@@ -56,7 +56,8 @@ macro_rules! metrics {
 metrics! {
     Build Gauge "build_info" "version, commit" "Always 1; the labels say which program runs";
     Run Gauge "run_info" "method, preset, precision, device" "Always 1; the labels say what is trained";
-    Steps Counter "steps_total" "" "Steps made by the run, also by earlier processes";
+    Step Gauge "step" "" "Steps made by the run, also by earlier processes";
+    Steps Counter "steps_total" "" "Steps made since the start of the process";
     PlannedSteps Gauge "planned_steps" "" "Steps of the whole run";
     LastStep Gauge "last_step_timestamp_seconds" "" "Unix time of the last step, before the first one of the start";
     Images Counter "images_total" "" "Images trained on since the start of the process, by all processes";

@@ -25,6 +25,10 @@ use super::{
 
 /// The content type of Prometheus' text format. Prometheus 3 accepts it to the letter only.
 const PROMETHEUS: &str = "text/plain; version=0.0.4; charset=utf-8";
+/// The header with the seconds until a page is made anew.
+const FRESH: HeaderName = HeaderName::from_static("fresh-seconds");
+/// The paths that are answered.
+const PATHS: [&str; 6] = ["/", "/numbers.html", "/report.html", "/live", "/metrics", "/healthz"];
 const HTML: &str = "text/html; charset=utf-8";
 const TEXT: &str = "text/plain; charset=utf-8";
 
@@ -48,20 +52,24 @@ pub(crate) const SCRIPT: &str = include_str!("live.js");
 pub(crate) struct Pages {
     page: Box<dyn Fn(Page) -> Result<String> + Send + Sync>,
     metrics: Box<dyn Fn() -> String + Send + Sync>,
-    made: Mutex<Vec<Made>>,
+    shelf: Mutex<Shelf>,
 }
 
-/// A page that was made a moment ago.
-struct Made {
-    page: Page,
-    until: Instant,
-    html: Bytes,
+/// Pages that were made, and when another one may be made.
+#[derive(Default)]
+struct Shelf {
+    made: Vec<(Page, Made)>,
+    /// Until then, pages that are there are not made again.
+    rest: Option<Instant>,
 }
+
+/// A page, or why it cannot be made.
+type Made = std::result::Result<Bytes, String>;
 
 impl Pages {
-    /// The least time for which a page is not made again.
-    const LASTING: Duration = Duration::from_secs(1);
-    /// The share of a core that making a page again and again may take: one part of so many.
+    /// The least time between two pages that are made.
+    const LEAST: Duration = Duration::from_secs(1);
+    /// The time spent on pages is one part of so many.
     const SHARE: u32 = 100;
 
     /// Returns pages of which `page` makes the HTML, and `metrics` the text for Prometheus.
@@ -69,20 +77,28 @@ impl Pages {
         page: impl Fn(Page) -> Result<String> + Send + Sync + 'static,
         metrics: impl Fn() -> String + Send + Sync + 'static,
     ) -> Self {
-        Self { page: Box::new(page), metrics: Box::new(metrics), made: Mutex::default() }
+        Self { page: Box::new(page), metrics: Box::new(metrics), shelf: Mutex::default() }
     }
 
-    fn html(&self, page: Page) -> Result<Bytes> {
-        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
-        made.retain(|made| Instant::now() < made.until);
-        if let Some(made) = made.iter().find(|made| made.page == page) {
-            return Ok(made.html.clone());
+    /// Returns a page, and the time until it may be made again.
+    fn html(&self, page: Page) -> (Made, Duration) {
+        let mut shelf = self.shelf.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        let left = shelf.rest.map_or(Duration::ZERO, |rest| rest.saturating_duration_since(now));
+        if let Some((_, made)) = shelf.made.iter().find(|(of, _)| *of == page).filter(|_| !left.is_zero()) {
+            return (made.clone(), left);
         }
-        let begin = Instant::now();
-        let html = Bytes::from((self.page)(page)?);
-        let lasting = Self::LASTING.max(Self::SHARE * begin.elapsed());
-        made.push(Made { page, until: Instant::now() + lasting, html: html.clone() });
-        Ok(html)
+        let made = (self.page)(page).map(Bytes::from).map_err(|error| format!("{error:#}"));
+        let rest = left + Self::LEAST.max(Self::SHARE * now.elapsed());
+        shelf.rest = Some(Instant::now() + rest);
+        shelf.made.retain(|(of, _)| *of != page);
+        shelf.made.push((page, made.clone()));
+        (made, rest)
+    }
+
+    /// Lets every page be made anew once.
+    pub(super) fn forget(&self) {
+        *self.shelf.lock().unwrap_or_else(PoisonError::into_inner) = Shelf::default();
     }
 }
 
@@ -106,7 +122,7 @@ impl App {
         let is_head = request.method() == Method::HEAD;
         let answer = match self.door.admit(&request) {
             Admission::Enter => self.route(&request).await,
-            Admission::Remember(path) => Self::remember(&path, &request),
+            Admission::Remember { path, token } => remember(&path, &token),
             Admission::Refuse(status) => refusal(status),
         };
         if !is_head {
@@ -126,39 +142,34 @@ impl App {
             }
             "/metrics" => text(StatusCode::OK, PROMETHEUS, (self.pages.metrics)()),
             "/healthz" => text(StatusCode::OK, TEXT, "ok\n"),
-            _ => {
-                text(StatusCode::NOT_FOUND, TEXT, "there is /, /report.html, /live, /metrics and /healthz\n")
-            }
+            _ => text(StatusCode::NOT_FOUND, TEXT, format!("there is {}\n", PATHS.join(", "))),
         }
     }
 
     /// Makes a page beside the thread that serves.
     async fn page(self: Arc<Self>, page: Page) -> Answer {
         let made = tokio::task::spawn_blocking(move || self.pages.html(page)).await;
-        match made.map_err(anyhow::Error::from).flatten() {
+        let (made, left) = made.unwrap_or_else(|error| (Err(error.to_string()), Duration::ZERO));
+        let mut answer = match made {
             Ok(html) => text(StatusCode::OK, HTML, html),
             Err(error) => {
-                let words = format!("the page cannot be made: {error:#}\n");
+                let words = format!("the page cannot be made: {error}\n");
                 text(StatusCode::INTERNAL_SERVER_ERROR, TEXT, words)
             }
-        }
-    }
-
-    /// Lets the browser keep the token as a cookie and ask again, so that the token does not stay in the address.
-    fn remember<B>(path: &str, request: &Request<B>) -> Answer {
-        let token = request
-            .uri()
-            .query()
-            .and_then(|query| query.split('&').find_map(|part| part.strip_prefix("token=")));
-        let mut answer = text(StatusCode::SEE_OTHER, TEXT, "");
-        // Any other path could lead away, as `//example.org` does.
-        let path = if ["/report.html", "/metrics", "/healthz"].contains(&path) { path } else { "/" };
-        let cookie =
-            format!("{COOKIE_NAME}={}; Path=/; HttpOnly; SameSite=Strict", token.unwrap_or_default());
-        set(&mut answer, LOCATION, path);
-        set(&mut answer, SET_COOKIE, &cookie);
+        };
+        set(&mut answer, FRESH, &format!("{:.3}", left.as_secs_f64()));
         answer
     }
+}
+
+/// Lets the browser keep the token as a cookie and ask again, so that the token does not stay in the address.
+fn remember(path: &str, token: &str) -> Answer {
+    let mut answer = text(StatusCode::SEE_OTHER, TEXT, "");
+    // Any other path could lead away, as `//example.org` does.
+    let path = PATHS.iter().find(|known| **known == path).unwrap_or(&"/");
+    set(&mut answer, LOCATION, path);
+    set(&mut answer, SET_COOKIE, &format!("{COOKIE_NAME}={token}; Path=/; HttpOnly; SameSite=Strict"));
+    answer
 }
 
 /// Returns the answer that refuses a request. It is the same for every request with this status.

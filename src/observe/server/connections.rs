@@ -1,6 +1,6 @@
 //! The connections of the server: how many there are, and how long each may take.
 
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::{convert::Infallible, pin::pin, sync::Arc, time::Duration};
 
 use hyper::{server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -29,14 +29,27 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 const TOO_MANY: &str = "HTTP/1.1 503 Service Unavailable\r\ncontent-length: 21\r\nconnection: close\r\n\r\ntoo many connections\n";
 
-/// Serves until `stop` is disconnected or gets a message.
-pub(super) async fn serve(listener: TcpListener, app: Arc<App>, mut stop: oneshot::Receiver<()>) {
-    let places = Arc::new(Semaphore::new(MOST));
+/// Serves until `stop` is disconnected. Then readers learn of the end, and have a moment to load the last numbers.
+pub(super) async fn serve(listener: TcpListener, app: Arc<App>, stop: oneshot::Receiver<()>) {
     let mut connections = JoinSet::new();
+    accept(&listener, &app, &mut connections, stop).await;
+    app.pages.forget();
+    let has_readers = app.live.end();
+    if has_readers {
+        let over = timeout(CLOSING, accept(&listener, &app, &mut connections, std::future::pending::<()>()));
+        drop(over.await);
+    }
+    drop(timeout(CLOSING, async { while connections.join_next().await.is_some() {} }).await);
+}
+
+/// Accepts connections and answers each of them, until something is `over`.
+async fn accept(listener: &TcpListener, app: &Arc<App>, connections: &mut JoinSet<()>, over: impl Future) {
+    let places = Arc::new(Semaphore::new(MOST));
+    let mut over = pin!(over);
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
-            _ = &mut stop => break,
+            _ = &mut over => return,
             Some(_) = connections.join_next() => continue,
         };
         let Ok((stream, _)) = accepted else {
@@ -53,9 +66,6 @@ pub(super) async fn serve(listener: TcpListener, app: Arc<App>, mut stop: onesho
             drop(place);
         });
     }
-    app.live.end();
-    // Each reader of events gets the end; then its connection is closed with the runtime.
-    drop(timeout(CLOSING, async { while connections.join_next().await.is_some() {} }).await);
 }
 
 /// Answers one request.

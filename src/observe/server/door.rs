@@ -1,5 +1,7 @@
 //! Who is let in.
 
+use std::net::IpAddr;
+
 use hyper::{
     HeaderMap, Method, Request, StatusCode,
     header::{AUTHORIZATION, COOKIE, HOST},
@@ -27,7 +29,12 @@ pub(super) enum Admission {
     Enter,
     /// It came with the token in its address: the browser is to keep the token as a cookie, and to ask again for this
     /// path without it.
-    Remember(String),
+    Remember {
+        /// The path.
+        path: String,
+        /// The token.
+        token: String,
+    },
     /// It is refused.
     Refuse(StatusCode),
 }
@@ -54,8 +61,8 @@ impl Door {
             .uri()
             .query()
             .and_then(|query| query.split('&').find_map(|part| part.strip_prefix("token=")));
-        if query.is_some_and(|text| token.is(text)) {
-            return Admission::Remember(request.uri().path().to_owned());
+        if let Some(text) = query.filter(|text| token.is(text)) {
+            return Admission::Remember { path: request.uri().path().to_owned(), token: text.to_owned() };
         }
         match bearer.or(cookie) {
             Some(text) if token.is(text) => Admission::Enter,
@@ -71,10 +78,10 @@ fn text(headers: &HeaderMap, name: hyper::header::HeaderName) -> Option<&str> {
 /// Returns whether the header `Host` names this machine, with any port.
 fn is_this_machine(host: &str) -> bool {
     let name = match host.strip_prefix('[') {
-        Some(_) => host.split_once(']').map_or(host, |(address, _)| address),
+        Some(inner) => inner.split_once(']').map_or(inner, |(address, _)| address),
         None => host.split(':').next().unwrap_or_default(),
     };
-    ["localhost", "127.0.0.1", "[::1"].contains(&name)
+    name == "localhost" || name.parse().is_ok_and(|address: IpAddr| address.is_loopback())
 }
 
 #[cfg(test)]
@@ -94,7 +101,7 @@ mod tests {
     #[test]
     fn on_loopback_a_request_must_name_this_machine() {
         let door = Door { token: None, is_loopback: true };
-        for host in ["localhost", "localhost:9400", "127.0.0.1:9400", "[::1]:9400", "[::1]"] {
+        for host in ["localhost", "localhost:9400", "127.0.0.1:9400", "127.0.0.2", "[::1]:9400", "[::1]"] {
             assert_eq!(asked(&door, "GET", "/", &[("host", host)]), Admission::Enter, "{host}");
         }
         for host in [
@@ -127,7 +134,7 @@ mod tests {
         assert_eq!(asked(&door, "HEAD", "/", &[("cookie", &cookie)]), Admission::Enter);
         let wrong = format!("{COOKIE_NAME}={TOKEN}0");
         assert_eq!(asked(&door, "GET", "/", &[("cookie", &wrong)]), refused);
-        let remember = Admission::Remember("/report.html".to_owned());
+        let remember = Admission::Remember { path: "/report.html".to_owned(), token: TOKEN.to_owned() };
         assert_eq!(asked(&door, "GET", &format!("/report.html?a=1&token={TOKEN}"), &[]), remember);
         assert_eq!(asked(&door, "GET", "/?token=no", &[("host", "localhost")]), refused);
     }

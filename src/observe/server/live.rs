@@ -69,9 +69,9 @@ impl Live {
         drop(self.sender.send(event)); // fails if nobody reads
     }
 
-    /// Tells all readers that the run has ended.
-    pub(super) fn end(&self) {
-        drop(self.sender.send(Event::End));
+    /// Tells all readers that the run has ended. Returns whether there are any.
+    pub(super) fn end(&self) -> bool {
+        self.sender.send(Event::End).is_ok()
     }
 
     /// Returns the events from now on, for a reader that sent these headers.
@@ -88,10 +88,14 @@ impl Live {
             // Browsers try again so many milliseconds after a connection is lost.
             let first = first.into_iter().chain(last.map(|event| event.text()));
             let mut text = format!("retry: 1000\n\n{}", first.collect::<String>());
-            while sender.send(Bytes::from(text)).await.is_ok() {
+            let mut is_over = false;
+            while sender.send(Bytes::from(text)).await.is_ok() && !is_over {
                 text = match tokio::time::timeout(Self::SILENCE, events.recv()).await {
                     Err(_) => ": the run goes on\n\n".to_owned(),
-                    Ok(Ok(event)) => event.text(),
+                    Ok(Ok(event)) => {
+                        is_over = matches!(event, Event::End);
+                        event.text()
+                    }
                     Ok(Err(RecvError::Lagged(_))) => Self::RESET.to_owned(),
                     Ok(Err(RecvError::Closed)) => return,
                 };

@@ -43,7 +43,9 @@ impl Server {
         let address = listener.local_addr().context("the address of --listen is not known")?;
         listener.set_nonblocking(true).context("cannot listen without waiting")?;
         let note = run.join("listen");
-        files::replace(&note, format!("http://{address}/\n").as_bytes()).or_cannot_write(&note)?;
+        if let Err(error) = files::replace(&note, format!("http://{address}/\n").as_bytes()) {
+            tracing::warn!("`{}` cannot be written: {error}", note.display());
+        }
         let live = Arc::new(Live::new());
         let app = Arc::new(App { door, pages, live: live.clone() });
         let (stop, stopped) = oneshot::channel();

@@ -91,6 +91,9 @@ impl TensorBoard {
 
     fn write(&mut self, step: u64, event: Message) -> Result<()> {
         let written = self.open().and_then(|file| file.append(event));
+        if self.file.as_ref().is_some_and(EventFile::is_damaged) {
+            self.file = None; // the next event begins another one
+        }
         written
             .with_context(|| format!("cannot write events to `{}`", self.folder.display()))
             .with_write_hint()?;

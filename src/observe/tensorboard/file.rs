@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File},
-    io::{self, ErrorKind, Write},
+    io::{self, ErrorKind, Seek, SeekFrom, Write},
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     time::{Duration, SystemTime, UNIX_EPOCH},
@@ -21,6 +21,8 @@ pub(super) struct EventFile {
     path: PathBuf,
     /// The bytes of whole records.
     length: u64,
+    /// Whether a part of a record could not be removed.
+    is_damaged: bool,
 }
 
 impl EventFile {
@@ -36,14 +38,22 @@ impl EventFile {
         let host = host.nodename().to_string_lossy().replace(['/', '\0'], "-");
         let path = folder.join(format!("{PREFIX}{seconds:010}.{host}.{}.0{suffix}", std::process::id()));
         let file = File::create_new(&path)?;
-        let mut file = Self { file, path, length: 0 };
-        file.append(event::version())?;
-        Ok(file)
+        let mut file = Self { file, path, length: 0, is_damaged: false };
+        let begun = file.append(event::version());
+        if begun.is_err() {
+            let _ = fs::remove_file(&file.path); // it says nothing
+        }
+        begun.map(|()| file)
     }
 
     /// Returns the path of the file.
     pub(super) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Returns whether a part of a record is at its end, behind which no reader looks.
+    pub(super) fn is_damaged(&self) -> bool {
+        self.is_damaged
     }
 
     /// Returns whether somebody has removed the file.
@@ -58,8 +68,9 @@ impl EventFile {
         let record =
             [&length[..], &masked(&length).to_le_bytes(), &event, &masked(&event).to_le_bytes()].concat();
         if let Err(error) = self.file.write_all(&record) {
-            self.file.set_len(self.length)?;
-            io::Seek::seek(&mut self.file, io::SeekFrom::Start(self.length))?;
+            let taken_back = self.file.set_len(self.length);
+            let taken_back = taken_back.and_then(|()| self.file.seek(SeekFrom::Start(self.length)));
+            self.is_damaged = taken_back.is_err();
             return Err(error);
         }
         self.length += record.len() as u64;

@@ -27,11 +27,6 @@ impl Forgiving {
         self.dropped += 1;
         false
     }
-
-    /// Returns how many records, images and histograms could not be written.
-    pub fn dropped(&self) -> u64 {
-        self.dropped
-    }
 }
 
 impl Drop for Forgiving {

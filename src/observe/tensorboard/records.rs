@@ -22,6 +22,9 @@ const SUFFIX: &str = ".from-records";
 /// If a file cannot be written; the earlier one stays then.
 pub fn write(folder: &Path, config: String, records: &[Record]) -> Result<PathBuf> {
     let earlier = earlier(folder)?;
+    if records.is_empty() {
+        return Err(usage!("the run has no records yet"; "wait for its first record (--log-every)"));
+    }
     let mut board = TensorBoard::named(folder, SUFFIX, config);
     let written = records.iter().try_for_each(|record| board.record(record));
     let path = board.path().map(Path::to_owned);
@@ -32,7 +35,7 @@ pub fn write(folder: &Path, config: String, records: &[Record]) -> Result<PathBu
     for earlier in earlier {
         fs::remove_file(&earlier).with_context(|| format!("cannot remove `{}`", earlier.display()))?;
     }
-    path.context("no records to write")
+    path.context("the event file has no path")
 }
 
 /// Returns the paths of the files of earlier calls in a folder, which must not contain any other files.

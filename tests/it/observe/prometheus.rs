@@ -94,7 +94,7 @@ fn a_prometheus_reads_the_numbers_of_the_records() {
     let rate = prometheus.query("rate(amdim_stream_images_total[10s])").unwrap();
     let median =
         prometheus.query("histogram_quantile(0.5, rate(amdim_stream_step_seconds_bucket[10s]))").unwrap();
-    let steps = prometheus.query("amdim_stream_steps_total").unwrap();
+    let steps = prometheus.query("amdim_stream_step").unwrap();
     run.kill().unwrap();
     run.wait().unwrap();
 
