@@ -72,7 +72,9 @@ fn find(folder: &Path, depth: usize, found: &mut Vec<PathBuf>) {
     let mut folders: Vec<_> =
         entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())).collect();
     folders.sort_by_key(fs::DirEntry::file_name);
-    folders.iter().for_each(|entry| find(&entry.path(), deeper, found));
+    for entry in folders {
+        find(&entry.path(), deeper, found);
+    }
 }
 
 /// Returns whether a folder is that of a run: any folder may have a `config.toml`.

@@ -36,7 +36,7 @@ pub(super) fn draw(name: &str, moments: &[Moment]) -> Option<String> {
     }
     let shares: Vec<_> = rows.iter().map(|(what, _, mean, _)| format!("{what} {}", percent(*mean))).collect();
     let words = escape(&format!("{name}: {}, over steps {} to {}", shares.join(", "), first.step, last.step));
-    let drawn: String = rows
+    let drawn = rows
         .iter()
         .map(|(what, colour, mean, bars)| {
             format!(
@@ -46,7 +46,7 @@ pub(super) fn draw(name: &str, moments: &[Moment]) -> Option<String> {
                 percent(*mean)
             )
         })
-        .collect();
+        .collect::<Vec<_>>().concat();
     Some(format!(
         "<div class=\"band\" role=\"group\" aria-label=\"{words}\">{drawn}<div class=\"ends\"><span>step {}</span><span>{}</span></div></div>",
         grouped(first.step),

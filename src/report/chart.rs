@@ -97,7 +97,11 @@ impl Lines<'_> {
         let solid = || self.series.iter().flat_map(|series| series.points.iter().filter_map(|point| point.1));
         let found = ranges(solid())?;
         let zero = |(low, high): (f64, f64)| {
-            let (low, high) = if self.from_zero { (low.min(0.0), high) } else { (low, high) };
+            let (low, high) = if self.from_zero {
+                (low.min(0.0), if low < high { high } else { 1.2 * high })
+            } else {
+                (low, high)
+            };
             Axis::covering(low, high)
         };
         let usual = found.usual.map(zero);
@@ -131,14 +135,15 @@ impl Lines<'_> {
             "" => String::new(),
             unit => format!(" <span class=\"unit\">{unit}</span>"),
         };
-        let legend: String = self
+        let legend = self
             .series
             .iter()
             .map(|Series { name, colour, is_dashed, .. }| {
                 let dashed = if *is_dashed { " dashed" } else { "" };
                 format!("<li class=\"c{}{dashed}\"><i></i><bdi>{}</bdi></li>", colour % 8, escape(name))
             })
-            .collect();
+            .collect::<Vec<_>>()
+            .concat();
         format!(
             "<figure class=\"chart\"><figcaption><h3>{title}{unit}</h3><p>{about}</p></figcaption>\
              <ul class=\"legend\">{legend}</ul><div class=\"plots\">{plots}</div>\
@@ -185,7 +190,7 @@ impl Lines<'_> {
         let of = |series: &Series| {
             let mut values = series.points.iter().filter_map(|(step, value)| Some((*step, (*value)?)));
             let first = values.next()?;
-            let last = values.last().unwrap_or(first);
+            let last = values.next_back().unwrap_or(first);
             let (begin, end) = (self.unit.words(first.1), self.unit.words(last.1));
             let (from, to) = (grouped(first.0), grouped(last.0));
             Some(format!("{}: {begin} at step {from}, {end} at step {to}", series.name))
@@ -227,22 +232,24 @@ impl Lines<'_> {
     fn table(&self) -> String {
         let rows = self.rows();
         let every = rows.len().div_ceil(ROWS).max(1);
-        let heads: String = self
+        let heads = self
             .series
             .iter()
             .map(|series| format!("<th scope=\"col\"><bdi>{}</bdi></th>", escape(&series.name)))
-            .collect();
+            .collect::<Vec<_>>()
+            .concat();
         let last = rows.len().saturating_sub(1);
         let shown = rows.iter().enumerate().filter(|(place, _)| place % every == 0 || *place == last);
-        let body: String = shown
+        let body = shown
             .map(|(_, (step, row))| {
                 let cell = |value: &Option<f64>| {
                     format!("<td>{}</td>", value.map_or_else(String::new, |value| self.unit.words(value)))
                 };
-                let cells: String = row.iter().map(cell).collect();
+                let cells = row.iter().map(cell).collect::<Vec<_>>().concat();
                 format!("<tr><th scope=\"row\">{}</th>{cells}</tr>", grouped(*step))
             })
-            .collect();
+            .collect::<Vec<_>>()
+            .concat();
         let title = escape(self.title);
         format!(
             "<details class=\"values\"><summary>Values<span class=\"hidden\"> of {title}</span></summary>\

@@ -34,7 +34,7 @@ fn of_one(run: &Subject) -> String {
         !GIVEN.contains(&key.as_str()) && default_of(key).is_none_or(|default| !is_same(default, value))
     };
     let others: Vec<_> = run.settings.iter().filter(is_other).collect();
-    let rows: String = others
+    let rows = others
         .iter()
         .map(|(key, value)| {
             let default = default_of(key).map_or("—".to_owned(), escape);
@@ -44,7 +44,8 @@ fn of_one(run: &Subject) -> String {
                 isolated(value)
             )
         })
-        .collect();
+        .collect::<Vec<_>>()
+        .concat();
     let head =
         "<tr><th scope=\"col\">setting</th><th scope=\"col\">this run</th><th scope=\"col\">preset</th></tr>";
     let differing = if defaults.is_none() {
@@ -58,7 +59,7 @@ fn of_one(run: &Subject) -> String {
             table("Settings that differ from the preset", head, &rows)
         )
     };
-    let all: String = run
+    let all = run
         .settings
         .iter()
         .map(|(key, value)| {
@@ -68,7 +69,8 @@ fn of_one(run: &Subject) -> String {
                 isolated(value)
             )
         })
-        .collect();
+        .collect::<Vec<_>>()
+        .concat();
     let head = "<tr><th scope=\"col\">setting</th><th scope=\"col\">value</th></tr>";
     format!(
         "{differing}<details><summary>All settings</summary>{}</details>",
@@ -90,17 +92,20 @@ fn of_several(runs: &[Subject]) -> String {
             let cell = |value: &Option<String>| {
                 format!("<td>{}</td>", value.as_deref().map_or("—".to_owned(), isolated))
             };
-            let cells: String = values.iter().map(cell).collect();
+            let cells = values.iter().map(cell).collect::<Vec<_>>().concat();
             format!("<tr><th scope=\"row\"><code>{}</code></th>{cells}</tr>", escape(key))
         };
         if values.iter().all(|other| *other == values[0]) {
-            shared += &row(&values[..1])
+            shared += &row(&values[..1]);
         } else {
-            differing += &row(&values)
+            differing += &row(&values);
         }
     }
-    let names: String =
-        runs.iter().map(|run| format!("<th scope=\"col\">{}</th>", isolated(&run.name))).collect();
+    let names = runs
+        .iter()
+        .map(|run| format!("<th scope=\"col\">{}</th>", isolated(&run.name)))
+        .collect::<Vec<_>>()
+        .concat();
     let head = format!("<tr><th scope=\"col\">setting</th>{names}</tr>");
     let differing = if differing.is_empty() {
         "<p>The runs have the same settings.</p>".to_owned()

@@ -28,13 +28,14 @@ fn matrix(run: &Subject, findings: &Findings) -> String {
         let found = findings.confusion.iter().find(|(one, other, _)| (*one, *other) == (class, voted));
         found.map_or(0, |(.., samples)| *samples)
     };
-    let heads: String = (0..findings.classes)
+    let heads = (0..findings.classes)
         .map(|class| format!("<th scope=\"col\"><span>{}</span></th>", isolated(&run.class(class))))
-        .collect();
-    let rows: String = (0..findings.classes)
+        .collect::<Vec<_>>()
+        .concat();
+    let rows = (0..findings.classes)
         .map(|class| {
             let all: u64 = (0..findings.classes).map(|voted| count(class, voted)).sum();
-            let cells: String = (0..findings.classes)
+            let cells = (0..findings.classes)
                 .map(|voted| {
                     let samples = count(class, voted);
                     let share = samples as f64 / all.max(1) as f64;
@@ -42,10 +43,12 @@ fn matrix(run: &Subject, findings: &Findings) -> String {
                     let shown = if samples == 0 { String::new() } else { samples.to_string() };
                     format!("<td class=\"{kind}\" style=\"--share:{share:.3}\">{shown}</td>")
                 })
-                .collect();
+                .collect::<Vec<_>>()
+                .concat();
             format!("<tr><th scope=\"row\">{}</th>{cells}</tr>", isolated(&run.class(class)))
         })
-        .collect();
+        .collect::<Vec<_>>()
+        .concat();
     format!(
         "<div class=\"part\"><h3>Matrix</h3><p>A row is a class, a column what the vote says.</p>\
          <div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"Confusion of classes\"><table class=\"matrix\">\
@@ -67,7 +70,7 @@ fn pairs(run: &Subject, findings: &Findings) -> String {
             grouped(*samples)
         )
     };
-    let rows: String = wrong.iter().take(LISTED).map(row).collect();
+    let rows = wrong.iter().take(LISTED).map(row).collect::<Vec<_>>().concat();
     let head = "<tr><th scope=\"col\">class</th><th scope=\"col\">taken for</th><th scope=\"col\" class=\"number\">samples</th></tr>";
     format!("<div class=\"part\"><h3>Most confused</h3>{}</div>", table("Most confused classes", head, &rows))
 }
@@ -85,7 +88,7 @@ fn worst(run: &Subject, findings: &Findings) -> String {
             percent(*share)
         )
     };
-    let rows: String = known.iter().take(LISTED).map(row).collect();
+    let rows = known.iter().take(LISTED).map(row).collect::<Vec<_>>().concat();
     let title = if known.len() > LISTED { "Classes recognized worst" } else { "Accuracy by class" };
     format!("<div class=\"part\"><h3>{}</h3><ul class=\"bars\">{rows}</ul></div>", escape(title))
 }

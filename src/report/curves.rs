@@ -238,7 +238,7 @@ pub(super) fn waits(runs: &[Subject]) -> String {
         let name = if runs.len() > 1 { format!("<h4>{}</h4>", isolated(&run.name)) } else { String::new() };
         Some(name + &drawn)
     };
-    let all: String = runs.iter().filter_map(of).collect();
+    let all = runs.iter().filter_map(of).collect::<Vec<_>>().concat();
     if all.is_empty() {
         return all;
     }

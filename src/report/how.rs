@@ -36,7 +36,11 @@ pub(super) fn section(run: &Subject) -> String {
         rows.push(("Memory of tensors, at most", format!("{} GB", number(memory / 1e9))));
     }
     rows.push(("Promotion", promotion(run)));
-    let list: String = rows.iter().map(|(name, value)| format!("<dt>{name}</dt><dd>{value}</dd>")).collect();
+    let list = rows
+        .iter()
+        .map(|(name, value)| format!("<dt>{name}</dt><dd>{value}</dd>"))
+        .collect::<Vec<_>>()
+        .concat();
     let command = starts.last().map_or(String::new(), |last| {
         format!(
             "<h3>Command</h3><pre class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"Command of {}\"><code>{}</code></pre>",
@@ -101,14 +105,14 @@ fn events(run: &Subject) -> String {
             (end.time, end.step, what, since.unwrap_or_default())
         }
     };
-    let rows: String = run
+    let rows = run
         .history
         .iter()
         .map(row)
         .map(|(at, step, what, lasted)| {
             format!("<tr><th scope=\"row\">{}</th><td class=\"number\">{}</td><td>{what}</td><td>{lasted}</td></tr>", time(at), grouped(step))
         })
-        .collect();
+        .collect::<Vec<_>>().concat();
     let head = "<tr><th scope=\"col\">time</th><th scope=\"col\" class=\"number\">step</th><th scope=\"col\">event</th><th scope=\"col\">lasted</th></tr>";
     table(&format!("Starts and ends of {}", run.name), head, &rows)
 }

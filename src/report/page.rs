@@ -79,21 +79,15 @@ pub(super) fn page(runs: &[Subject], options: &Options) -> String {
 
 /// Returns the HTML about each run, under its name if there are several.
 fn each(runs: &[Subject], mut of: impl FnMut(&Subject) -> String) -> String {
-    match runs {
-        [run] => of(run),
-        runs => runs
-            .iter()
-            .enumerate()
-            .map(|(number, run)| {
-                format!(
-                    "<div class=\"run\"><h3 class=\"c{}\"><i></i>{}</h3>{}</div>",
-                    number % 8,
-                    isolated(&run.name),
-                    of(run)
-                )
-            })
-            .collect(),
+    if let [run] = runs {
+        return of(run);
     }
+    let mut all = String::new();
+    for (number, run) in runs.iter().enumerate() {
+        let (name, colour) = (isolated(&run.name), number % 8);
+        let _ = write!(all, "<div class=\"run\"><h3 class=\"c{colour}\"><i></i>{name}</h3>{}</div>", of(run));
+    }
+    all
 }
 
 fn neighbours(run: &Subject, most: usize, images: &mut Images) -> String {
@@ -134,12 +128,15 @@ fn grid(charts: &[String], otherwise: &str) -> String {
 fn document(runs: &[Subject], sections: &[Section], options: &Options, left_out: u64) -> String {
     let title = runs.iter().map(|run| run.name.as_str()).collect::<Vec<_>>().join(", ");
     let connect = if options.live.is_some() { "; connect-src 'self'" } else { "" };
-    let links: String =
-        sections.iter().map(|Section(id, name, _)| format!("<a href=\"#{id}\">{name}</a>")).collect();
-    let body: String = sections
+    let links = sections
+        .iter()
+        .map(|Section(id, name, _)| format!("<a href=\"#{id}\">{name}</a>"))
+        .collect::<Vec<_>>()
+        .concat();
+    let body = sections
         .iter()
         .map(|Section(id, name, html)| format!("<section id=\"{id}\" aria-labelledby=\"{id}-title\"><h2 id=\"{id}-title\">{name}</h2>{html}</section>"))
-        .collect();
+        .collect::<Vec<_>>().concat();
     let note = match left_out {
         0 => String::new(),
         left_out => format!(" {} images were left out, so that the file stays small.", grouped(left_out)),
@@ -216,64 +213,49 @@ fn headline(run: &Subject) -> String {
     )
 }
 
+/// Returns the row of a run in the table of several.
+fn row(place: usize, run: &Subject) -> String {
+    let percents = |share: Option<f64>| share.map_or("—".to_owned(), percent);
+    let last = run.train.last();
+    let loss = last.and_then(|record| Some(record.loss? / record.chance.filter(|chance| *chance > 0.0)?));
+    let (step, steps) =
+        (run.step().map_or("—".to_owned(), grouped), run.steps().map_or("?".to_owned(), grouped));
+    let rate = last.and_then(|record| record.images_per_second);
+    let numbers = [
+        format!("{step} / {steps}"),
+        percents(loss),
+        percents(validated(run, |record| record.linear)),
+        percents(validated(run, |record| record.mlp)),
+        percents(validated(run, |record| record.knn)),
+        validated(run, |record| record.rankme).map_or("—".to_owned(), |rank| format!("{rank:.1}")),
+        rate.map_or("—".to_owned(), |rate| grouped(rate.round() as u64)),
+    ];
+    let cells = numbers.map(|number| format!("<td class=\"number\">{number}</td>")).concat();
+    format!(
+        "<tr><th scope=\"row\" class=\"c{}\"><i></i>{}</th><td>{}</td><td>{}</td><td>{}</td>{cells}</tr>",
+        place % 8,
+        isolated(&run.name),
+        pill(&run.state),
+        escape(run.method()),
+        escape(&run.encoder()),
+    )
+}
+
 /// Returns the top of a page about several runs: a table, and the verdict on each.
 fn comparison(runs: &[Subject]) -> String {
-    let percents = |share: Option<f64>| share.map_or("—".to_owned(), percent);
-    let row = |(place, run): (usize, &Subject)| {
-        let last = run.train.last();
-        let loss = last.and_then(|record| Some(record.loss? / record.chance.filter(|chance| *chance > 0.0)?));
-        let steps = run.steps().map_or("?".to_owned(), grouped);
-        format!(
-            "<tr><th scope=\"row\" class=\"c{}\"><i></i>{}</th><td>{}</td><td>{}</td><td>{}</td><td class=\"number\">{} / {steps}</td>\
-             <td class=\"number\">{}</td><td class=\"number\">{}</td><td class=\"number\">{}</td><td class=\"number\">{}</td><td class=\"number\">{}</td><td class=\"number\">{}</td></tr>",
-            place % 8,
-            isolated(&run.name),
-            pill(&run.state),
-            escape(run.method()),
-            escape(&run.encoder()),
-            run.step().map_or("—".to_owned(), grouped),
-            percents(loss),
-            percents(validated(run, |record| record.linear)),
-            percents(validated(run, |record| record.mlp)),
-            percents(validated(run, |record| record.knn)),
-            validated(run, |record| record.rankme).map_or("—".to_owned(), |rank| format!("{rank:.1}")),
-            last.and_then(|record| record.images_per_second)
-                .map_or("—".to_owned(), |rate| grouped(rate.round() as u64)),
-        )
-    };
-    let rows: String = runs.iter().enumerate().map(row).collect();
-    let names = [
-        "run",
-        "state",
-        "method",
-        "encoder",
-        "step",
-        "loss / chance",
-        "linear",
-        "MLP",
-        "neighbours",
-        "rank",
-        "images/s",
-    ];
-    let heads: String = names
-        .iter()
-        .enumerate()
-        .map(|(place, name)| {
-            format!("<th scope=\"col\"{}>{name}</th>", if place > 3 { " class=\"number\"" } else { "" })
-        })
-        .collect();
-    let verdicts: String = runs
-        .iter()
-        .enumerate()
-        .map(|(place, run)| {
-            format!(
-                "<div><h2 class=\"c{}\"><i></i>{}</h2>{}</div>",
-                place % 8,
-                isolated(&run.name),
-                verdict::list(run)
-            )
-        })
-        .collect();
+    let rows = runs.iter().enumerate().map(|(place, run)| row(place, run)).collect::<Vec<_>>().concat();
+    let (words, numbers) = (
+        ["run", "state", "method", "encoder"],
+        ["step", "loss / chance", "linear", "MLP", "neighbours", "rank", "images/s"],
+    );
+    let heads = words.map(|name| format!("<th scope=\"col\">{name}</th>")).concat()
+        + &numbers.map(|name| format!("<th scope=\"col\" class=\"number\">{name}</th>")).concat();
+    let mut verdicts = String::new();
+    for (place, run) in runs.iter().enumerate() {
+        let (name, colour) = (isolated(&run.name), place % 8);
+        let verdict = verdict::list(run);
+        let _ = write!(verdicts, "<div><h2 class=\"c{colour}\"><i></i>{name}</h2>{verdict}</div>");
+    }
     let newest = runs.iter().filter_map(Subject::changed).max();
     let age = newest.map(|at| Timestamp::now().duration_since(at).as_secs_f64());
     let age = age.map_or(String::new(), |age| format!(" · last change {} ago", duration(age)));

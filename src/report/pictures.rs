@@ -32,7 +32,7 @@ pub(super) fn views(run: &Subject, count: usize, images: &mut Images) -> String 
     if drawn.is_empty() {
         return "<p>None of the chosen samples could be decoded.</p>".to_owned();
     }
-    let cards: String = drawn.iter().map(|pair| card(run, pair, images)).collect();
+    let cards = drawn.iter().map(|pair| card(run, pair, images)).collect::<Vec<_>>().concat();
     let words = format!(
         "The image, and the views that training sees of it in epoch {epoch} (counted from 0), as <code>amdim-stream show</code> draws \
          them: pulled together by the loss. If the views of an image no longer show the same thing, the augmentation is too strong."
@@ -86,17 +86,18 @@ pub(super) fn neighbours(run: &Subject, findings: &Findings, most: usize, images
     let note = if of_queries.0.is_empty() || of_gallery.0.is_empty() { missing(run) } else { String::new() };
     let row = |query: &&Query| {
         let own = tile(run, &query.sample, of_queries.get(&query.sample), None, images);
-        let near: String = query
+        let near = query
             .nearest
             .iter()
             .map(|near| {
                 let is_right = query.sample.label.is_some() && near.sample.label == query.sample.label;
                 tile(run, &near.sample, of_gallery.get(&near.sample), Some((near.cosine, is_right)), images)
             })
-            .collect();
+            .collect::<Vec<_>>()
+            .concat();
         format!("<li>{own}<div class=\"near\">{near}</div></li>")
     };
-    let rows: String = chosen.iter().map(row).collect();
+    let rows = chosen.iter().map(row).collect::<Vec<_>>().concat();
     let step = grouped(findings.step);
     format!(
         "<p>Validation samples, each with the training samples whose features are most similar after step {step}, and the cosine of \
@@ -150,7 +151,7 @@ pub(super) fn bad(run: &Subject, most: usize, images: &mut Images) -> String {
             grouped(bad.offset)
         )
     };
-    let rows: String = shown.iter().map(row).collect();
+    let rows = shown.iter().map(row).collect::<Vec<_>>().concat();
     let head = "<tr><th scope=\"col\">image</th><th scope=\"col\">sample</th><th scope=\"col\">reason</th><th scope=\"col\">place</th></tr>";
     let words = count(run.bad.len() as u64, "sample or shard", "samples and shards");
     let more = if shown.len() < run.bad.len() {

@@ -36,7 +36,7 @@ pub(super) struct Sentence(pub(super) Tone, pub(super) String);
 
 /// Returns the verdict on a run. The first sentence says how it stands or ended.
 pub(super) fn sentences(run: &Subject) -> Vec<Sentence> {
-    let sentences = [end(run), learning(run), accuracy(run), collapse(run), speed(run), bad(run)];
+    let sentences = [Some(end(run)), learning(run), accuracy(run), collapse(run), speed(run), bad(run)];
     sentences.into_iter().flatten().collect()
 }
 
@@ -47,7 +47,7 @@ pub(super) fn list(run: &Subject) -> String {
 }
 
 /// Says how the run stands or ended.
-fn end(run: &Subject) -> Option<Sentence> {
+fn end(run: &Subject) -> Sentence {
     let step = run.step().map_or("its first step".to_owned(), |step| format!("step {}", grouped(step)));
     let of = run.steps().map_or(String::new(), |steps| format!(" of {}", grouped(steps)));
     let again = "The same command goes on from the last checkpoint.";
@@ -55,7 +55,7 @@ fn end(run: &Subject) -> Option<Sentence> {
     let saved = saved.map_or("There is no checkpoint".to_owned(), |step| {
         format!("The last checkpoint is from step {}", grouped(step))
     });
-    Some(match &run.state {
+    match &run.state {
         State::Finished => Sentence(Tone::Good, format!("<b>Finished</b> after {step}{of}.")),
         State::Running => Sentence(Tone::Plain, format!("<b>Running</b>, at {step}{of}.")),
         State::Interrupted => Sentence(Tone::Care, format!("<b>Interrupted</b> at {step}{of}. {again}")),
@@ -66,7 +66,7 @@ fn end(run: &Subject) -> Option<Sentence> {
             ),
         ),
         State::Failed(why) => Sentence(Tone::Bad, format!("<b>Failed</b> at {step}{of}: {}", isolated(why))),
-    })
+    }
 }
 
 /// Returns the mean of a number over the last twentieth of the records, and at least over five of them.
@@ -177,23 +177,19 @@ fn collapse(run: &Subject) -> Option<Sentence> {
     let width = run.config.as_ref().map(|config| config.encoder.chosen().width());
     let of = width.map_or(String::new(), |width| format!(" of {}", grouped(width.unsigned_abs())));
     let health = Health { rankme, cosine, samples: 0 };
-    Some(match health.complaint() {
-        Some(_) => Sentence(
-            Tone::Bad,
-            format!(
-                "<b>The representation has collapsed</b>: effective rank {}, mean cosine {}. Lower <code>--lr</code>, or use a larger batch.",
-                number(rankme),
-                number(cosine)
-            ),
-        ),
-        None => {
-            let words = format!(
-                "Features use {rankme:.1}{of} directions (RankMe); two samples have a mean cosine of {}.",
-                number(cosine)
-            );
-            Sentence(Tone::Plain, words)
-        }
-    })
+    if health.complaint().is_some() {
+        let words = format!(
+            "<b>The representation has collapsed</b>: effective rank {rankme:.1}, mean cosine {}. Lower <code>--lr</code>, or use a \
+             larger batch.",
+            number(cosine)
+        );
+        return Some(Sentence(Tone::Bad, words));
+    }
+    let words = format!(
+        "Features use {rankme:.1}{of} directions (RankMe); two samples have a mean cosine of {}.",
+        number(cosine)
+    );
+    Some(Sentence(Tone::Plain, words))
 }
 
 /// Says how fast it is, and what holds it up.

@@ -241,7 +241,7 @@ impl Run {
             time: Timestamp::now(),
             program: env!("CARGO_PKG_VERSION").to_owned(),
             host: history::host(),
-            device: torchkit::name(self.device).to_string(),
+            device: torchkit::name(self.device),
             precision: self.config.train.precision.to_string(),
             workers: data::workers(&self.config),
             threads: self.threads,

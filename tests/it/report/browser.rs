@@ -9,6 +9,7 @@ use super::support::{made_up, page, records, train, train_hostile};
 use crate::support::Place;
 
 #[test]
+#[expect(clippy::print_stderr, reason = "a test that is skipped says so")]
 fn pages_in_every_state_are_right_in_a_browser() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let node = root.join(".browser");
