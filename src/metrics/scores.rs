@@ -93,7 +93,7 @@ mod tests {
         let found = of(&[-31.5, 2.0]);
         let [("1t5", histogram)] = &found[..] else { panic!("{found:?}") };
         let Histogram { min, max, sum, squares, ends, counts } = histogram;
-        assert_eq!([*min, *max, *sum, *squares], [-31.5, 2.0, -59.0, 2.0 * (31.5 * 31.5 + 4.0)]);
+        assert_eq!(vec![*min, *max, *sum, *squares], [-31.5, 2.0, -59.0, 2.0 * (31.5 * 31.5 + 4.0)]);
         assert_eq!((ends[0], ends[63], ends.len()), (-31.0, 32.0, 64));
         assert_eq!((counts[0], counts[34], counts.iter().sum::<f64>()), (2.0, 2.0, 4.0));
         assert!(of(&[f32::NAN, 1.0]).is_empty());

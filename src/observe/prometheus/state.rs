@@ -287,7 +287,10 @@ mod tests {
             ("run_info{method=\"amdim\",preset=\"c10\",precision=\"bf16\",device=\"cpu\"}", 1.0),
         ] {
             let found = value(&page, &format!("amdim_stream_{series}"));
-            assert!(found == expected || (found - expected).abs() < 1e-9, "{series}: {found}");
+            assert!(
+                found.total_cmp(&expected).is_eq() || (found - expected).abs() < 1e-9,
+                "{series}: {found}"
+            );
         }
         assert!(!page.contains("rankme"), "a metric without a value has no lines");
     }

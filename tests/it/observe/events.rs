@@ -30,8 +30,8 @@ fn made_up(place: &Place, name: &str) -> PathBuf {
         json!({"format": 1, "kind": "validation", "step": 2, "linear": 0.25, "knn": 0.5}),
         json!({"format": 1, "kind": "train", "step": 4, "loss": 1.25}),
     ];
-    let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
-    fs::write(folder.join("metrics.jsonl"), text + "{\"kind\": \"tr").unwrap();
+    let text = lines.map(|line| format!("{line}\n")).concat() + "{\"kind\": \"tr";
+    fs::write(folder.join("metrics.jsonl"), text).unwrap();
     fs::write(folder.join("config.toml"), "seed = 7\n").unwrap();
     folder
 }
