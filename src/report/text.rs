@@ -59,7 +59,12 @@ pub(crate) fn number(value: f64) -> String {
         _ if size >= 100.0 => trimmed(format!("{value:.1}")),
         _ if size >= 10.0 => trimmed(format!("{value:.2}")),
         _ if size >= 0.01 => trimmed(format!("{value:.3}")),
-        _ => format!("{value:.2e}"),
+        _ if size >= 0.001 => trimmed(format!("{value:.4}")),
+        _ => {
+            let text = format!("{value:.2e}");
+            let (digits, power) = text.split_once('e').unwrap_or((&text, "0"));
+            format!("{}e{power}", trimmed(digits.to_owned()))
+        }
     }
 }
 
@@ -117,8 +122,8 @@ mod tests {
 
     #[test]
     fn numbers_are_short_and_keep_their_meaning() {
-        let texts = [0.0, 18.4391, 0.1, 0.000_21, 1234.56, 123_456.0, -20_000.0, f64::NAN].map(number);
-        assert_eq!(texts, ["0", "18.44", "0.1", "2.10e-4", "1234.6", "123,456", "−20,000", "not finite"]);
+        let texts = [0.0, 18.4391, 0.0015, 0.000_21, 1234.56, 123_456.0, -20_000.0, f64::NAN].map(number);
+        assert_eq!(texts, ["0", "18.44", "0.0015", "2.1e-4", "1234.6", "123,456", "−20,000", "not finite"]);
         assert_eq!([0, 999, 1000, 1_234_567].map(grouped), ["0", "999", "1,000", "1,234,567"]);
         let texts = [3.2, 61.0, 3_600.0, 100_000.0].map(duration);
         assert_eq!(texts, ["3 s", "1 min 1 s", "1 h", "1 d 3 h"]);

@@ -63,7 +63,7 @@ const inked = async (png, colour) => {
   context.drawImage(image, 0, 0);
   const wanted = colour.match(/\d+/g).map(Number), { data } = context.getImageData(0, 0, image.width, image.height);
   let count = 0;
-  for (let at = 0; at < data.length; at += 4) count += wanted.every((value, channel) => Math.abs(data[at + channel] - value) < 40);
+  for (let at = 0; at < data.length; at += 4) count += wanted.every((value, channel) => Math.abs(data[at + channel] - value) < 70); // of an antialiased line
   return count;
 };
 
