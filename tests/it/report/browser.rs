@@ -54,5 +54,5 @@ fn pages_in_every_state_are_right_in_a_browser() {
     assert_eq!(said.lines().count(), runs.len(), "{said}\n{errors}");
     let read: u64 =
         said.lines().filter_map(|line| line.split_whitespace().rev().nth(1)?.parse::<u64>().ok()).sum();
-    assert!(read > 300, "{read} numbers under the cursor were compared: {said}");
+    assert!(read > 250, "{read} numbers under the cursor were compared: {said}");
 }
