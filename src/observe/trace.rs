@@ -198,7 +198,10 @@ fn report(file: &Path, seconds: f64, left_out: u64, saved: Result<()>) {
     }
     match saved {
         Ok(()) => {
-            tracing::info!("`{}` has the trace of {seconds:.1} s: open it in ui.perfetto.dev", file.display())
+            tracing::info!(
+                "`{}` has the trace of {seconds:.1} s: open it in ui.perfetto.dev",
+                file.display()
+            );
         }
         Err(error) => tracing::warn!("{}", hint::render(&error)),
     }

@@ -20,6 +20,7 @@ struct Browser {
 }
 
 impl Browser {
+    #[expect(clippy::print_stderr, reason = "the only word of a test that is left out")]
     fn open(address: &str) -> Option<Self> {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
         let node = root.join(".browser");
@@ -107,10 +108,14 @@ fn the_page_follows_a_run_through_a_kill_to_its_end_without_being_loaded_again()
 
     kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(130));
-    let seen = browser.wait("the end", |seen| seen["state"] == "ended");
+    browser.wait("the end", |seen| seen["state"] == "ended");
+    // What was being loaded then has come.
+    let seen = (0..30).map(|_| browser.look()).last().unwrap();
+    assert_eq!(seen["state"], "ended");
     let records = lines(&run.join("metrics.jsonl"));
     let last = records.iter().rev().find(|record| record["kind"] == "train").unwrap();
     assert_eq!(last["step"], step(&seen), "the last step is shown");
+    assert_eq!(seen["steps"].as_array().unwrap().last(), Some(&last["step"]), "and it is on the curves");
     assert_eq!(seen["isFirst"], true, "nobody has loaded the page again");
     let asked: Vec<_> = seen["requests"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
     assert!(

@@ -49,7 +49,7 @@ impl Prometheus {
 
     /// Returns the value of a query; none if there is none yet.
     fn query(&self, query: &str) -> Option<f64> {
-        let encoded: String = query.bytes().map(|byte| format!("%{byte:02x}")).collect();
+        let encoded = query.bytes().fold(String::new(), |text, byte| text + &format!("%{byte:02x}"));
         let path = format!("/api/v1/query?query={encoded}");
         let answer = ask(&self.address, "GET", &path, &[("connection", "close")]);
         // The body may come in chunks.

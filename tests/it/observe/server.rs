@@ -168,6 +168,11 @@ fn readers_change_nothing_in_a_run_and_cannot_hold_it_up() {
             stream
         })
         .collect();
+    for stream in &silent {
+        let mut begin = [0; 15];
+        (&*stream).read_exact(&mut begin).unwrap();
+        assert_eq!(&begin, b"HTTP/1.1 200 OK", "each of them is let in");
+    }
     let mut slow = connect(&address);
     let mut asked = 0;
     while child.try_wait().unwrap().is_none() {
