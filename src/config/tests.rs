@@ -245,7 +245,7 @@ fn related_settings_are_neighbours_in_the_help() {
     ] {
         assert_eq!(at(before) + 1, at(after), "{order:?}");
     }
-    assert_eq!((order[0], *order.last().unwrap()), ("shards", "best"));
+    assert_eq!((order[0], *order.last().unwrap()), ("shards", "tensorboard"));
     let known = Config::settings();
     for setting in known.iter().filter_map(Setting::after) {
         assert!(order.contains(&setting), "a setting is declared after `{setting}`, which does not exist");

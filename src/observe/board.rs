@@ -6,9 +6,14 @@ use shards::ShardSet;
 use super::{
     Watcher,
     observer::Scores,
-    tensorboard::{Forgiving, TensorBoard, tags},
+    tensorboard::{self, Forgiving, TensorBoard, tags},
 };
-use crate::{config::Config, metrics::Record, report::pairs, run::folder::RunFolder};
+use crate::{
+    config::Config,
+    metrics::{self, Record},
+    report::pairs,
+    run::folder::RunFolder,
+};
 
 /// Writes what a run says to an event file.
 #[derive(Debug)]
@@ -22,7 +27,8 @@ impl Board {
     /// The samples that are shown with their views.
     const SHOWN: u64 = 8;
 
-    /// Returns the board of a process that goes on after `step` steps. `text` has its settings in TOML.
+    /// Returns the board of a process that goes on after `step` steps. `text` has its settings in TOML. It first tells
+    /// what earlier processes have recorded and not told.
     pub(crate) fn new(
         folder: &RunFolder,
         step: u64,
@@ -30,7 +36,14 @@ impl Board {
         config: &Config,
         samples: &ShardSet,
     ) -> Self {
-        let file = Forgiving::new(TensorBoard::new(&folder.tensorboard, step, text));
+        let records = metrics::read(&folder.metrics).unwrap_or_default();
+        let records: Vec<_> = records.into_iter().filter(|record| record.step() <= step).collect();
+        let missing = tensorboard::missing(&folder.tensorboard, &records);
+        let after = missing.first().map_or(step, |record| record.step() - 1);
+        let mut file = Forgiving::new(TensorBoard::new(&folder.tensorboard, after, text));
+        for record in missing {
+            file.write(|board| board.record(record));
+        }
         Self { file, config: config.clone(), samples: samples.clone() }
     }
 

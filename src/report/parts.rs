@@ -1,6 +1,6 @@
 //! The chance levels of the parts of a loss.
 
-use crate::{config::Config, loss};
+use crate::{config::Config, loss, metrics::TrainRecord};
 
 /// Returns the loss at chance level of a part of a method's loss; `None` if the part is no loss or has none. `chance` is
 /// that of the whole loss in the same record.
@@ -16,6 +16,13 @@ pub fn chance_of(config: &Config, part: &str, chance: f64) -> Option<f64> {
         ("cpc", part) if part.starts_with("step_") => Some(chance),
         _ => None,
     }
+}
+
+/// Returns the chance levels of the parts of a record's loss, with their names.
+pub fn chances<'a>(config: &Config, record: &'a TrainRecord) -> Vec<(&'a str, f64)> {
+    let Some(of_all) = record.chance else { return Vec::new() };
+    let of_part = |name: &'a String| Some((name.as_str(), chance_of(config, name, of_all)?));
+    record.parts.keys().filter_map(of_part).collect()
 }
 
 /// Returns whether a part of a loss is a loss in nats, and not another number of the method.

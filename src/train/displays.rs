@@ -60,7 +60,7 @@ impl Run {
         let gauges = Arc::new(self.new_gauges());
         let mut watchers: Vec<Box<dyn Watcher>> = Vec::new();
         if let Some(server) = self.server(folder, unattended, token, gauges.clone()) {
-            watchers.push(Box::new(Gauges::new(gauges.clone(), self.config.run.max_bad)));
+            watchers.push(Box::new(Gauges::new(gauges.clone(), &self.config)));
             watchers.push(Box::new(server));
             self.gauges = Some(gauges.clone());
         }

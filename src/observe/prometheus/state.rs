@@ -86,6 +86,11 @@ impl State {
         }
     }
 
+    /// Notes the chance level of a part of the loss.
+    pub fn chance(&self, part: &str, chance: f64) {
+        self.set_of(Id::LossChance, &[("task", part)], Some(chance));
+    }
+
     /// Notes a checkpoint that was saved just now, in `seconds` seconds.
     pub fn saved(&self, seconds: f64) {
         self.of(Id::CheckpointSeconds).set("", seconds);

@@ -63,7 +63,7 @@ metrics! {
     Images Counter "images_total" "" "Images trained on since the start of the process, by all processes";
     Epoch Gauge "epoch" "" "Samples trained on, divided by the size of the dataset";
     Loss Gauge "loss" "task" "Loss in nats: total, and each part under its name in records";
-    LossChance Gauge "loss_chance" "task" "Loss in nats of features without information: total";
+    LossChance Gauge "loss_chance" "task" "Loss in nats of features without information: total, and each part that has one";
     LearningRate Gauge "learning_rate" "" "Learning rate of the last step";
     Rate Gauge "images_per_second" "" "Images per second of the last record";
     StepSeconds Histogram "step_seconds" "" "Time from one step to the next";

@@ -10,6 +10,7 @@ use pipeline::Rgb;
 
 use super::{event, file::EventFile, message::Message, tags};
 use crate::{
+    config::Config,
     hint::WithHint,
     metrics::{Histogram, Record},
 };
@@ -26,7 +27,9 @@ pub struct TensorBoard {
     /// What the names of its files end with.
     suffix: &'static str,
     /// The settings of the run, as TOML.
-    config: String,
+    text: String,
+    /// The same, if this version of the program can read them.
+    config: Option<Config>,
     /// The first step of which nothing was said.
     next: u64,
     file: Option<EventFile>,
@@ -36,7 +39,9 @@ impl TensorBoard {
     /// Returns the event file of a process that goes on after `step` steps. Nothing is created before the first call
     /// of another function. `config` has the settings of the run as TOML, for the text `config`.
     pub fn new(folder: &Path, step: u64, config: String) -> Self {
-        Self { folder: folder.to_owned(), suffix: "", config, next: step + 1, file: None }
+        let (table, text) = (config.parse().ok(), config);
+        let config = table.and_then(|table| Config::resolve(&table).ok());
+        Self { folder: folder.to_owned(), suffix: "", text, config, next: step + 1, file: None }
     }
 
     /// Returns the event file of a whole run, whose name ends with `suffix`.
@@ -55,7 +60,7 @@ impl TensorBoard {
     ///
     /// If they cannot be written.
     pub fn record(&mut self, record: &Record) -> Result<()> {
-        let numbers = tags::of(record);
+        let numbers = tags::of(record, self.config.as_ref());
         let numbers = numbers.iter().map(|(tag, number)| (tag.as_str(), *number));
         self.write(record.step(), event::scalars(record.step(), numbers))
     }
@@ -117,7 +122,7 @@ impl TensorBoard {
 
     fn create(&self) -> io::Result<EventFile> {
         let mut file = EventFile::create(&self.folder, self.suffix)?;
-        let config = format!("```toml\n{}```\n", self.config);
+        let config = format!("```toml\n{}```\n", self.text);
         let begun = file.append(event::start(self.next));
         if let Err(error) = begun.and_then(|()| file.append(event::text(self.next, tags::CONFIG, &config))) {
             let _ = fs::remove_file(file.path()); // it says nothing

@@ -1,6 +1,10 @@
 //! The tags under which TensorBoard shows the numbers of records.
 
-use crate::metrics::{Number, Record, TrainRecord, ValidationRecord};
+use crate::{
+    config::Config,
+    metrics::{Number, Record, TrainRecord, ValidationRecord},
+    report::parts,
+};
 
 /// The tag of the settings, a text.
 pub const CONFIG: &str = "config";
@@ -77,8 +81,14 @@ pub fn of_scores(name: &str) -> String {
     format!("scores/{name}")
 }
 
-/// Returns the numbers of a record that were measured and are finite, with their tags.
-pub fn of(record: &Record) -> Vec<(String, f64)> {
+/// Returns the tag of the chance level of a part of the loss.
+pub fn of_chance(name: &str) -> String {
+    format!("chance/{name}")
+}
+
+/// Returns the numbers of a record that were measured and are finite, with their tags. With the settings of the run,
+/// these include the chance levels of the parts of the loss.
+pub fn of(record: &Record, config: Option<&Config>) -> Vec<(String, f64)> {
     fn measured<T>(tags: &[Tag<T>], record: &T) -> Vec<(String, f64)> {
         let number = |Tag { tag, number, .. }: &Tag<T>| Some(((*tag).to_owned(), number(record)?));
         tags.iter().filter_map(number).collect()
@@ -86,7 +96,9 @@ pub fn of(record: &Record) -> Vec<(String, f64)> {
     let mut numbers = match record {
         Record::Train(train) => {
             let parts = train.parts.iter().map(|(name, number)| (of_part(name), *number));
-            measured(TRAIN, train).into_iter().chain(parts).collect()
+            let chances = config.map(|config| parts::chances(config, train)).unwrap_or_default();
+            let chances = chances.into_iter().map(|(name, chance)| (of_chance(name), chance));
+            measured(TRAIN, train).into_iter().chain(parts).chain(chances).collect()
         }
         Record::Validation(validation) => measured(VALIDATION, validation),
     };
@@ -159,7 +171,7 @@ mod tests {
         let numbers = written.as_object().unwrap().iter().filter(|(name, _)| *name != "step");
         let numbers = numbers.filter_map(|(name, value)| value.as_f64().map(|value| (fields(name), value)));
         let expected: BTreeSet<_> = numbers.map(|number| json!(number).to_string()).collect();
-        let found: BTreeSet<_> = of(record).iter().map(|number| json!(number).to_string()).collect();
+        let found: BTreeSet<_> = of(record, None).iter().map(|number| json!(number).to_string()).collect();
         assert_eq!(found, expected);
     }
 
@@ -185,7 +197,7 @@ mod tests {
     #[test]
     fn numbers_that_are_not_finite_are_left_out() {
         let train = TrainRecord { loss: Some(f64::NAN), lr: Some(0.5), ..TrainRecord::default() };
-        assert_eq!(of(&Record::Train(Box::new(train))), [("lr".to_owned(), 0.5)]);
+        assert_eq!(of(&Record::Train(Box::new(train)), None), [("lr".to_owned(), 0.5)]);
         assert!(matches!(json!(f64::NAN), Value::Null));
     }
 }

@@ -49,7 +49,7 @@ fn the_records_of_a_run_are_written_and_replaced_by_a_second_call() {
     }
     let found = reader::read(&board);
     let records = metrics::read(&folder.join("metrics.jsonl")).unwrap();
-    assert_eq!(reader::scalars(&found["scalars"]), reader::of_records(&records));
+    assert_eq!(reader::scalars(&found["scalars"]), reader::of_records(&folder, &records));
     assert_eq!(found["scalars"]["validation/linear"], json!([[2, 0.25]]));
     assert_eq!(found["texts"]["config"], json!([[1, "```toml\nseed = 7\n```\n"]]));
 }

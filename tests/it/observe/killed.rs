@@ -38,11 +38,13 @@ fn every_loader_shows_each_step_of_a_killed_run_once_with_the_values_of_its_reco
     assert!(fs::read_dir(&folder).unwrap().count() > 1, "each process has its file");
 
     let records = metrics::read(&run.join("metrics.jsonl")).unwrap();
-    let expected = reader::of_records(&records);
+    let expected = reader::of_records(&run, &records);
     let steps: Vec<_> = expected["loss/total"].iter().map(|(step, _)| *step).collect();
     assert_eq!(steps, (1..=12).collect::<Vec<_>>());
     assert!(
-        ["loss/1t5", "validation/linear", "knn/20"].iter().all(|tag| expected.contains_key(*tag)),
+        ["loss/1t5", "chance/1t5", "validation/linear", "knn/20"]
+            .iter()
+            .all(|tag| expected.contains_key(*tag)),
         "{expected:?}"
     );
 

@@ -1,8 +1,8 @@
 //! TensorBoard's own reader, and the numbers that it should find.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{collections::BTreeMap, fs, path::Path};
 
-use amdim_stream::{metrics::Record, observe::tensorboard::tags};
+use amdim_stream::{config::Config, metrics::Record, observe::tensorboard::tags};
 use serde_json::Value;
 
 use crate::support::python;
@@ -20,11 +20,13 @@ pub(super) fn scalars(found: &Value) -> Scalars {
     serde_json::from_value(found.clone()).unwrap()
 }
 
-/// Returns the numbers of records by tag, as floats: event files have no doubles.
-pub(super) fn of_records(records: &[Record]) -> Scalars {
+/// Returns the numbers of a run's records by tag, as floats: event files have no doubles.
+pub(super) fn of_records(run: &Path, records: &[Record]) -> Scalars {
+    let config = fs::read_to_string(run.join("config.toml")).unwrap();
+    let config = Config::resolve(&config.parse().unwrap()).ok();
     let mut scalars = Scalars::new();
     for record in records {
-        for (tag, number) in tags::of(record) {
+        for (tag, number) in tags::of(record, config.as_ref()) {
             scalars.entry(tag).or_default().push((record.step(), number as f32));
         }
     }
