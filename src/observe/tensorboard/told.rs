@@ -182,7 +182,9 @@ mod tests {
 
     fn write(folder: &Path, after: u64, records: &[Record]) {
         let mut board = TensorBoard::new(folder, after, String::new());
-        records.iter().for_each(|record| board.record(record).unwrap());
+        for record in records {
+            board.record(record).unwrap();
+        }
     }
 
     #[test]

@@ -81,6 +81,7 @@ fn a_run_goes_on_without_event_files_that_cannot_be_written() {
     assert_eq!(said.stderr.matches("cannot write events to").count(), 1, "{}", said.stderr);
     let told = said.stderr.split("could not be written for TensorBoard: ").nth(1).unwrap();
     let dropped: u64 = told.split(' ').next().unwrap().parse().unwrap();
-    assert!(dropped > 0 && dropped.is_multiple_of(4), "a record and three histograms each time: {dropped}");
+    // The records of the first process, and a record and three histograms of each later step.
+    assert!((30..120).contains(&dropped) && (120 - dropped).is_multiple_of(3), "{dropped}");
     assert_eq!(metrics::read(&run.join("metrics.jsonl")).unwrap().len(), 30);
 }
