@@ -3,13 +3,13 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
+use clap::builder::RangedU64ValueParser;
 use serde_json::json;
 
 use crate::{
     destination,
     files::Partial,
     hint::WithHint,
-    numbers,
     report::{self, Options, Subject},
     stdout,
 };
@@ -25,11 +25,15 @@ pub struct Args {
     pub out: PathBuf,
     /// The most images of each kind, up to 40: samples with their views, validation samples with their neighbours, bad
     /// samples. 0 for none
-    #[arg(long, value_name = "N", default_value_t = 12, value_parser = numbers::COUNT_OR_NONE.parser::<usize>())]
+    #[arg(long, value_name = "N", default_value_t = 12, value_parser = up_to_most())]
     pub images: usize,
     /// Replace FILE if it exists
     #[arg(long)]
     pub force: bool,
+}
+
+fn up_to_most() -> RangedU64ValueParser<usize> {
+    RangedU64ValueParser::new().range(0..=Options::MOST as u64)
 }
 
 /// Writes the report.

@@ -11,7 +11,7 @@ use super::{
     pictures,
     state::State,
     subject::Subject,
-    text::{duration, escape, grouped, isolated, number, percent, time},
+    text::{escape, grouped, isolated, number, percent, time},
     verdict,
 };
 use crate::metrics::{Number, ValidationRecord};
@@ -257,8 +257,7 @@ fn comparison(runs: &[Subject]) -> String {
         let _ = write!(verdicts, "<div><h2 class=\"c{colour}\"><i></i>{name}</h2>{verdict}</div>");
     }
     let newest = runs.iter().filter_map(Subject::changed).max();
-    let age = newest.map(|at| Timestamp::now().duration_since(at).as_secs_f64());
-    let age = age.map_or(String::new(), |age| format!(" · last change {} ago", duration(age)));
+    let age = newest.map_or(String::new(), |at| format!(" · last change {}", time(at)));
     format!(
         "<header><p class=\"kind\">comparison{age}</p><h1>{} runs</h1>{}<div class=\"verdicts\">{verdicts}</div></header>",
         runs.len(),

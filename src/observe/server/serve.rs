@@ -69,7 +69,13 @@ impl Server {
             .name("listen".to_owned())
             .spawn(run)
             .context("cannot start the server of --listen")?;
-        tracing::info!("watch the run at http://{address}/");
+        if address.ip().is_unspecified() {
+            let host = rustix::system::uname();
+            let host = host.nodename().to_string_lossy();
+            tracing::info!("watch the run at http://{host}:{}/?token=TOKEN", address.port());
+        } else {
+            tracing::info!("watch the run at http://{address}/");
+        }
         Ok(Self { live, stop: Some(stop), thread: Some(thread), note })
     }
 }
