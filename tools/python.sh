@@ -1,5 +1,5 @@
 #!/bin/sh
-# Puts the Python packages that tests need into the cache folder (460 MB), with Python's torch from the wheel that
+# Puts the Python packages that tests need into the cache folder (420 MB), with Python's torch from the wheel that
 # libtorch came in, and writes `.python`, which starts that Python. Safe to repeat. tools/setup.sh comes first.
 set -eu
 

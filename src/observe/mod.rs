@@ -1,7 +1,7 @@
 //! Everything by which a run is watched while it trains.
 //!
-//! The training thread hands each record to the [`Observer`] and never waits for it: a thread of its own passes
-//! records on to every [`Watcher`]. `metrics.jsonl` stays the truth, and everything else can be made of it again.
+//! The training thread hands each record to the observer and never waits for it: a thread of its own passes records on
+//! to every watcher. `metrics.jsonl` stays the truth, and everything else can be made of it again.
 
 mod board;
 mod gauges;
