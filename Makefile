@@ -7,7 +7,7 @@ help:
 	@echo 'make curves       train every method on the synthetic images and compare with untrained encoders'
 	@echo 'make eval-demo    every evaluation of the demo'\''s encoder: classifiers, neighbours, fine-tuning (six minutes)'
 	@echo 'make test         formatting, lints, every test, documentation'
-	@echo 'make soak         kills, full disks, damage and lost processes, long form (23 minutes on two cores)'
+	@echo 'make soak         kills, full disks, damage and lost processes, long form (half an hour on two cores)'
 	@echo 'make deny         licences, sources, withdrawn versions and known vulnerabilities of dependencies'
 	@echo 'make sanitize     tests of threads and unsafe code under sanitizers (needs a nightly compiler)'
 	@echo 'make bench        speed of every stage'

@@ -16,13 +16,10 @@ use crate::{
     files::Partial,
     hint::WithHint,
     numbers,
-    report::pairs::{Drawing, Rendered},
+    report::pairs::{Drawing, GAP, Rendered, copy_to},
     run::folder::RunFolder,
     stdout, usage,
 };
-
-/// Pixels between two pictures.
-const GAP: u32 = 4;
 
 /// The flags of `show`.
 #[derive(Debug, clap::Args)]
@@ -195,15 +192,6 @@ fn strip(image: &Rgb, recipe: &Recipe, views: &[u8]) -> Rgb {
         left += GAP + group.side;
     }
     strip
-}
-
-/// Copies the pixels of an image that is `width` wide to a place in the strip.
-fn copy_to(strip: &mut Rgb, (left, top): (u32, u32), pixels: &[u8], width: u32) {
-    let (stride, row) = (strip.stride(), 3 * width as usize);
-    let rows = strip.pixels.chunks_exact_mut(stride).skip(top as usize);
-    for (out, row_pixels) in rows.zip(pixels.chunks_exact(row)) {
-        out[3 * left as usize..][..row].copy_from_slice(row_pixels);
-    }
 }
 
 fn write(image: &Rgb, path: &Path, extension: &str) -> Result<()> {

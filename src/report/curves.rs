@@ -72,6 +72,19 @@ fn compared_losses(runs: &[Subject]) -> Vec<String> {
     [chart.draw(), plain.draw()].into_iter().flatten().collect()
 }
 
+/// Returns one line with a name and a colour of its own, or a line for each of several runs.
+fn of_runs(
+    runs: &[Subject],
+    name: &str,
+    colour: usize,
+    points: impl Fn(&Subject) -> Vec<Point>,
+) -> Vec<Series> {
+    match runs {
+        [run] => vec![Series::line(name, colour, points(run))],
+        runs => by_run(runs, points),
+    }
+}
+
 fn by_run(runs: &[Subject], points: impl Fn(&Subject) -> Vec<Point>) -> Vec<Series> {
     runs.iter().enumerate().map(|(number, run)| Series::line(&run.name, number, points(run))).collect()
 }
@@ -174,17 +187,13 @@ pub(super) fn accuracies(runs: &[Subject]) -> Vec<String> {
 
 /// Returns the charts of the representation's health.
 pub(super) fn health(runs: &[Subject]) -> Vec<String> {
-    let series = |number: fn(&ValidationRecord) -> Number, name: &str| match runs {
-        [run] => vec![Series::line(name, 3, validated(run, number))],
-        runs => by_run(runs, |run| validated(run, number)),
-    };
     let rank = Lines {
         title: "Effective rank (RankMe)",
         about: "The number of directions that features use. A fall towards 1 is a collapse.",
         unit: Unit::Plain(""),
         from_zero: true,
         until: until(runs),
-        series: series(|record| record.rankme, "RankMe"),
+        series: of_runs(runs, "RankMe", 3, |run| validated(run, |record| record.rankme)),
     };
     let cosine = Lines {
         title: "Mean cosine of two samples",
@@ -192,24 +201,20 @@ pub(super) fn health(runs: &[Subject]) -> Vec<String> {
         unit: Unit::Plain(""),
         from_zero: true,
         until: until(runs),
-        series: series(|record| record.cosine, "cosine"),
+        series: of_runs(runs, "cosine", 3, |run| validated(run, |record| record.cosine)),
     };
     [rank.draw(), cosine.draw()].into_iter().flatten().collect()
 }
 
 /// Returns the charts of the speed and of the learning rate.
 pub(super) fn speed(runs: &[Subject]) -> Vec<String> {
-    let series = |number: fn(&TrainRecord) -> Number, name: &str, colour| match runs {
-        [run] => vec![Series::line(name, colour, trained(run, number))],
-        runs => by_run(runs, |run| trained(run, number)),
-    };
     let rate = Lines {
         title: "Speed",
         about: "Without the time of validations.",
         unit: Unit::Plain("images/s"),
         from_zero: true,
         until: until(runs),
-        series: series(|record| record.images_per_second, "images/s", 0),
+        series: of_runs(runs, "images/s", 0, |run| trained(run, |record| record.images_per_second)),
     };
     let lr = Lines {
         title: "Learning rate",
@@ -217,7 +222,7 @@ pub(super) fn speed(runs: &[Subject]) -> Vec<String> {
         unit: Unit::Plain(""),
         from_zero: true,
         until: until(runs),
-        series: series(|record| record.lr, "learning rate", 4),
+        series: of_runs(runs, "learning rate", 4, |run| trained(run, |record| record.lr)),
     };
     [rate.draw(), lr.draw()].into_iter().flatten().collect()
 }

@@ -65,7 +65,7 @@ pub struct Named {
 
 impl Findings {
     /// The most validation samples whose neighbours are kept.
-    pub const QUERIES: i64 = 40;
+    pub const QUERIES: u64 = 40;
     /// The neighbours that are kept of each.
     pub const NEAREST: i64 = 6;
 

@@ -49,7 +49,6 @@ impl Row {
     pub fn read(folder: &Path) -> Result<Self> {
         let run = Subject::without_samples(folder)?;
         let last = run.train.last();
-        let validated = |name: &str| run.validation.iter().rev().find_map(|record| record.number(name));
         let changed = run.changed();
         Ok(Self {
             run: folder.to_owned(),
@@ -59,9 +58,9 @@ impl Row {
             steps: run.steps(),
             loss: last.and_then(|record| record.loss),
             chance: last.and_then(|record| record.chance),
-            linear: validated("linear"),
-            mlp: validated("mlp"),
-            knn: validated("knn"),
+            linear: run.validated(|record| record.linear),
+            mlp: run.validated(|record| record.mlp),
+            knn: run.validated(|record| record.knn),
             state: run.state.name(),
             changed,
             age_seconds: changed.map(|at| Timestamp::now().duration_since(at).as_secs_f64().max(0.0)),

@@ -14,7 +14,6 @@ use super::{
     text::{escape, grouped, isolated, number, percent, time},
     verdict,
 };
-use crate::metrics::{Number, ValidationRecord};
 
 const STYLE: &str = include_str!("style.css");
 const SCRIPT: &str = include_str!("script.js");
@@ -162,11 +161,6 @@ fn pill(state: &State) -> String {
     format!("<span class=\"state {name}\" data-live=\"state\">{name}</span>")
 }
 
-/// Returns the last number of a run's validations.
-fn validated(run: &Subject, number: fn(&ValidationRecord) -> Number) -> Option<f64> {
-    run.validation.iter().rev().filter_map(number).find(|value| value.is_finite())
-}
-
 /// Returns the top of a page about one run: its name, its state, its numbers and the verdict.
 fn headline(run: &Subject) -> String {
     let last = run.train.last();
@@ -183,15 +177,15 @@ fn headline(run: &Subject) -> String {
         .map_or(String::new(), |chance| format!("chance {}", number(chance)));
     tile("Loss", "loss", last.and_then(|record| record.loss).map_or_else(none, number), chance);
     for (name, value) in [
-        ("Linear probe", validated(run, |record| record.linear)),
-        ("MLP probe", validated(run, |record| record.mlp)),
-        ("Neighbours", validated(run, |record| record.knn)),
+        ("Linear probe", run.validated(|record| record.linear)),
+        ("MLP probe", run.validated(|record| record.mlp)),
+        ("Neighbours", run.validated(|record| record.knn)),
     ] {
         if let Some(value) = value {
             tile(name, "", percent(value), "top-1".to_owned());
         }
     }
-    if let Some(rank) = validated(run, |record| record.rankme) {
+    if let Some(rank) = run.validated(|record| record.rankme) {
         tile("Effective rank", "", format!("{rank:.1}"), "RankMe".to_owned());
     }
     tile(
@@ -224,10 +218,10 @@ fn row(place: usize, run: &Subject) -> String {
     let numbers = [
         format!("{step} / {steps}"),
         percents(loss),
-        percents(validated(run, |record| record.linear)),
-        percents(validated(run, |record| record.mlp)),
-        percents(validated(run, |record| record.knn)),
-        validated(run, |record| record.rankme).map_or("—".to_owned(), |rank| format!("{rank:.1}")),
+        percents(run.validated(|record| record.linear)),
+        percents(run.validated(|record| record.mlp)),
+        percents(run.validated(|record| record.knn)),
+        run.validated(|record| record.rankme).map_or("—".to_owned(), |rank| format!("{rank:.1}")),
         rate.map_or("—".to_owned(), |rate| grouped(rate.round() as u64)),
     ];
     let cells = numbers.map(|number| format!("<td class=\"number\">{number}</td>")).concat();

@@ -6,6 +6,9 @@ use shards::{Division, Order, Position, Sample, ShardSet, Shuffle};
 
 use crate::config::Config;
 
+/// Pixels between two pictures.
+pub(crate) const GAP: u32 = 4;
+
 /// The settings that determine the views of a sample.
 #[derive(Debug, Clone)]
 pub struct Drawing {
@@ -95,7 +98,6 @@ pub fn pairs(config: &Config, set: &ShardSet, indices: &[u64], epoch: u64) -> Ve
 
 /// Draws samples below each other, each as a row of its views, with gaps between them. Returns `None` without a sample.
 pub fn grid(pairs: &[Pair]) -> Option<Rgb> {
-    const GAP: u32 = 4;
     let row = |pair: &Pair| {
         let width = pair.views.iter().map(|view| view.width + GAP).sum::<u32>() - GAP;
         (width, pair.views.iter().map(|view| view.height).max().unwrap_or(0))
@@ -109,16 +111,21 @@ pub fn grid(pairs: &[Pair]) -> Option<Rgb> {
     for (pair, (_, height)) in rows {
         let mut left = 0;
         for view in &pair.views {
-            let line = 3 * view.width as usize;
-            for (y, pixels) in view.pixels.chunks_exact(line).enumerate() {
-                let start = 3 * ((top + y as u32) as usize * width as usize + left as usize);
-                grid.pixels[start..start + line].copy_from_slice(pixels);
-            }
+            copy_to(&mut grid, (left, top), &view.pixels, view.width);
             left += view.width + GAP;
         }
         top += height + GAP;
     }
     Some(grid)
+}
+
+/// Copies the pixels of an image that is `width` wide to a place in another one.
+pub(crate) fn copy_to(to: &mut Rgb, (left, top): (u32, u32), pixels: &[u8], width: u32) {
+    let (stride, row) = (to.stride(), 3 * width as usize);
+    let rows = to.pixels.chunks_exact_mut(stride).skip(top as usize);
+    for (out, row_pixels) in rows.zip(pixels.chunks_exact(row)) {
+        out[3 * left as usize..][..row].copy_from_slice(row_pixels);
+    }
 }
 
 /// Returns `count` evenly spread indices of a set of `samples` samples, or all of them.

@@ -18,7 +18,7 @@ use super::{
 use crate::{
     config::{self, Config},
     data::{self, Data},
-    metrics::{self, Record, TrainRecord, ValidationRecord, read_lines},
+    metrics::{self, Number, Record, TrainRecord, ValidationRecord, read_lines},
     run::{RunFolder, history, manifest::Manifest},
     usage,
 };
@@ -189,6 +189,11 @@ impl Subject {
         recorded
             .max(self.validation.last().map(|record| record.step))
             .max(self.folder.checkpoints.last_step())
+    }
+
+    /// Returns the last number of this kind that a validation has measured.
+    pub(super) fn validated(&self, number: fn(&ValidationRecord) -> Number) -> Option<f64> {
+        self.validation.iter().rev().filter_map(number).find(|value| value.is_finite())
     }
 
     /// Returns the steps of the whole run.

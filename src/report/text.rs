@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use indicatif::HumanCount;
 use jiff::Timestamp;
 
 /// Escapes a text for the content of an element or of a quoted attribute. Everything from outside (keys, paths, class
@@ -36,15 +37,7 @@ pub(super) fn json(value: &serde_json::Value) -> String {
 
 /// Formats a whole number in groups of three digits.
 pub(crate) fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut grouped = String::new();
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
-            grouped.push(',');
-        }
-        grouped.push(digit);
-    }
-    grouped
+    HumanCount(number).to_string()
 }
 
 /// Formats a number with some four digits.

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     eval::health::Health,
-    metrics::{Bottleneck, Number, TrainRecord, ValidationRecord},
+    metrics::{Bottleneck, Number, TrainRecord},
 };
 
 /// How good what a sentence says is.
@@ -136,14 +136,10 @@ fn trend(run: &Subject) -> Option<&'static str> {
 
 /// Says how well classifiers use the features.
 fn accuracy(run: &Subject) -> Option<Sentence> {
-    let last = |number: fn(&ValidationRecord) -> Number| {
-        let mut values = run.validation.iter().rev().filter_map(number);
-        values.find(|value| value.is_finite())
-    };
     let named = [
-        ("the linear probe", last(|record| record.linear)),
-        ("the MLP probe", last(|record| record.mlp)),
-        ("a vote of 20 neighbours", last(|record| record.knn)),
+        ("the linear probe", run.validated(|record| record.linear)),
+        ("the MLP probe", run.validated(|record| record.mlp)),
+        ("a vote of 20 neighbours", run.validated(|record| record.knn)),
     ];
     let shown: Vec<_> =
         named.iter().filter_map(|(name, share)| Some(format!("{name} {}", percent((*share)?)))).collect();

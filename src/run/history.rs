@@ -3,7 +3,6 @@
 use std::{env, fs, io::Write, path::Path};
 
 use jiff::Timestamp;
-use rustix::system::uname;
 use serde::{Deserialize, Serialize};
 
 use crate::{files, metrics::read_lines};
@@ -72,11 +71,6 @@ pub enum Outcome {
     Time,
     /// An error ended it.
     Failed,
-}
-
-/// Returns the name of this machine.
-pub(crate) fn host() -> String {
-    uname().nodename().to_string_lossy().into_owned()
 }
 
 /// Returns the command line of this process, quoted for a shell.

@@ -15,13 +15,12 @@ use jiff::Timestamp;
 use rustix::{
     fs::{FlockOperation, flock},
     io::Errno,
-    system::uname,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use shards::Position;
 
-use crate::hint::WithHint;
+use crate::{hint::WithHint, world::host};
 
 const UNWRITABLE: &str = "cannot write to the run folder";
 
@@ -159,8 +158,7 @@ pub(crate) struct Holder {
 
 impl Holder {
     fn this() -> Self {
-        let host = uname().nodename().to_string_lossy().into_owned();
-        Self { host, pid: process::id(), start: Timestamp::now() }
+        Self { host: host(), pid: process::id(), start: Timestamp::now() }
     }
 
     /// Returns a process of which nothing is known.

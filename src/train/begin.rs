@@ -23,7 +23,7 @@ use crate::{
         unattended::{Deadline, Unattended},
     },
     stdout, terminal,
-    world::World,
+    world::{self, World},
 };
 
 /// What a start does, which the lead decides for all processes.
@@ -240,7 +240,7 @@ impl Run {
         Begun {
             time: Timestamp::now(),
             program: env!("CARGO_PKG_VERSION").to_owned(),
-            host: history::host(),
+            host: world::host(),
             device: torchkit::name(self.device),
             precision: self.config.train.precision.to_string(),
             workers: data::workers(&self.config),

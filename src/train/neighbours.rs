@@ -9,7 +9,10 @@ use tch::{Kind, Tensor};
 use super::Run;
 use crate::{
     eval::{self, features::Features, knn::Vote},
-    report::findings::{Findings, Named, Neighbour, Query},
+    report::{
+        findings::{Findings, Named, Neighbour, Query},
+        pairs,
+    },
     run::folder::RunFolder,
     views::Views,
 };
@@ -83,9 +86,9 @@ impl Run {
     /// Returns some validation samples, evenly spread, with the training samples nearest to them.
     fn nearest(&self, gallery: &Gallery, stored: &Features, queries: &Known) -> Result<Vec<Query>> {
         let Some(validation) = &self.data.validation else { return Ok(Vec::new()) };
-        let all = queries.samples.size()[0];
-        let count = all.min(Findings::QUERIES);
-        let chosen: Vec<i64> = (0..count).map(|k| (2 * k + 1) * all / (2 * count)).collect();
+        let all = queries.samples.size()[0].cast_unsigned();
+        let chosen = pairs::evenly(all, Findings::QUERIES);
+        let chosen: Vec<_> = chosen.into_iter().map(u64::cast_signed).collect();
         let asked = queries.features.index_select(0, &Tensor::from_slice(&chosen));
         let (cosines, places) = eval::knn::nearest_to(stored, &asked, Findings::NEAREST)?;
         let cosines = Vec::<Vec<f64>>::try_from(cosines.to_kind(Kind::Double))?;

@@ -18,11 +18,15 @@ pub struct Member {
     pub cores: Vec<usize>,
 }
 
+/// Returns the name of this machine.
+pub fn host() -> String {
+    uname().nodename().to_string_lossy().into_owned()
+}
+
 impl Member {
     /// Describes this process.
     pub(super) fn this(rank: usize) -> Self {
-        let host = uname().nodename().to_string_lossy().into_owned();
-        Self { rank, host, pid: std::process::id(), cores: allowed_cores() }
+        Self { rank, host: host(), pid: std::process::id(), cores: allowed_cores() }
     }
 
     /// Returns whether the other process computes on the same cores of the same machine.

@@ -25,6 +25,6 @@ pub use decide::Largest;
 pub use joint::World;
 pub use launch::{Launch, Launcher};
 pub use lost::{Fate, Lost};
-pub use member::Member;
+pub use member::{Member, host};
 pub use relayed::Relayed;
 pub use settings::{Together, WorldChoice};

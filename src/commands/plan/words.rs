@@ -14,7 +14,7 @@ use crate::commands::plan::{
     standing::Standing,
     step::{Measured, Memory},
 };
-use crate::{hint::Notice, metrics::Bottleneck, notice, run::enlarged::Enlarged, stdout};
+use crate::{hint::Notice, metrics::Bottleneck, notice, report::grouped, run::enlarged::Enlarged, stdout};
 
 /// The columns of a line: 100 with the log level before it.
 const WIDTH: usize = 94;
@@ -350,19 +350,6 @@ fn busy_machine(plan: &Plan) -> Option<String> {
          machine that stays as busy",
         100.0 * starved
     ))
-}
-
-/// Formats a number with commas between groups of three digits.
-fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }
 
 fn time(seconds: f64) -> String {

@@ -22,9 +22,8 @@ use super::{
     door::{Admission, COOKIE_NAME, Door},
     live::Live,
 };
+use crate::observe::prometheus;
 
-/// The content type of Prometheus' text format. Prometheus 3 accepts it to the letter only.
-const PROMETHEUS: &str = "text/plain; version=0.0.4; charset=utf-8";
 /// The header with the seconds until a page is made anew.
 const FRESH: HeaderName = HeaderName::from_static("fresh-seconds");
 /// The paths that are answered.
@@ -140,7 +139,7 @@ impl App {
                 let events = self.live.clone().events(request.headers());
                 with(StatusCode::OK, "text/event-stream", events.boxed())
             }
-            "/metrics" => text(StatusCode::OK, PROMETHEUS, (self.pages.metrics)()),
+            "/metrics" => text(StatusCode::OK, prometheus::CONTENT_TYPE, (self.pages.metrics)()),
             "/healthz" => text(StatusCode::OK, TEXT, "ok\n"),
             _ => text(StatusCode::NOT_FOUND, TEXT, format!("there is {}\n", PATHS.join(", "))),
         }

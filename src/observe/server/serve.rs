@@ -17,7 +17,7 @@ use super::{
     door::Door,
     live::Live,
 };
-use crate::{files, hint::WithHint, metrics::Record, observe::Watcher};
+use crate::{files, hint::WithHint, metrics::Record, observe::Watcher, world};
 
 /// The server of a run. Dropping it tells all readers that the run has ended, and closes it.
 #[derive(Debug)]
@@ -70,9 +70,7 @@ impl Server {
             .spawn(run)
             .context("cannot start the server of --listen")?;
         if address.ip().is_unspecified() {
-            let host = rustix::system::uname();
-            let host = host.nodename().to_string_lossy();
-            tracing::info!("watch the run at http://{host}:{}/?token=TOKEN", address.port());
+            tracing::info!("watch the run at http://{}:{}/?token=TOKEN", world::host(), address.port());
         } else {
             tracing::info!("watch the run at http://{address}/");
         }

@@ -9,6 +9,7 @@ use std::{
 };
 
 use super::{checksum::masked, event, message::Message};
+use crate::world;
 
 /// What names of event files begin with.
 const PREFIX: &str = "events.out.tfevents.";
@@ -34,8 +35,7 @@ impl EventFile {
         let last = names.iter().filter_map(|name| seconds_of(name)).max();
         // A clock may have gone backwards, and two processes may begin within a second.
         let seconds = now().as_secs().max(last.map_or(0, |last| last + 1));
-        let host = rustix::system::uname();
-        let host = host.nodename().to_string_lossy().replace(['/', '\0'], "-");
+        let host = world::host().replace(['/', '\0'], "-");
         let path = folder.join(format!("{PREFIX}{seconds:010}.{host}.{}.0{suffix}", std::process::id()));
         let file = File::create_new(&path)?;
         let mut file = Self { file, path, length: 0, is_damaged: false };
