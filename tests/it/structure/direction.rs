@@ -160,12 +160,36 @@ const TORCHKIT: [&str; 24] = [
     "scores",
 ];
 
+/// The modules of `store-server` from bottom to top: texts and times, requests, faults, the folder, answers,
+/// connections.
+const STORE: [&str; 18] = [
+    "clock",
+    "escape",
+    "range",
+    "closing",
+    "settings",
+    "request",
+    "asked",
+    "refusal",
+    "fault",
+    "folder",
+    "listing",
+    "reply",
+    "log",
+    "store",
+    "send",
+    "connection",
+    "listener",
+    "server",
+];
+
 /// The folder of sources of each crate, and its modules from bottom to top.
-const CRATES: [(&str, &[&str]); 5] = [
+const CRATES: [(&str, &[&str]); 6] = [
     ("shards/src", &SHARDS),
     ("pipeline/src", &PIPELINE),
     ("dataset/src", &DATASET),
     ("torchkit/src", &TORCHKIT),
+    ("tests/store/src", &STORE),
     ("src", &FROM_BELOW),
 ];
 
