@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// The magic changes whenever the format or the meaning of an index does.
-const MAGIC: &[u8; 8] = b"amdimIX6";
+const MAGIC: &[u8; 8] = b"amdimIX7";
 
 /// The place of the cached index of one version of one shard.
 #[derive(Debug)]
@@ -61,42 +61,11 @@ impl CacheEntry {
     }
 
     fn encode(&self, index: &ShardIndex) -> Vec<u8> {
-        let mut bytes = self.header();
-        bytes.extend(index.digest.to_le_bytes());
-        bytes.extend((index.faults.len() as u64).to_le_bytes());
-        for fault in &index.faults {
-            bytes.extend(fault.offset.to_le_bytes());
-            put_text(&mut bytes, &fault.reason);
-        }
-        bytes.extend((index.tallies.len() as u64).to_le_bytes());
-        for tally in &index.tallies {
-            for number in [tally.kind as u64, tally.count, tally.offset] {
-                bytes.extend(number.to_le_bytes());
-            }
-            put_text(&mut bytes, &tally.name);
-            put_text(&mut bytes, &tally.detail);
-        }
-        bytes.reserve(index.spans.len() * Span::SIZE + 8);
-        index.spans.iter().for_each(|span| bytes.extend(span.to_bytes()));
-        bytes.extend(xxh3_64(&bytes).to_le_bytes());
-        bytes
+        encode(self.header(), index)
     }
 
     fn decode(&self, bytes: &[u8]) -> Option<ShardIndex> {
-        let (body, checksum) = bytes.split_last_chunk::<8>()?;
-        if xxh3_64(body) != u64::from_le_bytes(*checksum) {
-            return None;
-        }
-        let mut rest = body.strip_prefix(&*self.header())?;
-        let digest = take_number(&mut rest)?;
-        let faults = (0..take_number(&mut rest)?)
-            .map(|_| Some(Fault { offset: take_number(&mut rest)?, reason: take_text(&mut rest)? }));
-        let faults = faults.collect::<Option<_>>()?;
-        let tallies = (0..take_number(&mut rest)?).map(|_| take_tally(&mut rest)).collect::<Option<_>>()?;
-        let (spans, left_over) = rest.as_chunks::<{ Span::SIZE }>();
-        let spans: Box<[_]> = spans.iter().map(Span::from_bytes).collect();
-        let is_whole = left_over.is_empty() && spans.iter().all(|span| span.fits(self.stamp.size));
-        is_whole.then_some(ShardIndex { spans, faults, tallies, digest, is_cacheable: true })
+        decode(&self.header(), self.stamp.size, bytes)
     }
 
     /// Encodes what must match for an index to be used: magic, identity and stamp.
@@ -107,8 +76,64 @@ impl CacheEntry {
         bytes.extend(self.stamp.modified_ns.to_le_bytes());
         bytes.extend(self.stamp.changed_ns.to_le_bytes());
         bytes.extend(self.stamp.inode.to_le_bytes());
+        bytes.extend(self.stamp.tag.to_le_bytes());
         bytes
     }
+}
+
+/// Encodes the index that lies beside a shard on a server: there, the size stands for the version. Whether the index
+/// fits is also seen from the header of each sample that is read.
+pub(crate) fn encode_beside(index: &ShardIndex, size: u64) -> Vec<u8> {
+    encode(header_beside(size), index)
+}
+
+/// Decodes the index beside a shard of this size; `None` if it is damaged, or of another version of the shard or of the
+/// format.
+pub(crate) fn decode_beside(bytes: &[u8], size: u64) -> Option<ShardIndex> {
+    decode(&header_beside(size), size, bytes)
+}
+
+fn header_beside(size: u64) -> Vec<u8> {
+    [MAGIC.as_slice(), b"beside", &size.to_le_bytes()].concat()
+}
+
+fn encode(header: Vec<u8>, index: &ShardIndex) -> Vec<u8> {
+    let mut bytes = header;
+    bytes.extend(index.digest.to_le_bytes());
+    bytes.extend((index.faults.len() as u64).to_le_bytes());
+    for fault in &index.faults {
+        bytes.extend(fault.offset.to_le_bytes());
+        put_text(&mut bytes, &fault.reason);
+    }
+    bytes.extend((index.tallies.len() as u64).to_le_bytes());
+    for tally in &index.tallies {
+        for number in [tally.kind as u64, tally.count, tally.offset] {
+            bytes.extend(number.to_le_bytes());
+        }
+        put_text(&mut bytes, &tally.name);
+        put_text(&mut bytes, &tally.detail);
+    }
+    bytes.reserve(index.spans.len() * Span::SIZE + 8);
+    index.spans.iter().for_each(|span| bytes.extend(span.to_bytes()));
+    bytes.extend(xxh3_64(&bytes).to_le_bytes());
+    bytes
+}
+
+fn decode(header: &[u8], size: u64, bytes: &[u8]) -> Option<ShardIndex> {
+    let (body, checksum) = bytes.split_last_chunk::<8>()?;
+    if xxh3_64(body) != u64::from_le_bytes(*checksum) {
+        return None;
+    }
+    let mut rest = body.strip_prefix(header)?;
+    let digest = take_number(&mut rest)?;
+    let faults = (0..take_number(&mut rest)?)
+        .map(|_| Some(Fault { offset: take_number(&mut rest)?, reason: take_text(&mut rest)? }));
+    let faults = faults.collect::<Option<_>>()?;
+    let tallies = (0..take_number(&mut rest)?).map(|_| take_tally(&mut rest)).collect::<Option<_>>()?;
+    let (spans, left_over) = rest.as_chunks::<{ Span::SIZE }>();
+    let spans: Box<[_]> = spans.iter().map(Span::from_bytes).collect();
+    let is_whole = left_over.is_empty() && spans.iter().all(|span| span.fits(size));
+    is_whole.then_some(ShardIndex { spans, faults, tallies, digest, is_cacheable: true })
 }
 
 fn put_text(bytes: &mut Vec<u8>, text: &str) {
@@ -176,15 +201,25 @@ mod tests {
     }
 
     #[test]
+    fn an_index_beside_a_shard_is_of_its_size() {
+        let bytes = encode_beside(&index(), 2048);
+        assert_eq!(decode_beside(&bytes, 2048), Some(index()));
+        assert_eq!(decode_beside(&bytes, 2560), None);
+        assert_eq!(decode_beside(&bytes[1..], 2048), None);
+        assert_eq!(decode_beside(&encode_beside(&index(), 512), 512), None, "a span lies beyond the end");
+    }
+
+    #[test]
     fn the_index_of_another_version_of_the_shard_is_not_used() {
         let folder = tempfile::tempdir().unwrap();
-        let stamp = Stamp { size: 2048, modified_ns: 1, changed_ns: 1, inode: 1 };
+        let stamp = Stamp { size: 2048, modified_ns: 1, changed_ns: 1, inode: 1, tag: 1 };
         of(folder.path(), stamp).store(&index());
         for other in [
             Stamp { size: 4096, ..stamp },
             Stamp { modified_ns: 2, ..stamp },
             Stamp { changed_ns: 2, ..stamp },
             Stamp { inode: 2, ..stamp },
+            Stamp { tag: 2, ..stamp },
         ] {
             assert_eq!(of(folder.path(), other).load(), None, "{other:?}");
         }
@@ -200,7 +235,7 @@ mod tests {
              LabelStray, LabelApart, Repeated, Dotted, SecondImage, MaskFolder, Link, Concatenated, Ignored]";
         assert_eq!(
             (MAGIC, &*kinds),
-            (b"amdimIX6", expected),
+            (b"amdimIX7", expected),
             "change the magic together with the kinds, and both in this test"
         );
         for (number, kind) in RemarkKind::ALL.into_iter().enumerate() {

@@ -6,6 +6,7 @@ use crate::{
     fault::ShardFault,
     hint::{ContentHint, Hint},
     pattern::{AccessHint, PatternError},
+    unavailable::Unavailable,
 };
 
 /// The result of reading or writing shards.
@@ -18,6 +19,17 @@ pub enum Error {
     /// A pattern that does not name shards.
     #[error(transparent)]
     Pattern(#[from] PatternError),
+    /// A server that does not give what was asked for.
+    #[error(transparent)]
+    Unavailable(#[from] Unavailable),
+    /// A cache that has no room for what is read together.
+    #[error("the cache may take {}, but this order of samples needs {}", size_text(*.limit), size_text(*.bytes))]
+    SmallCache {
+        /// The bytes that are needed.
+        bytes: u64,
+        /// The bytes that the cache may take; 0 without a cache.
+        limit: u64,
+    },
     /// A shard that cannot be opened or mapped.
     #[error("cannot open shard `{path}`")]
     Open {
@@ -200,6 +212,8 @@ impl Error {
     pub fn hint(&self) -> Option<Hint> {
         match self {
             Self::Pattern(error) => error.hint().map(Hint::Pattern),
+            Self::Unavailable(error) => error.hint.clone().map(Hint::Remote),
+            Self::SmallCache { bytes, .. } => Some(Hint::Cache { bytes: *bytes }),
             Self::Open { source, .. } => Some(Hint::Access(AccessHint::of(source))),
             Self::NotTar { hint, .. } => Some(Hint::Content(hint.clone())),
             Self::Compressed { command, .. } => {
@@ -226,6 +240,14 @@ impl Error {
             | Self::Threads { .. }
             | Self::Key { .. } => None,
         }
+    }
+}
+
+/// Writes a number of bytes in MB or GB, rounded up.
+fn size_text(bytes: u64) -> String {
+    match bytes {
+        0..1_000_000_000 => format!("{} MB", bytes.div_ceil(1_000_000)),
+        _ => format!("{:.1} GB", (bytes as f64 / 1e8).ceil() / 10.0),
     }
 }
 

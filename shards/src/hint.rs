@@ -11,6 +11,13 @@ pub enum Hint {
     Access(AccessHint),
     /// Replace a file that is not a shard.
     Content(ContentHint),
+    /// Make a server accessible.
+    Remote(RemoteHint),
+    /// Let the cache take so many bytes, or shuffle in a smaller window.
+    Cache {
+        /// The bytes that are needed.
+        bytes: u64,
+    },
     /// Rewrite the shard in GNU format, without sparse files.
     RewriteTar,
     /// Number the classes from 0 and rewrite the shard.
@@ -60,4 +67,57 @@ pub enum ContentHint {
         /// A pattern for the shards beside the file, unless the file itself has a tar's name.
         pattern: Option<String>,
     },
+}
+
+/// The cure for a server that does not give what was asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RemoteHint {
+    /// Check the spelling of the bucket, container, folder or shard.
+    Name,
+    /// Check the spelling of the host, and the connection to the network.
+    Host,
+    /// Start the server, or name another port.
+    Closed,
+    /// Try again when the server answers; longer patience can be set.
+    Patience,
+    /// Give credentials, or others.
+    Credentials {
+        /// Where the credentials came from that were refused; `None` if there were none.
+        from: Option<String>,
+        /// The kind of store.
+        store: StoreKind,
+    },
+    /// Export the credentials of this profile of the AWS command line as environment variables: profiles are not
+    /// read.
+    Profile(String),
+    /// Renew a presigned address that has expired, or that permits another request.
+    Presigned,
+    /// Name the region of the bucket.
+    Region(Option<String>),
+    /// Set the clock of this machine.
+    Clock,
+    /// Use a server that answers requests for byte ranges.
+    Ranges,
+    /// Open the address in a browser: it is a web page, perhaps of a proxy.
+    WebPage,
+    /// Make the authority that signed the certificate known to this machine.
+    Certificate,
+    /// Permit unencrypted connections for this store.
+    Unencrypted {
+        /// The first part of the address, which options are given for.
+        prefix: String,
+    },
+}
+
+/// A kind of store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum StoreKind {
+    /// Amazon S3, or a store that speaks its protocol: `s3://`.
+    S3,
+    /// Google Cloud Storage: `gs://`.
+    Google,
+    /// Azure Blob Storage: `az://`.
+    Azure,
+    /// A web server: `https://` or `http://`.
+    Web,
 }

@@ -213,7 +213,7 @@ fn scan(builder: &mut Builder<'_>, shard: &Shard) -> Result<bool> {
                 return Ok(offset <= scanner.position() && !builder.ends_with_member(shard));
             }
             Err(Trouble::Unreadable { offset, source }) => {
-                builder.unreadable(offset, &format!("it cannot be read: {source}"));
+                builder.unreadable(offset, "it cannot be read", &source);
                 return Ok(true);
             }
             Err(Trouble::Unsupported { offset, what }) => {

@@ -37,6 +37,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod access;
 mod bus;
 mod cache;
 mod division;
@@ -60,6 +61,9 @@ mod pattern;
 mod permutation;
 mod read;
 mod remark;
+#[cfg(feature = "remote")]
+mod remote;
+mod remote_config;
 mod sample;
 mod scan;
 mod set;
@@ -68,22 +72,26 @@ mod shuffle;
 mod signature;
 mod source;
 mod span;
+mod unavailable;
 mod writer;
 
+pub use access::{Access, open};
 pub use division::Division;
 pub use encoded::Encoded;
 pub use error::{Error, Result};
 pub use fault::ShardFault;
 pub use folder::{AnnotationFolder, is_image_folder};
-pub use hint::{ContentHint, Hint};
+pub use hint::{ContentHint, Hint, RemoteHint, StoreKind};
 pub use inspect::{BadReason, Inspected, Inspection};
 pub use order::{Order, Place, Position};
 pub use partial::{Partial, sync_folder, unfinished_suffix};
 pub use pattern::{AccessHint, Elsewhere, ListHint, Listing, PatternError, PatternHint, absolute, expand};
 pub use remark::{Finding, Remark, RemarkHint, RemarkKind};
+pub use remote_config::RemoteConfig;
 pub use sample::Sample;
 pub use set::{IndexConfig, Location, Replacements, Samples, ShardSet, index_threads};
 pub use shard::{Shard, ShardName, Stamp};
 pub use shuffle::Shuffle;
-pub use source::{LocalSource, MemorySource, Source, open};
+pub use source::{LocalSource, MemorySource, Parts, Source, Traffic, Wanted};
+pub use unavailable::Unavailable;
 pub use writer::ShardWriter;

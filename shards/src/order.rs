@@ -11,7 +11,7 @@ use crate::{
 
 /// The number of consecutive samples that stay together until the window mixes them: one read from a slow
 /// disk.
-const CHUNK: u64 = 32;
+pub(crate) const CHUNK: u64 = 32;
 
 /// The order of samples, and the number of epochs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -85,6 +85,17 @@ impl Sequence {
     /// Returns the number of samples of each partition in an epoch.
     pub(crate) fn length(&self) -> u64 {
         self.length
+    }
+
+    /// Returns the number of samples of all partitions that are mixed with each other: 1 for the stored order.
+    pub(crate) fn window(&self) -> u64 {
+        match self.order.shuffle {
+            Shuffle::None => 1,
+            Shuffle::Global => self.total,
+            Shuffle::Window(window) => {
+                window.get().saturating_mul(self.order.partitions as u64).min(self.total)
+            }
+        }
     }
 
     /// Returns whether the epochs have no end.

@@ -61,6 +61,8 @@ pub struct Stamp {
     pub changed_ns: u64,
     /// The inode number, which differs from that of another file of the same name; 0 if there is none.
     pub inode: u64,
+    /// A hash of the entity tag of an object on a server, which differs for every content; 0 for files.
+    pub tag: u64,
 }
 
 impl Stamp {
@@ -76,46 +78,91 @@ impl Stamp {
             modified_ns: modified.map_or(0, |since| since.as_nanos() as u64),
             changed_ns: nanoseconds(metadata.ctime(), metadata.ctime_nsec()),
             inode: metadata.ino(),
+            tag: 0,
         }
     }
 
-    /// Returns whether size and time of writing are equal, as they are for a copy, for a shard with new
+    /// Returns whether size, time of writing and tag are equal, as they are for a copy, for a shard with new
     /// permissions, and for a rewritten shard that was given its old time.
     pub(crate) fn looks_like(&self, other: &Self) -> bool {
-        (self.size, self.modified_ns) == (other.size, other.modified_ns)
+        (self.size, self.modified_ns, self.tag) == (other.size, other.modified_ns, other.tag)
     }
 }
 
-/// An open shard.
+/// Reads byte ranges of a shard that lies elsewhere.
+pub(crate) trait Ranges: fmt::Debug + Send + Sync {
+    /// Returns the bytes of `range`, which lies within the shard.
+    ///
+    /// # Errors
+    /// The bytes cannot be had.
+    fn read(&self, range: Range<u64>) -> io::Result<Bytes>;
+}
+
+/// An open shard, or an open part of one.
 ///
 /// Its slices outlive it: they keep the mapping alive.
 #[derive(Debug)]
 pub struct Shard {
-    bytes: Bytes,
+    content: Content,
+    /// The byte of the shard at which the content begins.
+    start: u64,
+    /// The size of the whole shard.
+    size: u64,
     stamp: Stamp,
-    mapping: Option<Arc<Mapping>>,
+}
+
+/// The bytes of a shard.
+#[derive(Debug)]
+enum Content {
+    Memory(Bytes),
+    Mapped(Bytes, Arc<Mapping>),
+    /// Bytes that are fetched when they are asked for.
+    #[cfg_attr(not(feature = "remote"), expect(dead_code, reason = "no shard lies elsewhere"))]
+    Ranged(Arc<dyn Ranges>),
 }
 
 impl Shard {
     /// Makes a shard of bytes in memory.
     pub fn in_memory(bytes: Bytes) -> Self {
         let stamp = Stamp { size: bytes.len() as u64, ..Stamp::default() };
-        Self { bytes, stamp, mapping: None }
+        Self { content: Content::Memory(bytes), start: 0, size: stamp.size, stamp }
     }
 
     /// Makes a shard of a mapped file.
     pub(crate) fn mapped(mapping: Mapping, stamp: Stamp) -> Self {
-        Self { bytes: mapping.bytes(), stamp, mapping: Some(Arc::new(mapping)) }
+        let bytes = mapping.bytes();
+        let size = bytes.len() as u64;
+        Self { content: Content::Mapped(bytes, Arc::new(mapping)), start: 0, size, stamp }
     }
 
-    /// Returns the size in bytes when it was opened.
+    /// Makes a shard whose bytes are fetched when they are asked for.
+    #[cfg(feature = "remote")]
+    pub(crate) fn ranged(ranges: Arc<dyn Ranges>, stamp: Stamp) -> Self {
+        Self { content: Content::Ranged(ranges), start: 0, size: stamp.size, stamp }
+    }
+
+    /// Makes the part of a shard that begins at byte `start` and has these bytes.
+    #[cfg(feature = "remote")]
+    pub(crate) fn part_in_memory(bytes: Bytes, start: u64, stamp: Stamp) -> Self {
+        Self { content: Content::Memory(bytes), start, size: stamp.size, stamp }
+    }
+
+    /// Makes the part of a shard that begins at byte `start` and has the first `length` bytes of a mapped
+    /// file.
+    #[cfg(feature = "remote")]
+    pub(crate) fn part_mapped(mapping: Mapping, length: usize, start: u64, stamp: Stamp) -> Self {
+        let bytes = mapping.bytes().slice(..length);
+        Self { content: Content::Mapped(bytes, Arc::new(mapping)), start, size: stamp.size, stamp }
+    }
+
+    /// Returns the size of the whole shard in bytes when it was opened.
     pub fn len(&self) -> u64 {
-        self.bytes.len() as u64
+        self.size
     }
 
     /// Returns whether it was empty when it was opened.
     pub fn is_empty(&self) -> bool {
-        self.bytes.is_empty()
+        self.len() == 0
     }
 
     /// Returns its version.
@@ -123,37 +170,55 @@ impl Shard {
         self.stamp
     }
 
+    /// Returns the bytes of memory that it takes.
+    pub(crate) fn memory(&self) -> u64 {
+        match &self.content {
+            Content::Memory(bytes) => bytes.len() as u64,
+            Content::Mapped(..) | Content::Ranged(_) => 0,
+        }
+    }
+
     /// Returns the bytes of `range`, which are readable at the time of the call.
     ///
     /// # Errors
     /// The shard ends before `range` does, now or when it was opened, or its pages cannot be read.
     pub fn slice(&self, range: Range<u64>) -> io::Result<Bytes> {
-        let range = self.check(range)?;
-        if let Some(mapping) = &self.mapping {
-            mapping.make_resident(range.clone())?;
+        let within = self.check(range.clone())?;
+        match &self.content {
+            Content::Memory(bytes) => Ok(bytes.slice(within)),
+            Content::Mapped(bytes, mapping) => {
+                mapping.make_resident(within.clone())?;
+                Ok(bytes.slice(within))
+            }
+            Content::Ranged(ranges) => ranges.read(range),
         }
-        Ok(self.bytes.slice(range))
     }
 
     /// Returns the bytes of `range`, given a slice of this shard that ends where `range` does.
     pub(crate) fn encoded(&self, slice: &Bytes, range: Range<u64>) -> Encoded {
         let bytes = slice.slice(slice.len() - (range.end - range.start) as usize..);
-        match &self.mapping {
-            Some(mapping) => Encoded::mapped(bytes, Arc::clone(mapping), range.start as usize),
-            None => bytes.into(),
+        match &self.content {
+            Content::Mapped(_, mapping) => {
+                Encoded::mapped(bytes, Arc::clone(mapping), (range.start - self.start) as usize)
+            }
+            // A part is far larger than the image, which may wait for long.
+            Content::Memory(whole) if (whole.len() as u64) < self.size => {
+                Bytes::copy_from_slice(&bytes).into()
+            }
+            Content::Memory(_) | Content::Ranged(_) => bytes.into(),
         }
     }
 
     /// Asks the system to read `range` ahead, without waiting.
     pub(crate) fn will_need(&self, range: Range<u64>) {
-        if let (Some(mapping), Ok(range)) = (&self.mapping, self.check(range)) {
+        if let (Content::Mapped(_, mapping), Ok(range)) = (&self.content, self.check(range)) {
             mapping.will_need(range);
         }
     }
 
     /// Releases the pages that were read from the process's memory; slices stay valid.
     pub(crate) fn release_pages(&self) {
-        if let Some(mapping) = &self.mapping {
+        if let Content::Mapped(_, mapping) = &self.content {
             mapping.release_pages();
         }
     }
@@ -161,26 +226,35 @@ impl Shard {
     /// Fills `target` with the bytes from `start`, without mapping them if the file is open.
     pub(crate) fn read(&self, start: u64, target: &mut [u8]) -> io::Result<()> {
         let range = start..start.saturating_add(target.len() as u64);
-        self.check(range.clone())?;
-        match self.mapping.as_deref().and_then(Mapping::file) {
-            Some(file) => file.read_exact_at(target, start),
-            None => self.slice(range).map(|bytes| target.copy_from_slice(&bytes)),
+        let within = self.check(range.clone())?;
+        if let Content::Mapped(_, mapping) = &self.content
+            && let Some(file) = mapping.file()
+        {
+            return file.read_exact_at(target, within.start as u64);
         }
+        self.slice(range).map(|bytes| target.copy_from_slice(&bytes))
     }
 
     /// Closes the file, if no slice has been taken yet; the mapping stays.
     pub(crate) fn release_file(&mut self) {
-        if let Some(mapping) = self.mapping.as_mut().and_then(Arc::get_mut) {
+        if let Content::Mapped(_, mapping) = &mut self.content
+            && let Some(mapping) = Arc::get_mut(mapping)
+        {
             mapping.release_file();
         }
     }
 
+    /// Returns the place of `range` within the content.
     fn check(&self, range: Range<u64>) -> io::Result<Range<usize>> {
-        if range.start <= range.end && range.end <= self.len() {
-            return Ok(range.start as usize..range.end as usize);
+        let end = match &self.content {
+            Content::Memory(bytes) | Content::Mapped(bytes, _) => self.start + bytes.len() as u64,
+            Content::Ranged(_) => self.len(),
+        };
+        if self.start <= range.start && range.start <= range.end && range.end <= end {
+            return Ok((range.start - self.start) as usize..(range.end - self.start) as usize);
         }
-        let (end, length) = (range.end, self.len());
-        let reason = format!("it would end at byte {end}, but the shard ends at byte {length}");
+        let (last, length) = (range.end, self.len());
+        let reason = format!("it would end at byte {last}, but the shard ends at byte {length}");
         Err(io::Error::new(io::ErrorKind::UnexpectedEof, reason))
     }
 }

@@ -14,7 +14,7 @@ use super::{
     strays::StrayLabel,
 };
 use crate::{
-    Result, Shard, ShardName,
+    Result, Shard, ShardName, Unavailable,
     fault::Fault,
     label::{CLASS_LIMIT, JSON_LIMIT, Label},
     links::{Links, Place},
@@ -43,6 +43,8 @@ pub(crate) struct Builder<'a> {
     /// A few of the extensions met, for the message about a shard without images.
     extensions: BTreeSet<String>,
     is_cacheable: bool,
+    /// The failure of the server that the shard is on.
+    unavailable: Option<Unavailable>,
 }
 
 impl<'a> Builder<'a> {
@@ -70,6 +72,7 @@ impl<'a> Builder<'a> {
             lost_links: 0,
             extensions: BTreeSet::new(),
             is_cacheable: true,
+            unavailable: None,
         }
     }
 
@@ -84,7 +87,7 @@ impl<'a> Builder<'a> {
         }
         let mut start = vec![0; shard.len().min(signature::LENGTH) as usize];
         if let Err(source) = shard.read(0, &mut start) {
-            self.unreadable(0, &format!("it cannot be read: {source}"));
+            self.unreadable(0, "it cannot be read", &source);
             return Ok(false);
         }
         signature::check(self.name, &start)?;
@@ -166,7 +169,7 @@ impl<'a> Builder<'a> {
         if self.links.is_none() {
             let links = Links::of(shard);
             if let Err(error) = &links {
-                self.unreadable(member.head, &format!("links cannot be followed: {error}"));
+                self.unreadable(member.head, "links cannot be followed", error);
             }
             self.links = Some(links);
         }
@@ -194,7 +197,7 @@ impl<'a> Builder<'a> {
             Ok(bytes) => Label::of_json(bytes),
             Err(error) if error.kind() == ErrorKind::UnexpectedEof => Label::Absent,
             Err(error) => {
-                self.unreadable(data, &format!("a label cannot be read: {error}"));
+                self.unreadable(data, "a label cannot be read", &error);
                 Label::Absent
             }
         }
@@ -326,21 +329,25 @@ impl<'a> Builder<'a> {
     }
 
     /// Adds a fault for data that could not be read this time, and prevents caching.
-    pub(crate) fn unreadable(&mut self, offset: u64, reason: &str) {
-        self.fault(offset, reason.to_owned());
+    pub(crate) fn unreadable(&mut self, offset: u64, what: &str, error: &io::Error) {
+        self.fault(offset, format!("{what}: {error}"));
         self.is_cacheable = false;
+        self.unavailable = self.unavailable.take().or_else(|| Unavailable::of(error).cloned());
     }
 
     /// Finishes the index.
     ///
     /// # Errors
-    /// Those of [`add`](Self::add).
+    /// Those of [`add`](Self::add), or the server that the shard is on does not give it.
     pub(crate) fn finish(self, shard: &Shard) -> Result<ShardIndex> {
         Ok(self.finish_detailed(shard)?.0)
     }
 
     /// Finishes the index and the details for an inspection.
     pub(crate) fn finish_detailed(mut self, shard: &Shard) -> Result<(ShardIndex, Detail)> {
+        if let Some(unavailable) = self.unavailable {
+            return Err(unavailable.into());
+        }
         self.gather()?;
         self.gathered.leave_out_companions(mem::take(&mut self.dotted))?;
         self.gathered.join_strays(mem::take(&mut self.strays))?;

@@ -28,7 +28,7 @@ pub(crate) fn scan(name: &ShardName, shard: &Shard) -> Result<ShardIndex> {
                 return builder.finish(shard);
             }
             Err(Trouble::Unreadable { offset, source }) => {
-                builder.unreadable(offset, &format!("it cannot be read: {source}"));
+                builder.unreadable(offset, "it cannot be read", &source);
                 return builder.finish(shard);
             }
             Err(Trouble::Unsupported { offset, what }) => {

@@ -1,6 +1,6 @@
 //! Recognizes addresses that are not local files, and arguments that contain several patterns.
 
-use super::{braces::at_top_level, error::PatternError, hint::Elsewhere};
+use super::{braces::at_top_level, error::PatternError, hint::Elsewhere, remote::is_remote};
 use crate::path::is_tar;
 
 /// Refuses forms that other loaders take and this one does not: URLs, commands, several patterns in one.
@@ -10,14 +10,18 @@ pub(super) fn check(pattern: &str) -> Result<(), PatternError> {
         let is_one_of_several = parts.len() > 1;
         return Err(PatternError::Address { pattern: (*part).to_owned(), place, is_one_of_several });
     }
-    if let Some(parts) = apart(pattern) {
-        let apart = parts.into_iter().map(str::to_owned).collect();
-        return Err(PatternError::Joined { pattern: pattern.to_owned(), apart });
-    }
+    check_joined(pattern)?;
     if let Some(inside) = unquoted(pattern) {
         return Err(PatternError::Quoted { pattern: pattern.to_owned(), inside: inside.to_owned() });
     }
     Ok(())
+}
+
+/// Refuses several patterns in one.
+pub(super) fn check_joined(pattern: &str) -> Result<(), PatternError> {
+    let Some(parts) = apart(pattern) else { return Ok(()) };
+    let apart = parts.into_iter().map(str::to_owned).collect();
+    Err(PatternError::Joined { pattern: pattern.to_owned(), apart })
 }
 
 /// Returns the kind of place that an address leads to; `None` for a local path.
@@ -29,13 +33,13 @@ fn elsewhere(text: &str) -> Option<Elsewhere> {
         return Some(Elsewhere::FileUrl(is_plain.then(|| path.to_owned())));
     }
     if lower.starts_with("pipe:") || lower == "-" || lower.starts_with('|') {
-        return Some(Elsewhere::Command);
+        return Some(Elsewhere::Command(address_in(text)));
     }
     if lower.starts_with("http://") || lower.starts_with("https://") {
         return Some(Elsewhere::Web);
     }
     if lower.starts_with("hf:") {
-        return Some(Elsewhere::HuggingFace);
+        return Some(Elsewhere::HuggingFace(at_hub(text)));
     }
     if scheme(&lower).is_some() {
         return Some(Elsewhere::Store);
@@ -44,6 +48,22 @@ fn elsewhere(text: &str) -> Option<Elsewhere> {
     let is_host =
         host.len() > 1 && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_@".contains(&byte));
     (is_host && path.starts_with(['/', '~'])).then_some(Elsewhere::Machine)
+}
+
+/// Returns the address that a command reads.
+fn address_in(command: &str) -> Option<String> {
+    let words = command.split(|letter: char| letter.is_ascii_whitespace() || letter == '\'' || letter == '"');
+    words.map(|word| word.trim_start_matches("pipe:")).find(|word| is_remote(word)).map(str::to_owned)
+}
+
+/// Returns the web address of a file at the Hugging Face hub: `hf://datasets/OWNER/NAME/PATH`, perhaps with `@` and a
+/// revision after the name.
+fn at_hub(text: &str) -> Option<String> {
+    let path = text.get("hf://".len()..)?.strip_prefix("datasets/")?;
+    let mut parts = path.splitn(3, '/');
+    let (owner, name, file) = (parts.next()?, parts.next()?, parts.next()?);
+    let (name, revision) = name.split_once('@').unwrap_or((name, "main"));
+    Some(format!("https://huggingface.co/datasets/{owner}/{name}/resolve/{revision}/{file}"))
 }
 
 /// Returns the scheme before `://`.
@@ -80,6 +100,7 @@ mod tests {
     #[test]
     fn addresses_are_refused_by_their_kind() {
         let path = |path: &str| Elsewhere::FileUrl(Some(path.to_owned()));
+        let hub = |url: &str| Elsewhere::HuggingFace(Some(url.to_owned()));
         for (pattern, expected) in [
             ("s3://bucket/train-{000..146}.tar", Elsewhere::Store),
             ("S3://bucket/x.tar", Elsewhere::Store),
@@ -88,10 +109,22 @@ mod tests {
             ("ftp://host/x.tar", Elsewhere::Store),
             ("https://host/x.tar", Elsewhere::Web),
             ("HTTP://host/x-{0..3}.tar", Elsewhere::Web),
-            ("hf://datasets/user/data/x.tar", Elsewhere::HuggingFace),
-            ("pipe:aws s3 cp s3://b/x.tar -", Elsewhere::Command),
-            ("pipe: cat x.tar", Elsewhere::Command),
-            ("-", Elsewhere::Command),
+            (
+                "hf://datasets/user/data/d/x-{0..3}.tar",
+                hub("https://huggingface.co/datasets/user/data/resolve/main/d/x-{0..3}.tar"),
+            ),
+            (
+                "hf://datasets/user/data@v2/x.tar",
+                hub("https://huggingface.co/datasets/user/data/resolve/v2/x.tar"),
+            ),
+            ("hf://user/model", Elsewhere::HuggingFace(None)),
+            ("pipe:aws s3 cp s3://b/x.tar -", Elsewhere::Command(Some("s3://b/x.tar".to_owned()))),
+            (
+                "pipe:curl -sL 'https://h/x-{0..9}.tar'",
+                Elsewhere::Command(Some("https://h/x-{0..9}.tar".to_owned())),
+            ),
+            ("pipe: cat x.tar", Elsewhere::Command(None)),
+            ("-", Elsewhere::Command(None)),
             ("me@host:/data/x.tar", Elsewhere::Machine),
             ("file:///tmp/x.tar", path("/tmp/x.tar")),
             ("file:/tmp/x.tar", path("/tmp/x.tar")),
@@ -99,7 +132,7 @@ mod tests {
         ] {
             let error = error(pattern).unwrap();
             let text = error.to_string();
-            assert!(text.starts_with('`') && text.ends_with("but shards are local files"), "{text}");
+            assert!(text.starts_with('`') && text.ends_with("which is not read here"), "{text}");
             assert!(matches!(error, PatternError::Address { place, .. } if place == expected), "{pattern}");
         }
     }

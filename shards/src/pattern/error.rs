@@ -94,8 +94,8 @@ pub enum PatternError {
         /// The file's other name, as a clause; empty if both are spelled alike.
         also: String,
     },
-    /// A URL, or another address that is not a local file.
-    #[error("`{pattern}` is {}, but shards are local files", .place.kind())]
+    /// An address, or another form that is not read.
+    #[error("`{pattern}` is {}, which is not read here", .place.kind())]
     Address {
         /// The pattern.
         pattern: String,
@@ -164,6 +164,46 @@ pub enum PatternError {
         /// The list.
         path: PathBuf,
     },
+    /// Local files and addresses on servers together.
+    #[error("`{local}` is a local file, but other shards are on servers")]
+    Mixed {
+        /// The first local file.
+        local: String,
+    },
+    /// An address on a server, in a program without the feature `remote`.
+    #[error("`{url}` is on a server, but this program was built without the feature `remote`")]
+    NoFeature {
+        /// The address.
+        url: String,
+    },
+    /// An address that is not one of an object.
+    #[error("`{url}` cannot be read: {reason}")]
+    Url {
+        /// The address, without secrets.
+        url: String,
+        /// The reason, as a clause.
+        reason: &'static str,
+    },
+    /// A glob on a web server.
+    #[error("`{url}` has a glob in it, but web servers give no list of their files")]
+    WebGlob {
+        /// The address.
+        url: String,
+    },
+    /// A glob that no object matches.
+    #[error("no object on the server matches `{pattern}`")]
+    NoObject {
+        /// The pattern.
+        pattern: String,
+    },
+    /// Objects that do not exist.
+    #[error("{} of {count} shards {} not on the server: {missing}", .missing.0.len(), if .missing.0.len() == 1 { "is" } else { "are" })]
+    Absent {
+        /// The missing objects.
+        missing: Listing,
+        /// The number of objects that are named.
+        count: usize,
+    },
     /// A list that names another list.
     #[error("the list `{path}` names another list, `{line}`, which is not supported")]
     Nested {
@@ -179,7 +219,11 @@ impl PatternError {
     pub fn hint(&self) -> Option<PatternHint> {
         Some(match self {
             Self::Nothing => PatternHint::Name,
-            Self::Syntax { .. } | Self::TooMany { .. } => return None,
+            Self::Syntax { .. } | Self::TooMany { .. } | Self::Url { .. } => return None,
+            Self::Mixed { .. } => PatternHint::OneKind,
+            Self::NoFeature { .. } => PatternHint::Feature,
+            Self::WebGlob { .. } => PatternHint::NoGlob,
+            Self::NoObject { .. } | Self::Absent { .. } => PatternHint::Names,
             Self::Descending { upward, .. } => PatternHint::Range(upward.clone()),
             Self::Gap { glob, .. } => PatternHint::Glob(glob.clone()),
             Self::NoMatch { hint, .. } | Self::Folder { hint, .. } => hint.clone(),

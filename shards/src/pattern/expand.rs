@@ -12,7 +12,7 @@ use super::{
 };
 
 /// The most files that patterns may name together; more is taken for a typing error.
-const LIMIT: u64 = 10_000_000;
+pub(super) const LIMIT: u64 = 10_000_000;
 
 /// Expands patterns to files, in the order of the patterns and of their numbers; matches of globs in
 /// alphabetical order.

@@ -69,6 +69,14 @@ pub enum PatternHint {
     List(ListHint),
     /// Make the file accessible.
     Access(AccessHint),
+    /// Name either local files or addresses on servers.
+    OneKind,
+    /// Build the program with the feature `remote`.
+    Feature,
+    /// Check the names, or name only the existing shards.
+    Names,
+    /// Name the files of a web server by ranges or by a list, `@list.txt`.
+    NoGlob,
 }
 
 /// The cure for a list of patterns.
@@ -93,12 +101,12 @@ pub enum ListHint {
 pub enum Elsewhere {
     /// A URL of a local file, with the path if it can be derived.
     FileUrl(Option<String>),
-    /// The output of a command.
-    Command,
+    /// The output of a command, with the address that it reads if there is one.
+    Command(Option<String>),
     /// A web server.
     Web,
-    /// The Hugging Face hub.
-    HuggingFace,
+    /// The Hugging Face hub, with the web address of the file if it can be derived.
+    HuggingFace(Option<String>),
     /// An object store.
     Store,
     /// Another machine.
@@ -110,9 +118,9 @@ impl Elsewhere {
     pub(super) fn kind(&self) -> &'static str {
         match self {
             Self::FileUrl(_) => "a URL",
-            Self::Command => "what a command writes",
+            Self::Command(_) => "what a command writes",
             Self::Web => "a web address",
-            Self::HuggingFace => "an address at Hugging Face",
+            Self::HuggingFace(_) => "an address at Hugging Face",
             Self::Store => "an address of a store on other machines",
             Self::Machine => "a file of another machine",
         }

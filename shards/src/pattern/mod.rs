@@ -10,6 +10,7 @@ mod expand;
 mod hint;
 mod list;
 mod named;
+mod remote;
 #[cfg(test)]
 mod tests;
 
@@ -18,3 +19,6 @@ pub use access::AccessHint;
 pub use error::{Listing, PatternError};
 pub use expand::expand;
 pub use hint::{Elsewhere, ListHint, PatternHint};
+#[cfg(feature = "remote")]
+pub(crate) use remote::expand_remote;
+pub(crate) use remote::{is_remote, lines};

@@ -189,7 +189,7 @@ fn a_file_that_is_not_a_list_is_reported_as_what_it_is() {
     assert_eq!(hint(&folder, &["@sub"]), "List(Folder)");
     assert_eq!(hint(&folder, &["@no.txt"]), "List(Path)");
     let text = expand(&["@s3://bucket/list.txt".to_owned()]).unwrap_err().to_string();
-    assert!(text.contains("local files"), "{text}");
+    assert!(text.contains("which is not read here"), "{text}");
 }
 
 #[test]

@@ -3,16 +3,16 @@
 use std::{
     collections::HashMap,
     io,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicBool},
 };
 
 use xxhash_rust::xxh3::Xxh3;
 
 use super::indexing::{IndexConfig, read_indices};
 use crate::{
-    Error, Remark, Result, Shard, ShardFault, ShardName, Source, Stamp,
+    Error, Remark, Result, Shard, ShardFault, ShardName, Source, Stamp, Unavailable,
     index::{self, ShardIndex},
-    remark,
+    read, remark,
     span::Span,
 };
 
@@ -141,7 +141,33 @@ impl Catalog {
         self.accepted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Reads the key of a sample.
+    ///
+    /// # Errors
+    /// [`Error::Sample`] if its header cannot be read.
+    pub(super) fn key(&self, index: u64) -> Result<String> {
+        let Some((shard, span)) = self.span(index) else {
+            return Err(Error::Index { index, len: self.len() });
+        };
+        let read = match (self.source.parts(), self.unit(index)) {
+            (Some(parts), Some((_, range))) => {
+                let (name, stamp) = (&self.names[shard], self.stamps[shard]);
+                let part = parts.open(name, stamp, range, &AtomicBool::new(false));
+                let whole = || self.open_shard(shard).map(Arc::new);
+                part.and_then(|part| {
+                    read::sample_of_part(&part, span, whole).map(|(key, _)| key).map_err(|error| error.source)
+                })
+            }
+            _ => self.open_shard(shard).and_then(|shard| read::key(&shard, span.head)),
+        };
+        read.map_err(|source| self.sample_error(index, None, source))
+    }
+
+    /// Makes the error of a sample that cannot be read, or that of the server that does not give its shard.
     pub(super) fn sample_error(&self, index: u64, key: Option<String>, source: io::Error) -> Error {
+        if let Some(unavailable) = Unavailable::of(&source) {
+            return unavailable.clone().into();
+        }
         let found = self.span(index);
         Error::Sample {
             shard: found.map_or_else(|| "".into(), |(shard, _)| self.names[shard].shared()),
@@ -155,6 +181,7 @@ impl Catalog {
 fn into_io(error: Error) -> std::io::Error {
     match error {
         Error::Open { source, .. } => source,
+        Error::Unavailable(error) => std::io::Error::other(error),
         other => std::io::Error::other(other),
     }
 }

@@ -12,8 +12,9 @@ use std::{
 
 use crate::{
     Result, ShardName, Source, Stamp,
-    cache::CacheEntry,
+    cache::{self, CacheEntry},
     index::{self, ShardIndex},
+    source::Parts,
 };
 
 /// How shards are indexed.
@@ -43,7 +44,8 @@ pub(super) fn read_indices(
     config: &IndexConfig,
 ) -> Result<Vec<(Stamp, ShardIndex)>> {
     let cores = thread::available_parallelism().map_or(1, NonZero::get);
-    let threads = if config.threads == 0 { index_threads(cores) } else { config.threads };
+    let usual = || source.parts().map_or(index_threads(cores), Parts::connections);
+    let threads = if config.threads == 0 { usual() } else { config.threads };
     let next = AtomicUsize::new(0);
     let results = Mutex::new(Vec::with_capacity(names.len()));
     let work = || {
@@ -83,6 +85,17 @@ pub(super) fn read_index(
     let stamp = source.stamp(name)?;
     if let Some(index) = entry(stamp).and_then(|entry| entry.load()) {
         return Ok((stamp, index));
+    }
+    if let Some(parts) = source.parts()
+        && let Some(bytes) = parts.index(name)?
+    {
+        if let Some(index) = cache::decode_beside(&bytes, stamp.size) {
+            if let Some(entry) = entry(stamp) {
+                entry.store(&index);
+            }
+            return Ok((stamp, index));
+        }
+        tracing::warn!("the index beside `{name}` does not fit the shard and is not used");
     }
     let shard = source.open(name)?;
     let index = index::scan(name, &shard)?;

@@ -6,7 +6,9 @@ mod opened;
 mod readahead;
 mod reader;
 mod replacements;
+mod scout;
 mod shard_set;
+mod units;
 
 pub use indexing::{IndexConfig, index_threads};
 pub use readahead::Samples;

@@ -3,18 +3,22 @@
 use std::{
     collections::HashMap,
     io,
+    ops::Range,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
 };
 
 use super::catalog::Catalog;
-use crate::Shard;
+use crate::{Shard, source::Parts};
 
 /// The most shards kept open, enough for a large set in random order. Each costs a mapping but no file
 /// descriptor.
 const LIMIT: usize = 2048;
+
+/// The most bytes of parts that are kept in memory, since the disk has no room for them.
+const MEMORY: u64 = 256 << 20;
 
 /// Bytes that are read before their pages are released: the system counts them as the process's memory, which
 /// would otherwise grow to the size of the open shards.
@@ -24,21 +28,28 @@ const MAPPED: u64 = 40 << 20;
 /// share them.
 const AROUND: u64 = 16 << 10;
 
-/// Opens shards of a set and keeps those used last.
+/// Opens shards of a set, or parts of them, and keeps those used last.
 ///
 /// A shard that is closed here lives on in slices that were taken from it.
 #[derive(Debug)]
 pub(super) struct Opened {
     catalog: Arc<Catalog>,
     recent: Mutex<Recent>,
+    /// Whether the reading is over, so that nothing is waited for any more.
+    is_over: AtomicBool,
     /// Bytes read since pages were last released.
     mapped: AtomicU64,
 }
 
+/// The number of a shard, and the first byte of its part; 0 for whole shards.
+type Part = (usize, u64);
+
 /// The shards used last.
 #[derive(Debug, Default)]
 struct Recent {
-    shards: HashMap<usize, Used>,
+    shards: HashMap<Part, Used>,
+    /// The bytes of memory that they take.
+    memory: u64,
     /// The number of uses of all shards.
     uses: u64,
 }
@@ -52,21 +63,38 @@ struct Used {
 
 impl Opened {
     pub(super) fn new(catalog: Arc<Catalog>) -> Self {
-        Self { catalog, recent: Mutex::default(), mapped: AtomicU64::new(0) }
+        Self { catalog, recent: Mutex::default(), is_over: AtomicBool::new(false), mapped: AtomicU64::new(0) }
     }
 
     /// Returns the shard with this number, opening it if necessary.
     pub(super) fn get(&self, number: usize) -> io::Result<Arc<Shard>> {
-        if let Some(shard) = self.lock().find(number) {
+        self.get_or_open((number, 0), || self.catalog.open_shard(number))
+    }
+
+    /// Returns the part of a shard that has these bytes, waiting for it if necessary.
+    pub(super) fn part(&self, parts: &dyn Parts, number: usize, range: Range<u64>) -> io::Result<Arc<Shard>> {
+        let Catalog { names, stamps, .. } = &*self.catalog;
+        // A whole shard may be open, too: its first part must not take its place.
+        let key = (names.len() + number, range.start);
+        self.get_or_open(key, || parts.open(&names[number], stamps[number], range, &self.is_over))
+    }
+
+    /// Ends all waiting, now and later: what is not there yet gives an error.
+    pub(super) fn end(&self) {
+        self.is_over.store(true, Relaxed);
+    }
+
+    fn get_or_open(&self, part: Part, open: impl FnOnce() -> io::Result<Shard>) -> io::Result<Arc<Shard>> {
+        if let Some(shard) = self.lock().find(part) {
             return Ok(shard);
         }
         // The lock is not held meanwhile. That two threads open the same shard at a time is rare and
         // harmless.
-        let mut shard = self.catalog.open_shard(number)?;
+        let mut shard = open()?;
         shard.release_file();
         let shard = Arc::new(shard);
-        let evicted = self.lock().insert(number, Arc::clone(&shard));
-        drop(evicted); // unmapped outside of the lock, if nobody uses it
+        let closed = self.lock().insert(part, Arc::clone(&shard));
+        drop(closed); // unmapped outside of the lock, if nobody uses it
         Ok(shard)
     }
 
@@ -89,20 +117,36 @@ impl Opened {
 }
 
 impl Recent {
-    fn find(&mut self, number: usize) -> Option<Arc<Shard>> {
+    fn find(&mut self, part: Part) -> Option<Arc<Shard>> {
         self.uses += 1;
-        let used = self.shards.get_mut(&number)?;
+        let used = self.shards.get_mut(&part)?;
         used.last_use = self.uses;
         Some(Arc::clone(&used.shard))
     }
 
-    /// Keeps a shard, and returns the one that was removed for it.
-    fn insert(&mut self, number: usize, shard: Arc<Shard>) -> Option<Arc<Shard>> {
-        let oldest = self.shards.iter().min_by_key(|(_, used)| used.last_use).map(|(&number, _)| number);
-        let evicted =
-            oldest.filter(|_| self.shards.len() >= LIMIT).and_then(|oldest| self.shards.remove(&oldest));
-        self.shards.insert(number, Used { shard, last_use: self.uses });
-        evicted.map(|used| used.shard)
+    /// Keeps a shard, and returns those that were removed for it.
+    fn insert(&mut self, part: Part, shard: Arc<Shard>) -> Vec<Arc<Shard>> {
+        let mut closed = Vec::new();
+        while self.shards.len() >= LIMIT {
+            let Some(shard) = self.close(|_| true) else { break };
+            closed.push(shard);
+        }
+        self.memory += shard.memory();
+        while self.memory > MEMORY {
+            let Some(shard) = self.close(|shard| shard.memory() > 0) else { break };
+            closed.push(shard);
+        }
+        self.shards.insert(part, Used { shard, last_use: self.uses });
+        closed
+    }
+
+    /// Removes the one of these shards that was unused for longest.
+    fn close(&mut self, may_close: impl Fn(&Shard) -> bool) -> Option<Arc<Shard>> {
+        let candidates = self.shards.iter().filter(|(_, used)| may_close(&used.shard));
+        let oldest = candidates.min_by_key(|(_, used)| used.last_use).map(|(&part, _)| part)?;
+        let Used { shard, .. } = self.shards.remove(&oldest)?;
+        self.memory -= shard.memory();
+        Some(shard)
     }
 }
 
@@ -149,14 +193,14 @@ mod tests {
     fn the_shard_that_was_unused_for_longest_is_closed_first() {
         let mut recent = Recent::default();
         for number in 0..LIMIT {
-            assert!(recent.find(number).is_none());
-            assert!(recent.insert(number, shard()).is_none());
+            assert!(recent.find((number, 0)).is_none());
+            assert!(recent.insert((number, 0), shard()).is_empty());
         }
-        assert!(recent.find(0).is_some());
-        assert!(recent.find(LIMIT).is_none());
-        assert!(recent.insert(LIMIT, shard()).is_some());
-        assert!(recent.find(0).is_some());
-        assert!(recent.find(1).is_none());
+        assert!(recent.find((0, 0)).is_some());
+        assert!(recent.find((LIMIT, 0)).is_none());
+        assert_eq!(recent.insert((LIMIT, 0), shard()).len(), 1);
+        assert!(recent.find((0, 0)).is_some());
+        assert!(recent.find((1, 0)).is_none());
         assert_eq!(recent.shards.len(), LIMIT);
     }
 }

@@ -8,7 +8,7 @@ use tokio::{
     task::{self, JoinError, JoinHandle},
 };
 
-use super::{catalog::Catalog, reader::Reader, replacements::Replacements};
+use super::{catalog::Catalog, reader::Reader, replacements::Replacements, scout::Scout};
 use crate::{Division, Error, Order, Position, Result, Sample, division::Route};
 
 /// The number of blocks that are read at a time.
@@ -45,6 +45,9 @@ impl Samples {
 
     fn try_spawn(catalog: Arc<Catalog>, order: Order, division: Division, from: Position) -> Result<Self> {
         let route = Route::new(order, division, from, catalog.len())?;
+        if let Some(parts) = catalog.source.parts() {
+            parts.require(catalog.needed(route.sequence().window()))?;
+        }
         let runtime = Builder::new_multi_thread()
             .worker_threads(1)
             .max_blocking_threads(TASKS)
@@ -62,11 +65,25 @@ impl Samples {
         })
     }
 
+    /// Ends the stream. Tasks that wait for a server end, too.
+    fn end(&mut self) {
+        (self.block, self.blocks) = (Vec::new().into_iter(), None);
+        if let Some(reader) = &self.reader {
+            reader.end();
+        }
+    }
+
     /// Returns the samples that take the places of bad ones. `None` if the stream has an end: bad samples of
     /// such a stream are left out.
     pub fn replacements(&self) -> Option<Replacements> {
         let reader = self.reader.as_ref().filter(|reader| reader.route.sequence().is_endless())?;
         Some(Replacements::new(Arc::clone(reader)))
+    }
+}
+
+impl Drop for Samples {
+    fn drop(&mut self) {
+        self.end();
     }
 }
 
@@ -76,6 +93,9 @@ impl Iterator for Samples {
     fn next(&mut self) -> Option<Self::Item> {
         loop {
             if let Some(sample) = self.block.next() {
+                if matches!(&sample, Err(error) if !matches!(error, Error::Sample { .. })) {
+                    self.end();
+                }
                 return Some(sample);
             }
             match self.blocks.as_ref()?.recv_blocking() {
@@ -91,9 +111,13 @@ impl Iterator for Samples {
 /// dropped.
 async fn read_ahead(reader: Arc<Reader>, sender: Sender<Block>) {
     let mut begin = 0;
+    let mut scout = Scout::new(Arc::clone(&reader));
     let mut tasks: VecDeque<JoinHandle<Vec<Result<Sample>>>> = VecDeque::with_capacity(TASKS);
     loop {
         while tasks.len() < TASKS && !reader.route.is_over(begin) {
+            if let Some(scout) = &mut scout {
+                scout.advance(begin);
+            }
             let plan = reader.plan(begin);
             begin = plan.end;
             let reader_of_task = Arc::clone(&reader);

@@ -1,9 +1,15 @@
 //! Reading of the samples of one rank, by their number or at any place.
 
-use std::{io, sync::Arc};
+use std::{io, ops::Range, sync::Arc};
 
 use super::{catalog::Catalog, opened::Opened};
-use crate::{Place, Position, Result, Sample, division::Route, read};
+use crate::{
+    Encoded, Error, Place, Position, Result, Sample,
+    division::Route,
+    read::{self, Unreadable},
+    source::Wanted,
+    span::Span,
+};
 
 /// The most samples that one task reads.
 const BLOCK: u64 = 64;
@@ -63,6 +69,34 @@ impl Reader {
         Plan { samples, end: begin + BLOCK }
     }
 
+    /// Returns the number of samples to be fetched ahead, and the bytes that the cache may take; `None` if whole shards
+    /// are at hand.
+    pub(super) fn ahead(&self) -> Option<(u64, u64)> {
+        let parts = self.catalog.source.parts()?;
+        let bytes: u64 = self.catalog.stamps.iter().map(|stamp| stamp.size).sum();
+        let ranks = self.route.ranks();
+        // Where all fits, the second epoch reads from the cache alone.
+        let all_fit = bytes <= parts.capacity() / 10 * 9;
+        let samples = if all_fit { self.catalog.len() } else { self.route.sequence().window() };
+        Some((samples.div_ceil(ranks), parts.capacity()))
+    }
+
+    /// Returns what is read together of a shard for the stream's sample `number`.
+    pub(super) fn unit_of(&self, number: u64) -> Option<(usize, Range<u64>)> {
+        self.catalog.unit(self.route.sequence().index(self.route.place(number)))
+    }
+
+    /// Begins to fetch a part of a shard.
+    pub(super) fn want(&self, shard: usize, range: Range<u64>) -> Option<Wanted> {
+        let Catalog { source, names, stamps, .. } = &*self.catalog;
+        Some(source.parts()?.want(&names[shard], stamps[shard], range))
+    }
+
+    /// Ends all waiting for parts of shards.
+    pub(super) fn end(&self) {
+        self.opened.end();
+    }
+
     /// Returns the size of a sample's image in bytes.
     fn bytes(&self, index: u64) -> u64 {
         self.catalog.span(index).map_or(0, |(_, span)| span.length.into())
@@ -74,7 +108,13 @@ impl Reader {
         for planned in &plan.samples {
             self.announce(planned.index);
         }
-        let samples = plan.samples.iter().map(|planned| self.sample(planned)).collect();
+        let mut samples = Vec::with_capacity(plan.samples.len());
+        for planned in &plan.samples {
+            samples.push(self.sample(planned));
+            if matches!(samples.last(), Some(Err(error)) if !matches!(error, Error::Sample { .. })) {
+                break; // the stream ends with it
+            }
+        }
         self.count(&plan.samples);
         samples
     }
@@ -95,7 +135,8 @@ impl Reader {
     }
 
     fn announce(&self, index: u64) {
-        let Some((number, span)) = self.catalog.span(index) else {
+        let Some((number, span)) = self.catalog.span(index).filter(|_| self.catalog.source.parts().is_none())
+        else {
             return;
         };
         if let Ok(shard) = self.opened.get(number) {
@@ -109,8 +150,7 @@ impl Reader {
         let fail = |key, source| self.catalog.sample_error(index, key, source);
         let (number, span) =
             self.catalog.span(index).ok_or_else(|| fail(None, io::ErrorKind::NotFound.into()))?;
-        let shard = self.opened.get(number).map_err(|source| fail(None, source))?;
-        let (key, image) = read::sample(&shard, span).map_err(|error| fail(error.key, error.source))?;
+        let (key, image) = self.read(index, number, span).map_err(|error| fail(error.key, error.source))?;
         Ok(Sample {
             shard: self.catalog.names[number].shared(),
             key,
@@ -121,6 +161,18 @@ impl Reader {
             label: span.label(),
             next,
         })
+    }
+}
+
+impl Reader {
+    fn read(&self, index: u64, shard: usize, span: &Span) -> Result<(String, Encoded), Unreadable> {
+        let failed = |source| Unreadable { key: None, source };
+        let Some(parts) = self.catalog.source.parts() else {
+            return read::sample(&*self.opened.get(shard).map_err(failed)?, span);
+        };
+        let (_, range) = self.catalog.unit(index).ok_or_else(|| failed(io::ErrorKind::NotFound.into()))?;
+        let part = self.opened.part(parts, shard, range).map_err(failed)?;
+        read::sample_of_part(&part, span, || self.opened.get(shard))
     }
 }
 

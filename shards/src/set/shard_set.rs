@@ -10,7 +10,8 @@ use super::{
     readahead::Samples,
 };
 use crate::{
-    Division, Error, Order, Position, Remark, Result, ShardFault, ShardName, Source, Stamp, read, span::Span,
+    Division, Error, Order, Position, Remark, Result, ShardFault, ShardName, Source, Stamp, Traffic, cache,
+    read, source::Parts, span::Span,
 };
 
 /// The place of a sample, for reports.
@@ -80,9 +81,24 @@ impl ShardSet {
         read_index(source, name, config).map(|(_, index)| index.digest)
     }
 
+    /// Encodes the index of a shard for an object beside it, `NAME.index`, from which programs that read the shard from
+    /// a server take it. All headers of the shard are read, or the cache.
+    ///
+    /// # Errors
+    /// The shard cannot be read.
+    pub fn index_beside(source: &dyn Source, name: &ShardName, config: &IndexConfig) -> Result<Vec<u8>> {
+        let (stamp, index) = read_index(source, name, config)?;
+        Ok(cache::encode_beside(&index, stamp.size))
+    }
+
     /// Returns the bytes of all shards.
     pub fn bytes(&self) -> u64 {
         self.catalog.stamps.iter().map(|stamp| stamp.size).sum()
+    }
+
+    /// Returns what was read from servers; `None` if all shards are files.
+    pub fn traffic(&self) -> Option<Traffic> {
+        self.catalog.source.parts().map(Parts::traffic)
     }
 
     /// Returns the bytes of memory that the index of all samples takes.
@@ -162,9 +178,7 @@ impl ShardSet {
     /// There is no sample of that index, or its shard cannot be read.
     pub fn locate(&self, index: u64) -> Result<Location> {
         let (shard, span) = self.catalog.span(index).ok_or(Error::Index { index, len: self.len() })?;
-        let opened = self.catalog.open_shard(shard);
-        let key = opened.and_then(|opened| read::key(&opened, span.head));
-        let key = key.map_err(|source| self.catalog.sample_error(index, None, source))?;
+        let key = self.catalog.key(index)?;
         Ok(Location { shard: self.catalog.names[shard].shared(), offset: span.image, key })
     }
 

@@ -2,6 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
+use super::parts::Parts;
 use crate::{Result, Shard, ShardName, Stamp};
 
 /// A source of shards: they are listed once, then opened and dropped as samples are needed.
@@ -29,6 +30,11 @@ pub trait Source: fmt::Debug + Send + Sync {
     fn identity(&self, _name: &ShardName) -> Option<String> {
         None
     }
+
+    /// Returns access to parts of shards, if whole shards are not at hand.
+    fn parts(&self) -> Option<&dyn Parts> {
+        None
+    }
 }
 
 impl<S: Source + ?Sized> Source for Arc<S> {
@@ -46,5 +52,8 @@ impl<S: Source + ?Sized> Source for Arc<S> {
 
     fn identity(&self, name: &ShardName) -> Option<String> {
         (**self).identity(name)
+    }
+    fn parts(&self) -> Option<&dyn Parts> {
+        (**self).parts()
     }
 }

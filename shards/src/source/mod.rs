@@ -3,9 +3,9 @@
 mod interface;
 mod local;
 mod memory;
-mod open;
+mod parts;
 
 pub use interface::Source;
 pub use local::LocalSource;
 pub use memory::MemorySource;
-pub use open::open;
+pub use parts::{Parts, Traffic, Wanted};
