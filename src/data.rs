@@ -2,7 +2,6 @@
 
 use std::{
     env,
-    path::PathBuf,
     sync::atomic::{AtomicUsize, Ordering::Relaxed},
     thread,
 };
@@ -14,7 +13,7 @@ use shards::{IndexConfig, Remark, RemarkKind, ShardSet};
 
 use crate::{
     config::{Config, DataConfig},
-    hint, notice, usage,
+    hint, notice, servers, usage,
 };
 
 /// Training and validation samples, and their classes.
@@ -44,12 +43,12 @@ impl Data {
                 usage!("no training shards are given"; "pass them with --shards, for example: amdim-stream --shards 'data/train-<000..999>.tar'"),
             );
         }
-        let train = open(&config.shards)?;
+        let train = open(config, &config.shards)?;
         let (classes, mut names) = (train.classes(), ClassNames::of(&train)?);
         validation::check_labels(&train)?;
         let validation = match config.val_shards.as_slice() {
             [] => None,
-            patterns => Some(open(patterns).context("validation shards")?),
+            patterns => Some(open(config, patterns).context("validation shards")?),
         };
         if let Some(validation) = &validation {
             names = validation::common_names(names, ClassNames::of(validation)?)?;
@@ -98,13 +97,13 @@ pub(crate) fn warn_of_renamed(then: &[String], now: &[String]) {
     }
 }
 
-/// Opens and indexes the shards that match the patterns.
+/// Opens and indexes the shards that match the patterns, with the settings for servers.
 ///
 /// # Errors
 ///
 /// If a pattern matches no shard, or the shards cannot be read.
-pub fn open(patterns: &[String]) -> Result<ShardSet> {
-    let source = shards::open(patterns)?;
+pub fn open(config: &DataConfig, patterns: &[String]) -> Result<ShardSet> {
+    let source = config.source(patterns)?;
     let set = ShardSet::open(source, &index_config())?;
     for fault in set.faults() {
         tracing::warn!("shard `{}` at byte {}: {}", fault.shard, fault.offset, fault.reason);
@@ -167,13 +166,5 @@ pub(crate) fn loader(config: &Config, batch_size: usize) -> LoaderConfig {
 
 /// Returns the settings for indexing shards.
 pub(crate) fn index_config() -> IndexConfig {
-    IndexConfig { cache: cache_folder().map(|cache| cache.join("index")), threads: 0 }
-}
-
-/// Returns the folder for what can be made again, such as indices; none if the user has no home folder.
-pub(crate) fn cache_folder() -> Option<PathBuf> {
-    let absolute = |name| env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    let ours = absolute("AMDIM_STREAM_CACHE");
-    let users = || absolute("XDG_CACHE_HOME").or_else(|| absolute("HOME").map(|home| home.join(".cache")));
-    ours.or_else(|| users().map(|cache| cache.join("amdim-stream")))
+    IndexConfig { cache: servers::cache_folder().map(|cache| cache.join("index")), threads: 0 }
 }

@@ -43,6 +43,7 @@ pub mod optim;
 pub mod report;
 pub mod run;
 pub mod selftest;
+pub mod servers;
 pub mod settings;
 pub mod signals;
 pub mod stdout;

@@ -1,13 +1,13 @@
 //! `classes.txt` beside shards: the names of classes, by label.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     fs,
     io::ErrorKind,
     path::{Path, PathBuf},
 };
 
-use shards::{ShardName, ShardSet};
+use shards::{ShardName, ShardSet, Source};
 
 use crate::error::{ClassError, Result};
 
@@ -29,6 +29,11 @@ impl ClassNames {
     /// The file cannot be read, is not UTF-8, or has a blank line between names.
     pub fn read(path: &Path) -> Result<Self> {
         let bytes = fs::read(path).map_err(|source| ClassError::Read { path: path.to_owned(), source })?;
+        Self::parse(path, bytes)
+    }
+
+    /// Parses the content of a list.
+    fn parse(path: &Path, bytes: Vec<u8>) -> Result<Self> {
         let text = String::from_utf8(bytes).map_err(|_| ClassError::NotUtf8 { path: path.to_owned() })?;
         let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
         let lines = text.trim_end().lines().count();
@@ -62,7 +67,24 @@ impl ClassNames {
     /// # Errors
     /// Those of [`beside`](Self::beside).
     pub fn of(set: &ShardSet) -> Result<Option<Self>> {
-        if set.labelled() == 0 { Ok(None) } else { Self::beside(set.shards()) }
+        if set.labelled() == 0 { Ok(None) } else { Self::of_source(set.source(), set.shards()) }
+    }
+
+    /// Finds the list beside shards of a source, which may be on servers.
+    ///
+    /// # Errors
+    /// Those of [`beside`](Self::beside), or a server does not answer.
+    pub fn of_source(source: &dyn Source, shards: &[ShardName]) -> Result<Option<Self>> {
+        let Some(parts) = source.parts() else { return Self::beside(shards) };
+        // One of the shards of each folder stands for the folder.
+        let folder =
+            |shard: &ShardName| Path::new(shard.as_str()).parent().map(Path::to_owned).unwrap_or_default();
+        let by_folder: BTreeMap<_, _> = shards.iter().map(|shard| (folder(shard), shard)).collect();
+        Self::of_folders(by_folder.keys(), |folder| {
+            let Some(bytes) = parts.sibling(by_folder[folder], Self::FILE)? else { return Ok(None) };
+            Self::parse(&folder.join(Self::FILE), bytes)
+                .map(|names| Some(names).filter(|names| !names.names.is_empty()))
+        })
     }
 
     /// Finds the list in the folders of some shards: the longest one, if the lists agree as far as each goes.
@@ -71,10 +93,18 @@ impl ClassNames {
     /// A list cannot be read, or a label means different classes in two folders.
     pub fn beside(shards: &[ShardName]) -> Result<Option<Self>> {
         let folders: BTreeSet<_> = shards.iter().map(|shard| folder_of(Path::new(shard.as_str()))).collect();
+        Self::of_folders(&folders, Self::in_folder)
+    }
+
+    /// Joins the lists that `read` finds in folders.
+    fn of_folders<'a>(
+        folders: impl IntoIterator<Item = &'a PathBuf>,
+        read: impl Fn(&Path) -> Result<Option<Self>>,
+    ) -> Result<Option<Self>> {
         let mut found: Option<Self> = None;
         let mut without = None;
         for folder in folders {
-            let Some(names) = Self::in_folder(&folder)? else {
+            let Some(names) = read(folder)? else {
                 without.get_or_insert(folder);
                 continue;
             };
@@ -84,7 +114,7 @@ impl ClassNames {
             });
         }
         if let (Some(names), Some(folder)) = (&found, without) {
-            names.warn_of_unnamed(&format!("the shards in {}", called(&folder)));
+            names.warn_of_unnamed(&format!("the shards in {}", called(folder)));
         }
         Ok(found)
     }

@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 
 #[cfg(feature = "remote")]
 use crate::remote::{Fetcher, Link, RemoteSource};
-use crate::{LocalSource, RemoteConfig, Result, Source, pattern};
+use crate::{LocalSource, RemoteConfig, Result, Source, Traffic, pattern};
 
 /// The way to shards: local files, and servers, whose connections and cache all users of this value share.
 #[derive(Debug, Default)]
@@ -89,6 +89,19 @@ impl Access {
         }
         let names = pattern::expand_remote(&lines)?;
         Ok(Arc::new(RemoteSource::open(fetcher, &names)?))
+    }
+
+    /// Returns what was read from servers; `None` if no shard on a server was named yet.
+    pub fn traffic(&self) -> Option<Traffic> {
+        #[cfg(feature = "remote")]
+        return self
+            .fetcher
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .as_ref()
+            .map(|fetcher| fetcher.traffic());
+        #[cfg(not(feature = "remote"))]
+        None
     }
 
     #[cfg(feature = "remote")]

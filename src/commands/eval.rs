@@ -14,6 +14,7 @@ use crate::{
     },
     numbers,
     optim::Decay,
+    servers::ServerArgs,
     usage,
 };
 use torchkit::DeviceChoice;
@@ -86,12 +87,15 @@ pub(super) struct EvalArgs {
     /// Seed that all randomness of the evaluation derives from
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = numbers::SEED.parser::<u32>())]
     seed: u32,
+    #[command(flatten)]
+    servers: ServerArgs,
 }
 
 impl EvalArgs {
     fn options(self) -> eval::Options {
-        let Self { checkpoint, shards, val_shards, baseline, device, workers, seed } = self;
-        eval::Options { checkpoint, shards, val_shards, baseline, device, workers, seed: seed.into() }
+        let Self { checkpoint, shards, val_shards, baseline, device, workers, seed, servers } = self;
+        let seed = seed.into();
+        eval::Options { checkpoint, shards, val_shards, baseline, device, workers, seed, servers }
     }
 }
 

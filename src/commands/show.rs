@@ -11,13 +11,14 @@ use serde_json::json;
 use shards::{Division, Order, Position, Sample, ShardSet, Shuffle};
 
 use crate::{
-    config::{self, Config},
+    config::{self, Config, DataConfig},
     data, destination, failure,
     files::Partial,
     hint::WithHint,
     numbers,
     report::pairs::{Drawing, GAP, Rendered, copy_to},
     run::folder::RunFolder,
+    servers::ServerArgs,
     stdout, usage,
 };
 
@@ -54,13 +55,16 @@ pub struct Args {
     /// How JPEGs are decoded: exact or fast
     #[arg(long, value_name = "MODE", default_value = "exact")]
     pub decode: DecodeMode,
+    /// How shards on servers are read
+    #[command(flatten)]
+    pub servers: ServerArgs,
 }
 
 /// Draws the image and its views into a file, and prints what was drawn.
 pub fn run(args: &Args) -> Result<()> {
     let extension = destination::file(&args.out, &["png", "jpg", "jpeg"], args.force)?;
     let settings = ViewSettings::find(args)?;
-    let set = data::open(&settings.shards)?;
+    let set = data::open(&settings.data, &settings.data.shards)?;
     let index = find(&set, &args.sample)?;
     let sample = read(&set, index)?;
     let Drawing { recipe, seed: run_seed, .. } = &settings.drawing;
@@ -89,7 +93,7 @@ pub fn run(args: &Args) -> Result<()> {
 
 /// The shards of a command, and the settings that determine the views of their samples.
 struct ViewSettings {
-    shards: Vec<String>,
+    data: DataConfig,
     drawing: Drawing,
 }
 
@@ -104,7 +108,9 @@ impl ViewSettings {
             }
             (None, None) => {
                 let drawing = Drawing { recipe: args.preset.recipe(), seed: args.seed, decode: args.decode };
-                Ok(Self { shards: args.shards.clone(), drawing })
+                let mut data = DataConfig { shards: args.shards.clone(), ..DataConfig::default() };
+                data.override_servers(&args.servers);
+                Ok(Self { data, drawing })
             }
         }
     }
@@ -115,11 +121,12 @@ impl ViewSettings {
         if !args.shards.is_empty() {
             config.data.shards.clone_from(&args.shards);
         }
+        config.data.override_servers(&args.servers);
         if config.data.shards.is_empty() {
             return Err(usage!("the settings name no shards"; "name all shards of the run with --shards"));
         }
         let drawing = Drawing::of(&config);
-        Ok(Self { shards: config.data.shards, drawing })
+        Ok(Self { data: config.data, drawing })
     }
 
     /// Returns the settings of a run, whose shards must not have changed.
@@ -128,6 +135,7 @@ impl ViewSettings {
         if !args.shards.is_empty() {
             config.data.shards.clone_from(&args.shards);
         }
+        config.data.override_servers(&args.servers);
         if let Some(changes) = RunFolder::of(run).changes(&config.data)? {
             return Err(failure!(
                 "the shards of the run in `{}` have changed since it began ({changes}), so what it saw is unknown", run.display();

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use toml::{Table, Value};
 
-use super::whole::Config;
+use super::{layers::is_of_a_store, whole::Config};
 use crate::usage;
 
 /// Refuses the first value that stands for a section, and the first key that is not a setting. The message names
@@ -14,8 +14,11 @@ pub(super) fn check(shown: &str, text: &str, table: &Table) -> Result<()> {
     check_sections(shown, text, table, &known)?;
     let mut found = Vec::new();
     names(table, "", &mut found);
-    let is_known =
-        |name: &String| known.contains(name) || known.iter().any(|key| key.starts_with(&format!("{name}.")));
+    let is_known = |name: &String| {
+        is_of_a_store(name)
+            || known.contains(name)
+            || known.iter().any(|key| key.starts_with(&format!("{name}.")))
+    };
     // `words::check` refuses this setting of earlier versions and names its successor.
     let unknown = found.into_iter().find(|name| !is_known(name) && name != "data.shuffle_window");
     let Some(name) = unknown else { return Ok(()) };

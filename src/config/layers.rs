@@ -99,7 +99,9 @@ pub(super) fn without_former_groups(saved: &Table, mut asked: Table) -> Table {
 pub(super) fn contradictions(saved: &Table, asked: &Table) -> Vec<String> {
     let saved = flattened(saved, "");
     let settings = Config::settings();
-    let is_free = |key: &str| settings.iter().any(|setting| setting.key == key && setting.is_free());
+    let is_free = |key: &str| {
+        is_of_a_store(key) || settings.iter().any(|setting| setting.key == key && setting.is_free())
+    };
     flattened(asked, "")
         .into_iter()
         .filter(|(key, _)| !is_free(key))
@@ -109,6 +111,11 @@ pub(super) fn contradictions(saved: &Table, asked: &Table) -> Vec<String> {
             None => Some(format!("`{key}` = {value} (was unset)")),
         })
         .collect()
+}
+
+/// Returns whether a key is one of the options of a store, which has a name of the user's.
+pub(super) fn is_of_a_store(key: &str) -> bool {
+    key.starts_with("data.stores.")
 }
 
 /// Returns whether two values are equal, as the integer `50` and the float `50.0` are.
@@ -121,8 +128,17 @@ fn same(one: &Value, other: &Value) -> bool {
 }
 
 /// Settings that may differ between the processes of a run: those of a machine.
-pub const OF_A_MACHINE: [&str; 6] =
-    ["out", "data.shards", "data.val_shards", "run.device", "run.workers", "run.threads"];
+pub const OF_A_MACHINE: [&str; 9] = [
+    "out",
+    "data.shards",
+    "data.val_shards",
+    "data.cache_dir",
+    "data.cache_limit",
+    "data.remote_connections",
+    "run.device",
+    "run.workers",
+    "run.threads",
+];
 
 /// Returns the values of settings by their dotted keys.
 pub fn flat(table: &Table) -> Vec<(String, String)> {

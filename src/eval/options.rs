@@ -11,7 +11,7 @@ use super::{
     finetune::Finetune,
     knn::Vote,
 };
-use crate::optim::Decay;
+use crate::{optim::Decay, servers::ServerArgs};
 
 /// The options of every evaluation.
 #[derive(Debug, Clone)]
@@ -30,6 +30,8 @@ pub struct Options {
     pub workers: Option<usize>,
     /// The seed of the evaluation.
     pub seed: u64,
+    /// How shards on servers are read.
+    pub servers: ServerArgs,
 }
 
 /// The kind of an evaluation, with its settings.

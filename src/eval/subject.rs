@@ -56,6 +56,7 @@ impl<'a> Subject<'a> {
         override_if_given(&mut config.data.shards, &options.shards);
         override_if_given(&mut config.data.val_shards, &options.val_shards);
         config.run.workers = options.workers;
+        config.data.override_servers(&options.servers);
         let data = Data::open(&config.data);
         let data = if options.shards.is_empty() {
             let hint = || "name other shards with --shards and --val-shards";

@@ -15,6 +15,7 @@ mod dataset;
 mod error;
 mod notice;
 mod pipeline;
+mod remote;
 mod render;
 mod shards;
 mod storage;

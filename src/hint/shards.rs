@@ -2,13 +2,18 @@
 
 use ::shards::{AccessHint, ContentHint, Elsewhere, Hint, ListHint, PatternHint, RemarkHint};
 
-use super::storage;
+use super::{remote, storage};
 
 /// Puts a hint into words, with the program's flags.
 pub(super) fn words(hint: &Hint) -> String {
     match hint {
         Hint::Pattern(hint) => pattern_words(hint),
         Hint::Access(hint) => access_words(*hint).to_owned(),
+        Hint::Remote(hint) => remote::words(hint),
+        Hint::Cache { bytes } => format!(
+            "give --cache-limit {}GB or more and a --cache-dir with that space, or mix fewer samples with --shuffle window:2048",
+            bytes.div_ceil(1_000_000_000)
+        ),
         Hint::Content(hint) => content_words(hint),
         Hint::RewriteTar => "write the shard again with `tar --format=gnu` and without `--sparse`".to_owned(),
         Hint::NumberClasses => {
@@ -109,6 +114,12 @@ fn pattern_words(hint: &PatternHint) -> String {
         PatternHint::RegularFile => "write its bytes to a regular file, then name that file".to_owned(),
         PatternHint::Access(hint) => access_words(*hint).to_owned(),
         PatternHint::List(hint) => list_words(*hint).to_owned(),
+        PatternHint::OneKind => "name local files, or addresses on servers, but not both".to_owned(),
+        PatternHint::Feature => "build it with `cargo build --release --features remote`".to_owned(),
+        PatternHint::Names => "check the names, or name only the shards that exist".to_owned(),
+        PatternHint::NoGlob => {
+            "name its shards by a range, such as 'https://host/train-{000..146}.tar', or by a list, '@list.txt'".to_owned()
+        }
     }
 }
 
@@ -131,13 +142,15 @@ fn place_words(place: &Elsewhere, is_one_of_several: bool) -> String {
     let cure = match place {
         Elsewhere::FileUrl(Some(path)) => format!("name its path: '{path}'"),
         Elsewhere::FileUrl(None) => "name the file by its path".to_owned(),
-        Elsewhere::Command => "let the command write a file, then name the file".to_owned(),
+        Elsewhere::Command(Some(url)) => format!("name what the command reads: '{url}'"),
+        Elsewhere::Command(None) => "let the command write a file, then name the file".to_owned(),
         Elsewhere::Web => "download it, e.g. with `curl -O`, then name the file".to_owned(),
-        Elsewhere::HuggingFace => {
+        Elsewhere::HuggingFace(Some(url)) => format!("name its web address: '{url}'"),
+        Elsewhere::HuggingFace(None) => {
             "download the dataset, e.g. with `hf download`, then name the files".to_owned()
         }
         Elsewhere::Store => {
-            "download the shards, or mount the store as a folder, then name the files there".to_owned()
+            "name them by s3://, gs://, az:// or https:// if the store has such addresses; else mount it as a folder".to_owned()
         }
         Elsewhere::Machine => "copy it to this machine, or mount its folder, then name the file".to_owned(),
     };
@@ -270,9 +283,13 @@ mod tests {
             (list(ListHint::Empty), "write one pattern per line"),
             (list(ListHint::Nested), "copy the lines of that list"),
             (place(Elsewhere::FileUrl(None)), "name the file by its path"),
-            (place(Elsewhere::Command), "let the command write a file"),
+            (place(Elsewhere::Command(None)), "let the command write a file"),
+            (
+                place(Elsewhere::Command(Some("s3://b/x.tar".to_owned()))),
+                "name what the command reads: 's3://b/x.tar'",
+            ),
             (place(Elsewhere::Web), "`curl -O`"),
-            (place(Elsewhere::HuggingFace), "`hf download`"),
+            (place(Elsewhere::HuggingFace(None)), "`hf download`"),
             (place(Elsewhere::Store), "mount the store as a folder"),
             (place(Elsewhere::Machine), "copy it to this machine"),
         ] {

@@ -16,6 +16,15 @@ pub(crate) struct Shares {
     pub(crate) copying: f64,
 }
 
+/// What held up the reading of shards on servers in some steps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Line {
+    /// Parts came from the server more slowly than they were needed: this many requests were made at a time.
+    Requests(usize),
+    /// Parts that had been in the cache before were fetched again: all shards have so many bytes.
+    Cache(u64),
+}
+
 /// The settings of a run that decide how fast it is.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Choices {
@@ -59,7 +68,7 @@ impl Verdict {
     const COPYING: f64 = 0.8;
 
     /// Finds the bottleneck of steps with these shares.
-    pub(crate) fn of(shares: Shares, choices: Choices) -> Self {
+    pub(crate) fn of(shares: Shares, line: Option<Line>, choices: Choices) -> Self {
         let Shares { waited, copying } = shares;
         if waited <= Self::WAITED {
             Self {
@@ -71,7 +80,18 @@ impl Verdict {
             // Copies are bytes from pinned memory, beside the steps: only the bus limits them.
             Self { bound: Bottleneck::Copy, share: copying, cure: None }
         } else {
-            Self { bound: Bottleneck::Data, share: waited, cure: Some(choices.faster_data()) }
+            let cure = line.map_or_else(|| choices.faster_data(), Line::cure);
+            Self { bound: Bottleneck::Data, share: waited, cure: Some(cure) }
+        }
+    }
+}
+
+impl Line {
+    /// Returns the flag that makes reading from servers faster.
+    fn cure(self) -> String {
+        match self {
+            Self::Requests(connections) => format!("--remote-connections {}", (2 * connections).min(1024)),
+            Self::Cache(bytes) => format!("--cache-limit {}GB", (bytes + bytes / 8).div_ceil(1_000_000_000)),
         }
     }
 }
@@ -155,7 +175,7 @@ mod tests {
     };
 
     fn verdict(waited: f64, copying: f64, choices: Choices) -> (Bottleneck, f64, String) {
-        let Verdict { bound, share, cure } = Verdict::of(Shares { waited, copying }, choices);
+        let Verdict { bound, share, cure } = Verdict::of(Shares { waited, copying }, None, choices);
         (bound, share, cure.unwrap_or_default())
     }
 
@@ -167,6 +187,14 @@ mod tests {
         let fast = Choices { decode: DecodeMode::Fast, ..CHOICES };
         assert!(verdict(0.34, 0.1, fast).2.contains("--resize"));
         assert_eq!(verdict(0.2, 0.95, CHOICES).0, Bottleneck::Copy);
+    }
+
+    #[test]
+    fn a_slow_server_is_named_before_decoding_unless_nothing_waits() {
+        let cure = |waited, line| Verdict::of(Shares { waited, copying: 0.0 }, Some(line), CHOICES).cure;
+        assert_eq!(cure(0.5, Line::Requests(32)).as_deref(), Some("--remote-connections 64"));
+        assert_eq!(cure(0.5, Line::Cache(150_000_000_000)).as_deref(), Some("--cache-limit 169GB"));
+        assert_eq!(cure(0.01, Line::Requests(32)), None);
     }
 
     #[test]

@@ -12,7 +12,7 @@ mod step;
 mod straggler;
 
 pub(crate) use self::{
-    bottleneck::{Choices, FasterSteps, Shares, Verdict},
+    bottleneck::{Choices, FasterSteps, Line, Shares, Verdict},
     scores::PendingScores,
     step::{PendingMetrics, ProbeMetrics},
     straggler::{Spread, Stragglers},
@@ -24,7 +24,7 @@ pub use self::{
     progress::Progress,
     record::{
         Bottleneck, DeviceNumbers, LoadingCosts, Named, Number, ProbeNumbers, ProcessNumbers, Record,
-        TrainRecord, ValidationRecord,
+        RemoteNumbers, TrainRecord, ValidationRecord,
     },
     scores::ScoreMetrics,
     sink::{Made, Sink},

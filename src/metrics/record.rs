@@ -62,6 +62,9 @@ pub struct TrainRecord {
     /// CPU time of loading a sample.
     #[serde(flatten)]
     pub loading: LoadingCosts,
+    /// What was read from servers.
+    #[serde(flatten)]
+    pub remote: RemoteNumbers,
     /// Numbers of a GPU.
     #[serde(flatten)]
     pub device: DeviceNumbers,
@@ -105,6 +108,29 @@ pub struct LoadingCosts {
     /// Putting them into a batch.
     #[serde(skip_serializing_if = "is_absent")]
     pub batch_us: Number,
+}
+
+/// What the leading process has read from servers so far; nothing if its shards are files.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct RemoteNumbers {
+    /// Bytes that servers sent.
+    #[serde(skip_serializing_if = "is_absent")]
+    pub remote_bytes: Number,
+    /// Requests, retries included.
+    #[serde(skip_serializing_if = "is_absent")]
+    pub remote_requests: Number,
+    /// Requests that repeat one that failed.
+    #[serde(skip_serializing_if = "is_absent")]
+    pub remote_retries: Number,
+    /// Parts of shards that were in the cache.
+    #[serde(skip_serializing_if = "is_absent")]
+    pub remote_hits: Number,
+    /// Parts of shards that were fetched.
+    #[serde(skip_serializing_if = "is_absent")]
+    pub remote_misses: Number,
+    /// Seconds that threads have waited for parts, added up.
+    #[serde(skip_serializing_if = "is_absent")]
+    pub remote_wait: Number,
 }
 
 /// Numbers of a GPU.

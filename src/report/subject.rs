@@ -148,7 +148,7 @@ impl Subject {
             return Sets { why, ..Sets::default() };
         }
         let open = |patterns: &[String]| -> Result<ShardSet> {
-            Ok(ShardSet::open(shards::open(patterns)?, &data::index_config())?)
+            Ok(ShardSet::open(config.data.source(patterns)?, &data::index_config())?)
         };
         match open(&config.data.shards).context("the shards cannot be read") {
             Ok(train) => {

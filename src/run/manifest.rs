@@ -56,17 +56,25 @@ struct Indexed {
     changed_ns: u64,
     /// The inode.
     inode: u64,
+    /// A hash of the entity tag, for an object on a server.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    tag: u64,
     /// The digest of keys, labels and places of its samples.
     digest: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(tag: &u64) -> bool {
+    *tag == 0
 }
 
 impl ShardEntry {
     fn new(
         name: &ShardName,
-        Stamp { size, modified_ns, changed_ns, inode }: Stamp,
+        Stamp { size, modified_ns, changed_ns, inode, tag }: Stamp,
         digest: Option<u64>,
     ) -> Self {
-        let indexed = digest.map(|digest| Indexed { changed_ns, inode, digest });
+        let indexed = digest.map(|digest| Indexed { changed_ns, inode, tag, digest });
         Self { name: name.base().to_owned(), size, modified_ns, indexed }
     }
 
@@ -75,16 +83,21 @@ impl ShardEntry {
     fn now(source: &dyn Source, name: &ShardName, then: Option<&Self>) -> Result<Self> {
         let stamp = source.stamp(name)?;
         let now = Self::new(name, stamp, None);
-        let Some(Indexed { changed_ns, inode, digest }) = then.and_then(|then| then.indexed) else {
+        let Some(Indexed { changed_ns, inode, tag, digest }) = then.and_then(|then| then.indexed) else {
             return Ok(now);
         };
-        let looks_the_same =
-            then.is_some_and(|then| (then.size, then.modified_ns) == (now.size, now.modified_ns));
-        let is_same_file = (changed_ns, inode) == (stamp.changed_ns, stamp.inode);
+        // Objects have no time, so a shard that moves to a server or from one is compared by its samples.
+        let is_elsewhere = (tag == 0) != (stamp.tag == 0);
+        let looks_the_same = then.is_some_and(|then| {
+            then.size == now.size && (is_elsewhere || then.modified_ns == now.modified_ns)
+        });
+        let is_same_file = (changed_ns, inode, tag) == (stamp.changed_ns, stamp.inode, stamp.tag);
         let is_same = looks_the_same
             && (is_same_file || ShardSet::digest_of(source, name, &data::index_config())? == digest);
         // Without `indexed`, the entry differs from `then`.
-        Ok(Self { indexed: is_same.then_some(Indexed { changed_ns, inode, digest }), ..now })
+        let indexed = is_same.then_some(Indexed { changed_ns, inode, tag, digest });
+        let modified_ns = then.filter(|_| is_same).map_or(now.modified_ns, |then| then.modified_ns);
+        Ok(Self { modified_ns, indexed, ..now })
     }
 }
 
@@ -136,7 +149,7 @@ impl Manifest {
     ///
     /// If the shards cannot be listed or read.
     pub(crate) fn changes(&self, data: &DataConfig) -> Result<Option<String>> {
-        let validation = difference(&self.val_shards, &seen(&data.val_shards, &self.val_shards)?);
+        let validation = difference(&self.val_shards, &seen(data, &data.val_shards, &self.val_shards)?);
         let validation = validation.map(|words| format!("validation shards: {words}"));
         let words = [self.changes_of_training(data)?, validation].into_iter().flatten().collect::<Vec<_>>();
         Ok((!words.is_empty()).then(|| words.join("; ")))
@@ -144,14 +157,14 @@ impl Manifest {
 
     /// Describes the [changes](Self::changes) of the training shards alone.
     pub(crate) fn changes_of_training(&self, data: &DataConfig) -> Result<Option<String>> {
-        Ok(difference(&self.shards, &seen(&data.shards, &self.shards)?)
+        Ok(difference(&self.shards, &seen(data, &data.shards, &self.shards)?)
             .map(|words| format!("shards: {words}")))
     }
 }
 
 /// Returns the entries of the shards as they are now, each compared with the entry of the same name in
 /// `then`. Entries that share a name are compared in order.
-fn seen(patterns: &[String], then: &[ShardEntry]) -> Result<Vec<ShardEntry>> {
+fn seen(data: &DataConfig, patterns: &[String], then: &[ShardEntry]) -> Result<Vec<ShardEntry>> {
     if patterns.is_empty() {
         return Ok(Vec::new());
     }
@@ -159,7 +172,7 @@ fn seen(patterns: &[String], then: &[ShardEntry]) -> Result<Vec<ShardEntry>> {
     for shard in then {
         by_name.entry(&shard.name).or_default().push_back(shard);
     }
-    let source = shards::open(patterns)?;
+    let source = data.source(patterns)?;
     let names = source.list()?;
     let now = |name: &ShardName| {
         let then = by_name.get_mut(name.base()).and_then(VecDeque::pop_front);
@@ -197,7 +210,8 @@ mod tests {
 
     /// Returns a manifest of files, which need not be shards.
     fn of(data: &DataConfig) -> Manifest {
-        let (shards, val_shards) = (seen(&data.shards, &[]).unwrap(), seen(&data.val_shards, &[]).unwrap());
+        let (shards, val_shards) =
+            (seen(data, &data.shards, &[]).unwrap(), seen(data, &data.val_shards, &[]).unwrap());
         Manifest { shards, val_shards, steps: 7, finished: None, promotion: None }
     }
 

@@ -6,6 +6,7 @@ pub(crate) mod as_text;
 mod declare;
 mod form;
 pub(crate) mod named;
+pub(crate) mod optional_text;
 mod setting;
 
 pub(crate) use self::{declare::settings, form::Refusal, setting::OutOfBounds};

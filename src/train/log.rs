@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use anyhow::Result;
 use pipeline::{StageStats, Stats};
 
-use super::{session::Run, trainer::StepOutcome};
+use super::{line::LineWatch, session::Run, trainer::StepOutcome};
 use crate::run::folder::RunFolder;
 use crate::{
     feed::{DeviceBatch, FeedTimes},
@@ -25,6 +25,7 @@ pub(crate) struct Log {
     sinks: Vec<Box<dyn Sink>>,
     world: World,
     choices: Choices,
+    line: LineWatch,
     window: Window,
     /// The record to be written next.
     due: Option<Due>,
@@ -114,6 +115,7 @@ impl Log {
             sinks,
             world: run.world,
             choices: run.choices(),
+            line: LineWatch::of(run),
             validated,
             window: Window::new(Moment::queue(accelerator)?),
             due: None,
@@ -182,7 +184,8 @@ impl Log {
             Shares { waited: waited.as_secs_f64() / seconds, copying: since.as_secs_f64() / seconds };
         let step_ms = 1e3 * seconds / window.steps;
         let processes = self.process_numbers(shares.waited * step_ms, step_ms)?;
-        let Verdict { bound, share, cure } = Verdict::of(shares, self.choices);
+        let (remote, line) = self.line.since(waited.as_secs_f64(), epoch);
+        let Verdict { bound, share, cure } = Verdict::of(shares, line, self.choices);
         self.last_loss = numbers.as_ref().map(|numbers| numbers.loss);
         self.write(&Record::Train(Box::new(TrainRecord {
             step,
@@ -199,6 +202,7 @@ impl Log {
             bad_samples: Some(bad as f64),
             probe: numbers.as_ref().map(|numbers| numbers.probe).unwrap_or_default(),
             loading: window.stats.as_ref().map(loading_costs).unwrap_or_default(),
+            remote,
             device: self.device_numbers(since, window.steps)?,
             processes,
             parts: numbers.map(finite_parts).unwrap_or_default(),

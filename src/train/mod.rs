@@ -8,6 +8,7 @@ mod displays;
 mod drift;
 mod fused;
 mod learner;
+mod line;
 mod log;
 #[cfg(test)]
 pub(crate) mod methods;

@@ -6,7 +6,7 @@ use std::{
 };
 
 use rayon::{ThreadPool, ThreadPoolBuilder};
-use shards::{ShardName, Source};
+use shards::{Access, ShardName, Source};
 
 use super::{
     examine::{self, Examined},
@@ -21,6 +21,8 @@ use crate::{
 /// The options of a verification.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
+    /// The way to the shards.
+    pub access: Arc<Access>,
     /// The patterns of all shards of the set: keys, images and sizes are compared with one another.
     pub shards: Vec<String>,
     /// The number of threads; `None` for one per core.
@@ -47,9 +49,9 @@ impl Survey {
     /// # Errors
     /// No shard matches the patterns, or a label means different classes in two folders.
     pub fn open(options: &Options) -> Result<Self> {
-        let source = shards::open(&options.shards)?;
+        let source = options.access.open(&options.shards)?;
         let names = source.list()?;
-        ClassNames::beside(&names)?;
+        ClassNames::of_source(&*source, &names)?;
         let pool = ThreadPoolBuilder::new().num_threads(options.workers.unwrap_or(0)).build()?;
         Ok(Self { source, names, pool })
     }

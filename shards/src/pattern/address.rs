@@ -1,6 +1,6 @@
 //! Recognizes addresses that are not local files, and arguments that contain several patterns.
 
-use super::{braces::at_top_level, error::PatternError, hint::Elsewhere, remote::is_remote};
+use super::{braces::at_top_level, error::PatternError, hint::Elsewhere, scheme::is_remote};
 use crate::path::is_tar;
 
 /// Refuses forms that other loaders take and this one does not: URLs, commands, several patterns in one.

@@ -11,6 +11,7 @@ mod hint;
 mod list;
 mod named;
 mod remote;
+mod scheme;
 #[cfg(test)]
 mod tests;
 
@@ -21,4 +22,5 @@ pub use expand::expand;
 pub use hint::{Elsewhere, ListHint, PatternHint};
 #[cfg(feature = "remote")]
 pub(crate) use remote::expand_remote;
-pub(crate) use remote::{is_remote, lines};
+pub(crate) use remote::lines;
+pub(crate) use scheme::is_remote;

@@ -23,7 +23,7 @@ use super::{
     object::{Object, Version},
     traffic::add,
 };
-use crate::{Result, Shard};
+use crate::{Result, Shard, Traffic};
 
 /// The bytes of a block, the unit in which a shard without an index is read.
 pub(super) const BLOCK: u64 = 8 << 20;
@@ -107,6 +107,11 @@ pub(super) struct Claim {
 impl Fetcher {
     pub(crate) fn new(link: Arc<Link>) -> Arc<Self> {
         Arc::new(Self { link, queue: Mutex::default(), room: Semaphore::new(AT_A_TIME) })
+    }
+
+    /// Returns what was read from servers.
+    pub(crate) fn traffic(&self) -> Traffic {
+        self.link.counters.traffic()
     }
 
     /// Reads a list of patterns on a server. Relative lines begin at the list's folder.

@@ -139,7 +139,7 @@ impl Parts for RemoteSource {
     }
 
     fn traffic(&self) -> Traffic {
-        self.fetcher.link.counters.traffic()
+        self.fetcher.traffic()
     }
 }
 

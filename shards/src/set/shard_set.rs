@@ -58,6 +58,11 @@ impl ShardSet {
         self.len() == 0
     }
 
+    /// Returns the source of the shards.
+    pub fn source(&self) -> &dyn Source {
+        &*self.catalog.source
+    }
+
     /// Returns the shards, in the order in which their samples are numbered.
     pub fn shards(&self) -> &[ShardName] {
         &self.catalog.names

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use torchkit::DeviceChoice;
 
+use crate::servers::ServerArgs;
+
 /// The flags of `embed`.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Args {
@@ -34,6 +36,9 @@ pub struct Args {
     /// Decoding threads [default: one per core]
     #[arg(long, value_name = "N", value_parser = crate::numbers::THREADS.parser::<usize>())]
     pub workers: Option<usize>,
+    /// How shards on servers are read
+    #[command(flatten)]
+    pub servers: ServerArgs,
 }
 
 /// A file format.

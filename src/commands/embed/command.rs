@@ -12,7 +12,9 @@ use super::{
     folder,
     shard::{Embedding, Totals},
 };
-use crate::{commands::shared, data, device, eval, network::Network, stdout, usage, world::World};
+use crate::{
+    commands::shared, config::DataConfig, data, device, eval, network::Network, stdout, usage, world::World,
+};
 use torchkit::{Choice, Precision};
 
 /// Embeds the shards that have no file yet, in order. Memory does not grow with their number. Several processes divide the
@@ -26,9 +28,10 @@ pub fn run(args: &Args, world: World) -> Result<()> {
     let loaded = eval::checkpoint(&args.checkpoint, world)?;
     let mut config = loaded.state.config.clone();
     config.run.workers = args.workers;
+    config.data.override_servers(&args.servers);
     let device = world.all(device::choose_for(args.device, world))?;
     eval::share_threads(device, world);
-    let set = open(&args.shards, world)?;
+    let set = open(&config.data, &args.shards, world)?;
     let names = class_names(&set)?;
     Precision::apply_to_evaluation(device)?;
     device::settle_fused(Choice::Auto, device);
@@ -46,8 +49,8 @@ pub fn run(args: &Args, world: World) -> Result<()> {
 }
 
 /// Opens the shards on all processes.
-fn open(patterns: &[String], world: World) -> Result<ShardSet> {
-    let set = world.all(data::open(patterns))?;
+fn open(config: &DataConfig, patterns: &[String], world: World) -> Result<ShardSet> {
+    let set = world.all(data::open(config, patterns))?;
     let samples = ("the shards", format!("{} samples ({:016x})", set.len(), set.digest()));
     world.agree(&[samples], "give all machines the same shards, in the same order of names")?;
     Ok(set)

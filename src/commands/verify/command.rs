@@ -11,7 +11,9 @@ use xxhash_rust::xxh3::Xxh3;
 use super::{table, words};
 use crate::{
     commands::{progress::Shown, shared},
-    data, failure, numbers, stdout,
+    data, failure, numbers,
+    servers::{self, ServerArgs},
+    stdout,
     world::World,
 };
 
@@ -33,6 +35,8 @@ pub struct Args {
     /// Replace shards in the folder of --fix
     #[arg(long, requires = "fix")]
     force: bool,
+    #[command(flatten)]
+    servers: ServerArgs,
 }
 
 /// Verifies the shards, prints an object for each and one for all, and with `--fix` writes cleaned shards. Several
@@ -41,9 +45,10 @@ pub struct Args {
 /// # Errors
 /// Training would lose samples or shards and `--fix` is not given, or a file cannot be read or written.
 pub fn run(args: &Args, world: World) -> Result<()> {
-    let Args { shards, workers, report, fix, force } = args.clone();
+    let Args { shards, workers, report, fix, force, servers } = args.clone();
+    servers.apply();
     let workers = workers.or_else(|| world.has_others().then(data::cores));
-    let options = Options { shards, workers, report, fix, force };
+    let options = Options { access: servers::access(), shards, workers, report, fix, force };
     let survey = world.all(Survey::open(&options).map_err(Into::into))?;
     agree(survey.names(), world)?;
     let outputs = world.on_lead(|| Ok(Outputs::prepare(&options, survey.names())?))?;

@@ -14,8 +14,8 @@ use super::{
     table::{Id, Kind, METRICS, Metric},
 };
 use crate::metrics::{
-    Bottleneck, DeviceNumbers, LoadingCosts, Number, ProbeNumbers, ProcessNumbers, Record, TrainRecord,
-    ValidationRecord,
+    Bottleneck, DeviceNumbers, LoadingCosts, Number, ProbeNumbers, ProcessNumbers, Record, RemoteNumbers,
+    TrainRecord, ValidationRecord,
 };
 
 /// The counters and gauges of a training. All functions may be called on any thread at any time; none waits for
@@ -179,6 +179,7 @@ impl State {
         }
         self.probe(record.probe);
         self.loading(record.loading);
+        self.remote(record.remote);
         self.device(record.device);
         self.processes(record.processes);
     }
@@ -195,6 +196,23 @@ impl State {
         for (stage, us) in stages {
             self.set_of(Id::SampleCpu, &[("stage", stage)], us.map(|us| us / 1e6));
         }
+    }
+
+    fn remote(&self, numbers: RemoteNumbers) {
+        let RemoteNumbers {
+            remote_bytes,
+            remote_requests,
+            remote_retries,
+            remote_hits,
+            remote_misses,
+            remote_wait,
+        } = numbers;
+        self.set(Id::RemoteBytes, remote_bytes);
+        self.set(Id::RemoteRequests, remote_requests);
+        self.set(Id::RemoteRetries, remote_retries);
+        self.set_of(Id::RemoteParts, &[("from", "cache")], remote_hits);
+        self.set_of(Id::RemoteParts, &[("from", "server")], remote_misses);
+        self.set(Id::RemoteWait, remote_wait);
     }
 
     fn device(&self, numbers: DeviceNumbers) {

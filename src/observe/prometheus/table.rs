@@ -71,6 +71,11 @@ metrics! {
     Copy Counter "copy_seconds_total" "" "Time of copying to the GPU";
     Bottleneck Gauge "bottleneck" "part" "1 for what limits the speed (data, copy or compute), else 0";
     SampleCpu Gauge "sample_cpu_seconds" "stage" "CPU time of loading a sample: read, decode, augment, batch";
+    RemoteBytes Counter "remote_bytes_total" "" "Bytes of shards and indices that servers sent to the leading process";
+    RemoteRequests Counter "remote_requests_total" "" "Requests of the leading process to servers, retries included";
+    RemoteRetries Counter "remote_retries_total" "" "Requests of the leading process to servers that repeat one that failed";
+    RemoteParts Counter "remote_parts_total" "from" "Parts of shards on servers that the leading process took from the cache or the server";
+    RemoteWait Counter "remote_wait_seconds_total" "" "Time that threads of the leading process have waited for parts of shards on servers, added up";
     QueueDepth Gauge "queue_depth" "stage" "Samples or batches that wait for a stage";
     BadSamples Counter "bad_samples_total" "" "Distinct bad samples and damaged shards of the run";
     BadBudget Gauge "bad_samples_budget_used_ratio" "" "Share of --max-bad that is used up; the run ends above 1";

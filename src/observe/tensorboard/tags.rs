@@ -45,6 +45,12 @@ pub const TRAIN: &[Tag<TrainRecord>] = &[
     tag("decode_us", "time/decode_us", |record| record.loading.decode_us),
     tag("augment_us", "time/augment_us", |record| record.loading.augment_us),
     tag("batch_us", "time/batch_us", |record| record.loading.batch_us),
+    tag("remote_bytes", "remote/bytes", |record| record.remote.remote_bytes),
+    tag("remote_requests", "remote/requests", |record| record.remote.remote_requests),
+    tag("remote_retries", "remote/retries", |record| record.remote.remote_retries),
+    tag("remote_hits", "remote/hits", |record| record.remote.remote_hits),
+    tag("remote_misses", "remote/misses", |record| record.remote.remote_misses),
+    tag("remote_wait", "remote/wait_s", |record| record.remote.remote_wait),
     tag("copy_ms", "time/copy_ms", |record| record.device.copy_ms),
     tag("bad_samples", "data/bad_samples", |record| record.bad_samples),
     tag("tensor_memory_peak", "device/tensor_memory_peak", |record| record.device.tensor_memory_peak),
@@ -113,7 +119,9 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::metrics::{Bottleneck, DeviceNumbers, LoadingCosts, ProbeNumbers, ProcessNumbers};
+    use crate::metrics::{
+        Bottleneck, DeviceNumbers, LoadingCosts, ProbeNumbers, ProcessNumbers, RemoteNumbers,
+    };
 
     /// Returns a record with a different number in every field. Every field is named, so that the compiler asks for
     /// new ones.
@@ -142,6 +150,14 @@ mod tests {
                 decode_us: next(),
                 augment_us: next(),
                 batch_us: next(),
+            },
+            remote: RemoteNumbers {
+                remote_bytes: next(),
+                remote_requests: next(),
+                remote_retries: next(),
+                remote_hits: next(),
+                remote_misses: next(),
+                remote_wait: next(),
             },
             device: DeviceNumbers {
                 copy_ms: next(),

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use torchkit::{Driver, Libtorch, Monitor};
 
 use super::difference::Difference;
-use crate::{data, train::Run};
+use crate::{servers, train::Run};
 
 /// What the outcome of a comparison depends on.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -78,7 +78,7 @@ impl Key {
         self.gpu.as_ref()?; // another GPU may be in its place
         let mut hasher = DefaultHasher::new();
         serde_json::to_string(self).ok()?.hash(&mut hasher);
-        Some(data::cache_folder()?.join("fused").join(format!("{:016x}.json", hasher.finish())))
+        Some(servers::cache_folder()?.join("fused").join(format!("{:016x}.json", hasher.finish())))
     }
 }
 

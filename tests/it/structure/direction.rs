@@ -11,7 +11,7 @@ use super::imports::{Crate, module_of};
 
 /// The modules of the program from bottom to top. A file may import modules that precede its own, and files
 /// of its own.
-const FROM_BELOW: [&str; 34] = [
+const FROM_BELOW: [&str; 35] = [
     "testing",
     "exit",
     "hint",
@@ -28,6 +28,7 @@ const FROM_BELOW: [&str; 34] = [
     "encoder",
     "optim",
     "method",
+    "servers",
     "config",
     "device",
     "data",
@@ -49,7 +50,7 @@ const FROM_BELOW: [&str; 34] = [
 ];
 
 /// The modules of `shards` from bottom to top: names and files, tar members, the index, sets of shards.
-const SHARDS: [&str; 32] = [
+const SHARDS: [&str; 36] = [
     "path",
     "permutation",
     "name",
@@ -59,6 +60,7 @@ const SHARDS: [&str; 32] = [
     "json",
     "pattern",
     "hint",
+    "unavailable",
     "error",
     "bus",
     "mapping",
@@ -66,6 +68,9 @@ const SHARDS: [&str; 32] = [
     "shard",
     "source",
     "partial",
+    "remote_config",
+    "remote",
+    "access",
     "writer",
     "scan",
     "span",
