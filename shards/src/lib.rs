@@ -85,7 +85,9 @@ pub use hint::{ContentHint, Hint, RemoteHint, StoreKind};
 pub use inspect::{BadReason, Inspected, Inspection};
 pub use order::{Order, Place, Position};
 pub use partial::{Partial, sync_folder, unfinished_suffix};
-pub use pattern::{AccessHint, Elsewhere, ListHint, Listing, PatternError, PatternHint, absolute, expand};
+pub use pattern::{
+    AccessHint, Elsewhere, ListHint, Listing, PatternError, PatternHint, absolute, expand, without_query,
+};
 pub use remark::{Finding, Remark, RemarkHint, RemarkKind};
 pub use remote_config::RemoteConfig;
 pub use sample::Sample;

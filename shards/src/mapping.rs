@@ -85,6 +85,11 @@ impl Mapping {
         }
     }
 
+    /// Returns whether the file has lost its name, or another file has taken it.
+    pub(crate) fn is_removed(&self) -> bool {
+        !self.path.metadata().is_ok_and(|metadata| metadata.ino() == self.inode)
+    }
+
     /// Fails once a page of the mapping could not be read.
     pub(crate) fn check_intact(&self) -> io::Result<()> {
         if self.guard.has_faulted() {

@@ -170,6 +170,11 @@ impl Shard {
         self.stamp
     }
 
+    /// Returns whether its file has lost its name, so that it takes space on the disk only as long as it is open.
+    pub(crate) fn is_removed(&self) -> bool {
+        matches!(&self.content, Content::Mapped(_, mapping) if mapping.is_removed())
+    }
+
     /// Returns the bytes of memory that it takes.
     pub(crate) fn memory(&self) -> u64 {
         match &self.content {

@@ -84,7 +84,8 @@ fn not_tar(name: &ShardName, start: &[u8]) -> Error {
         return error(Some("a list of shards"), ContentHint::List { pattern: format!("@{name}") });
     }
     let beside = || Path::new(name.as_str()).with_file_name("*.tar").display().to_string();
-    let pattern = (!is_tar(name.as_str())).then(beside);
+    let is_file = !name.as_str().contains("://");
+    let pattern = (is_file && !is_tar(name.as_str())).then(beside);
     error(text.map(|_| "a text"), ContentHint::Shards { pattern })
 }
 

@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use pipeline::DecodeMode;
+use serde::Serializer;
 use shards::{RemoteConfig, Shuffle, Source};
 
 use crate::{
@@ -15,9 +16,11 @@ settings! {
     /// Settings of the dataset.
     pub struct DataConfig {
         /// Shards to train on: 'train-<000..999>.tar', '{000..999}', '{a,b}', globs, @list.txt; several
-        /// patterns are allowed.
+        /// patterns are allowed; addresses on servers, too.
+        #[serde(serialize_with = "without_queries")]
         shards: Vec<String> = Vec::new(), patterns().flag(Heading::Data, "PATTERN").free();
         /// Shards of the validation samples.
+        #[serde(serialize_with = "without_queries")]
         val_shards: Vec<String> = Vec::new(), patterns().flag(Heading::Data, "PATTERN").free();
         /// Order of samples: global (random over all, for local SSDs), window:N (chunks of neighbours, mixed
         /// over N samples; for disks and remote mounts) or none (as in the shards).
@@ -47,6 +50,12 @@ settings! {
         #[serde(skip_serializing_if = "BTreeMap::is_empty")]
         stores: BTreeMap<String, BTreeMap<String, String>> = BTreeMap::new(), in_files_only().free();
     }
+}
+
+/// Writes patterns without the queries of web addresses, which may be secrets.
+#[expect(clippy::ptr_arg, reason = "serde passes a reference to the field")]
+fn without_queries<S: Serializer>(patterns: &Vec<String>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(patterns.iter().map(|pattern| shards::without_query(pattern)))
 }
 
 impl DataConfig {

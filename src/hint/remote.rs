@@ -42,7 +42,7 @@ pub(super) fn words(hint: &RemoteHint) -> String {
                 .to_owned()
         }
         RemoteHint::Unencrypted { prefix } => format!(
-            "set AWS_ALLOW_HTTP=true, or write `allow_http = \"true\"` under [data.stores.\"{prefix}\"] in the file of --config"
+            "set AWS_ALLOW_HTTP=true for s3://, or write `allow_http = \"true\"` under [data.stores.\"{prefix}\"] in the file of --config"
         ),
     }
 }

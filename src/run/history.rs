@@ -73,15 +73,24 @@ pub enum Outcome {
     Failed,
 }
 
-/// Returns the command line of this process, quoted for a shell.
+/// Returns the command line of this process, quoted for a shell. Queries of web addresses, which may be secrets, are left
+/// out.
 pub(crate) fn command() -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_=./,:+@%".contains(c);
     let quoted = |word: String| {
         let is_bare = !word.is_empty() && word.chars().all(is_plain);
         if is_bare { word } else { format!("'{}'", word.replace('\'', r"'\''")) }
     };
-    let words = env::args_os().skip(1).map(|word| quoted(word.to_string_lossy().into_owned()));
+    let words = env::args_os().skip(1).map(|word| quoted(without_query(&word.to_string_lossy())));
     ["amdim-stream".to_owned()].into_iter().chain(words).collect::<Vec<_>>().join(" ")
+}
+
+/// Returns an argument without the query of a web address in it.
+fn without_query(word: &str) -> String {
+    match word.split_once('=').filter(|(flag, _)| flag.starts_with("--")) {
+        Some((flag, value)) => format!("{flag}={}", shards::without_query(value)),
+        None => shards::without_query(word).to_owned(),
+    }
 }
 
 /// Appends an event. A file that cannot be written costs a warning and not the run.

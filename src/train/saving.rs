@@ -20,6 +20,7 @@ use crate::{
     checkpoint::{Job, Retention, Written},
     failure,
     feed::Feed,
+    hint,
     run::folder::RunFolder,
     world::World,
 };
@@ -149,13 +150,15 @@ impl Run {
         }
     }
 
-    /// Saves the last step where another process was lost and this one leads, without the others. Returns the error to
-    /// end with: that loss, or `error` if it has another cause.
+    /// Saves the last step, without the others, where this process leads and another one was lost, or a server does not
+    /// give the shards any more. Returns the error to end with: that loss, or `error` if it has another cause.
     pub(super) fn end_without_others(&mut self, folder: &RunFolder, error: anyhow::Error) -> anyhow::Error {
-        let Some(lost) = self.world.lost(&error) else {
+        let lost = self.world.lost(&error);
+        let is_outage = matches!(hint::find(&error), Some(shards::Error::Unavailable(_)));
+        if lost.is_none() && !is_outage {
             self.rescue_checkpoint(folder);
             return error;
-        };
+        }
         if self.world.is_lead() {
             self.world = World::ALONE;
             self.pending.iter_mut().for_each(|pending| pending.comparison = None);
@@ -171,7 +174,7 @@ impl Run {
                 Err(error) => tracing::warn!("step {step} is not saved: {error:#}"),
             }
         }
-        lost.into()
+        lost.map_or(error, Into::into)
     }
 
     /// Collects the checkpoint that was written meanwhile, if there is one, without waiting.

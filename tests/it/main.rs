@@ -22,6 +22,7 @@ mod observe;
 mod optimizers;
 mod own_images;
 mod plan;
+mod remote;
 mod report;
 mod resnet_names;
 mod resume;

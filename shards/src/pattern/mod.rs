@@ -24,3 +24,4 @@ pub use hint::{Elsewhere, ListHint, PatternHint};
 pub(crate) use remote::expand_remote;
 pub(crate) use remote::lines;
 pub(crate) use scheme::is_remote;
+pub use scheme::without_query;

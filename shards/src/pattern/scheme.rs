@@ -8,9 +8,30 @@ pub(crate) fn is_remote(pattern: &str) -> bool {
         .any(|scheme| pattern.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme)))
 }
 
+/// Returns an address of a web server without its query and fragment, which may be a secret, as in presigned addresses.
+/// Any other text is returned as it is: in stores of objects, `?` is a character of patterns.
+pub fn without_query(text: &str) -> &str {
+    let is_web = ["http://", "https://", "@http://", "@https://"]
+        .iter()
+        .any(|scheme| text.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme)));
+    if is_web { &text[..text.find(['?', '#']).unwrap_or(text.len())] } else { text }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn queries_of_web_addresses_are_removed() {
+        for (text, shown) in [
+            ("https://h/x-<0..9>.tar?sig=a", "https://h/x-<0..9>.tar"),
+            ("@HTTP://h/list.txt#a?b", "@HTTP://h/list.txt"),
+            ("s3://b/x-?.tar", "s3://b/x-?.tar"),
+            ("d/x-?.tar", "d/x-?.tar"),
+        ] {
+            assert_eq!(without_query(text), shown);
+        }
+    }
 
     #[test]
     fn schemes_of_servers_are_recognized() {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use url::Url;
 
-use crate::hint::StoreKind;
+use crate::{hint::StoreKind, pattern::without_query};
 
 /// The address of an object, or a pattern of such addresses.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -83,18 +83,6 @@ impl Address {
         };
         Self { key, shown: beside(&self.shown).into(), ..self.clone() }
     }
-}
-
-/// Returns an address without its query and fragment. In stores of objects, `?` is a character of patterns.
-pub(super) fn without_query(text: &str) -> &str {
-    if is_web(text) { &text[..text.find(['?', '#']).unwrap_or(text.len())] } else { text }
-}
-
-/// Returns whether this is an address of a web server.
-pub(super) fn is_web(text: &str) -> bool {
-    let begins =
-        |scheme: &str| text.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme));
-    begins("http://") || begins("https://")
 }
 
 #[cfg(test)]

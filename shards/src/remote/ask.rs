@@ -22,6 +22,8 @@ use crate::hint::{RemoteHint, StoreKind};
 
 /// The number of tries of a server that has never answered: a mistake in the address is told at once.
 const FIRST_TRIES: u32 = 3;
+/// The time after which such a server is not tried again.
+const FIRST_TIME: Duration = Duration::from_secs(2);
 /// The time before the second try; it doubles with each.
 const PAUSE: Duration = Duration::from_millis(100);
 /// The longest time between two tries.
@@ -44,17 +46,28 @@ impl Link {
         Ok(version)
     }
 
-    /// Reads bytes of this version of an object.
+    /// Reads bytes of this version of an object. A version that is gone is not asked for again.
     pub(super) async fn range(
         &self,
         object: &Object,
         version: &Version,
         range: Range<u64>,
     ) -> Result<Bytes, Failure> {
+        if let Some(failure) = self.gone(object, version) {
+            return Err(failure);
+        }
         let kind = object.address.kind;
-        let bytes = self
-            .persist(object, |store, path| get(store, path, kind, version.clone(), range.clone()))
-            .await?;
+        let asked =
+            self.persist(object, |store, path| get(store, path, kind, version.clone(), range.clone()));
+        let bytes = asked.await.inspect_err(|failure| {
+            if matches!(failure.kind, FailureKind::Absent | FailureKind::Replaced) {
+                self.remember_gone(object, version, failure.clone());
+                let (url, reason) = (&object.address.shown, &failure.reason);
+                tracing::warn!(
+                    "`{url}` was replaced or removed while it was in use ({reason}): its samples count as bad"
+                );
+            }
+        })?;
         add(&self.counters.bytes, bytes.len() as u64);
         Ok(bytes)
     }
@@ -126,7 +139,10 @@ impl Link {
     }
 
     fn has_patience(&self, object: &Object, begin: Instant, tries: u32) -> bool {
-        if object.host.is_proven() { begin.elapsed() < self.config.patience } else { tries < FIRST_TRIES }
+        if object.host.is_proven() {
+            return begin.elapsed() < self.config.patience;
+        }
+        tries < FIRST_TRIES && begin.elapsed() < FIRST_TIME
     }
 
     fn tell_waiting(&self, object: &Object, failure: &Failure) {
@@ -143,6 +159,9 @@ fn pause(tries: u32) -> Duration {
 
 /// Adds what is known of the credentials, or of the address.
 fn explained(failure: Failure, object: &Object) -> Failure {
+    if failure.kind == FailureKind::Passing && object.host.is_proven() {
+        return Failure { hint: Some(RemoteHint::Patience), ..failure };
+    }
     let hint = match (failure.hint, &object.host.credentials) {
         (Some(RemoteHint::Credentials { .. }), _) if object.address.is_presigned() => {
             Some(RemoteHint::Presigned)
@@ -157,6 +176,9 @@ fn explained(failure: Failure, object: &Object) -> Failure {
                 Credentials::Profile(_) | Credentials::None => None,
             };
             Some(RemoteHint::Credentials { from, store })
+        }
+        (Some(RemoteHint::Unencrypted { .. }), _) => {
+            Some(RemoteHint::Unencrypted { prefix: object.host.prefix.clone() })
         }
         (hint, _) => hint,
     };

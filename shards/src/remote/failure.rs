@@ -65,13 +65,18 @@ impl Failure {
             return Self::new(FailureKind::Final, last, Some(RemoteHint::Certificate));
         }
         if words.contains("dns error") || words.contains("failed to lookup address") {
-            return Self::new(FailureKind::Passing, last, Some(RemoteHint::Host));
+            return Self::new(FailureKind::Passing, "its host is not found", Some(RemoteHint::Host));
         }
         if words.contains("connection refused") {
-            return Self::new(FailureKind::Passing, last, Some(RemoteHint::Closed));
+            return Self::new(
+                FailureKind::Passing,
+                "its server refuses the connection",
+                Some(RemoteHint::Closed),
+            );
         }
-        if words.contains("http is not allowed") || words.contains("url scheme is not allowed") {
-            return Self::new(FailureKind::Final, "it is not encrypted", None);
+        if words.contains("url scheme is not allowed") {
+            let hint = RemoteHint::Unencrypted { prefix: String::new() };
+            return Self::new(FailureKind::Final, "its endpoint is not encrypted", Some(hint));
         }
         let is_builder = matches!(error, object_store::Error::UnknownConfigurationKey { .. });
         match transport {

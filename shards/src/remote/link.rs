@@ -19,7 +19,7 @@ use super::{
     traffic::Counters,
     wire::{Connector, Shared},
 };
-use crate::{Error, RemoteConfig, Result, Unavailable, hint::StoreKind};
+use crate::{Error, RemoteConfig, Result, Stamp, Unavailable, hint::StoreKind};
 
 /// The threads that fetch. Most of their time they wait.
 const THREADS: usize = 2;
@@ -36,6 +36,8 @@ pub(crate) struct Link {
     hosts: Mutex<HashMap<String, Arc<Host>>>,
     /// The objects seen.
     objects: Mutex<Objects>,
+    /// The versions of objects that were found to be replaced or removed.
+    gone: Mutex<HashMap<Arc<str>, (Stamp, Failure)>>,
     /// `None` once it is being dropped.
     runtime: Option<Runtime>,
 }
@@ -58,6 +60,7 @@ impl Link {
             cache,
             hosts: Mutex::default(),
             objects: Mutex::default(),
+            gone: Mutex::default(),
             runtime: Some(runtime),
             config,
         }))
@@ -133,6 +136,20 @@ impl Link {
     /// Returns an object that was seen before, by its address without secrets.
     pub(super) fn seen(&self, shown: &str) -> Option<(Object, Option<Version>)> {
         self.objects().get(shown).cloned()
+    }
+
+    /// Returns why this version of an object is gone, if an earlier request has found that.
+    pub(super) fn gone(&self, object: &Object, version: &Version) -> Option<Failure> {
+        let gone = self.gone.lock().unwrap_or_else(PoisonError::into_inner);
+        gone.get(&object.address.shown)
+            .filter(|(stamp, _)| *stamp == version.stamp())
+            .map(|(_, failure)| failure.clone())
+    }
+
+    /// Remembers that a version of an object is gone.
+    pub(super) fn remember_gone(&self, object: &Object, version: &Version, failure: Failure) {
+        let mut gone = self.gone.lock().unwrap_or_else(PoisonError::into_inner);
+        gone.insert(Arc::clone(&object.address.shown), (version.stamp(), failure));
     }
 
     /// Remembers the version of an object.

@@ -10,7 +10,7 @@ use super::{
     link::{Link, unavailable},
     object::{Object, Version},
 };
-use crate::{PatternError, Result, Unavailable, hint::StoreKind};
+use crate::{PatternError, Result, Unavailable, hint::StoreKind, pattern::without_query};
 
 /// Characters that make a glob of a name. In addresses of web servers, `?` begins the query.
 const GLOB: [char; 3] = ['*', '?', '['];
@@ -18,8 +18,7 @@ const GLOB: [char; 3] = ['*', '?', '['];
 impl Link {
     /// Returns the objects that an expanded pattern names, in alphabetical order.
     pub(super) async fn list(&self, pattern: &str) -> Result<Vec<Object>> {
-        let invalid =
-            |reason| PatternError::Url { url: super::address::without_query(pattern).to_owned(), reason };
+        let invalid = |reason| PatternError::Url { url: without_query(pattern).to_owned(), reason };
         let address = Address::parse(pattern).map_err(invalid)?;
         let is_glob = match address.kind {
             StoreKind::Web => address.shown.contains(['*', '[']),
@@ -75,8 +74,7 @@ impl Link {
 
     /// Reads a list of patterns on a server. Relative lines begin at the list's folder.
     pub(super) fn lines(&self, url: &str) -> Result<Vec<String>> {
-        let invalid =
-            |reason| PatternError::Url { url: super::address::without_query(url).to_owned(), reason };
+        let invalid = |reason| PatternError::Url { url: without_query(url).to_owned(), reason };
         let address = Address::parse(url).map_err(invalid)?;
         let object = self.object(address.clone())?;
         let read =

@@ -98,16 +98,22 @@ impl Opened {
         Ok(shard)
     }
 
-    /// Counts samples that were read, and releases the pages of all shards from time to time.
+    /// Counts samples that were read. From time to time, closes parts that the cache has removed, which would take
+    /// space beyond its limit, and releases the pages of all shards.
     pub(super) fn count_mapped(&self, samples: u64, bytes: u64) {
         let more = bytes + samples * AROUND;
         if self.mapped.fetch_add(more, Relaxed) + more < MAPPED {
             return;
         }
         self.mapped.store(0, Relaxed);
-        let shards: Vec<_> = self.lock().shards.values().map(|used| Arc::clone(&used.shard)).collect();
-        for shard in shards {
-            shard.release_pages();
+        let shards: Vec<_> =
+            self.lock().shards.iter().map(|(&part, used)| (part, Arc::clone(&used.shard))).collect();
+        for (part, shard) in shards {
+            if part.0 >= self.catalog.names.len() && shard.is_removed() {
+                self.lock().remove(part);
+            } else {
+                shard.release_pages();
+            }
         }
     }
 
@@ -144,7 +150,11 @@ impl Recent {
     fn close(&mut self, may_close: impl Fn(&Shard) -> bool) -> Option<Arc<Shard>> {
         let candidates = self.shards.iter().filter(|(_, used)| may_close(&used.shard));
         let oldest = candidates.min_by_key(|(_, used)| used.last_use).map(|(&part, _)| part)?;
-        let Used { shard, .. } = self.shards.remove(&oldest)?;
+        self.remove(oldest)
+    }
+
+    fn remove(&mut self, part: Part) -> Option<Arc<Shard>> {
+        let Used { shard, .. } = self.shards.remove(&part)?;
         self.memory -= shard.memory();
         Some(shard)
     }
