@@ -148,8 +148,8 @@ pub enum Error {
     },
     /// A batch that cannot be divided equally.
     #[error(
-        "a batch of {batch} cannot be divided equally into {parts} parts of {partitions} partitions for {ranks} ranks, but one of \
-         {} can", either(*.smaller, *.larger)
+        "a batch of {batch} cannot be divided equally{}, but one of {} can",
+        among([(*.ranks, "ranks"), (*.parts, "parts"), (*.partitions, "partitions")]), either(*.smaller, *.larger)
     )]
     Batch {
         /// The number of samples in the batch.
@@ -254,6 +254,20 @@ fn size_text(bytes: u64) -> String {
 /// Names one or two possible numbers: `2 or 4`.
 fn either(smaller: Option<usize>, larger: usize) -> String {
     smaller.map_or_else(|| larger.to_string(), |smaller| format!("{smaller} or {larger}"))
+}
+
+/// Lists what shares a batch, without what there is one of: ` among 2 ranks and 4 partitions`.
+fn among(counts: [(usize, &str); 3]) -> String {
+    let several: Vec<_> = counts
+        .iter()
+        .filter(|(count, _)| *count != 1)
+        .map(|(count, what)| format!("{count} {what}"))
+        .collect();
+    match several.as_slice() {
+        [] => String::new(),
+        [only] => format!(" among {only}"),
+        [others @ .., last] => format!(" among {} and {last}", others.join(", ")),
+    }
 }
 
 fn but(what: Option<&'static str>) -> String {

@@ -217,7 +217,10 @@ mod tests {
         check_division(of_one(64, 2), 4).unwrap();
         check_division(of_one(7, 2), 1).unwrap();
         let error = refused(of_one(30, 2), 4);
-        assert!(error.contains("a batch of 30 cannot be divided equally into 2 parts"), "{error}");
+        assert!(
+            error.contains("a batch of 30 cannot be divided equally among 2 parts and 4 partitions"),
+            "{error}"
+        );
         assert!(error.contains("hint: set --batch-size to 24 or 32"), "{error}");
         let error = refused(of_one(6, 2), 4);
         assert!(error.contains("hint: set --batch-size to 8"), "{error}");

@@ -98,7 +98,15 @@ fn numbers_that_do_not_divide_are_refused_with_the_nearest_ones_that_do() {
     };
     assert_eq!(
         refusal(2, 50, 2, 1),
-        "a batch of 50 cannot be divided equally into 2 parts of 1 partitions for 2 ranks, but one of 48 or 52 can"
+        "a batch of 50 cannot be divided equally among 2 ranks and 2 parts, but one of 48 or 52 can"
+    );
+    assert_eq!(
+        refusal(2, 15, 1, 1),
+        "a batch of 15 cannot be divided equally among 2 ranks, but one of 14 or 16 can"
+    );
+    assert_eq!(
+        refusal(2, 30, 2, 4),
+        "a batch of 30 cannot be divided equally among 2 ranks, 2 parts and 4 partitions, but one of 24 or 32 can"
     );
     assert!(refusal(1, 9, 1, 2).ends_with("but one of 8 or 10 can"));
     assert!(refusal(1, 2, 1, 4).ends_with("but one of 4 can"), "no smaller batch can");
