@@ -69,12 +69,30 @@ fn end(run: &Subject) -> Sentence {
     }
 }
 
-/// Returns the mean of a number over the last twentieth of the records, and at least over five of them.
-fn recent(records: &[TrainRecord], number: impl Fn(&TrainRecord) -> Number) -> Option<f64> {
-    let values: Vec<f64> =
-        records.iter().filter_map(|record| number(record).filter(|value| value.is_finite())).collect();
-    let last = &values[values.len() - (values.len() / 20).max(5).min(values.len())..];
-    (!last.is_empty()).then(|| last.iter().sum::<f64>() / last.len() as f64)
+/// The mean of a number over the last records that have it.
+#[derive(Debug, Clone, Copy)]
+struct Recent {
+    mean: f64,
+    records: u64,
+}
+
+impl Recent {
+    /// Returns the mean over the last twentieth of the records, and at least over five of them.
+    fn of(records: &[TrainRecord], number: impl Fn(&TrainRecord) -> Number) -> Option<Self> {
+        let values: Vec<f64> =
+            records.iter().filter_map(|record| number(record).filter(|value| value.is_finite())).collect();
+        let last = &values[values.len() - (values.len() / 20).max(5).min(values.len())..];
+        let mean = last.iter().sum::<f64>() / last.len() as f64;
+        (!last.is_empty()).then_some(Self { mean, records: last.len() as u64 })
+    }
+
+    /// Says that this is a mean, unlike the numbers at the top of the page, which are those of the last record.
+    fn over(self) -> String {
+        match self.records {
+            1 => String::new(),
+            records => format!(", on average over the last {} records", grouped(records)),
+        }
+    }
 }
 
 /// Says whether the loss is below its chance level, and whether it still falls.
@@ -90,17 +108,23 @@ fn learning(run: &Subject) -> Option<Sentence> {
         let words = "<b>The loss is not finite</b>: training has diverged. Begin another run with a lower <code>--lr</code>.";
         return Some(Sentence(Tone::Bad, words.to_owned()));
     }
-    let (loss, chance) =
-        (recent(&run.train, |record| record.loss)?, recent(&run.train, |record| record.chance));
-    let Some(chance) = chance.filter(|chance| *chance > 0.0) else {
-        return Some(Sentence(Tone::Plain, format!("The loss is {} nats.", number(loss))));
+    let loss = Recent::of(&run.train, |record| record.loss)?;
+    let chance = Recent::of(&run.train, |record| record.chance).filter(|chance| chance.mean > 0.0);
+    let Some(chance) = chance else {
+        let words = format!("The loss is {} nats{}.", number(loss.mean), loss.over());
+        return Some(Sentence(Tone::Plain, words));
     };
-    let below = 1.0 - loss / chance;
     let gaps = match not_finite {
         0 => String::new(),
         gaps => format!(" In {} the loss was not finite.", count(gaps as u64, "record", "records")),
     };
-    let numbers = format!("{} nats, chance is {}", number(loss), number(chance));
+    let numbers = format!("{} nats{}; chance is {}", number(loss.mean), loss.over(), number(chance.mean));
+    if loss.records == 1 {
+        let words =
+            format!("One record is too few to say whether it is learning: the loss is {numbers}.{gaps}");
+        return Some(Sentence(Tone::Plain, words));
+    }
+    let below = 1.0 - loss.mean / chance.mean;
     Some(if below < 0.01 {
         let words = format!("<b>It has not learned yet</b>: the loss is at chance level ({numbers}).{gaps}");
         Sentence(Tone::Bad, words)
@@ -190,8 +214,8 @@ fn collapse(run: &Subject) -> Option<Sentence> {
 
 /// Says how fast it is, and what holds it up.
 fn speed(run: &Subject) -> Option<Sentence> {
-    let rate = recent(&run.train, |record| record.images_per_second)?;
-    let waited = recent(&run.train, |record| record.data_wait)?;
+    let rate = Recent::of(&run.train, |record| record.images_per_second)?;
+    let waited = Recent::of(&run.train, |record| record.data_wait)?.mean;
     let last = run.train.iter().rev().find(|record| record.bound.is_some());
     let bound = last.and_then(|record| record.bound);
     let what = match bound {
@@ -204,7 +228,7 @@ fn speed(run: &Subject) -> Option<Sentence> {
         format!("; <code>{}</code> would help most", super::text::escape(cure))
     });
     let tone = if bound == Some(Bottleneck::Data) && waited > 0.3 { Tone::Care } else { Tone::Plain };
-    Some(Sentence(tone, format!("{} images/s. {what}{cure}.", number(rate))))
+    Some(Sentence(tone, format!("{} images/s{}. {what}{cure}.", number(rate.mean), rate.over())))
 }
 
 /// Says how many samples could not be used.

@@ -130,6 +130,13 @@ fn a_run_in_any_state_has_a_page() {
         ("diverged", records(50, |step| step > 30), None, "<b>The loss is not finite</b>"),
         ("gaps", records(50, |step| step % 9 == 0), None, "In 5 records the loss was not finite"),
         (
+            "one record",
+            records(1, |_| false),
+            None,
+            "One record is too few to say whether it is learning: the loss is",
+        ),
+        ("two records", records(2, |_| false), None, "nats, on average over the last 2 records; chance is"),
+        (
             "cut",
             records(5, |_| false) + "{\"format\":1,\"kind\":\"train\",\"step\":6,\"lo",
             None,
