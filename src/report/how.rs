@@ -25,7 +25,9 @@ pub(super) fn section(run: &Subject) -> String {
         rows.push(("Machine", isolated(&last.host)));
         rows.push(("Device", format!("{} in {}", escape(&last.device), escape(&last.precision))));
         rows.push(("Threads", format!("{} decode{threads}", last.workers)));
-        rows.push(("Processes", last.processes.to_string()));
+        let is_other = starts.iter().any(|start| start.processes != last.processes);
+        let note = if is_other { " since the last start" } else { "" };
+        rows.push(("Processes", format!("{}{note}", grouped(last.processes as u64))));
     } else if let Some(precision) = run.setting("train.precision") {
         rows.push(("Precision", escape(precision)));
     }
@@ -80,6 +82,9 @@ fn promotion(run: &Subject) -> String {
     }
 }
 
+/// The attribute of a cell with a number.
+const NUMBER: &str = " class=\"number\"";
+
 /// Returns the table of starts and ends.
 fn events(run: &Subject) -> String {
     if run.history.is_empty() {
@@ -90,7 +95,7 @@ fn events(run: &Subject) -> String {
         Event::Start(start) => {
             begun = Some(start.time);
             let what = if start.step == 0 { "started" } else { "resumed" };
-            (start.time, start.step, what.to_owned(), String::new())
+            (start.time, start.step, what.to_owned(), grouped(start.processes as u64), String::new())
         }
         Event::End(end) => {
             let what = match end.outcome {
@@ -102,17 +107,22 @@ fn events(run: &Subject) -> String {
                 }
             };
             let since = begun.take().map(|begun| duration(end.time.duration_since(begun).as_secs_f64()));
-            (end.time, end.step, what, since.unwrap_or_default())
+            (end.time, end.step, what, String::new(), since.unwrap_or_default())
         }
     };
     let rows = run
         .history
         .iter()
         .map(row)
-        .map(|(at, step, what, lasted)| {
-            format!("<tr><th scope=\"row\">{}</th><td class=\"number\">{}</td><td>{what}</td><td>{lasted}</td></tr>", time(at), grouped(step))
+        .map(|(at, step, what, processes, lasted)| {
+            let (at, step) = (time(at), grouped(step));
+            format!(
+                "<tr><th scope=\"row\">{at}</th><td class=\"number\">{step}</td><td>{what}</td><td class=\"number\">{processes}</td>\
+                 <td>{lasted}</td></tr>"
+            )
         })
         .collect::<Vec<_>>().concat();
-    let head = "<tr><th scope=\"col\">time</th><th scope=\"col\" class=\"number\">step</th><th scope=\"col\">event</th><th scope=\"col\">lasted</th></tr>";
-    table(&format!("Starts and ends of {}", run.name), head, &rows)
+    let head = [("time", ""), ("step", NUMBER), ("event", ""), ("processes", NUMBER), ("lasted", "")];
+    let head = head.map(|(name, class)| format!("<th scope=\"col\"{class}>{name}</th>")).concat();
+    table(&format!("Starts and ends of {}", run.name), &format!("<tr>{head}</tr>"), &rows)
 }

@@ -158,6 +158,24 @@ fn a_run_in_any_state_has_a_page() {
 }
 
 #[test]
+fn starts_in_other_numbers_of_processes_are_told_apart() {
+    let place = Place::new();
+    let like = train(&place, "run");
+    let history = fs::read_to_string(like.join("history.jsonl")).unwrap();
+    let (start, end) = history.split_once('\n').unwrap();
+    let in_eight = start.replace("\"processes\":1,", "\"processes\":8,");
+    assert_ne!(start, in_eight);
+    let folder = made_up(&place, "grown", &like, &records(5, |_| false));
+    fs::write(folder.join("history.jsonl"), format!("{start}\n{end}{in_eight}\n{end}")).unwrap();
+    let page = page(&[&folder], 0);
+    check(&page);
+    assert!(page.contains("<dt>Processes</dt><dd>8 since the last start</dd>"));
+    let rows = page[page.find("Starts and ends of grown").unwrap()..].split("<tr>").skip(2).take(4);
+    let cells = rows.map(|row| row.split("<td class=\"number\">").nth(2).unwrap().split('<').next().unwrap());
+    assert_eq!(cells.collect::<Vec<_>>(), ["1", "", "8", ""]);
+}
+
+#[test]
 fn a_long_run_has_a_small_page_with_its_peaks() {
     let place = Place::new();
     let like = train(&place, "run");
