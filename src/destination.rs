@@ -4,7 +4,7 @@ use std::{fs, path::Path};
 
 use anyhow::Result;
 
-use crate::usage;
+use crate::{files::folder_of, usage};
 
 /// The contents by which a command recognizes a folder of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,11 +76,11 @@ pub(crate) fn file(path: &Path, extensions: &[&'static str], force: bool) -> Res
     Ok(extension)
 }
 
-/// Checks that a path is not a folder, and that it does not exist unless `force` is set.
+/// Checks that a path is not a folder, that it does not exist unless `force` is set, and that its folder exists.
 ///
 /// # Errors
 ///
-/// A usage error if the path is a folder, or exists and `force` is not set.
+/// A usage error if the path is a folder, exists and `force` is not set, or has no folder.
 pub(crate) fn file_of_any_name(path: &Path, force: bool) -> Result<()> {
     let shown = path.display();
     if path.is_dir() {
@@ -89,13 +89,20 @@ pub(crate) fn file_of_any_name(path: &Path, force: bool) -> Result<()> {
     if !force && path.symlink_metadata().is_ok() {
         return Err(usage!("`{shown}` exists already"; "name another file, or replace it with --force"));
     }
+    let folder = folder_of(path);
+    if !folder.is_dir() {
+        return Err(usage!(
+            "cannot write `{shown}`: there is no folder `{}`", folder.display();
+            "create that folder, or name a file in another one"
+        ));
+    }
     Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::hint;
+    use crate::{exit::Code, hint};
 
     fn with(files: &[&str]) -> tempfile::TempDir {
         let folder = tempfile::tempdir().unwrap();
@@ -144,5 +151,9 @@ mod tests {
         }
         assert!(hint::render(&of("there.png", false).unwrap_err()).contains("--force"));
         assert_eq!(of("there.png", true).unwrap(), "png");
+        let error = of("nowhere/new.png", true).unwrap_err();
+        assert_eq!(hint::code(&error), Code::Usage);
+        assert!(hint::render(&error).contains("there is no folder"), "{error}");
+        file_of_any_name(Path::new("a file in the working folder"), false).unwrap();
     }
 }

@@ -45,7 +45,7 @@ pub fn run(args: &Args) -> Result<()> {
         let partial = Partial::beside(&args.out)?;
         Ok(partial.write(page.as_bytes())?)
     };
-    write().or_cannot_write(&args.out)?;
+    write().or_cannot_write(&args.out).with_code_of_place()?;
     let kilobytes = page.len().div_ceil(1000);
     stdout::say(&format!("`{}`: one file of {kilobytes} kB; open it in a browser", args.out.display()))?;
     stdout::print(&json!({"out": args.out, "bytes": page.len(), "runs": args.runs}))

@@ -208,7 +208,7 @@ fn write(image: &Rgb, path: &Path, extension: &str) -> Result<()> {
         encode(image, extension, &partial)?;
         Ok(partial.finish()?)
     };
-    write().or_cannot_write(path)
+    write().or_cannot_write(path).with_code_of_place()
 }
 
 fn encode(image: &Rgb, extension: &str, partial: &Partial) -> Result<()> {

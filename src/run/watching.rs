@@ -19,13 +19,13 @@ pub struct Watching {
     pub listen: Option<SocketAddr>,
     /// File with the token that readers of --listen have to present. If there is no such file, it is made
     /// with a random token
-    #[arg(long, value_name = "FILE", requires = "listen")]
+    #[arg(long, value_name = "FILE")]
     pub listen_token: Option<PathBuf>,
     /// Write what every thread does in the first steps of this start to a file, which ui.perfetto.dev shows
     #[arg(long, value_name = "FILE.json")]
     pub trace: Option<PathBuf>,
     /// Steps in the file of --trace (default: 50)
-    #[arg(long, value_name = "N", requires = "trace", value_parser = numbers::COUNT.parser::<u64>())]
+    #[arg(long, value_name = "N", value_parser = numbers::COUNT.parser::<u64>())]
     pub trace_steps: Option<u64>,
 }
 
@@ -33,12 +33,25 @@ impl Watching {
     /// The steps of a trace, unless their number is given.
     pub(crate) const TRACED: u64 = 50;
 
-    /// Checks that other machines can only read with a token, and that the trace can be written.
+    /// Checks that other machines can only read with a token, that the trace can be written, and that no flag is without
+    /// the one that it belongs to.
     ///
     /// # Errors
     ///
-    /// If they could read without one, or there is no folder for the trace.
+    /// If they could read without one, there is no folder for the trace, or a flag is alone.
     pub(crate) fn check(&self) -> Result<()> {
+        if self.listen_token.is_some() && self.listen.is_none() {
+            return Err(usage!(
+                "--listen-token is for the readers of --listen, which is not given";
+                "add --listen ADDR, or leave out --listen-token"
+            ));
+        }
+        if self.trace_steps.is_some() && self.trace.is_none() {
+            return Err(usage!(
+                "--trace-steps is for the file of --trace, which is not given";
+                "add --trace FILE.json, or leave out --trace-steps"
+            ));
+        }
         if let Some(file) = self.trace.as_deref()
             && (file.is_dir() || !folder_of(file).is_dir())
         {
@@ -79,6 +92,20 @@ mod tests {
         for text in ["", "localhost", "127.0.0.1", "70000", "example.org:80", "http://127.0.0.1:9400"] {
             assert!(parsed(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn a_flag_without_the_one_that_it_belongs_to_is_refused_with_both_names() {
+        let token = Watching { listen_token: Some(PathBuf::from("token")), ..Watching::default() };
+        let steps = Watching { trace_steps: Some(9), ..Watching::default() };
+        for (watching, hint) in [
+            (token, "hint: add --listen ADDR, or leave out --listen-token"),
+            (steps, "hint: add --trace FILE.json, or leave out --trace-steps"),
+        ] {
+            let error = crate::hint::render(&watching.check().unwrap_err());
+            assert!(error.contains(hint), "{error}");
+        }
+        Watching::default().check().unwrap();
     }
 
     #[test]

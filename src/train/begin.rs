@@ -52,6 +52,7 @@ struct Found {
 /// Trains with the settings `asked` (flags over file), and resumes the run that the folder contains. `world`
 /// is this process's place among those that train together.
 pub fn run(asked: &toml::Table, unattended: &Unattended, world: World) -> Result<RunOutcome> {
+    world.all(unattended.watching.check())?;
     let deadline = world.all(unattended.deadline())?;
     let folder = RunFolder::of(&Config::out(asked)?);
     let stop = Stop::install(deadline.as_ref().map(|deadline| deadline.at), &folder.path)?;
@@ -77,7 +78,6 @@ pub fn run(asked: &toml::Table, unattended: &Unattended, world: World) -> Result
     run.config.data.make_absolute(); // the run may be resumed and judged from any folder
     run.agree_on_data()?;
     world.all(promote::check_gates(&run.config.run, &run.data, &unattended.gate))?;
-    world.all(unattended.watching.check())?;
     let mut token = None;
     world.on_lead(|| {
         token = unattended.watching.listen_token.as_deref().map(Token::of).transpose()?;

@@ -45,6 +45,7 @@ pub fn run(args: &Args) -> Result<()> {
 
 impl Plan {
     fn make(asked: &Layers, args: &Args) -> Result<Self> {
+        args.unattended.watching.check()?;
         let together = args.together()?;
         let merged = asked.merged();
         let folder = RunFolder::of(&Config::out(&merged)?);

@@ -23,14 +23,16 @@ impl Token {
     pub(crate) fn of(path: &Path) -> Result<Self> {
         let shown = path.display();
         if !path.exists() {
-            make(path).with_context(|| format!("cannot write a token to `{shown}`")).with_hint(
-                || "name a file in a folder that exists and can be written to with --listen-token",
-            )?;
+            make(path)
+                .with_context(|| format!("cannot write a token to `{shown}`"))
+                .with_hint(|| "name a file in a folder that exists and can be written to with --listen-token")
+                .with_code_of_place()?;
             tracing::info!("`{shown}` has a new token, by which readers of --listen are let in");
         }
         let text = fs::read_to_string(path)
             .with_context(|| format!("cannot read the token in `{shown}`"))
-            .with_hint(|| "check the permissions of the file, or name another one with --listen-token")?;
+            .with_hint(|| "check the permissions of the file, or name another one with --listen-token")
+            .with_code_of_place()?;
         let text = text.trim();
         let is_plain = text.chars().all(|letter| letter.is_ascii_alphanumeric() || "-._~".contains(letter));
         if text.len() < Self::LEAST || !is_plain {
@@ -75,6 +77,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;
+    use crate::{exit::Code, hint};
 
     #[test]
     fn a_missing_file_gets_a_token_that_the_owner_alone_can_read() {
@@ -97,9 +100,12 @@ mod tests {
         assert_eq!(format!("{token:?}"), "Token(…)");
         for short in ["", "short", "with a space and more than sixteen characters"] {
             fs::write(&path, short).unwrap();
-            let error = crate::hint::render(&Token::of(&path).unwrap_err());
+            let error = hint::render(&Token::of(&path).unwrap_err());
             assert!(error.contains("hint: remove the file"), "{error}");
         }
-        assert!(Token::of(&place.path().join("none/token")).is_err());
+        for wrong in [place.path().join("none/token"), place.path().to_owned()] {
+            let error = Token::of(&wrong).unwrap_err();
+            assert_eq!(hint::code(&error), Code::Usage, "{}", hint::render(&error));
+        }
     }
 }

@@ -104,6 +104,14 @@ fn other_machines_need_the_token() {
     let refused = run(&mut place.train(&pattern, "run", &["--steps", "3", "--listen", "0.0.0.0:0"]));
     assert_eq!(refused.code, Some(2), "{}", refused.stderr);
     assert!(refused.stderr.contains("--listen-token FILE"), "{}", refused.stderr);
+    let nowhere = place.path("nowhere/token").to_str().unwrap().to_owned();
+    for (more, words) in [
+        (["--listen", "0", "--listen-token", &nowhere], "name a file in a folder that exists"),
+        (["--steps", "3", "--listen-token", &nowhere], "add --listen ADDR, or leave out --listen-token"),
+    ] {
+        let said = run(&mut place.train(&pattern, "run", &more));
+        assert!(said.code == Some(2) && said.stderr.contains(words), "{}", said.stderr);
+    }
     assert!(!place.path("run").exists(), "nothing is made before");
 
     let token = place.path("token");

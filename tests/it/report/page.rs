@@ -228,4 +228,6 @@ fn the_command_writes_the_page_and_refuses_what_is_no_run() {
     let said = run(&mut command(&place, &["report", "empty", "-o", "e.html"]));
     assert!(said.code == Some(2) && said.stderr.contains("`empty` is not a run folder"), "{}", said.stderr);
     assert!(!Path::new(&place.path("e.html")).exists());
+    let said = run(&mut command(&place, &["report", "run", "-o", "nowhere/r.html"]));
+    assert!(said.code == Some(2) && said.stderr.contains("there is no folder `nowhere`"), "{}", said.stderr);
 }
