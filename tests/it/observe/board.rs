@@ -29,24 +29,6 @@ fn files(place: &Place) -> Vec<PathBuf> {
     files
 }
 
-/// Decodes what `base64.b64encode` wrote.
-fn decoded(text: &str) -> Vec<u8> {
-    let digit = |byte: u8| match byte {
-        b'A'..=b'Z' => byte - b'A',
-        b'a'..=b'z' => byte - b'a' + 26,
-        b'0'..=b'9' => byte - b'0' + 52,
-        b'+' => 62,
-        _ => 63,
-    };
-    let digits: Vec<_> = text.bytes().filter(|byte| *byte != b'=').map(digit).collect();
-    let bits = |group: &[u8]| group.iter().fold(0_u32, |bits, digit| bits << 6 | u32::from(*digit));
-    let bytes = |group: &[u8]| {
-        let bits = bits(group) << (6 * (4 - group.len()));
-        bits.to_be_bytes()[1..group.len()].to_vec()
-    };
-    digits.chunks(4).flat_map(bytes).collect()
-}
-
 #[test]
 fn an_image_a_histogram_and_a_text_are_read_as_they_were_written() {
     let place = Place::new();
@@ -75,7 +57,7 @@ fn an_image_a_histogram_and_a_text_are_read_as_they_were_written() {
     assert_eq!(found["texts"], json!({"config": [[1, config]], "note": [[3, note]]}));
     let image = &found["images"]["views/a"][0];
     assert_eq!([&image[0], &image[1], &image[2]], [&json!(3), &json!(width), &json!(height)]);
-    let png = image::load_from_memory(&decoded(image[3].as_str().unwrap())).unwrap();
+    let png = image::load_from_memory(&reader::decoded(image[3].as_str().unwrap())).unwrap();
     assert_eq!(png.into_rgb8().into_raw(), pixels);
 }
 

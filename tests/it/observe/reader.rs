@@ -32,3 +32,21 @@ pub(super) fn of_records(run: &Path, records: &[Record]) -> Scalars {
     }
     scalars
 }
+
+/// Decodes what `base64.b64encode` wrote.
+pub(super) fn decoded(text: &str) -> Vec<u8> {
+    let digit = |byte: u8| match byte {
+        b'A'..=b'Z' => byte - b'A',
+        b'a'..=b'z' => byte - b'a' + 26,
+        b'0'..=b'9' => byte - b'0' + 52,
+        b'+' => 62,
+        _ => 63,
+    };
+    let digits: Vec<_> = text.bytes().filter(|byte| *byte != b'=').map(digit).collect();
+    let bits = |group: &[u8]| group.iter().fold(0_u32, |bits, digit| bits << 6 | u32::from(*digit));
+    let bytes = |group: &[u8]| {
+        let bits = bits(group) << (6 * (4 - group.len()));
+        bits.to_be_bytes()[1..group.len()].to_vec()
+    };
+    digits.chunks(4).flat_map(bytes).collect()
+}
