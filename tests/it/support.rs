@@ -59,8 +59,13 @@ impl Place {
         writer.finish().unwrap();
     }
 
-    /// Returns a command that trains a tiny model on shards of this place.
+    /// Returns a command that trains a tiny model on shards of this place and records every step.
     pub(crate) fn train(&self, pattern: &str, out: &str, more: &[&str]) -> Command {
+        self.train_recording(1, pattern, out, more)
+    }
+
+    /// Returns a command that trains a tiny model and makes a record of so many steps each.
+    pub(crate) fn train_recording(&self, every: u64, pattern: &str, out: &str, more: &[&str]) -> Command {
         let mut command = program();
         command.args([
             "--preset",
@@ -74,8 +79,8 @@ impl Place {
             "--batch-size",
             "16",
         ]);
-        command.args(["--device", "cpu", "--log-every", "1", "--shards", pattern]).args(["--out"]);
-        command.arg(self.path(out)).args(more);
+        command.args(["--device", "cpu", "--log-every", &every.to_string(), "--shards", pattern]);
+        command.arg("--out").arg(self.path(out)).args(more);
         command.env("AMDIM_STREAM_CACHE", self.path("cache"));
         command
     }
