@@ -1,7 +1,8 @@
-// Follows a run in a browser: node live.mjs URL. Prints a line of JSON every 100 ms: the step that the page shows, its state, the
-// number of steps in the table behind its first chart, and the messages of the console. Ends when its stdin is closed.
+// Follows a run in a browser: node live.mjs URL METRICS. Prints a line of JSON every 100 ms: the step that the page shows, its
+// state, the number of records in the file METRICS that the page does not show yet, the steps in the table behind its first chart,
+// and the messages of the console. Ends when its stdin is closed.
 import { createRequire } from "node:module";
-import { mkdtempSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 const require = createRequire(process.env.AMDIM_BROWSER_PACKAGES);
 const puppeteer = require("puppeteer-core");
@@ -29,9 +30,16 @@ const look = () => {
 };
 let isOpen = true;
 process.stdin.on("data", () => {}).on("end", () => { isOpen = false; });
+const records = () => {
+  if (!existsSync(process.argv[3])) return [];
+  const lines = readFileSync(process.argv[3], "utf8").split("\n").slice(0, -1).map(line => JSON.parse(line));
+  return lines.filter(record => record.kind === "train").map(record => record.step);
+};
 while (isOpen) {
+  const recorded = records(); // what comes between the two looks is for the page
   const seen = await page.evaluate(look);
-  console.log(JSON.stringify({ ...seen, messages, requests: [...requests] }));
+  const behind = recorded.filter(step => step > seen.step).length;
+  console.log(JSON.stringify({ ...seen, behind, messages, requests: [...requests] }));
   await new Promise(done => setTimeout(done, 100));
 }
 await browser.close();

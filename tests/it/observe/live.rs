@@ -1,6 +1,7 @@
 //! The page of `--listen` in a browser.
 
 use std::{
+    collections::BTreeSet,
     io::{BufRead, BufReader, Lines},
     path::Path,
     process::{Child, ChildStdout, Command, Stdio},
@@ -21,7 +22,7 @@ struct Browser {
 
 impl Browser {
     #[expect(clippy::print_stderr, reason = "the only word of a test that is left out")]
-    fn open(address: &str) -> Option<Self> {
+    fn open(address: &str, run: &Path) -> Option<Self> {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
         let node = root.join(".browser");
         if !node.exists() {
@@ -30,6 +31,7 @@ impl Browser {
         }
         let mut command = Command::new(node);
         command.arg(root.join("tests/it/observe/live.mjs")).arg(format!("http://{address}/"));
+        command.arg(run.join("metrics.jsonl"));
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
         Some(Self { child, lines })
@@ -82,7 +84,7 @@ fn the_page_follows_a_run_through_a_kill_to_its_end_without_being_loaded_again()
     };
     let mut child = start("0");
     let address = address(&run, &mut child);
-    let Some(mut browser) = Browser::open(&address) else {
+    let Some(mut browser) = Browser::open(&address, &run) else {
         child.kill().unwrap();
         child.wait().unwrap();
         return;
@@ -122,4 +124,31 @@ fn the_page_follows_a_run_through_a_kill_to_its_end_without_being_loaded_again()
         asked.iter().all(|path| ["/", "/live", "/numbers.html", "/favicon.ico"].contains(path)),
         "{asked:?}"
     );
+}
+
+/// A record takes about a second: how long the page takes for one is not to be measured, only that it does not fall behind.
+#[test]
+fn the_page_is_never_more_than_two_records_behind_the_file() {
+    let place = Place::new();
+    let pattern = place.shards("train", 3, 20);
+    let run = place.path("run");
+    let more = ["--precision", "f32", "--steps", "100000", "--listen", "0"];
+    let mut command = place.train_recording(100, &pattern, "run", &more);
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let address = address(&run, &mut child);
+    if let Some(mut browser) = Browser::open(&address, &run) {
+        browser.wait("first step", |seen| step(seen) > 0);
+        let records = if super::is_long() { 40 } else { 10 };
+        let deadline = Instant::now() + Duration::from_secs(600);
+        let mut shown = BTreeSet::new();
+        while shown.len() < records {
+            let seen = browser.look();
+            assert!(seen["behind"].as_u64().unwrap() <= 2 && seen["state"] == "running", "{seen}");
+            shown.insert(step(&seen));
+            assert!(Instant::now() < deadline, "steps {shown:?}");
+        }
+        assert!(shown.iter().all(|step| step.is_multiple_of(100)), "{shown:?}");
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
 }
