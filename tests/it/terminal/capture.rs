@@ -3,7 +3,7 @@
 use std::{
     fs::File,
     io::Read,
-    os::fd::OwnedFd,
+    os::fd::{AsFd, OwnedFd},
     process::{Child, Command, Stdio},
 };
 
@@ -30,7 +30,7 @@ impl Pty {
         let name = ptsname(&user, Vec::new()).unwrap();
         let program =
             rustix::fs::open(name, OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC, Mode::empty()).unwrap();
-        tcsetwinsize(&program, Winsize { ws_row: 24, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 }).unwrap();
+        resize(&program, columns);
         Self { user, program }
     }
 
@@ -41,6 +41,11 @@ impl Pty {
         command.stdout(Stdio::null()).stderr(Stdio::null()); // closes the command's copies of the program's end
         (child, File::from(self.user))
     }
+}
+
+/// Changes the number of columns of a terminal, of which this is either end.
+pub(crate) fn resize(terminal: impl AsFd, columns: u16) {
+    tcsetwinsize(terminal, Winsize { ws_row: 24, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 }).unwrap();
 }
 
 pub(crate) fn send(child: &Child, signal: Signal) {

@@ -5,4 +5,5 @@
 
 mod capture;
 mod output;
+mod resized;
 mod screen;

@@ -46,7 +46,7 @@ fn train(place: &Place, out: &str, sizes: [&str; 2], steps: &str) -> Command {
 }
 
 /// Returns a command for a run that will be interrupted.
-fn short_run(place: &Place, out: &str) -> Command {
+pub(super) fn short_run(place: &Place, out: &str) -> Command {
     train(place, out, ["4", "16"], "4000")
 }
 

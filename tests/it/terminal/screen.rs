@@ -8,7 +8,7 @@ struct Row {
     is_wrapped: bool,
 }
 
-/// A terminal with a fixed number of columns and any number of rows.
+/// A terminal with any number of rows, which breaks its lines anew when its number of columns changes.
 #[derive(Debug)]
 pub(crate) struct Screen {
     columns: usize,
@@ -69,17 +69,59 @@ impl Screen {
         }
     }
 
+    /// Changes the number of columns. The cursor stays behind the same letter.
+    pub(crate) fn resize(&mut self, columns: usize) {
+        let (old, cursor) = (std::mem::take(&mut self.rows), self.row);
+        let (mut line, mut is_continued) = (Vec::new(), false);
+        for (number, row) in old.into_iter().enumerate() {
+            if !is_continued {
+                self.rows.push(Row::default());
+            }
+            let begin = self.rows.len() - 1;
+            if number == cursor {
+                let at = line.len() + self.column;
+                // A cursor behind the last column stays there until there is another letter.
+                let row = at.saturating_sub(1) / columns;
+                (self.row, self.column) = (begin + row, at - row * columns);
+            }
+            is_continued = row.is_wrapped;
+            line.extend(row.text);
+            if !is_continued {
+                self.rows.pop();
+                let pieces = line.chunks(columns).map(<[char]>::to_vec);
+                let first = self.rows.len();
+                self.rows.extend(pieces.map(|text| Row { text, is_wrapped: true }));
+                if self.rows.len() == first {
+                    self.rows.push(Row::default());
+                }
+                self.rows.last_mut().unwrap().is_wrapped = false;
+                line.clear();
+            }
+        }
+        self.columns = columns;
+    }
+
+    /// Erases everything behind the cursor, of this row only or of all rows.
+    fn erase(&mut self, rows: usize) {
+        let mut taken = String::new();
+        for (number, row) in self.rows.iter_mut().enumerate().skip(self.row).take(rows) {
+            let begin = if number == self.row { self.column.min(row.text.len()) } else { 0 };
+            taken.extend(row.text.drain(begin..));
+            row.is_wrapped = false;
+        }
+        if !taken.is_empty() {
+            self.drawn_over.push(taken);
+        }
+    }
+
     /// Carries out an escape sequence.
     fn obey(&mut self, numbers: &str, command: Option<char>) {
         let number = numbers.parse().unwrap_or(0);
         match command {
             Some('m') => self.styles.extend(numbers.split(';').map(|number| number.parse().unwrap_or(0u32))),
-            Some('K') if number == 0 => {
-                let taken: String = self.rows[self.row].text.drain(self.column..).collect();
-                if !taken.is_empty() {
-                    self.drawn_over.push(taken);
-                }
-            }
+            Some('K') if number == 0 => self.erase(1),
+            Some('J') if number == 0 => self.erase(usize::MAX),
+            Some('A') => self.row = self.row.saturating_sub(number.max(1)),
             other => panic!("unexpected escape sequence {numbers}{other:?}"),
         }
     }
