@@ -45,6 +45,7 @@ test: setup
 
 soak: setup
 	AMDIM_SOAK=1 cargo test --locked --test faults --test ranks -- --nocapture
+	AMDIM_SOAK=1 cargo test --locked --test it observe
 
 deny: setup
 	@tools/deny.sh

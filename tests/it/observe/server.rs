@@ -5,7 +5,7 @@ use std::{
     io::{BufRead, BufReader, Read, Write},
     process::{Child, Command, Stdio},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -26,6 +26,18 @@ fn end(mut child: Child) -> String {
     child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(130), "{said}");
     said
+}
+
+/// Returns the number of files and connections that a process has open.
+fn open_files(child: &Child) -> usize {
+    fs::read_dir(format!("/proc/{}/fd", child.id())).unwrap().count()
+}
+
+/// Returns the bytes of a process's own memory.
+fn memory(child: &Child) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).unwrap();
+    1024 * line.trim().strip_suffix(" kB").unwrap().parse::<u64>().unwrap()
 }
 
 #[test]
@@ -90,9 +102,28 @@ fn requests_that_are_not_for_this_page_are_refused() {
     assert_ne!(ask(&address, "GET", "/", &[("x-long", &long)]).status, 200);
     assert_ne!(get(&address, &format!("/{long}")).status, 200);
     connect(&address).write_all(&[0, 159, 146, 150, b'\r', b'\n', b'\r', b'\n']).unwrap();
-    for _ in 0..if crate::observe::is_long() { 10_000 } else { 1_000 } {
-        assert_eq!(get(&address, "/healthz").status, 200);
+    // Training takes no more memory once it has made some steps.
+    let records = || fs::read_to_string(place.path("run/metrics.jsonl")).unwrap_or_default().lines().count();
+    while records() < 80 {
+        assert!(child.try_wait().unwrap().is_none(), "the run has ended");
+        thread::sleep(Duration::from_millis(5));
     }
+    let connections = if super::is_long() { 10_000 } else { 1_000 };
+    let mut before = None;
+    for number in 0..connections {
+        assert_eq!(get(&address, "/healthz").status, 200);
+        if number == connections / 10 {
+            before = Some((open_files(&child), memory(&child)));
+        }
+    }
+    let (files, bytes) = before.unwrap();
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while open_files(&child) > files {
+        assert!(Instant::now() < deadline, "{} open files, {files} before", open_files(&child));
+        thread::sleep(Duration::from_millis(50));
+    }
+    let grown = memory(&child).saturating_sub(bytes);
+    assert!(grown <= 8_000_000, "{grown} bytes more after {connections} connections");
     let said = end(child);
     assert!(!said.contains("panicked"), "{said}");
 }
