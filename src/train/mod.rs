@@ -35,6 +35,8 @@ pub(crate) mod tiny;
 mod toy;
 mod trainer;
 mod validation;
+#[cfg(test)]
+mod watched;
 
 pub(crate) use self::session::{Run, feed};
 pub use self::{

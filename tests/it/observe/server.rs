@@ -3,6 +3,7 @@
 use std::{
     fs,
     io::{BufRead, BufReader, Read, Write},
+    os::fd::OwnedFd,
     process::{Child, Command, Stdio},
     thread,
     time::{Duration, Instant},
@@ -191,7 +192,21 @@ fn a_port_that_is_taken_is_no_reason_not_to_train() {
     assert!(said.stderr.contains("name a free port with --listen"), "{}", said.stderr);
 }
 
-/// Readers that never read, one that sends a byte at a time, and one that asks without a pause.
+/// Starts a process that reads events of a run, and stops it while its connection is open.
+fn start_stopped_reader(address: &str) -> Child {
+    let mut stream = connect(address);
+    stream.write_all(request(address, "GET", "/live", &[]).as_bytes()).unwrap();
+    let mut reader = Command::new("cat");
+    reader.stdin(OwnedFd::from(stream)).stdout(Stdio::piped());
+    let mut child = reader.spawn().unwrap();
+    let mut begin = [0; 15];
+    child.stdout.as_mut().unwrap().read_exact(&mut begin).unwrap();
+    assert_eq!(&begin, b"HTTP/1.1 200 OK", "it is let in");
+    kill_process(Pid::from_child(&child), Signal::STOP).unwrap();
+    child
+}
+
+/// Readers that never read, one that is stopped, one that sends a byte at a time, and one that asks without a pause.
 #[test]
 fn readers_change_nothing_in_a_run_and_cannot_hold_it_up() {
     let place = Place::new();
@@ -212,6 +227,7 @@ fn readers_change_nothing_in_a_run_and_cannot_hold_it_up() {
         (&*stream).read_exact(&mut begin).unwrap();
         assert_eq!(&begin, b"HTTP/1.1 200 OK", "each of them is let in");
     }
+    let mut stopped = start_stopped_reader(&address);
     let mut slow = connect(&address);
     let mut asked = 0;
     while child.try_wait().unwrap().is_none() {
@@ -230,4 +246,7 @@ fn readers_change_nothing_in_a_run_and_cannot_hold_it_up() {
     assert!(asked > 10, "{asked} requests were answered");
     assert!(tensors(&place.path("watched"), 60) == tensors(&place.path("alone"), 60));
     drop(silent);
+    assert!(stopped.try_wait().unwrap().is_none(), "the reader was there to the end");
+    stopped.kill().unwrap();
+    stopped.wait().unwrap();
 }
