@@ -73,6 +73,12 @@ pub trait Encoder: Debug {
     /// w). `mode` says which statistics the batch norms use.
     fn features(&self, images: &Tensor, mode: Mode) -> Tensor;
 
+    /// Returns the parameters that the features do not depend on, such as those of norms that are switched off. By default
+    /// there are none.
+    fn idle(&self) -> Vec<&Tensor> {
+        vec![]
+    }
+
     /// Returns the number of blocks that compute the features one after the other, for training that keeps
     /// only the inputs of blocks. By default the encoder is one block.
     fn blocks(&self) -> usize {

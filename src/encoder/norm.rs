@@ -120,6 +120,11 @@ impl Norm {
         Self { bias: Some(offset), ..Self::without_offset(path, channels) }
     }
 
+    /// Iterates over the parameters.
+    pub(super) fn parameters(&self) -> impl Iterator<Item = &Tensor> {
+        [&self.weight].into_iter().chain(&self.bias)
+    }
+
     /// Returns a norm with weights of one that adds nothing.
     pub(super) fn without_offset(path: &Path, channels: i64) -> Self {
         let filled = |value: f64| Tensor::full(channels, value, (path.kind(), tch::Device::Cpu));

@@ -241,6 +241,10 @@ impl Method for Amdim {
     fn encoder(&self) -> &dyn Encoder {
         &self.encoder
     }
+
+    fn idle(&self) -> Vec<&Tensor> {
+        self.encoder.idle_in_embeddings()
+    }
 }
 
 #[cfg(test)]

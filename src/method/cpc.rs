@@ -264,4 +264,8 @@ impl Method for Cpc {
     fn encoder(&self) -> &dyn Encoder {
         &self.predictor.encoder
     }
+
+    fn idle(&self) -> Vec<&Tensor> {
+        self.predictor.context.idle()
+    }
 }

@@ -209,6 +209,12 @@ pub trait Method: Debug {
     /// Returns the encoder that is trained.
     fn encoder(&self) -> &dyn Encoder;
 
+    /// Returns the parameters that no embedding depends on, so that they get no gradient, also those of momentum encoders.
+    /// By default they are those that the features of the encoder do not depend on.
+    fn idle(&self) -> Vec<&Tensor> {
+        self.encoder().idle()
+    }
+
     /// Updates queues and memory banks. It is called after each step.
     ///
     /// `is_broken` is a scalar on the device: 1 if the parameters were not updated, because the loss or a

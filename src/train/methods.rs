@@ -99,6 +99,35 @@ fn different(one: &Named, other: &Named) -> Vec<String> {
     one.iter().filter(|(name, tensor)| !tensor.equal(&other[*name])).map(|(name, _)| name.clone()).collect()
 }
 
+/// Methods on the encoder of AMDIM: with norms, and with heads that other methods do not use.
+const ON_AMDIM: &[(&str, &str)] = &[
+    ("amdim", "encoder = { ndf = 4, n_rkhs = 16, n_depth = 1, use_bn = true }"),
+    ("simclr", "encoder = { name = 'amdim', ndf = 4, n_rkhs = 16, n_depth = 1 }\nmethod.dim = 8"),
+    (
+        "instdisc",
+        "encoder = { name = 'amdim', ndf = 4, n_rkhs = 16, n_depth = 1, use_bn = true }\nmethod.dim = 8",
+    ),
+];
+
+#[test]
+fn the_parameters_that_a_step_leaves_without_a_gradient_are_those_that_a_method_calls_idle() {
+    let _alone = crate::testing::lock_generator();
+    let mut idle_ones = 0;
+    for model in SMALL.iter().chain(ON_AMDIM) {
+        let config = config(*model, "");
+        let mut trainer = trainer(&config);
+        step(&mut trainer, &batch(&config, 0));
+        let network = trainer.network();
+        let idle: Vec<_> = network.method().idle().into_iter().map(Tensor::data_ptr).collect();
+        for (name, tensor) in network.tensors().into_iter().filter(|(_, tensor)| tensor.requires_grad()) {
+            let is_idle = !tensor.grad().defined();
+            assert_eq!(is_idle, idle.contains(&tensor.data_ptr()), "{model:?}: {name}");
+            idle_ones += usize::from(is_idle);
+        }
+    }
+    assert!(idle_ones > 30, "{idle_ones}");
+}
+
 #[test]
 fn every_method_is_tested_here() {
     let all: Vec<_> =

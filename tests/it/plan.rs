@@ -189,6 +189,10 @@ fn several_processes_are_forecast_with_what_they_send() {
     assert_eq!(sent["probe"], 8 * (4 * 2 * 16 + 8));
     // Means and variances of 16 channels after each of three heads, forward and back for both views.
     assert_eq!(sent["norms"], 4 * 2 * (3 * 16) * 4);
+    let (counted, _) = of(&["--processes", "2", "--bandwidth", "0.125", "--no-measure"]);
+    for name in ["sent", "gradient_bytes"] {
+        assert_eq!(counted["processes"][name], found[name], "{name} without a step");
+    }
     let number = |path: &str| two.pointer(path).and_then(Value::as_f64).unwrap();
     let trained = number("/processes/gradient_bytes") / 4.0;
     assert!(trained > 1e3 && trained < number("/parameters"), "{two}");

@@ -136,15 +136,15 @@ impl Processes {
 }
 
 impl Amounts {
-    /// Counts them. Parameters without gradients are left out if a step was measured.
+    /// Counts them. Parameters without gradients are left out.
     fn of(network: &Network, train: &TrainConfig, groups: i64) -> Self {
         let parts = train.accumulate as u64;
         let tensors = network.tensors();
         // Every process trains the probe on the features of all.
         let of_objective = |name: &str| !name.starts_with(OnlineProbe::PATH);
-        let is_measured = tensors.values().any(|tensor| tensor.grad().defined());
-        let is_trained =
-            |tensor: &Tensor| tensor.requires_grad() && (!is_measured || tensor.grad().defined());
+        let idle: Vec<_> = network.method().idle().into_iter().map(Tensor::data_ptr).collect();
+        let is_idle = |tensor: &Tensor| idle.contains(&tensor.data_ptr());
+        let is_trained = |tensor: &Tensor| tensor.requires_grad() && !is_idle(tensor);
         let trained = tensors.iter().filter(|(name, tensor)| of_objective(name) && is_trained(tensor));
         let exchanged = network.method().exchanged(groups);
         // A batch in parts, and one that is computed block by block, passes forward twice and backward once.
@@ -158,7 +158,7 @@ impl Amounts {
                     batches * if is_repeated { 3 } else { 2 }
                 }
                 // Momentum encoders pass forward only.
-                Some(weight) if of_objective(name) && !weight.requires_grad() => batches,
+                Some(weight) if of_objective(name) && !weight.requires_grad() && !is_idle(weight) => batches,
                 _ => 0,
             };
             2 * passes * mean.numel() as u64
@@ -229,7 +229,14 @@ mod tests {
         let [amdim, simclr, moco] = some().try_into().unwrap();
         let in_parts = [amdim, simclr].map(|model| (model, "accumulate = 2"));
         let in_groups = [simclr, moco].map(|model| (model, "bn_groups = 4"));
-        whole.chain(in_parts).chain(in_groups).chain([(simclr, "checkpoint_blocks = true")]).collect()
+        let on_amdim = "encoder = { name = 'amdim', ndf = 4, n_rkhs = 16, n_depth = 1 }\nmethod.dim = 8";
+        let on_amdim = ["simclr", "moco"].map(|method| ((method, on_amdim), ""));
+        whole
+            .chain(on_amdim)
+            .chain(in_parts)
+            .chain(in_groups)
+            .chain([(simclr, "checkpoint_blocks = true")])
+            .collect()
     }
 
     /// Returns the bytes that this process sends in a step, and those that are forecast.

@@ -84,6 +84,11 @@ impl MaybeNorm {
     pub(super) fn forward(&self, x: &Tensor, mode: Mode) -> Tensor {
         if self.on { self.norm.forward(x, mode) } else { x.shallow_clone() }
     }
+
+    /// Iterates over the parameters of a norm that is off.
+    fn idle(&self) -> impl Iterator<Item = &Tensor> {
+        self.norm.parameters().filter(|_| !self.on)
+    }
 }
 
 /// A residual block without padding: a w×w convolution, norm, ReLU and a 1×1 convolution, added to an average
@@ -257,6 +262,16 @@ impl Layer {
         }
     }
 
+    /// Returns the parameters that the output does not depend on: those of norms that are off.
+    pub(super) fn idle(&self) -> Vec<&Tensor> {
+        match self {
+            Self::Stem(_) => vec![],
+            Self::Res(res) => res.bn1.idle().collect(),
+            Self::Block(block) => block.iter().flat_map(|res| res.bn1.idle()).collect(),
+            Self::Norm(norm) => norm.idle().collect(),
+        }
+    }
+
     /// Returns the side of the output for an input of `side`.
     pub(super) fn output_side(&self, side: i64) -> i64 {
         match self {
@@ -330,6 +345,17 @@ impl RkhsHead {
             shortcut.addmm(&hidden, &matrix(&self.conv2))
         };
         pixels_to_images(&self.bn_out.forward(&sum, mode), &x.size())
+    }
+
+    /// Iterates over the parameters that the embeddings do not depend on: those of a norm that is off.
+    pub(super) fn idle(&self) -> impl Iterator<Item = &Tensor> {
+        self.bn_hid.idle()
+    }
+
+    /// Iterates over all parameters.
+    pub(super) fn parameters(&self) -> impl Iterator<Item = &Tensor> {
+        let norms = [&self.bn_hid, &self.bn_out].into_iter().flat_map(|norm| norm.norm.parameters());
+        [&self.conv1, &self.conv2, &self.shortcut, &self.shortcut_bias].into_iter().chain(norms)
     }
 
     /// Returns the multiply-accumulates for an input of this side.

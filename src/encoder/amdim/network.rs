@@ -50,6 +50,12 @@ impl AmdimEncoder {
         3 * self.side * self.side
     }
 
+    /// Returns the parameters that no embedding depends on.
+    pub fn idle_in_embeddings(&self) -> Vec<&Tensor> {
+        let heads = [&self.rkhs_block_5, &self.rkhs_block_7].into_iter().flat_map(RkhsHead::idle);
+        self.layers.iter().flat_map(Layer::idle).chain(heads).collect()
+    }
+
     /// Returns embeddings of normalized images (n, 3, side, side).
     ///
     /// # Panics
@@ -150,6 +156,11 @@ impl Embedder for AmdimEncoder {
 impl Encoder for AmdimEncoder {
     fn features(&self, images: &Tensor, mode: Mode) -> Tensor {
         self.layers.iter().fold(images.shallow_clone(), |x, layer| layer.forward(&x, mode)).flatten(1, 3)
+    }
+
+    fn idle(&self) -> Vec<&Tensor> {
+        let heads = [&self.rkhs_block_5, &self.rkhs_block_7].into_iter().flat_map(RkhsHead::parameters);
+        self.layers.iter().flat_map(Layer::idle).chain(heads).collect()
     }
 
     fn blocks(&self) -> usize {

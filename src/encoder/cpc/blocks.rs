@@ -14,6 +14,11 @@ pub(super) struct Conv {
 }
 
 impl Conv {
+    /// Returns the parameters.
+    pub(super) fn parameters(&self) -> [&Tensor; 2] {
+        [&self.weight, &self.bias]
+    }
+
     /// Returns a convolution with a kernel of `shape` (out, in, h, w). Its tensors are named under `path`.
     pub(super) fn new(path: &Path, shape: [i64; 4], stride: i64) -> Self {
         let [output, input, h, w] = shape;

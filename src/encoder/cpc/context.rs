@@ -38,6 +38,12 @@ impl Context {
         self.output.forward(&horizontal)
     }
 
+    /// Returns the parameters that no context depends on: nothing reads the vertical stack of the last layer.
+    pub fn idle(&self) -> Vec<&Tensor> {
+        let residual = self.layers.last().and_then(|layer| layer.residual.as_ref());
+        residual.map_or_else(Vec::new, |residual| residual.parameters().into())
+    }
+
     /// Returns the number of multiply-accumulates for one grid of r×r embeddings.
     pub fn macs(&self, rows: i64) -> u64 {
         let last = self.layers.len().saturating_sub(1);

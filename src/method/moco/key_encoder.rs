@@ -35,6 +35,11 @@ struct Followed {
 }
 
 impl KeyEncoder {
+    /// Returns the parameters that the features do not depend on.
+    pub(super) fn idle(&self) -> Vec<&Tensor> {
+        self.network.encoder.idle()
+    }
+
     /// Returns a copy of the network that `build` has built under `path`. Its tensors have the same names,
     /// under `path/key`, and are not trained.
     pub(super) fn new(

@@ -158,6 +158,10 @@ impl Method for Moco {
         self.queries.network.encoder.as_ref()
     }
 
+    fn idle(&self) -> Vec<&Tensor> {
+        self.encoder().idle().into_iter().chain(self.key_encoder.idle()).collect()
+    }
+
     fn norm_groups(&self, samples: i64) -> i64 {
         self.queries.groups.count(samples)
     }
