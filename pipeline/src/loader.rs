@@ -11,7 +11,7 @@ use crossbeam::{
     channel::{Receiver, Sender, bounded, never},
     select,
 };
-use shards::{Replacements, Sample, Samples};
+use shards::{Replacements, Sample, Samples, Stopper};
 
 use crate::{
     BadSample, Batch, Error, LoaderConfig, Recipe, Renderer, Result, SampleSeed, Shape, Slab, Stats,
@@ -34,6 +34,8 @@ pub struct Loader<S: Slab> {
     batches: Option<Receiver<Result<Batch<S>>>>,
     /// Carries no messages: dropping it tells the batching thread that the loader is gone.
     hangup: Option<Sender<Infallible>>,
+    /// Ends the reading thread's waiting for a server.
+    stopper: Option<Stopper>,
     threads: Vec<JoinHandle<()>>,
     batcher: Option<JoinHandle<Vec<BadSample>>>,
     /// Bad samples after the last batch, known after the threads have ended.
@@ -74,10 +76,13 @@ impl<S: Slab> Loader<S> {
         config: &LoaderConfig,
     ) -> Result<Self> {
         config.check(&recipe, &slabs)?;
-        let replacements = samples.replacements();
-        Self::spawn_with((samples, replacements), slabs, config.shapes(&recipe), config, |counters| {
-            renderer(recipe.clone(), config, counters)
-        })
+        let (replacements, stopper) = (samples.replacements(), samples.stopper());
+        let mut loader =
+            Self::spawn_with((samples, replacements), slabs, config.shapes(&recipe), config, |counters| {
+                renderer(recipe.clone(), config, counters)
+            })?;
+        loader.stopper = Some(stopper);
+        Ok(loader)
     }
 
     /// Starts loading batches of the shapes `full`, with one renderer for each worker.
@@ -134,7 +139,7 @@ impl<S: Slab> Loader<S> {
         };
         let batcher = Some(spawn("batch", move || batcher.run())?);
         let (batches, hangup, trailing) = (Some(batches), Some(hangup_sender), Vec::new());
-        Ok(Self { batches, hangup, threads, batcher, trailing, counters })
+        Ok(Self { batches, hangup, stopper: None, threads, batcher, trailing, counters })
     }
 
     /// Returns the next batch; `None` at the end of the stream, or if `stop` is disconnected first.
@@ -180,6 +185,9 @@ impl<S: Slab> Loader<S> {
     /// [`Error::Thread`] for a thread that panicked.
     fn join(&mut self) -> Result<()> {
         (self.batches, self.hangup) = (None, None);
+        if let Some(stopper) = &self.stopper {
+            stopper.stop(); // the reader may wait for a server
+        }
         let batcher = self.batcher.take().map(join).transpose();
         let threads: Vec<Result<()>> = self.threads.drain(..).map(join).collect();
         self.trailing.extend(batcher?.into_iter().flatten());

@@ -91,7 +91,7 @@ pub use pattern::{
 pub use remark::{Finding, Remark, RemarkHint, RemarkKind};
 pub use remote_config::RemoteConfig;
 pub use sample::Sample;
-pub use set::{IndexConfig, Location, Replacements, Samples, ShardSet, index_threads};
+pub use set::{IndexConfig, Location, Replacements, Samples, ShardSet, Stopper, index_threads};
 pub use shard::{Shard, ShardName, Stamp};
 pub use shuffle::Shuffle;
 pub use source::{LocalSource, MemorySource, Parts, Source, Traffic, Wanted};

@@ -157,7 +157,10 @@ impl Fetcher {
             let job = self.enqueue(target.clone(), true);
             let outcome = job.0.wait(is_over);
             match outcome {
-                None => return Err(io::Error::new(io::ErrorKind::Interrupted, "the reading is over")),
+                None => {
+                    let over = Failure::new(FailureKind::Final, "the reading is over", None);
+                    return Err(error_of(over, &target.object));
+                }
                 Some(Outcome::Memory(bytes)) => {
                     add(&self.link.counters.waited_ns, begin.elapsed().as_nanos() as u64);
                     return Ok(Shard::part_in_memory(bytes, id.start, stamp));

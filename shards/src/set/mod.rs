@@ -11,6 +11,6 @@ mod shard_set;
 mod units;
 
 pub use indexing::{IndexConfig, index_threads};
-pub use readahead::Samples;
+pub use readahead::{Samples, Stopper};
 pub use replacements::Replacements;
 pub use shard_set::{Location, ShardSet};

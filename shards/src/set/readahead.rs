@@ -31,6 +31,20 @@ pub struct Samples {
     _runtime: Option<Runtime>,
 }
 
+/// Ends the waiting of a stream of samples for servers.
+#[derive(Debug, Clone)]
+pub struct Stopper(Option<Arc<Reader>>);
+
+impl Stopper {
+    /// Lets the stream end with an error at the next sample that is not there yet, instead of waiting for it. Does
+    /// nothing to a stream of files.
+    pub fn stop(&self) {
+        if let Some(reader) = &self.0 {
+            reader.end();
+        }
+    }
+}
+
 type Block = Result<Vec<Result<Sample>>, JoinError>;
 
 impl Samples {
@@ -71,6 +85,11 @@ impl Samples {
         if let Some(reader) = &self.reader {
             reader.end();
         }
+    }
+
+    /// Returns a way to end the waiting for servers from another thread.
+    pub fn stopper(&self) -> Stopper {
+        Stopper(self.reader.clone())
     }
 
     /// Returns the samples that take the places of bad ones. `None` if the stream has an end: bad samples of
