@@ -94,6 +94,6 @@ pub use sample::Sample;
 pub use set::{IndexConfig, Location, Replacements, Samples, ShardSet, Stopper, index_threads};
 pub use shard::{Shard, ShardName, Stamp};
 pub use shuffle::Shuffle;
-pub use source::{LocalSource, MemorySource, Parts, Source, Traffic, Wanted};
+pub use source::{LineSpeed, LocalSource, MemorySource, Parts, Source, Traffic, Wanted};
 pub use unavailable::Unavailable;
 pub use writer::ShardWriter;

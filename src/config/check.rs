@@ -14,6 +14,7 @@ impl Config {
             return Err(usage!("both `train.steps` and `train.epochs` are given"; "leave out one of them"));
         }
         self.check_bounds()?;
+        self.data.check_servers()?;
         self.check_validation()?;
         self.optim.check()?;
         self.method.chosen().check(&self.encoder)?;

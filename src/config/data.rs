@@ -2,14 +2,16 @@
 
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
+use anyhow::Result;
 use pipeline::DecodeMode;
 use serde::Serializer;
-use shards::{RemoteConfig, Shuffle, Source};
+use shards::{Access, RemoteConfig, Shuffle, Source};
 
 use crate::{
     numbers,
     servers::{self, ServerArgs, Size, Span},
     settings::{Heading, in_files_only, optional_text, path, patterns, settings, text, whole},
+    usage,
 };
 
 settings! {
@@ -73,6 +75,13 @@ impl DataConfig {
     pub(crate) fn source(&self, patterns: &[String]) -> shards::Result<Arc<dyn Source>> {
         servers::use_settings(self.servers());
         servers::source(patterns)
+    }
+
+    /// Checks the options of stores.
+    pub(crate) fn check_servers(&self) -> Result<()> {
+        Access::check(&self.servers()).map_err(|(prefix, error)| {
+            usage!("`data.stores.\"{prefix}\"`: {error}"; "docs/guide/remote.md describes the options of stores")
+        })
     }
 
     /// Replaces the settings for servers by the flags that are given.

@@ -10,6 +10,7 @@ mod failure;
 mod fetch;
 mod link;
 mod listing;
+mod measure;
 mod object;
 mod options;
 mod scan;

@@ -5,6 +5,7 @@ use std::{
     io,
     ops::Range,
     sync::{Arc, atomic::AtomicBool},
+    time::Duration,
 };
 
 use futures_util::{StreamExt, stream};
@@ -19,7 +20,7 @@ use super::{
 };
 use crate::{
     Error, Listing, PatternError, Result, Shard, ShardName, Source, Stamp, Unavailable,
-    source::{Parts, Traffic, Wanted},
+    source::{LineSpeed, Parts, Traffic, Wanted},
 };
 
 /// Shards on servers.
@@ -136,6 +137,13 @@ impl Parts for RemoteSource {
 
     fn connections(&self) -> usize {
         self.fetcher.link.config.connections
+    }
+
+    fn measure(&self, time: Duration) -> Result<Vec<LineSpeed>> {
+        let ends = [self.names.first(), self.names.last()];
+        let objects =
+            ends.into_iter().flatten().map(|name| self.object(name)).collect::<Result<Vec<_>, _>>()?;
+        self.fetcher.measure(&objects, time)
     }
 
     fn traffic(&self) -> Traffic {

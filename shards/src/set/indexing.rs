@@ -96,6 +96,8 @@ pub(super) fn read_index(
             return Ok((stamp, index));
         }
         tracing::warn!("the index beside `{name}` does not fit the shard and is not used");
+    } else if source.parts().is_some() {
+        tracing::info!("`{name}` has no index beside it: all of it, {} bytes, is read once", stamp.size);
     }
     let shard = source.open(name)?;
     let index = index::scan(name, &shard)?;

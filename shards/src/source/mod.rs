@@ -8,4 +8,4 @@ mod parts;
 pub use interface::Source;
 pub use local::LocalSource;
 pub use memory::MemorySource;
-pub use parts::{Parts, Traffic, Wanted};
+pub use parts::{LineSpeed, Parts, Traffic, Wanted};

@@ -1,6 +1,6 @@
 //! Shards that are read in parts, since they lie elsewhere.
 
-use std::{any::Any, fmt, io, ops::Range, sync::atomic::AtomicBool};
+use std::{any::Any, fmt, io, ops::Range, sync::atomic::AtomicBool, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
@@ -49,6 +49,13 @@ pub trait Parts: fmt::Debug + Send + Sync {
     /// Returns the bytes that the cache may take.
     fn capacity(&self) -> u64;
 
+    /// Measures the line: reads parts of the first and the last shard for `time` with 1, 8 and 32 requests at a time,
+    /// without the cache.
+    ///
+    /// # Errors
+    /// A server does not give a part.
+    fn measure(&self, time: Duration) -> crate::Result<Vec<LineSpeed>>;
+
     /// Returns what was read so far.
     fn traffic(&self) -> Traffic;
 }
@@ -68,6 +75,17 @@ impl fmt::Debug for Wanted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Wanted")
     }
+}
+
+/// The speed of a line with a number of requests at a time.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct LineSpeed {
+    /// The number of requests at a time.
+    pub connections: usize,
+    /// The bytes of a second, of all requests together.
+    pub bytes_per_second: f64,
+    /// The number of requests that were made.
+    pub requests: u64,
 }
 
 /// What was read from servers, since the process began.

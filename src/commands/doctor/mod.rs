@@ -8,5 +8,6 @@ mod gpu;
 mod host;
 mod peers;
 mod run;
+mod server;
 
 pub use self::run::{Args, run};

@@ -8,9 +8,9 @@ use torchkit::DeviceChoice;
 
 use super::{
     check::{Check, State},
-    clock, folder, gpu, host, peers,
+    clock, folder, gpu, host, peers, server,
 };
-use crate::{device, failure, world::World};
+use crate::{device, failure, servers::ServerArgs, world::World};
 
 /// The flags of `doctor`.
 #[derive(Debug, clap::Args)]
@@ -21,6 +21,12 @@ pub struct Args {
     /// auto, cpu, cuda or cuda:N, as in a run's --device
     #[arg(long, default_value = "auto")]
     pub device: DeviceChoice,
+    /// Shards on servers: also try to read them, and measure the line
+    #[arg(long, value_name = "PATTERN", num_args = 1..)]
+    pub shards: Vec<String>,
+    /// How they are read
+    #[command(flatten)]
+    pub servers: ServerArgs,
 }
 
 /// The checks that were printed.
@@ -65,6 +71,10 @@ pub fn run(args: &Args, world: World) -> Result<()> {
     let folder = folder::check(&args.out);
     folder.checks.into_iter().try_for_each(&mut add)?;
     add(clock::check(folder.clock_ahead))?;
+    if !args.shards.is_empty() {
+        args.servers.apply();
+        add(server::check(&args.shards))?;
+    }
     let together =
         if world.has_others() { peers::checks(own, &args.out, gpu.device, world)? } else { Vec::new() };
     world.wait()?;

@@ -16,6 +16,7 @@ use super::{
     origins::{self, Flat},
     outcome::{ByBatch, Findings, MemoryNeeds, Plan, State, Threads},
     processes::Processes,
+    server::Server,
     standing::{Standing, StartingPoint},
     step::{Measured, Memory, Steps},
     words,
@@ -63,10 +64,11 @@ impl Plan {
         let present = if standing.goes_on() { folder.checkpoints.steps()?.len() } else { 0 };
         let checkpoints = Disk::of(&run.trainer, &run.config, run.steps, present as u64);
         let memory = MemoryNeeds::of(&run, free);
+        let server = Server::of(&run, !args.no_measure)?;
         let plan = Self::of(&run, standing, measured, memory, checkpoints);
         let rate = plan.forecast.as_ref().map(|forecast| forecast.images_per_second);
         let processes = together.map(|(count, bandwidth)| Processes::of(&run, count, bandwidth, rate));
-        Ok(Self { processes, settings, ..plan })
+        Ok(Self { server, processes, settings, ..plan })
     }
 
     /// Describes a run, without its settings and other numbers of processes.
@@ -94,6 +96,7 @@ impl Plan {
             cores: data::cores(),
             threads: Threads { decode: data::workers(&run.config), compute: run.threads },
             memory,
+            server: None,
             processes: None,
             checkpoints,
             settings: Vec::new(),

@@ -10,6 +10,7 @@ mod make;
 mod origins;
 mod outcome;
 mod processes;
+mod server;
 mod standing;
 mod step;
 mod words;

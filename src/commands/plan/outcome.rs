@@ -9,6 +9,7 @@ use super::{
     loading::Loading,
     origins::Setting,
     processes::Processes,
+    server::Server,
     standing::Standing,
     step::{Measured, Memory},
 };
@@ -38,6 +39,8 @@ pub(super) struct Plan {
     pub(super) measured: Option<Findings>,
     /// None if no step was measured, or a step does not fit into memory.
     pub(super) forecast: Option<Forecast>,
+    /// The line to the servers that the shards lie on; none for files.
+    pub(super) server: Option<Server>,
     /// The run in several processes, with `--processes`.
     pub(super) processes: Option<Processes>,
     pub(super) checkpoints: Disk,

@@ -52,6 +52,10 @@ fn lines(plan: &Plan) -> Vec<String> {
     if let Some(forecast) = &plan.forecast {
         speed(&mut lines, forecast);
     }
+    if let Some(server) = &plan.server {
+        let texts = server.words().into_iter().enumerate();
+        texts.for_each(|(number, text)| lines.add(if number == 0 { "server" } else { "" }, &text));
+    }
     if let Some(processes) = &plan.processes {
         let loading = plan.forecast.as_ref().map(|forecast| forecast.alone.data);
         let texts = processes.words(loading).into_iter().enumerate();
