@@ -9,8 +9,8 @@ use amdim_stream::{
     about,
     cli::Command,
     commands::{
-        doctor, embed, events, export, import, pack, plan, replay, report, runs, selftest, show, synth,
-        verify,
+        doctor, embed, events, export, import, index, pack, plan, replay, report, runs, selftest, show,
+        synth, verify,
     },
     config::TrainArgs,
     data, eval,
@@ -158,6 +158,7 @@ fn run(command: Command, world: World) -> Result<()> {
         Command::Events(args) => events::run(&args),
         Command::Export(args) => export::run(&args),
         Command::Import(args) => import::run(&args),
+        Command::Index(args) => index::run(&args),
         Command::Man(args) => about::manual(&args),
         Command::Pack(args) => pack::run(&args, world),
         Command::Plan(args) => plan::run(&args),

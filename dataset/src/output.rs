@@ -6,7 +6,7 @@ use std::{
 };
 
 use serde::Serialize;
-use shards::Partial;
+use shards::{Partial, index_path};
 
 use crate::{
     classes::ClassNames,
@@ -122,6 +122,7 @@ impl Output {
     pub(crate) fn finish(&self, samples: u64, classes: usize) -> Result<Summary> {
         let new: Vec<_> = (0..self.shards).map(|number| self.shard(number)).collect();
         for path in self.old.iter().filter(|path| !new.contains(path)) {
+            fs::remove_file(index_path(path)).ok(); // earlier versions wrote none
             fs::remove_file(path).map_err(FileError::writing("remove the old shard", path))?;
         }
         let size = |path: &PathBuf| fs::metadata(path).map(|file| file.len());
@@ -135,6 +136,7 @@ impl Output {
     /// Removes the written shards, which have no samples.
     pub(crate) fn discard(&self) -> Result<()> {
         for path in (0..self.shards).map(|number| self.shard(number)) {
+            fs::remove_file(index_path(&path)).ok();
             fs::remove_file(&path).map_err(FileError::writing("remove the empty shard", path))?;
         }
         Ok(())

@@ -5,8 +5,8 @@ use clap::{Parser, Subcommand};
 use super::manual::{Completions, Man};
 use crate::{
     commands::{
-        doctor, embed, eval::EvalCommand, events, export, import, pack, plan, replay, report, runs, selftest,
-        show, synth, verify,
+        doctor, embed, eval::EvalCommand, events, export, import, index, pack, plan, replay, report, runs,
+        selftest, show, synth, verify,
     },
     config::TrainArgs,
     run::Unattended,
@@ -60,6 +60,8 @@ pub enum Command {
     Export(export::Args),
     /// Make a run folder from an export, or from a checkpoint of the reference implementation
     Import(import::Args),
+    /// Write the index of shards that lie on a server, so that nobody needs to read them for it
+    Index(index::Args),
     /// Write the manual pages
     Man(Man),
     /// Make shards from an image folder, CIFAR or STL-10 files

@@ -40,6 +40,7 @@ impl Command {
                 let folders = args.runs.iter().map(|run| run.join("tensorboard"));
                 ("not all event files are written", folders.collect())
             }
+            Self::Index(args) => ("not all shards are indexed", args.out.iter().cloned().collect()),
             _ => ("there is no result", Vec::new()),
         };
         Leftovers { words: words.to_owned(), folders }

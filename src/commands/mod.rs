@@ -7,6 +7,7 @@ pub mod events;
 pub mod export;
 mod finding;
 pub mod import;
+pub mod index;
 pub mod pack;
 pub mod plan;
 mod progress;

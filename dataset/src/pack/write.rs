@@ -10,7 +10,7 @@ use std::{
 
 use rayon::{ThreadPoolBuilder, prelude::*};
 use serde::{Deserialize, Serialize};
-use shards::ShardWriter;
+use shards::{ShardWriter, write_index_beside};
 
 use super::source::{Image, Source};
 use crate::{
@@ -112,7 +112,8 @@ impl<'a> Job<'a> {
             }
             self.progress.advance(1, 0);
         }
-        Ok(writer.finish()?)
+        writer.finish()?;
+        Ok(write_index_beside(path)?)
     }
 
     fn read(&self, number: usize) -> Result<Image, ImageError> {

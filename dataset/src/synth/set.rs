@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use rayon::prelude::*;
-use shards::ShardWriter;
+use shards::{ShardWriter, write_index_beside};
 
 use super::{
     scene::{CLASSES, Scene},
@@ -88,7 +88,8 @@ fn write_shard(options: &Options, output: &Output, number: usize, progress: &dyn
     let boundary = |shard: usize| (shard as u128 * options.count as u128 / options.shards as u128) as usize;
     let samples = boundary(number)..boundary(number + 1);
     let digits = (options.count - 1).to_string().len().max(6);
-    let mut writer = ShardWriter::create(output.shard(number))?;
+    let path = output.shard(number);
+    let mut writer = ShardWriter::create(&path)?;
     for first in samples.clone().step_by(CHUNK) {
         let chunk = first..samples.end.min(first + CHUNK);
         let drawn: Vec<_> =
@@ -99,7 +100,8 @@ fn write_shard(options: &Options, output: &Output, number: usize, progress: &dyn
         }
         progress.advance(drawn.len() as u64, 0);
     }
-    Ok(writer.finish()?)
+    writer.finish()?;
+    Ok(write_index_beside(&path)?)
 }
 
 /// Draws one sample; returns its JPEG and its class.

@@ -8,7 +8,7 @@ use std::{
 
 use rayon::prelude::*;
 use serde::Serialize;
-use shards::{Inspection, ShardName, Source};
+use shards::{Inspection, ShardName, Source, index_path, write_index_beside};
 
 use super::examine::Examined;
 use crate::{
@@ -136,12 +136,14 @@ fn write_shard(source: &dyn Source, shard: &Examined, path: &Path, progress: &dy
         shards::Error::Write { path, source } => VerifyError::Write { path, source }.into(),
         error => Error::from(error),
     })?;
+    write_index_beside(path)?;
     shard.kept().for_each(|(_, sample)| progress.advance(1, sample.bytes.into()));
     Ok(())
 }
 
 /// Removes the shard of this name that an earlier call wrote.
 fn remove_old(path: &Path) -> Result<()> {
+    fs::remove_file(index_path(path)).ok();
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
             Err(FileError::writing("remove the old shard", path)(error).into())

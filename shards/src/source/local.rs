@@ -24,6 +24,11 @@ impl LocalSource {
         };
         Ok(Self { names: paths.iter().map(|path| name(path)).collect::<Result<_>>()? })
     }
+
+    /// Makes the source of one file, which is not looked for.
+    pub(crate) fn of_file(path: &str) -> Self {
+        Self { names: vec![ShardName::from(path)] }
+    }
 }
 
 impl Source for LocalSource {

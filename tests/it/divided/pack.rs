@@ -27,7 +27,7 @@ fn processes_that_divide_the_shards_write_those_of_one_process() {
     let flags = ["--val-fraction", "0.2", "--resize", "24"];
     let one = lead_of(1, 0, || pack(&place.path("1"), &flags));
     let expected = files(&place.path("1/packed"));
-    assert_eq!(expected.len(), 7 + 2 + 1, "{:?}", expected.keys());
+    assert_eq!(expected.len(), 2 * (7 + 2) + 1, "{:?}", expected.keys());
     assert!(one.stdout.contains("\"skipped\":"), "{}", one.stdout);
     assert!(one.stderr.contains("left out: "), "{}", one.stderr);
     let two = lead_of(2, 0, || pack(&place.path("2"), &flags));

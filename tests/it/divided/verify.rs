@@ -63,7 +63,7 @@ fn processes_write_the_clean_shards_of_one_process() {
         (said.stdout, files(&folder.join("clean")))
     };
     let (expected, cleaned) = (clean(1), clean(3));
-    assert_eq!(expected.1.len(), 5);
+    assert_eq!(expected.1.len(), 2 * 5, "shards and their indices");
     assert_eq!(cleaned.0, expected.0);
     assert!(cleaned.1 == expected.1);
 }

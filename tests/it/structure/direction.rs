@@ -50,7 +50,7 @@ const FROM_BELOW: [&str; 35] = [
 ];
 
 /// The modules of `shards` from bottom to top: names and files, tar members, the index, sets of shards.
-const SHARDS: [&str; 36] = [
+const SHARDS: [&str; 37] = [
     "path",
     "permutation",
     "name",
@@ -87,6 +87,7 @@ const SHARDS: [&str; 36] = [
     "division",
     "sample",
     "set",
+    "sidecar",
 ];
 
 /// The modules of `pipeline` from bottom to top: errors, pixels, decoding and augmenting, batches, the
