@@ -8,11 +8,14 @@ use tokio::{
     task::{self, JoinError, JoinHandle},
 };
 
-use super::{catalog::Catalog, reader::Reader, replacements::Replacements, scout::Scout};
+use super::{
+    catalog::Catalog,
+    reader::{Reader, TASKS},
+    replacements::Replacements,
+    scout::Scout,
+};
 use crate::{Division, Error, Order, Position, Result, Sample, division::Route};
 
-/// The number of blocks that are read at a time.
-const TASKS: usize = 8;
 /// The number of blocks that wait, read, to be taken.
 const READY: usize = 2;
 
@@ -59,8 +62,12 @@ impl Samples {
 
     fn try_spawn(catalog: Arc<Catalog>, order: Order, division: Division, from: Position) -> Result<Self> {
         let route = Route::new(order, division, from, catalog.len())?;
+        // A stream with an end, such as that of a validation, reads everything once: at worst, a part is fetched again.
         if let Some(parts) = catalog.source.parts() {
-            parts.require(catalog.needed(route.sequence().window()))?;
+            let required = parts.require(catalog.needed(route.sequence().window()));
+            if route.sequence().is_endless() {
+                required?;
+            }
         }
         let runtime = Builder::new_multi_thread()
             .worker_threads(1)

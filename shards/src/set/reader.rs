@@ -13,6 +13,10 @@ use crate::{
 
 /// The most samples that one task reads.
 const BLOCK: u64 = 64;
+/// The number of blocks that are read at a time.
+pub(super) const TASKS: usize = 8;
+/// The number of samples that are read at a time.
+pub(super) const READING: u64 = TASKS as u64 * BLOCK;
 /// The most bytes of images that one task reads, unless a single image is larger: bounds the memory.
 const BLOCK_BYTES: u64 = 8 << 20;
 

@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use super::reader::Reader;
+use super::reader::{READING, Reader};
 use crate::source::Wanted;
 
 /// The most samples that are looked at in one call, so that the blocks to be read now do not wait for it.
@@ -59,7 +59,8 @@ impl Scout {
         }
         if begin - self.released >= self.ahead / 8 {
             self.released = begin;
-            self.wanted.retain(|_, part| part.last >= begin);
+            // Blocks before this one may still be read.
+            self.wanted.retain(|_, part| part.last + READING >= begin);
             self.bytes = self.wanted.values().map(|part| part.bytes).sum();
         }
     }

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::catalog::Catalog;
+use super::{catalog::Catalog, reader::READING};
 use crate::{order::CHUNK, read, span::Span};
 
 /// The largest distance in bytes between two neighbours that are read together: a request costs as much time as some
@@ -28,12 +28,12 @@ impl Catalog {
 
 impl Catalog {
     /// Returns the bytes that a cache needs so that a window of so many samples is read once: those of two windows,
-    /// since one is filled while the other one is used.
+    /// since one is filled while the other one is used, and of the samples that are being read.
     pub(super) fn needed(&self, window: u64) -> u64 {
         let total: u64 = self.stamps.iter().map(|stamp| stamp.size).sum();
         let per_sample = total / self.len().max(1) + 1;
-        let samples = (window / CHUNK).saturating_add(2).saturating_mul(CHUNK);
-        samples.saturating_mul(2).saturating_mul(per_sample).min(total + total / 50)
+        let samples = window.saturating_mul(2).saturating_add(READING + 4 * CHUNK);
+        samples.saturating_mul(per_sample).min(total + total / 50)
     }
 }
 

@@ -29,6 +29,11 @@ fn used(folder: &Path) -> u64 {
     parts(folder).iter().filter_map(|path| path.metadata().ok()).map(|metadata| metadata.len()).sum()
 }
 
+/// Returns an order without an end, as that of training.
+fn endless() -> Order {
+    Order { epochs: None, ..mixed(1) }
+}
+
 #[test]
 fn the_cache_of_two_readers_keeps_its_limit() {
     let place = Place::new(&[1280, 1280], 1500);
@@ -136,7 +141,7 @@ fn leftovers_of_dead_processes_are_removed_and_foreign_files_stay() {
     }
     let config = RemoteConfig { limit: Some(1), ..place.config(&cache) };
     let small = open(config, &place.pattern("s3", 1)).unwrap();
-    assert!(matches!(read(&small, &mixed(1)).remove(0), Err(Error::SmallCache { limit: 1, .. })));
+    assert!(matches!(read(&small, &endless()).remove(0), Err(Error::SmallCache { limit: 1, .. })));
     start();
     assert!(!leftover.exists() && in_use.exists());
     assert!(foreign.iter().all(|path| fs::read(path).unwrap() == b"only copy"));
@@ -148,9 +153,9 @@ fn a_cache_that_is_too_small_is_refused_with_the_size_that_is_needed() {
     let cache = tempfile::tempdir().unwrap();
     let config = RemoteConfig { limit: Some(100_000), ..place.config(&cache) };
     let set = open(config, &place.pattern("s3", 1)).unwrap();
-    let global = Order { shuffle: Shuffle::Global, ..mixed(1) };
+    let global = Order { shuffle: Shuffle::Global, ..endless() };
     for (order, least, most) in
-        [(mixed(1), 64 * 2 * 1000, place.bytes()), (global, place.bytes(), place.bytes() * 2)]
+        [(endless(), 64 * 2 * 1000, place.bytes()), (global, place.bytes(), place.bytes() * 2)]
     {
         let error = read(&set, &order).remove(0).unwrap_err();
         let Error::SmallCache { bytes, limit: 100_000 } = error else { panic!("{error}") };
@@ -166,5 +171,16 @@ fn a_folder_that_cannot_be_used_as_a_cache_is_no_reason_to_fail_at_once() {
     fs::write(&file, b"").unwrap();
     let config = RemoteConfig { cache: Some(file), ..place.config(&folder) };
     let set = open(config, &place.pattern("s3", 1)).unwrap();
-    assert!(matches!(read(&set, &mixed(1)).remove(0), Err(Error::SmallCache { limit: 0, .. })));
+    assert!(matches!(read(&set, &endless()).remove(0), Err(Error::SmallCache { limit: 0, .. })));
+}
+
+#[test]
+fn a_stream_with_an_end_is_read_with_any_cache() {
+    let place = Place::new(&[320], 1000);
+    let order = Order { shuffle: Shuffle::Global, ..mixed(1) };
+    let expected = place.local(&order);
+    let cache = tempfile::tempdir().unwrap();
+    let config = RemoteConfig { limit: Some(1), ..place.config(&cache) };
+    let set = open(config, &place.pattern("s3", 1)).unwrap();
+    assert!(good(read(&set, &order)) == expected);
 }

@@ -70,9 +70,10 @@ fn a_cache_of_two_windows_suffices_for_one_pass() {
     write_indices(&place, 3);
     let mean = place.bytes() / 3072 + 1;
     let cache = tempfile::tempdir().unwrap();
-    let config = RemoteConfig { limit: Some(mean * 2 * 128 * 13 / 10), ..place.config(&cache) };
+    // Two windows, and the samples that are being read.
+    let config = RemoteConfig { limit: Some(mean * (2 * 64 + 512 + 128) * 11 / 10), ..place.config(&cache) };
     let limit = config.limit.unwrap();
-    assert!(limit < place.bytes() / 5, "{limit} of {}", place.bytes());
+    assert!(limit < place.bytes() / 3, "{limit} of {}", place.bytes());
     let set = open(config, &place.pattern("s3", 3)).unwrap();
     let samples = good(read(&set, &mixed(1)));
     assert_eq!(samples.len(), 3072);

@@ -101,7 +101,7 @@ fn index_writes_what_saves_reading_shards_for_their_index() {
         logged.asked.range.as_ref().is_some_and(|range| range.end == size)
     };
     let asked = served.server.requests();
-    let of_index = asked.iter().filter(|logged| logged.asked.path.ends_with(".index")).count();
+    let of_index = asked.iter().filter(|logged| logged.asked.path.contains(".tar.index")).count();
     assert_eq!(of_index, 2, "{asked:?}");
     assert!(!asked.iter().any(whole), "no shard is read for its index: {asked:?}");
 }

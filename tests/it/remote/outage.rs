@@ -20,7 +20,7 @@ fn settings(served: &Served, steps: &str) -> [String; 8] {
 
 #[test]
 fn a_server_that_is_gone_for_a_while_is_waited_for() {
-    let served = Served::new(2, 240);
+    let served = Served::new(2, 650);
     let settings = settings(&served, "60");
     let more: Vec<&str> = settings.iter().map(String::as_str).collect();
     succeed(&mut served.train("file", "file", &more));
@@ -35,7 +35,7 @@ fn a_server_that_is_gone_for_a_while_is_waited_for() {
 
 #[test]
 fn a_server_that_stays_away_ends_the_run_in_order_and_the_same_command_goes_on() {
-    let served = Served::new(2, 240);
+    let served = Served::new(2, 650);
     let settings = settings(&served, "60");
     let mut more: Vec<&str> = settings.iter().map(String::as_str).collect();
     more.extend(["--remote-patience", "2s"]);
@@ -70,7 +70,7 @@ fn a_server_that_stays_away_ends_the_run_in_order_and_the_same_command_goes_on()
 
 #[test]
 fn refused_credentials_in_the_middle_end_the_run_in_order() {
-    let served = Served::new(2, 240);
+    let served = Served::new(2, 650);
     let settings = settings(&served, "60");
     let more: Vec<&str> = settings.iter().map(String::as_str).collect();
     served.server.set_delay(Duration::from_millis(20));
@@ -85,7 +85,7 @@ fn refused_credentials_in_the_middle_end_the_run_in_order() {
 
 #[test]
 fn a_signal_ends_a_run_that_waits_for_a_server() {
-    let served = Served::new(2, 240);
+    let served = Served::new(2, 650);
     let settings = settings(&served, "60");
     let more: Vec<&str> = settings.iter().map(String::as_str).collect();
     let mut child = start_until(&mut served.train("s3", "s3", &more), &served.place.path("s3"), 5);
@@ -101,7 +101,7 @@ fn a_signal_ends_a_run_that_waits_for_a_server() {
 
 #[test]
 fn a_replaced_shard_ends_in_bad_samples_that_are_named() {
-    let served = Served::new(2, 240);
+    let served = Served::new(2, 650);
     let settings = settings(&served, "400");
     let mut more: Vec<&str> = settings.iter().map(String::as_str).collect();
     more.extend(["--max-bad", "100000"]);
