@@ -115,7 +115,7 @@ fn pattern_words(hint: &PatternHint) -> String {
         PatternHint::Access(hint) => access_words(*hint).to_owned(),
         PatternHint::List(hint) => list_words(*hint).to_owned(),
         PatternHint::OneKind => "name local files, or addresses on servers, but not both".to_owned(),
-        PatternHint::Feature => "build it with `cargo build --release --features remote`".to_owned(),
+        PatternHint::Feature => "build the program with its default features".to_owned(),
         PatternHint::Names => "check the names, or name only the shards that exist".to_owned(),
         PatternHint::NoGlob => {
             "name its shards by a range, such as 'https://host/train-{000..146}.tar', or by a list, '@list.txt'".to_owned()
@@ -290,7 +290,7 @@ mod tests {
             ),
             (place(Elsewhere::Web), "`curl -O`"),
             (place(Elsewhere::HuggingFace(None)), "`hf download`"),
-            (place(Elsewhere::Store), "mount the store as a folder"),
+            (place(Elsewhere::Store), "mount it as a folder"),
             (place(Elsewhere::Machine), "copy it to this machine"),
         ] {
             assert!(hint.contains(part), "{hint:?} lacks {part:?}");
